@@ -1,0 +1,280 @@
+"""The shape of `config/agents.config.json`.
+
+Keys in the file are camelCase, attributes here are snake_case. Keys that are not known are kept, so that files written
+for other versions still load; `config.checks` names them in a warning. All values are immutable once loaded.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
+from pydantic.alias_generators import to_camel
+
+PositiveSeconds = Annotated[float, Field(gt=0, le=7 * 24 * 3600)]
+Identifier = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_.-]{0,63}$")]
+EnvironmentName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+
+
+class Section(BaseModel):
+    """Common behaviour of every part of the file."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        populate_by_name=True,
+        extra="allow",
+        frozen=True,
+        hide_input_in_errors=True,
+    )
+
+
+class ProviderKind(StrEnum):
+    """The wire dialects that the gateway speaks."""
+
+    OLLAMA = "ollama"
+    AZURE = "azure"
+    GITHUB = "github"
+    OPENAI = "openai"
+    REHEARSAL = "rehearsal"
+
+
+# Section names under `runtime` that are providers without saying so; any other section needs a `type`.
+WELL_KNOWN_PROVIDERS: dict[str, ProviderKind] = {
+    "ollama": ProviderKind.OLLAMA,
+    "azure": ProviderKind.AZURE,
+    "azureOpenAI": ProviderKind.AZURE,
+    "azureOpenai": ProviderKind.AZURE,
+    "github": ProviderKind.GITHUB,
+    "githubModels": ProviderKind.GITHUB,
+    "openai": ProviderKind.OPENAI,
+    "rehearsal": ProviderKind.REHEARSAL,
+}
+
+
+class Metadata(Section):
+    """Who this configuration belongs to; free text, shown in reports."""
+
+    name: str = "agents"
+    version: str = "1"
+    description: str = ""
+
+
+class Timeouts(Section):
+    """Time limits of one model call, in seconds. The first token has its own: loading a model is slow, not dead."""
+
+    connect: PositiveSeconds = 5.0
+    first_token: PositiveSeconds = 120.0
+    next_token: PositiveSeconds = 30.0
+    call: PositiveSeconds = 600.0
+
+
+class BreakerSettings(Section):
+    """When a route is taken out of use, and when it is probed again."""
+
+    failures: Annotated[int, Field(ge=1, le=100)] = 2
+    window: PositiveSeconds = 60.0
+    probe_after: PositiveSeconds = 5.0
+    probe_at_most: PositiveSeconds = 60.0
+
+
+class ProviderSettings(Section):
+    """One provider: where it is, how to prove who we are, how much to ask of it at once."""
+
+    type: ProviderKind = ProviderKind.OPENAI
+    enabled: bool = True
+    base_url: str | None = Field(
+        default=None, validation_alias=AliasChoices("host", "endpoint", "baseUrl", "base_url")
+    )
+    default_model: str | None = None
+    concurrency: Annotated[int, Field(ge=0, le=10_000)] = 4
+    streaming: bool = True
+    timeouts: Timeouts = Timeouts()
+    breaker: BreakerSettings = BreakerSettings()
+    api_key_env: EnvironmentName | None = Field(
+        default=None, validation_alias=AliasChoices("apiKeyEnv", "tokenEnv", "api_key_env")
+    )
+    auth: Literal["key", "entra", "none"] | None = None
+    api_version: str | None = None
+    requests_per_minute: Annotated[int, Field(gt=0)] | None = None
+    tokens_per_minute: Annotated[int, Field(gt=0)] | None = None
+    deep_probe: bool = False
+    allow_start: bool = False
+
+
+class Limits(Section):
+    """How much one run or one agent may use before it is stopped. None means no limit of its own."""
+
+    seconds: PositiveSeconds | None = None
+    model_calls: Annotated[int, Field(gt=0)] | None = None
+    tokens: Annotated[int, Field(gt=0)] | None = None
+    usd: Annotated[float, Field(gt=0)] | None = None
+    memory_mb: Annotated[int, Field(ge=32)] | None = None
+    cpu_seconds: Annotated[int, Field(gt=0)] | None = None
+    command_seconds: PositiveSeconds | None = None
+    output_bytes: Annotated[int, Field(ge=1024)] | None = None
+
+
+class RuntimeSettings(Section):
+    """How runs are carried out."""
+
+    default_provider: str = "ollama"
+    fallback_providers: tuple[str, ...] = ()
+    when_busy: Literal["fallback", "wait"] = "fallback"
+    log_directory: str = "logs"
+    artifacts_directory: str = "artifacts"
+    state_directory: str = "var"
+    database_url_env: EnvironmentName | None = None
+    limits: Limits = Limits(seconds=3600)
+    review_rounds: Annotated[int, Field(ge=0, le=20)] = 2
+    parallel_steps: Annotated[int, Field(ge=1, le=64)] = 4
+    agent_retries: Annotated[int, Field(ge=0, le=20)] = 2
+    providers: dict[str, ProviderSettings] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gather_providers(cls, data: Any) -> Any:  # noqa: ANN401 (the file's own JSON)
+        """Providers are sections of `runtime` itself (`runtime.ollama`); collect them under one name."""
+        if not isinstance(data, dict):
+            return data
+        rest = dict(data)
+        gathered = rest.pop("providers", {})
+        providers = dict(gathered) if isinstance(gathered, dict) else {}
+        for name, section in data.items():
+            if is_provider_section(name, section):
+                kind = WELL_KNOWN_PROVIDERS.get(name)
+                providers[name] = {"type": kind, **rest.pop(name)} if kind else rest.pop(name)
+        return {**rest, "providers": providers}
+
+
+def is_provider_section(name: str, section: object) -> bool:
+    """Whether a key of `runtime` describes a provider."""
+    if not isinstance(section, dict) or name in ("limits", "providers"):
+        return False
+    return name in WELL_KNOWN_PROVIDERS or "type" in section
+
+
+class ModelSettings(Section):
+    """What is known of one model: what it costs and how much it reads."""
+
+    name: str
+    input_usd_per_million: Annotated[float, Field(ge=0)] | None = None
+    output_usd_per_million: Annotated[float, Field(ge=0)] | None = None
+    context_tokens: Annotated[int, Field(gt=0)] | None = None
+
+
+class AgentRole(StrEnum):
+    """What the coordinator may ask of an agent."""
+
+    PLANNER = "planner"
+    EXECUTOR = "executor"
+    REVIEWER = "reviewer"
+    WORKER = "worker"
+
+
+class AgentSettings(Section):
+    """One agent: its part in the work, its model, its tools, its limits."""
+
+    id: Identifier
+    description: str = ""
+    role: AgentRole | None = None
+    default_model: str | None = None
+    provider: str | None = None
+    tools: tuple[str, ...] = ()
+    commands: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
+    requires: tuple[str, ...] = ()
+    limits: Limits = Limits()
+    entry_point: Annotated[str, Field(pattern=r"^[\w.]+:[\w.]+$")] | None = None
+    prompt: str | None = None
+
+    @property
+    def effective_role(self) -> AgentRole:
+        """The role, which for the three well-known names need not be said."""
+        if self.role is not None:
+            return self.role
+        known = {role.value: role for role in AgentRole}
+        return known.get(self.id, AgentRole.WORKER)
+
+
+class WorkflowEdge(Section):
+    """`to` starts when `from` has delivered `artifact`."""
+
+    source: str = Field(alias="from", validation_alias=AliasChoices("from", "source"))
+    target: str = Field(alias="to", validation_alias=AliasChoices("to", "target"))
+    artifact: str | None = None
+
+
+class Thresholds(Section):
+    """The playbook's numbers: when a resource is in trouble."""
+
+    cpu_percent: Annotated[float, Field(gt=0, le=100)] = 90
+    memory_percent: Annotated[float, Field(gt=0, le=100)] = 95
+    disk_free_percent: Annotated[float, Field(gt=0, le=100)] = 10
+    agent_failure_percent: Annotated[float, Field(gt=0, le=100)] = 50
+    stalled_seconds: PositiveSeconds = 120
+
+
+class MonitoringSettings(Section):
+    """What is watched and how long it is kept."""
+
+    metrics: Any = True
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "INFO"
+    retention_days: Annotated[int, Field(ge=1, le=3650)] = 30
+    thresholds: Thresholds = Thresholds()
+
+
+class ScheduleSettings(Section):
+    """A run that starts by the calendar."""
+
+    name: Identifier
+    cron: str
+    goal: str
+    time_zone: str = "UTC"
+    workspace: str | None = None
+    agent: str | None = None
+    provider: str | None = None
+    priority: Literal["low", "normal", "high"] = "normal"
+
+
+class Configuration(Section):
+    """The whole file."""
+
+    metadata: Metadata = Metadata()
+    runtime: RuntimeSettings = RuntimeSettings()
+    models: dict[str, tuple[ModelSettings, ...]] = Field(default_factory=dict)
+    agents: tuple[AgentSettings, ...] = ()
+    workflow: tuple[WorkflowEdge, ...] = ()
+    schedules: tuple[ScheduleSettings, ...] = ()
+    monitoring: MonitoringSettings = MonitoringSettings()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _accept_short_forms(cls, data: Any) -> Any:  # noqa: ANN401 (the file's own JSON)
+        """A model may be just its name; the workflow may be wrapped as `{"edges": [...]}`."""
+        if not isinstance(data, dict):
+            return data
+        result = dict(data)
+        if isinstance(workflow := data.get("workflow"), dict) and "edges" in workflow:
+            result["workflow"] = workflow["edges"]
+        if isinstance(models := data.get("models"), dict):
+            result["models"] = {provider: _expand_models(entries) for provider, entries in models.items()}
+        return result
+
+    def agent(self, agent_id: str) -> AgentSettings | None:
+        """The agent of that name, or None."""
+        return next((agent for agent in self.agents if agent.id == agent_id), None)
+
+    def provider(self, name: str) -> ProviderSettings | None:
+        """The provider of that name, or None."""
+        return self.runtime.providers.get(name)
+
+    def model(self, provider: str, name: str) -> ModelSettings | None:
+        """What the file says of a provider's model, or None."""
+        return next((model for model in self.models.get(provider, ()) if model.name == name), None)
+
+
+def _expand_models(entries: object) -> object:
+    if not isinstance(entries, list):
+        return entries
+    return [{"name": entry} if isinstance(entry, str) else entry for entry in entries]

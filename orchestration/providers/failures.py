@@ -1,0 +1,76 @@
+"""How a provider's failures are classed, and what each class means for the next move. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from orchestration.errors import OrchestratorError
+from orchestration.providers.wire import Route, Try
+
+
+class FailureKind(StrEnum):
+    """The classes of failure; the value is also the log field and the metric label."""
+
+    UNREACHABLE = "unreachable"
+    TIMEOUT = "timeout"
+    RATE_LIMITED = "rate_limited"
+    QUOTA = "quota"
+    OVERLOADED = "overloaded"
+    AUTHENTICATION = "authentication"
+    MODEL_MISSING = "model_missing"
+    RETIRED = "retired"
+    CONTENT_FILTER = "content_filter"
+    BAD_REQUEST = "bad_request"
+    MALFORMED = "malformed"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One failed try. `retry_after` is in seconds, None where the provider did not say."""
+
+    kind: FailureKind
+    message: str
+    status: int | None = None
+    retry_after: float | None = None
+
+
+class GatewayError(OrchestratorError):
+    """A model call that could not be answered; `tries` says what was attempted."""
+
+    def __init__(self, message: str, tries: tuple[Try, ...] = ()) -> None:
+        super().__init__(message)
+        self.tries = tries
+
+
+class NoRouteError(GatewayError):
+    """No provider can answer now. The work can wait: the same call may go through later.
+
+    `retry_at` is the earliest moment, in monotonic seconds, at which a route may work again, None when only a person
+    can change that (a key, a model, a provider that is gone). `hints` say what to do, one line each.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        tries: tuple[Try, ...] = (),
+        *,
+        retry_at: float | None = None,
+        hints: tuple[str, ...] = (),
+    ) -> None:
+        super().__init__(message, tries)
+        self.retry_at = retry_at
+        self.hints = hints
+
+
+class RequestRefusedError(GatewayError):
+    """The request itself is at fault (bad request, content filter): no other route would do better."""
+
+    def __init__(self, message: str, kind: FailureKind, route: Route, tries: tuple[Try, ...] = ()) -> None:
+        super().__init__(message, tries)
+        self.kind = kind
+        self.route = route
+
+
+class BudgetExceededError(GatewayError):
+    """The run, the agent or the period has used up its tokens or its money. A hard stop, before the call is made."""

@@ -1,0 +1,92 @@
+"""What goes into the gateway and what comes out: the OpenAI chat format, with types of our own around it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+# An OpenAI chat-completions request without `model` and `stream`: messages, tools, response_format, temperature …
+ChatBody = Mapping[str, Any]
+ProgressCallback = Callable[["Progress"], None]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Route:
+    """One way to an answer: a model at a provider."""
+
+    provider: str
+    model: str
+
+    def __str__(self) -> str:
+        return f"{self.provider}/{self.model}"
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens, as the provider counted them (estimated where it does not say, and then marked so)."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    estimated: bool = False
+
+    @property
+    def total(self) -> int:
+        return self.prompt_tokens + self.completion_tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """A sign that an answer is coming: given for the first token and then at most a few times a second."""
+
+    route: Route
+    completion_tokens: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Try:
+    """One attempt on one route within a call, and how it ended (`ok` or a failure class)."""
+
+    route: Route
+    outcome: str
+    seconds: float
+    detail: str = ""
+    status: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """Who is calling and what they want, beside the request itself.
+
+    `provider` and `model` are preferences: the default provider's default model otherwise. `only` keeps the call on
+    that provider. `key` makes the call's accounting idempotent: the same key is charged once.
+    """
+
+    run_id: str | None = None
+    agent: str | None = None
+    key: str | None = None
+    provider: str | None = None
+    model: str | None = None
+    only: bool = False
+    seconds: float | None = None
+    progress: ProgressCallback | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """A whole answer.
+
+    `message` is the OpenAI assistant message (`content`, `tool_calls`); `usd` is None where no price is known;
+    `rehearsal` marks an answer that no real model gave, and has to be shown wherever the answer is.
+    """
+
+    message: Mapping[str, Any]
+    finish_reason: str
+    usage: Usage
+    route: Route
+    tries: tuple[Try, ...] = field(default=())
+    first_token_seconds: float | None = None
+    seconds: float = 0.0
+    usd: float | None = None
+    rehearsal: bool = False
