@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 import anyio
+import anyio.lowlevel
 
 
 class Clock(Protocol):
@@ -57,7 +58,7 @@ class FakeClock:
 
     async def sleep(self, seconds: float) -> None:
         if seconds <= 0:
-            await anyio.sleep(0)
+            await anyio.lowlevel.checkpoint()
             return
         event = anyio.Event()
         heapq.heappush(self._sleepers, (self._elapsed + seconds, next(self._order), event))
@@ -77,4 +78,4 @@ class FakeClock:
 
 async def _let_others_run() -> None:
     for _ in range(10):
-        await anyio.sleep(0)
+        await anyio.lowlevel.checkpoint()

@@ -51,7 +51,7 @@ class Bus:
         run_id: str | None = None,
         agent: str | None = None,
         actor: str = "system",
-        **data: Any,  # noqa: ANN401 (JSON values)
+        **data: Any,
     ) -> Event:
         """Say that something happened now."""
         event = Event(kind=kind, at=self._clock.now(), run_id=run_id, agent=agent, actor=actor, data=data)

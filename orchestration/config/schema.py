@@ -83,9 +83,7 @@ class ProviderSettings(Section):
 
     type: ProviderKind = ProviderKind.OPENAI
     enabled: bool = True
-    base_url: str | None = Field(
-        default=None, validation_alias=AliasChoices("host", "endpoint", "baseUrl", "base_url")
-    )
+    base_url: str | None = Field(default=None, validation_alias=AliasChoices("host", "endpoint", "baseUrl", "base_url"))
     default_model: str | None = None
     concurrency: Annotated[int, Field(ge=0, le=10_000)] = 4
     streaming: bool = True
@@ -133,7 +131,7 @@ class RuntimeSettings(Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _gather_providers(cls, data: Any) -> Any:  # noqa: ANN401 (the file's own JSON)
+    def _gather_providers(cls, data: Any) -> Any:
         """Providers are sections of `runtime` itself (`runtime.ollama`); collect them under one name."""
         if not isinstance(data, dict):
             return data
@@ -250,7 +248,7 @@ class Configuration(Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _accept_short_forms(cls, data: Any) -> Any:  # noqa: ANN401 (the file's own JSON)
+    def _accept_short_forms(cls, data: Any) -> Any:
         """A model may be just its name; the workflow may be wrapped as `{"edges": [...]}`."""
         if not isinstance(data, dict):
             return data

@@ -1,0 +1,83 @@
+"""One database: connections, transactions, and bringing its tables up to date."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import anyio
+import anyio.to_thread
+import sqlalchemy as sa
+
+from orchestration.errors import OrchestratorError
+from orchestration.storage.engines import make_engine
+
+T = TypeVar("T")
+
+# The newest file in migrations/versions; a test keeps the two equal. It spares every start the cost of Alembic.
+HEAD = "0001"
+
+
+class StorageError(OrchestratorError):
+    """The database cannot be reached or used."""
+
+
+class Database:
+    """Our tables. Repositories hold one of these and do the rest; nothing outside `storage/` writes SQL."""
+
+    def __init__(self, url: str, *, pool_size: int | None = None) -> None:
+        self.url = url
+        self.engine = make_engine(url, pool_size=pool_size)
+
+    @property
+    def is_sqlite(self) -> bool:
+        return self.engine.dialect.name == "sqlite"
+
+    @contextmanager
+    def write(self) -> Iterator[sa.Connection]:
+        """A transaction that may write; committed on a clean exit, rolled back otherwise."""
+        with self.engine.begin() as connection:
+            if self.is_sqlite:
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+            yield connection
+
+    @contextmanager
+    def read(self) -> Iterator[sa.Connection]:
+        """A connection for reading."""
+        with self.engine.connect() as connection:
+            yield connection
+
+    async def call(self, function: Callable[[], T]) -> T:
+        """Run a repository's blocking call in a thread, so that the event loop stays free."""
+        return await anyio.to_thread.run_sync(function)
+
+    def migrate(self) -> None:
+        """Bring the tables up to date. Raises StorageError when the database is newer than this program."""
+        current = self._version()
+        if current == HEAD:
+            return
+        if current is not None and current > HEAD:
+            raise StorageError(
+                f"expected a database at version {HEAD} or older, got {current}: it was written by a newer release; "
+                "install that release, or point the configuration at another database"
+            )
+        from alembic import command
+        from alembic.config import Config
+
+        settings = Config()
+        settings.set_main_option("script_location", str(Path(__file__).with_name("migrations")))
+        with self.write() as connection:
+            settings.attributes["connection"] = connection
+            command.upgrade(settings, HEAD)
+
+    def _version(self) -> str | None:
+        with self.read() as connection:
+            if not sa.inspect(connection).has_table("alembic_version"):
+                return None
+            return connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.engine.dispose()
