@@ -53,6 +53,7 @@ runs = sa.Table(
     sa.Column("provider", sa.String(64)),
     sa.Column("priority", sa.String(8), nullable=False, default="normal"),
     sa.Column("origin", sa.String(128), nullable=False, default=""),
+    sa.Column("options", sa.JSON, nullable=False),
     sa.Column("config_version", sa.Integer),
     sa.Column("outcome", sa.JSON),
     sa.Column("created_at", UtcDateTime, nullable=False),

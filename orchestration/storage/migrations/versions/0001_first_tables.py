@@ -112,6 +112,7 @@ def upgrade() -> None:
         sa.Column("provider", sa.String(length=64), nullable=True),
         sa.Column("priority", sa.String(length=8), nullable=False),
         sa.Column("origin", sa.String(length=128), nullable=False),
+        sa.Column("options", sa.JSON(), nullable=False),
         sa.Column("config_version", sa.Integer(), nullable=True),
         sa.Column("outcome", sa.JSON(), nullable=True),
         sa.Column("created_at", tables.UtcDateTime(timezone=True), nullable=False),

@@ -1,0 +1,11 @@
+"""The durable engine, and the only place that knows which one it is.
+
+A *flow* is a durable function: its body runs again from the start after a crash, and each step that was committed hands
+back its recorded result instead of running. What a body does outside its steps must therefore come out the same each
+time: no clock, no randomness, no reading of anything that changes.
+"""
+
+from orchestration.workflows.engine.flow import Child, Flow, FlowBody, StepError
+from orchestration.workflows.engine.service import Engine, FlowState, FlowStatus, Schedule, StepRecord
+
+__all__ = ["Child", "Engine", "Flow", "FlowBody", "FlowState", "FlowStatus", "Schedule", "StepError", "StepRecord"]

@@ -1,0 +1,352 @@
+"""Starting, stopping and steering flows."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+import anyio
+import anyio.to_thread
+import psutil
+from dbos import DBOS, DBOSPortableJSONSerializer, PortableWorkflowError, SetEnqueueOptions, SetWorkflowID
+from dbos import error as dbos_error
+from dbos._sys_db import SystemDatabase
+
+from orchestration.errors import NotFoundError, OrchestratorError
+from orchestration.storage.engines import make_engine
+from orchestration.storage.leases import Lease, Leases
+from orchestration.workflows.engine.flow import Flow, FlowBody, StepError, as_portable, from_portable
+from orchestration.workflows.engine.safety import make_safe, quieten
+
+APPLICATION = "orchestration"
+# Fixed on purpose: a version taken from the code would strand unfinished work at each edit.
+APPLICATION_VERSION = "1"
+SHARED_QUEUE = "runs"
+LEASE_PREFIX = "executor/"
+_LEASE_SECONDS = 10.0
+_LEASE_RENEWAL_SECONDS = 2.0
+_QUEUE_POLL_SECONDS = 0.2
+_CRASHES_BEFORE_GIVING_UP = 5
+
+PRIORITIES = {"high": 1, "normal": 10, "low": 100}
+
+
+class FlowState(StrEnum):
+    """Where a flow stands, in our words."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    INTERRUPTED = "interrupted"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    CRASHED = "crashed"
+
+
+_STATES = {
+    "ENQUEUED": FlowState.QUEUED,
+    "DELAYED": FlowState.QUEUED,
+    "PENDING": FlowState.RUNNING,
+    "SUCCESS": FlowState.SUCCEEDED,
+    "ERROR": FlowState.FAILED,
+    "CANCELLED": FlowState.CANCELLED,
+    "MAX_RECOVERY_ATTEMPTS_EXCEEDED": FlowState.CRASHED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class FlowStatus:
+    """One flow as it stands now."""
+
+    id: str
+    state: FlowState
+    executor: str | None
+    created_at: datetime
+    output: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class StepRecord:
+    """One committed step: its number within its flow, its name, and how long it took."""
+
+    flow_id: str
+    number: int
+    name: str
+    child_id: str | None
+    failed: bool
+    output: Any
+    started_at: datetime | None
+    finished_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """A flow that starts by the calendar: a cron expression in a time zone, and what to start it with."""
+
+    name: str
+    cron: str
+    time_zone: str
+    payload: Mapping[str, Any]
+
+
+_bodies: dict[str, FlowBody] = {}
+
+
+@DBOS.workflow(name="flow", max_recovery_attempts=_CRASHES_BEFORE_GIVING_UP)
+async def _flow(kind: str, payload: Any) -> Any:
+    """The one function that the engine knows; it finds the body by its kind."""
+    flow = Flow(str(DBOS.workflow_id), _start_child)
+    try:
+        return await _bodies[kind](flow, payload)
+    except OrchestratorError as error:
+        raise as_portable(error) from error
+
+
+@DBOS.workflow(name="scheduled")
+async def _scheduled(at: Any, context: Any) -> Any:
+    """What the engine's calendar calls."""
+    return await _flow(context["kind"], {**context["payload"], "at": str(at)})
+
+
+async def _start_child(kind: str, payload: Any) -> Any:
+    return await DBOS.start_workflow_async(_flow, kind, payload)
+
+
+class Engine:
+    """One process's part of the durable engine. There can be only one in a process at a time.
+
+    `shared` says whether this process takes any waiting run (a worker) or only those it is told to run (the console).
+    """
+
+    def __init__(self, url: str, leases: Leases, *, shared: bool = False) -> None:
+        self.executor_id = f"{socket.gethostname()}-{os.getpid()}-{os.urandom(3).hex()}"
+        self._url = url
+        self._leases = leases
+        self._shared = shared
+        self._own_queue = f"process-{self.executor_id}"
+        self._dbos: DBOS | None = None
+        self._database: SystemDatabase | None = None
+
+    def register(self, kind: str, body: FlowBody) -> None:
+        """Make a body known under a name that is stored with each of its flows."""
+        _bodies[kind] = body
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[Engine]:
+        """Launch on the current event loop; on leaving, stop at once and leave unfinished flows resumable."""
+        await self._renew()
+        await self._launch()
+        async with anyio.create_task_group() as group:
+            group.start_soon(self._keep_lease)
+            try:
+                yield self
+            finally:
+                group.cancel_scope.cancel()
+                with anyio.CancelScope(shield=True):
+                    await self._stop()
+
+    async def start(self, kind: str, flow_id: str, payload: Any) -> None:
+        """Start a flow in this process. Starting the same identifier again does nothing."""
+        with SetWorkflowID(flow_id):
+            await DBOS.start_workflow_async(_flow, kind, payload)
+
+    async def enqueue(self, kind: str, flow_id: str, payload: Any, priority: str = "normal") -> None:
+        """Leave a flow for any worker to take, the more urgent first."""
+        with SetWorkflowID(flow_id), SetEnqueueOptions(priority=PRIORITIES[priority]):
+            await DBOS.enqueue_workflow_async(SHARED_QUEUE, _flow, kind, payload)
+
+    async def result(self, flow_id: str) -> Any:
+        """Wait for a flow to end and return what it returned. Raises StepError when it failed or was cancelled."""
+        handle: Any = await DBOS.retrieve_workflow_async(flow_id)
+        try:
+            return await handle.get_result(polling_interval_sec=0.1)
+        except PortableWorkflowError as error:
+            raise from_portable(error) from error
+        except dbos_error.DBOSException as error:
+            raise StepError(type(error).__name__, str(error)) from error
+
+    async def send(self, flow_id: str, topic: str, message: Any, *, key: str) -> None:
+        """Give a flow the message it waits for. The same key is delivered once."""
+        await DBOS.send_async(flow_id, message, topic, idempotency_key=key)
+
+    async def cancel(self, flow_id: str) -> None:
+        """Stop a flow and its children, running steps too. Committed steps stay, so it can be resumed."""
+        await DBOS.cancel_workflow_async(flow_id, cancel_children=True)
+
+    async def tree(self, flow_id: str) -> tuple[FlowStatus, ...]:
+        """A flow and all its descendants, oldest first. Raises NotFoundError when there is none."""
+        found = await DBOS.list_workflows_async(workflow_id_prefix=flow_id, load_input=False, limit=10_000)
+        own = [status for status in found if status.workflow_id == flow_id or _is_below(status.workflow_id, flow_id)]
+        if not own:
+            raise NotFoundError(f"expected a flow that was started, got '{flow_id}', which the engine does not know")
+        alive = await self._live_executors()
+        return tuple(_status(status, alive) for status in own)
+
+    async def steps(self, flow_id: str) -> tuple[StepRecord, ...]:
+        """The committed steps of one flow, in order."""
+        return tuple(_record(flow_id, step) for step in await DBOS.list_workflow_steps_async(flow_id))
+
+    async def recover(self, flow_id: str) -> int:
+        """Take over the parts of a flow whose process is gone; returns how many.
+
+        Parts that a live process holds are left alone: taking them would run a step twice at the same time.
+        """
+        orphans = [status for status in await self.tree(flow_id) if status.state is FlowState.INTERRUPTED]
+        return await anyio.to_thread.run_sync(self._reenqueue, orphans)
+
+    async def recover_all(self) -> int:
+        """Take over every flow whose process is gone; returns how many."""
+        pending = await DBOS.list_workflows_async(status="PENDING", load_input=False, load_output=False)
+        alive = await self._live_executors()
+        statuses = (_status(status, alive) for status in pending)
+        orphans = [status for status in statuses if status.state is FlowState.INTERRUPTED]
+        return await anyio.to_thread.run_sync(self._reenqueue, orphans)
+
+    async def resume(self, flow_id: str) -> None:
+        """Go on with a flow that was cancelled or had crashed too often, and with its unfinished children."""
+        stopped = (FlowState.CANCELLED, FlowState.CRASHED)
+        ids = [status.id for status in await self.tree(flow_id) if status.state in stopped]
+        if ids:
+            await DBOS.resume_workflows_async(ids, queue_name=self._own_queue)
+
+    async def rewind(self, flow_id: str, number: int) -> None:
+        """Forget an ended flow's steps from `number` on and run it again from there, under the same identifier."""
+        await DBOS.rewind_workflow_async(flow_id, start_step=number, queue_name=self._own_queue)
+
+    async def fork(self, flow_id: str, number: int, new_id: str) -> None:
+        """Begin a new flow that shares the steps before `number` and goes its own way from there."""
+        with SetWorkflowID(new_id):
+            await DBOS.fork_workflow_async(flow_id, number, queue_name=self._own_queue)
+
+    async def apply_schedules(self, kind: str, schedules: Sequence[Schedule]) -> None:
+        """Make the calendar hold exactly these; each starts a flow of `kind` on the workers' queue when its time comes.
+
+        The flow's payload is the schedule's with the planned time added under `at`. A time that passed while no process
+        ran is caught up once.
+        """
+        wanted = {schedule.name for schedule in schedules}
+        for known in await DBOS.list_schedules_async():
+            if known["schedule_name"] not in wanted:
+                await DBOS.delete_schedule_async(known["schedule_name"])
+        await DBOS.apply_schedules_async(
+            [
+                {
+                    "schedule_name": schedule.name,
+                    "workflow_fn": _scheduled,
+                    "schedule": schedule.cron,
+                    "cron_timezone": schedule.time_zone,
+                    "context": {"kind": kind, "payload": schedule.payload},
+                    "queue_name": SHARED_QUEUE,
+                }
+                for schedule in schedules
+            ]
+        )
+
+    async def _launch(self) -> None:
+        make_safe()
+        engine = make_engine(self._url)
+        self._dbos = DBOS(
+            config={
+                "name": APPLICATION,
+                "system_database_url": self._url,
+                "system_database_engine": engine,
+                "application_version": APPLICATION_VERSION,
+                "executor_id": self.executor_id,
+                "serializer": DBOSPortableJSONSerializer(),
+                "log_level": "WARNING",
+                "notification_listener_polling_interval_sec": 0.25,
+            }
+        )
+        quieten()
+        DBOS.listen_queues([SHARED_QUEUE] if self._shared else [])
+        # The engine's name for a queue that lives in memory only: nobody else can take what is put there.
+        self._dbos._registry._register_internal_queue(self._own_queue, polling_interval_sec=_QUEUE_POLL_SECONDS)
+        DBOS.launch()
+        self._database = self._dbos._sys_db
+        await DBOS.register_queue_async(
+            SHARED_QUEUE, polling_interval_sec=_QUEUE_POLL_SECONDS, on_conflict="never_update"
+        )
+
+    async def _stop(self) -> None:
+        dbos, self._dbos = self._dbos, None
+        if dbos is None:
+            return
+        tasks = tuple(dbos._workflow_tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await anyio.to_thread.run_sync(lambda: DBOS.destroy(workflow_completion_timeout_sec=0))
+        await anyio.to_thread.run_sync(self._leases.release, LEASE_PREFIX + self.executor_id, self.executor_id)
+
+    async def _keep_lease(self) -> None:
+        while True:
+            await anyio.sleep(_LEASE_RENEWAL_SECONDS)
+            await self._renew()
+
+    async def _renew(self) -> None:
+        process = psutil.Process()
+        data = {"host": socket.gethostname(), "pid": process.pid, "started": process.create_time()}
+        name = LEASE_PREFIX + self.executor_id
+        await anyio.to_thread.run_sync(lambda: self._leases.acquire(name, self.executor_id, _LEASE_SECONDS, data))
+
+    async def _live_executors(self) -> frozenset[str]:
+        leases = await anyio.to_thread.run_sync(self._leases.list, LEASE_PREFIX)
+        return frozenset(lease.holder for lease in leases if lease.live and not _is_gone(lease))
+
+    def _reenqueue(self, orphans: list[FlowStatus]) -> int:
+        if self._database is None:
+            raise RuntimeError("expected a running engine, got one that was not launched")
+        taken = 0
+        for orphan in orphans:
+            # Atomic: of several that try, one wins, and none does once a live process has the flow.
+            taken += self._database.reenqueue_for_recovery(orphan.id, [orphan.executor or ""], self._own_queue)
+        return taken
+
+
+def _is_below(flow_id: str, ancestor: str) -> bool:
+    return flow_id.startswith(ancestor + ".")
+
+
+def _is_gone(lease: Lease) -> bool:
+    """Whether the holder was a process of this host that no longer exists: then nobody need wait for the expiry."""
+    if lease.data.get("host") != socket.gethostname():
+        return False
+    try:
+        return bool(abs(psutil.Process(lease.data["pid"]).create_time() - lease.data["started"]) > 1)
+    except psutil.NoSuchProcess:
+        return True
+
+
+def _status(status: Any, alive: frozenset[str]) -> FlowStatus:
+    state = _STATES[status.status]
+    if state is FlowState.RUNNING and status.executor_id not in alive:
+        state = FlowState.INTERRUPTED
+    return FlowStatus(status.workflow_id, state, status.executor_id, _moment(status.created_at), status.output)
+
+
+def _record(flow_id: str, step: Any) -> StepRecord:
+    return StepRecord(
+        flow_id=flow_id,
+        number=step["function_id"],
+        name=step["function_name"],
+        child_id=step["child_workflow_id"],
+        failed=step["error"] is not None,
+        output=step["output"],
+        started_at=_optional_moment(step.get("started_at_epoch_ms")),
+        finished_at=_optional_moment(step.get("completed_at_epoch_ms")),
+    )
+
+
+def _moment(milliseconds: int) -> datetime:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)
+
+
+def _optional_moment(milliseconds: int | None) -> datetime | None:
+    return None if milliseconds is None else _moment(milliseconds)
