@@ -1,0 +1,129 @@
+"""Runs: what was asked for and how far it has come."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+import sqlalchemy as sa
+
+from orchestration.errors import NotFoundError
+from orchestration.storage.database import Database
+from orchestration.storage.tables import runs
+
+
+class RunStatus(StrEnum):
+    """Where a run stands. `waiting` and `stopped` go on from their last step when the reason is gone."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    WAITING = "waiting"
+    STOPPED = "stopped"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def ended(self) -> bool:
+        return self in (RunStatus.SUCCEEDED, RunStatus.FAILED, RunStatus.CANCELLED)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One execution of a workflow on a goal. `origin` says where it came from: a schedule, a fork of another run."""
+
+    id: str
+    goal: str
+    workspace: str
+    created_at: datetime
+    status: RunStatus = RunStatus.QUEUED
+    reason: str = ""
+    agent: str | None = None
+    provider: str | None = None
+    priority: str = "normal"
+    origin: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    config_version: int | None = None
+    outcome: Mapping[str, Any] | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+
+
+class Runs:
+    """The runs in the database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add(self, run: Run) -> None:
+        """Record a new run."""
+        with self._database.write() as connection:
+            connection.execute(sa.insert(runs).values(**_values(run)))
+
+    def get(self, run_id: str) -> Run:
+        """The run of that identifier. Raises NotFoundError."""
+        with self._database.read() as connection:
+            row = connection.execute(sa.select(runs).where(runs.c.id == run_id)).one_or_none()
+        if row is None:
+            raise NotFoundError(
+                f"expected a run that exists, got '{run_id}'; `orchestrator runs list` shows those there are"
+            )
+        return _run(row)
+
+    def find(self, text: str) -> Run:
+        """The one run whose identifier ends or begins with `text`; `latest` is the newest. Raises NotFoundError."""
+        if text == "latest":
+            newest = self.list(limit=1)
+            if newest:
+                return newest[0]
+            raise NotFoundError("expected a run, got 'latest' and there is none yet; start one with `orchestrator run`")
+        with self._database.read() as connection:
+            like = runs.c.id.startswith(text, autoescape=True) | runs.c.id.endswith(text, autoescape=True)
+            rows = connection.execute(sa.select(runs).where((runs.c.id == text) | like).limit(10)).all()
+        exact = [row for row in rows if row.id == text]
+        if len(exact or rows) == 1:
+            return _run((exact or rows)[0])
+        if rows:
+            names = ", ".join(row.id for row in rows)
+            raise NotFoundError(f"expected the name of one run, got '{text}', which fits {names}; write more of it")
+        return self.get(text)
+
+    def list(self, statuses: Sequence[RunStatus] = (), limit: int = 50) -> tuple[Run, ...]:
+        """The newest runs first, of the given statuses or of all."""
+        query = sa.select(runs).order_by(runs.c.created_at.desc(), runs.c.id.desc()).limit(limit)
+        if statuses:
+            query = query.where(runs.c.status.in_([status.value for status in statuses]))
+        with self._database.read() as connection:
+            return tuple(_run(row) for row in connection.execute(query))
+
+    def set_status(self, run_id: str, status: RunStatus, reason: str = "", **values: Any) -> bool:
+        """Move a run on; False, and no change, when it has ended already (a cancelled run stays cancelled)."""
+        ended = [status.value for status in RunStatus if status.ended]
+        query = sa.update(runs).where(runs.c.id == run_id, runs.c.status.not_in(ended))
+        with self._database.write() as connection:
+            done = connection.execute(query.values(status=status.value, reason=reason, **values))
+            return bool(done.rowcount)
+
+    def reopen(self, run_id: str) -> None:
+        """Let a run that had ended go on."""
+        with self._database.write() as connection:
+            connection.execute(
+                sa.update(runs)
+                .where(runs.c.id == run_id)
+                .values(status=RunStatus.RUNNING.value, reason="", finished_at=None, outcome=None)
+            )
+
+
+def _values(run: Run) -> dict[str, Any]:
+    return {column.name: getattr(run, column.name) for column in runs.columns} | {
+        "status": run.status.value,
+        "options": dict(run.options),
+        "outcome": None if run.outcome is None else dict(run.outcome),
+    }
+
+
+def _run(row: sa.Row[Any]) -> Run:
+    return Run(**{**row._mapping, "status": RunStatus(row.status)})

@@ -1,0 +1,132 @@
+"""What flows hand to agents and get back. Everything here goes through the engine's store as JSON."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from orchestration.config.schema import AgentRole
+
+
+class Record(BaseModel):
+    """A value that is checkpointed: immutable, and strict about its keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Answer(BaseModel):
+    """A value that a model writes: keys that were not asked for are dropped rather than held against it."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class PlanStep(Answer):
+    """One piece of work that an executor can do by itself."""
+
+    id: str = Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_.-]+$")
+    title: str = Field(min_length=1, max_length=300)
+    instructions: str
+    files: tuple[str, ...] = ()
+    depends_on: tuple[str, ...] = ()
+    done_when: str = ""
+
+
+class Plan(Answer):
+    """What the planner makes of a goal."""
+
+    summary: str
+    steps: tuple[PlanStep, ...] = Field(min_length=1, max_length=50)
+    risks: tuple[str, ...] = ()
+
+
+class StepReport(Answer):
+    """What an executor says about the step it worked on."""
+
+    summary: str
+    done: bool
+    notes: tuple[str, ...] = ()
+
+
+class Finding(Answer):
+    """One remark of a reviewer."""
+
+    severity: Literal["blocker", "major", "minor", "note"]
+    message: str
+    file: str | None = None
+    line: int | None = None
+
+
+class Review(Answer):
+    """A reviewer's judgement."""
+
+    verdict: Literal["approved", "changes_requested"]
+    summary: str
+    findings: tuple[Finding, ...] = ()
+
+
+class Text(Answer):
+    """What a worker without a role of its own delivers."""
+
+    text: str
+
+
+class CommandRecord(Record):
+    """A command that was run on the way, as evidence."""
+
+    command: tuple[str, ...]
+    exit_code: int | None
+    output: str
+
+
+class AgentTask(Record):
+    """What an agent is asked to do. `attempt` counts from 1; `context` holds what came before, by artifact name."""
+
+    run_id: str
+    agent: str
+    role: AgentRole
+    goal: str
+    step: PlanStep | None = None
+    context: dict[str, str] = Field(default_factory=dict)
+    seconds: float | None = None
+    attempt: int = 1
+
+
+class Use(Record):
+    """What was used up: active seconds (waiting for a provider not counted), model calls, tokens, money."""
+
+    seconds: float = 0.0
+    model_calls: int = 0
+    tokens: int = 0
+    usd: float = 0.0
+    rehearsal: bool = False
+
+    def plus(self, other: Use, *, beside: bool = False) -> Use:
+        """Both together; `beside` for work done at the same time, whose seconds do not add up."""
+        return Use(
+            seconds=max(self.seconds, other.seconds) if beside else self.seconds + other.seconds,
+            model_calls=self.model_calls + other.model_calls,
+            tokens=self.tokens + other.tokens,
+            usd=self.usd + other.usd,
+            rehearsal=self.rehearsal or other.rehearsal,
+        )
+
+
+class Failing(Record):
+    """Why an agent did not deliver. `kind` is stable, for rules; `message` is for people."""
+
+    kind: str
+    message: str
+
+
+class AgentResult(Record):
+    """What an agent delivered, or why it did not."""
+
+    output: dict[str, Any] | None = None
+    failing: Failing | None = None
+    use: Use = Use()
+    commands: tuple[CommandRecord, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        return self.failing is None

@@ -1,0 +1,28 @@
+"""What the coordinator needs from rooms above it; `app` hands it in."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from orchestration.storage.runs import Run
+from orchestration.workflows.model import CommandRecord
+
+
+class Workbench(Protocol):
+    """A run's workspace and its artifacts."""
+
+    async def snapshot(self, run: Run) -> str:
+        """Record the workspace as it is; returns the identifier of the record."""
+        ...
+
+    async def patch(self, run: Run, before: str, after: str) -> str:
+        """What changed between two snapshots, as a patch."""
+        ...
+
+    async def check(self, run: Run, command: tuple[str, ...]) -> CommandRecord:
+        """Run one of the run's checks in the workspace."""
+        ...
+
+    async def write(self, run: Run, name: str, text: str, agent: str) -> None:
+        """Keep an artifact; doing it again with the same text changes nothing."""
+        ...
