@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 
 from orchestration.config.schema import AgentRole, AgentSettings, WorkflowEdge
@@ -52,10 +53,7 @@ def _usual_pairs(agents: Sequence[AgentSettings]) -> list[tuple[str, str]]:
     by_role = [[agent.id for agent in agents if agent.effective_role is role] for role in _USUAL_ORDER]
     present = [ids for ids in by_role if ids]
     return [
-        (source, target)
-        for sources, targets in zip(present, present[1:], strict=False)
-        for source in sources
-        for target in targets
+        (source, target) for sources, targets in itertools.pairwise(present) for source in sources for target in targets
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -101,15 +102,25 @@ class Use(Record):
     usd: float = 0.0
     rehearsal: bool = False
 
-    def plus(self, other: Use, *, beside: bool = False) -> Use:
-        """Both together; `beside` for work done at the same time, whose seconds do not add up."""
-        return Use(
-            seconds=max(self.seconds, other.seconds) if beside else self.seconds + other.seconds,
-            model_calls=self.model_calls + other.model_calls,
-            tokens=self.tokens + other.tokens,
-            usd=self.usd + other.usd,
-            rehearsal=self.rehearsal or other.rehearsal,
-        )
+    def plus(self, other: Use) -> Use:
+        """This and then the other."""
+        return _sum((self, other), seconds=self.seconds + other.seconds)
+
+
+def side_by_side(uses: Iterable[Use]) -> Use:
+    """What was used by work done at the same time, whose seconds do not add up."""
+    together = tuple(uses)
+    return _sum(together, seconds=max((use.seconds for use in together), default=0.0))
+
+
+def _sum(uses: Sequence[Use], seconds: float) -> Use:
+    return Use(
+        seconds=seconds,
+        model_calls=sum(use.model_calls for use in uses),
+        tokens=sum(use.tokens for use in uses),
+        usd=sum(use.usd for use in uses),
+        rehearsal=any(use.rehearsal for use in uses),
+    )
 
 
 class Failing(Record):

@@ -89,11 +89,6 @@ class Flow:
         self._check_owner("sleep")
         await DBOS.sleep_async(seconds)
 
-    async def receive(self, topic: str, seconds: float) -> Any:
-        """Wait for a message on a topic; None when none came in time."""
-        self._check_owner(topic)
-        return await DBOS.recv_async(topic, timeout_seconds=seconds)
-
     def _check_owner(self, what: str) -> None:
         """Steps are numbered as they are called: from several tasks at once the numbers would depend on chance."""
         if asyncio.current_task() is not self._owner:

@@ -172,10 +172,6 @@ class Engine:
         except dbos_error.DBOSException as error:
             raise StepError(type(error).__name__, str(error)) from error
 
-    async def send(self, flow_id: str, topic: str, message: Any, *, key: str) -> None:
-        """Give a flow the message it waits for. The same key is delivered once."""
-        await DBOS.send_async(flow_id, message, topic, idempotency_key=key)
-
     async def cancel(self, flow_id: str) -> None:
         """Stop a flow and its children, running steps too. Committed steps stay, so it can be resumed."""
         await DBOS.cancel_workflow_async(flow_id, cancel_children=True)

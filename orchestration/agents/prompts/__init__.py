@@ -1,0 +1,56 @@
+"""What agents are told. Each prompt is a file with a version in its name; a new version is a new file."""
+
+from __future__ import annotations
+
+import json
+from importlib import resources
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from orchestration.config.schema import AgentRole, AgentSettings
+from orchestration.errors import UsageError
+from orchestration.workflows.model import AgentTask
+
+CURRENT_VERSION = dict.fromkeys(AgentRole, 1)
+
+
+def system_prompt(agent: AgentSettings, output: type[BaseModel]) -> str:
+    """The role's prompt, or the file that the configuration names instead, with the form of the answer at the end.
+
+    Raises UsageError when the named file cannot be read.
+    """
+    role = agent.effective_role
+    text = _own(agent.prompt) if agent.prompt else _shipped(role)
+    description = f"\nYour part: {agent.description}\n" if agent.description else ""
+    schema = json.dumps(output.model_json_schema(), separators=(",", ":"))
+    return (
+        f"{text.rstrip()}\n{description}\nWhen you have finished, answer with one JSON object and nothing else. "
+        f"It has to match this JSON Schema:\n{schema}\n"
+    )
+
+
+def task_prompt(task: AgentTask) -> str:
+    """What this agent has to do now, and what came before."""
+    parts = [f"Goal:\n{task.goal.strip()}"]
+    if task.step is not None:
+        step = task.step
+        parts.append(f"Your step: {step.title}\n\n{step.instructions.strip()}")
+        if step.files:
+            parts.append("Files of this step: " + ", ".join(step.files))
+        if step.done_when:
+            parts.append(f"Done when: {step.done_when.strip()}")
+    parts += [f"--- {name} ---\n{text.rstrip()}" for name, text in task.context.items() if text.strip()]
+    return "\n\n".join(parts)
+
+
+def _shipped(role: AgentRole) -> str:
+    name = f"{role.value}.v{CURRENT_VERSION[role]}.md"
+    return resources.files(__name__).joinpath(name).read_text(encoding="utf-8")
+
+
+def _own(name: str) -> str:
+    try:
+        return Path(name).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"expected a prompt that can be read, got '{name}': {error}; correct `prompt`") from error

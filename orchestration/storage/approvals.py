@@ -1,0 +1,71 @@
+"""Questions that wait for a person."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from orchestration.errors import ConflictError, NotFoundError
+from orchestration.storage.database import Database
+from orchestration.storage.tables import approvals
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """A question, and the answer once there is one (`approved` or `denied`)."""
+
+    id: str
+    run_id: str
+    question: str
+    created_at: datetime
+    decision: str | None = None
+    decided_by: str | None = None
+    reason: str | None = None
+    decided_at: datetime | None = None
+
+
+class ApprovalTable:
+    """The approvals in the database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def ask(self, approval: Approval) -> None:
+        """Record a question; asking the same one again changes nothing."""
+        with self._database.write() as connection:
+            known = connection.execute(sa.select(approvals.c.id).where(approvals.c.id == approval.id)).first()
+            if known is None:
+                connection.execute(sa.insert(approvals).values(**_values(approval)))
+
+    def decide(self, approval_id: str, decision: str, by: str, reason: str, at: datetime) -> None:
+        """Answer a question once. Raises ConflictError when it was answered already, NotFoundError when unknown."""
+        values = {"decision": decision, "decided_by": by, "reason": reason, "decided_at": at}
+        with self._database.write() as connection:
+            query = sa.update(approvals).where(approvals.c.id == approval_id, approvals.c.decision.is_(None))
+            if connection.execute(query.values(**values)).rowcount:
+                return
+        known = self.get(approval_id)
+        raise ConflictError(f"expected an open question, got one that {known.decided_by} has {known.decision} already")
+
+    def get(self, approval_id: str) -> Approval:
+        """One question. Raises NotFoundError."""
+        with self._database.read() as connection:
+            row = connection.execute(sa.select(approvals).where(approvals.c.id == approval_id)).one_or_none()
+        if row is None:
+            raise NotFoundError(f"expected a question that was asked, got '{approval_id}'")
+        return Approval(**row._mapping)
+
+    def open(self, run_id: str | None = None) -> tuple[Approval, ...]:
+        """The questions without an answer, oldest first."""
+        query = sa.select(approvals).where(approvals.c.decision.is_(None)).order_by(approvals.c.created_at)
+        if run_id is not None:
+            query = query.where(approvals.c.run_id == run_id)
+        with self._database.read() as connection:
+            return tuple(Approval(**row._mapping) for row in connection.execute(query))
+
+
+def _values(approval: Approval) -> dict[str, Any]:
+    return {column.name: getattr(approval, column.name) for column in approvals.columns}

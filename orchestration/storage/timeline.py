@@ -1,0 +1,159 @@
+"""The timeline: every event, in the order in which it was written, and the last sign of progress of each agent."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.exc import SQLAlchemyError
+
+from orchestration.events import Event
+from orchestration.storage.database import Database
+from orchestration.storage.tables import events, heartbeats
+
+PROGRESS = "agent.progress"
+_BATCH_SECONDS = 0.1
+_BATCH_SIZE = 500
+_AT_MOST_WAITING = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """The last progress of one agent's work on one run."""
+
+    agent_run_id: str
+    run_id: str
+    agent: str
+    activity: str
+    tokens: int
+    progress_at: datetime
+
+
+class Timeline:
+    """Events and heartbeats in the database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def append(self, batch: Sequence[Event]) -> None:
+        """Write events, in order, in one transaction."""
+        rows = [
+            {
+                "at": event.at,
+                "kind": event.kind,
+                "run_id": event.run_id,
+                "agent": event.agent,
+                "actor": event.actor,
+                "data": dict(event.data),
+            }
+            for event in batch
+        ]
+        with self._database.write() as connection:
+            connection.execute(sa.insert(events), rows)
+
+    def list(self, run_id: str, *, after: int = 0, limit: int = 1000) -> tuple[tuple[int, Event], ...]:
+        """A run's events with their sequence numbers, those after `after`."""
+        query = sa.select(events).where(events.c.run_id == run_id, events.c.sequence > after)
+        with self._database.read() as connection:
+            rows = connection.execute(query.order_by(events.c.sequence).limit(limit))
+            return tuple(
+                (row.sequence, Event(row.kind, row.at, row.run_id, row.agent, row.actor, row.data)) for row in rows
+            )
+
+    def beat(self, latest: Iterable[Event]) -> None:
+        """Keep each agent's last progress."""
+        with self._database.write() as connection:
+            for event in latest:
+                row = {
+                    "run_id": event.run_id,
+                    "agent": event.agent,
+                    "activity": event.data["activity"],
+                    "tokens": event.data["tokens"],
+                    "progress_at": event.at,
+                }
+                key = heartbeats.c.agent_run_id == event.data["agent_run_id"]
+                if not connection.execute(sa.update(heartbeats).where(key).values(**row)).rowcount:
+                    connection.execute(sa.insert(heartbeats).values(agent_run_id=event.data["agent_run_id"], **row))
+
+    def heartbeats(self, run_id: str) -> tuple[Heartbeat, ...]:
+        """The last progress of each agent of a run."""
+        query = sa.select(heartbeats).where(heartbeats.c.run_id == run_id).order_by(heartbeats.c.agent_run_id)
+        with self._database.read() as connection:
+            return tuple(Heartbeat(**row._mapping) for row in connection.execute(query))
+
+
+class TimelineWriter:
+    """Takes events from the bus and writes them in batches on a thread of its own, so that nobody waits for the disk.
+
+    `redact` is applied to every event's data. While the database cannot be written, events wait in memory up to a
+    bound; beyond it the oldest are dropped and counted in `dropped`.
+    """
+
+    def __init__(self, timeline: Timeline, redact: Callable[[Any], Any]) -> None:
+        self._timeline = timeline
+        self._redact = redact
+        self._queue: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._write_all, name="timeline-writer", daemon=True)
+        self.dropped = 0
+
+    def start(self) -> None:
+        """Begin writing."""
+        self._thread.start()
+
+    def take(self, event: Event) -> None:
+        """Accept an event; never blocks."""
+        self._queue.put(event)
+
+    def close(self) -> None:
+        """Write what is left and stop."""
+        self._queue.put(None)
+        self._thread.join(timeout=10)
+
+    def _write_all(self) -> None:
+        """1. Wait for an event. 2. Gather what else comes within a moment. 3. Write it; on failure keep it and go on
+        gathering, so that nothing is lost while the database is away."""
+        pending: list[Event] = []
+        open_ = True
+        while open_:
+            open_ = self._gather(pending)
+            try:
+                self._write(pending)
+            except SQLAlchemyError:
+                self._drop_oldest(pending)
+            else:
+                pending.clear()
+
+    def _gather(self, pending: list[Event]) -> bool:
+        item = self._queue.get()
+        while item is not None:
+            pending.append(item)
+            if len(pending) >= _BATCH_SIZE:
+                return True
+            try:
+                item = self._queue.get(timeout=_BATCH_SECONDS)
+            except queue.Empty:
+                return True
+        return False
+
+    def _write(self, pending: Sequence[Event]) -> None:
+        clean = [
+            Event(event.kind, event.at, event.run_id, event.agent, event.actor, self._redact(dict(event.data)))
+            for event in pending
+        ]
+        lasting = [event for event in clean if event.kind != PROGRESS]
+        if lasting:
+            self._timeline.append(lasting)
+        latest = {event.data["agent_run_id"]: event for event in clean if event.kind == PROGRESS}
+        if latest:
+            self._timeline.beat(latest.values())
+
+    def _drop_oldest(self, pending: list[Event]) -> None:
+        excess = len(pending) - _AT_MOST_WAITING
+        if excess > 0:
+            del pending[:excess]
+            self.dropped += excess

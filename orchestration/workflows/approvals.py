@@ -1,0 +1,57 @@
+"""Waiting for a person's word, however long it takes and across restarts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import anyio.to_thread
+
+from orchestration.clock import Clock
+from orchestration.errors import OrchestratorError
+from orchestration.events import Bus
+from orchestration.storage.approvals import Approval, ApprovalTable
+from orchestration.storage.runs import Run, Runs, RunStatus
+from orchestration.workflows.engine import Flow
+
+_POLL_SECONDS = 0.5
+
+
+class DeniedError(OrchestratorError):
+    """A person said no."""
+
+
+class Approvals:
+    """Asks, waits, and hands the answer to the flow that waits."""
+
+    def __init__(self, table: ApprovalTable, runs: Runs, bus: Bus, clock: Clock) -> None:
+        self._table = table
+        self._runs = runs
+        self._bus = bus
+        self._clock = clock
+
+    async def wait(self, flow: Flow, run: Run, question: str, topic: str) -> None:
+        """Ask and wait for the answer. Raises DeniedError on a no."""
+        approval = Approval(f"{flow.id}.{topic}", run.id, question, self._clock.now())
+        answer = await flow.step("approval", lambda: self._ask_and_wait(approval))
+        if answer["decision"] != "approved":
+            raise DeniedError(f"{answer['by']} denied it: {answer['reason'] or 'no reason given'}")
+
+    async def decide(self, approval: Approval, *, approved: bool, by: str, reason: str) -> None:
+        """Record a person's answer. Raises ConflictError when there is one already."""
+        decision = "approved" if approved else "denied"
+        now = self._clock.now()
+        await anyio.to_thread.run_sync(lambda: self._table.decide(approval.id, decision, by, reason, now))
+        self._bus.emit("approval.decided", run_id=approval.run_id, actor=by, decision=decision, reason=reason)
+
+    async def _ask_and_wait(self, approval: Approval) -> Any:
+        """The wait is one step, recorded with its answer; after a restart it begins again and finds the question."""
+        await anyio.to_thread.run_sync(self._table.ask, approval)
+        await self._set_status(approval, RunStatus.WAITING, f"waits for approval: {approval.question}")
+        self._bus.emit("approval.requested", run_id=approval.run_id, approval=approval.id, question=approval.question)
+        while (answer := await anyio.to_thread.run_sync(self._table.get, approval.id)).decision is None:
+            await self._clock.sleep(_POLL_SECONDS)
+        await self._set_status(approval, RunStatus.RUNNING, "")
+        return {"decision": answer.decision, "by": answer.decided_by, "reason": answer.reason}
+
+    async def _set_status(self, approval: Approval, status: RunStatus, reason: str) -> None:
+        await anyio.to_thread.run_sync(lambda: self._runs.set_status(approval.run_id, status, reason))

@@ -1,0 +1,300 @@
+"""The flow of a run: agents in their order, reviews and corrections, artifacts, and how it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import anyio.to_thread
+
+from orchestration.clock import Clock
+from orchestration.config.schema import AgentRole, AgentSettings, Configuration
+from orchestration.errors import NotFoundError, OrchestratorError
+from orchestration.events import Bus
+from orchestration.storage.runs import Run, Runs, RunStatus
+from orchestration.workflows import documents, graph
+from orchestration.workflows.approvals import Approvals, DeniedError
+from orchestration.workflows.engine import Flow
+from orchestration.workflows.execution import AGENT, EXECUTION, Execution, ExecutionTask
+from orchestration.workflows.model import (
+    AgentResult,
+    AgentTask,
+    CommandRecord,
+    Plan,
+    PlanStep,
+    Record,
+    Review,
+    Text,
+    Use,
+    side_by_side,
+)
+from orchestration.workflows.ports import Workbench
+
+RUN = "run"
+
+
+class AgentFailedError(OrchestratorError):
+    """An agent did not deliver, and the run cannot go on without it."""
+
+
+class Member(Record):
+    """One agent's part in this run."""
+
+    id: str
+    role: AgentRole
+    output: str
+
+
+class Setup(Record):
+    """What the run was started with; later edits of the configuration do not change it."""
+
+    levels: tuple[tuple[Member, ...], ...]
+    baseline: str
+    seconds: float | None
+    review_rounds: int
+    parallel_steps: int
+    checks: tuple[tuple[str, ...], ...]
+    approve: tuple[str, ...]
+
+
+class Progress:
+    """What has come out of the run so far; rebuilt from the records when the flow is replayed."""
+
+    def __init__(self, setup: Setup) -> None:
+        self.setup = setup
+        self.context: dict[str, str] = {}
+        self.use = Use()
+        self.plan: Plan | None = None
+        self.review: Review | None = None
+        self.failing: str = ""
+
+    def seconds_left(self) -> float | None:
+        limit = self.setup.seconds
+        return None if limit is None else max(1.0, limit - self.use.seconds)
+
+
+class Coordinator:
+    """Runs a goal through the agents of the workflow."""
+
+    def __init__(
+        self,
+        runs: Runs,
+        workbench: Workbench,
+        approvals: Approvals,
+        bus: Bus,
+        clock: Clock,
+        configuration: Callable[[], Configuration],
+    ) -> None:
+        self._runs = runs
+        self._workbench = workbench
+        self._approvals = approvals
+        self._bus = bus
+        self._clock = clock
+        self._configuration = configuration
+
+    async def body(self, flow: Flow, _payload: Any) -> Any:
+        """The flow itself. What was asked for stands in the run's own record."""
+        run = await anyio.to_thread.run_sync(self._runs.get, flow.id)
+        setup = Setup.model_validate(await flow.step("begin", lambda: self._begin(run)))
+        progress = Progress(setup)
+        try:
+            for members in setup.levels:
+                await self._level(flow, run, progress, members)
+        except (AgentFailedError, DeniedError) as error:
+            progress.failing = str(error)
+        return await flow.step("end", lambda: self._end(run, progress))
+
+    async def _begin(self, run: Run) -> Any:
+        """Fix what this run works with, and record the workspace as it was before."""
+        setup = make_setup(run, self._configuration(), await self._workbench.snapshot(run))
+        await anyio.to_thread.run_sync(
+            lambda: self._runs.set_status(run.id, RunStatus.RUNNING, started_at=self._clock.now())
+        )
+        self._bus.emit("run.started", run_id=run.id, goal=run.goal, workspace=run.workspace)
+        return setup.model_dump(mode="json")
+
+    async def _level(self, flow: Flow, run: Run, progress: Progress, members: Sequence[Member]) -> None:
+        """Run agents that do not depend on each other side by side."""
+        for member in members:
+            if member.id in progress.setup.approve:
+                await self._approvals.wait(flow, run, f"may {member.id} start?", member.id)
+        children = [await self._start(flow, run, progress, member) for member in members]
+        results = [AgentResult.model_validate(await flow.result(child)) for child in children]
+        progress.use = progress.use.plus(side_by_side(result.use for result in results))
+        for member, result in zip(members, results, strict=True):
+            await self._take(flow, run, progress, member, result)
+        for member in members:
+            if member.role is AgentRole.REVIEWER:
+                await self._correct_until_approved(flow, run, progress, member)
+
+    async def _start(self, flow: Flow, run: Run, progress: Progress, member: Member, suffix: str = "") -> Any:
+        """Start the child flow that does an agent's part."""
+        name = f"{flow.id}.{member.id}{suffix}"
+        if member.role is AgentRole.EXECUTOR:
+            steps = progress.plan.steps if progress.plan else (_whole_goal(run),)
+            return await flow.start(EXECUTION, name, self._execution_task(run, progress, member, steps))
+        return await flow.start(AGENT, name, self._task(run, progress, member).model_dump(mode="json"))
+
+    def _task(self, run: Run, progress: Progress, member: Member) -> AgentTask:
+        return AgentTask(
+            run_id=run.id,
+            agent=member.id,
+            role=member.role,
+            goal=run.goal,
+            context=progress.context,
+            seconds=progress.seconds_left(),
+        )
+
+    def _execution_task(
+        self, run: Run, progress: Progress, member: Member, steps: Sequence[PlanStep]
+    ) -> dict[str, Any]:
+        task = ExecutionTask(
+            task=self._task(run, progress, member), steps=tuple(steps), parallel=progress.setup.parallel_steps
+        )
+        return task.model_dump(mode="json")
+
+    async def _take(self, flow: Flow, run: Run, progress: Progress, member: Member, result: AgentResult) -> None:
+        """Turn an agent's result into artifacts and into what the next agents are told."""
+        if result.failing is not None:
+            raise AgentFailedError(f"{member.id}: {result.failing.message}")
+        if member.role is AgentRole.PLANNER:
+            progress.plan = Plan.model_validate(result.output)
+            text = documents.plan_document(run.goal, progress.plan)
+            await self._deliver(flow, run, progress, member, text, result)
+        elif member.role is AgentRole.EXECUTOR:
+            await self._take_changes(flow, run, progress, member, result)
+        elif member.role is AgentRole.REVIEWER:
+            progress.review = Review.model_validate(result.output)
+            await self._deliver(flow, run, progress, member, documents.review_document(progress.review), result)
+        else:
+            await self._deliver(flow, run, progress, member, Text.model_validate(result.output).text, result)
+
+    async def _take_changes(
+        self, flow: Flow, run: Run, progress: Progress, member: Member, result: AgentResult
+    ) -> None:
+        """Record what the executor changed in the workspace, and check it."""
+        execution = Execution.model_validate(result.output)
+        tree = await flow.step("snapshot", lambda: self._workbench.snapshot(run))
+        patch = await flow.step("patch", lambda: self._workbench.patch(run, progress.setup.baseline, tree))
+        checks = [await self._check(flow, run, command) for command in progress.setup.checks]
+        report = documents.tests_document(
+            [(entry.step, entry.report) for entry in execution.entries], checks or _last_runs(result.commands)
+        )
+        progress.context[member.output] = patch
+        progress.context[documents.TESTS] = report
+        await self._write(flow, run, member.output, patch, member.id)
+        await self._write(
+            flow, run, documents.TESTS, documents.labelled(report, rehearsal=result.use.rehearsal), member.id
+        )
+
+    async def _check(self, flow: Flow, run: Run, command: tuple[str, ...]) -> CommandRecord:
+        async def check() -> Any:
+            return (await self._workbench.check(run, command)).model_dump(mode="json")
+
+        return CommandRecord.model_validate(await flow.step("check", check))
+
+    async def _correct_until_approved(self, flow: Flow, run: Run, progress: Progress, reviewer: Member) -> None:
+        """Send the work back to the executor while the reviewer asks for changes, a bounded number of times."""
+        executor = _member_of_role(progress.setup, AgentRole.EXECUTOR)
+        for number in range(1, progress.setup.review_rounds + 1):
+            review = progress.review
+            if executor is None or review is None or review.verdict == "approved":
+                return
+            suffix = f"-r{number + 1}"
+            steps = (documents.correction_step(review, number),)
+            task = self._execution_task(run, progress, executor, steps)
+            child = await flow.start(EXECUTION, f"{flow.id}.{executor.id}{suffix}", task)
+            await self._finish_part(flow, run, progress, executor, child)
+            child = await self._start(flow, run, progress, reviewer, suffix)
+            await self._finish_part(flow, run, progress, reviewer, child)
+
+    async def _finish_part(self, flow: Flow, run: Run, progress: Progress, member: Member, child: Any) -> None:
+        result = AgentResult.model_validate(await flow.result(child))
+        progress.use = progress.use.plus(result.use)
+        await self._take(flow, run, progress, member, result)
+
+    async def _deliver(
+        self, flow: Flow, run: Run, progress: Progress, member: Member, text: str, result: AgentResult
+    ) -> None:
+        progress.context[member.output] = text
+        labelled = documents.labelled(text, rehearsal=result.use.rehearsal)
+        await self._write(flow, run, member.output, labelled, member.id)
+
+    async def _write(self, flow: Flow, run: Run, name: str, text: str, agent: str) -> None:
+        await flow.step("artifact", lambda: self._workbench.write(run, name, text, agent))
+
+    async def _end(self, run: Run, progress: Progress) -> Any:
+        """Settle how the run ended. A run that was cancelled meanwhile stays cancelled."""
+        reason = progress.failing or _unapproved(progress)
+        status = RunStatus.FAILED if reason else RunStatus.SUCCEEDED
+        outcome: dict[str, Any] = {
+            "use": progress.use.model_dump(mode="json"),
+            "verdict": progress.review.verdict if progress.review else None,
+        }
+        await anyio.to_thread.run_sync(
+            lambda: self._runs.set_status(run.id, status, reason, outcome=outcome, finished_at=self._clock.now())
+        )
+        self._bus.emit("run.finished", run_id=run.id, status=status.value, reason=reason, **outcome)
+        return {"status": status.value, "reason": reason, **outcome}
+
+
+def make_setup(run: Run, configuration: Configuration, baseline: str) -> Setup:
+    """What a run works with, from the configuration as it is now and the run's own options."""
+    runtime = configuration.runtime
+    agents = _taking_part(run, configuration)
+    edges = () if run.agent or run.options.get("agents") else configuration.workflow
+    by_id = {agent.id: agent for agent in agents}
+    return Setup(
+        levels=tuple(
+            tuple(_member(by_id[name]) for name in level) for level in graph.agent_levels(agents, edges) if level
+        ),
+        baseline=baseline,
+        seconds=run.options.get("seconds", runtime.limits.seconds),
+        review_rounds=0 if run.agent else runtime.review_rounds,
+        parallel_steps=runtime.parallel_steps,
+        checks=tuple(tuple(command) for command in run.options.get("checks", ())),
+        approve=tuple(run.options.get("approve", ())),
+    )
+
+
+def _taking_part(run: Run, configuration: Configuration) -> Sequence[AgentSettings]:
+    if run.agent is None:
+        return configuration.agents
+    agent = configuration.agent(run.agent)
+    if agent is None:
+        known = ", ".join(agent.id for agent in configuration.agents)
+        raise NotFoundError(f"expected an agent of the configuration ({known}), got '{run.agent}'")
+    return (agent,)
+
+
+def _member(agent: AgentSettings) -> Member:
+    usual = {
+        AgentRole.PLANNER: documents.PLAN,
+        AgentRole.EXECUTOR: documents.PATCH,
+        AgentRole.REVIEWER: documents.REVIEW,
+        AgentRole.WORKER: f"{agent.id}.md",
+    }
+    role = agent.effective_role
+    return Member(id=agent.id, role=role, output=agent.outputs[0] if agent.outputs else usual[role])
+
+
+def _member_of_role(setup: Setup, role: AgentRole) -> Member | None:
+    return next((member for level in setup.levels for member in level if member.role is role), None)
+
+
+def _whole_goal(run: Run) -> PlanStep:
+    """The goal as one piece of work, for an executor that no planner precedes."""
+    return PlanStep(id="goal", title=run.goal.strip().splitlines()[0][:300], instructions=run.goal)
+
+
+def _last_runs(commands: Sequence[CommandRecord]) -> list[CommandRecord]:
+    """Of each command that the executors ran, its last run."""
+    return list({record.command: record for record in commands}.values())
+
+
+def _unapproved(progress: Progress) -> str:
+    review = progress.review
+    if review is None or review.verdict == "approved":
+        return ""
+    rounds = progress.setup.review_rounds
+    return f"the reviewer still asks for changes after {rounds} round(s) of corrections: {review.summary}"

@@ -1,0 +1,92 @@
+"""The documents that a run leaves behind, as Markdown. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from orchestration.workflows.model import CommandRecord, Finding, Plan, PlanStep, Review, StepReport
+
+PLAN = "plan.md"
+PATCH = "changes.patch"
+TESTS = "test-report.md"
+REVIEW = "review.md"
+SUMMARY = "summary.md"
+
+REHEARSAL_NOTE = (
+    "> **Rehearsal.** No real model wrote this: the rehearsal provider answered from a script. "
+    "Configure a real provider for real work.\n\n"
+)
+
+
+def labelled(text: str, *, rehearsal: bool) -> str:
+    """The text, with a note on top where it came from the rehearsal provider."""
+    return REHEARSAL_NOTE + text if rehearsal else text
+
+
+def plan_document(goal: str, plan: Plan) -> str:
+    """The plan for people and for the agents that follow."""
+    parts = [f"# Plan\n\nGoal: {goal.strip()}\n\n{plan.summary.strip()}\n"]
+    parts += [_step(number, step) for number, step in enumerate(plan.steps, 1)]
+    if plan.risks:
+        parts.append("## Risks\n\n" + _bullets(plan.risks))
+    return "\n".join(parts)
+
+
+def tests_document(reports: Sequence[tuple[PlanStep, StepReport]], checks: Sequence[CommandRecord]) -> str:
+    """What the executors say they did, and what the commands that check it printed."""
+    parts = ["# Test report\n"]
+    for step, report in reports:
+        state = "done" if report.done else "NOT done"
+        parts.append(f"- {step.id} {step.title}: {state}. {report.summary.strip()}")
+        parts += [f"  - {note}" for note in report.notes]
+    parts.append("")
+    parts += [_command(record) for record in checks] or ["No command was run to check the result."]
+    return "\n".join(parts) + "\n"
+
+
+def review_document(review: Review) -> str:
+    """The verdict and the findings, the worst first."""
+    order = ("blocker", "major", "minor", "note")
+    findings = sorted(review.findings, key=lambda finding: order.index(finding.severity))
+    lines = [f"# Review\n\nVerdict: **{review.verdict.replace('_', ' ')}**\n\n{review.summary.strip()}\n"]
+    if findings:
+        lines.append("## Findings\n\n" + _bullets([_finding(finding) for finding in findings]))
+    return "\n".join(lines)
+
+
+def correction_step(review: Review, round_number: int) -> PlanStep:
+    """A reviewer's findings as a piece of work for the executor."""
+    findings = _bullets([_finding(finding) for finding in review.findings]) or review.summary
+    files = tuple(dict.fromkeys(finding.file for finding in review.findings if finding.file))
+    return PlanStep(
+        id=f"review-{round_number}",
+        title="Make the changes that the reviewer asked for",
+        instructions=f"{review.summary.strip()}\n\nFindings:\n\n{findings}",
+        files=files,
+        done_when="every finding is dealt with and the tests pass",
+    )
+
+
+def _step(number: int, step: PlanStep) -> str:
+    lines = [f"## {number}. {step.title} (`{step.id}`)\n", step.instructions.strip(), ""]
+    if step.files:
+        lines.append("Files: " + ", ".join(f"`{name}`" for name in step.files) + "\n")
+    if step.depends_on:
+        lines.append("After: " + ", ".join(step.depends_on) + "\n")
+    if step.done_when:
+        lines.append(f"Done when: {step.done_when.strip()}\n")
+    return "\n".join(lines)
+
+
+def _finding(finding: Finding) -> str:
+    place = f" `{finding.file}{f':{finding.line}' if finding.line else ''}`" if finding.file else ""
+    return f"**{finding.severity}**{place}: {finding.message.strip()}"
+
+
+def _command(record: CommandRecord) -> str:
+    verdict = "passed" if record.exit_code == 0 else f"FAILED (exit code {record.exit_code})"
+    return f"## `{' '.join(record.command)}`: {verdict}\n\n```\n{record.output.rstrip()}\n```\n"
+
+
+def _bullets(items: Sequence[str]) -> str:
+    return "".join(f"- {item}\n" for item in items)

@@ -1,0 +1,78 @@
+"""The flow that carries out a plan: its steps in waves, each by an agent of its own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from orchestration.workflows import graph
+from orchestration.workflows.engine import Flow
+from orchestration.workflows.model import (
+    AgentResult,
+    AgentTask,
+    CommandRecord,
+    Failing,
+    PlanStep,
+    Record,
+    StepReport,
+    Use,
+    side_by_side,
+)
+
+EXECUTION = "execution"
+AGENT = "agent"
+
+
+class ExecutionTask(Record):
+    """Plan steps to carry out: `task` is what each agent is told beside its step."""
+
+    task: AgentTask
+    steps: tuple[PlanStep, ...]
+    parallel: int
+
+
+class Entry(Record):
+    """A step and what its executor reported."""
+
+    step: PlanStep
+    report: StepReport
+
+
+class Execution(Record):
+    """What has come of the steps."""
+
+    entries: tuple[Entry, ...]
+
+
+async def body(flow: Flow, payload: Any) -> Any:
+    """Run the waves one after the other; stop after the first in which an agent failed."""
+    execution = ExecutionTask.model_validate(payload)
+    entries: list[Entry] = []
+    commands: list[CommandRecord] = []
+    use = Use()
+    failing: Failing | None = None
+    for wave in graph.waves(execution.steps, execution.parallel):
+        results = await _wave(flow, execution.task, wave, use)
+        use = use.plus(side_by_side(result.use for result in results))
+        for step, result in zip(wave, results, strict=True):
+            commands.extend(result.commands)
+            if result.failing is not None:
+                failing = Failing(kind=result.failing.kind, message=f"step {step.id}: {result.failing.message}")
+            else:
+                entries.append(Entry(step=step, report=StepReport.model_validate(result.output)))
+        if failing is not None:
+            break
+    output = None if failing else Execution(entries=tuple(entries)).model_dump(mode="json")
+    return AgentResult(output=output, failing=failing, use=use, commands=tuple(commands)).model_dump(mode="json")
+
+
+async def _wave(flow: Flow, task: AgentTask, wave: tuple[PlanStep, ...], used: Use) -> list[AgentResult]:
+    left = None if task.seconds is None else max(1.0, task.seconds - used.seconds)
+    children = [
+        await flow.start(
+            AGENT,
+            f"{flow.id}.{step.id}",
+            task.model_copy(update={"step": step, "seconds": left}).model_dump(mode="json"),
+        )
+        for step in wave
+    ]
+    return [AgentResult.model_validate(await flow.result(child)) for child in children]

@@ -1,0 +1,38 @@
+"""Signs of progress, not mere of life: a token came, a tool printed, a step was taken."""
+
+from __future__ import annotations
+
+from orchestration.clock import Clock
+from orchestration.events import Bus
+
+# Often enough for a terminal to look alive and for a stall to be seen, seldom enough to cost nothing.
+_EVERY_SECONDS = 0.25
+
+
+class Heartbeat:
+    """One agent's pulse. Beats that come too close together are dropped, except where the activity changes."""
+
+    def __init__(self, bus: Bus, clock: Clock, *, run_id: str, agent: str, agent_run_id: str) -> None:
+        self._bus = bus
+        self._clock = clock
+        self._run_id = run_id
+        self._agent = agent
+        self._agent_run_id = agent_run_id
+        self._activity = ""
+        self._last = float("-inf")
+
+    def beat(self, activity: str, tokens: int = 0) -> None:
+        """Say what the agent is doing, and how many tokens of the present answer have come."""
+        now = self._clock.monotonic()
+        if activity == self._activity and now - self._last < _EVERY_SECONDS:
+            return
+        self._activity = activity
+        self._last = now
+        self._bus.emit(
+            "agent.progress",
+            run_id=self._run_id,
+            agent=self._agent,
+            agent_run_id=self._agent_run_id,
+            activity=activity,
+            tokens=tokens,
+        )
