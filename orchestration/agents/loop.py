@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import anyio.to_thread
+from pydantic import BaseModel
 
 from orchestration.agents import answers, prompts
-from orchestration.agents.hands import Hands
-from orchestration.agents.mouth import Mouth
+from orchestration.agents.model_calls import ModelCalls
+from orchestration.agents.tool_calls import ToolCalls, name_of
 from orchestration.config.schema import AgentRole, Configuration, Limits
 from orchestration.errors import NotFoundError
 from orchestration.events import Bus
+from orchestration.providers.wire import Call
 from orchestration.storage.runs import Run, Runs
 from orchestration.workflows.engine import Flow, StepError
 from orchestration.workflows.model import AgentResult, AgentTask, CommandRecord, Failing, Record, Use
@@ -47,50 +50,91 @@ class GivenUpError(Exception):
 
 
 class Conversation:
-    """One attempt: the messages so far and what they cost. Rebuilt from the records when the flow is replayed."""
+    """One attempt: the messages so far. Rebuilt from the records when the flow is replayed."""
 
     def __init__(self, setup: Setup, task: AgentTask) -> None:
         self.messages: list[Mapping[str, Any]] = [
             {"role": "system", "content": setup.system},
             {"role": "user", "content": prompts.task_prompt(task)},
         ]
+        self.calls = 0
         self.repairs = 0
+        self._most_calls = setup.limits.get("model_calls", _DEFAULT_MODEL_CALLS)
 
-    def say(self, text: str) -> None:
-        self.messages.append({"role": "user", "content": text})
+    def add(self, message: Mapping[str, Any]) -> None:
+        """Take note of what the model or a tool said."""
+        self.messages.append(message)
+
+    def ask_for_repair(self, problem: str) -> None:
+        """Tell the model what was wrong with its answer. Raises GivenUpError when it has been told often enough."""
+        self.repairs += 1
+        if self.repairs > _REPAIRS:
+            raise GivenUpError("malformed_answer", f"{problem} (after {_REPAIRS} corrections)")
+        self.add({"role": "user", "content": problem})
+
+    def check(self) -> None:
+        """Raise GivenUpError when the conversation has become too long to lead anywhere."""
+        if self.calls >= self._most_calls:
+            raise GivenUpError("too_many_model_calls", f"not finished after {self._most_calls} model calls")
 
 
 class Ledger:
     """What the agent has used, over all its attempts, and whether it may go on."""
 
-    def __init__(self, limits: Limits, seconds: float | None) -> None:
+    def __init__(self) -> None:
         self.use = Use()
         self.commands: list[CommandRecord] = []
-        self._calls = limits.model_calls or _DEFAULT_MODEL_CALLS
+        self._seconds: float | None = None
+
+    def limit(self, limits: Limits, seconds: float | None) -> None:
+        """Set the time: the agent's own or what is left of the run's, whichever is less."""
         candidates = [limit for limit in (limits.seconds, seconds) if limit is not None]
         self._seconds = min(candidates) if candidates else None
 
+    def add(self, use: Use) -> None:
+        """Count what was used."""
+        self.use = self.use.plus(use)
+
     def seconds_left(self) -> float | None:
+        """Working time that is left; None without a limit."""
         return None if self._seconds is None else self._seconds - self.use.seconds
 
     def check(self) -> None:
-        """Raise GivenUpError when a limit is reached."""
+        """Raise GivenUpError when the time is used up."""
         left = self.seconds_left()
         if left is not None and left <= 0:
             raise GivenUpError("time_limit", f"not finished within its {self._seconds:g} s of working time")
-        if self.use.model_calls >= self._calls:
-            raise GivenUpError("too_many_model_calls", f"not finished after {self._calls} model calls")
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One agent's task and all that belongs to it."""
+
+    flow: Flow
+    run: Run
+    task: AgentTask
+    setup: Setup
+    ledger: Ledger
+
+    @property
+    def output(self) -> type[BaseModel]:
+        return answers.OUTPUTS[self.task.role]
 
 
 class AgentLoop:
     """Works on one task with one agent of the configuration."""
 
     def __init__(
-        self, runs: Runs, mouth: Mouth, hands: Hands, bus: Bus, configuration: Callable[[], Configuration]
+        self,
+        runs: Runs,
+        model_calls: ModelCalls,
+        tool_calls: ToolCalls,
+        bus: Bus,
+        configuration: Callable[[], Configuration],
     ) -> None:
         self._runs = runs
-        self._mouth = mouth
-        self._hands = hands
+        self._model_calls = model_calls
+        self._tool_calls = tool_calls
         self._bus = bus
         self._configuration = configuration
 
@@ -98,35 +142,26 @@ class AgentLoop:
         """The flow itself; returns an AgentResult as JSON, whatever happens short of being cancelled."""
         task = AgentTask.model_validate(payload)
         run = await anyio.to_thread.run_sync(self._runs.get, task.run_id)
-        self._bus.emit("agent.started", run_id=run.id, agent=task.agent, agent_run_id=flow.id, title=_title(task))
+        about = {"run_id": run.id, "agent": task.agent, "agent_run_id": flow.id}
+        self._bus.emit("agent.started", **about, title=_title(task))
         result = await self._work(flow, run, task)
         failing = result.failing.model_dump() if result.failing else None
-        self._bus.emit(
-            "agent.finished",
-            run_id=run.id,
-            agent=task.agent,
-            agent_run_id=flow.id,
-            failing=failing,
-            use=result.use.model_dump(mode="json"),
-        )
+        self._bus.emit("agent.finished", **about, failing=failing, use=result.use.model_dump(mode="json"))
         return result.model_dump(mode="json")
 
     async def _work(self, flow: Flow, run: Run, task: AgentTask) -> AgentResult:
-        """Attempt the task, anew where a fresh start may help."""
-        ledger = Ledger(Limits(), task.seconds)
+        ledger = Ledger()
+        output: dict[str, Any] | None = None
+        failing: Failing | None = None
         try:
             setup = Setup.model_validate(await flow.step("prepare", partial(self._prepare, run, task)))
-            ledger = Ledger(Limits.model_validate(setup.limits), task.seconds)
-            if setup.entry_point is not None:
-                output = await self._call_own_code(flow, run, task, setup, ledger)
-            else:
-                output = await self._attempts(flow, run, task, setup, ledger)
+            ledger.limit(Limits.model_validate(setup.limits), task.seconds)
+            output = await self._deliver(Work(flow, run, task, setup, ledger))
         except GivenUpError as error:
-            return AgentResult(failing=error.failing, use=ledger.use, commands=tuple(ledger.commands))
+            failing = error.failing
         except StepError as error:
             failing = Failing(kind=error.kind, message=str(error))
-            return AgentResult(failing=failing, use=ledger.use, commands=tuple(ledger.commands))
-        return AgentResult(output=output, use=ledger.use, commands=tuple(ledger.commands))
+        return AgentResult(output=output, failing=failing, use=ledger.use, commands=tuple(ledger.commands))
 
     async def _prepare(self, run: Run, task: AgentTask) -> Any:
         configuration = self._configuration()
@@ -135,7 +170,7 @@ class AgentLoop:
             raise NotFoundError(f"expected agent '{task.agent}' in the configuration, got none; was it removed?")
         return Setup(
             system=prompts.system_prompt(agent, answers.OUTPUTS[task.role]),
-            tools=tuple(self._hands.schemas(agent)),
+            tools=tuple(self._tool_calls.schemas(agent)),
             limits=agent.limits.model_dump(mode="json", exclude_none=True),
             attempts=1 + configuration.runtime.agent_retries,
             provider=run.provider or agent.provider,
@@ -143,98 +178,93 @@ class AgentLoop:
             entry_point=agent.entry_point,
         ).model_dump(mode="json")
 
-    async def _attempts(self, flow: Flow, run: Run, task: AgentTask, setup: Setup, ledger: Ledger) -> dict[str, Any]:
-        for attempt in range(1, setup.attempts + 1):
+    async def _deliver(self, work: Work) -> dict[str, Any]:
+        """Attempt the task, anew where a fresh conversation may help."""
+        if work.setup.entry_point is not None:
+            return await self._call_own_code(work, work.setup.entry_point)
+        attempt = 1
+        while True:
             try:
-                return await self._converse(flow, run, task, setup, ledger)
+                return await self._converse(work, Conversation(work.setup, work.task))
             except GivenUpError as error:
-                if attempt == setup.attempts or error.failing.kind not in _WORTH_ANOTHER_ATTEMPT:
+                if attempt == work.setup.attempts or error.failing.kind not in _WORTH_ANOTHER_ATTEMPT:
                     raise
                 self._bus.emit(
-                    "agent.retried", run_id=run.id, agent=task.agent, attempt=attempt, reason=error.failing.kind
+                    "agent.retried",
+                    run_id=work.run.id,
+                    agent=work.task.agent,
+                    attempt=attempt,
+                    reason=error.failing.kind,
                 )
-        raise AssertionError("unreachable: the last attempt returns or raises")
+                attempt += 1
 
-    async def _converse(self, flow: Flow, run: Run, task: AgentTask, setup: Setup, ledger: Ledger) -> dict[str, Any]:
+    async def _converse(self, work: Work, conversation: Conversation) -> dict[str, Any]:
         """One conversation, until the model answers without asking for tools."""
-        conversation = Conversation(setup, task)
         while True:
-            ledger.check()
-            message = await self._ask(flow, run, task, setup, ledger, conversation)
-            conversation.messages.append(message)
+            conversation.check()
+            work.ledger.check()
+            message = await self._ask(work, conversation)
+            conversation.add(message)
             if calls := message.get("tool_calls"):
-                await self._use_tools(flow, run, task, ledger, conversation, calls)
+                await self._use_tools(work, conversation, calls)
                 continue
             try:
-                answer = answers.parse(message.get("content"), answers.OUTPUTS[task.role])
+                answer = answers.parse(message.get("content"), work.output)
             except answers.MalformedAnswerError as error:
-                conversation.repairs += 1
-                if conversation.repairs > _REPAIRS:
-                    raise GivenUpError("malformed_answer", f"{error} (after {_REPAIRS} corrections)") from error
-                conversation.say(str(error))
+                conversation.ask_for_repair(str(error))
             else:
                 return answer.model_dump(mode="json")
 
-    async def _ask(
-        self, flow: Flow, run: Run, task: AgentTask, setup: Setup, ledger: Ledger, conversation: Conversation
-    ) -> Mapping[str, Any]:
+    async def _ask(self, work: Work, conversation: Conversation) -> Mapping[str, Any]:
         body: dict[str, Any] = {"messages": list(conversation.messages)}
-        if setup.tools and not conversation.repairs:
-            body["tools"] = list(setup.tools)
+        if work.setup.tools and not conversation.repairs:
+            body["tools"] = list(work.setup.tools)
         else:
             # Held to the schema only without tools: some servers stop calling tools as soon as they are given one.
-            body["response_format"] = answers.response_format(answers.OUTPUTS[task.role])
-        key = f"{flow.id}/{ledger.use.model_calls}"
-        reply = await flow.step(
-            "model", partial(self._mouth.ask, body, task, setup.provider, setup.model, key, ledger.seconds_left())
+            body["response_format"] = answers.response_format(work.output)
+        call = Call(
+            run_id=work.run.id,
+            agent=work.task.agent,
+            key=f"{work.flow.id}/{work.ledger.use.model_calls}",
+            provider=work.setup.provider,
+            model=work.setup.model,
+            seconds=work.ledger.seconds_left(),
         )
-        ledger.use = ledger.use.plus(Use.model_validate(reply["use"]))
+        reply = await work.flow.step("model", partial(self._model_calls.ask, work.flow.id, body, call))
+        work.ledger.add(Use.model_validate(reply["use"]))
+        conversation.calls += 1
         message: Mapping[str, Any] = reply["message"]
         return message
 
-    async def _use_tools(
-        self,
-        flow: Flow,
-        run: Run,
-        task: AgentTask,
-        ledger: Ledger,
-        conversation: Conversation,
-        calls: Sequence[Mapping[str, Any]],
-    ) -> None:
+    async def _use_tools(self, work: Work, conversation: Conversation, calls: Sequence[Mapping[str, Any]]) -> None:
         """Run the tools that the model asked for: side by side if none of them changes anything, else in its order."""
+        seconds = work.ledger.seconds_left()
         named = [
-            (
-                f"tool:{call['function']['name']}"[:100],
-                partial(self._hands.use, run, task, flow.id, call, ledger.seconds_left()),
-            )
+            (f"tool:{name_of(call)}", partial(self._tool_calls.use, work.run, work.task, work.flow.id, call, seconds))
             for call in calls
         ]
-        if all(self._hands.only_reads(call["function"]["name"]) for call in calls):
-            results = await flow.steps(named)
+        if all(self._tool_calls.only_reads(name_of(call)) for call in calls):
+            results = await work.flow.steps(named)
         else:
-            results = [await flow.step(name, function) for name, function in named]
+            results = [await work.flow.step(name, function) for name, function in named]
         for call, result in zip(calls, results, strict=True):
-            ledger.use = ledger.use.plus(Use(seconds=result["seconds"]))
+            work.ledger.add(Use(seconds=result["seconds"]))
             if result["command"] is not None:
-                ledger.commands.append(CommandRecord.model_validate(result["command"]))
-            conversation.messages.append(
-                {"role": "tool", "tool_call_id": call.get("id") or "", "content": result["text"]}
-            )
+                work.ledger.commands.append(CommandRecord.model_validate(result["command"]))
+            conversation.add({"role": "tool", "tool_call_id": call.get("id") or "", "content": result["text"]})
 
-    async def _call_own_code(
-        self, flow: Flow, run: Run, task: AgentTask, setup: Setup, ledger: Ledger
-    ) -> dict[str, Any]:
+    async def _call_own_code(self, work: Work, entry_point: str) -> dict[str, Any]:
         """The user's own function instead of a model: one step, in a process of its own."""
-        result = await flow.step(
-            "entry_point", partial(self._hands.call_own_code, run, task, flow.id, setup.entry_point)
-        )
-        ledger.use = ledger.use.plus(Use(seconds=result["seconds"]))
+        seconds = work.ledger.seconds_left()
+        function = partial(self._tool_calls.call_own_code, work.run, work.task, work.flow.id, entry_point, seconds)
+        result = await work.flow.step("entry_point", function)
+        work.ledger.add(Use(seconds=result["seconds"]))
         output = result["output"]
-        text = output if isinstance(output, str) else json.dumps(output)
         try:
-            return answers.parse(text, answers.OUTPUTS[task.role]).model_dump(mode="json")
+            answer = answers.parse(output if isinstance(output, str) else json.dumps(output), work.output)
         except answers.MalformedAnswerError as error:
-            raise GivenUpError("malformed_answer", f"{setup.entry_point}: {error}") from error
+            raise GivenUpError("malformed_answer", f"{entry_point}: {error}") from error
+        return answer.model_dump(mode="json")
 
 
 def _title(task: AgentTask) -> str:

@@ -1,8 +1,9 @@
-"""How an agent talks to a model: through the gateway, with waiting, budgets and signs of progress."""
+"""An agent's model calls: through the gateway, with waiting, budgets and signs of progress."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from orchestration.clock import Clock
@@ -11,11 +12,11 @@ from orchestration.providers.failures import NoRouteError
 from orchestration.providers.gateway import Gateway
 from orchestration.providers.wire import Call, Completion, Progress
 from orchestration.workflows.heartbeat import Heartbeat
-from orchestration.workflows.model import AgentTask, Use
+from orchestration.workflows.model import Use
 from orchestration.workflows.waiting import Waiting
 
 
-class Mouth:
+class ModelCalls:
     """Asks a model and waits as long as no provider can answer."""
 
     def __init__(
@@ -27,48 +28,30 @@ class Mouth:
         self._clock = clock
         self._redact = redact
 
-    async def ask(
-        self,
-        body: Mapping[str, Any],
-        task: AgentTask,
-        provider: str | None,
-        model: str | None,
-        key: str,
-        seconds: float | None,
-    ) -> Any:
+    async def ask(self, agent_run_id: str, body: Mapping[str, Any], call: Call) -> Any:
         """One model call as a step: the message and what it cost, redacted, as JSON.
 
-        `key` names the call, so that it is accounted for once even when the step is repeated. Time spent waiting for
-        a provider is not counted.
+        Time spent waiting for a provider is not counted. The call's key makes it be accounted for once even when the
+        step is repeated.
         """
-        heartbeat = Heartbeat(
-            self._bus, self._clock, run_id=task.run_id, agent=task.agent, agent_run_id=key.rpartition("/")[0]
-        )
+        run_id, agent = call.run_id or "", call.agent or ""
+        heartbeat = Heartbeat(self._bus, self._clock, run_id=run_id, agent=agent, agent_run_id=agent_run_id)
         heartbeat.beat("asks a model")
 
         def progress(progress: Progress) -> None:
             heartbeat.beat(f"hears from {progress.route}", progress.completion_tokens)
 
-        call = Call(
-            run_id=task.run_id,
-            agent=task.agent,
-            key=key,
-            provider=provider,
-            model=model,
-            seconds=seconds,
-            progress=progress,
-        )
-        completion = await self._complete(body, call, task)
+        completion = await self._complete(body, replace(call, progress=progress), run_id, agent)
         return self._redact(
             {"message": dict(completion.message), "use": _use(completion), "route": str(completion.route)}
         )
 
-    async def _complete(self, body: Mapping[str, Any], call: Call, task: AgentTask) -> Completion:
+    async def _complete(self, body: Mapping[str, Any], call: Call, run_id: str, agent: str) -> Completion:
         while True:
             try:
                 return await self._gateway.complete(body, call)
             except NoRouteError as error:
-                async with self._waiting.on(task.run_id, task.agent, str(error), error.hints):
+                async with self._waiting.on(run_id, agent, str(error), error.hints):
                     await self._gateway.wait_for_route(call)
 
 
