@@ -19,7 +19,7 @@ from dbos import DBOS, DBOSPortableJSONSerializer, PortableWorkflowError, SetEnq
 from dbos import error as dbos_error
 from dbos._sys_db import SystemDatabase
 
-from orchestration.errors import NotFoundError, OrchestratorError
+from orchestration.errors import OrchestratorError
 from orchestration.storage.engines import make_engine
 from orchestration.storage.leases import Lease, Leases
 from orchestration.workflows.engine.flow import Flow, FlowBody, StepError, as_portable, from_portable
@@ -177,11 +177,9 @@ class Engine:
         await DBOS.cancel_workflow_async(flow_id, cancel_children=True)
 
     async def tree(self, flow_id: str) -> tuple[FlowStatus, ...]:
-        """A flow and all its descendants, oldest first. Raises NotFoundError when there is none."""
+        """A flow and all its descendants, oldest first; empty when it never began."""
         found = await DBOS.list_workflows_async(workflow_id_prefix=flow_id, load_input=False, limit=10_000)
         own = [status for status in found if status.workflow_id == flow_id or _is_below(status.workflow_id, flow_id)]
-        if not own:
-            raise NotFoundError(f"expected a flow that was started, got '{flow_id}', which the engine does not know")
         alive = await self._live_executors()
         return tuple(_status(status, alive) for status in own)
 
