@@ -1,0 +1,238 @@
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import pickle
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestration.storage.database import Database
+from orchestration.storage.leases import Leases
+from orchestration.workflows.engine import Engine, Flow, FlowState, StepError
+
+SCRIPT = Path(__file__).with_name("engine_process.py")
+
+
+@asynccontextmanager
+async def engine(folder: Path, **bodies: Any) -> AsyncIterator[Engine]:
+    database = Database(f"sqlite:///{folder}/orchestrator.db")
+    database.migrate()
+    one = Engine(f"sqlite:///{folder}/engine.db", Leases(database))
+    for kind, body in bodies.items():
+        one.register(kind, body)
+    async with one.running():
+        yield one
+    database.close()
+
+
+def doing(value: Any) -> Any:
+    async def function() -> Any:
+        return value
+
+    return function
+
+
+async def test_a_failed_step_looks_the_same_when_it_is_replayed(tmp_path: Path) -> None:
+    seen: list[tuple[str, str, Any]] = []
+
+    class NoFuelError(Exception):
+        def __init__(self, message: str) -> None:
+            super().__init__(message)
+            self.data = {"litres": 0}
+
+    async def body(flow: Flow, _: Any) -> Any:
+        async def step() -> Any:
+            raise NoFuelError("the tank is empty")
+
+        try:
+            await flow.step("drive", step)
+        except StepError as error:
+            seen.append((error.kind, str(error), error.data))
+        return await flow.step("walk", doing("there"))
+
+    async with engine(tmp_path, trip=body) as one:
+        await one.start("trip", "t-1", None)
+        await one.result("t-1")
+        await one.rewind("t-1", 2)
+        assert await one.result("t-1") == "there"
+    assert seen == [("NoFuelError", "the tank is empty", {"litres": 0})] * 2
+
+
+async def test_steps_side_by_side_get_their_own_results_back_whatever_order_they_end_in(tmp_path: Path) -> None:
+    calls: list[int] = []
+
+    async def body(flow: Flow, _: Any) -> Any:
+        def slow(number: int) -> Any:
+            async def function() -> int:
+                await asyncio.sleep(0.03 * (3 - number))
+                calls.append(number)
+                return number
+
+            return function
+
+        first = await flow.steps([(f"s{number}", slow(number)) for number in range(3)])
+        return [first, await flow.step("last", doing("end"))]
+
+    async with engine(tmp_path, flow=body) as one:
+        await one.start("flow", "f-1", None)
+        assert await one.result("f-1") == [[0, 1, 2], "end"]
+        await one.rewind("f-1", 4)
+        assert await one.result("f-1") == [[0, 1, 2], "end"]
+    assert calls == [2, 1, 0]
+
+
+async def test_a_step_from_a_side_task_is_refused(tmp_path: Path) -> None:
+    async def body(flow: Flow, _: Any) -> Any:
+        try:
+            await asyncio.create_task(flow.step("side", doing(1)))
+        except RuntimeError as error:
+            return str(error)
+
+    async with engine(tmp_path, flow=body) as one:
+        await one.start("flow", "f-1", None)
+        assert "side task" in await one.result("f-1")
+
+
+async def test_cancelling_stops_a_running_step_and_the_children_and_resuming_goes_on(tmp_path: Path) -> None:
+    calls: list[str] = []
+    released = asyncio.Event()
+
+    async def child(flow: Flow, _: Any) -> Any:
+        async def first() -> str:
+            calls.append("first")
+            return "1"
+
+        async def second() -> str:
+            calls.append("second")
+            try:
+                await released.wait()
+            except asyncio.CancelledError:
+                calls.append("stopped")
+                raise
+            return "2"
+
+        return [await flow.step("first", first), await flow.step("second", second)]
+
+    async def parent(flow: Flow, _: Any) -> Any:
+        return await flow.result(await flow.start("child", f"{flow.id}.child", None))
+
+    async with engine(tmp_path, parent=parent, child=child) as one:
+        await one.start("parent", "p-1", None)
+        while "second" not in calls:
+            await asyncio.sleep(0.01)
+        await one.cancel("p-1")
+        while "stopped" not in calls:
+            await asyncio.sleep(0.01)
+        assert {status.state for status in await one.tree("p-1")} == {FlowState.CANCELLED}
+        released.set()
+        await one.resume("p-1")
+        assert await one.result("p-1") == ["1", "2"]
+    assert calls == ["first", "second", "stopped", "second"]
+
+
+async def test_a_fork_shares_the_steps_before_it_and_goes_its_own_way(tmp_path: Path) -> None:
+    calls: list[str] = []
+
+    async def body(flow: Flow, _: Any) -> Any:
+        async def record(name: str) -> str:
+            calls.append(f"{flow.id}:{name}")
+            return f"{flow.id}:{name}"
+
+        return [await flow.step(name, lambda name=name: record(name)) for name in ("one", "two")]
+
+    async with engine(tmp_path, flow=body) as one:
+        await one.start("flow", "a", None)
+        await one.result("a")
+        await one.fork("a", 2, "b")
+        assert await one.result("b") == ["a:one", "b:two"]
+    assert calls == ["a:one", "a:two", "b:two"]
+
+
+@contextmanager
+def a_process(folder: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, str(SCRIPT), str(folder), *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def wait_for_line(process: subprocess.Popen[str], text: str) -> None:
+    assert process.stdout is not None
+    for line in process.stdout:
+        if text in line:
+            return
+    pytest.fail(f"the process ended without saying '{text}'")
+
+
+def test_a_process_killed_at_any_step_loses_nothing_and_repeats_no_committed_step(tmp_path: Path) -> None:
+    for step in range(4):
+        folder = tmp_path / str(step)
+        folder.mkdir()
+        with a_process(folder, "start") as process:
+            wait_for_line(process, f"in step {step}")
+            process.send_signal(signal.SIGKILL)
+
+        committed = committed_steps(folder)
+        with a_process(folder, "recover") as after:
+            output, _ = after.communicate(timeout=60)
+        assert after.returncode == 0, output
+        assert json.loads(output.splitlines()[-1]) == {"c0": [0, 1, 2, 3], "c1": [0, 1, 2, 3]}
+
+        done = Counter((folder / "journal").read_text().split())
+        assert set(done) == {f"{child}:{number}" for child in ("c0", "c1") for number in range(4)}
+        assert [one for one in committed if done[one] > 1] == []
+
+
+def committed_steps(folder: Path) -> list[str]:
+    """What the engine had recorded when the process was killed, in the journal's words."""
+    with closing(sqlite3.connect(folder / "engine.db")) as connection:
+        rows = connection.execute(
+            "SELECT workflow_uuid, output FROM operation_outputs WHERE workflow_uuid LIKE 'p-1.%'"
+        )
+        return [f"{flow.rpartition('.')[2]}:{output}" for flow, output in rows]
+
+
+def test_what_a_live_process_works_on_is_left_alone(tmp_path: Path) -> None:
+    with a_process(tmp_path, "start", "--slow") as process:
+        wait_for_line(process, "in step 0")
+        with a_process(tmp_path, "recover-all") as other:
+            output, _ = other.communicate(timeout=60)
+        assert output.splitlines()[-1] == "recovered 0"
+
+
+async def test_a_pickle_in_the_engines_tables_is_refused_and_runs_nothing(tmp_path: Path) -> None:
+    target = tmp_path / "owned"
+
+    class Exploit:
+        def __reduce__(self) -> Any:
+            return (Path.touch, (target,))
+
+    async def body(flow: Flow, _: Any) -> Any:
+        return await flow.step("one", doing("fine"))
+
+    async with engine(tmp_path, flow=body) as one:
+        await one.start("flow", "f-1", None)
+        await one.result("f-1")
+        poison = base64.b64encode(pickle.dumps(Exploit())).decode()
+        with closing(sqlite3.connect(tmp_path / "engine.db")) as connection, connection:
+            changed = connection.execute(
+                "UPDATE operation_outputs SET output = ?, serialization = 'py_pickle' WHERE workflow_uuid = 'f-1'",
+                (poison,),
+            )
+            assert changed.rowcount == 1
+        await one.rewind("f-1", 2)
+        with pytest.raises(StepError):
+            await one.result("f-1")
+    assert not target.exists()
