@@ -1,0 +1,88 @@
+"""The console command. Each group of commands is a module that is loaded only when it is used."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from orchestration.errors import OrchestratorError
+
+_CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are named with their help, and imported when they are called."""
+
+    def __init__(self, *args: Any, lazy: Mapping[str, tuple[str, str]] | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._lazy = dict(lazy or {})
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return list(self._lazy)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in self._lazy:
+            return None
+        module, _, attribute = self._lazy[cmd_name][0].partition(":")
+        command: click.Command = getattr(importlib.import_module(f"orchestration.cli.{module}"), attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, about) for name, (_, about) in self._lazy.items()])
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings=_CONTEXT,
+    lazy={
+        "run": ("run:run", "Work a goal through the agents, and follow it."),
+        "demo": ("run:demo", "Work a real goal on the sample repository."),
+        "coordinate": ("run:coordinate", "Go on with unfinished runs, or start one."),
+        "runs": ("runs:runs", "List, show, resume, cancel, fork and approve runs."),
+        "agents": ("agents:agents", "List agents; run one, or all at once."),
+        "providers": ("providers:providers", "List providers and their state; probe them."),
+        "config": ("config:config", "Validate, show, compare and restore the configuration."),
+        "status": ("status:status", "What is going on, in one screen."),
+        "doctor": ("status:doctor", "Check this machine and this project, and say what to mend."),
+        "serve": ("serve:serve", "Take waiting and scheduled runs until told to stop."),
+    },
+)
+@click.option(
+    "--config",
+    "config_file",
+    envvar="ORCHESTRATOR_CONFIG",
+    default="config/agents.config.json",
+    show_default=True,
+    help="The configuration file; its project is the folder that everything else is relative to.",
+)
+@click.version_option(package_name="agent-orchestration", prog_name="orchestrator")
+@click.pass_context
+def cli(context: click.Context, config_file: str) -> None:
+    """Agents that answer their own pager: durable multi-agent work, and the response when it goes wrong."""
+    context.obj = config_file
+
+
+def main() -> None:
+    """Run the console command; every error becomes one message and an exit code."""
+    try:
+        code = cli(standalone_mode=False)
+    except OrchestratorError as error:
+        click.echo(f"orchestrator: {error}", err=True)
+        code = error.exit_code
+    except click.ClickException as error:
+        error.show()
+        code = 2
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("orchestrator: interrupted", err=True)
+        code = 130
+    except BrokenPipeError:
+        # The reader went away (`| head`): nothing to say, and nowhere to say it. Keep the interpreter from trying.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    sys.exit(code if isinstance(code, int) else 0)

@@ -137,19 +137,17 @@ class RunControl:
     async def _rewind(self, flow_id: str) -> bool:
         """Rewind the failed descendants of a flow, the lowest first, then the flow to where it took their results."""
         steps = await self._engine.steps(flow_id)
-        points = [step.number for step in steps if step.failed]
-        for step in steps:
-            if step.child_id and _failed(step.output):
-                if not await self._rewind(step.child_id):
-                    await self._engine.rewind(step.child_id, 1)
-                points.append(step.number)
-        if not points:
+        failed = [step for step in steps if step.failed or _says_failed(step.output)]
+        for step in failed:
+            if step.child_id and not await self._rewind(step.child_id):
+                await self._engine.rewind(step.child_id, 1)
+        if not failed:
             return False
-        await self._engine.rewind(flow_id, min(points))
+        await self._engine.rewind(flow_id, failed[0].number)
         return True
 
 
-def _failed(output: Any) -> bool:
+def _says_failed(output: Any) -> bool:
     """Whether a child's recorded result says that it failed."""
     return isinstance(output, dict) and output.get("failing") is not None
 

@@ -14,7 +14,7 @@ from orchestration.events import Bus
 from orchestration.storage.runs import Run, Runs, RunStatus
 from orchestration.workflows import documents, graph
 from orchestration.workflows.approvals import Approvals, DeniedError
-from orchestration.workflows.engine import Flow
+from orchestration.workflows.engine import Flow, StepError
 from orchestration.workflows.execution import AGENT, EXECUTION, Execution, ExecutionTask
 from orchestration.workflows.model import (
     AgentResult,
@@ -100,7 +100,7 @@ class Coordinator:
         try:
             for members in setup.levels:
                 await self._level(flow, run, progress, members)
-        except (AgentFailedError, DeniedError) as error:
+        except (AgentFailedError, DeniedError, StepError) as error:
             progress.failing = str(error)
         return await flow.step("end", lambda: self._end(run, progress))
 

@@ -1,0 +1,114 @@
+"""What is going on in the runs that are followed, gathered from their events. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from orchestration.events import Event
+
+# Shown as lines of their own; the rest only changes what the board shows.
+_SPOKEN = {
+    "run.created",
+    "run.started",
+    "run.waiting",
+    "run.continued",
+    "run.resumed",
+    "run.finished",
+    "run.cancelled",
+    "agent.started",
+    "agent.finished",
+    "agent.retried",
+    "tool_call.finished",
+    "tool_call.refused",
+    "route.opened",
+    "route.closed",
+    "approval.requested",
+    "artifact.written",
+}
+
+
+@dataclass(slots=True)
+class AgentLine:
+    """One agent at work."""
+
+    agent: str
+    title: str
+    activity: str = "starts"
+    tokens: int = 0
+    usd: float = 0.0
+    provider: str = ""
+    state: str = "running"
+
+
+@dataclass(slots=True)
+class Board:
+    """Every agent that has worked since the board was set up, by its agent run."""
+
+    agents: dict[str, AgentLine] = field(default_factory=dict)
+    tokens: int = 0
+    usd: float = 0.0
+    rehearsal: bool = False
+
+    def take(self, event: Event) -> str | None:
+        """Note an event; returns the line to print for it, if it is worth one."""
+        data = event.data
+        line = self.agents.get(str(data.get("agent_run_id", "")))
+        if event.kind == "agent.started":
+            self.agents[data["agent_run_id"]] = AgentLine(event.agent or "", data["title"])
+        elif line is not None and event.kind == "agent.progress":
+            line.activity = data["activity"]
+        elif line is not None and event.kind == "agent.finished":
+            line.state = "failed" if data["failing"] else "done"
+            line.activity = data["failing"]["message"] if data["failing"] else ""
+        elif event.kind == "model_call.finished":
+            self._count(event)
+        return spoken(event) if event.kind in _SPOKEN else None
+
+    def _count(self, event: Event) -> None:
+        tokens, usd = int(event.data.get("tokens") or 0), float(event.data.get("usd") or 0.0)
+        self.tokens += tokens
+        self.usd += usd
+        self.rehearsal = self.rehearsal or bool(event.data.get("rehearsal"))
+        for line in self.agents.values():
+            if line.agent == event.agent and line.state == "running":
+                line.tokens += tokens
+                line.usd += usd
+                line.provider = str(event.data.get("route") or line.provider)
+                return
+
+
+def spoken(event: Event) -> str:
+    """An event as a line for people."""
+    data = event.data
+    agent = event.agent or ""
+    sentences = {
+        "run.created": lambda: f"run {event.run_id} created",
+        "run.started": lambda: f"works in {data['workspace']}",
+        "run.waiting": lambda: f"waits: {data['reason']}",
+        "run.continued": lambda: "goes on",
+        "run.resumed": lambda: f"run {event.run_id} resumed",
+        "run.finished": lambda: (
+            f"run {event.run_id} {data['status']}" + (f": {data['reason']}" if data["reason"] else "")
+        ),
+        "run.cancelled": lambda: f"run {event.run_id} cancelled",
+        "agent.started": lambda: f"starts: {data['title']}",
+        "agent.finished": lambda: _finished(event),
+        "agent.retried": lambda: f"begins again ({data['reason']})",
+        "tool_call.finished": lambda: f"{data['tool']} {data['about']}".rstrip() + ("" if data["ok"] else " (failed)"),
+        "tool_call.refused": lambda: f"was refused: {data['reason']}",
+        "route.opened": lambda: f"{data['route']} is out of use: {data['reason']}",
+        "route.closed": lambda: f"{data['route']} works again",
+        "approval.requested": lambda: f"waits for approval: {data['question']}",
+        "artifact.written": lambda: f"wrote {data['name']}",
+    }
+    text = sentences[event.kind]()
+    return f"{agent}: {text}" if agent else text
+
+
+def _finished(event: Event) -> str:
+    failing, use = event.data["failing"], event.data["use"]
+    if failing:
+        return f"failed: {failing['message']}"
+    money = f", ${use['usd']:.4f}" if use["usd"] else ""
+    label = " [rehearsal]" if use["rehearsal"] else ""
+    return f"done in {use['seconds']:.1f} s, {use['model_calls']} model calls, {use['tokens']} tokens{money}{label}"

@@ -1,0 +1,264 @@
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestration.clock import SystemClock
+from orchestration.config.schema import AgentRole, AgentSettings, Configuration
+from orchestration.errors import ConflictError, UsageError
+from orchestration.events import Bus
+from orchestration.storage.approvals import ApprovalTable
+from orchestration.storage.database import Database
+from orchestration.storage.leases import Leases
+from orchestration.storage.runs import Run, Runs, RunStatus
+from orchestration.workflows import execution
+from orchestration.workflows.approvals import Approvals
+from orchestration.workflows.control import RunControl
+from orchestration.workflows.coordinator import RUN, Coordinator
+from orchestration.workflows.engine import Engine, Flow
+from orchestration.workflows.execution import AGENT, EXECUTION
+from orchestration.workflows.model import AgentResult, AgentTask, CommandRecord, Failing, Use
+
+PLAN = {
+    "summary": "two mends and a note",
+    "steps": [
+        {"id": "s1", "title": "mend a", "instructions": "i", "files": ["a.py"]},
+        {"id": "s2", "title": "mend b", "instructions": "i", "files": ["b.py"]},
+        {"id": "s3", "title": "note it", "instructions": "i", "files": ["NEWS"], "depends_on": ["s1", "s2"]},
+    ],
+}
+APPROVED = {"verdict": "approved", "summary": "good"}
+CHANGES = {
+    "verdict": "changes_requested",
+    "summary": "a test is missing",
+    "findings": [{"severity": "major", "message": "test the edge", "file": "test_a.py"}],
+}
+
+
+class PaperWorkbench:
+    """A workspace on paper: the executors' steps are its content."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.artifacts: dict[str, str] = {}
+        self.exported: dict[Path, str] = {}
+
+    async def snapshot(self, run: Run) -> str:
+        return json.dumps(self.lines)
+
+    async def patch(self, run: Run, before: str, after: str) -> str:
+        return "\n".join(f"+{line}" for line in json.loads(after)[len(json.loads(before)) :])
+
+    async def check(self, run: Run, command: tuple[str, ...]) -> CommandRecord:
+        return CommandRecord(command=command, exit_code=0, output="OK")
+
+    async def write(self, run: Run, name: str, text: str, agent: str) -> None:
+        self.artifacts[name] = text
+
+    async def export(self, run: Run, tree: str, target: Path) -> None:
+        self.exported[target] = tree
+
+
+class House:
+    """The coordinator and its engine, with agents that follow a script."""
+
+    def __init__(self, folder: Path, answer: Callable[[AgentTask], Any]) -> None:
+        self.bus = Bus(SystemClock())
+        self.kinds: list[str] = []
+        self.bus.subscribe(lambda event: self.kinds.append(event.kind))
+        self.bench = PaperWorkbench()
+        self.asked: Counter[str] = Counter()
+        self._answer = answer
+        self.database = Database(f"sqlite:///{folder}/orchestrator.db")
+        self.database.migrate()
+        self.runs = Runs(self.database)
+        self.table = ApprovalTable(self.database)
+        self.approvals = Approvals(self.table, self.runs, self.bus, SystemClock())
+        self.engine = Engine(f"sqlite:///{folder}/engine.db", Leases(self.database))
+        self.configuration = Configuration(
+            agents=tuple(AgentSettings(id=name) for name in ("planner", "executor", "reviewer"))
+        )
+        coordinator = Coordinator(
+            self.runs, self.bench, self.approvals, self.bus, SystemClock(), lambda: self.configuration
+        )
+        self.engine.register(RUN, coordinator.body)
+        self.engine.register(EXECUTION, execution.body)
+        self.engine.register(AGENT, self._agent)
+        self.control = RunControl(self.runs, self.engine, self.bus, SystemClock(), folder / "forks", self.bench.export)
+
+    async def _agent(self, flow: Flow, payload: Any) -> Any:
+        task = AgentTask.model_validate(payload)
+
+        async def work() -> Any:
+            self.asked[task.step.id if task.step else task.agent] += 1
+            answer = self._answer(task)
+            if asyncio.iscoroutine(answer):
+                answer = await answer
+            if task.role is AgentRole.EXECUTOR and task.step:
+                self.bench.lines.append(task.step.id)
+            return answer
+
+        result = AgentResult(output=await flow.step("work", work), use=Use(seconds=1, tokens=10))
+        return result.model_dump(mode="json")
+
+    async def work(self, **values: Any) -> Run:
+        run = Run("run-1", "mend it", "/work", SystemClock().now(), **values)
+        await self.control.start(run)
+        await self.engine.result(run.id)
+        return self.runs.get(run.id)
+
+
+def usual(task: AgentTask) -> Any:
+    if task.role is AgentRole.PLANNER:
+        return PLAN
+    return {"summary": "did it", "done": True} if task.role is AgentRole.EXECUTOR else APPROVED
+
+
+@asynccontextmanager
+async def house(folder: Path, answer: Callable[[AgentTask], Any] = usual) -> AsyncIterator[House]:
+    one = House(folder, answer)
+    async with one.engine.running():
+        yield one
+    one.database.close()
+
+
+async def test_a_goal_is_planned_carried_out_and_reviewed(tmp_path: Path) -> None:
+    async with house(tmp_path) as one:
+        run = await one.work(options={"checks": [["make", "test"]]})
+        assert run.status is RunStatus.SUCCEEDED
+        assert one.asked == {"planner": 1, "s1": 1, "s2": 1, "s3": 1, "reviewer": 1}
+        assert one.bench.lines[-1] == "s3"
+        assert set(one.bench.artifacts) == {"plan.md", "changes.patch", "test-report.md", "review.md"}
+        assert one.bench.artifacts["changes.patch"].count("+s") == 3
+        assert "`make test`: passed" in one.bench.artifacts["test-report.md"]
+        assert run.outcome == {
+            "use": {"seconds": 4.0, "model_calls": 0, "tokens": 50, "usd": 0.0, "rehearsal": False},
+            "verdict": "approved",
+        }
+
+
+async def test_work_goes_back_to_the_executor_until_the_reviewer_approves(tmp_path: Path) -> None:
+    def answer(task: AgentTask) -> Any:
+        if task.role is AgentRole.REVIEWER:
+            return APPROVED if "review-1" in task.context["changes.patch"] else CHANGES
+        return usual(task)
+
+    async with house(tmp_path, answer) as one:
+        run = await one.work()
+        assert run.status is RunStatus.SUCCEEDED
+        assert (one.asked["reviewer"], one.asked["review-1"]) == (2, 1)
+        assert "Verdict: **approved**" in one.bench.artifacts["review.md"]
+
+
+async def test_a_reviewer_who_is_never_content_ends_the_run_after_the_allowed_rounds(tmp_path: Path) -> None:
+    async with house(tmp_path, lambda task: CHANGES if task.role is AgentRole.REVIEWER else usual(task)) as one:
+        run = await one.work()
+        assert run.status is RunStatus.FAILED
+        assert "after 2 round(s) of corrections: a test is missing" in run.reason
+        assert one.asked["reviewer"] == 3
+
+
+async def test_a_failed_run_resumes_at_the_step_that_failed_and_repeats_no_other(tmp_path: Path) -> None:
+    broken = True
+
+    def answer(task: AgentTask) -> Any:
+        if broken and task.step and task.step.id == "s3":
+            raise OSError("no space left on device")
+        return usual(task)
+
+    async with house(tmp_path, answer) as one:
+        run = await one.work()
+        assert (run.status, run.reason, one.asked["s3"]) == (RunStatus.FAILED, "no space left on device", 1)
+        broken = False
+        await one.control.resume("run-1")
+        await one.engine.result("run-1")
+        assert one.runs.get("run-1").status is RunStatus.SUCCEEDED
+        assert one.asked == {"planner": 1, "s1": 1, "s2": 1, "s3": 2, "reviewer": 1}
+
+
+async def test_a_cancelled_run_stops_and_resumes_where_it_was(tmp_path: Path) -> None:
+    reached, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow() -> Any:
+        reached.set()
+        await go_on.wait()
+        return {"summary": "did it", "done": True}
+
+    async with house(tmp_path, lambda task: slow() if task.step and task.step.id == "s3" else usual(task)) as one:
+        await one.control.start(Run("run-1", "mend it", "/work", SystemClock().now()))
+        await reached.wait()
+        await one.control.cancel("run-1", "not now")
+        assert (one.runs.get("run-1").status, one.runs.get("run-1").reason) == (RunStatus.CANCELLED, "not now")
+        with pytest.raises(ConflictError, match="not ended"):
+            await one.control.cancel("run-1")
+        go_on.set()
+        await one.control.resume("run-1")
+        await one.engine.result("run-1")
+        assert one.runs.get("run-1").status is RunStatus.SUCCEEDED
+        assert one.asked == {"planner": 1, "s1": 1, "s2": 1, "s3": 2, "reviewer": 1}
+
+
+async def test_a_fork_shares_the_plan_and_works_in_a_copy_as_it_was_then(tmp_path: Path) -> None:
+    async with house(tmp_path) as one:
+        await one.work()
+        parts = [step.number for step in await one.control.parts("run-1")]
+        with pytest.raises(UsageError, match="expected the number of a part"):
+            await one.control.fork("run-1", 99)
+        fork = await one.control.fork("run-1", parts[1])
+        await one.engine.result(fork.id)
+        assert one.asked == {"planner": 1, "s1": 2, "s2": 2, "s3": 2, "reviewer": 2}
+        assert one.bench.exported == {Path(fork.workspace): "[]"}
+        assert one.runs.get(fork.id).status is RunStatus.SUCCEEDED
+        assert fork.origin == f"fork of run-1 at {parts[1]}"
+
+
+@pytest.mark.parametrize("approved", [True, False])
+async def test_a_run_waits_for_a_persons_word(tmp_path: Path, approved: bool) -> None:
+    async with house(tmp_path) as one:
+        await one.control.start(
+            Run("run-1", "mend it", "/work", SystemClock().now(), options={"approve": ["executor"]})
+        )
+        while not (questions := one.table.open("run-1")):
+            await asyncio.sleep(0.01)
+        assert one.asked == {"planner": 1}
+        await one.approvals.decide(questions[0], approved=approved, by="ada", reason="because")
+        await one.engine.result("run-1")
+        run = one.runs.get("run-1")
+        if approved:
+            assert (run.status, one.asked["s3"]) == (RunStatus.SUCCEEDED, 1)
+        else:
+            assert (run.status, run.reason, one.asked["s3"]) == (RunStatus.FAILED, "ada denied it: because", 0)
+
+
+async def test_one_agent_can_run_alone(tmp_path: Path) -> None:
+    async with house(tmp_path) as one:
+        run = await one.work(agent="planner")
+        assert (run.status, one.asked) == (RunStatus.SUCCEEDED, {"planner": 1})
+        assert set(one.bench.artifacts) == {"plan.md"}
+
+
+async def test_a_failure_of_an_agent_is_the_reason_of_the_run(tmp_path: Path) -> None:
+    async with house(tmp_path) as one:
+
+        async def failing(flow: Flow, payload: Any) -> Any:
+            result = AgentResult(failing=Failing(kind="malformed_answer", message="it only sang"))
+            return result.model_dump(mode="json")
+
+        one.engine.register(AGENT, failing)
+        run = await one.work()
+        assert (run.status, run.reason) == (RunStatus.FAILED, "planner: it only sang")
+
+
+async def test_a_run_that_was_recorded_but_never_begun_begins_on_resume(tmp_path: Path) -> None:
+    async with house(tmp_path) as one:
+        one.runs.add(Run("run-1", "mend it", "/work", SystemClock().now()))
+        await one.control.resume("run-1")
+        await one.engine.result("run-1")
+        assert one.runs.get("run-1").status is RunStatus.SUCCEEDED

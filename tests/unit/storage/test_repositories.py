@@ -1,0 +1,156 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from orchestration.clock import FakeClock
+from orchestration.errors import ConflictError, NotFoundError
+from orchestration.events import Bus
+from orchestration.storage.approvals import Approval, ApprovalTable
+from orchestration.storage.database import HEAD, Database, StorageError
+from orchestration.storage.leases import Leases
+from orchestration.storage.runs import Run, Runs, RunStatus
+from orchestration.storage.tables import metadata
+from orchestration.storage.timeline import Timeline, TimelineWriter
+
+NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    database = Database(f"sqlite:///{tmp_path}/new/folder/orchestrator.db")
+    database.migrate()
+    yield database
+    database.close()
+
+
+def a_run(name: str, *, minutes: int = 0, status: RunStatus = RunStatus.RUNNING) -> Run:
+    return Run(name, "mend it", "/work", NOON + timedelta(minutes=minutes), status)
+
+
+def test_the_migrations_make_exactly_the_tables_that_are_declared(database: Database) -> None:
+    inspector = sa.inspect(database.engine)
+    assert set(inspector.get_table_names()) == {*metadata.tables, "alembic_version"}
+    for table in metadata.tables.values():
+        assert {column["name"] for column in inspector.get_columns(table.name)} == set(table.columns.keys())
+
+
+def test_the_newest_migration_is_the_one_that_the_program_asks_for() -> None:
+    versions = Path(__file__).parents[3] / "orchestration/storage/migrations/versions"
+    assert max(path.name for path in versions.glob("[0-9]*.py")).startswith(HEAD)
+
+
+def test_a_database_of_a_newer_release_is_refused_with_advice(database: Database) -> None:
+    with database.write() as connection:
+        connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(StorageError, match="newer release"):
+        database.migrate()
+
+
+def test_a_run_comes_back_as_it_was_recorded(database: Database) -> None:
+    run = Run("run-1", "mend it", "/work", NOON.astimezone(timezone(timedelta(hours=5))), options={"checks": [["ls"]]})
+    Runs(database).add(run)
+    assert Runs(database).get("run-1") == run
+
+
+def test_a_run_is_found_by_either_end_of_its_name_and_by_latest(database: Database) -> None:
+    runs = Runs(database)
+    for minutes, name in enumerate(("run-aa1", "run-ab2", "run-b2")):
+        runs.add(a_run(name, minutes=minutes))
+    assert runs.find("run-b").id == "run-b2"
+    assert runs.find("a1").id == "run-aa1"
+    assert runs.find("latest").id == "run-b2"
+    with pytest.raises(NotFoundError, match="run-ab2, run-b2"):
+        runs.find("2")
+    with pytest.raises(NotFoundError, match="runs list"):
+        runs.find("run-zz")
+
+
+def test_a_percent_sign_in_a_name_is_no_wildcard(database: Database) -> None:
+    Runs(database).add(a_run("run-1"))
+    with pytest.raises(NotFoundError):
+        Runs(database).find("run%")
+
+
+def test_a_run_that_has_ended_does_not_move_on(database: Database) -> None:
+    runs = Runs(database)
+    runs.add(a_run("run-1"))
+    assert runs.set_status("run-1", RunStatus.CANCELLED, "enough")
+    assert not runs.set_status("run-1", RunStatus.SUCCEEDED)
+    assert (runs.get("run-1").status, runs.get("run-1").reason) == (RunStatus.CANCELLED, "enough")
+    runs.reopen("run-1")
+    assert runs.set_status("run-1", RunStatus.SUCCEEDED)
+
+
+def test_a_time_without_a_zone_is_refused(database: Database) -> None:
+    with pytest.raises(sa.exc.StatementError, match="time zone"):
+        Runs(database).add(Run("run-1", "g", "/w", datetime(2026, 1, 1)))  # noqa: DTZ001 (that is the point)
+
+
+def test_a_lease_is_held_by_one_until_it_expires(database: Database) -> None:
+    leases = Leases(database)
+    assert leases.acquire("leader", "a", 60)
+    assert leases.acquire("leader", "a", 60)
+    assert not leases.acquire("leader", "b", 60)
+    assert leases.acquire("leader", "a", -1)
+    assert leases.acquire("leader", "b", 60)
+    leases.release("leader", "a")
+    assert [(lease.holder, lease.live) for lease in leases.list("lead")] == [("b", True)]
+    leases.release("leader", "b")
+    assert leases.list("lead") == ()
+
+
+def test_a_question_is_answered_once(database: Database) -> None:
+    table = ApprovalTable(database)
+    question = Approval("run-1.executor", "run-1", "may it start?", NOON)
+    table.ask(question)
+    table.ask(question)
+    assert table.open("run-1") == (question,)
+    table.decide(question.id, "approved", "ada", "looks right", NOON)
+    assert table.open() == ()
+    with pytest.raises(ConflictError, match="ada has approved"):
+        table.decide(question.id, "denied", "bob", "", NOON)
+    assert table.get(question.id).decision == "approved"
+
+
+def test_events_are_written_in_order_redacted_and_only_the_last_progress_is_kept(database: Database) -> None:
+    timeline = Timeline(database)
+    writer = TimelineWriter(
+        timeline, lambda data: {key: str(value).replace("s3cret", "***") for key, value in data.items()}
+    )
+    bus = Bus(FakeClock())
+    bus.subscribe(writer.take)
+    writer.start()
+    for number in range(700):
+        bus.emit("tool_call.finished", run_id="run-1", number=number, text="s3cret")
+        bus.emit(
+            "agent.progress", run_id="run-1", agent="executor", agent_run_id="a", activity=f"{number}", tokens=number
+        )
+    writer.close()
+    written = timeline.list("run-1")
+    assert [event.data["number"] for _, event in written] == list(range(700))
+    assert {event.data["text"] for _, event in written} == {"***"}
+    assert [beat.activity for beat in timeline.heartbeats("run-1")] == ["699"]
+    assert timeline.list("run-1", after=written[-2][0]) == written[-1:]
+
+
+def test_events_wait_while_the_database_cannot_be_written(database: Database) -> None:
+    timeline = Timeline(database)
+    writer = TimelineWriter(timeline, lambda data: data)
+    bus = Bus(FakeClock())
+    bus.subscribe(writer.take)
+    with database.write() as connection:
+        connection.execute(sa.text("ALTER TABLE events RENAME TO events_away"))
+    writer.start()
+    bus.emit("run.started", run_id="run-1")
+    while not writer._queue.empty():
+        pass
+    with database.write() as connection:
+        connection.execute(sa.text("ALTER TABLE events_away RENAME TO events"))
+    bus.emit("run.finished", run_id="run-1")
+    writer.close()
+    assert [event.kind for _, event in timeline.list("run-1")] == ["run.started", "run.finished"]
