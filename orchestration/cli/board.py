@@ -6,26 +6,6 @@ from dataclasses import dataclass, field
 
 from orchestration.events import Event
 
-# Shown as lines of their own; the rest only changes what the board shows.
-_SPOKEN = {
-    "run.created",
-    "run.started",
-    "run.waiting",
-    "run.continued",
-    "run.resumed",
-    "run.finished",
-    "run.cancelled",
-    "agent.started",
-    "agent.finished",
-    "agent.retried",
-    "tool_call.finished",
-    "tool_call.refused",
-    "route.opened",
-    "route.closed",
-    "approval.requested",
-    "artifact.written",
-}
-
 
 @dataclass(slots=True)
 class AgentLine:
@@ -62,7 +42,7 @@ class Board:
             line.activity = data["failing"]["message"] if data["failing"] else ""
         elif event.kind == "model_call.finished":
             self._count(event)
-        return spoken(event) if event.kind in _SPOKEN else None
+        return spoken(event)
 
     def _count(self, event: Event) -> None:
         tokens, usd = int(event.data.get("tokens") or 0), float(event.data.get("usd") or 0.0)
@@ -77,8 +57,8 @@ class Board:
                 return
 
 
-def spoken(event: Event) -> str:
-    """An event as a line for people."""
+def spoken(event: Event) -> str | None:
+    """An event as a line for people; None for one that is only of interest to machines."""
     data = event.data
     agent = event.agent or ""
     sentences = {
@@ -101,14 +81,16 @@ def spoken(event: Event) -> str:
         "approval.requested": lambda: f"waits for approval: {data['question']}",
         "artifact.written": lambda: f"wrote {data['name']}",
     }
+    if event.kind not in sentences:
+        return None
     text = sentences[event.kind]()
     return f"{agent}: {text}" if agent else text
 
 
 def _finished(event: Event) -> str:
-    failing, use = event.data["failing"], event.data["use"]
-    if failing:
+    if failing := event.data["failing"]:
         return f"failed: {failing['message']}"
+    use = event.data["use"]
     money = f", ${use['usd']:.4f}" if use["usd"] else ""
     label = " [rehearsal]" if use["rehearsal"] else ""
     return f"done in {use['seconds']:.1f} s, {use['model_calls']} model calls, {use['tokens']} tokens{money}{label}"

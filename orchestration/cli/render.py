@@ -1,0 +1,113 @@
+"""Tables and texts for people."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from orchestration.cli.board import Board
+from orchestration.storage.runs import Run, RunStatus
+
+COLOURS = {
+    RunStatus.SUCCEEDED: "green",
+    RunStatus.FAILED: "red",
+    RunStatus.WAITING: "yellow",
+    RunStatus.STOPPED: "yellow",
+    RunStatus.CANCELLED: "dim",
+}
+
+
+def console() -> Console:
+    """Where text goes: in colour on a terminal, plain and unwrapped elsewhere."""
+    output = Console(highlight=False)
+    return output if output.is_terminal else Console(highlight=False, width=200, no_color=True)
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[str | Text]]) -> Table:
+    """A plain table without lines."""
+    result = Table(box=None, pad_edge=False, header_style="bold", show_edge=False)
+    for name in columns:
+        result.add_column(name, overflow="fold")
+    for row in rows:
+        result.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in row))
+    return result
+
+
+def runs_table(runs: Sequence[Run], now: datetime) -> Table:
+    """Runs, one a line."""
+    return table(
+        ("RUN", "STATUS", "AGE", "PRIORITY", "GOAL"),
+        [
+            (
+                run.id,
+                Text(run.status.value, style=COLOURS.get(run.status, "")),
+                age(now, run.created_at),
+                run.priority,
+                first_line(run.goal, 70),
+            )
+            for run in runs
+        ],
+    )
+
+
+def age(now: datetime, then: datetime) -> str:
+    """How long ago, in the largest unit that fits."""
+    seconds = max(0, int((now - then).total_seconds()))
+    for unit, size in (("d", 86_400), ("h", 3600), ("min", 60)):
+        if seconds >= size:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"
+
+
+def first_line(text: str, width: int) -> str:
+    """The first line of a text, cut to a width."""
+    line = text.strip().splitlines()[0] if text.strip() else ""
+    return line if len(line) <= width else line[: width - 1] + "…"
+
+
+@contextmanager
+def live_board(board: Board) -> Iterator[Callable[[str], None]]:
+    """Keep the board at the bottom of the terminal; yields a function that prints a line above it."""
+    output = console()
+    with Live(get_renderable=lambda: _board(board), console=output, refresh_per_second=4, transient=True):
+        yield lambda line: output.print(Text(line))
+
+
+def _board(board: Board) -> Group:
+    working = [line for line in board.agents.values() if line.state == "running"]
+    rows = [
+        (line.agent, first_line(line.title, 36), first_line(line.activity, 40), line.provider, str(line.tokens))
+        for line in working
+    ]
+    money = f" · ${board.usd:.4f}" if board.usd else ""
+    label = " · rehearsal: no real model answers" if board.rehearsal else ""
+    total = Text(f"{len(working)} at work · {board.tokens} tokens{money}{label}", style="dim")
+    return Group(table(("AGENT", "WORKS ON", "NOW", "PROVIDER", "TOKENS"), rows), total)
+
+
+def used(use: Mapping[str, Any]) -> str:
+    """What was used, in words."""
+    money = f", ${use['usd']:.4f}" if use["usd"] else ""
+    return f"{use['seconds']:.1f} s of work, {use['model_calls']} model calls, {use['tokens']} tokens{money}"
+
+
+def outcome_text(run: Run, artifacts: Sequence[Path]) -> str:
+    """How a run came out, where to look, and what to do next."""
+    lines = [f"\n{run.id}: {run.status.value}" + (f": {run.reason}" if run.reason else "")]
+    if run.outcome:
+        lines.append(f"  used       {used(run.outcome['use'])}")
+        if run.outcome["use"]["rehearsal"]:
+            lines.append("  rehearsal  answered by the rehearsal provider, not by a real model")
+    lines.append(f"  workspace  {run.workspace}")
+    lines += [f"  artifact   {path}" for path in artifacts]
+    if run.status in (RunStatus.STOPPED, RunStatus.FAILED, RunStatus.CANCELLED):
+        lines.append(f"  go on      orchestrator runs resume {run.id}")
+    return "\n".join(lines)

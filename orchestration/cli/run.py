@@ -1,0 +1,177 @@
+"""`orchestrator run`, `demo` and `coordinate`: work a goal and follow it."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from orchestration.app import Application, application
+from orchestration.cli import common
+from orchestration.cli.following import conclude, follow
+from orchestration.cli.render import console, runs_table
+from orchestration.drills import samples
+from orchestration.errors import UsageError
+from orchestration.storage.runs import Run
+
+_PATIENCE = 10.0
+
+patience_option = click.option(
+    "--patience",
+    type=click.FloatRange(min=0),
+    default=_PATIENCE,
+    show_default=True,
+    help="Seconds to wait for a provider before stopping; the run can then be resumed.",
+)
+
+
+@click.command()
+@click.argument("goal", nargs=-1)
+@click.option("--goal-file", type=click.Path(path_type=Path), help="Read the goal from a file: an issue's text, say.")
+@common.workspace_option
+@click.option("--agent", help="Run this agent alone.")
+@common.provider_option
+@common.priority_option
+@click.option("--check", "checks", multiple=True, help="A command that has to pass at the end. Repeatable.")
+@click.option("--approve", multiple=True, help="Ask for approval before this agent starts. Repeatable.")
+@click.option("--seconds", type=click.FloatRange(min=1), help="Working time that the run may take.")
+@click.option("--queue", is_flag=True, help="Leave the run to `orchestrator serve` and return at once.")
+@patience_option
+@common.json_option
+@click.pass_obj
+def run(
+    config: str,
+    goal: tuple[str, ...],
+    goal_file: Path | None,
+    workspace: Path | None,
+    agent: str | None,
+    provider: str | None,
+    priority: str,
+    checks: tuple[str, ...],
+    approve: tuple[str, ...],
+    seconds: float | None,
+    queue: bool,
+    patience: float,
+    as_json: bool,
+) -> int:
+    """Work GOAL through the agents, and follow it until it ends. `-` reads the goal from standard input."""
+    text = common.read_goal(goal, goal_file)
+    if text is None:
+        raise UsageError('expected a goal, got none; say what should be done: orchestrator run "make the tests pass"')
+    options = {"checks": [split_command(check) for check in checks], "approve": list(approve)}
+    if seconds is not None:
+        options["seconds"] = seconds  # type: ignore[assignment]
+
+    async def work() -> int:
+        async with application(config) as app:
+            new = await app.new_run(
+                text,
+                workspace or Path.cwd(),
+                agent=agent,
+                provider=provider,
+                priority=priority,
+                options=options,
+                queue=queue,
+            )
+            if queue:
+                return _say_queued(new, as_json=as_json)
+            return await _follow(app, [new], patience, as_json=as_json)
+
+    return common.run_async(work)
+
+
+@click.command()
+@common.provider_option
+@common.json_option
+@click.pass_obj
+def demo(config: str, provider: str | None, as_json: bool) -> int:
+    """Work a real goal on a copy of the sample repository: a bug with a failing test."""
+
+    async def work() -> int:
+        async with application(config) as app:
+            chosen = provider or await app.answering_provider()
+            if chosen is None:
+                chosen = "rehearsal"
+                if not as_json:
+                    click.echo(
+                        "No real provider answers, so this demo uses the rehearsal provider: a script, not a model.\n"
+                        "Everything it writes is labelled [rehearsal]. For a real one: orchestrator providers list\n"
+                    )
+            new = await _start_sample(app, provider=chosen)
+            return await _follow(app, [new], _PATIENCE, as_json=as_json)
+
+    return common.run_async(work)
+
+
+@click.command()
+@click.argument("goal", nargs=-1)
+@common.workspace_option
+@common.provider_option
+@patience_option
+@common.json_option
+@click.pass_obj
+def coordinate(
+    config: str, goal: tuple[str, ...], workspace: Path | None, provider: str | None, patience: float, as_json: bool
+) -> int:
+    """Show the state of unfinished runs and go on with them; without any, start one on GOAL or on the sample."""
+    text = common.read_goal(goal, None)
+
+    async def work() -> int:
+        async with application(config) as app:
+            runs = list(await app.control.unfinished())
+            if runs and not as_json:
+                console().print(runs_table(runs, app.clock.now()))
+            if not runs or text is not None:
+                runs.append(await start_given_or_sample(app, text, workspace, provider=provider))
+            await app.take_over(runs)
+            return await _follow(app, runs, patience, as_json=as_json)
+
+    return common.run_async(work)
+
+
+async def start_given_or_sample(
+    app: Application, goal: str | None, workspace: Path | None, *, agent: str | None = None, provider: str | None = None
+) -> Run:
+    """Start a run on the goal, else on the workspace's backlog, else on a copy of the sample."""
+    folder = workspace or Path.cwd()
+    backlog = folder / common.BACKLOG
+    if goal is None and backlog.is_file():
+        goal = common.checked_goal(backlog.read_text(encoding="utf-8"))
+    if goal is None:
+        return await _start_sample(app, agent=agent, provider=provider)
+    return await app.new_run(goal, folder, agent=agent, provider=provider)
+
+
+async def _start_sample(app: Application, **values: Any) -> Run:
+    sample = samples.copy_to(app.paths.new_demo_folder())
+    options = {"checks": [list(sample.test_command)]}
+    return await app.new_run(sample.goal, sample.workspace, options=options, **values)
+
+
+async def _follow(app: Application, runs: Sequence[Run], patience: float, *, as_json: bool) -> int:
+    ended = await follow(app, runs, patience=patience, quiet=as_json)
+    if as_json:
+        common.print_json([{**common.plain(run), "artifacts": app.artifacts_of(run)} for run in ended])
+    return conclude(app, ended, quiet=as_json)
+
+
+def _say_queued(run: Run, *, as_json: bool) -> int:
+    if as_json:
+        common.print_json(run)
+    else:
+        click.echo(f"{run.id}: queued; `orchestrator serve` takes it, `orchestrator runs show {run.id}` shows it")
+    return 0
+
+
+def split_command(text: str) -> list[str]:
+    """A command line as its words, without a shell. Raises UsageError."""
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        raise UsageError(f"expected a command, got '{text}': {error}") from error
+    if not words:
+        raise UsageError("expected a command, got an empty one")
+    return words

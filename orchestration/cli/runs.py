@@ -1,0 +1,183 @@
+"""`orchestrator runs`: what runs there are, and what may be done to them."""
+
+from __future__ import annotations
+
+import getpass
+from typing import Any
+
+import click
+
+from orchestration.app import application, project
+from orchestration.cli import common
+from orchestration.cli.board import spoken
+from orchestration.cli.following import conclude, follow
+from orchestration.cli.render import age, console, outcome_text, runs_table, table
+from orchestration.cli.run import patience_option
+from orchestration.errors import ConflictError
+from orchestration.storage.runs import RunStatus
+from orchestration.workflows.accounting import count_steps
+
+_run_argument = click.argument("run", metavar="RUN")
+_MOST_EVENTS = 100_000
+
+
+@click.group()
+def runs() -> None:
+    """Runs: RUN is an identifier, an end of one that fits no other, or `latest`."""
+
+
+@runs.command("list")
+@click.option("--status", "statuses", multiple=True, type=click.Choice([status.value for status in RunStatus]))
+@click.option("--limit", type=click.IntRange(1, 10_000), default=20, show_default=True)
+@common.json_option
+@click.pass_obj
+def list_runs(config: str, statuses: tuple[str, ...], limit: int, as_json: bool) -> None:
+    """List the newest runs."""
+    with project(config) as here:
+        found = here.list_runs([RunStatus(status) for status in statuses], limit)
+        if as_json:
+            common.print_json(found)
+        elif found:
+            console().print(runs_table(found, here.clock.now()))
+        else:
+            click.echo('no runs yet; start one: orchestrator run "make the tests pass"')
+
+
+@runs.command()
+@_run_argument
+@click.option("--events", "with_events", is_flag=True, help="Show every event, not only the last ones.")
+@common.json_option
+@click.pass_obj
+def show(config: str, run: str, with_events: bool, as_json: bool) -> None:
+    """Show one run: how far it is, what its agents do, what it wrote."""
+    with project(config) as here:
+        found = here.find_run(run)
+        events = [event for _, event in here.timeline.list(found.id, limit=_MOST_EVENTS)]
+        beats = here.timeline.heartbeats(found.id)
+        steps = count_steps(events)
+        artifacts = here.artifacts_of(found)
+        questions = here.approvals.open(found.id)
+        if as_json:
+            common.print_json(
+                {
+                    **common.plain(found),
+                    "steps": steps,
+                    "agents": beats,
+                    "artifacts": artifacts,
+                    "questions": questions,
+                    "events": events if with_events else events[-20:],
+                }
+            )
+            return
+        click.echo(f"goal       {found.goal.strip()}")
+        click.echo(outcome_text(found, artifacts).lstrip("\n"))
+        click.echo(f"  steps      {steps.executed} executed, {steps.committed_repeated} committed steps repeated")
+        for question in questions:
+            click.echo(f"  question   {question.question}  →  orchestrator runs approve {found.id}")
+        if not found.status.ended and beats:
+            now = here.clock.now()
+            rows = [(beat.agent, beat.activity, f"{age(now, beat.progress_at)} ago") for beat in beats]
+            console().print(table(("AGENT", "LAST SEEN DOING", "WHEN"), rows))
+        lines = [(event, spoken(event)) for event in events]
+        shown = [f"{event.at:%H:%M:%S} {line}" for event, line in lines if line]
+        click.echo("\n" + "\n".join(shown if with_events else shown[-15:]))
+
+
+@runs.command()
+@_run_argument
+@common.json_option
+@click.pass_obj
+def steps(config: str, run: str, as_json: bool) -> None:
+    """List the parts of a run: the numbers that `fork` takes."""
+
+    async def work() -> None:
+        async with application(config) as app:
+            parts = await app.control.parts(app.find_run(run).id)
+            if as_json:
+                common.print_json([{"number": part.number, "part": part.child_id} for part in parts])
+                return
+            rows = [(str(part.number), str(part.child_id)) for part in parts]
+            console().print(table(("NUMBER", "PART"), rows))
+
+    common.run_async(work)
+
+
+@runs.command()
+@_run_argument
+@patience_option
+@common.json_option
+@click.pass_obj
+def resume(config: str, run: str, patience: float, as_json: bool) -> int:
+    """Go on with a run from its last committed steps, and follow it."""
+    return _steer(config, run, patience, as_json, lambda app, found: app.control.resume(found.id))
+
+
+@runs.command()
+@_run_argument
+@click.option("--from", "number", type=int, help="The part to begin with.  [default: the last]")
+@patience_option
+@common.json_option
+@click.pass_obj
+def fork(config: str, run: str, number: int | None, patience: float, as_json: bool) -> int:
+    """Begin a new run that shares what came before a part of RUN, in a copy of its workspace as it was then."""
+    return _steer(config, run, patience, as_json, lambda app, found: app.control.fork(found.id, number))
+
+
+@runs.command()
+@_run_argument
+@click.option("--reason", default="", help="Why; kept with the run.")
+@common.json_option
+@click.pass_obj
+def cancel(config: str, run: str, reason: str, as_json: bool) -> None:
+    """Stop a run, running tools too. It can be resumed."""
+
+    async def work() -> None:
+        async with application(config) as app:
+            found = await app.control.cancel(app.find_run(run).id, reason)
+            if as_json:
+                common.print_json(app.find_run(found.id))
+            else:
+                click.echo(f"{found.id}: cancelled; go on with: orchestrator runs resume {found.id}")
+
+    common.run_async(work)
+
+
+@runs.command()
+@_run_argument
+@click.option("--reason", default="", help="Why; kept with the answer.")
+@click.pass_obj
+def approve(config: str, run: str, reason: str) -> None:
+    """Say yes to what a run asks."""
+    _decide(config, run, reason, approved=True)
+
+
+@runs.command()
+@_run_argument
+@click.option("--reason", default="", help="Why; kept with the answer.")
+@click.pass_obj
+def deny(config: str, run: str, reason: str) -> None:
+    """Say no to what a run asks."""
+    _decide(config, run, reason, approved=False)
+
+
+def _steer(config: str, run: str, patience: float, as_json: bool, action: Any) -> int:
+    async def work() -> int:
+        async with application(config) as app:
+            going = await action(app, app.find_run(run))
+            ended = await follow(app, [going], patience=patience, quiet=as_json)
+            if as_json:
+                common.print_json({**common.plain(ended[0]), "artifacts": app.artifacts_of(ended[0])})
+            return conclude(app, ended, quiet=as_json)
+
+    return common.run_async(work)
+
+
+def _decide(config: str, run: str, reason: str, *, approved: bool) -> None:
+    with project(config) as here:
+        found = here.find_run(run)
+        questions = here.approvals.open(found.id)
+        if not questions:
+            raise ConflictError(f"expected a run that asks something, got {found.id}, which is {found.status}")
+        for question in questions:
+            here.decide(question, approved=approved, by=getpass.getuser(), reason=reason)
+            click.echo(f"{found.id}: {'approved' if approved else 'denied'}: {question.question}")

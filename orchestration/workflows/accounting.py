@@ -1,0 +1,43 @@
+"""Proof that nothing was done twice, from the timeline alone. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from orchestration.events import Event
+
+# The events that stand for one executed step; their `key` is the agent's run, a slash, and the step's number in it.
+STEP_EVENTS = frozenset({"model_call.finished", "tool_call.finished"})
+
+
+@dataclass(frozen=True, slots=True)
+class StepCount:
+    """Steps that were executed, those of them executed again after an interruption, and those again though committed.
+
+    A step that was under way when its process died runs again: that is expected, once for each interruption and agent.
+    A committed step must never run again.
+    """
+
+    executed: int
+    redone: int
+    committed_repeated: int
+
+
+def count_steps(events: Iterable[Event]) -> StepCount:
+    """Count a run's steps. A step is known to be committed once a later one of the same agent run was executed."""
+    seen: set[tuple[str, int]] = set()
+    furthest: dict[str, int] = {}
+    executed = redone = repeated = 0
+    for event in events:
+        if event.kind not in STEP_EVENTS or "/" not in str(event.data.get("key") or ""):
+            continue
+        flow, _, text = str(event.data["key"]).rpartition("/")
+        number = int(text)
+        executed += 1
+        if (flow, number) in seen:
+            redone += 1
+            repeated += number < furthest[flow]
+        seen.add((flow, number))
+        furthest[flow] = max(furthest.get(flow, number), number)
+    return StepCount(executed, redone, repeated)

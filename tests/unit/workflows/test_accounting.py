@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from orchestration.events import Event
+from orchestration.workflows.accounting import StepCount, count_steps
+
+NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+
+
+def executed(*keys: str) -> list[Event]:
+    return [Event("model_call.finished", NOON, data={"key": key}) for key in keys]
+
+
+def test_steps_that_ran_once_are_only_counted() -> None:
+    assert count_steps(executed("a/1", "b/1", "a/2")) == StepCount(3, 0, 0)
+
+
+def test_the_step_that_was_under_way_may_run_again() -> None:
+    assert count_steps(executed("a/1", "a/2", "b/1", "a/2", "a/3")) == StepCount(5, 1, 0)
+
+
+def test_a_committed_step_that_ran_again_is_found() -> None:
+    assert count_steps(executed("a/1", "a/2", "a/1", "a/2")) == StepCount(4, 2, 1)
+
+
+def test_other_events_and_calls_outside_agents_do_not_count() -> None:
+    others = [Event("run.started", NOON, data={"key": "a/1"}), Event("model_call.finished", NOON, data={"key": None})]
+    assert count_steps(others) == StepCount(0, 0, 0)
