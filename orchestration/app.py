@@ -1,6 +1,6 @@
 """The composition root: builds everything from a configuration, starts it, and stops it in reverse.
 
-Two sizes: a `Project` reads and writes records (enough for lists and reports, and quick to open); an `Application` also
+Two sizes: a `Project` reads and writes records, enough for lists and reports and quick to open; an `Application` also
 runs agents.
 """
 
@@ -8,35 +8,61 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
+
+import anyio
+import anyio.to_thread
 
 from orchestration import logs
-from orchestration.agents.loop import AgentLoop
-from orchestration.agents.model_calls import ModelCalls
-from orchestration.agents.tool_calls import ToolCalls
-from orchestration.agents.workbench import RunWorkbench
 from orchestration.clock import Clock, SystemClock
+from orchestration.config.load import Loader
 from orchestration.config.schema import Configuration
+from orchestration.config.source import Source
 from orchestration.config.store import ConfigurationStore
+from orchestration.errors import NotFoundError
 from orchestration.events import Bus
-from orchestration.providers.gateway import Gateway
+from orchestration.ids import new_id
 from orchestration.security.redaction import Redactor
-from orchestration.storage.approvals import ApprovalTable
+from orchestration.storage.approvals import Approval, ApprovalTable
 from orchestration.storage.artifacts import ArtifactTable
 from orchestration.storage.configuration import ConfigVersions, OverrideTable
 from orchestration.storage.database import Database
 from orchestration.storage.leases import Leases
-from orchestration.storage.routes import RouteStates
-from orchestration.storage.runs import Runs, RunStatus
-from orchestration.storage.spend import Spend
+from orchestration.storage.runs import Run, Runs, RunStatus
 from orchestration.storage.timeline import Timeline, TimelineWriter
-from orchestration.workflows import execution
 from orchestration.workflows.approvals import Approvals
 from orchestration.workflows.artifacts import ArtifactStore
-from orchestration.workflows.control import RunControl
-from orchestration.workflows.coordinator import RUN, Coordinator
-from orchestration.workflows.engine import Engine
-from orchestration.workflows.execution import AGENT, EXECUTION
-from orchestration.workflows.waiting import Waiting
+
+_RECOVERY_SECONDS = 5.0
+
+
+class Project:
+    """A project's configuration and records. Raises ConfigurationError when the configuration cannot be used."""
+
+    def __init__(self, config_file: Path, clock: Clock | None = None) -> None:
+        self.clock = clock or SystemClock()
+        self.bus = Bus(self.clock)
+        self.redactor = Redactor()
+        loader = Loader(config_file, self.redactor.find)
+        self.root = loader.root
+        source = Source(loader, self.root / ".env", dict(os.environ), self.redactor.remember)
+        runtime = source.read_or_raise().configuration.runtime
+        self.state_folder = self.root / runtime.state_directory
+        self.log_folder = self.root / runtime.log_directory
+        self.artifact_folder = self.root / runtime.artifacts_directory
+        self.database = Database(self._database_url(source, runtime.database_url_env))
+        self.database.migrate()
+        self.store = ConfigurationStore(
+            source,
+            clock=self.clock,
+            bus=self.bus,
+            versions=ConfigVersions(self.database),
+            overrides=OverrideTable(self.database),
+        )
+        self.store.open()
+        self.runs = Runs(self.database)
+        self.timeline = Timeline(self.database)
+        self.approvals = ApprovalTable(self.database)
+        self.artifacts = ArtifactStore(self.artifact_folder, ArtifactTable(self.database), self.clock)

@@ -1,0 +1,59 @@
+"""Azure OpenAI and AI Foundry: the v1 address and the older one, with a key or an Entra token."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import anyio.to_thread
+
+from orchestration.providers.endpoint import CallFailed, Endpoint
+from orchestration.providers.failures import Failure, FailureKind
+
+_SCOPE = "https://ai.azure.com/.default"
+
+
+class AzureEndpoint(Endpoint):
+    """`model` is the deployment's name. With `apiVersion` the older addresses are used, else v1."""
+
+    hint = "check the endpoint, the deployment's name and AZURE_OPENAI_API_KEY in .env"
+
+    _token_source: Any = None
+
+    def chat_url(self, model: str) -> str:
+        if self.settings.api_version:
+            version = self.settings.api_version
+            return f"{self._resource}/openai/deployments/{model}/chat/completions?api-version={version}"
+        return f"{self._resource}/openai/v1/chat/completions"
+
+    def probe_url(self) -> str:
+        if self.settings.api_version:
+            return f"{self._resource}/openai/models?api-version={self.settings.api_version}"
+        return f"{self._resource}/openai/v1/models"
+
+    async def headers(self) -> dict[str, str]:
+        if self.settings.auth == "entra":
+            return {"authorization": f"Bearer {await anyio.to_thread.run_sync(self._entra_token)}"}
+        key = self._key()
+        return {"api-key": key} if key else {}
+
+    def chat_body(self, model: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        return dict(body) if self.settings.api_version else {"model": model, **body}
+
+    @property
+    def _resource(self) -> str:
+        return self.base_url.removesuffix("/v1").removesuffix("/openai")
+
+    def _entra_token(self) -> str:
+        """A token for the scope of AI Foundry; the library keeps it until shortly before it expires."""
+        try:
+            from azure.identity import CredentialUnavailableError, DefaultAzureCredential
+        except ImportError as error:
+            message = "auth 'entra' needs the azure extra: pip install 'agent-orchestration[azure]'"
+            raise CallFailed(Failure(FailureKind.AUTHENTICATION, message)) from error
+        try:
+            if self._token_source is None:
+                self._token_source = DefaultAzureCredential()
+            return str(self._token_source.get_token(_SCOPE).token)
+        except CredentialUnavailableError as error:
+            raise CallFailed(Failure(FailureKind.AUTHENTICATION, f"no Entra credential: {error}")) from error

@@ -1,0 +1,110 @@
+"""From what a provider did to the class of failure. Pure; the table is the one in docs/reference/providers.md."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from orchestration.providers.failures import Failure, FailureKind
+
+_BY_STATUS = {
+    401: FailureKind.AUTHENTICATION,
+    402: FailureKind.QUOTA,
+    403: FailureKind.AUTHENTICATION,
+    404: FailureKind.MODEL_MISSING,
+    408: FailureKind.TIMEOUT,
+    410: FailureKind.RETIRED,
+}
+_QUOTA_CODES = frozenset({"insufficient_quota", "quota_exceeded", "billing_hard_limit_reached"})
+_QUOTA_WORDS = re.compile(r"quota[^.]{0,40}(exceeded|exhausted|used up)|exceeded[^.]{0,40}\bquota\b|billing", re.I)
+# A wait this long is no rate limit any more: whoever asks should go elsewhere until then.
+_LONG_WAIT_SECONDS = 3600.0
+_SHOWN_CHARACTERS = 300
+
+
+def from_response(status: int, headers: Mapping[str, str], body: bytes, now: datetime) -> Failure:
+    """Class an answer whose status is not 200. `now` is needed for a Retry-After that is a date."""
+    error = error_of(body)
+    message = str(error.get("message") or body[:_SHOWN_CHARACTERS].decode("utf-8", "replace")).strip()
+    wait = retry_after(headers, now)
+    return Failure(_kind(status, error, message, wait), message[:_SHOWN_CHARACTERS] or "no text", status, wait)
+
+
+def from_error(error: Mapping[str, Any]) -> Failure:
+    """Class an error that came as a line of a stream under status 200."""
+    message = str(error.get("message") or error)
+    if is_content_filter(error):
+        return Failure(FailureKind.CONTENT_FILTER, message, 200)
+    return Failure(FailureKind.OVERLOADED, message, 200)
+
+
+def error_of(body: bytes) -> Mapping[str, Any]:
+    """The error object of an answer: OpenAI's form, Ollama's native text, or nothing."""
+    try:
+        data = json.loads(body)
+    except ValueError:
+        return {}
+    error = data.get("error") if isinstance(data, dict) else None
+    if isinstance(error, str):
+        return {"message": error}
+    return error if isinstance(error, dict) else {}
+
+
+def is_content_filter(error: Mapping[str, Any]) -> bool:
+    """Whether a provider refused the content, in OpenAI's or in Azure's words."""
+    inner = error.get("innererror")
+    inner_code = inner.get("code") if isinstance(inner, dict) else None
+    return error.get("code") == "content_filter" or inner_code == "ResponsibleAIPolicyViolation"
+
+
+def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
+    """The wait that a provider asks for, in seconds, from any of its three forms; None where there is none.
+
+    `retry-after-ms` is the most exact and wins; `retry-after` holds seconds or a date (RFC 9110, section 10.2.3).
+    """
+    milliseconds = _number(headers.get("retry-after-ms"))
+    if milliseconds is not None:
+        return max(0.0, milliseconds / 1000)
+    text = headers.get("retry-after")
+    seconds = _number(text)
+    if seconds is not None:
+        return max(0.0, seconds)
+    try:
+        moment = parsedate_to_datetime(text or "")
+    except ValueError:
+        return None
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return max(0.0, (moment - now).total_seconds())
+
+
+def _kind(status: int, error: Mapping[str, Any], message: str, wait: float | None) -> FailureKind:
+    if is_content_filter(error):
+        return FailureKind.CONTENT_FILTER
+    if status == 429:
+        return FailureKind.QUOTA if _is_hard_quota(error, message, wait) else FailureKind.RATE_LIMITED
+    if status in _BY_STATUS:
+        return _BY_STATUS[status]
+    if status >= 500:
+        return FailureKind.OVERLOADED
+    return FailureKind.BAD_REQUEST if status >= 400 else FailureKind.MALFORMED
+
+
+def _is_hard_quota(error: Mapping[str, Any], message: str, wait: float | None) -> bool:
+    """Azure's rate-limit messages name a page about quota increases, so `rate limit` in the text decides first."""
+    if error.get("code") in _QUOTA_CODES or error.get("type") in _QUOTA_CODES:
+        return True
+    if wait is not None and wait >= _LONG_WAIT_SECONDS:
+        return True
+    return "rate limit" not in message.lower() and bool(_QUOTA_WORDS.search(message))
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        value = float(text or "")
+    except ValueError:
+        return None
+    return value if 0 <= value < float("inf") else None

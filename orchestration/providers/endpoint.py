@@ -1,0 +1,189 @@
+"""One provider over HTTP: the OpenAI dialect. Other vendors differ in addresses, headers and probes, and derive from it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+import httpx2
+
+from orchestration.config.schema import ProviderSettings
+from orchestration.providers import classify
+from orchestration.providers.failures import Failure, FailureKind
+
+_PROBE_SECONDS = 5.0
+_MOST_ERROR_BYTES = 64_000
+
+
+class Credentials(Protocol):
+    """Where secrets come from, by the name of an environment variable; ask again for each use."""
+
+    def get(self, name: str) -> str | None:
+        """The value, None where it is not set."""
+        ...
+
+
+class CallFailed(Exception):  # noqa: N818 (control flow within this room, never shown)
+    """A try ended in a failure that has been classed."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back: headers, and either the whole body or the chunks."""
+
+    headers: Mapping[str, str]
+    body: Mapping[str, Any] | None
+    chunks: AsyncIterator[Mapping[str, Any]] | None
+
+
+class Endpoint:
+    """A provider that speaks the OpenAI dialect."""
+
+    hint = "check its address and that it is running"
+
+    def __init__(self, name: str, settings: ProviderSettings, credentials: Credentials) -> None:
+        self.name = name
+        self.settings = settings
+        self._credentials = credentials
+        self._client = httpx2.AsyncClient(
+            timeout=httpx2.Timeout(None, connect=settings.timeouts.connect),
+            limits=httpx2.Limits(max_connections=None, max_keepalive_connections=20, keepalive_expiry=30),
+            trust_env=False,
+        )
+
+    @property
+    def base_url(self) -> str:
+        """The address without a slash at its end."""
+        return (self.settings.effective_base_url or "").rstrip("/")
+
+    def chat_url(self, model: str) -> str:  # noqa: ARG002 (other dialects name the model in the address)
+        """Where chat requests go."""
+        return f"{self.base_url}/chat/completions"
+
+    def probe_url(self) -> str:
+        """What a cheap probe asks for."""
+        return f"{self.base_url}/models"
+
+    async def headers(self) -> dict[str, str]:
+        """How we prove who we are. Raises CallFailed when the credentials are missing."""
+        key = self._key()
+        return {"authorization": f"Bearer {key}"} if key else {}
+
+    def chat_body(self, model: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """The request's body for this provider."""
+        return {"model": model, **body}
+
+    @asynccontextmanager
+    async def chat(self, model: str, body: Mapping[str, Any], now: datetime) -> AsyncIterator[Answer]:
+        """Send a request; yields the answer's beginning. Raises CallFailed for everything that is no answer."""
+        request_body = self.chat_body(model, body)
+        streaming = self.settings.streaming
+        if streaming:
+            request_body |= {"stream": True, "stream_options": {"include_usage": True}}
+        request = self._client.build_request(
+            "POST", self.chat_url(model), json=request_body, headers=await self.headers()
+        )
+        try:
+            response = await self._client.send(request, stream=True)
+            try:
+                yield await self._answer(response, now, streaming=streaming)
+            finally:
+                await response.aclose()
+        except httpx2.HTTPError as error:
+            raise CallFailed(failure_of(error)) from error
+
+    async def probe(self, now: datetime) -> None:
+        """Ask something cheap. Raises CallFailed when the provider would not answer a real request either."""
+        try:
+            response = await self._client.get(self.probe_url(), headers=await self.headers(), timeout=_PROBE_SECONDS)
+        except httpx2.HTTPError as error:
+            raise CallFailed(failure_of(error)) from error
+        if response.status_code != 200:
+            raise CallFailed(classify.from_response(response.status_code, response.headers, response.content, now))
+        self.check_probe(response.content)
+
+    def check_probe(self, body: bytes) -> None:
+        """Raise CallFailed when the answer to a probe is not what the vendor gives."""
+        try:
+            json.loads(body)
+        except ValueError as error:
+            message = f"expected JSON from {self.probe_url()}, got something else; is the address right?"
+            raise CallFailed(Failure(FailureKind.MALFORMED, message, 200)) from error
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        await self._client.aclose()
+
+    def _key(self) -> str | None:
+        """The key from the environment. Raises CallFailed when one is needed and not there."""
+        name = self.settings.effective_api_key_env
+        if name is None:
+            return None
+        key = self._credentials.get(name)
+        if key is None:
+            raise CallFailed(Failure(FailureKind.AUTHENTICATION, f"{name} is not set; put it in .env"))
+        return key
+
+    async def _answer(self, response: httpx2.Response, now: datetime, *, streaming: bool) -> Answer:
+        if response.status_code != 200:
+            body = (await response.aread())[:_MOST_ERROR_BYTES]
+            raise CallFailed(classify.from_response(response.status_code, response.headers, body, now))
+        if streaming and "json" not in response.headers.get("content-type", ""):
+            return Answer(response.headers, None, _chunks(response))
+        return Answer(response.headers, _whole(await response.aread()), None)
+
+
+async def _chunks(response: httpx2.Response) -> AsyncIterator[Mapping[str, Any]]:
+    """The chunks of a stream of server-sent events. Raises CallFailed for what is no chunk."""
+    async for line in response.aiter_lines():
+        if line.startswith("data:"):
+            data = line[5:].strip()
+            if data == "[DONE]":
+                return
+            yield _chunk(data)
+        elif line.startswith("{"):
+            # Some servers put an error into the stream as a bare line of JSON.
+            yield _chunk(line)
+
+
+def _chunk(text: str) -> Mapping[str, Any]:
+    try:
+        chunk = json.loads(text)
+    except ValueError as error:
+        raise CallFailed(Failure(FailureKind.MALFORMED, "the stream held something that is not JSON", 200)) from error
+    if not isinstance(chunk, dict):
+        raise CallFailed(Failure(FailureKind.MALFORMED, "the stream held something that is no chunk", 200))
+    if "error" in chunk:
+        raise CallFailed(classify.from_error(classify.error_of(text.encode())))
+    return chunk
+
+
+def _whole(body: bytes) -> Mapping[str, Any]:
+    """A whole answer. Raises CallFailed when it is not one."""
+    try:
+        data = json.loads(body)
+    except ValueError as error:
+        what = "empty" if not body.strip() else "not JSON"
+        raise CallFailed(Failure(FailureKind.MALFORMED, f"the answer was {what}", 200)) from error
+    if isinstance(data, dict) and "error" in data:
+        raise CallFailed(classify.from_error(classify.error_of(body)))
+    choices = data.get("choices") if isinstance(data, dict) else None
+    if not isinstance(choices, list) or not choices or not isinstance(choices[0].get("message"), dict):
+        raise CallFailed(Failure(FailureKind.MALFORMED, "the answer held no message", 200))
+    return dict(data)
+
+
+def failure_of(error: httpx2.HTTPError) -> Failure:
+    """Class what the HTTP client says. Before an answer began it is `unreachable`, in the middle of one `malformed`."""
+    text = str(error) or type(error).__name__
+    if isinstance(error, httpx2.TimeoutException) and not isinstance(error, httpx2.ConnectTimeout):
+        return Failure(FailureKind.TIMEOUT, text)
+    return Failure(FailureKind.UNREACHABLE, text)

@@ -1,0 +1,56 @@
+"""How much is asked of a provider at once and in a minute."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+_HEADROOM = "x-ratelimit-"
+
+
+@dataclass(slots=True)
+class TokenBucket:
+    """So many units in a minute, with a burst of at most one minute's worth. Pure: the time is an argument, in seconds."""
+
+    per_minute: float
+    filled_at: float
+    level: float = field(default=-1.0)
+
+    def __post_init__(self) -> None:
+        if self.level < 0:
+            self.level = self.per_minute
+
+    def wait(self, now: float) -> float:
+        """Seconds until something may be taken; 0 when now."""
+        self._fill(now)
+        return 0.0 if self.level > 0 else (1e-3 - self.level) / (self.per_minute / 60)
+
+    def take(self, units: float, now: float) -> None:
+        """Take units. More than there are may be taken, for what a call costs is known only afterwards; later ones wait."""
+        self._fill(now)
+        self.level -= units
+
+    def resize(self, per_minute: float, now: float) -> None:
+        """Change the rate from now on."""
+        self._fill(now)
+        self.per_minute = per_minute
+        self.level = min(self.level, per_minute)
+
+    def _fill(self, now: float) -> None:
+        passed = max(0.0, now - self.filled_at)
+        self.level = min(self.per_minute, self.level + passed * self.per_minute / 60)
+        self.filled_at = max(self.filled_at, now)
+
+
+def headroom(headers: Mapping[str, str]) -> dict[str, float]:
+    """What a provider says is left of its own limits: `remaining-tokens` and the like; unknown ones (−1) are left out."""
+    found: dict[str, float] = {}
+    for name, text in headers.items():
+        if name.startswith(_HEADROOM):
+            try:
+                value = float(text)
+            except ValueError:
+                continue
+            if value >= 0:
+                found[name.removeprefix(_HEADROOM)] = value
+    return found

@@ -1,0 +1,52 @@
+"""What model calls cost, each recorded once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from orchestration.storage.database import Database
+from orchestration.storage.tables import spend
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """The cost of one call; `usd` is None where no price is known."""
+
+    key: str
+    run_id: str | None
+    agent: str | None
+    provider: str
+    model: str
+    prompt_tokens: int
+    completion_tokens: int
+    usd: float | None
+    at: datetime
+
+
+class Spend:
+    """Charges in the database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def record(self, charge: Charge) -> bool:
+        """Record a charge; False, and no change, when its key was recorded before."""
+        values = {column.name: getattr(charge, column.name) for column in spend.columns}
+        with self._database.write() as connection:
+            if connection.execute(sa.select(spend.c.key).where(spend.c.key == charge.key)).first():
+                return False
+            connection.execute(sa.insert(spend).values(**values))
+            return True
+
+    def totals(self, run_id: str, agent: str | None = None) -> tuple[int, float]:
+        """Tokens and dollars that a run, or one agent of it, has used."""
+        tokens = sa.func.coalesce(sa.func.sum(spend.c.prompt_tokens + spend.c.completion_tokens), 0)
+        query = sa.select(tokens, sa.func.coalesce(sa.func.sum(spend.c.usd), 0.0)).where(spend.c.run_id == run_id)
+        if agent is not None:
+            query = query.where(spend.c.agent == agent)
+        with self._database.read() as connection:
+            row = connection.execute(query).one()
+            return int(row[0]), float(row[1])
