@@ -41,6 +41,10 @@ class Credentials:
         """The variables that have a value."""
         return frozenset(name for name in {*self.environment, *self.env_file} if self.get(name))
 
+    def changed_since(self, before: Credentials) -> list[str]:
+        """The names of the variables whose values differ."""
+        return sorted(name for name in self.names | before.names if self.get(name) != before.get(name))
+
     def secrets(self, configuration: Configuration | None = None) -> frozenset[str]:
         """The values that must never be shown: what the configuration names, and what looks secret by name or form."""
         named = set() if configuration is None else _named_variables(configuration)

@@ -84,6 +84,12 @@ class Loader:
         findings = sorted(placed, key=lambda finding: (finding.line, finding.column, finding.code))
         return Loaded(str(self.path), text, sha256, configuration, tuple(findings))
 
+    def judge(self, configuration: Configuration, variables: Iterable[str]) -> tuple[Finding, ...]:
+        """The errors of a configuration that no file holds, such as one with overrides in it."""
+        problems = check(configuration, look_around(configuration.runtime, self.root, frozenset(variables)))
+        placed = (problem.place(str(self.path), Document()) for problem in problems)
+        return tuple(finding for finding in placed if finding.severity is Severity.ERROR)
+
 
 def load(path: Path, variables: Iterable[str] = (), find_secrets: SecretFinder = find_nothing) -> Loaded:
     """Read and judge the configuration file at `path`."""

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Annotated, Any, Literal, Protocol
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from orchestration.config.schema import (
     AgentSettings,
@@ -48,6 +48,12 @@ class PinConfiguration(Change):
     number: int
     document: dict[str, Any]
 
+    @field_validator("document")
+    @classmethod
+    def _must_be_a_configuration(cls, document: dict[str, Any]) -> dict[str, Any]:
+        Configuration.model_validate(document)
+        return document
+
     def apply(self, configuration: Configuration) -> Configuration:  # noqa: ARG002
         return Configuration.model_validate(self.document)
 
@@ -81,12 +87,20 @@ class LimitProvider(Change):
 
 
 class SwitchOffProvider(Change):
-    """Send no calls there: they go on to the next in the chain."""
+    """Send no calls there: what follows it in the chain takes its place. The last of a chain can only be paused."""
 
     kind: Literal["switch_off_provider"] = "switch_off_provider"
 
     def apply(self, configuration: Configuration) -> Configuration:
-        return _with_providers(configuration, self, enabled=False)
+        runtime = configuration.runtime
+        chain = [name for name in (runtime.default_provider, *runtime.fallback_providers) if not self.hits(name)]
+        chain = chain or [runtime.default_provider]
+        agents = tuple(
+            agent.model_copy(update={"provider": None}) if agent.provider and self.hits(agent.provider) else agent
+            for agent in configuration.agents
+        )
+        remaining = _with_runtime(configuration, default_provider=chain[0], fallback_providers=tuple(chain[1:]))
+        return _with_providers(remaining.model_copy(update={"agents": agents}), self, enabled=False)
 
 
 class LimitAgent(Change):

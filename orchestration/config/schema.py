@@ -279,6 +279,7 @@ class AutomationSettings(Section):
 class Configuration(Section):
     """The whole file."""
 
+    schema_reference: str | None = Field(default=None, alias="$schema")
     metadata: Metadata = Metadata()
     runtime: RuntimeSettings = RuntimeSettings()
     models: dict[str, tuple[ModelSettings, ...]] = Field(default_factory=dict)
