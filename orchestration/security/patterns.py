@@ -135,5 +135,5 @@ PATTERNS: tuple[Pattern, ...] = (
         minimum=8,
     ),
     _named("token", "token", _KEY_LIKE, minimum=8),
-    _named("secret", "secret client_secret clientsecret secret_key secret-key secretkey", _KEY_LIKE, minimum=8),
+    _named("secret", "secret secret_key secret-key secretkey", _KEY_LIKE, minimum=8),
 )

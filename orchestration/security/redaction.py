@@ -17,6 +17,8 @@ MINIMUM_LENGTH = 6
 
 _KNOWN = "credential"
 _RANKS = {kind: rank for rank, kind in enumerate([*(pattern.kind for pattern in PATTERNS), _KNOWN])}
+_ANCHORS = tuple((anchor, pattern) for pattern in PATTERNS for anchor in pattern.anchors)
+_SHORTEST = len("passwd=abcd")
 _ASCII_LOWER = {code: code + 32 for code in range(ord("A"), ord("Z") + 1)}
 
 
@@ -100,12 +102,14 @@ def _hide(value: Any) -> Any:
 
 
 def _find_patterns(text: str) -> Iterator[SecretMatch]:
+    if len(text) < _SHORTEST:
+        return
     lowered = text.lower()
     if len(lowered) != len(text):  # some capitals become two characters, which would shift all places
         lowered = text.translate(_ASCII_LOWER)
-    for pattern in PATTERNS:
+    for anchor, pattern in _ANCHORS:
         haystack = lowered if pattern.any_case else text
-        for anchor in pattern.anchors:
+        if anchor in haystack:
             yield from _match_at_anchors(pattern, anchor, text, haystack)
 
 
