@@ -15,6 +15,7 @@ from pydantic.alias_generators import to_camel
 PositiveSeconds = Annotated[float, Field(gt=0, le=7 * 24 * 3600)]
 Identifier = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_.-]{0,63}$")]
 EnvironmentName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
 
 
 class Section(BaseModel):
@@ -49,6 +50,19 @@ WELL_KNOWN_PROVIDERS: dict[str, ProviderKind] = {
     "githubModels": ProviderKind.GITHUB,
     "openai": ProviderKind.OPENAI,
     "rehearsal": ProviderKind.REHEARSAL,
+}
+
+
+# Where a provider of a kind is when its section does not say; Azure has no address that all of its customers share.
+DEFAULT_BASE_URLS: dict[ProviderKind, str] = {
+    ProviderKind.OLLAMA: "http://localhost:11434",
+    ProviderKind.GITHUB: "https://models.github.ai",
+    ProviderKind.OPENAI: "https://api.openai.com/v1",
+}
+DEFAULT_API_KEY_ENVS: dict[ProviderKind, str] = {
+    ProviderKind.AZURE: "AZURE_OPENAI_API_KEY",
+    ProviderKind.GITHUB: "GITHUB_TOKEN",
+    ProviderKind.OPENAI: "OPENAI_API_KEY",
 }
 
 
@@ -99,6 +113,22 @@ class ProviderSettings(Section):
     deep_probe: bool = False
     allow_start: bool = False
 
+    @property
+    def effective_base_url(self) -> str | None:
+        """The address, which for vendors with a single one need not be said."""
+        return self.base_url or DEFAULT_BASE_URLS.get(self.type)
+
+    @property
+    def effective_api_key_env(self) -> str | None:
+        """The variable that holds the key; None where no key is sent.
+
+        A compatible server of one's own, told by its `baseUrl`, needs none unless the section says so.
+        """
+        if self.auth in ("entra", "none"):
+            return None
+        own_server = self.type is ProviderKind.OPENAI and self.base_url and self.auth is None
+        return self.api_key_env or (None if own_server else DEFAULT_API_KEY_ENVS.get(self.type))
+
 
 class Limits(Section):
     """How much one run or one agent may use before it is stopped. None means no limit of its own."""
@@ -135,21 +165,26 @@ class RuntimeSettings(Section):
         """Providers are sections of `runtime` itself (`runtime.ollama`); collect them under one name."""
         if not isinstance(data, dict):
             return data
-        rest = dict(data)
-        gathered = rest.pop("providers", {})
-        providers = dict(gathered) if isinstance(gathered, dict) else {}
-        for name, section in data.items():
-            if is_provider_section(name, section):
-                kind = WELL_KNOWN_PROVIDERS.get(name)
-                providers[name] = {"type": kind, **rest.pop(name)} if kind else rest.pop(name)
-        return {**rest, "providers": providers}
+        gathered = data.get("providers", {})
+        if not isinstance(gathered, dict):
+            return data
+        sections = {name: section for name, section in data.items() if is_provider_section(name, section)}
+        rest = {name: value for name, value in data.items() if name not in sections}
+        both = {**gathered, **sections}
+        return {**rest, "providers": {name: _with_type(name, section) for name, section in both.items()}}
 
 
 def is_provider_section(name: str, section: object) -> bool:
     """Whether a key of `runtime` describes a provider."""
-    if not isinstance(section, dict) or name in ("limits", "providers"):
-        return False
-    return name in WELL_KNOWN_PROVIDERS or "type" in section
+    if name in WELL_KNOWN_PROVIDERS:
+        return True
+    return isinstance(section, dict) and "type" in section and name not in ("limits", "providers")
+
+
+def _with_type(name: str, section: object) -> object:
+    if isinstance(section, dict) and name in WELL_KNOWN_PROVIDERS:
+        return {"type": WELL_KNOWN_PROVIDERS[name], **section}
+    return section
 
 
 class ModelSettings(Section):
@@ -217,7 +252,7 @@ class MonitoringSettings(Section):
     """What is watched and how long it is kept."""
 
     metrics: Any = True
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "INFO"
+    log_level: LogLevel = "INFO"
     retention_days: Annotated[int, Field(ge=1, le=3650)] = 30
     thresholds: Thresholds = Thresholds()
 
@@ -235,9 +270,16 @@ class ScheduleSettings(Section):
     priority: Literal["low", "normal", "high"] = "normal"
 
 
+class AutomationSettings(Section):
+    """What the system may do by itself. `enabled` is the one switch that stops every automatic action."""
+
+    enabled: bool = True
+
+
 class Configuration(Section):
     """The whole file."""
 
+    schema_reference: str | None = Field(default=None, alias="$schema")
     metadata: Metadata = Metadata()
     runtime: RuntimeSettings = RuntimeSettings()
     models: dict[str, tuple[ModelSettings, ...]] = Field(default_factory=dict)
@@ -245,6 +287,7 @@ class Configuration(Section):
     workflow: tuple[WorkflowEdge, ...] = ()
     schedules: tuple[ScheduleSettings, ...] = ()
     monitoring: MonitoringSettings = MonitoringSettings()
+    automation: AutomationSettings = AutomationSettings()
 
     @model_validator(mode="before")
     @classmethod

@@ -1,0 +1,27 @@
+"""Checks of a configuration whose shape is right: does it make sense, and can it be used here? Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from orchestration.config.checks import agents, directories, providers, schedules, workflow
+from orchestration.config.checks.surroundings import Surroundings
+from orchestration.config.problems import Problem
+from orchestration.config.schema import Configuration
+
+Check = Callable[[Configuration, Surroundings], Iterator[Problem]]
+
+CHECKS: tuple[Check, ...] = (
+    directories.check,
+    providers.check_names,
+    providers.check_readiness,
+    providers.check_fallbacks,
+    agents.check,
+    workflow.check,
+    schedules.check,
+)
+
+
+def check(configuration: Configuration, surroundings: Surroundings) -> list[Problem]:
+    """Everything that the checks have to say."""
+    return [problem for each in CHECKS for problem in each(configuration, surroundings)]

@@ -1,0 +1,158 @@
+"""Can the providers be used that the work would go to? Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from urllib.parse import SplitResult, urlsplit
+
+from orchestration.config.checks.surroundings import Surroundings
+from orchestration.config.document import JsonPath
+from orchestration.config.findings import Code
+from orchestration.config.problems import Problem, suggest
+from orchestration.config.schema import Configuration, ProviderKind, ProviderSettings
+
+# Source: GitHub's retirement notice of 2026-07-30, and the hosts that its documentation named before.
+RETIRED_HOSTS = {"models.github.ai", "models.github.com", "models.inference.ai.azure.com"}
+_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+
+
+def check_names(configuration: Configuration, _surroundings: Surroundings) -> Iterator[Problem]:
+    """Every provider that is named is described, and switched on where work would go to it at once."""
+    known = configuration.runtime.providers
+    required = dict(required_uses(configuration))
+    for path, name in {**required, **dict(fallback_uses(configuration))}.items():
+        if name not in known:
+            hint = suggest(name, known)
+            yield Problem(Code.UNKNOWN_PROVIDER, path, f'there is no provider "{name}"', "a section of runtime", hint)
+        elif path in required and not known[name].enabled:
+            hint = f'Set "enabled": true in runtime.{name}.'
+            yield Problem(Code.PROVIDER_OFF, path, f'the provider "{name}" is switched off', hint=hint)
+
+
+def check_readiness(configuration: Configuration, surroundings: Surroundings) -> Iterator[Problem]:
+    """Address, model and credentials: an error where work would go to it at once, else a warning."""
+    needed = {name for _, name in required_uses(configuration)}
+    for name, settings in configuration.runtime.providers.items():
+        if settings.enabled:
+            yield from _check_address(name, settings)
+            yield from _check_parts(configuration, name, name in needed)
+            yield from _check_credentials(name, settings, surroundings, name in needed)
+            if settings.concurrency == 0:
+                hint = "Set it to 1 or more to let them go on."
+                path = _section(name, "concurrency")
+                yield Problem(Code.PAUSED, path, f"{name} is paused: its calls wait", hint=hint)
+
+
+def check_fallbacks(configuration: Configuration, surroundings: Surroundings) -> Iterator[Problem]:
+    """The chain has a second member that works, no member twice, and no rehearsal model behind a real provider."""
+    seen = {configuration.runtime.default_provider}
+    rehearsing = _is_rehearsal(configuration, configuration.runtime.default_provider)
+    for path, name in fallback_uses(configuration):
+        if name in seen:
+            yield Problem(Code.REPEATED_FALLBACK, path, f'"{name}" is in the chain already', hint="Take one away.")
+        if _is_rehearsal(configuration, name) and not rehearsing:
+            hint = "Take it away; ask for it by name where a rehearsal is wanted."
+            yield Problem(Code.REHEARSAL_FALLBACK, path, f'"{name}" would stand in for a real provider', hint=hint)
+        seen.add(name)
+    usable = [name for name in seen if _usable(configuration, surroundings, name)]
+    if len(usable) < 2 and not rehearsing:
+        only = f"only {usable[0]} can be used" if usable else "no provider can be used"
+        hint = "Name a second provider that is ready in runtime.fallbackProviders."
+        yield Problem(Code.NO_FALLBACK, ("runtime", "fallbackProviders"), only, "two or more", hint)
+
+
+def required_uses(configuration: Configuration) -> Iterator[tuple[JsonPath, str]]:
+    """Where the file names a provider that work goes to at once."""
+    yield ("runtime", "defaultProvider"), configuration.runtime.default_provider
+    for index, agent in enumerate(configuration.agents):
+        if agent.provider is not None:
+            yield ("agents", index, "provider"), agent.provider
+    for index, schedule in enumerate(configuration.schedules):
+        if schedule.provider is not None:
+            yield ("schedules", index, "provider"), schedule.provider
+
+
+def fallback_uses(configuration: Configuration) -> Iterator[tuple[JsonPath, str]]:
+    """The fallback chain after the default provider."""
+    for index, name in enumerate(configuration.runtime.fallback_providers):
+        yield ("runtime", "fallbackProviders", index), name
+
+
+def _check_address(name: str, settings: ProviderSettings) -> Iterator[Problem]:
+    address = settings.effective_base_url
+    path = _section(name, "baseUrl")
+    if address is None:
+        return
+    parts = _split(address)
+    if parts is None:
+        hint = "Write it in full, such as http://localhost:11434, with no name or password in it."
+        yield Problem(
+            Code.BAD_ADDRESS, path, f"the address of {name} cannot be used", "an http:// or https:// URL", hint
+        )
+    elif parts.hostname in RETIRED_HOSTS:
+        hint = "Use Azure AI Foundry or any OpenAI-compatible server instead."
+        yield Problem(Code.RETIRED_PROVIDER, path, f"{name} is GitHub Models, which no longer answers", hint=hint)
+    elif parts.scheme == "http" and parts.hostname not in _LOOPBACK and settings.effective_api_key_env:
+        yield Problem(Code.PLAIN_HTTP, path, f"{name} would get its key unencrypted", "https://")
+
+
+def _check_parts(configuration: Configuration, name: str, needed: bool) -> Iterator[Problem]:
+    code = Code.PROVIDER_INCOMPLETE if needed else Code.UNUSED_INCOMPLETE
+    for key in _missing_parts(configuration, name):
+        yield Problem(code, _section(name, key), f'{name} has no "{key}"', hint=f'Set "{key}" in runtime.{name}.')
+
+
+def _check_credentials(
+    name: str, settings: ProviderSettings, surroundings: Surroundings, needed: bool
+) -> Iterator[Problem]:
+    variable = settings.effective_api_key_env
+    if variable is None or variable in surroundings.variables:
+        return
+    code = Code.CREDENTIALS_MISSING if needed else Code.CREDENTIALS_UNSET
+    message = f"{name} needs the variable {variable}, which is not set"
+    yield Problem(code, _section(name, "apiKeyEnv"), message, hint=f"Add a line {variable}=… to .env.")
+
+
+def _missing_parts(configuration: Configuration, name: str) -> list[str]:
+    settings = configuration.runtime.providers[name]
+    if settings.type is ProviderKind.REHEARSAL:
+        return []
+    missing = [] if settings.effective_base_url else ["baseUrl"]
+    return (
+        missing if settings.default_model or _agents_bring_models(configuration, name) else [*missing, "defaultModel"]
+    )
+
+
+def _agents_bring_models(configuration: Configuration, name: str) -> bool:
+    """Whether all agents that go to this provider first name a model of their own."""
+    default = configuration.runtime.default_provider
+    users = [agent for agent in configuration.agents if (agent.provider or default) == name]
+    return bool(users) and all(agent.default_model for agent in users)
+
+
+def _usable(configuration: Configuration, surroundings: Surroundings, name: str) -> bool:
+    settings = configuration.provider(name)
+    if settings is None or not settings.enabled or _missing_parts(configuration, name):
+        return False
+    parts = _split(settings.effective_base_url or "http://localhost")
+    variable = settings.effective_api_key_env
+    return parts is not None and parts.hostname not in RETIRED_HOSTS and variable in {None, *surroundings.variables}
+
+
+def _split(address: str) -> SplitResult | None:
+    """The parts of an address that can be called; None for any other. A password in it would be shown everywhere."""
+    try:
+        parts = urlsplit(address)
+        sound = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        return None
+    return parts if sound and parts.username is None and " " not in address else None
+
+
+def _is_rehearsal(configuration: Configuration, name: str) -> bool:
+    settings = configuration.provider(name)
+    return settings is not None and settings.type is ProviderKind.REHEARSAL
+
+
+def _section(name: str, key: str) -> JsonPath:
+    return ("runtime", "providers", name, key)

@@ -1,0 +1,95 @@
+"""Credentials: `.env` beneath the process environment. Values are handed out by name and never shown.
+
+A variable that the process was started with wins over the same one in `.env`: whoever sets it on the command line
+means it. So a key that is to be rotated by an edit of `.env` must not also be set in the environment.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from dotenv.parser import parse_stream
+
+from orchestration.config.findings import Code, Finding
+from orchestration.config.schema import Configuration, ProviderKind
+from orchestration.config.secrets import names_a_secret
+from orchestration.config.textfile import UnreadableError, read_text
+
+# Takes the values that must never be shown from now on; the redactor's `remember` is one.
+Remember = Callable[[frozenset[str]], None]
+
+_RANDOM_LENGTH = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """The variables as they were at one moment."""
+
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    env_file: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    def get(self, name: str) -> str | None:
+        """The value of a variable, None where it is not set or empty."""
+        return self.environment.get(name) or self.env_file.get(name) or None
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The variables that have a value."""
+        return frozenset(name for name in {*self.environment, *self.env_file} if self.get(name))
+
+    def changed_since(self, before: Credentials) -> list[str]:
+        """The names of the variables whose values differ."""
+        return sorted(name for name in self.names | before.names if self.get(name) != before.get(name))
+
+    def secrets(self, configuration: Configuration | None = None) -> frozenset[str]:
+        """The values that must never be shown: what the configuration names, and what looks secret by name or form."""
+        named = set() if configuration is None else _named_variables(configuration)
+        candidates = [*self.environment.items(), *self.env_file.items()]
+        values = {value for name, value in candidates if name in named or names_a_secret(name)}
+        values |= {value for value in self.env_file.values() if _looks_random(value)}
+        values |= {password for value in self.env_file.values() if (password := _password(value))}
+        # `ollama` is a usual stand-in for a key that nobody checks, and a word that every log line holds.
+        return frozenset(values - {kind.value for kind in ProviderKind})
+
+
+def read_env_file(path: Path) -> tuple[dict[str, str], tuple[Finding, ...]]:
+    """The variables of `.env`, taken literally: `$` means nothing. A missing file holds none."""
+    try:
+        text = read_text(path) if path.exists() else ""
+    except UnreadableError as error:
+        return {}, (error.finding,)
+    values: dict[str, str] = {}
+    findings = []
+    for binding in parse_stream(io.StringIO(text)):
+        if binding.error:
+            hint = "Write NAME=value on one line, and close every quote."
+            line = binding.original.line
+            findings.append(Finding(Code.BAD_ENV_LINE, str(path), line, 1, "", "this line is left out", "", hint))
+        elif binding.key is not None and binding.value is not None:
+            values[binding.key] = binding.value
+    return values, tuple(findings)
+
+
+def _named_variables(configuration: Configuration) -> set[str]:
+    names = {provider.effective_api_key_env for provider in configuration.runtime.providers.values()}
+    return {name for name in {*names, configuration.runtime.database_url_env} if name}
+
+
+def _looks_random(value: str) -> bool:
+    """Whether a value is more likely a key than a word, an address or a path."""
+    if len(value) < _RANDOM_LENGTH or any(character.isspace() for character in value):
+        return False
+    if "://" in value or value[0] in "/.~":
+        return False
+    return any(character.isdigit() for character in value) and any(character.isalpha() for character in value)
+
+
+def _password(value: str) -> str | None:
+    try:
+        return urlsplit(value).password
+    except ValueError:
+        return None

@@ -1,0 +1,111 @@
+"""What can be said about a configuration: findings, and the one table of their codes.
+
+Codes are stable: people search for them, and scripts compare them. A code that is no longer used is never given to
+something else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any, Self
+
+from orchestration.errors import UsageError
+
+
+class Severity(StrEnum):
+    """An error keeps a configuration out of use; a warning does not."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
+class Code(StrEnum):
+    """Every code, with what it means. The reference page is written from this table."""
+
+    meaning: str
+
+    def __new__(cls, code: str, meaning: str) -> Self:
+        member = str.__new__(cls, code)
+        member._value_ = code
+        member.meaning = meaning
+        return member
+
+    UNREADABLE = "E001", "The file is missing, is no file, or may not be read."
+    TOO_LARGE = "E002", "The file is larger than 1 MiB."
+    NOT_UTF8 = "E003", "The file is not text in UTF-8."
+    SYNTAX = "E004", "The file is not JSON."
+    DUPLICATE_KEY = "E005", "A key stands twice in one object, so one of its values would be lost."
+    WRONG_VALUE = "E006", "A value has the wrong type or is outside its limits."
+    MISSING_KEY = "E007", "A key that must be there is missing."
+    LITERAL_SECRET = "E008", "A secret stands in the file. Secrets belong in `.env`."
+    UNKNOWN_PROVIDER = "E009", "A provider is named that the file does not describe."
+    PROVIDER_OFF = "E010", "A provider that would be used is switched off."
+    PROVIDER_INCOMPLETE = "E011", "A provider that would be used has no address or no model."
+    BAD_ADDRESS = "E012", "A provider's address is no `http://` or `https://` URL."
+    CREDENTIALS_MISSING = "E013", "The credentials of a provider that would be used are not set."
+    REHEARSAL_FALLBACK = "E014", "The rehearsal model is a fallback of a real provider. It never stands in silently."
+    DUPLICATE_AGENT = "E015", "Two agents have the same id."
+    UNKNOWN_AGENT = "E016", "An agent is named that the file does not describe."
+    WORKFLOW_CYCLE = "E017", "The workflow's edges form a circle, so none of its agents could start."
+    UNKNOWN_ARTIFACT = "E018", "An edge hands on an artifact that its source does not list in `outputs`."
+    UNMET_REQUIREMENT = "E019", "An agent requires an artifact that no agent before it delivers."
+    UNKNOWN_TOOL = "E020", "An agent lists a tool that does not exist."
+    BAD_CRON = "E021", "A schedule's cron expression cannot be read."
+    BAD_TIME_ZONE = "E022", "A schedule's time zone does not exist."
+    DUPLICATE_SCHEDULE = "E023", "Two schedules have the same name."
+    BAD_DIRECTORY = "E024", "A directory lies outside the project, is the project itself, or is used twice."
+    UNWRITABLE_DIRECTORY = "E025", "A directory cannot be written to."
+    NOT_AN_OBJECT = "E026", "The file is JSON, but not one object."
+
+    UNKNOWN_KEY = "W001", "A key is not known. It is kept and has no effect."
+    CREDENTIALS_UNSET = "W002", "The credentials of a provider that is not in use are not set."
+    NO_FALLBACK = "W003", "Only one provider of the fallback chain can be used: when it fails, work waits."
+    RETIRED_PROVIDER = "W004", "GitHub Models was retired on 2026-07-30 and answers 410."
+    PAUSED = "W005", "A provider's concurrency is 0: calls to it wait."
+    UNUSED_INCOMPLETE = "W006", "A provider that is not in use has no address or no model."
+    PLAIN_HTTP = "W007", "Credentials would travel over plain HTTP to another machine."
+    REPEATED_FALLBACK = "W008", "A provider stands twice in the fallback chain."
+    BAD_ENV_LINE = "W009", "A line of `.env` cannot be read and is left out."
+
+    @property
+    def severity(self) -> Severity:
+        return Severity.ERROR if self.value.startswith("E") else Severity.WARNING
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing to mend, and where. `path` is the JSON path, empty where the whole file is meant."""
+
+    code: Code
+    file: str
+    line: int
+    column: int
+    path: str
+    message: str
+    expected: str = ""
+    hint: str = ""
+
+    @property
+    def severity(self) -> Severity:
+        return self.code.severity
+
+    def __str__(self) -> str:
+        text = f"{self.file}:{self.line}:{self.column}: {self.code.value} {self.message}"
+        text += f"; expected {self.expected}" if self.expected else ""
+        return f"{text}. {self.hint}" if self.hint else text
+
+    def as_json(self) -> dict[str, Any]:
+        """The finding as JSON values, for `--json`, events and the web."""
+        return {**asdict(self), "code": self.code.value, "severity": self.severity.value}
+
+
+class ConfigurationError(UsageError):
+    """The configuration cannot be used; `findings` holds everything that is wrong with it."""
+
+    def __init__(self, file: str, findings: Sequence[Finding]) -> None:
+        errors = [finding for finding in findings if finding.severity is Severity.ERROR]
+        lines = "\n".join(f"  {error}" for error in errors)
+        super().__init__(f"{file} cannot be used; {len(errors)} to mend:\n{lines}")
+        self.findings = tuple(findings)

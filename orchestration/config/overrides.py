@@ -1,0 +1,211 @@
+"""Changes while running: typed, with a reason, an actor and an end. The file stays the user's.
+
+`effective` lays those that are in force over the configuration. Nothing has to be undone when one ends: it no longer
+counts. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Annotated, Any, Literal, Protocol
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from orchestration.config.schema import (
+    AgentSettings,
+    Configuration,
+    Limits,
+    LogLevel,
+    ProviderKind,
+    ProviderSettings,
+    RuntimeSettings,
+)
+
+EVERYTHING = "*"
+
+
+class Change(BaseModel):
+    """What an override changes; `target` is a name, or `*` for all."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    target: str = EVERYTHING
+
+    def apply(self, configuration: Configuration) -> Configuration:
+        """The configuration with the change in it; unchanged where the target does not exist."""
+        raise NotImplementedError
+
+    def hits(self, name: str) -> bool:
+        """Whether the change is about the thing of this name."""
+        return self.target in (EVERYTHING, name)
+
+
+class PinConfiguration(Change):
+    """Go on with an earlier version of the file. Applied before all others, whatever their age."""
+
+    kind: Literal["pin_configuration"] = "pin_configuration"
+    number: int
+    document: dict[str, Any]
+
+    @field_validator("document")
+    @classmethod
+    def _must_be_a_configuration(cls, document: dict[str, Any]) -> dict[str, Any]:
+        Configuration.model_validate(document)
+        return document
+
+    def apply(self, configuration: Configuration) -> Configuration:  # noqa: ARG002
+        return Configuration.model_validate(self.document)
+
+
+class RouteTo(Change):
+    """Send an agent's calls, or all calls, to this provider first; the chain so far stays behind it."""
+
+    kind: Literal["route_to"] = "route_to"
+    provider: str
+
+    def apply(self, configuration: Configuration) -> Configuration:
+        agents = tuple(
+            agent.model_copy(update={"provider": self.provider}) if self.hits(agent.id) else agent
+            for agent in configuration.agents
+        )
+        rerouted = configuration.model_copy(update={"agents": agents})
+        if self.target != EVERYTHING:
+            return rerouted
+        chain = _chain_behind(configuration, self.provider)
+        return _with_runtime(rerouted, default_provider=self.provider, fallback_providers=chain)
+
+
+class LimitProvider(Change):
+    """Let at most so many calls run at once; 0 makes them wait."""
+
+    kind: Literal["limit_provider"] = "limit_provider"
+    concurrency: Annotated[int, Field(ge=0, le=10_000)]
+
+    def apply(self, configuration: Configuration) -> Configuration:
+        return _with_providers(configuration, self, concurrency=self.concurrency)
+
+
+class SwitchOffProvider(Change):
+    """Send no calls there: what follows it in the chain takes its place. The last of a chain can only be paused."""
+
+    kind: Literal["switch_off_provider"] = "switch_off_provider"
+
+    def apply(self, configuration: Configuration) -> Configuration:
+        runtime = configuration.runtime
+        chain = [name for name in (runtime.default_provider, *runtime.fallback_providers) if not self.hits(name)]
+        chain = chain or [runtime.default_provider]
+        agents = tuple(
+            agent.model_copy(update={"provider": None}) if agent.provider and self.hits(agent.provider) else agent
+            for agent in configuration.agents
+        )
+        remaining = _with_runtime(configuration, default_provider=chain[0], fallback_providers=tuple(chain[1:]))
+        return _with_providers(remaining.model_copy(update={"agents": agents}), self, enabled=False)
+
+
+class LimitAgent(Change):
+    """Other limits for an agent; those that are not given stay as they are."""
+
+    kind: Literal["limit_agent"] = "limit_agent"
+    limits: Limits
+
+    def apply(self, configuration: Configuration) -> Configuration:
+        agents = tuple(self._limited(agent) if self.hits(agent.id) else agent for agent in configuration.agents)
+        return configuration.model_copy(update={"agents": agents})
+
+    def _limited(self, agent: AgentSettings) -> AgentSettings:
+        given = {name: value for name, value in self.limits if value is not None}
+        return agent.model_copy(update={"limits": agent.limits.model_copy(update=given)})
+
+
+class SetLogLevel(Change):
+    """Log more, or less."""
+
+    kind: Literal["set_log_level"] = "set_log_level"
+    level: LogLevel
+
+    def apply(self, configuration: Configuration) -> Configuration:
+        monitoring = configuration.monitoring.model_copy(update={"log_level": self.level})
+        return configuration.model_copy(update={"monitoring": monitoring})
+
+
+class StopAutomation(Change):
+    """The one switch: no automatic action until this ends."""
+
+    kind: Literal["stop_automation"] = "stop_automation"
+
+    def apply(self, configuration: Configuration) -> Configuration:
+        automation = configuration.automation.model_copy(update={"enabled": False})
+        return configuration.model_copy(update={"automation": automation})
+
+
+AnyChange = Annotated[
+    PinConfiguration | RouteTo | LimitProvider | SwitchOffProvider | LimitAgent | SetLogLevel | StopAutomation,
+    Field(discriminator="kind"),
+]
+
+
+class Override(BaseModel):
+    """One change in force from `created_at` until `expires_at` (None: until a person takes it away)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    id: str
+    change: AnyChange
+    reason: Annotated[str, Field(min_length=1)]
+    actor: Annotated[str, Field(min_length=1)]
+    created_at: datetime
+    expires_at: datetime | None = None
+
+    def in_force(self, now: datetime) -> bool:
+        return self.created_at <= now and (self.expires_at is None or now < self.expires_at)
+
+
+class OverrideStore(Protocol):
+    """Where overrides are kept, for all processes."""
+
+    def add(self, override: Override) -> None:
+        """Keep an override."""
+        ...
+
+    def remove(self, override_id: str, now: datetime) -> None:
+        """End it now. Raises NotFoundError when there is none in force by that id."""
+        ...
+
+    def active(self, now: datetime) -> tuple[Override, ...]:
+        """Those that have neither ended nor been taken away, oldest first."""
+        ...
+
+
+def effective(configuration: Configuration, overrides: Iterable[Override], now: datetime) -> Configuration:
+    """The configuration with every override that is in force; of two about the same thing the newer wins."""
+    in_force = [override for override in overrides if override.in_force(now)]
+    in_force.sort(key=lambda override: (not isinstance(override.change, PinConfiguration), override.created_at))
+    for override in in_force:
+        configuration = override.change.apply(configuration)
+    return configuration
+
+
+def _chain_behind(configuration: Configuration, first: str) -> tuple[str, ...]:
+    """The chain so far without `first`. A rehearsal and a real provider never stand in for each other."""
+    runtime = configuration.runtime
+    rehearsing = _rehearses(configuration.provider(first))
+    names = dict.fromkeys((runtime.default_provider, *runtime.fallback_providers))
+    return tuple(name for name in names if name != first and _rehearses(configuration.provider(name)) == rehearsing)
+
+
+def _rehearses(provider: ProviderSettings | None) -> bool:
+    return provider is not None and provider.type is ProviderKind.REHEARSAL
+
+
+def _with_providers(configuration: Configuration, change: Change, **update: Any) -> Configuration:
+    providers = {
+        name: provider.model_copy(update=update) if change.hits(name) else provider
+        for name, provider in configuration.runtime.providers.items()
+    }
+    return _with_runtime(configuration, providers=providers)
+
+
+def _with_runtime(configuration: Configuration, **update: Any) -> Configuration:
+    runtime: RuntimeSettings = configuration.runtime.model_copy(update=update)
+    return configuration.model_copy(update={"runtime": runtime})

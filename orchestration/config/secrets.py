@@ -1,0 +1,52 @@
+"""Which keys hold secrets by their name, and which strings of a file are secrets. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from orchestration.config.document import JsonPath
+
+# Returns what in a text looks like a secret; an empty answer means nothing does.
+SecretFinder = Callable[[str], Sequence[object]]
+
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
+_ONE_WORD = {
+    "apikey", "authorization", "cookie", "credential", "credentials", "passphrase", "passwd", "password", "pwd",
+    "secret", "token",
+}  # fmt: skip
+_TWO_WORDS = {
+    ("access", "key"), ("account", "key"), ("api", "key"), ("connection", "string"), ("license", "key"),
+    ("private", "key"), ("routing", "key"), ("secret", "key"), ("signing", "key"), ("subscription", "key"),
+    ("webhook", "url"),
+}  # fmt: skip
+_NOT_SECRET = {("first", "token"), ("next", "token")}
+_REFERENCE = re.compile(r"\$\{?\w+\}?|[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+|env:\w+")
+
+
+def names_a_secret(key: str) -> bool:
+    """Whether what stands under this key is likely to be secret: `apiKey`, `GITHUB_TOKEN`, `client-secret`."""
+    words = tuple(word.lower() for word in _WORD.findall(key))
+    if words[-2:] in _NOT_SECRET:
+        return False
+    return bool(words) and (words[-1] in _ONE_WORD or words[-2:] in _TWO_WORDS)
+
+
+def literal_secrets(value: Any, find: SecretFinder, path: JsonPath = ()) -> Iterator[JsonPath]:
+    """The places of all secrets that stand in a JSON value itself; a reference to a variable is none."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from literal_secrets(inner, find, (*path, key))
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            yield from literal_secrets(inner, find, (*path, index))
+    elif isinstance(value, str) and _is_secret(value, path, find):
+        yield path
+
+
+def _is_secret(text: str, path: JsonPath, find: SecretFinder) -> bool:
+    if not text.strip() or _REFERENCE.fullmatch(text):
+        return False
+    key = next((part for part in reversed(path) if isinstance(part, str)), "")
+    return names_a_secret(key) or bool(find(text))

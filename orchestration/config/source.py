@@ -1,0 +1,94 @@
+"""The two files that a person edits, read together: the configuration and `.env`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from orchestration.config.credentials import Credentials, Remember, read_env_file
+from orchestration.config.findings import Finding, Severity
+from orchestration.config.load import Loaded, Loader
+from orchestration.config.schema import Configuration
+
+Signature = tuple[tuple[int, int, int] | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """A text and the credentials that it was judged with."""
+
+    loaded: Loaded
+    credentials: Credentials
+    env_findings: tuple[Finding, ...] = ()
+
+    @property
+    def configuration(self) -> Configuration:
+        return self.loaded.usable()
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        return (*self.env_findings, *self.loaded.findings)
+
+    @property
+    def errors(self) -> tuple[Finding, ...]:
+        return tuple(finding for finding in self.findings if finding.severity is Severity.ERROR)
+
+    def same_as(self, other: State) -> bool:
+        """Whether nothing was changed that anyone could notice."""
+        return self.loaded.sha256 == other.loaded.sha256 and self.credentials == other.credentials
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What can be in force now, and what keeps the rest of what is on the disk from being so."""
+
+    state: State | None
+    refused: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where the configuration comes from. `remember` hears every secret before anything else does."""
+
+    loader: Loader
+    env_path: Path
+    environment: Mapping[str, str] = field(repr=False)
+    remember: Remember
+
+    def signature(self) -> Signature:
+        """Changes whenever one of the files does; also when it is replaced, deleted, or made again."""
+        return tuple(_file_signature(path) for path in (self.loader.path, self.env_path))
+
+    def read(self, state: State | None = None) -> Reading:
+        """Read both files. Each may be good while the other is not: a rotated key has to count even so."""
+        variables, env_findings = read_env_file(self.env_path)
+        fresh = Credentials(self.environment, variables)
+        self.remember(fresh.secrets())
+        on_disk = State(self.loader.load(fresh.names), fresh, env_findings)
+        candidates = [on_disk]
+        if state is not None:
+            candidates.append(State(self.loader.parse(state.loaded.text, fresh.names), fresh, env_findings))
+            candidates.append(self._judged(on_disk.loaded.text, state.credentials))
+        good = next((candidate for candidate in candidates if not candidate.errors), None)
+        if good is not None:
+            self.remember(good.credentials.secrets(good.configuration))
+        return Reading(good, () if good is on_disk else on_disk.errors)
+
+    def last_good(self, texts: tuple[str, ...]) -> State | None:
+        """The first of the texts that can be used with the credentials as they are now."""
+        variables, _ = read_env_file(self.env_path)
+        credentials = Credentials(self.environment, variables)
+        states = (self._judged(text, credentials) for text in texts)
+        return next((state for state in states if not state.errors), None)
+
+    def _judged(self, text: str, credentials: Credentials) -> State:
+        return State(self.loader.parse(text, credentials.names), credentials)
+
+
+def _file_signature(path: Path) -> tuple[int, int, int] | None:
+    try:
+        status = path.stat()
+    except (OSError, ValueError):
+        return None
+    return status.st_mtime_ns, status.st_size, status.st_ino

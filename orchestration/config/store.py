@@ -1,0 +1,220 @@
+"""The configuration in force: the last good file, the credentials, and the overrides on top."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from anyio import to_thread
+
+from orchestration.clock import Clock
+from orchestration.config.credentials import Credentials
+from orchestration.config.findings import ConfigurationError, Finding
+from orchestration.config.overrides import AnyChange, Override, OverrideStore, effective
+from orchestration.config.schema import Configuration
+from orchestration.config.source import Reading, Source, State
+from orchestration.config.textfile import replace_text
+from orchestration.config.versions import Difference, Version, VersionStore, diff
+from orchestration.config.watch import changes
+from orchestration.errors import OrchestratorError
+from orchestration.events import Bus
+from orchestration.ids import new_id
+
+Subscriber = Callable[[Configuration], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What one look at the disk and the database brought; `trouble` when the database did not answer."""
+
+    reading: Reading | None
+    overrides: tuple[Override, ...] | None
+    number: int | None = None
+    trouble: str = ""
+
+
+class ConfigurationStore:
+    """Holds the good configuration and follows the files.
+
+    `open` first; then `watch` in a task of its own, or `refresh` at will. Reading is done in a thread; what is in
+    force changes, and subscribers are called, on the caller's own.
+    """
+
+    def __init__(
+        self, source: Source, *, clock: Clock, bus: Bus, versions: VersionStore, overrides: OverrideStore
+    ) -> None:
+        self._source = source
+        self._clock = clock
+        self._bus = bus
+        self._versions = versions
+        self._override_store = overrides
+        self._overrides: tuple[Override, ...] = ()
+        self._subscribers: list[Subscriber] = []
+        self._signature = source.signature()
+        self._trouble = ""
+        self._state: State | None = None
+        self._told: Configuration | None = None
+        self._laid: tuple[State, tuple[Override, ...], Configuration] | None = None
+        self.refused: tuple[Finding, ...] = ()
+        self.number: int | None = None
+
+    def open(self, *, or_last_good: bool = False) -> Configuration:
+        """Read everything for the first time.
+
+        Raises ConfigurationError when the files cannot be used; with `or_last_good`, as for a worker that is started
+        again while somebody edits, only when no kept version can be used either.
+        """
+        self._signature = self._source.signature()
+        reading = self._source.read()
+        if reading.state is None and or_last_good:
+            texts = tuple(version.text for version in self._versions.history())
+            reading = Reading(self._source.last_good(texts), reading.refused)
+        if reading.state is None:
+            raise ConfigurationError(str(self._source.loader.path), reading.refused)
+        self._accept(self._complete(reading))
+        return self.current
+
+    @property
+    def current(self) -> Configuration:
+        """The configuration in force now."""
+        state, now = self._opened(), self._clock.now()
+        in_force = tuple(override for override in self._overrides if override.in_force(now))
+        if self._laid is None or self._laid[0] is not state or self._laid[1] != in_force:
+            self._laid = (state, in_force, effective(state.configuration, in_force, now))
+        return self._laid[2]
+
+    @property
+    def credentials(self) -> Credentials:
+        """The credentials in force now; ask again for each use, so that a rotated key is used at once."""
+        return self._opened().credentials
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """The warnings about what is in force."""
+        return self._opened().findings
+
+    def subscribe(self, subscriber: Subscriber) -> Callable[[], None]:
+        """Be called with each new configuration; the returned function ends that."""
+        self._subscribers.append(subscriber)
+        return lambda: self._subscribers.remove(subscriber)
+
+    def refresh(self) -> None:
+        """Look at files and overrides now, in this thread, and take in what is good."""
+        self._accept(self._look())
+
+    async def watch(self) -> None:
+        """Follow the files and the overrides until cancelled; an edit is in force within two seconds."""
+        paths = (self._source.loader.path, self._source.env_path)
+        async for _ in changes(paths, self._source.signature, self._clock):
+            self._accept(await to_thread.run_sync(self._look))
+
+    def history(self, limit: int = 50) -> tuple[Version, ...]:
+        """The newest versions that were in force, newest first."""
+        return self._versions.history(limit)
+
+    def diff(self, before: int, after: int) -> tuple[Difference, ...]:
+        """What changed between two versions. Raises NotFoundError."""
+        return diff(self._versions.get(before).text, self._versions.get(after).text)
+
+    def rollback(self, number: int) -> Version:
+        """Write an earlier version into the file; it is then read like any other edit.
+
+        Only ever on a person's request. Raises NotFoundError, or ConfigurationError when that version cannot be used
+        with the credentials of today.
+        """
+        version = self._versions.get(number)
+        self._source.loader.parse(version.text, self.credentials.names).usable()
+        replace_text(self._source.loader.path, version.text)
+        return version
+
+    def add_override(self, change: AnyChange, *, reason: str, actor: str, seconds: float | None = None) -> Override:
+        """Put a change in force: here at once, elsewhere within a second; for so long, or until it is taken away.
+
+        Raises ConfigurationError when the configuration would have an error with it.
+        """
+        now = self._clock.now()
+        override = Override(
+            id=new_id("override", now.timestamp()),
+            change=change,
+            reason=reason,
+            actor=actor,
+            created_at=now,
+            expires_at=None if seconds is None else now + timedelta(seconds=seconds),
+        )
+        state = self._opened()
+        changed = effective(state.configuration, (*self._overrides, override), now)
+        if errors := self._source.loader.judge(changed, state.credentials.names):
+            raise ConfigurationError(f"the configuration with {change.kind} {change.target}", errors)
+        self._override_store.add(override)
+        details = override.model_dump(mode="json", exclude={"actor": True, "created_at": True, "change": {"document"}})
+        self._bus.emit("override.added", actor=actor, **details)
+        self.refresh()
+        return override
+
+    def remove_override(self, override_id: str, actor: str) -> None:
+        """End a change before its time. Raises NotFoundError."""
+        self._override_store.remove(override_id, self._clock.now())
+        self._bus.emit("override.removed", actor=actor, id=override_id)
+        self.refresh()
+
+    def _opened(self) -> State:
+        if self._state is None:
+            raise RuntimeError("open() comes first")
+        return self._state
+
+    def _look(self) -> _Look:
+        signature = self._source.signature()
+        if signature == self._signature:
+            return self._complete(None)
+        self._signature = signature
+        return self._complete(self._source.read(self._state))
+
+    def _complete(self, reading: Reading | None) -> _Look:
+        """Add what the database knows. Without it the files alone decide: an outage must not stop an edit."""
+        now = self._clock.now()
+        try:
+            overrides = self._override_store.active(now)
+            return _Look(reading, overrides, self._record(reading, now))
+        except OrchestratorError as error:
+            return _Look(reading, None, trouble=str(error))
+
+    def _record(self, reading: Reading | None, now: datetime) -> int | None:
+        if reading is None or reading.state is None:
+            return None
+        return self._versions.record(reading.state.loaded.text, reading.state.loaded.sha256, now).number
+
+    def _accept(self, look: _Look) -> None:
+        if look.trouble and look.trouble != self._trouble:
+            self._bus.emit("configuration.unrecorded", message=look.trouble)
+        self._trouble = look.trouble
+        if look.overrides is not None:
+            self._overrides = look.overrides
+        if look.reading is not None:
+            self._take_in(look.reading, look.number)
+        self._tell()
+
+    def _take_in(self, reading: Reading, number: int | None) -> None:
+        self.refused = reading.refused
+        if reading.refused:
+            findings = [finding.as_json() for finding in reading.refused]
+            message = f"the last good one stays in force: {reading.refused[0]}"
+            self._bus.emit("configuration.refused", message=message, findings=findings)
+        before, after = self._state, reading.state
+        if after is None or (before is not None and after.same_as(before)):
+            return
+        self._state = after
+        self.number = number if number is not None else self.number
+        if before is None or before.loaded.sha256 != after.loaded.sha256:
+            warnings = [finding.as_json() for finding in after.findings]
+            self._bus.emit("configuration.loaded", number=number, sha256=after.loaded.sha256, warnings=warnings)
+        if before is not None and before.credentials != after.credentials:
+            self._bus.emit("credentials.changed", names=after.credentials.changed_since(before.credentials))
+
+    def _tell(self) -> None:
+        current = self.current
+        if current == self._told:
+            return
+        self._told = current
+        for subscriber in tuple(self._subscribers):
+            subscriber(current)

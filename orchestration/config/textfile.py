@@ -1,0 +1,68 @@
+"""Reading a small text file that a person wrote, and replacing one so that no reader sees half of it."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from orchestration.config.findings import Code, Finding
+
+MAX_BYTES = 1024 * 1024
+
+
+class UnreadableError(Exception):
+    """The file cannot be read as text; `finding` says why."""
+
+    def __init__(self, path: Path, code: Code, message: str, expected: str = "", hint: str = "") -> None:
+        super().__init__(message)
+        self.finding = Finding(code, str(path), 1, 1, "", message, expected, hint)
+
+
+def read_text(path: Path) -> str:
+    """The text of a file in UTF-8, with or without a byte order mark. Raises UnreadableError."""
+    data = _read_bytes(path)
+    if len(data) > MAX_BYTES:
+        raise UnreadableError(path, Code.TOO_LARGE, f"the file is larger than {MAX_BYTES} bytes", "a few kilobytes")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        hint = "Save it as UTF-8 in the editor."
+        raise UnreadableError(path, Code.NOT_UTF8, f"byte {error.start + 1} is not UTF-8", "UTF-8", hint) from error
+
+
+def _read_bytes(path: Path) -> bytes:
+    try:
+        if path.exists() and not path.is_file():  # reading a pipe would wait for ever
+            raise UnreadableError(path, Code.UNREADABLE, "this is no file", "a file")
+        with path.open("rb") as file:
+            return file.read(MAX_BYTES + 1)
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        reason = error.strerror if isinstance(error, OSError) else "impossible name"
+        hint = "Create it, give read rights, or name another file."
+        raise UnreadableError(path, Code.UNREADABLE, f"it cannot be read: {reason}", "a file", hint) from error
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Write the whole file or nothing, even if the machine stops in the middle; its access rights stay."""
+    path = path.resolve()  # a link stays a link
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = Path(name)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.chmod(path.stat().st_mode & 0o7777 if path.exists() else 0o644)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,69 @@
+"""Versions of the file: where they are kept, and what differs between two of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from orchestration.config.document import read
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A text of the file that was once in force."""
+
+    number: int
+    sha256: str
+    text: str
+    loaded_at: datetime
+
+
+class VersionStore(Protocol):
+    """Keeps every good version."""
+
+    def record(self, text: str, sha256: str, now: datetime) -> Version:
+        """Keep a version, and return it; the newest again if its text is the same."""
+        ...
+
+    def history(self, limit: int = 50) -> tuple[Version, ...]:
+        """The newest versions, newest first."""
+        ...
+
+    def get(self, number: int) -> Version:
+        """One version. Raises NotFoundError."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One value that differs; `before` or `after` is None where the key is not there."""
+
+    path: str
+    before: Any
+    after: Any
+
+
+def diff(before: str, after: str) -> tuple[Difference, ...]:
+    """What a change of the file changed, value by value. Entries of a list go by their `id` or `name` if they have one.
+
+    Raises JsonSyntaxError when a text is no JSON, which no kept version is.
+    """
+    old, new = _flatten(read(before).value), _flatten(read(after).value)
+    paths = sorted(old.keys() | new.keys())
+    return tuple(Difference(path, old.get(path), new.get(path)) for path in paths if old.get(path) != new.get(path))
+
+
+def _flatten(value: Any, path: str = "") -> dict[str, Any]:
+    if isinstance(value, dict) and value:
+        parts = [_flatten(inner, f"{path}.{key}".removeprefix(".")) for key, inner in value.items()]
+    elif isinstance(value, list) and value:
+        parts = [_flatten(inner, f"{path}[{_name(inner, index)}]") for index, inner in enumerate(value)]
+    else:
+        return {path: value}
+    return {inner: leaf for part in parts for inner, leaf in part.items()}
+
+
+def _name(entry: Any, index: int) -> str:
+    name = (entry.get("id") or entry.get("name")) if isinstance(entry, dict) else None
+    return str(name or index)

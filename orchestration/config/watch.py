@@ -1,0 +1,58 @@
+"""When to look at the files again: at once where the system tells of changes, twice a second in any case."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Iterable
+from contextlib import aclosing
+from pathlib import Path
+
+from watchfiles import awatch
+
+from orchestration.clock import Clock
+
+_TICK_SECONDS = 0.5
+_STEADY_SECONDS = 0.1
+_STEADY_ATTEMPTS = 8
+
+
+async def changes(paths: Iterable[Path], signature: Callable[[], object], clock: Clock) -> AsyncGenerator[None, None]:
+    """Yield whenever it is worth looking: after a change once the files stand still, and at every tick.
+
+    An editor that empties a file before it writes, or writes in parts, is given up to 0.8 s to finish.
+    """
+    seen = signature()
+    async with aclosing(_ticks({path.absolute().parent for path in paths}, clock)) as ticks:
+        async for _ in ticks:
+            if signature() != seen:
+                seen = await _steady(signature, clock)
+            yield
+
+
+async def _steady(signature: Callable[[], object], clock: Clock) -> object:
+    seen = signature()
+    for _ in range(_STEADY_ATTEMPTS):
+        await clock.sleep(_STEADY_SECONDS)
+        before, seen = seen, signature()
+        if before == seen:
+            break
+    return seen
+
+
+async def _ticks(folders: set[Path], clock: Clock) -> AsyncGenerator[None, None]:
+    """Folders are watched, not files: most editors replace a file, and the new one would go unseen."""
+    notices = awatch(
+        *folders,
+        watch_filter=None,
+        debounce=200,
+        rust_timeout=int(_TICK_SECONDS * 1000),
+        yield_on_timeout=True,
+        recursive=False,
+    )
+    try:
+        async with aclosing(notices):
+            async for _ in notices:
+                yield
+    except (OSError, RuntimeError):  # no such folder, no notices left to be had, a file system without them
+        while True:
+            await clock.sleep(_TICK_SECONDS)
+            yield

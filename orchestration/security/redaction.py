@@ -1,0 +1,140 @@
+"""Redaction: the one implementation that every sink uses before it writes."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from orchestration.config.secrets import names_a_secret
+from orchestration.security.patterns import PATTERNS, Pattern
+
+# Shorter values are words that stand in harmless text as well.
+MINIMUM_LENGTH = 6
+
+_KNOWN = "credential"
+_RANKS = {kind: rank for rank, kind in enumerate([*(pattern.kind for pattern in PATTERNS), _KNOWN])}
+_ANCHORS = tuple((anchor, pattern) for pattern in PATTERNS for anchor in pattern.anchors)
+_SHORTEST = len("passwd=abcd")
+_ASCII_LOWER = {code: code + 32 for code in range(ord("A"), ord("Z") + 1)}
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class SecretMatch:
+    """A secret in a text, from `start` up to and without `end`. It does not hold the secret itself."""
+
+    start: int
+    end: int
+    kind: str
+
+
+class Redactor:
+    """Knows what secrets look like, and every credential that was ever loaded. Safe to use from several threads."""
+
+    def __init__(self, values: Iterable[str] = ()) -> None:
+        self._lock = threading.Lock()
+        self._values: tuple[str, ...] = ()
+        self.remember(values)
+
+    def remember(self, values: Iterable[str]) -> None:
+        """Redact these values too, from now on and for good: a rotated key is still in old places."""
+        spellings = {spelling for value in values if len(value) >= MINIMUM_LENGTH for spelling in _spellings(value)}
+        with self._lock:
+            self._values = tuple(sorted(spellings.union(self._values), key=len, reverse=True))
+
+    def text(self, text: str) -> str:
+        """The text with `[redacted:kind]` in place of each secret."""
+        parts, at = [], 0
+        for match in self.find(text):
+            parts += [text[at : match.start], f"[redacted:{match.kind}]"]
+            at = match.end
+        return "".join([*parts, text[at:]]) if parts else text
+
+    def data(self, value: Any) -> Any:
+        """JSON values with all text in them redacted, and all text under a key such as `password` hidden.
+
+        What is no JSON value is turned into text first.
+        """
+        match value:
+            case None | bool() | int() | float():
+                return value
+            case dict():
+                return {self.text(str(key)): self._under(str(key), inner) for key, inner in value.items()}
+            case list() | tuple() | set() | frozenset():
+                return [self.data(inner) for inner in value]
+            case _:
+                return self.text(str(value))
+
+    def find(self, text: str) -> list[SecretMatch]:
+        """All secrets, in order, none overlapping another."""
+        return _merge([*_find_patterns(text), *self._find_known(text)])
+
+    def _under(self, key: str, value: Any) -> Any:
+        return _hide(value) if names_a_secret(key) else self.data(value)
+
+    def _find_known(self, text: str) -> Iterator[SecretMatch]:
+        for value in self._values:
+            for start in _occurrences(text, value):
+                yield SecretMatch(start, start + len(value), _KNOWN)
+
+
+def _spellings(value: str) -> set[str]:
+    """How a value may come to stand in a text: as it is, in JSON, in a URL."""
+    return {value, json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1], quote(value, safe="")}
+
+
+def _hide(value: Any) -> Any:
+    """Text under a telling key, however deep; numbers such as limits and counts may stay."""
+    match value:
+        case None | bool() | int() | float() | "":
+            return value
+        case dict():
+            return {key: _hide(inner) for key, inner in value.items()}
+        case list() | tuple() | set() | frozenset():
+            return [_hide(inner) for inner in value]
+        case str() if value.startswith("[redacted:"):
+            return value
+        case _:
+            return "[redacted:secret]"
+
+
+def _find_patterns(text: str) -> Iterator[SecretMatch]:
+    if len(text) < _SHORTEST:
+        return
+    lowered = text.lower()
+    if len(lowered) != len(text):  # some capitals become two characters, which would shift all places
+        lowered = text.translate(_ASCII_LOWER)
+    for anchor, pattern in _ANCHORS:
+        haystack = lowered if pattern.any_case else text
+        if anchor in haystack:
+            yield from _match_at_anchors(pattern, anchor, text, haystack)
+
+
+def _match_at_anchors(pattern: Pattern, anchor: str, text: str, haystack: str) -> Iterator[SecretMatch]:
+    end = 0
+    for start in _occurrences(haystack, anchor):
+        if start >= end and (match := pattern.expression.match(text, start)):
+            end = match.end()
+            yield SecretMatch(*match.span(match.lastgroup or 0), pattern.kind)
+
+
+def _occurrences(text: str, part: str) -> Iterator[int]:
+    at = text.find(part)
+    while at >= 0:
+        yield at
+        at = text.find(part, at + len(part))
+
+
+def _merge(matches: list[SecretMatch]) -> list[SecretMatch]:
+    """Join what overlaps, so that nothing of either shows; the more telling kind names the whole."""
+    merged: list[SecretMatch] = []
+    for match in sorted(matches):
+        if merged and match.start < merged[-1].end:
+            last = merged.pop()
+            kind = min(last.kind, match.kind, key=_RANKS.__getitem__)
+            match = SecretMatch(last.start, max(last.end, match.end), kind)  # noqa: PLW2901
+        merged.append(match)
+    return merged

@@ -1,0 +1,116 @@
+"""Versions of the configuration file, and the overrides."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+
+import sqlalchemy as sa
+from pydantic import ValidationError
+
+from orchestration.config.overrides import Override
+from orchestration.config.versions import Version
+from orchestration.errors import NotFoundError
+from orchestration.storage.database import Database, StorageError
+from orchestration.storage.tables import config_versions, overrides
+
+
+class ConfigurationVersions:
+    """Every version of the file that was once in force."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def record(self, text: str, sha256: str, now: datetime) -> Version:
+        """Keep a version, and return it; the newest again if its text is the same."""
+        newest = sa.select(config_versions).order_by(config_versions.c.number.desc()).limit(1)
+        with _reported(), self._database.write() as connection:
+            row = connection.execute(newest).one_or_none()
+            if row is not None and row.sha256 == sha256:
+                return Version(*row)
+            insert = sa.insert(config_versions).values(sha256=sha256, text=text, loaded_at=now)
+            number = connection.execute(insert.returning(config_versions.c.number)).scalar_one()
+        return Version(number, sha256, text, now)
+
+    def history(self, limit: int = 50) -> tuple[Version, ...]:
+        """The newest versions, newest first."""
+        query = sa.select(config_versions).order_by(config_versions.c.number.desc()).limit(limit)
+        with _reported(), self._database.read() as connection:
+            return tuple(Version(*row) for row in connection.execute(query))
+
+    def get(self, number: int) -> Version:
+        """One version. Raises NotFoundError."""
+        query = sa.select(config_versions).where(config_versions.c.number == number)
+        with _reported(), self._database.read() as connection:
+            row = connection.execute(query).one_or_none()
+        if row is None:
+            raise NotFoundError(f"there is no configuration version {number}; `orchestrator config history` lists them")
+        return Version(*row)
+
+
+class Overrides:
+    """The overrides, for all processes on this database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add(self, override: Override) -> None:
+        """Keep an override."""
+        change = override.change
+        row = {
+            **override.model_dump(include={"id", "reason", "actor", "created_at", "expires_at"}),
+            "kind": change.kind,
+            "target": change.target,
+            "value": change.model_dump(mode="json", exclude={"kind", "target"}, exclude_none=True),
+        }
+        with _reported(), self._database.write() as connection:
+            connection.execute(sa.insert(overrides).values(row))
+
+    def remove(self, override_id: str, now: datetime) -> None:
+        """End it now. Raises NotFoundError when there is none in force by that id."""
+        statement = (
+            sa.update(overrides)
+            .where(overrides.c.id == override_id, overrides.c.removed_at.is_(None), _not_expired(now))
+            .values(removed_at=now)
+        )
+        with _reported(), self._database.write() as connection:
+            found = connection.execute(statement).rowcount
+        if not found:
+            raise NotFoundError(f"no override {override_id} is in force; it may have ended already")
+
+    def active(self, now: datetime) -> tuple[Override, ...]:
+        """Those that have neither ended nor been taken away, oldest first.
+
+        A row of a kind that this release does not know was written by a newer one, which is the one to obey it.
+        """
+        query = (
+            sa.select(overrides)
+            .where(overrides.c.removed_at.is_(None), _not_expired(now))
+            .order_by(overrides.c.created_at, overrides.c.id)
+        )
+        with _reported(), self._database.read() as connection:
+            rows = connection.execute(query).mappings().all()
+        return tuple(override for row in rows if (override := _override(row)) is not None)
+
+
+def _not_expired(now: datetime) -> sa.ColumnElement[bool]:
+    return overrides.c.expires_at.is_(None) | (overrides.c.expires_at > now)
+
+
+def _override(row: sa.RowMapping) -> Override | None:
+    common = {name: row[name] for name in ("id", "reason", "actor", "created_at", "expires_at")}
+    change = {**row["value"], "kind": row["kind"], "target": row["target"]}
+    try:
+        return Override.model_validate({**common, "change": change})
+    except ValidationError:
+        return None
+
+
+@contextmanager
+def _reported() -> Iterator[None]:
+    """Turn what goes wrong in the database into an error of ours."""
+    try:
+        yield
+    except sa.exc.SQLAlchemyError as error:
+        raise StorageError(f"the configuration's history cannot be reached: {error.__class__.__name__}") from error
