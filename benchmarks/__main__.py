@@ -96,7 +96,9 @@ def dead_primary() -> None:
         with provider(mode) as dead, provider("ok") as alive:
             ports = f"{dead},{alive}"
             print(f"\n## Dead primary answering {mode}: six calls in a row\n")
-            print("| | first call, s | later calls, s (median) | calls to the dead primary |\n| --- | ---: | ---: | ---: |")
+            print(
+                "| | first call, s | later calls, s (median) | calls to the dead primary |\n| --- | ---: | ---: | ---: |"
+            )
             for name, contender, arguments in (
                 ("gateway", "calls_ours", (ports, "fallback")),
                 ("pydantic-ai FallbackModel", "calls_pydantic_ai", (ports,)),
@@ -124,9 +126,13 @@ def steps() -> None:
 
 def console() -> None:
     """`orchestrator --help`, and what a process needs before it does anything."""
-    rows = in_turn({"python -c pass": lambda: run("console", "pass"), "orchestrator --help": lambda: run("console", "help")})
+    rows = in_turn(
+        {"python -c pass": lambda: run("console", "pass"), "orchestrator --help": lambda: run("console", "help")}
+    )
     show("Start of the console command", rows, "cpu_s", "s of processor time")
-    rows = in_turn({"engine alone": lambda: run("memory", "engine"), "application at rest": lambda: run("memory", "app")})
+    rows = in_turn(
+        {"engine alone": lambda: run("memory", "engine"), "application at rest": lambda: run("memory", "app")}
+    )
     show("Memory", rows, "mb", "MB resident")
 
 

@@ -6,33 +6,21 @@ runs agents.
 
 from __future__ import annotations
 
-import contextlib
 import os
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-import anyio
-import anyio.to_thread
-
-from orchestration import logs
 from orchestration.clock import Clock, SystemClock
 from orchestration.config.load import Loader
-from orchestration.config.schema import Configuration
 from orchestration.config.source import Source
 from orchestration.config.store import ConfigurationStore
-from orchestration.errors import NotFoundError
 from orchestration.events import Bus
-from orchestration.ids import new_id
 from orchestration.security.redaction import Redactor
-from orchestration.storage.approvals import Approval, ApprovalTable
+from orchestration.storage.approvals import ApprovalTable
 from orchestration.storage.artifacts import ArtifactTable
 from orchestration.storage.configuration import ConfigVersions, OverrideTable
 from orchestration.storage.database import Database
-from orchestration.storage.leases import Leases
-from orchestration.storage.runs import Run, Runs, RunStatus
-from orchestration.storage.timeline import Timeline, TimelineWriter
-from orchestration.workflows.approvals import Approvals
+from orchestration.storage.runs import Runs
+from orchestration.storage.timeline import Timeline
 from orchestration.workflows.artifacts import ArtifactStore
 
 _RECOVERY_SECONDS = 5.0

@@ -14,9 +14,7 @@ from benchmarks.contenders.calls import measure, measure_each
 
 
 def model(port: str) -> OpenAIChatModel:
-    return OpenAIChatModel(
-        "instant", provider=OpenAIProvider(base_url=f"http://127.0.0.1:{port}/v1", api_key="none")
-    )
+    return OpenAIChatModel("instant", provider=OpenAIProvider(base_url=f"http://127.0.0.1:{port}/v1", api_key="none"))
 
 
 async def main() -> None:

@@ -2,21 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
-
-from orchestration.agents import tools
-from orchestration.agents.sandbox import SandboxLimits, call_python
-from orchestration.agents.tools import ToolContext, ToolResult
-from orchestration.agents.workspace import Workspace
-from orchestration.clock import Clock
-from orchestration.config.schema import AgentSettings, Configuration, Limits
-from orchestration.events import Bus
-from orchestration.security.permissions import Permissions
-from orchestration.storage.runs import Run
-from orchestration.workflows.heartbeat import Heartbeat
-from orchestration.workflows.model import AgentTask
 
 
 def name_of(call: Mapping[str, Any]) -> str:

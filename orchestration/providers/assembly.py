@@ -78,6 +78,6 @@ def fault_of(message: Mapping[str, Any], finish_reason: str | None) -> Failure |
         return Failure(FailureKind.CONTENT_FILTER, "the provider's content filter stopped the answer", 200)
     if finish_reason is None:
         return Failure(FailureKind.MALFORMED, "the answer ended without a finish_reason: it was cut off", 200)
-    if not message.get("content") and not message.get("tool_calls"):
+    if not message.get("content") and not message.get("tool_calls") and finish_reason != "length":
         return Failure(FailureKind.MALFORMED, "the answer was empty", 200)
     return None

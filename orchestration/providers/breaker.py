@@ -1,4 +1,4 @@
-"""The circuit breaker of one route. Pure: the time is an argument, in seconds since 1970, so that processes can share it.
+"""The circuit breaker of one route. Pure: the time is an argument, in seconds since 1970, so that it can be shared.
 
 closed → open when failures come together (or one comes that time does not mend); open → half-open when a probe is due,
 for that one probe; half-open → closed when it succeeds, → open, for longer, when it does not.
@@ -50,8 +50,11 @@ class BreakerRules:
 
 @dataclass(frozen=True, slots=True)
 class Breaker:
-    """The breaker's state. `probe_at` is None while closed, and where only a change by a person can help;
-    `held_until` is the end of a wait that the provider asked for, during which the route is whole but not to be used."""
+    """The breaker's state.
+
+    `probe_at` is None while closed, and where only a change by a person can help. `held_until` is the end of a wait
+    that the provider asked for, during which the route is whole but not to be used.
+    """
 
     state: BreakerState = BreakerState.CLOSED
     reason: str = ""
@@ -77,9 +80,9 @@ class Breaker:
         """The state while the one probe is under way."""
         return replace(self, state=BreakerState.HALF_OPEN, since=now, probe_at=None)
 
-    def succeeded(self) -> Breaker:
+    def succeeded(self, now: float) -> Breaker:
         """The state after an answer or a successful probe."""
-        return Breaker() if self.state is not BreakerState.CLOSED or self.failures else self
+        return Breaker(since=now) if self.state is not BreakerState.CLOSED or self.failures else self
 
     def failed(self, failure: Failure, now: float, rules: BreakerRules) -> Breaker:
         """The state after a failed attempt or probe."""

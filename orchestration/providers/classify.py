@@ -20,7 +20,7 @@ _BY_STATUS = {
     410: FailureKind.RETIRED,
 }
 _QUOTA_CODES = frozenset({"insufficient_quota", "quota_exceeded", "billing_hard_limit_reached"})
-_QUOTA_WORDS = re.compile(r"quota[^.]{0,40}(exceeded|exhausted|used up)|exceeded[^.]{0,40}\bquota\b|billing", re.I)
+_QUOTA_WORDS = re.compile(r"(?i)quota[^.]{0,40}(exceeded|exhausted|used up)|exceeded[^.]{0,40}\bquota\b|billing")
 # A wait this long is no rate limit any more: whoever asks should go elsewhere until then.
 _LONG_WAIT_SECONDS = 3600.0
 _SHOWN_CHARACTERS = 300

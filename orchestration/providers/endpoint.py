@@ -1,4 +1,4 @@
-"""One provider over HTTP: the OpenAI dialect. Other vendors differ in addresses, headers and probes, and derive from it."""
+"""One provider over HTTP: the OpenAI dialect. Other vendors differ in addresses, headers and probes."""
 
 from __future__ import annotations
 

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 _HEADROOM = "x-ratelimit-"
 
 
 @dataclass(slots=True)
 class TokenBucket:
-    """So many units in a minute, with a burst of at most one minute's worth. Pure: the time is an argument, in seconds."""
+    """So many units in a minute, and at most a minute's worth at once. Pure: the time is an argument, in seconds."""
 
     per_minute: float
-    filled_at: float
-    level: float = field(default=-1.0)
-
-    def __post_init__(self) -> None:
-        if self.level < 0:
-            self.level = self.per_minute
+    filled_at: float = float("-inf")
+    level: float = 0.0
 
     def wait(self, now: float) -> float:
         """Seconds until something may be taken; 0 when now."""
@@ -26,7 +22,7 @@ class TokenBucket:
         return 0.0 if self.level > 0 else (1e-3 - self.level) / (self.per_minute / 60)
 
     def take(self, units: float, now: float) -> None:
-        """Take units. More than there are may be taken, for what a call costs is known only afterwards; later ones wait."""
+        """Take units, more than there are if need be: what a call costs is known only afterwards. Later calls wait."""
         self._fill(now)
         self.level -= units
 

@@ -1,0 +1,115 @@
+"""Which routes there are, and which of them a call may use, in order of preference."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from orchestration.config.schema import Configuration, ProviderKind, ProviderSettings
+from orchestration.errors import NotFoundError
+from orchestration.providers.azure import AzureEndpoint
+from orchestration.providers.endpoint import Credentials, Endpoint
+from orchestration.providers.github import GitHubEndpoint
+from orchestration.providers.ollama import OllamaEndpoint
+from orchestration.providers.route import Provider, RouteRecord
+from orchestration.providers.wire import Call, Route
+
+_DIALECTS: dict[ProviderKind, type[Endpoint]] = {
+    ProviderKind.OLLAMA: OllamaEndpoint,
+    ProviderKind.AZURE: AzureEndpoint,
+    ProviderKind.GITHUB: GitHubEndpoint,
+    ProviderKind.OPENAI: Endpoint,
+    ProviderKind.REHEARSAL: Endpoint,
+}
+
+
+class Routing:
+    """The providers of the configuration and the routes that calls have taken or may take."""
+
+    def __init__(self, configuration: Callable[[], Configuration], credentials: Credentials) -> None:
+        self._configuration = configuration
+        self._credentials = credentials
+        self._providers: dict[str, Provider] = {}
+        self._records: dict[Route, RouteRecord] = {}
+
+    def provider(self, name: str) -> Provider:
+        """The provider of that name. Raises NotFoundError."""
+        if name not in self._providers:
+            settings = self._configuration().provider(name)
+            if settings is None:
+                known = ", ".join(self._configuration().runtime.providers) or "none"
+                raise NotFoundError(
+                    f"expected a provider of the configuration ({known}), got '{name}'; "
+                    "correct the name, or describe the provider under `runtime`"
+                )
+            self._providers[name] = self._make(name, settings)
+        return self._providers[name]
+
+    def candidates(self, call: Call) -> list[RouteRecord]:
+        """The routes that a call may use, the preferred first. Raises NotFoundError for an unknown provider.
+
+        The rehearsal provider is used where it is asked for or is the default, and never stands in for another.
+        """
+        runtime = self._configuration().runtime
+        preferred = call.provider or runtime.default_provider
+        self.provider(preferred)
+        fallbacks = () if call.only else (runtime.default_provider, *runtime.fallback_providers)
+        names = dict.fromkeys((preferred, *fallbacks))
+        return [record for name in names if (record := self._candidate(name, preferred, call)) is not None]
+
+    def of_provider(self, name: str) -> list[RouteRecord]:
+        """The routes known of one provider: its default model's, and those that calls have taken."""
+        self._default_record(name)
+        return [record for record in self._records.values() if record.route.provider == name]
+
+    def all(self) -> Iterator[RouteRecord]:
+        """Every route of every provider that is enabled, in the order of the configuration."""
+        for name, settings in self._configuration().runtime.providers.items():
+            if settings.enabled:
+                yield from self.of_provider(name)
+
+    def record(self, route: Route) -> RouteRecord:
+        """What is known of a route."""
+        if route not in self._records:
+            self._records[route] = RouteRecord(route, self.provider(route.provider))
+        return self._records[route]
+
+    async def refresh(self) -> None:
+        """Replace the providers whose settings have changed; what is known of their routes stays."""
+        for name, provider in list(self._providers.items()):
+            settings = self._configuration().provider(name)
+            if settings == provider.settings:
+                continue
+            del self._providers[name]
+            replacement = self.provider(name) if settings is not None else None
+            for route, record in list(self._records.items()):
+                if route.provider == name and replacement is not None:
+                    record.provider = replacement
+                elif route.provider == name:
+                    del self._records[route]
+            await provider.endpoint.aclose()
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        for provider in self._providers.values():
+            await provider.endpoint.aclose()
+
+    def _make(self, name: str, settings: ProviderSettings) -> Provider:
+        return Provider(_DIALECTS[settings.type](name, settings, self._credentials))
+
+    def _candidate(self, name: str, preferred: str, call: Call) -> RouteRecord | None:
+        settings = self._configuration().provider(name)
+        if settings is None or not settings.enabled:
+            return None
+        if settings.type is ProviderKind.REHEARSAL and name != preferred:
+            return None
+        model = call.model if call.model and self._knows(name, preferred, call.model) else settings.default_model
+        return self.record(Route(name, model)) if model else None
+
+    def _knows(self, name: str, preferred: str, model: str) -> bool:
+        """A model that the call names is meant for the preferred provider, and for others that list it."""
+        return name == preferred or self._configuration().model(name, model) is not None
+
+    def _default_record(self, name: str) -> None:
+        settings = self._configuration().provider(name)
+        if settings is not None and settings.default_model:
+            self.record(Route(name, settings.default_model))
