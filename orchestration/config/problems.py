@@ -47,6 +47,8 @@ def path_in_file(path: JsonPath, document: Document) -> JsonPath:
     spellings.
     """
     known = document.values
+    if path in known:
+        return path
     if path[:2] == ("runtime", "providers") and ("runtime", *path[2:3]) in known:
         path = ("runtime", *path[2:])
     if path[:1] == ("workflow",) and ("workflow", "edges") in known:

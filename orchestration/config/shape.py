@@ -87,9 +87,9 @@ def _unknown_within(value: object, path: JsonPath) -> Iterator[Problem]:
 def _problem(detail: ErrorDetails, document: Document, find_secrets: SecretFinder) -> Problem:
     path = path_in_file(detail["loc"], document)
     if detail["type"] == "missing":
-        return Problem(Code.MISSING_KEY, path, f'"{show_path(path)}" is missing')
+        return Problem(Code.MISSING_KEY, detail["loc"], f'"{show_path(path)}" is missing')
     came = _describe(path, document, find_secrets)
-    return Problem(Code.WRONG_VALUE, path, f"{show_path(path)} is {came}", _expected(detail))
+    return Problem(Code.WRONG_VALUE, detail["loc"], f"{show_path(path)} is {came}", _expected(detail))
 
 
 def _expected(detail: ErrorDetails) -> str:

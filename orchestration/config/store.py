@@ -29,7 +29,8 @@ class _Look:
     """What one look at the disk and the database brought; `trouble` when the database did not answer."""
 
     reading: Reading | None
-    overrides: tuple[Override, ...] | None
+    generation: int
+    overrides: tuple[Override, ...] | None = None
     number: int | None = None
     trouble: str = ""
 
@@ -50,6 +51,7 @@ class ConfigurationStore:
         self._versions = versions
         self._override_store = overrides
         self._overrides: tuple[Override, ...] = ()
+        self._generation = 0
         self._subscribers: list[Subscriber] = []
         self._signature = source.signature()
         self._trouble = ""
@@ -147,16 +149,21 @@ class ConfigurationStore:
         if errors := self._source.loader.judge(changed, state.credentials.names):
             raise ConfigurationError(f"the configuration with {change.kind} {change.target}", errors)
         self._override_store.add(override)
+        self._lay((*self._overrides, override))
         details = override.model_dump(mode="json", exclude={"actor": True, "created_at": True, "change": {"document"}})
         self._bus.emit("override.added", actor=actor, **details)
-        self.refresh()
         return override
 
     def remove_override(self, override_id: str, actor: str) -> None:
         """End a change before its time. Raises NotFoundError."""
         self._override_store.remove(override_id, self._clock.now())
+        self._lay(tuple(override for override in self._overrides if override.id != override_id))
         self._bus.emit("override.removed", actor=actor, id=override_id)
-        self.refresh()
+
+    def _lay(self, overrides: tuple[Override, ...]) -> None:
+        self._generation += 1
+        self._overrides = overrides
+        self._tell()
 
     def _opened(self) -> State:
         if self._state is None:
@@ -172,12 +179,12 @@ class ConfigurationStore:
 
     def _complete(self, reading: Reading | None) -> _Look:
         """Add what the database knows. Without it the files alone decide: an outage must not stop an edit."""
-        now = self._clock.now()
+        now, generation = self._clock.now(), self._generation
         try:
             overrides = self._override_store.active(now)
-            return _Look(reading, overrides, self._record(reading, now))
+            return _Look(reading, generation, overrides, self._record(reading, now))
         except OrchestratorError as error:
-            return _Look(reading, None, trouble=str(error))
+            return _Look(reading, generation, trouble=str(error))
 
     def _record(self, reading: Reading | None, now: datetime) -> int | None:
         if reading is None or reading.state is None:
@@ -188,7 +195,8 @@ class ConfigurationStore:
         if look.trouble and look.trouble != self._trouble:
             self._bus.emit("configuration.unrecorded", message=look.trouble)
         self._trouble = look.trouble
-        if look.overrides is not None:
+        # An override that was added or removed during the look is not in what it saw.
+        if look.overrides is not None and look.generation == self._generation:
             self._overrides = look.overrides
         if look.reading is not None:
             self._take_in(look.reading, look.number)

@@ -14,7 +14,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -99,7 +99,8 @@ class LogFile:
         except FileExistsError:
             return None
         except OSError:
-            copy.unlink(missing_ok=True)
+            with suppress(OSError):
+                copy.unlink(missing_ok=True)
             self._rotate_at = size + max(1, self._rotation.max_bytes // 10)
             return None
         time.sleep(self._rotation.pause)
@@ -109,14 +110,24 @@ class LogFile:
         return copy
 
     def _tidy(self, copy: Path) -> None:
-        if self._rotation.compress:
-            packed = copy.with_name(f"{copy.name}.gz")
-            with copy.open("rb") as source, gzip.open(packed, "wb", compresslevel=5) as target:
-                shutil.copyfileobj(source, target)
-            copy.unlink(missing_ok=True)
-        copies = sorted(self._path.parent.glob(f"{self._path.name}.*"), reverse=True)
-        for old in copies[self._rotation.keep :]:
-            old.unlink(missing_ok=True)
+        """Pack the new copy, drop the oldest. The line is written by now, so what fails here can wait."""
+        with suppress(OSError):
+            if self._rotation.compress:
+                _pack(copy)
+            copies = sorted(self._path.parent.glob(f"{self._path.name}.*"), reverse=True)
+            for old in copies[self._rotation.keep :]:
+                old.unlink(missing_ok=True)
+
+
+def _pack(copy: Path) -> None:
+    packed = copy.with_name(f"{copy.name}.gz")
+    try:
+        with copy.open("rb") as source, gzip.open(packed, "wb", compresslevel=5) as target:
+            shutil.copyfileobj(source, target)
+    except OSError:
+        packed.unlink(missing_ok=True)
+        raise
+    copy.unlink(missing_ok=True)
 
 
 def _write_whole(file: int, data: bytes, locked: bool) -> None:

@@ -1,0 +1,90 @@
+"""A project folder with a good configuration, a database in it, and a store that follows both."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from orchestration.clock import Clock, SystemClock
+from orchestration.config.load import Loader
+from orchestration.config.source import Source
+from orchestration.config.store import ConfigurationStore
+from orchestration.events import Bus, Event
+from orchestration.security.redaction import Redactor
+from orchestration.storage.configuration import ConfigurationVersions, Overrides
+from orchestration.storage.database import Database
+
+
+def text(**runtime: Any) -> str:
+    providers = {
+        "ollama": {"defaultModel": "small"},
+        "cloud": {"type": "openai", "defaultModel": "m"},
+        "spare": {"type": "openai", "baseUrl": "http://localhost:9/v1", "defaultModel": "m"},
+    }
+    whole = {"defaultProvider": "ollama", "fallbackProviders": ["spare"], **providers, **runtime}
+    return json.dumps({"runtime": whole, "agents": [{"id": "planner"}]}, indent=2)
+
+
+@dataclass
+class Project:
+    """The folder, and everything that was said about it."""
+
+    root: Path
+    database: Database
+    clock: Clock = field(default_factory=SystemClock)
+    redactor: Redactor = field(default_factory=Redactor)
+    events: list[Event] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.path = self.root / "config" / "agents.config.json"
+        self.env = self.root / ".env"
+        self.path.parent.mkdir()
+        self.path.write_text(text())
+        self.bus = Bus(self.clock)
+        self.bus.subscribe(self.events.append)
+        self.versions = ConfigurationVersions(self.database)
+        self.overrides = Overrides(self.database)
+
+    def store(self, environment: dict[str, str] | None = None) -> ConfigurationStore:
+        loader = Loader(self.path, self.redactor.find)
+        source = Source(loader, self.env, environment or {}, self.redactor.remember)
+        return ConfigurationStore(
+            source, clock=self.clock, bus=self.bus, versions=self.versions, overrides=self.overrides
+        )
+
+    def said(self, kind: str) -> list[Event]:
+        return [event for event in self.events if event.kind == kind]
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Iterator[Project]:
+    database = Database(f"sqlite:///{tmp_path}/var/state.db")
+    database.migrate()
+    (tmp_path / "project").mkdir()
+    yield Project(tmp_path / "project", database)
+    database.close()
+
+
+@asynccontextmanager
+async def watching(store: ConfigurationStore) -> AsyncIterator[None]:
+    async with anyio.create_task_group() as group:
+        group.start_soon(store.watch)
+        yield
+        group.cancel_scope.cancel()
+
+
+async def until(condition: Callable[[], bool], seconds: float = 10.0) -> float:
+    """Wait until it holds; how many seconds that took."""
+    start = time.monotonic()
+    while not condition():
+        assert time.monotonic() - start < seconds, "never in force"
+        await anyio.sleep(0.01)
+    return time.monotonic() - start
