@@ -32,10 +32,18 @@ class Listener:
         self._reopening: asyncio.Task[None] | None = None
 
     async def open(self, app: ASGIApp) -> None:
-        """Begin to answer."""
+        """Begin to answer. Raises OrchestratorError when another program has begun to, on the same port."""
+        try:
+            self._socket.listen()
+        except OSError as error:
+            raise _taken(self.port, error) from error
         server = _Server(_settings(app))
         self._serving = asyncio.create_task(server.serve(sockets=[self._socket]))
-        await server.ready.wait()
+        try:
+            await server.ready.wait()
+        except asyncio.CancelledError:
+            server.leave.set()
+            raise
         self._app, self._server = app, server
 
     async def close(self) -> None:
@@ -77,7 +85,7 @@ class Listener:
         self._socket = _bind(self.port)
         for connection in tuple(server.server_state.connections):
             connection.transport.abort()
-        server.should_exit = True
+        server.leave.set()
 
     async def _ended(self) -> None:
         """Wait for the old server; `wait` does not cancel it when this is cancelled."""
@@ -86,15 +94,17 @@ class Listener:
 
 
 class _Server(uvicorn.Server):
-    """Says when it listens, and leaves the signals of the process alone."""
+    """Says when it listens, ends at once when told, and leaves the signals of the process alone."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self.ready = asyncio.Event()
+        self.leave = asyncio.Event()
 
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
+    async def main_loop(self) -> None:
+        """Between startup and shutdown. The original looks at a flag ten times a second."""
         self.ready.set()
+        await self.leave.wait()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -125,5 +135,9 @@ def _bind(port: int) -> socket.socket:
         bound.bind((LOOPBACK, port))
     except OSError as error:
         bound.close()
-        raise OrchestratorError(f"expected port {port} to be free, got: {error.strerror}; choose another") from error
+        raise _taken(port, error) from error
     return bound
+
+
+def _taken(port: int, error: OSError) -> OrchestratorError:
+    return OrchestratorError(f"expected port {port} to be free, got: {error.strerror}; choose another")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from email.utils import format_datetime
 from typing import Protocol
 
 import anyio
@@ -63,7 +64,8 @@ class Sending(Response):
             await anyio.sleep_forever()
 
     def _wire_headers(self) -> list[tuple[bytes, bytes]]:
-        headers = {HEADER: "true", "content-type": self._delivery.content_type, **self._delivery.headers}
+        date = format_datetime(self._clock.now(), usegmt=True)
+        headers = {HEADER: "true", "date": date, "content-type": self._delivery.content_type, **self._delivery.headers}
         if self._delivery.ending is Ending.CLEAN and not self._delivery.streaming:
             headers["content-length"] = str(sum(map(len, self._delivery.pieces)))
         return [(name.encode(), value.encode()) for name, value in headers.items()]
