@@ -47,7 +47,7 @@ class AzureEndpoint(Endpoint):
     def _entra_token(self) -> str:
         """A token for the scope of AI Foundry; the library keeps it until shortly before it expires."""
         try:
-            from azure.identity import CredentialUnavailableError, DefaultAzureCredential
+            from azure.identity import CredentialUnavailableError, DefaultAzureCredential  # type: ignore[import-not-found]
         except ImportError as error:
             message = "auth 'entra' needs the azure extra: pip install 'agent-orchestration[azure]'"
             raise CallFailed(Failure(FailureKind.AUTHENTICATION, message)) from error

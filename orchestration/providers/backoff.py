@@ -9,4 +9,4 @@ def delay(attempt: int, random: float, *, first: float = 0.5, at_most: float = 3
     `random` in [0, 1) is the caller's. Full jitter spreads callers that failed together best; see Brooker, "Exponential
     Backoff and Jitter", AWS Architecture Blog, 2015.
     """
-    return random * min(at_most, first * 2 ** min(attempt, 32))
+    return random * min(at_most, first * 2.0 ** min(attempt, 32))

@@ -39,7 +39,7 @@ class TokenBucket:
 
 
 def headroom(headers: Mapping[str, str]) -> dict[str, float]:
-    """What a provider says is left of its own limits: `remaining-tokens` and the like; unknown ones (−1) are left out."""
+    """What a provider says of its own limits, `remaining-tokens` and the like; unknown ones (−1) are left out."""
     found: dict[str, float] = {}
     for name, text in headers.items():
         if name.startswith(_HEADROOM):

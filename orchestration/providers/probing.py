@@ -101,7 +101,7 @@ class Prober:
                 raise
 
     async def _exchange(self) -> None:
-        """Tell what changed here, take over what changed elsewhere. Without the database each process goes by itself."""
+        """Tell what changed here, take over what changed elsewhere. Without the database each process is alone."""
         if self._states is None:
             return
         try:

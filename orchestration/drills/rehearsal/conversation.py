@@ -1,0 +1,89 @@
+"""What a chat request says: who is asked, for what, and what the tools have answered so far. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from orchestration.drills.rehearsal.requests import ChatRequest, Message
+
+_ROLE = re.compile(r"^Role:\s*(\w+)", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A tool that the model asks for."""
+
+    name: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A tool call of earlier in the conversation, with what came back."""
+
+    call: ToolCall
+    result: str
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """A request, as the scenes see it.
+
+    `role` is what the system prompt says after `Role:`, or an empty string. `asked` is all text by the user;
+    `schema` the JSON schema that the answer has to match, or None for free text.
+    """
+
+    role: str
+    asked: str
+    turns: tuple[Turn, ...] = ()
+    tools: frozenset[str] = frozenset()
+    schema: Mapping[str, Any] | None = None
+
+    @property
+    def seen(self) -> str:
+        """Everything that the user and the tools have said."""
+        return "\n".join([self.asked, *(turn.result for turn in self.turns)])
+
+    def results(self, tool: str) -> tuple[str, ...]:
+        """What the tool of this name has answered, oldest first."""
+        return tuple(turn.result for turn in self.turns if turn.call.name == tool)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What the model says: a text, or tools that it wants to be called.
+
+    `broken_calls`: the arguments go out as text that is no JSON, as small models do at times.
+    """
+
+    text: str = ""
+    calls: tuple[ToolCall, ...] = ()
+    broken_calls: bool = False
+
+
+def read_conversation(request: ChatRequest) -> Conversation:
+    """Read what matters to the scenes from a chat request."""
+    system = "\n".join(message.text for message in request.messages if message.role in ("system", "developer"))
+    role = _ROLE.search(system)
+    return Conversation(
+        role=role.group(1).lower() if role else "",
+        asked="\n".join(message.text for message in request.messages if message.role == "user"),
+        turns=tuple(_turns(request.messages)),
+        tools=frozenset(tool.function.name for tool in request.tools or ()),
+        schema=request.schema_wanted,
+    )
+
+
+def _turns(messages: Sequence[Message]) -> Iterator[Turn]:
+    """Pair each tool result with its call: by id where there is one, in order otherwise."""
+    waiting: list[tuple[str | None, ToolCall]] = []
+    for message in messages:
+        calls = message.tool_calls or ()
+        waiting += [(call.id, ToolCall(call.function.name, call.function.parsed())) for call in calls]
+        if message.role == "tool" and waiting:
+            ids = [known for known, _ in waiting]
+            place = ids.index(message.tool_call_id) if message.tool_call_id in ids else 0
+            yield Turn(waiting.pop(place)[1], message.text)

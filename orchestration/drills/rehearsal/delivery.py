@@ -1,0 +1,76 @@
+"""How an answer leaves the server: in pieces, with pauses, and with an end that a fault may have spoilt."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Any
+
+
+class Ending(StrEnum):
+    """What the client sees after the last piece."""
+
+    CLEAN = "clean"
+    SILENCE = "silence"
+    RESET = "reset"
+
+
+class Dialect(StrEnum):
+    """The wire formats; they differ in their errors too."""
+
+    OPENAI = "openai"
+    OLLAMA = "ollama"
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """An answer, ready to be sent.
+
+    `delay` comes before the status line, `pause` between two pieces, both in seconds. With no pieces at all only a
+    clean ending sends a status line. `refuse` is for how many seconds the port is closed afterwards.
+    """
+
+    pieces: tuple[bytes, ...]
+    status: int = 200
+    content_type: str = "application/json"
+    headers: Mapping[str, str] = field(default_factory=dict)
+    dialect: Dialect = Dialect.OPENAI
+    streaming: bool = False
+    delay: float = 0.0
+    pause: float = 0.0
+    ending: Ending = Ending.CLEAN
+    refuse: float = 0.0
+
+    def cut(self, *, then: Ending) -> Delivery:
+        """Stop in the middle: the last half of the pieces is never sent."""
+        return replace(self, pieces=self.pieces[: max(1, len(self.pieces) // 2)], ending=then)
+
+    def error(self, status: int, message: str, *, kind: str = "api_error", code: str | None = None) -> Delivery:
+        """An error in the shape of the dialect instead of the answer."""
+        return self.json_error(status, error_body(self.dialect, message, kind=kind, code=code))
+
+    def json_error(self, status: int, body: object) -> Delivery:
+        """An error with a body of its own shape instead of the answer."""
+        return replace(whole(body, self.dialect), status=status)
+
+
+def whole(body: object, dialect: Dialect = Dialect.OPENAI) -> Delivery:
+    """A JSON answer at once: two pieces, so that there is a middle in which it can break off."""
+    data = json.dumps(body).encode()
+    middle = len(data) // 2
+    return Delivery(pieces=(data[:middle], data[middle:]), dialect=dialect)
+
+
+def stream_piece(body: object, dialect: Dialect) -> bytes:
+    """One part of a stream: a server-sent event, or Ollama's line of JSON."""
+    data = json.dumps(body).encode()
+    return data + b"\n" if dialect is Dialect.OLLAMA else b"data: " + data + b"\n\n"
+
+
+def error_body(dialect: Dialect, message: str, *, kind: str, code: str | None = None) -> dict[str, Any]:
+    """An error as Ollama writes it on its own paths, or as everyone does under `/v1`."""
+    if dialect is Dialect.OLLAMA:
+        return {"error": message}
+    return {"error": {"message": message, "type": kind, "param": None, "code": code}}

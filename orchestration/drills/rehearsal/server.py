@@ -1,0 +1,76 @@
+"""The rehearsal provider as a whole: started, stopped, told to fail."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from orchestration.clock import Clock, SystemClock
+from orchestration.drills.rehearsal.fault_desk import FaultDesk
+from orchestration.drills.rehearsal.journal import Journal
+from orchestration.drills.rehearsal.names import LOOPBACK
+from orchestration.errors import ConflictError, UsageError
+
+if TYPE_CHECKING:
+    from orchestration.drills.rehearsal.listener import Listener
+
+
+class RehearsalServer:
+    """A provider that needs no key, no network and no model.
+
+    `port` 0 takes any free one; `latency` is in seconds, between two pieces of a stream. Any `host` but 127.0.0.1 is a
+    UsageError: whoever reaches the server can set its faults.
+    """
+
+    def __init__(
+        self, *, port: int = 0, host: str = LOOPBACK, latency: float = 0.005, clock: Clock | None = None
+    ) -> None:
+        if host != LOOPBACK:
+            raise UsageError(f"expected the rehearsal provider on {LOOPBACK}, got {host}; it serves this machine only")
+        if not 0 <= port <= 65535:
+            raise UsageError(f"expected a port from 0 to 65535, got {port}; 0 takes any free one")
+        if not latency >= 0:
+            raise UsageError(f"expected a latency of zero or more seconds, got {latency}")
+        self._port = port
+        self._latency = latency
+        self._clock = clock or SystemClock()
+        self.faults = FaultDesk(self._clock)
+        self._listener: Listener | None = None
+        self.journal = Journal()
+
+    @property
+    def url(self) -> str:
+        """The address without a path, such as `http://127.0.0.1:40123`; known once started."""
+        if self._listener is None:
+            raise ConflictError("expected a started rehearsal provider, got one that is not; call start() first")
+        return f"http://{LOOPBACK}:{self._listener.port}"
+
+    async def start(self) -> None:
+        """Begin to answer. Raises OrchestratorError when the port is taken."""
+        from orchestration.drills.rehearsal.endpoints import Endpoints
+        from orchestration.drills.rehearsal.listener import Listener
+
+        listener = Listener(self._port, self._clock)
+        endpoints = Endpoints(self._clock, self.faults, self.journal, listener, self._latency)
+        await listener.open(endpoints.app())
+        self._listener = listener
+
+    async def stop(self) -> None:
+        """Cut every connection, also in the middle of an answer, and give the port back."""
+        if self._listener is not None:
+            await self._listener.close()
+            self._listener = None
+
+    def refuse(self, seconds: float) -> None:
+        """Close the port for that long: clients see what a stopped provider looks like. Call it once started."""
+        if self._listener is not None:
+            self._listener.refuse(seconds)
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()

@@ -1,0 +1,22 @@
+"""A running rehearsal server and a real HTTP client to it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import httpx2
+import pytest
+
+from orchestration.drills.rehearsal import RehearsalServer
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[RehearsalServer]:
+    async with RehearsalServer(latency=0) as running:
+        yield running
+
+
+@pytest.fixture
+async def client(server: RehearsalServer) -> AsyncIterator[httpx2.AsyncClient]:
+    async with httpx2.AsyncClient(base_url=server.url, timeout=5) as connected:
+        yield connected
