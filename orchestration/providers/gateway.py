@@ -37,7 +37,7 @@ from orchestration.providers.wire import Call, ChatBody, Completion, Route, Try
 from orchestration.storage.routes import RouteStates
 from orchestration.storage.spend import Charge
 
-# A wait that a provider asks for, or a backoff, is sat out within the call up to this long when nothing else can be used.
+# A wait that a provider asks for, or a backoff, is sat out up to this long when nothing else can be used.
 _PATIENCE_SECONDS = 5.0
 _LOOK_SECONDS = 0.25
 _TRIES_PER_ROUTE = 3

@@ -1,0 +1,71 @@
+"""The files that runs leave behind, each with its checksum in the database."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import tempfile
+from pathlib import Path
+
+from orchestration.clock import Clock
+from orchestration.errors import UsageError
+from orchestration.storage.artifacts import ArtifactRecord, ArtifactTable
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,120}")
+
+
+class ArtifactStore:
+    """`artifacts/<run>/<name>`."""
+
+    def __init__(self, folder: Path, table: ArtifactTable, clock: Clock) -> None:
+        self._folder = folder
+        self._table = table
+        self._clock = clock
+
+    def path(self, run_id: str, name: str) -> Path:
+        """Where an artifact is. Raises UsageError for a name that is no plain file name."""
+        if not _NAME.fullmatch(name):
+            raise UsageError(f"expected a plain file name for an artifact, got '{name}'; correct the agent's `outputs`")
+        return self._folder / run_id / name
+
+    def write(self, run_id: str, name: str, text: str, agent: str) -> ArtifactRecord:
+        """Write an artifact whole or not at all, and record it."""
+        data = text.encode()
+        path = self.path(run_id, name)
+        _replace(path, data)
+        record = ArtifactRecord(
+            run_id, name, agent, hashlib.sha256(data).hexdigest(), len(data), self._clock.now()
+        )
+        self._table.record(record)
+        return record
+
+    def list(self, run_id: str) -> tuple[ArtifactRecord, ...]:
+        """A run's artifacts."""
+        return self._table.list(run_id)
+
+    def verify(self, run_id: str) -> tuple[tuple[str, str], ...]:
+        """The artifacts that are not as they were written: name, and `missing` or `changed`."""
+        wrong = []
+        for record in self.list(run_id):
+            path = self.path(run_id, record.name)
+            if not path.exists():
+                wrong.append((record.name, "missing"))
+            elif hashlib.sha256(path.read_bytes()).hexdigest() != record.sha256:
+                wrong.append((record.name, "changed"))
+        return tuple(wrong)
+
+
+def _replace(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".", delete=False) as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    Path(file.name).chmod(0o644)
+    Path(file.name).rename(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
