@@ -24,6 +24,11 @@ class Dialect(StrEnum):
     OLLAMA = "ollama"
 
 
+def dialect_of(path: str) -> Dialect:
+    """The dialect in which a client of this path expects its errors."""
+    return Dialect.OLLAMA if path.startswith("/api/") else Dialect.OPENAI
+
+
 @dataclass(frozen=True, slots=True)
 class Delivery:
     """An answer, ready to be sent.

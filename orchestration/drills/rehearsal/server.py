@@ -41,18 +41,15 @@ class RehearsalServer:
     @property
     def url(self) -> str:
         """The address without a path, such as `http://127.0.0.1:40123`; known once started."""
-        if self._listener is None:
-            raise ConflictError("expected a started rehearsal provider, got one that is not; call start() first")
-        return f"http://{LOOPBACK}:{self._listener.port}"
+        return f"http://{LOOPBACK}:{self._started().port}"
 
     async def start(self) -> None:
         """Begin to answer. Raises OrchestratorError when the port is taken."""
-        from orchestration.drills.rehearsal.endpoints import Endpoints
+        from orchestration.drills.rehearsal.application import build_application
         from orchestration.drills.rehearsal.listener import Listener
 
         listener = Listener(self._port, self._clock)
-        endpoints = Endpoints(self._clock, self.faults, self.journal, listener, self._latency)
-        await listener.open(endpoints.app())
+        await listener.open(build_application(self._clock, self.faults, self.journal, listener, self._latency))
         self._listener = listener
 
     async def stop(self) -> None:
@@ -62,9 +59,13 @@ class RehearsalServer:
             self._listener = None
 
     def refuse(self, seconds: float) -> None:
-        """Close the port for that long: clients see what a stopped provider looks like. Call it once started."""
-        if self._listener is not None:
-            self._listener.refuse(seconds)
+        """Close the port for that long: clients see what a stopped provider looks like."""
+        self._started().refuse(seconds)
+
+    def _started(self) -> Listener:
+        if self._listener is None:
+            raise ConflictError("expected a started rehearsal provider, got one that is not; call start() first")
+        return self._listener
 
     async def __aenter__(self) -> Self:
         await self.start()

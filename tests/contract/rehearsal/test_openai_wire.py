@@ -103,6 +103,7 @@ async def test_the_models_are_listed(client: httpx2.AsyncClient) -> None:
     [
         (b"{", "a JSON body"),
         (b"\xff", "a JSON body"),
+        (b"[" * 100_000, "a JSON body"),
         (b"[]", "the body"),
         (b'{"messages": []}', "model"),
         (b'{"model": "rehearsal-1", "messages": []}', "messages"),

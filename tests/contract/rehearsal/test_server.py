@@ -64,6 +64,8 @@ async def test_stopping_twice_is_harmless_and_a_stopped_server_has_no_address() 
         await server.stop()
     with pytest.raises(OrchestratorError, match="start"):
         _ = server.url
+    with pytest.raises(OrchestratorError, match="start"):
+        server.refuse(1)
 
 
 async def test_several_servers_run_side_by_side() -> None:

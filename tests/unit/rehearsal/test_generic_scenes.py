@@ -9,6 +9,7 @@ import pytest
 
 from orchestration.drills.rehearsal.conversation import Conversation, Reply, ToolCall, Turn
 from orchestration.drills.rehearsal.scenes import answer
+from orchestration.errors import UsageError
 
 GOAL = "Goal: port the parser to Rust."
 READ_TOOLS = frozenset({"list_files", "read_file", "search_files"})
@@ -68,6 +69,21 @@ def test_a_worker_gets_a_labelled_text() -> None:
 def test_a_worker_that_wants_a_schema_gets_what_matches_it() -> None:
     schema = {"type": "object", "properties": {"count": {"type": "integer"}}, "required": ["count"]}
     assert said(answer(Conversation("worker", "Count", schema=schema))) == {"count": 0}
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"$ref": "#/$defs/Missing"},
+        {"enum": []},
+        {"anyOf": "x"},
+        {"type": "array", "minItems": "two"},
+        {"$defs": {"A": {"$ref": "#/$defs/A"}}, "$ref": "#/$defs/A"},
+    ],
+)
+def test_a_broken_schema_is_refused(schema: dict) -> None:
+    with pytest.raises(UsageError, match="JSON schema"):
+        answer(Conversation("worker", "Count", schema=schema))
 
 
 @pytest.mark.parametrize("role", ["planner", "executor", "reviewer", "worker"])

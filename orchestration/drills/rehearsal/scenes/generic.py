@@ -10,6 +10,7 @@ from orchestration.drills.rehearsal.conversation import Conversation, Reply, Too
 from orchestration.drills.rehearsal.names import LABEL
 from orchestration.drills.rehearsal.scenes.filler import example
 from orchestration.drills.rehearsal.scenes.scene import executed, finding, reviewed, say
+from orchestration.errors import UsageError
 
 NOTES = "REHEARSAL_NOTES.md"
 _DISCLAIMER = "A rehearsal model knows the sample goal only and cannot work on this one; name a real provider for it."
@@ -81,8 +82,11 @@ def review(_conversation: Conversation) -> Reply:
 
 
 def fill_in(conversation: Conversation) -> Reply:
-    """The smallest answer that matches the schema."""
-    return Reply(json.dumps(example(conversation.schema or {})))
+    """The smallest answer that matches the schema. Raises UsageError when the schema itself is broken."""
+    try:
+        return Reply(json.dumps(example(conversation.schema or {})))
+    except (AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
+        raise UsageError(f"expected a JSON schema that a value can match, got one that none can: {error}") from error
 
 
 def say_what_it_is(_conversation: Conversation) -> Reply:

@@ -12,7 +12,7 @@ from orchestration.drills.rehearsal.conversation import Conversation, Reply
 from orchestration.drills.rehearsal.names import LABEL
 
 # What unittest says at its end (`\n` may stand escaped inside JSON), or how a command ended.
-_VERDICT = re.compile(r"Ran \d+ tests? in [\d.]+s(?:\s|\\n)+(OK|FAILED)|exit (?:code|status)\W{1,3}(\d+)")
+_VERDICT = re.compile(r"Ran \d+ tests? in [\d.]+s(?:\s|\\n)+(OK|FAILED)|\bexit[a-z_ ]{0,12}\W{1,3}(\d+)")
 _CHANGE = re.compile(r"^(diff --git |\+\+\+ |@@ )", re.MULTILINE)
 
 

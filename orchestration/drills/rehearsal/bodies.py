@@ -1,0 +1,31 @@
+"""Request bodies: read, or refused with a message that says what is wrong."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from starlette.requests import Request
+
+from orchestration.errors import UsageError
+
+Shape = TypeVar("Shape", bound=BaseModel)
+
+
+async def read_json(request: Request) -> Any:
+    """The body as JSON. Raises UsageError when it is none."""
+    try:
+        return json.loads(await request.body())
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"expected a JSON body, got one that cannot be read: {error}") from error
+
+
+def as_shape(shape: type[Shape], body: object) -> Shape:
+    """Check a body against its shape. Raises UsageError that names the first place where it differs."""
+    try:
+        return shape.model_validate(body)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the body"
+        raise UsageError(f"expected another value for {place}: {first['msg']}") from error
