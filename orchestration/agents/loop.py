@@ -85,6 +85,12 @@ class Ledger:
         self.use = Use()
         self.commands: list[CommandRecord] = []
         self._seconds: float | None = None
+        self._number = 0
+
+    def next_number(self) -> int:
+        """A number for the next step that costs something; the same again when the flow is replayed."""
+        self._number += 1
+        return self._number
 
     def limit(self, limits: Limits, seconds: float | None) -> None:
         """Set the time: the agent's own or what is left of the run's, whichever is less."""
@@ -225,7 +231,7 @@ class AgentLoop:
         call = Call(
             run_id=work.run.id,
             agent=work.task.agent,
-            key=f"{work.flow.id}/{work.ledger.use.model_calls}",
+            key=f"{work.flow.id}/{work.ledger.next_number()}",
             provider=work.setup.provider,
             model=work.setup.model,
             seconds=work.ledger.seconds_left(),
@@ -240,7 +246,18 @@ class AgentLoop:
         """Run the tools that the model asked for: side by side if none of them changes anything, else in its order."""
         seconds = work.ledger.seconds_left()
         named = [
-            (f"tool:{name_of(call)}", partial(self._tool_calls.use, work.run, work.task, work.flow.id, call, seconds))
+            (
+                f"tool:{name_of(call)}",
+                partial(
+                    self._tool_calls.use,
+                    work.run,
+                    work.task,
+                    work.flow.id,
+                    work.ledger.next_number(),
+                    call,
+                    seconds,
+                ),
+            )
             for call in calls
         ]
         if all(self._tool_calls.only_reads(name_of(call)) for call in calls):

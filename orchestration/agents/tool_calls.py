@@ -2,10 +2,170 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
+
+from orchestration.agents import sandbox
+from orchestration.agents.sandbox import SandboxLimits
+from orchestration.agents.tools import BadArgumentsError, Tool, ToolContext, ToolResult, parse_arguments
+from orchestration.agents.tools.registry import ALL
+from orchestration.agents.workbench import command_record
+from orchestration.clock import Clock
+from orchestration.config.schema import AgentSettings, Configuration
+from orchestration.events import Bus
+from orchestration.security.folder import Folder
+from orchestration.security.permissions import PermissionRefusedError
+from orchestration.storage.runs import Run
+from orchestration.workflows.heartbeat import Heartbeat
+from orchestration.workflows.model import AgentTask
+
+_SHOWN_CHARACTERS = 120
 
 
 def name_of(call: Mapping[str, Any]) -> str:
     """The name of the tool that a model asks for; models write all sorts of things there."""
     return str((call.get("function") or {}).get("name") or "")[:64]
+
+
+class ToolCalls:
+    """Runs tools for agents, each call as a step."""
+
+    def __init__(
+        self,
+        configuration: Callable[[], Configuration],
+        bus: Bus,
+        clock: Clock,
+        redact: Callable[[str], str],
+        project_root: Path,
+    ) -> None:
+        self._configuration = configuration
+        self._bus = bus
+        self._clock = clock
+        self._redact = redact
+        self._project_root = project_root
+
+    def schemas(self, agent: AgentSettings) -> list[dict[str, Any]]:
+        """The tools of an agent, for the model."""
+        return [ALL[name].schema() for name in agent.tools if name in ALL]
+
+    def only_reads(self, name: str) -> bool:
+        """Whether a tool changes nothing, so that it may run beside others."""
+        tool = ALL.get(name)
+        return tool is not None and tool.reads_only
+
+    async def use(
+        self, run: Run, task: AgentTask, agent_run_id: str, number: int, call: Mapping[str, Any], seconds: float | None
+    ) -> Any:
+        """One tool call as a step: what the model is told, how long it took, and the command if it was one.
+
+        Never fails for what a model can get wrong: the answer then tells it what to do.
+        """
+        name = name_of(call)
+        started = self._clock.monotonic()
+        heartbeat = self._heartbeat(run, task, agent_run_id)
+        heartbeat.beat(f"uses {name}")
+        text = str((call.get("function") or {}).get("arguments") or "")
+        result = await self._result(run, task, name, text, seconds, heartbeat)
+        took = self._clock.monotonic() - started
+        self._bus.emit(
+            "tool_call.finished",
+            run_id=run.id,
+            agent=task.agent,
+            agent_run_id=agent_run_id,
+            key=f"{agent_run_id}/{number}",
+            tool=name,
+            about=_about(text),
+            ok=result.ok,
+            seconds=took,
+        )
+        command = None
+        if "command" in result.data:
+            words, code, output = result.data["command"], result.data["exit_code"], result.data["output"]
+            command = command_record(tuple(words), code, self._redact(output)).model_dump(mode="json")
+        return {"text": self._redact(result.text), "ok": result.ok, "seconds": took, "command": command}
+
+    async def call_own_code(
+        self, run: Run, task: AgentTask, agent_run_id: str, entry_point: str, seconds: float | None
+    ) -> Any:
+        """The user's own function as a step, in a process of its own. Raises OwnCodeError."""
+        started = self._clock.monotonic()
+        heartbeat = self._heartbeat(run, task, agent_run_id)
+        payload = {**task.model_dump(mode="json"), "workspace": run.workspace}
+        output = await sandbox.call_python(
+            entry_point,
+            payload,
+            self._project_root,
+            self._limits(task, seconds),
+            on_output=lambda count: heartbeat.beat(f"{entry_point} printed {count:,} bytes"),
+        )
+        return {"output": output, "seconds": self._clock.monotonic() - started}
+
+    async def _result(
+        self, run: Run, task: AgentTask, name: str, text: str, seconds: float | None, heartbeat: Heartbeat
+    ) -> ToolResult:
+        agent = self._configuration().agent(task.agent)
+        tool = ALL.get(name)
+        if agent is None or tool is None or name not in agent.tools:
+            known = ", ".join(agent.tools) if agent and agent.tools else "none"
+            return self._refused(run, task, "tool", name, f"there is no tool '{name}' for you; there is: {known}")
+        context = ToolContext(
+            Folder(Path(run.workspace)),
+            agent.commands,
+            self._limits(task, seconds),
+            lambda count: heartbeat.beat(f"{name} printed {count:,} bytes"),
+        )
+        return await self._invoke(run, task, tool, context, text)
+
+    async def _invoke(self, run: Run, task: AgentTask, tool: Tool, context: ToolContext, text: str) -> ToolResult:
+        try:
+            result = await tool.run(context, parse_arguments(tool, text))
+        except BadArgumentsError as error:
+            return ToolResult(str(error), ok=False)
+        except PermissionRefusedError as error:
+            return self._refused(run, task, error.kind, error.what, str(error))
+        except OSError as error:
+            return ToolResult(f"{tool.name} could not be done: {error.strerror or error}", ok=False)
+        return result
+
+    def _refused(self, run: Run, task: AgentTask, kind: str, what: str, reason: str) -> ToolResult:
+        self._bus.emit(
+            "tool_call.refused",
+            run_id=run.id,
+            agent=task.agent,
+            about=kind,
+            what=what[:_SHOWN_CHARACTERS],
+            reason=reason,
+        )
+        return ToolResult(f"refused: {reason}", ok=False)
+
+    def _limits(self, task: AgentTask, seconds: float | None) -> SandboxLimits:
+        agent = self._configuration().agent(task.agent)
+        usual = SandboxLimits()
+        if agent is None:
+            return usual
+        limits = agent.limits
+        longest = limits.command_seconds or usual.seconds
+        return SandboxLimits(
+            seconds=longest if seconds is None else max(0.1, min(longest, seconds)),
+            memory_mb=limits.memory_mb or usual.memory_mb,
+            cpu_seconds=limits.cpu_seconds or usual.cpu_seconds,
+            output_bytes=limits.output_bytes or usual.output_bytes,
+        )
+
+    def _heartbeat(self, run: Run, task: AgentTask, agent_run_id: str) -> Heartbeat:
+        return Heartbeat(self._bus, self._clock, run_id=run.id, agent=task.agent, agent_run_id=agent_run_id)
+
+
+def _about(arguments: str) -> str:
+    """What a call is about, in a few words: its path, its pattern or its command."""
+    try:
+        values = json.loads(arguments or "{}")
+    except json.JSONDecodeError:
+        return ""
+    if not isinstance(values, dict):
+        return ""
+    chosen = values.get("path") or values.get("pattern") or values.get("command") or ""
+    text = " ".join(map(str, chosen)) if isinstance(chosen, Sequence) and not isinstance(chosen, str) else str(chosen)
+    return text[:_SHOWN_CHARACTERS]

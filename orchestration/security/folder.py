@@ -29,7 +29,9 @@ class Folder:
             file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
             with os.fdopen(file, "rb") as stream:
                 if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
-                    raise PermissionRefusedError("path", path, f"expected a file, got '{path}', which is something else")
+                    raise PermissionRefusedError(
+                        "path", path, f"expected a file, got '{path}', which is something else"
+                    )
                 return stream.read(at_most)
 
     def write(self, path: str, data: bytes) -> bool:
@@ -108,4 +110,6 @@ class Folder:
 
 
 # Folders that hold nothing an agent should read or change.
-SKIPPED = frozenset({".git", "node_modules", ".venv", "venv", "__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache"})
+SKIPPED = frozenset(
+    {".git", "node_modules", ".venv", "venv", "__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache"}
+)

@@ -34,9 +34,7 @@ class ArtifactStore:
         data = text.encode()
         path = self.path(run_id, name)
         _replace(path, data)
-        record = ArtifactRecord(
-            run_id, name, agent, hashlib.sha256(data).hexdigest(), len(data), self._clock.now()
-        )
+        record = ArtifactRecord(run_id, name, agent, hashlib.sha256(data).hexdigest(), len(data), self._clock.now())
         self._table.record(record)
         return record
 

@@ -1,0 +1,77 @@
+"""The tools that agents have. Each takes typed arguments and gives text that a model can work with."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from orchestration.agents.sandbox import SandboxLimits
+from orchestration.security.folder import Folder
+
+
+class Arguments(BaseModel):
+    """What a tool is called with; keys that it does not know are refused, so that a model learns of its mistake."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+@dataclass(frozen=True, slots=True)
+class ToolContext:
+    """What a tool may work with. `heard` is told how many bytes a command has printed: a sign of progress."""
+
+    folder: Folder
+    commands: Sequence[str]
+    limits: SandboxLimits
+    heard: Callable[[int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class ToolResult:
+    """What a tool did, for the model; `data` is for us."""
+
+    text: str
+    ok: bool = True
+    data: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A tool: what it is called, what it takes, what it does. `reads_only` ones may run side by side."""
+
+    name: str
+    description: str
+    arguments: type[Arguments]
+    run: Callable[[ToolContext, Any], Awaitable[ToolResult]]
+    reads_only: bool
+
+    def schema(self) -> dict[str, Any]:
+        """The tool in the form of an OpenAI request."""
+        parameters = self.arguments.model_json_schema()
+        parameters.pop("title", None)
+        parameters.pop("description", None)
+        function = {"name": self.name, "description": self.description, "parameters": parameters}
+        return {"type": "function", "function": function}
+
+
+class BadArgumentsError(ValueError):
+    """A model called a tool wrongly; the message tells it how to do it right."""
+
+
+def parse_arguments(tool: Tool, text: str) -> Arguments:
+    """A model's arguments, checked. Raises BadArgumentsError."""
+    try:
+        return tool.arguments.model_validate(json.loads(text or "{}"))
+    except json.JSONDecodeError as error:
+        raise BadArgumentsError(
+            f"expected the arguments of {tool.name} as a JSON object, got no JSON: {error}"
+        ) from error
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(map(str, item['loc'])) or 'arguments'}: {item['msg']}"
+            for item in error.errors(include_url=False, include_input=False)
+        )
+        raise BadArgumentsError(f"the arguments of {tool.name} are wrong: {problems}") from error

@@ -1,0 +1,34 @@
+"""Running a command in the workspace."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from orchestration.agents import sandbox
+from orchestration.agents.tools import Arguments, Tool, ToolContext, ToolResult
+from orchestration.security.permissions import checked_command
+
+
+class CommandArguments(Arguments):
+    command: tuple[str, ...] = Field(
+        min_length=1, description="The command as a list of words, run without a shell in the workspace's root."
+    )
+
+
+async def _run(context: ToolContext, arguments: CommandArguments) -> ToolResult:
+    command = checked_command(arguments.command, context.commands)
+    result = await sandbox.run(command, context.folder.root, context.limits, on_output=context.heard)
+    verdict = f"stopped: {result.stopped}" if result.stopped else f"exit code {result.exit_code}"
+    data = {"command": list(command), "exit_code": result.exit_code, "output": result.output}
+    return ToolResult(f"{result.output.rstrip()}\n[{verdict}]".lstrip(), ok=result.ok, data=data)
+
+
+TOOLS = (
+    Tool(
+        "run_command",
+        "Run one of the allowed commands, for example the tests. There is no shell: no pipes, no redirection.",
+        CommandArguments,
+        _run,
+        reads_only=False,
+    ),
+)

@@ -1,0 +1,7 @@
+"""All tools by name."""
+
+from __future__ import annotations
+
+from orchestration.agents.tools import Tool, command, files, search
+
+ALL: dict[str, Tool] = {tool.name: tool for tool in (*files.TOOLS, *search.TOOLS, *command.TOOLS)}
