@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
+from hashlib import sha256
 from typing import Annotated, Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -26,15 +27,28 @@ EVERYTHING = "*"
 
 
 class Change(BaseModel):
-    """What an override changes; `target` is a name, or `*` for all."""
+    """What an override changes; `target` is a name, or `*` for all.
+
+    `over` is what the file said of the same thing when the change was made: a person who edits just that afterwards
+    means it, and the change gives way.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     target: str = EVERYTHING
+    over: Any = None
 
     def apply(self, configuration: Configuration) -> Configuration:
         """The configuration with the change in it; unchanged where the target does not exist."""
         raise NotImplementedError
+
+    def subject(self, file: Configuration) -> Any:  # noqa: ARG002
+        """What the file says of the thing that is changed, as JSON; None where no edit of it ends the change."""
+        return None
+
+    def superseded(self, file: Configuration) -> bool:
+        """Whether a person has edited the same thing since."""
+        return self.over is not None and self.over != self.subject(file)
 
     def hits(self, name: str) -> bool:
         """Whether the change is about the thing of this name."""
@@ -42,7 +56,7 @@ class Change(BaseModel):
 
 
 class PinConfiguration(Change):
-    """Go on with an earlier version of the file. Applied before all others, whatever their age."""
+    """Go on with an earlier version, until the file is edited. Applied before all others, whatever their age."""
 
     kind: Literal["pin_configuration"] = "pin_configuration"
     number: int
@@ -54,6 +68,9 @@ class PinConfiguration(Change):
         Configuration.model_validate(document)
         return document
 
+    def subject(self, file: Configuration) -> str:
+        return sha256(file.model_dump_json().encode()).hexdigest()
+
     def apply(self, configuration: Configuration) -> Configuration:  # noqa: ARG002
         return Configuration.model_validate(self.document)
 
@@ -63,6 +80,13 @@ class RouteTo(Change):
 
     kind: Literal["route_to"] = "route_to"
     provider: str
+
+    def subject(self, file: Configuration) -> list[str | None]:
+        agents = [agent.provider for agent in file.agents if agent.id == self.target]
+        return agents or [file.runtime.default_provider]
+
+    def superseded(self, file: Configuration) -> bool:
+        return super().superseded(file) or file.provider(self.provider) is None
 
     def apply(self, configuration: Configuration) -> Configuration:
         agents = tuple(
@@ -82,6 +106,9 @@ class LimitProvider(Change):
     kind: Literal["limit_provider"] = "limit_provider"
     concurrency: Annotated[int, Field(ge=0, le=10_000)]
 
+    def subject(self, file: Configuration) -> dict[str, int]:
+        return {name: provider.concurrency for name, provider in file.runtime.providers.items() if self.hits(name)}
+
     def apply(self, configuration: Configuration) -> Configuration:
         return _with_providers(configuration, self, concurrency=self.concurrency)
 
@@ -90,6 +117,9 @@ class SwitchOffProvider(Change):
     """Send no calls there: what follows it in the chain takes its place. The last of a chain can only be paused."""
 
     kind: Literal["switch_off_provider"] = "switch_off_provider"
+
+    def subject(self, file: Configuration) -> dict[str, bool]:
+        return {name: provider.enabled for name, provider in file.runtime.providers.items() if self.hits(name)}
 
     def apply(self, configuration: Configuration) -> Configuration:
         runtime = configuration.runtime
@@ -109,6 +139,9 @@ class LimitAgent(Change):
     kind: Literal["limit_agent"] = "limit_agent"
     limits: Limits
 
+    def subject(self, file: Configuration) -> dict[str, Any]:
+        return {agent.id: agent.limits.model_dump(mode="json") for agent in file.agents if self.hits(agent.id)}
+
     def apply(self, configuration: Configuration) -> Configuration:
         agents = tuple(self._limited(agent) if self.hits(agent.id) else agent for agent in configuration.agents)
         return configuration.model_copy(update={"agents": agents})
@@ -123,6 +156,9 @@ class SetLogLevel(Change):
 
     kind: Literal["set_log_level"] = "set_log_level"
     level: LogLevel
+
+    def subject(self, file: Configuration) -> str:
+        return file.monitoring.log_level
 
     def apply(self, configuration: Configuration) -> Configuration:
         monitoring = configuration.monitoring.model_copy(update={"log_level": self.level})
@@ -177,10 +213,11 @@ class OverrideStore(Protocol):
         ...
 
 
-def effective(configuration: Configuration, overrides: Iterable[Override], now: datetime) -> Configuration:
-    """The configuration with every override that is in force; of two about the same thing the newer wins."""
-    in_force = [override for override in overrides if override.in_force(now)]
+def effective(file: Configuration, overrides: Iterable[Override], now: datetime) -> Configuration:
+    """The file with every override that is in force; of two about the same thing the newer wins."""
+    in_force = [override for override in overrides if override.in_force(now) and not override.change.superseded(file)]
     in_force.sort(key=lambda override: (not isinstance(override.change, PinConfiguration), override.created_at))
+    configuration = file
     for override in in_force:
         configuration = override.change.apply(configuration)
     return configuration

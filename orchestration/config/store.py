@@ -135,22 +135,22 @@ class ConfigurationStore:
 
         Raises ConfigurationError when the configuration would have an error with it.
         """
-        now = self._clock.now()
+        state, now = self._opened(), self._clock.now()
+        if errors := self._source.loader.judge(change.apply(self.current), state.credentials.names):
+            raise ConfigurationError(f"the configuration with {change.kind} {change.target}", errors)
         override = Override(
             id=new_id("override", now.timestamp()),
-            change=change,
+            change=change.model_copy(update={"over": change.subject(state.configuration)}),
             reason=reason,
             actor=actor,
             created_at=now,
             expires_at=None if seconds is None else now + timedelta(seconds=seconds),
         )
-        state = self._opened()
-        changed = effective(state.configuration, (*self._overrides, override), now)
-        if errors := self._source.loader.judge(changed, state.credentials.names):
-            raise ConfigurationError(f"the configuration with {change.kind} {change.target}", errors)
         self._override_store.add(override)
         self._lay((*self._overrides, override))
-        details = override.model_dump(mode="json", exclude={"actor": True, "created_at": True, "change": {"document"}})
+        details = override.model_dump(
+            mode="json", exclude={"actor": True, "created_at": True, "change": {"document", "over"}}
+        )
         self._bus.emit("override.added", actor=actor, **details)
         return override
 

@@ -253,6 +253,21 @@ def test_an_override_ends_when_a_person_takes_it_away(project: Project) -> None:
     ]
 
 
+def test_a_person_who_edits_the_default_provider_is_obeyed_at_once_whatever_was_routed(project: Project) -> None:
+    project.env.write_text(f"OPENAI_API_KEY={NEW_KEY}\n")
+    store = project.store()
+    store.open()
+    store.add_override(RouteTo(provider="spare"), reason="ollama is slow", actor="playbook", seconds=3600)
+    project.path.write_text(text(whenBusy="wait"))
+    store.refresh()
+    assert provider(store.current) == "spare"
+    project.path.write_text(text(defaultProvider="cloud"))
+    store.refresh()
+    assert provider(store.current) == "cloud"
+    again = project.store()
+    assert provider(again.open()) == "cloud"
+
+
 def test_an_override_that_would_break_the_configuration_is_refused(project: Project) -> None:
     store = project.store()
     store.open()

@@ -127,7 +127,7 @@ def test_unknown_keys_are_warned_of_by_name_and_the_file_still_loads(judge: Judg
         good["runtime"]["defaultProvidr"] = "ollama"
         good["runtime"]["ollama"]["gpuLayers"] = 3
         good["runtime"]["myServer"] = {"host": "http://x"}
-        good["agents"][0]["temprature"] = 1
+        good["agents"][0]["temperature"] = 1
         good["crew"] = {"verbose": True}
 
     loaded = judge(older)
@@ -137,7 +137,7 @@ def test_unknown_keys_are_warned_of_by_name_and_the_file_still_loads(judge: Judg
         "runtime.defaultProvidr",
         "runtime.ollama.gpuLayers",
         "runtime.myServer",
-        "agents[0].temprature",
+        "agents[0].temperature",
         "crew",
     }
     assert hints["runtime.defaultProvidr"] == 'Did you mean "defaultProvider"?'

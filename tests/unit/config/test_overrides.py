@@ -166,3 +166,40 @@ def test_a_change_needs_a_reason_and_an_actor(missing: str) -> None:
     fields = {"id": "x", "change": StopAutomation(), "reason": "r", "actor": "a", "created_at": NOW, missing: ""}
     with pytest.raises(ValidationError):
         Override.model_validate(fields)
+
+
+EDITS: list[tuple[Change, dict[str, Any], bool]] = [
+    (RouteTo(provider="azure"), {"defaultProvider": "openai"}, True),
+    (RouteTo(provider="azure"), {"reviewRounds": 5}, False),
+    (RouteTo(target="executor", provider="azure"), {"defaultProvider": "openai"}, False),
+    (LimitProvider(target="ollama", concurrency=1), {"defaultProvider": "openai"}, False),
+    (LimitProvider(target="ollama", concurrency=1), {"ollama": {"concurrency": 9}}, True),
+    (LimitProvider(target="ollama", concurrency=1), {"azure": {"concurrency": 9}}, False),
+    (SwitchOffProvider(target="azure"), {"azure": {"enabled": False}}, True),
+    (PinConfiguration(number=1, document={}), {"reviewRounds": 5}, True),
+    (StopAutomation(), {"reviewRounds": 5}, False),
+]
+
+
+@pytest.mark.parametrize(("change", "edit", "gives_way"), EDITS)
+def test_a_change_gives_way_to_a_person_who_edits_the_same_thing(
+    change: Change, edit: dict[str, Any], gives_way: bool
+) -> None:
+    made = change.model_copy(update={"over": change.subject(CONFIGURATION)})
+    edited = Configuration.model_validate(
+        {
+            "runtime": {
+                "defaultProvider": "ollama",
+                "fallbackProviders": ["azure", "openai"],
+                **{name: {} for name in ("ollama", "azure", "openai", "rehearsal")},
+                **edit,
+            },
+            "agents": CONFIGURATION.agents,
+        }
+    )
+    assert effective(CONFIGURATION, [override(made)], NOW) != CONFIGURATION
+    assert (effective(edited, [override(made)], NOW) == edited) is gives_way
+
+
+def test_a_route_to_a_provider_that_is_no_longer_described_gives_way() -> None:
+    assert with_change(RouteTo(provider="nobody")) == CONFIGURATION

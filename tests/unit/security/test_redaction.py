@@ -137,11 +137,9 @@ def test_loaded_values_are_redacted_for_good() -> None:
     assert redactor.text("first value, second value") == "[redacted:credential], [redacted:credential]"
 
 
-@pytest.mark.parametrize(
-    "spelling", ['quo"te\\ä/1', 'quo\\"te\\\\\\u00e4/1', 'quo\\"te\\\\ä/1', "quo%22te%5C%C3%A4%2F1"]
-)
+@pytest.mark.parametrize("spelling", ['a"b\\ä/1', 'a\\"b\\\\\\u00e4/1', 'a\\"b\\\\ä/1', "a%22b%5C%C3%A4%2F1"])
 def test_a_loaded_value_is_found_in_json_and_in_urls_too(spelling: str) -> None:
-    assert Redactor(['quo"te\\ä/1']).text(f"<{spelling}>") == "<[redacted:credential]>"
+    assert Redactor(['a"b\\ä/1']).text(f"<{spelling}>") == "<[redacted:credential]>"
 
 
 def test_short_values_are_too_common_to_be_redacted() -> None:
