@@ -6,28 +6,46 @@ runs agents.
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
+import anyio
+import anyio.to_thread
+
+from orchestration import logs
 from orchestration.clock import Clock, SystemClock
+from orchestration.config.findings import ConfigurationError
 from orchestration.config.load import Loader
+from orchestration.config.schema import Configuration, ProviderKind
 from orchestration.config.source import Source
 from orchestration.config.store import ConfigurationStore
+from orchestration.errors import ConflictError, NotFoundError, UsageError
 from orchestration.events import Bus
+from orchestration.ids import new_id
 from orchestration.security.redaction import Redactor
 from orchestration.storage.approvals import ApprovalTable
 from orchestration.storage.artifacts import ArtifactTable
-from orchestration.storage.configuration import ConfigVersions, OverrideTable
+from orchestration.storage.configuration import ConfigurationVersions, Overrides
 from orchestration.storage.database import Database
-from orchestration.storage.runs import Runs
-from orchestration.storage.timeline import Timeline
+from orchestration.storage.leases import Leases
+from orchestration.storage.routes import RouteStates
+from orchestration.storage.runs import Run, Runs, RunStatus
+from orchestration.storage.spend import Spend
+from orchestration.storage.timeline import Timeline, TimelineWriter
+from orchestration.workflows.approvals import Approvals
 from orchestration.workflows.artifacts import ArtifactStore
 
 _RECOVERY_SECONDS = 5.0
 
 
 class Project:
-    """A project's configuration and records. Raises ConfigurationError when the configuration cannot be used."""
+    """A project's configuration and records.
+
+    Raises ConfigurationError when neither the file nor an earlier version of it can be used.
+    """
 
     def __init__(self, config_file: Path, clock: Clock | None = None) -> None:
         self.clock = clock or SystemClock()
@@ -36,21 +54,291 @@ class Project:
         loader = Loader(config_file, self.redactor.find)
         self.root = loader.root
         source = Source(loader, self.root / ".env", dict(os.environ), self.redactor.remember)
-        runtime = source.read_or_raise().configuration.runtime
+        runtime = _readable(source).runtime
         self.state_folder = self.root / runtime.state_directory
-        self.log_folder = self.root / runtime.log_directory
-        self.artifact_folder = self.root / runtime.artifacts_directory
-        self.database = Database(self._database_url(source, runtime.database_url_env))
+        self._log_folder = self.root / runtime.log_directory
+        self._server_url = _database_url(source, runtime.database_url_env)
+        self.database = Database(self._server_url or f"sqlite:///{self.state_folder / 'orchestrator.db'}")
         self.database.migrate()
         self.store = ConfigurationStore(
             source,
             clock=self.clock,
             bus=self.bus,
-            versions=ConfigVersions(self.database),
-            overrides=OverrideTable(self.database),
+            versions=ConfigurationVersions(self.database),
+            overrides=Overrides(self.database),
         )
-        self.store.open()
         self.runs = Runs(self.database)
         self.timeline = Timeline(self.database)
         self.approvals = ApprovalTable(self.database)
-        self.artifacts = ArtifactStore(self.artifact_folder, ArtifactTable(self.database), self.clock)
+        self.artifacts = ArtifactStore(
+            self.root / runtime.artifacts_directory, ArtifactTable(self.database), self.clock
+        )
+
+    @property
+    def configuration(self) -> Configuration:
+        """The configuration in force now."""
+        return self.store.current
+
+    @property
+    def engine_url(self) -> str:
+        """The engine's own tables: beside ours on a server, in a file of their own on SQLite, which has one writer."""
+        return self._server_url or f"sqlite:///{self.state_folder / 'engine.db'}"
+
+    @contextlib.contextmanager
+    def opened(self, *, or_last_good: bool) -> Iterator[None]:
+        """Write the log and the timeline for as long as the block lasts."""
+        writer = TimelineWriter(self.timeline, self.redactor.data)
+        with contextlib.ExitStack() as stack:
+            stack.callback(self.database.close)
+            logging = logs.configure(self._log_folder, "INFO", self.redactor.data)
+            stack.callback(logging.close)
+            writer.start()
+            stack.callback(writer.close)
+            self.bus.subscribe(logs.log_event)
+            self.bus.subscribe(writer.take)
+            self.store.subscribe(lambda configuration: logging.set_level(configuration.monitoring.log_level))
+            self.store.open(or_last_good=or_last_good)
+            yield
+
+    def find_run(self, text: str) -> Run:
+        """The run of that name. Raises NotFoundError."""
+        return self.runs.find(text)
+
+    async def get_run(self, run_id: str) -> Run:
+        """The run as it is now."""
+        return await anyio.to_thread.run_sync(self.runs.get, run_id)
+
+    def artifacts_of(self, run: Run) -> list[Path]:
+        """The files that a run has left."""
+        return [self.artifacts.path(run.id, record.name) for record in self.artifacts.list(run.id)]
+
+    def new_demo_folder(self) -> Path:
+        """A folder for a fresh copy of the sample."""
+        return self.state_folder / "demo" / new_id("demo", self.clock.now().timestamp())
+
+
+@contextlib.contextmanager
+def project(config_file: str) -> Iterator[Project]:
+    """Open a project's records. A broken configuration does not keep anyone from looking."""
+    here = Project(Path(config_file))
+    with here.opened(or_last_good=True):
+        yield here
+
+
+class Application(Project):
+    """A project with everything that runs agents. Use `application` to build one."""
+
+    def __init__(self, config_file: Path, *, shared: bool = False) -> None:
+        super().__init__(config_file)
+        from orchestration.agents.loop import AgentLoop
+        from orchestration.agents.model_calls import ModelCalls
+        from orchestration.agents.tool_calls import ToolCalls
+        from orchestration.agents.workbench import Workbench
+        from orchestration.providers.budget import Budgets
+        from orchestration.providers.gateway import Gateway
+        from orchestration.workflows import execution
+        from orchestration.workflows.control import RunControl
+        from orchestration.workflows.coordinator import RUN, Coordinator
+        from orchestration.workflows.engine import Engine
+        from orchestration.workflows.execution import AGENT, EXECUTION
+        from orchestration.workflows.waiting import Waiting
+
+        self._rehearsal_url: str | None = None
+        self._stack = contextlib.AsyncExitStack()
+        self.engine = Engine(self.engine_url, Leases(self.database), shared=shared)
+        budgets = Budgets(Spend(self.database), self.effective)
+        self.gateway = Gateway(
+            self.effective, _Credentials(self.store), self.bus, self.clock, budgets, RouteStates(self.database)
+        )
+        workbench = Workbench(self.state_folder, self.artifacts, self.bus, self.redactor.text)
+        self.control = RunControl(
+            self.runs, self.engine, self.bus, self.clock, self.state_folder / "forks", workbench.export
+        )
+        self.waits = Approvals(self.approvals, self.runs, self.bus, self.clock)
+        waiting = Waiting(self.runs, self.bus)
+        loop = AgentLoop(
+            self.runs,
+            ModelCalls(self.gateway, waiting, self.bus, self.clock, self.redactor.data),
+            ToolCalls(self.effective, self.bus, self.clock, self.redactor.text, self.root),
+            self.bus,
+            self.effective,
+        )
+        coordinator = Coordinator(self.runs, workbench, self.waits, self.bus, self.clock, self.effective)
+        self.engine.register(RUN, coordinator.body)
+        self.engine.register(EXECUTION, execution.body)
+        self.engine.register(AGENT, loop.body)
+
+    def effective(self) -> Configuration:
+        """The configuration in force, with the address of the embedded rehearsal provider filled in."""
+        configuration = self.store.current
+        if self._rehearsal_url is None:
+            return configuration
+        providers = {
+            name: settings.model_copy(update={"base_url": self._rehearsal_url})
+            if settings.type is ProviderKind.REHEARSAL and settings.base_url is None
+            else settings
+            for name, settings in configuration.runtime.providers.items()
+        }
+        runtime = configuration.runtime.model_copy(update={"providers": providers})
+        return configuration.model_copy(update={"runtime": runtime})
+
+    async def new_run(
+        self,
+        goal: str,
+        workspace: Path,
+        *,
+        agent: str | None = None,
+        provider: str | None = None,
+        priority: str = "normal",
+        options: dict[str, Any] | None = None,
+        queue: bool = False,
+        origin: str = "",
+    ) -> Run:
+        """Check what is asked for, record a run and begin it. Raises UsageError for what cannot be done."""
+        from orchestration.agents.workspace import checked_root
+
+        self._check_agents([agent] if agent else [], (options or {}).get("approve", []))
+        await self._prepare_provider(provider)
+        now = self.clock.now()
+        run = Run(
+            id=new_id("run", now.timestamp()),
+            goal=self.redactor.text(goal),
+            workspace=str(checked_root(workspace, self.state_folder)),
+            created_at=now,
+            agent=agent,
+            provider=provider,
+            priority=priority,
+            origin=origin,
+            options=options or {},
+            config_version=self.store.number,
+        )
+        await self.control.start(run, queue=queue)
+        return run
+
+    async def take_over(self, runs: Sequence[Run]) -> None:
+        """Go on with those of the runs that no live process works on."""
+        for run in runs:
+            with contextlib.suppress(ConflictError):
+                await self.resume(run.id)
+
+    async def resume(self, run_id: str) -> Run:
+        """Go on with a run. Raises ConflictError when it has succeeded or is being worked on."""
+        run = await self.get_run(run_id)
+        await self._prepare_provider(run.provider)
+        return await self.control.resume(run_id)
+
+    async def stop_runs(self, runs: Sequence[Run]) -> None:
+        """Mark runs as stopped, to be resumed later, with the reason for which they wait."""
+        for run in runs:
+            reason = (await self.get_run(run.id)).reason
+            await anyio.to_thread.run_sync(self.runs.set_status, run.id, RunStatus.STOPPED, reason)
+            self.bus.emit("run.stopped", run_id=run.id, reason=reason)
+
+    async def answering_provider(self) -> str | None:
+        """The first real provider of the fallback chain that answers a probe; None when none does."""
+        runtime = self.store.current.runtime
+        for name in (runtime.default_provider, *runtime.fallback_providers):
+            settings = runtime.providers.get(name)
+            if settings is None or not settings.enabled or settings.type is ProviderKind.REHEARSAL:
+                continue
+            if (await self.gateway.probe(name)).ok:
+                return name
+        return None
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Start everything; on leaving, stop at once and leave unfinished runs resumable."""
+        async with self._stack:
+            group = await self._stack.enter_async_context(anyio.create_task_group())
+            await self._stack.enter_async_context(self.gateway.running())
+            await self._stack.enter_async_context(self.engine.running())
+            self.store.subscribe(lambda _: group.start_soon(self.gateway.reconfigure))
+            group.start_soon(self.store.watch)
+            try:
+                yield
+            finally:
+                group.cancel_scope.cancel()
+
+    async def keep_recovering(self) -> None:
+        """Take over whatever other processes leave behind, until cancelled."""
+        while True:
+            if taken := await self.engine.recover_all():
+                self.bus.emit("runs.recovered", count=taken)
+            await self.clock.sleep(_RECOVERY_SECONDS)
+
+    def _check_agents(self, names: Sequence[str], approve: Sequence[str]) -> None:
+        known = [agent.id for agent in self.configuration.agents]
+        for name in (*names, *approve):
+            if name not in known:
+                raise NotFoundError(f"expected an agent of the configuration ({', '.join(known)}), got '{name}'")
+        if not known:
+            raise UsageError(
+                "expected at least one agent in the configuration, got none; add a planner and an executor"
+            )
+
+    async def _prepare_provider(self, name: str | None) -> None:
+        """See that the provider that a run asks for can be used, and start the rehearsal provider if it is that one."""
+        runtime = self.configuration.runtime
+        chosen = name or runtime.default_provider
+        settings = runtime.providers.get(chosen)
+        if settings is None:
+            known = ", ".join(runtime.providers) or "none"
+            raise NotFoundError(f"expected a provider of the configuration ({known}), got '{chosen}'; correct the name")
+        if not settings.enabled:
+            raise UsageError(
+                f"expected a provider in use, got '{chosen}', which is disabled; set its `enabled` to true"
+            )
+        if settings.type is ProviderKind.REHEARSAL:
+            await self._start_rehearsal(settings.base_url)
+        key = settings.effective_api_key_env
+        if key is not None and self.store.credentials.get(key) is None:
+            raise UsageError(f"expected credentials for '{chosen}', got none; put {key}=… into {self.root / '.env'}")
+
+    async def _start_rehearsal(self, base_url: str | None) -> None:
+        if base_url is not None or self._rehearsal_url is not None:
+            return
+        from orchestration.drills.rehearsal import RehearsalServer
+
+        server = await self._stack.enter_async_context(RehearsalServer())
+        self._rehearsal_url = f"{server.url}/v1"
+        await self.gateway.reconfigure()
+
+
+@contextlib.asynccontextmanager
+async def application(config_file: str, *, shared: bool = False) -> AsyncIterator[Application]:
+    """Build and start an application; `shared` for one that takes whatever run waits."""
+    app = Application(Path(config_file), shared=shared)
+    with app.opened(or_last_good=False):
+        async with app.running():
+            yield app
+
+
+class _Credentials:
+    """The credentials as they are at each moment."""
+
+    def __init__(self, store: ConfigurationStore) -> None:
+        self._store = store
+
+    def get(self, name: str) -> str | None:
+        return self._store.credentials.get(name)
+
+
+def _readable(source: Source) -> Configuration:
+    """The file's configuration, even with findings, as long as it tells where things are. Raises ConfigurationError."""
+    reading = source.read()
+    loaded = source.loader.load()
+    if loaded.configuration is None:
+        raise ConfigurationError(str(source.loader.path), reading.refused or loaded.findings)
+    return loaded.configuration
+
+
+def _database_url(source: Source, name: str | None) -> str | None:
+    if name is None:
+        return None
+    reading = source.read()
+    value = reading.state.credentials.get(name) if reading.state else os.environ.get(name)
+    if value is None:
+        raise UsageError(
+            f"expected the database's address in {name}, got nothing; put {name}=postgresql+psycopg://… into .env"
+        )
+    return value

@@ -61,9 +61,9 @@ def run(
     text = common.read_goal(goal, goal_file)
     if text is None:
         raise UsageError('expected a goal, got none; say what should be done: orchestrator run "make the tests pass"')
-    options = {"checks": [split_command(check) for check in checks], "approve": list(approve)}
+    options: dict[str, Any] = {"checks": [split_command(check) for check in checks], "approve": list(approve)}
     if seconds is not None:
-        options["seconds"] = seconds  # type: ignore[assignment]
+        options["seconds"] = seconds
 
     async def work() -> int:
         async with application(config) as app:
@@ -146,8 +146,8 @@ async def start_given_or_sample(
 
 
 async def _start_sample(app: Application, **values: Any) -> Run:
-    sample = samples.copy_to(app.paths.new_demo_folder())
-    options = {"checks": [list(sample.test_command)]}
+    sample = samples.copy_to(app.new_demo_folder())
+    options: dict[str, Any] = {"checks": [list(sample.test_command)]}
     return await app.new_run(sample.goal, sample.workspace, options=options, **values)
 
 

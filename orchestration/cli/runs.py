@@ -16,6 +16,7 @@ from orchestration.cli.run import patience_option
 from orchestration.errors import ConflictError
 from orchestration.storage.runs import RunStatus
 from orchestration.workflows.accounting import count_steps
+from orchestration.workflows.approvals import Approvals
 
 _run_argument = click.argument("run", metavar="RUN")
 _MOST_EVENTS = 100_000
@@ -34,7 +35,7 @@ def runs() -> None:
 def list_runs(config: str, statuses: tuple[str, ...], limit: int, as_json: bool) -> None:
     """List the newest runs."""
     with project(config) as here:
-        found = here.list_runs([RunStatus(status) for status in statuses], limit)
+        found = here.runs.list([RunStatus(status) for status in statuses], limit)
         if as_json:
             common.print_json(found)
         elif found:
@@ -109,7 +110,7 @@ def steps(config: str, run: str, as_json: bool) -> None:
 @click.pass_obj
 def resume(config: str, run: str, patience: float, as_json: bool) -> int:
     """Go on with a run from its last committed steps, and follow it."""
-    return _steer(config, run, patience, as_json, lambda app, found: app.control.resume(found.id))
+    return _steer(config, run, patience, as_json, lambda app, found: app.resume(found.id))
 
 
 @runs.command()
@@ -178,6 +179,7 @@ def _decide(config: str, run: str, reason: str, *, approved: bool) -> None:
         questions = here.approvals.open(found.id)
         if not questions:
             raise ConflictError(f"expected a run that asks something, got {found.id}, which is {found.status}")
+        waits = Approvals(here.approvals, here.runs, here.bus, here.clock)
         for question in questions:
-            here.decide(question, approved=approved, by=getpass.getuser(), reason=reason)
+            waits.decide(question, approved=approved, by=getpass.getuser(), reason=reason)
             click.echo(f"{found.id}: {'approved' if approved else 'denied'}: {question.question}")

@@ -40,6 +40,7 @@ class Attempt:
         self._hand_on = hand_on
         self._said = float("-inf")
         self._started = clock.monotonic()
+        self._rehearsal = record.provider.rehearsal
         self.first_token_seconds: float | None = None
 
     @property
@@ -54,6 +55,7 @@ class Attempt:
             async with asyncio.timeout_at(self._limit_from_now(end, self._limits.first_token)) as timer:
                 model = self._record.route.model
                 async with self._record.provider.endpoint.chat(model, body, self._clock.now()) as answer:
+                    self._rehearsal = self._rehearsal or "x-rehearsal" in answer.headers
                     self._record.provider.headroom = headroom(answer.headers) or self._record.provider.headroom
                     if answer.chunks is None:
                         return self._from_body(answer, body)
@@ -90,7 +92,7 @@ class Attempt:
             route=self._record.route,
             first_token_seconds=self.first_token_seconds,
             seconds=self.seconds,
-            rehearsal=self._record.provider.rehearsal,
+            rehearsal=self._rehearsal,
         )
 
     def _note_token(self, tokens: int) -> None:

@@ -47,12 +47,13 @@ class Routing:
     def candidates(self, call: Call) -> list[RouteRecord]:
         """The routes that a call may use, the preferred first. Raises NotFoundError for an unknown provider.
 
-        The rehearsal provider is used where it is asked for or is the default, and never stands in for another.
+        The rehearsal provider is used where it is asked for or is the default; it never stands in for another, nor
+        another for it.
         """
         runtime = self._configuration().runtime
         preferred = call.provider or runtime.default_provider
-        self.provider(preferred)
-        fallbacks = () if call.only else (runtime.default_provider, *runtime.fallback_providers)
+        alone = call.only or self.provider(preferred).rehearsal
+        fallbacks = () if alone else (runtime.default_provider, *runtime.fallback_providers)
         names = dict.fromkeys((preferred, *fallbacks))
         return [record for name in names if (record := self._candidate(name, preferred, call)) is not None]
 

@@ -36,11 +36,10 @@ class Approvals:
         if answer["decision"] != "approved":
             raise DeniedError(f"{answer['by']} denied it: {answer['reason'] or 'no reason given'}")
 
-    async def decide(self, approval: Approval, *, approved: bool, by: str, reason: str) -> None:
+    def decide(self, approval: Approval, *, approved: bool, by: str, reason: str) -> None:
         """Record a person's answer. Raises ConflictError when there is one already."""
         decision = "approved" if approved else "denied"
-        now = self._clock.now()
-        await anyio.to_thread.run_sync(lambda: self._table.decide(approval.id, decision, by, reason, now))
+        self._table.decide(approval.id, decision, by, reason, self._clock.now())
         self._bus.emit("approval.decided", run_id=approval.run_id, actor=by, decision=decision, reason=reason)
 
     async def _ask_and_wait(self, approval: Approval) -> Any:

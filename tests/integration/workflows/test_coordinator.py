@@ -228,7 +228,7 @@ async def test_a_run_waits_for_a_persons_word(tmp_path: Path, approved: bool) ->
         while not (questions := one.table.open("run-1")):
             await asyncio.sleep(0.01)
         assert one.asked == {"planner": 1}
-        await one.approvals.decide(questions[0], approved=approved, by="ada", reason="because")
+        one.approvals.decide(questions[0], approved=approved, by="ada", reason="because")
         await one.engine.result("run-1")
         run = one.runs.get("run-1")
         if approved:
