@@ -252,7 +252,11 @@ class Application(Project):
             group = await self._stack.enter_async_context(anyio.create_task_group())
             await self._stack.enter_async_context(self.gateway.running())
             await self._stack.enter_async_context(self.engine.running())
-            self.store.subscribe(lambda _: group.start_soon(self.gateway.reconfigure))
+
+            def reconfigure(_: Configuration) -> None:
+                group.start_soon(self.gateway.reconfigure)
+
+            self.store.subscribe(reconfigure)
             group.start_soon(self.store.watch)
             try:
                 yield
@@ -285,9 +289,7 @@ class Application(Project):
             known = ", ".join(runtime.providers) or "none"
             raise NotFoundError(f"expected a provider of the configuration ({known}), got '{chosen}'; correct the name")
         if not settings.enabled:
-            raise UsageError(
-                f"expected a provider in use, got '{chosen}', which is disabled; set its `enabled` to true"
-            )
+            raise UsageError(f"expected a provider in use, got '{chosen}', which is disabled; set its `enabled`")
         if settings.type is ProviderKind.REHEARSAL:
             await self._start_rehearsal(settings.base_url)
         key = settings.effective_api_key_env

@@ -6,17 +6,18 @@ import inspect
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 
 def main() -> None:
     entry_point, given, result = sys.argv[1:]
     module, _, name = entry_point.partition(":")
     sys.path.insert(0, str(Path.cwd()))
-    function = importlib.import_module(module)
+    function: Any = importlib.import_module(module)
     for part in name.split("."):
         function = getattr(function, part)
     value = function(json.loads(Path(given).read_text()))
-    if inspect.isawaitable(value):
+    if inspect.iscoroutine(value):
         value = asyncio.run(value)
     Path(result).write_text(json.dumps(value))
 

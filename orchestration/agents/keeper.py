@@ -6,6 +6,7 @@ say so or because we died, it ends everything: first politely, then not. The com
 goes to `status_fd`.
 """
 
+import contextlib
 import ctypes
 import json
 import os
@@ -36,7 +37,7 @@ def main() -> None:
     os.write(limits["status_fd"], str(code).encode())
 
 
-def become(command: list, limits: dict, libc: ctypes.CDLL) -> None:
+def become(command: list[str], limits: dict[str, int], libc: ctypes.CDLL) -> None:
     """In the child: take the limits on, and turn into the command."""
     os.setsid()
     libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
@@ -48,7 +49,7 @@ def become(command: list, limits: dict, libc: ctypes.CDLL) -> None:
     if limits["file_bytes"]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (limits["file_bytes"], limits["file_bytes"]))
     try:
-        os.execvp(command[0], command)
+        os.execvp(command[0], command)  # noqa: S606 (no shell is the point)
     except OSError as error:
         os.write(2, f"{command[0]}: {error.strerror}\n".encode())
         os._exit(127)
@@ -79,10 +80,8 @@ def end_all(child: int) -> None:
     signal_group(child, signal.SIGKILL)
     while True:
         for pid in children():
-            try:
+            with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
         try:
             if os.waitpid(-1, os.WNOHANG) == (0, 0):
                 time.sleep(_LOOK_SECONDS / 10)
@@ -91,15 +90,13 @@ def end_all(child: int) -> None:
 
 
 def signal_group(group: int, number: int) -> None:
-    try:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(group, number)
-    except (ProcessLookupError, PermissionError):
-        pass
 
 
-def children() -> list:
+def children() -> list[int]:
     me = os.getpid()
-    with open(f"/proc/{me}/task/{me}/children") as file:
+    with open(f"/proc/{me}/task/{me}/children") as file:  # noqa: PTH123 (pathlib would double the start-up time)
         return [int(pid) for pid in file.read().split()]
 
 

@@ -34,7 +34,7 @@ class WorkspaceError(OrchestratorError):
 
 
 def checked_root(path: Path, state_folder: Path) -> Path:
-    """A folder that agents may work in. Raises UsageError for one that is missing, unreadable or too much to ask for."""
+    """A folder that agents may work in. Raises UsageError for one that is missing, unreadable or not a project's."""
     if not path.exists():
         raise UsageError(f"expected a folder to work in, got '{path}', which does not exist; make it, or name another")
     root = path.resolve()

@@ -57,7 +57,7 @@ def run_agent(
 ) -> int:
     """Run AGENT alone on GOAL; without a goal, on the workspace's docs/backlog.md or on the sample."""
     if every and agent is not None:
-        agent, goal = None, (agent, *goal)
+        goal = (agent, *goal)
     if not every and agent is None:
         raise UsageError("expected the name of an agent or --all, got neither; see `orchestrator agents list`")
     text = common.read_goal(goal, None)
@@ -65,7 +65,7 @@ def run_agent(
     async def work() -> int:
         async with application(config) as app:
             left_over = list(await app.control.unfinished()) if every else []
-            names = [one.id for one in app.configuration.agents] if agent is None else [agent]
+            names = [one.id for one in app.configuration.agents] if every or agent is None else [agent]
             runs = [await start_given_or_sample(app, text, workspace, agent=name, provider=provider) for name in names]
             await app.take_over(left_over)
             ended = await follow(app, [*left_over, *runs], patience=patience, quiet=as_json)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from orchestration.events import Event
@@ -61,7 +62,7 @@ def spoken(event: Event) -> str | None:
     """An event as a line for people; None for one that is only of interest to machines."""
     data = event.data
     agent = event.agent or ""
-    sentences = {
+    sentences: dict[str, Callable[[], str]] = {
         "run.created": lambda: f"run {event.run_id} created",
         "run.started": lambda: f"works in {data['workspace']}",
         "run.waiting": lambda: f"waits: {data['reason']}",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import anyio
@@ -25,7 +25,7 @@ class Follower:
         self.board = Board()
         self.run_ids = frozenset(run_ids)
         self._quiet = quiet
-        self._print = click.echo
+        self._print: Callable[[str], None] = click.echo
 
     @contextmanager
     def showing(self, application: Application) -> Iterator[None]:

@@ -10,6 +10,8 @@ from typing import Any
 from orchestration.drills.rehearsal.requests import ChatRequest, Message
 
 _ROLE = re.compile(r"^Role:\s*(\w+)", re.MULTILINE)
+# An agent's own step stands first; documents from the agents before it follow, each under a line of its name.
+_STEP = re.compile(r"^Your step:(.*?)(?=^--- |\Z)", re.MULTILINE | re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,12 @@ class Conversation:
     turns: tuple[Turn, ...] = ()
     tools: frozenset[str] = frozenset()
     schema: Mapping[str, Any] | None = None
+
+    @property
+    def step(self) -> str:
+        """The step that the agent is to do, without the documents that came with it; else all that was asked."""
+        found = _STEP.search(self.asked)
+        return found.group(1) if found else self.asked
 
     @property
     def seen(self) -> str:

@@ -199,7 +199,7 @@ def execute(conversation: Conversation) -> Reply:
 
 
 def _job(conversation: Conversation) -> Job | None:
-    return next((job for job in _JOBS if job.title in conversation.asked), None)
+    return next((job for job in _JOBS if job.title in conversation.step), None)
 
 
 def _outstanding(job: Job, conversation: Conversation) -> Iterator[Edit]:
