@@ -97,7 +97,8 @@ def dead_primary() -> None:
             ports = f"{dead},{alive}"
             print(f"\n## Dead primary answering {mode}: six calls in a row\n")
             print(
-                "| | first call, s | later calls, s (median) | calls to the dead primary |\n| --- | ---: | ---: | ---: |"
+                "| | first call, s | later calls, s (median) | calls to the dead primary |\n"
+                "| --- | ---: | ---: | ---: |"
             )
             for name, contender, arguments in (
                 ("gateway", "calls_ours", (ports, "fallback")),
