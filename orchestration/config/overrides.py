@@ -17,11 +17,11 @@ from orchestration.config.schema import (
     AgentSettings,
     Configuration,
     Limits,
-    LogLevel,
     ProviderKind,
     ProviderSettings,
     RuntimeSettings,
 )
+from orchestration.config.section import LogLevel
 
 EVERYTHING = "*"
 

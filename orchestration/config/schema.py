@@ -9,25 +9,10 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
-from pydantic.alias_generators import to_camel
+from pydantic import AliasChoices, Field, model_validator
 
-PositiveSeconds = Annotated[float, Field(gt=0, le=7 * 24 * 3600)]
-Identifier = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_.-]{0,63}$")]
-EnvironmentName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
-LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
-
-
-class Section(BaseModel):
-    """Common behaviour of every part of the file."""
-
-    model_config = ConfigDict(
-        alias_generator=to_camel,
-        populate_by_name=True,
-        extra="allow",
-        frozen=True,
-        hide_input_in_errors=True,
-    )
+from orchestration.config.response import ResponseSettings
+from orchestration.config.section import EnvironmentName, Identifier, LogLevel, PositiveSeconds, Section
 
 
 class ProviderKind(StrEnum):
@@ -288,6 +273,7 @@ class Configuration(Section):
     schedules: tuple[ScheduleSettings, ...] = ()
     monitoring: MonitoringSettings = MonitoringSettings()
     automation: AutomationSettings = AutomationSettings()
+    response: ResponseSettings = ResponseSettings()
 
     @model_validator(mode="before")
     @classmethod

@@ -1,50 +1,15 @@
-"""The tables of our own. The durable engine keeps its own beside them."""
+"""Tables of the work: runs, their artifacts, events, and what steers them."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from typing import Any
-
 import sqlalchemy as sa
-from sqlalchemy.engine import Dialect
 
-metadata = sa.MetaData(
-    naming_convention={
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "pk": "pk_%(table_name)s",
-    }
-)
-
-
-class UtcDateTime(sa.TypeDecorator[datetime]):
-    """A point in time, always UTC and aware; SQLite would hand back naive values."""
-
-    impl = sa.DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            raise ValueError(f"expected a time with a time zone, got {value.isoformat()}; use clock.now()")
-        return value.astimezone(UTC)
-
-    def process_result_value(self, value: Any | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
-        if value is None:
-            return None
-        moment: datetime = value
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-
-
-def _id(name: str = "id") -> sa.Column[str]:
-    return sa.Column(name, sa.String(64), primary_key=True)
-
+from orchestration.storage.tables.base import UtcDateTime, id_column, metadata
 
 runs = sa.Table(
     "runs",
     metadata,
-    _id(),
+    id_column(),
     sa.Column("goal", sa.Text, nullable=False),
     sa.Column("status", sa.String(16), nullable=False),
     sa.Column("reason", sa.Text, nullable=False, default=""),
@@ -91,7 +56,7 @@ events = sa.Table(
 heartbeats = sa.Table(
     "heartbeats",
     metadata,
-    _id("agent_run_id"),
+    id_column("agent_run_id"),
     sa.Column("run_id", sa.String(64), nullable=False, index=True),
     sa.Column("agent", sa.String(64), nullable=False),
     sa.Column("activity", sa.Text, nullable=False),
@@ -102,7 +67,7 @@ heartbeats = sa.Table(
 leases = sa.Table(
     "leases",
     metadata,
-    _id("name"),
+    id_column("name"),
     sa.Column("holder", sa.String(128), nullable=False),
     sa.Column("expires_at", sa.Float, nullable=False),
     sa.Column("data", sa.JSON, nullable=False),
@@ -120,7 +85,7 @@ config_versions = sa.Table(
 overrides = sa.Table(
     "overrides",
     metadata,
-    _id(),
+    id_column(),
     sa.Column("kind", sa.String(32), nullable=False),
     sa.Column("target", sa.String(128), nullable=False),
     sa.Column("value", sa.JSON, nullable=False),
@@ -143,7 +108,7 @@ route_states = sa.Table(
 spend = sa.Table(
     "spend",
     metadata,
-    _id("key"),
+    id_column("key"),
     sa.Column("run_id", sa.String(64), index=True),
     sa.Column("agent", sa.String(64)),
     sa.Column("provider", sa.String(64), nullable=False),
@@ -157,7 +122,7 @@ spend = sa.Table(
 approvals = sa.Table(
     "approvals",
     metadata,
-    _id(),
+    id_column(),
     sa.Column("run_id", sa.String(64), nullable=False, index=True),
     sa.Column("question", sa.Text, nullable=False),
     sa.Column("decision", sa.String(16)),

@@ -1,128 +1,27 @@
-"""The composition root: builds everything from a configuration, starts it, and stops it in reverse.
-
-Two sizes: a `Project` reads and writes records, enough for lists and reports and quick to open; an `Application` also
-runs agents.
-"""
+"""A project with everything that runs agents."""
 
 from __future__ import annotations
 
 import contextlib
-import os
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import anyio
 import anyio.to_thread
 
-from orchestration import logs
-from orchestration.clock import Clock, SystemClock
-from orchestration.config.findings import ConfigurationError
-from orchestration.config.load import Loader
+from orchestration.app.project import Project
 from orchestration.config.schema import Configuration, ProviderKind
-from orchestration.config.source import Source
 from orchestration.config.store import ConfigurationStore
 from orchestration.errors import ConflictError, NotFoundError, UsageError
-from orchestration.events import Bus
 from orchestration.ids import new_id
-from orchestration.security.redaction import Redactor
-from orchestration.storage.approvals import ApprovalTable
-from orchestration.storage.artifacts import ArtifactTable
-from orchestration.storage.configuration import ConfigurationVersions, Overrides
-from orchestration.storage.database import Database
 from orchestration.storage.leases import Leases
 from orchestration.storage.routes import RouteStates
-from orchestration.storage.runs import Run, Runs, RunStatus
+from orchestration.storage.runs import Run, RunStatus
 from orchestration.storage.spend import Spend
-from orchestration.storage.timeline import Timeline, TimelineWriter
 from orchestration.workflows.approvals import Approvals
-from orchestration.workflows.artifacts import ArtifactStore
 
 _RECOVERY_SECONDS = 5.0
-
-
-class Project:
-    """A project's configuration and records.
-
-    Raises ConfigurationError when neither the file nor an earlier version of it can be used.
-    """
-
-    def __init__(self, config_file: Path, clock: Clock | None = None) -> None:
-        self.clock = clock or SystemClock()
-        self.bus = Bus(self.clock)
-        self.redactor = Redactor()
-        loader = Loader(config_file, self.redactor.find)
-        self.root = loader.root
-        source = Source(loader, self.root / ".env", dict(os.environ), self.redactor.remember)
-        runtime = _readable(source).runtime
-        self.state_folder = self.root / runtime.state_directory
-        self._log_folder = self.root / runtime.log_directory
-        self._server_url = _database_url(source, runtime.database_url_env)
-        self.database = Database(self._server_url or f"sqlite:///{self.state_folder / 'orchestrator.db'}")
-        self.database.migrate()
-        self.store = ConfigurationStore(
-            source,
-            clock=self.clock,
-            bus=self.bus,
-            versions=ConfigurationVersions(self.database),
-            overrides=Overrides(self.database),
-        )
-        self.runs = Runs(self.database)
-        self.timeline = Timeline(self.database)
-        self.approvals = ApprovalTable(self.database)
-        self.artifacts = ArtifactStore(
-            self.root / runtime.artifacts_directory, ArtifactTable(self.database), self.clock
-        )
-
-    @property
-    def configuration(self) -> Configuration:
-        """The configuration in force now."""
-        return self.store.current
-
-    @property
-    def engine_url(self) -> str:
-        """The engine's own tables: beside ours on a server, in a file of their own on SQLite, which has one writer."""
-        return self._server_url or f"sqlite:///{self.state_folder / 'engine.db'}"
-
-    @contextlib.contextmanager
-    def opened(self, *, or_last_good: bool) -> Iterator[None]:
-        """Write the log and the timeline for as long as the block lasts."""
-        writer = TimelineWriter(self.timeline, self.redactor.data)
-        with contextlib.ExitStack() as stack:
-            stack.callback(self.database.close)
-            logging = logs.configure(self._log_folder, "INFO", self.redactor.data)
-            stack.callback(logging.close)
-            writer.start()
-            stack.callback(writer.close)
-            self.bus.subscribe(logs.log_event)
-            self.bus.subscribe(writer.take)
-            self.store.subscribe(lambda configuration: logging.set_level(configuration.monitoring.log_level))
-            self.store.open(or_last_good=or_last_good)
-            yield
-
-    def find_run(self, text: str) -> Run:
-        """The run of that name. Raises NotFoundError."""
-        return self.runs.find(text)
-
-    async def get_run(self, run_id: str) -> Run:
-        """The run as it is now."""
-        return await anyio.to_thread.run_sync(self.runs.get, run_id)
-
-    def artifacts_of(self, run: Run) -> list[Path]:
-        """The files that a run has left."""
-        return [self.artifacts.path(run.id, record.name) for record in self.artifacts.list(run.id)]
-
-    def new_demo_folder(self) -> Path:
-        """A folder for a fresh copy of the sample."""
-        return self.state_folder / "demo" / new_id("demo", self.clock.now().timestamp())
-
-
-@contextlib.contextmanager
-def project(config_file: str) -> Iterator[Project]:
-    """Open a project's records. A broken configuration does not keep anyone from looking."""
-    here = Project(Path(config_file))
-    with here.opened(or_last_good=True):
-        yield here
 
 
 class Application(Project):
@@ -323,24 +222,3 @@ class _Credentials:
 
     def get(self, name: str) -> str | None:
         return self._store.credentials.get(name)
-
-
-def _readable(source: Source) -> Configuration:
-    """The file's configuration, even with findings, as long as it tells where things are. Raises ConfigurationError."""
-    reading = source.read()
-    loaded = source.loader.load()
-    if loaded.configuration is None:
-        raise ConfigurationError(str(source.loader.path), reading.refused or loaded.findings)
-    return loaded.configuration
-
-
-def _database_url(source: Source, name: str | None) -> str | None:
-    if name is None:
-        return None
-    reading = source.read()
-    value = reading.state.credentials.get(name) if reading.state else os.environ.get(name)
-    if value is None:
-        raise UsageError(
-            f"expected the database's address in {name}, got nothing; put {name}=postgresql+psycopg://… into .env"
-        )
-    return value

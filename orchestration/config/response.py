@@ -1,0 +1,216 @@
+"""Who is told of an incident, how, and how soon: contacts, channels, escalation, targets, the business calendar.
+
+The words of the incident response stand here too, since every room above speaks them.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime, time
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from orchestration.config.section import EnvironmentName, Identifier, PositiveSeconds, Section
+
+Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
+MINUTE, HOUR, DAY = 60.0, 3600.0, 86_400.0
+
+
+class Severity(StrEnum):
+    """How bad it is; a lower number is worse."""
+
+    P0 = "P0"
+    P1 = "P1"
+    P2 = "P2"
+    P3 = "P3"
+
+    def worse_than(self, other: Severity) -> bool:
+        """Whether this one is the more urgent."""
+        return self.value < other.value
+
+
+class Scenario(StrEnum):
+    """The playbook's five scenarios, and one for the system itself."""
+
+    AGENT_FAILURE = "agent-failure"
+    PROVIDER_UNAVAILABLE = "provider-unavailable"
+    HIGH_RESOURCE_USAGE = "high-resource-usage"
+    WORKFLOW_STUCK = "workflow-stuck"
+    SECURITY_ALERT = "security-alert"
+    CONTROL_PLANE = "control-plane"
+
+
+class ChannelKind(StrEnum):
+    """Ways to reach somebody."""
+
+    LOG = "log"
+    CONSOLE = "console"
+    EMAIL = "email"
+    WEBHOOK = "webhook"
+    SLACK = "slack"
+    TEAMS = "teams"
+    PAGERDUTY = "pagerduty"
+    ALERTMANAGER = "alertmanager"
+    APPRISE = "apprise"
+
+
+class ChannelSettings(Section):
+    """One way to reach people. Addresses that are secrets (webhooks, keys) come from environment variables."""
+
+    type: ChannelKind
+    enabled: bool = True
+    host: str | None = None
+    port: Annotated[int, Field(ge=1, le=65_535)] | None = None
+    tls: Literal["none", "starttls", "implicit"] = "starttls"
+    sender: str | None = None
+    username: str | None = None
+    password_env: EnvironmentName | None = None
+    url: str | None = None
+    url_env: EnvironmentName | None = None
+    secret_env: EnvironmentName | None = None
+    routing_key_env: EnvironmentName | None = None
+    timeout: PositiveSeconds = 10.0
+    per_second: Annotated[float, Field(gt=0)] | None = None
+
+
+class ContactAddress(Section):
+    """Where a contact is on a channel: an e-mail address, or nothing where the channel itself is the address."""
+
+    channel: Identifier
+    address: str | None = None
+
+
+class QuietHours(Section):
+    """Local hours in which only `severities` may disturb; all else waits until they end."""
+
+    start: time
+    end: time
+    severities: tuple[Severity, ...] = (Severity.P0, Severity.P1)
+
+
+class Contact(Section):
+    """A person, or a group that is reached like one. `level` is the playbook's: 1 on-call engineer, 2 technical lead,
+    3 project manager, 4 security team."""
+
+    id: Identifier
+    name: str = ""
+    level: Annotated[int, Field(ge=1, le=4)] | None = None
+    time_zone: str = "UTC"
+    channels: tuple[ContactAddress, ...] = ()
+    quiet_hours: QuietHours | None = None
+
+
+class RotationShift(Section):
+    """A person takes the place of whoever is on call, from `start` until `end`."""
+
+    contact: Identifier
+    start: datetime
+    end: datetime
+
+
+class Rotation(Section):
+    """Members take turns of `days` each, from `start` on, handing over at `hand_over` local time."""
+
+    id: Identifier
+    level: Annotated[int, Field(ge=1, le=4)] = 1
+    members: Annotated[tuple[Identifier, ...], Field(min_length=1)]
+    start: date
+    days: Annotated[int, Field(ge=1, le=365)] = 7
+    hand_over: time = time(9, 0)
+    time_zone: str = "UTC"
+    overrides: tuple[RotationShift, ...] = ()
+
+
+class EscalationLevel(Section):
+    """Who is paged, and after how many unacknowledged seconds the next level is. `targets` are contacts or rotations;
+    without any, all of that level."""
+
+    level: Annotated[int, Field(ge=1, le=4)]
+    targets: tuple[Identifier, ...] = ()
+    after: PositiveSeconds = 15 * MINUTE
+
+
+class EscalationSettings(Section):
+    """The way up. After the last level it begins again, `repeat` times in all."""
+
+    levels: tuple[EscalationLevel, ...] = (
+        EscalationLevel(level=1, after=10 * MINUTE),
+        EscalationLevel(level=2, after=20 * MINUTE),
+        EscalationLevel(level=3, after=30 * MINUTE),
+    )
+    repeat: Annotated[int, Field(ge=1, le=20)] = 3
+    after_failed_attempts: Annotated[int, Field(ge=1, le=20)] = 3
+
+
+class TargetSettings(Section):
+    """How soon an incident must be acknowledged and resolved, in seconds; None: by the business calendar, which is
+    close of business on the first business day after the local day of detection."""
+
+    response: PositiveSeconds | None = None
+    resolution: PositiveSeconds | None = None
+
+
+class BusinessHours(Section):
+    """When people work, for P3. `country` and `subdivision` are ISO 3166 codes of the public holidays to keep."""
+
+    time_zone: str = "UTC"
+    days: tuple[Weekday, ...] = ("monday", "tuesday", "wednesday", "thursday", "friday")
+    start: time = time(9, 0)
+    end: time = time(17, 0)
+    country: str | None = None
+    subdivision: str | None = None
+    holidays: tuple[date, ...] = ()
+
+
+_TARGETS = MappingProxyType(
+    {
+        Severity.P0: TargetSettings(response=15 * MINUTE, resolution=4 * HOUR),
+        Severity.P1: TargetSettings(response=HOUR, resolution=8 * HOUR),
+        Severity.P2: TargetSettings(response=4 * HOUR, resolution=3 * DAY),
+        Severity.P3: TargetSettings(),
+    }
+)
+# Levels are written `level-1` to `level-4`; other names are contacts and rotations.
+_AUDIENCE = MappingProxyType(
+    {
+        Severity.P0: ("everyone",),
+        Severity.P1: ("level-1", "level-2"),
+        Severity.P2: ("level-1",),
+        Severity.P3: (),
+    }
+)
+
+
+class ResponseSettings(Section):
+    """The response to incidents. Without any contact, incidents go to the log and the console alone."""
+
+    channels: dict[Identifier, ChannelSettings] = Field(default_factory=dict)
+    contacts: tuple[Contact, ...] = ()
+    rotations: tuple[Rotation, ...] = ()
+    audience: dict[Severity, tuple[str, ...]] = Field(default_factory=lambda: dict(_AUDIENCE))
+    escalation: EscalationSettings = EscalationSettings()
+    targets: dict[Severity, TargetSettings] = Field(default_factory=lambda: dict(_TARGETS))
+    business_hours: BusinessHours = BusinessHours()
+    at_risk_percent: Annotated[float, Field(gt=0, lt=100)] = 75
+    stability_seconds: PositiveSeconds = 30.0
+    reopen_seconds: PositiveSeconds = HOUR
+    recurrence_days: Annotated[int, Field(ge=1, le=365)] = 30
+    update_seconds: dict[Severity, PositiveSeconds] = Field(
+        default_factory=lambda: {
+            Severity.P0: 30 * MINUTE,
+            Severity.P1: HOUR,
+            Severity.P2: 4 * HOUR,
+            Severity.P3: DAY,
+        }
+    )
+    dead_man_url_env: EnvironmentName | None = None
+
+    def target(self, severity: Severity) -> TargetSettings:
+        """The targets of a severity; the standard ones where the file names none."""
+        return self.targets.get(severity, _TARGETS[severity])
+
+    def audience_of(self, severity: Severity) -> tuple[str, ...]:
+        """Who is told first of an incident of this severity."""
+        return self.audience.get(severity, _AUDIENCE[severity])

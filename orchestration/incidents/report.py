@@ -1,0 +1,69 @@
+"""What is handed to the desk: a trouble as it is seen from outside, with the facts by which it is judged."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from orchestration.config.response import Scenario, Severity
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What severity is judged by; what is not known is left at its default.
+
+    `failure_rate` and `latency_ratio` are over the rule's window: the share of failed steps, and the present latency
+    over its own baseline. `providers_usable` counts what is left of the fallback chain. `declared` is what a person or
+    an outside alert says; it can only make things worse.
+    """
+
+    agents_failing: int = 0
+    agents_total: int = 0
+    failure_rate: float | None = None
+    latency_ratio: float | None = None
+    providers_down: int = 0
+    providers_usable: int | None = None
+    runs_affected: int = 0
+    database_unreachable: bool = False
+    corruption: bool = False
+    data_loss: bool = False
+    breach: bool = False
+    secret_exposed: bool = False
+    access_refused: bool = False
+    vulnerability: bool = False
+    resource_exhausted: bool = False
+    has_workaround: bool = False
+    declared: Severity | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Blast:
+    """Whom and what a trouble touches, by name."""
+
+    agents: tuple[str, ...] = ()
+    providers: tuple[str, ...] = ()
+    runs: tuple[str, ...] = ()
+    hosts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A trouble, seen now. Reports with the same `key` are about the same trouble and end up in one incident.
+
+    `fingerprints` are those of the alerts in it; `started_at` is when the impact began, None where that is not known.
+    `evidence` is JSON for the timeline: log lines, samples, a refused call.
+    """
+
+    key: str
+    scenario: Scenario
+    title: str
+    summary: str
+    facts: Facts
+    at: datetime
+    source: str = "monitoring"
+    fingerprints: tuple[str, ...] = ()
+    started_at: datetime | None = None
+    blast: Blast = Blast()
+    evidence: tuple[dict[str, object], ...] = ()
+    labels: dict[str, str] = field(default_factory=dict)
+    drill: bool = False

@@ -1,0 +1,33 @@
+"""The tables of our own, a module for each subject. The durable engine keeps its own beside them."""
+
+from orchestration.storage.tables.base import UtcDateTime, metadata
+from orchestration.storage.tables.notifications import deliveries, outbox
+from orchestration.storage.tables.work import (
+    approvals,
+    artifacts,
+    config_versions,
+    events,
+    heartbeats,
+    leases,
+    overrides,
+    route_states,
+    runs,
+    spend,
+)
+
+__all__ = [
+    "UtcDateTime",
+    "approvals",
+    "artifacts",
+    "config_versions",
+    "deliveries",
+    "events",
+    "heartbeats",
+    "leases",
+    "metadata",
+    "outbox",
+    "overrides",
+    "route_states",
+    "runs",
+    "spend",
+]

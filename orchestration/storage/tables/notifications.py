@@ -1,0 +1,38 @@
+"""Tables of the notifications: what is to be sent, and the evidence of each try."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from orchestration.storage.tables.base import UtcDateTime, metadata
+
+outbox = sa.Table(
+    "outbox",
+    metadata,
+    sa.Column("key", sa.String(160), primary_key=True),
+    sa.Column("incident_id", sa.String(64), index=True),
+    sa.Column("kind", sa.String(32), nullable=False),
+    sa.Column("contact", sa.String(64), nullable=False),
+    sa.Column("channel", sa.String(64), nullable=False),
+    sa.Column("address", sa.Text),
+    sa.Column("payload", sa.JSON, nullable=False),
+    sa.Column("stops_on_acknowledge", sa.Boolean, nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("due_at", UtcDateTime, nullable=False),
+    sa.Column("settled_at", UtcDateTime),
+    sa.Column("detail", sa.Text, nullable=False),
+    sa.Index("ix_outbox_state_due_at", "state", "due_at"),
+)
+
+deliveries = sa.Table(
+    "deliveries",
+    metadata,
+    sa.Column("sequence", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True),
+    sa.Column("key", sa.String(160), nullable=False, index=True),
+    sa.Column("at", UtcDateTime, nullable=False),
+    sa.Column("outcome", sa.String(16), nullable=False),
+    sa.Column("seconds", sa.Float, nullable=False),
+    sa.Column("detail", sa.Text, nullable=False),
+)
