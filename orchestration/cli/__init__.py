@@ -49,7 +49,7 @@ class LazyGroup(click.Group):
         "providers": ("providers:providers", "List providers and their state; probe them."),
         "config": ("config:config", "Validate, show, compare and restore the configuration."),
         "status": ("status:status", "What is going on, in one screen."),
-        "doctor": ("status:doctor", "Check this machine and this project, and say what to mend."),
+        "doctor": ("doctor:doctor", "Check this machine and this project, and say what to mend."),
         "serve": ("serve:serve", "Take waiting and scheduled runs until told to stop."),
     },
 )

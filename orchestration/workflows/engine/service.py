@@ -14,25 +14,26 @@ from typing import Any
 
 import anyio
 import anyio.to_thread
-import psutil
 from dbos import DBOS, DBOSPortableJSONSerializer, PortableWorkflowError, SetEnqueueOptions, SetWorkflowID
 from dbos import error as dbos_error
 from dbos._sys_db import SystemDatabase
 
 from orchestration.errors import OrchestratorError
 from orchestration.storage.engines import make_engine
-from orchestration.storage.leases import Lease, Leases
+from orchestration.storage.leases import Leases
 from orchestration.workflows.engine.flow import Flow, FlowBody, StepError, as_portable, from_portable
 from orchestration.workflows.engine.safety import make_safe, quieten
+from orchestration.workflows.processes import LEASE_PREFIX, live_processes, this_process
 
 APPLICATION = "orchestration"
 # Fixed on purpose: a version taken from the code would strand unfinished work at each edit.
 APPLICATION_VERSION = "1"
 SHARED_QUEUE = "runs"
-LEASE_PREFIX = "executor/"
 _LEASE_SECONDS = 10.0
 _LEASE_RENEWAL_SECONDS = 2.0
 _QUEUE_POLL_SECONDS = 0.2
+# How soon an edited calendar is in force; the engine's own half minute would let a time pass.
+_CALENDAR_POLL_SECONDS = 1.0
 _CRASHES_BEFORE_GIVING_UP = 5
 
 PRIORITIES = {"high": 1, "normal": 10, "low": 100}
@@ -222,8 +223,8 @@ class Engine:
     async def apply_schedules(self, kind: str, schedules: Sequence[Schedule]) -> None:
         """Make the calendar hold exactly these; each starts a flow of `kind` on the workers' queue when its time comes.
 
-        The flow's payload is the schedule's with the planned time added under `at`. A time that passed while no process
-        ran is caught up once.
+        The flow's payload is the schedule's with the planned time added under `at`. Of several processes that keep the
+        calendar, one starts the flow. A time that passed while no process ran is not caught up.
         """
         wanted = {schedule.name for schedule in schedules}
         for known in await DBOS.list_schedules_async():
@@ -256,6 +257,7 @@ class Engine:
                 "serializer": DBOSPortableJSONSerializer(),
                 "log_level": "WARNING",
                 "notification_listener_polling_interval_sec": 0.25,
+                "scheduler_polling_interval_sec": _CALENDAR_POLL_SECONDS,
             }
         )
         quieten()
@@ -285,14 +287,13 @@ class Engine:
             await self._renew()
 
     async def _renew(self) -> None:
-        process = psutil.Process()
-        data = {"host": socket.gethostname(), "pid": process.pid, "started": process.create_time()}
+        data = this_process(shared=self._shared)
         name = LEASE_PREFIX + self.executor_id
         await anyio.to_thread.run_sync(lambda: self._leases.acquire(name, self.executor_id, _LEASE_SECONDS, data))
 
     async def _live_executors(self) -> frozenset[str]:
-        leases = await anyio.to_thread.run_sync(self._leases.list, LEASE_PREFIX)
-        return frozenset(lease.holder for lease in leases if lease.live and not _is_gone(lease))
+        processes = await anyio.to_thread.run_sync(live_processes, self._leases)
+        return frozenset(process.executor for process in processes)
 
     def _reenqueue(self, orphans: list[FlowStatus]) -> int:
         if self._database is None:
@@ -306,16 +307,6 @@ class Engine:
 
 def _is_below(flow_id: str, ancestor: str) -> bool:
     return flow_id.startswith(ancestor + ".")
-
-
-def _is_gone(lease: Lease) -> bool:
-    """Whether the holder was a process of this host that no longer exists: then nobody need wait for the expiry."""
-    if lease.data.get("host") != socket.gethostname():
-        return False
-    try:
-        return bool(abs(psutil.Process(lease.data["pid"]).create_time() - lease.data["started"]) > 1)
-    except psutil.NoSuchProcess:
-        return True
 
 
 def _status(status: Any, alive: frozenset[str]) -> FlowStatus:
