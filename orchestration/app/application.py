@@ -135,14 +135,24 @@ class Application(Project):
         return any(process.shared for process in live_processes(self.leases))
 
     async def is_elsewhere(self, run_id: str) -> bool:
-        """Whether another process carries a run out, or is to take it."""
+        """Whether another live process carries a run out, or a worker is there to take it."""
+        carriers = await self._carriers(run_id)
+        return bool(carriers) and self.engine.executor_id not in carriers
+
+    async def is_attended(self, run_id: str) -> bool:
+        """Whether any live process carries a run out, this one too, or a worker is there to take it."""
+        return bool(await self._carriers(run_id))
+
+    async def _carriers(self, run_id: str) -> frozenset[str]:
+        """The live processes that carry a run out, or could take what waits of it."""
         from orchestration.workflows.engine import FlowState
 
         tree = await self.engine.tree(run_id)
-        if any(flow.state is FlowState.RUNNING for flow in tree):
-            return all(flow.executor != self.engine.executor_id for flow in tree if flow.state is FlowState.RUNNING)
-        left = any(flow.state in (FlowState.QUEUED, FlowState.INTERRUPTED) for flow in tree)
-        return left and await anyio.to_thread.run_sync(self.has_workers)
+        carriers = frozenset(flow.executor for flow in tree if flow.executor and flow.state is FlowState.RUNNING)
+        if carriers or not any(flow.state in (FlowState.QUEUED, FlowState.INTERRUPTED) for flow in tree):
+            return carriers
+        processes = await anyio.to_thread.run_sync(live_processes, self.leases)
+        return frozenset(process.executor for process in processes if process.shared)
 
     async def take_over(self, runs: Sequence[Run]) -> None:
         """Go on with those of the runs that no live process works on."""

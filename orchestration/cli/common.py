@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import signal
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
@@ -32,7 +33,8 @@ priority_option = click.option(
 
 
 def run_async(function: Callable[[], Awaitable[T]]) -> T:
-    """Run a coroutine function to its end on a new event loop."""
+    """Run a coroutine function to its end on a new event loop. Being told to end (SIGTERM) is like Ctrl-C."""
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     return anyio.run(function)
 
 

@@ -110,4 +110,7 @@ def outcome_text(run: Run, artifacts: Sequence[Path]) -> str:
     lines += [f"  artifact   {path}" for path in artifacts]
     if run.status in (RunStatus.STOPPED, RunStatus.FAILED, RunStatus.CANCELLED):
         lines.append(f"  go on      orchestrator runs resume {run.id}")
+    elif run.status is not RunStatus.SUCCEEDED:
+        lines.append(f"  look       orchestrator runs show {run.id}")
+        lines.append(f"  stop       orchestrator runs cancel {run.id}")
     return "\n".join(lines)
