@@ -147,8 +147,9 @@ class Application(Project):
         """The live processes that carry a run out, or could take what waits of it."""
         from orchestration.workflows.engine import FlowState
 
+        going = (FlowState.RUNNING, FlowState.QUEUED)
         tree = await self.engine.tree(run_id)
-        carriers = frozenset(flow.executor for flow in tree if flow.executor and flow.state is FlowState.RUNNING)
+        carriers = frozenset(flow.executor for flow in tree if flow.executor and flow.state in going)
         if carriers or not any(flow.state in (FlowState.QUEUED, FlowState.INTERRUPTED) for flow in tree):
             return carriers
         processes = await anyio.to_thread.run_sync(live_processes, self.leases)
