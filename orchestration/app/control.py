@@ -19,10 +19,8 @@ from orchestration.app import work
 from orchestration.app.application import Application
 from orchestration.app.supervisor import Limits, Supervisor
 from orchestration.config.schema import ScheduleSettings
-from orchestration.storage.leases import Leases
-from orchestration.workflows.processes import is_live, this_process
+from orchestration.workflows.processes import CONTROL_PREFIX, this_process
 
-LEASE_PREFIX = "control/"
 _LEADER = "calendar"
 _LEASE_SECONDS = 10.0
 _LOOK_SECONDS = 1.0
@@ -33,7 +31,7 @@ class Control:
 
     def __init__(self, app: Application, config_file: Path, workers: int) -> None:
         self._app = app
-        command = worker.command(work.ENTRY_POINT, str(config_file))
+        command = worker.command(work.ENTRY_POINT, str(config_file.absolute()))
         self.supervisor = Supervisor(command, workers, self._limits, app.bus, app.clock)
         self.leads = False
         self._unheard = False
@@ -48,7 +46,7 @@ class Control:
         while True:
             with self._bearing_outages():
                 states = [one.as_json() for one in self.supervisor.workers]
-                await self._acquire(LEASE_PREFIX + self._holder, workers=states)
+                await self._acquire(CONTROL_PREFIX + self._holder, workers=states)
             await self._app.clock.sleep(_LOOK_SECONDS)
 
     async def keep_calendar(self) -> None:
@@ -66,7 +64,7 @@ class Control:
             if self.leads:
                 await self._app.calendar.apply(())
                 await anyio.to_thread.run_sync(self._app.leases.release, _LEADER, self._holder)
-            await anyio.to_thread.run_sync(self._app.leases.release, LEASE_PREFIX + self._holder, self._holder)
+            await anyio.to_thread.run_sync(self._app.leases.release, CONTROL_PREFIX + self._holder, self._holder)
 
     async def _lead(self) -> None:
         self.leads = await self._acquire(_LEADER)
@@ -105,7 +103,7 @@ async def serving(app: Application, config_file: Path, workers: int | None = Non
     """Serve a project for as long as the block lasts, with so many workers, else with as many as the configuration
     says. On leaving, the workers are stopped and leave their runs resumable."""
     count = app.configuration.runtime.workers if workers is None else workers
-    control = Control(app, config_file.absolute(), count)
+    control = Control(app, config_file, count)
     try:
         async with anyio.create_task_group() as group:
             group.start_soon(control.supervisor.run)
@@ -116,11 +114,3 @@ async def serving(app: Application, config_file: Path, workers: int | None = Non
     finally:
         with anyio.CancelScope(shield=True):
             await control.leave()
-
-
-def control_processes(leases: Leases) -> tuple[dict[str, Any], ...]:
-    """The live control processes, each with its host, its process and its workers."""
-    found = (lease for lease in leases.list(LEASE_PREFIX) if is_live(lease))
-    return tuple(
-        {"host": lease.data["host"], "pid": lease.data["pid"], "workers": lease.data["workers"]} for lease in found
-    )

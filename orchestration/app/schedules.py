@@ -56,9 +56,7 @@ class Calendar:
             return None
         if not await anyio.to_thread.run_sync(self._is_recorded, run.id):
             await anyio.to_thread.run_sync(self._app.runs.add, run)
-            self._app.bus.emit(
-                "run.created", run_id=run.id, goal=run.goal, priority=run.priority, origin=run.origin
-            )
+            self._app.bus.emit("run.created", run_id=run.id, goal=run.goal, priority=run.priority, origin=run.origin)
         return run.id
 
     async def _run(self, settings: ScheduleSettings, planned: datetime) -> Run:

@@ -162,7 +162,7 @@ class Supervisor:
         return Ending.BY_ITSELF
 
     async def _end(self, worker: Worker, process: asyncio.subprocess.Process, ending: Ending) -> None:
-        about = {"worker": worker.number, "pid": process.pid, "doing": worker.doing}
+        about: dict[str, Any] = {"worker": worker.number, "pid": process.pid, "doing": worker.doing}
         if ending is Ending.BY_ITSELF:
             self._bus.emit("worker.lost", **about, exit_code=process.returncode)
             return

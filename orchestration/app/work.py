@@ -21,6 +21,7 @@ import anyio
 from orchestration.agents import title
 from orchestration.app.application import Application, application
 from orchestration.app.doing import Doing
+from orchestration.config.schema import Configuration
 
 ENTRY_POINT = "orchestration.app.work:main"
 BEAT_SECONDS = 1.0
@@ -40,7 +41,11 @@ async def _work(config_file: str, heartbeats: int) -> int:
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async with application(config_file, shared=True) as app, anyio.create_task_group() as group:
             app.bus.subscribe(doing.take)
-            app.store.subscribe(lambda _: group.start_soon(app.prepare_rehearsal))
+
+            def reconfigure(_: Configuration) -> None:
+                group.start_soon(app.prepare_rehearsal)
+
+            app.store.subscribe(reconfigure)
             _watch_supervisor(stop, app.configuration.runtime.worker_stop_seconds)
             await app.prepare_rehearsal()
             group.start_soon(_heed, signals, stop)

@@ -13,6 +13,7 @@ import psutil
 from orchestration.storage.leases import Lease, Leases
 
 LEASE_PREFIX = "executor/"
+CONTROL_PREFIX = "control/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,14 @@ def live_processes(leases: Leases) -> tuple[LiveProcess, ...]:
     return tuple(
         LiveProcess(lease.holder, lease.data["host"], lease.data["pid"], bool(lease.data.get("shared")))
         for lease in found
+    )
+
+
+def control_processes(leases: Leases) -> tuple[dict[str, Any], ...]:
+    """The live control processes, each with its host, its process and its workers."""
+    found = (lease for lease in leases.list(CONTROL_PREFIX) if is_live(lease))
+    return tuple(
+        {"host": lease.data["host"], "pid": lease.data["pid"], "workers": lease.data["workers"]} for lease in found
     )
 
 
