@@ -96,9 +96,11 @@ async def follow(
     try:
         with follower.showing():
             await _until_no_further(application, run_ids, follower, Patience(patience))
-    except anyio.get_cancelled_exc_class():
+    except (anyio.get_cancelled_exc_class(), BrokenPipeError) as error:
+        reader_gone = isinstance(error, BrokenPipeError)
+        because = "nobody reads its output any more" if reader_gone else "interrupted from the keyboard"
         with anyio.CancelScope(shield=True):
-            for run in await _let_go(application, run_ids, "interrupted from the keyboard"):
+            for run in await _let_go(application, run_ids, because):
                 click.echo(outcome_text(run, ()), err=True)
         raise
     return tuple([await application.get_run(run_id) for run_id in run_ids])

@@ -21,7 +21,7 @@ _PATIENCE = 10.0
 
 patience_option = click.option(
     "--patience",
-    type=click.FloatRange(min=0),
+    type=common.Seconds(min=0),
     default=_PATIENCE,
     show_default=True,
     help="Seconds to wait for a provider before stopping; the run can then be resumed.",
@@ -37,7 +37,7 @@ patience_option = click.option(
 @common.priority_option
 @click.option("--check", "checks", multiple=True, help="A command that has to pass at the end. Repeatable.")
 @click.option("--approve", multiple=True, help="Ask for approval before this agent starts. Repeatable.")
-@click.option("--seconds", type=click.FloatRange(min=1), help="Working time that the run may take.")
+@click.option("--seconds", type=common.Seconds(min=1), help="Working time that the run may take.")
 @click.option("--queue", is_flag=True, help="Leave the run to `orchestrator serve` and return at once.")
 @patience_option
 @common.json_option

@@ -41,8 +41,9 @@ def _configuration(config_file: Path, environment: Mapping[str, str]) -> Sequenc
     advice = "see all with: orchestrator config validate"
     if not checked.findings:
         return [ok("configuration", f"{config_file} can be used")]
-    first, more = str(checked.findings[0]), len(checked.findings) - 1
-    found = f"{first} (and {more} more)" if more else first
+    worst = min(checked.findings, key=lambda finding: finding.severity)  # errors come before warnings
+    more = len(checked.findings) - 1
+    found = f"{worst} (and {more} more)" if more else str(worst)
     kind = warning if checked.usable else problem
     return [kind("configuration", found, advice)]
 
