@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import json
 import math
@@ -47,8 +48,17 @@ priority_option = click.option(
 
 def run_async(function: Callable[[], Awaitable[T]]) -> T:
     """Run a coroutine function to its end on a new event loop. Being told to end (SIGTERM) is like Ctrl-C."""
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
-    return anyio.run(function)
+    try:
+        return anyio.run(_heeding_sigterm, function)
+    except asyncio.CancelledError as error:
+        raise KeyboardInterrupt from error
+
+
+async def _heeding_sigterm(function: Callable[[], Awaitable[T]]) -> T:
+    task = asyncio.current_task()
+    if task is not None:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    return await function()
 
 
 def print_json(data: Any) -> None:

@@ -98,7 +98,7 @@ async def follow(
             await _until_no_further(application, run_ids, follower, Patience(patience))
     except (anyio.get_cancelled_exc_class(), BrokenPipeError) as error:
         reader_gone = isinstance(error, BrokenPipeError)
-        because = "nobody reads its output any more" if reader_gone else "interrupted from the keyboard"
+        because = "nobody reads its output any more" if reader_gone else "it was interrupted"
         with anyio.CancelScope(shield=True):
             for run in await _let_go(application, run_ids, because):
                 click.echo(outcome_text(run, ()), err=True)
