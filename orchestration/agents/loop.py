@@ -150,7 +150,11 @@ class AgentLoop:
         run = await anyio.to_thread.run_sync(self._runs.get, task.run_id)
         about = {"run_id": run.id, "agent": task.agent, "agent_run_id": flow.id}
         self._bus.emit("agent.started", **about, title=_title(task))
-        result = await self._work(flow, run, task)
+        try:
+            result = await self._work(flow, run, task)
+        except BaseException:  # cancelled, or the process ends: the flow goes on elsewhere or never
+            self._bus.emit("agent.interrupted", **about)
+            raise
         failing = result.failing.model_dump() if result.failing else None
         self._bus.emit("agent.finished", **about, failing=failing, use=result.use.model_dump(mode="json"))
         return result.model_dump(mode="json")

@@ -48,7 +48,9 @@ class Credentials:
     def secrets(self, configuration: Configuration | None = None) -> frozenset[str]:
         """The values that must never be shown: what the configuration names, and what looks secret by name or form."""
         named = set() if configuration is None else _named_variables(configuration)
-        candidates = [*self.environment.items(), *self.env_file.items()]
+        # A shell's PWD is no password but the folder it is in; redacted, it would blacken every path below.
+        environment = [(name, value) for name, value in self.environment.items() if name != "PWD"]
+        candidates = [*environment, *self.env_file.items()]
         values = {value for name, value in candidates if name in named or names_a_secret(name)}
         values |= {value for value in self.env_file.values() if _looks_random(value)}
         values |= {password for value in self.env_file.values() if (password := _password(value))}

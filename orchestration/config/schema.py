@@ -142,6 +142,10 @@ class RuntimeSettings(Section):
     review_rounds: Annotated[int, Field(ge=0, le=20)] = 2
     parallel_steps: Annotated[int, Field(ge=1, le=64)] = 4
     agent_retries: Annotated[int, Field(ge=0, le=20)] = 2
+    workers: Annotated[int, Field(ge=0, le=64)] = 2
+    worker_memory_mb: Annotated[int, Field(ge=128)] = 2048
+    worker_heartbeat_seconds: PositiveSeconds = 15.0
+    worker_stop_seconds: PositiveSeconds = 10.0
     providers: dict[str, ProviderSettings] = Field(default_factory=dict)
 
     @model_validator(mode="before")

@@ -55,7 +55,7 @@ class Database:
 
     def migrate(self) -> None:
         """Bring the tables up to date. Raises StorageError when the database is newer than this program."""
-        current = self._version()
+        current = self.version()
         if current == HEAD:
             return
         if current is not None and current > HEAD:
@@ -72,7 +72,8 @@ class Database:
             settings.attributes["connection"] = connection
             command.upgrade(settings, HEAD)
 
-    def _version(self) -> str | None:
+    def version(self) -> str | None:
+        """The version of the tables; None when there are none yet."""
         with self.read() as connection:
             if not sa.inspect(connection).has_table("alembic_version"):
                 return None

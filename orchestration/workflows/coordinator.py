@@ -95,6 +95,8 @@ class Coordinator:
     async def body(self, flow: Flow, _payload: Any) -> Any:
         """The flow itself. What was asked for stands in the run's own record."""
         run = await anyio.to_thread.run_sync(self._runs.get, flow.id)
+        if run.status is RunStatus.STOPPED:  # taken up again, here or by another process
+            await anyio.to_thread.run_sync(self._runs.set_status, run.id, RunStatus.RUNNING)
         setup = Setup.model_validate(await flow.step("begin", lambda: self._begin(run)))
         progress = Progress(setup)
         try:

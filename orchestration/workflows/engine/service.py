@@ -14,25 +14,28 @@ from typing import Any
 
 import anyio
 import anyio.to_thread
-import psutil
+import sqlalchemy as sa
 from dbos import DBOS, DBOSPortableJSONSerializer, PortableWorkflowError, SetEnqueueOptions, SetWorkflowID
 from dbos import error as dbos_error
 from dbos._sys_db import SystemDatabase
 
 from orchestration.errors import OrchestratorError
 from orchestration.storage.engines import make_engine
-from orchestration.storage.leases import Lease, Leases
+from orchestration.storage.leases import Leases
 from orchestration.workflows.engine.flow import Flow, FlowBody, StepError, as_portable, from_portable
 from orchestration.workflows.engine.safety import make_safe, quieten
+from orchestration.workflows.processes import LEASE_PREFIX, live_processes, this_process
 
 APPLICATION = "orchestration"
 # Fixed on purpose: a version taken from the code would strand unfinished work at each edit.
 APPLICATION_VERSION = "1"
 SHARED_QUEUE = "runs"
-LEASE_PREFIX = "executor/"
+_OWN_QUEUE_PREFIX = "process-"
 _LEASE_SECONDS = 10.0
 _LEASE_RENEWAL_SECONDS = 2.0
 _QUEUE_POLL_SECONDS = 0.2
+# How soon an edited calendar is in force; the engine's own half minute would let a time pass.
+_CALENDAR_POLL_SECONDS = 1.0
 _CRASHES_BEFORE_GIVING_UP = 5
 
 PRIORITIES = {"high": 1, "normal": 10, "low": 100}
@@ -63,13 +66,16 @@ _STATES = {
 
 @dataclass(frozen=True, slots=True)
 class FlowStatus:
-    """One flow as it stands now."""
+    """One flow as it stands now. `executor` is the process that has it: None while any worker may take it.
+    `working` tells a flow whose process has taken it up from one that waits on that process's queue."""
 
     id: str
     state: FlowState
     executor: str | None
     created_at: datetime
     output: Any = None
+    queue: str | None = None
+    working: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +136,7 @@ class Engine:
         self._url = url
         self._leases = leases
         self._shared = shared
-        self._own_queue = f"process-{self.executor_id}"
+        self._own_queue = _OWN_QUEUE_PREFIX + self.executor_id
         self._dbos: DBOS | None = None
         self._database: SystemDatabase | None = None
 
@@ -197,7 +203,9 @@ class Engine:
 
     async def recover_all(self) -> int:
         """Take over every flow whose process is gone; returns how many."""
-        pending = await DBOS.list_workflows_async(status="PENDING", load_input=False, load_output=False)
+        pending = await DBOS.list_workflows_async(
+            status=["PENDING", "ENQUEUED"], load_input=False, load_output=False, limit=10_000
+        )
         alive = await self._live_executors()
         statuses = (_status(status, alive) for status in pending)
         orphans = [status for status in statuses if status.state is FlowState.INTERRUPTED]
@@ -222,8 +230,8 @@ class Engine:
     async def apply_schedules(self, kind: str, schedules: Sequence[Schedule]) -> None:
         """Make the calendar hold exactly these; each starts a flow of `kind` on the workers' queue when its time comes.
 
-        The flow's payload is the schedule's with the planned time added under `at`. A time that passed while no process
-        ran is caught up once.
+        The flow's payload is the schedule's with the planned time added under `at`. Of several processes that keep the
+        calendar, one starts the flow. A time that passed while no process ran is not caught up.
         """
         wanted = {schedule.name for schedule in schedules}
         for known in await DBOS.list_schedules_async():
@@ -256,6 +264,7 @@ class Engine:
                 "serializer": DBOSPortableJSONSerializer(),
                 "log_level": "WARNING",
                 "notification_listener_polling_interval_sec": 0.25,
+                "scheduler_polling_interval_sec": _CALENDAR_POLL_SECONDS,
             }
         )
         quieten()
@@ -276,8 +285,17 @@ class Engine:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await anyio.to_thread.run_sync(self._count_no_crash)
         await anyio.to_thread.run_sync(lambda: DBOS.destroy(workflow_completion_timeout_sec=0))
         await anyio.to_thread.run_sync(self._leases.release, LEASE_PREFIX + self.executor_id, self.executor_id)
+
+    def _count_no_crash(self) -> None:
+        """A process that stops in good order has crashed nobody: its flows may be taken up as often as it takes."""
+        if self._database is not None:
+            table = self._database.tables.workflow_status
+            mine = (table.c.status == "PENDING") & (table.c.executor_id == self.executor_id)
+            with contextlib.suppress(sa.exc.SQLAlchemyError), self._database.engine.begin() as connection:
+                connection.execute(sa.update(table).where(mine).values(recovery_attempts=0))
 
     async def _keep_lease(self) -> None:
         while True:
@@ -285,44 +303,49 @@ class Engine:
             await self._renew()
 
     async def _renew(self) -> None:
-        process = psutil.Process()
-        data = {"host": socket.gethostname(), "pid": process.pid, "started": process.create_time()}
+        data = this_process(shared=self._shared)
         name = LEASE_PREFIX + self.executor_id
         await anyio.to_thread.run_sync(lambda: self._leases.acquire(name, self.executor_id, _LEASE_SECONDS, data))
 
     async def _live_executors(self) -> frozenset[str]:
-        leases = await anyio.to_thread.run_sync(self._leases.list, LEASE_PREFIX)
-        return frozenset(lease.holder for lease in leases if lease.live and not _is_gone(lease))
+        processes = await anyio.to_thread.run_sync(live_processes, self._leases)
+        return frozenset(process.executor for process in processes)
 
     def _reenqueue(self, orphans: list[FlowStatus]) -> int:
         if self._database is None:
             raise RuntimeError("expected a running engine, got one that was not launched")
-        taken = 0
-        for orphan in orphans:
-            # Atomic: of several that try, one wins, and none does once a live process has the flow.
-            taken += self._database.reenqueue_for_recovery(orphan.id, [orphan.executor or ""], self._own_queue)
-        return taken
+        with self._database.engine.begin() as connection:
+            return sum(connection.execute(self._claim(self._database, orphan)).rowcount for orphan in orphans)
+
+    def _claim(self, database: SystemDatabase, orphan: FlowStatus) -> sa.Update:
+        """Put a flow that is still the dead process's on our own queue: of several that try, one wins.
+
+        The engine's own way leaves a flow on the queue that it was on before, which may be that of a dead process: a
+        flow that had been recovered once would never be taken again.
+        """
+        table = database.tables.workflow_status
+        waits = (table.c.status == "ENQUEUED") & (table.c.queue_name == orphan.queue)
+        works = (table.c.status == "PENDING") & (table.c.executor_id == orphan.executor)
+        return (
+            sa.update(table)
+            .where(table.c.workflow_uuid == orphan.id, works if orphan.working else waits)
+            .values(status="ENQUEUED", queue_name=self._own_queue, owner_xid=None, started_at_epoch_ms=None)
+        )
 
 
 def _is_below(flow_id: str, ancestor: str) -> bool:
     return flow_id.startswith(ancestor + ".")
 
 
-def _is_gone(lease: Lease) -> bool:
-    """Whether the holder was a process of this host that no longer exists: then nobody need wait for the expiry."""
-    if lease.data.get("host") != socket.gethostname():
-        return False
-    try:
-        return bool(abs(psutil.Process(lease.data["pid"]).create_time() - lease.data["started"]) > 1)
-    except psutil.NoSuchProcess:
-        return True
-
-
 def _status(status: Any, alive: frozenset[str]) -> FlowStatus:
-    state = _STATES[status.status]
-    if state is FlowState.RUNNING and status.executor_id not in alive:
+    state, executor, queue = _STATES[status.status], status.executor_id, status.queue_name
+    if state is FlowState.QUEUED:
+        executor = queue.removeprefix(_OWN_QUEUE_PREFIX) if queue and queue.startswith(_OWN_QUEUE_PREFIX) else None
+    working = state is FlowState.RUNNING
+    if (working or (state is FlowState.QUEUED and executor is not None)) and executor not in alive:
         state = FlowState.INTERRUPTED
-    return FlowStatus(status.workflow_id, state, status.executor_id, _moment(status.created_at), status.output)
+    created_at = _moment(status.created_at)
+    return FlowStatus(status.workflow_id, state, executor, created_at, status.output, queue, working)
 
 
 def _record(flow_id: str, step: Any) -> StepRecord:

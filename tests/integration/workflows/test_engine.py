@@ -236,3 +236,46 @@ async def test_a_pickle_in_the_engines_tables_is_refused_and_runs_nothing(tmp_pa
         with pytest.raises(StepError):
             await one.result("f-1")
     assert not target.exists()
+
+
+async def test_a_flow_that_was_taken_up_and_stopped_many_times_is_still_taken_up(tmp_path: Path) -> None:
+    reached: list[int] = []
+
+    async def body(flow: Flow, _: Any) -> Any:
+        async def work() -> str:
+            reached.append(1)
+            if len(reached) < 9:
+                await asyncio.sleep(60)
+            return "done"
+
+        return await flow.step("work", work)
+
+    async def until_reached(times: int) -> None:
+        while len(reached) < times:
+            await asyncio.sleep(0.01)
+
+    async with engine(tmp_path, flow=body) as first:
+        await first.start("flow", "f-1", None)
+        await until_reached(1)
+    for times in range(2, 9):
+        async with engine(tmp_path, flow=body) as next_one:
+            assert await next_one.recover("f-1") == 1
+            await until_reached(times)
+    async with engine(tmp_path, flow=body) as last:
+        assert await last.recover_all() == 1
+        assert await last.result("f-1") == "done"
+
+
+async def test_a_flow_left_on_the_queue_of_a_process_that_died_is_taken_up(tmp_path: Path) -> None:
+    async def body(flow: Flow, _: Any) -> Any:
+        return await flow.step("one", doing("done"))
+
+    async with engine(tmp_path, flow=body) as one:
+        await one.start("flow", "f-1", None)
+        await one.result("f-1")
+        with closing(sqlite3.connect(tmp_path / "engine.db")) as connection, connection:
+            connection.execute("UPDATE workflow_status SET status = 'ENQUEUED', queue_name = 'process-gone'")
+        (status,) = await one.tree("f-1")
+        assert (status.state, status.executor, status.working) == (FlowState.INTERRUPTED, "gone", False)
+        assert await one.recover_all() == 1
+        assert await one.result("f-1") == "done"
