@@ -82,8 +82,11 @@ class ToolCalls:
         )
         command = None
         if "command" in result.data:
-            words, code, output = result.data["command"], result.data["exit_code"], result.data["output"]
-            command = command_record(tuple(words), code, self._redact(output)).model_dump(mode="json")
+            data = result.data
+            record = command_record(
+                tuple(data["command"]), data["exit_code"], self._redact(data["output"]), data["stopped"]
+            )
+            command = record.model_dump(mode="json")
         return {"text": self._redact(result.text), "ok": result.ok, "seconds": took, "command": command}
 
     async def call_own_code(

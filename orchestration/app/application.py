@@ -49,7 +49,7 @@ class Application(Project):
         self.gateway = Gateway(
             self.effective, _Credentials(self.store), self.bus, self.clock, budgets, RouteStates(self.database)
         )
-        workbench = Workbench(self.state_folder, self.artifacts, self.bus, self.redactor.text)
+        workbench = Workbench(self.state_folder, self.artifacts, self.bus, self.clock, self.redactor.text)
         self.control = RunControl(
             self.runs, self.engine, self.bus, self.clock, self.state_folder / "forks", workbench.export
         )
