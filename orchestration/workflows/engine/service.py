@@ -15,6 +15,7 @@ from typing import Any
 import anyio
 import anyio.to_thread
 import psutil
+import sqlalchemy as sa
 from dbos import DBOS, DBOSPortableJSONSerializer, PortableWorkflowError, SetEnqueueOptions, SetWorkflowID
 from dbos import error as dbos_error
 from dbos._sys_db import SystemDatabase
@@ -29,6 +30,7 @@ APPLICATION = "orchestration"
 # Fixed on purpose: a version taken from the code would strand unfinished work at each edit.
 APPLICATION_VERSION = "1"
 SHARED_QUEUE = "runs"
+_OWN_QUEUE_PREFIX = "process-"
 LEASE_PREFIX = "executor/"
 _LEASE_SECONDS = 10.0
 _LEASE_RENEWAL_SECONDS = 2.0
@@ -70,6 +72,7 @@ class FlowStatus:
     executor: str | None
     created_at: datetime
     output: Any = None
+    queue: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +133,7 @@ class Engine:
         self._url = url
         self._leases = leases
         self._shared = shared
-        self._own_queue = f"process-{self.executor_id}"
+        self._own_queue = _OWN_QUEUE_PREFIX + self.executor_id
         self._dbos: DBOS | None = None
         self._database: SystemDatabase | None = None
 
@@ -183,25 +186,41 @@ class Engine:
         alive = await self._live_executors()
         return tuple(_status(status, alive) for status in own)
 
+    async def states(self, flow_ids: Sequence[str]) -> Mapping[str, FlowState]:
+        """Where each of these flows stands; those that never began are left out."""
+        if not flow_ids:
+            return {}
+        found = await DBOS.list_workflows_async(workflow_ids=list(flow_ids), load_input=False, load_output=False)
+        alive = await self._live_executors()
+        return {status.workflow_id: _status(status, alive).state for status in found}
+
     async def steps(self, flow_id: str) -> tuple[StepRecord, ...]:
         """The committed steps of one flow, in order."""
         return tuple(_record(flow_id, step) for step in await DBOS.list_workflow_steps_async(flow_id))
 
     async def recover(self, flow_id: str) -> int:
-        """Take over the parts of a flow whose process is gone; returns how many.
+        """Take over the parts of a flow whose process is gone, however often that has happened; returns how many.
 
         Parts that a live process holds are left alone: taking them would run a step twice at the same time.
         """
         orphans = [status for status in await self.tree(flow_id) if status.state is FlowState.INTERRUPTED]
-        return await anyio.to_thread.run_sync(self._reenqueue, orphans)
+        return await anyio.to_thread.run_sync(lambda: self._take(orphans, recovery_attempts=0))
+
+    async def take(self, flow_id: str) -> int:
+        """Take the parts of a flow that wait in a queue, to begin them here; returns how many."""
+        waiting = [status for status in await self.tree(flow_id) if status.state is FlowState.QUEUED]
+        return await anyio.to_thread.run_sync(self._take, waiting)
 
     async def recover_all(self) -> int:
-        """Take over every flow whose process is gone; returns how many."""
-        pending = await DBOS.list_workflows_async(status="PENDING", load_input=False, load_output=False)
+        """Take over every flow whose process is gone; returns how many.
+
+        One that has crashed several times is left as it is then.
+        """
+        pending = await DBOS.list_workflows_async(status=["PENDING", "ENQUEUED"], load_input=False, load_output=False)
         alive = await self._live_executors()
         statuses = (_status(status, alive) for status in pending)
         orphans = [status for status in statuses if status.state is FlowState.INTERRUPTED]
-        return await anyio.to_thread.run_sync(self._reenqueue, orphans)
+        return await anyio.to_thread.run_sync(self._take, orphans)
 
     async def resume(self, flow_id: str) -> None:
         """Go on with a flow that was cancelled or had crashed too often, and with its unfinished children."""
@@ -294,13 +313,25 @@ class Engine:
         leases = await anyio.to_thread.run_sync(self._leases.list, LEASE_PREFIX)
         return frozenset(lease.holder for lease in leases if lease.live and not _is_gone(lease))
 
-    def _reenqueue(self, orphans: list[FlowStatus]) -> int:
+    def _take(self, flows: list[FlowStatus], **values: Any) -> int:
+        """Put flows that nobody works on into our own queue; returns how many we got.
+
+        Atomic: of several that try, one wins, and none does once a live process has the flow. The engine leaves a flow
+        in the queue it was in, and that of a process that is gone is one that nobody looks into.
+        """
         if self._database is None:
             raise RuntimeError("expected a running engine, got one that was not launched")
+        database, table = self._database, self._database.tables.workflow_status
         taken = 0
-        for orphan in orphans:
-            # Atomic: of several that try, one wins, and none does once a live process has the flow.
-            taken += self._database.reenqueue_for_recovery(orphan.id, [orphan.executor or ""], self._own_queue)
+        for flow in flows:
+            reenqueued = database.reenqueue_for_recovery(flow.id, [flow.executor or ""], self._own_queue)
+            waiting = (table.c.workflow_uuid == flow.id, table.c.status == "ENQUEUED")
+            where = table.c.queue_name == (flow.queue or self._own_queue)
+            with database.engine.begin() as connection:
+                moved = connection.execute(
+                    sa.update(table).where(*waiting, where).values(queue_name=self._own_queue, **values)
+                )
+            taken += bool(reenqueued or moved.rowcount)
         return taken
 
 
@@ -320,9 +351,13 @@ def _is_gone(lease: Lease) -> bool:
 
 def _status(status: Any, alive: frozenset[str]) -> FlowStatus:
     state = _STATES[status.status]
-    if state is FlowState.RUNNING and status.executor_id not in alive:
+    queue = status.queue_name
+    holder = status.executor_id if state is FlowState.RUNNING else None
+    if state is FlowState.QUEUED and (queue or "").startswith(_OWN_QUEUE_PREFIX):
+        holder = queue.removeprefix(_OWN_QUEUE_PREFIX)
+    if holder is not None and holder not in alive:
         state = FlowState.INTERRUPTED
-    return FlowStatus(status.workflow_id, state, status.executor_id, _moment(status.created_at), status.output)
+    return FlowStatus(status.workflow_id, state, status.executor_id, _moment(status.created_at), status.output, queue)
 
 
 def _record(flow_id: str, step: Any) -> StepRecord:

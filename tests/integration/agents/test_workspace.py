@@ -81,7 +81,7 @@ async def test_a_patch_can_be_applied(workspace: Workspace, root: Path, tmp_path
     copy = tmp_path / "copy"
     await workspace.export(before, copy)
     (tmp_path / "patch").write_text(await workspace.diff(before, after))
-    subprocess.run(["git", "apply", str(tmp_path / "patch")], cwd=copy, check=True)
+    git(copy, "apply", str(tmp_path / "patch"))
     assert files_of(copy) == files_of(root)
     assert os.access(copy / "run.sh", os.X_OK)
 
