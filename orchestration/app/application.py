@@ -52,7 +52,7 @@ class Application(Project):
         self.gateway = Gateway(
             self.effective, _Credentials(self.store), self.bus, self.clock, budgets, RouteStates(self.database)
         )
-        workbench = Workbench(self.state_folder, self.artifacts, self.bus, self.redactor.text)
+        workbench = Workbench(self.state_folder, self.artifacts, self.bus, self.clock, self.redactor.text)
         self.control = RunControl(
             self.runs, self.engine, self.bus, self.clock, self.state_folder / "forks", workbench.export
         )
@@ -64,6 +64,7 @@ class Application(Project):
             ToolCalls(self.effective, self.bus, self.clock, self.redactor.text, self.root),
             self.bus,
             self.effective,
+            self.root,
         )
         coordinator = Coordinator(self.runs, workbench, self.waits, self.bus, self.clock, self.effective)
         self.engine.register(RUN, coordinator.body)
@@ -167,6 +168,12 @@ class Application(Project):
         await self._prepare_provider(run.provider)
         return await self.control.resume(run_id)
 
+    async def fork(self, run_id: str, number: int | None = None) -> Run:
+        """Begin a new run that shares everything before a part of this one; see `RunControl.fork`."""
+        run = await self.get_run(run_id)
+        await self._prepare_provider(run.provider)
+        return await self.control.fork(run_id, number)
+
     async def stop_runs(self, run_ids: Iterable[str], because: str | None = None) -> None:
         """Mark runs as stopped, to be resumed later: because of what is given, else for the reason for which they
         wait."""
@@ -199,6 +206,7 @@ class Application(Project):
 
             self.store.subscribe(reconfigure)
             group.start_soon(self.store.watch)
+            group.start_soon(self._keep_settling)
             try:
                 yield
             finally:
@@ -209,6 +217,12 @@ class Application(Project):
         while True:
             if taken := await self.engine.recover_all():
                 self.bus.emit("runs.recovered", count=taken)
+            await self.clock.sleep(_RECOVERY_SECONDS)
+
+    async def _keep_settling(self) -> None:
+        """Leave no run without an end whose flow has one."""
+        while True:
+            await self.control.settle()
             await self.clock.sleep(_RECOVERY_SECONDS)
 
     def _check_agents(self, names: Sequence[str], approve: Sequence[str]) -> None:

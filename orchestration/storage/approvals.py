@@ -33,12 +33,13 @@ class ApprovalTable:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def ask(self, approval: Approval) -> None:
-        """Record a question; asking the same one again changes nothing."""
+    def ask(self, approval: Approval) -> bool:
+        """Record a question; False, and no change, when the same one was asked already."""
         with self._database.write() as connection:
             known = connection.execute(sa.select(approvals.c.id).where(approvals.c.id == approval.id)).first()
             if known is None:
                 connection.execute(sa.insert(approvals).values(**_values(approval)))
+            return known is None
 
     def decide(self, approval_id: str, decision: str, by: str, reason: str, at: datetime) -> None:
         """Answer a question once. Raises ConflictError when it was answered already, NotFoundError when unknown."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,21 @@ from orchestration.events import Bus
 from orchestration.ids import new_id
 from orchestration.storage.runs import Run, Runs, RunStatus
 from orchestration.workflows.coordinator import RUN, Setup
-from orchestration.workflows.engine import Engine, FlowState, StepRecord
+from orchestration.workflows.engine import Engine, FlowState, FlowStatus, StepRecord
 
 Exporter = Callable[[Run, str, Path], Awaitable[None]]
 
 # The engine's names for the records of a child's start and of its result.
 _CHILD_STARTED = "flow"
+
+
+# Nobody works on a flow in one of these.
+_STANDING_STILL = frozenset({FlowState.INTERRUPTED, FlowState.CANCELLED, FlowState.CRASHED})
+_ENDED = frozenset({FlowState.SUCCEEDED, FlowState.FAILED})
+_ENDED_BADLY = {
+    FlowState.CRASHED: "its process crashed too often while it worked on it; resume the run to try once more",
+    FlowState.FAILED: "it ended by a fault of the system, which the log names; resume the run to try once more",
+}
 
 
 class RunControl:
@@ -33,6 +43,7 @@ class RunControl:
         self._clock = clock
         self._forks = forks
         self._export = export
+        self._suspects: frozenset[str] = frozenset()
 
     async def start(self, run: Run, *, queue: bool = False) -> None:
         """Record a run and begin it here, or leave it to the workers."""
@@ -55,26 +66,41 @@ class RunControl:
         failed. Raises ConflictError when it succeeded, or is running in a live process.
         """
         run = await anyio.to_thread.run_sync(self._runs.get, run_id)
-        # Empty when a process died between recording the run and beginning it.
-        tree = await self._engine.tree(run.id)
         if run.status is RunStatus.SUCCEEDED:
             raise ConflictError(f"expected an unfinished run, got {run.id}, which succeeded; fork it to go another way")
+        # Empty when a process died between recording the run and beginning it.
+        tree = await self._engine.tree(run.id)
         if not tree:
+            await self._reopen(run)
             await self._engine.start(RUN, run.id, None)
-        elif run.status is RunStatus.FAILED:
-            await self._go_back(run)
-        elif any(status.state is FlowState.INTERRUPTED for status in tree):
-            await self._engine.recover(run.id)
-        elif any(status.state in (FlowState.CANCELLED, FlowState.CRASHED) for status in tree):
-            await anyio.to_thread.run_sync(self._runs.reopen, run.id)
-            await self._engine.resume(run.id)
+        elif run.status is RunStatus.FAILED and tree[0].state in _ENDED:
+            await self._go_back(run, {status.id: status for status in tree})
+            await self._take_up(run)
+        elif _stands_still(tree):
+            await self._reopen(run)
+            await self._take_up(run)
         else:
             raise ConflictError(
                 f"expected a run that stands still, got {run.id}, which process {tree[0].executor} is working on; "
                 "watch it with `orchestrator runs show`, or cancel it first"
             )
         self._bus.emit("run.resumed", run_id=run.id)
-        return run
+        return await anyio.to_thread.run_sync(self._runs.get, run.id)
+
+    async def settle(self) -> tuple[str, ...]:
+        """Mark as failed every run whose flow has ended without saying how: it crashed too often, or by a fault of
+        ours. To be called every few seconds; a run has to be found so twice in a row. Returns their identifiers."""
+        states = await self._engine.states([run.id for run in await self.unfinished()])
+        found = {run_id: reason for run_id, state in states.items() if (reason := _ENDED_BADLY.get(state))}
+        settled = [run_id for run_id in found if run_id in self._suspects]
+        self._suspects = frozenset(found)
+        for run_id in settled:
+            now = self._clock.now()
+            ended = partial(self._runs.set_status, run_id, RunStatus.FAILED, found[run_id], finished_at=now)
+            if await anyio.to_thread.run_sync(ended):
+                about = {"status": RunStatus.FAILED.value, "reason": found[run_id]}
+                self._bus.emit("run.finished", run_id=run_id, **about, use=None, verdict=None)
+        return tuple(settled)
 
     async def cancel(self, run_id: str, reason: str = "") -> Run:
         """Stop a run, running tools too. Its committed steps stay, so it can be resumed. Raises ConflictError when it
@@ -86,7 +112,8 @@ class RunControl:
         )
         if not cancelled:
             raise ConflictError(f"expected a run that has not ended, got {run.id}, which is {run.status}")
-        await self._engine.cancel(run.id)
+        if await self._engine.tree(run.id):
+            await self._engine.cancel(run.id)
         self._bus.emit("run.cancelled", run_id=run.id, reason=reason)
         return run
 
@@ -125,26 +152,43 @@ class RunControl:
         self._bus.emit("run.forked", run_id=new, origin=run.id, number=chosen)
         return fork
 
-    async def _go_back(self, run: Run) -> None:
+    async def _reopen(self, run: Run) -> None:
+        """Have the run's record say that it goes on, before it does."""
+        await anyio.to_thread.run_sync(self._runs.reopen, run.id)
+
+    async def _take_up(self, run: Run) -> None:
+        """Go on here with all parts of a run on which nobody works. They may be of several kinds, because a process
+        can die while it cancels a run, or takes it back."""
+        await self._engine.recover(run.id)
+        await self._engine.take(run.id)
+        await self._engine.resume(run.id)
+
+    async def _go_back(self, run: Run, tree: Mapping[str, FlowStatus]) -> None:
         """Take a failed run back to its failed steps. Raises ConflictError when no step of it failed."""
-        if not await self._rewind(run.id):
+        if not await self._failed_steps(run.id):
             raise ConflictError(
                 f"expected a run with a failed step, got {run.id}, which failed because {run.reason}; "
                 "fork it from the part that should be done again"
             )
-        await anyio.to_thread.run_sync(self._runs.reopen, run.id)
+        await self._reopen(run)
+        await self._rewind(run.id, tree)
 
-    async def _rewind(self, flow_id: str) -> bool:
+    async def _rewind(self, flow_id: str, tree: Mapping[str, FlowStatus]) -> None:
         """Rewind the failed descendants of a flow, the lowest first, then the flow to where it took their results."""
-        steps = await self._engine.steps(flow_id)
-        failed = [step for step in steps if step.failed or _says_failed(step.output)]
-        for step in failed:
-            if step.child_id and not await self._rewind(step.child_id):
-                await self._engine.rewind(step.child_id, 1)
-        if not failed:
-            return False
-        await self._engine.rewind(flow_id, failed[0].number)
-        return True
+        failed = await self._failed_steps(flow_id)
+        for child in (tree.get(step.child_id or "") for step in failed):
+            if child is not None and child.state in _ENDED:
+                await self._rewind(child.id, tree)
+        await self._engine.rewind(flow_id, failed[0].number if failed else 1)
+
+    async def _failed_steps(self, flow_id: str) -> list[StepRecord]:
+        return [step for step in await self._engine.steps(flow_id) if step.failed or _says_failed(step.output)]
+
+
+def _stands_still(tree: Sequence[FlowStatus]) -> bool:
+    """Whether some part of a run waits for somebody to go on with it."""
+    states = {status.state for status in tree}
+    return bool(states & _STANDING_STILL) or (FlowState.QUEUED in states and FlowState.RUNNING not in states)
 
 
 def _says_failed(output: Any) -> bool:

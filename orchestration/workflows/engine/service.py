@@ -189,27 +189,43 @@ class Engine:
         alive = await self._live_executors()
         return tuple(_status(status, alive) for status in own)
 
+    async def states(self, flow_ids: Sequence[str]) -> Mapping[str, FlowState]:
+        """Where each of these flows stands; those that never began are left out."""
+        if not flow_ids:
+            return {}
+        found = await DBOS.list_workflows_async(workflow_ids=list(flow_ids), load_input=False, load_output=False)
+        alive = await self._live_executors()
+        return {status.workflow_id: _status(status, alive).state for status in found}
+
     async def steps(self, flow_id: str) -> tuple[StepRecord, ...]:
         """The committed steps of one flow, in order."""
         return tuple(_record(flow_id, step) for step in await DBOS.list_workflow_steps_async(flow_id))
 
     async def recover(self, flow_id: str) -> int:
-        """Take over the parts of a flow whose process is gone; returns how many.
+        """Take over the parts of a flow whose process is gone, however often that has happened; returns how many.
 
         Parts that a live process holds are left alone: taking them would run a step twice at the same time.
         """
         orphans = [status for status in await self.tree(flow_id) if status.state is FlowState.INTERRUPTED]
-        return await anyio.to_thread.run_sync(self._reenqueue, orphans)
+        return await anyio.to_thread.run_sync(lambda: self._take(orphans, recovery_attempts=0))
+
+    async def take(self, flow_id: str) -> int:
+        """Take the parts of a flow that wait in a queue, to begin them here; returns how many."""
+        waiting = [status for status in await self.tree(flow_id) if status.state is FlowState.QUEUED]
+        return await anyio.to_thread.run_sync(self._take, waiting)
 
     async def recover_all(self) -> int:
-        """Take over every flow whose process is gone; returns how many."""
+        """Take over every flow whose process is gone; returns how many.
+
+        One that has crashed several times is left as it is then.
+        """
         pending = await DBOS.list_workflows_async(
             status=["PENDING", "ENQUEUED"], load_input=False, load_output=False, limit=10_000
         )
         alive = await self._live_executors()
         statuses = (_status(status, alive) for status in pending)
         orphans = [status for status in statuses if status.state is FlowState.INTERRUPTED]
-        return await anyio.to_thread.run_sync(self._reenqueue, orphans)
+        return await anyio.to_thread.run_sync(self._take, orphans)
 
     async def resume(self, flow_id: str) -> None:
         """Go on with a flow that was cancelled or had crashed too often, and with its unfinished children."""
@@ -311,25 +327,27 @@ class Engine:
         processes = await anyio.to_thread.run_sync(live_processes, self._leases)
         return frozenset(process.executor for process in processes)
 
-    def _reenqueue(self, orphans: list[FlowStatus]) -> int:
+    def _take(self, flows: list[FlowStatus], **values: Any) -> int:
+        """Put flows that nobody works on into our own queue; returns how many we got.
+
+        Atomic: of several that try, one wins, and none does once a live process has the flow. The engine leaves a flow
+        in the queue it was in, and that of a process that is gone is one that nobody looks into.
+        """
         if self._database is None:
             raise RuntimeError("expected a running engine, got one that was not launched")
         with self._database.engine.begin() as connection:
-            return sum(connection.execute(self._claim(self._database, orphan)).rowcount for orphan in orphans)
+            return sum(connection.execute(self._claim(self._database, flow, values)).rowcount for flow in flows)
 
-    def _claim(self, database: SystemDatabase, orphan: FlowStatus) -> sa.Update:
-        """Put a flow that is still the dead process's on our own queue: of several that try, one wins.
-
-        The engine's own way leaves a flow on the queue that it was on before, which may be that of a dead process: a
-        flow that had been recovered once would never be taken again.
-        """
+    def _claim(self, database: SystemDatabase, flow: FlowStatus, values: Mapping[str, Any]) -> sa.Update:
+        """Put a flow that is still in the hands where it was seen on our own queue."""
         table = database.tables.workflow_status
-        waits = (table.c.status == "ENQUEUED") & (table.c.queue_name == orphan.queue)
-        works = (table.c.status == "PENDING") & (table.c.executor_id == orphan.executor)
+        waits = (table.c.status == "ENQUEUED") & (table.c.queue_name == flow.queue)
+        works = (table.c.status == "PENDING") & (table.c.executor_id == flow.executor)
+        ours = {"status": "ENQUEUED", "queue_name": self._own_queue, "owner_xid": None, "started_at_epoch_ms": None}
         return (
             sa.update(table)
-            .where(table.c.workflow_uuid == orphan.id, works if orphan.working else waits)
-            .values(status="ENQUEUED", queue_name=self._own_queue, owner_xid=None, started_at_epoch_ms=None)
+            .where(table.c.workflow_uuid == flow.id, works if flow.working else waits)
+            .values(**ours, **values)
         )
 
 
