@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import sys
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
+from starlette.responses import HTMLResponse, Response
 
 from orchestration.providers.failures import NoRouteError
 from tests.contract.gateway.conftest import MakeDesk
-from tests.support.gateway import BODY
-from tests.support.vendor import Vendor, as_json, refused
+from tests.support.gateway import BODY, provider
+from tests.support.vendor import Asked, Vendor, as_json, refused, yes
 
 KEY = {"credentials": {"KEY": "k-123", "AZURE_OPENAI_API_KEY": "az-123", "GITHUB_TOKEN": "gh-123"}}
 
@@ -52,10 +53,9 @@ async def test_a_key_that_cannot_be_sent_is_named_and_nobody_is_called(
     assert first.asked == []
 
 
-@pytest.mark.parametrize("address", ["http://[::1", "http://127.0.0.1:99999/v1"])
-async def test_an_address_that_cannot_be_called_is_an_answer_too(make_desk: MakeDesk, address: str) -> None:
+async def test_an_address_that_cannot_be_called_is_told_as_such(make_desk: MakeDesk) -> None:
     with pytest.raises(NoRouteError, match="expected an address"):
-        await make_desk({"own": {"type": "openai", "baseUrl": address, "defaultModel": "m"}}).ask()
+        await make_desk({"own": {"type": "openai", "baseUrl": "http://[::1", "defaultModel": "m"}}).ask()
 
 
 @pytest.mark.parametrize("suffix", ["", "/", "/v1", "/v1/"])
@@ -84,10 +84,8 @@ async def test_azure_v1_names_the_deployment_as_the_model(make_desk: MakeDesk, f
     desk = make_desk({"azure": {"endpoint": first.url + base, "defaultModel": "d 1"}}, desk=KEY)
     await desk.ask()
     await desk.gateway.probe("azure")
-    assert [(one.path, one.query) for one in first.asked] == [
-        ("/openai/v1/chat/completions", {}),
-        ("/openai/v1/models", {}),
-    ]
+    assert [one.path for one in first.asked] == ["/openai/v1/chat/completions", "/openai/v1/models"]
+    assert not any(one.query for one in first.asked)
     assert first.chats[0].body["model"] == "d 1"
     assert {one.headers["api-key"] for one in first.asked} == {"az-123"}
     assert "authorization" not in first.chats[0].headers
@@ -105,23 +103,18 @@ async def test_azures_older_addresses_name_the_deployment_in_the_path(make_desk:
 
 
 async def test_azure_says_how_much_room_is_left(make_desk: MakeDesk, first: Vendor) -> None:
-    headers = {
-        "x_ratelimit_remaining_tokens": "900",
-        "x_ratelimit_limit_tokens": "1000",
-        "x_ratelimit_remaining_requests": "-1",
-    }
+    room = {"remaining-tokens": "900", "limit-tokens": "1000", "remaining-requests": "-1"}
 
-    def answer(asked: Any) -> Any:
-        response = Vendor().answer(asked)
-        for name, value in headers.items():
-            response.headers[name.replace("_", "-")] = value
+    def answer(asked: Asked) -> Response:
+        response = yes(asked)
+        response.headers.update({f"x-ratelimit-{name}": value for name, value in room.items()})
         return response
 
     first.answer = answer
     desk = make_desk({"azure": {"endpoint": first.url, "defaultModel": "d"}}, desk=KEY)
     await desk.ask()
     assert desk.status("azure").headroom == {"remaining-tokens": 900.0, "limit-tokens": 1000.0}
-    first.answer = Vendor().answer
+    first.answer = yes
     await desk.ask()
     assert desk.status("azure").headroom == {"remaining-tokens": 900.0, "limit-tokens": 1000.0}
 
@@ -135,7 +128,7 @@ def entra(monkeypatch: pytest.MonkeyPatch) -> type:
 
     class Credential:
         error: Exception | None = None
-        scopes: list[str] = []
+        scopes: ClassVar[list[str]] = []
 
         def get_token(self, scope: str) -> Any:
             self.scopes.append(scope)
@@ -197,11 +190,7 @@ async def test_github_models_is_retired_for_good_and_what_to_use_instead_is_told
 
 
 async def test_an_address_that_gives_a_web_page_is_no_provider(make_desk: MakeDesk, first: Vendor) -> None:
-    from starlette.responses import HTMLResponse
-
     first.probe = lambda asked: HTMLResponse("<h1>Welcome</h1>")
-    result = await make_desk({"own": {"type": "openai", "baseUrl": first.url, "defaultModel": "m"}}).gateway.probe(
-        "own"
-    )
+    result = await make_desk({"own": provider(first.url)}).gateway.probe("own")
     assert (result.outcome, result.ok) == ("malformed", False)
     assert "is the address right?" in result.detail
