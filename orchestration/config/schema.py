@@ -129,16 +129,19 @@ class Limits(Section):
 
 
 class RuntimeSettings(Section):
-    """How runs are carried out."""
+    """How runs are carried out. The daily limits are for everything that is asked of models in a day (UTC)."""
 
     default_provider: str = "ollama"
     fallback_providers: tuple[str, ...] = ()
     when_busy: Literal["fallback", "wait"] = "fallback"
+    fallback_on_content_filter: bool = False
     log_directory: str = "logs"
     artifacts_directory: str = "artifacts"
     state_directory: str = "var"
     database_url_env: EnvironmentName | None = None
     limits: Limits = Limits(seconds=3600)
+    daily_tokens: Annotated[int, Field(gt=0)] | None = None
+    daily_usd: Annotated[float, Field(gt=0)] | None = None
     review_rounds: Annotated[int, Field(ge=0, le=20)] = 2
     parallel_steps: Annotated[int, Field(ge=1, le=64)] = 4
     agent_retries: Annotated[int, Field(ge=0, le=20)] = 2

@@ -1,4 +1,4 @@
-"""How much is asked of a provider at once and in a minute."""
+"""How much is asked of a provider in a minute, and what it says of that itself."""
 
 from __future__ import annotations
 
@@ -47,6 +47,6 @@ def headroom(headers: Mapping[str, str]) -> dict[str, float]:
                 value = float(text)
             except ValueError:
                 continue
-            if value >= 0:
+            if 0 <= value < float("inf"):
                 found[name.removeprefix(_HEADROOM)] = value
     return found
