@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -136,6 +137,22 @@ def test_events_are_written_in_order_redacted_and_only_the_last_progress_is_kept
     assert {event.data["text"] for _, event in written} == {"***"}
     assert [beat.activity for beat in timeline.heartbeats("run-1")] == ["699"]
     assert timeline.list("run-1", after=written[-2][0]) == written[-1:]
+
+
+def test_events_that_keep_coming_are_written_all_the_same(database: Database) -> None:
+    timeline = Timeline(database)
+    writer = TimelineWriter(timeline, lambda data: data)
+    bus = Bus(FakeClock())
+    bus.subscribe(writer.take)
+    writer.start()
+    for number in range(100):  # two seconds at most, and never so long a pause as would end a batch
+        bus.emit("tool_call.finished", run_id="run-1", number=number)
+        if timeline.list("run-1"):
+            break
+        time.sleep(0.02)
+    written = len(timeline.list("run-1"))
+    writer.close()
+    assert 0 < written <= number + 1 < 100
 
 
 def test_events_wait_while_the_database_cannot_be_written(database: Database) -> None:
