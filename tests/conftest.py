@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from tests.support.postgres import postgres_server, postgres_url
+
+__all__ = ["postgres_server", "postgres_url"]
+
 
 @pytest.fixture
 def anyio_backend() -> str:

@@ -29,8 +29,7 @@ class Workbench:
     def workspace(self, run: Run) -> Workspace:
         """The workspace of a run, with its shadow repository."""
         if run.id not in self._open:
-            shadow = self._state_folder / "shadow" / f"{run.id}.git"
-            self._open[run.id] = Workspace(Path(run.workspace), shadow)
+            self._open[run.id] = Workspace(Path(run.workspace), self._shadow(run.id))
         return self._open[run.id]
 
     async def snapshot(self, run: Run) -> str:
@@ -52,8 +51,12 @@ class Workbench:
         self._bus.emit("artifact.written", run_id=run.id, agent=agent, name=name, sha256=artifact.sha256)
 
     async def export(self, run: Run, tree: str, target: Path) -> None:
-        """Put a snapshot's files into a new folder."""
+        """Put a snapshot's files into a new folder, named like the run that will work there, and hand it the history."""
         await self.workspace(run).export(tree, target)
+        await self.workspace(run).copy_history(self._shadow(target.name))
+
+    def _shadow(self, run_id: str) -> Path:
+        return self._state_folder / "shadow" / f"{run_id}.git"
 
 
 def command_record(command: tuple[str, ...], exit_code: int | None, output: str) -> CommandRecord:
