@@ -56,7 +56,7 @@ class ConfigurationStore:
         self._signature = source.signature()
         self._trouble = ""
         self._state: State | None = None
-        self._told: Configuration | None = None
+        self._told: tuple[Configuration, Credentials] | None = None
         self._laid: tuple[State, tuple[Override, ...], Configuration] | None = None
         self.refused: tuple[Finding, ...] = ()
         self.number: int | None = None
@@ -97,7 +97,7 @@ class ConfigurationStore:
         return self._opened().findings
 
     def subscribe(self, subscriber: Subscriber) -> Callable[[], None]:
-        """Be called with each new configuration; the returned function ends that."""
+        """Be called with each new configuration, and when credentials have changed; the returned function ends that."""
         self._subscribers.append(subscriber)
         return lambda: self._subscribers.remove(subscriber)
 
@@ -221,8 +221,9 @@ class ConfigurationStore:
 
     def _tell(self) -> None:
         current = self.current
-        if current == self._told:
+        told = (current, self.credentials)
+        if told == self._told:
             return
-        self._told = current
+        self._told = told
         for subscriber in tuple(self._subscribers):
             subscriber(current)
