@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.postgres import postgres_server, postgres_url
+from tests.support.postgres import database_url, postgres_server, postgres_url
 
-__all__ = ["postgres_server", "postgres_url"]
+__all__ = ["database_url", "postgres_server", "postgres_url"]
 
 
 @pytest.fixture

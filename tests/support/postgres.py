@@ -81,6 +81,14 @@ def postgres_url(postgres_server: Server) -> str:
     return postgres_server.new_database()
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The address of a fresh database; a test that asks for it is run on both kinds."""
+    if request.param == "postgresql":
+        return str(request.getfixturevalue("postgres_url"))
+    return f"sqlite:///{tmp_path}/new/folder/orchestrator.db"
+
+
 @functools.cache
 def _binaries() -> Path | None:
     """The folder that holds `postgres` and `initdb`; the package is installed where that can be done."""

@@ -15,6 +15,7 @@ from typing import Any
 import anyio
 import anyio.to_thread
 import psutil
+import sqlalchemy as sa
 from dbos import DBOS, DBOSPortableJSONSerializer, PortableWorkflowError, SetEnqueueOptions, SetWorkflowID
 from dbos import error as dbos_error
 from dbos._sys_db import SystemDatabase
@@ -133,6 +134,7 @@ class Engine:
         self._own_queue = f"process-{self.executor_id}"
         self._dbos: DBOS | None = None
         self._database: SystemDatabase | None = None
+        self._pool: sa.Engine | None = None
 
     def register(self, kind: str, body: FlowBody) -> None:
         """Make a body known under a name that is stored with each of its flows."""
@@ -245,12 +247,12 @@ class Engine:
 
     async def _launch(self) -> None:
         make_safe()
-        engine = make_engine(self._url)
+        self._pool = make_engine(self._url)
         self._dbos = DBOS(
             config={
                 "name": APPLICATION,
                 "system_database_url": self._url,
-                "system_database_engine": engine,
+                "system_database_engine": self._pool,
                 "application_version": APPLICATION_VERSION,
                 "executor_id": self.executor_id,
                 "serializer": DBOSPortableJSONSerializer(),
@@ -278,6 +280,8 @@ class Engine:
         await asyncio.gather(*tasks, return_exceptions=True)
         await anyio.to_thread.run_sync(lambda: DBOS.destroy(workflow_completion_timeout_sec=0))
         await anyio.to_thread.run_sync(self._leases.release, LEASE_PREFIX + self.executor_id, self.executor_id)
+        if self._pool is not None:
+            self._pool.dispose()  # the engine closes only what it has made itself
 
     async def _keep_lease(self) -> None:
         while True:
