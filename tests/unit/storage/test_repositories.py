@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
@@ -22,8 +23,8 @@ NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    database = Database(f"sqlite:///{tmp_path}/new/folder/orchestrator.db")
+def database(database_url: str) -> Iterator[Database]:
+    database = Database(database_url)
     database.migrate()
     yield database
     database.close()
@@ -103,6 +104,26 @@ def test_a_lease_is_held_by_one_until_it_expires(database: Database) -> None:
     assert [(lease.holder, lease.live) for lease in leases.list("lead")] == [("b", True)]
     leases.release("leader", "b")
     assert leases.list("lead") == ()
+
+
+def test_of_many_that_want_a_lease_at_once_one_gets_it(database: Database) -> None:
+    leases = Leases(database)
+    for expired in (False, True):
+        if expired:
+            leases.acquire("leader", "nobody", -1)
+        with ThreadPoolExecutor(8) as pool:
+            got = list(pool.map(lambda number: leases.acquire("leader", f"p{number}", 60), range(8)))
+        assert got.count(True) == 1
+        leases.release("leader", f"p{got.index(True)}")
+
+
+def test_processes_that_start_at_once_make_the_tables_once(database_url: str) -> None:
+    databases = [Database(database_url) for _ in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda one: one.migrate(), databases))
+    assert Runs(databases[0]).list() == ()
+    for one in databases:
+        one.close()
 
 
 def test_a_question_is_answered_once(database: Database) -> None:
