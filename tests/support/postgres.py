@@ -7,6 +7,7 @@ import os
 import pwd
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -64,7 +65,7 @@ def postgres_server() -> Iterator[Server]:
             _wait_for(process, port, folder)
             yield Server(port)
         finally:
-            process.terminate()
+            process.send_signal(signal.SIGINT)  # which does not wait for clients to leave
             try:
                 process.wait(timeout=10)
             except subprocess.TimeoutExpired:
