@@ -65,7 +65,7 @@ def spoken(event: Event) -> str | None:
     sentences: dict[str, Callable[[], str]] = {
         "run.created": lambda: f"run {event.run_id} created",
         "run.started": lambda: f"works in {data['workspace']}",
-        "run.waiting": lambda: "; ".join([f"waits: {data['reason']}", *data["hints"]]),
+        "run.waiting": lambda: f"waits: {data['reason']}" + "".join(f"\n         → {hint}" for hint in data["hints"]),
         "run.continued": lambda: "goes on",
         "run.resumed": lambda: f"run {event.run_id} resumed",
         "run.finished": lambda: (

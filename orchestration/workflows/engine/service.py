@@ -15,7 +15,6 @@ from typing import Any
 import anyio
 import anyio.to_thread
 import psutil
-import sqlalchemy as sa
 from dbos import DBOS, DBOSPortableJSONSerializer, PortableWorkflowError, SetEnqueueOptions, SetWorkflowID
 from dbos import error as dbos_error
 from dbos._sys_db import SystemDatabase
@@ -134,7 +133,7 @@ class Engine:
         self._own_queue = f"process-{self.executor_id}"
         self._dbos: DBOS | None = None
         self._database: SystemDatabase | None = None
-        self._pool: sa.Engine | None = None
+        self._pool = make_engine(url)
 
     def register(self, kind: str, body: FlowBody) -> None:
         """Make a body known under a name that is stored with each of its flows."""
@@ -247,7 +246,6 @@ class Engine:
 
     async def _launch(self) -> None:
         make_safe()
-        self._pool = make_engine(self._url)
         self._dbos = DBOS(
             config={
                 "name": APPLICATION,
@@ -280,8 +278,7 @@ class Engine:
         await asyncio.gather(*tasks, return_exceptions=True)
         await anyio.to_thread.run_sync(lambda: DBOS.destroy(workflow_completion_timeout_sec=0))
         await anyio.to_thread.run_sync(self._leases.release, LEASE_PREFIX + self.executor_id, self.executor_id)
-        if self._pool is not None:
-            self._pool.dispose()  # the engine closes only what it has made itself
+        self._pool.dispose()  # the durable engine closes only what it has made itself
 
     async def _keep_lease(self) -> None:
         while True:
