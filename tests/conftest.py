@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from tests.support.postgres import database_url, postgres_server, postgres_url
+
+__all__ = ["database_url", "postgres_server", "postgres_url"]
+
 
 @pytest.fixture
 def anyio_backend() -> str:

@@ -39,7 +39,7 @@ class Workbench:
         """The workspace of a run, with its shadow repository."""
         workspace = self._open.get(run.id)
         if workspace is None:
-            workspace = Workspace(Path(run.workspace), self._state_folder / "shadow" / f"{run.id}.git")
+            workspace = Workspace(Path(run.workspace), self._shadow(run.id))
             self._open[run.id] = workspace
         return workspace
 
@@ -70,8 +70,12 @@ class Workbench:
         self._bus.emit("artifact.written", run_id=run.id, agent=agent, name=name, sha256=artifact.sha256)
 
     async def export(self, run: Run, tree: str, target: Path) -> None:
-        """Put a snapshot's files into a new folder."""
+        """Put a snapshot's files into a new folder, named like the run that will work there, with the history."""
         await self.workspace(run).export(tree, target)
+        await Workspace(target, self._shadow(target.name)).begin_with(self.workspace(run))
+
+    def _shadow(self, run_id: str) -> Path:
+        return self._state_folder / "shadow" / f"{run_id}.git"
 
 
 def command_record(command: tuple[str, ...], exit_code: int | None, output: str, stopped: str | None) -> CommandRecord:

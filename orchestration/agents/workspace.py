@@ -13,6 +13,8 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
+import anyio.to_thread
+
 from orchestration.agents import sandbox
 from orchestration.agents.sandbox import CommandResult, SandboxLimits
 from orchestration.errors import OrchestratorError, UsageError
@@ -126,6 +128,18 @@ class Workspace:
         """The file that lists what was recorded of a folder."""
         name = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16] if folder else "root"
         return self._shadow / f"{kind}-{name}"
+
+    @property
+    def objects(self) -> Path:
+        """Where everything that was recorded stands."""
+        return self._shadow / "objects"
+
+    async def begin_with(self, earlier: Workspace) -> None:
+        """Begin with all that was recorded of another workspace, so that it can be looked back at from here."""
+        await self._prepare()
+        # Git never changes an object that it has written, so both may have the same file.
+        copy = partial(shutil.copytree, copy_function=os.link, dirs_exist_ok=True)
+        await anyio.to_thread.run_sync(copy, earlier.objects, self.objects)
 
     async def _prepare(self) -> None:
         """Make the shadow repository, whole or not at all, or free it of what a killed process has left."""

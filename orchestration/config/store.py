@@ -57,7 +57,7 @@ class ConfigurationStore:
         self._signature = source.signature()
         self._trouble = ""
         self._state: State | None = None
-        self._told: Configuration | None = None
+        self._told: tuple[Configuration, Credentials] | None = None
         self._laid: tuple[State, tuple[Override, ...], Configuration] | None = None
         self.refused: tuple[Finding, ...] = ()
         self.number: int | None = None
@@ -104,7 +104,7 @@ class ConfigurationStore:
         return tuple(one for one in self._overrides if one.in_force(now) and not one.change.superseded(file))
 
     def subscribe(self, subscriber: Subscriber) -> Callable[[], None]:
-        """Be called with each new configuration; the returned function ends that."""
+        """Be called with each new configuration, and when credentials have changed; the returned function ends that."""
         self._subscribers.append(subscriber)
         return lambda: self._subscribers.remove(subscriber)
 
@@ -237,8 +237,9 @@ class ConfigurationStore:
 
     def _tell(self) -> None:
         current = self.current
-        if current == self._told:
+        told = (current, self.credentials)
+        if told == self._told:
             return
-        self._told = current
+        self._told = told
         for subscriber in tuple(self._subscribers):
             subscriber(current)

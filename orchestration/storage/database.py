@@ -36,11 +36,17 @@ class Database:
         return self.engine.dialect.name == "sqlite"
 
     @contextmanager
-    def write(self) -> Iterator[sa.Connection]:
-        """A transaction that may write; committed on a clean exit, rolled back otherwise."""
+    def write(self, *, alone: str | None = None) -> Iterator[sa.Connection]:
+        """A transaction that may write; committed on a clean exit, rolled back otherwise.
+
+        Who decides by what it reads gives a name in `alone`: of all transactions with that name, one goes at a time.
+        On SQLite they all do.
+        """
         with self.engine.begin() as connection:
             if self.is_sqlite:
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
+            elif alone is not None:
+                connection.execute(sa.text("SELECT pg_advisory_xact_lock(hashtext(:name))"), {"name": alone})
             yield connection
 
     @contextmanager
@@ -68,7 +74,7 @@ class Database:
 
         settings = Config()
         settings.set_main_option("script_location", str(Path(__file__).with_name("migrations")))
-        with self.write() as connection:
+        with self.write(alone="migrations") as connection:
             settings.attributes["connection"] = connection
             command.upgrade(settings, HEAD)
 

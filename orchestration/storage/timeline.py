@@ -12,6 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
+from orchestration.clock import SystemClock
 from orchestration.events import Event
 from orchestration.storage.database import Database
 from orchestration.storage.tables import events, heartbeats
@@ -97,6 +98,7 @@ class TimelineWriter:
     def __init__(self, timeline: Timeline, redact: Callable[[Any], Any]) -> None:
         self._timeline = timeline
         self._redact = redact
+        self._clock = SystemClock()
         self._queue: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._write_all, name="timeline-writer", daemon=True)
         self.dropped = 0
@@ -130,12 +132,14 @@ class TimelineWriter:
 
     def _gather(self, pending: list[Event]) -> bool:
         item = self._queue.get()
+        # Counted from the first event: with a limit from one to the next, a steady trickle would never be written.
+        end = self._clock.monotonic() + _BATCH_SECONDS
         while item is not None:
             pending.append(item)
             if len(pending) >= _BATCH_SIZE:
                 return True
             try:
-                item = self._queue.get(timeout=_BATCH_SECONDS)
+                item = self._queue.get(timeout=max(0.0, end - self._clock.monotonic()))
             except queue.Empty:
                 return True
         return False

@@ -139,6 +139,7 @@ class Engine:
         self._own_queue = _OWN_QUEUE_PREFIX + self.executor_id
         self._dbos: DBOS | None = None
         self._database: SystemDatabase | None = None
+        self._pool = make_engine(url)
 
     def register(self, kind: str, body: FlowBody) -> None:
         """Make a body known under a name that is stored with each of its flows."""
@@ -269,12 +270,11 @@ class Engine:
 
     async def _launch(self) -> None:
         make_safe()
-        engine = make_engine(self._url)
         self._dbos = DBOS(
             config={
                 "name": APPLICATION,
                 "system_database_url": self._url,
-                "system_database_engine": engine,
+                "system_database_engine": self._pool,
                 "application_version": APPLICATION_VERSION,
                 "executor_id": self.executor_id,
                 "serializer": DBOSPortableJSONSerializer(),
@@ -304,6 +304,7 @@ class Engine:
         await anyio.to_thread.run_sync(self._count_no_crash)
         await anyio.to_thread.run_sync(lambda: DBOS.destroy(workflow_completion_timeout_sec=0))
         await anyio.to_thread.run_sync(self._leases.release, LEASE_PREFIX + self.executor_id, self.executor_id)
+        self._pool.dispose()  # the durable engine closes only what it has made itself
 
     def _count_no_crash(self) -> None:
         """A process that stops in good order has crashed nobody: its flows may be taken up as often as it takes."""
