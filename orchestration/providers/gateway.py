@@ -15,10 +15,10 @@ from typing import Any
 
 import anyio
 
+from orchestration import backoff
 from orchestration.clock import Clock
 from orchestration.config.schema import Configuration
 from orchestration.events import Bus
-from orchestration.providers import backoff
 from orchestration.providers.assembly import estimate_tokens
 from orchestration.providers.attempt import Attempt, HandOn
 from orchestration.providers.breaker import BreakerState
