@@ -247,8 +247,8 @@ class ResponseSettings(Section):
         return self.targets.get(severity, _TARGETS[severity])
 
     def channel(self, name: str) -> ChannelSettings | None:
-        """The channel of that name, None where there is none."""
-        return self.channels.get(name) or BUILT_IN_CHANNELS.get(name)
+        """The channel of that name, None where there is none. The built-in ones cannot be changed."""
+        return BUILT_IN_CHANNELS.get(name) or self.channels.get(name)
 
     def working(self, contact: Contact) -> tuple[ContactAddress, ...]:
         """The channels on which a contact can be reached, as far as this file tells; each once, in the file's order."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
@@ -19,7 +20,7 @@ from orchestration.config.response import (
 from orchestration.notifications.notice import Notice, NoticeKind
 from orchestration.notifications.templates import SHIPPED, Templates
 from orchestration.notifications.templates.values import zone_of
-from orchestration.storage.outbox import OutboxRow
+from orchestration.storage.outbox import OutboxRow, OutboxState
 
 LONGEST_KEY = 160
 
@@ -141,3 +142,37 @@ def carries(channel: ChannelKind, kind: NoticeKind) -> bool:
     Alertmanager knows only alerts that fire and alerts that are resolved: a reminder after the end would fire again.
     """
     return not (channel is ChannelKind.ALERTMANAGER and kind is NoticeKind.REMINDER)
+
+
+def substitute(
+    failed: OutboxRow, siblings: Sequence[OutboxRow], response: ResponseSettings, now: datetime
+) -> OutboxRow | None:
+    """What to send in place of a message that will never go out: the same on the contact's next working channel.
+
+    `siblings` are the messages about the same incident. When every channel has a message of this step already, the log
+    is told, unless one of them went out or still may.
+    """
+    step, kind = failed.payload.get("step"), NoticeKind(failed.kind)
+    same = [row for row in siblings if row.contact == failed.contact and row.payload.get("step") == step]
+    used = {failed.channel, *(row.channel for row in same)}
+    contact = next((each for each in response.contacts if each.id == failed.contact), OPERATOR)
+    for place in response.working(contact):
+        settings = response.channel(place.channel)
+        if place.channel not in used and settings is not None and carries(settings.type, kind):
+            return _moved(failed, place, now)
+    alive = any(row.key != failed.key and row.state in (OutboxState.SENT, OutboxState.PENDING) for row in same)
+    log = ChannelKind.LOG.value
+    return None if alive or log in used else _moved(failed, ContactAddress(channel=log), now)
+
+
+def _moved(row: OutboxRow, place: ContactAddress, now: datetime) -> OutboxRow:
+    return replace(
+        row,
+        key=key(row.incident_id or row.key, str(row.payload.get("step")), row.contact, place.channel),
+        channel=place.channel,
+        address=place.address,
+        due_at=now,
+        attempts=0,
+        state=OutboxState.PENDING,
+        detail="",
+    )

@@ -27,7 +27,7 @@ _FILTERS = {
     "capitalize", "default", "d", "first", "int", "last", "length", "count", "list", "lower", "reverse", "round",
     "sort", "string", "title", "trim", "unique", "upper",
 }  # fmt: skip
-_METHODS = {"capitalize", "endswith", "lower", "lstrip", "rstrip", "split", "splitlines", "startswith", "strip", "upper"}
+_METHODS = {"endswith", "lower", "lstrip", "rstrip", "split", "splitlines", "startswith", "strip", "upper"}
 
 
 class TemplateProblem(Exception):  # noqa: N818 (control flow within this room)

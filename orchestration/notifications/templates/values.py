@@ -13,7 +13,9 @@ from orchestration.notifications.notice import Notice
 UNKNOWN = "Unknown"
 _LONGEST_LINE, _LONGEST_TEXT, _MOST_LINES = 300, 4_000, 20
 # Terminals and mail readers obey these; a line break is the only control that a text needs.
-_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ufeff\u200b-\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_CONTROLS = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ufeff\u200b-\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+)
 
 
 def values(notice: Notice, contact: str, zone: str) -> dict[str, Any]:
@@ -65,7 +67,7 @@ def moment(at: datetime | None, zone: str) -> str:
 
 
 def zone_of(name: str) -> ZoneInfo:
-    """The time zone of that name; UTC where the machine does not know it, since a message matters more than its zone."""
+    """The time zone of that name; UTC where the machine does not know it, for the message matters more."""
     try:
         return ZoneInfo(name)
     except (OSError, ValueError, KeyError):
