@@ -169,6 +169,14 @@ class Outbox:
             connection.execute(query.values(due_at=due_at, detail=delivery.detail))
             connection.execute(sa.insert(deliveries), [_delivery_values(delivery)])
 
+    def record(self, row: OutboxRow, delivery: Delivery) -> None:
+        """Keep a message that went out past the outbox, and the evidence of its one try."""
+        state = OutboxState.SENT if delivery.outcome is Outcome.SENT else OutboxState.FAILED
+        done = replace(row, state=state, attempts=1, settled_at=delivery.at, detail=delivery.detail)
+        with self._database.write() as connection:
+            self._insert([done], connection)
+            connection.execute(sa.insert(deliveries), [_delivery_values(delivery)])
+
     def deliveries(self, key: str) -> tuple[Delivery, ...]:
         """The evidence of all tries of a message, oldest first."""
         query = sa.select(deliveries).where(deliveries.c.key == key).order_by(deliveries.c.sequence)
