@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from orchestration.notifications.notice import Notice
 
 UNKNOWN = "Unknown"
-_LONGEST_LINE, _LONGEST_TEXT, _MOST_LINES = 300, 4_000, 20
+LONGEST_LINE, _LONGEST_TEXT, _MOST_LINES = 300, 4_000, 20
 # Terminals and mail readers obey these; a line break is the only control that a text needs.
 _CONTROLS = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ufeff\u200b-\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
@@ -88,7 +88,7 @@ def span(duration: timedelta) -> str:
 def one_line(text: str) -> str:
     """The text on one line, without control characters; "Unknown" for none."""
     line = " ".join(_clean(text).split())
-    return _cut(line, _LONGEST_LINE) or UNKNOWN
+    return _cut(line, LONGEST_LINE) or UNKNOWN
 
 
 def many_lines(text: str) -> str:
