@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 import time
@@ -135,13 +136,43 @@ class Mailbox:
         return "250 taken"
 
 
+class _AnyPort(Controller):
+    """Takes a port that is free, and then knows which."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.ends: list[SMTP] = []
+
+    def factory(self) -> SMTP:
+        end = super().factory()
+        self.ends.append(end)
+        return end
+
+    def stop(self, no_assert: bool = False) -> None:
+        asyncio.run_coroutine_threadsafe(self._hang_up(), self.loop).result(timeout=5)
+        super().stop(no_assert)
+
+    async def _hang_up(self) -> None:
+        """Let every connection end before the loop does, which would complain of each."""
+        for end in self.ends:
+            if end.transport is not None:
+                end.transport.abort()
+        while any(end.transport is not None for end in self.ends):
+            await asyncio.sleep(0.005)
+        await asyncio.sleep(0.01)
+
+    def _trigger_server(self) -> None:
+        self.port = self.server.sockets[0].getsockname()[1]
+        super()._trigger_server()
+
+
 @contextmanager
 def mail_server(**options: Any) -> Iterator[tuple[Mailbox, int]]:
     """A running SMTP server and its port; `options` are aiosmtpd's."""
     mailbox = Mailbox()
-    controller = Controller(mailbox, hostname="127.0.0.1", port=0, **options)
+    controller = _AnyPort(mailbox, hostname="127.0.0.1", port=0, **options)
     controller.start()
     try:
-        yield mailbox, controller.server.sockets[0].getsockname()[1]
+        yield mailbox, controller.port
     finally:
         controller.stop()

@@ -49,8 +49,10 @@ class EmailChannel:
         except aiosmtplib.SMTPNotSupported as error:
             raise DeliveryError(f"the mail server cannot do what is asked: {error.message}", permanent=True) from error
         except (aiosmtplib.SMTPException, OSError, ValueError) as error:
-            message_text = f"the mail server {settings.host} was not reached ({type(error).__name__})"
-            raise DeliveryError(message_text, permanent=isinstance(error, ValueError)) from error
+            reason = str(error) if type(error) is aiosmtplib.SMTPException else type(error).__name__
+            raise DeliveryError(
+                f"the mail server {settings.host} was not reached: {reason}", permanent=False
+            ) from error
 
     async def aclose(self) -> None:
         """Nothing stays open."""
