@@ -153,6 +153,8 @@ def substitute(
     is told, unless one of them went out or still may.
     """
     step, kind = failed.payload.get("step"), NoticeKind(failed.kind)
+    if step is None:  # a message that cannot be read cannot be read elsewhere either
+        return None
     same = [row for row in siblings if row.contact == failed.contact and row.payload.get("step") == step]
     used = {failed.channel, *(row.channel for row in same)}
     contact = next((each for each in response.contacts if each.id == failed.contact), OPERATOR)
@@ -168,7 +170,7 @@ def substitute(
 def _moved(row: OutboxRow, place: ContactAddress, now: datetime) -> OutboxRow:
     return replace(
         row,
-        key=key(row.incident_id or row.key, str(row.payload.get("step")), row.contact, place.channel),
+        key=key(row.incident_id or row.key, str(row.payload["step"]), row.contact, place.channel),
         channel=place.channel,
         address=place.address,
         due_at=now,
