@@ -19,9 +19,9 @@ from typing import Any
 import anyio
 import psutil
 
+from orchestration import backoff
 from orchestration.clock import Clock
 from orchestration.events import Bus
-from orchestration.providers import backoff
 
 _LOOK_SECONDS = 0.25
 # Reading the code and opening the database takes seconds on a busy machine; nothing is heard meanwhile.

@@ -48,6 +48,7 @@ class LazyGroup(click.Group):
         "agents": ("agents:agents", "List agents; run one, or all at once."),
         "providers": ("providers:providers", "List providers and their state; probe them."),
         "config": ("config:config", "Validate, show, compare and restore the configuration."),
+        "contacts": ("contacts:contacts", "List who is told of incidents; test their channels."),
         "status": ("status:status", "What is going on, in one screen."),
         "doctor": ("doctor:doctor", "Check this machine and this project, and say what to mend."),
         "serve": ("serve:serve", "Take waiting and scheduled runs until told to stop."),

@@ -78,7 +78,9 @@ def read_env_file(path: Path) -> tuple[dict[str, str], tuple[Finding, ...]]:
 
 def _named_variables(configuration: Configuration) -> set[str]:
     names = {provider.effective_api_key_env for provider in configuration.runtime.providers.values()}
-    return {name for name in {*names, configuration.runtime.database_url_env} if name}
+    names |= {name for channel in configuration.response.channels.values() for name in channel.variables.values()}
+    names |= {configuration.runtime.database_url_env, configuration.response.dead_man_url_env}
+    return {name for name in names if name}
 
 
 def _looks_random(value: str) -> bool:

@@ -71,8 +71,42 @@ class ChannelSettings(Section):
     url_env: EnvironmentName | None = None
     secret_env: EnvironmentName | None = None
     routing_key_env: EnvironmentName | None = None
-    timeout: PositiveSeconds = 10.0
+    timeout: Annotated[float, Field(gt=0, le=120)] = 10.0
     per_second: Annotated[float, Field(gt=0)] | None = None
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """The environment variables that the channel reads, by the key that names each."""
+        named = {
+            "passwordEnv": self.password_env,
+            "urlEnv": self.url_env,
+            "secretEnv": self.secret_env,
+            "routingKeyEnv": self.routing_key_env,
+        }
+        return {key: name for key, name in named.items() if name is not None}
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """The keys without which a channel of this kind cannot send."""
+        match self.type:
+            case ChannelKind.LOG | ChannelKind.CONSOLE:
+                return ()
+            case ChannelKind.EMAIL:
+                needed = {"host": self.host, "sender": self.sender}
+            case ChannelKind.PAGERDUTY:
+                needed = {"routingKeyEnv": self.routing_key_env}
+            case _:
+                needed = {"urlEnv": self.url_env or self.url}
+        return tuple(key for key, value in needed.items() if not value)
+
+
+# Every machine has these, whether the file names them or not.
+BUILT_IN_CHANNELS = MappingProxyType(
+    {
+        ChannelKind.LOG.value: ChannelSettings(type=ChannelKind.LOG),
+        ChannelKind.CONSOLE.value: ChannelSettings(type=ChannelKind.CONSOLE),
+    }
+)
 
 
 class ContactAddress(Section):
@@ -83,7 +117,8 @@ class ContactAddress(Section):
 
 
 class QuietHours(Section):
-    """Local hours in which only `severities` may disturb; all else waits until they end."""
+    """Local hours in which only `severities` may disturb; all else waits until they end. They may go over midnight;
+    with `start` equal to `end` there are none."""
 
     start: time
     end: time
@@ -210,6 +245,21 @@ class ResponseSettings(Section):
     def target(self, severity: Severity) -> TargetSettings:
         """The targets of a severity; the standard ones where the file names none."""
         return self.targets.get(severity, _TARGETS[severity])
+
+    def channel(self, name: str) -> ChannelSettings | None:
+        """The channel of that name, None where there is none. The built-in ones cannot be changed."""
+        return BUILT_IN_CHANNELS.get(name) or self.channels.get(name)
+
+    def working(self, contact: Contact) -> tuple[ContactAddress, ...]:
+        """The channels on which a contact can be reached, as far as this file tells; each once, in the file's order."""
+        usable = {place.channel: place for place in reversed(contact.channels) if self._reaches(place)}
+        return tuple(place for place in contact.channels if usable.get(place.channel) is place)
+
+    def _reaches(self, place: ContactAddress) -> bool:
+        settings = self.channel(place.channel)
+        if settings is None or not settings.enabled or settings.missing:
+            return False
+        return settings.type is not ChannelKind.EMAIL or bool(place.address)
 
     def audience_of(self, severity: Severity) -> tuple[str, ...]:
         """Who is told first of an incident of this severity."""

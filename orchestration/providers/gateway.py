@@ -13,10 +13,10 @@ from dataclasses import replace
 
 import anyio
 
+from orchestration import backoff
 from orchestration.clock import Clock
 from orchestration.config.schema import Configuration
 from orchestration.events import Bus, Event
-from orchestration.providers import backoff
 from orchestration.providers.accounts import Accounts
 from orchestration.providers.attempt import Attempt, HandOn
 from orchestration.providers.budget import Budgets

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestration.providers import backoff
+from orchestration import backoff
 from orchestration.providers.limits import TokenBucket, headroom
 
 
