@@ -58,6 +58,9 @@ class Code(StrEnum):
     BAD_DIRECTORY = "E024", "A directory lies outside the project, is the project itself, or is used twice."
     UNWRITABLE_DIRECTORY = "E025", "A directory cannot be written to."
     NOT_AN_OBJECT = "E026", "The file is JSON, but not one object."
+    RULE_INCOMPLETE = "E030", "An alert rule is neither a change to one of ours nor whole in itself."
+    BAD_MATCHER = "E031", "A matcher of labels cannot be read."
+    BAD_TEMPLATE = "E032", "A text of an alert rule cannot be filled in."
 
     UNKNOWN_KEY = "W001", "A key is not known. It is kept and has no effect."
     CREDENTIALS_UNSET = "W002", "The credentials of a provider that is not in use are not set."
@@ -68,6 +71,7 @@ class Code(StrEnum):
     PLAIN_HTTP = "W007", "Credentials would travel over plain HTTP to another machine."
     REPEATED_FALLBACK = "W008", "A provider stands twice in the fallback chain."
     BAD_ENV_LINE = "W009", "A line of `.env` cannot be read and is left out."
+    INTAKE_CLOSED = "W020", "The variable that opens the intake of alerts is not set, so it refuses everyone."
 
     @property
     def severity(self) -> Severity:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from orchestration.config.checks import agents, directories, providers, schedules, workflow
+from orchestration.config.checks import agents, alerting, directories, providers, schedules, workflow
 from orchestration.config.checks.surroundings import Surroundings
 from orchestration.config.problems import Problem
 from orchestration.config.schema import Configuration
@@ -19,6 +19,7 @@ CHECKS: tuple[Check, ...] = (
     agents.check,
     workflow.check,
     schedules.check,
+    alerting.check,
 )
 
 
