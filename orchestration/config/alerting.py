@@ -47,6 +47,7 @@ class FactKind(StrEnum):
     """What an alert says about how bad things are; the severity is judged by that, never by a text."""
 
     AGENTS = "agents"
+    AGENT = "agent"
     RUN = "run"
     PROVIDER = "provider"
     SLOWNESS = "slowness"

@@ -1,4 +1,4 @@
-"""Matchers of labels, in Alertmanager's words: `name="value"`, `name!="value"`, `name=~"regex"`, `name!~"regex"`. Pure."""
+"""Matchers of labels, in Alertmanager's words: `name="value"`, `name!="value"`, `name=~"regex"`, `name!~"…"`. Pure."""
 
 from __future__ import annotations
 
@@ -44,7 +44,9 @@ def parse_matcher(text: str) -> Matcher:
     try:
         return Matcher(name, operator, value, re.compile(value, re.DOTALL))
     except re.error as error:
-        raise UsageError(f"expected a regular expression after {name}{operator}, got {value[:80]!r}: {error}") from error
+        raise UsageError(
+            f"expected a regular expression after {name}{operator}, got {value[:80]!r}: {error}"
+        ) from error
 
 
 def parse_matchers(texts: Iterable[str]) -> tuple[Matcher, ...]:
@@ -58,6 +60,6 @@ def all_fit(matchers: Iterable[Matcher], labels: Mapping[str, str]) -> bool:
 
 
 def _unquoted(value: str) -> str:
-    if len(value) >= 2 and value[0] == value[-1] == '"':  # noqa: PLR2004 (two quotes)
+    if len(value) >= 2 and value[0] == value[-1] == '"':
         return re.sub(r"\\(.)", r"\1", value[1:-1], flags=re.DOTALL)
     return value

@@ -84,7 +84,9 @@ class Alerts:
         """Keep what the desk was told; forget the groups that were cleared."""
         with self._database.write() as connection:
             if told:
-                rows = [{"key": one.key, "reported": dict(one.reported), "reported_at": one.reported_at} for one in told]
+                rows = [
+                    {"key": one.key, "reported": dict(one.reported), "reported_at": one.reported_at} for one in told
+                ]
                 connection.execute(self._upsert(alert_groups, "key"), rows)
             if cleared:
                 gone = sa.delete(alert_groups).where(alert_groups.c.key == sa.bindparam("gone"))

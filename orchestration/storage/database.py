@@ -53,11 +53,11 @@ class Database:
             yield
             return
         driver = connection.connection
-        driver.execute("PRAGMA synchronous=FULL")  # type: ignore[attr-defined]
+        driver.execute("PRAGMA synchronous=FULL")
         try:
             yield
         finally:
-            driver.execute("PRAGMA synchronous=NORMAL")  # type: ignore[attr-defined]
+            driver.execute("PRAGMA synchronous=NORMAL")
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
