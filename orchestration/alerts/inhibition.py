@@ -11,7 +11,7 @@ from orchestration.config.alerting import AlertingSettings
 from orchestration.config.matchers import Matcher, all_fit, parse_matchers
 
 # Kinds of failure with which a provider that is down makes an agent fail.
-_OF_PROVIDERS = "unreachable|timeout|rate_limited|quota|overloaded|authentication|retired|no_route"
+_OF_PROVIDERS = "unreachable|timeout|rate_limited|quota|overloaded|authentication|retired|NoRouteError|GatewayError"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,27 +58,22 @@ def inhibitions(settings: AlertingSettings) -> tuple[Inhibition, ...]:
 
 
 def muted(alerts: Sequence[Alert], rules: Sequence[Inhibition], now: datetime) -> dict[str, str]:
-    """Which alerts are muted, by identifier, each with the identifier of the one that mutes it.
+    """Which alerts are muted, by identifier, each with the identifier of the cause that mutes it.
 
-    1. Those that nothing mutes stand; what they mute is muted. 2. What was muted mutes nothing itself, so others may
-    stand now. 3. Where alerts only mute each other in a circle, all of them stand: nothing is lost.
+    What nothing mutes is a cause; it mutes what follows from it, and what follows from that. Alerts that only mute each
+    other in a circle have no cause, and all of them stand: nothing is lost.
     """
-    sources: dict[str, set[str]] = {}
+    followers: dict[str, set[str]] = {}
     for source, target in _pairs(alerts, rules, now):
-        sources.setdefault(target, set()).add(source)
+        followers.setdefault(source, set()).add(target)
+    causes = followers.keys() - set().union(*followers.values())
     result: dict[str, str] = {}
-    open_ = dict(sources)
+    open_ = [(cause, cause) for cause in sorted(causes, reverse=True)]
     while open_:
-        settled = {
-            target: min(standing)
-            for target, those in open_.items()
-            if (standing := {one for one in those if one not in open_ and one not in result})
-        }
-        freed = [target for target, those in open_.items() if target not in settled and those <= result.keys()]
-        if not settled and not freed:
-            break
-        result |= settled
-        open_ = {target: those for target, those in open_.items() if target not in settled and target not in freed}
+        source, cause = open_.pop()
+        found = followers.get(source, set()) - result.keys()
+        result |= dict.fromkeys(found, cause)
+        open_ += [(target, cause) for target in found]
     return result
 
 

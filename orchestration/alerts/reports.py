@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from itertools import groupby
 
 from orchestration.alerts.facts import merge_facts
 from orchestration.alerts.model import Alert
@@ -14,12 +13,6 @@ _MOST_LINES = 10
 _MOST_EVIDENCE = 20
 _MOST_NAMES = 50
 _IDENTIFYING = ("agent", "run", "provider", "model", "host", "path", "worker", "channel", "loop", "source", "place")
-
-
-def reports_of(alerts: Iterable[Alert], now: datetime) -> list[Report]:
-    """One report for each group that fires, from alerts that stand grouped."""
-    firing = (alert for alert in alerts if alert.firing)
-    return [report_of(tuple(group), now) for _, group in groupby(firing, key=lambda alert: alert.group)]
 
 
 def report_of(group: Sequence[Alert], now: datetime) -> Report:
