@@ -52,5 +52,7 @@ def _notice(alert: Mapping[str, Any], at: int, settings: IntakeSettings, now: da
     )
 
 
-def _is_fingerprint(value: object) -> bool:
-    return isinstance(value, str) and 0 < len(value) <= 64 and value.isalnum()
+def _fingerprint(value: object) -> str:
+    """What the sender says, where that can be one; else nothing."""
+    good = isinstance(value, str) and value.isalnum() and len(value) <= 64
+    return str(value) if good else ""

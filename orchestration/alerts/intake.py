@@ -64,7 +64,7 @@ class Intake:
         return self._settings().max_bytes
 
     def accept(self, sender: Sender, headers: Mapping[str, str], body: bytes, now: datetime) -> Receipt:
-        """Check, read and write one delivery. Raises RefusedError, with nothing written, or what the database raises."""
+        """Check, read and write one delivery. Raises RefusedError, or what the database raises: nothing is written."""
         settings = self._settings()
         check_access(
             headers,

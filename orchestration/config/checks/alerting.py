@@ -11,12 +11,49 @@ from orchestration.config.checks.surroundings import Surroundings
 from orchestration.config.document import JsonPath
 from orchestration.config.findings import Code
 from orchestration.config.matchers import parse_matcher
-from orchestration.config.problems import Problem
+from orchestration.config.problems import Problem, suggest
 from orchestration.config.schema import Configuration
 from orchestration.errors import UsageError
 
 _FIELD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _NEEDED = ("signal", "scenario", "threshold")
+
+# The rules that are there already; `alerts.defaults` holds them.
+KNOWN_RULES = frozenset(
+    {
+        "agent-failed",
+        "agents-failing",
+        "backup-failed",
+        "backup-old",
+        "channel-down",
+        "cpu-high",
+        "database-damaged",
+        "database-down",
+        "disk-low",
+        "errors-logged",
+        "loop-late",
+        "loop-silent",
+        "memory-high",
+        "no-provider",
+        "provider-down",
+        "provider-errors",
+        "provider-failing",
+        "provider-slow",
+        "run-failed",
+        "run-overdue",
+        "run-stalled",
+        "schedule-late",
+        "secret-exposed",
+        "secret-redacted",
+        "sign-ins-failed",
+        "token-revoked",
+        "tool-refused",
+        "unresponsive",
+        "vulnerability",
+        "worker-lost",
+        "workers-crashing",
+    }
+)
 
 
 def check(configuration: Configuration, surroundings: Surroundings) -> Iterator[Problem]:
@@ -48,9 +85,9 @@ def template_error(text: str) -> str:
 def _check_rule(name: str, rule: RuleSettings) -> Iterator[Problem]:
     path: JsonPath = ("alerting", "rules", name)
     missing = [key for key in _NEEDED if getattr(rule, key) is None]
-    if rule.signal is not None and missing:
-        message = f'the rule "{name}" names a signal of its own but no {" and no ".join(missing)}'
-        yield Problem(Code.RULE_INCOMPLETE, path, message, "signal, scenario and threshold")
+    if name not in KNOWN_RULES and missing:
+        message = f'"{name}" is none of our rules, and as one of your own it has no {" and no ".join(missing)}'
+        yield Problem(Code.RULE_INCOMPLETE, path, message, hint=suggest(name, KNOWN_RULES))
     for key in ("where", "match"):
         yield from _check_matchers((*path, key), getattr(rule, key) or ())
     for key in ("title", "summary", "subject"):
