@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
-from types import MappingProxyType
 
 from orchestration.alerts.fingerprint import group_key
 from orchestration.config.response import Scenario
@@ -16,7 +15,6 @@ from orchestration.storage.alerts import AlertStatus
 OWN = "monitoring"
 NO_FACTS = Facts()
 REMEDIATION = "remediation"
-_NOTHING: Mapping[str, str] = MappingProxyType({})
 _KEPT_FLIPS = 50
 
 
@@ -45,8 +43,8 @@ class Alert:
     since: datetime
     seen_at: datetime
     updated_at: datetime
-    labels: Mapping[str, str] = _NOTHING
-    details: Mapping[str, str] = _NOTHING
+    labels: Mapping[str, str] = field(default_factory=dict)
+    details: Mapping[str, str] = field(default_factory=dict)
     value: float = 1.0
     subject: str = ""
     title: str = ""
@@ -91,8 +89,8 @@ class Observation:
     verdict: Verdict
     scenario: Scenario
     since: datetime
-    labels: Mapping[str, str] = _NOTHING
-    details: Mapping[str, str] = _NOTHING
+    labels: Mapping[str, str] = field(default_factory=dict)
+    details: Mapping[str, str] = field(default_factory=dict)
     value: float = 0.0
     subject: str = ""
     title: str = ""

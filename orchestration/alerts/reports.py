@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from orchestration.alerts.facts import merge_facts
 from orchestration.alerts.model import Alert
-from orchestration.incidents.report import Blast, Report
+from orchestration.incidents.report import Blast, Facts, Report
 
 _MOST_LINES = 10
 _MOST_EVIDENCE = 20
@@ -23,7 +24,7 @@ def report_of(group: Sequence[Alert], now: datetime) -> Report:
         scenario=first.scenario,
         title=_title(group),
         summary=_summary(group),
-        facts=merge_facts(alert.facts for alert in group),
+        facts=group_facts(group),
         at=now,
         source=first.source,
         fingerprints=tuple(dict.fromkeys(alert.fingerprint for alert in group)),
@@ -33,6 +34,16 @@ def report_of(group: Sequence[Alert], now: datetime) -> Report:
         labels=_common(group),
         drill=first.drill,
     )
+
+
+def group_facts(group: Iterable[Alert]) -> Facts:
+    """The facts of alerts that stand together: the worst of each, and as many agents as fail among all of them."""
+    alerts = tuple(group)
+    merged = merge_facts(alert.facts for alert in alerts)
+    failing = len({alert.labels.get("agent") for alert in alerts if alert.facts.agents_failing} - {None})
+    if failing <= merged.agents_failing:
+        return merged
+    return replace(merged, agents_failing=failing, agents_total=max(merged.agents_total, failing))
 
 
 def blast_of(group: Sequence[Alert]) -> Blast:

@@ -11,9 +11,10 @@ from datetime import datetime
 from enum import StrEnum
 from itertools import groupby
 
-from orchestration.alerts.facts import merge_facts, worse
+from orchestration.alerts.facts import worse
 from orchestration.alerts.inhibition import Inhibition, muted
 from orchestration.alerts.model import REMEDIATION, Alert
+from orchestration.alerts.reports import group_facts
 from orchestration.alerts.silences import Silence
 from orchestration.incidents.report import Facts
 from orchestration.storage.silences import SilenceKind
@@ -172,7 +173,7 @@ def why(firing: Sequence[Alert], told: Told | None, context: Context) -> Reason:
         return Reason.NEW
     if any(alert.id not in told.alerts for alert in firing):
         return Reason.GREW
-    if worse(merge_facts(alert.facts for alert in firing), told.facts):
+    if worse(group_facts(firing), told.facts):
         return Reason.WORSE
     return Reason.REPEATED if _is_due(context, told) else Reason.UNCHANGED
 

@@ -11,7 +11,7 @@ from orchestration.alerts.ledger import Redact, redacted
 from orchestration.alerts.model import Alert
 from orchestration.alerts.ports import Reporter
 from orchestration.alerts.records import told_from_row, told_to_row
-from orchestration.alerts.reports import report_of
+from orchestration.alerts.reports import group_facts, report_of
 from orchestration.alerts.stages import Context, Kept, Told, cleared
 from orchestration.alerts.troubles import Troubles
 from orchestration.storage.alerts import Alerts
@@ -70,7 +70,7 @@ class Telling:
         self._reporter.report(report_of([redacted(alert, self._redact) for alert in group], now))
         before = self.told.get(key)
         ids = frozenset(alert.id for alert in group)
-        facts = [alert.facts for alert in group]
+        facts = [group_facts(group)]
         if before is not None:  # those of it that are muted now still fire, and their end is still to be told
             ids |= before.alerts & firing
             facts.append(before.facts)

@@ -34,9 +34,7 @@ def list_alerts(config: str, every: bool, scenario: str | None, name: str | None
         if as_json:
             common.print_json(found)
         elif not found:
-            click.echo(
-                "no alert yet" if every else "nothing fires; those that are over: orchestrator alerts list --all"
-            )
+            click.echo("no alert yet" if every else "nothing fires; what is over: orchestrator alerts list --all")
         else:
             now = here.clock.now()
             rows = [

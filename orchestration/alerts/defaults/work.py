@@ -42,15 +42,16 @@ def agents(thresholds: Thresholds) -> Iterator[AlertRule]:
         Scenario.AGENT_FAILURE,
         thresholds.agent_failure_percent / 100,
         aggregate=Aggregate.SHARE,
+        last=10,
         window=600,
         hold=3,
-        min_samples=4,
+        min_samples=6,
         where=parse_matchers(_OVER),
         match=parse_matchers(_FAILED),
         subject="agents",
         facts=FactKind.AGENTS,
         title="Many agents fail",
-        summary="{value} of what agents finished in {window} s failed",
+        summary="{value} of the latest that agents finished failed",
     )
     yield AlertRule(
         "run-failed",
