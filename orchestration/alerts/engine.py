@@ -130,10 +130,11 @@ class AlertEngine:
         between two looks is told all the same, its end the next time.
         """
         taken = 0
+        known = self._memory.firing()
         timing = timing_of(self._settings)
         for delivery in self._inbox.take(_DELIVERIES_AT_ONCE):
             notices = list(self._readable(delivery))
-            if any(not one.firing and self._memory.is_new(one, delivery.source, now) for one in notices):
+            if any(self._memory.would_end(one, delivery.source, known) for one in notices):
                 break
             for notice in notices:
                 with self.troubles.contained(f"notice {delivery.source}"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from datetime import datetime
 
 from orchestration.alerts.model import OWN, Alert, Observation, Timing, Verdict, advance
@@ -67,10 +67,14 @@ class Memory:
             self.see(notice.observation(source), timing, now)
         return not late
 
-    def is_new(self, notice: Notice, source: str, now: datetime) -> bool:
-        """Whether an alert began to fire at just this moment, so that nobody can have been told."""
+    def firing(self) -> set[str]:
+        """The identifiers of the alerts that fire."""
+        return {alert.id for alert in self if alert.firing}
+
+    def would_end(self, notice: Notice, source: str, alerts: Container[str]) -> bool:
+        """Whether a notice is the end of an alert that fires and is none of these."""
         alert = self._alerts.get((source, notice.fingerprint))
-        return alert is not None and alert.firing and alert.starts_at == now
+        return not notice.firing and alert is not None and alert.firing and alert.id not in alerts
 
     def pass_time(self, timing: Timing, forget_seconds: float, now: datetime) -> None:
         """Let alerts from outside end that were said to be over while they flapped, or of which nobody speaks now."""

@@ -103,9 +103,9 @@ def test_a_signed_body_gets_in_and_a_changed_or_an_old_one_does_not(intake: Runn
 
 def test_many_senders_at_once_are_all_written(intake: RunningIntake) -> None:
     def send(number: int) -> int:
-        return intake.post(ALERTMANAGER, a_webhook(one(fingerprint=f"f{number}"))).status_code
+        return client.post(ALERTMANAGER, json=a_webhook(one(fingerprint=f"f{number}"))).status_code
 
-    with ThreadPoolExecutor(16) as pool:
+    with httpx2.Client(base_url=intake.url, headers=BEARER) as client, ThreadPoolExecutor(16) as pool:
         assert set(pool.map(send, range(64))) == {200}
     written = {notice["fingerprint"] for delivery in intake.inbox.take(100) for notice in delivery.notices}
     assert written == {f"f{number}" for number in range(64)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from orchestration.alerts.intake import Intake, Sender
 from orchestration.alerts.signature import sign
 from orchestration.config.alerting import IntakeSettings
+from orchestration.storage.alert_inbox import Delivery
 from orchestration.storage.alerts import AlertStatus
 from orchestration.storage.database import Database
 from tests.support.alerts import NOON, Bench
@@ -26,8 +28,6 @@ class Outside:
         self.intake = Intake(bench.inbox, lambda: settings, {"S": "secret"}.get, lambda data: data)
 
     def send(self, *alerts: dict[str, object], cut_off: int = 0) -> int:
-        import json
-
         body = json.dumps(a_webhook(*alerts, truncatedAlerts=cut_off)).encode()
         now = int(self.bench.now.timestamp())
         headers = {"x-orchestrator-timestamp": str(now), "x-orchestrator-signature": sign("secret", now, body)}
@@ -112,8 +112,6 @@ def test_an_alert_of_which_nobody_speaks_any_more_ends_after_a_day(bench: Bench,
 
 
 def test_an_unreadable_notice_is_left_out_and_the_others_are_not(bench: Bench, outside: Outside) -> None:
-    from orchestration.storage.alert_inbox import Delivery
-
     bench.inbox.put(Delivery("alertmanager", NOON, [{"name": "half"}]))
     outside.send(one())
     bench.evaluate()
