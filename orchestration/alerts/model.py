@@ -31,7 +31,7 @@ class Alert:
     """A condition that holds, or has held.
 
     `id` is new each time it begins anew; `fingerprint` stays. `labels` say who it is, `details` are labels of the
-    latest sample besides these. `since` is when the condition began, `seen_at` when it was last seen to hold,
+    latest sample besides these. `since` is when the condition began (by a sender's clock, so it may be ahead of ours), `seen_at` when it was last seen to hold,
     `clear_since` when it was first seen gone. `flips` are the latest times at which it began to fire or was resolved.
     """
 
@@ -136,8 +136,8 @@ def is_flapping(flips: tuple[datetime, ...], timing: Timing, now: datetime) -> b
 def _holds(alert: Alert | None, seen: Observation, timing: Timing, now: datetime, new_id: Callable[[], str]) -> Alert:
     if alert is None or alert.resolved:
         flips = () if alert is None else alert.flips
-        status, since = AlertStatus.PENDING, min(seen.since, now)
-        alert = Alert(new_id(), seen.name, seen.fingerprint, status, seen.scenario, since, now, now, flips=flips)
+        status = AlertStatus.PENDING
+        alert = Alert(new_id(), seen.name, seen.fingerprint, status, seen.scenario, seen.since, now, now, flips=flips)
     alert = replace(
         alert,
         seen_at=now,
@@ -145,7 +145,8 @@ def _holds(alert: Alert | None, seen: Observation, timing: Timing, now: datetime
         **{name: getattr(seen, name) for name in _COPIED},
         updated_at=now,
     )
-    if alert.status is AlertStatus.PENDING and (now - alert.since).total_seconds() >= timing.hold:
+    held = max(0.0, (now - alert.since).total_seconds())
+    if alert.status is AlertStatus.PENDING and held >= timing.hold:
         flips = (*alert.flips, now)[-_KEPT_FLIPS:]
         flapping = is_flapping(flips, timing, now)
         return replace(alert, status=AlertStatus.FIRING, starts_at=now, flips=flips, flapping=flapping)

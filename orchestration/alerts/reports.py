@@ -28,7 +28,7 @@ def report_of(group: Sequence[Alert], now: datetime) -> Report:
         at=now,
         source=first.source,
         fingerprints=tuple(dict.fromkeys(alert.fingerprint for alert in group)),
-        started_at=min(alert.since for alert in group),
+        started_at=min(now, *(alert.since for alert in group)),
         blast=blast_of(group),
         evidence=tuple(_evidence(alert) for alert in group[:_MOST_EVIDENCE]),
         labels=_common(group),
