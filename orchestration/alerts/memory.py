@@ -20,6 +20,7 @@ class Memory:
         self._alerts: dict[_Key, Alert] = {}
         self._before: dict[_Key, Alert] = {}
         self.dropped: set[str] = set()
+        self._named: tuple[datetime | None, set[str]] = (None, set())
 
     def __iter__(self) -> Iterator[Alert]:
         return iter(tuple(self._alerts.values()))
@@ -43,7 +44,7 @@ class Memory:
         """Apply one look at a condition."""
         key = (seen.source, seen.fingerprint)
         before = self._alerts.get(key)
-        after = advance(before, seen, timing, now, lambda: new_id("alert", now.timestamp()))
+        after = advance(before, seen, timing, now, lambda: self._new_id(now))
         if after is not None:
             if before is not None and before.id != after.id:
                 self._before[key] = before
@@ -91,6 +92,17 @@ class Memory:
             if alert.resolved and alert.id not in keep and (alert.ends_at or alert.updated_at) < ended_before:
                 del self._alerts[key]
         self._before = {key: alert for key, alert in self._before.items() if alert.updated_at >= ended_before}
+
+    def _new_id(self, now: datetime) -> str:
+        """Thousands may begin at one moment, and the random part of an identifier is short."""
+        if self._named[0] != now:
+            self._named = (now, set())
+        taken = self._named[1]
+        name = new_id("alert", now.timestamp())
+        while name in taken:
+            name = new_id("alert", now.timestamp())
+        taken.add(name)
+        return name
 
     def _forget(self, key: _Key) -> None:
         """A pending alert is gone; the one before it, with its flips, is the latest again."""

@@ -31,8 +31,9 @@ class Alert:
     """A condition that holds, or has held.
 
     `id` is new each time it begins anew; `fingerprint` stays. `labels` say who it is, `details` are labels of the
-    latest sample besides these. `since` is when the condition began (by a sender's clock, so it may be ahead of ours), `seen_at` when it was last seen to hold,
-    `clear_since` when it was first seen gone. `flips` are the latest times at which it began to fire or was resolved.
+    latest sample besides these. `since` is when the condition began; by a sender's clock it may be ahead of ours.
+    `seen_at` is when it was last seen to hold, `clear_since` when it was first seen gone. `flips` are the latest times
+    at which it began to fire or was resolved.
     """
 
     id: str

@@ -67,7 +67,7 @@ def test_one_that_keeps_coming_back_goes_on_firing_until_it_was_quiet() -> None:
     timing = Timing(flips=4, flip_window=100, quiet=50)
     looks = [(second, CLEAR if second % 2 else HOLDS) for second in range(8)] + [(56, CLEAR), (57, CLEAR)]
     history = walk(looks, timing)
-    assert [alert.status.value[0] if alert else "-" for alert in history] == list("frffffff") + ["f", "r"]
+    assert [alert.status.value[0] if alert else "-" for alert in history] == list("frfffffffr")
     assert [alert.flapping for alert in history if alert][:4] == [False, False, False, True]
 
 
