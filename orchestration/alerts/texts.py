@@ -17,6 +17,9 @@ class _Blank(Formatter):
     def get_field(self, field_name: str, args: object, kwargs: object) -> tuple[str, str]:  # noqa: ARG002
         return self._values.get(field_name, ""), field_name
 
+    def convert_field(self, value: object, conversion: object) -> object:  # noqa: ARG002
+        return value
+
     def format_field(self, value: object, format_spec: str) -> str:  # noqa: ARG002
         return str(value)
 
