@@ -22,11 +22,13 @@ from orchestration.errors import UsageError
 from orchestration.events import Bus
 from orchestration.ids import new_id
 from orchestration.security.redaction import Redactor
+from orchestration.storage.alerts import Alerts
 from orchestration.storage.approvals import ApprovalTable
 from orchestration.storage.artifacts import ArtifactTable
 from orchestration.storage.configuration import ConfigurationVersions, Overrides
 from orchestration.storage.leases import Leases
 from orchestration.storage.runs import Run, Runs
+from orchestration.storage.silences import Silences
 from orchestration.storage.timeline import Timeline, TimelineWriter
 from orchestration.workflows.artifacts import ArtifactStore
 
@@ -64,6 +66,8 @@ class Project:
         self.runs = Runs(self.database)
         self.timeline = Timeline(self.database)
         self.approvals = ApprovalTable(self.database)
+        self.alerts = Alerts(self.database)
+        self.silences = Silences(self.database)
         self.artifacts = ArtifactStore(
             self.root / runtime.artifacts_directory, ArtifactTable(self.database), self.clock
         )

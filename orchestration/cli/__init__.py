@@ -47,6 +47,8 @@ class LazyGroup(click.Group):
         "runs": ("runs:runs", "List, show, resume, cancel, fork and approve runs."),
         "agents": ("agents:agents", "List agents; run one, or all at once."),
         "providers": ("providers:providers", "List providers and their state; probe them."),
+        "alerts": ("alerts:alerts", "List and show alerts."),
+        "silences": ("silences:silences", "Mute alerts for a time, now or in a window of maintenance."),
         "config": ("config:config", "Validate, show, compare and restore the configuration."),
         "contacts": ("contacts:contacts", "List who is told of incidents; test their channels."),
         "status": ("status:status", "What is going on, in one screen."),

@@ -69,6 +69,9 @@ class Code(StrEnum):
     EMPTY_AUDIENCE = "E048", "There are contacts, but nobody would be told of an incident of P0 or P1."
     RESERVED_NAME = "E049", "A contact, a rotation or a channel has a name with a meaning of its own."
     BAD_SHIFT = "E050", "A shift that replaces whoever is on call ends before it begins, or has no time zone."
+    RULE_INCOMPLETE = "E030", "An alert rule is neither a change to one of ours nor whole in itself."
+    BAD_MATCHER = "E031", "A matcher of labels cannot be read."
+    BAD_TEMPLATE = "E032", "A text of an alert rule cannot be filled in."
 
     UNKNOWN_KEY = "W001", "A key is not known. It is kept and has no effect."
     CREDENTIALS_UNSET = "W002", "The credentials of a provider that is not in use are not set."
@@ -85,6 +88,7 @@ class Code(StrEnum):
     REPEATED_CHANNEL = "W033", "A contact lists a channel twice; only the first counts."
     CHANNEL_OFF = "W034", "A contact lists a channel that is switched off."
     PLAIN_PASSWORD = "W035", "The password of a mail server would travel unencrypted to another machine."
+    INTAKE_CLOSED = "W020", "The variable that opens the intake of alerts is not set, so it refuses everyone."
 
     @property
     def severity(self) -> Severity:

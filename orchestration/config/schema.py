@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, Field, model_validator
 
+from orchestration.config.alerting import AlertingSettings
 from orchestration.config.response import ResponseSettings
 from orchestration.config.section import EnvironmentName, Identifier, LogLevel, PositiveSeconds, Section
 
@@ -281,6 +282,7 @@ class Configuration(Section):
     monitoring: MonitoringSettings = MonitoringSettings()
     automation: AutomationSettings = AutomationSettings()
     response: ResponseSettings = ResponseSettings()
+    alerting: AlertingSettings = AlertingSettings()
 
     @model_validator(mode="before")
     @classmethod

@@ -1,5 +1,6 @@
 """The tables of our own, a module for each subject. The durable engine keeps its own beside them."""
 
+from orchestration.storage.tables.alerts import alert_groups, alert_inbox, alerts, silences
 from orchestration.storage.tables.base import UtcDateTime, metadata
 from orchestration.storage.tables.notifications import deliveries, outbox
 from orchestration.storage.tables.work import (
@@ -17,6 +18,9 @@ from orchestration.storage.tables.work import (
 
 __all__ = [
     "UtcDateTime",
+    "alert_groups",
+    "alert_inbox",
+    "alerts",
     "approvals",
     "artifacts",
     "config_versions",
@@ -29,5 +33,6 @@ __all__ = [
     "overrides",
     "route_states",
     "runs",
+    "silences",
     "spend",
 ]
