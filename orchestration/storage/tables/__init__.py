@@ -1,6 +1,14 @@
 """The tables of our own, a module for each subject. The durable engine keeps its own beside them."""
 
 from orchestration.storage.tables.base import UtcDateTime, metadata
+from orchestration.storage.tables.incidents import (
+    incident_clocks,
+    incident_documents,
+    incident_entries,
+    incident_policies,
+    incident_timers,
+    incidents,
+)
 from orchestration.storage.tables.notifications import deliveries, outbox
 from orchestration.storage.tables.work import (
     approvals,
@@ -23,6 +31,12 @@ __all__ = [
     "deliveries",
     "events",
     "heartbeats",
+    "incident_clocks",
+    "incident_documents",
+    "incident_entries",
+    "incident_policies",
+    "incident_timers",
+    "incidents",
     "leases",
     "metadata",
     "outbox",
