@@ -20,11 +20,15 @@ from orchestration.config.store import ConfigurationStore
 from orchestration.errors import UsageError
 from orchestration.events import Bus
 from orchestration.ids import new_id
+from orchestration.incidents.desk import Desk, Ports
+from orchestration.incidents.statistics import Statistics
 from orchestration.security.redaction import Redactor
 from orchestration.storage.approvals import ApprovalTable
 from orchestration.storage.artifacts import ArtifactTable
 from orchestration.storage.configuration import ConfigurationVersions, Overrides
 from orchestration.storage.database import Database
+from orchestration.storage.incident_statistics import IncidentFigures
+from orchestration.storage.outbox import OutboxRow
 from orchestration.storage.runs import Run, Runs
 from orchestration.storage.timeline import Timeline, TimelineWriter
 from orchestration.workflows.artifacts import ArtifactStore
@@ -59,6 +63,9 @@ class Project:
         self.runs = Runs(self.database)
         self.timeline = Timeline(self.database)
         self.approvals = ApprovalTable(self.database)
+        ports = Ports(settings=lambda: self.configuration.response, plan=_tell_nobody, redact=self.redactor.data)
+        self.desk = Desk(self.database, self.bus, self.clock, ports)
+        self.statistics = Statistics(IncidentFigures(self.database))
         self.artifacts = ArtifactStore(
             self.root / runtime.artifacts_directory, ArtifactTable(self.database), self.clock
         )
@@ -112,6 +119,10 @@ def project(config_file: str) -> Iterator[Project]:
     here = Project(Path(config_file))
     with here.opened(or_last_good=True):
         yield here
+
+
+def _tell_nobody(*_: object) -> tuple[OutboxRow, ...]:
+    return ()
 
 
 def _readable(source: Source) -> Configuration:

@@ -97,11 +97,11 @@ class Desk:
         `incident_id` is for a new one that has been told of already under that name. A report that is older than what
         is known of the trouble, or about a false alarm that merely goes on, changes nothing.
         """
-        clean = self._clean(report)
+        clean = self.clean(report)
         return self._try(lambda connection: self._take(connection, clean, incident_id))
 
     def clear(self, key: str, at: datetime) -> Incident | None:
-        """The trouble was not seen any more at `at`. Once that has lasted, its incident is resolved; None without one."""
+        """The trouble was not seen any more at `at`. Once that has lasted, its incident is resolved. None without."""
         return self._try(lambda connection: self._clear(connection, _short(key), at))
 
     def acknowledge(self, incident_id: str, actor: Actor) -> Incident:
@@ -201,6 +201,17 @@ class Desk:
         for timer in self.records.table.due_timers(now, _TIMERS_AT_ONCE):
             count += self._fire(timer, now)
         return count
+
+    def clean(self, report: Report) -> Report:
+        """The report without any secret, and with a key that fits."""
+        return replace(
+            report,
+            key=_short(report.key),
+            title=self._text(report.title),
+            summary=self._text(report.summary),
+            labels=self._ports.redact(dict(report.labels)),
+            evidence=tuple(self._ports.redact(dict(piece)) for piece in report.evidence),
+        )
 
     def _fire(self, timer: TimerRow, now: datetime) -> bool:
         fired = False
@@ -354,16 +365,6 @@ class Desk:
         before = now - timedelta(seconds=_ANNOUNCED_WITHIN_SECONDS)
         rows = self.records.table.unannounced(before, _TIMERS_AT_ONCE)
         self._announce([(self.records.get(row.incident_id), row) for row in rows])
-
-    def _clean(self, report: Report) -> Report:
-        return replace(
-            report,
-            key=_short(report.key),
-            title=self._text(report.title),
-            summary=self._text(report.summary),
-            labels=self._ports.redact(dict(report.labels)),
-            evidence=tuple(self._ports.redact(dict(piece)) for piece in report.evidence),
-        )
 
     def _text(self, text: str) -> str:
         return str(self._ports.redact(text))
