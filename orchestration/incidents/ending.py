@@ -34,7 +34,7 @@ def resolve(turn: Turn, resolution: str, root_cause: str = "") -> None:
     _owe(turn)
     turn.stops_pages = True
     if incident.status is not IncidentStatus.SUPPRESSED:
-        turn.tell_all(NoticeKind.RESOLVED, f"resolved-{incident.clock.number}")
+        turn.tell_all(NoticeKind.RESOLVED, f"resolved-{incident.alarms}")
 
 
 def cancel(turn: Turn, reason: str) -> None:

@@ -151,8 +151,8 @@ def due_times(incident: Incident, settings: ResponseSettings) -> dict[Timer, dat
 
 
 def warning(incident: Incident, timer: Timer) -> str:
-    """The mark of a warning that has been given: for this record and this severity."""
-    return f"{timer.value}-{incident.clock.number}-{incident.severity.value}"
+    """The mark of a warning that has been given: since this alarm, at this severity."""
+    return f"{timer.value}-{incident.alarms}-{incident.severity.value}"
 
 
 def missing_fields(incident: Incident) -> tuple[ReviewField, ...]:

@@ -118,8 +118,9 @@ class Incident:
     `policy` names the response settings, and `playbook` the playbook, that were in force at detection: they are used
     to the end. `judged` is the worst severity that the facts have given so far: a person's lower one stands until the
     facts get worse than that. `clock` is the present SLA record. `told` lists the contacts who have been told,
-    `paged` counts the levels that were paged, `escalated` and `warned` hold what has been said once and must not be
-    said again. The fields that end in `_due` and `_until` are when something will have to be done.
+    `alarms` counts how often the paging began from the start, `paged` the levels paged since; `escalated` and `warned`
+    hold what has been said once and must not be said again. The fields that end in `_due` and `_until` are when
+    something will have to be done.
     """
 
     id: str
@@ -162,6 +163,7 @@ class Incident:
     record_due: datetime | None = None
     review_due: datetime | None = None
     watched_until: datetime | None = None
+    alarms: int = 0
     paged: int = 0
     updates: int = 0
     failed_attempts: int = 0

@@ -34,7 +34,7 @@ def _page(turn: Turn) -> None:
     turn.set(paged=turn.incident.paged + 1)
     turn.set(page_due=escalation.next_page(turn.incident, turn.settings, turn.now))
     turn.write("paged", level=level.level, contacts=[contact.id for contact in contacts])
-    step = f"page-{turn.incident.clock.number}-{turn.incident.paged}"
+    step = f"page-{turn.incident.alarms}-{turn.incident.paged}"
     turn.tell(NoticeKind.ESCALATION, contacts, step, "nobody has acknowledged it")
 
 

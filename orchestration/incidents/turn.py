@@ -79,12 +79,12 @@ class Turn:
         audience = self.settings.audience_of(self.incident.severity)
         levels = self.settings.escalation.levels
         first = oncall.level_names(levels[0]) if levels and escalation.pages(self.incident) else ()
-        self.set(paged=1)
+        self.set(paged=1, alarms=self.incident.alarms + 1)
         self.set(
             page_due=escalation.next_page(self.incident, self.settings, self.now),
             update_due=escalation.next_update(self.incident, self.settings, self.now),
         )
-        self.tell(NoticeKind.INITIAL, self.named([*audience, *first]), f"initial-{self.incident.clock.number}")
+        self.tell(NoticeKind.INITIAL, self.named([*audience, *first]), f"initial-{self.incident.alarms}")
 
     def escalate(self, level: int, reason: str, step: str, **data: Any) -> None:
         """Tell a level, apart from those whom this same turn tells already.

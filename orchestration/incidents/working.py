@@ -44,7 +44,7 @@ def acknowledge(turn: Turn) -> None:
         page_due=None,
     )
     turn.stops_pages = True
-    turn.tell_all(NoticeKind.ACKNOWLEDGED, f"ack-{incident.clock.number}", f"{turn.actor.name} has it")
+    turn.tell_all(NoticeKind.ACKNOWLEDGED, f"ack-{incident.alarms}", f"{turn.actor.name} has it")
 
 
 def note(turn: Turn, text: str) -> None:
