@@ -83,15 +83,22 @@ class Journal:
         if not self.waiting:
             return 0
         with self._locked():
-            lines = self._path.read_text(encoding="utf-8").splitlines() if self._path.exists() else []
+            lines = self._lines()
             lines += [json.dumps(record) for record in self._unwritten]
             aside = [line for line in lines if not self._hand_over(line)]
-            self._put_aside(aside)
-            self._path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # then it is handed over once more, which does no harm
+                self._put_aside(aside)
+                self._path.unlink(missing_ok=True)
             self._unwritten.clear()
             self._told.clear()
         self._bus.emit("incident.replayed", records=len(lines) - len(aside), aside=len(aside))
         return len(lines) - len(aside)
+
+    def _lines(self) -> list[str]:
+        if not self._path.exists():
+            return []
+        text = self._path.read_text(encoding="utf-8", errors="replace")  # torn in the middle of a character, perhaps
+        return [line for line in text.split("\n") if line]
 
     def _hand_over(self, line: str) -> bool:
         """False for one that can never be handed over."""
@@ -151,7 +158,7 @@ class Journal:
 def _append(path: Path, records: list[dict[str, Any]]) -> None:
     """Add whole lines. One that was torn off before gets its end first, so that it spoils no other."""
     torn = path.exists() and path.stat().st_size > 0 and path.read_bytes()[-1:] != b"\n"
-    text = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
+    text = "".join(json.dumps(record) + "\n" for record in records)
     with path.open("a", encoding="utf-8") as stream:
         stream.write("\n" + text if torn else text)
         stream.flush()

@@ -156,4 +156,4 @@ class AnIncident(RuleBasedStateMachine):
 
 
 TestAnIncident = AnIncident.TestCase
-TestAnIncident.settings = settings(max_examples=400, stateful_step_count=40, deadline=None)
+TestAnIncident.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
