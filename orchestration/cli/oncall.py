@@ -51,7 +51,8 @@ def show(config: str, at: str | None, as_json: bool) -> None:
             )
             for duty in on_duty
         ]
-        console().print(table(("ROTATION", "LEVEL", "ON CALL", "UNTIL (UTC)", "STANDS IN"), rows))
+        if rows:
+            console().print(table(("ROTATION", "LEVEL", "ON CALL", "UNTIL (UTC)", "STANDS IN"), rows))
         console().print(
             table(("SEVERITY", "TOLD FIRST"), [(name, ", ".join(ids) or "nobody") for name, ids in told.items()])
         )

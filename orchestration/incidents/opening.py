@@ -13,7 +13,7 @@ from typing import Any
 
 from orchestration.config.response import DAY, ResponseSettings, Severity
 from orchestration.incidents import escalation, sla
-from orchestration.incidents.model import Actor, Incident, IncidentStatus, require_open
+from orchestration.incidents.model import Actor, Entry, Incident, IncidentStatus, require_open
 from orchestration.incidents.report import Blast, Report
 from orchestration.incidents.severity import Ground, judge, worst
 from orchestration.incidents.turn import Turn
@@ -95,7 +95,8 @@ def declare(
     )
     turn = Turn(incident, snapshot.settings, now, Actor(report.source))
     data: dict[str, Any] = {"severity": severity.value, "ground": ground.value, **_seen(report)}
-    turn.write("detected", **data, **({"recurrence_of": recurrence_of} if recurrence_of else {}))
+    linked = {"recurrence_of": recurrence_of} if recurrence_of else {}
+    turn.entries.append(Entry(at, "detected", str(turn.actor), {**data, **linked}))
     turn.alarm()
     return turn
 
@@ -154,13 +155,13 @@ def end_suppression(turn: Turn) -> None:
     turn.alarm()
 
 
-def change_severity(turn: Turn, severity: Severity, reason: str) -> None:
+def change_severity(turn: Turn, severity: Severity, ground: Ground, reason: str) -> None:
     """Make it more or less severe: the targets count anew from the original start, and people are told."""
     incident = turn.incident
     require_open(incident, "change its severity")
     rises = severity.worse_than(incident.severity)
     change = {"from": incident.severity.value, "to": severity.value, "reason": reason}
-    turn.set(severity=severity, clock=sla.recompute(incident.clock, severity, turn.settings))
+    turn.set(severity=severity, ground=ground, clock=sla.recompute(incident.clock, severity, turn.settings))
     turn.write("severity-raised" if rises else "severity-lowered", **change)
     if incident.status is IncidentStatus.SUPPRESSED:
         return
@@ -202,9 +203,9 @@ def _raise_by_facts(turn: Turn, report: Report) -> None:
     severity, ground = judge(report.scenario, report.facts)
     if not severity.worse_than(turn.incident.judged):
         return
-    turn.set(judged=severity, ground=ground)
+    turn.set(judged=severity)
     if severity.worse_than(turn.incident.severity):
-        change_severity(turn, severity, _because(ground))
+        change_severity(turn, severity, ground, f"the facts are worse: {ground.value}")
 
 
 def _become_real(turn: Turn, report: Report) -> None:
@@ -222,10 +223,6 @@ def _start_pages(turn: Turn) -> None:
 
 def _is_new(turn: Turn, contact: str) -> bool:
     return contact not in turn.incident.told
-
-
-def _because(ground: Ground) -> str:
-    return f"the facts are worse: {ground.value}"
 
 
 def _seen(report: Report) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from orchestration.incidents.model import (
     RefusedError,
     require_open,
 )
+from orchestration.incidents.severity import Ground
 from orchestration.incidents.turn import Turn
 from orchestration.notifications.notice import NoticeKind
 
@@ -32,7 +33,7 @@ def acknowledge(turn: Turn) -> None:
         raise RefusedError(
             Refusal.ALREADY_DONE, f"{incident.id} was acknowledged by {incident.acknowledged_by} already"
         )
-    seconds = (turn.now - incident.clock.started_at).total_seconds()
+    seconds = round((turn.now - incident.clock.started_at).total_seconds(), 1)
     if incident.status in _UNATTENDED:
         turn.move(IncidentStatus.ACKNOWLEDGED, after_seconds=seconds)
     else:
@@ -81,7 +82,7 @@ def raise_severity(turn: Turn, severity: Severity, reason: str) -> None:
             Refusal.NOT_WORSE,
             f"expected a severity worse than {turn.incident.severity}, got {severity}; a person can lower it",
         )
-    opening.change_severity(turn, severity, reason)
+    opening.change_severity(turn, severity, Ground.DECLARED, reason)
 
 
 def lower_severity(turn: Turn, severity: Severity, reason: str) -> None:
@@ -92,7 +93,7 @@ def lower_severity(turn: Turn, severity: Severity, reason: str) -> None:
         raise RefusedError(
             Refusal.NOT_BETTER, f"expected a severity less bad than {turn.incident.severity}, got {severity}"
         )
-    opening.change_severity(turn, severity, reason)
+    opening.change_severity(turn, severity, Ground.DECLARED, reason)
 
 
 def escalate(turn: Turn, level: int, reason: str) -> None:
@@ -102,12 +103,17 @@ def escalate(turn: Turn, level: int, reason: str) -> None:
 
 
 def begin_mitigation(turn: Turn, action: str) -> None:
-    """Do something about it. `action` says what; it is kept for everybody who is told from now on."""
+    """Do something about it. `action` says what; it is kept for everybody who is told from now on.
+
+    Automation that acts has thereby taken it, if it had not said so before.
+    """
     if turn.incident.status is IncidentStatus.MITIGATING:
         turn.write("mitigation-attempted", action=action)
     else:
         turn.move(IncidentStatus.MITIGATING, action=action)
     turn.set(tried=(*turn.incident.tried, action))
+    if not turn.actor.human and turn.incident.automation_at is None:
+        turn.set(automation_at=turn.now)
 
 
 def mitigation_failed(turn: Turn, reason: str) -> None:
@@ -148,7 +154,7 @@ def merge_in(turn: Turn, other: Incident) -> None:
     turn.write("took-in", incident=other.id, title=other.title)
     if other.severity.worse_than(turn.incident.severity):
         turn.set(judged=min(other.judged, incident.judged))
-        opening.change_severity(turn, other.severity, f"{other.id} was merged into it")
+        opening.change_severity(turn, other.severity, other.ground, f"{other.id} was merged into it")
 
 
 def add_action(turn: Turn, text: str, owner: str, due: date) -> None:

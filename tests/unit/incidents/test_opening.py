@@ -67,8 +67,9 @@ def test_a_p3_is_a_ticket_that_wakes_nobody() -> None:
 
 
 def test_it_counts_from_when_it_was_seen_although_it_could_only_be_written_later() -> None:
-    incident = declared(now=after(hours=2)).incident
-    assert (incident.detected_at, incident.clock.started_at) == (NOON, NOON)
+    turn = declared(now=after(hours=2))
+    incident = turn.incident
+    assert (incident.detected_at, incident.clock.started_at, turn.entries[0].at) == (NOON, NOON, NOON)
     assert incident.page_due == after(hours=2, minutes=10)
 
 

@@ -14,6 +14,7 @@ from orchestration.incidents.desk import Handling
 from orchestration.incidents.escalation import Rule, Timer, due_times
 from orchestration.incidents.model import IncidentStatus, Refusal, RefusedError
 from orchestration.incidents.report import Blast, Facts, Report
+from orchestration.incidents.severity import Ground
 from orchestration.incidents.turn import Turn
 from tests.support.incidents import (
     ADA,
@@ -62,6 +63,7 @@ def test_an_acknowledgement_while_automation_works_does_not_disturb_it() -> None
     ).incident
     taken = turned(working_on, working.acknowledge).incident
     assert (taken.status, taken.acknowledged) == (IncidentStatus.MITIGATING, True)
+    assert (taken.automation_at, taken.acknowledged_by) == (NOON, "ada")
 
 
 @pytest.mark.parametrize(
@@ -155,6 +157,7 @@ def test_a_rise_by_hand_tells_the_new_audience_and_the_lead_once() -> None:
     turn = turned(declared().incident, rise)
     assert said(turn) == [("update", "P0-0", ("ada",)), ("initial", "P0-0", ("ben", "cleo", "sec"))]
     assert [entry.kind for entry in turn.entries] == ["severity-raised", "escalated"]
+    assert turn.incident.ground is Ground.DECLARED
 
 
 def test_a_level_can_be_told_by_hand() -> None:
