@@ -21,11 +21,15 @@ from orchestration.config.store import ConfigurationStore
 from orchestration.errors import UsageError
 from orchestration.events import Bus
 from orchestration.ids import new_id
+from orchestration.incidents.desk import Desk, Ports
+from orchestration.incidents.statistics import Statistics
+from orchestration.notifications.planning import plan
 from orchestration.security.redaction import Redactor
 from orchestration.storage.alerts import Alerts
 from orchestration.storage.approvals import ApprovalTable
 from orchestration.storage.artifacts import ArtifactTable
 from orchestration.storage.configuration import ConfigurationVersions, Overrides
+from orchestration.storage.incident_statistics import IncidentFigures
 from orchestration.storage.leases import Leases
 from orchestration.storage.runs import Run, Runs
 from orchestration.storage.silences import Silences
@@ -68,6 +72,9 @@ class Project:
         self.approvals = ApprovalTable(self.database)
         self.alerts = Alerts(self.database)
         self.silences = Silences(self.database)
+        ports = Ports(settings=lambda: self.configuration.response, plan=plan, redact=self.redactor.data)
+        self.desk = Desk(self.database, self.bus, self.clock, ports)
+        self.statistics = Statistics(IncidentFigures(self.database))
         self.artifacts = ArtifactStore(
             self.root / runtime.artifacts_directory, ArtifactTable(self.database), self.clock
         )

@@ -9,7 +9,7 @@ import math
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from enum import Enum
 from pathlib import Path
 from typing import Any, TypeVar
@@ -63,7 +63,12 @@ async def _heeding_sigterm(function: Callable[[], Awaitable[T]]) -> T:
 
 def print_json(data: Any) -> None:
     """Print data as JSON on standard output."""
-    click.echo(json.dumps(plain(data), indent=2, ensure_ascii=False))
+    click.echo(as_json(data))
+
+
+def as_json(data: Any) -> str:
+    """Data as indented JSON."""
+    return json.dumps(plain(data), indent=2, ensure_ascii=False)
 
 
 def plain(data: Any) -> Any:
@@ -76,6 +81,8 @@ def plain(data: Any) -> Any:
         return data.value
     if isinstance(data, datetime):
         return data.isoformat().replace("+00:00", "Z")
+    if isinstance(data, date):
+        return data.isoformat()
     if isinstance(data, Path):
         return str(data)
     if isinstance(data, Sequence | set | frozenset) and not isinstance(data, str | bytes):

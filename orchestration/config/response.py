@@ -9,13 +9,25 @@ from datetime import date, datetime, time
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Annotated, Literal
+from zoneinfo import ZoneInfo
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, model_validator
 
 from orchestration.config.section import EnvironmentName, Identifier, PositiveSeconds, Section
 
 Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86_400.0
+
+
+def _known_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (OSError, ValueError, KeyError) as error:  # no such zone, a folder of zones, an impossible name
+        raise ValueError("a time zone's name such as UTC or Europe/Vienna") from error
+    return name
+
+
+TimeZone = Annotated[str, AfterValidator(_known_zone)]
 
 
 class Severity(StrEnum):
@@ -132,7 +144,7 @@ class Contact(Section):
     id: Identifier
     name: str = ""
     level: Annotated[int, Field(ge=1, le=4)] | None = None
-    time_zone: str = "UTC"
+    time_zone: TimeZone = "UTC"
     channels: tuple[ContactAddress, ...] = ()
     quiet_hours: QuietHours | None = None
 
@@ -154,7 +166,7 @@ class Rotation(Section):
     start: date
     days: Annotated[int, Field(ge=1, le=365)] = 7
     hand_over: time = time(9, 0)
-    time_zone: str = "UTC"
+    time_zone: TimeZone = "UTC"
     overrides: tuple[RotationShift, ...] = ()
 
 
@@ -190,13 +202,37 @@ class TargetSettings(Section):
 class BusinessHours(Section):
     """When people work, for P3. `country` and `subdivision` are ISO 3166 codes of the public holidays to keep."""
 
-    time_zone: str = "UTC"
-    days: tuple[Weekday, ...] = ("monday", "tuesday", "wednesday", "thursday", "friday")
+    time_zone: TimeZone = "UTC"
+    days: Annotated[tuple[Weekday, ...], Field(min_length=1)] = (
+        "monday",
+        "tuesday",
+        "wednesday",
+        "thursday",
+        "friday",
+    )
     start: time = time(9, 0)
     end: time = time(17, 0)
     country: str | None = None
     subdivision: str | None = None
     holidays: tuple[date, ...] = ()
+
+    @model_validator(mode="after")
+    def _usable(self) -> BusinessHours:
+        if self.start >= self.end:
+            raise ValueError("a start before the end, on the same day")
+        if self.country is not None:
+            _check_country(self.country, self.subdivision)
+        return self
+
+
+def _check_country(country: str, subdivision: str | None) -> None:
+    from holidays import list_supported_countries
+
+    known = list_supported_countries()
+    if country not in known:
+        raise ValueError("a country by its code of ISO 3166, such as AT, whose public holidays are known")
+    if subdivision is not None and subdivision not in known[country]:
+        raise ValueError(f"one of the parts of {country} whose holidays are known: {', '.join(known[country])}")
 
 
 _TARGETS = MappingProxyType(

@@ -2,6 +2,14 @@
 
 from orchestration.storage.tables.alerts import alert_groups, alert_inbox, alerts, silences
 from orchestration.storage.tables.base import UtcDateTime, metadata
+from orchestration.storage.tables.incidents import (
+    incident_clocks,
+    incident_documents,
+    incident_entries,
+    incident_policies,
+    incident_timers,
+    incidents,
+)
 from orchestration.storage.tables.notifications import deliveries, outbox
 from orchestration.storage.tables.work import (
     approvals,
@@ -27,6 +35,12 @@ __all__ = [
     "deliveries",
     "events",
     "heartbeats",
+    "incident_clocks",
+    "incident_documents",
+    "incident_entries",
+    "incident_policies",
+    "incident_timers",
+    "incidents",
     "leases",
     "metadata",
     "outbox",
