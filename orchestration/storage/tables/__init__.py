@@ -2,6 +2,7 @@
 
 from orchestration.storage.tables.base import UtcDateTime, metadata
 from orchestration.storage.tables.notifications import deliveries, outbox
+from orchestration.storage.tables.samples import samples
 from orchestration.storage.tables.work import (
     approvals,
     artifacts,
@@ -29,5 +30,6 @@ __all__ = [
     "overrides",
     "route_states",
     "runs",
+    "samples",
     "spend",
 ]
