@@ -35,7 +35,6 @@ class Counting:
             "tool_call.refused": lambda event: self._metrics.count(metrics.REFUSED, about=event.data.get("about")),
             "secret.redacted": lambda _: self._metrics.count(metrics.SECRETS),
             "sign_in.failed": lambda _: self._metrics.count(metrics.SIGN_INS_FAILED),
-            "monitoring.failed": lambda _: self._metrics.count(metrics.LOOP_FAILURES),
         }
 
     def take(self, event: Event) -> None:
@@ -59,19 +58,26 @@ class Counting:
             self._metrics.count(metrics.WORKERS, worker_change=change)
 
     def measure(self, signals: Iterable[Signal]) -> None:
-        """Set the gauges from what was seen."""
+        """Set the gauges from what was seen; of several disks the fullest counts."""
+        disks: list[float] = []
         for signal in signals:
             if signal.name in ("cpu_percent", "memory_percent"):
                 resource = signal.name.removesuffix("_percent")
                 self._metrics.set(metrics.RESOURCE, signal.value / 100, resource=resource)
             elif signal.name == "disk_free_percent":
-                self._metrics.set(metrics.RESOURCE, signal.value / 100, resource="disk_free")
+                disks.append(signal.value)
             elif signal.name == "event_loop_lag_seconds":
                 self._metrics.set(metrics.LAG, signal.value)
             elif signal.name == "providers_usable":
                 self._metrics.set(metrics.PROVIDERS_USABLE, signal.value)
             elif signal.name == "secret_found" and not signal.evidence.get("redacted"):
                 self._metrics.count(metrics.SECRETS, signal.value)
+        if disks:
+            self._metrics.set(metrics.RESOURCE, min(disks) / 100, resource="disk_free")
+
+    def failed_look(self) -> None:
+        """Count a look of the monitoring that failed."""
+        self._metrics.count(metrics.LOOP_FAILURES)
 
     def routes(self, states: Iterable[tuple[str, str]]) -> None:
         """Set how many routes of each provider are in each state."""

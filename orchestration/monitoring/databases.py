@@ -66,6 +66,8 @@ class DatabaseWatch:
             try:
                 number = path.stat().st_ino
             except OSError:
+                if path not in self._first:
+                    continue  # not made yet
                 return f"expected the database file {path.name}, which is gone", False
             if self._first.setdefault(path, number) != number:
                 return f"expected the database file {path.name} that was opened, got another in its place", False
@@ -99,7 +101,7 @@ def sqlite_files(database: Database, also: Sequence[Path] = ()) -> tuple[Path, .
     name = database.engine.url.database
     if not database.is_sqlite or not name or name == ":memory:":
         return ()
-    return (Path(name), *(path for path in also if path.exists()))
+    return (Path(name), *also)
 
 
 def _told(error: SQLAlchemyError) -> str:

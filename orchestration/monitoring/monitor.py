@@ -41,7 +41,7 @@ class Listener(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Loop:
-    """Something to look at again and again. `seconds` is asked anew each time, so that the configuration counts."""
+    """Something to look at again and again."""
 
     name: str
     seconds: Callable[[], float]
@@ -50,16 +50,19 @@ class Loop:
 
 @dataclass(slots=True)
 class _Pulse:
+    """When a loop last came round, and when it last did what it is for."""
+
     seconds: Callable[[], float]
-    at: float
+    round_at: float
+    done_at: float
     failing: set[str] = field(default_factory=set)
 
 
-def in_thread(look: Callable[[], Iterable[Signal]]) -> Look:
-    """A look that blocks, made one that does not."""
+def in_thread(look: Callable[[], Iterable[Signal]], *, may_take_long: bool = False) -> Look:
+    """A look that blocks, made one that does not. What may take long is left to itself when everything stops."""
 
     async def run() -> Iterable[Signal]:
-        return await anyio.to_thread.run_sync(look)
+        return await anyio.to_thread.run_sync(look, abandon_on_cancel=may_take_long)
 
     return run
 
@@ -68,16 +71,26 @@ class Monitor:
     """Looks, listens, and tells. The sink is called on the event loop, one batch at a time; it should be quick."""
 
     def __init__(
-        self, bus: Bus, clock: Clock, sink: Sink, loops: Sequence[Loop], listeners: Sequence[Listener] = ()
+        self,
+        bus: Bus,
+        clock: Clock,
+        sink: Sink,
+        listeners: Sequence[Listener] = (),
+        count_failure: Callable[[], None] = lambda: None,
     ) -> None:
         self._bus = bus
         self._clock = clock
         self._sink = sink
-        self._loops = loops
+        self._count_failure = count_failure
+        self._loops: list[Loop] = []
         self._listeners = listeners
         self._waiting: deque[Signal] = deque(maxlen=_MOST_WAITING)
         self._pulses: dict[str, _Pulse] = {}
         self._wake: Callable[[], None] = lambda: None
+
+    def every(self, seconds: float | Callable[[], float], name: str, look: Look) -> None:
+        """Look again and again, once `run` runs. An interval that may change is a function, asked each time."""
+        self._loops.append(Loop(name, seconds if callable(seconds) else lambda: seconds, look))
 
     async def run(self) -> None:
         """Look and listen until cancelled."""
@@ -109,29 +122,26 @@ class Monitor:
             self._wake()
 
     def watch(self, loop: str, seconds: Callable[[], float]) -> Callable[[], None]:
-        """Watch a loop that is not ours; call what is returned each time that it comes round."""
-        pulse = self._pulses.setdefault(loop, _Pulse(seconds, self._clock.monotonic()))
+        """Watch a loop that is not ours; call what is returned each time that it has done its work."""
+        now = self._clock.monotonic()
+        pulse = self._pulses.setdefault(loop, _Pulse(seconds, now, now))
 
         def beat() -> None:
-            pulse.at = self._clock.monotonic()
+            pulse.round_at = pulse.done_at = self._clock.monotonic()
 
         beat()
         return beat
 
-    def lateness(self) -> dict[str, float]:
-        """By how many seconds each loop is behind its interval; 0 while it is in time."""
-        now = self._clock.monotonic()
-        return {name: max(0.0, now - pulse.at - pulse.seconds()) for name, pulse in self._pulses.items()}
-
     def healthy(self) -> bool:
-        """Whether no loop is far behind."""
-        return all(late < _LAGGING_SECONDS for late in self.lateness().values())
+        """Whether all loops come round, be it that what they look at cannot be seen."""
+        now = self._clock.monotonic()
+        return all(now - pulse.round_at - pulse.seconds() < _LAGGING_SECONDS for pulse in self._pulses.values())
 
     async def look_at_loops(self) -> tuple[Signal, ...]:
-        """How late our own loops are; hand it in as a loop of its own."""
-        now = self._clock.now()
-        late = self.lateness().items()
-        return tuple(Signal("loop_age_seconds", now, age, {"loop": name}) for name, age in late)
+        """By how much each loop is behind its interval, counted from when it last did what it is for."""
+        now, moment = self._clock.monotonic(), self._clock.now()
+        ages = {name: max(0.0, now - pulse.done_at - pulse.seconds()) for name, pulse in self._pulses.items()}
+        return tuple(Signal("loop_age_seconds", moment, age, {"loop": name}) for name, age in ages.items())
 
     async def _repeat(self, loop: Loop) -> None:
         while True:
@@ -146,12 +156,12 @@ class Monitor:
             self._note_failure(loop.name, pulse, error)
         else:
             pulse.failing.clear()
-        # A loop that fails has come round all the same; that it sees nothing is told by the log and the metrics.
-        pulse.at = self._clock.monotonic()
+            pulse.done_at = self._clock.monotonic()
+        pulse.round_at = self._clock.monotonic()
 
     def _note_failure(self, name: str, pulse: _Pulse, error: Exception) -> None:
         kind = type(error).__name__
-        self._bus.emit("monitoring.failed_look", loop=name, error=kind)
+        self._count_failure()
         if kind not in pulse.failing:
             pulse.failing.add(kind)
             _log.exception("monitoring.look_failed", loop=name, message=f"looking at {name} failed: {kind}")
