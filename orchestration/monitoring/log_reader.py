@@ -14,6 +14,7 @@ ERRORS = frozenset({"ERROR", "CRITICAL"})
 # One look reads so much and leaves the rest for the next: a flood of lines must not stop everything else.
 _MOST_BYTES = 4_000_000
 _CHUNK = 262_144
+_TELLING_BYTES = 4096
 
 Entry = Mapping[str, Any]
 
@@ -37,8 +38,8 @@ class LogFollower:
         copies = self._all_copies()
         new = [copy for copy in copies if copy not in self._copies]
         self._copies.intersection_update(copies)
-        if new and number == self._file and size >= max(self._offset, _size(new[-1]), 1):
-            new = []  # copied, but not emptied yet: it is read as it was, and the copy looked at again
+        if new and self._begins_as(new[-1]):
+            new.pop()  # copied, but not emptied yet: the file is read as it is, and the copy looked at again
         for copy in new:
             lines += _lines(_read_copy(copy, self._offset))
             self._copies.add(copy)
@@ -59,6 +60,16 @@ class LogFollower:
             whole = data  # one endless line: nobody will miss it
         self._offset += len(whole)
         return _lines(whole)
+
+    def _begins_as(self, copy: Path) -> bool:
+        """Whether the file still holds what was copied; lines begin with their time, so two files differ soon."""
+        try:
+            with self._path.open("rb") as file:
+                ours = file.read(_TELLING_BYTES)
+        except FileNotFoundError:
+            return False
+        theirs = _read_copy(copy, 0, _TELLING_BYTES)
+        return bool(ours) and ours.startswith(theirs)
 
     def _stat(self) -> tuple[int, int | None]:
         try:
@@ -120,23 +131,15 @@ def _backwards(path: Path, wanted: Callable[[bytes], bool]) -> list[bytes]:
     return [*found, rest] if at == 0 and wanted(rest) else found
 
 
-def _read_copy(copy: Path, offset: int) -> bytes:
+def _read_copy(copy: Path, offset: int, at_most: int = -1) -> bytes:
     """What a copy holds from a place on; nothing when it has been cleaned away already."""
     packed = copy.with_name(f"{copy.name}.gz")
     try:
         with copy.open("rb") if copy.exists() else gzip.open(packed, "rb") as file:
             file.seek(offset)
-            return bytes(file.read())
+            return bytes(file.read(at_most))
     except OSError:
         return b""
-
-
-def _size(copy: Path) -> float:
-    """The size of a copy; without end for one that is packed already, and so was certainly finished."""
-    try:
-        return copy.stat().st_size
-    except OSError:
-        return float("inf")
 
 
 def _lines(data: bytes) -> list[bytes]:
