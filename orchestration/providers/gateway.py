@@ -295,7 +295,13 @@ class Gateway:
         self, call: Call, completion: Completion | None, progress: _Progress, outcome: str, seconds: float
     ) -> None:
         tries = [
-            {"route": str(one.route), "outcome": one.outcome, "status": one.status, "detail": one.detail}
+            {
+                "route": str(one.route),
+                "outcome": one.outcome,
+                "seconds": one.seconds,
+                "status": one.status,
+                "detail": one.detail,
+            }
             for one in progress.tries
         ]
         data: Mapping[str, Any] = {}
