@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import anyio
@@ -115,7 +115,7 @@ class Monitoring:
         every(lambda: self._settings().resource_seconds, "lag", self._lag.look)
         every(2, "runs", in_thread(self._runs.look))
         every(2, "workers", in_thread(self.workers.look))
-        every(2, "database", in_thread(self._databases.look))
+        every(2, "database", self._databases.look)
         every(
             lambda: self._settings().integrity_seconds,
             "integrity",
@@ -138,11 +138,12 @@ class Monitoring:
         return self._around.configuration().monitoring
 
     def _take(self, signals: Sequence[Signal]) -> None:
-        """What is learnt from the signals themselves, and then on to the sink."""
+        """What is learnt from the signals themselves, and then on to the sink, their evidence redacted."""
         self._calls.note(signals)
         self._keeper.note(signals)
         self._counting.measure(signals)
-        self._sink(signals)
+        redact = self._around.redactor.data
+        self._sink([replace(one, evidence=redact(dict(one.evidence))) if one.evidence else one for one in signals])
 
     async def _hear_others(self) -> Iterable[Signal]:
         for event in await anyio.to_thread.run_sync(self._others.look):

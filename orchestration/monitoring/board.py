@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -65,9 +65,10 @@ class ProviderBoard:
             return frozenset(model for model, route in self._of(provider).routes.items() if route.open)
 
     def standing(self, provider: str, models: Sequence[str]) -> Standing:
-        """How a provider stands; `models` are those that it is used for."""
+        """How a provider stands; `models` are those that it is used for, without any all that were heard of."""
         with self._lock:
             known = self._of(provider)
+            models = models or list(known.routes)
             broken = [route for model in models if (route := known.routes.get(model)) is not None and route.open]
             if broken and len(broken) == len(models):
                 return Standing(False, broken[0].reason, broken[0].detail)
@@ -90,11 +91,13 @@ class ProviderBoard:
         return self._providers.setdefault(provider, _Provider())
 
 
-def in_use(configuration: Configuration) -> Mapping[str, tuple[str, ...]]:
-    """The providers that work may be given to, with the models that they are used for: the chain, and those that agents
-    name. A rehearsal provider that has not been started has no address, and is left out."""
+def in_use(configuration: Configuration, asked: Iterable[str] = ()) -> Mapping[str, tuple[str, ...]]:
+    """The providers that work may be given to, with the model that they are mainly used for: the chain, those that
+    agents name, and those that runs have `asked` for. A rehearsal provider that has not been started has no address,
+    and is left out."""
     runtime = configuration.runtime
-    names = (*chain(configuration), *(agent.provider for agent in configuration.agents if agent.provider))
+    named = (agent.provider for agent in configuration.agents if agent.provider)
+    names = (*chain(configuration), *named, *asked)
     found: dict[str, tuple[str, ...]] = {}
     for name in dict.fromkeys(names):
         settings = runtime.providers.get(name)

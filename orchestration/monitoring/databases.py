@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
+import anyio
+import anyio.to_thread
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -16,6 +18,8 @@ from orchestration.storage.database import Database
 from orchestration.storage.tables import runs
 
 _QUICK_SECONDS = 5.0
+_PATIENCE_SECONDS = 5.0
+_MOST_ASKING = 2
 _MOST_FINDINGS = 5
 # PostgreSQL's own word for damage: class XX, data_corrupted and index_corrupted.
 _DAMAGED = frozenset({"XX001", "XX002"})
@@ -29,9 +33,28 @@ class DatabaseWatch:
         self._clock = clock
         self._files = sqlite_files(database, also)
         self._first: dict[Path, int] = {}
+        self._asking = 0
 
-    def look(self) -> tuple[Signal, ...]:
-        """Whether it answers. Blocks. Where the answer smells of damage, the damage is looked for at once."""
+    async def look(self) -> tuple[Signal, ...]:
+        """Whether it answers, in time. Where the answer smells of damage, the damage is looked for at once.
+
+        A server that is cut off may keep a connection waiting for minutes: such a thread is left to itself, and there
+        are never more than two.
+        """
+        if self._asking < _MOST_ASKING:
+            with anyio.move_on_after(_PATIENCE_SECONDS):
+                return await anyio.to_thread.run_sync(self._ask, abandon_on_cancel=True)
+        detail = f"no answer within {_PATIENCE_SECONDS:g} s"
+        return (Signal("database_up", self._clock.now(), 0.0, {}, {"detail": detail}),)
+
+    def _ask(self) -> tuple[Signal, ...]:
+        self._asking += 1
+        try:
+            return self._answer()
+        finally:
+            self._asking -= 1
+
+    def _answer(self) -> tuple[Signal, ...]:
         now = self._clock.now()
         trouble, damaged = self._gone() or self._query()
         up = Signal("database_up", now, 0.0 if trouble else 1.0, {}, {"detail": trouble} if trouble else {})

@@ -37,16 +37,10 @@ class Diagnosis:
     def wait_graph(self, configuration: Configuration) -> WaitGraph:
         """Who waits for what now."""
         unfinished = self._runs.list([status for status in RunStatus if not status.ended], limit=_AT_MOST)
-        done = {
-            run.id: {event.data.get("agent_run_id") for event in self._timeline.of_kinds(run.id, ["agent.finished"])}
-            for run in unfinished
-        }
-        beats = [
-            beat
-            for run in unfinished
-            for beat in self._timeline.heartbeats(run.id)
-            if beat.agent_run_id not in done[run.id]
-        ]
+        names = [run.id for run in unfinished]
+        ended = self._timeline.of_kinds(names, ["agent.finished"]).values()
+        done = {event.data.get("agent_run_id") for events in ended for event in events}
+        beats = [beat for beat in self._timeline.heartbeats(*names) if beat.agent_run_id not in done]
         workers = [lease for prefix in PREFIXES for lease in self._leases.list(prefix) if lease.live]
         return wait_graph(
             unfinished,

@@ -10,7 +10,7 @@ from typing import Any
 from orchestration.alerts.signal import Signal
 from orchestration.clock import Clock
 from orchestration.monitoring.fingerprint import fingerprint
-from orchestration.monitoring.log_reader import ERRORS, LogFollower, entries
+from orchestration.monitoring.log_reader import ERRORS, LogFollower, entries, recent_errors
 
 _KNOWN_AT_MOST = 10_000
 _SHOWN_CHARACTERS = 500
@@ -24,12 +24,12 @@ class _Group:
 
 
 class LogErrors:
-    """Follows the log of all processes. A fingerprint that was not seen since the start is marked as new."""
+    """Follows the log of all processes. A fingerprint that the log did not hold at the start, nor since, is new."""
 
     def __init__(self, path: Path, clock: Clock) -> None:
         self._follower = LogFollower(path)
         self._clock = clock
-        self._known: dict[str, None] = {}
+        self._known = dict.fromkeys(fingerprint(entry) for entry in recent_errors(path))
 
     def look(self) -> tuple[Signal, ...]:
         """The errors since the last look. Blocks."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import gzip
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,6 @@ ERRORS = frozenset({"ERROR", "CRITICAL"})
 _MOST_BYTES = 4_000_000
 _CHUNK = 262_144
 _TELLING_BYTES = 4096
-
-Entry = Mapping[str, Any]
 
 
 class LogFollower:
@@ -84,7 +83,7 @@ class LogFollower:
         return sorted({copy.with_suffix("") if copy.suffix == ".gz" else copy for copy in copies})
 
 
-def entries(lines: list[bytes]) -> Iterator[dict[str, Any]]:
+def entries(lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
     """The lines that are JSON objects."""
     for line in lines:
         try:
@@ -101,15 +100,17 @@ def error_lines(path: Path, run_id: str, limit: int = 20) -> list[dict[str, Any]
     Looks through a few megabytes at most. No file is no line.
     """
     copies = sorted(copy for copy in path.parent.glob(f"{path.name}.*") if copy.suffix != ".gz")
-    found: list[dict[str, Any]] = []
-    for file in [path, *copies[-1:]]:
-        wanted = _backwards(file, lambda line: run_id.encode() in line)
-        for entry in entries(wanted):
-            if entry.get("run") == run_id and entry.get("level") in ERRORS:
-                found.append(entry)
-                if len(found) == limit:
-                    return found[::-1]
-    return found[::-1]
+    found = (
+        entry for file in (path, *copies[-1:]) for entry in recent_errors(file, run_id) if entry.get("run") == run_id
+    )
+    return list(islice(found, limit))[::-1]
+
+
+def recent_errors(path: Path, holding: str = "") -> Iterator[dict[str, Any]]:
+    """The errors among the last megabytes of a file, newest first; only lines that hold a text, where one is given."""
+    text = holding.encode()
+    lines = _backwards(path, lambda line: text in line and any(level in line for level in (b"ERROR", b"CRITICAL")))
+    return (entry for entry in entries(lines) if entry.get("level") in ERRORS)
 
 
 def _backwards(path: Path, wanted: Callable[[bytes], bool]) -> list[bytes]:

@@ -97,6 +97,7 @@ class Monitor:
         arrived = asyncio.Event()
         running = asyncio.get_running_loop()
         self._wake = lambda: _set_from_anywhere(running, arrived)
+        self._wake()  # for what has come before
         unsubscribe = self._bus.subscribe(self.take)
         try:
             async with anyio.create_task_group() as group:
@@ -116,9 +117,8 @@ class Monitor:
 
     def add(self, signals: Iterable[Signal]) -> None:
         """Hand on signals, from whoever has some. Safe from any thread."""
-        before = len(self._waiting)
-        self._waiting.extend(signals)
-        if len(self._waiting) > before:
+        if batch := tuple(signals):
+            self._waiting.extend(batch)
             self._wake()
 
     def watch(self, loop: str, seconds: Callable[[], float]) -> Callable[[], None]:

@@ -44,6 +44,7 @@ class Providers:
         self._clock = clock
         self._states = states
         self._routing = Routing(configuration, credentials)
+        self._asked: dict[str, None] = {}
         self._due: dict[str, float] = {}
         self._told: dict[str, Standing] = {}
         self._told_usable: int | None = None
@@ -54,12 +55,14 @@ class Providers:
         """What an event tells of providers, at once. Safe from any thread."""
         if event.kind in ("model_call.finished", "model_call.failed"):
             for provider, _, one in tries_of(event):
+                self._asked[provider] = None
                 if str(one.get("outcome")) not in _NOT_ITS_FAULT:
                     self._due[provider] = float("-inf")
             return ()
         if event.kind not in ("route.opened", "route.closed"):
             return ()
         provider, _, model = str(event.data.get("route", "")).partition("/")
+        self._asked[provider] = None
         if event.kind == "route.opened":
             reason, detail = str(event.data.get("reason", "")), str(event.data.get("detail", ""))
             self.board.opened(provider, model, event.at, reason, detail)
@@ -107,7 +110,8 @@ class Providers:
     async def _probe(self, name: str) -> None:
         interval = self._configuration().monitoring.probe_seconds
         self._due[name] = self._clock.monotonic() + interval
-        if self.board.broken_routes(name).issuperset(self._used().get(name, ())) and self._used().get(name):
+        broken = self.board.broken_routes(name)
+        if broken and broken.issuperset(self._used().get(name, ())):
             return  # the gateway looks after it, and its word counts
         try:
             await self._routing.provider(name).endpoint.probe(self._clock.now())
@@ -120,7 +124,7 @@ class Providers:
             self.board.probed(name, OK)
 
     def _used(self) -> dict[str, tuple[str, ...]]:
-        return dict(in_use(self._configuration()))
+        return dict(in_use(self._configuration(), tuple(self._asked)))
 
     def _tell(self) -> Iterable[Signal]:
         if self._clock.monotonic() - self._told_at >= _TELL_EVERY_SECONDS:

@@ -147,10 +147,10 @@ def _machine_cpu_seconds() -> float:
 
 def share_of_cpu(before: tuple[float, float], after: tuple[float, float], cpus: float) -> float | None:
     """Percent of `cpus` processors used between two moments, each (seconds, processor seconds); None without time."""
-    span = after[0] - before[0]
-    if span <= 0 or cpus <= 0:
+    possible = max(0.0, after[0] - before[0]) * max(0.0, cpus)
+    if not possible:
         return None
-    return round(min(100.0, max(0.0, 100 * (after[1] - before[1]) / (span * cpus))), 1)
+    return round(min(100.0, max(0.0, 100 * (after[1] - before[1]) / possible)), 1)
 
 
 def memory_of(usage: cgroup.Usage, machine: int) -> tuple[int, int, bool]:

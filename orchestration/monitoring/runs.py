@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from orchestration.alerts.signal import Signal
 from orchestration.clock import Clock
 from orchestration.config.schema import Configuration, ProviderKind
+from orchestration.events import Event
 from orchestration.monitoring.progress import KINDS, expected_seconds, progress_ages, seconds_at_work
 from orchestration.storage.runs import Run, Runs, RunStatus
-from orchestration.storage.timeline import Timeline
+from orchestration.storage.timeline import Heartbeat, Timeline
 
 _PAST_RUNS = 300
 _LEARN_EVERY_SECONDS = 60.0
-_MOST_EVENTS = 5000
 _AT_MOST = 500
 
 
@@ -36,19 +36,23 @@ class RunWatch:
             self._learnt_at = self._clock.monotonic()
             self._past = self._runs.list([RunStatus.SUCCEEDED], limit=_PAST_RUNS)
         unfinished = self._runs.list([RunStatus.RUNNING, RunStatus.WAITING], limit=_AT_MOST)
-        return tuple(signal for run in unfinished for signal in self._of(run))
+        names = [run.id for run in unfinished if run.status is RunStatus.RUNNING]
+        events, beats = self._timeline.of_kinds(names, KINDS), self._timeline.heartbeats(*names)
+        return tuple(
+            signal
+            for run in unfinished
+            for signal in self._of(run, events.get(run.id, []), [beat for beat in beats if beat.run_id == run.id])
+        )
 
     def expected(self, run: Run) -> float | None:
         """How many seconds a run like this may take at most, from those that have succeeded; None: not known yet."""
         return expected_seconds([_seconds(other) for other in self._past if self._alike(run, other)])
 
-    def _of(self, run: Run) -> Iterator[Signal]:
+    def _of(self, run: Run, events: Sequence[Event], beats: Sequence[Heartbeat]) -> Iterator[Signal]:
         now, labels, drill = self._clock.now(), {"run": run.id}, run.origin.startswith("drill")
         if run.status is RunStatus.WAITING:
             yield Signal("run_waiting", now, 1.0, labels, {"reason": run.reason}, drill)
             return
-        events = self._timeline.of_kinds(run.id, KINDS, _MOST_EVENTS)
-        beats = self._timeline.heartbeats(run.id)
         for agent, age in progress_ages(events, beats, now).items():
             activities = [beat.activity for beat in beats if beat.agent == agent]
             evidence: dict[str, object] = {"activities": activities, "priority": run.priority}

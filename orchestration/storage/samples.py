@@ -91,10 +91,12 @@ class Samples:
         """Means of the whole steps that have ended by `until` and are not there yet."""
         newest = connection.execute(sa.select(sa.func.max(samples.c.at)).where(samples.c.step == coarser)).scalar()
         start = 0 if newest is None else newest + coarser
-        slot = samples.c.at // coarser * coarser
+        # Written out, not bound: a server must see that what is selected is what it groups by.
+        width = sa.literal_column(str(coarser), sa.BigInteger)
+        slot = samples.c.at // width * width
         mean = sa.func.sum(samples.c.value * samples.c.count) / sa.func.sum(samples.c.count)
         query = (
-            sa.select(samples.c.name, sa.literal(coarser), samples.c.labels, slot, mean, sa.func.sum(samples.c.count))
+            sa.select(samples.c.name, width, samples.c.labels, slot, mean, sa.func.sum(samples.c.count))
             .where(samples.c.step == finer, samples.c.at >= start, samples.c.at < until // coarser * coarser)
             .group_by(samples.c.name, samples.c.labels, slot)
         )

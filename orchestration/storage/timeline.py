@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -60,10 +60,11 @@ class Timeline:
         """A run's events with their sequence numbers, those after `after`."""
         return self._read(sa.select(events).where(events.c.run_id == run_id, events.c.sequence > after), limit)
 
-    def of_kinds(self, run_id: str, kinds: Sequence[str], limit: int = 1000) -> tuple[Event, ...]:
-        """A run's events of some kinds, oldest first."""
-        query = sa.select(events).where(events.c.run_id == run_id, events.c.kind.in_(kinds))
-        return tuple(event for _, event in self._read(query, limit))
+    def of_kinds(self, run_ids: Collection[str], kinds: Collection[str]) -> Mapping[str, Sequence[Event]]:
+        """The events of some kinds of each of these runs, oldest first."""
+        query = sa.select(events).where(events.c.run_id.in_(run_ids), events.c.kind.in_(kinds))
+        found = self._read(query, None)
+        return {run_id: [event for _, event in found if event.run_id == run_id] for run_id in run_ids}
 
     def since(self, sequence: int, limit: int = 1000) -> tuple[tuple[int, Event], ...]:
         """Everybody's events after that sequence number."""
@@ -105,9 +106,9 @@ class Timeline:
                 if not connection.execute(sa.update(heartbeats).where(key).values(**row)).rowcount:
                     connection.execute(sa.insert(heartbeats).values(agent_run_id=event.data["agent_run_id"], **row))
 
-    def heartbeats(self, run_id: str) -> tuple[Heartbeat, ...]:
-        """The last progress of each agent of a run."""
-        query = sa.select(heartbeats).where(heartbeats.c.run_id == run_id).order_by(heartbeats.c.agent_run_id)
+    def heartbeats(self, *run_ids: str) -> tuple[Heartbeat, ...]:
+        """The last progress of each agent of these runs."""
+        query = sa.select(heartbeats).where(heartbeats.c.run_id.in_(run_ids)).order_by(heartbeats.c.agent_run_id)
         with self._database.read() as connection:
             return tuple(Heartbeat(**row._mapping) for row in connection.execute(query))
 

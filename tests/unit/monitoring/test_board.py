@@ -55,6 +55,15 @@ def test_a_provider_is_down_when_all_routes_are_that_it_is_used_for() -> None:
     assert board.standing("ollama", ["a"]) == Standing(False, "model_missing", "no such model")
 
 
+def test_without_a_usual_model_every_route_that_was_heard_of_counts() -> None:
+    board = ProviderBoard()
+    board.opened("openai", "a", NOON, "timeout")
+    assert board.standing("openai", []) == Standing(False, "timeout")
+    board.closed("openai", "b", NOON)
+    board.probed("openai", "ok")
+    assert board.standing("openai", []).up
+
+
 def test_a_route_that_closes_has_been_answered() -> None:
     board = ProviderBoard()
     board.probed("ollama", "unreachable")
@@ -89,6 +98,7 @@ def test_the_chain_leaves_out_what_could_not_stand_in(
 def test_what_no_agent_and_no_chain_names_is_not_in_use() -> None:
     assert dict(in_use(configuration())) == {"ollama": ("m",), "azure": ("d",)}
     assert set(in_use(configuration(planner="openai", executor="github"))) == {"ollama", "azure", "openai"}
+    assert set(in_use(configuration(), asked=["openai", "gone"])) == {"ollama", "azure", "openai"}
 
 
 def test_the_usable_ones_are_counted_when_all_are_known() -> None:

@@ -125,6 +125,13 @@ def test_errors_are_grouped_counted_and_marked_when_new(log: Log) -> None:
     assert again.evidence["new"] is False
 
 
+def test_an_error_that_the_log_held_before_the_start_is_not_new(log: Log) -> None:
+    watch = LogErrors(log.path, FakeClock())
+    log.write("long ago")
+    (signal,) = watch.look()
+    assert signal.evidence["new"] is False
+
+
 def test_lines_that_are_no_entries_do_no_harm(log: Log) -> None:
     watch = LogErrors(log.path, FakeClock())
     with log.path.open("ab") as file:
