@@ -242,12 +242,22 @@ class Thresholds(Section):
 
 
 class MonitoringSettings(Section):
-    """What is watched and how long it is kept."""
+    """What is watched, how often, and how long it is kept. `advisories_directory` holds OSV records, one JSON file
+    each, against which the installed packages are audited."""
 
     metrics: Any = True
     log_level: LogLevel = "INFO"
     retention_days: Annotated[int, Field(ge=1, le=3650)] = 30
     thresholds: Thresholds = Thresholds()
+    probe_seconds: PositiveSeconds = 15.0
+    resource_seconds: PositiveSeconds = 5.0
+    integrity_seconds: PositiveSeconds = 600.0
+    scan_secrets: bool = True
+    scan_seconds: PositiveSeconds = 10.0
+    audit_dependencies: bool = True
+    audit_seconds: PositiveSeconds = 6 * 3600.0
+    advisories_directory: str = "var/advisories"
+    dead_man_seconds: PositiveSeconds = 60.0
 
 
 class ScheduleSettings(Section):

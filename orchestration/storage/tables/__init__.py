@@ -11,6 +11,7 @@ from orchestration.storage.tables.incidents import (
     incidents,
 )
 from orchestration.storage.tables.notifications import deliveries, outbox
+from orchestration.storage.tables.samples import samples
 from orchestration.storage.tables.work import (
     approvals,
     artifacts,
@@ -47,6 +48,7 @@ __all__ = [
     "overrides",
     "route_states",
     "runs",
+    "samples",
     "silences",
     "spend",
 ]
