@@ -83,8 +83,8 @@ class Providers:
 
     async def probe(self) -> tuple[Signal, ...]:
         """Probe the providers that it is time for, side by side."""
-        await self._routing.refresh()
         now = self._clock.monotonic()
+        await self._routing.refresh(now)
         due = [name for name in self._used() if self._due.get(name, float("-inf")) <= now]
         async with anyio.create_task_group() as group:
             for name in due:
