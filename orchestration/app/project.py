@@ -20,8 +20,7 @@ from orchestration.config.store import ConfigurationStore
 from orchestration.errors import UsageError
 from orchestration.events import Bus
 from orchestration.ids import new_id
-from orchestration.incidents.desk import Desk
-from orchestration.incidents.ledger import Ports
+from orchestration.incidents.desk import Desk, Ports
 from orchestration.incidents.statistics import Statistics
 from orchestration.security.redaction import Redactor
 from orchestration.storage.approvals import ApprovalTable

@@ -31,6 +31,8 @@ from orchestration.incidents.turn import Turn
 from orchestration.storage.database import Database
 from orchestration.storage.incidents import TimerRow
 
+__all__ = ["Desk", "Ports"]
+
 _TIMERS_AT_ONCE = 200
 _POSTPONED_SECONDS = 60.0
 _LONGEST_KEY = 200

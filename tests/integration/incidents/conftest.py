@@ -13,8 +13,7 @@ import pytest
 from orchestration.clock import FakeClock
 from orchestration.config.response import ResponseSettings
 from orchestration.events import Bus, Event
-from orchestration.incidents.desk import Desk
-from orchestration.incidents.ledger import Ports
+from orchestration.incidents.desk import Desk, Ports
 from orchestration.incidents.model import Incident
 from orchestration.security.redaction import Redactor
 from orchestration.storage.database import Database

@@ -8,8 +8,7 @@ from datetime import timedelta
 
 from orchestration.clock import FakeClock
 from orchestration.events import Bus
-from orchestration.incidents.desk import Desk
-from orchestration.incidents.ledger import Ports
+from orchestration.incidents.desk import Desk, Ports
 from orchestration.storage.database import Database
 from tests.support.incidents import ADA, HALF, NOON, a_report, plan, some_settings
 
