@@ -4,76 +4,38 @@ One transaction holds the incident, its timeline, what waits for it, and the mes
 together. Only then is it said on the bus. What waits stands in a table of ours and not in the durable engine: a row in
 the same transaction is simpler, survives as well, and cannot be forgotten when the incident changes.
 
-Every change is a compare-and-set on the incident's version, so that any number of processes may use a desk each.
+Any number of processes may use a desk each; how that is kept safe is in `ledger`.
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date, datetime, timedelta
-from typing import Any, Generic, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 
 from orchestration.clock import Clock
-from orchestration.config.response import Contact, ResponseSettings, Scenario, Severity
-from orchestration.errors import ConflictError
+from orchestration.config.response import ResponseSettings, Severity
 from orchestration.events import Bus
 from orchestration.ids import new_id
-from orchestration.incidents import ending, opening, telling, timing, working
+from orchestration.incidents import ending, opening, timing, working
 from orchestration.incidents.escalation import Timer
+from orchestration.incidents.ledger import Ledger, Ports, Written
 from orchestration.incidents.model import Actor, Incident, Refusal, RefusedError, ReviewField
 from orchestration.incidents.opening import Correlation, Snapshot
-from orchestration.incidents.records import IncidentRecords
 from orchestration.incidents.report import Report
-from orchestration.incidents.turn import Telling, Turn
-from orchestration.notifications.notice import Notice
+from orchestration.incidents.turn import Turn
 from orchestration.storage.database import Database
-from orchestration.storage.incidents import EntryRow, TimerRow
-from orchestration.storage.outbox import Outbox, OutboxRow
+from orchestration.storage.incidents import TimerRow
 
-T = TypeVar("T")
-Planner = Callable[[Notice, Sequence[Contact], ResponseSettings, str, datetime], tuple[OutboxRow, ...]]
-Handling = Callable[[Turn], None]
+__all__ = ["Desk", "Ports"]
 
-_TRIES = 50
 _TIMERS_AT_ONCE = 200
 _POSTPONED_SECONDS = 60.0
-_ANNOUNCED_WITHIN_SECONDS = 5.0
 _LONGEST_KEY = 200
-
-
-@dataclass(frozen=True, slots=True)
-class Ports:
-    """What the desk uses besides the database.
-
-    `settings` gives the response settings in force, `plan` turns a notice into messages, `redact` hides secrets in JSON
-    values, `playbook` names the playbook of a scenario, `url` says where an incident can be seen. `reached` is called
-    with the name of each point at which a test may want to pull the plug: `committed`, `announced`.
-    """
-
-    settings: Callable[[], ResponseSettings]
-    plan: Planner
-    redact: Callable[[Any], Any]
-    playbook: Callable[[Scenario], str] = str
-    url: Callable[[str], str] = lambda _: ""
-    reached: Callable[[str], None] = lambda _: None
-
-
-class _StaleError(Exception):
-    """Somebody else has changed the incident in the meantime."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Written(Generic[T]):
-    """What came out of a transaction, and what is to be said of it once it is committed."""
-
-    result: T
-    said: tuple[tuple[Incident, EntryRow], ...] = ()
 
 
 class Desk:
@@ -84,10 +46,8 @@ class Desk:
     """
 
     def __init__(self, database: Database, bus: Bus, clock: Clock, ports: Ports) -> None:
-        self.records = IncidentRecords(database)
-        self._database = database
-        self._outbox = Outbox(database)
-        self._bus = bus
+        self._ledger = Ledger(database, bus, clock, ports)
+        self.records = self._ledger.records
         self._clock = clock
         self._ports = ports
 
@@ -98,96 +58,104 @@ class Desk:
         is known of the trouble, or about a false alarm that merely goes on, changes nothing.
         """
         clean = self.clean(report)
-        return self._try(lambda connection: self._take(connection, clean, incident_id))
+        return self._ledger.run(lambda connection: self._take(connection, clean, incident_id))
 
     def clear(self, key: str, at: datetime) -> Incident | None:
         """The trouble was not seen any more at `at`. Once that has lasted, its incident is resolved. None without."""
-        return self._try(lambda connection: self._clear(connection, _short(key), at))
+        return self._ledger.run(lambda connection: self._clear(connection, _short(key), at))
 
     def acknowledge(self, incident_id: str, actor: Actor) -> Incident:
         """Take it. A person's acknowledgement stops every page that has not gone out, in the same transaction."""
-        return self._change(incident_id, actor, working.acknowledge)
+        return self._ledger.change(incident_id, actor, working.acknowledge)
 
     def note(self, incident_id: str, actor: Actor, text: str) -> Incident:
         """Write on the timeline."""
-        return self._change(incident_id, actor, lambda turn: working.note(turn, self._text(text)))
+        return self._ledger.change(incident_id, actor, lambda turn: working.note(turn, self._text(text)))
 
     def assign(self, incident_id: str, actor: Actor, contact: str) -> Incident:
         """Put it into somebody's hands."""
-        return self._change(incident_id, actor, lambda turn: working.assign(turn, contact))
+        return self._ledger.change(incident_id, actor, lambda turn: working.assign(turn, contact))
 
     def set_impact(self, incident_id: str, actor: Actor, text: str, started_at: datetime | None = None) -> Incident:
         """Say whom it hurts, and since when."""
-        return self._change(incident_id, actor, lambda turn: working.set_impact(turn, self._text(text), started_at))
+        return self._ledger.change(
+            incident_id, actor, lambda turn: working.set_impact(turn, self._text(text), started_at)
+        )
 
     def set_eta(self, incident_id: str, actor: Actor, eta: datetime | None) -> Incident:
         """Say when it will be resolved; beyond the target, that escalates."""
-        return self._change(incident_id, actor, lambda turn: working.set_eta(turn, eta))
+        return self._ledger.change(incident_id, actor, lambda turn: working.set_eta(turn, eta))
 
     def raise_severity(self, incident_id: str, actor: Actor, severity: Severity, reason: str) -> Incident:
         """Make it worse."""
-        return self._change(incident_id, actor, lambda turn: working.raise_severity(turn, severity, self._text(reason)))
+        return self._ledger.change(
+            incident_id, actor, lambda turn: working.raise_severity(turn, severity, self._text(reason))
+        )
 
     def lower_severity(self, incident_id: str, actor: Actor, severity: Severity, reason: str) -> Incident:
         """Make it less bad; only a person may."""
-        return self._change(incident_id, actor, lambda turn: working.lower_severity(turn, severity, self._text(reason)))
+        return self._ledger.change(
+            incident_id, actor, lambda turn: working.lower_severity(turn, severity, self._text(reason))
+        )
 
     def escalate(self, incident_id: str, actor: Actor, level: int, reason: str) -> Incident:
         """Tell a level, 1 to 4, now."""
-        return self._change(incident_id, actor, lambda turn: working.escalate(turn, level, self._text(reason)))
+        return self._ledger.change(incident_id, actor, lambda turn: working.escalate(turn, level, self._text(reason)))
 
     def begin_mitigation(self, incident_id: str, actor: Actor, action: str) -> Incident:
         """Do something about it; a further attempt while it is being mitigated is noted."""
-        return self._change(incident_id, actor, lambda turn: working.begin_mitigation(turn, self._text(action)))
+        return self._ledger.change(incident_id, actor, lambda turn: working.begin_mitigation(turn, self._text(action)))
 
     def mitigation_failed(self, incident_id: str, actor: Actor, reason: str) -> Incident:
         """What was tried did not help; back to mitigating, and after so many times to the next level."""
-        return self._change(incident_id, actor, lambda turn: working.mitigation_failed(turn, self._text(reason)))
+        return self._ledger.change(incident_id, actor, lambda turn: working.mitigation_failed(turn, self._text(reason)))
 
     def mitigated(self, incident_id: str, actor: Actor, how: str) -> Incident:
         """The impact has stopped."""
-        return self._change(incident_id, actor, lambda turn: working.mitigated(turn, self._text(how)))
+        return self._ledger.change(incident_id, actor, lambda turn: working.mitigated(turn, self._text(how)))
 
     def begin_verification(self, incident_id: str, actor: Actor, how: str = "") -> Incident:
         """Watch whether the mitigation holds."""
-        return self._change(incident_id, actor, lambda turn: working.begin_verification(turn, self._text(how)))
+        return self._ledger.change(incident_id, actor, lambda turn: working.begin_verification(turn, self._text(how)))
 
     def resolve(self, incident_id: str, actor: Actor, resolution: str, root_cause: str = "") -> Incident:
         """It is over; everybody who was told is told so."""
         what, why = self._text(resolution), self._text(root_cause)
-        return self._change(incident_id, actor, lambda turn: ending.resolve(turn, what, why))
+        return self._ledger.change(incident_id, actor, lambda turn: ending.resolve(turn, what, why))
 
     def reopen(self, incident_id: str, actor: Actor, reason: str) -> Incident:
         """It is back: a new SLA record starts, and people are told again."""
-        return self._try(lambda connection: self._reopen(connection, incident_id, actor, self._text(reason)))
+        return self._ledger.run(lambda connection: self._reopen(connection, incident_id, actor, self._text(reason)))
 
     def cancel(self, incident_id: str, actor: Actor, reason: str) -> Incident:
         """It was a false alarm."""
-        return self._change(incident_id, actor, lambda turn: ending.cancel(turn, self._text(reason)))
+        return self._ledger.change(incident_id, actor, lambda turn: ending.cancel(turn, self._text(reason)))
 
     def suppress(self, incident_id: str, actor: Actor, until: datetime, reason: str) -> Incident:
         """Keep quiet during maintenance; it is judged again when that ends."""
-        return self._change(incident_id, actor, lambda turn: opening.suppress(turn, until, self._text(reason)))
+        return self._ledger.change(incident_id, actor, lambda turn: opening.suppress(turn, until, self._text(reason)))
 
     def merge(self, incident_id: str, actor: Actor, into: str) -> Incident:
         """It is the same trouble as another incident; returns that one."""
-        return self._try(lambda connection: self._merge(connection, incident_id, actor, into))
+        return self._ledger.run(lambda connection: self._merge(connection, incident_id, actor, into))
 
     def close(self, incident_id: str, actor: Actor) -> Incident:
         """The review is complete."""
-        return self._change(incident_id, actor, ending.close)
+        return self._ledger.change(incident_id, actor, ending.close)
 
     def complete_review_field(self, incident_id: str, actor: Actor, field: ReviewField, text: str) -> Incident:
         """Write a part of the review."""
-        return self._change(incident_id, actor, lambda turn: ending.write_review(turn, field, self._text(text)))
+        return self._ledger.change(incident_id, actor, lambda turn: ending.write_review(turn, field, self._text(text)))
 
     def add_action(self, incident_id: str, actor: Actor, text: str, owner: str, due: date) -> Incident:
         """Something to be done, by whom and by when."""
-        return self._change(incident_id, actor, lambda turn: working.add_action(turn, self._text(text), owner, due))
+        return self._ledger.change(
+            incident_id, actor, lambda turn: working.add_action(turn, self._text(text), owner, due)
+        )
 
     def finish_action(self, incident_id: str, actor: Actor, number: int) -> Incident:
         """An action item is done."""
-        return self._change(incident_id, actor, lambda turn: working.finish_action(turn, number))
+        return self._ledger.change(incident_id, actor, lambda turn: working.finish_action(turn, number))
 
     def tick(self, now: datetime) -> int:
         """Do everything that is due at `now`, however long ago it fell due; returns how much that was.
@@ -196,7 +164,7 @@ class Desk:
         of its own, and ask the incident again before. 3. One that cannot be fired waits a minute before the error is
         raised, so that it does not keep the others from their turn.
         """
-        self._announce_what_was_left(now)
+        self._ledger.announce_what_was_left(now)
         count = 0
         for timer in self.records.table.due_timers(now, _TIMERS_AT_ONCE):
             count += self._fire(timer, now)
@@ -222,149 +190,68 @@ class Desk:
             fired = turn.changed
 
         try:
-            self._change(timer.incident_id, Actor("timer"), handling, now)
+            self._ledger.change(timer.incident_id, Actor("timer"), handling, now)
         except Exception:
             with contextlib.suppress(SQLAlchemyError):
                 self.records.table.postpone(timer, now + timedelta(seconds=_POSTPONED_SECONDS))
             raise
         return fired
 
-    def _change(self, incident_id: str, actor: Actor, handling: Handling, now: datetime | None = None) -> Incident:
-        def work(connection: sa.Connection) -> _Written[Incident]:
-            incident = self.records.load(connection, incident_id)
-            return self._handle(connection, incident, actor, handling, now)
-
-        return self._try(work)
-
-    def _handle(
-        self,
-        connection: sa.Connection,
-        incident: Incident,
-        actor: Actor,
-        handling: Handling,
-        now: datetime | None = None,
-    ) -> _Written[Incident]:
-        settings = self.records.policy(connection, incident.policy)
-        turn = Turn(incident, settings, now or self._clock.now(), actor)
-        handling(turn)
-        return self._write(connection, turn, incident)
-
-    def _write(self, connection: sa.Connection, turn: Turn, before: Incident | None) -> _Written[Incident]:
-        turn.finish()
-        if before is not None and not turn.changed:
-            return _Written(before)
-        incident = replace(turn.incident, version=turn.incident.version + 1)
-        if before is None:
-            self.records.add(connection, incident)
-        elif not self.records.replace(connection, before, incident):
-            raise _StaleError
-        written_at = self._clock.now()
-        entries = [replace(entry, data=self._ports.redact(dict(entry.data))) for entry in turn.entries]
-        rows = self.records.append(connection, incident.id, entries, written_at)
-        self.records.set_timers(connection, incident, turn.settings, written_at)
-        if turn.stops_pages:
-            self._outbox.stop_pages(incident.id, turn.now, connection)
-        for each in turn.tellings:
-            self._outbox.put(self._messages(incident, each, turn), connection)
-        return _Written(incident, tuple((incident, row) for row in rows))
-
-    def _messages(self, incident: Incident, told: Telling, turn: Turn) -> tuple[OutboxRow, ...]:
-        notice = telling.notice(incident, told, self._ports.url(incident.id))
-        rows = self._ports.plan(notice, told.contacts, turn.settings, told.step, turn.now)
-        return tuple(replace(row, stops_on_acknowledge=False) for row in rows) if told.lasting else rows
-
-    def _take(self, connection: sa.Connection, report: Report, incident_id: str | None) -> _Written[Incident]:
+    def _take(self, connection: sa.Connection, report: Report, incident_id: str | None) -> Written[Incident]:
         latest = self.records.latest_of_key(connection, report.key)
         actor = Actor(report.source)
         match opening.correlate(latest, report, self._settings_of(connection, latest)):
             case Correlation.JOINS if latest is not None:
-                return self._handle(connection, latest, actor, lambda turn: opening.absorb(turn, report))
+                return self._ledger.handle(connection, latest, actor, lambda turn: opening.absorb(turn, report))
             case Correlation.REOPENS if latest is not None:
-                return self._handle(connection, latest, actor, lambda turn: _come_back(turn, report))
+                return self._ledger.handle(connection, latest, actor, lambda turn: _come_back(turn, report))
             case Correlation.RECURS if latest is not None:
                 return self._declare(connection, report, incident_id, latest)
             case Correlation.STALE | Correlation.FALSE_ALARM if latest is not None:
-                return _Written(latest)
+                return Written(latest)
             case _:
                 return self._declare(connection, report, incident_id, None)
 
     def _declare(
         self, connection: sa.Connection, report: Report, incident_id: str | None, earlier: Incident | None
-    ) -> _Written[Incident]:
+    ) -> Written[Incident]:
         now = self._clock.now()
         settings = self._ports.settings()
         policy = self.records.keep_policy(connection, settings)
         snapshot = Snapshot(settings, policy, self._ports.playbook(report.scenario))
         name = incident_id or new_id("inc", now.timestamp())
         turn = opening.declare(name, report, snapshot, now, earlier.id if earlier else None)
-        written = self._write(connection, turn, None)
+        written = self._ledger.write(connection, turn, None)
         if earlier is None:
             return written
-        linked = self._handle(connection, earlier, turn.actor, lambda old: ending.link_recurrence(old, name))
-        return _Written(written.result, (*written.said, *linked.said))
+        linked = self._ledger.handle(connection, earlier, turn.actor, lambda old: ending.link_recurrence(old, name))
+        return Written(written.result, (*written.said, *linked.said))
 
-    def _clear(self, connection: sa.Connection, key: str, at: datetime) -> _Written[Incident | None]:
+    def _clear(self, connection: sa.Connection, key: str, at: datetime) -> Written[Incident | None]:
         latest = self.records.latest_of_key(connection, key)
         if latest is None:
-            return _Written(None)
-        written = self._handle(connection, latest, Actor("monitoring"), lambda turn: opening.clear(turn, at))
-        return _Written(written.result if written.result.status.is_open else None, written.said)
+            return Written(None)
+        written = self._ledger.handle(connection, latest, Actor("monitoring"), lambda turn: opening.clear(turn, at))
+        return Written(written.result if written.result.status.is_open else None, written.said)
 
-    def _reopen(self, connection: sa.Connection, incident_id: str, actor: Actor, reason: str) -> _Written[Incident]:
+    def _reopen(self, connection: sa.Connection, incident_id: str, actor: Actor, reason: str) -> Written[Incident]:
         incident = self.records.load(connection, incident_id)
         newest = self.records.latest_of_key(connection, incident.key)
         if newest is not None and newest.id != incident.id and newest.status.is_open:
             raise RefusedError(
                 Refusal.ANOTHER_IS_OPEN, f"expected a trouble without an open incident, got one with {newest.id}"
             )
-        return self._handle(connection, incident, actor, lambda turn: opening.reopen(turn, reason))
+        return self._ledger.handle(connection, incident, actor, lambda turn: opening.reopen(turn, reason))
 
-    def _merge(self, connection: sa.Connection, incident_id: str, actor: Actor, into: str) -> _Written[Incident]:
+    def _merge(self, connection: sa.Connection, incident_id: str, actor: Actor, into: str) -> Written[Incident]:
         incident = self.records.load(connection, incident_id)
         target = self.records.load(connection, into)
-        taken = self._handle(connection, target, actor, lambda turn: working.merge_in(turn, incident))
-        merged = self._handle(connection, incident, actor, lambda turn: ending.merge(turn, into))
-        return _Written(taken.result, (*merged.said, *taken.said))
+        taken = self._ledger.handle(connection, target, actor, lambda turn: working.merge_in(turn, incident))
+        merged = self._ledger.handle(connection, incident, actor, lambda turn: ending.merge(turn, into))
+        return Written(taken.result, (*merged.said, *taken.said))
 
     def _settings_of(self, connection: sa.Connection, incident: Incident | None) -> ResponseSettings:
         return self._ports.settings() if incident is None else self.records.policy(connection, incident.policy)
-
-    def _try(self, work: Callable[[sa.Connection], _Written[T]]) -> T:
-        """1. Do the work in a transaction. 2. When somebody else was quicker, do it again on what they left. 3. After
-        the commit, say what happened; whoever dies before that leaves it to the next tick of any process."""
-        for _ in range(_TRIES):
-            try:
-                with self._database.write() as connection:
-                    written = work(connection)
-            except (_StaleError, IntegrityError):
-                continue
-            self._ports.reached("committed")
-            self._announce(written.said)
-            return written.result
-        raise ConflictError("expected to change an incident, but others kept changing it; try again")
-
-    def _announce(self, said: Sequence[tuple[Incident, EntryRow]]) -> None:
-        if not said:
-            return
-        for incident, row in said:
-            self._bus.emit(
-                f"incident.{row.kind.replace('-', '_')}",
-                actor=row.actor,
-                incident=incident.id,
-                scenario=incident.scenario.value,
-                severity=incident.severity.value,
-                status=incident.status.value,
-                drill=incident.drill,
-                detail=dict(row.data),
-            )
-        self._ports.reached("announced")
-        with contextlib.suppress(SQLAlchemyError):
-            self.records.table.mark_announced([row.sequence for _, row in said])
-
-    def _announce_what_was_left(self, now: datetime) -> None:
-        before = now - timedelta(seconds=_ANNOUNCED_WITHIN_SECONDS)
-        rows = self.records.table.unannounced(before, _TIMERS_AT_ONCE)
-        self._announce([(self.records.get(row.incident_id), row) for row in rows])
 
     def _text(self, text: str) -> str:
         return str(self._ports.redact(text))

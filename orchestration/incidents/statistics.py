@@ -6,23 +6,24 @@ Always with n, median and 90th percentile: means of such times are poor for tren
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from itertools import chain
 
 from orchestration.storage.incident_statistics import (
     MEASURES,
     CountRow,
     IncidentFigures,
-    MeasureRow,
     Selection,
     TargetRow,
 )
 
 
 class Measure(StrEnum):
-    """What is measured, by the column that holds its seconds."""
+    """What is measured, by the column that holds its seconds; in the order of `MEASURES`."""
 
     MTTD = "seconds_to_detect"
     MTTA = "seconds_to_acknowledge"
@@ -48,6 +49,19 @@ _NAMES = {
     Measure.MTTR: ("MTTR", "last resolved − detected"),
     Measure.MTTR_IMPACT: ("MTTR from impact", "last resolved − impact started, where the start is known"),
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What many values come to; nothing of none."""
+
+    n: int = 0
+    mean: float | None = None
+    median: float | None = None
+    p90: float | None = None
+
+
+Summaries = Mapping[str, Summary]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +121,9 @@ class StatisticsReport:
     groups: tuple[Group, ...]
 
 
+_NOTHING = CountRow("", 0, 0, 0, (0,) * len(MEASURES))
+
+
 class Statistics:
     """The figures of the incidents in the database. Its time grows with the incidents selected, not with all."""
 
@@ -115,31 +132,31 @@ class Statistics:
 
     def report(self, selection: Selection, by: str, now: datetime) -> StatisticsReport:
         """The figures as of `now`, split by `severity`, `scenario` or `month`."""
-        total = self._groups(selection, None, now)
-        nothing = group(CountRow("", 0, 0, 0, (0,) * len(MEASURES)), (), ())
-        groups = self._groups(selection, by, now)
+        values = self._figures.values(selection, by)
+        summaries = [
+            _summaries({name: each[number] for name, each in values.items()}) for number in range(len(Measure))
+        ]
+        total = self._groups(selection, None, now, summaries)
+        nothing = _group(_NOTHING, summaries, ())
+        groups = self._groups(selection, by, now, summaries)
         return StatisticsReport(selection.since, selection.until, by, total[0] if total else nothing, groups)
 
-    def _groups(self, selection: Selection, by: str | None, now: datetime) -> tuple[Group, ...]:
+    def _groups(
+        self, selection: Selection, by: str | None, now: datetime, summaries: Sequence[Summaries]
+    ) -> tuple[Group, ...]:
         counts = self._figures.counts(selection, by)
-        measures = self._figures.measures(selection, by)
         targets = self._figures.targets(selection, by, now)
-        return tuple(group(count, measures, targets) for count in sorted(counts, key=lambda row: row.group))
+        return tuple(_group(count, summaries, targets) for count in sorted(counts, key=lambda row: row.group))
 
 
-def group(count: CountRow, measures: Iterable[MeasureRow], targets: Iterable[TargetRow]) -> Group:
-    """One group, from what the database counted for all of them."""
-    of_group = {row.measure: row for row in measures if row.group == count.group}
-    return Group(
-        name=count.group,
-        count=count.total,
-        figures=tuple(
-            _figure(measure, of_group.get(measure.value), count, count.invalid[MEASURES.index(measure.value)])
-            for measure in Measure
-        ),
-        compliance=_compliance([row for row in targets if row.group == count.group]),
-        recurrence=Recurrence(count.recurred, count.resolved, share(count.recurred, count.resolved)),
-    )
+def summarise(values: Iterable[float]) -> Summary:
+    """The mean of the one or two in the middle is the median; the 90th percentile is the nearest rank."""
+    ranked = sorted(values)
+    n = len(ranked)
+    if n == 0:
+        return Summary()
+    median = (ranked[(n - 1) // 2] + ranked[n // 2]) / 2
+    return Summary(n, math.fsum(ranked) / n, median, ranked[math.ceil(0.9 * n) - 1])
 
 
 def share(part: int, whole: int) -> float | None:
@@ -147,17 +164,35 @@ def share(part: int, whole: int) -> float | None:
     return part / whole if whole else None
 
 
-def _figure(measure: Measure, row: MeasureRow | None, count: CountRow, invalid: int) -> Figure:
-    n = row.n if row else 0
+def _summaries(values: Mapping[str, Iterable[float]]) -> Summaries:
+    """Of each group, and of all together under the empty name."""
+    together = {"": summarise(chain.from_iterable(values.values()))}
+    return together | {name: summarise(each) for name, each in values.items()}
+
+
+def _group(count: CountRow, summaries: Sequence[Summaries], targets: Sequence[TargetRow]) -> Group:
+    figures = zip(Measure, summaries, count.invalid, strict=True)
+    return Group(
+        name=count.group,
+        count=count.total,
+        figures=tuple(
+            _figure(measure, found.get(count.group, Summary()), count.total, bad) for measure, found, bad in figures
+        ),
+        compliance=_compliance([row for row in targets if row.group == count.group]),
+        recurrence=Recurrence(count.recurred, count.resolved, share(count.recurred, count.resolved)),
+    )
+
+
+def _figure(measure: Measure, summary: Summary, total: int, invalid: int) -> Figure:
     return Figure(
         measure=measure,
         title=measure.label,
         variant=measure.variant,
-        n=n,
-        mean=row.mean if row else None,
-        median=row.median if row else None,
-        p90=row.p90 if row else None,
-        coverage=share(n, count.total) or 0.0,
+        n=summary.n,
+        mean=summary.mean,
+        median=summary.median,
+        p90=summary.p90,
+        coverage=share(summary.n, total) or 0.0,
         invalid=invalid,
     )
 

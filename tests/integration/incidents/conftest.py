@@ -21,7 +21,7 @@ from orchestration.storage.outbox import Outbox, OutboxRow
 from tests.support.incidents import NOON, plan, some_settings
 
 
-@dataclass
+@dataclass(repr=False)
 class Room:
     """The desk and everything that it touches."""
 

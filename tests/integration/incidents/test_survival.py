@@ -183,12 +183,20 @@ def test_a_timer_that_cannot_be_fired_waits_and_does_not_keep_the_others(room: R
         connection.execute(
             sa.text("UPDATE incident_documents SET document = '{}' WHERE incident_id = :id"), {"id": bad.id}
         )
+        connection.execute(
+            sa.text("UPDATE incident_entries SET announced = false WHERE incident_id = :id"), {"id": bad.id}
+        )
     for _ in range(4):
         try:
             room.tick(after(minutes=10))
         except ValueError:
             continue
     assert room.kinds(good) == ["detected", "paged"]
+    assert [event.data["incident"] for event in room.events if event.kind == "incident.detected"] == [
+        bad.id,
+        good.id,
+        bad.id,
+    ]
     assert all(row.due_at > after(minutes=10) for row in room.desk.records.table.timers(bad.id))
 
 

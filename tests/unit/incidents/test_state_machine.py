@@ -25,20 +25,24 @@ FACTS = st.sampled_from([Facts(has_workaround=True), ONE_AGENT, HALF, ALL_AGENTS
 BLASTS = st.sampled_from([Blast(), Blast(agents=("planner",)), Blast(providers=("a", "b"))])
 STATUSES = {status.value for status in IncidentStatus}
 PEOPLE = st.sampled_from([ADA, MACHINE])
-HANDLINGS: dict[str, Callable[[Turn], None]] = {
+WORK: dict[str, Callable[[Turn], None]] = {
     "acknowledge": working.acknowledge,
     "note": partial(working.note, text="seen"),
     "begin mitigation": partial(working.begin_mitigation, action="restart"),
     "mitigation failed": partial(working.mitigation_failed, reason="no better"),
     "mitigated": partial(working.mitigated, how="restart"),
     "begin verification": partial(working.begin_verification, how="watch"),
+    "escalate": partial(working.escalate, level=2, reason="help"),
+}
+ENDS: dict[str, Callable[[Turn], None]] = {
     "resolve": partial(ending.resolve, resolution="mended"),
     "reopen": partial(opening.reopen, reason="again"),
+    "close": ending.close,
+    **{field.value: partial(ending.write_review, field=field, text="none") for field in ReviewField},
+}
+ASIDE: dict[str, Callable[[Turn], None]] = {
     "cancel": partial(ending.cancel, reason="false alarm"),
     "merge": partial(ending.merge, into="inc-2"),
-    "review": partial(ending.write_review, field=ReviewField.WORKAROUNDS, text="none"),
-    "close": ending.close,
-    "escalate": partial(working.escalate, level=2, reason="help"),
 }
 
 
@@ -54,9 +58,33 @@ class AnIncident(RuleBasedStateMachine):
         self.now, self.incident, self.entries = NOON, turn.incident, list(turn.entries)
         self.steps = [f"{each.step}:{contact.id}" for each in turn.tellings for contact in each.contacts]
 
-    @rule(name=st.sampled_from(sorted(HANDLINGS)), actor=PEOPLE)
-    def do(self, name: str, actor: Actor) -> None:
-        self._turn(HANDLINGS[name], actor)
+    @rule(name=st.sampled_from(sorted(WORK)), actor=PEOPLE)
+    def work(self, name: str, actor: Actor) -> None:
+        self._turn(WORK[name], actor)
+
+    @rule()
+    def acknowledge(self) -> None:
+        self._turn(working.acknowledge, ADA)
+
+    @rule()
+    def mitigate_and_verify(self) -> None:
+        self._turn(WORK["begin mitigation"], MACHINE)
+        self._turn(WORK["begin verification"], MACHINE)
+
+    @rule(name=st.sampled_from(sorted(ENDS)))
+    def end(self, name: str) -> None:
+        self._turn(ENDS[name], ADA)
+
+    @precondition(lambda self: self.incident.status is IncidentStatus.RESOLVED)
+    @rule()
+    def review(self) -> None:
+        for field in ReviewField:
+            self._turn(ENDS[field.value], ADA)
+
+    @precondition(lambda self: len(self.entries) > 12)
+    @rule(name=st.sampled_from(sorted(ASIDE)))
+    def put_aside(self, name: str) -> None:
+        self._turn(ASIDE[name], ADA)
 
     @rule(severity=st.sampled_from(Severity), actor=PEOPLE)
     def change_severity(self, severity: Severity, actor: Actor) -> None:

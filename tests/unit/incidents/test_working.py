@@ -10,8 +10,8 @@ import pytest
 
 from orchestration.config.response import Scenario, Severity
 from orchestration.incidents import ending, opening, working
-from orchestration.incidents.desk import Handling
 from orchestration.incidents.escalation import Rule, Timer, due_times
+from orchestration.incidents.ledger import Handling
 from orchestration.incidents.model import IncidentStatus, Refusal, RefusedError
 from orchestration.incidents.report import Blast, Facts, Report
 from orchestration.incidents.severity import Ground
