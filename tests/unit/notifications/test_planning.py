@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestration.config.response import QuietHours, ResponseSettings, Severity
+from orchestration.config.response import Contact, ContactAddress, QuietHours, ResponseSettings, Severity
 from orchestration.notifications.notice import NoticeKind
 from orchestration.notifications.planning import OPERATOR, after_quiet_hours, key, plan, substitute
 from orchestration.storage.outbox import OutboxRow, OutboxState
@@ -38,6 +38,13 @@ def test_each_contact_is_told_on_each_channel_that_works() -> None:
     assert (first.created_at, first.due_at, first.state) == (NOON, NOON, OutboxState.PENDING)
     assert first.payload["notice"] == a_notice().as_json()
     assert first.payload["subject"] == "[INCIDENT] [Severity: P1] Ollama does not answer"
+
+
+def test_an_address_has_to_be_there_where_one_is_needed() -> None:
+    response = a_response({}, mail=MAIL, hook=HOOK)
+    places_of = {"ada": (ContactAddress(channel="mail"), ContactAddress(channel="hook")), "bob": ()}
+    contacts = [Contact(id=name, channels=places) for name, places in places_of.items()]
+    assert places(plan(a_notice(), contacts, response, "initial", NOON)) == [("ada", "hook")]
 
 
 @pytest.mark.parametrize("contacts", [(), (a_contact("eve", "nowhere"),)])

@@ -145,7 +145,7 @@ def test_a_template_of_ones_own_takes_the_shipped_ones_place(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("source", "complaint"),
     [
-        ("{{ titel }}", "'titel' is undefined"),
+        ("{{ headline }}", "'headline' is undefined"),
         ("{{ title ", "initial.txt:1:"),
         ("{{ 'x' * 1000000000 }}", "Mul"),
         ("{{ 2 ** 99999999 }}", "Pow"),
