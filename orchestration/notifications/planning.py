@@ -154,8 +154,9 @@ def substitute(
     `siblings` are the messages about the same incident. When every channel has a message of this step already, the log
     is told, unless one of them went out or still may.
     """
-    step, kind = failed.payload.get("step"), NoticeKind(failed.kind)
-    if step is None:  # a message that cannot be read cannot be read elsewhere either
+    step = failed.payload.get("step")
+    kind = next((kind for kind in NoticeKind if kind == failed.kind), None)
+    if step is None or kind is None:  # a message that cannot be read cannot be read elsewhere either
         return None
     same = [row for row in siblings if row.contact == failed.contact and row.payload.get("step") == step]
     used = {failed.channel, *(row.channel for row in same)}

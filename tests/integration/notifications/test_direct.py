@@ -5,12 +5,13 @@ from datetime import time
 from pathlib import Path
 
 import anyio
+import anyio.to_thread
 import pytest
 
 from orchestration import logs
 from orchestration.clock import FakeClock, SystemClock
 from orchestration.config.response import QuietHours, ResponseSettings, Severity
-from orchestration.notifications.direct import last_resort
+from orchestration.notifications.direct import LastResort, last_resort
 from orchestration.security.redaction import Redactor
 from orchestration.storage.outbox import Outcome
 from tests.integration.notifications.conftest import SECRET
@@ -74,3 +75,20 @@ async def test_it_never_raises_whatever_is_wrong_with_it(monkeypatch: pytest.Mon
     assert {each.outcome for each in done} == {Outcome.FAILED}
     done = await last_resort(P0, [], ResponseSettings(), {}, FakeClock(NOON), REDACT)
     assert [each.outcome for each in done] == [Outcome.SENT, Outcome.FAILED]
+
+
+async def test_who_may_not_wait_does_not(receiver: HttpReceiver, capsys: pytest.CaptureFixture[str]) -> None:
+    receiver.answer = Answer(delay=0.3)
+    response = a_response({"ada": ("hook",)}, hook={"type": "webhook", "url": receiver.url})
+    tell = LastResort(lambda: response.contacts, lambda: response, {}, SystemClock(), REDACT)
+    tell(P0)
+    assert [thread.is_alive() for thread in tell._threads] == [True]
+    await anyio.to_thread.run_sync(tell.close)
+    assert len(receiver.received) == 1
+
+
+def test_without_a_configuration_the_machine_itself_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    tell = LastResort(lambda: {}["gone"], lambda: {}["gone"], {}, SystemClock(), REDACT)
+    tell(P0)
+    tell.close()
+    assert "[INCIDENT] [Severity: P0] The database is corrupt" in capsys.readouterr().err

@@ -35,7 +35,7 @@ Tried so far:
 
 What to do now:
   ollama serve
-  orchestrator incidents acknowledge inc-01
+  orchestrator incidents ack inc-01
 
 Next Update: 2026-03-04 12:30:00 UTC (13:30:00 Europe/Vienna)
 
@@ -78,7 +78,7 @@ def test_what_is_not_known_is_called_unknown_in_every_kind(kind: NoticeKind) -> 
         if line.startswith(("ETA", "Impact", "Started", "Duration", "Root Cause", "Resolution", "Next Update")):
             assert line.endswith(": Unknown")
     if kind is NoticeKind.INITIAL:
-        assert "  orchestrator incidents acknowledge inc-01\n  orchestrator incidents show inc-01\n" in rendered
+        assert "  orchestrator incidents ack inc-01\n  orchestrator incidents show inc-01\n" in rendered
         assert "- nothing yet" in rendered
 
 
