@@ -65,7 +65,6 @@ class Code(StrEnum):
     BAD_EMAIL_ADDRESS = "E044", "An e-mail address is none, or is missing."
     BAD_CHANNEL_URL = "E045", "A channel's address is no `http://` or `https://` URL."
     UNREACHABLE_CONTACT = "E046", "A contact has no channel that works: a page would reach nobody."
-    BAD_RESPONSE_TIME_ZONE = "E047", "The time zone of a contact, a rotation or the business hours does not exist."
     EMPTY_AUDIENCE = "E048", "There are contacts, but nobody would be told of an incident of P0 or P1."
     RESERVED_NAME = "E049", "A contact, a rotation or a channel has a name with a meaning of its own."
     BAD_SHIFT = "E050", "A shift that replaces whoever is on call ends before it begins, or has no time zone."

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from itertools import combinations
 from urllib.parse import urlsplit
 
-from orchestration.config.checks.schedules import is_time_zone
 from orchestration.config.checks.surroundings import Surroundings
 from orchestration.config.document import JsonPath
 from orchestration.config.findings import Code
@@ -44,7 +43,7 @@ def check_channels(configuration: Configuration, _surroundings: Surroundings) ->
 
 
 def check_contacts(configuration: Configuration, surroundings: Surroundings) -> Iterator[Problem]:
-    """Each id once, a time zone that exists, and at least one channel that works."""
+    """Each id once, and at least one channel that works."""
     response = configuration.response
     seen: set[str] = set()
     for path, entry in _places(response):
@@ -55,8 +54,6 @@ def check_contacts(configuration: Configuration, surroundings: Surroundings) -> 
         if entry.id in _RESERVED:
             message = f'"{entry.id}" has a meaning of its own'
             yield Problem(Code.RESERVED_NAME, (*path, "id"), message, hint="Choose another name.")
-        yield from _check_zone(entry.time_zone, (*path, "timeZone"))
-    yield from _check_zone(response.business_hours.time_zone, (*_ROOT, "businessHours", "timeZone"))
     for index, contact in enumerate(response.contacts):
         yield from _check_contact(contact, response, surroundings, (*_ROOT, "contacts", index))
 
@@ -167,12 +164,6 @@ def _check_shifts(rotation: Rotation, path: JsonPath) -> Iterator[Problem]:
 def _check_known(name: str, known: list[str], path: JsonPath, what: str) -> Iterator[Problem]:
     if name not in known:
         yield Problem(Code.UNKNOWN_CONTACT, path, f'there is no {what} "{name}"', hint=suggest(name, known))
-
-
-def _check_zone(zone: str, path: JsonPath) -> Iterator[Problem]:
-    if not is_time_zone(zone):
-        expected = "a name such as UTC or Europe/Vienna"
-        yield Problem(Code.BAD_RESPONSE_TIME_ZONE, path, f'there is no time zone "{zone}"', expected)
 
 
 def _works(place: ContactAddress, response: ResponseSettings, surroundings: Surroundings) -> bool:
