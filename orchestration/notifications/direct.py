@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import anyio
@@ -41,6 +42,45 @@ async def last_resort(
             rows = plan(notice, audience, settings, STEP, clock.now(), templates=templates) if audience else ()
             done += await send_directly(rows, settings, credentials, clock, redact)
     return tuple(done)
+
+
+class LastResort:
+    """`last_resort` for callers that may not wait, on any thread: each notice is told on a thread of its own."""
+
+    def __init__(
+        self,
+        contacts: Callable[[], Sequence[Contact]],
+        response: Callable[[], ResponseSettings],
+        credentials: Credentials,
+        clock: Clock,
+        redact: Redact,
+    ) -> None:
+        """`contacts` gives the audience of P0, `response` the configuration, each as it is at that moment."""
+        self._contacts = contacts
+        self._response = response
+        self._credentials = credentials
+        self._clock = clock
+        self._redact = redact
+        self._threads: list[threading.Thread] = []
+
+    def __call__(self, notice: Notice) -> None:
+        """Begin to tell everybody; never raises and never waits."""
+        self._threads = [thread for thread in self._threads if thread.is_alive()]
+        thread = threading.Thread(target=self._tell, args=(notice,), name="last-resort", daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def close(self, seconds: float = 10.0) -> None:
+        """Wait for what has been begun, so long at most for each."""
+        for thread in self._threads:
+            thread.join(seconds)
+
+    def _tell(self, notice: Notice) -> None:
+        try:
+            contacts, response = self._contacts(), self._response()
+        except Exception:  # noqa: BLE001 — without a configuration the machine itself is still told
+            contacts, response = (), ResponseSettings()
+        anyio.run(last_resort, notice, contacts, response, self._credentials, self._clock, self._redact)
 
 
 async def send_directly(

@@ -23,6 +23,8 @@ from orchestration.notifications.templates.values import zone_of
 from orchestration.storage.outbox import OutboxRow, OutboxState
 
 LONGEST_KEY = 160
+# With the waits between them, about half a minute.
+TELL_LOG_AFTER = 5
 
 # Whoever reads the log and the terminal; told when nobody else is there to be told.
 OPERATOR = Contact(
@@ -152,8 +154,9 @@ def substitute(
     `siblings` are the messages about the same incident. When every channel has a message of this step already, the log
     is told, unless one of them went out or still may.
     """
-    step, kind = failed.payload.get("step"), NoticeKind(failed.kind)
-    if step is None:  # a message that cannot be read cannot be read elsewhere either
+    step = failed.payload.get("step")
+    kind = next((kind for kind in NoticeKind if kind == failed.kind), None)
+    if step is None or kind is None:  # a message that cannot be read cannot be read elsewhere either
         return None
     same = [row for row in siblings if row.contact == failed.contact and row.payload.get("step") == step]
     used = {failed.channel, *(row.channel for row in same)}
@@ -165,6 +168,12 @@ def substitute(
     alive = any(row.key != failed.key and row.state in (OutboxState.SENT, OutboxState.PENDING) for row in same)
     log = ChannelKind.LOG.value
     return None if alive or log in used else _moved(failed, ContactAddress(channel=log), now)
+
+
+def meanwhile(row: OutboxRow, now: datetime) -> OutboxRow | None:
+    """What the log is told while a page does not get through; the page itself goes on being tried."""
+    log = ContactAddress(channel=ChannelKind.LOG.value)
+    return _moved(row, log, now) if row.attempts >= TELL_LOG_AFTER and row.stops_on_acknowledge else None
 
 
 def _moved(row: OutboxRow, place: ContactAddress, now: datetime) -> OutboxRow:

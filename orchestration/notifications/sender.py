@@ -10,8 +10,9 @@ import asyncio
 import contextlib
 import math
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from functools import partial
 from typing import Any, TypeVar
 
 import anyio
@@ -23,7 +24,7 @@ from orchestration.events import Bus
 from orchestration.notifications.attempt import Redact, Result, attempt
 from orchestration.notifications.channels import Channels
 from orchestration.notifications.pace import Pace
-from orchestration.notifications.planning import substitute
+from orchestration.notifications.planning import meanwhile, substitute
 from orchestration.storage.leases import Leases
 from orchestration.storage.outbox import Delivery, Outbox, OutboxRow, Outcome
 
@@ -187,16 +188,14 @@ class Sender:
                 await self._call(lambda: self._outbox.sent(row, delivery))
             case Outcome.RETRIED:
                 self._pace(row.channel).hold(result.hold)
-                await self._call(lambda: self._outbox.postpone(row, now + timedelta(seconds=result.wait), delivery))
+                also = None if result.error else meanwhile(row, now)
+                due_at = now + timedelta(seconds=result.wait)
+                await self._call(lambda: self._outbox.postpone(row, due_at, delivery, [also] if also else []))
             case Outcome.FAILED:
-                instead = await self._substitutes(row)
+                response = self._channels.response
+                instead = partial(substitute, row, response=response, now=now)
                 await self._call(lambda: self._outbox.failed(row, delivery, instead))
         self._tell(row, result)
-
-    async def _substitutes(self, row: OutboxRow) -> Sequence[OutboxRow]:
-        siblings = await self._call(lambda: self._outbox.of_incident(row.incident_id or ""))
-        instead = substitute(row, siblings, self._channels.response, self._clock.now())
-        return [] if instead is None else [instead]
 
     def _tell(self, row: OutboxRow, result: Result) -> None:
         facts: dict[str, Any] = {

@@ -78,6 +78,10 @@ class Backlog:
     oldest_due_at: datetime | None
 
 
+# Makes a message that takes the place of a failed one from the messages about the same incident; or none.
+Instead = Callable[[Sequence[OutboxRow]], OutboxRow | None]
+
+
 def _as_it_is(payload: Any) -> Any:
     return payload
 
@@ -152,22 +156,31 @@ class Outbox:
 
     def sent(self, row: OutboxRow, delivery: Delivery) -> None:
         """It went out. That also holds for one that was cancelled in that very moment."""
-        self._settle(row, OutboxState.SENT, delivery, (OutboxState.PENDING, OutboxState.CANCELLED))
+        with self._database.write() as connection:
+            self._settle(row, OutboxState.SENT, delivery, (OutboxState.PENDING, OutboxState.CANCELLED), connection)
 
-    def failed(self, row: OutboxRow, delivery: Delivery, instead: Sequence[OutboxRow] = ()) -> None:
-        """It will never go out; `instead` is put in the same transaction, unless it was cancelled meanwhile."""
-        self._settle(row, OutboxState.FAILED, delivery, (OutboxState.PENDING,), instead)
+    def failed(self, row: OutboxRow, delivery: Delivery, instead: Instead) -> None:
+        """It will never go out. What `instead` makes of the messages about the same incident is put in the same
+        transaction, unless this one was cancelled meanwhile; so that of two that fail at once the second knows."""
+        with self._database.write() as connection:
+            siblings = self._locked(row.incident_id, connection)
+            if self._settle(row, OutboxState.FAILED, delivery, (OutboxState.PENDING,), connection):
+                other = instead(siblings)
+                self.put([] if other is None else [other], connection)
 
-    def postpone(self, row: OutboxRow, due_at: datetime, delivery: Delivery) -> None:
-        """It did not go out now; try again at `due_at`."""
+    def postpone(
+        self, row: OutboxRow, due_at: datetime, delivery: Delivery, meanwhile: Sequence[OutboxRow] = ()
+    ) -> None:
+        """It did not go out now; try again at `due_at`. `meanwhile` is put, unless it was cancelled."""
         query = sa.update(outbox).where(
             outbox.c.key == row.key,
             outbox.c.state == OutboxState.PENDING.value,
             outbox.c.attempts == row.attempts,
         )
         with self._database.write() as connection:
-            connection.execute(query.values(due_at=due_at, detail=delivery.detail))
             connection.execute(sa.insert(deliveries), [_delivery_values(delivery)])
+            if connection.execute(query.values(due_at=due_at, detail=delivery.detail)).rowcount and meanwhile:
+                self.put(meanwhile, connection)
 
     def record(self, row: OutboxRow, delivery: Delivery) -> None:
         """Keep a message that went out past the outbox, and the evidence of its one try."""
@@ -215,16 +228,19 @@ class Outbox:
         state: OutboxState,
         delivery: Delivery,
         only_from: Sequence[OutboxState],
-        instead: Sequence[OutboxRow] = (),
-    ) -> None:
+        connection: sa.Connection,
+    ) -> bool:
         query = sa.update(outbox).where(
             outbox.c.key == row.key, outbox.c.state.in_([allowed.value for allowed in only_from])
         )
         values = {"state": state.value, "settled_at": delivery.at, "detail": delivery.detail, "due_at": row.due_at}
-        with self._database.write() as connection:
-            connection.execute(sa.insert(deliveries), [_delivery_values(delivery)])
-            if connection.execute(query.values(**values)).rowcount and instead:
-                self.put(instead, connection)
+        connection.execute(sa.insert(deliveries), [_delivery_values(delivery)])
+        return connection.execute(query.values(**values)).rowcount > 0
+
+    def _locked(self, incident_id: str | None, connection: sa.Connection) -> tuple[OutboxRow, ...]:
+        """The messages about an incident, held until the transaction ends; always in the same order."""
+        query = sa.select(outbox).where(outbox.c.incident_id == incident_id).order_by(outbox.c.key).with_for_update()
+        return tuple(_row(row) for row in connection.execute(query))
 
     def _values(self, row: OutboxRow) -> dict[str, Any]:
         return {column.name: getattr(row, column.name) for column in outbox.columns} | {

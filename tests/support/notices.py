@@ -33,7 +33,7 @@ def a_notice(kind: NoticeKind = NoticeKind.INITIAL, **changes: Any) -> Notice:
         "review": "2026-03-06 at 10:00, room 3",
         "reason": "not acknowledged within 10 min",
         "tried": ("probed it 3 times", "looked for a fallback"),
-        "to_do": ("ollama serve", "orchestrator incidents acknowledge inc-01"),
+        "to_do": ("ollama serve", "orchestrator incidents ack inc-01"),
         "url": "http://127.0.0.1:8080/incidents/inc-01",
     }
     return Notice(**{**known, **changes})

@@ -43,7 +43,7 @@ def check_channels(configuration: Configuration, _surroundings: Surroundings) ->
 
 
 def check_contacts(configuration: Configuration, surroundings: Surroundings) -> Iterator[Problem]:
-    """Each id once, a time zone that exists, and at least one channel that works."""
+    """Each id once, and at least one channel that works."""
     response = configuration.response
     seen: set[str] = set()
     for path, entry in _places(response):

@@ -9,8 +9,8 @@ from orchestration.config.response import ChannelSettings, Severity
 from orchestration.notifications.channels.channel import Credentials, Message, address_of
 from orchestration.notifications.channels.http import Poster
 
-# Teams refuses a message of more than 28 kB; a character takes up to four bytes, and two as `\n` in JSON.
-_LONGEST_BODY = 5_000
+# Teams refuses a message of more than 28 kB; a character takes up to four bytes, and a line some seventy more.
+_LONGEST_SUBJECT, _LONGEST_BODY, _MOST_LINES = 300, 4_000, 100
 _COLOURS = {Severity.P0: "attention", Severity.P1: "attention", Severity.P2: "warning", Severity.P3: "default"}
 
 
@@ -34,8 +34,8 @@ class TeamsChannel:
 def card_message(message: Message) -> dict[str, Any]:
     """The message as an Adaptive Card. Its texts are runs, in which Markdown means nothing: a title makes no link."""
     colour = "good" if message.notice.kind.closes else _COLOURS[message.notice.severity]
-    subject = _line(message.subject[:1000], weight="bolder", size="medium", color=colour)
-    lines = [_line(line or " ") for line in message.body[:_LONGEST_BODY].splitlines()[:100]]
+    subject = _line(message.subject[:_LONGEST_SUBJECT], weight="bolder", size="medium", color=colour)
+    lines = [_line(line or " ") for line in message.body[:_LONGEST_BODY].splitlines()[:_MOST_LINES]]
     card = {
         "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
         "type": "AdaptiveCard",

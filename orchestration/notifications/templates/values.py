@@ -99,7 +99,7 @@ def many_lines(text: str) -> str:
 def _commands(notice: Notice) -> Sequence[str]:
     given = tuple(one_line(each) for each in notice.to_do[:_MOST_LINES])
     subject = one_line(notice.incident_id)
-    return given or (f"orchestrator incidents acknowledge {subject}", f"orchestrator incidents show {subject}")
+    return given or (f"orchestrator incidents ack {subject}", f"orchestrator incidents show {subject}")
 
 
 def _clean(text: str) -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 
-from orchestration.clock import FakeClock
+from orchestration.clock import Clock, FakeClock, SystemClock
 from orchestration.config.response import ChannelSettings, ResponseSettings
 from orchestration.notifications.channels import Channels, DeliveryError, Message
 from orchestration.notifications.notice import NoticeKind
@@ -28,8 +29,21 @@ def receiver() -> Iterator[HttpReceiver]:
 @pytest.fixture
 async def send() -> AsyncIterator[Send]:
     """Send a message on a channel that is described by its settings."""
+    async with _sending(FakeClock(NOON)) as send:
+        yield send
+
+
+@pytest.fixture
+async def send_now() -> AsyncIterator[Send]:
+    """As `send`, by the machine's own clock, for a receiver that has one as well."""
+    async with _sending(SystemClock()) as send:
+        yield send
+
+
+@asynccontextmanager
+async def _sending(clock: Clock) -> AsyncIterator[Send]:
     settings: dict[str, ChannelSettings] = {}
-    async with Channels(lambda: ResponseSettings(channels=settings), SECRETS, FakeClock(NOON)) as channels:
+    async with Channels(lambda: ResponseSettings(channels=settings), SECRETS, clock) as channels:
 
         async def send(message: Message, **channel: Any) -> None:
             settings["under-test"] = ChannelSettings(**channel)

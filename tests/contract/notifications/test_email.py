@@ -45,11 +45,11 @@ def authenticator(*_: Any) -> AuthResult:
 
 
 async def test_a_mail_holds_the_playbooks_text(send: Send) -> None:
-    message = a_message(title="Größer als 90 %")
+    message = a_message(title="Über 90 % CPU")
     with mail_server() as (mailbox, port):
         await send(message, port=port, **PLAIN)
     (mail,) = mailbox.mails
-    assert mail["Subject"] == "[INCIDENT] [Severity: P1] Größer als 90 %"
+    assert mail["Subject"] == "[INCIDENT] [Severity: P1] Über 90 % CPU"
     assert mail.get_content().replace("\r\n", "\n") == message.body
     assert (mail["From"], mail["To"]) == ("pager@example.org", "ada@example.org")
     assert mailbox.envelopes[0].rcpt_tos == ["ada@example.org"]

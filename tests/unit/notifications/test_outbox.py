@@ -122,9 +122,19 @@ def test_what_failed_in_that_moment_stays_stopped_and_goes_nowhere_else(database
     with database.write() as connection:
         outbox.stop_pages("inc-01", NOON, connection)
     outbox.postpone(claimed, NOON + MINUTE, done(claimed, Outcome.RETRIED))
-    outbox.failed(claimed, done(claimed, Outcome.FAILED), [a_row("initial", key="instead", channel="log")])
+    outbox.failed(claimed, done(claimed, Outcome.FAILED), lambda _: a_row("initial", key="instead", channel="log"))
     assert [row.state for row in outbox.of_incident("inc-01")] == [OutboxState.CANCELLED]
     assert [each.outcome for each in outbox.deliveries(claimed.key)] == [Outcome.RETRIED, Outcome.FAILED]
+
+
+def test_of_two_that_fail_the_second_knows(database: Database) -> None:
+    outbox = Outbox(database)
+    rows = [a_row("initial"), a_row("initial", key="mail", channel="mail")]
+    outbox.put(rows)
+    seen: list[list[OutboxState]] = []
+    for row in rows:
+        outbox.failed(row, done(row, Outcome.FAILED), lambda siblings: seen.append([each.state for each in siblings]))
+    assert seen == [[OutboxState.PENDING] * 2, [OutboxState.FAILED, OutboxState.PENDING]]
 
 
 def test_a_contact_hears_of_an_incident_in_order(database: Database) -> None:

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestration.config.response import QuietHours, ResponseSettings, Severity
+from orchestration.config.response import Contact, ContactAddress, QuietHours, ResponseSettings, Severity
 from orchestration.notifications.notice import NoticeKind
-from orchestration.notifications.planning import OPERATOR, after_quiet_hours, key, plan, substitute
+from orchestration.notifications.planning import OPERATOR, after_quiet_hours, key, meanwhile, plan, substitute
 from orchestration.storage.outbox import OutboxRow, OutboxState
 from tests.support.notices import NOON, a_contact, a_notice, a_response
 
@@ -38,6 +38,13 @@ def test_each_contact_is_told_on_each_channel_that_works() -> None:
     assert (first.created_at, first.due_at, first.state) == (NOON, NOON, OutboxState.PENDING)
     assert first.payload["notice"] == a_notice().as_json()
     assert first.payload["subject"] == "[INCIDENT] [Severity: P1] Ollama does not answer"
+
+
+def test_an_address_has_to_be_there_where_one_is_needed() -> None:
+    response = a_response({}, mail=MAIL, hook=HOOK)
+    places_of = {"ada": (ContactAddress(channel="mail"), ContactAddress(channel="hook")), "bob": ()}
+    contacts = [Contact(id=name, channels=places) for name, places in places_of.items()]
+    assert places(plan(a_notice(), contacts, response, "initial", NOON)) == [("ada", "hook")]
 
 
 @pytest.mark.parametrize("contacts", [(), (a_contact("eve", "nowhere"),)])
@@ -166,3 +173,20 @@ def test_whoever_has_left_the_configuration_is_told_by_the_log() -> None:
     instead = substitute(row, (row,), ResponseSettings(), NOON)
     assert instead is not None
     assert (instead.channel, OPERATOR.channels[0].channel) == ("log", "log")
+
+
+@pytest.mark.parametrize("change", [{"payload": {}}, {"kind": "of a later release"}])
+def test_what_cannot_be_read_goes_nowhere_else(change: dict[str, object]) -> None:
+    (row, _) = plan(a_notice(), (), ResponseSettings(), "initial", NOON)
+    assert substitute(replace(row, **change), (), ResponseSettings(), NOON) is None  # type: ignore[arg-type]
+
+
+def test_while_a_page_does_not_get_through_the_log_is_told() -> None:
+    response = a_response({"ada": ("mail",)}, mail=MAIL)
+    (page,) = plan(a_notice(), response.contacts, response, "initial", NOON)
+    (update,) = plan(a_notice(NoticeKind.UPDATE), response.contacts, response, "update-1", NOON)
+    told = meanwhile(replace(page, attempts=5), NOON)
+    assert told is not None
+    assert (told.key, told.attempts) == ("inc-01:initial:ada:log", 0)
+    assert meanwhile(replace(page, attempts=4), NOON) is None
+    assert meanwhile(replace(update, attempts=50), NOON) is None

@@ -35,7 +35,7 @@ Tried so far:
 
 What to do now:
   ollama serve
-  orchestrator incidents acknowledge inc-01
+  orchestrator incidents ack inc-01
 
 Next Update: 2026-03-04 12:30:00 UTC (13:30:00 Europe/Vienna)
 
@@ -78,7 +78,7 @@ def test_what_is_not_known_is_called_unknown_in_every_kind(kind: NoticeKind) -> 
         if line.startswith(("ETA", "Impact", "Started", "Duration", "Root Cause", "Resolution", "Next Update")):
             assert line.endswith(": Unknown")
     if kind is NoticeKind.INITIAL:
-        assert "  orchestrator incidents acknowledge inc-01\n  orchestrator incidents show inc-01\n" in rendered
+        assert "  orchestrator incidents ack inc-01\n  orchestrator incidents show inc-01\n" in rendered
         assert "- nothing yet" in rendered
 
 
@@ -145,7 +145,7 @@ def test_a_template_of_ones_own_takes_the_shipped_ones_place(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("source", "complaint"),
     [
-        ("{{ titel }}", "'titel' is undefined"),
+        ("{{ headline }}", "'headline' is undefined"),
         ("{{ title ", "initial.txt:1:"),
         ("{{ 'x' * 1000000000 }}", "Mul"),
         ("{{ 2 ** 99999999 }}", "Pow"),
