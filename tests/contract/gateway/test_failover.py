@@ -155,8 +155,7 @@ async def test_what_no_probe_can_mend_is_never_probed(make_desk: MakeDesk, first
     desk = make_desk({"a": provider(first.url), "b": provider(second.url)}, desk={"clock": clock})
     async with desk.gateway.running():
         await desk.ask()
-        for _ in range(100):
-            await clock.advance(3600)
+        await clock.advance(300)
         assert (len(first.chats), len(first.probes)) == (1, 0)
         desk.bus.emit("credentials.changed", names=["KEY"])
         first.answer = yes

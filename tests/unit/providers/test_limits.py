@@ -19,9 +19,10 @@ def test_in_the_long_run_no_more_is_taken_than_the_rate_allows(rate: float, gaps
     assert taken <= rate + now * rate / 60 + 1
 
 
-@given(
-    st.floats(min_value=1, max_value=1e6), st.floats(min_value=0, max_value=1e6), st.floats(min_value=0, max_value=1e9)
-)
+amounts = st.floats(min_value=0, max_value=1e6)
+
+
+@given(st.floats(min_value=1, max_value=1e6), amounts, st.floats(min_value=0, max_value=1e9))
 def test_after_the_wait_that_it_names_something_may_be_taken(rate: float, units: float, now: float) -> None:
     bucket = TokenBucket(rate)
     bucket.take(units, now)
