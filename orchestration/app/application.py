@@ -11,8 +11,8 @@ import anyio
 import anyio.to_thread
 
 from orchestration.app.project import Project
+from orchestration.app.views import CurrentCredentials, with_rehearsal
 from orchestration.config.schema import Configuration, ProviderKind
-from orchestration.config.store import ConfigurationStore
 from orchestration.errors import ConflictError, NotFoundError, UsageError
 from orchestration.ids import new_id
 from orchestration.storage.leases import Leases
@@ -47,7 +47,7 @@ class Application(Project):
         self.engine = Engine(self.engine_url, Leases(self.database), shared=shared)
         budgets = Budgets(Spend(self.database), self.effective)
         self.gateway = Gateway(
-            self.effective, _Credentials(self.store), self.bus, self.clock, budgets, RouteStates(self.database)
+            self.effective, CurrentCredentials(self.store), self.bus, self.clock, budgets, RouteStates(self.database)
         )
         workbench = Workbench(self.state_folder, self.artifacts, self.bus, self.redactor.text)
         self.control = RunControl(
@@ -69,17 +69,7 @@ class Application(Project):
 
     def effective(self) -> Configuration:
         """The configuration in force, with the address of the embedded rehearsal provider filled in."""
-        configuration = self.store.current
-        if self._rehearsal_url is None:
-            return configuration
-        providers = {
-            name: settings.model_copy(update={"base_url": self._rehearsal_url})
-            if settings.type is ProviderKind.REHEARSAL and settings.base_url is None
-            else settings
-            for name, settings in configuration.runtime.providers.items()
-        }
-        runtime = configuration.runtime.model_copy(update={"providers": providers})
-        return configuration.model_copy(update={"runtime": runtime})
+        return with_rehearsal(self.store.current, self._rehearsal_url)
 
     async def new_run(
         self,
@@ -212,13 +202,3 @@ async def application(config_file: str, *, shared: bool = False) -> AsyncIterato
     with app.opened(or_last_good=False):
         async with app.running():
             yield app
-
-
-class _Credentials:
-    """The credentials as they are at each moment."""
-
-    def __init__(self, store: ConfigurationStore) -> None:
-        self._store = store
-
-    def get(self, name: str) -> str | None:
-        return self._store.credentials.get(name)

@@ -134,6 +134,10 @@ class Gateway:
         """Ask a provider now whether it works; `deep` has a model write. Raises NotFoundError for an unknown one."""
         return await self._prober.probe(provider, deep=deep)
 
+    def check_known(self, provider: str) -> None:
+        """Raises NotFoundError, with the names that there are, for a provider that is not in the configuration."""
+        self._routing.provider(provider)
+
     def statuses(self) -> tuple[RouteStatus, ...]:
         """Every route with its state, in the order of the configuration."""
         return tuple(status_of(record) for record in self._routing.all())

@@ -150,7 +150,7 @@ def test_a_state_comes_back_from_json_as_it_was(steps: list[Failure], now: float
 
 @pytest.mark.parametrize("data", [{}, {"state": "ajar"}, {"state": None}, {"state": "open", "failures": 3}])
 def test_what_is_no_state_is_refused(data: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=r"expected|ajar"):
+    with pytest.raises(ValueError, match="expected the state"):
         Breaker.from_json(data)
 
 
