@@ -47,7 +47,13 @@ class Application(Project):
         self.engine = Engine(self.engine_url, Leases(self.database), shared=shared)
         budgets = Budgets(Spend(self.database), self.effective)
         self.gateway = Gateway(
-            self.effective, CurrentCredentials(self.store), self.bus, self.clock, budgets, RouteStates(self.database)
+            self.effective,
+            CurrentCredentials(self.store),
+            self.bus,
+            self.clock,
+            budgets,
+            RouteStates(self.database),
+            redact=self.redactor.text,
         )
         workbench = Workbench(self.state_folder, self.artifacts, self.bus, self.redactor.text)
         self.control = RunControl(

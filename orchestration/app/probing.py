@@ -11,6 +11,7 @@ from orchestration.app.project import Project
 from orchestration.app.views import CurrentCredentials, with_rehearsal
 from orchestration.config.schema import Configuration, ProviderKind
 from orchestration.drills.rehearsal import RehearsalServer
+from orchestration.errors import NotFoundError
 from orchestration.providers.budget import Budgets
 from orchestration.providers.gateway import Gateway
 from orchestration.providers.route import ProbeResult
@@ -20,14 +21,16 @@ from orchestration.storage.spend import Spend
 
 async def probe_providers(here: Project, names: Sequence[str], *, deep: bool) -> tuple[ProbeResult, ...]:
     """Ask providers at once, and tell other processes what came of it. Raises NotFoundError for an unknown one."""
+    known = here.configuration.runtime.providers
+    for name in names:
+        if name not in known:
+            raise NotFoundError(f"expected a provider of the configuration ({', '.join(known)}), got '{name}'")
     async with _gateway(here, names) as gateway:
         results: dict[str, ProbeResult] = {}
 
         async def probe(name: str) -> None:
             results[name] = await gateway.probe(name, deep=deep)
 
-        for name in names:
-            gateway.check_known(name)
         async with anyio.create_task_group() as group:
             for name in names:
                 group.start_soon(probe, name)
@@ -46,7 +49,7 @@ async def _gateway(here: Project, names: Sequence[str]) -> AsyncIterator[Gateway
 
         budgets = Budgets(Spend(here.database), effective)
         credentials, states = CurrentCredentials(here.store), RouteStates(here.database)
-        gateway = Gateway(effective, credentials, here.bus, here.clock, budgets, states)
+        gateway = Gateway(effective, credentials, here.bus, here.clock, budgets, states, redact=here.redactor.text)
         yield await stack.enter_async_context(gateway.running())
 
 

@@ -61,7 +61,9 @@ class Gateway:
         budgets: Budgets,
         states: RouteStates | None = None,
         chance: Callable[[], float] = random.random,
+        redact: Callable[[str], str] = str,
     ) -> None:
+        """`redact` takes secrets out of what providers say before it is written down for other processes."""
         self._configuration = configuration
         self._bus = bus
         self._clock = clock
@@ -73,7 +75,7 @@ class Gateway:
         self._chooser = Chooser(self._routing, configuration, clock)
         self._accounts = Accounts(self._routing, configuration, bus, clock)
         self._prober = Prober(self._routing, self._notes, clock)
-        self._sharing = None if states is None else Sharing(self._routing, self._notes, clock, states)
+        self._sharing = None if states is None else Sharing(self._routing, self._notes, clock, states, redact)
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[Gateway]:
@@ -133,10 +135,6 @@ class Gateway:
     async def probe(self, provider: str, *, deep: bool = False) -> ProbeResult:
         """Ask a provider now whether it works; `deep` has a model write. Raises NotFoundError for an unknown one."""
         return await self._prober.probe(provider, deep=deep)
-
-    def check_known(self, provider: str) -> None:
-        """Raises NotFoundError, with the names that there are, for a provider that is not in the configuration."""
-        self._routing.provider(provider)
 
     def statuses(self) -> tuple[RouteStatus, ...]:
         """Every route with its state, in the order of the configuration."""

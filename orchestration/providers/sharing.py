@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from typing import Any
 
 import anyio
@@ -28,11 +29,14 @@ _LAST_SECONDS = 2.0
 class Sharing:
     """Tells what changed here and takes over what changed elsewhere."""
 
-    def __init__(self, routing: Routing, notes: Notes, clock: Clock, states: RouteStates) -> None:
+    def __init__(
+        self, routing: Routing, notes: Notes, clock: Clock, states: RouteStates, redact: Callable[[str], str]
+    ) -> None:
         self._routing = routing
         self._notes = notes
         self._clock = clock
         self._states = states
+        self._redact = redact
         self._process = new_id("process", clock.now().timestamp())
         self._met: set[RouteRecord] = set()
         self._reported: dict[RouteRecord, tuple[float, dict[str, Any]]] = {}
@@ -73,7 +77,7 @@ class Sharing:
     async def _tell(self, record: RouteRecord) -> None:
         route, now = record.route, self._clock.now()
         if record.unsaid and record.breaker.state is not BreakerState.HALF_OPEN:
-            about = {"address": address_of(record.provider.settings), "last_failure": record.last_failure}
+            about = {"address": address_of(record.provider.settings), "last_failure": self._redact(record.last_failure)}
             state = {**record.breaker.as_json(), **about}
             record.unsaid = False
             try:
