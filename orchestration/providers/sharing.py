@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -24,6 +25,9 @@ _EXCHANGE_SECONDS = 0.3
 _REPORT_SECONDS = 1.0
 _REPORT_AGAIN_SECONDS = 5.0
 _LAST_SECONDS = 2.0
+# As long as most probes take; then another process may try, in case this one has died.
+_CLAIM_SECONDS = 15.0
+_PATIENCE_SECONDS = 1.0
 
 
 class Sharing:
@@ -56,6 +60,14 @@ class Sharing:
                 self._take_over(record, state)
             for record in tuple(self._routing.all()):
                 await self._tell(record)
+
+    async def may_probe(self, record: RouteRecord) -> bool:
+        """Whether this process is the one that probes a route now; without the database each is."""
+        route, now = record.route, self._clock.now()
+        claim = functools.partial(self._states.claim, route.provider, route.model, self._process, _CLAIM_SECONDS, now)
+        with anyio.move_on_after(_PATIENCE_SECONDS), contextlib.suppress(SQLAlchemyError):
+            return await anyio.to_thread.run_sync(claim, abandon_on_cancel=True)
+        return True
 
     async def tell_the_last(self) -> None:
         """Tell what is still untold, at the end of the process; not at any price."""

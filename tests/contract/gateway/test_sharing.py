@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from orchestration.clock import FakeClock
 from orchestration.providers.failures import NoRouteError
 from orchestration.storage.database import Database
 from orchestration.storage.routes import RouteStates, seen_now
@@ -82,8 +85,34 @@ async def test_what_each_sees_is_told_for_those_who_only_look(
     assert [one["in_use"] for one in seen()] == [0, 0]
 
 
-async def restarted(make_desk: MakeDesk, settings: dict[str, Any], database: Database, **more: Any) -> Desk:
-    return make_desk(settings, desk={"database": database, **more})
+async def test_one_process_probes_for_all(
+    make_desk: MakeDesk, settings: dict[str, Any], database: Database, first: Vendor
+) -> None:
+    settings["a"] |= {"breaker": {"probeAfter": 0.4, "probeAtMost": 0.4}}
+    first.answer = lambda asked: refused(503)
+    desks = [make_desk(settings, desk={"database": database}) for _ in range(4)]
+    async with contextlib.AsyncExitStack() as stack:
+        for desk in desks:
+            await stack.enter_async_context(desk.gateway.running())
+        for _ in range(2):
+            await desks[0].ask()
+        await until(lambda: all(desk.status("a").state == "open" for desk in desks))
+        await until(lambda: len(first.chats) >= 5)
+        probing = [desk for desk in desks if desk.said("route.half_open")]
+        assert len(probing) == 1
+        first.answer = yes
+        await until(lambda: all(desk.status("a").state == "closed" for desk in desks))
+
+
+def test_the_claim_to_probe_ends_by_itself(database: Database) -> None:
+    states, clock = RouteStates(database), FakeClock()
+    now = clock.now()
+    assert states.claim("a", "m", "p1", 15, now)
+    assert states.claim("a", "m", "p1", 15, now)
+    assert not states.claim("a", "m", "p2", 15, now + timedelta(seconds=14))
+    states.save("a", "m", {"state": "closed", "since": 1.0}, now)
+    assert not states.claim("a", "m", "p2", 15, now + timedelta(seconds=14))
+    assert states.claim("a", "m", "p2", 15, now + timedelta(seconds=15))
 
 
 async def test_a_new_process_does_not_call_a_dead_primary_first(
@@ -157,8 +186,6 @@ async def test_without_the_database_each_decides_alone(
 
 
 def test_an_older_state_does_not_replace_a_newer_one(database: Database) -> None:
-    from orchestration.clock import FakeClock
-
     states, now = RouteStates(database), FakeClock().now()
     states.save("a", "m", {"state": "closed", "since": 20.0}, now)
     states.report("a", "m", "p1", {"in_use": 1}, now)
@@ -170,9 +197,8 @@ def test_an_older_state_does_not_replace_a_newer_one(database: Database) -> None
     assert (state["state"], [one["in_use"] for one in seen_now(state, now)]) == ("open", [1])
 
 
-@pytest.mark.parametrize("database_in_use", [True])
-async def test_a_lone_route_that_opens_is_told_before_the_process_ends(
-    make_desk: MakeDesk, database: Database, first: Vendor, database_in_use: bool
+async def test_what_was_learnt_is_told_before_the_process_ends(
+    make_desk: MakeDesk, database: Database, first: Vendor
 ) -> None:
     first.answer = lambda asked: refused(404)
     desk = make_desk({"a": provider(first.url)}, desk={"database": database})
