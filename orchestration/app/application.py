@@ -12,8 +12,8 @@ import anyio.to_thread
 
 from orchestration.app.opening import check_database
 from orchestration.app.project import Project
+from orchestration.app.views import CurrentCredentials, with_rehearsal
 from orchestration.config.schema import Configuration, ProviderKind
-from orchestration.config.store import ConfigurationStore
 from orchestration.errors import ConflictError, NotFoundError, OrchestratorError, UsageError
 from orchestration.ids import new_id
 from orchestration.storage.routes import RouteStates
@@ -50,7 +50,13 @@ class Application(Project):
         self.engine = Engine(self.engine_url, self.leases, shared=shared)
         budgets = Budgets(Spend(self.database), self.effective)
         self.gateway = Gateway(
-            self.effective, _Credentials(self.store), self.bus, self.clock, budgets, RouteStates(self.database)
+            self.effective,
+            CurrentCredentials(self.store),
+            self.bus,
+            self.clock,
+            budgets,
+            RouteStates(self.database),
+            redact=self.redactor.text,
         )
         workbench = Workbench(self.state_folder, self.artifacts, self.bus, self.clock, self.redactor.text)
         self.control = RunControl(
@@ -75,17 +81,7 @@ class Application(Project):
 
     def effective(self) -> Configuration:
         """The configuration in force, with the address of the embedded rehearsal provider filled in."""
-        configuration = self.store.current
-        if self._rehearsal_url is None:
-            return configuration
-        providers = {
-            name: settings.model_copy(update={"base_url": self._rehearsal_url})
-            if settings.type is ProviderKind.REHEARSAL and settings.base_url is None
-            else settings
-            for name, settings in configuration.runtime.providers.items()
-        }
-        runtime = configuration.runtime.model_copy(update={"providers": providers})
-        return configuration.model_copy(update={"runtime": runtime})
+        return with_rehearsal(self.store.current, self._rehearsal_url)
 
     async def new_run(self, goal: str, workspace: Path, *, queue: bool | None = None, **values: Any) -> Run:
         """Record a run and begin it; the rest as for `checked_run`.
@@ -291,13 +287,3 @@ def _only_one(group: BaseExceptionGroup[BaseException]) -> BaseException:
     while isinstance(found, BaseExceptionGroup) and (own is not None or len(found.exceptions) == 1):
         found = found.exceptions[0]
     return found
-
-
-class _Credentials:
-    """The credentials as they are at each moment."""
-
-    def __init__(self, store: ConfigurationStore) -> None:
-        self._store = store
-
-    def get(self, name: str) -> str | None:
-        return self._store.credentials.get(name)

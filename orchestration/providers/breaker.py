@@ -162,6 +162,6 @@ class Breaker:
         try:
             known = {field.name: data[field.name] for field in fields(cls) if field.name in data}
             state, failures = BreakerState(known["state"]), tuple(known.get("failures", ()))
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"expected the state of a breaker, got {data!r}") from error
         return cls(**{**known, "state": state, "failures": failures})

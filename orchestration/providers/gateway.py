@@ -61,7 +61,9 @@ class Gateway:
         budgets: Budgets,
         states: RouteStates | None = None,
         chance: Callable[[], float] = random.random,
+        redact: Callable[[str], str] = str,
     ) -> None:
+        """`redact` takes secrets out of what providers say before it is written down for other processes."""
         self._configuration = configuration
         self._bus = bus
         self._clock = clock
@@ -72,8 +74,9 @@ class Gateway:
         self._notes = Notes(bus, self._places.wake)
         self._chooser = Chooser(self._routing, configuration, clock)
         self._accounts = Accounts(self._routing, configuration, bus, clock)
-        self._prober = Prober(self._routing, self._notes, clock)
-        self._sharing = None if states is None else Sharing(self._routing, self._notes, clock, states)
+        self._sharing = None if states is None else Sharing(self._routing, self._notes, clock, states, redact)
+        may_probe = self._sharing.may_probe if self._sharing else _alone
+        self._prober = Prober(self._routing, self._notes, clock, may_probe)
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[Gateway]:
@@ -245,6 +248,10 @@ class Gateway:
 
     def _now(self) -> float:
         return self._clock.now().timestamp()
+
+
+async def _alone(_: RouteRecord) -> bool:
+    return True
 
 
 def _failed(record: RouteRecord, attempt: Attempt, failure: Failure) -> Try:

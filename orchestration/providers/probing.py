@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 import anyio
+from anyio.abc import TaskGroup
 
 from orchestration.clock import Clock
 from orchestration.providers.attempt import Attempt
@@ -13,6 +16,8 @@ from orchestration.providers.noting import Notes
 from orchestration.providers.route import ProbeResult, RouteRecord
 from orchestration.providers.routing import Routing
 from orchestration.providers.wire import Route
+
+MayProbe = Callable[[RouteRecord], Awaitable[bool]]
 
 _LOOK_SECONDS = 0.25
 # A cheap probe proves that these are over; for the others a model has to write.
@@ -27,20 +32,19 @@ _A_FEW_TOKENS = {"messages": [{"role": "user", "content": "ping"}], "max_tokens"
 class Prober:
     """Probes providers: in the background where a route is due, and when a person asks."""
 
-    def __init__(self, routing: Routing, notes: Notes, clock: Clock) -> None:
+    def __init__(self, routing: Routing, notes: Notes, clock: Clock, may_probe: MayProbe) -> None:
         self._routing = routing
         self._notes = notes
         self._clock = clock
+        self._may_probe = may_probe
 
     async def run(self) -> None:
-        """Probe what is due, each route once at a time, until cancelled."""
+        """Probe what is due, each route once at a time among all processes, until cancelled."""
         async with anyio.create_task_group() as group:
             while True:
-                now = self._now()
                 for record in tuple(self._routing.all()):
-                    if record.breaker.probe_due(now):
-                        self._notes.note(record, record.breaker.half_opened(now))
-                        group.start_soon(self._probe_route, record, record.breaker)
+                    if record.breaker.probe_due(self._now()) and await self._may_probe(record):
+                        self._half_open(record, group)
                 await self._clock.sleep(_LOOK_SECONDS)
 
     async def probe(self, provider: str, *, deep: bool) -> ProbeResult:
@@ -57,6 +61,11 @@ class Prober:
             outcome, detail = "ok", ""
             self._note_answer(provider, record if deep else None)
         return ProbeResult(provider, outcome, detail, self._clock.monotonic() - started)
+
+    def _half_open(self, record: RouteRecord, group: TaskGroup) -> None:
+        if record.breaker.probe_due(self._now()):
+            self._notes.note(record, record.breaker.half_opened(self._now()))
+            group.start_soon(self._probe_route, record, record.breaker)
 
     def _note_answer(self, provider: str, proven: RouteRecord | None) -> None:
         for one in self._routing.of_provider(provider):

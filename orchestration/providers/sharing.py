@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import anyio
@@ -23,16 +25,22 @@ _EXCHANGE_SECONDS = 0.3
 _REPORT_SECONDS = 1.0
 _REPORT_AGAIN_SECONDS = 5.0
 _LAST_SECONDS = 2.0
+# As long as most probes take; then another process may try, in case this one has died.
+_CLAIM_SECONDS = 15.0
+_PATIENCE_SECONDS = 1.0
 
 
 class Sharing:
     """Tells what changed here and takes over what changed elsewhere."""
 
-    def __init__(self, routing: Routing, notes: Notes, clock: Clock, states: RouteStates) -> None:
+    def __init__(
+        self, routing: Routing, notes: Notes, clock: Clock, states: RouteStates, redact: Callable[[str], str]
+    ) -> None:
         self._routing = routing
         self._notes = notes
         self._clock = clock
         self._states = states
+        self._redact = redact
         self._process = new_id("process", clock.now().timestamp())
         self._met: set[RouteRecord] = set()
         self._reported: dict[RouteRecord, tuple[float, dict[str, Any]]] = {}
@@ -52,6 +60,14 @@ class Sharing:
                 self._take_over(record, state)
             for record in tuple(self._routing.all()):
                 await self._tell(record)
+
+    async def may_probe(self, record: RouteRecord) -> bool:
+        """Whether this process is the one that probes a route now; without the database each is."""
+        route, now = record.route, self._clock.now()
+        claim = functools.partial(self._states.claim, route.provider, route.model, self._process, _CLAIM_SECONDS, now)
+        with anyio.move_on_after(_PATIENCE_SECONDS), contextlib.suppress(SQLAlchemyError):
+            return await anyio.to_thread.run_sync(claim, abandon_on_cancel=True)
+        return True
 
     async def tell_the_last(self) -> None:
         """Tell what is still untold, at the end of the process; not at any price."""
@@ -73,7 +89,7 @@ class Sharing:
     async def _tell(self, record: RouteRecord) -> None:
         route, now = record.route, self._clock.now()
         if record.unsaid and record.breaker.state is not BreakerState.HALF_OPEN:
-            about = {"address": address_of(record.provider.settings), "last_failure": record.last_failure}
+            about = {"address": address_of(record.provider.settings), "last_failure": self._redact(record.last_failure)}
             state = {**record.breaker.as_json(), **about}
             record.unsaid = False
             try:

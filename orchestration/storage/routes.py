@@ -12,6 +12,7 @@ from orchestration.storage.database import Database
 from orchestration.storage.tables import route_states
 
 _SEEN = "seen"
+_PROBER = "prober"
 _SEEN_SECONDS = 15.0
 
 _State = dict[str, Any]
@@ -29,7 +30,7 @@ class RouteStates:
         def merged(before: _State) -> _State:
             if before.get("since", 0.0) > state.get("since", 0.0):
                 return before
-            return {**state, _SEEN: before.get(_SEEN, {})}
+            return {**state, **{name: before[name] for name in (_SEEN, _PROBER) if name in before}}
 
         self._change(provider, model, merged, at)
 
@@ -43,21 +44,36 @@ class RouteStates:
 
         self._change(provider, model, merged, at)
 
+    def claim(self, provider: str, model: str, process: str, seconds: float, at: datetime) -> bool:
+        """Whether this process is the one to probe a route; it then is for so many seconds."""
+        now = at.timestamp()
+
+        def merged(before: _State) -> _State:
+            held = before.get(_PROBER, {"until": 0.0})
+            free = held["until"] <= now or held["process"] == process
+            return {**before, _PROBER: {"process": process, "until": now + seconds}} if free else before
+
+        return bool(self._change(provider, model, merged, at)[_PROBER]["process"] == process)
+
     def load(self) -> dict[tuple[str, str], tuple[_State, datetime]]:
         """What was last said of each route, and when."""
         with self._database.read() as connection:
             rows = connection.execute(sa.select(route_states))
             return {(row.provider, row.model): (row.state, row.updated_at) for row in rows}
 
-    def _change(self, provider: str, model: str, change: Callable[[_State], _State], at: datetime) -> None:
+    def _change(self, provider: str, model: str, change: Callable[[_State], _State], at: datetime) -> _State:
         key = (route_states.c.provider == provider) & (route_states.c.model == model)
         with self._database.write() as connection:
             before = connection.execute(sa.select(route_states.c.state).where(key).with_for_update()).scalar()
-            values = {"state": change(before or {}), "updated_at": at}
+            after = change(before or {})
+            values = {"state": after, "updated_at": at}
+            if after == before:
+                return after
             if before is None:
                 connection.execute(sa.insert(route_states).values(provider=provider, model=model, **values))
             else:
                 connection.execute(sa.update(route_states).where(key).values(**values))
+        return after
 
 
 def seen_now(state: _State, now: datetime) -> tuple[_State, ...]:

@@ -44,7 +44,7 @@ class Spend:
     def totals(
         self, run_id: str | None = None, agent: str | None = None, since: datetime | None = None
     ) -> tuple[int, float]:
-        """Tokens and dollars used: by a run, by one agent of it, or since a moment by all; None leaves a condition out."""
+        """Tokens and dollars used: by a run, by one agent in it, or since a moment; None leaves a condition out."""
         tokens = sa.func.coalesce(sa.func.sum(spend.c.prompt_tokens + spend.c.completion_tokens), 0)
         query = sa.select(tokens, sa.func.coalesce(sa.func.sum(spend.c.usd), 0.0))
         if run_id is not None:

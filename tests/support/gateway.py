@@ -46,6 +46,7 @@ class Desk:
     clock: Clock = field(default_factory=SystemClock)
     credentials: dict[str, str] = field(default_factory=dict)
     chance: Callable[[], float] = lambda: 0.05
+    redact: Callable[[str], str] = str
     events: list[Event] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -60,6 +61,7 @@ class Desk:
             Budgets(spend, lambda: self.configuration),
             RouteStates(self.database) if self.database else None,
             self.chance,
+            self.redact,
         )
 
     async def ask(self, hand_on: HandOn | None = None, body: Mapping[str, Any] = BODY, **call: Any) -> Completion:

@@ -88,11 +88,8 @@ def test_an_answer_is_whole_or_what_is_wrong_is_named(
 def test_a_whole_answer_as_a_chunk_is_put_together_to_itself() -> None:
     calls = [{"id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}}]
     message = {"role": "assistant", "content": "x", "tool_calls": calls}
-    body = {
-        "id": "1",
-        "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
-        "usage": {"prompt_tokens": 3},
-    }
+    choice = {"index": 0, "message": message, "finish_reason": "stop"}
+    body = {"id": "1", "choices": [choice], "usage": {"prompt_tokens": 3}}
     one = as_chunk(body)
     assert (one["id"], one["object"]) == ("1", "chat.completion.chunk")
     assembly = assembled(one)

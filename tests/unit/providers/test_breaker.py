@@ -86,11 +86,8 @@ def test_failures_far_apart_do_not_add_up_and_an_answer_between_them_clears_them
 
 
 def test_an_answer_does_not_end_a_wait_that_the_provider_asked_for() -> None:
-    held = (
-        Breaker()
-        .failed(failure(FailureKind.OVERLOADED), 0, RULES)
-        .failed(failure(FailureKind.RATE_LIMITED, 9), 1, RULES)
-    )
+    shaken = Breaker().failed(failure(FailureKind.OVERLOADED), 0, RULES)
+    held = shaken.failed(failure(FailureKind.RATE_LIMITED, 9), 1, RULES)
     assert held.succeeded().held_until == 10
     assert not held.succeeded().admits(9.9)
     assert held.succeeded().admits(10)
@@ -153,7 +150,7 @@ def test_a_state_comes_back_from_json_as_it_was(steps: list[Failure], now: float
 
 @pytest.mark.parametrize("data", [{}, {"state": "ajar"}, {"state": None}, {"state": "open", "failures": 3}])
 def test_what_is_no_state_is_refused(data: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="ajar|expected|valid"):
+    with pytest.raises(ValueError, match="expected the state"):
         Breaker.from_json(data)
 
 

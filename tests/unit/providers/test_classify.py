@@ -135,18 +135,16 @@ def test_whatever_a_header_says_a_wait_is_none_or_not_negative(seconds: str, mil
     assert wait is None or 0 <= wait < float("inf")
 
 
+names = st.sampled_from(["error", "message", "code", "type", "innererror"])
 json_values = st.recursive(
     st.none() | st.booleans() | st.floats(allow_nan=False) | st.text(),
-    lambda inner: (
-        st.lists(inner) | st.dictionaries(st.sampled_from(["error", "message", "code", "type", "innererror"]), inner)
-    ),
+    lambda inner: st.lists(inner) | st.dictionaries(names, inner),
     max_leaves=10,
 )
+bodies = st.binary() | json_values.map(lambda value: json.dumps(value).encode())
 
 
-@given(
-    st.integers(min_value=201, max_value=599), st.binary() | json_values.map(lambda value: json.dumps(value).encode())
-)
+@given(st.integers(min_value=201, max_value=599), bodies)
 def test_no_body_is_too_strange_to_be_classed(status: int, body: bytes) -> None:
     failure = classify.from_response(status, {}, body, NOW)
     assert failure.status == status

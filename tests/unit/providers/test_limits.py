@@ -16,12 +16,13 @@ def test_in_the_long_run_no_more_is_taken_than_the_rate_allows(rate: float, gaps
         if bucket.wait(now) == 0:
             bucket.take(1, now)
             taken += 1
-    assert taken <= rate + now * rate / 60 + 1
+    assert taken <= rate + now * rate / 60 + 1e-3
 
 
-@given(
-    st.floats(min_value=1, max_value=1e6), st.floats(min_value=0, max_value=1e6), st.floats(min_value=0, max_value=1e9)
-)
+amounts = st.floats(min_value=0, max_value=1e6)
+
+
+@given(st.floats(min_value=1, max_value=1e6), amounts, st.floats(min_value=0, max_value=1e9))
 def test_after_the_wait_that_it_names_something_may_be_taken(rate: float, units: float, now: float) -> None:
     bucket = TokenBucket(rate)
     bucket.take(units, now)
@@ -32,8 +33,8 @@ def test_after_the_wait_that_it_names_something_may_be_taken(rate: float, units:
 def test_what_was_taken_beyond_the_rest_is_waited_for() -> None:
     bucket = TokenBucket(60)
     bucket.take(90, 0)
-    assert bucket.wait(0) == pytest.approx(30, abs=0.01)
-    assert bucket.wait(29) == pytest.approx(1, abs=0.01)
+    assert bucket.wait(0) == pytest.approx(31, abs=0.01)
+    assert bucket.wait(30) == pytest.approx(1, abs=0.01)
     assert bucket.wait(31) == 0
 
 
@@ -48,8 +49,7 @@ def test_another_rate_holds_from_now_on() -> None:
     bucket = TokenBucket(60)
     bucket.resize(6, 0)
     bucket.take(6, 0)
-    bucket.take(1, 0)
-    assert bucket.wait(0) == pytest.approx(10, abs=0.02)
+    assert bucket.wait(0) == pytest.approx(10, abs=0.01)
     bucket.resize(600, 0)
     assert bucket.wait(0) == pytest.approx(0.1, abs=0.01)
 
