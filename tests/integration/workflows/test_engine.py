@@ -195,6 +195,16 @@ def test_a_process_killed_at_any_step_loses_nothing_and_repeats_no_committed_ste
         assert [one for one in committed if done[one] > 1] == []
 
 
+def test_a_flow_is_taken_over_again_when_the_process_that_took_it_over_is_killed_too(tmp_path: Path) -> None:
+    for command, line in (("start", "in step 0"), ("recover", "in step 1"), ("recover", "in step 2")):
+        with a_process(tmp_path, command) as process:
+            wait_for_line(process, line)
+            process.send_signal(signal.SIGKILL)
+    with a_process(tmp_path, "recover") as after:
+        output, _ = after.communicate(timeout=30)
+    assert json.loads(output.splitlines()[-1]) == {"c0": [0, 1, 2, 3], "c1": [0, 1, 2, 3]}
+
+
 def committed_steps(folder: Path) -> list[str]:
     """What the engine had recorded when the process was killed, in the journal's words."""
     with closing(sqlite3.connect(folder / "engine.db")) as connection:
