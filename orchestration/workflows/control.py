@@ -17,6 +17,7 @@ from orchestration.ids import new_id
 from orchestration.storage.runs import Run, Runs, RunStatus
 from orchestration.workflows.coordinator import RUN, Setup
 from orchestration.workflows.engine import Engine, FlowState, FlowStatus, StepRecord
+from orchestration.workflows.model import Use
 
 Exporter = Callable[[Run, str, Path], Awaitable[None]]
 
@@ -99,7 +100,8 @@ class RunControl:
             ended = partial(self._runs.set_status, run_id, RunStatus.FAILED, found[run_id], finished_at=now)
             if await anyio.to_thread.run_sync(ended):
                 about = {"status": RunStatus.FAILED.value, "reason": found[run_id]}
-                self._bus.emit("run.finished", run_id=run_id, **about, use=None, verdict=None)
+                use = Use().model_dump(mode="json")
+                self._bus.emit("run.finished", run_id=run_id, **about, use=use, verdict=None)
         return tuple(settled)
 
     async def cancel(self, run_id: str, reason: str = "") -> Run:

@@ -24,10 +24,10 @@ SCRIPT = Path(__file__).with_name("engine_process.py")
 
 
 @asynccontextmanager
-async def engine(folder: Path, **bodies: Any) -> AsyncIterator[Engine]:
+async def engine(folder: Path, *, shared: bool = False, **bodies: Any) -> AsyncIterator[Engine]:
     database = Database(f"sqlite:///{folder}/orchestrator.db")
     database.migrate()
-    one = Engine(f"sqlite:///{folder}/engine.db", Leases(database))
+    one = Engine(f"sqlite:///{folder}/engine.db", Leases(database), shared=shared)
     for kind, body in bodies.items():
         one.register(kind, body)
     async with one.running():
@@ -156,6 +156,22 @@ async def test_a_fork_shares_the_steps_before_it_and_goes_its_own_way(tmp_path: 
         await one.fork("a", 2, "b")
         assert await one.result("b") == ["a:one", "b:two"]
     assert calls == ["a:one", "a:two", "b:two"]
+
+
+async def test_a_worker_takes_the_most_urgent_run_first(tmp_path: Path) -> None:
+    begun: list[str] = []
+
+    async def body(flow: Flow, _: Any) -> Any:
+        begun.append(flow.id)
+
+    async with engine(tmp_path, flow=body) as one:
+        for number, priority in enumerate(("low", "normal", "high", "normal", "low")):
+            await one.enqueue("flow", f"{priority}-{number}", None, priority)
+    async with engine(tmp_path, shared=True, flow=body) as one:
+        async with asyncio.timeout(10):
+            while len(begun) < 5:
+                await asyncio.sleep(0.02)
+    assert begun == ["high-2", "normal-1", "normal-3", "low-0", "low-4"]
 
 
 @contextmanager
