@@ -68,8 +68,8 @@ class ModelCalls:
                     problem = error
             if problem is None:
                 raise TimeLimitError(f"no answer within the {left:g} s of working time that were left")
-            tried = sum(one.seconds for one in problem.tries)
-            left = None if left is None else max(0.0, left - tried)
+            if left is not None:
+                left = max(0.0, left - sum(one.seconds for one in problem.tries))
             async with self._waiting.on(run_id, agent, str(problem), problem.hints):
                 await self._gateway.wait_for_route(call)
 

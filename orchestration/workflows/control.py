@@ -17,6 +17,7 @@ from orchestration.ids import new_id
 from orchestration.storage.runs import Run, Runs, RunStatus
 from orchestration.workflows.coordinator import RUN, Setup
 from orchestration.workflows.engine import Engine, FlowState, FlowStatus, StepRecord
+from orchestration.workflows.model import Use
 
 Exporter = Callable[[Run, str, Path], Awaitable[None]]
 
@@ -99,7 +100,8 @@ class RunControl:
             ended = partial(self._runs.set_status, run_id, RunStatus.FAILED, found[run_id], finished_at=now)
             if await anyio.to_thread.run_sync(ended):
                 about = {"status": RunStatus.FAILED.value, "reason": found[run_id]}
-                self._bus.emit("run.finished", run_id=run_id, **about, use=None, verdict=None)
+                use = Use().model_dump(mode="json")
+                self._bus.emit("run.finished", run_id=run_id, **about, use=use, verdict=None)
         return tuple(settled)
 
     async def cancel(self, run_id: str, reason: str = "") -> Run:
@@ -165,7 +167,7 @@ class RunControl:
 
     async def _go_back(self, run: Run, tree: Mapping[str, FlowStatus]) -> None:
         """Take a failed run back to its failed steps. Raises ConflictError when no step of it failed."""
-        if not await self._failed_steps(run.id):
+        if tree[run.id].state is not FlowState.FAILED and not await self._failed_steps(run.id):
             raise ConflictError(
                 f"expected a run with a failed step, got {run.id}, which failed because {run.reason}; "
                 "fork it from the part that should be done again"
@@ -174,12 +176,21 @@ class RunControl:
         await self._rewind(run.id, tree)
 
     async def _rewind(self, flow_id: str, tree: Mapping[str, FlowStatus]) -> None:
-        """Rewind the failed descendants of a flow, the lowest first, then the flow to where it took their results."""
+        """Rewind the failed descendants of a flow, the lowest first, then the flow to where it took their results.
+
+        One that says that it failed, though none of its steps did, is done again from the start; one that ended by a
+        fault of ours goes on where it was.
+        """
         failed = await self._failed_steps(flow_id)
+        number = 1
+        if failed:
+            number = failed[0].number
+        elif tree[flow_id].state is FlowState.FAILED:
+            number = 1 + max((step.number for step in await self._engine.steps(flow_id)), default=0)
         for child in (tree.get(step.child_id or "") for step in failed):
             if child is not None and child.state in _ENDED:
                 await self._rewind(child.id, tree)
-        await self._engine.rewind(flow_id, failed[0].number if failed else 1)
+        await self._engine.rewind(flow_id, number)
 
     async def _failed_steps(self, flow_id: str) -> list[StepRecord]:
         return [step for step in await self._engine.steps(flow_id) if step.failed or _says_failed(step.output)]
