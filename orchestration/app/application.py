@@ -166,6 +166,7 @@ class Application(Project):
     async def resume(self, run_id: str) -> Run:
         """Go on with a run. Raises ConflictError when it has succeeded or is being worked on."""
         run = await self.get_run(run_id)
+        self._stopped.pop(run_id, None)
         await self._prepare_provider(run.provider)
         return await self.control.resume(run_id)
 
@@ -192,20 +193,25 @@ class Application(Project):
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Start everything; on leaving, stop at once and leave unfinished runs resumable."""
-        async with self._rehearsals, self._noting_stopped(), self.gateway.running(), self.engine.running():
+        async with (
+            self._rehearsals,
+            self._noting_stopped(),
+            self.gateway.running(),
+            self.engine.running(),
             # Innermost: once it is cancelled, nothing may be awaited in it any more, or an error from the block is
             # lost behind the cancellation.
-            async with anyio.create_task_group() as group:
+            anyio.create_task_group() as group,
+        ):
 
-                def reconfigure(_: Configuration) -> None:
-                    group.start_soon(self.gateway.reconfigure)
+            def reconfigure(_: Configuration) -> None:
+                group.start_soon(self.gateway.reconfigure)
 
-                self.store.subscribe(reconfigure)
-                group.start_soon(self.store.watch)
-                try:
-                    yield
-                finally:
-                    group.cancel_scope.cancel()
+            self.store.subscribe(reconfigure)
+            group.start_soon(self.store.watch)
+            try:
+                yield
+            finally:
+                group.cancel_scope.cancel()
 
     @contextlib.asynccontextmanager
     async def _noting_stopped(self) -> AsyncIterator[None]:
