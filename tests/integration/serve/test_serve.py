@@ -75,10 +75,9 @@ def test_a_run_outlives_its_worker_and_its_provider_and_the_list_of_processes_sh
     run_id = queued(project)
     with project.started("serve") as serve:
         family = Family(serve.pid)
-        worker = the_worker(family, run_id)
+        worker = the_worker(family, f"--runs=planner of {run_id} (asks a model)")
         assert "python" in command_line(worker)
         assert "-m orchestration.agents.worker" in command_line(worker)
-        assert f"--runs=planner of {run_id} (asks a model)" in command_line(worker)
         assert until(lambda: project.status(run_id) == "waiting")
 
         worker.send_signal(signal.SIGSTOP)
@@ -102,6 +101,8 @@ def test_told_to_stop_it_leaves_its_runs_resumable_and_the_next_goes_on_with_the
     with project.started("serve", "--workers", "2") as serve:
         run_id = queued(project)
         until(lambda: project.status(run_id) == "waiting")
+        told = "SELECT data FROM leases WHERE name LIKE 'control/%'"
+        until(lambda: run_id in str(project.records(told)))
         overview = project.call("status", "--json").json()
         (control,) = overview["control"]
         assert [worker["state"] for worker in control["workers"]] == ["works", "works"]
