@@ -45,7 +45,9 @@ class Application(Project):
         from orchestration.workflows.waiting import Waiting
 
         self._rehearsal_url: str | None = None
-        self._stack = contextlib.AsyncExitStack()
+        # Stopped after all else, so that no call fails on the way out.
+        self._rehearsals = contextlib.AsyncExitStack()
+        self._stopped: dict[str, str] = {}
         check_database(self.engine_url)
         self.engine = Engine(self.engine_url, self.leases, shared=shared)
         budgets = Budgets(Spend(self.database), self.effective)
@@ -161,6 +163,7 @@ class Application(Project):
     async def resume(self, run_id: str) -> Run:
         """Go on with a run. Raises ConflictError when it has succeeded or is being worked on."""
         run = await self.get_run(run_id)
+        self._stopped.pop(run_id, None)
         await self._prepare_provider(run.provider)
         return await self.control.resume(run_id)
 
@@ -175,6 +178,7 @@ class Application(Project):
         wait."""
         for run_id in run_ids:
             reason = because or (await self.get_run(run_id)).reason
+            self._stopped[run_id] = reason
             if await anyio.to_thread.run_sync(self.runs.set_status, run_id, RunStatus.STOPPED, reason):
                 self.bus.emit("run.stopped", run_id=run_id, reason=reason)
 
@@ -192,10 +196,15 @@ class Application(Project):
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Start everything; on leaving, stop at once and leave unfinished runs resumable."""
-        async with self._stack:
-            group = await self._stack.enter_async_context(anyio.create_task_group())
-            await self._stack.enter_async_context(self.gateway.running())
-            await self._stack.enter_async_context(self.engine.running())
+        async with (
+            self._rehearsals,
+            self._noting_stopped(),
+            self.gateway.running(),
+            self.engine.running(),
+            # Innermost: once it is cancelled, nothing may be awaited in it any more, or an error from the block is
+            # lost behind the cancellation.
+            anyio.create_task_group() as group,
+        ):
 
             def reconfigure(_: Configuration) -> None:
                 group.start_soon(self.gateway.reconfigure)
@@ -207,6 +216,15 @@ class Application(Project):
                 yield
             finally:
                 group.cancel_scope.cancel()
+
+    @contextlib.asynccontextmanager
+    async def _noting_stopped(self) -> AsyncIterator[None]:
+        """Say once more which runs were stopped: until the engine is, they may still have said otherwise."""
+        try:
+            yield
+        finally:
+            for run_id, reason in self._stopped.items():
+                self.runs.set_status(run_id, RunStatus.STOPPED, reason)
 
     async def keep_recovering(self) -> None:
         """Take over whatever other processes leave behind, until cancelled."""
@@ -259,7 +277,7 @@ class Application(Project):
             return
         from orchestration.drills.rehearsal import RehearsalServer
 
-        server = await self._stack.enter_async_context(RehearsalServer())
+        server = await self._rehearsals.enter_async_context(RehearsalServer())
         self._rehearsal_url = f"{server.url}/v1"
         await self.gateway.reconfigure()
 

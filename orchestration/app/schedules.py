@@ -82,7 +82,7 @@ class Calendar:
 
 def origin_of(name: str, planned: datetime) -> str:
     """Where a scheduled run says that it comes from."""
-    return f"schedule {name} at {planned.isoformat()}"
+    return f"schedule {name} at {planned.isoformat().replace('+00:00', 'Z')}"
 
 
 def _schedule(settings: ScheduleSettings) -> Schedule:

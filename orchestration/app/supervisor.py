@@ -126,12 +126,13 @@ class Supervisor:
             self._bus.emit("worker.replaced", worker=worker.number, times=worker.replaced)
 
     async def _one_life(self, worker: Worker) -> None:
-        process = await asyncio.create_subprocess_exec(
-            *self._command,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            start_new_session=True,
-        )
+        with anyio.CancelScope(shield=True):  # half started, a process would be nobody's
+            process = await asyncio.create_subprocess_exec(
+                *self._command,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                start_new_session=True,
+            )
         worker.state, worker.pid, worker.beat_at = "starts", process.pid, None
         worker.started_at = self._clock.monotonic()
         self._bus.emit("worker.started", worker=worker.number, pid=process.pid)

@@ -24,6 +24,9 @@ _LOOK_SECONDS = 0.2
 _WORKERS_LOOK_SECONDS = 1.0
 # A run that is handed on from one process to the next is nobody's for a moment.
 _HAND_ON_SECONDS = 8.0
+# Another process writes what it has to say a moment after it has ended a run.
+_LAST_WORDS_SECONDS = 2.0
+_LAST_WORDS = frozenset({"run.finished", "run.cancelled"})
 _MOST_AT_ONCE = 10_000
 
 
@@ -37,6 +40,12 @@ class Follower:
         self._since = since
         self._quiet = quiet
         self._print: Callable[[str], None] = click.echo
+        self._ended: set[str] = set()
+
+    @property
+    def heard_all(self) -> bool:
+        """Whether the end of each run has been seen."""
+        return len(self._ended) == len(self._after)
 
     @contextmanager
     def showing(self) -> Iterator[None]:
@@ -56,6 +65,8 @@ class Follower:
         for run_id, after in self._after.items():
             for sequence, event in self._timeline.list(run_id, after=after, limit=_MOST_AT_ONCE):
                 self._after[run_id] = sequence
+                if event.kind in _LAST_WORDS and event.at >= self._since:
+                    self._ended.add(run_id)
                 line = self.board.take(event)
                 if line and not self._quiet and event.at >= self._since:
                     self._print(f"{event.at:%H:%M:%S} {line}")
@@ -114,6 +125,7 @@ async def _until_no_further(
         open_ = [run for run in [await application.get_run(run_id) for run_id in run_ids] if not run.status.ended]
         await anyio.to_thread.run_sync(follower.look)
         if not open_:
+            await _hear_the_last(application, follower)
             return
         if (now := application.clock.monotonic()) - looked > _WORKERS_LOOK_SECONDS:
             looked, unattended = now, await _unattended(application, open_)
@@ -121,6 +133,13 @@ async def _until_no_further(
             await _let_go(application, run_ids, patience.why)
             return
         await application.clock.sleep(_LOOK_SECONDS)
+
+
+async def _hear_the_last(application: Application, follower: Follower) -> None:
+    deadline = application.clock.monotonic() + _LAST_WORDS_SECONDS
+    while not follower.heard_all and application.clock.monotonic() < deadline:
+        await application.clock.sleep(_LOOK_SECONDS / 2)
+        await anyio.to_thread.run_sync(follower.look)
 
 
 async def _unattended(application: Application, open_: Sequence[Run]) -> bool:
