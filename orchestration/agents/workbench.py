@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
+
+import anyio.to_thread
 
 from orchestration.agents import sandbox
 from orchestration.agents.sandbox import SandboxLimits
@@ -29,7 +33,8 @@ class Workbench:
     def workspace(self, run: Run) -> Workspace:
         """The workspace of a run, with its shadow repository."""
         if run.id not in self._open:
-            self._open[run.id] = Workspace(Path(run.workspace), self._shadow(run.id))
+            shadow = self._state_folder / "shadow" / f"{run.id}.git"
+            self._open[run.id] = Workspace(Path(run.workspace), shadow)
         return self._open[run.id]
 
     async def snapshot(self, run: Run) -> str:
@@ -53,10 +58,14 @@ class Workbench:
     async def export(self, run: Run, tree: str, target: Path) -> None:
         """Put a snapshot's files into a new folder, named like the run that will work there, and hand it the history."""
         await self.workspace(run).export(tree, target)
-        await self.workspace(run).copy_history(self._shadow(target.name))
+        shadows = self._state_folder / "shadow"
+        await anyio.to_thread.run_sync(_copy_history, shadows / f"{run.id}.git", shadows / f"{target.name}.git")
 
-    def _shadow(self, run_id: str) -> Path:
-        return self._state_folder / "shadow" / f"{run_id}.git"
+
+def _copy_history(source: Path, target: Path) -> None:
+    """Begin a history with all that another one holds. Git never changes an object, so both may have the same file."""
+    shutil.copytree(source, target, ignore=shutil.ignore_patterns("objects", "*.lock"))
+    shutil.copytree(source / "objects", target / "objects", copy_function=os.link)
 
 
 def command_record(command: tuple[str, ...], exit_code: int | None, output: str) -> CommandRecord:

@@ -7,10 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 from pathlib import Path
-
-import anyio.to_thread
 
 from orchestration.agents import sandbox
 from orchestration.agents.sandbox import CommandResult, SandboxLimits
@@ -97,13 +94,6 @@ class Workspace:
         await self._git("read-tree", tree, GIT_INDEX_FILE=str(index))
         await self._git("checkout-index", "--all", f"--prefix={target.resolve()}/", GIT_INDEX_FILE=str(index))
         index.unlink()
-
-    async def copy_history(self, shadow: Path) -> None:
-        """Begin another workspace's history with all that was recorded here, so that it can look back at it."""
-        # Git never changes an object that it has written, so both may have the same file.
-        await anyio.to_thread.run_sync(
-            lambda: shutil.copytree(self._shadow / "objects", shadow / "objects", copy_function=os.link)
-        )
 
     async def _prepare(self) -> None:
         if (self._shadow / "HEAD").exists():
