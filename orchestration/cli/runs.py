@@ -121,7 +121,7 @@ def resume(config: str, run: str, patience: float, as_json: bool) -> int:
 @click.pass_obj
 def fork(config: str, run: str, number: int | None, patience: float, as_json: bool) -> int:
     """Begin a new run that shares what came before a part of RUN, in a copy of its workspace as it was then."""
-    return _steer(config, run, patience, as_json, lambda app, found: app.control.fork(found.id, number))
+    return _steer(config, run, patience, as_json, lambda app, found: app.fork(found.id, number))
 
 
 @runs.command()
