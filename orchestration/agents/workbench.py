@@ -56,7 +56,7 @@ class Workbench:
         self._bus.emit("artifact.written", run_id=run.id, agent=agent, name=name, sha256=artifact.sha256)
 
     async def export(self, run: Run, tree: str, target: Path) -> None:
-        """Put a snapshot's files into a new folder, named like the run that will work there, and hand it the history."""
+        """Put a snapshot's files into a new folder, named like the run that will work there, with the history."""
         await self.workspace(run).export(tree, target)
         shadows = self._state_folder / "shadow"
         await anyio.to_thread.run_sync(_copy_history, shadows / f"{run.id}.git", shadows / f"{target.name}.git")
