@@ -9,7 +9,7 @@ import statistics
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -140,9 +140,7 @@ def steps() -> None:
         ("our step", "steps_ours", ("500",)),
         ("LangGraph, SQLite saver", "steps_langgraph", ("500",)),
     )
-    per_step = [
-        (name, {key: result[key] / result["count"] * 1000 for key in ("wall", "cpu")}) for name, result in rows
-    ]
+    per_step = [(name, {key: result[key] / result["count"] * 1000 for key in ("wall", "cpu")}) for name, result in rows]
     show("One durable step, time", per_step, "wall", "ms")
     show("One durable step, processor time", per_step, "cpu", "ms")
 

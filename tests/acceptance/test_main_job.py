@@ -52,7 +52,9 @@ def test_the_tests_that_failed_before_pass_now(demo: Finished) -> None:
 def test_the_patch_turns_the_workspace_as_it_was_into_the_workspace_as_it_is(demo: Finished) -> None:
     """The untouched copy of the sample beside it is the workspace as it was."""
     before = demo.project.sample.workspace
-    subprocess.run(["git", "apply", "--whitespace=nowarn", str(demo.artifacts["changes.patch"])], cwd=before, check=True)
+    subprocess.run(
+        ["git", "apply", "--whitespace=nowarn", str(demo.artifacts["changes.patch"])], cwd=before, check=True
+    )
     assert files_of(before) == files_of(demo.workspace)
 
 

@@ -63,7 +63,9 @@ def test_a_fork_shares_what_came_before_and_leaves_the_first_run_alone(
         assert project.start_run().wait() == 0
         first = project.show()
         asked = len(provider.calls())
-        parts = {part["part"].rpartition(".")[2]: part["number"] for part in project.call_json("runs", "steps", "latest")}
+        parts = {
+            part["part"].rpartition(".")[2]: part["number"] for part in project.call_json("runs", "steps", "latest")
+        }
         fork = project.call_json("runs", "fork", first["id"], "--from", str(parts["reviewer"]))
         roles = [call["role"] for call in provider.calls()[asked:]]
     assert (fork["status"], fork["origin"]) == ("succeeded", f"fork of {first['id']} at {parts['reviewer']}")
