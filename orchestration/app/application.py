@@ -126,11 +126,6 @@ class Application(Project):
         await self._prepare_provider(run.provider)
         return await self.control.resume(run_id)
 
-    async def fork(self, run_id: str, number: int | None = None) -> Run:
-        """Begin a new run that shares everything before a part of this one. Raises UsageError for no such part."""
-        await self._prepare_provider((await self.get_run(run_id)).provider)
-        return await self.control.fork(run_id, number)
-
     async def stop_runs(self, runs: Sequence[Run]) -> None:
         """Mark runs as stopped, to be resumed later, with the reason for which they wait."""
         for run in runs:
@@ -148,6 +143,11 @@ class Application(Project):
             if (await self.gateway.probe(name)).ok:
                 return name
         return None
+
+    async def fork(self, run_id: str, number: int | None = None) -> Run:
+        """Begin a new run that shares everything before a part of this one. Raises UsageError for no such part."""
+        await self._prepare_provider((await self.get_run(run_id)).provider)
+        return await self.control.fork(run_id, number)
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
