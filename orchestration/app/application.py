@@ -193,6 +193,11 @@ class Application(Project):
                 return name
         return None
 
+    async def fork(self, run_id: str, number: int | None = None) -> Run:
+        """Begin a new run that shares everything before a part of this one. Raises UsageError for no such part."""
+        await self._prepare_provider((await self.get_run(run_id)).provider)
+        return await self.control.fork(run_id, number)
+
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Start everything; on leaving, stop at once and leave unfinished runs resumable."""

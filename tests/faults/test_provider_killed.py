@@ -26,7 +26,8 @@ def test_the_fallback_provider_takes_over_at_once(provider: RehearsalProcess, tm
         assert {call["route"].partition("/")[0] for call in calls} == {"first", "second"}
         assert run["status"] == "succeeded"
         assert len(second.calls()) + _IN_THE_MIDDLE >= committed_steps(project.root / "var/engine.db", run["id"])
-    assert "first/rehearsal-1 is out of use: unreachable" in command.output
+        opened = [line for line in project.log.read_text().splitlines() if " route.opened " in line]
+    assert any("first/rehearsal-1" in line and "unreachable" in line for line in opened)
 
 
 def test_without_a_fallback_the_run_stops_says_what_to_start_and_can_be_resumed(

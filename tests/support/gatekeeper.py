@@ -72,7 +72,7 @@ def a_gatekeeper(behind: str, key: str, *, echo: bool = False) -> Iterator[Gatek
         def do_POST(self) -> None:
             self._handle(self.rfile.read(int(self.headers["content-length"])))
 
-        def log_message(self, format: str, *args: Any) -> None:
+        def log_message(self, *args: Any) -> None:
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
