@@ -94,7 +94,7 @@ class Monitoring:
         try:
             async with anyio.create_task_group() as group:
                 group.start_soon(self._lag.measure)
-                group.start_soon(self.monitor.run)
+                await group.start(self.monitor.run)
                 try:
                     yield self
                 finally:

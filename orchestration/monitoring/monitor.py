@@ -15,6 +15,7 @@ from typing import Protocol
 
 import anyio
 import anyio.to_thread
+from anyio.abc import TaskStatus
 
 from orchestration import logs
 from orchestration.alerts.signal import Signal
@@ -92,13 +93,14 @@ class Monitor:
         """Look again and again, once `run` runs. An interval that may change is a function, asked each time."""
         self._loops.append(Loop(name, seconds if callable(seconds) else lambda: seconds, look))
 
-    async def run(self) -> None:
-        """Look and listen until cancelled."""
+    async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
+        """Look and listen until cancelled; started when it listens."""
         arrived = asyncio.Event()
         running = asyncio.get_running_loop()
         self._wake = lambda: _set_from_anywhere(running, arrived)
         self._wake()  # for what has come before
         unsubscribe = self._bus.subscribe(self.take)
+        task_status.started()
         try:
             async with anyio.create_task_group() as group:
                 for loop in self._loops:

@@ -3,7 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestration.monitoring.cgroup import Usage, read
@@ -90,6 +90,7 @@ def test_without_limits_or_control_groups_nothing_is_known(tmp_path: Path) -> No
     assert read(files(tmp_path / "cg", texts), membership(tmp_path, "0::/\n")) == Usage()
 
 
+@settings(max_examples=25, deadline=None)
 @given(st.dictionaries(st.sampled_from(sorted(V2)), st.text(max_size=20).filter(lambda text: "\0" not in text)))
 def test_odd_contents_never_make_it_fail(tmp_path_factory: pytest.TempPathFactory, odd: dict[str, str]) -> None:
     folder = tmp_path_factory.mktemp("cg")
