@@ -116,19 +116,11 @@ class Monitoring:
         every(2, "runs", in_thread(self._runs.look))
         every(2, "workers", in_thread(self.workers.look))
         every(2, "database", self._databases.look)
-        every(
-            lambda: self._settings().integrity_seconds,
-            "integrity",
-            in_thread(self._databases.check, may_take_long=True),
-        )
+        every(lambda: self._settings().integrity_seconds, "integrity", in_thread(self._databases.check))
         every(10, "calls", self._calls.look)
         every(1, "log", in_thread(self._log_errors.look))
         every(lambda: self._settings().scan_seconds, "secrets", in_thread(self._look_for_secrets))
-        every(
-            lambda: self._settings().audit_seconds,
-            "audit",
-            in_thread(self._look_for_vulnerabilities, may_take_long=True),
-        )
+        every(lambda: self._settings().audit_seconds, "audit", in_thread(self._look_for_vulnerabilities))
         every(60, "backups", in_thread(self._backups.look))
         every(10, "samples", in_thread(self._keeper.look))
         every(5, "loops", self.monitor.look_at_loops)
@@ -146,7 +138,7 @@ class Monitoring:
         self._sink([replace(one, evidence=redact(dict(one.evidence))) if one.evidence else one for one in signals])
 
     async def _hear_others(self) -> Iterable[Signal]:
-        for event in await anyio.to_thread.run_sync(self._others.look):
+        for event in await anyio.to_thread.run_sync(self._others.look, abandon_on_cancel=True):
             self._hear(event)
         return ()
 

@@ -59,11 +59,12 @@ class _Pulse:
     failing: set[str] = field(default_factory=set)
 
 
-def in_thread(look: Callable[[], Iterable[Signal]], *, may_take_long: bool = False) -> Look:
-    """A look that blocks, made one that does not. What may take long is left to itself when everything stops."""
+def in_thread(look: Callable[[], Iterable[Signal]]) -> Look:
+    """A look that blocks, made one that does not. It is left to itself when everything stops: a disk or a server that
+    hangs must not keep us from stopping too."""
 
     async def run() -> Iterable[Signal]:
-        return await anyio.to_thread.run_sync(look, abandon_on_cancel=may_take_long)
+        return await anyio.to_thread.run_sync(look, abandon_on_cancel=True)
 
     return run
 
@@ -175,7 +176,8 @@ class Monitor:
             arrived.clear()
             batch = [self._waiting.popleft() for _ in range(len(self._waiting))]
             try:
-                self._sink(batch)
+                if batch:
+                    self._sink(batch)
             except Exception as error:  # noqa: BLE001 — signals must go on flowing whatever their receiver does
                 _log.exception("monitoring.sink_failed", message=f"{len(batch)} signals were not taken: {error!r}")
 

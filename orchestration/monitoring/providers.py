@@ -73,7 +73,7 @@ class Providers:
     async def look_at_routes(self) -> tuple[Signal, ...]:
         """What other processes have said of their routes. Tells what changed, and now and then everything."""
         if self._states is not None:
-            said = await anyio.to_thread.run_sync(self._states.load)
+            said = await anyio.to_thread.run_sync(self._states.load, abandon_on_cancel=True)
             for (provider, model), (state, at) in said.items():
                 if state.get("state") == "open":
                     self.board.opened(provider, model, at, str(state.get("reason", "")))

@@ -151,7 +151,13 @@ async def test_a_known_vulnerability_is_told(tmp_path: Path, database: Database)
 async def test_a_database_that_is_damaged_while_everything_runs_is_noticed(tmp_path: Path, database: Database) -> None:
     Timeline(database).append([Event("filler", SystemClock().now(), data={"text": "mend it " * 40})] * 600)
     path = Path(str(database.engine.url.database))
-    async with monitored(tmp_path, database, integritySeconds=0.2) as house:
+    # Whoever reads a damaged file fails, and says so at length.
+    with structlog.testing.capture_logs():
+        await damage_while_running(tmp_path, database, path)
+
+
+async def damage_while_running(root: Path, database: Database, path: Path) -> None:
+    async with monitored(root, database, integritySeconds=0.2) as house:
         await house.wait_for("database_intact", lambda one: one.value == 1)
         with closing(sqlite3.connect(path)) as connection:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")

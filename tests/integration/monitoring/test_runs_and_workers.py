@@ -22,6 +22,7 @@ from orchestration.storage.database import Database
 from orchestration.storage.leases import Leases
 from orchestration.storage.routes import RouteStates
 from orchestration.storage.runs import Run, Runs, RunStatus
+from orchestration.storage.tables import events
 from orchestration.storage.timeline import Timeline
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -174,23 +175,29 @@ async def test_an_event_whose_transaction_took_longer_than_that_of_a_later_one_i
     others.look()
     with database.write() as connection:
         row = {"at": NOON, "kind": "later", "actor": "system", "data": {}, "sequence": 5}
-        connection.execute(timeline_table().insert().values(**row))
+        connection.execute(events.insert().values(**row))
     assert [event.kind for event in others.look()] == ["later"]
     with database.write() as connection:
-        connection.execute(timeline_table().insert().values(**{**row, "kind": "late", "sequence": 3}))
+        connection.execute(events.insert().values(**{**row, "kind": "late", "sequence": 3}))
     assert [event.kind for event in others.look()] == ["late"]
     assert others.look() == ()
     await clock.advance(11)
     others.look()
     with database.write() as connection:
-        connection.execute(timeline_table().insert().values(**{**row, "kind": "too late", "sequence": 4}))
+        connection.execute(events.insert().values(**{**row, "kind": "too late", "sequence": 4}))
     assert others.look() == ()
 
 
-def timeline_table() -> Any:
-    from orchestration.storage.tables import events
-
-    return events
+def test_after_a_restored_backup_it_goes_on_from_what_there_is(database: Database) -> None:
+    timeline = Timeline(database)
+    timeline.append([Event("old", NOON), Event("lost", NOON)])
+    others = OtherProcesses(timeline, FakeClock(NOON))
+    others.look()
+    with database.write() as connection:
+        connection.execute(events.delete().where(events.c.kind == "lost"))
+    assert others.look() == ()
+    timeline.append([Event("new", NOON)])
+    assert [event.kind for event in others.look()] == ["new"]
 
 
 def test_who_waits_for_what_is_read_from_the_database(database: Database, tmp_path: Any) -> None:

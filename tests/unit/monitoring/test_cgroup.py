@@ -117,12 +117,13 @@ def test_processor_use_is_a_percentage_whatever_the_clocks_do(
 @pytest.mark.parametrize(
     ("usage", "expected"),
     [
-        (Usage(memory_limit=1000, memory_used=600), (600, 1000, True)),
-        (Usage(memory_limit=9000, memory_used=600), (0, 5000, False)),
-        (Usage(memory_limit=0, memory_used=0), (0, 5000, False)),
-        (Usage(), (0, 5000, False)),
+        (Usage(memory_limit=1000, memory_used=600), (600, 1000)),
+        (Usage(memory_limit=9000, memory_used=600), None),
+        (Usage(memory_limit=0, memory_used=0), None),
+        (Usage(memory_limit=1000), None),
+        (Usage(), None),
     ],
-    ids=["limit", "limit beyond the machine", "no room at all", "none"],
+    ids=["limit", "limit beyond the machine", "no room at all", "use unknown", "none"],
 )
-def test_memory_is_of_the_container_where_that_is_smaller(usage: Usage, expected: tuple[int, int, bool]) -> None:
+def test_memory_is_of_the_container_where_that_is_smaller(usage: Usage, expected: tuple[int, int] | None) -> None:
     assert memory_of(usage, 5000) == expected
