@@ -8,11 +8,8 @@ from typing import Any
 from orchestration import metrics
 from orchestration.alerts.signal import Signal
 from orchestration.events import Event
-from orchestration.logs.events import level_of
 from orchestration.metrics import Metrics
 from orchestration.monitoring.translation import tries_of
-
-_ERROR = 40
 
 
 class Counting:
@@ -39,8 +36,6 @@ class Counting:
 
     def take(self, event: Event) -> None:
         """Count an event."""
-        if level_of(event.kind) >= _ERROR:
-            self._metrics.count(metrics.LOG_ERRORS)
         if (reader := self._readers.get(event.kind)) is not None:
             reader(event)
             return
@@ -58,7 +53,7 @@ class Counting:
             self._metrics.count(metrics.WORKERS, worker_change=change)
 
     def measure(self, signals: Iterable[Signal]) -> None:
-        """Set the gauges from what was seen; of several disks the fullest counts."""
+        """Take over what was seen: gauges, of several disks the fullest, and counts that no event tells."""
         disks: list[float] = []
         for signal in signals:
             if signal.name in ("cpu_percent", "memory_percent"):
@@ -70,6 +65,8 @@ class Counting:
                 self._metrics.set(metrics.LAG, signal.value)
             elif signal.name == "providers_usable":
                 self._metrics.set(metrics.PROVIDERS_USABLE, signal.value)
+            elif signal.name == "log_errors":
+                self._metrics.count(metrics.LOG_ERRORS, signal.value)
             elif signal.name == "secret_found" and not signal.evidence.get("redacted"):
                 self._metrics.count(metrics.SECRETS, signal.value)
         if disks:

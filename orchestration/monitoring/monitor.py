@@ -170,16 +170,26 @@ class Monitor:
             _log.exception("monitoring.look_failed", loop=name, message=f"looking at {name} failed: {kind}")
 
     async def _hand_on(self, arrived: asyncio.Event) -> None:
+        failing = ""
         while True:
             await arrived.wait()
             await self._clock.sleep(_GATHER_SECONDS)
             arrived.clear()
             batch = [self._waiting.popleft() for _ in range(len(self._waiting))]
-            try:
-                if batch:
-                    self._sink(batch)
-            except Exception as error:  # noqa: BLE001 — signals must go on flowing whatever their receiver does
-                _log.exception("monitoring.sink_failed", message=f"{len(batch)} signals were not taken: {error!r}")
+            if batch:
+                failing = self._give(batch, failing)
+
+    def _give(self, batch: Sequence[Signal], failing: str) -> str:
+        """Give a batch to the sink; returns the kind of its failure, which is told when it is another than before."""
+        try:
+            self._sink(batch)
+        except Exception as error:  # noqa: BLE001 — signals must go on flowing whatever their receiver does
+            kind = type(error).__name__
+            self._count_failure()
+            if kind != failing:
+                _log.exception("monitoring.sink_failed", message=f"{len(batch)} signals were not taken: {kind}")
+            return kind
+        return ""
 
 
 def _set_from_anywhere(running: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:
