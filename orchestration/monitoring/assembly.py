@@ -73,7 +73,7 @@ class Monitoring:
         self.resources = Resources(clock, folders, around.redactor.text)
         self.workers = WorkerWatch(Leases(database), clock)
         self.vulnerabilities = VulnerabilityWatch(self._advisories, clock)
-        self._counting = Counting(self.metrics)
+        self._counting = Counting(self.metrics, self._channel_type)
         self._calls = CallWatch(clock)
         self._keeper = SampleKeeper(self.samples, clock, lambda: configuration().monitoring.retention_days)
         self._others = OtherProcesses(timeline, clock)
@@ -83,7 +83,9 @@ class Monitoring:
         self._log_errors = LogErrors(logs / NAME, clock)
         self._backups = BackupWatch(timeline, clock)
         self._secrets = SecretWatch(artifacts, ArtifactTable(database), runs, around.redactor.find, clock)
-        self.monitor = Monitor(around.bus, clock, self._take, [self.providers], self._counting.failed_look)
+        self.monitor = Monitor(
+            around.bus, clock, self._take, [self.providers, self.workers], self._counting.failed_look
+        )
         self._dead_man = DeadMan(self._dead_man_url, self.monitor.healthy)
         self._add_loops()
 
@@ -160,6 +162,10 @@ class Monitoring:
 
     def _look_for_vulnerabilities(self) -> Iterable[Signal]:
         return self.vulnerabilities.look() if self._settings().audit_dependencies else ()
+
+    def _channel_type(self, name: str) -> str:
+        settings = self._around.configuration().response.channels.get(name)
+        return settings.type.value if settings else name
 
     def _advisories(self) -> Path:
         return self._around.root / self._settings().advisories_directory

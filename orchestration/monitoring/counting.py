@@ -13,10 +13,14 @@ from orchestration.monitoring.translation import tries_of
 
 
 class Counting:
-    """Reads events and signals into the metrics. Quick, and never raises for data that is not as expected."""
+    """Reads events and signals into the metrics. Quick, and never raises for data that is not as expected.
 
-    def __init__(self, instruments: Metrics) -> None:
+    `channel_type` tells the type of a channel of the configuration by its name, which is the user's own.
+    """
+
+    def __init__(self, instruments: Metrics, channel_type: Callable[[str], str] = str) -> None:
         self._metrics = instruments
+        self._channel_type = channel_type
         self._readers: Mapping[str, Callable[[Event], None]] = {
             "run.started": lambda _: self._metrics.count(metrics.RUNS_STARTED),
             "run.finished": lambda event: self._metrics.count(metrics.RUNS, outcome=event.data.get("status")),
@@ -47,7 +51,7 @@ class Counting:
             self._metrics.count(metrics.INCIDENTS, severity=event.data.get("severity"), change=change)
         elif subject == "notification":
             outcome = "ok" if change == "sent" else change
-            channel = event.data.get("type") or event.data.get("channel")
+            channel = self._channel_type(str(event.data.get("channel")))
             self._metrics.count(metrics.NOTIFICATIONS, channel=channel, outcome=outcome)
         elif subject == "worker":
             self._metrics.count(metrics.WORKERS, worker_change=change)

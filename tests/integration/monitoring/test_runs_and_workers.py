@@ -129,6 +129,25 @@ def test_a_worker_whose_lease_runs_out_is_lost_and_one_that_leaves_in_order_is_n
     assert {(one.labels["worker"], one.value) for one in watch.look()} == {("a", 1.0), ("c", 1.0)}
 
 
+def test_a_worker_goes_by_its_supervisors_name_and_is_forgotten_when_another_has_its_place(database: Database) -> None:
+    leases = Leases(database)
+    watch = WorkerWatch(leases, FakeClock())
+
+    def look() -> set[tuple[str, float]]:
+        return {(one.labels["worker"], one.value) for one in watch.look()}
+
+    watch.take(Event("worker.started", NOON, data={"worker": 1, "pid": 100}))
+    leases.acquire("executor/host-100", "x", 60, {"pid": 100})
+    leases.acquire("executor/elsewhere-100", "y", 60, {"pid": 100, "host": "elsewhere"})
+    assert look() == {("1", 1.0), ("elsewhere-100", 1.0)}
+    leases.acquire("executor/host-100", "x", -1, {"pid": 100})
+    assert look() == {("1", 0.0), ("elsewhere-100", 1.0)}
+    watch.take(Event("worker.started", NOON, data={"worker": 1, "pid": 101}))
+    assert look() == {("elsewhere-100", 1.0)}
+    leases.acquire("executor/host-101", "z", 60, {"pid": 101})
+    assert look() == {("1", 1.0), ("elsewhere-100", 1.0)}
+
+
 async def test_a_lost_worker_is_not_spoken_of_for_ever(database: Database) -> None:
     leases, clock = Leases(database), FakeClock()
     watch = WorkerWatch(leases, clock)

@@ -19,7 +19,7 @@ class Desk:
         self.clock = FakeClock()
         self.bus = Bus(self.clock)
         self.metrics = Metrics()
-        self.counting = Counting(self.metrics)
+        self.counting = Counting(self.metrics, lambda name: {"ours": "slack"}.get(name, name))
         self.bus.subscribe(self.counting.take)
 
     def value(self, name: str, **labels: str) -> float:
@@ -84,8 +84,9 @@ def test_a_call_that_its_first_route_answered_is_no_fallback_and_a_failed_one_ha
         ("route.opened", {"provider": "ollama"}, "route_changes_total", "provider=ollama state=open"),
         ("route.half_open", {"provider": "ollama"}, "route_changes_total", "provider=ollama state=half_open"),
         ("incident.detected", {"severity": "P1"}, "incident_changes_total", "severity=P1 change=detected"),
-        ("notification.sent", {"channel": "a", "type": "slack"}, "notifications_total", "channel=slack outcome=ok"),
-        ("notification.failed", {"channel": "mine"}, "notifications_total", "channel=other outcome=failed"),
+        ("notification.sent", {"channel": "ours"}, "notifications_total", "channel=slack outcome=ok"),
+        ("notification.retried", {"channel": "ours"}, "notifications_total", "channel=slack outcome=retried"),
+        ("notification.failed", {"channel": "gone"}, "notifications_total", "channel=other outcome=failed"),
         ("worker.replaced", {}, "worker_changes_total", "worker_change=replaced"),
         ("secret.redacted", {}, "secrets_found_total", ""),
         ("sign_in.failed", {}, "sign_ins_failed_total", ""),
