@@ -43,7 +43,9 @@ class Providers:
         self._configuration = configuration
         self._clock = clock
         self._states = states
+        self._credentials = credentials
         self._routing = Routing(configuration, credentials)
+        self._settings = configuration().runtime.providers
         self._asked: dict[str, None] = {}
         self._due: dict[str, float] = {}
         self._told: dict[str, Standing] = {}
@@ -83,7 +85,7 @@ class Providers:
 
     async def probe(self) -> tuple[Signal, ...]:
         """Probe the providers that it is time for, side by side."""
-        await self._routing.refresh()
+        await self._follow_settings()
         now = self._clock.monotonic()
         due = [name for name in self._used() if self._due.get(name, float("-inf")) <= now]
         async with anyio.create_task_group() as group:
@@ -106,6 +108,14 @@ class Providers:
     async def aclose(self) -> None:
         """Close every connection."""
         await self._routing.aclose()
+
+    async def _follow_settings(self) -> None:
+        """Connect anew where the settings of a provider have changed; no probe is under way then."""
+        settings = self._configuration().runtime.providers
+        if settings != self._settings:
+            before, self._routing = self._routing, Routing(self._configuration, self._credentials)
+            self._settings = settings
+            await before.aclose()
 
     async def _probe(self, name: str) -> None:
         interval = self._configuration().monitoring.probe_seconds
