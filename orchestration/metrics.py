@@ -23,7 +23,7 @@ LABELS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "agent": ("planner", "executor", "reviewer", OTHER),
         "provider": ("ollama", "azure", "azureOpenAI", "github", "githubModels", "openai", "rehearsal", OTHER),
-        "outcome": ("ok", "succeeded", "failed", "cancelled", "stopped", "no_route", *_FAILURES, OTHER),
+        "outcome": ("ok", "succeeded", "failed", "cancelled", "stopped", "retried", "no_route", *_FAILURES, OTHER),
         "direction": ("prompt", "completion", OTHER),
         "tool": (
             *("read_file", "list_files", "search_files", "write_file", "replace_in_file", "run_command"),
@@ -32,7 +32,11 @@ LABELS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "about": ("path", "command", "tool", "host", OTHER),
         "state": ("closed", "half_open", "open", OTHER),
         "severity": ("P0", "P1", "P2", "P3", OTHER),
-        "change": ("detected", "acknowledged", "mitigated", "resolved", "reopened", "closed", "cancelled", OTHER),
+        "change": (
+            *("detected", "acknowledged", "mitigating", "verifying", "resolved", "reopened", "in_review", "closed"),
+            *("cancelled", "merged", "suppressed", "escalated"),
+            OTHER,
+        ),
         "channel": (
             "log",
             "console",
@@ -45,7 +49,7 @@ LABELS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "apprise",
             OTHER,
         ),
-        "worker_change": ("started", "stopped", "lost", "replaced", OTHER),
+        "worker_change": ("started", "lost", "killed", "replaced", OTHER),
         "resource": ("cpu", "memory", "disk_free", OTHER),
     }
 )

@@ -167,12 +167,6 @@ class Application(Project):
         await self._prepare_provider(run.provider)
         return await self.control.resume(run_id)
 
-    async def fork(self, run_id: str, number: int | None = None) -> Run:
-        """Begin a new run that shares everything before a part of this one; see `RunControl.fork`."""
-        run = await self.get_run(run_id)
-        await self._prepare_provider(run.provider)
-        return await self.control.fork(run_id, number)
-
     async def stop_runs(self, run_ids: Iterable[str], because: str | None = None) -> None:
         """Mark runs as stopped, to be resumed later: because of what is given, else for the reason for which they
         wait."""

@@ -73,7 +73,7 @@ class Monitoring:
         self.resources = Resources(clock, folders, around.redactor.text)
         self.workers = WorkerWatch(Leases(database), clock)
         self.vulnerabilities = VulnerabilityWatch(self._advisories, clock)
-        self._counting = Counting(self.metrics)
+        self._counting = Counting(self.metrics, self._channel_type)
         self._calls = CallWatch(clock)
         self._keeper = SampleKeeper(self.samples, clock, lambda: configuration().monitoring.retention_days)
         self._others = OtherProcesses(timeline, clock)
@@ -83,7 +83,9 @@ class Monitoring:
         self._log_errors = LogErrors(logs / NAME, clock)
         self._backups = BackupWatch(timeline, clock)
         self._secrets = SecretWatch(artifacts, ArtifactTable(database), runs, around.redactor.find, clock)
-        self.monitor = Monitor(around.bus, clock, self._take, [self.providers], self._counting.failed_look)
+        self.monitor = Monitor(
+            around.bus, clock, self._take, [self.providers, self.workers], self._counting.failed_look
+        )
         self._dead_man = DeadMan(self._dead_man_url, self.monitor.healthy)
         self._add_loops()
 
@@ -94,7 +96,7 @@ class Monitoring:
         try:
             async with anyio.create_task_group() as group:
                 group.start_soon(self._lag.measure)
-                group.start_soon(self.monitor.run)
+                await group.start(self.monitor.run)
                 try:
                     yield self
                 finally:
@@ -116,19 +118,11 @@ class Monitoring:
         every(2, "runs", in_thread(self._runs.look))
         every(2, "workers", in_thread(self.workers.look))
         every(2, "database", self._databases.look)
-        every(
-            lambda: self._settings().integrity_seconds,
-            "integrity",
-            in_thread(self._databases.check, may_take_long=True),
-        )
+        every(lambda: self._settings().integrity_seconds, "integrity", in_thread(self._databases.check))
         every(10, "calls", self._calls.look)
         every(1, "log", in_thread(self._log_errors.look))
         every(lambda: self._settings().scan_seconds, "secrets", in_thread(self._look_for_secrets))
-        every(
-            lambda: self._settings().audit_seconds,
-            "audit",
-            in_thread(self._look_for_vulnerabilities, may_take_long=True),
-        )
+        every(lambda: self._settings().audit_seconds, "audit", in_thread(self._look_for_vulnerabilities))
         every(60, "backups", in_thread(self._backups.look))
         every(10, "samples", in_thread(self._keeper.look))
         every(5, "loops", self.monitor.look_at_loops)
@@ -146,7 +140,7 @@ class Monitoring:
         self._sink([replace(one, evidence=redact(dict(one.evidence))) if one.evidence else one for one in signals])
 
     async def _hear_others(self) -> Iterable[Signal]:
-        for event in await anyio.to_thread.run_sync(self._others.look):
+        for event in await anyio.to_thread.run_sync(self._others.look, abandon_on_cancel=True):
             self._hear(event)
         return ()
 
@@ -168,6 +162,10 @@ class Monitoring:
 
     def _look_for_vulnerabilities(self) -> Iterable[Signal]:
         return self.vulnerabilities.look() if self._settings().audit_dependencies else ()
+
+    def _channel_type(self, name: str) -> str:
+        settings = self._around.configuration().response.channels.get(name)
+        return settings.type.value if settings else name
 
     def _advisories(self) -> Path:
         return self._around.root / self._settings().advisories_directory

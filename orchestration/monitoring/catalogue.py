@@ -48,7 +48,7 @@ SIGNALS: tuple[SignalKind, ...] = (
     SignalKind("worker_up", ("worker",), "1: its lease is good, 0: it stopped renewing it"),
     SignalKind("worker_replaced", ("worker",), "1; its supervisor started another in its place"),
     SignalKind("loop_age_seconds", ("loop",), "by how much a loop of the system is behind its own interval"),
-    SignalKind("schedule_late_seconds", ("schedule",), "how late a schedule started its run"),
+    SignalKind("schedule_late_seconds", ("schedule",), "how late a schedule started a run"),
     SignalKind("backup_age_seconds", (), "since the last backup that was made and checked", gauge=True),
     SignalKind("backup_failed", (), "1; evidence: message"),
     SignalKind("channel_up", ("channel",), "1: the last delivery went through, 0: it failed"),
@@ -76,11 +76,13 @@ EVENTS: tuple[Heard, ...] = (
     Heard("sign_in.failed", ("source", "user", "reason"), ("sign_in_failed",)),
     Heard("backup.made", (), ("backup_age_seconds",)),
     Heard("backup.failed", ("message",), ("backup_failed",)),
-    Heard("schedule.fired", ("schedule", "late_seconds"), ("schedule_late_seconds",)),
+    Heard("run.created", ("origin",), ("schedule_late_seconds",)),
     Heard("notification.sent", ("channel",), ("channel_up",)),
-    Heard("notification.failed", ("channel", "detail"), ("channel_up",)),
-    Heard("worker.started", ("worker",), ("worker_up",)),
-    Heard("worker.lost", ("worker", "reason"), ("worker_up",)),
+    Heard("notification.retried", ("channel", "message"), ("channel_up",)),
+    Heard("notification.failed", ("channel", "message"), ("channel_up",)),
+    Heard("worker.started", ("worker", "pid"), ("worker_up",)),
+    Heard("worker.lost", ("worker", "exit_code"), ("worker_up",)),
+    Heard("worker.killed", ("worker", "reason"), ("worker_up",)),
     Heard("worker.replaced", ("worker", "reason"), ("worker_replaced",)),
 )
 
@@ -98,7 +100,8 @@ are meant literally; a ratio of 1 is as usual.
 ## From which events
 
 What an event tells becomes a signal at once. Any part of the system may emit these; data that is missing is taken as
-empty. `drill: true` in an event's data marks its signals as those of a drill.
+empty. A run is one of a schedule when its origin is `schedule NAME at TIME`. `drill: true` in an event's data marks its
+signals as those of a drill.
 
 | event | data | signals |
 | --- | --- | --- |

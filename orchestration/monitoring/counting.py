@@ -8,18 +8,19 @@ from typing import Any
 from orchestration import metrics
 from orchestration.alerts.signal import Signal
 from orchestration.events import Event
-from orchestration.logs.events import level_of
 from orchestration.metrics import Metrics
 from orchestration.monitoring.translation import tries_of
 
-_ERROR = 40
-
 
 class Counting:
-    """Reads events and signals into the metrics. Quick, and never raises for data that is not as expected."""
+    """Reads events and signals into the metrics. Quick, and never raises for data that is not as expected.
 
-    def __init__(self, instruments: Metrics) -> None:
+    `channel_type` tells the type of a channel of the configuration by its name, which is the user's own.
+    """
+
+    def __init__(self, instruments: Metrics, channel_type: Callable[[str], str] = str) -> None:
         self._metrics = instruments
+        self._channel_type = channel_type
         self._readers: Mapping[str, Callable[[Event], None]] = {
             "run.started": lambda _: self._metrics.count(metrics.RUNS_STARTED),
             "run.finished": lambda event: self._metrics.count(metrics.RUNS, outcome=event.data.get("status")),
@@ -39,8 +40,6 @@ class Counting:
 
     def take(self, event: Event) -> None:
         """Count an event."""
-        if level_of(event.kind) >= _ERROR:
-            self._metrics.count(metrics.LOG_ERRORS)
         if (reader := self._readers.get(event.kind)) is not None:
             reader(event)
             return
@@ -52,13 +51,13 @@ class Counting:
             self._metrics.count(metrics.INCIDENTS, severity=event.data.get("severity"), change=change)
         elif subject == "notification":
             outcome = "ok" if change == "sent" else change
-            channel = event.data.get("type") or event.data.get("channel")
+            channel = self._channel_type(str(event.data.get("channel")))
             self._metrics.count(metrics.NOTIFICATIONS, channel=channel, outcome=outcome)
         elif subject == "worker":
             self._metrics.count(metrics.WORKERS, worker_change=change)
 
     def measure(self, signals: Iterable[Signal]) -> None:
-        """Set the gauges from what was seen; of several disks the fullest counts."""
+        """Take over what was seen: gauges, of several disks the fullest, and counts that no event tells."""
         disks: list[float] = []
         for signal in signals:
             if signal.name in ("cpu_percent", "memory_percent"):
@@ -70,6 +69,8 @@ class Counting:
                 self._metrics.set(metrics.LAG, signal.value)
             elif signal.name == "providers_usable":
                 self._metrics.set(metrics.PROVIDERS_USABLE, signal.value)
+            elif signal.name == "log_errors":
+                self._metrics.count(metrics.LOG_ERRORS, signal.value)
             elif signal.name == "secret_found" and not signal.evidence.get("redacted"):
                 self._metrics.count(metrics.SECRETS, signal.value)
         if disks:

@@ -60,8 +60,7 @@ class DatabaseWatch:
         up = Signal("database_up", now, 0.0 if trouble else 1.0, {}, {"detail": trouble} if trouble else {})
         if not damaged:
             return (up,)
-        intact = Signal("database_intact", now, 0.0, {}, {"findings": [trouble]})
-        return (up, *self.check()) if self._files else (up, intact)
+        return (up, *self.check()) if self._files else (up, self._intact([trouble]))
 
     def check(self) -> tuple[Signal, ...]:
         """Whether it is whole: on SQLite its own check of every page, on PostgreSQL what a query says. Blocks."""
@@ -71,8 +70,11 @@ class DatabaseWatch:
             if trouble and not damaged:
                 return ()  # unreachable is not damaged
             findings = [trouble] if damaged else []
-        value = 0.0 if findings else 1.0
-        return (Signal("database_intact", self._clock.now(), value, {}, {"findings": findings} if findings else {}),)
+        return (self._intact(findings),)
+
+    def _intact(self, findings: list[str]) -> Signal:
+        evidence = {"detail": findings[0], "findings": findings} if findings else {}
+        return Signal("database_intact", self._clock.now(), 0.0 if findings else 1.0, {}, evidence)
 
     def _query(self) -> tuple[str, bool]:
         """What is wrong, and whether it is damage; an empty text when all is well."""

@@ -14,7 +14,8 @@ from orchestration.monitoring.log_reader import ERRORS, LogFollower, entries, re
 
 _KNOWN_AT_MOST = 10_000
 _SHOWN_CHARACTERS = 500
-_SAMPLE = ("at", "level", "event", "run", "agent", "message", "reason", "exception")
+_SAMPLE_CHARACTERS = 180
+_SHOWN = ("at", "level", "event", "run", "agent", "message", "reason", "exception")
 
 
 @dataclass(slots=True)
@@ -48,5 +49,7 @@ class LogErrors:
         self._known[name] = None
         if len(self._known) > _KNOWN_AT_MOST:
             self._known.pop(next(iter(self._known)))
-        sample = {key: str(group.sample[key])[:_SHOWN_CHARACTERS] for key in _SAMPLE if group.sample.get(key)}
-        return {"new": new, "sample": sample}
+        entry = {key: str(group.sample[key])[:_SHOWN_CHARACTERS] for key in _SHOWN if group.sample.get(key)}
+        said = entry.get("message") or entry.get("reason") or ""
+        sample = f"{entry.get('event', '')} {said}".strip()[:_SAMPLE_CHARACTERS]
+        return {"new": new, "sample": sample, "entry": entry}

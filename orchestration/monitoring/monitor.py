@@ -15,6 +15,7 @@ from typing import Protocol
 
 import anyio
 import anyio.to_thread
+from anyio.abc import TaskStatus
 
 from orchestration import logs
 from orchestration.alerts.signal import Signal
@@ -58,11 +59,12 @@ class _Pulse:
     failing: set[str] = field(default_factory=set)
 
 
-def in_thread(look: Callable[[], Iterable[Signal]], *, may_take_long: bool = False) -> Look:
-    """A look that blocks, made one that does not. What may take long is left to itself when everything stops."""
+def in_thread(look: Callable[[], Iterable[Signal]]) -> Look:
+    """A look that blocks, made one that does not. It is left to itself when everything stops: a disk or a server that
+    hangs must not keep us from stopping too."""
 
     async def run() -> Iterable[Signal]:
-        return await anyio.to_thread.run_sync(look, abandon_on_cancel=may_take_long)
+        return await anyio.to_thread.run_sync(look, abandon_on_cancel=True)
 
     return run
 
@@ -92,13 +94,14 @@ class Monitor:
         """Look again and again, once `run` runs. An interval that may change is a function, asked each time."""
         self._loops.append(Loop(name, seconds if callable(seconds) else lambda: seconds, look))
 
-    async def run(self) -> None:
-        """Look and listen until cancelled."""
+    async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
+        """Look and listen until cancelled; started when it listens."""
         arrived = asyncio.Event()
         running = asyncio.get_running_loop()
         self._wake = lambda: _set_from_anywhere(running, arrived)
         self._wake()  # for what has come before
         unsubscribe = self._bus.subscribe(self.take)
+        task_status.started()
         try:
             async with anyio.create_task_group() as group:
                 for loop in self._loops:
@@ -167,15 +170,26 @@ class Monitor:
             _log.exception("monitoring.look_failed", loop=name, message=f"looking at {name} failed: {kind}")
 
     async def _hand_on(self, arrived: asyncio.Event) -> None:
+        failing = ""
         while True:
             await arrived.wait()
             await self._clock.sleep(_GATHER_SECONDS)
             arrived.clear()
             batch = [self._waiting.popleft() for _ in range(len(self._waiting))]
-            try:
-                self._sink(batch)
-            except Exception as error:  # noqa: BLE001 — signals must go on flowing whatever their receiver does
-                _log.exception("monitoring.sink_failed", message=f"{len(batch)} signals were not taken: {error!r}")
+            if batch:
+                failing = self._give(batch, failing)
+
+    def _give(self, batch: Sequence[Signal], failing: str) -> str:
+        """Give a batch to the sink; returns the kind of its failure, which is told when it is another than before."""
+        try:
+            self._sink(batch)
+        except Exception as error:  # noqa: BLE001 — signals must go on flowing whatever their receiver does
+            kind = type(error).__name__
+            self._count_failure()
+            if kind != failing:
+                _log.exception("monitoring.sink_failed", message=f"{len(batch)} signals were not taken: {kind}")
+            return kind
+        return ""
 
 
 def _set_from_anywhere(running: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:

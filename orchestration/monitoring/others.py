@@ -45,20 +45,23 @@ class OtherProcesses:
         if self._last is None:
             self._last = self._timeline.last_sequence()
             return ()
-        rows = list(self._timeline.since(self._last, _MOST))
+        rows = self._timeline.since(self._last, _MOST)
+        if not rows:
+            # Numbers go back when a backup is restored: what is read on from is what there is then.
+            self._last = min(self._last, self._timeline.last_sequence())
         late = self._timeline.numbered(self._gaps) if self._gaps else ()
-        self._note_gaps([number for number, _ in rows], [number for number, _ in late])
+        self._last = self._note_gaps(self._last, [number for number, _ in rows], [number for number, _ in late])
         return tuple(event for _, event in (*late, *rows) if not self._is_own(event))
 
-    def _note_gaps(self, numbers: list[int], arrived: list[int]) -> None:
+    def _note_gaps(self, last: int, numbers: list[int], arrived: list[int]) -> int:
+        """Remember the numbers that are missing between those that came; returns the newest."""
         now = self._clock.monotonic()
         kept = {number: since for number, since in self._gaps.items() if now - since < _GAP_SECONDS}
         self._gaps = {number: since for number, since in kept.items() if number not in arrived}
         for number in numbers:
-            assert self._last is not None  # noqa: S101
-            missing = range(max(self._last + 1, number - _MOST_GAPS), number)
-            self._gaps |= dict.fromkeys(missing, now)
-            self._last = number
+            self._gaps |= dict.fromkeys(range(max(last + 1, number - _MOST_GAPS), number), now)
+            last = number
+        return last
 
     def _is_own(self, event: Event) -> bool:
         key = _key(event)

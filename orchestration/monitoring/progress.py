@@ -24,14 +24,16 @@ _ENOUGH_RUNS = 5
 _FLOOR_SECONDS = 60.0
 
 
-def progress_ages(events: Sequence[Event], beats: Iterable[Heartbeat], now: datetime) -> Mapping[str, float]:
+def progress_ages(events: Sequence[Event], beats: Sequence[Heartbeat], now: datetime) -> Mapping[str, float]:
     """Seconds since the last progress of each agent at work, by agent; of several tasks of one agent the oldest.
 
-    Between two agents it is the run itself that has to get on: then the agent is empty, and its last event counts.
+    Between two agents it is the run itself that has to get on, with its checks for instance: then the agent is empty,
+    and the last event or sign of whatever counts.
     """
     at_work = _agents_at_work(events)
     if not at_work:
-        last = max((event.at for event in events), default=None)
+        signs = (*(event.at for event in events), *(beat.progress_at for beat in beats))
+        last = max(signs, default=None)
         return {} if last is None else {"": _age(last, now)}
     latest = {beat.agent_run_id: beat.progress_at for beat in beats}
     ages: dict[str, float] = {}

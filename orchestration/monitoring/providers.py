@@ -43,7 +43,9 @@ class Providers:
         self._configuration = configuration
         self._clock = clock
         self._states = states
+        self._credentials = credentials
         self._routing = Routing(configuration, credentials)
+        self._settings = configuration().runtime.providers
         self._asked: dict[str, None] = {}
         self._due: dict[str, float] = {}
         self._told: dict[str, Standing] = {}
@@ -73,7 +75,7 @@ class Providers:
     async def look_at_routes(self) -> tuple[Signal, ...]:
         """What other processes have said of their routes. Tells what changed, and now and then everything."""
         if self._states is not None:
-            said = await anyio.to_thread.run_sync(self._states.load)
+            said = await anyio.to_thread.run_sync(self._states.load, abandon_on_cancel=True)
             for (provider, model), (state, at) in said.items():
                 if state.get("state") == "open":
                     self.board.opened(provider, model, at, str(state.get("reason", "")))
@@ -83,8 +85,8 @@ class Providers:
 
     async def probe(self) -> tuple[Signal, ...]:
         """Probe the providers that it is time for, side by side."""
+        await self._follow_settings()
         now = self._clock.monotonic()
-        await self._routing.refresh(now)
         due = [name for name in self._used() if self._due.get(name, float("-inf")) <= now]
         async with anyio.create_task_group() as group:
             for name in due:
@@ -106,6 +108,14 @@ class Providers:
     async def aclose(self) -> None:
         """Close every connection."""
         await self._routing.aclose()
+
+    async def _follow_settings(self) -> None:
+        """Connect anew where the settings of a provider have changed; no probe is under way then."""
+        settings = self._configuration().runtime.providers
+        if settings != self._settings:
+            before, self._routing = self._routing, Routing(self._configuration, self._credentials)
+            self._settings = settings
+            await before.aclose()
 
     async def _probe(self, name: str) -> None:
         interval = self._configuration().monitoring.probe_seconds

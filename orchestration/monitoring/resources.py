@@ -74,23 +74,37 @@ class Resources:
         self._cpu: float | None = None
         self._leaks: tuple[Leak, ...] = ()
 
-    def snapshot(self, *, top: bool = True) -> Snapshot:
-        """Everything now; with `top` it takes a quarter of a second. Blocks.
+    def snapshot(self) -> Snapshot:
+        """Everything now, with the processes that use most of it. Blocks for a quarter of a second.
 
         The processor's use is that of the last look; without one, that while the processes were measured.
         """
-        usage = self._usage()
         looked = self._cpu is not None
         if not looked:
+            self._measure_cpu(self._usage())
+        top = processes.top(_TOP, self._redact, self._clock)
+        usage = self._usage()
+        if not looked:
             self._measure_cpu(usage)
-        processes_now = processes.top(_TOP, self._redact, self._clock) if top else ()
-        if not looked and top:
-            usage = self._usage()
-            self._measure_cpu(usage)
-        used, total, limited = memory_of(usage, psutil.virtual_memory().total)
-        if not limited:
-            machine = psutil.virtual_memory()
-            used, total = machine.total - machine.available, machine.total
+        return self._seen(usage, top)
+
+    def look(self) -> tuple[Signal, ...]:
+        """One round of signals; who uses it all is looked at when it is much. Blocks."""
+        if self._clock.monotonic() - self._memory_at >= _MEMORY_EVERY_SECONDS:
+            self._memory_at = self._clock.monotonic()
+            self._leaks = self._memory.look(self._memory_at)
+        usage = self._usage()
+        self._measure_cpu(usage)
+        seen = self._seen(usage)
+        evidence: dict[str, object] = {"load": list(seen.load), "leaks": [asdict(leak) for leak in seen.leaks]}
+        if max(seen.cpu_percent or 0.0, seen.memory_percent) >= _LOOK_CLOSER_PERCENT:
+            evidence["top"] = [asdict(process) for process in processes.top(_TOP, self._redact, self._clock)]
+        return tuple(self._signals(seen, evidence))
+
+    def _seen(self, usage: cgroup.Usage, top: tuple[ProcessUse, ...] = ()) -> Snapshot:
+        machine = psutil.virtual_memory()
+        limits = memory_of(usage, machine.total)
+        used, total = limits or (machine.total - machine.available, machine.total)
         return Snapshot(
             host=self._host,
             cpu_percent=self._cpu,
@@ -98,24 +112,12 @@ class Resources:
             memory_percent=round(100 * used / total, 1),
             memory_used=used,
             memory_total=total,
-            limited=limited or usage.cpus is not None,
+            limited=limits is not None or usage.cpus is not None,
             load=os.getloadavg(),
             disks=disks(self._folders),
-            top=processes_now,
+            top=top,
             leaks=self._leaks,
         )
-
-    def look(self) -> tuple[Signal, ...]:
-        """One round of signals; who uses it all is looked at when it is much. Blocks."""
-        if self._clock.monotonic() - self._memory_at >= _MEMORY_EVERY_SECONDS:
-            self._memory_at = self._clock.monotonic()
-            self._leaks = self._memory.look(self._memory_at)
-        self._measure_cpu(self._usage())
-        seen = self.snapshot(top=False)
-        evidence: dict[str, object] = {"load": list(seen.load), "leaks": [asdict(leak) for leak in seen.leaks]}
-        if max(seen.cpu_percent or 0.0, seen.memory_percent) >= _LOOK_CLOSER_PERCENT:
-            evidence["top"] = [asdict(process) for process in processes.top(_TOP, self._redact, self._clock)]
-        return tuple(self._signals(seen, evidence))
 
     def _signals(self, seen: Snapshot, evidence: Mapping[str, object]) -> Iterable[Signal]:
         now, host = self._clock.now(), {"host": seen.host}
@@ -153,12 +155,10 @@ def share_of_cpu(before: tuple[float, float], after: tuple[float, float], cpus: 
     return round(min(100.0, max(0.0, 100 * (after[1] - before[1]) / possible)), 1)
 
 
-def memory_of(usage: cgroup.Usage, machine: int) -> tuple[int, int, bool]:
-    """Bytes used, bytes there are, and whether that is a container's limit; one beyond the machine is none."""
-    limit = usage.memory_limit
-    if limit is None or usage.memory_used is None or not 0 < limit < machine:
-        return 0, machine, False
-    return usage.memory_used, limit, True
+def memory_of(usage: cgroup.Usage, machine: int) -> tuple[int, int] | None:
+    """Bytes used and bytes there are by a container's limit; None without one. One beyond the machine is none."""
+    limit, used = usage.memory_limit, usage.memory_used
+    return (used, limit) if limit and used is not None and limit < machine else None
 
 
 def disks(folders: Iterable[Path]) -> tuple[Disk, ...]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
 from types import MappingProxyType
 from typing import Any
 
@@ -10,6 +12,8 @@ from orchestration.alerts.signal import Signal
 from orchestration.events import Event
 
 _Translator = Callable[[Event], Iterator[Signal]]
+
+_ORIGIN = re.compile(r"schedule (?P<name>\S+) at (?P<due>\S+)")
 
 
 def signals_of(event: Event) -> tuple[Signal, ...]:
@@ -82,19 +86,28 @@ def _backup_failed(event: Event) -> Iterator[Signal]:
     yield _signal(event, "backup_failed", {}, _texts(event, "message"))
 
 
-def _schedule_fired(event: Event) -> Iterator[Signal]:
-    late = _number(event.data.get("late_seconds"))
-    yield _signal(event, "schedule_late_seconds", _texts(event, "schedule"), value=late)
+def _schedule_started(event: Event) -> Iterator[Signal]:
+    """A scheduled run says where it comes from: `schedule NAME at TIME`, the time at which it was due."""
+    origin = _ORIGIN.fullmatch(_text(event.data, "origin"))
+    if origin is None:
+        return
+    try:
+        late = (event.at - datetime.fromisoformat(origin["due"])).total_seconds()
+    except (ValueError, TypeError):  # no time, or one without a zone
+        return
+    yield _signal(event, "schedule_late_seconds", {"schedule": origin["name"]}, value=max(0.0, late))
 
 
 def _channel(event: Event) -> Iterator[Signal]:
     up = 1.0 if event.kind == "notification.sent" else 0.0
-    yield _signal(event, "channel_up", _texts(event, "channel"), _texts(event, "detail"), up)
+    yield _signal(event, "channel_up", _texts(event, "channel"), {"detail": _text(event.data, "message")}, up)
 
 
 def _worker(event: Event) -> Iterator[Signal]:
     up = 1.0 if event.kind == "worker.started" else 0.0
-    yield _signal(event, "worker_up", _texts(event, "worker"), _texts(event, "reason"), up)
+    code = _text(event.data, "exit_code")
+    reason = _text(event.data, "reason") or (f"exit code {code}" if code else "")
+    yield _signal(event, "worker_up", _texts(event, "worker"), {"reason": reason}, up)
 
 
 def _worker_replaced(event: Event) -> Iterator[Signal]:
@@ -145,11 +158,13 @@ _TRANSLATORS: Mapping[str, _Translator] = MappingProxyType(
         "sign_in.failed": _sign_in_failed,
         "backup.made": _backup_made,
         "backup.failed": _backup_failed,
-        "schedule.fired": _schedule_fired,
+        "run.created": _schedule_started,
         "notification.sent": _channel,
+        "notification.retried": _channel,
         "notification.failed": _channel,
         "worker.started": _worker,
         "worker.lost": _worker,
+        "worker.killed": _worker,
         "worker.replaced": _worker_replaced,
     }
 )

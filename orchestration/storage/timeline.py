@@ -64,8 +64,10 @@ class Timeline:
     def of_kinds(self, run_ids: Collection[str], kinds: Collection[str]) -> Mapping[str, Sequence[Event]]:
         """The events of some kinds of each of these runs, oldest first."""
         query = sa.select(events).where(events.c.run_id.in_(run_ids), events.c.kind.in_(kinds))
-        found = self._read(query, None)
-        return {run_id: [event for _, event in found if event.run_id == run_id] for run_id in run_ids}
+        found: dict[str | None, Any] = {run_id: [] for run_id in run_ids}
+        for _, event in self._read(query, None):
+            found[event.run_id].append(event)
+        return {run_id: found[run_id] for run_id in run_ids}
 
     def since(self, sequence: int, limit: int = 1000) -> tuple[tuple[int, Event], ...]:
         """Everybody's events after that sequence number."""

@@ -13,10 +13,11 @@ import sqlalchemy as sa
 
 from orchestration.alerts.signal import Signal
 from orchestration.clock import FakeClock
+from orchestration.events import Event
 from orchestration.monitoring import databases
 from orchestration.monitoring.databases import DatabaseWatch, is_damage, quick_check
 from orchestration.storage.database import Database
-from orchestration.storage.runs import Run, Runs
+from orchestration.storage.timeline import Timeline
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
@@ -26,10 +27,7 @@ def path_of(database: Database) -> Path:
 
 
 def fill(database: Database) -> None:
-    for number in range(300):
-        Runs(database).add(Run(f"run-{number:04}", "mend it " * 40, "/work", NOON))
-    with database.write() as connection:
-        connection.execute(sa.text("SELECT 1"))
+    Timeline(database).append([Event("filler", NOON, data={"text": "mend it " * 40})] * 600)
 
 
 def damage(database: Database, *, first_page: bool = False) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import anyio
@@ -20,6 +21,7 @@ from orchestration.monitoring import Diagnosis, Monitoring, Surroundings
 from orchestration.monitoring.catalogue import SIGNALS
 from orchestration.monitoring.dead_man import DeadMan
 from orchestration.security.redaction import Redactor
+from orchestration.security.scan import ReportingRedactor
 from orchestration.storage.database import Database
 from orchestration.storage.leases import Leases
 from orchestration.storage.runs import Run, Runs, RunStatus
@@ -144,6 +146,56 @@ async def test_a_known_vulnerability_is_told(tmp_path: Path, database: Database)
         signal = await house.wait_for("vulnerability")
         assert house.monitoring.vulnerabilities.last is not None
     assert (signal.labels["package"], signal.labels["advisory"]) == ("packaging", "X-1")
+
+
+async def test_a_database_that_is_damaged_while_everything_runs_is_noticed(tmp_path: Path, database: Database) -> None:
+    Timeline(database).append([Event("filler", SystemClock().now(), data={"text": "mend it " * 40})] * 600)
+    path = Path(str(database.engine.url.database))
+    # Whoever reads a damaged file fails, and says so at length.
+    with structlog.testing.capture_logs():
+        await damage_while_running(tmp_path, database, path)
+
+
+async def damage_while_running(root: Path, database: Database, path: Path) -> None:
+    async with monitored(root, database, integritySeconds=0.2) as house:
+        await house.wait_for("database_intact", lambda one: one.value == 1)
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        with path.open("r+b") as file:
+            file.seek(4096 * 20)
+            file.write(b"\xa5" * 4096 * 40)
+        damaged = await house.wait_for("database_intact", lambda one: one.value == 0)
+    assert damaged.evidence["findings"]
+
+
+async def test_no_secret_reaches_the_sink_in_evidence(tmp_path: Path, database: Database) -> None:
+    async with monitored(tmp_path, database) as house:
+        house.bus.emit("tool_call.refused", run_id="r", agent="executor", about="command", what=f"curl -H {KEY}")
+        signal = await house.wait_for("tool_refused")
+    assert signal.evidence == {"what": "curl -H [redacted:openai-key]", "reason": ""}
+
+
+async def test_what_redaction_catches_in_an_agents_text_is_a_signal(tmp_path: Path, database: Database) -> None:
+    async with monitored(tmp_path, database) as house:
+
+        def report(kind: str, place: str) -> None:
+            house.bus.emit("secret.redacted", found=kind, place=place)
+
+        ReportingRedactor(Redactor(), report, "model answer").text(f"use {KEY}")
+        signal = await house.wait_for("secret_found")
+    assert (signal.labels["kind"], signal.labels["place"]) == ("openai-key", "model answer")
+    assert signal.evidence == {"redacted": True}
+
+
+async def test_a_route_that_opens_anywhere_makes_its_provider_unusable(tmp_path: Path, database: Database) -> None:
+    async with monitored(tmp_path, database) as house:
+        await house.wait_for("provider_up", lambda one: one.labels["provider"] == "ollama")
+        data = {"route": "ollama/m", "provider": "ollama", "reason": "retired", "detail": "gone for good"}
+        Timeline(database).append([Event("route.opened", house.clock.now(), data=data)])
+        signal = await house.wait_for("provider_up", lambda one: one.evidence["reason"] == "retired")
+    assert signal.evidence["detail"] == "gone for good"
+    rendered = house.monitoring.metrics.render().decode()
+    assert 'orchestration_route_changes_total{provider="ollama",state="open"} 1.0' in rendered
 
 
 async def test_gauges_become_samples(tmp_path: Path, database: Database) -> None:

@@ -98,7 +98,7 @@ def test_memory_in_a_real_control_group_is_measured_against_its_limit(tmp_path: 
         child.stdin.flush()
         assert child.stdout.readline() == "held\n"
         usage = cgroup.read(GROUPS, membership)
-        seen = Resources(SystemClock(), [tmp_path], str, lambda: usage).snapshot(top=False)
+        seen = Resources(SystemClock(), [tmp_path], str, lambda: usage).snapshot()
         child.kill()
         child.wait()
     assert usage.memory_limit == 64 * MEGABYTE
@@ -171,6 +171,13 @@ def test_a_process_that_grows_steadily_is_suspected_and_forgotten_when_it_is_gon
     assert leak.bytes_per_second == pytest.approx(3 * MEGABYTE / 60)
     watch.note(1000.0, {(11, 1.0): 500 * MEGABYTE})
     assert watch.leaks() == ()
+
+
+def test_the_first_look_does_not_make_up_a_processor_use_that_was_never_measured(tmp_path: Path) -> None:
+    resources = Resources(SystemClock(), [tmp_path], str)
+    assert [signal.name for signal in resources.look()] == ["memory_percent", "disk_free_percent"]
+    time.sleep(0.05)
+    assert [signal.name for signal in resources.look()] == ["cpu_percent", "memory_percent", "disk_free_percent"]
 
 
 def test_a_snapshot_is_json_and_names_the_processes(tmp_path: Path) -> None:

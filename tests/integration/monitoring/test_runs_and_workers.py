@@ -22,6 +22,7 @@ from orchestration.storage.database import Database
 from orchestration.storage.leases import Leases
 from orchestration.storage.routes import RouteStates
 from orchestration.storage.runs import Run, Runs, RunStatus
+from orchestration.storage.tables import events
 from orchestration.storage.timeline import Timeline
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -128,6 +129,25 @@ def test_a_worker_whose_lease_runs_out_is_lost_and_one_that_leaves_in_order_is_n
     assert {(one.labels["worker"], one.value) for one in watch.look()} == {("a", 1.0), ("c", 1.0)}
 
 
+def test_a_worker_goes_by_its_supervisors_name_and_is_forgotten_when_another_has_its_place(database: Database) -> None:
+    leases = Leases(database)
+    watch = WorkerWatch(leases, FakeClock())
+
+    def look() -> set[tuple[str, float]]:
+        return {(one.labels["worker"], one.value) for one in watch.look()}
+
+    watch.take(Event("worker.started", NOON, data={"worker": 1, "pid": 100}))
+    leases.acquire("executor/host-100", "x", 60, {"pid": 100})
+    leases.acquire("executor/elsewhere-100", "y", 60, {"pid": 100, "host": "elsewhere"})
+    assert look() == {("1", 1.0), ("elsewhere-100", 1.0)}
+    leases.acquire("executor/host-100", "x", -1, {"pid": 100})
+    assert look() == {("1", 0.0), ("elsewhere-100", 1.0)}
+    watch.take(Event("worker.started", NOON, data={"worker": 1, "pid": 101}))
+    assert look() == {("elsewhere-100", 1.0)}
+    leases.acquire("executor/host-101", "z", 60, {"pid": 101})
+    assert look() == {("1", 1.0), ("elsewhere-100", 1.0)}
+
+
 async def test_a_lost_worker_is_not_spoken_of_for_ever(database: Database) -> None:
     leases, clock = Leases(database), FakeClock()
     watch = WorkerWatch(leases, clock)
@@ -174,23 +194,29 @@ async def test_an_event_whose_transaction_took_longer_than_that_of_a_later_one_i
     others.look()
     with database.write() as connection:
         row = {"at": NOON, "kind": "later", "actor": "system", "data": {}, "sequence": 5}
-        connection.execute(timeline_table().insert().values(**row))
+        connection.execute(events.insert().values(**row))
     assert [event.kind for event in others.look()] == ["later"]
     with database.write() as connection:
-        connection.execute(timeline_table().insert().values(**{**row, "kind": "late", "sequence": 3}))
+        connection.execute(events.insert().values(**{**row, "kind": "late", "sequence": 3}))
     assert [event.kind for event in others.look()] == ["late"]
     assert others.look() == ()
     await clock.advance(11)
     others.look()
     with database.write() as connection:
-        connection.execute(timeline_table().insert().values(**{**row, "kind": "too late", "sequence": 4}))
+        connection.execute(events.insert().values(**{**row, "kind": "too late", "sequence": 4}))
     assert others.look() == ()
 
 
-def timeline_table() -> Any:
-    from orchestration.storage.tables import events
-
-    return events
+def test_after_a_restored_backup_it_goes_on_from_what_there_is(database: Database) -> None:
+    timeline = Timeline(database)
+    timeline.append([Event("old", NOON), Event("lost", NOON)])
+    others = OtherProcesses(timeline, FakeClock(NOON))
+    others.look()
+    with database.write() as connection:
+        connection.execute(events.delete().where(events.c.kind == "lost"))
+    assert others.look() == ()
+    timeline.append([Event("new", NOON)])
+    assert [event.kind for event in others.look()] == ["new"]
 
 
 def test_who_waits_for_what_is_read_from_the_database(database: Database, tmp_path: Any) -> None:

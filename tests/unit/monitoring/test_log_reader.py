@@ -115,9 +115,10 @@ def test_errors_are_grouped_counted_and_marked_when_new(log: Log) -> None:
     log.write("disk full", level="CRITICAL")
     slow, full = watch.look()
     assert (slow.value, slow.evidence["new"]) == (2.0, True)
-    sample = slow.evidence["sample"]
-    assert isinstance(sample, dict)
-    assert (sample["message"], sample["run"]) == ("no answer after 3 s", "run-1")
+    assert slow.evidence["sample"] == "x.failed no answer after 3 s"
+    entry = slow.evidence["entry"]
+    assert isinstance(entry, dict)
+    assert (entry["message"], entry["run"]) == ("no answer after 3 s", "run-1")
     assert full.value == 1.0
     log.write("no answer after 5 s")
     (again,) = watch.look()

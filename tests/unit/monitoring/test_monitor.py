@@ -41,7 +41,7 @@ class Desk:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         async with anyio.create_task_group() as group:
-            group.start_soon(self.monitor.run)
+            await group.start(self.monitor.run)
             await self.settle()
             yield
             group.cancel_scope.cancel()
@@ -140,7 +140,7 @@ async def test_a_sink_that_fails_gets_the_next_batch_all_the_same() -> None:
     desk.monitor = Monitor(desk.bus, desk.clock, sink)
     with structlog.testing.capture_logs() as log:
         await two_batches(desk)
-    assert [entry["event"] for entry in log] == ["monitoring.sink_failed"] * 2
+    assert [entry["event"] for entry in log] == ["monitoring.sink_failed"]  # told once, not for every batch
     assert seen == [1, 1]
 
 
@@ -172,6 +172,40 @@ async def test_loops_of_other_rooms_are_watched_by_their_beats() -> None:
     assert [signal.value for signal in await desk.monitor.look_at_loops()] == [25.0]
     beat()
     assert [signal.value for signal in await desk.monitor.look_at_loops()] == [0.0]
+
+
+async def test_signals_from_before_the_start_are_handed_on_at_the_start() -> None:
+    desk = Desk()
+    desk.monitor.add([desk.signal("early")])
+    async with desk.running():
+        await desk.settle(0.2)
+    assert desk.batches == [["early"]]
+
+
+async def test_a_flood_keeps_the_newest_and_does_not_eat_the_memory() -> None:
+    desk = Desk()
+    desk.monitor.add(desk.signal(f"{number}") for number in range(50_010))
+    async with desk.running():
+        await desk.settle(0.2)
+    (batch,) = desk.batches
+    assert (len(batch), batch[0], batch[-1]) == (50_000, "10", "50009")
+
+
+async def test_an_interval_that_is_changed_counts_from_the_next_look_on() -> None:
+    desk = Desk()
+    seconds = 10.0
+
+    async def look() -> Iterable[Signal]:
+        return (desk.signal("looked"),)
+
+    desk.monitor.every(lambda: seconds, "changing", look)
+    async with desk.running():
+        seconds = 1.0
+        await desk.settle(10)
+        for _ in range(5):
+            await desk.settle(1)
+        await desk.settle(0.2)
+    assert sum(len(batch) for batch in desk.batches) == 1 + 1 + 5
 
 
 async def test_nothing_is_heard_after_the_end() -> None:

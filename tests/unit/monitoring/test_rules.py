@@ -190,6 +190,7 @@ def test_an_agent_that_never_gave_a_sign_is_as_old_as_its_start() -> None:
 def test_between_two_agents_the_run_itself_has_to_get_on() -> None:
     events = [happened("agent.started", 0, "planner", "p"), happened("agent.finished", 10, "planner", "p")]
     assert progress_ages(events, [], at(70)) == {"": 60.0}
+    assert progress_ages(events, [beat("p", "planner", 9), beat("run-1.checks", "checks", 50)], at(70)) == {"": 20.0}
     assert progress_ages([], [], at(70)) == {}
 
 

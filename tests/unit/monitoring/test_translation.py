@@ -31,7 +31,8 @@ TRANSLATED = [heard for heard in EVENTS if not heard.event.startswith("route.")]
 @pytest.mark.parametrize("heard", TRANSLATED, ids=lambda one: one.event)
 def test_every_event_of_the_page_becomes_the_signals_that_it_says(heard: Any) -> None:
     tries = [{"route": "ollama/m", "outcome": "ok"}] if "tries" in heard.data else []
-    found = signals_of(event(heard.event, tries=tries))
+    origin = "schedule nightly at 2026-01-05T08:59:00+00:00"
+    found = signals_of(event(heard.event, tries=tries, origin=origin))
     assert [signal.name for signal in found] == list(heard.signals)
 
 
@@ -75,6 +76,36 @@ def test_a_model_call_is_a_signal_for_each_try_with_its_own_seconds() -> None:
 
 def test_a_run_that_goes_on_waits_no_more() -> None:
     assert [signals_of(event(kind))[0].value for kind in ("run.waiting", "run.continued")] == [1.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("origin", "late"),
+    [
+        ("schedule nightly at 2026-01-05T08:58:30+00:00", 90.0),
+        ("schedule nightly at 2026-01-05T10:58:30+02:00", 90.0),
+        ("schedule nightly at 2026-01-05T09:00:01+00:00", 0.0),
+        ("schedule nightly at 2026-01-05T08:58:30", None),
+        ("schedule nightly at noon", None),
+        ("fork of run-1 at 3", None),
+        ("", None),
+    ],
+)
+def test_a_scheduled_run_says_how_late_it_began(origin: str, late: float | None) -> None:
+    found = signals_of(event("run.created", origin=origin))
+    assert [(one.labels["schedule"], one.value) for one in found] == ([] if late is None else [("nightly", late)])
+
+
+def test_a_delivery_that_fails_or_is_tried_again_says_so_of_its_channel() -> None:
+    for kind, up in (("sent", 1.0), ("retried", 0.0), ("failed", 0.0)):
+        (signal,) = signals_of(event(f"notification.{kind}", channel="mail", message="refused"))
+        assert (signal.labels, signal.value, signal.evidence) == ({"channel": "mail"}, up, {"detail": "refused"})
+
+
+def test_a_worker_that_ended_says_why() -> None:
+    (lost,) = signals_of(event("worker.lost", worker=1, exit_code=-9))
+    assert (lost.labels, lost.value, lost.evidence) == ({"worker": "1"}, 0.0, {"reason": "exit code -9"})
+    (killed,) = signals_of(event("worker.killed", worker=1, reason="too much memory"))
+    assert killed.evidence == {"reason": "too much memory"}
 
 
 def test_what_a_drill_caused_is_marked() -> None:
