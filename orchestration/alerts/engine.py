@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from orchestration.alerts.cleaning import Redact
 from orchestration.alerts.inhibition import Inhibition, inhibitions
-from orchestration.alerts.ledger import Ledger, Redact
+from orchestration.alerts.ledger import Ledger
 from orchestration.alerts.memory import Memory, is_open
 from orchestration.alerts.model import Alert
 from orchestration.alerts.notices import Notice

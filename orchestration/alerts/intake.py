@@ -11,8 +11,8 @@ from types import MappingProxyType
 
 from orchestration import logs
 from orchestration.alerts.alertmanager import read_alertmanager
+from orchestration.alerts.cleaning import Redact
 from orchestration.alerts.generic import read_generic
-from orchestration.alerts.ledger import Redact
 from orchestration.alerts.notices import Notice
 from orchestration.alerts.payload import RefusedError
 from orchestration.alerts.signature import check_access

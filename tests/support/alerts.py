@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from orchestration.alerts.cleaning import quick
 from orchestration.alerts.engine import AlertEngine, Evaluation
 from orchestration.alerts.signal import Signal
 from orchestration.config.schema import Configuration
@@ -56,7 +57,7 @@ class Bench:
     def restart(self) -> None:
         """A new process: nothing of the old engine's memory is left."""
         self.engine = AlertEngine(
-            self.alerts, self.silences, self.inbox, self.desk, lambda: self.configuration, Redactor().data
+            self.alerts, self.silences, self.inbox, self.desk, lambda: self.configuration, quick(Redactor())
         )
 
     def signal(self, name: str, value: float = 1.0, *, drill: bool = False, **labels: str) -> None:
