@@ -332,3 +332,16 @@ def test_nothing_secret_is_kept_or_told(bench: Bench) -> None:
     assert key not in repr(bench.desk.reports)
     assert key not in repr(bench.alerts.list())
     assert "[redacted:github-token]" in bench.desk.reports[0].summary
+
+
+@pytest.mark.parametrize("odd", ["\ud800", "a\0b", "x" * 5000, "", "{", "🙂"])
+def test_odd_labels_and_evidence_are_kept_like_any_other(bench: Bench, odd: str) -> None:
+    bench.engine.take(Signal("provider_up", NOON, 0, {"provider": odd}, {"reason": object(), "detail": odd}))
+    bench.signal("database_up", 0)
+    bench.evaluate()
+    assert len(bench.alerts.list()) == len(bench.desk.reports) == 2
+    assert bench.engine.troubles.failing == frozenset()
+    bench.restart()
+    bench.engine.take(Signal("provider_up", NOON, 1, {"provider": odd}))
+    bench.evaluate()
+    assert [kind for kind, _ in bench.told()] == ["report", "report", "clear"]
