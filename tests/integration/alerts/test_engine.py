@@ -153,6 +153,31 @@ def test_half_of_the_work_failing_is_told_with_its_rate(bench: Bench) -> None:
     assert report.facts.agents_failing == 3
 
 
+def test_agents_that_work_again_are_not_counted_as_failing(bench: Bench) -> None:
+    for outcome in ("failed", "succeeded"):
+        for agent in ("planner", "executor", "reviewer"):
+            bench.signal("agent_finished", agent=agent, run="r", outcome=outcome, kind="")
+    bench.wait(5)
+    assert [(one.facts.failure_rate, one.facts.agents_failing) for one in bench.desk.reports] == [(0.5, 0)]
+
+
+def test_a_crash_between_telling_and_writing_tells_again_under_the_same_key(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def crash(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    bench.signal("provider_up", 0, provider="ollama")
+    with monkeypatch.context() as patch:
+        patch.setattr(bench.alerts, "save_groups", crash)
+        with pytest.raises(KeyboardInterrupt):
+            bench.evaluate()
+    bench.restart()
+    bench.evaluate()
+    assert list(bench.told()) == [("report", DOWN)] * 2
+    assert len(bench.alerts.list()) == 1
+
+
 def test_a_provider_that_is_down_mutes_the_failures_that_it_causes(bench: Bench) -> None:
     bench.signal("agent_finished", agent="planner", run="run-1", outcome="failed", kind="NoRouteError")
     bench.signal("run_finished", run="run-1", outcome="failed")
