@@ -100,7 +100,7 @@ class AlertEngine:
         with self.troubles.contained("configuration"):
             self.rulebook.configure(self._configuration())
         self._judge(now)
-        taken = 0
+        taken: list[int] = []
         with self.troubles.contained("inbox"):
             taken = self._hear_all(now)
         context = self._context(now)
@@ -124,13 +124,13 @@ class AlertEngine:
             with self.troubles.contained(f"alert {seen.name}"):
                 self._memory.see(seen, timing, now)
 
-    def _hear_all(self, now: datetime) -> int:
-        """Apply what is in the inbox; returns the sequence number up to which that was done.
+    def _hear_all(self, now: datetime) -> list[int]:
+        """Apply what is in the inbox; returns the numbers of the deliveries with which that was done.
 
         It stops before a delivery that would end an alert which began in this very evaluation: what begins and ends
         between two looks is told all the same, its end the next time.
         """
-        taken = 0
+        taken = []
         known = self._memory.firing()
         timing = timing_of(self._settings)
         for delivery in self._inbox.take(_DELIVERIES_AT_ONCE):
@@ -140,7 +140,7 @@ class AlertEngine:
             for notice in notices:
                 with self.troubles.contained(f"notice {delivery.source}"):
                     self._memory.hear(notice, delivery.source, timing, now)
-            taken = delivery.sequence
+            taken.append(delivery.sequence)
         self._memory.pass_time(timing, self._settings.intake.forget_seconds, now)
         return taken
 
@@ -163,7 +163,7 @@ class AlertEngine:
             self._settings.repeat_seconds,
         )
 
-    def _save(self, alerts: Sequence[Alert], decisions: Sequence[Decision], taken: int) -> None:
+    def _save(self, alerts: Sequence[Alert], decisions: Sequence[Decision], taken: Sequence[int]) -> None:
         due = self._ledger.due(alerts, {decision.alert: decision for decision in decisions})
         dropped = self._memory.dropped
         if due or dropped or taken:
