@@ -32,7 +32,7 @@ WHOLE = {"signal": "queue", "scenario": "workflow-stuck", "threshold": 3}
         ({"rules": {"mine": {**WHOLE, "summary": "{a"}}}, "E032", "alerting.rules.mine.summary"),
         ({"rules": {"mine": {**WHOLE, "subject": "{}"}}}, "E032", "alerting.rules.mine.subject"),
         ({"intake": {"tokenEnv": "NOT_SET"}}, "W020", "alerting.intake.tokenEnv"),
-        ({"rules": {"mine": {**WHOLE, "treshold": 1}}}, "W001", "alerting.rules.mine.treshold"),
+        ({"rules": {"mine": {**WHOLE, "limit": 1}}}, "W001", "alerting.rules.mine.limit"),
         ({"rules": {"mine": {**WHOLE, "aggregate": "median"}}}, "E006", "alerting.rules.mine.aggregate"),
         ({"rules": {"mine": {**WHOLE, "window": 0}}}, "E006", "alerting.rules.mine.window"),
         ({"inhibitions": [{"source": [], "target": ["a=b"]}]}, "E006", "alerting.inhibitions[0].source"),
