@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -22,6 +22,7 @@ from orchestration.alerts.telling import Telling
 from orchestration.alerts.troubles import Troubles
 from orchestration.config.alerting import AlertingSettings
 from orchestration.config.schema import Configuration
+from orchestration.events import Bus
 from orchestration.storage.alert_inbox import AlertInbox, Delivery
 from orchestration.storage.alerts import Alerts
 from orchestration.storage.silences import Silences
@@ -53,6 +54,7 @@ class AlertEngine:
         reporter: Reporter,
         configuration: Callable[[], Configuration],
         redact: Redact,
+        bus: Bus,
     ) -> None:
         self.troubles = Troubles()
         self.rulebook = Rulebook(self.troubles)
@@ -60,6 +62,7 @@ class AlertEngine:
         self._silences = silences
         self._inbox = inbox
         self._configuration = configuration
+        self._bus = bus
         self._telling = Telling(alerts, reporter, redact, self.troubles)
         self._ledger = Ledger(redact)
         self._memory = Memory()
@@ -99,6 +102,7 @@ class AlertEngine:
                 self.load(now)
         with self.troubles.contained("configuration"):
             self.rulebook.configure(self._configuration())
+        before = self._memory.firing()
         self._judge(now)
         taken: list[int] = []
         with self.troubles.contained("inbox"):
@@ -107,6 +111,8 @@ class AlertEngine:
         kept, decisions = run_stages(context.alerts, context)
         with self.troubles.contained("storage"):
             self._save(context.alerts, decisions, taken)
+        with self.troubles.contained("events"):
+            self._say(before, context.alerts, {decision.alert: decision for decision in decisions})
         told = self._telling.tell(kept, context)
         gone = self._telling.clear(kept, context)
         with self.troubles.contained("storage"):
@@ -170,6 +176,23 @@ class AlertEngine:
             self._alerts.save(self._ledger.rows(due), sorted(dropped), taken)
             self._ledger.written(due)
             self._memory.dropped = set()
+
+    def _say(self, before: set[str], alerts: Sequence[Alert], decisions: Mapping[str, Decision]) -> None:
+        """Let everybody hear of what began and of what ended in this evaluation."""
+        for alert in alerts:
+            began, ended = alert.firing and alert.id not in before, alert.resolved and alert.id in before
+            if began or ended:
+                self._bus.emit(
+                    "alert.fired" if began else "alert.resolved",
+                    run_id=alert.matchable.get("run") or None,
+                    agent=alert.matchable.get("agent") or None,
+                    alert=alert.id,
+                    name=alert.name,
+                    group=alert.group,
+                    decision=decisions[alert.id].reason.value,
+                    message=alert.title,
+                    drill=alert.drill,
+                )
 
     def _forget(self, now: datetime) -> None:
         kept = frozenset[str]().union(*(told.alerts for told in self._telling.told.values()))

@@ -201,6 +201,20 @@ def test_a_database_that_is_down_is_told_and_what_follows_from_it_is_not(bench: 
     assert bench.desk.reports[0].facts.database_unreachable
 
 
+def test_what_begins_and_ends_is_said_once_for_the_timeline_and_the_log(bench: Bench) -> None:
+    bench.silence("agent=planner")
+    bench.signal("agent_finished", agent="planner", run="run-1", outcome="failed", kind="x")
+    bench.wait(10)
+    bench.signal("agent_finished", agent="planner", run="run-2", outcome="succeeded", kind="")
+    bench.wait(10)
+    said = [(one.kind, one.run_id, one.agent, one.data["decision"]) for one in bench.events]
+    assert said == [
+        ("alert.fired", "run-1", "planner", "silenced"),
+        ("alert.resolved", "run-1", "planner", "never-told"),
+    ]
+    assert bench.events[0].data["alert"] == bench.alerts.list()[0].id
+
+
 def test_a_silence_mutes_the_beginning_and_never_the_end(bench: Bench) -> None:
     bench.signal("provider_up", 0, provider="ollama")
     bench.evaluate()
