@@ -13,6 +13,7 @@ from typing import Any
 from orchestration.alerts.fingerprint import fingerprint
 from orchestration.alerts.notices import Notice, scenario_of, severity_of
 from orchestration.alerts.payload import RefusedError, items, mapping, status, texts, when
+from orchestration.alerts.texts import sound
 from orchestration.config.alerting import IntakeSettings
 
 _VERSION = "4"
@@ -47,12 +48,12 @@ def _notice(alert: Mapping[str, Any], at: int, settings: IntakeSettings, now: da
         summary=annotations.get("description") or annotations.get("message") or annotations.get("summary", ""),
         severity=severity_of(labels, settings),
         scenario=scenario_of(name, labels, settings),
-        details={**annotations, "generatorURL": str(alert.get("generatorURL") or "")},
+        details={**annotations, "generatorURL": sound(alert.get("generatorURL") or "")},
         drill=labels.get("drill") == "true",
     )
 
 
 def _fingerprint(value: object) -> str:
     """What the sender says, where that can be one; else nothing."""
-    good = isinstance(value, str) and value.isalnum() and len(value) <= 64
+    good = isinstance(value, str) and value.isascii() and value.isalnum() and len(value) <= 64
     return str(value) if good else ""

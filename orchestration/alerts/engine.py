@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from orchestration.alerts.cleaning import Redact
 from orchestration.alerts.inhibition import Inhibition, inhibitions
-from orchestration.alerts.ledger import Ledger, Redact
+from orchestration.alerts.ledger import Ledger
 from orchestration.alerts.memory import Memory, is_open
 from orchestration.alerts.model import Alert
 from orchestration.alerts.notices import Notice
@@ -21,6 +22,7 @@ from orchestration.alerts.telling import Telling
 from orchestration.alerts.troubles import Troubles
 from orchestration.config.alerting import AlertingSettings
 from orchestration.config.schema import Configuration
+from orchestration.events import Bus
 from orchestration.storage.alert_inbox import AlertInbox, Delivery
 from orchestration.storage.alerts import Alerts
 from orchestration.storage.silences import Silences
@@ -52,6 +54,7 @@ class AlertEngine:
         reporter: Reporter,
         configuration: Callable[[], Configuration],
         redact: Redact,
+        bus: Bus,
     ) -> None:
         self.troubles = Troubles()
         self.rulebook = Rulebook(self.troubles)
@@ -59,6 +62,7 @@ class AlertEngine:
         self._silences = silences
         self._inbox = inbox
         self._configuration = configuration
+        self._bus = bus
         self._telling = Telling(alerts, reporter, redact, self.troubles)
         self._ledger = Ledger(redact)
         self._memory = Memory()
@@ -98,14 +102,17 @@ class AlertEngine:
                 self.load(now)
         with self.troubles.contained("configuration"):
             self.rulebook.configure(self._configuration())
+        before = self._memory.firing()
         self._judge(now)
-        taken = 0
+        taken: list[int] = []
         with self.troubles.contained("inbox"):
             taken = self._hear_all(now)
         context = self._context(now)
         kept, decisions = run_stages(context.alerts, context)
         with self.troubles.contained("storage"):
             self._save(context.alerts, decisions, taken)
+        with self.troubles.contained("events"):
+            self._say(before, context.alerts, {decision.alert: decision for decision in decisions})
         told = self._telling.tell(kept, context)
         gone = self._telling.clear(kept, context)
         with self.troubles.contained("storage"):
@@ -123,13 +130,13 @@ class AlertEngine:
             with self.troubles.contained(f"alert {seen.name}"):
                 self._memory.see(seen, timing, now)
 
-    def _hear_all(self, now: datetime) -> int:
-        """Apply what is in the inbox; returns the sequence number up to which that was done.
+    def _hear_all(self, now: datetime) -> list[int]:
+        """Apply what is in the inbox; returns the numbers of the deliveries with which that was done.
 
         It stops before a delivery that would end an alert which began in this very evaluation: what begins and ends
         between two looks is told all the same, its end the next time.
         """
-        taken = 0
+        taken = []
         known = self._memory.firing()
         timing = timing_of(self._settings)
         for delivery in self._inbox.take(_DELIVERIES_AT_ONCE):
@@ -139,7 +146,7 @@ class AlertEngine:
             for notice in notices:
                 with self.troubles.contained(f"notice {delivery.source}"):
                     self._memory.hear(notice, delivery.source, timing, now)
-            taken = delivery.sequence
+            taken.append(delivery.sequence)
         self._memory.pass_time(timing, self._settings.intake.forget_seconds, now)
         return taken
 
@@ -162,13 +169,30 @@ class AlertEngine:
             self._settings.repeat_seconds,
         )
 
-    def _save(self, alerts: Sequence[Alert], decisions: Sequence[Decision], taken: int) -> None:
+    def _save(self, alerts: Sequence[Alert], decisions: Sequence[Decision], taken: Sequence[int]) -> None:
         due = self._ledger.due(alerts, {decision.alert: decision for decision in decisions})
         dropped = self._memory.dropped
         if due or dropped or taken:
             self._alerts.save(self._ledger.rows(due), sorted(dropped), taken)
             self._ledger.written(due)
             self._memory.dropped = set()
+
+    def _say(self, before: set[str], alerts: Sequence[Alert], decisions: Mapping[str, Decision]) -> None:
+        """Let everybody hear of what began and of what ended in this evaluation."""
+        for alert in alerts:
+            began, ended = alert.firing and alert.id not in before, alert.resolved and alert.id in before
+            if began or ended:
+                self._bus.emit(
+                    "alert.fired" if began else "alert.resolved",
+                    run_id=alert.matchable.get("run") or None,
+                    agent=alert.matchable.get("agent") or None,
+                    alert=alert.id,
+                    name=alert.name,
+                    group=alert.group,
+                    decision=decisions[alert.id].reason.value,
+                    message=alert.title,
+                    drill=alert.drill,
+                )
 
     def _forget(self, now: datetime) -> None:
         kept = frozenset[str]().union(*(told.alerts for told in self._telling.told.values()))

@@ -9,7 +9,7 @@ from orchestration.alerts.facts import Surroundings, facts_of
 from orchestration.alerts.fingerprint import fingerprint
 from orchestration.alerts.model import Alert, Observation, Verdict
 from orchestration.alerts.rules import AlertRule, Judgement, judge
-from orchestration.alerts.texts import fill, number
+from orchestration.alerts.texts import fill, json_values, number
 from orchestration.alerts.window import Series, SeriesKey, Window
 from orchestration.config.alerting import Aggregate
 
@@ -63,7 +63,7 @@ def _observation(
         fill(rule.title, values),
         fill(rule.summary, values),
         facts_of(rule, judgement, around),
-        latest[0].evidence if latest else {},
+        json_values(latest[0].evidence) if latest else {},
         drill=drill,
     )
 

@@ -79,7 +79,9 @@ def _distinct(judgement: Judgement, label: str) -> int:
 
 
 def _agents(judgement: Judgement, around: Surroundings) -> dict[str, Any]:
-    failing = max(1, _distinct(judgement, "agent"))
+    """An agent fails when the last of its work did, whatever came before."""
+    latest = {sample.labels.get("agent", ""): sample for sample in judgement.samples}
+    failing = sum(any(sample is one for one in judgement.counted) for sample in latest.values())
     return {
         "agents_failing": failing,
         "agents_total": max(around.agents, failing),

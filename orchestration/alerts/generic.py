@@ -9,6 +9,7 @@ from typing import Any
 from orchestration.alerts.fingerprint import fingerprint
 from orchestration.alerts.notices import Notice, scenario_of, severity_of
 from orchestration.alerts.payload import RefusedError, items, mapping, status, texts, when
+from orchestration.alerts.texts import sound
 from orchestration.config.alerting import IntakeSettings
 
 
@@ -30,18 +31,18 @@ def _notice(alert: Mapping[str, Any], at: int, settings: IntakeSettings, now: da
     labels = texts(alert.get("labels") or {}, f"alerts[{at}].labels")
     for key, label in (("severity", settings.severity_label), ("scenario", "scenario")):
         if isinstance(alert.get(key), str):
-            labels.setdefault(label, alert[key])
+            labels.setdefault(label, sound(alert[key]))
     firing = status(alert.get("status", "firing"), f"alerts[{at}].status")
     moment = when(alert.get("startsAt" if firing else "endsAt"), f"alerts[{at}].{'startsAt' if firing else 'endsAt'}")
     named = {key: value for key, value in labels.items() if key not in (settings.severity_label, "scenario")}
     return Notice(
-        name=name[:128],
+        name=sound(name)[:128],
         fingerprint=fingerprint(name, named),
         firing=firing,
         at=(moment or now).astimezone(UTC),
         labels=labels,
-        title=str(alert.get("summary") or name),
-        summary=str(alert.get("description") or alert.get("summary") or ""),
+        title=sound(alert.get("summary") or name),
+        summary=sound(alert.get("description") or alert.get("summary") or ""),
         severity=severity_of(labels, settings),
         scenario=scenario_of(name, labels, settings),
         drill=labels.get("drill") == "true",

@@ -11,11 +11,11 @@ from types import MappingProxyType
 
 from orchestration import logs
 from orchestration.alerts.alertmanager import read_alertmanager
+from orchestration.alerts.cleaning import Redact
 from orchestration.alerts.generic import read_generic
-from orchestration.alerts.ledger import Redact
 from orchestration.alerts.notices import Notice
 from orchestration.alerts.payload import RefusedError
-from orchestration.alerts.signature import check_access
+from orchestration.alerts.signature import Lock
 from orchestration.config.alerting import IntakeSettings
 from orchestration.storage.alert_inbox import AlertInbox, Delivery
 
@@ -63,17 +63,14 @@ class Intake:
         """How long a body may be."""
         return self._settings().max_bytes
 
+    def glance(self, headers: Mapping[str, str], now: datetime) -> None:
+        """Refuse a stranger before the body is read. Raises RefusedError."""
+        self._lock(self._settings()).glance(headers, now.timestamp())
+
     def accept(self, sender: Sender, headers: Mapping[str, str], body: bytes, now: datetime) -> Receipt:
         """Check, read and write one delivery. Raises RefusedError, or what the database raises: nothing is written."""
         settings = self._settings()
-        check_access(
-            headers,
-            body,
-            now.timestamp(),
-            token=self._secret(settings.token_env),
-            secret=self._secret(settings.secret_env),
-            replay_seconds=settings.replay_seconds,
-        )
+        self._lock(settings).check(headers, body, now.timestamp())
         notices, cut_off = _READERS[sender](parse(body), settings, now)
         if notices:
             clean = self._redact([notice.to_json() for notice in notices])
@@ -81,6 +78,10 @@ class Intake:
         if cut_off:
             self._log.warning("intake.cut_off", source=sender.value, missing=cut_off, accepted=len(notices))
         return Receipt(len(notices), cut_off)
+
+    def _lock(self, settings: IntakeSettings) -> Lock:
+        token, secret = self._secret(settings.token_env), self._secret(settings.secret_env)
+        return Lock(token, secret, settings.replay_seconds)
 
     def _secret(self, name: str | None) -> str | None:
         return None if name is None else self._credential(name)

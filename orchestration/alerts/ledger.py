@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+from orchestration.alerts.cleaning import Redact
 from orchestration.alerts.model import Alert
 from orchestration.alerts.records import to_row
 from orchestration.alerts.stages import Decision, Reason
 from orchestration.storage.alerts import AlertRow
-
-Redact = Callable[[Any], Any]
 
 _REFRESH = timedelta(seconds=60)
 _TOLD = frozenset({Reason.NEW, Reason.GREW, Reason.WORSE, Reason.REPEATED})

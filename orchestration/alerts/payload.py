@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from orchestration.alerts.texts import sound
 from orchestration.errors import OrchestratorError
 
 _MOST_LABELS = 100
@@ -44,7 +45,7 @@ def texts(value: object, place: str) -> dict[str, str]:
     for name, one in mapping(value, place).items():
         if not isinstance(one, str | int | float) or len(name) > _LONGEST_NAME:
             raise RefusedError(f"expected a text in {place}.{name[:_LONGEST_NAME]}, got {_kind(one)}")
-        result[name] = (one if isinstance(one, str) else str(one).lower())[:_LONGEST_VALUE]
+        result[sound(name)] = sound(one if isinstance(one, str) else str(one).lower())[:_LONGEST_VALUE]
     if len(result) > _MOST_LABELS:
         raise RefusedError(f"expected at most {_MOST_LABELS} entries in {place}, got {len(result)}")
     return result

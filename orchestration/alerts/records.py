@@ -59,7 +59,7 @@ def from_row(row: AlertRow) -> Alert:
         since=row.since,
         seen_at=datetime.fromisoformat(state["seen_at"]),
         updated_at=row.updated_at,
-        labels=row.labels,
+        labels={str(name): str(value) for name, value in row.labels.items()},
         details=state["details"],
         value=row.value,
         subject=state["subject"],

@@ -60,11 +60,12 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What a rule says of one series. `counted` are the samples that speak for it, oldest first."""
+    """What a rule says of one series. `counted` are the samples that speak for it, of all `samples`; oldest first."""
 
     verdict: Verdict
     value: float
     counted: tuple[Sample, ...] = ()
+    samples: tuple[Sample, ...] = ()
 
 
 def judge(rule: AlertRule, samples: Sequence[Sample], now: datetime, watched: float) -> Judgement:
@@ -80,7 +81,8 @@ def judge(rule: AlertRule, samples: Sequence[Sample], now: datetime, watched: fl
         return Judgement(Verdict.UNKNOWN, 0.0, counted)
     value = _AGGREGATES[rule.aggregate](samples, counted, rule.window)
     if _COMPARE[rule.comparison](value, rule.threshold):
-        return Judgement(Verdict.HOLDS if whole or samples else Verdict.UNKNOWN, value, counted)
+        verdict = Verdict.HOLDS if whole or samples else Verdict.UNKNOWN
+        return Judgement(verdict, value, counted, tuple(samples))
     certain = whole or rule.aggregate not in _EMPTY_IS_ZERO
     return Judgement(Verdict.CLEAR if certain else Verdict.UNKNOWN, value, counted)
 

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from itertools import groupby
 
+from orchestration.alerts.cleaning import Redact
 from orchestration.alerts.facts import merge_facts
-from orchestration.alerts.ledger import Redact, redacted
+from orchestration.alerts.ledger import redacted
 from orchestration.alerts.model import Alert
 from orchestration.alerts.ports import Reporter
 from orchestration.alerts.records import told_from_row, told_to_row

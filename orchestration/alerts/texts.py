@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from string import Formatter
+from typing import Any
 
 _LONGEST = 1000
 
@@ -31,6 +33,26 @@ def fill(template: str, values: Mapping[str, str]) -> str:
     except ValueError:
         text = template
     return " ".join(text.split()).rstrip(": ")[:_LONGEST]
+
+
+def sound(text: object) -> str:
+    """A text that every database takes: no halves of characters (a file's name may hold some), no NUL."""
+    return str(text).encode("utf-8", "replace").decode().replace("\0", "?")
+
+
+def json_values(value: Any) -> Any:
+    """JSON values made of whatever was given: what JSON does not know becomes a text."""
+    match value:
+        case None | bool() | int():
+            return value
+        case float():
+            return value if math.isfinite(value) else str(value)
+        case Mapping():
+            return {sound(key): json_values(inner) for key, inner in value.items()}
+        case list() | tuple() | set() | frozenset():
+            return [json_values(inner) for inner in value]
+        case _:
+            return sound(value)
 
 
 def number(value: float, *, share: bool = False) -> str:

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from orchestration.alerts.model import REMEDIATION
 from orchestration.alerts.rules import AlertRule, Sample
 from orchestration.alerts.signal import Signal
+from orchestration.alerts.texts import sound
 from orchestration.config.alerting import Aggregate
 from orchestration.config.matchers import all_fit
 
@@ -18,6 +19,7 @@ SeriesKey = tuple[tuple[tuple[str, str], ...], bool]
 
 MOST_SERIES = 1000
 MOST_SAMPLES = 2000
+_LONGEST_SCALAR = 200
 _INSTANT = timedelta(microseconds=1)
 
 
@@ -85,7 +87,7 @@ class Window:
 def _agree(key: SeriesKey, signal: Signal) -> bool:
     """Whether a series and a signal name the same thing wherever both have a label; one such label there must be."""
     shared = [(name, value) for name, value in key[0] if value and name in signal.labels]
-    same = all(signal.labels[name] == value for name, value in shared)
+    same = all(sound(signal.labels[name]) == value for name, value in shared)
     return bool(shared) and same and key[1] == signal.drill
 
 
@@ -99,8 +101,8 @@ def series_key(rule: AlertRule, labels: Mapping[str, str], *, drill: bool) -> Se
 
 def _visible(signal: Signal) -> dict[str, str]:
     scalars = {
-        name: str(value).lower() if isinstance(value, bool) else str(value)
+        name: str(value).lower() if isinstance(value, bool) else sound(value)
         for name, value in signal.evidence.items()
-        if isinstance(value, str | int | float) and len(str(value)) <= 200
+        if isinstance(value, str | int | float) and len(str(value)) <= _LONGEST_SCALAR
     }
-    return {**scalars, **signal.labels}
+    return {**scalars, **{name: sound(value) for name, value in signal.labels.items()}}

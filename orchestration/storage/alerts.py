@@ -65,11 +65,12 @@ class Alerts:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def save(self, rows: Sequence[AlertRow], dropped: Collection[str] = (), taken: int = 0) -> None:
+    def save(self, rows: Sequence[AlertRow], dropped: Collection[str] = (), taken: Collection[int] = ()) -> None:
         """Write alerts, new or changed; forget those of the identifiers `dropped`.
 
-        In the same transaction the inbox is emptied up to the sequence number `taken`, so that what came in is either
-        still there or has become an alert.
+        In the same transaction the deliveries with the sequence numbers `taken` leave the inbox, so that what came in
+        is either still there or has become an alert. Numbers, not up to a number: a sender whose transaction takes long
+        may commit a lower one later.
         """
         with self._database.write() as connection:
             if rows:
@@ -78,7 +79,8 @@ class Alerts:
                 gone = sa.delete(alerts).where(alerts.c.id == sa.bindparam("gone"))
                 connection.execute(gone, [{"gone": name} for name in dropped])
             if taken:
-                connection.execute(sa.delete(alert_inbox).where(alert_inbox.c.sequence <= taken))
+                read = sa.delete(alert_inbox).where(alert_inbox.c.sequence == sa.bindparam("read"))
+                connection.execute(read, [{"read": number} for number in taken])
 
     def save_groups(self, told: Sequence[GroupRow], cleared: Collection[str] = ()) -> None:
         """Keep what the desk was told; forget the groups that were cleared."""

@@ -55,12 +55,12 @@ class Database:
         if not (wanted and self.is_sqlite):
             yield
             return
-        driver = connection.connection
-        driver.execute("PRAGMA synchronous=FULL")
+        for_all, for_this = "PRAGMA synchronous=NORMAL", "PRAGMA synchronous=FULL"
         try:
+            _outside_a_transaction(connection, for_this)
             yield
         finally:
-            driver.execute("PRAGMA synchronous=NORMAL")
+            _outside_a_transaction(connection, for_all)
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
@@ -101,3 +101,8 @@ class Database:
     def close(self) -> None:
         """Close every connection."""
         self.engine.dispose()
+
+
+def _outside_a_transaction(connection: sa.Connection, statement: str) -> None:
+    connection.exec_driver_sql(statement)
+    connection.rollback()  # SQLAlchemy has begun one of its own

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from functools import partial
 
+import anyio
 import anyio.to_thread
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.requests import Request
@@ -21,23 +22,30 @@ from orchestration.alerts.payload import RefusedError
 from orchestration.clock import Clock
 
 _log = logs.get_logger("intake")
+_THREADS = 32
 _AGAIN = {"Retry-After": "5"}
 
 
 def routes(intake: Intake, clock: Clock) -> list[Route]:
     """The routes, to be mounted at the root of an application."""
+    # Of their own, so that a disk that makes the intake wait makes nobody else wait.
+    threads = anyio.CapacityLimiter(_THREADS)
     return [
-        Route(f"/api/v1/intake/{sender.value}", _endpoint(intake, clock, sender), methods=["POST"]) for sender in Sender
+        Route(f"/api/v1/intake/{sender.value}", _endpoint(intake, clock, sender, threads), methods=["POST"])
+        for sender in Sender
     ]
 
 
-def _endpoint(intake: Intake, clock: Clock, sender: Sender) -> Callable[[Request], Awaitable[Response]]:
+def _endpoint(
+    intake: Intake, clock: Clock, sender: Sender, threads: anyio.CapacityLimiter
+) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
         try:
-            body = await read_body(request, intake.max_bytes)
             headers = {name.lower(): value for name, value in request.headers.items()}
+            intake.glance(headers, clock.now())
+            body = await read_body(request, intake.max_bytes)
             accept = partial(intake.accept, sender, headers, body, clock.now())
-            receipt = await anyio.to_thread.run_sync(accept)
+            receipt = await anyio.to_thread.run_sync(accept, limiter=threads)
         except RefusedError as refusal:
             _log.warning("intake.refused", source=sender.value, status=refusal.status, reason=str(refusal))
             return JSONResponse({"error": str(refusal)}, refusal.status)

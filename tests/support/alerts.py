@@ -7,9 +7,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from orchestration.alerts.cleaning import quick
 from orchestration.alerts.engine import AlertEngine, Evaluation
 from orchestration.alerts.signal import Signal
+from orchestration.clock import FakeClock
 from orchestration.config.schema import Configuration
+from orchestration.events import Bus, Event
 from orchestration.incidents.report import Report
 from orchestration.security.redaction import Redactor
 from orchestration.storage.alert_inbox import AlertInbox
@@ -51,12 +54,15 @@ class Bench:
         self.alerts = Alerts(database)
         self.silences = Silences(database)
         self.inbox = AlertInbox(database)
+        self.bus = Bus(FakeClock())
+        self.events: list[Event] = []
+        self.bus.subscribe(self.events.append)
         self.restart()
 
     def restart(self) -> None:
         """A new process: nothing of the old engine's memory is left."""
         self.engine = AlertEngine(
-            self.alerts, self.silences, self.inbox, self.desk, lambda: self.configuration, Redactor().data
+            self.alerts, self.silences, self.inbox, self.desk, lambda: self.configuration, quick(Redactor()), self.bus
         )
 
     def signal(self, name: str, value: float = 1.0, *, drill: bool = False, **labels: str) -> None:

@@ -12,6 +12,7 @@ import sys
 import uvicorn
 from starlette.applications import Starlette
 
+from orchestration.alerts.cleaning import quick
 from orchestration.alerts.intake import Intake
 from orchestration.clock import SystemClock
 from orchestration.config.alerting import IntakeSettings
@@ -42,14 +43,15 @@ class CrashingInbox(AlertInbox):
 
 
 def application(database: Database, fault: str = "") -> Starlette:
-    intake = Intake(CrashingInbox(database, fault), lambda: SETTINGS, CREDENTIALS.get, Redactor().data)
+    intake = Intake(CrashingInbox(database, fault), lambda: SETTINGS, CREDENTIALS.get, quick(Redactor()))
     return Starlette(routes=routes(intake, SystemClock()))
 
 
 def main() -> None:
     database = Database(f"sqlite:///{sys.argv[1]}")
     database.migrate()
-    with socket.socket() as listening:
+    # Only with its protocol named does asyncio send small answers without delay.
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listening:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(("127.0.0.1", int(sys.argv[2])))
         listening.listen(64)

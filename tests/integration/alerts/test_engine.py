@@ -153,6 +153,31 @@ def test_half_of_the_work_failing_is_told_with_its_rate(bench: Bench) -> None:
     assert report.facts.agents_failing == 3
 
 
+def test_agents_that_work_again_are_not_counted_as_failing(bench: Bench) -> None:
+    for outcome in ("failed", "succeeded"):
+        for agent in ("planner", "executor", "reviewer"):
+            bench.signal("agent_finished", agent=agent, run="r", outcome=outcome, kind="")
+    bench.wait(5)
+    assert [(one.facts.failure_rate, one.facts.agents_failing) for one in bench.desk.reports] == [(0.5, 0)]
+
+
+def test_a_crash_between_telling_and_writing_tells_again_under_the_same_key(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def crash(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    bench.signal("provider_up", 0, provider="ollama")
+    with monkeypatch.context() as patch:
+        patch.setattr(bench.alerts, "save_groups", crash)
+        with pytest.raises(KeyboardInterrupt):
+            bench.evaluate()
+    bench.restart()
+    bench.evaluate()
+    assert list(bench.told()) == [("report", DOWN)] * 2
+    assert len(bench.alerts.list()) == 1
+
+
 def test_a_provider_that_is_down_mutes_the_failures_that_it_causes(bench: Bench) -> None:
     bench.signal("agent_finished", agent="planner", run="run-1", outcome="failed", kind="NoRouteError")
     bench.signal("run_finished", run="run-1", outcome="failed")
@@ -174,6 +199,20 @@ def test_a_database_that_is_down_is_told_and_what_follows_from_it_is_not(bench: 
     bench.wait(30, meanwhile=lambda: bench.signal("database_up", 0))
     assert list(bench.told()) == [("report", "control-plane:database")]
     assert bench.desk.reports[0].facts.database_unreachable
+
+
+def test_what_begins_and_ends_is_said_once_for_the_timeline_and_the_log(bench: Bench) -> None:
+    bench.silence("agent=planner")
+    bench.signal("agent_finished", agent="planner", run="run-1", outcome="failed", kind="x")
+    bench.wait(10)
+    bench.signal("agent_finished", agent="planner", run="run-2", outcome="succeeded", kind="")
+    bench.wait(10)
+    said = [(one.kind, one.run_id, one.agent, one.data["decision"]) for one in bench.events]
+    assert said == [
+        ("alert.fired", "run-1", "planner", "silenced"),
+        ("alert.resolved", "run-1", "planner", "never-told"),
+    ]
+    assert bench.events[0].data["alert"] == bench.alerts.list()[0].id
 
 
 def test_a_silence_mutes_the_beginning_and_never_the_end(bench: Bench) -> None:
@@ -332,3 +371,16 @@ def test_nothing_secret_is_kept_or_told(bench: Bench) -> None:
     assert key not in repr(bench.desk.reports)
     assert key not in repr(bench.alerts.list())
     assert "[redacted:github-token]" in bench.desk.reports[0].summary
+
+
+@pytest.mark.parametrize("odd", ["\ud800", "a\0b", "x" * 5000, "", "{", "🙂"])
+def test_odd_labels_and_evidence_are_kept_like_any_other(bench: Bench, odd: str) -> None:
+    bench.engine.take(Signal("provider_up", NOON, 0, {"provider": odd}, {"reason": object(), "detail": odd}))
+    bench.signal("database_up", 0)
+    bench.evaluate()
+    assert len(bench.alerts.list()) == len(bench.desk.reports) == 2
+    assert bench.engine.troubles.failing == frozenset()
+    bench.restart()
+    bench.engine.take(Signal("provider_up", NOON, 1, {"provider": odd}))
+    bench.evaluate()
+    assert [kind for kind, _ in bench.told()] == ["report", "report", "clear"]

@@ -140,3 +140,11 @@ def test_thousands_of_alerts_become_one_row_each(bench: Bench, outside: Outside)
     assert len(list(bench.told())) == 7
     bench.evaluate()
     assert list(bench.told()) == []
+
+
+def test_a_sender_cannot_poison_the_store(bench: Bench, outside: Outside) -> None:
+    odd = {"alertname": "\ud800\0", "instance": "\udfff", "n\0": "x"}
+    outside.send(one(fingerprint="\ud800", labels=odd, annotations={"summary": "\ud800"}), one())
+    bench.evaluate()
+    assert len(bench.alerts.list()) == 2
+    assert bench.engine.troubles.failing == frozenset()

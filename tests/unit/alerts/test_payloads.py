@@ -14,7 +14,7 @@ from orchestration.alerts.alertmanager import read_alertmanager
 from orchestration.alerts.generic import read_generic
 from orchestration.alerts.notices import Notice, subject_of
 from orchestration.alerts.payload import RefusedError
-from orchestration.alerts.signature import check_access, sign
+from orchestration.alerts.signature import Lock, sign
 from orchestration.config.alerting import IntakeSettings
 from orchestration.config.response import Scenario, Severity
 from tests.support.intake import a_webhook, one
@@ -172,7 +172,7 @@ class TestAccess:
 
     def check(self, headers: dict[str, str], token: str | None = "t0ken", secret: str | None = "s3cret") -> int:
         try:
-            check_access(headers, self.BODY, 1000.0, token=token, secret=secret, replay_seconds=300)
+            Lock(token, secret, 300).check(headers, self.BODY, 1000.0)
         except RefusedError as refused:
             return refused.status
         return 200
@@ -180,6 +180,14 @@ class TestAccess:
     def signed(self, stamp: int = 1000, secret: str = "s3cret", body: bytes = BODY) -> dict[str, str]:
         signature = sign(secret, stamp, body)
         return {"x-orchestrator-timestamp": str(stamp), "x-orchestrator-signature": signature}
+
+    def test_a_stranger_is_sent_away_before_the_body_is_read(self) -> None:
+        lock = Lock("t0ken", "s3cret", 300)
+        for headers in ({}, {"authorization": "Bearer x"}, self.signed(0)):
+            with pytest.raises(RefusedError):
+                lock.glance(headers, 1000.0)
+        lock.glance(self.signed(secret="other"), 1000.0)
+        lock.glance({"authorization": "Bearer t0ken"}, 1000.0)
 
     def test_either_proof_is_good(self) -> None:
         assert self.check({"authorization": "Bearer t0ken"}) == 200
