@@ -1,4 +1,4 @@
-"""The control process: keeps the workers alive and the calendar true, and tells others of it.
+"""The control process: keeps the workers alive and the calendar true, responds to incidents, and tells others of it.
 
 Other services of a control process (the web, monitoring) are one more context manager beside `serving`.
 """
@@ -17,11 +17,12 @@ from sqlalchemy.exc import SQLAlchemyError
 from orchestration.agents import worker
 from orchestration.app import work
 from orchestration.app.application import Application
+from orchestration.app.incidents import IncidentResponse
 from orchestration.app.supervisor import Limits, Supervisor
 from orchestration.config.schema import ScheduleSettings
 from orchestration.workflows.processes import CONTROL_PREFIX, this_process
 
-_LEADER = "calendar"
+_LEADER = "leader"
 _LEASE_SECONDS = 10.0
 _LOOK_SECONDS = 1.0
 
@@ -34,6 +35,7 @@ class Control:
         command = worker.command(work.ENTRY_POINT, str(config_file.absolute()))
         self.supervisor = Supervisor(command, workers, self._limits, app.bus, app.clock)
         self.leads = False
+        self.incidents = IncidentResponse(app, lambda: self.leads)
         self._unheard = False
         self._applied: Sequence[ScheduleSettings] | None = None
 
@@ -109,6 +111,7 @@ async def serving(app: Application, config_file: Path, workers: int | None = Non
             group.start_soon(control.supervisor.run)
             group.start_soon(control.tell)
             group.start_soon(control.keep_calendar)
+            group.start_soon(control.incidents.run)
             yield control
             group.cancel_scope.cancel()
     finally:
