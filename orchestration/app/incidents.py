@@ -11,8 +11,6 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
 import anyio
-import anyio.abc
-import anyio.from_thread
 import anyio.to_thread
 import sqlalchemy as sa
 
@@ -21,14 +19,13 @@ from orchestration.alerts.intake import Intake
 from orchestration.alerts.signal import Signal
 from orchestration.app.application import Application
 from orchestration.app.views import CurrentCredentials
-from orchestration.config.response import Severity
+from orchestration.config.response import Contact, ResponseSettings, Severity
 from orchestration.events import Event
 from orchestration.incidents import keeping, oncall
 from orchestration.incidents.journal import Journal
 from orchestration.monitoring.assembly import Monitoring, Surroundings
 from orchestration.notifications.channels import Channels
-from orchestration.notifications.direct import last_resort
-from orchestration.notifications.notice import Notice
+from orchestration.notifications.direct import LastResort
 from orchestration.notifications.sender import Sender
 from orchestration.storage.alert_inbox import AlertInbox
 from orchestration.storage.outbox import Outbox
@@ -48,6 +45,9 @@ class IncidentResponse:
         self._leads = leads
         self._credentials = CurrentCredentials(app.store)
         inbox = AlertInbox(app.database)
+        self._last_resort = LastResort(
+            self._first_audience, self._response, self._credentials, app.clock, app.redactor.data
+        )
         self.journal = Journal(app.state_folder / "journal", app.desk, app.bus, app.clock, self._last_resort)
         self.alerts = AlertEngine(
             app.alerts, app.silences, inbox, self.journal, lambda: app.configuration, app.redactor.data, app.bus
@@ -67,7 +67,7 @@ class IncidentResponse:
             self._take,
         )
         self.outbox = Outbox(app.database, app.redactor.data)
-        self._channels = Channels(lambda: app.configuration.response, self._credentials, app.clock)
+        self._channels = Channels(self._response, self._credentials, app.clock)
         self.sender = Sender(
             self.outbox,
             app.leases,
@@ -78,7 +78,6 @@ class IncidentResponse:
             app.engine.executor_id,
         )
         self._seen = anyio.Event()
-        self._group: anyio.abc.TaskGroup | None = None
 
     async def run(self) -> None:
         """Walk the road whenever this process leads, until cancelled."""
@@ -95,15 +94,22 @@ class IncidentResponse:
         unsubscribe = app.bus.subscribe(self._hear)
         try:
             async with self._channels, self.monitoring.running(), anyio.create_task_group() as group:
-                self._group = group
                 group.start_soon(self._judge)
                 group.start_soon(keeping.keep, app.desk, self.journal, app.bus, app.clock)
                 group.start_soon(self.sender.run)
                 yield
                 group.cancel_scope.cancel()
         finally:
-            self._group = None
             unsubscribe()
+            await anyio.to_thread.run_sync(self._last_resort.close)
+
+    def _response(self) -> ResponseSettings:
+        return self._app.configuration.response
+
+    def _first_audience(self) -> tuple[Contact, ...]:
+        """Those who are told of the worst."""
+        response = self._response()
+        return oncall.contacts(response.audience_of(Severity.P0), response, self._app.clock.now())
 
     def _take(self, signals: Sequence[Signal]) -> None:
         for signal in signals:
@@ -122,22 +128,6 @@ class IncidentResponse:
             self._seen = anyio.Event()
             await anyio.to_thread.run_sync(self.alerts.evaluate, self._app.clock.now())
             await self._app.clock.sleep(_AT_MOST_EVERY_SECONDS)
-
-    def _last_resort(self, notice: Notice) -> None:
-        """Tell those of P0 without the database; called on a thread of the evaluation or of the keeping."""
-        with contextlib.suppress(RuntimeError):  # everything stops
-            anyio.from_thread.run_sync(self._send_directly, notice)
-
-    def _send_directly(self, notice: Notice) -> None:
-        if self._group is None:
-            return
-        app, response = self._app, self._app.configuration.response
-        contacts = oncall.contacts(response.audience_of(Severity.P0), response, app.clock.now())
-
-        async def send() -> None:
-            await last_resort(notice, contacts, response, self._credentials, app.clock, app.redactor.data)
-
-        self._group.start_soon(send)
 
 
 def _file_of(url: str) -> Path | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -24,6 +25,7 @@ from orchestration.ids import new_id
 from orchestration.incidents.desk import Desk, Ports
 from orchestration.incidents.statistics import Statistics
 from orchestration.notifications.planning import plan
+from orchestration.notifications.templates import Templates
 from orchestration.security.redaction import Redactor
 from orchestration.storage.alerts import Alerts
 from orchestration.storage.approvals import ApprovalTable
@@ -37,6 +39,9 @@ from orchestration.storage.timeline import Timeline, TimelineWriter
 from orchestration.workflows.artifacts import ArtifactStore
 
 DATABASE_FILE = "orchestrator.db"
+
+# The user's own texts of notifications.
+_TEMPLATES = Path("config", "templates")
 
 
 class Project:
@@ -72,7 +77,12 @@ class Project:
         self.approvals = ApprovalTable(self.database)
         self.alerts = Alerts(self.database)
         self.silences = Silences(self.database)
-        ports = Ports(settings=lambda: self.configuration.response, plan=plan, redact=self.redactor.data)
+        templates = Templates.read(self.root / _TEMPLATES)
+        ports = Ports(
+            settings=lambda: self.configuration.response,
+            plan=partial(plan, templates=templates),
+            redact=self.redactor.data,
+        )
         self.desk = Desk(self.database, self.bus, self.clock, ports)
         self.statistics = Statistics(IncidentFigures(self.database))
         self.artifacts = ArtifactStore(
