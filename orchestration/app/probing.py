@@ -24,7 +24,9 @@ async def probe_providers(here: Project, names: Sequence[str], *, deep: bool) ->
     known = here.configuration.runtime.providers
     for name in names:
         if name not in known:
-            raise NotFoundError(f"expected a provider of the configuration ({', '.join(known)}), got '{name}'")
+            raise NotFoundError(
+                f"expected a provider of the configuration ({', '.join(known)}), got '{name}'; correct the name"
+            )
     async with _gateway(here, names) as gateway:
         results: dict[str, ProbeResult] = {}
 

@@ -63,6 +63,7 @@ class Places:
         for ticket in tuple(self._tickets):
             if ticket.ask():
                 self._end(ticket)
+            if ticket.record is not None:
                 return
 
     def wake(self) -> None:

@@ -84,7 +84,8 @@ class Routing:
         for name, provider in list(self._providers.items()):
             settings = self._configuration().provider(name)
             if settings is None:
-                await self._forget(name)
+                self._forget(name)
+                await provider.endpoint.retire()
             elif settings != provider.settings:
                 if address_of(settings) != address_of(provider.settings):
                     moved.append(name)
@@ -93,10 +94,11 @@ class Routing:
                 await provider.renew(self._make(name, settings), now).retire()
         return tuple(moved)
 
-    async def _forget(self, name: str) -> None:
+    def _forget(self, name: str) -> None:
+        """May be called twice: edits can follow each other while connections are being closed."""
+        self._providers.pop(name, None)
         for route in [route for route in self._records if route.provider == name]:
             del self._records[route]
-        await self._providers.pop(name).endpoint.retire()
 
     async def aclose(self) -> None:
         """Close every connection."""

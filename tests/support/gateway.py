@@ -90,12 +90,14 @@ async def until(condition: Callable[[], bool], seconds: float = 10.0) -> float:
 
 
 async def together(*calls: Callable[[], Awaitable[Any]]) -> list[Any]:
-    """Run calls side by side; their results or their errors, in order."""
+    """Run calls side by side; their results or their errors, in order. A failed assertion ends them all."""
     results: list[Any] = [None] * len(calls)
 
     async def run(index: int, call: Callable[[], Awaitable[Any]]) -> None:
         try:
             results[index] = await call()
+        except AssertionError:
+            raise
         except Exception as error:  # noqa: BLE001 (handed to the test)
             results[index] = error
 

@@ -96,6 +96,33 @@ async def test_what_ends_a_wait_is_raised_where_the_wait_is(record: RouteRecord)
         places.wake()
 
 
+async def test_a_place_is_not_lost_on_one_for_whom_there_is_no_hope_any_more(record: RouteRecord) -> None:
+    places, served = Places(FakeClock()), list[str]()
+    assert record.provider.take_place(0)
+    hopeless = False
+
+    def gives_up() -> float:
+        if hopeless:
+            raise ConflictError("nothing left")
+        return math.inf
+
+    async def first() -> None:
+        with pytest.raises(ConflictError):
+            await places.take(gives_up)
+
+    async def second() -> None:
+        await places.take(lambda: record if record.provider.take_place(0) else math.inf)
+        served.append("second")
+
+    async with anyio.create_task_group() as group:
+        for queue in (first, second):
+            group.start_soon(queue)
+            await anyio.wait_all_tasks_blocked()
+        hopeless = True
+        places.leave(record)
+    assert served == ["second"]
+
+
 def test_a_route_is_tried_three_times_in_a_call_where_time_may_mend_it() -> None:
     history, route = History(), Route("a", "m")
     assert (history.pause(route, 0), history.failures(route), history.latest(route)) == (0, 0, None)
