@@ -259,6 +259,7 @@ class Desk:
 
 def _come_back(turn: Turn, report: Report) -> None:
     opening.reopen(turn, f"{report.source} has seen it again")
+    turn.set(last_seen_at=max(turn.incident.last_seen_at, report.at))
     opening.absorb(turn, report)
 
 

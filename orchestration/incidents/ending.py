@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from orchestration.incidents import escalation
 from orchestration.incidents.escalation import RECORD_SECONDS, REVIEW_SECONDS
-from orchestration.incidents.model import IncidentStatus, Refusal, RefusedError, ReviewField
+from orchestration.incidents.model import Incident, IncidentStatus, Refusal, RefusedError, ReviewField
 from orchestration.incidents.turn import Turn
 from orchestration.notifications.notice import NoticeKind
 
@@ -33,17 +33,17 @@ def resolve(turn: Turn, resolution: str, root_cause: str = "") -> None:
     )
     _owe(turn)
     turn.stops_pages = True
-    if incident.status is not IncidentStatus.SUPPRESSED:
+    if _is_to_be_told(incident):
         turn.tell_all(NoticeKind.RESOLVED, f"resolved-{incident.alarms}")
 
 
 def cancel(turn: Turn, reason: str) -> None:
     """It was a false alarm."""
-    suppressed = turn.incident.status is IncidentStatus.SUPPRESSED
+    before = turn.incident
     turn.move(IncidentStatus.CANCELLED, reason=reason)
     turn.set(page_due=None, update_due=None, suppressed_until=None)
     turn.stops_pages = True
-    if not suppressed:
+    if _is_to_be_told(before):
         turn.tell_all(NoticeKind.CANCELLED, "cancelled", reason)
 
 
@@ -92,6 +92,11 @@ def link_recurrence(turn: Turn, later: str) -> None:
     """It has come back as another incident."""
     turn.set(recurred_as=later, watched_until=None)
     turn.write("recurred", incident=later)
+
+
+def _is_to_be_told(incident: Incident) -> bool:
+    """Whoever was told of it is told how it ends, also during maintenance; what was quiet all along ends quietly."""
+    return bool(incident.told) or incident.status is not IncidentStatus.SUPPRESSED
 
 
 def _owe(turn: Turn) -> None:

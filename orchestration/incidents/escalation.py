@@ -134,7 +134,7 @@ def due_times(incident: Incident, settings: ResponseSettings) -> dict[Timer, dat
         waiting = {Timer.SUPPRESSION: incident.suppressed_until, Timer.STABILITY: _stable_at(incident, settings)}
     elif incident.status.is_open:
         waiting = {
-            Timer.PAGE: None if incident.acknowledged else incident.page_due,
+            Timer.PAGE: incident.page_due if pages(incident) and not incident.acknowledged else None,
             Timer.UPDATE: incident.update_due,
             Timer.STABILITY: _stable_at(incident, settings),
             **dict(_target_times(incident, settings)),

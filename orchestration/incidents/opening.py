@@ -124,7 +124,6 @@ def reopen(turn: Turn, reason: str) -> None:
     turn.move(IncidentStatus.REOPENED, reason=reason)
     turn.set(
         clock=sla.start(incident.severity, turn.settings, turn.now, incident.clock.number + 1),
-        last_seen_at=max(incident.last_seen_at, turn.now),
         **dict.fromkeys(_ENDS),
     )
     turn.alarm()

@@ -18,8 +18,8 @@ from orchestration.incidents.model import Incident, RefusedError
 from tests.support.incidents import HALF, MACHINE, a_report
 
 CONTACTS = [
-    {"id": "ada", "level": 1},
-    {"id": "ben", "level": 2},
+    {"id": "ada", "level": 1, "channels": [{"channel": "log"}]},
+    {"id": "ben", "level": 2, "channels": [{"channel": "log"}]},
 ]
 
 

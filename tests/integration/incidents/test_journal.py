@@ -110,6 +110,20 @@ def test_handing_over_twice_does_no_harm(kept: Kept) -> None:
     assert first.status is IncidentStatus.RESOLVED
 
 
+def test_a_trouble_that_came_back_and_went_while_the_database_was_away_is_resolved_again(kept: Kept) -> None:
+    incident = kept.journal.report(a_report())
+    assert incident is not None
+    kept.room.desk.resolve(incident.id, ADA, "mended")
+    with kept.database_away():
+        kept.journal.report(a_report(at=after(minutes=10)))
+        kept.journal.clear("agent:executor", after(minutes=12))
+    kept.room.go_to(after(minutes=40))
+    kept.journal.replay()
+    assert kept.room.desk.records.get(incident.id).status is IncidentStatus.REOPENED
+    kept.room.tick()
+    assert kept.room.desk.records.get(incident.id).status is IncidentStatus.RESOLVED
+
+
 def test_a_torn_last_line_is_kept_aside_and_spoils_no_other(kept: Kept) -> None:
     with kept.database_away():
         kept.journal.report(a_report())

@@ -11,6 +11,7 @@ import pytest
 from orchestration.config.response import Severity
 from orchestration.incidents import ending, opening, working
 from orchestration.incidents.escalation import Timer, due_times
+from orchestration.incidents.ledger import Handling
 from orchestration.incidents.model import Incident, IncidentStatus
 from orchestration.incidents.opening import Correlation, correlate
 from orchestration.incidents.report import Blast, Facts, Report
@@ -108,6 +109,7 @@ def test_a_severity_that_a_person_has_lowered_is_not_raised_again_by_the_same_fa
     ).incident
     same = turned(lowered, partial(opening.absorb, report=a_report(HALF, after(minutes=1)))).incident
     assert same.severity is Severity.P3
+    assert Timer.PAGE not in due_times(same, SETTINGS)
     worse = turned(same, partial(opening.absorb, report=a_report(ALL_AGENTS, after(minutes=2)))).incident
     assert worse.severity is Severity.P0
     assert Timer.PAGE in due_times(worse, SETTINGS)
@@ -177,6 +179,17 @@ def test_maintenance_keeps_quiet_and_then_judges_again() -> None:
     awake = turned(worse.incident, opening.end_suppression, at=after(hours=1))
     assert awake.incident.clock.started_at == after(hours=1)
     assert said(awake)[0] == ("initial", "initial-2", ("ada", "ben", "cleo", "sec"))
+
+
+@pytest.mark.parametrize(
+    "handling", [partial(ending.resolve, resolution="mended"), partial(ending.cancel, reason="false alarm")]
+)
+def test_maintenance_does_not_swallow_the_end_for_those_who_were_told_before(handling: Handling) -> None:
+    hush = partial(opening.suppress, until=after(hours=1), reason="new disk")
+    quiet = turned(declared().incident, hush).incident
+    assert [each.contacts[0].id for each in turned(quiet, handling).tellings] == ["ada"]
+    never_told = replace(quiet, told=())
+    assert turned(never_told, handling).tellings == []
 
 
 def test_a_real_report_makes_a_drill_real() -> None:

@@ -18,6 +18,7 @@ from orchestration.incidents.model import MOVES, Actor, Incident, IncidentStatus
 from orchestration.incidents.opening import Correlation
 from orchestration.incidents.report import Blast, Facts
 from orchestration.incidents.turn import Turn
+from orchestration.notifications.notice import NoticeKind
 from tests.support.incidents import ADA, ALL_AGENTS, HALF, MACHINE, NOON, ONE_AGENT, a_report, declared, some_settings
 
 SETTINGS = some_settings()
@@ -176,12 +177,22 @@ class AnIncident(RuleBasedStateMachine):
             return
         turn.finish()
         self.steps += [f"{each.step}:{contact.id}" for each in turn.tellings for contact in each.contacts]
+        self._assert_the_end_is_told(turn)
         self.incident = replace(turn.incident, version=self.incident.version + int(turn.changed))
         self.entries += turn.entries
+
+    def _assert_the_end_is_told(self, turn: Turn) -> None:
+        ends = {IncidentStatus.RESOLVED: NoticeKind.RESOLVED, IncidentStatus.CANCELLED: NoticeKind.CANCELLED}
+        kind = ends.get(turn.incident.status)
+        if kind is None or turn.incident.status is self.incident.status:
+            return
+        told = {contact.id for each in turn.tellings if each.kind is kind for contact in each.contacts}
+        assert told == set(self.incident.told)
+        assert turn.stops_pages
 
     def _due(self) -> list[Timer]:
         return [timer for timer, due in due_times(self.incident, SETTINGS).items() if due <= self.now]
 
 
 TestAnIncident = AnIncident.TestCase
-TestAnIncident.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
+TestAnIncident.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)

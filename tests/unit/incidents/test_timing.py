@@ -180,4 +180,5 @@ def test_a_notice_says_what_is_known_and_what_to_do_now() -> None:
     )
     assert notice.to_do == ("orchestrator incidents ack inc-1", "orchestrator incidents show inc-1")
     assert (notice.eta, notice.duration, notice.url) == (None, None, "http://here/inc-1")
+    assert telling.notice(declared().incident, turn.tellings[0]).started_at is None
     assert telling.duration(replace(turn.incident, resolved_at=after(minutes=2))) == timedelta(minutes=5)
