@@ -92,6 +92,12 @@ class ConfigurationStore:
         return self._opened().credentials
 
     @property
+    def overrides(self) -> tuple[Override, ...]:
+        """The changes that are in force now, oldest first."""
+        now = self._clock.now()
+        return tuple(override for override in self._overrides if override.in_force(now))
+
+    @property
     def findings(self) -> tuple[Finding, ...]:
         """The warnings about what is in force."""
         return self._opened().findings

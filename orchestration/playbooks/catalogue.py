@@ -106,9 +106,7 @@ def _mistakes(playbook: Playbook, file: str, text: str) -> Iterator[Mistake]:
         line = next((number for number, one in enumerate(lines, 1) if f"step: {step.id}" in one), 1)
         where = f"{phase.value}.{step.id}"
         if step.id in seen:
-            yield Mistake(
-                file, line, 1, where, f"two steps are called '{step.id}'; give each a name of its own"
-            )
+            yield Mistake(file, line, 1, where, f"two steps are called '{step.id}'; give each a name of its own")
         seen.add(step.id)
         yield from (Mistake(file, line, 1, where, problem) for problem in _step_problems(step.action, step.parameters))
 

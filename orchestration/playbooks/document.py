@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import yaml
 from pydantic import ValidationError
@@ -44,7 +44,7 @@ class PlaybookError(UsageError):
 class _Loader(yaml.SafeLoader):
     """YAML without its surprises: `on`, `off`, `yes` and `no` are words (a mode is called `off`), dates stay text."""
 
-    yaml_implicit_resolvers: ClassVar = {
+    yaml_implicit_resolvers = {  # noqa: RUF012 (as the base class has it)
         first: [(tag, expression) for tag, expression in resolvers if not tag.endswith((":bool", ":timestamp"))]
         for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }

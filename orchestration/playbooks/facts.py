@@ -44,7 +44,5 @@ class KnownFacts(Mapping[str, Any]):
 
     def _named(self, name: str) -> Any:
         if name not in self._facts:
-            raise UnknownFactError(
-                f"expected '{name}' to be known by now, got nothing: no earlier step has found it"
-            )
+            raise UnknownFactError(f"expected '{name}' to be known by now, got nothing: no earlier step has found it")
         return self._facts[name]

@@ -28,6 +28,10 @@ class Guard(StrEnum):
     DESTRUCTIVE = "destructive"
 
 
+# Once these have tripped for an action, it asks each time until a person has reset them.
+LATCHING = frozenset({Guard.HOURLY_CAP.value, Guard.FLEET_SHARE.value})
+
+
 @dataclass(frozen=True, slots=True)
 class Situation:
     """What the guards look at. `recent` are the moments at which this action changed something by itself, for any
@@ -70,9 +74,14 @@ def judge(wanted: Mode, settings: GuardSettings, situation: Situation) -> Verdic
         return Verdict(wanted)
     for guard in GUARDS:
         verdict = guard(settings, situation)
-        if verdict is not None and (verdict.wait or verdict.mode.at_most(wanted) is not wanted):
+        if verdict is not None and _holds_back(verdict, wanted):
             return verdict
     return Verdict(wanted)
+
+
+def _holds_back(verdict: Verdict, wanted: Mode) -> bool:
+    """Whether it is stricter than what was wanted. Only what would run by itself is put off."""
+    return verdict.mode.at_most(wanted) is not wanted or (verdict.wait > 0 and wanted is Mode.AUTO)
 
 
 def _empty_target(_: GuardSettings, situation: Situation) -> Verdict | None:

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from orchestration.errors import OrchestratorError, UsageError
-from orchestration.playbooks.model import Risk
+from orchestration.playbooks.model import Mode, Risk
 from orchestration.playbooks.ports import Handles
 
 
@@ -68,6 +68,10 @@ class Action(Generic[P]):
     def targets(self, parameters: P) -> tuple[str, ...] | None:
         """What it would act on by name; None where it has no targets. Empty means that it is refused."""
         return None
+
+    def at_most(self, parameters: P) -> Mode:
+        """How far the machine may go with these parameters, whatever the playbook says; all the way by default."""
+        return Mode.AUTO
 
     async def preview(self, context: Context, parameters: P) -> str:
         """What it would do, exactly, without doing it."""

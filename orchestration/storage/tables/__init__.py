@@ -2,6 +2,7 @@
 
 from orchestration.storage.tables.base import UtcDateTime, metadata
 from orchestration.storage.tables.notifications import deliveries, outbox
+from orchestration.storage.tables.playbooks import action_runs, guard_trips, playbook_runs
 from orchestration.storage.tables.work import (
     approvals,
     artifacts,
@@ -17,16 +18,19 @@ from orchestration.storage.tables.work import (
 
 __all__ = [
     "UtcDateTime",
+    "action_runs",
     "approvals",
     "artifacts",
     "config_versions",
     "deliveries",
     "events",
+    "guard_trips",
     "heartbeats",
     "leases",
     "metadata",
     "outbox",
     "overrides",
+    "playbook_runs",
     "route_states",
     "runs",
     "spend",
