@@ -37,7 +37,7 @@ class Asking:
         now = self._clock.now()
         approval = Approval(
             id=key,
-            subject=response.incident.id,
+            subject=response.incident_id,
             question=_question(step, decision),
             created_at=now,
             role=_ROLE,
@@ -46,7 +46,7 @@ class Asking:
         asked = await anyio.to_thread.run_sync(self._table.ask, approval)
         if asked:
             self._bus.emit(
-                "approval.requested", incident=response.incident.id, approval=key, question=approval.question
+                "approval.requested", incident=response.incident_id, approval=key, question=approval.question
             )
             await self._reporting.asked(response, approval.question)
         return await self._answer(response, key)

@@ -12,7 +12,6 @@ import anyio.to_thread
 
 from orchestration.errors import OrchestratorError
 from orchestration.ids import new_id
-from orchestration.incidents.model import Incident
 from orchestration.playbooks import actions, conditions, guards
 from orchestration.playbooks.actions import Action, Context, Outcome
 from orchestration.playbooks.facts import KnownFacts
@@ -30,7 +29,7 @@ class Response:
     """One playbook's run on one incident, as its steps need to know it."""
 
     run_id: str
-    incident: Incident
+    incident_id: str
     playbook: str
     guards: GuardSettings
     drill: bool
@@ -201,7 +200,7 @@ class Executor:
         return ActionRun(
             key=key,
             run_id=response.run_id,
-            incident_id=response.incident.id,
+            incident_id=response.incident_id,
             phase=phase.value,
             step=step.id,
             action=step.action,
@@ -216,10 +215,10 @@ class Executor:
 
     def _context(self, response: Response, key: str, actor: str, reason: str) -> Context:
         return Context(
-            incident_id=response.incident.id,
+            incident_id=response.incident_id,
             key=key,
             actor=f"{actor}:{response.playbook}" if actor == AUTOMATION else actor,
-            reason=f"{response.incident.id}: {reason.strip() or response.playbook}",
+            reason=f"{response.incident_id}: {reason.strip() or response.playbook}",
             now=self._handles.clock.now(),
             drill=response.drill,
         )
@@ -230,14 +229,14 @@ class Executor:
         now = self._handles.clock.now()
         trip_id = new_id("trip", now.timestamp())
         self._records.trip(
-            GuardTrip(trip_id, str(decision.guard), step.action, response.incident.id, decision.says, now)
+            GuardTrip(trip_id, str(decision.guard), step.action, response.incident_id, decision.says, now)
         )
 
     def _say(self, response: Response, action: ActionRun) -> None:
         self._handles.bus.emit(
             f"action.{'failed' if action.state is ActionState.FAILED else 'finished'}",
             actor=action.actor,
-            incident=response.incident.id,
+            incident=response.incident_id,
             playbook=response.playbook,
             phase=action.phase,
             step=action.step,
