@@ -1,4 +1,4 @@
-"""Starts a response for every incident that wants one, also after a restart; and takes routes back when they work again."""
+"""Starts a response for every incident, also after a restart; and ends reroutes when the provider works again."""
 
 from __future__ import annotations
 

@@ -11,8 +11,8 @@ import httpx2
 
 from orchestration.config.overrides import EVERYTHING, RouteTo
 from orchestration.config.schema import Configuration, ProviderKind, ProviderSettings
-from orchestration.errors import NotFoundError
 from orchestration.playbooks.actions import Action, ActionError, Context, Outcome, Parameters, action
+from orchestration.playbooks.actions.overriding import add_override, remove_overrides
 from orchestration.playbooks.model import Risk
 from orchestration.providers.breaker import BreakerState
 from orchestration.providers.route import ProbeResult
@@ -309,22 +309,3 @@ class QuotaText(ProviderAction):
         ]
         text = "Please raise our quota. Measured use and limits:\n" + "\n".join(lines)
         return Outcome("a request for more quota is ready", {"text": text}, {"text": text})
-
-
-def add_override(of: Action[Any], context: Context, change: Any, minutes: float) -> str:
-    """Put a change in force for an action; repeating it after a crash finds the one that is there."""
-    store, mark = of.handles.store, f"[{context.key}]"
-    for known in store.overrides:
-        if known.reason.endswith(mark) and known.change.target == change.target:
-            return known.id
-    reason = f"{context.reason} {mark}"
-    return store.add_override(change, reason=reason, actor=context.actor, seconds=minutes * 60).id
-
-
-def remove_overrides(of: Action[Any], context: Context, ids: Sequence[str]) -> None:
-    """End changes; those that have ended already are left alone."""
-    for override_id in ids:
-        try:
-            of.handles.store.remove_override(override_id, context.actor)
-        except NotFoundError:
-            continue
