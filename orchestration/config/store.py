@@ -92,6 +92,11 @@ class ConfigurationStore:
         return self._opened().credentials
 
     @property
+    def file(self) -> Configuration:
+        """What the file itself says, without the overrides."""
+        return self._opened().configuration
+
+    @property
     def overrides(self) -> tuple[Override, ...]:
         """The changes that are in force now, oldest first."""
         now = self._clock.now()

@@ -15,6 +15,7 @@ from orchestration.incidents.model import IncidentStatus
 from orchestration.logs import get_logger
 from orchestration.playbooks import actions
 from orchestration.playbooks.actions import Context
+from orchestration.playbooks.actions.overriding import key_of
 from orchestration.playbooks.ports import Handles
 from orchestration.playbooks.runner import RESPONSE
 from orchestration.storage.playbooks import ActionState, PlaybookRecords
@@ -66,7 +67,7 @@ class Responder:
         for override in self._handles.store.overrides:
             if override.change.kind != "route_to" or not override.actor.startswith("playbook:"):
                 continue
-            key = override.reason.rpartition("[")[2].rstrip("]")
+            key = key_of(override.reason)
             action = await anyio.to_thread.run_sync(self._records.action, key)
             if action is None or action.state is not ActionState.DONE or action.undo is None:
                 continue

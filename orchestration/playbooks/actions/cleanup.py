@@ -78,9 +78,9 @@ class CleanArtifacts(CleanUp):
     def old(self, now: datetime, parameters: Age) -> Iterator[Path]:
         folder = self.handles.artifacts.folder
         for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-            if path.is_dir() and not path.is_symlink() and _ended(self.handles.runs, path.name):
-                if is_older(path, now, parameters.older_than_days):
-                    yield path
+            ours = path.is_dir() and not path.is_symlink() and _ended(self.handles.runs, path.name)
+            if ours and is_older(path, now, parameters.older_than_days):
+                yield path
 
 
 def is_older(path: Path, now: datetime, days: float) -> bool:
