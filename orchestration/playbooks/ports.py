@@ -12,6 +12,9 @@ from orchestration.config.schema import Configuration
 from orchestration.config.store import ConfigurationStore
 from orchestration.events import Bus
 from orchestration.incidents.desk import Desk
+from orchestration.incidents.records import IncidentRecords
+from orchestration.monitoring.diagnosis import Diagnosis
+from orchestration.monitoring.resources import Resources
 from orchestration.providers.gateway import Gateway
 from orchestration.security.redaction import Redactor
 from orchestration.storage.database import Database
@@ -59,6 +62,9 @@ class Handles:
     configuration: Callable[[], Configuration]
     store: ConfigurationStore
     desk: Desk
+    incidents: IncidentRecords
+    diagnosis: Diagnosis
+    resources: Resources
     runs: Runs
     timeline: Timeline
     artifacts: ArtifactStore

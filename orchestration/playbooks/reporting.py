@@ -68,12 +68,12 @@ class Reporting:
 
     async def escalate(self, response: Response, rule: EscalateWhen) -> None:
         """Call a person because the playbook says so."""
-        await self._do(lambda: self._desk.escalate(response.incident_id, rule.level, rule.reason, _actor(response)))
+        await self._do(lambda: self._desk.escalate(response.incident_id, _actor(response), rule.level, rule.reason))
 
     async def mitigating(self, response: Response, option: Option) -> None:
         """Say what is tried now."""
         await self._phase(response, "mitigate")
-        await self._do(lambda: self._desk.begin_mitigation(response.incident_id, option.says, _actor(response)))
+        await self._do(lambda: self._desk.begin_mitigation(response.incident_id, _actor(response), option.says))
 
     async def verifying(self, response: Response) -> None:
         """Say that it is now seen whether it helped."""
@@ -81,34 +81,34 @@ class Reporting:
         incident = await self._incident(response)
         if incident.status is IncidentStatus.MITIGATING:
             how = "it is watched whether that helped"
-            await self._do(lambda: self._desk.begin_verification(response.incident_id, how, _actor(response)))
+            await self._do(lambda: self._desk.begin_verification(response.incident_id, _actor(response), how))
 
     async def did_not_help(self, response: Response, option: Option) -> None:
         """Say that it did not help, and that what could be undone was."""
         kept = "" if option.keep else "; it was taken back"
         reason = f"{option.says}: did not help{kept}"
-        await self._do(lambda: self._desk.mitigation_failed(response.incident_id, reason, _actor(response)))
+        await self._do(lambda: self._desk.mitigation_failed(response.incident_id, _actor(response), reason))
 
     async def hand_over(self, response: Response, causes: Sequence[Ranked]) -> None:
         """Call a person with everything that is known."""
         await self._phase(response, "mitigate")
         likely = causes[0].says if causes else "unknown"
         reason = f"the playbook {response.playbook} has not helped; the likeliest cause: {likely}"
-        await self._do(lambda: self._desk.escalate(response.incident_id, 2, reason, _actor(response)))
+        await self._do(lambda: self._desk.escalate(response.incident_id, _actor(response), 2, reason))
 
     async def resolve(self, response: Response, causes: Sequence[Ranked], helped: str) -> None:
         """It helped, and that was seen: the incident is resolved."""
         cause = causes[0].says if causes and causes[0].id != "unknown" else ""
-        await self._do(lambda: self._desk.resolve(response.incident_id, helped, _actor(response), root_cause=cause))
+        await self._do(lambda: self._desk.resolve(response.incident_id, _actor(response), helped, cause))
 
     async def asked(self, response: Response, question: str) -> None:
         """Tell those who are told that an approval is needed."""
-        await self._do(lambda: self._desk.ask(response.incident_id, question, _actor(response)))
+        await self._do(lambda: self._desk.request_approval(response.incident_id, _actor(response), question))
 
     async def unanswered(self, response: Response, question: str) -> None:
         """Nobody answered: the next level is told."""
         reason = f"nobody has answered: {question}"
-        await self._do(lambda: self._desk.escalate(response.incident_id, 2, reason, _actor(response)))
+        await self._do(lambda: self._desk.escalate(response.incident_id, _actor(response), 2, reason))
 
     async def close(self, run_id: str, state: PlaybookRunState, says: str) -> Any:
         """Record how the run ended."""
@@ -143,7 +143,7 @@ class Reporting:
         await anyio.to_thread.run_sync(lambda: self._records.move(response.run_id, phase=phase))
 
     async def _note(self, response: Response, text: str) -> None:
-        await self._do(lambda: self._desk.note(response.incident_id, text, _actor(response)))
+        await self._do(lambda: self._desk.note(response.incident_id, _actor(response), text))
 
     async def _do(self, function: Callable[[], Any]) -> None:
         await anyio.to_thread.run_sync(self._quietly, function)

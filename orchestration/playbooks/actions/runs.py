@@ -170,9 +170,7 @@ class RaiseLimit(RunAction):
         return parameters.agents
 
     async def preview(self, context: Context, parameters: MoreTime) -> str:
-        return (
-            f"give {', '.join(parameters.agents)} {parameters.factor:g} times the time for {parameters.minutes:g} min"
-        )
+        return f"give {', '.join(parameters.agents)} {parameters.factor:g} times as long for {parameters.minutes:g} min"
 
     async def run(self, context: Context, parameters: MoreTime) -> Outcome:
         made = [self._raise(context, agent, parameters) for agent in parameters.agents]
