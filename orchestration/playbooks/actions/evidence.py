@@ -1,4 +1,4 @@
-"""Actions that look: at logs, runs, waits, the configuration, the project's history, the machine. They change nothing."""
+"""Actions that look: at logs, runs, waits, the configuration, the project, the machine. They change nothing."""
 
 from __future__ import annotations
 
