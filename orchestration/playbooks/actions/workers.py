@@ -7,7 +7,7 @@ import signal
 from collections.abc import Mapping
 from typing import Any
 
-import anyio
+import anyio.to_thread
 import psutil
 
 from orchestration.playbooks.actions import Action, ActionError, Context, Outcome, Parameters, action
@@ -104,18 +104,11 @@ class KillProcess(Action[Any]):
         """Kill one with its group, politely at first; False when it is not ours or gone."""
         if number not in self._ours():
             return False
-        group = os.getpgid(number)
-        alone = group == os.getpgrp()  # a group that is ours too must not be killed as a whole
         for sign in (signal.SIGTERM, signal.SIGKILL):
-            try:
-                os.kill(number, sign) if alone else os.killpg(group, sign)
-            except ProcessLookupError:
+            _send(number, sign)
+            if await anyio.to_thread.run_sync(_gone_within, number, _GRACE_SECONDS):
                 return True
-            with anyio.move_on_after(_GRACE_SECONDS):
-                while psutil.pid_exists(number):
-                    await anyio.sleep(0.05)
-                return True
-        return True
+        return False
 
     def _ours(self) -> set[int]:
         """What we and our workers have started, but not the workers and not ourselves."""
@@ -133,3 +126,22 @@ class KillProcess(Action[Any]):
             return f"{number} ({' '.join(psutil.Process(number).cmdline())[:80]})"
         except psutil.Error:
             return f"{number} (gone)"
+
+
+def _send(number: int, sign: signal.Signals) -> None:
+    """Signal a process and its group, unless the group is ours as well."""
+    try:
+        group = os.getpgid(number)
+        os.kill(number, sign) if group == os.getpgrp() else os.killpg(group, sign)
+    except ProcessLookupError:
+        return
+
+
+def _gone_within(number: int, seconds: float) -> bool:
+    try:
+        psutil.Process(number).wait(seconds)
+    except psutil.TimeoutExpired:
+        return False
+    except psutil.NoSuchProcess:
+        return True
+    return True
