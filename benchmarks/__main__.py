@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import statistics
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-ROUNDS = 3
+from benchmarks import peers
+
+ROUNDS = 5
 ROOT = Path(__file__).resolve().parent.parent
 OURS = sys.executable
-PEERS = ROOT / ".venv-peers/bin/python"
-OF_PEERS = frozenset({"calls_litellm", "calls_pydantic_ai", "steps_langgraph"})
+OF_PEERS = {"calls_litellm": "litellm", "calls_pydantic_ai": "pydantic-ai", "steps_langgraph": "langgraph"}
 ENVIRONMENT = {
     **os.environ,
     "PYTHONPATH": str(ROOT),
@@ -24,7 +27,9 @@ ENVIRONMENT = {
     "LITELLM_LOCAL_MODEL_COST_MAP": "True",  # else it asks the network for its price list
 }
 
-Row = tuple[str, dict[str, float]]
+Result = dict[str, Any]
+Row = tuple[str, Result]
+Contender = tuple[str, str, tuple[str, ...]]
 
 
 @contextmanager
@@ -40,32 +45,47 @@ def provider(mode: str) -> Iterator[str]:
 
 
 def calls_made(port: str) -> int:
+    """How many calls a provider has had since it was last asked."""
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/count") as answer:
         return int(json.load(answer)["count"])
 
 
-def run(name: str, *arguments: str) -> dict[str, float]:
+def run(name: str, *arguments: str) -> Result:
     """Run one contender; its last line of output is its result."""
-    python = PEERS if name in OF_PEERS else OURS
+    python = peers.python_of(OF_PEERS[name]) if name in OF_PEERS else OURS
     command = [str(python), "-m", f"benchmarks.contenders.{name}", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, cwd=ROOT, check=False)
     if done.returncode:
         sys.exit(f"{name} failed:\n{done.stderr[-2000:]}")
-    result: dict[str, float] = json.loads(done.stdout.strip().splitlines()[-1])
+    result: Result = json.loads(done.stdout.strip().splitlines()[-1])
     return result
 
 
-def medians(rounds: Sequence[dict[str, float]]) -> dict[str, float]:
+def present(contenders: Sequence[Contender]) -> list[Contender]:
+    """Those that can be run here, peers with their versions."""
+    found = []
+    for title, name, arguments in contenders:
+        peer = OF_PEERS.get(name)
+        if peer is None:
+            found.append((title, name, arguments))
+        elif peers.python_of(peer) is not None:
+            found.append((f"{title} {peers.version_of(peer)}", name, arguments))
+    return found
+
+
+def medians(rounds: Sequence[Result]) -> Result:
+    """The median of each figure."""
     return {key: statistics.median(result[key] for result in rounds) for key in rounds[0]}
 
 
-def in_turn(contenders: dict[str, Callable[[], dict[str, float]]]) -> list[Row]:
+def in_turn(*contenders: Contender) -> list[Row]:
     """Run the contenders one after the other, several times, so that a slow moment hits them all."""
-    results: dict[str, list[dict[str, float]]] = {name: [] for name in contenders}
+    here = present(contenders)
+    results: dict[str, list[Result]] = {title: [] for title, _, _ in here}
     for _ in range(ROUNDS):
-        for name, contender in contenders.items():
-            results[name].append(contender())
-    return [(name, medians(result)) for name, result in results.items()]
+        for title, name, arguments in here:
+            results[title].append(run(name, *arguments))
+    return [(title, medians(result)) for title, result in results.items()]
 
 
 def show(title: str, rows: Sequence[Row], key: str, unit: str) -> None:
@@ -73,21 +93,23 @@ def show(title: str, rows: Sequence[Row], key: str, unit: str) -> None:
     print(f"\n## {title}\n\n| | {unit} | ratio |\n| --- | ---: | ---: |")
     floor = rows[0][1][key]
     for name, result in rows:
-        print(f"| {name} | {result[key]:.3g} | {result[key] / floor:.2f} |")
+        print(f"| {name} | {result[key]:.3g} | {result[key] / floor:.2f} |", flush=True)
 
 
 def overhead() -> None:
     """Processor time of one model call to a provider that answers at once."""
     with provider("ok") as port:
         for kind in ("plain", "stream"):
-            contenders: dict[str, Callable[[], dict[str, float]]] = {
-                "HTTP client alone": lambda kind=kind: run("calls_raw", port, kind),
-                "gateway": lambda kind=kind: run("calls_ours", port, kind),
-            }
-            if kind == "plain":
-                contenders["pydantic-ai Agent.run"] = lambda: run("calls_pydantic_ai", port)
-                contenders["LiteLLM Router"] = lambda: run("calls_litellm", port)
-            show(f"One call to an instant provider ({kind})", in_turn(contenders), "cpu_ms", "ms of processor time")
+            ours: list[Contender] = [
+                ("HTTP client alone", "calls_raw", (port, kind)),
+                ("gateway", "calls_ours", (port, kind)),
+            ]
+            others: list[Contender] = [
+                ("pydantic-ai Agent.run", "calls_pydantic_ai", (port,)),
+                ("LiteLLM Router", "calls_litellm", (port,)),
+            ]
+            rows = in_turn(*ours, *(others if kind == "plain" else []))
+            show(f"One call to an instant provider ({kind})", rows, "cpu_ms", "ms of processor time")
 
 
 def dead_primary() -> None:
@@ -95,44 +117,42 @@ def dead_primary() -> None:
     for mode in ("503", "429"):
         with provider(mode) as dead, provider("ok") as alive:
             ports = f"{dead},{alive}"
-            print(f"\n## Dead primary answering {mode}: six calls in a row\n")
-            print(
-                "| | first call, s | later calls, s (median) | calls to the dead primary |\n"
-                "| --- | ---: | ---: | ---: |"
-            )
-            for name, contender, arguments in (
+            contenders: list[Contender] = [
                 ("gateway", "calls_ours", (ports, "fallback")),
                 ("pydantic-ai FallbackModel", "calls_pydantic_ai", (ports,)),
                 ("LiteLLM Router", "calls_litellm", (ports,)),
-            ):
+            ]
+            print(f"\n## Dead primary answering {mode}: six calls in a row\n")
+            print("| | first call, s | later calls, s (median) | calls to the dead primary |")
+            print("| --- | ---: | ---: | ---: |")
+            for title, name, arguments in present(contenders):
                 calls_made(dead)
-                seconds = run(contender, *arguments)["seconds"]
-                assert isinstance(seconds, list)
-                later = statistics.median(seconds[1:])
-                print(f"| {name} | {seconds[0]:.3f} | {later:.3f} | {calls_made(dead)} |")
+                # Once: these are whole seconds of waiting, beside which a slow moment of the machine is nothing.
+                first, *later = run(name, *arguments)["seconds"]
+                median = statistics.median(later)
+                print(f"| {title} | {first:.3f} | {median:.3f} | {calls_made(dead)} |", flush=True)
 
 
 def steps() -> None:
     """A durable step on SQLite."""
     rows = in_turn(
-        {
-            "the engine alone": lambda: run("steps_engine", "500"),
-            "our step": lambda: run("steps_ours", "500"),
-            "LangGraph, SQLite saver": lambda: run("steps_langgraph", "500"),
-        }
+        ("the engine alone", "steps_engine", ("500",)),
+        ("our step", "steps_ours", ("500",)),
+        ("LangGraph, SQLite saver", "steps_langgraph", ("500",)),
     )
-    rows = [(name, {"wall_ms": result["wall"] / result["count"] * 1000}) for name, result in rows]
-    show("One durable step", rows, "wall_ms", "ms")
+    per_step = [(name, {key: result[key] / result["count"] * 1000 for key in ("wall", "cpu")}) for name, result in rows]
+    show("One durable step, time", per_step, "wall", "ms")
+    show("One durable step, processor time", per_step, "cpu", "ms")
 
 
 def console() -> None:
     """`orchestrator --help`, and what a process needs before it does anything."""
-    rows = in_turn(
-        {"python -c pass": lambda: run("console", "pass"), "orchestrator --help": lambda: run("console", "help")}
-    )
+    rows = in_turn(("python -c pass", "console", ("pass",)), ("orchestrator --help", "console", ("help",)))
     show("Start of the console command", rows, "cpu_s", "s of processor time")
     rows = in_turn(
-        {"engine alone": lambda: run("memory", "engine"), "application at rest": lambda: run("memory", "app")}
+        ("python alone", "memory", ("python",)),
+        ("engine alone", "memory", ("engine",)),
+        ("application at rest", "memory", ("app",)),
     )
     show("Memory", rows, "mb", "MB resident")
 
@@ -143,5 +163,6 @@ if __name__ == "__main__":
     names = sys.argv[1:] or list(BENCHMARKS)
     if unknown := set(names) - set(BENCHMARKS):
         sys.exit(f"expected some of {', '.join(BENCHMARKS)}, got {', '.join(unknown)}")
+    print(f"Python {platform.python_version()}, {os.cpu_count()} processors, medians of {ROUNDS} interleaved rounds")
     for name in names:
         BENCHMARKS[name]()

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
+from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from orchestration.agents.text import sound
 from orchestration.config.schema import AgentRole
+from orchestration.workflows import graph
 from orchestration.workflows.model import Plan, Review, StepReport, Text
 
 OUTPUTS: dict[AgentRole, type[BaseModel]] = {
@@ -16,6 +21,11 @@ OUTPUTS: dict[AgentRole, type[BaseModel]] = {
     AgentRole.REVIEWER: Review,
     AgentRole.WORKER: Text,
 }
+
+
+# Bounds on the work that an answer made of braces causes.
+_MOST_TRIES = 500
+_MOST_OBJECTS = 20
 
 
 class MalformedAnswerError(ValueError):
@@ -30,21 +40,40 @@ def parse(text: str | None, output: type[BaseModel]) -> BaseModel:
     content = (text or "").strip()
     if not content:
         raise MalformedAnswerError("The answer was empty. Answer with the JSON object that was asked for.")
-    found = _json_object(content)
-    if found is None:
+    found = list(islice(_json_objects(content), _MOST_OBJECTS))
+    if not found:
         if output is Text:
             return Text(text=content)
         raise MalformedAnswerError(
             "The answer held no complete JSON object. Answer with one JSON object and nothing else."
         )
-    try:
-        return output.model_validate(found)
-    except ValidationError as error:
-        problems = "; ".join(
-            f"{'.'.join(map(str, item['loc'])) or 'the object'}: {item['msg']}"
-            for item in error.errors(include_url=False, include_input=False)
-        )
-        raise MalformedAnswerError(f"The JSON object does not match the schema: {problems}.") from error
+    problems: dict[int, str] = {}
+    for number, candidate in enumerate(found):
+        try:
+            return _checked(output.model_validate(candidate))
+        except ValidationError as error:
+            problems[number] = "; ".join(
+                f"{'.'.join(map(str, item['loc'])) or 'the object'}: {item['msg']}"
+                for item in error.errors(include_url=False, include_input=False)
+            )
+    # Words before the answer may hold braces too: what has the most keys was meant to be it.
+    meant = max(problems, key=lambda number: len(found[number]))
+    raise MalformedAnswerError(f"The JSON object does not match the schema: {problems[meant]}.")
+
+
+def _checked(answer: BaseModel) -> BaseModel:
+    """The answer, if it makes sense beyond its form. Raises MalformedAnswerError."""
+    if isinstance(answer, Plan):
+        ids = Counter(step.id for step in answer.steps)
+        if twice := [step_id for step_id, count in ids.items() if count > 1]:
+            raise MalformedAnswerError(
+                f"Each step needs an id of its own; there are several called {', '.join(twice)}."
+            )
+        try:
+            graph.levels({step.id: step.depends_on for step in answer.steps})
+        except graph.CycleError as error:
+            raise MalformedAnswerError(f"The steps cannot be put in an order: {error}.") from error
+    return answer
 
 
 def response_format(output: type[BaseModel]) -> dict[str, Any]:
@@ -52,15 +81,17 @@ def response_format(output: type[BaseModel]) -> dict[str, Any]:
     return {"type": "json_schema", "json_schema": {"name": output.__name__, "schema": output.model_json_schema()}}
 
 
-def _json_object(text: str) -> dict[str, Any] | None:
-    """The first complete JSON object in the text."""
+def _json_objects(text: str) -> Iterator[dict[str, Any]]:
+    """The complete JSON objects in the text that are not inside one another."""
     decoder = json.JSONDecoder()
     start = text.find("{")
-    while start >= 0:
+    for _ in range(_MOST_TRIES):
+        if start < 0:
+            return
         try:
-            found, _ = decoder.raw_decode(text, start)
-        except json.JSONDecodeError:
-            start = text.find("{", start + 1)
-            continue
-        return found if isinstance(found, dict) else None
-    return None
+            found, end = decoder.raw_decode(text, start)
+        except (ValueError, RecursionError):
+            end = start + 1
+        else:
+            yield sound(found)
+        start = text.find("{", end)

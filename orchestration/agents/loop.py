@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import anyio.to_thread
@@ -24,6 +25,17 @@ from orchestration.workflows.model import AgentResult, AgentTask, CommandRecord,
 
 _REPAIRS = 2
 _DEFAULT_MODEL_CALLS = 60
+
+# What went wrong in a step, by the class of its error. All else is a fault of ours or of the machine.
+_KINDS = {
+    "BudgetExceededError": "budget_exceeded",
+    "RequestRefusedError": "request_refused",
+    "TimeLimitError": "time_limit",
+    "OwnCodeError": "own_code_failed",
+    "NotFoundError": "configuration",
+    "UsageError": "configuration",
+}
+_UNEXPECTED = "internal_error"
 
 # Trying again with a fresh conversation may help against these, and against nothing else.
 _WORTH_ANOTHER_ATTEMPT = frozenset({"malformed_answer", "too_many_model_calls"})
@@ -84,16 +96,18 @@ class Ledger:
     def __init__(self) -> None:
         self.use = Use()
         self.commands: list[CommandRecord] = []
+        self.last_number = 0
         self._seconds: float | None = None
-        self._number = 0
+        self._model_calls: int | None = None
 
     def next_number(self) -> int:
         """A number for the next step that costs something; the same again when the flow is replayed."""
-        self._number += 1
-        return self._number
+        self.last_number += 1
+        return self.last_number
 
     def limit(self, limits: Limits, seconds: float | None) -> None:
-        """Set the time: the agent's own or what is left of the run's, whichever is less."""
+        """Set the most model calls, and the time: the agent's own or what is left of the run's, whichever is less."""
+        self._model_calls = limits.model_calls
         candidates = [limit for limit in (limits.seconds, seconds) if limit is not None]
         self._seconds = min(candidates) if candidates else None
 
@@ -106,7 +120,9 @@ class Ledger:
         return None if self._seconds is None else self._seconds - self.use.seconds
 
     def check(self) -> None:
-        """Raise GivenUpError when the time is used up."""
+        """Raise GivenUpError when the time or the model calls are used up."""
+        if self._model_calls is not None and self.use.model_calls >= self._model_calls:
+            raise GivenUpError("too_many_model_calls", f"not finished after {self._model_calls} model calls")
         left = self.seconds_left()
         if left is not None and left <= 0:
             raise GivenUpError("time_limit", f"not finished within its {self._seconds:g} s of working time")
@@ -137,12 +153,14 @@ class AgentLoop:
         tool_calls: ToolCalls,
         bus: Bus,
         configuration: Callable[[], Configuration],
+        project_root: Path,
     ) -> None:
         self._runs = runs
         self._model_calls = model_calls
         self._tool_calls = tool_calls
         self._bus = bus
         self._configuration = configuration
+        self._project_root = project_root
 
     async def body(self, flow: Flow, payload: Any) -> Any:
         """The flow itself; returns an AgentResult as JSON, whatever happens short of being cancelled."""
@@ -150,7 +168,11 @@ class AgentLoop:
         run = await anyio.to_thread.run_sync(self._runs.get, task.run_id)
         about = {"run_id": run.id, "agent": task.agent, "agent_run_id": flow.id}
         self._bus.emit("agent.started", **about, title=_title(task))
-        result = await self._work(flow, run, task)
+        try:
+            result = await self._work(flow, run, task)
+        except BaseException:  # cancelled, or the process ends: the flow goes on elsewhere or never
+            self._bus.emit("agent.interrupted", **about)
+            raise
         failing = result.failing.model_dump() if result.failing else None
         self._bus.emit("agent.finished", **about, failing=failing, use=result.use.model_dump(mode="json"))
         return result.model_dump(mode="json")
@@ -166,7 +188,7 @@ class AgentLoop:
         except GivenUpError as error:
             failing = error.failing
         except StepError as error:
-            failing = Failing(kind=error.kind, message=str(error))
+            failing = _failing(error)
         return AgentResult(output=output, failing=failing, use=ledger.use, commands=tuple(ledger.commands))
 
     async def _prepare(self, run: Run, task: AgentTask) -> Any:
@@ -175,7 +197,7 @@ class AgentLoop:
         if agent is None:
             raise NotFoundError(f"expected agent '{task.agent}' in the configuration, got none; was it removed?")
         return Setup(
-            system=prompts.system_prompt(agent, answers.OUTPUTS[task.role]),
+            system=prompts.system_prompt(agent, answers.OUTPUTS[task.role], self._project_root),
             tools=tuple(self._tool_calls.schemas(agent)),
             limits=agent.limits.model_dump(mode="json", exclude_none=True),
             attempts=1 + configuration.runtime.agent_retries,
@@ -193,6 +215,7 @@ class AgentLoop:
             try:
                 return await self._converse(work, Conversation(work.setup, work.task))
             except GivenUpError as error:
+                work.ledger.check()
                 if attempt == work.setup.attempts or error.failing.kind not in _WORTH_ANOTHER_ATTEMPT:
                     raise
                 self._bus.emit(
@@ -244,7 +267,8 @@ class AgentLoop:
 
     async def _use_tools(self, work: Work, conversation: Conversation, calls: Sequence[Mapping[str, Any]]) -> None:
         """Run the tools that the model asked for: side by side if none of them changes anything, else in its order."""
-        seconds = work.ledger.seconds_left()
+        seconds, after = work.ledger.seconds_left(), work.ledger.last_number
+        side_by_side = all(self._tool_calls.only_reads(name_of(call)) for call in calls)
         named = [
             (
                 f"tool:{name_of(call)}",
@@ -256,19 +280,21 @@ class AgentLoop:
                     work.ledger.next_number(),
                     call,
                     seconds,
+                    after=after if side_by_side else after + place,
                 ),
             )
-            for call in calls
+            for place, call in enumerate(calls)
         ]
-        if all(self._tool_calls.only_reads(name_of(call)) for call in calls):
+        if side_by_side:
             results = await work.flow.steps(named)
+            work.ledger.add(Use(seconds=max(result["seconds"] for result in results)))
         else:
             results = [await work.flow.step(name, function) for name, function in named]
+            work.ledger.add(Use(seconds=sum(result["seconds"] for result in results)))
         for call, result in zip(calls, results, strict=True):
-            work.ledger.add(Use(seconds=result["seconds"]))
             if result["command"] is not None:
                 work.ledger.commands.append(CommandRecord.model_validate(result["command"]))
-            conversation.add({"role": "tool", "tool_call_id": call.get("id") or "", "content": result["text"]})
+            conversation.add({"role": "tool", "tool_call_id": call["id"], "content": result["text"]})
 
     async def _call_own_code(self, work: Work, entry_point: str) -> dict[str, Any]:
         """The user's own function instead of a model: one step, in a process of its own."""
@@ -288,4 +314,11 @@ def _title(task: AgentTask) -> str:
     """What the agent works on, in one line."""
     if task.step is not None:
         return task.step.title
-    return {AgentRole.PLANNER: "plan", AgentRole.REVIEWER: "review"}.get(task.role, task.goal.splitlines()[0][:100])
+    return {AgentRole.PLANNER: "plan", AgentRole.REVIEWER: "review"}.get(
+        task.role, task.goal.strip().partition("\n")[0][:100]
+    )
+
+
+def _failing(error: StepError) -> Failing:
+    kind = _KINDS.get(error.kind, _UNEXPECTED)
+    return Failing(kind=kind, message=f"{error.kind}: {error}" if kind == _UNEXPECTED else str(error))

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+import anyio
+
+from orchestration.agents.text import sound
 from orchestration.clock import Clock
+from orchestration.errors import OrchestratorError
 from orchestration.events import Bus
 from orchestration.providers.failures import NoRouteError
 from orchestration.providers.gateway import Gateway
@@ -14,6 +19,12 @@ from orchestration.providers.wire import Call, Completion, Progress
 from orchestration.workflows.heartbeat import Heartbeat
 from orchestration.workflows.model import Use
 from orchestration.workflows.waiting import Waiting
+
+_LONGEST_NAME = 64
+
+
+class TimeLimitError(OrchestratorError):
+    """The agent's working time was over before the model had answered."""
 
 
 class ModelCalls:
@@ -42,17 +53,55 @@ class ModelCalls:
             heartbeat.beat(f"hears from {progress.route}", progress.completion_tokens)
 
         completion = await self._complete(body, replace(call, progress=progress), run_id, agent)
-        return self._redact(
-            {"message": dict(completion.message), "use": _use(completion), "route": str(completion.route)}
-        )
+        message = clean_message(completion.message)
+        return self._redact({"message": message, "use": _use(completion), "route": str(completion.route)})
 
     async def _complete(self, body: Mapping[str, Any], call: Call, run_id: str, agent: str) -> Completion:
+        # The limit is the agent's own. Were it the provider's to keep, running into it would count against the route.
+        left, call = call.seconds, replace(call, seconds=None)
         while True:
-            try:
-                return await self._gateway.complete(body, call)
-            except NoRouteError as error:
-                async with self._waiting.on(run_id, agent, str(error), error.hints):
-                    await self._gateway.wait_for_route(call)
+            problem: NoRouteError | None = None
+            with anyio.move_on_after(left):
+                try:
+                    return await self._gateway.complete(body, call)
+                except NoRouteError as error:
+                    problem = error
+            if problem is None:
+                raise TimeLimitError(f"no answer within the {left:g} s of working time that were left")
+            if left is not None:
+                left = max(0.0, left - sum(one.seconds for one in problem.tries))
+            async with self._waiting.on(run_id, agent, str(problem), problem.hints):
+                await self._gateway.wait_for_route(call)
+
+
+def clean_message(message: Mapping[str, Any]) -> dict[str, Any]:
+    """What a model said in the one form that is stored and sent back: a text, and tool calls that each have an id, a
+    name and their arguments as text. Providers and models deviate in all of them."""
+    content = message.get("content")
+    if isinstance(content, list):
+        content = "".join(str(part.get("text") or "") for part in content if isinstance(part, dict))
+    cleaned: dict[str, Any] = {"role": "assistant", "content": content if isinstance(content, str) else None}
+    calls = message.get("tool_calls")
+    if isinstance(calls, list) and calls:
+        cleaned["tool_calls"] = [_clean_call(number, call) for number, call in enumerate(calls)]
+    return {key: sound(value) for key, value in cleaned.items()}
+
+
+def _clean_call(number: int, call: Any) -> dict[str, Any]:
+    given = call if isinstance(call, dict) else {}
+    function = given.get("function")
+    function = function if isinstance(function, dict) else {}
+    arguments = function.get("arguments")
+    return {
+        "id": str(given.get("id") or f"call_{number}"),
+        "type": "function",
+        "function": {
+            "name": str(function.get("name") or "")[:_LONGEST_NAME],
+            "arguments": arguments
+            if isinstance(arguments, str)
+            else json.dumps({} if arguments is None else arguments),
+        },
+    }
 
 
 def _use(completion: Completion) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """Commands and the user's own Python, in processes of their own with limits, that can always be stopped.
 
-Limits are on time, memory, processor time, output and file size. The memory limit watches what the processes really
-hold: a limit on address space (RLIMIT_AS) breaks programs that only reserve much. The network is not cut off.
+Limits are on time, memory, processor time, processes, output and file size; `keeper.py` keeps them. The memory limit
+watches what the processes really hold: a limit on address space (RLIMIT_AS) breaks programs that only reserve much. The
+network is not cut off.
 """
 
 from __future__ import annotations
@@ -10,12 +11,14 @@ import asyncio
 import contextlib
 import json
 import os
+import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import anyio
 import psutil
@@ -25,7 +28,10 @@ from orchestration.errors import OrchestratorError
 
 _KEEPER = Path(__file__).with_name("keeper.py")
 _CALLER = Path(__file__).with_name("caller.py")
-_WATCH_SECONDS = 0.2
+# How long a keeper may need to end everything. One that needs longer was stopped by its command, and is killed.
+_KEEPER_SECONDS = 0.9
+_PIPE_SECONDS = 2.0
+_MOST_RESULT_BYTES = 5_000_000
 _PASSED_ON = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TERM", "VIRTUAL_ENV")
 
 OutputCallback = Callable[[int], None]
@@ -33,13 +39,25 @@ OutputCallback = Callable[[int], None]
 
 @dataclass(frozen=True, slots=True)
 class SandboxLimits:
-    """What a command may use. `output_bytes` are kept; the rest is read and thrown away."""
+    """What a command may use, together with all that it starts. `output_bytes` are kept; the rest is read and thrown
+    away."""
 
     seconds: float = 300.0
     memory_mb: int = 2048
     cpu_seconds: int = 600
     output_bytes: int = 200_000
     file_bytes: int = 1 << 30
+    processes: int = 512
+
+    def said(self, name: str) -> str:
+        """The sentence for a limit that was reached, by the keeper's name for it."""
+        return {
+            "seconds": f"it took longer than {self.seconds:g} s",
+            "memory_bytes": f"it used more than {self.memory_mb} MB of memory",
+            "cpu_seconds": f"it used more than {self.cpu_seconds} s of processor time",
+            "file_bytes": f"it wrote a file of more than {self.file_bytes:,} bytes",
+            "processes": f"it started more than {self.processes} processes",
+        }[name]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +95,10 @@ async def run(
     clock: Clock | None = None,
 ) -> CommandResult:
     """Run a command to its end, or until a limit is reached or the caller is cancelled; nothing of it is left then."""
-    with tempfile.TemporaryDirectory(prefix="orchestrator-") as home:
-        variables = environment(Path(home), extra_environment)
-        return await _Command(limits, on_output, clock or SystemClock()).run(command, cwd, variables)
+    async with _folder("orchestrator-") as home:
+        return await _Command(limits, on_output, clock or SystemClock()).run(
+            command, cwd, environment(home, extra_environment)
+        )
 
 
 class _Command:
@@ -95,58 +114,79 @@ class _Command:
     async def run(self, command: Sequence[str], cwd: Path, variables: dict[str, str]) -> CommandResult:
         started = self._clock.monotonic()
         status, told = os.pipe()
-        settings = {
+        with os.fdopen(status, "rb") as verdict:
+            try:
+                process = await self._start(command, cwd, variables, told)
+            finally:
+                os.close(told)
+            said = await self._watch(process, verdict, variables["HOME"])
+        stopped = said.get("stopped")
+        if not said:
+            reason: str | None = "it ended the process that watches over it"
+        else:
+            reason = None if stopped is None else self._limits.said(stopped)
+        code = said.get("code") if reason is None else None
+        return CommandResult(code, self._text(), self._cut > 0, self._clock.monotonic() - started, reason)
+
+    async def _start(
+        self, command: Sequence[str], cwd: Path, variables: dict[str, str], told: int
+    ) -> asyncio.subprocess.Process:
+        limits = {
+            "seconds": self._limits.seconds,
+            "memory_bytes": self._limits.memory_mb * 1_048_576,
             "cpu_seconds": self._limits.cpu_seconds,
             "file_bytes": self._limits.file_bytes,
+            "processes": self._limits.processes,
             "status_fd": told,
         }
-        try:
-            process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-I", "-S", str(_KEEPER), json.dumps(settings), *command),
-                cwd=cwd,
-                env=variables,
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.STDOUT,
-                pass_fds=(told,),
-                start_new_session=True,
-            )
-        except BaseException:
-            os.close(status)
-            raise
-        finally:
-            os.close(told)
-        with os.fdopen(status, "rb") as verdict:
-            stopped = await self._watch(process)
-            text = verdict.read()
-        code = int(text) if text and stopped is None else None
-        output = self._output[: self._limits.output_bytes].decode("utf-8", "replace")
-        truncated = self._seen > self._limits.output_bytes
-        if truncated:
-            output += f"\n[… {self._seen - self._limits.output_bytes:,} more bytes were cut]"
-        return CommandResult(code, output, truncated, self._clock.monotonic() - started, stopped)
+        return await asyncio.create_subprocess_exec(
+            *(sys.executable, "-I", "-S", str(_KEEPER), json.dumps(limits), *command),
+            cwd=cwd,
+            env=variables,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            pass_fds=(told,),
+            start_new_session=True,
+        )
 
-    async def _watch(self, process: asyncio.subprocess.Process) -> str | None:
-        """Wait for the end; returns why the command was stopped, None when it ended by itself."""
+    async def _watch(self, process: asyncio.subprocess.Process, verdict: BinaryIO, home: str) -> dict[str, Any]:
+        """Wait for the end, which the keeper brings about in time; on being cancelled, bring it about now.
+
+        Returns the keeper's verdict, without a `code` when it was ended itself.
+        """
         reading = asyncio.create_task(self._read(process))
-        guarding = asyncio.create_task(self._guard(process.pid))
-        ending = asyncio.create_task(process.wait())
-        stopped: str | None = None
+        said: dict[str, Any] = {}
         try:
-            async with asyncio.timeout(self._limits.seconds):
-                await asyncio.wait({ending, guarding}, return_when=asyncio.FIRST_COMPLETED)
-            if guarding.done():
-                stopped = guarding.result()
-        except TimeoutError:
-            stopped = f"it took longer than {self._limits.seconds:g} s"
+            await _readable(verdict, self._limits.seconds + _KEEPER_SECONDS)
         finally:
-            guarding.cancel()
             if process.stdin is not None:
                 process.stdin.close()  # tells the keeper to end everything
-            with anyio.CancelScope(shield=True):
-                await ending
-                await reading
-        return stopped
+
+            async def finish() -> None:
+                said.update(await self._verdict(process, verdict))
+                if "code" not in said:
+                    await asyncio.to_thread(_kill_all_of, home)
+                await _close(process, reading)
+
+            await _whatever_comes(finish())
+        return said
+
+    async def _verdict(self, process: asyncio.subprocess.Process, verdict: BinaryIO) -> dict[str, Any]:
+        """What the keeper says. It does not answer when its command has killed or stopped it."""
+        if not await _readable(verdict, _KEEPER_SECONDS):
+            process.kill()
+            return {"stopped": "seconds"}
+        found: dict[str, Any] = json.loads(verdict.read() or "{}")
+        return found
+
+    @property
+    def _cut(self) -> int:
+        return max(0, self._seen - self._limits.output_bytes)
+
+    def _text(self) -> str:
+        text = self._output.decode("utf-8", "replace")
+        return f"{text}\n[… {self._cut:,} more bytes were cut]" if self._cut else text
 
     async def _read(self, process: asyncio.subprocess.Process) -> None:
         """Read what the command prints until it and all it started have closed their end."""
@@ -162,27 +202,67 @@ class _Command:
                 said = now
                 self._on_output(self._seen)
 
-    async def _guard(self, keeper: int) -> str:
-        """Return when the processes together use more memory or processor time than they may."""
-        while True:
-            await asyncio.sleep(_WATCH_SECONDS)
-            memory, cpu = _use_of(keeper)
-            if memory > self._limits.memory_mb * 1_048_576:
-                return f"it used more than {self._limits.memory_mb} MB of memory"
-            if cpu > self._limits.cpu_seconds:
-                return f"it used more than {self._limits.cpu_seconds} s of processor time"
+
+async def _readable(stream: BinaryIO, seconds: float) -> bool:
+    """Wait until something can be read, or the other end is closed; False when the time is over first."""
+    loop = asyncio.get_running_loop()
+    event = asyncio.Event()
+    loop.add_reader(stream.fileno(), event.set)
+    try:
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        return False
+    finally:
+        loop.remove_reader(stream.fileno())
+    return True
 
 
-def _use_of(keeper: int) -> tuple[int, float]:
-    """Resident bytes and processor seconds of all processes below the keeper."""
-    memory, cpu = 0, 0.0
-    with contextlib.suppress(psutil.NoSuchProcess):
-        for process in psutil.Process(keeper).children(recursive=True):
-            with contextlib.suppress(psutil.NoSuchProcess):
-                memory += process.memory_info().rss
-                times = process.cpu_times()
-                cpu += times.user + times.system
-    return memory, cpu
+async def _close(process: asyncio.subprocess.Process, reading: asyncio.Task[None]) -> None:
+    """Wait until all output is read; not for ever, because who escaped from a keeper that was killed may hold it."""
+    ending = asyncio.create_task(process.wait())
+    _, unfinished = await asyncio.wait({reading, ending}, timeout=_PIPE_SECONDS)
+    if unfinished:
+        process._transport.close()  # type: ignore[attr-defined]  # noqa: SLF001 (there is no public way)
+        await asyncio.wait({reading, ending})
+
+
+@contextlib.asynccontextmanager
+async def _folder(prefix: str) -> AsyncIterator[Path]:
+    """A folder of its own for as long as the block lasts. What a command leaves there may be much, or locked."""
+    path = Path(tempfile.mkdtemp(prefix=prefix))
+    try:
+        yield path
+    finally:
+        await _at_once(partial(shutil.rmtree, path, ignore_errors=True))
+
+
+async def _at_once(function: Callable[[], object]) -> None:
+    """Do something that may block in a thread, whatever comes."""
+    await _whatever_comes(asyncio.to_thread(function))
+
+
+async def _whatever_comes(work: Coroutine[Any, Any, object]) -> None:
+    """Finish work of bounded length, also while being cancelled, once or again; then let the cancelling through."""
+    task = asyncio.ensure_future(work)
+    cancelled: asyncio.CancelledError | None = None
+    with anyio.CancelScope(shield=True):
+        while not task.done():
+            try:
+                await asyncio.wait({task})
+            except asyncio.CancelledError as error:
+                cancelled = error
+    if cancelled is not None:
+        raise cancelled
+    task.result()
+
+
+def _kill_all_of(home: str) -> None:
+    """Kill every process that was started with this home: that is how a command's processes are known."""
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if process.environ().get("HOME") == home:
+                process.kill()
 
 
 async def call_python(
@@ -197,8 +277,8 @@ async def call_python(
 
     Raises OwnCodeError when it fails or has to be stopped.
     """
-    with tempfile.TemporaryDirectory(prefix="orchestrator-call-") as folder:
-        given, result = Path(folder, "given.json"), Path(folder, "result.json")
+    async with _folder("orchestrator-call-") as folder:
+        given, result = folder / "given.json", folder / "result.json"
         given.write_text(json.dumps(payload))
         command = (sys.executable, str(_CALLER), entry_point, str(given), str(result))
         ended = await run(
@@ -206,6 +286,11 @@ async def call_python(
         )
         if ended.stopped is not None:
             raise OwnCodeError(f"{entry_point} was stopped: {ended.stopped}")
-        if not result.exists():
+        if not result.is_file():
             raise OwnCodeError(f"{entry_point} failed (exit code {ended.exit_code}): {ended.output[-2000:].strip()}")
+        if (size := result.stat().st_size) > _MOST_RESULT_BYTES:
+            raise OwnCodeError(
+                f"expected a result of at most {_MOST_RESULT_BYTES:,} bytes of JSON, got {size:,} from {entry_point}; "
+                "have it write a file instead"
+            )
         return json.loads(result.read_text())

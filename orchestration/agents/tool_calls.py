@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from orchestration.agents import sandbox
 from orchestration.agents.sandbox import SandboxLimits
+from orchestration.agents.text import sound
 from orchestration.agents.tools import BadArgumentsError, Tool, ToolContext, ToolResult, parse_arguments
 from orchestration.agents.tools.registry import ALL
 from orchestration.agents.workbench import command_record
@@ -22,11 +24,12 @@ from orchestration.workflows.heartbeat import Heartbeat
 from orchestration.workflows.model import AgentTask
 
 _SHOWN_CHARACTERS = 120
+_LEAST_SECONDS = 0.1
 
 
 def name_of(call: Mapping[str, Any]) -> str:
-    """The name of the tool that a model asks for; models write all sorts of things there."""
-    return str((call.get("function") or {}).get("name") or "")[:64]
+    """The name of the tool that a model asks for."""
+    return str(call["function"]["name"])
 
 
 class ToolCalls:
@@ -56,17 +59,26 @@ class ToolCalls:
         return tool is not None and tool.reads_only
 
     async def use(
-        self, run: Run, task: AgentTask, agent_run_id: str, number: int, call: Mapping[str, Any], seconds: float | None
+        self,
+        run: Run,
+        task: AgentTask,
+        agent_run_id: str,
+        number: int,
+        call: Mapping[str, Any],
+        seconds: float | None,
+        *,
+        after: int,
     ) -> Any:
         """One tool call as a step: what the model is told, how long it took, and the command if it was one.
 
-        Never fails for what a model can get wrong: the answer then tells it what to do.
+        `after` is the number of the last step that was committed when this one began. Never fails for what a model can
+        get wrong: the answer then tells it what to do.
         """
         name = name_of(call)
         started = self._clock.monotonic()
         heartbeat = self._heartbeat(run, task, agent_run_id)
         heartbeat.beat(f"uses {name}")
-        text = str((call.get("function") or {}).get("arguments") or "")
+        text = str(call["function"]["arguments"])
         result = await self._result(run, task, name, text, seconds, heartbeat)
         took = self._clock.monotonic() - started
         self._bus.emit(
@@ -75,6 +87,7 @@ class ToolCalls:
             agent=task.agent,
             agent_run_id=agent_run_id,
             key=f"{agent_run_id}/{number}",
+            after=after,
             tool=name,
             about=_about(text),
             ok=result.ok,
@@ -82,8 +95,11 @@ class ToolCalls:
         )
         command = None
         if "command" in result.data:
-            words, code, output = result.data["command"], result.data["exit_code"], result.data["output"]
-            command = command_record(tuple(words), code, self._redact(output)).model_dump(mode="json")
+            data = result.data
+            record = command_record(
+                tuple(data["command"]), data["exit_code"], self._redact(data["output"]), data["stopped"]
+            )
+            command = record.model_dump(mode="json")
         return {"text": self._redact(result.text), "ok": result.ok, "seconds": took, "command": command}
 
     async def call_own_code(
@@ -93,14 +109,16 @@ class ToolCalls:
         started = self._clock.monotonic()
         heartbeat = self._heartbeat(run, task, agent_run_id)
         payload = {**task.model_dump(mode="json"), "workspace": run.workspace}
+        limits = self._limits(task, seconds)
         output = await sandbox.call_python(
             entry_point,
             payload,
             self._project_root,
-            self._limits(task, seconds),
+            # It is the whole of the agent's work, so it has the whole of the agent's time.
+            limits if seconds is None else replace(limits, seconds=max(_LEAST_SECONDS, seconds)),
             on_output=lambda count: heartbeat.beat(f"{entry_point} printed {count:,} bytes"),
         )
-        return {"output": output, "seconds": self._clock.monotonic() - started}
+        return {"output": sound(output), "seconds": self._clock.monotonic() - started}
 
     async def _result(
         self, run: Run, task: AgentTask, name: str, text: str, seconds: float | None, heartbeat: Heartbeat
@@ -148,7 +166,7 @@ class ToolCalls:
         limits = agent.limits
         longest = limits.command_seconds or usual.seconds
         return SandboxLimits(
-            seconds=longest if seconds is None else max(0.1, min(longest, seconds)),
+            seconds=longest if seconds is None else max(_LEAST_SECONDS, min(longest, seconds)),
             memory_mb=limits.memory_mb or usual.memory_mb,
             cpu_seconds=limits.cpu_seconds or usual.cpu_seconds,
             output_bytes=limits.output_bytes or usual.output_bytes,
@@ -161,8 +179,8 @@ class ToolCalls:
 def _about(arguments: str) -> str:
     """What a call is about, in a few words: its path, its pattern or its command."""
     try:
-        values = json.loads(arguments or "{}")
-    except json.JSONDecodeError:
+        values = sound(json.loads(arguments or "{}"))
+    except (ValueError, RecursionError):
         return ""
     if not isinstance(values, dict):
         return ""

@@ -4,34 +4,44 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 from orchestration.agents import sandbox
 from orchestration.agents.sandbox import SandboxLimits
 from orchestration.agents.workspace import Workspace
+from orchestration.clock import Clock
 from orchestration.events import Bus
 from orchestration.storage.runs import Run
 from orchestration.workflows.artifacts import ArtifactStore
+from orchestration.workflows.heartbeat import Heartbeat
 from orchestration.workflows.model import CommandRecord
 
 _SHOWN_CHARACTERS = 8000
+# Under this name the run's checks show their progress.
+_CHECKER = "checks"
 
 
 class Workbench:
     """Opens the workspace of a run when it is needed; keeps nothing that a restart would lose."""
 
-    def __init__(self, state_folder: Path, artifacts: ArtifactStore, bus: Bus, redact: Callable[[str], str]) -> None:
+    def __init__(
+        self, state_folder: Path, artifacts: ArtifactStore, bus: Bus, clock: Clock, redact: Callable[[str], str]
+    ) -> None:
         self._state_folder = state_folder
         self._artifacts = artifacts
         self._bus = bus
+        self._clock = clock
         self._redact = redact
-        self._open: dict[str, Workspace] = {}
+        # Only while somebody works with one: all of them then share its lock.
+        self._open: WeakValueDictionary[str, Workspace] = WeakValueDictionary()
 
     def workspace(self, run: Run) -> Workspace:
         """The workspace of a run, with its shadow repository."""
-        if run.id not in self._open:
-            shadow = self._state_folder / "shadow" / f"{run.id}.git"
-            self._open[run.id] = Workspace(Path(run.workspace), shadow)
-        return self._open[run.id]
+        workspace = self._open.get(run.id)
+        if workspace is None:
+            workspace = Workspace(Path(run.workspace), self._shadow(run.id))
+            self._open[run.id] = workspace
+        return workspace
 
     async def snapshot(self, run: Run) -> str:
         """Record the workspace as it is; returns the identifier of the record."""
@@ -43,8 +53,16 @@ class Workbench:
 
     async def check(self, run: Run, command: tuple[str, ...]) -> CommandRecord:
         """Run one of the run's checks in the workspace."""
-        result = await sandbox.run(command, cwd=self.workspace(run).root, limits=SandboxLimits())
-        return command_record(command, result.exit_code, self._redact(result.output))
+        heartbeat = Heartbeat(
+            self._bus, self._clock, run_id=run.id, agent=_CHECKER, agent_run_id=f"{run.id}.{_CHECKER}"
+        )
+        heartbeat.beat(f"runs {command[0]}")
+
+        def heard(count: int) -> None:
+            heartbeat.beat(f"{command[0]} printed {count:,} bytes")
+
+        result = await sandbox.run(command, self.workspace(run).root, SandboxLimits(), on_output=heard)
+        return command_record(command, result.exit_code, self._redact(result.output), result.stopped)
 
     async def write(self, run: Run, name: str, text: str, agent: str) -> None:
         """Keep an artifact, redacted; doing it again with the same text changes nothing."""
@@ -52,11 +70,16 @@ class Workbench:
         self._bus.emit("artifact.written", run_id=run.id, agent=agent, name=name, sha256=artifact.sha256)
 
     async def export(self, run: Run, tree: str, target: Path) -> None:
-        """Put a snapshot's files into a new folder."""
+        """Put a snapshot's files into a new folder, named like the run that will work there, with the history."""
         await self.workspace(run).export(tree, target)
+        await Workspace(target, self._shadow(target.name)).begin_with(self.workspace(run))
+
+    def _shadow(self, run_id: str) -> Path:
+        return self._state_folder / "shadow" / f"{run_id}.git"
 
 
-def command_record(command: tuple[str, ...], exit_code: int | None, output: str) -> CommandRecord:
-    """A command with the end of what it printed: that is where the verdict stands."""
-    cut = output if len(output) <= _SHOWN_CHARACTERS else "…" + output[-_SHOWN_CHARACTERS:]
+def command_record(command: tuple[str, ...], exit_code: int | None, output: str, stopped: str | None) -> CommandRecord:
+    """A command with the end of what it printed: that is where the verdict stands; and why it was stopped, if so."""
+    text = output if stopped is None else f"{output.rstrip()}\n[stopped: {stopped}]".lstrip()
+    cut = text if len(text) <= _SHOWN_CHARACTERS else "…" + text[-_SHOWN_CHARACTERS:]
     return CommandRecord(command=command, exit_code=exit_code, output=cut)

@@ -6,14 +6,22 @@ The user's own repository, its index and its configuration are never touched; ho
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
+import shutil
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
+
+import anyio.to_thread
 
 from orchestration.agents import sandbox
 from orchestration.agents.sandbox import CommandResult, SandboxLimits
 from orchestration.errors import OrchestratorError, UsageError
+from orchestration.security.folder import SKIPPED
 
-_MOST_FILE_BYTES = 20 * 1_048_576
+# Larger files are recorded too, but neither held in memory nor compared.
+_LARGE_FILE_BYTES = 20 * 1_048_576
 _EXCLUDED = (".git", "node_modules/", ".venv/", "venv/", "__pycache__/", "*.pyc", ".mypy_cache/", ".pytest_cache/")
 _SETTINGS = {
     "GIT_CONFIG_NOSYSTEM": "1",
@@ -24,9 +32,9 @@ _SETTINGS = {
 }
 _OPTIONS = (
     *("-c", "core.hooksPath=/dev/null", "-c", "safe.directory=*", "-c", "gc.auto=0", "-c", "core.autocrlf=false"),
-    *("-c", "core.fsmonitor=false", "-c", "core.quotePath=false", "-c", f"core.bigFileThreshold={_MOST_FILE_BYTES}"),
+    *("-c", "core.fsmonitor=false", "-c", "core.quotePath=false", "-c", f"core.bigFileThreshold={_LARGE_FILE_BYTES}"),
 )
-_LIMITS = SandboxLimits(seconds=120, memory_mb=2048, cpu_seconds=120, output_bytes=4_000_000)
+_LIMITS = SandboxLimits(seconds=600, memory_mb=2048, cpu_seconds=600, output_bytes=4_000_000, file_bytes=1 << 40)
 
 
 class WorkspaceError(OrchestratorError):
@@ -70,20 +78,16 @@ class Workspace:
     async def snapshot(self) -> str:
         """Record the files as they are now; returns the identifier of the record, the same for the same content.
 
-        What the folder's .gitignore leaves out is left out here too. Raises WorkspaceError.
+        What the folder's .gitignore leaves out is left out here too. The files of repositories inside it, submodules
+        too, are recorded like all others. Raises WorkspaceError.
         """
         async with self._lock:
             await self._prepare()
-            await self._git("add", "--all", "--ignore-errors", ".", may_fail=True)
-            return (await self._git("write-tree")).output.strip()
+            return await self._record("", await asyncio.to_thread(_repositories_in, self.root))
 
     async def diff(self, before: str, after: str) -> str:
         """What changed between two snapshots, as a unified patch."""
         return (await self._git("diff-tree", "-p", "--no-color", "--find-renames", before, after)).output
-
-    async def changed_files(self, before: str, after: str) -> tuple[str, ...]:
-        """The paths that differ between two snapshots."""
-        return tuple((await self._git("diff-tree", "-r", "--name-only", before, after)).output.splitlines())
 
     async def export(self, tree: str, target: Path) -> None:
         """Put a snapshot's files into a new folder. Raises UsageError when the folder is there already."""
@@ -91,32 +95,107 @@ class Workspace:
             raise UsageError(f"expected a folder that does not exist yet, got '{target}'")
         target.mkdir(parents=True)
         index = self._shadow / f"export-{target.name}"
-        await self._git("read-tree", tree, GIT_INDEX_FILE=str(index))
-        await self._git("checkout-index", "--all", f"--prefix={target.resolve()}/", GIT_INDEX_FILE=str(index))
-        index.unlink()
+        try:
+            await self._git("read-tree", tree, index=index)
+            await self._git("checkout-index", "--all", work_tree=target, index=index)
+        finally:
+            index.unlink(missing_ok=True)
+
+    async def _record(self, folder: str, repositories: Sequence[str]) -> str:
+        """The tree of a folder, with those of the repositories in it put in: git by itself only notes their commits."""
+        below = [path for path in repositories if path != folder and _is_in(path, folder)]
+        nearest = [path for path in below if not any(path != other and _is_in(path, other) for other in below)]
+        inner = [path.removeprefix(f"{folder}/") if folder else path for path in nearest]
+        here = partial(self._git, work_tree=self.root / folder, index=self._index("index", folder))
+        # 1: some files could not be read; the rest is recorded.
+        left_out = [f":(exclude,literal){path}" for path in inner]
+        await here("add", "--all", "--ignore-errors", "--", ".", *left_out, bearable=(1,))
+        tree = (await here("write-tree")).output.strip()
+        together = partial(here, index=self._index("whole", folder))
+        whole = tree
+        for path, name in zip(nearest, inner, strict=True):
+            if (await here("check-ignore", "--no-index", "-q", "--", name, bearable=(1,))).ok:
+                continue
+            subtree = await self._record(path, below)
+            if whole == tree:
+                await together("read-tree", tree)
+            await together("rm", "-r", "--cached", "--quiet", "--force", "--ignore-unmatch", "--", name)
+            await together("read-tree", f"--prefix={name}/", subtree)
+            whole = (await together("write-tree")).output.strip()
+        return whole
+
+    def _index(self, kind: str, folder: str) -> Path:
+        """The file that lists what was recorded of a folder."""
+        name = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16] if folder else "root"
+        return self._shadow / f"{kind}-{name}"
+
+    @property
+    def objects(self) -> Path:
+        """Where everything that was recorded stands."""
+        return self._shadow / "objects"
+
+    async def begin_with(self, earlier: Workspace) -> None:
+        """Begin with all that was recorded of another workspace, so that it can be looked back at from here."""
+        await self._prepare()
+        # Git never changes an object that it has written, so both may have the same file.
+        copy = partial(shutil.copytree, copy_function=os.link, dirs_exist_ok=True)
+        await anyio.to_thread.run_sync(copy, earlier.objects, self.objects)
 
     async def _prepare(self) -> None:
-        if (self._shadow / "HEAD").exists():
+        """Make the shadow repository, whole or not at all, or free it of what a killed process has left."""
+        if self._shadow.exists():
+            for lock in self._shadow.glob("*.lock"):
+                lock.unlink(missing_ok=True)
             return
-        self._shadow.parent.mkdir(parents=True, exist_ok=True)
-        await self._git("init", "--quiet", "--bare", str(self._shadow), bare=True)
-        info = self._shadow / "info"
+        new = self._shadow.with_suffix(".new")
+        shutil.rmtree(new, ignore_errors=True)
+        new.mkdir(parents=True)
+        await self._run(("init", "--quiet", "--bare", str(new)), new)
+        info = new / "info"
         info.mkdir(exist_ok=True)
         (info / "exclude").write_text("\n".join(_EXCLUDED) + "\n")
-        (info / "attributes").write_text("* -text -filter -diff\n* !diff\n")
+        (info / "attributes").write_text("* -text -ident -filter -working-tree-encoding -diff\n* !diff\n")
+        new.rename(self._shadow)
 
     async def _git(
-        self, *arguments: str, bare: bool = False, may_fail: bool = False, **variables: str
+        self,
+        *arguments: str,
+        work_tree: Path | None = None,
+        index: Path | None = None,
+        bearable: Sequence[int] = (),
     ) -> CommandResult:
-        where = () if bare else (f"--git-dir={self._shadow}", f"--work-tree={self.root}")
-        result = await sandbox.run(
-            ("git", *_OPTIONS, *where, *arguments),
-            cwd=self.root,
-            limits=_LIMITS,
-            extra_environment={**_SETTINGS, **variables},
-        )
-        if not result.ok and not may_fail:
+        where = [f"--git-dir={self._shadow}", f"--work-tree={work_tree or self._shadow}"]
+        variables = {} if index is None else {"GIT_INDEX_FILE": str(index)}
+        return await self._run((*where, *arguments), work_tree or self._shadow, bearable, variables)
+
+    async def _run(
+        self,
+        arguments: Sequence[str],
+        cwd: Path,
+        bearable: Sequence[int] = (),
+        variables: Mapping[str, str] | None = None,
+    ) -> CommandResult:
+        command = ("git", *_OPTIONS, *arguments)
+        try:
+            result = await sandbox.run(command, cwd, _LIMITS, extra_environment={**_SETTINGS, **(variables or {})})
+        except OSError as error:
+            raise WorkspaceError(f"expected to keep the history of {self.root}, got: {error}") from error
+        if not result.ok and result.exit_code not in bearable:
             problem = result.stopped or result.output.strip()[-500:] or f"exit code {result.exit_code}"
             advice = "; install git" if result.exit_code == 127 else ""
             raise WorkspaceError(f"expected to keep the history of {self.root}, got: {problem}{advice}")
         return result
+
+
+def _repositories_in(root: Path) -> list[str]:
+    """The folders below one that are git repositories of their own, relative to it."""
+    found = []
+    for folder, folders, files in os.walk(root):
+        if folder != str(root) and ".git" in (*folders, *files):
+            found.append(os.path.relpath(folder, root))
+        folders[:] = [name for name in folders if name not in SKIPPED]
+    return found
+
+
+def _is_in(path: str, folder: str) -> bool:
+    return not folder or path == folder or path.startswith(f"{folder}/")

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import anyio
 import anyio.to_thread
 
+from orchestration.app.opening import check_database
 from orchestration.app.project import Project
+from orchestration.app.views import CurrentCredentials, with_rehearsal
 from orchestration.config.schema import Configuration, ProviderKind
-from orchestration.config.store import ConfigurationStore
-from orchestration.errors import ConflictError, NotFoundError, UsageError
+from orchestration.errors import ConflictError, NotFoundError, OrchestratorError, UsageError
 from orchestration.ids import new_id
-from orchestration.storage.leases import Leases
 from orchestration.storage.routes import RouteStates
 from orchestration.storage.runs import Run, RunStatus
 from orchestration.storage.spend import Spend
-from orchestration.workflows.approvals import Approvals
+from orchestration.workflows.processes import live_processes
 
 _RECOVERY_SECONDS = 5.0
 
@@ -33,9 +33,11 @@ class Application(Project):
         from orchestration.agents.model_calls import ModelCalls
         from orchestration.agents.tool_calls import ToolCalls
         from orchestration.agents.workbench import Workbench
+        from orchestration.app.schedules import SCHEDULED, Calendar
         from orchestration.providers.budget import Budgets
         from orchestration.providers.gateway import Gateway
         from orchestration.workflows import execution
+        from orchestration.workflows.approvals import Approvals
         from orchestration.workflows.control import RunControl
         from orchestration.workflows.coordinator import RUN, Coordinator
         from orchestration.workflows.engine import Engine
@@ -43,13 +45,22 @@ class Application(Project):
         from orchestration.workflows.waiting import Waiting
 
         self._rehearsal_url: str | None = None
-        self._stack = contextlib.AsyncExitStack()
-        self.engine = Engine(self.engine_url, Leases(self.database), shared=shared)
+        # Stopped after all else, so that no call fails on the way out.
+        self._rehearsals = contextlib.AsyncExitStack()
+        self._stopped: dict[str, str] = {}
+        check_database(self.engine_url)
+        self.engine = Engine(self.engine_url, self.leases, shared=shared)
         budgets = Budgets(Spend(self.database), self.effective)
         self.gateway = Gateway(
-            self.effective, _Credentials(self.store), self.bus, self.clock, budgets, RouteStates(self.database)
+            self.effective,
+            CurrentCredentials(self.store),
+            self.bus,
+            self.clock,
+            budgets,
+            RouteStates(self.database),
+            redact=self.redactor.text,
         )
-        workbench = Workbench(self.state_folder, self.artifacts, self.bus, self.redactor.text)
+        workbench = Workbench(self.state_folder, self.artifacts, self.bus, self.clock, self.redactor.text)
         self.control = RunControl(
             self.runs, self.engine, self.bus, self.clock, self.state_folder / "forks", workbench.export
         )
@@ -61,27 +72,32 @@ class Application(Project):
             ToolCalls(self.effective, self.bus, self.clock, self.redactor.text, self.root),
             self.bus,
             self.effective,
+            self.root,
         )
         coordinator = Coordinator(self.runs, workbench, self.waits, self.bus, self.clock, self.effective)
         self.engine.register(RUN, coordinator.body)
         self.engine.register(EXECUTION, execution.body)
         self.engine.register(AGENT, loop.body)
+        self.calendar = Calendar(self)
+        self.engine.register(SCHEDULED, self.calendar.body)
 
     def effective(self) -> Configuration:
         """The configuration in force, with the address of the embedded rehearsal provider filled in."""
-        configuration = self.store.current
-        if self._rehearsal_url is None:
-            return configuration
-        providers = {
-            name: settings.model_copy(update={"base_url": self._rehearsal_url})
-            if settings.type is ProviderKind.REHEARSAL and settings.base_url is None
-            else settings
-            for name, settings in configuration.runtime.providers.items()
-        }
-        runtime = configuration.runtime.model_copy(update={"providers": providers})
-        return configuration.model_copy(update={"runtime": runtime})
+        return with_rehearsal(self.store.current, self._rehearsal_url)
 
-    async def new_run(
+    async def new_run(self, goal: str, workspace: Path, *, queue: bool | None = None, **values: Any) -> Run:
+        """Record a run and begin it; the rest as for `checked_run`.
+
+        `queue` leaves it to the workers; unless it is said, that is done if there are any. Raises UsageError for what
+        cannot be done.
+        """
+        if queue is None:
+            queue = await anyio.to_thread.run_sync(self.has_workers)
+        run = await self.checked_run(goal, workspace, here=not queue, **values)
+        await self.control.start(run, queue=queue)
+        return run
+
+    async def checked_run(
         self,
         goal: str,
         workspace: Path,
@@ -90,16 +106,17 @@ class Application(Project):
         provider: str | None = None,
         priority: str = "normal",
         options: dict[str, Any] | None = None,
-        queue: bool = False,
         origin: str = "",
+        here: bool = True,
     ) -> Run:
-        """Check what is asked for, record a run and begin it. Raises UsageError for what cannot be done."""
+        """The run that is asked for, not recorded yet; `here` says that this process will carry it out. Raises
+        UsageError for what cannot be done."""
         from orchestration.agents.workspace import checked_root
 
         self._check_agents([agent] if agent else [], (options or {}).get("approve", []))
-        await self._prepare_provider(provider)
+        await self._prepare_provider(provider, here=here)
         now = self.clock.now()
-        run = Run(
+        return Run(
             id=new_id("run", now.timestamp()),
             goal=self.redactor.text(goal),
             workspace=str(checked_root(workspace, self.state_folder)),
@@ -111,8 +128,31 @@ class Application(Project):
             options=options or {},
             config_version=self.store.number,
         )
-        await self.control.start(run, queue=queue)
-        return run
+
+    def has_workers(self) -> bool:
+        """Whether a live process takes whatever run waits."""
+        return any(process.shared for process in live_processes(self.leases))
+
+    async def is_elsewhere(self, run_id: str) -> bool:
+        """Whether another live process carries a run out, or a worker is there to take it."""
+        carriers = await self._carriers(run_id)
+        return bool(carriers) and self.engine.executor_id not in carriers
+
+    async def is_attended(self, run_id: str) -> bool:
+        """Whether any live process carries a run out, this one too, or a worker is there to take it."""
+        return bool(await self._carriers(run_id))
+
+    async def _carriers(self, run_id: str) -> frozenset[str]:
+        """The live processes that carry a run out, or could take what waits of it."""
+        from orchestration.workflows.engine import FlowState
+
+        going = (FlowState.RUNNING, FlowState.QUEUED)
+        tree = await self.engine.tree(run_id)
+        carriers = frozenset(flow.executor for flow in tree if flow.executor and flow.state in going)
+        if carriers or not any(flow.state in (FlowState.QUEUED, FlowState.INTERRUPTED) for flow in tree):
+            return carriers
+        processes = await anyio.to_thread.run_sync(live_processes, self.leases)
+        return frozenset(process.executor for process in processes if process.shared)
 
     async def take_over(self, runs: Sequence[Run]) -> None:
         """Go on with those of the runs that no live process works on."""
@@ -123,15 +163,18 @@ class Application(Project):
     async def resume(self, run_id: str) -> Run:
         """Go on with a run. Raises ConflictError when it has succeeded or is being worked on."""
         run = await self.get_run(run_id)
+        self._stopped.pop(run_id, None)
         await self._prepare_provider(run.provider)
         return await self.control.resume(run_id)
 
-    async def stop_runs(self, runs: Sequence[Run]) -> None:
-        """Mark runs as stopped, to be resumed later, with the reason for which they wait."""
-        for run in runs:
-            reason = (await self.get_run(run.id)).reason
-            await anyio.to_thread.run_sync(self.runs.set_status, run.id, RunStatus.STOPPED, reason)
-            self.bus.emit("run.stopped", run_id=run.id, reason=reason)
+    async def stop_runs(self, run_ids: Iterable[str], because: str | None = None) -> None:
+        """Mark runs as stopped, to be resumed later: because of what is given, else for the reason for which they
+        wait."""
+        for run_id in run_ids:
+            reason = because or (await self.get_run(run_id)).reason
+            self._stopped[run_id] = reason
+            if await anyio.to_thread.run_sync(self.runs.set_status, run_id, RunStatus.STOPPED, reason):
+                self.bus.emit("run.stopped", run_id=run_id, reason=reason)
 
     async def answering_provider(self) -> str | None:
         """The first real provider of the fallback chain that answers a probe; None when none does."""
@@ -144,29 +187,55 @@ class Application(Project):
                 return name
         return None
 
+    async def fork(self, run_id: str, number: int | None = None) -> Run:
+        """Begin a new run that shares everything before a part of this one. Raises UsageError for no such part."""
+        await self._prepare_provider((await self.get_run(run_id)).provider)
+        return await self.control.fork(run_id, number)
+
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Start everything; on leaving, stop at once and leave unfinished runs resumable."""
-        async with self._stack:
-            group = await self._stack.enter_async_context(anyio.create_task_group())
-            await self._stack.enter_async_context(self.gateway.running())
-            await self._stack.enter_async_context(self.engine.running())
+        async with (
+            self._rehearsals,
+            self._noting_stopped(),
+            self.gateway.running(),
+            self.engine.running(),
+            # Innermost: once it is cancelled, nothing may be awaited in it any more, or an error from the block is
+            # lost behind the cancellation.
+            anyio.create_task_group() as group,
+        ):
 
             def reconfigure(_: Configuration) -> None:
                 group.start_soon(self.gateway.reconfigure)
 
             self.store.subscribe(reconfigure)
             group.start_soon(self.store.watch)
+            group.start_soon(self._keep_settling)
             try:
                 yield
             finally:
                 group.cancel_scope.cancel()
 
-    async def keep_recovering(self) -> None:
-        """Take over whatever other processes leave behind, until cancelled."""
+    @contextlib.asynccontextmanager
+    async def _noting_stopped(self) -> AsyncIterator[None]:
+        """Say once more which runs were stopped: until the engine is, they may still have said otherwise."""
+        try:
+            yield
+        finally:
+            for run_id, reason in self._stopped.items():
+                self.runs.set_status(run_id, RunStatus.STOPPED, reason)
+
+    async def keep_recovering(self, wanted: Callable[[str], bool]) -> None:
+        """Take over whatever other processes leave behind, of the flows that are wanted here, until cancelled."""
         while True:
-            if taken := await self.engine.recover_all():
+            if taken := await self.engine.recover_all(wanted):
                 self.bus.emit("runs.recovered", count=taken)
+            await self.clock.sleep(_RECOVERY_SECONDS)
+
+    async def _keep_settling(self) -> None:
+        """Leave no run without an end whose flow has one."""
+        while True:
+            await self.control.settle()
             await self.clock.sleep(_RECOVERY_SECONDS)
 
     def _check_agents(self, names: Sequence[str], approve: Sequence[str]) -> None:
@@ -179,8 +248,15 @@ class Application(Project):
                 "expected at least one agent in the configuration, got none; add a planner and an executor"
             )
 
-    async def _prepare_provider(self, name: str | None) -> None:
-        """See that the provider that a run asks for can be used, and start the rehearsal provider if it is that one."""
+    async def prepare_rehearsal(self) -> None:
+        """Be ready for any run that asks for a rehearsal provider by name, as a worker has to be."""
+        providers = self.configuration.runtime.providers.values()
+        if any(settings.enabled and settings.type is ProviderKind.REHEARSAL for settings in providers):
+            await self._start_rehearsal(None)
+
+    async def _prepare_provider(self, name: str | None, *, here: bool = True) -> None:
+        """See that the provider that a run asks for can be used; start the rehearsal provider if it is that one, and
+        the run is carried out here."""
         runtime = self.configuration.runtime
         chosen = name or runtime.default_provider
         settings = runtime.providers.get(chosen)
@@ -189,7 +265,7 @@ class Application(Project):
             raise NotFoundError(f"expected a provider of the configuration ({known}), got '{chosen}'; correct the name")
         if not settings.enabled:
             raise UsageError(f"expected a provider in use, got '{chosen}', which is disabled; set its `enabled`")
-        if settings.type is ProviderKind.REHEARSAL:
+        if here and settings.type is ProviderKind.REHEARSAL:
             await self._start_rehearsal(settings.base_url)
         key = settings.effective_api_key_env
         if key is not None and self.store.credentials.get(key) is None:
@@ -200,25 +276,31 @@ class Application(Project):
             return
         from orchestration.drills.rehearsal import RehearsalServer
 
-        server = await self._stack.enter_async_context(RehearsalServer())
+        server = await self._rehearsals.enter_async_context(RehearsalServer())
         self._rehearsal_url = f"{server.url}/v1"
         await self.gateway.reconfigure()
 
 
 @contextlib.asynccontextmanager
 async def application(config_file: str, *, shared: bool = False) -> AsyncIterator[Application]:
-    """Build and start an application; `shared` for one that takes whatever run waits."""
+    """Build and start an application; `shared` for one that takes whatever run waits, and that is started again and
+    again: it goes on with the last good configuration where the file is broken.
+
+    What goes wrong inside is raised as it is, not as a group of one.
+    """
     app = Application(Path(config_file), shared=shared)
-    with app.opened(or_last_good=False):
-        async with app.running():
-            yield app
+    with app.opened(or_last_good=shared):
+        try:
+            async with app.running():
+                yield app
+        except BaseExceptionGroup as group:
+            raise _only_one(group) from group
 
 
-class _Credentials:
-    """The credentials as they are at each moment."""
-
-    def __init__(self, store: ConfigurationStore) -> None:
-        self._store = store
-
-    def get(self, name: str) -> str | None:
-        return self._store.credentials.get(name)
+def _only_one(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """What the group is about: its first error that is for users, else its only member, else the group itself."""
+    own, _ = group.split(OrchestratorError)
+    found: BaseException = own or group
+    while isinstance(found, BaseExceptionGroup) and (own is not None or len(found.exceptions) == 1):
+        found = found.exceptions[0]
+    return found

@@ -5,35 +5,50 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import anyio
 import anyio.to_thread
 
 from orchestration import logs
+from orchestration.app.opening import open_database
 from orchestration.clock import Clock, SystemClock
 from orchestration.config.findings import ConfigurationError
 from orchestration.config.load import Loader
-from orchestration.config.schema import Configuration
+from orchestration.config.schema import Configuration, RuntimeSettings
 from orchestration.config.source import Source
 from orchestration.config.store import ConfigurationStore
 from orchestration.errors import UsageError
 from orchestration.events import Bus
 from orchestration.ids import new_id
+from orchestration.incidents.desk import Desk, Ports
+from orchestration.incidents.statistics import Statistics
+from orchestration.notifications.planning import plan
+from orchestration.notifications.templates import Templates
 from orchestration.security.redaction import Redactor
+from orchestration.storage.alerts import Alerts
 from orchestration.storage.approvals import ApprovalTable
 from orchestration.storage.artifacts import ArtifactTable
 from orchestration.storage.configuration import ConfigurationVersions, Overrides
-from orchestration.storage.database import Database
+from orchestration.storage.incident_statistics import IncidentFigures
+from orchestration.storage.leases import Leases
 from orchestration.storage.runs import Run, Runs
+from orchestration.storage.silences import Silences
 from orchestration.storage.timeline import Timeline, TimelineWriter
 from orchestration.workflows.artifacts import ArtifactStore
+
+DATABASE_FILE = "orchestrator.db"
+
+# The user's own texts of notifications.
+_TEMPLATES = Path("config", "templates")
 
 
 class Project:
     """A project's configuration and records.
 
-    Raises ConfigurationError when neither the file nor an earlier version of it can be used.
+    Raises ConfigurationError when neither the file nor an earlier version of it can be used, and UsageError when the
+    database cannot.
     """
 
     def __init__(self, config_file: Path, clock: Clock | None = None) -> None:
@@ -43,12 +58,12 @@ class Project:
         loader = Loader(config_file, self.redactor.find)
         self.root = loader.root
         source = Source(loader, self.root / ".env", dict(os.environ), self.redactor.remember)
-        runtime = _readable(source).runtime
+        runtime = _places(source)
         self.state_folder = self.root / runtime.state_directory
-        self._log_folder = self.root / runtime.log_directory
+        self.log_folder = self.root / runtime.log_directory
         self._server_url = _database_url(source, runtime.database_url_env)
-        self.database = Database(self._server_url or f"sqlite:///{self.state_folder / 'orchestrator.db'}")
-        self.database.migrate()
+        self.opened_at = self.clock.now()
+        self.database = open_database(self._server_url or f"sqlite:///{self.state_folder / DATABASE_FILE}")
         self.store = ConfigurationStore(
             source,
             clock=self.clock,
@@ -56,9 +71,20 @@ class Project:
             versions=ConfigurationVersions(self.database),
             overrides=Overrides(self.database),
         )
+        self.leases = Leases(self.database)
         self.runs = Runs(self.database)
         self.timeline = Timeline(self.database)
         self.approvals = ApprovalTable(self.database)
+        self.alerts = Alerts(self.database)
+        self.silences = Silences(self.database)
+        templates = Templates.read(self.root / _TEMPLATES)
+        ports = Ports(
+            settings=lambda: self.configuration.response,
+            plan=partial(plan, templates=templates),
+            redact=self.redactor.data,
+        )
+        self.desk = Desk(self.database, self.bus, self.clock, ports)
+        self.statistics = Statistics(IncidentFigures(self.database))
         self.artifacts = ArtifactStore(
             self.root / runtime.artifacts_directory, ArtifactTable(self.database), self.clock
         )
@@ -79,7 +105,7 @@ class Project:
         writer = TimelineWriter(self.timeline, self.redactor.data)
         with contextlib.ExitStack() as stack:
             stack.callback(self.database.close)
-            logging = logs.configure(self._log_folder, "INFO", self.redactor.data)
+            logging = logs.configure(self.log_folder, "INFO", self.redactor.data)
             stack.callback(logging.close)
             writer.start()
             stack.callback(writer.close)
@@ -114,13 +140,17 @@ def project(config_file: str) -> Iterator[Project]:
         yield here
 
 
-def _readable(source: Source) -> Configuration:
-    """The file's configuration, even with findings, as long as it tells where things are. Raises ConfigurationError."""
+def _places(source: Source) -> RuntimeSettings:
+    """Where things are, by the file, even one with findings. A file that does not tell is taken to mean the usual
+    places if there is a database: it holds the versions to go back to. Raises ConfigurationError."""
     reading = source.read()
     loaded = source.loader.load()
-    if loaded.configuration is None:
-        raise ConfigurationError(str(source.loader.path), reading.refused or loaded.findings)
-    return loaded.configuration
+    if loaded.configuration is not None:
+        return loaded.configuration.runtime
+    usual = RuntimeSettings()
+    if (source.loader.root / usual.state_directory / DATABASE_FILE).is_file():
+        return usual
+    raise ConfigurationError(str(source.loader.path), reading.refused or loaded.findings)
 
 
 def _database_url(source: Source, name: str | None) -> str | None:

@@ -47,9 +47,15 @@ class LazyGroup(click.Group):
         "runs": ("runs:runs", "List, show, resume, cancel, fork and approve runs."),
         "agents": ("agents:agents", "List agents; run one, or all at once."),
         "providers": ("providers:providers", "List providers and their state; probe them."),
+        "alerts": ("alerts:alerts", "List and show alerts."),
+        "silences": ("silences:silences", "Mute alerts for a time, now or in a window of maintenance."),
         "config": ("config:config", "Validate, show, compare and restore the configuration."),
+        "contacts": ("contacts:contacts", "List who is told of incidents; test their channels."),
+        "incidents": ("incidents:incidents", "List, show, acknowledge, resolve and review incidents."),
+        "oncall": ("oncall:oncall", "Who is on call, and who is told of what."),
+        "stats": ("stats:stats", "Time to detect, to acknowledge and to resolve; SLA kept; recurrence."),
         "status": ("status:status", "What is going on, in one screen."),
-        "doctor": ("status:doctor", "Check this machine and this project, and say what to mend."),
+        "doctor": ("doctor:doctor", "Check this machine and this project, and say what to mend."),
         "serve": ("serve:serve", "Take waiting and scheduled runs until told to stop."),
     },
 )
@@ -85,4 +91,21 @@ def main() -> None:
         # The reader went away (`| head`): nothing to say, and nowhere to say it. Keep the interpreter from trying.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
+    except Exception as error:
+        if (sentence := _sentence(error)) is None:
+            raise
+        click.echo(f"orchestrator: {sentence}", err=True)
+        code = 2 if isinstance(error, UnicodeEncodeError) else 1
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _sentence(error: Exception) -> str | None:
+    """What the surroundings did to us, for people; None for what is a fault of ours, which shows where it is."""
+    database = sys.modules.get("sqlalchemy.exc")
+    if database is not None and isinstance(error, database.DBAPIError):
+        return f"the database failed: {error.orig}; what was committed is safe, and unfinished runs can be resumed"
+    if isinstance(error, UnicodeEncodeError):
+        return "expected arguments as text in UTF-8, got other bytes"
+    if isinstance(error, OSError):
+        return f"{error.filename or 'the system'}: {error.strerror or error}"
+    return None

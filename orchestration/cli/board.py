@@ -6,16 +6,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from orchestration.events import Event
+from orchestration.storage.timeline import Heartbeat
 
 
 @dataclass(slots=True)
 class AgentLine:
-    """One agent at work."""
+    """One agent at work: `tokens` of its finished model calls, `coming` those of the answer that it hears now."""
 
     agent: str
     title: str
     activity: str = "starts"
     tokens: int = 0
+    coming: int = 0
     usd: float = 0.0
     provider: str = ""
     state: str = "running"
@@ -36,14 +38,20 @@ class Board:
         line = self.agents.get(str(data.get("agent_run_id", "")))
         if event.kind == "agent.started":
             self.agents[data["agent_run_id"]] = AgentLine(event.agent or "", data["title"])
-        elif line is not None and event.kind == "agent.progress":
-            line.activity = data["activity"]
+        elif event.kind == "agent.interrupted":
+            self.agents.pop(str(data.get("agent_run_id", "")), None)
         elif line is not None and event.kind == "agent.finished":
             line.state = "failed" if data["failing"] else "done"
             line.activity = data["failing"]["message"] if data["failing"] else ""
         elif event.kind == "model_call.finished":
             self._count(event)
         return spoken(event)
+
+    def beat(self, heartbeat: Heartbeat) -> None:
+        """Note an agent's last sign of progress."""
+        if (line := self.agents.get(heartbeat.agent_run_id)) is not None and line.state == "running":
+            line.activity = heartbeat.activity
+            line.coming = heartbeat.tokens
 
     def _count(self, event: Event) -> None:
         tokens, usd = int(event.data.get("tokens") or 0), float(event.data.get("usd") or 0.0)
@@ -53,6 +61,7 @@ class Board:
         for line in self.agents.values():
             if line.agent == event.agent and line.state == "running":
                 line.tokens += tokens
+                line.coming = 0
                 line.usd += usd
                 line.provider = str(event.data.get("route") or line.provider)
                 return
@@ -65,12 +74,13 @@ def spoken(event: Event) -> str | None:
     sentences: dict[str, Callable[[], str]] = {
         "run.created": lambda: f"run {event.run_id} created",
         "run.started": lambda: f"works in {data['workspace']}",
-        "run.waiting": lambda: f"waits: {data['reason']}",
+        "run.waiting": lambda: f"waits: {data['reason']}" + "".join(f"\n         → {hint}" for hint in data["hints"]),
         "run.continued": lambda: "goes on",
         "run.resumed": lambda: f"run {event.run_id} resumed",
         "run.finished": lambda: (
             f"run {event.run_id} {data['status']}" + (f": {data['reason']}" if data["reason"] else "")
         ),
+        "run.stopped": lambda: f"run {event.run_id} stopped" + (f": {data['reason']}" if data["reason"] else ""),
         "run.cancelled": lambda: f"run {event.run_id} cancelled",
         "agent.started": lambda: f"starts: {data['title']}",
         "agent.finished": lambda: _finished(event),

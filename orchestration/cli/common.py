@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import json
+import math
+import signal
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from enum import Enum
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,7 +22,19 @@ from orchestration.errors import UsageError
 T = TypeVar("T")
 
 GOAL_LIMIT = 100_000
+_GOAL_BYTES = 4 * GOAL_LIMIT + 1  # no character takes more than four
 BACKLOG = Path("docs/backlog.md")
+
+
+class Seconds(click.FloatRange):
+    """A duration; neither `inf` nor `nan` is one."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is no number of seconds.", param, ctx)
+        return number
+
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 workspace_option = click.option(
@@ -32,13 +47,28 @@ priority_option = click.option(
 
 
 def run_async(function: Callable[[], Awaitable[T]]) -> T:
-    """Run a coroutine function to its end on a new event loop."""
-    return anyio.run(function)
+    """Run a coroutine function to its end on a new event loop. Being told to end (SIGTERM) is like Ctrl-C."""
+    try:
+        return anyio.run(_heeding_sigterm, function)
+    except asyncio.CancelledError as error:
+        raise KeyboardInterrupt from error
+
+
+async def _heeding_sigterm(function: Callable[[], Awaitable[T]]) -> T:
+    task = asyncio.current_task()
+    if task is not None:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    return await function()
 
 
 def print_json(data: Any) -> None:
     """Print data as JSON on standard output."""
-    click.echo(json.dumps(plain(data), indent=2, ensure_ascii=False))
+    click.echo(as_json(data))
+
+
+def as_json(data: Any) -> str:
+    """Data as indented JSON."""
+    return json.dumps(plain(data), indent=2, ensure_ascii=False)
 
 
 def plain(data: Any) -> Any:
@@ -51,6 +81,8 @@ def plain(data: Any) -> Any:
         return data.value
     if isinstance(data, datetime):
         return data.isoformat().replace("+00:00", "Z")
+    if isinstance(data, date):
+        return data.isoformat()
     if isinstance(data, Path):
         return str(data)
     if isinstance(data, Sequence | set | frozenset) and not isinstance(data, str | bytes):
@@ -65,7 +97,7 @@ def read_goal(words: Sequence[str], file: Path | None) -> str | None:
     if file is not None:
         text = _read(file)
     elif list(words) == ["-"]:
-        text = sys.stdin.read(GOAL_LIMIT + 1)
+        text = _decoded(sys.stdin.buffer.read(_GOAL_BYTES), "standard input")
     elif words:
         text = " ".join(words)
     else:
@@ -76,6 +108,8 @@ def read_goal(words: Sequence[str], file: Path | None) -> str | None:
 def checked_goal(text: str) -> str:
     """The goal without blanks around it. Raises UsageError when it is empty or too long."""
     goal = text.strip()
+    if any(not (character.isprintable() or character.isspace()) for character in goal):
+        raise UsageError("expected a goal in words, got characters that are no text; write it as UTF-8")
     if not goal:
         raise UsageError("expected a goal, got an empty one; say what should be done, for example: make the tests pass")
     if len(goal) > GOAL_LIMIT:
@@ -88,7 +122,20 @@ def checked_goal(text: str) -> str:
 
 def _read(file: Path) -> str:
     try:
-        with file.open(encoding="utf-8") as stream:
-            return stream.read(GOAL_LIMIT + 1)
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"expected a text file with the goal, got '{file}': {error}") from error
+        with file.open("rb") as stream:
+            data = stream.read(_GOAL_BYTES)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise UsageError(f"expected a text file with the goal, got '{file}': {reason}; name another") from error
+    return _decoded(data, f"'{file}'")
+
+
+def _decoded(data: bytes, source: str) -> str:
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        if len(data) == _GOAL_BYTES:
+            return data.decode("utf-8", "ignore")  # cut off; it is refused for its length
+        raise UsageError(
+            f"expected a goal as text in UTF-8, got {source}, which is none from byte {error.start + 1} on"
+        ) from error

@@ -13,7 +13,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from orchestration.cli.board import Board
+from orchestration.cli.board import AgentLine, Board
 from orchestration.storage.runs import Run, RunStatus
 
 COLOURS = {
@@ -77,20 +77,38 @@ def first_line(text: str, width: int) -> str:
 def live_board(board: Board) -> Iterator[Callable[[str], None]]:
     """Keep the board at the bottom of the terminal; yields a function that prints a line above it."""
     output = console()
-    with Live(get_renderable=lambda: _board(board), console=output, refresh_per_second=4, transient=True):
+    with Live(get_renderable=lambda: _board(board, output.width), console=output, refresh_per_second=4, transient=True):
         yield lambda line: output.print(Text(line))
 
 
-def _board(board: Board) -> Group:
+def _board(board: Board, width: int) -> Group:
+    """The agents at work, one a line: what there is no room for is left out, what matters least first."""
     working = [line for line in board.agents.values() if line.state == "running"]
-    rows = [
-        (line.agent, first_line(line.title, 36), first_line(line.activity, 40), line.provider, str(line.tokens))
-        for line in working
-    ]
+    names = [name for name, least in _COLUMNS.items() if width >= least]
+    rows = [[cell for name, cell in _cells(line, width).items() if name in names] for line in working]
     money = f" · ${board.usd:.4f}" if board.usd else ""
     label = " · rehearsal: no real model answers" if board.rehearsal else ""
-    total = Text(f"{len(working)} at work · {board.tokens} tokens{money}{label}", style="dim")
-    return Group(table(("AGENT", "WORKS ON", "NOW", "PROVIDER", "TOKENS"), rows), total)
+    total = Text(f"{len(working)} at work · {board.tokens} tokens{money}{label}", style="dim", overflow="ellipsis")
+    total.no_wrap = True
+    return Group(table(names, rows), total) if rows else Group(total)
+
+
+# From which width of the terminal on there is room for a column, and how wide it is; two share what is left.
+_COLUMNS = {"AGENT": 0, "NOW": 0, "WORKS ON": 70, "TOKENS": 50, "COST": 90, "PROVIDER": 100}
+_WIDTHS = {"AGENT": 13, "TOKENS": 9, "COST": 9, "PROVIDER": 26}
+
+
+def _cells(line: AgentLine, width: int) -> dict[str, str]:
+    left = width - sum(taken for name, taken in _WIDTHS.items() if width >= _COLUMNS[name])
+    room = max(10, (left // 2 if width >= _COLUMNS["WORKS ON"] else left) - 2)
+    return {
+        "AGENT": first_line(line.agent, 12),
+        "NOW": first_line(line.activity, room),
+        "WORKS ON": first_line(line.title, room),
+        "TOKENS": f"{line.tokens + line.coming}",
+        "COST": f"${line.usd:.4f}" if line.usd else "",
+        "PROVIDER": first_line(line.provider, 25),
+    }
 
 
 def used(use: Mapping[str, Any]) -> str:
@@ -110,4 +128,7 @@ def outcome_text(run: Run, artifacts: Sequence[Path]) -> str:
     lines += [f"  artifact   {path}" for path in artifacts]
     if run.status in (RunStatus.STOPPED, RunStatus.FAILED, RunStatus.CANCELLED):
         lines.append(f"  go on      orchestrator runs resume {run.id}")
+    elif run.status is not RunStatus.SUCCEEDED:
+        lines.append(f"  look       orchestrator runs show {run.id}")
+        lines.append(f"  stop       orchestrator runs cancel {run.id}")
     return "\n".join(lines)

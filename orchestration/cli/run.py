@@ -12,7 +12,7 @@ import click
 from orchestration.app import Application, application
 from orchestration.cli import common
 from orchestration.cli.following import conclude, follow
-from orchestration.cli.render import console, runs_table
+from orchestration.cli.render import age, console, runs_table
 from orchestration.drills import samples
 from orchestration.errors import UsageError
 from orchestration.storage.runs import Run
@@ -21,7 +21,7 @@ _PATIENCE = 10.0
 
 patience_option = click.option(
     "--patience",
-    type=click.FloatRange(min=0),
+    type=common.Seconds(min=0),
     default=_PATIENCE,
     show_default=True,
     help="Seconds to wait for a provider before stopping; the run can then be resumed.",
@@ -37,7 +37,7 @@ patience_option = click.option(
 @common.priority_option
 @click.option("--check", "checks", multiple=True, help="A command that has to pass at the end. Repeatable.")
 @click.option("--approve", multiple=True, help="Ask for approval before this agent starts. Repeatable.")
-@click.option("--seconds", type=click.FloatRange(min=1), help="Working time that the run may take.")
+@click.option("--seconds", type=common.Seconds(min=1), help="Working time that the run may take.")
 @click.option("--queue", is_flag=True, help="Leave the run to `orchestrator serve` and return at once.")
 @patience_option
 @common.json_option
@@ -74,7 +74,7 @@ def run(
                 provider=provider,
                 priority=priority,
                 options=options,
-                queue=queue,
+                queue=queue or None,
             )
             if queue:
                 return _say_queued(new, as_json=as_json)
@@ -123,13 +123,25 @@ def coordinate(
         async with application(config) as app:
             runs = list(await app.control.unfinished())
             if runs and not as_json:
-                console().print(runs_table(runs, app.clock.now()))
+                _say_state(app, runs)
             if not runs or text is not None:
                 runs.append(await start_given_or_sample(app, text, workspace, provider=provider))
             await app.take_over(runs)
             return await _follow(app, runs, patience, as_json=as_json)
 
     return common.run_async(work)
+
+
+def _say_state(app: Application, runs: Sequence[Run]) -> None:
+    """Where unfinished runs stand: what each waits for, and what its agents were last seen doing."""
+    now = app.clock.now()
+    console().print(runs_table(runs, now))
+    for run in runs:
+        if run.reason:
+            click.echo(f"  {run.id}: {run.reason}")
+        for beat in app.timeline.heartbeats(run.id)[-3:]:
+            click.echo(f"  {run.id}: {beat.agent}: {beat.activity}, {age(now, beat.progress_at)} ago")
+    click.echo()
 
 
 async def start_given_or_sample(

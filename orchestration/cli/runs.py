@@ -57,6 +57,7 @@ def show(config: str, run: str, with_events: bool, as_json: bool) -> None:
         beats = here.timeline.heartbeats(found.id)
         steps = count_steps(events)
         artifacts = here.artifacts_of(found)
+        altered = here.artifacts.verify(found.id)
         questions = here.approvals.open(found.id)
         if as_json:
             common.print_json(
@@ -65,6 +66,7 @@ def show(config: str, run: str, with_events: bool, as_json: bool) -> None:
                     "steps": steps,
                     "agents": beats,
                     "artifacts": artifacts,
+                    "altered_artifacts": [{"name": name, "problem": problem} for name, problem in altered],
                     "questions": questions,
                     "events": events if with_events else events[-20:],
                 }
@@ -73,6 +75,8 @@ def show(config: str, run: str, with_events: bool, as_json: bool) -> None:
         click.echo(f"goal       {found.goal.strip()}")
         click.echo(outcome_text(found, artifacts).lstrip("\n"))
         click.echo(f"  steps      {steps.executed} executed, {steps.committed_repeated} committed steps repeated")
+        for name, problem in altered:
+            click.echo(f"  artifact   {name} is {problem}: it is not what the run wrote")
         for question in questions:
             click.echo(f"  question   {question.question}  →  orchestrator runs approve {found.id}")
         if not found.status.ended and beats:
@@ -121,7 +125,7 @@ def resume(config: str, run: str, patience: float, as_json: bool) -> int:
 @click.pass_obj
 def fork(config: str, run: str, number: int | None, patience: float, as_json: bool) -> int:
     """Begin a new run that shares what came before a part of RUN, in a copy of its workspace as it was then."""
-    return _steer(config, run, patience, as_json, lambda app, found: app.control.fork(found.id, number))
+    return _steer(config, run, patience, as_json, lambda app, found: app.fork(found.id, number))
 
 
 @runs.command()

@@ -1,26 +1,56 @@
-"""`orchestrator serve`, `status` and `doctor`."""
+"""`orchestrator status`: what is going on, in one screen."""
 
 from __future__ import annotations
 
 import click
 
 from orchestration.app import project
+from orchestration.app.overview import Overview, overview
 from orchestration.cli import common
-from orchestration.cli.render import console, runs_table
-from orchestration.storage.runs import RunStatus
+from orchestration.cli.render import console, runs_table, table
 
 
 @click.command()
 @common.json_option
 @click.pass_obj
 def status(config: str, as_json: bool) -> None:
-    """What is going on, in one screen."""
+    """What is going on, in one screen: runs, questions, providers out of use, processes."""
     with project(config) as here:
-        open_runs = here.runs.list([status for status in RunStatus if not status.ended])
-        questions = here.approvals.open()
+        found = overview(here)
         if as_json:
-            common.print_json({"runs": open_runs, "questions": questions})
+            common.print_json(found)
             return
-        click.echo(f"{len(open_runs)} unfinished runs, {len(questions)} questions wait for an answer")
-        if open_runs:
-            console().print(runs_table(open_runs, here.clock.now()))
+        click.echo(_summary(found))
+        if found.runs:
+            console().print(runs_table(found.runs, here.clock.now()))
+        for question in found.questions:
+            click.echo(f"question of {question.subject}: {question.question}")
+            click.echo(f"    answer: orchestrator runs approve {question.subject}  (or deny)")
+        for route in found.providers:
+            click.echo(f"out of use: {route.provider}/{route.model}, {route.reason}, as of {route.since}")
+        _print_processes(found)
+        if here.store.refused:
+            click.echo("the configuration file cannot be used; see: orchestrator config validate")
+
+
+def _summary(found: Overview) -> str:
+    workers = sum(len(control["workers"]) for control in found.control)
+    serving = f"{workers} workers" if found.control else "nobody serves (start it: orchestrator serve)"
+    return f"{len(found.runs)} unfinished runs, {len(found.questions)} questions wait for an answer, {serving}"
+
+
+def _print_processes(found: Overview) -> None:
+    rows = [
+        (str(worker["pid"] or ""), control["host"], worker["state"], f"{worker['memoryMb']} MB", worker["doing"])
+        for control in found.control
+        for worker in control["workers"]
+    ]
+    supervised = {(control["host"], worker["pid"]) for control in found.control for worker in control["workers"]}
+    supervised |= {(control["host"], control["pid"]) for control in found.control}
+    rows += [
+        (str(process.pid), process.host, "works", "", "a worker on its own" if process.shared else "a console command")
+        for process in found.processes
+        if (process.host, process.pid) not in supervised
+    ]
+    if rows:
+        console().print(table(("PROCESS", "HOST", "STATE", "MEMORY", "DOES"), rows))

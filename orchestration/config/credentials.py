@@ -48,7 +48,9 @@ class Credentials:
     def secrets(self, configuration: Configuration | None = None) -> frozenset[str]:
         """The values that must never be shown: what the configuration names, and what looks secret by name or form."""
         named = set() if configuration is None else _named_variables(configuration)
-        candidates = [*self.environment.items(), *self.env_file.items()]
+        # A shell's PWD is no password but the folder it is in; redacted, it would blacken every path below.
+        environment = [(name, value) for name, value in self.environment.items() if name != "PWD"]
+        candidates = [*environment, *self.env_file.items()]
         values = {value for name, value in candidates if name in named or names_a_secret(name)}
         values |= {value for value in self.env_file.values() if _looks_random(value)}
         values |= {password for value in self.env_file.values() if (password := _password(value))}
@@ -76,7 +78,9 @@ def read_env_file(path: Path) -> tuple[dict[str, str], tuple[Finding, ...]]:
 
 def _named_variables(configuration: Configuration) -> set[str]:
     names = {provider.effective_api_key_env for provider in configuration.runtime.providers.values()}
-    return {name for name in {*names, configuration.runtime.database_url_env} if name}
+    names |= {name for channel in configuration.response.channels.values() for name in channel.variables.values()}
+    names |= {configuration.runtime.database_url_env, configuration.response.dead_man_url_env}
+    return {name for name in names if name}
 
 
 def _looks_random(value: str) -> bool:

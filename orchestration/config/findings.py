@@ -58,6 +58,19 @@ class Code(StrEnum):
     BAD_DIRECTORY = "E024", "A directory lies outside the project, is the project itself, or is used twice."
     UNWRITABLE_DIRECTORY = "E025", "A directory cannot be written to."
     NOT_AN_OBJECT = "E026", "The file is JSON, but not one object."
+    RULE_INCOMPLETE = "E030", "An alert rule is neither a change to one of ours nor whole in itself."
+    BAD_MATCHER = "E031", "A matcher of labels cannot be read."
+    BAD_TEMPLATE = "E032", "A text of an alert rule cannot be filled in."
+    DUPLICATE_CONTACT = "E040", "Two contacts or rotations have the same id."
+    UNKNOWN_CHANNEL = "E041", "A contact lists a channel that the file does not describe."
+    UNKNOWN_CONTACT = "E042", "Somebody is to be told who is no contact, rotation or level."
+    CHANNEL_INCOMPLETE = "E043", "A channel that a contact uses lacks something that its type needs."
+    BAD_EMAIL_ADDRESS = "E044", "An e-mail address is none, or is missing."
+    BAD_CHANNEL_URL = "E045", "A channel's address is no `http://` or `https://` URL."
+    UNREACHABLE_CONTACT = "E046", "A contact has no channel that works: a page would reach nobody."
+    EMPTY_AUDIENCE = "E048", "There are contacts, but nobody would be told of an incident of P0 or P1."
+    RESERVED_NAME = "E049", "A contact, a rotation or a channel has a name with a meaning of its own."
+    BAD_SHIFT = "E050", "A shift that replaces whoever is on call ends before it begins, or has no time zone."
 
     UNKNOWN_KEY = "W001", "A key is not known. It is kept and has no effect."
     CREDENTIALS_UNSET = "W002", "The credentials of a provider that is not in use are not set."
@@ -68,6 +81,13 @@ class Code(StrEnum):
     PLAIN_HTTP = "W007", "Credentials would travel over plain HTTP to another machine."
     REPEATED_FALLBACK = "W008", "A provider stands twice in the fallback chain."
     BAD_ENV_LINE = "W009", "A line of `.env` cannot be read and is left out."
+    INTAKE_CLOSED = "W020", "The variable that opens the intake of alerts is not set, so it refuses everyone."
+    CHANNEL_VARIABLE_UNSET = "W030", "A variable that a contact's channel reads is not set: the channel does not work."
+    EMPTY_LEVEL = "W031", "There are contacts, but none at a level of the escalation: it passes the level over."
+    OVERLAPPING_SHIFTS = "W032", "Two shifts that replace whoever is on call overlap; the later one in the file counts."
+    REPEATED_CHANNEL = "W033", "A contact lists a channel twice; only the first counts."
+    CHANNEL_OFF = "W034", "A contact lists a channel that is switched off."
+    PLAIN_PASSWORD = "W035", "The password of a mail server would travel unencrypted to another machine."
 
     @property
     def severity(self) -> Severity:

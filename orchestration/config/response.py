@@ -9,13 +9,25 @@ from datetime import date, datetime, time
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Annotated, Literal
+from zoneinfo import ZoneInfo
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, model_validator
 
 from orchestration.config.section import EnvironmentName, Identifier, PositiveSeconds, Section
 
 Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86_400.0
+
+
+def _known_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (OSError, ValueError, KeyError) as error:  # no such zone, a folder of zones, an impossible name
+        raise ValueError("a time zone's name such as UTC or Europe/Vienna") from error
+    return name
+
+
+TimeZone = Annotated[str, AfterValidator(_known_zone)]
 
 
 class Severity(StrEnum):
@@ -71,8 +83,42 @@ class ChannelSettings(Section):
     url_env: EnvironmentName | None = None
     secret_env: EnvironmentName | None = None
     routing_key_env: EnvironmentName | None = None
-    timeout: PositiveSeconds = 10.0
+    timeout: Annotated[float, Field(gt=0, le=120)] = 10.0
     per_second: Annotated[float, Field(gt=0)] | None = None
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """The environment variables that the channel reads, by the key that names each."""
+        named = {
+            "passwordEnv": self.password_env,
+            "urlEnv": self.url_env,
+            "secretEnv": self.secret_env,
+            "routingKeyEnv": self.routing_key_env,
+        }
+        return {key: name for key, name in named.items() if name is not None}
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """The keys without which a channel of this kind cannot send."""
+        match self.type:
+            case ChannelKind.LOG | ChannelKind.CONSOLE:
+                return ()
+            case ChannelKind.EMAIL:
+                needed = {"host": self.host, "sender": self.sender}
+            case ChannelKind.PAGERDUTY:
+                needed = {"routingKeyEnv": self.routing_key_env}
+            case _:
+                needed = {"urlEnv": self.url_env or self.url}
+        return tuple(key for key, value in needed.items() if not value)
+
+
+# Every machine has these, whether the file names them or not.
+BUILT_IN_CHANNELS = MappingProxyType(
+    {
+        ChannelKind.LOG.value: ChannelSettings(type=ChannelKind.LOG),
+        ChannelKind.CONSOLE.value: ChannelSettings(type=ChannelKind.CONSOLE),
+    }
+)
 
 
 class ContactAddress(Section):
@@ -83,7 +129,8 @@ class ContactAddress(Section):
 
 
 class QuietHours(Section):
-    """Local hours in which only `severities` may disturb; all else waits until they end."""
+    """Local hours in which only `severities` may disturb; all else waits until they end. They may go over midnight;
+    with `start` equal to `end` there are none."""
 
     start: time
     end: time
@@ -97,7 +144,7 @@ class Contact(Section):
     id: Identifier
     name: str = ""
     level: Annotated[int, Field(ge=1, le=4)] | None = None
-    time_zone: str = "UTC"
+    time_zone: TimeZone = "UTC"
     channels: tuple[ContactAddress, ...] = ()
     quiet_hours: QuietHours | None = None
 
@@ -119,7 +166,7 @@ class Rotation(Section):
     start: date
     days: Annotated[int, Field(ge=1, le=365)] = 7
     hand_over: time = time(9, 0)
-    time_zone: str = "UTC"
+    time_zone: TimeZone = "UTC"
     overrides: tuple[RotationShift, ...] = ()
 
 
@@ -155,13 +202,37 @@ class TargetSettings(Section):
 class BusinessHours(Section):
     """When people work, for P3. `country` and `subdivision` are ISO 3166 codes of the public holidays to keep."""
 
-    time_zone: str = "UTC"
-    days: tuple[Weekday, ...] = ("monday", "tuesday", "wednesday", "thursday", "friday")
+    time_zone: TimeZone = "UTC"
+    days: Annotated[tuple[Weekday, ...], Field(min_length=1)] = (
+        "monday",
+        "tuesday",
+        "wednesday",
+        "thursday",
+        "friday",
+    )
     start: time = time(9, 0)
     end: time = time(17, 0)
     country: str | None = None
     subdivision: str | None = None
     holidays: tuple[date, ...] = ()
+
+    @model_validator(mode="after")
+    def _usable(self) -> BusinessHours:
+        if self.start >= self.end:
+            raise ValueError("a start before the end, on the same day")
+        if self.country is not None:
+            _check_country(self.country, self.subdivision)
+        return self
+
+
+def _check_country(country: str, subdivision: str | None) -> None:
+    from holidays import list_supported_countries
+
+    known = list_supported_countries()
+    if country not in known:
+        raise ValueError("a country by its code of ISO 3166, such as AT, whose public holidays are known")
+    if subdivision is not None and subdivision not in known[country]:
+        raise ValueError(f"one of the parts of {country} whose holidays are known: {', '.join(known[country])}")
 
 
 _TARGETS = MappingProxyType(
@@ -210,6 +281,21 @@ class ResponseSettings(Section):
     def target(self, severity: Severity) -> TargetSettings:
         """The targets of a severity; the standard ones where the file names none."""
         return self.targets.get(severity, _TARGETS[severity])
+
+    def channel(self, name: str) -> ChannelSettings | None:
+        """The channel of that name, None where there is none. The built-in ones cannot be changed."""
+        return BUILT_IN_CHANNELS.get(name) or self.channels.get(name)
+
+    def working(self, contact: Contact) -> tuple[ContactAddress, ...]:
+        """The channels on which a contact can be reached, as far as this file tells; each once, in the file's order."""
+        usable = {place.channel: place for place in reversed(contact.channels) if self._reaches(place)}
+        return tuple(place for place in contact.channels if usable.get(place.channel) is place)
+
+    def _reaches(self, place: ContactAddress) -> bool:
+        settings = self.channel(place.channel)
+        if settings is None or not settings.enabled or settings.missing:
+            return False
+        return settings.type is not ChannelKind.EMAIL or bool(place.address)
 
     def audience_of(self, severity: Severity) -> tuple[str, ...]:
         """Who is told first of an incident of this severity."""

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, Field, model_validator
 
+from orchestration.config.alerting import AlertingSettings
 from orchestration.config.response import ResponseSettings
 from orchestration.config.section import EnvironmentName, Identifier, LogLevel, PositiveSeconds, Section
 
@@ -99,6 +100,7 @@ class ProviderSettings(Section):
     tokens_per_minute: Annotated[int, Field(gt=0)] | None = None
     deep_probe: bool = False
     allow_start: bool = False
+    status_url: str | None = None
 
     @property
     def effective_base_url(self) -> str | None:
@@ -131,19 +133,26 @@ class Limits(Section):
 
 
 class RuntimeSettings(Section):
-    """How runs are carried out."""
+    """How runs are carried out. The daily limits are for everything that is asked of models in a day (UTC)."""
 
     default_provider: str = "ollama"
     fallback_providers: tuple[str, ...] = ()
     when_busy: Literal["fallback", "wait"] = "fallback"
+    fallback_on_content_filter: bool = False
     log_directory: str = "logs"
     artifacts_directory: str = "artifacts"
     state_directory: str = "var"
     database_url_env: EnvironmentName | None = None
     limits: Limits = Limits(seconds=3600)
+    daily_tokens: Annotated[int, Field(gt=0)] | None = None
+    daily_usd: Annotated[float, Field(gt=0)] | None = None
     review_rounds: Annotated[int, Field(ge=0, le=20)] = 2
     parallel_steps: Annotated[int, Field(ge=1, le=64)] = 4
     agent_retries: Annotated[int, Field(ge=0, le=20)] = 2
+    workers: Annotated[int, Field(ge=0, le=64)] = 2
+    worker_memory_mb: Annotated[int, Field(ge=128)] = 2048
+    worker_heartbeat_seconds: PositiveSeconds = 15.0
+    worker_stop_seconds: PositiveSeconds = 10.0
     providers: dict[str, ProviderSettings] = Field(default_factory=dict)
 
     @model_validator(mode="before")
@@ -236,12 +245,22 @@ class Thresholds(Section):
 
 
 class MonitoringSettings(Section):
-    """What is watched and how long it is kept."""
+    """What is watched, how often, and how long it is kept. `advisories_directory` holds OSV records, one JSON file
+    each, against which the installed packages are audited."""
 
     metrics: Any = True
     log_level: LogLevel = "INFO"
     retention_days: Annotated[int, Field(ge=1, le=3650)] = 30
     thresholds: Thresholds = Thresholds()
+    probe_seconds: PositiveSeconds = 15.0
+    resource_seconds: PositiveSeconds = 5.0
+    integrity_seconds: PositiveSeconds = 600.0
+    scan_secrets: bool = True
+    scan_seconds: PositiveSeconds = 10.0
+    audit_dependencies: bool = True
+    audit_seconds: PositiveSeconds = 6 * 3600.0
+    advisories_directory: str = "var/advisories"
+    dead_man_seconds: PositiveSeconds = 60.0
 
 
 class ScheduleSettings(Section):
@@ -289,6 +308,7 @@ class Configuration(Section):
     monitoring: MonitoringSettings = MonitoringSettings()
     automation: AutomationSettings = AutomationSettings()
     response: ResponseSettings = ResponseSettings()
+    alerting: AlertingSettings = AlertingSettings()
 
     @model_validator(mode="before")
     @classmethod

@@ -96,7 +96,8 @@ def _problem(detail: ErrorDetails, document: Document, find_secrets: SecretFinde
 def _expected(detail: ErrorDetails) -> str:
     if detail["type"] == "string_pattern_mismatch":
         return _EXPECTED_PATTERNS.get(str(detail["loc"][-1]), "another form of text")
-    return _EXPECTED_TYPES.get(detail["type"], detail["msg"].removeprefix("Input should be "))
+    own = detail["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    return _EXPECTED_TYPES.get(detail["type"], own)
 
 
 def _describe(path: JsonPath, document: Document, find_secrets: SecretFinder) -> str:

@@ -10,11 +10,12 @@ from anyio import to_thread
 
 from orchestration.clock import Clock
 from orchestration.config.credentials import Credentials
+from orchestration.config.document import JsonSyntaxError
 from orchestration.config.findings import ConfigurationError, Finding
 from orchestration.config.overrides import AnyChange, Override, OverrideStore, effective
 from orchestration.config.schema import Configuration
 from orchestration.config.source import Reading, Source, State
-from orchestration.config.textfile import replace_text
+from orchestration.config.textfile import UnreadableError, read_text, replace_text
 from orchestration.config.versions import Difference, Version, VersionStore, diff
 from orchestration.config.watch import changes
 from orchestration.errors import OrchestratorError
@@ -56,7 +57,7 @@ class ConfigurationStore:
         self._signature = source.signature()
         self._trouble = ""
         self._state: State | None = None
-        self._told: Configuration | None = None
+        self._told: tuple[Configuration, Credentials] | None = None
         self._laid: tuple[State, tuple[Override, ...], Configuration] | None = None
         self.refused: tuple[Finding, ...] = ()
         self.number: int | None = None
@@ -97,18 +98,18 @@ class ConfigurationStore:
         return self._opened().configuration
 
     @property
-    def overrides(self) -> tuple[Override, ...]:
-        """The changes that are in force now, oldest first."""
-        now = self._clock.now()
-        return tuple(override for override in self._overrides if override.in_force(now))
-
-    @property
     def findings(self) -> tuple[Finding, ...]:
         """The warnings about what is in force."""
         return self._opened().findings
 
+    @property
+    def overrides(self) -> tuple[Override, ...]:
+        """The overrides that change something now, oldest first."""
+        file, now = self._opened().configuration, self._clock.now()
+        return tuple(one for one in self._overrides if one.in_force(now) and not one.change.superseded(file))
+
     def subscribe(self, subscriber: Subscriber) -> Callable[[], None]:
-        """Be called with each new configuration; the returned function ends that."""
+        """Be called with each new configuration, and when credentials have changed; the returned function ends that."""
         self._subscribers.append(subscriber)
         return lambda: self._subscribers.remove(subscriber)
 
@@ -129,6 +130,15 @@ class ConfigurationStore:
     def diff(self, before: int, after: int) -> tuple[Difference, ...]:
         """What changed between two versions. Raises NotFoundError."""
         return diff(self._versions.get(before).text, self._versions.get(after).text)
+
+    def changes_to(self, number: int) -> tuple[Difference, ...] | None:
+        """What writing an earlier version would change in the file; None where the file is no JSON to compare with.
+        Raises NotFoundError."""
+        version = self._versions.get(number)
+        try:
+            return diff(read_text(self._source.loader.path), version.text)
+        except (UnreadableError, JsonSyntaxError):
+            return None
 
     def rollback(self, number: int) -> Version:
         """Write an earlier version into the file; it is then read like any other edit.
@@ -232,8 +242,9 @@ class ConfigurationStore:
 
     def _tell(self) -> None:
         current = self.current
-        if current == self._told:
+        told = (current, self.credentials)
+        if told == self._told:
             return
-        self._told = current
+        self._told = told
         for subscriber in tuple(self._subscribers):
             subscriber(current)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from typing import Any
 
 from orchestration.config.response import Scenario, Severity
 
@@ -22,6 +24,16 @@ class NoticeKind(StrEnum):
     CANCELLED = "cancelled"
     REMINDER = "reminder"
     TEST = "test"
+
+    @property
+    def is_page(self) -> bool:
+        """Whether it must not go out any more once somebody has acknowledged the incident."""
+        return self in (NoticeKind.INITIAL, NoticeKind.ESCALATION, NoticeKind.AT_RISK)
+
+    @property
+    def closes(self) -> bool:
+        """Whether the incident is over with it, so that nothing about it is firing any more."""
+        return self in (NoticeKind.RESOLVED, NoticeKind.CANCELLED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,3 +66,33 @@ class Notice:
     to_do: tuple[str, ...] = ()
     url: str = ""
     drill: bool = False
+
+    def as_json(self) -> dict[str, Any]:
+        """The notice as JSON values: times in RFC 3339, UTC; the duration in seconds."""
+        return {field.name: _plain(getattr(self, field.name)) for field in fields(self)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Notice:
+        """The notice that `as_json` was made from. Keys that are not known are left out."""
+        known = {field.name: data[field.name] for field in fields(cls) if field.name in data}
+        for name in ("started_at", "detected_at", "eta", "next_update"):
+            if known.get(name) is not None:
+                known[name] = datetime.fromisoformat(known[name])
+        if known.get("duration") is not None:
+            known["duration"] = timedelta(seconds=known["duration"])
+        words = {"kind": NoticeKind, "severity": Severity, "scenario": Scenario, "tried": tuple, "to_do": tuple}
+        return cls(**known | {name: make(known[name]) for name, make in words.items() if name in known})
+
+
+def _plain(value: object) -> object:
+    match value:
+        case datetime():
+            return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+        case timedelta():
+            return value.total_seconds()
+        case StrEnum():
+            return value.value
+        case tuple():
+            return list(value)
+        case _:
+            return value

@@ -12,6 +12,7 @@ from typing import Any
 from orchestration.config.response import Scenario
 from orchestration.errors import NotFoundError, UsageError
 from orchestration.playbooks import actions, conditions
+from orchestration.playbooks.actions.registry import REGISTRY
 from orchestration.playbooks.document import Mistake, PlaybookError, parse
 from orchestration.playbooks.facts import KnownFacts
 from orchestration.playbooks.model import Playbook
@@ -112,9 +113,9 @@ def _mistakes(playbook: Playbook, file: str, text: str) -> Iterator[Mistake]:
 
 
 def _step_problems(name: str, parameters: Mapping[str, Any]) -> Iterable[str]:
-    kind = actions.REGISTRY.get(name)
+    kind = REGISTRY.get(name)
     if kind is None:
-        yield f"expected one of the actions {', '.join(sorted(actions.REGISTRY))}, got '{name}'"
+        yield f"expected one of the actions {', '.join(sorted(REGISTRY))}, got '{name}'"
         return
     known = set(kind.parameters.model_fields)
     for unknown in set(parameters) - known:

@@ -14,6 +14,7 @@ from orchestration.errors import OrchestratorError
 from orchestration.ids import new_id
 from orchestration.playbooks import actions, conditions, guards
 from orchestration.playbooks.actions import Action, Context, Outcome
+from orchestration.playbooks.actions.registry import REGISTRY
 from orchestration.playbooks.facts import KnownFacts
 from orchestration.playbooks.guards import Situation, Verdict
 from orchestration.playbooks.model import GuardSettings, Mode, Phase, Risk, Step
@@ -111,7 +112,7 @@ class Executor:
         known = await anyio.to_thread.run_sync(self._records.action, done.key)
         if known is None or known.state is not ActionState.DONE or known.undo is None:
             return known or done
-        action = actions.REGISTRY[known.action](self._handles)
+        action = REGISTRY[known.action](self._handles)
         context = self._context(response, known.key, known.actor, "it did not help")
         try:
             says = await action.undo(context, known.undo)
@@ -126,7 +127,7 @@ class Executor:
         return undone
 
     def _action(self, step: Step) -> Action[Any]:
-        kind = actions.REGISTRY.get(step.action)
+        kind = REGISTRY.get(step.action)
         if kind is None:
             raise OrchestratorError(f"the action {step.action} does not exist in this release")
         return kind(self._handles)
@@ -196,7 +197,7 @@ class Executor:
     def _begun(
         self, response: Response, phase: Phase, step: Step, key: str, decision: Decision, actor: str
     ) -> ActionRun:
-        kind = actions.REGISTRY.get(step.action)
+        kind = REGISTRY.get(step.action)
         return ActionRun(
             key=key,
             run_id=response.run_id,

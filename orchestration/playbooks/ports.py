@@ -17,7 +17,9 @@ from orchestration.monitoring.diagnosis import Diagnosis
 from orchestration.monitoring.resources import Resources
 from orchestration.providers.gateway import Gateway
 from orchestration.security.redaction import Redactor
+from orchestration.storage.approvals import ApprovalTable
 from orchestration.storage.database import Database
+from orchestration.storage.outbox import Outbox
 from orchestration.storage.runs import Runs
 from orchestration.storage.timeline import Timeline
 from orchestration.workflows.artifacts import ArtifactStore
@@ -29,6 +31,10 @@ class Fleet(Protocol):
 
     def workers(self) -> Sequence[Mapping[str, Any]]:
         """One record for each worker: `worker`, `pid`, `runs`, `memory_bytes`, `healthy`."""
+        ...
+
+    def wanted(self) -> int:
+        """How many workers there should be."""
         ...
 
     async def replace(self, worker: str, reason: str) -> None:
@@ -45,6 +51,14 @@ class Upkeep(Protocol):
 
     async def rehearse_restore(self) -> Mapping[str, Any]:
         """Restore the newest backup into a scratch database: `restored`, `seconds`, `problems`."""
+        ...
+
+
+class Reviews(Protocol):
+    """Drafts of post-incident reviews."""
+
+    def draft(self, incident_id: str) -> Path:
+        """Write the draft, in the place of an earlier one; returns where it is."""
         ...
 
 
@@ -71,4 +85,7 @@ class Handles:
     control: RunControl
     gateway: Gateway
     fleet: Fleet
-    upkeep: Upkeep
+    upkeep: Upkeep | None
+    approvals: ApprovalTable
+    outbox: Outbox
+    reviews: Reviews

@@ -13,6 +13,7 @@ from orchestration.clock import Clock
 from orchestration.config.schema import Configuration
 from orchestration.incidents.desk import Desk
 from orchestration.incidents.model import Actor, Incident, IncidentStatus, RefusedError
+from orchestration.incidents.records import IncidentRecords
 from orchestration.playbooks.catalogue import Catalogue
 from orchestration.playbooks.execution import Response
 from orchestration.playbooks.hypotheses import Ranked
@@ -26,12 +27,14 @@ class Reporting:
     def __init__(
         self,
         desk: Desk,
+        incidents: IncidentRecords,
         records: PlaybookRecords,
         catalogue: Callable[[], Catalogue],
         configuration: Callable[[], Configuration],
         clock: Clock,
     ) -> None:
         self._desk = desk
+        self._incidents = incidents
         self._records = records
         self._catalogue = catalogue
         self._configuration = configuration
@@ -119,7 +122,7 @@ class Reporting:
         return {"state": state.value, "says": says}
 
     def _open(self, run_id: str, incident_id: str) -> Any:
-        incident = self._desk.get(incident_id)
+        incident = self._incidents.get(incident_id)
         facts = facts_of(incident, self._configuration())
         playbook = self._catalogue().choose(incident.scenario, facts)
         if playbook is None or not incident.status.is_open:
@@ -137,7 +140,7 @@ class Reporting:
         }
 
     async def _incident(self, response: Response) -> Incident:
-        return await anyio.to_thread.run_sync(self._desk.get, response.incident_id)
+        return await anyio.to_thread.run_sync(self._incidents.get, response.incident_id)
 
     async def _phase(self, response: Response, phase: str) -> None:
         await anyio.to_thread.run_sync(lambda: self._records.move(response.run_id, phase=phase))

@@ -11,17 +11,19 @@ import anyio.to_thread
 
 from orchestration.errors import OrchestratorError
 from orchestration.events import Event
-from orchestration.incidents.model import IncidentStatus
+from orchestration.incidents.model import Incident, IncidentStatus
 from orchestration.logs import get_logger
-from orchestration.playbooks import actions
 from orchestration.playbooks.actions import Context
 from orchestration.playbooks.actions.overriding import key_of
+from orchestration.playbooks.actions.registry import REGISTRY
+from orchestration.playbooks.naming import response_id
 from orchestration.playbooks.ports import Handles
 from orchestration.playbooks.runner import RESPONSE
 from orchestration.storage.playbooks import ActionState, PlaybookRecords
 from orchestration.workflows.engine import Engine
 
 _SWEEP_SECONDS = 5.0
+_MOST_OPEN = 1000
 _BEGINS = frozenset({"incident.detected", "incident.reopened"})
 _WANTS_ONE = frozenset({IncidentStatus.DETECTED, IncidentStatus.REOPENED, IncidentStatus.ACKNOWLEDGED})
 _log = get_logger(__name__)
@@ -54,12 +56,16 @@ class Responder:
                 _log.error("responses.failed", message=str(error))
 
     async def _start_missing(self) -> None:
-        for incident in await anyio.to_thread.run_sync(self._handles.desk.open_incidents):
+        for incident in await anyio.to_thread.run_sync(self._open):
             if incident.status in _WANTS_ONE:
                 # One for each time that it was detected: the clock's number counts the reopenings.
                 await self._engine.start(
-                    RESPONSE, f"response-{incident.id}-{incident.clock.number}", {"incident": incident.id}
+                    RESPONSE, response_id(incident.id, incident.clock.number), {"incident": incident.id}
                 )
+
+    def _open(self) -> list[Incident]:
+        rows = self._handles.incidents.table.list(is_open=True, limit=_MOST_OPEN)
+        return [self._handles.incidents.get(row.id) for row in rows]
 
     async def _take_routes_back(self) -> None:
         """End the reroutes past providers that answer again: the preferred order is the user's."""
@@ -77,5 +83,5 @@ class Responder:
     async def _take_back(self, name: str, incident_id: str, key: str, undo: Mapping[str, Any]) -> None:
         reason = f"{incident_id}: the provider answers again"
         context = Context(incident_id, key, "playbook:return", reason, self._handles.clock.now())
-        says = await actions.REGISTRY[name](self._handles).undo(context, undo)
+        says = await REGISTRY[name](self._handles).undo(context, undo)
         self._handles.bus.emit("action.returned", actor="playbook:return", incident=incident_id, message=says)

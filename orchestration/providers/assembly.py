@@ -9,6 +9,7 @@ from orchestration.providers.failures import Failure, FailureKind
 from orchestration.providers.wire import Usage
 
 _CHARACTERS_PER_TOKEN = 4
+_THOUGHTS = ("reasoning_content", "reasoning")
 
 
 class Assembly:
@@ -18,6 +19,7 @@ class Assembly:
         self.finish_reason: str | None = None
         self.tokens = 0
         self._content: list[str] = []
+        self._refusal: list[str] = []
         self._tool_calls: dict[int, dict[str, Any]] = {}
         self._usage: Mapping[str, Any] | None = None
 
@@ -33,6 +35,11 @@ class Assembly:
         if content := delta.get("content"):
             self._content.append(content)
             came = True
+        if refusal := delta.get("refusal"):
+            self._refusal.append(refusal)
+            came = True
+        # What a model thinks is no part of the answer, but a sign that one is coming.
+        came = came or any(delta.get(name) for name in _THOUGHTS)
         for part in delta.get("tool_calls") or ():
             self._add_tool_call(part)
             came = True
@@ -42,6 +49,8 @@ class Assembly:
     def message(self) -> dict[str, Any]:
         """The assistant message so far."""
         message: dict[str, Any] = {"role": "assistant", "content": "".join(self._content) or None}
+        if self._refusal:
+            message["refusal"] = "".join(self._refusal)
         if self._tool_calls:
             message["tool_calls"] = [self._tool_calls[index] for index in sorted(self._tool_calls)]
         return message
@@ -67,6 +76,16 @@ def usage_of(reported: Mapping[str, Any] | None, body: Mapping[str, Any], messag
     return Usage(estimate_tokens(body.get("messages")), estimate_tokens(message), estimated=True)
 
 
+def as_chunk(body: Mapping[str, Any]) -> dict[str, Any]:
+    """A whole answer as the one chunk of a stream."""
+    choice = body["choices"][0]
+    delta = dict(choice["message"])
+    if calls := delta.get("tool_calls"):
+        delta["tool_calls"] = [{"index": index, **call} for index, call in enumerate(calls)]
+    rest = {"index": 0, "delta": delta, "finish_reason": choice.get("finish_reason")}
+    return {**body, "object": "chat.completion.chunk", "choices": [rest]}
+
+
 def estimate_tokens(value: object) -> int:
     """Roughly how many tokens a JSON value is: four characters make one."""
     return 1 + len(str(value)) // _CHARACTERS_PER_TOKEN
@@ -78,6 +97,7 @@ def fault_of(message: Mapping[str, Any], finish_reason: str | None) -> Failure |
         return Failure(FailureKind.CONTENT_FILTER, "the provider's content filter stopped the answer", 200)
     if finish_reason is None:
         return Failure(FailureKind.MALFORMED, "the answer ended without a finish_reason: it was cut off", 200)
-    if not message.get("content") and not message.get("tool_calls") and finish_reason != "length":
+    said = any(message.get(part) for part in ("content", "tool_calls", "refusal"))
+    if not said and finish_reason != "length":
         return Failure(FailureKind.MALFORMED, "the answer was empty", 200)
     return None

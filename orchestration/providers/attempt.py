@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import replace
+from typing import Any, ParamSpec, TypeVar
 
 from orchestration.clock import Clock
-from orchestration.providers.assembly import Assembly, fault_of, usage_of
-from orchestration.providers.endpoint import Answer, CallFailed
+from orchestration.providers.assembly import Assembly, as_chunk, fault_of, usage_of
+from orchestration.providers.endpoint import CallFailed
 from orchestration.providers.failures import Failure, FailureKind
 from orchestration.providers.limits import headroom
 from orchestration.providers.route import RouteRecord
 from orchestration.providers.wire import ChatBody, Completion, Progress, ProgressCallback, Usage
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 _PROGRESS_SECONDS = 0.25
 
@@ -21,7 +25,7 @@ HandOn = Callable[[Mapping[str, Any]], Awaitable[None]]
 
 
 class Attempt:
-    """A try. `first_token_seconds` is set as soon as there is a token, so that a caller knows what was handed on."""
+    """A try. `first_token_seconds` is set as soon as there is a token."""
 
     def __init__(
         self,
@@ -36,12 +40,19 @@ class Attempt:
         self._clock = clock
         self._limits = record.provider.settings.timeouts
         self._call_seconds = self._limits.call if seconds is None else min(self._limits.call, seconds)
+        # An answer that does not come as a stream has its first token when it has its last.
+        self._first_seconds = self._limits.first_token if record.provider.settings.streaming else self._call_seconds
         self._progress = progress
         self._hand_on = hand_on
         self._said = float("-inf")
         self._started = clock.monotonic()
         self._rehearsal = record.provider.rehearsal
         self.first_token_seconds: float | None = None
+
+    @property
+    def handed_on(self) -> bool:
+        """Whether a token has left our hands, so that no other route can take over."""
+        return self._hand_on is not None and self.first_token_seconds is not None
 
     @property
     def seconds(self) -> float:
@@ -52,35 +63,54 @@ class Attempt:
         """The whole answer. Raises CallFailed."""
         end = asyncio.get_running_loop().time() + self._call_seconds
         try:
-            async with asyncio.timeout_at(self._limit_from_now(end, self._limits.first_token)) as timer:
-                model = self._record.route.model
-                async with self._record.provider.endpoint.chat(model, body, self._clock.now()) as answer:
+            async with asyncio.timeout_at(self._limit_from_now(end, self._first_seconds)) as timer:
+                model, provider = self._record.route.model, self._record.provider
+                async with provider.endpoint.chat(model, body, self._clock.now()) as answer:
                     self._rehearsal = self._rehearsal or "x-rehearsal" in answer.headers
-                    self._record.provider.headroom = headroom(answer.headers) or self._record.provider.headroom
+                    provider.headroom = headroom(answer.headers) or provider.headroom
                     if answer.chunks is None:
-                        return self._from_body(answer, body)
-                    return await self._from_chunks(answer, body, timer, end)
+                        return await self._from_body(answer.body or {}, body, timer)
+                    return await self._from_chunks(answer.chunks, body, timer, end)
         except TimeoutError as error:
+            if not timer.expired():
+                raise
             raise CallFailed(Failure(FailureKind.TIMEOUT, self._what_timed_out(end))) from error
 
-    async def _from_chunks(self, answer: Answer, body: ChatBody, timer: asyncio.Timeout, end: float) -> Completion:
+    async def _from_chunks(
+        self, chunks: AsyncIterator[Mapping[str, Any]], body: ChatBody, timer: asyncio.Timeout, end: float
+    ) -> Completion:
+        """Chunks are held back until there is a token, so that another route can still take over."""
         assembly = Assembly()
-        async for chunk in answer.chunks or _nothing():
-            if assembly.add(chunk):
+        held: list[Mapping[str, Any]] = []
+        async for chunk in chunks:
+            if _read(assembly.add, chunk):
                 self._note_token(assembly.tokens)
-            if self._hand_on is not None:
-                timer.reschedule(None)
-                await self._hand_on(chunk)
+            held.append(chunk)
             if self.first_token_seconds is not None:
+                held = await self._give(held, timer)
                 timer.reschedule(self._limit_from_now(end, self._limits.next_token))
-        return self._completion(assembly.message(), assembly.finish_reason, assembly.usage(body))
+        usage = _read(assembly.usage, body)
+        completion = self._completion(_read(assembly.message), assembly.finish_reason, usage)
+        await self._give(held, timer)
+        return completion
 
-    def _from_body(self, answer: Answer, body: ChatBody) -> Completion:
-        data = answer.body or {}
+    async def _from_body(self, data: Mapping[str, Any], body: ChatBody, timer: asyncio.Timeout) -> Completion:
         choice = data["choices"][0]
         message = {"role": "assistant", **choice["message"]}
+        usage = _read(usage_of, data.get("usage"), body, message)
+        completion = self._completion(message, choice.get("finish_reason"), usage)
         self._note_token(1)
-        return self._completion(message, choice.get("finish_reason"), usage_of(data.get("usage"), body, message))
+        if self._hand_on is not None:
+            await self._give([_read(as_chunk, data)], timer)
+        return replace(completion, first_token_seconds=self.first_token_seconds)
+
+    async def _give(self, chunks: list[Mapping[str, Any]], timer: asyncio.Timeout) -> list[Mapping[str, Any]]:
+        """Hand chunks on; returns those that are left, which are none."""
+        if self._hand_on is not None:
+            timer.reschedule(None)
+            for chunk in chunks:
+                await self._hand_on(chunk)
+        return []
 
     def _completion(self, message: Mapping[str, Any], finish_reason: str | None, usage: Usage) -> Completion:
         if (failure := fault_of(message, finish_reason)) is not None:
@@ -110,10 +140,14 @@ class Attempt:
         if asyncio.get_running_loop().time() >= end:
             return f"no end within {self._call_seconds:g} s"
         if self.first_token_seconds is None:
-            return f"no first token within {self._limits.first_token:g} s"
+            return f"no first token within {self._first_seconds:g} s"
         return f"no next token within {self._limits.next_token:g} s"
 
 
-async def _nothing() -> Any:
-    return
-    yield
+def _read(function: Callable[P, T], *arguments: P.args, **more: P.kwargs) -> T:
+    """What a function makes of an answer. Raises CallFailed when the answer is not of the shape that it says it is."""
+    try:
+        return function(*arguments, **more)
+    except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
+        message = f"the answer has not the shape of one: {type(error).__name__}: {error}"
+        raise CallFailed(Failure(FailureKind.MALFORMED, message, 200)) from error

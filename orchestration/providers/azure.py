@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote
 
 import anyio.to_thread
 
@@ -23,7 +24,7 @@ class AzureEndpoint(Endpoint):
     def chat_url(self, model: str) -> str:
         if self.settings.api_version:
             version = self.settings.api_version
-            return f"{self._resource}/openai/deployments/{model}/chat/completions?api-version={version}"
+            return f"{self._resource}/openai/deployments/{quote(model, safe='')}/chat/completions?api-version={version}"
         return f"{self._resource}/openai/v1/chat/completions"
 
     def probe_url(self) -> str:
@@ -47,7 +48,8 @@ class AzureEndpoint(Endpoint):
     def _entra_token(self) -> str:
         """A token for the scope of AI Foundry; the library keeps it until shortly before it expires."""
         try:
-            from azure.identity import CredentialUnavailableError, DefaultAzureCredential  # type: ignore[import-not-found]
+            from azure.core.exceptions import AzureError, ClientAuthenticationError  # type: ignore[import-not-found]
+            from azure.identity import DefaultAzureCredential  # type: ignore[import-not-found]
         except ImportError as error:
             message = "auth 'entra' needs the azure extra: pip install 'agent-orchestration[azure]'"
             raise CallFailed(Failure(FailureKind.AUTHENTICATION, message)) from error
@@ -55,5 +57,7 @@ class AzureEndpoint(Endpoint):
             if self._token_source is None:
                 self._token_source = DefaultAzureCredential()
             return str(self._token_source.get_token(_SCOPE).token)
-        except CredentialUnavailableError as error:
-            raise CallFailed(Failure(FailureKind.AUTHENTICATION, f"no Entra credential: {error}")) from error
+        except ClientAuthenticationError as error:
+            raise CallFailed(Failure(FailureKind.AUTHENTICATION, f"no Entra token: {error}")) from error
+        except AzureError as error:
+            raise CallFailed(Failure(FailureKind.UNREACHABLE, f"no Entra token: {error}")) from error

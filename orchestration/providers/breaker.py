@@ -6,7 +6,8 @@ for that one probe; half-open → closed when it succeeds, → open, for longer,
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
 from enum import StrEnum
 from typing import Any
 
@@ -36,6 +37,8 @@ _COUNT = frozenset({FailureKind.TIMEOUT, FailureKind.OVERLOADED})
 # Only a person can mend these: a new key, another provider. No probe is made.
 _UNTIL_CHANGED = frozenset({FailureKind.AUTHENTICATION, FailureKind.RETIRED})
 _QUOTA_SECONDS = 3600.0
+# How long a rate-limited route rests when its provider does not say.
+_UNSAID_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,28 +83,57 @@ class Breaker:
         """The state while the one probe is under way."""
         return replace(self, state=BreakerState.HALF_OPEN, since=now, probe_at=None)
 
-    def succeeded(self, now: float) -> Breaker:
-        """The state after an answer or a successful probe."""
-        return Breaker(since=now) if self.state is not BreakerState.CLOSED or self.failures else self
+    def succeeded(self) -> Breaker:
+        """The state after an answer. Where the route is open it says nothing: it began before the trouble did."""
+        return replace(self, failures=()) if self.state is BreakerState.CLOSED and self.failures else self
 
     def failed(self, failure: Failure, now: float, rules: BreakerRules) -> Breaker:
-        """The state after a failed attempt or probe."""
-        if failure.kind is FailureKind.RATE_LIMITED and self.state is BreakerState.CLOSED:
-            return replace(self, held_until=max(self.held_until, now + (failure.retry_after or 1.0)))
-        if self.state is BreakerState.HALF_OPEN:
-            return self._opened(failure, now, rules)
+        """The state after a failed attempt.
+
+        Where the route is open already, calls that were under way add nothing, however many they are, unless one tells
+        that no probe will ever help.
+        """
+        if self.state is not BreakerState.CLOSED:
+            worse = failure.kind in _UNTIL_CHANGED and self.reason not in _UNTIL_CHANGED
+            return self._opened(failure, now, rules) if worse else self
         if failure.kind in _TRIP_AT_ONCE:
             return self._opened(failure, now, rules)
-        if failure.kind not in _COUNT or self.state is BreakerState.OPEN:
-            return self
+        held = self._held(failure, now)
+        if failure.kind not in _COUNT:
+            return held
         recent = (*(moment for moment in self.failures if moment > now - rules.window), now)
         if len(recent) >= rules.failures:
             return self._opened(failure, now, rules)
-        return replace(self, failures=recent)
+        return replace(held, failures=recent)
+
+    def probe_failed(self, failure: Failure, now: float, rules: BreakerRules) -> Breaker:
+        """The state after the one probe has failed."""
+        return self._opened(failure, now, rules)
+
+    def mended(self, now: float) -> Breaker:
+        """The state after a probe has succeeded: closed, and what was before is forgotten."""
+        return self if self.state is BreakerState.CLOSED else Breaker(since=now)
 
     def reset(self, now: float) -> Breaker:
         """Open with a probe due at once: something changed that may have mended the route."""
         return self if self.state is BreakerState.CLOSED else replace(self, state=BreakerState.OPEN, probe_at=now)
+
+    def merged(self, other: Breaker) -> Breaker:
+        """What two processes know together: the newer change of state, and the longer wait that a provider asked for.
+
+        A probe that is under way here decides, whatever another process has found before.
+        """
+        if self.state is BreakerState.HALF_OPEN:
+            return self
+        newer = other if other.since > self.since else self
+        held_until = max(self.held_until, other.held_until) if newer.state is BreakerState.CLOSED else 0.0
+        return newer if newer.held_until == held_until else replace(newer, held_until=held_until)
+
+    def _held(self, failure: Failure, now: float) -> Breaker:
+        wait = failure.retry_after
+        if wait is None and failure.kind is FailureKind.RATE_LIMITED:
+            wait = _UNSAID_SECONDS
+        return self if wait is None else replace(self, held_until=max(self.held_until, now + wait))
 
     def _opened(self, failure: Failure, now: float, rules: BreakerRules) -> Breaker:
         openings = self.openings + 1
@@ -110,6 +142,8 @@ class Breaker:
             wait = failure.retry_after or _QUOTA_SECONDS
         elif failure.kind in _UNTIL_CHANGED:
             wait = None
+        elif failure.retry_after is not None:
+            wait = max(wait or 0.0, failure.retry_after)
         return Breaker(
             state=BreakerState.OPEN,
             reason=failure.kind.value,
@@ -123,6 +157,11 @@ class Breaker:
         return asdict(self)
 
     @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Breaker:
-        """The state of another process. A probe that another has under way counts as one not due here."""
-        return cls(**{**data, "state": BreakerState(data["state"]), "failures": tuple(data["failures"])})
+    def from_json(cls, data: Mapping[str, Any]) -> Breaker:
+        """The state of another process, perhaps of another release. Raises ValueError for what is none."""
+        try:
+            known = {field.name: data[field.name] for field in fields(cls) if field.name in data}
+            state, failures = BreakerState(known["state"]), tuple(known.get("failures", ()))
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"expected the state of a breaker, got {data!r}") from error
+        return cls(**{**known, "state": state, "failures": failures})

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
 
+import anyio
 import anyio.to_thread
 
 from orchestration.config.schema import Configuration
@@ -12,73 +14,130 @@ from orchestration.providers.failures import BudgetExceededError
 from orchestration.providers.wire import Call
 from orchestration.storage.spend import Charge, Spend
 
-_Scope = tuple[str, str | None]
 
-
-@dataclass(slots=True)
-class _Account:
-    """What a run, or one agent of it, has used and what its open calls may still use."""
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """Tokens, and dollars where prices are known."""
 
     tokens: int = 0
     usd: float = 0.0
-    reserved: dict[int, int] = field(default_factory=dict)
+
+    def __add__(self, other: Amount) -> Amount:
+        return Amount(self.tokens + other.tokens, self.usd + other.usd)
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Whose spending is added up: a run's, one agent's in it, or everybody's since a moment."""
+
+    run_id: str | None = None
+    agent: str | None = None
+    since: datetime | None = None
+
+    def __str__(self) -> str:
+        if self.run_id is None:
+            return "this project"
+        return f"agent {self.agent} of run {self.run_id}" if self.agent else f"run {self.run_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Limit:
+    """What a scope may use, and the settings in which that is said."""
+
+    tokens: int | None
+    usd: float | None
+    tokens_key: str = "limits.tokens"
+    usd_key: str = "limits.usd"
+
+    def __bool__(self) -> bool:
+        return self.tokens is not None or self.usd is not None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reservation:
+    """What was set aside for one call under way."""
+
+    scopes: tuple[Scope, ...]
+    amount: Amount
 
 
 class Budgets:
-    """Limits on tokens and money for each run and for each agent in it; calls without a limit cost nothing here."""
+    """Limits on tokens and money for each run, each agent in it, and the day. Calls without a limit cost nothing here.
+
+    What was used is read from the database each time, so that processes that work side by side see each other's
+    spending; what calls under way may still use is set aside here.
+    """
 
     def __init__(self, spend: Spend, configuration: Callable[[], Configuration]) -> None:
         self._spend = spend
         self._configuration = configuration
-        self._accounts: dict[_Scope, _Account] = {}
+        self._open: set[Reservation] = set()
+        self._lock = anyio.Lock()
 
-    async def reserve(self, call: Call, tokens: int) -> list[_Account]:
-        """Set tokens aside for a call about to be made. Raises BudgetExceededError when that would go over a limit."""
-        held = []
-        for scope, limits in self._scopes(call):
-            account = self._accounts.get(scope)
-            if account is None:
-                used = await anyio.to_thread.run_sync(self._spend.totals, *scope)
-                account = self._accounts.setdefault(scope, _Account(*used))
-            _check(scope, limits, account, tokens)
-            held.append(account)
-        for account in held:
-            account.reserved[id(call)] = tokens
-        return held
+    async def reserve(self, call: Call, expect: Callable[[], Amount], now: datetime) -> Reservation | None:
+        """Set aside what a call is expected to cost; None, and it is not asked, where nothing limits the call.
 
-    async def settle(self, call: Call, held: list[_Account], charge: Charge | None) -> None:
+        Raises BudgetExceededError when that would go over a limit.
+        """
+        limits = dict(self._limits(call, now))
+        if not limits:
+            return None
+        amount = expect()
+        reservation = Reservation(tuple(limits), amount)
+        async with self._lock:
+            used = await anyio.to_thread.run_sync(self._used, reservation.scopes)
+            for scope, limit in limits.items():
+                _check(scope, limit, used[scope], sum(self._set_aside(scope), Amount()), amount)
+            self._open.add(reservation)
+        return reservation
+
+    async def settle(self, reservation: Reservation, charge: Charge | None) -> None:
         """Put what the call really cost in the place of what was set aside; None when it cost nothing."""
-        for account in held:
-            account.reserved.pop(id(call), None)
-        if charge is None or not held or not await anyio.to_thread.run_sync(self._spend.record, charge):
-            return
-        for account in held:
-            account.tokens += charge.prompt_tokens + charge.completion_tokens
-            account.usd += charge.usd or 0.0
+        async with self._lock:
+            try:
+                if charge is not None:
+                    await anyio.to_thread.run_sync(self._spend.record, charge)
+            finally:
+                self._open.discard(reservation)
 
-    def _scopes(self, call: Call) -> list[tuple[_Scope, tuple[int | None, float | None]]]:
-        if call.run_id is None:
-            return []
+    def _used(self, scopes: tuple[Scope, ...]) -> dict[Scope, Amount]:
+        return {scope: Amount(*self._spend.totals(scope.run_id, scope.agent, scope.since)) for scope in scopes}
+
+    def _set_aside(self, scope: Scope) -> Iterator[Amount]:
+        return (one.amount for one in self._open if scope in one.scopes)
+
+    def _limits(self, call: Call, now: datetime) -> Iterator[tuple[Scope, _Limit]]:
         configuration = self._configuration()
-        run = configuration.runtime.limits
+        runtime = configuration.runtime
+        if day := _Limit(runtime.daily_tokens, runtime.daily_usd, "runtime.dailyTokens", "runtime.dailyUsd"):
+            yield Scope(since=now.replace(hour=0, minute=0, second=0, microsecond=0)), day
+        if call.run_id is None:
+            return
+        if run := _Limit(runtime.limits.tokens, runtime.limits.usd):
+            yield Scope(call.run_id), run
         agent = configuration.agent(call.agent) if call.agent else None
-        scopes: list[tuple[_Scope, tuple[int | None, float | None]]] = [((call.run_id, None), (run.tokens, run.usd))]
-        if agent is not None:
-            scopes.append(((call.run_id, call.agent), (agent.limits.tokens, agent.limits.usd)))
-        return [(scope, limits) for scope, limits in scopes if limits != (None, None)]
+        if agent is not None and (limit := _Limit(agent.limits.tokens, agent.limits.usd)):
+            yield Scope(call.run_id, call.agent), limit
 
 
-def _check(scope: _Scope, limits: tuple[int | None, float | None], account: _Account, tokens: int) -> None:
-    who = f"agent {scope[1]} of run {scope[0]}" if scope[1] else f"run {scope[0]}"
-    most_tokens, most_usd = limits
-    expected = account.tokens + sum(account.reserved.values()) + tokens
-    if most_tokens is not None and expected > most_tokens:
+def _check(scope: Scope, limit: _Limit, used: Amount, aside: Amount, needed: Amount) -> None:
+    expected = used + aside + needed
+    period = " today" if scope.since else ""
+    if limit.tokens is not None and expected.tokens > limit.tokens:
+        others = f" and set {aside.tokens:,} aside for calls under way" if aside.tokens else ""
         raise BudgetExceededError(
-            f"{who} may use {most_tokens:,} tokens and has used {account.tokens:,}; this call needs about {tokens:,} "
-            "more. Raise `limits.tokens` in the configuration and resume the run"
+            f"{scope} may use {limit.tokens:,} tokens{period} and has used {used.tokens:,}{others}; this call needs "
+            f"about {needed.tokens:,} more. {_advice(scope, limit.tokens_key)}"
         )
-    if most_usd is not None and account.usd >= most_usd:
+    if limit.usd is not None and (expected.usd > limit.usd or used.usd >= limit.usd):
+        others = f" and set ${aside.usd:,.2f} aside for calls under way" if aside.usd else ""
         raise BudgetExceededError(
-            f"{who} may spend ${most_usd:,.2f} and has spent ${account.usd:,.2f}. "
-            "Raise `limits.usd` in the configuration and resume the run"
+            f"{scope} may spend ${limit.usd:,.2f}{period} and has spent ${used.usd:,.2f}{others}. "
+            f"{_advice(scope, limit.usd_key)}"
         )
+
+
+def _advice(scope: Scope, key: str) -> str:
+    if scope.since:
+        return f"Raise `{key}` in the configuration, or resume the run tomorrow (UTC)"
+    return f"Raise `{key}` in the configuration and resume the run"

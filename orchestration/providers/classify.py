@@ -20,6 +20,8 @@ _BY_STATUS = {
     410: FailureKind.RETIRED,
 }
 _QUOTA_CODES = frozenset({"insufficient_quota", "quota_exceeded", "billing_hard_limit_reached"})
+# Azure answers 429 for four reasons: calls or tokens in a minute, a used-up quota, and no capacity for anyone.
+_NO_CAPACITY = re.compile(r"(?i)no.?capacity|high demand|overloaded|at capacity|temporarily unable")
 _QUOTA_WORDS = re.compile(r"(?i)quota[^.]{0,40}(exceeded|exhausted|used up)|exceeded[^.]{0,40}\bquota\b|billing")
 # A wait this long is no rate limit any more: whoever asks should go elsewhere until then.
 _LONG_WAIT_SECONDS = 3600.0
@@ -75,7 +77,7 @@ def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
         return max(0.0, seconds)
     try:
         moment = parsedate_to_datetime(text or "")
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return max(0.0, (moment - now).total_seconds())
@@ -85,12 +87,19 @@ def _kind(status: int, error: Mapping[str, Any], message: str, wait: float | Non
     if is_content_filter(error):
         return FailureKind.CONTENT_FILTER
     if status == 429:
-        return FailureKind.QUOTA if _is_hard_quota(error, message, wait) else FailureKind.RATE_LIMITED
+        return _kind_of_429(error, message, wait)
     if status in _BY_STATUS:
         return _BY_STATUS[status]
     if status >= 500:
         return FailureKind.OVERLOADED
     return FailureKind.BAD_REQUEST if status >= 400 else FailureKind.MALFORMED
+
+
+def _kind_of_429(error: Mapping[str, Any], message: str, wait: float | None) -> FailureKind:
+    if _is_hard_quota(error, message, wait):
+        return FailureKind.QUOTA
+    crowded = _NO_CAPACITY.search(f"{error.get('code')} {message}") and "rate limit" not in message.lower()
+    return FailureKind.OVERLOADED if crowded else FailureKind.RATE_LIMITED
 
 
 def _is_hard_quota(error: Mapping[str, Any], message: str, wait: float | None) -> bool:

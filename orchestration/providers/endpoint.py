@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import json
+import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
+import anyio
 import httpx2
 
 from orchestration.config.schema import ProviderSettings
@@ -17,6 +21,7 @@ from orchestration.providers.failures import Failure, FailureKind
 
 _PROBE_SECONDS = 5.0
 _MOST_ERROR_BYTES = 64_000
+_DRAIN_SECONDS = 0.1
 
 
 class Credentials(Protocol):
@@ -53,8 +58,11 @@ class Endpoint:
         self.name = name
         self.settings = settings
         self._credentials = credentials
+        self._users = 0
+        self._retired = False
         self._client = httpx2.AsyncClient(
             timeout=httpx2.Timeout(None, connect=settings.timeouts.connect),
+            verify=_tls(),
             limits=httpx2.Limits(max_connections=None, max_keepalive_connections=20, keepalive_expiry=30),
             trust_env=False,
         )
@@ -84,31 +92,43 @@ class Endpoint:
     @asynccontextmanager
     async def chat(self, model: str, body: Mapping[str, Any], now: datetime) -> AsyncIterator[Answer]:
         """Send a request; yields the answer's beginning. Raises CallFailed for everything that is no answer."""
-        request_body = self.chat_body(model, body)
         streaming = self.settings.streaming
+        request_body = self.chat_body(model, body)
         if streaming:
             request_body |= {"stream": True, "stream_options": {"include_usage": True}}
-        request = self._client.build_request(
-            "POST", self.chat_url(model), json=request_body, headers=await self.headers()
-        )
-        try:
-            response = await self._client.send(request, stream=True)
+        async with self._in_use():
+            request = await self._request("POST", self.chat_url(model), request_body)
+            response: httpx2.Response | None = None
             try:
+                response = await self._client.send(request, stream=True)
                 yield await self._answer(response, now, streaming=streaming)
+            except httpx2.HTTPError as error:
+                raise CallFailed(failure_of(error, begun=response is not None)) from error
             finally:
-                await response.aclose()
-        except httpx2.HTTPError as error:
-            raise CallFailed(failure_of(error)) from error
+                if response is not None:
+                    await response.aclose()
 
     async def probe(self, now: datetime) -> None:
         """Ask something cheap. Raises CallFailed when the provider would not answer a real request either."""
-        try:
-            response = await self._client.get(self.probe_url(), headers=await self.headers(), timeout=_PROBE_SECONDS)
-        except httpx2.HTTPError as error:
-            raise CallFailed(failure_of(error)) from error
+        async with self._in_use():
+            request = await self._request("GET", self.probe_url())
+            try:
+                with anyio.fail_after(_PROBE_SECONDS):
+                    response = await self._client.send(request)
+            except TimeoutError as error:
+                message = f"no answer to {self.probe_url()} within {_PROBE_SECONDS:g} s"
+                raise CallFailed(Failure(FailureKind.TIMEOUT, message)) from error
+            except httpx2.HTTPError as error:
+                raise CallFailed(failure_of(error)) from error
         if response.status_code != 200:
             raise CallFailed(classify.from_response(response.status_code, response.headers, response.content, now))
         self.check_probe(response.content)
+
+    async def retire(self) -> None:
+        """Close every connection as soon as no call uses one any more."""
+        self._retired = True
+        if not self._users:
+            await self.aclose()
 
     def check_probe(self, body: bytes) -> None:
         """Raise CallFailed when the answer to a probe is not what the vendor gives."""
@@ -122,39 +142,90 @@ class Endpoint:
         """Close every connection."""
         await self._client.aclose()
 
+    @asynccontextmanager
+    async def _in_use(self) -> AsyncIterator[None]:
+        self._users += 1
+        try:
+            yield
+        finally:
+            self._users -= 1
+            if self._retired and not self._users:
+                with anyio.CancelScope(shield=True):
+                    await self.aclose()
+
+    async def _request(self, method: str, url: str, body: Mapping[str, Any] | None = None) -> httpx2.Request:
+        """Raises CallFailed when the address or the credentials cannot be used."""
+        headers = await self.headers()
+        try:
+            return self._client.build_request(method, url, json=body, headers=headers)
+        except httpx2.InvalidURL as error:
+            message = f"expected an address that can be called, got '{url}': {error}"
+            raise CallFailed(Failure(FailureKind.UNREACHABLE, message)) from error
+
     def _key(self) -> str | None:
-        """The key from the environment. Raises CallFailed when one is needed and not there."""
+        """The key from the environment. Raises CallFailed when one is needed and cannot be used."""
         name = self.settings.effective_api_key_env
         if name is None:
             return None
         key = self._credentials.get(name)
         if key is None:
             raise CallFailed(Failure(FailureKind.AUTHENTICATION, f"{name} is not set; put it in .env"))
+        if not (key.isascii() and key.isprintable()):
+            message = f"{name} holds a character that no HTTP header can carry; copy it into .env anew"
+            raise CallFailed(Failure(FailureKind.AUTHENTICATION, message))
         return key
 
     async def _answer(self, response: httpx2.Response, now: datetime, *, streaming: bool) -> Answer:
         if response.status_code != 200:
-            body = (await response.aread())[:_MOST_ERROR_BYTES]
+            body = await _beginning(response)
             raise CallFailed(classify.from_response(response.status_code, response.headers, body, now))
         if streaming and "json" not in response.headers.get("content-type", ""):
             return Answer(response.headers, None, _chunks(response))
         return Answer(response.headers, _whole(await response.aread()), None)
 
 
+async def _beginning(response: httpx2.Response) -> bytes:
+    body = b""
+    async for part in response.aiter_bytes():
+        body += part
+        if len(body) >= _MOST_ERROR_BYTES:
+            break
+    return body[:_MOST_ERROR_BYTES]
+
+
 async def _chunks(response: httpx2.Response) -> AsyncIterator[Mapping[str, Any]]:
     """The chunks of a stream of server-sent events. Raises CallFailed for what is no chunk."""
-    async for line in response.aiter_lines():
-        if line.startswith("data:"):
+    parts = response.aiter_bytes()
+    async for line in _lines(parts):
+        if line.startswith(b"data:"):
             data = line[5:].strip()
-            if data == "[DONE]":
+            if data == b"[DONE]":
+                await _drain(parts)
                 return
             yield _chunk(data)
-        elif line.startswith("{"):
+        elif line.startswith(b"{"):
             # Some servers put an error into the stream as a bare line of JSON.
             yield _chunk(line)
 
 
-def _chunk(text: str) -> Mapping[str, Any]:
+async def _lines(parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Lines end with a line feed and nothing else: JSON may hold the other characters that end lines of text."""
+    rest = b""
+    async for part in parts:
+        *lines, rest = (rest + part).split(b"\n")
+        for line in lines:
+            yield line.rstrip(b"\r")
+    yield rest
+
+
+async def _drain(parts: AsyncIterator[bytes]) -> None:
+    """Read what is left, which is nothing: only then can the connection carry another call."""
+    with anyio.move_on_after(_DRAIN_SECONDS), contextlib.suppress(httpx2.HTTPError):
+        async for _ in parts:
+            pass
+
+
+def _chunk(text: bytes) -> Mapping[str, Any]:
     try:
         chunk = json.loads(text)
     except ValueError as error:
@@ -162,7 +233,7 @@ def _chunk(text: str) -> Mapping[str, Any]:
     if not isinstance(chunk, dict):
         raise CallFailed(Failure(FailureKind.MALFORMED, "the stream held something that is no chunk", 200))
     if "error" in chunk:
-        raise CallFailed(classify.from_error(classify.error_of(text.encode())))
+        raise CallFailed(classify.from_error(classify.error_of(text)))
     return chunk
 
 
@@ -176,14 +247,26 @@ def _whole(body: bytes) -> Mapping[str, Any]:
     if isinstance(data, dict) and "error" in data:
         raise CallFailed(classify.from_error(classify.error_of(body)))
     choices = data.get("choices") if isinstance(data, dict) else None
-    if not isinstance(choices, list) or not choices or not isinstance(choices[0].get("message"), dict):
+    if not isinstance(choices, list) or not choices or not _has_message(choices[0]):
         raise CallFailed(Failure(FailureKind.MALFORMED, "the answer held no message", 200))
     return dict(data)
 
 
-def failure_of(error: httpx2.HTTPError) -> Failure:
+def _has_message(choice: object) -> bool:
+    return isinstance(choice, dict) and isinstance(choice.get("message"), dict)
+
+
+def failure_of(error: httpx2.HTTPError, *, begun: bool = False) -> Failure:
     """Class what the HTTP client says. Before an answer began it is `unreachable`, in the middle of one `malformed`."""
     text = str(error) or type(error).__name__
+    if begun:
+        return Failure(FailureKind.MALFORMED, f"the answer broke off: {text}", 200)
     if isinstance(error, httpx2.TimeoutException) and not isinstance(error, httpx2.ConnectTimeout):
         return Failure(FailureKind.TIMEOUT, text)
     return Failure(FailureKind.UNREACHABLE, text)
+
+
+@functools.cache
+def _tls() -> ssl.SSLContext:
+    """One for all providers: reading the certificates takes longer than a call."""
+    return httpx2.create_ssl_context(trust_env=False)

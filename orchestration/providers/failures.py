@@ -36,7 +36,12 @@ class Failure:
 
 
 class GatewayError(OrchestratorError):
-    """A model call that could not be answered; `tries` says what was attempted."""
+    """A model call that could not be answered; `tries` says what was attempted.
+
+    `outcome` is how the call's event names it.
+    """
+
+    outcome = "error"
 
     def __init__(self, message: str, tries: tuple[Try, ...] = ()) -> None:
         super().__init__(message)
@@ -49,6 +54,8 @@ class NoRouteError(GatewayError):
     `retry_at` is the earliest moment, in monotonic seconds, at which a route may work again, None when only a person
     can change that (a key, a model, a provider that is gone). `hints` say what to do, one line each.
     """
+
+    outcome = "no_route"
 
     def __init__(
         self,
@@ -63,14 +70,23 @@ class NoRouteError(GatewayError):
         self.hints = hints
 
 
+class BrokenOffError(NoRouteError):
+    """An answer broke off after its beginning had been handed on. Nothing can take that back: ask again."""
+
+    outcome = "broken_off"
+
+
 class RequestRefusedError(GatewayError):
     """The request itself is at fault (bad request, content filter): no other route would do better."""
 
     def __init__(self, message: str, kind: FailureKind, route: Route, tries: tuple[Try, ...] = ()) -> None:
         super().__init__(message, tries)
         self.kind = kind
+        self.outcome = kind.value
         self.route = route
 
 
 class BudgetExceededError(GatewayError):
     """The run, the agent or the period has used up its tokens or its money. A hard stop, before the call is made."""
+
+    outcome = "budget"

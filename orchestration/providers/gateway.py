@@ -8,64 +8,45 @@ from __future__ import annotations
 
 import contextlib
 import random
-from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
-from typing import Any
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 
 import anyio
 
+from orchestration import backoff
 from orchestration.clock import Clock
 from orchestration.config.schema import Configuration
-from orchestration.events import Bus
-from orchestration.providers import backoff
-from orchestration.providers.assembly import estimate_tokens
+from orchestration.events import Bus, Event
+from orchestration.providers.accounts import Accounts
 from orchestration.providers.attempt import Attempt, HandOn
-from orchestration.providers.breaker import BreakerState
 from orchestration.providers.budget import Budgets
+from orchestration.providers.choice import Chooser, hints_of
 from orchestration.providers.endpoint import CallFailed, Credentials
 from orchestration.providers.failures import (
+    BrokenOffError,
+    BudgetExceededError,
     Failure,
     FailureKind,
     NoRouteError,
     RequestRefusedError,
 )
+from orchestration.providers.history import History
+from orchestration.providers.noting import Notes
+from orchestration.providers.places import Places
 from orchestration.providers.probing import Prober
-from orchestration.providers.route import ProbeResult, RouteRecord, RouteStatus
+from orchestration.providers.route import ProbeResult, RouteRecord, RouteStatus, status_of
 from orchestration.providers.routing import Routing
-from orchestration.providers.wire import Call, ChatBody, Completion, Route, Try
+from orchestration.providers.sharing import Sharing
+from orchestration.providers.wire import Call, ChatBody, Completion, Try
 from orchestration.storage.routes import RouteStates
-from orchestration.storage.spend import Charge
 
-# A wait that a provider asks for, or a backoff, is sat out up to this long when nothing else can be used.
-_PATIENCE_SECONDS = 5.0
 _LOOK_SECONDS = 0.25
-_TRIES_PER_ROUTE = 3
 # Worth one more try on the spot; both together count as one failure.
 _AGAIN_AT_ONCE = frozenset({FailureKind.UNREACHABLE, FailureKind.MALFORMED})
-# Worth another try after a wait, if no other route can be used.
-_AGAIN_LATER = frozenset({FailureKind.RATE_LIMITED, FailureKind.OVERLOADED})
-# The request itself is at fault: no other route would do better.
+# The request itself is at fault: no other route would do better, unless the configuration says that one may.
 _FINAL = frozenset({FailureKind.BAD_REQUEST, FailureKind.CONTENT_FILTER})
 # Says something about all of a provider's routes.
 _PROVIDER_WIDE = frozenset({FailureKind.UNREACHABLE, FailureKind.AUTHENTICATION, FailureKind.RETIRED})
-
-
-@dataclass(slots=True)
-class _Progress:
-    """What has happened in one call so far."""
-
-    tries: list[Try] = field(default_factory=list)
-    failures: dict[Route, list[FailureKind]] = field(default_factory=dict)
-
-    def may_use(self, route: Route) -> bool:
-        """Whether a route has not failed in this call yet."""
-        return route not in self.failures
-
-    def may_wait_for(self, route: Route) -> bool:
-        """Whether another try on a route is worth a wait."""
-        failed = self.failures.get(route, [])
-        return len(failed) < _TRIES_PER_ROUTE and all(kind in _AGAIN_LATER for kind in failed)
 
 
 class Gateway:
@@ -80,54 +61,76 @@ class Gateway:
         budgets: Budgets,
         states: RouteStates | None = None,
         chance: Callable[[], float] = random.random,
+        redact: Callable[[str], str] = str,
     ) -> None:
+        """`redact` takes secrets out of what providers say before it is written down for other processes."""
         self._configuration = configuration
         self._bus = bus
         self._clock = clock
         self._budgets = budgets
         self._chance = chance
         self._routing = Routing(configuration, credentials)
-        self._prober = Prober(self._routing, bus, clock, states)
+        self._places = Places(clock)
+        self._notes = Notes(bus, self._places.wake)
+        self._chooser = Chooser(self._routing, configuration, clock)
+        self._accounts = Accounts(self._routing, configuration, bus, clock)
+        self._sharing = None if states is None else Sharing(self._routing, self._notes, clock, states, redact)
+        may_probe = self._sharing.may_probe if self._sharing else _alone
+        self._prober = Prober(self._routing, self._notes, clock, may_probe)
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[Gateway]:
         """Probe broken routes, and exchange their states with other processes, for as long as the block lasts."""
-        async with anyio.create_task_group() as group:
-            group.start_soon(self._prober.run)
-            try:
-                yield self
-            finally:
-                group.cancel_scope.cancel()
-                with anyio.CancelScope(shield=True):
-                    await self._routing.aclose()
+        unsubscribe = self._bus.subscribe(self._heed)
+        try:
+            if self._sharing is not None:
+                await self._sharing.exchange()
+            async with anyio.create_task_group() as group:
+                group.start_soon(self._prober.run)
+                if self._sharing is not None:
+                    group.start_soon(self._sharing.run)
+                try:
+                    yield self
+                finally:
+                    group.cancel_scope.cancel()
+        finally:
+            unsubscribe()
+            with anyio.CancelScope(shield=True):
+                if self._sharing is not None:
+                    await self._sharing.tell_the_last()
+                await self._routing.aclose()
 
     async def complete(self, body: ChatBody, call: Call, hand_on: HandOn | None = None) -> Completion:
-        """A whole answer; `hand_on` is given each chunk of it as it comes.
+        """A whole answer; `hand_on` is given each chunk of it as it comes, from the first token on.
 
-        Fails over from route to route, once chunks were handed on no more: then the caller has to ask again. Raises
-        NoRouteError when no provider can answer now, RequestRefusedError when the request is at fault, and
-        BudgetExceededError when the call would cost too much.
+        Fails over from route to route; once a token was handed on no more, then BrokenOffError tells the caller to ask
+        again. Raises NoRouteError when no provider can answer now, RequestRefusedError when the request is at fault,
+        and BudgetExceededError when the call would cost too much.
         """
-        progress = _Progress()
+        history = History()
         started = self._clock.monotonic()
-        outcome = "cancelled"
+        outcome = "error"
         completion: Completion | None = None
-        held = await self._budgets.reserve(call, _expected_tokens(body))
+        reservation = None
         try:
-            completion = await self._ask(body, call, progress, hand_on)
-            completion = replace(completion, tries=tuple(progress.tries), usd=self._price(completion))
+            reservation = await self._budgets.reserve(
+                call, lambda: self._accounts.expected(body, call), self._clock.now()
+            )
+            completion = await self._ask(body, call, history, hand_on)
+            usd = self._accounts.price(completion.route, completion.usage)
+            completion = replace(completion, tries=tuple(history.tries), usd=usd)
             outcome = "ok"
-        except NoRouteError:
-            outcome = "no_route"
+        except (NoRouteError, RequestRefusedError, BudgetExceededError) as error:
+            outcome = error.outcome
             raise
-        except RequestRefusedError as error:
-            outcome = error.kind.value
+        except anyio.get_cancelled_exc_class():
+            outcome = "cancelled"
             raise
         finally:
-            if held:
+            self._accounts.say(call, completion, history, outcome, self._clock.monotonic() - started)
+            if reservation is not None:
                 with anyio.CancelScope(shield=True):
-                    await self._budgets.settle(call, held, self._charge(call, completion))
-            self._say_finished(call, completion, progress, outcome, self._clock.monotonic() - started)
+                    await self._budgets.settle(reservation, self._accounts.charge(call, completion))
         return completion
 
     async def probe(self, provider: str, *, deep: bool = False) -> ProbeResult:
@@ -136,230 +139,120 @@ class Gateway:
 
     def statuses(self) -> tuple[RouteStatus, ...]:
         """Every route with its state, in the order of the configuration."""
-        return tuple(_status(record) for record in self._routing.all())
+        return tuple(status_of(record) for record in self._routing.all())
 
     async def wait_for_route(self, call: Call) -> None:
         """Return when some route for this call may work again."""
-        while not any(record.breaker.admits(self._now()) for record in self._routing.candidates(call)):
+        while not any(self._chooser.admits(record) for record in self._routing.candidates(call)):
             await self._clock.sleep(_LOOK_SECONDS)
 
     def set_limit(self, provider: str, concurrency: int) -> None:
-        """Change how many calls a provider is given at once; 0 pauses it. Waiters go on at once when it grows."""
-        self._routing.provider(provider).slots.total_tokens = concurrency
+        """Change how many calls a provider is given at once; 0 pauses it. Waiters go on at once when it grows.
+
+        What is under way ends as it would have. The next edit of the provider's `concurrency` takes this back.
+        """
+        self._routing.provider(provider).limit = concurrency
+        self._places.wake()
 
     def reset(self, provider: str) -> None:
         """Have a provider's broken routes probed now."""
         for record in self._routing.of_provider(provider):
-            self._prober.note(record, record.breaker.reset(self._now()))
+            self._notes.note(record, record.breaker.reset(self._now()))
 
     async def reconfigure(self) -> None:
         """Take over the configuration and the credentials as they are now."""
-        await self._routing.refresh()
-        for record in self._routing.all():
-            if record.breaker.reason == FailureKind.AUTHENTICATION:
-                self._prober.note(record, record.breaker.reset(self._now()))
+        for provider in await self._routing.refresh(self._clock.monotonic()):
+            self.reset(provider)
+        self._ask_anew_for_admission()
+        self._places.wake()
 
-    async def _ask(self, body: ChatBody, call: Call, progress: _Progress, hand_on: HandOn | None) -> Completion:
+    def _heed(self, event: Event) -> None:
+        if event.kind == "credentials.changed":
+            self._ask_anew_for_admission()
+
+    def _ask_anew_for_admission(self) -> None:
+        for record in tuple(self._routing.all()):
+            if record.breaker.reason == FailureKind.AUTHENTICATION:
+                self._notes.note(record, record.breaker.reset(self._now()))
+
+    async def _ask(self, body: ChatBody, call: Call, history: History, hand_on: HandOn | None) -> Completion:
         """1. Choose a route. 2. Try it. 3. When it fails, record that and choose again, until none is left."""
         while True:
-            record, place = await self._choose(call, progress)
+            record = await self._places.take(lambda: self._chooser.choose(call, history))
             try:
-                completion = await self._try(record, body, call, progress, hand_on)
+                completion = await self._try(record, body, call, history, hand_on)
             finally:
-                record.provider.slots.release_on_behalf_of(place)
+                self._places.leave(record)
             if completion is not None:
                 return completion
 
-    async def _choose(self, call: Call, progress: _Progress) -> tuple[RouteRecord, object]:
-        """The best route that can be used, and the place that was taken there. Raises NoRouteError."""
-        while True:
-            now = self._now()
-            candidates = self._routing.candidates(call)
-            usable = [record for record in candidates if progress.may_use(record.route) and self._admits(record, now)]
-            if usable:
-                if (chosen := self._take_free(usable)) is not None:
-                    return chosen
-                record = usable[0]
-                place = object()
-                await record.provider.slots.acquire_on_behalf_of(place)
-                if self._admits(record, self._now()):
-                    return record, place
-                record.provider.slots.release_on_behalf_of(place)
-                continue
-            wait = self._shortest_wait(candidates, progress, now)
-            if wait is None:
-                raise self._no_route(call, candidates, progress)
-            await self._clock.sleep(wait[0])
-            progress.failures.pop(wait[1].route, None)
-
-    def _admits(self, record: RouteRecord, now: float) -> bool:
-        return record.breaker.admits(now) and record.provider.wait(now) <= 0
-
-    def _take_free(self, usable: list[RouteRecord]) -> tuple[RouteRecord, object] | None:
-        """A place at the first route that has one; with `whenBusy: wait`, at the first route or nowhere."""
-        for record in usable if self._configuration().runtime.when_busy == "fallback" else usable[:1]:
-            place = object()
-            try:
-                record.provider.slots.acquire_on_behalf_of_nowait(place)
-            except anyio.WouldBlock:
-                continue
-            return record, place
-        return None
-
-    def _shortest_wait(
-        self, candidates: list[RouteRecord], progress: _Progress, now: float
-    ) -> tuple[float, RouteRecord] | None:
-        """The soonest moment within our patience at which some route is worth a try, and which."""
-        waits = []
-        for record in candidates:
-            if record.breaker.state is BreakerState.CLOSED and progress.may_wait_for(record.route):
-                failed = progress.failures.get(record.route, [])
-                pause = backoff.delay(len(failed), self._chance()) if failed else 0.0
-                wait = max(record.breaker.held_until - now, record.provider.wait(now), pause)
-                waits.append((wait, record))
-        waits = [(wait, record) for wait, record in waits if wait <= _PATIENCE_SECONDS]
-        return min(waits, key=lambda one: one[0], default=None)
-
     async def _try(
-        self, record: RouteRecord, body: ChatBody, call: Call, progress: _Progress, hand_on: HandOn | None
+        self, record: RouteRecord, body: ChatBody, call: Call, history: History, hand_on: HandOn | None
     ) -> Completion | None:
         """Try a route, twice where that may help; None when it failed and another may be tried."""
         for last in (False, True):
             attempt = Attempt(record, self._clock, seconds=call.seconds, progress=call.progress, hand_on=hand_on)
-            record.provider.count(self._now(), requests=1)
             try:
                 completion = await attempt.complete(body)
             except CallFailed as error:
                 failure = error.failure
-                broken_off = hand_on is not None and attempt.first_token_seconds is not None
-                progress.tries.append(_try_of(record, attempt, failure))
+                history.tries.append(_failed(record, attempt, failure))
                 if failure.kind in _FINAL:
-                    raise _refusal(record, failure, progress) from error
-                if failure.kind in _AGAIN_AT_ONCE and not last and not broken_off:
+                    self._refuse(record, failure, history, final=attempt.handed_on)
+                    return None
+                if not last and not attempt.handed_on and self._again_at_once(record, failure):
+                    record.provider.count(self._clock.monotonic(), requests=1)
                     continue
-                self._note_failure(record, failure, progress)
-                if broken_off:
-                    raise self._no_route(call, [record], progress) from error
+                self._note_failure(record, failure, history)
+                if attempt.handed_on:
+                    raise self._broken_off(record, failure, history) from error
                 return None
-            self._note_success(record, attempt, completion, progress)
+            self._note_success(record, attempt, completion, history)
             return completion
         return None
 
-    def _note_success(self, record: RouteRecord, attempt: Attempt, completion: Completion, progress: _Progress) -> None:
-        record.last_seconds = attempt.seconds
-        record.provider.count(self._now(), tokens=completion.usage.total)
-        progress.tries.append(Try(record.route, "ok", attempt.seconds))
-        self._prober.note(record, record.breaker.succeeded(self._now()))
+    def _again_at_once(self, record: RouteRecord, failure: Failure) -> bool:
+        """Calls that fail together do not each ask a second time: the first that is sure speaks for all."""
+        return failure.kind in _AGAIN_AT_ONCE and record.breaker.admits(self._now())
 
-    def _note_failure(self, record: RouteRecord, failure: Failure, progress: _Progress) -> None:
-        progress.failures.setdefault(record.route, []).append(failure.kind)
+    def _note_success(self, record: RouteRecord, attempt: Attempt, completion: Completion, history: History) -> None:
+        record.last_seconds = attempt.seconds
+        record.provider.count(self._clock.monotonic(), tokens=completion.usage.total)
+        history.tries.append(Try(record.route, "ok", attempt.seconds))
+        self._notes.note(record, record.breaker.succeeded())
+
+    def _note_failure(self, record: RouteRecord, failure: Failure, history: History) -> None:
+        pause = 0.0
+        if failure.kind is FailureKind.OVERLOADED:
+            pause = backoff.delay(history.failures(record.route) + 1, self._chance())
+        history.add_failure(record.route, failure, self._clock.monotonic(), pause)
         wide = failure.kind in _PROVIDER_WIDE
         for one in self._routing.of_provider(record.route.provider) if wide else [record]:
             one.last_failure = failure.message
-            self._prober.note(one, one.breaker.failed(failure, self._now(), one.rules))
+            self._notes.note(one, one.breaker.failed(failure, self._now(), one.rules))
 
-    def _no_route(self, call: Call, candidates: list[RouteRecord], progress: _Progress) -> NoRouteError:
-        moments = [moment for record in candidates if (moment := record.breaker.usable_at()) is not None]
-        retry_at = min(moments, default=None)
-        if not candidates:
-            name = call.provider or self._configuration().runtime.default_provider
-            return NoRouteError(f"no provider can be used: '{name}' is disabled or has no `defaultModel`")
-        states = "; ".join(f"{record.route}: {_trouble(record, progress)}" for record in candidates)
-        hints = tuple(
-            dict.fromkeys(f"{record.route.provider}: {record.provider.endpoint.hint}" for record in candidates)
-        )
-        retry_in = None if retry_at is None else self._clock.monotonic() + max(0.0, retry_at - self._now())
-        return NoRouteError(
-            f"no provider can answer now ({states})", tuple(progress.tries), retry_at=retry_in, hints=hints
-        )
+    def _refuse(self, record: RouteRecord, failure: Failure, history: History, *, final: bool) -> None:
+        """Raise the refusal, unless it is a content filter's and the configuration lets another route be asked."""
+        what = "content filter" if failure.kind is FailureKind.CONTENT_FILTER else "request"
+        message = f"{record.route} refused the {what}: {failure.message}"
+        refusal = RequestRefusedError(message, failure.kind, record.route, tuple(history.tries))
+        may_fall_back = self._configuration().runtime.fallback_on_content_filter and not final
+        if failure.kind is not FailureKind.CONTENT_FILTER or not may_fall_back:
+            raise refusal
+        history.refusal = refusal
+        history.add_failure(record.route, failure, self._clock.monotonic(), 0.0)
 
-    def _price(self, completion: Completion) -> float | None:
-        model = self._configuration().model(completion.route.provider, completion.route.model)
-        if model is None or model.input_usd_per_million is None or model.output_usd_per_million is None:
-            return None
-        usage = completion.usage
-        dollars = usage.prompt_tokens * model.input_usd_per_million
-        dollars += usage.completion_tokens * model.output_usd_per_million
-        return dollars / 1_000_000
-
-    def _charge(self, call: Call, completion: Completion | None) -> Charge | None:
-        if completion is None or call.key is None:
-            return None
-        usage, route = completion.usage, completion.route
-        tokens = (usage.prompt_tokens, usage.completion_tokens)
-        return Charge(
-            call.key, call.run_id, call.agent, route.provider, route.model, *tokens, completion.usd, self._clock.now()
-        )
-
-    def _say_finished(
-        self, call: Call, completion: Completion | None, progress: _Progress, outcome: str, seconds: float
-    ) -> None:
-        tries = [
-            {"route": str(one.route), "outcome": one.outcome, "status": one.status, "detail": one.detail}
-            for one in progress.tries
-        ]
-        data: Mapping[str, Any] = {}
-        if completion is not None:
-            data = {
-                "route": str(completion.route),
-                "first_token_seconds": completion.first_token_seconds,
-                "tokens": completion.usage.total,
-                "prompt_tokens": completion.usage.prompt_tokens,
-                "completion_tokens": completion.usage.completion_tokens,
-                "usd": completion.usd,
-                "rehearsal": completion.rehearsal,
-            }
-        self._bus.emit(
-            "model_call.finished" if completion is not None else "model_call.failed",
-            run_id=call.run_id,
-            agent=call.agent,
-            key=call.key,
-            outcome=outcome,
-            seconds=seconds,
-            tries=tries,
-            **data,
-        )
+    def _broken_off(self, record: RouteRecord, failure: Failure, history: History) -> BrokenOffError:
+        message = f"the answer of {record.route} broke off after it had begun ({failure.message}); ask again"
+        return BrokenOffError(message, tuple(history.tries), hints=hints_of([record]))
 
     def _now(self) -> float:
         return self._clock.now().timestamp()
 
 
-def _expected_tokens(body: ChatBody) -> int:
-    return estimate_tokens(body.get("messages")) + int(body.get("max_tokens") or 0)
+async def _alone(_: RouteRecord) -> bool:
+    return True
 
 
-def _try_of(record: RouteRecord, attempt: Attempt, failure: Failure) -> Try:
+def _failed(record: RouteRecord, attempt: Attempt, failure: Failure) -> Try:
     return Try(record.route, failure.kind.value, attempt.seconds, failure.message, failure.status)
-
-
-def _refusal(record: RouteRecord, failure: Failure, progress: _Progress) -> RequestRefusedError:
-    what = "content filter" if failure.kind is FailureKind.CONTENT_FILTER else "request"
-    message = f"{record.route} refused the {what}: {failure.message}"
-    return RequestRefusedError(message, failure.kind, record.route, tuple(progress.tries))
-
-
-def _trouble(record: RouteRecord, progress: _Progress) -> str:
-    """Why a route cannot be used, in a few words."""
-    latest = [one for one in progress.tries if one.route == record.route]
-    if latest:
-        return f"{latest[-1].outcome.replace('_', ' ')}, {latest[-1].detail}"
-    return f"{record.breaker.reason.replace('_', ' ') or 'held back'}, {record.last_failure}".rstrip(", ")
-
-
-def _status(record: RouteRecord) -> RouteStatus:
-    breaker, slots = record.breaker, record.provider.slots
-    usable_at = breaker.usable_at()
-    return RouteStatus(
-        provider=record.route.provider,
-        model=record.route.model,
-        state=breaker.state.value,
-        reason=breaker.reason,
-        since=datetime.fromtimestamp(breaker.since, UTC) if breaker.since else None,
-        usable_at=datetime.fromtimestamp(usable_at, UTC) if usable_at else None,
-        in_use=int(slots.borrowed_tokens),
-        limit=int(slots.total_tokens),
-        headroom=dict(record.provider.headroom),
-        last_failure=record.last_failure,
-        last_seconds=record.last_seconds,
-        rehearsal=record.provider.rehearsal,
-    )

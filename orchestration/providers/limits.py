@@ -1,4 +1,4 @@
-"""How much is asked of a provider at once and in a minute."""
+"""How much is asked of a provider in a minute, and what it says of that itself."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 _HEADROOM = "x-ratelimit-"
+_ROUNDING = 1e-6
 
 
 @dataclass(slots=True)
@@ -17,9 +18,10 @@ class TokenBucket:
     level: float = 0.0
 
     def wait(self, now: float) -> float:
-        """Seconds until something may be taken; 0 when now."""
+        """Seconds until a whole unit may be taken; 0 when now."""
         self._fill(now)
-        return 0.0 if self.level > 0 else (1e-3 - self.level) / (self.per_minute / 60)
+        missing = 1.0 - self.level
+        return missing / (self.per_minute / 60) if missing > _ROUNDING else 0.0
 
     def take(self, units: float, now: float) -> None:
         """Take units, more than there are if need be: what a call costs is known only afterwards. Later calls wait."""
@@ -47,6 +49,6 @@ def headroom(headers: Mapping[str, str]) -> dict[str, float]:
                 value = float(text)
             except ValueError:
                 continue
-            if value >= 0:
+            if 0 <= value < float("inf"):
                 found[name.removeprefix(_HEADROOM)] = value
     return found

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
-
-import anyio
+from datetime import UTC, datetime
 
 from orchestration.config.schema import ProviderKind, ProviderSettings
 from orchestration.providers.breaker import Breaker, BreakerRules
@@ -15,48 +13,80 @@ from orchestration.providers.wire import Route
 
 
 class Provider:
-    """A configured provider: its endpoint and how much is asked of it."""
+    """A configured provider: its endpoint and how much is asked of it. It stays the same through edits."""
 
     def __init__(self, endpoint: Endpoint) -> None:
-        settings = endpoint.settings
         self.endpoint = endpoint
-        self.slots = anyio.CapacityLimiter(settings.concurrency)
+        self.in_use = 0
+        self.limit = endpoint.settings.concurrency
         self.headroom: dict[str, float] = {}
-        rates = {"requests": settings.requests_per_minute, "tokens": settings.tokens_per_minute}
-        self._buckets = {name: TokenBucket(rate) for name, rate in rates.items() if rate is not None}
+        self._buckets: dict[str, TokenBucket] = {}
+        self._set_rates(0.0)
 
     @property
     def settings(self) -> ProviderSettings:
+        """The settings in force."""
         return self.endpoint.settings
 
     @property
     def rehearsal(self) -> bool:
+        """Whether no real model answers here."""
         return self.settings.type is ProviderKind.REHEARSAL
 
+    def renew(self, endpoint: Endpoint, now: float) -> Endpoint:
+        """Go on with other settings; returns the endpoint so far, whose calls may still be under way."""
+        before, self.endpoint = self.endpoint, endpoint
+        if before.settings.concurrency != endpoint.settings.concurrency:
+            self.limit = endpoint.settings.concurrency
+        self._set_rates(now)
+        return before
+
+    def take_place(self, now: float) -> bool:
+        """Take a place for one call, if one is free."""
+        if self.in_use >= self.limit:
+            return False
+        self.in_use += 1
+        self.count(now, requests=1)
+        return True
+
     def wait(self, now: float) -> float:
-        """Seconds until our own limits on requests and tokens in a minute let another call through."""
+        """Seconds until our own limits on requests and tokens in a minute let another call through.
+
+        `now` is monotonic here, so that a change of the wall clock neither stops nor floods a provider.
+        """
         return max((bucket.wait(now) for bucket in self._buckets.values()), default=0.0)
 
     def count(self, now: float, *, requests: int = 0, tokens: int = 0) -> None:
-        """Count what was asked of the provider."""
+        """Count what was asked of the provider; `now` as in `wait`."""
         for name, units in (("requests", requests), ("tokens", tokens)):
             if name in self._buckets and units:
                 self._buckets[name].take(units, now)
 
+    def _set_rates(self, now: float) -> None:
+        rates = {"requests": self.settings.requests_per_minute, "tokens": self.settings.tokens_per_minute}
+        for name, rate in rates.items():
+            if rate is None:
+                self._buckets.pop(name, None)
+            elif name in self._buckets:
+                self._buckets[name].resize(rate, now)
+            else:
+                self._buckets[name] = TokenBucket(rate)
 
-@dataclass(slots=True)
+
+@dataclass(slots=True, eq=False)
 class RouteRecord:
-    """What the gateway knows of a route."""
+    """What the gateway knows of a route. `unsaid` while other processes have not been told of the breaker's state."""
 
     route: Route
     provider: Provider
     breaker: Breaker = field(default_factory=Breaker)
-    said_at: datetime | None = None
+    unsaid: bool = False
     last_failure: str = ""
     last_seconds: float | None = None
 
     @property
     def rules(self) -> BreakerRules:
+        """When the breaker trips, by the settings in force."""
         settings = self.provider.settings.breaker
         return BreakerRules(settings.failures, settings.window, settings.probe_after, settings.probe_at_most)
 
@@ -90,4 +120,25 @@ class ProbeResult:
 
     @property
     def ok(self) -> bool:
+        """Whether the provider answered."""
         return self.outcome == "ok"
+
+
+def status_of(record: RouteRecord) -> RouteStatus:
+    """A route as it is now."""
+    breaker, provider = record.breaker, record.provider
+    usable_at = breaker.usable_at()
+    return RouteStatus(
+        provider=record.route.provider,
+        model=record.route.model,
+        state=breaker.state.value,
+        reason=breaker.reason,
+        since=datetime.fromtimestamp(breaker.since, UTC) if breaker.since else None,
+        usable_at=datetime.fromtimestamp(usable_at, UTC) if usable_at else None,
+        in_use=provider.in_use,
+        limit=provider.limit,
+        headroom=dict(provider.headroom),
+        last_failure=record.last_failure,
+        last_seconds=record.last_seconds,
+        rehearsal=provider.rehearsal,
+    )

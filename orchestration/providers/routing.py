@@ -41,7 +41,7 @@ class Routing:
                     f"expected a provider of the configuration ({known}), got '{name}'; "
                     "correct the name, or describe the provider under `runtime`"
                 )
-            self._providers[name] = self._make(name, settings)
+            self._providers[name] = Provider(self._make(name, settings))
         return self._providers[name]
 
     def candidates(self, call: Call) -> list[RouteRecord]:
@@ -74,28 +74,37 @@ class Routing:
             self._records[route] = RouteRecord(route, self.provider(route.provider))
         return self._records[route]
 
-    async def refresh(self) -> None:
-        """Replace the providers whose settings have changed; what is known of their routes stays."""
+    async def refresh(self, now: float) -> tuple[str, ...]:
+        """Take over changed settings; returns the names of the providers that are another server or account now.
+
+        A provider keeps its places and those who wait for them, and what is known of its routes. Calls under way end on
+        the connection on which they began. `now` is monotonic.
+        """
+        moved = []
         for name, provider in list(self._providers.items()):
             settings = self._configuration().provider(name)
-            if settings == provider.settings:
-                continue
-            del self._providers[name]
-            replacement = self.provider(name) if settings is not None else None
-            for route, record in list(self._records.items()):
-                if route.provider == name and replacement is not None:
-                    record.provider = replacement
-                elif route.provider == name:
-                    del self._records[route]
-            await provider.endpoint.aclose()
+            if settings is None:
+                await self._forget(name)
+            elif settings != provider.settings:
+                if address_of(settings) != address_of(provider.settings):
+                    moved.append(name)
+                if settings.default_model != provider.settings.default_model and provider.settings.default_model:
+                    self._records.pop(Route(name, provider.settings.default_model), None)
+                await provider.renew(self._make(name, settings), now).retire()
+        return tuple(moved)
+
+    async def _forget(self, name: str) -> None:
+        for route in [route for route in self._records if route.provider == name]:
+            del self._records[route]
+        await self._providers.pop(name).endpoint.retire()
 
     async def aclose(self) -> None:
         """Close every connection."""
         for provider in self._providers.values():
             await provider.endpoint.aclose()
 
-    def _make(self, name: str, settings: ProviderSettings) -> Provider:
-        return Provider(_DIALECTS[settings.type](name, settings, self._credentials))
+    def _make(self, name: str, settings: ProviderSettings) -> Endpoint:
+        return _DIALECTS[settings.type](name, settings, self._credentials)
 
     def _candidate(self, name: str, preferred: str, call: Call) -> RouteRecord | None:
         settings = self._configuration().provider(name)
@@ -114,3 +123,9 @@ class Routing:
         settings = self._configuration().provider(name)
         if settings is not None and settings.default_model:
             self.record(Route(name, settings.default_model))
+
+
+def address_of(settings: ProviderSettings) -> str:
+    """Whom one talks to under these settings, and as whom; no secret."""
+    parts = settings.type, settings.effective_base_url, settings.api_version, settings.auth
+    return " ".join(str(part) for part in (*parts, settings.effective_api_key_env) if part)

@@ -7,6 +7,7 @@ links refused: what is changed between the two steps makes the walk fail instead
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 import stat
@@ -14,6 +15,11 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from orchestration.security.permissions import PermissionRefusedError, checked_path
+
+# Folders that hold nothing an agent should read or change.
+SKIPPED = frozenset(
+    {".git", "node_modules", ".venv", "venv", "__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache"}
+)
 
 
 class Folder:
@@ -42,11 +48,13 @@ class Folder:
                 return False
             temporary = f".{secrets.token_hex(8)}.tmp"
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-            file = os.open(temporary, flags, mode or 0o644, dir_fd=folder)
+            file = os.open(temporary, flags, 0o666 if mode is None else 0o600, dir_fd=folder)
             try:
                 with os.fdopen(file, "wb") as stream:
                     stream.write(data)
                     stream.flush()
+                    if mode is not None:
+                        os.fchmod(stream.fileno(), mode)
                     os.fsync(stream.fileno())
                 os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
             except BaseException:
@@ -54,19 +62,35 @@ class Folder:
                 raise
             return True
 
+    def resolved(self, path: str) -> str:
+        """Where a path leads inside the folder, relative to its root, without links in it."""
+        return str(self._resolved(path, writing=False))
+
     def walk(self, path: str, depth: int) -> Iterator[str]:
-        """The paths of files, and with a slash of folders, below `path`, in order; links are named, not followed."""
-        start = self._resolved(path, writing=False)
-        top = self.root.joinpath(start)
-        base = len(top.parts)
-        for folder, folders, files in os.walk(top, followlinks=False):
-            here = Path(folder)
-            folders[:] = sorted(name for name in folders if name not in SKIPPED)
-            relative = here.relative_to(self.root)
-            yield from (str(relative / name) for name in sorted(files))
-            if len(here.parts) - base + 1 >= depth:
-                yield from (str(relative / name) + "/" for name in folders)
-                folders[:] = []
+        """The paths of files below the folder `path`, in order. Folders are named, with a slash, where they are not
+        gone into: links, those too deep, and those in which there is nothing."""
+        top = self.resolved(path)
+        with self._opened() as root:
+            if not stat.S_ISDIR(os.stat(top, dir_fd=root, follow_symlinks=False).st_mode):
+                raise NotADirectoryError(errno.ENOTDIR, f"expected a folder, got '{path}', which is a file; read it")
+            for here, folders, files, descriptor in os.fwalk(top, dir_fd=root, follow_symlinks=False):
+                level = len(PurePosixPath(here).relative_to(top).parts)
+                prefix = "" if here == "." else f"{here.removeprefix('./')}/"
+                folders[:] = sorted(name for name in folders if name not in SKIPPED)
+                entered = [name for name in folders if level + 1 < depth and not _is_link(name, descriptor)]
+                named = [f"{name}/" for name in folders if name not in entered]
+                yield from (prefix + name for name in sorted([*files, *named]))
+                if level and not folders and not files:
+                    yield prefix
+                folders[:] = entered
+
+    @contextlib.contextmanager
+    def _opened(self) -> Iterator[int]:
+        root = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            yield root
+        finally:
+            os.close(root)
 
     @contextlib.contextmanager
     def _parent(self, path: str, *, writing: bool) -> Iterator[tuple[int, str]]:
@@ -76,8 +100,7 @@ class Folder:
             raise PermissionRefusedError("path", path, "expected a file, got the workspace itself")
         flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
         with contextlib.ExitStack() as stack:
-            current = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            stack.callback(os.close, current)
+            current = stack.enter_context(self._opened())
             for part in folders:
                 if writing:
                     with contextlib.suppress(FileExistsError):
@@ -104,12 +127,10 @@ class Folder:
         return stat.S_IMODE(found.st_mode)
 
     def _same(self, folder: int, name: str, data: bytes) -> bool:
-        file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+        file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
         with os.fdopen(file, "rb") as stream:
             return stream.read(len(data) + 1) == data
 
 
-# Folders that hold nothing an agent should read or change.
-SKIPPED = frozenset(
-    {".git", "node_modules", ".venv", "venv", "__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache"}
-)
+def _is_link(name: str, folder: int) -> bool:
+    return stat.S_ISLNK(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode)

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import fnmatch
+import os
+import re
 import shlex
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
 from orchestration.errors import OrchestratorError
 
-# Files that hold secrets by custom. Agents have no business with them, whatever the task.
+# Files and folders that hold secrets by custom. Agents have no business with them, whatever the task.
 _SECRET_FILES = (
     ".env",
     ".env.*",
+    ".envrc",
+    ".ssh",
+    ".aws",
+    ".gnupg",
     "*.pem",
     "*.key",
     "*.p12",
     "*.pfx",
     "id_rsa*",
+    "id_dsa*",
+    "id_ecdsa*",
     "id_ed25519*",
     ".netrc",
     ".npmrc",
@@ -25,6 +33,10 @@ _SECRET_FILES = (
     ".git-credentials",
 )
 _HARMLESS = (".env.example", ".env.sample", ".env.template")
+# The same for a process that imports nothing of ours: matches the lower-case name of what holds secrets.
+SECRET_NAMES = f"(?!(?:{'|'.join(map(re.escape, _HARMLESS))})$)(?:{'|'.join(map(fnmatch.translate, _SECRET_FILES))})"
+_SECRET = re.compile(SECRET_NAMES)
+_LONGEST_PATH = 4096
 
 
 class PermissionRefusedError(OrchestratorError):
@@ -41,8 +53,9 @@ def checked_path(text: str, *, writing: bool) -> PurePosixPath:
 
     Pure: whether links lead out of the workspace is seen by `security.folder` while it walks.
     """
-    if "\0" in text or len(text) > 4096:
-        raise PermissionRefusedError("path", text[:80], "expected a path, got something that cannot be one")
+    if "\0" in text or len(text) > _LONGEST_PATH or not _can_be_encoded(text):
+        shown = text[:80].encode("utf-8", "replace").decode()
+        raise PermissionRefusedError("path", shown, "expected a path, got something that cannot be one")
     path = PurePosixPath(text.strip() or ".")
     if path.is_absolute():
         raise PermissionRefusedError(
@@ -51,28 +64,46 @@ def checked_path(text: str, *, writing: bool) -> PurePosixPath:
     parts = [part for part in path.parts if part != "."]
     if ".." in parts:
         raise PermissionRefusedError("path", text, f"expected a path inside the workspace, got '{text}' with '..'")
-    if writing and ".git" in (part.lower() for part in parts):
-        raise PermissionRefusedError("path", text, f"'{text}' belongs to git, which keeps it itself; write elsewhere")
-    if parts and holds_secrets(parts[-1]):
+    if ".git" in (part.lower() for part in parts):
+        advice = "which keeps it itself; write elsewhere" if writing else "and is no file of the project; read those"
+        raise PermissionRefusedError("path", text, f"'{text}' belongs to git, {advice}")
+    if any(holds_secrets(part) for part in parts):
         raise PermissionRefusedError("path", text, f"'{text}' holds secrets by its name; agents may not touch it")
     return PurePosixPath(*parts)
 
 
 def holds_secrets(name: str) -> bool:
-    """Whether a file's name says that it holds secrets."""
-    low = name.lower()
-    return low not in _HARMLESS and any(fnmatch.fnmatchcase(low, pattern) for pattern in _SECRET_FILES)
+    """Whether the name of a file or a folder says that it holds secrets."""
+    return _SECRET.match(name.lower()) is not None
 
 
 def checked_command(command: Sequence[str], allowed: Sequence[str]) -> tuple[str, ...]:
     """A command that begins with one of the allowed ones, word by word. Raises PermissionRefusedError."""
     words = tuple(command)
-    if not words or any("\0" in word for word in words):
-        raise PermissionRefusedError("command", " ".join(words)[:200], "expected a command as a list of words")
-    prefixes = [tuple(shlex.split(prefix)) for prefix in allowed]
+    if not words or not words[0] or any("\0" in word or not _can_be_encoded(word) for word in words):
+        shown = " ".join(words)[:200].encode("utf-8", "replace").decode()
+        raise PermissionRefusedError("command", shown, "expected a command as a list of words")
+    prefixes = [_words(prefix) for prefix in allowed]
     if any(prefix and words[: len(prefix)] == prefix for prefix in prefixes):
         return words
     names = ", ".join(f"'{prefix}'" for prefix in allowed) or "none"
     line = shlex.join(words)[:200]
     reason = f"'{line}' is not among the commands that this agent may run ({names}); use one of these"
     raise PermissionRefusedError("command", line, reason)
+
+
+def _words(prefix: str) -> tuple[str, ...]:
+    """An allowed command as words; none, so that it allows nothing, when its quotes do not match."""
+    try:
+        return tuple(shlex.split(prefix))
+    except ValueError:
+        return ()
+
+
+def _can_be_encoded(text: str) -> bool:
+    """Whether the system takes it: half of a surrogate pair, which JSON can hold, it does not."""
+    try:
+        os.fsencode(text)
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -25,7 +25,7 @@ class ConfigurationVersions:
     def record(self, text: str, sha256: str, now: datetime) -> Version:
         """Keep a version, and return it; the newest again if its text is the same."""
         newest = sa.select(config_versions).order_by(config_versions.c.number.desc()).limit(1)
-        with _reported(), self._database.write() as connection:
+        with _reported(), self._database.write(alone="config_versions") as connection:
             row = connection.execute(newest).one_or_none()
             if row is not None and row.sha256 == sha256:
                 return Version(*row)

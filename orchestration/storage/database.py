@@ -36,12 +36,31 @@ class Database:
         return self.engine.dialect.name == "sqlite"
 
     @contextmanager
-    def write(self) -> Iterator[sa.Connection]:
-        """A transaction that may write; committed on a clean exit, rolled back otherwise."""
-        with self.engine.begin() as connection:
+    def write(self, *, alone: str | None = None, synced: bool = False) -> Iterator[sa.Connection]:
+        """A transaction that may write; committed on a clean exit, rolled back otherwise.
+
+        Who decides by what it reads gives a name in `alone`: of all transactions with that name, one goes at a time. On
+        SQLite they all do, and a commit outlives the process; `synced` makes it outlive a loss of power too, at the
+        price of waiting for the disk.
+        """
+        with self.engine.connect() as connection, self._synced(connection, synced), connection.begin():
             if self.is_sqlite:
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
+            elif alone is not None:
+                connection.execute(sa.text("SELECT pg_advisory_xact_lock(hashtext(:name))"), {"name": alone})
             yield connection
+
+    @contextmanager
+    def _synced(self, connection: sa.Connection, wanted: bool) -> Iterator[None]:
+        if not (wanted and self.is_sqlite):
+            yield
+            return
+        for_all, for_this = "PRAGMA synchronous=NORMAL", "PRAGMA synchronous=FULL"
+        try:
+            _outside_a_transaction(connection, for_this)
+            yield
+        finally:
+            _outside_a_transaction(connection, for_all)
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
@@ -55,7 +74,7 @@ class Database:
 
     def migrate(self) -> None:
         """Bring the tables up to date. Raises StorageError when the database is newer than this program."""
-        current = self._version()
+        current = self.version()
         if current == HEAD:
             return
         if current is not None and current > HEAD:
@@ -68,11 +87,12 @@ class Database:
 
         settings = Config()
         settings.set_main_option("script_location", str(Path(__file__).with_name("migrations")))
-        with self.write() as connection:
+        with self.write(alone="migrations") as connection:
             settings.attributes["connection"] = connection
             command.upgrade(settings, HEAD)
 
-    def _version(self) -> str | None:
+    def version(self) -> str | None:
+        """The version of the tables; None when there are none yet."""
         with self.read() as connection:
             if not sa.inspect(connection).has_table("alembic_version"):
                 return None
@@ -81,3 +101,8 @@ class Database:
     def close(self) -> None:
         """Close every connection."""
         self.engine.dispose()
+
+
+def _outside_a_transaction(connection: sa.Connection, statement: str) -> None:
+    connection.exec_driver_sql(statement)
+    connection.rollback()  # SQLAlchemy has begun one of its own

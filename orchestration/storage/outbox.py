@@ -1,9 +1,13 @@
-"""The outbox: what is to be sent, written in the transaction of the change that it tells of."""
+"""The outbox: what is to be sent, written in the transaction of the change that it tells of, and how each try ended.
+
+A sender *claims* a row before each try: it counts the attempt and moves `due_at` to the end of the claim. So of two
+senders one gets the row, and the row of one that died is due again by itself.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -11,7 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from orchestration.storage.database import Database
-from orchestration.storage.tables import outbox
+from orchestration.storage.tables import deliveries, outbox
 
 
 class OutboxState(StrEnum):
@@ -28,6 +32,7 @@ class OutboxRow:
     """One message to one contact on one channel. `key` makes it idempotent: incident, step and channel are in it.
 
     `stops_on_acknowledge` marks a page: once somebody has acknowledged the incident it must not go out any more.
+    `attempts` counts the tries that were begun; `due_at` is when the next may begin.
     """
 
     key: str
@@ -46,11 +51,55 @@ class OutboxRow:
     detail: str = ""
 
 
+class Outcome(StrEnum):
+    """How a try ended."""
+
+    SENT = "sent"
+    RETRIED = "retried"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """The evidence of one try. `seconds` is how long it took, `detail` what the receiver said, without secrets."""
+
+    key: str
+    at: datetime
+    outcome: Outcome
+    seconds: float
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What waits to be sent and could be: how many messages, and since when the oldest of them."""
+
+    count: int
+    oldest_due_at: datetime | None
+
+
+# Makes a message that takes the place of a failed one from the messages about the same incident; or none.
+Instead = Callable[[Sequence[OutboxRow]], OutboxRow | None]
+
+
+def _as_it_is(payload: Any) -> Any:
+    return payload
+
+
 class Outbox:
     """The messages in the database."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, redact: Callable[[Any], Any] = _as_it_is) -> None:
+        """`redact` is applied to every payload before it is written."""
         self._database = database
+        self._redact = redact
+        self._listeners: list[Callable[[], None]] = []
+
+    def subscribe(self, listener: Callable[[], None]) -> Callable[[], None]:
+        """Call `listener` when something is put, on the caller's thread, maybe before that is committed; the returned
+        function takes it away again."""
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
 
     def put(self, rows: Sequence[OutboxRow], connection: sa.Connection | None = None) -> int:
         """Write messages; those whose key is known already are left as they are. Returns how many are new.
@@ -59,13 +108,12 @@ class Outbox:
         """
         if connection is None:
             with self._database.write() as own:
-                return self.put(rows, own)
-        keys = [row.key for row in rows]
-        known = set(connection.execute(sa.select(outbox.c.key).where(outbox.c.key.in_(keys))).scalars())
-        new = list({row.key: row for row in rows if row.key not in known}.values())
-        if new:
-            connection.execute(sa.insert(outbox), [_values(row) for row in new])
-        return len(new)
+                new = self._insert(rows, own)
+        else:
+            new = self._insert(rows, connection)
+        for listener in tuple(self._listeners) if new else ():
+            listener()
+        return new
 
     def stop_pages(self, incident_id: str, at: datetime, connection: sa.Connection) -> int:
         """Cancel the pages of an incident that have not gone out, in the transaction of its acknowledgement."""
@@ -82,13 +130,167 @@ class Outbox:
         with self._database.read() as connection:
             return tuple(_row(row) for row in connection.execute(query))
 
+    def due_channels(self, now: datetime) -> tuple[str, ...]:
+        """The channels on which something may be sent now."""
+        query = sa.select(outbox.c.channel).where(_sendable(now)).distinct().order_by(outbox.c.channel)
+        with self._database.read() as connection:
+            return tuple(connection.execute(query).scalars())
 
-def _values(row: OutboxRow) -> dict[str, Any]:
-    return {column.name: getattr(row, column.name) for column in outbox.columns} | {
-        "payload": dict(row.payload),
-        "state": row.state.value,
-    }
+    def due(self, channel: str, now: datetime, limit: int) -> tuple[OutboxRow, ...]:
+        """What may be sent on a channel now, oldest first; of each incident and contact only the first that waits."""
+        query = sa.select(outbox).where(outbox.c.channel == channel, _sendable(now))
+        with self._database.read() as connection:
+            rows = connection.execute(query.order_by(outbox.c.created_at, outbox.c.key).limit(limit))
+            return tuple(_row(row) for row in rows)
+
+    def claim(self, row: OutboxRow, until: datetime) -> OutboxRow | None:
+        """Begin a try, unless the message was cancelled or somebody else began one since it was read: then None."""
+        query = sa.update(outbox).where(
+            outbox.c.key == row.key,
+            outbox.c.state == OutboxState.PENDING.value,
+            outbox.c.attempts == row.attempts,
+        )
+        with self._database.write() as connection:
+            claimed = connection.execute(query.values(attempts=row.attempts + 1, due_at=until)).rowcount
+        return replace(row, attempts=row.attempts + 1) if claimed else None
+
+    def sent(self, row: OutboxRow, delivery: Delivery) -> None:
+        """It went out. That also holds for one that was cancelled in that very moment."""
+        with self._database.write() as connection:
+            self._settle(row, OutboxState.SENT, delivery, (OutboxState.PENDING, OutboxState.CANCELLED), connection)
+
+    def failed(self, row: OutboxRow, delivery: Delivery, instead: Instead) -> None:
+        """It will never go out. What `instead` makes of the messages about the same incident is put in the same
+        transaction, unless this one was cancelled meanwhile; so that of two that fail at once the second knows."""
+        with self._database.write() as connection:
+            siblings = self._locked(row.incident_id, connection)
+            if self._settle(row, OutboxState.FAILED, delivery, (OutboxState.PENDING,), connection):
+                other = instead(siblings)
+                self.put([] if other is None else [other], connection)
+
+    def postpone(
+        self, row: OutboxRow, due_at: datetime, delivery: Delivery, meanwhile: Sequence[OutboxRow] = ()
+    ) -> None:
+        """It did not go out now; try again at `due_at`. `meanwhile` is put, unless it was cancelled."""
+        query = sa.update(outbox).where(
+            outbox.c.key == row.key,
+            outbox.c.state == OutboxState.PENDING.value,
+            outbox.c.attempts == row.attempts,
+        )
+        with self._database.write() as connection:
+            connection.execute(sa.insert(deliveries), [_delivery_values(delivery)])
+            if connection.execute(query.values(due_at=due_at, detail=delivery.detail)).rowcount and meanwhile:
+                self.put(meanwhile, connection)
+
+    def record(self, row: OutboxRow, delivery: Delivery) -> None:
+        """Keep a message that went out past the outbox, and the evidence of its one try."""
+        state = OutboxState.SENT if delivery.outcome is Outcome.SENT else OutboxState.FAILED
+        done = replace(row, state=state, attempts=1, settled_at=delivery.at, detail=delivery.detail)
+        with self._database.write() as connection:
+            self._insert([done], connection)
+            connection.execute(sa.insert(deliveries), [_delivery_values(delivery)])
+
+    def deliveries(self, key: str) -> tuple[Delivery, ...]:
+        """The evidence of all tries of a message, oldest first."""
+        query = sa.select(deliveries).where(deliveries.c.key == key).order_by(deliveries.c.sequence)
+        with self._database.read() as connection:
+            return tuple(_delivery(row) for row in connection.execute(query))
+
+    def last_deliveries(self) -> Mapping[str, Delivery]:
+        """The last try on each channel: whether a channel is up, as far as is known."""
+        joined = deliveries.join(outbox, outbox.c.key == deliveries.c.key)
+        newest = sa.select(sa.func.max(deliveries.c.sequence)).select_from(joined).group_by(outbox.c.channel)
+        query = sa.select(outbox.c.channel, deliveries).select_from(joined)
+        with self._database.read() as connection:
+            rows = connection.execute(query.where(deliveries.c.sequence.in_(newest)))
+            return {row.channel: _delivery(row) for row in rows}
+
+    def backlog(self, now: datetime) -> Backlog:
+        """What is due and has not gone out."""
+        query = sa.select(sa.func.count(), sa.func.min(outbox.c.due_at, type_=outbox.c.due_at.type)).where(
+            outbox.c.state == OutboxState.PENDING.value, outbox.c.due_at <= now
+        )
+        with self._database.read() as connection:
+            count, oldest = connection.execute(query).one()
+            return Backlog(count, oldest)
+
+    def _insert(self, rows: Sequence[OutboxRow], connection: sa.Connection) -> int:
+        keys = [row.key for row in rows]
+        known = set(connection.execute(sa.select(outbox.c.key).where(outbox.c.key.in_(keys))).scalars())
+        new = list({row.key: row for row in rows if row.key not in known}.values())
+        if new:
+            connection.execute(sa.insert(outbox), [self._values(row) for row in new])
+        return len(new)
+
+    def _settle(
+        self,
+        row: OutboxRow,
+        state: OutboxState,
+        delivery: Delivery,
+        only_from: Sequence[OutboxState],
+        connection: sa.Connection,
+    ) -> bool:
+        query = sa.update(outbox).where(
+            outbox.c.key == row.key, outbox.c.state.in_([allowed.value for allowed in only_from])
+        )
+        values = {"state": state.value, "settled_at": delivery.at, "detail": delivery.detail, "due_at": row.due_at}
+        connection.execute(sa.insert(deliveries), [_delivery_values(delivery)])
+        return connection.execute(query.values(**values)).rowcount > 0
+
+    def _locked(self, incident_id: str | None, connection: sa.Connection) -> tuple[OutboxRow, ...]:
+        """The messages about an incident, held until the transaction ends; always in the same order."""
+        query = sa.select(outbox).where(outbox.c.incident_id == incident_id).order_by(outbox.c.key).with_for_update()
+        return tuple(_row(row) for row in connection.execute(query))
+
+    def _values(self, row: OutboxRow) -> dict[str, Any]:
+        return {column.name: getattr(row, column.name) for column in outbox.columns} | {
+            "payload": self._redact(dict(row.payload)),
+            "state": row.state.value,
+        }
+
+
+def _sendable(now: datetime) -> sa.ColumnElement[bool]:
+    """Pending, the first of its stream, and due; or held back, when something later of its stream is due.
+
+    A stream is what one contact hears of one incident on one channel. It is told in order: who may be disturbed by a
+    later part of the story hears its beginning first, and never of an end before the beginning.
+    """
+    earlier, later = outbox.alias("earlier"), outbox.alias("later")
+    pending = OutboxState.PENDING.value
+    before = sa.exists().where(_same_stream(earlier), earlier.c.state == pending, _place(earlier) < _place(outbox))
+    after = sa.exists().where(
+        _same_stream(later), later.c.state == pending, later.c.due_at <= now, _place(later) > _place(outbox)
+    )
+    may_go = sa.or_(outbox.c.due_at <= now, sa.and_(outbox.c.attempts == 0, after))
+    return sa.and_(outbox.c.state == pending, may_go, ~before)
+
+
+def _same_stream(other: sa.FromClause) -> sa.ColumnElement[bool]:
+    names = ("incident_id", "contact", "channel")
+    return sa.and_(*(other.c[name] == outbox.c[name] for name in names))
+
+
+def _place(table: sa.FromClause) -> sa.Tuple:
+    """Where a message stands in its stream; what was put at the same moment begins with the beginning."""
+    rank = sa.case(
+        (table.c.kind == "initial", 0), (table.c.kind.in_(("resolved", "cancelled", "reminder")), 2), else_=1
+    )
+    return sa.tuple_(table.c.created_at, rank, table.c.key)
 
 
 def _row(row: sa.Row[Any]) -> OutboxRow:
     return OutboxRow(**{**row._mapping, "state": OutboxState(row.state)})
+
+
+def _delivery_values(delivery: Delivery) -> dict[str, Any]:
+    return {
+        "key": delivery.key,
+        "at": delivery.at,
+        "outcome": delivery.outcome.value,
+        "seconds": delivery.seconds,
+        "detail": delivery.detail,
+    }
+
+
+def _delivery(row: sa.Row[Any]) -> Delivery:
+    return Delivery(row.key, row.at, Outcome(row.outcome), row.seconds, row.detail)

@@ -41,12 +41,18 @@ class Spend:
             connection.execute(sa.insert(spend).values(**values))
             return True
 
-    def totals(self, run_id: str, agent: str | None = None) -> tuple[int, float]:
-        """Tokens and dollars that a run, or one agent of it, has used."""
+    def totals(
+        self, run_id: str | None = None, agent: str | None = None, since: datetime | None = None
+    ) -> tuple[int, float]:
+        """Tokens and dollars used: by a run, by one agent in it, or since a moment; None leaves a condition out."""
         tokens = sa.func.coalesce(sa.func.sum(spend.c.prompt_tokens + spend.c.completion_tokens), 0)
-        query = sa.select(tokens, sa.func.coalesce(sa.func.sum(spend.c.usd), 0.0)).where(spend.c.run_id == run_id)
+        query = sa.select(tokens, sa.func.coalesce(sa.func.sum(spend.c.usd), 0.0))
+        if run_id is not None:
+            query = query.where(spend.c.run_id == run_id)
         if agent is not None:
             query = query.where(spend.c.agent == agent)
+        if since is not None:
+            query = query.where(spend.c.at >= since)
         with self._database.read() as connection:
             row = connection.execute(query).one()
             return int(row[0]), float(row[1])

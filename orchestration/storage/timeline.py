@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
+from orchestration.clock import SystemClock
 from orchestration.events import Event
 from orchestration.storage.database import Database
 from orchestration.storage.tables import events, heartbeats
@@ -58,12 +59,40 @@ class Timeline:
 
     def list(self, run_id: str, *, after: int = 0, limit: int = 1000) -> tuple[tuple[int, Event], ...]:
         """A run's events with their sequence numbers, those after `after`."""
-        query = sa.select(events).where(events.c.run_id == run_id, events.c.sequence > after)
+        return self._read(sa.select(events).where(events.c.run_id == run_id, events.c.sequence > after), limit)
+
+    def of_kinds(self, run_ids: Collection[str], kinds: Collection[str]) -> Mapping[str, Sequence[Event]]:
+        """The events of some kinds of each of these runs, oldest first."""
+        query = sa.select(events).where(events.c.run_id.in_(run_ids), events.c.kind.in_(kinds))
+        found: dict[str | None, Any] = {run_id: [] for run_id in run_ids}
+        for _, event in self._read(query, None):
+            found[event.run_id].append(event)
+        return {run_id: found[run_id] for run_id in run_ids}
+
+    def since(self, sequence: int, limit: int = 1000) -> tuple[tuple[int, Event], ...]:
+        """Everybody's events after that sequence number."""
+        return self._read(sa.select(events).where(events.c.sequence > sequence), limit)
+
+    def numbered(self, sequences: Iterable[int]) -> tuple[tuple[int, Event], ...]:
+        """The events of these sequence numbers, as far as they are there."""
+        return self._read(sa.select(events).where(events.c.sequence.in_(list(sequences))), None)
+
+    def last_sequence(self) -> int:
+        """The newest sequence number; 0 when there is none."""
+        with self._database.read() as connection:
+            return int(connection.execute(sa.select(sa.func.max(events.c.sequence))).scalar() or 0)
+
+    def last(self, kind: str) -> Event | None:
+        """The newest event of a kind."""
+        query = sa.select(events).where(events.c.kind == kind).order_by(events.c.sequence.desc()).limit(1)
+        with self._database.read() as connection:
+            row = connection.execute(query).one_or_none()
+            return None if row is None else _event(row)
+
+    def _read(self, query: sa.Select[Any], limit: int | None) -> tuple[tuple[int, Event], ...]:
         with self._database.read() as connection:
             rows = connection.execute(query.order_by(events.c.sequence).limit(limit))
-            return tuple(
-                (row.sequence, Event(row.kind, row.at, row.run_id, row.agent, row.actor, row.data)) for row in rows
-            )
+            return tuple((row.sequence, _event(row)) for row in rows)
 
     def beat(self, latest: Iterable[Event]) -> None:
         """Keep each agent's last progress."""
@@ -80,11 +109,15 @@ class Timeline:
                 if not connection.execute(sa.update(heartbeats).where(key).values(**row)).rowcount:
                     connection.execute(sa.insert(heartbeats).values(agent_run_id=event.data["agent_run_id"], **row))
 
-    def heartbeats(self, run_id: str) -> tuple[Heartbeat, ...]:
-        """The last progress of each agent of a run."""
-        query = sa.select(heartbeats).where(heartbeats.c.run_id == run_id).order_by(heartbeats.c.agent_run_id)
+    def heartbeats(self, *run_ids: str) -> tuple[Heartbeat, ...]:
+        """The last progress of each agent of these runs."""
+        query = sa.select(heartbeats).where(heartbeats.c.run_id.in_(run_ids)).order_by(heartbeats.c.agent_run_id)
         with self._database.read() as connection:
             return tuple(Heartbeat(**row._mapping) for row in connection.execute(query))
+
+
+def _event(row: sa.Row[Any]) -> Event:
+    return Event(row.kind, row.at, row.run_id, row.agent, row.actor, row.data)
 
 
 class TimelineWriter:
@@ -97,6 +130,7 @@ class TimelineWriter:
     def __init__(self, timeline: Timeline, redact: Callable[[Any], Any]) -> None:
         self._timeline = timeline
         self._redact = redact
+        self._clock = SystemClock()
         self._queue: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._write_all, name="timeline-writer", daemon=True)
         self.dropped = 0
@@ -130,12 +164,14 @@ class TimelineWriter:
 
     def _gather(self, pending: list[Event]) -> bool:
         item = self._queue.get()
+        # Counted from the first event: with a limit from one to the next, a steady trickle would never be written.
+        end = self._clock.monotonic() + _BATCH_SECONDS
         while item is not None:
             pending.append(item)
             if len(pending) >= _BATCH_SIZE:
                 return True
             try:
-                item = self._queue.get(timeout=_BATCH_SECONDS)
+                item = self._queue.get(timeout=max(0.0, end - self._clock.monotonic()))
             except queue.Empty:
                 return True
         return False

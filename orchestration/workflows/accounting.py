@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from orchestration.events import Event
 
 # The events that stand for one executed step; their `key` is the agent's run, a slash, and the step's number in it.
+# `after` is the number of the last step that had to be committed before this one could begin, where it is not the one
+# before: steps that run side by side do not wait for each other.
 STEP_EVENTS = frozenset({"model_call.finished", "tool_call.finished"})
 
 
@@ -25,9 +27,9 @@ class StepCount:
 
 
 def count_steps(events: Iterable[Event]) -> StepCount:
-    """Count a run's steps. A step is known to be committed once a later one of the same agent run was executed."""
+    """Count a run's steps. A step is known to be committed once one that has to wait for it was executed."""
     seen: set[tuple[str, int]] = set()
-    furthest: dict[str, int] = {}
+    committed: dict[str, int] = {}
     executed = redone = repeated = 0
     for event in events:
         if event.kind not in STEP_EVENTS or "/" not in str(event.data.get("key") or ""):
@@ -37,7 +39,8 @@ def count_steps(events: Iterable[Event]) -> StepCount:
         executed += 1
         if (flow, number) in seen:
             redone += 1
-            repeated += number < furthest[flow]
+            repeated += number <= committed[flow]
         seen.add((flow, number))
-        furthest[flow] = max(furthest.get(flow, number), number)
+        after = event.data.get("after", number - 1)
+        committed[flow] = max(committed.get(flow, after), after)
     return StepCount(executed, redone, repeated)

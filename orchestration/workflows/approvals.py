@@ -40,17 +40,24 @@ class Approvals:
         """Record a person's answer. Raises ConflictError when there is one already."""
         decision = "approved" if approved else "denied"
         self._table.decide(approval.id, decision, by, reason, self._clock.now())
-        self._bus.emit("approval.decided", run_id=approval.run_id, actor=by, decision=decision, reason=reason)
+        self._bus.emit("approval.decided", run_id=approval.subject, actor=by, decision=decision, reason=reason)
 
     async def _ask_and_wait(self, approval: Approval) -> Any:
         """The wait is one step, recorded with its answer; after a restart it begins again and finds the question."""
-        await anyio.to_thread.run_sync(self._table.ask, approval)
+        new = await anyio.to_thread.run_sync(self._table.ask, approval)
         await self._set_status(approval, RunStatus.WAITING, f"waits for approval: {approval.question}")
-        self._bus.emit("approval.requested", run_id=approval.run_id, approval=approval.id, question=approval.question)
+        # Said again after a restart, because the first time may have been lost; `again` lets nobody be paged twice.
+        self._bus.emit(
+            "approval.requested",
+            run_id=approval.subject,
+            approval=approval.id,
+            question=approval.question,
+            again=not new,
+        )
         while (answer := await anyio.to_thread.run_sync(self._table.get, approval.id)).decision is None:
             await self._clock.sleep(_POLL_SECONDS)
         await self._set_status(approval, RunStatus.RUNNING, "")
         return {"decision": answer.decision, "by": answer.decided_by, "reason": answer.reason}
 
     async def _set_status(self, approval: Approval, status: RunStatus, reason: str) -> None:
-        await anyio.to_thread.run_sync(lambda: self._runs.set_status(approval.run_id, status, reason))
+        await anyio.to_thread.run_sync(lambda: self._runs.set_status(approval.subject, status, reason))

@@ -31,6 +31,7 @@ from orchestration.workflows.model import (
 from orchestration.workflows.ports import Workbench
 
 RUN = "run"
+_LEAST_SECONDS = 0.1
 
 
 class AgentFailedError(OrchestratorError):
@@ -57,6 +58,9 @@ class Setup(Record):
     approve: tuple[str, ...]
 
 
+_NOTHING = Setup(levels=(), baseline="", seconds=None, review_rounds=0, parallel_steps=1, checks=(), approve=())
+
+
 class Progress:
     """What has come out of the run so far; rebuilt from the records when the flow is replayed."""
 
@@ -65,12 +69,28 @@ class Progress:
         self.context: dict[str, str] = {}
         self.use = Use()
         self.plan: Plan | None = None
-        self.review: Review | None = None
+        # The last of each reviewer, what the last execution left undone, and the checks that did not pass after it.
+        self.reviews: dict[str, Review] = {}
+        self.undone: tuple[str, ...] = ()
+        self.failed_checks: tuple[str, ...] = ()
         self.failing: str = ""
 
     def seconds_left(self) -> float | None:
         limit = self.setup.seconds
-        return None if limit is None else max(1.0, limit - self.use.seconds)
+        return None if limit is None else max(_LEAST_SECONDS, limit - self.use.seconds)
+
+    def check_time(self) -> None:
+        """Raise AgentFailedError when the run's working time is used up."""
+        if self.setup.seconds is not None and self.use.seconds >= self.setup.seconds:
+            raise AgentFailedError(f"not finished within the {self.setup.seconds:g} s of working time that the run has")
+
+    def changes_wanted(self) -> tuple[Review, ...]:
+        """The reviews that do not approve."""
+        return tuple(review for review in self.reviews.values() if review.verdict != "approved")
+
+    def verdict(self) -> str | None:
+        """What the reviewers say together; None when there was none."""
+        return next((review.verdict for review in (*self.changes_wanted(), *self.reviews.values())), None)
 
 
 class Coordinator:
@@ -95,13 +115,18 @@ class Coordinator:
     async def body(self, flow: Flow, _payload: Any) -> Any:
         """The flow itself. What was asked for stands in the run's own record."""
         run = await anyio.to_thread.run_sync(self._runs.get, flow.id)
-        setup = Setup.model_validate(await flow.step("begin", lambda: self._begin(run)))
-        progress = Progress(setup)
+        if run.status in (RunStatus.WAITING, RunStatus.STOPPED):
+            # Taken up again: whatever it waited for then, it says so anew if it has to wait now.
+            await anyio.to_thread.run_sync(self._runs.set_status, run.id, RunStatus.RUNNING)
+        progress = Progress(_NOTHING)
         try:
-            for members in setup.levels:
+            progress.setup = Setup.model_validate(await flow.step("begin", lambda: self._begin(run)))
+            for members in progress.setup.levels:
                 await self._level(flow, run, progress, members)
         except (AgentFailedError, DeniedError, StepError) as error:
             progress.failing = str(error)
+        except Exception as error:  # noqa: BLE001 (a run must come to an end; being cancelled is no Exception)
+            progress.failing = f"a fault of the system: {type(error).__name__}: {error}"
         return await flow.step("end", lambda: self._end(run, progress))
 
     async def _begin(self, run: Run) -> Any:
@@ -115,6 +140,7 @@ class Coordinator:
 
     async def _level(self, flow: Flow, run: Run, progress: Progress, members: Sequence[Member]) -> None:
         """Run agents that do not depend on each other side by side."""
+        progress.check_time()
         for member in members:
             if member.id in progress.setup.approve:
                 await self._approvals.wait(flow, run, f"may {member.id} start?", member.id)
@@ -123,9 +149,8 @@ class Coordinator:
         progress.use = progress.use.plus(side_by_side(result.use for result in results))
         for member, result in zip(members, results, strict=True):
             await self._take(flow, run, progress, member, result)
-        for member in members:
-            if member.role is AgentRole.REVIEWER:
-                await self._correct_until_approved(flow, run, progress, member)
+        if reviewers := [member for member in members if member.role is AgentRole.REVIEWER]:
+            await self._correct_until_approved(flow, run, progress, reviewers)
 
     async def _start(self, flow: Flow, run: Run, progress: Progress, member: Member, suffix: str = "") -> Any:
         """Start the child flow that does an agent's part."""
@@ -164,8 +189,8 @@ class Coordinator:
         elif member.role is AgentRole.EXECUTOR:
             await self._take_changes(flow, run, progress, member, result)
         elif member.role is AgentRole.REVIEWER:
-            progress.review = Review.model_validate(result.output)
-            await self._deliver(flow, run, progress, member, documents.review_document(progress.review), result)
+            review = progress.reviews[member.id] = Review.model_validate(result.output)
+            await self._deliver(flow, run, progress, member, documents.review_document(review), result)
         else:
             await self._deliver(flow, run, progress, member, Text.model_validate(result.output).text, result)
 
@@ -177,6 +202,12 @@ class Coordinator:
         tree = await flow.step("snapshot", lambda: self._workbench.snapshot(run))
         patch = await flow.step("patch", lambda: self._workbench.patch(run, progress.setup.baseline, tree))
         checks = [await self._check(flow, run, command) for command in progress.setup.checks]
+        progress.failed_checks = tuple(documents.failed_check(check) for check in checks if check.exit_code != 0)
+        progress.undone = tuple(
+            f"{entry.step.id} is not done: {entry.report.summary}"
+            for entry in execution.entries
+            if not entry.report.done
+        )
         report = documents.tests_document(
             [(entry.step, entry.report) for entry in execution.entries], checks or _last_runs(result.commands)
         )
@@ -193,20 +224,24 @@ class Coordinator:
 
         return CommandRecord.model_validate(await flow.step("check", check))
 
-    async def _correct_until_approved(self, flow: Flow, run: Run, progress: Progress, reviewer: Member) -> None:
-        """Send the work back to the executor while the reviewer asks for changes, a bounded number of times."""
+    async def _correct_until_approved(
+        self, flow: Flow, run: Run, progress: Progress, reviewers: Sequence[Member]
+    ) -> None:
+        """Send the work back to the executor while a reviewer asks for changes, a bounded number of times."""
         executor = _member_of_role(progress.setup, AgentRole.EXECUTOR)
         for number in range(1, progress.setup.review_rounds + 1):
-            review = progress.review
-            if executor is None or review is None or review.verdict == "approved":
+            wanted = progress.changes_wanted()
+            if executor is None or not wanted:
                 return
+            progress.check_time()
             suffix = f"-r{number + 1}"
-            steps = (documents.correction_step(review, number),)
+            steps = (documents.correction_step(wanted, number),)
             task = self._execution_task(run, progress, executor, steps)
             child = await flow.start(EXECUTION, f"{flow.id}.{executor.id}{suffix}", task)
             await self._finish_part(flow, run, progress, executor, child)
-            child = await self._start(flow, run, progress, reviewer, suffix)
-            await self._finish_part(flow, run, progress, reviewer, child)
+            for reviewer in reviewers:
+                child = await self._start(flow, run, progress, reviewer, suffix)
+                await self._finish_part(flow, run, progress, reviewer, child)
 
     async def _finish_part(self, flow: Flow, run: Run, progress: Progress, member: Member, child: Any) -> None:
         result = AgentResult.model_validate(await flow.result(child))
@@ -225,11 +260,11 @@ class Coordinator:
 
     async def _end(self, run: Run, progress: Progress) -> Any:
         """Settle how the run ended. A run that was cancelled meanwhile stays cancelled."""
-        reason = progress.failing or _unapproved(progress)
+        reason = progress.failing or _shortfall(progress)
         status = RunStatus.FAILED if reason else RunStatus.SUCCEEDED
         outcome: dict[str, Any] = {
             "use": progress.use.model_dump(mode="json"),
-            "verdict": progress.review.verdict if progress.review else None,
+            "verdict": progress.verdict(),
         }
         await anyio.to_thread.run_sync(
             lambda: self._runs.set_status(run.id, status, reason, outcome=outcome, finished_at=self._clock.now())
@@ -292,9 +327,15 @@ def _last_runs(commands: Sequence[CommandRecord]) -> list[CommandRecord]:
     return list({record.command: record for record in commands}.values())
 
 
-def _unapproved(progress: Progress) -> str:
-    review = progress.review
-    if review is None or review.verdict == "approved":
-        return ""
-    rounds = progress.setup.review_rounds
-    return f"the reviewer still asks for changes after {rounds} round(s) of corrections: {review.summary}"
+def _shortfall(progress: Progress) -> str:
+    """Why a run that went through has not delivered; an empty string if it has.
+
+    What an executor did not do counts where no reviewer has judged it.
+    """
+    if wanted := progress.changes_wanted():
+        rounds = progress.setup.review_rounds
+        summaries = "; ".join(review.summary for review in wanted)
+        return f"the reviewer still asks for changes after {rounds} round(s) of corrections: {summaries}"
+    if progress.failed_checks:
+        return "; ".join(progress.failed_checks)
+    return "" if progress.reviews else "; ".join(progress.undone)

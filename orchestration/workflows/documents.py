@@ -54,14 +54,16 @@ def review_document(review: Review) -> str:
     return "\n".join(lines)
 
 
-def correction_step(review: Review, round_number: int) -> PlanStep:
-    """A reviewer's findings as a piece of work for the executor."""
-    findings = _bullets([_finding(finding) for finding in review.findings]) or review.summary
-    files = tuple(dict.fromkeys(finding.file for finding in review.findings if finding.file))
+def correction_step(reviews: Sequence[Review], round_number: int) -> PlanStep:
+    """What reviewers have found as a piece of work for the executor."""
+    found = [finding for review in reviews for finding in review.findings]
+    summary = "\n\n".join(review.summary.strip() for review in reviews)
+    findings = _bullets([_finding(finding) for finding in found]) or summary
+    files = tuple(dict.fromkeys(finding.file for finding in found if finding.file))
     return PlanStep(
         id=f"review-{round_number}",
         title="Make the changes that the reviewer asked for",
-        instructions=f"{review.summary.strip()}\n\nFindings:\n\n{findings}",
+        instructions=f"{summary}\n\nFindings:\n\n{findings}",
         files=files,
         done_when="every finding is dealt with and the tests pass",
     )
@@ -83,8 +85,17 @@ def _finding(finding: Finding) -> str:
     return f"**{finding.severity}**{place}: {finding.message.strip()}"
 
 
+def failed_check(record: CommandRecord) -> str:
+    """A check that did not pass, as a reason."""
+    return f"the check `{' '.join(record.command)}` did not pass ({_ending(record)})"
+
+
+def _ending(record: CommandRecord) -> str:
+    return "stopped" if record.exit_code is None else f"exit code {record.exit_code}"
+
+
 def _command(record: CommandRecord) -> str:
-    verdict = "passed" if record.exit_code == 0 else f"FAILED (exit code {record.exit_code})"
+    verdict = "passed" if record.exit_code == 0 else f"FAILED ({_ending(record)})"
     return f"## `{' '.join(record.command)}`: {verdict}\n\n```\n{record.output.rstrip()}\n```\n"
 
 

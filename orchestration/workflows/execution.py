@@ -20,6 +20,7 @@ from orchestration.workflows.model import (
 
 EXECUTION = "execution"
 AGENT = "agent"
+_LEAST_SECONDS = 0.1
 
 
 class ExecutionTask(Record):
@@ -51,6 +52,9 @@ async def body(flow: Flow, payload: Any) -> Any:
     use = Use()
     failing: Failing | None = None
     for wave in graph.waves(execution.steps, execution.parallel):
+        if execution.task.seconds is not None and use.seconds >= execution.task.seconds:
+            failing = Failing(kind="time_limit", message=f"the working time is used up before step {wave[0].id}")
+            break
         results = await _wave(flow, execution.task, wave, use)
         use = use.plus(side_by_side(result.use for result in results))
         for step, result in zip(wave, results, strict=True):
@@ -66,7 +70,7 @@ async def body(flow: Flow, payload: Any) -> Any:
 
 
 async def _wave(flow: Flow, task: AgentTask, wave: tuple[PlanStep, ...], used: Use) -> list[AgentResult]:
-    left = None if task.seconds is None else max(1.0, task.seconds - used.seconds)
+    left = None if task.seconds is None else max(_LEAST_SECONDS, task.seconds - used.seconds)
     children = [
         await flow.start(
             AGENT,

@@ -25,13 +25,16 @@ class Waiting:
     async def on(self, run_id: str, agent: str, reason: str, hints: Sequence[str]) -> AsyncIterator[None]:
         """For as long as the block lasts, the run is shown as waiting, with the reason and what a person can do."""
         self._waiting[run_id] += 1
-        await self._set_status(run_id, RunStatus.WAITING, reason)
-        self._bus.emit("run.waiting", run_id=run_id, agent=agent, reason=reason, hints=list(hints))
         try:
+            await self._set_status(run_id, RunStatus.WAITING, reason)
+            self._bus.emit("run.waiting", run_id=run_id, agent=agent, reason=reason, hints=list(hints))
             yield
         finally:
             self._waiting[run_id] -= 1
-        if not self._waiting[run_id]:
+            others = self._waiting[run_id]
+            if not others:
+                del self._waiting[run_id]
+        if not others:
             await self._set_status(run_id, RunStatus.RUNNING, "")
             self._bus.emit("run.continued", run_id=run_id, agent=agent)
 

@@ -12,16 +12,20 @@ from orchestration.config.schema import AgentRole, AgentSettings
 from orchestration.errors import UsageError
 from orchestration.workflows.model import AgentTask
 
+# Of each document that comes with a task: a patch can be longer than all that a model can read.
+_MOST_CHARACTERS = 60_000
+
 CURRENT_VERSION = dict.fromkeys(AgentRole, 1)
 
 
-def system_prompt(agent: AgentSettings, output: type[BaseModel]) -> str:
-    """The role's prompt, or the file that the configuration names instead, with the form of the answer at the end.
+def system_prompt(agent: AgentSettings, output: type[BaseModel], root: Path) -> str:
+    """The role's prompt, or the file below the project's root that the configuration names instead, with the form of
+    the answer at the end.
 
     Raises UsageError when the named file cannot be read.
     """
     role = agent.effective_role
-    text = _own(agent.prompt) if agent.prompt else _shipped(role)
+    text = _own(root / agent.prompt) if agent.prompt else _shipped(role)
     description = f"\nYour part: {agent.description}\n" if agent.description else ""
     schema = json.dumps(output.model_json_schema(), separators=(",", ":"))
     return (
@@ -40,8 +44,15 @@ def task_prompt(task: AgentTask) -> str:
             parts.append("Files of this step: " + ", ".join(step.files))
         if step.done_when:
             parts.append(f"Done when: {step.done_when.strip()}")
-    parts += [f"--- {name} ---\n{text.rstrip()}" for name, text in task.context.items() if text.strip()]
+    parts += [f"--- {name} ---\n{_shortened(text.rstrip())}" for name, text in task.context.items() if text.strip()]
     return "\n\n".join(parts)
+
+
+def _shortened(text: str) -> str:
+    if len(text) <= _MOST_CHARACTERS:
+        return text
+    kept = text[:_MOST_CHARACTERS]
+    return f"{kept}\n[… {len(text) - len(kept):,} more characters were cut; look into the workspace for the rest]"
 
 
 def _shipped(role: AgentRole) -> str:
@@ -49,8 +60,8 @@ def _shipped(role: AgentRole) -> str:
     return resources.files(__name__).joinpath(name).read_text(encoding="utf-8")
 
 
-def _own(name: str) -> str:
+def _own(file: Path) -> str:
     try:
-        return Path(name).read_text(encoding="utf-8")
+        return file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"expected a prompt that can be read, got '{name}': {error}; correct `prompt`") from error
+        raise UsageError(f"expected a prompt that can be read, got '{file}': {error}; correct `prompt`") from error

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from orchestration.agents.sandbox import SandboxLimits
+from orchestration.agents.text import sound
 from orchestration.security.folder import Folder
 
 
@@ -64,11 +65,13 @@ class BadArgumentsError(ValueError):
 def parse_arguments(tool: Tool, text: str) -> Arguments:
     """A model's arguments, checked. Raises BadArgumentsError."""
     try:
-        return tool.arguments.model_validate(json.loads(text or "{}"))
-    except json.JSONDecodeError as error:
+        values = sound(json.loads(text or "{}"))
+    except (ValueError, RecursionError) as error:
         raise BadArgumentsError(
             f"expected the arguments of {tool.name} as a JSON object, got no JSON: {error}"
         ) from error
+    try:
+        return tool.arguments.model_validate(values)
     except ValidationError as error:
         problems = "; ".join(
             f"{'.'.join(map(str, item['loc'])) or 'arguments'}: {item['msg']}"

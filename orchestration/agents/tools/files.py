@@ -7,11 +7,13 @@ from itertools import islice
 import anyio.to_thread
 from pydantic import Field
 
+from orchestration.agents.text import sound
 from orchestration.agents.tools import Arguments, Tool, ToolContext, ToolResult
 
 _MOST_BYTES = 1_000_000
 _MOST_CHARACTERS = 60_000
 _MOST_ENTRIES = 500
+_LOOKED_AT = 8192
 
 
 class ReadArguments(Arguments):
@@ -38,13 +40,24 @@ class ListArguments(Arguments):
 
 async def _read(context: ToolContext, arguments: ReadArguments) -> ToolResult:
     data = await anyio.to_thread.run_sync(context.folder.read, arguments.path, _MOST_BYTES + 1)
-    if b"\0" in data[:8192]:
-        return ToolResult(f"{arguments.path} is not text ({len(data):,} bytes or more)", ok=False)
+    if b"\0" in data[:_LOOKED_AT]:
+        return ToolResult(f"{arguments.path} is not text", ok=False)
     lines = data[:_MOST_BYTES].decode("utf-8", "replace").splitlines(keepends=True)
-    chosen = "".join(lines[arguments.start_line - 1 : arguments.end_line])
-    if len(chosen) > _MOST_CHARACTERS or len(data) > _MOST_BYTES:
-        chosen = chosen[:_MOST_CHARACTERS] + "\n[… cut; read the rest with start_line and end_line]"
-    return ToolResult(chosen or "(the file is empty)" if lines else "(the file is empty)")
+    first, last = arguments.start_line, min(arguments.end_line or len(lines), len(lines))
+    rest = f"\n[… only the first {_MOST_BYTES:,} bytes of it can be read; use search_files for the rest]"
+    rest = rest if len(data) > _MOST_BYTES else ""
+    if not lines:
+        return ToolResult("(the file is empty)")
+    if first > last:
+        return ToolResult(
+            f"there is nothing from line {first} to {last}: the file has {len(lines)} lines{rest}", ok=False
+        )
+    text = "".join(lines[first - 1 : last])
+    if len(text) <= _MOST_CHARACTERS:
+        return ToolResult(text + (rest if last == len(lines) else ""))
+    text = text[:_MOST_CHARACTERS]
+    reached = first + len(text.splitlines()) - 1
+    return ToolResult(f"{text}\n[… cut in line {reached} of {len(lines)}; read on with start_line={reached}]{rest}")
 
 
 async def _write(context: ToolContext, arguments: WriteArguments) -> ToolResult:
@@ -54,9 +67,14 @@ async def _write(context: ToolContext, arguments: WriteArguments) -> ToolResult:
 
 
 async def _replace(context: ToolContext, arguments: ReplaceArguments) -> ToolResult:
-    text = (await anyio.to_thread.run_sync(context.folder.read, arguments.path, _MOST_BYTES)).decode("utf-8", "replace")
+    data = await anyio.to_thread.run_sync(context.folder.read, arguments.path, _MOST_BYTES + 1)
+    if len(data) > _MOST_BYTES or b"\0" in data[:_LOOKED_AT]:
+        what = "not text" if len(data) <= _MOST_BYTES else f"larger than {_MOST_BYTES:,} bytes"
+        return ToolResult(f"{arguments.path} is {what}; it cannot be changed with this tool", ok=False)
+    # Bytes that are no UTF-8 come back out as they went in.
+    text = data.decode("utf-8", "surrogateescape")
     count = text.count(arguments.old)
-    if count == 0 and arguments.new and arguments.new in text:
+    if _is_done(text, arguments):
         # A step that was interrupted runs again: the second time finds its work done.
         return ToolResult(f"{arguments.path} holds the new text already; nothing was changed")
     if count != 1:
@@ -66,16 +84,22 @@ async def _replace(context: ToolContext, arguments: ReplaceArguments) -> ToolRes
             "read the file and give a longer or more exact piece of it",
             ok=False,
         )
-    data = text.replace(arguments.old, arguments.new).encode()
-    await anyio.to_thread.run_sync(context.folder.write, arguments.path, data)
+    changed = text.replace(arguments.old, arguments.new).encode("utf-8", "surrogateescape")
+    await anyio.to_thread.run_sync(context.folder.write, arguments.path, changed)
     return ToolResult(f"replaced in {arguments.path}")
+
+
+def _is_done(text: str, arguments: ReplaceArguments) -> bool:
+    """Whether the new text is there, and the old one nowhere but in it."""
+    old, new = arguments.old, arguments.new
+    return bool(new) and new in text and text.count(old) == text.count(new) * new.count(old)
 
 
 async def _list(context: ToolContext, arguments: ListArguments) -> ToolResult:
     def walk() -> list[str]:
         return list(islice(context.folder.walk(arguments.path, arguments.depth), _MOST_ENTRIES + 1))
 
-    entries = await anyio.to_thread.run_sync(walk)
+    entries = sound(await anyio.to_thread.run_sync(walk))
     cut = "\n[… more; list a folder below, or with less depth]" if len(entries) > _MOST_ENTRIES else ""
     return ToolResult("\n".join(entries[:_MOST_ENTRIES]) + cut or "(nothing here)")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from orchestration.config.checks import agents, directories, providers, schedules, workflow
+from orchestration.config.checks import agents, alerting, directories, providers, response, schedules, workflow
 from orchestration.config.checks.surroundings import Surroundings
 from orchestration.config.problems import Problem
 from orchestration.config.schema import Configuration
@@ -19,6 +19,11 @@ CHECKS: tuple[Check, ...] = (
     agents.check,
     workflow.check,
     schedules.check,
+    response.check_channels,
+    response.check_contacts,
+    response.check_rotations,
+    response.check_audience,
+    alerting.check,
 )
 
 

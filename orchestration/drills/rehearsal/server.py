@@ -5,6 +5,8 @@ from __future__ import annotations
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+import anyio
+
 from orchestration.clock import Clock, SystemClock
 from orchestration.drills.rehearsal.fault_desk import FaultDesk
 from orchestration.drills.rehearsal.journal import Journal
@@ -74,4 +76,6 @@ class RehearsalServer:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self.stop()
+        # Also when whoever used it is being cancelled: else the port would stay taken.
+        with anyio.CancelScope(shield=True):
+            await self.stop()

@@ -6,7 +6,7 @@ from typing import Any
 
 import anyio.to_thread
 
-from orchestration.incidents import sla
+from orchestration.incidents.sla import TargetKind, TargetState
 from orchestration.playbooks.actions import Action, Context, Outcome, Parameters, action
 
 
@@ -25,9 +25,10 @@ class Sla(Action[Any]):
 
     async def run(self, context: Context, parameters: Nothing) -> Outcome:
         incident = await anyio.to_thread.run_sync(self.handles.incidents.get, context.incident_id)
-        states = sla.states(incident.clock, context.now)
+        percent = self.handles.configuration().response.at_risk_percent
+        states = {kind: incident.clock.state(kind, context.now, percent) for kind in TargetKind}
         says = "; ".join(f"{kind.value}: {state.value}" for kind, state in states.items())
-        breached = [kind.value for kind, state in states.items() if "breach" in state.value]
+        breached = [kind.value for kind, state in states.items() if state is TargetState.BREACHED]
         return Outcome(f"SLA: {says}", {"breached": breached})
 
 

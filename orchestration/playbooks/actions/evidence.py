@@ -154,7 +154,7 @@ class RunsNow(Look):
         counts: Counter[str] = Counter()
         for run in runs:
             events = self.handles.timeline.list(run.id, limit=_EVENTS)
-            counts[run.id] = sum(event.kind == "run.resumed" for _, event in events)
+            counts[run.id] = sum(1 for _, event in events if event.kind == "run.resumed")
         return counts
 
 

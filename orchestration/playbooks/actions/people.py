@@ -1,4 +1,4 @@
-"""Actions towards people: remind them of a question, see which channels reach them, send what waits another way."""
+"""Actions towards people: remind them of a question, see which channels reach them."""
 
 from __future__ import annotations
 
@@ -10,18 +10,13 @@ import anyio.to_thread
 from orchestration.incidents.model import Actor
 from orchestration.playbooks.actions import Action, ActionError, Context, Outcome, Parameters, action
 from orchestration.playbooks.model import Risk
+from orchestration.storage.outbox import Outcome as DeliveryOutcome
 
 
 class OfRuns(Parameters):
     """Runs by identifier."""
 
     runs: tuple[str, ...]
-
-
-class SomeChannels(Parameters):
-    """Channels by name."""
-
-    channels: tuple[str, ...]
 
 
 class Nothing(Parameters):
@@ -68,30 +63,9 @@ class Channels(Action[Any]):
     finds = ("failing", "permanent", "urgent_waiting")
 
     async def run(self, context: Context, parameters: Nothing) -> Outcome:
-        states = await anyio.to_thread.run_sync(self.handles.outbox.channels)
-        failing = sorted(name for name, outcome in states.items() if outcome not in ("sent", ""))
-        permanent = sorted(name for name, outcome in states.items() if outcome == "failed")
-        waiting = await anyio.to_thread.run_sync(lambda: self.handles.outbox.waiting_pages(context.now))
+        last = await anyio.to_thread.run_sync(self.handles.outbox.last_deliveries)
+        failing = sorted(name for name, delivery in last.items() if delivery.outcome is not DeliveryOutcome.SENT)
+        permanent = sorted(name for name, delivery in last.items() if delivery.outcome is DeliveryOutcome.FAILED)
+        waiting = (await anyio.to_thread.run_sync(self.handles.outbox.backlog, context.now)).count
         says = f"failing: {', '.join(failing) or 'none'}; {waiting} urgent messages wait"
         return Outcome(says, {"failing": failing, "permanent": permanent, "urgent_waiting": waiting})
-
-
-@action
-class Redirect(Action[Any]):
-    """Send what waits another way."""
-
-    name = "people.redirect"
-    summary = "send urgent messages that wait on broken channels by the contacts' other channels"
-    risk = Risk.REVERSIBLE
-    parameters = SomeChannels
-    finds = ("redirected",)
-
-    def targets(self, parameters: SomeChannels) -> tuple[str, ...]:
-        return parameters.channels
-
-    async def run(self, context: Context, parameters: SomeChannels) -> Outcome:
-        count = await self.handles.sender.redirect(parameters.channels)
-        return Outcome(f"{count} messages go out another way", {"redirected": count}, undo={})
-
-    async def undo(self, context: Context, undo: Mapping[str, Any]) -> str:
-        return "what was sent cannot be unsent"

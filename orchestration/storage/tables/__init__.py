@@ -1,8 +1,18 @@
 """The tables of our own, a module for each subject. The durable engine keeps its own beside them."""
 
+from orchestration.storage.tables.alerts import alert_groups, alert_inbox, alerts, silences
 from orchestration.storage.tables.base import UtcDateTime, metadata
+from orchestration.storage.tables.incidents import (
+    incident_clocks,
+    incident_documents,
+    incident_entries,
+    incident_policies,
+    incident_timers,
+    incidents,
+)
 from orchestration.storage.tables.notifications import deliveries, outbox
 from orchestration.storage.tables.playbooks import action_runs, guard_trips, playbook_runs
+from orchestration.storage.tables.samples import samples
 from orchestration.storage.tables.work import (
     approvals,
     artifacts,
@@ -19,6 +29,9 @@ from orchestration.storage.tables.work import (
 __all__ = [
     "UtcDateTime",
     "action_runs",
+    "alert_groups",
+    "alert_inbox",
+    "alerts",
     "approvals",
     "artifacts",
     "config_versions",
@@ -26,6 +39,12 @@ __all__ = [
     "events",
     "guard_trips",
     "heartbeats",
+    "incident_clocks",
+    "incident_documents",
+    "incident_entries",
+    "incident_policies",
+    "incident_timers",
+    "incidents",
     "leases",
     "metadata",
     "outbox",
@@ -33,5 +52,7 @@ __all__ = [
     "playbook_runs",
     "route_states",
     "runs",
+    "samples",
+    "silences",
     "spend",
 ]

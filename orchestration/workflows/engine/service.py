@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import socket
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -14,25 +14,28 @@ from typing import Any
 
 import anyio
 import anyio.to_thread
-import psutil
+import sqlalchemy as sa
 from dbos import DBOS, DBOSPortableJSONSerializer, PortableWorkflowError, SetEnqueueOptions, SetWorkflowID
 from dbos import error as dbos_error
 from dbos._sys_db import SystemDatabase
 
 from orchestration.errors import OrchestratorError
 from orchestration.storage.engines import make_engine
-from orchestration.storage.leases import Lease, Leases
+from orchestration.storage.leases import Leases
 from orchestration.workflows.engine.flow import Flow, FlowBody, StepError, as_portable, from_portable
 from orchestration.workflows.engine.safety import make_safe, quieten
+from orchestration.workflows.processes import LEASE_PREFIX, live_processes, this_process
 
 APPLICATION = "orchestration"
 # Fixed on purpose: a version taken from the code would strand unfinished work at each edit.
 APPLICATION_VERSION = "1"
 SHARED_QUEUE = "runs"
-LEASE_PREFIX = "executor/"
+_OWN_QUEUE_PREFIX = "process-"
 _LEASE_SECONDS = 10.0
 _LEASE_RENEWAL_SECONDS = 2.0
 _QUEUE_POLL_SECONDS = 0.2
+# How soon an edited calendar is in force; the engine's own half minute would let a time pass.
+_CALENDAR_POLL_SECONDS = 1.0
 _CRASHES_BEFORE_GIVING_UP = 5
 
 PRIORITIES = {"high": 1, "normal": 10, "low": 100}
@@ -63,13 +66,16 @@ _STATES = {
 
 @dataclass(frozen=True, slots=True)
 class FlowStatus:
-    """One flow as it stands now."""
+    """One flow as it stands now. `executor` is the process that has it: None while any worker may take it.
+    `working` tells a flow whose process has taken it up from one that waits on that process's queue."""
 
     id: str
     state: FlowState
     executor: str | None
     created_at: datetime
     output: Any = None
+    queue: str | None = None
+    working: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,9 +136,10 @@ class Engine:
         self._url = url
         self._leases = leases
         self._shared = shared
-        self._own_queue = f"process-{self.executor_id}"
+        self._own_queue = _OWN_QUEUE_PREFIX + self.executor_id
         self._dbos: DBOS | None = None
         self._database: SystemDatabase | None = None
+        self._pool = make_engine(url)
 
     def register(self, kind: str, body: FlowBody) -> None:
         """Make a body known under a name that is stored with each of its flows."""
@@ -183,47 +190,68 @@ class Engine:
         alive = await self._live_executors()
         return tuple(_status(status, alive) for status in own)
 
+    async def states(self, flow_ids: Sequence[str]) -> Mapping[str, FlowState]:
+        """Where each of these flows stands; those that never began are left out."""
+        if not flow_ids:
+            return {}
+        found = await DBOS.list_workflows_async(workflow_ids=list(flow_ids), load_input=False, load_output=False)
+        alive = await self._live_executors()
+        return {status.workflow_id: _status(status, alive).state for status in found}
+
     async def steps(self, flow_id: str) -> tuple[StepRecord, ...]:
         """The committed steps of one flow, in order."""
         return tuple(_record(flow_id, step) for step in await DBOS.list_workflow_steps_async(flow_id))
 
-    async def recover(self, flow_id: str) -> int:
-        """Take over the parts of a flow whose process is gone; returns how many.
+    async def recover(self, flow_id: str, *, shared: bool = False) -> int:
+        """Take over the parts of a flow whose process is gone, however often that has happened; returns how many.
+
+        `shared`, here and below, leaves the flow to the workers; otherwise it goes on in this process.
 
         Parts that a live process holds are left alone: taking them would run a step twice at the same time.
         """
         orphans = [status for status in await self.tree(flow_id) if status.state is FlowState.INTERRUPTED]
-        return await anyio.to_thread.run_sync(self._reenqueue, orphans)
+        queue = self._queue(shared=shared)
+        return await anyio.to_thread.run_sync(lambda: self._take(orphans, queue, recovery_attempts=0))
 
-    async def recover_all(self) -> int:
-        """Take over every flow whose process is gone; returns how many."""
-        pending = await DBOS.list_workflows_async(status="PENDING", load_input=False, load_output=False)
+    async def take(self, flow_id: str, *, shared: bool = False) -> int:
+        """Take the parts of a flow that wait in a queue, to begin them here; returns how many."""
+        waiting = [status for status in await self.tree(flow_id) if status.state is FlowState.QUEUED]
+        return await anyio.to_thread.run_sync(self._take, waiting, self._queue(shared=shared))
+
+    async def recover_all(self, wanted: Callable[[str], bool] = lambda _: True) -> int:
+        """Take over every flow whose process is gone, of those whose identifier is wanted; returns how many.
+
+        One that has crashed several times is left as it is then.
+        """
+        pending = await DBOS.list_workflows_async(
+            status=["PENDING", "ENQUEUED"], load_input=False, load_output=False, limit=10_000
+        )
         alive = await self._live_executors()
         statuses = (_status(status, alive) for status in pending)
-        orphans = [status for status in statuses if status.state is FlowState.INTERRUPTED]
-        return await anyio.to_thread.run_sync(self._reenqueue, orphans)
+        orphans = [status for status in statuses if status.state is FlowState.INTERRUPTED and wanted(status.id)]
+        return await anyio.to_thread.run_sync(self._take, orphans, self._own_queue)
 
-    async def resume(self, flow_id: str) -> None:
+    async def resume(self, flow_id: str, *, shared: bool = False) -> None:
         """Go on with a flow that was cancelled or had crashed too often, and with its unfinished children."""
         stopped = (FlowState.CANCELLED, FlowState.CRASHED)
         ids = [status.id for status in await self.tree(flow_id) if status.state in stopped]
         if ids:
-            await DBOS.resume_workflows_async(ids, queue_name=self._own_queue)
+            await DBOS.resume_workflows_async(ids, queue_name=self._queue(shared=shared))
 
-    async def rewind(self, flow_id: str, number: int) -> None:
+    async def rewind(self, flow_id: str, number: int, *, shared: bool = False) -> None:
         """Forget an ended flow's steps from `number` on and run it again from there, under the same identifier."""
-        await DBOS.rewind_workflow_async(flow_id, start_step=number, queue_name=self._own_queue)
+        await DBOS.rewind_workflow_async(flow_id, start_step=number, queue_name=self._queue(shared=shared))
 
-    async def fork(self, flow_id: str, number: int, new_id: str) -> None:
+    async def fork(self, flow_id: str, number: int, new_id: str, *, shared: bool = False) -> None:
         """Begin a new flow that shares the steps before `number` and goes its own way from there."""
         with SetWorkflowID(new_id):
-            await DBOS.fork_workflow_async(flow_id, number, queue_name=self._own_queue)
+            await DBOS.fork_workflow_async(flow_id, number, queue_name=self._queue(shared=shared))
 
     async def apply_schedules(self, kind: str, schedules: Sequence[Schedule]) -> None:
         """Make the calendar hold exactly these; each starts a flow of `kind` on the workers' queue when its time comes.
 
-        The flow's payload is the schedule's with the planned time added under `at`. A time that passed while no process
-        ran is caught up once.
+        The flow's payload is the schedule's with the planned time added under `at`. Of several processes that keep the
+        calendar, one starts the flow. A time that passed while no process ran is not caught up.
         """
         wanted = {schedule.name for schedule in schedules}
         for known in await DBOS.list_schedules_async():
@@ -245,17 +273,17 @@ class Engine:
 
     async def _launch(self) -> None:
         make_safe()
-        engine = make_engine(self._url)
         self._dbos = DBOS(
             config={
                 "name": APPLICATION,
                 "system_database_url": self._url,
-                "system_database_engine": engine,
+                "system_database_engine": self._pool,
                 "application_version": APPLICATION_VERSION,
                 "executor_id": self.executor_id,
                 "serializer": DBOSPortableJSONSerializer(),
                 "log_level": "WARNING",
                 "notification_listener_polling_interval_sec": 0.25,
+                "scheduler_polling_interval_sec": _CALENDAR_POLL_SECONDS,
             }
         )
         quieten()
@@ -276,8 +304,18 @@ class Engine:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await anyio.to_thread.run_sync(self._count_no_crash)
         await anyio.to_thread.run_sync(lambda: DBOS.destroy(workflow_completion_timeout_sec=0))
         await anyio.to_thread.run_sync(self._leases.release, LEASE_PREFIX + self.executor_id, self.executor_id)
+        self._pool.dispose()  # the durable engine closes only what it has made itself
+
+    def _count_no_crash(self) -> None:
+        """A process that stops in good order has crashed nobody: its flows may be taken up as often as it takes."""
+        if self._database is not None:
+            table = self._database.tables.workflow_status
+            mine = (table.c.status == "PENDING") & (table.c.executor_id == self.executor_id)
+            with contextlib.suppress(sa.exc.SQLAlchemyError), self._database.engine.begin() as connection:
+                connection.execute(sa.update(table).where(mine).values(recovery_attempts=0))
 
     async def _keep_lease(self) -> None:
         while True:
@@ -285,44 +323,55 @@ class Engine:
             await self._renew()
 
     async def _renew(self) -> None:
-        process = psutil.Process()
-        data = {"host": socket.gethostname(), "pid": process.pid, "started": process.create_time()}
+        data = this_process(shared=self._shared)
         name = LEASE_PREFIX + self.executor_id
         await anyio.to_thread.run_sync(lambda: self._leases.acquire(name, self.executor_id, _LEASE_SECONDS, data))
 
     async def _live_executors(self) -> frozenset[str]:
-        leases = await anyio.to_thread.run_sync(self._leases.list, LEASE_PREFIX)
-        return frozenset(lease.holder for lease in leases if lease.live and not _is_gone(lease))
+        processes = await anyio.to_thread.run_sync(live_processes, self._leases)
+        return frozenset(process.executor for process in processes)
 
-    def _reenqueue(self, orphans: list[FlowStatus]) -> int:
+    def _queue(self, *, shared: bool) -> str:
+        return SHARED_QUEUE if shared else self._own_queue
+
+    def _take(self, flows: list[FlowStatus], queue: str, **values: Any) -> int:
+        """Put flows that nobody works on into a queue; returns how many we got.
+
+        Atomic: of several that try, one wins, and none does once a live process has the flow. The engine leaves a flow
+        in the queue it was in, and that of a process that is gone is one that nobody looks into.
+        """
         if self._database is None:
             raise RuntimeError("expected a running engine, got one that was not launched")
-        taken = 0
-        for orphan in orphans:
-            # Atomic: of several that try, one wins, and none does once a live process has the flow.
-            taken += self._database.reenqueue_for_recovery(orphan.id, [orphan.executor or ""], self._own_queue)
-        return taken
+        with self._database.engine.begin() as connection:
+            claims = [self._claim(self._database, flow, {**values, "queue_name": queue}) for flow in flows]
+            return sum(connection.execute(claim).rowcount for claim in claims)
+
+    def _claim(self, database: SystemDatabase, flow: FlowStatus, values: Mapping[str, Any]) -> sa.Update:
+        """Put a flow that is still in the hands where it was seen on a queue."""
+        table = database.tables.workflow_status
+        waits = (table.c.status == "ENQUEUED") & (table.c.queue_name == flow.queue)
+        works = (table.c.status == "PENDING") & (table.c.executor_id == flow.executor)
+        queued = {"status": "ENQUEUED", "owner_xid": None, "started_at_epoch_ms": None}
+        return (
+            sa.update(table)
+            .where(table.c.workflow_uuid == flow.id, works if flow.working else waits)
+            .values(**queued, **values)
+        )
 
 
 def _is_below(flow_id: str, ancestor: str) -> bool:
     return flow_id.startswith(ancestor + ".")
 
 
-def _is_gone(lease: Lease) -> bool:
-    """Whether the holder was a process of this host that no longer exists: then nobody need wait for the expiry."""
-    if lease.data.get("host") != socket.gethostname():
-        return False
-    try:
-        return bool(abs(psutil.Process(lease.data["pid"]).create_time() - lease.data["started"]) > 1)
-    except psutil.NoSuchProcess:
-        return True
-
-
 def _status(status: Any, alive: frozenset[str]) -> FlowStatus:
-    state = _STATES[status.status]
-    if state is FlowState.RUNNING and status.executor_id not in alive:
+    state, executor, queue = _STATES[status.status], status.executor_id, status.queue_name
+    if state is FlowState.QUEUED:
+        executor = queue.removeprefix(_OWN_QUEUE_PREFIX) if queue and queue.startswith(_OWN_QUEUE_PREFIX) else None
+    working = state is FlowState.RUNNING
+    if (working or (state is FlowState.QUEUED and executor is not None)) and executor not in alive:
         state = FlowState.INTERRUPTED
-    return FlowStatus(status.workflow_id, state, status.executor_id, _moment(status.created_at), status.output)
+    created_at = _moment(status.created_at)
+    return FlowStatus(status.workflow_id, state, executor, created_at, status.output, queue, working)
 
 
 def _record(flow_id: str, step: Any) -> StepRecord:

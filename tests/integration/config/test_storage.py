@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -27,6 +28,16 @@ from orchestration.storage.tables import overrides as table
 from tests.integration.config.conftest import Project
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def project(tmp_path: Path, database_url: str) -> Iterator[Project]:
+    """On SQLite and on PostgreSQL."""
+    database = Database(database_url)
+    database.migrate()
+    (tmp_path / "project").mkdir()
+    yield Project(tmp_path / "project", database)
+    database.close()
 
 
 def make(number: int, change: Change, lasts: float | None = None) -> Override:

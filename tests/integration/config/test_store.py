@@ -77,6 +77,17 @@ def test_subscribers_hear_of_changes_and_of_nothing_else(project: Project) -> No
     assert heard == ["spare"]
 
 
+def test_subscribers_hear_of_a_new_key_too(project: Project) -> None:
+    store = project.store()
+    store.open()
+    heard: list[str | None] = []
+    store.subscribe(lambda _: heard.append(store.credentials.get("OPENAI_API_KEY")))
+    project.env.write_text(f"OPENAI_API_KEY={NEW_KEY}\n")
+    store.refresh()
+    store.refresh()
+    assert heard == [NEW_KEY]
+
+
 def test_a_bad_edit_is_refused_with_its_place_and_the_last_good_one_stays(project: Project) -> None:
     store = project.store()
     store.open()

@@ -262,3 +262,28 @@ async def test_a_run_that_was_recorded_but_never_begun_begins_on_resume(tmp_path
         await one.control.resume("run-1")
         await one.engine.result("run-1")
         assert one.runs.get("run-1").status is RunStatus.SUCCEEDED
+
+
+async def test_a_stopped_run_is_shown_as_running_once_it_is_taken_up(tmp_path: Path) -> None:
+    reached = asyncio.Event()
+
+    async def never() -> Any:
+        reached.set()
+        await asyncio.Event().wait()
+
+    async with house(tmp_path, lambda task: never() if task.role is AgentRole.EXECUTOR else usual(task)) as one:
+        await one.control.start(Run("run-1", "mend it", "/work", SystemClock().now()))
+        await reached.wait()
+        one.runs.set_status("run-1", RunStatus.STOPPED, "it was interrupted")
+    seen: list[tuple[RunStatus, str]] = []
+
+    def answer(task: AgentTask) -> Any:
+        run = one.runs.get("run-1")
+        seen.append((run.status, run.reason))
+        return usual(task)
+
+    async with house(tmp_path, answer) as one:
+        await one.control.resume("run-1")
+        await one.engine.result("run-1")
+        assert set(seen) == {(RunStatus.RUNNING, "")}
+        assert one.runs.get("run-1").status is RunStatus.SUCCEEDED

@@ -24,10 +24,10 @@ SCRIPT = Path(__file__).with_name("engine_process.py")
 
 
 @asynccontextmanager
-async def engine(folder: Path, **bodies: Any) -> AsyncIterator[Engine]:
+async def engine(folder: Path, *, shared: bool = False, **bodies: Any) -> AsyncIterator[Engine]:
     database = Database(f"sqlite:///{folder}/orchestrator.db")
     database.migrate()
-    one = Engine(f"sqlite:///{folder}/engine.db", Leases(database))
+    one = Engine(f"sqlite:///{folder}/engine.db", Leases(database), shared=shared)
     for kind, body in bodies.items():
         one.register(kind, body)
     async with one.running():
@@ -158,6 +158,22 @@ async def test_a_fork_shares_the_steps_before_it_and_goes_its_own_way(tmp_path: 
     assert calls == ["a:one", "a:two", "b:two"]
 
 
+async def test_a_worker_takes_the_most_urgent_run_first(tmp_path: Path) -> None:
+    begun: list[str] = []
+
+    async def body(flow: Flow, _: Any) -> Any:
+        begun.append(flow.id)
+
+    async with engine(tmp_path, flow=body) as one:
+        for number, priority in enumerate(("low", "normal", "high", "normal", "low")):
+            await one.enqueue("flow", f"{priority}-{number}", None, priority)
+    async with engine(tmp_path, shared=True, flow=body) as one:
+        async with asyncio.timeout(10):
+            while len(begun) < 5:
+                await asyncio.sleep(0.02)
+    assert begun == ["high-2", "normal-1", "normal-3", "low-0", "low-4"]
+
+
 @contextmanager
 def a_process(folder: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
     command = [sys.executable, str(SCRIPT), str(folder), *arguments]
@@ -193,6 +209,16 @@ def test_a_process_killed_at_any_step_loses_nothing_and_repeats_no_committed_ste
         done = Counter((folder / "journal").read_text().split())
         assert set(done) == {f"{child}:{number}" for child in ("c0", "c1") for number in range(4)}
         assert [one for one in committed if done[one] > 1] == []
+
+
+def test_a_flow_is_taken_over_again_when_the_process_that_took_it_over_is_killed_too(tmp_path: Path) -> None:
+    for command, line in (("start", "in step 0"), ("recover", "in step 1"), ("recover", "in step 2")):
+        with a_process(tmp_path, command) as process:
+            wait_for_line(process, line)
+            process.send_signal(signal.SIGKILL)
+    with a_process(tmp_path, "recover") as after:
+        output, _ = after.communicate(timeout=30)
+    assert json.loads(output.splitlines()[-1]) == {"c0": [0, 1, 2, 3], "c1": [0, 1, 2, 3]}
 
 
 def committed_steps(folder: Path) -> list[str]:
@@ -236,3 +262,46 @@ async def test_a_pickle_in_the_engines_tables_is_refused_and_runs_nothing(tmp_pa
         with pytest.raises(StepError):
             await one.result("f-1")
     assert not target.exists()
+
+
+async def test_a_flow_that_was_taken_up_and_stopped_many_times_is_still_taken_up(tmp_path: Path) -> None:
+    reached: list[int] = []
+
+    async def body(flow: Flow, _: Any) -> Any:
+        async def work() -> str:
+            reached.append(1)
+            if len(reached) < 9:
+                await asyncio.sleep(60)
+            return "done"
+
+        return await flow.step("work", work)
+
+    async def until_reached(times: int) -> None:
+        while len(reached) < times:
+            await asyncio.sleep(0.01)
+
+    async with engine(tmp_path, flow=body) as first:
+        await first.start("flow", "f-1", None)
+        await until_reached(1)
+    for times in range(2, 9):
+        async with engine(tmp_path, flow=body) as next_one:
+            assert await next_one.recover("f-1") == 1
+            await until_reached(times)
+    async with engine(tmp_path, flow=body) as last:
+        assert await last.recover_all() == 1
+        assert await last.result("f-1") == "done"
+
+
+async def test_a_flow_left_on_the_queue_of_a_process_that_died_is_taken_up(tmp_path: Path) -> None:
+    async def body(flow: Flow, _: Any) -> Any:
+        return await flow.step("one", doing("done"))
+
+    async with engine(tmp_path, flow=body) as one:
+        await one.start("flow", "f-1", None)
+        await one.result("f-1")
+        with closing(sqlite3.connect(tmp_path / "engine.db")) as connection, connection:
+            connection.execute("UPDATE workflow_status SET status = 'ENQUEUED', queue_name = 'process-gone'")
+        (status,) = await one.tree("f-1")
+        assert (status.state, status.executor, status.working) == (FlowState.INTERRUPTED, "gone", False)
+        assert await one.recover_all() == 1
+        assert await one.result("f-1") == "done"

@@ -1,13 +1,18 @@
 from __future__ import annotations
 
+import contextlib
 import json
+import time
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from orchestration.agents.answers import MalformedAnswerError, parse, response_format
 from orchestration.workflows.model import Plan, Review, Text
 
-PLAN = {"summary": "s", "steps": [{"id": "s1", "title": "t", "instructions": "i"}]}
+PLAN: dict[str, Any] = {"summary": "s", "steps": [{"id": "s1", "title": "t", "instructions": "i"}]}
 
 
 @pytest.mark.parametrize(
@@ -55,3 +60,47 @@ def test_the_request_carries_the_schema_of_the_answer() -> None:
     asked = response_format(Review)
     assert asked["type"] == "json_schema"
     assert set(asked["json_schema"]["schema"]["required"]) == {"verdict", "summary"}
+
+
+def test_braces_before_the_answer_do_not_hide_it() -> None:
+    text = f'Use {{}} and {{"a": 1}} with care. {json.dumps(PLAN)} Then {{"b": 2}}.'
+    assert parse(text, Plan) == Plan.model_validate(PLAN)
+
+
+def test_of_several_objects_the_one_that_was_meant_is_corrected() -> None:
+    with pytest.raises(
+        MalformedAnswerError, match=r"^The JSON object does not match the schema: steps: Field required"
+    ):
+        parse('{} {"summary": "s", "risks": []} {"x": 1}', Plan)
+
+
+@pytest.mark.parametrize(
+    ("second", "said"),
+    [
+        ({"id": "s1"}, "several called s1"),
+        ({"id": "s2", "depends_on": ["s2"]}, "got a circle: s2 → s2"),
+    ],
+)
+def test_a_plan_has_to_be_one_that_can_be_carried_out(second: dict[str, Any], said: str) -> None:
+    plan = {"summary": "s", "steps": [PLAN["steps"][0], {"title": "t", "instructions": "i", **second}]}
+    with pytest.raises(MalformedAnswerError, match=said):
+        parse(json.dumps(plan), Plan)
+
+
+@given(st.text(alphabet='{}[]":,a1\\ \n', max_size=200))
+def test_no_text_makes_reading_fail_in_another_way(text: str) -> None:
+    with contextlib.suppress(MalformedAnswerError):
+        assert isinstance(parse(text, Review), Review)
+
+
+@pytest.mark.parametrize("text", ["{" * 200_000, '{"a":' * 200_000, '{"a": ' + "9" * 6000 + "}", "{} " * 100_000])
+def test_answers_made_of_braces_take_no_time(text: str) -> None:
+    started = time.monotonic()
+    with pytest.raises(MalformedAnswerError):
+        parse(text, Plan)
+    assert time.monotonic() - started < 2
+
+
+def test_half_of_a_surrogate_pair_is_replaced() -> None:
+    found = parse('{"summary": "\\ud83d", "verdict": "approved"}', Review)
+    assert found == Review(summary="?", verdict="approved")

@@ -124,3 +124,8 @@ def test_names_of_secrets_are_recognised_in_every_style(name: str) -> None:
 )
 def test_names_that_only_resemble_them_are_not(name: str) -> None:
     assert not names_a_secret(name)
+
+
+def test_the_shells_current_folder_is_no_password() -> None:
+    credentials = Credentials({"PWD": "/srv/project", "DB_PWD": "swordfish"}, {})
+    assert credentials.secrets() == {"swordfish"}

@@ -200,3 +200,20 @@ def test_snake_case_keys_of_older_files_are_read_and_found(judge: Judge) -> None
         del good["runtime"]["defaultProvider"]
 
     assert [f.path for f in judge(older).errors] == ["runtime.default_provider"]
+
+
+@pytest.mark.parametrize(
+    ("hours", "expected"),
+    [
+        ({"timeZone": "Mars/Olympus"}, "a time zone's name such as UTC or Europe/Vienna"),
+        ({"start": "17:00", "end": "09:00"}, "a start before the end"),
+        ({"country": "XX"}, "a country by its code of ISO 3166"),
+        ({"country": "AT", "subdivision": "ZZ"}, "one of the parts of AT"),
+    ],
+)
+def test_business_hours_that_cannot_be_kept_are_told_with_what_was_expected(
+    judge: Judge, hours: dict[str, str], expected: str
+) -> None:
+    (finding,) = judge(lambda whole: whole.update(response={"businessHours": hours})).findings
+    assert finding.code is Code.WRONG_VALUE
+    assert str(finding.expected).startswith(expected)

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
@@ -21,8 +23,8 @@ NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    database = Database(f"sqlite:///{tmp_path}/new/folder/orchestrator.db")
+def database(database_url: str) -> Iterator[Database]:
+    database = Database(database_url)
     database.migrate()
     yield database
     database.close()
@@ -104,6 +106,26 @@ def test_a_lease_is_held_by_one_until_it_expires(database: Database) -> None:
     assert leases.list("lead") == ()
 
 
+def test_of_many_that_want_a_lease_at_once_one_gets_it(database: Database) -> None:
+    leases = Leases(database)
+    for expired in (False, True):
+        if expired:
+            leases.acquire("leader", "nobody", -1)
+        with ThreadPoolExecutor(8) as pool:
+            got = list(pool.map(lambda number: leases.acquire("leader", f"p{number}", 60), range(8)))
+        assert got.count(True) == 1
+        leases.release("leader", f"p{got.index(True)}")
+
+
+def test_processes_that_start_at_once_make_the_tables_once(database_url: str) -> None:
+    databases = [Database(database_url) for _ in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda one: one.migrate(), databases))
+    assert Runs(databases[0]).list() == ()
+    for one in databases:
+        one.close()
+
+
 def test_a_question_is_answered_once(database: Database) -> None:
     table = ApprovalTable(database)
     question = Approval("run-1.executor", "run-1", "may it start?", NOON)
@@ -136,6 +158,22 @@ def test_events_are_written_in_order_redacted_and_only_the_last_progress_is_kept
     assert {event.data["text"] for _, event in written} == {"***"}
     assert [beat.activity for beat in timeline.heartbeats("run-1")] == ["699"]
     assert timeline.list("run-1", after=written[-2][0]) == written[-1:]
+
+
+def test_events_that_keep_coming_are_written_all_the_same(database: Database) -> None:
+    timeline = Timeline(database)
+    writer = TimelineWriter(timeline, lambda data: data)
+    bus = Bus(FakeClock())
+    bus.subscribe(writer.take)
+    writer.start()
+    for number in range(100):  # two seconds at most, and never so long a pause as would end a batch
+        bus.emit("tool_call.finished", run_id="run-1", number=number)
+        if timeline.list("run-1"):
+            break
+        time.sleep(0.02)
+    written = len(timeline.list("run-1"))
+    writer.close()
+    assert 0 < written <= number + 1 < 100
 
 
 def test_events_wait_while_the_database_cannot_be_written(database: Database) -> None:

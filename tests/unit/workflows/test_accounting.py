@@ -27,3 +27,17 @@ def test_a_committed_step_that_ran_again_is_found() -> None:
 def test_other_events_and_calls_outside_agents_do_not_count() -> None:
     others = [Event("run.started", NOON, data={"key": "a/1"}), Event("model_call.finished", NOON, data={"key": None})]
     assert count_steps(others) == StepCount(0, 0, 0)
+
+
+def side_by_side(*keys: str, after: int) -> list[Event]:
+    return [Event("tool_call.finished", NOON, data={"key": key, "after": after}) for key in keys]
+
+
+def test_of_steps_side_by_side_a_later_one_does_not_prove_an_earlier_one_committed() -> None:
+    events = [*executed("a/1"), *side_by_side("a/3", "a/2", after=1), *side_by_side("a/2", after=1), *executed("a/4")]
+    assert count_steps(events) == StepCount(5, 1, 0)
+
+
+def test_a_step_side_by_side_that_ran_again_after_the_next_is_found() -> None:
+    events = [*executed("a/1"), *side_by_side("a/2", "a/3", after=1), *executed("a/4"), *side_by_side("a/3", after=1)]
+    assert count_steps(events) == StepCount(5, 1, 1)

@@ -1,0 +1,185 @@
+"""`python -m benchmarks.intake`: alerts a second through our intake and into Alertmanager, in turn, on this machine.
+
+Ours answers after the alerts are on the disk. Alertmanager's `POST /api/v2/alerts` keeps them in memory, and writes no
+alert to the disk at all. Both are asked over HTTP by the same client, in a process of its own, over a few connections.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.client import HTTPConnection
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+ROUNDS = 3
+ALERTS = 4000
+CONNECTIONS = 4
+TOKEN = "benchmark-token"
+NAMES = ("prometheus-alertmanager", "alertmanager")
+CONFIGURATION = "route: {receiver: none}\nreceivers: [{name: none}]\n"
+
+Body = Callable[[int, int], bytes]
+
+
+def our_body(first: int, count: int) -> bytes:
+    alerts = [
+        {
+            "status": "firing",
+            "labels": labels(number),
+            "annotations": {"summary": "load is high", "description": f"it is {number}"},
+            "startsAt": "2026-03-01T12:00:00Z",
+            "endsAt": "0001-01-01T00:00:00Z",
+            "generatorURL": "http://prometheus/graph",
+            "fingerprint": f"{number:016x}",
+        }
+        for number in range(first, first + count)
+    ]
+    return json.dumps({"version": "4", "truncatedAlerts": 0, "status": "firing", "alerts": alerts}).encode()
+
+
+def their_body(first: int, count: int) -> bytes:
+    alerts = [
+        {
+            "labels": labels(number),
+            "annotations": {"summary": "load is high", "description": f"it is {number}"},
+            "generatorURL": "http://prometheus/graph",
+        }
+        for number in range(first, first + count)
+    ]
+    return json.dumps(alerts).encode()
+
+
+def labels(number: int) -> dict[str, str]:
+    return {"alertname": "HighLoad", "instance": f"web-{number}", "severity": "warning", "job": "node"}
+
+
+@contextmanager
+def ours(folder: Path) -> Iterator[int]:
+    command = [sys.executable, "-m", "benchmarks.intake", "serve", str(folder / "orchestrator.db")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
+        try:
+            assert process.stdout is not None
+            yield int(process.stdout.readline())
+        finally:
+            process.kill()
+
+
+@contextmanager
+def alertmanager(program: str, folder: Path) -> Iterator[int]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    (folder / "am.yml").write_text(CONFIGURATION)
+    command = [program, f"--config.file={folder}/am.yml", f"--storage.path={folder}/data", "--cluster.listen-address="]
+    command.append(f"--web.listen-address=127.0.0.1:{port}")
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        try:
+            for _ in range(200):
+                time.sleep(0.05)
+                try:
+                    HTTPConnection("127.0.0.1", port, timeout=5).request("GET", "/-/ready")
+                    break
+                except ConnectionError:
+                    continue
+            yield port
+        finally:
+            process.kill()
+
+
+def serve(file: str) -> None:
+    """Our intake, as the application mounts it."""
+    import uvicorn
+    from starlette.applications import Starlette
+
+    from orchestration.alerts.cleaning import quick
+    from orchestration.alerts.intake import Intake
+    from orchestration.clock import SystemClock
+    from orchestration.config.alerting import IntakeSettings
+    from orchestration.security.redaction import Redactor
+    from orchestration.storage.alert_inbox import AlertInbox
+    from orchestration.storage.database import Database
+    from orchestration.web.intake import routes
+
+    database = Database(f"sqlite:///{file}")
+    database.migrate()
+    settings = IntakeSettings(token_env="TOKEN")
+    intake = Intake(AlertInbox(database), lambda: settings, {"TOKEN": TOKEN}.get, quick(Redactor()))
+    # Only with its protocol named does asyncio send small answers without delay.
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listening.bind(("127.0.0.1", 0))
+    listening.listen(64)
+    print(listening.getsockname()[1], flush=True)
+    app = Starlette(routes=routes(intake, SystemClock()))
+    uvicorn.Server(uvicorn.Config(app, log_level="error", access_log=False)).run(sockets=[listening])
+
+
+def rate(port: int, path: str, bodies: list[bytes], alerts: int) -> float:
+    """Alerts a second, with the bodies spread over the connections."""
+
+    def send(part: list[bytes]) -> None:
+        connection = HTTPConnection("127.0.0.1", port, timeout=60)
+        for body in part:
+            headers = {"Content-Type": "application/json", "Authorization": f"Bearer {TOKEN}"}
+            connection.request("POST", path, body, headers)
+            answer = connection.getresponse()
+            answer.read()
+            assert answer.status == 200, answer.status
+        connection.close()
+
+    threads = [threading.Thread(target=send, args=(bodies[start::CONNECTIONS],)) for start in range(CONNECTIONS)]
+    began = time.perf_counter()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return alerts / (time.perf_counter() - began)
+
+
+def measure(batch: int, alerts: int) -> dict[str, list[float]]:
+    """All rounds of both, one after the other, so that a slow moment hits both."""
+    program = next((found for name in NAMES if (found := shutil.which(name))), None)
+    results: dict[str, list[float]] = {"Alertmanager, in memory": [], "our intake, on the disk": []}
+    for _ in range(ROUNDS):
+        for name, body, path in (
+            ("Alertmanager, in memory", their_body, "/api/v2/alerts"),
+            ("our intake, on the disk", our_body, "/api/v1/intake/alertmanager"),
+        ):
+            if body is their_body and program is None:
+                continue
+            bodies = [body(first, batch) for first in range(0, alerts, batch)]
+            with tempfile.TemporaryDirectory() as folder:
+                server = ours(Path(folder)) if body is our_body else alertmanager(str(program), Path(folder))
+                with server as port:
+                    rate(port, path, bodies[:CONNECTIONS], batch)
+                    results[name].append(rate(port, path, bodies, alerts))
+    return results
+
+
+def main() -> None:
+    for batch, alerts in ((1, ALERTS // 4), (64, ALERTS * 4)):
+        print(f"\n## Intake, {batch} alerts a request, {CONNECTIONS} connections\n")
+        print("| | alerts a second | ratio |\n| --- | ---: | ---: |")
+        results = measure(batch, alerts)
+        medians = {name: statistics.median(rates) for name, rates in results.items() if rates}
+        floor = next(iter(medians.values()))
+        for name, value in medians.items():
+            print(f"| {name} | {value:,.0f} | {value / floor:.2f} |")
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("PYTHONPATH", str(ROOT))
+    if sys.argv[1:2] == ["serve"]:
+        serve(sys.argv[2])
+    else:
+        main()

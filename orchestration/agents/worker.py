@@ -1,0 +1,30 @@
+"""A worker's process: `python -m orchestration.agents.worker MODULE:FUNCTION ARGUMENTS…`.
+
+The list of processes shows workers under this name, and at the end of the line what each runs now (see `title`). What a
+worker does is the business of the room that starts it and names the function; this room knows nothing of it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Any
+
+from orchestration.agents import title
+
+
+def command(entry_point: str, *arguments: str) -> tuple[str, ...]:
+    """The command that starts a worker's process."""
+    return (sys.executable, "-m", __name__, entry_point, *arguments, title.room())
+
+
+def main() -> int:
+    """Call the function that the command line names with the arguments that follow it."""
+    entry_point, *arguments = [word for word in sys.argv[1:] if not word.startswith(title.MARK)]
+    module, _, name = entry_point.partition(":")
+    function: Any = getattr(importlib.import_module(module), name)
+    return int(function(*arguments))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,155 @@
+"""Rules about the machine and about the system itself. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from orchestration.alerts.defaults.shapes import above, counted, down
+from orchestration.alerts.rules import AlertRule
+from orchestration.config.alerting import Aggregate, Comparison, FactKind
+from orchestration.config.response import Scenario, Severity
+from orchestration.config.schema import Thresholds
+
+_ITSELF = Scenario.CONTROL_PLANE
+_HOUR, _DAY = 3600.0, 86_400.0
+
+
+def resources(thresholds: Thresholds) -> Iterator[AlertRule]:
+    """Processor and memory are noisy: their mean must be high for a while. A disk does not waver."""
+    for name, limit, window, hold in (
+        ("cpu", thresholds.cpu_percent, 60.0, 30.0),
+        ("memory", thresholds.memory_percent, 30.0, 10.0),
+    ):
+        yield AlertRule(
+            f"{name}-high",
+            f"{name}_percent",
+            Scenario.HIGH_RESOURCE_USAGE,
+            limit,
+            aggregate=Aggregate.MEAN,
+            comparison=Comparison.ABOVE,
+            window=window,
+            hold=hold,
+            keep_firing=30,
+            min_samples=2,
+            by=("host",),
+            subject="{host}",
+            facts=FactKind.RESOURCES,
+            title={"cpu": "Processor", "memory": "Memory"}[name] + " use of {host} is high",
+            summary=f"{name} use is {{value}} %, above {{threshold}} %",
+        )
+    yield AlertRule(
+        "disk-low",
+        "disk_free_percent",
+        Scenario.HIGH_RESOURCE_USAGE,
+        thresholds.disk_free_percent,
+        comparison=Comparison.BELOW,
+        keep_firing=30,
+        by=("host", "path"),
+        subject="{host}",
+        facts=FactKind.RESOURCES,
+        title="Disk of {host} is nearly full",
+        summary="{value} % of {path} is free, less than {threshold} %",
+    )
+    yield AlertRule(
+        "unresponsive",
+        "event_loop_lag_seconds",
+        Scenario.HIGH_RESOURCE_USAGE,
+        1.0,
+        comparison=Comparison.ABOVE,
+        window=60,
+        hold=15,
+        keep_firing=15,
+        by=("process",),
+        subject="{process}",
+        facts=FactKind.RESOURCES,
+        title="{process} responds slowly",
+        summary="Its event loop is {value} s late",
+    )
+
+
+def control_plane() -> Iterator[AlertRule]:
+    """What the system itself stands on: the watcher is watched."""
+    yield down("database-down", "database_up", _ITSELF, window=120).but(
+        subject="database", facts=FactKind.DATABASE_DOWN, title="The database does not answer", summary="{detail}"
+    )
+    yield down("database-damaged", "database_intact", _ITSELF, window=_HOUR).but(
+        subject="database", facts=FactKind.CORRUPTION, title="The database is damaged", summary="{detail}"
+    )
+    yield from _workers()
+    yield from _loops()
+    yield from _backups()
+    yield down("channel-down", "channel_up", _ITSELF, window=_DAY).but(
+        hold=30,
+        by=("channel",),
+        subject="{channel}",
+        severity=Severity.P2,
+        title="The channel {channel} fails",
+        summary="{detail}",
+    )
+    yield counted("errors-logged", "log_errors", _ITSELF, at_least=20, window=300).but(
+        aggregate=Aggregate.SUM,
+        by=("fingerprint",),
+        subject="log",
+        facts=FactKind.MINOR,
+        title="The same error is logged over and over",
+        summary="{value} times in {window} s: {sample}",
+    )
+
+
+def _workers() -> Iterator[AlertRule]:
+    yield down("worker-lost", "worker_up", _ITSELF, window=300).but(
+        hold=15,
+        by=("worker",),
+        cleared_by=("worker_replaced",),
+        subject="{worker}",
+        severity=Severity.P2,
+        title="Worker {worker} is lost",
+        summary="It stopped renewing its lease and was not replaced: {reason}",
+    )
+    yield counted("workers-crashing", "worker_replaced", _ITSELF, at_least=3, window=600).but(
+        subject="workers",
+        severity=Severity.P1,
+        title="Workers crash again and again",
+        summary="{value} workers were replaced in {window} s",
+    )
+
+
+def _loops() -> Iterator[AlertRule]:
+    yield above("loop-late", "loop_age_seconds", _ITSELF, 30).but(
+        hold=10,
+        by=("loop",),
+        subject="{loop}",
+        severity=Severity.P1,
+        title="The loop {loop} lags",
+        summary="It is {value} s behind",
+    )
+    yield above("loop-silent", "loop_age_seconds", _ITSELF, 0).but(
+        aggregate=Aggregate.ABSENT,
+        window=120,
+        by=("loop",),
+        subject="{loop}",
+        severity=Severity.P1,
+        title="The loop {loop} is silent",
+        summary="No sign of it for {value} s",
+    )
+    yield above("schedule-late", "schedule_late_seconds", _ITSELF, 300).but(
+        window=_HOUR,
+        by=("schedule",),
+        subject="{schedule}",
+        severity=Severity.P3,
+        title="The schedule {schedule} started late",
+        summary="It started {value} s late",
+    )
+
+
+def _backups() -> Iterator[AlertRule]:
+    yield above("backup-old", "backup_age_seconds", _ITSELF, 26 * _HOUR).but(
+        window=_HOUR,
+        subject="backup",
+        severity=Severity.P2,
+        title="The last backup is old",
+        summary="The last good backup is {value} s old",
+    )
+    yield counted("backup-failed", "backup_failed", _ITSELF, at_least=1, window=_HOUR).but(
+        subject="backup", severity=Severity.P2, title="A backup failed", summary="{message}"
+    )

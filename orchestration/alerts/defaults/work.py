@@ -1,0 +1,166 @@
+"""Rules about the work: agents, runs, and the providers that they need. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from orchestration.alerts.rules import AlertRule
+from orchestration.config.alerting import Aggregate, Comparison, FactKind
+from orchestration.config.matchers import parse_matchers
+from orchestration.config.response import Scenario, Severity
+from orchestration.config.schema import Thresholds
+
+_OVER = ('outcome!~"cancelled|stopped|waiting"',)
+_FAILED = ('outcome!~"ok|succeeded"',)
+# Failures of a call for which the provider is not to blame.
+_OF_THE_PROVIDER = ('outcome!~"cancelled|no_route|bad_request|content_filter|model_missing"',)
+
+
+def agents(thresholds: Thresholds) -> Iterator[AlertRule]:
+    """One incident for all agents: that more of them fail makes it worse, not another one. The short hold lets the news
+    of a provider that is down come first."""
+    yield AlertRule(
+        "agent-failed",
+        "agent_finished",
+        Scenario.AGENT_FAILURE,
+        1.0,
+        aggregate=Aggregate.SHARE,
+        last=1,
+        window=900,
+        hold=3,
+        where=parse_matchers(_OVER),
+        match=parse_matchers(_FAILED),
+        by=("agent",),
+        subject="agents",
+        facts=FactKind.AGENT,
+        title="Agent {agent} fails",
+        summary="The last work of {agent} failed: {kind} {message}",
+    )
+    yield AlertRule(
+        "agents-failing",
+        "agent_finished",
+        Scenario.AGENT_FAILURE,
+        thresholds.agent_failure_percent / 100,
+        aggregate=Aggregate.SHARE,
+        last=10,
+        window=600,
+        hold=3,
+        min_samples=6,
+        where=parse_matchers(_OVER),
+        match=parse_matchers(_FAILED),
+        subject="agents",
+        facts=FactKind.AGENTS,
+        title="Many agents fail",
+        summary="{value} of the latest that agents finished failed",
+    )
+    yield AlertRule(
+        "run-failed",
+        "run_finished",
+        Scenario.AGENT_FAILURE,
+        1.0,
+        aggregate=Aggregate.SHARE,
+        last=1,
+        window=900,
+        hold=3,
+        where=parse_matchers(_OVER),
+        match=parse_matchers(_FAILED),
+        by=("run",),
+        subject="agents",
+        facts=FactKind.RUN,
+        title="Run {run} failed",
+        summary="{run} ended without its goal: {reason}",
+    )
+
+
+def providers() -> Iterator[AlertRule]:
+    yield AlertRule(
+        "provider-down",
+        "provider_up",
+        Scenario.PROVIDER_UNAVAILABLE,
+        1.0,
+        comparison=Comparison.BELOW,
+        window=600,
+        by=("provider",),
+        subject="{provider}",
+        facts=FactKind.PROVIDER,
+        title="Provider {provider} is unavailable",
+        summary="{provider} does not answer: {reason} {detail}",
+    )
+    yield AlertRule(
+        "no-provider",
+        "providers_usable",
+        Scenario.PROVIDER_UNAVAILABLE,
+        1.0,
+        comparison=Comparison.BELOW,
+        hold=3,
+        subject="every provider",
+        facts=FactKind.PROVIDER,
+        title="No provider can be used",
+        summary="No member of the fallback chain answers",
+    )
+    yield AlertRule(
+        "provider-failing",
+        "model_call",
+        Scenario.PROVIDER_UNAVAILABLE,
+        0.5,
+        aggregate=Aggregate.SHARE,
+        min_samples=6,
+        hold=15,
+        where=parse_matchers(_OF_THE_PROVIDER),
+        match=parse_matchers(_FAILED),
+        by=("provider",),
+        subject="{provider}",
+        facts=FactKind.ERRORS,
+        title="Calls to {provider} fail",
+        summary="{value} of the calls to {provider} in {window} s failed, the last with {outcome}",
+    )
+    yield _ratio("provider-slow", "latency_ratio", FactKind.SLOWNESS, "is slow", "answers {value} times as slowly")
+    yield _ratio("provider-errors", "error_rate_ratio", FactKind.ERRORS, "fails often", "fails {value} times as often")
+
+
+def _ratio(name: str, signal: str, facts: FactKind, title: str, summary: str) -> AlertRule:
+    return AlertRule(
+        name,
+        signal,
+        Scenario.PROVIDER_UNAVAILABLE,
+        3.0,
+        hold=60,
+        keep_firing=60,
+        by=("provider", "model"),
+        subject="{provider}",
+        facts=facts,
+        severity=Severity.P2,
+        title="Model {model} of {provider} " + title,
+        summary="{model} of {provider} " + summary + " as usual",
+    )
+
+
+def runs(thresholds: Thresholds) -> Iterator[AlertRule]:
+    yield AlertRule(
+        "run-stalled",
+        "progress_age_seconds",
+        Scenario.WORKFLOW_STUCK,
+        thresholds.stalled_seconds,
+        window=60,
+        by=("run", "agent"),
+        cleared_by=("run_finished",),
+        subject="{run}",
+        facts=FactKind.RUN,
+        title="Run {run} makes no progress",
+        summary="No progress of {agent} for {value} s",
+    )
+    yield AlertRule(
+        "run-overdue",
+        "run_overdue_ratio",
+        Scenario.WORKFLOW_STUCK,
+        2.0,
+        comparison=Comparison.ABOVE,
+        window=60,
+        hold=15,
+        by=("run",),
+        cleared_by=("run_finished",),
+        subject="{run}",
+        facts=FactKind.RUN,
+        title="Run {run} takes too long",
+        summary="It has taken {value} times as long as expected",
+    )

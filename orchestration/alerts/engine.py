@@ -1,0 +1,208 @@
+"""The engine: signals and notices in, alerts kept, and the desk told what is worth telling."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from orchestration.alerts.cleaning import Redact
+from orchestration.alerts.inhibition import Inhibition, inhibitions
+from orchestration.alerts.ledger import Ledger
+from orchestration.alerts.memory import Memory, is_open
+from orchestration.alerts.model import Alert
+from orchestration.alerts.notices import Notice
+from orchestration.alerts.ports import Reporter
+from orchestration.alerts.records import decision_of, from_row
+from orchestration.alerts.rulebook import Rulebook, timing_of
+from orchestration.alerts.signal import Signal
+from orchestration.alerts.silences import Silence, readable
+from orchestration.alerts.stages import Context, Decision, run_stages
+from orchestration.alerts.telling import Telling
+from orchestration.alerts.troubles import Troubles
+from orchestration.config.alerting import AlertingSettings
+from orchestration.config.schema import Configuration
+from orchestration.events import Bus
+from orchestration.storage.alert_inbox import AlertInbox, Delivery
+from orchestration.storage.alerts import Alerts
+from orchestration.storage.silences import Silences
+
+_DELIVERIES_AT_ONCE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What one evaluation did. `told` and `cleared` are the keys of groups."""
+
+    told: tuple[str, ...] = ()
+    cleared: tuple[str, ...] = ()
+    decisions: tuple[Decision, ...] = ()
+
+
+class AlertEngine:
+    """Turns what is seen into alerts, and alerts into reports.
+
+    `take` may be called on any thread; `load` and `evaluate` belong to one thread at a time, and block. What is kept
+    outlives a restart: alerts, holds that are running, and what the desk was told.
+    """
+
+    def __init__(
+        self,
+        alerts: Alerts,
+        silences: Silences,
+        inbox: AlertInbox,
+        reporter: Reporter,
+        configuration: Callable[[], Configuration],
+        redact: Redact,
+        bus: Bus,
+    ) -> None:
+        self.troubles = Troubles()
+        self.rulebook = Rulebook(self.troubles)
+        self._alerts = alerts
+        self._silences = silences
+        self._inbox = inbox
+        self._configuration = configuration
+        self._bus = bus
+        self._telling = Telling(alerts, reporter, redact, self.troubles)
+        self._ledger = Ledger(redact)
+        self._memory = Memory()
+        self._in_force: tuple[Silence, ...] = ()
+        self._loaded = False
+
+    @property
+    def alerts(self) -> tuple[Alert, ...]:
+        """All alerts in memory: pending, firing, and lately resolved."""
+        return tuple(self._memory)
+
+    def take(self, signal: Signal) -> None:
+        """Accept a signal; it counts from the next evaluation on. Never blocks, and unknown names do no harm."""
+        self.rulebook.take(signal)
+
+    def load(self, now: datetime) -> None:
+        """Go on where the last process stopped. `evaluate` does it when it has not been done, as soon as it can."""
+        rows = self._alerts.unfinished(now - self._looks_back())
+        kept: list[tuple[Alert, Decision | None]] = []
+        for row in rows:
+            with self.troubles.contained(f"kept alert {row.name}"):
+                kept.append((from_row(row), decision_of(row)))
+        self._telling.load()
+        self._memory.restore(alert for alert, _ in kept)
+        self._ledger.restore(kept)
+        self._loaded = True
+
+    def evaluate(self, now: datetime) -> Evaluation:
+        """Look at everything once.
+
+        1. Signals go into the windows, and each rule is judged. 2. Notices from outside are applied. 3. The stages
+        decide. 4. What has changed is written; the inbox is emptied in the same transaction. 5. The desk is told, and
+        that is written too. Whatever fails on the way is contained, and is tried again the next time.
+        """
+        if not self._loaded:
+            with self.troubles.contained("storage"):
+                self.load(now)
+        with self.troubles.contained("configuration"):
+            self.rulebook.configure(self._configuration())
+        before = self._memory.firing()
+        self._judge(now)
+        taken: list[int] = []
+        with self.troubles.contained("inbox"):
+            taken = self._hear_all(now)
+        context = self._context(now)
+        kept, decisions = run_stages(context.alerts, context)
+        with self.troubles.contained("storage"):
+            self._save(context.alerts, decisions, taken)
+        with self.troubles.contained("events"):
+            self._say(before, context.alerts, {decision.alert: decision for decision in decisions})
+        told = self._telling.tell(kept, context)
+        gone = self._telling.clear(kept, context)
+        with self.troubles.contained("storage"):
+            self._telling.save()
+        self._forget(now)
+        return Evaluation(told, gone, decisions)
+
+    @property
+    def _settings(self) -> AlertingSettings:
+        return self._configuration().alerting
+
+    def _judge(self, now: datetime) -> None:
+        own = [alert for alert in self._memory.own() if is_open(alert)]
+        for seen, timing in self.rulebook.look(now, own):
+            with self.troubles.contained(f"alert {seen.name}"):
+                self._memory.see(seen, timing, now)
+
+    def _hear_all(self, now: datetime) -> list[int]:
+        """Apply what is in the inbox; returns the numbers of the deliveries with which that was done.
+
+        It stops before a delivery that would end an alert which began in this very evaluation: what begins and ends
+        between two looks is told all the same, its end the next time.
+        """
+        taken = []
+        known = self._memory.firing()
+        timing = timing_of(self._settings)
+        for delivery in self._inbox.take(_DELIVERIES_AT_ONCE):
+            notices = list(self._readable(delivery))
+            if any(self._memory.would_end(one, delivery.source, known) for one in notices):
+                break
+            for notice in notices:
+                with self.troubles.contained(f"notice {delivery.source}"):
+                    self._memory.hear(notice, delivery.source, timing, now)
+            taken.append(delivery.sequence)
+        self._memory.pass_time(timing, self._settings.intake.forget_seconds, now)
+        return taken
+
+    def _readable(self, delivery: Delivery) -> list[Notice]:
+        result: list[Notice] = []
+        for data in delivery.notices:
+            with self.troubles.contained(f"notice {delivery.source}"):
+                result.append(Notice.from_json(data))
+        return result
+
+    def _context(self, now: datetime) -> Context:
+        with self.troubles.contained("silences"):
+            self._in_force = readable(self._silences.list(now))
+        return Context(
+            now,
+            tuple(self._memory),
+            self._in_force,
+            self._inhibitions(),
+            dict(self._telling.told),
+            self._settings.repeat_seconds,
+        )
+
+    def _save(self, alerts: Sequence[Alert], decisions: Sequence[Decision], taken: Sequence[int]) -> None:
+        due = self._ledger.due(alerts, {decision.alert: decision for decision in decisions})
+        dropped = self._memory.dropped
+        if due or dropped or taken:
+            self._alerts.save(self._ledger.rows(due), sorted(dropped), taken)
+            self._ledger.written(due)
+            self._memory.dropped = set()
+
+    def _say(self, before: set[str], alerts: Sequence[Alert], decisions: Mapping[str, Decision]) -> None:
+        """Let everybody hear of what began and of what ended in this evaluation."""
+        for alert in alerts:
+            began, ended = alert.firing and alert.id not in before, alert.resolved and alert.id in before
+            if began or ended:
+                self._bus.emit(
+                    "alert.fired" if began else "alert.resolved",
+                    run_id=alert.matchable.get("run") or None,
+                    agent=alert.matchable.get("agent") or None,
+                    alert=alert.id,
+                    name=alert.name,
+                    group=alert.group,
+                    decision=decisions[alert.id].reason.value,
+                    message=alert.title,
+                    drill=alert.drill,
+                )
+
+    def _forget(self, now: datetime) -> None:
+        kept = frozenset[str]().union(*(told.alerts for told in self._telling.told.values()))
+        self._memory.forget_old(now - self._looks_back(), kept)
+        self._ledger.keep_only(self._memory)
+
+    def _inhibitions(self) -> tuple[Inhibition, ...]:
+        return inhibitions(self._settings)
+
+    def _looks_back(self) -> timedelta:
+        """For how long an alert that is over still matters: to flapping, and to what follows from it."""
+        lingers = [one.linger for one in self._inhibitions()]
+        return timedelta(seconds=max([self._settings.flapping.window, *lingers]))

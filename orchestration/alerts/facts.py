@@ -1,0 +1,129 @@
+"""What an alert says about how bad things are, and how the facts of several become one. Pure; a closed set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, fields
+from types import MappingProxyType
+from typing import Any
+
+from orchestration.alerts.rules import AlertRule, Judgement
+from orchestration.config.alerting import FactKind
+from orchestration.config.response import Severity
+from orchestration.incidents.report import Facts
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the facts need beside the samples: the number of agents, and of providers usable where known."""
+
+    agents: int = 0
+    providers_usable: int | None = None
+
+
+def facts_of(rule: AlertRule, judgement: Judgement, around: Surroundings) -> Facts:
+    """The facts of one alert."""
+    values = _BUILDERS[rule.facts](judgement, around)
+    return Facts(**values, declared=rule.severity)
+
+
+def merge_facts(several: Iterable[Facts]) -> Facts:
+    """The worst of each: counts and shares grow, what is left shrinks, a workaround must be there for all."""
+    known = tuple(several)
+    if not known:
+        return Facts()
+    return Facts(**{name: _worst(name, [getattr(facts, name) for facts in known]) for name in _NAMES})
+
+
+def worse(new: Facts, old: Facts) -> bool:
+    """Whether `new` tells of something that is materially worse than `old`. Shares count in steps of a quarter, and
+    latency in whole multiples, so that a value that wavers is not told again and again."""
+    merged = merge_facts((new, old))
+    return any(_step(name, getattr(merged, name)) != _step(name, getattr(old, name)) for name in _NAMES)
+
+
+def facts_to_json(facts: Facts) -> dict[str, Any]:
+    """The facts that differ from the default, as JSON values."""
+    default = Facts()
+    named = ((name, getattr(facts, name)) for name in _NAMES)
+    return {name: value for name, value in named if value != getattr(default, name)}
+
+
+def facts_from_json(values: Mapping[str, Any]) -> Facts:
+    """The reverse of `facts_to_json`; names of another release are left out."""
+    known = {name: value for name, value in values.items() if name in _NAMES}
+    if (declared := known.get("declared")) is not None:
+        known["declared"] = Severity(declared)
+    return Facts(**known)
+
+
+_NAMES = tuple(field.name for field in fields(Facts))
+_STEPS = MappingProxyType({"failure_rate": 4.0, "latency_ratio": 1.0})
+
+
+def _worst(name: str, values: list[Any]) -> Any:
+    there = [value for value in values if value is not None]
+    if not there:
+        return None
+    if name == "has_workaround":
+        return all(there)
+    return min(there) if name in ("providers_usable", "declared") else max(there)
+
+
+def _step(name: str, value: Any) -> Any:
+    return int(value * _STEPS[name]) if value is not None and name in _STEPS else value
+
+
+def _distinct(judgement: Judgement, label: str) -> int:
+    return len({value for sample in judgement.counted if (value := sample.labels.get(label))})
+
+
+def _agents(judgement: Judgement, around: Surroundings) -> dict[str, Any]:
+    """An agent fails when the last of its work did, whatever came before."""
+    latest = {sample.labels.get("agent", ""): sample for sample in judgement.samples}
+    failing = sum(any(sample is one for one in judgement.counted) for sample in latest.values())
+    return {
+        "agents_failing": failing,
+        "agents_total": max(around.agents, failing),
+        "failure_rate": judgement.value if 0 <= judgement.value <= 1 else None,
+        "runs_affected": _distinct(judgement, "run"),
+    }
+
+
+def _agent(judgement: Judgement, around: Surroundings) -> dict[str, Any]:
+    """Of a single agent a share says nothing: its last piece of work failed or it did not."""
+    return _agents(judgement, around) | {"failure_rate": None}
+
+
+def _run(judgement: Judgement, _around: Surroundings) -> dict[str, Any]:
+    return {"runs_affected": max(1, _distinct(judgement, "run"))}
+
+
+def _provider(_judgement: Judgement, around: Surroundings) -> dict[str, Any]:
+    return {"providers_down": 1, "providers_usable": around.providers_usable}
+
+
+def _flag(name: str) -> Callable[[Judgement, Surroundings], dict[str, Any]]:
+    return lambda _judgement, _around: {name: True}
+
+
+_BUILDERS: Mapping[FactKind, Callable[[Judgement, Surroundings], dict[str, Any]]] = MappingProxyType(
+    {
+        FactKind.AGENTS: _agents,
+        FactKind.AGENT: _agent,
+        FactKind.RUN: _run,
+        FactKind.PROVIDER: _provider,
+        FactKind.SLOWNESS: lambda judgement, _: {"latency_ratio": judgement.value},
+        FactKind.ERRORS: lambda judgement, _: {"failure_rate": judgement.value if judgement.value <= 1 else None},
+        FactKind.RESOURCES: _flag("resource_exhausted"),
+        FactKind.DATABASE_DOWN: _flag("database_unreachable"),
+        FactKind.CORRUPTION: _flag("corruption"),
+        FactKind.DATA_LOSS: _flag("data_loss"),
+        FactKind.BREACH: _flag("breach"),
+        FactKind.SECRET: _flag("secret_exposed"),
+        FactKind.ACCESS: _flag("access_refused"),
+        FactKind.VULNERABILITY: _flag("vulnerability"),
+        FactKind.MINOR: _flag("has_workaround"),
+        FactKind.NONE: lambda _judgement, _around: {},
+    }
+)

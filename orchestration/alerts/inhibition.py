@@ -1,0 +1,98 @@
+"""Inhibition: what follows from a trouble that is known already is not told as another one. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from orchestration.alerts.model import Alert
+from orchestration.config.alerting import AlertingSettings
+from orchestration.config.matchers import Matcher, all_fit, parse_matchers
+
+# Kinds of failure with which a provider that is down makes an agent fail.
+_OF_PROVIDERS = "unreachable|timeout|rate_limited|quota|overloaded|authentication|retired|NoRouteError|GatewayError"
+
+
+@dataclass(frozen=True, slots=True)
+class Inhibition:
+    """While an alert that fits `source` fires, those that fit `target` are muted, unless a label in `equal` differs.
+
+    What began before the source was over stays muted `linger` seconds longer: windows look back.
+    """
+
+    source: tuple[Matcher, ...]
+    target: tuple[Matcher, ...]
+    equal: tuple[str, ...] = ()
+    linger: float = 300.0
+
+
+def _ours(source: str, *target: str, equal: tuple[str, ...] = (), linger: float = 300.0) -> Inhibition:
+    return Inhibition(parse_matchers([f"alertname=~{source}"]), parse_matchers(target), equal, linger)
+
+
+_FOLLOWS_FROM_THE_DATABASE = "alertname=~agent.*|run-.*|worker.*|loop-.*|schedule-.*|backup-.*|channel-.*|errors-logged"
+
+DEFAULTS: tuple[Inhibition, ...] = (
+    _ours("database-down", _FOLLOWS_FROM_THE_DATABASE, linger=120),
+    _ours("provider-down", "alertname=no-provider"),
+    _ours("provider-down", "alertname=~provider-(failing|slow|errors)", equal=("provider",), linger=600),
+    _ours("provider-down|no-provider", "alertname=agent-failed", f"kind=~{_OF_PROVIDERS}", linger=900),
+    _ours("no-provider", "alertname=~agents-failing|run-.*", linger=900),
+    _ours("provider-failing", "alertname=provider-errors", equal=("provider",), linger=600),
+    _ours("agent-failed", "alertname=run-failed", equal=("run",), linger=900),
+    _ours("worker-lost", "alertname=~run-(stalled|overdue)", equal=("run",), linger=60),
+    _ours("workers-crashing", "alertname=worker-lost"),
+    _ours("run-stalled", "alertname=run-overdue", equal=("run",)),
+    _ours("loop-silent", "alertname=loop-late", equal=("loop",)),
+)
+
+
+def inhibitions(settings: AlertingSettings) -> tuple[Inhibition, ...]:
+    """The inhibitions in force: ours, unless they are switched off, and the configuration's."""
+    own = (
+        Inhibition(parse_matchers(one.source), parse_matchers(one.target), one.equal, one.linger)
+        for one in settings.inhibitions
+    )
+    return (*(DEFAULTS if settings.default_inhibitions else ()), *own)
+
+
+def muted(alerts: Sequence[Alert], rules: Sequence[Inhibition], now: datetime) -> dict[str, str]:
+    """Which alerts are muted, by identifier, each with the identifier of the cause that mutes it.
+
+    What nothing mutes is a cause; it mutes what follows from it, and what follows from that. Alerts that only mute each
+    other in a circle have no cause, and all of them stand: nothing is lost.
+    """
+    followers: dict[str, set[str]] = {}
+    for source, target in _pairs(alerts, rules, now):
+        followers.setdefault(source, set()).add(target)
+    causes = followers.keys() - set().union(*followers.values())
+    result: dict[str, str] = {}
+    open_ = [(cause, cause) for cause in sorted(causes, reverse=True)]
+    while open_:
+        source, cause = open_.pop()
+        found = followers.get(source, set()) - result.keys()
+        result |= dict.fromkeys(found, cause)
+        open_ += [(target, cause) for target in found]
+    return result
+
+
+def _pairs(alerts: Sequence[Alert], rules: Sequence[Inhibition], now: datetime) -> Iterator[tuple[str, str]]:
+    known = [(alert, alert.matchable) for alert in alerts]
+    for rule in rules:
+        sources = [(alert, labels) for alert, labels in known if all_fit(rule.source, labels)]
+        targets = [(alert, labels) for alert, labels in known if alert.firing and all_fit(rule.target, labels)]
+        for source, labels in sources if targets else ():
+            for target, others in targets:
+                same = all(labels[name] == others[name] for name in rule.equal if labels.get(name) and others.get(name))
+                if same and source.id != target.id and _in_time(source, target, rule, now):
+                    yield source.id, target.id
+
+
+def _in_time(source: Alert, target: Alert, rule: Inhibition, now: datetime) -> bool:
+    if source.drill != target.drill or source.fingerprint == target.fingerprint:
+        return False
+    if source.firing:
+        return True
+    ended = source.ends_at
+    return ended is not None and target.since <= ended and (now - ended).total_seconds() < rule.linger

@@ -1,0 +1,98 @@
+"""Alerts and groups as they are kept, and back. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from orchestration.alerts.facts import facts_from_json, facts_to_json
+from orchestration.alerts.model import Alert
+from orchestration.alerts.stages import Decision, Reason, Told
+from orchestration.config.response import Scenario
+from orchestration.storage.alerts import AlertRow, GroupRow
+
+
+def to_row(alert: Alert, decision: Decision | None) -> AlertRow:
+    """An alert as a row, with the latest decision about it."""
+    return AlertRow(
+        id=alert.id,
+        fingerprint=alert.fingerprint,
+        name=alert.name,
+        status=alert.status,
+        source=alert.source,
+        scenario=alert.scenario.value,
+        group_key=alert.group,
+        labels=alert.labels,
+        value=alert.value,
+        state={
+            "details": dict(alert.details),
+            "subject": alert.subject,
+            "title": alert.title,
+            "summary": alert.summary,
+            "facts": facts_to_json(alert.facts),
+            "evidence": dict(alert.evidence),
+            "seen_at": alert.seen_at.isoformat(),
+            "clear_since": None if alert.clear_since is None else alert.clear_since.isoformat(),
+            "flips": [flip.isoformat() for flip in alert.flips],
+            "flapping": alert.flapping,
+        },
+        since=alert.since,
+        updated_at=alert.updated_at,
+        starts_at=alert.starts_at,
+        ends_at=alert.ends_at,
+        verdict="" if decision is None else decision.reason.value,
+        muted_by="" if decision is None else decision.by,
+        drill=alert.drill,
+    )
+
+
+def from_row(row: AlertRow) -> Alert:
+    """The reverse of `to_row`. Raises ValueError, KeyError or TypeError for a row that is not one of ours."""
+    state = row.state
+    return Alert(
+        id=row.id,
+        name=row.name,
+        fingerprint=row.fingerprint,
+        status=row.status,
+        scenario=Scenario(row.scenario),
+        since=row.since,
+        seen_at=datetime.fromisoformat(state["seen_at"]),
+        updated_at=row.updated_at,
+        labels={str(name): str(value) for name, value in row.labels.items()},
+        details=state["details"],
+        value=row.value,
+        subject=state["subject"],
+        title=state["title"],
+        summary=state["summary"],
+        facts=facts_from_json(state["facts"]),
+        evidence=state["evidence"],
+        source=row.source,
+        starts_at=row.starts_at,
+        ends_at=row.ends_at,
+        clear_since=_time(state["clear_since"]),
+        flips=tuple(datetime.fromisoformat(flip) for flip in state["flips"]),
+        flapping=state["flapping"],
+        drill=row.drill,
+    )
+
+
+def decision_of(row: AlertRow) -> Decision | None:
+    """The latest decision about an alert; None where there was none, or none that this release knows."""
+    known = row.verdict in set(Reason)
+    return Decision(row.id, Reason(row.verdict), row.muted_by) if known else None
+
+
+def told_to_row(key: str, told: Told) -> GroupRow:
+    """What the desk was told, as a row."""
+    return GroupRow(key, {"alerts": sorted(told.alerts), "facts": facts_to_json(told.facts)}, told.at)
+
+
+def told_from_row(row: GroupRow) -> Told:
+    """The reverse of `told_to_row`."""
+    reported: Mapping[str, Any] = row.reported
+    return Told(row.reported_at, frozenset(reported["alerts"]), facts_from_json(reported["facts"]))
+
+
+def _time(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)

@@ -1,0 +1,69 @@
+"""The reference page of the rules that are there without anyone writing one, made from the rules themselves. Pure."""
+
+from __future__ import annotations
+
+from orchestration.alerts.defaults import default_rules
+from orchestration.alerts.rules import AlertRule
+from orchestration.alerts.texts import number
+from orchestration.config.alerting import Aggregate
+from orchestration.config.matchers import Matcher
+from orchestration.config.response import Scenario
+from orchestration.config.schema import Thresholds
+
+_PAGE = """# Alert rules
+
+These rules are in force without any configuration. Each may be changed in `alerting.rules` of the configuration file,
+or switched off with `"enabled": false`; a rule under a new name is one of your own:
+
+```json
+"alerting": {
+  "rules": {
+    "cpu-high": { "threshold": 80, "hold": 120 },
+    "backup-old": { "enabled": false },
+    "queue-long": {
+      "signal": "queue_length", "scenario": "workflow-stuck", "threshold": 100, "comparison": ">",
+      "by": ["queue"], "subject": "{queue}", "title": "Queue {queue} holds {value}"
+    }
+  }
+}
+```
+
+`hold`: for how long the condition must be seen before the alert fires. `keepFiring`: for how long it must be gone
+before the alert is over. Times are in seconds. How bad an alert is, is judged from its facts, never from its text.
+"""
+
+
+def rules_page() -> str:
+    """The page, in Markdown."""
+    rules = tuple(default_rules(Thresholds()))
+    return "\n".join([_PAGE, *(_section(scenario, rules) for scenario in Scenario)])
+
+
+def _section(scenario: Scenario, rules: tuple[AlertRule, ...]) -> str:
+    rows = [f"| `{rule.name}` | {_condition(rule)} | {_times(rule)} |" for rule in rules if rule.scenario is scenario]
+    head = "| rule | fires when | hold, keepFiring |\n| --- | --- | --- |"
+    return f"## {scenario.value}\n\n{head}\n" + "\n".join(rows) + "\n"
+
+
+def _condition(rule: AlertRule) -> str:
+    limit = number(rule.threshold, share=rule.aggregate is Aggregate.SHARE)
+    chosen = _matchers(" where", rule.where) + _matchers(" counting", rule.match)
+    if rule.aggregate is Aggregate.ABSENT:
+        return f"no `{rule.signal}`{chosen} for {number(rule.window)} s{_by(rule)}"
+    last = "" if rule.last is None else f", of the last {rule.last}"
+    window = f" over {number(rule.window)} s{last}{_by(rule)}"
+    return f"{rule.aggregate.value} of `{rule.signal}`{chosen} {rule.comparison.value} {limit}{window}"
+
+
+def _matchers(word: str, matchers: tuple[Matcher, ...]) -> str:
+    """In a table a bar must be escaped, even within code."""
+    shown = ", ".join(f"`{matcher}`" for matcher in matchers).replace("|", "\\|")
+    return f"{word} {shown}" if shown else ""
+
+
+def _by(rule: AlertRule) -> str:
+    return f", for each {', '.join(rule.by)}" if rule.by else ""
+
+
+def _times(rule: AlertRule) -> str:
+    return f"{number(rule.hold)} s, {number(rule.keep_firing)} s"

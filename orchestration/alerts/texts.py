@@ -1,0 +1,62 @@
+"""Titles and summaries, filled in. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from string import Formatter
+from typing import Any
+
+_LONGEST = 1000
+
+
+class _Blank(Formatter):
+    """Knows names only: no attributes, no items, no formats; what is not there is left empty."""
+
+    def __init__(self, values: Mapping[str, str]) -> None:
+        self._values = values
+
+    def get_field(self, field_name: str, args: object, kwargs: object) -> tuple[str, str]:  # noqa: ARG002
+        return self._values.get(field_name, ""), field_name
+
+    def convert_field(self, value: object, conversion: object) -> object:  # noqa: ARG002
+        return value
+
+    def format_field(self, value: object, format_spec: str) -> str:  # noqa: ARG002
+        return str(value)
+
+
+def fill(template: str, values: Mapping[str, str]) -> str:
+    """The template with values in place of their names; a template that cannot be read is given as it is."""
+    try:
+        text = _Blank(values).vformat(template, (), {})
+    except ValueError:
+        text = template
+    return " ".join(text.split()).rstrip(": ")[:_LONGEST]
+
+
+def sound(text: object) -> str:
+    """A text that every database takes: no halves of characters (a file's name may hold some), no NUL."""
+    return str(text).encode("utf-8", "replace").decode().replace("\0", "?")
+
+
+def json_values(value: Any) -> Any:
+    """JSON values made of whatever was given: what JSON does not know becomes a text."""
+    match value:
+        case None | bool() | int():
+            return value
+        case float():
+            return value if math.isfinite(value) else str(value)
+        case Mapping():
+            return {sound(key): json_values(inner) for key, inner in value.items()}
+        case list() | tuple() | set() | frozenset():
+            return [json_values(inner) for inner in value]
+        case _:
+            return sound(value)
+
+
+def number(value: float, *, share: bool = False) -> str:
+    """A measured value for people; a share becomes a percentage."""
+    if share:
+        return f"{value * 100:.0f} %"
+    return f"{value:.0f}" if abs(value) >= 100 or value == int(value) else f"{value:.1f}"

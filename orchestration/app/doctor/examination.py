@@ -1,0 +1,75 @@
+"""The whole examination, in the order in which it is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import anyio.to_thread
+
+from orchestration.app.doctor import machine, providers
+from orchestration.app.doctor.diagnosis import Diagnosis, ok, problem, warning
+from orchestration.app.opening import check_database
+from orchestration.app.project import DATABASE_FILE
+from orchestration.app.reading import check_files
+from orchestration.clock import Clock
+from orchestration.config.credentials import Credentials, read_env_file
+from orchestration.config.load import Loader
+from orchestration.config.schema import Configuration
+from orchestration.errors import OrchestratorError
+from orchestration.security.redaction import Redactor
+from orchestration.storage.database import HEAD, Database
+
+
+async def examine(config_file: Path, environment: Mapping[str, str], clock: Clock) -> Sequence[Diagnosis]:
+    """Look at everything. A configuration that cannot be read is a finding, and the usual settings stand in for it."""
+    loader = Loader(config_file)
+    credentials = Credentials(environment, read_env_file(loader.root / ".env")[0])
+    configuration = loader.load(credentials.names).configuration or Configuration()
+    here = list(machine.look(configuration, loader.root, clock.now()))
+    database = await anyio.to_thread.run_sync(_database, configuration, loader.root, credentials)
+    asked = await providers.look(configuration, credentials, clock)
+    redactor = Redactor()
+    redactor.remember(credentials.secrets(configuration))
+    found = [*here, database, *_configuration(config_file, environment), *asked]
+    return [replace(one, found=redactor.text(one.found)) for one in found]
+
+
+def _configuration(config_file: Path, environment: Mapping[str, str]) -> Sequence[Diagnosis]:
+    checked = check_files(config_file, environment)
+    advice = "see all with: orchestrator config validate"
+    if not checked.findings:
+        return [ok("configuration", f"{config_file} can be used")]
+    worst = min(checked.findings, key=lambda finding: finding.severity)  # errors come before warnings
+    more = len(checked.findings) - 1
+    found = f"{worst} (and {more} more)" if more else str(worst)
+    kind = warning if checked.usable else problem
+    return [kind("configuration", found, advice)]
+
+
+def _database(configuration: Configuration, root: Path, credentials: Credentials) -> Diagnosis:
+    """Whether it can be opened and is of this release's version. It is not brought up to date here."""
+    name, file = configuration.runtime.database_url_env, root / configuration.runtime.state_directory / DATABASE_FILE
+    url = credentials.get(name) if name else f"sqlite:///{file}"
+    if url is None:
+        return problem("database", f"{name} is not set", f"put {name}=postgresql+psycopg://… into .env")
+    if name is None and not file.exists():
+        return ok("database", f"{file} will be made")
+    try:
+        check_database(url)
+        version = _version(url)
+    except OrchestratorError as error:
+        return problem("database", str(error), "mend it; nothing can be run until then")
+    if version is not None and version > HEAD:
+        found = f"version {version}, newer than {HEAD}"
+        return problem("database", found, "install the release that wrote it, or name another database")
+    return ok("database", f"version {version or 'none yet'}" + ("" if version == HEAD else f", becomes {HEAD} on use"))
+
+
+def _version(url: str) -> str | None:
+    database = Database(url)
+    try:
+        return database.version()
+    finally:
+        database.close()

@@ -1,0 +1,97 @@
+"""The providers: asked all at once, each whether it answers."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from urllib.parse import urlsplit
+
+import anyio
+
+from orchestration.app.doctor.diagnosis import Diagnosis, ok, problem, warning
+from orchestration.clock import Clock
+from orchestration.config.credentials import Credentials
+from orchestration.config.schema import Configuration, ProviderKind
+from orchestration.providers.endpoint import CallFailed
+from orchestration.providers.failures import Failure, FailureKind
+from orchestration.providers.routing import Routing
+
+_PROBE_SECONDS = 4.0
+_HERE = ("localhost", "127.0.0.1", "::1")
+
+
+async def look(configuration: Configuration, credentials: Credentials, clock: Clock) -> Sequence[Diagnosis]:
+    """Each provider that is switched on; a problem if none of the fallback chain answers."""
+    routing = Routing(lambda: configuration, credentials)
+    failures: dict[str, Failure | None] = {}
+    async with anyio.create_task_group() as group:
+        for name, settings in configuration.runtime.providers.items():
+            if settings.enabled and not _is_embedded(configuration, name):
+                group.start_soon(_ask, routing, name, failures, clock)
+    await routing.aclose()
+    lines = [_line(configuration, routing, name, failures[name]) for name in sorted(failures)]
+    return [*lines, *_ollama(configuration), _chain(configuration, failures)]
+
+
+async def _ask(routing: Routing, name: str, failures: dict[str, Failure | None], clock: Clock) -> None:
+    failures[name] = Failure(FailureKind.TIMEOUT, f"no answer within {_PROBE_SECONDS:g} s")
+    with anyio.move_on_after(_PROBE_SECONDS):
+        try:
+            await routing.provider(name).endpoint.probe(clock.now())
+        except CallFailed as error:
+            failures[name] = error.failure
+        else:
+            failures[name] = None
+
+
+def _line(configuration: Configuration, routing: Routing, name: str, failure: Failure | None) -> Diagnosis:
+    settings = configuration.runtime.providers[name]
+    subject = f"provider {name}"
+    if failure is None:
+        return ok(subject, f"answers at {settings.effective_base_url}")
+    key = settings.effective_api_key_env
+    advice = routing.provider(name).endpoint.hint
+    if failure.kind is FailureKind.AUTHENTICATION and key:
+        advice = f"put a valid {key}=… into .env"
+    elif failure.kind is FailureKind.RETIRED:
+        advice = "it is gone for good: use Azure AI Foundry or any OpenAI-compatible server instead"
+    return warning(subject, f"{failure.kind.value}: {failure.message}", advice)
+
+
+def _ollama(configuration: Configuration) -> list[Diagnosis]:
+    """Whether Ollama is installed, where it is meant to run on this machine."""
+    local = [
+        settings
+        for settings in configuration.runtime.providers.values()
+        if settings.enabled and settings.type is ProviderKind.OLLAMA and _host(settings.effective_base_url) in _HERE
+    ]
+    if not local:
+        return []
+    path = shutil.which("ollama")
+    if path is None:
+        return [warning("ollama", "not installed on this machine", "get it from https://ollama.com/download")]
+    return [ok("ollama", path)]
+
+
+def _chain(configuration: Configuration, failures: dict[str, Failure | None]) -> Diagnosis:
+    """Whether a run that names no provider could go on now."""
+    runtime = configuration.runtime
+    chain = (runtime.default_provider, *runtime.fallback_providers)
+    answering = [name for name in chain if _is_embedded(configuration, name) or failures.get(name, ...) is None]
+    if answering:
+        return ok("fallback chain", f"{answering[0]} answers first of {', '.join(chain)}")
+    advice = "start one of them, or name one that runs in runtime.defaultProvider; runs wait until then"
+    return problem("fallback chain", f"none of {', '.join(chain)} answers", advice)
+
+
+def _is_embedded(configuration: Configuration, name: str) -> bool:
+    """Whether it is the rehearsal model that we bring ourselves: it is there when it is asked for."""
+    settings = configuration.provider(name)
+    return settings is not None and settings.type is ProviderKind.REHEARSAL and settings.base_url is None
+
+
+def _host(address: str | None) -> str | None:
+    try:
+        return urlsplit(address or "").hostname
+    except ValueError:
+        return None

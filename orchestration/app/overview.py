@@ -1,0 +1,58 @@
+"""What is going on in a project, from its records alone: quick to gather, whoever does the work."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from orchestration.app.project import Project
+from orchestration.storage.approvals import Approval
+from orchestration.storage.routes import RouteStates
+from orchestration.storage.runs import Run, RunStatus
+from orchestration.workflows.processes import LiveProcess, control_processes, live_processes
+
+_CLOSED = "closed"
+
+
+@dataclass(frozen=True, slots=True)
+class OutOfUse:
+    """A provider's model that is not asked now, why, and since when (RFC 3339)."""
+
+    provider: str
+    model: str
+    state: str
+    reason: str
+    since: str
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """Unfinished runs, open questions, providers out of use, and live processes."""
+
+    runs: Sequence[Run]
+    questions: Sequence[Approval]
+    providers: Sequence[OutOfUse]
+    processes: Sequence[LiveProcess]
+    control: Sequence[dict[str, Any]]
+
+
+def overview(here: Project) -> Overview:
+    """Read it all."""
+    return Overview(
+        runs=here.runs.list([status for status in RunStatus if not status.ended]),
+        questions=here.approvals.open(),
+        providers=_out_of_use(here),
+        processes=live_processes(here.leases),
+        control=control_processes(here.leases),
+    )
+
+
+def _out_of_use(here: Project) -> list[OutOfUse]:
+    """By what processes last said of routes that the configuration still has."""
+    known = here.configuration.runtime.providers
+    return [
+        OutOfUse(provider, model, state["state"], state["reason"], f"{said:%Y-%m-%dT%H:%M:%SZ}")
+        for (provider, model), (state, said) in RouteStates(here.database).load().items()
+        if state["state"] != _CLOSED and provider in known and known[provider].enabled
+    ]

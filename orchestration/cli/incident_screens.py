@@ -1,0 +1,78 @@
+"""Incidents for people: the list, and the first screen of somebody who was woken."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from rich.table import Table
+from rich.text import Text
+
+from orchestration.cli.render import age, first_line, table
+from orchestration.config.response import ResponseSettings, Severity
+from orchestration.incidents import telling
+from orchestration.incidents.model import Entry, Incident
+from orchestration.incidents.review import clock_lines, spoken
+from orchestration.storage.incidents import IncidentRow
+
+_COLOURS = {Severity.P0: "bold red", Severity.P1: "red", Severity.P2: "yellow", Severity.P3: "dim"}
+
+
+def incidents_table(found: Sequence[IncidentRow], now: datetime) -> Table:
+    """Incidents, one a line."""
+    return table(
+        ("INCIDENT", "SEVERITY", "STATUS", "AGE", "WHOSE", "TITLE"),
+        [
+            (
+                row.id,
+                Text(row.severity.value, style=_COLOURS[row.severity]),
+                row.status + (" (drill)" if row.drill else ""),
+                age(now, row.detected_at),
+                row.assignee or row.acknowledged_by or "nobody",
+                first_line(row.title, 70),
+            )
+            for row in found
+        ],
+    )
+
+
+def screen(incident: Incident, entries: Sequence[Entry], settings: ResponseSettings, now: datetime) -> str:
+    """What broke, since when, whom it hurts, the clocks, what was tried, what to do now; then the timeline."""
+    since = incident.impact_started_at or incident.detected_at
+    eta = "Unknown" if incident.eta is None else f"{incident.eta:%Y-%m-%d %H:%M} UTC"
+    whose = incident.assignee or incident.acknowledged_by
+    lines = [
+        f"{incident.severity} {telling.status_word(incident)}: {incident.title}" + _mark(incident),
+        f"  what       {incident.summary or 'Unknown'}",
+        f"  since      {since:%Y-%m-%d %H:%M:%S} UTC ({age(now, since)} ago); detected by {incident.source}",
+        f"  hurts      {incident.impact or telling.touched(incident) or 'Unknown'}",
+        f"  why {incident.severity}     {incident.ground.value}",
+        f"  whose      {whose or 'nobody has acknowledged it'}",
+        *(f"  SLA        {line}" for line in clock_lines(incident, settings, now)),
+        f"  ETA        {eta}",
+        *_tried(incident),
+        *_links(incident),
+        *(f"  {'now' if number == 0 else '':10} {command}" for number, command in enumerate(telling.to_do(incident))),
+        "",
+        *(f"{entry.at:%Y-%m-%d %H:%M:%S} {spoken(entry)}" for entry in entries),
+    ]
+    return "\n".join(lines)
+
+
+def _mark(incident: Incident) -> str:
+    return " [drill]" if incident.drill else ""
+
+
+def _tried(incident: Incident) -> list[str]:
+    failed = f" ({incident.failed_attempts} failed)" if incident.failed_attempts else ""
+    actions = incident.tried or ("nothing yet",)
+    return [f"  tried      {action}{failed if number == 0 else ''}" for number, action in enumerate(actions)]
+
+
+def _links(incident: Incident) -> list[str]:
+    links = {
+        "earlier": incident.recurrence_of,
+        "later": incident.recurred_as,
+        "went into": incident.merged_into,
+    }
+    return [f"  {name:10} {other}" for name, other in links.items() if other]

@@ -1,0 +1,60 @@
+"""`orchestrator oncall`: who is on call, and who is told of what."""
+
+from __future__ import annotations
+
+import click
+
+from orchestration.app import project
+from orchestration.cli import common
+from orchestration.cli.moments import MOMENT, ahead
+from orchestration.cli.render import console, table
+from orchestration.config.response import Severity
+from orchestration.incidents.oncall import audience, contacts, duties, level_names
+
+
+@click.group()
+def oncall() -> None:
+    """Who is on call."""
+
+
+@oncall.command()
+@click.option("--at", "at", type=MOMENT, help="At another moment: 12h from now, or a time.  [default: now]")
+@common.json_option
+@click.pass_obj
+def show(config: str, at: str | None, as_json: bool) -> None:
+    """Show who has duty, who is told first by severity, and who is paged next."""
+    with project(config) as here:
+        now = here.clock.now()
+        moment = now if at is None else ahead(at, now)
+        settings = here.configuration.response
+        on_duty = duties(settings, moment)
+        told = {severity.value: [each.id for each in audience(severity, settings, moment)] for severity in Severity}
+        levels = [
+            (level, [each.id for each in contacts(level_names(level), settings, moment)])
+            for level in settings.escalation.levels
+        ]
+        if as_json:
+            paged = [{"level": level.level, "contacts": ids, "after": level.after} for level, ids in levels]
+            common.print_json({"at": moment, "on_call": on_duty, "told_first": told, "levels": paged})
+            return
+        click.echo(f"at {moment:%Y-%m-%d %H:%M} UTC")
+        if not settings.contacts:
+            click.echo("nobody: the configuration has no contacts, so incidents go to the log and the console alone")
+            return
+        rows = [
+            (
+                duty.rotation,
+                str(duty.level),
+                duty.contact,
+                f"{duty.until:%Y-%m-%d %H:%M}",
+                "yes" if duty.override else "",
+            )
+            for duty in on_duty
+        ]
+        if rows:
+            console().print(table(("ROTATION", "LEVEL", "ON CALL", "UNTIL (UTC)", "STANDS IN"), rows))
+        console().print(
+            table(("SEVERITY", "TOLD FIRST"), [(name, ", ".join(ids) or "nobody") for name, ids in told.items()])
+        )
+        steps = [(str(level.level), ", ".join(ids) or "nobody", f"{level.after / 60:g} min") for level, ids in levels]
+        console().print(table(("LEVEL", "PAGED", "NEXT AFTER"), steps))

@@ -1,0 +1,88 @@
+"""`orchestrator providers`: which providers there are, how they are, and whether they answer now."""
+
+from __future__ import annotations
+
+import click
+from rich.text import Text
+
+from orchestration.app import project
+from orchestration.cli import common
+from orchestration.cli.render import console, first_line, table
+from orchestration.providers.overview import ProviderLine, overview
+from orchestration.storage.routes import RouteStates
+
+_COLOURS = {"closed": "green", "open": "red", "half-open": "yellow"}
+
+
+@click.group()
+def providers() -> None:
+    """The providers of the configuration."""
+
+
+@providers.command("list")
+@common.json_option
+@click.pass_obj
+def list_providers(config: str, as_json: bool) -> None:
+    """List providers: state, use and limit, place in the fallback chain, whether the key is there."""
+    with project(config) as here:
+        credentials = here.store.credentials
+        states = RouteStates(here.database).load()
+        found = overview(here.configuration, lambda name: credentials.get(name) is not None, states, here.clock.now())
+    if as_json:
+        common.print_json(found)
+        return
+    columns = ("#", "PROVIDER", "MODEL", "STATE", "IN USE", "KEY", "ABOUT")
+    console().print(table(columns, [_row(line) for line in found]))
+
+
+@providers.command("probe")
+@click.argument("names", metavar="[NAME]...", nargs=-1)
+@click.option("--deep", is_flag=True, help="Have the model write a few tokens, too. That may cost something.")
+@common.json_option
+@click.pass_obj
+def probe(config: str, names: tuple[str, ...], deep: bool, as_json: bool) -> int:
+    """Ask each NAME (all that are enabled by default) whether it answers; exit with 1 when one does not."""
+    from orchestration.app.probing import probe_providers
+
+    with project(config) as here:
+        known = here.configuration.runtime.providers
+        chosen = tuple(dict.fromkeys(names)) or tuple(name for name, one in known.items() if one.enabled)
+        results = common.run_async(lambda: probe_providers(here, chosen, deep=deep))
+    if as_json:
+        common.print_json([{**common.plain(one), "ok": one.ok} for one in results])
+    else:
+        rows = [(one.provider, _outcome(one.outcome), f"{one.seconds:.2f} s", one.detail) for one in results]
+        console().print(table(("PROVIDER", "ANSWER", "TOOK", "ABOUT"), rows))
+    return 0 if all(one.ok for one in results) else 1
+
+
+def _row(line: ProviderLine) -> tuple[str | Text, ...]:
+    key = "none needed" if line.key is None else f"{line.key} {'set' if line.key_present else 'missing'}"
+    state = line.state if line.enabled else "disabled"
+    return (
+        str(line.order or ""),
+        line.provider,
+        line.model or "none",
+        Text(state, style=_COLOURS.get(state, "dim")),
+        f"{line.in_use} of {line.limit}",
+        key,
+        "; ".join(_remarks(line)),
+    )
+
+
+def _remarks(line: ProviderLine) -> list[str]:
+    remarks = ["rehearsal: no real model answers"] if line.rehearsal else []
+    if line.limit == 0:
+        remarks.append("paused")
+    if line.reason:
+        remarks.append(f"{line.reason.replace('_', ' ')}: {first_line(line.last_failure, 80)}".rstrip(": "))
+    if line.usable_at is not None:
+        what = "probed" if line.state == "open" else "held back"
+        until = "at" if line.state == "open" else "until"
+        remarks.append(f"{what} {until} {line.usable_at:%H:%M:%S} UTC")
+    remarks += [f"{name} {value:g}" for name, value in line.headroom.items() if name.startswith("remaining")]
+    return remarks
+
+
+def _outcome(outcome: str) -> Text:
+    return Text(outcome.replace("_", " "), style="green" if outcome == "ok" else "red")

@@ -1,0 +1,136 @@
+"""`orchestrator silences`: mute alerts for a time, now or in a window of maintenance that is still to come."""
+
+from __future__ import annotations
+
+import getpass
+import re
+from datetime import UTC, datetime, timedelta
+
+import click
+
+from orchestration.alerts.silences import checked_matchers
+from orchestration.app import project
+from orchestration.cli import common
+from orchestration.cli.render import console, first_line, table
+from orchestration.errors import UsageError
+from orchestration.ids import new_id
+from orchestration.storage.silences import SilenceKind, SilenceRow
+
+_UNITS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400}
+_LONGEST = timedelta(days=366)
+
+
+@click.group()
+def silences() -> None:
+    """Silences: what fits every matcher is recorded, and not told, until the silence ends."""
+
+
+@silences.command()
+@click.argument("matchers", nargs=-1, required=True, metavar="MATCHER...")
+@click.option("--duration", default="2h", show_default=True, help="How long, such as 45m, 2h or 1d.")
+@click.option("--start", help="When it begins, such as 2026-03-01T22:00Z: a window of maintenance.  [default: now]")
+@click.option("--comment", required=True, help="Why; others will read it.")
+@click.option("--author", help="Who.  [default: the user of this machine]")
+@common.json_option
+@click.pass_obj
+def add(
+    config: str,
+    matchers: tuple[str, ...],
+    duration: str,
+    start: str | None,
+    comment: str,
+    author: str | None,
+    as_json: bool,
+) -> None:
+    """Mute alerts that fit every MATCHER: agent="planner", host=~"web.*", alertname!="cpu-high", source!~"a|b"."""
+    with project(config) as here:
+        now = here.clock.now()
+        begins = now if start is None else read_time(start)
+        silence = SilenceRow(
+            id=new_id("silence", now.timestamp()),
+            kind=SilenceKind.SILENCE if start is None else SilenceKind.MAINTENANCE,
+            matchers=[str(matcher) for matcher in checked_matchers(matchers)],
+            starts_at=begins,
+            ends_at=begins + read_duration(duration),
+            author=author or getpass.getuser(),
+            comment=here.redactor.text(comment),
+            created_at=now,
+        )
+        if silence.ends_at <= now:
+            raise UsageError(f"expected an end in the future, got {silence.ends_at:%Y-%m-%d %H:%M} UTC; begin later")
+        here.silences.add(silence)
+        here.bus.emit("silence.added", actor=silence.author, silence=silence.id, matchers=list(silence.matchers))
+        if as_json:
+            common.print_json(silence)
+        else:
+            click.echo(f"{silence.id}: mutes until {silence.ends_at:%Y-%m-%d %H:%M} UTC")
+
+
+@silences.command("list")
+@click.option("--all", "every", is_flag=True, help="Those that have ended, too.")
+@common.json_option
+@click.pass_obj
+def list_silences(config: str, every: bool, as_json: bool) -> None:
+    """List the silences in force and those to come."""
+    with project(config) as here:
+        now = here.clock.now()
+        found = here.silences.list(now, ended=every)
+        if as_json:
+            common.print_json(found)
+        elif not found:
+            click.echo("no silence in force")
+        else:
+            rows = [
+                (
+                    one.id,
+                    one.kind.value,
+                    state_of(one, now),
+                    f"{one.ends_at:%Y-%m-%d %H:%M} UTC",
+                    ", ".join(one.matchers),
+                    f"{one.author}: {first_line(one.comment, 60)}",
+                )
+                for one in found
+            ]
+            console().print(table(("SILENCE", "KIND", "STATE", "UNTIL", "MATCHERS", "WHY"), rows))
+
+
+@silences.command()
+@click.argument("silence", metavar="SILENCE")
+@common.json_option
+@click.pass_obj
+def expire(config: str, silence: str, as_json: bool) -> None:
+    """End a silence now; what it mutes and still fires is told."""
+    with project(config) as here:
+        found = here.silences.find(silence)
+        here.silences.expire(found.id, here.clock.now())
+        here.bus.emit("silence.expired", actor=getpass.getuser(), silence=found.id)
+        if as_json:
+            common.print_json(here.silences.find(found.id))
+        else:
+            click.echo(f"{found.id}: ended")
+
+
+def state_of(silence: SilenceRow, now: datetime) -> str:
+    """Whether a silence is in force, to come, or over."""
+    if silence.ends_at <= now:
+        return "ended"
+    return "in force" if silence.starts_at <= now else "to come"
+
+
+def read_duration(text: str) -> timedelta:
+    """A duration such as `90s`, `45m`, `2h`, `1d`, or `1h30m`. Raises UsageError."""
+    parts = re.findall(r"(\d{1,9})\s*([a-z]+)", text.strip().lower())
+    whole = re.fullmatch(r"(?:\s*\d{1,9}\s*(?:min|[smhd])\s*)+", text.strip().lower())
+    length = timedelta(seconds=sum(int(count) * _UNITS[unit] for count, unit in parts)) if whole else timedelta()
+    if not timedelta() < length <= _LONGEST:
+        raise UsageError(f"expected a duration of at most 366 days, such as 45m, 2h or 1d, got '{text[:40]}'")
+    return length
+
+
+def read_time(text: str) -> datetime:
+    """A time such as `2026-03-01T22:00Z`; without a zone it is UTC. Raises UsageError."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise UsageError(f"expected a time such as 2026-03-01T22:00Z, got '{text[:40]}'") from None
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

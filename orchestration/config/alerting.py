@@ -1,0 +1,171 @@
+"""When an observation becomes an alert: changes to the rules, rules of one's own, and the door for alerts from outside.
+
+The words of the rules stand here too, since the file uses them.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Annotated
+
+from pydantic import Field
+
+from orchestration.config.response import HOUR, MINUTE, Scenario, Severity
+from orchestration.config.section import EnvironmentName, Identifier, PositiveSeconds, Section
+
+Seconds = Annotated[float, Field(ge=0, le=7 * 24 * 3600)]
+
+
+class Aggregate(StrEnum):
+    """What is made of the samples of a window. `share` is of all samples, those that `match`; `rate` is per second;
+    `absent` is the age of the newest sample."""
+
+    LAST = "last"
+    MAX = "max"
+    MIN = "min"
+    MEAN = "mean"
+    COUNT = "count"
+    SUM = "sum"
+    RATE = "rate"
+    SHARE = "share"
+    ABSENT = "absent"
+
+
+class Comparison(StrEnum):
+    """How a value is compared with the threshold for the condition to hold."""
+
+    ABOVE = ">"
+    AT_LEAST = ">="
+    BELOW = "<"
+    AT_MOST = "<="
+    EQUAL = "=="
+    UNEQUAL = "!="
+
+
+class FactKind(StrEnum):
+    """What an alert says about how bad things are; the severity is judged by that, never by a text."""
+
+    AGENTS = "agents"
+    AGENT = "agent"
+    RUN = "run"
+    PROVIDER = "provider"
+    SLOWNESS = "slowness"
+    ERRORS = "errors"
+    RESOURCES = "resources"
+    DATABASE_DOWN = "database-down"
+    CORRUPTION = "corruption"
+    DATA_LOSS = "data-loss"
+    BREACH = "breach"
+    SECRET = "secret"  # noqa: S105 (a word, not a secret)
+    ACCESS = "access"
+    VULNERABILITY = "vulnerability"
+    MINOR = "minor"
+    NONE = "none"
+
+
+class RuleSettings(Section):
+    """Under the name of one of our rules: what to change in it. Under a new name: a rule of one's own, which needs
+    `signal`, `scenario` and `threshold`.
+
+    `where` are matchers of the samples that are looked at, `match` of those that are counted; `by` are the labels
+    that tell one alert from another; `last` keeps only so many samples of each. `hold` is how long the condition must
+    hold before the alert fires, `keepFiring` how long it must be gone before it is over.
+    """
+
+    enabled: bool = True
+    signal: Identifier | None = None
+    scenario: Scenario | None = None
+    aggregate: Aggregate | None = None
+    comparison: Comparison | None = None
+    threshold: float | None = None
+    window: PositiveSeconds | None = None
+    hold: Seconds | None = None
+    keep_firing: Seconds | None = None
+    min_samples: Annotated[int, Field(ge=1, le=100_000)] | None = None
+    last: Annotated[int, Field(ge=1, le=100_000)] | None = None
+    where: tuple[str, ...] | None = None
+    match: tuple[str, ...] | None = None
+    by: tuple[Identifier, ...] | None = None
+    cleared_by: tuple[Identifier, ...] | None = None
+    subject: str | None = None
+    facts: FactKind | None = None
+    severity: Severity | None = None
+    title: str | None = None
+    summary: str | None = None
+
+
+class InhibitionSettings(Section):
+    """While an alert that fits `source` fires, and `linger` seconds longer, those that fit `target` are not reported.
+
+    `equal` are labels that must not differ where both have them.
+    """
+
+    source: Annotated[tuple[str, ...], Field(min_length=1)]
+    target: Annotated[tuple[str, ...], Field(min_length=1)]
+    equal: tuple[Identifier, ...] = ()
+    linger: Seconds = 5 * MINUTE
+
+
+class FlappingSettings(Section):
+    """An alert that changes this many times within `window` goes on firing, marked, until it was quiet so long."""
+
+    transitions: Annotated[int, Field(ge=3, le=50)] = 6
+    window: PositiveSeconds = HOUR
+    quiet: PositiveSeconds = 10 * MINUTE
+
+
+_SEVERITIES = MappingProxyType(
+    {
+        **{severity.value.lower(): severity for severity in Severity},
+        "critical": Severity.P0,
+        "page": Severity.P1,
+        "high": Severity.P1,
+        "major": Severity.P1,
+        "error": Severity.P1,
+        "medium": Severity.P2,
+        "minor": Severity.P2,
+        "warning": Severity.P2,
+        "low": Severity.P3,
+        "info": Severity.P3,
+        "none": Severity.P3,
+    }
+)
+
+
+class IntakeSettings(Section):
+    """Alerts from outside, such as those of a Prometheus Alertmanager. Closed until a variable is named here that holds
+    a token (sent as `Authorization: Bearer …`) or a secret (with which the body is signed).
+
+    `severities` maps values of the label `severityLabel`, in small letters, and comes before our own map; what neither
+    knows is `unknownSeverity`. `scenarios` maps names of alerts.
+    """
+
+    token_env: EnvironmentName | None = None
+    secret_env: EnvironmentName | None = None
+    max_bytes: Annotated[int, Field(ge=1024, le=256 * 1024 * 1024)] = 4 * 1024 * 1024
+    max_alerts: Annotated[int, Field(ge=1, le=100_000)] = 10_000
+    replay_seconds: PositiveSeconds = 5 * MINUTE
+    forget_seconds: PositiveSeconds = 24 * HOUR
+    severity_label: str = "severity"
+    severities: dict[str, Severity] = Field(default_factory=dict)
+    unknown_severity: Severity = Severity.P1
+    scenarios: dict[str, Scenario] = Field(default_factory=dict)
+    default_scenario: Scenario = Scenario.CONTROL_PLANE
+
+    def severity(self, word: str) -> Severity:
+        """What a sender's word for the severity means here."""
+        small = word.strip().lower()
+        own = {name.lower(): severity for name, severity in self.severities.items()}
+        return own.get(small) or _SEVERITIES.get(small, self.unknown_severity)
+
+
+class AlertingSettings(Section):
+    """How alerts are made, muted and told. `repeatSeconds`: what still fires is told again after that time."""
+
+    rules: dict[Identifier, RuleSettings] = Field(default_factory=dict)
+    inhibitions: tuple[InhibitionSettings, ...] = ()
+    default_inhibitions: bool = True
+    flapping: FlappingSettings = FlappingSettings()
+    repeat_seconds: PositiveSeconds = 4 * HOUR
+    intake: IntakeSettings = IntakeSettings()

@@ -1,0 +1,104 @@
+"""Alert rules, inhibitions and the intake: matchers and texts that can be read, rules that are whole. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from string import Formatter
+
+from orchestration.config.alerting import RuleSettings
+from orchestration.config.checks.surroundings import Surroundings
+from orchestration.config.document import JsonPath
+from orchestration.config.findings import Code
+from orchestration.config.matchers import parse_matcher
+from orchestration.config.problems import Problem, suggest
+from orchestration.config.schema import Configuration
+from orchestration.errors import UsageError
+
+_FIELD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_NEEDED = ("signal", "scenario", "threshold")
+
+# The rules that are there already; `alerts.defaults` holds them.
+KNOWN_RULES = frozenset(
+    {
+        "agent-failed",
+        "agents-failing",
+        "backup-failed",
+        "backup-old",
+        "channel-down",
+        "cpu-high",
+        "database-damaged",
+        "database-down",
+        "disk-low",
+        "errors-logged",
+        "loop-late",
+        "loop-silent",
+        "memory-high",
+        "no-provider",
+        "provider-down",
+        "provider-errors",
+        "provider-failing",
+        "provider-slow",
+        "run-failed",
+        "run-overdue",
+        "run-stalled",
+        "schedule-late",
+        "secret-exposed",
+        "secret-redacted",
+        "sign-ins-failed",
+        "token-revoked",
+        "tool-refused",
+        "unresponsive",
+        "vulnerability",
+        "worker-lost",
+        "workers-crashing",
+    }
+)
+
+
+def check(configuration: Configuration, surroundings: Surroundings) -> Iterator[Problem]:
+    """Everything about the section `alerting`."""
+    settings = configuration.alerting
+    for name, rule in settings.rules.items():
+        yield from _check_rule(name, rule)
+    for index, inhibition in enumerate(settings.inhibitions):
+        for key in ("source", "target"):
+            yield from _check_matchers(("alerting", "inhibitions", index, key), getattr(inhibition, key))
+    for key, variable in (("tokenEnv", settings.intake.token_env), ("secretEnv", settings.intake.secret_env)):
+        if variable is not None and variable not in surroundings.variables:
+            message, hint = f"the intake needs {variable}, which is not set", f"Add a line {variable}=… to .env."
+            yield Problem(Code.INTAKE_CLOSED, ("alerting", "intake", key), message, hint=hint)
+
+
+def template_error(text: str) -> str:
+    """What is wrong with a title or summary, empty where nothing is."""
+    try:
+        fields = list(Formatter().parse(text))
+    except ValueError as error:
+        return str(error)
+    for _, name, form, conversion in fields:
+        if name is not None and (not _FIELD.fullmatch(name) or form or conversion):
+            return f"{{{name}}} is no name of a label"
+    return ""
+
+
+def _check_rule(name: str, rule: RuleSettings) -> Iterator[Problem]:
+    path: JsonPath = ("alerting", "rules", name)
+    missing = [key for key in _NEEDED if getattr(rule, key) is None]
+    if name not in KNOWN_RULES and missing:
+        message = f'"{name}" is none of our rules, and as one of your own it has no {" and no ".join(missing)}'
+        yield Problem(Code.RULE_INCOMPLETE, path, message, hint=suggest(name, KNOWN_RULES))
+    for key in ("where", "match"):
+        yield from _check_matchers((*path, key), getattr(rule, key) or ())
+    for key in ("title", "summary", "subject"):
+        if problem := template_error(getattr(rule, key) or ""):
+            message = f'the {key} of "{name}" cannot be filled in: {problem}'
+            yield Problem(Code.BAD_TEMPLATE, (*path, key), message, "text with labels such as {agent}, and {value}")
+
+
+def _check_matchers(path: JsonPath, texts: Sequence[str]) -> Iterator[Problem]:
+    for index, text in enumerate(texts):
+        try:
+            parse_matcher(text)
+        except UsageError as error:
+            yield Problem(Code.BAD_MATCHER, (*path, index), str(error))

@@ -1,0 +1,196 @@
+"""When somebody further up is told, and what else falls due for an incident. Pure.
+
+Everything that waits is derived from the incident itself by `due_times`. The desk keeps the answer in a table so that
+it can be found by time, and asks again before it acts: a row that is out of date does no harm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from orchestration.config.response import DAY, HOUR, EscalationLevel, ResponseSettings, Scenario, Severity
+from orchestration.incidents.model import Incident, IncidentStatus, ReviewField
+from orchestration.incidents.sla import TargetKind
+
+# Playbook: immediate post-resolution within 24 hours, review within a week. The first reminder comes before the end.
+RECORD_SECONDS, REVIEW_SECONDS = DAY, 7 * DAY
+_FIRST_REMINDER = 0.5
+_REMINDER_SECONDS = DAY
+_RECORD = (ReviewField.RESOLUTION, ReviewField.WORKAROUNDS)
+_REVIEW = (
+    ReviewField.ROOT_CAUSE,
+    ReviewField.FACTORS,
+    ReviewField.HELPED,
+    ReviewField.PLAYBOOK,
+    ReviewField.SHARED,
+)
+
+
+class Timer(StrEnum):
+    """What can fall due."""
+
+    PAGE = "page"
+    RESPONSE_AT_RISK = "response-at-risk"
+    RESPONSE_BREACHED = "response-breached"
+    RESOLUTION_AT_RISK = "resolution-at-risk"
+    RESOLUTION_BREACHED = "resolution-breached"
+    UPDATE = "update"
+    STABILITY = "stability"
+    SUPPRESSION = "suppression"
+    RECORD = "record"
+    REVIEW = "review"
+    WATCH = "watch"
+
+
+TARGET_TIMERS = {
+    TargetKind.RESPONSE: (Timer.RESPONSE_AT_RISK, Timer.RESPONSE_BREACHED),
+    TargetKind.RESOLUTION: (Timer.RESOLUTION_AT_RISK, Timer.RESOLUTION_BREACHED),
+}
+
+
+class Rule(StrEnum):
+    """The playbook's "when to escalate". Each is applied once to an incident."""
+
+    DATA_OR_SECURITY = "data-or-security"
+    PERSISTS = "persists-after-mitigation"
+    SEVERITY_ROSE = "severity-rose"
+    SEVERAL_SYSTEMS = "several-systems"
+    ESTIMATE = "estimate-beyond-target"
+
+    @property
+    def level(self) -> int:
+        """Who is told: the security team at once, the project manager for time and business, else the lead."""
+        return {Rule.DATA_OR_SECURITY: 4, Rule.ESTIMATE: 3}.get(self, 2)
+
+    @property
+    def sentence(self) -> str:
+        """The reason, for people."""
+        return _SENTENCES[self]
+
+
+_SENTENCES = {
+    Rule.DATA_OR_SECURITY: "data may be lost, or security is concerned",
+    Rule.PERSISTS: "it persists after the attempts to mitigate it",
+    Rule.SEVERITY_ROSE: "its severity rose",
+    Rule.SEVERAL_SYSTEMS: "several systems are affected",
+    Rule.ESTIMATE: "it will take longer than the target for its resolution",
+}
+
+
+def rules_due(incident: Incident, settings: ResponseSettings, now: datetime) -> tuple[Rule, ...]:
+    """The rules that hold and have not been applied yet. Only open incidents escalate."""
+    if not incident.status.is_open or incident.status is IncidentStatus.SUPPRESSED:
+        return ()
+    return tuple(rule for rule in _holding(incident, settings, now) if rule.value not in incident.escalated)
+
+
+def _holding(incident: Incident, settings: ResponseSettings, now: datetime) -> Iterator[Rule]:
+    facts, blast = incident.facts, incident.blast
+    security = facts.breach or facts.secret_exposed or facts.access_refused
+    if facts.data_loss or facts.corruption or security or incident.scenario is Scenario.SECURITY_ALERT:
+        yield Rule.DATA_OR_SECURITY
+    if incident.failed_attempts >= settings.escalation.after_failed_attempts:
+        yield Rule.PERSISTS
+    if incident.severity.worse_than(incident.first_severity):
+        yield Rule.SEVERITY_ROSE
+    if any(len(systems) > 1 for systems in (blast.agents, blast.providers, blast.hosts)):
+        yield Rule.SEVERAL_SYSTEMS
+    if max(incident.eta or now, now) >= incident.clock.resolution_due:
+        yield Rule.ESTIMATE
+
+
+def pages(incident: Incident) -> bool:
+    """Whether unanswered pages of this incident move up; a P3 is a ticket that nobody is woken for."""
+    return incident.severity is not Severity.P3
+
+
+def level_to_page(incident: Incident, settings: ResponseSettings) -> EscalationLevel | None:
+    """The next level to page; None when all have been, as often as the settings say."""
+    levels, times = settings.escalation.levels, settings.escalation.repeat
+    if not levels or incident.paged >= len(levels) * times:
+        return None
+    return levels[incident.paged % len(levels)]
+
+
+def next_page(incident: Incident, settings: ResponseSettings, now: datetime) -> datetime | None:
+    """When the next level is to be paged, counted from now: after a downtime each level still gets its time."""
+    levels = settings.escalation.levels
+    if not pages(incident) or not levels or level_to_page(incident, settings) is None:
+        return None
+    last = levels[(incident.paged - 1) % len(levels)]
+    return now + timedelta(seconds=last.after)
+
+
+def next_update(incident: Incident, settings: ResponseSettings, now: datetime) -> datetime:
+    """When the next word about the incident is promised for."""
+    return now + timedelta(seconds=settings.update_seconds.get(incident.severity, HOUR))
+
+
+def due_times(incident: Incident, settings: ResponseSettings) -> dict[Timer, datetime]:
+    """Everything that waits, and until when."""
+    if incident.status is IncidentStatus.SUPPRESSED:
+        waiting = {Timer.SUPPRESSION: incident.suppressed_until, Timer.STABILITY: _stable_at(incident, settings)}
+    elif incident.status.is_open:
+        waiting = {
+            Timer.PAGE: None if incident.acknowledged else incident.page_due,
+            Timer.UPDATE: incident.update_due,
+            Timer.STABILITY: _stable_at(incident, settings),
+            **dict(_target_times(incident, settings)),
+        }
+    elif incident.status in (IncidentStatus.RESOLVED, IncidentStatus.IN_REVIEW):
+        waiting = {
+            Timer.RECORD: incident.record_due,
+            Timer.REVIEW: incident.review_due,
+            Timer.WATCH: incident.watched_until,
+        }
+    else:
+        waiting = {Timer.WATCH: incident.watched_until}
+    return {timer: due for timer, due in waiting.items() if due is not None}
+
+
+def warning(incident: Incident, timer: Timer) -> str:
+    """The mark of a warning that has been given: since this alarm, at this severity."""
+    return f"{timer.value}-{incident.alarms}-{incident.severity.value}"
+
+
+def missing_fields(incident: Incident) -> tuple[ReviewField, ...]:
+    """What has still to be written before it can be closed: for a P3 its record, for all others the review too."""
+    return missing_record(incident) + missing_review(incident)
+
+
+def missing_record(incident: Incident) -> tuple[ReviewField, ...]:
+    """What is due within a day."""
+    return tuple(each for each in _RECORD if not incident.review.get(each))
+
+
+def missing_review(incident: Incident) -> tuple[ReviewField, ...]:
+    """What is due within a week."""
+    if not pages(incident):
+        return ()
+    security = (ReviewField.SECURITY,) if incident.scenario is Scenario.SECURITY_ALERT else ()
+    return tuple(each for each in (*_REVIEW, *security) if not incident.review.get(each))
+
+
+def first_reminder(resolved_at: datetime, seconds: float) -> datetime:
+    """Halfway to the deadline."""
+    return resolved_at + timedelta(seconds=seconds * _FIRST_REMINDER)
+
+
+def next_reminder(resolved_at: datetime, seconds: float, now: datetime) -> datetime:
+    """At the deadline, and after it once a day until it is done."""
+    deadline = resolved_at + timedelta(seconds=seconds)
+    return deadline if now < deadline else now + timedelta(seconds=_REMINDER_SECONDS)
+
+
+def _stable_at(incident: Incident, settings: ResponseSettings) -> datetime | None:
+    return incident.cleared_at and incident.cleared_at + timedelta(seconds=settings.stability_seconds)
+
+
+def _target_times(incident: Incident, settings: ResponseSettings) -> Iterator[tuple[Timer, datetime]]:
+    for kind, (at_risk, breached) in TARGET_TIMERS.items():
+        if incident.clock.stopped(kind) is None and warning(incident, breached) not in incident.warned:
+            yield breached, incident.clock.due(kind)
+            if warning(incident, at_risk) not in incident.warned:
+                yield at_risk, incident.clock.at_risk_from(kind, settings.at_risk_percent)

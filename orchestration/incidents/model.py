@@ -1,0 +1,238 @@
+"""An incident, its states, and the moves between them. Pure: a move returns the new incident and a timeline entry."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Any
+
+from orchestration.config.response import Scenario, Severity
+from orchestration.errors import ConflictError
+from orchestration.incidents.report import Blast, Facts
+from orchestration.incidents.severity import Ground
+from orchestration.incidents.sla import Clock
+
+
+class IncidentStatus(StrEnum):
+    """Where the response stands."""
+
+    DETECTED = "detected"
+    ACKNOWLEDGED = "acknowledged"
+    MITIGATING = "mitigating"
+    VERIFYING = "verifying"
+    RESOLVED = "resolved"
+    REOPENED = "reopened"
+    IN_REVIEW = "in-review"
+    CLOSED = "closed"
+    CANCELLED = "cancelled"
+    MERGED = "merged"
+    SUPPRESSED = "suppressed"
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the trouble is still there, as far as is known."""
+        return self in _OPEN
+
+
+class Refusal(StrEnum):
+    """Why something cannot be done to an incident; also the field in the log and the label of the metric."""
+
+    SAME_STATE = "same-state"
+    ILLEGAL_MOVE = "illegal-move"
+    NOT_OPEN = "not-open"
+    ALREADY_DONE = "already-done"
+    NOT_WORSE = "not-worse"
+    NOT_BETTER = "not-better"
+    ONLY_A_PERSON = "only-a-person"
+    INTO_ITSELF = "into-itself"
+    ANOTHER_IS_OPEN = "another-is-open"
+    REVIEW_INCOMPLETE = "review-incomplete"
+    NO_SUCH_ACTION = "no-such-action"
+
+
+class RefusedError(ConflictError):
+    """The incident is in a state in which this cannot be done."""
+
+    def __init__(self, reason: Refusal, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who does something. What the system does by itself is kept apart from what people do, everywhere."""
+
+    name: str
+    human: bool = False
+
+    def __str__(self) -> str:
+        return self.name if self.human else f"automation:{self.name}"
+
+
+def person(name: str) -> Actor:
+    """A person, by the name that the timeline shows."""
+    return Actor(name, human=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of an incident's timeline. `kind` is a stable name; `data` holds JSON values only."""
+
+    at: datetime
+    kind: str
+    actor: str
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ActionItem:
+    """Something to be done so that it does not happen again, with an owner and a date."""
+
+    number: int
+    text: str
+    owner: str
+    due: date
+    done_at: datetime | None = None
+    done_by: str = ""
+
+
+class ReviewField(StrEnum):
+    """What people write down after an incident. The first two are due within a day, the others within a week."""
+
+    RESOLUTION = "resolution"
+    WORKAROUNDS = "workarounds"
+    ROOT_CAUSE = "root-cause"
+    FACTORS = "contributing-factors"
+    HELPED = "what-helped"
+    PLAYBOOK = "playbook-change"
+    SHARED = "shared-with"
+    SECURITY = "security"
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """A declared response to a trouble.
+
+    `policy` names the response settings, and `playbook` the playbook, that were in force at detection: they are used
+    to the end. `judged` is the worst severity that the facts have given so far: a person's lower one stands until the
+    facts get worse than that. `clock` is the present SLA record. `told` lists the contacts who have been told,
+    `alarms` counts how often the paging began from the start, `paged` the levels paged since; `escalated` and `warned`
+    hold what has been said once and must not be said again. The fields that end in `_due` and `_until` are when
+    something will have to be done.
+    """
+
+    id: str
+    key: str
+    scenario: Scenario
+    severity: Severity
+    judged: Severity
+    first_severity: Severity
+    ground: Ground
+    title: str
+    summary: str
+    detected_at: datetime
+    last_seen_at: datetime
+    changed_at: datetime
+    clock: Clock
+    policy: str
+    playbook: str
+    status: IncidentStatus = IncidentStatus.DETECTED
+    facts: Facts = field(default_factory=Facts)
+    blast: Blast = field(default_factory=Blast)
+    source: str = ""
+    drill: bool = False
+    labels: Mapping[str, str] = field(default_factory=dict)
+    fingerprints: tuple[str, ...] = ()
+    impact_started_at: datetime | None = None
+    impact: str = ""
+    eta: datetime | None = None
+    assignee: str | None = None
+    acknowledged_at: datetime | None = None
+    acknowledged_by: str = ""
+    automation_at: datetime | None = None
+    mitigated_at: datetime | None = None
+    verified_at: datetime | None = None
+    resolved_at: datetime | None = None
+    closed_at: datetime | None = None
+    cleared_at: datetime | None = None
+    suppressed_until: datetime | None = None
+    page_due: datetime | None = None
+    update_due: datetime | None = None
+    record_due: datetime | None = None
+    review_due: datetime | None = None
+    watched_until: datetime | None = None
+    alarms: int = 0
+    paged: int = 0
+    updates: int = 0
+    failed_attempts: int = 0
+    tried: tuple[str, ...] = ()
+    escalated: tuple[str, ...] = ()
+    warned: tuple[str, ...] = ()
+    told: tuple[str, ...] = ()
+    review: Mapping[ReviewField, str] = field(default_factory=dict)
+    actions: tuple[ActionItem, ...] = ()
+    recurrence_of: str | None = None
+    recurred_as: str | None = None
+    merged_into: str | None = None
+    version: int = 0
+
+    @property
+    def acknowledged(self) -> bool:
+        """Whether a person has taken it, since it was detected or reopened."""
+        return self.clock.acknowledged_at is not None
+
+    @property
+    def counted(self) -> bool:
+        """Whether the statistics count it: no drill, no false alarm, no duplicate."""
+        aside = (IncidentStatus.CANCELLED, IncidentStatus.MERGED, IncidentStatus.SUPPRESSED)
+        return not self.drill and self.status not in aside
+
+
+_S = IncidentStatus
+_OPEN = frozenset({_S.DETECTED, _S.ACKNOWLEDGED, _S.MITIGATING, _S.VERIFYING, _S.REOPENED, _S.SUPPRESSED})
+_ASIDE = frozenset({_S.CANCELLED, _S.MERGED})
+MOVES: Mapping[IncidentStatus, frozenset[IncidentStatus]] = {
+    _S.DETECTED: frozenset({_S.ACKNOWLEDGED, _S.MITIGATING, _S.RESOLVED, _S.SUPPRESSED}) | _ASIDE,
+    _S.REOPENED: frozenset({_S.ACKNOWLEDGED, _S.MITIGATING, _S.RESOLVED, _S.SUPPRESSED}) | _ASIDE,
+    _S.ACKNOWLEDGED: frozenset({_S.MITIGATING, _S.RESOLVED, _S.SUPPRESSED}) | _ASIDE,
+    _S.MITIGATING: frozenset({_S.VERIFYING, _S.RESOLVED}) | _ASIDE,
+    _S.VERIFYING: frozenset({_S.MITIGATING, _S.RESOLVED}) | _ASIDE,
+    _S.SUPPRESSED: frozenset({_S.DETECTED, _S.RESOLVED}) | _ASIDE,
+    _S.RESOLVED: frozenset({_S.IN_REVIEW, _S.REOPENED, _S.CLOSED}),
+    _S.IN_REVIEW: frozenset({_S.REOPENED, _S.CLOSED}),
+    _S.CLOSED: frozenset(),
+    _S.CANCELLED: frozenset(),
+    _S.MERGED: frozenset(),
+}
+
+
+def move(incident: Incident, to: IncidentStatus, at: datetime, actor: Actor, **data: Any) -> tuple[Incident, Entry]:
+    """Go to another state. The entry is called after it. Raises RefusedError."""
+    if to is incident.status:
+        raise RefusedError(Refusal.SAME_STATE, f"{incident.id} is {to} already; nothing was changed")
+    allowed = MOVES[incident.status]
+    if to not in allowed:
+        ways = ", ".join(sorted(allowed)) or "nothing else"
+        raise RefusedError(
+            Refusal.ILLEGAL_MOVE,
+            f"expected an incident that can become {to}, got {incident.id}, which is {incident.status} "
+            f"and can become {ways}",
+        )
+    moved = replace(incident, status=to, changed_at=not_before(incident, at))
+    return moved, Entry(moved.changed_at, to.value, str(actor), {"from": incident.status.value, **data})
+
+
+def not_before(incident: Incident, at: datetime) -> datetime:
+    """`at`, or the incident's last change where the machine's clock has been set back: time only goes on."""
+    return max(at, incident.changed_at)
+
+
+def require_open(incident: Incident, wanted: str) -> None:
+    """Raises RefusedError unless the trouble is still there."""
+    if not incident.status.is_open:
+        raise RefusedError(
+            Refusal.NOT_OPEN,
+            f"expected an open incident to {wanted}, got {incident.id}, which is {incident.status}",
+        )

@@ -1,0 +1,106 @@
+"""Who is on call at a moment, and who is meant by a name in the configuration. Pure.
+
+Quiet hours are not looked at here: they hold a message back, they do not change whom it is for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from orchestration.config.response import (
+    Contact,
+    EscalationLevel,
+    ResponseSettings,
+    Rotation,
+    RotationShift,
+    Severity,
+)
+
+EVERYONE = "everyone"
+_LEVEL = "level-"
+
+
+@dataclass(frozen=True, slots=True)
+class Duty:
+    """Who is on call in a rotation, and until when. `override` where somebody stands in for another."""
+
+    rotation: str
+    level: int
+    contact: str
+    until: datetime
+    override: bool = False
+
+
+def on_call(rotation: Rotation, moment: datetime) -> Duty | None:
+    """Who has duty at a moment; None before the rotation starts. Of overlapping overrides the last one counts."""
+    zone = ZoneInfo(rotation.time_zone)
+    for shift in reversed(rotation.overrides):
+        start, end = _shift(shift, zone)
+        if start <= moment < end:
+            return Duty(rotation.id, rotation.level, shift.contact, end, override=True)
+    turn = _turn(rotation, moment, zone)
+    if turn < 0:
+        return None
+    until = _handover(rotation, turn + 1, zone)
+    upcoming = [start for start, _ in (_shift(shift, zone) for shift in rotation.overrides) if moment < start < until]
+    return Duty(rotation.id, rotation.level, rotation.members[turn % len(rotation.members)], min([until, *upcoming]))
+
+
+def duties(settings: ResponseSettings, moment: datetime) -> tuple[Duty, ...]:
+    """Who is on call in each rotation."""
+    found = (on_call(rotation, moment) for rotation in settings.rotations)
+    return tuple(duty for duty in found if duty is not None)
+
+
+def contacts(names: Iterable[str], settings: ResponseSettings, moment: datetime) -> tuple[Contact, ...]:
+    """The contacts that names mean at a moment, each once, in order.
+
+    `everyone` means all contacts, a rotation whoever has duty in it. `level-N` means whoever has duty at that level,
+    and all contacts of that level where nobody has. Names that mean nobody are left out.
+    """
+    known = {contact.id: contact for contact in settings.contacts}
+    ids = dict.fromkeys(each for name in names for each in _meant(name, settings, moment))
+    return tuple(known[each] for each in ids if each in known)
+
+
+def audience(severity: Severity, settings: ResponseSettings, moment: datetime) -> tuple[Contact, ...]:
+    """Who is told first of an incident of that severity."""
+    return contacts(settings.audience_of(severity), settings, moment)
+
+
+def level_names(level: EscalationLevel) -> tuple[str, ...]:
+    """The names that an escalation level stands for."""
+    return level.targets or (f"{_LEVEL}{level.level}",)
+
+
+def _meant(name: str, settings: ResponseSettings, moment: datetime) -> Iterator[str]:
+    if name == EVERYONE:
+        yield from (contact.id for contact in settings.contacts)
+    elif name.startswith(_LEVEL):
+        number = name.removeprefix(_LEVEL)
+        on_duty = [duty.contact for duty in duties(settings, moment) if str(duty.level) == number]
+        yield from on_duty or (contact.id for contact in settings.contacts if str(contact.level) == number)
+    else:
+        rotation = next((each for each in settings.rotations if each.id == name), None)
+        duty = None if rotation is None else on_call(rotation, moment)
+        yield name if duty is None else duty.contact
+
+
+def _turn(rotation: Rotation, moment: datetime, zone: ZoneInfo) -> int:
+    """Which turn it is, from 0; negative before the start. A turn begins at hand-over time, not at midnight."""
+    turn = (moment.astimezone(zone).date() - rotation.start).days // rotation.days
+    return turn if moment >= _handover(rotation, turn, zone) else turn - 1
+
+
+def _handover(rotation: Rotation, turn: int, zone: ZoneInfo) -> datetime:
+    day = rotation.start + timedelta(days=turn * rotation.days)
+    return datetime.combine(day, rotation.hand_over, zone).astimezone(UTC)
+
+
+def _shift(shift: RotationShift, zone: ZoneInfo) -> tuple[datetime, datetime]:
+    """A shift's ends in UTC; times without a zone are the rotation's own."""
+    start, end = (time if time.tzinfo else time.replace(tzinfo=zone) for time in (shift.start, shift.end))
+    return start.astimezone(UTC), end.astimezone(UTC)

@@ -1,0 +1,191 @@
+"""How an incident is written to the database and read back."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from pydantic import TypeAdapter
+
+from orchestration.config.response import ResponseSettings
+from orchestration.incidents import escalation
+from orchestration.incidents.model import Entry, Incident
+from orchestration.incidents.report import Report
+from orchestration.incidents.sla import TargetKind
+from orchestration.storage.database import Database
+from orchestration.storage.incidents import EntryRow, IncidentTable
+
+_INCIDENT = TypeAdapter(Incident)
+_REPORT = TypeAdapter(Report)
+
+
+class IncidentRecords:
+    """Incidents as the desk knows them, over the tables in which they stand."""
+
+    def __init__(self, database: Database) -> None:
+        self.table = IncidentTable(database)
+        self._database = database
+        self._policies: dict[str, ResponseSettings] = {}
+
+    def get(self, incident_id: str) -> Incident:
+        """The incident of that id. Raises NotFoundError."""
+        with self._database.read() as connection:
+            return self.load(connection, incident_id)
+
+    def find(self, text: str) -> Incident:
+        """The one whose id ends or begins with `text`; `latest` is the newest. Raises NotFoundError."""
+        return self.get(self.table.find_id(text))
+
+    def entries(self, incident_id: str) -> tuple[Entry, ...]:
+        """Its timeline, oldest first; by time, where something was written late."""
+        rows = sorted(self.table.entries(incident_id), key=lambda row: (row.at, row.sequence))
+        return tuple(Entry(row.at, row.kind, row.actor, row.data) for row in rows)
+
+    def with_open_actions(self) -> tuple[Incident, ...]:
+        """Incidents of which action items are still to be done, oldest first."""
+        return tuple(_INCIDENT.validate_python(document) for document in self.table.with_open_actions())
+
+    def settings(self, incident: Incident) -> ResponseSettings:
+        """The response settings that were in force when it was detected."""
+        with self._database.read() as connection:
+            return self.policy(connection, incident.policy)
+
+    def load(self, connection: sa.Connection, incident_id: str) -> Incident:
+        """The incident, within a transaction. Raises NotFoundError."""
+        return _INCIDENT.validate_python(self.table.document(connection, incident_id))
+
+    def latest_of_key(self, connection: sa.Connection, key: str) -> Incident | None:
+        """The open incident of a key, else its newest. One that was merged stands for the one it went into."""
+        document = self.table.latest_of_key(connection, key)
+        incident = None if document is None else _INCIDENT.validate_python(document)
+        while incident is not None and incident.merged_into is not None:
+            incident = self.load(connection, incident.merged_into)
+        return incident
+
+    def keep_policy(self, connection: sa.Connection, settings: ResponseSettings) -> str:
+        """Keep the settings, once however many incidents use them; returns the name to find them by."""
+        data = settings.model_dump(mode="json", by_alias=True)
+        name = hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
+        self.table.put_policy(connection, name, data)
+        return name
+
+    def policy(self, connection: sa.Connection, name: str) -> ResponseSettings:
+        """The settings kept under a name."""
+        if name not in self._policies:
+            self._policies[name] = ResponseSettings.model_validate(self.table.policy(connection, name))
+        return self._policies[name]
+
+    def add(self, connection: sa.Connection, incident: Incident) -> None:
+        """Write a new incident."""
+        self.table.insert(connection, _row(incident), _document(incident))
+        self.table.put_clock(connection, _clock(incident))
+
+    def replace(self, connection: sa.Connection, before: Incident, incident: Incident) -> bool:
+        """Write an incident that is still as it was before; False when somebody else has changed it meanwhile."""
+        if not self.table.update(connection, before.version, _row(incident), _document(incident)):
+            return False
+        self.table.put_clock(connection, _clock(incident))
+        if before.counted != incident.counted:
+            self.table.count_clocks(connection, incident.id, counted=incident.counted)
+        return True
+
+    def append(
+        self, connection: sa.Connection, incident_id: str, entries: Sequence[Entry], at: datetime
+    ) -> tuple[EntryRow, ...]:
+        """Add to the timeline; nothing is ever taken from it."""
+        rows = [
+            {
+                "incident_id": incident_id,
+                "at": entry.at,
+                "kind": entry.kind,
+                "actor": entry.actor,
+                "data": dict(entry.data),
+                "written_at": at,
+            }
+            for entry in entries
+        ]
+        numbers = self.table.append(connection, rows) if rows else []
+        return tuple(
+            EntryRow(number, incident_id, entry.at, entry.kind, entry.actor, entry.data)
+            for number, entry in zip(numbers, entries, strict=True)
+        )
+
+    def set_timers(
+        self, connection: sa.Connection, incident: Incident, settings: ResponseSettings, at: datetime
+    ) -> None:
+        """Let wait what is to wait for this incident."""
+        due = {timer.value: moment for timer, moment in escalation.due_times(incident, settings).items()}
+        self.table.set_timers(connection, incident.id, due, at)
+
+
+def report_to_json(report: Report) -> dict[str, Any]:
+    """A report as JSON values."""
+    values: dict[str, Any] = _REPORT.dump_python(report, mode="json")
+    return values
+
+
+def report_from_json(values: Mapping[str, Any]) -> Report:
+    """The report again. Raises pydantic's ValidationError."""
+    return _REPORT.validate_python(values)
+
+
+def _document(incident: Incident) -> dict[str, Any]:
+    values: dict[str, Any] = _INCIDENT.dump_python(incident, mode="json")
+    return values
+
+
+def _row(incident: Incident) -> dict[str, Any]:
+    return {
+        **{name: getattr(incident, name) for name in _SAME},
+        "scenario": incident.scenario.value,
+        "severity": incident.severity.value,
+        "status": incident.status.value,
+        "is_open": incident.status.is_open,
+        "open_actions": sum(1 for item in incident.actions if item.done_at is None),
+        "month": f"{incident.detected_at:%Y-%m}",
+        "seconds_to_detect": _seconds(incident.impact_started_at, incident.detected_at),
+        "seconds_to_acknowledge": _seconds(incident.detected_at, incident.acknowledged_at),
+        "seconds_to_automation": _seconds(incident.detected_at, incident.automation_at),
+        "seconds_to_resolve": _seconds(incident.detected_at, incident.resolved_at),
+        "seconds_of_impact": _seconds(incident.impact_started_at, incident.resolved_at),
+        "recurred": incident.recurred_as is not None,
+    }
+
+
+_SAME = (
+    "id",
+    "key",
+    "drill",
+    "title",
+    "assignee",
+    "acknowledged_by",
+    "detected_at",
+    "resolved_at",
+    "counted",
+    "version",
+)
+
+
+def _clock(incident: Incident) -> dict[str, Any]:
+    clock = incident.clock
+    return {
+        "incident_id": incident.id,
+        "number": clock.number,
+        "counted": incident.counted,
+        "severity": incident.severity.value,
+        "scenario": incident.scenario.value,
+        "month": f"{clock.started_at:%Y-%m}",
+        "started_at": clock.started_at,
+        "response_due_at": clock.response_due,
+        "response_at": clock.stopped(TargetKind.RESPONSE),
+        "resolution_due_at": clock.resolution_due,
+        "resolution_at": clock.resolved_at,
+    }
+
+
+def _seconds(start: datetime | None, end: datetime | None) -> float | None:
+    return None if start is None or end is None else (end - start).total_seconds()

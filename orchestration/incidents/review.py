@@ -1,0 +1,167 @@
+"""The post-incident review, drafted from the timeline: facts only, and blanks where a person has to judge. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+
+from orchestration.config.response import ResponseSettings, Scenario
+from orchestration.incidents import telling
+from orchestration.incidents.model import Entry, Incident, ReviewField
+from orchestration.incidents.sla import TargetKind
+
+_BLANK = "_To be written by a person._"
+_HIDDEN = ("evidence", "summary", "title", "contacts", "stable_for")
+
+
+def draft(incident: Incident, entries: Sequence[Entry], settings: ResponseSettings, now: datetime) -> str:
+    """The review as Markdown. All times are UTC."""
+    parts = [
+        _overview(incident),
+        _section("Impact", _impact(incident)),
+        _section("Timeline (UTC)", _timeline(entries)),
+        _section("Root cause", [_written(incident, ReviewField.ROOT_CAUSE)]),
+        _section("Contributing factors", [_written(incident, ReviewField.FACTORS)]),
+        _section("What helped", _helped(incident, entries)),
+        _section("SLA", _sla(incident, settings, now)),
+        _section("Action items", _actions(incident)),
+        _section("Proposed change to the playbook", _playbook(incident)),
+        _section("Workarounds", [_written(incident, ReviewField.WORKAROUNDS)]),
+        _section("Shared with", [_written(incident, ReviewField.SHARED)]),
+    ]
+    if incident.scenario is Scenario.SECURITY_ALERT:
+        parts.insert(6, _section("Security", _security(incident)))
+    return "\n\n".join(parts) + "\n"
+
+
+def clock_lines(incident: Incident, settings: ResponseSettings, now: datetime) -> tuple[str, ...]:
+    """Both targets: until when, and how they stand."""
+    return tuple(_clock_line(incident, kind, settings, now) for kind in TargetKind)
+
+
+def spoken(entry: Entry) -> str:
+    """An entry in words."""
+    data = {key: value for key, value in entry.data.items() if key not in _HIDDEN and value not in (None, "", [])}
+    details = "; ".join(f"{key.replace('_', ' ')}: {_plain(value)}" for key, value in data.items())
+    return f"{entry.kind.replace('-', ' ')} by {entry.actor}" + (f" ({details})" if details else "")
+
+
+def span(length: timedelta) -> str:
+    """A duration in its two largest units."""
+    seconds = max(0, int(length.total_seconds()))
+    units = (("d", 86_400), ("h", 3600), ("min", 60), ("s", 1))
+    parts = []
+    for unit, size in units:
+        count, seconds = divmod(seconds, size)
+        if count:
+            parts.append(f"{count} {unit}")
+    return " ".join(parts[:2]) or "0 s"
+
+
+def _overview(incident: Incident) -> str:
+    duration = telling.duration(incident)
+    rows = [
+        ("Incident", incident.id + (" (drill)" if incident.drill else "")),
+        ("Severity", f"{incident.severity} (at detection {incident.first_severity}; ground: {incident.ground})"),
+        ("Scenario", incident.scenario.value),
+        ("Status", incident.status.value),
+        ("Impact began", _time(incident.impact_started_at)),
+        ("Detected", f"{_time(incident.detected_at)} by {incident.source}"),
+        ("Acknowledged", f"{_time(incident.acknowledged_at)} {incident.acknowledged_by}".strip()),
+        ("Automation began", _time(incident.automation_at)),
+        ("Mitigated", _time(incident.mitigated_at)),
+        ("Resolved", _time(incident.resolved_at)),
+        ("Duration", "Unknown" if duration is None else span(duration)),
+        ("Playbook", incident.playbook),
+    ]
+    if incident.recurrence_of:
+        rows.append(("Recurrence of", incident.recurrence_of))
+    table = "\n".join(f"| {name} | {_cell(value)} |" for name, value in rows)
+    return f"# Post-incident review: {incident.title}\n\n{incident.summary}\n\n| | |\n| --- | --- |\n{table}"
+
+
+def _section(title: str, lines: Sequence[str]) -> str:
+    return f"## {title}\n\n" + "\n".join(lines)
+
+
+def _impact(incident: Incident) -> list[str]:
+    return [line for line in (incident.impact or _BLANK, telling.touched(incident)) if line]
+
+
+def _timeline(entries: Sequence[Entry]) -> list[str]:
+    rows = [f"| {entry.at:%Y-%m-%d %H:%M:%S} | {_cell(spoken(entry))} |" for entry in entries]
+    return ["| when | what |", "| --- | --- |", *rows]
+
+
+def _helped(incident: Incident, entries: Sequence[Entry]) -> list[str]:
+    tried = [f"- tried: {action}" for action in incident.tried]
+    failed = [
+        f"- did not help: {entry.data.get('reason', '')}" for entry in entries if entry.kind == "mitigation-failed"
+    ]
+    resolution = incident.review.get(ReviewField.RESOLUTION)
+    return [*tried, *failed, f"- resolution: {resolution or 'Unknown'}", "", _written(incident, ReviewField.HELPED)]
+
+
+def _sla(incident: Incident, settings: ResponseSettings, now: datetime) -> list[str]:
+    reopened = [f"- reopened {incident.clock.number} times; this is the last record"] if incident.clock.number else []
+    return [*(f"- {line}" for line in clock_lines(incident, settings, now)), *reopened]
+
+
+def _clock_line(incident: Incident, kind: TargetKind, settings: ResponseSettings, now: datetime) -> str:
+    clock = incident.clock
+    state = clock.state(kind, now, settings.at_risk_percent)
+    stopped = clock.stopped(kind)
+    due = clock.due(kind)
+    if stopped is not None:
+        how = f"after {span(stopped - clock.started_at)}"
+    else:
+        how = f"{span(due - now)} left" if due > now else f"{span(now - due)} late"
+    return f"{kind.value} {state.value}: due {due:%Y-%m-%d %H:%M} UTC, {how}"
+
+
+def _actions(incident: Incident) -> list[str]:
+    if not incident.actions:
+        return [_BLANK]
+    rows = [
+        f"| {item.number} | {_cell(item.text)} | {item.owner} | {item.due} | {'done' if item.done_at else 'open'} |"
+        for item in incident.actions
+    ]
+    return ["| | what | owner | due | |", "| --- | --- | --- | --- | --- |", *rows]
+
+
+def _playbook(incident: Incident) -> list[str]:
+    return [f"The playbook in force was `{incident.playbook}`.", "", _written(incident, ReviewField.PLAYBOOK)]
+
+
+def _security(incident: Incident) -> list[str]:
+    facts = incident.facts
+    flags = {
+        "breach": facts.breach,
+        "secret exposed": facts.secret_exposed,
+        "access refused": facts.access_refused,
+        "vulnerable dependency": facts.vulnerability,
+        "data lost": facts.data_loss,
+    }
+    found = list(_named(flags)) or ["- the facts name no kind of security trouble"]
+    return [*found, "", _written(incident, ReviewField.SECURITY)]
+
+
+def _named(flags: dict[str, bool]) -> Iterator[str]:
+    yield from (f"- {name}" for name, holds in flags.items() if holds)
+
+
+def _written(incident: Incident, field: ReviewField) -> str:
+    return incident.review.get(field) or _BLANK
+
+
+def _time(moment: datetime | None) -> str:
+    return "Unknown" if moment is None else f"{moment:%Y-%m-%d %H:%M:%S}"
+
+
+def _cell(text: str) -> str:
+    """Text that cannot break out of a table's cell."""
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+def _plain(value: object) -> str:
+    return ", ".join(str(each) for each in value) if isinstance(value, list) else str(value)

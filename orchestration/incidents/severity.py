@@ -1,0 +1,132 @@
+"""How bad an incident is, from the facts and never from a text alone. Pure; source: the playbook's severity levels.
+
+The first rule that holds decides; they stand from the worst down, so that more facts can only make it worse. Where the
+playbook gives no number, it stands below with a name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import StrEnum
+from typing import TypeVar
+
+from orchestration.config.response import Scenario, Severity
+from orchestration.incidents.report import Facts
+
+MAJOR_FAILURE_RATE = 0.5  # the playbook's "50%+ agent failure rate"
+DEGRADED_LATENCY = 3.0  # times its own baseline: "performance degradation"
+SLOW_LATENCY = 1.5  # times its own baseline: "slow response times"
+
+
+class Ground(StrEnum):
+    """Why a severity was chosen."""
+
+    DATA_LOSS = "data-loss"
+    CORRUPTION = "database-corruption"
+    BREACH = "security-breach"
+    DATABASE_UNREACHABLE = "database-unreachable"
+    ALL_AGENTS_DOWN = "all-agents-down"
+    MANY_AGENTS_FAILING = "multiple-agents-failing"
+    HIGH_FAILURE_RATE = "half-of-the-steps-failing"
+    PROVIDER_OUTAGE = "no-provider-usable"
+    DEGRADATION = "performance-degradation"
+    UNRESPONSIVE = "resource-exhausted"
+    SECRET_EXPOSED = "secret-exposed"  # noqa: S105 (a word, not a password)
+    ONE_AGENT_FAILING = "single-agent-failing"
+    ELEVATED_ERRORS = "elevated-errors"
+    PROVIDER_LOST = "provider-down-with-fallback"
+    SLOW = "slow-responses"
+    RUNS_AFFECTED = "runs-affected"
+    ACCESS_REFUSED = "access-refused"
+    VULNERABILITY = "vulnerable-dependency"
+    WORKAROUND = "workaround-available"
+    DECLARED = "declared"
+    UNSURE = "unsure-so-the-worse"
+
+
+_Ordered = TypeVar("_Ordered", int, Severity)
+
+
+def _many_failing(facts: Facts) -> bool:
+    """More than one, or half of those there are: the playbook names both."""
+    half = facts.agents_total > 0 and facts.agents_failing >= MAJOR_FAILURE_RATE * facts.agents_total
+    return facts.agents_failing > 1 or (facts.agents_failing > 0 and half)
+
+
+_Rule = tuple[Severity, Ground, Callable[[Facts], bool]]
+_RULES: tuple[_Rule, ...] = (
+    (Severity.P0, Ground.DATA_LOSS, lambda facts: facts.data_loss),
+    (Severity.P0, Ground.CORRUPTION, lambda facts: facts.corruption),
+    (Severity.P0, Ground.BREACH, lambda facts: facts.breach),
+    (Severity.P0, Ground.DATABASE_UNREACHABLE, lambda facts: facts.database_unreachable),
+    (Severity.P0, Ground.ALL_AGENTS_DOWN, lambda facts: 0 < facts.agents_total <= facts.agents_failing),
+    (Severity.P1, Ground.MANY_AGENTS_FAILING, _many_failing),
+    (Severity.P1, Ground.HIGH_FAILURE_RATE, lambda facts: (facts.failure_rate or 0) >= MAJOR_FAILURE_RATE),
+    (Severity.P1, Ground.PROVIDER_OUTAGE, lambda facts: facts.providers_down > 0 and not facts.providers_usable),
+    (Severity.P1, Ground.DEGRADATION, lambda facts: (facts.latency_ratio or 0) >= DEGRADED_LATENCY),
+    (Severity.P1, Ground.UNRESPONSIVE, lambda facts: facts.resource_exhausted),
+    (Severity.P1, Ground.SECRET_EXPOSED, lambda facts: facts.secret_exposed),
+    (Severity.P2, Ground.ONE_AGENT_FAILING, lambda facts: facts.agents_failing > 0),
+    (Severity.P2, Ground.ELEVATED_ERRORS, lambda facts: (facts.failure_rate or 0) > 0),
+    (Severity.P2, Ground.PROVIDER_LOST, lambda facts: facts.providers_down > 0),
+    (Severity.P2, Ground.SLOW, lambda facts: (facts.latency_ratio or 0) >= SLOW_LATENCY),
+    (Severity.P2, Ground.RUNS_AFFECTED, lambda facts: facts.runs_affected > 0),
+    (Severity.P2, Ground.ACCESS_REFUSED, lambda facts: facts.access_refused),
+    (Severity.P2, Ground.VULNERABILITY, lambda facts: facts.vulnerability and not facts.has_workaround),
+    (Severity.P3, Ground.WORKAROUND, lambda facts: facts.has_workaround),
+)
+
+
+def judge(scenario: Scenario, facts: Facts) -> tuple[Severity, Ground]:
+    """The severity, and the ground for it.
+
+    What somebody has declared can make it worse, never better than the facts; where there is no fact at all it decides.
+    Without either it is P2, and P1 for a security alert: if unsure, the worse.
+    """
+    severity, ground = _by_the_facts(scenario, facts)
+    if facts.declared is not None and (facts.declared.worse_than(severity) or ground is Ground.UNSURE):
+        return facts.declared, Ground.DECLARED
+    return severity, ground
+
+
+def _by_the_facts(scenario: Scenario, facts: Facts) -> tuple[Severity, Ground]:
+    for severity, ground, holds in _RULES:
+        if holds(facts):
+            return severity, ground
+    return (Severity.P1 if scenario is Scenario.SECURITY_ALERT else Severity.P2), Ground.UNSURE
+
+
+def worst(one: Facts, other: Facts) -> Facts:
+    """Both taken together: of each fact the worse."""
+    return Facts(
+        agents_failing=max(one.agents_failing, other.agents_failing),
+        agents_total=max(one.agents_total, other.agents_total),
+        failure_rate=_most(one.failure_rate, other.failure_rate),
+        latency_ratio=_most(one.latency_ratio, other.latency_ratio),
+        providers_down=max(one.providers_down, other.providers_down),
+        providers_usable=_least(one.providers_usable, other.providers_usable),
+        runs_affected=max(one.runs_affected, other.runs_affected),
+        has_workaround=one.has_workaround and other.has_workaround,
+        declared=_least(one.declared, other.declared),
+        **{name: getattr(one, name) or getattr(other, name) for name in _FLAGS},
+    )
+
+
+_FLAGS = (
+    "database_unreachable",
+    "corruption",
+    "data_loss",
+    "breach",
+    "secret_exposed",
+    "access_refused",
+    "vulnerability",
+    "resource_exhausted",
+)
+
+
+def _most(one: float | None, other: float | None) -> float | None:
+    return max((value for value in (one, other) if value is not None), default=None)
+
+
+def _least(one: _Ordered | None, other: _Ordered | None) -> _Ordered | None:
+    return min((value for value in (one, other) if value is not None), default=None)

@@ -1,0 +1,90 @@
+"""The SLA clock: how soon an incident must be acknowledged and resolved, and how it stands against that. Pure.
+
+It starts at detection. Response stops at the first acknowledgement by a person, or at the resolution where nobody had
+to; resolution stops at the resolution. P0 to P2 run by the wall clock. P3's "next business day", which no standard
+defines, is close of business on the first business day strictly after the local date of detection. The playbook's "less
+than 15 minutes" is taken at its word: at the deadline itself a target is breached.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from orchestration.config.response import ResponseSettings, Severity
+from orchestration.incidents.calendar import BusinessCalendar
+
+
+class TargetKind(StrEnum):
+    """What is promised."""
+
+    RESPONSE = "response"
+    RESOLUTION = "resolution"
+
+
+class TargetState(StrEnum):
+    """How a promise stands."""
+
+    ON_TRACK = "on-track"
+    AT_RISK = "at-risk"
+    BREACHED = "breached"
+    MET = "met"
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """One record of both targets. `number` counts the reopenings: each of them starts a new record."""
+
+    started_at: datetime
+    response_due: datetime
+    resolution_due: datetime
+    number: int = 0
+    acknowledged_at: datetime | None = None
+    resolved_at: datetime | None = None
+
+    def due(self, kind: TargetKind) -> datetime:
+        """The deadline."""
+        return self.response_due if kind is TargetKind.RESPONSE else self.resolution_due
+
+    def stopped(self, kind: TargetKind) -> datetime | None:
+        """When the target's clock stopped; None while it runs."""
+        if kind is TargetKind.RESOLUTION:
+            return self.resolved_at
+        return self.acknowledged_at or self.resolved_at
+
+    def at_risk_from(self, kind: TargetKind, percent: float) -> datetime:
+        """When that share of the time will have gone by."""
+        return self.started_at + (self.due(kind) - self.started_at) * (percent / 100)
+
+    def state(self, kind: TargetKind, now: datetime, percent: float) -> TargetState:
+        """How the target stands at a moment."""
+        stopped = self.stopped(kind)
+        if (stopped or now) >= self.due(kind):
+            return TargetState.BREACHED
+        if stopped is not None:
+            return TargetState.MET
+        return TargetState.AT_RISK if now >= self.at_risk_from(kind, percent) else TargetState.ON_TRACK
+
+
+def start(severity: Severity, settings: ResponseSettings, at: datetime, number: int = 0) -> Clock:
+    """A new record that starts at `at`."""
+    target = settings.target(severity)
+    return Clock(
+        started_at=at,
+        response_due=_deadline(target.response, settings, at),
+        resolution_due=_deadline(target.resolution, settings, at),
+        number=number,
+    )
+
+
+def recompute(clock: Clock, severity: Severity, settings: ResponseSettings) -> Clock:
+    """The same record for another severity, from the original start."""
+    fresh = start(severity, settings, clock.started_at)
+    return replace(clock, response_due=fresh.response_due, resolution_due=fresh.resolution_due)
+
+
+def _deadline(seconds: float | None, settings: ResponseSettings, at: datetime) -> datetime:
+    if seconds is None:
+        return BusinessCalendar(settings.business_hours).next_close(at)
+    return at + timedelta(seconds=seconds)

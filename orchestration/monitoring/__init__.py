@@ -1,0 +1,9 @@
+"""Health checks and collectors: they look and listen, and turn what they see into signals.
+
+`Monitoring` puts everything together; `docs/reference/signals.md` lists what comes out of it.
+"""
+
+from orchestration.monitoring.assembly import Monitoring, Surroundings
+from orchestration.monitoring.diagnosis import Diagnosis
+
+__all__ = ["Diagnosis", "Monitoring", "Surroundings"]

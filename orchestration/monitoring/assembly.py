@@ -1,0 +1,175 @@
+"""Puts the monitoring of one process together."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+
+from orchestration.alerts.signal import Signal
+from orchestration.clock import Clock
+from orchestration.config.schema import Configuration, MonitoringSettings
+from orchestration.events import Bus, Event
+from orchestration.metrics import Metrics
+from orchestration.monitoring.backups import BackupWatch
+from orchestration.monitoring.calls import CallWatch
+from orchestration.monitoring.counting import Counting
+from orchestration.monitoring.databases import DatabaseWatch
+from orchestration.monitoring.dead_man import DeadMan
+from orchestration.monitoring.keeping import SampleKeeper
+from orchestration.monitoring.lag import LoopLag
+from orchestration.monitoring.log_errors import LogErrors
+from orchestration.monitoring.log_reader import NAME
+from orchestration.monitoring.monitor import Monitor, Sink, in_thread
+from orchestration.monitoring.others import OtherProcesses
+from orchestration.monitoring.providers import Providers
+from orchestration.monitoring.resources import Resources
+from orchestration.monitoring.runs import RunWatch
+from orchestration.monitoring.secrets import SecretWatch
+from orchestration.monitoring.vulnerabilities import VulnerabilityWatch
+from orchestration.monitoring.workers import WorkerWatch
+from orchestration.providers.endpoint import Credentials
+from orchestration.security.redaction import Redactor
+from orchestration.storage.artifacts import ArtifactTable
+from orchestration.storage.database import Database
+from orchestration.storage.leases import Leases
+from orchestration.storage.routes import RouteStates
+from orchestration.storage.runs import Runs
+from orchestration.storage.samples import Samples
+from orchestration.storage.timeline import Timeline
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the monitoring works with. `engine_file` is the engine's own SQLite file, where there is one."""
+
+    configuration: Callable[[], Configuration]
+    credentials: Credentials
+    database: Database
+    bus: Bus
+    clock: Clock
+    redactor: Redactor
+    root: Path
+    engine_file: Path | None = None
+
+
+class Monitoring:
+    """The monitor with all that it runs; the parts that others ask are attributes."""
+
+    def __init__(self, around: Surroundings, sink: Sink, metrics: Metrics | None = None) -> None:
+        configuration, clock, database = around.configuration, around.clock, around.database
+        runtime, timeline, runs = configuration().runtime, Timeline(database), Runs(database)
+        logs, artifacts = around.root / runtime.log_directory, around.root / runtime.artifacts_directory
+        folders = [around.root, logs, artifacts, around.root / runtime.state_directory]
+        self._around = around
+        self._sink = sink
+        self.metrics = metrics or Metrics()
+        self.samples = Samples(database)
+        self.providers = Providers(configuration, around.credentials, clock, RouteStates(database))
+        self.resources = Resources(clock, folders, around.redactor.text)
+        self.workers = WorkerWatch(Leases(database), clock)
+        self.vulnerabilities = VulnerabilityWatch(self._advisories, clock)
+        self._counting = Counting(self.metrics, self._channel_type)
+        self._calls = CallWatch(clock)
+        self._keeper = SampleKeeper(self.samples, clock, lambda: configuration().monitoring.retention_days)
+        self._others = OtherProcesses(timeline, clock)
+        self._lag = LoopLag(clock)
+        self._runs = RunWatch(runs, timeline, clock, configuration)
+        self._databases = DatabaseWatch(database, clock, [around.engine_file] if around.engine_file else [])
+        self._log_errors = LogErrors(logs / NAME, clock)
+        self._backups = BackupWatch(timeline, clock)
+        self._secrets = SecretWatch(artifacts, ArtifactTable(database), runs, around.redactor.find, clock)
+        self.monitor = Monitor(
+            around.bus, clock, self._take, [self.providers, self.workers], self._counting.failed_look
+        )
+        self._dead_man = DeadMan(self._dead_man_url, self.monitor.healthy)
+        self._add_loops()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[Monitoring]:
+        """Monitor for as long as the block lasts."""
+        subscriptions = [self._around.bus.subscribe(self._counting.take), self._around.bus.subscribe(self._others.own)]
+        try:
+            async with anyio.create_task_group() as group:
+                group.start_soon(self._lag.measure)
+                await group.start(self.monitor.run)
+                try:
+                    yield self
+                finally:
+                    group.cancel_scope.cancel()
+        finally:
+            for unsubscribe in subscriptions:
+                unsubscribe()
+            with anyio.CancelScope(shield=True):
+                await self.providers.aclose()
+
+    def _add_loops(self) -> None:
+        """Every loop there is, with its interval in seconds."""
+        every = self.monitor.every
+        every(0.5, "events", self._hear_others)
+        every(1, "routes", self._look_at_routes)
+        every(1, "probes", self.providers.probe)
+        every(lambda: self._settings().resource_seconds, "resources", in_thread(self.resources.look))
+        every(lambda: self._settings().resource_seconds, "lag", self._lag.look)
+        every(2, "runs", in_thread(self._runs.look))
+        every(2, "workers", in_thread(self.workers.look))
+        every(2, "database", self._databases.look)
+        every(lambda: self._settings().integrity_seconds, "integrity", in_thread(self._databases.check))
+        every(10, "calls", self._calls.look)
+        every(1, "log", in_thread(self._log_errors.look))
+        every(lambda: self._settings().scan_seconds, "secrets", in_thread(self._look_for_secrets))
+        every(lambda: self._settings().audit_seconds, "audit", in_thread(self._look_for_vulnerabilities))
+        every(60, "backups", in_thread(self._backups.look))
+        every(10, "samples", in_thread(self._keeper.look))
+        every(5, "loops", self.monitor.look_at_loops)
+        every(lambda: self._settings().dead_man_seconds, "dead-man", self._ping)
+
+    def _settings(self) -> MonitoringSettings:
+        return self._around.configuration().monitoring
+
+    def _take(self, signals: Sequence[Signal]) -> None:
+        """What is learnt from the signals themselves, and then on to the sink, their evidence redacted."""
+        self._calls.note(signals)
+        self._keeper.note(signals)
+        self._counting.measure(signals)
+        redact = self._around.redactor.data
+        self._sink([replace(one, evidence=redact(dict(one.evidence))) if one.evidence else one for one in signals])
+
+    async def _hear_others(self) -> Iterable[Signal]:
+        for event in await anyio.to_thread.run_sync(self._others.look, abandon_on_cancel=True):
+            self._hear(event)
+        return ()
+
+    def _hear(self, event: Event) -> None:
+        self._counting.take(event)
+        self.monitor.take(event)
+
+    async def _look_at_routes(self) -> Iterable[Signal]:
+        signals = await self.providers.look_at_routes()
+        self._counting.routes(self.providers.route_states())
+        return signals
+
+    async def _ping(self) -> Iterable[Signal]:
+        await self._dead_man.ping()
+        return ()
+
+    def _look_for_secrets(self) -> Iterable[Signal]:
+        return self._secrets.look() if self._settings().scan_secrets else ()
+
+    def _look_for_vulnerabilities(self) -> Iterable[Signal]:
+        return self.vulnerabilities.look() if self._settings().audit_dependencies else ()
+
+    def _channel_type(self, name: str) -> str:
+        settings = self._around.configuration().response.channels.get(name)
+        return settings.type.value if settings else name
+
+    def _advisories(self) -> Path:
+        return self._around.root / self._settings().advisories_directory
+
+    def _dead_man_url(self) -> str | None:
+        name = self._around.configuration().response.dead_man_url_env
+        return self._around.credentials.get(name) if name else None

@@ -1,0 +1,23 @@
+"""Watches the age of the last backup that was made and checked."""
+
+from __future__ import annotations
+
+from orchestration.alerts.signal import Signal
+from orchestration.clock import Clock
+from orchestration.storage.timeline import Timeline
+
+
+class BackupWatch:
+    """Reads the timeline for `backup.made`. Where there is none yet, the age is counted from when we began to look."""
+
+    def __init__(self, timeline: Timeline, clock: Clock) -> None:
+        self._timeline = timeline
+        self._clock = clock
+        self._began = clock.now()
+
+    def look(self) -> tuple[Signal, ...]:
+        """The age now. Blocks."""
+        last, now = self._timeline.last("backup.made"), self._clock.now()
+        since = last.at if last is not None else self._began
+        age = max(0.0, (now - since).total_seconds())
+        return (Signal("backup_age_seconds", now, age, {}, {"never": last is None}),)

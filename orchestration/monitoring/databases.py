@@ -1,0 +1,135 @@
+"""Watches the database: whether it answers, and whether what is in it is whole."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+import sqlalchemy as sa
+from sqlalchemy.exc import SQLAlchemyError
+
+from orchestration.alerts.signal import Signal
+from orchestration.clock import Clock
+from orchestration.storage.database import Database
+from orchestration.storage.tables import runs
+
+_QUICK_SECONDS = 5.0
+_PATIENCE_SECONDS = 5.0
+_MOST_ASKING = 2
+_MOST_FINDINGS = 5
+# PostgreSQL's own word for damage: class XX, data_corrupted and index_corrupted.
+_DAMAGED = frozenset({"XX001", "XX002"})
+
+
+class DatabaseWatch:
+    """Looks at our database, and with SQLite also at the files beside it (`also`), such as the engine's."""
+
+    def __init__(self, database: Database, clock: Clock, also: Sequence[Path] = ()) -> None:
+        self._database = database
+        self._clock = clock
+        self._files = sqlite_files(database, also)
+        self._first: dict[Path, int] = {}
+        self._asking = 0
+
+    async def look(self) -> tuple[Signal, ...]:
+        """Whether it answers, in time. Where the answer smells of damage, the damage is looked for at once.
+
+        A server that is cut off may keep a connection waiting for minutes: such a thread is left to itself, and there
+        are never more than two.
+        """
+        if self._asking < _MOST_ASKING:
+            with anyio.move_on_after(_PATIENCE_SECONDS):
+                return await anyio.to_thread.run_sync(self._ask, abandon_on_cancel=True)
+        detail = f"no answer within {_PATIENCE_SECONDS:g} s"
+        return (Signal("database_up", self._clock.now(), 0.0, {}, {"detail": detail}),)
+
+    def _ask(self) -> tuple[Signal, ...]:
+        self._asking += 1
+        try:
+            return self._answer()
+        finally:
+            self._asking -= 1
+
+    def _answer(self) -> tuple[Signal, ...]:
+        now = self._clock.now()
+        trouble, damaged = self._gone() or self._query()
+        up = Signal("database_up", now, 0.0 if trouble else 1.0, {}, {"detail": trouble} if trouble else {})
+        if not damaged:
+            return (up,)
+        return (up, *self.check()) if self._files else (up, self._intact([trouble]))
+
+    def check(self) -> tuple[Signal, ...]:
+        """Whether it is whole: on SQLite its own check of every page, on PostgreSQL what a query says. Blocks."""
+        findings = [finding for path in self._files if path.exists() for finding in quick_check(path)]
+        if not self._files:
+            trouble, damaged = self._query()
+            if trouble and not damaged:
+                return ()  # unreachable is not damaged
+            findings = [trouble] if damaged else []
+        return (self._intact(findings),)
+
+    def _intact(self, findings: list[str]) -> Signal:
+        evidence = {"detail": findings[0], "findings": findings} if findings else {}
+        return Signal("database_intact", self._clock.now(), 0.0 if findings else 1.0, {}, evidence)
+
+    def _query(self) -> tuple[str, bool]:
+        """What is wrong, and whether it is damage; an empty text when all is well."""
+        try:
+            with self._database.read() as connection:
+                connection.execute(sa.select(runs.c.id).limit(1)).first()
+        except SQLAlchemyError as error:
+            return _told(error), is_damage(error)
+        return "", False
+
+    def _gone(self) -> tuple[str, bool] | None:
+        """Whether a file is not what it was: open connections would go on as if it were, and lose all they write."""
+        for path in self._files:
+            try:
+                number = path.stat().st_ino
+            except OSError:
+                if path not in self._first:
+                    continue  # not made yet
+                return f"expected the database file {path.name}, which is gone", False
+            if self._first.setdefault(path, number) != number:
+                return f"expected the database file {path.name} that was opened, got another in its place", False
+        return None
+
+
+def quick_check(path: Path) -> list[str]:
+    """What SQLite finds wrong with a file; empty when it is whole. Reads all of it, over a connection of its own."""
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=_QUICK_SECONDS)) as file:
+            rows = file.execute(f"PRAGMA quick_check({_MOST_FINDINGS})").fetchall()
+    except sqlite3.OperationalError as error:
+        # Locked, or not to be opened: that is no damage. An error while reading the disk is.
+        return [f"{path.name}: {error}"] if "disk i/o" in str(error).lower() else []
+    except sqlite3.DatabaseError as error:
+        return [f"{path.name}: {error}"]
+    return [f"{path.name}: {row[0]}" for row in rows if row[0] != "ok"]
+
+
+def is_damage(error: SQLAlchemyError) -> bool:
+    """Whether a database error says that what is stored is damaged."""
+    original = getattr(error, "orig", None)
+    if getattr(original, "sqlstate", None) in _DAMAGED:
+        return True
+    text = str(original).lower()
+    return isinstance(original, sqlite3.DatabaseError) and ("malformed" in text or "not a database" in text)
+
+
+def sqlite_files(database: Database, also: Sequence[Path] = ()) -> tuple[Path, ...]:
+    """The files of an SQLite database; none for a server, or for one in memory."""
+    name = database.engine.url.database
+    if not database.is_sqlite or not name or name == ":memory:":
+        return ()
+    return (Path(name), *also)
+
+
+def _told(error: SQLAlchemyError) -> str:
+    """The database's own words: without the statement and its values, which may hold anything."""
+    original = getattr(error, "orig", None)
+    return f"{type(original or error).__name__}: {str(original or '').splitlines()[0] if str(original or '') else ''}"

@@ -1,0 +1,156 @@
+"""Watches the providers: their routes' breakers, and a light probe of each, so that breakage shows while all is idle.
+
+Probes go past the gateway's breakers: a list of models that is answered says nothing about a route that was taken out
+of use because its quota is used up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import anyio
+import anyio.to_thread
+
+from orchestration.alerts.signal import Signal
+from orchestration.clock import Clock
+from orchestration.config.schema import Configuration
+from orchestration.errors import NotFoundError
+from orchestration.events import Event
+from orchestration.monitoring.board import OK, ProviderBoard, Standing, chain, in_use, usable
+from orchestration.monitoring.translation import tries_of
+from orchestration.providers.endpoint import CallFailed, Credentials
+from orchestration.providers.failures import FailureKind
+from orchestration.providers.routing import Routing
+from orchestration.storage.routes import RouteStates
+
+# A provider that is down is looked at more often, so that its return is noticed soon.
+_AGAIN_SECONDS = 5.0
+_TELL_EVERY_SECONDS = 5.0
+# These say something about the request, not about the provider.
+_NOT_ITS_FAULT = frozenset({OK, FailureKind.BAD_REQUEST.value, FailureKind.CONTENT_FILTER.value})
+
+
+class Providers:
+    """The providers of the configuration, as they stand."""
+
+    def __init__(
+        self,
+        configuration: Callable[[], Configuration],
+        credentials: Credentials,
+        clock: Clock,
+        states: RouteStates | None = None,
+    ) -> None:
+        self._configuration = configuration
+        self._clock = clock
+        self._states = states
+        self._credentials = credentials
+        self._routing = Routing(configuration, credentials)
+        self._settings = configuration().runtime.providers
+        self._asked: dict[str, None] = {}
+        self._due: dict[str, float] = {}
+        self._told: dict[str, Standing] = {}
+        self._told_usable: int | None = None
+        self._told_at = float("-inf")
+        self.board = ProviderBoard()
+
+    def take(self, event: Event) -> tuple[Signal, ...]:
+        """What an event tells of providers, at once. Safe from any thread."""
+        if event.kind in ("model_call.finished", "model_call.failed"):
+            for provider, _, one in tries_of(event):
+                self._asked[provider] = None
+                if str(one.get("outcome")) not in _NOT_ITS_FAULT:
+                    self._due[provider] = float("-inf")
+            return ()
+        if event.kind not in ("route.opened", "route.closed"):
+            return ()
+        provider, _, model = str(event.data.get("route", "")).partition("/")
+        self._asked[provider] = None
+        if event.kind == "route.opened":
+            reason, detail = str(event.data.get("reason", "")), str(event.data.get("detail", ""))
+            self.board.opened(provider, model, event.at, reason, detail)
+        else:
+            self.board.closed(provider, model, event.at)
+        return tuple(self._changed(drill=event.data.get("drill") is True))
+
+    async def look_at_routes(self) -> tuple[Signal, ...]:
+        """What other processes have said of their routes. Tells what changed, and now and then everything."""
+        if self._states is not None:
+            said = await anyio.to_thread.run_sync(self._states.load, abandon_on_cancel=True)
+            for (provider, model), (state, at) in said.items():
+                if state.get("state") == "open":
+                    self.board.opened(provider, model, at, str(state.get("reason", "")))
+                elif state.get("state") == "closed":
+                    self.board.closed(provider, model, at)
+        return tuple(self._tell())
+
+    async def probe(self) -> tuple[Signal, ...]:
+        """Probe the providers that it is time for, side by side."""
+        await self._follow_settings()
+        now = self._clock.monotonic()
+        due = [name for name in self._used() if self._due.get(name, float("-inf")) <= now]
+        async with anyio.create_task_group() as group:
+            for name in due:
+                group.start_soon(self._probe, name)
+        return tuple(self._changed())
+
+    def standings(self) -> dict[str, Standing]:
+        """How every provider in use stands."""
+        return {name: self.board.standing(name, models) for name, models in self._used().items()}
+
+    def route_states(self) -> list[tuple[str, str]]:
+        """The provider and the state of each route, for the metrics."""
+        routes = []
+        for name, models in self._used().items():
+            broken = self.board.broken_routes(name)
+            routes += [(name, "open" if model in broken else "closed") for model in {*models, *broken}]
+        return routes
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        await self._routing.aclose()
+
+    async def _follow_settings(self) -> None:
+        """Connect anew where the settings of a provider have changed; no probe is under way then."""
+        settings = self._configuration().runtime.providers
+        if settings != self._settings:
+            before, self._routing = self._routing, Routing(self._configuration, self._credentials)
+            self._settings = settings
+            await before.aclose()
+
+    async def _probe(self, name: str) -> None:
+        interval = self._configuration().monitoring.probe_seconds
+        self._due[name] = self._clock.monotonic() + interval
+        broken = self.board.broken_routes(name)
+        if broken and broken.issuperset(self._used().get(name, ())):
+            return  # the gateway looks after it, and its word counts
+        try:
+            await self._routing.provider(name).endpoint.probe(self._clock.now())
+        except CallFailed as error:
+            self.board.probed(name, error.failure.kind.value, error.failure.message)
+            self._due[name] = self._clock.monotonic() + min(interval, _AGAIN_SECONDS)
+        except NotFoundError:
+            return  # taken out of the configuration a moment ago
+        else:
+            self.board.probed(name, OK)
+
+    def _used(self) -> dict[str, tuple[str, ...]]:
+        return dict(in_use(self._configuration(), tuple(self._asked)))
+
+    def _tell(self) -> Iterable[Signal]:
+        if self._clock.monotonic() - self._told_at >= _TELL_EVERY_SECONDS:
+            self._told_at = self._clock.monotonic()
+            self._told, self._told_usable = {}, None
+        return self._changed()
+
+    def _changed(self, *, drill: bool = False) -> Iterable[Signal]:
+        now, standings = self._clock.now(), self.standings()
+        for name, standing in standings.items():
+            if standing.up is not None and self._told.get(name) != standing:
+                self._told[name] = standing
+                evidence = {"reason": standing.reason, "detail": standing.detail}
+                yield Signal("provider_up", now, float(standing.up), {"provider": name}, evidence, drill)
+        count = usable(standings, chain(self._configuration()))
+        if count is not None and count != self._told_usable:
+            self._told_usable = count
+            down = {name: standing.reason for name, standing in standings.items() if standing.up is False}
+            yield Signal("providers_usable", now, float(count), {}, {"down": down}, drill)

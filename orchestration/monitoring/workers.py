@@ -1,0 +1,85 @@
+"""Watches the workers: whoever stops renewing its lease has stopped working, whatever it says."""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass
+
+from orchestration.alerts.signal import Signal
+from orchestration.clock import Clock
+from orchestration.events import Event
+from orchestration.storage.leases import Lease, Leases
+
+PREFIXES = ("worker/", "executor/")
+# How long a lost worker is spoken of: until somebody has seen to it, or nobody will.
+_FORGET_SECONDS = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Process:
+    """Who holds a lease: by its supervisor's name for it where there is one, else by the name of the lease."""
+
+    worker: str
+    pid: int | None
+
+
+class WorkerWatch:
+    """Remembers who was alive. A lease that was given up in order is no loss; one that was dead before we began is
+    somebody else's story; and one whose worker has a successor is forgotten."""
+
+    def __init__(self, leases: Leases, clock: Clock) -> None:
+        self._leases = leases
+        self._clock = clock
+        self._alive: dict[str, _Process] = {}
+        self._lost: dict[str, tuple[_Process, float]] = {}
+        self._supervised: dict[int, str] = {}
+        self._newest: dict[str, int] = {}
+
+    def take(self, event: Event) -> tuple[Signal, ...]:
+        """Learn from `worker.started` which process is which worker. Safe from any thread."""
+        pid, worker = event.data.get("pid"), str(event.data.get("worker"))
+        if event.kind == "worker.started" and isinstance(pid, int):
+            self._supervised[pid] = worker
+            self._newest[worker] = pid
+        return ()
+
+    def look(self) -> tuple[Signal, ...]:
+        """One round of signals. Blocks."""
+        now = self._clock.now()
+        leases = {lease.name: lease for prefix in PREFIXES for lease in self._leases.list(prefix)}
+        self._note(leases)
+        found = [
+            Signal("worker_up", now, 1.0, {"worker": process.worker}, dict(leases[name].data))
+            for name, process in self._alive.items()
+        ]
+        found += [
+            Signal("worker_up", now, 0.0, {"worker": process.worker}, {"reason": "its lease has run out"})
+            for process, _ in self._lost.values()
+        ]
+        return tuple(found)
+
+    def alive(self) -> frozenset[str]:
+        """The workers whose leases were good at the last look."""
+        return frozenset(process.worker for process in self._alive.values())
+
+    def _note(self, leases: dict[str, Lease]) -> None:
+        now = self._clock.monotonic()
+        live = {name: self._process(lease) for name, lease in leases.items() if lease.live}
+        lost = {name: (process, now) for name, process in self._alive.items() if name not in live}
+        self._lost = {
+            name: (process, since)
+            for name, (process, since) in {**lost, **self._lost}.items()
+            if name in leases and name not in live and now - since < _FORGET_SECONDS and not self._succeeded(process)
+        }
+        self._alive = live
+
+    def _process(self, lease: Lease) -> _Process:
+        pid = lease.data.get("pid")
+        known = self._supervised.get(pid) if isinstance(pid, int) else None
+        if known is not None and lease.data.get("host", socket.gethostname()) == socket.gethostname():
+            return _Process(known, pid)
+        return _Process(lease.name.partition("/")[2], None)
+
+    def _succeeded(self, process: _Process) -> bool:
+        """Whether another process has taken a worker's place."""
+        return process.pid is not None and self._newest.get(process.worker) != process.pid

@@ -1,0 +1,77 @@
+"""Alertmanager: our incidents as alerts of theirs, firing and resolved."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from orchestration.clock import Clock
+from orchestration.config.response import ChannelSettings, Severity
+from orchestration.notifications.channels.channel import Credentials, Message, address_of, secret
+from orchestration.notifications.channels.http import Poster
+from orchestration.notifications.notice import Notice, NoticeKind
+
+# Without an end, Alertmanager takes an alert for resolved after `resolve_timeout`, five minutes by default.
+_FIRING = timedelta(days=7)
+_TEST = timedelta(minutes=1)
+ORIGIN = "agent-orchestration"
+
+
+class AlertmanagerChannel:
+    """Posts incidents to one Alertmanager; `secretEnv` is its bearer token where it asks for one."""
+
+    def __init__(self, settings: ChannelSettings, credentials: Credentials, clock: Clock) -> None:
+        self._settings = settings
+        self._credentials = credentials
+        self._clock = clock
+        self._poster = Poster(clock, settings.timeout)
+
+    async def send(self, message: Message) -> None:
+        """Post the incident's alerts. Raises DeliveryError."""
+        headers = {}
+        if self._settings.secret_env is not None:
+            token = secret(self._credentials, self._settings.secret_env, "secretEnv")
+            headers["authorization"] = f"Bearer {token}"
+        url = address_of(self._settings, self._credentials).rstrip("/") + "/api/v2/alerts"
+        await self._poster.post_json(url, alerts(message, self._clock.now()), headers)
+
+    async def aclose(self) -> None:
+        """Close the connection."""
+        await self._poster.aclose()
+
+
+def alerts(message: Message, now: datetime) -> list[dict[str, Any]]:
+    """One alert for each severity: that of the incident fires, the others are resolved.
+
+    The severity is a label, since Alertmanager routes by labels, and labels are what an alert is. So an incident whose
+    severity has changed is another alert, and the one before has to be ended.
+    """
+    notice = message.notice
+    if notice.kind is NoticeKind.TEST:
+        return [_alert(message, notice.severity, now, now + _TEST)]
+    present = None if notice.kind.closes else notice.severity
+    return [_alert(message, each, now, now + _FIRING if each is present else now) for each in Severity]
+
+
+def _alert(message: Message, severity: Severity, now: datetime, ends_at: datetime) -> dict[str, Any]:
+    notice = message.notice
+    annotations = {"summary": message.subject, "description": message.body}
+    alert: dict[str, Any] = {
+        "labels": _labels(notice, severity),
+        "annotations": annotations,
+        "startsAt": min(notice.started_at or notice.detected_at or message.created_at, now).isoformat(),
+        "endsAt": ends_at.isoformat(),
+    }
+    return {**alert, "generatorURL": notice.url} if notice.url else alert
+
+
+def _labels(notice: Notice, severity: Severity) -> dict[str, str]:
+    """`origin` lets our own receiver of alerts know its own again."""
+    return {
+        "alertname": "OrchestratorTest" if notice.kind is NoticeKind.TEST else "OrchestratorIncident",
+        "incident": notice.incident_id,
+        "severity": severity.value,
+        "scenario": notice.scenario.value,
+        "origin": ORIGIN,
+        **({"drill": "true"} if notice.drill else {}),
+    }

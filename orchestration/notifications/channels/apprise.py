@@ -1,0 +1,37 @@
+"""Some hundred other services, by the Apprise library, which is an extra."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from orchestration.config.response import ChannelSettings
+from orchestration.notifications.channels.channel import Credentials, DeliveryError, Message, address_of
+
+
+class AppriseChannel:
+    """Hands messages to Apprise; its URL (`urlEnv`) says which service, and holds the secret."""
+
+    def __init__(self, settings: ChannelSettings, credentials: Credentials) -> None:
+        self._settings = settings
+        self._credentials = credentials
+
+    async def send(self, message: Message) -> None:
+        """Send one message. Raises DeliveryError; Apprise does not say why, so that a failure may pass."""
+        library = _library()
+        service = library.Apprise()
+        if not service.add(address_of(self._settings, self._credentials)):
+            raise DeliveryError("Apprise does not know such a URL; see its list of services", permanent=True)
+        if not await service.async_notify(title=message.subject, body=message.body, body_format="text"):
+            raise DeliveryError("Apprise could not send it", permanent=False)
+
+    async def aclose(self) -> None:
+        """Nothing stays open."""
+
+
+def _library() -> Any:
+    try:
+        return importlib.import_module("apprise")
+    except ImportError as error:
+        advice = "the Apprise library is missing; install it with: pip install 'agent-orchestration[apprise]'"
+        raise DeliveryError(advice, permanent=True) from error

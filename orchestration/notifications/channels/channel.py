@@ -1,0 +1,75 @@
+"""What every channel is: something that a message can be sent on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from orchestration.config.response import ChannelSettings
+from orchestration.notifications.notice import Notice
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message to one contact, redacted. `key` is the same each time it is sent, so that receivers can tell."""
+
+    key: str
+    contact: str
+    address: str | None
+    subject: str
+    body: str
+    notice: Notice
+    created_at: datetime
+
+    @property
+    def text(self) -> str:
+        """The whole text, as the playbook has it: subject, a blank line, body."""
+        return f"{self.subject}\n\n{self.body}"
+
+
+class DeliveryError(Exception):
+    """A message did not get through.
+
+    `permanent`: trying again will not help. `retry_after`: seconds for which the receiver asked us to wait.
+    The message may hold what the receiver answered, so redact it before it is shown.
+    """
+
+    def __init__(self, message: str, *, permanent: bool, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.permanent = permanent
+        self.retry_after = retry_after
+
+
+class Credentials(Protocol):
+    """Where secrets come from, by the name of an environment variable; ask again for each use."""
+
+    def get(self, name: str) -> str | None:
+        """The value, None where it is not set."""
+        ...
+
+
+class Channel(Protocol):
+    """A way to reach people."""
+
+    async def send(self, message: Message) -> None:
+        """Hand a message over; returns when the receiver has taken it. Raises DeliveryError."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        ...
+
+
+def secret(credentials: Credentials, variable: str | None, key: str) -> str:
+    """A variable's value. Raises DeliveryError when the channel cannot do without it."""
+    value = None if variable is None else credentials.get(variable)
+    if value is None:
+        wanted = f"{variable} is not set; put {variable}=… into .env" if variable else f'"{key}" is not set'
+        raise DeliveryError(wanted, permanent=True)
+    return value
+
+
+def address_of(settings: ChannelSettings, credentials: Credentials) -> str:
+    """The channel's URL, from its variable or from the file. Raises DeliveryError."""
+    return settings.url if settings.url and not settings.url_env else secret(credentials, settings.url_env, "urlEnv")

@@ -1,0 +1,97 @@
+"""E-mail over SMTP."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from email.errors import HeaderParseError
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.policy import SMTP
+
+import aiosmtplib
+
+from orchestration.config.response import ChannelSettings, Severity
+from orchestration.notifications.channels.channel import Credentials, DeliveryError, Message, secret
+
+_PORTS = {"none": 25, "starttls": 587, "implicit": 465}
+_UNSAFE = re.compile(r"[\x00-\x1f\x7f]")
+
+
+class EmailChannel:
+    """Sends mail through one server; a connection for each message, since they are few and far between."""
+
+    def __init__(self, settings: ChannelSettings, credentials: Credentials) -> None:
+        self._settings = settings
+        self._credentials = credentials
+
+    async def send(self, message: Message) -> None:
+        """Send one mail. Raises DeliveryError; a refusal with a code of 500 and above is permanent."""
+        settings = self._settings
+        mail = compose(message, settings.sender or "")
+        password = secret(self._credentials, settings.password_env, "passwordEnv") if settings.username else None
+        try:
+            await aiosmtplib.send(
+                mail,
+                hostname=settings.host,
+                port=settings.port or _PORTS[settings.tls],
+                username=settings.username,
+                password=password,
+                timeout=settings.timeout,
+                use_tls=settings.tls == "implicit",
+                start_tls=settings.tls == "starttls",
+                local_hostname=mail["Message-ID"].rpartition("@")[2].rstrip(">"),
+            )
+        except aiosmtplib.SMTPRecipientsRefused as error:
+            raise _refusal(error.recipients[0]) from error
+        except aiosmtplib.SMTPResponseException as error:
+            raise _refusal(error) from error
+        except aiosmtplib.SMTPNotSupported as error:
+            raise DeliveryError(f"the mail server cannot do what is asked: {error.message}", permanent=True) from error
+        except (aiosmtplib.SMTPException, OSError, ValueError) as error:
+            reason = str(error) if type(error) is aiosmtplib.SMTPException else type(error).__name__
+            raise DeliveryError(
+                f"the mail server {settings.host} was not reached: {reason}", permanent=False
+            ) from error
+
+    async def aclose(self) -> None:
+        """Nothing stays open."""
+
+
+def compose(message: Message, sender: str) -> EmailMessage:
+    """The mail. Its Message-ID is made from the key, so that a duplicate is known as one; all mails about an incident
+    refer to one more, that of the incident, so that mail readers show them as one thread. Raises DeliveryError."""
+    mail = EmailMessage(policy=SMTP)
+    origin, recipient = _address(sender, "sender"), _address(message.address or "", "address")
+    mail["From"], mail["To"] = origin, recipient
+    mail["Subject"] = _UNSAFE.sub(" ", message.subject)
+    mail["Date"] = message.created_at
+    mail["Message-ID"] = f"<{_digest(message.key)}@{origin.domain}>"
+    thread = f"<{_digest(message.notice.incident_id)}@{origin.domain}>"
+    mail["In-Reply-To"], mail["References"] = thread, thread
+    mail["Auto-Submitted"] = "auto-generated"
+    if message.notice.severity in (Severity.P0, Severity.P1):
+        mail["Importance"] = "high"
+    mail.set_content(message.body)
+    return mail
+
+
+def _address(text: str, key: str) -> Address:
+    try:
+        if _UNSAFE.search(text):
+            raise ValueError("a control character")
+        address = Address(addr_spec=text)
+    except (ValueError, HeaderParseError, IndexError) as error:
+        raise DeliveryError(f'"{key}" is no e-mail address; expected name@domain', permanent=True) from error
+    if not address.domain or not address.username:
+        raise DeliveryError(f'"{key}" is no e-mail address; expected name@domain', permanent=True)
+    return address
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:40]
+
+
+def _refusal(error: aiosmtplib.SMTPResponseException) -> DeliveryError:
+    answer = " ".join(error.message.split())
+    return DeliveryError(f"the mail server answered {error.code}: {answer}", permanent=error.code >= 500)

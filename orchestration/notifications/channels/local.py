@@ -1,0 +1,62 @@
+"""The two channels that every machine has: the log, and standard error."""
+
+from __future__ import annotations
+
+import sys
+
+import anyio.to_thread
+
+from orchestration import logs
+from orchestration.config.response import Severity
+from orchestration.notifications.channels.channel import DeliveryError, Message
+
+_WIDTH = 100
+
+
+class LogChannel:
+    """Writes messages to `logs/orchestrator.log`, as errors where they are pages of P0 or P1."""
+
+    def __init__(self) -> None:
+        self._log = logs.get_logger("notifications")
+
+    async def send(self, message: Message) -> None:
+        """Write the message to the log."""
+        notice = message.notice
+        urgent = notice.kind.is_page and notice.severity in (Severity.P0, Severity.P1)
+        write = self._log.error if urgent else self._log.warning
+        write(
+            "notification.logged",
+            incident=notice.incident_id,
+            severity=notice.severity.value,
+            contact=message.contact,
+            body=message.body,
+            message=message.subject,
+        )
+
+    async def aclose(self) -> None:
+        """Nothing is open."""
+
+
+class ConsoleChannel:
+    """Writes messages to standard error, as one block that stands out."""
+
+    async def send(self, message: Message) -> None:
+        """Write the message. Raises DeliveryError when standard error is closed."""
+        await anyio.to_thread.run_sync(write_block, message)
+
+    async def aclose(self) -> None:
+        """Nothing is open."""
+
+
+def write_block(message: Message) -> None:
+    """Write one clear block to standard error. Raises DeliveryError."""
+    rule = "=" * _WIDTH
+    block = f"\n{rule}\n{message.text.rstrip()}\n{rule}\n"
+    try:
+        if sys.stderr is None:
+            raise ValueError("closed")
+        encoding = sys.stderr.encoding or "utf-8"
+        sys.stderr.write(block.encode(encoding, "backslashreplace").decode(encoding))
+        sys.stderr.flush()
+    except (OSError, ValueError) as error:
+        raise DeliveryError(f"standard error cannot be written to ({error})", permanent=True) from error

@@ -1,0 +1,68 @@
+"""PagerDuty, by its Events API v2. One incident of ours is one alert of theirs: the dedup key is the incident's id."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from orchestration.clock import Clock
+from orchestration.config.response import ChannelSettings, Severity
+from orchestration.notifications.channels.channel import Credentials, Message, secret
+from orchestration.notifications.channels.http import Poster
+from orchestration.notifications.notice import NoticeKind
+
+ADDRESS = "https://events.pagerduty.com"
+_SEVERITIES = {Severity.P0: "critical", Severity.P1: "error", Severity.P2: "warning", Severity.P3: "info"}
+_ACTIONS = {
+    NoticeKind.ACKNOWLEDGED: "acknowledge",
+    NoticeKind.RESOLVED: "resolve",
+    NoticeKind.CANCELLED: "resolve",
+}
+# An alert of their own: they must not open the incident's again, and wake nobody.
+_APART = (NoticeKind.REMINDER, NoticeKind.TEST)
+_LONGEST_SUMMARY, _LONGEST_DEDUP_KEY = 1024, 255
+
+
+class PagerDutyChannel:
+    """Triggers, acknowledges and resolves alerts of one PagerDuty service."""
+
+    def __init__(self, settings: ChannelSettings, credentials: Credentials, clock: Clock) -> None:
+        self._settings = settings
+        self._credentials = credentials
+        self._poster = Poster(clock, settings.timeout)
+
+    async def send(self, message: Message) -> None:
+        """Send one event; a test is resolved again at once. Raises DeliveryError."""
+        key = secret(self._credentials, self._settings.routing_key_env, "routingKeyEnv")
+        url = (self._settings.url or ADDRESS).rstrip("/") + "/v2/enqueue"
+        data = event(message, key)
+        await self._poster.post_json(url, data)
+        if message.notice.kind is NoticeKind.TEST:
+            await self._poster.post_json(url, {**data, "event_action": "resolve"})
+
+    async def aclose(self) -> None:
+        """Close the connection."""
+        await self._poster.aclose()
+
+
+def event(message: Message, routing_key: str) -> dict[str, Any]:
+    """The message as an event within PagerDuty's limits (summary 1,024, dedup key 255 characters, 512 kB in all)."""
+    notice = message.notice
+    apart = notice.kind in _APART
+    dedup_key = f"{notice.incident_id}/{notice.kind.value}" if apart else notice.incident_id
+    payload = {
+        "summary": message.subject[:_LONGEST_SUMMARY],
+        "source": "agent-orchestration",
+        "severity": "info" if apart else _SEVERITIES[notice.severity],
+        "timestamp": message.created_at.isoformat(),
+        "component": notice.scenario.value,
+        "class": "drill" if notice.drill else notice.kind.value,
+        "custom_details": {"contact": message.contact, "text": message.body, "incident": notice.incident_id},
+    }
+    return {
+        "routing_key": routing_key,
+        "event_action": _ACTIONS.get(notice.kind, "trigger"),
+        "dedup_key": dedup_key[-_LONGEST_DEDUP_KEY:],
+        "payload": payload,
+        "client": "orchestrator",
+        "links": [{"href": notice.url, "text": notice.incident_id}] if notice.url else [],
+    }

@@ -1,0 +1,75 @@
+"""Webhooks of one's own: a CloudEvent, signed.
+
+| header | holds |
+| --- | --- |
+| `Orchestrator-Id` | the message's key: the same each time it is sent; take it once |
+| `Orchestrator-Timestamp` | Unix seconds of the sending; refuse what is older than five minutes |
+| `Orchestrator-Signature` | `sha256=` and the hexadecimal HMAC-SHA256 of `timestamp.body`, by `secretEnv` |
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from typing import Any
+
+from orchestration.clock import Clock
+from orchestration.config.response import ChannelSettings
+from orchestration.notifications.channels.channel import Credentials, Message, address_of, secret
+from orchestration.notifications.channels.http import Poster, encode
+
+EVENT_TYPE = "orchestration.notification"
+SOURCE = "/orchestrator/notifications"
+
+
+class WebhookChannel:
+    """Posts messages to an address of the user's."""
+
+    def __init__(self, settings: ChannelSettings, credentials: Credentials, clock: Clock) -> None:
+        self._settings = settings
+        self._credentials = credentials
+        self._clock = clock
+        self._poster = Poster(clock, settings.timeout)
+
+    async def send(self, message: Message) -> None:
+        """Post one message; any 2xx means that it was taken. Raises DeliveryError."""
+        body = encode(cloud_event(message))
+        stamp = str(int(self._clock.now().timestamp()))
+        headers = {
+            "content-type": "application/cloudevents+json; charset=utf-8",
+            "orchestrator-id": message.key,
+            "orchestrator-timestamp": stamp,
+        }
+        if self._settings.secret_env is not None:
+            key = secret(self._credentials, self._settings.secret_env, "secretEnv")
+            headers["orchestrator-signature"] = signature(key, stamp, body)
+        await self._poster.post(address_of(self._settings, self._credentials), body, headers)
+
+    async def aclose(self) -> None:
+        """Close the connection."""
+        await self._poster.aclose()
+
+
+def signature(key: str, timestamp: str, body: bytes) -> str:
+    """The value of `Orchestrator-Signature`; receivers compute it the same way and compare in constant time."""
+    digest = hmac.new(key.encode(), timestamp.encode() + b"." + body, hashlib.sha256).hexdigest()
+    return f"sha256={digest}"
+
+
+def cloud_event(message: Message) -> dict[str, Any]:
+    """The message as a CloudEvent 1.0; source and id together tell duplicates."""
+    return {
+        "specversion": "1.0",
+        "id": message.key,
+        "source": SOURCE,
+        "type": f"{EVENT_TYPE}.{message.notice.kind.value}",
+        "subject": message.notice.incident_id,
+        "time": message.created_at.isoformat().replace("+00:00", "Z"),
+        "datacontenttype": "application/json",
+        "data": {
+            "contact": message.contact,
+            "subject": message.subject,
+            "body": message.body,
+            "notice": message.notice.as_json(),
+        },
+    }

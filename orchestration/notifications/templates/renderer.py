@@ -1,0 +1,106 @@
+"""Texts from notices: the shipped templates, or the user's own in their place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+import jinja2
+
+from orchestration.config.response import Contact
+from orchestration.notifications.notice import Notice, NoticeKind
+from orchestration.notifications.templates import sandbox
+from orchestration.notifications.templates.sandbox import TemplateProblem
+from orchestration.notifications.templates.values import values
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A finished text. `note` says why a user's own template was not used; it stands at the end of the body too."""
+
+    subject: str
+    body: str
+    note: str = ""
+
+
+class Templates:
+    """A template for each kind of notice. Make one with `read`, or use SHIPPED."""
+
+    def __init__(self, own: Mapping[NoticeKind, str] | None = None) -> None:
+        """`own` holds the texts of users' templates."""
+        self._own: dict[NoticeKind, jinja2.Template] = {}
+        self._broken: dict[NoticeKind, str] = {}
+        for kind, source in (own or {}).items():
+            try:
+                self._own[kind] = sandbox.compile_template(source, _name(kind))
+            except TemplateProblem as problem:
+                self._broken[kind] = str(problem)
+
+    @classmethod
+    def read(cls, folder: Path) -> Templates:
+        """Users' own templates from a folder (`config/templates`), where there are any."""
+        own: dict[NoticeKind, str] = {}
+        broken: dict[NoticeKind, str] = {}
+        for kind in NoticeKind:
+            try:
+                own[kind] = (folder / _name(kind)).read_text(encoding="utf-8")
+            except FileNotFoundError:
+                continue
+            except (OSError, UnicodeDecodeError) as error:
+                broken[kind] = f"{_name(kind)}: it cannot be read ({type(error).__name__})"
+        templates = cls(own)
+        templates._broken |= broken
+        return templates
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What is wrong with users' templates, as far as that shows before they are used."""
+        return tuple(self._broken.values())
+
+    def render(self, notice: Notice, contact: Contact) -> Rendered:
+        """The text of a notice for a contact. A broken template of the user's gives way to the shipped one."""
+        given = values(notice, contact.name or contact.id, contact.time_zone)
+        note = self._broken.get(notice.kind, "")
+        text = None
+        if notice.kind in self._own:
+            try:
+                text = _text(self._own[notice.kind], given, notice.kind)
+            except TemplateProblem as problem:
+                note = str(problem)
+        if text is None:
+            text = _text(_SHIPPED_TEMPLATES[notice.kind], given, notice.kind)
+        subject, _, body = text.partition("\n")
+        footer = _footer(notice, given["incident_id"], given["url"], note)
+        return Rendered(" ".join(subject.split()), f"{body.strip()}\n\n{footer}\n", note)
+
+
+def _footer(notice: Notice, incident_id: str, url: str, note: str) -> str:
+    """What stands below every text, whoever wrote its template."""
+    lines = [f"Incident: {incident_id}" + (f" {url}" if url else "")]
+    if notice.drill:
+        lines.append("This is a drill: a rehearsed failure with an expected outcome.")
+    if note:
+        lines.append(f"A template of your own could not be used: {note}")
+    return "\n".join(lines)
+
+
+def _text(template: jinja2.Template, given: Mapping[str, object], kind: NoticeKind) -> str:
+    text = sandbox.render(template, given, _name(kind)).strip()
+    if not text:
+        raise TemplateProblem(f"{_name(kind)}: it gives an empty text")
+    return text
+
+
+def _name(kind: NoticeKind) -> str:
+    return f"{kind.value}.txt"
+
+
+def _shipped(kind: NoticeKind) -> jinja2.Template:
+    source = resources.files("orchestration.notifications.templates").joinpath(_name(kind)).read_text(encoding="utf-8")
+    return sandbox.compile_template(source, _name(kind))
+
+
+_SHIPPED_TEMPLATES = {kind: _shipped(kind) for kind in NoticeKind}
+SHIPPED = Templates()

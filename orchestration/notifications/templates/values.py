@@ -1,0 +1,110 @@
+"""What templates are given: the notice as texts, "Unknown" where something is not known. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from orchestration.notifications.notice import Notice
+
+UNKNOWN = "Unknown"
+LONGEST_LINE, _LONGEST_TEXT, _MOST_LINES = 300, 4_000, 20
+# Terminals and mail readers obey these; a line break is the only control that a text needs.
+_CONTROLS = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ufeff\u200b-\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+
+
+def values(notice: Notice, contact: str, zone: str) -> dict[str, Any]:
+    """Every name that a template may use. `zone` is the contact's time zone, which is shown beside UTC."""
+    return {
+        "incident_id": one_line(notice.incident_id),
+        "kind": notice.kind.value,
+        "severity": notice.severity.value,
+        "scenario": notice.scenario.value,
+        "title": ("[DRILL] " if notice.drill else "") + one_line(notice.title),
+        "status": one_line(notice.status),
+        "impact": one_line(notice.impact),
+        "started": moment(notice.started_at, zone),
+        "detected": moment(notice.detected_at, zone),
+        "eta": moment(notice.eta, zone),
+        "details": many_lines(notice.details),
+        "guidance": guidance(notice),
+        "next_update": moment(notice.next_update, zone),
+        "duration": UNKNOWN if notice.duration is None else span(notice.duration),
+        "root_cause": one_line(notice.root_cause),
+        "resolution": one_line(notice.resolution),
+        "review": one_line(notice.review),
+        "reason": one_line(notice.reason),
+        "tried": tuple(one_line(each) for each in notice.tried[:_MOST_LINES]),
+        "to_do": _commands(notice),
+        "url": one_line(notice.url) if notice.url else "",
+        "drill": notice.drill,
+        "contact": one_line(contact),
+    }
+
+
+def guidance(notice: Notice) -> str:
+    """What was tried and what to do now, for somebody who has never seen this system."""
+    tried = [f"- {one_line(each)}" for each in notice.tried[:_MOST_LINES]] or ["- nothing yet"]
+    commands = [f"  {each}" for each in _commands(notice)]
+    return "\n".join(["", "Tried so far:", *tried, "", "What to do now:", *commands])
+
+
+def moment(at: datetime | None, zone: str) -> str:
+    """`2026-01-05 09:00:00 UTC (10:00:00 Europe/Vienna)`; the local date too where it differs."""
+    if at is None:
+        return UNKNOWN
+    exact = at.astimezone(UTC)
+    text = f"{exact:%Y-%m-%d %H:%M:%S} UTC"
+    if zone == "UTC":
+        return text
+    local = exact.astimezone(zone_of(zone))
+    return f"{text} ({local:{'%H:%M:%S' if local.date() == exact.date() else '%Y-%m-%d %H:%M:%S'}} {zone})"
+
+
+def zone_of(name: str) -> ZoneInfo:
+    """The time zone of that name; UTC where the machine does not know it, for the message matters more."""
+    try:
+        return ZoneInfo(name)
+    except (OSError, ValueError, KeyError):
+        return ZoneInfo("UTC")
+
+
+def span(duration: timedelta) -> str:
+    """A duration in its two largest units: `1 h 5 min`."""
+    seconds = max(0, round(duration.total_seconds()))
+    parts = []
+    for unit, size in (("d", 86_400), ("h", 3600), ("min", 60), ("s", 1)):
+        if seconds >= size:
+            parts.append(f"{seconds // size} {unit}")
+            seconds %= size
+    return " ".join(parts[:2]) or "0 s"
+
+
+def one_line(text: str) -> str:
+    """The text on one line, without control characters; "Unknown" for none."""
+    line = " ".join(_clean(text).split())
+    return _cut(line, LONGEST_LINE) or UNKNOWN
+
+
+def many_lines(text: str) -> str:
+    """The text with its line breaks, without other control characters; "Unknown" for none."""
+    return _cut(_clean(text).strip(), _LONGEST_TEXT) or UNKNOWN
+
+
+def _commands(notice: Notice) -> Sequence[str]:
+    given = tuple(one_line(each) for each in notice.to_do[:_MOST_LINES])
+    subject = one_line(notice.incident_id)
+    return given or (f"orchestrator incidents ack {subject}", f"orchestrator incidents show {subject}")
+
+
+def _clean(text: str) -> str:
+    return _CONTROLS.sub("", text.replace("\r\n", "\n").replace("\r", "\n").replace("\u2028", "\n"))
+
+
+def _cut(text: str, length: int) -> str:
+    return text if len(text) <= length else f"{text[:length]}… ({len(text) - length} more characters)"

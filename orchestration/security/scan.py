@@ -1,0 +1,143 @@
+"""Looking for secrets in what was written. A finding says where and of what kind, never what."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from orchestration.security.folder import SKIPPED
+from orchestration.security.permissions import holds_secrets
+from orchestration.security.redaction import SecretMatch
+
+Find = Callable[[str], list[SecretMatch]]
+
+_MOST_BYTES = 2_000_000
+_MOST_FILES = 5_000
+_BYTES_A_LOOK = 20_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Secrets of one kind in one place: a file's path, or another name for where the text was. Lines count from 1."""
+
+    kind: str
+    place: str
+    lines: tuple[int, ...]
+
+
+def scan_text(find: Find, text: str, place: str) -> tuple[Finding, ...]:
+    """The secrets in a text, one finding for each kind."""
+    lines: dict[str, list[int]] = {}
+    for match in find(text):
+        lines.setdefault(match.kind, []).append(text.count("\n", 0, match.start) + 1)
+    return tuple(Finding(kind, place, tuple(found)) for kind, found in lines.items())
+
+
+class FolderScan:
+    """Scans what has changed in a folder since the last look, so that each state of a file is read once.
+
+    Files that hold secrets by custom (`.env`) are where secrets belong, and are left out, as are links, folders that
+    tools keep for themselves, and files that are no text. `since` leaves out what was there before: seconds, as files
+    have them.
+    """
+
+    def __init__(self, root: Path, find: Find, *, since: float = 0.0) -> None:
+        self._root = root
+        self._find = find
+        self._since = since
+        self._seen: dict[str, tuple[int, int]] = {}
+
+    def look(self) -> tuple[Finding, ...]:
+        """The findings in what is new. Reads a bounded amount; what is left over comes next time. Blocks."""
+        findings: list[Finding] = []
+        left = _BYTES_A_LOOK
+        for path, found in self._files():
+            state = (found.st_mtime_ns, found.st_size)
+            if self._seen.get(path) == state:
+                continue
+            if left < found.st_size:
+                break
+            left -= found.st_size
+            text = _text(Path(path))
+            self._seen[path] = state
+            findings += scan_text(self._find, text, path) if text else ()
+        return tuple(findings)
+
+    def _files(self) -> Iterator[tuple[str, os.stat_result]]:
+        count = 0
+        for folder, folders, names in os.walk(self._root, followlinks=False):
+            folders[:] = sorted(name for name in folders if name not in SKIPPED)
+            for name in sorted(names):
+                count += 1
+                if count > _MOST_FILES:
+                    return
+                if holds_secrets(name):
+                    continue
+                path = os.path.join(folder, name)  # noqa: PTH118 (thousands of files: pathlib would double the time)
+                try:
+                    found = os.stat(path, follow_symlinks=False)  # noqa: PTH116
+                except OSError:
+                    continue
+                recent = max(found.st_mtime, found.st_ctime) >= self._since
+                if stat.S_ISREG(found.st_mode) and 0 < found.st_size <= _MOST_BYTES and recent:
+                    yield path, found
+
+
+class Redacting(Protocol):
+    """What is needed of a redactor."""
+
+    def find(self, text: str) -> list[SecretMatch]: ...
+    def text(self, text: str) -> str: ...
+    def data(self, value: Any) -> Any: ...
+
+
+class ReportingRedactor:
+    """A redactor that tells when it caught something: hand it to a sink whose texts come from agents.
+
+    `report` is given the kind and the place; it must be quick and must not raise.
+    """
+
+    def __init__(self, redactor: Redacting, report: Callable[[str, str], None], place: str) -> None:
+        self._redactor = redactor
+        self._report = report
+        self._place = place
+
+    def text(self, text: str) -> str:
+        """The text without secrets."""
+        self._tell(match.kind for match in self._redactor.find(text))
+        return self._redactor.text(text)
+
+    def data(self, value: Any) -> Any:
+        """JSON values without secrets."""
+        self._tell(match.kind for text in _texts(value) for match in self._redactor.find(text))
+        return self._redactor.data(value)
+
+    def _tell(self, kinds: Iterable[str]) -> None:
+        for kind in dict.fromkeys(kinds):
+            self._report(kind, self._place)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for inner in value.values():
+            yield from _texts(inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from _texts(inner)
+
+
+def _text(path: Path) -> str:
+    """A file's text; empty when it is gone, or is no text."""
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return ""
+    with os.fdopen(file, "rb") as stream:
+        data = stream.read(_MOST_BYTES)
+    return "" if b"\0" in data[:8192] else data.decode("utf-8", "replace")

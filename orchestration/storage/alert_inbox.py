@@ -1,0 +1,82 @@
+"""The inbox of alerts from outside: on the disk before the sender is told that they arrived."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from orchestration.storage.database import Database
+from orchestration.storage.tables import alert_inbox
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What one sender handed in at once: notices, as JSON, in their order."""
+
+    source: str
+    received_at: datetime
+    notices: Sequence[Mapping[str, Any]]
+    sequence: int = 0
+
+
+@dataclass(slots=True)
+class _Batch:
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    written: bool = False
+    error: Exception | None = None
+
+
+class AlertInbox:
+    """Deliveries that have not become alerts yet.
+
+    Threads that put at the same time share one transaction, hence one wait for the disk: whoever gets to write first
+    writes for all who wait, and each of them returns only after the commit.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._joining = threading.Lock()
+        self._writing = threading.Lock()
+        self._open = _Batch()
+
+    def put(self, delivery: Delivery) -> None:
+        """Write a delivery; on return it is on the disk. Raises what the database raises, and then it is not."""
+        row = {
+            "source": delivery.source,
+            "received_at": delivery.received_at,
+            "notices": [dict(notice) for notice in delivery.notices],
+        }
+        with self._joining:
+            batch = self._open
+            batch.rows.append(row)
+        with self._writing:
+            if not batch.written:
+                self._write(batch)
+        if batch.error is not None:
+            raise batch.error
+
+    def take(self, at_most: int) -> tuple[Delivery, ...]:
+        """The oldest deliveries. They stay until the alerts are saved that were made of them."""
+        query = sa.select(alert_inbox).order_by(alert_inbox.c.sequence).limit(at_most)
+        with self._database.read() as connection:
+            return tuple(Delivery(**row._mapping) for row in connection.execute(query))
+
+    def size(self) -> int:
+        """How many deliveries wait."""
+        with self._database.read() as connection:
+            return int(connection.execute(sa.select(sa.func.count()).select_from(alert_inbox)).scalar_one())
+
+    def _write(self, batch: _Batch) -> None:
+        with self._joining:
+            self._open = _Batch()
+        try:
+            with self._database.write(synced=True) as connection:
+                connection.execute(sa.insert(alert_inbox), batch.rows)
+        except Exception as error:  # noqa: BLE001 — handed to every thread of the batch, which raises it
+            batch.error = error
+        batch.written = True

@@ -1,0 +1,125 @@
+"""Samples for plots: each measurement is kept for hours, the means of minutes for days, those of hours for weeks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import sqlalchemy as sa
+
+from orchestration.storage.database import Database
+from orchestration.storage.tables import samples
+
+RAW, MINUTE, HOUR = 0, 60_000, 3_600_000
+_KEEP_RAW = timedelta(hours=2)
+_KEEP_MINUTES = timedelta(days=2)
+# Samples are written in batches; a minute is only summed up when nothing can come to it any more.
+_LATE = 60_000
+_LONGEST_LABELS = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One measurement, or the mean of several that begin at `at`."""
+
+    name: str
+    at: datetime
+    value: float
+    labels: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """What was measured of one thing, in order of time."""
+
+    labels: Mapping[str, str]
+    points: tuple[tuple[datetime, float], ...]
+
+
+class Samples:
+    """The samples in the database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add(self, batch: Iterable[Sample]) -> None:
+        """Keep samples; of several for the same thing in the same millisecond the last. Labels too long for the table
+        are left out."""
+        rows = {(one.name, _key(one.labels), _milliseconds(one.at)): one.value for one in batch}
+        values = [
+            {"name": name, "step": RAW, "labels": labels, "at": at, "value": value, "count": 1}
+            for (name, labels, at), value in rows.items()
+            if len(labels) <= _LONGEST_LABELS
+        ]
+        if not values:
+            return
+        with self._database.write() as connection:
+            connection.execute(sa.insert(samples), values)
+
+    def range(self, name: str, start: datetime, end: datetime, now: datetime) -> tuple[Series, ...]:
+        """What was measured from `start` until before `end`: as fine as it is still kept, and not finer than a plot of
+        that length can show."""
+        step = _step_for(start, end, now)
+        points: dict[str, list[tuple[int, float]]] = {}
+        after = _milliseconds(start)
+        with self._database.read() as connection:
+            # What has not been summed up yet is taken as it is.
+            for finer in [one for one in (HOUR, MINUTE, RAW) if one <= step]:
+                columns = samples.c.labels, samples.c.at, samples.c.value
+                query = sa.select(*columns).where(samples.c.name == name, samples.c.step == finer)
+                query = query.where(samples.c.at >= after, samples.c.at < _milliseconds(end))
+                for labels, at, value in connection.execute(query.order_by(samples.c.at)):
+                    points.setdefault(labels, []).append((at, value))
+                    after = max(after, at + finer)
+        return tuple(
+            Series(json.loads(labels), tuple((_moment(at), value) for at, value in found))
+            for labels, found in sorted(points.items())
+        )
+
+    def sum_up(self, now: datetime, retention: timedelta) -> None:
+        """Make the means that are due, and drop what is older than it is kept."""
+        with self._database.write() as connection:
+            self._make_means(connection, RAW, MINUTE, _milliseconds(now) - _LATE)
+            self._make_means(connection, MINUTE, HOUR, _milliseconds(now) - 2 * _LATE)
+            for step, keep in ((RAW, _KEEP_RAW), (MINUTE, _KEEP_MINUTES), (HOUR, retention)):
+                oldest = _milliseconds(now - min(keep, retention))
+                connection.execute(sa.delete(samples).where(samples.c.step == step, samples.c.at < oldest))
+
+    def _make_means(self, connection: sa.Connection, finer: int, coarser: int, until: int) -> None:
+        """Means of the whole steps that have ended by `until` and are not there yet."""
+        newest = connection.execute(sa.select(sa.func.max(samples.c.at)).where(samples.c.step == coarser)).scalar()
+        start = 0 if newest is None else newest + coarser
+        # Written out, not bound: a server must see that what is selected is what it groups by.
+        width = sa.literal_column(str(coarser), sa.BigInteger)
+        slot = samples.c.at // width * width
+        mean = sa.func.sum(samples.c.value * samples.c.count) / sa.func.sum(samples.c.count)
+        query = (
+            sa.select(samples.c.name, width, samples.c.labels, slot, mean, sa.func.sum(samples.c.count))
+            .where(samples.c.step == finer, samples.c.at >= start, samples.c.at < until // coarser * coarser)
+            .group_by(samples.c.name, samples.c.labels, slot)
+        )
+        names = ["name", "step", "labels", "at", "value", "count"]
+        connection.execute(sa.insert(samples).from_select(names, query))
+
+
+def _step_for(start: datetime, end: datetime, now: datetime) -> int:
+    """The step for a range: as coarse as its length allows, and one that is still kept for its beginning."""
+    needed = max(end - start, now - start)
+    if needed <= _KEEP_RAW:
+        return RAW
+    return MINUTE if needed <= _KEEP_MINUTES else HOUR
+
+
+def _key(labels: Mapping[str, str]) -> str:
+    """Labels as one text, the same for the same labels."""
+    return json.dumps(dict(labels), sort_keys=True, ensure_ascii=False)
+
+
+def _milliseconds(moment: datetime) -> int:
+    return int(moment.timestamp() * 1000)
+
+
+def _moment(milliseconds: int) -> datetime:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)

@@ -1,0 +1,81 @@
+"""Silences and maintenance windows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+import sqlalchemy as sa
+
+from orchestration.errors import ConflictError
+from orchestration.storage.database import Database
+from orchestration.storage.naming import find_row
+from orchestration.storage.tables import silences
+
+
+class SilenceKind(StrEnum):
+    """A silence mutes what is known already; a maintenance window is planned ahead."""
+
+    SILENCE = "silence"
+    MAINTENANCE = "maintenance"
+
+
+@dataclass(frozen=True, slots=True)
+class SilenceRow:
+    """Alerts that fit every one of the matchers are not reported from `starts_at` until `ends_at`."""
+
+    id: str
+    kind: SilenceKind
+    matchers: Sequence[str]
+    starts_at: datetime
+    ends_at: datetime
+    author: str
+    comment: str
+    created_at: datetime
+
+
+class Silences:
+    """The silences in the database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add(self, silence: SilenceRow) -> None:
+        """Record a silence."""
+        values = {column.name: getattr(silence, column.name) for column in silences.columns}
+        values |= {"kind": silence.kind.value, "matchers": list(silence.matchers)}
+        with self._database.write() as connection:
+            connection.execute(sa.insert(silences).values(**values))
+
+    def find(self, text: str) -> SilenceRow:
+        """The one silence whose identifier ends or begins with `text`. Raises NotFoundError."""
+        command = "orchestrator silences list --all"
+        return _silence(find_row(self._database, silences, text, what="a silence", command=command))
+
+    def list(self, now: datetime, *, ended: bool = False, limit: int = 1000) -> tuple[SilenceRow, ...]:
+        """Those in force and those to come, the next to end first; `ended` adds the old ones."""
+        query = sa.select(silences).order_by(silences.c.ends_at, silences.c.id).limit(limit)
+        if not ended:
+            query = query.where(silences.c.ends_at > now)
+        with self._database.read() as connection:
+            return tuple(_silence(row) for row in connection.execute(query))
+
+    def expire(self, silence_id: str, now: datetime) -> None:
+        """End a silence now; one that was still to come never begins. Raises ConflictError when it has ended."""
+        running = (silences.c.id == silence_id) & (silences.c.ends_at > now)
+        with self._database.write() as connection:
+            ended = connection.execute(sa.update(silences).where(running).values(ends_at=now))
+        if not ended.rowcount:
+            raise ConflictError(f"expected a silence that has not ended, got '{silence_id}'; there is nothing to do")
+
+    def prune(self, ended_before: datetime) -> int:
+        """Forget what ended before that moment. Returns how many."""
+        with self._database.write() as connection:
+            return connection.execute(sa.delete(silences).where(silences.c.ends_at < ended_before)).rowcount
+
+
+def _silence(row: sa.Row[Any]) -> SilenceRow:
+    return SilenceRow(**{**row._mapping, "kind": SilenceKind(row.kind), "matchers": tuple(row.matchers)})

@@ -1,0 +1,151 @@
+"""Tables of the incidents.
+
+`incidents` is narrow, for lists and statistics; all else of an incident is one document in `incident_documents`. Times
+that a measure is made of stand as seconds, so that a figure is read from an index alone.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from orchestration.storage.tables.base import UtcDateTime, id_column, metadata
+
+incidents = sa.Table(
+    "incidents",
+    metadata,
+    id_column(),
+    sa.Column("reversed_id", sa.String(64), nullable=False),
+    sa.Column("key", sa.String(255), nullable=False),
+    sa.Column("scenario", sa.String(32), nullable=False),
+    sa.Column("severity", sa.String(2), nullable=False),
+    sa.Column("status", sa.String(16), nullable=False),
+    sa.Column("is_open", sa.Boolean, nullable=False),
+    sa.Column("drill", sa.Boolean, nullable=False),
+    sa.Column("title", sa.Text, nullable=False),
+    sa.Column("assignee", sa.String(64)),
+    sa.Column("acknowledged_by", sa.String(128), nullable=False),
+    sa.Column("open_actions", sa.Integer, nullable=False),
+    sa.Column("detected_at", UtcDateTime, nullable=False),
+    sa.Column("resolved_at", UtcDateTime),
+    sa.Column("counted", sa.Boolean, nullable=False),
+    sa.Column("month", sa.String(7), nullable=False),
+    sa.Column("seconds_to_detect", sa.Float),
+    sa.Column("seconds_to_acknowledge", sa.Float),
+    sa.Column("seconds_to_automation", sa.Float),
+    sa.Column("seconds_to_resolve", sa.Float),
+    sa.Column("seconds_of_impact", sa.Float),
+    sa.Column("recurred", sa.Boolean, nullable=False),
+    sa.Column("version", sa.Integer, nullable=False),
+    # At most one incident of a key is open, whoever reports it first.
+    sa.Index(
+        "uq_incidents_open_key",
+        "key",
+        unique=True,
+        sqlite_where=sa.text("is_open"),
+        postgresql_where=sa.text("is_open"),
+    ),
+    sa.Index("ix_incidents_key_detected_at", "key", "detected_at"),
+    sa.Index("ix_incidents_reversed_id", "reversed_id", postgresql_ops={"reversed_id": "varchar_pattern_ops"}),
+    sa.Index("ix_incidents_detected_at", "detected_at"),
+    sa.Index("ix_incidents_is_open_detected_at", "is_open", "detected_at"),
+    sa.Index("ix_incidents_status_detected_at", "status", "detected_at"),
+    sa.Index("ix_incidents_severity_detected_at", "severity", "detected_at"),
+    sa.Index("ix_incidents_scenario_detected_at", "scenario", "detected_at"),
+    sa.Index(
+        "ix_incidents_open_actions",
+        "detected_at",
+        sqlite_where=sa.text("open_actions > 0"),
+        postgresql_where=sa.text("open_actions > 0"),
+    ),
+    sa.Index(
+        "ix_incidents_measures",
+        "counted",
+        "detected_at",
+        "severity",
+        "scenario",
+        "month",
+        "seconds_to_detect",
+        "seconds_to_acknowledge",
+        "seconds_to_automation",
+        "seconds_to_resolve",
+        "seconds_of_impact",
+        "recurred",
+    ),
+)
+
+incident_documents = sa.Table(
+    "incident_documents",
+    metadata,
+    id_column("incident_id"),
+    sa.Column("document", sa.JSON, nullable=False),
+)
+
+incident_entries = sa.Table(
+    "incident_entries",
+    metadata,
+    sa.Column("sequence", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True),
+    sa.Column("incident_id", sa.String(64), nullable=False),
+    sa.Column("at", UtcDateTime, nullable=False),
+    sa.Column("kind", sa.String(64), nullable=False),
+    sa.Column("actor", sa.String(128), nullable=False),
+    sa.Column("data", sa.JSON, nullable=False),
+    sa.Column("written_at", UtcDateTime, nullable=False),
+    sa.Column("announced", sa.Boolean, nullable=False),
+    sa.Index("ix_incident_entries_incident_id_sequence", "incident_id", "sequence"),
+    sa.Index(
+        "ix_incident_entries_unannounced",
+        "written_at",
+        sqlite_where=sa.text("NOT announced"),
+        postgresql_where=sa.text("NOT announced"),
+    ),
+)
+
+incident_timers = sa.Table(
+    "incident_timers",
+    metadata,
+    sa.Column("incident_id", sa.String(64), primary_key=True),
+    sa.Column("kind", sa.String(32), primary_key=True),
+    sa.Column("due_at", UtcDateTime, nullable=False),
+    sa.Column("done_at", UtcDateTime),
+    sa.Index(
+        "ix_incident_timers_due_at",
+        "due_at",
+        sqlite_where=sa.text("done_at IS NULL"),
+        postgresql_where=sa.text("done_at IS NULL"),
+    ),
+)
+
+incident_clocks = sa.Table(
+    "incident_clocks",
+    metadata,
+    sa.Column("incident_id", sa.String(64), primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("counted", sa.Boolean, nullable=False),
+    sa.Column("severity", sa.String(2), nullable=False),
+    sa.Column("scenario", sa.String(32), nullable=False),
+    sa.Column("month", sa.String(7), nullable=False),
+    sa.Column("started_at", UtcDateTime, nullable=False),
+    sa.Column("response_due_at", UtcDateTime, nullable=False),
+    sa.Column("response_at", UtcDateTime),
+    sa.Column("resolution_due_at", UtcDateTime, nullable=False),
+    sa.Column("resolution_at", UtcDateTime),
+    sa.Index(
+        "ix_incident_clocks_measures",
+        "counted",
+        "started_at",
+        "severity",
+        "scenario",
+        "month",
+        "response_due_at",
+        "response_at",
+        "resolution_due_at",
+        "resolution_at",
+    ),
+)
+
+incident_policies = sa.Table(
+    "incident_policies",
+    metadata,
+    id_column("sha256"),
+    sa.Column("settings", sa.JSON, nullable=False),
+)

@@ -1,0 +1,20 @@
+"""The table of samples: what was measured, for plots."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from orchestration.storage.tables.base import metadata
+
+# `step` is how many milliseconds a row stands for, 0 for a single measurement; `at` is where they begin.
+samples = sa.Table(
+    "samples",
+    metadata,
+    sa.Column("name", sa.String(64), primary_key=True),
+    sa.Column("step", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("labels", sa.String(512), primary_key=True),
+    sa.Column("at", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("value", sa.Float, nullable=False),
+    sa.Column("count", sa.Integer, nullable=False),
+    sa.Index("ix_samples_step_at", "step", "at"),
+)

@@ -1,0 +1,69 @@
+"""`POST /api/v1/intake/alertmanager` and `/api/v1/intake/webhook`: the door for alerts from outside, over HTTP.
+
+Alertmanager tries again after a 5xx and a broken connection, and gives up after a 4xx. So success is answered only
+after the delivery is on the disk, 503 when it could not be written, and 4xx only for what will never be right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+import anyio
+import anyio.to_thread
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from orchestration import logs
+from orchestration.alerts.intake import Intake, Sender
+from orchestration.alerts.payload import RefusedError
+from orchestration.clock import Clock
+
+_log = logs.get_logger("intake")
+_THREADS = 32
+_AGAIN = {"Retry-After": "5"}
+
+
+def routes(intake: Intake, clock: Clock) -> list[Route]:
+    """The routes, to be mounted at the root of an application."""
+    # Of their own, so that a disk that makes the intake wait makes nobody else wait.
+    threads = anyio.CapacityLimiter(_THREADS)
+    return [
+        Route(f"/api/v1/intake/{sender.value}", _endpoint(intake, clock, sender, threads), methods=["POST"])
+        for sender in Sender
+    ]
+
+
+def _endpoint(
+    intake: Intake, clock: Clock, sender: Sender, threads: anyio.CapacityLimiter
+) -> Callable[[Request], Awaitable[Response]]:
+    async def endpoint(request: Request) -> Response:
+        try:
+            headers = {name.lower(): value for name, value in request.headers.items()}
+            intake.glance(headers, clock.now())
+            body = await read_body(request, intake.max_bytes)
+            accept = partial(intake.accept, sender, headers, body, clock.now())
+            receipt = await anyio.to_thread.run_sync(accept, limiter=threads)
+        except RefusedError as refusal:
+            _log.warning("intake.refused", source=sender.value, status=refusal.status, reason=str(refusal))
+            return JSONResponse({"error": str(refusal)}, refusal.status)
+        except SQLAlchemyError as error:
+            _log.error("intake.unwritten", source=sender.value, error=type(error).__name__)
+            return JSONResponse({"error": "the alerts could not be written; send them again"}, 503, _AGAIN)
+        return JSONResponse({"accepted": receipt.accepted}, 200)
+
+    return endpoint
+
+
+async def read_body(request: Request, at_most: int) -> bytes:
+    """The body. Raises RefusedError as soon as it is known to be too long, whatever the sender said of its length."""
+    parts: list[bytes] = []
+    length = 0
+    async for part in request.stream():
+        length += len(part)
+        if length > at_most:
+            raise RefusedError(f"expected at most {at_most} bytes, got more; send the alerts in parts", 413)
+        parts.append(part)
+    return b"".join(parts)

@@ -1,0 +1,62 @@
+"""Which processes carry out runs now. Each holds a lease as long as it lives; this reads the leases, and no more."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import psutil
+
+from orchestration.storage.leases import Lease, Leases
+
+LEASE_PREFIX = "executor/"
+CONTROL_PREFIX = "control/"
+
+
+@dataclass(frozen=True, slots=True)
+class LiveProcess:
+    """A process that carries out runs; `shared` if it takes whatever run waits (a worker)."""
+
+    executor: str
+    host: str
+    pid: int
+    shared: bool
+
+
+def live_processes(leases: Leases) -> tuple[LiveProcess, ...]:
+    """The processes that are alive: their lease is good, and if they are of this host, they are there."""
+    found = (lease for lease in leases.list(LEASE_PREFIX) if is_live(lease))
+    return tuple(
+        LiveProcess(lease.holder, lease.data["host"], lease.data["pid"], bool(lease.data.get("shared")))
+        for lease in found
+    )
+
+
+def control_processes(leases: Leases) -> tuple[dict[str, Any], ...]:
+    """The live control processes, each with its host, its process and its workers."""
+    found = (lease for lease in leases.list(CONTROL_PREFIX) if is_live(lease))
+    return tuple(
+        {"host": lease.data["host"], "pid": lease.data["pid"], "workers": lease.data["workers"]} for lease in found
+    )
+
+
+def this_process(**data: Any) -> Mapping[str, Any]:
+    """What a process says of itself in a lease, so that others on its host can see at once whether it is gone."""
+    return {"host": socket.gethostname(), "pid": os.getpid(), "started": psutil.Process().create_time(), **data}
+
+
+def is_live(lease: Lease) -> bool:
+    """Whether a lease is good and its holder, if a process of this host, still there: nobody need wait for the end."""
+    return lease.live and not _is_gone(lease)
+
+
+def _is_gone(lease: Lease) -> bool:
+    if lease.data.get("host") != socket.gethostname():
+        return False
+    try:
+        return bool(abs(psutil.Process(lease.data["pid"]).create_time() - lease.data["started"]) > 1)
+    except psutil.NoSuchProcess:
+        return True

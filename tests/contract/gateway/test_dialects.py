@@ -1,0 +1,196 @@
+"""What each kind of provider is sent, and what is made of its own ways to answer."""
+
+from __future__ import annotations
+
+import sys
+from types import ModuleType
+from typing import Any, ClassVar
+
+import pytest
+from starlette.responses import HTMLResponse, Response
+
+from orchestration.providers.failures import NoRouteError
+from tests.contract.gateway.conftest import MakeDesk
+from tests.support.gateway import BODY, provider
+from tests.support.vendor import Asked, Vendor, as_json, refused, yes
+
+KEY = {"credentials": {"KEY": "k-123", "AZURE_OPENAI_API_KEY": "az-123", "GITHUB_TOKEN": "gh-123"}}
+
+
+@pytest.mark.parametrize("streaming", [True, False])
+async def test_a_compatible_server_is_told_by_its_base_url(make_desk: MakeDesk, first: Vendor, streaming: bool) -> None:
+    settings = {"type": "openai", "baseUrl": f"{first.url}/prefix/v1/", "defaultModel": "m", "streaming": streaming}
+    completion = await make_desk({"own": settings}).ask(body={**BODY, "temperature": 0})
+    asked = first.chats[0]
+    more = {"stream": True, "stream_options": {"include_usage": True}} if streaming else {}
+    assert asked.path == "/prefix/v1/chat/completions"
+    assert asked.body == {"model": "m", **BODY, "temperature": 0, **more}
+    assert "authorization" not in asked.headers
+    assert completion.message["content"] == "Yes."
+    assert (completion.usage.prompt_tokens, completion.usage.completion_tokens) == (10, 2)
+    assert not completion.usage.estimated
+
+
+async def test_a_compatible_server_that_wants_a_key_gets_it(make_desk: MakeDesk, first: Vendor) -> None:
+    settings = {"type": "openai", "baseUrl": f"{first.url}/v1", "defaultModel": "m", "apiKeyEnv": "KEY"}
+    desk = make_desk({"own": settings}, desk=KEY)
+    await desk.ask()
+    assert (await desk.gateway.probe("own")).ok
+    assert [one.headers["authorization"] for one in first.asked] == ["Bearer k-123"] * 2
+    assert first.probes[0].path == "/v1/models"
+
+
+@pytest.mark.parametrize(("value", "expected"), [(None, "KEY is not set"), ("schlüssel", "no HTTP header can carry")])
+async def test_a_key_that_cannot_be_sent_is_named_and_nobody_is_called(
+    make_desk: MakeDesk, first: Vendor, value: str | None, expected: str
+) -> None:
+    settings = {"type": "openai", "baseUrl": f"{first.url}/v1", "defaultModel": "m", "apiKeyEnv": "KEY"}
+    desk = make_desk({"own": settings}, desk={"credentials": {"KEY": value} if value else {}})
+    with pytest.raises(NoRouteError, match=expected) as caught:
+        await desk.ask()
+    assert "schl" not in str(caught.value)
+    assert desk.breakers("own") == ["opened: authentication"]
+    assert first.asked == []
+
+
+async def test_an_address_that_cannot_be_called_is_told_as_such(make_desk: MakeDesk) -> None:
+    with pytest.raises(NoRouteError, match="expected an address"):
+        await make_desk({"own": {"type": "openai", "baseUrl": "http://[::1", "defaultModel": "m"}}).ask()
+
+
+@pytest.mark.parametrize("suffix", ["", "/", "/v1", "/v1/"])
+@pytest.mark.parametrize("streaming", [True, False])
+async def test_ollama_chats_in_the_openai_format_and_is_probed_by_its_own(
+    make_desk: MakeDesk, first: Vendor, suffix: str, streaming: bool
+) -> None:
+    desk = make_desk({"ollama": {"host": first.url + suffix, "defaultModel": "small", "streaming": streaming}})
+    assert (await desk.ask()).message["content"] == "Yes."
+    assert (await desk.gateway.probe("ollama")).ok
+    assert [one.path for one in first.asked] == ["/v1/chat/completions", "/api/tags"]
+
+
+async def test_ollamas_full_queue_is_an_overload_and_its_hint_says_how_to_start_it(
+    make_desk: MakeDesk, first: Vendor
+) -> None:
+    busy = "server busy, please try again.  maximum pending requests exceeded"
+    first.answer = lambda asked: as_json({"error": busy}, 503)
+    with pytest.raises(NoRouteError, match="overloaded, server busy") as caught:
+        await make_desk({"ollama": {"host": first.url, "defaultModel": "small"}}).ask()
+    assert caught.value.hints == ("ollama: start it with: ollama serve",)
+
+
+@pytest.mark.parametrize("base", ["", "/openai", "/openai/v1", "/openai/v1/"])
+async def test_azure_v1_names_the_deployment_as_the_model(make_desk: MakeDesk, first: Vendor, base: str) -> None:
+    desk = make_desk({"azure": {"endpoint": first.url + base, "defaultModel": "d 1"}}, desk=KEY)
+    await desk.ask()
+    await desk.gateway.probe("azure")
+    assert [one.path for one in first.asked] == ["/openai/v1/chat/completions", "/openai/v1/models"]
+    assert not any(one.query for one in first.asked)
+    assert first.chats[0].body["model"] == "d 1"
+    assert {one.headers["api-key"] for one in first.asked} == {"az-123"}
+    assert "authorization" not in first.chats[0].headers
+
+
+async def test_azures_older_addresses_name_the_deployment_in_the_path(make_desk: MakeDesk, first: Vendor) -> None:
+    settings = {"endpoint": f"{first.url}/openai/v1", "defaultModel": "d/1", "apiVersion": "2024-10-21"}
+    desk = make_desk({"azure": settings}, desk=KEY)
+    await desk.ask()
+    await desk.gateway.probe("azure")
+    version = {"api-version": "2024-10-21"}
+    chat = "/openai/deployments/d/1/chat/completions"  # the server sees the escaped slash as a plain one
+    assert [(one.path, one.query) for one in first.asked] == [(chat, version), ("/openai/models", version)]
+    assert "model" not in first.chats[0].body
+
+
+async def test_azure_says_how_much_room_is_left(make_desk: MakeDesk, first: Vendor) -> None:
+    room = {"remaining-tokens": "900", "limit-tokens": "1000", "remaining-requests": "-1"}
+
+    def answer(asked: Asked) -> Response:
+        response = yes(asked)
+        response.headers.update({f"x-ratelimit-{name}": value for name, value in room.items()})
+        return response
+
+    first.answer = answer
+    desk = make_desk({"azure": {"endpoint": first.url, "defaultModel": "d"}}, desk=KEY)
+    await desk.ask()
+    assert desk.status("azure").headroom == {"remaining-tokens": 900.0, "limit-tokens": 1000.0}
+    first.answer = yes
+    await desk.ask()
+    assert desk.status("azure").headroom == {"remaining-tokens": 900.0, "limit-tokens": 1000.0}
+
+
+@pytest.fixture
+def entra(monkeypatch: pytest.MonkeyPatch) -> type:
+    """The part of azure-identity that is used; the library itself is an extra."""
+    core, identity = ModuleType("azure.core.exceptions"), ModuleType("azure.identity")
+    core.AzureError = type("AzureError", (Exception,), {})  # type: ignore[attr-defined]
+    core.ClientAuthenticationError = type("ClientAuthenticationError", (core.AzureError,), {})  # type: ignore[attr-defined]
+
+    class Credential:
+        error: Exception | None = None
+        scopes: ClassVar[list[str]] = []
+
+        def get_token(self, scope: str) -> Any:
+            self.scopes.append(scope)
+            if self.error is not None:
+                raise self.error
+            return type("Token", (), {"token": "entra-123"})
+
+    identity.DefaultAzureCredential = Credential  # type: ignore[attr-defined]
+    for module in (ModuleType("azure"), ModuleType("azure.core"), core, identity):
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+    Credential.unavailable = core.ClientAuthenticationError  # type: ignore[attr-defined]
+    Credential.offline = core.AzureError  # type: ignore[attr-defined]
+    return Credential
+
+
+async def test_azure_takes_an_entra_token_for_the_scope_of_ai_foundry(
+    make_desk: MakeDesk, first: Vendor, entra: Any
+) -> None:
+    entra.scopes.clear()
+    desk = make_desk({"azure": {"endpoint": first.url, "defaultModel": "d", "auth": "entra"}})
+    await desk.ask()
+    assert first.chats[0].headers["authorization"] == "Bearer entra-123"
+    assert "api-key" not in first.chats[0].headers
+    assert entra.scopes == ["https://ai.azure.com/.default"]
+
+
+@pytest.mark.parametrize(("error", "kind"), [("unavailable", "authentication"), ("offline", "unreachable")])
+async def test_without_an_entra_token_the_route_is_out_of_use(
+    make_desk: MakeDesk, first: Vendor, entra: Any, monkeypatch: pytest.MonkeyPatch, error: str, kind: str
+) -> None:
+    monkeypatch.setattr(entra, "error", getattr(entra, error)("az login first"))
+    desk = make_desk({"azure": {"endpoint": first.url, "defaultModel": "d", "auth": "entra"}})
+    with pytest.raises(NoRouteError, match="az login first"):
+        await desk.ask()
+    assert desk.breakers("azure") == [f"opened: {kind}"]
+
+
+async def test_without_the_azure_extra_its_name_is_told(make_desk: MakeDesk, first: Vendor) -> None:
+    desk = make_desk({"azure": {"endpoint": first.url, "defaultModel": "d", "auth": "entra"}})
+    with pytest.raises(NoRouteError, match=r"agent-orchestration\[azure\]"):
+        await desk.ask()
+
+
+async def test_github_models_is_retired_for_good_and_what_to_use_instead_is_told(
+    make_desk: MakeDesk, first: Vendor
+) -> None:
+    first.answer = lambda asked: refused(410, "GitHub Models was retired")
+    desk = make_desk({"github": {"endpoint": first.url, "defaultModel": "openai/gpt-4.1-mini"}}, desk=KEY)
+    for _ in range(3):
+        with pytest.raises(NoRouteError, match="retired") as caught:
+            await desk.ask()
+    assert "Azure AI Foundry" in caught.value.hints[0]
+    assert caught.value.retry_at is None
+    assert [one.path for one in first.asked] == ["/inference/chat/completions"]
+    assert first.chats[0].headers["authorization"] == "Bearer gh-123"
+    first.probe = lambda asked: refused(410)
+    assert (await desk.gateway.probe("github")).outcome == "retired"
+    assert first.probes[0].path == "/catalog/models"
+
+
+async def test_an_address_that_gives_a_web_page_is_no_provider(make_desk: MakeDesk, first: Vendor) -> None:
+    first.probe = lambda asked: HTMLResponse("<h1>Welcome</h1>")
+    result = await make_desk({"own": provider(first.url)}).gateway.probe("own")
+    assert (result.outcome, result.ok) == ("malformed", False)
+    assert "is the address right?" in result.detail

@@ -1,0 +1,240 @@
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestration.agents.sandbox import SandboxLimits
+from orchestration.agents.tools import BadArgumentsError, ToolContext, ToolResult, parse_arguments, search
+from orchestration.agents.tools.registry import ALL
+from orchestration.security.folder import Folder
+from orchestration.security.permissions import PermissionRefusedError
+
+
+class Bench:
+    """Tools in a folder, called as a model calls them."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    async def use(self, name: str, **arguments: Any) -> ToolResult:
+        tool = ALL[name]
+        commands = ("python3 -c", "sleep")
+        context = ToolContext(Folder(self.root), commands, SandboxLimits(seconds=10), lambda count: None)
+        return await tool.run(context, parse_arguments(tool, json.dumps(arguments)))
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "a.py").write_text("one = 1\ntwo = 2\nthree = 3\n")
+    return Bench(tmp_path)
+
+
+async def test_a_file_is_read_whole_or_in_part(bench: Bench) -> None:
+    assert (await bench.use("read_file", path="src/a.py")).text == "one = 1\ntwo = 2\nthree = 3\n"
+    assert (await bench.use("read_file", path="src/a.py", start_line=2, end_line=2)).text == "two = 2\n"
+    assert (await bench.use("read_file", path="src/a.py", start_line=3, end_line=99)).text == "three = 3\n"
+
+
+async def test_lines_that_are_not_there_are_told_apart_from_an_empty_file(bench: Bench) -> None:
+    result = await bench.use("read_file", path="src/a.py", start_line=4)
+    assert (result.ok, "the file has 3 lines" in result.text) == (False, True)
+    (bench.root / "empty").touch()
+    assert (await bench.use("read_file", path="empty")).text == "(the file is empty)"
+
+
+async def test_a_long_file_is_read_on_where_it_was_cut(bench: Bench) -> None:
+    lines = [f"line {number} {'x' * 80}\n" for number in range(1, 3001)]
+    (bench.root / "long").write_text("".join(lines))
+    seen, start = "", 1
+    for _ in range(10):
+        text = (await bench.use("read_file", path="long", start_line=start)).text
+        body, cut, rest = text.partition("\n[… cut in line ")
+        if not cut:
+            seen += body
+            break
+        whole = body.splitlines(keepends=True)[:-1]
+        seen += "".join(whole)
+        start = int(rest.partition("start_line=")[2].partition("]")[0])
+    assert seen == "".join(lines)
+
+
+async def test_a_huge_file_says_that_only_its_beginning_can_be_read(bench: Bench) -> None:
+    (bench.root / "huge").write_bytes(b"word\n" * 500_000)
+    result = await bench.use("read_file", path="huge", start_line=199_999)
+    assert "only the first 1,000,000 bytes" in result.text
+    assert result.text.startswith("word\nword\n")
+
+
+@pytest.mark.parametrize("name", ["read_file", "replace_in_file"])
+async def test_what_is_no_text_is_not_shown_or_changed(bench: Bench, name: str) -> None:
+    (bench.root / "picture").write_bytes(b"\x89PNG\0\0\0old")
+    more = {"old": "old", "new": "new"} if name == "replace_in_file" else {}
+    result = await bench.use(name, path="picture", **more)
+    assert (result.ok, "not text" in result.text) == (False, True)
+    assert (bench.root / "picture").read_bytes() == b"\x89PNG\0\0\0old"
+
+
+async def test_files_are_written_whole(bench: Bench) -> None:
+    assert (await bench.use("write_file", path="new/b.py", content="x = 1\n")).text == "wrote new/b.py (1 lines)"
+    assert (bench.root / "new" / "b.py").read_text() == "x = 1\n"
+    assert "left as it was" in (await bench.use("write_file", path="new/b.py", content="x = 1\n")).text
+
+
+async def test_half_of_a_surrogate_pair_does_no_harm(bench: Bench) -> None:
+    assert (await bench.use("write_file", path="odd", content="a\ud83d!")).ok
+    assert (bench.root / "odd").read_text() == "a?!"
+    assert (await bench.use("search_files", pattern="a\ud83d")).ok
+
+
+async def test_a_piece_is_replaced_where_it_stands_once(bench: Bench) -> None:
+    assert (await bench.use("replace_in_file", path="src/a.py", old="two = 2", new="two = 22")).ok
+    assert (bench.root / "src" / "a.py").read_text() == "one = 1\ntwo = 22\nthree = 3\n"
+    for old, said in (("four", "not found"), (" = ", "found 3 times")):
+        result = await bench.use("replace_in_file", path="src/a.py", old=old, new="x")
+        assert (result.ok, said in result.text) == (False, True)
+
+
+@pytest.mark.parametrize(("old", "new"), [("two = 2\n", "zwei = 2\n"), ("two = 2\n", "two = 2\nand_a_half = 2.5\n")])
+async def test_a_replacement_that_is_done_a_second_time_changes_nothing(bench: Bench, old: str, new: str) -> None:
+    await bench.use("replace_in_file", path="src/a.py", old=old, new=new)
+    once = (bench.root / "src" / "a.py").read_text()
+    again = await bench.use("replace_in_file", path="src/a.py", old=old, new=new)
+    assert (again.ok, "already" in again.text) == (True, True)
+    assert (bench.root / "src" / "a.py").read_text() == once
+
+
+async def test_bytes_that_are_no_utf_8_survive_a_replacement(bench: Bench) -> None:
+    (bench.root / "latin").write_bytes("é = 1\nold\n".encode("latin-1"))
+    assert (await bench.use("replace_in_file", path="latin", old="old", new="new")).ok
+    assert (bench.root / "latin").read_bytes() == "é = 1\nnew\n".encode("latin-1")
+
+
+async def test_a_file_that_is_too_large_is_not_cut_off_by_a_replacement(bench: Bench) -> None:
+    content = "old\n" + "x" * 1_200_000
+    (bench.root / "large").write_text(content)
+    result = await bench.use("replace_in_file", path="large", old="old", new="new")
+    assert (result.ok, "larger than" in result.text) == (False, True)
+    assert (bench.root / "large").read_text() == content
+
+
+async def test_ten_thousand_files_are_listed_in_part_and_searched_whole(bench: Bench) -> None:
+    for number in range(100):
+        (bench.root / f"d{number}").mkdir()
+        for other in range(100):
+            (bench.root / f"d{number}" / f"f{other}").write_text("needle\n" if (number, other) == (77, 5) else "hay\n")
+    started = time.monotonic()
+    listed = await bench.use("list_files")
+    assert len(listed.text.splitlines()) == 501
+    assert "list a folder below" in listed.text
+    assert (await bench.use("search_files", pattern="needle")).text == "d77/f5:1:needle"
+    assert time.monotonic() - started < 5
+
+
+async def test_names_that_are_no_utf_8_are_listed_and_searched(bench: Bench) -> None:
+    Path(os.fsdecode(os.fsencode(bench.root) + b"/caf\xe9.txt")).write_text("here\n")
+    for name, arguments in (("list_files", {}), ("search_files", {"pattern": "here"})):
+        text = (await bench.use(name, **arguments)).text
+        text.encode()
+        assert "caf?.txt" in text
+
+
+async def test_a_search_finds_lines_below_a_folder_or_in_a_file(bench: Bench) -> None:
+    assert (await bench.use("search_files", pattern=r"t\w+ =")).text == "src/a.py:2:two = 2\nsrc/a.py:3:three = 3"
+    assert (await bench.use("search_files", pattern="one", path="src/a.py")).text == "src/a.py:1:one = 1"
+    assert (await bench.use("search_files", pattern="absent")).text == "(nothing found)"
+    assert "stopped after 1 lines" in (await bench.use("search_files", pattern="=", most=1)).text
+    assert "stopped after" not in (await bench.use("search_files", pattern="=", most=3)).text
+
+
+async def test_a_search_passes_over_secrets_binaries_links_and_what_is_too_large(bench: Bench) -> None:
+    outside = bench.root.parent / f"{bench.root.name}-outside"
+    outside.mkdir()
+    (outside / "x").write_text("needle")
+    (bench.root / "link").symlink_to(outside)
+    (bench.root / "file-link").symlink_to(outside / "x")
+    (bench.root / "a:b").mkdir()
+    for path in (".env", "a:b/.env", "a:b/deploy.KEY"):
+        (bench.root / path).write_text("needle")
+    (bench.root / "binary").write_bytes(b"\0needle")
+    (bench.root / "large").write_bytes(b"needle\n" * 400_000)
+    os.mkfifo(bench.root / "fifo")
+    result = await bench.use("search_files", pattern="needle")
+    assert result.text == "(nothing found)\n[1 files of more than 2,000,000 bytes were not searched]"
+    with pytest.raises(PermissionRefusedError, match="leads out"):
+        await bench.use("search_files", pattern="needle", path="link")
+
+
+async def test_a_catastrophic_expression_is_stopped(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search, "_SECONDS", 0.6)
+    (bench.root / "bait").write_text("a" * 60 + "!\n")
+    started = time.monotonic()
+    result = await bench.use("search_files", pattern="(a+)+$")
+    assert time.monotonic() - started < 1.6
+    assert (result.ok, "it took longer than 0.6 s; use a simpler expression" in result.text) == (False, True)
+
+
+@pytest.mark.parametrize("pattern", ["(", "[", "a{99999999999999}", "*", "(?P<x"])
+async def test_a_broken_expression_is_explained(bench: Bench, pattern: str) -> None:
+    result = await bench.use("search_files", pattern=pattern)
+    assert (result.ok, result.text.startswith("expected a regular expression, got")) == (False, True)
+
+
+async def test_an_expression_may_hold_any_character(bench: Bench) -> None:
+    assert (await bench.use("search_files", pattern="-x\0'\"é")).text == "(nothing found)"
+
+
+@pytest.mark.parametrize("command", [["python3", "-c", "print('hi')"], "python3 -c \"print('hi')\""])
+async def test_a_command_comes_as_words_or_as_one_line(bench: Bench, command: Any) -> None:
+    result = await bench.use("run_command", command=command)
+    assert (result.ok, result.text) == (True, "hi\n[exit code 0]")
+    assert result.data["command"] == ["python3", "-c", "print('hi')"]
+
+
+async def test_a_command_that_fails_or_is_stopped_says_how(bench: Bench) -> None:
+    result = await bench.use("run_command", command=["python3", "-c", "raise SystemExit(3)"])
+    assert (result.ok, result.text) == (False, "[exit code 3]")
+    tool = ALL["run_command"]
+    context = ToolContext(Folder(bench.root), ("sleep",), SandboxLimits(seconds=0.3), lambda count: None)
+    stopped = await tool.run(context, parse_arguments(tool, '{"command": ["sleep", "60"]}'))
+    assert (stopped.ok, stopped.text) == (False, "[stopped: it took longer than 0.3 s]")
+
+
+@pytest.mark.parametrize("command", [["rm", "-rf", "."], ["python3"], ["/usr/bin/python3", "-c", "1"]])
+async def test_a_command_that_is_not_allowed_is_refused_with_those_that_are(bench: Bench, command: list[str]) -> None:
+    with pytest.raises(PermissionRefusedError, match="may run \\('python3 -c', 'sleep'\\)"):
+        await bench.use("run_command", command=command)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{not json", "got no JSON"),
+        ("[" * 100_000, "got no JSON"),
+        ("9" * 5000, "got no JSON"),
+        ("[]", "valid dictionary"),
+        ("{}", "path: Field required"),
+        ('{"path": 7}', "path: Input should be a valid string"),
+        ('{"path": "a", "colour": 1}', "colour: Extra inputs are not permitted"),
+        ('{"path": "a", "start_line": 0}', "start_line: Input should be greater"),
+    ],
+    ids=["no json", "deep", "long number", "a list", "missing", "wrong type", "unknown", "out of range"],
+)
+def test_wrong_arguments_are_explained(text: str, said: str) -> None:
+    with pytest.raises(BadArgumentsError, match="read_file") as caught:
+        parse_arguments(ALL["read_file"], text)
+    assert said in str(caught.value)
+
+
+def test_every_tool_describes_itself_to_a_model() -> None:
+    for name, tool in ALL.items():
+        function = tool.schema()["function"]
+        assert function["name"] == name
+        assert function["description"]
+        assert function["parameters"]["type"] == "object"
+        assert all("description" in value for value in function["parameters"]["properties"].values())

@@ -1,0 +1,22 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from orchestration.storage.database import Database
+from tests.support.alerts import Bench
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    database = Database(f"sqlite:///{tmp_path}/orchestrator.db")
+    database.migrate()
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def bench(database: Database) -> Bench:
+    return Bench(database)

@@ -1,0 +1,386 @@
+"""The engine on a real database, with a desk that writes down what it is told."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+import sqlalchemy as sa
+
+from orchestration.alerts.signal import Signal
+from orchestration.alerts.stages import Reason
+from orchestration.config.response import Scenario, Severity
+from orchestration.storage.alerts import AlertStatus
+from orchestration.storage.database import Database
+from tests.support.alerts import NOON, Bench
+
+DOWN = "provider-unavailable:ollama"
+
+
+def test_a_provider_that_is_down_is_told_at_the_first_evaluation_and_its_return_at_the_next(bench: Bench) -> None:
+    bench.signal("provider_up", 0, provider="ollama")
+    bench.evaluate()
+    assert list(bench.told()) == [("report", DOWN)]
+    bench.signal("provider_up", 1, provider="ollama")
+    bench.evaluate()
+    assert list(bench.told()) == [("clear", DOWN)]
+    (row,) = bench.alerts.list()
+    assert (row.status, row.verdict, row.ends_at) == (AlertStatus.RESOLVED, "resolved", NOON)
+
+
+def test_the_report_says_what_broke_whom_it_touches_and_how_bad_it_is(bench: Bench) -> None:
+    bench.signal("providers_usable", 1)
+    bench.engine.take(Signal("provider_up", NOON, 0, {"provider": "ollama"}, {"reason": "timeout", "detail": "5 s"}))
+    bench.evaluate()
+    (report,) = bench.desk.reports
+    assert (report.key, report.scenario, report.source) == (DOWN, Scenario.PROVIDER_UNAVAILABLE, "monitoring")
+    assert report.title == "Provider ollama is unavailable"
+    assert report.summary == "ollama does not answer: timeout 5 s"
+    assert (report.facts.providers_down, report.facts.providers_usable) == (1, 1)
+    assert report.blast.providers == ("ollama",)
+    assert (report.at, report.started_at) == (NOON, NOON)
+    assert report.evidence[0]["evidence"] == {"reason": "timeout", "detail": "5 s"}
+
+
+def test_what_goes_on_unchanged_is_told_once_until_it_is_time_to_repeat_it(bench: Bench) -> None:
+    bench.configuration = bench.configuration.model_validate({"alerting": {"repeatSeconds": 600}})
+    still_down = lambda: bench.signal("provider_up", 0, provider="ollama")  # noqa: E731
+    bench.wait(595, meanwhile=still_down)
+    assert list(bench.told()) == [("report", DOWN)]
+    bench.wait(10, meanwhile=still_down)
+    assert list(bench.told()) == [("report", DOWN)]
+
+
+def test_a_noisy_value_must_stay_high_and_a_short_peak_is_no_alert(bench: Bench) -> None:
+    bench.wait(20, meanwhile=lambda: bench.signal("cpu_percent", 99, host="a"))
+    bench.wait(60, meanwhile=lambda: bench.signal("cpu_percent", 20, host="a"))
+    assert list(bench.told()) == []
+    assert bench.alerts.list() == ()
+    bench.wait(120, meanwhile=lambda: bench.signal("cpu_percent", 99, host="a"))
+    assert list(bench.told()) == [("report", "high-resource-usage:a")]
+
+
+def test_a_hold_goes_on_over_a_restart(bench: Bench) -> None:
+    bench.signal("worker_up", 0, worker="w1")
+    bench.evaluate()
+    assert [row.status for row in bench.alerts.list()] == [AlertStatus.PENDING]
+    bench.restart()
+    bench.wait(14, step=7, meanwhile=lambda: bench.signal("worker_up", 0, worker="w1"))
+    assert list(bench.told()) == []
+    bench.wait(1, meanwhile=lambda: bench.signal("worker_up", 0, worker="w1"))
+    assert list(bench.told()) == [("report", "control-plane:w1")]
+
+
+def test_after_a_restart_nothing_is_told_twice_and_no_end_is_lost(bench: Bench) -> None:
+    bench.signal("provider_up", 0, provider="ollama")
+    bench.evaluate()
+    list(bench.told())
+    bench.restart()
+    bench.now += timedelta(hours=1)
+    bench.evaluate()
+    bench.signal("provider_up", 0, provider="ollama")
+    bench.evaluate()
+    assert list(bench.told()) == []
+    bench.restart()
+    bench.signal("provider_up", 1, provider="ollama")
+    bench.evaluate()
+    assert list(bench.told()) == [("clear", DOWN)]
+    bench.restart()
+    bench.evaluate()
+    assert list(bench.told()) == []
+
+
+def test_nothing_is_taken_for_over_only_because_nobody_has_looked(bench: Bench) -> None:
+    bench.signal("provider_up", 0, provider="ollama")
+    bench.evaluate()
+    bench.now += timedelta(hours=2)  # the machine slept
+    bench.evaluate()
+    assert list(bench.told()) == [("report", DOWN)]
+    bench.wait(605)
+    assert list(bench.told()) == [("clear", DOWN)]
+
+
+def test_an_end_that_the_desk_does_not_take_is_told_again_even_after_a_restart(bench: Bench) -> None:
+    bench.signal("provider_up", 0, provider="ollama")
+    bench.evaluate()
+    list(bench.told())
+    bench.desk.broken = RuntimeError("the desk is away")
+    bench.signal("provider_up", 1, provider="ollama")
+    bench.evaluate()
+    assert bench.engine.troubles.failing == {f"clear {DOWN}"}
+    bench.restart()
+    bench.now += timedelta(days=3)
+    bench.desk.broken = None
+    bench.evaluate()
+    assert list(bench.told()) == [("clear", DOWN)]
+
+
+def test_a_report_that_the_desk_does_not_take_is_told_again_and_blocks_no_other(bench: Bench) -> None:
+    bench.desk.broken = RuntimeError("no")
+    bench.signal("provider_up", 0, provider="ollama")
+    bench.signal("provider_up", 0, provider="openai")
+    bench.evaluate()
+    bench.evaluate()
+    assert bench.engine.troubles.counts[f"report {DOWN}"] == 2
+    bench.desk.broken = None
+    bench.evaluate()
+    assert list(bench.told()) == [("report", DOWN), ("report", "provider-unavailable:openai")]
+
+
+def test_more_agents_that_fail_make_it_worse_and_not_another_incident(bench: Bench) -> None:
+    bench.configuration = bench.configuration.model_validate({"agents": [{"id": "planner"}, {"id": "executor"}]})
+    bench.signal("agent_finished", agent="planner", run="run-1", outcome="failed", kind="malformed_answer")
+    bench.wait(5)
+    bench.signal("agent_finished", agent="executor", run="run-2", outcome="failed", kind="malformed_answer")
+    bench.wait(5)
+    assert list(bench.told()) == [("report", "agent-failure:agents")] * 2
+    facts = [report.facts for report in bench.desk.reports]
+    assert [(one.agents_failing, one.agents_total) for one in facts] == [(1, 2), (2, 2)]
+    assert bench.desk.reports[-1].blast.agents == ("planner", "executor")
+    for agent in ("planner", "executor"):
+        bench.signal("agent_finished", agent=agent, run="run-3", outcome="succeeded", kind="")
+    bench.wait(5)
+    assert list(bench.told()) == [("clear", "agent-failure:agents")]
+
+
+def test_half_of_the_work_failing_is_told_with_its_rate(bench: Bench) -> None:
+    for number in range(6):
+        outcome = "failed" if number % 2 else "succeeded"
+        bench.signal("agent_finished", agent=f"a{number}", run="r", outcome=outcome, kind="")
+    bench.wait(5)
+    (report,) = bench.desk.reports
+    assert report.facts.failure_rate == 0.5
+    assert report.facts.agents_failing == 3
+
+
+def test_agents_that_work_again_are_not_counted_as_failing(bench: Bench) -> None:
+    for outcome in ("failed", "succeeded"):
+        for agent in ("planner", "executor", "reviewer"):
+            bench.signal("agent_finished", agent=agent, run="r", outcome=outcome, kind="")
+    bench.wait(5)
+    assert [(one.facts.failure_rate, one.facts.agents_failing) for one in bench.desk.reports] == [(0.5, 0)]
+
+
+def test_a_crash_between_telling_and_writing_tells_again_under_the_same_key(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def crash(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    bench.signal("provider_up", 0, provider="ollama")
+    with monkeypatch.context() as patch:
+        patch.setattr(bench.alerts, "save_groups", crash)
+        with pytest.raises(KeyboardInterrupt):
+            bench.evaluate()
+    bench.restart()
+    bench.evaluate()
+    assert list(bench.told()) == [("report", DOWN)] * 2
+    assert len(bench.alerts.list()) == 1
+
+
+def test_a_provider_that_is_down_mutes_the_failures_that_it_causes(bench: Bench) -> None:
+    bench.signal("agent_finished", agent="planner", run="run-1", outcome="failed", kind="NoRouteError")
+    bench.signal("run_finished", run="run-1", outcome="failed")
+    bench.now += timedelta(seconds=1)
+    bench.signal("provider_up", 0, provider="ollama")
+    bench.signal("agent_finished", agent="reviewer", run="run-2", outcome="failed", kind="malformed_answer")
+    bench.wait(10)
+    bench.signal("provider_up", 1, provider="ollama")
+    bench.wait(60)
+    assert list(bench.told()) == [("report", "agent-failure:agents"), ("report", DOWN), ("clear", DOWN)]
+    assert bench.desk.reports[0].blast.agents == ("reviewer",)
+    verdicts = {row.labels.get("agent", row.name): row.verdict for row in bench.alerts.list()}
+    assert verdicts["planner"] == verdicts["run-failed"] == "inhibited"
+
+
+def test_a_database_that_is_down_is_told_and_what_follows_from_it_is_not(bench: Bench) -> None:
+    bench.signal("database_up", 0)
+    bench.signal("worker_up", 0, worker="w1")
+    bench.wait(30, meanwhile=lambda: bench.signal("database_up", 0))
+    assert list(bench.told()) == [("report", "control-plane:database")]
+    assert bench.desk.reports[0].facts.database_unreachable
+
+
+def test_what_begins_and_ends_is_said_once_for_the_timeline_and_the_log(bench: Bench) -> None:
+    bench.silence("agent=planner")
+    bench.signal("agent_finished", agent="planner", run="run-1", outcome="failed", kind="x")
+    bench.wait(10)
+    bench.signal("agent_finished", agent="planner", run="run-2", outcome="succeeded", kind="")
+    bench.wait(10)
+    said = [(one.kind, one.run_id, one.agent, one.data["decision"]) for one in bench.events]
+    assert said == [
+        ("alert.fired", "run-1", "planner", "silenced"),
+        ("alert.resolved", "run-1", "planner", "never-told"),
+    ]
+    assert bench.events[0].data["alert"] == bench.alerts.list()[0].id
+
+
+def test_a_silence_mutes_the_beginning_and_never_the_end(bench: Bench) -> None:
+    bench.signal("provider_up", 0, provider="ollama")
+    bench.evaluate()
+    silence = bench.silence("provider=ollama")
+    bench.wait(300, meanwhile=lambda: bench.signal("provider_up", 0, provider="ollama"))
+    assert list(bench.told()) == [("report", DOWN)]
+    (row,) = bench.alerts.list()
+    assert (row.verdict, row.muted_by) == ("silenced", silence.id)
+    bench.signal("provider_up", 1, provider="ollama")
+    bench.evaluate()
+    assert list(bench.told()) == [("clear", DOWN)]
+
+
+def test_what_still_fires_when_a_maintenance_window_ends_is_told_then(bench: Bench) -> None:
+    bench.silence("provider=~ol.*", start=10, seconds=60, kind="maintenance")
+    down = lambda: bench.signal("provider_up", 0, provider="ollama")  # noqa: E731
+    bench.now += timedelta(seconds=10)
+    bench.wait(55, meanwhile=down)
+    assert list(bench.told()) == []
+    assert bench.alerts.list()[0].verdict == Reason.MAINTENANCE.value
+    bench.wait(10, meanwhile=down)
+    assert list(bench.told()) == [("report", DOWN)]
+
+
+def test_what_begins_and_ends_within_a_window_is_recorded_and_never_told(bench: Bench) -> None:
+    bench.silence("provider=ollama", kind="maintenance")
+    bench.signal("provider_up", 0, provider="ollama")
+    bench.evaluate()
+    bench.signal("provider_up", 1, provider="ollama")
+    bench.evaluate()
+    assert list(bench.told()) == []
+    assert [(row.status, row.verdict) for row in bench.alerts.list()] == [(AlertStatus.RESOLVED, "never-told")]
+
+
+def test_our_own_remediation_opens_no_incident_about_itself(bench: Bench) -> None:
+    bench.signal("agent_finished", agent="planner", run="r", outcome="failed", kind="x", origin="remediation")
+    bench.wait(10)
+    assert list(bench.told()) == []
+    assert [row.verdict for row in bench.alerts.list()] == ["remediation"]
+    bench.signal("agent_finished", agent="planner", run="r2", outcome="failed", kind="x")
+    bench.wait(5)
+    assert list(bench.told()) == [("report", "agent-failure:agents")]
+
+
+def test_a_drill_and_the_real_thing_stay_apart(bench: Bench) -> None:
+    bench.signal("provider_up", 0, drill=True, provider="ollama")
+    bench.signal("provider_up", 0, provider="ollama")
+    bench.evaluate()
+    assert sorted(bench.told()) == [("report", f"drill:{DOWN}"), ("report", DOWN)]
+    assert {report.key: report.drill for report in bench.desk.reports} == {f"drill:{DOWN}": True, DOWN: False}
+
+
+def test_what_comes_and_goes_stays_told_until_it_was_quiet(bench: Bench) -> None:
+    for number in range(20):
+        bench.signal("provider_up", number % 2, provider="ollama")
+        bench.evaluate()
+        bench.now += timedelta(seconds=10)
+    assert list(bench.told()) == [("report", DOWN), ("clear", DOWN)] * 2 + [("report", DOWN)]
+    assert [alert.flapping for alert in bench.engine.alerts] == [True]
+    bench.wait(595, meanwhile=lambda: bench.signal("provider_up", 1, provider="ollama"))
+    bench.wait(10, meanwhile=lambda: bench.signal("provider_up", 1, provider="ollama"))
+    assert list(bench.told()) == [("clear", DOWN)]
+
+
+def test_a_poisonous_rule_signal_or_row_stops_nothing_else(bench: Bench, database: Database) -> None:
+    bench.configuration = bench.configuration.model_validate(
+        {"alerting": {"rules": {"odd": {"signal": "odd", "scenario": "workflow-stuck", "threshold": 1}}}}
+    )
+    bench.signal("database_up", 0)
+    bench.evaluate()
+    with database.write() as connection:
+        connection.execute(sa.text("UPDATE alerts SET state = '{}'"))
+    bench.restart()
+    bench.engine.take(Signal("odd", NOON.replace(tzinfo=None)))
+    bench.engine.take(Signal("cpu_percent", NOON, float("nan"), {"host": "a"}))
+    bench.engine.take(Signal("who_knows", NOON))
+    bench.signal("provider_up", 0, provider="ollama")
+    bench.evaluate()
+    assert ("report", DOWN) in bench.told()
+    assert bench.engine.troubles.failing == {"kept alert database-down", "signal odd", "signal cpu_percent"}
+    assert bench.engine.rulebook.unknown == 1
+
+
+def test_without_the_database_the_desk_is_told_all_the_same(bench: Bench, database: Database) -> None:
+    bench.evaluate()
+    with database.write() as connection:
+        connection.execute(sa.text("ALTER TABLE alerts RENAME TO alerts_away"))
+        connection.execute(sa.text("ALTER TABLE alert_groups RENAME TO groups_away"))
+    bench.signal("database_up", 0)
+    bench.evaluate()
+    bench.evaluate()
+    assert list(bench.told()) == [("report", "control-plane:database")]
+    assert bench.engine.troubles.failing == {"storage"}
+    with database.write() as connection:
+        connection.execute(sa.text("ALTER TABLE alerts_away RENAME TO alerts"))
+        connection.execute(sa.text("ALTER TABLE groups_away RENAME TO alert_groups"))
+    bench.evaluate()
+    assert [row.name for row in bench.alerts.list()] == ["database-down"]
+    assert [group.key for group in bench.alerts.groups()] == ["control-plane:database"]
+
+
+def test_a_rule_can_be_changed_switched_off_and_added_while_running(bench: Bench) -> None:
+    bench.signal("provider_up", 0, provider="ollama")
+    bench.evaluate()
+    assert list(bench.told()) == [("report", DOWN)]
+    bench.configuration = bench.configuration.model_validate(
+        {
+            "monitoring": {"thresholds": {"diskFreePercent": 5}},
+            "alerting": {
+                "rules": {
+                    "provider-down": {"enabled": False},
+                    "disk-low": {"severity": "P0"},
+                    "queue-long": {
+                        "signal": "queue_length",
+                        "scenario": "workflow-stuck",
+                        "threshold": 10,
+                        "by": ["queue"],
+                        "subject": "{queue}",
+                        "title": "Queue {queue} holds {value}",
+                    },
+                }
+            },
+        }
+    )
+    bench.signal("disk_free_percent", 7, host="a", path="/")
+    bench.signal("queue_length", 12, queue="mail")
+    bench.evaluate()
+    assert sorted(bench.told()) == [("clear", DOWN), ("report", "workflow-stuck:mail")]
+    assert bench.desk.reports[-1].title == "Queue mail holds 12"
+    bench.signal("disk_free_percent", 4, host="a", path="/")
+    bench.evaluate()
+    assert bench.desk.reports[-1].facts.declared is Severity.P0
+
+
+@pytest.mark.parametrize("name", ["run-stalled", "run-overdue"])
+def test_the_end_of_a_run_ends_what_was_wrong_with_it_at_once(bench: Bench, name: str) -> None:
+    if name == "run-stalled":
+        bench.signal("progress_age_seconds", 130, run="run-1", agent="planner")
+    else:
+        bench.signal("run_overdue_ratio", 3, run="run-1")
+    bench.wait(20)
+    assert list(bench.told()) == [("report", "workflow-stuck:run-1")]
+    bench.now += timedelta(seconds=1)
+    bench.signal("run_finished", run="run-1", outcome="cancelled")
+    bench.evaluate()
+    assert list(bench.told()) == [("clear", "workflow-stuck:run-1")]
+
+
+def test_nothing_secret_is_kept_or_told(bench: Bench) -> None:
+    key = "ghp_" + "a1b2c3d4e5" * 4
+    evidence = {"reason": f"token {key} refused", "detail": key}
+    bench.engine.take(Signal("provider_up", NOON, 0, {"provider": "ollama"}, evidence))
+    bench.evaluate()
+    assert key not in repr(bench.desk.reports)
+    assert key not in repr(bench.alerts.list())
+    assert "[redacted:github-token]" in bench.desk.reports[0].summary
+
+
+@pytest.mark.parametrize("odd", ["\ud800", "a\0b", "x" * 5000, "", "{", "🙂"])
+def test_odd_labels_and_evidence_are_kept_like_any_other(bench: Bench, odd: str) -> None:
+    bench.engine.take(Signal("provider_up", NOON, 0, {"provider": odd}, {"reason": object(), "detail": odd}))
+    bench.signal("database_up", 0)
+    bench.evaluate()
+    assert len(bench.alerts.list()) == len(bench.desk.reports) == 2
+    assert bench.engine.troubles.failing == frozenset()
+    bench.restart()
+    bench.engine.take(Signal("provider_up", NOON, 1, {"provider": odd}))
+    bench.evaluate()
+    assert [kind for kind, _ in bench.told()] == ["report", "report", "clear"]

@@ -1,0 +1,150 @@
+"""Alerts from outside in the engine: repetitions, late news, and ends that must not get lost."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+
+import pytest
+
+from orchestration.alerts.intake import Intake, Sender
+from orchestration.alerts.signature import sign
+from orchestration.config.alerting import IntakeSettings
+from orchestration.storage.alert_inbox import Delivery
+from orchestration.storage.alerts import AlertStatus
+from orchestration.storage.database import Database
+from tests.support.alerts import NOON, Bench
+from tests.support.intake import a_webhook, one
+
+KEY = "control-plane:web-1"
+
+
+class Outside:
+    """A sender who is let in."""
+
+    def __init__(self, bench: Bench) -> None:
+        self.bench = bench
+        settings = IntakeSettings(secret_env="S")
+        self.intake = Intake(bench.inbox, lambda: settings, {"S": "secret"}.get, lambda data: data)
+
+    def send(self, *alerts: dict[str, object], cut_off: int = 0) -> int:
+        body = json.dumps(a_webhook(*alerts, truncatedAlerts=cut_off)).encode()
+        now = int(self.bench.now.timestamp())
+        headers = {"x-orchestrator-timestamp": str(now), "x-orchestrator-signature": sign("secret", now, body)}
+        return self.intake.accept(Sender.ALERTMANAGER, headers, body, self.bench.now).accepted
+
+
+@pytest.fixture
+def outside(bench: Bench) -> Outside:
+    return Outside(bench)
+
+
+def test_repetitions_change_nothing(bench: Bench, outside: Outside) -> None:
+    for _ in range(3):
+        outside.send(one())
+        bench.evaluate()
+        bench.now += timedelta(seconds=1)
+    assert list(bench.told()) == [("report", KEY)]
+    assert len(bench.alerts.list()) == 1
+    for _ in range(3):
+        outside.send(one("resolved"))
+        bench.evaluate()
+        bench.now += timedelta(seconds=1)
+    assert list(bench.told()) == [("clear", KEY)]
+
+
+def test_a_late_repetition_does_not_bring_back_what_is_over(bench: Bench, outside: Outside) -> None:
+    for status in ("firing", "resolved", "firing", "resolved"):
+        outside.send(one(status))
+        bench.evaluate()
+    assert list(bench.told()) == [("report", KEY), ("clear", KEY)]
+    bench.now += timedelta(hours=1)
+    outside.send(one(startsAt="2026-03-01T12:45:00Z"))
+    bench.evaluate()
+    assert list(bench.told()) == [("report", KEY)]
+    outside.send(one("resolved"))  # of the first time: ended at 12:30
+    bench.evaluate()
+    assert list(bench.told()) == []
+    assert [row.status for row in bench.alerts.list()] == [AlertStatus.FIRING, AlertStatus.RESOLVED]
+
+
+def test_what_begins_and_ends_between_two_looks_is_told_all_the_same(bench: Bench, outside: Outside) -> None:
+    outside.send(one())
+    outside.send(one("resolved", endsAt="2026-03-01T12:00:00.5Z"))
+    bench.evaluate()
+    assert bench.inbox.size() == 1
+    bench.evaluate()
+    assert list(bench.told()) == [("report", KEY), ("clear", KEY)]
+    assert bench.inbox.size() == 0
+
+
+def test_each_alert_is_judged_by_its_own_status(bench: Bench, outside: Outside) -> None:
+    outside.send(one(), one(fingerprint="aa", labels={"alertname": "Full", "instance": "db-1"}))
+    bench.evaluate()
+    outside.send(one("resolved"), one(fingerprint="aa", labels={"alertname": "Full", "instance": "db-1"}))
+    bench.evaluate()
+    assert list(bench.told()) == [("report", "control-plane:db-1"), ("report", KEY), ("clear", KEY)]
+
+
+def test_the_inbox_is_emptied_only_when_its_alerts_are_kept(bench: Bench, outside: Outside, database: Database) -> None:
+    outside.send(one())
+    with database.write() as connection:
+        connection.exec_driver_sql("ALTER TABLE alerts RENAME TO alerts_away")
+    bench.evaluate()
+    assert bench.inbox.size() == 1
+    with database.write() as connection:
+        connection.exec_driver_sql("ALTER TABLE alerts_away RENAME TO alerts")
+    bench.restart()
+    bench.evaluate()
+    assert bench.inbox.size() == 0
+    assert [row.name for row in bench.alerts.list()] == ["HighLoad"]
+
+
+def test_an_alert_of_which_nobody_speaks_any_more_ends_after_a_day(bench: Bench, outside: Outside) -> None:
+    outside.send(one())
+    bench.evaluate()
+    bench.now += timedelta(hours=23)
+    bench.evaluate()
+    assert list(bench.told()) == [("report", KEY), ("report", KEY)]  # the second is the repetition
+    bench.now += timedelta(hours=2)
+    bench.evaluate()
+    assert list(bench.told()) == [("clear", KEY)]
+
+
+def test_an_unreadable_notice_is_left_out_and_the_others_are_not(bench: Bench, outside: Outside) -> None:
+    bench.inbox.put(Delivery("alertmanager", NOON, [{"name": "half"}]))
+    outside.send(one())
+    bench.evaluate()
+    assert list(bench.told()) == [("report", KEY)]
+    assert bench.inbox.size() == 0
+    assert bench.engine.troubles.counts["notice alertmanager"] == 1
+
+
+def test_an_alert_from_outside_is_muted_like_our_own(bench: Bench, outside: Outside) -> None:
+    silence = bench.silence("alertname=HighLoad", "instance=~web-.*")
+    outside.send(one())
+    bench.evaluate()
+    assert list(bench.told()) == []
+    bench.silences.expire(silence.id, bench.now)
+    bench.evaluate()
+    assert list(bench.told()) == [("report", KEY)]
+
+
+def test_thousands_of_alerts_become_one_row_each(bench: Bench, outside: Outside) -> None:
+    many = [
+        one(fingerprint=f"f{number}", labels={"alertname": "A", "host": f"h{number % 7}"}) for number in range(3000)
+    ]
+    assert outside.send(*many, cut_off=5) == 3000
+    bench.evaluate()
+    assert len(bench.alerts.list(limit=10_000)) == 3000
+    assert len(list(bench.told())) == 7
+    bench.evaluate()
+    assert list(bench.told()) == []
+
+
+def test_a_sender_cannot_poison_the_store(bench: Bench, outside: Outside) -> None:
+    odd = {"alertname": "\ud800\0", "instance": "\udfff", "n\0": "x"}
+    outside.send(one(fingerprint="\ud800", labels=odd, annotations={"summary": "\ud800"}), one())
+    bench.evaluate()
+    assert len(bench.alerts.list()) == 2
+    assert bench.engine.troubles.failing == frozenset()

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import http.server
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tests.support.console import ConsoleProject, wait_for_line
+
+
+@contextmanager
+def server(code: int, seconds: float = 0.0) -> Iterator[str]:
+    """A provider that answers every probe with this status, after so long."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            time.sleep(seconds)
+            body = b'{"data": []}'
+            self.send_response(code)
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as one:
+        thread = threading.Thread(target=one.serve_forever, args=(0.05,))
+        thread.start()
+        yield f"http://127.0.0.1:{one.server_port}/v1"
+        one.shutdown()
+        thread.join()
+
+
+def checks(project: ConsoleProject) -> dict[str, dict[str, str]]:
+    return {one["subject"]: one for one in project.call("doctor", "--json").json()["checks"]}
+
+
+def test_a_project_in_order_passes_and_nothing_is_made(project: ConsoleProject) -> None:
+    project.document["runtime"]["ollama"]["enabled"] = False
+    project.write()
+    answer = project.call("doctor")
+    assert (answer.code, answer.out.rstrip().splitlines()[-1]) == (0, "all in order"), answer
+    assert sorted(path.name for path in project.root.iterdir()) == ["config", "work"]
+    assert all(one["health"] == "ok" for one in checks(project).values())
+
+
+def test_providers_are_asked_at_once_and_each_failure_says_what_to_do(project: ConsoleProject) -> None:
+    with (
+        server(200) as good,
+        server(401) as locked,
+        server(410) as gone,
+        server(200, 3) as slow,
+        server(200, 3) as slower,
+    ):
+        runtime = project.document["runtime"]
+        for name, address in {"good": good, "locked": locked, "gone": gone, "slow": slow, "slower": slower}.items():
+            runtime[name] = {"type": "openai", "baseUrl": address, "defaultModel": "m"}
+        runtime["locked"]["apiKeyEnv"] = "LOCKED_KEY"
+        runtime |= {"defaultProvider": "gone", "fallbackProviders": ["good", "slow"]}
+        (project.root / ".env").write_text("LOCKED_KEY=swordfish-2000\n", encoding="utf-8")
+        project.write()
+        begun = time.monotonic()
+        found = checks(project)
+        assert time.monotonic() - begun < 8, "one after the other takes longer"
+    assert found["provider good"]["health"] == found["provider slow"]["health"] == "ok"
+    assert "put a valid LOCKED_KEY=… into .env" in found["provider locked"]["advice"]
+    assert "gone for good" in found["provider gone"]["advice"]
+    assert found["provider ollama"]["advice"] == "start it with: ollama serve"
+    assert found["fallback chain"]["found"] == "good answers first of gone, good, slow"
+    assert "swordfish-2000" not in str(found)
+
+
+def test_what_is_broken_is_a_problem_and_the_rest_is_still_examined(project: ConsoleProject) -> None:
+    (project.root / "var").mkdir()
+    (project.root / "var" / "orchestrator.db").write_bytes(b"x" * 900)
+    (project.root / "artifacts").write_bytes(b"")
+    project.file.write_text("{", encoding="utf-8")
+    answer = project.call("doctor")
+    assert answer.code == 1
+    found = checks(project)
+    problems = {subject for subject, one in found.items() if one["health"] == "problem"}
+    assert {"database", "artifactsDirectory", "configuration"} <= problems
+    assert found["python"]["health"] == found["git"]["health"] == "ok"
+    assert all(one["advice"] for one in found.values() if one["health"] != "ok")
+
+
+def test_status_shows_runs_questions_and_who_serves(project: ConsoleProject) -> None:
+    assert "0 unfinished runs, 0 questions wait for an answer, nobody serves" in project.call("status").out
+    run_id = project.call("run", "x", "--workspace", "work", "--queue", "--json").json()["id"]
+    overview = project.call("status", "--json").json()
+    assert [(run["id"], run["status"]) for run in overview["runs"]] == [(run_id, "queued")]
+    assert overview["questions"] == overview["providers"] == overview["processes"] == overview["control"] == []
+
+
+def test_status_shows_a_question_and_it_can_be_answered(project: ConsoleProject) -> None:
+    with project.started("run", "x", "--workspace", "work", "--approve", "planner") as process:
+        wait_for_line(process, "waits for approval")
+        overview = project.call("status")
+        assert "question of run-" in overview.out
+        assert "a console command" in overview.out
+        assert project.call("runs", "approve", "latest").code == 0
+        said, _ = process.communicate(timeout=60)
+        assert (process.returncode, "succeeded" in said) == (0, True)

@@ -1,0 +1,71 @@
+"""The `invoke` tasks as the playbook writes them, in what looks like a fresh clone where no provider runs."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.support.console import REPOSITORY, environment, free_port
+
+_NO_PROVIDER = ("run-planner", "run-executor", "run-reviewer", "run-parallel", "coordinator-run")
+
+
+def clone(folder: Path) -> Path:
+    folder.mkdir()
+    shutil.copytree(REPOSITORY / "config", folder / "config")
+    shutil.copy(REPOSITORY / "tasks.py", folder)
+    file = folder / "config" / "agents.config.json"
+    document = json.loads(file.read_text(encoding="utf-8"))
+    document["runtime"]["ollama"]["host"] = f"http://127.0.0.1:{free_port()}"  # another's Ollama may run here
+    file.write_text(json.dumps(document), encoding="utf-8")
+    return folder
+
+
+def invoke(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        (sys.executable, "-m", "invoke", *arguments),
+        cwd=folder, env=environment(), capture_output=True, text=True, timeout=110, check=False,
+    )  # fmt: skip
+
+
+@pytest.mark.slow  # each of them gives a provider ten seconds to come up
+def test_without_a_provider_every_task_stops_resumably_and_says_what_to_start(tmp_path: Path) -> None:
+    folders = {name: clone(tmp_path / name) for name in _NO_PROVIDER}
+    with ThreadPoolExecutor(len(folders)) as pool:
+        answers = dict(zip(folders, pool.map(lambda name: invoke(folders[name], name), folders), strict=True))
+    for name, answer in answers.items():
+        assert answer.returncode == 1, (name, answer)
+        assert "start it with: ollama serve" in answer.stdout, name
+        assert "orchestrator runs resume run-" in answer.stdout, name
+        assert "rehearsal" not in answer.stdout, name
+        assert "Traceback" not in answer.stderr, name
+    assert answers["run-parallel"].stdout.count(": stopped: ") == 3
+
+
+def test_with_a_provider_by_name_a_goal_and_a_workspace_are_worked_on(tmp_path: Path) -> None:
+    folder = clone(tmp_path / "clone")
+    (folder / "work").mkdir()
+    answer = invoke(folder, "coordinator-run", "--goal=-x is odd", "--workspace=work", "--provider=rehearsal")
+    assert answer.returncode == 0, answer
+    assert "answered by the rehearsal provider, not by a real model" in answer.stdout
+    assert f"workspace  {folder / 'work'}" in answer.stdout
+
+
+def test_the_demo_and_the_configuration_check_work_as_typed(tmp_path: Path) -> None:
+    folder = clone(tmp_path / "clone")
+    checked = invoke(folder, "validate-config")
+    assert (checked.returncode, "can be used: 0 errors" in checked.stdout) == (0, True)
+    demo = invoke(folder, "demo")
+    assert demo.returncode == 0, demo
+    assert "No real provider answers, so this demo uses the rehearsal provider" in demo.stdout
+    assert ": succeeded" in demo.stdout
+
+
+def test_the_tests_can_be_run_in_part(tmp_path: Path) -> None:
+    assert invoke(clone(tmp_path / "clone"), "test", "--only=--version").returncode == 0

@@ -1,0 +1,35 @@
+"""A process of its own with a desk, which dies at a named point: `desk_process.py DATABASE POINT ACTION [ID]`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from datetime import timedelta
+
+from orchestration.clock import FakeClock
+from orchestration.events import Bus
+from orchestration.incidents.desk import Desk, Ports
+from orchestration.storage.database import Database
+from tests.support.incidents import ADA, HALF, NOON, a_report, plan, some_settings
+
+
+def main(path: str, point: str, action: str, incident_id: str = "") -> None:
+    def reached(name: str) -> None:
+        if name == point:
+            os._exit(9)  # as kill -9 would: nothing is flushed, closed or rolled back by us
+
+    clock = FakeClock(NOON)
+    bus = Bus(clock)
+    bus.subscribe(lambda event: print(event.kind, flush=True))
+    ports = Ports(settings=some_settings, plan=plan, redact=lambda data: data, reached=reached)
+    desk = Desk(Database(f"sqlite:///{path}"), bus, clock, ports)
+    if action == "report":
+        desk.report(a_report(HALF))
+    elif action == "acknowledge":
+        desk.acknowledge(incident_id, ADA)
+    elif action == "tick":
+        desk.tick(NOON + timedelta(minutes=10))
+    print("survived", flush=True)
+
+
+main(*sys.argv[1:])

@@ -1,0 +1,66 @@
+"""The loop that keeps the timers going."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import anyio
+import sqlalchemy as sa
+
+from orchestration.clock import SystemClock
+from orchestration.incidents.journal import Journal
+from orchestration.incidents.keeping import keep
+from tests.integration.incidents.conftest import Room
+from tests.support.incidents import ALL_AGENTS, HALF, a_report, after
+
+
+@asynccontextmanager
+async def kept(room: Room, journal: Journal) -> AsyncIterator[None]:
+    """The loop at work, as fast as it can; what time it is for the desk is still the test's to say."""
+
+    class Quick(SystemClock):
+        now = staticmethod(room.clock.now)  # type: ignore[assignment]
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(keep, room.desk, journal, room.bus, Quick(), 0.01)
+        yield
+        group.cancel_scope.cancel()
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    start = time.monotonic()
+    while not condition():
+        assert time.monotonic() - start < 20, "it never happened"
+        await anyio.sleep(0.01)
+
+
+def a_journal(room: Room) -> Journal:
+    return Journal(room.folder / "journal", room.desk, room.bus, room.clock, lambda _: None)
+
+
+async def test_what_fell_due_before_the_start_is_caught_up_with(room: Room) -> None:
+    incident = room.desk.report(a_report(HALF))
+    room.go_to(after(minutes=10))
+    async with kept(room, a_journal(room)):
+        await until(lambda: "incident.paged" in room.said())
+    assert room.kinds(incident) == ["detected", "paged"]
+
+
+async def test_a_database_that_is_away_is_said_once_and_the_loop_goes_on_when_it_is_back(room: Room) -> None:
+    journal = a_journal(room)
+    _rename(room, "incidents", "away")
+    journal.report(a_report(ALL_AGENTS))
+    async with kept(room, journal):
+        await until(lambda: "incidents.tick_failed" in room.said())
+        await anyio.sleep(0.1)
+        _rename(room, "away", "incidents")
+        await until(lambda: "incident.detected" in room.said())
+    assert room.said().count("incidents.tick_failed") == 1
+    assert not journal.waiting
+
+
+def _rename(room: Room, one: str, other: str) -> None:
+    with room.database.write() as connection:
+        connection.execute(sa.text(f"ALTER TABLE {one} RENAME TO {other}"))

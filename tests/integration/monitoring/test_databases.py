@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import threading
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+
+import anyio
+import pytest
+import sqlalchemy as sa
+
+from orchestration.alerts.signal import Signal
+from orchestration.clock import FakeClock
+from orchestration.events import Event
+from orchestration.monitoring import databases
+from orchestration.monitoring.databases import DatabaseWatch, is_damage, quick_check
+from orchestration.storage.database import Database
+from orchestration.storage.timeline import Timeline
+
+NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+
+
+def path_of(database: Database) -> Path:
+    return Path(str(database.engine.url.database))
+
+
+def fill(database: Database) -> None:
+    Timeline(database).append([Event("filler", NOON, data={"text": "mend it " * 40})] * 600)
+
+
+def damage(database: Database, *, first_page: bool = False) -> None:
+    """Write rubbish into the middle of the file, as a bad disk does, or over its beginning."""
+    database.close()
+    path = path_of(database)
+    with closing(sqlite3.connect(path)) as file:
+        file.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    with path.open("r+b") as file:
+        file.seek(0 if first_page else 4096 * 8)
+        file.write(b"\xa5" * 4096 * (1 if first_page else 40))
+
+
+def values(signals: tuple[Signal, ...]) -> dict[str, float]:
+    return {signal.name: signal.value for signal in signals}
+
+
+async def test_a_database_that_is_well_answers_and_is_whole(database: Database) -> None:
+    fill(database)
+    watch = DatabaseWatch(database, FakeClock())
+    assert values(await watch.look()) == {"database_up": 1.0}
+    assert values(watch.check()) == {"database_intact": 1.0}
+
+
+def test_damaged_pages_are_found_though_the_database_still_answers(database: Database) -> None:
+    fill(database)
+    damage(database)
+    watch = DatabaseWatch(database, FakeClock())
+    (signal,) = watch.check()
+    assert (signal.name, signal.value) == ("database_intact", 0.0)
+    assert "orchestrator.db" in str(signal.evidence["findings"])
+
+
+async def test_a_database_that_cannot_be_read_for_damage_is_down_and_damaged_at_once(database: Database) -> None:
+    fill(database)
+    damage(database, first_page=True)
+    found = await DatabaseWatch(database, FakeClock()).look()
+    assert values(found) == {"database_up": 0.0, "database_intact": 0.0}
+    assert "not a database" in str(found[0].evidence["detail"])
+
+
+async def test_a_file_that_is_deleted_is_noticed_though_open_connections_go_on(database: Database) -> None:
+    watch = DatabaseWatch(database, FakeClock())
+    await watch.look()
+    path_of(database).unlink()
+    (up,) = await watch.look()
+    assert (up.value, up.evidence["detail"]) == (0.0, "expected the database file orchestrator.db, which is gone")
+
+
+async def test_a_file_that_was_put_in_its_place_is_noticed(database: Database, tmp_path: Path) -> None:
+    watch = DatabaseWatch(database, FakeClock())
+    await watch.look()
+    shutil.copy(path_of(database), tmp_path / "copy")
+    (tmp_path / "copy").rename(path_of(database))
+    assert "another in its place" in str((await watch.look())[0].evidence["detail"])
+
+
+async def test_the_engines_file_is_looked_at_too_once_it_is_there(database: Database, tmp_path: Path) -> None:
+    engine = tmp_path / "engine.db"
+    watch = DatabaseWatch(database, FakeClock(), [engine])
+    assert values(await watch.look()) == {"database_up": 1.0}
+    other = Database(f"sqlite:///{engine}")
+    other.migrate()
+    fill(other)
+    assert values((*await watch.look(), *watch.check())) == {"database_up": 1.0, "database_intact": 1.0}
+    damage(other)
+    assert "engine.db" in str(watch.check()[0].evidence["findings"])
+
+
+async def test_a_server_that_is_not_there_is_down_and_says_nothing_of_damage() -> None:
+    database = Database("postgresql+psycopg://nobody@127.0.0.1:9/none?connect_timeout=2")
+    watch = DatabaseWatch(database, FakeClock())
+    (up,) = await watch.look()
+    assert up.value == 0.0
+    assert "nobody" not in str(up.evidence)
+    assert watch.check() == ()
+    database.close()
+
+
+async def test_a_database_that_keeps_everybody_waiting_is_down_after_a_few_seconds(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release = threading.Event()
+    monkeypatch.setattr(databases, "_PATIENCE_SECONDS", 0.05)
+    watch = DatabaseWatch(database, FakeClock())
+    asked: list[int] = []
+
+    def query() -> tuple[str, bool]:
+        asked.append(1)
+        return ("", not release.wait(20))
+
+    monkeypatch.setattr(watch, "_query", query)
+    for _ in range(4):
+        (up,) = await watch.look()
+        assert (up.value, up.evidence) == (0.0, {"detail": "no answer within 0.05 s"})
+    assert len(asked) == 2
+    release.set()
+    with anyio.fail_after(5):
+        while values(await watch.look())["database_up"] == 0.0:
+            await anyio.sleep(0.01)
+
+
+@pytest.mark.parametrize(("state", "expected"), [("XX001", True), ("XX002", True), ("57P01", False)])
+def test_postgresql_names_damage_by_its_code(state: str, expected: bool) -> None:
+    original = type("Answer", (Exception,), {"sqlstate": state})("invalid page in block 3")
+    assert is_damage(sa.exc.DBAPIError("SELECT 1", {}, original)) is expected
+
+
+async def test_a_database_that_another_writes_to_is_not_taken_for_damaged(database: Database) -> None:
+    with closing(sqlite3.connect(path_of(database), isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        assert quick_check(path_of(database)) == []
+        assert values(await DatabaseWatch(database, FakeClock()).look()) == {"database_up": 1.0}

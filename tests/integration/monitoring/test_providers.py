@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from orchestration.alerts.signal import Signal
+from orchestration.clock import FakeClock, SystemClock
+from orchestration.config.schema import Configuration
+from orchestration.drills.rehearsal import RehearsalServer
+from orchestration.events import Bus, Event
+from orchestration.monitoring.providers import Providers
+from orchestration.providers.budget import Budgets
+from orchestration.providers.gateway import Gateway
+from orchestration.providers.wire import Call
+from orchestration.storage.database import Database
+from orchestration.storage.routes import RouteStates
+from orchestration.storage.spend import Spend
+
+CHAT = {"messages": [{"role": "user", "content": "hello"}]}
+
+
+class Key:
+    def __init__(self, value: str | None = "a-key") -> None:
+        self.value = value
+
+    def get(self, name: str) -> str | None:
+        return self.value
+
+
+def configured(url: str, **more: object) -> Configuration:
+    runtime = {
+        "defaultProvider": "openai",
+        "openai": {"baseUrl": f"{url}/v1", "defaultModel": "rehearsal", "apiKeyEnv": "KEY"},
+        "azure": {"enabled": False},
+        **more,
+    }
+    return Configuration.model_validate({"runtime": runtime})
+
+
+def ups(signals: tuple[Signal, ...]) -> list[tuple[str, float, object]]:
+    return [(one.labels["provider"], one.value, one.evidence["reason"]) for one in signals if one.name == "provider_up"]
+
+
+async def test_a_provider_that_stops_while_all_is_idle_is_noticed_by_the_next_probe_and_its_return_soon() -> None:
+    clock = FakeClock()
+    async with RehearsalServer(latency=0) as server:
+        configuration = configured(server.url)
+        watch = Providers(lambda: configuration, Key(), clock)
+        found = await watch.probe()
+        assert ups(found) == [("openai", 1.0, "")]
+        assert [(one.name, one.value) for one in found[1:]] == [("providers_usable", 1.0)]
+        assert await watch.probe() == ()
+        server.refuse(3600)
+        assert await watch.probe() == ()  # not due yet
+        await clock.advance(15)
+        found = await watch.probe()
+        assert ups(found) == [("openai", 0.0, "unreachable")]
+        assert found[1].evidence == {"down": {"openai": "unreachable"}}
+        await clock.advance(4)
+        assert await watch.probe() == ()
+    async with RehearsalServer(latency=0) as server:
+        configuration = configured(server.url)
+        await clock.advance(1)
+        assert ups(await watch.probe()) == [("openai", 1.0, "")]
+        await watch.aclose()
+
+
+async def test_a_request_that_failed_has_its_provider_probed_at_once() -> None:
+    clock = FakeClock()
+    async with RehearsalServer(latency=0) as server:
+        configuration = configured(server.url)
+        watch = Providers(lambda: configuration, Key(), clock)
+        await watch.probe()
+        server.refuse(3600)
+        tries = [{"route": "openai/rehearsal", "outcome": "unreachable"}]
+        refused = [{"route": "openai/rehearsal", "outcome": "bad_request"}]
+        assert watch.take(Event("model_call.failed", clock.now(), data={"tries": refused})) == ()
+        assert await watch.probe() == ()
+        assert watch.take(Event("model_call.failed", clock.now(), data={"tries": tries})) == ()
+        assert ups(await watch.probe()) == [("openai", 0.0, "unreachable")]
+        await watch.aclose()
+
+
+async def test_a_missing_key_is_told_as_that() -> None:
+    configuration = configured("http://127.0.0.1:9")
+    watch = Providers(lambda: configuration, Key(None), FakeClock())
+    assert ups(await watch.probe()) == [("openai", 0.0, "authentication")]
+    await watch.aclose()
+
+
+async def test_what_another_process_has_said_of_a_route_counts_until_it_says_otherwise(database: Database) -> None:
+    clock, states = FakeClock(), RouteStates(database)
+    async with RehearsalServer(latency=0) as server:
+        configuration = configured(server.url)
+        watch = Providers(lambda: configuration, Key(), clock, states)
+        await watch.probe()
+        states.save("openai", "rehearsal", {"state": "open", "reason": "quota"}, clock.now())
+        assert ups(await watch.look_at_routes()) == [("openai", 0.0, "quota")]
+        await clock.advance(15)
+        assert await watch.probe() == ()  # a list of models proves nothing about a quota
+        states.save("openai", "rehearsal", {"state": "closed"}, clock.now())
+        assert ups(await watch.look_at_routes()) == [("openai", 1.0, "")]
+        await watch.aclose()
+
+
+async def test_everything_is_told_again_now_and_then_so_that_nobody_has_to_remember() -> None:
+    clock = FakeClock()
+    configuration = configured("http://127.0.0.1:9")
+    watch = Providers(lambda: configuration, Key(), clock)
+    await watch.probe()
+    told = 0
+    for _ in range(20):
+        told += len(ups(await watch.look_at_routes()))
+        await clock.advance(1)
+    assert told == 4
+    await watch.aclose()
+
+
+async def test_the_gateway_and_the_watch_agree_when_a_providers_port_is_closed(database: Database) -> None:
+    """The whole way: a real request fails, its event is heard, and the provider is down."""
+    clock = SystemClock()
+    bus = Bus(clock)
+    async with RehearsalServer(latency=0) as server:
+        configuration = configured(server.url)
+        gateway = Gateway(lambda: configuration, Key(), bus, clock, Budgets(Spend(database), lambda: configuration))
+        watch = Providers(lambda: configuration, Key(), clock)
+        heard: list[Event] = []
+        bus.subscribe(heard.append)
+        bus.subscribe(lambda event: [*watch.take(event)] and None)
+        async with gateway.running():
+            await watch.probe()
+            await gateway.complete(CHAT, Call())
+            (finished,) = [event for event in heard if event.kind == "model_call.finished"]
+            (one,) = finished.data["tries"]
+            assert one["outcome"] == "ok"
+            assert 0 < one["seconds"] <= finished.data["seconds"]
+            server.refuse(3600)
+            started = clock.now()
+            with pytest.raises(Exception, match="no provider can answer now"):
+                await gateway.complete(CHAT, Call())
+            await watch.probe()
+            assert watch.standings()["openai"].reason == "unreachable"
+            assert clock.now() - started < timedelta(seconds=2)
+        await watch.aclose()

@@ -1,0 +1,267 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from orchestration.alerts.signal import Signal
+from orchestration.clock import FakeClock
+from orchestration.config.schema import Configuration
+from orchestration.events import Bus, Event
+from orchestration.monitoring.backups import BackupWatch
+from orchestration.monitoring.diagnosis import Diagnosis
+from orchestration.monitoring.others import OtherProcesses
+from orchestration.monitoring.runs import RunWatch
+from orchestration.monitoring.secrets import SecretWatch
+from orchestration.monitoring.workers import WorkerWatch
+from orchestration.security.redaction import Redactor
+from orchestration.storage.approvals import Approval, ApprovalTable
+from orchestration.storage.artifacts import ArtifactRecord, ArtifactTable
+from orchestration.storage.database import Database
+from orchestration.storage.leases import Leases
+from orchestration.storage.routes import RouteStates
+from orchestration.storage.runs import Run, Runs, RunStatus
+from orchestration.storage.tables import events
+from orchestration.storage.timeline import Timeline
+
+NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+USUAL = Configuration.model_validate({"runtime": {"ollama": {"defaultModel": "m"}, "rehearsal": {"defaultModel": "r"}}})
+
+
+class House:
+    """Records of runs, and a watch over them."""
+
+    def __init__(self, database: Database) -> None:
+        self.clock = FakeClock(NOON)
+        self.runs = Runs(database)
+        self.timeline = Timeline(database)
+        self.watch = RunWatch(self.runs, self.timeline, self.clock, lambda: USUAL)
+
+    def happens(self, kind: str, second: float, *, run: str = "run-1", agent: str | None = None, **data: Any) -> None:
+        self.timeline.append([Event(kind, NOON + timedelta(seconds=second), run, agent, data=data)])
+
+    def beats(self, second: float, *, run: str = "run-1", agent: str = "executor", task: str = "e") -> None:
+        data = {"agent_run_id": task, "activity": "uses run_command", "tokens": 3}
+        self.timeline.beat([Event("agent.progress", NOON + timedelta(seconds=second), run, agent, data=data)])
+
+    def past(self, count: int, seconds: float, *, rehearsal: bool = False, **values: Any) -> None:
+        for number in range(count):
+            self.runs.add(
+                Run(
+                    f"past-{seconds}-{number}",
+                    "g",
+                    "/w",
+                    NOON - timedelta(hours=2),
+                    RunStatus.SUCCEEDED,
+                    started_at=NOON - timedelta(hours=2),
+                    finished_at=NOON - timedelta(hours=2) + timedelta(seconds=seconds),
+                    outcome={"use": {"rehearsal": rehearsal}},
+                    **values,
+                )
+            )
+
+    async def look(self, second: float) -> dict[str, Signal]:
+        await self.clock.advance(second - self.clock.monotonic())
+        return {signal.name: signal for signal in self.watch.look()}
+
+
+@pytest.fixture
+def house(database: Database) -> House:
+    return House(database)
+
+
+async def test_a_run_that_gives_no_sign_of_progress_grows_old(house: House) -> None:
+    house.runs.add(Run("run-1", "g", "/w", NOON, RunStatus.RUNNING, priority="low"))
+    house.happens("run.started", 0)
+    house.happens("agent.started", 1, agent="executor", agent_run_id="e")
+    house.beats(30)
+    found = await house.look(150)
+    signal = found["progress_age_seconds"]
+    assert (signal.labels, signal.value) == ({"run": "run-1", "agent": "executor"}, 120.0)
+    assert signal.evidence == {"activities": ["uses run_command"], "priority": "low"}
+    house.beats(151)
+    assert (await house.look(152))["progress_age_seconds"].value == 1.0
+
+
+async def test_a_run_that_waits_is_waiting_and_neither_stalled_nor_late(house: House) -> None:
+    house.past(5, 100)
+    house.runs.add(Run("run-1", "g", "/w", NOON, RunStatus.WAITING, reason="no provider can answer now"))
+    house.happens("run.started", 0)
+    found = await house.look(5000)
+    assert set(found) == {"run_waiting"}
+    assert found["run_waiting"].evidence == {"reason": "no provider can answer now"}
+
+
+async def test_a_run_is_late_against_runs_of_the_same_agent_that_were_no_rehearsals(house: House) -> None:
+    house.past(5, 200)
+    house.past(9, 70, rehearsal=True)
+    house.past(9, 80, agent="planner")
+    house.runs.add(Run("run-1", "g", "/w", NOON, RunStatus.RUNNING, started_at=NOON, origin="drill stuck"))
+    house.happens("run.started", 0)
+    signal = (await house.look(600))["run_overdue_ratio"]
+    assert signal.value == 3.0
+    assert signal.evidence == {"seconds": 600.0, "expected_seconds": 200.0}
+    assert signal.drill
+    assert house.watch.expected(Run("x", "g", "/w", NOON, provider="rehearsal")) == 70.0
+    assert house.watch.expected(Run("x", "g", "/w", NOON, agent="reviewer")) is None
+
+
+async def test_runs_that_ended_are_left_alone(house: House) -> None:
+    house.runs.add(Run("run-1", "g", "/w", NOON, RunStatus.FAILED))
+    house.runs.add(Run("run-2", "g", "/w", NOON, RunStatus.QUEUED))
+    assert await house.look(1000) == {}
+
+
+def test_a_worker_whose_lease_runs_out_is_lost_and_one_that_leaves_in_order_is_not(database: Database) -> None:
+    leases = Leases(database)
+    leases.acquire("worker/old", "o", -1)
+    for name in ("worker/a", "worker/b", "executor/c"):
+        leases.acquire(name, name, 60, {"pid": 7})
+    watch = WorkerWatch(leases, FakeClock())
+    assert {(one.labels["worker"], one.value) for one in watch.look()} == {("a", 1.0), ("b", 1.0), ("c", 1.0)}
+    assert watch.alive() == {"a", "b", "c"}
+    leases.acquire("worker/a", "worker/a", -1)
+    leases.release("worker/b", "worker/b")
+    for _ in range(2):
+        assert {(one.labels["worker"], one.value) for one in watch.look()} == {("a", 0.0), ("c", 1.0)}
+    leases.acquire("worker/a", "worker/a", 60)
+    assert {(one.labels["worker"], one.value) for one in watch.look()} == {("a", 1.0), ("c", 1.0)}
+
+
+def test_a_worker_goes_by_its_supervisors_name_and_is_forgotten_when_another_has_its_place(database: Database) -> None:
+    leases = Leases(database)
+    watch = WorkerWatch(leases, FakeClock())
+
+    def look() -> set[tuple[str, float]]:
+        return {(one.labels["worker"], one.value) for one in watch.look()}
+
+    watch.take(Event("worker.started", NOON, data={"worker": 1, "pid": 100}))
+    leases.acquire("executor/host-100", "x", 60, {"pid": 100})
+    leases.acquire("executor/elsewhere-100", "y", 60, {"pid": 100, "host": "elsewhere"})
+    assert look() == {("1", 1.0), ("elsewhere-100", 1.0)}
+    leases.acquire("executor/host-100", "x", -1, {"pid": 100})
+    assert look() == {("1", 0.0), ("elsewhere-100", 1.0)}
+    watch.take(Event("worker.started", NOON, data={"worker": 1, "pid": 101}))
+    assert look() == {("elsewhere-100", 1.0)}
+    leases.acquire("executor/host-101", "z", 60, {"pid": 101})
+    assert look() == {("1", 1.0), ("elsewhere-100", 1.0)}
+
+
+async def test_a_lost_worker_is_not_spoken_of_for_ever(database: Database) -> None:
+    leases, clock = Leases(database), FakeClock()
+    watch = WorkerWatch(leases, clock)
+    leases.acquire("worker/a", "a", 60)
+    watch.look()
+    leases.acquire("worker/a", "a", -1)
+    assert [one.value for one in watch.look()] == [0.0]
+    await clock.advance(601)
+    assert watch.look() == ()
+
+
+async def test_the_age_of_the_last_backup_is_read_from_the_timeline(house: House) -> None:
+    watch = BackupWatch(house.timeline, house.clock)
+    await house.clock.advance(50)
+    (never,) = watch.look()
+    assert (never.value, never.evidence) == (50.0, {"never": True})
+    house.happens("backup.made", 20)
+    house.happens("backup.made", 40)
+    (signal,) = watch.look()
+    assert (signal.value, signal.evidence) == (10.0, {"never": False})
+
+
+async def test_the_events_of_other_processes_are_heard_once_and_our_own_not_again(database: Database) -> None:
+    clock = FakeClock(NOON)
+    timeline, bus = Timeline(database), Bus(clock)
+    others = OtherProcesses(timeline, clock)
+    bus.subscribe(others.own)
+    timeline.append([Event("long.ago", NOON)])
+    assert others.look() == ()
+    ours = [bus.emit("run.finished", run_id="run-1") for _ in range(2)]
+    theirs = Event("run.finished", NOON + timedelta(seconds=1), "run-2", data={"status": "failed"})
+    timeline.append([ours[0], theirs, ours[1]])
+    assert [(event.run_id, event.data) for event in others.look()] == [("run-2", {"status": "failed"})]
+    assert others.look() == ()
+    again = Event("run.finished", NOON, "run-1")
+    timeline.append([again])
+    assert [event.run_id for event in others.look()] == ["run-1"]
+
+
+async def test_an_event_whose_transaction_took_longer_than_that_of_a_later_one_is_heard_too(database: Database) -> None:
+    """As on a server: numbers are given out at the start of a transaction, and seen at its end."""
+    clock, timeline = FakeClock(NOON), Timeline(database)
+    others = OtherProcesses(timeline, clock)
+    others.look()
+    with database.write() as connection:
+        row = {"at": NOON, "kind": "later", "actor": "system", "data": {}, "sequence": 5}
+        connection.execute(events.insert().values(**row))
+    assert [event.kind for event in others.look()] == ["later"]
+    with database.write() as connection:
+        connection.execute(events.insert().values(**{**row, "kind": "late", "sequence": 3}))
+    assert [event.kind for event in others.look()] == ["late"]
+    assert others.look() == ()
+    await clock.advance(11)
+    others.look()
+    with database.write() as connection:
+        connection.execute(events.insert().values(**{**row, "kind": "too late", "sequence": 4}))
+    assert others.look() == ()
+
+
+def test_after_a_restored_backup_it_goes_on_from_what_there_is(database: Database) -> None:
+    timeline = Timeline(database)
+    timeline.append([Event("old", NOON), Event("lost", NOON)])
+    others = OtherProcesses(timeline, FakeClock(NOON))
+    others.look()
+    with database.write() as connection:
+        connection.execute(events.delete().where(events.c.kind == "lost"))
+    assert others.look() == ()
+    timeline.append([Event("new", NOON)])
+    assert [event.kind for event in others.look()] == ["new"]
+
+
+def test_who_waits_for_what_is_read_from_the_database(database: Database, tmp_path: Any) -> None:
+    runs, timeline = Runs(database), Timeline(database)
+    runs.add(Run("run-1", "g", "/w", NOON, RunStatus.WAITING, reason="waits for approval"))
+    runs.add(Run("run-2", "g", "/w", NOON, RunStatus.WAITING, reason="no provider can answer now"))
+    runs.add(Run("run-3", "g", "/w", NOON, RunStatus.QUEUED))
+    ApprovalTable(database).ask(Approval("run-1.executor", "run-1", "may it start?", NOON))
+    for task, agent in (("p", "planner"), ("e", "executor")):
+        data = {"agent_run_id": task, "activity": f"{task} works", "tokens": 0}
+        timeline.beat([Event("agent.progress", NOON, "run-2", agent, data=data)])
+    timeline.append([Event("agent.finished", NOON, "run-2", "planner", data={"agent_run_id": "p"})])
+    RouteStates(database).save("ollama", "m", {"state": "open", "reason": "unreachable"}, NOON)
+    graph = Diagnosis(database, tmp_path).wait_graph(USUAL)
+    assert {(wait.who, wait.what, wait.why) for wait in graph.waits} == {
+        ("run:run-1", "approval:run-1.executor", "may it start?"),
+        ("run:run-2", "agent:e", "e works"),
+        ("run:run-2", "provider:ollama", "no provider can answer now"),
+        ("run:run-3", "worker", "no worker is alive"),
+        ("provider:ollama", "repair:ollama", "unreachable"),
+    }
+    assert graph.cycles() == ()
+
+
+def test_a_secret_that_an_agent_wrote_is_found_with_its_run_and_its_agent(database: Database, tmp_path: Any) -> None:
+    key = "sk-" + "a1b2c3d4e5" * 3
+    artifacts, workspace = tmp_path / "artifacts", tmp_path / "work"
+    (artifacts / "run-1").mkdir(parents=True)
+    workspace.mkdir()
+    table, runs = ArtifactTable(database), Runs(database)
+    watch = SecretWatch(artifacts, table, runs, Redactor().find, FakeClock(NOON - timedelta(days=9)))
+    runs.add(Run("run-1", "g", str(workspace), NOON - timedelta(days=9), RunStatus.RUNNING))
+    assert watch.look() == ()
+    (artifacts / "run-1" / "plan.md").write_text(f"# Plan\n{key}\n")
+    table.record(ArtifactRecord("run-1", "plan.md", "planner", "0", 9, NOON))
+    (signal,) = watch.look()
+    assert signal.labels == {
+        "kind": "openai-key",
+        "place": "artifacts/run-1/plan.md",
+        "run": "run-1",
+        "agent": "planner",
+    }
+    assert signal.evidence == {"redacted": False, "lines": [2]}
+    (workspace / "settings.py").write_text(f"KEY = '{key}'\n")
+    runs.set_status("run-1", RunStatus.SUCCEEDED)
+    (signal,) = watch.look()
+    assert (signal.labels["run"], signal.labels["place"]) == ("run-1", str(workspace / "settings.py"))
+    assert watch.look() == ()

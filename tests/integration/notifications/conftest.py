@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestration.clock import Clock, FakeClock, SystemClock
+from orchestration.config.response import ResponseSettings
+from orchestration.events import Bus, Event
+from orchestration.notifications.channels import Channels
+from orchestration.notifications.notice import Notice
+from orchestration.notifications.planning import plan
+from orchestration.notifications.sender import Sender
+from orchestration.security.redaction import Redactor
+from orchestration.storage.database import Database
+from orchestration.storage.leases import Leases
+from orchestration.storage.outbox import Outbox, OutboxRow
+from tests.support.notices import NOON
+from tests.support.receivers import HttpReceiver, http_receiver
+
+SECRET = "hunter2-hunter2"
+
+
+@dataclass
+class Desk:
+    """Everything around a sender; `settings` may be exchanged while it works."""
+
+    database: Database
+    clock: Clock
+    settings: ResponseSettings = field(default_factory=ResponseSettings)
+    events: list[Event] = field(default_factory=list)
+    credentials: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.outbox = Outbox(self.database)
+        self.bus = Bus(self.clock)
+        self.bus.subscribe(self.events.append)
+        self.channels = Channels(lambda: self.settings, self.credentials, self.clock)
+        self.redactor = Redactor([SECRET])
+
+    def sender(self, holder: str = "one", **more: Any) -> Sender:
+        leases = Leases(self.database)
+        return Sender(self.outbox, leases, self.channels, self.bus, self.clock, self.redactor.data, holder, **more)
+
+    def put(self, notice: Notice, step: str = "initial") -> tuple[OutboxRow, ...]:
+        rows = plan(notice, self.settings.contacts, self.settings, step, self.clock.now())
+        self.outbox.put(rows)
+        return rows
+
+    def states(self) -> dict[str, str]:
+        """The state of each message by its key, without the incident."""
+        return {row.key.partition(":")[2]: row.state.value for row in self.outbox.of_incident("inc-01")}
+
+    def told(self) -> list[str]:
+        """The kinds of the events so far."""
+        return [event.kind.removeprefix("notification.") for event in self.events]
+
+
+@pytest.fixture
+def receiver() -> Iterator[HttpReceiver]:
+    with http_receiver() as running:
+        yield running
+
+
+@pytest.fixture
+def other() -> Iterator[HttpReceiver]:
+    with http_receiver() as running:
+        yield running
+
+
+@pytest.fixture
+async def make_desk(tmp_path: Path) -> AsyncIterator[Callable[..., Desk]]:
+    """Make desks on one database; by the machine's clock unless asked for a fake one."""
+    made: list[Desk] = []
+
+    def make(settings: ResponseSettings, *, fake: bool = False, **more: Any) -> Desk:
+        database = Database(f"sqlite:///{tmp_path}/orchestrator.db")
+        database.migrate()
+        made.append(Desk(database, FakeClock(NOON) if fake else SystemClock(), settings, **more))
+        return made[-1]
+
+    yield make
+    for desk in made:
+        await desk.channels.__aexit__(None, None, None)
+        desk.database.close()

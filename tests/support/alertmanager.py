@@ -1,0 +1,108 @@
+"""The real Prometheus Alertmanager: as installed, else from Debian's package."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+_NAMES = ("prometheus-alertmanager", "alertmanager")
+_PACKAGE = "prometheus-alertmanager"
+_INSTALL = ("-o", "DPkg::Lock::Timeout=50", "install", "--yes", "--no-install-recommends", _PACKAGE)
+# With this run level the package's own service is not started.
+_NO_SERVICE = {**os.environ, "RUNLEVEL": "1", "DEBIAN_FRONTEND": "noninteractive"}
+
+
+@dataclass(frozen=True)
+class Alertmanager:
+    """A running Alertmanager; `url` is its own address."""
+
+    url: str
+    process: subprocess.Popen[bytes]
+
+    def post(self, *alerts: dict[str, Any]) -> None:
+        """Hand in alerts, as Prometheus does."""
+        httpx2.post(f"{self.url}/api/v2/alerts", json=list(alerts)).raise_for_status()
+
+    def alerts(self) -> list[dict[str, Any]]:
+        """What it knows, muted alerts too."""
+        return list(httpx2.get(f"{self.url}/api/v2/alerts").raise_for_status().json())
+
+
+def binary() -> Path:
+    """Where the program is; Debian's package is installed first if we may. Skips the test elsewhere."""
+    if (found := _installed()) is not None:
+        return found
+    if os.geteuid() != 0 or shutil.which("apt-get") is None:
+        pytest.skip(f"no Alertmanager is installed; as root on Debian it would be: apt-get install {_PACKAGE}")
+    for arguments in (_INSTALL, ("update",), _INSTALL):
+        command = ["apt-get", "--quiet=2", *arguments]
+        done = subprocess.run(command, env=_NO_SERVICE, capture_output=True, text=True, timeout=60, check=False)
+        if (found := _installed()) is not None:
+            return found
+    pytest.skip(f"no Alertmanager is installed, and apt-get cannot install {_PACKAGE}: {done.stderr.strip()[-300:]}")
+
+
+def _installed() -> Path | None:
+    return next((Path(found) for name in _NAMES if (found := shutil.which(name))), None)
+
+
+@contextmanager
+def alertmanager(program: Path, folder: Path, configuration: str) -> Iterator[Alertmanager]:
+    """Start one on loopback, with a configuration in YAML, and stop it at the end."""
+    file = folder / "alertmanager.yml"
+    file.write_text(configuration, encoding="utf-8")
+    port = _free_port()
+    command = [
+        str(program),
+        f"--config.file={file}",
+        f"--storage.path={folder / 'data'}",
+        f"--web.listen-address=127.0.0.1:{port}",
+        "--cluster.listen-address=",
+    ]
+    with (folder / "alertmanager.log").open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder)
+    try:
+        running = Alertmanager(f"http://127.0.0.1:{port}", process)
+        _wait_until_ready(running, folder / "alertmanager.log")
+        yield running
+    finally:
+        process.kill()
+        process.wait(10)
+
+
+def an_alert(name: str, *, ends_at: datetime | None = None, **labels: str) -> dict[str, Any]:
+    """An alert for its API; with `ends_at` in the past it is resolved."""
+    alert: dict[str, Any] = {"labels": {"alertname": name, **labels}, "annotations": {"summary": f"{name} is bad"}}
+    if ends_at is not None:
+        alert["endsAt"] = ends_at.astimezone(UTC).isoformat()
+    return alert
+
+
+def _wait_until_ready(running: Alertmanager, log: Path) -> None:
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        with suppress(httpx2.TransportError):
+            if httpx2.get(f"{running.url}/-/ready").status_code == 200:
+                return
+        if running.process.poll() is not None:
+            break
+        time.sleep(0.05)
+    raise AssertionError(f"Alertmanager did not start: {log.read_text(errors='replace')[-2000:]}")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,169 @@
+"""A project folder, and the console command in processes of its own on it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+REPOSITORY = Path(__file__).parents[2]
+COMMAND = (sys.executable, "-m", "orchestration")
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a command printed, and how it ended."""
+
+    code: int
+    out: str
+    err: str
+
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+class ConsoleProject:
+    """A folder with a configuration: planner, executor and reviewer, whose provider is `provider`."""
+
+    def __init__(self, root: Path, **runtime: Any) -> None:
+        self.root = root
+        self.file = root / "config" / "agents.config.json"
+        self.file.parent.mkdir(parents=True)
+        self.workspace = root / "work"
+        self.workspace.mkdir()
+        shipped = json.loads((REPOSITORY / "config" / "agents.config.json").read_text(encoding="utf-8"))
+        self.document: dict[str, Any] = shipped
+        self.document["runtime"] |= {"defaultProvider": "rehearsal", **runtime}
+        self.write()
+
+    def write(self) -> None:
+        """Put the document into the file."""
+        self.file.write_text(json.dumps(self.document, indent=2), encoding="utf-8")
+
+    def call(self, *arguments: str, data: bytes | None = None, **options: Any) -> Said:
+        """Run a command to its end."""
+        command = options.pop("command", COMMAND)
+        done = subprocess.run(
+            (*command, *arguments), cwd=self.root, env=environment(), input=data, capture_output=True, timeout=60,
+            check=False, **options,
+        )  # fmt: skip
+        return Said(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+    @contextmanager
+    def started(self, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+        """A command while it runs; on leaving it and all that it started are ended."""
+        process = subprocess.Popen(
+            (*COMMAND, *arguments), cwd=self.root, env=environment(), text=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+        with process:
+            family = Family(process.pid)
+            try:
+                yield process
+            finally:
+                family.look()
+                process.kill()
+                family.kill()
+
+    def records(self, query: str, *values: Any) -> list[Any]:
+        """What the database holds, read directly: quick enough to ask again and again. Nothing before it is made."""
+        if not (self.root / "var" / "orchestrator.db").exists():
+            return []
+        with closing(sqlite3.connect(self.root / "var" / "orchestrator.db")) as connection:
+            return connection.execute(query, values).fetchall()
+
+    def status(self, run_id: str) -> str:
+        """Where a run stands."""
+        ((status,),) = self.records("SELECT status FROM runs WHERE id = ?", run_id)
+        return str(status)
+
+    def run(self, run_id: str) -> dict[str, Any]:
+        """A run as `runs show` has it."""
+        found: dict[str, Any] = self.call("runs", "show", run_id, "--events", "--json").json()
+        return found
+
+
+class Family:
+    """The children of a process, also those that outlive it."""
+
+    def __init__(self, pid: int) -> None:
+        self._parent = psutil.Process(pid)
+        self._known: dict[int, psutil.Process] = {}
+
+    def workers(self) -> list[psutil.Process]:
+        """The workers that are there now."""
+        return [one for one in self.look() if "orchestration.agents.worker" in command_line(one)]
+
+    def look(self) -> list[psutil.Process]:
+        """All of them that are there now."""
+        if self._parent.is_running() and self._parent.status() != psutil.STATUS_ZOMBIE:
+            self._known |= {child.pid: child for child in self._parent.children(recursive=True)}
+        return [child for child in self._known.values() if is_there(child)]
+
+    def kill(self) -> None:
+        for child in self._known.values():
+            if child.is_running():
+                child.kill()
+
+
+def command_line(process: psutil.Process) -> str:
+    """How the list of processes shows it; empty when it has just ended."""
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:
+        return ""
+
+
+def is_there(process: psutil.Process) -> bool:
+    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+
+
+def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """No credentials and no settings of whoever runs the tests."""
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
+    return {**kept, "PYTHONPATH": str(REPOSITORY), "COLUMNS": "120", **(extra or {})}
+
+
+def until(condition: Callable[[], Any], seconds: float = 30.0) -> Any:
+    """Wait until it holds; returns what it gave."""
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline, "it never came to be"
+        time.sleep(0.05)
+    return found
+
+
+def wait_for_line(process: subprocess.Popen[str], text: str) -> list[str]:
+    """Read what the process prints up to the line that has the text; returns all those lines."""
+    assert process.stdout is not None
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if text in line:
+            return lines
+    raise AssertionError(f"it ended without saying '{text}':\n{''.join(lines)}")
+
+
+def stop(process: subprocess.Popen[str], number: signal.Signals = signal.SIGTERM, seconds: float = 20.0) -> str:
+    """Send a signal and wait for the end; returns what the process still printed."""
+    process.send_signal(number)
+    return process.communicate(timeout=seconds)[0]
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port: int = one.getsockname()[1]
+        return port

@@ -1,0 +1,105 @@
+"""A gateway with everything that it needs, on a configuration that a test can edit."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import anyio
+
+from orchestration.clock import Clock, SystemClock
+from orchestration.config.schema import Configuration
+from orchestration.events import Bus, Event
+from orchestration.providers.attempt import HandOn
+from orchestration.providers.budget import Budgets
+from orchestration.providers.gateway import Gateway
+from orchestration.providers.route import RouteStatus
+from orchestration.providers.wire import Call, Completion
+from orchestration.storage.database import Database
+from orchestration.storage.routes import RouteStates
+from orchestration.storage.spend import Spend
+
+BODY = {"messages": [{"role": "user", "content": "Is it up?"}]}
+
+
+def provider(url: str, **more: Any) -> dict[str, Any]:
+    """Settings of a compatible server."""
+    return {"type": "openai", "baseUrl": f"{url}/v1", "defaultModel": "m", **more}
+
+
+def configuration(providers: Mapping[str, Mapping[str, Any]], **rest: Any) -> Configuration:
+    """The first provider is the default, the others follow in order; `rest` goes into `runtime` or beside it."""
+    beside = {name: rest.pop(name) for name in ("models", "agents") if name in rest}
+    names = list(providers)
+    runtime = {"defaultProvider": names[0], "fallbackProviders": names[1:], **providers, **rest}
+    return Configuration.model_validate({"runtime": runtime, **beside})
+
+
+@dataclass
+class Desk:
+    """A gateway and what was said by it."""
+
+    configuration: Configuration
+    database: Database | None = None
+    clock: Clock = field(default_factory=SystemClock)
+    credentials: dict[str, str] = field(default_factory=dict)
+    chance: Callable[[], float] = lambda: 0.05
+    redact: Callable[[str], str] = str
+    events: list[Event] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.bus = Bus(self.clock)
+        self.bus.subscribe(self.events.append)
+        spend = Spend(self.database or Database("sqlite://"))
+        self.gateway = Gateway(
+            lambda: self.configuration,
+            self.credentials,
+            self.bus,
+            self.clock,
+            Budgets(spend, lambda: self.configuration),
+            RouteStates(self.database) if self.database else None,
+            self.chance,
+            self.redact,
+        )
+
+    async def ask(self, hand_on: HandOn | None = None, body: Mapping[str, Any] = BODY, **call: Any) -> Completion:
+        return await self.gateway.complete(body, Call(**call), hand_on)
+
+    def status(self, provider: str) -> RouteStatus:
+        return next(one for one in self.gateway.statuses() if one.provider == provider)
+
+    def said(self, kind: str) -> list[Event]:
+        return [event for event in self.events if event.kind == kind]
+
+    def breakers(self, provider: str) -> list[str]:
+        """The states that a provider's breaker went through, with the reasons."""
+        kinds = ("route.opened", "route.half_open", "route.closed")
+        told = [event for event in self.events if event.kind in kinds and event.data["provider"] == provider]
+        return [f"{event.kind.removeprefix('route.')}: {event.data['reason']}" for event in told]
+
+
+async def until(condition: Callable[[], bool], seconds: float = 10.0) -> float:
+    """Wait until it holds; how many seconds that took."""
+    start = time.monotonic()
+    while not condition():
+        assert time.monotonic() - start < seconds, "it did not come about"
+        await anyio.sleep(0.005)
+    return time.monotonic() - start
+
+
+async def together(*calls: Callable[[], Awaitable[Any]]) -> list[Any]:
+    """Run calls side by side; their results or their errors, in order."""
+    results: list[Any] = [None] * len(calls)
+
+    async def run(index: int, call: Callable[[], Awaitable[Any]]) -> None:
+        try:
+            results[index] = await call()
+        except Exception as error:  # noqa: BLE001 (handed to the test)
+            results[index] = error
+
+    async with anyio.create_task_group() as group:
+        for index, call in enumerate(calls):
+            group.start_soon(run, index, call)
+    return results

@@ -1,0 +1,145 @@
+"""A PostgreSQL server of our own: a free port, a temporary folder, gone when the tests end."""
+
+from __future__ import annotations
+
+import functools
+import os
+import pwd
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+_USER = "postgres"
+# What is written need not outlive the machine, only the server.
+_QUICK = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
+_START_SECONDS = 30.0
+
+
+class Server:
+    """A running server."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+
+    def new_database(self) -> str:
+        """A fresh, empty database; returns its address."""
+        name = f"test_{secrets.token_hex(6)}"
+        engine = sa.create_engine(self._url("postgres"), isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
+        with engine.connect() as connection:
+            connection.execute(sa.text(f"CREATE DATABASE {name}"))
+        engine.dispose()
+        return self._url(name)
+
+    def _url(self, name: str) -> str:
+        return f"postgresql+psycopg://{_USER}@127.0.0.1:{self._port}/{name}"
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Server]:
+    """A server for the whole session; the test is skipped, with the reason, where there can be none."""
+    binaries = _binaries()
+    if binaries is None:
+        pytest.skip("PostgreSQL is not tested: no `postgres` here, and it can be installed on Debian by root alone")
+    folder = Path(tempfile.mkdtemp(prefix="orchestrator-postgres-"))
+    data = folder / "data"
+    as_user = _unprivileged(folder)
+    try:
+        _run([*as_user, str(binaries / "initdb"), "-D", str(data), "-U", _USER, "-A", "trust", "--no-sync"], folder)
+        port = _free_port()
+        settings = [*_QUICK, "listen_addresses=127.0.0.1", f"port={port}", f"unix_socket_directories={folder}"]
+        options = [word for setting in settings for word in ("-c", setting)]
+        log = (folder / "server.log").open("wb")
+        process = subprocess.Popen(
+            [*as_user, str(binaries / "postgres"), "-D", str(data), *options], cwd=folder, stdout=log, stderr=log
+        )
+        try:
+            _wait_for(process, port, folder)
+            yield Server(port)
+        finally:
+            process.send_signal(signal.SIGINT)  # which does not wait for clients to leave
+            try:
+                process.wait(timeout=10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait(timeout=10)
+            log.close()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def postgres_url(postgres_server: Server) -> str:
+    """The address of a fresh database."""
+    return postgres_server.new_database()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The address of a fresh database; a test that asks for it is run on both kinds."""
+    if request.param == "postgresql":
+        return str(request.getfixturevalue("postgres_url"))
+    return f"sqlite:///{tmp_path}/new/folder/orchestrator.db"
+
+
+@functools.cache
+def _binaries() -> Path | None:
+    """The folder that holds `postgres` and `initdb`; the package is installed where that can be done."""
+    found = _find()
+    if found is None and os.geteuid() == 0 and shutil.which("apt-get"):
+        environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+        for command in (["apt-get", "update", "-qq"], ["apt-get", "install", "-y", "-qq", "postgresql"]):
+            subprocess.run(command, env=environment, capture_output=True, check=False, timeout=600)
+        found = _find()
+    return found
+
+
+def _find() -> Path | None:
+    on_path = shutil.which("postgres")
+    places = [Path(on_path).resolve().parent] if on_path else []
+    places += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+    return next((place for place in places if (place / "initdb").exists() and (place / "postgres").exists()), None)
+
+
+def _unprivileged(folder: Path) -> Sequence[str]:
+    """What goes before a command so that it does not run as root, whom PostgreSQL refuses."""
+    if os.geteuid() != 0:
+        return ()
+    try:
+        user = pwd.getpwnam(_USER)
+    except KeyError:
+        _run(["useradd", "--system", "--no-create-home", _USER], Path("/"))
+        user = pwd.getpwnam(_USER)
+    os.chown(folder, user.pw_uid, user.pw_gid)
+    return ("setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups", "--")
+
+
+def _run(command: Sequence[str], folder: Path) -> None:
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{command[-1]} failed:\n{done.stdout}{done.stderr}"
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _wait_for(process: subprocess.Popen[bytes], port: int, folder: Path) -> None:
+    engine = sa.create_engine(Server(port)._url("postgres"), poolclass=sa.NullPool)
+    end = time.monotonic() + _START_SECONDS
+    while process.poll() is None and time.monotonic() < end:
+        try:
+            with engine.connect():
+                return
+        except sa.exc.OperationalError:
+            time.sleep(0.05)
+    pytest.fail(f"PostgreSQL did not start:\n{(folder / 'server.log').read_text()}")

@@ -1,0 +1,167 @@
+"""The pages of docs/reference that are written from the code: `python -m tests.support.reference_pages` writes them."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import importlib.util
+import inspect
+import json
+import logging
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from orchestration.cli import LazyGroup, cli
+from orchestration.config.reference import json_schema
+from orchestration.logs.events import LEVELS
+from tests.support.project import ROOT
+
+REFERENCE = ROOT / "docs" / "reference"
+_WIDTH = 100
+# Chosen by the state of a circuit breaker, so they do not stand where they are emitted.
+_ROUTES = ("route.opened", "route.half_open", "route.closed")
+_KIND = re.compile(r"[a-z_]+\.[a-z_]+")
+
+_COMMANDS = """# Console commands
+
+`orchestrator` and, the same, `python -m orchestration`. Exit codes: 0 done, 1 failed or not finished, 2 wrong usage or
+configuration, 130 interrupted. `--json` prints one JSON document on standard output. RUN is an identifier, an end of
+one that fits no other, or `latest`.
+"""
+
+_CONFIGURATION = """# Configuration keys
+
+`config/agents.config.json`, JSON of at most 1 MiB. An edit is in force within two seconds, without a restart; one that
+cannot be used is refused with file and line, and the last good one stays in force. Times are in seconds. Keys that are
+not known are kept and warned of. Editors complete and check the file by `config/agents.config.schema.json`.
+[What the checks say](configuration-findings.md).
+"""
+
+_EVENTS = """# Events
+
+Everything that happens is an event: on the timeline of its run (`orchestrator runs show RUN --events --json`), and as a
+line in `logs/orchestrator.log` and `logs/orchestrator.jsonl`. Each has `kind`, `at` (UTC), `run_id`, `agent`, `actor`
+and `data`, whose fields stand here. A kind never changes its meaning. `…` stands for fields that differ from case to
+case.
+
+| kind | level in the log | fields of `data` |
+| --- | --- | --- |
+"""
+
+
+def commands_page() -> str:
+    """Every command with its help."""
+    parts = [_COMMANDS]
+    for path, command in _commands("orchestrator", cli):
+        context = click.Context(command, info_name=path, terminal_width=_WIDTH, max_content_width=_WIDTH)
+        parts.append(f"## {path}\n\n```text\n{command.get_help(context).rstrip()}\n```\n")
+    return "\n".join(parts)
+
+
+def _commands(path: str, command: click.Command) -> Iterator[tuple[str, click.Command]]:
+    yield path, command
+    if isinstance(command, click.Group):
+        context = click.Context(command, info_name=path)
+        for name in command.list_commands(context):
+            if isinstance(command, LazyGroup) and not _is_there(command._lazy[name][0]):
+                continue
+            below = command.get_command(context, name)
+            if below is not None:
+                yield from _commands(f"{path} {name}", below)
+
+
+def _is_there(place: str) -> bool:
+    module, _, attribute = place.partition(":")
+    name = f"orchestration.cli.{module}"
+    return importlib.util.find_spec(name) is not None and hasattr(importlib.import_module(name), attribute)
+
+
+def configuration_page() -> str:
+    """Every key of the configuration, from its JSON Schema."""
+    schema = json.loads(json_schema())
+    definitions = schema["$defs"]
+    parts = [_CONFIGURATION, _section("The file", schema, definitions)]
+    parts += [_section(name, part, definitions) for name, part in definitions.items() if part.get("properties")]
+    return "\n".join(parts)
+
+
+def _section(title: str, part: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
+    required = part.get("required", [])
+    rows = [
+        f"| `{key}` | {_kind(value, definitions)} | {'must be given' if key in required else _default(value)} |"
+        for key, value in part["properties"].items()
+    ]
+    about = inspect.cleandoc(part.get("description", "")).replace("\n", " ")
+    return "\n".join([f"## {title}", "", about, "", "| key | value | unless given |", "| --- | --- | --- |", *rows, ""])
+
+
+def _kind(value: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
+    if "$ref" in value:
+        name = value["$ref"].rpartition("/")[2]
+        target = definitions[name]
+        return f"[{name}](#{name.lower()})" if target.get("properties") else _kind(target, definitions)
+    if "enum" in value or "const" in value:
+        return ", ".join(f"`{one}`" for one in value.get("enum", [value.get("const")]))
+    if "anyOf" in value:
+        return " or ".join(_kind(one, definitions) for one in value["anyOf"])
+    if value.get("type") == "array":
+        return f"list of {_kind(value['items'], definitions)}" if "items" in value else "list"
+    if value.get("type") == "object":
+        inner = value.get("additionalProperties")
+        return f"object of {_kind(inner, definitions)}" if isinstance(inner, dict) and inner else "object"
+    return f"{value.get('type', 'anything')}{_bounds(value)}"
+
+
+def _bounds(value: Mapping[str, Any]) -> str:
+    words = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
+    bounds = [f"{sign} {value[word]}" for word, sign in words.items() if word in value]
+    return f" {', '.join(bounds)}" if bounds else ""
+
+
+def _default(value: Mapping[str, Any]) -> str:
+    if value.get("default") is None or "$ref" in value or value["default"] in ([], {}, ""):
+        return ""
+    return f"`{json.dumps(value['default'])}`"
+
+
+def events_page() -> str:
+    """Every kind of event that the code emits, with the fields that are given by name."""
+    found: dict[str, set[str]] = {kind: {"route", "provider", "reason", "detail"} for kind in _ROUTES}
+    for path in sorted((ROOT / "orchestration").rglob("*.py")):
+        for kind, fields in _emitted(path):
+            found.setdefault(kind, set()).update(fields)
+    rows = [f"| `{kind}` | {_level(kind)} | {_fields(fields)} |" for kind, fields in sorted(found.items())]
+    return _EVENTS + "\n".join(rows) + "\n"
+
+
+def _emitted(path: Path) -> Iterator[tuple[str, set[str]]]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "emit"):
+            continue
+        fields = {keyword.arg or "…" for keyword in node.keywords} - {"run_id", "agent", "actor"}
+        for part in ast.walk(node.args[0]) if node.args else ():
+            if isinstance(part, ast.Constant) and isinstance(part.value, str) and _KIND.fullmatch(part.value):
+                yield part.value, fields
+
+
+def _level(kind: str) -> str:
+    return logging.getLevelName(LEVELS.get(kind.rpartition(".")[2], logging.INFO))
+
+
+def _fields(fields: set[str]) -> str:
+    return ", ".join(one if one == "…" else f"`{one}`" for one in sorted(fields))
+
+
+PAGES = {
+    REFERENCE / "commands.md": commands_page,
+    REFERENCE / "configuration.md": configuration_page,
+    REFERENCE / "events.md": events_page,
+}
+
+if __name__ == "__main__":
+    for page, make in PAGES.items():
+        page.write_text(make(), encoding="utf-8")

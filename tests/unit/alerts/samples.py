@@ -1,0 +1,53 @@
+"""Small alerts and rules for the tests of pure parts."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from orchestration.alerts.fingerprint import fingerprint
+from orchestration.alerts.model import Alert
+from orchestration.alerts.rules import AlertRule, Sample
+from orchestration.alerts.signal import Signal
+from orchestration.config.response import Scenario
+from orchestration.storage.alerts import AlertStatus
+
+NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+
+
+def at(seconds: float) -> datetime:
+    return NOON + timedelta(seconds=seconds)
+
+
+def rule(**values: Any) -> AlertRule:
+    return AlertRule(
+        **{"name": "r", "signal": "s", "scenario": Scenario.WORKFLOW_STUCK, "threshold": 10, "window": 60, **values}
+    )
+
+
+def sample(seconds: float, value: float = 1, **labels: str) -> Sample:
+    return Sample(at(seconds), value, labels)
+
+
+def signal(seconds: float, value: float = 1, name: str = "s", *, drill: bool = False, **labels: str) -> Signal:
+    return Signal(name, at(seconds), value, labels, drill=drill)
+
+
+def alert(name: str = "a", number: int = 1, *, firing: bool = True, **values: Any) -> Alert:
+    labels = values.pop("labels", {"n": str(number)})
+    return Alert(
+        **{
+            "id": f"{name}-{number}",
+            "name": name,
+            "fingerprint": fingerprint(name, labels),
+            "status": AlertStatus.FIRING if firing else AlertStatus.RESOLVED,
+            "scenario": Scenario.WORKFLOW_STUCK,
+            "since": NOON,
+            "seen_at": NOON,
+            "updated_at": NOON,
+            "labels": labels,
+            "subject": "x",
+            "ends_at": None if firing else NOON,
+            **values,
+        }
+    )

@@ -1,0 +1,228 @@
+"""What others send: Alertmanager's webhook, our own, and proofs of who they are."""
+
+from __future__ import annotations
+
+import contextlib
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orchestration.alerts.alertmanager import read_alertmanager
+from orchestration.alerts.generic import read_generic
+from orchestration.alerts.notices import Notice, subject_of
+from orchestration.alerts.payload import RefusedError
+from orchestration.alerts.signature import Lock, sign
+from orchestration.config.alerting import IntakeSettings
+from orchestration.config.response import Scenario, Severity
+from tests.support.intake import a_webhook, one
+from tests.unit.alerts.samples import NOON
+
+SETTINGS = IntakeSettings()
+
+
+def read(*alerts: dict[str, Any], **values: Any) -> list[Notice]:
+    return read_alertmanager(a_webhook(*alerts, **values), SETTINGS, NOON)[0]
+
+
+class TestAlertmanager:
+    def test_is_read_into_a_notice(self) -> None:
+        (notice,) = read(one())
+        assert notice == Notice(
+            name="HighLoad",
+            fingerprint="0f1e2d3c4b5a6978",
+            firing=True,
+            at=datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC),
+            labels={"instance": "web-1", "severity": "critical"},
+            title="load is high",
+            summary="it is 42",
+            severity=Severity.P0,
+            scenario=Scenario.CONTROL_PLANE,
+            details={
+                "summary": "load is high",
+                "description": "it is 42",
+                "generatorURL": "http://prometheus/graph",
+            },
+        )
+
+    def test_each_alert_has_its_own_status_whatever_the_group_says(self) -> None:
+        notices = read(one("resolved"), one(), status="firing")
+        assert [(notice.firing, notice.at.minute) for notice in notices] == [(False, 30), (True, 0)]
+
+    def test_keys_of_newer_releases_are_let_through(self) -> None:
+        newer = one(notification_reason="new", routeLabels={"a": "b"})
+        assert len(read(newer, notification_reason="new", routeLabels={"a": "b"})) == 1
+
+    def test_an_alert_without_a_fingerprint_gets_the_same_one_every_time(self) -> None:
+        first, second = read(one(fingerprint=None), one("resolved", fingerprint="not one!"))
+        assert first.fingerprint == second.fingerprint
+
+    def test_what_was_cut_off_is_counted(self) -> None:
+        assert read_alertmanager(a_webhook(one(), truncatedAlerts=7), SETTINGS, NOON)[1] == 7
+        assert read_alertmanager(a_webhook(one(), truncatedAlerts="x"), SETTINGS, NOON)[1] == 0
+
+    @pytest.mark.parametrize(
+        ("change", "reason"),
+        [
+            ({"status": "suppressed"}, r'"firing" or "resolved" in alerts\[0\].status, got \'suppressed\''),
+            ({"labels": None}, r"an object in alerts\[0\].labels, got nothing"),
+            ({"labels": {"a": [1]}}, r"a text in alerts\[0\].labels.a, got a list"),
+            ({"startsAt": "yesterday"}, r"a time such as .* in alerts\[0\].startsAt, got 'yesterday'"),
+            ({"startsAt": "2026-03-01T12:00:00"}, "a time such as"),
+            ({"startsAt": 7}, "a time such as"),
+            ({"labels": {str(number): "x" for number in range(101)}}, "at most 100"),
+        ],
+    )
+    def test_what_cannot_be_used_is_refused_with_its_place(self, change: dict[str, Any], reason: str) -> None:
+        with pytest.raises(RefusedError, match=reason):
+            read(one(**change))
+
+    @pytest.mark.parametrize("version", ["3", 4, None])
+    def test_another_version_is_refused(self, version: object) -> None:
+        with pytest.raises(RefusedError, match='expected "version": "4"'):
+            read(one(), version=version)
+
+    def test_too_many_at_once_are_refused_as_too_much(self) -> None:
+        with pytest.raises(RefusedError, match="at most 2 alerts, got 3") as refused:
+            read_alertmanager(a_webhook(one(), one(), one()), IntakeSettings(max_alerts=2), NOON)
+        assert refused.value.status == 413
+
+
+@pytest.mark.parametrize(
+    ("word", "severity"),
+    [
+        ("critical", "P0"),
+        ("CRITICAL", "P0"),
+        ("warning", "P2"),
+        ("info", "P3"),
+        ("p1", "P1"),
+        ("sev2", "P2"),
+        ("banana", "P1"),
+        ("", "P1"),
+    ],
+)
+def test_severities_are_mapped_and_if_unsure_the_worse_is_taken(word: str, severity: str) -> None:
+    settings = IntakeSettings(severities={"Sev2": Severity.P2})
+    (notice,), _ = read_alertmanager(a_webhook(one(labels={"alertname": "A", "severity": word})), settings, NOON)
+    assert notice.severity is Severity(severity)
+
+
+def test_the_scenario_comes_from_a_label_from_the_table_or_from_the_default() -> None:
+    settings = IntakeSettings(scenarios={"DiskFull": Scenario.HIGH_RESOURCE_USAGE})
+
+    def scenario(name: str, **labels: str) -> Scenario:
+        payload = a_webhook(one(labels={"alertname": name, **labels}))
+        return read_alertmanager(payload, settings, NOON)[0][0].scenario
+
+    assert scenario("X", scenario="security-alert") is Scenario.SECURITY_ALERT
+    assert scenario("DiskFull", scenario="nonsense") is Scenario.HIGH_RESOURCE_USAGE
+    assert scenario("X") is Scenario.CONTROL_PLANE
+
+
+def test_a_notice_survives_being_kept() -> None:
+    for notice in read(one(), one("resolved", labels={"drill": "true"})):
+        assert Notice.from_json(notice.to_json()) == notice
+
+
+def test_the_subject_is_the_first_telling_label_else_the_name() -> None:
+    assert [subject_of(notice) for notice in read(one(), one(labels={"alertname": "Odd"}))] == ["web-1", "Odd"]
+
+
+class TestGeneric:
+    def test_a_name_is_enough(self) -> None:
+        (notice,), cut_off = read_generic({"name": "disk"}, SETTINGS, NOON)
+        assert (notice.name, notice.firing, notice.at, notice.severity, cut_off) == ("disk", True, NOON, Severity.P1, 0)
+
+    def test_firing_and_resolved_are_the_same_alert_whatever_the_severity(self) -> None:
+        alerts = [
+            {"name": "disk", "labels": {"host": "a"}, "severity": "critical"},
+            {"name": "disk", "labels": {"host": "a"}, "status": "resolved", "endsAt": "2026-03-01T12:00:00+01:00"},
+        ]
+        (firing, resolved), _ = read_generic({"alerts": alerts}, SETTINGS, NOON)
+        assert firing.fingerprint == resolved.fingerprint
+        assert (firing.severity, resolved.firing, resolved.at.hour) == (Severity.P0, False, 11)
+
+    @pytest.mark.parametrize("body", [{}, {"name": " "}, {"name": 7}, {"alerts": [{"name": "a"}, {}]}, [], None, "x"])
+    def test_without_a_name_it_is_refused(self, body: object) -> None:
+        with pytest.raises(RefusedError, match="expected"):
+            read_generic(body, SETTINGS, NOON)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.floats(allow_nan=False) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=12,
+)
+KEYS = ["status", "labels", "annotations", "startsAt", "endsAt", "fingerprint", "name", "severity", "summary"]
+
+
+@given(st.dictionaries(st.sampled_from(KEYS), JSON), JSON)
+def test_whatever_comes_is_understood_or_refused(alert: dict[str, Any], other: object) -> None:
+    for reader in (read_alertmanager, read_generic):
+        for payload in (a_webhook(alert), {"version": "4", "alerts": other}, alert, other):
+            with contextlib.suppress(RefusedError):
+                notices, _ = reader(payload, SETTINGS, NOON)
+                assert [Notice.from_json(notice.to_json()) for notice in notices] == notices
+
+
+class TestAccess:
+    BODY = b'{"name": "disk"}'
+
+    def check(self, headers: dict[str, str], token: str | None = "t0ken", secret: str | None = "s3cret") -> int:
+        try:
+            Lock(token, secret, 300).check(headers, self.BODY, 1000.0)
+        except RefusedError as refused:
+            return refused.status
+        return 200
+
+    def signed(self, stamp: int = 1000, secret: str = "s3cret", body: bytes = BODY) -> dict[str, str]:
+        signature = sign(secret, stamp, body)
+        return {"x-orchestrator-timestamp": str(stamp), "x-orchestrator-signature": signature}
+
+    def test_a_stranger_is_sent_away_before_the_body_is_read(self) -> None:
+        lock = Lock("t0ken", "s3cret", 300)
+        for headers in ({}, {"authorization": "Bearer x"}, self.signed(0)):
+            with pytest.raises(RefusedError):
+                lock.glance(headers, 1000.0)
+        lock.glance(self.signed(secret="other"), 1000.0)
+        lock.glance({"authorization": "Bearer t0ken"}, 1000.0)
+
+    def test_either_proof_is_good(self) -> None:
+        assert self.check({"authorization": "Bearer t0ken"}) == 200
+        assert self.check({"authorization": "bearer t0ken "}) == 200
+        assert self.check(self.signed()) == 200
+
+    @pytest.mark.parametrize(("stamp", "status"), [(700, 200), (699, 401), (1300, 200), (1301, 401)])
+    def test_a_signature_is_good_for_a_time(self, stamp: int, status: int) -> None:
+        assert self.check(self.signed(stamp)) == status
+
+    def test_a_proof_that_is_not_asked_for_opens_nothing(self) -> None:
+        assert self.check({"authorization": "Bearer t0ken"}, token=None) == 401
+        assert self.check(self.signed(), secret=None) == 401
+
+    def test_without_any_secret_the_door_is_closed_even_to_an_empty_token(self) -> None:
+        assert self.check({"authorization": "Bearer "}, token=None, secret=None) == 403
+        assert self.check({"authorization": "Bearer "}, token="", secret="") == 403
+
+    @pytest.mark.parametrize(
+        "headers",
+        [
+            {},
+            {"authorization": "Bearer"},
+            {"authorization": "Bearer t0ken2"},
+            {"authorization": "t0ken"},
+            {"x-orchestrator-signature": "sha256=00"},
+            {"x-orchestrator-signature": "sha256=00", "x-orchestrator-timestamp": "1e3"},
+            {"x-orchestrator-signature": "ü", "x-orchestrator-timestamp": "1000"},
+            {"x-orchestrator-signature": "", "x-orchestrator-timestamp": "9" * 500},
+        ],
+    )
+    def test_all_else_is_no_proof(self, headers: dict[str, str]) -> None:
+        assert self.check(headers) == 401
+
+    def test_a_signature_holds_for_its_secret_its_time_and_its_body(self) -> None:
+        assert self.check(self.signed(secret="other")) == 401
+        assert self.check(self.signed(body=b"{}")) == 401
+        assert self.check({**self.signed(), "x-orchestrator-timestamp": "1001"}) == 401

@@ -1,0 +1,192 @@
+"""How incidents begin, take in more, rise, come back, and are quiet in between."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from functools import partial
+
+import pytest
+
+from orchestration.config.response import Severity
+from orchestration.incidents import ending, opening, working
+from orchestration.incidents.escalation import Timer, due_times
+from orchestration.incidents.model import Incident, IncidentStatus
+from orchestration.incidents.opening import Correlation, correlate
+from orchestration.incidents.report import Blast, Facts, Report
+from orchestration.incidents.severity import Ground
+from tests.support.incidents import (
+    ADA,
+    ALL_AGENTS,
+    HALF,
+    NOON,
+    ONE_AGENT,
+    a_report,
+    after,
+    declared,
+    said,
+    some_settings,
+    turned,
+)
+
+SETTINGS = some_settings()
+
+
+def resolved_at(moment: datetime) -> Incident:
+    return turned(declared().incident, partial(ending.resolve, resolution="mended"), at=moment).incident
+
+
+def test_an_incident_begins_with_its_severity_its_clock_and_its_first_page() -> None:
+    turn = declared()
+    incident = turn.incident
+    assert (incident.severity, incident.ground, incident.status) == (
+        Severity.P2,
+        Ground.ONE_AGENT_FAILING,
+        IncidentStatus.DETECTED,
+    )
+    assert said(turn) == [("initial", "initial-1", ("ada",))]
+    assert [entry.kind for entry in turn.entries] == ["detected"]
+    assert due_times(incident, SETTINGS) == {
+        Timer.PAGE: after(minutes=10),
+        Timer.UPDATE: after(hours=4),
+        Timer.RESPONSE_AT_RISK: after(hours=3),
+        Timer.RESPONSE_BREACHED: after(hours=4),
+        Timer.RESOLUTION_AT_RISK: after(days=2, hours=6),
+        Timer.RESOLUTION_BREACHED: after(days=3),
+    }
+
+
+def test_a_p0_is_told_to_everyone_at_once() -> None:
+    assert said(declared(a_report(ALL_AGENTS)))[0] == ("initial", "initial-1", ("ada", "ben", "cleo", "sec"))
+
+
+def test_a_p3_is_a_ticket_that_wakes_nobody() -> None:
+    turn = declared(a_report(Facts(has_workaround=True)))
+    assert said(turn) == [("initial", "initial-1", ())]
+    assert Timer.PAGE not in due_times(turn.incident, SETTINGS)
+
+
+def test_it_counts_from_when_it_was_seen_although_it_could_only_be_written_later() -> None:
+    turn = declared(now=after(hours=2))
+    incident = turn.incident
+    assert (incident.detected_at, incident.clock.started_at, turn.entries[0].at) == (NOON, NOON, NOON)
+    assert incident.page_due == after(hours=2, minutes=10)
+
+
+def test_the_same_again_changes_nothing() -> None:
+    incident = declared().incident
+    assert not turned(incident, partial(opening.absorb, report=a_report(at=after(minutes=1)))).changed
+
+
+def test_what_is_new_joins_and_widens_it() -> None:
+    more = a_report(at=after(minutes=1), fingerprints=("f-1", "f-2"), blast=Blast(runs=("run-1",)))
+    turn = turned(declared().incident, partial(opening.absorb, report=more))
+    assert turn.incident.fingerprints == ("f-1", "f-2")
+    assert turn.incident.blast == Blast(agents=("executor",), runs=("run-1",))
+    assert [(entry.kind, entry.data["fingerprints"]) for entry in turn.entries] == [("joined", ["f-2"])]
+
+
+def test_worse_facts_raise_it_and_tell_whom_that_concerns() -> None:
+    turn = turned(declared().incident, partial(opening.absorb, report=a_report(HALF, after(minutes=30))))
+    assert turn.incident.severity is Severity.P1
+    assert turn.incident.clock.response_due == after(hours=1)
+    assert said(turn) == [("update", "P1-0", ("ada",)), ("initial", "P1-0", ("ben",))]
+    assert [entry.kind for entry in turn.entries] == ["joined", "severity-raised", "escalated"]
+
+
+def test_better_facts_never_lower_it() -> None:
+    incident = declared(a_report(ALL_AGENTS)).incident
+    turn = turned(incident, partial(opening.absorb, report=a_report(ONE_AGENT, after(minutes=1))))
+    assert turn.incident.severity is Severity.P0
+    assert turn.incident.facts == ALL_AGENTS
+
+
+def test_a_severity_that_a_person_has_lowered_is_not_raised_again_by_the_same_facts() -> None:
+    incident = declared(a_report(HALF)).incident
+    lowered = turned(
+        incident, partial(working.lower_severity, severity=Severity.P3, reason="only the test site")
+    ).incident
+    same = turned(lowered, partial(opening.absorb, report=a_report(HALF, after(minutes=1)))).incident
+    assert same.severity is Severity.P3
+    worse = turned(same, partial(opening.absorb, report=a_report(ALL_AGENTS, after(minutes=2)))).incident
+    assert worse.severity is Severity.P0
+    assert Timer.PAGE in due_times(worse, SETTINGS)
+
+
+@pytest.mark.parametrize(
+    ("status", "seen", "expected"),
+    [
+        (IncidentStatus.RESOLVED, timedelta(minutes=59), Correlation.REOPENS),
+        (IncidentStatus.IN_REVIEW, timedelta(minutes=60), Correlation.REOPENS),
+        (IncidentStatus.CLOSED, timedelta(minutes=5), Correlation.RECURS),
+        (IncidentStatus.RESOLVED, timedelta(minutes=61), Correlation.RECURS),
+        (IncidentStatus.RESOLVED, timedelta(days=30), Correlation.RECURS),
+        (IncidentStatus.RESOLVED, timedelta(days=31), Correlation.NEW),
+        (IncidentStatus.RESOLVED, timedelta(0), Correlation.STALE),
+        (IncidentStatus.RESOLVED, -timedelta(minutes=1), Correlation.STALE),
+    ],
+)
+def test_after_it_was_resolved_time_decides(status: IncidentStatus, seen: timedelta, expected: Correlation) -> None:
+    incident = replace(resolved_at(after(hours=1)), status=status)
+    assert correlate(incident, a_report(at=after(hours=1) + seen), SETTINGS) is expected
+
+
+def test_a_false_alarm_keeps_quiet_until_it_ends_or_gets_worse_or_a_day_has_gone_by() -> None:
+    cancelled = turned(declared().incident, partial(ending.cancel, reason="the test was wrong")).incident
+    same, worse = a_report(at=after(minutes=5)), a_report(HALF, after(minutes=5))
+    assert correlate(cancelled, same, SETTINGS) is Correlation.FALSE_ALARM
+    assert correlate(cancelled, worse, SETTINGS) is Correlation.NEW
+    assert correlate(cancelled, a_report(at=after(days=1)), SETTINGS) is Correlation.NEW
+    over = turned(cancelled, partial(opening.clear, at=after(minutes=1))).incident
+    assert correlate(over, same, SETTINGS) is Correlation.NEW
+
+
+def test_what_was_cleared_is_resolved_only_when_that_has_lasted() -> None:
+    cleared = turned(declared().incident, partial(opening.clear, at=after(minutes=1))).incident
+    assert due_times(cleared, SETTINGS)[Timer.STABILITY] == after(minutes=1, seconds=30)
+    again = turned(cleared, partial(opening.absorb, report=a_report(at=after(minutes=1, seconds=10))))
+    assert Timer.STABILITY not in due_times(again.incident, SETTINGS)
+    assert [entry.kind for entry in again.entries] == ["returned"]
+
+
+def test_a_clearing_that_is_older_than_the_last_sighting_is_none() -> None:
+    incident = turned(declared().incident, partial(opening.absorb, report=a_report(HALF, after(minutes=5)))).incident
+    assert not turned(incident, partial(opening.clear, at=after(minutes=4))).changed
+
+
+def test_a_reopened_incident_starts_a_new_record_and_tells_again() -> None:
+    acknowledged = turned(declared().incident, working.acknowledge, at=after(minutes=1)).incident
+    ended = turned(acknowledged, partial(ending.resolve, resolution="mended"), at=after(hours=1)).incident
+    turn = turned(ended, partial(opening.reopen, reason="it is back"), at=after(hours=1, minutes=30))
+    incident = turn.incident
+    assert (incident.status, incident.clock.number, incident.acknowledged) == (IncidentStatus.REOPENED, 1, False)
+    assert incident.clock.started_at == after(hours=1, minutes=30)
+    assert (incident.acknowledged_at, incident.resolved_at) == (after(minutes=1), None)
+    assert said(turn) == [("initial", "initial-2", ("ada",))]
+    assert Timer.WATCH not in due_times(incident, SETTINGS)
+
+
+def test_maintenance_keeps_quiet_and_then_judges_again() -> None:
+    quiet = turned(
+        declared().incident, partial(opening.suppress, until=after(hours=1), reason="new disk"), at=after(minutes=1)
+    )
+    assert quiet.stops_pages
+    assert due_times(quiet.incident, SETTINGS) == {Timer.SUPPRESSION: after(hours=1)}
+    worse = turned(quiet.incident, partial(opening.absorb, report=a_report(ALL_AGENTS, after(minutes=2))))
+    assert (worse.incident.severity, said(worse)) == (Severity.P0, [])
+    awake = turned(worse.incident, opening.end_suppression, at=after(hours=1))
+    assert awake.incident.clock.started_at == after(hours=1)
+    assert said(awake)[0] == ("initial", "initial-2", ("ada", "ben", "cleo", "sec"))
+
+
+def test_a_real_report_makes_a_drill_real() -> None:
+    drill = declared(a_report(drill=True)).incident
+    assert drill.drill
+    turn = turned(drill, partial(opening.absorb, report=a_report(at=after(minutes=1))))
+    assert not turn.incident.drill
+    assert said(turn) == [("update", "real", ("ada",))]
+
+
+def test_a_second_drill_does_not_make_a_real_incident_a_drill() -> None:
+    report: Report = a_report(at=after(minutes=1), drill=True)
+    assert not turned(declared().incident, partial(opening.absorb, report=report), actor=ADA).incident.drill

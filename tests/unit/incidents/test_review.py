@@ -1,0 +1,123 @@
+"""The review: facts from the timeline, and blanks where a person has to judge."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date, timedelta
+from functools import partial
+
+import pytest
+
+from orchestration.config.response import Scenario
+from orchestration.incidents import ending, working
+from orchestration.incidents.model import Entry, Incident, ReviewField
+from orchestration.incidents.report import Facts
+from orchestration.incidents.review import clock_lines, draft, span, spoken
+from tests.support.incidents import ADA, MACHINE, NOON, a_report, after, declared, some_settings, turned
+
+SETTINGS = some_settings()
+
+
+def a_story(**values: object) -> tuple[Incident, list[Entry]]:
+    turn = declared(a_report(started_at=after(minutes=-2), **values))  # type: ignore[arg-type]
+    entries, incident = list(turn.entries), turn.incident
+    for minutes, actor, handling in (
+        (1, MACHINE, partial(working.begin_mitigation, action="restart executor")),
+        (2, MACHINE, partial(working.mitigation_failed, reason="it failed | again")),
+        (3, ADA, working.acknowledge),
+        (4, ADA, partial(working.add_action, text="check the size", owner="ben", due=date(2026, 3, 20))),
+        (5, ADA, partial(ending.resolve, resolution="smaller model", root_cause="model too large")),
+    ):
+        turn = turned(incident, handling, at=after(minutes=minutes), actor=actor)  # type: ignore[arg-type]
+        incident, entries = turn.incident, entries + turn.entries
+    return incident, entries
+
+
+def test_a_review_tells_the_story_in_order_with_its_figures() -> None:
+    text = draft(*a_story(), SETTINGS, after(days=1))
+    order = [
+        "# Post-incident review: executor fails",
+        "| Impact began | 2026-03-03 11:58:00 |",
+        "| Acknowledged | 2026-03-03 12:03:00 ada |",
+        "| Duration | 7 min |",
+        "## Impact",
+        "agents executor",
+        "## Timeline (UTC)",
+        "| 2026-03-03 12:00:00 | detected by automation:monitoring",
+        "| 2026-03-03 12:02:00 | mitigation failed by automation:playbook (reason: it failed \\| again; failed: 1) |",
+        "## Root cause\n\nmodel too large",
+        "## What helped",
+        "- tried: restart executor",
+        "- did not help: it failed | again",
+        "- resolution: smaller model",
+        "## SLA",
+        "- response met: due 2026-03-03 16:00 UTC, after 3 min",
+        "- resolution met: due 2026-03-06 12:00 UTC, after 5 min",
+        "| 1 | check the size | ben | 2026-03-20 | open |",
+        "## Proposed change to the playbook",
+        "`agent-failure`",
+    ]
+    places = [text.index(part) for part in order]
+    assert places == sorted(places)
+    assert "## Security" not in text
+
+
+def test_what_nobody_knows_is_left_blank_and_not_made_up() -> None:
+    turn = declared()
+    text = draft(turn.incident, turn.entries, SETTINGS, NOON)
+    assert "| Impact began | Unknown |" in text
+    assert "## Root cause\n\n_To be written by a person._" in text
+    assert "- resolution: Unknown" in text
+    assert text.count("_To be written by a person._") == 8
+
+
+def test_what_people_wrote_stands_where_it_belongs() -> None:
+    incident, entries = a_story()
+    for field in ReviewField:
+        incident = turned(incident, partial(ending.write_review, field=field, text=f"text of {field}")).incident
+    text = draft(incident, entries, SETTINGS, NOON)
+    assert all(f"text of {field}" in text for field in ReviewField if field is not ReviewField.SECURITY)
+
+
+def test_a_security_alert_has_a_section_of_its_own() -> None:
+    facts = Facts(secret_exposed=True)
+    incident, entries = a_story(scenario=Scenario.SECURITY_ALERT, facts=facts)
+    text = draft(incident, entries, SETTINGS, NOON)
+    assert "## Security\n\n- secret exposed\n\n_To be written by a person._" in text
+
+
+def test_a_table_is_not_broken_by_what_stands_in_it() -> None:
+    incident, _ = a_story()
+    text = draft(replace(incident, source="a|b\nc"), [], SETTINGS, NOON)
+    assert "by a\\|b c |" in text
+
+
+@pytest.mark.parametrize(
+    ("hours", "line"),
+    [
+        (1, "response on-track: due 2026-03-03 16:00 UTC, 3 h left"),
+        (3.5, "response at-risk: due 2026-03-03 16:00 UTC, 30 min left"),
+        (6, "response breached: due 2026-03-03 16:00 UTC, 2 h late"),
+    ],
+)
+def test_a_running_clock_says_how_long_is_left_or_how_late_it_is(hours: float, line: str) -> None:
+    assert clock_lines(declared().incident, SETTINGS, after(hours=hours))[0] == line
+
+
+def test_an_entry_is_said_in_words() -> None:
+    entry = Entry(NOON, "severity-raised", "ada", {"from": "P2", "to": "P0", "reason": "all customers", "eta": None})
+    assert spoken(entry) == "severity raised by ada (from: P2; to: P0; reason: all customers)"
+
+
+@pytest.mark.parametrize(
+    ("length", "text"),
+    [
+        (timedelta(0), "0 s"),
+        (timedelta(seconds=59), "59 s"),
+        (timedelta(hours=1, seconds=5), "1 h 5 s"),
+        (timedelta(days=2, hours=3, minutes=4), "2 d 3 h"),
+        (-timedelta(seconds=5), "0 s"),
+    ],
+)
+def test_a_span_has_at_most_two_units(length: timedelta, text: str) -> None:
+    assert span(length) == text

@@ -1,0 +1,187 @@
+"""Whatever is done to an incident, in whatever order, some things always hold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from functools import partial
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from orchestration.config.response import Severity
+from orchestration.incidents import ending, opening, timing, working
+from orchestration.incidents.escalation import Timer, due_times, rules_due
+from orchestration.incidents.model import MOVES, Actor, Incident, IncidentStatus, RefusedError, ReviewField
+from orchestration.incidents.opening import Correlation
+from orchestration.incidents.report import Blast, Facts
+from orchestration.incidents.turn import Turn
+from tests.support.incidents import ADA, ALL_AGENTS, HALF, MACHINE, NOON, ONE_AGENT, a_report, declared, some_settings
+
+SETTINGS = some_settings()
+FACTS = st.sampled_from([Facts(has_workaround=True), ONE_AGENT, HALF, ALL_AGENTS, Facts(data_loss=True)])
+BLASTS = st.sampled_from([Blast(), Blast(agents=("planner",)), Blast(providers=("a", "b"))])
+STATUSES = {status.value for status in IncidentStatus}
+PEOPLE = st.sampled_from([ADA, MACHINE])
+WORK: dict[str, Callable[[Turn], None]] = {
+    "acknowledge": working.acknowledge,
+    "note": partial(working.note, text="seen"),
+    "begin mitigation": partial(working.begin_mitigation, action="restart"),
+    "mitigation failed": partial(working.mitigation_failed, reason="no better"),
+    "mitigated": partial(working.mitigated, how="restart"),
+    "begin verification": partial(working.begin_verification, how="watch"),
+    "escalate": partial(working.escalate, level=2, reason="help"),
+}
+ENDS: dict[str, Callable[[Turn], None]] = {
+    "resolve": partial(ending.resolve, resolution="mended"),
+    "reopen": partial(opening.reopen, reason="again"),
+    "close": ending.close,
+    **{field.value: partial(ending.write_review, field=field, text="none") for field in ReviewField},
+}
+ASIDE: dict[str, Callable[[Turn], None]] = {
+    "cancel": partial(ending.cancel, reason="false alarm"),
+    "merge": partial(ending.merge, into="inc-2"),
+}
+
+
+class AnIncident(RuleBasedStateMachine):
+    """One incident, its whole timeline, and the time."""
+
+    incident: Incident
+    now: datetime
+
+    @initialize(facts=FACTS)
+    def begin(self, facts: Facts) -> None:
+        turn = declared(a_report(facts))
+        self.now, self.incident, self.entries = NOON, turn.incident, list(turn.entries)
+        self.steps = [f"{each.step}:{contact.id}" for each in turn.tellings for contact in each.contacts]
+
+    @rule(name=st.sampled_from(sorted(WORK)), actor=PEOPLE)
+    def work(self, name: str, actor: Actor) -> None:
+        self._turn(WORK[name], actor)
+
+    @rule()
+    def acknowledge(self) -> None:
+        self._turn(working.acknowledge, ADA)
+
+    @rule()
+    def mitigate_and_verify(self) -> None:
+        self._turn(WORK["begin mitigation"], MACHINE)
+        self._turn(WORK["begin verification"], MACHINE)
+
+    @rule(name=st.sampled_from(sorted(ENDS)))
+    def end(self, name: str) -> None:
+        self._turn(ENDS[name], ADA)
+
+    @precondition(lambda self: self.incident.status is IncidentStatus.RESOLVED)
+    @rule()
+    def review(self) -> None:
+        for field in ReviewField:
+            self._turn(ENDS[field.value], ADA)
+
+    @precondition(lambda self: len(self.entries) > 12)
+    @rule(name=st.sampled_from(sorted(ASIDE)))
+    def put_aside(self, name: str) -> None:
+        self._turn(ASIDE[name], ADA)
+
+    @rule(severity=st.sampled_from(Severity), actor=PEOPLE)
+    def change_severity(self, severity: Severity, actor: Actor) -> None:
+        before = self.incident.severity
+        handling = working.raise_severity if severity.worse_than(before) else working.lower_severity
+        self._turn(partial(handling, severity=severity, reason="judged anew"), actor)
+        assert actor.human or not before.worse_than(self.incident.severity)
+
+    @rule(facts=FACTS, blast=BLASTS)
+    def see(self, facts: Facts, blast: Blast) -> None:
+        before = self.incident
+        report = a_report(facts, self.now, blast=blast)
+        match opening.correlate(before, report, SETTINGS):
+            case Correlation.JOINS:
+                self._turn(partial(opening.absorb, report=report), MACHINE)
+            case Correlation.REOPENS:
+                self._turn(partial(opening.reopen, reason="seen again"), MACHINE)
+        assert not before.severity.worse_than(self.incident.severity)
+
+    @rule()
+    def clear(self) -> None:
+        self._turn(partial(opening.clear, at=self.now), MACHINE)
+
+    @rule(minutes=st.integers(1, 100))
+    def suppress(self, minutes: int) -> None:
+        until = self.now + timedelta(minutes=minutes)
+        self._turn(partial(opening.suppress, until=until, reason="maintenance"), ADA)
+
+    @rule(seconds=st.sampled_from([1, 30, 600, 3600, 4 * 3600, 86_400, 40 * 86_400]))
+    def wait(self, seconds: int) -> None:
+        self.now += timedelta(seconds=seconds)
+
+    @precondition(lambda self: self._due())
+    @rule(data=st.data())
+    def fire(self, data: st.DataObject) -> None:
+        timer, severity = data.draw(st.sampled_from(self._due())), self.incident.severity
+        before = len(self.entries)
+        self._turn(partial(timing.fire, timer=timer), Actor("timer"))
+        assert timer not in self._due(), "it would be fired for ever"
+        assert len(self.entries) > before or timer is Timer.PAGE
+        assert self.incident.severity is severity
+
+    @invariant()
+    def its_states_follow_one_another(self) -> None:
+        status = IncidentStatus.DETECTED
+        for entry in self.entries:
+            if "from" in entry.data and entry.kind in STATUSES:
+                following = IncidentStatus(entry.kind)
+                assert entry.data["from"] == status.value
+                assert following in MOVES[status]
+                status = following
+        assert status is self.incident.status
+
+    @invariant()
+    def its_times_are_in_order(self) -> None:
+        times = [entry.at for entry in self.entries]
+        assert times == sorted(times)
+        one = self.incident
+        if one.resolved_at is not None:
+            marks = [one.detected_at, one.mitigated_at, one.verified_at, one.resolved_at, one.closed_at]
+            known = [mark for mark in marks if mark is not None]
+            assert known == sorted(known)
+
+    @invariant()
+    def nothing_waits_for_what_is_over(self) -> None:
+        waiting = set(due_times(self.incident, SETTINGS))
+        if not self.incident.status.is_open:
+            assert waiting <= {Timer.RECORD, Timer.REVIEW, Timer.WATCH}
+        if self.incident.acknowledged:
+            assert Timer.PAGE not in waiting
+        if self.incident.status in (IncidentStatus.CANCELLED, IncidentStatus.MERGED):
+            assert not waiting
+
+    @invariant()
+    def no_message_has_the_step_of_another(self) -> None:
+        assert len(self.steps) == len(set(self.steps))
+
+    @invariant()
+    def every_rule_that_holds_has_been_applied_once(self) -> None:
+        assert len(self.incident.escalated) == len(set(self.incident.escalated))
+        moment = self.incident.changed_at
+        assert not rules_due(self.incident, SETTINGS, moment)
+
+    def _turn(self, handling: Callable[[Turn], None], actor: Actor) -> None:
+        turn = Turn(self.incident, SETTINGS, self.now, actor)
+        try:
+            handling(turn)
+        except RefusedError:
+            return
+        turn.finish()
+        self.steps += [f"{each.step}:{contact.id}" for each in turn.tellings for contact in each.contacts]
+        self.incident = replace(turn.incident, version=self.incident.version + int(turn.changed))
+        self.entries += turn.entries
+
+    def _due(self) -> list[Timer]:
+        return [timer for timer, due in due_times(self.incident, SETTINGS).items() if due <= self.now]
+
+
+TestAnIncident = AnIncident.TestCase
+TestAnIncident.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)

@@ -1,0 +1,115 @@
+"""Who gets a place, and that none is lost."""
+
+from __future__ import annotations
+
+import math
+
+import anyio
+import pytest
+
+from orchestration.clock import FakeClock
+from orchestration.config.schema import ProviderSettings
+from orchestration.errors import ConflictError
+from orchestration.providers.endpoint import Endpoint
+from orchestration.providers.failures import Failure, FailureKind
+from orchestration.providers.history import History
+from orchestration.providers.places import Places
+from orchestration.providers.route import Provider, RouteRecord
+from orchestration.providers.wire import Route
+
+
+@pytest.fixture
+def record() -> RouteRecord:
+    settings = ProviderSettings(base_url="http://127.0.0.1:9/v1", concurrency=1)
+    return RouteRecord(Route("a", "m"), Provider(Endpoint("a", settings, {})))
+
+
+async def test_a_place_is_taken_at_once_where_one_is_free(record: RouteRecord) -> None:
+    places = Places(FakeClock())
+    assert await places.take(lambda: record if record.provider.take_place(0) else math.inf) is record
+    assert record.provider.in_use == 1
+    places.leave(record)
+    assert record.provider.in_use == 0
+
+
+@pytest.mark.parametrize("cancelled", range(4))
+async def test_a_place_goes_down_the_queue_past_those_who_have_gone(record: RouteRecord, cancelled: int) -> None:
+    places, served = Places(FakeClock()), list[int]()
+    assert record.provider.take_place(0)
+    scopes = [anyio.CancelScope() for _ in range(4)]
+
+    async def queue(number: int) -> None:
+        with scopes[number]:
+            taken = await places.take(lambda: record if record.provider.take_place(0) else math.inf)
+            served.append(number)
+            places.leave(taken)
+
+    async with anyio.create_task_group() as group:
+        for number in range(4):
+            group.start_soon(queue, number)
+            await anyio.wait_all_tasks_blocked()
+        places.leave(record)
+        scopes[cancelled].cancel()
+    assert record.provider.in_use == 0
+    assert [number for number in served if number != cancelled] == [one for one in range(4) if one != cancelled]
+
+
+async def test_a_wait_ends_when_its_time_is_over_or_when_something_changes(record: RouteRecord) -> None:
+    clock, waits = FakeClock(), [60.0, 5.0]
+    places, taken = Places(clock), list[float]()
+
+    def decide() -> RouteRecord | float:
+        return waits.pop(0) if waits else record
+
+    async def queue() -> None:
+        await places.take(decide)
+        taken.append(clock.monotonic())
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(queue)
+        await anyio.wait_all_tasks_blocked()
+        await clock.advance(10)
+        places.wake()
+        await anyio.wait_all_tasks_blocked()
+        await clock.advance(4.9)
+        assert taken == []
+        await clock.advance(0.2)
+    assert taken == [15.0]
+
+
+async def test_what_ends_a_wait_is_raised_where_the_wait_is(record: RouteRecord) -> None:
+    places, hopeless = Places(FakeClock()), False
+
+    def decide() -> float:
+        if hopeless:
+            raise ConflictError("nothing left")
+        return math.inf
+
+    async def queue() -> None:
+        with pytest.raises(ConflictError, match="nothing left"):
+            await places.take(decide)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(queue)
+        await anyio.wait_all_tasks_blocked()
+        hopeless = True
+        places.wake()
+
+
+def test_a_route_is_tried_three_times_in_a_call_where_time_may_mend_it() -> None:
+    history, route = History(), Route("a", "m")
+    assert (history.pause(route, 0), history.failures(route), history.latest(route)) == (0, 0, None)
+    pauses = []
+    for moment in range(3):
+        history.add_failure(route, Failure(FailureKind.OVERLOADED, "busy"), moment, 2.0)
+        pauses.append(history.pause(route, moment))
+    assert pauses == [2.0, 2.0, math.inf]
+    assert history.failures(route) == 3
+
+
+@pytest.mark.parametrize("kind", set(FailureKind) - {FailureKind.OVERLOADED, FailureKind.RATE_LIMITED})
+def test_a_route_is_not_tried_again_in_a_call_where_time_does_not_help(kind: FailureKind) -> None:
+    history, route = History(), Route("a", "m")
+    history.add_failure(route, Failure(kind, "no"), 0, 0)
+    assert history.pause(route, 1e9) == math.inf
+    assert history.pause(Route("a", "n"), 0) == 0
