@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -225,10 +225,10 @@ class Application(Project):
             for run_id, reason in self._stopped.items():
                 self.runs.set_status(run_id, RunStatus.STOPPED, reason)
 
-    async def keep_recovering(self) -> None:
-        """Take over whatever other processes leave behind, until cancelled."""
+    async def keep_recovering(self, wanted: Callable[[str], bool]) -> None:
+        """Take over whatever other processes leave behind, of the flows that are wanted here, until cancelled."""
         while True:
-            if taken := await self.engine.recover_all():
+            if taken := await self.engine.recover_all(wanted):
                 self.bus.emit("runs.recovered", count=taken)
             await self.clock.sleep(_RECOVERY_SECONDS)
 

@@ -18,6 +18,7 @@ from orchestration.agents import worker
 from orchestration.app import work
 from orchestration.app.application import Application
 from orchestration.app.incidents import IncidentResponse
+from orchestration.app.playbooks import PlaybookResponse
 from orchestration.app.supervisor import Limits, Supervisor
 from orchestration.config.schema import ScheduleSettings
 from orchestration.workflows.processes import CONTROL_PREFIX, this_process
@@ -36,6 +37,7 @@ class Control:
         self.supervisor = Supervisor(command, workers, self._limits, app.bus, app.clock)
         self.leads = False
         self.incidents = IncidentResponse(app, lambda: self.leads)
+        self.playbooks = PlaybookResponse(app, self.incidents, self.supervisor, lambda: self.leads)
         self._unheard = False
         self._applied: Sequence[ScheduleSettings] | None = None
 
@@ -112,6 +114,7 @@ async def serving(app: Application, config_file: Path, workers: int | None = Non
             group.start_soon(control.tell)
             group.start_soon(control.keep_calendar)
             group.start_soon(control.incidents.run)
+            group.start_soon(control.playbooks.run)
             yield control
             group.cancel_scope.cancel()
     finally:

@@ -60,7 +60,7 @@ class Project:
         source = Source(loader, self.root / ".env", dict(os.environ), self.redactor.remember)
         runtime = _places(source)
         self.state_folder = self.root / runtime.state_directory
-        self._log_folder = self.root / runtime.log_directory
+        self.log_folder = self.root / runtime.log_directory
         self._server_url = _database_url(source, runtime.database_url_env)
         self.opened_at = self.clock.now()
         self.database = open_database(self._server_url or f"sqlite:///{self.state_folder / DATABASE_FILE}")
@@ -105,7 +105,7 @@ class Project:
         writer = TimelineWriter(self.timeline, self.redactor.data)
         with contextlib.ExitStack() as stack:
             stack.callback(self.database.close)
-            logging = logs.configure(self._log_folder, "INFO", self.redactor.data)
+            logging = logs.configure(self.log_folder, "INFO", self.redactor.data)
             stack.callback(logging.close)
             writer.start()
             stack.callback(writer.close)

@@ -36,6 +36,7 @@ class Ending(StrEnum):
 
     SILENT = "no-heartbeat"
     NEVER_STARTED = "never-started"
+    ASKED = "asked-for"
     MEMORY = "memory"
     BY_ITSELF = "by-itself"
 
@@ -64,6 +65,7 @@ class Worker:
     replaced: int = 0
     started_at: float = 0.0
     beat_at: float | None = None
+    asked: bool = False
 
     def as_json(self) -> dict[str, Any]:
         """What others may see of it."""
@@ -79,6 +81,8 @@ class Worker:
 
 def must_end(worker: Worker, limits: Limits, now: float) -> Ending | None:
     """Why a worker has to be killed; None while it is in order. Pure."""
+    if worker.asked:
+        return Ending.ASKED
     if worker.memory_mb > limits.memory_mb:
         return Ending.MEMORY
     if worker.beat_at is None:
@@ -112,6 +116,11 @@ class Supervisor:
                 group.start_soon(self._keep, worker)
             await anyio.sleep_forever()
 
+    def replace(self, number: int) -> None:
+        """Have a worker killed with its process group, and another take its place."""
+        for worker in self.workers:
+            worker.asked = worker.asked or worker.number == number
+
     async def _keep(self, worker: Worker) -> None:
         """1. Start a process. 2. Wait for it to end, or end it. 3. Wait, longer after each that did not live long.
         4. Begin again."""
@@ -133,7 +142,7 @@ class Supervisor:
                 stdout=asyncio.subprocess.PIPE,
                 start_new_session=True,
             )
-        worker.state, worker.pid, worker.beat_at = "starts", process.pid, None
+        worker.state, worker.pid, worker.beat_at, worker.asked = "starts", process.pid, None, False
         worker.started_at = self._clock.monotonic()
         self._bus.emit("worker.started", worker=worker.number, pid=process.pid)
         try:

@@ -22,6 +22,7 @@ from orchestration.agents import title
 from orchestration.app.application import Application, application
 from orchestration.app.doing import Doing
 from orchestration.config.schema import Configuration
+from orchestration.playbooks.naming import is_response
 
 ENTRY_POINT = "orchestration.app.work:main"
 BEAT_SECONDS = 1.0
@@ -50,7 +51,7 @@ async def _work(config_file: str, heartbeats: int) -> int:
             await app.prepare_rehearsal()
             group.start_soon(_heed, signals, stop)
             group.start_soon(_beat, doing, heartbeats)
-            group.start_soon(app.keep_recovering)
+            group.start_soon(app.keep_recovering, lambda flow_id: not is_response(flow_id))
             await stop.wait()
             await _note_runs(app, doing)
             group.cancel_scope.cancel()

@@ -24,8 +24,8 @@ def status(config: str, as_json: bool) -> None:
         if found.runs:
             console().print(runs_table(found.runs, here.clock.now()))
         for question in found.questions:
-            click.echo(f"question of {question.run_id}: {question.question}")
-            click.echo(f"    answer: orchestrator runs approve {question.run_id}  (or deny)")
+            click.echo(f"question of {question.subject}: {question.question}")
+            click.echo(f"    answer: orchestrator runs approve {question.subject}  (or deny)")
         for route in found.providers:
             click.echo(f"out of use: {route.provider}/{route.model}, {route.reason}, as of {route.since}")
         _print_processes(found)

@@ -6,7 +6,9 @@ for other versions still load; `config.checks` names them in a warning. All valu
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, Field, model_validator
@@ -98,6 +100,7 @@ class ProviderSettings(Section):
     tokens_per_minute: Annotated[int, Field(gt=0)] | None = None
     deep_probe: bool = False
     allow_start: bool = False
+    status_url: str | None = None
 
     @property
     def effective_base_url(self) -> str | None:
@@ -273,10 +276,23 @@ class ScheduleSettings(Section):
     priority: Literal["low", "normal", "high"] = "normal"
 
 
+ActionMode = Literal["off", "suggest", "ask", "auto"]
+# Actions that cannot be taken back and yet touch nothing but what the system itself has made.
+_HARMLESS_ACTIONS: Mapping[str, ActionMode] = MappingProxyType(
+    {"cleanup.logs": "auto", "cleanup.artifacts": "auto", "process.kill": "auto"}
+)
+
+
 class AutomationSettings(Section):
-    """What the system may do by itself. `enabled` is the one switch that stops every automatic action."""
+    """What the system may do by itself. `enabled` is the one switch that stops every automatic action; `actions` sets
+    the mode of single ones, whatever a playbook says."""
 
     enabled: bool = True
+    actions: dict[str, ActionMode] = Field(default_factory=dict)
+
+    def mode_of(self, action: str) -> ActionMode | None:
+        """The mode that is set for an action; None where its playbook decides."""
+        return self.actions.get(action, _HARMLESS_ACTIONS.get(action))
 
 
 class Configuration(Section):

@@ -93,6 +93,11 @@ class ConfigurationStore:
         return self._opened().credentials
 
     @property
+    def file(self) -> Configuration:
+        """What the file itself says, without the overrides."""
+        return self._opened().configuration
+
+    @property
     def findings(self) -> tuple[Finding, ...]:
         """The warnings about what is in force."""
         return self._opened().findings

@@ -102,6 +102,12 @@ class Desk:
         """Tell a level, 1 to 4, now."""
         return self._ledger.change(incident_id, actor, lambda turn: working.escalate(turn, level, self._text(reason)))
 
+    def request_approval(self, incident_id: str, actor: Actor, question: str) -> Incident:
+        """Ask those who are told for a person's approval of what a playbook would do."""
+        return self._ledger.change(
+            incident_id, actor, lambda turn: working.request_approval(turn, self._text(question))
+        )
+
     def begin_mitigation(self, incident_id: str, actor: Actor, action: str) -> Incident:
         """Do something about it; a further attempt while it is being mitigated is noted."""
         return self._ledger.change(incident_id, actor, lambda turn: working.begin_mitigation(turn, self._text(action)))

@@ -102,6 +102,14 @@ def escalate(turn: Turn, level: int, reason: str) -> None:
     turn.escalate(level, reason, f"hand{level}-{turn.incident.version}")
 
 
+def request_approval(turn: Turn, question: str) -> None:
+    """Ask for approval: everybody who has been told, and whoever answers for the incident's first level."""
+    require_open(turn.incident, "ask about")
+    turn.write("approval-requested", question=question)
+    contacts = turn.named([*turn.incident.told, "level-1"])
+    turn.tell(NoticeKind.APPROVAL, contacts, f"approval-{turn.incident.version}", question, lasting=True)
+
+
 def begin_mitigation(turn: Turn, action: str) -> None:
     """Do something about it. `action` says what; it is kept for everybody who is told from now on.
 

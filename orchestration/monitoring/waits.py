@@ -77,7 +77,7 @@ def wait_graph(
     (0: none), `workers` how many are alive; `extra` are waits that only the caller knows of.
     """
     down, limits = providers_down or {}, limits or {}
-    asked = {approval.run_id: approval for approval in approvals}
+    asked = {approval.subject: approval for approval in approvals}
     working: dict[str, list[Heartbeat]] = {}
     for beat in beats:
         working.setdefault(beat.run_id, []).append(beat)

@@ -15,12 +15,18 @@ from orchestration.storage.tables import approvals
 
 @dataclass(frozen=True, slots=True)
 class Approval:
-    """A question, and the answer once there is one (`approved` or `denied`)."""
+    """A question about a run or an incident (`subject`), and the answer once there is one.
+
+    The decision is `approved` or `denied` by a person, or what became of a question that was withdrawn. `role` is who
+    may answer, empty for anybody; after `expires_at` whoever asked goes on without an answer.
+    """
 
     id: str
-    run_id: str
+    subject: str
     question: str
     created_at: datetime
+    role: str = ""
+    expires_at: datetime | None = None
     decision: str | None = None
     decided_by: str | None = None
     reason: str | None = None
@@ -59,11 +65,18 @@ class ApprovalTable:
             raise NotFoundError(f"expected a question that was asked, got '{approval_id}'")
         return Approval(**row._mapping)
 
-    def open(self, run_id: str | None = None) -> tuple[Approval, ...]:
+    def withdraw(self, approval_id: str, decision: str, reason: str, at: datetime) -> None:
+        """End a question that nobody need answer any more; one that was answered meanwhile stays so."""
+        values = {"decision": decision, "decided_by": "system", "reason": reason, "decided_at": at}
+        with self._database.write() as connection:
+            query = sa.update(approvals).where(approvals.c.id == approval_id, approvals.c.decision.is_(None))
+            connection.execute(query.values(**values))
+
+    def open(self, subject: str | None = None) -> tuple[Approval, ...]:
         """The questions without an answer, oldest first."""
         query = sa.select(approvals).where(approvals.c.decision.is_(None)).order_by(approvals.c.created_at)
-        if run_id is not None:
-            query = query.where(approvals.c.run_id == run_id)
+        if subject is not None:
+            query = query.where(approvals.c.subject == subject)
         with self._database.read() as connection:
             return tuple(Approval(**row._mapping) for row in connection.execute(query))
 

@@ -40,7 +40,7 @@ class Approvals:
         """Record a person's answer. Raises ConflictError when there is one already."""
         decision = "approved" if approved else "denied"
         self._table.decide(approval.id, decision, by, reason, self._clock.now())
-        self._bus.emit("approval.decided", run_id=approval.run_id, actor=by, decision=decision, reason=reason)
+        self._bus.emit("approval.decided", run_id=approval.subject, actor=by, decision=decision, reason=reason)
 
     async def _ask_and_wait(self, approval: Approval) -> Any:
         """The wait is one step, recorded with its answer; after a restart it begins again and finds the question."""
@@ -49,7 +49,7 @@ class Approvals:
         # Said again after a restart, because the first time may have been lost; `again` lets nobody be paged twice.
         self._bus.emit(
             "approval.requested",
-            run_id=approval.run_id,
+            run_id=approval.subject,
             approval=approval.id,
             question=approval.question,
             again=not new,
@@ -60,4 +60,4 @@ class Approvals:
         return {"decision": answer.decision, "by": answer.decided_by, "reason": answer.reason}
 
     async def _set_status(self, approval: Approval, status: RunStatus, reason: str) -> None:
-        await anyio.to_thread.run_sync(lambda: self._runs.set_status(approval.run_id, status, reason))
+        await anyio.to_thread.run_sync(lambda: self._runs.set_status(approval.subject, status, reason))

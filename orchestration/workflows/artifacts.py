@@ -19,7 +19,7 @@ class ArtifactStore:
     """`artifacts/<run>/<name>`."""
 
     def __init__(self, folder: Path, table: ArtifactTable, clock: Clock) -> None:
-        self._folder = folder
+        self.folder = folder
         self._table = table
         self._clock = clock
 
@@ -27,7 +27,7 @@ class ArtifactStore:
         """Where an artifact is. Raises UsageError for a name that is no plain file name."""
         if not _NAME.fullmatch(name):
             raise UsageError(f"expected a plain file name for an artifact, got '{name}'; correct the agent's `outputs`")
-        return self._folder / run_id / name
+        return self.folder / run_id / name
 
     def write(self, run_id: str, name: str, text: str, agent: str) -> ArtifactRecord:
         """Write an artifact whole or not at all, and record it."""

@@ -50,18 +50,15 @@ class RunControl:
         """Record a run and begin it here, or leave it to the workers."""
         await anyio.to_thread.run_sync(self._runs.add, run)
         self._bus.emit("run.created", run_id=run.id, goal=run.goal, priority=run.priority, origin=run.origin)
-        if queue:
-            await self._engine.enqueue(RUN, run.id, None, run.priority)
-        else:
-            await self._engine.start(RUN, run.id, None)
+        await self._begin(run, queue=queue)
 
     async def unfinished(self) -> tuple[Run, ...]:
         """Runs that have not come to an end, oldest first."""
         statuses = [status for status in RunStatus if not status.ended]
         return tuple(reversed(await anyio.to_thread.run_sync(lambda: self._runs.list(statuses, limit=1000))))
 
-    async def resume(self, run_id: str) -> Run:
-        """Go on with a run from its last committed steps, in this process.
+    async def resume(self, run_id: str, *, shared: bool = False) -> Run:
+        """Go on with a run from its last committed steps, in this process, or with `shared` in any worker.
 
         A run that was interrupted or cancelled goes on where it was; one that failed goes back to the step that
         failed. Raises ConflictError when it succeeded, or is running in a live process.
@@ -73,13 +70,13 @@ class RunControl:
         tree = await self._engine.tree(run.id)
         if not tree:
             await self._reopen(run)
-            await self._engine.start(RUN, run.id, None)
+            await self._begin(run, queue=shared)
         elif run.status is RunStatus.FAILED and tree[0].state in _ENDED:
-            await self._go_back(run, {status.id: status for status in tree})
-            await self._take_up(run)
+            await self._go_back(run, {status.id: status for status in tree}, shared=shared)
+            await self._take_up(run, shared=shared)
         elif _stands_still(tree):
             await self._reopen(run)
-            await self._take_up(run)
+            await self._take_up(run, shared=shared)
         else:
             raise ConflictError(
                 f"expected a run that stands still, got {run.id}, which process {tree[0].executor} is working on; "
@@ -119,11 +116,30 @@ class RunControl:
         self._bus.emit("run.cancelled", run_id=run.id, reason=reason)
         return run
 
+    async def pause(self, run_id: str, reason: str) -> Run:
+        """Stop a run as `cancel` does, but leave it unfinished: it is to be resumed when the reason is gone."""
+        run = await anyio.to_thread.run_sync(self._runs.get, run_id)
+        stopped = await anyio.to_thread.run_sync(self._runs.set_status, run.id, RunStatus.STOPPED, reason)
+        if not stopped:
+            raise ConflictError(f"expected a run that has not ended, got {run.id}, which is {run.status}")
+        if await self._engine.tree(run.id):
+            await self._engine.cancel(run.id)
+        self._bus.emit("run.stopped", run_id=run.id, reason=reason)
+        return run
+
+    async def is_interrupted(self, run_id: str) -> bool:
+        """Whether some part of a run was left behind by a process that is gone."""
+        return any(status.state is FlowState.INTERRUPTED for status in await self._engine.tree(run_id))
+
+    async def recover(self) -> int:
+        """Leave to the workers whatever of unfinished runs dead processes have left; returns how many parts."""
+        return sum([await self._engine.recover(run.id, shared=True) for run in await self.unfinished()])
+
     async def parts(self, run_id: str) -> tuple[StepRecord, ...]:
         """The run's own steps at which an agent or a group of agents was started: where it can be forked."""
         return tuple(step for step in await self._engine.steps(run_id) if step.name == _CHILD_STARTED)
 
-    async def fork(self, run_id: str, number: int | None = None) -> Run:
+    async def fork(self, run_id: str, number: int | None = None, *, shared: bool = False) -> Run:
         """Begin a new run that shares everything before a part of this one, in a copy of the workspace as it was then.
 
         `number` is one of `parts`; without it, the last. Raises UsageError for any other number.
@@ -150,22 +166,28 @@ class RunControl:
         )
         await self._export(run, _tree_before(await self._engine.steps(run.id), chosen), Path(fork.workspace))
         await anyio.to_thread.run_sync(self._runs.add, fork)
-        await self._engine.fork(run.id, chosen, new)
+        await self._engine.fork(run.id, chosen, new, shared=shared)
         self._bus.emit("run.forked", run_id=new, origin=run.id, number=chosen)
         return fork
+
+    async def _begin(self, run: Run, *, queue: bool) -> None:
+        if queue:
+            await self._engine.enqueue(RUN, run.id, None, run.priority)
+        else:
+            await self._engine.start(RUN, run.id, None)
 
     async def _reopen(self, run: Run) -> None:
         """Have the run's record say that it goes on, before it does."""
         await anyio.to_thread.run_sync(self._runs.reopen, run.id)
 
-    async def _take_up(self, run: Run) -> None:
-        """Go on here with all parts of a run on which nobody works. They may be of several kinds, because a process
-        can die while it cancels a run, or takes it back."""
-        await self._engine.recover(run.id)
-        await self._engine.take(run.id)
-        await self._engine.resume(run.id)
+    async def _take_up(self, run: Run, *, shared: bool) -> None:
+        """Go on with all parts of a run on which nobody works. They may be of several kinds, because a process can die
+        while it cancels a run, or takes it back."""
+        await self._engine.recover(run.id, shared=shared)
+        await self._engine.take(run.id, shared=shared)
+        await self._engine.resume(run.id, shared=shared)
 
-    async def _go_back(self, run: Run, tree: Mapping[str, FlowStatus]) -> None:
+    async def _go_back(self, run: Run, tree: Mapping[str, FlowStatus], *, shared: bool) -> None:
         """Take a failed run back to its failed steps. Raises ConflictError when no step of it failed."""
         if tree[run.id].state is not FlowState.FAILED and not await self._failed_steps(run.id):
             raise ConflictError(
@@ -173,9 +195,9 @@ class RunControl:
                 "fork it from the part that should be done again"
             )
         await self._reopen(run)
-        await self._rewind(run.id, tree)
+        await self._rewind(run.id, tree, shared=shared)
 
-    async def _rewind(self, flow_id: str, tree: Mapping[str, FlowStatus]) -> None:
+    async def _rewind(self, flow_id: str, tree: Mapping[str, FlowStatus], *, shared: bool) -> None:
         """Rewind the failed descendants of a flow, the lowest first, then the flow to where it took their results.
 
         One that says that it failed, though none of its steps did, is done again from the start; one that ended by a
@@ -189,8 +211,8 @@ class RunControl:
             number = 1 + max((step.number for step in await self._engine.steps(flow_id)), default=0)
         for child in (tree.get(step.child_id or "") for step in failed):
             if child is not None and child.state in _ENDED:
-                await self._rewind(child.id, tree)
-        await self._engine.rewind(flow_id, number)
+                await self._rewind(child.id, tree, shared=shared)
+        await self._engine.rewind(flow_id, number, shared=shared)
 
     async def _failed_steps(self, flow_id: str) -> list[StepRecord]:
         return [step for step in await self._engine.steps(flow_id) if step.failed or _says_failed(step.output)]

@@ -11,6 +11,7 @@ from orchestration.storage.tables.incidents import (
     incidents,
 )
 from orchestration.storage.tables.notifications import deliveries, outbox
+from orchestration.storage.tables.playbooks import action_runs, guard_trips, playbook_runs
 from orchestration.storage.tables.samples import samples
 from orchestration.storage.tables.work import (
     approvals,
@@ -27,6 +28,7 @@ from orchestration.storage.tables.work import (
 
 __all__ = [
     "UtcDateTime",
+    "action_runs",
     "alert_groups",
     "alert_inbox",
     "alerts",
@@ -35,6 +37,7 @@ __all__ = [
     "config_versions",
     "deliveries",
     "events",
+    "guard_trips",
     "heartbeats",
     "incident_clocks",
     "incident_documents",
@@ -46,6 +49,7 @@ __all__ = [
     "metadata",
     "outbox",
     "overrides",
+    "playbook_runs",
     "route_states",
     "runs",
     "samples",

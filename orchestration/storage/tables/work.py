@@ -122,9 +122,11 @@ spend = sa.Table(
 approvals = sa.Table(
     "approvals",
     metadata,
-    id_column(),
-    sa.Column("run_id", sa.String(64), nullable=False, index=True),
+    sa.Column("id", sa.String(200), primary_key=True),
+    sa.Column("subject", sa.String(64), nullable=False, index=True),
     sa.Column("question", sa.Text, nullable=False),
+    sa.Column("role", sa.String(32), nullable=False),
+    sa.Column("expires_at", UtcDateTime),
     sa.Column("decision", sa.String(16)),
     sa.Column("decided_by", sa.String(128)),
     sa.Column("reason", sa.Text),

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import socket
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -202,21 +202,24 @@ class Engine:
         """The committed steps of one flow, in order."""
         return tuple(_record(flow_id, step) for step in await DBOS.list_workflow_steps_async(flow_id))
 
-    async def recover(self, flow_id: str) -> int:
+    async def recover(self, flow_id: str, *, shared: bool = False) -> int:
         """Take over the parts of a flow whose process is gone, however often that has happened; returns how many.
+
+        `shared`, here and below, leaves the flow to the workers; otherwise it goes on in this process.
 
         Parts that a live process holds are left alone: taking them would run a step twice at the same time.
         """
         orphans = [status for status in await self.tree(flow_id) if status.state is FlowState.INTERRUPTED]
-        return await anyio.to_thread.run_sync(lambda: self._take(orphans, recovery_attempts=0))
+        queue = self._queue(shared=shared)
+        return await anyio.to_thread.run_sync(lambda: self._take(orphans, queue, recovery_attempts=0))
 
-    async def take(self, flow_id: str) -> int:
+    async def take(self, flow_id: str, *, shared: bool = False) -> int:
         """Take the parts of a flow that wait in a queue, to begin them here; returns how many."""
         waiting = [status for status in await self.tree(flow_id) if status.state is FlowState.QUEUED]
-        return await anyio.to_thread.run_sync(self._take, waiting)
+        return await anyio.to_thread.run_sync(self._take, waiting, self._queue(shared=shared))
 
-    async def recover_all(self) -> int:
-        """Take over every flow whose process is gone; returns how many.
+    async def recover_all(self, wanted: Callable[[str], bool] = lambda _: True) -> int:
+        """Take over every flow whose process is gone, of those whose identifier is wanted; returns how many.
 
         One that has crashed several times is left as it is then.
         """
@@ -225,24 +228,24 @@ class Engine:
         )
         alive = await self._live_executors()
         statuses = (_status(status, alive) for status in pending)
-        orphans = [status for status in statuses if status.state is FlowState.INTERRUPTED]
-        return await anyio.to_thread.run_sync(self._take, orphans)
+        orphans = [status for status in statuses if status.state is FlowState.INTERRUPTED and wanted(status.id)]
+        return await anyio.to_thread.run_sync(self._take, orphans, self._own_queue)
 
-    async def resume(self, flow_id: str) -> None:
+    async def resume(self, flow_id: str, *, shared: bool = False) -> None:
         """Go on with a flow that was cancelled or had crashed too often, and with its unfinished children."""
         stopped = (FlowState.CANCELLED, FlowState.CRASHED)
         ids = [status.id for status in await self.tree(flow_id) if status.state in stopped]
         if ids:
-            await DBOS.resume_workflows_async(ids, queue_name=self._own_queue)
+            await DBOS.resume_workflows_async(ids, queue_name=self._queue(shared=shared))
 
-    async def rewind(self, flow_id: str, number: int) -> None:
+    async def rewind(self, flow_id: str, number: int, *, shared: bool = False) -> None:
         """Forget an ended flow's steps from `number` on and run it again from there, under the same identifier."""
-        await DBOS.rewind_workflow_async(flow_id, start_step=number, queue_name=self._own_queue)
+        await DBOS.rewind_workflow_async(flow_id, start_step=number, queue_name=self._queue(shared=shared))
 
-    async def fork(self, flow_id: str, number: int, new_id: str) -> None:
+    async def fork(self, flow_id: str, number: int, new_id: str, *, shared: bool = False) -> None:
         """Begin a new flow that shares the steps before `number` and goes its own way from there."""
         with SetWorkflowID(new_id):
-            await DBOS.fork_workflow_async(flow_id, number, queue_name=self._own_queue)
+            await DBOS.fork_workflow_async(flow_id, number, queue_name=self._queue(shared=shared))
 
     async def apply_schedules(self, kind: str, schedules: Sequence[Schedule]) -> None:
         """Make the calendar hold exactly these; each starts a flow of `kind` on the workers' queue when its time comes.
@@ -328,8 +331,11 @@ class Engine:
         processes = await anyio.to_thread.run_sync(live_processes, self._leases)
         return frozenset(process.executor for process in processes)
 
-    def _take(self, flows: list[FlowStatus], **values: Any) -> int:
-        """Put flows that nobody works on into our own queue; returns how many we got.
+    def _queue(self, *, shared: bool) -> str:
+        return SHARED_QUEUE if shared else self._own_queue
+
+    def _take(self, flows: list[FlowStatus], queue: str, **values: Any) -> int:
+        """Put flows that nobody works on into a queue; returns how many we got.
 
         Atomic: of several that try, one wins, and none does once a live process has the flow. The engine leaves a flow
         in the queue it was in, and that of a process that is gone is one that nobody looks into.
@@ -337,18 +343,19 @@ class Engine:
         if self._database is None:
             raise RuntimeError("expected a running engine, got one that was not launched")
         with self._database.engine.begin() as connection:
-            return sum(connection.execute(self._claim(self._database, flow, values)).rowcount for flow in flows)
+            claims = [self._claim(self._database, flow, {**values, "queue_name": queue}) for flow in flows]
+            return sum(connection.execute(claim).rowcount for claim in claims)
 
     def _claim(self, database: SystemDatabase, flow: FlowStatus, values: Mapping[str, Any]) -> sa.Update:
-        """Put a flow that is still in the hands where it was seen on our own queue."""
+        """Put a flow that is still in the hands where it was seen on a queue."""
         table = database.tables.workflow_status
         waits = (table.c.status == "ENQUEUED") & (table.c.queue_name == flow.queue)
         works = (table.c.status == "PENDING") & (table.c.executor_id == flow.executor)
-        ours = {"status": "ENQUEUED", "queue_name": self._own_queue, "owner_xid": None, "started_at_epoch_ms": None}
+        queued = {"status": "ENQUEUED", "owner_xid": None, "started_at_epoch_ms": None}
         return (
             sa.update(table)
             .where(table.c.workflow_uuid == flow.id, works if flow.working else waits)
-            .values(**ours, **values)
+            .values(**queued, **values)
         )
 
 

@@ -14,9 +14,11 @@ depends_on = None
 def upgrade() -> None:
     op.create_table(
         "approvals",
-        sa.Column("id", sa.String(length=64), nullable=False),
-        sa.Column("run_id", sa.String(length=64), nullable=False),
+        sa.Column("id", sa.String(length=200), nullable=False),
+        sa.Column("subject", sa.String(length=64), nullable=False),
         sa.Column("question", sa.Text(), nullable=False),
+        sa.Column("role", sa.String(length=32), nullable=False),
+        sa.Column("expires_at", tables.UtcDateTime(timezone=True), nullable=True),
         sa.Column("decision", sa.String(length=16), nullable=True),
         sa.Column("decided_by", sa.String(length=128), nullable=True),
         sa.Column("reason", sa.Text(), nullable=True),
@@ -24,7 +26,7 @@ def upgrade() -> None:
         sa.Column("decided_at", tables.UtcDateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_approvals")),
     )
-    op.create_index(op.f("ix_approvals_run_id"), "approvals", ["run_id"], unique=False)
+    op.create_index(op.f("ix_approvals_subject"), "approvals", ["subject"], unique=False)
     op.create_table(
         "artifacts",
         sa.Column("run_id", sa.String(length=64), nullable=False),
@@ -154,5 +156,5 @@ def downgrade() -> None:
     op.drop_table("events")
     op.drop_table("config_versions")
     op.drop_table("artifacts")
-    op.drop_index(op.f("ix_approvals_run_id"), table_name="approvals")
+    op.drop_index(op.f("ix_approvals_subject"), table_name="approvals")
     op.drop_table("approvals")

@@ -1,0 +1,138 @@
+"""The playbooks of a control process: everything that actions reach, and the response to each incident."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import anyio
+
+from orchestration.app.application import Application
+from orchestration.app.incidents import IncidentResponse
+from orchestration.app.supervisor import Supervisor
+from orchestration.clock import Clock
+from orchestration.incidents.desk import Desk
+from orchestration.incidents.review import draft
+from orchestration.monitoring.diagnosis import Diagnosis
+from orchestration.playbooks.asking import Asking
+from orchestration.playbooks.catalogue import Catalogue
+from orchestration.playbooks.execution import Executor
+from orchestration.playbooks.naming import is_response
+from orchestration.playbooks.ports import Handles
+from orchestration.playbooks.reporting import Reporting
+from orchestration.playbooks.responder import Responder
+from orchestration.playbooks.runner import RESPONSE, Runner
+from orchestration.storage.playbooks import PlaybookRecords
+
+PLAYBOOKS = Path("config", "playbooks")
+_LOOK_SECONDS = 0.2
+
+
+class PlaybookResponse:
+    """Carries playbooks out while this process leads. Run it with `run`."""
+
+    def __init__(
+        self, app: Application, incidents: IncidentResponse, supervisor: Supervisor, leads: Callable[[], bool]
+    ) -> None:
+        self._app = app
+        self._leads = leads
+        self.records = PlaybookRecords(app.database)
+        self.handles = Handles(
+            root=app.root,
+            state_folder=app.state_folder,
+            log_folder=app.log_folder,
+            clock=app.clock,
+            bus=app.bus,
+            redactor=app.redactor,
+            database=app.database,
+            configuration=app.effective,
+            store=app.store,
+            desk=app.desk,
+            incidents=app.desk.records,
+            diagnosis=Diagnosis(app.database, app.log_folder),
+            resources=incidents.monitoring.resources,
+            runs=app.runs,
+            timeline=app.timeline,
+            artifacts=app.artifacts,
+            control=app.control,
+            gateway=app.gateway,
+            fleet=SupervisedFleet(supervisor),
+            upkeep=None,
+            approvals=app.approvals,
+            outbox=incidents.outbox,
+            reviews=ReviewFiles(app.desk, app.state_folder / "reviews", app.clock),
+        )
+        self.executor = Executor(self.handles, self.records)
+        reporting = Reporting(app.desk, app.desk.records, self.records, self.catalogue, app.effective, app.clock)
+        asking = Asking(app.approvals, reporting, app.bus, app.clock)
+        app.engine.register(RESPONSE, Runner(self.executor, reporting, asking).body)
+        self._responder = Responder(self.handles, self.records, app.engine)
+
+    def catalogue(self) -> Catalogue:
+        """The playbooks as they are now; a person may have edited them."""
+        return Catalogue(self._app.root / PLAYBOOKS)
+
+    async def run(self) -> None:
+        """Respond whenever this process leads, until cancelled."""
+        while True:
+            while not self._leads():
+                await self._app.clock.sleep(_LOOK_SECONDS)
+            unsubscribe = self._app.bus.subscribe(self._responder.take)
+            try:
+                async with anyio.create_task_group() as group:
+                    group.start_soon(self._app.keep_recovering, is_response)
+                    group.start_soon(self._responder.run)
+                    while self._leads():
+                        await self._app.clock.sleep(_LOOK_SECONDS)
+                    group.cancel_scope.cancel()
+            finally:
+                unsubscribe()
+
+
+class SupervisedFleet:
+    """The workers of this control process."""
+
+    def __init__(self, supervisor: Supervisor) -> None:
+        self._supervisor = supervisor
+
+    def workers(self) -> Sequence[Mapping[str, Any]]:
+        """One record for each worker that has a process."""
+        return [
+            {
+                "worker": str(worker.number),
+                "pid": worker.pid,
+                "doing": worker.doing,
+                "memory_bytes": worker.memory_mb * 1_048_576,
+                "healthy": worker.state in ("starts", "works"),
+            }
+            for worker in self._supervisor.workers
+            if worker.pid is not None
+        ]
+
+    def wanted(self) -> int:
+        """How many workers there should be."""
+        return len(self._supervisor.workers)
+
+    async def replace(self, worker: str, reason: str) -> None:  # noqa: ARG002 (the supervisor says why in its own words)
+        """Kill a worker with its process group; another takes its place."""
+        self._supervisor.replace(int(worker))
+
+
+class ReviewFiles:
+    """Drafts of reviews, a file for each incident."""
+
+    def __init__(self, desk: Desk, folder: Path, clock: Clock) -> None:
+        self._desk = desk
+        self._folder = folder
+        self._clock = clock
+
+    def draft(self, incident_id: str) -> Path:
+        """Write the draft, in the place of an earlier one; returns where it is."""
+        records = self._desk.records
+        incident = records.get(incident_id)
+        text = draft(incident, records.entries(incident_id), records.settings(incident), self._clock.now())
+        self._folder.mkdir(parents=True, exist_ok=True)
+        path = self._folder / f"{incident_id}.md"
+        path.write_text(text, encoding="utf-8")
+        return path

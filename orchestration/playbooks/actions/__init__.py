@@ -1,0 +1,110 @@
+"""Actions: what playbooks can do. Each has typed parameters, a declared risk, a preview, and where it can, an undo."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, ClassVar, Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from orchestration.errors import OrchestratorError, UsageError
+from orchestration.playbooks.model import Mode, Risk
+from orchestration.playbooks.ports import Handles
+
+
+class Parameters(BaseModel):
+    """What an action is called with; a key that it does not know is a mistake in the playbook."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+P = TypeVar("P", bound=Parameters)
+
+
+class ActionError(OrchestratorError):
+    """An action could not be carried out; what it had changed has been put back, or is named."""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """For whom an action works. `key` is the same when the step is repeated after a crash: it makes effects idempotent.
+
+    `actor` is written wherever the action changes something; `reason` says why, in words.
+    """
+
+    incident_id: str
+    key: str
+    actor: str
+    reason: str
+    now: datetime
+    drill: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What an action did: a sentence for the timeline, findings for later steps, evidence for people, and `undo`: all
+    that `Action.undo` needs to take it back, None where there is nothing to take back."""
+
+    says: str
+    findings: Mapping[str, Any] = field(default_factory=dict)
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+    undo: Mapping[str, Any] | None = None
+
+
+class Action(Generic[P]):
+    """One thing that can be done. Actions keep nothing in memory between calls: a restart may lie between them."""
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    risk: ClassVar[Risk] = Risk.READS
+    parameters: ClassVar[type[Parameters]]
+    finds: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, handles: Handles) -> None:
+        self.handles = handles
+
+    def targets(self, parameters: P) -> tuple[str, ...] | None:
+        """What it would act on by name; None where it has no targets. Empty means that it is refused."""
+        return None
+
+    def at_most(self, parameters: P) -> Mode:
+        """How far the machine may go with these parameters, whatever the playbook says; all the way by default."""
+        return Mode.AUTO
+
+    async def preview(self, context: Context, parameters: P) -> str:
+        """What it would do, exactly, without doing it."""
+        return self.summary
+
+    async def run(self, context: Context, parameters: P) -> Outcome:
+        """Do it. Doing it again with the same key changes nothing more. Raises ActionError."""
+        raise NotImplementedError
+
+    async def undo(self, context: Context, undo: Mapping[str, Any]) -> str:
+        """Take it back; returns what was done. Raises ActionError."""
+        raise ActionError(f"{self.name} cannot be taken back")
+
+
+REGISTRY: dict[str, type[Action[Any]]] = {}
+
+A = TypeVar("A", bound=type[Action[Any]])
+
+
+def action(kind: A) -> A:
+    """Make an action known by its name. Raises UsageError when the name is taken."""
+    if REGISTRY.setdefault(kind.name, kind) is not kind:
+        raise UsageError(f"expected a new name for an action, got '{kind.name}', which exists; choose another")
+    return kind
+
+
+def parse(kind: type[Action[Any]], values: Mapping[str, Any]) -> Parameters:
+    """An action's parameters, checked. Raises UsageError."""
+    try:
+        return kind.parameters.model_validate(dict(values))
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(map(str, item['loc'])) or 'parameters'}: {item['msg']}"
+            for item in error.errors(include_url=False, include_input=False)
+        )
+        raise UsageError(f"the parameters of {kind.name} are wrong: {problems}") from error

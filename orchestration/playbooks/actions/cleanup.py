@@ -1,0 +1,111 @@
+"""Actions that clear away: rotated logs and artifacts that are old, and only what the system itself has made."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import anyio.to_thread
+
+from orchestration.errors import NotFoundError
+from orchestration.playbooks.actions import Action, Context, Outcome, Parameters, action
+from orchestration.playbooks.model import Risk
+from orchestration.storage.runs import Runs
+
+_DAY = 86_400.0
+# Copies that a rotation made: the name of a log, then its moment.
+_ROTATED = re.compile(r"orchestrator\.(?:log|jsonl)\.\d{8}T\d{6}\.\d+Z(?:\.gz)?")
+
+
+class Age(Parameters):
+    """What is older than so many days."""
+
+    older_than_days: float = 7.0
+
+
+class CleanUp(Action[Any]):
+    """What the actions here share."""
+
+    risk = Risk.DESTRUCTIVE
+    parameters = Age
+    finds = ("freed_bytes", "removed")
+
+    async def preview(self, context: Context, parameters: Age) -> str:
+        found = await anyio.to_thread.run_sync(lambda: list(self.old(context.now, parameters)))
+        return f"delete {len(found)} of our own, {sum(map(size_of, found)):,} bytes in all"
+
+    async def run(self, context: Context, parameters: Age) -> Outcome:
+        return await anyio.to_thread.run_sync(self._clear, context, parameters)
+
+    def old(self, now: datetime, parameters: Age) -> Iterator[Path]:
+        """What would be deleted."""
+        raise NotImplementedError
+
+    def _clear(self, context: Context, parameters: Age) -> Outcome:
+        freed, removed = 0, []
+        for path in self.old(context.now, parameters):
+            freed += size_of(path)
+            remove(path)
+            removed.append(path.name)
+        says = f"deleted {len(removed)}, {freed:,} bytes"
+        return Outcome(says, {"freed_bytes": freed, "removed": len(removed)}, {"names": removed[:100]})
+
+
+@action
+class CleanLogs(CleanUp):
+    """Delete old logs."""
+
+    name = "cleanup.logs"
+    summary = "delete rotated logs that are older than some days"
+
+    def old(self, now: datetime, parameters: Age) -> Iterator[Path]:
+        for path in sorted(self.handles.log_folder.glob("orchestrator.*")):
+            if _ROTATED.fullmatch(path.name) and is_older(path, now, parameters.older_than_days):
+                yield path
+
+
+@action
+class CleanArtifacts(CleanUp):
+    """Delete the artifacts of old runs."""
+
+    name = "cleanup.artifacts"
+    summary = "delete the artifacts of runs that ended some days ago"
+
+    def old(self, now: datetime, parameters: Age) -> Iterator[Path]:
+        folder = self.handles.artifacts.folder
+        for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+            ours = path.is_dir() and not path.is_symlink() and _ended(self.handles.runs, path.name)
+            if ours and is_older(path, now, parameters.older_than_days):
+                yield path
+
+
+def is_older(path: Path, now: datetime, days: float) -> bool:
+    """Whether nothing in it was written for so long."""
+    return now.timestamp() - path.stat().st_mtime > days * _DAY
+
+
+def size_of(path: Path) -> int:
+    """How many bytes a file, or all below a folder, takes."""
+    if path.is_file():
+        return path.stat().st_size
+    return sum(one.stat().st_size for one in path.rglob("*") if one.is_file() and not one.is_symlink())
+
+
+def remove(path: Path) -> None:
+    """Delete a file, or a folder with all that is in it; one that is gone already is as wanted."""
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _ended(runs: Runs, run_id: str) -> bool:
+    """Whether a folder belongs to a run of ours that has come to an end."""
+    try:
+        return runs.get(run_id).status.ended
+    except NotFoundError:
+        return False

@@ -1,0 +1,82 @@
+"""Actions on the configuration: go back to the last good version, log more for a time. The file is never rewritten."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import anyio.to_thread
+
+from orchestration.config.overrides import PinConfiguration, SetLogLevel
+from orchestration.config.versions import Version
+from orchestration.playbooks.actions import Action, ActionError, Context, Outcome, Parameters, action
+from orchestration.playbooks.actions.overriding import add_override, remove_overrides
+from orchestration.playbooks.model import Risk
+from orchestration.storage.runs import RunStatus
+
+_VERSIONS = 50
+_RUNS = 200
+
+
+class Minutes(Parameters):
+    """For so many minutes."""
+
+    minutes: float = 60.0
+
+
+@action
+class LastGood(Action[Any]):
+    """Go back to the last version with which runs succeeded."""
+
+    name = "config.last-good"
+    summary = "put the last configuration with which a run succeeded in force, until the file is edited"
+    risk = Risk.REVERSIBLE
+    parameters = Minutes
+    finds = ("version",)
+
+    async def preview(self, context: Context, parameters: Minutes) -> str:
+        version = await anyio.to_thread.run_sync(self._last_good)
+        return f"put version {version.number}, of {version.loaded_at:%Y-%m-%d %H:%M} UTC, in force"
+
+    async def run(self, context: Context, parameters: Minutes) -> Outcome:
+        version = await anyio.to_thread.run_sync(self._last_good)
+        change = PinConfiguration(number=version.number, document=json.loads(version.text))
+        made = add_override(self, context, change, parameters.minutes)
+        says = f"version {version.number} of the configuration is in force; the file was not touched"
+        return Outcome(says, {"version": version.number}, undo={"overrides": [made]})
+
+    async def undo(self, context: Context, undo: Mapping[str, Any]) -> str:
+        remove_overrides(self, context, undo["overrides"])
+        return "the file counts again"
+
+    def _last_good(self) -> Version:
+        """The newest earlier version with which a run succeeded, else simply the one before the present."""
+        versions = self.handles.store.history(_VERSIONS)
+        present = self.handles.store.number
+        earlier = [version for version in versions if version.number != present]
+        if not earlier:
+            raise ActionError("expected an earlier version of the configuration, found none: it was never changed")
+        good = {run.config_version for run in self.handles.runs.list([RunStatus.SUCCEEDED], _RUNS)}
+        return next((version for version in earlier if version.number in good), earlier[0])
+
+
+@action
+class Debug(Action[Any]):
+    """Log more for a time."""
+
+    name = "log.debug"
+    summary = "log everything for a time"
+    risk = Risk.REVERSIBLE
+    parameters = Minutes
+
+    async def preview(self, context: Context, parameters: Minutes) -> str:
+        return f"log from DEBUG on for {parameters.minutes:g} min"
+
+    async def run(self, context: Context, parameters: Minutes) -> Outcome:
+        made = add_override(self, context, SetLogLevel(level="DEBUG"), parameters.minutes)
+        return Outcome(f"everything is logged for {parameters.minutes:g} min", undo={"overrides": [made]})
+
+    async def undo(self, context: Context, undo: Mapping[str, Any]) -> str:
+        remove_overrides(self, context, undo["overrides"])
+        return "the log level is as before"

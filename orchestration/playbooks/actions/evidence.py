@@ -1,0 +1,355 @@
+"""Actions that look: at logs, runs, waits, the configuration, the project, the machine. They change nothing."""
+
+from __future__ import annotations
+
+import subprocess
+from collections import Counter
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+import anyio.to_thread
+
+from orchestration.errors import NotFoundError, OrchestratorError
+from orchestration.monitoring.resources import Snapshot
+from orchestration.playbooks.actions import Action, Context, Outcome, Parameters, action
+from orchestration.playbooks.actions.cleanup import size_of
+from orchestration.storage.runs import Run, RunStatus
+from orchestration.storage.timeline import Heartbeat
+
+_LINES = 20
+_COMMITS = 10
+_EVENTS = 5000
+_RECENT = timedelta(days=1)
+_UNRESPONSIVE_LOAD = 8.0
+
+
+class OfRuns(Parameters):
+    """Runs by identifier; none named means all that are unfinished, which is right for looking."""
+
+    runs: tuple[str, ...] = ()
+
+
+class OfAgents(Parameters):
+    """Agents by name; none named means all."""
+
+    agents: tuple[str, ...] = ()
+
+
+class Nothing(Parameters):
+    """Takes nothing."""
+
+
+class Look(Action[Any]):
+    """What the actions here share."""
+
+    def found(self, names: Sequence[str]) -> list[Run]:
+        """The runs that are meant and exist."""
+        if not names:
+            return list(self.handles.runs.list([status for status in RunStatus if not status.ended], 1000))
+        runs = []
+        for name in names:
+            try:
+                runs.append(self.handles.runs.get(name))
+            except NotFoundError:
+                continue
+        return runs
+
+
+@action
+class Logs(Look):
+    """Collect the error lines of runs."""
+
+    name = "evidence.logs"
+    summary = "collect the newest error lines of the log about these runs"
+    parameters = OfRuns
+    finds = ("errors", "last_error")
+
+    async def run(self, context: Context, parameters: OfRuns) -> Outcome:
+        lines = await anyio.to_thread.run_sync(self._lines, parameters.runs)
+        last = str(lines[-1].get("message") or lines[-1].get("event")) if lines else ""
+        says = f"{len(lines)} error lines" + (f", the last: {last[:200]}" if last else "")
+        return Outcome(says, {"errors": len(lines), "last_error": last[:500]}, {"lines": lines})
+
+    def _lines(self, runs: Sequence[str]) -> list[dict[str, Any]]:
+        lines = [line for run in runs for line in self.handles.diagnosis.error_lines(run, _LINES)]
+        return sorted(lines, key=lambda line: str(line.get("at", "")))[-_LINES:]
+
+
+@action
+class RunsNow(Look):
+    """See how runs are."""
+
+    name = "evidence.runs"
+    summary = "see the state of these runs, their last activity, and why they failed"
+    parameters = OfRuns
+    finds = (
+        "failed",
+        "failed_runs",
+        "unfinished",
+        "open_runs",
+        "stalled",
+        "stalled_runs",
+        "kinds",
+        "interrupted",
+        "progressing",
+        "activity",
+        "worker_healthy",
+        "stalls",
+    )
+
+    async def run(self, context: Context, parameters: OfRuns) -> Outcome:
+        runs = await anyio.to_thread.run_sync(self.found, parameters.runs)
+        interrupted = [run.id for run in runs if await self.handles.control.is_interrupted(run.id)]
+        return await anyio.to_thread.run_sync(self._judge, context, runs, interrupted)
+
+    def _judge(self, context: Context, runs: Sequence[Run], interrupted: Sequence[str]) -> Outcome:
+        failed = [run.id for run in runs if run.status is RunStatus.FAILED]
+        unfinished = [run.id for run in runs if not run.status.ended]
+        beats = {run.id: self._latest(run) for run in runs if run.id in unfinished}
+        limit = self.handles.configuration().monitoring.thresholds.stalled_seconds
+        old = [
+            run_id
+            for run_id, beat in beats.items()
+            if beat is not None and (context.now - beat.progress_at).total_seconds() > limit
+        ]
+        kinds = self._kinds(runs)
+        activities = [beat.activity for run_id, beat in beats.items() if beat is not None and run_id in (old or beats)]
+        healthy = not any(not worker.get("healthy", True) for worker in self.handles.fleet.workers())
+        says = f"{len(runs)} runs: {len(failed)} failed, {len(unfinished)} unfinished, {len(old)} without progress"
+        return Outcome(
+            says,
+            {
+                "failed": len(failed),
+                "failed_runs": failed,
+                "unfinished": len(unfinished),
+                "open_runs": [*failed, *unfinished],
+                "stalled": len(old),
+                "stalled_runs": old,
+                "kinds": sorted(kinds),
+                "interrupted": len(interrupted),
+                "progressing": bool(beats) and not old,
+                "activity": _activity(activities),
+                "worker_healthy": healthy,
+                "stalls": max((count for _, count in self._restarts(runs).most_common(1)), default=0),
+            },
+            {"reasons": {run.id: run.reason for run in runs if run.reason}},
+        )
+
+    def _latest(self, run: Run) -> Heartbeat | None:
+        beats = self.handles.timeline.heartbeats(run.id)
+        return max(beats, key=lambda beat: beat.progress_at, default=None)
+
+    def _kinds(self, runs: Sequence[Run]) -> set[str]:
+        """The kinds of failure that the agents of these runs have reported."""
+        kinds: set[str] = set()
+        for run in runs:
+            for _, event in self.handles.timeline.list(run.id, limit=_EVENTS):
+                failing = event.data.get("failing") if event.kind == "agent.finished" else None
+                if failing:
+                    kinds.add(str(failing["kind"]))
+        return kinds
+
+    def _restarts(self, runs: Sequence[Run]) -> Counter[str]:
+        counts: Counter[str] = Counter()
+        for run in runs:
+            events = self.handles.timeline.list(run.id, limit=_EVENTS)
+            counts[run.id] = sum(1 for _, event in events if event.kind == "run.resumed")
+        return counts
+
+
+def _activity(activities: Sequence[str]) -> str:
+    """What hangs, in a word: `tool`, `model`, or `other`."""
+    text = " ".join(activities)
+    if "uses " in text or "printed" in text:
+        return "tool"
+    return "model" if "model" in text or "hears" in text else "other"
+
+
+@action
+class Waits(Look):
+    """See who waits for whom."""
+
+    name = "evidence.waits"
+    summary = "draw who waits for what, and name circles"
+    parameters = OfRuns
+    finds = ("cycles", "for")
+
+    async def run(self, context: Context, parameters: OfRuns) -> Outcome:
+        configuration = self.handles.configuration()
+        graph = await anyio.to_thread.run_sync(self.handles.diagnosis.wait_graph, configuration)
+        wanted = {f"run:{run}" for run in parameters.runs} or {wait.who for wait in graph.waits}
+        causes = [wait for who in sorted(wanted) for wait in graph.causes(who)]
+        cycles = [" → ".join((*cycle, cycle[0])) for cycle in graph.cycles()]
+        lines = [f"{wait.who} waits for {wait.what}: {wait.why}".rstrip(": ") for wait in causes]
+        kinds = sorted({wait.what.partition(":")[0] for wait in causes})
+        says = "; ".join([*(f"circle: {cycle}" for cycle in cycles), *lines][:5]) or "nothing waits"
+        return Outcome(says, {"cycles": cycles, "for": kinds}, {"waits": lines})
+
+
+@action
+class ConfigurationNow(Look):
+    """See whether the configuration is sound, and what changed."""
+
+    name = "evidence.config"
+    summary = "check the configuration, and compare it with the one of the last good run"
+    parameters = OfAgents
+    finds = ("errors", "changed", "changes")
+
+    async def run(self, context: Context, parameters: OfAgents) -> Outcome:
+        return await anyio.to_thread.run_sync(self._compare, context, parameters)
+
+    def _compare(self, context: Context, parameters: OfAgents) -> Outcome:
+        store = self.handles.store
+        errors = [str(finding) for finding in store.refused]
+        good = self._last_good_number()
+        changes: list[str] = []
+        if good is not None and store.number is not None and good != store.number:
+            changes = [str(change) for change in diff_of(store, good, store.number)]
+        says = f"{len(errors)} errors in the file; {len(changes)} changes since the last good run"
+        evidence = {"errors": errors, "changes": changes, "agents": list(parameters.agents)}
+        return Outcome(says, {"errors": len(errors), "changed": bool(changes), "changes": changes[:20]}, evidence)
+
+    def _last_good_number(self) -> int | None:
+        good = self.handles.runs.list([RunStatus.SUCCEEDED], 1)
+        return good[0].config_version if good else None
+
+
+def diff_of(store: Any, before: int, after: int) -> Sequence[Any]:
+    """What changed between two kept versions; nothing where one of them is gone."""
+    try:
+        changes: Sequence[Any] = store.diff(before, after)
+    except OrchestratorError:
+        return ()
+    return changes
+
+
+@action
+class History(Look):
+    """See what changed in the project."""
+
+    name = "evidence.git"
+    summary = "read the project's latest commits"
+    parameters = Nothing
+    finds = ("recent", "commits")
+
+    async def run(self, context: Context, parameters: Nothing) -> Outcome:
+        since = (context.now - _RECENT).isoformat()
+        lines = await anyio.to_thread.run_sync(self._log, since)
+        if lines is None:
+            return Outcome("the project has no history that git could read", {"recent": False, "commits": []})
+        says = f"{len(lines)} commits within a day" + (f", the newest: {lines[0]}" if lines else "")
+        return Outcome(says, {"recent": bool(lines), "commits": lines})
+
+    def _log(self, since: str) -> list[str] | None:
+        command = ("git", "-C", str(self.handles.root), "log", f"-{_COMMITS}", f"--since={since}", "--format=%h %ad %s")
+        try:
+            ended = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)  # noqa: S603
+        except (OSError, subprocess.SubprocessError):
+            return None
+        return ended.stdout.splitlines() if ended.returncode == 0 else None
+
+
+@action
+class Resources(Look):
+    """Take a snapshot of the machine."""
+
+    name = "evidence.resources"
+    summary = "measure processor, memory, disk and the processes that use most"
+    parameters = Nothing
+    finds = (
+        "cpu_percent",
+        "memory_percent",
+        "disk_free_percent",
+        "disk_short",
+        "short",
+        "unresponsive",
+        "own_bytes",
+        "top",
+    )
+
+    async def run(self, context: Context, parameters: Nothing) -> Outcome:
+        seen = await anyio.to_thread.run_sync(self.handles.resources.snapshot)
+        own = await anyio.to_thread.run_sync(self._own_bytes)
+        limits = self.handles.configuration().monitoring.thresholds
+        free = min((min(disk.free_percent, disk.free_files_percent) for disk in seen.disks), default=100.0)
+        disk_short = free < limits.disk_free_percent
+        cpu = seen.cpu_percent or 0.0
+        short = disk_short or cpu > limits.cpu_percent or seen.memory_percent > limits.memory_percent
+        says = f"processor {cpu:.0f} %, memory {seen.memory_percent:.0f} %, disk {free:.1f} % free"
+        return Outcome(
+            says,
+            {
+                "cpu_percent": cpu,
+                "memory_percent": seen.memory_percent,
+                "disk_free_percent": free,
+                "disk_short": disk_short,
+                "short": short,
+                "unresponsive": _unresponsive(seen),
+                "own_bytes": own,
+                "top": [f"{process.command[:60]} ({process.pid})" for process in seen.top[:3]],
+            },
+            seen.as_json(),
+        )
+
+    def _own_bytes(self) -> int:
+        return sum(size_of(folder) for folder in (self.handles.log_folder, self.handles.artifacts.folder))
+
+
+def _unresponsive(seen: Snapshot) -> bool:
+    """Whether so much waits for the processor that nothing gets on."""
+    return seen.load[0] > _UNRESPONSIVE_LOAD * max(1.0, seen.cpus)
+
+
+@action
+class Load(Look):
+    """See what explains the load."""
+
+    name = "evidence.load"
+    summary = "see whether the running work explains the load, and what grows or runs away"
+    parameters = Nothing
+    finds = ("running", "expected", "growing", "growing_workers", "runaway")
+
+    async def run(self, context: Context, parameters: Nothing) -> Outcome:
+        return await anyio.to_thread.run_sync(self._judge)
+
+    def _judge(self) -> Outcome:
+        seen = self.handles.resources.snapshot()
+        workers = {int(worker["pid"]): str(worker["worker"]) for worker in self.handles.fleet.workers()}
+        running = len(self.handles.runs.list([RunStatus.RUNNING], 1000))
+        ours = [process for process in seen.top if process.ours]
+        runaway = [str(process.pid) for process in ours if process.cpu_percent > 95 and process.pid not in workers]
+        growing = [leak.command[:80] for leak in seen.leaks]
+        says = f"{running} runs at work; {len(growing)} processes grow, {len(runaway)} run away"
+        return Outcome(
+            says,
+            {
+                "running": running,
+                "expected": running > 0 and bool(ours),
+                "growing": growing,
+                "growing_workers": [workers[leak.pid] for leak in seen.leaks if leak.pid in workers],
+                "runaway": runaway,
+            },
+        )
+
+
+@action
+class Errors(Look):
+    """See how often things fail now."""
+
+    name = "evidence.errors"
+    summary = "count what succeeded and what failed within the last minutes"
+    parameters = Nothing
+    finds = ("failed", "succeeded", "percent")
+
+    async def run(self, context: Context, parameters: Nothing) -> Outcome:
+        def count() -> tuple[int, int]:
+            runs = self.handles.runs.list([RunStatus.SUCCEEDED, RunStatus.FAILED], 200)
+            recent = [run for run in runs if run.finished_at and run.finished_at > context.now - timedelta(minutes=15)]
+            failed = sum(run.status is RunStatus.FAILED for run in recent)
+            return failed, len(recent) - failed
+
+        failed, succeeded = await anyio.to_thread.run_sync(count)
+        percent = 100.0 * failed / (failed + succeeded) if failed + succeeded else 0.0
+        says = f"{failed} of {failed + succeeded} runs failed within a quarter of an hour"
+        return Outcome(says, {"failed": failed, "succeeded": succeeded, "percent": percent})

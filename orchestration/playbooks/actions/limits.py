@@ -1,0 +1,105 @@
+"""Actions on limits: ask less of providers for a time, and come back to normal step by step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from orchestration.config.overrides import EVERYTHING, LimitProvider
+from orchestration.playbooks.actions import Action, Context, Outcome, Parameters, action
+from orchestration.playbooks.actions.overriding import add_override, remove_overrides
+from orchestration.playbooks.model import Risk
+
+_RAMP = (0.5, 0.75)
+_RAMP_MINUTES = (2.0, 4.0)
+
+
+class LowerParameters(Parameters):
+    """`providers` by name, `*` for all; `factor` of the present concurrency, never below 1; for so many minutes."""
+
+    providers: tuple[str, ...]
+    factor: float = 0.5
+    minutes: float = 60.0
+
+
+class Nothing(Parameters):
+    """Takes nothing."""
+
+
+@action
+class Lower(Action[Any]):
+    """Let fewer calls run at once."""
+
+    name = "limit.lower"
+    summary = "lower how many calls run at once"
+    risk = Risk.REVERSIBLE
+    parameters = LowerParameters
+    finds = ("limits", "overrides")
+
+    def targets(self, parameters: LowerParameters) -> tuple[str, ...]:
+        return self._named(parameters)
+
+    async def preview(self, context: Context, parameters: LowerParameters) -> str:
+        changes = ", ".join(f"{name} to {to}" for name, to in self._limits(parameters).items())
+        return f"lower the concurrency of {changes} for {parameters.minutes:g} min"
+
+    async def run(self, context: Context, parameters: LowerParameters) -> Outcome:
+        limits = self._limits(parameters)
+        made = [
+            add_override(self, context, LimitProvider(target=name, concurrency=to), parameters.minutes)
+            for name, to in limits.items()
+        ]
+        says = "at most " + ", ".join(f"{to} calls at once to {name}" for name, to in limits.items())
+        return Outcome(says, {"limits": limits, "overrides": made}, undo={"overrides": made})
+
+    async def undo(self, context: Context, undo: Mapping[str, Any]) -> str:
+        remove_overrides(self, context, undo["overrides"])
+        return "the limits are as before"
+
+    def _named(self, parameters: LowerParameters) -> tuple[str, ...]:
+        providers = self.handles.configuration().runtime.providers
+        enabled = tuple(name for name, settings in providers.items() if settings.enabled)
+        return enabled if EVERYTHING in parameters.providers else tuple(n for n in parameters.providers if n in enabled)
+
+    def _limits(self, parameters: LowerParameters) -> dict[str, int]:
+        providers = self.handles.configuration().runtime.providers
+        return {name: max(1, int(providers[name].concurrency * parameters.factor)) for name in self._named(parameters)}
+
+
+@action
+class Restore(Action[Any]):
+    """Come back to the limits of the file."""
+
+    name = "limit.restore"
+    summary = "bring lowered limits back step by step"
+    risk = Risk.REVERSIBLE
+    parameters = Nothing
+    finds = ("restored",)
+
+    async def preview(self, context: Context, parameters: Nothing) -> str:
+        return f"bring back the limits of {', '.join(self._lowered(context)) or 'no provider'} step by step"
+
+    async def run(self, context: Context, parameters: Nothing) -> Outcome:
+        lowered = self._lowered(context)
+        full = {name: self._full(name) for name in lowered}
+        for name, ids in lowered.items():
+            # Steps that end one after the other; the newest of those in force counts, so the limit climbs by itself.
+            for share, minutes in reversed(list(zip(_RAMP, _RAMP_MINUTES, strict=True))):
+                step = LimitProvider(target=name, concurrency=max(1, int(full[name] * share)))
+                add_override(self, context, step, minutes, part=f"{share:g}")
+            remove_overrides(self, context, ids)
+        names = ", ".join(lowered) or "none had been lowered"
+        return Outcome(f"limits come back step by step: {names}", {"restored": sorted(lowered)}, undo={})
+
+    async def undo(self, context: Context, undo: Mapping[str, Any]) -> str:
+        return "the limits go on to come back"
+
+    def _lowered(self, context: Context) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for override in self.handles.store.overrides:
+            if override.change.kind == "limit_provider" and override.reason.startswith(context.incident_id):
+                found.setdefault(override.change.target, []).append(override.id)
+        return found
+
+    def _full(self, name: str) -> int:
+        return self.handles.store.file.runtime.providers[name].concurrency

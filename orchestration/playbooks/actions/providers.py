@@ -1,0 +1,311 @@
+"""Actions on providers: look at them, route past them, have them probed, start Ollama, ask for quota."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+import anyio
+import httpx2
+
+from orchestration.config.overrides import EVERYTHING, RouteTo
+from orchestration.config.schema import Configuration, ProviderKind, ProviderSettings
+from orchestration.playbooks.actions import Action, ActionError, Context, Outcome, Parameters, action
+from orchestration.playbooks.actions.overriding import add_override, remove_overrides
+from orchestration.playbooks.model import Risk
+from orchestration.providers.breaker import BreakerState
+from orchestration.providers.route import ProbeResult
+
+_LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
+_STATUS_PAGES = {ProviderKind.GITHUB: "https://www.githubstatus.com/api/v2/status.json"}
+_PAGE_SECONDS = 5.0
+
+
+class SomeProviders(Parameters):
+    """Providers by name; none named means those of the fallback chain, for actions that only look."""
+
+    providers: tuple[str, ...] = ()
+
+
+class RouteParameters(Parameters):
+    """`providers` are those to avoid; `to` is a name, else the best that answers; for so many minutes."""
+
+    providers: tuple[str, ...]
+    to: str | None = None
+    minutes: float = 60.0
+
+
+class NoParameters(Parameters):
+    """Takes nothing."""
+
+
+def chain_of(configuration: Configuration) -> tuple[str, ...]:
+    """The providers that calls may go to, the preferred first: the fallback chain, and what agents name."""
+    runtime = configuration.runtime
+    named = (agent.provider for agent in configuration.agents if agent.provider)
+    names = dict.fromkeys((runtime.default_provider, *runtime.fallback_providers, *named))
+    return tuple(name for name in names if name in runtime.providers)
+
+
+class ProviderAction(Action[Any]):
+    """What the actions here share."""
+
+    def chosen(self, names: Sequence[str]) -> tuple[str, ...]:
+        """The providers that are meant and exist."""
+        configuration = self.handles.configuration()
+        return tuple(name for name in names if name in configuration.runtime.providers) or chain_of(configuration)
+
+    def usable(self) -> tuple[str, ...]:
+        """Providers of the chain with a route that may be used now."""
+        closed = {
+            status.provider
+            for status in self.handles.gateway.statuses()
+            if status.state == BreakerState.CLOSED.value and status.limit > 0
+        }
+        return tuple(name for name in chain_of(self.handles.configuration()) if name in closed)
+
+
+@action
+class Probe(ProviderAction):
+    """Ask providers whether they work."""
+
+    name = "provider.probe"
+    summary = "ask each provider whether it works"
+    parameters = SomeProviders
+    finds = ("down", "up", "outcomes", "local_ollama_down")
+
+    async def run(self, context: Context, parameters: SomeProviders) -> Outcome:
+        names = self.chosen(parameters.providers)
+        results: dict[str, ProbeResult] = {}
+
+        async def probe(name: str) -> None:
+            results[name] = await self.handles.gateway.probe(name)
+
+        async with anyio.create_task_group() as group:
+            for name in names:
+                group.start_soon(probe, name)
+        ordered = [results[name] for name in names]
+        down = [result for result in ordered if not result.ok]
+        says = "; ".join(f"{one.provider}: {one.outcome.replace('_', ' ')} {one.detail}".rstrip() for one in ordered)
+        return Outcome(
+            says or "there is no provider to ask",
+            {
+                "down": [one.provider for one in down],
+                "up": [one.provider for one in ordered if one.ok],
+                "outcomes": sorted({one.outcome for one in down}),
+                "local_ollama_down": any(self._is_local_ollama(one) for one in down),
+            },
+            {one.provider: {"outcome": one.outcome, "detail": one.detail, "seconds": one.seconds} for one in ordered},
+        )
+
+    def _is_local_ollama(self, result: ProbeResult) -> bool:
+        settings = self.handles.configuration().provider(result.provider)
+        return settings is not None and result.outcome == "unreachable" and is_local_ollama(settings)
+
+
+def is_local_ollama(settings: ProviderSettings) -> bool:
+    """Whether a provider is an Ollama on this machine."""
+    host = urlsplit(settings.effective_base_url or "").hostname
+    return settings.type is ProviderKind.OLLAMA and host in _LOCAL
+
+
+@action
+class StatusPage(ProviderAction):
+    """Read the vendors' status pages."""
+
+    name = "provider.status-page"
+    summary = "read the status pages of vendors that publish one as JSON"
+    parameters = SomeProviders
+    finds = ("announced",)
+
+    async def run(self, context: Context, parameters: SomeProviders) -> Outcome:
+        pages = {name: url for name in self.chosen(parameters.providers) if (url := self._page(name))}
+        said: dict[str, str] = {}
+        async with httpx2.AsyncClient(timeout=_PAGE_SECONDS, trust_env=False) as client:
+            for name, url in pages.items():
+                said[name] = await _indicator(client, url)
+        troubled = {name: text for name, text in said.items() if text not in ("none", "unknown")}
+        text = "; ".join(f"{name} says: {what}" for name, what in said.items())
+        return Outcome(text or "none of them has a page that a program can read", {"announced": bool(troubled)}, said)
+
+    def _page(self, name: str) -> str | None:
+        settings = self.handles.configuration().provider(name)
+        return None if settings is None else settings.status_url or _STATUS_PAGES.get(settings.type)
+
+
+async def _indicator(client: httpx2.AsyncClient, url: str) -> str:
+    """What a status page of the common form says: `none`, `minor`, `major`, `critical`; unknown where it does not."""
+    try:
+        response = await client.get(url)
+        return str(response.json()["status"]["indicator"])
+    except (httpx2.HTTPError, ValueError, KeyError, TypeError):
+        return "unknown"
+
+
+@action
+class Credentials(ProviderAction):
+    """See whether credentials are there."""
+
+    name = "provider.credentials"
+    summary = "see whether the credentials of each provider are set"
+    parameters = SomeProviders
+    finds = ("missing",)
+
+    async def run(self, context: Context, parameters: SomeProviders) -> Outcome:
+        needed = {name: self._variable(name) for name in self.chosen(parameters.providers)}
+        missing = {
+            name: variable
+            for name, variable in needed.items()
+            if variable and self.handles.store.credentials.get(variable) is None
+        }
+        text = ", ".join(f"{variable} (for {name})" for name, variable in missing.items())
+        return Outcome(f"not set: {text}" if text else "all credentials are set", {"missing": sorted(missing)})
+
+    def _variable(self, name: str) -> str | None:
+        settings = self.handles.configuration().provider(name)
+        return settings.effective_api_key_env if settings else None
+
+
+@action
+class LimitsAndQuotas(ProviderAction):
+    """Compare use and limits."""
+
+    name = "provider.limits"
+    summary = "compare what is left of each provider's own limits"
+    parameters = SomeProviders
+    finds = ("used_percent", "in_use")
+
+    async def run(self, context: Context, parameters: SomeProviders) -> Outcome:
+        names = self.chosen(parameters.providers)
+        statuses = [status for status in self.handles.gateway.statuses() if status.provider in names]
+        used = max(
+            (percent for status in statuses if (percent := used_percent(status.headroom)) is not None), default=None
+        )
+        says = "; ".join(f"{one.provider}/{one.model}: {one.in_use} of {one.limit} calls" for one in statuses)
+        evidence = {f"{one.provider}/{one.model}": one.headroom for one in statuses}
+        return Outcome(says, {"used_percent": used, "in_use": sum(one.in_use for one in statuses)}, evidence)
+
+
+def used_percent(headroom: Mapping[str, float]) -> float | None:
+    """How much of a limit is used up, by the provider's own headers; None where it does not say."""
+    shares = [
+        100 * (1 - headroom[f"remaining-{what}"] / headroom[f"limit-{what}"])
+        for what in ("requests", "tokens")
+        if headroom.get(f"limit-{what}") and f"remaining-{what}" in headroom
+    ]
+    return max(shares, default=None)
+
+
+@action
+class Chain(ProviderAction):
+    """See what is left of the fallback chain."""
+
+    name = "provider.chain"
+    summary = "see which providers of the fallback chain can be used now"
+    parameters = NoParameters
+    finds = ("usable", "unusable", "single")
+
+    async def run(self, context: Context, parameters: NoParameters) -> Outcome:
+        usable = self.usable()
+        rest = [name for name in chain_of(self.handles.configuration()) if name not in usable]
+        says = f"usable: {', '.join(usable) or 'none'}; not usable: {', '.join(rest) or 'none'}"
+        if len(usable) == 1:
+            says += "; only one is left, so the next failure stops all work"
+        return Outcome(says, {"usable": list(usable), "unusable": rest, "single": len(usable) == 1})
+
+
+@action
+class Reroute(ProviderAction):
+    """Route past providers."""
+
+    name = "provider.route"
+    summary = "send calls to another provider first, for a time"
+    risk = Risk.REVERSIBLE
+    parameters = RouteParameters
+    finds = ("provider", "overrides")
+
+    def targets(self, parameters: RouteParameters) -> tuple[str, ...]:
+        return parameters.providers
+
+    async def preview(self, context: Context, parameters: RouteParameters) -> str:
+        to = self._best(parameters)
+        whom = ", ".join(self._affected(parameters)) or "nobody"
+        return f"send the calls of {whom} to {to} first for {parameters.minutes:g} min"
+
+    async def run(self, context: Context, parameters: RouteParameters) -> Outcome:
+        to = self._best(parameters)
+        made = [self._override(context, target, to, parameters) for target in self._affected(parameters)]
+        if not made:
+            return Outcome(f"all calls go past {', '.join(parameters.providers)} already", {"provider": to})
+        says = f"calls go to {to} first, past {', '.join(parameters.providers)}, for {parameters.minutes:g} min"
+        undo = {"overrides": made, "avoids": list(parameters.providers)}
+        return Outcome(says, {"provider": to, "overrides": made}, undo=undo)
+
+    async def undo(self, context: Context, undo: Mapping[str, Any]) -> str:
+        remove_overrides(self, context, undo["overrides"])
+        return f"{', '.join(undo['avoids'])} may be used again"
+
+    def _best(self, parameters: RouteParameters) -> str:
+        if parameters.to is not None:
+            return parameters.to
+        best = next((name for name in self.usable() if name not in parameters.providers), None)
+        if best is None:
+            raise ActionError("expected another provider that can be used, found none; configure a fallback provider")
+        return best
+
+    def _affected(self, parameters: RouteParameters) -> tuple[str, ...]:
+        """Whose first choice is one of the providers: everybody, or single agents."""
+        configuration = self.handles.configuration()
+        default = configuration.runtime.default_provider
+        first = {agent.id: agent.provider or default for agent in configuration.agents}
+        avoided = set(parameters.providers)
+        if default in avoided and all(name in avoided for name in first.values()):
+            return (EVERYTHING,)
+        return tuple(agent for agent, name in first.items() if name in avoided)
+
+    def _override(self, context: Context, target: str, to: str, parameters: RouteParameters) -> str:
+        return add_override(self, context, RouteTo(target=target, provider=to), parameters.minutes)
+
+
+@action
+class ResetBreaker(ProviderAction):
+    """Have broken routes probed now."""
+
+    name = "provider.reset-breaker"
+    summary = "have the broken routes of these providers probed now"
+    risk = Risk.REVERSIBLE
+    parameters = SomeProviders
+
+    def targets(self, parameters: SomeProviders) -> tuple[str, ...]:
+        return self.chosen(parameters.providers)
+
+    async def run(self, context: Context, parameters: SomeProviders) -> Outcome:
+        names = self.chosen(parameters.providers)
+        for name in names:
+            self.handles.gateway.reset(name)
+        return Outcome(f"the routes of {', '.join(names)} are probed now", undo={})
+
+    async def undo(self, context: Context, undo: Mapping[str, Any]) -> str:
+        return "nothing had to be taken back: routes that do not answer stay out of use"
+
+
+@action
+class QuotaText(ProviderAction):
+    """Prepare a request for more quota."""
+
+    name = "provider.quota-text"
+    summary = "prepare a request for more quota, with the measured use beside the limit"
+    parameters = SomeProviders
+    finds = ("text",)
+
+    async def run(self, context: Context, parameters: SomeProviders) -> Outcome:
+        names = self.chosen(parameters.providers)
+        statuses = [status for status in self.handles.gateway.statuses() if status.provider in names]
+        lines = [
+            f"- {one.provider}, model {one.model}: {one.in_use} calls at once of {one.limit}; limits as last told: "
+            + (", ".join(f"{name} {value:g}" for name, value in sorted(one.headroom.items())) or "not told")
+            for one in statuses
+        ]
+        text = "Please raise our quota. Measured use and limits:\n" + "\n".join(lines)
+        return Outcome("a request for more quota is ready", {"text": text}, {"text": text})

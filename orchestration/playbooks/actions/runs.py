@@ -1,0 +1,301 @@
+"""Actions on runs: begin again from the last checkpoint, stop, fork, give more time, pause and resume."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import anyio.to_thread
+
+from orchestration.config.overrides import LimitAgent
+from orchestration.config.schema import Limits
+from orchestration.errors import ConflictError, OrchestratorError
+from orchestration.playbooks.actions import Action, ActionError, Context, Outcome, Parameters, action
+from orchestration.playbooks.actions.overriding import add_override, remove_overrides
+from orchestration.playbooks.model import Risk
+from orchestration.storage.runs import Run, RunStatus
+
+_USUAL_SECONDS = 3600.0
+_PAUSED = "paused by "
+
+
+class SomeRuns(Parameters):
+    """Runs by identifier."""
+
+    runs: tuple[str, ...]
+
+
+class ByPriority(Parameters):
+    """All unfinished runs of a priority."""
+
+    priority: str = "low"
+
+
+class MoreTime(Parameters):
+    """`factor` times the present time limit, for so many minutes."""
+
+    agents: tuple[str, ...]
+    factor: float = 2.0
+    minutes: float = 240.0
+
+
+class Nothing(Parameters):
+    """Takes nothing."""
+
+
+class RunAction(Action[Any]):
+    """What the actions here share."""
+
+    def targets(self, parameters: Any) -> tuple[str, ...] | None:
+        return tuple(parameters.runs)
+
+    async def each(self, runs: Sequence[str], handle: Any) -> tuple[list[str], dict[str, str]]:
+        """Do something to each run; returns for which it was done, and why not for the others."""
+        done: list[str] = []
+        refused: dict[str, str] = {}
+        for run_id in runs:
+            try:
+                await handle(run_id)
+            except OrchestratorError as error:
+                refused[run_id] = str(error)
+            else:
+                done.append(run_id)
+        return done, refused
+
+    async def unfinished(self) -> tuple[Run, ...]:
+        """Runs that have not come to an end."""
+        return await self.handles.control.unfinished()
+
+
+@action
+class Restart(RunAction):
+    """Begin again at the last checkpoint."""
+
+    name = "run.restart"
+    summary = "go on with runs from their last committed steps"
+    risk = Risk.REVERSIBLE
+    parameters = SomeRuns
+    finds = ("restarted", "refused")
+
+    async def preview(self, context: Context, parameters: SomeRuns) -> str:
+        return f"go on with {', '.join(parameters.runs)} from the last committed step"
+
+    async def run(self, context: Context, parameters: SomeRuns) -> Outcome:
+        done, refused = await self.each(parameters.runs, self._restart)
+        if not done and refused:
+            raise ActionError("; ".join(refused.values()))
+        says = f"went on with {', '.join(done)}" + (f"; not with {', '.join(refused)}" if refused else "")
+        return Outcome(says, {"restarted": done, "refused": sorted(refused)}, refused, undo={"runs": done})
+
+    async def undo(self, context: Context, undo: Mapping[str, Any]) -> str:
+        return "the runs go on: what they have done since is kept"
+
+    async def _restart(self, run_id: str) -> None:
+        run = await anyio.to_thread.run_sync(self.handles.runs.get, run_id)
+        if run.status is RunStatus.SUCCEEDED:
+            return
+        try:
+            await self.handles.control.resume(run_id, shared=True)
+        except ConflictError:
+            # Somebody works on it already: that is what was wanted.
+            return
+
+
+@action
+class Cancel(RunAction):
+    """Stop runs for real, a blocking call too."""
+
+    name = "run.cancel"
+    summary = "stop runs, running tools too; they can be resumed"
+    risk = Risk.REVERSIBLE
+    parameters = SomeRuns
+    finds = ("cancelled",)
+
+    async def preview(self, context: Context, parameters: SomeRuns) -> str:
+        return f"stop {', '.join(parameters.runs)}; committed steps are kept"
+
+    async def run(self, context: Context, parameters: SomeRuns) -> Outcome:
+        async def stop(run_id: str) -> None:
+            await self.handles.control.pause(run_id, f"stopped by {context.reason}")
+
+        done, refused = await self.each(parameters.runs, stop)
+        return Outcome(f"stopped {', '.join(done) or 'none'}", {"cancelled": done}, refused, undo={"runs": done})
+
+    async def undo(self, context: Context, undo: Mapping[str, Any]) -> str:
+        return await _resume_all(self, undo["runs"])
+
+
+@action
+class Fork(RunAction):
+    """Fork from the last good step."""
+
+    name = "run.fork"
+    summary = "begin a new run from the last good part of each, leaving the old one as it is"
+    risk = Risk.REVERSIBLE
+    parameters = SomeRuns
+    finds = ("forks",)
+
+    async def run(self, context: Context, parameters: SomeRuns) -> Outcome:
+        forks: list[str] = []
+
+        async def fork(run_id: str) -> None:
+            await self.handles.control.pause(run_id, f"stopped by {context.reason}")
+            forks.append((await self.handles.control.fork(run_id, shared=True)).id)
+
+        done, refused = await self.each(parameters.runs, fork)
+        if not done:
+            raise ActionError("; ".join(refused.values()) or "there was nothing to fork")
+        return Outcome(f"forked {', '.join(done)} as {', '.join(forks)}", {"forks": forks}, undo={"runs": forks})
+
+    async def undo(self, context: Context, undo: Mapping[str, Any]) -> str:
+        for run_id in undo["runs"]:
+            try:
+                await self.handles.control.cancel(run_id, "the fork did not help")
+            except ConflictError:
+                continue
+        return f"stopped {', '.join(undo['runs'])}"
+
+
+@action
+class RaiseLimit(RunAction):
+    """Give agents more time."""
+
+    name = "run.raise-limit"
+    summary = "raise the time limit of agents for a time"
+    risk = Risk.REVERSIBLE
+    parameters = MoreTime
+    finds = ("overrides",)
+
+    def targets(self, parameters: MoreTime) -> tuple[str, ...]:
+        return parameters.agents
+
+    async def preview(self, context: Context, parameters: MoreTime) -> str:
+        return f"give {', '.join(parameters.agents)} {parameters.factor:g} times as long for {parameters.minutes:g} min"
+
+    async def run(self, context: Context, parameters: MoreTime) -> Outcome:
+        made = [self._raise(context, agent, parameters) for agent in parameters.agents]
+        says = f"{', '.join(parameters.agents)} may take {parameters.factor:g} times as long"
+        return Outcome(says, {"overrides": made}, undo={"overrides": made})
+
+    async def undo(self, context: Context, undo: Mapping[str, Any]) -> str:
+        remove_overrides(self, context, undo["overrides"])
+        return "the time limits are as before"
+
+    def _raise(self, context: Context, name: str, parameters: MoreTime) -> str:
+        configuration = self.handles.configuration()
+        agent = configuration.agent(name)
+        if agent is None:
+            raise ActionError(f"expected an agent of the configuration, got '{name}'")
+        present = agent.limits.seconds or configuration.runtime.limits.seconds or _USUAL_SECONDS
+        limits = Limits(seconds=present * parameters.factor)
+        return add_override(self, context, LimitAgent(target=name, limits=limits), parameters.minutes)
+
+
+@action
+class Pause(RunAction):
+    """Stop what is not critical."""
+
+    name = "run.pause"
+    summary = "pause the unfinished runs of a priority; nothing is lost"
+    risk = Risk.REVERSIBLE
+    parameters = ByPriority
+    finds = ("paused",)
+
+    def targets(self, parameters: ByPriority) -> tuple[str, ...] | None:
+        return None
+
+    async def preview(self, context: Context, parameters: ByPriority) -> str:
+        names = ", ".join(run.id for run in await self._of(parameters.priority)) or "none"
+        return f"pause the runs of priority {parameters.priority}: {names}"
+
+    async def run(self, context: Context, parameters: ByPriority) -> Outcome:
+        async def pause(run_id: str) -> None:
+            await self.handles.control.pause(run_id, f"{_PAUSED}{context.reason}")
+
+        done, _ = await self.each([run.id for run in await self._of(parameters.priority)], pause)
+        return Outcome(f"paused {', '.join(done) or 'none'}", {"paused": done}, undo={"runs": done})
+
+    async def undo(self, context: Context, undo: Mapping[str, Any]) -> str:
+        return await _resume_all(self, undo["runs"])
+
+    async def _of(self, priority: str) -> list[Run]:
+        waiting = (RunStatus.STOPPED,)
+        return [run for run in await self.unfinished() if run.priority == priority and run.status not in waiting]
+
+
+@action
+class ResumePaused(RunAction):
+    """Resume what was paused."""
+
+    name = "run.resume-paused"
+    summary = "resume the runs that this incident's response paused"
+    risk = Risk.REVERSIBLE
+    parameters = Nothing
+    finds = ("resumed",)
+
+    def targets(self, parameters: Nothing) -> tuple[str, ...] | None:
+        return None
+
+    async def run(self, context: Context, parameters: Nothing) -> Outcome:
+        mark = f"{_PAUSED}{context.incident_id}"
+        paused = [run.id for run in await self.unfinished() if run.reason.startswith(mark)]
+        says = await _resume_all(self, paused)
+        return Outcome(says, {"resumed": paused}, undo={})
+
+    async def undo(self, context: Context, undo: Mapping[str, Any]) -> str:
+        return "the runs go on"
+
+
+@action
+class ResumeWaiting(RunAction):
+    """Take up what a provider stopped."""
+
+    name = "run.resume-waiting"
+    summary = "resume the runs that stopped because no provider answered"
+    risk = Risk.REVERSIBLE
+    parameters = Nothing
+    finds = ("resumed",)
+
+    def targets(self, parameters: Nothing) -> tuple[str, ...] | None:
+        return None
+
+    async def run(self, context: Context, parameters: Nothing) -> Outcome:
+        stopped = [
+            run.id
+            for run in await self.unfinished()
+            if run.status is RunStatus.STOPPED and run.reason.startswith("no provider")
+        ]
+        says = await _resume_all(self, stopped)
+        return Outcome(says, {"resumed": stopped}, undo={})
+
+    async def undo(self, context: Context, undo: Mapping[str, Any]) -> str:
+        return "the runs go on"
+
+
+@action
+class Recover(RunAction):
+    """Take over what dead processes left."""
+
+    name = "run.recover"
+    summary = "see that the runs of processes that are gone are taken over"
+    risk = Risk.REVERSIBLE
+    parameters = Nothing
+    finds = ("taken",)
+
+    def targets(self, parameters: Nothing) -> tuple[str, ...] | None:
+        return None
+
+    async def run(self, context: Context, parameters: Nothing) -> Outcome:
+        taken = await self.handles.control.recover()
+        return Outcome(f"{taken} parts of runs were taken over", {"taken": taken}, undo={})
+
+    async def undo(self, context: Context, undo: Mapping[str, Any]) -> str:
+        return "the runs go on"
+
+
+async def _resume_all(of: RunAction, runs: Sequence[str]) -> str:
+    async def resume(run_id: str) -> None:
+        await of.handles.control.resume(run_id, shared=True)
+
+    done, _ = await of.each(runs, resume)
+    return f"resumed {', '.join(done) or 'none'}"

@@ -1,0 +1,147 @@
+"""Actions on our own processes: list and replace workers, kill what is stuck. Never a process that is not ours."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Mapping
+from typing import Any
+
+import anyio.to_thread
+import psutil
+
+from orchestration.playbooks.actions import Action, ActionError, Context, Outcome, Parameters, action
+from orchestration.playbooks.model import Risk
+
+_GRACE_SECONDS = 1.0
+
+
+class SomeWorkers(Parameters):
+    """Workers by name."""
+
+    workers: tuple[str, ...]
+
+
+class SomeProcesses(Parameters):
+    """Processes by number."""
+
+    processes: tuple[str, ...]
+
+
+class Nothing(Parameters):
+    """Takes nothing."""
+
+
+@action
+class ListWorkers(Action[Any]):
+    """See the workers."""
+
+    name = "worker.list"
+    summary = "list the workers, what they run and how they are"
+    parameters = Nothing
+    finds = ("alive", "missing", "unhealthy")
+
+    async def run(self, context: Context, parameters: Nothing) -> Outcome:
+        workers = list(self.handles.fleet.workers())
+        healthy = [worker for worker in workers if worker.get("healthy", True)]
+        unhealthy = [str(worker["worker"]) for worker in workers if not worker.get("healthy", True)]
+        wanted = self.handles.fleet.wanted()
+        missing = max(0, wanted - len(healthy))
+        says = f"{len(healthy)} of {wanted} workers are well" + (f", not: {', '.join(unhealthy)}" if unhealthy else "")
+        findings = {"alive": len(healthy), "missing": missing, "unhealthy": unhealthy}
+        return Outcome(says, findings, {"workers": [dict(worker) for worker in workers]})
+
+
+@action
+class ReplaceWorker(Action[Any]):
+    """Replace workers."""
+
+    name = "worker.replace"
+    summary = "kill workers with all that they started; others take their place and their runs"
+    risk = Risk.REVERSIBLE
+    parameters = SomeWorkers
+    finds = ("replaced",)
+
+    def targets(self, parameters: SomeWorkers) -> tuple[str, ...]:
+        return parameters.workers
+
+    async def preview(self, context: Context, parameters: SomeWorkers) -> str:
+        return f"replace {', '.join(parameters.workers)}; their runs go on from their checkpoints"
+
+    async def run(self, context: Context, parameters: SomeWorkers) -> Outcome:
+        for worker in parameters.workers:
+            await self.handles.fleet.replace(worker, context.reason)
+        names = ", ".join(parameters.workers)
+        return Outcome(f"replaced {names}", {"replaced": list(parameters.workers)}, undo={})
+
+    async def undo(self, context: Context, undo: Mapping[str, Any]) -> str:
+        return "the new workers stay"
+
+
+@action
+class KillProcess(Action[Any]):
+    """Kill a stuck process that is ours."""
+
+    name = "process.kill"
+    summary = "kill processes that the system itself started, with their groups"
+    risk = Risk.DESTRUCTIVE
+    parameters = SomeProcesses
+    finds = ("killed",)
+
+    def targets(self, parameters: SomeProcesses) -> tuple[str, ...]:
+        return parameters.processes
+
+    async def preview(self, context: Context, parameters: SomeProcesses) -> str:
+        return "kill " + ", ".join(self._described(int(number)) for number in parameters.processes)
+
+    async def run(self, context: Context, parameters: SomeProcesses) -> Outcome:
+        killed = [number for number in parameters.processes if await self._kill(int(number))]
+        if not killed:
+            raise ActionError("expected processes that this system started, got none that are; nothing was killed")
+        return Outcome(f"killed {', '.join(killed)}", {"killed": killed})
+
+    async def _kill(self, number: int) -> bool:
+        """Kill one with its group, politely at first; False when it is not ours or gone."""
+        if number not in self._ours():
+            return False
+        for sign in (signal.SIGTERM, signal.SIGKILL):
+            _send(number, sign)
+            if await anyio.to_thread.run_sync(_gone_within, number, _GRACE_SECONDS):
+                return True
+        return False
+
+    def _ours(self) -> set[int]:
+        """What we and our workers have started, but not the workers and not ourselves."""
+        workers = {int(worker["pid"]) for worker in self.handles.fleet.workers()}
+        found: set[int] = set()
+        for root in (os.getpid(), *workers):
+            try:
+                found.update(child.pid for child in psutil.Process(root).children(recursive=True))
+            except psutil.NoSuchProcess:
+                continue
+        return found - workers - {os.getpid()}
+
+    def _described(self, number: int) -> str:
+        try:
+            return f"{number} ({' '.join(psutil.Process(number).cmdline())[:80]})"
+        except psutil.Error:
+            return f"{number} (gone)"
+
+
+def _send(number: int, sign: signal.Signals) -> None:
+    """Signal a process and its group, unless the group is ours as well."""
+    try:
+        group = os.getpgid(number)
+        os.kill(number, sign) if group == os.getpgrp() else os.killpg(group, sign)
+    except ProcessLookupError:
+        return
+
+
+def _gone_within(number: int, seconds: float) -> bool:
+    try:
+        psutil.Process(number).wait(seconds)
+    except psutil.TimeoutExpired:
+        return False
+    except psutil.NoSuchProcess:
+        return True
+    return True

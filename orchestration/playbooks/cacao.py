@@ -1,0 +1,79 @@
+"""A playbook in the form of CACAO 2.0 (OASIS Committee Specification, 2023), for other tools to read. Pure.
+
+CACAO knows no approval, no dry run, no verification with undo and no rate limit: those stand in extensions' place as
+plain descriptions. Identifiers are made from the names, so that the same playbook always gives the same document.
+"""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+from typing import Any
+
+from orchestration.playbooks import conditions
+from orchestration.playbooks.model import Phase, Playbook, Step
+
+_SPACE = uuid.UUID("8f0d2c6e-4d0b-5c39-9a4c-6a1f0b6a7d11")
+_TYPES = {
+    Phase.IDENTIFY: "detection",
+    Phase.DIAGNOSE: "investigation",
+    Phase.MITIGATE: "mitigation",
+    Phase.VERIFY: "detection",
+    Phase.RECOVER: "remediation",
+    Phase.DOCUMENT: "notification",
+}
+
+
+def export(playbook: Playbook, modified: datetime) -> dict[str, Any]:
+    """The CACAO document. Steps follow each other; one with a condition has an `if-condition` step in front."""
+    order = [(phase, step) for phase, step in playbook.steps()]
+    start, end = _id("start", playbook.name), _id("end", playbook.name)
+    workflow: dict[str, Any] = {end: {"type": "end"}}
+    following = end
+    for phase, step in reversed(order):
+        following = _add(workflow, playbook, phase, step, following)
+    workflow[start] = {"type": "start", "on_completion": following}
+    stamp = modified.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    agent = _id("software", "orchestrator")
+    return {
+        "type": "playbook",
+        "spec_version": "cacao-2.0",
+        "id": _id("playbook", playbook.name),
+        "name": playbook.title,
+        "description": playbook.about.strip(),
+        "playbook_types": sorted({_TYPES[phase] for phase, _ in order}),
+        "created_by": _id("identity", "orchestrator"),
+        "created": stamp,
+        "modified": stamp,
+        "workflow_start": start,
+        "workflow": workflow,
+        "agent_definitions": {agent: {"type": "software", "name": "orchestrator"}},
+    }
+
+
+def _add(workflow: dict[str, Any], playbook: Playbook, phase: Phase, step: Step, following: str) -> str:
+    action = _id("action", f"{playbook.name}/{phase}/{step.id}")
+    workflow[action] = {
+        "type": "action",
+        "name": f"{phase.value}: {step.id}",
+        "description": f"{step.why.strip()} (mode: {step.mode.value})".strip(),
+        "timeout": int(step.timeout * 1000),
+        "on_completion": following,
+        "agent": _id("software", "orchestrator"),
+        "commands": [{"type": "manual", "command": command} for command in step.by_hand]
+        or [{"type": "manual", "command": step.action}],
+    }
+    if not step.when:
+        return action
+    check = _id("if-condition", f"{playbook.name}/{phase}/{step.id}")
+    workflow[check] = {
+        "type": "if-condition",
+        "condition": conditions.in_words(step.when),
+        "on_true": action,
+        "on_false": following,
+    }
+    return check
+
+
+def _id(kind: str, name: str) -> str:
+    return f"{kind}--{uuid.uuid5(_SPACE, f'{kind}/{name}')}"

@@ -1,0 +1,128 @@
+"""Which playbooks there are: the shipped ones, and the user's in `config/playbooks/`, which win by name."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from orchestration.config.response import Scenario
+from orchestration.errors import NotFoundError, UsageError
+from orchestration.playbooks import actions, conditions
+from orchestration.playbooks.actions.registry import REGISTRY
+from orchestration.playbooks.document import Mistake, PlaybookError, parse
+from orchestration.playbooks.facts import KnownFacts
+from orchestration.playbooks.model import Playbook
+
+_REFERENCE = "$"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A playbook and where it comes from."""
+
+    playbook: Playbook
+    file: str
+    own: bool
+
+
+class Catalogue:
+    """All playbooks, read once. A user's playbook that cannot be used does not hide the shipped one of its name:
+    `mistakes` names what is wrong, and the shipped one stays."""
+
+    def __init__(self, folder: Path) -> None:
+        self.mistakes: list[Mistake] = []
+        self._entries = {entry.playbook.name: entry for entry in _shipped()}
+        self._entries.update({entry.playbook.name: entry for entry in self._own(folder)})
+
+    def all(self) -> tuple[Entry, ...]:
+        """Every playbook, by scenario and name."""
+        order = list(Scenario)
+        return tuple(
+            sorted(self._entries.values(), key=lambda one: (order.index(one.playbook.scenario), one.playbook.name))
+        )
+
+    def get(self, name: str) -> Entry:
+        """The playbook of that name. Raises NotFoundError."""
+        if name not in self._entries:
+            known = ", ".join(self._entries)
+            raise NotFoundError(f"expected a playbook ({known}), got '{name}'; correct the name")
+        return self._entries[name]
+
+    def choose(self, scenario: Scenario, facts: Mapping[str, Any]) -> Playbook | None:
+        """The playbook for an incident: of those that apply the one with most conditions; None where none does."""
+        fitting = [
+            entry
+            for entry in self.all()
+            if entry.playbook.scenario is scenario and conditions.holds(entry.playbook.applies_when, facts)
+        ]
+        best = max(fitting, key=lambda entry: (len(entry.playbook.applies_when), entry.own), default=None)
+        return best.playbook if best else None
+
+    def _own(self, folder: Path) -> Iterator[Entry]:
+        for path in sorted(folder.glob("*.y*ml")) if folder.is_dir() else ():
+            try:
+                yield load(path)
+            except PlaybookError as error:
+                self.mistakes.extend(error.mistakes)
+
+
+def load(path: Path) -> Entry:
+    """A playbook from a file. Raises PlaybookError."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        mistake = Mistake(str(path), 1, 1, "", f"expected a readable text file: {error}")
+        raise PlaybookError(str(path), (mistake,)) from error
+    return Entry(checked(parse(text, str(path)), str(path), text), str(path), own=True)
+
+
+def checked(playbook: Playbook, file: str, text: str) -> Playbook:
+    """The playbook again, if all of its actions exist and are called rightly. Raises PlaybookError."""
+    if mistakes := tuple(_mistakes(playbook, file, text)):
+        raise PlaybookError(file, mistakes)
+    return playbook
+
+
+def json_schema() -> str:
+    """The JSON Schema of a playbook's file, for editors."""
+    schema = Playbook.model_json_schema(by_alias=True)
+    return json.dumps({"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}, indent=2) + "\n"
+
+
+def _shipped() -> Iterator[Entry]:
+    for file in sorted(resources.files(f"{__package__}.library").iterdir(), key=lambda one: one.name):
+        if file.name.endswith(".yaml"):
+            text = file.read_text(encoding="utf-8")
+            yield Entry(checked(parse(text, file.name), file.name, text), file.name, own=False)
+
+
+def _mistakes(playbook: Playbook, file: str, text: str) -> Iterator[Mistake]:
+    lines = text.splitlines()
+    seen: set[str] = set()
+    for phase, step in playbook.steps():
+        line = next((number for number, one in enumerate(lines, 1) if f"step: {step.id}" in one), 1)
+        where = f"{phase.value}.{step.id}"
+        if step.id in seen:
+            yield Mistake(file, line, 1, where, f"two steps are called '{step.id}'; give each a name of its own")
+        seen.add(step.id)
+        yield from (Mistake(file, line, 1, where, problem) for problem in _step_problems(step.action, step.parameters))
+
+
+def _step_problems(name: str, parameters: Mapping[str, Any]) -> Iterable[str]:
+    kind = REGISTRY.get(name)
+    if kind is None:
+        yield f"expected one of the actions {', '.join(sorted(REGISTRY))}, got '{name}'"
+        return
+    known = set(kind.parameters.model_fields)
+    for unknown in set(parameters) - known:
+        yield f"{name} has no parameter '{unknown}'; it has {', '.join(sorted(known)) or 'none'}"
+    if any(isinstance(value, str) and value.startswith(_REFERENCE) for value in parameters.values()):
+        return
+    try:
+        actions.parse(kind, KnownFacts({}).resolve(dict(parameters)))
+    except UsageError as error:
+        yield str(error)

@@ -1,0 +1,117 @@
+"""A playbook's file: YAML, and where in it everything stands, so that an error can name its line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from orchestration.errors import UsageError
+from orchestration.playbooks.model import Playbook
+
+_MOST_BYTES = 262_144
+Path = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """One thing to mend in a playbook's file."""
+
+    file: str
+    line: int
+    column: int
+    where: str
+    message: str
+
+    def __str__(self) -> str:
+        place = f" ({self.where})" if self.where else ""
+        return f"{self.file}:{self.line}:{self.column}: {self.message}{place}"
+
+
+class PlaybookError(UsageError):
+    """A playbook cannot be used; `mistakes` holds everything that is wrong with it."""
+
+    def __init__(self, file: str, mistakes: tuple[Mistake, ...]) -> None:
+        lines = "\n".join(f"  {mistake}" for mistake in mistakes)
+        super().__init__(f"{file} cannot be used; {len(mistakes)} to mend:\n{lines}")
+        self.mistakes = mistakes
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML without its surprises: `on`, `off`, `yes` and `no` are words (a mode is called `off`), dates stay text."""
+
+    yaml_implicit_resolvers = {  # noqa: RUF012 (as the base class has it)
+        first: [(tag, expression) for tag, expression in resolvers if not tag.endswith((":bool", ":timestamp"))]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+
+_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(?:true|false)$"), ["t", "f"])
+
+
+def parse(text: str, file: str) -> Playbook:
+    """The playbook in a text. Raises PlaybookError with every mistake and its line."""
+    if len(text.encode()) > _MOST_BYTES:
+        raise PlaybookError(file, (Mistake(file, 1, 1, "", f"expected at most {_MOST_BYTES:,} bytes, got more"),))
+    try:
+        node = yaml.compose(text, _Loader)
+        places = dict(_places(node)) if node is not None else {}
+        data = yaml.load(text, _Loader)  # noqa: S506 (a safe loader, with fewer surprises)
+    except yaml.YAMLError as error:
+        raise PlaybookError(file, (_syntax(file, error),)) from error
+    if duplicates := list(_duplicates(node, file)):
+        raise PlaybookError(file, tuple(duplicates))
+    try:
+        return Playbook.model_validate(data)
+    except ValidationError as error:
+        raise PlaybookError(file, tuple(_mistakes(file, error, places))) from error
+
+
+def _places(node: yaml.Node, path: Path = ()) -> Iterator[tuple[Path, tuple[int, int]]]:
+    yield path, (node.start_mark.line + 1, node.start_mark.column + 1)
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            yield from _places(value, (*path, key.value))
+            yield (*path, key.value), (key.start_mark.line + 1, key.start_mark.column + 1)
+    elif isinstance(node, yaml.SequenceNode):
+        for number, value in enumerate(node.value):
+            yield from _places(value, (*path, number))
+
+
+def _duplicates(node: yaml.Node | None, file: str) -> Iterator[Mistake]:
+    if isinstance(node, yaml.MappingNode):
+        seen: set[str] = set()
+        for key, value in node.value:
+            if key.value in seen:
+                mark = key.start_mark
+                yield Mistake(file, mark.line + 1, mark.column + 1, "", f"the key '{key.value}' stands twice")
+            seen.add(key.value)
+            yield from _duplicates(value, file)
+    elif isinstance(node, yaml.SequenceNode):
+        for value in node.value:
+            yield from _duplicates(value, file)
+
+
+def _syntax(file: str, error: yaml.YAMLError) -> Mistake:
+    mark = getattr(error, "problem_mark", None)
+    line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+    return Mistake(file, line, column, "", f"expected YAML: {getattr(error, 'problem', None) or error}")
+
+
+def _mistakes(file: str, error: ValidationError, places: dict[Path, tuple[int, int]]) -> Iterator[Mistake]:
+    for item in error.errors(include_url=False, include_input=False, include_context=False):
+        path: Path = tuple(item["loc"])
+        nearest = path
+        while nearest and nearest not in places:
+            nearest = nearest[:-1]
+        line, column = places.get(nearest, (1, 1))
+        yield Mistake(file, line, column, ".".join(map(str, path)), _message(item))
+
+
+def _message(item: Any) -> str:
+    message = str(item["msg"]).removeprefix("Value error, ")
+    return {"missing": "a key is missing", "extra_forbidden": "the key is not known"}.get(item["type"], message)

@@ -1,0 +1,256 @@
+"""Carrying out one step of a playbook: may it run, who has to agree, what came of it. Each of these is a checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+
+import anyio
+import anyio.to_thread
+
+from orchestration.errors import OrchestratorError
+from orchestration.ids import new_id
+from orchestration.playbooks import actions, conditions, guards
+from orchestration.playbooks.actions import Action, Context, Outcome
+from orchestration.playbooks.actions.registry import REGISTRY
+from orchestration.playbooks.facts import KnownFacts
+from orchestration.playbooks.guards import Situation, Verdict
+from orchestration.playbooks.model import GuardSettings, Mode, Phase, Risk, Step
+from orchestration.playbooks.ports import Handles
+from orchestration.storage.playbooks import ActionRun, ActionState, GuardTrip, PlaybookRecords
+
+AUTOMATION = "playbook"
+_HOUR = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """One playbook's run on one incident, as its steps need to know it."""
+
+    run_id: str
+    incident_id: str
+    playbook: str
+    guards: GuardSettings
+    drill: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What is to become of a step, before anything is done."""
+
+    mode: Mode
+    parameters: Mapping[str, Any]
+    says: str = ""
+    guard: str | None = None
+    wait: float = 0.0
+    preview: str = ""
+    targets: tuple[str, ...] | None = None
+
+
+class Executor:
+    """Decides on steps and carries them out."""
+
+    def __init__(self, handles: Handles, records: PlaybookRecords) -> None:
+        self._handles = handles
+        self._records = records
+
+    async def decide(self, response: Response, step: Step, facts: KnownFacts, attempts: int) -> Decision:
+        """Whether a step applies, with which parameters, and how far the machine may go with it."""
+        if not conditions.holds(step.when, facts):
+            return Decision(Mode.OFF, {}, f"does not apply: {conditions.in_words(step.when)} is not so")
+        try:
+            action = self._action(step)
+            values = facts.resolve(dict(step.parameters))
+            parameters = actions.parse(type(action), values)
+        except OrchestratorError as error:
+            return Decision(Mode.OFF, {}, str(error))
+        targets = action.targets(parameters)
+        careful = action.at_most(parameters)
+        verdict = await self._judge(response, step, action, targets, attempts)
+        preview = "" if action.risk is Risk.READS else await self._preview(response, step, action, parameters)
+        guard = verdict.guard.value if verdict.guard else None
+        mode = verdict.mode.at_most(careful)
+        return Decision(mode, values, verdict.because, guard, verdict.wait, preview, targets)
+
+    async def act(
+        self, response: Response, phase: Phase, step: Step, key: str, decision: Decision, actor: str
+    ) -> ActionRun:
+        """Do it, within its time limit; a repetition after a crash finds the record and does nothing again.
+
+        Never raises for what an action can get wrong: the record then says what it was.
+        """
+        known = await anyio.to_thread.run_sync(self._records.action, key)
+        if known is not None and known.state is not ActionState.STARTED:
+            return known
+        begun = known or self._begun(response, phase, step, key, decision, actor)
+        await anyio.to_thread.run_sync(self._records.save, begun)
+        ended = await self._carry_out(response, step, begun)
+        await anyio.to_thread.run_sync(self._records.save, ended)
+        self._say(response, ended)
+        return ended
+
+    async def leave(
+        self, response: Response, phase: Phase, step: Step, key: str, decision: Decision, state: ActionState
+    ) -> ActionRun:
+        """Record that a step is not done by the machine, and why."""
+        left = replace(
+            self._begun(response, phase, step, key, decision, AUTOMATION),
+            state=state,
+            says=decision.says or decision.preview,
+            finished_at=self._handles.clock.now(),
+        )
+        await anyio.to_thread.run_sync(self._records.save, left)
+        if decision.guard is not None:
+            await anyio.to_thread.run_sync(self._trip, response, step, decision)
+        self._say(response, left)
+        return left
+
+    async def undo(self, response: Response, done: ActionRun) -> ActionRun:
+        """Take an action back, if it can be; says what became of it."""
+        known = await anyio.to_thread.run_sync(self._records.action, done.key)
+        if known is None or known.state is not ActionState.DONE or known.undo is None:
+            return known or done
+        action = REGISTRY[known.action](self._handles)
+        context = self._context(response, known.key, known.actor, "it did not help")
+        try:
+            says = await action.undo(context, known.undo)
+        except OrchestratorError as error:
+            failed = replace(known, says=f"{known.says}; could not be taken back: {error}")
+            await anyio.to_thread.run_sync(self._records.save, failed)
+            self._say(response, failed)
+            return failed
+        await anyio.to_thread.run_sync(self._records.undone, known, says)
+        undone = replace(known, state=ActionState.UNDONE, says=f"{known.says}; taken back: {says}")
+        self._say(response, undone)
+        return undone
+
+    def _action(self, step: Step) -> Action[Any]:
+        kind = REGISTRY.get(step.action)
+        if kind is None:
+            raise OrchestratorError(f"the action {step.action} does not exist in this release")
+        return kind(self._handles)
+
+    async def _judge(
+        self, response: Response, step: Step, action: Action[Any], targets: tuple[str, ...] | None, attempts: int
+    ) -> Verdict:
+        automation = self._handles.configuration().automation
+        configured = automation.mode_of(step.action)
+        wanted = step.mode if configured is None else Mode(configured)
+        if action.risk is Risk.READS:
+            return Verdict(wanted)
+        now = self._handles.clock.now()
+        recent = await anyio.to_thread.run_sync(self._records.automatic_since, step.action, now - _HOUR)
+        tripped = await anyio.to_thread.run_sync(self._records.tripped, step.action)
+        situation = Situation(
+            now=now,
+            automation_enabled=automation.enabled,
+            risk=action.risk,
+            targets=targets,
+            recent=recent,
+            attempts=attempts,
+            fleet_unhealthy_percent=_unhealthy_percent(self._handles.fleet.workers()),
+            tripped=tripped is not None,
+            allowed=configured == Mode.AUTO.value,
+        )
+        return guards.judge(wanted, response.guards, situation)
+
+    async def _preview(self, response: Response, step: Step, action: Action[Any], parameters: Any) -> str:
+        context = self._context(response, "", AUTOMATION, step.why)
+        try:
+            return await action.preview(context, parameters)
+        except OrchestratorError as error:
+            return f"cannot be foreseen: {error}"
+
+    async def _carry_out(self, response: Response, step: Step, begun: ActionRun) -> ActionRun:
+        action = self._action(step)
+        context = self._context(response, begun.key, begun.actor, step.why)
+        try:
+            parameters = actions.parse(type(action), begun.parameters)
+            with anyio.fail_after(step.timeout):
+                outcome = await action.run(context, parameters)
+        except TimeoutError:
+            outcome = None
+            says = f"did not end within its {step.timeout:g} s"
+        except OrchestratorError as error:
+            outcome, says = None, str(error)
+        except (OSError, ValueError, KeyError, ArithmeticError) as error:
+            # An action of the user's own, or a fault in one of ours, must not take the whole response with it.
+            outcome, says = None, f"failed: {type(error).__name__}: {error}"
+        if outcome is None:
+            return replace(begun, state=ActionState.FAILED, says=says, finished_at=self._handles.clock.now())
+        return self._done(begun, outcome)
+
+    def _done(self, begun: ActionRun, outcome: Outcome) -> ActionRun:
+        redact = self._handles.redactor
+        return replace(
+            begun,
+            state=ActionState.DONE,
+            says=redact.text(outcome.says),
+            findings=redact.data(dict(outcome.findings)),
+            evidence=redact.data(dict(outcome.evidence)),
+            undo=None if outcome.undo is None else dict(outcome.undo),
+            finished_at=self._handles.clock.now(),
+        )
+
+    def _begun(
+        self, response: Response, phase: Phase, step: Step, key: str, decision: Decision, actor: str
+    ) -> ActionRun:
+        kind = REGISTRY.get(step.action)
+        return ActionRun(
+            key=key,
+            run_id=response.run_id,
+            incident_id=response.incident_id,
+            phase=phase.value,
+            step=step.id,
+            action=step.action,
+            risk=(kind.risk if kind else Risk.READS).value,
+            mode=decision.mode.value,
+            state=ActionState.STARTED,
+            started_at=self._handles.clock.now(),
+            actor=actor,
+            guard=decision.guard,
+            parameters=dict(decision.parameters),
+        )
+
+    def _context(self, response: Response, key: str, actor: str, reason: str) -> Context:
+        return Context(
+            incident_id=response.incident_id,
+            key=key,
+            actor=f"{actor}:{response.playbook}" if actor == AUTOMATION else actor,
+            reason=f"{response.incident_id}: {reason.strip() or response.playbook}",
+            now=self._handles.clock.now(),
+            drill=response.drill,
+        )
+
+    def _trip(self, response: Response, step: Step, decision: Decision) -> None:
+        if decision.guard not in guards.LATCHING:
+            return
+        now = self._handles.clock.now()
+        trip_id = new_id("trip", now.timestamp())
+        self._records.trip(
+            GuardTrip(trip_id, str(decision.guard), step.action, response.incident_id, decision.says, now)
+        )
+
+    def _say(self, response: Response, action: ActionRun) -> None:
+        self._handles.bus.emit(
+            f"action.{'failed' if action.state is ActionState.FAILED else 'finished'}",
+            actor=action.actor,
+            incident=response.incident_id,
+            playbook=response.playbook,
+            phase=action.phase,
+            step=action.step,
+            action=action.action,
+            state=action.state.value,
+            guard=action.guard,
+            message=action.says,
+            drill=response.drill,
+        )
+
+
+def _unhealthy_percent(workers: Any) -> float:
+    records = list(workers)
+    if not records:
+        return 0.0
+    return 100.0 * sum(not record.get("healthy", True) for record in records) / len(records)

@@ -1,0 +1,150 @@
+"""What holds the machine back. Each guard is a pure decision that names its reason; the strictest one counts.
+
+The limits follow what operators of such systems have settled on: few automatic runs in an hour and then ask, few
+attempts at one incident and then escalate, none at all when most of the fleet is unwell, one switch that stops
+everything, and an empty target set that means refuse and never everything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from orchestration.playbooks.model import GuardSettings, Mode, Risk
+
+
+class Guard(StrEnum):
+    """The guards by name; the value is the log field, the metric label and the word on the timeline."""
+
+    KILL_SWITCH = "kill-switch"
+    FLEET_SHARE = "fleet-share"
+    ATTEMPTS = "attempts-per-incident"
+    HOURLY_CAP = "hourly-cap"
+    COOLDOWN = "cooldown"
+    EMPTY_TARGET = "empty-target"
+    TRIPPED = "tripped"
+    DESTRUCTIVE = "destructive"
+
+
+# Once these have tripped for an action, it asks each time until a person has reset them.
+LATCHING = frozenset({Guard.HOURLY_CAP.value, Guard.FLEET_SHARE.value})
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What the guards look at. `recent` are the moments at which this action changed something by itself, for any
+    incident; `attempts` how many options were tried on this incident; `targets` is None where an action has none.
+    `tripped` says that a guard tripped earlier and that no person has reset it since; `allowed` that the configuration
+    lets this very action run by itself although what it does cannot be taken back."""
+
+    now: datetime
+    automation_enabled: bool
+    risk: Risk
+    targets: tuple[str, ...] | None = None
+    recent: Sequence[datetime] = ()
+    attempts: int = 0
+    fleet_unhealthy_percent: float = 0.0
+    tripped: bool = False
+    allowed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How far the step may go, and which guard held it back; `because` is for the timeline.
+
+    With `wait` the step is only put off, by so many seconds.
+    """
+
+    mode: Mode
+    guard: Guard | None = None
+    because: str = ""
+    wait: float = 0.0
+
+    @property
+    def stops_automation(self) -> bool:
+        """Whether no further automatic step makes sense on this incident."""
+        return self.guard in (Guard.KILL_SWITCH, Guard.FLEET_SHARE, Guard.ATTEMPTS)
+
+
+def judge(wanted: Mode, settings: GuardSettings, situation: Situation) -> Verdict:
+    """The mode in which a step may run. Steps that only read are held back by nothing but `off`."""
+    if wanted is Mode.OFF or situation.risk is Risk.READS:
+        return Verdict(wanted)
+    for guard in GUARDS:
+        verdict = guard(settings, situation)
+        if verdict is not None and _holds_back(verdict, wanted):
+            return verdict
+    return Verdict(wanted)
+
+
+def _holds_back(verdict: Verdict, wanted: Mode) -> bool:
+    """Whether it is stricter than what was wanted. Only what would run by itself is put off."""
+    return verdict.mode.at_most(wanted) is not wanted or (verdict.wait > 0 and wanted is Mode.AUTO)
+
+
+def _empty_target(_: GuardSettings, situation: Situation) -> Verdict | None:
+    if situation.targets is None or situation.targets:
+        return None
+    return Verdict(Mode.OFF, Guard.EMPTY_TARGET, "it has nothing to act on, and nothing never means everything")
+
+
+def _kill_switch(_: GuardSettings, situation: Situation) -> Verdict | None:
+    if situation.automation_enabled:
+        return None
+    return Verdict(Mode.ASK, Guard.KILL_SWITCH, "automatic actions are switched off (`automation.enabled`)")
+
+
+def _fleet_share(settings: GuardSettings, situation: Situation) -> Verdict | None:
+    unhealthy = situation.fleet_unhealthy_percent
+    if unhealthy <= settings.fleet_percent:
+        return None
+    because = f"{unhealthy:.0f} % of the fleet is unwell, more than {settings.fleet_percent:.0f} %"
+    return Verdict(Mode.ASK, Guard.FLEET_SHARE, f"{because}: acting could make it worse")
+
+
+def _attempts(settings: GuardSettings, situation: Situation) -> Verdict | None:
+    if situation.attempts < settings.attempts:
+        return None
+    return Verdict(Mode.ASK, Guard.ATTEMPTS, f"{situation.attempts} attempts have not helped; a person decides now")
+
+
+def _hourly_cap(settings: GuardSettings, situation: Situation) -> Verdict | None:
+    recent = [moment for moment in situation.recent if moment > situation.now - timedelta(hours=1)]
+    if len(recent) < settings.runs_per_hour:
+        return None
+    return Verdict(Mode.ASK, Guard.HOURLY_CAP, f"it ran {len(recent)} times by itself within the hour")
+
+
+def _cooldown(settings: GuardSettings, situation: Situation) -> Verdict | None:
+    last = max(situation.recent, default=None)
+    left = 0.0 if last is None else settings.cooldown - (situation.now - last).total_seconds()
+    if left <= 0:
+        return None
+    return Verdict(Mode.AUTO, Guard.COOLDOWN, f"it ran less than {settings.cooldown:g} s ago", wait=left)
+
+
+def _tripped(_: GuardSettings, situation: Situation) -> Verdict | None:
+    if not situation.tripped:
+        return None
+    return Verdict(Mode.ASK, Guard.TRIPPED, "a guard tripped before, and no person has reset it since")
+
+
+def _destructive(_: GuardSettings, situation: Situation) -> Verdict | None:
+    if situation.risk is not Risk.DESTRUCTIVE or situation.allowed:
+        return None
+    return Verdict(Mode.ASK, Guard.DESTRUCTIVE, "what it does cannot be taken back")
+
+
+# The first that holds a step back names the reason, so those that forbid come before those that only ask.
+GUARDS: tuple[Callable[[GuardSettings, Situation], Verdict | None], ...] = (
+    _empty_target,
+    _kill_switch,
+    _fleet_share,
+    _attempts,
+    _tripped,
+    _hourly_cap,
+    _cooldown,
+    _destructive,
+)

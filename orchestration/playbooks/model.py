@@ -1,0 +1,170 @@
+"""What a playbook is: six phases that people read and the runner carries out. Immutable once loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import StrEnum
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from orchestration.config.response import Scenario
+from orchestration.playbooks import conditions
+
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,63}$")]
+Seconds = Annotated[float, Field(gt=0, le=86_400)]
+
+
+class Mode(StrEnum):
+    """How far the machine may go by itself with a step."""
+
+    OFF = "off"
+    SUGGEST = "suggest"
+    ASK = "ask"
+    AUTO = "auto"
+
+    def at_most(self, other: Mode) -> Mode:
+        """The more careful of the two."""
+        order = list(Mode)
+        return self if order.index(self) <= order.index(other) else other
+
+
+class Risk(StrEnum):
+    """What an action can do: look, change what can be taken back, change what cannot."""
+
+    READS = "reads"
+    REVERSIBLE = "reversible"
+    DESTRUCTIVE = "destructive"
+
+
+class Phase(StrEnum):
+    """The phases in their order."""
+
+    IDENTIFY = "identify"
+    DIAGNOSE = "diagnose"
+    MITIGATE = "mitigate"
+    VERIFY = "verify"
+    RECOVER = "recover"
+    DOCUMENT = "document"
+
+
+class Part(BaseModel):
+    """Common behaviour of every part of a playbook. Unknown keys are errors: a misspelt guard would not guard."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def _checked(condition: dict[str, Any]) -> dict[str, Any]:
+    for place, problem in conditions.problems(condition):
+        raise ValueError(f"{place}: {problem}" if place else problem)
+    return condition
+
+
+class Step(Part):
+    """One action. `parameters` may refer to what is known by `$name` (`$incident.providers`, `$probe.down`).
+
+    `why` is for people; `by_hand` the commands with which a person would do the same. Steps that stand next to each
+    other with `together` run side by side. `optional` ones may fail without stopping the phase.
+    """
+
+    id: Name = Field(alias="step")
+    action: str = Field(alias="do", pattern=r"^[a-z][a-z-]*\.[a-z][a-z-]*$")
+    parameters: dict[str, Any] = Field(default_factory=dict, alias="with")
+    why: str = ""
+    by_hand: tuple[str, ...] = ()
+    when: dict[str, Any] = Field(default_factory=dict)
+    mode: Mode = Mode.AUTO
+    timeout: Seconds = 60.0
+    together: bool = False
+    optional: bool = False
+
+    _check_when = field_validator("when")(_checked)
+
+
+class Option(Part):
+    """One way to mitigate. Its steps are taken in order; when it does not help they are undone in reverse."""
+
+    id: Name = Field(alias="option")
+    says: str
+    when: dict[str, Any] = Field(default_factory=dict)
+    steps: Annotated[tuple[Step, ...], Field(min_length=1)]
+    keep: bool = False
+
+    _check_when = field_validator("when")(_checked)
+
+
+class Hypothesis(Part):
+    """A cause that would explain what was found; `weight` from 1 to 100 is how well."""
+
+    id: Name = Field(alias="hypothesis")
+    says: str
+    when: dict[str, Any]
+    weight: Annotated[int, Field(ge=1, le=100)] = 50
+    evidence: tuple[str, ...] = ()
+    points_to: Name | None = None
+
+    _check_when = field_validator("when")(_checked)
+
+
+class Verification(Part):
+    """How to see that a mitigation helped: `steps` look, until `holds` for `stable` seconds, at most `within`."""
+
+    steps: tuple[Step, ...] = ()
+    holds: dict[str, Any]
+    within: Seconds = 60.0
+    stable: Annotated[float, Field(ge=0, le=3600)] = 10.0
+    every: Annotated[float, Field(ge=0.1, le=60)] = 1.0
+
+    _check_holds = field_validator("holds")(_checked)
+
+
+class GuardSettings(Part):
+    """Limits on what this playbook may do by itself; see `playbooks.guards`."""
+
+    runs_per_hour: Annotated[int, Field(ge=0, le=100)] = 3
+    attempts: Annotated[int, Field(ge=1, le=10)] = 3
+    cooldown: Annotated[float, Field(ge=0, le=86_400)] = 30.0
+    fleet_percent: Annotated[float, Field(gt=0, le=100)] = 50.0
+
+
+class EscalateWhen(Part):
+    """When to call a person at once, and of which level."""
+
+    when: dict[str, Any]
+    level: Annotated[int, Field(ge=1, le=4)] = 2
+    reason: str
+
+    _check_when = field_validator("when")(_checked)
+
+
+class Playbook(Part):
+    """One playbook. `applies_when` narrows it down within its scenario; the most specific one that fits is used."""
+
+    name: Name = Field(alias="playbook")
+    title: str
+    scenario: Scenario
+    version: Annotated[int, Field(ge=1)] = 1
+    about: str
+    symptoms: tuple[str, ...] = ()
+    applies_when: dict[str, Any] = Field(default_factory=dict)
+    guards: GuardSettings = GuardSettings()
+    identify: tuple[Step, ...] = ()
+    diagnose: tuple[Step, ...] = ()
+    hypotheses: tuple[Hypothesis, ...] = ()
+    mitigate: tuple[Option, ...] = ()
+    verify: Verification
+    recover: tuple[Step, ...] = ()
+    document: tuple[Step, ...] = ()
+    escalate: tuple[EscalateWhen, ...] = ()
+    prevention: tuple[str, ...] = ()
+
+    _check_applies = field_validator("applies_when")(_checked)
+
+    def steps(self) -> Iterator[tuple[Phase, Step]]:
+        """Every step with its phase, in the order of the text."""
+        yield from ((Phase.IDENTIFY, step) for step in self.identify)
+        yield from ((Phase.DIAGNOSE, step) for step in self.diagnose)
+        yield from ((Phase.MITIGATE, step) for option in self.mitigate for step in option.steps)
+        yield from ((Phase.VERIFY, step) for step in self.verify.steps)
+        yield from ((Phase.RECOVER, step) for step in self.recover)
+        yield from ((Phase.DOCUMENT, step) for step in self.document)

@@ -1,0 +1,91 @@
+"""What actions reach of the rest of the system: its public handles, never its inside. The app fills them in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from orchestration.clock import Clock
+from orchestration.config.schema import Configuration
+from orchestration.config.store import ConfigurationStore
+from orchestration.events import Bus
+from orchestration.incidents.desk import Desk
+from orchestration.incidents.records import IncidentRecords
+from orchestration.monitoring.diagnosis import Diagnosis
+from orchestration.monitoring.resources import Resources
+from orchestration.providers.gateway import Gateway
+from orchestration.security.redaction import Redactor
+from orchestration.storage.approvals import ApprovalTable
+from orchestration.storage.database import Database
+from orchestration.storage.outbox import Outbox
+from orchestration.storage.runs import Runs
+from orchestration.storage.timeline import Timeline
+from orchestration.workflows.artifacts import ArtifactStore
+from orchestration.workflows.control import RunControl
+
+
+class Fleet(Protocol):
+    """The worker processes, as their supervisor knows them."""
+
+    def workers(self) -> Sequence[Mapping[str, Any]]:
+        """One record for each worker: `worker`, `pid`, `runs`, `memory_bytes`, `healthy`."""
+        ...
+
+    def wanted(self) -> int:
+        """How many workers there should be."""
+        ...
+
+    async def replace(self, worker: str, reason: str) -> None:
+        """Kill a worker with its process group; another takes its place, and its runs go on from their checkpoints."""
+        ...
+
+
+class Upkeep(Protocol):
+    """Backups and retention, which a room above looks after."""
+
+    async def integrity(self) -> Mapping[str, Any]:
+        """Check the database and the chain of the audit log: `intact`, `problems`."""
+        ...
+
+    async def rehearse_restore(self) -> Mapping[str, Any]:
+        """Restore the newest backup into a scratch database: `restored`, `seconds`, `problems`."""
+        ...
+
+
+class Reviews(Protocol):
+    """Drafts of post-incident reviews."""
+
+    def draft(self, incident_id: str) -> Path:
+        """Write the draft, in the place of an earlier one; returns where it is."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Handles:
+    """Everything that an action may use."""
+
+    root: Path
+    state_folder: Path
+    log_folder: Path
+    clock: Clock
+    bus: Bus
+    redactor: Redactor
+    database: Database
+    configuration: Callable[[], Configuration]
+    store: ConfigurationStore
+    desk: Desk
+    incidents: IncidentRecords
+    diagnosis: Diagnosis
+    resources: Resources
+    runs: Runs
+    timeline: Timeline
+    artifacts: ArtifactStore
+    control: RunControl
+    gateway: Gateway
+    fleet: Fleet
+    upkeep: Upkeep | None
+    approvals: ApprovalTable
+    outbox: Outbox
+    reviews: Reviews

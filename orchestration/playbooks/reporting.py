@@ -1,0 +1,182 @@
+"""What a response says to the desk: where it stands, what it found, what it tried. Everything here runs as a step of a
+flow, so each method may be repeated after a crash and then changes nothing more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import anyio.to_thread
+
+from orchestration.clock import Clock
+from orchestration.config.schema import Configuration
+from orchestration.incidents.desk import Desk
+from orchestration.incidents.model import Actor, Incident, IncidentStatus, RefusedError
+from orchestration.incidents.records import IncidentRecords
+from orchestration.playbooks.catalogue import Catalogue
+from orchestration.playbooks.execution import Response
+from orchestration.playbooks.hypotheses import Ranked
+from orchestration.playbooks.model import EscalateWhen, GuardSettings, Option
+from orchestration.storage.playbooks import PlaybookRecords, PlaybookRun, PlaybookRunState
+
+
+class Reporting:
+    """Speaks for the responses."""
+
+    def __init__(
+        self,
+        desk: Desk,
+        incidents: IncidentRecords,
+        records: PlaybookRecords,
+        catalogue: Callable[[], Catalogue],
+        configuration: Callable[[], Configuration],
+        clock: Clock,
+    ) -> None:
+        self._desk = desk
+        self._incidents = incidents
+        self._records = records
+        self._catalogue = catalogue
+        self._configuration = configuration
+        self._clock = clock
+
+    async def open(self, run_id: str, incident_id: str) -> Any:
+        """Choose the playbook and fix it, with what is known at the start; None when there is nothing to do."""
+        return await anyio.to_thread.run_sync(self._open, run_id, incident_id)
+
+    def response(self, run_id: str, opened: Mapping[str, Any]) -> Response:
+        """What the steps of this run need to know of it."""
+        playbook = opened["playbook"]
+        return Response(
+            run_id=run_id,
+            incident_id=str(opened["facts"]["incident.id"]),
+            playbook=str(playbook["playbook"]),
+            guards=GuardSettings.model_validate(playbook["guards"]),
+            drill=bool(opened["facts"]["incident.drill"]),
+        )
+
+    async def settled(self, response: Response) -> str:
+        """Why nothing more is to be done: somebody else has settled the incident; empty while it is open."""
+        incident = await self._incident(response)
+        if incident.status.is_open:
+            return ""
+        return f"the incident is {incident.status.value} already"
+
+    async def hypotheses(self, response: Response, causes: Sequence[Ranked]) -> None:
+        """Put the likely causes on the timeline, with what speaks for each."""
+        ranked = [asdict(cause) for cause in causes]
+        await anyio.to_thread.run_sync(lambda: self._records.move(response.run_id, hypotheses=ranked, phase="diagnose"))
+        lines = [f"{cause.says} ({cause.weight} of 100)" for cause in causes[:3]]
+        await self._note(response, "likely causes: " + "; ".join(lines))
+
+    async def escalate(self, response: Response, rule: EscalateWhen) -> None:
+        """Call a person because the playbook says so."""
+        await self._do(lambda: self._desk.escalate(response.incident_id, _actor(response), rule.level, rule.reason))
+
+    async def mitigating(self, response: Response, option: Option) -> None:
+        """Say what is tried now."""
+        await self._phase(response, "mitigate")
+        await self._do(lambda: self._desk.begin_mitigation(response.incident_id, _actor(response), option.says))
+
+    async def verifying(self, response: Response) -> None:
+        """Say that it is now seen whether it helped."""
+        await self._phase(response, "verify")
+        incident = await self._incident(response)
+        if incident.status is IncidentStatus.MITIGATING:
+            how = "it is watched whether that helped"
+            await self._do(lambda: self._desk.begin_verification(response.incident_id, _actor(response), how))
+
+    async def did_not_help(self, response: Response, option: Option) -> None:
+        """Say that it did not help, and that what could be undone was."""
+        kept = "" if option.keep else "; it was taken back"
+        reason = f"{option.says}: did not help{kept}"
+        await self._do(lambda: self._desk.mitigation_failed(response.incident_id, _actor(response), reason))
+
+    async def hand_over(self, response: Response, causes: Sequence[Ranked]) -> None:
+        """Call a person with everything that is known."""
+        await self._phase(response, "mitigate")
+        likely = causes[0].says if causes else "unknown"
+        reason = f"the playbook {response.playbook} has not helped; the likeliest cause: {likely}"
+        await self._do(lambda: self._desk.escalate(response.incident_id, _actor(response), 2, reason))
+
+    async def resolve(self, response: Response, causes: Sequence[Ranked], helped: str) -> None:
+        """It helped, and that was seen: the incident is resolved."""
+        cause = causes[0].says if causes and causes[0].id != "unknown" else ""
+        await self._do(lambda: self._desk.resolve(response.incident_id, _actor(response), helped, cause))
+
+    async def asked(self, response: Response, question: str) -> None:
+        """Tell those who are told that an approval is needed."""
+        await self._do(lambda: self._desk.request_approval(response.incident_id, _actor(response), question))
+
+    async def unanswered(self, response: Response, question: str) -> None:
+        """Nobody answered: the next level is told."""
+        reason = f"nobody has answered: {question}"
+        await self._do(lambda: self._desk.escalate(response.incident_id, _actor(response), 2, reason))
+
+    async def close(self, run_id: str, state: PlaybookRunState, says: str) -> Any:
+        """Record how the run ended."""
+        now = self._clock.now()
+        await anyio.to_thread.run_sync(
+            lambda: self._records.move(run_id, state=state.value, says=says, finished_at=now)
+        )
+        return {"state": state.value, "says": says}
+
+    def _open(self, run_id: str, incident_id: str) -> Any:
+        incident = self._incidents.get(incident_id)
+        facts = facts_of(incident, self._configuration())
+        playbook = self._catalogue().choose(incident.scenario, facts)
+        if playbook is None or not incident.status.is_open:
+            return None
+        earlier = self._records.runs(incident_id=incident_id)
+        now = self._clock.now()
+        self._records.begin(
+            PlaybookRun(run_id, incident_id, playbook.name, playbook.version, now, drill=incident.drill)
+        )
+        self._quietly(lambda: self._desk.acknowledge(incident_id, Actor(f"playbook:{playbook.name}")))
+        return {
+            "playbook": playbook.model_dump(mode="json", by_alias=True),
+            "facts": facts,
+            "attempts": incident.failed_attempts if earlier else 0,
+        }
+
+    async def _incident(self, response: Response) -> Incident:
+        return await anyio.to_thread.run_sync(self._incidents.get, response.incident_id)
+
+    async def _phase(self, response: Response, phase: str) -> None:
+        await anyio.to_thread.run_sync(lambda: self._records.move(response.run_id, phase=phase))
+
+    async def _note(self, response: Response, text: str) -> None:
+        await self._do(lambda: self._desk.note(response.incident_id, _actor(response), text))
+
+    async def _do(self, function: Callable[[], Any]) -> None:
+        await anyio.to_thread.run_sync(self._quietly, function)
+
+    def _quietly(self, function: Callable[[], Any]) -> None:
+        """What the desk refuses has been done already, by us before a crash or by somebody else meanwhile."""
+        try:
+            function()
+        except RefusedError:
+            return
+
+
+def facts_of(incident: Incident, configuration: Configuration) -> dict[str, Any]:
+    """What a playbook knows of an incident before its first step."""
+    facts = incident.facts
+    total = facts.agents_total or len(configuration.agents)
+    return {
+        "incident.id": incident.id,
+        "incident.severity": incident.severity.value,
+        "incident.scenario": incident.scenario.value,
+        "incident.component": incident.labels.get("component", ""),
+        "incident.agents": list(incident.blast.agents),
+        "incident.providers": list(incident.blast.providers),
+        "incident.runs": list(incident.blast.runs),
+        "incident.hosts": list(incident.blast.hosts),
+        "incident.agents_failing_percent": 100.0 * facts.agents_failing / total if total else 0.0,
+        "incident.drill": incident.drill,
+        **{f"incident.label.{name}": value for name, value in incident.labels.items()},
+    }
+
+
+def _actor(response: Response) -> Actor:
+    return Actor(f"playbook:{response.playbook}")

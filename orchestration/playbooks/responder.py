@@ -1,0 +1,87 @@
+"""Starts a response for every incident, also after a restart; and ends reroutes when the provider works again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import anyio
+import anyio.abc
+import anyio.to_thread
+
+from orchestration.errors import OrchestratorError
+from orchestration.events import Event
+from orchestration.incidents.model import Incident, IncidentStatus
+from orchestration.logs import get_logger
+from orchestration.playbooks.actions import Context
+from orchestration.playbooks.actions.overriding import key_of
+from orchestration.playbooks.actions.registry import REGISTRY
+from orchestration.playbooks.naming import response_id
+from orchestration.playbooks.ports import Handles
+from orchestration.playbooks.runner import RESPONSE
+from orchestration.storage.playbooks import ActionState, PlaybookRecords
+from orchestration.workflows.engine import Engine
+
+_SWEEP_SECONDS = 5.0
+_MOST_OPEN = 1000
+_BEGINS = frozenset({"incident.detected", "incident.reopened"})
+_WANTS_ONE = frozenset({IncidentStatus.DETECTED, IncidentStatus.REOPENED, IncidentStatus.ACKNOWLEDGED})
+_log = get_logger(__name__)
+
+
+class Responder:
+    """Only the leading control process runs one."""
+
+    def __init__(self, handles: Handles, records: PlaybookRecords, engine: Engine) -> None:
+        self._handles = handles
+        self._records = records
+        self._engine = engine
+        self._wake = anyio.Event()
+
+    def take(self, event: Event) -> None:
+        """Hear of an incident at once; a subscriber of the bus, on the event loop's thread."""
+        if event.kind in _BEGINS or event.kind == "route.closed":
+            self._wake.set()
+
+    async def run(self) -> None:
+        """Respond until cancelled. What an event did not bring is found by looking now and then."""
+        while True:
+            with anyio.move_on_after(_SWEEP_SECONDS):
+                await self._wake.wait()
+            self._wake = anyio.Event()
+            try:
+                await self._start_missing()
+                await self._take_routes_back()
+            except OrchestratorError as error:
+                _log.error("responses.failed", message=str(error))
+
+    async def _start_missing(self) -> None:
+        for incident in await anyio.to_thread.run_sync(self._open):
+            if incident.status in _WANTS_ONE:
+                # One for each time that it was detected: the clock's number counts the reopenings.
+                await self._engine.start(
+                    RESPONSE, response_id(incident.id, incident.clock.number), {"incident": incident.id}
+                )
+
+    def _open(self) -> list[Incident]:
+        rows = self._handles.incidents.table.list(is_open=True, limit=_MOST_OPEN)
+        return [self._handles.incidents.get(row.id) for row in rows]
+
+    async def _take_routes_back(self) -> None:
+        """End the reroutes past providers that answer again: the preferred order is the user's."""
+        closed = {status.provider for status in self._handles.gateway.statuses() if status.state == "closed"}
+        for override in self._handles.store.overrides:
+            if override.change.kind != "route_to" or not override.actor.startswith("playbook:"):
+                continue
+            key = key_of(override.reason)
+            action = await anyio.to_thread.run_sync(self._records.action, key)
+            if action is None or action.state is not ActionState.DONE or action.undo is None:
+                continue
+            if set(action.undo.get("avoids", ())) <= closed:
+                await self._take_back(action.action, action.incident_id, key, action.undo)
+
+    async def _take_back(self, name: str, incident_id: str, key: str, undo: Mapping[str, Any]) -> None:
+        reason = f"{incident_id}: the provider answers again"
+        context = Context(incident_id, key, "playbook:return", reason, self._handles.clock.now())
+        says = await REGISTRY[name](self._handles).undo(context, undo)
+        self._handles.bus.emit("action.returned", actor="playbook:return", incident=incident_id, message=says)
