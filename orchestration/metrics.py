@@ -88,7 +88,7 @@ ROUTES = Instrument(
 )
 PROVIDERS_USABLE = Instrument(Gauge, "providers_usable", "Members of the fallback chain that can be used.")
 INCIDENTS = Instrument(
-    Counter, "incident_changes_total", "Incidents that came to a state; drills are left out.", ("severity", "change")
+    Counter, "incident_changes_total", "Incidents that came to a state, drills left out.", ("severity", "change")
 )
 NOTIFICATIONS = Instrument(Counter, "notifications_total", "Notifications, by how they ended.", ("channel", "outcome"))
 WORKERS = Instrument(Counter, "worker_changes_total", "Workers that began, ended or were replaced.", ("worker_change",))
