@@ -38,15 +38,7 @@ LABELS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             OTHER,
         ),
         "channel": (
-            "log",
-            "console",
-            "email",
-            "webhook",
-            "slack",
-            "teams",
-            "pagerduty",
-            "alertmanager",
-            "apprise",
+            *("log", "console", "email", "webhook", "slack", "teams", "pagerduty", "alertmanager", "apprise"),
             OTHER,
         ),
         "worker_change": ("started", "lost", "killed", "replaced", OTHER),
@@ -60,7 +52,7 @@ _BUCKETS = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 
 
 @dataclass(frozen=True, slots=True)
 class Instrument:
-    """A metric as it is declared: `unit` ends its name, `labels` are keys of LABELS."""
+    """A metric as it is declared; `labels` are keys of LABELS."""
 
     kind: type[Counter | Gauge | Histogram]
     name: str
@@ -95,7 +87,9 @@ ROUTES = Instrument(
     Gauge, "provider_routes", "Routes of a provider, by the state of their breaker.", ("provider", "state")
 )
 PROVIDERS_USABLE = Instrument(Gauge, "providers_usable", "Members of the fallback chain that can be used.")
-INCIDENTS = Instrument(Counter, "incident_changes_total", "Incidents that came to a state.", ("severity", "change"))
+INCIDENTS = Instrument(
+    Counter, "incident_changes_total", "Incidents that came to a state, drills left out.", ("severity", "change")
+)
 NOTIFICATIONS = Instrument(Counter, "notifications_total", "Notifications, by how they ended.", ("channel", "outcome"))
 WORKERS = Instrument(Counter, "worker_changes_total", "Workers that began, ended or were replaced.", ("worker_change",))
 LOG_ERRORS = Instrument(Counter, "log_errors_total", "Error lines in the log.")

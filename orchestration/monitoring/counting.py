@@ -47,7 +47,7 @@ class Counting:
         if subject == "route":
             state = {"opened": "open"}.get(change, change)
             self._metrics.count(metrics.ROUTE_CHANGES, provider=event.data.get("provider"), state=state)
-        elif subject == "incident":
+        elif subject == "incident" and event.data.get("drill") is not True:
             self._metrics.count(metrics.INCIDENTS, severity=event.data.get("severity"), change=change)
         elif subject == "notification":
             outcome = "ok" if change == "sent" else change

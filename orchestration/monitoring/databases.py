@@ -21,8 +21,10 @@ _QUICK_SECONDS = 5.0
 _PATIENCE_SECONDS = 5.0
 _MOST_ASKING = 2
 _MOST_FINDINGS = 5
-# PostgreSQL's own word for damage: class XX, data_corrupted and index_corrupted.
-_DAMAGED = frozenset({"XX001", "XX002"})
+# PostgreSQL's words for damage: data_corrupted, index_corrupted, undefined_table. A table of ours that is not there
+# was lost with what it held.
+_DAMAGED = frozenset({"XX001", "XX002", "42P01"})
+_DAMAGED_SQLITE = ("malformed", "not a database", "no such table")
 
 
 class DatabaseWatch:
@@ -58,18 +60,18 @@ class DatabaseWatch:
         now = self._clock.now()
         trouble, damaged = self._gone() or self._query()
         up = Signal("database_up", now, 0.0 if trouble else 1.0, {}, {"detail": trouble} if trouble else {})
-        if not damaged:
-            return (up,)
-        return (up, *self.check()) if self._files else (up, self._intact([trouble]))
+        return (up, *self.check()) if damaged else (up,)
 
     def check(self) -> tuple[Signal, ...]:
-        """Whether it is whole: on SQLite its own check of every page, on PostgreSQL what a query says. Blocks."""
-        findings = [finding for path in self._files if path.exists() for finding in quick_check(path)]
-        if not self._files:
-            trouble, damaged = self._query()
-            if trouble and not damaged:
-                return ()  # unreachable is not damaged
-            findings = [trouble] if damaged else []
+        """Whether it is whole: by what a query says, and on SQLite by its own check of every page. Blocks.
+
+        Says nothing of a database that cannot be seen.
+        """
+        trouble, damaged = self._query()
+        findings = [trouble] if damaged else []
+        findings += [finding for path in self._files if path.exists() for finding in quick_check(path)]
+        if not findings and (self._gone() or (trouble and not self._files)):
+            return ()
         return (self._intact(findings),)
 
     def _intact(self, findings: list[str]) -> Signal:
@@ -118,7 +120,7 @@ def is_damage(error: SQLAlchemyError) -> bool:
     if getattr(original, "sqlstate", None) in _DAMAGED:
         return True
     text = str(original).lower()
-    return isinstance(original, sqlite3.DatabaseError) and ("malformed" in text or "not a database" in text)
+    return isinstance(original, sqlite3.DatabaseError) and any(words in text for words in _DAMAGED_SQLITE)
 
 
 def sqlite_files(database: Database, also: Sequence[Path] = ()) -> tuple[Path, ...]:

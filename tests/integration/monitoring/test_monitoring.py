@@ -83,7 +83,7 @@ async def test_what_happens_here_and_elsewhere_and_what_is_seen_all_arrives(tmp_
         house.bus.emit("tool_call.refused", run_id="r", agent="executor", about="path", what="/etc", reason="no")
         told = house.clock.monotonic()
         await house.wait_for("tool_refused")
-        assert house.clock.monotonic() - told < 0.5
+        assert house.clock.monotonic() - told < 2  # a tenth of a second on a machine with nothing else to do
         elsewhere = Event("run.finished", house.clock.now(), "r-2", data={"status": "failed"})
         Timeline(database).append([elsewhere])
         assert (await house.wait_for("run_finished")).labels == {"run": "r-2", "outcome": "failed"}

@@ -48,11 +48,11 @@ WORKER = """
     from orchestration.storage.database import Database
     from orchestration.storage.leases import Leases
     leases = Leases(Database(sys.argv[1]))
-    leases.acquire("worker/w1", "w1", 0.6)
+    leases.acquire("worker/w1", "w1", 1.0)
     print("ready", flush=True)
     while True:
         time.sleep(0.1)
-        leases.acquire("worker/w1", "w1", 0.6)
+        leases.acquire("worker/w1", "w1", 1.0)
 """
 
 
@@ -63,7 +63,7 @@ def test_a_worker_that_is_stopped_is_down_and_up_again_when_it_goes_on(database:
         return [(one.labels["worker"], one.value) for one in watch.look()]
 
     with process(WORKER, database.url) as worker:
-        assert values() == [("w1", 1.0)]
+        until(lambda: values() == [("w1", 1.0)])
         worker.send_signal(signal.SIGSTOP)
         until(lambda: values() == [("w1", 0.0)])
         worker.send_signal(signal.SIGCONT)

@@ -104,6 +104,12 @@ def test_events_with_odd_data_are_counted_all_the_same(desk: Desk) -> None:
     assert desk.value("agent_tasks_finished_total", agent="other", outcome="succeeded") == 1
 
 
+def test_incidents_of_drills_are_left_out(desk: Desk) -> None:
+    desk.bus.emit("incident.resolved", severity="P1", drill=True)
+    desk.bus.emit("incident.resolved", severity="P1", drill=False)
+    assert desk.value("incident_changes_total", severity="P1", change="resolved") == 1
+
+
 def test_gauges_follow_what_was_seen_and_the_fullest_disk_counts(desk: Desk) -> None:
     desk.counting.measure(
         [
