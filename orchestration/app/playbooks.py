@@ -52,6 +52,7 @@ class PlaybookResponse:
             incidents=app.desk.records,
             diagnosis=Diagnosis(app.database, app.log_folder),
             resources=incidents.monitoring.resources,
+            standings=incidents.monitoring.providers.standings,
             runs=app.runs,
             timeline=app.timeline,
             artifacts=app.artifacts,

@@ -13,6 +13,7 @@ from orchestration.config.store import ConfigurationStore
 from orchestration.events import Bus
 from orchestration.incidents.desk import Desk
 from orchestration.incidents.records import IncidentRecords
+from orchestration.monitoring.board import Standing
 from orchestration.monitoring.diagnosis import Diagnosis
 from orchestration.monitoring.resources import Resources
 from orchestration.providers.gateway import Gateway
@@ -79,6 +80,7 @@ class Handles:
     incidents: IncidentRecords
     diagnosis: Diagnosis
     resources: Resources
+    standings: Callable[[], Mapping[str, Standing]]
     runs: Runs
     timeline: Timeline
     artifacts: ArtifactStore

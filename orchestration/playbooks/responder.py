@@ -69,7 +69,7 @@ class Responder:
 
     async def _take_routes_back(self) -> None:
         """End the reroutes past providers that answer again: the preferred order is the user's."""
-        closed = {status.provider for status in self._handles.gateway.statuses() if status.state == "closed"}
+        answering = {name for name, standing in self._handles.standings().items() if standing.up}
         for override in self._handles.store.overrides:
             if override.change.kind != "route_to" or not override.actor.startswith("playbook:"):
                 continue
@@ -77,7 +77,7 @@ class Responder:
             action = await anyio.to_thread.run_sync(self._records.action, key)
             if action is None or action.state is not ActionState.DONE or action.undo is None:
                 continue
-            if set(action.undo.get("avoids", ())) <= closed:
+            if set(action.undo.get("avoids", ())) <= answering:
                 await self._take_back(action.action, action.incident_id, key, action.undo)
 
     async def _take_back(self, name: str, incident_id: str, key: str, undo: Mapping[str, Any]) -> None:

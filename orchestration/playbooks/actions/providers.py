@@ -63,7 +63,9 @@ class ProviderAction(Action[Any]):
             for status in self.handles.gateway.statuses()
             if status.state == BreakerState.CLOSED.value and status.limit > 0
         }
-        return tuple(name for name in chain_of(self.handles.configuration()) if name in closed)
+        standings = self.handles.standings()
+        down = {name for name, standing in standings.items() if standing.up is False}
+        return tuple(name for name in chain_of(self.handles.configuration()) if name in closed and name not in down)
 
 
 @action
