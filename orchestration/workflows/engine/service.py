@@ -65,7 +65,8 @@ _STATES = {
 
 @dataclass(frozen=True, slots=True)
 class FlowStatus:
-    """One flow as it stands now."""
+    """One flow as it stands now. `executor` is the process that has it: None while any worker may take it.
+    `working` tells a flow whose process has taken it up from one that waits on that process's queue."""
 
     id: str
     state: FlowState
@@ -73,6 +74,7 @@ class FlowStatus:
     created_at: datetime
     output: Any = None
     queue: str | None = None
+    working: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +218,9 @@ class Engine:
 
         One that has crashed several times is left as it is then.
         """
-        pending = await DBOS.list_workflows_async(status=["PENDING", "ENQUEUED"], load_input=False, load_output=False)
+        pending = await DBOS.list_workflows_async(
+            status=["PENDING", "ENQUEUED"], load_input=False, load_output=False, limit=10_000
+        )
         alive = await self._live_executors()
         statuses = (_status(status, alive) for status in pending)
         orphans = [status for status in statuses if status.state is FlowState.INTERRUPTED]
@@ -321,18 +325,20 @@ class Engine:
         """
         if self._database is None:
             raise RuntimeError("expected a running engine, got one that was not launched")
-        database, table = self._database, self._database.tables.workflow_status
-        taken = 0
-        for flow in flows:
-            reenqueued = database.reenqueue_for_recovery(flow.id, [flow.executor or ""], self._own_queue)
-            waiting = (table.c.workflow_uuid == flow.id, table.c.status == "ENQUEUED")
-            where = table.c.queue_name == (flow.queue or self._own_queue)
-            with database.engine.begin() as connection:
-                moved = connection.execute(
-                    sa.update(table).where(*waiting, where).values(queue_name=self._own_queue, **values)
-                )
-            taken += bool(reenqueued or moved.rowcount)
-        return taken
+        with self._database.engine.begin() as connection:
+            return sum(connection.execute(self._claim(self._database, flow, values)).rowcount for flow in flows)
+
+    def _claim(self, database: SystemDatabase, flow: FlowStatus, values: Mapping[str, Any]) -> sa.Update:
+        """Put a flow that is still in the hands where it was seen on our own queue."""
+        table = database.tables.workflow_status
+        waits = (table.c.status == "ENQUEUED") & (table.c.queue_name == flow.queue)
+        works = (table.c.status == "PENDING") & (table.c.executor_id == flow.executor)
+        ours = {"status": "ENQUEUED", "queue_name": self._own_queue, "owner_xid": None, "started_at_epoch_ms": None}
+        return (
+            sa.update(table)
+            .where(table.c.workflow_uuid == flow.id, works if flow.working else waits)
+            .values(**ours, **values)
+        )
 
 
 def _is_below(flow_id: str, ancestor: str) -> bool:
@@ -350,14 +356,14 @@ def _is_gone(lease: Lease) -> bool:
 
 
 def _status(status: Any, alive: frozenset[str]) -> FlowStatus:
-    state = _STATES[status.status]
-    queue = status.queue_name
-    holder = status.executor_id if state is FlowState.RUNNING else None
-    if state is FlowState.QUEUED and (queue or "").startswith(_OWN_QUEUE_PREFIX):
-        holder = queue.removeprefix(_OWN_QUEUE_PREFIX)
-    if holder is not None and holder not in alive:
+    state, executor, queue = _STATES[status.status], status.executor_id, status.queue_name
+    if state is FlowState.QUEUED:
+        executor = queue.removeprefix(_OWN_QUEUE_PREFIX) if queue and queue.startswith(_OWN_QUEUE_PREFIX) else None
+    working = state is FlowState.RUNNING
+    if (working or (state is FlowState.QUEUED and executor is not None)) and executor not in alive:
         state = FlowState.INTERRUPTED
-    return FlowStatus(status.workflow_id, state, status.executor_id, _moment(status.created_at), status.output, queue)
+    created_at = _moment(status.created_at)
+    return FlowStatus(status.workflow_id, state, executor, created_at, status.output, queue, working)
 
 
 def _record(flow_id: str, step: Any) -> StepRecord:

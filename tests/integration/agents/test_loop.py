@@ -130,6 +130,20 @@ async def test_a_runs_time_is_limited_over_all_its_agents(tmp_path: Path) -> Non
         assert len(model.asked) == 2
 
 
+async def test_a_runs_model_calls_are_limited_over_all_its_agents(tmp_path: Path) -> None:
+    agents = [{"id": "planner"}, *executor()]
+    plan = {"summary": "s", "steps": [{"id": "a", "title": "t", "instructions": "i"}]}
+
+    def script(body: dict[str, Any]) -> Any:
+        return says(plan) if "Role: planner" in body["messages"][0]["content"] else calls(("list_files", {}))
+
+    async with rooms(tmp_path, script, agents, limits={"modelCalls": 4}) as (house, model):
+        run = await house.run(agent=None)
+        assert run.status is RunStatus.FAILED
+        assert house.failing() == {"kind": "too_many_model_calls", "message": "not finished after 3 model calls"}
+        assert len(model.asked) == 4
+
+
 async def test_a_command_is_stopped_when_the_agents_time_is_over(tmp_path: Path) -> None:
     script = in_order(calls(("run_command", {"command": ["sleep", "60"]})), DONE)
     async with rooms(tmp_path, script, executor(limits={"seconds": 0.6})) as (house, _):
