@@ -106,7 +106,7 @@ async def test_an_agents_time_is_limited_and_does_not_count_against_the_provider
     async with rooms(tmp_path, slow, executor(limits={"seconds": 0.4})) as (house, _):
         started = time.monotonic()
         run = await house.run()
-        assert time.monotonic() - started < 2.5
+        assert time.monotonic() - started < 5
         assert run.status is RunStatus.FAILED
         assert house.failing()["kind"] == "time_limit"
         assert house.of("route.opened") == []
@@ -149,7 +149,7 @@ async def test_a_command_is_stopped_when_the_agents_time_is_over(tmp_path: Path)
     async with rooms(tmp_path, script, executor(limits={"seconds": 0.6})) as (house, _):
         started = time.monotonic()
         await house.run()
-        assert time.monotonic() - started < 3
+        assert time.monotonic() - started < 5
         assert house.failing()["kind"] == "time_limit"
 
 
@@ -295,7 +295,7 @@ async def test_cancelling_stops_a_blocking_tool_at_once_and_the_run_resumes(tmp_
         started = time.monotonic()
         await house.app.control.cancel(run.id, "enough")
         await house.until(lambda: not psutil.pid_exists(pid))
-        assert time.monotonic() - started < 1.2
+        assert time.monotonic() - started < 1.5
         stopped = await house.app.get_run(run.id)
         assert (stopped.status, stopped.reason) == (RunStatus.CANCELLED, "enough")
         block.unlink()
