@@ -105,11 +105,12 @@ class Ledger:
         self.last_number += 1
         return self.last_number
 
-    def limit(self, limits: Limits, seconds: float | None) -> None:
-        """Set the most model calls, and the time: the agent's own or what is left of the run's, whichever is less."""
-        self._model_calls = limits.model_calls
-        candidates = [limit for limit in (limits.seconds, seconds) if limit is not None]
-        self._seconds = min(candidates) if candidates else None
+    def limit(self, limits: Limits, task: AgentTask) -> None:
+        """Set the time and the most model calls: the agent's own or what is left of the run's, whichever is less."""
+        self._seconds = min((one for one in (limits.seconds, task.seconds) if one is not None), default=None)
+        self._model_calls = min(
+            (one for one in (limits.model_calls, task.model_calls) if one is not None), default=None
+        )
 
     def add(self, use: Use) -> None:
         """Count what was used."""
@@ -183,7 +184,7 @@ class AgentLoop:
         failing: Failing | None = None
         try:
             setup = Setup.model_validate(await flow.step("prepare", partial(self._prepare, run, task)))
-            ledger.limit(Limits.model_validate(setup.limits), task.seconds)
+            ledger.limit(Limits.model_validate(setup.limits), task)
             output = await self._deliver(Work(flow, run, task, setup, ledger))
         except GivenUpError as error:
             failing = error.failing

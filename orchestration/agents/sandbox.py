@@ -175,7 +175,8 @@ class _Command:
     async def _verdict(self, process: asyncio.subprocess.Process, verdict: BinaryIO) -> dict[str, Any]:
         """What the keeper says. It does not answer when its command has killed or stopped it."""
         if not await _readable(verdict, _KEEPER_SECONDS):
-            process.kill()
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
             return {"stopped": "seconds"}
         found: dict[str, Any] = json.loads(verdict.read() or "{}")
         return found

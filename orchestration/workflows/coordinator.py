@@ -52,6 +52,7 @@ class Setup(Record):
     levels: tuple[tuple[Member, ...], ...]
     baseline: str
     seconds: float | None
+    model_calls: int | None = None
     review_rounds: int
     parallel_steps: int
     checks: tuple[tuple[str, ...], ...]
@@ -79,8 +80,14 @@ class Progress:
         limit = self.setup.seconds
         return None if limit is None else max(_LEAST_SECONDS, limit - self.use.seconds)
 
-    def check_time(self) -> None:
-        """Raise AgentFailedError when the run's working time is used up."""
+    def model_calls_left(self) -> int | None:
+        limit = self.setup.model_calls
+        return None if limit is None else max(0, limit - self.use.model_calls)
+
+    def check_limits(self) -> None:
+        """Raise AgentFailedError when the run's working time or its model calls are used up."""
+        if self.model_calls_left() == 0:
+            raise AgentFailedError(f"not finished within the {self.setup.model_calls} model calls that the run has")
         if self.setup.seconds is not None and self.use.seconds >= self.setup.seconds:
             raise AgentFailedError(f"not finished within the {self.setup.seconds:g} s of working time that the run has")
 
@@ -140,7 +147,7 @@ class Coordinator:
 
     async def _level(self, flow: Flow, run: Run, progress: Progress, members: Sequence[Member]) -> None:
         """Run agents that do not depend on each other side by side."""
-        progress.check_time()
+        progress.check_limits()
         for member in members:
             if member.id in progress.setup.approve:
                 await self._approvals.wait(flow, run, f"may {member.id} start?", member.id)
@@ -168,6 +175,7 @@ class Coordinator:
             goal=run.goal,
             context=progress.context,
             seconds=progress.seconds_left(),
+            model_calls=progress.model_calls_left(),
         )
 
     def _execution_task(
@@ -233,7 +241,7 @@ class Coordinator:
             wanted = progress.changes_wanted()
             if executor is None or not wanted:
                 return
-            progress.check_time()
+            progress.check_limits()
             suffix = f"-r{number + 1}"
             steps = (documents.correction_step(wanted, number),)
             task = self._execution_task(run, progress, executor, steps)
@@ -285,6 +293,7 @@ def make_setup(run: Run, configuration: Configuration, baseline: str) -> Setup:
         ),
         baseline=baseline,
         seconds=run.options.get("seconds", runtime.limits.seconds),
+        model_calls=runtime.limits.model_calls,
         review_rounds=0 if run.agent else runtime.review_rounds,
         parallel_steps=runtime.parallel_steps,
         checks=tuple(tuple(command) for command in run.options.get("checks", ())),

@@ -70,12 +70,13 @@ async def body(flow: Flow, payload: Any) -> Any:
 
 
 async def _wave(flow: Flow, task: AgentTask, wave: tuple[PlanStep, ...], used: Use) -> list[AgentResult]:
-    left = None if task.seconds is None else max(_LEAST_SECONDS, task.seconds - used.seconds)
+    seconds = None if task.seconds is None else max(_LEAST_SECONDS, task.seconds - used.seconds)
+    calls = None if task.model_calls is None else max(0, task.model_calls - used.model_calls)
     children = [
         await flow.start(
             AGENT,
             f"{flow.id}.{step.id}",
-            task.model_copy(update={"step": step, "seconds": left}).model_dump(mode="json"),
+            task.model_copy(update={"step": step, "seconds": seconds, "model_calls": calls}).model_dump(mode="json"),
         )
         for step in wave
     ]

@@ -81,7 +81,8 @@ class CommandRecord(Record):
 
 
 class AgentTask(Record):
-    """What an agent is asked to do. `attempt` counts from 1; `context` holds what came before, by artifact name."""
+    """What an agent is asked to do. `attempt` counts from 1; `context` holds what came before, by artifact name;
+    `seconds` and `model_calls` are what is left of the run's."""
 
     run_id: str
     agent: str
@@ -90,6 +91,7 @@ class AgentTask(Record):
     step: PlanStep | None = None
     context: dict[str, str] = Field(default_factory=dict)
     seconds: float | None = None
+    model_calls: int | None = None
     attempt: int = 1
 
 

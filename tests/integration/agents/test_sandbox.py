@@ -213,7 +213,7 @@ async def test_a_cancelled_caller_takes_the_command_with_it(tmp_path: Path, time
         await asyncio.sleep(0.05)
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 1.3
     assert left_over(tmp_path) == []
 
 
@@ -238,7 +238,7 @@ def test_the_command_dies_with_our_own_process(tmp_path: Path, number: int) -> N
         ours.send_signal(number)
         started = time.monotonic()
         until(lambda: left_over(tmp_path) == [])
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 1.3
 
 
 def descriptors() -> int:

@@ -137,11 +137,11 @@ async def test_ten_thousand_files_are_listed_in_part_and_searched_whole(bench: B
 
 
 async def test_names_that_are_no_utf_8_are_listed_and_searched(bench: Bench) -> None:
-    Path(os.fsdecode(os.fsencode(bench.root) + b"/caf\xe9.txt")).write_text("here\n")
+    Path(os.fsdecode(os.fsencode(bench.root) + b"/x\xe9.txt")).write_text("here\n")
     for name, arguments in (("list_files", {}), ("search_files", {"pattern": "here"})):
         text = (await bench.use(name, **arguments)).text
         text.encode()
-        assert "caf?.txt" in text
+        assert "x?.txt" in text
 
 
 async def test_a_search_finds_lines_below_a_folder_or_in_a_file(bench: Bench) -> None:
@@ -175,7 +175,7 @@ async def test_a_catastrophic_expression_is_stopped(bench: Bench, monkeypatch: p
     (bench.root / "bait").write_text("a" * 60 + "!\n")
     started = time.monotonic()
     result = await bench.use("search_files", pattern="(a+)+$")
-    assert time.monotonic() - started < 1.6
+    assert time.monotonic() - started < 2
     assert (result.ok, "it took longer than 0.6 s; use a simpler expression" in result.text) == (False, True)
 
 

@@ -155,7 +155,7 @@ async def test_a_folder_that_becomes_a_repository_keeps_its_history(workspace: W
 
 
 async def test_odd_files_do_no_harm(workspace: Workspace, root: Path) -> None:
-    odd = Path(os.fsdecode(os.fsencode(root) + b"/caf\xe9"))
+    odd = Path(os.fsdecode(os.fsencode(root) + b"/x\xe9"))
     odd.write_bytes(b"x\n")
     (root / "new\nline").write_text("x\n")
     (root / "-n").write_text("x\n")
