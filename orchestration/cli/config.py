@@ -136,22 +136,25 @@ def diff(config: str, before: int | None, after: int | None, as_json: bool) -> N
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @common.json_option
 @click.pass_obj
-def rollback(config: str, number: int, yes: bool, as_json: bool) -> None:
+def rollback(config: str, number: int, yes: bool, as_json: bool) -> int:
     """Write version NUMBER into the file. Running processes take it in like any other edit."""
     with project(config) as here:
         found = here.store.changes_to(number)
         changes = here.redactor.data([common.plain(change) for change in found or ()])
         if not as_json:
             _print_changes(changes)
-        if not (yes or as_json) and sys.stdin.isatty() and sys.stdout.isatty():
-            click.confirm(f"write version {number} into {config}?", abort=True)
+        asks = not (yes or as_json) and sys.stdin.isatty() and sys.stdout.isatty()
+        if asks and not click.confirm(f"write version {number} into {config}?"):
+            click.echo("nothing was written")
+            return 1
         version = here.store.rollback(number)
         here.bus.emit("configuration.rolled_back", actor=getpass.getuser(), number=number)
         if as_json:
             common.print_json({"file": config, "number": number, "sha256": version.sha256, "changes": changes})
-            return
+            return 0
         what = "what it held could not be read" if found is None else _count(len(changes), "change")
         click.echo(f"{config} now holds version {number} ({what})")
+        return 0
 
 
 def _print_changes(changes: Sequence[Mapping[str, Any]]) -> None:

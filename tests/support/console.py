@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import signal
 import socket
 import sqlite3
@@ -76,6 +77,25 @@ class ConsoleProject:
                 family.look()
                 process.kill()
                 family.kill()
+
+    def on_a_terminal(self, *arguments: str, width: int = 100, types: bytes = b"") -> tuple[int, str]:
+        """The exit code of a command, and what it writes to a terminal on which somebody types this."""
+        ours, theirs = pty.openpty()
+        process = subprocess.Popen(
+            (*COMMAND, *arguments), cwd=self.root, stdin=theirs, stdout=theirs, stderr=theirs,
+            env=environment({"COLUMNS": str(width), "LINES": "24", "TERM": "xterm"}),
+        )  # fmt: skip
+        os.close(theirs)
+        os.write(ours, types)
+        said = b""
+        try:
+            while data := os.read(ours, 65_536):
+                said += data
+        except OSError:  # Linux says so when the other end is closed
+            pass
+        finally:
+            os.close(ours)
+        return process.wait(30), said.decode()
 
     def records(self, query: str, *values: Any) -> list[Any]:
         """What the database holds, read directly: quick enough to ask again and again. Nothing before it is made."""

@@ -320,7 +320,9 @@ class Engine:
     async def _keep_lease(self) -> None:
         while True:
             await anyio.sleep(_LEASE_RENEWAL_SECONDS)
-            await self._renew()
+            # While the database is away nobody can take our flows either; the lease is good again when it is back.
+            with contextlib.suppress(sa.exc.SQLAlchemyError):
+                await self._renew()
 
     async def _renew(self) -> None:
         data = this_process(shared=self._shared)

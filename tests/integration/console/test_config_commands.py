@@ -97,6 +97,20 @@ def test_versions_are_listed_compared_and_gone_back_to(project: ConsoleProject) 
     assert project.call("config", "rollback", "2", "--json").json()["changes"][0]["after"] == 7
 
 
+def test_on_a_terminal_going_back_asks_first_unless_told_not_to(project: ConsoleProject) -> None:
+    project.call("status")
+    project.document["runtime"]["ollama"]["concurrency"] = 7
+    project.write()
+    project.call("status")
+    code, said = project.on_a_terminal("config", "rollback", "1", types=b"n\n")
+    assert (code, "nothing was written" in said) == (1, True)
+    assert json.loads(project.file.read_text(encoding="utf-8")) == project.document
+    assert project.on_a_terminal("config", "rollback", "1", types=b"y\n")[0] == 0
+    assert json.loads(project.file.read_text(encoding="utf-8"))["runtime"]["ollama"]["concurrency"] == 1
+    code, said = project.on_a_terminal("config", "rollback", "2", "--yes")
+    assert (code, "write version" in said) == (0, False)
+
+
 def test_a_broken_file_is_mended_by_going_back(project: ConsoleProject) -> None:
     project.call("status")
     good = project.file.read_bytes()

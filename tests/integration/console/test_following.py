@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pty
 import re
 import signal
 import subprocess
@@ -92,7 +91,8 @@ def test_a_pipe_gets_plain_lines_and_a_terminal_the_live_board(project: ConsoleP
     assert "\x1b" not in piped.out
     assert all(line.isprintable() for line in piped.out.splitlines())
     for width in (40, 120):
-        shown = on_a_terminal(project, width, "run", "x", "--workspace", "work")
+        code, shown = project.on_a_terminal("run", "x", "--workspace", "work", width=width)
+        assert code == 0
         assert "at work ·" in shown
         board = [line for line in re.split(r"[\r\n]+", strip_codes(shown)) if "at work ·" in line]
         assert max(map(len, board)) <= width
@@ -132,30 +132,6 @@ def test_the_help_costs_next_to_nothing() -> None:
 def the_run(project: ConsoleProject) -> str:
     ((run_id,),) = project.records("SELECT id FROM runs")
     return str(run_id)
-
-
-def on_a_terminal(project: ConsoleProject, width: int, *arguments: str) -> str:
-    """What a command writes to a terminal of this width."""
-    ours, theirs = pty.openpty()
-    process = subprocess.Popen(
-        (*COMMAND, *arguments),
-        cwd=project.root,
-        env=environment({"COLUMNS": str(width), "LINES": "24", "TERM": "xterm"}),
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-    )
-    os.close(theirs)
-    said = b""
-    try:
-        while data := os.read(ours, 65_536):
-            said += data
-    except OSError:  # Linux says so when the other end is closed
-        pass
-    finally:
-        os.close(ours)
-    assert process.wait(30) == 0
-    return said.decode()
 
 
 def strip_codes(text: str) -> str:

@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from orchestration.storage.database import Database
 from orchestration.storage.leases import Leases
-from orchestration.workflows.engine import Engine, Flow, FlowState, StepError
+from orchestration.workflows.engine import Engine, Flow, FlowState, StepError, service
 
 SCRIPT = Path(__file__).with_name("engine_process.py")
 
@@ -304,4 +305,25 @@ async def test_a_flow_left_on_the_queue_of_a_process_that_died_is_taken_up(tmp_p
         (status,) = await one.tree("f-1")
         assert (status.state, status.executor, status.working) == (FlowState.INTERRUPTED, "gone", False)
         assert await one.recover_all() == 1
+        assert await one.result("f-1") == "done"
+
+
+async def test_a_process_outlives_an_outage_of_the_database_that_holds_its_lease(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "_LEASE_RENEWAL_SECONDS", 0.01)
+    asked: list[str] = []
+
+    async def body(flow: Flow, _: Any) -> Any:
+        return await flow.step("one", doing("done"))
+
+    def unreachable(*arguments: Any) -> bool:
+        asked.append(arguments[0])
+        raise sa.exc.OperationalError("", {}, Exception("the database went away"))
+
+    async with engine(tmp_path, flow=body) as one:
+        monkeypatch.setattr(one._leases, "acquire", unreachable)
+        while len(asked) < 3:
+            await asyncio.sleep(0.01)
+        await one.start("flow", "f-1", None)
         assert await one.result("f-1") == "done"
