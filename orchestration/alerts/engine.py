@@ -27,7 +27,7 @@ from orchestration.storage.alert_inbox import AlertInbox, Delivery
 from orchestration.storage.alerts import Alerts
 from orchestration.storage.silences import Silences
 
-_DELIVERIES_AT_ONCE = 500
+_NOTICES_AT_ONCE = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ class AlertEngine:
         that is written too. Whatever fails on the way is contained, and is tried again the next time.
         """
         if not self._loaded:
-            with self.troubles.contained("storage"):
+            with self.troubles.contained("loading"):
                 self.load(now)
         with self.troubles.contained("configuration"):
             self.rulebook.configure(self._configuration())
@@ -109,14 +109,12 @@ class AlertEngine:
             taken = self._hear_all(now)
         context = self._context(now)
         kept, decisions = run_stages(context.alerts, context)
-        with self.troubles.contained("storage"):
-            self._save(context.alerts, decisions, taken)
+        self._save(context.alerts, decisions, taken)
         with self.troubles.contained("events"):
             self._say(before, context.alerts, {decision.alert: decision for decision in decisions})
         told = self._telling.tell(kept, context)
         gone = self._telling.clear(kept, context)
-        with self.troubles.contained("storage"):
-            self._telling.save()
+        self._telling.save()
         self._forget(now)
         return Evaluation(told, gone, decisions)
 
@@ -139,7 +137,7 @@ class AlertEngine:
         taken = []
         known = self._memory.firing()
         timing = timing_of(self._settings)
-        for delivery in self._inbox.take(_DELIVERIES_AT_ONCE):
+        for delivery in self._inbox.take(_NOTICES_AT_ONCE):
             notices = list(self._readable(delivery))
             if any(self._memory.would_end(one, delivery.source, known) for one in notices):
                 break
@@ -172,7 +170,9 @@ class AlertEngine:
     def _save(self, alerts: Sequence[Alert], decisions: Sequence[Decision], taken: Sequence[int]) -> None:
         due = self._ledger.due(alerts, {decision.alert: decision for decision in decisions})
         dropped = self._memory.dropped
-        if due or dropped or taken:
+        if not (due or dropped or taken):
+            return
+        with self.troubles.contained("saving alerts"):
             self._alerts.save(self._ledger.rows(due), sorted(dropped), taken)
             self._ledger.written(due)
             self._memory.dropped = set()

@@ -73,6 +73,7 @@ def agents(thresholds: Thresholds) -> Iterator[AlertRule]:
 
 
 def providers() -> Iterator[AlertRule]:
+    """That a provider is down is certain at once; that it is slow or fails often takes a while to know."""
     yield AlertRule(
         "provider-down",
         "provider_up",
@@ -136,6 +137,7 @@ def _ratio(name: str, signal: str, facts: FactKind, title: str, summary: str) ->
 
 
 def runs(thresholds: Thresholds) -> Iterator[AlertRule]:
+    """Runs that do not move on, or not fast enough. Their end, however it came, ends the alert."""
     yield AlertRule(
         "run-stalled",
         "progress_age_seconds",

@@ -307,7 +307,7 @@ def test_without_the_database_the_desk_is_told_all_the_same(bench: Bench, databa
     bench.evaluate()
     bench.evaluate()
     assert list(bench.told()) == [("report", "control-plane:database")]
-    assert bench.engine.troubles.failing == {"storage"}
+    assert bench.engine.troubles.failing == {"saving alerts", "saving groups"}
     with database.write() as connection:
         connection.execute(sa.text("ALTER TABLE alerts_away RENAME TO alerts"))
         connection.execute(sa.text("ALTER TABLE groups_away RENAME TO alert_groups"))

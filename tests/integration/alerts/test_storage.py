@@ -86,6 +86,13 @@ def test_what_is_saved_and_what_is_taken_from_the_inbox_stand_or_fall_together(d
     assert inbox.take(10) == (second,)
 
 
+def test_the_inbox_is_taken_in_parts_that_fit_into_memory(database: Database) -> None:
+    inbox = AlertInbox(database)
+    for _ in range(50):
+        inbox.put(Delivery("am", NOON, [{"n": 1}] * 10))
+    assert [len(inbox.take(at_most)) for at_most in (1, 10, 11, 255, 10_000)] == [1, 1, 2, 26, 50]
+
+
 def test_a_start_goes_on_with_what_is_open_and_what_ended_lately(database: Database) -> None:
     alerts = Alerts(database)
     resolved = AlertStatus.RESOLVED
