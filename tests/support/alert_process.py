@@ -1,7 +1,7 @@
 """An engine as a process of its own: `python -m tests.support.alert_process DATABASE DESK UP`.
 
-Evaluates without end; the provider is up or down as UP says (1 or 0), and a worker stays lost. Every call to the desk is
-a line of the file DESK, on the disk before the call returns. Prints a line after each evaluation.
+Evaluates without end; the provider is up or down as UP says (1 or 0), and a worker stays lost. Every call to the desk
+is a line of the file DESK, on the disk before the call returns. Prints a line after each evaluation.
 """
 
 from __future__ import annotations
