@@ -42,8 +42,8 @@ class Evaluation:
 class AlertEngine:
     """Turns what is seen into alerts, and alerts into reports.
 
-    `take` may be called on any thread; `load` and `evaluate` belong to one thread at a time, and block. What is kept
-    outlives a restart: alerts, holds that are running, and what the desk was told.
+    `take` may be called on any thread; all else belongs to one thread at a time, and may block. What is kept outlives a
+    restart: alerts, holds that are running, and what the desk was told.
     """
 
     def __init__(
@@ -62,12 +62,11 @@ class AlertEngine:
         self._silences = silences
         self._inbox = inbox
         self._configuration = configuration
+        self._reporter = reporter
+        self._redact = redact
         self._bus = bus
-        self._telling = Telling(alerts, reporter, redact, self.troubles)
-        self._ledger = Ledger(redact)
-        self._memory = Memory()
         self._in_force: tuple[Silence, ...] = ()
-        self._loaded = False
+        self.start_over()
 
     @property
     def alerts(self) -> tuple[Alert, ...]:
@@ -77,6 +76,15 @@ class AlertEngine:
     def take(self, signal: Signal) -> None:
         """Accept a signal; it counts from the next evaluation on. Never blocks, and unknown names do no harm."""
         self.rulebook.take(signal)
+
+    def start_over(self) -> None:
+        """Forget what is in memory; the next evaluation goes on from what is kept. For a process that leads again after
+        another one did: what it remembers is no longer true."""
+        self.rulebook.forget()
+        self._telling = Telling(self._alerts, self._reporter, self._redact, self.troubles)
+        self._ledger = Ledger(self._redact)
+        self._memory = Memory()
+        self._loaded = False
 
     def load(self, now: datetime) -> None:
         """Go on where the last process stopped. `evaluate` does it when it has not been done, as soon as it can."""

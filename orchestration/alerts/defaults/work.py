@@ -115,16 +115,18 @@ def providers() -> Iterator[AlertRule]:
         title="Calls to {provider} fail",
         summary="{value} of the calls to {provider} in {window} s failed, the last with {outcome}",
     )
-    yield _ratio("provider-slow", "latency_ratio", FactKind.SLOWNESS, "is slow", "answers {value} times as slowly")
-    yield _ratio("provider-errors", "error_rate_ratio", FactKind.ERRORS, "fails often", "fails {value} times as often")
+    yield _ratio("provider-slow", "latency_ratio", 2.0, FactKind.SLOWNESS, "is slow", "answers {value} times as slowly")
+    yield _ratio(
+        "provider-errors", "error_rate_ratio", 3.0, FactKind.ERRORS, "fails often", "fails {value} times as often"
+    )
 
 
-def _ratio(name: str, signal: str, facts: FactKind, title: str, summary: str) -> AlertRule:
+def _ratio(name: str, signal: str, limit: float, facts: FactKind, title: str, summary: str) -> AlertRule:
     return AlertRule(
         name,
         signal,
         Scenario.PROVIDER_UNAVAILABLE,
-        3.0,
+        limit,
         hold=60,
         keep_firing=60,
         by=("provider", "model"),
