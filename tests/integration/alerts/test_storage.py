@@ -193,3 +193,14 @@ def test_silences_are_listed_found_ended_and_forgotten(database: Database) -> No
     with pytest.raises(NotFoundError, match="silences list --all"):
         silences.find("nothing")
     assert silences.prune(NOON) == 1
+
+
+def test_a_write_that_fails_leaves_the_connection_as_it_was(database: Database) -> None:
+    inbox = AlertInbox(database)
+    with pytest.raises(sa.exc.StatementError):
+        inbox.put(Delivery("am", NOON, [{"n": object()}]))
+    with database.read() as one, database.read() as other:
+        for connection in (one, other):
+            assert connection.exec_driver_sql("PRAGMA synchronous").scalar_one() == 1
+    inbox.put(Delivery("am", NOON, [{"n": 1}]))
+    assert inbox.size() == 1
