@@ -106,6 +106,7 @@ def serve(file: str) -> None:
     from orchestration.alerts.intake import Intake
     from orchestration.clock import SystemClock
     from orchestration.config.alerting import IntakeSettings
+    from orchestration.events import Bus
     from orchestration.security.redaction import Redactor
     from orchestration.storage.alert_inbox import AlertInbox
     from orchestration.storage.database import Database
@@ -120,7 +121,8 @@ def serve(file: str) -> None:
     listening.bind(("127.0.0.1", 0))
     listening.listen(64)
     print(listening.getsockname()[1], flush=True)
-    app = Starlette(routes=routes(intake, SystemClock()))
+    clock = SystemClock()
+    app = Starlette(routes=routes(intake, clock, Bus(clock)))
     uvicorn.Server(uvicorn.Config(app, log_level="error", access_log=False)).run(sockets=[listening])
 
 

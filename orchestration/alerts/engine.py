@@ -27,7 +27,7 @@ from orchestration.storage.alert_inbox import AlertInbox, Delivery
 from orchestration.storage.alerts import Alerts
 from orchestration.storage.silences import Silences
 
-_DELIVERIES_AT_ONCE = 500
+_NOTICES_AT_ONCE = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +42,8 @@ class Evaluation:
 class AlertEngine:
     """Turns what is seen into alerts, and alerts into reports.
 
-    `take` may be called on any thread; `load` and `evaluate` belong to one thread at a time, and block. What is kept
-    outlives a restart: alerts, holds that are running, and what the desk was told.
+    `take` may be called on any thread; all else belongs to one thread at a time, and may block. What is kept outlives a
+    restart: alerts, holds that are running, and what the desk was told.
     """
 
     def __init__(
@@ -62,12 +62,11 @@ class AlertEngine:
         self._silences = silences
         self._inbox = inbox
         self._configuration = configuration
+        self._reporter = reporter
+        self._redact = redact
         self._bus = bus
-        self._telling = Telling(alerts, reporter, redact, self.troubles)
-        self._ledger = Ledger(redact)
-        self._memory = Memory()
         self._in_force: tuple[Silence, ...] = ()
-        self._loaded = False
+        self.start_over()
 
     @property
     def alerts(self) -> tuple[Alert, ...]:
@@ -77,6 +76,15 @@ class AlertEngine:
     def take(self, signal: Signal) -> None:
         """Accept a signal; it counts from the next evaluation on. Never blocks, and unknown names do no harm."""
         self.rulebook.take(signal)
+
+    def start_over(self) -> None:
+        """Forget what is in memory; the next evaluation goes on from what is kept. For a process that leads again after
+        another one did: what it remembers is no longer true."""
+        self.rulebook.forget()
+        self._telling = Telling(self._alerts, self._reporter, self._redact, self.troubles)
+        self._ledger = Ledger(self._redact)
+        self._memory = Memory()
+        self._loaded = False
 
     def load(self, now: datetime) -> None:
         """Go on where the last process stopped. `evaluate` does it when it has not been done, as soon as it can."""
@@ -98,7 +106,7 @@ class AlertEngine:
         that is written too. Whatever fails on the way is contained, and is tried again the next time.
         """
         if not self._loaded:
-            with self.troubles.contained("storage"):
+            with self.troubles.contained("loading"):
                 self.load(now)
         with self.troubles.contained("configuration"):
             self.rulebook.configure(self._configuration())
@@ -109,14 +117,12 @@ class AlertEngine:
             taken = self._hear_all(now)
         context = self._context(now)
         kept, decisions = run_stages(context.alerts, context)
-        with self.troubles.contained("storage"):
-            self._save(context.alerts, decisions, taken)
+        self._save(context.alerts, decisions, taken)
         with self.troubles.contained("events"):
             self._say(before, context.alerts, {decision.alert: decision for decision in decisions})
         told = self._telling.tell(kept, context)
         gone = self._telling.clear(kept, context)
-        with self.troubles.contained("storage"):
-            self._telling.save()
+        self._telling.save()
         self._forget(now)
         return Evaluation(told, gone, decisions)
 
@@ -139,7 +145,7 @@ class AlertEngine:
         taken = []
         known = self._memory.firing()
         timing = timing_of(self._settings)
-        for delivery in self._inbox.take(_DELIVERIES_AT_ONCE):
+        for delivery in self._inbox.take(_NOTICES_AT_ONCE):
             notices = list(self._readable(delivery))
             if any(self._memory.would_end(one, delivery.source, known) for one in notices):
                 break
@@ -172,7 +178,9 @@ class AlertEngine:
     def _save(self, alerts: Sequence[Alert], decisions: Sequence[Decision], taken: Sequence[int]) -> None:
         due = self._ledger.due(alerts, {decision.alert: decision for decision in decisions})
         dropped = self._memory.dropped
-        if due or dropped or taken:
+        if not (due or dropped or taken):
+            return
+        with self.troubles.contained("saving alerts"):
             self._alerts.save(self._ledger.rows(due), sorted(dropped), taken)
             self._ledger.written(due)
             self._memory.dropped = set()

@@ -43,6 +43,13 @@ class Rulebook:
         """Accept a signal; never blocks."""
         self._waiting.append(signal)
 
+    def forget(self) -> None:
+        """Begin to look anew: what was seen before says nothing any more."""
+        self._waiting.clear()
+        self._configured = None
+        self._windows = {}
+        self._began = None
+
     def configure(self, configuration: Configuration) -> None:
         """Use the rules of this configuration. A rule that stays as it was keeps its window."""
         if configuration is self._configured:

@@ -60,12 +60,13 @@ class Telling:
         return tuple(done)
 
     def save(self) -> None:
-        """Write what has changed. Raises what the database raises; then it is written the next time."""
+        """Write what has changed. What cannot be written is written the next time."""
         rows = [told_to_row(key, self.told[key]) for key in self._unsaved if key in self.told]
         gone = [key for key in self._unsaved if key not in self.told]
         if rows or gone:
-            self._alerts.save_groups(rows, gone)
-            self._unsaved.clear()
+            with self._troubles.contained("saving groups"):
+                self._alerts.save_groups(rows, gone)
+                self._unsaved.clear()
 
     def _report(self, key: str, group: Sequence[Alert], firing: set[str], now: datetime) -> None:
         self._reporter.report(report_of([redacted(alert, self._redact) for alert in group], now))

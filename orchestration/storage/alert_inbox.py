@@ -13,6 +13,8 @@ import sqlalchemy as sa
 from orchestration.storage.database import Database
 from orchestration.storage.tables import alert_inbox
 
+_ROWS_AT_ONCE = 20
+
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
@@ -61,10 +63,18 @@ class AlertInbox:
             raise batch.error
 
     def take(self, at_most: int) -> tuple[Delivery, ...]:
-        """The oldest deliveries. They stay until the alerts are saved that were made of them."""
+        """The oldest deliveries, until `at_most` notices are reached or passed. They stay until `Alerts.save` is told
+        that they were taken."""
         query = sa.select(alert_inbox).order_by(alert_inbox.c.sequence).limit(at_most)
+        result: list[Delivery] = []
+        count = 0
         with self._database.read() as connection:
-            return tuple(Delivery(**row._mapping) for row in connection.execute(query))
+            for row in connection.execute(query.execution_options(yield_per=_ROWS_AT_ONCE)):
+                result.append(Delivery(**row._mapping))
+                count += len(row.notices)
+                if count >= at_most:
+                    break
+        return tuple(result)
 
     def size(self) -> int:
         """How many deliveries wait."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from functools import partial
+from http import HTTPStatus
 
 import anyio
 import anyio.to_thread
@@ -20,24 +21,25 @@ from orchestration import logs
 from orchestration.alerts.intake import Intake, Sender
 from orchestration.alerts.payload import RefusedError
 from orchestration.clock import Clock
+from orchestration.events import Bus
 
 _log = logs.get_logger("intake")
 _THREADS = 32
 _AGAIN = {"Retry-After": "5"}
 
 
-def routes(intake: Intake, clock: Clock) -> list[Route]:
-    """The routes, to be mounted at the root of an application."""
+def routes(intake: Intake, clock: Clock, bus: Bus) -> list[Route]:
+    """The routes, to be mounted at the root of an application. A bad proof is said on the bus as a failed sign-in."""
     # Of their own, so that a disk that makes the intake wait makes nobody else wait.
     threads = anyio.CapacityLimiter(_THREADS)
     return [
-        Route(f"/api/v1/intake/{sender.value}", _endpoint(intake, clock, sender, threads), methods=["POST"])
+        Route(f"/api/v1/intake/{sender.value}", _endpoint(intake, clock, bus, sender, threads), methods=["POST"])
         for sender in Sender
     ]
 
 
 def _endpoint(
-    intake: Intake, clock: Clock, sender: Sender, threads: anyio.CapacityLimiter
+    intake: Intake, clock: Clock, bus: Bus, sender: Sender, threads: anyio.CapacityLimiter
 ) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
         try:
@@ -48,6 +50,9 @@ def _endpoint(
             receipt = await anyio.to_thread.run_sync(accept, limiter=threads)
         except RefusedError as refusal:
             _log.warning("intake.refused", source=sender.value, status=refusal.status, reason=str(refusal))
+            if refusal.status == HTTPStatus.UNAUTHORIZED:
+                host = request.client.host if request.client else ""
+                bus.emit("sign_in.failed", source=host, user=f"intake {sender.value}", reason=str(refusal))
             return JSONResponse({"error": str(refusal)}, refusal.status)
         except SQLAlchemyError as error:
             _log.error("intake.unwritten", source=sender.value, error=type(error).__name__)

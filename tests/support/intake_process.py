@@ -16,6 +16,7 @@ from orchestration.alerts.cleaning import quick
 from orchestration.alerts.intake import Intake
 from orchestration.clock import SystemClock
 from orchestration.config.alerting import IntakeSettings
+from orchestration.events import Bus
 from orchestration.security.redaction import Redactor
 from orchestration.storage.alert_inbox import AlertInbox, Delivery
 from orchestration.storage.database import Database
@@ -42,9 +43,10 @@ class CrashingInbox(AlertInbox):
             os._exit(9)
 
 
-def application(database: Database, fault: str = "") -> Starlette:
+def application(database: Database, fault: str = "", bus: Bus | None = None) -> Starlette:
     intake = Intake(CrashingInbox(database, fault), lambda: SETTINGS, CREDENTIALS.get, quick(Redactor()))
-    return Starlette(routes=routes(intake, SystemClock()))
+    clock = SystemClock()
+    return Starlette(routes=routes(intake, clock, bus or Bus(clock)))
 
 
 def main() -> None:

@@ -73,6 +73,7 @@ def agents(thresholds: Thresholds) -> Iterator[AlertRule]:
 
 
 def providers() -> Iterator[AlertRule]:
+    """That a provider is down is certain at once; that it is slow or fails often takes a while to know."""
     yield AlertRule(
         "provider-down",
         "provider_up",
@@ -114,16 +115,18 @@ def providers() -> Iterator[AlertRule]:
         title="Calls to {provider} fail",
         summary="{value} of the calls to {provider} in {window} s failed, the last with {outcome}",
     )
-    yield _ratio("provider-slow", "latency_ratio", FactKind.SLOWNESS, "is slow", "answers {value} times as slowly")
-    yield _ratio("provider-errors", "error_rate_ratio", FactKind.ERRORS, "fails often", "fails {value} times as often")
+    yield _ratio("provider-slow", "latency_ratio", 2.0, FactKind.SLOWNESS, "is slow", "answers {value} times as slowly")
+    yield _ratio(
+        "provider-errors", "error_rate_ratio", 3.0, FactKind.ERRORS, "fails often", "fails {value} times as often"
+    )
 
 
-def _ratio(name: str, signal: str, facts: FactKind, title: str, summary: str) -> AlertRule:
+def _ratio(name: str, signal: str, limit: float, facts: FactKind, title: str, summary: str) -> AlertRule:
     return AlertRule(
         name,
         signal,
         Scenario.PROVIDER_UNAVAILABLE,
-        3.0,
+        limit,
         hold=60,
         keep_firing=60,
         by=("provider", "model"),
@@ -136,6 +139,7 @@ def _ratio(name: str, signal: str, facts: FactKind, title: str, summary: str) ->
 
 
 def runs(thresholds: Thresholds) -> Iterator[AlertRule]:
+    """Runs that do not move on, or not fast enough. Their end, however it came, ends the alert."""
     yield AlertRule(
         "run-stalled",
         "progress_age_seconds",

@@ -90,6 +90,25 @@ def test_after_a_restart_nothing_is_told_twice_and_no_end_is_lost(bench: Bench) 
     assert list(bench.told()) == []
 
 
+def test_who_leads_again_goes_on_from_what_another_has_done_meanwhile(bench: Bench) -> None:
+    bench.signal("provider_up", 0, provider="ollama")
+    bench.evaluate()
+    first = bench.engine
+    bench.restart()  # another process leads, and sees the end
+    bench.signal("provider_up", 1, provider="ollama")
+    bench.signal("provider_up", 0, provider="openai")
+    bench.evaluate()
+    list(bench.told())
+    bench.engine = first
+    bench.engine.start_over()
+    bench.evaluate()
+    assert list(bench.told()) == []
+    assert [alert.labels["provider"] for alert in bench.engine.alerts if alert.firing] == ["openai"]
+    bench.signal("provider_up", 1, provider="openai")
+    bench.evaluate()
+    assert list(bench.told()) == [("clear", "provider-unavailable:openai")]
+
+
 def test_nothing_is_taken_for_over_only_because_nobody_has_looked(bench: Bench) -> None:
     bench.signal("provider_up", 0, provider="ollama")
     bench.evaluate()
@@ -307,7 +326,7 @@ def test_without_the_database_the_desk_is_told_all_the_same(bench: Bench, databa
     bench.evaluate()
     bench.evaluate()
     assert list(bench.told()) == [("report", "control-plane:database")]
-    assert bench.engine.troubles.failing == {"storage"}
+    assert bench.engine.troubles.failing == {"saving alerts", "saving groups"}
     with database.write() as connection:
         connection.execute(sa.text("ALTER TABLE alerts_away RENAME TO alerts"))
         connection.execute(sa.text("ALTER TABLE groups_away RENAME TO alert_groups"))

@@ -13,9 +13,12 @@ import pytest
 import sqlalchemy as sa
 
 from orchestration.alerts.signature import sign
+from orchestration.clock import FakeClock
+from orchestration.events import Bus, Event
+from orchestration.storage.database import Database
 from tests.support.alerts import Bench
 from tests.support.intake import ALERTMANAGER, BEARER, WEBHOOK, RunningIntake, a_webhook, one, running_intake
-from tests.support.intake_process import SECRET, SETTINGS
+from tests.support.intake_process import SECRET, SETTINGS, application
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +88,18 @@ def test_nobody_gets_in_without_a_proof(intake: RunningIntake, headers: dict[str
     assert answer.status_code == 401
     assert "expected" in answer.json()["error"]
     assert intake.inbox.size() == 0
+
+
+async def test_a_bad_token_is_a_failed_sign_in_and_a_good_one_is_not(database: Database) -> None:
+    bus = Bus(FakeClock())
+    heard: list[Event] = []
+    bus.subscribe(heard.append)
+    app = httpx2.ASGITransport(application(database, bus=bus), client=("10.0.0.9", 1))
+    async with httpx2.AsyncClient(transport=app, base_url="http://intake") as client:
+        for headers in (BEARER, {"Authorization": "Bearer guess"}, {}):
+            await client.post(ALERTMANAGER, json=a_webhook(one()), headers=headers)
+    assert [(one_of.kind, one_of.data["source"]) for one_of in heard] == [("sign_in.failed", "10.0.0.9")] * 2
+    assert "guess" not in repr(heard)
 
 
 def test_a_signed_body_gets_in_and_a_changed_or_an_old_one_does_not(intake: RunningIntake) -> None:

@@ -86,6 +86,13 @@ def test_what_is_saved_and_what_is_taken_from_the_inbox_stand_or_fall_together(d
     assert inbox.take(10) == (second,)
 
 
+def test_the_inbox_is_taken_in_parts_that_fit_into_memory(database: Database) -> None:
+    inbox = AlertInbox(database)
+    for _ in range(50):
+        inbox.put(Delivery("am", NOON, [{"n": 1}] * 10))
+    assert [len(inbox.take(at_most)) for at_most in (1, 10, 11, 255, 10_000)] == [1, 1, 2, 26, 50]
+
+
 def test_a_start_goes_on_with_what_is_open_and_what_ended_lately(database: Database) -> None:
     alerts = Alerts(database)
     resolved = AlertStatus.RESOLVED
@@ -186,3 +193,14 @@ def test_silences_are_listed_found_ended_and_forgotten(database: Database) -> No
     with pytest.raises(NotFoundError, match="silences list --all"):
         silences.find("nothing")
     assert silences.prune(NOON) == 1
+
+
+def test_a_write_that_fails_leaves_the_connection_as_it_was(database: Database) -> None:
+    inbox = AlertInbox(database)
+    with pytest.raises(sa.exc.StatementError):
+        inbox.put(Delivery("am", NOON, [{"n": object()}]))
+    with database.read() as one, database.read() as other:
+        for connection in (one, other):
+            assert connection.exec_driver_sql("PRAGMA synchronous").scalar_one() == 1
+    inbox.put(Delivery("am", NOON, [{"n": 1}]))
+    assert inbox.size() == 1
