@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import ast
-import importlib
-import importlib.util
 import inspect
 import json
 import logging
@@ -15,7 +13,7 @@ from typing import Any
 
 import click
 
-from orchestration.cli import LazyGroup, cli
+from orchestration.cli import cli
 from orchestration.config.reference import json_schema
 from orchestration.logs.events import LEVELS
 from tests.support.project import ROOT
@@ -67,17 +65,9 @@ def _commands(path: str, command: click.Command) -> Iterator[tuple[str, click.Co
     if isinstance(command, click.Group):
         context = click.Context(command, info_name=path)
         for name in command.list_commands(context):
-            if isinstance(command, LazyGroup) and not _is_there(command._lazy[name][0]):
-                continue
             below = command.get_command(context, name)
             if below is not None:
                 yield from _commands(f"{path} {name}", below)
-
-
-def _is_there(place: str) -> bool:
-    module, _, attribute = place.partition(":")
-    name = f"orchestration.cli.{module}"
-    return importlib.util.find_spec(name) is not None and hasattr(importlib.import_module(name), attribute)
 
 
 def configuration_page() -> str:
