@@ -14,6 +14,7 @@ import anyio
 import anyio.to_thread
 import sqlalchemy as sa
 
+from orchestration.alerts.cleaning import quick
 from orchestration.alerts.engine import AlertEngine
 from orchestration.alerts.intake import Intake
 from orchestration.alerts.signal import Signal
@@ -49,10 +50,11 @@ class IncidentResponse:
             self._first_audience, self._response, self._credentials, app.clock, app.redactor.data
         )
         self.journal = Journal(app.state_folder / "journal", app.desk, app.bus, app.clock, self._last_resort)
+        redact = quick(app.redactor)
         self.alerts = AlertEngine(
-            app.alerts, app.silences, inbox, self.journal, lambda: app.configuration, app.redactor.data, app.bus
+            app.alerts, app.silences, inbox, self.journal, lambda: app.configuration, redact, app.bus
         )
-        self.intake = Intake(inbox, lambda: app.configuration.alerting.intake, self._credentials.get, app.redactor.data)
+        self.intake = Intake(inbox, lambda: app.configuration.alerting.intake, self._credentials.get, redact)
         self.monitoring = Monitoring(
             Surroundings(
                 configuration=app.effective,
@@ -91,6 +93,8 @@ class IncidentResponse:
     @contextlib.asynccontextmanager
     async def _walking(self) -> AsyncIterator[None]:
         app = self._app
+        # What another process has done while it led is in the database only.
+        self.alerts.start_over()
         unsubscribe = app.bus.subscribe(self._hear)
         try:
             async with self._channels, self.monitoring.running(), anyio.create_task_group() as group:
