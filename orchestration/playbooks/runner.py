@@ -80,6 +80,7 @@ class _Work:
         causes = await self._diagnose()
         await self._escalate_early()
         helped = await self._mitigate(causes)
+        await self._check_open()
         if helped is None:
             await self._step("hand-over", lambda: self._reporting.hand_over(self._response, causes))
             await self._look(Phase.DOCUMENT, self._playbook.document)
@@ -180,6 +181,8 @@ class _Work:
             answer = await self._flow.step(
                 f"ask:{step.id}", lambda: self._asking.ask(self._response, step, key, decision)
             )
+            if answer["decision"] == "overtaken":
+                raise OvertakenError(answer["says"])
             if answer["decision"] != "approved":
                 return await self._left(phase, step, key, decision, ActionState.DENIED, str(answer["says"]))
             actor = str(answer["by"])

@@ -1,0 +1,217 @@
+"""A response tries, proves, undoes, asks and hands over; and stops when somebody else has settled it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from orchestration.config.schema import AutomationSettings, Configuration
+from orchestration.incidents.model import IncidentStatus
+from orchestration.playbooks.naming import response_id
+from orchestration.playbooks.runner import RESPONSE
+from orchestration.storage.playbooks import ActionState, PlaybookRunState
+from tests.support.incidents import ADA
+from tests.support.responses import ResponseRoom
+
+HEAD = """\
+playbook: agent-failure
+title: For the tests
+scenario: agent-failure
+about: For the tests.
+guards: { runs_per_hour: 9, attempts: 9, cooldown: 0 }
+identify:
+  - { step: first-look, do: mark.look, with: { name: cure } }
+hypotheses:
+  - hypothesis: second-fits
+    says: the second would help
+    when: { first-look.there: false }
+    weight: 60
+    points_to: SECOND
+"""
+TAIL = """\
+verify:
+  steps:
+    - { step: proof, do: mark.look, with: { name: cure } }
+  holds: { proof.there: true }
+  within: 0.4
+  stable: 0
+  every: 0.1
+recover:
+  - { step: tidy, do: mark.leave, with: { name: tidied } }
+"""
+WORSE = """\
+  - option: worse
+    says: Try what does not help
+    steps:
+      - { step: a, do: mark.leave, with: { name: a } }
+      - { step: b, do: mark.leave, with: { name: b } }
+"""
+CURE = """\
+  - option: cure
+    says: Try the cure
+    steps: [ { step: c, do: mark.leave, with: { name: cure }, mode: MODE } ]
+"""
+BROKEN = """\
+  - option: broken
+    says: Break
+    steps: [ { step: x, do: mark.leave, with: { name: x, fail: true } } ]
+"""
+
+
+def playbook(*options: str, pointing_to: str = "cure", mode: str = "auto") -> str:
+    """A playbook with these ways to mitigate, of which the likeliest cause points to one."""
+    return HEAD.replace("SECOND", pointing_to) + "mitigate:\n" + "".join(options).replace("MODE", mode) + TAIL
+
+
+@pytest.fixture
+def room(tmp_path: Path) -> Iterator[ResponseRoom]:
+    room = ResponseRoom(tmp_path)
+    yield room
+    room.database.close()
+
+
+async def test_what_does_not_help_is_undone_in_reverse_order_and_the_next_is_tried(room: ResponseRoom) -> None:
+    room.write_playbook(playbook(WORSE, CURE, pointing_to="worse"))
+    incident = room.an_incident()
+    ended = await room.respond(incident)
+    assert ended == {"state": "helped", "says": "Try the cure"}
+    assert room.effects() == ["do a", "do b", "undo b", "undo a", "do cure", "do tidied"]
+    after = room.incident(incident.id)
+    assert after.status is IncidentStatus.RESOLVED
+    assert after.tried == ("Try what does not help", "Try the cure")
+    assert after.failed_attempts == 1
+    [run] = room.records.runs(incident_id=incident.id)
+    assert run.state is PlaybookRunState.HELPED
+    assert run.hypotheses[0]["id"] == "second-fits"
+    states = {one.step: one.state for one in room.records.actions(incident_id=incident.id) if one.phase == "mitigate"}
+    assert states == {"a": ActionState.UNDONE, "b": ActionState.UNDONE, "c": ActionState.DONE}
+
+
+async def test_the_option_that_the_likeliest_cause_points_to_is_tried_first(room: ResponseRoom) -> None:
+    room.write_playbook(playbook(WORSE, CURE))
+    await room.respond(room.an_incident())
+    assert room.effects() == ["do cure", "do tidied"]
+
+
+async def test_when_nothing_helps_a_person_is_called_and_the_incident_stays_open(room: ResponseRoom) -> None:
+    room.write_playbook(playbook(WORSE))
+    incident = room.an_incident()
+    ended = await room.respond(incident)
+    assert ended["state"] == "handed-over"
+    after = room.incident(incident.id)
+    assert after.status.is_open
+    escalated = [entry for entry in room.desk.records.entries(incident.id) if entry.kind == "escalated"]
+    assert any("has not helped" in str(entry.data.get("reason")) for entry in escalated)
+
+
+async def test_a_step_that_fails_is_no_help_and_does_not_end_the_response(room: ResponseRoom) -> None:
+    room.write_playbook(playbook(BROKEN, CURE, pointing_to="broken"))
+    ended = await room.respond(room.an_incident())
+    assert ended["state"] == "helped"
+    [failed] = [one for one in room.records.actions() if one.step == "x"]
+    assert (failed.state, failed.says) == (ActionState.FAILED, "it was told to fail")
+
+
+async def with_answer(room: ResponseRoom, decide: Any) -> tuple[Any, str]:
+    """Start a response, do something once it asks, and wait for its end."""
+    incident = room.an_incident()
+    async with room.engine() as engine:
+        flow_id = response_id(incident.id, incident.clock.number)
+        await engine.start(RESPONSE, flow_id, {"incident": incident.id})
+        with anyio.fail_after(20):
+            while not (questions := room.approvals.open(incident.id)):
+                await anyio.sleep(0.05)
+            assert "leave the mark cure" in questions[0].question
+            decide(incident, questions[0])
+            return await engine.result(flow_id), incident.id
+
+
+async def test_a_step_that_asks_waits_and_acts_in_the_name_of_who_approved(room: ResponseRoom) -> None:
+    room.write_playbook(playbook(CURE, mode="ask"))
+
+    def approve(_: Any, question: Any) -> None:
+        assert room.effects() == []
+        room.approvals.decide(question.id, "approved", "ada", "go on", room.clock.now())
+
+    ended, incident_id = await with_answer(room, approve)
+    assert ended["state"] == "helped"
+    [action] = [one for one in room.records.actions(incident_id=incident_id) if one.step == "c"]
+    assert (action.state, action.actor, action.mode) == (ActionState.DONE, "ada", "ask")
+
+
+async def test_a_denied_step_is_not_done(room: ResponseRoom) -> None:
+    room.write_playbook(playbook(CURE, mode="ask"))
+
+    def deny(_: Any, question: Any) -> None:
+        room.approvals.decide(question.id, "denied", "ada", "not now", room.clock.now())
+
+    ended, incident_id = await with_answer(room, deny)
+    assert ended["state"] == "handed-over"
+    assert room.effects() == []
+    [action] = [one for one in room.records.actions(incident_id=incident_id) if one.step == "c"]
+    assert (action.state, action.says) == (ActionState.DENIED, "denied by ada: not now")
+
+
+async def test_a_response_stops_when_a_person_has_settled_the_incident(room: ResponseRoom) -> None:
+    room.write_playbook(playbook(CURE, mode="ask"))
+
+    def settle(incident: Any, _: Any) -> None:
+        room.desk.resolve(incident.id, ADA, "mended by hand")
+
+    ended, incident_id = await with_answer(room, settle)
+    assert ended["state"] == "overtaken"
+    assert room.effects() == []
+    assert room.approvals.open(incident_id) == ()
+
+
+async def test_with_automation_switched_off_everything_that_changes_something_asks(room: ResponseRoom) -> None:
+    room.configuration = Configuration(automation=AutomationSettings(enabled=False))
+    room.write_playbook(playbook(CURE))
+
+    def deny(_: Any, question: Any) -> None:
+        assert "switched off" in question.question
+        room.approvals.decide(question.id, "denied", "ada", "", room.clock.now())
+
+    await with_answer(room, deny)
+    assert room.effects() == []
+
+
+async def test_a_suggestion_is_only_written_down(room: ResponseRoom) -> None:
+    room.write_playbook(playbook(CURE, mode="suggest"))
+    incident = room.an_incident()
+    ended = await room.respond(incident)
+    assert ended["state"] == "handed-over"
+    assert room.effects() == []
+    [action] = [one for one in room.records.actions(incident_id=incident.id) if one.step == "c"]
+    assert (action.state, action.says) == (ActionState.SUGGESTED, "leave the mark cure")
+
+
+async def test_the_hourly_cap_asks_and_stays_tripped_until_a_person_resets_it(room: ResponseRoom) -> None:
+    capped = playbook(CURE).replace("runs_per_hour: 9", "runs_per_hour: 1")
+    room.write_playbook(capped.replace("name: cure } }", "name: never } }"))
+
+    async def respond_denying(key: str) -> str:
+        """One response on an incident of its own; the question, empty if none was asked."""
+        incident = room.an_incident(key=key)
+        asked = ""
+        async with room.engine() as engine:
+            flow_id = response_id(incident.id, incident.clock.number)
+            await engine.start(RESPONSE, flow_id, {"incident": incident.id})
+            with anyio.fail_after(20):
+                while not room.records.runs(incident_id=incident.id)[:1] or (
+                    room.records.runs(incident_id=incident.id)[0].finished_at is None
+                ):
+                    for question in room.approvals.open(incident.id):
+                        asked = question.question
+                        room.approvals.decide(question.id, "denied", "ada", "", room.clock.now())
+                    await anyio.sleep(0.05)
+        return asked
+
+    assert await respond_denying("first") == ""
+    assert "within the hour" in await respond_denying("second")
+    [trip] = room.records.trips()
+    assert (trip.guard, trip.action) == ("hourly-cap", "mark.leave")

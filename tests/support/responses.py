@@ -1,0 +1,172 @@
+"""A response room for tests: the real engine, desk and runner, and actions that leave marks in a folder.
+
+The actions here are real ones of their own registry names (`mark.*`): each writes a line to `effects.log` when it takes
+effect, so that a test, and another process, can count what was done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from orchestration.clock import SystemClock
+from orchestration.config.schema import Configuration
+from orchestration.events import Bus, Event
+from orchestration.incidents.desk import Desk, Ports
+from orchestration.incidents.model import Incident
+from orchestration.playbooks.actions import REGISTRY, Action, ActionError, Context, Outcome, Parameters, action
+from orchestration.playbooks.asking import Asking
+from orchestration.playbooks.catalogue import Catalogue
+from orchestration.playbooks.execution import Executor
+from orchestration.playbooks.model import Risk
+from orchestration.playbooks.naming import response_id
+from orchestration.playbooks.reporting import Reporting
+from orchestration.playbooks.runner import RESPONSE, Runner
+from orchestration.security.redaction import Redactor
+from orchestration.storage.approvals import ApprovalTable
+from orchestration.storage.database import Database
+from orchestration.storage.leases import Leases
+from orchestration.storage.playbooks import PlaybookRecords
+from orchestration.workflows.engine import Engine
+from tests.support.incidents import a_report, plan, some_settings
+
+EFFECTS = "effects.log"
+
+
+class Named(Parameters):
+    """`name` is what is written; `fail` makes the action fail."""
+
+    name: str
+    fail: bool = False
+
+
+def _effects(handles: Any) -> Path:
+    return Path(handles.root) / EFFECTS
+
+
+if "mark.look" not in REGISTRY:
+
+    @action
+    class Look(Action[Any]):
+        """Read a mark: whether a name is among the effects, and how many there are."""
+
+        name = "mark.look"
+        summary = "look at the marks"
+        parameters = Named
+        finds = ("there", "count")
+
+        async def run(self, context: Context, parameters: Named) -> Outcome:
+            path = _effects(self.handles)
+            lines = path.read_text().splitlines() if path.exists() else []
+            there = [line for line in lines if line.startswith(f"do {parameters.name} ")]
+            undone = [line for line in lines if line.startswith(f"undo {parameters.name} ")]
+            return Outcome("looked", {"there": len(there) > len(undone), "count": len(there)})
+
+    @action
+    class Leave(Action[Any]):
+        """Leave a mark, once for each key."""
+
+        name = "mark.leave"
+        summary = "leave a mark"
+        risk = Risk.REVERSIBLE
+        parameters = Named
+
+        def targets(self, parameters: Named) -> tuple[str, ...]:
+            return (parameters.name,) if parameters.name else ()
+
+        async def preview(self, context: Context, parameters: Named) -> str:
+            return f"leave the mark {parameters.name}"
+
+        async def run(self, context: Context, parameters: Named) -> Outcome:
+            if parameters.fail:
+                raise ActionError("it was told to fail")
+            path = _effects(self.handles)
+            if path.exists() and f" {context.key} " in path.read_text():
+                return Outcome(f"left {parameters.name} before", undo={"name": parameters.name})
+            with path.open("a") as file:
+                file.write(f"do {parameters.name} {context.key} {context.actor}\n")
+            print(f"did {parameters.name}", flush=True)
+            return Outcome(f"left {parameters.name}", undo={"name": parameters.name})
+
+        async def undo(self, context: Context, undo: Mapping[str, Any]) -> str:
+            with _effects(self.handles).open("a") as file:
+                file.write(f"undo {undo['name']} {context.key}\n")
+            return f"took {undo['name']} away"
+
+
+@dataclass(repr=False)
+class ResponseRoom:
+    """Everything that a response touches."""
+
+    folder: Path
+    configuration: Configuration = field(default_factory=Configuration)
+    workers: list[dict[str, Any]] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.clock = SystemClock()
+        self.bus = Bus(self.clock)
+        self.bus.subscribe(self.events.append)
+        self.database = Database(f"sqlite:///{self.folder}/orchestrator.db")
+        self.database.migrate()
+        redactor = Redactor()
+        ports = Ports(settings=some_settings, plan=plan, redact=redactor.data)
+        self.desk = Desk(self.database, self.bus, self.clock, ports)
+        self.records = PlaybookRecords(self.database)
+        self.approvals = ApprovalTable(self.database)
+        self.handles: Any = SimpleNamespace(
+            root=self.folder,
+            clock=self.clock,
+            bus=self.bus,
+            redactor=redactor,
+            configuration=lambda: self.configuration,
+            desk=self.desk,
+            incidents=self.desk.records,
+            fleet=SimpleNamespace(workers=lambda: self.workers, wanted=lambda: len(self.workers)),
+        )
+        self.executor = Executor(self.handles, self.records)
+        reporting = Reporting(
+            self.desk, self.desk.records, self.records, self._catalogue, lambda: self.configuration, self.clock
+        )
+        asking = Asking(self.approvals, reporting, self.bus, self.clock)
+        self.runner = Runner(self.executor, reporting, asking)
+
+    def _catalogue(self) -> Catalogue:
+        return Catalogue(self.folder / "playbooks")
+
+    def write_playbook(self, text: str) -> None:
+        """Put a playbook in the place of the shipped one of its name."""
+        folder = self.folder / "playbooks"
+        folder.mkdir(exist_ok=True)
+        (folder / "one.yaml").write_text(text)
+        assert not self._catalogue().mistakes, self._catalogue().mistakes
+
+    def an_incident(self, **values: Any) -> Incident:
+        return self.desk.report(a_report(at=self.clock.now(), **values))
+
+    def incident(self, incident_id: str) -> Incident:
+        return self.desk.records.get(incident_id)
+
+    def effects(self) -> list[str]:
+        """What was done and undone, without keys."""
+        path = self.folder / EFFECTS
+        lines = path.read_text().splitlines() if path.exists() else []
+        return [" ".join(line.split()[:2]) for line in lines]
+
+    @asynccontextmanager
+    async def engine(self) -> AsyncIterator[Engine]:
+        engine = Engine(f"sqlite:///{self.folder}/engine.db", Leases(self.database))
+        engine.register(RESPONSE, self.runner.body)
+        async with engine.running():
+            yield engine
+
+    async def respond(self, incident: Incident) -> Any:
+        """The whole response to an incident; returns how it ended."""
+        async with self.engine() as engine:
+            flow_id = response_id(incident.id, incident.clock.number)
+            await engine.start(RESPONSE, flow_id, {"incident": incident.id})
+            return await engine.result(flow_id)
