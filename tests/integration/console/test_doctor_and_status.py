@@ -5,7 +5,10 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 
+from orchestration.storage.database import Database
+from orchestration.storage.routes import RouteStates
 from tests.support.console import ConsoleProject, wait_for_line
 
 
@@ -92,6 +95,18 @@ def test_status_shows_runs_questions_and_who_serves(project: ConsoleProject) -> 
     overview = project.call("status", "--json").json()
     assert [(run["id"], run["status"]) for run in overview["runs"]] == [(run_id, "queued")]
     assert overview["questions"] == overview["providers"] == overview["processes"] == overview["control"] == []
+
+
+def test_status_shows_routes_out_of_use_and_those_of_which_only_the_use_is_known(project: ConsoleProject) -> None:
+    project.call("status")
+    database = Database(f"sqlite:///{project.root / 'var' / 'orchestrator.db'}")
+    states, now = RouteStates(database), datetime.now(UTC)
+    states.report("rehearsal", "in-use", "process-1", {"in_use": 1, "limit": 8}, now)
+    states.save("rehearsal", "broken", {"state": "open", "reason": "timeout", "since": now.timestamp()}, now)
+    database.close()
+    said = project.call("status", "--json")
+    assert said.code == 0
+    assert [(one["model"], one["reason"]) for one in said.json()["providers"]] == [("broken", "timeout")]
 
 
 def test_status_shows_a_question_and_it_can_be_answered(project: ConsoleProject) -> None:
