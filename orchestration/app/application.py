@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.abc
 import anyio.to_thread
 
 from orchestration.app.opening import check_database
@@ -48,6 +49,7 @@ class Application(Project):
         # Stopped after all else, so that no call fails on the way out.
         self._rehearsals = contextlib.AsyncExitStack()
         self._stopped: dict[str, str] = {}
+        self._group: anyio.abc.TaskGroup | None = None
         check_database(self.engine_url)
         self.engine = Engine(self.engine_url, self.leases, shared=shared)
         budgets = Budgets(Spend(self.database), self.effective)
@@ -204,6 +206,7 @@ class Application(Project):
             # lost behind the cancellation.
             anyio.create_task_group() as group,
         ):
+            self._group = group
 
             def reconfigure(_: Configuration) -> None:
                 group.start_soon(self.gateway.reconfigure)
@@ -267,6 +270,9 @@ class Application(Project):
             raise UsageError(f"expected a provider in use, got '{chosen}', which is disabled; set its `enabled`")
         if here and settings.type is ProviderKind.REHEARSAL:
             await self._start_rehearsal(settings.base_url)
+        if here and self._group is not None:
+            names = {chosen, runtime.default_provider, *runtime.fallback_providers}
+            self._group.start_soon(self.gateway.look_anew, names & set(runtime.providers))
         key = settings.effective_api_key_env
         if key is not None and self.store.credentials.get(key) is None:
             raise UsageError(f"expected credentials for '{chosen}', got none; put {key}=… into {self.root / '.env'}")

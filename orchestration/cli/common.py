@@ -8,6 +8,7 @@ import json
 import math
 import signal
 import sys
+import threading
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import date, datetime
 from enum import Enum
@@ -56,7 +57,7 @@ def run_async(function: Callable[[], Awaitable[T]]) -> T:
 
 async def _heeding_sigterm(function: Callable[[], Awaitable[T]]) -> T:
     task = asyncio.current_task()
-    if task is not None:
+    if task is not None and threading.current_thread() is threading.main_thread():  # signals reach no other
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     return await function()
 

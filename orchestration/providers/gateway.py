@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import replace
+from functools import partial
 
 import anyio
 
@@ -19,6 +20,7 @@ from orchestration.config.schema import Configuration
 from orchestration.events import Bus, Event
 from orchestration.providers.accounts import Accounts
 from orchestration.providers.attempt import Attempt, HandOn
+from orchestration.providers.breaker import BreakerState
 from orchestration.providers.budget import Budgets
 from orchestration.providers.choice import Chooser, hints_of
 from orchestration.providers.endpoint import CallFailed, Credentials
@@ -136,6 +138,14 @@ class Gateway:
     async def probe(self, provider: str, *, deep: bool = False) -> ProbeResult:
         """Ask a provider now whether it works; `deep` has a model write. Raises NotFoundError for an unknown one."""
         return await self._prober.probe(provider, deep=deep)
+
+    async def look_anew(self, providers: Iterable[str]) -> None:
+        """Ask those of the providers that are out of use whether they work by now, whoever else is to probe them:
+        somebody asks for work, perhaps because they have just mended one."""
+        async with anyio.create_task_group() as group:
+            for name in providers:
+                if any(record.breaker.state is not BreakerState.CLOSED for record in self._routing.of_provider(name)):
+                    group.start_soon(partial(self._prober.probe, name, deep=False))
 
     def statuses(self) -> tuple[RouteStatus, ...]:
         """Every route with its state, in the order of the configuration."""

@@ -26,7 +26,7 @@ _REPORT_SECONDS = 1.0
 _REPORT_AGAIN_SECONDS = 5.0
 _LAST_SECONDS = 2.0
 # As long as most probes take; then another process may try, in case this one has died.
-_CLAIM_SECONDS = 15.0
+_CLAIM_SECONDS = 5.0
 _PATIENCE_SECONDS = 1.0
 
 

@@ -53,6 +53,17 @@ def test_without_a_fallback_the_run_stops_says_what_to_start_and_can_be_resumed(
         assert len(provider.calls()) == after - committed
 
 
+def test_a_resumed_run_looks_at_once_whether_the_provider_is_back_however_long_it_was_away(
+    provider: RehearsalProcess, tmp_path: Path
+) -> None:
+    breaker = {"probeAfter": 60, "probeAtMost": 600}
+    with a_project(tmp_path / "p", {"first": provider_at(provider.url, breaker=breaker)}) as project:
+        provider.kill()
+        assert project.start_run("--patience", "0.5").wait() == 1
+        provider.start()
+        assert "succeeded" in project.call("runs", "resume", "latest", "--patience", "10")
+
+
 def test_a_provider_that_comes_back_while_the_run_waits_is_used_at_once(
     provider: RehearsalProcess, tmp_path: Path
 ) -> None:

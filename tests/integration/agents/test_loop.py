@@ -115,7 +115,7 @@ async def test_an_agents_time_is_limited_and_does_not_count_against_the_provider
 
 async def test_a_runs_time_is_limited_over_all_its_agents(tmp_path: Path) -> None:
     def slow(body: dict[str, Any]) -> Any:
-        time.sleep(0.4)
+        time.sleep(1.0)
         return says({"text": "fine"})
 
     agents = [{"id": name} for name in ("one", "two", "three")]
@@ -124,7 +124,7 @@ async def test_a_runs_time_is_limited_over_all_its_agents(tmp_path: Path) -> Non
         file = tmp_path / "config" / "agents.config.json"
         file.write_text(json.dumps({**json.loads(file.read_text()), **edges}))
         await house.until(lambda: house.app.configuration.workflow)
-        run = await house.run(agent=None, options={"seconds": 0.7})
+        run = await house.run(agent=None, options={"seconds": 1.6})
         assert run.status is RunStatus.FAILED
         assert "working time" in run.reason
         assert len(model.asked) == 2

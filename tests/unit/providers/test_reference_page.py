@@ -25,8 +25,6 @@ def test_the_table_has_every_class_of_failure() -> None:
 @pytest.mark.parametrize("section", [ProviderSettings, Timeouts, BreakerSettings])
 def test_every_setting_of_a_provider_is_explained(section: type[ProviderSettings]) -> None:
     for name, field in section.model_fields.items():
-        if name == "allow_start":  # for the incident response, not for the gateway
-            continue
         alias = field.validation_alias if isinstance(field.validation_alias, str) else None
         spelt = alias or re.sub(r"_(\w)", lambda match: match[1].upper(), name)
         assert re.search(rf"[`.]{spelt}[`.]", PAGE), spelt
