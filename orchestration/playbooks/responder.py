@@ -71,7 +71,7 @@ class Responder:
         """End the reroutes past providers that answer again: the preferred order is the user's."""
         answering = {name for name, standing in self._handles.standings().items() if standing.up}
         for override in self._handles.store.overrides:
-            if override.change.kind != "route_to" or not override.actor.startswith("playbook:"):
+            if override.change.kind != "route_to":
                 continue
             key = key_of(override.reason)
             action = await anyio.to_thread.run_sync(self._records.action, key)

@@ -11,8 +11,8 @@ import httpx2
 
 from orchestration.config.overrides import EVERYTHING, RouteTo
 from orchestration.config.schema import Configuration, ProviderKind, ProviderSettings
-from orchestration.playbooks.actions import Action, ActionError, Context, Outcome, Parameters, action
-from orchestration.playbooks.actions.overriding import add_override, remove_overrides
+from orchestration.playbooks.actions import Action, ActionError, Context, Minutes, Outcome, Parameters, action
+from orchestration.playbooks.actions.overriding import add_override, made_by, remove_overrides
 from orchestration.playbooks.model import Risk
 from orchestration.providers.breaker import BreakerState
 from orchestration.providers.route import ProbeResult
@@ -33,7 +33,7 @@ class RouteParameters(Parameters):
 
     providers: tuple[str, ...]
     to: str | None = None
-    minutes: float = 60.0
+    minutes: Minutes = 60.0
 
 
 class NoParameters(Parameters):
@@ -236,8 +236,12 @@ class Reroute(ProviderAction):
         return f"send the calls of {whom} to {to} first for {parameters.minutes:g} min"
 
     async def run(self, context: Context, parameters: RouteParameters) -> Outcome:
-        to = self._best(parameters)
-        made = [self._override(context, target, to, parameters) for target in self._affected(parameters)]
+        standing = [one for one in made_by(self, context) if isinstance(one.change, RouteTo)]
+        # After a crash in the middle, the rest goes to where the first went.
+        to = next((one.change.provider for one in standing if isinstance(one.change, RouteTo)), None)
+        to = to or self._best(parameters)
+        made = [one.id for one in standing]
+        made += [self._override(context, target, to, parameters) for target in self._affected(parameters)]
         if not made:
             return Outcome(f"all calls go past {', '.join(parameters.providers)} already", {"provider": to})
         says = f"calls go to {to} first, past {', '.join(parameters.providers)}, for {parameters.minutes:g} min"
@@ -280,10 +284,13 @@ class ResetBreaker(ProviderAction):
     parameters = SomeProviders
 
     def targets(self, parameters: SomeProviders) -> tuple[str, ...]:
-        return self.chosen(parameters.providers)
+        return tuple(name for name in parameters.providers if self.handles.configuration().provider(name))
+
+    async def preview(self, context: Context, parameters: SomeProviders) -> str:
+        return f"probe the broken routes of {', '.join(self.targets(parameters))} now"
 
     async def run(self, context: Context, parameters: SomeProviders) -> Outcome:
-        names = self.chosen(parameters.providers)
+        names = self.targets(parameters)
         for name in names:
             self.handles.gateway.reset(name)
         return Outcome(f"the routes of {', '.join(names)} are probed now", undo={})

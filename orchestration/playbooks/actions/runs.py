@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import anyio.to_thread
+from pydantic import Field
 
 from orchestration.config.overrides import LimitAgent
 from orchestration.config.schema import Limits
 from orchestration.errors import ConflictError, OrchestratorError
-from orchestration.playbooks.actions import Action, ActionError, Context, Outcome, Parameters, action
+from orchestration.playbooks.actions import Action, ActionError, Context, Minutes, Outcome, Parameters, action
 from orchestration.playbooks.actions.overriding import add_override, remove_overrides
 from orchestration.playbooks.model import Risk
 from orchestration.storage.runs import Run, RunStatus
@@ -35,8 +36,8 @@ class MoreTime(Parameters):
     """`factor` times the present time limit, for so many minutes."""
 
     agents: tuple[str, ...]
-    factor: float = 2.0
-    minutes: float = 240.0
+    factor: float = Field(default=2.0, gt=1, le=10)
+    minutes: Minutes = 240.0
 
 
 class Nothing(Parameters):
@@ -116,7 +117,7 @@ class Cancel(RunAction):
 
     async def run(self, context: Context, parameters: SomeRuns) -> Outcome:
         async def stop(run_id: str) -> None:
-            await self.handles.control.pause(run_id, f"stopped by {context.reason}")
+            await self.handles.control.pause(run_id, f"stopped by {context.incident_id}: {context.reason}")
 
         done, refused = await self.each(parameters.runs, stop)
         return Outcome(f"stopped {', '.join(done) or 'none'}", {"cancelled": done}, refused, undo={"runs": done})
@@ -139,7 +140,7 @@ class Fork(RunAction):
         forks: list[str] = []
 
         async def fork(run_id: str) -> None:
-            await self.handles.control.pause(run_id, f"stopped by {context.reason}")
+            await self.handles.control.pause(run_id, f"stopped by {context.incident_id}: {context.reason}")
             forks.append((await self.handles.control.fork(run_id, shared=True)).id)
 
         done, refused = await self.each(parameters.runs, fork)
@@ -210,7 +211,7 @@ class Pause(RunAction):
 
     async def run(self, context: Context, parameters: ByPriority) -> Outcome:
         async def pause(run_id: str) -> None:
-            await self.handles.control.pause(run_id, f"{_PAUSED}{context.reason}")
+            await self.handles.control.pause(run_id, f"{_PAUSED}{context.incident_id}: {context.reason}")
 
         done, _ = await self.each([run.id for run in await self._of(parameters.priority)], pause)
         return Outcome(f"paused {', '.join(done) or 'none'}", {"paused": done}, undo={"runs": done})
@@ -237,7 +238,7 @@ class ResumePaused(RunAction):
         return None
 
     async def run(self, context: Context, parameters: Nothing) -> Outcome:
-        mark = f"{_PAUSED}{context.incident_id}"
+        mark = f"{_PAUSED}{context.incident_id}:"
         paused = [run.id for run in await self.unfinished() if run.reason.startswith(mark)]
         says = await _resume_all(self, paused)
         return Outcome(says, {"resumed": paused}, undo={})
