@@ -231,7 +231,7 @@ class Reroute(ProviderAction):
         return parameters.providers
 
     async def preview(self, context: Context, parameters: RouteParameters) -> str:
-        to = self._best(parameters)
+        to = await self._best(parameters)
         whom = ", ".join(self._affected(parameters)) or "nobody"
         return f"send the calls of {whom} to {to} first for {parameters.minutes:g} min"
 
@@ -239,7 +239,7 @@ class Reroute(ProviderAction):
         standing = [one for one in made_by(self, context) if isinstance(one.change, RouteTo)]
         # After a crash in the middle, the rest goes to where the first went.
         to = next((one.change.provider for one in standing if isinstance(one.change, RouteTo)), None)
-        to = to or self._best(parameters)
+        to = to or await self._best(parameters)
         made = [one.id for one in standing]
         made += [self._override(context, target, to, parameters) for target in self._affected(parameters)]
         if not made:
@@ -252,13 +252,16 @@ class Reroute(ProviderAction):
         remove_overrides(self, context, undo["overrides"])
         return f"{', '.join(undo['avoids'])} may be used again"
 
-    def _best(self, parameters: RouteParameters) -> str:
+    async def _best(self, parameters: RouteParameters) -> str:
+        """The provider that is named, else the first of the chain that answers now. Raises ActionError without any."""
         if parameters.to is not None:
+            if self.handles.configuration().provider(parameters.to) is None:
+                raise ActionError(f"expected a provider of the configuration, got '{parameters.to}'")
             return parameters.to
-        best = next((name for name in self.usable() if name not in parameters.providers), None)
-        if best is None:
-            raise ActionError("expected another provider that can be used, found none; configure a fallback provider")
-        return best
+        for name in self.usable():
+            if name not in parameters.providers and (await self.handles.gateway.probe(name)).ok:
+                return name
+        raise ActionError("expected another provider that answers, found none; configure a fallback provider")
 
     def _affected(self, parameters: RouteParameters) -> tuple[str, ...]:
         """Whose first choice is one of the providers: everybody, or single agents."""

@@ -18,6 +18,9 @@ from orchestration.storage.runs import Run, RunStatus
 
 _USUAL_SECONDS = 3600.0
 _PAUSED = "paused by "
+# The records say so before the engine has put everything away.
+_STANDING = frozenset({RunStatus.FAILED, RunStatus.STOPPED, RunStatus.CANCELLED})
+_TRIES, _LOOK_SECONDS = 25, 0.2
 
 
 class SomeRuns(Parameters):
@@ -63,6 +66,21 @@ class RunAction(Action[Any]):
                 done.append(run_id)
         return done, refused
 
+    async def resume(self, run_id: str) -> None:
+        """Leave a run to the workers. One whose end was recorded a moment ago is given the time to come to a stand.
+        Raises ConflictError for one that somebody works on."""
+        for _ in range(_TRIES):
+            try:
+                await self.handles.control.resume(run_id, shared=True)
+            except ConflictError:
+                run = await anyio.to_thread.run_sync(self.handles.runs.get, run_id)
+                if run.status not in _STANDING:
+                    raise
+                await self.handles.clock.sleep(_LOOK_SECONDS)
+            else:
+                return
+        await self.handles.control.resume(run_id, shared=True)
+
     async def unfinished(self) -> tuple[Run, ...]:
         """Runs that have not come to an end."""
         return await self.handles.control.unfinished()
@@ -96,10 +114,12 @@ class Restart(RunAction):
         if run.status is RunStatus.SUCCEEDED:
             return
         try:
-            await self.handles.control.resume(run_id, shared=True)
+            await self.resume(run_id)
         except ConflictError:
+            run = await anyio.to_thread.run_sync(self.handles.runs.get, run_id)
+            if run.status in _STANDING:
+                raise
             # Somebody works on it already: that is what was wanted.
-            return
 
 
 @action
@@ -295,8 +315,5 @@ class Recover(RunAction):
 
 
 async def _resume_all(of: RunAction, runs: Sequence[str]) -> str:
-    async def resume(run_id: str) -> None:
-        await of.handles.control.resume(run_id, shared=True)
-
-    done, _ = await of.each(runs, resume)
+    done, _ = await of.each(runs, of.resume)
     return f"resumed {', '.join(done) or 'none'}"
