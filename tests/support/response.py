@@ -95,7 +95,7 @@ class Ward:
     async def preview(self, name: str, **parameters: Any) -> str:
         """What an action says that it would do."""
         kind = REGISTRY[name]
-        return await kind(self.handles).preview(self.context(), actions.parse(kind, parameters))
+        return await kind(self.handles).preview(self.context(key=""), actions.parse(kind, parameters))
 
     async def undo(self, name: str, outcome: Outcome, key: str = "k-1") -> str:
         """Take it back, from what was kept of it as JSON."""

@@ -27,7 +27,7 @@ def add_override(of: Action[Any], context: Context, change: AnyChange, minutes: 
 
 def made_by(of: Action[Any], context: Context) -> list[Override]:
     """The changes that the same step has made already: those of a process that died before it could say so."""
-    return [one for one in of.handles.store.overrides if key_of(one.reason) == context.key]
+    return [one for one in of.handles.store.overrides if context.key and key_of(one.reason) == context.key]
 
 
 def made_for(of: Action[Any], context: Context, kind: str) -> list[Override]:

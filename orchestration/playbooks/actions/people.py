@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -14,6 +15,8 @@ from orchestration.playbooks.actions import Action, ActionError, Context, Outcom
 from orchestration.playbooks.model import Risk
 from orchestration.storage.outbox import Outbox, OutboxRow, OutboxState
 from orchestration.storage.outbox import Outcome as DeliveryOutcome
+
+_MARK = "redirected_by"
 
 
 class OfRuns(Parameters):
@@ -99,15 +102,24 @@ class Redirect(Action[Any]):
         return f"tell {names} as well"
 
     async def run(self, context: Context, parameters: SomeChannels) -> Outcome:
-        rows = await anyio.to_thread.run_sync(self._instead, parameters, context.now)
-        await anyio.to_thread.run_sync(self.handles.outbox.put, rows)
+        rows = await anyio.to_thread.run_sync(self._redirect, context, parameters)
         names = ", ".join(f"{row.contact} by {row.channel}" for row in rows) or "nobody: nothing waits there"
-        keys = [row.key for row in rows]
-        return Outcome(f"told as well: {names}", {"redirected": len(rows)}, undo={"keys": keys})
+        undo = {"keys": [row.key for row in rows]}
+        return Outcome(f"told as well: {names}", {"redirected": len(rows)}, undo=undo)
 
     async def undo(self, context: Context, undo: Mapping[str, Any]) -> str:
         count = await anyio.to_thread.run_sync(self.handles.outbox.withdraw, undo["keys"], context.now)
         return f"{count} messages were withdrawn; what was sent cannot be unsent"
+
+    def _redirect(self, context: Context, parameters: SomeChannels) -> list[OutboxRow]:
+        """Put what is to be sent, marked with our key, so that a repetition finds it again."""
+        outbox = self.handles.outbox
+        before = [row for row in outbox.waiting() if row.payload.get(_MARK) == context.key]
+        rows = [
+            replace(row, payload={**row.payload, _MARK: context.key}) for row in self._instead(parameters, context.now)
+        ]
+        outbox.put(rows)
+        return [*before, *rows]
 
     def _instead(self, parameters: SomeChannels, now: datetime) -> list[OutboxRow]:
         """What is to be sent: for each page that waits, the same on the contact's next channel that works. One that was
