@@ -51,7 +51,9 @@ def retire(path: Path, values: Iterable[str], reason: str) -> list[str]:
     known = load(path)
     if not known.key:
         known = Retired(secrets.token_hex(_KEY_BYTES), {})
-    digests = {**dict.fromkeys(map(known.digest, values), reason), **known.digests}
+    digests = {**known.digests}
+    for digest in map(known.digest, values):
+        digests.setdefault(digest, reason)
     if digests != known.digests:
         _write(path, known.key, digests)
     return [digest for digest, why in digests.items() if why == reason]

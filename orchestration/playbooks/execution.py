@@ -14,7 +14,7 @@ from orchestration.errors import OrchestratorError
 from orchestration.ids import new_id
 from orchestration.playbooks import actions, conditions, guards
 from orchestration.playbooks.actions import Action, Context, Outcome
-from orchestration.playbooks.actions.registry import REGISTRY
+from orchestration.playbooks.actions.registry import complete
 from orchestration.playbooks.facts import KnownFacts
 from orchestration.playbooks.guards import Situation, Verdict
 from orchestration.playbooks.model import GuardSettings, Mode, Phase, Risk, Step
@@ -61,7 +61,7 @@ class Executor:
         if not conditions.holds(step.when, facts):
             return Decision(Mode.OFF, {}, f"does not apply: {conditions.in_words(step.when)} is not so")
         try:
-            action = self._action(step)
+            action = self._action(step.action)
             values = facts.resolve(dict(step.parameters))
             parameters = actions.parse(type(action), values)
             targets = action.targets(parameters)
@@ -113,10 +113,9 @@ class Executor:
         known = await anyio.to_thread.run_sync(self._records.action, done.key)
         if known is None or known.state is not ActionState.DONE or known.undo is None:
             return known or done
-        action = REGISTRY[known.action](self._handles)
         context = self._context(response, known.key, known.actor, "it did not help")
         try:
-            says = self._handles.redactor.text(await action.undo(context, known.undo))
+            says = self._handles.redactor.text(await self._action(known.action).undo(context, known.undo))
         except Exception as error:  # noqa: BLE001 (an action may be the user's own, with whatever faults)
             failed = replace(known, says=f"{known.says}; could not be taken back: {self._told(error)}")
             await anyio.to_thread.run_sync(self._records.save, failed)
@@ -127,10 +126,10 @@ class Executor:
         self._say(response, undone)
         return undone
 
-    def _action(self, step: Step) -> Action[Any]:
-        kind = REGISTRY.get(step.action)
+    def _action(self, name: str) -> Action[Any]:
+        kind = complete().get(name)
         if kind is None:
-            raise OrchestratorError(f"the action {step.action} does not exist in this release")
+            raise OrchestratorError(f"the action {name} does not exist in this release, or its package is gone")
         return kind(self._handles)
 
     async def _judge(
@@ -165,9 +164,9 @@ class Executor:
             return f"cannot be foreseen: {self._told(error)}"
 
     async def _carry_out(self, response: Response, step: Step, begun: ActionRun) -> ActionRun:
-        action = self._action(step)
         context = self._context(response, begun.key, begun.actor, step.why)
         try:
+            action = self._action(step.action)
             parameters = actions.parse(type(action), begun.parameters)
             with anyio.fail_after(step.timeout):
                 outcome = await action.run(context, parameters)
@@ -200,7 +199,7 @@ class Executor:
     def _begun(
         self, response: Response, phase: Phase, step: Step, key: str, decision: Decision, actor: str
     ) -> ActionRun:
-        kind = REGISTRY.get(step.action)
+        kind = complete().get(step.action)
         return ActionRun(
             key=key,
             run_id=response.run_id,

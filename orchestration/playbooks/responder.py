@@ -15,7 +15,7 @@ from orchestration.incidents.model import Incident, IncidentStatus
 from orchestration.logs import get_logger
 from orchestration.playbooks.actions import Context
 from orchestration.playbooks.actions.overriding import key_of
-from orchestration.playbooks.actions.registry import REGISTRY
+from orchestration.playbooks.actions.registry import complete
 from orchestration.playbooks.naming import response_id
 from orchestration.playbooks.ports import Handles
 from orchestration.playbooks.runner import RESPONSE
@@ -83,5 +83,5 @@ class Responder:
     async def _take_back(self, name: str, incident_id: str, key: str, undo: Mapping[str, Any]) -> None:
         reason = f"{incident_id}: the provider answers again"
         context = Context(incident_id, key, "playbook:return", reason, self._handles.clock.now())
-        says = await REGISTRY[name](self._handles).undo(context, undo)
+        says = await complete()[name](self._handles).undo(context, undo)
         self._handles.bus.emit("action.returned", actor="playbook:return", incident=incident_id, message=says)

@@ -57,13 +57,18 @@ class Outcome:
 
 
 class Action(Generic[P]):
-    """One thing that can be done. Actions keep nothing in memory between calls: a restart may lie between them."""
+    """One thing that can be done. Actions keep nothing in memory between calls: a restart may lie between them.
+
+    `name` is `subject.verb`; `summary` says what it does and `taken_back` what `undo` does, both in a few words;
+    `finds` names the findings that later steps can use.
+    """
 
     name: ClassVar[str]
     summary: ClassVar[str]
     risk: ClassVar[Risk] = Risk.READS
     parameters: ClassVar[type[Parameters]]
     finds: ClassVar[tuple[str, ...]] = ()
+    taken_back: ClassVar[str] = ""
 
     def __init__(self, handles: Handles) -> None:
         self.handles = handles

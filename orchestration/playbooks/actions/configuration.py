@@ -33,6 +33,7 @@ class LastGood(Action[Any]):
     summary = "put the last configuration with which a run succeeded in force, until the file is edited"
     risk = Risk.REVERSIBLE
     parameters = ForMinutes
+    taken_back = "the file counts again"
     finds = ("version",)
 
     async def preview(self, context: Context, parameters: ForMinutes) -> str:
@@ -69,6 +70,7 @@ class Debug(Action[Any]):
     summary = "log everything for a time"
     risk = Risk.REVERSIBLE
     parameters = ForMinutes
+    taken_back = "the log level is as before"
 
     async def preview(self, context: Context, parameters: ForMinutes) -> str:
         return f"log from DEBUG on for {parameters.minutes:g} min"

@@ -41,6 +41,7 @@ class Isolate(Action[Any]):
     summary = "no new runs, no tools for agents, a read-only API, until a person lifts it"
     risk = Risk.REVERSIBLE
     parameters = Nothing
+    taken_back = "only by a person, with `orchestrator config overrides remove`"
     finds = ("override",)
 
     async def preview(self, context: Context, parameters: Nothing) -> str:
@@ -74,6 +75,7 @@ class Quarantine(Action[Any]):
     summary = "move artifacts into `var/quarantine/`, where only their owner can read them"
     risk = Risk.REVERSIBLE
     parameters = SomeArtifacts
+    taken_back = "the files are moved back, as they were"
     finds = ("moved", "folder")
 
     def targets(self, parameters: SomeArtifacts) -> tuple[str, ...]:

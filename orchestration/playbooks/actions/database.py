@@ -84,6 +84,7 @@ class Backup(Action[Any]):
     summary = "make a backup, open it again and check it"
     risk = Risk.REVERSIBLE
     parameters = Nothing
+    taken_back = "nothing: a good backup is never in the way"
     finds = ("name", "good")
 
     async def preview(self, context: Context, parameters: Nothing) -> str:
@@ -108,6 +109,7 @@ class Replay(Action[Any]):
     summary = "take in what was journalled while the database was away"
     risk = Risk.REVERSIBLE
     parameters = Nothing
+    taken_back = "nothing: what was taken in has happened"
     finds = ("records",)
 
     async def preview(self, context: Context, parameters: Nothing) -> str:

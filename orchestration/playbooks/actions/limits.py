@@ -36,6 +36,7 @@ class Lower(Action[Any]):
     summary = "lower how many calls run at once"
     risk = Risk.REVERSIBLE
     parameters = LowerParameters
+    taken_back = "the limits are as before"
     finds = ("limits", "overrides")
 
     def targets(self, parameters: LowerParameters) -> tuple[str, ...]:
@@ -81,6 +82,7 @@ class Restore(Action[Any]):
     summary = "bring lowered limits back step by step"
     risk = Risk.REVERSIBLE
     parameters = Nothing
+    taken_back = "nothing is to be done: the limits go on to come back"
     finds = ("restored",)
 
     async def preview(self, context: Context, parameters: Nothing) -> str:

@@ -40,6 +40,7 @@ class StartOllama(Action[Any]):
     summary = "start `ollama serve` on this machine and see that it answers"
     risk = Risk.REVERSIBLE
     parameters = NoParameters
+    taken_back = "the Ollama that was started is stopped"
     finds = ("pid", "provider")
 
     def targets(self, parameters: NoParameters) -> tuple[str, ...]:

@@ -43,6 +43,7 @@ class Remind(Action[Any]):
     summary = "send the open questions of these runs again"
     risk = Risk.REVERSIBLE
     parameters = OfRuns
+    taken_back = "nothing: what was sent cannot be unsent"
     finds = ("questions",)
 
     def targets(self, parameters: OfRuns) -> tuple[str, ...]:
@@ -91,6 +92,7 @@ class Redirect(Action[Any]):
     summary = "send what waits on broken channels by the contacts' next channels too"
     risk = Risk.REVERSIBLE
     parameters = SomeChannels
+    taken_back = "what has not gone out yet is withdrawn"
     finds = ("redirected",)
 
     def targets(self, parameters: SomeChannels) -> tuple[str, ...]:

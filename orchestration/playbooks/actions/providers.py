@@ -225,6 +225,7 @@ class Reroute(ProviderAction):
     summary = "send calls to another provider first, for a time"
     risk = Risk.REVERSIBLE
     parameters = RouteParameters
+    taken_back = "the calls go where they went before"
     finds = ("provider", "overrides")
 
     def targets(self, parameters: RouteParameters) -> tuple[str, ...]:
@@ -285,6 +286,7 @@ class ResetBreaker(ProviderAction):
     summary = "have the broken routes of these providers probed now"
     risk = Risk.REVERSIBLE
     parameters = SomeProviders
+    taken_back = "nothing is to be done: routes that do not answer stay out of use"
 
     def targets(self, parameters: SomeProviders) -> tuple[str, ...]:
         return tuple(name for name in parameters.providers if self.handles.configuration().provider(name))

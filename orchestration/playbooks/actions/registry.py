@@ -1,7 +1,13 @@
-"""All actions, by being imported. Import this where the registry has to be complete."""
+"""All actions: ours by being imported, the users' when one is first looked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
 
 from orchestration.playbooks.actions import (
     REGISTRY,
+    Action,
     cleanup,
     configuration,
     containment,
@@ -11,6 +17,7 @@ from orchestration.playbooks.actions import (
     limits,
     ollama,
     people,
+    plugins,
     providers,
     rotation,
     runs,
@@ -22,6 +29,7 @@ from orchestration.playbooks.actions import (
 __all__ = [
     "REGISTRY",
     "cleanup",
+    "complete",
     "configuration",
     "containment",
     "database",
@@ -30,6 +38,7 @@ __all__ = [
     "limits",
     "ollama",
     "people",
+    "plugins",
     "providers",
     "rotation",
     "runs",
@@ -37,3 +46,9 @@ __all__ = [
     "updating",
     "workers",
 ]
+
+
+def complete() -> Mapping[str, type[Action[Any]]]:
+    """Every action by name, the users' own too."""
+    plugins.load()
+    return REGISTRY

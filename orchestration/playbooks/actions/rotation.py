@@ -29,6 +29,7 @@ class Rotate(Action[Any]):
     summary = "refuse the exposed values of credentials, and revoke them where the vendor has a call for that"
     risk = Risk.REVERSIBLE
     parameters = SomeCredentials
+    taken_back = "the values are accepted again; what was revoked at a vendor stays revoked"
     finds = ("retired", "waiting", "revoked")
 
     def targets(self, parameters: SomeCredentials) -> tuple[str, ...]:

@@ -94,6 +94,7 @@ class Restart(RunAction):
     summary = "go on with runs from their last committed steps"
     risk = Risk.REVERSIBLE
     parameters = SomeRuns
+    taken_back = "nothing: what the runs have done since is kept"
     finds = ("restarted", "refused")
 
     async def preview(self, context: Context, parameters: SomeRuns) -> str:
@@ -130,6 +131,7 @@ class Cancel(RunAction):
     summary = "stop runs, running tools too; they can be resumed"
     risk = Risk.REVERSIBLE
     parameters = SomeRuns
+    taken_back = "the runs are resumed"
     finds = ("cancelled",)
 
     async def preview(self, context: Context, parameters: SomeRuns) -> str:
@@ -154,6 +156,7 @@ class Fork(RunAction):
     summary = "begin a new run from the last good part of each, leaving the old one as it is"
     risk = Risk.REVERSIBLE
     parameters = SomeRuns
+    taken_back = "the new runs are cancelled"
     finds = ("forks",)
 
     async def run(self, context: Context, parameters: SomeRuns) -> Outcome:
@@ -185,6 +188,7 @@ class RaiseLimit(RunAction):
     summary = "raise the time limit of agents for a time"
     risk = Risk.REVERSIBLE
     parameters = MoreTime
+    taken_back = "the time limits are as before"
     finds = ("overrides",)
 
     def targets(self, parameters: MoreTime) -> tuple[str, ...]:
@@ -220,6 +224,7 @@ class Pause(RunAction):
     summary = "pause the unfinished runs of a priority; nothing is lost"
     risk = Risk.REVERSIBLE
     parameters = ByPriority
+    taken_back = "the runs are resumed"
     finds = ("paused",)
 
     def targets(self, parameters: ByPriority) -> tuple[str, ...] | None:
@@ -252,6 +257,7 @@ class ResumePaused(RunAction):
     summary = "resume the runs that this incident's response paused"
     risk = Risk.REVERSIBLE
     parameters = Nothing
+    taken_back = "nothing: the runs go on"
     finds = ("resumed",)
 
     def targets(self, parameters: Nothing) -> tuple[str, ...] | None:
@@ -275,6 +281,7 @@ class ResumeWaiting(RunAction):
     summary = "resume the runs that stopped because no provider answered"
     risk = Risk.REVERSIBLE
     parameters = Nothing
+    taken_back = "nothing: the runs go on"
     finds = ("resumed",)
 
     def targets(self, parameters: Nothing) -> tuple[str, ...] | None:
@@ -301,6 +308,7 @@ class Recover(RunAction):
     summary = "see that the runs of processes that are gone are taken over"
     risk = Risk.REVERSIBLE
     parameters = Nothing
+    taken_back = "nothing: the runs go on"
     finds = ("taken",)
 
     def targets(self, parameters: Nothing) -> tuple[str, ...] | None:

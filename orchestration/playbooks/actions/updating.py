@@ -32,6 +32,7 @@ class UpdateCommand(Action[Any]):
     summary = "prepare the command that updates vulnerable packages to the first versions that are mended"
     risk = Risk.REVERSIBLE
     parameters = SomePackages
+    taken_back = "the former versions are installed again"
     finds = ("command", "updated")
 
     def targets(self, parameters: SomePackages) -> tuple[str, ...]:

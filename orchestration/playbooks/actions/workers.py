@@ -61,6 +61,7 @@ class ReplaceWorker(Action[Any]):
     summary = "kill workers with all that they started; others take their place and their runs"
     risk = Risk.REVERSIBLE
     parameters = SomeWorkers
+    taken_back = "nothing: the new workers stay"
     finds = ("replaced",)
 
     def targets(self, parameters: SomeWorkers) -> tuple[str, ...]:
