@@ -47,19 +47,21 @@ class Upkeep(Protocol):
     """Backups and retention, which a room above looks after. What cannot be done raises OrchestratorError."""
 
     async def integrity(self) -> Mapping[str, Any]:
-        """Check the database and the chain of the audit log: `intact`, `problems`."""
+        """Check the database and the chain of the audit log: `intact`, `problems`, and `audit_checked`, true where the
+        chain was checked too."""
         ...
 
     async def rehearse_restore(self) -> Mapping[str, Any]:
-        """Restore the newest backup into a scratch database: `restored`, `seconds`, `problems`."""
+        """Restore the newest backup into a scratch database: `restored`, `backup`, `seconds`, `problems`."""
         ...
 
-    async def backup(self) -> Mapping[str, Any]:
-        """Make a backup, open it again and check it: `name`, `good`, `bytes`, `problems`."""
+    async def back_up(self) -> Mapping[str, Any]:
+        """Make a backup and check it: `backup`, `made_at`, `bytes`, `rows`, `version`, `seconds`. Raises
+        OrchestratorError when that fails."""
         ...
 
     async def backups(self) -> Sequence[Mapping[str, Any]]:
-        """The backups there are, newest first: `name`, `made_at` (ISO 8601), `good`, `problems`."""
+        """The good backups, newest first: as `back_up` returns them, and `age_seconds`."""
         ...
 
 

@@ -16,6 +16,8 @@ from orchestration.playbooks.ports import Handles, Upkeep
 
 # The engine's own file, which stands beside ours where both are SQLite.
 _ENGINE_FILE = "engine.db"
+# A day, and some time to make it: as the alert rule `backup-old` has it.
+_OLD_SECONDS = 26 * 3600
 
 
 class Nothing(Parameters):
@@ -61,18 +63,17 @@ class Backups(Action[Any]):
     """See what could be restored."""
 
     name = "database.backups"
-    summary = "list the backups, and see whether the newest is good"
+    summary = "list the good backups, and see whether the newest is recent enough"
     parameters = Nothing
-    finds = ("count", "newest", "newest_good", "good")
+    finds = ("count", "newest", "newest_good")
 
     async def run(self, context: Context, parameters: Nothing) -> Outcome:
         backups = list(await upkeep_of(self.handles).backups())
-        newest = backups[0] if backups else {}
-        good = [str(one["name"]) for one in backups if one["good"]]
-        name = f"{newest['name']}, of {newest['made_at']}" if backups else "none"
-        verdict = "" if not backups else " (good)" if newest["good"] else " (not good)"
-        says = f"{len(backups)} backups, {len(good)} of them good; the newest: {name}{verdict}"
-        findings = {"count": len(backups), "newest": name, "newest_good": bool(newest.get("good")), "good": good}
+        newest = f"{backups[0]['backup']}, of {backups[0]['made_at']}" if backups else "none"
+        recent = bool(backups) and float(backups[0]["age_seconds"]) <= _OLD_SECONDS
+        age = "" if not backups or recent else ", which is too old"
+        findings = {"count": len(backups), "newest": newest, "newest_good": recent}
+        says = f"{len(backups)} good backups; the newest: {newest}{age}"
         return Outcome(says, findings, {"backups": [dict(one) for one in backups[:20]]})
 
 
@@ -85,17 +86,15 @@ class Backup(Action[Any]):
     risk = Risk.REVERSIBLE
     parameters = Nothing
     taken_back = "nothing: a good backup is never in the way"
-    finds = ("name", "good")
+    finds = ("backup",)
 
     async def preview(self, context: Context, parameters: Nothing) -> str:
         upkeep_of(self.handles)
         return self.summary
 
     async def run(self, context: Context, parameters: Nothing) -> Outcome:
-        made = await upkeep_of(self.handles).backup()
-        if not made["good"]:
-            raise ActionError(f"the backup {made['name']} is not good: {'; '.join(map(str, made['problems']))}")
-        return Outcome(f"made the backup {made['name']}; it is good", {"name": made["name"], "good": True}, undo={})
+        made = await upkeep_of(self.handles).back_up()
+        return Outcome(f"made the backup {made['backup']}; it is good", {"backup": made["backup"]}, undo={})
 
     async def undo(self, context: Context, undo: Mapping[str, Any]) -> str:
         return "the backup is kept: a good one is never in the way"

@@ -17,7 +17,7 @@ from orchestration.playbooks.actions.exposure import Exposed, exposed
 from orchestration.security.audit import audit, installed
 
 # Signs of an attack on the timeline, and who has read what agents wrote.
-SIGNS = ("secret.redacted", "sign_in.failed", "tool_call.refused", "token.revoked_used")
+SIGNS = ("secret.redacted", "sign_in.failed", "tool_call.refused")
 _READ = ("artifact.read",)
 _BEFORE = timedelta(hours=1)
 _MOST = 20
@@ -83,20 +83,18 @@ class Access(SecurityAction):
     name = "security.access"
     summary = "count failed sign-ins by source, and what agents were refused"
     parameters = Nothing
-    finds = ("failed_sign_ins", "sources", "refused_calls", "refused", "revoked_tokens")
+    finds = ("failed_sign_ins", "sources", "refused_calls", "refused")
 
     async def run(self, context: Context, parameters: Nothing) -> Outcome:
         incident = await self.incident(context)
         seen = await self.events(SIGNS, incident.detected_at - _BEFORE)
         sign_ins = Counter(str(event.data.get("source") or "unknown") for event in _of(seen, "sign_in.failed"))
         refused = Counter(_refusal(event) for event in _of(seen, "tool_call.refused") if _concerns(event, incident))
-        revoked = len(list(_of(seen, "token.revoked_used")))
         findings = {
             "failed_sign_ins": sign_ins.total(),
             "sources": [f"{source} ({count})" for source, count in sign_ins.most_common(_MOST)],
             "refused_calls": refused.total(),
             "refused": [f"{what} ({count})" for what, count in refused.most_common(_MOST)],
-            "revoked_tokens": revoked,
         }
         says = f"{sign_ins.total()} failed sign-ins from {len(sign_ins)} sources, {refused.total()} refused calls"
         return Outcome(says, findings)
@@ -144,11 +142,12 @@ class Integrity(SecurityAction):
         incident = await self.incident(context)
         problems += await anyio.to_thread.run_sync(self._changed_artifacts, incident.blast.runs)
         upkeep = self.handles.upkeep
-        if upkeep is not None:
-            problems += map(str, (await upkeep.integrity())["problems"])
-        unchecked = "" if upkeep else "; the chain of the audit log was not checked: nothing here looks after it"
+        checked = await upkeep.integrity() if upkeep is not None else {}
+        problems += [str(one) for one in checked.get("problems", ()) if str(one) not in problems]
+        chain = bool(checked.get("audit_checked"))
+        unchecked = "" if chain else "; the chain of the audit log was not checked: nothing here looks after it"
         says = f"{'not whole: ' + '; '.join(problems) if problems else 'all is whole'}{unchecked}"
-        return Outcome(says, {"intact": not problems, "problems": problems, "audit_checked": upkeep is not None})
+        return Outcome(says, {"intact": not problems, "problems": problems, "audit_checked": chain})
 
     def _changed_artifacts(self, runs: Sequence[str]) -> list[str]:
         """Artifacts that are not as they were written. Missing ones may have been cleaned up, or be in quarantine."""

@@ -14,9 +14,10 @@ from orchestration.config.response import Scenario
 from orchestration.incidents.report import Report
 from orchestration.playbooks.actions import ActionError
 from orchestration.storage.approvals import Approval
-from orchestration.storage.database import Database
+from orchestration.storage.database import Database, StorageError
 from orchestration.storage.outbox import Delivery, OutboxRow, OutboxState
 from orchestration.storage.outbox import Outcome as DeliveryOutcome
+from orchestration.storage.playbooks import ActionState
 from orchestration.storage.runs import Run, RunStatus
 from tests.support.incidents import a_report
 from tests.support.response import Ward, a_ward
@@ -60,19 +61,20 @@ async def test_a_damaged_database_is_told_from_one_that_is_gone(tmp_path: Path) 
 
 
 class Keeper:
-    """What looks after backups: it has these, and can make one."""
+    """What looks after backups: it has these good ones, and can make one unless there is no room."""
 
-    def __init__(self, *backups: dict[str, Any], good: bool = True) -> None:
-        self.kept = list(backups)
-        self._good = good
+    def __init__(self, *ages: float, room: bool = True) -> None:
+        self.ages = list(ages)
+        self._room = room
 
     async def backups(self) -> Sequence[dict[str, Any]]:
-        return self.kept
+        return [{"backup": f"b-{age:g}", "made_at": "then", "age_seconds": age} for age in self.ages]
 
-    async def backup(self) -> dict[str, Any]:
-        made = {"name": f"b-{len(self.kept)}", "made_at": "now", "good": self._good, "problems": ["no room"]}
-        self.kept.insert(0, made)
-        return made
+    async def back_up(self) -> dict[str, Any]:
+        if not self._room:
+            raise StorageError("no room for a backup")
+        self.ages.insert(0, 1.0)
+        return (await self.backups())[0]
 
 
 async def test_backups_are_listed_and_made_by_what_looks_after_them(tmp_path: Path) -> None:
@@ -83,16 +85,19 @@ async def test_backups_are_listed_and_made_by_what_looks_after_them(tmp_path: Pa
         keeper = Keeper()
         ward.use(upkeep=keeper)
         none = (await ward.run("database.backups")).findings
-        assert none == {"count": 0, "newest": "none", "newest_good": False, "good": []}
+        assert none == {"count": 0, "newest": "none", "newest_good": False}
+        keeper.ages = [1e6]
+        old = await ward.run("database.backups")
+        assert (old.findings["newest_good"], old.says.endswith("which is too old")) == (False, True)
         await ward.preview("database.backup")
-        assert keeper.kept == []
+        assert keeper.ages == [1e6]
         made = await ward.run("database.backup")
         listed = (await ward.run("database.backups")).findings
-        assert (listed["newest"], listed["newest_good"], listed["good"]) == ("b-0, of now", True, ["b-0"])
+        assert listed == {"count": 2, "newest": "b-1, of then", "newest_good": True}
         assert await ward.undo("database.backup", made) == "the backup is kept: a good one is never in the way"
-        ward.use(upkeep=Keeper(good=False))
-        with pytest.raises(ActionError, match="is not good: no room"):
-            await ward.run("database.backup")
+        ward.use(upkeep=Keeper(room=False))
+        failed = await ward.act("database.backup", {})
+        assert (failed.state, failed.says) == (ActionState.FAILED, "no room for a backup")
 
 
 async def test_what_was_journalled_while_the_database_was_away_is_taken_in_once(tmp_path: Path) -> None:
@@ -119,8 +124,6 @@ def keep(ward: Ward, report: Report) -> None:
         clean = staticmethod(desk.clean)
 
         def report(self, *_: object) -> None:
-            from orchestration.storage.database import StorageError
-
             raise StorageError("it is away")
 
     journal._desk = Away()

@@ -364,7 +364,7 @@ async def test_integrity_looks_at_the_artifacts_and_the_chain_of_the_audit_log(t
         assert whole.findings == {"intact": True, "problems": [], "audit_checked": False}
         assert "the chain of the audit log was not checked" in whole.says
         path.write_text("tampered with")
-        ward.use(upkeep=Keeper(integrity={"intact": False, "problems": ["audit entry 7 was changed"]}))
+        ward.use(upkeep=Keeper(integrity={"problems": ["audit entry 7 was changed"], "audit_checked": True}))
         found = (await ward.run("security.integrity")).findings
         assert found["problems"] == ["artifact run-1/notes.md was changed", "audit entry 7 was changed"]
         assert found["audit_checked"]
