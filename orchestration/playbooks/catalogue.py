@@ -12,7 +12,8 @@ from typing import Any
 from orchestration.config.response import Scenario
 from orchestration.errors import NotFoundError, UsageError
 from orchestration.playbooks import actions, conditions
-from orchestration.playbooks.actions.registry import REGISTRY
+from orchestration.playbooks.actions import plugins
+from orchestration.playbooks.actions.registry import complete
 from orchestration.playbooks.document import Mistake, PlaybookError, parse
 from orchestration.playbooks.facts import KnownFacts
 from orchestration.playbooks.model import Playbook
@@ -31,10 +32,10 @@ class Entry:
 
 class Catalogue:
     """All playbooks, read once. A user's playbook that cannot be used does not hide the shipped one of its name:
-    `mistakes` names what is wrong, and the shipped one stays."""
+    `mistakes` names what is wrong, and the shipped one stays. So it is with packages of users' own actions."""
 
     def __init__(self, folder: Path) -> None:
-        self.mistakes: list[Mistake] = []
+        self.mistakes = [Mistake(plugins.GROUP, 1, 1, "", trouble) for trouble in plugins.load()]
         self._entries = {entry.playbook.name: entry for entry in _shipped()}
         self._entries.update({entry.playbook.name: entry for entry in self._own(folder)})
 
@@ -113,13 +114,14 @@ def _mistakes(playbook: Playbook, file: str, text: str) -> Iterator[Mistake]:
 
 
 def _step_problems(name: str, parameters: Mapping[str, Any]) -> Iterable[str]:
-    kind = REGISTRY.get(name)
+    known = complete()
+    kind = known.get(name)
     if kind is None:
-        yield f"expected one of the actions {', '.join(sorted(REGISTRY))}, got '{name}'"
+        yield f"expected one of the actions {', '.join(sorted(known))}, got '{name}'"
         return
-    known = set(kind.parameters.model_fields)
-    for unknown in set(parameters) - known:
-        yield f"{name} has no parameter '{unknown}'; it has {', '.join(sorted(known)) or 'none'}"
+    names = set(kind.parameters.model_fields)
+    for unknown in set(parameters) - names:
+        yield f"{name} has no parameter '{unknown}'; it has {', '.join(sorted(names)) or 'none'}"
     if any(isinstance(value, str) and value.startswith(_REFERENCE) for value in parameters.values()):
         return
     try:

@@ -167,7 +167,7 @@ def facts_of(incident: Incident, configuration: Configuration) -> dict[str, Any]
         "incident.id": incident.id,
         "incident.severity": incident.severity.value,
         "incident.scenario": incident.scenario.value,
-        "incident.component": incident.labels.get("component", ""),
+        "incident.component": component_of(incident.labels),
         "incident.agents": list(incident.blast.agents),
         "incident.providers": list(incident.blast.providers),
         "incident.runs": list(incident.blast.runs),
@@ -176,6 +176,12 @@ def facts_of(incident: Incident, configuration: Configuration) -> dict[str, Any]
         "incident.drill": incident.drill,
         **{f"incident.label.{name}": value for name, value in incident.labels.items()},
     }
+
+
+def component_of(labels: Mapping[str, str]) -> str:
+    """The part of the system that an incident is about: as a label says, else the first word of its alert's name, of
+    which there is one part (`workers-crashing` is about the worker)."""
+    return labels.get("component") or labels.get("alertname", "").partition("-")[0].removesuffix("s")
 
 
 def _actor(response: Response) -> Actor:

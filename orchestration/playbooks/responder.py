@@ -15,7 +15,7 @@ from orchestration.incidents.model import Incident, IncidentStatus
 from orchestration.logs import get_logger
 from orchestration.playbooks.actions import Context
 from orchestration.playbooks.actions.overriding import key_of
-from orchestration.playbooks.actions.registry import REGISTRY
+from orchestration.playbooks.actions.registry import complete
 from orchestration.playbooks.naming import response_id
 from orchestration.playbooks.ports import Handles
 from orchestration.playbooks.runner import RESPONSE
@@ -51,7 +51,7 @@ class Responder:
             self._wake = anyio.Event()
             try:
                 await self._start_missing()
-                await self._take_routes_back()
+                await self.take_routes_back()
             except OrchestratorError as error:
                 _log.error("responses.failed", message=str(error))
 
@@ -67,11 +67,11 @@ class Responder:
         rows = self._handles.incidents.table.list(is_open=True, limit=_MOST_OPEN)
         return [self._handles.incidents.get(row.id) for row in rows]
 
-    async def _take_routes_back(self) -> None:
+    async def take_routes_back(self) -> None:
         """End the reroutes past providers that answer again: the preferred order is the user's."""
         answering = {name for name, standing in self._handles.standings().items() if standing.up}
         for override in self._handles.store.overrides:
-            if override.change.kind != "route_to" or not override.actor.startswith("playbook:"):
+            if override.change.kind != "route_to":
                 continue
             key = key_of(override.reason)
             action = await anyio.to_thread.run_sync(self._records.action, key)
@@ -83,5 +83,5 @@ class Responder:
     async def _take_back(self, name: str, incident_id: str, key: str, undo: Mapping[str, Any]) -> None:
         reason = f"{incident_id}: the provider answers again"
         context = Context(incident_id, key, "playbook:return", reason, self._handles.clock.now())
-        says = await REGISTRY[name](self._handles).undo(context, undo)
+        says = await complete()[name](self._handles).undo(context, undo)
         self._handles.bus.emit("action.returned", actor="playbook:return", incident=incident_id, message=says)

@@ -1,4 +1,5 @@
-"""The pages of docs/reference that are written from the code: `python -m tests.support.reference_pages` writes them."""
+"""The pages of docs/reference, and the playbooks' JSON Schema, that are written from the code:
+`python -m tests.support.reference_pages` writes them."""
 
 from __future__ import annotations
 
@@ -7,7 +8,8 @@ import inspect
 import json
 import logging
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,10 @@ import click
 from orchestration.cli import cli
 from orchestration.config.reference import json_schema
 from orchestration.logs.events import LEVELS
+from orchestration.playbooks.actions.registry import REGISTRY
+from orchestration.playbooks.catalogue import Catalogue
+from orchestration.playbooks.catalogue import json_schema as playbook_schema
+from orchestration.playbooks.reference import actions_page, playbook_page
 from tests.support.project import ROOT
 
 REFERENCE = ROOT / "docs" / "reference"
@@ -146,12 +152,22 @@ def _fields(fields: set[str]) -> str:
     return ", ".join(one if one == "…" else f"`{one}`" for one in sorted(fields))
 
 
-PAGES = {
+def _playbooks() -> dict[Path, Callable[[], str]]:
+    """A page for each playbook that is shipped, with the name of the playbook."""
+    shipped = [entry for entry in Catalogue(ROOT / "none").all() if not entry.own]
+    return {REFERENCE / "playbooks" / f"{entry.playbook.name}.md": partial(playbook_page, entry) for entry in shipped}
+
+
+PAGES: dict[Path, Callable[[], str]] = {
     REFERENCE / "commands.md": commands_page,
     REFERENCE / "configuration.md": configuration_page,
     REFERENCE / "events.md": events_page,
+    REFERENCE / "actions.md": lambda: actions_page(REGISTRY.values()),
+    **_playbooks(),
+    ROOT / "config" / "playbook.schema.json": playbook_schema,
 }
 
 if __name__ == "__main__":
     for page, make in PAGES.items():
+        page.parent.mkdir(exist_ok=True)
         page.write_text(make(), encoding="utf-8")

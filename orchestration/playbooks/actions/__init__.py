@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Annotated, Any, ClassVar, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from orchestration.errors import OrchestratorError, UsageError
 from orchestration.playbooks.model import Mode, Risk
@@ -19,6 +19,9 @@ class Parameters(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+
+# For how long a change is in force; a week at most, since nobody remembers it longer.
+Minutes = Annotated[float, Field(gt=0, le=10_080)]
 
 P = TypeVar("P", bound=Parameters)
 
@@ -54,13 +57,18 @@ class Outcome:
 
 
 class Action(Generic[P]):
-    """One thing that can be done. Actions keep nothing in memory between calls: a restart may lie between them."""
+    """One thing that can be done. Actions keep nothing in memory between calls: a restart may lie between them.
+
+    `name` is `subject.verb`; `summary` says what it does and `taken_back` what `undo` does, both in a few words;
+    `finds` names the findings that later steps can use.
+    """
 
     name: ClassVar[str]
     summary: ClassVar[str]
     risk: ClassVar[Risk] = Risk.READS
     parameters: ClassVar[type[Parameters]]
     finds: ClassVar[tuple[str, ...]] = ()
+    taken_back: ClassVar[str] = ""
 
     def __init__(self, handles: Handles) -> None:
         self.handles = handles

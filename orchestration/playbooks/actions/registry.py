@@ -1,29 +1,54 @@
-"""All actions, by being imported. Import this where the registry has to be complete."""
+"""All actions: ours by being imported, the users' when one is first looked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
 
 from orchestration.playbooks.actions import (
     REGISTRY,
+    Action,
     cleanup,
     configuration,
+    containment,
+    database,
     document,
     evidence,
     limits,
     ollama,
     people,
+    plugins,
     providers,
+    rotation,
     runs,
+    security,
+    updating,
     workers,
 )
 
 __all__ = [
     "REGISTRY",
     "cleanup",
+    "complete",
     "configuration",
+    "containment",
+    "database",
     "document",
     "evidence",
     "limits",
     "ollama",
     "people",
+    "plugins",
     "providers",
+    "rotation",
     "runs",
+    "security",
+    "updating",
     "workers",
 ]
+
+
+def complete() -> Mapping[str, type[Action[Any]]]:
+    """Every action by name, the users' own too."""
+    plugins.load()
+    return REGISTRY
