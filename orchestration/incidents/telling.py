@@ -55,7 +55,7 @@ def touched(incident: Incident) -> str:
     parts = (
         _providers(incident),
         _agents(incident),
-        f"{_listed('run', blast.runs)} cannot be relied on to finish" if blast.runs else "",
+        _runs(incident),
         f"everything that runs on {', '.join(blast.hosts)}" if blast.hosts else "",
         "all of it: without the database nothing new can be recorded" if incident.facts.database_unreachable else "",
     )
@@ -78,6 +78,15 @@ def _agents(incident: Incident) -> str:
         return ""
     share = f" ({facts.agents_failing} of {facts.agents_total} agents fail)" if facts.agents_failing else ""
     return _listed("agent", names) + share
+
+
+def _runs(incident: Incident) -> str:
+    names = incident.blast.runs
+    if not names:
+        return ""
+    if incident.scenario is Scenario.SECURITY_ALERT:
+        return f"whatever {_listed('run', names)} wrote"
+    return f"{_listed('run', names)} cannot be relied on to finish"
 
 
 def _listed(what: str, names: tuple[str, ...]) -> str:
