@@ -39,8 +39,8 @@ def test_a_provider_with_a_fallback_is_routed_around_and_the_main_job_goes_on(
 def test_an_agent_that_crashed_once_is_restarted_and_its_run_succeeds(provider: RehearsalProcess, watch: Watch) -> None:
     with watch(automation=AUTOMATIC) as project:
         project.serve()
-        # Answers that cannot be used, as often as the agent corrects itself, and once more.
-        provider.set_fault("bad_json_answer", match={"role": "reviewer"}, count=3)
+        # Answers that cannot be used, as often as one agent asks until it gives up.
+        provider.set_fault("bad_json_answer", match={"role": "reviewer"}, count=9)
         project.start_run()
         assert project.wait_for_incident()[:2] == ("agent-failure", "P2")
         project.wait_for_incident("resolved")
