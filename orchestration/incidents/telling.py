@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from orchestration.config.response import Scenario
 from orchestration.incidents.escalation import REVIEW_SECONDS, pages
 from orchestration.incidents.model import Incident, IncidentStatus, ReviewField
+from orchestration.incidents.report import Blast, Facts
 from orchestration.incidents.turn import Telling
 from orchestration.notifications.notice import Notice, NoticeKind
 
@@ -51,40 +52,42 @@ def status_word(incident: Incident) -> str:
 
 def touched(incident: Incident) -> str:
     """Whom it hurts, as far as is known; empty where nothing is known of that."""
-    blast = incident.blast
+    return hurts(incident.scenario, incident.facts, incident.blast)
+
+
+def hurts(scenario: Scenario, facts: Facts, blast: Blast) -> str:
+    """Whom a trouble hurts, by its facts and what it touches."""
     parts = (
-        _providers(incident),
-        _agents(incident),
-        _runs(incident),
+        _providers(facts, blast.providers),
+        _agents(facts, blast.agents),
+        _runs(scenario, blast.runs),
         f"everything that runs on {', '.join(blast.hosts)}" if blast.hosts else "",
-        "all of it: without the database nothing new can be recorded" if incident.facts.database_unreachable else "",
+        "all of it: without the database nothing new can be recorded" if facts.database_unreachable else "",
     )
     return "; ".join(part for part in parts if part)
 
 
-def _providers(incident: Incident) -> str:
-    names, usable = incident.blast.providers, incident.facts.providers_usable
+def _providers(facts: Facts, names: tuple[str, ...]) -> str:
     if not names:
         return ""
-    if not incident.facts.providers_down or usable is None:
+    if not facts.providers_down or facts.providers_usable is None:
         return f"model calls to {', '.join(names)}"
+    usable = facts.providers_usable
     left = f"{usable} of the fallback chain can take over" if usable else "no other is left, so every run waits"
     return f"no model call to {', '.join(names)} succeeds; {left}"
 
 
-def _agents(incident: Incident) -> str:
-    facts, names = incident.facts, incident.blast.agents
+def _agents(facts: Facts, names: tuple[str, ...]) -> str:
     if not names:
         return ""
     share = f" ({facts.agents_failing} of {facts.agents_total} agents fail)" if facts.agents_failing else ""
     return _listed("agent", names) + share
 
 
-def _runs(incident: Incident) -> str:
-    names = incident.blast.runs
+def _runs(scenario: Scenario, names: tuple[str, ...]) -> str:
     if not names:
         return ""
-    if incident.scenario is Scenario.SECURITY_ALERT:
+    if scenario is Scenario.SECURITY_ALERT:
         return f"whatever {_listed('run', names)} wrote"
     return f"{_listed('run', names)} cannot be relied on to finish"
 

@@ -17,6 +17,8 @@ from orchestration.storage.timeline import Heartbeat, Timeline
 _PAST_RUNS = 300
 _LEARN_EVERY_SECONDS = 60.0
 _AT_MOST = 500
+# After so long without a look the database was away, or the machine asleep.
+_BLIND_SECONDS = 10.0
 
 
 class RunWatch:
@@ -42,8 +44,11 @@ class RunWatch:
             self._past = self._runs.list([RunStatus.SUCCEEDED], limit=_PAST_RUNS)
         unfinished = self._runs.list([RunStatus.RUNNING, RunStatus.WAITING], limit=_AT_MOST)
         names = [run.id for run in unfinished if run.status is RunStatus.RUNNING]
+        now = self._clock.now()
+        if self._looked_at is not None and (now - self._looked_at).total_seconds() > _BLIND_SECONDS:
+            self._working = dict.fromkeys(names, now)  # where nobody could look, nothing could get on either
         self._working = {name: self._working.get(name, self._looked_at) for name in names}
-        self._looked_at = self._clock.now()
+        self._looked_at = now
         events, beats = self._timeline.of_kinds(names, KINDS), self._timeline.heartbeats(*names)
         return tuple(
             signal

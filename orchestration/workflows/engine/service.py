@@ -306,7 +306,8 @@ class Engine:
         await asyncio.gather(*tasks, return_exceptions=True)
         await anyio.to_thread.run_sync(self._count_no_crash)
         await anyio.to_thread.run_sync(lambda: DBOS.destroy(workflow_completion_timeout_sec=0))
-        await anyio.to_thread.run_sync(self._leases.release, LEASE_PREFIX + self.executor_id, self.executor_id)
+        with contextlib.suppress(sa.exc.SQLAlchemyError):  # then it expires
+            await anyio.to_thread.run_sync(self._leases.release, LEASE_PREFIX + self.executor_id, self.executor_id)
         self._pool.dispose()  # the durable engine closes only what it has made itself
 
     def _count_no_crash(self) -> None:
@@ -320,7 +321,9 @@ class Engine:
     async def _keep_lease(self) -> None:
         while True:
             await anyio.sleep(_LEASE_RENEWAL_SECONDS)
-            await self._renew()
+            # Without the database nobody can take our runs either, and what is at work waits for it at its next step.
+            with contextlib.suppress(sa.exc.SQLAlchemyError):
+                await self._renew()
 
     async def _renew(self) -> None:
         data = this_process(shared=self._shared)
