@@ -32,7 +32,7 @@ def fill(template: str, values: Mapping[str, str]) -> str:
         text = _Blank(values).vformat(template, (), {})
     except ValueError:
         text = template
-    return " ".join(text.split()).rstrip(": ")[:_LONGEST]
+    return " ".join(text.split()).rstrip(":,; ")[:_LONGEST]
 
 
 def sound(text: object) -> str:

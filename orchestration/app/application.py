@@ -10,6 +10,7 @@ from typing import Any
 import anyio
 import anyio.abc
 import anyio.to_thread
+from sqlalchemy.exc import SQLAlchemyError
 
 from orchestration.app.opening import check_database
 from orchestration.app.project import Project
@@ -232,14 +233,16 @@ class Application(Project):
     async def keep_recovering(self, wanted: Callable[[str], bool]) -> None:
         """Take over whatever other processes leave behind, of the flows that are wanted here, until cancelled."""
         while True:
-            if taken := await self.engine.recover_all(wanted):
-                self.bus.emit("runs.recovered", count=taken)
+            with contextlib.suppress(SQLAlchemyError):  # it is tried again when the database may be back
+                if taken := await self.engine.recover_all(wanted):
+                    self.bus.emit("runs.recovered", count=taken)
             await self.clock.sleep(_RECOVERY_SECONDS)
 
     async def _keep_settling(self) -> None:
         """Leave no run without an end whose flow has one."""
         while True:
-            await self.control.settle()
+            with contextlib.suppress(SQLAlchemyError):
+                await self.control.settle()
             await self.clock.sleep(_RECOVERY_SECONDS)
 
     def _check_isolation(self) -> None:

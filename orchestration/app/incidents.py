@@ -49,7 +49,9 @@ class IncidentResponse:
         self._last_resort = LastResort(
             self._first_audience, self._response, self._credentials, app.clock, app.redactor.data
         )
-        self.journal = Journal(app.state_folder / "journal", app.desk, app.bus, app.clock, self._last_resort)
+        self.journal = Journal(
+            app.state_folder / "journal", app.desk, app.bus, app.clock, self._last_resort, self._last_resort.reached
+        )
         redact = quick(app.redactor)
         self.alerts = AlertEngine(
             app.alerts, app.silences, inbox, self.journal, lambda: app.configuration, redact, app.bus

@@ -13,6 +13,8 @@ from orchestration.errors import UsageError
 from orchestration.storage.database import Database, StorageError
 
 _LOCK_SECONDS = 5.0
+# The durable engine's own file. It is made after ours, so where it is alone, ours is lost.
+_ENGINE_FILE = "engine.db"
 
 
 def open_database(url: str) -> Database:
@@ -25,7 +27,7 @@ def open_database(url: str) -> Database:
 
 
 def check_database(url: str) -> None:
-    """Raise UsageError for an SQLite file that is none, or that another program keeps locked.
+    """Raise UsageError for an SQLite file that is none, that is gone, or that another program keeps locked.
 
     Writers are quick here, so a lock that lasts is not ours; without this look each command would wait half a minute
     and then fail somewhere in the middle.
@@ -33,6 +35,11 @@ def check_database(url: str) -> None:
     with _explained(url):
         parsed = sa.make_url(url)
         file = Path(parsed.database or "")
+        if parsed.get_backend_name() == "sqlite" and not file.exists() and file.with_name(_ENGINE_FILE).exists():
+            raise UsageError(
+                f"expected the database {file} beside {_ENGINE_FILE}, got none; put it back, restore it from a backup, "
+                f"or move {_ENGINE_FILE} away too to begin anew"
+            )
         if parsed.get_backend_name() == "sqlite" and file.exists():
             with contextlib.closing(sqlite3.connect(file, timeout=_LOCK_SECONDS, isolation_level=None)) as connection:
                 connection.execute("BEGIN IMMEDIATE")

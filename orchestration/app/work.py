@@ -12,6 +12,7 @@ import contextlib
 import json
 import os
 import signal
+import sys
 import threading
 from collections.abc import AsyncIterator
 from functools import partial
@@ -22,6 +23,7 @@ from orchestration.agents import title
 from orchestration.app.application import Application, application
 from orchestration.app.doing import Doing
 from orchestration.config.schema import Configuration
+from orchestration.errors import OrchestratorError
 from orchestration.playbooks.naming import is_response
 
 ENTRY_POINT = "orchestration.app.work:main"
@@ -34,7 +36,11 @@ def main(config_file: str) -> int:
     heartbeats = os.dup(1)
     os.dup2(2, 1)  # what a library prints goes where errors go
     os.set_blocking(heartbeats, False)
-    return anyio.run(partial(_work, config_file, heartbeats))
+    try:
+        return anyio.run(partial(_work, config_file, heartbeats))
+    except OrchestratorError as error:
+        sys.stderr.write(f"worker: {error}\n")
+        return 2
 
 
 async def _work(config_file: str, heartbeats: int) -> int:

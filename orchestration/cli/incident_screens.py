@@ -43,11 +43,12 @@ def screen(incident: Incident, entries: Sequence[Entry], settings: ResponseSetti
     whose = incident.assignee or incident.acknowledged_by
     lines = [
         f"{incident.severity} {telling.status_word(incident)}: {incident.title}" + _mark(incident),
-        f"  what       {incident.summary or 'Unknown'}",
+        f"  what       {_indented(incident.summary) or 'Unknown'}",
         f"  since      {since:%Y-%m-%d %H:%M:%S} UTC ({age(now, since)} ago); detected by {incident.source}",
         f"  hurts      {incident.impact or telling.touched(incident) or 'Unknown'}",
-        f"  why {incident.severity}     {incident.ground.value}",
-        f"  whose      {whose or 'nobody has acknowledged it'}",
+        *_likely(entries),
+        f"  why {incident.severity}     {incident.ground.value.replace('-', ' ')}",
+        f"  whose      {whose or _nobodys(incident)}",
         *(f"  SLA        {line}" for line in clock_lines(incident, settings, now)),
         f"  ETA        {eta}",
         *_tried(incident),
@@ -57,6 +58,24 @@ def screen(incident: Incident, entries: Sequence[Entry], settings: ResponseSetti
         *(f"{entry.at:%Y-%m-%d %H:%M:%S} {spoken(entry)}" for entry in entries),
     ]
     return "\n".join(lines)
+
+
+def _indented(text: str) -> str:
+    return text.replace("\n", "\n" + " " * 13)
+
+
+def _likely(entries: Sequence[Entry]) -> list[str]:
+    """What the playbook takes for the cause, as it said last."""
+    notes = [str(entry.data.get("text", "")) for entry in entries if entry.kind == "noted"]
+    causes = [text.removeprefix(telling.LIKELY) for text in notes if text.startswith(telling.LIKELY)]
+    return [f"  likely     {causes[-1]}"] if causes else []
+
+
+def _nobodys(incident: Incident) -> str:
+    at = incident.automation_at
+    if at is None or not incident.status.is_open:
+        return "nobody has acknowledged it"
+    return f"nobody has acknowledged it; the playbook {incident.playbook} is at work since {at:%H:%M:%S}"
 
 
 def _mark(incident: Incident) -> str:

@@ -23,7 +23,7 @@ from orchestration.events import Bus
 from orchestration.ids import new_id
 from orchestration.incidents import ending, opening, timing, working
 from orchestration.incidents.escalation import Timer
-from orchestration.incidents.ledger import Ledger, Ports, Written
+from orchestration.incidents.ledger import Ledger, Ports, Reached, Written
 from orchestration.incidents.model import Actor, Incident, Refusal, RefusedError, ReviewField
 from orchestration.incidents.opening import Correlation, Snapshot
 from orchestration.incidents.report import Report
@@ -51,14 +51,14 @@ class Desk:
         self._clock = clock
         self._ports = ports
 
-    def report(self, report: Report, incident_id: str | None = None) -> Incident:
+    def report(self, report: Report, incident_id: str | None = None, reached: Reached = frozenset()) -> Incident:
         """Take a trouble in: it joins, reopens or recurs, or a new incident begins.
 
-        `incident_id` is for a new one that has been told of already under that name. A report that is older than what
-        is known of the trouble, or about a false alarm that merely goes on, changes nothing.
+        `incident_id` is for a new one that has been told of already under that name, to those in `reached`. A report
+        that is older than what is known of the trouble, or about a false alarm that merely goes on, changes nothing.
         """
         clean = self.clean(report)
-        return self._ledger.run(lambda connection: self._take(connection, clean, incident_id))
+        return self._ledger.run(lambda connection: self._take(connection, clean, incident_id, reached))
 
     def clear(self, key: str, at: datetime) -> Incident | None:
         """The trouble was not seen any more at `at`. Once that has lasted, its incident is resolved. None without."""
@@ -203,7 +203,9 @@ class Desk:
             raise
         return fired
 
-    def _take(self, connection: sa.Connection, report: Report, incident_id: str | None) -> Written[Incident]:
+    def _take(
+        self, connection: sa.Connection, report: Report, incident_id: str | None, reached: Reached
+    ) -> Written[Incident]:
         latest = self.records.latest_of_key(connection, report.key)
         actor = Actor(report.source)
         match opening.correlate(latest, report, self._settings_of(connection, latest)):
@@ -212,14 +214,19 @@ class Desk:
             case Correlation.REOPENS if latest is not None:
                 return self._ledger.handle(connection, latest, actor, lambda turn: _come_back(turn, report))
             case Correlation.RECURS if latest is not None:
-                return self._declare(connection, report, incident_id, latest)
+                return self._declare(connection, report, incident_id, latest, reached)
             case Correlation.STALE | Correlation.FALSE_ALARM if latest is not None:
                 return Written(latest)
             case _:
-                return self._declare(connection, report, incident_id, None)
+                return self._declare(connection, report, incident_id, None, reached)
 
     def _declare(
-        self, connection: sa.Connection, report: Report, incident_id: str | None, earlier: Incident | None
+        self,
+        connection: sa.Connection,
+        report: Report,
+        incident_id: str | None,
+        earlier: Incident | None,
+        reached: Reached,
     ) -> Written[Incident]:
         now = self._clock.now()
         settings = self._ports.settings()
@@ -227,7 +234,7 @@ class Desk:
         snapshot = Snapshot(settings, policy, self._ports.playbook(report.scenario))
         name = incident_id or new_id("inc", now.timestamp())
         turn = opening.declare(name, report, snapshot, now, earlier.id if earlier else None)
-        written = self._ledger.write(connection, turn, None)
+        written = self._ledger.write(connection, turn, None, reached)
         if earlier is None:
             return written
         linked = self._ledger.handle(connection, earlier, turn.actor, lambda old: ending.link_recurrence(old, name))

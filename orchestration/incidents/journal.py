@@ -26,10 +26,12 @@ from orchestration.errors import OrchestratorError
 from orchestration.events import Bus
 from orchestration.ids import new_id
 from orchestration.incidents.desk import Desk
+from orchestration.incidents.ledger import Reached
 from orchestration.incidents.model import Incident
 from orchestration.incidents.records import report_from_json, report_to_json
 from orchestration.incidents.report import Report
 from orchestration.incidents.severity import judge
+from orchestration.incidents.telling import hurts
 from orchestration.notifications.notice import Notice, NoticeKind
 from orchestration.storage.database import StorageError
 
@@ -40,15 +42,25 @@ _UNREACHABLE = (StorageError, SQLAlchemyError)
 class Journal:
     """A desk that never refuses a report. Safe to use from several threads and processes.
 
-    `last_resort` tells people without the database (log, standard error, a direct send); it must not raise.
+    `last_resort` tells people without the database (log, standard error, a direct send); it must not raise. `reached`
+    says whom it has told of an incident: they are not paged once more when the database is back.
     """
 
-    def __init__(self, folder: Path, desk: Desk, bus: Bus, clock: Clock, last_resort: Callable[[Notice], None]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        desk: Desk,
+        bus: Bus,
+        clock: Clock,
+        last_resort: Callable[[Notice], None],
+        reached: Callable[[str], Reached] = lambda _: frozenset(),
+    ) -> None:
         self._folder = folder
         self._desk = desk
         self._bus = bus
         self._clock = clock
         self._last_resort = last_resort
+        self._reached = reached
         self._guard = threading.Lock()
         self._told: dict[str, tuple[str, Severity]] = {}
         self._unwritten: list[dict[str, Any]] = []
@@ -107,7 +119,9 @@ class Journal:
             if record["kind"] == "clear":
                 self._desk.clear(record["key"], datetime.fromisoformat(record["at"]))
             else:
-                self._desk.report(report_from_json(record["report"]), record["incident"])
+                self._desk.report(
+                    report_from_json(record["report"]), record["incident"], self._reached(record["incident"])
+                )
         except _UNREACHABLE:
             raise
         except (OrchestratorError, ValidationError, ValueError, LookupError, TypeError):
@@ -180,8 +194,8 @@ def _notice(identifier: str, severity: Severity, report: Report) -> Notice:
         status="INVESTIGATING",
         started_at=report.started_at,
         detected_at=report.at,
-        details=report.summary,
-        reason="the database cannot be written; this was sent without it and is kept in the journal",
+        impact=hurts(report.scenario, report.facts, report.blast),
+        details=f"{report.summary}\nThe database cannot be written. This was sent without it and is kept in a file.",
         to_do=("orchestrator doctor", f"orchestrator incidents show {identifier}"),
         drill=report.drill,
     )

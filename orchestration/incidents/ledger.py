@@ -24,14 +24,16 @@ from orchestration.incidents import telling
 from orchestration.incidents.model import Actor, Incident
 from orchestration.incidents.records import IncidentRecords
 from orchestration.incidents.turn import Telling, Turn
-from orchestration.notifications.notice import Notice
+from orchestration.notifications.notice import Notice, NoticeKind
 from orchestration.storage.database import Database
 from orchestration.storage.incidents import EntryRow
-from orchestration.storage.outbox import Outbox, OutboxRow
+from orchestration.storage.outbox import Outbox, OutboxRow, OutboxState
 
 T = TypeVar("T")
 Planner = Callable[[Notice, Sequence[Contact], ResponseSettings, str, datetime], tuple[OutboxRow, ...]]
 Handling = Callable[[Turn], None]
+# Contacts and their channels that have been told already, without the outbox.
+Reached = frozenset[tuple[str, str]]
 
 _TRIES = 50
 _ANNOUNCED_WITHIN_SECONDS = 5.0
@@ -136,7 +138,9 @@ class Ledger:
         handling(turn)
         return self.write(connection, turn, incident)
 
-    def write(self, connection: sa.Connection, turn: Turn, before: Incident | None) -> Written[Incident]:
+    def write(
+        self, connection: sa.Connection, turn: Turn, before: Incident | None, reached: Reached = frozenset()
+    ) -> Written[Incident]:
         turn.finish()
         if before is not None and not turn.changed:
             return Written(before)
@@ -152,13 +156,20 @@ class Ledger:
         if turn.stops_pages:
             self._outbox.stop_pages(incident.id, turn.now, connection)
         for each in turn.tellings:
-            self._outbox.put(self._messages(incident, each, turn), connection)
+            messages = self._messages(incident, each, turn)
+            self._outbox.put([_unless_told(row, reached, turn.now) for row in messages], connection)
         return Written(incident, tuple((incident, row) for row in rows))
 
     def _messages(self, incident: Incident, told: Telling, turn: Turn) -> tuple[OutboxRow, ...]:
         notice = telling.notice(incident, told, self._ports.url(incident.id))
         rows = self._ports.plan(notice, told.contacts, turn.settings, told.step, turn.now)
         return tuple(replace(row, stops_on_acknowledge=False) for row in rows) if told.lasting else rows
+
+
+def _unless_told(row: OutboxRow, reached: Reached, now: datetime) -> OutboxRow:
+    if row.kind != NoticeKind.INITIAL.value or (row.contact, row.channel) not in reached:
+        return row
+    return replace(row, state=OutboxState.SENT, settled_at=now, detail="told while the database was away")
 
 
 def _about(incident: Incident) -> dict[str, Any]:

@@ -118,9 +118,9 @@ class Incident:
     `policy` names the response settings, and `playbook` the playbook, that were in force at detection: they are used
     to the end. `judged` is the worst severity that the facts have given so far: a person's lower one stands until the
     facts get worse than that. `clock` is the present SLA record. `told` lists the contacts who have been told,
-    `alarms` counts how often the paging began from the start, `paged` the levels paged since; `escalated` and `warned`
-    hold what has been said once and must not be said again. The fields that end in `_due` and `_until` are when
-    something will have to be done.
+    `paged_at` when each was paged last, `alarms` counts how often the paging began from the start, `paged` the levels
+    paged since; `escalated` and `warned` hold what has been said once and must not be said again. The fields that end
+    in `_due` and `_until` are when something will have to be done.
     """
 
     id: str
@@ -171,6 +171,7 @@ class Incident:
     escalated: tuple[str, ...] = ()
     warned: tuple[str, ...] = ()
     told: tuple[str, ...] = ()
+    paged_at: Mapping[str, datetime] = field(default_factory=dict)
     review: Mapping[ReviewField, str] = field(default_factory=dict)
     actions: tuple[ActionItem, ...] = ()
     recurrence_of: str | None = None

@@ -11,7 +11,9 @@ from orchestration.incidents.model import Entry, Incident, ReviewField
 from orchestration.incidents.sla import TargetKind
 
 _BLANK = "_To be written by a person._"
-_HIDDEN = ("evidence", "summary", "title", "contacts", "stable_for")
+_HIDDEN = ("evidence", "summary", "title", "contacts", "stable_for", "fingerprints", "source")
+# What an entry is about, said without its name.
+_MAIN = ("text", "question", "action")
 
 
 def draft(incident: Incident, entries: Sequence[Entry], settings: ResponseSettings, now: datetime) -> str:
@@ -42,8 +44,9 @@ def clock_lines(incident: Incident, settings: ResponseSettings, now: datetime) -
 def spoken(entry: Entry) -> str:
     """An entry in words."""
     data = {key: value for key, value in entry.data.items() if key not in _HIDDEN and value not in (None, "", [])}
+    main = "".join(f": {_plain(data.pop(key))}" for key in _MAIN if key in data)
     details = "; ".join(f"{key.replace('_', ' ')}: {_plain(value)}" for key, value in data.items())
-    return f"{entry.kind.replace('-', ' ')} by {entry.actor}" + (f" ({details})" if details else "")
+    return f"{entry.kind.replace('-', ' ')} by {entry.actor}{main}" + (f" ({details})" if details else "")
 
 
 def span(length: timedelta) -> str:

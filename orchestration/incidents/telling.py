@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import shlex
 from datetime import datetime, timedelta
 
+from orchestration.config.response import Scenario
 from orchestration.incidents.escalation import REVIEW_SECONDS, pages
 from orchestration.incidents.model import Incident, IncidentStatus, ReviewField
+from orchestration.incidents.report import Blast, Facts
 from orchestration.incidents.turn import Telling
 from orchestration.notifications.notice import Notice, NoticeKind
+
+# What a note begins with that names the likely causes, the likeliest first.
+LIKELY = "likely causes: "
 
 _INVESTIGATING = (IncidentStatus.DETECTED, IncidentStatus.ACKNOWLEDGED, IncidentStatus.REOPENED)
 
@@ -45,10 +51,49 @@ def status_word(incident: Incident) -> str:
 
 
 def touched(incident: Incident) -> str:
-    """What it touches, by name; empty where nothing is known of that."""
-    blast = incident.blast
-    kinds = (("agents", blast.agents), ("providers", blast.providers), ("runs", blast.runs), ("hosts", blast.hosts))
-    return "; ".join(f"{kind} {', '.join(names)}" for kind, names in kinds if names)
+    """Whom it hurts, as far as is known; empty where nothing is known of that."""
+    return hurts(incident.scenario, incident.facts, incident.blast)
+
+
+def hurts(scenario: Scenario, facts: Facts, blast: Blast) -> str:
+    """Whom a trouble hurts, by its facts and what it touches."""
+    parts = (
+        _providers(facts, blast.providers),
+        _agents(facts, blast.agents),
+        _runs(scenario, blast.runs),
+        f"everything that runs on {', '.join(blast.hosts)}" if blast.hosts else "",
+        "all of it: without the database nothing new can be recorded" if facts.database_unreachable else "",
+    )
+    return "; ".join(part for part in parts if part)
+
+
+def _providers(facts: Facts, names: tuple[str, ...]) -> str:
+    if not names:
+        return ""
+    if not facts.providers_down or facts.providers_usable is None:
+        return f"model calls to {', '.join(names)}"
+    usable = facts.providers_usable
+    left = f"{usable} of the fallback chain can take over" if usable else "no other is left, so every run waits"
+    return f"no model call to {', '.join(names)} succeeds; {left}"
+
+
+def _agents(facts: Facts, names: tuple[str, ...]) -> str:
+    if not names:
+        return ""
+    share = f" ({facts.agents_failing} of {facts.agents_total} agents fail)" if facts.agents_failing else ""
+    return _listed("agent", names) + share
+
+
+def _runs(scenario: Scenario, names: tuple[str, ...]) -> str:
+    if not names:
+        return ""
+    if scenario is Scenario.SECURITY_ALERT:
+        return f"whatever {_listed('run', names)} wrote"
+    return f"{_listed('run', names)} cannot be relied on to finish"
+
+
+def _listed(what: str, names: tuple[str, ...]) -> str:
+    return f"{what}{'s' if len(names) > 1 else ''} {', '.join(names)}"
 
 
 def duration(incident: Incident) -> timedelta | None:
@@ -62,13 +107,27 @@ def duration(incident: Incident) -> timedelta | None:
 def to_do(incident: Incident) -> tuple[str, ...]:
     """The two commands that somebody would use next."""
     command = "orchestrator incidents"
+    if incident.status.is_open and not incident.acknowledged:
+        return (f"{command} ack {incident.id}", look(incident))
     if incident.status.is_open:
-        first = f'{command} note {incident.id} "…"' if incident.acknowledged else f"{command} ack {incident.id}"
-        second = f'{command} resolve {incident.id} --resolution "…"' if incident.acknowledged else None
-        return (first, second or f"{command} show {incident.id}")
+        return (look(incident), f'{command} resolve {incident.id} --resolution "…"')
     if incident.status in (IncidentStatus.RESOLVED, IncidentStatus.IN_REVIEW):
         return (f"{command} review {incident.id}", f"{command} reopen {incident.id}")
     return (f"{command} export {incident.id}", f"{command} show {incident.id}")
+
+
+def look(incident: Incident) -> str:
+    """The command that shows most of this trouble."""
+    blast, path = incident.blast, incident.labels.get("path")
+    if incident.scenario is Scenario.PROVIDER_UNAVAILABLE:
+        return " ".join(["orchestrator providers probe", *(shlex.quote(name) for name in blast.providers)])
+    if incident.scenario is Scenario.HIGH_RESOURCE_USAGE:
+        return f"df -h {shlex.quote(path)}" if path else "top -b -n 1"
+    if incident.scenario is Scenario.CONTROL_PLANE:
+        return "orchestrator doctor"
+    if blast.runs:
+        return f"orchestrator runs show {shlex.quote(blast.runs[-1])}"
+    return f"orchestrator incidents show {incident.id}"
 
 
 def _review(incident: Incident) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from orchestration.config.response import Contact, ResponseSettings
@@ -15,6 +15,10 @@ from orchestration.incidents import escalation, oncall
 from orchestration.incidents.escalation import Rule
 from orchestration.incidents.model import Actor, Entry, Incident, IncidentStatus, move, not_before
 from orchestration.notifications.notice import NoticeKind
+
+# Somebody who was paged so lately knows; what automation has found since stands on the timeline.
+FRESH_SECONDS = 300.0
+_PAGES = frozenset({NoticeKind.INITIAL, NoticeKind.ESCALATION})
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +68,10 @@ class Turn:
     ) -> None:
         """Tell these contacts; from now on they belong to those who are told how it ends."""
         self.tellings.append(Telling(kind, tuple(contacts), step, reason, lasting))
-        self.set(told=tuple(dict.fromkeys([*self.incident.told, *(contact.id for contact in contacts)])))
+        names = [contact.id for contact in contacts]
+        self.set(told=tuple(dict.fromkeys([*self.incident.told, *names])))
+        if kind in _PAGES:
+            self.set(paged_at={**self.incident.paged_at, **dict.fromkeys(names, self.now)})
 
     def tell_all(self, kind: NoticeKind, step: str, reason: str = "") -> None:
         """Tell everybody who has been told before."""
@@ -89,14 +96,20 @@ class Turn:
     def escalate(self, level: int, reason: str, step: str, **data: Any) -> None:
         """Tell a level, apart from those whom this same turn tells already.
 
-        It is not a page that waits for an answer, so an acknowledgement does not hold it back.
+        It is not a page that waits for an answer, so an acknowledgement does not hold it back. Automation does not page
+        anybody twice within five minutes; a person may.
         """
         meant = self.named([f"level-{level}"])
         told = {contact.id for telling in self.tellings for contact in telling.contacts}
+        told |= frozenset() if self.actor.human else self._freshly_paged()
         contacts = [contact for contact in meant if contact.id not in told]
         self.write("escalated", level=level, reason=reason, contacts=[contact.id for contact in meant], **data)
         if contacts or not meant:
             self.tell(NoticeKind.ESCALATION, contacts, step, reason, lasting=True)
+
+    def _freshly_paged(self) -> frozenset[str]:
+        since = self.now - timedelta(seconds=FRESH_SECONDS)
+        return frozenset(name for name, at in self.incident.paged_at.items() if at > since)
 
     def finish(self) -> None:
         """Apply the rules of escalation that hold now and have not been applied."""
@@ -105,4 +118,6 @@ class Turn:
         for rule in escalation.rules_due(self.incident, self.settings, self.now):
             self.set(escalated=(*self.incident.escalated, rule.value))
             self.escalate(rule.level, rule.sentence, f"rule-{list(Rule).index(rule)}", rule=rule.value)
+        if self.stops_pages:  # a page that was stopped may never have arrived
+            self.set(paged_at={})
         self.set(changed_at=self.now)

@@ -104,6 +104,7 @@ class Monitoring:
         finally:
             for unsubscribe in subscriptions:
                 unsubscribe()
+            self._around.database.bar("")  # nobody watches it any more
             with anyio.CancelScope(shield=True):
                 await self.providers.aclose()
 

@@ -55,7 +55,7 @@ SIGNALS: tuple[SignalKind, ...] = (
     SignalKind("log_errors", ("fingerprint",), "error lines since the last look; evidence: sample, new"),
     SignalKind("sign_in_failed", ("source",), "1; evidence: user, reason"),
     SignalKind("tool_refused", ("agent", "run", "about"), "1; evidence: what, reason"),
-    SignalKind("secret_found", ("kind", "place", "run", "agent"), "how many; evidence: redacted, lines"),
+    SignalKind("secret_found", ("kind", "place", "run", "agent"), "how many, 0 when gone; evidence: redacted, lines"),
     SignalKind("vulnerability", ("package", "version", "advisory"), "1; evidence: summary, fixed"),
 )
 

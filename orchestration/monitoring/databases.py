@@ -19,6 +19,8 @@ from orchestration.storage.tables import runs
 
 _QUICK_SECONDS = 5.0
 _PATIENCE_SECONDS = 5.0
+# Writers are quick here, so a lock that lasts is not ours.
+_LOCK_SECONDS = 4.0
 _MOST_ASKING = 2
 _MOST_FINDINGS = 5
 # PostgreSQL's words for damage: data_corrupted, index_corrupted, undefined_table. A table of ours that is not there
@@ -38,7 +40,8 @@ class DatabaseWatch:
         self._asking = 0
 
     async def look(self) -> tuple[Signal, ...]:
-        """Whether it answers, in time. Where the answer smells of damage, the damage is looked for at once.
+        """Whether it answers, in time, and can be written; while it does not, nobody is let to it. Where the answer
+        smells of damage, the damage is looked for at once.
 
         A server that is cut off may keep a connection waiting for minutes: such a thread is left to itself, and there
         are never more than two.
@@ -47,6 +50,7 @@ class DatabaseWatch:
             with anyio.move_on_after(_PATIENCE_SECONDS):
                 return await anyio.to_thread.run_sync(self._ask, abandon_on_cancel=True)
         detail = f"no answer within {_PATIENCE_SECONDS:g} s"
+        self._database.bar(detail)
         return (Signal("database_up", self._clock.now(), 0.0, {}, {"detail": detail}),)
 
     def _ask(self) -> tuple[Signal, ...]:
@@ -58,7 +62,8 @@ class DatabaseWatch:
 
     def _answer(self) -> tuple[Signal, ...]:
         now = self._clock.now()
-        trouble, damaged = self._gone() or self._query()
+        trouble, damaged = self._gone() or self._locked() or self._query()
+        self._database.bar(trouble)
         up = Signal("database_up", now, 0.0 if trouble else 1.0, {}, {"detail": trouble} if trouble else {})
         return (up, *self.check()) if damaged else (up,)
 
@@ -81,11 +86,24 @@ class DatabaseWatch:
     def _query(self) -> tuple[str, bool]:
         """What is wrong, and whether it is damage; an empty text when all is well."""
         try:
-            with self._database.read() as connection:
+            with self._database.read(barred=True) as connection:
                 connection.execute(sa.select(runs.c.id).limit(1)).first()
         except SQLAlchemyError as error:
             return _told(error), is_damage(error)
         return "", False
+
+    def _locked(self) -> tuple[str, bool] | None:
+        """Whether another program keeps an SQLite file locked, seen over a connection of its own: ours are those that
+        wait."""
+        for path in self._files[:1]:
+            try:
+                with closing(sqlite3.connect(path, timeout=_LOCK_SECONDS, isolation_level=None)) as file:
+                    file.execute("BEGIN IMMEDIATE")
+                    file.execute("ROLLBACK")
+            except sqlite3.Error as error:
+                if "locked" in str(error):
+                    return f"{path.name} cannot be written for {_LOCK_SECONDS:g} s: {error}", False
+        return None
 
     def _gone(self) -> tuple[str, bool] | None:
         """Whether a file is not what it was: open connections would go on as if it were, and lose all they write."""

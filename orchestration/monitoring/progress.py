@@ -15,6 +15,8 @@ KINDS = (
     *("approval.requested", "approval.decided", "agent.started", "agent.finished"),
 )
 _BEGINS = frozenset({"run.started", "run.continued", "approval.decided"})
+# From here on progress can be expected anew, of all that were at work before.
+_GOES_ON = frozenset({"run.resumed", "run.continued", "approval.decided"})
 _PAUSES = frozenset({"run.waiting", "approval.requested", "run.stopped", "run.finished", "run.cancelled"})
 
 # Half-width of the usual range in standard deviations, and what makes one of a median deviation if times are normal.
@@ -77,7 +79,7 @@ def _agents_at_work(events: Iterable[Event]) -> dict[str, tuple[str, datetime]]:
             at_work[task] = (event.agent or "", event.at)
         elif event.kind == "agent.finished":
             at_work.pop(task, None)
-        elif event.kind == "run.resumed":
+        elif event.kind in _GOES_ON:
             at_work = {name: (agent, event.at) for name, (agent, _) in at_work.items()}
     return at_work
 

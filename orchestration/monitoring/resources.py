@@ -127,7 +127,8 @@ class Resources:
         yield Signal("memory_percent", now, seen.memory_percent, host, {**evidence, **of})
         for disk in seen.disks:
             free = min(disk.free_percent, disk.free_files_percent)
-            yield Signal("disk_free_percent", now, free, {**host, "path": disk.path}, asdict(disk))
+            room = f"{_megabytes(disk.free_bytes)} of {_megabytes(disk.total_bytes)}"
+            yield Signal("disk_free_percent", now, free, {**host, "path": disk.path}, {**asdict(disk), "free": room})
 
     def _measure_cpu(self, usage: cgroup.Usage) -> None:
         """Use since the measurement before; unknown at the first. Where only the machine limits us, all of it
@@ -139,6 +140,10 @@ class Resources:
         before, self._before = self._before, (now, used)
         if before is not None and (percent := share_of_cpu(before, self._before, cpus)) is not None:
             self._cpu = percent
+
+
+def _megabytes(count: int) -> str:
+    return f"{count / 1_048_576:,.0f} MB"
 
 
 def _machine_cpu_seconds() -> float:

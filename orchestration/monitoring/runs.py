@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
 
 from orchestration.alerts.signal import Signal
 from orchestration.clock import Clock
@@ -15,6 +17,8 @@ from orchestration.storage.timeline import Heartbeat, Timeline
 _PAST_RUNS = 300
 _LEARN_EVERY_SECONDS = 60.0
 _AT_MOST = 500
+# After so long without a look the database was away, or the machine asleep.
+_BLIND_SECONDS = 10.0
 
 
 class RunWatch:
@@ -27,6 +31,9 @@ class RunWatch:
         self._timeline = timeline
         self._clock = clock
         self._configuration = configuration
+        # Since when each run has been at work at the latest, where we saw it begin; None where it was at work before.
+        self._working: dict[str, datetime | None] = {}
+        self._looked_at: datetime | None = None
         self._past: tuple[Run, ...] = ()
         self._learnt_at = float("-inf")
 
@@ -37,6 +44,11 @@ class RunWatch:
             self._past = self._runs.list([RunStatus.SUCCEEDED], limit=_PAST_RUNS)
         unfinished = self._runs.list([RunStatus.RUNNING, RunStatus.WAITING], limit=_AT_MOST)
         names = [run.id for run in unfinished if run.status is RunStatus.RUNNING]
+        now = self._clock.now()
+        if self._looked_at is not None and (now - self._looked_at).total_seconds() > _BLIND_SECONDS:
+            self._working = dict.fromkeys(names, now)  # where nobody could look, nothing could get on either
+        self._working = {name: self._working.get(name, self._looked_at) for name in names}
+        self._looked_at = now
         events, beats = self._timeline.of_kinds(names, KINDS), self._timeline.heartbeats(*names)
         return tuple(
             signal
@@ -53,9 +65,18 @@ class RunWatch:
         if run.status is RunStatus.WAITING:
             yield Signal("run_waiting", now, 1.0, labels, {"reason": run.reason}, drill)
             return
-        for agent, age in progress_ages(events, beats, now).items():
+        # That it goes on is seen in its status before its events tell so: what was before does not count.
+        since = self._working.get(run.id)
+        most = math.inf if since is None else (now - since).total_seconds()
+        for agent, known in progress_ages(events, beats, now).items():
+            age = min(known, most)
             activities = [beat.activity for beat in beats if beat.agent == agent]
-            evidence: dict[str, object] = {"activities": activities, "priority": run.priority}
+            evidence: dict[str, object] = {
+                "activities": activities,
+                "priority": run.priority,
+                "who": agent or "the run itself",
+                "doing": activities[0] if activities else "unknown",
+            }
             yield Signal("progress_age_seconds", now, age, {**labels, "agent": agent}, evidence, drill)
         if (expected := self.expected(run)) is not None:
             taken = seconds_at_work(events, now)

@@ -14,7 +14,7 @@ from orchestration.config.response import Contact, ResponseSettings
 from orchestration.notifications.attempt import Redact, attempt
 from orchestration.notifications.channels import Channels, Credentials
 from orchestration.notifications.notice import Notice
-from orchestration.notifications.planning import OPERATOR, plan
+from orchestration.notifications.planning import OPERATOR, key, plan
 from orchestration.notifications.templates import SHIPPED, Templates
 from orchestration.storage.outbox import Delivery, OutboxRow, Outcome
 
@@ -62,6 +62,7 @@ class LastResort:
         self._clock = clock
         self._redact = redact
         self._threads: list[threading.Thread] = []
+        self._reached: dict[str, frozenset[tuple[str, str]]] = {}
 
     def __call__(self, notice: Notice) -> None:
         """Begin to tell everybody; never raises and never waits."""
@@ -69,6 +70,11 @@ class LastResort:
         thread = threading.Thread(target=self._tell, args=(notice,), name="last-resort", daemon=True)
         self._threads.append(thread)
         thread.start()
+
+    def reached(self, incident_id: str) -> frozenset[tuple[str, str]]:
+        """Who has been told of an incident in this way, as (contact, channel); waits for what has been begun."""
+        self.close()
+        return self._reached.get(incident_id, frozenset())
 
     def close(self, seconds: float = 10.0) -> None:
         """Wait for what has been begun, so long at most for each."""
@@ -80,7 +86,11 @@ class LastResort:
             contacts, response = self._contacts(), self._response()
         except Exception:  # noqa: BLE001 — without a configuration the machine itself is still told
             contacts, response = (), ResponseSettings()
-        anyio.run(last_resort, notice, contacts, response, self._credentials, self._clock, self._redact)
+        done = anyio.run(last_resort, notice, contacts, response, self._credentials, self._clock, self._redact)
+        sent = {each.key for each in done if each.outcome is Outcome.SENT}
+        told = [(one.id, place.channel) for one in (*contacts, OPERATOR) for place in one.channels]
+        reached = [one for one in told if key(notice.incident_id, STEP, *one) in sent]
+        self._reached[notice.incident_id] = self._reached.get(notice.incident_id, frozenset()).union(reached)
 
 
 async def send_directly(

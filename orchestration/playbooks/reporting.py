@@ -14,6 +14,7 @@ from orchestration.config.schema import Configuration
 from orchestration.incidents.desk import Desk
 from orchestration.incidents.model import Actor, Incident, IncidentStatus, RefusedError
 from orchestration.incidents.records import IncidentRecords
+from orchestration.incidents.telling import LIKELY
 from orchestration.playbooks.catalogue import Catalogue
 from orchestration.playbooks.execution import Response
 from orchestration.playbooks.hypotheses import Ranked
@@ -67,7 +68,7 @@ class Reporting:
         ranked = [asdict(cause) for cause in causes]
         await anyio.to_thread.run_sync(lambda: self._records.move(response.run_id, hypotheses=ranked, phase="diagnose"))
         lines = [f"{cause.says} ({cause.weight} of 100)" for cause in causes[:3]]
-        await self._note(response, "likely causes: " + "; ".join(lines))
+        await self._note(response, LIKELY + "; ".join(lines))
 
     async def escalate(self, response: Response, rule: EscalateWhen) -> None:
         """Call a person because the playbook says so."""
@@ -92,11 +93,12 @@ class Reporting:
         reason = f"{option.says}: did not help{kept}"
         await self._do(lambda: self._desk.mitigation_failed(response.incident_id, _actor(response), reason))
 
-    async def hand_over(self, response: Response, causes: Sequence[Ranked]) -> None:
+    async def hand_over(self, response: Response, causes: Sequence[Ranked], tried: bool) -> None:
         """Call a person with everything that is known."""
         await self._phase(response, "mitigate")
         likely = causes[0].says if causes else "unknown"
-        reason = f"the playbook {response.playbook} has not helped; the likeliest cause: {likely}"
+        outcome = "has not helped" if tried else "could do nothing by itself"
+        reason = f"the playbook {response.playbook} {outcome}; the likeliest cause: {likely}"
         await self._do(lambda: self._desk.escalate(response.incident_id, _actor(response), 2, reason))
 
     async def resolve(self, response: Response, causes: Sequence[Ranked], helped: str) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import anyio
 import anyio.abc
 import anyio.to_thread
+from sqlalchemy.exc import SQLAlchemyError
 
 from orchestration.errors import OrchestratorError
 from orchestration.events import Event
@@ -54,6 +55,8 @@ class Responder:
                 await self.take_routes_back()
             except OrchestratorError as error:
                 _log.error("responses.failed", message=str(error))
+            except SQLAlchemyError as error:  # without the database nothing can be begun; the next round finds it
+                _log.error("responses.failed", message=type(error).__name__)
 
     async def _start_missing(self) -> None:
         for incident in await anyio.to_thread.run_sync(self._open):

@@ -72,6 +72,8 @@ class _Work:
         self._facts = KnownFacts(opened["facts"])
         self._attempts = int(opened["attempts"])
         self._count = 0
+        self._tried = False
+        self._announces: Option | None = None
 
     async def respond(self) -> tuple[PlaybookRunState, str]:
         """All phases; returns how it ended, in a word and in a sentence."""
@@ -82,7 +84,8 @@ class _Work:
         helped = await self._mitigate(causes)
         await self._check_open()
         if helped is None:
-            await self._step("hand-over", lambda: self._reporting.hand_over(self._response, causes))
+            tried = self._tried
+            await self._step("hand-over", lambda: self._reporting.hand_over(self._response, causes, tried))
             await self._look(Phase.DOCUMENT, self._playbook.document)
             return PlaybookRunState.HANDED_OVER, "nothing that the playbook knows has helped; a person was called"
         await self._steps(Phase.RECOVER, self._playbook.recover)
@@ -113,12 +116,14 @@ class _Work:
 
     async def _try(self, option: Option) -> bool:
         """One way to mitigate: its steps, then the proof; undone in reverse order when it did not help."""
-        await self._step("mitigate", lambda: self._reporting.mitigating(self._response, option))
+        self._announces = option
         done = await self._steps(Phase.MITIGATE, option.steps, scope=option.id)
+        self._announces = None
         acted = any(one.state is ActionState.DONE for one in done)
         optional = {step.id for step in option.steps if step.optional}
         if not acted:
             return False
+        self._tried = True
         self._attempts += 1
         broken = any(one.state is ActionState.FAILED and one.step not in optional for one in done)
         if not broken and await self._verified(option.id):
@@ -190,8 +195,15 @@ class _Work:
         elif decision.mode is not Mode.AUTO:
             state = ActionState.SUGGESTED if decision.mode is Mode.SUGGEST else ActionState.LEFT_OUT
             return await self._left(phase, step, key, decision, state, decision.says)
+        await self._announce()
         result = await self._flow.step(f"act:{step.id}", partial(self._act, phase, step, key, decision, actor))
         return self._learn(step, result)
+
+    async def _announce(self) -> None:
+        """Say what is tried, once it really is: what only waits for an approval has not been tried."""
+        option, self._announces = self._announces, None
+        if option is not None:
+            await self._step("mitigate", partial(self._reporting.mitigating, self._response, option))
 
     async def _decided(self, step: Step) -> Decision:
         """The decision on a step; one that is only put off by a guard is made again when its time has come."""

@@ -87,6 +87,12 @@ class FolderScan:
                     yield path, found
 
 
+def scan_file(find: Find, path: Path) -> tuple[Finding, ...]:
+    """All findings in a file as it is now; none where it is gone, or is no text."""
+    text = _text(path)
+    return scan_text(find, text, str(path)) if text else ()
+
+
 class Redacting(Protocol):
     """What is needed of a redactor."""
 

@@ -10,6 +10,7 @@ from typing import TypeVar
 import anyio
 import anyio.to_thread
 import sqlalchemy as sa
+from sqlalchemy.exc import SQLAlchemyError
 
 from orchestration.errors import OrchestratorError
 from orchestration.storage.engines import make_engine
@@ -24,16 +25,31 @@ class StorageError(OrchestratorError):
     """The database cannot be reached or used."""
 
 
+class UnavailableError(SQLAlchemyError):
+    """The database is known to be away, so it is not even asked: whoever bears an outage bears this too."""
+
+
 class Database:
     """Our tables. Repositories hold one of these and do the rest; nothing outside `storage/` writes SQL."""
 
     def __init__(self, url: str, *, pool_size: int | None = None) -> None:
         self.url = url
         self.engine = make_engine(url, pool_size=pool_size)
+        self._barred = ""
 
     @property
     def is_sqlite(self) -> bool:
         return self.engine.dialect.name == "sqlite"
+
+    def bar(self, reason: str) -> None:
+        """Have everything that is asked of it fail at once rather than wait, until it is barred with no reason. For
+        whoever watches it: a lock or a server that hangs would keep every thread for half a minute, and into a file
+        that was moved away everything would be written in vain."""
+        self._barred = reason
+
+    def _check(self) -> None:
+        if self._barred:
+            raise UnavailableError(self._barred)
 
     @contextmanager
     def write(self, *, alone: str | None = None, synced: bool = False) -> Iterator[sa.Connection]:
@@ -41,8 +57,9 @@ class Database:
 
         Who decides by what it reads gives a name in `alone`: of all transactions with that name, one goes at a time. On
         SQLite they all do, and a commit outlives the process; `synced` makes it outlive a loss of power too, at the
-        price of waiting for the disk.
+        price of waiting for the disk. Raises UnavailableError while it is barred.
         """
+        self._check()
         with self.engine.connect() as connection, self._synced(connection, synced), connection.begin():
             if self.is_sqlite:
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
@@ -63,8 +80,10 @@ class Database:
             _outside_a_transaction(connection, for_all)
 
     @contextmanager
-    def read(self) -> Iterator[sa.Connection]:
-        """A connection for reading."""
+    def read(self, *, barred: bool = False) -> Iterator[sa.Connection]:
+        """A connection for reading; raises UnavailableError while it is `bar`red, unless `barred` says to ask."""
+        if not barred:
+            self._check()
         with self.engine.connect() as connection:
             yield connection
 

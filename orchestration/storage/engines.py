@@ -34,8 +34,23 @@ def make_engine(url: str, *, pool_size: int | None = None) -> sa.Engine:
         pool_timeout=60,
         connect_args={"check_same_thread": False, "timeout": _BUSY_MILLISECONDS / 1000},
     )
+    event.listen(engine, "do_connect", _never_anew(Path(parsed.database or ":memory:")))
     event.listen(engine, "connect", _prepare_sqlite)
     return engine
+
+
+def _never_anew(file: Path) -> Callable[..., None]:
+    """Keep SQLite from making a new file where the one that was open before has gone: what that held would be lost
+    without a word."""
+    seen = False
+
+    def check(*_arguments: object) -> None:
+        nonlocal seen
+        if seen and not file.exists():
+            raise sqlite3.OperationalError(f"expected the database file {file.name}, which is gone")
+        seen = file.name != ":memory:"
+
+    return check
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:

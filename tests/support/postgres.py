@@ -13,6 +13,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -25,10 +26,34 @@ _START_SECONDS = 30.0
 
 
 class Server:
-    """A running server."""
+    """A server in a folder, which can be stopped and started again at the same address."""
 
-    def __init__(self, port: int) -> None:
-        self._port = port
+    def __init__(self, binaries: Path, folder: Path) -> None:
+        self._command = [*_unprivileged(folder), str(binaries / "postgres"), "-D", str(folder / "data")]
+        self._folder = folder
+        self._port = _free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Begin to answer."""
+        settings = [*_QUICK, "listen_addresses=127.0.0.1", f"port={self._port}"]
+        settings.append(f"unix_socket_directories={self._folder}")
+        options = [word for setting in settings for word in ("-c", setting)]
+        with (self._folder / "server.log").open("ab") as log:
+            self._process = subprocess.Popen([*self._command, *options], cwd=self._folder, stdout=log, stderr=log)
+        _wait_for(self._process, self._url("postgres"), self._folder)
+
+    def stop(self) -> None:
+        """End at once, without waiting for clients to leave; what was committed is kept."""
+        if self._process is None:
+            return
+        self._process.send_signal(signal.SIGINT)
+        try:
+            self._process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait(timeout=10)
+        self._process = None
 
     def new_database(self) -> str:
         """A fresh, empty database; returns its address."""
@@ -43,37 +68,31 @@ class Server:
         return f"postgresql+psycopg://{_USER}@127.0.0.1:{self._port}/{name}"
 
 
-@pytest.fixture(scope="session")
-def postgres_server() -> Iterator[Server]:
-    """A server for the whole session; the test is skipped, with the reason, where there can be none."""
+@contextmanager
+def a_postgres_server() -> Iterator[Server]:
+    """A running server of one's own; the test is skipped, with the reason, where there can be none."""
     binaries = _binaries()
     if binaries is None:
         pytest.skip("PostgreSQL is not tested: no `postgres` here, and it can be installed on Debian by root alone")
     folder = Path(tempfile.mkdtemp(prefix="orchestrator-postgres-"))
-    data = folder / "data"
-    as_user = _unprivileged(folder)
     try:
-        _run([*as_user, str(binaries / "initdb"), "-D", str(data), "-U", _USER, "-A", "trust", "--no-sync"], folder)
-        port = _free_port()
-        settings = [*_QUICK, "listen_addresses=127.0.0.1", f"port={port}", f"unix_socket_directories={folder}"]
-        options = [word for setting in settings for word in ("-c", setting)]
-        log = (folder / "server.log").open("wb")
-        process = subprocess.Popen(
-            [*as_user, str(binaries / "postgres"), "-D", str(data), *options], cwd=folder, stdout=log, stderr=log
-        )
+        command = [*_unprivileged(folder), str(binaries / "initdb"), "-D", str(folder / "data"), "-U", _USER]
+        _run([*command, "-A", "trust", "--no-sync"], folder)
+        server = Server(binaries, folder)
         try:
-            _wait_for(process, port, folder)
-            yield Server(port)
+            server.start()
+            yield server
         finally:
-            process.send_signal(signal.SIGINT)  # which does not wait for clients to leave
-            try:
-                process.wait(timeout=10)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait(timeout=10)
-            log.close()
+            server.stop()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Server]:
+    """A server for the whole session."""
+    with a_postgres_server() as server:
+        yield server
 
 
 @pytest.fixture
@@ -133,8 +152,8 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _wait_for(process: subprocess.Popen[bytes], port: int, folder: Path) -> None:
-    engine = sa.create_engine(Server(port)._url("postgres"), poolclass=sa.NullPool)
+def _wait_for(process: subprocess.Popen[bytes], url: str, folder: Path) -> None:
+    engine = sa.create_engine(url, poolclass=sa.NullPool)
     end = time.monotonic() + _START_SECONDS
     while process.poll() is None and time.monotonic() < end:
         try:

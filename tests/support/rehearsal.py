@@ -52,8 +52,13 @@ class RehearsalProcess:
         """Put a fault in force."""
         self._ask("/rehearsal/faults", json.dumps({"fault": fault, **order}).encode())
 
-    def _ask(self, path: str, body: bytes | None = None) -> Any:
-        request = urllib.request.Request(self.url + path, body, {"content-type": "application/json"})
+    def clear_faults(self) -> None:
+        """Take all faults back."""
+        self._ask("/rehearsal/faults", method="DELETE")
+
+    def _ask(self, path: str, body: bytes | None = None, method: str | None = None) -> Any:
+        headers = {"content-type": "application/json"}
+        request = urllib.request.Request(self.url + path, body, headers, method=method)
         with urllib.request.urlopen(request, timeout=10) as answer:
             return json.load(answer)
 

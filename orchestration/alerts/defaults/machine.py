@@ -48,7 +48,7 @@ def resources(thresholds: Thresholds) -> Iterator[AlertRule]:
         subject="{host}",
         facts=FactKind.RESOURCES,
         title="Disk of {host} is nearly full",
-        summary="{value} % of {path} is free, less than {threshold} %",
+        summary="Only {value} % of the disk with {path} is free ({free}); the limit is {threshold} %",
     )
     yield AlertRule(
         "unresponsive",

@@ -16,14 +16,14 @@ _DAY = 86_400.0
 
 def rules() -> Iterator[AlertRule]:
     """What may be an attack, or an invitation to one."""
-    yield counted("secret-exposed", "secret_found", _SECURITY, at_least=1, window=3600).but(
-        aggregate=Aggregate.SUM,
+    yield counted("secret-exposed", "secret_found", _SECURITY, at_least=1, window=_DAY).but(
+        aggregate=Aggregate.LAST,  # it stands there until it is seen that it does not
         where=parse_matchers(['redacted!="true"']),
         by=("kind", "place"),
         subject="{place}",
         facts=FactKind.SECRET,
-        title="A secret stands in {place}",
-        summary="A {kind} was found in {place}",
+        title="A secret was written to {place}",
+        summary="{place} holds a secret ({kind}) that was not redacted; whoever can read the file has it",
     )
     yield counted("secret-redacted", "secret_found", _SECURITY, at_least=1, window=600).but(
         aggregate=Aggregate.SUM,
@@ -32,7 +32,7 @@ def rules() -> Iterator[AlertRule]:
         subject="redacted",
         facts=FactKind.MINOR,
         title="A secret was kept out of {place}",
-        summary="A {kind} was redacted before it was written; find out how it got there",
+        summary="A secret ({kind}) was redacted before it was written to {place}; find out how it got there",
     )
     yield counted("sign-ins-failed", "sign_in_failed", _SECURITY, at_least=5, window=300).but(
         by=("source",),

@@ -34,7 +34,7 @@ def agents(thresholds: Thresholds) -> Iterator[AlertRule]:
         subject="agents",
         facts=FactKind.AGENT,
         title="Agent {agent} fails",
-        summary="The last work of {agent} failed: {kind} {message}",
+        summary="The last work of {agent} failed: {kind}, {message}",
     )
     yield AlertRule(
         "agents-failing",
@@ -51,7 +51,7 @@ def agents(thresholds: Thresholds) -> Iterator[AlertRule]:
         subject="agents",
         facts=FactKind.AGENTS,
         title="Many agents fail",
-        summary="{value} of the latest that agents finished failed",
+        summary="{value} of the last pieces of work that agents finished failed",
     )
     yield AlertRule(
         "run-failed",
@@ -85,7 +85,7 @@ def providers() -> Iterator[AlertRule]:
         subject="{provider}",
         facts=FactKind.PROVIDER,
         title="Provider {provider} is unavailable",
-        summary="{provider} does not answer: {reason} {detail}",
+        summary="{provider} does not answer: {reason}, {detail}",
     )
     yield AlertRule(
         "no-provider",
@@ -151,7 +151,7 @@ def runs(thresholds: Thresholds) -> Iterator[AlertRule]:
         subject="{run}",
         facts=FactKind.RUN,
         title="Run {run} makes no progress",
-        summary="No progress of {agent} for {value} s",
+        summary="No sign of progress from {who} for {value} s; the last thing it did: {doing}",
     )
     yield AlertRule(
         "run-overdue",

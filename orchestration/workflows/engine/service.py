@@ -306,7 +306,8 @@ class Engine:
         await asyncio.gather(*tasks, return_exceptions=True)
         await anyio.to_thread.run_sync(self._count_no_crash)
         await anyio.to_thread.run_sync(lambda: DBOS.destroy(workflow_completion_timeout_sec=0))
-        await anyio.to_thread.run_sync(self._leases.release, LEASE_PREFIX + self.executor_id, self.executor_id)
+        with contextlib.suppress(sa.exc.SQLAlchemyError):  # then it expires
+            await anyio.to_thread.run_sync(self._leases.release, LEASE_PREFIX + self.executor_id, self.executor_id)
         self._pool.dispose()  # the durable engine closes only what it has made itself
 
     def _count_no_crash(self) -> None:

@@ -189,3 +189,17 @@ def test_an_incident_from_the_journal_can_be_worked_on_like_any_other(kept: Kept
     incident = kept.room.desk.acknowledge(kept.told[0].incident_id, ADA)
     assert incident.acknowledged_at == after(minutes=20)
     assert incident.clock.started_at == after()
+
+
+def test_whom_the_last_resort_reached_is_not_paged_again_and_hears_of_the_end(kept: Kept) -> None:
+    reached = frozenset({("ada", "log"), ("ben", "log")})
+    journal = Journal(kept.folder, kept.room.desk, kept.room.bus, kept.room.clock, kept.told.append, lambda _: reached)
+    with kept.database_away():
+        journal.report(a_report(ALL_AGENTS))
+    journal.replay()
+    incident = kept.room.desk.records.get(kept.told[0].incident_id)
+    pages = {contact: state for kind, contact, state in kept.room.messages(incident) if kind == "initial"}
+    assert pages == {"ada": "sent", "ben": "sent", "cleo": "pending", "sec": "pending"}
+    kept.room.desk.resolve(incident.id, ADA, "mended")
+    ends = {contact for kind, contact, _ in kept.room.messages(incident) if kind == "resolved"}
+    assert {"ada", "ben"} <= ends

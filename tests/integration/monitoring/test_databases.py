@@ -16,7 +16,7 @@ from orchestration.clock import FakeClock
 from orchestration.events import Event
 from orchestration.monitoring import databases
 from orchestration.monitoring.databases import DatabaseWatch, is_damage, quick_check
-from orchestration.storage.database import Database
+from orchestration.storage.database import Database, UnavailableError
 from orchestration.storage.timeline import Timeline
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -151,8 +151,56 @@ def test_postgresql_names_damage_by_its_code(state: str, expected: bool) -> None
     assert is_damage(sa.exc.DBAPIError("SELECT 1", {}, original)) is expected
 
 
-async def test_a_database_that_another_writes_to_is_not_taken_for_damaged(database: Database) -> None:
+async def test_a_database_that_another_writes_to_is_not_taken_for_damaged(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(databases, "_LOCK_SECONDS", 0.1)
     with closing(sqlite3.connect(path_of(database), isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
         assert quick_check(path_of(database)) == []
-        assert values(await DatabaseWatch(database, FakeClock()).look()) == {"database_up": 1.0}
+        assert values(await DatabaseWatch(database, FakeClock()).look()) == {"database_up": 0.0}
+
+
+async def test_a_file_that_another_program_keeps_locked_is_down_and_nobody_waits_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(databases, "_LOCK_SECONDS", 0.1)
+    database = Database(f"sqlite:///{tmp_path}/orchestrator.db")
+    database.migrate()
+    watch = DatabaseWatch(database, FakeClock())
+    with closing(sqlite3.connect(tmp_path / "orchestrator.db", isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        (up,) = await watch.look()
+        assert up.value == 0.0
+        assert "database is locked" in str(up.evidence["detail"])
+        for use in (database.write, database.read):
+            with pytest.raises(UnavailableError, match="locked"), use():
+                pass
+        other.execute("ROLLBACK")
+    (up,) = await watch.look()
+    assert (up.value, up.evidence) == (1.0, {})
+    with database.write() as connection:
+        connection.exec_driver_sql("CREATE TABLE back (number INTEGER)")
+    database.close()
+
+
+async def test_nothing_is_written_to_a_file_that_was_moved_away(tmp_path: Path) -> None:
+    file = tmp_path / "orchestrator.db"
+    database = Database(f"sqlite:///{file}")
+    database.migrate()
+    watch = DatabaseWatch(database, FakeClock())
+    assert [signal.value for signal in await watch.look()] == [1.0]
+    file.rename(tmp_path / "away.db")
+    assert [signal.value for signal in await watch.look()] == [0.0]
+    with pytest.raises(UnavailableError, match="which is gone"), database.write():
+        pass
+    database.bar("")
+    database.engine.dispose()
+    with pytest.raises(sa.exc.OperationalError, match="which is gone"), database.read():
+        pass
+    assert not file.exists(), "no new one is made in its place"
+    (tmp_path / "away.db").rename(file)
+    assert [signal.value for signal in await watch.look()] == [1.0]
+    with database.write():
+        pass
+    database.close()

@@ -79,9 +79,34 @@ async def test_a_run_that_gives_no_sign_of_progress_grows_old(house: House) -> N
     found = await house.look(150)
     signal = found["progress_age_seconds"]
     assert (signal.labels, signal.value) == ({"run": "run-1", "agent": "executor"}, 120.0)
-    assert signal.evidence == {"activities": ["uses run_command"], "priority": "low"}
+    assert signal.evidence == {
+        "activities": ["uses run_command"],
+        "priority": "low",
+        "who": "executor",
+        "doing": "uses run_command",
+    }
     house.beats(151)
     assert (await house.look(152))["progress_age_seconds"].value == 1.0
+
+
+@pytest.mark.parametrize("before", [RunStatus.WAITING, RunStatus.STOPPED])
+async def test_a_run_that_goes_on_has_its_whole_time_also_before_its_events_say_so(
+    house: House, before: RunStatus
+) -> None:
+    house.runs.add(Run("run-1", "g", "/w", NOON, before))
+    house.happens("run.started", 0)
+    house.happens("agent.started", 1, agent="executor", agent_run_id="e")
+    assert "progress_age_seconds" not in await house.look(1000)
+    house.runs.set_status("run-1", RunStatus.RUNNING)
+    assert (await house.look(1002))["progress_age_seconds"].value == 2.0
+    assert (await house.look(1010))["progress_age_seconds"].value == 10.0
+
+
+async def test_a_run_that_was_at_work_before_anybody_watched_is_as_old_as_it_is(house: House) -> None:
+    house.runs.add(Run("run-1", "g", "/w", NOON, RunStatus.RUNNING))
+    house.happens("run.started", 0)
+    assert (await house.look(500))["progress_age_seconds"].value == 500.0
+    assert (await house.look(502))["progress_age_seconds"].value == 502.0
 
 
 async def test_a_run_that_waits_is_waiting_and_neither_stalled_nor_late(house: House) -> None:
@@ -264,4 +289,15 @@ def test_a_secret_that_an_agent_wrote_is_found_with_its_run_and_its_agent(databa
     runs.set_status("run-1", RunStatus.SUCCEEDED)
     (signal,) = watch.look()
     assert (signal.labels["run"], signal.labels["place"]) == ("run-1", str(workspace / "settings.py"))
+    assert watch.look() == ()
+
+    found = signal.labels
+    (workspace / "settings.py").write_text(f"# changed\nKEY = '{key}'\n")
+    assert watch.look() == ()
+    (workspace / "settings.py").write_text("KEY = ''\n")
+    (gone,) = watch.look()
+    assert (gone.name, gone.value, gone.labels) == ("secret_found", 0.0, found)
+    (artifacts / "run-1" / "plan.md").unlink()
+    (gone,) = watch.look()
+    assert (gone.value, gone.labels["place"]) == (0.0, "artifacts/run-1/plan.md")
     assert watch.look() == ()

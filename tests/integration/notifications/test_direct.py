@@ -92,3 +92,14 @@ def test_without_a_configuration_the_machine_itself_is_told(capsys: pytest.Captu
     tell(P0)
     tell.close()
     assert "[INCIDENT] [Severity: P0] The database is corrupt" in capsys.readouterr().err
+
+
+async def test_whom_it_has_reached_is_known_and_whom_it_has_not_is_not(receiver: HttpReceiver) -> None:
+    response = a_response({}, hook={"type": "webhook", "url": receiver.url})
+    contacts = (a_contact("ada", "hook"), a_contact("bob", "none"))
+    last = LastResort(lambda: contacts, lambda: response, {}, SystemClock(), REDACT)
+    last(P0)
+    reached = await anyio.to_thread.run_sync(last.reached, P0.incident_id)
+    assert ("ada", "hook") in reached
+    assert not {who for who, _ in reached} & {"bob"}
+    assert last.reached("another") == frozenset()

@@ -41,7 +41,7 @@ def test_a_review_tells_the_story_in_order_with_its_figures() -> None:
         "| Acknowledged | 2026-03-03 12:03:00 ada |",
         "| Duration | 7 min |",
         "## Impact",
-        "agents executor",
+        "agent executor",
         "## Timeline (UTC)",
         "| 2026-03-03 12:00:00 | detected by automation:monitoring",
         "| 2026-03-03 12:02:00 | mitigation failed by automation:playbook (reason: it failed \\| again; failed: 1) |",

@@ -12,10 +12,11 @@ from orchestration.config.response import EscalationLevel, EscalationSettings, S
 from orchestration.incidents import ending, opening, telling, timing, working
 from orchestration.incidents.escalation import Timer, due_times, missing_fields
 from orchestration.incidents.model import Incident, IncidentStatus, Refusal, RefusedError, ReviewField
-from orchestration.incidents.report import Facts, Report
+from orchestration.incidents.report import Blast, Facts, Report
 from tests.support.incidents import ALL_AGENTS, MACHINE, NOON, a_report, after, declared, said, some_settings, turned
 
 SETTINGS = some_settings()
+OLLAMA = Blast(providers=("ollama",))
 TWO_LEVELS = some_settings(
     escalation=EscalationSettings(
         levels=(EscalationLevel(level=1, after=600), EscalationLevel(level=2, after=1200)), repeat=2
@@ -175,10 +176,55 @@ def test_a_notice_says_what_is_known_and_what_to_do_now() -> None:
     notice = telling.notice(turn.incident, turn.tellings[0], "http://here/inc-1")
     assert (notice.status, notice.impact, notice.started_at) == (
         "INVESTIGATING",
-        "agents executor",
+        "agent executor (1 of 4 agents fail)",
         after(minutes=-3),
     )
     assert notice.to_do == ("orchestrator incidents ack inc-1", "orchestrator incidents show inc-1")
     assert (notice.eta, notice.duration, notice.url) == (None, None, "http://here/inc-1")
     assert telling.notice(declared().incident, turn.tellings[0]).started_at is None
     assert telling.duration(replace(turn.incident, resolved_at=after(minutes=2))) == timedelta(minutes=5)
+
+
+@pytest.mark.parametrize(
+    ("report", "impact", "command"),
+    [
+        (
+            a_report(Facts(providers_down=1, providers_usable=0), scenario=Scenario.PROVIDER_UNAVAILABLE, blast=OLLAMA),
+            "no model call to ollama succeeds; no other is left, so every run waits",
+            "orchestrator providers probe ollama",
+        ),
+        (
+            a_report(Facts(providers_down=1, providers_usable=2), scenario=Scenario.PROVIDER_UNAVAILABLE, blast=OLLAMA),
+            "no model call to ollama succeeds; 2 of the fallback chain can take over",
+            "orchestrator providers probe ollama",
+        ),
+        (
+            a_report(Facts(agents_failing=1, agents_total=3), blast=Blast(agents=("executor",), runs=("run-1",))),
+            "agent executor (1 of 3 agents fail); run run-1 cannot be relied on to finish",
+            "orchestrator runs show run-1",
+        ),
+        (
+            a_report(
+                Facts(resource_exhausted=True),
+                scenario=Scenario.HIGH_RESOURCE_USAGE,
+                blast=Blast(hosts=("web-1",)),
+                labels={"path": "/var/my logs"},
+            ),
+            "everything that runs on web-1",
+            "df -h '/var/my logs'",
+        ),
+        (
+            a_report(Facts(database_unreachable=True), scenario=Scenario.CONTROL_PLANE, blast=Blast()),
+            "all of it: without the database nothing new can be recorded",
+            "orchestrator doctor",
+        ),
+        (
+            a_report(Facts(secret_exposed=True), scenario=Scenario.SECURITY_ALERT, blast=Blast()),
+            "",
+            "orchestrator incidents show inc-1",
+        ),
+    ],
+)
+def test_the_first_word_says_whom_it_hurts_and_where_to_look(report: Report, impact: str, command: str) -> None:
+    incident = declared(report).incident
+    assert (telling.touched(incident), telling.look(incident)) == (impact, command)

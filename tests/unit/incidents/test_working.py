@@ -192,3 +192,21 @@ def test_a_turn_that_does_nothing_writes_nothing() -> None:
     turn.finish()
     assert not turn.changed
     assert turn.incident.changed_at == NOON
+
+
+def test_automation_does_not_page_anybody_again_who_was_paged_just_now_and_a_person_may() -> None:
+    incident = declared(a_report(HALF)).incident
+    assert (
+        said(turned(incident, partial(working.escalate, level=2, reason="r"), at=after(seconds=1), actor=MACHINE)) == []
+    )
+    by_person = turned(incident, partial(working.escalate, level=2, reason="r"), at=after(seconds=1))
+    assert [names for _, _, names in said(by_person)] == [("ben",)]
+    later = turned(incident, partial(working.escalate, level=2, reason="r"), at=after(minutes=5), actor=MACHINE)
+    assert [names for _, _, names in said(later)] == [("ben",)]
+    assert [entry.kind for entry in later.entries] == ["escalated"]
+
+
+def test_an_escalation_reaches_those_whose_page_was_stopped_by_an_acknowledgement() -> None:
+    incident = turned(declared(a_report(HALF)).incident, working.acknowledge, at=after(seconds=1)).incident
+    again = turned(incident, partial(working.escalate, level=2, reason="r"), at=after(seconds=2), actor=MACHINE)
+    assert [names for _, _, names in said(again)] == [("ben",)]

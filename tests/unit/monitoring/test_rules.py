@@ -199,6 +199,12 @@ def test_a_resumed_agent_is_given_time_anew() -> None:
     assert progress_ages(events, [beat("p", "planner", 3)], at(1010)) == {"planner": 10.0}
 
 
+@pytest.mark.parametrize("kind", ["run.continued", "approval.decided"])
+def test_an_agent_that_waited_is_given_time_anew(kind: str) -> None:
+    events = [happened("agent.started", 0, "planner", "p"), happened("run.waiting", 10), happened(kind, 1000)]
+    assert progress_ages(events, [], at(1005)) == {"planner": 5.0}
+
+
 def test_time_at_work_leaves_out_waits_and_begins_anew_when_resumed() -> None:
     events = [happened("run.started", 0), happened("run.waiting", 10), happened("run.continued", 110)]
     assert seconds_at_work(events, at(115)) == 15.0
