@@ -10,7 +10,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from orchestration.errors import UsageError
-from orchestration.storage.database import Database, StorageError
+from orchestration.storage.database import REPLACING, Database, StorageError
 
 _LOCK_SECONDS = 5.0
 
@@ -33,6 +33,11 @@ def check_database(url: str) -> None:
     with _explained(url):
         parsed = sa.make_url(url)
         file = Path(parsed.database or "")
+        if parsed.get_backend_name() == "sqlite" and file.with_name(REPLACING).exists():
+            raise UsageError(
+                f"expected a database, got {file}, which is just being restored, or was when that broke off; "
+                "wait, or run `orchestrator backups restore` once more"
+            )
         if parsed.get_backend_name() == "sqlite" and file.exists():
             with contextlib.closing(sqlite3.connect(file, timeout=_LOCK_SECONDS, isolation_level=None)) as connection:
                 connection.execute("BEGIN IMMEDIATE")

@@ -51,7 +51,16 @@ class Upkeep(Protocol):
         ...
 
     async def rehearse_restore(self) -> Mapping[str, Any]:
-        """Restore the newest backup into a scratch database: `restored`, `seconds`, `problems`."""
+        """Restore the newest backup into a scratch database: `restored`, `backup`, `seconds`, `problems`."""
+        ...
+
+    async def back_up(self) -> Mapping[str, Any]:
+        """Make a backup and check it: `backup`, `made_at`, `bytes`, `rows`, `version`, `seconds`. Raises
+        OrchestratorError when that fails."""
+        ...
+
+    async def backups(self) -> Sequence[Mapping[str, Any]]:
+        """The good backups, newest first: as `back_up` returns them, and `age_seconds`."""
         ...
 
 

@@ -78,7 +78,8 @@ class Templates:
 
 def _footer(notice: Notice, incident_id: str, url: str, note: str) -> str:
     """What stands below every text, whoever wrote its template."""
-    lines = [f"Incident: {incident_id}" + (f" {url}" if url else "")]
+    subject = "Report" if notice.kind is NoticeKind.REPORT else "Incident"
+    lines = [f"{subject}: {incident_id}" + (f" {url}" if url else "")]
     if notice.drill:
         lines.append("This is a drill: a rehearsed failure with an expected outcome.")
     if note:
