@@ -66,10 +66,9 @@ class Databases(Protocol):
 
     source: str
 
-    def copy(self, folder: Path) -> tuple[tuple[Copy, ...], str]:
-        """Put packed copies into a folder, all of the same moment; returns them, and the version of our tables.
-
-        Raises BackupError, OSError.
+    def copy(self, folder: Path, scratch: Path) -> tuple[tuple[Copy, ...], str]:
+        """Put packed copies into a folder, all of the same moment; returns them, and the version of our tables. What
+        is not packed yet goes into the scratch database's place. Raises BackupError, OSError.
         """
         ...
 

@@ -32,7 +32,7 @@ class PostgresDatabase:
         self._url = sa.make_url(url)
         self._name = str(self._url.database)
 
-    def copy(self, folder: Path) -> tuple[tuple[Copy, ...], str]:
+    def copy(self, folder: Path, scratch: Path) -> tuple[tuple[Copy, ...], str]:  # noqa: ARG002 (it packs as it goes)
         """Dump what is committed at one moment; the rows are counted as of the same moment."""
         file = folder / _DUMP
         with self._connected(self._name) as connection:

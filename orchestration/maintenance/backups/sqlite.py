@@ -31,9 +31,10 @@ class SqliteFiles:
         self._files = {file.name: file for file in files}
         self._ours = files[0]
 
-    def copy(self, folder: Path) -> tuple[tuple[Copy, ...], str]:
+    def copy(self, folder: Path, scratch: Path) -> tuple[tuple[Copy, ...], str]:
         """Pack what is in the files at one moment. Writers wait only until the moment is fixed, not for the copying."""
-        with contextlib.ExitStack() as stack, _explained(folder):
+        scratch.mkdir(mode=0o700)
+        with contextlib.ExitStack() as stack, _explained(scratch):
             present = {name: file for name, file in self._files.items() if file.exists()}
             if self._ours.name not in present:
                 raise BackupError(f"expected a database at {self._ours}, got none; start the system first")
@@ -41,7 +42,7 @@ class SqliteFiles:
             version = _version(views[self._ours.name])
             if version is None:
                 raise BackupError(f"expected the tables of this program in {self._ours}, got others")
-            return tuple(_packed(name, view, folder) for name, view in views.items()), version
+            return tuple(_packed(name, view, folder, scratch) for name, view in views.items()), version
 
     def restore(self, folder: Path, copies: Sequence[Copy], scratch: Path) -> Opened:
         """Unpack into files in the scratch folder and check each page, each index and each reference."""
@@ -138,8 +139,8 @@ def _opened(file: Path) -> Iterator[sqlite3.Connection]:
         yield connection
 
 
-def _packed(name: str, view: sqlite3.Connection, folder: Path) -> Copy:
-    plain, packed = folder / f"{name}.plain", folder / f"{name}.gz"
+def _packed(name: str, view: sqlite3.Connection, folder: Path, scratch: Path) -> Copy:
+    plain, packed = scratch / name, folder / f"{name}.gz"
     with closing(sqlite3.connect(plain, isolation_level=None)) as target:
         target.execute("PRAGMA synchronous=OFF")  # the packed file is what has to be on the disk
         view.backup(target)

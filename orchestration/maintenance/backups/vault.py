@@ -154,7 +154,8 @@ class Vault:
         making = self.folder / f"{_UNFINISHED}-{name}"
         making.mkdir(mode=0o700)
         try:
-            copies, version = self._databases.copy(making)
+            with self._scratch() as scratch:
+                copies, version = self._databases.copy(making, scratch)
             for path in making.iterdir():
                 path.chmod(0o600)
             backup = Backup(name, now, self._databases.source, version, 0.0, copies)
@@ -216,9 +217,10 @@ class Vault:
 
     def _told(self, error: Exception) -> str:
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-            free = shutil.disk_usage(self.folder).free if self.folder.is_dir() else 0
+            full = Path(error.filename or self.folder)
+            place = next((one for one in (full, *full.parents) if one.is_dir()), self.folder)
             return (
-                f"expected room for a backup and its check in {self.folder}, got {free:,} bytes; "
+                f"expected room for a backup and its check in {place}, got {shutil.disk_usage(place).free:,} bytes; "
                 "make room, or name another folder in maintenance.backups.directory"
             )
         return str(error)

@@ -54,7 +54,10 @@ def test_without_anybody_to_tell_the_log_and_the_console_are_told(contacts: tupl
 
 
 def test_a_report_pages_nobody() -> None:
-    channels = {"pages": {"type": "pagerduty", "routing_key_env": "KEY"}, "alerts": {"type": "alertmanager", "url": "u"}}
+    channels = {
+        "pages": {"type": "pagerduty", "routing_key_env": "KEY"},
+        "alerts": {"type": "alertmanager", "url": "u"},
+    }
     response = a_response({"ada": ("pages", "alerts", "log")}, **channels)
     rows = plan(a_notice(NoticeKind.REPORT), response.contacts, response, "report", NOON)
     assert places(rows) == [("ada", "log")]
