@@ -63,7 +63,7 @@ class Digest:
             f"duties to be signed off: {', '.join(f'{one.duty} {one.period}' for one in duties) or 'none'}",
         )
         parts = (
-            f"From {moment(since)} to {moment(now)}.\n\n" + "\n".join(f"- {line}" for line in gist) + "\n",
+            f"From {moment(since)} to {moment(now)}.\n",
             section("Errors in the log", _error_table(errors)),
             section("Open incidents", _incident_table(open_incidents, now)),
             section("Incidents that ended", _incident_table(ended, now)),

@@ -98,5 +98,4 @@ def _remind(here: Workshop, now: datetime) -> str:
         f"then `orchestrator maintenance sign-off {one.duty} --note …`"
         for one in waiting
     )
-    body = "\n".join(f"- {line}" for line in gist) + "\n"
-    return str(here.reporter.publish(Report("monthly-duties", "To be signed off", gist, body), now))
+    return str(here.reporter.publish(Report("monthly-duties", "To be signed off", gist, ""), now))

@@ -21,7 +21,7 @@ _STEP = "report"
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What there is to say. `gist` is a line each of what matters most, `body` the whole in Markdown."""
+    """What there is to say. `gist` is a line each of what matters most, `body` all else, in Markdown."""
 
     name: str
     title: str
@@ -52,7 +52,8 @@ class Reporter:
         folder.mkdir(parents=True, exist_ok=True, mode=0o750)
         day = f"{now.astimezone(ZoneInfo(self._configuration().maintenance.time_zone)):%Y-%m-%d}"
         path = folder / f"{report.name}-{day}.md"
-        path.write_text(self._redact(f"# {report.title}, {day}\n\n{report.body}"), encoding="utf-8")
+        head = "\n".join([f"# {report.title}, {day}", "", *(f"- {line}" for line in report.gist), ""])
+        path.write_text(self._redact(f"{head}\n{report.body}"), encoding="utf-8")
         details = "\n".join([*report.gist, "", f"The whole report: {path}"])
         self._tell(f"report-{report.name}-{day}", f"{report.title}, {day}", details, now)
         return path

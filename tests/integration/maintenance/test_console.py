@@ -50,21 +50,13 @@ def test_a_wrong_name_is_told_in_words(project: ConsoleProject, arguments: tuple
     assert "Traceback" not in said.err
 
 
-def test_every_job_can_be_done_now_and_its_report_is_shown(project: ConsoleProject) -> None:
-    jobs = [one["job"] for one in project.call("maintenance", "list", "--json").json()["jobs"]]
-    for job in jobs:
-        done = project.call("maintenance", "run", job, "--json")
-        assert (done.code, done.json()["outcome"]) == (0, "succeeded"), done.out
-    history = project.call("maintenance", "history", "--json").json()
-    assert {run["job"] for run in history} == set(jobs)
-    reports = {one["report"] for one in project.call("reports", "list", "--json").json()}
-    day = f"{datetime.now(UTC):%Y-%m-%d}"
-    assert {f"daily-digest-{day}", f"weekly-report-{day}", f"trend-report-{day}"} <= reports
-    digest = project.call("reports", "show", f"daily-digest-{day}").out
-    assert "## Errors in the log" in digest
-    queued = project.records("SELECT contact, channel FROM outbox WHERE kind = 'report' ORDER BY channel")
-    assert ("operator", "log") in queued
-
+def test_a_job_is_done_now_its_report_is_shown_and_a_duty_is_signed_off(project: ConsoleProject) -> None:
+    done = project.call("maintenance", "run", "monthly-duties", "--json")
+    assert (done.code, done.json()["outcome"]) == (0, "succeeded"), done.out
+    (run,) = project.call("maintenance", "history", "--json").json()
+    assert (run["job"], run["planned_at"]) == ("monthly-duties", None)
+    (report,) = project.call("reports", "list", "--json").json()
+    assert "maintenance sign-off contacts" in project.call("reports", "show", report["report"]).out
     assert "contacts (" in project.call("maintenance", "list").out
     assert project.call("maintenance", "sign-off", "contacts", "--note", "all were reached").code == 0
     again = project.call("maintenance", "sign-off", "contacts", "--note", "once more")

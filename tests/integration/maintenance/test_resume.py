@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.engine_rows import committed_steps
-from tests.support.project import ProjectFolder, a_project, provider_at
+from tests.support.project import ProjectFolder, a_project, provider_at, wait_until
 from tests.support.rehearsal import RehearsalProcess, a_provider
 
 _AGENTS_AT_ONCE = 2
@@ -21,11 +21,11 @@ def provider() -> Iterator[RehearsalProcess]:
 
 
 def back_up_and_kill(project: ProjectFolder, provider: RehearsalProcess) -> None:
-    """Begin a run, make a backup in the middle of it, and kill the run."""
-    command = project.start_run()
+    """Begin a run that asks before its end, make a backup in the middle of it, and kill the run."""
+    command = project.start_run("--approve", "reviewer")
     provider.wait_for_calls(9)
-    backup = project.call_json("backups", "make")
-    assert {copy["name"] for copy in backup["copies"]} & {"orchestrator.db", "database.dump"}
+    project.call("backups", "make")
+    assert command.process.poll() is None
     command.kill()
 
 
@@ -34,7 +34,10 @@ def check_the_run_goes_on(project: ProjectFolder, provider: RehearsalProcess, da
     before = len(provider.calls())
     begun = committed_steps(database, project.show()["id"])
     assert begun > 0
-    project.call("runs", "resume", "latest")
+    command = project.start("runs", "resume", "latest")
+    wait_until(lambda: project.show()["questions"], "for the question")
+    project.call("runs", "approve", "latest", "--reason", "looks right")
+    assert command.wait() == 0, command.output
     run = project.show()
     assert (run["status"], run["outcome"]["verdict"]) == ("succeeded", "approved")
     assert run["steps"]["committed_repeated"] == 0
@@ -60,7 +63,7 @@ def test_the_same_on_postgresql(provider: RehearsalProcess, tmp_path: Path, post
     with a_project(tmp_path / "p", providers, databaseUrlEnv="DATABASE_URL") as project:
         project.write_env(DATABASE_URL=postgres_url)
         back_up_and_kill(project, provider)
-        project.call("runs", "cancel", "latest")
+        project.call("runs", "cancel", "latest")  # which the backup knows nothing of
         restored = project.call_json("backups", "restore", "latest", "--yes")
         assert restored["aside"].startswith("the database test_")
         check_the_run_goes_on(project, provider, postgres_url)
