@@ -16,7 +16,7 @@ _AGENTS_AT_ONCE = 2
 
 @pytest.fixture
 def provider() -> Iterator[RehearsalProcess]:
-    with a_provider(latency_ms=6) as one:
+    with a_provider(latency_ms=2) as one:
         yield one
 
 
