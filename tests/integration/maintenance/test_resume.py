@@ -71,12 +71,12 @@ def test_the_same_on_postgresql(provider: RehearsalProcess, tmp_path: Path, post
 
 def test_a_restore_is_refused_while_a_run_is_at_work(provider: RehearsalProcess, tmp_path: Path) -> None:
     with a_project(tmp_path / "p", {"first": provider_at(provider.url)}) as project:
-        command = project.start_run()
-        provider.wait_for_calls(2)
+        command = project.start_run("--approve", "planner")
+        command.wait_for("waits for approval")
         project.call("backups", "make")
         said = project.call("backups", "restore", "latest", "--yes", code=1)
         assert f"expected a system at rest, got process {command.process.pid}" in said
-        assert command.wait() == 0
+        assert command.process.poll() is None
 
 
 def test_nobody_opens_a_database_that_is_being_restored(provider: RehearsalProcess, tmp_path: Path) -> None:
