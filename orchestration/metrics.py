@@ -97,6 +97,7 @@ SECRETS = Instrument(Counter, "secrets_found_total", "Secrets found or caught by
 SIGN_INS_FAILED = Instrument(Counter, "sign_ins_failed_total", "Sign-ins that failed.")
 RESOURCE = Instrument(Gauge, "resource_ratio", "Use of a resource, as a share of what there is.", ("resource",))
 LAG = Instrument(Gauge, "event_loop_lag_seconds", "By how much the event loop was late at worst.")
+BACKUP_AGE = Instrument(Gauge, "backup_age_seconds", "Since the last backup that was made and checked.")
 LOOP_FAILURES = Instrument(Counter, "monitoring_failures_total", "Looks of the monitoring that failed.")
 
 INSTRUMENTS: tuple[Instrument, ...] = tuple(one for one in list(globals().values()) if isinstance(one, Instrument))

@@ -1,4 +1,5 @@
-"""The control process: keeps the workers alive and the calendar true, responds to incidents, and tells others of it.
+"""The control process: keeps the workers alive and the calendar true, responds to incidents and tells others of it,
+and looks after backups and reports.
 
 Other services of a control process (the web, monitoring) are one more context manager beside `serving`.
 """
@@ -20,6 +21,7 @@ from orchestration.app.application import Application
 from orchestration.app.incidents import IncidentResponse
 from orchestration.app.playbooks import PlaybookResponse
 from orchestration.app.supervisor import Limits, Supervisor
+from orchestration.app.upkeep import MaintenanceRoom
 from orchestration.config.schema import ScheduleSettings
 from orchestration.workflows.processes import CONTROL_PREFIX, this_process
 
@@ -37,7 +39,9 @@ class Control:
         self.supervisor = Supervisor(command, workers, self._limits, app.bus, app.clock)
         self.leads = False
         self.incidents = IncidentResponse(app, lambda: self.leads)
-        self.playbooks = PlaybookResponse(app, self.incidents, self.supervisor, lambda: self.leads)
+        self.maintenance = MaintenanceRoom(app, self.incidents.outbox)
+        upkeep = self.maintenance.upkeep
+        self.playbooks = PlaybookResponse(app, self.incidents, self.supervisor, upkeep, lambda: self.leads)
         self._unheard = False
         self._applied: Sequence[ScheduleSettings] | None = None
 
@@ -115,6 +119,7 @@ async def serving(app: Application, config_file: Path, workers: int | None = Non
             group.start_soon(control.keep_calendar)
             group.start_soon(control.incidents.run)
             group.start_soon(control.playbooks.run)
+            group.start_soon(control.maintenance.run, lambda: control.leads)
             yield control
             group.cancel_scope.cancel()
     finally:

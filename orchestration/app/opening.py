@@ -10,7 +10,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from orchestration.errors import UsageError
-from orchestration.storage.database import Database, StorageError
+from orchestration.storage.database import REPLACING, Database, StorageError
 
 _LOCK_SECONDS = 5.0
 # The durable engine's own file. It is made after ours, so where it is alone, ours is lost.
@@ -35,6 +35,11 @@ def check_database(url: str) -> None:
     with _explained(url):
         parsed = sa.make_url(url)
         file = Path(parsed.database or "")
+        if parsed.get_backend_name() == "sqlite" and file.with_name(REPLACING).exists():
+            raise UsageError(
+                f"expected a database, got {file}, which is just being restored, or was when that broke off; "
+                "wait, or run `orchestrator backups restore` once more"
+            )
         if parsed.get_backend_name() == "sqlite" and not file.exists() and file.with_name(_ENGINE_FILE).exists():
             raise UsageError(
                 f"expected the database {file} beside {_ENGINE_FILE}, got none; put it back, restore it from a backup, "

@@ -19,7 +19,7 @@ from orchestration.playbooks.asking import Asking
 from orchestration.playbooks.catalogue import Catalogue
 from orchestration.playbooks.execution import Executor
 from orchestration.playbooks.naming import is_response
-from orchestration.playbooks.ports import Handles
+from orchestration.playbooks.ports import Handles, Upkeep
 from orchestration.playbooks.reporting import Reporting
 from orchestration.playbooks.responder import Responder
 from orchestration.playbooks.runner import RESPONSE, Runner
@@ -33,7 +33,12 @@ class PlaybookResponse:
     """Carries playbooks out while this process leads. Run it with `run`."""
 
     def __init__(
-        self, app: Application, incidents: IncidentResponse, supervisor: Supervisor, leads: Callable[[], bool]
+        self,
+        app: Application,
+        incidents: IncidentResponse,
+        supervisor: Supervisor,
+        upkeep: Upkeep,
+        leads: Callable[[], bool],
     ) -> None:
         self._app = app
         self._leads = leads
@@ -59,7 +64,7 @@ class PlaybookResponse:
             control=app.control,
             gateway=app.gateway,
             fleet=SupervisedFleet(supervisor),
-            upkeep=None,
+            upkeep=upkeep,
             approvals=app.approvals,
             outbox=incidents.outbox,
             reviews=ReviewFiles(app.desk, app.state_folder / "reviews", app.clock),

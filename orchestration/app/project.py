@@ -41,6 +41,7 @@ from orchestration.storage.timeline import Timeline, TimelineWriter
 from orchestration.workflows.artifacts import ArtifactStore
 
 DATABASE_FILE = "orchestrator.db"
+ENGINE_FILE = "engine.db"
 
 # The user's own texts of notifications.
 _TEMPLATES = Path("config", "templates")
@@ -60,10 +61,10 @@ class Project:
         loader = Loader(config_file, self.redactor.find)
         self.root = loader.root
         source = Source(loader, self.root / ".env", dict(os.environ), self.redactor.remember)
-        runtime = _places(source)
+        runtime = places(source)
         self.state_folder = self.root / runtime.state_directory
         self.log_folder = self.root / runtime.log_directory
-        self._server_url = _database_url(source, runtime.database_url_env)
+        self._server_url = database_url(source, runtime.database_url_env)
         self.opened_at = self.clock.now()
         self.database = open_database(self._server_url or f"sqlite:///{self.state_folder / DATABASE_FILE}")
         self.store = ConfigurationStore(
@@ -79,10 +80,10 @@ class Project:
         self.approvals = ApprovalTable(self.database)
         self.alerts = Alerts(self.database)
         self.silences = Silences(self.database)
-        templates = Templates.read(self.root / _TEMPLATES)
+        self.templates = Templates.read(self.root / _TEMPLATES)
         ports = Ports(
             settings=lambda: self.configuration.response,
-            plan=partial(plan, templates=templates),
+            plan=partial(plan, templates=self.templates),
             redact=self.redactor.data,
         )
         self.desk = Desk(self.database, self.bus, self.clock, ports)
@@ -99,7 +100,7 @@ class Project:
     @property
     def engine_url(self) -> str:
         """The engine's own tables: beside ours on a server, in a file of their own on SQLite, which has one writer."""
-        return self._server_url or f"sqlite:///{self.state_folder / 'engine.db'}"
+        return self._server_url or f"sqlite:///{self.state_folder / ENGINE_FILE}"
 
     @contextlib.contextmanager
     def opened(self, *, or_last_good: bool) -> Iterator[None]:
@@ -142,7 +143,7 @@ def project(config_file: str) -> Iterator[Project]:
         yield here
 
 
-def _places(source: Source) -> RuntimeSettings:
+def places(source: Source) -> RuntimeSettings:
     """Where things are, by the file, even one with findings. A file that does not tell is taken to mean the usual
     places if there is a database: it holds the versions to go back to. Raises ConfigurationError."""
     reading = source.read()
@@ -155,7 +156,8 @@ def _places(source: Source) -> RuntimeSettings:
     raise ConfigurationError(str(source.loader.path), reading.refused or loaded.findings)
 
 
-def _database_url(source: Source, name: str | None) -> str | None:
+def database_url(source: Source, name: str | None) -> str | None:
+    """The address of the database server that a variable holds; None without a variable. Raises UsageError."""
     if name is None:
         return None
     reading = source.read()

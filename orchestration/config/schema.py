@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AliasChoices, Field, model_validator
 
 from orchestration.config.alerting import AlertingSettings
+from orchestration.config.maintenance import MaintenanceSettings
 from orchestration.config.response import ResponseSettings
 from orchestration.config.section import EnvironmentName, Identifier, LogLevel, PositiveSeconds, Section
 
@@ -313,6 +314,7 @@ class Configuration(Section):
     automation: AutomationSettings = AutomationSettings()
     response: ResponseSettings = ResponseSettings()
     alerting: AlertingSettings = AlertingSettings()
+    maintenance: MaintenanceSettings = MaintenanceSettings()
 
     @model_validator(mode="before")
     @classmethod

@@ -69,6 +69,8 @@ class Counting:
                 self._metrics.set(metrics.LAG, signal.value)
             elif signal.name == "providers_usable":
                 self._metrics.set(metrics.PROVIDERS_USABLE, signal.value)
+            elif signal.name == "backup_age_seconds":
+                self._metrics.set(metrics.BACKUP_AGE, signal.value)
             elif signal.name == "log_errors":
                 self._metrics.count(metrics.LOG_ERRORS, signal.value)
             elif signal.name == "secret_found" and not signal.evidence.get("redacted"):

@@ -24,6 +24,7 @@ class NoticeKind(StrEnum):
     CANCELLED = "cancelled"
     REMINDER = "reminder"
     TEST = "test"
+    REPORT = "report"
 
     @property
     def is_page(self) -> bool:

@@ -142,7 +142,10 @@ def carries(channel: ChannelKind, kind: NoticeKind) -> bool:
     """Whether a notice of this kind can be told on such a channel.
 
     Alertmanager knows only alerts that fire and alerts that are resolved: a reminder after the end would fire again.
+    A report is no alert at all.
     """
+    if kind is NoticeKind.REPORT:
+        return channel not in (ChannelKind.ALERTMANAGER, ChannelKind.PAGERDUTY)
     return not (channel is ChannelKind.ALERTMANAGER and kind is NoticeKind.REMINDER)
 
 

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from orchestration.config.checks import agents, alerting, directories, providers, response, schedules, workflow
+from orchestration.config.checks import (
+    agents,
+    alerting,
+    directories,
+    maintenance,
+    providers,
+    response,
+    schedules,
+    workflow,
+)
 from orchestration.config.checks.surroundings import Surroundings
 from orchestration.config.problems import Problem
 from orchestration.config.schema import Configuration
@@ -24,6 +33,7 @@ CHECKS: tuple[Check, ...] = (
     response.check_rotations,
     response.check_audience,
     alerting.check,
+    maintenance.check,
 )
 
 

@@ -78,7 +78,10 @@ class Templates:
 
 def _footer(notice: Notice, incident_id: str, url: str, note: str) -> str:
     """What stands below every text, whoever wrote its template."""
-    lines = [f"Incident: {incident_id}" + (f" {url}" if url else f" (orchestrator incidents show {incident_id})")]
+    if notice.kind is NoticeKind.REPORT:
+        lines = [f"Report: {incident_id}" + (f" {url}" if url else "")]
+    else:
+        lines = [f"Incident: {incident_id}" + (f" {url}" if url else f" (orchestrator incidents show {incident_id})")]
     if notice.drill:
         lines.append("This is a drill: a rehearsed failure with an expected outcome.")
     if note:

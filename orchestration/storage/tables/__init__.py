@@ -10,6 +10,7 @@ from orchestration.storage.tables.incidents import (
     incident_timers,
     incidents,
 )
+from orchestration.storage.tables.maintenance import maintenance_duties, maintenance_jobs, maintenance_runs
 from orchestration.storage.tables.notifications import deliveries, outbox
 from orchestration.storage.tables.playbooks import action_runs, guard_trips, playbook_runs
 from orchestration.storage.tables.samples import samples
@@ -46,6 +47,9 @@ __all__ = [
     "incident_timers",
     "incidents",
     "leases",
+    "maintenance_duties",
+    "maintenance_jobs",
+    "maintenance_runs",
     "metadata",
     "outbox",
     "overrides",

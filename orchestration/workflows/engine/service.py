@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import socket
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -37,6 +37,7 @@ _QUEUE_POLL_SECONDS = 0.2
 # How soon an edited calendar is in force; the engine's own half minute would let a time pass.
 _CALENDAR_POLL_SECONDS = 1.0
 _CRASHES_BEFORE_GIVING_UP = 5
+_FORGOTTEN_AT_ONCE = 200
 
 PRIORITIES = {"high": 1, "normal": 10, "low": 100}
 
@@ -62,6 +63,10 @@ _STATES = {
     "CANCELLED": FlowState.CANCELLED,
     "MAX_RECOVERY_ATTEMPTS_EXCEEDED": FlowState.CRASHED,
 }
+
+
+# Nothing goes on by itself from here; a person may still resume what failed or was cancelled.
+_OVER = frozenset({FlowState.SUCCEEDED, FlowState.FAILED, FlowState.CANCELLED, FlowState.CRASHED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,6 +276,31 @@ class Engine:
             ]
         )
 
+    async def forget_ended(self, before: datetime, kept: Callable[[Sequence[str]], Awaitable[frozenset[str]]]) -> int:
+        """Delete the flows that ended before a moment, each with its descendants and all their steps, in batches;
+        returns how many. `kept` is asked which of some flows have to stay, although they stand still."""
+        deleted, passed = 0, 0
+        while page := await self._page_of_ended(before, passed):
+            roots = [flow.workflow_id for flow in page if not _is_child(flow)]
+            stay = await kept(roots)
+            trees = [await self.tree(flow_id) for flow_id in roots if flow_id not in stay]
+            gone = [flow.id for tree in trees if all(flow.state in _OVER for flow in tree) for flow in tree]
+            if gone:
+                await DBOS.delete_workflows_async(gone)
+            deleted += len(gone)
+            passed += len({flow.workflow_id for flow in page} - set(gone))
+        return deleted
+
+    async def _page_of_ended(self, before: datetime, offset: int) -> Sequence[Any]:
+        return await DBOS.list_workflows_async(
+            status=[name for name, state in _STATES.items() if state in _OVER],
+            completed_before=before.isoformat(),
+            load_input=False,
+            load_output=False,
+            limit=_FORGOTTEN_AT_ONCE,
+            offset=offset,
+        )
+
     async def _launch(self) -> None:
         make_safe()
         self._dbos = DBOS(
@@ -360,6 +390,12 @@ class Engine:
             .where(table.c.workflow_uuid == flow.id, works if flow.working else waits)
             .values(**queued, **values)
         )
+
+
+def _is_child(status: Any) -> bool:
+    """Whether a flow goes with another one; a run that a schedule has started does not."""
+    parent = status.parent_workflow_id
+    return parent is not None and _is_below(status.workflow_id, parent)
 
 
 def _is_below(flow_id: str, ancestor: str) -> bool:

@@ -117,6 +117,7 @@ def test_gauges_follow_what_was_seen_and_the_fullest_disk_counts(desk: Desk) -> 
             desk.signal("disk_free_percent", 70, host="h", path="/a"),
             desk.signal("disk_free_percent", 8, host="h", path="/b"),
             desk.signal("providers_usable", 2),
+            desk.signal("backup_age_seconds", 3600),
             desk.signal("log_errors", 3, fingerprint="0123456789ab"),
             desk.signal("secret_found", 2, kind="password", place="a.py", run="r", agent=""),
         ]
@@ -124,6 +125,7 @@ def test_gauges_follow_what_was_seen_and_the_fullest_disk_counts(desk: Desk) -> 
     assert desk.value("resource_ratio", resource="cpu") == 0.5
     assert desk.value("resource_ratio", resource="disk_free") == 0.08
     assert desk.value("providers_usable") == 2
+    assert desk.value("backup_age_seconds") == 3600
     assert desk.value("log_errors_total") == 3
     assert desk.value("secrets_found_total") == 2
 

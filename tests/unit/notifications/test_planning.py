@@ -53,6 +53,16 @@ def test_without_anybody_to_tell_the_log_and_the_console_are_told(contacts: tupl
     assert places(rows) == [("operator", "log"), ("operator", "console")]
 
 
+def test_a_report_pages_nobody() -> None:
+    channels = {
+        "pages": {"type": "pagerduty", "routing_key_env": "KEY"},
+        "alerts": {"type": "alertmanager", "url": "u"},
+    }
+    response = a_response({"ada": ("pages", "alerts", "log")}, **channels)
+    rows = plan(a_notice(NoticeKind.REPORT), response.contacts, response, "report", NOON)
+    assert places(rows) == [("ada", "log")]
+
+
 @pytest.mark.parametrize("kind", list(NoticeKind))
 def test_only_pages_stop_at_the_acknowledgement(kind: NoticeKind) -> None:
     pages = {NoticeKind.INITIAL, NoticeKind.ESCALATION, NoticeKind.AT_RISK}

@@ -93,6 +93,7 @@ def test_a_drill_is_marked_in_subject_and_body_of_every_kind(kind: NoticeKind) -
 def test_the_first_words_of_each_subject_tell_the_kinds_apart() -> None:
     subjects = {kind: SHIPPED.render(a_notice(kind), ADA).subject for kind in NoticeKind}
     assert len({subject.partition("]")[0] for subject in subjects.values()}) == len(NoticeKind)
+    assert subjects.pop(NoticeKind.REPORT) == "[REPORT] Ollama does not answer"
     assert all("[Severity: P1] Ollama does not answer" in subject for subject in subjects.values())
 
 

@@ -1,0 +1,157 @@
+"""The maintenance of a project: its backups, also where the database cannot be opened, and its jobs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import anyio
+import sqlalchemy as sa
+from sqlalchemy.exc import SQLAlchemyError
+
+from orchestration.app.application import Application
+from orchestration.app.project import DATABASE_FILE, ENGINE_FILE, Project, database_url, places
+from orchestration.clock import Clock, SystemClock
+from orchestration.config.load import Loader
+from orchestration.config.maintenance import MaintenanceSettings
+from orchestration.config.source import Source
+from orchestration.events import Bus
+from orchestration.maintenance.backups import Vault
+from orchestration.maintenance.backups.manifest import Databases
+from orchestration.maintenance.backups.postgres import PostgresDatabase
+from orchestration.maintenance.backups.sqlite import SqliteFiles
+from orchestration.maintenance.digest import Digest
+from orchestration.maintenance.figures import Figures
+from orchestration.maintenance.jobs import Workshop, jobs
+from orchestration.maintenance.reports import Reporter
+from orchestration.maintenance.retention import Retention
+from orchestration.maintenance.service import Maintenance
+from orchestration.maintenance.upkeep import BackupUpkeep
+from orchestration.monitoring.databases import DatabaseWatch
+from orchestration.security.redaction import Redactor
+from orchestration.storage.database import Database
+from orchestration.storage.leases import Leases
+from orchestration.storage.maintenance import MaintenanceRecords, OldRows
+from orchestration.storage.outbox import Outbox
+from orchestration.storage.samples import Samples
+from orchestration.workflows.processes import CONTROL_PREFIX, LEASE_PREFIX, is_live
+
+_LOOK_SECONDS = 0.2
+
+
+class Store:
+    """The backups of a project whose database nobody has opened: it may be damaged, or gone.
+
+    Raises ConfigurationError when the file does not tell where things are.
+    """
+
+    def __init__(self, config_file: Path, clock: Clock | None = None) -> None:
+        redactor = Redactor()
+        loader = Loader(config_file, redactor.find)
+        source = Source(loader, loader.root / ".env", dict(os.environ), redactor.remember)
+        runtime, configuration = places(source), loader.load().configuration
+        settings = MaintenanceSettings() if configuration is None else configuration.maintenance
+        state_folder = loader.root / runtime.state_directory
+        server_url = database_url(source, runtime.database_url_env)
+        clock = clock or SystemClock()
+        self._url = server_url or f"sqlite:///{state_folder / DATABASE_FILE}"
+        self.vault = _vault(loader.root, state_folder, server_url, settings, clock, Bus(clock))
+
+    def in_use(self) -> tuple[str, ...]:
+        """The live processes that hold a lease; none where the database cannot tell."""
+        url = sa.make_url(self._url)
+        if url.get_backend_name() == "sqlite" and not Path(url.database or "").exists():
+            return ()
+        database = Database(self._url)
+        try:
+            leases = Leases(database)
+            found = [*leases.list(LEASE_PREFIX), *leases.list(CONTROL_PREFIX)]
+        except (SQLAlchemyError, OSError):
+            return ()
+        finally:
+            database.close()
+        live = [lease.data for lease in found if is_live(lease)]
+        return tuple(dict.fromkeys(f"process {one['pid']} on {one['host']}" for one in live))
+
+
+class MaintenanceRoom:
+    """Backups and jobs of a project with everything that runs agents. Run it with `run`."""
+
+    def __init__(self, app: Application, outbox: Outbox | None = None) -> None:
+        def settings() -> MaintenanceSettings:
+            return app.configuration.maintenance
+
+        self._app = app
+        self.vault = vault_of(app)
+        also = () if not app.database.is_sqlite else (app.state_folder / ENGINE_FILE,)
+        self.upkeep = BackupUpkeep(self.vault, DatabaseWatch(app.database, app.clock, also), app.clock, app.bus)
+        self.records = MaintenanceRecords(app.database)
+        records, incidents = self.records, app.desk.records
+        workshop = Workshop(
+            vault=self.vault,
+            upkeep=self.upkeep,
+            digest=Digest(app.log_folder, records, incidents, app.alerts, app.runs, self.vault),
+            figures=Figures(app.statistics, incidents, app.alerts, self._advisories, lambda: settings().time_zone),
+            reporter=Reporter(
+                reports_folder(app),
+                lambda: app.configuration,
+                outbox or Outbox(app.database, app.redactor.data),
+                app.templates,
+                app.redactor.text,
+            ),
+            records=records,
+            settings=settings,
+            retention=Retention(
+                lambda: app.configuration,
+                app.log_folder,
+                app.artifacts.folder,
+                app.runs,
+                OldRows(app.database),
+                app.alerts,
+                Samples(app.database),
+                app.engine,
+            ).run,
+        )
+        holder = app.engine.executor_id
+        self.service = Maintenance(jobs(workshop), settings, records, app.leases, app.clock, app.bus, holder)
+
+    async def run(self, leads: Callable[[], bool]) -> None:
+        """Keep the calendar of maintenance whenever this process leads, until cancelled."""
+        while True:
+            while not leads():
+                await self._app.clock.sleep(_LOOK_SECONDS)
+            async with anyio.create_task_group() as group:
+                group.start_soon(self.service.run)
+                while leads():
+                    await self._app.clock.sleep(_LOOK_SECONDS)
+                group.cancel_scope.cancel()
+
+    def _advisories(self) -> Path:
+        return self._app.root / self._app.configuration.monitoring.advisories_directory
+
+
+def vault_of(here: Project) -> Vault:
+    """The backups of an open project."""
+    server_url = None if here.database.is_sqlite else here.database.url
+    settings = here.configuration.maintenance
+    return _vault(here.root, here.state_folder, server_url, settings, here.clock, here.bus)
+
+
+def reports_folder(here: Project) -> Path:
+    """Where the reports of a project are."""
+    named = here.configuration.maintenance.reports_directory
+    return here.root / named if named else here.state_folder / "reports"
+
+
+def _vault(
+    root: Path, state_folder: Path, server_url: str | None, settings: MaintenanceSettings, clock: Clock, bus: Bus
+) -> Vault:
+    named = settings.backups.directory
+    databases: Databases
+    if server_url is None:
+        databases = SqliteFiles([state_folder / DATABASE_FILE, state_folder / ENGINE_FILE])
+    else:
+        databases = PostgresDatabase(server_url)
+    folder = root / named if named else state_folder / "backups"
+    return Vault(folder, state_folder / "restore", databases, clock, bus)

@@ -1,0 +1,115 @@
+"""`orchestrator maintenance`: what the system does by the calendar to stay well, and what people sign off."""
+
+from __future__ import annotations
+
+import getpass
+
+import anyio.to_thread
+import click
+
+from orchestration.app import application, project
+from orchestration.app.upkeep import MaintenanceRoom
+from orchestration.cli import common
+from orchestration.cli.render import console, first_line, table
+from orchestration.errors import ConflictError, NotFoundError
+from orchestration.maintenance.jobs import DUTIES
+from orchestration.maintenance.reports import moment
+from orchestration.maintenance.service import Standing
+from orchestration.storage.maintenance import Duty, JobOutcome, JobRun, MaintenanceRecords
+
+
+@click.group()
+def maintenance() -> None:
+    """Jobs of maintenance, daily, weekly and monthly; `orchestrator serve` does them when they are due."""
+
+
+@maintenance.command("list")
+@common.json_option
+@click.pass_obj
+def list_jobs(config: str, as_json: bool) -> None:
+    """List the jobs, when each is due, what came of it last, and the duties that wait for a signature."""
+
+    async def look() -> tuple[tuple[Standing, ...], tuple[Duty, ...]]:
+        async with application(config) as app:
+            room = MaintenanceRoom(app)
+            standings = await anyio.to_thread.run_sync(room.service.standings)
+            return standings, await anyio.to_thread.run_sync(lambda: room.records.duties(only_open=True))
+
+    standings, duties = common.run_async(look)
+    if as_json:
+        common.print_json({"jobs": standings, "duties": duties})
+        return
+    rows = [
+        (
+            one.job,
+            one.cron or "off",
+            moment(one.due_at),
+            "" if one.last is None else f"{one.last.outcome.value} {moment(one.last.started_at)}",
+            one.about,
+        )
+        for one in standings
+    ]
+    console().print(table(("JOB", "CRON", "DUE", "LAST", "WHAT"), rows))
+    for duty in duties:
+        click.echo(f"to be signed off: {duty.duty} ({duty.period}): {DUTIES.get(duty.duty, '')}")
+
+
+@maintenance.command("run")
+@click.argument("job", metavar="JOB")
+@common.json_option
+@click.pass_obj
+def run_job(config: str, job: str, as_json: bool) -> int:
+    """Do JOB now. Exit code 1 if it fails."""
+
+    async def work() -> JobRun:
+        async with application(config) as app:
+            return await MaintenanceRoom(app).service.do(job, getpass.getuser())
+
+    done = common.run_async(work)
+    if as_json:
+        common.print_json(done)
+    else:
+        click.echo(f"{done.job} {done.outcome.value}: {done.output}")
+    return 0 if done.outcome is JobOutcome.SUCCEEDED else 1
+
+
+@maintenance.command()
+@click.argument("job", metavar="[JOB]", required=False)
+@click.option("--limit", type=click.IntRange(1, 10_000), default=20, show_default=True)
+@common.json_option
+@click.pass_obj
+def history(config: str, job: str | None, limit: int, as_json: bool) -> None:
+    """Show the last runs of JOB, or of all jobs, and what each had to say."""
+    with project(config) as here:
+        found = MaintenanceRecords(here.database).history(job, limit=limit)
+        if as_json:
+            common.print_json(found)
+            return
+        rows = [
+            (one.job, moment(one.started_at), one.outcome.value, one.actor, first_line(one.output, 90)) for one in found
+        ]
+        console().print(table(("JOB", "STARTED", "OUTCOME", "BY", "SAID"), rows))
+
+
+@maintenance.command("sign-off")
+@click.argument("duty", metavar="DUTY")
+@click.option("--note", required=True, help="What was done, and what came of it; others will read it.")
+@common.json_option
+@click.pass_obj
+def sign_off(config: str, duty: str, note: str, as_json: bool) -> None:
+    """Sign off DUTY: that a person has done what is asked for every month."""
+    if duty not in DUTIES:
+        raise NotFoundError(f"expected a duty ({', '.join(DUTIES)}), got '{duty}'; correct the name")
+    with project(config) as here:
+        records, actor = MaintenanceRecords(here.database), getpass.getuser()
+        if not records.sign(duty, actor, here.redactor.text(note), here.clock.now()):
+            raise ConflictError(
+                f"expected {duty} to wait for a signature, got it signed or not asked for yet; "
+                "see `orchestrator maintenance list`"
+            )
+        here.bus.emit("duty.signed", actor=actor, duty=duty)
+        signed = [one for one in records.duties() if one.duty == duty]
+        if as_json:
+            common.print_json(signed)
+        else:
+            click.echo(f"{duty}: signed off by {actor}")

@@ -1,0 +1,50 @@
+"""`orchestrator reports`: the digests, the weekly and the monthly reports."""
+
+from __future__ import annotations
+
+import click
+
+from orchestration.app import project
+from orchestration.app.upkeep import reports_folder
+from orchestration.cli import common
+from orchestration.errors import NotFoundError
+
+
+@click.group()
+def reports() -> None:
+    """Reports: what maintenance has written, by name or `latest`. `orchestrator maintenance run` writes one now."""
+
+
+@reports.command("list")
+@common.json_option
+@click.pass_obj
+def list_reports(config: str, as_json: bool) -> None:
+    """List the reports, the newest first."""
+    with project(config) as here:
+        found = sorted(reports_folder(here).glob("*.md"), key=lambda path: path.stat().st_mtime, reverse=True)
+        if as_json:
+            common.print_json([{"report": path.stem, "path": path} for path in found])
+        elif found:
+            click.echo("\n".join(path.stem for path in found))
+        else:
+            click.echo("no report yet; write one with `orchestrator maintenance run daily-digest`")
+
+
+@reports.command()
+@click.argument("report", metavar="REPORT", default="latest")
+@common.json_option
+@click.pass_obj
+def show(config: str, report: str, as_json: bool) -> None:
+    """Print REPORT."""
+    with project(config) as here:
+        folder = reports_folder(here)
+        found = sorted(folder.glob("*.md"), key=lambda path: path.stat().st_mtime)
+        path = next((one for one in reversed(found) if report in (one.stem, "latest")), None)
+        if path is None:
+            known = ", ".join(one.stem for one in found[-5:]) or "none"
+            raise NotFoundError(f"expected a report in {folder} ({known}), got '{report}'; correct the name")
+        text = path.read_text(encoding="utf-8")
+        if as_json:
+            common.print_json({"report": path.stem, "path": path, "text": text})
+        else:
+            click.echo(text)

@@ -1,0 +1,118 @@
+"""What is written beside a backup, and compared with what is found in it. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+from orchestration.errors import OrchestratorError
+
+MANIFEST = "manifest.json"
+
+
+class BackupError(OrchestratorError):
+    """A backup could not be made, opened or restored; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """One database in a backup: the file that holds it, its checksum, and how many rows each table had."""
+
+    name: str
+    file: str
+    sha256: str
+    bytes: int
+    rows: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Backup:
+    """A backup that was opened again and found to hold what it should. `version` is that of our tables, `source` the
+    kind of database, `seconds` how long making and checking it took."""
+
+    id: str
+    made_at: datetime
+    source: str
+    version: str
+    seconds: float
+    copies: tuple[Copy, ...]
+
+    @property
+    def bytes(self) -> int:
+        """Its size, packed."""
+        return sum(copy.bytes for copy in self.copies)
+
+    @property
+    def rows(self) -> int:
+        """How many rows it holds."""
+        return sum(sum(copy.rows.values()) for copy in self.copies)
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What was found in a database that was restored from a backup."""
+
+    rows: Mapping[str, Mapping[str, int]]
+    version: str | None
+    problems: tuple[str, ...] = ()
+
+
+class Databases(Protocol):
+    """The databases of a project, of one kind."""
+
+    source: str
+
+    def copy(self, folder: Path, scratch: Path) -> tuple[tuple[Copy, ...], str]:
+        """Put packed copies into a folder, all of the same moment; returns them, and the version of our tables. What
+        is not packed yet goes into the scratch database's place. Raises BackupError, OSError.
+        """
+        ...
+
+    def restore(self, folder: Path, copies: Sequence[Copy], scratch: Path) -> Opened:
+        """Restore copies into a scratch database and say what is in it. Raises BackupError, OSError."""
+        ...
+
+    def discard(self, scratch: Path) -> None:
+        """Take the scratch database away again; one that is not there is as wanted."""
+        ...
+
+    def swap(self, scratch: Path, aside: Path) -> str:
+        """Put the scratch database in the place of the true one; returns where the old one is. Raises BackupError."""
+        ...
+
+    def users(self) -> tuple[str, ...]:
+        """Who has the true database open now, as far as that can be seen from outside, in words."""
+        ...
+
+
+def to_json(backup: Backup) -> str:
+    """The manifest of a backup."""
+    return json.dumps({**asdict(backup), "made_at": backup.made_at.isoformat()}, indent=2) + "\n"
+
+
+def from_json(text: str) -> Backup:
+    """The reverse of `to_json`. Raises BackupError for anything else."""
+    try:
+        data: dict[str, Any] = json.loads(text)
+        copies = tuple(Copy(**copy) for copy in data["copies"])
+        return Backup(**{**data, "made_at": datetime.fromisoformat(data["made_at"]), "copies": copies})
+    except (ValueError, KeyError, TypeError) as error:
+        raise BackupError(f"expected the manifest of a backup, got another text ({type(error).__name__})") from error
+
+
+def differences(backup: Backup, opened: Opened, newest: str) -> tuple[str, ...]:
+    """What is wrong with a backup, by what was found in it; `newest` is the version of the tables that we know."""
+    found = list(opened.problems)
+    if opened.version != backup.version:
+        found.append(f"expected tables of version {backup.version}, got {opened.version}")
+    elif backup.version > newest:
+        found.append(f"expected tables of version {newest} or older, got {backup.version}: install the newer release")
+    for copy in backup.copies:
+        rows = opened.rows.get(copy.name, {})
+        wrong = [table for table in sorted({*copy.rows, *rows}) if copy.rows.get(table) != rows.get(table)]
+        found += [f"{copy.name}: {table} has {rows.get(table)} rows, not {copy.rows.get(table)}" for table in wrong]
+    return tuple(found)

@@ -1,0 +1,57 @@
+"""Packing a file with its checksum, and unpacking it only as it was packed."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import os
+import zlib
+from pathlib import Path
+from typing import BinaryIO
+
+from orchestration.maintenance.backups.manifest import BackupError
+
+_CHUNK = 1_048_576
+# Most of what can be saved is saved at once; the higher levels take many times as long.
+_LEVEL = 3
+
+
+def pack(source: Path, target: Path) -> None:
+    """Write the file packed, down to the disk."""
+    with source.open("rb") as plain, target.open("xb") as file:
+        with gzip.GzipFile(fileobj=file, mode="wb", compresslevel=_LEVEL, mtime=0) as packed:
+            while data := plain.read(_CHUNK):
+                packed.write(data)
+        sync(file)
+
+
+def unpack(source: Path, target: Path) -> None:
+    """Write the file unpacked, down to the disk. Raises BackupError when it is damaged."""
+    try:
+        with gzip.open(source, "rb") as packed, target.open("xb") as file:
+            while data := packed.read(_CHUNK):
+                file.write(data)
+            sync(file)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise BackupError(f"{source.name} cannot be unpacked: {error}") from error
+
+
+def sha256(path: Path) -> str:
+    """The checksum of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sync(file: BinaryIO) -> None:
+    """See that what was written is on the disk."""
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def sync_folder(folder: Path) -> None:
+    """See that the names in a folder are on the disk."""
+    number = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)

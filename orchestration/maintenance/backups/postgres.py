@@ -1,0 +1,168 @@
+"""Copies of a PostgreSQL database, by the server's own tools `pg_dump` and `pg_restore`."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import sqlalchemy as sa
+from sqlalchemy.exc import SQLAlchemyError
+
+from orchestration.maintenance.backups import packing
+from orchestration.maintenance.backups.manifest import BackupError, Copy, Opened
+
+_DUMP = "database.dump"
+_MOST_SECONDS = 6 * 3600.0
+_LONGEST_NAME = 63
+# What libpq reads from its environment, by the option of an address that says the same.
+_VARIABLES = {"sslmode": "PGSSLMODE", "sslrootcert": "PGSSLROOTCERT", "host": "PGHOST", "options": "PGOPTIONS"}
+
+
+class PostgresDatabase:
+    """A database on a server; ours and the durable engine's tables are both in it."""
+
+    source = "postgresql"
+
+    def __init__(self, url: str) -> None:
+        self._url = sa.make_url(url)
+        self._name = str(self._url.database)
+
+    def copy(self, folder: Path, scratch: Path) -> tuple[tuple[Copy, ...], str]:  # noqa: ARG002 (it packs as it goes)
+        """Dump what is committed at one moment; the rows are counted as of the same moment."""
+        file = folder / _DUMP
+        with self._connected(self._name) as connection:
+            connection.execution_options(isolation_level="REPEATABLE READ")
+            snapshot = connection.execute(sa.text("SELECT pg_export_snapshot()")).scalar_one()
+            rows, version = _rows(connection), _version(connection)
+            if version is None:
+                raise BackupError("expected the tables of this program in the database, got others")
+            arguments = ("--format=custom", "--no-owner", "--no-privileges", f"--snapshot={snapshot}")
+            self._run("pg_dump", *arguments, f"--file={file}", database=self._name)
+        with file.open("rb") as dumped:
+            packing.sync(dumped)
+        return (Copy(_DUMP, _DUMP, packing.sha256(file), file.stat().st_size, rows),), version
+
+    def restore(self, folder: Path, copies: Sequence[Copy], scratch: Path) -> Opened:
+        """Restore into a database of its own beside the true one, and count what is in it."""
+        name = self._scratch(scratch)
+        self.discard(scratch)
+        with self._administering() as connection:
+            connection.execute(sa.text(f"CREATE DATABASE {_quoted(name)} TEMPLATE template0"))
+        (copy,) = copies
+        arguments = ("--exit-on-error", "--no-owner", "--no-privileges", f"--dbname={name}")
+        self._run("pg_restore", *arguments, str(folder / copy.file), database=name)
+        with self._connected(name) as connection:
+            return Opened({copy.name: _rows(connection)}, _version(connection))
+
+    def discard(self, scratch: Path) -> None:
+        """Drop the scratch database."""
+        with self._administering() as connection:
+            connection.execute(sa.text(f"DROP DATABASE IF EXISTS {_quoted(self._scratch(scratch))}"))
+
+    def swap(self, scratch: Path, aside: Path) -> str:
+        """Give the scratch database the true one's name, and the true one another, in one transaction."""
+        kept = f"{self._name[:30]}_before_{_plain(aside.name)}"[:_LONGEST_NAME]
+        away = f"ALTER DATABASE {_quoted(self._name)} RENAME TO {_quoted(kept)}"
+        known = sa.text("SELECT count(*) FROM pg_database WHERE datname = :name")
+        with self._administering("READ COMMITTED") as connection, connection.begin():
+            if connection.execute(known, {"name": self._name}).scalar_one():
+                connection.execute(sa.text(away))
+            new = _quoted(self._scratch(scratch))
+            connection.execute(sa.text(f"ALTER DATABASE {new} RENAME TO {_quoted(self._name)}"))
+        return f"the database {kept}"
+
+    def users(self) -> tuple[str, ...]:
+        """The sessions of others on the database."""
+        query = sa.text(
+            "SELECT pid, coalesce(nullif(application_name, ''), usename) FROM pg_stat_activity "
+            "WHERE datname = :name AND pid <> pg_backend_pid() ORDER BY pid"
+        )
+        with self._administering() as connection:
+            return tuple(f"session {pid} ({who})" for pid, who in connection.execute(query, {"name": self._name}))
+
+    def _scratch(self, scratch: Path) -> str:
+        return f"scratch_{_plain(scratch.name)}"[:_LONGEST_NAME]
+
+    @contextlib.contextmanager
+    def _connected(self, database: str) -> Iterator[sa.Connection]:
+        engine = sa.create_engine(self._url.set(database=database), poolclass=sa.NullPool)
+        try:
+            with engine.connect() as connection:
+                yield connection
+        except SQLAlchemyError as error:
+            original = str(getattr(error, "orig", None) or type(error).__name__)
+            raise BackupError(f"the database server refused: {original.splitlines()[0]}") from error
+        finally:
+            engine.dispose()
+
+    @contextlib.contextmanager
+    def _administering(self, isolation_level: str = "AUTOCOMMIT") -> Iterator[sa.Connection]:
+        """A connection to the server's own database: ours may be gone, or must not be used while it is renamed."""
+        with self._connected("postgres") as connection:
+            connection.execution_options(isolation_level=isolation_level)
+            yield connection
+
+    def _run(self, tool: str, *arguments: str, database: str) -> None:
+        """Run one of the server's tools; the password goes by the environment, which other users cannot read."""
+        path = shutil.which(tool)
+        if path is None:
+            raise BackupError(f"expected {tool} on this machine, got none; install PostgreSQL's client programs")
+        try:
+            done = subprocess.run(  # noqa: S603 (a list of our own, no shell)
+                [path, "--no-password", *arguments],
+                env=self._environment(database),
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=_MOST_SECONDS,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise BackupError(f"{tool} was stopped: it took longer than {_MOST_SECONDS / 3600:g} h") from error
+        if done.returncode:
+            said = done.stderr.decode(errors="replace").strip().splitlines() or ["it gave no reason"]
+            raise BackupError(f"{tool} failed: {said[0][:500]}")
+
+    def _environment(self, database: str) -> Mapping[str, str]:
+        url = self._url
+        given = {
+            "PGHOST": url.host,
+            "PGPORT": None if url.port is None else str(url.port),
+            "PGUSER": url.username,
+            "PGPASSWORD": None if url.password is None else str(url.password),
+            "PGDATABASE": database,
+        }
+        options = {_VARIABLES[name]: str(value) for name, value in url.query.items() if name in _VARIABLES}
+        kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+        return {**kept, **{name: value for name, value in given.items() if value is not None}, **options}
+
+
+def _rows(connection: sa.Connection) -> dict[str, int]:
+    query = sa.text(
+        "SELECT schemaname, tablename FROM pg_tables "
+        "WHERE schemaname NOT IN ('pg_catalog', 'information_schema') ORDER BY schemaname, tablename"
+    )
+    return {
+        f"{schema}.{table}": connection.execute(
+            sa.select(sa.func.count()).select_from(sa.table(table, schema=schema))
+        ).scalar_one()
+        for schema, table in connection.execute(query).all()
+    }
+
+
+def _version(connection: sa.Connection) -> str | None:
+    if not sa.inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "_", name.lower()).strip("_")
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'

@@ -1,0 +1,221 @@
+"""Copies of SQLite files that are in use: ours and the durable engine's, both of one moment."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shutil
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+
+import psutil
+
+from orchestration.maintenance.backups import packing
+from orchestration.maintenance.backups.manifest import BackupError, Copy, Opened
+from orchestration.storage.database import REPLACING
+
+_WAIT_SECONDS = 30.0
+_MOST_FINDINGS = 5
+_BESIDE = ("-wal", "-shm", "-journal")
+
+
+class SqliteFiles:
+    """The files of a project, by the names under which they are in a backup; the first is ours."""
+
+    source = "sqlite"
+
+    def __init__(self, files: Sequence[Path]) -> None:
+        self._files = {file.name: file for file in files}
+        self._ours = files[0]
+
+    def copy(self, folder: Path, scratch: Path) -> tuple[tuple[Copy, ...], str]:
+        """Pack what is in the files at one moment. Writers wait only until the moment is fixed, not for the copying."""
+        scratch.mkdir(mode=0o700)
+        with contextlib.ExitStack() as stack, _explained(scratch):
+            present = {name: file for name, file in self._files.items() if file.exists()}
+            if self._ours.name not in present:
+                raise BackupError(f"expected a database at {self._ours}, got none; start the system first")
+            views = self._views(present, stack)
+            version = _version(views[self._ours.name])
+            if version is None:
+                raise BackupError(f"expected the tables of this program in {self._ours}, got others")
+            return tuple(_packed(name, view, folder, scratch) for name, view in views.items()), version
+
+    def restore(self, folder: Path, copies: Sequence[Copy], scratch: Path) -> Opened:
+        """Unpack into files in the scratch folder and check each page, each index and each reference."""
+        scratch.mkdir(mode=0o700)
+        rows: dict[str, Mapping[str, int]] = {}
+        problems: list[str] = []
+        version = None
+        with _explained(scratch):
+            for copy in copies:
+                file = scratch / Path(copy.name).name
+                packing.unpack(folder / copy.file, file)
+                file.chmod(0o600)
+                with _opened(file) as connection:
+                    findings = _check(connection)
+                    problems += [f"{copy.name}: {finding}" for finding in findings]
+                    rows[copy.name] = {} if findings else _rows(connection)
+                    if copy.name == self._ours.name and not findings:
+                        version = _version(connection)
+        return Opened(rows, version, tuple(problems))
+
+    def discard(self, scratch: Path) -> None:
+        """Delete the scratch files."""
+        for path in sorted(scratch.glob("*")) if scratch.is_dir() else ():
+            path.unlink(missing_ok=True)
+        if scratch.is_dir():
+            scratch.rmdir()
+
+    def swap(self, scratch: Path, aside: Path) -> str:
+        """Put the scratch files in the place of the true ones, which are kept aside with all that belongs to them.
+
+        1. A mark beside the database keeps every process from opening it. 2. The old files get a second name aside.
+        3. What belongs to the old file alone goes, or SQLite would play it into the new one. 4. Each new file takes
+        the place of an old one. 5. The mark goes. Broken off in between, the same restore is begun once more; the old
+        files are aside by then.
+        """
+        mark = self._ours.with_name(REPLACING)
+        broken_off = mark.exists()
+        mark.touch()
+        packing.sync_folder(mark.parent)
+        if users := self.users():
+            if not broken_off:
+                mark.unlink()
+            raise BackupError(f"expected a database that nobody uses, got {', '.join(users)}; stop that first")
+        aside.mkdir(parents=True, mode=0o700)
+        for file in self._files.values():
+            for path in _with_all(file):
+                _second_name(path, aside / path.name)
+        packing.sync_folder(aside)
+        for name, file in self._files.items():
+            _as_owned_as(file if file.exists() else file.parent, scratch / name)
+            for path in _with_all(file)[1 if file.exists() else 0 :]:
+                path.unlink()
+            if (scratch / name).exists():
+                (scratch / name).replace(file)
+            else:
+                file.unlink(missing_ok=True)
+        packing.sync_folder(mark.parent)
+        mark.unlink()
+        packing.sync_folder(mark.parent)
+        return str(aside)
+
+    def users(self) -> tuple[str, ...]:
+        """The processes of this machine that have one of the files open, as far as we may see them."""
+        ours = {str(file.resolve()) for file in self._files.values()}
+        return tuple(
+            f"process {process.pid} ({' '.join(_command(process)[:4])})"
+            for process in psutil.process_iter()
+            if process.pid != os.getpid() and ours & _open_files(process)
+        )
+
+    def _views(self, files: Mapping[str, Path], stack: contextlib.ExitStack) -> dict[str, sqlite3.Connection]:
+        """A connection to each file, all of which see the same moment: nobody could write while they were opened."""
+        views = {}
+        with contextlib.ExitStack() as locks:
+            for file in files.values():
+                lock = locks.enter_context(closing(_connect(file)))
+                lock.execute("BEGIN IMMEDIATE")
+            for name, file in files.items():
+                views[name] = stack.enter_context(closing(_connect(file)))
+                views[name].execute("BEGIN")
+                # Only reading fixes what the transaction sees.
+                views[name].execute("SELECT count(*) FROM sqlite_master").fetchone()
+        return views
+
+
+def _connect(file: Path) -> sqlite3.Connection:
+    return sqlite3.connect(file, timeout=_WAIT_SECONDS, isolation_level=None)
+
+
+@contextlib.contextmanager
+def _opened(file: Path) -> Iterator[sqlite3.Connection]:
+    """A copy that nobody else has, without files beside it."""
+    with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as connection:
+        yield connection
+
+
+def _packed(name: str, view: sqlite3.Connection, folder: Path, scratch: Path) -> Copy:
+    plain, packed = scratch / name, folder / f"{name}.gz"
+    with closing(sqlite3.connect(plain, isolation_level=None)) as target:
+        target.execute("PRAGMA synchronous=OFF")  # the packed file is what has to be on the disk
+        view.backup(target)
+    packing.pack(plain, packed)
+    plain.unlink()
+    return Copy(name, packed.name, packing.sha256(packed), packed.stat().st_size, _rows(view))
+
+
+def _check(connection: sqlite3.Connection) -> list[str]:
+    try:
+        found = [str(row[0]) for row in connection.execute(f"PRAGMA integrity_check({_MOST_FINDINGS})")]
+        found = [] if found == ["ok"] else found
+        lost = connection.execute("PRAGMA foreign_key_check").fetchmany(_MOST_FINDINGS)
+    except sqlite3.DatabaseError as error:
+        return [str(error)]
+    return found + [f"{row[0]} refers to a row of {row[2]} that is not there" for row in lost]
+
+
+def _rows(connection: sqlite3.Connection) -> dict[str, int]:
+    tables = [row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")]
+    return {name: int(connection.execute(f"SELECT count(*) FROM {_quoted(name)}").fetchone()[0]) for name in tables}  # noqa: S608
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _version(connection: sqlite3.Connection) -> str | None:
+    try:
+        row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+    except sqlite3.OperationalError:
+        return None
+    return None if row is None else str(row[0])
+
+
+def _with_all(file: Path) -> list[Path]:
+    """A database file and what belongs to it, as far as it is there."""
+    return [path for path in (file, *(file.with_name(file.name + end) for end in _BESIDE)) if path.exists()]
+
+
+def _as_owned_as(model: Path, file: Path) -> None:
+    """The system may run as another user than who restores."""
+    if file.exists():
+        owner = model.stat()
+        os.chown(file, owner.st_uid, owner.st_gid)
+        file.chmod(owner.st_mode & 0o666)
+
+
+def _second_name(path: Path, other: Path) -> None:
+    """A second name for a file, or a copy where the file system has no second names."""
+    try:
+        os.link(path, other)
+    except OSError:
+        shutil.copy2(path, other)
+
+
+def _open_files(process: psutil.Process) -> set[str]:
+    try:
+        return {one.path for one in process.open_files()}
+    except (psutil.Error, OSError):
+        return set()
+
+
+def _command(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
+
+
+@contextlib.contextmanager
+def _explained(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        if "full" in str(error):
+            raise OSError(errno.ENOSPC, str(error), str(folder)) from error
+        raise BackupError(f"the database could not be read: {error}") from error

@@ -1,0 +1,152 @@
+"""The daily digest: what happened over night, and whether all is well now."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from orchestration.incidents.records import IncidentRecords
+from orchestration.incidents.review import span
+from orchestration.maintenance.backups import Backup, Vault
+from orchestration.maintenance.overnight import ErrorGroup, errors_since
+from orchestration.maintenance.reports import Report, moment, section, table
+from orchestration.storage.alerts import AlertRow, Alerts, AlertStatus
+from orchestration.storage.incidents import IncidentRow
+from orchestration.storage.maintenance import Duty, JobOutcome, JobRun, MaintenanceRecords
+from orchestration.storage.runs import Run, Runs, RunStatus
+
+NAME = "daily-digest"
+_LONGEST = timedelta(days=7)
+_SHOWN = 30
+_OLD_BACKUP = timedelta(hours=26)
+
+
+class Digest:
+    """Gathers the digest from the records. Blocks."""
+
+    def __init__(
+        self,
+        log_folder: Path,
+        records: MaintenanceRecords,
+        incidents: IncidentRecords,
+        alerts: Alerts,
+        runs: Runs,
+        vault: Vault,
+    ) -> None:
+        self._log_folder = log_folder
+        self._records = records
+        self._incidents = incidents
+        self._alerts = alerts
+        self._runs = runs
+        self._vault = vault
+
+    def write(self, now: datetime) -> Report:
+        """The digest of everything since the last one, of a week at most."""
+        since = self._since(now)
+        errors = errors_since(self._log_folder, since)
+        open_incidents = self._incidents.table.list(is_open=True, limit=1000)
+        ended = [one for one in self._incidents.table.list(since=since, limit=1000) if one.resolved_at is not None]
+        alerts = self._alerts.list([AlertStatus.FIRING], limit=1000)
+        backups = self._vault.list()
+        runs = [run for run in self._runs.list(limit=10_000) if (run.finished_at or now) >= since]
+        jobs = [run for run in self._records.history(limit=1000) if run.started_at >= since and run.job != NAME]
+        duties = self._records.duties(only_open=True)
+        gist = (
+            _error_gist(errors),
+            f"incidents: {len(open_incidents)} open, {len(ended)} ended",
+            f"alerts: {len(alerts)} firing",
+            _backup_gist(backups, now),
+            _run_gist(runs),
+            _job_gist(jobs),
+            f"duties to be signed off: {', '.join(f'{one.duty} {one.period}' for one in duties) or 'none'}",
+        )
+        parts = (
+            f"From {moment(since)} to {moment(now)}.\n",
+            section("Errors in the log", _error_table(errors)),
+            section("Open incidents", _incident_table(open_incidents, now)),
+            section("Incidents that ended", _incident_table(ended, now)),
+            section("Alerts that fire", _alert_table(alerts, now)),
+            section("Backups", _backup_table(backups[:_SHOWN])),
+            section("Runs that did not succeed", _run_table(runs)),
+            section("Maintenance", _job_table(jobs)),
+            section("Duties", _duty_table(duties)),
+        )
+        return Report(NAME, "Daily digest", gist, "\n".join(parts))
+
+    def _since(self, now: datetime) -> datetime:
+        """When the last digest was begun; a day ago where there was none."""
+        last = next(iter(self._records.history(NAME, outcomes=[JobOutcome.SUCCEEDED], limit=1)), None)
+        return max(now - _LONGEST, last.started_at if last else now - timedelta(days=1))
+
+
+def _error_gist(errors: Sequence[ErrorGroup]) -> str:
+    new = [group for group in errors if group.new]
+    lines = sum(group.count for group in errors)
+    return f"errors in the log: {lines} of {len(errors)} kinds, {len(new)} of them new"
+
+
+def _backup_gist(backups: Sequence[Backup], now: datetime) -> str:
+    if not backups:
+        return "backups: NONE that is good"
+    age = now - backups[0].made_at
+    warning = ", TOO OLD" if age > _OLD_BACKUP else ""
+    return f"backups: {len(backups)} good, the newest {span(age)} old{warning}"
+
+
+def _run_gist(runs: Sequence[Run]) -> str:
+    counts = Counter(run.status.value for run in runs)
+    return "runs: " + (", ".join(f"{count} {status}" for status, count in sorted(counts.items())) or "none")
+
+
+def _job_gist(jobs: Sequence[JobRun]) -> str:
+    failed = sorted({run.job for run in jobs if run.outcome in (JobOutcome.FAILED, JobOutcome.INTERRUPTED)})
+    return f"maintenance: {len(jobs)} jobs done, failed: {', '.join(failed) or 'none'}"
+
+
+def _error_table(errors: Sequence[ErrorGroup]) -> list[str]:
+    rows = [
+        ("new" if group.new else "", group.count, moment(group.first), moment(group.last), group.sample)
+        for group in errors[:_SHOWN]
+    ]
+    return table(("new", "lines", "first", "last", "sample"), rows)
+
+
+def _incident_table(incidents: Sequence[IncidentRow], now: datetime) -> list[str]:
+    rows = [
+        (
+            one.id,
+            one.severity.value,
+            one.status,
+            span((one.resolved_at or now) - one.detected_at),
+            ("[DRILL] " if one.drill else "") + one.title,
+        )
+        for one in incidents[:_SHOWN]
+    ]
+    return table(("incident", "severity", "status", "lasted", "title"), rows)
+
+
+def _alert_table(alerts: Sequence[AlertRow], now: datetime) -> list[str]:
+    rows = [(one.name, span(now - one.since), one.scenario, one.muted_by or "") for one in alerts[:_SHOWN]]
+    return table(("alert", "for", "scenario", "muted by"), rows)
+
+
+def _backup_table(backups: Sequence[Backup]) -> list[str]:
+    rows = [(one.id, moment(one.made_at), f"{one.bytes:,}", f"{one.rows:,}", f"{one.seconds:.1f} s") for one in backups]
+    return table(("backup", "made", "bytes", "rows", "took"), rows)
+
+
+def _run_table(runs: Sequence[Run]) -> list[str]:
+    good = (RunStatus.SUCCEEDED, RunStatus.QUEUED, RunStatus.RUNNING)
+    bad = [run for run in runs if run.status not in good]
+    return table(("run", "status", "reason"), [(run.id, run.status.value, run.reason) for run in bad[:_SHOWN]])
+
+
+def _job_table(jobs: Sequence[JobRun]) -> list[str]:
+    rows = [(run.job, run.outcome.value, moment(run.started_at), run.output) for run in jobs[:_SHOWN]]
+    return table(("job", "outcome", "started", "said"), rows)
+
+
+def _duty_table(duties: Sequence[Duty]) -> list[str]:
+    return table(("duty", "of", "asked"), [(one.duty, one.period, moment(one.asked_at)) for one in duties])

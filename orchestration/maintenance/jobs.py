@@ -1,0 +1,101 @@
+"""The jobs of maintenance, by the playbook's calendar: daily, weekly, monthly."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from types import MappingProxyType
+from zoneinfo import ZoneInfo
+
+import anyio
+import anyio.to_thread
+
+from orchestration.config.maintenance import MaintenanceSettings
+from orchestration.maintenance.backups import BackupError, Vault
+from orchestration.maintenance.digest import Digest
+from orchestration.maintenance.figures import Figures
+from orchestration.maintenance.reports import Report, Reporter
+from orchestration.maintenance.service import Job, Work
+from orchestration.maintenance.upkeep import BackupUpkeep
+from orchestration.storage.maintenance import MaintenanceRecords
+
+# What people do once a month and sign off, and what there is to be done.
+DUTIES = MappingProxyType(
+    {
+        "playbook-review": "read the playbooks against the month's incidents, and bring them up to date",
+        "contacts": "see that the escalation contacts are right, and that each got the test message",
+        "disaster-recovery": "look at the restore drill, and restore on another machine",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Workshop:
+    """What the jobs work with. `retention` needs the durable engine, which not every process has."""
+
+    vault: Vault
+    upkeep: BackupUpkeep
+    digest: Digest
+    figures: Figures
+    reporter: Reporter
+    records: MaintenanceRecords
+    settings: Callable[[], MaintenanceSettings]
+    retention: Callable[[datetime], Awaitable[str]]
+
+
+def jobs(workshop: Workshop) -> tuple[Job, ...]:
+    """All jobs; their names are those of `config.maintenance.DEFAULT_CRONS`."""
+    here = workshop
+    return (
+        Job("backup", "make a backup, open it again, clear old ones away", _threaded(lambda _: _back_up(here))),
+        Job("daily-digest", "the night's errors, incidents, alerts, backups, runs", _report(here, here.digest.write)),
+        Job("retention", "delete what is older than it is kept", here.retention),
+        Job("weekly-report", "incident figures, SLA, lasting alerts, audit", _report(here, here.figures.weekly)),
+        Job("restore-drill", "restore the newest backup into a scratch database", _threaded(lambda _: _drill(here))),
+        Job("contacts-test", "send a test message to every contact", _threaded(lambda now: _test(here, now))),
+        Job("monthly-duties", "remind of what people sign off", _threaded(lambda now: _remind(here, now))),
+        Job("trend-report", "incident figures by month and scenario", _report(here, here.figures.trend)),
+    )
+
+
+def _threaded(function: Callable[[datetime], str]) -> Work:
+    async def work(now: datetime) -> str:
+        return await anyio.to_thread.run_sync(function, now)
+
+    return work
+
+
+def _report(here: Workshop, make: Callable[[datetime], Report]) -> Work:
+    return _threaded(lambda now: str(here.reporter.publish(make(now), now)))
+
+
+def _back_up(here: Workshop) -> str:
+    backup = here.vault.make()
+    gone = here.vault.prune(here.settings().backups)
+    return f"{backup.id}: {backup.bytes:,} bytes, {backup.rows:,} rows, {backup.seconds:.1f} s; {len(gone)} old deleted"
+
+
+def _drill(here: Workshop) -> str:
+    tried = here.upkeep.rehearse()
+    if not tried.good:
+        raise BackupError(f"{tried.backup} could not be restored: {'; '.join(tried.problems)}")
+    return f"{tried.backup} restored and checked in {tried.seconds:.1f} s"
+
+
+def _test(here: Workshop, now: datetime) -> str:
+    reached = here.reporter.test_contacts(now)
+    return f"sent to {', '.join(reached)}"
+
+
+def _remind(here: Workshop, now: datetime) -> str:
+    period = f"{now.astimezone(ZoneInfo(here.settings().time_zone)):%Y-%m}"
+    for duty in DUTIES:
+        here.records.ask(duty, period, now)
+    waiting = here.records.duties(only_open=True)
+    gist = tuple(
+        f"{one.duty} ({one.period}): {DUTIES.get(one.duty, '')}; "
+        f"then `orchestrator maintenance sign-off {one.duty} --note …`"
+        for one in waiting
+    )
+    return str(here.reporter.publish(Report("monthly-duties", "To be signed off", gist, ""), now))

@@ -1,0 +1,114 @@
+"""Reports: a file for each, and the gist of it to those who want to know."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from orchestration.config.response import Contact, ResponseSettings, Scenario, Severity
+from orchestration.config.schema import Configuration
+from orchestration.incidents import oncall
+from orchestration.notifications.notice import Notice, NoticeKind
+from orchestration.notifications.planning import plan
+from orchestration.notifications.templates import Templates
+from orchestration.storage.outbox import Outbox
+
+_STEP = "report"
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What there is to say. `gist` is a line each of what matters most, `body` all else, in Markdown."""
+
+    name: str
+    title: str
+    gist: tuple[str, ...]
+    body: str
+
+
+class Reporter:
+    """Writes reports and sends their gist through the outbox. Blocks."""
+
+    def __init__(
+        self,
+        folder: Path,
+        configuration: Callable[[], Configuration],
+        outbox: Outbox,
+        templates: Templates,
+        redact: Callable[[str], str],
+    ) -> None:
+        self.folder = folder
+        self._configuration = configuration
+        self._outbox = outbox
+        self._templates = templates
+        self._redact = redact
+
+    def publish(self, report: Report, now: datetime) -> Path:
+        """Write a report in the place of an earlier one of that day, and tell its audience, once a day."""
+        folder = self.folder
+        folder.mkdir(parents=True, exist_ok=True, mode=0o750)
+        day = f"{now.astimezone(ZoneInfo(self._configuration().maintenance.time_zone)):%Y-%m-%d}"
+        path = folder / f"{report.name}-{day}.md"
+        head = "\n".join([f"# {report.title}, {day}", "", *(f"- {line}" for line in report.gist), ""])
+        path.write_text(self._redact(f"{head}\n{report.body}"), encoding="utf-8")
+        details = "\n".join([*report.gist, "", f"The whole report: {path}"])
+        self._tell(f"report-{report.name}-{day}", f"{report.title}, {day}", details, now)
+        return path
+
+    def test_contacts(self, now: datetime) -> tuple[str, ...]:
+        """Put a test message to every contact on each of its channels into the outbox; returns whom it will reach."""
+        response = self._configuration().response
+        notice = Notice(
+            kind=NoticeKind.TEST,
+            incident_id=f"test-contacts-{now:%Y-%m-%d}",
+            severity=Severity.P3,
+            scenario=Scenario.CONTROL_PLANE,
+            title="A message to test this channel",
+            status="TEST",
+            details="Sent by the monthly test of contacts.",
+        )
+        rows = plan(notice, response.contacts, response, "test", now, templates=self._templates)
+        self._outbox.put(rows)
+        return tuple(f"{row.contact} by {row.channel}" for row in rows)
+
+    def _tell(self, name: str, title: str, details: str, now: datetime) -> None:
+        notice = Notice(
+            kind=NoticeKind.REPORT,
+            incident_id=name,
+            severity=Severity.P3,
+            scenario=Scenario.CONTROL_PLANE,
+            title=title,
+            status="REPORT",
+            details=details,
+        )
+        response = self._configuration().response
+        self._outbox.put(plan(notice, self._audience(response, now), response, _STEP, now, templates=self._templates))
+
+    def _audience(self, response: ResponseSettings, now: datetime) -> tuple[Contact, ...]:
+        return oncall.contacts(self._configuration().maintenance.audience, response, now)
+
+
+def section(title: str, lines: Iterable[str]) -> str:
+    """A part of a report; without anything to say it says so."""
+    return "\n".join([f"## {title}", "", *(list(lines) or ["Nothing."]), ""])
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
+    """The lines of a table; none without rows."""
+    lines = ["| " + " | ".join(_cell(value) for value in row) + " |" for row in rows]
+    head = ["| " + " | ".join(columns) + " |", "| " + " | ".join("---" for _ in columns) + " |"]
+    return [*head, *lines] if lines else []
+
+
+def moment(at: datetime | None) -> str:
+    """A time as reports have it."""
+    return "" if at is None else f"{at:%Y-%m-%d %H:%M} UTC"
+
+
+def _cell(value: object) -> str:
+    """One line of text that is no mark-up."""
+    text = " ".join(str(value).split()).replace("\\", "\\\\").replace("|", "\\|")
+    return text.replace("<", "&lt;")[:300]

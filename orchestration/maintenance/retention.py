@@ -1,0 +1,118 @@
+"""Old things go: logs, artifacts, events, heartbeats, alerts that are over, and the steps of runs that have ended.
+
+Only what the system has made itself, and nothing of a run that has not come to an end.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+
+from orchestration.config.schema import Configuration
+from orchestration.errors import NotFoundError
+from orchestration.playbooks.actions.cleanup import is_older, remove, size_of
+from orchestration.storage.alerts import Alerts
+from orchestration.storage.maintenance import OldRows
+from orchestration.storage.runs import Runs
+from orchestration.storage.samples import Samples
+from orchestration.workflows.engine import Engine
+
+_BATCH = 2_000
+_MEGABYTE = 1_000_000
+# The name of a log, then the moment of its rotation.
+_ROTATED = re.compile(r"orchestrator\.(?:log|jsonl)\.\d{8}T\d{6}\.\d+Z(?:\.gz)?")
+
+
+class Retention:
+    """Takes away what is older than `monitoring.retentionDays`."""
+
+    def __init__(
+        self,
+        configuration: Callable[[], Configuration],
+        log_folder: Path,
+        artifact_folder: Path,
+        runs: Runs,
+        old: OldRows,
+        alerts: Alerts,
+        samples: Samples,
+        engine: Engine,
+    ) -> None:
+        self._configuration = configuration
+        self._log_folder = log_folder
+        self._artifact_folder = artifact_folder
+        self._runs = runs
+        self._old = old
+        self._alerts = alerts
+        self._samples = samples
+        self._engine = engine
+
+    async def run(self, now: datetime) -> str:
+        """Do all of it; returns what went, in words."""
+        days = self._configuration().monitoring.retention_days
+        before = now - timedelta(days=days)
+        files = await anyio.to_thread.run_sync(self._files, now, float(days))
+        rows = await anyio.to_thread.run_sync(self._rows, before, now)
+        flows = await self._engine.forget_ended(before, self._unfinished)
+        return f"older than {days} days: {files}, {rows}, {flows} flows of the engine"
+
+    def _files(self, now: datetime, days: float) -> str:
+        logs = _removed([path for path in self._logs() if is_older(path, now, days)])
+        ended = [path for path in self._artifacts() if is_older(path, now, days)]
+        artifacts = _removed([*ended, *self._beyond_limit(ended)])
+        return f"{logs} of logs, {artifacts} of artifacts"
+
+    def _rows(self, before: datetime, now: datetime) -> str:
+        events = 0
+        while deleted := self._old.delete_events(before, _BATCH):
+            events += deleted
+        heartbeats = self._old.delete_heartbeats(before)
+        alerts = self._alerts.prune(before)
+        self._samples.sum_up(now, now - before)
+        return f"{events} events, {heartbeats} heartbeats, {alerts} alerts"
+
+    async def _unfinished(self, flow_ids: Sequence[str]) -> frozenset[str]:
+        return await anyio.to_thread.run_sync(self._old.unfinished, flow_ids)
+
+    def _logs(self) -> Iterator[Path]:
+        """Copies that a rotation has made; the logs themselves stay."""
+        return (path for path in sorted(self._log_folder.glob("orchestrator.*")) if _ROTATED.fullmatch(path.name))
+
+    def _artifacts(self) -> Iterator[Path]:
+        """The folders of runs of ours that have ended."""
+        for path in sorted(self._artifact_folder.iterdir()) if self._artifact_folder.is_dir() else ():
+            if path.is_dir() and not path.is_symlink() and self._has_ended(path.name):
+                yield path
+
+    def _beyond_limit(self, gone: Sequence[Path]) -> list[Path]:
+        """The folders that go for their size, the oldest runs first; identifiers sort by time."""
+        limit = self._configuration().maintenance.artifacts_megabytes
+        if limit is None:
+            return []
+        left = [path for path in self._artifacts() if path not in gone]
+        excess = sum(size_of(path) for path in self._artifact_folder.iterdir() if path not in gone) - limit * _MEGABYTE
+        chosen = []
+        for path in left:
+            if excess <= 0:
+                break
+            excess -= size_of(path)
+            chosen.append(path)
+        return chosen
+
+    def _has_ended(self, run_id: str) -> bool:
+        try:
+            return self._runs.get(run_id).status.ended
+        except NotFoundError:
+            return False
+
+
+def _removed(paths: Sequence[Path]) -> str:
+    size = 0
+    for path in paths:
+        size += size_of(path)
+        remove(path)
+    return f"{len(paths)} ({size:,} bytes)"
