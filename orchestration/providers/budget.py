@@ -62,7 +62,8 @@ class Reservation:
 
 
 class Budgets:
-    """Limits on tokens and money for each run, each agent in it, each client, and the day. Calls without a limit cost nothing here.
+    """Limits on tokens and money for each run, each agent in it, each client, and the day. Calls without a limit cost
+    nothing here.
 
     What was used is read from the database each time, so that processes that work side by side see each other's
     spending; what calls under way may still use is set aside here.

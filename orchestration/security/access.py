@@ -90,7 +90,7 @@ class Access:
         return self._new_session(name)
 
     def add_user(self, name: str, role: Role, password: str, *, actor: str, first: bool = False) -> User:
-        """Add somebody. Raises UsageError for a name or a password that is none, ConflictError for one that is there."""
+        """Add somebody. Raises UsageError for a name or a password that is none, ConflictError for a name taken."""
         if not _NAME.fullmatch(name):
             raise UsageError(f"expected a name of letters, digits and . _ @ -, got '{name[:64]}'")
         user = User(name, role.value, passwords.digest(passwords.checked(password)), self._clock.now())
@@ -196,7 +196,7 @@ class Access:
         chosen = None if scopes is None else sorted(set(scopes))
         token = Token(
             new_id("token", now.timestamp()), digest(secret), name, role.value, chosen, actor, now,
-            {key: value for key, value in (limits or {}).items() if value is not None}, expires_at,
+            dict(limits or {}), expires_at,
         )  # fmt: skip
         self.table.add_token(token)
         self._bus.emit("token.added", actor=actor, token=token.id, name=name, role=role.value, scopes=chosen)

@@ -30,9 +30,13 @@ def matches(password: str, kept: str) -> bool:
 def checked(password: str) -> str:
     """The password, if it is long enough to be one. Raises UsageError, which does not repeat it."""
     if not _LEAST <= len(password) <= _MOST:
-        raise UsageError(f"expected a password of {_LEAST} to {_MOST} characters, got {len(password)}; take a longer one")
-    if len(set(password)) < 5:  # noqa: PLR2004 (no word has so few)
-        raise UsageError("expected a password that is hard to guess, got one of a few repeated characters; take another")
+        raise UsageError(
+            f"expected a password of {_LEAST} to {_MOST} characters, got {len(password)}; take a longer one"
+        )
+    if len(set(password)) < 5:
+        raise UsageError(
+            "expected a password that is hard to guess, got one of a few repeated characters; take another"
+        )
     return password
 
 

@@ -103,7 +103,9 @@ class AccessTable:
                 raise NotFoundError(f"expected a user that exists, got '{name}'; `orchestrator users list` shows them")
             able = sa.select(users.c.name).where(users.c.role == keep_an, users.c.disabled_at.is_(None))
             if not connection.execute(able.limit(1)).first():
-                raise ConflictError(f"expected at least one {keep_an} to stay, got '{name}', the last; add another first")
+                raise ConflictError(
+                    f"expected at least one {keep_an} to stay, got '{name}', the last; add another first"
+                )
             connection.execute(sa.delete(sessions).where(sessions.c.user == name))
 
     def add_session(self, session: Session) -> None:

@@ -44,9 +44,7 @@ class AuditTable:
             connection.execute(sa.insert(audit).values(**sealed))
         return AuditRow(**sealed)
 
-    def list(
-        self, *, actor: str | None = None, before: int | None = None, limit: int = 50
-    ) -> tuple[AuditRow, ...]:
+    def list(self, *, actor: str | None = None, before: int | None = None, limit: int = 50) -> tuple[AuditRow, ...]:
         """The newest lines first; `before` begins behind a number."""
         query = sa.select(audit).order_by(audit.c.sequence.desc()).limit(limit)
         if actor is not None:
