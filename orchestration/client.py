@@ -216,7 +216,7 @@ class Client:
 
     def _unreachable(self, error: httpx2.HTTPError) -> UnreachableError:
         return UnreachableError(
-            f"expected an answer from {self._http.base_url}, got none: {error or type(error).__name__}; "
+            f"expected an answer from {self._http.base_url}, got none: {str(error) or type(error).__name__}; "
             "see that `orchestrator serve` runs there"
         )
 

@@ -36,9 +36,8 @@ def status(context: click.Context, as_json: bool) -> None:
         common.print_json(found)
         return
     workers = sum(len(control["workers"]) for control in found["control"])
-    click.echo(
-        f"{len(found['runs'])} unfinished runs, {len(found['questions'])} questions wait for an answer, {workers} workers"
-    )
+    questions = len(found["questions"])
+    click.echo(f"{len(found['runs'])} unfinished runs, {questions} questions wait for an answer, {workers} workers")
     for route in found["providers"]:
         click.echo(f"out of use: {route['provider']}/{route['model']}, {route['reason']}, as of {route['since']}")
 

@@ -57,12 +57,16 @@ def create(
     scopes: tuple[str, ...],
     gateway: bool,
     expires: str | None,
+    daily_tokens: int | None,
+    daily_usd: float | None,
+    requests_per_minute: int | None,
+    concurrency: int | None,
     as_json: bool,
-    **limits: float | None,
 ) -> None:
     """Make a token called NAME and print its secret, this once."""
     chosen = (GATEWAY,) if gateway else scopes or None
-    given = {key: value for key in CLIENT_LIMITS if (value := limits[key]) is not None}
+    limits = zip(CLIENT_LIMITS, (daily_tokens, daily_usd, requests_per_minute, concurrency), strict=True)
+    given = {key: value for key, value in limits if value is not None}
     with project(config) as here:
         ends = None if expires is None else ahead(expires, here.clock.now())
     with admission(config) as (me, access, trail):
