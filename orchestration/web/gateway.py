@@ -201,10 +201,13 @@ class _Stream(Response):
             group.cancel_scope.cancel()
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        now = int(self._app.clock.now().timestamp())
+        usual = {"id": new_id("chatcmpl", now), "object": "chat.completion.chunk", "created": now}
+
         async def hand_on(chunk: Mapping[str, Any]) -> None:
             await self._begin(send)
             if chunk.get("choices") or self._asked.usage:
-                await _send_text(send, _line(chunk))
+                await _send_text(send, _line({**usual, "model": self._asked.model, **chunk}))
 
         try:
             completion = await self._app.gateway.complete(self._asked.body, self._call, hand_on)

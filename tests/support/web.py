@@ -33,6 +33,8 @@ class WebServer:
         self.web = web
         self.url = url
         self.portal = anyio.from_thread.BlockingPortal()
+        self._clients: list[httpx2.Client] = []
+        self._shared: dict[tuple[Role | None, tuple[str, ...] | None], httpx2.Client] = {}
         self._tokens: dict[tuple[Role, tuple[str, ...] | None], str] = {}
 
     def token(self, role: Role, scopes: tuple[str, ...] | None = None, **values: Any) -> str:
@@ -48,7 +50,26 @@ class WebServer:
     ) -> httpx2.Client:
         """A client of the server, by default with everything allowed."""
         headers = {} if role is None else {"Authorization": f"Bearer {self.token(role, scopes)}"}
-        return httpx2.Client(base_url=self.url, headers=headers | more.pop("headers", {}), timeout=30, **more)
+        made = httpx2.Client(base_url=self.url, headers=headers | more.pop("headers", {}), timeout=30, **more)
+        self._clients.append(made)
+        return made
+
+    def shared_client(self, role: Role | None, scopes: tuple[str, ...] | None = None) -> httpx2.Client:
+        """The same client again, for tests that ask the same server hundreds of times."""
+        if (role, scopes) not in self._shared:
+            self._shared[role, scopes] = self.client(role, scopes)
+            self._clients.pop()
+        return self._shared[role, scopes]
+
+    def close_clients(self) -> None:
+        """Close every client that was made; the server goes on."""
+        while self._clients:
+            self._clients.pop().close()
+
+    def close_shared(self) -> None:
+        """Close the clients that are used again and again."""
+        for client in self._shared.values():
+            client.close()
 
 
 @contextmanager
@@ -79,6 +100,8 @@ def a_web_server(root: Path, exposure: Exposure | None = None, **runtime: Any) -
     try:
         yield server
     finally:
+        server.close_clients()
+        server.close_shared()
         server.portal.start_task_soon(end.set)
         thread.join(timeout=60)
         assert not thread.is_alive(), "the server did not stop"

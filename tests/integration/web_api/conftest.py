@@ -8,7 +8,14 @@ from tests.support.web import WebServer, a_web_server
 
 
 @pytest.fixture(scope="package")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebServer]:
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebServer]:
     """One for all tests here that leave it as they found it: it takes seconds to start."""
-    with a_web_server(tmp_path_factory.mktemp("web") / "project") as running:
-        yield running
+    with a_web_server(tmp_path_factory.mktemp("web") / "project") as found:
+        yield found
+
+
+@pytest.fixture
+def server(running: WebServer) -> Iterator[WebServer]:
+    """The server; the test's clients end with the test."""
+    yield running
+    running.close_clients()

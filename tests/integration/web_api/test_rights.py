@@ -107,5 +107,7 @@ def status_of(
     server: WebServer, method: str, route: APIRoute, role: Role | None, scopes: tuple[str, ...] | None = None
 ) -> int:
     """The status of an empty request: whoever is let in is told that something is missing, or that it is not there."""
-    with server.client(role, scopes) as client, client.stream(method, address(route.path)) as answer:
+
+    client = server.shared_client(role, scopes)
+    with client.stream(method, address(route.path)) as answer:
         return answer.status_code
