@@ -8,7 +8,6 @@ browser sends has to come from a page of ours, and to the API with the session's
 from __future__ import annotations
 
 import hmac
-import ipaddress
 import secrets
 from collections.abc import Callable
 from functools import partial
@@ -55,8 +54,7 @@ HEADERS = {
 
 
 class Doorkeeper:
-    """Stands before everything that is served. `isolated` says whether nothing may be changed now; `locked_intake`
-    whether alerts from outside have to prove where they come from."""
+    """Stands before everything that is served. `isolated` says whether nothing may be changed now."""
 
     def __init__(
         self,
@@ -65,14 +63,12 @@ class Doorkeeper:
         trail: Trail,
         exposure: Exposure,
         isolated: Callable[[], bool],
-        locked_intake: Callable[[], bool],
     ) -> None:
         self._app = app
         self._access = access
         self._trail = trail
         self._exposure = exposure
         self._isolated = isolated
-        self._locked_intake = locked_intake
         self._open_csrf = secrets.token_urlsafe(24)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -102,7 +98,7 @@ class Doorkeeper:
             return problem(421, "expected a host name of this server; name it with `orchestrator serve --name HOST`")
         if path.startswith(INTAKE):
             # It has keys of its own, which an `Authorization` header may carry.
-            return self._judge_intake(scope)
+            return None
         try:
             entered = await anyio.to_thread.run_sync(self._identify, headers, source_of(scope), state)
         except (OrchestratorError, SQLAlchemyError) as error:
@@ -137,11 +133,6 @@ class Doorkeeper:
         """Whether it comes from a page that has the session's token; without sign-in there are no sessions."""
         shown = headers.get("x-csrf-token", "").encode()
         return not self._exposure.sign_in or hmac.compare_digest(shown, entered.csrf.encode())
-
-    def _judge_intake(self, scope: Scope) -> Response | None:
-        if self._locked_intake() or _is_loopback(source_of(scope)):
-            return None
-        return problem(403, "expected alerts from this machine alone; set `alerting.intake.tokenEnv` to open the door")
 
     async def _audited(self, scope: Scope, receive: Receive, send: Send) -> None:
         status = 500
@@ -233,10 +224,3 @@ def _is_audited(scope: Scope) -> bool:
     if scope["method"] in _SAFE or path.startswith((GATEWAY, INTAKE)) or path in _OPEN:
         return False
     return scope["state"]["principal"] is not None
-
-
-def _is_loopback(source: str) -> bool:
-    try:
-        return ipaddress.ip_address(source).is_loopback
-    except ValueError:
-        return False

@@ -74,7 +74,6 @@ def build(app: Application, control: Control, exposure: Exposure) -> Web:
         trail=trail,
         exposure=exposure,
         isolated=lambda: bool(getattr(app.configuration.runtime, "isolated", False)),
-        locked_intake=lambda: _has_lock(app),
     )
 
     def close() -> None:
@@ -211,11 +210,6 @@ def _pages(app: Application) -> tuple[list[BaseRoute], Callable[[], None]]:
     pages = importlib.import_module(_PAGES)
     streams = pages.streams_of(app)
     return pages.routes(app, streams), streams.close
-
-
-def _has_lock(app: Application) -> bool:
-    settings = app.configuration.alerting.intake
-    return bool(settings.token_env or settings.secret_env)
 
 
 async def _http(request: Request, error: Exception) -> Response:  # noqa: ARG001
