@@ -43,7 +43,7 @@ class WorkspaceError(OrchestratorError):
 
 def checked_root(path: Path, state_folder: Path) -> Path:
     """A folder that agents may work in. Raises UsageError for one that is missing, unreadable or not a project's."""
-    if not path.exists():
+    if not _exists(path):
         raise UsageError(f"expected a folder to work in, got '{path}', which does not exist; make it, or name another")
     root = path.resolve()
     if not root.is_dir():
@@ -60,6 +60,16 @@ def checked_root(path: Path, state_folder: Path) -> Path:
     if root == state or (state in root.parents and not _is_ours_to_work_in(root, state)):
         raise UsageError(f"expected a project's folder to work in, got '{root}', where the system keeps its own state")
     return root
+
+
+def _exists(path: Path) -> bool:
+    """Whether it is there, as far as can be seen. Raises UsageError for what cannot be a path here."""
+    try:
+        return path.exists()
+    except OSError as error:
+        raise UsageError(
+            f"expected a folder to work in, got '{str(path)[:200]}': {error.strerror}; name another"
+        ) from error
 
 
 def _is_ours_to_work_in(root: Path, state: Path) -> bool:

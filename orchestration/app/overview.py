@@ -49,7 +49,8 @@ def overview(here: Project) -> Overview:
 
 
 def _out_of_use(here: Project) -> list[OutOfUse]:
-    """By what processes last said of routes that the configuration still has."""
+    """By what processes last said of routes that the configuration still has. A route may have been seen at work, and
+    nothing have been said of its breaker yet."""
     known = here.configuration.runtime.providers
     return [
         OutOfUse(provider, model, state["state"], state["reason"], f"{said:%Y-%m-%dT%H:%M:%SZ}")

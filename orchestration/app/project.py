@@ -55,6 +55,7 @@ class Project:
     """
 
     def __init__(self, config_file: Path, clock: Clock | None = None) -> None:
+        self.config_file = config_file
         self.clock = clock or SystemClock()
         self.bus = Bus(self.clock)
         self.redactor = Redactor()

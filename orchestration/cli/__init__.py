@@ -10,8 +10,9 @@ from typing import Any
 
 import click
 
-from orchestration.errors import OrchestratorError
+from orchestration.errors import OrchestratorError, UsageError
 
+_ON_SERVER = ("runs", "incidents", "status")
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
 
@@ -25,16 +26,26 @@ class LazyGroup(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         return list(self._lazy)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in self._lazy:
             return None
-        module, _, attribute = self._lazy[cmd_name][0].partition(":")
+        place = self._lazy[cmd_name][0]
+        if ctx.params.get("server"):
+            place = _on_server(cmd_name)
+        module, _, attribute = place.partition(":")
         command: click.Command = getattr(importlib.import_module(f"orchestration.cli.{module}"), attribute)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         with formatter.section("Commands"):
             formatter.write_dl([(name, about) for name, (_, about) in self._lazy.items()])
+
+
+def _on_server(name: str) -> str:
+    """Where a command is that works on a server instead of on this machine's project. Raises UsageError."""
+    if name not in _ON_SERVER:
+        raise UsageError(f"expected one of {', '.join(_ON_SERVER)} with --server, got '{name}'; run it on that machine")
+    return f"remote:{name}"
 
 
 @click.group(
@@ -59,7 +70,10 @@ class LazyGroup(click.Group):
         "reports": ("reports:reports", "List and show the digests and reports."),
         "status": ("status:status", "What is going on, in one screen."),
         "doctor": ("doctor:doctor", "Check this machine and this project, and say what to mend."),
-        "serve": ("serve:serve", "Take waiting and scheduled runs until told to stop."),
+        "serve": ("serve:serve", "Take runs, respond to incidents, serve dashboard and API, until told to stop."),
+        "users": ("users:users", "Add, change and list who can sign in."),
+        "tokens": ("tokens:tokens", "Make and revoke tokens for the API and the gateway endpoint."),
+        "audit": ("tokens:audit", "Who did what; check that nobody has changed it."),
     },
 )
 @click.option(
@@ -70,9 +84,15 @@ class LazyGroup(click.Group):
     show_default=True,
     help="The configuration file; its project is the folder that everything else is relative to.",
 )
+@click.option(
+    "--server",
+    envvar="ORCHESTRATOR_SERVER",
+    metavar="URL",
+    help="Work on a server (runs, incidents, status), with the token in ORCHESTRATOR_TOKEN.",
+)
 @click.version_option(package_name="agent-orchestration", prog_name="orchestrator")
 @click.pass_context
-def cli(context: click.Context, config_file: str) -> None:
+def cli(context: click.Context, config_file: str, server: str | None) -> None:  # noqa: ARG001 (read by `get_command`)
     """Agents that answer their own pager: durable multi-agent work, and the response when it goes wrong."""
     context.obj = config_file
 

@@ -2,29 +2,70 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
+from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlencode
 
 import anyio
+import anyio.to_thread
 import click
 
-from orchestration.app import application
-from orchestration.app.control import serving
+from orchestration.app import Application, application
+from orchestration.app.control import Control, serving
 from orchestration.cli import common
 from orchestration.events import Event
+from orchestration.web.exposure import DEFAULT_PORT, Exposure, checked_proxies
+
+if TYPE_CHECKING:
+    from orchestration.web.server import Web
+
+_file = click.Path(path_type=Path, dir_okay=False)
 
 
 @click.command()
 @click.option("--workers", type=click.IntRange(0, 64), help="How many.  [default: the configuration's runtime.workers]")
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65_535),
+    help=f"The port.  [default: {DEFAULT_PORT}, or a free one where that is taken]",
+)
+@click.option("--name", "names", multiple=True, help="A host name by which it is reached, too. Repeatable.")
+@click.option("--certificate", type=_file, help="TLS: the certificate, in PEM format.")
+@click.option("--key", type=_file, help="TLS: its key, in PEM format.")
+@click.option("--proxy", "proxies", multiple=True, help="The address of a proxy in front of it. Repeatable.")
+@click.option("--no-sign-in", is_flag=True, help="Whoever reaches it on this machine may do everything.")
+@click.option("--no-web", is_flag=True, help="Serve nothing over HTTP.")
 @click.pass_obj
-def serve(config: str, workers: int | None) -> int:
-    """Take waiting and scheduled runs until told to stop (Ctrl-C, SIGTERM). Unfinished runs can be resumed then."""
+def serve(
+    config: str,
+    workers: int | None,
+    host: str,
+    port: int | None,
+    names: tuple[str, ...],
+    certificate: Path | None,
+    key: Path | None,
+    proxies: tuple[str, ...],
+    no_sign_in: bool,
+    no_web: bool,
+) -> int:
+    """Take waiting and scheduled runs, respond to incidents, and serve dashboard and API until told to stop (Ctrl-C,
+    SIGTERM). Unfinished runs can be resumed then."""
+    wanted = Exposure(
+        host, DEFAULT_PORT if port is None else port, names, certificate, key, checked_proxies(proxies), not no_sign_in
+    )
 
     async def work() -> int:
         with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
             async with application(config) as app:
                 app.bus.subscribe(_tell)
-                async with serving(app, Path(config), workers) as control:
+                async with (
+                    serving(app, Path(config), workers) as control,
+                    _web(app, control, None if no_web else wanted, any_port=port is None),
+                ):
                     click.echo(f"serving {app.root} with {len(control.supervisor.workers)} workers; Ctrl-C stops it")
                     async for _ in signals:
                         click.echo("stopping: unfinished runs keep their place and go on with the next serve")
@@ -33,6 +74,28 @@ def serve(config: str, workers: int | None) -> int:
         return 0
 
     return common.run_async(work)
+
+
+@contextlib.asynccontextmanager
+async def _web(app: Application, control: Control, wanted: Exposure | None, *, any_port: bool) -> AsyncIterator[None]:
+    if wanted is None:
+        yield
+        return
+    from orchestration.web.server import serving_web
+
+    async with serving_web(app, control, wanted, any_port=any_port) as (web, url):
+        click.echo(f"dashboard and API: {url}")
+        if wanted.sign_in:
+            await _say_how_to_begin(web, url)
+        else:
+            click.echo("without sign-in: whoever can reach this address on this machine may do everything")
+        yield
+
+
+async def _say_how_to_begin(web: Web, url: str) -> None:
+    if not await anyio.to_thread.run_sync(web.access.has_users):
+        key = web.access.new_setup_key()
+        click.echo(f"nobody can sign in yet; make the first user here, once:\n  {url}/setup?{urlencode({'key': key})}")
 
 
 def _tell(event: Event) -> None:

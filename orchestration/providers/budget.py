@@ -28,7 +28,7 @@ class Amount:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Whose spending is added up: a run's, one agent's in it, or everybody's since a moment."""
+    """Whose spending is added up: a run's, one agent's in it, or everybody's or one client's since a moment."""
 
     run_id: str | None = None
     agent: str | None = None
@@ -36,7 +36,7 @@ class Scope:
 
     def __str__(self) -> str:
         if self.run_id is None:
-            return "this project"
+            return self.agent or "this project"
         return f"agent {self.agent} of run {self.run_id}" if self.agent else f"run {self.run_id}"
 
 
@@ -62,7 +62,8 @@ class Reservation:
 
 
 class Budgets:
-    """Limits on tokens and money for each run, each agent in it, and the day. Calls without a limit cost nothing here.
+    """Limits on tokens and money for each run, each agent in it, each client, and the day. Calls without a limit cost
+    nothing here.
 
     What was used is read from the database each time, so that processes that work side by side see each other's
     spending; what calls under way may still use is set aside here.
@@ -109,9 +110,12 @@ class Budgets:
     def _limits(self, call: Call, now: datetime) -> Iterator[tuple[Scope, _Limit]]:
         configuration = self._configuration()
         runtime = configuration.runtime
+        today = now.replace(hour=0, minute=0, second=0, microsecond=0)
         if day := _Limit(runtime.daily_tokens, runtime.daily_usd, "runtime.dailyTokens", "runtime.dailyUsd"):
-            yield Scope(since=now.replace(hour=0, minute=0, second=0, microsecond=0)), day
+            yield Scope(since=today), day
         if call.run_id is None:
+            if call.daily and (own := _Limit(call.daily.tokens, call.daily.usd, "daily_tokens", "daily_usd")):
+                yield Scope(agent=call.agent, since=today), own
             return
         if run := _Limit(runtime.limits.tokens, runtime.limits.usd):
             yield Scope(call.run_id), run
@@ -138,6 +142,8 @@ def _check(scope: Scope, limit: _Limit, used: Amount, aside: Amount, needed: Amo
 
 
 def _advice(scope: Scope, key: str) -> str:
+    if scope.agent and scope.since:
+        return f"Give it a token with a higher `{key}`, or ask again tomorrow (UTC)"
     if scope.since:
         return f"Raise `{key}` in the configuration, or resume the run tomorrow (UTC)"
     return f"Raise `{key}` in the configuration and resume the run"

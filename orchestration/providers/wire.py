@@ -56,11 +56,20 @@ class Try:
 
 
 @dataclass(frozen=True, slots=True)
+class Allowance:
+    """How many tokens and dollars may be used; None for no limit."""
+
+    tokens: int | None = None
+    usd: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Call:
     """Who is calling and what they want, beside the request itself.
 
     `provider` and `model` are preferences: the default provider's default model otherwise. `only` keeps the call on
-    that provider. `key` makes the call's accounting idempotent: the same key is charged once.
+    that provider. `key` makes the call's accounting idempotent: the same key is charged once. `daily` is what all calls
+    of this agent that belong to no run may use in a day (UTC).
     """
 
     run_id: str | None = None
@@ -71,6 +80,7 @@ class Call:
     only: bool = False
     seconds: float | None = None
     progress: ProgressCallback | None = None
+    daily: Allowance | None = None
 
 
 @dataclass(frozen=True, slots=True)

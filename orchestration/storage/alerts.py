@@ -111,15 +111,19 @@ class Alerts:
         scenario: str | None = None,
         group_key: str | None = None,
         name: str | None = None,
+        before: str | None = None,
         limit: int = 50,
     ) -> tuple[AlertRow, ...]:
-        """The newest alerts first, of the given statuses or of all."""
+        """The newest alerts first, of the given statuses or of all; `before` begins behind the alert of that id."""
         query = sa.select(alerts).order_by(alerts.c.since.desc(), alerts.c.id.desc()).limit(limit)
         if statuses:
             query = query.where(alerts.c.status.in_([status.value for status in statuses]))
         for column, wanted in (("scenario", scenario), ("group_key", group_key), ("name", name)):
             if wanted is not None:
                 query = query.where(alerts.c[column] == wanted)
+        if before is not None:
+            since = sa.select(alerts.c.since).where(alerts.c.id == before).scalar_subquery()
+            query = query.where((alerts.c.since < since) | ((alerts.c.since == since) & (alerts.c.id < before)))
         with self._database.read() as connection:
             return tuple(_alert(row) for row in connection.execute(query))
 

@@ -209,9 +209,10 @@ class IncidentTable:
         scenario: Scenario | None = None,
         is_open: bool | None = None,
         since: datetime | None = None,
+        before: str | None = None,
         limit: int = 50,
     ) -> tuple[IncidentRow, ...]:
-        """The newest incidents first, those that fit."""
+        """The newest incidents first, those that fit; `before` begins behind the incident of that identifier."""
         query = sa.select(*(incidents.c[name] for name in _LISTED), incidents.c.resolved_at)
         if statuses:
             query = query.where(incidents.c.status.in_(statuses))
@@ -223,6 +224,10 @@ class IncidentTable:
             query = query.where(incidents.c.is_open.is_(is_open))
         if since is not None:
             query = query.where(incidents.c.detected_at >= since)
+        if before is not None:
+            detected = sa.select(incidents.c.detected_at).where(incidents.c.id == before).scalar_subquery()
+            same = (incidents.c.detected_at == detected) & (incidents.c.id < before)
+            query = query.where((incidents.c.detected_at < detected) | same)
         newest = query.order_by(incidents.c.detected_at.desc(), incidents.c.id.desc()).limit(limit)
         with self._database.read() as connection:
             return tuple(_listed(row) for row in connection.execute(newest).mappings())

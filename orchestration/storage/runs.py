@@ -91,11 +91,17 @@ class Runs:
             raise NotFoundError(f"expected the name of one run, got '{text}', which fits {names}; write more of it")
         return self.get(text)
 
-    def list(self, statuses: Sequence[RunStatus] = (), limit: int = 50) -> tuple[Run, ...]:
-        """The newest runs first, of the given statuses or of all."""
+    def list(
+        self, statuses: Sequence[RunStatus] = (), limit: int = 50, *, before: str | None = None
+    ) -> tuple[Run, ...]:
+        """The newest runs first, of the given statuses or of all; `before` begins behind the run of that identifier."""
         query = sa.select(runs).order_by(runs.c.created_at.desc(), runs.c.id.desc()).limit(limit)
         if statuses:
             query = query.where(runs.c.status.in_([status.value for status in statuses]))
+        if before is not None:
+            created = sa.select(runs.c.created_at).where(runs.c.id == before).scalar_subquery()
+            same = (runs.c.created_at == created) & (runs.c.id < before)
+            query = query.where((runs.c.created_at < created) | same)
         with self._database.read() as connection:
             return tuple(_run(row) for row in connection.execute(query))
 

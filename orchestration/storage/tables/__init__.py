@@ -1,5 +1,6 @@
 """The tables of our own, a module for each subject. The durable engine keeps its own beside them."""
 
+from orchestration.storage.tables.access import audit, kept_answers, sessions, sign_in_failures, tokens, users
 from orchestration.storage.tables.alerts import alert_groups, alert_inbox, alerts, silences
 from orchestration.storage.tables.base import UtcDateTime, metadata
 from orchestration.storage.tables.incidents import (
@@ -35,6 +36,7 @@ __all__ = [
     "alerts",
     "approvals",
     "artifacts",
+    "audit",
     "config_versions",
     "deliveries",
     "events",
@@ -46,6 +48,7 @@ __all__ = [
     "incident_policies",
     "incident_timers",
     "incidents",
+    "kept_answers",
     "leases",
     "maintenance_duties",
     "maintenance_jobs",
@@ -57,6 +60,10 @@ __all__ = [
     "route_states",
     "runs",
     "samples",
+    "sessions",
+    "sign_in_failures",
     "silences",
     "spend",
+    "tokens",
+    "users",
 ]

@@ -263,3 +263,8 @@ async def test_patches_checks_and_artifacts_are_redacted(bench: Workbench, root:
     assert (check.exit_code, check.output) == (0, "[…]\n")
     await bench.write(run, "plan.md", "a secret", "planner")
     assert bench._artifacts.path("run-1", "plan.md").read_text() == "a […]"
+
+
+def test_a_path_that_cannot_be_one_here_is_refused_with_the_reason(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="File name too long"):
+        checked_root(tmp_path / ("x" * 300), tmp_path / "state")

@@ -1,0 +1,141 @@
+"""`orchestrator users`: who can sign in to the dashboard and the API."""
+
+from __future__ import annotations
+
+import getpass
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+
+from orchestration.app import Project, project
+from orchestration.cli import common
+from orchestration.cli.render import console, table
+from orchestration.security.access import Access
+from orchestration.security.principal import Role
+from orchestration.security.trail import Trail
+from orchestration.storage.access import User
+from orchestration.storage.audit import AuditTable
+
+_role = click.Choice([role.value for role in Role])
+_stdin_option = click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
+_LONGEST = 1024
+
+
+@click.group()
+def users() -> None:
+    """Users: viewer, responder, operator, admin; each may do what those before it may."""
+
+
+@users.command("list")
+@common.json_option
+@click.pass_obj
+def list_users(config: str, as_json: bool) -> None:
+    """List the users."""
+    with admission(config) as (_, access, _trail):
+        found = access.table.users()
+    if as_json:
+        common.print_json([_plain(user) for user in found])
+    elif not found:
+        click.echo("no users yet; add one: orchestrator users add NAME --role admin")
+    else:
+        rows = [(one.name, one.role, "kept out" if one.disabled_at else "let in") for one in found]
+        console().print(table(("USER", "ROLE", "STATE"), rows))
+
+
+@users.command()
+@click.argument("name")
+@click.option("--role", type=_role, default=Role.VIEWER.value, show_default=True)
+@_stdin_option
+@common.json_option
+@click.pass_obj
+def add(config: str, name: str, role: str, password_stdin: bool, as_json: bool) -> None:
+    """Let NAME in."""
+    password = read_password(from_stdin=password_stdin)
+    with admission(config) as (me, access, trail):
+        user = access.add_user(name, Role(role), password, actor=me)
+        trail.write(me, "user added", "done", {"user": name, "role": role, "from": "console"})
+    _say(user, as_json)
+
+
+@users.command()
+@click.argument("name")
+@click.argument("role", type=_role)
+@common.json_option
+@click.pass_obj
+def role(config: str, name: str, role: str, as_json: bool) -> None:
+    """Give NAME another ROLE."""
+    with admission(config) as (me, access, trail):
+        user = access.change_user(name, actor=me, role=Role(role))
+        trail.write(me, "user's role changed", "done", {"user": name, "role": role, "from": "console"})
+    _say(user, as_json)
+
+
+@users.command()
+@click.argument("name")
+@_stdin_option
+@common.json_option
+@click.pass_obj
+def password(config: str, name: str, password_stdin: bool, as_json: bool) -> None:
+    """Give NAME another password; their sessions end."""
+    chosen = read_password(from_stdin=password_stdin)
+    with admission(config) as (me, access, trail):
+        user = access.change_user(name, actor=me, password=chosen)
+        trail.write(me, "user's password changed", "done", {"user": name, "from": "console"})
+    _say(user, as_json)
+
+
+@users.command()
+@click.argument("name")
+@common.json_option
+@click.pass_obj
+def disable(config: str, name: str, as_json: bool) -> None:
+    """Keep NAME out, at once."""
+    _set_disabled(config, name, as_json, disabled=True)
+
+
+@users.command()
+@click.argument("name")
+@common.json_option
+@click.pass_obj
+def enable(config: str, name: str, as_json: bool) -> None:
+    """Let NAME in again."""
+    _set_disabled(config, name, as_json, disabled=False)
+
+
+@contextmanager
+def admission(config: str) -> Iterator[tuple[str, Access, Trail]]:
+    """Who is at the console, the door, and the audit trail. Whoever can write the database may do all of it."""
+    with project(config) as here:
+        yield getpass.getuser(), Access(here.database, here.bus, here.clock), trail_of(here)
+
+
+def trail_of(here: Project) -> Trail:
+    """A project's audit trail."""
+    return Trail(AuditTable(here.database), here.bus, here.clock, here.redactor.data)
+
+
+def read_password(*, from_stdin: bool) -> str:
+    """A password from a terminal, twice and unseen, or the first line of standard input."""
+    if from_stdin:
+        return sys.stdin.readline(_LONGEST).rstrip("\r\n")
+    return str(click.prompt("Password", hide_input=True, confirmation_prompt=True))
+
+
+def _set_disabled(config: str, name: str, as_json: bool, *, disabled: bool) -> None:
+    with admission(config) as (me, access, trail):
+        user = access.change_user(name, actor=me, disabled=disabled)
+        trail.write(me, "user kept out" if disabled else "user let in", "done", {"user": name, "from": "console"})
+    _say(user, as_json)
+
+
+def _say(user: User, as_json: bool) -> None:
+    if as_json:
+        common.print_json(_plain(user))
+    else:
+        click.echo(f"{user.name}: {user.role}" + (", kept out" if user.disabled_at else ""))
+
+
+def _plain(user: User) -> dict[str, object]:
+    return {"name": user.name, "role": user.role, "created_at": user.created_at, "disabled_at": user.disabled_at}

@@ -1,0 +1,265 @@
+"""A client of the API, `/api/v1`, for programs of one's own and for the console command's `--server`.
+
+with Client("https://orchestrator.example", token="orc_…") as client:
+    run = client.start_run("make the tests pass", "/srv/repository")
+    for event in client.events(run=run.id):
+        print(event.kind)
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any, Generic, Literal, Self, TypeVar, get_type_hints
+
+import httpx2
+
+from orchestration.errors import ConflictError, NotFoundError, OrchestratorError, UsageError
+
+T = TypeVar("T")
+
+_PREFIX = "/api/v1"
+_SECONDS = 30.0
+_ERRORS: Mapping[int, type[OrchestratorError]] = {404: NotFoundError, 409: ConflictError, 422: UsageError}
+
+
+class RefusedError(OrchestratorError):
+    """The server answered with an error; `status` is its HTTP status."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class UnreachableError(OrchestratorError):
+    """The server did not answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """A run; the fields are those of the API."""
+
+    id: str
+    goal: str
+    status: str
+    reason: str
+    workspace: str
+    priority: str
+    origin: str
+    created_at: datetime
+    agent: str | None = None
+    provider: str | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    outcome: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentRecord:
+    """An incident, as in a list."""
+
+    id: str
+    scenario: str
+    severity: str
+    status: str
+    drill: bool
+    title: str
+    acknowledged_by: str
+    detected_at: datetime
+    assignee: str | None = None
+    resolved_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EventRecord:
+    """Something that happened; `id` is its number on the timeline."""
+
+    id: int
+    kind: str
+    at: datetime
+    run_id: str | None
+    agent: str | None
+    actor: str
+    data: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Listed(Generic[T]):
+    """A page of a list; `next` begins the following one."""
+
+    items: Sequence[T]
+    next: str | None
+
+
+class Client:
+    """Talks to one server. Every method raises RefusedError, NotFoundError, ConflictError or UsageError by what the
+    server says, and UnreachableError where it says nothing."""
+
+    def __init__(self, url: str, token: str | None = None, *, seconds: float = _SECONDS) -> None:
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        if not url.startswith(("http://", "https://")):
+            raise UsageError(f"expected a server's address such as https://host:8642, got '{url}'")
+        self._http = httpx2.Client(base_url=url.rstrip("/") + _PREFIX, headers=headers, timeout=seconds)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._http.close()
+
+    def status(self) -> Mapping[str, Any]:
+        """What is going on: `runs`, `questions`, `providers`, `processes`, `control`."""
+        return dict(self.get("/status"))
+
+    def runs(self, *, status: Sequence[str] = (), limit: int = 50, cursor: str | None = None) -> Listed[RunRecord]:
+        """The newest runs first."""
+        found = self.get("/runs", status=list(status), limit=limit, cursor=cursor)
+        return Listed([_record(RunRecord, one) for one in found["items"]], found["next"])
+
+    def all_runs(self, *, status: Sequence[str] = ()) -> Iterator[RunRecord]:
+        """Every run, page by page."""
+        page = self.runs(status=status, limit=500)
+        yield from page.items
+        while page.next is not None:
+            page = self.runs(status=status, limit=500, cursor=page.next)
+            yield from page.items
+
+    def run(self, run: str) -> RunRecord:
+        """One run, by an identifier, an end of one, or `latest`."""
+        return _record(RunRecord, self.get(f"/runs/{_part(run)}")["run"])
+
+    def start_run(self, goal: str, workspace: str, *, key: str | None = None, **options: Any) -> RunRecord:
+        """Begin a run; `options` are the further fields of the API. Repeating it with the same `key` begins no second
+        one."""
+        body = {"goal": goal, "workspace": workspace, **options}
+        return _record(RunRecord, self.send("POST", "/runs", body, key=key))
+
+    def resume_run(self, run: str) -> RunRecord:
+        """Go on with a run."""
+        return _record(RunRecord, self.send("POST", f"/runs/{_part(run)}/resume"))
+
+    def cancel_run(self, run: str, reason: str = "") -> RunRecord:
+        """Stop a run."""
+        return _record(RunRecord, self.send("POST", f"/runs/{_part(run)}/cancel", {"reason": reason}))
+
+    def approvals(self, subject: str | None = None) -> Sequence[Mapping[str, Any]]:
+        """The questions that wait for an answer."""
+        return list(self.get("/approvals", subject=subject))
+
+    def decide(self, approval: str, decision: Literal["approved", "denied"], reason: str = "") -> Mapping[str, Any]:
+        """Answer a question."""
+        body = {"approval": approval, "decision": decision, "reason": reason}
+        return dict(self.send("POST", "/approvals/decisions", body))
+
+    def incidents(
+        self,
+        *,
+        status: Sequence[str] = (),
+        severity: Sequence[str] = (),
+        open: bool | None = None,  # noqa: A002 (its name in the API)
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> Listed[IncidentRecord]:
+        """The newest incidents first."""
+        found = self.get(
+            "/incidents", status=list(status), severity=list(severity), open=open, limit=limit, cursor=cursor
+        )
+        return Listed([_record(IncidentRecord, one) for one in found["items"]], found["next"])
+
+    def incident(self, incident: str) -> Mapping[str, Any]:
+        """One incident: `incident`, `timeline`, `timers`, `sla`, `missing`."""
+        return dict(self.get(f"/incidents/{_part(incident)}"))
+
+    def act_on_incident(self, incident: str, act: str, **fields_: Any) -> IncidentRecord:
+        """Do something to an incident: `acknowledge`, `notes`, `escalate`, `resolve` and so on, with its fields."""
+        return _record(IncidentRecord, self.send("POST", f"/incidents/{_part(incident)}/{_part(act)}", fields_ or None))
+
+    def events(
+        self, *, after: int | None = None, run: str | None = None, kinds: Sequence[str] = ()
+    ) -> Iterator[EventRecord]:
+        """What happens from now on, or since an event; until the server stops. Go on behind the last one's `id`."""
+        query = _query({"after": after, "run": run, "kind": list(kinds)})
+        patient = httpx2.Timeout(_SECONDS, read=2 * _SECONDS)
+        try:
+            with self._http.stream("GET", "/events", params=query, timeout=patient) as response:
+                if response.status_code != 200:
+                    response.read()
+                    raise _error(response)
+                yield from _events(response.iter_lines())
+        except httpx2.HTTPError as error:
+            raise self._unreachable(error) from error
+
+    def get(self, path: str, **query: Any) -> Any:
+        """What is at an address of the API; queries that are None are left out."""
+        return self._ask("GET", path, params=_query(query))
+
+    def send(self, method: str, path: str, body: Mapping[str, Any] | None = None, *, key: str | None = None) -> Any:
+        """Have something done; with an idempotency key, so that a repetition does it once."""
+        headers = {"Idempotency-Key": key or secrets.token_hex(16)}
+        return self._ask(method, path, json=body, headers=headers)
+
+    def _ask(self, method: str, path: str, **more: Any) -> Any:
+        try:
+            response = self._http.request(method, path, **more)
+        except httpx2.HTTPError as error:
+            raise self._unreachable(error) from error
+        if response.status_code >= 300:
+            raise _error(response)
+        return response.json() if response.content else None
+
+    def _unreachable(self, error: httpx2.HTTPError) -> UnreachableError:
+        return UnreachableError(
+            f"expected an answer from {self._http.base_url}, got none: {str(error) or type(error).__name__}; "
+            "see that `orchestrator serve` runs there"
+        )
+
+
+def _events(lines: Iterator[str]) -> Iterator[EventRecord]:
+    found: dict[str, str] = {}
+    for line in lines:
+        if line:
+            name, _, value = line.partition(":")
+            found[name] = value.removeprefix(" ")
+        elif "data" in found:
+            yield _record(EventRecord, {"id": int(found["id"]), **json.loads(found["data"])})
+            found = {}
+
+
+def _error(response: httpx2.Response) -> OrchestratorError:
+    try:
+        detail = str(response.json()["detail"])
+    except (ValueError, KeyError, TypeError):
+        detail = f"expected an answer of the API, got {response.status_code}; is that the address of a server?"
+    kind = _ERRORS.get(response.status_code)
+    return kind(detail) if kind else RefusedError(detail, response.status_code)
+
+
+def _record(kind: type[T], data: Mapping[str, Any]) -> T:
+    """The fields that the record has; what a newer server adds is left out."""
+    hints = get_type_hints(kind)
+    values = {field.name: data[field.name] for field in fields(kind) if field.name in data}  # type: ignore[arg-type]
+    moments = {
+        name: datetime.fromisoformat(value)
+        for name, value in values.items()
+        if hints[name] in (datetime, datetime | None) and isinstance(value, str)
+    }
+    return kind(**{**values, **moments})
+
+
+def _query(values: Mapping[str, Any]) -> dict[str, Any]:
+    plain = {name: str(value).lower() if isinstance(value, bool) else value for name, value in values.items()}
+    return {name: value for name, value in plain.items() if value is not None and value != []}
+
+
+def _part(text: str) -> str:
+    """A part of a path. Raises UsageError for what would be several."""
+    if not text or any(character in "/?#%\\" or not character.isprintable() for character in text):
+        raise UsageError(f"expected a name or an identifier, got '{text[:64]}'")
+    return text

@@ -1,0 +1,238 @@
+"""Who is let in: users with passwords, sessions of browsers, tokens of programs, and the first of all users.
+
+Nothing that opens a door is kept: sessions and tokens are random, and only their SHA-256 is in the database.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from orchestration.clock import Clock
+from orchestration.errors import ConflictError, OrchestratorError, UsageError
+from orchestration.events import Bus
+from orchestration.ids import new_id
+from orchestration.security import passwords
+from orchestration.security.principal import Principal, Role
+from orchestration.storage.access import AccessTable, Session, Token, User
+from orchestration.storage.database import Database
+
+# What a token may be narrowed down to.
+AREAS = (
+    *("runs", "agents", "incidents", "alerts", "providers", "configuration", "contacts", "statistics", "playbooks"),
+    *("events", "metrics", "access", "gateway"),
+)
+GATEWAY = "gateway"
+# Of a gateway client: how much it may use in a day (UTC), ask in a minute, and have under way at once.
+CLIENT_LIMITS = ("daily_tokens", "daily_usd", "requests_per_minute", "concurrency")
+TOKEN_PREFIX = "orc_"  # noqa: S105 (a mark by which a leaked token is known)
+_IDLE = timedelta(hours=12)
+_LONGEST = timedelta(days=7)
+_TOUCH = timedelta(minutes=1)
+_WINDOW = timedelta(minutes=15)
+_MOST_FOR_USER = 5
+_MOST_OF_SOURCE = 25
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,63}")
+
+
+class SignInError(OrchestratorError):
+    """Not let in. The message never tells whether the name or the password was wrong."""
+
+
+class LockedError(SignInError):
+    """Too many have failed: nobody is asked until `seconds` have passed."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"too many sign-ins have failed; try again in {seconds / 60:.0f} minutes")
+        self.seconds = seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Entered:
+    """Somebody who was let in. `csrf` is empty for a token; `token` is its record."""
+
+    principal: Principal
+    csrf: str = ""
+    token: Token | None = None
+
+
+class Access:
+    """The door. All of it blocks."""
+
+    def __init__(self, database: Database, bus: Bus, clock: Clock) -> None:
+        self.table = AccessTable(database)
+        self._bus = bus
+        self._clock = clock
+        self._setup = ""
+
+    def has_users(self) -> bool:
+        """Whether anybody can sign in at all."""
+        return bool(self.table.users())
+
+    def new_setup_key(self) -> str:
+        """A key with which the first user can be made, once, in this process; the one before it opens nothing more."""
+        key = secrets.token_urlsafe(24)
+        self._setup = digest(key)
+        return key
+
+    def set_up(self, key: str, name: str, password: str) -> str:
+        """Make the first user, an admin, and sign them in. Returns the session. Raises SignInError for a wrong key and
+        ConflictError when there are users."""
+        if not (self._setup and hmac.compare_digest(digest(key), self._setup)):
+            raise SignInError("expected the link that `orchestrator serve` printed, got another; start it anew for one")
+        self.add_user(name, Role.ADMIN, password, actor="setup", first=True)
+        self._setup = ""
+        return self._new_session(name)
+
+    def add_user(self, name: str, role: Role, password: str, *, actor: str, first: bool = False) -> User:
+        """Add somebody. Raises UsageError for a name or a password that is none, ConflictError for a name taken."""
+        if not _NAME.fullmatch(name):
+            raise UsageError(f"expected a name of letters, digits and . _ @ -, got '{name[:64]}'")
+        user = User(name, role.value, passwords.digest(passwords.checked(password)), self._clock.now())
+        self.table.add_user(user, first=first)
+        self._bus.emit("user.added", actor=actor, user=name, role=role.value)
+        return user
+
+    def change_user(
+        self,
+        name: str,
+        *,
+        actor: str,
+        role: Role | None = None,
+        password: str | None = None,
+        disabled: bool | None = None,
+    ) -> User:
+        """Change somebody's role or password, or keep them out; their sessions end. Raises NotFoundError, UsageError,
+        and ConflictError for the last admin."""
+        values: dict[str, str | datetime | None] = {}
+        if role is not None:
+            values["role"] = role.value
+        if password is not None:
+            values["password"] = passwords.digest(passwords.checked(password))
+        if disabled is not None:
+            values["disabled_at"] = self._clock.now() if disabled else None
+        if not values:
+            raise UsageError("expected something to change: a role, a password, or whether they are kept out")
+        self.table.change_user(name, keep_an=Role.ADMIN.value, **values)
+        self._bus.emit("user.changed", actor=actor, user=name, changed=sorted(values))
+        user = self.table.user(name)
+        if user is None:
+            raise ConflictError(f"expected a user that exists, got '{name}', who is gone")
+        return user
+
+    def sign_in(self, name: str, password: str, source: str) -> str:
+        """Let somebody in; returns the session, for the browser to keep. Raises SignInError, and LockedError without
+        looking at the password once too many have failed, for this name or altogether, from one source."""
+        now = self._clock.now()
+        self._check_lock(name, source, now)
+        user = self.table.user(name)
+        kept = user.password if user is not None else passwords.NOBODY
+        right = passwords.matches(password[:1024], kept) and user is not None and user.disabled_at is None
+        if not right:
+            self.note_failure(name, source, "wrong name or password")
+            raise SignInError("expected a name and its password, got a pair that does not fit; try again")
+        self.table.forgive(source, name)
+        self._bus.emit("sign_in.succeeded", actor=name, source=source, user=name)
+        return self._new_session(name)
+
+    def note_failure(self, name: str, source: str, reason: str) -> None:
+        """Say that somebody was not let in, and when that locks them out."""
+        now, shown = self._clock.now(), name[:64]
+        self.table.add_failure(source, shown, now, now - _WINDOW)
+        self._bus.emit("sign_in.failed", source=source, user=shown, reason=reason)
+        if self._wait(shown, source, now):
+            self._bus.emit("sign_in.locked", source=source, user=shown, seconds=_WINDOW.total_seconds())
+
+    def of_session(self, session: str) -> Entered | None:
+        """Whose session it is; None for one that is over, or that never was."""
+        found, now = self.table.session(digest(session)), self._clock.now()
+        if found is None:
+            return None
+        known, user = found
+        if user.disabled_at is not None or now >= min(known.expires_at, known.used_at + _IDLE):
+            return None
+        if now - known.used_at > _TOUCH:
+            self.table.touch_session(known.digest, now)
+        return Entered(Principal(user.name, Role(user.role)), known.csrf)
+
+    def sign_out(self, session: str) -> None:
+        """End a session."""
+        self.table.end_session(digest(session))
+
+    def of_token(self, secret: str, source: str) -> Entered:
+        """Whose token it is. Raises SignInError for one that opens nothing, LockedError for a source that guesses."""
+        token = self.table.token(digest(secret))
+        if token is None or not token.good(self._clock.now()):
+            self._check_lock("", source, self._clock.now())
+            self.note_failure("", source, "no such token" if token is None else "a token that is over")
+            raise SignInError("expected a token that is in force, got one that is not; make a new one")
+        scopes = None if token.scopes is None else frozenset(token.scopes)
+        return Entered(Principal(token.name, Role(token.role), scopes), token=token)
+
+    def add_token(
+        self,
+        name: str,
+        role: Role,
+        *,
+        actor: str,
+        scopes: Sequence[str] | None = None,
+        expires_at: datetime | None = None,
+        limits: Mapping[str, float] | None = None,
+    ) -> tuple[str, Token]:
+        """Make a token; returns the secret, which is shown once, and its record. Raises UsageError."""
+        now = self._clock.now()
+        if not _NAME.fullmatch(name):
+            raise UsageError(f"expected a name of letters, digits and . _ @ -, got '{name[:64]}'")
+        if unknown := sorted(set(scopes or ()) - set(AREAS)):
+            raise UsageError(f"expected scopes among {', '.join(AREAS)}, got '{unknown[0]}'")
+        if expires_at is not None and expires_at <= now:
+            raise UsageError("expected an end in the future, got one that has passed")
+        secret = TOKEN_PREFIX + secrets.token_urlsafe(32)
+        chosen = None if scopes is None else sorted(set(scopes))
+        token = Token(
+            new_id("token", now.timestamp()), digest(secret), name, role.value, chosen, actor, now,
+            dict(limits or {}), expires_at,
+        )  # fmt: skip
+        self.table.add_token(token)
+        self._bus.emit("token.added", actor=actor, token=token.id, name=name, role=role.value, scopes=chosen)
+        return secret, token
+
+    def revoke_token(self, text: str, *, actor: str) -> Token:
+        """End a token. Raises NotFoundError."""
+        token = self.table.find_token(text)
+        self.table.revoke_token(token.id, self._clock.now())
+        self._bus.emit("token.revoked", actor=actor, token=token.id, name=token.name)
+        return self.table.find_token(token.id)
+
+    def _new_session(self, name: str) -> str:
+        secret, now = secrets.token_urlsafe(32), self._clock.now()
+        self.table.add_session(Session(digest(secret), name, secrets.token_urlsafe(24), now, now, now + _LONGEST))
+        return secret
+
+    def _check_lock(self, name: str, source: str, now: datetime) -> None:
+        if wait := self._wait(name[:64], source, now):
+            raise LockedError(wait)
+
+    def _wait(self, name: str, source: str, now: datetime) -> float:
+        """Seconds until this source may try again: one who guesses is kept out, and not the one whose name they use."""
+        failures = self.table.failures(source, now - _WINDOW)
+        return locked_for(failures, name, now)
+
+
+def locked_for(failures: Sequence[tuple[str, datetime]], name: str, now: datetime) -> float:
+    """Seconds for which a source stays locked out as `name` after its failures of the last while; 0 when it is not.
+    Pure."""
+    mine = [at for user, at in failures if user == name]
+    counted = [(mine, _MOST_FOR_USER), ([at for _, at in failures], _MOST_OF_SOURCE)]
+    ends = [times[-most] + _WINDOW for times, most in counted if len(times) >= most]
+    return max(((end - now).total_seconds() for end in ends), default=0.0)
+
+
+def digest(secret: str) -> str:
+    """What is kept of something random that opens a door."""
+    return hashlib.sha256(secret.encode()).hexdigest()

@@ -1,0 +1,67 @@
+"""The audit trail: who did what, each line sealed to the one before it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from orchestration.storage.database import Database
+from orchestration.storage.tables import audit
+
+_AT_ONCE = 5000
+
+
+@dataclass(frozen=True, slots=True)
+class AuditRow:
+    """One line. `outcome` is `done`, `refused` or `failed`; `digest` seals the line and all before it."""
+
+    sequence: int
+    at: datetime
+    actor: str
+    action: str
+    outcome: str
+    details: Mapping[str, Any]
+    digest: str = ""
+
+
+class AuditTable:
+    """The trail in the database; nothing is ever taken from it."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def append(self, row: AuditRow, seal: Callable[[str, AuditRow], str]) -> AuditRow:
+        """Write a line behind the last; its number and its digest are made here, one writer at a time."""
+        with self._database.write(alone="audit") as connection:
+            last = connection.execute(sa.select(audit).order_by(audit.c.sequence.desc()).limit(1)).one_or_none()
+            values = {column.name: getattr(row, column.name) for column in audit.columns}
+            numbered = AuditRow(**values | {"sequence": last.sequence + 1 if last else 1})
+            sealed = {**values, "sequence": numbered.sequence, "digest": seal(last.digest if last else "", numbered)}
+            connection.execute(sa.insert(audit).values(**sealed))
+        return AuditRow(**sealed)
+
+    def list(self, *, actor: str | None = None, before: int | None = None, limit: int = 50) -> tuple[AuditRow, ...]:
+        """The newest lines first; `before` begins behind a number."""
+        query = sa.select(audit).order_by(audit.c.sequence.desc()).limit(limit)
+        if actor is not None:
+            query = query.where(audit.c.actor == actor)
+        if before is not None:
+            query = query.where(audit.c.sequence < before)
+        with self._database.read() as connection:
+            return tuple(AuditRow(**row._mapping) for row in connection.execute(query))
+
+    def all(self) -> Iterator[AuditRow]:
+        """Every line, oldest first."""
+        last = 0
+        while True:
+            query = sa.select(audit).where(audit.c.sequence > last).order_by(audit.c.sequence).limit(_AT_ONCE)
+            with self._database.read() as connection:
+                rows = [AuditRow(**row._mapping) for row in connection.execute(query)]
+            yield from rows
+            if len(rows) < _AT_ONCE:
+                return
+            last = rows[-1].sequence

@@ -1,0 +1,218 @@
+"""The web server of a control process: everything that is served over HTTP, put together, and kept alive by uvicorn."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import importlib.util
+import socket
+import ssl
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import anyio
+import uvicorn
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Mount
+
+from orchestration.app.application import Application
+from orchestration.app.control import Control
+from orchestration.errors import UsageError
+from orchestration.security.access import Access
+from orchestration.security.trail import Trail
+from orchestration.storage.audit import AuditTable
+from orchestration.web import intake
+from orchestration.web.access import Doorkeeper
+from orchestration.web.exposure import Exposure
+from orchestration.web.feed import Feed
+from orchestration.web.gateway import GatewayEndpoint
+from orchestration.web.health import Health
+from orchestration.web.problems import problem
+from orchestration.web.signing import SignInPages
+
+_PAGES = "orchestration.web.pages"
+# Answers that are under way when the server is to stop may take this long to end; event streams are ended at once.
+_GRACE_SECONDS = 5
+_LONGEST_HEAD = 64_000
+
+
+@dataclass(frozen=True, slots=True)
+class Web:
+    """What is served, and what has to be told before it stops."""
+
+    asgi: Starlette
+    access: Access
+    feed: Feed
+    close: Callable[[], None]
+
+
+def build(app: Application, control: Control, exposure: Exposure) -> Web:
+    """Put everything together: the API, the gateway endpoint, the door for alerts, the pages, and who may use them."""
+    from orchestration.web import api
+    from orchestration.web.api.handles import Handles
+
+    access = Access(app.database, app.bus, app.clock)
+    trail = Trail(AuditTable(app.database), app.bus, app.clock, app.redactor.data)
+    feed = Feed(app.timeline, app.clock, ordered=app.database.is_sqlite)
+    pages, close_pages = _pages(app)
+    routes: list[BaseRoute] = [
+        *Health(app.database, control.incidents.monitoring.metrics).routes(),
+        *SignInPages(access, trail).routes(),
+        *intake.routes(control.incidents.intake, app.clock),
+        *GatewayEndpoint(app).routes(),
+        Mount(api.PREFIX, api.build(Handles(app, control, access, trail, feed))),
+        *pages,
+    ]
+    door = Middleware(
+        Doorkeeper,
+        access=access,
+        trail=trail,
+        exposure=exposure,
+        isolated=lambda: bool(getattr(app.configuration.runtime, "isolated", False)),
+    )
+
+    def close() -> None:
+        feed.close()
+        close_pages()
+
+    asgi = Starlette(routes=routes, middleware=[door], exception_handlers={HTTPException: _http})
+    return Web(asgi, access, feed, close)
+
+
+@contextlib.asynccontextmanager
+async def serving_web(
+    app: Application, control: Control, exposure: Exposure, *, any_port: bool = False
+) -> AsyncIterator[tuple[Web, str]]:
+    """Serve for as long as the block lasts; yields what is served, and its address. `any_port` takes a free port where
+    the wanted one is taken. Raises UsageError where there is none to be had."""
+    listening = _listen(exposure, any_port=any_port)
+    found = replace(exposure, port=listening.getsockname()[1])
+    web = build(app, control, found)
+    server = _Server(_settings(web, found))
+    try:
+        async with anyio.create_task_group() as group:
+            group.start_soon(web.feed.run)
+            group.start_soon(server.serve, [listening])
+            await server.until_started()
+            try:
+                yield web, found.url
+            finally:
+                with anyio.CancelScope(shield=True):
+                    web.close()
+                    await server.stop()
+                group.cancel_scope.cancel()
+    finally:
+        listening.close()
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn without its own hand on the signals: who serves decides when it ends."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._answers = anyio.Event()
+        self._ended = anyio.Event()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        try:
+            await super().serve(sockets)
+        finally:
+            self._ended.set()
+
+    async def until_started(self) -> None:
+        """Return when it answers."""
+        await self._answers.wait()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._answers.set()
+
+    async def stop(self) -> None:
+        """Take no more requests, and return when those under way have ended or have had their time."""
+        self.should_exit = True
+        with anyio.move_on_after(_GRACE_SECONDS + 2):
+            await self._ended.wait()
+
+
+def _settings(web: Web, exposure: Exposure) -> uvicorn.Config:
+    more: dict[str, Any] = {}
+    if exposure.certificate and exposure.key:
+        more = {"ssl_certfile": str(exposure.certificate), "ssl_keyfile": str(exposure.key)}
+    return uvicorn.Config(
+        web.asgi,
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        ws="none",
+        server_header=False,
+        date_header=True,
+        proxy_headers=bool(exposure.proxies),
+        forwarded_allow_ips=list(exposure.proxies),
+        timeout_graceful_shutdown=_GRACE_SECONDS,
+        h11_max_incomplete_event_size=_LONGEST_HEAD,
+        **more,
+    )
+
+
+def _listen(exposure: Exposure, *, any_port: bool) -> socket.socket:
+    if exposure.certificate and exposure.key:
+        _check_certificate(exposure)
+    try:
+        return _bound(exposure.host, exposure.port)
+    except OSError as error:
+        if any_port and error.errno is not None and exposure.port:
+            with contextlib.suppress(OSError):
+                return _bound(exposure.host, 0)
+        raise UsageError(
+            f"expected an address to listen on, got {exposure.host}:{exposure.port}: {error.strerror or error}; "
+            "take another with --host and --port"
+        ) from error
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    kind, _, _, _, address = socket.getaddrinfo(host or "0.0.0.0", port, type=socket.SOCK_STREAM)[0]  # noqa: S104
+    made = socket.socket(kind, socket.SOCK_STREAM)
+    try:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.bind(address)
+        made.listen(2048)
+        made.setblocking(False)
+    except OSError:
+        made.close()
+        raise
+    return made
+
+
+def _check_certificate(exposure: Exposure) -> None:
+    try:
+        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(
+            str(exposure.certificate), str(exposure.key)
+        )
+    except (ssl.SSLError, OSError) as error:
+        raise UsageError(
+            f"expected a certificate and its key in PEM format, got {exposure.certificate}: {error}"
+        ) from error
+
+
+def _pages(app: Application) -> tuple[list[BaseRoute], Callable[[], None]]:
+    """The dashboard, where this release has one."""
+    if importlib.util.find_spec(_PAGES) is None:
+        return [], lambda: None
+    pages = importlib.import_module(_PAGES)
+    streams = pages.streams_of(app)
+    return pages.routes(app, streams), streams.close
+
+
+async def _http(request: Request, error: Exception) -> Response:  # noqa: ARG001
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    detail = "there is nothing at this address" if status == 404 else str(getattr(error, "detail", error))
+    return problem(status, detail, headers=getattr(error, "headers", None))

@@ -1,0 +1,45 @@
+"""What an application does with the official client, in an environment of its own. Arguments: URL, key."""
+
+from __future__ import annotations
+
+import sys
+
+import openai
+
+client = openai.OpenAI(base_url=f"{sys.argv[1]}/v1", api_key=sys.argv[2], max_retries=0, timeout=30)
+ASKED = [{"role": "user", "content": "Say something long."}]
+
+
+def say(text: str) -> None:
+    print(text, flush=True)
+
+
+def stream(headers: dict[str, str] | None = None) -> str:
+    words = []
+    options = {"include_usage": True}
+    for chunk in client.chat.completions.create(
+        model="auto", messages=ASKED, stream=True, stream_options=options, extra_headers=headers
+    ):
+        if chunk.choices and chunk.choices[0].delta.content:
+            if not words:
+                say("begun")
+            words.append(chunk.choices[0].delta.content)
+    return "".join(words)
+
+
+say("models " + " ".join(model.id for model in client.models.list()))
+answer = client.chat.completions.create(model="primary/m", messages=ASKED)
+say(f"answer {answer.model} {answer.usage.total_tokens} {answer.choices[0].message.content}")
+tools = [{"type": "function", "function": {"name": "look", "parameters": {"type": "object", "properties": {}}}}]
+call = client.chat.completions.create(model="tools/m", messages=ASKED, tools=tools)
+say(f"tool {call.choices[0].message.tool_calls[0].function.name}")
+try:
+    stream()
+except openai.APIError as error:
+    say(f"broken {error.code}")
+say(f"again {stream()}")
+say(f"whole {stream({'X-Orchestrator-Stream': 'whole'})}")
+try:
+    client.chat.completions.create(model="unknown", messages=ASKED)
+except openai.NotFoundError as error:
+    say(f"unknown {error.code}")

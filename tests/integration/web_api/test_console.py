@@ -1,0 +1,119 @@
+"""The console command on a server (`--server`), and the commands that say who may use one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from orchestration.cli import cli
+from orchestration.client import Client, RefusedError, UnreachableError
+from orchestration.errors import ConflictError, NotFoundError, UsageError
+from orchestration.incidents.report import Blast
+from orchestration.security.principal import Role
+from tests.support.console import ConsoleProject, free_port
+from tests.support.incidents import a_report
+from tests.support.web import PASSWORD, WebServer
+
+Call = Callable[..., Result]
+
+
+@pytest.fixture
+def there(server: WebServer) -> Call:
+    """The command with `--server`."""
+
+    def call(*arguments: str, role: Role = Role.OPERATOR) -> Result:
+        environment = {"ORCHESTRATOR_TOKEN": server.token(role), "COLUMNS": "120"}
+        return CliRunner(env=environment).invoke(cli, ["--server", server.url, *arguments], standalone_mode=False)
+
+    return call
+
+
+@pytest.fixture
+def incident(server: WebServer) -> str:
+    now = server.app.clock.now()
+    report = a_report(at=now, key=f"console:{now.timestamp()}", title="it fails", blast=Blast(agents=("executor",)))
+    return server.app.desk.report(report).id
+
+
+def test_the_status_of_a_server_is_shown(there: Call) -> None:
+    assert "unfinished runs" in there("status").output
+    assert set(json.loads(there("status", "--json").output)) >= {"runs", "questions", "control"}
+
+
+def test_a_run_is_started_shown_and_stopped_elsewhere(server: WebServer, there: Call) -> None:
+    workspace = str(server.project.workspace)
+    begun = there("runs", "start", "--workspace", workspace, "--provider", "rehearsal", "--json", "say", "hello")
+    run = json.loads(begun.output)["id"]
+    assert run in there("runs", "list").output
+    assert json.loads(there("runs", "show", run, "--json").output)["goal"] == "say hello"
+    assert "goal: say hello" in there("runs", "show", run).output
+    assert "asks nothing" in there("runs", "approve", run).output
+    there("runs", "cancel", run, "--reason", "a test")
+    assert json.loads(there("runs", "show", run, "--json").output)["status"] in ("cancelled", "failed", "succeeded")
+
+
+def test_an_incident_is_worked_elsewhere(there: Call, incident: str) -> None:
+    assert incident in there("incidents", "list", "--open").output
+    assert "it fails" in there("incidents", "ack", incident).output
+    assert "it fails" in there("incidents", "note", incident, "looking").output
+    assert "it fails" in there("incidents", "escalate", incident, "2", "--reason", "help").output
+    assert "noted by test" in there("incidents", "show", incident).output
+    assert "resolved" in there("incidents", "resolve", incident, "--resolution", "restarted").output
+
+
+def test_what_goes_wrong_elsewhere_is_one_sentence(there: Call, incident: str) -> None:
+    assert isinstance(there("incidents", "ack", "inc-unknown").exception, NotFoundError)
+    there("incidents", "ack", incident)
+    assert isinstance(there("incidents", "ack", incident).exception, ConflictError)
+    refused = there("incidents", "note", incident, "x", role=Role.VIEWER).exception
+    assert isinstance(refused, RefusedError)
+    assert (refused.status, "expected the role responder" in str(refused)) == (403, True)
+    assert isinstance(there("config", "show").exception, UsageError)
+
+
+def test_a_server_that_does_not_answer_is_said() -> None:
+    with (
+        Client(f"http://127.0.0.1:{free_port()}") as client,
+        pytest.raises(UnreachableError, match="orchestrator serve"),
+    ):
+        client.status()
+
+
+def test_the_client_reads_lists_to_their_end_and_hears_events(server: WebServer) -> None:
+    with Client(server.url, server.token(Role.ADMIN)) as client:
+        runs = [run.id for run in client.all_runs()]
+        assert len(runs) == len(set(runs))
+        number = server.app.timeline.last_sequence()
+        server.app.bus.emit("client.heard", run_id="run-of-client", number=1)
+        event = next(client.events(after=number, kinds=["client."]))
+        assert (event.kind, event.run_id, event.data) == ("client.heard", "run-of-client", {"number": 1})
+        assert event.id > number
+
+
+def test_users_and_tokens_are_managed_at_the_console(tmp_path: Path) -> None:
+    project = ConsoleProject(tmp_path / "project")
+
+    def call(*arguments: str, given: str = "") -> Result:
+        return CliRunner().invoke(cli, ["--config", str(project.file), *arguments], input=given, standalone_mode=False)
+
+    password = f"{PASSWORD}\n"
+    assert call("users", "add", "ada", "--role", "admin", "--password-stdin", given=password).output == "ada: admin\n"
+    assert isinstance(call("users", "add", "ada", "--password-stdin", given=password).exception, ConflictError)
+    assert isinstance(call("users", "add", "ben", "--password-stdin", given="short\n").exception, UsageError)
+    assert isinstance(call("users", "disable", "ada").exception, ConflictError), "the last admin"
+    assert call("users", "add", "ben", "--role", "admin", given=password * 2).exit_code == 0, "asked twice, unseen"
+    assert "kept out" in call("users", "disable", "ada").output
+    limits = ("--daily-tokens", "1000", "--requests-per-minute", "60")
+    made = json.loads(call("tokens", "create", "app", "--gateway", *limits, "--json").output)
+    assert made["token"]["limits"] == {"daily_tokens": 1000, "requests_per_minute": 60}
+    assert made["token"]["scopes"] == ["gateway"]
+    listed = call("tokens", "list").output
+    assert "gateway" in listed
+    assert made["secret"] not in listed
+    assert "opens nothing any more" in call("tokens", "revoke", made["token"]["id"]).output
+    assert "token revoked" in call("audit", "list").output
+    assert call("audit", "verify").return_value == 0

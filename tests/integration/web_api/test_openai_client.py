@@ -1,0 +1,94 @@
+"""The official OpenAI client through the gateway endpoint, while the primary provider is killed in mid-answer.
+
+The client needs an environment of its own: `ORCHESTRATOR_TEST_OPENAI` names its Python, or it is the present one.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+import pytest
+from starlette.responses import Response
+
+from tests.contract.web_api.conftest import an_endpoint
+from tests.support.gateway import Desk, configuration, provider
+from tests.support.vendor import DONE, Asked, Vendor, delta, stream, vendor, yes
+
+_SCRIPT = Path(__file__).with_name("openai_script.py")
+_PYTHON = os.environ.get("ORCHESTRATOR_TEST_OPENAI", sys.executable)
+
+
+def has_openai() -> bool:
+    done = subprocess.run([_PYTHON, "-W", "ignore", "-c", "import openai"], capture_output=True, check=False)
+    return done.returncode == 0
+
+
+class Primary:
+    """A provider that answers well until it is killed: then its streams break off, and nothing answers any more."""
+
+    def __init__(self) -> None:
+        self.dead = anyio.Event()
+
+    async def answer(self, asked: Asked) -> Response:
+        if self.dead.is_set():
+            return Response(status_code=503)
+        if not asked.body.get("stream") or len(asked.body["messages"]) > 1 or not self.slow:
+            return yes(asked)
+        return stream(self._words())
+
+    slow = False
+
+    async def _words(self) -> AsyncIterator[bytes]:
+        yield delta(role="assistant", content="Once ")
+        await self.dead.wait()  # and then nothing more: the connection ends without the end of the answer
+
+
+def tools(asked: Asked) -> Response:
+    call = {"index": 0, "id": "call-1", "type": "function", "function": {"name": "look", "arguments": "{}"}}
+    return stream([delta(tool_calls=[call]), delta(finish_reason="tool_calls"), DONE])
+
+
+@pytest.mark.skipif(not has_openai(), reason="the official client is not installed; set ORCHESTRATOR_TEST_OPENAI")
+async def test_the_official_client_streams_fails_over_and_calls_tools() -> None:
+    primary = Primary()
+    async with vendor(primary.answer) as first, vendor() as second, vendor(tools) as third:
+        providers = {"primary": provider(first.url), "secondary": provider(second.url), "tools": provider(third.url)}
+        async with an_endpoint(Desk(configuration(providers))) as endpoint:
+            said = await _run(endpoint.url, primary, second)
+    assert said == [
+        "models auto primary/m secondary/m tools/m",
+        "answer primary/m 12 Yes.",
+        "tool look",
+        "begun",
+        "broken broken_off",
+        "begun",
+        "again Yes.",
+        "begun",
+        "whole Yes.",
+        "unknown model_not_found",
+    ]
+
+
+async def _run(url: str, primary: Primary, second: Vendor) -> list[str]:
+    command = [_PYTHON, "-W", "ignore", str(_SCRIPT), url, "a-key"]
+    said: list[str] = []
+    async with await anyio.open_process(command, stderr=None) as process:
+        assert process.stdout is not None
+        rest = ""
+        async for part in process.stdout:
+            *lines, rest = (rest + part.decode()).split("\n")
+            for line in lines:
+                said.append(line)
+                if line.startswith("tool "):
+                    primary.slow = True
+                if line == "begun" and not primary.dead.is_set():
+                    primary.dead.set()
+    assert process.returncode == 0
+    assert second.chats, "the secondary has answered"
+    return said

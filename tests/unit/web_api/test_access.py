@@ -1,0 +1,142 @@
+"""Passwords, locks, and who may be the last admin."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orchestration.clock import FakeClock
+from orchestration.errors import ConflictError, UsageError
+from orchestration.events import Bus
+from orchestration.security import passwords
+from orchestration.security.access import Access, LockedError, SignInError, locked_for
+from orchestration.security.principal import Role
+from orchestration.storage.database import Database
+
+NOON = datetime(2026, 3, 3, 12, 0, tzinfo=UTC)
+PASSWORD = "correct horse battery"
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock(NOON)
+
+
+@pytest.fixture
+def access(tmp_path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> Access:
+    monkeypatch.setattr(passwords, "_N", 2)  # what is tested here is not how long a password takes
+    database = Database(f"sqlite:///{tmp_path / 'orchestrator.db'}")
+    database.migrate()
+    return Access(database, Bus(clock), clock)
+
+
+def test_a_password_is_kept_so_that_only_it_matches() -> None:
+    kept = passwords.digest(PASSWORD)
+    assert kept.startswith("scrypt$16384$8$5$")
+    assert passwords.matches(PASSWORD, kept)
+    assert not passwords.matches(PASSWORD + " ", kept)
+    assert passwords.digest(PASSWORD) != kept, "each with a salt of its own"
+    assert PASSWORD not in kept
+
+
+def test_for_nobody_no_password_matches() -> None:
+    assert not passwords.matches("", passwords.NOBODY)
+
+
+@pytest.mark.parametrize("password", ["", "elevenchars", "x" * 257, "aaaaaaaaaaaaaaaa"])
+def test_a_password_that_is_none_is_refused_without_being_repeated(password: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        passwords.checked(password)
+    assert not password or password not in str(caught.value)
+
+
+TIMES = st.lists(st.tuples(st.sampled_from(["ada", "ben"]), st.integers(0, 899)), max_size=40)
+
+
+@given(TIMES)
+def test_a_lock_is_on_exactly_while_there_were_too_many(tried: list[tuple[str, int]]) -> None:
+    failures = [(user, NOON - timedelta(seconds=ago)) for user, ago in sorted(tried, key=lambda one: -one[1])]
+    wait = locked_for(failures, "ada", NOON)
+    mine = [user for user, _ in tried if user == "ada"]
+    assert (wait > 0) == (len(mine) >= 5 or len(tried) >= 25)
+    assert wait <= 15 * 60
+    later = NOON + timedelta(seconds=wait)
+    still = [one for one in failures if one[1] > later - timedelta(minutes=15)]
+    assert not wait or locked_for(still, "ada", later) == 0
+
+
+async def test_a_lock_ends_by_itself(access: Access, clock: FakeClock) -> None:
+    access.add_user("ada", Role.ADMIN, PASSWORD, actor="t")
+    for _ in range(5):
+        with pytest.raises(SignInError):
+            access.sign_in("ada", "wrong", "10.0.0.1")
+    with pytest.raises(LockedError):
+        access.sign_in("ada", PASSWORD, "10.0.0.1")
+    await clock.advance(15 * 60)
+    assert access.sign_in("ada", PASSWORD, "10.0.0.1")
+
+
+def test_a_source_that_tries_many_names_is_locked_out_of_all(access: Access) -> None:
+    for number in range(25):
+        access.note_failure(f"name-{number}", "10.0.0.1", "wrong")
+    with pytest.raises(LockedError):
+        access.sign_in("another", PASSWORD, "10.0.0.1")
+
+
+async def test_a_session_ends_when_it_is_not_used_and_at_the_latest_after_a_week(
+    access: Access, clock: FakeClock
+) -> None:
+    access.add_user("ada", Role.ADMIN, PASSWORD, actor="t")
+    session = access.sign_in("ada", PASSWORD, "10.0.0.1")
+    for _ in range(16):
+        await clock.advance(10 * 3600)
+        assert access.of_session(session) is not None
+    await clock.advance(10 * 3600)
+    assert access.of_session(session) is None, "a week is over"
+    idle = access.sign_in("ada", PASSWORD, "10.0.0.1")
+    await clock.advance(12 * 3600)
+    assert access.of_session(idle) is None
+
+
+async def test_a_token_ends_at_its_time(access: Access, clock: FakeClock) -> None:
+    ends = clock.now() + timedelta(hours=1)
+    secret, _ = access.add_token("ci", Role.VIEWER, actor="t", expires_at=ends)
+    assert access.of_token(secret, "10.0.0.1").principal.name == "ci"
+    await clock.advance(3600)
+    with pytest.raises(SignInError):
+        access.of_token(secret, "10.0.0.1")
+
+
+def test_a_good_token_is_let_in_however_many_bad_ones_came_from_there(access: Access) -> None:
+    secret, _ = access.add_token("ci", Role.VIEWER, actor="t")
+    for _ in range(5):
+        with pytest.raises(SignInError):
+            access.of_token("orc_guess", "10.0.0.1")
+    with pytest.raises(LockedError):
+        access.of_token("orc_guess", "10.0.0.1")
+    assert access.of_token(secret, "10.0.0.1")
+
+
+def test_the_last_admin_stays(access: Access) -> None:
+    access.add_user("only", Role.ADMIN, PASSWORD, actor="t")
+    access.add_user("other", Role.OPERATOR, PASSWORD, actor="t")
+    for change in ({"disabled": True}, {"role": Role.VIEWER}):
+        with pytest.raises(ConflictError, match="expected at least one admin to stay"):
+            access.change_user("only", actor="t", **change)  # type: ignore[arg-type]
+    access.change_user("other", actor="t", role=Role.ADMIN)
+    assert access.change_user("only", actor="t", disabled=True).disabled_at is not None
+
+
+@pytest.mark.parametrize("name", ["", " ", "-x", "a b", "ä", "a" * 65, "x\n"])
+def test_a_name_is_plain(access: Access, name: str) -> None:
+    with pytest.raises(UsageError, match="expected a name"):
+        access.add_user(name, Role.VIEWER, PASSWORD, actor="t")
+
+
+def test_a_scope_that_is_not_there_is_refused(access: Access) -> None:
+    with pytest.raises(UsageError, match="expected scopes among"):
+        access.add_token("ci", Role.VIEWER, actor="t", scopes=["everything"])

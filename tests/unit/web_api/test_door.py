@@ -1,0 +1,100 @@
+"""The door without sign-in, and in isolation; the rest is tested with a whole server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx2
+import pytest
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from orchestration.clock import FakeClock
+from orchestration.events import Bus
+from orchestration.security.access import Access
+from orchestration.security.trail import Trail
+from orchestration.storage.audit import AuditTable
+from orchestration.storage.database import Database
+from orchestration.web.access import Doorkeeper
+from orchestration.web.exposure import Exposure
+
+
+async def say(request: Request) -> Response:
+    return JSONResponse({"who": request.state.principal.name, "csrf": request.state.csrf})
+
+
+async def fail(request: Request) -> Response:
+    raise RuntimeError("a fault of ours")
+
+
+@pytest.fixture
+def trail(tmp_path: Path) -> Trail:
+    database = Database(f"sqlite:///{tmp_path / 'orchestrator.db'}")
+    database.migrate()
+    return Trail(AuditTable(database), Bus(FakeClock()), FakeClock(), lambda data: data)
+
+
+Serve = Callable[..., httpx2.AsyncClient]
+
+
+@pytest.fixture
+def serve(trail: Trail, tmp_path: Path) -> Serve:
+    def make(*, isolated: bool = False) -> httpx2.AsyncClient:
+        database = Database(f"sqlite:///{tmp_path / 'orchestrator.db'}")
+        access = Access(database, Bus(FakeClock()), FakeClock())
+        door = Middleware(
+            Doorkeeper, access=access, trail=trail, exposure=Exposure(sign_in=False), isolated=lambda: isolated
+        )
+        methods = ["GET", "POST", "DELETE"]
+        app = Starlette(
+            routes=[Route("/fail", fail, methods=methods), Route("/{path:path}", say, methods=methods)],
+            middleware=[door],
+        )
+        transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
+        return httpx2.AsyncClient(transport=transport, base_url="http://localhost:8642")
+
+    return make
+
+
+async def test_without_sign_in_whoever_is_on_this_machine_may_do_everything(serve: Serve) -> None:
+    async with serve() as client:
+        assert (await client.get("/anything")).json()["who"] == "local"
+        assert (await client.post("/api/v1/runs")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "headers", [{"Origin": "http://evil.example"}, {"Sec-Fetch-Site": "cross-site"}, {"Origin": "http://localhost:1"}]
+)
+async def test_without_sign_in_a_page_elsewhere_may_do_nothing(serve: Serve, headers: dict[str, str]) -> None:
+    async with serve() as client:
+        assert (await client.post("/api/v1/runs", headers=headers)).status_code == 403
+        assert (await client.get("/api/v1/runs", headers={"Host": "evil.example"})).status_code == 421
+
+
+async def test_pages_have_a_token_for_their_forms_even_without_sign_in(serve: Serve) -> None:
+    async with serve() as client:
+        first, second = [(await client.get("/x")).json()["csrf"] for _ in range(2)]
+    assert first == second
+    assert len(first) > 20
+
+
+async def test_in_isolation_everything_may_be_read_and_nothing_changed(serve: Serve) -> None:
+    async with serve(isolated=True) as client:
+        assert (await client.get("/api/v1/runs")).status_code == 200
+        for path in ("/api/v1/runs", "/v1/chat/completions", "/incidents/inc-1/acknowledge"):
+            assert (await client.post(path)).status_code == 503
+        assert (await client.post("/sign-out")).status_code == 200
+        assert (await client.delete("/api/v1/overrides/x")).status_code == 503
+
+
+async def test_a_write_is_on_the_trail_even_when_it_fails_by_a_fault_of_ours(serve: Serve, trail: Trail) -> None:
+    async with serve() as client:
+        assert (await client.post("/fail")).status_code == 500
+        await client.get("/x")
+        await client.post("/v1/chat/completions")
+    lines = trail.table.list()
+    assert [(one.actor, one.action, one.outcome) for one in lines] == [("local", "POST /fail", "failed")]
