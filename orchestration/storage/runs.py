@@ -91,13 +91,25 @@ class Runs:
             raise NotFoundError(f"expected the name of one run, got '{text}', which fits {names}; write more of it")
         return self.get(text)
 
-    def list(self, statuses: Sequence[RunStatus] = (), limit: int = 50) -> tuple[Run, ...]:
-        """The newest runs first, of the given statuses or of all."""
+    def list(
+        self, statuses: Sequence[RunStatus] = (), limit: int = 50, *, before: str | None = None
+    ) -> tuple[Run, ...]:
+        """The newest runs first, of the given statuses or of all; `before` begins behind the run of that identifier."""
         query = sa.select(runs).order_by(runs.c.created_at.desc(), runs.c.id.desc()).limit(limit)
         if statuses:
             query = query.where(runs.c.status.in_([status.value for status in statuses]))
+        if before is not None:
+            created = sa.select(runs.c.created_at).where(runs.c.id == before).scalar_subquery()
+            same = (runs.c.created_at == created) & (runs.c.id < before)
+            query = query.where((runs.c.created_at < created) | same)
         with self._database.read() as connection:
             return tuple(_run(row) for row in connection.execute(query))
+
+    def counts(self) -> dict[RunStatus, int]:
+        """How many runs there are of each status; statuses of none are left out."""
+        query = sa.select(runs.c.status, sa.func.count()).group_by(runs.c.status)
+        with self._database.read() as connection:
+            return {RunStatus(status): count for status, count in connection.execute(query)}
 
     def set_status(self, run_id: str, status: RunStatus, reason: str = "", **values: Any) -> bool:
         """Move a run on; False, and no change, when it has ended already (a cancelled run stays cancelled)."""
