@@ -57,7 +57,7 @@ def finished_run(here: Project, number: int = 1, calls: int = 4, at: datetime | 
     run = Run(
         id=name, goal=f"make the tests of part {number} pass", workspace="/tmp/work", status=RunStatus.SUCCEEDED,
         created_at=end - timedelta(seconds=62), started_at=end - timedelta(seconds=60), finished_at=end,
-        outcome={"use": {"seconds": 58.0, "model_calls": calls, "tokens": 900 * calls, "usd": 0.02, "rehearsal": True}},
+        outcome={"use": {"seconds": 58.0, "model_calls": calls, "tokens": 900 * calls, "usd": 0.02, "rehearsal": False}},
     )  # fmt: skip
     here.runs.add(run)
     here.timeline.append([_event(one, name, end, calls) for one in range(-1, calls + 2)])

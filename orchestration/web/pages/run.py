@@ -15,7 +15,6 @@ from orchestration.errors import NotFoundError
 from orchestration.security.principal import Principal, Role
 from orchestration.storage.artifacts import ArtifactRecord
 from orchestration.storage.runs import Run, RunStatus
-from orchestration.storage.spend import Spend
 from orchestration.web.pages.forms import Form
 from orchestration.web.pages.runs import is_rehearsed
 from orchestration.web.pages.site import Page, Site, Values, principal_of
@@ -43,7 +42,6 @@ def routes(site: Site) -> Sequence[Route]:
 class _Run:
     def __init__(self, site: Site) -> None:
         self._app = site.app
-        self._spend = Spend(site.app.database)
 
     async def read(self, request: Request) -> Values:
         run = await self._app.get_run(request.path_params["run"])
@@ -58,18 +56,14 @@ class _Run:
         app = self._app
         events = app.timeline.newest(run.id, before=before, limit=_AT_ONCE)
         agents = app.timeline.of_kinds([run.id], AGENT_KINDS)[run.id]
-        now = app.clock.now()
-        end = run.finished_at or now
-        fall = waterfall(agents, events, run.started_at or run.created_at, end)
-        tokens, usd = self._spend.totals(run_id=run.id)
+        fall = waterfall(agents, events, run.started_at or run.created_at, run.finished_at or app.clock.now())
+        working = [lane.id for lane in fall.lanes if lane.ended is None]
         artifacts = app.artifacts.list(run.id)
         return {
             "run": run,
             "fall": fall,
-            "tokens": tokens,
-            "usd": usd,
             "rehearsed": is_rehearsed(run) or any(event.data.get("rehearsal") for _, event in events),
-            "beats": () if run.status.ended else app.timeline.heartbeats(run.id),
+            "beats": [beat for beat in app.timeline.heartbeats(run.id) if beat.agent_run_id in working],
             "artifacts": artifacts,
             "altered": self._altered(run, artifacts),
             "questions": app.approvals.open(run.id),

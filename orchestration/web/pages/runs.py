@@ -45,7 +45,7 @@ class _Runs:
         questions = {question.run_id: question for question in self._app.approvals.open()}
         return {
             "runs": shown,
-            "used": self._spend.by_run([one.id for one in shown]),
+            "used": {**self._spend.by_run([one.id for one in shown]), **_used(shown)},
             "rehearsed": {one.id for one in shown if is_rehearsed(one)},
             "questions": questions,
             "chosen": chosen,
@@ -59,6 +59,12 @@ def is_rehearsed(run: Run) -> bool:
     """Whether the answers of a run came from no real model, as far as its own record tells."""
     use: Mapping[str, Any] = (run.outcome or {}).get("use") or {}
     return bool(use.get("rehearsal"))
+
+
+def _used(runs: Sequence[Run]) -> dict[str, tuple[int, float]]:
+    """Tokens and dollars of those that have come to an end, by their own records; no rehearsal is charged."""
+    uses = {run.id: run.outcome["use"] for run in runs if run.outcome and run.outcome.get("use")}
+    return {name: (int(use["tokens"]), float(use["usd"])) for name, use in uses.items()}
 
 
 def _counted(counts: Mapping[RunStatus, int]) -> list[tuple[str, int]]:

@@ -90,6 +90,15 @@ class Lane:
     span: Span = field(default_factory=lambda: Span(0.0, 0.0))
     calls: list[Call] = field(default_factory=list)
 
+    @property
+    def tokens(self) -> int:
+        """Of the whole task once it has ended, until then of the calls that are shown."""
+        return int(self.use["tokens"]) if self.use else sum(call.tokens for call in self.calls)
+
+    @property
+    def usd(self) -> float:
+        return float(self.use["usd"]) if self.use else sum(call.usd or 0.0 for call in self.calls)
+
 
 @dataclass(frozen=True, slots=True)
 class Waterfall:
@@ -104,14 +113,22 @@ class Waterfall:
     def seconds(self) -> float:
         return (self.ended - self.began).total_seconds()
 
+    @property
+    def tokens(self) -> int:
+        return sum(lane.tokens for lane in self.lanes)
+
+    @property
+    def usd(self) -> float:
+        return sum(lane.usd for lane in self.lanes)
+
 
 def waterfall(
-    agents: Iterable[Event], calls: Sequence[tuple[int, Event]], began: datetime, now: datetime
+    agents: Iterable[Event], calls: Sequence[tuple[int, Event]], began: datetime, until: datetime
 ) -> Waterfall:
-    """Make it: of the agents' events of the whole run, and of as many calls as are to be shown."""
+    """Make it, `until` the run's end or now: of the agents' events of the whole run, and of as many calls as are to be
+    shown."""
     lanes = _lanes(agents)
-    last = [lane.ended or now for lane in lanes.values()] + [event.at for _, event in calls]
-    ended = max([began + timedelta(milliseconds=1), *last])
+    ended = max([began + timedelta(milliseconds=1), until, *(event.at for _, event in calls)])
     loose = []
     for number, event in calls:
         if event.kind not in CALL_KINDS:
@@ -120,7 +137,7 @@ def waterfall(
         lane = lanes.get(_agent_run(event))
         (loose if lane is None else lane.calls).append(call)
     for lane in lanes.values():
-        lane.span = _span(lane.began, lane.ended or now, began, ended)
+        lane.span = _span(lane.began, lane.ended or ended, began, ended)
     return Waterfall(began, ended, tuple(lanes.values()), tuple(loose))
 
 

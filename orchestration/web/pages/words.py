@@ -80,9 +80,11 @@ def ago(moment: datetime, now: datetime) -> str:
 
 
 def seconds(value: float | None) -> str:
-    """A duration: to a tenth of a second below a minute, in two units above."""
+    """A duration in the unit that fits; above a minute in two."""
     if value is None:
         return "unknown"
+    if value < 1:
+        return f"{value * 1000:.0f} ms"
     if value < 10:
         return f"{value:.2f} s"
     return f"{value:.1f} s" if value < 60 else span(timedelta(seconds=value))
@@ -97,7 +99,14 @@ def money(usd: float | None) -> str:
 
 def number(value: float) -> str:
     """A number with separators, without decimals that say nothing."""
+    if 0 < abs(value) < 1:
+        return f"{value:.3f}"
     return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.1f}"
+
+
+def many(count: int, noun: str) -> str:
+    """So many of something."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def size(count: int) -> str:
@@ -145,6 +154,7 @@ FILTERS = {
     "seconds": seconds,
     "money": money,
     "number": number,
+    "many": many,
     "size": size,
     "share": share,
     "first_line": first_line,

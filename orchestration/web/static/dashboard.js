@@ -52,19 +52,23 @@
   const options = (figure, found, width) => {
     const axis = { stroke: colour("--calm"), grid: { stroke: colour("--rule"), width: 1 }, ticks: { stroke: colour("--rule"), width: 1 } };
     const byTime = figure.dataset.plot === "time";
+    const moments = { space: 60, values: (_u, ticks, _axis, _space, step) => ticks.map((tick) => {
+      const text = new Date(tick * 1000).toISOString();
+      return step >= 86400 ? text.slice(5, 10) : text.slice(11, 16);
+    }) };
     const months = { space: 70, values: (_, ticks) => ticks.map((tick) => found.labels[tick] ?? "") };
     return {
       width, height: 170, legend: { show: found.columns.length > 2, live: false }, cursor: { show: false },
-      tzDate: (stamp) => uPlot.tzDate(new Date(stamp * 1000), "Etc/UTC"),
-      fmtDate: byTime ? (template) => uPlot.fmtDate(template.replace("{h}", "{HH}").replace("{aa}", "")) : undefined,
       scales: { x: { time: byTime }, y: { range: (_, least, most) => [Math.min(0, least ?? 0), (most ?? 1) * 1.1 || 1] } },
-      axes: [byTime ? axis : { ...axis, ...months }, { ...axis, size: 48 }],
+      axes: [{ ...axis, ...(byTime ? moments : months) }, { ...axis, size: 48 }],
       series: [{}, ...found.columns.slice(1).map((_, index) => ({
         label: found.names[index], stroke: colour(`--line-${(index % 4) + 1}`), width: 1.5,
         points: { show: !byTime || found.columns[0].length < 3 }, spanGaps: true,
+        ...(found.names[index] === LIMIT ? { stroke: colour("--bad"), dash: [4, 4], width: 1 } : {}),
       }))],
     };
   };
+  const LIMIT = "trouble";
   const drawn = new WeakMap();
   const draw = () => {
     if (!window.uPlot) return;
@@ -74,6 +78,10 @@
       if (!place || !table || !place.clientWidth) continue;
       const found = numbers(table);
       drawn.get(place)?.destroy();
+      if (found.columns.length && figure.dataset.limit) {
+        found.names[found.columns.length - 1] = LIMIT;
+        found.columns.push(found.columns[0].map(() => Number(figure.dataset.limit)));
+      }
       if (found.columns.length) drawn.set(place, new uPlot(options(figure, found, place.clientWidth), found.columns, place));
     }
   };
