@@ -111,9 +111,10 @@ class Dashboard:
 @contextmanager
 def a_dashboard(configuration_file: Path, sample: Any = None) -> Iterator[Dashboard]:
     """Serve the dashboard of a project for as long as the block lasts."""
-    with start_blocking_portal() as portal, portal.wrap_async_context_manager(
-        application(str(configuration_file))
-    ) as app:
+    with (
+        start_blocking_portal() as portal,
+        portal.wrap_async_context_manager(application(str(configuration_file))) as app,
+    ):
         dashboard = Dashboard(app, portal, sample)
         dashboard.start()
         try:

@@ -34,9 +34,8 @@ class _Configuration:
         self._app = site.app
 
     async def read(self, request: Request) -> Values:
-        chosen = [request.query_params.get(name, "") for name in ("from", "to")]
-        numbers = [int(one) if one.isdecimal() else None for one in chosen]
-        return await anyio.to_thread.run_sync(self._read, *numbers)
+        before, after = _number(request, "from"), _number(request, "to")
+        return await anyio.to_thread.run_sync(self._read, before, after)
 
     def _read(self, before: int | None, after: int | None) -> Values:
         app = self._app
@@ -84,3 +83,8 @@ class _Configuration:
         await anyio.to_thread.run_sync(self._app.store.rollback, number)
         self._app.bus.emit("configuration.rolled_back", actor=principal.name, number=number)
         return "/configuration", "rolled-back"
+
+
+def _number(request: Request, name: str) -> int | None:
+    text = request.query_params.get(name, "")
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else None

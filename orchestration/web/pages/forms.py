@@ -59,9 +59,9 @@ async def read_form(request: Request) -> Form:
         body = await read_body(request, _MOST_BYTES)
         pairs = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=_MOST_FIELDS, strict_parsing=bool(body))
     except (RefusedError, ValueError) as error:
-        raise UsageError(f"expected a form of this page with less than {_MOST_BYTES:,} bytes, got something else") from (
-            error
-        )
+        raise UsageError(
+            f"expected a form of this page with less than {_MOST_BYTES:,} bytes, got something else"
+        ) from (error)
     fields = dict(pairs)
     if not hmac.compare_digest(fields.pop("csrf", "").encode(), csrf_of(request).encode()):
         raise UsageError("expected a form of this session, got one of another; load the page again and repeat it")

@@ -48,16 +48,14 @@ class Card:
 
 def routes(site: Site) -> Sequence[Route]:
     """The board."""
-    return site.page(Page("/incidents", "incidents.html", "incidents", _Incidents(site).read, SUBJECTS))
+    return site.page(Page("/incidents", "incidents.html", "incidents", _Incidents(site).read, SUBJECTS, stales=True))
 
 
 def open_cards(records: IncidentRecords, now: datetime) -> list[Card]:
     """The open incidents, worst first, of the same severity the one that nobody has first, then the oldest."""
     rows = records.table.list(is_open=True, limit=_AT_ONCE)
     cards = [card_of(records, records.get(row.id), now) for row in rows]
-    return sorted(
-        cards, key=lambda card: (card.incident.severity, not card.unattended, card.incident.detected_at)
-    )
+    return sorted(cards, key=lambda card: (card.incident.severity, not card.unattended, card.incident.detected_at))
 
 
 def card_of(records: IncidentRecords, incident: Incident, now: datetime) -> Card:

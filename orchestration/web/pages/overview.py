@@ -35,7 +35,7 @@ class Need:
 
 def routes(site: Site) -> Sequence[Route]:
     """The page."""
-    return site.page(Page("/", "overview.html", "overview", _Overview(site).read, _SUBJECTS))
+    return site.page(Page("/", "overview.html", "overview", _Overview(site).read, _SUBJECTS, stales=True))
 
 
 class _Overview:
@@ -54,7 +54,7 @@ class _Overview:
         today = now.replace(hour=0, minute=0, second=0, microsecond=0)
         recent = [run for run in app.runs.list(limit=200) if run.created_at > now - timedelta(days=1)]
         providers = by_provider(app)
-        needs = list(_needs(app.store.refused, cards, found, app.configuration.automation.enabled))
+        needs = list(_needs(app.store.refused, cards, found, automated=app.configuration.automation.enabled))
         return {
             "needs": sorted(needs, key=lambda need: need.tone != "bad"),
             "cards": cards,
@@ -71,7 +71,7 @@ class _Overview:
         }
 
 
-def _needs(refused: Sequence[object], cards: Sequence[Card], found: Overview, automated: bool) -> Iterator[Need]:  # noqa: FBT001
+def _needs(refused: Sequence[object], cards: Sequence[Card], found: Overview, *, automated: bool) -> Iterator[Need]:
     for card in cards:
         incident = card.incident
         if card.unattended:

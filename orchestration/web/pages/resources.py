@@ -39,7 +39,9 @@ class Plot:
 
 def routes(site: Site) -> Sequence[Route]:
     """The page."""
-    return site.page(Page("/resources", "resources.html", "resources", _Resources(site).read, ("worker", "control")))
+    return site.page(
+        Page("/resources", "resources.html", "resources", _Resources(site).read, ("worker", "control"), stales=True)
+    )
 
 
 class _Resources:

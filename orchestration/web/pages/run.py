@@ -118,9 +118,7 @@ class _Run:
     async def deny(self, request: Request, form: Form, principal: Principal) -> tuple[str, str]:
         return await self._decide(request, form, principal, approved=False)
 
-    async def _decide(
-        self, request: Request, form: Form, principal: Principal, *, approved: bool
-    ) -> tuple[str, str]:
+    async def _decide(self, request: Request, form: Form, principal: Principal, *, approved: bool) -> tuple[str, str]:
         run_id = request.path_params["run"]
         await decide(self._app, form, principal, run_id, approved=approved)
         return f"/runs/{run_id}", "approved" if approved else "denied"

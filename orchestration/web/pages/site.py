@@ -21,7 +21,6 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
-from starlette.types import Scope
 
 from orchestration.app.application import Application
 from orchestration.errors import ConflictError, NotFoundError, OrchestratorError
@@ -53,13 +52,15 @@ class _Kept(StaticFiles):
 @dataclass(frozen=True, slots=True)
 class Page:
     """One page. `area` is what a token's scopes name; `subjects` are the events after which it is out of date, where
-    `run/ID` stands for those of the run in the address."""
+    `run/ID` stands for those of the run in the address. One with `stales` is so after half a minute, too: it shows
+    what no event tells of."""
 
     path: str
     template: str
     area: str
     read: Read
     subjects: tuple[str, ...] = ()
+    stales: bool = False
 
 
 class Site:
@@ -123,7 +124,8 @@ class Site:
         except SQLAlchemyError:
             return await self._error(request, 503, "the database does not answer; look again in a moment")
         subjects = [one.replace("ID", request.path_params.get("run", "")) for one in page.subjects]
-        shell = {**shell, "here": _address(page, request), "subjects": ",".join(subjects), "problem": problem}
+        shell = {**shell, "here": _address(page, request), "subjects": ",".join(subjects), "stales": page.stales}
+        shell["problem"] = problem
         text = await anyio.to_thread.run_sync(lambda: self._render(page.template, {**shell, **values}))
         return HTMLResponse(text, status, {"Cache-Control": "no-store"})
 
@@ -147,6 +149,7 @@ class Site:
             "now": self.app.clock.now(),
             "project": self.app.configuration.metadata.name,
             "subjects": "",
+            "stales": False,
             "sequence": 0,
             "problem": "",
             "said": DONE.get(request.query_params.get("done", ""), ""),
@@ -186,7 +189,9 @@ def _refusal(principal: Principal | None, needed: Role, area: str | None) -> str
         return "this page is for people who are signed in; sign in and come back"
     if principal.may(needed, area) if area else principal.role.includes(needed):
         return ""
-    return f"expected somebody with the role {needed.value}, got {principal.name} ({principal.role.value}); ask an admin"
+    return (
+        f"expected somebody with the role {needed.value}, got {principal.name} ({principal.role.value}); ask an admin"
+    )
 
 
 def _address(page: Page, request: Request) -> str:

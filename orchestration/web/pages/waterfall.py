@@ -129,7 +129,7 @@ def waterfall(
     shown."""
     lanes = _lanes(agents)
     ended = max([began + timedelta(milliseconds=1), until, *(event.at for _, event in calls)])
-    loose = []
+    loose: list[Call] = []
     for number, event in calls:
         if event.kind not in CALL_KINDS:
             continue

@@ -68,7 +68,7 @@
       }))],
     };
   };
-  const LIMIT = "trouble";
+  const LIMIT = "trouble begins";
   const drawn = new WeakMap();
   const draw = () => {
     if (!window.uPlot) return;
