@@ -68,6 +68,7 @@ class Dashboard:
         self._socket = socket.socket()
         self._socket.bind(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
+        self._client = httpx2.Client(base_url=self.url, timeout=30)
         gated = Gate(Starlette(routes=routes(app, self.streams)), self)
         settings = uvicorn.Config(gated, log_config=None, lifespan="off", timeout_graceful_shutdown=5)
         self._server = uvicorn.Server(settings)
@@ -78,19 +79,20 @@ class Dashboard:
 
     def stop(self) -> float:
         """Stop as the real server does; returns how many seconds that took."""
+        self._client.close()
         begun = time.monotonic()
         self.portal.call(self.streams.close)
         self._server.should_exit = True
-        self._served.result(timeout=30)
+        self._served.result(timeout=30)  # at once where it has stopped before
         return time.monotonic() - begun
 
     def get(self, path: str, **options: Any) -> httpx2.Response:
-        return httpx2.get(self.url + path, **options)
+        return self._client.get(path, **options)
 
     def post(self, path: str, **fields: str) -> httpx2.Response:
         """Send a form as a browser does, and do not follow where it leads."""
         data: Mapping[str, str] = {"csrf": self.csrf, **fields}
-        return httpx2.post(self.url + path, data=dict(data))
+        return self._client.post(path, data=dict(data))
 
     def call(self, function: Callable[[], Any]) -> Any:
         """Await something of the application on its own event loop."""

@@ -57,7 +57,7 @@ def finished_run(here: Project, number: int = 1, calls: int = 4, at: datetime | 
     run = Run(
         id=name, goal=f"make the tests of part {number} pass", workspace="/tmp/work", status=RunStatus.SUCCEEDED,
         created_at=end - timedelta(seconds=62), started_at=end - timedelta(seconds=60), finished_at=end,
-        outcome={"use": {"seconds": 58.0, "model_calls": calls, "tokens": 900 * calls, "usd": 0.02, "rehearsal": False}},
+        outcome={"use": _use(calls)},
     )  # fmt: skip
     here.runs.add(run)
     here.timeline.append([_event(one, name, end, calls) for one in range(-1, calls + 2)])
@@ -74,8 +74,8 @@ def _event(number: int, run_id: str, end: datetime, calls: int) -> Event:
     if number == -1:
         return Event("agent.started", at, run_id, agent, data={"agent_run_id": lane, "title": "make a plan"})
     if number == calls + 1:
-        use = {"seconds": 55.0, "model_calls": calls, "tokens": 900 * calls, "usd": 0.02, "rehearsal": False}
-        return Event("agent.finished", at, run_id, agent, data={"agent_run_id": lane, "failing": None, "use": use})
+        data = {"agent_run_id": lane, "failing": None, "use": _use(calls)}
+        return Event("agent.finished", at, run_id, agent, data=data)
     if number == calls:
         about = {"tool": "run_command", "about": "python -m unittest", "ok": False, "seconds": 1.2}
         return Event("tool_call.finished", at, run_id, agent, data={"key": f"{lane}/{number}", **about})
@@ -88,6 +88,10 @@ def _event(number: int, run_id: str, end: datetime, calls: int) -> Event:
             "completion_tokens": 200, "estimated": False, "usd": 0.005, "rehearsal": False,
         },
     )  # fmt: skip
+
+
+def _use(calls: int) -> dict[str, Any]:
+    return {"seconds": 55.0, "model_calls": calls, "tokens": 900 * calls, "usd": 0.005 * calls, "rehearsal": False}
 
 
 def _try(route: str, outcome: str, status: int) -> dict[str, Any]:

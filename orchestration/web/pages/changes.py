@@ -44,6 +44,10 @@ def _add_action(desk: Desk, name: str, me: Actor, form: Form) -> Incident:
     return desk.add_action(name, me, form.text("text"), form.text("owner"), _day(form, "due"))
 
 
+def _finish_action(desk: Desk, name: str, me: Actor, form: Form) -> Incident:
+    return desk.finish_action(name, me, form.whole("number", 1, 9999))
+
+
 CHANGES: Mapping[str, tuple[Change, str]] = {
     "acknowledge": (lambda desk, name, me, _: desk.acknowledge(name, me), "acknowledged"),
     "note": (lambda desk, name, me, form: desk.note(name, me, form.text("text")), "noted"),
@@ -59,7 +63,7 @@ CHANGES: Mapping[str, tuple[Change, str]] = {
     "merge": (lambda desk, name, me, form: desk.merge(name, me, form.text("into")), "merged"),
     "review": (_review, "reviewed"),
     "action": (_add_action, "action-added"),
-    "action-done": (lambda desk, name, me, form: desk.finish_action(name, me, form.whole("number", 1, 9999)), "action-done"),
+    "action-done": (_finish_action, "action-done"),
     "close": (lambda desk, name, me, _: desk.close(name, me), "closed"),
 }  # fmt: skip
 

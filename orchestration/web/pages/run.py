@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import anyio.to_thread
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from orchestration.app.application import Application
 from orchestration.app.spoken import spoken
 from orchestration.errors import NotFoundError
 from orchestration.security.principal import Principal, Role
@@ -124,7 +124,7 @@ class _Run:
         return f"/runs/{run_id}", "approved" if approved else "denied"
 
 
-async def decide(app: Any, form: Form, principal: Principal, subject: str, *, approved: bool) -> None:
+async def decide(app: Application, form: Form, principal: Principal, subject: str, *, approved: bool) -> None:
     """Answer one question about a run or an incident. Raises ConflictError when it was answered already, and
     NotFoundError when that subject has no such question."""
     name, reason = form.text("approval"), form.text("reason", needed=False)

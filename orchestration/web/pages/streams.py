@@ -37,6 +37,8 @@ class Streams:
         self._began: int | None = None
         self._sequence = 0
         self._newest: dict[str, int] = {}
+        self._news: Counter[str] = Counter()
+        self._seen: set[int] = set()
         self._beats: Mapping[str, Sequence[Heartbeat]] = {}
         self._watched: Counter[str] = Counter()
         self._looking = anyio.Lock()
@@ -70,7 +72,8 @@ class Streams:
     async def _signs(self, subjects: Sequence[str], after: int | None) -> AsyncIterator[str]:
         await self._look()
         known = self._state(subjects)
-        missed = after is not None and (after < (self._began or 0) or after < known[0])
+        newest = max((self._newest.get(subject, 0) for subject in subjects), default=0)
+        missed = after is not None and (after < (self._began or 0) or after < newest)
         yield _sign(self._sequence) if missed else f"id: {self._sequence}\n\n"
         said_at = self._clock.monotonic()
         while not self._closed.is_set():
@@ -85,9 +88,8 @@ class Streams:
                 yield ": still here\n\n"
                 said_at = now
 
-    def _state(self, subjects: Sequence[str]) -> tuple[int, Sequence[object]]:
-        newest = max((self._newest.get(subject, 0) for subject in subjects), default=0)
-        return newest, [self._beats.get(subject, ()) for subject in subjects]
+    def _state(self, subjects: Sequence[str]) -> Sequence[tuple[int, Sequence[Heartbeat]]]:
+        return [(self._news[subject], self._beats.get(subject, ())) for subject in subjects]
 
     async def _look(self) -> None:
         """Look once for everybody who asks within the same moment. Without the database there is nothing new."""
@@ -114,9 +116,14 @@ class Streams:
 
     def _take(self, events: Sequence[tuple[int, Event]]) -> None:
         for sequence, event in events:
+            if sequence in self._seen:
+                continue
+            self._seen.add(sequence)
             self._sequence = max(self._sequence, sequence)
             for subject in _subjects(event):
+                self._news[subject] += 1
                 self._newest[subject] = max(self._newest.get(subject, 0), sequence)
+        self._seen = {one for one in self._seen if one > self._sequence - self._overlap}
 
 
 def _subjects(event: Event) -> Sequence[str]:
