@@ -16,6 +16,7 @@ from starlette.applications import Starlette
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from orchestration.app import Application, application
+from orchestration.drills import samples
 from orchestration.security.principal import Principal, Role
 from orchestration.storage.runs import Run
 from orchestration.web.pages import Streams, routes, streams_of
@@ -57,9 +58,8 @@ class Gate:
 class Dashboard:
     """A dashboard that is served. `principal` and `csrf` may be changed at any time."""
 
-    def __init__(self, app: Application, portal: BlockingPortal, sample: Any) -> None:
+    def __init__(self, app: Application, portal: BlockingPortal) -> None:
         self.app = app
-        self.sample = sample
         self.portal = portal
         self.principal: Principal | None = ADMIN
         self.csrf = ""
@@ -99,10 +99,11 @@ class Dashboard:
         return self.portal.call(function)
 
     def begin_run(self, **options: Any) -> Run:
-        """Begin a run on the sample's goal."""
-        check = [list(self.sample.test_command)]
+        """Begin a run on a fresh copy of the sample."""
+        sample = samples.copy_to(self.app.new_demo_folder())
+        check = [list(sample.test_command)]
         more = {"options": {"checks": check, **options.pop("options", {})}, **options}
-        run: Run = self.portal.call(lambda: self.app.new_run(self.sample.goal, self.sample.workspace, **more))
+        run: Run = self.portal.call(lambda: self.app.new_run(sample.goal, sample.workspace, **more))
         return run
 
     def wait_for(self, run: Run, *statuses: str) -> None:
@@ -111,13 +112,13 @@ class Dashboard:
 
 
 @contextmanager
-def a_dashboard(configuration_file: Path, sample: Any = None) -> Iterator[Dashboard]:
+def a_dashboard(configuration_file: Path) -> Iterator[Dashboard]:
     """Serve the dashboard of a project for as long as the block lasts."""
     with (
         start_blocking_portal() as portal,
         portal.wrap_async_context_manager(application(str(configuration_file))) as app,
     ):
-        dashboard = Dashboard(app, portal, sample)
+        dashboard = Dashboard(app, portal)
         dashboard.start()
         try:
             yield dashboard

@@ -16,7 +16,7 @@ from tests.support.project import ProjectFolder
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
     project = ProjectFolder(tmp_path_factory.mktemp("project"), {})
-    with a_dashboard(project.configuration_file, project.sample) as dashboard:
+    with a_dashboard(project.configuration_file) as dashboard:
         yield dashboard
 
 

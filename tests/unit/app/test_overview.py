@@ -13,6 +13,6 @@ def test_a_route_that_has_only_been_used_is_not_out_of_use(tmp_path: Path) -> No
     with project(str(folder.configuration_file)) as here:
         states, now = RouteStates(here.database), here.clock.now()
         states.report("main", "rehearsal-1", "process-1", {"in_use": 1, "limit": 8, "headroom": {}}, now)
-        assert overview(here).providers == ()
+        assert list(overview(here).providers) == []
         states.save("main", "rehearsal-1", {"state": "open", "reason": "timeout", "since": now.timestamp()}, now)
         assert [(one.provider, one.state) for one in overview(here).providers] == [("main", "open")]
