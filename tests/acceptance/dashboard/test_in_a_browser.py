@@ -54,7 +54,8 @@ def opened(browser: Browser, dashboard: Dashboard) -> Iterator[Opener]:
     complaints: list[str] = []
 
     def note(message: ConsoleMessage) -> None:
-        if message.type in ("error", "warning"):
+        provoked = "503" in message.text  # by the test that breaks the stream
+        if message.type in ("error", "warning") and not provoked:
             complaints.append(message.text)
 
     def open_(path: str, screen: Mapping[str, Any] = WIDE, **options: Any) -> Page:
@@ -133,7 +134,7 @@ def test_an_incident_is_seen_coming_acknowledged_and_resolved(
     found = declare(dashboard.app, f"live-{screen['color_scheme']}", f"live {screen['color_scheme']}", Facts())
     page.get_by_role("link", name=f"{found.severity}: {found.title}").click()
     page.get_by_role("button", name="Acknowledge").click()
-    expect(page.get_by_role("status")).to_contain_text("You have acknowledged it")
+    expect(page.locator("p[role=status]")).to_contain_text("You have acknowledged it")
     assert dashboard.app.desk.records.get(found.id).acknowledged_by == "ada"
     page.get_by_text("Resolve…").click()
     page.get_by_label("What ended it").fill("it was a test")
@@ -150,7 +151,7 @@ def test_an_approval_is_given_and_the_run_goes_on(
     expect(page.get_by_role("heading", name="may executor start?")).to_be_visible()
     page.get_by_label("Reason").first.fill("looks right")
     page.get_by_role("button", name="Approve").click()
-    expect(page.get_by_role("status")).to_contain_text("You have approved it")
+    expect(page.locator("p[role=status]")).to_contain_text("You have approved it")
     expect(page.locator("h1 .badge").first).to_have_text("succeeded", timeout=30_000)
     assert dashboard.app.approvals.open(run.id) == ()
 
@@ -170,7 +171,7 @@ def test_a_limit_is_changed_and_acts(dashboard: Dashboard, opened: Opener, scree
     wait_until(lambda: dashboard.app.timeline.list(run.id), "for the run to begin")
     assert not [event for _, event in dashboard.app.timeline.list(run.id) if event.kind == "model_call.finished"]
     page.get_by_role("button", name="End now").click()
-    expect(page.get_by_role("status")).to_contain_text("The override has ended")
+    expect(page.locator("p[role=status]")).to_contain_text("The override has ended")
     dashboard.wait_for(run, "succeeded")
 
 
@@ -192,7 +193,7 @@ def test_everything_works_without_a_script(dashboard: Dashboard, opened: Opener)
     page = opened("/incidents", java_script_enabled=False)
     expect(page.locator("#stream")).to_have_text("reload for news")
     page.locator(f"#card-{found.id}").get_by_role("button", name="Acknowledge").click()
-    expect(page.get_by_role("status")).to_contain_text("You have acknowledged it")
+    expect(page.locator("p[role=status]")).to_contain_text("You have acknowledged it")
     page.get_by_text("Note…").click()
     page.get_by_label("Text").first.fill("by hand")
     page.get_by_role("button", name="Write it down").first.click()
@@ -209,7 +210,7 @@ def test_the_keyboard_is_enough(dashboard: Dashboard, opened: Opener) -> None:
     page.keyboard.press("Tab")
     expect(page.get_by_role("button", name="Acknowledge")).to_be_focused()
     page.keyboard.press("Enter")
-    expect(page.get_by_role("status")).to_contain_text("You have acknowledged it")
+    expect(page.locator("p[role=status]")).to_contain_text("You have acknowledged it")
 
 
 def test_the_page_says_when_it_is_not_live_any_more(dashboard: Dashboard, opened: Opener) -> None:
