@@ -55,5 +55,6 @@ def _out_of_use(here: Project) -> list[OutOfUse]:
     return [
         OutOfUse(provider, model, state["state"], state["reason"], f"{said:%Y-%m-%dT%H:%M:%SZ}")
         for (provider, model), (state, said) in RouteStates(here.database).load().items()
+        # A route that has only been used so far, and never failed, is told of without a state.
         if state.get("state", _CLOSED) != _CLOSED and provider in known and known[provider].enabled
     ]

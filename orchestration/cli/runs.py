@@ -8,8 +8,8 @@ from typing import Any
 import click
 
 from orchestration.app import application, project
+from orchestration.app.spoken import spoken
 from orchestration.cli import common
-from orchestration.cli.board import spoken
 from orchestration.cli.following import conclude, follow
 from orchestration.cli.render import age, console, outcome_text, runs_table, table
 from orchestration.cli.run import patience_option

@@ -105,6 +105,12 @@ class Runs:
         with self._database.read() as connection:
             return tuple(_run(row) for row in connection.execute(query))
 
+    def counts(self) -> dict[RunStatus, int]:
+        """How many runs there are of each status; statuses of none are left out."""
+        query = sa.select(runs.c.status, sa.func.count()).group_by(runs.c.status)
+        with self._database.read() as connection:
+            return {RunStatus(status): count for status, count in connection.execute(query)}
+
     def set_status(self, run_id: str, status: RunStatus, reason: str = "", **values: Any) -> bool:
         """Move a run on; False, and no change, when it has ended already (a cancelled run stays cancelled)."""
         ended = [status.value for status in RunStatus if status.ended]

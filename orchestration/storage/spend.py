@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -56,3 +57,18 @@ class Spend:
         with self._database.read() as connection:
             row = connection.execute(query).one()
             return int(row[0]), float(row[1])
+
+    def by_run(self, run_ids: Collection[str]) -> Mapping[str, tuple[int, float]]:
+        """Tokens and dollars used by each of these runs; those that used none are left out."""
+        return self._by(spend.c.run_id, spend.c.run_id.in_(run_ids))
+
+    def by_provider(self, since: datetime) -> Mapping[str, tuple[int, float]]:
+        """Tokens and dollars used at each provider since a moment."""
+        return self._by(spend.c.provider, spend.c.at >= since)
+
+    def _by(self, column: sa.Column[str], condition: sa.ColumnElement[bool]) -> Mapping[str, tuple[int, float]]:
+        tokens = sa.func.sum(spend.c.prompt_tokens + spend.c.completion_tokens)
+        dollars = sa.func.coalesce(sa.func.sum(spend.c.usd), 0.0)
+        query = sa.select(column, tokens, dollars).where(condition).group_by(column)
+        with self._database.read() as connection:
+            return {name: (int(count), float(usd)) for name, count, usd in connection.execute(query)}

@@ -61,6 +61,18 @@ class Timeline:
         """A run's events with their sequence numbers, those after `after`."""
         return self._read(sa.select(events).where(events.c.run_id == run_id, events.c.sequence > after), limit)
 
+    def newest(self, run_id: str, *, before: int | None = None, limit: int = 500) -> tuple[tuple[int, Event], ...]:
+        """A run's last events with their sequence numbers, in order; `before` takes those ahead of a number."""
+        query = sa.select(events).where(events.c.run_id == run_id).order_by(events.c.sequence.desc()).limit(limit)
+        if before is not None:
+            query = query.where(events.c.sequence < before)
+        return self._backwards(query)
+
+    def newest_of(self, kind: str, since: datetime, limit: int = 1000) -> tuple[tuple[int, Event], ...]:
+        """Everybody's last events of a kind since a moment, in order."""
+        query = sa.select(events).where(events.c.kind == kind).order_by(events.c.sequence.desc()).limit(limit)
+        return tuple((number, event) for number, event in self._backwards(query) if event.at >= since)
+
     def of_kinds(self, run_ids: Collection[str], kinds: Collection[str]) -> Mapping[str, Sequence[Event]]:
         """The events of some kinds of each of these runs, oldest first."""
         query = sa.select(events).where(events.c.run_id.in_(run_ids), events.c.kind.in_(kinds))
@@ -100,6 +112,10 @@ class Timeline:
         with self._database.read() as connection:
             rows = connection.execute(query.order_by(events.c.sequence).limit(limit))
             return tuple((row.sequence, _event(row)) for row in rows)
+
+    def _backwards(self, query: sa.Select[Any]) -> tuple[tuple[int, Event], ...]:
+        with self._database.read() as connection:
+            return tuple((row.sequence, _event(row)) for row in connection.execute(query))[::-1]
 
     def beat(self, latest: Iterable[Event]) -> None:
         """Keep each agent's last progress."""

@@ -1,0 +1,66 @@
+"""The dashboard: pages rendered by the server, kept up to date by signs over one event stream.
+
+To add a page, write a module with a `routes(site)`, and name it in `_SECTIONS`; with a title, it gets a place in the
+menu.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from starlette.routing import Mount, Route
+
+from orchestration.app.application import Application
+from orchestration.web.pages import (
+    alerts,
+    configuration,
+    figures,
+    incident,
+    incidents,
+    overview,
+    providers,
+    resources,
+    run,
+    runs,
+)
+from orchestration.web.pages.site import Site
+from orchestration.web.pages.streams import Streams
+
+__all__ = ["Streams", "routes", "streams_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Section:
+    """A page or several. `title` is empty where the menu does not name it."""
+
+    routes: Callable[[Site], Sequence[Route]]
+    path: str = ""
+    title: str = ""
+
+
+_SECTIONS = (
+    _Section(overview.routes, "/", "Overview"),
+    _Section(incidents.routes, "/incidents", "Incidents"),
+    _Section(incident.routes),
+    _Section(runs.routes, "/runs", "Runs"),
+    _Section(run.routes),
+    _Section(alerts.routes, "/alerts", "Alerts"),
+    _Section(providers.routes, "/providers", "Providers"),
+    _Section(resources.routes, "/resources", "Resources"),
+    _Section(figures.routes, "/figures", "Figures"),
+    _Section(configuration.routes, "/configuration", "Configuration"),
+)
+
+
+def streams_of(app: Application) -> Streams:
+    """The event streams of an application; the server closes them before it stops."""
+    return Streams(app.timeline, app.clock, ordered=app.database.is_sqlite)
+
+
+def routes(app: Application, streams: Streams | None = None) -> list[Route | Mount]:
+    """Every page, to be mounted at the root. `request.state` has to hold `principal`, and `csrf` where there are
+    sessions."""
+    menu = [(section.path, section.title) for section in _SECTIONS if section.title]
+    site = Site(app, streams or streams_of(app), menu)
+    return [*site.routes(), *(route for section in _SECTIONS for route in section.routes(site))]

@@ -1,0 +1,68 @@
+"""Alerts: what fires, what is watched, and what is silenced until when."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+import anyio.to_thread
+from starlette.requests import Request
+from starlette.routing import Route
+
+from orchestration.alerts.silences import checked_matchers
+from orchestration.ids import new_id
+from orchestration.security.principal import Principal, Role
+from orchestration.storage.alerts import AlertStatus
+from orchestration.storage.silences import SilenceKind, SilenceRow
+from orchestration.web.pages.forms import Form
+from orchestration.web.pages.site import Page, Site, Values
+
+_AT_ONCE = 100
+_UNTIL_ENDED = timedelta(days=366)
+
+
+def routes(site: Site) -> Sequence[Route]:
+    """The page with its forms."""
+    alerts = _Alerts(site)
+    deeds = {"silence": (alerts.silence, Role.RESPONDER), "end-silence": (alerts.end, Role.RESPONDER)}
+    return site.page(Page("/alerts", "alerts.html", "alerts", alerts.read, ("alert", "silence")), deeds)
+
+
+class _Alerts:
+    def __init__(self, site: Site) -> None:
+        self._app = site.app
+
+    async def read(self, request: Request) -> Values:  # noqa: ARG002
+        return await anyio.to_thread.run_sync(self._read)
+
+    def _read(self) -> Values:
+        app = self._app
+        return {
+            "firing": app.alerts.list([AlertStatus.FIRING, AlertStatus.PENDING], limit=_AT_ONCE),
+            "over": app.alerts.list([AlertStatus.RESOLVED], limit=_AT_ONCE // 4),
+            "silences": app.silences.list(app.clock.now()),
+        }
+
+    async def silence(self, request: Request, form: Form, principal: Principal) -> tuple[str, str]:  # noqa: ARG002
+        app, now = self._app, self._app.clock.now()
+        matchers = checked_matchers([line for line in form.text("matchers").splitlines() if line.strip()])
+        seconds = form.seconds("duration")
+        row = SilenceRow(
+            id=new_id("silence", now.timestamp()),
+            kind=SilenceKind.SILENCE,
+            matchers=[str(matcher) for matcher in matchers],
+            starts_at=now,
+            ends_at=now + (_UNTIL_ENDED if seconds is None else timedelta(seconds=seconds)),
+            author=principal.name,
+            comment=app.redactor.text(form.text("comment")),
+            created_at=now,
+        )
+        await anyio.to_thread.run_sync(app.silences.add, row)
+        app.bus.emit("silence.added", actor=principal.name, silence=row.id, matchers=list(row.matchers))
+        return "/alerts", "silenced"
+
+    async def end(self, request: Request, form: Form, principal: Principal) -> tuple[str, str]:  # noqa: ARG002
+        app, name = self._app, form.text("silence")
+        await anyio.to_thread.run_sync(app.silences.expire, name, app.clock.now())
+        app.bus.emit("silence.expired", actor=principal.name, silence=name)
+        return "/alerts", "silence-ended"

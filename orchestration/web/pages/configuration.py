@@ -1,0 +1,90 @@
+"""The configuration: what is in force, what is wrong with the file, what changed when, and the overrides on top."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import anyio.to_thread
+from starlette.requests import Request
+from starlette.routing import Route
+
+from orchestration.config.overrides import Override, StopAutomation
+from orchestration.security.principal import Principal, Role
+from orchestration.web.pages.forms import Form
+from orchestration.web.pages.site import Page, Site, Values
+
+_VERSIONS = 30
+
+
+def routes(site: Site) -> Sequence[Route]:
+    """The page with its forms."""
+    view = _Configuration(site)
+    deeds = {
+        "end-override": (view.end_override, Role.OPERATOR),
+        "stop-automation": (view.stop_automation, Role.RESPONDER),
+        "roll-back": (view.roll_back, Role.ADMIN),
+    }
+    subjects = ("configuration", "override", "credentials")
+    return site.page(Page("/configuration", "configuration.html", "configuration", view.read, subjects), deeds)
+
+
+class _Configuration:
+    def __init__(self, site: Site) -> None:
+        self._app = site.app
+
+    async def read(self, request: Request) -> Values:
+        before, after = _number(request, "from"), _number(request, "to")
+        return await anyio.to_thread.run_sync(self._read, before, after)
+
+    def _read(self, before: int | None, after: int | None) -> Values:
+        app = self._app
+        versions = app.store.history(_VERSIONS)
+        newest = versions[0].number if versions else None
+        earlier = versions[1].number if len(versions) > 1 else newest
+        new, old = (newest if after is None else after), (earlier if before is None else before)
+        changes = app.store.diff(old, new) if old is not None and new is not None else ()
+        document = app.configuration.model_dump(mode="json", by_alias=True, exclude_none=True)
+        return {
+            "sections": app.redactor.data(document),
+            "number": app.store.number,
+            "findings": app.store.findings,
+            "refused": app.store.refused,
+            "versions": versions,
+            "old": old,
+            "new": new,
+            "changes": [
+                (change.path, app.redactor.data(change.before), app.redactor.data(change.after)) for change in changes
+            ],
+            "overrides": [(one, self._values(one)) for one in app.store.overrides],
+        }
+
+    def _values(self, override: Override) -> dict[str, Any]:
+        """What an override sets, without what would fill the page."""
+        hidden = {"kind", "target", "document", "over"}
+        values = override.change.model_dump(mode="json", exclude=hidden, exclude_none=True)
+        shown: dict[str, Any] = self._app.redactor.data(values)
+        return shown
+
+    async def end_override(self, request: Request, form: Form, principal: Principal) -> tuple[str, str]:  # noqa: ARG002
+        self._app.store.remove_override(form.text("override"), principal.name)
+        return "/configuration", "override-removed"
+
+    async def stop_automation(self, request: Request, form: Form, principal: Principal) -> tuple[str, str]:  # noqa: ARG002
+        # On this thread: those who follow the configuration are told on the one that changes it.
+        seconds = form.seconds("duration")
+        self._app.store.add_override(
+            StopAutomation(), reason=form.text("reason"), actor=principal.name, seconds=seconds
+        )
+        return "/configuration", "automation-stopped"
+
+    async def roll_back(self, request: Request, form: Form, principal: Principal) -> tuple[str, str]:  # noqa: ARG002
+        number = form.whole("number", 1, 1_000_000_000)
+        await anyio.to_thread.run_sync(self._app.store.rollback, number)
+        self._app.bus.emit("configuration.rolled_back", actor=principal.name, number=number)
+        return "/configuration", "rolled-back"
+
+
+def _number(request: Request, name: str) -> int | None:
+    text = request.query_params.get(name, "")
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else None

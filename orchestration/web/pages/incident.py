@@ -1,0 +1,79 @@
+"""One incident: what somebody who was woken needs on one page, and every handle of the desk."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+import anyio.to_thread
+from starlette.requests import Request
+from starlette.routing import Route
+
+from orchestration.config.response import Severity
+from orchestration.incidents import telling
+from orchestration.incidents.escalation import missing_fields
+from orchestration.incidents.model import IncidentStatus, ReviewField, person
+from orchestration.incidents.review import draft, spoken
+from orchestration.security.principal import Principal, Role
+from orchestration.web.pages.changes import CHANGES, Change
+from orchestration.web.pages.forms import Form
+from orchestration.web.pages.incidents import SUBJECTS, card_of
+from orchestration.web.pages.run import decide
+from orchestration.web.pages.site import Page, Site, Values
+
+_LEVELS = {1: "on-call engineer", 2: "technical lead", 3: "project manager", 4: "security team"}
+_REVIEWABLE = (IncidentStatus.RESOLVED, IncidentStatus.IN_REVIEW, IncidentStatus.CLOSED)
+
+
+def routes(site: Site) -> Sequence[Route]:
+    """The page with its forms."""
+    view = _Incident(site)
+    deeds = {name: (partial(view.change, change, done), Role.RESPONDER) for name, (change, done) in CHANGES.items()}
+    deeds["approve"] = (partial(view.decide, True), Role.RESPONDER)
+    deeds["deny"] = (partial(view.decide, False), Role.RESPONDER)
+    page = Page("/incidents/{incident}", "incident.html", "incidents", view.read, SUBJECTS, stales=True)
+    return site.page(page, deeds)
+
+
+class _Incident:
+    def __init__(self, site: Site) -> None:
+        self._app = site.app
+        self._desk = site.app.desk
+
+    async def read(self, request: Request) -> Values:
+        return await anyio.to_thread.run_sync(self._read, request.path_params["incident"])
+
+    def _read(self, name: str) -> Values:
+        records, now = self._desk.records, self._app.clock.now()
+        found = records.get(name)
+        entries, settings = records.entries(found.id), records.settings(found)
+        others = records.table.list(is_open=True, limit=50)
+        return {
+            "incident": found,
+            "card": card_of(records, found, now),
+            "status_word": telling.status_word(found),
+            "hurts": found.impact or telling.touched(found),
+            "entries": [(entry, spoken(entry), entry.data.get("evidence") or ()) for entry in reversed(entries)],
+            "timers": records.table.timers(found.id),
+            "questions": self._app.approvals.open(found.id),
+            "contacts": settings.contacts,
+            "levels": _LEVELS,
+            "severities": [one for one in Severity if one is not found.severity],
+            "others": [row for row in others if row.id != found.id],
+            "reviewable": found.status in _REVIEWABLE,
+            "review_fields": list(ReviewField),
+            "missing": missing_fields(found),
+            "draft": draft(found, entries, settings, now),
+        }
+
+    async def change(
+        self, change: Change, done: str, request: Request, form: Form, principal: Principal
+    ) -> tuple[str, str]:
+        name, me = request.path_params["incident"], person(principal.name)
+        changed = await anyio.to_thread.run_sync(change, self._desk, name, me, form)
+        return f"/incidents/{changed.id}", done
+
+    async def decide(self, approved: bool, request: Request, form: Form, principal: Principal) -> tuple[str, str]:
+        name = request.path_params["incident"]
+        await decide(self._app, form, principal, name, approved=approved)
+        return f"/incidents/{name}", "approved" if approved else "denied"

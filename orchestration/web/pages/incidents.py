@@ -1,0 +1,100 @@
+"""Incidents: those that are open, worst first, with their clocks; then what is owed, and what has been."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import anyio.to_thread
+from starlette.requests import Request
+from starlette.routing import Route
+
+from orchestration.config.response import Scenario, Severity
+from orchestration.errors import UsageError
+from orchestration.incidents.escalation import missing_fields
+from orchestration.incidents.model import Incident, IncidentStatus
+from orchestration.incidents.records import IncidentRecords
+from orchestration.incidents.sla import TargetKind, TargetState
+from orchestration.web.pages.site import Page, Site, Values
+
+_AT_ONCE = 100
+_OWING = (IncidentStatus.RESOLVED.value, IncidentStatus.IN_REVIEW.value)
+SUBJECTS = ("incident", "alert", "silence", "approval")
+
+
+@dataclass(frozen=True, slots=True)
+class ClockView:
+    """A target of an incident: how it stands, and what part of its time is gone (0 to 1)."""
+
+    kind: TargetKind
+    state: TargetState
+    due: datetime
+    stopped: datetime | None
+    gone: float
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """An open incident with its clocks."""
+
+    incident: Incident
+    clocks: tuple[ClockView, ...]
+
+    @property
+    def unattended(self) -> bool:
+        return not self.incident.acknowledged and self.incident.status is not IncidentStatus.SUPPRESSED
+
+
+def routes(site: Site) -> Sequence[Route]:
+    """The board."""
+    return site.page(Page("/incidents", "incidents.html", "incidents", _Incidents(site).read, SUBJECTS, stales=True))
+
+
+def open_cards(records: IncidentRecords, now: datetime) -> list[Card]:
+    """The open incidents, worst first, of the same severity the one that nobody has first, then the oldest."""
+    rows = records.table.list(is_open=True, limit=_AT_ONCE)
+    cards = [card_of(records, records.get(row.id), now) for row in rows]
+    return sorted(cards, key=lambda card: (card.incident.severity, not card.unattended, card.incident.detected_at))
+
+
+def card_of(records: IncidentRecords, incident: Incident, now: datetime) -> Card:
+    """An incident with its clocks, by the settings under which it was declared."""
+    percent = records.settings(incident).at_risk_percent
+    return Card(incident, tuple(_clock(incident, kind, now, percent) for kind in TargetKind))
+
+
+def _clock(incident: Incident, kind: TargetKind, now: datetime, percent: float) -> ClockView:
+    clock = incident.clock
+    stopped = clock.stopped(kind)
+    whole = (clock.due(kind) - clock.started_at).total_seconds()
+    gone = ((stopped or now) - clock.started_at).total_seconds() / whole if whole > 0 else 1.0
+    return ClockView(kind, clock.state(kind, now, percent), clock.due(kind), stopped, min(1.0, max(0.0, gone)))
+
+
+class _Incidents:
+    def __init__(self, site: Site) -> None:
+        self._app = site.app
+
+    async def read(self, request: Request) -> Values:
+        severity, scenario = request.query_params.get("severity", ""), request.query_params.get("scenario", "")
+        try:
+            severities = (Severity(severity),) if severity else ()
+            wanted = Scenario(scenario) if scenario else None
+        except ValueError as error:
+            raise UsageError("expected a severity and a scenario of the lists; choose them there") from error
+        return await anyio.to_thread.run_sync(self._read, severities, wanted)
+
+    def _read(self, severities: Sequence[Severity], scenario: Scenario | None) -> Values:
+        records, now = self._app.desk.records, self._app.clock.now()
+        owing = [records.get(row.id) for row in records.table.list(statuses=_OWING, limit=_AT_ONCE)]
+        owing = [one for one in owing if missing_fields(one) and not one.drill]
+        return {
+            "cards": open_cards(records, now),
+            "owing": [(one, missing_fields(one)) for one in owing],
+            "history": records.table.list(severities=severities, scenario=scenario, is_open=False, limit=_AT_ONCE),
+            "severities": list(Severity),
+            "scenarios": list(Scenario),
+            "chosen_severity": severities[0].value if severities else "",
+            "chosen_scenario": scenario.value if scenario else "",
+        }

@@ -1,0 +1,102 @@
+"""The first page: is everything well, and if not, what needs me?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+import anyio.to_thread
+from starlette.requests import Request
+from starlette.routing import Route
+
+from orchestration.app.overview import Overview, overview
+from orchestration.storage.alerts import AlertStatus
+from orchestration.storage.runs import Run, RunStatus
+from orchestration.storage.spend import Spend
+from orchestration.web.pages.incidents import Card, open_cards
+from orchestration.web.pages.providers import by_provider
+from orchestration.web.pages.runs import is_rehearsed
+from orchestration.web.pages.site import Page, Site, Values
+
+_SUBJECTS = ("run", "approval", "incident", "alert", "route", "worker", "configuration", "override", "calendar")
+_SHOWN = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """Something that needs a person: what, why, where to go, and how urgent (`bad` before `fair`)."""
+
+    tone: str
+    what: str
+    why: str
+    link: str
+
+
+def routes(site: Site) -> Sequence[Route]:
+    """The page."""
+    return site.page(Page("/", "overview.html", "overview", _Overview(site).read, _SUBJECTS, stales=True))
+
+
+class _Overview:
+    def __init__(self, site: Site) -> None:
+        self._app = site.app
+        self._spend = Spend(site.app.database)
+
+    async def read(self, request: Request) -> Values:  # noqa: ARG002
+        return await anyio.to_thread.run_sync(self._read)
+
+    def _read(self) -> Values:
+        app, now = self._app, self._app.clock.now()
+        found = overview(app)
+        cards = open_cards(app.desk.records, now)
+        workers = [worker for control in found.control for worker in control["workers"]]
+        today = now.replace(hour=0, minute=0, second=0, microsecond=0)
+        recent = [run for run in app.runs.list(limit=200) if run.created_at > now - timedelta(days=1)]
+        providers = by_provider(app)
+        needs = list(_needs(app.store.refused, cards, found, automated=app.configuration.automation.enabled))
+        return {
+            "needs": sorted(needs, key=lambda need: need.tone != "bad"),
+            "cards": cards,
+            "found": found,
+            "unfinished": found.runs[:_SHOWN],
+            "questions": {question.run_id: question for question in found.questions},
+            "rehearsed": {run.id for run in (*found.runs, *recent) if is_rehearsed(run)},
+            "workers": workers,
+            "providers": providers,
+            "firing": len(app.alerts.list([AlertStatus.FIRING], limit=1000)),
+            "ended": _ended(recent),
+            "today": self._spend.totals(since=today),
+            "lately": [run for run in recent if run.status.ended][:_SHOWN],
+        }
+
+
+def _needs(refused: Sequence[object], cards: Sequence[Card], found: Overview, *, automated: bool) -> Iterator[Need]:
+    for card in cards:
+        incident = card.incident
+        if card.unattended:
+            why = f"{incident.scenario.value}, nobody has acknowledged it"
+            tone = "bad" if incident.severity.value in ("P0", "P1") else "fair"
+            drill = " (drill)" if incident.drill else ""
+            yield Need(tone, f"{incident.severity}: {incident.title}{drill}", why, f"/incidents/{incident.id}")
+    for question in found.questions:
+        kind = "incidents" if question.run_id.startswith("inc-") else "runs"
+        yield Need("fair", question.question, "it waits for your answer", f"/{kind}/{question.run_id}")
+    if refused:
+        yield Need(
+            "fair", "The configuration file cannot be used", "the last good one stays in force", "/configuration"
+        )
+    if not automated:
+        yield Need("fair", "Automation is stopped", "nothing is repaired without a person", "/configuration")
+    if not found.control:
+        yield Need("fair", "Nobody serves", "no worker takes waiting runs; start: orchestrator serve", "/resources")
+    waiting = [run for run in found.runs if run.status is RunStatus.WAITING]
+    asked = {question.run_id for question in found.questions}
+    for run in waiting[:_SHOWN]:
+        if run.id not in asked:
+            yield Need("fair", f"{run.id} waits", run.reason, f"/runs/{run.id}")
+
+
+def _ended(runs: Sequence[Run]) -> dict[str, int]:
+    ended = [run.status.value for run in runs if run.status.ended]
+    return {status: ended.count(status) for status in ("succeeded", "failed", "cancelled")}

@@ -1,0 +1,96 @@
+"""Resources: what the machine and the processes use, now and over time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import anyio.to_thread
+from starlette.requests import Request
+from starlette.routing import Route
+
+from orchestration.app.overview import overview
+from orchestration.errors import UsageError
+from orchestration.storage.samples import Samples, Series
+from orchestration.web.pages.site import Page, Site, Values
+
+RANGES = {"1h": timedelta(hours=1), "6h": timedelta(hours=6), "1d": timedelta(days=1), "7d": timedelta(days=7)}
+_POINTS = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Plot:
+    """What is drawn, and stands in the table behind it. A row is a moment and a value for each series, None where
+    there is none; `limit` is where trouble begins by the configuration."""
+
+    id: str
+    title: str
+    meaning: str
+    unit: str
+    names: tuple[str, ...]
+    rows: tuple[tuple[datetime, tuple[float | None, ...]], ...]
+    limit: float | None = None
+
+    @property
+    def latest(self) -> tuple[float | None, ...]:
+        return self.rows[-1][1] if self.rows else tuple(None for _ in self.names)
+
+
+def routes(site: Site) -> Sequence[Route]:
+    """The page."""
+    return site.page(
+        Page("/resources", "resources.html", "resources", _Resources(site).read, ("worker", "control"), stales=True)
+    )
+
+
+class _Resources:
+    def __init__(self, site: Site) -> None:
+        self._app = site.app
+        self._samples = Samples(site.app.database)
+
+    async def read(self, request: Request) -> Values:
+        chosen = request.query_params.get("range", "1h")
+        if chosen not in RANGES:
+            raise UsageError(f"expected a range ({', '.join(RANGES)}), got '{chosen[:20]}'; choose one of the list")
+        return await anyio.to_thread.run_sync(self._read, chosen)
+
+    def _read(self, chosen: str) -> Values:
+        now = self._app.clock.now()
+        thresholds = self._app.configuration.monitoring.thresholds
+        of_host = "of the container's limit where there is one"
+        wanted = (
+            ("cpu_percent", "Processor", of_host, "%", thresholds.cpu_percent),
+            ("memory_percent", "Memory", of_host, "%", thresholds.memory_percent),
+            ("disk_free_percent", "Free disk", "space or files, whichever is less", "%", thresholds.disk_free_percent),
+            ("event_loop_lag_seconds", "Event loop lag", "by how much a loop was late at worst", "s", None),
+            ("latency_ratio", "Provider latency", "median ÷ its own baseline; 1 is as usual", "×", None),
+        )
+        plots = []
+        for name, title, meaning, unit, limit in wanted:
+            series = self._samples.range(name, now - RANGES[chosen], now, now)
+            plots.append(plot(name, title, meaning, unit, series, limit))
+        return {"plots": plots, "found": overview(self._app), "ranges": list(RANGES), "chosen": chosen}
+
+
+def plot(name: str, title: str, meaning: str, unit: str, series: Sequence[Series], limit: float | None = None) -> Plot:
+    """A plot of series: thinned to as many points as can be told apart, by means. Pure."""
+    moments = [at for one in series for at, _ in one.points]
+    if not moments:
+        return Plot(name, title, meaning, unit, (), (), limit)
+    first = min(moments)
+    width = max((max(moments) - first).total_seconds() / _POINTS, 1.0)
+    slots: dict[int, list[list[float]]] = {}
+    for index, one in enumerate(series):
+        for at, value in one.points:
+            slot = slots.setdefault(int((at - first).total_seconds() // width), [[] for _ in series])
+            slot[index].append(value)
+    rows = tuple(
+        (
+            first + timedelta(seconds=number * width),
+            tuple(round(sum(values) / len(values), 3) if values else None for values in slots[number]),
+        )
+        for number in sorted(slots)
+    )
+    names = tuple(", ".join(one.labels.values()) or title for one in series)
+    return Plot(name, title, meaning, unit, names, rows, limit)

@@ -1,0 +1,76 @@
+"""Runs: the list, newest first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import anyio.to_thread
+from starlette.requests import Request
+from starlette.routing import Route
+
+from orchestration.errors import UsageError
+from orchestration.storage.runs import Run, RunStatus
+from orchestration.storage.spend import Spend
+from orchestration.web.pages.site import Page, Site, Values
+
+_AT_ONCE = 50
+_FILTERS: Mapping[str, tuple[RunStatus, ...]] = {
+    "all": (),
+    "unfinished": tuple(status for status in RunStatus if not status.ended),
+    **{status.value: (status,) for status in RunStatus},
+}
+
+
+def routes(site: Site) -> Sequence[Route]:
+    """The list."""
+    return site.page(Page("/runs", "runs.html", "runs", _Runs(site).read, ("run", "approval")))
+
+
+class _Runs:
+    def __init__(self, site: Site) -> None:
+        self._app = site.app
+        self._spend = Spend(site.app.database)
+
+    async def read(self, request: Request) -> Values:
+        chosen = request.query_params.get("status", "all")
+        if chosen not in _FILTERS:
+            raise UsageError(f"expected a status ({', '.join(_FILTERS)}), got '{chosen[:20]}'; choose one of the list")
+        before = request.query_params.get("before") or None
+        return await anyio.to_thread.run_sync(self._read, chosen, before)
+
+    def _read(self, chosen: str, before: str | None) -> Values:
+        found = self._app.runs.list(_FILTERS[chosen], _AT_ONCE + 1, before=before)
+        shown, counts = found[:_AT_ONCE], self._app.runs.counts()
+        questions = {question.run_id: question for question in self._app.approvals.open()}
+        return {
+            "runs": shown,
+            "used": {**self._spend.by_run([one.id for one in shown]), **_used(shown)},
+            "rehearsed": {one.id for one in shown if is_rehearsed(one)},
+            "questions": questions,
+            "chosen": chosen,
+            "filters": _counted(counts),
+            "before": before,
+            "next": shown[-1].id if len(found) > _AT_ONCE else None,
+        }
+
+
+def is_rehearsed(run: Run) -> bool:
+    """Whether the answers of a run came from no real model, as far as its own record tells."""
+    use: Mapping[str, Any] = (run.outcome or {}).get("use") or {}
+    return bool(use.get("rehearsal"))
+
+
+def _used(runs: Sequence[Run]) -> dict[str, tuple[int, float]]:
+    """Tokens and dollars of those that have come to an end, by their own records; no rehearsal is charged."""
+    uses = {run.id: run.outcome["use"] for run in runs if run.outcome and run.outcome.get("use")}
+    return {name: (int(use["tokens"]), float(use["usd"])) for name, use in uses.items()}
+
+
+def _counted(counts: Mapping[RunStatus, int]) -> list[tuple[str, int]]:
+    """The filters that find something, each with how much; `all` and `unfinished` always."""
+    totals = [
+        (name, sum(count for status, count in counts.items() if not statuses or status in statuses))
+        for name, statuses in _FILTERS.items()
+    ]
+    return [(name, total) for name, total in totals if total or name in ("all", "unfinished")]

@@ -1,0 +1,215 @@
+"""A run as a waterfall: agents, and under each its model and tool calls, with when they began and how long they took.
+
+Pure: it is made from events. A call is told of when it has ended, so its beginning is its end minus its length.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from orchestration.events import Event
+
+AGENT_KINDS = ("agent.started", "agent.finished", "agent.interrupted", "agent.retried")
+CALL_KINDS = ("model_call.finished", "model_call.failed", "tool_call.finished", "tool_call.refused")
+WIDTH = 1000.0
+_LEAST = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Where something stands in time, in thousandths of the whole."""
+
+    x: float
+    width: float
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try of a model call."""
+
+    route: str
+    outcome: str
+    seconds: float
+    detail: str
+    status: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A model or a tool call. `usd` is None where no price is known; `fallback` says that another route than the first
+    answered."""
+
+    number: int
+    kind: str
+    name: str
+    about: str
+    ok: bool
+    began: datetime
+    ended: datetime
+    span: Span
+    outcome: str = ""
+    tokens: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    estimated: bool = False
+    usd: float | None = None
+    first_token: float | None = None
+    rehearsal: bool = False
+    attempts: tuple[Attempt, ...] = ()
+
+    @property
+    def retries(self) -> int:
+        """Tries beyond the first."""
+        return max(0, len(self.attempts) - 1)
+
+    @property
+    def fallback(self) -> bool:
+        return len({attempt.route for attempt in self.attempts}) > 1
+
+    @property
+    def seconds(self) -> float:
+        return (self.ended - self.began).total_seconds()
+
+
+@dataclass(slots=True)
+class Lane:
+    """One agent at work on one task. `resumed` counts how often another process took it over."""
+
+    id: str
+    agent: str
+    title: str
+    began: datetime
+    ended: datetime | None = None
+    state: str = "running"
+    message: str = ""
+    resumed: int = 0
+    use: Mapping[str, Any] = field(default_factory=dict)
+    span: Span = field(default_factory=lambda: Span(0.0, 0.0))
+    calls: list[Call] = field(default_factory=list)
+
+    @property
+    def tokens(self) -> int:
+        """Of the whole task once it has ended, until then of the calls that are shown."""
+        return int(self.use["tokens"]) if self.use else sum(call.tokens for call in self.calls)
+
+    @property
+    def usd(self) -> float:
+        return float(self.use["usd"]) if self.use else sum(call.usd or 0.0 for call in self.calls)
+
+
+@dataclass(frozen=True, slots=True)
+class Waterfall:
+    """The whole. `loose` are calls of no agent's lane."""
+
+    began: datetime
+    ended: datetime
+    lanes: tuple[Lane, ...]
+    loose: tuple[Call, ...]
+
+    @property
+    def seconds(self) -> float:
+        return (self.ended - self.began).total_seconds()
+
+    @property
+    def tokens(self) -> int:
+        return sum(lane.tokens for lane in self.lanes)
+
+    @property
+    def usd(self) -> float:
+        return sum(lane.usd for lane in self.lanes)
+
+
+def waterfall(
+    agents: Iterable[Event], calls: Sequence[tuple[int, Event]], began: datetime, until: datetime
+) -> Waterfall:
+    """Make it, `until` the run's end or now: of the agents' events of the whole run, and of as many calls as are to be
+    shown."""
+    lanes = _lanes(agents)
+    ended = max([began + timedelta(milliseconds=1), until, *(event.at for _, event in calls)])
+    loose: list[Call] = []
+    for number, event in calls:
+        if event.kind not in CALL_KINDS:
+            continue
+        call = _call(number, event, began, ended)
+        lane = lanes.get(_agent_run(event))
+        (loose if lane is None else lane.calls).append(call)
+    for lane in lanes.values():
+        lane.span = _span(lane.began, lane.ended or ended, began, ended)
+    return Waterfall(began, ended, tuple(lanes.values()), tuple(loose))
+
+
+def _lanes(events: Iterable[Event]) -> dict[str, Lane]:
+    lanes: dict[str, Lane] = {}
+    for event in events:
+        key = str(event.data.get("agent_run_id", ""))
+        lane = lanes.get(key)
+        if event.kind == "agent.started" and lane is None:
+            lanes[key] = Lane(key, event.agent or "", str(event.data.get("title", "")), event.at)
+        elif event.kind == "agent.started" and lane is not None:
+            lane.resumed += 1
+            lane.state, lane.ended = "running", None
+        elif event.kind == "agent.interrupted" and lane is not None:
+            lane.state, lane.ended = "interrupted", event.at
+        elif event.kind == "agent.finished" and lane is not None:
+            failing = event.data.get("failing")
+            lane.state, lane.ended = ("failed" if failing else "done"), event.at
+            lane.message = str(failing["message"]) if failing else ""
+            lane.use = event.data.get("use") or {}
+    return lanes
+
+
+def _agent_run(event: Event) -> str:
+    """The agent's run that a call belongs to: named, or in front of the number in its key."""
+    return str(event.data.get("agent_run_id") or str(event.data.get("key") or "").rpartition("/")[0])
+
+
+def _call(number: int, event: Event, begin: datetime, end: datetime) -> Call:
+    data = event.data
+    began = event.at - timedelta(seconds=float(data.get("seconds") or 0.0))
+    span = _span(began, event.at, begin, end)
+    if event.kind == "tool_call.refused":
+        about = f"{data.get('what', '')}: {data.get('reason', '')}"
+        return Call(number, "refused", "refused", about, ok=False, began=began, ended=event.at, span=span)
+    if event.kind == "tool_call.finished":
+        name, about, ok = str(data.get("tool")), str(data.get("about") or ""), bool(data.get("ok"))
+        return Call(number, "tool", name, about, ok=ok, began=began, ended=event.at, span=span)
+    return Call(
+        number=number,
+        kind="model",
+        name=str(data.get("route") or "no route"),
+        about="",
+        ok=event.kind == "model_call.finished",
+        began=began,
+        ended=event.at,
+        span=span,
+        outcome=str(data.get("outcome", "")),
+        tokens=int(data.get("tokens") or 0),
+        prompt_tokens=int(data.get("prompt_tokens") or 0),
+        completion_tokens=int(data.get("completion_tokens") or 0),
+        estimated=bool(data.get("estimated")),
+        usd=data.get("usd"),
+        first_token=data.get("first_token_seconds"),
+        rehearsal=bool(data.get("rehearsal")),
+        attempts=tuple(_attempt(one) for one in data.get("tries") or ()),
+    )
+
+
+def _attempt(one: Mapping[str, Any]) -> Attempt:
+    return Attempt(
+        str(one.get("route", "")),
+        str(one.get("outcome", "")),
+        float(one.get("seconds") or 0.0),
+        str(one.get("detail") or ""),
+        one.get("status"),
+    )
+
+
+def _span(began: datetime, ended: datetime, begin: datetime, end: datetime) -> Span:
+    """A part of the whole; never so short that it cannot be seen, never outside."""
+    whole = (end - begin).total_seconds()
+    x = min(WIDTH - _LEAST, max(0.0, (began - begin).total_seconds() / whole * WIDTH))
+    right = min(WIDTH, (ended - begin).total_seconds() / whole * WIDTH)
+    return Span(round(x, 1), round(max(_LEAST, right - x), 1))

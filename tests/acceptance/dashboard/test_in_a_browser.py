@@ -1,0 +1,223 @@
+"""The dashboard in a real browser: what somebody on call does, on a wide screen and on a telephone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect
+
+from orchestration.incidents.model import Incident
+from orchestration.incidents.report import Facts
+from orchestration.storage.runs import Run
+from tests.support.browser import chromium, violations
+from tests.support.dashboard import Dashboard, a_dashboard
+from tests.support.dashboard_records import declare, fill, finished_run
+from tests.support.project import ProjectFolder, wait_until
+
+WIDE: Mapping[str, Any] = {"viewport": {"width": 1440, "height": 900}, "color_scheme": "light"}
+PHONE: Mapping[str, Any] = {"viewport": {"width": 390, "height": 844}, "color_scheme": "dark", "has_touch": True}
+SCREENS = pytest.mark.parametrize("screen", [WIDE, PHONE], ids=["wide-light", "phone-dark"])
+
+Opener = Callable[..., Page]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def dashboard(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
+    project = ProjectFolder(tmp_path_factory.mktemp("project"), {})
+    with a_dashboard(project.configuration_file) as one:
+        yield one
+        assert one.faults == []
+
+
+@pytest.fixture(scope="module")
+def incidents(dashboard: Dashboard) -> dict[str, Incident]:
+    return fill(dashboard.app)
+
+
+@pytest.fixture(scope="module")
+def run(dashboard: Dashboard) -> Run:
+    return finished_run(dashboard.app)
+
+
+@pytest.fixture
+def opened(browser: Browser, dashboard: Dashboard) -> Iterator[Opener]:
+    """Opens a page on a screen. Afterwards: nothing may have broken the policy, or gone wrong in a script."""
+    contexts: list[BrowserContext] = []
+    complaints: list[str] = []
+
+    def note(message: ConsoleMessage) -> None:
+        provoked = "503" in message.text  # by the test that breaks the stream
+        if message.type in ("error", "warning") and not provoked:
+            complaints.append(message.text)
+
+    def open_(path: str, screen: Mapping[str, Any] = WIDE, **options: Any) -> Page:
+        contexts.append(browser.new_context(base_url=dashboard.url, **screen, **options))
+        page = contexts[-1].new_page()
+        page.set_default_timeout(15_000)
+        page.on("console", note)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.goto(path)
+        return page
+
+    yield open_
+    for context in contexts:
+        context.close()
+    assert complaints == []
+
+
+def has_not_moved(page: Page) -> bool:
+    """Whether the page is still the document that `mark` saw: it was brought up to date, not loaded again."""
+    return bool(page.evaluate("window.marked === true"))
+
+
+def mark(page: Page) -> None:
+    page.evaluate("window.marked = true")
+    expect(page.locator("#stream")).to_have_text("live")
+
+
+@SCREENS
+def test_every_page_is_accessible_keeps_to_its_policy_and_fits_the_screen(
+    dashboard: Dashboard, opened: Opener, incidents: dict[str, Incident], run: Run, screen: Mapping[str, Any]
+) -> None:
+    menu = ["/", "/runs", "/incidents", "/alerts", "/providers", "/resources", "/figures", "/configuration"]
+    details = [f"/runs/{run.id}", f"/incidents/{incidents['worst'].id}", f"/incidents/{incidents['owing'].id}"]
+    page = opened("/", screen)
+    for path in (*menu, *details):
+        page.goto(path)
+        page.evaluate("for (const one of document.querySelectorAll('details')) one.open = true")
+        assert violations(page) == [], path
+        too_wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        assert too_wide == 0, path
+
+
+def test_the_plots_are_drawn_from_the_tables_behind_them(opened: Opener, incidents: dict[str, Incident]) -> None:
+    page = opened("/resources")
+    expect(page.locator("#plot-cpu_percent canvas")).to_be_visible()
+    expect(page.locator("#plot-disk_free_percent .u-legend")).to_contain_text("/work")
+    expect(opened("/figures").locator("#plot-months canvas")).to_be_visible()
+
+
+@SCREENS
+def test_a_run_is_watched_live_from_its_start_to_its_end(
+    dashboard: Dashboard, opened: Opener, screen: Mapping[str, Any]
+) -> None:
+    runs = opened("/runs", screen)
+    mark(runs)
+    run = dashboard.begin_run()
+    row = runs.locator(f"#row-{run.id}")
+    expect(row).to_be_visible()
+    page = opened(f"/runs/{run.id}", screen)
+    mark(page)
+    expect(page.locator("h1 .badge").first).to_have_text("succeeded", timeout=30_000)
+    expect(page.locator("tr.lane")).not_to_have_count(0)
+    expect(page.get_by_role("link", name="plan.md")).to_be_visible()
+    expect(page.locator("h1")).to_contain_text("rehearsal")
+    expect(row).to_contain_text("succeeded")
+    assert has_not_moved(page)
+    assert has_not_moved(runs)
+
+
+@SCREENS
+def test_an_incident_is_seen_coming_acknowledged_and_resolved(
+    dashboard: Dashboard, opened: Opener, screen: Mapping[str, Any]
+) -> None:
+    page = opened("/", screen)
+    mark(page)
+    found = declare(dashboard.app, f"live-{screen['color_scheme']}", f"live {screen['color_scheme']}", Facts())
+    page.get_by_role("link", name=f"{found.severity}: {found.title}").click()
+    page.get_by_role("button", name="Acknowledge").click()
+    expect(page.locator("p[role=status]")).to_contain_text("You have acknowledged it")
+    assert dashboard.app.desk.records.get(found.id).acknowledged_by == "ada"
+    page.get_by_text("Resolve…").click()
+    page.get_by_label("What ended it").fill("it was a test")
+    page.get_by_role("button", name="Resolve", exact=True).click()
+    expect(page.locator("h1 .badge").last).to_have_text("resolved")
+
+
+@SCREENS
+def test_an_approval_is_given_and_the_run_goes_on(
+    dashboard: Dashboard, opened: Opener, screen: Mapping[str, Any]
+) -> None:
+    run = dashboard.begin_run(options={"approve": ["executor"]})
+    page = opened(f"/runs/{run.id}", screen)
+    expect(page.get_by_role("heading", name="may executor start?")).to_be_visible()
+    page.get_by_label("Reason").first.fill("looks right")
+    page.get_by_role("button", name="Approve").click()
+    expect(page.locator("p[role=status]")).to_contain_text("You have approved it")
+    expect(page.locator("h1 .badge").first).to_have_text("succeeded", timeout=30_000)
+    assert dashboard.app.approvals.open(run.id) == ()
+
+
+@SCREENS
+def test_a_limit_is_changed_and_acts(dashboard: Dashboard, opened: Opener, screen: Mapping[str, Any]) -> None:
+    page = opened("/providers", screen)
+    slider = page.get_by_role("slider")
+    slider.focus()
+    slider.press("Home")
+    expect(page.locator(".slider output")).to_have_text("0")
+    page.get_by_label("Reason").first.fill("nothing may be asked of it now")
+    page.get_by_role("button", name="Set the limit").click()
+    expect(page.get_by_role("heading", name="rehearsal").locator(".badge").first).to_have_text("paused")
+    run = dashboard.begin_run()
+    dashboard.wait_for(run, "waiting", "running")
+    wait_until(lambda: dashboard.app.timeline.list(run.id), "for the run to begin")
+    assert not [event for _, event in dashboard.app.timeline.list(run.id) if event.kind == "model_call.finished"]
+    page.get_by_role("button", name="End now").click()
+    expect(page.locator("p[role=status]")).to_contain_text("The override has ended")
+    dashboard.wait_for(run, "succeeded")
+
+
+def test_what_somebody_types_survives_an_update(dashboard: Dashboard, opened: Opener) -> None:
+    found = declare(dashboard.app, "typed", "a trouble", Facts())
+    page = opened(f"/incidents/{found.id}")
+    mark(page)
+    page.get_by_text("Note…").click()
+    page.get_by_label("Text").first.fill("half a thou")
+    dashboard.post(f"/incidents/{found.id}/note", text="somebody else was quicker")
+    expect(page.locator("ol.timeline")).to_contain_text("somebody else was quicker")
+    expect(page.get_by_label("Text").first).to_have_value("half a thou")
+    expect(page.get_by_label("Text").first).to_be_focused()
+    assert has_not_moved(page)
+
+
+def test_everything_works_without_a_script(dashboard: Dashboard, opened: Opener) -> None:
+    found = declare(dashboard.app, "plain", "a plain trouble", Facts())
+    page = opened("/incidents", java_script_enabled=False)
+    expect(page.locator("#stream")).to_have_text("reload for news")
+    page.locator(f"#card-{found.id}").get_by_role("button", name="Acknowledge").click()
+    expect(page.locator("p[role=status]")).to_contain_text("You have acknowledged it")
+    page.get_by_text("Note…").click()
+    page.get_by_label("Text").first.fill("by hand")
+    page.get_by_role("button", name="Write it down").first.click()
+    expect(page.locator("ol.timeline")).to_contain_text("by hand")
+
+
+def test_the_keyboard_is_enough(dashboard: Dashboard, opened: Opener) -> None:
+    found = declare(dashboard.app, "keys", "a trouble for the keyboard", Facts())
+    page = opened(f"/incidents/{found.id}")
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("button", name="Acknowledge")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("p[role=status]")).to_contain_text("You have acknowledged it")
+
+
+def test_the_page_says_when_it_is_not_live_any_more(dashboard: Dashboard, opened: Opener) -> None:
+    page = opened("/runs")
+    expect(page.locator("#stream")).to_have_text("live")
+    page.route("**/stream*", lambda route: route.fulfill(status=503))
+    page.evaluate("document.getElementById('stream')._htmx.sse.reader.cancel()")
+    expect(page.locator("#stream")).to_have_text("reconnecting")
+    page.unroute("**/stream*")
+    expect(page.locator("#stream")).to_have_text("live")

@@ -1,0 +1,134 @@
+"""Records that fill every page of the dashboard: incidents in several states, alerts, samples, calls with fallbacks."""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime, timedelta
+from typing import Any
+
+from orchestration.app.project import Project
+from orchestration.config.response import Scenario
+from orchestration.events import Event
+from orchestration.incidents.model import Actor, Incident, person
+from orchestration.incidents.report import Blast, Facts, Report
+from orchestration.storage.alerts import AlertRow, AlertStatus
+from orchestration.storage.runs import Run, RunStatus
+from orchestration.storage.samples import Sample, Samples
+from orchestration.storage.silences import SilenceKind, SilenceRow
+from orchestration.storage.spend import Charge, Spend
+
+BEN = person("ben")
+
+
+def declare(here: Project, key: str, title: str, facts: Facts, **values: Any) -> Incident:
+    """An incident, detected now."""
+    scenario = values.pop("scenario", Scenario.AGENT_FAILURE)
+    summary = values.pop("summary", "3 of its last 4 steps failed")
+    return here.desk.report(Report(key, scenario, title, summary, facts, here.clock.now(), **values))
+
+
+def fill(here: Project) -> dict[str, Incident]:
+    """Fill all pages; returns the incidents by a word for each."""
+    worst = declare(
+        here, "db", "the database does not answer", Facts(database_unreachable=True), scenario=Scenario.CONTROL_PLANE,
+        summary="no query has come back for 40 s",
+        evidence=({"query": "SELECT 1", "error": "timeout", "seconds": 40.2},), blast=Blast(hosts=("box-1",)),
+    )  # fmt: skip
+    taken = declare(
+        here, "agent:executor", "executor fails again and again", Facts(agents_failing=1, agents_total=4),
+        blast=Blast(agents=("executor",), providers=("ollama",)),
+    )  # fmt: skip
+    here.desk.acknowledge(taken.id, BEN)
+    here.desk.begin_mitigation(taken.id, Actor("playbook:agent-failure"), "restart the agent with another provider")
+    over = declare(here, "provider:azure", "azure is slow", Facts(latency_ratio=3.0), drill=True)
+    here.desk.resolve(over.id, BEN, "it went away by itself")
+    owing = declare(here, "provider:openai", "openai answers 429", Facts(providers_down=1, providers_usable=1))
+    here.desk.acknowledge(owing.id, BEN)
+    here.desk.resolve(owing.id, BEN, "the fallback took over", "a burst of runs")
+    _alerts(here)
+    _samples(here)
+    return {"worst": worst, "taken": taken, "over": over, "owing": owing}
+
+
+def finished_run(here: Project, number: int = 1, calls: int = 4, at: datetime | None = None) -> Run:
+    """A run that has come to its end, with an agent whose model calls were retried, fell back and failed."""
+    end = at or here.clock.now()
+    name = f"run-finished{number:05d}"
+    run = Run(
+        id=name, goal=f"make the tests of part {number} pass", workspace="/tmp/work", status=RunStatus.SUCCEEDED,
+        created_at=end - timedelta(seconds=62), started_at=end - timedelta(seconds=60), finished_at=end,
+        outcome={"use": _use(calls)},
+    )  # fmt: skip
+    here.runs.add(run)
+    here.timeline.append([_event(one, name, end, calls) for one in range(-1, calls + 2)])
+    for one in range(calls):
+        Spend(here.database).record(
+            Charge(f"{name}.planner/{one}", name, "planner", "ollama", "small", 700, 200, 0.005, end)
+        )
+    return run
+
+
+def _event(number: int, run_id: str, end: datetime, calls: int) -> Event:
+    agent, lane = "planner", f"{run_id}.planner"
+    at = end - timedelta(seconds=60 - 55 * (number + 1) / (calls + 2))
+    if number == -1:
+        return Event("agent.started", at, run_id, agent, data={"agent_run_id": lane, "title": "make a plan"})
+    if number == calls + 1:
+        data = {"agent_run_id": lane, "failing": None, "use": _use(calls)}
+        return Event("agent.finished", at, run_id, agent, data=data)
+    if number == calls:
+        about = {"tool": "run_command", "about": "python -m unittest", "ok": False, "seconds": 1.2}
+        return Event("tool_call.finished", at, run_id, agent, data={"key": f"{lane}/{number}", **about})
+    tries = [_try("ollama/small", "rate_limited", 429), _try("azure/large", "ok", 200)]
+    return Event(
+        "model_call.finished", at, run_id, agent,
+        data={
+            "key": f"{lane}/{number}", "outcome": "ok", "seconds": 4.0, "tries": tries[number % 2 :],
+            "route": "azure/large", "first_token_seconds": 0.4, "tokens": 900, "prompt_tokens": 700,
+            "completion_tokens": 200, "estimated": False, "usd": 0.005, "rehearsal": False,
+        },
+    )  # fmt: skip
+
+
+def _use(calls: int) -> dict[str, Any]:
+    return {"seconds": 55.0, "model_calls": calls, "tokens": 900 * calls, "usd": 0.005 * calls, "rehearsal": False}
+
+
+def _try(route: str, outcome: str, status: int) -> dict[str, Any]:
+    return {"route": route, "outcome": outcome, "status": status, "seconds": 2.0, "detail": ""}
+
+
+def _alerts(here: Project) -> None:
+    now = here.clock.now()
+    common: dict[str, Any] = {"source": "monitoring", "scenario": "agent-failure", "value": 1.0, "updated_at": now}
+    rows = [
+        AlertRow(
+            f"alert-{number}", f"print-{number}", "agent-failing", status, group_key="agent:executor",
+            labels={"agent": "executor"}, state={"title": "executor fails"}, since=now - timedelta(minutes=number),
+            verdict="told", **common,
+        )
+        for number, status in enumerate(AlertStatus, start=1)
+    ]  # fmt: skip
+    here.alerts.save(rows)
+    here.silences.add(
+        SilenceRow(
+            "silence-1", SilenceKind.SILENCE, ['agent="planner"'], now, now + timedelta(hours=2), "ben",
+            "it is being rebuilt", now,
+        )
+    )  # fmt: skip
+
+
+def _samples(here: Project) -> None:
+    now = here.clock.now()
+    batch = []
+    for number in range(120):
+        at = now - timedelta(seconds=5 + 25 * number)
+        wave = math.sin(number / 9)
+        batch += [
+            Sample("cpu_percent", at, 40 + 25 * wave, {"host": "box-1"}),
+            Sample("memory_percent", at, 61 + 4 * wave, {"host": "box-1"}),
+            Sample("disk_free_percent", at, 34.0, {"host": "box-1", "path": "/var"}),
+            Sample("disk_free_percent", at, 58.5 - number / 50, {"host": "box-1", "path": "/work"}),
+            Sample("event_loop_lag_seconds", at, 0.004 + 0.003 * abs(wave), {"process": "control"}),
+        ]
+    Samples(here.database).add(batch)
