@@ -16,15 +16,16 @@ from orchestration.events import Event
 
 @click.command()
 @click.option("--workers", type=click.IntRange(0, 64), help="How many.  [default: the configuration's runtime.workers]")
+@click.option("--drill", is_flag=True, help="Mark every incident as rehearsed: it counts in no figure.")
 @click.pass_obj
-def serve(config: str, workers: int | None) -> int:
+def serve(config: str, workers: int | None, drill: bool) -> int:
     """Take waiting and scheduled runs until told to stop (Ctrl-C, SIGTERM). Unfinished runs can be resumed then."""
 
     async def work() -> int:
         with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
             async with application(config) as app:
                 app.bus.subscribe(_tell)
-                async with serving(app, Path(config), workers) as control:
+                async with serving(app, Path(config), workers, drill=drill) as control:
                     click.echo(f"serving {app.root} with {len(control.supervisor.workers)} workers; Ctrl-C stops it")
                     async for _ in signals:
                         click.echo("stopping: unfinished runs keep their place and go on with the next serve")
