@@ -23,6 +23,7 @@ from orchestration.storage.runs import Run
 from orchestration.workflows.heartbeat import Heartbeat
 from orchestration.workflows.model import AgentTask
 
+ISOLATED = "the system is isolated: no tool may be used until a person lifts that; say what is still to be done"
 _SHOWN_CHARACTERS = 120
 _LEAST_SECONDS = 0.1
 
@@ -105,7 +106,10 @@ class ToolCalls:
     async def call_own_code(
         self, run: Run, task: AgentTask, agent_run_id: str, entry_point: str, seconds: float | None
     ) -> Any:
-        """The user's own function as a step, in a process of its own. Raises OwnCodeError."""
+        """The user's own function as a step, in a process of its own. Raises OwnCodeError, also while the system is
+        isolated."""
+        if self._configuration().runtime.isolated:
+            raise sandbox.OwnCodeError(ISOLATED)
         started = self._clock.monotonic()
         heartbeat = self._heartbeat(run, task, agent_run_id)
         payload = {**task.model_dump(mode="json"), "workspace": run.workspace}
@@ -123,7 +127,11 @@ class ToolCalls:
     async def _result(
         self, run: Run, task: AgentTask, name: str, text: str, seconds: float | None, heartbeat: Heartbeat
     ) -> ToolResult:
-        agent = self._configuration().agent(task.agent)
+        configuration = self._configuration()
+        if configuration.runtime.isolated:
+            # No `tool_call.refused`: it is our own doing, and must not look like an agent out of bounds.
+            return ToolResult(f"refused: {ISOLATED}", ok=False)
+        agent = configuration.agent(task.agent)
         tool = ALL.get(name)
         if agent is None or tool is None or name not in agent.tools:
             known = ", ".join(agent.tools) if agent and agent.tools else "none"

@@ -110,9 +110,10 @@ class Application(Project):
         here: bool = True,
     ) -> Run:
         """The run that is asked for, not recorded yet; `here` says that this process will carry it out. Raises
-        UsageError for what cannot be done."""
+        UsageError for what cannot be done, and for everything while the system is isolated."""
         from orchestration.agents.workspace import checked_root
 
+        self._check_isolation()
         self._check_agents([agent] if agent else [], (options or {}).get("approve", []))
         await self._prepare_provider(provider, here=here)
         now = self.clock.now()
@@ -237,6 +238,13 @@ class Application(Project):
         while True:
             await self.control.settle()
             await self.clock.sleep(_RECOVERY_SECONDS)
+
+    def _check_isolation(self) -> None:
+        if self.store.current.runtime.isolated:
+            raise UsageError(
+                "the system is isolated and takes no new runs, as `orchestrator config overrides list` shows; a person "
+                "lifts that with `orchestrator config overrides remove ID` (or `runtime.isolated` in the file)"
+            )
 
     def _check_agents(self, names: Sequence[str], approve: Sequence[str]) -> None:
         known = [agent.id for agent in self.configuration.agents]

@@ -63,6 +63,7 @@ class PlaybookResponse:
             approvals=app.approvals,
             outbox=incidents.outbox,
             reviews=ReviewFiles(app.desk, app.state_folder / "reviews", app.clock),
+            journal=incidents.journal,
         )
         self.executor = Executor(self.handles, self.records)
         reporting = Reporting(app.desk, app.desk.records, self.records, self.catalogue, app.effective, app.clock)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from orchestration.app.opening import open_database
 from orchestration.clock import Clock, SystemClock
 from orchestration.config.findings import ConfigurationError
 from orchestration.config.load import Loader
+from orchestration.config.retired import FILE as RETIRED_FILE
 from orchestration.config.schema import Configuration, RuntimeSettings
 from orchestration.config.source import Source
 from orchestration.config.store import ConfigurationStore
@@ -65,7 +67,7 @@ class Project:
         self.opened_at = self.clock.now()
         self.database = open_database(self._server_url or f"sqlite:///{self.state_folder / DATABASE_FILE}")
         self.store = ConfigurationStore(
-            source,
+            replace(source, retired_path=self.state_folder / RETIRED_FILE),
             clock=self.clock,
             bus=self.bus,
             versions=ConfigurationVersions(self.database),

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from dotenv.parser import parse_stream
 
 from orchestration.config.findings import Code, Finding
+from orchestration.config.retired import Retired
 from orchestration.config.schema import Configuration, ProviderKind
 from orchestration.config.secrets import names_a_secret
 from orchestration.config.textfile import UnreadableError, read_text
@@ -31,19 +32,29 @@ class Credentials:
 
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     env_file: Mapping[str, str] = field(default_factory=dict, repr=False)
+    retired: Retired = field(default_factory=Retired, repr=False)
 
     def get(self, name: str) -> str | None:
-        """The value of a variable, None where it is not set or empty."""
-        return self.environment.get(name) or self.env_file.get(name) or None
+        """The value of a variable, None where it is not set or empty. One that was retired counts as not set."""
+        return next((value for value in self.values(name) if not self.retired.holds(value)), None)
 
     @property
     def names(self) -> frozenset[str]:
-        """The variables that have a value."""
-        return frozenset(name for name in {*self.environment, *self.env_file} if self.get(name))
+        """The variables that have a value, also one that was retired: that is no mistake in the configuration."""
+        return frozenset(name for name in {*self.environment, *self.env_file} if any(self.values(name)))
+
+    @property
+    def refused(self) -> tuple[str, ...]:
+        """The variables of which every value was retired."""
+        return tuple(sorted(name for name in self.names if self.get(name) is None))
 
     def changed_since(self, before: Credentials) -> list[str]:
         """The names of the variables whose values differ."""
         return sorted(name for name in self.names | before.names if self.get(name) != before.get(name))
+
+    def values(self, name: str) -> list[str]:
+        """What is set under a name, the one that wins first."""
+        return [value for place in (self.environment, self.env_file) if (value := place.get(name))]
 
     def secrets(self, configuration: Configuration | None = None) -> frozenset[str]:
         """The values that must never be shown: what the configuration names, and what looks secret by name or form."""

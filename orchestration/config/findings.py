@@ -81,6 +81,7 @@ class Code(StrEnum):
     PLAIN_HTTP = "W007", "Credentials would travel over plain HTTP to another machine."
     REPEATED_FALLBACK = "W008", "A provider stands twice in the fallback chain."
     BAD_ENV_LINE = "W009", "A line of `.env` cannot be read and is left out."
+    RETIRED_VALUE = "W010", "A variable has a value that was exposed and retired. It is refused."
     INTAKE_CLOSED = "W020", "The variable that opens the intake of alerts is not set, so it refuses everyone."
     CHANNEL_VARIABLE_UNSET = "W030", "A variable that a contact's channel reads is not set: the channel does not work."
     EMPTY_LEVEL = "W031", "There are contacts, but none at a level of the escalation: it passes the level over."

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 from hashlib import sha256
-from typing import Annotated, Any, Literal, Protocol
+from typing import Annotated, Any, ClassVar, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -34,6 +34,9 @@ class Change(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    # Whether only a person may take it away.
+    for_people: ClassVar[bool] = False
 
     target: str = EVERYTHING
     over: Any = None
@@ -175,8 +178,26 @@ class StopAutomation(Change):
         return configuration.model_copy(update={"automation": automation})
 
 
+class Isolate(Change):
+    """Close the system off, until a person lifts that: no new runs, no tools for agents, an API that only reads."""
+
+    for_people: ClassVar[bool] = True
+
+    kind: Literal["isolate"] = "isolate"
+
+    def apply(self, configuration: Configuration) -> Configuration:
+        return _with_runtime(configuration, isolated=True)
+
+
 AnyChange = Annotated[
-    PinConfiguration | RouteTo | LimitProvider | SwitchOffProvider | LimitAgent | SetLogLevel | StopAutomation,
+    PinConfiguration
+    | RouteTo
+    | LimitProvider
+    | SwitchOffProvider
+    | LimitAgent
+    | SetLogLevel
+    | StopAutomation
+    | Isolate,
     Field(discriminator="kind"),
 ]
 

@@ -133,7 +133,10 @@ class Limits(Section):
 
 
 class RuntimeSettings(Section):
-    """How runs are carried out. The daily limits are for everything that is asked of models in a day (UTC)."""
+    """How runs are carried out. The daily limits are for everything that is asked of models in a day (UTC).
+
+    `isolated` closes the system off: no new runs, no tools for agents, an API that can only be read.
+    """
 
     default_provider: str = "ollama"
     fallback_providers: tuple[str, ...] = ()
@@ -144,6 +147,7 @@ class RuntimeSettings(Section):
     state_directory: str = "var"
     database_url_env: EnvironmentName | None = None
     limits: Limits = Limits(seconds=3600)
+    isolated: bool = False
     daily_tokens: Annotated[int, Field(gt=0)] | None = None
     daily_usd: Annotated[float, Field(gt=0)] | None = None
     review_rounds: Annotated[int, Field(ge=0, le=20)] = 2

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from orchestration.config.credentials import Credentials, Remember, read_env_file
-from orchestration.config.findings import Finding, Severity
+from orchestration.config.findings import Code, Finding, Severity
 from orchestration.config.load import Loaded, Loader
+from orchestration.config.retired import load as load_retired
 from orchestration.config.schema import Configuration
 
 Signature = tuple[tuple[int, int, int] | None, ...]
@@ -49,27 +50,32 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where the configuration comes from. `remember` hears every secret before anything else does."""
+    """Where the configuration comes from. `remember` hears every secret before anything else does; `retired_path` is
+    where the values stand that are refused."""
 
     loader: Loader
     env_path: Path
     environment: Mapping[str, str] = field(repr=False)
     remember: Remember
+    retired_path: Path | None = None
 
     def signature(self) -> Signature:
         """Changes whenever one of the files does; also when it is replaced, deleted, or made again."""
-        return tuple(_file_signature(path) for path in (self.loader.path, self.env_path))
+        paths = (self.loader.path, self.env_path, self.retired_path)
+        return tuple(None if path is None else _file_signature(path) for path in paths)
 
     def read(self, state: State | None = None) -> Reading:
         """Read both files. Each may be good while the other is not: a rotated key has to count even so."""
         variables, env_findings = read_env_file(self.env_path)
-        fresh = Credentials(self.environment, variables)
+        fresh = Credentials(self.environment, variables, load_retired(self.retired_path))
+        env_findings = (*env_findings, *(self._retired(name) for name in fresh.refused))
         self.remember(fresh.secrets())
         on_disk = State(self.loader.load(fresh.names), fresh, env_findings)
         candidates = [on_disk]
         if state is not None:
             candidates.append(State(self.loader.parse(state.loaded.text, fresh.names), fresh, env_findings))
-            candidates.append(self._judged(on_disk.loaded.text, state.credentials))
+            before = replace(state.credentials, retired=fresh.retired)
+            candidates.append(self._judged(on_disk.loaded.text, before))
         good = next((candidate for candidate in candidates if not candidate.errors), None)
         if good is not None:
             self.remember(good.credentials.secrets(good.configuration))
@@ -78,9 +84,13 @@ class Source:
     def last_good(self, texts: tuple[str, ...]) -> State | None:
         """The first of the texts that can be used with the credentials as they are now."""
         variables, _ = read_env_file(self.env_path)
-        credentials = Credentials(self.environment, variables)
+        credentials = Credentials(self.environment, variables, load_retired(self.retired_path))
         states = (self._judged(text, credentials) for text in texts)
         return next((state for state in states if not state.errors), None)
+
+    def _retired(self, name: str) -> Finding:
+        message = f"the value of {name} was exposed and is refused"
+        return Finding(Code.RETIRED_VALUE, str(self.env_path), 1, 1, "", message, "a new value", f"Put {name}=… there.")
 
     def _judged(self, text: str, credentials: Credentials) -> State:
         return State(self.loader.parse(text, credentials.names), credentials)

@@ -18,11 +18,14 @@ from orchestration.config.source import Reading, Source, State
 from orchestration.config.textfile import UnreadableError, read_text, replace_text
 from orchestration.config.versions import Difference, Version, VersionStore, diff
 from orchestration.config.watch import changes
-from orchestration.errors import OrchestratorError
+from orchestration.errors import ConflictError, OrchestratorError
 from orchestration.events import Bus
 from orchestration.ids import new_id
 
 Subscriber = Callable[[Configuration], None]
+
+# What the names of actors that are no people begin with.
+AUTOMATION = "playbook:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +179,13 @@ class ConfigurationStore:
         return override
 
     def remove_override(self, override_id: str, actor: str) -> None:
-        """End a change before its time. Raises NotFoundError."""
+        """End a change before its time. Raises NotFoundError, and ConflictError where only a person may."""
+        known = next((one for one in self._overrides if one.id == override_id), None)
+        if known is not None and known.change.for_people and actor.startswith(AUTOMATION):
+            raise ConflictError(
+                f"expected a person to end {known.change.kind}, got {actor}; "
+                f"a person does it with `orchestrator config overrides remove {override_id}`"
+            )
         self._override_store.remove(override_id, self._clock.now())
         self._lay(tuple(override for override in self._overrides if override.id != override_id))
         self._bus.emit("override.removed", actor=actor, id=override_id)

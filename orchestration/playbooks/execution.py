@@ -64,14 +64,15 @@ class Executor:
             action = self._action(step)
             values = facts.resolve(dict(step.parameters))
             parameters = actions.parse(type(action), values)
-        except OrchestratorError as error:
-            return Decision(Mode.OFF, {}, str(error))
-        targets = action.targets(parameters)
-        careful = action.at_most(parameters)
+            targets = action.targets(parameters)
+            careful = action.at_most(parameters)
+        except Exception as error:  # noqa: BLE001 (an action may be the user's own, with whatever faults)
+            return Decision(Mode.OFF, {}, self._told(error))
         verdict = await self._judge(response, step, action, targets, attempts)
-        preview = "" if action.risk is Risk.READS else await self._preview(response, step, action, parameters)
         guard = verdict.guard.value if verdict.guard else None
         mode = verdict.mode.at_most(careful)
+        only_looks = action.risk is Risk.READS and mode is Mode.AUTO
+        preview = "" if only_looks else await self._preview(response, step, action, parameters)
         return Decision(mode, values, verdict.because, guard, verdict.wait, preview, targets)
 
     async def act(
@@ -115,9 +116,9 @@ class Executor:
         action = REGISTRY[known.action](self._handles)
         context = self._context(response, known.key, known.actor, "it did not help")
         try:
-            says = await action.undo(context, known.undo)
-        except OrchestratorError as error:
-            failed = replace(known, says=f"{known.says}; could not be taken back: {error}")
+            says = self._handles.redactor.text(await action.undo(context, known.undo))
+        except Exception as error:  # noqa: BLE001 (an action may be the user's own, with whatever faults)
+            failed = replace(known, says=f"{known.says}; could not be taken back: {self._told(error)}")
             await anyio.to_thread.run_sync(self._records.save, failed)
             self._say(response, failed)
             return failed
@@ -159,9 +160,9 @@ class Executor:
     async def _preview(self, response: Response, step: Step, action: Action[Any], parameters: Any) -> str:
         context = self._context(response, "", AUTOMATION, step.why)
         try:
-            return await action.preview(context, parameters)
-        except OrchestratorError as error:
-            return f"cannot be foreseen: {error}"
+            return self._handles.redactor.text(await action.preview(context, parameters))
+        except Exception as error:  # noqa: BLE001 (an action may be the user's own, with whatever faults)
+            return f"cannot be foreseen: {self._told(error)}"
 
     async def _carry_out(self, response: Response, step: Step, begun: ActionRun) -> ActionRun:
         action = self._action(step)
@@ -173,14 +174,16 @@ class Executor:
         except TimeoutError:
             outcome = None
             says = f"did not end within its {step.timeout:g} s"
-        except OrchestratorError as error:
-            outcome, says = None, str(error)
-        except (OSError, ValueError, KeyError, ArithmeticError) as error:
-            # An action of the user's own, or a fault in one of ours, must not take the whole response with it.
-            outcome, says = None, f"failed: {type(error).__name__}: {error}"
+        except Exception as error:  # noqa: BLE001 (whatever goes wrong in an action, the response goes on)
+            outcome, says = None, self._told(error)
         if outcome is None:
             return replace(begun, state=ActionState.FAILED, says=says, finished_at=self._handles.clock.now())
         return self._done(begun, outcome)
+
+    def _told(self, error: Exception) -> str:
+        """What went wrong, for the timeline: in the action's own words where it has any."""
+        text = str(error) if isinstance(error, OrchestratorError) else f"failed: {type(error).__name__}: {error}"
+        return self._handles.redactor.text(text)
 
     def _done(self, begun: ActionRun, outcome: Outcome) -> ActionRun:
         redact = self._handles.redactor

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -44,7 +44,7 @@ class Fleet(Protocol):
 
 
 class Upkeep(Protocol):
-    """Backups and retention, which a room above looks after."""
+    """Backups and retention, which a room above looks after. What cannot be done raises OrchestratorError."""
 
     async def integrity(self) -> Mapping[str, Any]:
         """Check the database and the chain of the audit log: `intact`, `problems`."""
@@ -52,6 +52,36 @@ class Upkeep(Protocol):
 
     async def rehearse_restore(self) -> Mapping[str, Any]:
         """Restore the newest backup into a scratch database: `restored`, `seconds`, `problems`."""
+        ...
+
+    async def backup(self) -> Mapping[str, Any]:
+        """Make a backup, open it again and check it: `name`, `good`, `bytes`, `problems`."""
+        ...
+
+    async def backups(self) -> Sequence[Mapping[str, Any]]:
+        """The backups there are, newest first: `name`, `made_at` (ISO 8601), `good`, `problems`."""
+        ...
+
+
+class Journalled(Protocol):
+    """What was taken in while the database could not be written."""
+
+    @property
+    def waiting(self) -> bool:
+        """Whether anything has still to be handed over."""
+        ...
+
+    def replay(self) -> int:
+        """Hand it over; returns how many records that was. Blocks. Raises what the database raises."""
+        ...
+
+
+class Revoker(Protocol):
+    """Takes a credential out of use at its vendor. None is shipped: the vendors that are supported have no call by
+    which a key revokes itself. Users can hand their own in by the name of the variable."""
+
+    async def revoke(self, credential: str) -> str:
+        """Revoke what the variable `credential` holds; returns what was done. Raises OrchestratorError."""
         ...
 
 
@@ -91,3 +121,5 @@ class Handles:
     approvals: ApprovalTable
     outbox: Outbox
     reviews: Reviews
+    journal: Journalled
+    revokers: Mapping[str, Revoker] = field(default_factory=dict)

@@ -51,7 +51,7 @@ class Responder:
             self._wake = anyio.Event()
             try:
                 await self._start_missing()
-                await self._take_routes_back()
+                await self.take_routes_back()
             except OrchestratorError as error:
                 _log.error("responses.failed", message=str(error))
 
@@ -67,11 +67,11 @@ class Responder:
         rows = self._handles.incidents.table.list(is_open=True, limit=_MOST_OPEN)
         return [self._handles.incidents.get(row.id) for row in rows]
 
-    async def _take_routes_back(self) -> None:
+    async def take_routes_back(self) -> None:
         """End the reroutes past providers that answer again: the preferred order is the user's."""
         answering = {name for name, standing in self._handles.standings().items() if standing.up}
         for override in self._handles.store.overrides:
-            if override.change.kind != "route_to" or not override.actor.startswith("playbook:"):
+            if override.change.kind != "route_to":
                 continue
             key = key_of(override.reason)
             action = await anyio.to_thread.run_sync(self._records.action, key)

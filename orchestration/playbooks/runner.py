@@ -115,10 +115,11 @@ class _Work:
         await self._step("mitigate", lambda: self._reporting.mitigating(self._response, option))
         done = await self._steps(Phase.MITIGATE, option.steps, scope=option.id)
         acted = any(one.state is ActionState.DONE for one in done)
+        optional = {step.id for step in option.steps if step.optional}
         if not acted:
             return False
         self._attempts += 1
-        broken = any(one.state is ActionState.FAILED for one in done)
+        broken = any(one.state is ActionState.FAILED and one.step not in optional for one in done)
         if not broken and await self._verified(option.id):
             return True
         if not option.keep:

@@ -44,6 +44,10 @@ class Audit:
     unreadable: int
     newest: datetime | None
 
+    def is_stale(self, now: datetime) -> bool:
+        """Whether the advisories are too old to be relied on."""
+        return self.newest is not None and (now - self.newest).days > _STALE_DAYS
+
     def verdict(self, now: datetime) -> str:
         """The result in one sentence, with how much it is worth."""
         if not self.advisories or self.newest is None:
@@ -55,7 +59,7 @@ class Audit:
         age = f"{self.advisories} advisories, the newest {days} days old"
         count = len(self.vulnerabilities)
         found = f"{count} known vulnerabilities" if count else "no known vulnerability"
-        stale = "; they are too old to be relied on, renew them" if days > _STALE_DAYS else ""
+        stale = "; they are too old to be relied on, renew them" if self.is_stale(now) else ""
         return f"{found} in {self.packages} packages, by {age}{stale}"
 
 

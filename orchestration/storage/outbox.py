@@ -130,6 +130,18 @@ class Outbox:
         with self._database.read() as connection:
             return tuple(_row(row) for row in connection.execute(query))
 
+    def waiting(self) -> tuple[OutboxRow, ...]:
+        """All messages that have not gone out and still may, oldest first."""
+        query = sa.select(outbox).where(outbox.c.state == OutboxState.PENDING.value)
+        with self._database.read() as connection:
+            return tuple(_row(row) for row in connection.execute(query.order_by(outbox.c.created_at, outbox.c.key)))
+
+    def withdraw(self, keys: Sequence[str], at: datetime) -> int:
+        """Cancel messages that have not gone out; returns how many that were."""
+        query = sa.update(outbox).where(outbox.c.key.in_(keys), outbox.c.state == OutboxState.PENDING.value)
+        with self._database.write() as connection:
+            return connection.execute(query.values(state=OutboxState.CANCELLED.value, settled_at=at)).rowcount
+
     def due_channels(self, now: datetime) -> tuple[str, ...]:
         """The channels on which something may be sent now."""
         query = sa.select(outbox.c.channel).where(_sendable(now)).distinct().order_by(outbox.c.channel)

@@ -69,6 +69,13 @@ class Timeline:
             found[event.run_id].append(event)
         return {run_id: found[run_id] for run_id in run_ids}
 
+    def recent(self, kinds: Collection[str], since: datetime, limit: int = 1000) -> tuple[Event, ...]:
+        """The newest events of some kinds from a moment on, oldest first."""
+        query = sa.select(events).where(events.c.kind.in_(kinds), events.c.at >= since)
+        with self._database.read() as connection:
+            rows = connection.execute(query.order_by(events.c.sequence.desc()).limit(limit)).all()
+            return tuple(_event(row) for row in reversed(rows))
+
     def since(self, sequence: int, limit: int = 1000) -> tuple[tuple[int, Event], ...]:
         """Everybody's events after that sequence number."""
         return self._read(sa.select(events).where(events.c.sequence > sequence), limit)

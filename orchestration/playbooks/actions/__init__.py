@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Annotated, Any, ClassVar, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from orchestration.errors import OrchestratorError, UsageError
 from orchestration.playbooks.model import Mode, Risk
@@ -19,6 +19,9 @@ class Parameters(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+
+# For how long a change is in force; a week at most, since nobody remembers it longer.
+Minutes = Annotated[float, Field(gt=0, le=10_080)]
 
 P = TypeVar("P", bound=Parameters)
 

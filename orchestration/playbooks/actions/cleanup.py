@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio.to_thread
+from pydantic import Field
 
 from orchestration.errors import NotFoundError
 from orchestration.playbooks.actions import Action, Context, Outcome, Parameters, action
@@ -24,7 +25,7 @@ _ROTATED = re.compile(r"orchestrator\.(?:log|jsonl)\.\d{8}T\d{6}\.\d+Z(?:\.gz)?"
 class Age(Parameters):
     """What is older than so many days."""
 
-    older_than_days: float = 7.0
+    older_than_days: float = Field(default=7.0, gt=0)
 
 
 class CleanUp(Action[Any]):
@@ -64,7 +65,8 @@ class CleanLogs(CleanUp):
 
     def old(self, now: datetime, parameters: Age) -> Iterator[Path]:
         for path in sorted(self.handles.log_folder.glob("orchestrator.*")):
-            if _ROTATED.fullmatch(path.name) and is_older(path, now, parameters.older_than_days):
+            ours = _ROTATED.fullmatch(path.name) and path.is_file() and not path.is_symlink()
+            if ours and is_older(path, now, parameters.older_than_days):
                 yield path
 
 
@@ -85,7 +87,8 @@ class CleanArtifacts(CleanUp):
 
 def is_older(path: Path, now: datetime, days: float) -> bool:
     """Whether nothing in it was written for so long."""
-    return now.timestamp() - path.stat().st_mtime > days * _DAY
+    newest = max((one.lstat().st_mtime for one in (path, *path.rglob("*"))), default=0.0)
+    return now.timestamp() - newest > days * _DAY
 
 
 def size_of(path: Path) -> int:

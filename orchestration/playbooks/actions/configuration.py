@@ -10,7 +10,7 @@ import anyio.to_thread
 
 from orchestration.config.overrides import PinConfiguration, SetLogLevel
 from orchestration.config.versions import Version
-from orchestration.playbooks.actions import Action, ActionError, Context, Outcome, Parameters, action
+from orchestration.playbooks.actions import Action, ActionError, Context, Minutes, Outcome, Parameters, action
 from orchestration.playbooks.actions.overriding import add_override, remove_overrides
 from orchestration.playbooks.model import Risk
 from orchestration.storage.runs import RunStatus
@@ -19,10 +19,10 @@ _VERSIONS = 50
 _RUNS = 200
 
 
-class Minutes(Parameters):
+class ForMinutes(Parameters):
     """For so many minutes."""
 
-    minutes: float = 60.0
+    minutes: Minutes = 60.0
 
 
 @action
@@ -32,14 +32,14 @@ class LastGood(Action[Any]):
     name = "config.last-good"
     summary = "put the last configuration with which a run succeeded in force, until the file is edited"
     risk = Risk.REVERSIBLE
-    parameters = Minutes
+    parameters = ForMinutes
     finds = ("version",)
 
-    async def preview(self, context: Context, parameters: Minutes) -> str:
+    async def preview(self, context: Context, parameters: ForMinutes) -> str:
         version = await anyio.to_thread.run_sync(self._last_good)
         return f"put version {version.number}, of {version.loaded_at:%Y-%m-%d %H:%M} UTC, in force"
 
-    async def run(self, context: Context, parameters: Minutes) -> Outcome:
+    async def run(self, context: Context, parameters: ForMinutes) -> Outcome:
         version = await anyio.to_thread.run_sync(self._last_good)
         change = PinConfiguration(number=version.number, document=json.loads(version.text))
         made = add_override(self, context, change, parameters.minutes)
@@ -68,12 +68,12 @@ class Debug(Action[Any]):
     name = "log.debug"
     summary = "log everything for a time"
     risk = Risk.REVERSIBLE
-    parameters = Minutes
+    parameters = ForMinutes
 
-    async def preview(self, context: Context, parameters: Minutes) -> str:
+    async def preview(self, context: Context, parameters: ForMinutes) -> str:
         return f"log from DEBUG on for {parameters.minutes:g} min"
 
-    async def run(self, context: Context, parameters: Minutes) -> Outcome:
+    async def run(self, context: Context, parameters: ForMinutes) -> Outcome:
         made = add_override(self, context, SetLogLevel(level="DEBUG"), parameters.minutes)
         return Outcome(f"everything is logged for {parameters.minutes:g} min", undo={"overrides": [made]})
 

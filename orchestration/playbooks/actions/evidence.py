@@ -6,11 +6,13 @@ import subprocess
 from collections import Counter
 from collections.abc import Sequence
 from datetime import timedelta
+from itertools import islice
 from typing import Any
 
 import anyio.to_thread
 
 from orchestration.errors import NotFoundError, OrchestratorError
+from orchestration.monitoring.log_reader import NAME, recent_errors
 from orchestration.monitoring.resources import Snapshot
 from orchestration.playbooks.actions import Action, Context, Outcome, Parameters, action
 from orchestration.playbooks.actions.cleanup import size_of
@@ -61,7 +63,7 @@ class Logs(Look):
     """Collect the error lines of runs."""
 
     name = "evidence.logs"
-    summary = "collect the newest error lines of the log about these runs"
+    summary = "collect the newest error lines of the log about these runs, of the whole log where none is named"
     parameters = OfRuns
     finds = ("errors", "last_error")
 
@@ -72,6 +74,8 @@ class Logs(Look):
         return Outcome(says, {"errors": len(lines), "last_error": last[:500]}, {"lines": lines})
 
     def _lines(self, runs: Sequence[str]) -> list[dict[str, Any]]:
+        if not runs:
+            return list(islice(recent_errors(self.handles.log_folder / NAME), _LINES))[::-1]
         lines = [line for run in runs for line in self.handles.diagnosis.error_lines(run, _LINES)]
         return sorted(lines, key=lambda line: str(line.get("at", "")))[-_LINES:]
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from pydantic import Field
+
 from orchestration.config.overrides import EVERYTHING, LimitProvider
-from orchestration.playbooks.actions import Action, Context, Outcome, Parameters, action
-from orchestration.playbooks.actions.overriding import add_override, remove_overrides
+from orchestration.playbooks.actions import Action, Context, Minutes, Outcome, Parameters, action
+from orchestration.playbooks.actions.overriding import add_override, made_by, made_for, remove_overrides
 from orchestration.playbooks.model import Risk
 
 _RAMP = (0.5, 0.75)
@@ -18,8 +20,8 @@ class LowerParameters(Parameters):
     """`providers` by name, `*` for all; `factor` of the present concurrency, never below 1; for so many minutes."""
 
     providers: tuple[str, ...]
-    factor: float = 0.5
-    minutes: float = 60.0
+    factor: float = Field(default=0.5, gt=0, lt=1)
+    minutes: Minutes = 60.0
 
 
 class Nothing(Parameters):
@@ -44,7 +46,12 @@ class Lower(Action[Any]):
         return f"lower the concurrency of {changes} for {parameters.minutes:g} min"
 
     async def run(self, context: Context, parameters: LowerParameters) -> Outcome:
-        limits = self._limits(parameters)
+        known = {one.change.target: one.change for one in made_by(self, context)}
+        # What was lowered before a crash must not be lowered again from there.
+        limits = {
+            name: change.concurrency if isinstance(change := known.get(name), LimitProvider) else to
+            for name, to in self._limits(parameters).items()
+        }
         made = [
             add_override(self, context, LimitProvider(target=name, concurrency=to), parameters.minutes)
             for name, to in limits.items()
@@ -96,8 +103,9 @@ class Restore(Action[Any]):
 
     def _lowered(self, context: Context) -> dict[str, list[str]]:
         found: dict[str, list[str]] = {}
-        for override in self.handles.store.overrides:
-            if override.change.kind == "limit_provider" and override.reason.startswith(context.incident_id):
+        ours = {override.id for override in made_by(self, context)}
+        for override in made_for(self, context, "limit_provider"):
+            if override.id not in ours:
                 found.setdefault(override.change.target, []).append(override.id)
         return found
 

@@ -5,22 +5,40 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from orchestration.config.overrides import AnyChange
+from orchestration.config.overrides import AnyChange, Override
 from orchestration.errors import NotFoundError
 from orchestration.playbooks.actions import Action, Context
 
 
-def add_override(of: Action[Any], context: Context, change: AnyChange, minutes: float, part: str = "") -> str:
-    """Put a change in force; repeating it after a crash finds the one that is there.
+def add_override(of: Action[Any], context: Context, change: AnyChange, minutes: float | None, part: str = "") -> str:
+    """Put a change in force for so long, or until it is taken away; repeating it after a crash finds the one that is
+    there.
 
     `part` tells several changes of one target by the same action apart. Returns the override's identifier.
     """
-    store, mark = of.handles.store, f"[{context.key}{'#' if part else ''}{part}]"
-    for known in store.overrides:
+    mark = _mark(context, part)
+    for known in of.handles.store.overrides:
         if known.reason.endswith(mark) and known.change.target == change.target:
             return known.id
-    reason = f"{context.reason} {mark}"
-    return store.add_override(change, reason=reason, actor=context.actor, seconds=minutes * 60).id
+    reason = f"{context.incident_id}: {context.reason} {mark}"
+    seconds = None if minutes is None else minutes * 60
+    return of.handles.store.add_override(change, reason=reason, actor=context.actor, seconds=seconds).id
+
+
+def made_by(of: Action[Any], context: Context) -> list[Override]:
+    """The changes that the same step has made already: those of a process that died before it could say so."""
+    return [one for one in of.handles.store.overrides if context.key and key_of(one.reason) == context.key]
+
+
+def made_for(of: Action[Any], context: Context, kind: str) -> list[Override]:
+    """The changes of a kind that were made for this incident, by whatever step."""
+    begins = f"{context.incident_id}: "
+    known = of.handles.store.overrides
+    return [one for one in known if one.change.kind == kind and one.reason.startswith(begins)]
+
+
+def _mark(context: Context, part: str) -> str:
+    return f"[{context.key}{'#' if part else ''}{part}]"
 
 
 def key_of(reason: str) -> str:

@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 import anyio.to_thread
 
 from orchestration.incidents.model import Actor
+from orchestration.notifications.planning import substitute
 from orchestration.playbooks.actions import Action, ActionError, Context, Outcome, Parameters, action
 from orchestration.playbooks.model import Risk
+from orchestration.storage.outbox import Outbox, OutboxRow, OutboxState
 from orchestration.storage.outbox import Outcome as DeliveryOutcome
+
+_MARK = "redirected_by"
 
 
 class OfRuns(Parameters):
     """Runs by identifier."""
 
     runs: tuple[str, ...]
+
+
+class SomeChannels(Parameters):
+    """Channels by name."""
+
+    channels: tuple[str, ...]
 
 
 class Nothing(Parameters):
@@ -66,6 +78,71 @@ class Channels(Action[Any]):
         last = await anyio.to_thread.run_sync(self.handles.outbox.last_deliveries)
         failing = sorted(name for name, delivery in last.items() if delivery.outcome is not DeliveryOutcome.SENT)
         permanent = sorted(name for name, delivery in last.items() if delivery.outcome is DeliveryOutcome.FAILED)
-        waiting = (await anyio.to_thread.run_sync(self.handles.outbox.backlog, context.now)).count
-        says = f"failing: {', '.join(failing) or 'none'}; {waiting} urgent messages wait"
+        waiting = len(await anyio.to_thread.run_sync(_untold, self.handles.outbox, context.now))
+        says = f"failing: {', '.join(failing) or 'none'}; {waiting} urgent messages have reached nobody yet"
         return Outcome(says, {"failing": failing, "permanent": permanent, "urgent_waiting": waiting})
+
+
+@action
+class Redirect(Action[Any]):
+    """Tell people by their other channels."""
+
+    name = "people.redirect"
+    summary = "send what waits on broken channels by the contacts' next channels too"
+    risk = Risk.REVERSIBLE
+    parameters = SomeChannels
+    finds = ("redirected",)
+
+    def targets(self, parameters: SomeChannels) -> tuple[str, ...]:
+        return parameters.channels
+
+    async def preview(self, context: Context, parameters: SomeChannels) -> str:
+        rows = await anyio.to_thread.run_sync(self._instead, parameters, context.now)
+        names = ", ".join(f"{row.contact} by {row.channel}" for row in rows) or "nobody"
+        return f"tell {names} as well"
+
+    async def run(self, context: Context, parameters: SomeChannels) -> Outcome:
+        rows = await anyio.to_thread.run_sync(self._redirect, context, parameters)
+        names = ", ".join(f"{row.contact} by {row.channel}" for row in rows) or "nobody: nothing waits there"
+        undo = {"keys": [row.key for row in rows]}
+        return Outcome(f"told as well: {names}", {"redirected": len(rows)}, undo=undo)
+
+    async def undo(self, context: Context, undo: Mapping[str, Any]) -> str:
+        count = await anyio.to_thread.run_sync(self.handles.outbox.withdraw, undo["keys"], context.now)
+        return f"{count} messages were withdrawn; what was sent cannot be unsent"
+
+    def _redirect(self, context: Context, parameters: SomeChannels) -> list[OutboxRow]:
+        """Put what is to be sent, marked with our key, so that a repetition finds it again."""
+        outbox = self.handles.outbox
+        before = [row for row in outbox.waiting() if row.payload.get(_MARK) == context.key]
+        rows = [
+            replace(row, payload={**row.payload, _MARK: context.key}) for row in self._instead(parameters, context.now)
+        ]
+        outbox.put(rows)
+        return [*before, *rows]
+
+    def _instead(self, parameters: SomeChannels, now: datetime) -> list[OutboxRow]:
+        """What is to be sent: for each page that waits, the same on the contact's next channel that works. One that was
+        redirected already is not again: its place is taken."""
+        outbox, response = self.handles.outbox, self.handles.configuration().response
+        rows = []
+        for row in _untold(outbox, now):
+            if row.channel in parameters.channels and row.incident_id is not None:
+                other = substitute(row, outbox.of_incident(row.incident_id), response, now)
+                rows += [other] if other is not None and other.channel not in parameters.channels else []
+        return rows
+
+
+def _untold(outbox: Outbox, now: datetime) -> list[OutboxRow]:
+    """Pages that are due and have not gone out, to contacts whom the same page has not reached by another channel."""
+    due = [row for row in outbox.waiting() if row.stops_on_acknowledge and (row.due_at <= now or row.attempts)]
+    return [row for row in due if not _told_otherwise(row, outbox.of_incident(str(row.incident_id)))]
+
+
+def _told_otherwise(row: OutboxRow, siblings: Sequence[OutboxRow]) -> bool:
+    return any(
+        other.state is OutboxState.SENT
+        and other.contact == row.contact
+        and other.payload.get("step") == row.payload.get("step")
+        for other in siblings
+    )

@@ -11,8 +11,8 @@ import httpx2
 
 from orchestration.config.overrides import EVERYTHING, RouteTo
 from orchestration.config.schema import Configuration, ProviderKind, ProviderSettings
-from orchestration.playbooks.actions import Action, ActionError, Context, Outcome, Parameters, action
-from orchestration.playbooks.actions.overriding import add_override, remove_overrides
+from orchestration.playbooks.actions import Action, ActionError, Context, Minutes, Outcome, Parameters, action
+from orchestration.playbooks.actions.overriding import add_override, made_by, remove_overrides
 from orchestration.playbooks.model import Risk
 from orchestration.providers.breaker import BreakerState
 from orchestration.providers.route import ProbeResult
@@ -33,7 +33,7 @@ class RouteParameters(Parameters):
 
     providers: tuple[str, ...]
     to: str | None = None
-    minutes: float = 60.0
+    minutes: Minutes = 60.0
 
 
 class NoParameters(Parameters):
@@ -231,13 +231,17 @@ class Reroute(ProviderAction):
         return parameters.providers
 
     async def preview(self, context: Context, parameters: RouteParameters) -> str:
-        to = self._best(parameters)
+        to = await self._best(parameters)
         whom = ", ".join(self._affected(parameters)) or "nobody"
         return f"send the calls of {whom} to {to} first for {parameters.minutes:g} min"
 
     async def run(self, context: Context, parameters: RouteParameters) -> Outcome:
-        to = self._best(parameters)
-        made = [self._override(context, target, to, parameters) for target in self._affected(parameters)]
+        standing = [one for one in made_by(self, context) if isinstance(one.change, RouteTo)]
+        # After a crash in the middle, the rest goes to where the first went.
+        to = next((one.change.provider for one in standing if isinstance(one.change, RouteTo)), None)
+        to = to or await self._best(parameters)
+        made = [one.id for one in standing]
+        made += [self._override(context, target, to, parameters) for target in self._affected(parameters)]
         if not made:
             return Outcome(f"all calls go past {', '.join(parameters.providers)} already", {"provider": to})
         says = f"calls go to {to} first, past {', '.join(parameters.providers)}, for {parameters.minutes:g} min"
@@ -248,13 +252,16 @@ class Reroute(ProviderAction):
         remove_overrides(self, context, undo["overrides"])
         return f"{', '.join(undo['avoids'])} may be used again"
 
-    def _best(self, parameters: RouteParameters) -> str:
+    async def _best(self, parameters: RouteParameters) -> str:
+        """The provider that is named, else the first of the chain that answers now. Raises ActionError without any."""
         if parameters.to is not None:
+            if self.handles.configuration().provider(parameters.to) is None:
+                raise ActionError(f"expected a provider of the configuration, got '{parameters.to}'")
             return parameters.to
-        best = next((name for name in self.usable() if name not in parameters.providers), None)
-        if best is None:
-            raise ActionError("expected another provider that can be used, found none; configure a fallback provider")
-        return best
+        for name in self.usable():
+            if name not in parameters.providers and (await self.handles.gateway.probe(name)).ok:
+                return name
+        raise ActionError("expected another provider that answers, found none; configure a fallback provider")
 
     def _affected(self, parameters: RouteParameters) -> tuple[str, ...]:
         """Whose first choice is one of the providers: everybody, or single agents."""
@@ -280,10 +287,13 @@ class ResetBreaker(ProviderAction):
     parameters = SomeProviders
 
     def targets(self, parameters: SomeProviders) -> tuple[str, ...]:
-        return self.chosen(parameters.providers)
+        return tuple(name for name in parameters.providers if self.handles.configuration().provider(name))
+
+    async def preview(self, context: Context, parameters: SomeProviders) -> str:
+        return f"probe the broken routes of {', '.join(self.targets(parameters))} now"
 
     async def run(self, context: Context, parameters: SomeProviders) -> Outcome:
-        names = self.chosen(parameters.providers)
+        names = self.targets(parameters)
         for name in names:
             self.handles.gateway.reset(name)
         return Outcome(f"the routes of {', '.join(names)} are probed now", undo={})

@@ -6,17 +6,21 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import anyio.to_thread
+from pydantic import Field
 
 from orchestration.config.overrides import LimitAgent
 from orchestration.config.schema import Limits
 from orchestration.errors import ConflictError, OrchestratorError
-from orchestration.playbooks.actions import Action, ActionError, Context, Outcome, Parameters, action
+from orchestration.playbooks.actions import Action, ActionError, Context, Minutes, Outcome, Parameters, action
 from orchestration.playbooks.actions.overriding import add_override, remove_overrides
 from orchestration.playbooks.model import Risk
 from orchestration.storage.runs import Run, RunStatus
 
 _USUAL_SECONDS = 3600.0
 _PAUSED = "paused by "
+# The records say so before the engine has put everything away.
+_STANDING = frozenset({RunStatus.FAILED, RunStatus.STOPPED, RunStatus.CANCELLED})
+_TRIES, _LOOK_SECONDS = 25, 0.2
 
 
 class SomeRuns(Parameters):
@@ -35,8 +39,8 @@ class MoreTime(Parameters):
     """`factor` times the present time limit, for so many minutes."""
 
     agents: tuple[str, ...]
-    factor: float = 2.0
-    minutes: float = 240.0
+    factor: float = Field(default=2.0, gt=1, le=10)
+    minutes: Minutes = 240.0
 
 
 class Nothing(Parameters):
@@ -61,6 +65,21 @@ class RunAction(Action[Any]):
             else:
                 done.append(run_id)
         return done, refused
+
+    async def resume(self, run_id: str) -> None:
+        """Leave a run to the workers. One whose end was recorded a moment ago is given the time to come to a stand.
+        Raises ConflictError for one that somebody works on."""
+        for _ in range(_TRIES):
+            try:
+                await self.handles.control.resume(run_id, shared=True)
+            except ConflictError:
+                run = await anyio.to_thread.run_sync(self.handles.runs.get, run_id)
+                if run.status not in _STANDING:
+                    raise
+                await self.handles.clock.sleep(_LOOK_SECONDS)
+            else:
+                return
+        await self.handles.control.resume(run_id, shared=True)
 
     async def unfinished(self) -> tuple[Run, ...]:
         """Runs that have not come to an end."""
@@ -95,10 +114,12 @@ class Restart(RunAction):
         if run.status is RunStatus.SUCCEEDED:
             return
         try:
-            await self.handles.control.resume(run_id, shared=True)
+            await self.resume(run_id)
         except ConflictError:
+            run = await anyio.to_thread.run_sync(self.handles.runs.get, run_id)
+            if run.status in _STANDING:
+                raise
             # Somebody works on it already: that is what was wanted.
-            return
 
 
 @action
@@ -116,7 +137,7 @@ class Cancel(RunAction):
 
     async def run(self, context: Context, parameters: SomeRuns) -> Outcome:
         async def stop(run_id: str) -> None:
-            await self.handles.control.pause(run_id, f"stopped by {context.reason}")
+            await self.handles.control.pause(run_id, f"stopped by {context.incident_id}: {context.reason}")
 
         done, refused = await self.each(parameters.runs, stop)
         return Outcome(f"stopped {', '.join(done) or 'none'}", {"cancelled": done}, refused, undo={"runs": done})
@@ -139,7 +160,7 @@ class Fork(RunAction):
         forks: list[str] = []
 
         async def fork(run_id: str) -> None:
-            await self.handles.control.pause(run_id, f"stopped by {context.reason}")
+            await self.handles.control.pause(run_id, f"stopped by {context.incident_id}: {context.reason}")
             forks.append((await self.handles.control.fork(run_id, shared=True)).id)
 
         done, refused = await self.each(parameters.runs, fork)
@@ -210,7 +231,7 @@ class Pause(RunAction):
 
     async def run(self, context: Context, parameters: ByPriority) -> Outcome:
         async def pause(run_id: str) -> None:
-            await self.handles.control.pause(run_id, f"{_PAUSED}{context.reason}")
+            await self.handles.control.pause(run_id, f"{_PAUSED}{context.incident_id}: {context.reason}")
 
         done, _ = await self.each([run.id for run in await self._of(parameters.priority)], pause)
         return Outcome(f"paused {', '.join(done) or 'none'}", {"paused": done}, undo={"runs": done})
@@ -237,7 +258,7 @@ class ResumePaused(RunAction):
         return None
 
     async def run(self, context: Context, parameters: Nothing) -> Outcome:
-        mark = f"{_PAUSED}{context.incident_id}"
+        mark = f"{_PAUSED}{context.incident_id}:"
         paused = [run.id for run in await self.unfinished() if run.reason.startswith(mark)]
         says = await _resume_all(self, paused)
         return Outcome(says, {"resumed": paused}, undo={})
@@ -294,8 +315,5 @@ class Recover(RunAction):
 
 
 async def _resume_all(of: RunAction, runs: Sequence[str]) -> str:
-    async def resume(run_id: str) -> None:
-        await of.handles.control.resume(run_id, shared=True)
-
-    done, _ = await of.each(runs, resume)
+    done, _ = await of.each(runs, of.resume)
     return f"resumed {', '.join(done) or 'none'}"

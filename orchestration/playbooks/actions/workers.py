@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import anyio.to_thread
 import psutil
+from pydantic import Field
 
 from orchestration.playbooks.actions import Action, ActionError, Context, Outcome, Parameters, action
 from orchestration.playbooks.model import Risk
@@ -23,9 +24,9 @@ class SomeWorkers(Parameters):
 
 
 class SomeProcesses(Parameters):
-    """Processes by number."""
+    """Processes by number, written as text."""
 
-    processes: tuple[str, ...]
+    processes: tuple[Annotated[str, Field(pattern=r"^[1-9][0-9]{0,9}$")], ...]
 
 
 class Nothing(Parameters):
@@ -95,10 +96,12 @@ class KillProcess(Action[Any]):
         return "kill " + ", ".join(self._described(int(number)) for number in parameters.processes)
 
     async def run(self, context: Context, parameters: SomeProcesses) -> Outcome:
-        killed = [number for number in parameters.processes if await self._kill(int(number))]
-        if not killed:
+        gone = [number for number in parameters.processes if not psutil.pid_exists(int(number))]
+        killed = [number for number in parameters.processes if number not in gone and await self._kill(int(number))]
+        if not killed and not gone:
             raise ActionError("expected processes that this system started, got none that are; nothing was killed")
-        return Outcome(f"killed {', '.join(killed)}", {"killed": killed})
+        says = f"killed {', '.join(killed)}" if killed else "they are gone already"
+        return Outcome(says, {"killed": killed})
 
     async def _kill(self, number: int) -> bool:
         """Kill one with its group, politely at first; False when it is not ours or gone."""

@@ -1,0 +1,152 @@
+"""Actions that close things off: the whole system, or single files that hold what they should not."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import anyio.to_thread
+
+from orchestration.config.overrides import Isolate as IsolateChange
+from orchestration.config.textfile import replace_text
+from orchestration.errors import NotFoundError, UsageError
+from orchestration.playbooks.actions import Action, ActionError, Context, Outcome, Parameters, action
+from orchestration.playbooks.actions.exposure import QUARANTINE
+from orchestration.playbooks.actions.overriding import add_override, made_by
+from orchestration.playbooks.model import Risk
+
+_MANIFEST = "manifest.json"
+
+
+class Nothing(Parameters):
+    """Takes nothing."""
+
+
+class SomeArtifacts(Parameters):
+    """Artifacts as `run/name`."""
+
+    artifacts: tuple[str, ...]
+
+
+@action
+class Isolate(Action[Any]):
+    """Close the system off. Only a person lifts it, so that no failed verification opens it again."""
+
+    name = "security.isolate"
+    summary = "no new runs, no tools for agents, a read-only API, until a person lifts it"
+    risk = Risk.REVERSIBLE
+    parameters = Nothing
+    finds = ("override",)
+
+    async def preview(self, context: Context, parameters: Nothing) -> str:
+        if self.handles.configuration().runtime.isolated:
+            return "do nothing: the system is isolated already"
+        return f"isolate the system: {self.summary}"
+
+    async def run(self, context: Context, parameters: Nothing) -> Outcome:
+        standing = next((one for one in self.handles.store.overrides if one.change.kind == "isolate"), None)
+        if standing is not None and not made_by(self, context):
+            return Outcome(f"the system was isolated already, by {standing.actor}", {"override": standing.id})
+        made = add_override(self, context, IsolateChange(), None)
+        how = f"orchestrator config overrides remove {made}"
+        return Outcome(f"the system is isolated; a person lifts that with `{how}`", {"override": made})
+
+
+@dataclass(frozen=True, slots=True)
+class _Move:
+    """A file on its way into quarantine."""
+
+    name: str
+    source: Path
+    target: Path
+
+
+@action
+class Quarantine(Action[Any]):
+    """Move what holds a secret out of reach."""
+
+    name = "security.quarantine"
+    summary = "move artifacts into `var/quarantine/`, where only their owner can read them"
+    risk = Risk.REVERSIBLE
+    parameters = SomeArtifacts
+    finds = ("moved", "folder")
+
+    def targets(self, parameters: SomeArtifacts) -> tuple[str, ...]:
+        return parameters.artifacts
+
+    async def preview(self, context: Context, parameters: SomeArtifacts) -> str:
+        names = [move.name for move in self._moves(context.incident_id, parameters) if move.source.is_file()]
+        return f"move {', '.join(names) or 'nothing'} to {self._folder(context.incident_id)}"
+
+    async def run(self, context: Context, parameters: SomeArtifacts) -> Outcome:
+        return await anyio.to_thread.run_sync(self._quarantine, context, parameters)
+
+    async def undo(self, context: Context, undo: Mapping[str, Any]) -> str:
+        return await anyio.to_thread.run_sync(self._bring_back, Path(undo["folder"]), undo["artifacts"])
+
+    def _quarantine(self, context: Context, parameters: SomeArtifacts) -> Outcome:
+        folder = self._folder(context.incident_id)
+        moved = [move for move in self._moves(context.incident_id, parameters) if _move_in(folder, move)]
+        if not moved:
+            raise ActionError("expected artifacts that are there, got none that are; nothing was moved")
+        names = [move.name for move in moved]
+        undo = {"folder": str(folder), "artifacts": names}
+        return Outcome(f"moved {', '.join(names)} to {folder}", {"moved": names, "folder": str(folder)}, undo=undo)
+
+    def _bring_back(self, folder: Path, names: Sequence[str]) -> str:
+        manifest = _manifest(folder)
+        for move in (self._move(folder, name) for name in names):
+            if move.target.exists():
+                if _checksum(move.target) != manifest[move.name]["sha256"]:
+                    raise ActionError(f"expected {move.target} as it was moved there, got something else; it stays")
+                move.target.chmod(int(manifest[move.name]["mode"]))
+                move.source.parent.mkdir(parents=True, exist_ok=True)
+                shutil.move(move.target, move.source)
+        return f"moved {', '.join(names)} back"
+
+    def _folder(self, incident_id: str) -> Path:
+        return self.handles.state_folder / QUARANTINE / incident_id
+
+    def _moves(self, incident_id: str, parameters: SomeArtifacts) -> list[_Move]:
+        return [self._move(self._folder(incident_id), name) for name in parameters.artifacts]
+
+    def _move(self, folder: Path, artifact: str) -> _Move:
+        """Where an artifact is and where it goes. Raises ActionError for what is no artifact of a run of ours."""
+        run_id, _, name = artifact.partition("/")
+        try:
+            source = self.handles.artifacts.path(self.handles.runs.get(run_id).id, name)
+        except (NotFoundError, UsageError) as error:
+            raise ActionError(f"expected an artifact of a run, got '{artifact}'; nothing was moved") from error
+        return _Move(artifact, source, folder / run_id / name)
+
+
+def _move_in(folder: Path, move: _Move) -> bool:
+    """Move one file; done already is as wanted. False where there is no such file."""
+    if move.source.is_symlink() or not move.source.is_file():
+        return move.target.is_file()
+    for part in (folder.parent, folder, move.target.parent):
+        part.mkdir(mode=0o700, parents=True, exist_ok=True)
+        part.chmod(0o700)
+    about = {"sha256": _checksum(move.source), "mode": move.source.stat().st_mode & 0o777}
+    path = folder / _MANIFEST
+    path.touch(mode=0o600)
+    # Written before the file is moved: a move without a record could not be taken back.
+    replace_text(path, json.dumps({**_manifest(folder), move.name: about}, indent=2) + "\n")
+    shutil.move(move.source, move.target)
+    move.target.chmod(0o600)
+    return True
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
+    path = folder / _MANIFEST
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    return dict(json.loads(text)) if text else {}
+
+
+def _checksum(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

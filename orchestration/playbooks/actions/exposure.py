@@ -1,0 +1,101 @@
+"""Where secrets stand now: in artifacts and workspaces of runs. Only places, kinds and names are told, never values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from orchestration.errors import NotFoundError
+from orchestration.playbooks.ports import Handles
+from orchestration.security.redaction import MINIMUM_LENGTH
+from orchestration.security.scan import FolderScan
+from orchestration.storage.runs import Run
+
+QUARANTINE = "quarantine"
+_MOST_BYTES = 2_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Exposed:
+    """A file that holds secrets. `artifact` is `run/name` where it is one of ours, empty in a workspace;
+    `credentials` are the variables whose values stand in it."""
+
+    path: Path
+    kinds: tuple[str, ...]
+    count: int
+    artifact: str
+    credentials: tuple[str, ...]
+    written_at: datetime
+
+
+def exposed(handles: Handles, run_ids: Sequence[str]) -> tuple[Exposed, ...]:
+    """The files of these runs that hold secrets; of all artifacts where no run is named. Blocks."""
+    folder = handles.artifacts.folder
+    runs = list(_runs(handles, run_ids))
+    roots = [(folder / run.id, 0.0) for run in runs] if run_ids else [(folder, 0.0)]
+    roots += [(Path(run.workspace), (run.started_at or run.created_at).timestamp()) for run in runs]
+    found = [path for root, since in roots for path in _holding(handles, root, since)]
+    return tuple(_described(handles, Path(path), kinds, count) for path, kinds, count in found)
+
+
+def quarantined(handles: Handles, incident_id: str) -> list[Path]:
+    """The files that an incident's response has moved into quarantine."""
+    folder = handles.state_folder / QUARANTINE / incident_id
+    return [path for path in sorted(folder.glob("*/*")) if path.is_file()]
+
+
+def secrets_in(handles: Handles, paths: Iterable[Path]) -> frozenset[str]:
+    """What looks like a secret in files. For comparing only. Blocks."""
+    texts = [_text(path) for path in paths]
+    values = {text[match.start : match.end] for text in texts for match in handles.redactor.find(text)}
+    return frozenset(value for value in values if len(value) >= MINIMUM_LENGTH)
+
+
+def values_in(handles: Handles, paths: Iterable[Path]) -> frozenset[str]:
+    """The values of credentials that stand in files. For comparing only. Blocks."""
+    # Not every variable holds a secret: the path of a folder may stand in any file.
+    secret = handles.store.credentials.secrets(handles.store.file)
+    texts = [_text(path) for path in paths]
+    return frozenset(value for value in secret if len(value) >= MINIMUM_LENGTH and any(value in text for text in texts))
+
+
+def _credentials_in(handles: Handles, path: Path) -> tuple[str, ...]:
+    credentials, there = handles.store.credentials, values_in(handles, (path,))
+    return tuple(name for name in sorted(credentials.names) if there.intersection(credentials.values(name)))
+
+
+def _runs(handles: Handles, run_ids: Sequence[str]) -> Iterator[Run]:
+    for run_id in run_ids:
+        try:
+            yield handles.runs.get(run_id)
+        except NotFoundError:
+            continue
+
+
+def _holding(handles: Handles, root: Path, since: float) -> Iterator[tuple[str, tuple[str, ...], int]]:
+    by_file: dict[str, tuple[list[str], int]] = {}
+    for finding in FolderScan(root, handles.redactor.find, since=since).look():
+        kinds, count = by_file.get(finding.place, ([], 0))
+        by_file[finding.place] = ([*kinds, finding.kind], count + len(finding.lines))
+    for path, (kinds, count) in by_file.items():
+        yield path, tuple(kinds), count
+
+
+def _described(handles: Handles, path: Path, kinds: tuple[str, ...], count: int) -> Exposed:
+    artifact = ""
+    if path.is_relative_to(handles.artifacts.folder):
+        artifact = path.relative_to(handles.artifacts.folder).as_posix()
+    try:
+        written_at = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+    except OSError:  # it is gone since
+        written_at = handles.clock.now()
+    return Exposed(path, kinds, count, artifact, _credentials_in(handles, path), written_at)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_bytes()[:_MOST_BYTES].decode("utf-8", "replace")
+    except OSError:
+        return ""

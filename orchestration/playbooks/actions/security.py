@@ -1,0 +1,206 @@
+"""Actions that look at a security alert: where it was seen, who tried to get in, what is vulnerable, what is whole."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import anyio.to_thread
+
+from orchestration.events import Event
+from orchestration.incidents.model import Incident
+from orchestration.playbooks.actions import Action, ActionError, Context, Outcome, Parameters, action
+from orchestration.playbooks.actions.database import integrity_of, upkeep_of
+from orchestration.playbooks.actions.exposure import Exposed, exposed
+from orchestration.security.audit import audit, installed
+
+# Signs of an attack on the timeline, and who has read what agents wrote.
+SIGNS = ("secret.redacted", "sign_in.failed", "tool_call.refused", "token.revoked_used")
+_READ = ("artifact.read",)
+_BEFORE = timedelta(hours=1)
+_MOST = 20
+# What the timeline calls the moment from which on something was done about it.
+_ACTED = frozenset({"mitigating", "mitigation-attempted"})
+
+
+class Nothing(Parameters):
+    """Takes nothing."""
+
+
+class SecurityAction(Action[Any]):
+    """What the actions here share."""
+
+    async def incident(self, context: Context) -> Incident:
+        """The incident that is looked at."""
+        return await anyio.to_thread.run_sync(self.handles.incidents.get, context.incident_id)
+
+    async def events(self, kinds: Sequence[str], since: datetime) -> tuple[Event, ...]:
+        """What the timeline tells from a moment on."""
+        return await anyio.to_thread.run_sync(self.handles.timeline.recent, kinds, since)
+
+
+@action
+class Scope(SecurityAction):
+    """See how far it goes."""
+
+    name = "security.scope"
+    summary = "find where it was seen, when first and last, which credentials stand there, and who has read it"
+    parameters = Nothing
+    finds = ("secrets", "places", "artifacts", "credentials", "readers", "first", "last", "new")
+
+    async def run(self, context: Context, parameters: Nothing) -> Outcome:
+        incident = await self.incident(context)
+        found = await anyio.to_thread.run_sync(exposed, self.handles, incident.blast.runs)
+        since = incident.detected_at - _BEFORE
+        signs = [event for event in await self.events(SIGNS, since) if _concerns(event, incident)]
+        reads = [event for event in await self.events(_READ, since) if _concerns(event, incident)]
+        acted = await anyio.to_thread.run_sync(self._acted_at, context.incident_id)
+        moments = [incident.detected_at, *(one.written_at for one in found), *(event.at for event in signs)]
+        findings = {
+            "secrets": sum(one.count for one in found),
+            "places": [_place(self.handles.root, one) for one in found],
+            "artifacts": [one.artifact for one in found if one.artifact],
+            "credentials": sorted({name for one in found for name in one.credentials}),
+            "readers": sorted({event.actor for event in reads if event.actor}),
+            "first": min(moments).isoformat(),
+            "last": max(moments).isoformat(),
+            "new": len(found) + sum(acted is None or event.at > acted for event in signs),
+        }
+        return Outcome(_scope_says(findings), findings, {"kinds": {str(one.path): one.kinds for one in found}})
+
+    def _acted_at(self, incident_id: str) -> datetime | None:
+        """When something was last done about it; what comes after that is new."""
+        entries = self.handles.incidents.entries(incident_id)
+        return max((entry.at for entry in entries if entry.kind in _ACTED), default=None)
+
+
+@action
+class Access(SecurityAction):
+    """See who tried to get in."""
+
+    name = "security.access"
+    summary = "count failed sign-ins by source, and what agents were refused"
+    parameters = Nothing
+    finds = ("failed_sign_ins", "sources", "refused_calls", "refused", "revoked_tokens")
+
+    async def run(self, context: Context, parameters: Nothing) -> Outcome:
+        incident = await self.incident(context)
+        seen = await self.events(SIGNS, incident.detected_at - _BEFORE)
+        sign_ins = Counter(str(event.data.get("source") or "unknown") for event in _of(seen, "sign_in.failed"))
+        refused = Counter(_refusal(event) for event in _of(seen, "tool_call.refused") if _concerns(event, incident))
+        revoked = len(list(_of(seen, "token.revoked_used")))
+        findings = {
+            "failed_sign_ins": sign_ins.total(),
+            "sources": [f"{source} ({count})" for source, count in sign_ins.most_common(_MOST)],
+            "refused_calls": refused.total(),
+            "refused": [f"{what} ({count})" for what, count in refused.most_common(_MOST)],
+            "revoked_tokens": revoked,
+        }
+        says = f"{sign_ins.total()} failed sign-ins from {len(sign_ins)} sources, {refused.total()} refused calls"
+        return Outcome(says, findings)
+
+
+@action
+class Vulnerabilities(SecurityAction):
+    """Compare the installed packages with the advisories."""
+
+    name = "security.vulnerabilities"
+    summary = "compare the installed packages with the folder of advisories, and say how old it is"
+    parameters = Nothing
+    finds = ("vulnerable", "found", "advisories", "stale")
+
+    async def run(self, context: Context, parameters: Nothing) -> Outcome:
+        folder = self.handles.root / self.handles.configuration().monitoring.advisories_directory
+        result = await anyio.to_thread.run_sync(lambda: audit(installed(), folder))
+        found = sorted({one.package for one in result.vulnerabilities})
+        findings = {
+            "vulnerable": len(found),
+            "found": found,
+            "advisories": result.advisories,
+            "stale": not result.advisories or result.is_stale(context.now),
+        }
+        evidence = {
+            one.advisory: f"{one.package} {one.version}: {one.summary}; mended in {one.fixed or 'no version yet'}"
+            for one in result.vulnerabilities
+        }
+        return Outcome(result.verdict(context.now), findings, evidence)
+
+
+@action
+class Integrity(SecurityAction):
+    """See that nothing was tampered with."""
+
+    name = "security.integrity"
+    summary = "check the database, the artifacts' checksums, and the chain of the audit log"
+    parameters = Nothing
+    finds = ("intact", "problems", "audit_checked")
+
+    async def run(self, context: Context, parameters: Nothing) -> Outcome:
+        reachable, problems = await integrity_of(self.handles)
+        if not reachable:
+            raise ActionError("expected a database that answers, got none; its integrity is not known")
+        incident = await self.incident(context)
+        problems += await anyio.to_thread.run_sync(self._changed_artifacts, incident.blast.runs)
+        upkeep = self.handles.upkeep
+        if upkeep is not None:
+            problems += map(str, (await upkeep.integrity())["problems"])
+        unchecked = "" if upkeep else "; the chain of the audit log was not checked: nothing here looks after it"
+        says = f"{'not whole: ' + '; '.join(problems) if problems else 'all is whole'}{unchecked}"
+        return Outcome(says, {"intact": not problems, "problems": problems, "audit_checked": upkeep is not None})
+
+    def _changed_artifacts(self, runs: Sequence[str]) -> list[str]:
+        """Artifacts that are not as they were written. Missing ones may have been cleaned up, or be in quarantine."""
+        artifacts = self.handles.artifacts
+        return [
+            f"artifact {run}/{name} was {what}"
+            for run in runs
+            for name, what in artifacts.verify(run)
+            if what == "changed"
+        ]
+
+
+@action
+class RestoreTest(SecurityAction):
+    """See that the newest backup can be restored."""
+
+    name = "security.restore-test"
+    summary = "restore the newest backup into a scratch database, and leave the one in use alone"
+    parameters = Nothing
+    finds = ("restored", "seconds", "problems")
+
+    async def run(self, context: Context, parameters: Nothing) -> Outcome:
+        result = await upkeep_of(self.handles).rehearse_restore()
+        problems = [str(problem) for problem in result["problems"]]
+        if not result["restored"]:
+            raise ActionError(f"the newest backup could not be restored: {'; '.join(problems)}")
+        seconds = float(result["seconds"])
+        findings = {"restored": True, "seconds": seconds, "problems": problems}
+        return Outcome(f"the newest backup was restored into a scratch database in {seconds:.1f} s", findings)
+
+
+def _concerns(event: Event, incident: Incident) -> bool:
+    """Whether an event is about what the incident touches; an incident about no run is about all of them."""
+    return not incident.blast.runs or event.run_id is None or event.run_id in incident.blast.runs
+
+
+def _of(events: Iterable[Event], kind: str) -> Iterable[Event]:
+    return (event for event in events if event.kind == kind)
+
+
+def _refusal(event: Event) -> str:
+    return f"{event.agent or 'an agent'}: {event.data.get('about', '')} {event.data.get('what', '')}".rstrip()
+
+
+def _place(root: Any, one: Exposed) -> str:
+    shown = one.path.relative_to(root) if one.path.is_relative_to(root) else one.path
+    return f"{shown} ({', '.join(one.kinds)})"
+
+
+def _scope_says(findings: dict[str, Any]) -> str:
+    places = "; ".join(findings["places"][:3])
+    where = f"{findings['secrets']} secrets within reach: {places}" if places else "no secret is within reach now"
+    names = f"; credentials among them: {', '.join(findings['credentials'])}" if findings["credentials"] else ""
+    readers = f"; read by {', '.join(findings['readers'])}" if findings["readers"] else ""
+    return f"{where}{names}{readers}; seen from {findings['first']} to {findings['last']}"

@@ -1,0 +1,381 @@
+"""Actions on security alerts: what was seen, closing off, quarantine, rotation, updating; on real files and runs."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import stat
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestration.config.response import Scenario
+from orchestration.errors import ConflictError, OrchestratorError, UsageError
+from orchestration.playbooks.actions import ActionError
+from orchestration.playbooks.model import Mode
+from orchestration.storage.runs import Run, RunStatus
+from tests.integration.agents.rooms import DONE, ScriptedModel, calls
+from tests.support.project import provider_at
+from tests.support.response import EXECUTOR, NOWHERE, Ward, a_ward
+
+OLD, NEW = "sk-proj-0ld0ld0ld0ld0ld0ld0ld01234", "sk-proj-n3wn3wn3wn3wn3wn3wn3w56789"
+KEYED = {"own": NOWHERE["own"], "paid": provider_at("http://127.0.0.1:9", apiKeyEnv="PAID_KEY")}
+
+
+def a_run(ward: Ward, **values: Any) -> Run:
+    """The record of a run that has ended; it left artifacts."""
+    run = Run("run-1", "mend it", str(ward.root / "work"), ward.app.clock.now(), RunStatus.SUCCEEDED, **values)
+    ward.app.runs.add(run)
+    return run
+
+
+def leak(ward: Ward, text: str = OLD, name: str = "notes.md") -> Path:
+    """An artifact of the run that holds a secret; its writer knew of none."""
+    ward.app.artifacts.write("run-1", name, f"the key is {text}\n", "executor")
+    return ward.app.artifacts.path("run-1", name)
+
+
+@contextmanager
+def an_environment(**variables: str) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})
+
+
+async def test_the_scope_names_places_and_credentials_and_never_a_value(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text(f"PAID_KEY={OLD}\n")
+    async with a_ward(tmp_path, KEYED) as ward:
+        a_run(ward)
+        path = leak(ward)
+        (ward.root / "work" / "draft.txt").write_text(f"{OLD}\n{OLD}\n")
+        ward.declare(Scenario.SECURITY_ALERT, runs=["run-1"])
+        ward.app.bus.emit("artifact.read", run_id="run-1", actor="ada")
+        ward.app.bus.emit("secret.redacted", run_id="run-1", found="credential", place="log")
+        await ward.until(lambda: ward.app.timeline.last("secret.redacted"))
+        found = (await ward.run("security.scope")).findings
+        assert found["secrets"] == 3
+        assert found["artifacts"] == ["run-1/notes.md"]
+        assert [place.partition(" ")[0] for place in found["places"]] == ["artifacts/run-1/notes.md", "work/draft.txt"]
+        assert (found["credentials"], found["readers"]) == (["PAID_KEY"], ["ada"])
+        assert found["first"] <= found["last"]
+        assert OLD not in json.dumps(found)
+        path.unlink()
+        (ward.root / "work" / "draft.txt").unlink()
+        assert (await ward.run("security.scope")).findings["new"] == 1
+
+
+async def test_what_came_before_something_was_done_is_not_new(tmp_path: Path) -> None:
+    async with a_ward(tmp_path) as ward:
+        ward.declare(Scenario.SECURITY_ALERT)
+        ward.app.bus.emit("sign_in.failed", source="10.0.0.9", user="root", reason="password")
+        await ward.until(lambda: ward.app.timeline.last("sign_in.failed"))
+        assert (await ward.run("security.scope")).findings["new"] == 1
+        ward.app.desk.begin_mitigation(ward.incident.id, _machine(), "watch closely")
+        assert (await ward.run("security.scope")).findings["new"] == 0
+        ward.app.bus.emit("sign_in.failed", source="10.0.0.9", user="root", reason="password")
+        await ward.until(lambda: len(ward.app.timeline.recent(["sign_in.failed"], ward.incident.detected_at)) == 2)
+        assert (await ward.run("security.scope")).findings["new"] == 1
+
+
+def _machine() -> Any:
+    from tests.support.incidents import MACHINE
+
+    return MACHINE
+
+
+async def test_failed_sign_ins_are_counted_by_source_and_refused_calls_by_agent(tmp_path: Path) -> None:
+    async with a_ward(tmp_path) as ward:
+        for source in ("10.0.0.9", "10.0.0.9", "10.0.0.7"):
+            ward.app.bus.emit("sign_in.failed", source=source, user="root", reason="password")
+        for run in ("run-1", "run-2"):
+            ward.app.bus.emit("tool_call.refused", run_id=run, agent="executor", about="path", what="/etc/passwd")
+        ward.declare(Scenario.SECURITY_ALERT, runs=["run-1"])
+        since = ward.incident.detected_at - timedelta(hours=1)
+        await ward.until(lambda: len(ward.app.timeline.recent(["tool_call.refused"], since)) == 2)
+        found = (await ward.run("security.access")).findings
+        assert (found["failed_sign_ins"], found["sources"]) == (3, ["10.0.0.9 (2)", "10.0.0.7 (1)"])
+        assert (found["refused_calls"], found["refused"]) == (1, ["executor: path /etc/passwd (1)"])
+
+
+async def test_isolation_closes_everything_off_until_a_person_lifts_it(tmp_path: Path) -> None:
+    told: list[str] = []
+
+    def script(body: dict[str, Any]) -> Any:
+        told.extend(message["content"] for message in body["messages"] if message["role"] == "tool")
+        return DONE if told else calls(("write_file", {"path": "a.txt", "content": "hello"}))
+
+    with ScriptedModel(script) as model:
+        provider = {"type": "openai", "baseUrl": model.url, "defaultModel": "m", "streaming": False}
+        async with a_ward(tmp_path, {"own": provider}, [EXECUTOR]) as ward:
+            run = await ward.app.checked_run("mend it", ward.root / "work", agent="executor")
+            assert await ward.preview("security.isolate") == (
+                "isolate the system: no new runs, no tools for agents, a read-only API, until a person lifts it"
+            )
+            assert not ward.app.effective().runtime.isolated
+            isolated = await ward.run("security.isolate")
+            assert ward.app.effective().runtime.isolated
+            assert (await ward.run("security.isolate")).findings == isolated.findings
+            with pytest.raises(UsageError, match="the system is isolated and takes no new runs"):
+                await ward.app.new_run("mend it", ward.root / "work", agent="executor")
+            await ward.app.control.start(run)
+            await ward.app.engine.result(run.id)
+            assert told == [f"refused: {_isolated()}"]
+            assert (ward.root / "work" / "a.txt").exists() is False
+            assert ward.of("tool_call.refused") == []
+            number = isolated.findings["override"]
+            assert isolated.undo is None
+            with pytest.raises(ConflictError, match="expected a person to end isolate, got playbook:test"):
+                ward.app.store.remove_override(number, "playbook:test")
+            ward.app.store.remove_override(number, "ada")
+            assert not ward.app.effective().runtime.isolated
+
+
+def _isolated() -> str:
+    from orchestration.agents.tool_calls import ISOLATED
+
+    return ISOLATED
+
+
+async def test_a_second_incident_finds_the_system_isolated(tmp_path: Path) -> None:
+    async with a_ward(tmp_path) as ward:
+        first = await ward.run("security.isolate")
+        assert await ward.preview("security.isolate") == "do nothing: the system is isolated already"
+        again = await ward.run("security.isolate", key="k-2")
+        assert again.findings == first.findings
+        assert ward.overrides == [("isolate", "*")]
+
+
+async def test_quarantine_moves_files_where_only_their_owner_reads_and_back_as_they_were(tmp_path: Path) -> None:
+    async with a_ward(tmp_path) as ward:
+        a_run(ward)
+        path = leak(ward)
+        text, mode = path.read_text(), path.stat().st_mode
+        wanted = ["run-1/notes.md", "run-1/gone.md"]
+        folder = ward.app.state_folder / "quarantine" / ward.incident.id
+        assert await ward.preview("security.quarantine", artifacts=wanted) == f"move run-1/notes.md to {folder}"
+        assert not folder.exists()
+        moved = await ward.run("security.quarantine", artifacts=wanted)
+        target = folder / "run-1" / "notes.md"
+        assert (moved.findings["moved"], path.exists(), target.read_text()) == (["run-1/notes.md"], False, text)
+        modes = [stat.S_IMODE(one.stat().st_mode) for one in (folder, target.parent, target, folder / "manifest.json")]
+        assert modes == [0o700, 0o700, 0o600, 0o600]
+        about = json.loads((folder / "manifest.json").read_text())["run-1/notes.md"]
+        assert about["sha256"] == hashlib.sha256(text.encode()).hexdigest()
+        assert (await ward.run("security.quarantine", artifacts=wanted)).undo == moved.undo
+        assert await ward.undo("security.quarantine", moved) == "moved run-1/notes.md back"
+        assert (path.read_text(), path.stat().st_mode, target.exists()) == (text, mode, False)
+        assert ward.app.artifacts.verify("run-1") == ()
+
+
+async def test_quarantine_takes_nothing_that_is_no_artifact_and_brings_nothing_else_back(tmp_path: Path) -> None:
+    async with a_ward(tmp_path) as ward:
+        a_run(ward)
+        outside = tmp_path / "precious.txt"
+        outside.write_text("mine")
+        path = leak(ward)
+        (path.parent / "link.md").symlink_to(outside)
+        for name in ("run-1/../precious.txt", "../precious.txt", "run-2/notes.md", "run-1/link.md", "notes.md"):
+            with pytest.raises(ActionError, match="nothing was moved"):
+                await ward.run("security.quarantine", artifacts=[name])
+        assert (outside.read_text(), path.exists()) == ("mine", True)
+        moved = await ward.run("security.quarantine", artifacts=["run-1/notes.md"])
+        target = Path(moved.findings["folder"]) / "run-1" / "notes.md"
+        target.write_text("something else")
+        with pytest.raises(ActionError, match="got something else; it stays"):
+            await ward.undo("security.quarantine", moved)
+        assert not path.exists()
+
+
+async def test_an_exposed_value_is_refused_and_a_new_one_is_used_at_once(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text(f"PAID_KEY={OLD}\nOTHER_TOKEN=0ther-0ther-0ther\n")
+    async with a_ward(tmp_path, KEYED) as ward:
+        a_run(ward)
+        leak(ward, f"{OLD} and 0ther-0ther-0ther")
+        ward.declare(Scenario.SECURITY_ALERT, runs=["run-1"])
+        await ward.run("security.quarantine", artifacts=["run-1/notes.md"])
+        assert "revoke nothing at a vendor" in await ward.preview("security.rotate", credentials=["PAID_KEY"])
+        rotated = await ward.run("security.rotate", credentials=["PAID_KEY"])
+        assert rotated.findings == {"retired": 1, "waiting": ["PAID_KEY"], "revoked": []}
+        store = ward.app.store
+        assert (store.credentials.get("PAID_KEY"), store.credentials.get("OTHER_TOKEN")) == (None, "0ther-0ther-0ther")
+        assert "PAID_KEY was exposed and is refused" in str(store.findings[0])
+        ward.write_env(PAID_KEY=NEW, OTHER_TOKEN="0ther-0ther-0ther")
+        assert store.credentials.get("PAID_KEY") == NEW
+        assert OLD not in ward.app.redactor.text(f"it was {OLD}")
+        ward.write_env(PAID_KEY=OLD, OTHER_TOKEN="0ther-0ther-0ther")
+        assert store.credentials.get("PAID_KEY") is None
+        kept = (ward.app.state_folder / "retired-credentials.json").read_text()
+        assert (OLD in kept, "inc-" in kept or ward.incident.id in kept) == (False, True)
+        again = await ward.run("security.rotate", credentials=["PAID_KEY"])
+        assert again.undo == rotated.undo
+        await ward.undo("security.rotate", rotated)
+        assert store.credentials.get("PAID_KEY") == OLD
+
+
+async def test_a_value_that_the_process_was_started_with_gives_way_to_a_new_one_in_the_file(tmp_path: Path) -> None:
+    with an_environment(PAID_KEY=OLD):
+        async with a_ward(tmp_path, KEYED) as ward:
+            a_run(ward)
+            leak(ward)
+            ward.declare(Scenario.SECURITY_ALERT, runs=["run-1"])
+            ward.write_env(PAID_KEY=NEW, OTHER_TOKEN="0ther-0ther-0ther")
+            assert ward.app.store.credentials.get("PAID_KEY") == OLD
+            rotated = await ward.run("security.rotate", credentials=["PAID_KEY"])
+            assert (rotated.findings["waiting"], ward.app.store.credentials.get("PAID_KEY")) == ([], NEW)
+
+
+class Vendor:
+    """A vendor with a call that revokes."""
+
+    def __init__(self) -> None:
+        self.revoked: list[str] = []
+
+    async def revoke(self, credential: str) -> str:
+        self.revoked.append(credential)
+        return "revoked"
+
+
+async def test_a_vendor_with_a_call_for_it_is_asked_to_revoke_and_only_on_a_persons_word(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text(f"PAID_KEY={OLD}\n")
+    async with a_ward(tmp_path, KEYED, automation={"actions": {"security.rotate": "auto"}}) as ward:
+        a_run(ward)
+        vendor = Vendor()
+        ward.use(revokers={"PAID_KEY": vendor})
+        with pytest.raises(ActionError, match="found none; nothing was refused"):
+            await ward.run("security.rotate", credentials=["PAID_KEY"])
+        leak(ward)
+        decision = await ward.decide("security.rotate", {"credentials": ["PAID_KEY"]})
+        assert (decision.mode, "revoke PAID_KEY at the vendor" in decision.preview) == (Mode.ASK, True)
+        assert vendor.revoked == []
+        rotated = await ward.run("security.rotate", credentials=["PAID_KEY"])
+        assert (rotated.findings["revoked"], vendor.revoked) == (["PAID_KEY"], ["PAID_KEY"])
+
+
+def advise(root: Path, package: str, fixed: str) -> None:
+    """An advisory about every version of a package before `fixed`."""
+    folder = root / "var" / "advisories"
+    folder.mkdir(parents=True, exist_ok=True)
+    events = [{"introduced": "0"}, {"fixed": fixed}]
+    record = {
+        "id": f"TEST-{package}",
+        "modified": "2026-11-20T00:00:00Z",
+        "summary": "reads what it should not",
+        "affected": [
+            {
+                "package": {"ecosystem": "PyPI", "name": package},
+                "ranges": [{"type": "ECOSYSTEM", "events": events}],
+            }
+        ],
+    }
+    (folder / f"{package}.json").write_text(json.dumps(record))
+
+
+def a_wheel(folder: Path, name: str, version: str) -> None:
+    """A package that can be installed and holds nothing."""
+    folder.mkdir(exist_ok=True)
+    info = f"{name}-{version}.dist-info"
+    files = {
+        f"{name}.py": f"VERSION = '{version}'\n",
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    record = "".join(f"{path},,\n" for path in [*files, f"{info}/RECORD"])
+    with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as wheel:
+        for path, text in {**files, f"{info}/RECORD": record}.items():
+            wheel.writestr(path, text)
+
+
+async def test_installed_packages_are_compared_with_the_advisories(tmp_path: Path) -> None:
+    async with a_ward(tmp_path) as ward:
+        none = (await ward.run("security.vulnerabilities")).findings
+        assert none == {"vulnerable": 0, "found": [], "advisories": 0, "stale": True}
+        advise(ward.root, "click", "999.1")
+        found = await ward.run("security.vulnerabilities")
+        assert (found.findings["vulnerable"], found.findings["found"]) == (1, ["click"])
+        assert "mended in 999.1" in found.evidence["TEST-click"]
+
+
+async def test_the_update_is_prepared_from_the_advisories_and_waits_for_a_person(tmp_path: Path) -> None:
+    automation = {"actions": {"security.update-command": "auto"}}
+    async with a_ward(tmp_path, automation=automation) as ward:
+        advise(ward.root, "click", "999.1")
+        decision = await ward.decide("security.update-command", {"packages": ["click"]})
+        assert decision.mode is Mode.ASK
+        assert decision.preview.endswith("-m pip install click==999.1`, then restart the system")
+        suggested = await ward.decide("security.update-command", {"packages": ["click"]}, Mode.SUGGEST)
+        assert suggested.preview == decision.preview
+        with pytest.raises(ActionError, match="expected a mended version of rich in the advisories"):
+            await ward.run("security.update-command", packages=["rich"])
+
+
+async def test_an_update_installs_just_that_version_and_the_former_one_when_it_is_undone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wheels, site = tmp_path / "wheels", tmp_path / "site"
+    for version in ("1.0", "1.1", "2.0"):
+        a_wheel(wheels, "tinytestpackage", version)
+    with zipfile.ZipFile(wheels / "tinytestpackage-1.0-py3-none-any.whl") as wheel:
+        wheel.extractall(site)
+    # pip installs into a folder of the test and asks nobody; the environment of the tests stays as it is.
+    settings = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(wheels), "PIP_TARGET": str(site), "PIP_UPGRADE": "1"}
+    with an_environment(**settings, PIP_DISABLE_PIP_VERSION_CHECK="1"):
+        monkeypatch.syspath_prepend(str(site))
+        async with a_ward(tmp_path / "project") as ward:
+            advise(ward.root, "tinytestpackage", "1.1")
+            updated = await ward.run("security.update-command", packages=["tinytestpackage"])
+            assert (updated.findings["updated"], updated.undo) == (
+                ["tinytestpackage"],
+                {"versions": {"tinytestpackage": "1.0"}},
+            )
+            assert "1.1" in (site / "tinytestpackage.py").read_text()
+            await ward.undo("security.update-command", updated)
+            assert "1.0" in (site / "tinytestpackage.py").read_text()
+
+
+class Keeper:
+    """What looks after backups, as a test wants it."""
+
+    def __init__(self, **answers: Any) -> None:
+        self._answers = answers
+
+    async def integrity(self) -> Any:
+        return self._answers["integrity"]
+
+    async def rehearse_restore(self) -> Any:
+        return self._answers["restore"]
+
+
+async def test_integrity_looks_at_the_artifacts_and_the_chain_of_the_audit_log(tmp_path: Path) -> None:
+    async with a_ward(tmp_path) as ward:
+        a_run(ward)
+        path = leak(ward, "nothing")
+        ward.declare(Scenario.SECURITY_ALERT, runs=["run-1"])
+        whole = await ward.run("security.integrity")
+        assert whole.findings == {"intact": True, "problems": [], "audit_checked": False}
+        assert "the chain of the audit log was not checked" in whole.says
+        path.write_text("tampered with")
+        ward.use(upkeep=Keeper(integrity={"intact": False, "problems": ["audit entry 7 was changed"]}))
+        found = (await ward.run("security.integrity")).findings
+        assert found["problems"] == ["artifact run-1/notes.md was changed", "audit entry 7 was changed"]
+        assert found["audit_checked"]
+
+
+async def test_a_restore_is_rehearsed_by_what_looks_after_backups(tmp_path: Path) -> None:
+    async with a_ward(tmp_path) as ward:
+        with pytest.raises(ActionError, match="expected something that makes and checks backups"):
+            await ward.run("security.restore-test")
+        ward.use(upkeep=Keeper(restore={"restored": True, "seconds": 1.25, "problems": []}))
+        assert (await ward.run("security.restore-test")).findings["seconds"] == 1.25
+        ward.use(upkeep=Keeper(restore={"restored": False, "seconds": 0.1, "problems": ["it is damaged"]}))
+        with pytest.raises(OrchestratorError, match="could not be restored: it is damaged"):
+            await ward.run("security.restore-test")
