@@ -42,6 +42,7 @@ class Ground:
         self.runs: list[str] = []
         self.kept: dict[str, Any] = {}
         self._control: Child | None = None
+        self._holder: Child | None = None
         self._database: Database | None = None
 
     @property
@@ -109,6 +110,13 @@ class Ground:
         self.runs.append(found)
         return found
 
+    async def hold_database(self, seconds: float) -> None:
+        """Keep everybody from the database for so long; it goes on after this has returned."""
+        shared_memory = self.database_file.with_name(self.database_file.name + "-shm")
+        words = ("orchestration.drills.holding", str(shared_memory), str(seconds))
+        self._holder = Child(words, self.folder, self.folder / "holding.log", self.clock)
+        await self._holder.says("held", _START_SECONDS)
+
     async def until(self, condition: Callable[[], Awaitable[T]], what: str, seconds: float = 60.0) -> T:
         """Look again and again until the condition gives something true, and return that. Raises DrillError."""
         end = self.clock.monotonic() + seconds
@@ -156,6 +164,8 @@ class Ground:
 
     async def stop(self) -> None:
         """End everything that was started."""
+        if self._holder is not None:
+            self._holder.kill()
         if self._control is not None:
             await self._control.stop()
         for provider in self.providers.values():

@@ -51,7 +51,7 @@ class Expectation:
     detected_within: float = 2.0
     resolved_within: float = 15.0
     stopped_within: float | None = None
-    deadline: float = 90.0
+    deadline: float = 75.0
     beside: frozenset[Scenario] = frozenset()
     work_succeeds: bool = True
     calls_repeated: int = 0

@@ -103,7 +103,7 @@ class _Work:
         """Try what applies; returns what helped, None when nothing did. Where nothing is to be done, time may help."""
         if not self._playbook.mitigate and await self._verified(""):
             return "it passed by itself"
-        for option in _in_order(self._playbook.mitigate, causes):
+        for option in in_order(self._playbook.mitigate, causes):
             if not conditions.holds(option.when, self._facts):
                 continue
             if await self._try(option):
@@ -253,7 +253,7 @@ class _Work:
         return f"{self._flow.id}/{phase.value}/{scope or '-'}/{step.id}/{self._count}"
 
 
-def _in_order(options: Sequence[Option], causes: Sequence[Ranked]) -> list[Option]:
+def in_order(options: Sequence[Option], causes: Sequence[Ranked]) -> list[Option]:
     """The options, those first that the likeliest causes point to."""
     pointed = [cause.points_to for cause in causes]
     return sorted(options, key=lambda option: pointed.index(option.id) if option.id in pointed else len(pointed))

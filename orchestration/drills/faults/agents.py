@@ -43,11 +43,11 @@ def drills() -> Iterator[Drill]:
     yield Drill(
         "answers-malformed",
         "The model's answers do not match the form that was asked for, for a while",
-        replace(_RESTARTED, calls_repeated=1),
+        replace(_RESTARTED, calls_repeated=1, detected_within=12.0, resolved_within=45.0),
         provider_fault("bad_json_answer", count=6, match={"role": "planner"}),
         _SCENARIO,
         Work(sample=True, calls=1),
-        Setting(providers=("primary",), latency_ms=150),
+        Setting(providers=("primary",), latency_ms=60),
     )
     yield Drill(
         "configuration-breaks-agent",

@@ -12,7 +12,7 @@ from orchestration.drills.model import Drill, Ending, Expectation, Setting, Work
 
 _SCENARIO = Scenario.CONTROL_PLANE
 _ABSORBED = Expectation(Ending.ABSORBED, calls_repeated=1)
-_AWAY_SECONDS = 5.0
+_AWAY_SECONDS = 12.0
 _PAGE = 4096
 
 
@@ -51,10 +51,10 @@ def drills() -> Iterator[Drill]:
         _SCENARIO,
     )
     yield Drill(
-        "database-away",
-        "The database's file is gone for five seconds",
-        Expectation(Ending.REPAIRED, _SCENARIO, Severity.P0, detected_within=10.0, resolved_within=30.0),
-        _hide_database,
+        "database-stops",
+        "The database gives no answer for 12 seconds",
+        Expectation(Ending.REPAIRED, _SCENARIO, Severity.P0, detected_within=10.0, resolved_within=60.0),
+        _hold_database,
         _SCENARIO,
     )
     yield Drill(
@@ -105,16 +105,15 @@ async def _kill_in_response(ground: Ground) -> None:
     await _kill_control(ground)
 
 
-async def _hide_database(ground: Ground) -> None:
-    """The main file alone: what is open goes on with it."""
-    hidden = ground.database_file.with_suffix(".hidden")
-    ground.database_file.rename(hidden)
-    await ground.clock.sleep(_AWAY_SECONDS)
-    hidden.rename(ground.database_file)
+async def _hold_database(ground: Ground) -> None:
+    """Whoever wants to read or write it gets no answer for a while."""
+    await ground.hold_database(_AWAY_SECONDS)
 
 
 async def _damage_database(ground: Ground) -> None:
     """Nonsense over some pages beyond the first, as a dying disk leaves it."""
+    with ground.database.read() as connection:
+        connection.exec_driver_sql("PRAGMA wal_checkpoint(FULL)")
     with ground.database_file.open("r+b") as file:
         size = file.seek(0, os.SEEK_END)
         for page in range(2, min(size // _PAGE, 400), 3):

@@ -20,6 +20,7 @@ _REROUTED = Expectation(
 _SLOWLY = replace(_REROUTED, detected_within=6.0)
 # Another provider carries the work meanwhile; this one is only asked for less.
 _FEWER = replace(_REROUTED, helped="wait-with-fewer-calls")
+_CALLS = {"path": "/v1/chat/completions"}
 _PASSES_BY_ITSELF = Expectation(Ending.ABSORBED, calls_repeated=2)
 
 
@@ -50,10 +51,14 @@ def drills() -> Iterator[Drill]:
         replace(_REROUTED, level=1, finds=("probe", "credentials", "chain")),
         quick=True,
     )
-    yield _drill("access-denied", "A network rule denies access (403)", provider_fault("403"))
+    yield _drill(
+        "access-denied", "A network rule denies access (403)", provider_fault("403"), replace(_REROUTED, level=1)
+    )
     yield _drill("provider-retired", "The service is retired (410), as GitHub Models is", provider_fault("410"))
     yield _drill("model-missing", "The model does not exist any more (404)", provider_fault("404"))
-    yield _drill("passing-fault", "A single call fails (500)", provider_fault("500", count=1), _PASSES_BY_ITSELF)
+    yield _drill(
+        "passing-fault", "A single call fails (500)", provider_fault("500", count=1, match=_CALLS), _PASSES_BY_ITSELF
+    )
 
 
 def _drill(name: str, fault: str, inject: Inject, expects: Expectation = _REROUTED, **more: Any) -> Drill:

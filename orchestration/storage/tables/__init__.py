@@ -2,6 +2,7 @@
 
 from orchestration.storage.tables.alerts import alert_groups, alert_inbox, alerts, silences
 from orchestration.storage.tables.base import UtcDateTime, metadata
+from orchestration.storage.tables.drills import drill_runs
 from orchestration.storage.tables.incidents import (
     incident_clocks,
     incident_documents,
@@ -36,6 +37,7 @@ __all__ = [
     "artifacts",
     "config_versions",
     "deliveries",
+    "drill_runs",
     "events",
     "guard_trips",
     "heartbeats",
