@@ -33,12 +33,12 @@ _LOOK_SECONDS = 1.0
 class Control:
     """A control process at work. `supervisor` says how its workers are; `leads` whether the calendar is its own."""
 
-    def __init__(self, app: Application, config_file: Path, workers: int) -> None:
+    def __init__(self, app: Application, config_file: Path, workers: int, *, drill: bool = False) -> None:
         self._app = app
         command = worker.command(work.ENTRY_POINT, str(config_file.absolute()))
         self.supervisor = Supervisor(command, workers, self._limits, app.bus, app.clock)
         self.leads = False
-        self.incidents = IncidentResponse(app, lambda: self.leads)
+        self.incidents = IncidentResponse(app, lambda: self.leads, drill=drill)
         self.maintenance = MaintenanceRoom(app, self.incidents.outbox)
         upkeep = self.maintenance.upkeep
         self.playbooks = PlaybookResponse(app, self.incidents, self.supervisor, upkeep, lambda: self.leads)
@@ -107,11 +107,14 @@ class Control:
 
 
 @contextlib.asynccontextmanager
-async def serving(app: Application, config_file: Path, workers: int | None = None) -> AsyncIterator[Control]:
+async def serving(
+    app: Application, config_file: Path, workers: int | None = None, *, drill: bool = False
+) -> AsyncIterator[Control]:
     """Serve a project for as long as the block lasts, with so many workers, else with as many as the configuration
-    says. On leaving, the workers are stopped and leave their runs resumable."""
+    says. On leaving, the workers are stopped and leave their runs resumable. With `drill` all trouble is marked as
+    rehearsed."""
     count = app.configuration.runtime.workers if workers is None else workers
-    control = Control(app, config_file, count)
+    control = Control(app, config_file, count, drill=drill)
     try:
         async with anyio.create_task_group() as group:
             group.start_soon(control.supervisor.run)

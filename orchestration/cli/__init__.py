@@ -62,6 +62,8 @@ def _on_server(name: str) -> str:
         "silences": ("silences:silences", "Mute alerts for a time, now or in a window of maintenance."),
         "config": ("config:config", "Validate, show, compare and restore the configuration."),
         "contacts": ("contacts:contacts", "List who is told of incidents; test their channels."),
+        "drill": ("drill:drill", "Rehearse failures: inject real faults, and score what becomes of them."),
+        "playbooks": ("playbooks:playbooks", "List, show, check and foresee playbooks; what they have done."),
         "incidents": ("incidents:incidents", "List, show, acknowledge, resolve and review incidents."),
         "oncall": ("oncall:oncall", "Who is on call, and who is told of what."),
         "stats": ("stats:stats", "Time to detect, to acknowledge and to resolve; SLA kept; recurrence."),

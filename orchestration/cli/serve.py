@@ -38,6 +38,7 @@ _file = click.Path(path_type=Path, dir_okay=False)
 @click.option("--key", type=_file, help="TLS: its key, in PEM format.")
 @click.option("--proxy", "proxies", multiple=True, help="The address of a proxy in front of it. Repeatable.")
 @click.option("--no-sign-in", is_flag=True, help="Whoever reaches it on this machine may do everything.")
+@click.option("--drill", is_flag=True, help="Mark every incident as rehearsed: it counts in no figure.")
 @click.option("--no-web", is_flag=True, help="Serve nothing over HTTP.")
 @click.pass_obj
 def serve(
@@ -50,6 +51,7 @@ def serve(
     key: Path | None,
     proxies: tuple[str, ...],
     no_sign_in: bool,
+    drill: bool,
     no_web: bool,
 ) -> int:
     """Take waiting and scheduled runs, respond to incidents, and serve dashboard and API until told to stop (Ctrl-C,
@@ -63,7 +65,7 @@ def serve(
             async with application(config) as app:
                 app.bus.subscribe(_tell)
                 async with (
-                    serving(app, Path(config), workers) as control,
+                    serving(app, Path(config), workers, drill=drill) as control,
                     _web(app, control, None if no_web else wanted, any_port=port is None),
                 ):
                     click.echo(f"serving {app.root} with {len(control.supervisor.workers)} workers; Ctrl-C stops it")

@@ -107,15 +107,17 @@ class Hypothesis(Part):
 
 
 class Verification(Part):
-    """How to see that a mitigation helped: `steps` look, until `holds` for `stable` seconds, at most `within`."""
+    """How to see that a mitigation helped: `steps` look, until `holds` for `stable` seconds, at most `within`. When
+    `fails` is seen it has not helped, and nobody waits any longer."""
 
     steps: tuple[Step, ...] = ()
     holds: dict[str, Any]
+    fails: dict[str, Any] = Field(default_factory=dict)
     within: Seconds = 60.0
     stable: Annotated[float, Field(ge=0, le=3600)] = 10.0
     every: Annotated[float, Field(ge=0.1, le=60)] = 1.0
 
-    _check_holds = field_validator("holds")(_checked)
+    _check_holds = field_validator("holds", "fails")(_checked)
 
 
 class GuardSettings(Part):

@@ -91,6 +91,7 @@ def _verification(playbook: Playbook) -> str:
     return (
         _steps(verify.steps)
         + rule
+        + (f"   - It has not helped as soon as {conditions.in_words(verify.fails)}.\n" if verify.fails else "")
         + "   - If not, what was done is undone in reverse order and the next way is tried.\n"
     )
 

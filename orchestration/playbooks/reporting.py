@@ -21,6 +21,8 @@ from orchestration.playbooks.hypotheses import Ranked
 from orchestration.playbooks.model import EscalateWhen, GuardSettings, Option
 from orchestration.storage.playbooks import PlaybookRecords, PlaybookRun, PlaybookRunState
 
+# The rules about the system itself are called after what they watch.
+
 
 class Reporting:
     """Speaks for the responses."""

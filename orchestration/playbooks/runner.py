@@ -90,7 +90,7 @@ class _Work:
             return PlaybookRunState.HANDED_OVER, "nothing that the playbook knows has helped; a person was called"
         await self._steps(Phase.RECOVER, self._playbook.recover)
         await self._step("resolve", lambda: self._reporting.resolve(self._response, causes, helped))
-        await self._look(Phase.DOCUMENT, self._playbook.document)
+        await self._look(Phase.DOCUMENT, self._playbook.document, settled=True)
         return PlaybookRunState.HELPED, helped
 
     async def _diagnose(self) -> tuple[Ranked, ...]:
@@ -107,7 +107,7 @@ class _Work:
         """Try what applies; returns what helped, None when nothing did. Where nothing is to be done, time may help."""
         if not self._playbook.mitigate and await self._verified(""):
             return "it passed by itself"
-        for option in _in_order(self._playbook.mitigate, causes):
+        for option in in_order(self._playbook.mitigate, causes):
             if not conditions.holds(option.when, self._facts):
                 continue
             if await self._try(option):
@@ -135,7 +135,8 @@ class _Work:
         return False
 
     async def _verified(self, scope: str) -> bool:
-        """Look again and again until what should hold has held for long enough; False when the time is up."""
+        """Look again and again until what should hold has held for long enough; False when the time is up, or when it
+        is plain that it will not come."""
         verify = self._playbook.verify
         await self._step("verify", lambda: self._reporting.verifying(self._response))
         elapsed = held = 0.0
@@ -143,6 +144,8 @@ class _Work:
         while elapsed <= verify.within + verify.stable:
             number += 1
             await self._look(Phase.VERIFY, verify.steps, scope=f"{scope}.{number}")
+            if verify.fails and conditions.holds(verify.fails, self._facts):
+                return False
             held = held + verify.every if conditions.holds(verify.holds, self._facts) else 0.0
             if held > verify.stable:
                 return True
@@ -152,10 +155,12 @@ class _Work:
             elapsed += verify.every
         return False
 
-    async def _look(self, phase: Phase, steps: Sequence[Step], scope: str = "") -> None:
-        """Steps of a phase that only look, side by side where they stand together."""
+    async def _look(self, phase: Phase, steps: Sequence[Step], scope: str = "", *, settled: bool = False) -> None:
+        """Steps of a phase that only look, side by side where they stand together. What is done once the incident is
+        `settled` by this very response is not stopped by that."""
         for group in _groups(steps):
-            await self._check_open()
+            if not settled:
+                await self._check_open()
             if len(group) == 1:
                 await self._one(phase, group[0], scope)
                 continue
@@ -263,7 +268,7 @@ class _Work:
         return f"{self._flow.id}/{phase.value}/{scope or '-'}/{step.id}/{self._count}"
 
 
-def _in_order(options: Sequence[Option], causes: Sequence[Ranked]) -> list[Option]:
+def in_order(options: Sequence[Option], causes: Sequence[Ranked]) -> list[Option]:
     """The options, those first that the likeliest causes point to."""
     pointed = [cause.points_to for cause in causes]
     return sorted(options, key=lambda option: pointed.index(option.id) if option.id in pointed else len(pointed))

@@ -63,7 +63,7 @@ def build(app: Application, control: Control, exposure: Exposure) -> Web:
     routes: list[BaseRoute] = [
         *Health(app.database, control.incidents.monitoring.metrics).routes(),
         *SignInPages(access, trail).routes(),
-        *intake.routes(control.incidents.intake, app.clock),
+        *intake.routes(control.incidents.intake, app.clock, app.bus),
         *GatewayEndpoint(app).routes(),
         Mount(api.PREFIX, api.build(Handles(app, control, access, trail, feed))),
         *pages,

@@ -27,11 +27,18 @@ class StepCount:
 
 
 def count_steps(events: Iterable[Event]) -> StepCount:
-    """Count a run's steps. A step is known to be committed once one that has to wait for it was executed."""
+    """Count a run's steps. A step is known to be committed once one that has to wait for it was executed.
+
+    An agent that gave up has delivered nothing: when it is restarted it begins anew, and rightly.
+    """
     seen: set[tuple[str, int]] = set()
     committed: dict[str, int] = {}
     executed = redone = repeated = 0
     for event in events:
+        if event.kind == "agent.finished" and event.data.get("failing"):
+            given_up = str(event.data.get("agent_run_id"))
+            seen = {step for step in seen if step[0] != given_up}
+            committed.pop(given_up, None)
         if event.kind not in STEP_EVENTS or "/" not in str(event.data.get("key") or ""):
             continue
         flow, _, text = str(event.data["key"]).rpartition("/")

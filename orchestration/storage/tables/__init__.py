@@ -3,6 +3,7 @@
 from orchestration.storage.tables.access import audit, kept_answers, sessions, sign_in_failures, tokens, users
 from orchestration.storage.tables.alerts import alert_groups, alert_inbox, alerts, silences
 from orchestration.storage.tables.base import UtcDateTime, metadata
+from orchestration.storage.tables.drills import drill_runs
 from orchestration.storage.tables.incidents import (
     incident_clocks,
     incident_documents,
@@ -39,6 +40,7 @@ __all__ = [
     "audit",
     "config_versions",
     "deliveries",
+    "drill_runs",
     "events",
     "guard_trips",
     "heartbeats",

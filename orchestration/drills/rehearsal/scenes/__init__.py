@@ -7,10 +7,11 @@ killed and replayed, or that moved to another copy of the server, goes on where 
 from __future__ import annotations
 
 from orchestration.drills.rehearsal.conversation import Conversation, Reply
-from orchestration.drills.rehearsal.scenes import generic, tallybook
+from orchestration.drills.rehearsal.scenes import generic, tallybook, told
 from orchestration.drills.rehearsal.scenes.scene import Scene
 
 SCENES: tuple[Scene, ...] = (
+    Scene("told tools", told.is_told, told.call),
     Scene("look around", generic.is_planning_blindly, generic.look_around),
     Scene("tallybook planner", tallybook.is_planning, tallybook.plan),
     Scene("tallybook executor", tallybook.is_executing, tallybook.execute),

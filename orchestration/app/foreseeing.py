@@ -1,0 +1,65 @@
+"""Dry runs of playbooks, beside a control process or without one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import anyio.to_thread
+
+from orchestration.app.application import Application
+from orchestration.app.incidents import IncidentResponse
+from orchestration.app.playbooks import PlaybookResponse
+from orchestration.app.supervisor import Limits, Supervisor
+from orchestration.errors import ConflictError
+from orchestration.playbooks import planning
+from orchestration.playbooks.execution import Executor
+from orchestration.playbooks.planning import Plan
+from orchestration.playbooks.reporting import facts_of
+from orchestration.storage.leases import Leases
+from orchestration.workflows.processes import control_processes
+
+
+async def foresee(app: Application, name: str, incident: str | None = None) -> Plan:
+    """What a playbook would do on an incident, or without one on all that there is. Raises NotFoundError."""
+    incidents = IncidentResponse(app, lambda: False)
+    supervisor = Supervisor((), 0, lambda: Limits(1, 1, 1), app.bus, app.clock)
+    response = PlaybookResponse(app, incidents, supervisor, lambda: False)
+    playbook = response.catalogue().get(name).playbook
+    handles = replace(response.handles, fleet=FleetFromOutside(app.leases))
+    executor = Executor(handles, response.records)
+    if incident is None:
+        return await planning.plan(executor, playbook, planning.imagined(playbook, app.configuration))
+    found = await anyio.to_thread.run_sync(app.desk.records.find, incident)
+    return await planning.plan(executor, playbook, facts_of(found, app.configuration), incident=found.id)
+
+
+class FleetFromOutside:
+    """The workers of whatever control process serves, as their leases tell. They can be seen and not replaced."""
+
+    def __init__(self, leases: Leases) -> None:
+        self._leases = leases
+
+    def workers(self) -> Sequence[Mapping[str, Any]]:
+        """One record for each worker that has a process."""
+        return [
+            {
+                "worker": str(worker["number"]),
+                "pid": worker["pid"],
+                "doing": worker["doing"],
+                "memory_bytes": worker["memoryMb"] * 1_048_576,
+                "healthy": worker["state"] in ("starts", "works"),
+            }
+            for control in control_processes(self._leases)
+            for worker in control["workers"]
+            if worker["pid"] is not None
+        ]
+
+    def wanted(self) -> int:
+        """How many workers there should be."""
+        return sum(len(control["workers"]) for control in control_processes(self._leases))
+
+    async def replace(self, worker: str, reason: str) -> None:  # noqa: ARG002
+        """Nothing of this process. Raises ConflictError."""
+        raise ConflictError("expected the control process to replace its own worker, got another process")

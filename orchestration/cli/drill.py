@@ -1,0 +1,192 @@
+"""`orchestrator drill`: rehearse failures, and see whether the response is what was expected."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.text import Text
+
+from orchestration.app import Project, project
+from orchestration.cli import common
+from orchestration.cli.render import console, first_line, table
+from orchestration.clock import SystemClock
+from orchestration.drills import catalogue
+from orchestration.drills.conducting import Result, hold
+from orchestration.drills.figures import figures, total
+from orchestration.drills.model import Drill
+from orchestration.errors import UsageError
+from orchestration.ids import new_id
+from orchestration.storage.drills import DrillHistory, DrillRecord
+
+_COLUMNS = ("DRILL", "RESULT", "DETECTED", "MITIGATED", "RESOLVED", "LOST", "REPEATED", "CALLS AGAIN", "ENDED")
+
+
+@click.command()
+@click.argument("names", nargs=-1, metavar="[DRILL | SCENARIO]...")
+@click.option("--all", "every", is_flag=True, help="Hold every drill there is.")
+@click.option("--quick", is_flag=True, help="Hold those that take a few seconds.")
+@click.option("--list", "only_list", is_flag=True, help="Show the drills and what each expects; hold none.")
+@click.option("--history", is_flag=True, help="Show the drills that were held; hold none.")
+@click.option("--game-day", default="", help="Keep the results under this name.")
+@click.option("--keep", type=click.Path(path_type=Path, file_okay=False), help="Keep each drill's project below here.")
+@common.json_option
+@click.pass_obj
+def drill(
+    config: str,
+    names: tuple[str, ...],
+    every: bool,
+    quick: bool,
+    only_list: bool,
+    history: bool,
+    game_day: str,
+    keep: Path | None,
+    as_json: bool,
+) -> int:
+    """Inject real faults, each into a project of its own with its own database, and watch what becomes of them.
+
+    Nothing of yours is touched, nobody is paged, and no figure counts it. Exit code 1 when a drill goes otherwise than
+    expected.
+    """
+    if history:
+        _show_history(config, names, as_json)
+        return 0
+    chosen = _chosen(names, every=every or (only_list and not names), quick=quick)
+    if only_list:
+        _show_drills(chosen, as_json)
+        return 0
+    with project(config) as here:
+        results = [_held(here, one, keep, game_day, as_json=as_json) for one in chosen if _possible(one, as_json)]
+    _conclude(results, as_json)
+    return 0 if all(result.passed for result in results) else 1
+
+
+def _chosen(names: Sequence[str], *, every: bool, quick: bool) -> tuple[Drill, ...]:
+    if every:
+        return catalogue.ALL
+    if quick:
+        return tuple(one for one in catalogue.ALL if one.quick)
+    if not names:
+        raise UsageError("expected drills or scenarios by name, got none; `orchestrator drill --list` shows them")
+    return catalogue.find(names)
+
+
+def _possible(one: Drill, as_json: bool) -> bool:
+    reason = one.impossible()
+    if reason:
+        click.echo(f"{one.name}: left out: {reason}", err=as_json)
+    return not reason
+
+
+def _held(here: Project, one: Drill, keep: Path | None, game_day: str, *, as_json: bool) -> Result:
+    """Hold one drill, say how it went, and keep it in the history."""
+    click.echo(f"{one.name}: {one.fault}", err=as_json)
+    result = common.run_async(lambda: hold(one, SystemClock(), keep=keep))
+    record = DrillRecord(
+        id=new_id("drill", result.started_at.timestamp()),
+        drill=one.name,
+        scenario=one.scenario.value,
+        started_at=result.started_at,
+        passed=result.passed,
+        game_day=game_day,
+        figures=here.redactor.data(figures(result)),
+        misses=[here.redactor.text(str(miss)) for miss in result.misses],
+    )
+    DrillHistory(here.database).add(record)
+    for miss in result.misses:
+        click.echo(f"  not as expected: {miss}", err=as_json)
+    return result
+
+
+def _conclude(results: Sequence[Result], as_json: bool) -> None:
+    whole = total(results)
+    if as_json:
+        common.print_json({"total": whole, "drills": [_as_json(result) for result in results]})
+        return
+    console().print(table(_COLUMNS, [_row(result) for result in results]))
+    click.echo("seconds after the fault; lost and repeated count committed steps")
+    by_hand = dict.fromkeys(line for result in results for line in result.seen.by_hand)
+    if by_hand:
+        click.echo("a person would have had to:")
+        for line in by_hand:
+            click.echo(f"  {line}")
+    resolution = "none" if whole.median_resolution is None else f"{whole.median_resolution:.1f} s"
+    click.echo(
+        f"{whole.passed} of {whole.held} as expected; median resolution beyond the watching: {resolution}; "
+        f"steps lost: {whole.steps_lost}; committed steps repeated: {whole.steps_repeated}"
+    )
+
+
+def _as_json(result: Result) -> dict[str, Any]:
+    return {
+        "drill": result.drill.name,
+        "scenario": result.drill.scenario.value,
+        "fault": result.drill.fault,
+        "passed": result.passed,
+        "misses": [str(miss) for miss in result.misses],
+        **figures(result),
+    }
+
+
+def _row(result: Result) -> Sequence[str | Text]:
+    known = figures(result)
+    response = result.seen.response
+    ended = known["helped"] or known["ending"] if response else "absorbed" if result.passed else "nothing seen"
+    times = [_seconds(known.get(name)) for name in ("detected_after", "mitigated_after", "resolved_after")]
+    counts = [str(known[name]) for name in ("steps_lost", "steps_repeated", "model_calls_repeated")]
+    verdict = Text("passed", style="green") if result.passed else Text("FAILED", style="red")
+    return (result.drill.name, verdict, *times, *counts, ended)
+
+
+def _seconds(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1f} s"
+
+
+def _show_drills(drills: Sequence[Drill], as_json: bool) -> None:
+    if as_json:
+        common.print_json([_described(one) for one in drills])
+        return
+    rows = [
+        (one.name, one.scenario.value, one.expects.ending.value, _severity(one), first_line(one.fault, 80))
+        for one in drills
+    ]
+    console().print(table(("DRILL", "SCENARIO", "EXPECTED", "SEVERITY", "FAULT"), rows))
+
+
+def _described(one: Drill) -> dict[str, Any]:
+    return {
+        "drill": one.name,
+        "scenario": one.scenario.value,
+        "fault": one.fault,
+        "expects": common.plain(one.expects),
+        "quick": one.quick,
+        "impossible": one.impossible(),
+    }
+
+
+def _severity(one: Drill) -> str:
+    return "" if one.expects.severity is None else one.expects.severity.value
+
+
+def _show_history(config: str, names: Sequence[str], as_json: bool) -> None:
+    with project(config) as here:
+        history = DrillHistory(here.database)
+        found = [record for name in names or (None,) for record in history.list(name)]
+    if as_json:
+        common.print_json(found)
+        return
+    rows = [
+        (
+            f"{record.started_at:%Y-%m-%d %H:%M}",
+            record.drill,
+            Text("passed", style="green") if record.passed else Text("FAILED", style="red"),
+            _seconds(record.figures.get("detected_after")),
+            _seconds(record.figures.get("resolved_after")),
+            record.game_day,
+            first_line(record.misses[0] if record.misses else "", 80),
+        )
+        for record in found
+    ]
+    console().print(table(("HELD (UTC)", "DRILL", "RESULT", "DETECTED", "RESOLVED", "GAME DAY", "MISSED"), rows))

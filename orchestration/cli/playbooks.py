@@ -1,0 +1,239 @@
+"""`orchestrator playbooks`: what the system would do, what it has done, and what holds it back."""
+
+from __future__ import annotations
+
+import getpass
+import json
+from pathlib import Path
+
+import click
+
+from orchestration.app import application, project
+from orchestration.app.playbooks import PLAYBOOKS
+from orchestration.cli import common
+from orchestration.cli.render import console, first_line, table
+from orchestration.errors import UsageError
+from orchestration.playbooks import cacao
+from orchestration.playbooks.catalogue import Catalogue, load
+from orchestration.playbooks.document import Mistake, PlaybookError
+from orchestration.playbooks.planning import Plan, PlannedStep
+from orchestration.playbooks.render import runbook
+from orchestration.storage.playbooks import PlaybookRecords
+
+_name_argument = click.argument("name", metavar="PLAYBOOK")
+
+
+@click.group()
+def playbooks() -> None:
+    """Playbooks: those that are shipped, and your own in config/playbooks/, which win by name."""
+
+
+@playbooks.command("list")
+@common.json_option
+@click.pass_obj
+def list_playbooks(config: str, as_json: bool) -> None:
+    """List the playbooks."""
+    entries = _catalogue(config).all()
+    if as_json:
+        common.print_json(
+            [
+                {
+                    "playbook": entry.playbook.name,
+                    "title": entry.playbook.title,
+                    "scenario": entry.playbook.scenario.value,
+                    "version": entry.playbook.version,
+                    "file": entry.file,
+                    "own": entry.own,
+                }
+                for entry in entries
+            ]
+        )
+        return
+    rows = [
+        (
+            entry.playbook.name,
+            entry.playbook.scenario.value,
+            str(entry.playbook.version),
+            "your own" if entry.own else "shipped",
+            entry.playbook.title,
+        )
+        for entry in entries
+    ]
+    console().print(table(("PLAYBOOK", "SCENARIO", "VERSION", "FROM", "TITLE"), rows))
+
+
+@playbooks.command()
+@_name_argument
+@common.json_option
+@click.pass_obj
+def show(config: str, name: str, as_json: bool) -> None:
+    """Show a playbook as the runbook that people read."""
+    playbook = _catalogue(config).get(name).playbook
+    if as_json:
+        common.print_json(playbook.model_dump(mode="json", by_alias=True))
+    else:
+        click.echo(runbook(playbook), nl=False)
+
+
+@playbooks.command()
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False), default=Path("docs/runbooks"))
+@common.json_option
+@click.pass_obj
+def render(config: str, folder: Path, as_json: bool) -> None:
+    """Write every playbook as a runbook into FOLDER.  [default: docs/runbooks]"""
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for entry in _catalogue(config).all():
+        path = folder / f"{entry.playbook.name}.md"
+        path.write_text(runbook(entry.playbook), encoding="utf-8")
+        written.append(path)
+    _say_paths(written, as_json)
+
+
+@playbooks.command()
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path, dir_okay=False))
+@common.json_option
+@click.pass_obj
+def validate(config: str, files: tuple[Path, ...], as_json: bool) -> int:
+    """Check FILES, else your own playbooks and the shipped ones; exit code 2 when there is something to mend."""
+    mistakes = [mistake for file in files for mistake in _mistakes(file)] if files else _catalogue(config).mistakes
+    if as_json:
+        common.print_json({"valid": not mistakes, "mistakes": mistakes})
+    else:
+        for mistake in mistakes:
+            click.echo(str(mistake))
+        click.echo(f"{len(mistakes)} to mend" if mistakes else "all of them can be used")
+    return 2 if mistakes else 0
+
+
+@playbooks.command("dry-run")
+@_name_argument
+@click.option("--incident", help="On this incident (`latest` is the newest).  [default: on all that there is]")
+@common.json_option
+@click.pass_obj
+def dry_run(config: str, name: str, incident: str | None, as_json: bool) -> None:
+    """Show what a playbook would do now, step by step. It looks as it would look, and changes nothing."""
+    from orchestration.app.foreseeing import foresee
+
+    async def work() -> Plan:
+        async with application(config) as app:
+            return await foresee(app, name, incident)
+
+    plan = common.run_async(work)
+    if as_json:
+        common.print_json(plan)
+    else:
+        _print_plan(plan)
+
+
+@playbooks.command()
+@click.argument("name", metavar="PLAYBOOK", required=False)
+@click.option("--incident", help="Only on this incident; `latest` is the newest.")
+@click.option("--limit", type=click.IntRange(1, 10_000), default=20, show_default=True)
+@common.json_option
+@click.pass_obj
+def history(config: str, name: str | None, incident: str | None, limit: int, as_json: bool) -> None:
+    """Show what playbooks have done, and which guards are tripped."""
+    with project(config) as here:
+        records = PlaybookRecords(here.database)
+        incident_id = None if incident is None else here.desk.records.find(incident).id
+        runs = records.runs(incident_id=incident_id, playbook=name, limit=limit)
+        actions = {run.id: records.actions(run_id=run.id) for run in runs}
+        trips = records.trips()
+    if as_json:
+        found = [{**common.plain(run), "actions": common.plain(actions[run.id])} for run in runs]
+        common.print_json({"runs": found, "tripped": trips})
+        return
+    rows = [
+        (
+            f"{run.started_at:%Y-%m-%d %H:%M:%S}",
+            run.playbook + (" (drill)" if run.drill else ""),
+            run.incident_id,
+            run.state.value,
+            str(sum(action.risk != "reads" and action.state == "done" for action in actions[run.id])),
+            first_line(run.says, 80),
+        )
+        for run in runs
+    ]
+    console().print(table(("STARTED (UTC)", "PLAYBOOK", "INCIDENT", "STATE", "CHANGES", "WHAT HELPED"), rows))
+    for trip in trips:
+        click.echo(
+            f"tripped: {trip.guard} for {trip.action}: {trip.because}; orchestrator playbooks reset {trip.action}"
+        )
+
+
+@playbooks.command()
+@click.argument("action", metavar="ACTION")
+@common.json_option
+@click.pass_obj
+def reset(config: str, action: str, as_json: bool) -> None:
+    """Let ACTION run by itself again, after a guard has tripped for it."""
+    with project(config) as here:
+        count = PlaybookRecords(here.database).reset(action, getpass.getuser(), here.clock.now())
+    if not count:
+        raise UsageError(f"expected an action with a guard that has tripped, got '{action}'; see playbooks history")
+    if as_json:
+        common.print_json({"action": action, "reset": count})
+    else:
+        click.echo(f"{action}: may run by itself again")
+
+
+@playbooks.command()
+@_name_argument
+@click.option("--cacao", "as_cacao", is_flag=True, required=True, help="In the form of CACAO 2.0 (OASIS).")
+@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="Into a file instead.")
+@click.pass_obj
+def export(config: str, name: str, as_cacao: bool, output: Path | None) -> None:  # noqa: ARG001 (the one form so far)
+    """Write a playbook as JSON for other tools."""
+    with project(config) as here:
+        document = cacao.export(_catalogue(config).get(name).playbook, here.clock.now())
+    text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    if output is None:
+        click.echo(text, nl=False)
+    else:
+        output.write_text(text, encoding="utf-8")
+        click.echo(f"{output}")
+
+
+def _catalogue(config: str) -> Catalogue:
+    return Catalogue(Path(config).absolute().parent.parent / PLAYBOOKS)
+
+
+def _mistakes(file: Path) -> tuple[Mistake, ...]:
+    try:
+        load(file)
+    except PlaybookError as error:
+        return error.mistakes
+    return ()
+
+
+def _say_paths(paths: list[Path], as_json: bool) -> None:
+    if as_json:
+        common.print_json(paths)
+    else:
+        for path in paths:
+            click.echo(f"{path}")
+
+
+def _print_plan(plan: Plan) -> None:
+    click.echo(f"{plan.playbook} on {plan.incident or 'all that there is'}; nothing is changed\n")
+    click.echo("It has looked:")
+    _print_steps(plan.looked)
+    click.echo("Likely causes:")
+    for cause in plan.causes:
+        click.echo(f"  {cause.says} ({cause.weight} of 100)")
+    for call in plan.calls:
+        click.echo(f"It would call a person at once, {call}")
+    click.echo("It would try, in this order, until something helps:")
+    for option in plan.options:
+        click.echo(f"  {option.says}" + ("" if option.applies else " (does not apply now)"))
+        if option.applies:
+            _print_steps(option.steps, "    ")
+    click.echo("Then:")
+    _print_steps((*plan.recover, *plan.document))
+
+
+def _print_steps(steps: tuple[PlannedStep, ...], indent: str = "  ") -> None:
+    for step in steps:
+        held = f" (held back: {step.guard})" if step.guard else ""
+        click.echo(f"{indent}{step.action} [{step.mode}]{held} {step.says}")

@@ -1,0 +1,95 @@
+"""The processes of a drill: each in a session of its own, with what it prints in a file, and surely ended."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import orchestration
+from orchestration.clock import Clock
+from orchestration.errors import OrchestratorError
+
+_PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "VIRTUAL_ENV")
+_LOOK_SECONDS = 0.05
+_GRACE_SECONDS = 15.0
+
+
+class DrillError(OrchestratorError):
+    """A drill cannot be held: what it needs did not start, or did not get as far as the fault."""
+
+
+def environment() -> dict[str, str]:
+    """What the processes of a drill find: enough to run, and none of the credentials of whoever holds it."""
+    passed = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    return {**passed, "PYTHONPATH": str(Path(orchestration.__file__).parents[1])}
+
+
+class Child:
+    """One process."""
+
+    def __init__(self, arguments: Sequence[str], folder: Path, printed: Path, clock: Clock) -> None:
+        self._clock = clock
+        self._printed = printed
+        with printed.open("ab") as output:
+            self._process = subprocess.Popen(  # noqa: S603 (our own program)
+                (sys.executable, "-m", *arguments),
+                cwd=folder,
+                env=environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def output(self) -> str:
+        """What it has printed so far."""
+        return self._printed.read_text(encoding="utf-8", errors="replace")
+
+    @property
+    def ended(self) -> bool:
+        """Whether it is gone."""
+        return self._process.poll() is not None
+
+    async def says(self, text: str, seconds: float) -> str:
+        """Wait until it has printed a text; returns the line. Raises DrillError."""
+        end = self._clock.monotonic() + seconds
+        while True:
+            found = next((line for line in self.output.splitlines() if text in line), None)
+            if found is not None:
+                return found
+            if self.ended or self._clock.monotonic() > end:
+                raise DrillError(f"expected '{text}' of a process within {seconds:g} s, got: {self.output[-500:]}")
+            await self._clock.sleep(_LOOK_SECONDS)
+
+    async def wait(self, seconds: float) -> int:
+        """Its exit code, when it has ended. Raises DrillError when it does not."""
+        end = self._clock.monotonic() + seconds
+        while (code := self._process.poll()) is None:
+            if self._clock.monotonic() > end:
+                raise DrillError(f"expected a process to end within {seconds:g} s, and it did not")
+            await self._clock.sleep(_LOOK_SECONDS)
+        return code
+
+    def kill(self) -> None:
+        """What `kill -9` does, to it and to what it has started in its session."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
+    async def stop(self) -> None:
+        """Ask it to end, and see to it."""
+        if not self.ended:
+            self._process.terminate()
+            with contextlib.suppress(DrillError):
+                await self.wait(_GRACE_SECONDS)
+        self.kill()

@@ -1,0 +1,124 @@
+"""Holds one drill: the project stands, work runs, the fault strikes; then it is only watched."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from orchestration.clock import Clock
+from orchestration.drills import watching
+from orchestration.drills.children import DrillError
+from orchestration.drills.ground import Ground, standing_ground
+from orchestration.drills.model import Drill, Ending
+from orchestration.drills.observation import Observation
+from orchestration.drills.scoring import Miss, score
+from orchestration.drills.watching import Watcher
+from orchestration.incidents.model import Incident
+from orchestration.storage.database import StorageError
+
+_LOOK_SECONDS = 0.1
+# How long nothing must come before a fault counts as absorbed: longer than any rule of the drills holds.
+_QUIET_SECONDS = 4.0
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How a drill went. `folder` is where its project is, None when it was cleared away."""
+
+    drill: Drill
+    started_at: datetime
+    seen: Observation
+    misses: tuple[Miss, ...]
+    folder: Path | None = None
+
+    @property
+    def passed(self) -> bool:
+        """Whether all went as expected."""
+        return not self.misses
+
+
+async def hold(drill: Drill, clock: Clock, *, keep: Path | None = None) -> Result:
+    """Hold a drill in a folder of its own: below `keep`, which stays, else in a temporary one."""
+    started = clock.now()
+    with _folder(drill, keep) as folder:
+        seen = await _observed(drill, folder, clock)
+    return Result(drill, started, seen, score(drill.expects, seen), folder if keep else None)
+
+
+@contextmanager
+def _folder(drill: Drill, keep: Path | None) -> Iterator[Path]:
+    if keep is not None:
+        folder = keep / drill.name
+        folder.mkdir(parents=True)
+        yield folder.resolve()
+        return
+    with tempfile.TemporaryDirectory(prefix=f"drill-{drill.name}-", ignore_cleanup_errors=True) as name:
+        yield Path(name).resolve()
+
+
+async def _observed(drill: Drill, folder: Path, clock: Clock) -> Observation:
+    begun = clock.monotonic()
+    try:
+        async with standing_ground(folder, drill.setting, clock) as ground:
+            await _begin(drill, ground)
+            since = clock.now()
+            await drill.inject(ground)
+            return await _watched(drill, ground, since)
+    except DrillError as error:
+        return Observation(clock.monotonic() - begun, trouble=str(error))
+
+
+async def _begin(drill: Drill, ground: Ground) -> None:
+    """Serve, and have the work under way."""
+    await ground.serve()
+    if drill.prepare is not None:
+        await drill.prepare(ground)
+    goal = ground.sample.goal if drill.work.sample else drill.work.goal
+    if goal is not None:
+        await ground.run(goal, agent=drill.work.agent, priority=drill.work.priority)
+        await ground.wait_for_calls(drill.work.calls)
+        if drill.work.sign:
+            await ground.wait_for_file(drill.work.sign)
+
+
+async def _watched(drill: Drill, ground: Ground, since: datetime) -> Observation:
+    """Look until what is expected has come, or the deadline."""
+    watcher = Watcher(ground)
+    end = ground.clock.monotonic() + drill.expects.deadline
+    while ground.clock.monotonic() < end:
+        try:
+            if await ground.database.call(lambda: _is_over(drill, watcher, since, ground.clock.now())):
+                break
+        except (SQLAlchemyError, StorageError):
+            pass  # the database is what the drill has taken away
+        await ground.clock.sleep(_LOOK_SECONDS)
+    if drill.lift is not None:
+        await drill.lift(ground)
+    calls = await ground.calls()
+    now = ground.clock.now()
+    return await ground.database.call(lambda: watching.observe(watcher, drill.expects, since, now, calls))
+
+
+def _is_over(drill: Drill, watcher: Watcher, since: datetime, now: datetime) -> bool:
+    runs = watcher.runs()
+    worked = not drill.expects.work_succeeds or all(run.status.ended for run in runs)
+    if not worked:
+        return False
+    incident = watching.chosen(watcher.incidents(), drill.expects, since)
+    if drill.expects.ending is Ending.ABSORBED:
+        ends = [run.finished_at for run in runs if run.finished_at] or [since]
+        return incident is not None or (now - max(ends)).total_seconds() > _QUIET_SECONDS
+    return incident is not None and _has_ended(drill, watcher, incident)
+
+
+def _has_ended(drill: Drill, watcher: Watcher, incident: Incident) -> bool:
+    played = watching.is_played(watcher.responses(incident))
+    if drill.expects.ending is Ending.REPAIRED:
+        return played
+    return played or bool(watcher.asked(incident))

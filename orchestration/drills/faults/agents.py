@@ -1,0 +1,102 @@
+"""Drills of the scenario "agent execution failure"."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+from orchestration.config.response import Scenario, Severity
+from orchestration.drills.faults.shapes import AGENT_FILES, OWN_CODE, STRIKE, provider_fault, strike, with_files
+from orchestration.drills.ground import Ground
+from orchestration.drills.model import Drill, Ending, Expectation, Inject, Setting, Work
+from orchestration.drills.project import laid_over
+
+_SCENARIO = Scenario.AGENT_FAILURE
+# The rule waits 3 s, so that the news of a broken provider can come first.
+_RESTARTED = Expectation(
+    Ending.REPAIRED, _SCENARIO, Severity.P2, helped="restart", finds=("runs", "agents"), detected_within=6.0
+)
+_FILES = with_files(AGENT_FILES)
+
+
+def drills() -> Iterator[Drill]:
+    """All of them."""
+    yield _drill("agent-crashes", "The user's own agent raises an error", strike("crash"), quick=True)
+    yield _drill("agent-exits", "The user's own agent ends its process", strike("exit"))
+    yield _drill("agent-leaks", "An agent takes memory without end", strike("leak"))
+    yield _drill(
+        "agent-always-crashes",
+        "An agent fails again whenever it is restarted",
+        strike("always crash"),
+        Expectation(
+            Ending.HANDED_OVER,
+            _SCENARIO,
+            Severity.P2,
+            level=2,
+            offers=("run.restart",),
+            finds=("runs", "agents"),
+            detected_within=6.0,
+            work_succeeds=False,
+        ),
+    )
+    yield Drill(
+        "answers-malformed",
+        "The model's answers do not match the form that was asked for, for a while",
+        replace(_RESTARTED, calls_repeated=1, detected_within=12.0, resolved_within=45.0),
+        provider_fault("bad_json_answer", count=6, match={"role": "planner"}),
+        _SCENARIO,
+        Work(sample=True, calls=1),
+        Setting(providers=("primary",), latency_ms=60),
+    )
+    yield Drill(
+        "configuration-breaks-agent",
+        "A person's edit breaks an agent that worked",
+        Expectation(
+            Ending.HANDED_OVER,
+            _SCENARIO,
+            Severity.P2,
+            asks=("config.last-good",),
+            finds=("runs", "agents"),
+            detected_within=12.0,
+            work_succeeds=False,
+        ),
+        _break_agent,
+        _SCENARIO,
+        Work(),
+        _FILES,
+        prepare=_one_good_run,
+    )
+    yield Drill(
+        "edit-refused",
+        "A person saves a configuration that is no JSON",
+        Expectation(Ending.ABSORBED),
+        _save_nonsense,
+        _SCENARIO,
+    )
+
+
+def _drill(name: str, fault: str, inject: Inject, expects: Expectation = _RESTARTED, **more: Any) -> Drill:
+    return Drill(name, fault, expects, inject, _SCENARIO, OWN_CODE, _FILES, **more)
+
+
+async def _one_good_run(ground: Ground) -> None:
+    (ground.workspace / STRIKE).write_text("")
+    await ground.run("Do the work once.", agent="own-code")
+    await ground.wait_for_ends()
+
+
+async def _break_agent(ground: Ground) -> None:
+    """The agent's function is called wrongly from now on; then it is asked to work."""
+    document = ground.read_configuration()
+    agents = [
+        laid_over(agent, {"entryPoint": "drill_agent:wrok"}) if agent["id"] == "own-code" else agent
+        for agent in document["agents"]
+    ]
+    ground.write_configuration({**document, "agents": agents})
+    await ground.clock.sleep(2)
+    await ground.run("Do the work again.", agent="own-code")
+
+
+async def _save_nonsense(ground: Ground) -> None:
+    ground.configuration_file.write_text('{"runtime": {"defaultProvider": ', encoding="utf-8")

@@ -1,0 +1,69 @@
+"""Drills of the scenario "model provider unavailable"."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+from orchestration.config.response import Scenario, Severity
+from orchestration.drills.faults.shapes import provider_fault
+from orchestration.drills.ground import Ground
+from orchestration.drills.model import Drill, Ending, Expectation, Inject
+
+_SCENARIO = Scenario.PROVIDER_UNAVAILABLE
+# Past a provider that fails, all work goes to the next one. The call that was under way is made again there.
+_REROUTED = Expectation(
+    Ending.REPAIRED, _SCENARIO, Severity.P2, helped="use-fallback", finds=("probe", "chain"), calls_repeated=2
+)
+# A provider that says nothing is found out by the time limit of a call (2 s in drills), twice.
+_SLOWLY = replace(_REROUTED, detected_within=6.0)
+# Another provider carries the work meanwhile; this one is only asked for less.
+_FEWER = replace(_REROUTED, helped="wait-with-fewer-calls")
+_CALLS = {"path": "/v1/chat/completions"}
+_PASSES_BY_ITSELF = Expectation(Ending.ABSORBED, calls_repeated=2)
+
+
+def drills() -> Iterator[Drill]:
+    """All of them."""
+    yield _drill("provider-killed", "The provider's process is killed", _kill, quick=True)
+    yield _drill(
+        "provider-port-closed", "The provider's port is closed for a minute", provider_fault("refuse", seconds=60.0)
+    )
+    yield _drill("provider-hangs", "The provider takes requests and never answers", provider_fault("hang"), _SLOWLY)
+    yield _drill(
+        "provider-stalls", "Answers stop in the middle, connections stay open", provider_fault("stall"), _SLOWLY
+    )
+    yield _drill("provider-overloaded", "The provider says that it is overloaded (503)", provider_fault("503"), _FEWER)
+    yield _drill("provider-fails", "The provider's server fails (500)", provider_fault("500"), _FEWER)
+    yield _drill("provider-behind-broken-proxy", "A proxy answers in HTML (502)", provider_fault("html"), _FEWER)
+    yield _drill("provider-garbage", "The provider answers with bytes that are no JSON", provider_fault("garbage"))
+    yield _drill("answers-truncated", "Streams end in the middle, without an error", provider_fault("truncate"))
+    yield _drill("connections-reset", "Connections are reset in the middle of answers", provider_fault("disconnect"))
+    yield _drill(
+        "rate-limit-storm", "Every call is refused with 429 and a Retry-After", provider_fault("429", number=30.0)
+    )
+    yield _drill("quota-used-up", "The quota is used up (429)", provider_fault("429_quota"))
+    yield _drill(
+        "credentials-rotated",
+        "The key is refused (401) after it was rotated elsewhere",
+        provider_fault("401"),
+        replace(_REROUTED, level=1, finds=("probe", "credentials", "chain")),
+        quick=True,
+    )
+    yield _drill(
+        "access-denied", "A network rule denies access (403)", provider_fault("403"), replace(_REROUTED, level=1)
+    )
+    yield _drill("provider-retired", "The service is retired (410), as GitHub Models is", provider_fault("410"))
+    yield _drill("model-missing", "The model does not exist any more (404)", provider_fault("404"))
+    yield _drill(
+        "passing-fault", "A single call fails (500)", provider_fault("500", count=1, match=_CALLS), _PASSES_BY_ITSELF
+    )
+
+
+def _drill(name: str, fault: str, inject: Inject, expects: Expectation = _REROUTED, **more: Any) -> Drill:
+    return Drill(name, fault, expects, inject, _SCENARIO, **more)
+
+
+async def _kill(ground: Ground) -> None:
+    await ground.primary.kill()

@@ -1,0 +1,133 @@
+"""Drills of the scenario "security alert"."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+from orchestration.config.response import Scenario, Severity
+from orchestration.drills.faults.shapes import TOOL_GOAL, with_files
+from orchestration.drills.ground import Ground
+from orchestration.drills.model import Drill, Ending, Expectation, Work
+from orchestration.drills.rehearsal.scenes import told
+
+_SCENARIO = Scenario.SECURITY_ALERT
+_SECURITY_TEAM = 4
+# Put together here, so that no scanner of this repository takes it for a real one.
+_SECRET = "AKIA" + "DR1LL" * 3 + "X"
+_LEAKING = """\
+from pathlib import Path
+
+key = "AKIA" + "DR1LL" * 3 + "X"
+print("the key is", key)
+Path("notes.txt").write_text(f"aws_access_key_id = {key}\\n")
+"""
+_ESCAPE = "\n".join(
+    (
+        "Read what you are told to read.",
+        told.line("read_file", path="../../../../etc/passwd"),
+        told.line("read_file", path="/etc/shadow"),
+        told.line("write_file", path="../outside.txt", content="x"),
+    )
+)
+_COMMANDS = "\n".join(
+    (
+        "Do what you are told to do.",
+        told.line("run_command", command=["rm", "-rf", "/nothing-of-this-name"]),
+        told.line("run_command", command=["curl", "http://127.0.0.1:9/"]),
+        told.line("run_command", command=["bash", "-c", "true"]),
+    )
+)
+
+
+def drills() -> Iterator[Drill]:
+    """All of them."""
+    yield Drill(
+        "secret-written",
+        "An agent prints a key and writes it into a file",
+        Expectation(
+            Ending.HANDED_OVER,
+            _SCENARIO,
+            Severity.P1,
+            level=_SECURITY_TEAM,
+            finds=("scope",),
+            detected_within=8.0,
+            work_succeeds=False,
+        ),
+        _run(TOOL_GOAL),
+        _SCENARIO,
+        Work(),
+        with_files({"work/tool.py": _LEAKING}),
+    )
+    yield Drill(
+        "path-escape",
+        "An agent reads and writes outside its workspace",
+        _REFUSED,
+        _run(_ESCAPE),
+        _SCENARIO,
+        Work(),
+        with_files({}),
+    )
+    yield Drill(
+        "command-refused",
+        "An agent runs commands that it may not",
+        _REFUSED,
+        _run(_COMMANDS),
+        _SCENARIO,
+        Work(),
+        with_files({}),
+    )
+    yield Drill(
+        "vulnerable-package",
+        "An advisory names a package that is installed",
+        Expectation(
+            Ending.HANDED_OVER,
+            _SCENARIO,
+            Severity.P2,
+            level=_SECURITY_TEAM,
+            offers=("security.update-command",),
+            finds=("packages",),
+            detected_within=5.0,
+        ),
+        _publish_advisory,
+        _SCENARIO,
+        Work(),
+        with_files({}, monitoring={"auditDependencies": True, "auditSeconds": 1}),
+    )
+
+
+_REFUSED = Expectation(
+    Ending.REPAIRED,
+    _SCENARIO,
+    Severity.P2,
+    level=_SECURITY_TEAM,
+    finds=("access",),
+    detected_within=8.0,
+    resolved_within=20.0,
+    work_succeeds=False,
+)
+
+
+def _run(goal: str):  # type: ignore[no-untyped-def]
+    async def inject(ground: Ground) -> None:
+        await ground.run(goal, agent="helper")
+
+    return inject
+
+
+async def _publish_advisory(ground: Ground) -> None:
+    """An OSV record about every version of a package that is surely installed."""
+    record = {
+        "id": "DRILL-2026-1",
+        "modified": f"{ground.clock.now():%Y-%m-%dT%H:%M:%SZ}",
+        "summary": "a rehearsed vulnerability",
+        "affected": [
+            {
+                "package": {"ecosystem": "PyPI", "name": "anyio"},
+                "ranges": [{"type": "ECOSYSTEM", "events": [{"introduced": "0"}, {"fixed": "99"}]}],
+            }
+        ],
+    }
+    folder = ground.folder / "var" / "advisories"
+    folder.mkdir(exist_ok=True)
+    (folder / "drill.json").write_text(json.dumps(record), encoding="utf-8")

@@ -1,0 +1,108 @@
+"""Drills of the scenario "workflow stuck or hanging"."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from typing import Any
+
+from orchestration.config.response import Scenario, Severity
+from orchestration.drills.faults.shapes import (
+    AGENT_FILES,
+    OWN_CODE,
+    TOOL,
+    TOOL_FILES,
+    provider_fault,
+    strike,
+    with_files,
+)
+from orchestration.drills.ground import Ground
+from orchestration.drills.model import Drill, Ending, Expectation, Setting
+from orchestration.drills.project import agents
+
+_SCENARIO = Scenario.WORKFLOW_STUCK
+_STALLED: dict[str, Any] = {"monitoring": {"thresholds": {"stalledSeconds": 4}}}
+# Detected when there was no progress for 4 s, which is looked at every 2 s.
+_WENT_ON = Expectation(
+    Ending.REPAIRED,
+    _SCENARIO,
+    Severity.P2,
+    helped="restart-worker",
+    finds=("runs", "waits"),
+    detected_within=8.0,
+    resolved_within=25.0,
+    calls_repeated=1,
+)
+
+
+def drills() -> Iterator[Drill]:
+    """All of them."""
+    yield Drill(
+        "tool-blocks",
+        "A command of an agent blocks and takes no notice of signals",
+        _WENT_ON,
+        strike("block"),
+        _SCENARIO,
+        TOOL,
+        with_files(TOOL_FILES, **_STALLED),
+        quick=True,
+    )
+    yield Drill(
+        "agent-blocks",
+        "The user's own agent blocks and takes no notice of signals",
+        _WENT_ON,
+        strike("block"),
+        _SCENARIO,
+        OWN_CODE,
+        with_files(AGENT_FILES, **_STALLED),
+    )
+    yield Drill(
+        "tool-over-its-limit",
+        "A command blocks for longer than its own time limit of 3 s",
+        Expectation(Ending.ABSORBED, stopped_within=4.0),
+        strike("block"),
+        _SCENARIO,
+        TOOL,
+        with_files(TOOL_FILES, agents=_limited(commandSeconds=3)),
+    )
+    yield Drill(
+        "tool-leaks",
+        "A command takes more memory than it may",
+        Expectation(Ending.ABSORBED),
+        strike("leak"),
+        _SCENARIO,
+        TOOL,
+        with_files(TOOL_FILES),
+    )
+    yield Drill(
+        "model-gives-nothing",
+        "A model call hangs, and its time limit is far away",
+        _WENT_ON,
+        provider_fault("hang", match={"path": "/v1/chat/completions"}, count=1),
+        _SCENARIO,
+        setting=Setting(
+            providers=("primary",),
+            configuration={
+                **_STALLED,
+                "runtime": {"primary": {"timeouts": {"firstToken": 300, "nextToken": 300, "call": 600}}},
+            },
+        ),
+    )
+    yield Drill(
+        "worker-freezes",
+        "A worker's process is stopped in its tracks (SIGSTOP)",
+        Expectation(Ending.ABSORBED, calls_repeated=1),
+        _freeze,
+        _SCENARIO,
+    )
+
+
+def _limited(**limits: Any) -> list[dict[str, Any]]:
+    return [
+        {**agent, "limits": {**agent["limits"], **limits}} if agent["id"] == "helper" else agent for agent in agents()
+    ]
+
+
+async def _freeze(ground: Ground) -> None:
+    os.kill((await ground.worker_pids())[0], signal.SIGSTOP)

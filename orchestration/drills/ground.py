@@ -1,0 +1,193 @@
+"""Where a drill takes place: a project of its own, its providers, and the real control process with real workers."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import anyio
+
+from orchestration.clock import Clock
+from orchestration.drills import samples
+from orchestration.drills.children import Child, DrillError
+from orchestration.drills.model import Setting
+from orchestration.drills.project import configuration
+from orchestration.drills.provider import Provider
+from orchestration.storage.database import Database
+from orchestration.storage.leases import Leases
+from orchestration.storage.runs import Runs
+from orchestration.workflows.processes import control_processes
+
+_LOOK_SECONDS = 0.1
+_START_SECONDS = 90.0
+_COMMAND_SECONDS = 60.0
+
+T = TypeVar("T")
+
+
+class Ground:
+    """A drill's project while it runs. Faults and what they need reach it by these methods alone."""
+
+    def __init__(self, folder: Path, setting: Setting, clock: Clock) -> None:
+        self.folder = folder
+        self.setting = setting
+        self.clock = clock
+        self.workspace = folder / "work"
+        self.configuration_file = folder / "config" / "agents.config.json"
+        self.database_file = folder / "var" / "orchestrator.db"
+        self.providers = {name: Provider(name, folder, setting.latency_ms, clock) for name in setting.providers}
+        self.runs: list[str] = []
+        self.kept: dict[str, Any] = {}
+        self._control: Child | None = None
+        self._holder: Child | None = None
+        self._database: Database | None = None
+
+    @property
+    def database(self) -> Database:
+        """The drill's own database."""
+        if self._database is None:
+            self._database = Database(f"sqlite:///{self.database_file}")
+        return self._database
+
+    @property
+    def control(self) -> Child:
+        """The control process. Raises DrillError when there is none."""
+        if self._control is None:
+            raise DrillError("expected a control process, got none; serve first")
+        return self._control
+
+    @property
+    def primary(self) -> Provider:
+        """The provider that is used first."""
+        return next(iter(self.providers.values()))
+
+    async def prepare(self) -> None:
+        """Make the project and start its providers."""
+        self.configuration_file.parent.mkdir(parents=True)
+        (self.folder / "logs").mkdir()
+        self.sample = samples.copy_to(self.workspace)
+        async with anyio.create_task_group() as group:
+            for provider in self.providers.values():
+                group.start_soon(provider.start)
+        self.write_configuration(configuration(self.setting, {one.name: one.url for one in self.providers.values()}))
+        for name, text in self.setting.files.items():
+            path = self.folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        lines = "".join(f"{name}={value}\n" for name, value in self.setting.environment.items())
+        (self.folder / ".env").write_text(lines, encoding="utf-8")
+
+    def write_configuration(self, document: Mapping[str, Any]) -> None:
+        """Put another configuration in the place of the file, in one go."""
+        new = self.configuration_file.with_suffix(".new")
+        new.write_text(json.dumps(document, indent=2), encoding="utf-8")
+        new.replace(self.configuration_file)
+
+    def read_configuration(self) -> dict[str, Any]:
+        """The file as it is."""
+        document: dict[str, Any] = json.loads(self.configuration_file.read_text(encoding="utf-8"))
+        return document
+
+    async def serve(self) -> None:
+        """Start the control process, and wait until its workers work. Raises DrillError."""
+        printed = self.folder / f"serve.{self.clock.now():%H%M%S%f}.log"
+        self._control = self._command(printed, "serve", "--drill")
+        await self._control.says("serving ", _START_SECONDS)
+        await self.until(self._all_at_work, "all workers to work", _START_SECONDS)
+
+    async def run(self, goal: str, *, agent: str | None = None, priority: str = "normal") -> str:
+        """Leave a goal to the workers; returns the run's identifier. Raises DrillError."""
+        printed = self.folder / f"run.{len(self.runs)}.json"
+        alone = () if agent is None else ("--agent", agent)
+        options = ("--queue", "--json", "--workspace", str(self.workspace), "--priority", priority, *alone)
+        child = self._command(printed, "run", *options, goal)
+        if await child.wait(_COMMAND_SECONDS):
+            raise DrillError(f"expected a run, got: {child.output[-500:]}")
+        found: str = json.loads(child.output)["id"]
+        self.runs.append(found)
+        return found
+
+    async def hold_database(self, seconds: float) -> None:
+        """Keep everybody from the database for so long; it goes on after this has returned."""
+        shared_memory = self.database_file.with_name(self.database_file.name + "-shm")
+        words = ("orchestration.drills.holding", str(shared_memory), str(seconds))
+        self._holder = Child(words, self.folder, self.folder / "holding.log", self.clock)
+        await self._holder.says("held", _START_SECONDS)
+
+    async def until(self, condition: Callable[[], Awaitable[T]], what: str, seconds: float = 60.0) -> T:
+        """Look again and again until the condition gives something true, and return that. Raises DrillError."""
+        end = self.clock.monotonic() + seconds
+        while not (found := await condition()):
+            if self.clock.monotonic() > end:
+                raise DrillError(f"waited {seconds:g} s in vain for {what}")
+            await self.clock.sleep(_LOOK_SECONDS)
+        return found
+
+    async def calls(self) -> list[dict[str, Any]]:
+        """All model calls so far, of all providers."""
+        return [call for provider in self.providers.values() for call in await provider.calls()]
+
+    async def wait_for_calls(self, count: int) -> None:
+        """Wait until so many model calls have come. Raises DrillError."""
+
+        async def enough() -> bool:
+            return len(await self.calls()) >= count
+
+        await self.until(enough, f"{count} model calls")
+
+    async def wait_for_file(self, name: str) -> None:
+        """Wait until the workspace holds a file. Raises DrillError."""
+
+        async def is_there() -> bool:
+            return (self.workspace / name).exists()
+
+        await self.until(is_there, f"the file {name}")
+
+    async def wait_for_ends(self) -> None:
+        """Wait until every run has ended. Raises DrillError."""
+
+        def ended() -> bool:
+            return all(Runs(self.database).get(name).status.ended for name in self.runs)
+
+        async def all_ended() -> bool:
+            return await self.database.call(ended)
+
+        await self.until(all_ended, "the end of the runs")
+
+    async def worker_pids(self) -> list[int]:
+        """The processes of the workers that work."""
+        controls = await self.database.call(lambda: control_processes(Leases(self.database)))
+        return [one["pid"] for control in controls for one in control["workers"] if one["state"] == "works"]
+
+    async def stop(self) -> None:
+        """End everything that was started."""
+        if self._holder is not None:
+            self._holder.kill()
+        if self._control is not None:
+            await self._control.stop()
+        for provider in self.providers.values():
+            provider.close()
+        if self._database is not None:
+            self._database.close()
+
+    async def _all_at_work(self) -> bool:
+        return len(await self.worker_pids()) >= self.setting.workers
+
+    def _command(self, printed: Path, *arguments: str) -> Child:
+        words = ("orchestration", "--config", str(self.configuration_file), *arguments)
+        return Child(words, self.folder, printed, self.clock)
+
+
+@contextlib.asynccontextmanager
+async def standing_ground(folder: Path, setting: Setting, clock: Clock) -> AsyncIterator[Ground]:
+    """A ground that is surely cleared of its processes."""
+    ground = Ground(folder, setting, clock)
+    try:
+        await ground.prepare()
+        yield ground
+    finally:
+        with anyio.CancelScope(shield=True):
+            await ground.stop()

@@ -1,0 +1,109 @@
+"""What a drill is: a fault, the work during which it strikes, and what is expected to come of it. Immutable."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from orchestration.config.response import Scenario, Severity
+
+if TYPE_CHECKING:
+    from orchestration.drills.ground import Ground
+
+Inject = Callable[["Ground"], Awaitable[None]]
+Possible = Callable[[], str]
+
+
+class Ending(StrEnum):
+    """How a fault is expected to end.
+
+    `repaired`: an incident that the system resolves with no hand on it. `handed-over`: an incident that a person is
+    called for. `absorbed`: the layers below carry on, so that there is nothing to respond to.
+    """
+
+    REPAIRED = "repaired"
+    HANDED_OVER = "handed-over"
+    ABSORBED = "absorbed"
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """What has to come of a fault, times in seconds.
+
+    `detected_within` counts from the fault, `resolved_within` too, but beyond the window in which the playbook watches
+    whether things stay well. `stopped_within` is how long the longest tool call may have taken. `helped` is the option
+    of the playbook that has to be the one that helped; `level` the one that has to be called; `asks` the actions for
+    which a person's approval has to be asked, `offers` those that have to be suggested or asked for; `finds` the steps
+    whose findings have to be there as evidence. `beside` are scenarios of further incidents that the same fault may
+    rightly open. `calls_repeated` bounds the model calls that were answered and made again all the same.
+    """
+
+    ending: Ending
+    scenario: Scenario | None = None
+    severity: Severity | None = None
+    helped: str | None = None
+    level: int | None = None
+    asks: tuple[str, ...] = ()
+    offers: tuple[str, ...] = ()
+    finds: tuple[str, ...] = ()
+    detected_within: float = 2.0
+    resolved_within: float = 15.0
+    stopped_within: float | None = None
+    deadline: float = 75.0
+    beside: frozenset[Scenario] = frozenset()
+    work_succeeds: bool = True
+    calls_repeated: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What runs while the fault strikes: the sample's goal, or a goal of the drill's own by one agent alone.
+
+    The fault strikes when `calls` model calls have been answered and the workspace holds the file `sign`; without a
+    goal the system stands idle.
+    """
+
+    goal: str | None = None
+    agent: str | None = None
+    calls: int = 0
+    sign: str = ""
+    sample: bool = False
+    priority: str = "normal"
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """The project in which a drill takes place. `configuration` is laid over that of every drill; `providers` are
+    rehearsal servers, the first is the default and the others its fallbacks; `latency_ms` lies between two pieces of
+    their answers. `files` are written into the project; `environment` into its `.env`.
+
+    `disk_mb` puts the project onto a file system of its own of that size.
+    """
+
+    providers: tuple[str, ...] = ("primary", "second")
+    latency_ms: float = 20.0
+    workers: int = 1
+    configuration: Mapping[str, Any] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict)
+    disk_mb: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Drill:
+    """A rehearsed failure. `prepare` is done before the work begins, `inject` is the fault itself, `lift` what the
+    world outside does afterwards by itself, such as a provider that comes back."""
+
+    name: str
+    fault: str
+    expects: Expectation
+    inject: Inject
+    scenario: Scenario
+    work: Work = Work(sample=True, calls=2)
+    setting: Setting = Setting()
+    prepare: Inject | None = None
+    lift: Inject | None = None
+    impossible: Possible = lambda: ""
+    quick: bool = False

@@ -1,0 +1,82 @@
+"""What was seen of a drill. All times are seconds after the fault. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from orchestration.config.response import Scenario, Severity
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """One step of the playbook, as it went."""
+
+    phase: str
+    step: str
+    action: str
+    state: str
+    mode: str
+    says: str
+    findings: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """The incident that a fault has led to, and what was done about it.
+
+    `level` is the highest that was called, 0 for nobody. `asked` are actions that wait for a person's approval;
+    `stable` the seconds for which the playbook watches that things stay well.
+    """
+
+    incident_id: str
+    scenario: Scenario
+    severity: Severity
+    status: str
+    drill: bool
+    detected_after: float
+    mitigated_after: float | None = None
+    resolved_after: float | None = None
+    playbook: str | None = None
+    state: str = ""
+    helped: str | None = None
+    level: int = 0
+    reasons: tuple[str, ...] = ()
+    asked: tuple[str, ...] = ()
+    acts: tuple[Act, ...] = ()
+    stable: float = 0.0
+
+    @property
+    def resolved(self) -> bool:
+        """Whether the trouble is over, as far as the desk knows."""
+        return self.resolved_after is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """What became of the work. `lost` counts committed steps of runs that cannot go on; `repeated` committed steps
+    that were carried out once more; `calls_repeated` model calls that had been answered and were made again."""
+
+    succeeded: bool | None = None
+    status: str = ""
+    steps: int = 0
+    redone: int = 0
+    lost: int = 0
+    repeated: int = 0
+    calls: int = 0
+    calls_repeated: int = 0
+    longest_tool: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """Everything that is scored. `others` are incidents beside the one that was expected, in words; `by_hand` is what
+    a person would have had to do instead."""
+
+    seconds: float
+    response: Response | None = None
+    effort: Effort = Effort()
+    others: tuple[tuple[Scenario, str], ...] = ()
+    early: tuple[str, ...] = ()
+    paged: int = 0
+    by_hand: tuple[str, ...] = ()
+    trouble: str = ""

@@ -1,0 +1,119 @@
+"""The configuration of a drill's project: short limits and intervals, and nobody who could be disturbed. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from orchestration.drills.model import Setting
+
+PLANNER = ("read_file", "list_files", "search_files")
+EXECUTOR = (*PLANNER, "write_file", "replace_in_file", "run_command")
+# Rules about the machine would tell of whatever else it does; the drills about it switch them on.
+OFF = ("cpu-high", "memory-high", "disk-low", "unresponsive", "loop-late", "errors-logged")
+# Only the log is told: a drill that wakes somebody is no drill.
+_PEOPLE = ("engineer", "lead", "manager", "security")
+
+
+def configuration(setting: Setting, urls: Mapping[str, str]) -> dict[str, Any]:
+    """The whole file, for providers at these addresses."""
+    return laid_over(_usual(setting, urls), setting.configuration)
+
+
+def laid_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Both together: objects are joined, and of everything else the upper one counts."""
+    joined = dict(below)
+    for name, value in above.items():
+        under = joined.get(name)
+        both = isinstance(under, Mapping) and isinstance(value, Mapping)
+        joined[name] = laid_over(under, value) if both else value  # type: ignore[arg-type]
+    return joined
+
+
+def _usual(setting: Setting, urls: Mapping[str, str]) -> dict[str, Any]:
+    default, *fallbacks = urls
+    return {
+        "metadata": {"name": "drill"},
+        "runtime": {
+            "defaultProvider": default,
+            "fallbackProviders": fallbacks,
+            "workers": setting.workers,
+            "workerHeartbeatSeconds": 5,
+            "workerStopSeconds": 2,
+            "agentRetries": 1,
+            "limits": {"seconds": 600},
+            **{name: provider(url) for name, url in urls.items()},
+        },
+        "agents": agents(),
+        "workflow": [
+            {"from": "planner", "to": "executor", "artifact": "plan.md"},
+            {"from": "executor", "to": "reviewer", "artifact": "changes.patch"},
+        ],
+        "monitoring": {
+            "probeSeconds": 1,
+            "resourceSeconds": 1,
+            "scanSeconds": 1,
+            "integritySeconds": 600,
+            "auditDependencies": False,
+            "thresholds": {"stalledSeconds": 120},
+        },
+        "alerting": {"rules": {name: {"enabled": False} for name in OFF}},
+        "response": {
+            "stabilitySeconds": 30,
+            "contacts": [
+                {"id": name, "name": f"Drill {name}", "level": level, "channels": [{"channel": "log"}]}
+                for level, name in enumerate(_PEOPLE, 1)
+            ],
+        },
+    }
+
+
+def provider(url: str, **more: Any) -> dict[str, Any]:
+    """A provider's section, with little patience."""
+    return {
+        "type": "openai",
+        "baseUrl": f"{url}/v1",
+        "defaultModel": "rehearsal-1",
+        "auth": "none",
+        "timeouts": {"connect": 1, "firstToken": 2, "nextToken": 2, "call": 30},
+        "breaker": {"failures": 2, "window": 60, "probeAfter": 2, "probeAtMost": 4},
+        **more,
+    }
+
+
+def agents() -> list[dict[str, Any]]:
+    """The agents: those of the sample, one that uses tools as it is told, one of the user's own code."""
+    return [
+        {"id": "planner", "description": "Plans", "tools": list(PLANNER), "outputs": ["plan.md"]},
+        {
+            "id": "executor",
+            "description": "Does",
+            "tools": list(EXECUTOR),
+            "commands": ["python3 -m unittest"],
+            "requires": ["plan.md"],
+            "outputs": ["changes.patch"],
+            "limits": {"memoryMb": 1024, "commandSeconds": 120},
+        },
+        {
+            "id": "reviewer",
+            "description": "Judges",
+            "tools": list(PLANNER),
+            "requires": ["plan.md", "changes.patch"],
+            "outputs": ["review.md"],
+        },
+        {
+            "id": "helper",
+            "role": "worker",
+            "description": "Uses the tools that it is told to use",
+            "tools": list(EXECUTOR),
+            "commands": ["python3 tool.py"],
+            "limits": {"memoryMb": 256, "commandSeconds": 120},
+        },
+        {
+            "id": "own-code",
+            "role": "worker",
+            "description": "Python of the user's own",
+            "entryPoint": "drill_agent:work",
+            "limits": {"seconds": 120, "memoryMb": 256},
+        },
+    ]

@@ -1,0 +1,133 @@
+"""Whether a drill went as expected. Pure: what was declared beside what was seen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from orchestration.drills.model import Ending, Expectation
+from orchestration.drills.observation import Effort, Observation, Response
+
+_HANDED_OVER = "handed-over"
+
+
+@dataclass(frozen=True, slots=True)
+class Miss:
+    """Something that was expected and did not come; `what` is a stable name."""
+
+    what: str
+    expected: str
+    got: str
+
+    def __str__(self) -> str:
+        return f"{self.what}: expected {self.expected}, got {self.got}"
+
+
+def score(expects: Expectation, seen: Observation) -> tuple[Miss, ...]:
+    """Everything that went otherwise than expected; nothing when the drill has passed."""
+    return tuple(_misses(expects, seen))
+
+
+def median_resolution(seen: Sequence[Observation]) -> float | None:
+    """The median time from the fault to the resolution beyond the stability window, of what was resolved by itself."""
+    times = [
+        one.response.resolved_after - one.response.stable
+        for one in seen
+        if one.response is not None and one.response.resolved_after is not None
+    ]
+    return median(times) if times else None
+
+
+def _misses(expects: Expectation, seen: Observation) -> Iterator[Miss]:
+    if seen.trouble:
+        yield Miss("drill", "a drill that can be held", seen.trouble)
+    if seen.early:
+        yield Miss("quiet before", "no incident before the fault", ", ".join(seen.early))
+    if seen.paged:
+        yield Miss("paged", "nobody paged", f"{seen.paged} messages on channels that reach people")
+    yield from _effort(expects, seen.effort)
+    yield from _others(expects, seen)
+    if expects.ending is Ending.ABSORBED:
+        if seen.response is not None:
+            yield Miss("incident", "none", _described(seen.response))
+    elif seen.response is None:
+        yield Miss("detected", f"an incident within {expects.detected_within:g} s", "none")
+    else:
+        yield from _response(expects, seen.response)
+
+
+def _effort(expects: Expectation, effort: Effort) -> Iterator[Miss]:
+    if expects.work_succeeds and effort.succeeded is False:
+        yield Miss("work", "a run that succeeds", effort.status or "one without an end")
+    if effort.lost:
+        yield Miss("steps lost", "0", str(effort.lost))
+    if effort.repeated:
+        yield Miss("committed steps repeated", "0", str(effort.repeated))
+    if effort.calls_repeated > expects.calls_repeated:
+        yield Miss("model calls repeated", f"at most {expects.calls_repeated}", str(effort.calls_repeated))
+    limit = expects.stopped_within
+    if limit is not None and not 0 < effort.longest_tool <= limit:
+        yield Miss("stopped", f"within {limit:g} s", f"{effort.longest_tool:.1f} s")
+
+
+def _others(expects: Expectation, seen: Observation) -> Iterator[Miss]:
+    for scenario, title in seen.others:
+        if scenario not in expects.beside:
+            yield Miss("other incident", "none", f"{scenario.value}: {title}")
+
+
+def _response(expects: Expectation, response: Response) -> Iterator[Miss]:
+    if expects.scenario is not None and response.scenario is not expects.scenario:
+        yield Miss("scenario", expects.scenario.value, response.scenario.value)
+    if expects.severity is not None and response.severity is not expects.severity:
+        yield Miss("severity", expects.severity.value, response.severity.value)
+    if response.detected_after > expects.detected_within:
+        yield Miss("detected", f"within {expects.detected_within:g} s", f"{response.detected_after:.1f} s")
+    if not response.drill:
+        yield Miss("marked", "an incident that is marked as a drill", "one that counts")
+    yield from _evidence(expects, response)
+    if expects.ending is Ending.REPAIRED:
+        yield from _repair(expects, response)
+    else:
+        yield from _call(expects, response)
+
+
+def _repair(expects: Expectation, response: Response) -> Iterator[Miss]:
+    if response.resolved_after is None:
+        yield Miss("resolved", "by itself", _described(response))
+    elif response.resolved_after - response.stable > expects.resolved_within:
+        beyond = f"within {expects.resolved_within:g} s beyond the {response.stable:g} s of watching"
+        yield Miss("resolved", beyond, f"{response.resolved_after - response.stable:.1f} s")
+    if expects.helped is not None and response.helped != expects.helped:
+        yield Miss("helped", expects.helped, response.helped or "nothing")
+    if expects.level is not None and response.level != expects.level:
+        yield Miss("level called", str(expects.level), str(response.level or "nobody"))
+    by_people = [act.step for act in response.acts if act.state == "done" and act.mode == "ask"]
+    if by_people:
+        yield Miss("by itself", "no hand on it", f"a person's word for {', '.join(by_people)}")
+
+
+def _call(expects: Expectation, response: Response) -> Iterator[Miss]:
+    called = response.level or response.asked or response.state == _HANDED_OVER
+    if not called:
+        yield Miss("person", "a person called", _described(response))
+    if expects.level is not None and response.level != expects.level:
+        yield Miss("level called", str(expects.level), str(response.level or "nobody"))
+    for action in expects.asks:
+        if action not in response.asked:
+            yield Miss("asks", f"for approval of {action}", ", ".join(response.asked) or "no question")
+
+
+def _evidence(expects: Expectation, response: Response) -> Iterator[Miss]:
+    found = {act.step for act in response.acts if act.findings}
+    if missing := [step for step in expects.finds if step not in found]:
+        yield Miss("evidence", f"findings of {', '.join(missing)}", ", ".join(sorted(found)) or "none")
+    offered = {act.action for act in response.acts if act.state in ("suggested", "done")} | set(response.asked)
+    if missing := [action for action in expects.offers if action not in offered]:
+        yield Miss("options", ", ".join(missing), ", ".join(sorted(offered)) or "none")
+
+
+def _described(response: Response) -> str:
+    played = f", playbook {response.playbook} {response.state}" if response.playbook else ", no playbook"
+    return f"{response.scenario.value} {response.severity.value}, {response.status}{played}"
