@@ -12,6 +12,7 @@ from orchestration.app.application import Application
 from orchestration.app.incidents import IncidentResponse
 from orchestration.app.playbooks import PlaybookResponse
 from orchestration.app.supervisor import Limits, Supervisor
+from orchestration.app.upkeep import MaintenanceRoom
 from orchestration.errors import ConflictError
 from orchestration.playbooks import planning
 from orchestration.playbooks.execution import Executor
@@ -25,7 +26,8 @@ async def foresee(app: Application, name: str, incident: str | None = None) -> P
     """What a playbook would do on an incident, or without one on all that there is. Raises NotFoundError."""
     incidents = IncidentResponse(app, lambda: False)
     supervisor = Supervisor((), 0, lambda: Limits(1, 1, 1), app.bus, app.clock)
-    response = PlaybookResponse(app, incidents, supervisor, lambda: False)
+    upkeep = MaintenanceRoom(app, incidents.outbox).upkeep
+    response = PlaybookResponse(app, incidents, supervisor, upkeep, lambda: False)
     playbook = response.catalogue().get(name).playbook
     handles = replace(response.handles, fleet=FleetFromOutside(app.leases))
     executor = Executor(handles, response.records)

@@ -40,7 +40,9 @@ class Approvals:
         """Record a person's answer. Raises ConflictError when there is one already."""
         decision = "approved" if approved else "denied"
         self._table.decide(approval.id, decision, by, reason, self._clock.now())
-        self._bus.emit("approval.decided", run_id=approval.subject, actor=by, decision=decision, reason=reason)
+        of_run = approval.subject.startswith("run-")
+        about = {"run_id": approval.subject} if of_run else {"incident": approval.subject}
+        self._bus.emit("approval.decided", actor=by, decision=decision, reason=reason, **about)
 
     async def _ask_and_wait(self, approval: Approval) -> Any:
         """The wait is one step, recorded with its answer; after a restart it begins again and finds the question."""

@@ -60,7 +60,7 @@ class _Overview:
             "cards": cards,
             "found": found,
             "unfinished": found.runs[:_SHOWN],
-            "questions": {question.run_id: question for question in found.questions},
+            "questions": {question.subject: question for question in found.questions},
             "rehearsed": {run.id for run in (*found.runs, *recent) if is_rehearsed(run)},
             "workers": workers,
             "providers": providers,
@@ -80,8 +80,8 @@ def _needs(refused: Sequence[object], cards: Sequence[Card], found: Overview, *,
             drill = " (drill)" if incident.drill else ""
             yield Need(tone, f"{incident.severity}: {incident.title}{drill}", why, f"/incidents/{incident.id}")
     for question in found.questions:
-        kind = "incidents" if question.run_id.startswith("inc-") else "runs"
-        yield Need("fair", question.question, "it waits for your answer", f"/{kind}/{question.run_id}")
+        kind = "incidents" if question.subject.startswith("inc-") else "runs"
+        yield Need("fair", question.question, "it waits for your answer", f"/{kind}/{question.subject}")
     if refused:
         yield Need(
             "fair", "The configuration file cannot be used", "the last good one stays in force", "/configuration"
@@ -91,7 +91,7 @@ def _needs(refused: Sequence[object], cards: Sequence[Card], found: Overview, *,
     if not found.control:
         yield Need("fair", "Nobody serves", "no worker takes waiting runs; start: orchestrator serve", "/resources")
     waiting = [run for run in found.runs if run.status is RunStatus.WAITING]
-    asked = {question.run_id for question in found.questions}
+    asked = {question.subject for question in found.questions}
     for run in waiting[:_SHOWN]:
         if run.id not in asked:
             yield Need("fair", f"{run.id} waits", run.reason, f"/runs/{run.id}")

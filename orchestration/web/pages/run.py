@@ -131,7 +131,7 @@ async def decide(app: Application, form: Form, principal: Principal, subject: st
 
     def work() -> None:
         question = app.approvals.get(name)
-        if question.run_id != subject:
+        if question.subject != subject:
             raise NotFoundError(f"expected a question about {subject}, got '{name}'")
         app.waits.decide(question, approved=approved, by=principal.name, reason=reason)
 

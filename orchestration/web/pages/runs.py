@@ -42,7 +42,7 @@ class _Runs:
     def _read(self, chosen: str, before: str | None) -> Values:
         found = self._app.runs.list(_FILTERS[chosen], _AT_ONCE + 1, before=before)
         shown, counts = found[:_AT_ONCE], self._app.runs.counts()
-        questions = {question.run_id: question for question in self._app.approvals.open()}
+        questions = {question.subject: question for question in self._app.approvals.open()}
         return {
             "runs": shown,
             "used": {**self._spend.by_run([one.id for one in shown]), **_used(shown)},
