@@ -37,6 +37,7 @@ from orchestration.storage.incident_statistics import IncidentFigures
 from orchestration.storage.leases import Leases
 from orchestration.storage.runs import Run, Runs
 from orchestration.storage.silences import Silences
+from orchestration.storage.spend import Spend
 from orchestration.storage.timeline import Timeline, TimelineWriter
 from orchestration.workflows.artifacts import ArtifactStore
 
@@ -106,7 +107,7 @@ class Project:
     @contextlib.contextmanager
     def opened(self, *, or_last_good: bool) -> Iterator[None]:
         """Write the log and the timeline for as long as the block lasts."""
-        writer = TimelineWriter(self.timeline, self.redactor.data)
+        writer = TimelineWriter(self.timeline, self.redactor.data, [Spend(self.database).keep])
         with contextlib.ExitStack() as stack:
             stack.callback(self.database.close)
             logging = logs.configure(self.log_folder, "INFO", self.redactor.data)

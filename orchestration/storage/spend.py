@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 import sqlalchemy as sa
 
+from orchestration.events import Event
 from orchestration.storage.database import Database
 from orchestration.storage.tables import spend
 
@@ -42,6 +43,22 @@ class Spend:
             connection.execute(sa.insert(spend).values(**values))
             return True
 
+    def record_all(self, charges: Sequence[Charge]) -> None:
+        """Record charges, those that are new."""
+        with self._database.write() as connection:
+            keys = [charge.key for charge in charges]
+            known = set(connection.execute(sa.select(spend.c.key).where(spend.c.key.in_(keys))).scalars())
+            new = {charge.key: charge for charge in charges if charge.key not in known}
+            if new:
+                rows = [{c.name: getattr(charge, c.name) for c in spend.columns} for charge in new.values()]
+                connection.execute(sa.insert(spend), rows)
+
+    def keep(self, events: Sequence[Event]) -> None:
+        """Record what the model calls among these events have cost; those that a budget limits are recorded already."""
+        charges = [_charge(event) for event in events if event.kind == "model_call.finished" and event.data.get("key")]
+        if charges:
+            self.record_all(charges)
+
     def totals(
         self, run_id: str | None = None, agent: str | None = None, since: datetime | None = None
     ) -> tuple[int, float]:
@@ -72,3 +89,10 @@ class Spend:
         query = sa.select(column, tokens, dollars).where(condition).group_by(column)
         with self._database.read() as connection:
             return {name: (int(count), float(usd)) for name, count, usd in connection.execute(query)}
+
+
+def _charge(event: Event) -> Charge:
+    data = event.data
+    provider, _, model = str(data["route"]).partition("/")
+    tokens = int(data["prompt_tokens"]), int(data["completion_tokens"])
+    return Charge(str(data["key"]), event.run_id, event.agent, provider, model, *tokens, data["usd"], event.at)

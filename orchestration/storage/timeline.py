@@ -147,12 +147,19 @@ class TimelineWriter:
     """Takes events from the bus and writes them in batches on a thread of its own, so that nobody waits for the disk.
 
     `redact` is applied to every event's data. While the database cannot be written, events wait in memory up to a
-    bound; beyond it the oldest are dropped and counted in `dropped`.
+    bound; beyond it the oldest are dropped and counted in `dropped`. `also` are given each batch before it is written;
+    a batch may come to them twice.
     """
 
-    def __init__(self, timeline: Timeline, redact: Callable[[Any], Any]) -> None:
+    def __init__(
+        self,
+        timeline: Timeline,
+        redact: Callable[[Any], Any],
+        also: Sequence[Callable[[Sequence[Event]], None]] = (),
+    ) -> None:
         self._timeline = timeline
         self._redact = redact
+        self._also = also
         self._clock = SystemClock()
         self._queue: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._write_all, name="timeline-writer", daemon=True)
@@ -206,6 +213,8 @@ class TimelineWriter:
         ]
         lasting = [event for event in clean if event.kind != PROGRESS]
         if lasting:
+            for keep in self._also:
+                keep(lasting)
             self._timeline.append(lasting)
         latest = {event.data["agent_run_id"]: event for event in clean if event.kind == PROGRESS}
         if latest:

@@ -11,11 +11,12 @@ import sqlalchemy as sa
 
 from orchestration.clock import FakeClock
 from orchestration.errors import ConflictError, NotFoundError
-from orchestration.events import Bus
+from orchestration.events import Bus, Event
 from orchestration.storage.approvals import Approval, ApprovalTable
 from orchestration.storage.database import HEAD, Database, StorageError
 from orchestration.storage.leases import Leases
 from orchestration.storage.runs import Run, Runs, RunStatus
+from orchestration.storage.spend import Spend
 from orchestration.storage.tables import metadata
 from orchestration.storage.timeline import Timeline, TimelineWriter
 
@@ -174,6 +175,16 @@ def test_events_that_keep_coming_are_written_all_the_same(database: Database) ->
     written = len(timeline.list("run-1"))
     writer.close()
     assert 0 < written <= number + 1 < 100
+
+
+def test_what_model_calls_cost_is_kept_from_their_events_once(database: Database) -> None:
+    spend = Spend(database)
+    data = {"key": "r/1", "route": "one/m", "prompt_tokens": 5, "completion_tokens": 2, "usd": 0.5}
+    call = Event("model_call.finished", NOON, "run-1", "executor", data=data)
+    failed = Event("model_call.failed", NOON, "run-1", "executor", data={"key": "r/2", "route": None})
+    spend.keep([call, failed])
+    spend.keep([call, Event("model_call.finished", NOON, "run-1", None, data={**data, "key": "r/3", "usd": None})])
+    assert spend.totals("run-1") == (14, 0.5)
 
 
 def test_events_wait_while_the_database_cannot_be_written(database: Database) -> None:
