@@ -95,14 +95,14 @@ class Site:
     async def _show(self, page: Page, request: Request) -> Response:
         principal = principal_of(request)
         if refusal := _refusal(principal, Role.VIEWER, page.area):
-            return await self._error(request, 401 if principal is None else 403, refusal)
+            return await self._error(request, 403 if principal else 401, refusal)
         return await self._answer(request, page, 200, "")
 
     async def _do(self, page: Page, deed: Deed, needed: Role, request: Request) -> Response:
         principal = principal_of(request)
-        if principal is None or (refusal := _refusal(principal, needed, page.area)):
-            status = 401 if principal is None else 403
-            return await self._error(request, status, refusal if principal else "sign in first")
+        refusal = _refusal(principal, needed, page.area)
+        if principal is None or refusal:
+            return await self._error(request, 403 if principal else 401, refusal)
         try:
             to, done = await deed(request, await read_form(request), principal)
         except NotFoundError as error:
@@ -143,6 +143,7 @@ class Site:
             "here": "",
             "csrf": csrf_of(request),
             "principal": principal,
+            "session": bool(getattr(request.state, "session", "")),
             "may": partial(_may, principal),
             "menu": self._menu,
             "badges": {},

@@ -60,6 +60,16 @@ def test_the_overview_says_what_needs_somebody_the_worst_first(dashboard: Dashbo
     assert text.index("P0: the database does not answer") < text.index("Nobody serves")
 
 
+def test_the_overview_counts_all_runs_under_way_and_shows_the_newest(dashboard: Dashboard) -> None:
+    now = dashboard.app.clock.now()
+    for number in range(70):
+        stopped = Run(f"run-stopped{number}", "g", "/tmp", now, RunStatus.STOPPED, "its worker was stopped")
+        dashboard.app.runs.add(stopped)
+    text = dashboard.get("/").text
+    assert "70 runs under way" in text
+    assert "All 70" in text
+
+
 def test_an_incident_that_somebody_has_needs_nobody_else(dashboard: Dashboard) -> None:
     needs = dashboard.get("/").text.partition("Open incidents")[0]
     assert "executor fails again and again" not in needs
