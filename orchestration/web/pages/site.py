@@ -26,7 +26,7 @@ from orchestration.app.application import Application
 from orchestration.errors import ConflictError, NotFoundError, OrchestratorError
 from orchestration.security.principal import Principal, Role
 from orchestration.storage.database import StorageError
-from orchestration.web.pages.forms import DURATIONS, Form, csrf_of, read_form
+from orchestration.web.pages.forms import DURATIONS, Form, csrf_of, read_form, whole_number
 from orchestration.web.pages.streams import Streams
 from orchestration.web.pages.words import DONE, FILTERS
 
@@ -173,7 +173,7 @@ class Site:
             return Response(refusal, 401, media_type="text/plain")
         subjects = [one for one in request.query_params.get("of", "").split(",") if one][:_MOST_SUBJECTS]
         after = request.headers.get("last-event-id") or request.query_params.get("after", "")
-        signs = self._streams.listen(subjects, int(after) if after.isascii() and after.isdigit() else None)
+        signs = self._streams.listen(subjects, whole_number(after))
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         return StreamingResponse(signs, media_type="text/event-stream", headers=headers)
 
