@@ -11,7 +11,7 @@ from starlette.routing import Route
 
 from orchestration.config.overrides import Override, StopAutomation
 from orchestration.security.principal import Principal, Role
-from orchestration.web.pages.forms import Form
+from orchestration.web.pages.forms import Form, whole_number
 from orchestration.web.pages.site import Page, Site, Values
 
 _VERSIONS = 30
@@ -34,7 +34,7 @@ class _Configuration:
         self._app = site.app
 
     async def read(self, request: Request) -> Values:
-        before, after = _number(request, "from"), _number(request, "to")
+        before, after = (whole_number(request.query_params.get(name, "")) for name in ("from", "to"))
         return await anyio.to_thread.run_sync(self._read, before, after)
 
     def _read(self, before: int | None, after: int | None) -> Values:
@@ -83,8 +83,3 @@ class _Configuration:
         await anyio.to_thread.run_sync(self._app.store.rollback, number)
         self._app.bus.emit("configuration.rolled_back", actor=principal.name, number=number)
         return "/configuration", "rolled-back"
-
-
-def _number(request: Request, name: str) -> int | None:
-    text = request.query_params.get(name, "")
-    return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else None

@@ -14,6 +14,7 @@ from orchestration.web.intake import read_body
 
 _MOST_BYTES = 200_000
 _MOST_FIELDS = 50
+_MOST_DIGITS = 15
 
 
 class Form:
@@ -32,9 +33,10 @@ class Form:
     def whole(self, name: str, least: int, most: int) -> int:
         """A whole number within bounds."""
         value = self.text(name)
-        if not (value.isascii() and value.isdigit() and least <= int(value) <= most):
+        number = whole_number(value)
+        if number is None or not least <= number <= most:
             raise UsageError(f"expected a whole number from {least} to {most} in '{name}', got '{value[:20]}'")
-        return int(value)
+        return number
 
     def seconds(self, name: str) -> float | None:
         """One of the durations that our forms offer; None for `until I end it`."""
@@ -66,6 +68,11 @@ async def read_form(request: Request) -> Form:
     if not hmac.compare_digest(fields.pop("csrf", "").encode(), csrf_of(request).encode()):
         raise UsageError("expected a form of this session, got one of another; load the page again and repeat it")
     return Form(fields)
+
+
+def whole_number(text: str) -> int | None:
+    """The number that a text of digits means; None for any other text, and for one that no record has."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS else None
 
 
 def csrf_of(request: Request) -> str:

@@ -12,7 +12,7 @@ from starlette.routing import Route
 
 from orchestration.app.overview import Overview, overview
 from orchestration.storage.alerts import AlertStatus
-from orchestration.storage.runs import Run, RunStatus
+from orchestration.storage.runs import RunStatus
 from orchestration.storage.spend import Spend
 from orchestration.web.pages.incidents import Card, open_cards
 from orchestration.web.pages.providers import by_provider
@@ -21,6 +21,7 @@ from orchestration.web.pages.site import Page, Site, Values
 
 _SUBJECTS = ("run", "approval", "incident", "alert", "route", "worker", "configuration", "override", "calendar")
 _SHOWN = 12
+_ENDED = tuple(status for status in RunStatus if status.ended)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,22 +53,24 @@ class _Overview:
         cards = open_cards(app.desk.records, now)
         workers = [worker for control in found.control for worker in control["workers"]]
         today = now.replace(hour=0, minute=0, second=0, microsecond=0)
-        recent = [run for run in app.runs.list(limit=200) if run.created_at > now - timedelta(days=1)]
+        recent = app.runs.list(_ENDED, _SHOWN)
+        under_way = sum(count for status, count in app.runs.counts().items() if not status.ended)
         providers = by_provider(app)
         needs = list(_needs(app.store.refused, cards, found, automated=app.configuration.automation.enabled))
         return {
             "needs": sorted(needs, key=lambda need: need.tone != "bad"),
             "cards": cards,
             "found": found,
+            "under_way": under_way,
             "unfinished": found.runs[:_SHOWN],
             "questions": {question.subject: question for question in found.questions},
             "rehearsed": {run.id for run in (*found.runs, *recent) if is_rehearsed(run)},
             "workers": workers,
             "providers": providers,
             "firing": len(app.alerts.list([AlertStatus.FIRING], limit=1000)),
-            "ended": _ended(recent),
+            "counts": app.runs.counts(since=now - timedelta(days=1)),
             "today": self._spend.totals(since=today),
-            "lately": [run for run in recent if run.status.ended][:_SHOWN],
+            "lately": recent,
         }
 
 
@@ -95,8 +98,3 @@ def _needs(refused: Sequence[object], cards: Sequence[Card], found: Overview, *,
     for run in waiting[:_SHOWN]:
         if run.id not in asked:
             yield Need("fair", f"{run.id} waits", run.reason, f"/runs/{run.id}")
-
-
-def _ended(runs: Sequence[Run]) -> dict[str, int]:
-    ended = [run.status.value for run in runs if run.status.ended]
-    return {status: ended.count(status) for status in ("succeeded", "failed", "cancelled")}

@@ -15,7 +15,7 @@ from orchestration.errors import NotFoundError
 from orchestration.security.principal import Principal, Role
 from orchestration.storage.artifacts import ArtifactRecord
 from orchestration.storage.runs import Run, RunStatus
-from orchestration.web.pages.forms import Form
+from orchestration.web.pages.forms import Form, whole_number
 from orchestration.web.pages.runs import is_rehearsed
 from orchestration.web.pages.site import Page, Site, Values, principal_of
 from orchestration.web.pages.waterfall import AGENT_KINDS, waterfall
@@ -45,8 +45,8 @@ class _Run:
 
     async def read(self, request: Request) -> Values:
         run = await self._app.get_run(request.path_params["run"])
-        before = request.query_params.get("before", "")
-        values = await anyio.to_thread.run_sync(self._read, run, int(before) if before.isdecimal() else None)
+        before = whole_number(request.query_params.get("before", ""))
+        values = await anyio.to_thread.run_sync(self._read, run, before)
         attended = run.status.ended or await self._app.is_attended(run.id)
         parts = await self._app.control.parts(run.id)
         resumable = run.status in _RESUMABLE or not attended

@@ -26,7 +26,7 @@ from orchestration.app.application import Application
 from orchestration.errors import ConflictError, NotFoundError, OrchestratorError
 from orchestration.security.principal import Principal, Role
 from orchestration.storage.database import StorageError
-from orchestration.web.pages.forms import DURATIONS, Form, csrf_of, read_form
+from orchestration.web.pages.forms import DURATIONS, Form, csrf_of, read_form, whole_number
 from orchestration.web.pages.streams import Streams
 from orchestration.web.pages.words import DONE, FILTERS
 
@@ -95,14 +95,14 @@ class Site:
     async def _show(self, page: Page, request: Request) -> Response:
         principal = principal_of(request)
         if refusal := _refusal(principal, Role.VIEWER, page.area):
-            return await self._error(request, 401 if principal is None else 403, refusal)
+            return await self._error(request, 403 if principal else 401, refusal)
         return await self._answer(request, page, 200, "")
 
     async def _do(self, page: Page, deed: Deed, needed: Role, request: Request) -> Response:
         principal = principal_of(request)
-        if principal is None or (refusal := _refusal(principal, needed, page.area)):
-            status = 401 if principal is None else 403
-            return await self._error(request, status, refusal if principal else "sign in first")
+        refusal = _refusal(principal, needed, page.area)
+        if principal is None or refusal:
+            return await self._error(request, 403 if principal else 401, refusal)
         try:
             to, done = await deed(request, await read_form(request), principal)
         except NotFoundError as error:
@@ -143,6 +143,7 @@ class Site:
             "here": "",
             "csrf": csrf_of(request),
             "principal": principal,
+            "session": bool(getattr(request.state, "session", "")),
             "may": partial(_may, principal),
             "menu": self._menu,
             "badges": {},
@@ -172,7 +173,7 @@ class Site:
             return Response(refusal, 401, media_type="text/plain")
         subjects = [one for one in request.query_params.get("of", "").split(",") if one][:_MOST_SUBJECTS]
         after = request.headers.get("last-event-id") or request.query_params.get("after", "")
-        signs = self._streams.listen(subjects, int(after) if after.isascii() and after.isdigit() else None)
+        signs = self._streams.listen(subjects, whole_number(after))
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         return StreamingResponse(signs, media_type="text/event-stream", headers=headers)
 

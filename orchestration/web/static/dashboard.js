@@ -17,6 +17,8 @@
     document.addEventListener("htmx:sse:close", () => say("not live", "off"));
   }
 
+  document.querySelector("nav [aria-current]")?.scrollIntoView({ inline: "center", block: "nearest" });
+
   // By the server's clock: the machine that shows the page may be wrong.
   const ahead = Date.parse(document.body.dataset.now) - Date.now();
   const units = [["d", 86400], ["h", 3600], ["min", 60], ["s", 1]];

@@ -60,6 +60,16 @@ def test_the_overview_says_what_needs_somebody_the_worst_first(dashboard: Dashbo
     assert text.index("P0: the database does not answer") < text.index("Nobody serves")
 
 
+def test_the_overview_counts_all_runs_under_way_and_shows_the_newest(dashboard: Dashboard) -> None:
+    now = dashboard.app.clock.now()
+    for number in range(70):
+        stopped = Run(f"run-stopped{number}", "g", "/tmp", now, RunStatus.STOPPED, "its worker was stopped")
+        dashboard.app.runs.add(stopped)
+    text = dashboard.get("/").text
+    assert "70 runs under way" in text
+    assert "All 70" in text
+
+
 def test_an_incident_that_somebody_has_needs_nobody_else(dashboard: Dashboard) -> None:
     needs = dashboard.get("/").text.partition("Open incidents")[0]
     assert "executor fails again and again" not in needs
@@ -107,6 +117,13 @@ def test_the_list_of_runs_is_filtered_and_turned_over(dashboard: Dashboard) -> N
     assert rest
     assert not shown & rest
     assert dashboard.get("/runs?status=nonsense").status_code == 422
+
+
+@pytest.mark.parametrize("number", ["9" * 40, "9" * 5000, "-1", "٣", "x"])
+def test_a_number_in_an_address_that_means_nothing_is_passed_over(dashboard: Dashboard, run: Run, number: str) -> None:
+    assert dashboard.get(f"/runs/{run.id}", params={"before": number}).status_code == 200
+    assert dashboard.get("/configuration", params={"from": number}).status_code == 200
+    assert dashboard.post("/runs/any/fork", part=number).status_code in (404, 422)
 
 
 def test_a_word_of_what_was_done_cannot_be_put_into_our_mouth(dashboard: Dashboard) -> None:

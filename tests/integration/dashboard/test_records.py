@@ -41,6 +41,8 @@ def test_runs_are_counted_by_status(database: Database) -> None:
     for number, status in enumerate((RunStatus.FAILED, RunStatus.FAILED, RunStatus.QUEUED)):
         runs.add(Run(f"run-{number}", "g", "/tmp", NOON, status))
     assert runs.counts() == {RunStatus.FAILED: 2, RunStatus.QUEUED: 1}
+    runs.add(Run("run-later", "g", "/tmp", NOON + timedelta(days=1), RunStatus.FAILED))
+    assert runs.counts(since=NOON + timedelta(hours=1)) == {RunStatus.FAILED: 1}
 
 
 def test_the_last_events_of_a_run_come_in_order_and_so_do_those_before(database: Database) -> None:
