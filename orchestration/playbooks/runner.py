@@ -86,7 +86,7 @@ class _Work:
             return PlaybookRunState.HANDED_OVER, "nothing that the playbook knows has helped; a person was called"
         await self._steps(Phase.RECOVER, self._playbook.recover)
         await self._step("resolve", lambda: self._reporting.resolve(self._response, causes, helped))
-        await self._look(Phase.DOCUMENT, self._playbook.document)
+        await self._look(Phase.DOCUMENT, self._playbook.document, settled=True)
         return PlaybookRunState.HELPED, helped
 
     async def _diagnose(self) -> tuple[Ranked, ...]:
@@ -146,10 +146,12 @@ class _Work:
             elapsed += verify.every
         return False
 
-    async def _look(self, phase: Phase, steps: Sequence[Step], scope: str = "") -> None:
-        """Steps of a phase that only look, side by side where they stand together."""
+    async def _look(self, phase: Phase, steps: Sequence[Step], scope: str = "", *, settled: bool = False) -> None:
+        """Steps of a phase that only look, side by side where they stand together. What is done once the incident is
+        `settled` by this very response is not stopped by that."""
         for group in _groups(steps):
-            await self._check_open()
+            if not settled:
+                await self._check_open()
             if len(group) == 1:
                 await self._one(phase, group[0], scope)
                 continue

@@ -20,13 +20,13 @@ _MOST_BYTES = 2_000_000
 @dataclass(frozen=True, slots=True)
 class Exposed:
     """A file that holds secrets. `artifact` is `run/name` where it is one of ours, empty in a workspace;
-    `credentials` are the variables whose values stand in it."""
+    `variables` are those whose values stand in it."""
 
     path: Path
     kinds: tuple[str, ...]
     count: int
     artifact: str
-    credentials: tuple[str, ...]
+    variables: tuple[str, ...]
     written_at: datetime
 
 

@@ -18,7 +18,7 @@ from orchestration.playbooks.model import Mode, Risk
 class SomeCredentials(Parameters):
     """Variables of `.env` by name."""
 
-    credentials: tuple[str, ...]
+    variables: tuple[str, ...]
 
 
 @action
@@ -33,14 +33,14 @@ class Rotate(Action[Any]):
     finds = ("retired", "waiting", "revoked")
 
     def targets(self, parameters: SomeCredentials) -> tuple[str, ...]:
-        return parameters.credentials
+        return parameters.variables
 
     def at_most(self, parameters: SomeCredentials) -> Mode:
         return Mode.ASK
 
     async def preview(self, context: Context, parameters: SomeCredentials) -> str:
-        names = ", ".join(parameters.credentials)
-        calls = ", ".join(name for name in parameters.credentials if name in self.handles.revokers)
+        names = ", ".join(parameters.variables)
+        calls = ", ".join(name for name in parameters.variables if name in self.handles.revokers)
         revoke = f"revoke {calls} at the vendor" if calls else "revoke nothing at a vendor (do that yourself)"
         return (
             f"refuse the exposed values of {names} from now on, and {revoke}; put the new values into .env first, "
@@ -51,12 +51,12 @@ class Rotate(Action[Any]):
         known = await anyio.to_thread.run_sync(self._exposed_values, context.incident_id, parameters)
         if not known:
             raise ActionError("expected values that stand where they do not belong, found none; nothing was refused")
-        revoked = [name for name in parameters.credentials if await self._revoke(name)]
+        revoked = [name for name in parameters.variables if await self._revoke(name)]
         reason = f"{context.incident_id}: exposed [{context.key}]"
         digests = await anyio.to_thread.run_sync(retire, self._file, known, reason)
         self.handles.store.refresh()
         credentials = self.handles.store.credentials
-        waiting = [name for name in parameters.credentials if credentials.get(name) is None]
+        waiting = [name for name in parameters.variables if credentials.get(name) is None]
         says = f"{len(known)} exposed values are refused from now on"
         says += f"; new values are missing for {', '.join(waiting)}" if waiting else "; new values are in use"
         says += f"; revoked at the vendor: {', '.join(revoked)}" if revoked else "; none was revoked at a vendor"
@@ -86,6 +86,6 @@ class Rotate(Action[Any]):
         paths = [one.path for one in exposed(self.handles, incident.blast.runs)]
         paths += quarantined(self.handles, incident_id)
         credentials = self.handles.store.credentials
-        mine = {value for name in parameters.credentials for value in credentials.values(name)}
+        mine = {value for name in parameters.variables for value in credentials.values(name)}
         others = credentials.secrets(self.handles.store.file) - mine
         return (values_in(self.handles, paths) | secrets_in(self.handles, paths)) - others

@@ -66,7 +66,7 @@ async def test_the_scope_names_places_and_credentials_and_never_a_value(tmp_path
         assert found["secrets"] == 3
         assert found["artifacts"] == ["run-1/notes.md"]
         assert [place.partition(" ")[0] for place in found["places"]] == ["artifacts/run-1/notes.md", "work/draft.txt"]
-        assert (found["credentials"], found["readers"]) == (["PAID_KEY"], ["ada"])
+        assert (found["variables"], found["readers"]) == (["PAID_KEY"], ["ada"])
         assert found["first"] <= found["last"]
         assert OLD not in json.dumps(found)
         path.unlink()
@@ -203,8 +203,8 @@ async def test_an_exposed_value_is_refused_and_a_new_one_is_used_at_once(tmp_pat
         leak(ward, f"{OLD} and 0ther-0ther-0ther")
         ward.declare(Scenario.SECURITY_ALERT, runs=["run-1"])
         await ward.run("security.quarantine", artifacts=["run-1/notes.md"])
-        assert "revoke nothing at a vendor" in await ward.preview("security.rotate", credentials=["PAID_KEY"])
-        rotated = await ward.run("security.rotate", credentials=["PAID_KEY"])
+        assert "revoke nothing at a vendor" in await ward.preview("security.rotate", variables=["PAID_KEY"])
+        rotated = await ward.run("security.rotate", variables=["PAID_KEY"])
         assert rotated.findings == {"retired": 1, "waiting": ["PAID_KEY"], "revoked": []}
         store = ward.app.store
         assert (store.credentials.get("PAID_KEY"), store.credentials.get("OTHER_TOKEN")) == (None, "0ther-0ther-0ther")
@@ -216,7 +216,7 @@ async def test_an_exposed_value_is_refused_and_a_new_one_is_used_at_once(tmp_pat
         assert store.credentials.get("PAID_KEY") is None
         kept = (ward.app.state_folder / "retired-credentials.json").read_text()
         assert (OLD in kept, "inc-" in kept or ward.incident.id in kept) == (False, True)
-        again = await ward.run("security.rotate", credentials=["PAID_KEY"])
+        again = await ward.run("security.rotate", variables=["PAID_KEY"])
         assert again.undo == rotated.undo
         await ward.undo("security.rotate", rotated)
         assert store.credentials.get("PAID_KEY") == OLD
@@ -230,7 +230,7 @@ async def test_a_value_that_the_process_was_started_with_gives_way_to_a_new_one_
             ward.declare(Scenario.SECURITY_ALERT, runs=["run-1"])
             ward.write_env(PAID_KEY=NEW, OTHER_TOKEN="0ther-0ther-0ther")
             assert ward.app.store.credentials.get("PAID_KEY") == OLD
-            rotated = await ward.run("security.rotate", credentials=["PAID_KEY"])
+            rotated = await ward.run("security.rotate", variables=["PAID_KEY"])
             assert (rotated.findings["waiting"], ward.app.store.credentials.get("PAID_KEY")) == ([], NEW)
 
 
@@ -252,12 +252,12 @@ async def test_a_vendor_with_a_call_for_it_is_asked_to_revoke_and_only_on_a_pers
         vendor = Vendor()
         ward.use(revokers={"PAID_KEY": vendor})
         with pytest.raises(ActionError, match="found none; nothing was refused"):
-            await ward.run("security.rotate", credentials=["PAID_KEY"])
+            await ward.run("security.rotate", variables=["PAID_KEY"])
         leak(ward)
-        decision = await ward.decide("security.rotate", {"credentials": ["PAID_KEY"]})
+        decision = await ward.decide("security.rotate", {"variables": ["PAID_KEY"]})
         assert (decision.mode, "revoke PAID_KEY at the vendor" in decision.preview) == (Mode.ASK, True)
         assert vendor.revoked == []
-        rotated = await ward.run("security.rotate", credentials=["PAID_KEY"])
+        rotated = await ward.run("security.rotate", variables=["PAID_KEY"])
         assert (rotated.findings["revoked"], vendor.revoked) == (["PAID_KEY"], ["PAID_KEY"])
 
 
