@@ -58,6 +58,8 @@ async def test_the_scope_names_places_and_credentials_and_never_a_value(tmp_path
         a_run(ward)
         path = leak(ward)
         (ward.root / "work" / "draft.txt").write_text(f"{OLD}\n{OLD}\n")
+        (path.parent / "deeper").mkdir()
+        (path.parent / "deeper" / "part.md").write_text("nothing here")
         ward.declare(Scenario.SECURITY_ALERT, runs=["run-1"])
         ward.app.bus.emit("artifact.read", run_id="run-1", actor="ada")
         ward.app.bus.emit("secret.redacted", run_id="run-1", found="credential", place="log")
@@ -127,6 +129,8 @@ async def test_isolation_closes_everything_off_until_a_person_lifts_it(tmp_path:
             assert (await ward.run("security.isolate")).findings == isolated.findings
             with pytest.raises(UsageError, match="the system is isolated and takes no new runs"):
                 await ward.app.new_run("mend it", ward.root / "work", agent="executor")
+            with pytest.raises(UsageError, match="takes no new runs"):
+                await ward.app.fork("run-0")
             await ward.app.control.start(run)
             await ward.app.engine.result(run.id)
             assert told == [f"refused: {_isolated()}"]
@@ -237,10 +241,13 @@ async def test_a_value_that_the_process_was_started_with_gives_way_to_a_new_one_
 class Vendor:
     """A vendor with a call that revokes."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, away: bool = False) -> None:
         self.revoked: list[str] = []
+        self._away = away
 
     async def revoke(self, credential: str) -> str:
+        if self._away:
+            raise OrchestratorError("the vendor does not answer")
         self.revoked.append(credential)
         return "revoked"
 
@@ -259,6 +266,10 @@ async def test_a_vendor_with_a_call_for_it_is_asked_to_revoke_and_only_on_a_pers
         assert vendor.revoked == []
         rotated = await ward.run("security.rotate", variables=["PAID_KEY"])
         assert (rotated.findings["revoked"], vendor.revoked) == (["PAID_KEY"], ["PAID_KEY"])
+        ward.use(revokers={"PAID_KEY": Vendor(away=True)})
+        rotated = await ward.run("security.rotate", variables=["PAID_KEY"])
+        assert rotated.says.endswith("not revoked: PAID_KEY: the vendor does not answer")
+        assert ward.app.store.credentials.get("PAID_KEY") is None
 
 
 def advise(root: Path, package: str, fixed: str) -> None:

@@ -137,7 +137,7 @@ def test_a_retired_value_is_known_again_without_being_kept(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    "text", ["", "no JSON", "[]", '{"key": "00"}', '{"digests": {}}', '{"key": "x", "digests": 7}']
+    "text", ["", "no JSON", "[]", '{"key": "00"}', '{"digests": {}}', '{"key": "x", "digests": {"a": "b"}}']
 )
 def test_a_broken_file_of_retired_values_retires_nothing(tmp_path: Path, text: str) -> None:
     path = tmp_path / "retired.json"
