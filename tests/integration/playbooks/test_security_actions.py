@@ -272,11 +272,11 @@ async def test_a_vendor_with_a_call_for_it_is_asked_to_revoke_and_only_on_a_pers
         assert ward.app.store.credentials.get("PAID_KEY") is None
 
 
-def advise(root: Path, package: str, fixed: str) -> None:
-    """An advisory about every version of a package before `fixed`."""
+def advise(root: Path, package: str, fixed: str, last: str = "") -> None:
+    """An advisory about every version of a package before `fixed`, or up to `last` where none is mended."""
     folder = root / "var" / "advisories"
     folder.mkdir(parents=True, exist_ok=True)
-    events = [{"introduced": "0"}, {"fixed": fixed}]
+    events = [{"introduced": "0"}, {"last_affected": last} if last else {"fixed": fixed}]
     record = {
         "id": f"TEST-{package}",
         "modified": "2026-11-20T00:00:00Z",
@@ -325,6 +325,10 @@ async def test_the_update_is_prepared_from_the_advisories_and_waits_for_a_person
         assert decision.preview.endswith("-m pip install click==999.1`, then restart the system")
         suggested = await ward.decide("security.update-command", {"packages": ["click"]}, Mode.SUGGEST)
         assert suggested.preview == decision.preview
+        none = await ward.run("security.update-command", packages=["rich"])
+        assert none.findings == {"updated": []}
+        assert await ward.undo("security.update-command", none) == "nothing had been installed"
+        advise(ward.root, "rich", "0.0.1", last="999.1")
         with pytest.raises(ActionError, match="expected a mended version of rich in the advisories"):
             await ward.run("security.update-command", packages=["rich"])
 
