@@ -141,7 +141,7 @@ class Cancel(RunAction):
 
     async def run(self, context: Context, parameters: SomeRuns) -> Outcome:
         async def stop(run_id: str) -> None:
-            await self.handles.control.pause(run_id, f"stopped by {context.incident_id}: {context.reason}")
+            await self.handles.control.pause(run_id, f"stopped by {context.reason}")
 
         done, refused = await self.each(parameters.runs, stop)
         return Outcome(f"stopped {', '.join(done) or 'none'}", {"cancelled": done}, refused, undo={"runs": done})
@@ -169,7 +169,7 @@ class Fork(RunAction):
         known = await self._known(context)
 
         async def fork(run_id: str) -> None:
-            await self.handles.control.pause(run_id, f"stopped by {context.incident_id}: {context.reason}")
+            await self.handles.control.pause(run_id, f"stopped by {context.reason}")
             forks.append(known.get(run_id) or (await self.handles.control.fork(run_id, shared=True)).id)
 
         done, refused = await self.each(parameters.runs, fork)
@@ -248,7 +248,7 @@ class Pause(RunAction):
 
     async def run(self, context: Context, parameters: ByPriority) -> Outcome:
         async def pause(run_id: str) -> None:
-            await self.handles.control.pause(run_id, f"{_PAUSED}{context.incident_id}: {context.reason}")
+            await self.handles.control.pause(run_id, f"{_PAUSED}{context.reason}")
 
         mark = f"{_PAUSED}{context.incident_id}:"
         before = [run.id for run in await self.unfinished() if run.reason.startswith(mark)]
