@@ -192,7 +192,9 @@ class Application(Project):
         return None
 
     async def fork(self, run_id: str, number: int | None = None) -> Run:
-        """Begin a new run that shares everything before a part of this one. Raises UsageError for no such part."""
+        """Begin a new run that shares everything before a part of this one. Raises UsageError for no such part, and
+        while the system is isolated."""
+        self._check_isolation()
         await self._prepare_provider((await self.get_run(run_id)).provider)
         return await self.control.fork(run_id, number)
 

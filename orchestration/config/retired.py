@@ -40,7 +40,10 @@ def load(path: Path | None) -> Retired:
     not keep the rest of the configuration from being read."""
     try:
         values = json.loads(read_text(path)) if path is not None and path.exists() else {}
-        return Retired(str(values["key"]), dict(values["digests"])) if values else Retired()
+        if not values:
+            return Retired()
+        bytes.fromhex(values["key"])
+        return Retired(values["key"], dict(values["digests"]))
     except (UnreadableError, ValueError, LookupError, TypeError):
         return Retired()
 

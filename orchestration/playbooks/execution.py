@@ -61,7 +61,7 @@ class Executor:
         if not conditions.holds(step.when, facts):
             return Decision(Mode.OFF, {}, f"does not apply: {conditions.in_words(step.when)} is not so")
         try:
-            action = self._action(step.action)
+            action = self._action(step)
             values = facts.resolve(dict(step.parameters))
             parameters = actions.parse(type(action), values)
             targets = action.targets(parameters)
@@ -121,7 +121,7 @@ class Executor:
             return known or done
         context = self._context(response, known.key, known.actor, "it did not help")
         try:
-            says = self._handles.redactor.text(await self._action(known.action).undo(context, known.undo))
+            says = self._handles.redactor.text(await _named(known.action)(self._handles).undo(context, known.undo))
         except Exception as error:  # noqa: BLE001 (an action may be the user's own, with whatever faults)
             failed = replace(known, says=f"{known.says}; could not be taken back: {self._told(error)}")
             await anyio.to_thread.run_sync(self._records.save, failed)
@@ -132,11 +132,8 @@ class Executor:
         self._say(response, undone)
         return undone
 
-    def _action(self, name: str) -> Action[Any]:
-        kind = complete().get(name)
-        if kind is None:
-            raise OrchestratorError(f"the action {name} does not exist in this release, or its package is gone")
-        return kind(self._handles)
+    def _action(self, step: Step) -> Action[Any]:
+        return _named(step.action)(self._handles)
 
     async def _judge(
         self, response: Response, step: Step, action: Action[Any], targets: tuple[str, ...] | None, attempts: int
@@ -172,7 +169,7 @@ class Executor:
     async def _carry_out(self, response: Response, step: Step, begun: ActionRun) -> ActionRun:
         context = self._context(response, begun.key, begun.actor, step.why)
         try:
-            action = self._action(step.action)
+            action = self._action(step)
             parameters = actions.parse(type(action), begun.parameters)
             with anyio.fail_after(step.timeout):
                 outcome = await action.run(context, parameters)
@@ -255,6 +252,14 @@ class Executor:
             message=action.says,
             drill=response.drill,
         )
+
+
+def _named(name: str) -> type[Action[Any]]:
+    """The action of that name. Raises OrchestratorError where there is none any more."""
+    kind = complete().get(name)
+    if kind is None:
+        raise OrchestratorError(f"the action {name} does not exist in this release, or its package is gone")
+    return kind
 
 
 def _unhealthy_percent(workers: Any) -> float:

@@ -83,7 +83,8 @@ class Revoker(Protocol):
     which a key revokes itself. Users can hand their own in by the name of the variable."""
 
     async def revoke(self, credential: str) -> str:
-        """Revoke what the variable `credential` holds; returns what was done. Raises OrchestratorError."""
+        """Revoke what the variable `credential` holds; returns what was done. It may be called again after a crash.
+        Raises OrchestratorError."""
         ...
 
 

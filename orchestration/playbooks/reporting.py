@@ -21,7 +21,6 @@ from orchestration.playbooks.hypotheses import Ranked
 from orchestration.playbooks.model import EscalateWhen, GuardSettings, Option
 from orchestration.storage.playbooks import PlaybookRecords, PlaybookRun, PlaybookRunState
 
-# The rules about the system itself are called after what they watch.
 
 
 class Reporting:
@@ -171,7 +170,7 @@ def facts_of(incident: Incident, configuration: Configuration) -> dict[str, Any]
         "incident.id": incident.id,
         "incident.severity": incident.severity.value,
         "incident.scenario": incident.scenario.value,
-        "incident.component": component_of(incident.labels),
+        "incident.component": _component(incident.labels),
         "incident.agents": list(incident.blast.agents),
         "incident.providers": list(incident.blast.providers),
         "incident.runs": list(incident.blast.runs),
@@ -182,10 +181,11 @@ def facts_of(incident: Incident, configuration: Configuration) -> dict[str, Any]
     }
 
 
-def component_of(labels: Mapping[str, str]) -> str:
-    """The part of the system that an incident is about: as a label says, else the first word of its alert's name, of
-    which there is one part (`workers-crashing` is about the worker)."""
-    return labels.get("component") or labels.get("alertname", "").partition("-")[0].removesuffix("s")
+def _component(labels: Mapping[str, str]) -> str:
+    """The part of the system itself that is in trouble: as the alert says, else by the rule that fired."""
+    rule = labels.get("alertname", "")
+    named = (part for part in _COMPONENTS if rule.startswith((f"{part}-", f"{part}s-")))
+    return labels.get("component") or next(named, "")
 
 
 def _actor(response: Response) -> Actor:

@@ -79,7 +79,8 @@ class Ward:
         return self.incident
 
     def context(self, key: str = "k-1", actor: str = "playbook:test") -> Context:
-        return Context(self.incident.id, key, actor, REASON, self.app.clock.now())
+        reason = f"{self.incident.id}: {REASON}"
+        return Context(self.incident.id, key, actor, reason, self.app.clock.now())
 
     def action(self, name: str) -> Action[Any]:
         return REGISTRY[name](self.handles)

@@ -34,7 +34,8 @@ class ActionError(OrchestratorError):
 class Context:
     """For whom an action works. `key` is the same when the step is repeated after a crash: it makes effects idempotent.
 
-    `actor` is written wherever the action changes something; `reason` says why, in words.
+    `actor` is written wherever the action changes something; `reason` says why, in words, and begins with
+    the incident's identifier and a colon, so that what was done for an incident can be found again.
     """
 
     incident_id: str

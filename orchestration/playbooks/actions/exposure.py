@@ -20,13 +20,13 @@ _MOST_BYTES = 2_000_000
 @dataclass(frozen=True, slots=True)
 class Exposed:
     """A file that holds secrets. `artifact` is `run/name` where it is one of ours, empty in a workspace;
-    `credentials` are the variables whose values stand in it."""
+    `variables` are those whose values stand in it."""
 
     path: Path
     kinds: tuple[str, ...]
     count: int
     artifact: str
-    credentials: tuple[str, ...]
+    variables: tuple[str, ...]
     written_at: datetime
 
 
@@ -84,14 +84,18 @@ def _holding(handles: Handles, root: Path, since: float) -> Iterator[tuple[str, 
 
 
 def _described(handles: Handles, path: Path, kinds: tuple[str, ...], count: int) -> Exposed:
-    artifact = ""
-    if path.is_relative_to(handles.artifacts.folder):
-        artifact = path.relative_to(handles.artifacts.folder).as_posix()
     try:
         written_at = datetime.fromtimestamp(path.stat().st_mtime, UTC)
     except OSError:  # it is gone since
         written_at = handles.clock.now()
-    return Exposed(path, kinds, count, artifact, _credentials_in(handles, path), written_at)
+    return Exposed(path, kinds, count, _artifact(handles, path), _credentials_in(handles, path), written_at)
+
+
+def _artifact(handles: Handles, path: Path) -> str:
+    """The file as an artifact of a run of ours; empty where it is none."""
+    folder = handles.artifacts.folder
+    parts = path.relative_to(folder).parts if path.is_relative_to(folder) else ()
+    return "/".join(parts) if len(parts) == 2 and list(_runs(handles, parts[:1])) else ""
 
 
 def _text(path: Path) -> str:

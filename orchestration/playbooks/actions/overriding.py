@@ -20,7 +20,7 @@ def add_override(of: Action[Any], context: Context, change: AnyChange, minutes: 
     for known in of.handles.store.overrides:
         if known.reason.endswith(mark) and known.change.target == change.target:
             return known.id
-    reason = f"{context.incident_id}: {context.reason} {mark}"
+    reason = f"{context.reason} {mark}"
     seconds = None if minutes is None else minutes * 60
     return of.handles.store.add_override(change, reason=reason, actor=context.actor, seconds=seconds).id
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import anyio.to_thread
@@ -17,6 +17,7 @@ from orchestration.storage.outbox import Outbox, OutboxRow, OutboxState
 from orchestration.storage.outbox import Outcome as DeliveryOutcome
 
 _MARK = "redirected_by"
+_AGAIN = timedelta(minutes=5)
 
 
 class OfRuns(Parameters):
@@ -50,20 +51,24 @@ class Remind(Action[Any]):
         return parameters.runs
 
     async def run(self, context: Context, parameters: OfRuns) -> Outcome:
-        def remind() -> list[str]:
-            questions = [one for run in parameters.runs for one in self.handles.approvals.open(run)]
-            for question in questions:
-                text = f"{question.subject} waits for an answer: {question.question}"
-                self.handles.desk.request_approval(context.incident_id, Actor(context.actor), text)
-            return [question.question for question in questions]
-
-        questions = await anyio.to_thread.run_sync(remind)
+        questions = await anyio.to_thread.run_sync(self._remind, context, parameters)
         if not questions:
             raise ActionError("expected a question without an answer, found none")
         return Outcome(f"reminded of {len(questions)} open questions", {"questions": questions}, undo={})
 
     async def undo(self, context: Context, undo: Mapping[str, Any]) -> str:
         return "what was sent cannot be unsent"
+
+    def _remind(self, context: Context, parameters: OfRuns) -> list[str]:
+        """Send the questions, but none that was sent a moment ago: by us before a crash, or by anybody."""
+        said = self.handles.incidents.entries(context.incident_id)
+        recent = {entry.data.get("question") for entry in said if context.now - entry.at < _AGAIN}
+        questions = [one for run in parameters.runs for one in self.handles.approvals.open(run)]
+        for question in questions:
+            text = f"{question.subject} waits for an answer: {question.question}"
+            if text not in recent:
+                self.handles.desk.request_approval(context.incident_id, Actor(context.actor), text)
+        return [question.question for question in questions]
 
 
 @action

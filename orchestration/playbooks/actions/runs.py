@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,6 +19,7 @@ from orchestration.storage.runs import Run, RunStatus
 
 _USUAL_SECONDS = 3600.0
 _PAUSED = "paused by "
+_FORK = re.compile(r"fork of (?P<run>\S+) at ")
 # The records say so before the engine has put everything away.
 _STANDING = frozenset({RunStatus.FAILED, RunStatus.STOPPED, RunStatus.CANCELLED})
 _TRIES, _LOOK_SECONDS = 25, 0.2
@@ -139,7 +141,7 @@ class Cancel(RunAction):
 
     async def run(self, context: Context, parameters: SomeRuns) -> Outcome:
         async def stop(run_id: str) -> None:
-            await self.handles.control.pause(run_id, f"stopped by {context.incident_id}: {context.reason}")
+            await self.handles.control.pause(run_id, f"stopped by {context.reason}")
 
         done, refused = await self.each(parameters.runs, stop)
         return Outcome(f"stopped {', '.join(done) or 'none'}", {"cancelled": done}, refused, undo={"runs": done})
@@ -159,12 +161,16 @@ class Fork(RunAction):
     taken_back = "the new runs are cancelled"
     finds = ("forks",)
 
+    async def preview(self, context: Context, parameters: SomeRuns) -> str:
+        return f"stop {', '.join(parameters.runs)}, and do the last part of each again in a run of its own"
+
     async def run(self, context: Context, parameters: SomeRuns) -> Outcome:
         forks: list[str] = []
+        known = await self._known(context)
 
         async def fork(run_id: str) -> None:
-            await self.handles.control.pause(run_id, f"stopped by {context.incident_id}: {context.reason}")
-            forks.append((await self.handles.control.fork(run_id, shared=True)).id)
+            await self.handles.control.pause(run_id, f"stopped by {context.reason}")
+            forks.append(known.get(run_id) or (await self.handles.control.fork(run_id, shared=True)).id)
 
         done, refused = await self.each(parameters.runs, fork)
         if not done:
@@ -178,6 +184,12 @@ class Fork(RunAction):
             except ConflictError:
                 continue
         return f"stopped {', '.join(undo['runs'])}"
+
+    async def _known(self, context: Context) -> dict[str, str]:
+        """The forks that were begun since the incident and are at work: ours, from before a crash. By their origin."""
+        incident = await anyio.to_thread.run_sync(self.handles.incidents.get, context.incident_id)
+        recent = [run for run in await self.unfinished() if run.created_at >= incident.detected_at]
+        return {match["run"]: run.id for run in recent if (match := _FORK.match(run.origin))}
 
 
 @action
@@ -236,9 +248,12 @@ class Pause(RunAction):
 
     async def run(self, context: Context, parameters: ByPriority) -> Outcome:
         async def pause(run_id: str) -> None:
-            await self.handles.control.pause(run_id, f"{_PAUSED}{context.incident_id}: {context.reason}")
+            await self.handles.control.pause(run_id, f"{_PAUSED}{context.reason}")
 
+        mark = f"{_PAUSED}{context.incident_id}:"
+        before = [run.id for run in await self.unfinished() if run.reason.startswith(mark)]
         done, _ = await self.each([run.id for run in await self._of(parameters.priority)], pause)
+        done = [*before, *done]
         return Outcome(f"paused {', '.join(done) or 'none'}", {"paused": done}, undo={"runs": done})
 
     async def undo(self, context: Context, undo: Mapping[str, Any]) -> str:

@@ -48,7 +48,7 @@ class Scope(SecurityAction):
     name = "security.scope"
     summary = "find where it was seen, when first and last, which credentials stand there, and who has read it"
     parameters = Nothing
-    finds = ("secrets", "places", "artifacts", "credentials", "readers", "first", "last", "new")
+    finds = ("secrets", "places", "artifacts", "variables", "readers", "first", "last", "new")
 
     async def run(self, context: Context, parameters: Nothing) -> Outcome:
         incident = await self.incident(context)
@@ -62,7 +62,8 @@ class Scope(SecurityAction):
             "secrets": sum(one.count for one in found),
             "places": [_place(self.handles.root, one) for one in found],
             "artifacts": [one.artifact for one in found if one.artifact],
-            "credentials": sorted({name for one in found for name in one.credentials}),
+            # Not called `credentials`: what stands under such a key is taken for a secret itself, and redacted.
+            "variables": sorted({name for one in found for name in one.variables}),
             "readers": sorted({event.actor for event in reads if event.actor}),
             "first": min(moments).isoformat(),
             "last": max(moments).isoformat(),
@@ -200,6 +201,6 @@ def _place(root: Any, one: Exposed) -> str:
 def _scope_says(findings: dict[str, Any]) -> str:
     places = "; ".join(findings["places"][:3])
     where = f"{findings['secrets']} secrets within reach: {places}" if places else "no secret is within reach now"
-    names = f"; credentials among them: {', '.join(findings['credentials'])}" if findings["credentials"] else ""
+    names = f"; credentials among them: {', '.join(findings['variables'])}" if findings["variables"] else ""
     readers = f"; read by {', '.join(findings['readers'])}" if findings["readers"] else ""
     return f"{where}{names}{readers}; seen from {findings['first']} to {findings['last']}"

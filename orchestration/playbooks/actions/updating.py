@@ -13,7 +13,7 @@ from packaging.version import Version
 
 from orchestration.playbooks.actions import Action, ActionError, Context, Outcome, Parameters, action
 from orchestration.playbooks.model import Mode, Risk
-from orchestration.security.audit import audit, installed
+from orchestration.security.audit import Vulnerability, audit, installed
 
 _UPDATE_SECONDS = 280.0
 
@@ -49,10 +49,16 @@ class UpdateCommand(Action[Any]):
         return await anyio.to_thread.run_sync(self._update, parameters)
 
     async def undo(self, context: Context, undo: Mapping[str, Any]) -> str:
+        if not undo["versions"]:
+            return "nothing had been installed"
         await anyio.to_thread.run_sync(_carry_out, _install(undo["versions"]))
         return f"installed {_listed(undo['versions'])} again; restart the system"
 
     def _update(self, parameters: SomePackages) -> Outcome:
+        if not self._vulnerable(parameters):
+            return Outcome(
+                "none of them is vulnerable, so nothing was installed", {"updated": []}, undo={"versions": {}}
+            )
         wanted = self._wanted(parameters)
         before = {name: version for name, version in installed().items() if name in wanted}
         command = _install(wanted)
@@ -61,12 +67,15 @@ class UpdateCommand(Action[Any]):
         says = f"installed {_listed(wanted)}; restart the system to use it"
         return Outcome(says, findings, undo={"versions": before})
 
+    def _vulnerable(self, parameters: SomePackages) -> list[Vulnerability]:
+        folder = self.handles.root / self.handles.configuration().monitoring.advisories_directory
+        return [one for one in audit(installed(), folder).vulnerabilities if one.package in parameters.packages]
+
     def _wanted(self, parameters: SomePackages) -> dict[str, str]:
         """The version to go to, for each package. Raises ActionError where there is nothing to go to."""
-        folder = self.handles.root / self.handles.configuration().monitoring.advisories_directory
         wanted: dict[str, str] = {}
-        for one in audit(installed(), folder).vulnerabilities:
-            if one.package in parameters.packages and one.fixed:
+        for one in self._vulnerable(parameters):
+            if one.fixed:
                 wanted[one.package] = max(wanted.get(one.package, one.fixed), one.fixed, key=Version)
         if not wanted:
             names = ", ".join(parameters.packages)

@@ -98,7 +98,7 @@ async def test_an_empty_target_is_refused_and_never_means_everything(tmp_path: P
             "provider.reset-breaker": {"providers": []},
             "provider.start-ollama": {},
             "security.quarantine": {"artifacts": []},
-            "security.rotate": {"credentials": []},
+            "security.rotate": {"variables": []},
             "security.update-command": {"packages": []},
             "people.redirect": {"channels": []},
             "people.remind": {"runs": []},

@@ -207,8 +207,9 @@ async def test_open_questions_of_a_run_are_sent_again(tmp_path: Path) -> None:
         ward.app.approvals.ask(Approval(id="a-1", subject="run-1", question="May it push?", created_at=now))
         reminded = await ward.run("people.remind", runs=["run-1"])
         assert reminded.findings == {"questions": ["May it push?"]}
+        await ward.run("people.remind", runs=["run-1"])
         asked = [entry for entry in ward.handles.incidents.entries(ward.incident.id) if "question" in entry.data]
-        assert asked[-1].data["question"] == "run-1 waits for an answer: May it push?"
+        assert [entry.data["question"] for entry in asked] == ["run-1 waits for an answer: May it push?"]
         assert await ward.undo("people.remind", reminded) == "what was sent cannot be unsent"
 
 

@@ -91,7 +91,7 @@ async def test_runs_of_low_priority_are_paused_and_resumed_and_others_are_not_to
         await ward.until(lambda: len(sleepers()) >= 2)
         assert await ward.preview("run.pause") == f"pause the runs of priority low: {low.id}"
         paused = await ward.run("run.pause")
-        assert paused.undo == {"runs": [low.id]}
+        assert (await ward.run("run.pause")).undo == paused.undo == {"runs": [low.id]}
         assert (paused.findings, status(ward, low)) == ({"paused": [low.id]}, RunStatus.STOPPED)
         assert status(ward, usual) is RunStatus.RUNNING
         other = ward.incident
@@ -110,6 +110,7 @@ async def test_a_fork_does_the_last_part_again_and_is_cancelled_when_that_is_und
         forked = await ward.run("run.fork", runs=[run.id])
         fork = ward.app.runs.get(forked.findings["forks"][0])
         assert (status(ward, run), fork.origin.startswith(f"fork of {run.id}")) == (RunStatus.STOPPED, True)
+        assert (await ward.run("run.fork", runs=[run.id])).undo == forked.undo
         await ward.until(sleepers)
         await ward.undo("run.fork", forked)
         await ward.until(lambda: status(ward, fork) is RunStatus.CANCELLED and not sleepers())

@@ -58,6 +58,8 @@ async def test_the_scope_names_places_and_credentials_and_never_a_value(tmp_path
         a_run(ward)
         path = leak(ward)
         (ward.root / "work" / "draft.txt").write_text(f"{OLD}\n{OLD}\n")
+        (path.parent / "deeper").mkdir()
+        (path.parent / "deeper" / "part.md").write_text("nothing here")
         ward.declare(Scenario.SECURITY_ALERT, runs=["run-1"])
         ward.app.bus.emit("artifact.read", run_id="run-1", actor="ada")
         ward.app.bus.emit("secret.redacted", run_id="run-1", found="credential", place="log")
@@ -66,7 +68,7 @@ async def test_the_scope_names_places_and_credentials_and_never_a_value(tmp_path
         assert found["secrets"] == 3
         assert found["artifacts"] == ["run-1/notes.md"]
         assert [place.partition(" ")[0] for place in found["places"]] == ["artifacts/run-1/notes.md", "work/draft.txt"]
-        assert (found["credentials"], found["readers"]) == (["PAID_KEY"], ["ada"])
+        assert (found["variables"], found["readers"]) == (["PAID_KEY"], ["ada"])
         assert found["first"] <= found["last"]
         assert OLD not in json.dumps(found)
         path.unlink()
@@ -127,6 +129,8 @@ async def test_isolation_closes_everything_off_until_a_person_lifts_it(tmp_path:
             assert (await ward.run("security.isolate")).findings == isolated.findings
             with pytest.raises(UsageError, match="the system is isolated and takes no new runs"):
                 await ward.app.new_run("mend it", ward.root / "work", agent="executor")
+            with pytest.raises(UsageError, match="takes no new runs"):
+                await ward.app.fork("run-0")
             await ward.app.control.start(run)
             await ward.app.engine.result(run.id)
             assert told == [f"refused: {_isolated()}"]
@@ -203,8 +207,8 @@ async def test_an_exposed_value_is_refused_and_a_new_one_is_used_at_once(tmp_pat
         leak(ward, f"{OLD} and 0ther-0ther-0ther")
         ward.declare(Scenario.SECURITY_ALERT, runs=["run-1"])
         await ward.run("security.quarantine", artifacts=["run-1/notes.md"])
-        assert "revoke nothing at a vendor" in await ward.preview("security.rotate", credentials=["PAID_KEY"])
-        rotated = await ward.run("security.rotate", credentials=["PAID_KEY"])
+        assert "revoke nothing at a vendor" in await ward.preview("security.rotate", variables=["PAID_KEY"])
+        rotated = await ward.run("security.rotate", variables=["PAID_KEY"])
         assert rotated.findings == {"retired": 1, "waiting": ["PAID_KEY"], "revoked": []}
         store = ward.app.store
         assert (store.credentials.get("PAID_KEY"), store.credentials.get("OTHER_TOKEN")) == (None, "0ther-0ther-0ther")
@@ -216,7 +220,7 @@ async def test_an_exposed_value_is_refused_and_a_new_one_is_used_at_once(tmp_pat
         assert store.credentials.get("PAID_KEY") is None
         kept = (ward.app.state_folder / "retired-credentials.json").read_text()
         assert (OLD in kept, "inc-" in kept or ward.incident.id in kept) == (False, True)
-        again = await ward.run("security.rotate", credentials=["PAID_KEY"])
+        again = await ward.run("security.rotate", variables=["PAID_KEY"])
         assert again.undo == rotated.undo
         await ward.undo("security.rotate", rotated)
         assert store.credentials.get("PAID_KEY") == OLD
@@ -230,17 +234,20 @@ async def test_a_value_that_the_process_was_started_with_gives_way_to_a_new_one_
             ward.declare(Scenario.SECURITY_ALERT, runs=["run-1"])
             ward.write_env(PAID_KEY=NEW, OTHER_TOKEN="0ther-0ther-0ther")
             assert ward.app.store.credentials.get("PAID_KEY") == OLD
-            rotated = await ward.run("security.rotate", credentials=["PAID_KEY"])
+            rotated = await ward.run("security.rotate", variables=["PAID_KEY"])
             assert (rotated.findings["waiting"], ward.app.store.credentials.get("PAID_KEY")) == ([], NEW)
 
 
 class Vendor:
     """A vendor with a call that revokes."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, away: bool = False) -> None:
         self.revoked: list[str] = []
+        self._away = away
 
     async def revoke(self, credential: str) -> str:
+        if self._away:
+            raise OrchestratorError("the vendor does not answer")
         self.revoked.append(credential)
         return "revoked"
 
@@ -252,20 +259,24 @@ async def test_a_vendor_with_a_call_for_it_is_asked_to_revoke_and_only_on_a_pers
         vendor = Vendor()
         ward.use(revokers={"PAID_KEY": vendor})
         with pytest.raises(ActionError, match="found none; nothing was refused"):
-            await ward.run("security.rotate", credentials=["PAID_KEY"])
+            await ward.run("security.rotate", variables=["PAID_KEY"])
         leak(ward)
-        decision = await ward.decide("security.rotate", {"credentials": ["PAID_KEY"]})
+        decision = await ward.decide("security.rotate", {"variables": ["PAID_KEY"]})
         assert (decision.mode, "revoke PAID_KEY at the vendor" in decision.preview) == (Mode.ASK, True)
         assert vendor.revoked == []
-        rotated = await ward.run("security.rotate", credentials=["PAID_KEY"])
+        rotated = await ward.run("security.rotate", variables=["PAID_KEY"])
         assert (rotated.findings["revoked"], vendor.revoked) == (["PAID_KEY"], ["PAID_KEY"])
+        ward.use(revokers={"PAID_KEY": Vendor(away=True)})
+        rotated = await ward.run("security.rotate", variables=["PAID_KEY"])
+        assert rotated.says.endswith("not revoked: PAID_KEY: the vendor does not answer")
+        assert ward.app.store.credentials.get("PAID_KEY") is None
 
 
-def advise(root: Path, package: str, fixed: str) -> None:
-    """An advisory about every version of a package before `fixed`."""
+def advise(root: Path, package: str, fixed: str, last: str = "") -> None:
+    """An advisory about every version of a package before `fixed`, or up to `last` where none is mended."""
     folder = root / "var" / "advisories"
     folder.mkdir(parents=True, exist_ok=True)
-    events = [{"introduced": "0"}, {"fixed": fixed}]
+    events = [{"introduced": "0"}, {"last_affected": last} if last else {"fixed": fixed}]
     record = {
         "id": f"TEST-{package}",
         "modified": "2026-11-20T00:00:00Z",
@@ -314,6 +325,10 @@ async def test_the_update_is_prepared_from_the_advisories_and_waits_for_a_person
         assert decision.preview.endswith("-m pip install click==999.1`, then restart the system")
         suggested = await ward.decide("security.update-command", {"packages": ["click"]}, Mode.SUGGEST)
         assert suggested.preview == decision.preview
+        none = await ward.run("security.update-command", packages=["rich"])
+        assert none.findings == {"updated": []}
+        assert await ward.undo("security.update-command", none) == "nothing had been installed"
+        advise(ward.root, "rich", "0.0.1", last="999.1")
         with pytest.raises(ActionError, match="expected a mended version of rich in the advisories"):
             await ward.run("security.update-command", packages=["rich"])
 

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from orchestration.config.overrides import (
     Change,
+    Isolate,
     LimitAgent,
     LimitProvider,
     Override,
@@ -203,3 +204,11 @@ def test_a_change_gives_way_to_a_person_who_edits_the_same_thing(
 
 def test_a_route_to_a_provider_that_is_no_longer_described_gives_way() -> None:
     assert with_change(RouteTo(provider="nobody")) == CONFIGURATION
+
+
+def test_isolation_changes_nothing_but_itself_and_is_for_people_to_lift() -> None:
+    isolated = with_change(Isolate())
+    assert (CONFIGURATION.runtime.isolated, isolated.runtime.isolated) == (False, True)
+    runtime = isolated.runtime.model_copy(update={"isolated": False})
+    assert isolated.model_copy(update={"runtime": runtime}) == CONFIGURATION
+    assert (Isolate.for_people, StopAutomation.for_people) == (True, False)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from orchestration.config.retired import Retired, load, reinstate, retire
+from orchestration.config.secrets import names_a_secret
 from orchestration.errors import UsageError
 from orchestration.playbooks import conditions
 from orchestration.playbooks.actions import Action, Parameters, action
@@ -136,7 +137,7 @@ def test_a_retired_value_is_known_again_without_being_kept(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    "text", ["", "no JSON", "[]", '{"key": "00"}', '{"digests": {}}', '{"key": "x", "digests": 7}']
+    "text", ["", "no JSON", "[]", '{"key": "00"}', '{"digests": {}}', '{"key": "x", "digests": {"a": "b"}}']
 )
 def test_a_broken_file_of_retired_values_retires_nothing(tmp_path: Path, text: str) -> None:
     path = tmp_path / "retired.json"
@@ -144,3 +145,9 @@ def test_a_broken_file_of_retired_values_retires_nothing(tmp_path: Path, text: s
     assert not load(path).holds("correct horse")
     assert len(retire(path, ["correct horse"], "inc-1")) == 1
     assert load(path).holds("correct horse")
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_no_finding_or_parameter_has_a_name_under_which_everything_is_redacted(kind: type[Action[Any]]) -> None:
+    for name in (*kind.finds, *kind.parameters.model_fields):
+        assert not names_a_secret(name), f"{name} would be hidden"

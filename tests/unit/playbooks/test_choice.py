@@ -10,7 +10,7 @@ from orchestration.alerts.defaults import default_rules
 from orchestration.config.response import Scenario
 from orchestration.config.schema import Configuration, Thresholds
 from orchestration.playbooks.catalogue import Catalogue
-from orchestration.playbooks.reporting import component_of, facts_of
+from orchestration.playbooks.reporting import facts_of
 from tests.support.incidents import a_report, declared
 
 CATALOGUE = Catalogue(Path("/nowhere"))
@@ -48,4 +48,5 @@ def test_every_rule_leads_to_a_playbook() -> None:
     ("labels", "component"), [({}, ""), ({"component": "cache", "alertname": "worker-lost"}, "cache")]
 )
 def test_a_label_wins_over_the_alerts_name(labels: dict[str, str], component: str) -> None:
-    assert component_of(labels) == component
+    incident = declared(a_report(labels=labels)).incident
+    assert facts_of(incident, Configuration())["incident.component"] == component

@@ -1,0 +1,122 @@
+"""Whole responses, as the control process carries them out: the library's playbooks on real incidents."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from orchestration.config.response import Scenario
+from orchestration.incidents.model import IncidentStatus
+from orchestration.incidents.report import Facts
+from orchestration.playbooks.naming import response_id
+from orchestration.playbooks.runner import RESPONSE
+from orchestration.storage.playbooks import ActionRun, ActionState
+from tests.integration.playbooks.test_security_actions import KEYED, NEW, OLD, a_run, advise, leak
+from tests.support.project import ROOT
+from tests.support.response import Ward, a_ward
+
+LIBRARY = ROOT / "orchestration" / "playbooks" / "library"
+
+
+OPTIONAL = """
+playbook: agent-failure
+title: An agent fails
+scenario: agent-failure
+about: Of our own.
+mitigate:
+  - option: less
+    says: Ask less
+    steps:
+      - { step: less, do: limit.lower, with: { providers: ["*"] } }
+      - { step: backup, do: database.backup, optional: true }
+verify:
+  steps: [{ step: now, do: database.check }]
+  holds: { now.reachable: true }
+  stable: 0
+  every: 0.1
+"""
+
+
+def hasten(root: Path, name: str) -> None:
+    """The playbook of the library as a user's own, with less patience."""
+    text = (LIBRARY / f"{name}.yaml").read_text(encoding="utf-8")
+    head, found, rest = text.partition("\n  within: ")
+    assert found
+    _, _, after = rest.partition("\n\n")
+    own = root / "config" / "playbooks" / f"{name}.yaml"
+    own.parent.mkdir(parents=True)
+    own.write_text(f"{head}\n  within: 2\n  stable: 0\n  every: 0.2\n\n{after}", encoding="utf-8")
+
+
+async def respond(ward: Ward) -> str:
+    """Begin the response to the incident; returns its name."""
+    name = response_id(ward.incident.id, ward.incident.clock.number)
+    await ward.app.engine.start(RESPONSE, name, {"incident": ward.incident.id})
+    return name
+
+
+def done(ward: Ward) -> dict[str, ActionRun]:
+    """What was done, by step; what a step that was taken again did last."""
+    return {one.step: one for one in ward.records.actions(incident_id=ward.incident.id)}
+
+
+def status(ward: Ward) -> IncidentStatus:
+    return ward.handles.incidents.get(ward.incident.id).status
+
+
+async def test_a_leaked_secret_is_quarantined_and_its_rotation_waits_for_a_person(tmp_path: Path) -> None:
+    hasten(tmp_path, "security-alert")
+    (tmp_path / ".env").write_text(f"PAID_KEY={OLD}\n")
+    async with a_ward(tmp_path, KEYED) as ward:
+        a_run(ward)
+        path = leak(ward)
+        ward.declare(Scenario.SECURITY_ALERT, runs=["run-1"], facts=Facts(secret_exposed=True))
+        name = await respond(ward)
+        question = (await ward.until(lambda: ward.app.approvals.open(ward.incident.id)))[0]
+        assert "refuse the exposed values of PAID_KEY from now on" in question.question
+        assert (path.exists(), ward.app.store.credentials.get("PAID_KEY")) == (False, OLD)
+        ward.write_env(PAID_KEY=NEW)
+        ward.app.approvals.decide(question.id, "approved", by="ada", reason="go on", at=ward.app.clock.now())
+        ended = await ward.app.engine.result(name)
+        assert ended["state"] == "helped"
+        assert (status(ward), ward.app.store.credentials.get("PAID_KEY")) == (IncidentStatus.RESOLVED, NEW)
+        took = done(ward)
+        assert {took[step].state for step in ("quarantine", "rotate", "integrity", "draft")} == {ActionState.DONE}
+        assert took["restore"].says.startswith("expected something that makes and checks backups")
+        assert took["rotate"].actor == "ada"
+        assert OLD not in str(took)
+
+
+async def test_a_breach_isolates_the_system_before_anything_else(tmp_path: Path) -> None:
+    hasten(tmp_path, "security-alert")
+    async with a_ward(tmp_path) as ward:
+        a_run(ward)
+        path = leak(ward)
+        ward.declare(Scenario.SECURITY_ALERT, runs=["run-1"], facts=Facts(breach=True, secret_exposed=True))
+        ended = await ward.app.engine.result(await respond(ward))
+        assert (ended["state"], ward.app.effective().runtime.isolated) == ("helped", True)
+        acted = [one.step for one in ward.records.actions(incident_id=ward.incident.id) if one.phase == "mitigate"]
+        assert acted == ["isolate", "debug", "quarantine-at-once", "rotate-at-once"]
+        assert not path.exists()
+        assert ("isolate", "*") in ward.overrides
+
+
+async def test_a_vulnerable_package_brings_a_person_with_the_command_that_mends_it(tmp_path: Path) -> None:
+    hasten(tmp_path, "security-alert")
+    async with a_ward(tmp_path) as ward:
+        advise(ward.root, "click", "999.1")
+        ward.declare(Scenario.SECURITY_ALERT, facts=Facts(vulnerability=True))
+        ended = await ward.app.engine.result(await respond(ward))
+        assert ended["state"] == "handed-over"
+        update = done(ward)["update"]
+        assert (update.state, "pip install click==999.1`" in update.says) == (ActionState.SUGGESTED, True)
+        assert status(ward).is_open
+
+
+async def test_an_optional_step_that_fails_does_not_take_back_what_helped(tmp_path: Path) -> None:
+    own = tmp_path / "config" / "playbooks" / "mine.yaml"
+    own.parent.mkdir(parents=True)
+    own.write_text(OPTIONAL, encoding="utf-8")
+    async with a_ward(tmp_path) as ward:
+        ended = await ward.app.engine.result(await respond(ward))
+        assert (ended["state"], ward.overrides) == ("helped", [("limit_provider", "own")])
+        assert done(ward)["backup"].state is ActionState.FAILED
