@@ -44,10 +44,11 @@ class Fleet(Protocol):
 
 
 class Upkeep(Protocol):
-    """Backups and retention, which a room above looks after."""
+    """Backups and retention, which a room above looks after. What cannot be done raises OrchestratorError."""
 
     async def integrity(self) -> Mapping[str, Any]:
-        """Check the database and the chain of the audit log: `intact`, `problems`."""
+        """Check the database and the chain of the audit log: `intact`, `problems`, and `audit_checked`, true where the
+        chain was checked too."""
         ...
 
     async def rehearse_restore(self) -> Mapping[str, Any]:

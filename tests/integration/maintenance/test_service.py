@@ -187,7 +187,7 @@ async def test_what_a_person_asks_for_leaves_the_calendar_as_it_is(sqlite_bench:
     assert (await service.do("backup", "ada")).outcome is JobOutcome.FAILED
     assert {one.job: one.due_at for one in service.standings()} == before
     with pytest.raises(NotFoundError, match="backup, daily-digest"):
-        await service.do("bakcup", "ada")
+        await service.do("back-up", "ada")
 
 
 async def test_a_job_that_broke_off_is_done_once_more_and_then_left(sqlite_bench: Bench) -> None:
