@@ -170,7 +170,7 @@ class Maintenance:
 
     async def _work(self, job: Job, run: JobRun) -> JobRun:
         """Do it, and record what came of it, whatever that is."""
-        self._bus.emit("maintenance.started", actor=run.actor, job=job.name, run=run.id)
+        self._bus.emit("maintenance.started", actor=run.actor, job=job.name, job_run=run.id)
         try:
             said = await job.work(self._clock.now())
         except Exception as error:  # noqa: BLE001 (a job may fail in any way, and the others go on)
@@ -182,7 +182,7 @@ class Maintenance:
         else:
             done = self._ended(run, JobOutcome.SUCCEEDED, said)
         await self._record(done)
-        about = {"job": job.name, "run": run.id, "message": done.output[:500]}
+        about = {"job": job.name, "job_run": run.id, "message": done.output[:500]}
         kind = "maintenance.finished" if done.outcome is JobOutcome.SUCCEEDED else "maintenance.failed"
         self._bus.emit(kind, actor=run.actor, **about)
         return done

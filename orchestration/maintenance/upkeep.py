@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import anyio
 import anyio.to_thread
 
+from orchestration.alerts.signal import Signal
 from orchestration.clock import Clock
 from orchestration.errors import OrchestratorError
 from orchestration.events import Bus
@@ -16,21 +17,33 @@ from orchestration.monitoring.databases import DatabaseWatch
 
 
 class BackupUpkeep:
-    """Implements `playbooks.ports.Upkeep`."""
+    """Implements `playbooks.ports.Upkeep`. `audit` says what is wrong with the chain of the audit log, where there is
+    one."""
 
-    def __init__(self, vault: Vault, watch: DatabaseWatch, clock: Clock, bus: Bus) -> None:
+    def __init__(
+        self,
+        vault: Vault,
+        watch: DatabaseWatch,
+        clock: Clock,
+        bus: Bus,
+        audit: Callable[[], Sequence[str]] | None = None,
+    ) -> None:
         self._vault = vault
         self._watch = watch
         self._clock = clock
         self._bus = bus
+        self._audit = audit
 
     async def integrity(self) -> Mapping[str, Any]:
-        """Check the database: `intact`, `problems`, and `checked`, False where it could not be looked at."""
+        """Check the database and the chain of the audit log: `intact`, `problems`, and `audit_checked`, true where the
+        chain was checked too. A database that cannot be looked at is not intact."""
         signals = await anyio.to_thread.run_sync(self._watch.check)
-        findings = [str(signal.evidence.get("detail", "")) for signal in signals if signal.value != 1.0]
-        intact = bool(signals) and all(signal.value == 1.0 for signal in signals)
-        problems = findings or ([] if signals else ["the database could not be looked at"])
-        return {"intact": intact, "checked": bool(signals), "problems": problems}
+        problems = [finding for signal in signals if signal.value != 1.0 for finding in _findings(signal)]
+        if not signals:
+            problems.append("the database could not be looked at")
+        if self._audit is not None:
+            problems += await anyio.to_thread.run_sync(self._audit)
+        return {"intact": not problems, "problems": problems, "audit_checked": self._audit is not None}
 
     async def rehearse_restore(self) -> Mapping[str, Any]:
         """Restore the newest backup into a scratch database: `restored`, `backup`, `seconds`, `problems`."""
@@ -64,6 +77,11 @@ class BackupUpkeep:
             message = f"{tried.backup} could not be restored: {'; '.join(tried.problems)}"
             self._bus.emit("backup.failed", message=message)
         return tried
+
+
+def _findings(signal: Signal) -> list[str]:
+    found = signal.evidence.get("findings")
+    return [str(one) for one in found] if isinstance(found, list) else ["the database is damaged"]
 
 
 def _described(backup: Backup) -> dict[str, Any]:

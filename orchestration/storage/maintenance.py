@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -20,6 +20,9 @@ from orchestration.storage.tables import (
     maintenance_runs,
     runs,
 )
+
+# By how much the clocks of two control processes may differ.
+_SKEW = timedelta(hours=1)
 
 
 class JobOutcome(StrEnum):
@@ -64,17 +67,20 @@ class MaintenanceRecords:
         self._database = database
 
     def planned(self, job: str, now: datetime) -> datetime:
-        """The last planned time of a job that was taken on; of a job never seen before, `now`, which is kept."""
+        """The last planned time of a job that was taken on.
+
+        Of a job never seen before it is `now`, and so it is for a time that is still to come: the clock has been set
+        back since, and nothing would be done until then. Either is kept.
+        """
         query = sa.select(maintenance_jobs.c.planned_at).where(maintenance_jobs.c.job == job)
         with self._database.read() as connection:
             found: datetime | None = connection.execute(query).scalar()
-        if found is not None:
+        if found is not None and found <= now + _SKEW:
             return found
         with self._database.write(alone=f"maintenance/{job}") as connection:
-            written: datetime | None = connection.execute(query).scalar()
-            if written is None:
-                connection.execute(sa.insert(maintenance_jobs).values(job=job, planned_at=now))
-            return written or now
+            connection.execute(sa.delete(maintenance_jobs).where(maintenance_jobs.c.job == job))
+            connection.execute(sa.insert(maintenance_jobs).values(job=job, planned_at=now))
+        return now
 
     def claim(self, run: JobRun, seen: datetime) -> bool:
         """Take on a planned time and record the run that begins, unless somebody has since the time `seen` was read."""

@@ -86,7 +86,7 @@ class PostgresDatabase:
             return tuple(f"session {pid} ({who})" for pid, who in connection.execute(query, {"name": self._name}))
 
     def _scratch(self, scratch: Path) -> str:
-        return f"scratch_{_plain(scratch.name)}"[:_LONGEST_NAME]
+        return f"{self._name[:25]}_{_plain(scratch.name)}"[:_LONGEST_NAME]
 
     @contextlib.contextmanager
     def _connected(self, database: str) -> Iterator[sa.Connection]:

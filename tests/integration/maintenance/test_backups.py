@@ -64,7 +64,7 @@ def test_nothing_is_left_of_the_scratch_database(house: House) -> None:
     assert list((house.folder / "restore").iterdir()) == []
     if not house.database.is_sqlite:
         with house.database.read() as connection:
-            names = connection.exec_driver_sql("SELECT datname FROM pg_database WHERE datname LIKE 'scratch%%'")
+            names = connection.exec_driver_sql("SELECT datname FROM pg_database WHERE datname LIKE '%%scratch%%'")
             assert names.all() == []
 
 

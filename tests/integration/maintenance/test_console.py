@@ -38,7 +38,7 @@ def test_backups_are_made_listed_checked_and_found_damaged(project: ConsoleProje
     [
         (("backups", "verify", "nothing"), "expected the name of one backup"),
         (("backups", "restore", "nothing", "--yes"), "expected the name of one backup"),
-        (("maintenance", "run", "bakcup"), "expected a job of maintenance (backup, daily-digest"),
+        (("maintenance", "run", "back-up"), "expected a job of maintenance (backup, daily-digest"),
         (("maintenance", "sign-off", "nothing", "--note", "x"), "expected a duty (playbook-review"),
         (("reports", "show", "nothing"), "expected a report in"),
     ],

@@ -20,6 +20,8 @@ from orchestration.events import Event
 from orchestration.incidents.model import person
 from orchestration.incidents.report import Facts, Report
 from orchestration.maintenance.jobs import DUTIES
+from orchestration.maintenance.upkeep import BackupUpkeep
+from orchestration.monitoring.databases import DatabaseWatch
 from orchestration.storage.alerts import AlertRow, AlertStatus
 from orchestration.storage.maintenance import JobOutcome
 from orchestration.storage.outbox import Outbox, OutboxRow
@@ -281,7 +283,7 @@ async def test_the_playbooks_get_integrity_a_rehearsal_and_a_backup(tmp_path: Pa
         assert await upkeep.backups() == []
         nothing = await upkeep.rehearse_restore()
         assert (nothing["restored"], "expected the name of one backup" in nothing["problems"][0]) == (False, True)
-        assert await upkeep.integrity() == {"intact": True, "checked": True, "problems": []}
+        assert await upkeep.integrity() == {"intact": True, "problems": [], "audit_checked": False}
         made = await upkeep.back_up()
         (listed,) = await upkeep.backups()
         assert listed["backup"] == made["backup"]
@@ -303,5 +305,13 @@ async def test_the_playbooks_hear_of_a_damaged_database(tmp_path: Path) -> None:
             file.seek(40_000)
             file.write(os.urandom(20_000))
         found = await room.upkeep.integrity()
-    assert (found["intact"], found["checked"]) == (False, True)
+    assert not found["intact"]
     assert "engine.db" in found["problems"][0]
+
+
+async def test_a_broken_chain_of_the_audit_log_is_no_whole_database(tmp_path: Path) -> None:
+    async with a_room(tmp_path) as (app, room):
+        watch = DatabaseWatch(app.database, app.clock)
+        upkeep = BackupUpkeep(room.vault, watch, app.clock, app.bus, audit=lambda: ["line 7 was changed"])
+        found = await upkeep.integrity()
+    assert found == {"intact": False, "problems": ["line 7 was changed"], "audit_checked": True}

@@ -187,7 +187,7 @@ async def test_what_a_person_asks_for_leaves_the_calendar_as_it_is(sqlite_bench:
     assert (await service.do("backup", "ada")).outcome is JobOutcome.FAILED
     assert {one.job: one.due_at for one in service.standings()} == before
     with pytest.raises(NotFoundError, match="backup, daily-digest"):
-        await service.do("bakcup", "ada")
+        await service.do("back-up", "ada")
 
 
 async def test_a_job_that_broke_off_is_done_once_more_and_then_left(sqlite_bench: Bench) -> None:
@@ -210,6 +210,19 @@ async def test_what_a_killed_process_was_doing_is_recorded_as_interrupted(sqlite
     async with running(bench.service()):
         await until(lambda: bench.outcomes() == [JobOutcome.INTERRUPTED])
     assert bench.history()[0].output == "its process ended before it did"
+
+
+async def test_a_clock_that_was_years_ahead_for_a_while_stops_no_job_for_years(sqlite_bench: Bench) -> None:
+    bench = sqlite_bench
+    async with running(bench.service()):
+        await settled(bench)
+        await pass_days(bench, 1000, lambda: bench.outcomes() == [JobOutcome.SUCCEEDED])
+        bench.house.clock._elapsed -= 1000 * DAY
+        bench.house.clock._sleepers.clear()
+    async with running(bench.service("two")):
+        await settled(bench)
+        await pass_days(bench, 1, lambda: len(bench.history()) == 2)
+    assert {run.outcome for run in bench.history()} == {JobOutcome.SUCCEEDED}
 
 
 async def test_what_is_switched_off_is_never_done(sqlite_bench: Bench) -> None:

@@ -20,7 +20,7 @@ def test_the_defaults_and_a_folder_elsewhere_have_no_finding(judge: Judge) -> No
 @pytest.mark.parametrize(
     ("section", "code", "path"),
     [
-        ({"jobs": {"bakcup": {}}}, "E060", "maintenance.jobs.bakcup"),
+        ({"jobs": {"back-up": {}}}, "E060", "maintenance.jobs.back-up"),
         ({"jobs": {"backup": {"cron": "often"}}}, "E021", "maintenance.jobs.backup.cron"),
         ({"jobs": {"backup": {"cron": "0 0 2 * * *"}}}, "E021", "maintenance.jobs.backup.cron"),
         ({"jobs": {"backup": {"cron": "0 0 30 2 *"}}}, "E021", "maintenance.jobs.backup.cron"),
