@@ -51,13 +51,13 @@ The routes below are under `/api/v1`. [Who may use them](../how-to/sign-in.md). 
   `GET /me` as `X-CSRF-Token` with everything but `GET`.
 - **Role and scope**: each role may do what those before it may: viewer, responder, operator, admin. A token that is
   narrowed down to scopes may do that in those alone.
-- **Names**: `{run}`, `{incident}`, `{alert}` and the like are identifiers, or ends of one that fit no other; `latest` is
-  the newest run or incident.
-- **Pages**: lists of runs, incidents, alerts and the audit trail answer `items` and `next`; ask again with `cursor=next`
-  until it is null. `limit` is at most 500.
+- **Names**: `{run}`, `{incident}`, `{alert}` and the like are identifiers, or ends of one that fit no other; `latest`
+  is the newest run or incident.
+- **Pages**: lists of runs, incidents, alerts and the audit trail answer `items` and `next`; ask again with
+  `cursor=next` until it is null. `limit` is at most 500.
 - **Times** are RFC 3339 with a time zone; durations are seconds.
-- **Errors** are problem details (RFC 9457): `title`, `status` and `detail`, which says what was expected, what came, and
-  what to do. 401 sign in; 403 not allowed; 404 not there; 409 not possible in this state (`reason` says why, for
+- **Errors** are problem details (RFC 9457): `title`, `status` and `detail`, which says what was expected, what came,
+  and what to do. 401 sign in; 403 not allowed; 404 not there; 409 not possible in this state (`reason` says why, for
   incidents); 413 too long; 422 the request is wrong (`errors` says where); 429 too many; 503 the database does not
   answer, or the system is isolated.
 - **Once only**: a write with `Idempotency-Key` is done once within a day; repeated, it is answered as before, with
@@ -67,8 +67,8 @@ The routes below are under `/api/v1`. [Who may use them](../how-to/sign-in.md). 
 - **Audit**: every write leaves a line in the audit trail, sealed to the one before it; `orchestrator audit verify`
   checks them all.
 
-Beside the API there are `/healthz` and `/readyz`, which ask nobody who they are; `/metrics` for Prometheus, which needs a
-viewer or a token with the scope `metrics`; `/v1`, [the gateway endpoint](../how-to/use-the-gateway.md); and
+Beside the API there are `/healthz` and `/readyz`, which ask nobody who they are; `/metrics` for Prometheus, which needs
+a viewer or a token with the scope `metrics`; `/v1`, [the gateway endpoint](../how-to/use-the-gateway.md); and
 `/api/v1/intake/…`, [the door for alerts](../how-to/receive-alerts.md).
 """
 

@@ -29,7 +29,7 @@ from orchestration.web.api import (
     stream,
 )
 from orchestration.web.api.handles import Handles, Need
-from orchestration.web.api.idempotency import OnlyOnce
+from orchestration.web.api.idempotency import IdempotencyKeys
 from orchestration.web.problems import of_error, problem
 
 PREFIX = "/api/v1"
@@ -66,7 +66,7 @@ def build(handles: Handles) -> FastAPI:
     api.state.handles = handles
     for tag, room in ROOMS.items():
         api.include_router(room.router, tags=[tag])
-    api.add_middleware(OnlyOnce, table=handles.access.table, clock=handles.app.clock)
+    api.add_middleware(IdempotencyKeys, table=handles.access.table, clock=handles.app.clock)
     api.add_exception_handler(RequestValidationError, _wrong_request)
     api.add_exception_handler(HTTPException, _http)
     for kind in (OrchestratorError, SQLAlchemyError, Exception):

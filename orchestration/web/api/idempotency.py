@@ -29,7 +29,7 @@ _MOST_BYTES = 2_000_000
 _SECRET = ("/tokens",)
 
 
-class OnlyOnce:
+class IdempotencyKeys:
     """Stands before the API's routes; also says how long a body may be."""
 
     def __init__(self, app: ASGIApp, table: AccessTable, clock: Clock) -> None:
