@@ -1,8 +1,8 @@
 """`python -m benchmarks.endpoint`: our gateway endpoint and LiteLLM's proxy in front of the same instant provider.
 
 What a proxy costs is the time that it adds to a request, and how many requests it carries in a second. Both are asked
-by the same client over kept connections, in turn, after a warm-up: ours with a key, as an application would; LiteLLM's
-without one, at its stock settings and with one worker, as ours.
+by the same client over kept connections, in turn, after a warm-up, with a key, as an application would: ours with a
+token, LiteLLM's with its master key, at its stock settings and with one worker, as ours.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import secrets
 import socket
 import statistics
 import subprocess
@@ -107,18 +108,23 @@ def litellm(upstream: str) -> Iterator[tuple[int, str, int]]:
         Path(folder, "config.yaml").write_text(json.dumps({"model_list": models}))
         port = free_port()
         command = [str(python.with_name("litellm")), "--config", "config.yaml", "--host", "127.0.0.1"]
-        with running([*command, "--port", str(port)], folder, port, "/health/liveliness") as process:
-            yield port, "none", process
+        key = f"sk-{secrets.token_hex(32)}"
+        with running(
+            [*command, "--port", str(port)], folder, port, "/health/liveliness", LITELLM_MASTER_KEY=key
+        ) as process:
+            yield port, key, process
 
 
 @contextmanager
-def running(command: list[str], folder: str, port: int, path: str) -> Iterator[int]:
+def running(command: list[str], folder: str, port: int, path: str, **variables: str) -> Iterator[int]:
     """A server that has begun to answer."""
-    environment = {**ENVIRONMENT, "NO_PROXY": "*"}
+    environment = {**ENVIRONMENT, "NO_PROXY": "*", **variables}
     with Path(folder, "printed.txt").open("w") as printed:
         process = subprocess.Popen(command, cwd=folder, env=environment, stdout=printed, stderr=printed)
     try:
         for _ in range(600):
+            if process.poll() is not None:
+                sys.exit(f"{command[0]} has ended:\n{Path(folder, 'printed.txt').read_text()[-2000:]}")
             try:
                 urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=2).close()
                 break
