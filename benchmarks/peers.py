@@ -17,6 +17,7 @@ FOLDER = Path(__file__).resolve().parent.parent / "var" / "peers"
 REQUIREMENTS = {
     "pydantic-ai": ("pydantic-ai-slim[openai]>=2,<3",),
     "litellm": ("litellm>=1.100,<2",),
+    "litellm-proxy": ("litellm[proxy]>=1.100,<2",),
     "langgraph": ("langgraph>=1.2,<2", "langgraph-checkpoint-sqlite>=3,<4"),
 }
 

@@ -19,6 +19,7 @@ LEVELS: dict[str, int] = {
     "stalled": logging.WARNING,
     "cancelled": logging.WARNING,
     "unrecorded": logging.WARNING,
+    "locked": logging.WARNING,
     "failed": logging.ERROR,
     "refused": logging.ERROR,
     "exceeded": logging.ERROR,

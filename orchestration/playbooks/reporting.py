@@ -22,7 +22,6 @@ from orchestration.playbooks.model import EscalateWhen, GuardSettings, Option
 from orchestration.storage.playbooks import PlaybookRecords, PlaybookRun, PlaybookRunState
 
 
-
 class Reporting:
     """Speaks for the responses."""
 

@@ -166,11 +166,18 @@ class Access:
 
     def of_token(self, secret: str, source: str) -> Entered:
         """Whose token it is. Raises SignInError for one that opens nothing, LockedError for a source that guesses."""
+        entered = self.known_token(secret)
+        if entered is None:
+            self._check_lock("", source, self._clock.now())
+            self.note_failure("", source, "no token that is in force")
+            raise SignInError("expected a token that is in force, got one that is not; make a new one")
+        return entered
+
+    def known_token(self, secret: str) -> Entered | None:
+        """Whose token it is; None for one that opens nothing."""
         token = self.table.token(digest(secret))
         if token is None or not token.good(self._clock.now()):
-            self._check_lock("", source, self._clock.now())
-            self.note_failure("", source, "no such token" if token is None else "a token that is over")
-            raise SignInError("expected a token that is in force, got one that is not; make a new one")
+            return None
         scopes = None if token.scopes is None else frozenset(token.scopes)
         return Entered(Principal(token.name, Role(token.role), scopes), token=token)
 

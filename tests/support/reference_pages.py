@@ -45,6 +45,37 @@ not known are kept and warned of. Editors complete and check the file by `config
 [What the checks say](configuration-findings.md).
 """
 
+_API = """# API
+
+`orchestrator serve` serves it at `/api/v1`; its description in OpenAPI 3.1 is at `/api/v1/openapi.json` (with a token).
+The routes below are under `/api/v1`. [Who may use them](../how-to/sign-in.md). Python programs have
+`orchestration.client.Client`; the console command has `--server URL`.
+
+- **Who asks**: `Authorization: Bearer TOKEN`, or a session's cookie. A script with a session sends its token from
+  `GET /me` as `X-CSRF-Token` with everything but `GET`.
+- **Role and scope**: each role may do what those before it may: viewer, responder, operator, admin. A token that is
+  narrowed down to scopes may do that in those alone.
+- **Names**: `{run}`, `{incident}`, `{alert}` and the like are identifiers, or ends of one that fit no other; `latest`
+  is the newest run or incident.
+- **Pages**: lists of runs, incidents, alerts and the audit trail answer `items` and `next`; ask again with
+  `cursor=next` until it is null. `limit` is at most 500.
+- **Times** are RFC 3339 with a time zone; durations are seconds.
+- **Errors** are problem details (RFC 9457): `title`, `status` and `detail`, which says what was expected, what came,
+  and what to do. 401 sign in; 403 not allowed; 404 not there; 409 not possible in this state (`reason` says why, for
+  incidents); 413 too long; 422 the request is wrong (`errors` says where); 429 too many; 503 the database does not
+  answer, or the system is isolated.
+- **Once only**: a write with `Idempotency-Key` is done once within a day; repeated, it is answered as before, with
+  `Idempotency-Replayed: true`.
+- **Live**: `GET /events` is a stream of server-sent events; `Last-Event-ID` goes on where a reader was. `run=ID` and
+  `kind=run.` (a kind, or its beginning) narrow it down. [The kinds](events.md).
+- **Audit**: every write leaves a line in the audit trail, sealed to the one before it; `orchestrator audit verify`
+  checks them all.
+
+Beside the API there are `/healthz` and `/readyz`, which ask nobody who they are; `/metrics` for Prometheus, which needs
+a viewer or a token with the scope `metrics`; `/v1`, [the gateway endpoint](../how-to/use-the-gateway.md); and
+`/api/v1/intake/…`, [the door for alerts](../how-to/receive-alerts.md).
+"""
+
 _EVENTS = """# Events
 
 Everything that happens is an event: on the timeline of its run (`orchestrator runs show RUN --events --json`), and as a
@@ -158,7 +189,25 @@ def _playbooks() -> dict[Path, Callable[[], str]]:
     return {REFERENCE / "playbooks" / f"{entry.playbook.name}.md": partial(playbook_page, entry) for entry in shipped}
 
 
+def api_page() -> str:
+    """Every route of the API with who may use it."""
+    from orchestration.web import api
+
+    parts = [_API.rstrip()]
+    for title, room in api.ROOMS.items():
+        rows = ["| route | role | scope | |", "| --- | --- | --- | --- |"]
+        for route in room.router.routes:
+            assert isinstance(route, api.APIRoute)
+            need = api.need_of(route)
+            method = ", ".join(sorted(route.methods))
+            about = " ".join(route.description.split())
+            rows.append(f"| `{method} {route.path}` | {need.role.value} | {need.area or 'any'} | {about} |")
+        parts.append(f"## {title.capitalize()}\n\n" + "\n".join(rows))
+    return "\n\n".join(parts) + "\n"
+
+
 PAGES: dict[Path, Callable[[], str]] = {
+    REFERENCE / "api.md": api_page,
     REFERENCE / "commands.md": commands_page,
     REFERENCE / "configuration.md": configuration_page,
     REFERENCE / "events.md": events_page,

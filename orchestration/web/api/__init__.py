@@ -28,12 +28,12 @@ from orchestration.web.api import (
     runs,
     stream,
 )
-from orchestration.web.api.handles import Handles
-from orchestration.web.api.idempotency import OnlyOnce
+from orchestration.web.api.handles import Handles, Need
+from orchestration.web.api.idempotency import IdempotencyKeys
 from orchestration.web.problems import of_error, problem
 
 PREFIX = "/api/v1"
-_ROOMS = {
+ROOMS = {
     "runs": runs,
     "incidents": incidents,
     "alerts": alerts,
@@ -64,14 +64,19 @@ def build(handles: Handles) -> FastAPI:
         strict_content_type=True,
     )
     api.state.handles = handles
-    for tag, room in _ROOMS.items():
+    for tag, room in ROOMS.items():
         api.include_router(room.router, tags=[tag])
-    api.add_middleware(OnlyOnce, table=handles.access.table, clock=handles.app.clock)
+    api.add_middleware(IdempotencyKeys, table=handles.access.table, clock=handles.app.clock)
     api.add_exception_handler(RequestValidationError, _wrong_request)
     api.add_exception_handler(HTTPException, _http)
     for kind in (OrchestratorError, SQLAlchemyError, Exception):
         api.add_exception_handler(kind, _failed)
     return api
+
+
+def need_of(route: APIRoute) -> Need:
+    """What somebody has to be to use a route."""
+    return next(one.dependency for one in route.dependencies if isinstance(one.dependency, Need))
 
 
 def _operation(route: APIRoute) -> str:

@@ -23,7 +23,7 @@ _RULE = needs(Role.ADMIN, _AREA)
 _Version = Annotated[int, Path(ge=1, le=2**31 - 1)]
 
 
-class InForce(BaseModel):
+class ConfigurationNow(BaseModel):
     """The configuration in force, without secrets. `refused` says why the file as it stands is not."""
 
     version: int | None
@@ -64,11 +64,11 @@ class NewOverride(BaseModel):
 
 
 @router.get("/configuration", dependencies=_LOOK)
-def show_configuration(here: Here) -> InForce:
+def show_configuration(here: Here) -> ConfigurationNow:
     """What is in force now, and what overrides change in it."""
     app = here.app
     document = app.configuration.model_dump(mode="json", by_alias=True, exclude_none=True)
-    return InForce(
+    return ConfigurationNow(
         version=app.store.number,
         configuration=app.redactor.data(document),
         overrides=app.store.overrides,

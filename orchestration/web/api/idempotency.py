@@ -29,7 +29,7 @@ _MOST_BYTES = 2_000_000
 _SECRET = ("/tokens",)
 
 
-class OnlyOnce:
+class IdempotencyKeys:
     """Stands before the API's routes; also says how long a body may be."""
 
     def __init__(self, app: ASGIApp, table: AccessTable, clock: Clock) -> None:
@@ -48,7 +48,7 @@ class OnlyOnce:
             return
         again = _Replay(body, receive)
         key = Headers(scope=scope).get("idempotency-key")
-        if key is None:
+        if key is None or scope["state"]["principal"] is None:
             await self._app(scope, again, send)
         elif not 0 < len(key) <= _LONGEST_KEY:
             refusal = problem(422, f"expected an Idempotency-Key of at most {_LONGEST_KEY} characters, got another")

@@ -21,7 +21,7 @@ _PUBLIC = {"/healthz", "/readyz", "/sign-in", "/setup"}
 
 def api_routes() -> Iterator[tuple[str, APIRoute, Need]]:
     """Each route of the API with its method and with what it needs."""
-    for room in api._ROOMS.values():
+    for room in api.ROOMS.values():
         for route in room.router.routes:
             assert isinstance(route, APIRoute)
             needs = [one.dependency for one in route.dependencies if isinstance(one.dependency, Need)]

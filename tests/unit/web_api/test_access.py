@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -13,7 +14,7 @@ from orchestration.clock import FakeClock
 from orchestration.errors import ConflictError, UsageError
 from orchestration.events import Bus
 from orchestration.security import passwords
-from orchestration.security.access import Access, LockedError, SignInError, locked_for
+from orchestration.security.access import _NAME, Access, LockedError, SignInError, locked_for
 from orchestration.security.principal import Role
 from orchestration.storage.database import Database
 
@@ -27,11 +28,12 @@ def clock() -> FakeClock:
 
 
 @pytest.fixture
-def access(tmp_path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> Access:
+def access(database_url: str, clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> Iterator[Access]:
     monkeypatch.setattr(passwords, "_N", 2)  # what is tested here is not how long a password takes
-    database = Database(f"sqlite:///{tmp_path / 'orchestrator.db'}")
+    database = Database(database_url)
     database.migrate()
-    return Access(database, Bus(clock), clock)
+    yield Access(database, Bus(clock), clock)
+    database.close()
 
 
 def test_a_password_is_kept_so_that_only_it_matches() -> None:
@@ -131,12 +133,42 @@ def test_the_last_admin_stays(access: Access) -> None:
     assert access.change_user("only", actor="t", disabled=True).disabled_at is not None
 
 
+def test_of_requests_with_the_same_key_at_once_one_is_carried_out(access: Access) -> None:
+    with ThreadPoolExecutor(8) as threads:
+        claimed = list(
+            threads.map(lambda _: access.table.claim("key", "request", NOON, NOON - timedelta(days=1)), range(16))
+        )
+    assert claimed.count(None) == 1
+    access.table.keep("key", 200, "{}")
+    kept = access.table.claim("key", "request", NOON, NOON - timedelta(days=1))
+    assert kept is not None
+    assert (kept.status, kept.body) == (200, "{}")
+    after_a_day = NOON + timedelta(days=2)
+    assert access.table.claim("key", "request", after_a_day, after_a_day - timedelta(days=1)) is None
+
+
+def test_a_first_user_is_made_once_however_many_try(access: Access) -> None:
+    key = access.new_setup_key()
+
+    def set_up(number: int) -> bool:
+        try:
+            access.set_up(key, f"user-{number}", PASSWORD)
+        except (ConflictError, SignInError):
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as threads:
+        assert list(threads.map(set_up, range(8))).count(True) == 1
+    assert len(access.table.users()) == 1
+
+
 @pytest.mark.parametrize("name", ["", " ", "-x", "a b", "ä", "a" * 65, "x\n"])
-def test_a_name_is_plain(access: Access, name: str) -> None:
-    with pytest.raises(UsageError, match="expected a name"):
-        access.add_user(name, Role.VIEWER, PASSWORD, actor="t")
+def test_a_name_is_plain(name: str) -> None:
+    assert not _NAME.fullmatch(name)
 
 
 def test_a_scope_that_is_not_there_is_refused(access: Access) -> None:
     with pytest.raises(UsageError, match="expected scopes among"):
         access.add_token("ci", Role.VIEWER, actor="t", scopes=["everything"])
+    with pytest.raises(UsageError, match="expected a name"):
+        access.add_user("a b", Role.VIEWER, PASSWORD, actor="t")

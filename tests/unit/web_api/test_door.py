@@ -16,6 +16,7 @@ from starlette.routing import Route
 from orchestration.clock import FakeClock
 from orchestration.events import Bus
 from orchestration.security.access import Access
+from orchestration.security.principal import Role
 from orchestration.security.trail import Trail
 from orchestration.storage.audit import AuditTable
 from orchestration.storage.database import Database
@@ -64,6 +65,14 @@ async def test_without_sign_in_whoever_is_on_this_machine_may_do_everything(serv
     async with serve() as client:
         assert (await client.get("/anything")).json()["who"] == "local"
         assert (await client.post("/api/v1/runs")).status_code == 200
+
+
+async def test_without_sign_in_a_token_still_says_whose_limits_count(serve: Serve, tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'orchestrator.db'}")
+    secret, _ = Access(database, Bus(FakeClock()), FakeClock()).add_token("app", Role.OPERATOR, actor="t")
+    async with serve() as client:
+        for key, name in {secret: "app", "none": "local"}.items():
+            assert (await client.get("/x", headers={"Authorization": f"Bearer {key}"})).json()["who"] == name
 
 
 @pytest.mark.parametrize(

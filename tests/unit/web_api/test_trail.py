@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import sqlalchemy as sa
@@ -16,10 +17,11 @@ from orchestration.storage.database import Database
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Database:
-    made = Database(f"sqlite:///{tmp_path / 'orchestrator.db'}")
+def database(database_url: str) -> Iterator[Database]:
+    made = Database(database_url)
     made.migrate()
-    return made
+    yield made
+    made.close()
 
 
 @pytest.fixture
@@ -61,6 +63,13 @@ def test_what_was_changed_or_taken_out_is_found(trail: Trail, database: Database
     with database.write() as connection:
         connection.execute(sa.text(change))
     assert trail.verify().broken_at == broken_at
+
+
+def test_lines_that_are_written_at_once_are_sealed_one_after_the_other(trail: Trail) -> None:
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda number: trail.write("ada", f"{number}", "done", {}), range(40)))
+    found = trail.verify()
+    assert (found.lines, found.broken_at) == (45, None)
 
 
 def test_a_secret_is_not_written(trail: Trail, database: Database) -> None:

@@ -1,0 +1,174 @@
+"""`python -m benchmarks.endpoint`: our gateway endpoint and LiteLLM's proxy in front of the same instant provider.
+
+What a proxy costs is the time that it adds to a request, and how many requests it carries in a second. Both are asked
+by the same client over kept connections, in turn, after a warm-up, with a key, as an application would: ours with a
+token, LiteLLM's with its master key, at its stock settings and with one worker, as ours.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import secrets
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+
+from benchmarks import peers
+from benchmarks.__main__ import ENVIRONMENT, OURS, ROOT, provider
+
+ROUNDS = 3
+ONE_BY_ONE = 200
+AT_ONCE = 16
+TOGETHER = 800
+BODY = {"model": "instant", "messages": [{"role": "user", "content": "Is it up?"}]}
+
+
+async def one_by_one(port: int, key: str) -> list[float]:
+    """Seconds of each request, one after the other on one connection."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    took = []
+    for _ in range(ONE_BY_ONE):
+        began = time.perf_counter()
+        await ask(reader, writer, key)
+        took.append(time.perf_counter() - began)
+    writer.close()
+    return took
+
+
+async def together(port: int, key: str) -> float:
+    """Requests a second, over several connections."""
+
+    async def work() -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        for _ in range(TOGETHER // AT_ONCE):
+            await ask(reader, writer, key)
+        writer.close()
+
+    began = time.perf_counter()
+    await asyncio.gather(*(work() for _ in range(AT_ONCE)))
+    return TOGETHER / (time.perf_counter() - began)
+
+
+async def ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, key: str) -> None:
+    """One request; its answer has to be the provider's."""
+    body = json.dumps(BODY).encode()
+    head = "POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+    head += f"Authorization: Bearer {key}\r\nContent-Length: {len(body)}\r\n\r\n"
+    writer.write(head.encode() + body)
+    answer = await reader.readuntil(b"\r\n\r\n")
+    length = next(int(line[15:]) for line in answer.lower().split(b"\r\n") if line.startswith(b"content-length:"))
+    content = await reader.readexactly(length)
+    assert answer.startswith(b"HTTP/1.1 200"), content
+    assert b"Yes." in content, content
+
+
+@contextmanager
+def direct(upstream: str) -> Iterator[tuple[int, str, int]]:
+    """The provider itself: what is added is measured against it."""
+    yield int(upstream), "none", 0
+
+
+@contextmanager
+def ours(upstream: str) -> Iterator[tuple[int, str, int]]:
+    """`orchestrator serve`; yields port, key and process."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "config", "agents.config.json")
+        file.parent.mkdir()
+        instant = {"type": "openai", "baseUrl": f"http://127.0.0.1:{upstream}/v1", "defaultModel": "instant"}
+        runtime = {"defaultProvider": "instant", "instant": {**instant, "concurrency": 64, "streaming": False}}
+        file.write_text(json.dumps({"runtime": runtime, "agents": [{"id": "executor"}]}))
+        command = [OURS, "-m", "orchestration"]
+        made = subprocess.run([*command, "tokens", "create", "benchmark", "--gateway"], cwd=folder, env=ENVIRONMENT,
+                              capture_output=True, text=True, check=True)  # fmt: skip
+        port = free_port()
+        options = ["serve", "--workers", "0", "--port", str(port)]
+        with running([*command, *options], folder, port, "/healthz") as process:
+            yield port, made.stdout.strip(), process
+
+
+@contextmanager
+def litellm(upstream: str) -> Iterator[tuple[int, str, int]]:
+    """LiteLLM's proxy."""
+    python = peers.python_of("litellm-proxy")
+    assert python is not None
+    with tempfile.TemporaryDirectory() as folder:
+        parameters = {"model": "openai/instant", "api_base": f"http://127.0.0.1:{upstream}/v1", "api_key": "none"}
+        models = [{"model_name": "instant", "litellm_params": parameters}]
+        Path(folder, "config.yaml").write_text(json.dumps({"model_list": models}))
+        port = free_port()
+        command = [str(python.with_name("litellm")), "--config", "config.yaml", "--host", "127.0.0.1"]
+        key = f"sk-{secrets.token_hex(32)}"
+        with running(
+            [*command, "--port", str(port)], folder, port, "/health/liveliness", LITELLM_MASTER_KEY=key
+        ) as process:
+            yield port, key, process
+
+
+@contextmanager
+def running(command: list[str], folder: str, port: int, path: str, **variables: str) -> Iterator[int]:
+    """A server that has begun to answer."""
+    environment = {**ENVIRONMENT, "NO_PROXY": "*", **variables}
+    with Path(folder, "printed.txt").open("w") as printed:
+        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=printed, stderr=printed)
+    try:
+        for _ in range(600):
+            if process.poll() is not None:
+                sys.exit(f"{command[0]} has ended:\n{Path(folder, 'printed.txt').read_text()[-2000:]}")
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=2).close()
+                break
+            except OSError:
+                time.sleep(0.2)
+        else:
+            sys.exit(f"{command[0]} did not start:\n{Path(folder, 'printed.txt').read_text()[-2000:]}")
+        yield process.pid
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+def memory_mb(pid: int) -> float:
+    return psutil.Process(pid).memory_info().rss / 1e6 if pid else 0.0
+
+
+def main() -> None:
+    contenders = {"the provider itself": direct, "orchestrator serve": ours}
+    if peers.python_of("litellm-proxy") is not None:
+        contenders[f"LiteLLM proxy {peers.version_of('litellm-proxy')}"] = litellm
+    results: dict[str, list[tuple[float, float, float]]] = {name: [] for name in contenders}
+    with provider("ok") as upstream:
+        for _ in range(ROUNDS):
+            for name, start in contenders.items():
+                with start(upstream) as (port, key, pid):
+                    asyncio.run(one_by_one(port, key))
+                    latency = statistics.median(asyncio.run(one_by_one(port, key)))
+                    rate = asyncio.run(together(port, key))
+                    results[name].append((latency, rate, memory_mb(pid)))
+    floor = statistics.median(one[0] for one in results["the provider itself"])
+    print(f"{os.cpu_count()} processors, medians of {ROUNDS} rounds; {AT_ONCE} connections for the rate\n")
+    print("| | added to a request, ms | requests a second | memory afterwards, MB |\n| --- | ---: | ---: | ---: |")
+    for name, rounds in results.items():
+        latency, rate, memory = (statistics.median(column) for column in zip(*rounds, strict=True))
+        print(f"| {name} | {(latency - floor) * 1000:.2f} | {rate:.0f} | {memory:.0f} |")
+
+
+if __name__ == "__main__":
+    assert Path(ROOT, "orchestration").is_dir()
+    main()
