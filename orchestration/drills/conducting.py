@@ -14,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from orchestration.clock import Clock
 from orchestration.drills import watching
 from orchestration.drills.children import DrillError
+from orchestration.drills.disk import small_disk
 from orchestration.drills.ground import Ground, standing_ground
 from orchestration.drills.model import Drill, Ending
 from orchestration.drills.observation import Observation
@@ -46,7 +47,7 @@ class Result:
 async def hold(drill: Drill, clock: Clock, *, keep: Path | None = None) -> Result:
     """Hold a drill in a folder of its own: below `keep`, which stays, else in a temporary one."""
     started = clock.now()
-    with _folder(drill, keep) as folder:
+    with _folder(drill, keep) as folder, small_disk(folder, drill.setting.disk_mb):
         seen = await _observed(drill, folder, clock)
     return Result(drill, started, seen, score(drill.expects, seen), folder if keep else None)
 
@@ -70,8 +71,8 @@ async def _observed(drill: Drill, folder: Path, clock: Clock) -> Observation:
             since = clock.now()
             await drill.inject(ground)
             return await _watched(drill, ground, since)
-    except DrillError as error:
-        return Observation(clock.monotonic() - begun, trouble=str(error))
+    except (DrillError, SQLAlchemyError, StorageError) as error:
+        return Observation(clock.monotonic() - begun, trouble=f"{type(error).__name__}: {error}")
 
 
 async def _begin(drill: Drill, ground: Ground) -> None:

@@ -42,7 +42,6 @@ class Ground:
         self.runs: list[str] = []
         self.kept: dict[str, Any] = {}
         self._control: Child | None = None
-        self._holder: Child | None = None
         self._database: Database | None = None
 
     @property
@@ -110,12 +109,10 @@ class Ground:
         self.runs.append(found)
         return found
 
-    async def hold_database(self, seconds: float) -> None:
-        """Keep everybody from the database for so long; it goes on after this has returned."""
-        shared_memory = self.database_file.with_name(self.database_file.name + "-shm")
-        words = ("orchestration.drills.holding", str(shared_memory), str(seconds))
-        self._holder = Child(words, self.folder, self.folder / "holding.log", self.clock)
-        await self._holder.says("held", _START_SECONDS)
+    def close_database(self) -> None:
+        """Let go of the database; it is opened again when it is needed."""
+        if self._database is not None:
+            self._database.close()
 
     async def until(self, condition: Callable[[], Awaitable[T]], what: str, seconds: float = 60.0) -> T:
         """Look again and again until the condition gives something true, and return that. Raises DrillError."""
@@ -164,14 +161,11 @@ class Ground:
 
     async def stop(self) -> None:
         """End everything that was started."""
-        if self._holder is not None:
-            self._holder.kill()
         if self._control is not None:
             await self._control.stop()
         for provider in self.providers.values():
             provider.close()
-        if self._database is not None:
-            self._database.close()
+        self.close_database()
 
     async def _all_at_work(self) -> bool:
         return len(await self.worker_pids()) >= self.setting.workers
