@@ -14,7 +14,7 @@ from orchestration.clock import Clock
 from orchestration.drills import samples
 from orchestration.drills.children import Child, DrillError
 from orchestration.drills.model import Setting
-from orchestration.drills.project import configuration
+from orchestration.drills.project import DATABASE_VARIABLE, configuration
 from orchestration.drills.provider import Provider
 from orchestration.storage.database import Database
 from orchestration.storage.leases import Leases
@@ -48,7 +48,7 @@ class Ground:
     def database(self) -> Database:
         """The drill's own database."""
         if self._database is None:
-            self._database = Database(f"sqlite:///{self.database_file}")
+            self._database = Database(self.setting.database_url or f"sqlite:///{self.database_file}")
         return self._database
 
     @property
@@ -76,8 +76,16 @@ class Ground:
             path = self.folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
-        lines = "".join(f"{name}={value}\n" for name, value in self.setting.environment.items())
-        (self.folder / ".env").write_text(lines, encoding="utf-8")
+        self._write_environment()
+
+    def _write_environment(self) -> None:
+        """It may hold a password: nobody else may read it."""
+        values = dict(self.setting.environment)
+        if self.setting.database_url is not None:
+            values[DATABASE_VARIABLE] = self.setting.database_url
+        file = self.folder / ".env"
+        file.touch(mode=0o600)
+        file.write_text("".join(f"{name}={value}\n" for name, value in values.items()), encoding="utf-8")
 
     def write_configuration(self, document: Mapping[str, Any]) -> None:
         """Put another configuration in the place of the file, in one go."""

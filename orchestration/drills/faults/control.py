@@ -55,18 +55,38 @@ def drills() -> Iterator[Drill]:
     yield Drill(
         "database-stops",
         "The database cannot be opened for 8 seconds",
-        Expectation(Ending.REPAIRED, _SCENARIO, Severity.P0, detected_within=10.0, resolved_within=60.0),
+        Expectation(
+            Ending.REPAIRED,
+            _SCENARIO,
+            Severity.P0,
+            helped="by-itself",
+            finds=("database",),
+            detected_within=4.0,
+            resolved_within=40.0,
+            calls_repeated=1,
+        ),
         _take_database,
         _SCENARIO,
+        sqlite_only=True,
     )
     yield Drill(
         "database-damaged",
         "A page of the database is overwritten",
-        Expectation(Ending.HANDED_OVER, _SCENARIO, Severity.P0, level=2, detected_within=10.0, work_succeeds=False),
+        Expectation(
+            Ending.HANDED_OVER,
+            _SCENARIO,
+            Severity.P0,
+            level=4,
+            asks=("security.restore-test",),
+            offers=("security.isolate",),
+            detected_within=10.0,
+            work_succeeds=False,
+        ),
         _damage_database,
         _SCENARIO,
         Work(),
         Setting(configuration={"monitoring": {"integritySeconds": 2}}),
+        sqlite_only=True,
     )
 
 
@@ -108,15 +128,14 @@ async def _kill_in_response(ground: Ground) -> None:
 
 
 async def _take_database(ground: Ground) -> None:
-    """A folder stands in the file's place, so that nobody can begin a new file there: opening it fails, as connecting
-    to a server that is stopped does."""
+    """A link to nowhere stands in the file's place, so that nobody can begin a new file there: opening it fails, as
+    connecting to a server that is stopped does."""
     file, hidden = ground.database_file, ground.database_file.with_suffix(".hidden")
     ground.close_database()
     file.rename(hidden)
-    file.mkdir()
+    file.symlink_to(file.parent / "nowhere" / file.name)
     await ground.clock.sleep(_AWAY_SECONDS)
-    file.rmdir()
-    hidden.rename(file)
+    hidden.replace(file)
 
 
 async def _damage_database(ground: Ground) -> None:

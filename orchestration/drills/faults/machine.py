@@ -12,12 +12,17 @@ from orchestration.drills.ground import Ground
 from orchestration.drills.model import Drill, Ending, Expectation, Setting, Work
 
 _SCENARIO = Scenario.HIGH_RESOURCE_USAGE
-_DISK_MB = 192
-_LEFT_PERCENT = 5.0
+_DISK_MB = 256
+_LEFT_PERCENT = 7.0
 _PIECE = 1_000_000
 _OLD_SECONDS = 30 * 86_400.0
+# Whatever else this machine does must not look like the disk's trouble.
 _SMALL_DISK = Setting(
-    disk_mb=_DISK_MB, configuration={"alerting": {"rules": {"disk-low": {"enabled": True, "keepFiring": 1}}}}
+    disk_mb=_DISK_MB,
+    configuration={
+        "alerting": {"rules": {"disk-low": {"enabled": True, "keepFiring": 1}}},
+        "monitoring": {"thresholds": {"cpuPercent": 100, "memoryPercent": 100}},
+    },
 )
 
 
@@ -32,7 +37,7 @@ def drills() -> Iterator[Drill]:
             Severity.P1,
             helped="clear-away",
             finds=("machine",),
-            detected_within=4.0,
+            detected_within=10.0,
             resolved_within=20.0,
         ),
         _fill_with_logs,
@@ -51,7 +56,7 @@ def drills() -> Iterator[Drill]:
             level=2,
             offers=("cleanup.logs",),
             finds=("machine",),
-            detected_within=4.0,
+            detected_within=10.0,
             deadline=180.0,
         ),
         _fill_with_foreign_files,

@@ -48,7 +48,7 @@ _REFUSED = Expectation(
     asks=("security.restore-test",),
     offers=("run.cancel",),
     finds=("access",),
-    detected_within=8.0,
+    detected_within=15.0,
     work_succeeds=False,
 )
 
@@ -64,7 +64,7 @@ def drills() -> Iterator[Drill]:
             Severity.P1,
             level=_SECURITY_TEAM,
             finds=("scope",),
-            detected_within=8.0,
+            detected_within=15.0,
             work_succeeds=False,
         ),
         _run(TOOL_GOAL),

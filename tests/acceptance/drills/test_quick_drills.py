@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from orchestration.app import project
+from orchestration.app import Project, game_days, project
 from orchestration.cli import cli
 from orchestration.incidents.records import IncidentRecords
 from orchestration.storage.database import Database
@@ -34,7 +34,7 @@ def held(config: Path, keep: Path, name: str) -> dict[str, Any]:
 
 
 # Each starts a control process, a worker and providers, and waits for the whole road: about 15 s on a busy machine.
-@pytest.mark.parametrize("name", ["provider-killed", "agent-crashes", "tool-blocks"])
+@pytest.mark.parametrize("name", ["agent-crashes", "tool-blocks"])
 def test_a_fault_is_detected_repaired_and_proved_without_a_hand_on_it(name: str, config: Path, tmp_path: Path) -> None:
     keep = tmp_path / "kept"
     drill = held(config, keep, name)["drills"][0]
@@ -55,3 +55,15 @@ def _it_stood_apart(config: Path, folder: Path, name: str) -> None:
     with project(str(config)) as here:
         assert here.desk.records.table.list(limit=10) == ()
         assert [(record.drill, record.passed) for record in DrillHistory(here.database).list()] == [(name, True)]
+
+
+async def test_a_game_day_holds_its_drills_and_keeps_them_under_its_name(config: Path) -> None:
+    app = Project(config)
+    schedule = {"name": "monthly", "drills": ["provider-killed"]}
+    assert await game_days.hold(app, {"schedule": schedule, "at": "2026-03-01T09:00:00Z"}) == {"held": 1, "passed": 1}
+    history = DrillHistory(app.database).list()
+    app.database.close()
+    assert [(record.drill, record.game_day, record.passed) for record in history] == [
+        ("provider-killed", "monthly", True)
+    ]
+    assert history[0].figures["helped"] == "use-fallback"
