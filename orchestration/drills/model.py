@@ -32,9 +32,9 @@ class Ending(StrEnum):
 class Expectation:
     """What has to come of a fault, times in seconds.
 
-    `detected_within` counts from the beginning of the fault, which itself takes time where something has to be filled or
-    started, `resolved_within` too, but beyond the window in which the playbook watches
-    whether things stay well. `stopped_within` is how long the longest tool call may have taken. `helped` is the option
+    `detected_within` counts from the beginning of the fault, which itself takes time where something has to be filled
+    or started. `resolved_within` does too, but beyond the window in which the playbook watches whether things stay
+    well. `stopped_within` is how long the longest tool call may have taken. `helped` is the option
     of the playbook that has to be the one that helped; `level` the one that has to be called; `asks` the actions for
     which a person's approval has to be asked, `offers` those that have to be suggested or asked for; `finds` the steps
     whose findings have to be there as evidence. `beside` are scenarios of further incidents that the same fault may

@@ -90,7 +90,7 @@ async def _break_agent(ground: Ground) -> None:
     """The agent's function is called wrongly from now on; then it is asked to work."""
     document = ground.read_configuration()
     agents = [
-        laid_over(agent, {"entryPoint": "drill_agent:wrok"}) if agent["id"] == "own-code" else agent
+        laid_over(agent, {"entryPoint": "drill_agent:absent"}) if agent["id"] == "own-code" else agent
         for agent in document["agents"]
     ]
     ground.write_configuration({**document, "agents": agents})
