@@ -62,6 +62,7 @@ class Project:
         self.redactor = Redactor()
         loader = Loader(config_file, self.redactor.find)
         self.root = loader.root
+        self.config_file = loader.path
         source = Source(loader, self.root / ".env", dict(os.environ), self.redactor.remember)
         runtime = places(source)
         self.state_folder = self.root / runtime.state_directory

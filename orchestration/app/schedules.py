@@ -1,4 +1,4 @@
-"""Runs that start by the calendar.
+"""Runs that start by the calendar, and game days.
 
 The durable engine keeps the calendar. When a time comes it starts one flow, however many processes there are, and that
 flow records the run and begins it.
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import anyio.to_thread
 
+from orchestration.app import game_days
 from orchestration.config.schema import ScheduleSettings
 from orchestration.errors import NotFoundError, UsageError
 from orchestration.ids import new_id
@@ -40,6 +41,8 @@ class Calendar:
 
     async def body(self, flow: Flow, payload: Any) -> Any:
         """The flow of one planned time."""
+        if payload["schedule"].get("drills"):
+            return await flow.step("drills", lambda: game_days.hold(self._app, payload))
         run_id = await flow.step("record", lambda: self._record(payload))
         if run_id is not None:
             await flow.start(RUN, run_id, None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +25,22 @@ from orchestration.storage.drills import DrillHistory, DrillRecord
 _COLUMNS = ("DRILL", "RESULT", "DETECTED", "MITIGATED", "RESOLVED", "LOST", "REPEATED", "CALLS AGAIN", "ENDED")
 
 
+@dataclass(frozen=True, slots=True)
+class Where:
+    """Where drills are held, and under which name their results are kept."""
+
+    keep: Path | None
+    against: str | None
+    game_day: str
+
+
 @click.command()
 @click.argument("names", nargs=-1, metavar="[DRILL | SCENARIO]...")
 @click.option("--all", "every", is_flag=True, help="Hold every drill there is.")
 @click.option("--quick", is_flag=True, help="Hold those that take a few seconds.")
 @click.option("--list", "only_list", is_flag=True, help="Show the drills and what each expects; hold none.")
 @click.option("--history", is_flag=True, help="Show the drills that were held; hold none.")
+@click.option("--against", metavar="URL", help="With scratch databases on this PostgreSQL server instead of files.")
 @click.option("--game-day", default="", help="Keep the results under this name.")
 @click.option("--keep", type=click.Path(path_type=Path, file_okay=False), help="Keep each drill's project below here.")
 @common.json_option
@@ -41,6 +52,7 @@ def drill(
     quick: bool,
     only_list: bool,
     history: bool,
+    against: str | None,
     game_day: str,
     keep: Path | None,
     as_json: bool,
@@ -58,7 +70,9 @@ def drill(
         _show_drills(chosen, as_json)
         return 0
     with project(config) as here:
-        results = [_held(here, one, keep, game_day, as_json=as_json) for one in chosen if _possible(one, as_json)]
+        where = Where(keep, against, game_day)
+        possible = [one for one in chosen if _possible(one, against, as_json=as_json)]
+        results = [_held(here, one, where, as_json=as_json) for one in possible]
     _conclude(results, as_json)
     return 0 if all(result.passed for result in results) else 1
 
@@ -73,24 +87,25 @@ def _chosen(names: Sequence[str], *, every: bool, quick: bool) -> tuple[Drill, .
     return catalogue.find(names)
 
 
-def _possible(one: Drill, as_json: bool) -> bool:
-    reason = one.impossible()
+def _possible(one: Drill, against: str | None, *, as_json: bool) -> bool:
+    on_server = "it lays hands on a database's file" if against and one.sqlite_only else ""
+    reason = one.impossible() or on_server
     if reason:
         click.echo(f"{one.name}: left out: {reason}", err=as_json)
     return not reason
 
 
-def _held(here: Project, one: Drill, keep: Path | None, game_day: str, *, as_json: bool) -> Result:
+def _held(here: Project, one: Drill, where: Where, *, as_json: bool) -> Result:
     """Hold one drill, say how it went, and keep it in the history."""
     click.echo(f"{one.name}: {one.fault}", err=as_json)
-    result = common.run_async(lambda: hold(one, SystemClock(), keep=keep))
+    result = common.run_async(lambda: hold(one, SystemClock(), keep=where.keep, against=where.against))
     record = DrillRecord(
         id=new_id("drill", result.started_at.timestamp()),
         drill=one.name,
         scenario=one.scenario.value,
         started_at=result.started_at,
         passed=result.passed,
-        game_day=game_day,
+        game_day=where.game_day,
         figures=here.redactor.data(figures(result)),
         misses=[here.redactor.text(str(miss)) for miss in result.misses],
     )

@@ -324,6 +324,43 @@ def _print_actions(found: tuple[Incident, ...] | list[Incident], as_json: bool) 
         click.echo("no action items")
 
 
+@incidents.command()
+@_incident_argument
+@click.option("--question", help="Which one, by a part of its text.  [default: the only one that is open]")
+@click.option("--reason", default="", help="Why; kept with the answer.")
+@common.json_option
+@click.pass_obj
+def approve(config: str, incident: str, question: str | None, reason: str, as_json: bool) -> None:
+    """Say yes to what the response asks."""
+    _answer(config, incident, question, "approved", reason, as_json)
+
+
+@incidents.command()
+@_incident_argument
+@click.option("--question", help="Which one, by a part of its text.  [default: the only one that is open]")
+@click.option("--reason", default="", help="Why; kept with the answer.")
+@common.json_option
+@click.pass_obj
+def deny(config: str, incident: str, question: str | None, reason: str, as_json: bool) -> None:
+    """Say no to what the response asks; it goes on with the next way that it knows."""
+    _answer(config, incident, question, "denied", reason, as_json)
+
+
+def _answer(config: str, text: str, question: str | None, decision: str, reason: str, as_json: bool) -> None:
+    with _found(config, text) as (here, found):
+        waiting = [one for one in here.approvals.open(found.id) if question is None or question in one.question]
+        if len(waiting) != 1:
+            listed = "; ".join(one.question for one in waiting) or "none"
+            raise UsageError(f"expected one open question of {found.id}, got {listed}; choose with --question")
+        by = getpass.getuser()
+        here.approvals.decide(waiting[0].id, decision, by, here.redactor.text(reason), here.clock.now())
+        here.bus.emit("approval.decided", actor=by, incident=found.id, decision=decision, reason=reason)
+        if as_json:
+            common.print_json(here.approvals.get(waiting[0].id))
+        else:
+            click.echo(f"{found.id}: {decision}: {waiting[0].question}")
+
+
 def _do(config: str, text: str, as_json: bool, action: Callable[[Project, Incident, Actor], Incident]) -> None:
     with _found(config, text) as (here, found):
         after = action(here, found, _me())

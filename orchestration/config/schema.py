@@ -269,16 +269,24 @@ class MonitoringSettings(Section):
 
 
 class ScheduleSettings(Section):
-    """A run that starts by the calendar."""
+    """A run that starts by the calendar; or, with `drills` in the place of a goal, a game day: drills by name or by
+    scenario, or `all`."""
 
     name: Identifier
     cron: str
-    goal: str
+    goal: str = ""
+    drills: tuple[str, ...] = ()
     time_zone: str = "UTC"
     workspace: str | None = None
     agent: str | None = None
     provider: str | None = None
     priority: Literal["low", "normal", "high"] = "normal"
+
+    @model_validator(mode="after")
+    def _has_something_to_do(self) -> ScheduleSettings:
+        if bool(self.goal.strip()) == bool(self.drills):
+            raise ValueError("a goal, or drills, and not both")
+        return self
 
 
 ActionMode = Literal["off", "suggest", "ask", "auto"]

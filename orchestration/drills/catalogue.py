@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from orchestration.drills.faults import agents, control, providers, security, stuck
+from orchestration.drills.faults import agents, control, machine, providers, security, stuck
 from orchestration.drills.model import Drill
 from orchestration.errors import NotFoundError
 
 ALL: tuple[Drill, ...] = (
     *agents.drills(),
     *providers.drills(),
+    *machine.drills(),
     *stuck.drills(),
     *security.drills(),
     *control.drills(),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -14,13 +14,16 @@ from sqlalchemy.exc import SQLAlchemyError
 from orchestration.clock import Clock
 from orchestration.drills import watching
 from orchestration.drills.children import DrillError
+from orchestration.drills.disk import small_disk
 from orchestration.drills.ground import Ground, standing_ground
 from orchestration.drills.model import Drill, Ending
 from orchestration.drills.observation import Observation
 from orchestration.drills.scoring import Miss, score
 from orchestration.drills.watching import Watcher
+from orchestration.ids import new_id
 from orchestration.incidents.model import Incident
 from orchestration.storage.database import StorageError
+from orchestration.storage.scratch import scratch_database
 
 _LOOK_SECONDS = 0.1
 # How long nothing must come before a fault counts as absorbed: longer than any rule of the drills holds.
@@ -43,12 +46,27 @@ class Result:
         return not self.misses
 
 
-async def hold(drill: Drill, clock: Clock, *, keep: Path | None = None) -> Result:
-    """Hold a drill in a folder of its own: below `keep`, which stays, else in a temporary one."""
+async def hold(drill: Drill, clock: Clock, *, keep: Path | None = None, against: str | None = None) -> Result:
+    """Hold a drill in a folder of its own: below `keep`, which stays, else in a temporary one; with a database file of
+    its own, or a scratch database on the server at the address `against`."""
     started = clock.now()
-    with _folder(drill, keep) as folder:
-        seen = await _observed(drill, folder, clock)
+    with (
+        _database(drill, started, against) as there,
+        _folder(drill, keep) as folder,
+        small_disk(folder, drill.setting.disk_mb),
+    ):
+        seen = await _observed(there, folder, clock)
     return Result(drill, started, seen, score(drill.expects, seen), folder if keep else None)
+
+
+@contextmanager
+def _database(drill: Drill, started: datetime, against: str | None) -> Iterator[Drill]:
+    """The drill, with its database."""
+    if against is None:
+        yield drill
+        return
+    with scratch_database(against, new_id("drill", started.timestamp()).replace("-", "_")) as url:
+        yield replace(drill, setting=replace(drill.setting, database_url=url))
 
 
 @contextmanager
@@ -70,8 +88,8 @@ async def _observed(drill: Drill, folder: Path, clock: Clock) -> Observation:
             since = clock.now()
             await drill.inject(ground)
             return await _watched(drill, ground, since)
-    except DrillError as error:
-        return Observation(clock.monotonic() - begun, trouble=str(error))
+    except (DrillError, SQLAlchemyError, StorageError) as error:
+        return Observation(clock.monotonic() - begun, trouble=f"{type(error).__name__}: {error}")
 
 
 async def _begin(drill: Drill, ground: Ground) -> None:

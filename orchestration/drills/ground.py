@@ -14,7 +14,7 @@ from orchestration.clock import Clock
 from orchestration.drills import samples
 from orchestration.drills.children import Child, DrillError
 from orchestration.drills.model import Setting
-from orchestration.drills.project import configuration
+from orchestration.drills.project import DATABASE_VARIABLE, configuration
 from orchestration.drills.provider import Provider
 from orchestration.storage.database import Database
 from orchestration.storage.leases import Leases
@@ -42,14 +42,13 @@ class Ground:
         self.runs: list[str] = []
         self.kept: dict[str, Any] = {}
         self._control: Child | None = None
-        self._holder: Child | None = None
         self._database: Database | None = None
 
     @property
     def database(self) -> Database:
         """The drill's own database."""
         if self._database is None:
-            self._database = Database(f"sqlite:///{self.database_file}")
+            self._database = Database(self.setting.database_url or f"sqlite:///{self.database_file}")
         return self._database
 
     @property
@@ -77,8 +76,16 @@ class Ground:
             path = self.folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
-        lines = "".join(f"{name}={value}\n" for name, value in self.setting.environment.items())
-        (self.folder / ".env").write_text(lines, encoding="utf-8")
+        self._write_environment()
+
+    def _write_environment(self) -> None:
+        """It may hold a password: nobody else may read it."""
+        values = dict(self.setting.environment)
+        if self.setting.database_url is not None:
+            values[DATABASE_VARIABLE] = self.setting.database_url
+        file = self.folder / ".env"
+        file.touch(mode=0o600)
+        file.write_text("".join(f"{name}={value}\n" for name, value in values.items()), encoding="utf-8")
 
     def write_configuration(self, document: Mapping[str, Any]) -> None:
         """Put another configuration in the place of the file, in one go."""
@@ -110,12 +117,10 @@ class Ground:
         self.runs.append(found)
         return found
 
-    async def hold_database(self, seconds: float) -> None:
-        """Keep everybody from the database for so long; it goes on after this has returned."""
-        shared_memory = self.database_file.with_name(self.database_file.name + "-shm")
-        words = ("orchestration.drills.holding", str(shared_memory), str(seconds))
-        self._holder = Child(words, self.folder, self.folder / "holding.log", self.clock)
-        await self._holder.says("held", _START_SECONDS)
+    def close_database(self) -> None:
+        """Let go of the database; it is opened again when it is needed."""
+        if self._database is not None:
+            self._database.close()
 
     async def until(self, condition: Callable[[], Awaitable[T]], what: str, seconds: float = 60.0) -> T:
         """Look again and again until the condition gives something true, and return that. Raises DrillError."""
@@ -164,14 +169,11 @@ class Ground:
 
     async def stop(self) -> None:
         """End everything that was started."""
-        if self._holder is not None:
-            self._holder.kill()
         if self._control is not None:
             await self._control.stop()
         for provider in self.providers.values():
             provider.close()
-        if self._database is not None:
-            self._database.close()
+        self.close_database()
 
     async def _all_at_work(self) -> bool:
         return len(await self.worker_pids()) >= self.setting.workers

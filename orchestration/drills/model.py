@@ -32,8 +32,9 @@ class Ending(StrEnum):
 class Expectation:
     """What has to come of a fault, times in seconds.
 
-    `detected_within` counts from the fault, `resolved_within` too, but beyond the window in which the playbook watches
-    whether things stay well. `stopped_within` is how long the longest tool call may have taken. `helped` is the option
+    `detected_within` counts from the beginning of the fault, which itself takes time where something has to be filled
+    or started. `resolved_within` does too, but beyond the window in which the playbook watches whether things stay
+    well. `stopped_within` is how long the longest tool call may have taken. `helped` is the option
     of the playbook that has to be the one that helped; `level` the one that has to be called; `asks` the actions for
     which a person's approval has to be asked, `offers` those that have to be suggested or asked for; `finds` the steps
     whose findings have to be there as evidence. `beside` are scenarios of further incidents that the same fault may
@@ -79,7 +80,8 @@ class Setting:
     rehearsal servers, the first is the default and the others its fallbacks; `latency_ms` lies between two pieces of
     their answers. `files` are written into the project; `environment` into its `.env`.
 
-    `disk_mb` puts the project onto a file system of its own of that size.
+    `disk_mb` puts the project onto a file system of its own of that size. `database_url` is a server's database, in the
+    place of a file.
     """
 
     providers: tuple[str, ...] = ("primary", "second")
@@ -89,6 +91,7 @@ class Setting:
     files: Mapping[str, str] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
     disk_mb: int | None = None
+    database_url: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,3 +110,4 @@ class Drill:
     lift: Inject | None = None
     impossible: Possible = lambda: ""
     quick: bool = False
+    sqlite_only: bool = False

@@ -45,11 +45,6 @@ class Response:
     acts: tuple[Act, ...] = ()
     stable: float = 0.0
 
-    @property
-    def resolved(self) -> bool:
-        """Whether the trouble is over, as far as the desk knows."""
-        return self.resolved_after is not None
-
 
 @dataclass(frozen=True, slots=True)
 class Effort:

@@ -11,6 +11,7 @@ PLANNER = ("read_file", "list_files", "search_files")
 EXECUTOR = (*PLANNER, "write_file", "replace_in_file", "run_command")
 # Rules about the machine would tell of whatever else it does; the drills about it switch them on.
 OFF = ("cpu-high", "memory-high", "disk-low", "unresponsive", "loop-late", "errors-logged")
+DATABASE_VARIABLE = "DRILL_DATABASE_URL"
 # Only the log is told: a drill that wakes somebody is no drill.
 _PEOPLE = ("engineer", "lead", "manager", "security")
 
@@ -42,6 +43,7 @@ def _usual(setting: Setting, urls: Mapping[str, str]) -> dict[str, Any]:
             "workerStopSeconds": 2,
             "agentRetries": 1,
             "limits": {"seconds": 600},
+            **({"databaseUrlEnv": DATABASE_VARIABLE} if setting.database_url else {}),
             **{name: provider(url) for name, url in urls.items()},
         },
         "agents": agents(),

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from functools import cache
 from pathlib import Path
 
-from orchestration.config.response import Scenario
 from orchestration.drills.ground import Ground
 from orchestration.drills.model import Expectation
 from orchestration.drills.observation import Act, Effort, Observation, Response
@@ -25,15 +24,6 @@ from orchestration.storage.timeline import Timeline
 from orchestration.workflows.accounting import count_steps
 
 _MOST = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class Sight:
-    """How things stand at one moment."""
-
-    incidents: tuple[Incident, ...]
-    runs: tuple[Run, ...]
-    played: tuple[PlaybookRun, ...]
 
 
 class Watcher:
@@ -202,8 +192,3 @@ def _after(since: datetime, moment: datetime | None) -> float | None:
 
 def _status(run: Run) -> str:
     return run.status.value + (f" ({run.reason})" if run.reason else "")
-
-
-def scenarios(incidents: Iterable[Incident]) -> frozenset[Scenario]:
-    """The scenarios of these incidents."""
-    return frozenset(one.scenario for one in incidents)

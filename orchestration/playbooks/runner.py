@@ -105,14 +105,17 @@ class _Work:
 
     async def _mitigate(self, causes: Sequence[Ranked]) -> str | None:
         """Try what applies; returns what helped, None when nothing did. Where nothing is to be done, time may help."""
-        if not self._playbook.mitigate and await self._verified(""):
+        fitting = [option for option in in_order(self._playbook.mitigate, causes) if self._applies(option)]
+        if not fitting and await self._verified(""):
             return "it passed by itself"
-        for option in in_order(self._playbook.mitigate, causes):
-            if not conditions.holds(option.when, self._facts):
-                continue
-            if await self._try(option):
+        for option in fitting:
+            if self._applies(option) and await self._try(option):
                 return option.says
         return None
+
+    def _applies(self, option: Option) -> bool:
+        """Whether a way to mitigate makes sense, by what is known by now."""
+        return conditions.holds(option.when, self._facts)
 
     async def _try(self, option: Option) -> bool:
         """One way to mitigate: its steps, then the proof; undone in reverse order when it did not help."""

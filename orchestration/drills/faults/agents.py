@@ -43,7 +43,7 @@ def drills() -> Iterator[Drill]:
     yield Drill(
         "answers-malformed",
         "The model's answers do not match the form that was asked for, for a while",
-        replace(_RESTARTED, calls_repeated=1, detected_within=12.0, resolved_within=45.0),
+        replace(_RESTARTED, calls_repeated=3, detected_within=12.0, resolved_within=45.0),
         provider_fault("bad_json_answer", count=6, match={"role": "planner"}),
         _SCENARIO,
         Work(sample=True, calls=1),
@@ -90,7 +90,7 @@ async def _break_agent(ground: Ground) -> None:
     """The agent's function is called wrongly from now on; then it is asked to work."""
     document = ground.read_configuration()
     agents = [
-        laid_over(agent, {"entryPoint": "drill_agent:wrok"}) if agent["id"] == "own-code" else agent
+        laid_over(agent, {"entryPoint": "drill_agent:absent"}) if agent["id"] == "own-code" else agent
         for agent in document["agents"]
     ]
     ground.write_configuration({**document, "agents": agents})

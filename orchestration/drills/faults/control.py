@@ -12,8 +12,9 @@ from orchestration.drills.model import Drill, Ending, Expectation, Setting, Work
 
 _SCENARIO = Scenario.CONTROL_PLANE
 _ABSORBED = Expectation(Ending.ABSORBED, calls_repeated=1)
-_AWAY_SECONDS = 12.0
+_AWAY_SECONDS = 8.0
 _PAGE = 4096
+_ROOT_PAGE = "SELECT rootpage FROM sqlite_master WHERE name = 'spend'"
 
 
 def drills() -> Iterator[Drill]:
@@ -26,6 +27,7 @@ def drills() -> Iterator[Drill]:
             Ending.REPAIRED,
             _SCENARIO,
             Severity.P1,
+            helped="by-itself",
             detected_within=30.0,
             resolved_within=45.0,
             calls_repeated=3,
@@ -52,19 +54,39 @@ def drills() -> Iterator[Drill]:
     )
     yield Drill(
         "database-stops",
-        "The database gives no answer for 12 seconds",
-        Expectation(Ending.REPAIRED, _SCENARIO, Severity.P0, detected_within=10.0, resolved_within=60.0),
-        _hold_database,
+        "The database cannot be opened for 8 seconds",
+        Expectation(
+            Ending.REPAIRED,
+            _SCENARIO,
+            Severity.P0,
+            helped="by-itself",
+            finds=("database",),
+            detected_within=4.0,
+            resolved_within=40.0,
+            calls_repeated=1,
+        ),
+        _take_database,
         _SCENARIO,
+        sqlite_only=True,
     )
     yield Drill(
         "database-damaged",
-        "Pages of the database are overwritten",
-        Expectation(Ending.HANDED_OVER, _SCENARIO, Severity.P0, level=2, detected_within=10.0, work_succeeds=False),
+        "A page of the database is overwritten",
+        Expectation(
+            Ending.HANDED_OVER,
+            _SCENARIO,
+            Severity.P0,
+            level=4,
+            asks=("security.restore-test",),
+            offers=("security.isolate",),
+            detected_within=10.0,
+            work_succeeds=False,
+        ),
         _damage_database,
         _SCENARIO,
         Work(),
         Setting(configuration={"monitoring": {"integritySeconds": 2}}),
+        sqlite_only=True,
     )
 
 
@@ -105,17 +127,22 @@ async def _kill_in_response(ground: Ground) -> None:
     await _kill_control(ground)
 
 
-async def _hold_database(ground: Ground) -> None:
-    """Whoever wants to read or write it gets no answer for a while."""
-    await ground.hold_database(_AWAY_SECONDS)
+async def _take_database(ground: Ground) -> None:
+    """A link to nowhere stands in the file's place, so that nobody can begin a new file there: opening it fails, as
+    connecting to a server that is stopped does."""
+    file, hidden = ground.database_file, ground.database_file.with_suffix(".hidden")
+    ground.close_database()
+    file.rename(hidden)
+    file.symlink_to(file.parent / "nowhere" / file.name)
+    await ground.clock.sleep(_AWAY_SECONDS)
+    hidden.replace(file)
 
 
 async def _damage_database(ground: Ground) -> None:
-    """Nonsense over some pages beyond the first, as a dying disk leaves it."""
+    """Nonsense over the first page of a table, as a dying disk leaves it."""
     with ground.database.read() as connection:
         connection.exec_driver_sql("PRAGMA wal_checkpoint(FULL)")
+        found = connection.exec_driver_sql(_ROOT_PAGE).scalar_one()
     with ground.database_file.open("r+b") as file:
-        size = file.seek(0, os.SEEK_END)
-        for page in range(2, min(size // _PAGE, 400), 3):
-            file.seek(page * _PAGE)
-            file.write(b"\xde\xad\xbe\xef" * (_PAGE // 4))
+        file.seek((found - 1) * _PAGE)
+        file.write(b"\xde\xad\xbe\xef" * (_PAGE // 4))

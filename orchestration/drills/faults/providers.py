@@ -20,6 +20,7 @@ _REROUTED = Expectation(
 _SLOWLY = replace(_REROUTED, detected_within=6.0)
 # Another provider carries the work meanwhile; this one is only asked for less.
 _FEWER = replace(_REROUTED, helped="wait-with-fewer-calls")
+_AWAY_SECONDS = 8.0
 _CALLS = {"path": "/v1/chat/completions"}
 _PASSES_BY_ITSELF = Expectation(Ending.ABSORBED, calls_repeated=2)
 
@@ -27,6 +28,19 @@ _PASSES_BY_ITSELF = Expectation(Ending.ABSORBED, calls_repeated=2)
 def drills() -> Iterator[Drill]:
     """All of them."""
     yield _drill("provider-killed", "The provider's process is killed", _kill, quick=True)
+    yield _drill(
+        "all-providers-killed",
+        "Every provider is killed, and comes back after 8 seconds",
+        _kill_all_for_a_while,
+        replace(
+            _REROUTED,
+            severity=Severity.P1,
+            helped="by-itself",
+            level=2,
+            resolved_within=30.0,
+            beside=frozenset({_SCENARIO}),
+        ),
+    )
     yield _drill(
         "provider-port-closed", "The provider's port is closed for a minute", provider_fault("refuse", seconds=60.0)
     )
@@ -67,3 +81,11 @@ def _drill(name: str, fault: str, inject: Inject, expects: Expectation = _REROUT
 
 async def _kill(ground: Ground) -> None:
     await ground.primary.kill()
+
+
+async def _kill_all_for_a_while(ground: Ground) -> None:
+    for provider in ground.providers.values():
+        await provider.kill()
+    await ground.clock.sleep(_AWAY_SECONDS)
+    for provider in ground.providers.values():
+        await provider.start()

@@ -8,13 +8,12 @@ from collections.abc import Iterator
 from orchestration.config.response import Scenario, Severity
 from orchestration.drills.faults.shapes import TOOL_GOAL, with_files
 from orchestration.drills.ground import Ground
-from orchestration.drills.model import Drill, Ending, Expectation, Work
+from orchestration.drills.model import Drill, Ending, Expectation, Inject, Work
 from orchestration.drills.rehearsal.scenes import told
 
 _SCENARIO = Scenario.SECURITY_ALERT
 _SECURITY_TEAM = 4
 # Put together here, so that no scanner of this repository takes it for a real one.
-_SECRET = "AKIA" + "DR1LL" * 3 + "X"
 _LEAKING = """\
 from pathlib import Path
 
@@ -40,6 +39,20 @@ _COMMANDS = "\n".join(
 )
 
 
+# What it was refused, its run is stopped for, by itself; whether a backup is to be tried out is asked of a person.
+_REFUSED = Expectation(
+    Ending.HANDED_OVER,
+    _SCENARIO,
+    Severity.P2,
+    level=_SECURITY_TEAM,
+    asks=("security.restore-test",),
+    offers=("run.cancel",),
+    finds=("access",),
+    detected_within=15.0,
+    work_succeeds=False,
+)
+
+
 def drills() -> Iterator[Drill]:
     """All of them."""
     yield Drill(
@@ -51,7 +64,7 @@ def drills() -> Iterator[Drill]:
             Severity.P1,
             level=_SECURITY_TEAM,
             finds=("scope",),
-            detected_within=8.0,
+            detected_within=15.0,
             work_succeeds=False,
         ),
         _run(TOOL_GOAL),
@@ -96,19 +109,7 @@ def drills() -> Iterator[Drill]:
     )
 
 
-_REFUSED = Expectation(
-    Ending.REPAIRED,
-    _SCENARIO,
-    Severity.P2,
-    level=_SECURITY_TEAM,
-    finds=("access",),
-    detected_within=8.0,
-    resolved_within=20.0,
-    work_succeeds=False,
-)
-
-
-def _run(goal: str):  # type: ignore[no-untyped-def]
+def _run(goal: str) -> Inject:
     async def inject(ground: Ground) -> None:
         await ground.run(goal, agent="helper")
 

@@ -41,3 +41,11 @@ def test_of_steps_side_by_side_a_later_one_does_not_prove_an_earlier_one_committ
 def test_a_step_side_by_side_that_ran_again_after_the_next_is_found() -> None:
     events = [*executed("a/1"), *side_by_side("a/2", "a/3", after=1), *executed("a/4"), *side_by_side("a/3", after=1)]
     assert count_steps(events) == StepCount(5, 1, 1)
+
+
+def test_an_agent_that_gave_up_begins_anew_when_it_is_restarted() -> None:
+    gave_up = Event("agent.finished", NOON, data={"agent_run_id": "a", "failing": {"kind": "malformed_answer"}})
+    again = [*executed("a/1", "a/2", "b/1"), gave_up, *executed("a/1", "a/2")]
+    assert count_steps(again) == StepCount(5, 0, 0)
+    delivered = Event("agent.finished", NOON, data={"agent_run_id": "a", "failing": None})
+    assert count_steps([*again, delivered, *executed("a/1")]) == StepCount(6, 1, 1)

@@ -1,0 +1,30 @@
+"""A small file system for drills that fill it."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from orchestration.drills.children import DrillError
+
+
+@contextmanager
+def small_disk(folder: Path, megabytes: int | None) -> Iterator[None]:
+    """Have the folder be a file system of its own of that size, in memory, for as long as the block lasts; without a
+    size it stays what it is. Raises DrillError where that cannot be."""
+    if megabytes is None:
+        yield
+        return
+    _call("mount", "-t", "tmpfs", "-o", f"size={megabytes}m,mode=0700", "drill", str(folder))
+    try:
+        yield
+    finally:
+        _call("umount", "--lazy", str(folder))
+
+
+def _call(*command: str) -> None:
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 (no data but a folder)
+    if ended.returncode:
+        raise DrillError(f"expected a small file system, got: {ended.stderr.strip() or command[0]}")

@@ -1,0 +1,98 @@
+"""Drills of the scenario "high resource usage", on a small file system of their own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from orchestration.config.response import Scenario, Severity
+from orchestration.drills.ground import Ground
+from orchestration.drills.model import Drill, Ending, Expectation, Setting, Work
+
+_SCENARIO = Scenario.HIGH_RESOURCE_USAGE
+_DISK_MB = 256
+_LEFT_PERCENT = 7.0
+_PIECE = 1_000_000
+_OLD_SECONDS = 30 * 86_400.0
+# Whatever else this machine does must not look like the disk's trouble.
+_SMALL_DISK = Setting(
+    disk_mb=_DISK_MB,
+    configuration={
+        "alerting": {"rules": {"disk-low": {"enabled": True, "keepFiring": 1}}},
+        "monitoring": {"thresholds": {"cpuPercent": 100, "memoryPercent": 100}},
+    },
+)
+
+
+def drills() -> Iterator[Drill]:
+    """All of them."""
+    yield Drill(
+        "disk-filled-with-old-logs",
+        "Old logs of the system itself fill its disk",
+        Expectation(
+            Ending.REPAIRED,
+            _SCENARIO,
+            Severity.P1,
+            helped="clear-away",
+            finds=("machine",),
+            detected_within=10.0,
+            resolved_within=20.0,
+        ),
+        _fill_with_logs,
+        _SCENARIO,
+        Work(),
+        _SMALL_DISK,
+        impossible=_no_mount,
+    )
+    yield Drill(
+        "disk-filled-by-others",
+        "Files that are not ours fill the disk",
+        Expectation(
+            Ending.HANDED_OVER,
+            _SCENARIO,
+            Severity.P1,
+            level=2,
+            offers=("cleanup.logs",),
+            finds=("machine",),
+            detected_within=10.0,
+            deadline=180.0,
+        ),
+        _fill_with_foreign_files,
+        _SCENARIO,
+        Work(),
+        _SMALL_DISK,
+        impossible=_no_mount,
+    )
+
+
+def _no_mount() -> str:
+    """Only root may make a file system of its own."""
+    if os.geteuid() == 0 and shutil.which("mount") and shutil.which("umount"):
+        return ""
+    return "a file system of its own can be mounted by root only"
+
+
+async def _fill_with_logs(ground: Ground) -> None:
+    """Rotated logs that are a month old."""
+    then = ground.clock.now().timestamp() - _OLD_SECONDS
+    number = 0
+    while _free_percent(ground.folder) > _LEFT_PERCENT:
+        number += 1
+        path = ground.folder / "logs" / f"orchestrator.log.20200101T000000.{number:06}Z"
+        path.write_bytes(b"x" * _PIECE)
+        os.utime(path, (then, then))
+
+
+async def _fill_with_foreign_files(ground: Ground) -> None:
+    number = 0
+    (ground.folder / "theirs").mkdir()
+    while _free_percent(ground.folder) > _LEFT_PERCENT:
+        number += 1
+        (ground.folder / "theirs" / f"{number}.bin").write_bytes(b"x" * _PIECE)
+
+
+def _free_percent(folder: Path) -> float:
+    usage = shutil.disk_usage(folder)
+    return 100 * usage.free / usage.total

@@ -1,0 +1,76 @@
+"""The drills that are shipped: enough of them, all scenarios, and each in a project that can be used."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from orchestration.config import findings
+from orchestration.config.load import Loader
+from orchestration.config.response import Scenario
+from orchestration.drills import catalogue
+from orchestration.drills.model import Drill, Ending, Setting
+from orchestration.drills.project import configuration, laid_over
+from orchestration.errors import NotFoundError
+from orchestration.playbooks.actions.registry import REGISTRY
+from orchestration.playbooks.catalogue import Catalogue
+
+PLAYBOOKS = Catalogue(Path("nowhere")).all()
+by_name = pytest.mark.parametrize("drill", catalogue.ALL, ids=lambda drill: drill.name)
+
+
+def urls(setting: Setting) -> dict[str, str]:
+    return {name: f"http://127.0.0.1:{9000 + number}" for number, name in enumerate(setting.providers)}
+
+
+def test_there_are_at_least_25_over_all_scenarios_with_names_of_their_own() -> None:
+    assert len(catalogue.ALL) >= 25
+    assert len({drill.name for drill in catalogue.ALL}) == len(catalogue.ALL)
+    assert set(Counter(drill.scenario for drill in catalogue.ALL)) == set(Scenario)
+
+
+@by_name
+def test_the_project_of_each_drill_is_a_configuration_without_errors(drill: Drill, tmp_path: Path) -> None:
+    file = tmp_path / "config" / "agents.config.json"
+    file.parent.mkdir()
+    file.write_text(json.dumps(configuration(drill.setting, urls(drill.setting))))
+    loaded = Loader(file, lambda _: ()).load()
+    assert loaded.configuration is not None, [str(finding) for finding in loaded.findings]
+    assert [str(finding) for finding in loaded.findings if finding.severity is findings.Severity.ERROR] == []
+
+
+@by_name
+def test_nobody_is_disturbed_by_a_drill(drill: Drill) -> None:
+    response = configuration(drill.setting, urls(drill.setting))["response"]
+    assert {place["channel"] for contact in response["contacts"] for place in contact["channels"]} == {"log"}
+
+
+@by_name
+def test_what_a_drill_expects_exists(drill: Drill) -> None:
+    options = {option.id for entry in PLAYBOOKS for option in entry.playbook.mitigate} | {"by-itself"}
+    steps = {step.id for entry in PLAYBOOKS for _, step in entry.playbook.steps()}
+    expects = drill.expects
+    assert expects.helped is None or expects.helped in options
+    assert set(expects.finds) <= steps
+    assert {*expects.asks, *expects.offers} <= set(REGISTRY)
+    assert (expects.scenario is None) is (expects.ending is Ending.ABSORBED)
+
+
+def test_drills_are_found_by_name_and_by_scenario() -> None:
+    both = catalogue.find(["provider-killed", "agent-failure", "provider-killed"])
+    assert both[0].name == "provider-killed"
+    assert {drill.scenario for drill in both[1:]} == {Scenario.AGENT_FAILURE}
+    with pytest.raises(NotFoundError, match="expected a drill or a scenario, got 'provider-kiled'"):
+        catalogue.find(["provider-kiled"])
+
+
+def test_objects_are_joined_and_the_upper_value_counts() -> None:
+    below = {"a": {"x": 1, "y": {"deep": 1}}, "b": [1]}
+    assert laid_over(below, {"a": {"y": {"more": 2}}, "b": [2]}) == {
+        "a": {"x": 1, "y": {"deep": 1, "more": 2}},
+        "b": [2],
+    }
+    assert below["a"] == {"x": 1, "y": {"deep": 1}}

@@ -1,0 +1,150 @@
+"""What was declared beside what was seen."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from orchestration.config.response import Scenario, Severity
+from orchestration.drills.model import Ending, Expectation
+from orchestration.drills.observation import Act, Effort, Observation, Response
+from orchestration.drills.scoring import Miss, median_resolution, score
+
+PROVIDER = Scenario.PROVIDER_UNAVAILABLE
+REPAIRED = Expectation(Ending.REPAIRED, PROVIDER, Severity.P2, helped="use-fallback", finds=("probe",))
+HANDED_OVER = Expectation(
+    Ending.HANDED_OVER, PROVIDER, Severity.P2, level=2, asks=("config.last-good",), offers=("run.restart",)
+)
+ABSORBED = Expectation(Ending.ABSORBED)
+
+PROBED = Act("identify", "probe", "provider.probe", "done", "auto", "primary is down", findings=True)
+RESTARTED = Act("mitigate", "restart", "run.restart", "done", "auto", "went on")
+GOOD = Response(
+    "inc-1",
+    PROVIDER,
+    Severity.P2,
+    "resolved",
+    drill=True,
+    detected_after=0.5,
+    mitigated_after=1.0,
+    resolved_after=4.5,
+    playbook="provider-unavailable",
+    state="helped",
+    helped="use-fallback",
+    acts=(PROBED, RESTARTED),
+    stable=3.0,
+)
+CALLED = replace(GOOD, resolved_after=None, state="handed-over", helped=None, level=2, asked=("config.last-good",))
+WORKED = Effort(succeeded=True, status="succeeded", steps=40, calls=20, longest_tool=3.5)
+
+
+def missed(expects: Expectation, response: Response | None, effort: Effort = WORKED, **values: object) -> list[str]:
+    seen = Observation(seconds=5.0, response=response, effort=effort, **values)  # type: ignore[arg-type]
+    return [miss.what for miss in score(expects, seen)]
+
+
+@pytest.mark.parametrize(("expects", "response"), [(REPAIRED, GOOD), (HANDED_OVER, CALLED), (ABSORBED, None)])
+def test_a_drill_that_went_as_expected_misses_nothing(expects: Expectation, response: Response | None) -> None:
+    assert missed(expects, response) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        ({"scenario": Scenario.WORKFLOW_STUCK}, "scenario"),
+        ({"severity": Severity.P1}, "severity"),
+        ({"detected_after": 2.1}, "detected"),
+        ({"resolved_after": None}, "resolved"),
+        ({"resolved_after": 18.1}, "resolved"),
+        ({"helped": "wait-with-fewer-calls"}, "helped"),
+        ({"helped": None}, "helped"),
+        ({"drill": False}, "marked"),
+        ({"acts": (RESTARTED,)}, "evidence"),
+        ({"acts": (PROBED, replace(RESTARTED, mode="ask"))}, "by itself"),
+    ],
+)
+def test_each_thing_that_goes_wrong_with_a_repair_is_named(change: dict[str, object], what: str) -> None:
+    assert missed(REPAIRED, replace(GOOD, **change)) == [what]  # type: ignore[arg-type]
+
+
+def test_the_time_of_watching_does_not_count_against_the_resolution() -> None:
+    assert missed(REPAIRED, replace(GOOD, resolved_after=17.9, stable=3.0)) == []
+    assert missed(REPAIRED, replace(GOOD, resolved_after=17.9, stable=0.0)) == ["resolved"]
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        ({"level": 1}, "level called"),
+        ({"asked": ()}, "asks"),
+        ({"acts": (PROBED,)}, "options"),
+    ],
+)
+def test_each_thing_that_goes_wrong_with_a_call_is_named(change: dict[str, object], what: str) -> None:
+    assert missed(HANDED_OVER, replace(CALLED, **change)) == [what]  # type: ignore[arg-type]
+
+
+def test_a_person_who_was_not_called_at_all_is_missed() -> None:
+    plain = Expectation(Ending.HANDED_OVER, PROVIDER)
+    assert missed(plain, replace(CALLED, level=0, asked=(), state="running")) == ["person"]
+
+
+def test_without_an_incident_there_is_nothing_more_to_say() -> None:
+    assert missed(REPAIRED, None) == ["detected"]
+
+
+def test_what_should_be_absorbed_must_open_no_incident() -> None:
+    assert missed(ABSORBED, GOOD) == ["incident"]
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        ({"succeeded": False, "status": "failed"}, "work"),
+        ({"lost": 1}, "steps lost"),
+        ({"repeated": 1}, "committed steps repeated"),
+        ({"calls_repeated": 1}, "model calls repeated"),
+    ],
+)
+def test_work_that_is_lost_or_done_twice_fails_a_drill(change: dict[str, object], what: str) -> None:
+    assert missed(REPAIRED, GOOD, replace(WORKED, **change)) == [what]  # type: ignore[arg-type]
+
+
+def test_calls_may_be_repeated_as_often_as_was_declared() -> None:
+    assert missed(replace(REPAIRED, calls_repeated=2), GOOD, replace(WORKED, calls_repeated=2)) == []
+
+
+def test_work_that_is_not_expected_to_succeed_may_fail() -> None:
+    assert missed(replace(REPAIRED, work_succeeds=False), GOOD, replace(WORKED, succeeded=False)) == []
+
+
+@pytest.mark.parametrize("took", [0.0, 4.1])
+def test_a_tool_must_have_been_stopped_in_time_and_must_have_run(took: float) -> None:
+    limited = replace(ABSORBED, stopped_within=4.0)
+    assert missed(limited, None, replace(WORKED, longest_tool=took)) == ["stopped"]
+
+
+def test_further_incidents_fail_a_drill_unless_they_are_foreseen() -> None:
+    others = ((Scenario.AGENT_FAILURE, "Agent planner fails"),)
+    assert missed(REPAIRED, GOOD, others=others) == ["other incident"]
+    assert missed(replace(REPAIRED, beside=frozenset({Scenario.AGENT_FAILURE})), GOOD, others=others) == []
+
+
+def test_noise_before_the_fault_and_pages_fail_a_drill() -> None:
+    assert missed(REPAIRED, GOOD, early=("Processor use is high",), paged=2) == ["quiet before", "paged"]
+
+
+def test_a_drill_that_could_not_be_held_says_why() -> None:
+    seen = Observation(3.0, trouble="expected a run, got nothing")
+    assert score(ABSORBED, seen) == (Miss("drill", "a drill that can be held", "expected a run, got nothing"),)
+    assert str(score(ABSORBED, seen)[0]) == "drill: expected a drill that can be held, got expected a run, got nothing"
+
+
+def test_the_median_is_of_what_was_resolved_and_leaves_the_watching_out() -> None:
+    seen = [
+        Observation(9.0, replace(GOOD, resolved_after=after, stable=stable))
+        for after, stable in ((4.0, 3.0), (9.0, 0.0), (None, 3.0), (20.0, 5.0))
+    ]
+    assert median_resolution(seen) == 9.0
+    assert median_resolution([Observation(1.0)]) is None

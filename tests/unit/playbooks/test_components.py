@@ -1,0 +1,64 @@
+"""Which part of the system itself an incident is about decides which playbook is used."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from orchestration.config.response import Scenario, Severity
+from orchestration.config.schema import Configuration
+from orchestration.incidents.model import Incident
+from orchestration.incidents.severity import Ground
+from orchestration.incidents.sla import Clock
+from orchestration.playbooks.catalogue import Catalogue
+from orchestration.playbooks.reporting import facts_of
+
+NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+BOOKS = Catalogue(Path("nowhere"))
+
+
+def an_incident(**labels: str) -> Incident:
+    clock = Clock(NOW, NOW, NOW)
+    return Incident(
+        id="inc-1",
+        key="key",
+        scenario=Scenario.CONTROL_PLANE,
+        severity=Severity.P1,
+        judged=Severity.P1,
+        first_severity=Severity.P1,
+        ground=Ground.UNSURE,
+        title="Trouble",
+        summary="",
+        detected_at=NOW,
+        last_seen_at=NOW,
+        changed_at=NOW,
+        clock=clock,
+        policy="",
+        playbook="",
+        labels=labels,
+    )
+
+
+@pytest.mark.parametrize(
+    ("rule", "playbook"),
+    [
+        ("database-down", "database-down"),
+        ("database-damaged", "database-down"),
+        ("worker-lost", "worker-lost"),
+        ("workers-crashing", "worker-lost"),
+        ("backup-old", "backup-failed"),
+        ("channel-down", "channel-down"),
+        ("loop-late", "control-plane"),
+    ],
+)
+def test_the_rule_that_fired_chooses_the_playbook(rule: str, playbook: str) -> None:
+    chosen = BOOKS.choose(Scenario.CONTROL_PLANE, facts_of(an_incident(alertname=rule), Configuration()))
+    assert chosen is not None
+    assert chosen.name == playbook
+
+
+def test_what_an_alert_from_outside_says_of_itself_counts_more() -> None:
+    facts = facts_of(an_incident(alertname="worker-lost", component="database"), Configuration())
+    assert facts["incident.component"] == "database"

@@ -1,0 +1,145 @@
+"""The flow of a response, with its real rules, over hand-written steps and a desk that only listens."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
+
+from orchestration.playbooks.document import parse
+from orchestration.playbooks.execution import Decision, Response
+from orchestration.playbooks.model import GuardSettings, Mode, Phase, Step
+from orchestration.playbooks.runner import Runner
+from orchestration.storage.playbooks import ActionRun, ActionState
+
+TEXT = """\
+playbook: sample
+title: A sample
+scenario: agent-failure
+about: For the tests.
+mitigate:
+  - option: again
+    says: Begin again
+    steps: [{ step: restart, do: run.restart }]
+verify:
+  steps: [{ step: after, do: evidence.runs }]
+  holds: { after.failed: 0, after.unfinished: 0 }
+  fails: { after.failed: { above: 0 } }
+  within: 300
+  stable: 0
+document:
+  - { step: draft, do: document.review }
+"""
+NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+
+
+class Desk:
+    """Listens, and says that the incident is settled once it was resolved."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.heard: list[str] = []
+        self.closed: tuple[str, str] | None = None
+
+    async def open(self, run_id: str, incident_id: str) -> Any:
+        facts = {"incident.id": incident_id, "incident.drill": True}
+        playbook = parse(self.text, "sample.yaml").model_dump(mode="json", by_alias=True)
+        return {"playbook": playbook, "facts": facts, "attempts": 0}
+
+    def response(self, run_id: str, opened: Mapping[str, Any]) -> Response:
+        return Response(run_id, "inc-1", "sample", GuardSettings(), drill=True)
+
+    async def settled(self, response: Response) -> str:
+        return "the incident is resolved already" if "resolve" in self.heard else ""
+
+    async def close(self, run_id: str, state: Any, says: str) -> Any:
+        self.closed = (state.value, says)
+
+    def __getattr__(self, name: str) -> Any:
+        async def hear(*_: Any) -> None:
+            self.heard.append(name)
+
+        return hear
+
+
+class Executor:
+    """Does what it is told; looks find one answer after the other, and the last again and again."""
+
+    def __init__(self, *found: Mapping[str, Any]) -> None:
+        self.found = list(found)
+        self.done: list[str] = []
+
+    async def decide(self, response: Response, step: Step, facts: Any, attempts: int) -> Decision:
+        return Decision(Mode.AUTO, {})
+
+    async def act(
+        self, response: Response, phase: Phase, step: Step, key: str, decision: Decision, actor: str
+    ) -> ActionRun:
+        self.done.append(step.id)
+        action = ActionRun(
+            key, "run", "inc-1", phase.value, step.id, step.action, "reads", "auto", ActionState.DONE, NOW, actor
+        )
+        if step.id != "after":
+            return action
+        return replace(action, findings=self.found.pop(0) if len(self.found) > 1 else self.found[0])
+
+    async def undo(self, response: Response, action: ActionRun) -> ActionRun:
+        self.done.append(f"undo {action.step}")
+        return action
+
+
+class Flow:
+    """Runs steps at once and counts what would have been waited."""
+
+    id = "response-inc-1-0"
+
+    def __init__(self) -> None:
+        self.waited = 0.0
+
+    async def step(self, name: str, function: Any) -> Any:
+        return await function()
+
+    async def steps(self, named: Sequence[tuple[str, Any]]) -> list[Any]:
+        return [await function() for _, function in named]
+
+    async def sleep(self, seconds: float) -> None:
+        self.waited += seconds
+
+
+async def played(*found: Mapping[str, Any], text: str = TEXT) -> SimpleNamespace:
+    desk, executor, flow = Desk(text), Executor(*found), Flow()
+    await Runner(executor, desk, SimpleNamespace()).body(flow, {"incident": "inc-1"})  # type: ignore[arg-type]
+    return SimpleNamespace(desk=desk, executor=executor, flow=flow)
+
+
+WELL, WORKING, BROKEN = (
+    {"failed": failed, "unfinished": unfinished} for failed, unfinished in ((0, 0), (0, 1), (1, 0))
+)
+
+
+async def test_its_own_resolution_does_not_keep_a_response_from_writing_things_up() -> None:
+    response = await played(WORKING, WELL)
+    assert response.desk.closed == ("helped", "Begin again")
+    assert response.executor.done[-1] == "draft"
+
+
+async def test_a_failure_that_is_seen_ends_the_wait_for_a_success() -> None:
+    response = await played(WORKING, BROKEN)
+    assert response.flow.waited < 5
+    assert response.desk.closed[0] == "handed-over"
+    assert "undo restart" in response.executor.done
+
+
+async def test_without_one_the_whole_time_is_waited() -> None:
+    response = await played(WORKING)
+    assert response.flow.waited >= 300
+    assert response.desk.closed[0] == "handed-over"
+
+
+async def test_where_no_way_applies_and_all_is_well_it_has_passed_by_itself() -> None:
+    text = TEXT.replace("says: Begin again", "says: Begin again\n    when: { after.failed: { above: 9 } }")
+    response = await played(WORKING, WELL, text=text)
+    assert response.desk.closed == ("helped", "it passed by itself")
+    assert "restart" not in response.executor.done
