@@ -94,7 +94,7 @@ class Executor:
 
     async def look(self, response: Response, phase: Phase, step: Step, decision: Decision) -> ActionRun:
         """Carry out a step that only looks, and record nothing. Raises OrchestratorError for one that does more."""
-        if self._action(step.action).risk is not Risk.READS:
+        if self._action(step).risk is not Risk.READS:
             raise OrchestratorError(f"expected a step that only looks, got {step.action}, which changes something")
         return await self._carry_out(response, step, self._begun(response, phase, step, "", decision, AUTOMATION))
 

@@ -21,6 +21,9 @@ from orchestration.playbooks.hypotheses import Ranked
 from orchestration.playbooks.model import EscalateWhen, GuardSettings, Option
 from orchestration.storage.playbooks import PlaybookRecords, PlaybookRun, PlaybookRunState
 
+# The rules about the system itself are called after what they watch.
+_COMPONENTS = ("database", "worker", "backup", "channel")
+
 
 class Reporting:
     """Speaks for the responses."""
