@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.engine_rows import committed_steps
-from tests.support.project import ProjectFolder, a_project, provider_at, wait_until
+from tests.support.project import ProjectFolder, a_project, provider_at
 from tests.support.rehearsal import RehearsalProcess, a_provider
 
 _AGENTS_AT_ONCE = 2
@@ -35,7 +35,7 @@ def check_the_run_goes_on(project: ProjectFolder, provider: RehearsalProcess, da
     begun = committed_steps(database, project.show()["id"])
     assert begun > 0
     command = project.start("runs", "resume", "latest")
-    wait_until(lambda: project.show()["questions"], "for the question")
+    command.wait_for("waits for approval")
     project.call("runs", "approve", "latest", "--reason", "looks right")
     assert command.wait() == 0, command.output
     run = project.show()
