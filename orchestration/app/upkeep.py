@@ -30,6 +30,8 @@ from orchestration.maintenance.service import Maintenance
 from orchestration.maintenance.upkeep import BackupUpkeep
 from orchestration.monitoring.databases import DatabaseWatch
 from orchestration.security.redaction import Redactor
+from orchestration.security.trail import Trail
+from orchestration.storage.audit import AuditTable
 from orchestration.storage.database import Database
 from orchestration.storage.leases import Leases
 from orchestration.storage.maintenance import MaintenanceRecords, OldRows
@@ -85,7 +87,9 @@ class MaintenanceRoom:
         self._app = app
         self.vault = vault_of(app)
         also = () if not app.database.is_sqlite else (app.state_folder / ENGINE_FILE,)
-        self.upkeep = BackupUpkeep(self.vault, DatabaseWatch(app.database, app.clock, also), app.clock, app.bus)
+        trail = Trail(AuditTable(app.database), app.bus, app.clock, app.redactor.data)
+        watch = DatabaseWatch(app.database, app.clock, also)
+        self.upkeep = BackupUpkeep(self.vault, watch, app.clock, app.bus, trail.problems)
         self.records = MaintenanceRecords(app.database)
         records, incidents = self.records, app.desk.records
         workshop = Workshop(

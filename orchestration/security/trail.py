@@ -56,6 +56,11 @@ class Trail:
             before, count = row.digest, count + 1
         return Verdict(count, None, before)
 
+    def problems(self) -> list[str]:
+        """What is wrong with the trail, in words; nothing where it is whole. Blocks."""
+        broken = self.verify().broken_at
+        return [] if broken is None else [f"line {broken} of the audit trail is not as it was written"]
+
 
 def seal(before: str, row: AuditRow) -> str:
     """The digest of a line behind one with the digest `before`. Pure."""
