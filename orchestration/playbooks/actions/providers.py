@@ -237,11 +237,10 @@ class Reroute(ProviderAction):
         return f"send the calls of {whom} to {to} first for {parameters.minutes:g} min"
 
     async def run(self, context: Context, parameters: RouteParameters) -> Outcome:
-        standing = [one for one in made_by(self, context) if isinstance(one.change, RouteTo)]
+        standing = {one.id: one.change.provider for one in made_by(self, context) if isinstance(one.change, RouteTo)}
         # After a crash in the middle, the rest goes to where the first went.
-        to = next((one.change.provider for one in standing if isinstance(one.change, RouteTo)), None)
-        to = to or await self._best(parameters)
-        made = [one.id for one in standing]
+        to = next(iter(standing.values()), "") or await self._best(parameters)
+        made = list(standing)
         made += [self._override(context, target, to, parameters) for target in self._affected(parameters)]
         if not made:
             return Outcome(f"all calls go past {', '.join(parameters.providers)} already", {"provider": to})

@@ -22,7 +22,7 @@ _PAUSED = "paused by "
 _FORK = re.compile(r"fork of (?P<run>\S+) at ")
 # The records say so before the engine has put everything away.
 _STANDING = frozenset({RunStatus.FAILED, RunStatus.STOPPED, RunStatus.CANCELLED})
-_TRIES, _LOOK_SECONDS = 25, 0.2
+_TRIES, _LOOK_SECONDS = 15, 0.2
 
 
 class SomeRuns(Parameters):
