@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 from hypothesis import settings
 
+from tests.support.postgres import database_url, postgres_server, postgres_url
+
 # A busy machine is slow, not wrong: pytest's own time limit is enough.
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
 
-from tests.support.postgres import database_url, postgres_server, postgres_url
 
 __all__ = ["database_url", "postgres_server", "postgres_url"]
 
