@@ -88,8 +88,10 @@ class Child:
 
     async def stop(self) -> None:
         """Ask it to end, and see to it."""
-        if not self.ended:
-            self._process.terminate()
-            with contextlib.suppress(DrillError):
-                await self.wait(_GRACE_SECONDS)
-        self.kill()
+        try:
+            if not self.ended:
+                self._process.terminate()
+                with contextlib.suppress(DrillError):
+                    await self.wait(_GRACE_SECONDS)
+        finally:
+            self.kill()

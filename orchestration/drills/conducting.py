@@ -49,13 +49,16 @@ class Result:
 async def hold(drill: Drill, clock: Clock, *, keep: Path | None = None, against: str | None = None) -> Result:
     """Hold a drill in a folder of its own: below `keep`, which stays, else in a temporary one; with a database file of
     its own, or a scratch database on the server at the address `against`."""
-    started = clock.now()
-    with (
-        _database(drill, started, against) as there,
-        _folder(drill, keep) as folder,
-        small_disk(folder, drill.setting.disk_mb),
-    ):
-        seen = await _observed(there, folder, clock)
+    started, begun = clock.now(), clock.monotonic()
+    try:
+        with (
+            _database(drill, started, against) as there,
+            _folder(drill, keep) as folder,
+            small_disk(folder, drill.setting.disk_mb),
+        ):
+            seen = await _observed(there, folder, clock)
+    except (DrillError, SQLAlchemyError, StorageError) as error:
+        seen = Observation(clock.monotonic() - begun, trouble=f"{type(error).__name__}: {error}")
     return Result(drill, started, seen, score(drill.expects, seen), folder if keep else None)
 
 
@@ -81,15 +84,11 @@ def _folder(drill: Drill, keep: Path | None) -> Iterator[Path]:
 
 
 async def _observed(drill: Drill, folder: Path, clock: Clock) -> Observation:
-    begun = clock.monotonic()
-    try:
-        async with standing_ground(folder, drill.setting, clock) as ground:
-            await _begin(drill, ground)
-            since = clock.now()
-            await drill.inject(ground)
-            return await _watched(drill, ground, since)
-    except (DrillError, SQLAlchemyError, StorageError) as error:
-        return Observation(clock.monotonic() - begun, trouble=f"{type(error).__name__}: {error}")
+    async with standing_ground(folder, drill.setting, clock) as ground:
+        await _begin(drill, ground)
+        since = clock.now()
+        await drill.inject(ground)
+        return await _watched(drill, ground, since)
 
 
 async def _begin(drill: Drill, ground: Ground) -> None:
@@ -116,8 +115,6 @@ async def _watched(drill: Drill, ground: Ground, since: datetime) -> Observation
         except (SQLAlchemyError, StorageError):
             pass  # the database is what the drill has taken away
         await ground.clock.sleep(_LOOK_SECONDS)
-    if drill.lift is not None:
-        await drill.lift(ground)
     calls = await ground.calls()
     now = ground.clock.now()
     return await ground.database.call(lambda: watching.observe(watcher, drill.expects, since, now, calls))

@@ -169,11 +169,13 @@ class Ground:
 
     async def stop(self) -> None:
         """End everything that was started."""
-        if self._control is not None:
-            await self._control.stop()
-        for provider in self.providers.values():
-            provider.close()
-        self.close_database()
+        try:
+            if self._control is not None:
+                await self._control.stop()
+        finally:
+            for provider in self.providers.values():
+                provider.close()
+            self.close_database()
 
     async def _all_at_work(self) -> bool:
         return len(await self.worker_pids()) >= self.setting.workers

@@ -96,8 +96,9 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class Drill:
-    """A rehearsed failure. `prepare` is done before the work begins, `inject` is the fault itself, `lift` what the
-    world outside does afterwards by itself, such as a provider that comes back."""
+    """A rehearsed failure. `prepare` is done before the work begins, `inject` is the fault itself. `impossible` says
+    why it cannot be held on this machine; nothing where it can. `quick` ones take a few seconds, `sqlite_only` ones
+    lay hands on the database's file."""
 
     name: str
     fault: str
@@ -107,7 +108,6 @@ class Drill:
     work: Work = Work(sample=True, calls=2)
     setting: Setting = Setting()
     prepare: Inject | None = None
-    lift: Inject | None = None
     impossible: Possible = lambda: ""
     quick: bool = False
     sqlite_only: bool = False

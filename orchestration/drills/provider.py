@@ -8,7 +8,7 @@ from typing import Any
 import httpx2
 
 from orchestration.clock import Clock
-from orchestration.drills.children import Child
+from orchestration.drills.children import Child, DrillError
 
 _START_SECONDS = 30.0
 _ANSWER_SECONDS = 5.0
@@ -48,12 +48,8 @@ class Provider:
             self._child.kill()
 
     async def fault(self, name: str, **order: Any) -> None:
-        """Have requests answered with a fault; see `docs/reference/rehearsal-provider.md`."""
+        """Have requests answered with a fault; see `docs/reference/rehearsal-provider.md`. Raises DrillError."""
         await self._ask("POST", "/rehearsal/faults", {"fault": name, **order})
-
-    async def heal(self) -> None:
-        """Take the faults back."""
-        await self._ask("DELETE", "/rehearsal/faults")
 
     async def calls(self) -> list[dict[str, Any]]:
         """All model calls so far; those of the last that could be asked while nobody answers."""
@@ -61,12 +57,15 @@ class Provider:
             return self._kept
         try:
             answer = await self._ask("GET", "/rehearsal/calls")
-        except httpx2.HTTPError:
+        except DrillError:
             return self._kept
         return [*self._kept, *answer["calls"]]
 
     async def _ask(self, method: str, path: str, body: Any = None) -> Any:
-        async with httpx2.AsyncClient(timeout=_ANSWER_SECONDS, trust_env=False) as client:
-            answer = await client.request(method, self.url + path, json=body)
-            answer.raise_for_status()
-            return answer.json()
+        try:
+            async with httpx2.AsyncClient(timeout=_ANSWER_SECONDS, trust_env=False) as client:
+                answer = await client.request(method, self.url + path, json=body)
+                answer.raise_for_status()
+                return answer.json()
+        except httpx2.HTTPError as error:
+            raise DrillError(f"expected the provider {self.name} to take orders, got: {error!r}") from error

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from orchestration.config.response import Scenario, Severity
-from orchestration.drills.faults.shapes import AGENT_FILES, OWN_CODE, STRIKE, provider_fault, strike, with_files
+from orchestration.drills.faults.shapes import AGENT_FILES, OWN_CODE, STRIKE, strike, with_files
 from orchestration.drills.ground import Ground
 from orchestration.drills.model import Drill, Ending, Expectation, Inject, Setting, Work
 from orchestration.drills.project import laid_over
@@ -43,11 +43,11 @@ def drills() -> Iterator[Drill]:
     yield Drill(
         "answers-malformed",
         "The model's answers do not match the form that was asked for, for a while",
-        replace(_RESTARTED, calls_repeated=3, detected_within=12.0, resolved_within=45.0),
-        provider_fault("bad_json_answer", count=6, match={"role": "planner"}),
+        replace(_RESTARTED, calls_repeated=3, detected_within=20.0, resolved_within=45.0),
+        _plan_badly,
         _SCENARIO,
-        Work(sample=True, calls=1),
-        Setting(providers=("primary",), latency_ms=60),
+        Work(),
+        Setting(providers=("primary",)),
     )
     yield Drill(
         "configuration-breaks-agent",
@@ -96,6 +96,12 @@ async def _break_agent(ground: Ground) -> None:
     ground.write_configuration({**document, "agents": agents})
     await ground.clock.sleep(2)
     await ground.run("Do the work again.", agent="own-code")
+
+
+async def _plan_badly(ground: Ground) -> None:
+    """The planner gives up after three bad answers, twice; from then on they are good."""
+    await ground.primary.fault("bad_json_answer", count=6, match={"role": "planner"})
+    await ground.run(ground.sample.goal)
 
 
 async def _save_nonsense(ground: Ground) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from orchestration.config.response import Scenario, Severity
 from orchestration.drills.ground import Ground
 from orchestration.drills.model import Drill, Ending, Expectation, Setting, Work
+from orchestration.drills.watching import Watcher
 
 _SCENARIO = Scenario.CONTROL_PLANE
 _ABSORBED = Expectation(Ending.ABSORBED, calls_repeated=1)
@@ -114,8 +115,6 @@ async def _kill_control(ground: Ground) -> None:
 
 
 async def _kill_in_response(ground: Ground) -> None:
-    from orchestration.drills.watching import Watcher
-
     await ground.primary.kill()
     watcher = Watcher(ground)
 
