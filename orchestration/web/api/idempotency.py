@@ -115,7 +115,7 @@ def _answer(known: Kept, request: str) -> Response:
     if known.status is None:
         return problem(
             409,
-            "the first request with this Idempotency-Key has no answer yet; look whether it was done before you take another",
+            "the first request with this Idempotency-Key has no answer yet; look whether it was done",
         )
     if not known.body and known.status == 201:
         return problem(409, "this was done already; its secret was shown then, and is kept nowhere: make another")
