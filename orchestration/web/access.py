@@ -13,7 +13,7 @@ from collections.abc import Callable
 from functools import partial
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import anyio
 import anyio.to_thread
@@ -208,8 +208,8 @@ def _is_own(headers: Headers) -> bool:
     """Whether a browser sent it from a page of ours; other programs send neither header."""
     if headers.get("sec-fetch-site", "none") not in ("same-origin", "none"):
         return False
-    origin = headers.get("origin")
-    return origin is None or urlsplit(origin).netloc == headers.get("host")
+    scheme, separator, host = headers.get("origin", "").partition("://")
+    return not scheme or (bool(separator) and host == headers.get("host"))
 
 
 def _stranger(scope: Scope) -> Response:

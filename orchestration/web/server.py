@@ -180,7 +180,9 @@ def _listen(exposure: Exposure, *, any_port: bool) -> socket.socket:
 
 def _bound(host: str, port: int) -> socket.socket:
     kind, _, _, _, address = socket.getaddrinfo(host or "0.0.0.0", port, type=socket.SOCK_STREAM)[0]  # noqa: S104
-    made = socket.socket(kind, socket.SOCK_STREAM)
+    # The protocol is named so that asyncio sees that it is TCP, and does not let the second half of an answer wait for
+    # the first half's acknowledgement.
+    made = socket.socket(kind, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         made.bind(address)

@@ -57,8 +57,7 @@ class IdempotencyKeys:
             await self._once(scope, again, send, key, body)
 
     async def _once(self, scope: Scope, receive: Receive, send: Send, key: str, body: bytes) -> None:
-        who = scope["state"]["principal"].name
-        name = _digest(who.encode(), key.encode("latin-1", "replace"))
+        name = _digest(_whose(scope), key.encode("latin-1", "replace"))
         request = _digest(scope["method"].encode(), scope["path"].encode(), body)
         now = self._clock.now()
         known = await anyio.to_thread.run_sync(self._table.claim, name, request, now, now - _KEPT_FOR)
@@ -115,13 +114,21 @@ def _answer(known: Kept, request: str) -> Response:
         return problem(422, "expected a new Idempotency-Key for another request, got one that was used; take another")
     if known.status is None:
         return problem(
-            409, "the first request with this Idempotency-Key is still being answered; try again in a moment"
+            409,
+            "the first request with this Idempotency-Key has no answer yet; look whether it was done",
         )
     if not known.body and known.status == 201:
         return problem(409, "this was done already; its secret was shown then, and is kept nowhere: make another")
     headers: dict[str, Any] = {"Idempotency-Replayed": "true"}
     kind = "application/problem+json" if known.status >= 400 else "application/json"
     return Response(known.body, known.status, headers, media_type=kind)
+
+
+def _whose(scope: Scope) -> bytes:
+    """Who asks, with what they may do: an answer is for nobody else, nor for them when they may do less."""
+    principal, token = scope["state"]["principal"], scope["state"]["token"]
+    scopes = None if principal.scopes is None else sorted(principal.scopes)
+    return repr((principal.name, principal.role.value, scopes, token.id if token else None)).encode()
 
 
 def _digest(*parts: bytes) -> str:

@@ -76,7 +76,15 @@ async def test_without_sign_in_a_token_still_says_whose_limits_count(serve: Serv
 
 
 @pytest.mark.parametrize(
-    "headers", [{"Origin": "http://evil.example"}, {"Sec-Fetch-Site": "cross-site"}, {"Origin": "http://localhost:1"}]
+    "headers",
+    [
+        {"Origin": "http://evil.example"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Origin": "http://localhost:1"},
+        {"Origin": "http://["},
+        {"Origin": "null"},
+        {"Origin": "localhost:8642"},
+    ],
 )
 async def test_without_sign_in_a_page_elsewhere_may_do_nothing(serve: Serve, headers: dict[str, str]) -> None:
     async with serve() as client:
