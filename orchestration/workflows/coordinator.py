@@ -125,6 +125,11 @@ class Coordinator:
         if run.status in (RunStatus.WAITING, RunStatus.STOPPED):
             # Taken up again: whatever it waited for then, it says so anew if it has to wait now.
             await anyio.to_thread.run_sync(self._runs.set_status, run.id, RunStatus.RUNNING)
+        elif run.status is RunStatus.QUEUED:
+            # Not a part of the step "begin": a fork takes that over from its origin, and runs all the same.
+            await anyio.to_thread.run_sync(
+                lambda: self._runs.set_status(run.id, RunStatus.RUNNING, started_at=self._clock.now())
+            )
         progress = Progress(_NOTHING)
         try:
             progress.setup = Setup.model_validate(await flow.step("begin", lambda: self._begin(run)))
@@ -139,9 +144,6 @@ class Coordinator:
     async def _begin(self, run: Run) -> Any:
         """Fix what this run works with, and record the workspace as it was before."""
         setup = make_setup(run, self._configuration(), await self._workbench.snapshot(run))
-        await anyio.to_thread.run_sync(
-            lambda: self._runs.set_status(run.id, RunStatus.RUNNING, started_at=self._clock.now())
-        )
         self._bus.emit("run.started", run_id=run.id, goal=run.goal, workspace=run.workspace)
         return setup.model_dump(mode="json")
 

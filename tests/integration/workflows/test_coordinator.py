@@ -215,7 +215,8 @@ async def test_a_fork_shares_the_plan_and_works_in_a_copy_as_it_was_then(tmp_pat
         await one.engine.result(fork.id)
         assert one.asked == {"planner": 1, "s1": 2, "s2": 2, "s3": 2, "reviewer": 2}
         assert one.bench.exported == {Path(fork.workspace): "[]"}
-        assert one.runs.get(fork.id).status is RunStatus.SUCCEEDED
+        ended = one.runs.get(fork.id)
+        assert (ended.status, ended.started_at is not None) == (RunStatus.SUCCEEDED, True)
         assert fork.origin == f"fork of run-1 at {parts[1]}"
 
 
