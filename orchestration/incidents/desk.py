@@ -98,9 +98,14 @@ class Desk:
             incident_id, actor, lambda turn: working.lower_severity(turn, severity, self._text(reason))
         )
 
-    def escalate(self, incident_id: str, actor: Actor, level: int, reason: str) -> Incident:
-        """Tell a level, 1 to 4, now."""
-        return self._ledger.change(incident_id, actor, lambda turn: working.escalate(turn, level, self._text(reason)))
+    def escalate(
+        self, incident_id: str, actor: Actor, level: int, reason: str, *, unless_taken: bool = False
+    ) -> Incident:
+        """Tell a level, 1 to 4, now; `unless_taken` only notes it where somebody has acknowledged the incident."""
+        why = self._text(reason)
+        return self._ledger.change(
+            incident_id, actor, lambda turn: working.escalate(turn, level, why, unless_taken=unless_taken)
+        )
 
     def request_approval(self, incident_id: str, actor: Actor, question: str) -> Incident:
         """Ask those who are told for a person's approval of what a playbook would do."""

@@ -96,9 +96,12 @@ def lower_severity(turn: Turn, severity: Severity, reason: str) -> None:
     opening.change_severity(turn, severity, Ground.DECLARED, reason)
 
 
-def escalate(turn: Turn, level: int, reason: str) -> None:
-    """Tell a level by hand."""
+def escalate(turn: Turn, level: int, reason: str, *, unless_taken: bool = False) -> None:
+    """Tell a level by hand; `unless_taken` only notes it where somebody has acknowledged the incident."""
     require_open(turn.incident, "escalate")
+    if unless_taken and turn.incident.acknowledged:
+        note(turn, f"level {level} was not paged, since {turn.incident.acknowledged_by} has it: {reason}")
+        return
     turn.escalate(level, reason, f"hand{level}-{turn.incident.version}")
 
 

@@ -36,7 +36,7 @@ class DatabaseWatch:
         self._database = database
         self._clock = clock
         self._files = sqlite_files(database, also)
-        self._first: dict[Path, int] = {}
+        self._first = {path: path.stat().st_ino for path in self._files if path.exists()}
         self._asking = 0
 
     async def look(self) -> tuple[Signal, ...]:

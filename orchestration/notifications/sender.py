@@ -110,6 +110,7 @@ class Sender:
                 try:
                     while True:
                         troubles = 0 if await self._survives(lambda: self._tick(lanes)) else troubles + 1
+                        self._soon = 0 if troubles else self._soon
                         await self._pause(backoff.delay(troubles, 1.0) if troubles else _POLL_SECONDS)
                 finally:
                     self._hurry()

@@ -75,7 +75,7 @@ class Reporting:
 
     async def escalate(self, response: Response, rule: EscalateWhen) -> None:
         """Call a person because the playbook says so."""
-        await self._do(lambda: self._desk.escalate(response.incident_id, _actor(response), rule.level, rule.reason))
+        await self._do(lambda: self._call(response, rule.level, rule.reason))
 
     async def mitigating(self, response: Response, option: Option) -> None:
         """Say what is tried now."""
@@ -102,7 +102,7 @@ class Reporting:
         likely = causes[0].says if causes else "unknown"
         outcome = "has not helped" if tried else "could do nothing by itself"
         reason = f"the playbook {response.playbook} {outcome}; the likeliest cause: {likely}"
-        await self._do(lambda: self._desk.escalate(response.incident_id, _actor(response), 2, reason))
+        await self._do(lambda: self._call(response, 2, reason))
 
     async def resolve(self, response: Response, causes: Sequence[Ranked], helped: str) -> None:
         """It helped, and that was seen: the incident is resolved."""
@@ -143,6 +143,10 @@ class Reporting:
             "facts": facts,
             "attempts": incident.failed_attempts if earlier else 0,
         }
+
+    def _call(self, response: Response, level: int, reason: str) -> Incident:
+        """Whoever has taken it decides who else is to be woken."""
+        return self._desk.escalate(response.incident_id, _actor(response), level, reason, unless_taken=True)
 
     async def _incident(self, response: Response) -> Incident:
         return await anyio.to_thread.run_sync(self._incidents.get, response.incident_id)

@@ -89,6 +89,9 @@ class HttpReceiver:
                 except OSError:
                     self.close_connection = True  # the sender has given up
 
+            def do_GET(self) -> None:
+                self.do_POST()
+
             def log_message(self, *args: Any) -> None:
                 pass
 

@@ -10,7 +10,7 @@ from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 
-from tests.support.project import Command, ProjectFolder, wait_until
+from tests.support.project import Command, ProjectFolder, _environment, wait_until
 from tests.support.receivers import HttpReceiver, Mailbox, http_receiver, mail_server
 
 # Everybody has mail; the first on call has a webhook too, where a page arrives as JSON.
@@ -61,6 +61,11 @@ class Watched(ProjectFolder):
         command.wait_for("serving ")
         wait_until(lambda: self.rows("SELECT 1 FROM leases WHERE name = 'leader'"), "for the control process to lead")
         return command
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """That of the commands."""
+        return _environment()
 
     def rows(self, query: str, *values: Any) -> list[Any]:
         """What the database holds, read directly: quick enough to ask again and again."""

@@ -10,7 +10,8 @@ import signal
 import sys
 from functools import partial
 
-from orchestration.app import incidents, project
+from orchestration.app.incidents import IncidentResponse
+from orchestration.app.project import Project
 from orchestration.cli import main
 
 
@@ -22,6 +23,10 @@ def die_at(point: str, at: str) -> None:
 
 if __name__ == "__main__":
     reached = partial(die_at, sys.argv[1])
-    project.Ports = partial(project.Ports, reached=reached)  # type: ignore[assignment, misc]
-    incidents.Sender = partial(incidents.Sender, on_point=reached)  # type: ignore[assignment, misc]
-    sys.exit(main(sys.argv[2:]))
+    for module, name, port in (
+        (sys.modules[Project.__module__], "Ports", "reached"),
+        (sys.modules[IncidentResponse.__module__], "Sender", "on_point"),
+    ):
+        setattr(module, name, partial(getattr(module, name), **{port: reached}))
+    sys.argv[1:2] = []
+    main()

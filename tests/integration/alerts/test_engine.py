@@ -35,7 +35,7 @@ def test_the_report_says_what_broke_whom_it_touches_and_how_bad_it_is(bench: Ben
     (report,) = bench.desk.reports
     assert (report.key, report.scenario, report.source) == (DOWN, Scenario.PROVIDER_UNAVAILABLE, "monitoring")
     assert report.title == "Provider ollama is unavailable"
-    assert report.summary == "ollama does not answer: timeout 5 s"
+    assert report.summary == "ollama does not answer: timeout, 5 s"
     assert (report.facts.providers_down, report.facts.providers_usable) == (1, 1)
     assert report.blast.providers == ("ollama",)
     assert (report.at, report.started_at) == (NOON, NOON)

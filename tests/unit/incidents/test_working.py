@@ -210,3 +210,13 @@ def test_an_escalation_reaches_those_whose_page_was_stopped_by_an_acknowledgemen
     incident = turned(declared(a_report(HALF)).incident, working.acknowledge, at=after(seconds=1)).incident
     again = turned(incident, partial(working.escalate, level=2, reason="r"), at=after(seconds=2), actor=MACHINE)
     assert [names for _, _, names in said(again)] == [("ben",)]
+
+
+def test_what_is_only_worth_a_page_while_nobody_has_it_is_noted_afterwards() -> None:
+    call = partial(working.escalate, level=2, reason="r", unless_taken=True)
+    incident = declared(a_report(HALF)).incident
+    assert [names for _, _, names in said(turned(incident, call, at=after(minutes=6), actor=MACHINE))] == [("ben",)]
+    taken = turned(incident, working.acknowledge, at=after(seconds=1)).incident
+    turn = turned(taken, call, at=after(minutes=6), actor=MACHINE)
+    assert said(turn) == []
+    assert [entry.data for entry in turn.entries] == [{"text": "level 2 was not paged, since ada has it: r"}]
