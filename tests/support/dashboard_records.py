@@ -12,6 +12,14 @@ from orchestration.events import Event
 from orchestration.incidents.model import Actor, Incident, person
 from orchestration.incidents.report import Blast, Facts, Report
 from orchestration.storage.alerts import AlertRow, AlertStatus
+from orchestration.storage.playbooks import (
+    ActionRun,
+    ActionState,
+    GuardTrip,
+    PlaybookRecords,
+    PlaybookRun,
+    PlaybookRunState,
+)
 from orchestration.storage.runs import Run, RunStatus
 from orchestration.storage.samples import Sample, Samples
 from orchestration.storage.silences import SilenceKind, SilenceRow
@@ -47,7 +55,41 @@ def fill(here: Project) -> dict[str, Incident]:
     here.desk.resolve(owing.id, BEN, "the fallback took over", "a burst of runs")
     _alerts(here)
     _samples(here)
+    respond(here, taken.id)
     return {"worst": worst, "taken": taken, "over": over, "owing": owing}
+
+
+def respond(here: Project, incident_id: str, number: int = 1) -> None:
+    """A playbook's run on an incident that has helped, with an action that can be undone, one held back, and its guard
+    tripped."""
+    now, records, run_id = here.clock.now(), PlaybookRecords(here.database), f"playbook-run-{number}"
+    cause = {
+        "id": "quota", "says": "its quota is used up", "weight": 80, "evidence": {"probe.status": 429},
+        "points_to": None, "source": "rules",
+    }  # fmt: skip
+    records.begin(
+        PlaybookRun(
+            run_id, incident_id, "provider-unavailable", 1, now, PlaybookRunState.HELPED, "document",
+            "the next provider took over", [cause], finished_at=now,
+        )
+    )  # fmt: skip
+    about: dict[str, Any] = {"run_id": run_id, "incident_id": incident_id, "started_at": now, "actor": "playbook:p"}
+    records.save(
+        ActionRun(
+            key=f"{run_id}/limit", phase="mitigate", step="limit", action="limit-provider", risk="reversible",
+            mode="auto", state=ActionState.DONE, says="azure may have 2 calls at once", evidence={"before": 8},
+            undo={"concurrency": 8}, **about,
+        )
+    )  # fmt: skip
+    records.save(
+        ActionRun(
+            key=f"{run_id}/restart", phase="mitigate", step="restart", action=f"restart-worker-{number}",
+            risk="disruptive", mode="ask", state=ActionState.LEFT_OUT, guard="hourly-cap",
+            says="it was done 3 times in an hour", **about,
+        )
+    )  # fmt: skip
+    trip = GuardTrip(f"trip-{number}", "hourly-cap", f"restart-worker-{number}", incident_id, "3 times in an hour", now)
+    records.trip(trip)
 
 
 def finished_run(here: Project, number: int = 1, calls: int = 4, at: datetime | None = None) -> Run:

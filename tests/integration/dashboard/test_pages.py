@@ -13,7 +13,10 @@ from orchestration.storage.timeline import Timeline
 from tests.support.dashboard import Dashboard
 from tests.support.dashboard_records import declare, finished_run
 
-PAGES = ("/", "/runs", "/incidents", "/alerts", "/providers", "/resources", "/figures", "/configuration")
+PAGES = (
+    "/", "/runs", "/incidents", "/alerts", "/providers", "/playbooks", "/playbooks/provider-unavailable", "/resources",
+    "/figures", "/configuration",
+)  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
