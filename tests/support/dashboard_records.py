@@ -7,11 +7,16 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from orchestration.app.project import Project
+from orchestration.app.upkeep import reports_folder, vault_of
 from orchestration.config.response import Scenario
 from orchestration.events import Event
 from orchestration.incidents.model import Actor, Incident, person
 from orchestration.incidents.report import Blast, Facts, Report
+from orchestration.security.trail import Trail
 from orchestration.storage.alerts import AlertRow, AlertStatus
+from orchestration.storage.audit import AuditTable
+from orchestration.storage.drills import DrillHistory, DrillRecord
+from orchestration.storage.maintenance import MaintenanceRecords
 from orchestration.storage.playbooks import (
     ActionRun,
     ActionState,
@@ -56,6 +61,7 @@ def fill(here: Project) -> dict[str, Incident]:
     _alerts(here)
     _samples(here)
     respond(here, taken.id)
+    _upkeep(here)
     return {"worst": worst, "taken": taken, "over": over, "owing": owing}
 
 
@@ -138,6 +144,25 @@ def _use(calls: int) -> dict[str, Any]:
 
 def _try(route: str, outcome: str, status: int) -> dict[str, Any]:
     return {"route": route, "outcome": outcome, "status": status, "seconds": 2.0, "detail": ""}
+
+
+def _upkeep(here: Project) -> None:
+    """Drills, a backup, a duty, a report, and lines of the audit trail."""
+    now, history = here.clock.now(), DrillHistory(here.database)
+    figures = {"detected_after": 0.8, "mitigated_after": 1.2, "resolved_after": 4.25, "steps_lost": 0}
+    about = ("provider-killed", "provider-unavailable")
+    history.add(DrillRecord("drill-1", *about, now, True, "spring", figures))
+    missed = ["expected an incident within 2 s, got none"]
+    history.add(DrillRecord("drill-2", *about, now - timedelta(days=7), False, "", {}, missed))
+    vault_of(here).make()
+    MaintenanceRecords(here.database).ask("contacts", "2026-03", now)
+    folder = reports_folder(here)
+    folder.mkdir(parents=True, exist_ok=True)
+    table = "| error | count |\n| --- | --- |\n| timeout | 3 |"
+    (folder / "daily-digest-2026-03-02.md").write_text(f"# The night, 2026-03-02\n\n- 3 errors\n\n{table}\n")
+    trail = Trail(AuditTable(here.database), here.bus, here.clock, here.redactor.data)
+    for number in range(3):
+        trail.write("ben", f"POST /runs/run-{number}/cancel", "done", {"status": 303, "source": "127.0.0.1"})
 
 
 def _alerts(here: Project) -> None:

@@ -15,10 +15,13 @@ from orchestration.app.application import Application
 from orchestration.security.principal import Role
 from orchestration.web.pages import (
     alerts,
+    audit,
     configuration,
+    drills,
     figures,
     incident,
     incidents,
+    maintenance,
     overview,
     playbooks,
     providers,
@@ -52,9 +55,12 @@ _SECTIONS = (
     _Section(alerts.routes, "/alerts", "Alerts"),
     _Section(providers.routes, "/providers", "Providers"),
     _Section(playbooks.routes, "/playbooks", "Playbooks"),
+    _Section(drills.routes, "/drills", "Drills"),
+    _Section(maintenance.routes, "/maintenance", "Maintenance"),
     _Section(resources.routes, "/resources", "Resources"),
     _Section(figures.routes, "/figures", "Figures"),
     _Section(configuration.routes, "/configuration", "Configuration"),
+    _Section(audit.routes, "/audit", "Audit", Role.ADMIN),
 )
 
 

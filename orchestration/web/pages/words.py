@@ -43,6 +43,8 @@ DONE: Mapping[str, str] = {
     "rolled-back": "The file holds that version now. Processes take it in like any other edit.",
     "silenced": "The silence is in force.",
     "silence-ended": "The silence has ended.",
+    "signed": "It is signed off, for every month that waited.",
+    "rehearsed": "The newest backup was restored into a scratch database, and is good.",
     "guard-reset": "The action may run by itself again.",
     "automation-stopped": "Automation is stopped until the override ends.",
 }
