@@ -3,34 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import anyio.to_thread
 
 from orchestration.app.application import Application
 from orchestration.app.incidents import IncidentResponse
-from orchestration.app.playbooks import PlaybookResponse
-from orchestration.app.supervisor import Limits, Supervisor
+from orchestration.app.playbooks import PLAYBOOKS, handles_of
 from orchestration.app.upkeep import MaintenanceRoom
 from orchestration.errors import ConflictError
 from orchestration.playbooks import planning
+from orchestration.playbooks.catalogue import Catalogue
 from orchestration.playbooks.execution import Executor
 from orchestration.playbooks.planning import Plan
 from orchestration.playbooks.reporting import facts_of
 from orchestration.storage.leases import Leases
+from orchestration.storage.playbooks import PlaybookRecords
 from orchestration.workflows.processes import control_processes
 
 
 async def foresee(app: Application, name: str, incident: str | None = None) -> Plan:
     """What a playbook would do on an incident, or without one on all that there is. Raises NotFoundError."""
     incidents = IncidentResponse(app, lambda: False)
-    supervisor = Supervisor((), 0, lambda: Limits(1, 1, 1), app.bus, app.clock)
     upkeep = MaintenanceRoom(app, incidents.outbox).upkeep
-    response = PlaybookResponse(app, incidents, supervisor, upkeep, lambda: False)
-    playbook = response.catalogue().get(name).playbook
-    handles = replace(response.handles, fleet=FleetFromOutside(app.leases))
-    executor = Executor(handles, response.records)
+    playbook = (await anyio.to_thread.run_sync(Catalogue, app.root / PLAYBOOKS)).get(name).playbook
+    # Handles of its own and no `PlaybookResponse`: that would take the place of the one of the process that serves.
+    handles = handles_of(app, incidents, FleetFromOutside(app.leases), upkeep)
+    executor = Executor(handles, PlaybookRecords(app.database))
     if incident is None:
         return await planning.plan(executor, playbook, planning.imagined(playbook, app.configuration))
     found = await anyio.to_thread.run_sync(app.desk.records.find, incident)

@@ -19,7 +19,7 @@ from orchestration.playbooks.asking import Asking
 from orchestration.playbooks.catalogue import Catalogue
 from orchestration.playbooks.execution import Executor
 from orchestration.playbooks.naming import is_response
-from orchestration.playbooks.ports import Handles, Upkeep
+from orchestration.playbooks.ports import Fleet, Handles, Upkeep
 from orchestration.playbooks.reporting import Reporting
 from orchestration.playbooks.responder import Responder
 from orchestration.playbooks.runner import RESPONSE, Runner
@@ -43,33 +43,7 @@ class PlaybookResponse:
         self._app = app
         self._leads = leads
         self.records = PlaybookRecords(app.database)
-        self.handles = Handles(
-            root=app.root,
-            state_folder=app.state_folder,
-            log_folder=app.log_folder,
-            clock=app.clock,
-            bus=app.bus,
-            redactor=app.redactor,
-            database=app.database,
-            configuration=app.effective,
-            store=app.store,
-            desk=app.desk,
-            incidents=app.desk.records,
-            diagnosis=Diagnosis(app.database, app.log_folder),
-            resources=incidents.monitoring.resources,
-            standings=incidents.monitoring.providers.standings,
-            runs=app.runs,
-            timeline=app.timeline,
-            artifacts=app.artifacts,
-            control=app.control,
-            gateway=app.gateway,
-            fleet=SupervisedFleet(supervisor),
-            upkeep=upkeep,
-            approvals=app.approvals,
-            outbox=incidents.outbox,
-            reviews=ReviewFiles(app.desk, app.state_folder / "reviews", app.clock),
-            journal=incidents.journal,
-        )
+        self.handles = handles_of(app, incidents, SupervisedFleet(supervisor), upkeep)
         self.executor = Executor(self.handles, self.records)
         reporting = Reporting(app.desk, app.desk.records, self.records, self.catalogue, app.effective, app.clock)
         asking = Asking(app.approvals, reporting, app.bus, app.clock)
@@ -95,6 +69,37 @@ class PlaybookResponse:
                     group.cancel_scope.cancel()
             finally:
                 unsubscribe()
+
+
+def handles_of(app: Application, incidents: IncidentResponse, fleet: Fleet, upkeep: Upkeep) -> Handles:
+    """Everything that actions reach in a project."""
+    return Handles(
+        root=app.root,
+        state_folder=app.state_folder,
+        log_folder=app.log_folder,
+        clock=app.clock,
+        bus=app.bus,
+        redactor=app.redactor,
+        database=app.database,
+        configuration=app.effective,
+        store=app.store,
+        desk=app.desk,
+        incidents=app.desk.records,
+        diagnosis=Diagnosis(app.database, app.log_folder),
+        resources=incidents.monitoring.resources,
+        standings=incidents.monitoring.providers.standings,
+        runs=app.runs,
+        timeline=app.timeline,
+        artifacts=app.artifacts,
+        control=app.control,
+        gateway=app.gateway,
+        fleet=fleet,
+        upkeep=upkeep,
+        approvals=app.approvals,
+        outbox=incidents.outbox,
+        reviews=ReviewFiles(app.desk, app.state_folder / "reviews", app.clock),
+        journal=incidents.journal,
+    )
 
 
 class SupervisedFleet:

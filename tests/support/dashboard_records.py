@@ -7,11 +7,24 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from orchestration.app.project import Project
+from orchestration.app.upkeep import reports_folder, vault_of
 from orchestration.config.response import Scenario
 from orchestration.events import Event
 from orchestration.incidents.model import Actor, Incident, person
 from orchestration.incidents.report import Blast, Facts, Report
+from orchestration.security.trail import Trail
 from orchestration.storage.alerts import AlertRow, AlertStatus
+from orchestration.storage.audit import AuditTable
+from orchestration.storage.drills import DrillHistory, DrillRecord
+from orchestration.storage.maintenance import MaintenanceRecords
+from orchestration.storage.playbooks import (
+    ActionRun,
+    ActionState,
+    GuardTrip,
+    PlaybookRecords,
+    PlaybookRun,
+    PlaybookRunState,
+)
 from orchestration.storage.runs import Run, RunStatus
 from orchestration.storage.samples import Sample, Samples
 from orchestration.storage.silences import SilenceKind, SilenceRow
@@ -47,7 +60,42 @@ def fill(here: Project) -> dict[str, Incident]:
     here.desk.resolve(owing.id, BEN, "the fallback took over", "a burst of runs")
     _alerts(here)
     _samples(here)
+    respond(here, taken.id)
+    _upkeep(here)
     return {"worst": worst, "taken": taken, "over": over, "owing": owing}
+
+
+def respond(here: Project, incident_id: str, number: int = 1) -> None:
+    """A playbook's run on an incident that has helped, with an action that can be undone, one held back, and its guard
+    tripped."""
+    now, records, run_id = here.clock.now(), PlaybookRecords(here.database), f"playbook-run-{number}"
+    cause = {
+        "id": "quota", "says": "its quota is used up", "weight": 80, "evidence": {"probe.status": 429},
+        "points_to": None, "source": "rules",
+    }  # fmt: skip
+    records.begin(
+        PlaybookRun(
+            run_id, incident_id, "provider-unavailable", 1, now, PlaybookRunState.HELPED, "document",
+            "the next provider took over", [cause], finished_at=now,
+        )
+    )  # fmt: skip
+    about: dict[str, Any] = {"run_id": run_id, "incident_id": incident_id, "started_at": now, "actor": "playbook:p"}
+    records.save(
+        ActionRun(
+            key=f"{run_id}/limit", phase="mitigate", step="limit", action="limit-provider", risk="reversible",
+            mode="auto", state=ActionState.DONE, says="azure may have 2 calls at once", evidence={"before": 8},
+            undo={"concurrency": 8}, **about,
+        )
+    )  # fmt: skip
+    records.save(
+        ActionRun(
+            key=f"{run_id}/restart", phase="mitigate", step="restart", action=f"restart-worker-{number}",
+            risk="disruptive", mode="ask", state=ActionState.LEFT_OUT, guard="hourly-cap",
+            says="it was done 3 times in an hour", **about,
+        )
+    )  # fmt: skip
+    trip = GuardTrip(f"trip-{number}", "hourly-cap", f"restart-worker-{number}", incident_id, "3 times in an hour", now)
+    records.trip(trip)
 
 
 def finished_run(here: Project, number: int = 1, calls: int = 4, at: datetime | None = None) -> Run:
@@ -96,6 +144,25 @@ def _use(calls: int) -> dict[str, Any]:
 
 def _try(route: str, outcome: str, status: int) -> dict[str, Any]:
     return {"route": route, "outcome": outcome, "status": status, "seconds": 2.0, "detail": ""}
+
+
+def _upkeep(here: Project) -> None:
+    """Drills, a backup, a duty, a report, and lines of the audit trail."""
+    now, history = here.clock.now(), DrillHistory(here.database)
+    figures = {"detected_after": 0.8, "mitigated_after": 1.2, "resolved_after": 4.25, "steps_lost": 0}
+    about = ("provider-killed", "provider-unavailable")
+    history.add(DrillRecord("drill-1", *about, now, True, "spring", figures))
+    missed = ["expected an incident within 2 s, got none"]
+    history.add(DrillRecord("drill-2", *about, now - timedelta(days=7), False, "", {}, missed))
+    vault_of(here).make()
+    MaintenanceRecords(here.database).ask("contacts", "2026-03", now)
+    folder = reports_folder(here)
+    folder.mkdir(parents=True, exist_ok=True)
+    table = "| error | count |\n| --- | --- |\n| timeout | 3 |"
+    (folder / "daily-digest-2026-03-02.md").write_text(f"# The night, 2026-03-02\n\n- 3 errors\n\n{table}\n")
+    trail = Trail(AuditTable(here.database), here.bus, here.clock, here.redactor.data)
+    for number in range(3):
+        trail.write("ben", f"POST /runs/run-{number}/cancel", "done", {"status": 303, "source": "127.0.0.1"})
 
 
 def _alerts(here: Project) -> None:

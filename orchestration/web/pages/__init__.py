@@ -12,13 +12,18 @@ from dataclasses import dataclass
 from starlette.routing import Mount, Route
 
 from orchestration.app.application import Application
+from orchestration.security.principal import Role
 from orchestration.web.pages import (
     alerts,
+    audit,
     configuration,
+    drills,
     figures,
     incident,
     incidents,
+    maintenance,
     overview,
+    playbooks,
     providers,
     resources,
     run,
@@ -32,11 +37,13 @@ __all__ = ["Streams", "routes", "streams_of"]
 
 @dataclass(frozen=True, slots=True)
 class _Section:
-    """A page or several. `title` is empty where the menu does not name it."""
+    """A page or several. `title` is empty where the menu does not name it; it does so for those with the role
+    `needed`."""
 
     routes: Callable[[Site], Sequence[Route]]
     path: str = ""
     title: str = ""
+    needed: Role = Role.VIEWER
 
 
 _SECTIONS = (
@@ -47,9 +54,13 @@ _SECTIONS = (
     _Section(run.routes),
     _Section(alerts.routes, "/alerts", "Alerts"),
     _Section(providers.routes, "/providers", "Providers"),
+    _Section(playbooks.routes, "/playbooks", "Playbooks"),
+    _Section(drills.routes, "/drills", "Drills"),
+    _Section(maintenance.routes, "/maintenance", "Maintenance"),
     _Section(resources.routes, "/resources", "Resources"),
     _Section(figures.routes, "/figures", "Figures"),
     _Section(configuration.routes, "/configuration", "Configuration"),
+    _Section(audit.routes, "/audit", "Audit", Role.ADMIN),
 )
 
 
@@ -61,6 +72,6 @@ def streams_of(app: Application) -> Streams:
 def routes(app: Application, streams: Streams | None = None) -> list[Route | Mount]:
     """Every page, to be mounted at the root. `request.state` has to hold `principal`, and `csrf` where there are
     sessions."""
-    menu = [(section.path, section.title) for section in _SECTIONS if section.title]
+    menu = [(section.path, section.title, section.needed) for section in _SECTIONS if section.title]
     site = Site(app, streams or streams_of(app), menu)
     return [*site.routes(), *(route for section in _SECTIONS for route in section.routes(site))]

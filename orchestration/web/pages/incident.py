@@ -15,9 +15,11 @@ from orchestration.incidents.escalation import missing_fields
 from orchestration.incidents.model import IncidentStatus, ReviewField, person
 from orchestration.incidents.review import draft, spoken
 from orchestration.security.principal import Principal, Role
+from orchestration.storage.playbooks import PlaybookRecords
 from orchestration.web.pages.changes import CHANGES, Change
 from orchestration.web.pages.forms import Form
 from orchestration.web.pages.incidents import SUBJECTS, card_of
+from orchestration.web.pages.playbooks import runs_on
 from orchestration.web.pages.run import decide
 from orchestration.web.pages.site import Page, Site, Values
 
@@ -31,7 +33,7 @@ def routes(site: Site) -> Sequence[Route]:
     deeds = {name: (partial(view.change, change, done), Role.RESPONDER) for name, (change, done) in CHANGES.items()}
     deeds["approve"] = (partial(view.decide, True), Role.RESPONDER)
     deeds["deny"] = (partial(view.decide, False), Role.RESPONDER)
-    page = Page("/incidents/{incident}", "incident.html", "incidents", view.read, SUBJECTS, stales=True)
+    page = Page("/incidents/{incident}", "incident.html", "incidents", view.read, (*SUBJECTS, "action"), stales=True)
     return site.page(page, deeds)
 
 
@@ -39,6 +41,7 @@ class _Incident:
     def __init__(self, site: Site) -> None:
         self._app = site.app
         self._desk = site.app.desk
+        self._playbooks = PlaybookRecords(site.app.database)
 
     async def read(self, request: Request) -> Values:
         return await anyio.to_thread.run_sync(self._read, request.path_params["incident"])
@@ -55,6 +58,7 @@ class _Incident:
             "hurts": found.impact or telling.touched(found),
             "entries": [(entry, spoken(entry), entry.data.get("evidence") or ()) for entry in reversed(entries)],
             "timers": records.table.timers(found.id),
+            "responses": runs_on(self._playbooks, found.id),
             "questions": self._app.approvals.open(found.id),
             "contacts": settings.contacts,
             "levels": _LEVELS,

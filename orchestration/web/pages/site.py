@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -36,8 +36,9 @@ _MOST_SUBJECTS = 16
 
 Values = Mapping[str, Any]
 Read = Callable[[Request], Awaitable[Values]]
-# Does what a form asks for; returns where to go then, and the word of `DONE` that says so.
-Deed = Callable[[Request, Form, Principal], Awaitable[tuple[str, str]]]
+# Does what a form asks for; returns where to go then, and the word of `DONE` that says so. One that changes nothing and
+# only finds something out returns that, for the page to show.
+Deed = Callable[[Request, Form, Principal], Awaitable[tuple[str, str] | Values]]
 
 
 class _Kept(StaticFiles):
@@ -53,7 +54,7 @@ class _Kept(StaticFiles):
 class Page:
     """One page. `area` is what a token's scopes name; `subjects` are the events after which it is out of date, where
     `run/ID` stands for those of the run in the address. One with `stales` is so after half a minute, too: it shows
-    what no event tells of."""
+    what no event tells of. `needed` is the role that it takes to look."""
 
     path: str
     template: str
@@ -61,12 +62,13 @@ class Page:
     read: Read
     subjects: tuple[str, ...] = ()
     stales: bool = False
+    needed: Role = Role.VIEWER
 
 
 class Site:
     """The pages of one application."""
 
-    def __init__(self, app: Application, streams: Streams, menu: Sequence[tuple[str, str]]) -> None:
+    def __init__(self, app: Application, streams: Streams, menu: Sequence[tuple[str, str, Role]]) -> None:
         self.app = app
         self._streams = streams
         self._menu = menu
@@ -94,7 +96,7 @@ class Site:
 
     async def _show(self, page: Page, request: Request) -> Response:
         principal = principal_of(request)
-        if refusal := _refusal(principal, Role.VIEWER, page.area):
+        if refusal := _refusal(principal, page.needed, page.area):
             return await self._error(request, 403 if principal else 401, refusal)
         return await self._answer(request, page, 200, "")
 
@@ -104,16 +106,22 @@ class Site:
         if principal is None or refusal:
             return await self._error(request, 403 if principal else 401, refusal)
         try:
-            to, done = await deed(request, await read_form(request), principal)
+            found = await deed(request, await read_form(request), principal)
         except NotFoundError as error:
             return await self._error(request, 404, str(error))
         except (SQLAlchemyError, StorageError):
             return await self._error(request, 503, "the database does not answer; nothing was changed")
         except OrchestratorError as error:
             return await self._answer(request, page, 409 if isinstance(error, ConflictError) else 422, str(error))
+        if isinstance(found, Mapping):
+            # News would take the place of what was found.
+            return await self._answer(request, replace(page, subjects=(), stales=False), 200, "", found)
+        to, done = found
         return RedirectResponse(f"{to}{'&' if '?' in to else '?'}{urlencode({'done': done})}", 303)
 
-    async def _answer(self, request: Request, page: Page, status: int, problem: str) -> Response:
+    async def _answer(
+        self, request: Request, page: Page, status: int, problem: str, found: Values | None = None
+    ) -> Response:
         try:
             shell = await anyio.to_thread.run_sync(self._shell, request)
             values = await page.read(request)
@@ -126,7 +134,7 @@ class Site:
         subjects = [one.replace("ID", request.path_params.get("run", "")) for one in page.subjects]
         shell = {**shell, "here": _address(page, request), "subjects": ",".join(subjects), "stales": page.stales}
         shell["problem"] = problem
-        text = await anyio.to_thread.run_sync(lambda: self._render(page.template, {**shell, **values}))
+        text = await anyio.to_thread.run_sync(lambda: self._render(page.template, {**shell, **values, **(found or {})}))
         return HTMLResponse(text, status, {"Cache-Control": "no-store"})
 
     async def _error(self, request: Request, status: int, message: str) -> Response:
@@ -145,7 +153,7 @@ class Site:
             "principal": principal,
             "session": bool(getattr(request.state, "session", "")),
             "may": partial(_may, principal),
-            "menu": self._menu,
+            "menu": [(path, title) for path, title, needed in self._menu if _has(principal, needed)],
             "badges": {},
             "now": self.app.clock.now(),
             "project": self.app.configuration.metadata.name,
@@ -193,6 +201,10 @@ def _refusal(principal: Principal | None, needed: Role, area: str | None) -> str
     return (
         f"expected somebody with the role {needed.value}, got {principal.name} ({principal.role.value}); ask an admin"
     )
+
+
+def _has(principal: Principal | None, needed: Role) -> bool:
+    return needed is Role.VIEWER or (principal is not None and principal.role.includes(needed))
 
 
 def _address(page: Page, request: Request) -> str:

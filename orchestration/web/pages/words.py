@@ -43,6 +43,9 @@ DONE: Mapping[str, str] = {
     "rolled-back": "The file holds that version now. Processes take it in like any other edit.",
     "silenced": "The silence is in force.",
     "silence-ended": "The silence has ended.",
+    "signed": "It is signed off, for every month that waited.",
+    "rehearsed": "The newest backup was restored into a scratch database, and is good.",
+    "guard-reset": "The action may run by itself again.",
     "automation-stopped": "Automation is stopped until the override ends.",
 }
 
@@ -53,6 +56,8 @@ _TONES: Mapping[str, str] = {
     **dict.fromkeys(("failed", "open", "breached", "firing", "detected", "denied", "P0", "P1"), "bad"),
     **dict.fromkeys(("P2", "acknowledged", "mitigating", "verifying"), "fair"),
     **dict.fromkeys(("P3", "unknown", "disabled", "cancelled", "merged", "suppressed", "in-review"), "calm"),
+    **dict.fromkeys(("helped", "looked", "passed", "whole"), "good"),
+    **dict.fromkeys(("handed-over", "undone", "suggested", "ask", "interrupted", "refused"), "fair"),
 }
 
 

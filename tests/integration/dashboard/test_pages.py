@@ -13,7 +13,11 @@ from orchestration.storage.timeline import Timeline
 from tests.support.dashboard import Dashboard
 from tests.support.dashboard_records import declare, finished_run
 
-PAGES = ("/", "/runs", "/incidents", "/alerts", "/providers", "/resources", "/figures", "/configuration")
+PAGES = (
+    "/", "/runs", "/incidents", "/alerts", "/providers", "/playbooks", "/playbooks/provider-unavailable", "/drills",
+    "/maintenance", "/maintenance/reports/daily-digest-2026-03-02", "/resources", "/figures", "/configuration",
+    "/audit",
+)  # fmt: skip
 
 
 @pytest.fixture(autouse=True)

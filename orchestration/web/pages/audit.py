@@ -1,0 +1,55 @@
+"""Audit: who did what, the newest first, and whether every line is as it was written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import anyio.to_thread
+from starlette.requests import Request
+from starlette.routing import Route
+
+from orchestration.errors import UsageError
+from orchestration.security.principal import Role
+from orchestration.security.trail import Trail
+from orchestration.storage.audit import AuditTable
+from orchestration.web.pages.forms import whole_number
+from orchestration.web.pages.site import Page, Site, Values
+
+_AT_ONCE = 50
+# Up to so many lines, which takes well under a second, all are checked whenever somebody looks; above, when asked.
+_CHECKED_UNASKED = 5_000
+
+
+def routes(site: Site) -> Sequence[Route]:
+    """The page; like the trail in the API it is for admins."""
+    return site.page(Page("/audit", "audit.html", "access", _Audit(site).read, needed=Role.ADMIN))
+
+
+class _Audit:
+    def __init__(self, site: Site) -> None:
+        app = site.app
+        self._trail = Trail(AuditTable(app.database), app.bus, app.clock, app.redactor.data)
+
+    async def read(self, request: Request) -> Values:
+        query = request.query_params
+        before = None
+        if text := query.get("before", ""):
+            before = whole_number(text)
+            if before is None:
+                raise UsageError(f"expected the number of a line in 'before', got '{text[:20]}'")
+        actor, check = query.get("actor", "").strip(), "check" in query
+        return await anyio.to_thread.run_sync(self._read, before, actor, check)
+
+    def _read(self, before: int | None, actor: str, check: bool) -> Values:
+        table = self._trail.table
+        found = table.list(actor=actor or None, before=before, limit=_AT_ONCE + 1)
+        newest = next(iter(table.list(limit=1)), None)
+        checks = check or newest is None or newest.sequence <= _CHECKED_UNASKED
+        return {
+            "lines": found[:_AT_ONCE],
+            "before": before,
+            "actor": actor,
+            "next": found[_AT_ONCE - 1].sequence if len(found) > _AT_ONCE else None,
+            "newest": newest,
+            "verdict": self._trail.verify() if checks else None,
+        }

@@ -1,0 +1,27 @@
+"""Markdown of ours as HTML that can do nothing: no mark-up of its own, no address, no picture, no style."""
+
+from __future__ import annotations
+
+import re
+from itertools import count
+
+import nh3
+from markdown_it import MarkdownIt
+
+_TAGS = {
+    "h1", "h2", "h3", "h4", "p", "ul", "ol", "li", "strong", "em", "code", "pre", "blockquote", "hr", "br",
+    "table", "thead", "tbody", "tr", "th", "td",
+}  # fmt: skip
+_MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
+
+
+def html(text: str) -> str:
+    """The text as HTML. What may be too wide can be scrolled, by the keyboard too."""
+    clean = nh3.clean(_MARKDOWN.render(text), tags=_TAGS, attributes={})
+    numbers = count(1)
+
+    def begin(_: re.Match[str]) -> str:
+        return f'<div class="scroll" role="region" aria-label="Table {next(numbers)}" tabindex="0"><table class="rows">'
+
+    framed = re.sub("<table>", begin, clean).replace("</table>", "</table></div>")
+    return framed.replace("<pre>", '<pre tabindex="0">')

@@ -1,0 +1,96 @@
+"""Playbooks: what the system does about a trouble, as people read it; what it did, would do, and may not do now."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import anyio.to_thread
+from starlette.requests import Request
+from starlette.routing import Route
+
+from orchestration.app.foreseeing import foresee
+from orchestration.app.playbooks import PLAYBOOKS
+from orchestration.errors import ConflictError
+from orchestration.playbooks.catalogue import Catalogue
+from orchestration.playbooks.render import runbook
+from orchestration.security.principal import Principal, Role
+from orchestration.storage.playbooks import ActionRun, PlaybookRecords, PlaybookRun
+from orchestration.web.pages.forms import Form
+from orchestration.web.pages.markdown import html
+from orchestration.web.pages.site import Page, Site, Values
+
+# What playbooks do shows in these events; the response to an incident begins and ends with the incident's own.
+SUBJECTS = ("action", "guard", "incident")
+_LATELY = 200
+_HISTORY = 20
+
+
+def routes(site: Site) -> Sequence[Route]:
+    """The list, and a page for each."""
+    books = _Playbooks(site)
+    every = Page("/playbooks", "playbooks.html", "playbooks", books.read_all, SUBJECTS)
+    one = Page("/playbooks/{playbook}", "playbook.html", "playbooks", books.read_one, SUBJECTS)
+    return [
+        *site.page(every, {"reset": (books.reset, Role.OPERATOR)}),
+        *site.page(one, {"dry-run": (books.dry_run, Role.RESPONDER)}),
+    ]
+
+
+def runs_on(records: PlaybookRecords, incident_id: str) -> list[tuple[PlaybookRun, tuple[ActionRun, ...]]]:
+    """The runs of playbooks on an incident with their actions, the newest run first."""
+    return [(run, records.actions(run_id=run.id)) for run in records.runs(incident_id=incident_id)]
+
+
+class _Playbooks:
+    def __init__(self, site: Site) -> None:
+        self._app = site.app
+        self._records = PlaybookRecords(site.app.database)
+
+    async def read_all(self, request: Request) -> Values:  # noqa: ARG002
+        return await anyio.to_thread.run_sync(self._read_all)
+
+    def _read_all(self) -> Values:
+        catalogue = self._catalogue()
+        lately: dict[str, list[PlaybookRun]] = {}
+        for run in self._records.runs(limit=_LATELY):
+            lately.setdefault(run.playbook, []).append(run)
+        return {
+            "entries": catalogue.all(),
+            "mistakes": catalogue.mistakes,
+            "lately": lately,
+            "trips": self._records.trips(),
+        }
+
+    async def read_one(self, request: Request) -> Values:
+        return await anyio.to_thread.run_sync(self._read_one, request.path_params["playbook"])
+
+    def _read_one(self, name: str) -> Values:
+        entry = self._catalogue().get(name)
+        runs = self._records.runs(playbook=name, limit=_HISTORY)
+        # Without the title, which the page has itself.
+        text = runbook(entry.playbook).partition("\n")[2]
+        return {
+            "entry": entry,
+            "book": entry.playbook,
+            "runbook": html(text),
+            "history": [(run, self._records.actions(run_id=run.id)) for run in runs],
+            "incidents": self._app.desk.records.table.list(is_open=True, limit=50),
+            "plan": None,
+        }
+
+    async def dry_run(self, request: Request, form: Form, principal: Principal) -> Values:  # noqa: ARG002
+        incident = form.text("incident", needed=False) or None
+        return {"plan": await foresee(self._app, request.path_params["playbook"], incident)}
+
+    async def reset(self, request: Request, form: Form, principal: Principal) -> tuple[str, str]:  # noqa: ARG002
+        action = form.text("action")
+        now = self._app.clock.now()
+        count = await anyio.to_thread.run_sync(self._records.reset, action, principal.name, now)
+        if not count:
+            raise ConflictError(f"expected an action with a guard that has tripped, got '{action[:64]}'; look again")
+        self._app.bus.emit("guard.reset", actor=principal.name, action=action, count=count)
+        return "/playbooks", "guard-reset"
+
+    def _catalogue(self) -> Catalogue:
+        """The playbooks as they are now; a person may have edited them."""
+        return Catalogue(self._app.root / PLAYBOOKS)

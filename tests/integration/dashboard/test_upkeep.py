@@ -1,0 +1,102 @@
+"""The pages about drills, maintenance and the audit trail."""
+
+from __future__ import annotations
+
+import pytest
+import sqlalchemy as sa
+
+from orchestration.drills.catalogue import ALL
+from orchestration.incidents.model import Incident
+from orchestration.maintenance.jobs import DUTIES
+from orchestration.security.principal import Principal, Role
+from orchestration.security.trail import Trail
+from orchestration.storage.audit import AuditTable
+from orchestration.storage.maintenance import MaintenanceRecords
+from orchestration.storage.tables import audit
+from tests.support.dashboard import Dashboard
+from tests.support.project import wait_until
+
+
+@pytest.fixture(autouse=True)
+def filled(incidents: dict[str, Incident]) -> None:
+    """Every test here looks at pages that show something."""
+
+
+def test_drills_are_listed_with_what_each_expects_and_how_it_went(dashboard: Dashboard) -> None:
+    text = dashboard.get("/drills").text
+    assert all(f'href="/drills?drill={drill.name}"' in text for drill in ALL)
+    assert "4.25 s" in text
+    assert "expected an incident within 2 s, got none" in text
+    assert "spring" in text
+
+
+def test_the_history_of_one_drill_is_chosen_by_name(dashboard: Dashboard) -> None:
+    assert "spring" in dashboard.get("/drills?drill=provider-killed").text
+    assert "spring" not in dashboard.get("/drills?drill=agent-crashes").text
+    assert dashboard.get("/drills?drill=poetry").status_code == 422
+
+
+def test_maintenance_shows_jobs_backups_and_reports(dashboard: Dashboard) -> None:
+    text = dashboard.get("/maintenance").text
+    assert "restore the newest backup into a scratch database" in text
+    assert "not since it was made" in text
+    assert 'href="/maintenance/reports/daily-digest-2026-03-02"' in text
+
+
+def test_a_report_is_rendered_and_no_other_file_is_reached(dashboard: Dashboard) -> None:
+    text = dashboard.get("/maintenance/reports/daily-digest-2026-03-02").text
+    assert "<h1>The night, 2026-03-02</h1>" in text
+    assert "<td>timeout</td>" in text
+    for name in ("nothing", "..%2f..%2f.env", "%2e%2e"):
+        assert dashboard.get(f"/maintenance/reports/{name}").status_code == 404
+
+
+def test_a_restore_is_rehearsed_and_the_backup_says_so(dashboard: Dashboard) -> None:
+    answer = dashboard.post("/maintenance/rehearse")
+    assert answer.headers["location"] == "/maintenance?done=rehearsed"
+    wait_until(lambda: "not since it was made" not in dashboard.get("/maintenance").text, "for the sign of it")
+
+
+def test_a_duty_is_signed_off_once_with_a_note_by_an_operator(dashboard: Dashboard) -> None:
+    records = MaintenanceRecords(dashboard.app.database)
+    dashboard.principal = Principal("rae", Role.RESPONDER)
+    assert dashboard.post("/maintenance/sign-off", duty="contacts", note="all right").status_code == 403
+    dashboard.principal = Principal("ola", Role.OPERATOR)
+    assert DUTIES["contacts"] in dashboard.get("/maintenance").text
+    assert dashboard.post("/maintenance/sign-off", duty="contacts", note=" ").status_code == 422
+    answer = dashboard.post("/maintenance/sign-off", duty="contacts", note="each was reached")
+    assert answer.headers["location"] == "/maintenance?done=signed"
+    assert [(one.signed_by, one.note) for one in records.duties()] == [("ola", "each was reached")]
+    assert dashboard.post("/maintenance/sign-off", duty="contacts", note="again").status_code == 409
+    assert dashboard.post("/maintenance/sign-off", duty="poetry", note="n").status_code == 404
+
+
+def test_the_audit_trail_is_for_admins_and_so_is_its_place_in_the_menu(dashboard: Dashboard) -> None:
+    assert 'href="/audit"' in dashboard.get("/runs").text
+    dashboard.principal = Principal("ola", Role.OPERATOR)
+    assert dashboard.get("/audit").status_code == 403
+    assert 'href="/audit"' not in dashboard.get("/runs").text
+
+
+def test_the_audit_trail_is_read_page_by_page_and_by_who_did_it(dashboard: Dashboard) -> None:
+    app = dashboard.app
+    trail = Trail(AuditTable(app.database), app.bus, app.clock, app.redactor.data)
+    for number in range(60):
+        trail.write("cleo", f"POST /number/{number}", "done", {})
+    text = dashboard.get("/audit?actor=cleo").text
+    assert "POST /number/59" in text
+    assert "POST /number/9<" not in text
+    assert "/cancel" not in text
+    last = trail.table.list(actor="cleo", limit=50)[-1].sequence
+    assert f"before={last}&amp;actor=cleo" in text
+    assert "POST /number/9<" in dashboard.get(f"/audit?before={last}&actor=cleo").text
+    assert dashboard.get("/audit?before=x").status_code == 422
+
+
+def test_a_line_of_the_audit_trail_that_was_changed_is_named(dashboard: Dashboard) -> None:
+    assert "are as they were written" in dashboard.get("/audit").text
+    with dashboard.app.database.write() as connection:
+        connection.execute(sa.update(audit).where(audit.c.sequence == 2).values(actor="nobody"))
+    assert "Line 2 is not as it was written" in dashboard.get("/audit").text
+    with dashboard.app.database.write() as connection:
+        connection.execute(sa.update(audit).where(audit.c.sequence == 2).values(actor="ben"))
