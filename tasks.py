@@ -84,7 +84,10 @@ def test(context: Context, only: str = "", fast: bool = False) -> None:  # noqa:
             "codespell",
         ):
             context.run(f"{_BIN}/{command}", echo=True)
-    os.execv(sys.executable, [sys.executable, "-m", "pytest", *only.split()])  # noqa: S606 (no shell is wanted)
+    context.run(f"{_BIN}/python -m tests.support.debian")
+    # Most of the time tests wait for real processes, so two at once nearly halve it; a file's tests share a server.
+    arguments = only.split() or ["--numprocesses=2", "--dist=loadfile"]
+    os.execv(sys.executable, [sys.executable, "-m", "pytest", *arguments])  # noqa: S606 (no shell is wanted)
 
 
 def _run_agent(agent: str, goal: str, workspace: str, provider: str) -> NoReturn:

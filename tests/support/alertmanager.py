@@ -1,8 +1,7 @@
-"""The real Prometheus Alertmanager: as installed, else from Debian's package."""
+"""The real Prometheus Alertmanager, as installed."""
 
 from __future__ import annotations
 
-import os
 import shutil
 import socket
 import subprocess
@@ -18,10 +17,6 @@ import httpx2
 import pytest
 
 _NAMES = ("prometheus-alertmanager", "alertmanager")
-_PACKAGE = "prometheus-alertmanager"
-_INSTALL = ("-o", "DPkg::Lock::Timeout=50", "install", "--yes", "--no-install-recommends", _PACKAGE)
-# With this run level the package's own service is not started.
-_NO_SERVICE = {**os.environ, "RUNLEVEL": "1", "DEBIAN_FRONTEND": "noninteractive"}
 
 
 @dataclass(frozen=True)
@@ -41,21 +36,11 @@ class Alertmanager:
 
 
 def binary() -> Path:
-    """Where the program is; Debian's package is installed first if we may. Skips the test elsewhere."""
-    if (found := _installed()) is not None:
-        return found
-    if os.geteuid() != 0 or shutil.which("apt-get") is None:
-        pytest.skip(f"no Alertmanager is installed; as root on Debian it would be: apt-get install {_PACKAGE}")
-    for arguments in (_INSTALL, ("update",), _INSTALL):
-        command = ["apt-get", "--quiet=2", *arguments]
-        done = subprocess.run(command, env=_NO_SERVICE, capture_output=True, text=True, timeout=60, check=False)
-        if (found := _installed()) is not None:
-            return found
-    pytest.skip(f"no Alertmanager is installed, and apt-get cannot install {_PACKAGE}: {done.stderr.strip()[-300:]}")
-
-
-def _installed() -> Path | None:
-    return next((Path(found) for name in _NAMES if (found := shutil.which(name))), None)
+    """Where the program is; skips the test where there is none."""
+    for name in _NAMES:
+        if found := shutil.which(name):
+            return Path(found)
+    pytest.skip("no Alertmanager is installed; as root on Debian: python -m tests.support.debian")
 
 
 @contextmanager

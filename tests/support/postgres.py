@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import pwd
 import secrets
@@ -73,7 +72,7 @@ def a_postgres_server() -> Iterator[Server]:
     """A running server of one's own; the test is skipped, with the reason, where there can be none."""
     binaries = _binaries()
     if binaries is None:
-        pytest.skip("PostgreSQL is not tested: no `postgres` here, and it can be installed on Debian by root alone")
+        pytest.skip("PostgreSQL is not tested: no `postgres` here; as root on Debian: python -m tests.support.debian")
     folder = Path(tempfile.mkdtemp(prefix="orchestrator-postgres-"))
     try:
         command = [*_unprivileged(folder), str(binaries / "initdb"), "-D", str(folder / "data"), "-U", _USER]
@@ -109,19 +108,8 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path}/new/folder/orchestrator.db"
 
 
-@functools.cache
 def _binaries() -> Path | None:
-    """The folder that holds `postgres` and `initdb`; the package is installed where that can be done."""
-    found = _find()
-    if found is None and os.geteuid() == 0 and shutil.which("apt-get"):
-        environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        for command in (["apt-get", "update", "-qq"], ["apt-get", "install", "-y", "-qq", "postgresql"]):
-            subprocess.run(command, env=environment, capture_output=True, check=False, timeout=600)
-        found = _find()
-    return found
-
-
-def _find() -> Path | None:
+    """The folder that holds `postgres` and `initdb`."""
     on_path = shutil.which("postgres")
     places = [Path(on_path).resolve().parent] if on_path else []
     places += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
