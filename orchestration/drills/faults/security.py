@@ -15,6 +15,7 @@ _SCENARIO = Scenario.SECURITY_ALERT
 _SECURITY_TEAM = 4
 # Put together here, so that no scanner of this repository takes it for a real one.
 _LEAKING = """\
+import time
 from pathlib import Path
 
 key = "AKIA" + "DR1LL" * 3 + "X"
