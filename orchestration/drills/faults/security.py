@@ -21,6 +21,7 @@ from pathlib import Path
 key = "AKIA" + "DR1LL" * 3 + "X"
 print("the key is", key)
 Path("notes.txt").write_text(f"aws_access_key_id = {key}\\n")
+time.sleep(3)  # workspaces are scanned while their run is at work
 """
 _ESCAPE = "\n".join(
     (
