@@ -37,7 +37,7 @@ class PlaybookResponse:
         app: Application,
         incidents: IncidentResponse,
         supervisor: Supervisor,
-        upkeep: Upkeep,
+        upkeep: Upkeep | None,
         leads: Callable[[], bool],
     ) -> None:
         self._app = app
@@ -71,7 +71,7 @@ class PlaybookResponse:
                 unsubscribe()
 
 
-def handles_of(app: Application, incidents: IncidentResponse, fleet: Fleet, upkeep: Upkeep) -> Handles:
+def handles_of(app: Application, incidents: IncidentResponse, fleet: Fleet, upkeep: Upkeep | None) -> Handles:
     """Everything that actions reach in a project."""
     return Handles(
         root=app.root,

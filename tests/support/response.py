@@ -225,4 +225,4 @@ async def a_ward(
     async with application(str(file), shared=shared) as app:
         supervisor = Supervisor(("true",), 0, lambda: Limits(15, 2048, 1), app.bus, app.clock)
         incidents = IncidentResponse(app, lambda: False)
-        yield Ward(app, PlaybookResponse(app, incidents, supervisor, lambda: False))
+        yield Ward(app, PlaybookResponse(app, incidents, supervisor, None, lambda: False))
