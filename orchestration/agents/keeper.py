@@ -25,8 +25,9 @@ _GRACE_SECONDS = 0.4
 _LOOK_SECONDS = 0.1
 _PAGE = resource.getpagesize()
 _TICKS = os.sysconf("SC_CLK_TCK")
-# Python ignores these, and what is ignored stays so in a program that it turns into.
-_IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
+# What is ignored stays so in a program that this one turns into: the first two are by Python, the others where the
+# service was started in the background, by nohup for one.
+_IGNORED = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT)
 _LIMIT_OF_SIGNAL = {-signal.SIGXCPU: "cpu_seconds", -signal.SIGXFSZ: "file_bytes"}
 
 
@@ -54,7 +55,7 @@ def become(command: list[str], limits: dict[str, Any], libc: ctypes.CDLL, keeper
         os._exit(1)
     os.close(limits["status_fd"])
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    for number in _IGNORED_BY_PYTHON:
+    for number in _IGNORED:
         signal.signal(number, signal.SIG_DFL)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CPU, (limits["cpu_seconds"], limits["cpu_seconds"] + 1))

@@ -52,6 +52,7 @@ class LogFollower:
             with self._path.open("rb") as file:
                 file.seek(self._offset)
                 data = file.read(_MOST_BYTES)
+                self._file = os.fstat(file.fileno()).st_ino  # it may have come into being since it was looked for
         except FileNotFoundError:
             return []
         whole = data[: data.rfind(b"\n") + 1]

@@ -61,7 +61,8 @@ _SCHEME = r"(?:(?:basic|bearer|token|digest|apikey)\s{1,2}+)?+"
 # The body of a key holds no five dashes. One that was cut off has no end: whole lines of base64 are taken, and what
 # is left of the line after them.
 _KEY_START = r"-----BEGIN (?:[A-Z0-9]{1,16} ){0,3}PRIVATE KEY(?: BLOCK)?-----"
-_KEY_WITH_END = r"(?:[^-]|-(?!----)){0,16384}+-----END [A-Z0-9 ]{0,40}-----"
+# (Not one possessive repetition of both halves: that one is broken in Python 3.11.2, which is Debian's.)
+_KEY_WITH_END = r"[^-]{0,16384}(?:-(?!----)[^-]{0,4096}){0,64}-----END [A-Z0-9 ]{0,40}-----"
 _BREAK = r"(?:\s|\\[nr]){0,4}+"
 _KEY_CUT_OFF = rf"(?:(?:{_BREAK}[A-Za-z0-9+/=]{{16,128}}+){{1,200}}+(?:{_BREAK}[A-Za-z0-9+/=]{{1,15}}+)?)?"
 

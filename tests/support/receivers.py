@@ -158,7 +158,7 @@ class _AnyPort(Controller):
     async def _hang_up(self) -> None:
         """Let every connection end before the loop does, which would complain of each."""
         for end in self.ends:
-            if end.transport is not None:
+            if end.transport is not None and not end.transport.is_closing():
                 end.transport.abort()
         while any(end.transport is not None for end in self.ends):
             await asyncio.sleep(0.005)

@@ -4,6 +4,7 @@ once. Answers are kept for a day."""
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -64,12 +65,11 @@ class IdempotencyKeys:
         if known is not None:
             await _answer(known, request)(scope, receive, send)
             return
-        answer = _Kept(send)
+        answer = _Kept(send, partial(self._keep, name, scope["path"]))
         try:
             await self._app(scope, receive, answer)
         finally:
-            with anyio.CancelScope(shield=True):
-                await anyio.to_thread.run_sync(partial(self._keep, name, scope["path"], answer))
+            await answer.keep()
 
     def _keep(self, name: str, path: str, answer: _Kept) -> None:
         if not 0 < answer.status < 500:
@@ -94,10 +94,12 @@ class _Replay:
 
 
 class _Kept:
-    """Sends an answer and remembers it."""
+    """Sends an answer, and has it kept before its end is sent: who has it may ask again at once."""
 
-    def __init__(self, send: Send) -> None:
+    def __init__(self, send: Send, keep: Callable[[_Kept], None]) -> None:
         self._send = send
+        self._keep = keep
+        self._is_kept = False
         self.status = 0
         self.body = b""
 
@@ -106,7 +108,17 @@ class _Kept:
             self.status = message["status"]
         elif message["type"] == "http.response.body":
             self.body += message.get("body", b"")
+            if not message.get("more_body", False):
+                await self.keep()
         await self._send(message)
+
+    async def keep(self) -> None:
+        """Keep it, once, whatever has come of it."""
+        if self._is_kept:
+            return
+        self._is_kept = True
+        with anyio.CancelScope(shield=True):
+            await anyio.to_thread.run_sync(self._keep, self)
 
 
 def _answer(known: Kept, request: str) -> Response:

@@ -84,12 +84,13 @@ def status(project: Watched) -> str:
     return str(run["status"])
 
 
+@pytest.mark.timeout(240)
 def test_a_file_that_another_program_keeps_locked(watch: Watch) -> None:
     with watch(monitoring=PATIENT) as project:
         serve = project.serve(workers=0)
         with closing(sqlite3.connect(project.root / "var" / "orchestrator.db", isolation_level=None)) as other:
             other.execute("BEGIN EXCLUSIVE")
-            wait_until(lambda: len(project.pages()) == len(EVERYBODY), "for everybody to be told", 60)
+            wait_until(lambda: len(project.pages()) == len(EVERYBODY), "for everybody to be told", 120)
             check_told_without_the_database(project, serve, "orchestrator.db cannot be written for 4 s")
             other.execute("ROLLBACK")
         check_handed_over(project)

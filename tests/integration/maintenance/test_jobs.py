@@ -283,7 +283,7 @@ async def test_the_playbooks_get_integrity_a_rehearsal_and_a_backup(tmp_path: Pa
         assert await upkeep.backups() == []
         nothing = await upkeep.rehearse_restore()
         assert (nothing["restored"], "expected the name of one backup" in nothing["problems"][0]) == (False, True)
-        assert await upkeep.integrity() == {"intact": True, "problems": [], "audit_checked": False}
+        assert await upkeep.integrity() == {"intact": True, "problems": [], "audit_checked": True}
         made = await upkeep.back_up()
         (listed,) = await upkeep.backups()
         assert listed["backup"] == made["backup"]
