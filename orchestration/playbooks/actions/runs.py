@@ -88,6 +88,20 @@ class RunAction(Action[Any]):
         return await self.handles.control.unfinished()
 
 
+class GoingOn(RunAction):
+    """What has runs go on that stand still. It takes nothing, chooses the runs itself, and needs no taking back."""
+
+    risk = Risk.REVERSIBLE
+    parameters = Nothing
+    taken_back = "nothing: the runs go on"
+
+    def targets(self, parameters: Nothing) -> tuple[str, ...] | None:
+        return None
+
+    async def undo(self, context: Context, undo: Mapping[str, Any]) -> str:
+        return "the runs go on"
+
+
 @action
 class Restart(RunAction):
     """Begin again at the last checkpoint."""
@@ -265,18 +279,12 @@ class Pause(RunAction):
 
 
 @action
-class ResumePaused(RunAction):
+class ResumePaused(GoingOn):
     """Resume what was paused."""
 
     name = "run.resume-paused"
     summary = "resume the runs that this incident's response paused"
-    risk = Risk.REVERSIBLE
-    parameters = Nothing
-    taken_back = "nothing: the runs go on"
     finds = ("resumed",)
-
-    def targets(self, parameters: Nothing) -> tuple[str, ...] | None:
-        return None
 
     async def run(self, context: Context, parameters: Nothing) -> Outcome:
         mark = f"{_PAUSED}{context.incident_id}:"
@@ -284,23 +292,14 @@ class ResumePaused(RunAction):
         says = await _resume_all(self, paused)
         return Outcome(says, {"resumed": paused}, undo={})
 
-    async def undo(self, context: Context, undo: Mapping[str, Any]) -> str:
-        return "the runs go on"
-
 
 @action
-class ResumeWaiting(RunAction):
+class ResumeWaiting(GoingOn):
     """Take up what a provider stopped."""
 
     name = "run.resume-waiting"
     summary = "resume the runs that stopped because no provider answered"
-    risk = Risk.REVERSIBLE
-    parameters = Nothing
-    taken_back = "nothing: the runs go on"
     finds = ("resumed",)
-
-    def targets(self, parameters: Nothing) -> tuple[str, ...] | None:
-        return None
 
     async def run(self, context: Context, parameters: Nothing) -> Outcome:
         stopped = [
@@ -311,30 +310,18 @@ class ResumeWaiting(RunAction):
         says = await _resume_all(self, stopped)
         return Outcome(says, {"resumed": stopped}, undo={})
 
-    async def undo(self, context: Context, undo: Mapping[str, Any]) -> str:
-        return "the runs go on"
-
 
 @action
-class Recover(RunAction):
+class Recover(GoingOn):
     """Take over what dead processes left."""
 
     name = "run.recover"
     summary = "see that the runs of processes that are gone are taken over"
-    risk = Risk.REVERSIBLE
-    parameters = Nothing
-    taken_back = "nothing: the runs go on"
     finds = ("taken",)
-
-    def targets(self, parameters: Nothing) -> tuple[str, ...] | None:
-        return None
 
     async def run(self, context: Context, parameters: Nothing) -> Outcome:
         taken = await self.handles.control.recover()
         return Outcome(f"{taken} parts of runs were taken over", {"taken": taken}, undo={})
-
-    async def undo(self, context: Context, undo: Mapping[str, Any]) -> str:
-        return "the runs go on"
 
 
 async def _resume_all(of: RunAction, runs: Sequence[str]) -> str:
