@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
 from orchestration.errors import OrchestratorError
-from orchestration.storage.engines import make_engine
+from orchestration.storage.engines import close_engine, make_engine
 
 T = TypeVar("T")
 
@@ -121,7 +121,7 @@ class Database:
 
     def close(self) -> None:
         """Close every connection."""
-        self.engine.dispose()
+        close_engine(self.engine)
 
 
 def _outside_a_transaction(connection: sa.Connection, statement: str) -> None:

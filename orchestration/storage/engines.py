@@ -39,6 +39,17 @@ def make_engine(url: str, *, pool_size: int | None = None) -> sa.Engine:
     return engine
 
 
+def close_engine(engine: sa.Engine) -> None:
+    """Close every connection: those at rest now, and each that a thread still uses when it is given back."""
+    event.listen(engine, "checkin", _close_returned)
+    engine.dispose()
+
+
+def _close_returned(_connection: object, entry: sa.pool.ConnectionPoolEntry) -> None:
+    # The pool it goes back to has been closed: nobody would ever take it again, or close it.
+    entry.close()
+
+
 def _never_anew(file: Path) -> Callable[..., None]:
     """Keep SQLite from making a new file where the one that was open before has gone: what that held would be lost
     without a word."""
