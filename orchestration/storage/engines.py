@@ -41,7 +41,7 @@ def make_engine(url: str, *, pool_size: int | None = None) -> sa.Engine:
 
 def close_engine(engine: sa.Engine) -> None:
     """Close every connection: those at rest now, and each that a thread still uses when it is given back."""
-    event.listen(engine, "checkin", _close_returned)
+    event.listen(engine, "checkin", _close_returned)  # codespell:ignore checkin
     engine.dispose()
 
 
