@@ -52,6 +52,7 @@ def _on_server(name: str) -> str:
     cls=LazyGroup,
     context_settings=_CONTEXT,
     lazy={
+        "init": ("init:init", "Begin a project: write its configuration."),
         "run": ("run:run", "Work a goal through the agents, and follow it."),
         "demo": ("run:demo", "Work a real goal on the sample repository."),
         "coordinate": ("run:coordinate", "Go on with unfinished runs, or start one."),

@@ -39,7 +39,8 @@ def _read_bytes(path: Path) -> bytes:
             return file.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         reason = error.strerror if isinstance(error, OSError) else "impossible name"
-        hint = "Create it, give read rights, or name another file."
+        missing = isinstance(error, FileNotFoundError)
+        hint = "`orchestrator init` begins a project; or name another file." if missing else "Give read rights to it."
         raise UnreadableError(path, Code.UNREADABLE, f"it cannot be read: {reason}", "a file", hint) from error
 
 

@@ -1,0 +1,49 @@
+"""A new project: the configuration that one begins with."""
+
+from __future__ import annotations
+
+import json
+from importlib.resources import files
+from pathlib import Path
+
+from orchestration.config.reference import json_schema
+from orchestration.errors import UsageError
+
+CONFIGURATION = "agents.config.json"
+# Providers that the configuration to begin with describes.
+PROVIDERS = ("ollama", "azure", "github", "openai", "rehearsal")
+
+
+def shipped() -> str:
+    """The text of the configuration to begin with."""
+    return (files("orchestration.config") / "starter" / CONFIGURATION).read_text(encoding="utf-8")
+
+
+def begin(folder: Path, provider: str) -> tuple[Path, ...]:
+    """Write `config/agents.config.json`, which uses `provider` first, and its JSON Schema into a folder.
+
+    Raises UsageError, and writes nothing, where there is a configuration already.
+    """
+    configuration = folder / "config" / CONFIGURATION
+    if configuration.exists():
+        raise UsageError(f"expected no configuration yet, got {configuration}; edit that, or name another folder")
+    schema = configuration.with_name("agents.config.schema.json")
+    configuration.parent.mkdir(parents=True, exist_ok=True)
+    schema.write_text(json_schema(), encoding="utf-8")
+    configuration.write_text(_with_provider(shipped(), provider), encoding="utf-8")
+    return configuration, schema
+
+
+def credential(provider: str) -> str:
+    """The name of the environment variable that holds the key of a provider; empty where it needs none."""
+    return str(json.loads(shipped())["runtime"][provider].get("apiKeyEnv", ""))
+
+
+def _with_provider(text: str, provider: str) -> str:
+    document = json.loads(text)
+    runtime = document["runtime"]
+    if runtime["defaultProvider"] == provider:
+        return text
+    runtime["defaultProvider"] = provider
+    runtime[provider].pop("enabled", None)
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"

@@ -1,0 +1,35 @@
+"""`orchestrator init`: begin a project."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from orchestration.app.starter import PROVIDERS, begin, credential
+from orchestration.cli import common
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False), default=Path())
+@click.option(
+    "--provider", type=click.Choice(PROVIDERS), default="ollama", show_default=True, help="The provider to use first."
+)
+@common.json_option
+def init(folder: Path, provider: str, as_json: bool) -> None:
+    """Write the configuration of a new project into FOLDER, the current one unless given. What is there stays."""
+    written = [str(path) for path in begin(folder, provider)]
+    key = credential(provider)
+    if as_json:
+        common.print_json({"written": written, "provider": provider, "credential": key or None})
+        return
+    for path in written:
+        click.echo(f"wrote {path}")
+    click.echo("\nnext:")
+    if folder != Path():
+        click.echo(f"  cd {folder}")
+    if key:
+        click.echo(f"  put {key}=… into .env, and see that its endpoint in the configuration is yours")
+    click.echo("  orchestrator doctor            says what is missing")
+    click.echo('  orchestrator run "GOAL"        works a goal in the current folder')
+    click.echo("  orchestrator serve             keeps agents, response and dashboard running")
