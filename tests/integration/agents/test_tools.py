@@ -175,7 +175,7 @@ async def test_a_catastrophic_expression_is_stopped(bench: Bench, monkeypatch: p
     (bench.root / "bait").write_text("a" * 60 + "!\n")
     started = time.monotonic()
     result = await bench.use("search_files", pattern="(a+)+$")
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 10
     assert (result.ok, "it took longer than 0.6 s; use a simpler expression" in result.text) == (False, True)
 
 

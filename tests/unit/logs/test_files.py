@@ -102,7 +102,7 @@ def test_a_lock_that_is_never_let_go_delays_only_the_first_line(tmp_path: Path) 
         start = time.monotonic()
         for _ in range(10):
             file.append("more", "t")
-        assert time.monotonic() - start < 1
+        assert time.monotonic() - start < 5
     assert len(path.read_text().splitlines()) == 11
 
 
