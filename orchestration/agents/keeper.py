@@ -1,10 +1,11 @@
 """Stands between us and a command, so that nothing of it outlives its limits: run as a script, never imported.
 
 `python keeper.py LIMITS COMMAND…`: LIMITS is JSON with `seconds`, `memory_bytes`, `cpu_seconds`, `file_bytes`,
-`processes` and `status_fd`. The keeper adopts whatever the command leaves behind (PR_SET_CHILD_SUBREAPER, see
-prctl(2)). When a limit is reached, or its standard input closes because we say so or because we died, it ends
-everything: first politely, then not. How it went stands on `status_fd` as JSON: `code`, negative for a signal, and
-`stopped`, the limit that was reached. It keeps the limits by itself, so that they hold even while our process hangs.
+`processes`, `status_fd`, and `wall`: null, or a plan for `wall.build` and whether it is `required`. The keeper adopts
+whatever the command leaves behind (PR_SET_CHILD_SUBREAPER, see prctl(2)). When a limit is reached, or its standard
+input closes because we say so or because we died, it ends everything: first politely, then not. How it went stands on
+`status_fd` as JSON: `code`, negative for a signal, and `stopped`, the limit that was reached. It keeps the limits by
+itself, so that they hold even while our process hangs.
 """
 
 import contextlib
@@ -18,6 +19,10 @@ import sys
 import time
 from collections.abc import Iterator
 from typing import Any
+
+if __name__ == "__main__":  # started without any path, so that nothing of the workspace can be imported
+    sys.path.append(os.path.abspath(f"{__file__}/../../.."))  # noqa: PTH100 (pathlib would double the start-up time)
+from orchestration.agents import wall
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
@@ -50,6 +55,7 @@ def main() -> None:
 def become(command: list[str], limits: dict[str, Any], libc: ctypes.CDLL, keeper: int) -> None:
     """In the child: take the limits on, and turn into the command."""
     os.setsid()
+    missing = wall.build(limits["wall"], libc) if limits["wall"] else []
     libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != keeper:
         os._exit(1)
@@ -60,6 +66,9 @@ def become(command: list[str], limits: dict[str, Any], libc: ctypes.CDLL, keeper
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CPU, (limits["cpu_seconds"], limits["cpu_seconds"] + 1))
     resource.setrlimit(resource.RLIMIT_FSIZE, (limits["file_bytes"], limits["file_bytes"]))
+    if missing and limits["wall"]["required"]:
+        os.write(2, f"{command[0]}: this machine does not let it be walled off from {', '.join(missing)}\n".encode())
+        os._exit(126)
     try:
         os.execvp(command[0], command)  # noqa: S606 (no shell is the point)
     except OSError as error:

@@ -1,8 +1,8 @@
 """Commands and the user's own Python, in processes of their own with limits, that can always be stopped.
 
 Limits are on time, memory, processor time, processes, output and file size; `keeper.py` keeps them. The memory limit
-watches what the processes really hold: a limit on address space (RLIMIT_AS) breaks programs that only reserve much. The
-network is not cut off.
+watches what the processes really hold: a limit on address space (RLIMIT_AS) breaks programs that only reserve much.
+`wall.py` says what they can reach.
 """
 
 from __future__ import annotations
@@ -38,9 +38,30 @@ OutputCallback = Callable[[int], None]
 
 
 @dataclass(frozen=True, slots=True)
+class Wall:
+    """What a command may reach: it changes only its folder, a home of its own and what is `writable`; files that are
+    `hidden` look empty to it; and it has the network or not. Where the kernel does not let us build all of it, the
+    command runs behind what there is, unless it is `required`."""
+
+    writable: tuple[Path, ...] = ()
+    hidden: tuple[Path, ...] = ()
+    network: bool = False
+    required: bool = False
+
+    def plan(self, *own: Path) -> dict[str, Any]:
+        """It as the keeper reads it, for a command with these folders of its own."""
+        return {
+            "writable": [str(path) for path in (*own, *self.writable)],
+            "hidden": [str(path) for path in self.hidden],
+            "network": self.network,
+            "required": self.required,
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class SandboxLimits:
     """What a command may use, together with all that it starts. `output_bytes` are kept; the rest is read and thrown
-    away."""
+    away. Without a wall it reaches what we reach."""
 
     seconds: float = 300.0
     memory_mb: int = 2048
@@ -48,6 +69,7 @@ class SandboxLimits:
     output_bytes: int = 200_000
     file_bytes: int = 1 << 30
     processes: int = 512
+    wall: Wall | None = None
 
     def said(self, name: str) -> str:
         """The sentence for a limit that was reached, by the keeper's name for it."""
@@ -83,6 +105,12 @@ def environment(home: Path, extra: Mapping[str, str] | None = None) -> dict[str,
     """What a command finds in its environment: enough to run, and none of our secrets."""
     passed = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     return {**passed, "HOME": str(home), "TMPDIR": str(home), "PYTHONDONTWRITEBYTECODE": "1", **(extra or {})}
+
+
+async def wall_gaps(folder: Path) -> str:
+    """What this machine does not let a command be walled off from, as the keeper says it; empty for nothing."""
+    tried = await run(("true",), folder, SandboxLimits(seconds=10, wall=Wall(required=True)))
+    return "" if tried.ok else tried.output.partition("walled off from ")[2].strip() or "everything"
 
 
 async def run(
@@ -138,6 +166,7 @@ class _Command:
             "file_bytes": self._limits.file_bytes,
             "processes": self._limits.processes,
             "status_fd": told,
+            "wall": self._limits.wall and self._limits.wall.plan(cwd, Path(variables["HOME"])),
         }
         return await asyncio.create_subprocess_exec(
             *(sys.executable, "-I", "-S", str(_KEEPER), json.dumps(limits), *command),

@@ -13,6 +13,7 @@ from orchestration.agents.sandbox import SandboxLimits
 from orchestration.agents.text import sound
 from orchestration.agents.tools import BadArgumentsError, Tool, ToolContext, ToolResult, parse_arguments
 from orchestration.agents.tools.registry import ALL
+from orchestration.agents.walls import wall_for
 from orchestration.agents.workbench import command_record
 from orchestration.clock import Clock
 from orchestration.config.schema import AgentSettings, Configuration
@@ -136,10 +137,11 @@ class ToolCalls:
         if agent is None or tool is None or name not in agent.tools:
             known = ", ".join(agent.tools) if agent and agent.tools else "none"
             return self._refused(run, task, "tool", name, f"there is no tool '{name}' for you; there is: {known}")
+        folder = Folder(Path(run.workspace))
         context = ToolContext(
-            Folder(Path(run.workspace)),
+            folder,
             agent.commands,
-            self._limits(task, seconds),
+            replace(self._limits(task, seconds), wall=wall_for(configuration, self._project_root, folder.root)),
             lambda count: heartbeat.beat(f"{name} printed {count:,} bytes"),
         )
         return await self._invoke(run, task, tool, context, text)

@@ -8,6 +8,7 @@ from weakref import WeakValueDictionary
 
 from orchestration.agents import sandbox
 from orchestration.agents.sandbox import SandboxLimits
+from orchestration.agents.walls import Walls
 from orchestration.agents.workspace import Workspace
 from orchestration.clock import Clock
 from orchestration.events import Bus
@@ -25,13 +26,20 @@ class Workbench:
     """Opens the workspace of a run when it is needed; keeps nothing that a restart would lose."""
 
     def __init__(
-        self, state_folder: Path, artifacts: ArtifactStore, bus: Bus, clock: Clock, redact: Callable[[str], str]
+        self,
+        state_folder: Path,
+        artifacts: ArtifactStore,
+        bus: Bus,
+        clock: Clock,
+        redact: Callable[[str], str],
+        walls: Walls,
     ) -> None:
         self._state_folder = state_folder
         self._artifacts = artifacts
         self._bus = bus
         self._clock = clock
         self._redact = redact
+        self._walls = walls
         # Only while somebody works with one: all of them then share its lock.
         self._open: WeakValueDictionary[str, Workspace] = WeakValueDictionary()
 
@@ -61,7 +69,8 @@ class Workbench:
         def heard(count: int) -> None:
             heartbeat.beat(f"{command[0]} printed {count:,} bytes")
 
-        result = await sandbox.run(command, self.workspace(run).root, SandboxLimits(), on_output=heard)
+        root = self.workspace(run).root
+        result = await sandbox.run(command, root, SandboxLimits(wall=self._walls(root)), on_output=heard)
         return command_record(command, result.exit_code, self._redact(result.output), result.stopped)
 
     async def write(self, run: Run, name: str, text: str, agent: str) -> None:

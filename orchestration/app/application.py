@@ -34,6 +34,7 @@ class Application(Project):
         from orchestration.agents.loop import AgentLoop
         from orchestration.agents.model_calls import ModelCalls
         from orchestration.agents.tool_calls import ToolCalls
+        from orchestration.agents.walls import wall_for
         from orchestration.agents.workbench import Workbench
         from orchestration.app.schedules import SCHEDULED, Calendar
         from orchestration.providers.budget import Budgets
@@ -63,7 +64,14 @@ class Application(Project):
             RouteStates(self.database),
             redact=self.redactor.text,
         )
-        workbench = Workbench(self.state_folder, self.artifacts, self.bus, self.clock, self.redactor.text)
+        workbench = Workbench(
+            self.state_folder,
+            self.artifacts,
+            self.bus,
+            self.clock,
+            self.redactor.text,
+            lambda workspace: wall_for(self.effective(), self.root, workspace),
+        )
         self.control = RunControl(
             self.runs, self.engine, self.bus, self.clock, self.state_folder / "forks", workbench.export
         )

@@ -133,6 +133,18 @@ class Limits(Section):
     output_bytes: Annotated[int, Field(ge=1024)] | None = None
 
 
+class CommandSettings(Section):
+    """What the commands of agents, and the checks of a run, may reach beside their workspace.
+
+    `writable` are more files and folders that they may change: absolute, from `~`, or relative to the project. `wall`
+    says whether they run behind the wall that this machine lets us build, only behind a whole one, or behind none.
+    """
+
+    network: bool = False
+    writable: tuple[str, ...] = ()
+    wall: Literal["possible", "required", "off"] = "possible"
+
+
 class RuntimeSettings(Section):
     """How runs are carried out. The daily limits are for everything that is asked of models in a day (UTC).
 
@@ -148,6 +160,7 @@ class RuntimeSettings(Section):
     state_directory: str = "var"
     database_url_env: EnvironmentName | None = None
     limits: Limits = Limits(seconds=3600)
+    commands: CommandSettings = CommandSettings()
     isolated: bool = False
     daily_tokens: Annotated[int, Field(gt=0)] | None = None
     daily_usd: Annotated[float, Field(gt=0)] | None = None
@@ -179,7 +192,7 @@ def is_provider_section(name: str, section: object) -> bool:
     """Whether a key of `runtime` describes a provider."""
     if name in WELL_KNOWN_PROVIDERS:
         return True
-    return isinstance(section, dict) and "type" in section and name not in ("limits", "providers")
+    return isinstance(section, dict) and "type" in section and name not in ("limits", "commands", "providers")
 
 
 def _with_type(name: str, section: object) -> object:

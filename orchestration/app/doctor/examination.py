@@ -8,6 +8,7 @@ from pathlib import Path
 
 import anyio.to_thread
 
+from orchestration.agents.sandbox import wall_gaps
 from orchestration.app.doctor import machine, providers
 from orchestration.app.doctor.diagnosis import Diagnosis, ok, problem, warning
 from orchestration.app.opening import check_database
@@ -29,11 +30,24 @@ async def examine(config_file: Path, environment: Mapping[str, str], clock: Cloc
     configuration = loader.load(credentials.names).configuration or Configuration()
     here = list(machine.look(configuration, loader.root, clock.now()))
     database = await anyio.to_thread.run_sync(_database, configuration, loader.root, credentials)
+    wall = await _wall(configuration)
     asked = await providers.look(configuration, credentials, clock)
     redactor = Redactor()
     redactor.remember(credentials.secrets(configuration))
-    found = [*here, database, *_configuration(config_file, environment), *asked]
+    found = [*here, wall, database, *_configuration(config_file, environment), *asked]
     return [replace(one, found=redactor.text(one.found)) for one in found]
+
+
+async def _wall(configuration: Configuration) -> Diagnosis:
+    """Whether the commands of agents can be kept to their workspace."""
+    subject, setting = "commands", configuration.runtime.commands.wall
+    if setting == "off":
+        return warning(subject, "agents' commands reach all that you reach", "remove runtime.commands.wall")
+    if not (gaps := await wall_gaps(Path.cwd())):
+        return ok(subject, "agents' commands are walled off: files, secrets, network")
+    advice = "allow user namespaces and Landlock, or run in a container; see docs/explanation/security.md"
+    kind = problem if setting == "required" else warning
+    return kind(subject, f"agents' commands cannot be walled off from {gaps}", advice)
 
 
 def _configuration(config_file: Path, environment: Mapping[str, str]) -> Sequence[Diagnosis]:

@@ -240,7 +240,12 @@ def bench(tmp_path: Path) -> Workbench:
     database.migrate()
     store = ArtifactStore(tmp_path / "artifacts", ArtifactTable(database), SystemClock())
     return Workbench(
-        tmp_path / "state", store, Bus(SystemClock()), SystemClock(), lambda text: text.replace("secret", "[…]")
+        tmp_path / "state",
+        store,
+        Bus(SystemClock()),
+        SystemClock(),
+        lambda text: text.replace("secret", "[…]"),
+        lambda _: None,
     )
 
 

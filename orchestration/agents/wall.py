@@ -1,0 +1,130 @@
+"""What a command may reach: its workspace, and neither the rest of the disk (to write), our secrets, nor the network.
+
+Used by `keeper.py` in the process that becomes the command, so it needs the standard library alone. Three means of
+Linux, each taken as far as the kernel lets us: Landlock for writing, signals and the memory of other processes
+(landlock(7)); a mount namespace in which what holds secrets is empty (mount_namespaces(7)); a network namespace that
+has its own loopback and nothing else (network_namespaces(7)). None needs root where user namespaces are allowed.
+"""
+
+import contextlib
+import ctypes
+import fcntl
+import os
+import socket
+import struct
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+FILES, SECRETS, NETWORK = "files", "secrets", "network"
+
+_PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS = 24, 38
+# What root may do beside the files it owns, by number (capabilities(7)): look into other processes, load modules, make
+# devices, mount, trace. What it may do with files it keeps: it is a usual user in a container.
+_PRIVILEGES = (2, 8, 9, 12, 13, 16, 17, 18, 19, 21, 22, 25, 27, 32, 33, 34, 38, 39, 40)
+_CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
+_RULESET_VERSION = 1
+_PATH_BENEATH = 1
+# Rights of Landlock by the version that brought them; only such as change something. Those of files, then of folders.
+_WRITE_FILE, _TRUNCATE = 1 << 1, 1 << 14
+_CHANGES = (0b1_1111_1111 << 4) | _WRITE_FILE
+_CHANGES_SINCE = {2: 1 << 13, 3: _TRUNCATE}
+_SCOPES, _SCOPES_SINCE = 0b11, 6  # abstract sockets, signals
+_DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty", "/dev/ptmx")
+_DEVICE_FOLDERS = ("/dev/pts", "/dev/shm")  # noqa: S108 (to be written to by a command, not by us)
+_NEW_USER, _NEW_MOUNTS, _NEW_NETWORK = 0x10000000, 0x00020000, 0x40000000
+_PRIVATE, _BIND, _READ_ONLY = (1 << 18) | (1 << 14), 4096, 1
+_GET_FLAGS, _SET_FLAGS, _UP = 0x8913, 0x8914, 1
+# Sockets that give away the machine or its user: they are files, which cutting off the network does not close.
+_SERVICES = (
+    *("/run/docker.sock", "/run/podman/podman.sock", "/run/containerd/containerd.sock", "/run/crio/crio.sock"),
+    *("/run/dbus/system_bus_socket", "/run/systemd/private"),
+)
+
+
+def build(plan: Mapping[str, Any], libc: ctypes.CDLL) -> list[str]:
+    """Build the wall around this process and all that it starts; there is no way back.
+
+    `plan` has `writable`, the files and folders that may be changed; `hidden`, those that are to look empty; and
+    `network`, whether to leave it. Returns which of FILES, SECRETS and NETWORK the kernel has not let us close off.
+    """
+    cut = not plan["network"]
+    own_mounts = _namespaces(libc, network=cut)
+    missing = []
+    if not (own_mounts and _hide(libc, [*plan["hidden"], *(_SERVICES if cut else ())])):
+        missing.append(SECRETS)
+    if cut and not (own_mounts and _loopback()):
+        missing.append(NETWORK)
+    if not _keep_from_writing(libc, plan["writable"]):
+        missing.append(FILES)
+    for number in _PRIVILEGES:
+        libc.prctl(_PR_CAPBSET_DROP, number, 0, 0, 0)  # says no where we have none
+    return missing
+
+
+def _namespaces(libc: ctypes.CDLL, *, network: bool) -> bool:
+    """Mounts of our own, and a network of our own; as a user of our own where we are not root."""
+    wanted = _NEW_MOUNTS | (_NEW_NETWORK if network else 0)
+    user, group = os.geteuid(), os.getegid()
+    if libc.unshare(wanted) != 0:
+        if libc.unshare(_NEW_USER | wanted) != 0:
+            return False
+        with contextlib.suppress(OSError):
+            _write("/proc/self/setgroups", "deny")
+            _write("/proc/self/uid_map", f"{user} {user} 1")
+            _write("/proc/self/gid_map", f"{group} {group} 1")
+    return bool(libc.mount(b"none", b"/", None, _PRIVATE, None) == 0)
+
+
+def _write(path: str, text: str) -> None:
+    with open(path, "w", encoding="ascii") as file:  # noqa: PTH123 (pathlib would double the start-up time)
+        file.write(text)
+
+
+def _hide(libc: ctypes.CDLL, paths: Iterable[str]) -> bool:
+    """Put nothing over each file and folder. What is not there needs no hiding."""
+    hidden = True
+    for path in paths:
+        if os.path.isdir(path):  # noqa: PTH112
+            done = libc.mount(b"none", os.fsencode(path), b"tmpfs", _READ_ONLY, b"size=4k,mode=555") == 0
+        else:
+            done = libc.mount(b"/dev/null", os.fsencode(path), None, _BIND, None) == 0
+        hidden = hidden and (done or not os.path.lexists(path))
+    return hidden
+
+
+def _loopback() -> bool:
+    """Bring up the loopback of the new network, so that tests can talk to servers of their own."""
+    request = struct.pack("16sH14x", b"lo", 0)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket, contextlib.suppress(OSError):
+        flags = struct.unpack("16sH14x", fcntl.ioctl(any_socket, _GET_FLAGS, request))[1]
+        fcntl.ioctl(any_socket, _SET_FLAGS, struct.pack("16sH14x", b"lo", flags | _UP))
+    return True  # without a loopback the network is cut off all the more
+
+
+def _keep_from_writing(libc: ctypes.CDLL, writable: Iterable[str]) -> bool:
+    version = libc.syscall(_CREATE_RULESET, None, 0, _RULESET_VERSION)
+    if version < 1:
+        return False
+    changes = _CHANGES
+    for since, right in _CHANGES_SINCE.items():
+        changes |= right if version >= since else 0
+    scopes = _SCOPES if version >= _SCOPES_SINCE else 0
+    attributes = struct.pack("QQQ", changes, 0, scopes)[: 24 if scopes else 8]
+    rules = libc.syscall(_CREATE_RULESET, attributes, len(attributes), 0)
+    if rules < 0:
+        return False
+    for path in (*writable, *_DEVICES, *_DEVICE_FOLDERS):
+        _allow(libc, rules, path, changes)
+    libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    closed = bool(libc.syscall(_RESTRICT_SELF, rules, 0) == 0)
+    os.close(rules)
+    return closed
+
+
+def _allow(libc: ctypes.CDLL, rules: int, path: str, changes: int) -> None:
+    """Where there is nothing of this name, there is nothing to allow."""
+    with contextlib.suppress(OSError):
+        place = os.open(path, os.O_PATH | os.O_CLOEXEC)
+        rights = changes if os.path.isdir(path) else changes & (_WRITE_FILE | _TRUNCATE)  # noqa: PTH112
+        libc.syscall(_ADD_RULE, rules, _PATH_BENEATH, struct.pack("=Qi", rights, place), 0)
+        os.close(place)

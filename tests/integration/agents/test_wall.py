@@ -1,0 +1,170 @@
+"""What a command reaches behind its wall, tried by a command."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from pathlib import Path
+
+import anyio
+import pytest
+
+from orchestration.agents import sandbox, wall
+from orchestration.agents.sandbox import CommandResult, SandboxLimits, Wall
+from orchestration.agents.walls import wall_for
+from orchestration.config.schema import Configuration
+
+GAPS = anyio.run(sandbox.wall_gaps, Path.cwd())
+whole = pytest.mark.skipif(bool(GAPS), reason=f"this machine does not let a command be walled off from {GAPS}")
+
+
+@pytest.fixture
+def room(tmp_path: Path) -> Path:
+    (tmp_path / "work").mkdir()
+    return tmp_path
+
+
+async def shell(room: Path, script: str, **settings: object) -> CommandResult:
+    limits = SandboxLimits(seconds=20, wall=Wall(**settings))  # type: ignore[arg-type]
+    return await sandbox.run(("sh", "-c", script), room / "work", limits)
+
+
+@whole
+async def test_it_changes_its_workspace_and_its_home_and_nothing_else(room: Path) -> None:
+    outside = room / "outside"
+    outside.write_text("as it was")
+    own = "echo a > inside; echo b > $HOME/b; mkdir d"
+    result = await shell(room, f"{own}; echo c > {outside}; rm {outside}; mv inside {room}; touch {room}/n")
+    assert result.output.count("Permission denied") >= 3, result.output
+    assert outside.read_text() == "as it was"
+    assert sorted(path.name for path in room.iterdir()) == ["outside", "work"]
+    assert sorted(path.name for path in (room / "work").iterdir()) == ["d", "inside"]
+
+
+@whole
+async def test_what_is_named_as_writable_is(room: Path) -> None:
+    (room / "cache").mkdir()
+    (room / "file").write_text("old")
+    script = f"echo a > {room}/cache/a; echo new > {room}/file; echo b > {room}/other; echo c > /dev/null"
+    result = await shell(room, script, writable=(room / "cache", room / "file", room / "not-there"))
+    assert (room / "cache" / "a").exists()
+    assert (room / "file").read_text() == "new\n"
+    assert not (room / "other").exists(), result.output
+
+
+@whole
+async def test_what_is_hidden_looks_empty_to_it_alone(room: Path) -> None:
+    keys, state = room / ".env", room / "var"
+    keys.write_text("KEY=swordfish")
+    state.mkdir()
+    (state / "database").write_text("swordfish")
+    result = await shell(room, f"cat {keys}; ls {state}; echo x > {keys}; echo over", hidden=(keys, state))
+    assert result.output == "over\n"
+    assert keys.read_text() == "KEY=swordfish"
+    assert (state / "database").read_text() == "swordfish"
+
+
+@whole
+async def test_it_reaches_servers_of_its_own_and_no_others(room: Path) -> None:
+    script = (
+        "import socket, sys\n"
+        "own = socket.create_server(('127.0.0.1', 0))\n"
+        "socket.create_connection(own.getsockname(), 5)\n"
+        "print('own')\n"
+        "socket.create_connection(('127.0.0.1', int(sys.argv[1])), 5)\n"
+        "print('ours')\n"
+    )
+    (room / "work" / "try.py").write_text(script)
+    with socket.create_server(("127.0.0.1", 0)) as ours:
+        command = f"{sys.executable} try.py {ours.getsockname()[1]}"
+        cut = await shell(room, command)
+        assert cut.output.startswith("own\n")
+        assert "refused" in cut.output
+        open_ = await shell(room, command, network=True)
+        assert open_.output == "own\nours\n"
+
+
+@whole
+async def test_it_can_neither_end_nor_look_into_our_processes(room: Path) -> None:
+    result = await shell(room, f"kill -TERM {os.getpid()}; cat /proc/{os.getpid()}/environ; echo alive")
+    assert result.output.endswith("alive\n")
+    assert "not permitted" in result.output
+    assert "Permission denied" in result.output
+
+
+@whole
+async def test_it_cannot_take_its_wall_down(room: Path) -> None:
+    keys = room / ".env"
+    keys.write_text("KEY=swordfish")
+    attempts = (
+        f"umount {keys}; mount --bind {room} /mnt; nsenter -t {os.getppid()} -m cat {keys}; unshare -rm umount {keys}"
+    )
+    result = await shell(room, f"{attempts}; cat {keys}; echo over", hidden=(keys,))
+    assert "swordfish" not in result.output
+    assert result.output.endswith("over\n")
+
+
+@whole
+async def test_its_limits_hold_behind_the_wall_too(room: Path) -> None:
+    limits = SandboxLimits(seconds=0.5, wall=Wall())
+    result = await sandbox.run(("sh", "-c", "trap : TERM; while :; do sleep 0.1; done"), room / "work", limits)
+    assert result.stopped == "it took longer than 0.5 s"
+
+
+class Refusing:
+    """A kernel that lets nothing be closed off."""
+
+    def __getattr__(self, name: str) -> object:
+        return lambda *_: -1
+
+
+@pytest.fixture
+def refusing(monkeypatch: pytest.MonkeyPatch) -> Refusing:
+    monkeypatch.setattr(wall, "_write", lambda *_: None)
+    return Refusing()
+
+
+@pytest.mark.parametrize(
+    ("network", "missing"), [(True, ["secrets", "files"]), (False, ["secrets", "network", "files"])]
+)
+def test_what_the_kernel_refuses_is_said(refusing: Refusing, network: bool, missing: list[str]) -> None:
+    plan = {"writable": [], "hidden": ["/etc/passwd"], "network": network}
+    assert wall.build(plan, refusing) == missing  # type: ignore[arg-type]
+
+
+def test_the_keys_and_the_state_of_the_project_are_hidden_and_the_way_to_the_workspace_is_not(tmp_path: Path) -> None:
+    workspace = tmp_path / "var" / "demo" / "one"
+    workspace.mkdir(parents=True)
+    (tmp_path / ".env").write_text("")
+    (tmp_path / "var" / "orchestrator.db").write_text("")
+    (tmp_path / "var" / "backups").mkdir()
+    commands = {"writable": ["~/.cache/tool", "build"]}
+    configuration = Configuration.model_validate({"runtime": {"commands": commands}})
+    built = wall_for(configuration, tmp_path, workspace)
+    assert built is not None
+    assert [path.name for path in built.hidden] == [".env", "backups", "orchestrator.db"]
+    assert built.writable == (Path.home() / ".cache/tool", tmp_path / "build")
+    assert (built.network, built.required) == (False, False)
+
+
+def test_the_wall_can_be_left_out_and_be_insisted_on(tmp_path: Path) -> None:
+    def built(setting: str) -> Wall | None:
+        configuration = Configuration.model_validate({"runtime": {"commands": {"wall": setting}}})
+        return wall_for(configuration, tmp_path, tmp_path)
+
+    assert built("off") is None
+    assert (required := built("required")) is not None
+    assert required.required
+
+
+@whole
+async def test_a_project_may_be_its_own_workspace(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("KEY=swordfish")
+    (tmp_path / "var").mkdir()
+    (tmp_path / "var" / "orchestrator.db").write_text("swordfish")
+    limits = SandboxLimits(wall=wall_for(Configuration(), tmp_path, tmp_path))
+    script = "cat .env var/*; echo mended > code.py; cat code.py"
+    result = await sandbox.run(("sh", "-c", script), tmp_path, limits)
+    assert result.output == "mended\n"
+    assert (tmp_path / "code.py").exists()
