@@ -29,6 +29,7 @@ from orchestration.monitoring.others import OtherProcesses
 from orchestration.monitoring.providers import Providers
 from orchestration.monitoring.resources import Resources
 from orchestration.monitoring.runs import RunWatch
+from orchestration.monitoring.scan_record import ScanRecord
 from orchestration.monitoring.secrets import SecretWatch
 from orchestration.monitoring.vulnerabilities import VulnerabilityWatch
 from orchestration.monitoring.workers import WorkerWatch
@@ -82,9 +83,10 @@ class Monitoring:
         self._databases = DatabaseWatch(database, clock, [around.engine_file] if around.engine_file else [])
         self._log_errors = LogErrors(logs / NAME, clock)
         self._backups = BackupWatch(timeline, clock)
-        self._secrets = SecretWatch(artifacts, ArtifactTable(database), runs, around.redactor.find, clock)
+        record = ScanRecord(around.root / runtime.state_directory / "secret-scan.json")
+        self._secrets = SecretWatch(artifacts, ArtifactTable(database), runs, around.redactor.find, clock, record)
         self.monitor = Monitor(
-            around.bus, clock, self._take, [self.providers, self.workers], self._counting.failed_look
+            around.bus, clock, self._take, [self.providers, self.workers, self._secrets], self._counting.failed_look
         )
         self._dead_man = DeadMan(self._dead_man_url, self.monitor.healthy)
         self._add_loops()
@@ -123,6 +125,7 @@ class Monitoring:
         every(10, "calls", self._calls.look)
         every(1, "log", in_thread(self._log_errors.look))
         every(lambda: self._settings().scan_seconds, "secrets", in_thread(self._look_for_secrets))
+        every(0.1, "written", self._look_at_written)
         every(lambda: self._settings().audit_seconds, "audit", in_thread(self._look_for_vulnerabilities))
         every(60, "backups", in_thread(self._backups.look))
         every(10, "samples", in_thread(self._keeper.look))
@@ -160,6 +163,12 @@ class Monitoring:
 
     def _look_for_secrets(self) -> Iterable[Signal]:
         return self._secrets.look() if self._settings().scan_secrets else ()
+
+    async def _look_at_written(self) -> Iterable[Signal]:
+        """A step that is committed is looked at at once; everything else is seen by the clock."""
+        if not (self._secrets.is_due and self._settings().scan_secrets):
+            return ()
+        return await in_thread(self._secrets.look_at_due)()
 
     def _look_for_vulnerabilities(self) -> Iterable[Signal]:
         return self.vulnerabilities.look() if self._settings().audit_dependencies else ()

@@ -42,24 +42,30 @@ class FolderScan:
 
     Files that hold secrets by custom (`.env`) are where secrets belong, and are left out, as are links, folders that
     tools keep for themselves, and files that are no text. `since` leaves out what was there before: seconds, as files
-    have them.
+    have them. `newest_first` is for a folder whose folders are named by their time: there may be more than are read.
     """
 
-    def __init__(self, root: Path, find: Find, *, since: float = 0.0) -> None:
+    def __init__(self, root: Path, find: Find, *, since: float = 0.0, newest_first: bool = False) -> None:
         self._root = root
         self._find = find
         self._since = since
+        self._newest_first = newest_first
         self._seen: dict[str, tuple[int, int]] = {}
+        self.complete = True
+        """Whether the last look has read all there was to read."""
 
-    def look(self) -> tuple[Finding, ...]:
-        """The findings in what is new. Reads a bounded amount; what is left over comes next time. Blocks."""
+    def look(self, below: str = "") -> tuple[Finding, ...]:
+        """The findings in what is new, in all of it or below one folder. Reads a bounded amount; what is left over
+        comes next time. Blocks."""
         findings: list[Finding] = []
         left = _BYTES_A_LOOK
-        for path, found in self._files():
+        self.complete = True
+        for path, found in self._files(below):
             state = (found.st_mtime_ns, found.st_size)
             if self._seen.get(path) == state:
                 continue
             if left < found.st_size:
+                self.complete = False
                 break
             left -= found.st_size
             text = _text(Path(path))
@@ -67,10 +73,10 @@ class FolderScan:
             findings += scan_text(self._find, text, path) if text else ()
         return tuple(findings)
 
-    def _files(self) -> Iterator[tuple[str, os.stat_result]]:
+    def _files(self, below: str) -> Iterator[tuple[str, os.stat_result]]:
         count = 0
-        for folder, folders, names in os.walk(self._root, followlinks=False):
-            folders[:] = sorted(name for name in folders if name not in SKIPPED)
+        for folder, folders, names in os.walk(self._root / below, followlinks=False):
+            folders[:] = sorted((name for name in folders if name not in SKIPPED), reverse=self._newest_first)
             for name in sorted(names):
                 count += 1
                 if count > _MOST_FILES:

@@ -133,6 +133,24 @@ async def test_a_secret_in_a_workspace_is_found_unless_that_is_switched_off(tmp_
     assert (signal.labels["run"], signal.labels["kind"]) == ("run-1", "openai-key")
 
 
+async def test_what_a_step_elsewhere_has_written_is_found_at_once_however_short_its_run(
+    tmp_path: Path, database: Database
+) -> None:
+    work = tmp_path / "work"
+    work.mkdir()
+    async with monitored(tmp_path, database, scanSeconds=600) as house:
+        await house.wait_for("database_up")
+        await anyio.sleep(0.3)  # the first look is over
+        now = house.clock.now()
+        Runs(database).add(Run("run-1", "g", str(work), now, RunStatus.SUCCEEDED, started_at=now, finished_at=now))
+        (work / "a.py").write_text(f"key = '{KEY}'\n")
+        Timeline(database).append([Event("run.finished", house.clock.now(), "run-1", data={"status": "succeeded"})])
+        told = house.clock.monotonic()
+        signal = await house.wait_for("secret_found")
+        assert house.clock.monotonic() - told < 2  # under a second on a machine with nothing else to do
+    assert signal.labels["run"] == "run-1"
+
+
 async def test_a_known_vulnerability_is_told(tmp_path: Path, database: Database) -> None:
     advisories = tmp_path / "var" / "advisories"
     advisories.mkdir()
