@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
 
 from orchestration.security.folder import SKIPPED
 from orchestration.security.permissions import holds_secrets
@@ -97,51 +96,6 @@ def scan_file(find: Find, path: Path) -> tuple[Finding, ...]:
     """All findings in a file as it is now; none where it is gone, or is no text."""
     text = _text(path)
     return scan_text(find, text, str(path)) if text else ()
-
-
-class Redacting(Protocol):
-    """What is needed of a redactor."""
-
-    def find(self, text: str) -> list[SecretMatch]: ...
-    def text(self, text: str) -> str: ...
-    def data(self, value: Any) -> Any: ...
-
-
-class ReportingRedactor:
-    """A redactor that tells when it caught something: hand it to a sink whose texts come from agents.
-
-    `report` is given the kind and the place; it must be quick and must not raise.
-    """
-
-    def __init__(self, redactor: Redacting, report: Callable[[str, str], None], place: str) -> None:
-        self._redactor = redactor
-        self._report = report
-        self._place = place
-
-    def text(self, text: str) -> str:
-        """The text without secrets."""
-        self._tell(match.kind for match in self._redactor.find(text))
-        return self._redactor.text(text)
-
-    def data(self, value: Any) -> Any:
-        """JSON values without secrets."""
-        self._tell(match.kind for text in _texts(value) for match in self._redactor.find(text))
-        return self._redactor.data(value)
-
-    def _tell(self, kinds: Iterable[str]) -> None:
-        for kind in dict.fromkeys(kinds):
-            self._report(kind, self._place)
-
-
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        for inner in value.values():
-            yield from _texts(inner)
-    elif isinstance(value, list | tuple):
-        for inner in value:
-            yield from _texts(inner)
 
 
 def _text(path: Path) -> str:

@@ -21,7 +21,7 @@ from orchestration.monitoring import Diagnosis, Monitoring, Surroundings
 from orchestration.monitoring.catalogue import SIGNALS
 from orchestration.monitoring.dead_man import DeadMan
 from orchestration.security.redaction import Redactor
-from orchestration.security.scan import ReportingRedactor
+from orchestration.security.reporting import ReportingRedactor
 from orchestration.storage.database import Database
 from orchestration.storage.leases import Leases
 from orchestration.storage.runs import Run, Runs, RunStatus
@@ -195,14 +195,11 @@ async def test_no_secret_reaches_the_sink_in_evidence(tmp_path: Path, database: 
 
 async def test_what_redaction_catches_in_an_agents_text_is_a_signal(tmp_path: Path, database: Database) -> None:
     async with monitored(tmp_path, database) as house:
-
-        def report(kind: str, place: str) -> None:
-            house.bus.emit("secret.redacted", found=kind, place=place)
-
-        ReportingRedactor(Redactor(), report, "model answer").text(f"use {KEY}")
+        ReportingRedactor(Redactor(), house.bus, house.clock).text(f"use {KEY} {KEY}", "a model's answer")
         signal = await house.wait_for("secret_found")
-    assert (signal.labels["kind"], signal.labels["place"]) == ("openai-key", "model answer")
+    assert (signal.labels["kind"], signal.labels["place"], signal.value) == ("openai-key", "a model's answer", 2)
     assert signal.evidence == {"redacted": True}
+    assert "orchestration_secrets_found_total 2.0" in house.monitoring.metrics.render().decode()
 
 
 async def test_a_route_that_opens_anywhere_makes_its_provider_unusable(tmp_path: Path, database: Database) -> None:
