@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 
 import anyio
@@ -31,6 +32,7 @@ from orchestration.monitoring.resources import Resources
 from orchestration.monitoring.runs import RunWatch
 from orchestration.monitoring.scan_record import ScanRecord
 from orchestration.monitoring.secrets import SecretWatch
+from orchestration.monitoring.translation import KINDS, signals_of
 from orchestration.monitoring.vulnerabilities import VulnerabilityWatch
 from orchestration.monitoring.workers import WorkerWatch
 from orchestration.providers.endpoint import Credentials
@@ -42,6 +44,8 @@ from orchestration.storage.routes import RouteStates
 from orchestration.storage.runs import Runs
 from orchestration.storage.samples import Samples
 from orchestration.storage.timeline import Timeline
+
+_MOST_RECALLED = 5000
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +113,14 @@ class Monitoring:
             self._around.database.bar("")  # nobody watches it any more
             with anyio.CancelScope(shield=True):
                 await self.providers.aclose()
+
+    def recall(self, seconds: float) -> list[Signal]:
+        """What was to be seen in so many seconds up to now, by the events and the log that are kept; oldest first.
+        Blocks."""
+        since = self._around.clock.now() - timedelta(seconds=seconds)
+        events = Timeline(self._around.database).recent(KINDS, since, _MOST_RECALLED)
+        signals = [signal for event in events for signal in signals_of(event)]
+        return sorted([*signals, *self._log_errors.recall(since)], key=lambda signal: signal.at)
 
     def _add_loops(self) -> None:
         """Every loop there is, with its interval in seconds."""

@@ -168,3 +168,4 @@ _TRANSLATORS: Mapping[str, _Translator] = MappingProxyType(
         "worker.replaced": _worker_replaced,
     }
 )
+KINDS = frozenset(_TRANSLATORS)

@@ -6,6 +6,7 @@ import json
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, closing
+from datetime import timedelta
 from pathlib import Path
 
 import anyio
@@ -278,3 +279,23 @@ async def ask_a_dead_man() -> None:
         assert len(receiver.asked) == 4
     url = receiver.url
     assert not await dead_man.ping()
+
+
+async def test_what_was_to_be_seen_before_the_start_is_recalled_from_events_and_log(
+    tmp_path: Path, database: Database
+) -> None:
+    now = SystemClock().now()
+    failed = {"source": "10.0.0.9", "user": "ada"}
+    moments = [now - timedelta(seconds=ago) for ago in (4000, 30, 20)]
+    Timeline(database).append([Event("sign_in.failed", at, data=failed) for at in moments])
+    (tmp_path / "logs").mkdir()
+    entries = [
+        {"at": (now - timedelta(seconds=ago)).isoformat(), "level": level, "event": "x.failed", "message": "no"}
+        for ago, level in ((4000, "ERROR"), (25, "ERROR"), (24, "INFO"))
+    ]
+    lines = [json.dumps(entry) for entry in (*entries, {"level": "ERROR", "at": "soon"})]
+    (tmp_path / "logs" / "orchestrator.jsonl").write_text("".join(f"{line}\n" for line in lines))
+    recalled = House(tmp_path, database).monitoring.recall(3600)
+    assert [signal.name for signal in recalled] == ["sign_in_failed", "log_errors", "sign_in_failed"]
+    assert recalled[0].at == moments[1]
+    assert recalled[1].evidence["new"] is False
