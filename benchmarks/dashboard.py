@@ -10,6 +10,7 @@ import threading
 import time
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import sqlalchemy as sa
@@ -42,7 +43,7 @@ def seed(dashboard: Dashboard) -> str:
     """10,000 runs; one of them owns half of the timeline."""
     app, now = dashboard.app, dashboard.app.clock.now()
     statuses = [RunStatus.SUCCEEDED, RunStatus.FAILED, RunStatus.STOPPED, RunStatus.SUCCEEDED]
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "id": name(number), "goal": f"goal {number}", "status": statuses[number % 4].value, "reason": "",
             "workspace": "/tmp", "priority": "normal", "origin": "", "options": {},

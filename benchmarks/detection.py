@@ -1,35 +1,48 @@
-"""`python -m benchmarks.detection`: from the cause of a trouble to the page, for each scenario.
+"""`python -m benchmarks.detection [--samples N] [SCENARIO…]`: from the cause of a trouble to the page, by scenario.
 
-A project is served with its stock settings and the five troubles are caused for real, one after the other. Beside it,
-Prometheus scrapes a gauge that changes at the same moment, and a rule without any `for` hands it to Alertmanager, which
-posts to a webhook: both as Debian ships them (15 s between scrapes and evaluations, 30 s until a group is told). Only
-the limit after which a run counts as stalled is shorter than ours, 5 s for both, and both are timed from that limit on.
+A project is served with its stock settings and the five troubles are caused for real, each several times in a project
+of its own. Beside it, Prometheus scrapes a gauge that changes at the same moment, and a rule without any `for` hands it
+to Alertmanager, which posts to a webhook: both as Debian ships them (15 s between scrapes and evaluations, 30 s until a
+group is told). Only the limit after which a run counts as stalled is shorter than ours, 5 s for both, and both are
+timed from that limit on.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
-import re
 import shutil
 import socket
+import statistics
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from datetime import datetime
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
-from tests.support.project import provider_at, wait_until
-from tests.support.receivers import HttpReceiver, http_receiver
-from tests.support.rehearsal import RehearsalProcess, a_provider
-from tests.support.watched import Watched, a_watched_project
+import anyio
 
+from benchmarks.hook import Hook, a_hook
+from orchestration.clock import SystemClock
+from orchestration.drills.disk import small_disk
+from orchestration.drills.ground import Ground, standing_ground
+from orchestration.drills.model import Setting
+from orchestration.drills.rehearsal.scenes import told
+from orchestration.events import Event
+from orchestration.storage.timeline import Timeline
+
+SAMPLES = 3
 STALLED_SECONDS = 5.0
-_STOCK = {"probeSeconds": 15, "resourceSeconds": 5, "scanSeconds": 10}
+_DISK_MB = 256
+_LEFT_MB = 18
+_PATIENCE_SECONDS = 120.0
+# Everything else that the drills' projects set shorter is left to the product.
+_OURS = ("probeSeconds", "resourceSeconds", "scanSeconds", "thresholds")
 _PROMETHEUS = """
 global: {{scrape_interval: 15s, evaluation_interval: 15s}}
 alerting: {{alertmanagers: [{{static_configs: [{{targets: ['127.0.0.1:{alertmanager}']}}]}}]}}
@@ -40,13 +53,20 @@ _RULES = """
 groups: [{name: troubles, rules: [{alert: Trouble, expr: trouble == 1}]}]
 """
 _ALERTMANAGER = """
-route: {{receiver: hook, group_by: [scenario]}}
+route: {{receiver: hook, group_by: [trouble]}}
 receivers: [{{name: hook, webhook_configs: [{{url: '{url}'}}]}}]
 """
+# Put together here, so that no scanner of this repository takes it for a real one.
+_LEAKING = """\
+from pathlib import Path
+
+Path("notes.txt").write_text("aws_access_key_id = AKIA" + "DR1LL" * 3 + "X\\n")
+"""
+_USE_THE_TOOL = f"Use the tool.\n{told.line('run_command', command=['python3', 'tool.py'])}\n"
 
 
 class Exporter:
-    """Gauges that say which trouble there is, as Prometheus reads them."""
+    """Gauges that say which troubles there are, as Prometheus reads them."""
 
     def __init__(self) -> None:
         self.since: dict[str, float] = {}
@@ -54,7 +74,7 @@ class Exporter:
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                lines = [f'trouble{{scenario="{name}"}} 1\n' for name in exporter.since]
+                lines = [f'trouble{{trouble="{name}"}} 1\n' for name in list(exporter.since)]
                 body = "".join(["trouble_exporter 1\n", *lines]).encode()
                 self.send_response(200)
                 self.send_header("content-type", "text/plain; version=0.0.4")
@@ -73,18 +93,23 @@ class Exporter:
 class Peers:
     """Prometheus and Alertmanager, and when their webhook heard of each trouble."""
 
-    def __init__(self, exporter: Exporter, hook: HttpReceiver) -> None:
+    def __init__(self, exporter: Exporter, hook: Hook) -> None:
         self.exporter = exporter
-        self.heard: dict[str, float] = {}
         self._hook = hook
-        threading.Thread(target=self._listen, daemon=True).start()
 
-    def _listen(self) -> None:
-        while True:
-            for body in self._hook.bodies():
-                for alert in body["alerts"]:
-                    self.heard.setdefault(alert["labels"]["scenario"], time.time())
-            time.sleep(0.02)
+    def heard(self) -> dict[str, float]:
+        """When each trouble was first told of."""
+        heard: dict[str, float] = {}
+        for at, body in list(self._hook.received):
+            for alert in body["alerts"]:
+                heard.setdefault(alert["labels"]["trouble"], at)
+        return heard
+
+    async def seconds(self) -> dict[str, float]:
+        """How long each trouble took to be told of, when all have been."""
+        since = self.exporter.since
+        await until(lambda: set(since) <= set(self.heard()), "Alertmanager")
+        return {name: self.heard()[name] - begun for name, begun in since.items()}
 
 
 @contextmanager
@@ -92,7 +117,7 @@ def peers() -> Iterator[Peers]:
     programs = [shutil.which(name) for name in ("prometheus", "prometheus-alertmanager")]
     if None in programs:
         sys.exit("expected Debian's packages prometheus and prometheus-alertmanager, got less; install them")
-    with tempfile.TemporaryDirectory() as name, http_receiver() as hook, ExitStack() as stack:
+    with tempfile.TemporaryDirectory() as name, a_hook() as hook, ExitStack() as stack:
         folder, exporter, ports = Path(name), Exporter(), [_free_port(), _free_port()]
         (folder / "rules.yml").write_text(_RULES)
         (folder / "prometheus.yml").write_text(_PROMETHEUS.format(alertmanager=ports[1], exporter=exporter.port))
@@ -114,45 +139,52 @@ def peers() -> Iterator[Peers]:
         yield Peers(exporter, hook)
 
 
-def provider_stopped(project: Watched, provider: RehearsalProcess) -> float:
-    project.start_run("--patience", "60")
-    provider.wait_for_calls(3)
-    provider.kill()
+async def provider_stopped(ground: Ground) -> float:
+    await ground.run(ground.sample.goal)
+    await ground.wait_for_calls(3)
+    await ground.primary.kill()
     return time.time()
 
 
-def agent_crashes(project: Watched, provider: RehearsalProcess) -> float:
-    provider.set_fault("bad_json_answer", match={"role": "reviewer"})
-    project.start_run()
-    found = wait_until(
-        lambda: re.findall(r"(\S+) \S+ agent\.finished .*malformed_answer", project.log.read_text()), "it"
-    )
-    return datetime.fromisoformat(found[-1]).timestamp()
+async def agent_crashes(ground: Ground) -> float:
+    await ground.primary.fault("bad_json_answer", match={"role": "reviewer"})
+    begun = ground.clock.now()
+    await ground.run(ground.sample.goal)
+
+    def failed() -> list[Event]:
+        found = Timeline(ground.database).recent(["agent.finished"], begun)
+        return [event for event in found if event.data["failing"]]
+
+    found = await ground.until(lambda: ground.database.call(failed), "the reviewer to fail", _PATIENCE_SECONDS)
+    return found[0].at.timestamp()
 
 
-def step_hangs(project: Watched, provider: RehearsalProcess) -> float:
-    provider.set_fault("hang", match={"role": "reviewer"})
-    project.start_run()
-    wait_until(lambda: any(call["role"] == "reviewer" and call["fault"] == "hang" for call in provider.calls()), "it")
-    time.sleep(STALLED_SECONDS)
+async def step_hangs(ground: Ground) -> float:
+    await ground.primary.fault("hang", match={"role": "reviewer"})
+    await ground.run(ground.sample.goal)
+
+    async def hangs() -> bool:
+        return any(call["role"] == "reviewer" and call["fault"] == "hang" for call in await ground.calls())
+
+    await ground.until(hangs, "the reviewer's call to hang", _PATIENCE_SECONDS)
+    await ground.clock.sleep(STALLED_SECONDS)
     return time.time()
 
 
-def disk_fills(project: Watched, _: RehearsalProcess) -> float:
-    disk = Path(project.settings["runtime"]["artifactsDirectory"])
-    (disk / "big").write_bytes(b"x" * 19 * 1_048_576)
+async def disk_fills(ground: Ground) -> float:
+    free = shutil.disk_usage(ground.folder).free
+    (ground.folder / "big").write_bytes(b"x" * (free - _LEFT_MB * 1_048_576))
     return time.time()
 
 
-def secret_written(project: Watched, provider: RehearsalProcess) -> float:
-    provider.set_fault("slow", number=3)
-    project.start_run()
-    wait_until(lambda: project.rows("SELECT 1 FROM runs WHERE status = 'running'"), "a run at work")
-    (project.sample.workspace / "settings.ini").write_text("token = ghp_" + "aB3dE5gH7j" * 3 + "K9mN1p\n")
-    return time.time()
+async def secret_written(ground: Ground) -> float:
+    (ground.workspace / "tool.py").write_text(_LEAKING)
+    await ground.run(_USE_THE_TOOL, agent="helper")
+    await ground.wait_for_file("notes.txt")
+    return (ground.workspace / "notes.txt").stat().st_mtime
 
 
-SCENARIOS: dict[str, Callable[[Watched, RehearsalProcess], float]] = {
+SCENARIOS: Mapping[str, Callable[[Ground], Awaitable[float]]] = {
     "provider-unavailable": provider_stopped,
     "agent-failure": agent_crashes,
     "workflow-stuck": step_hangs,
@@ -161,44 +193,92 @@ SCENARIOS: dict[str, Callable[[Watched, RehearsalProcess], float]] = {
 }
 
 
-def ours(scenario: str, disk: Path, listening: Peers) -> float:
-    """Seconds from the cause to the page, in a project of its own with stock settings."""
-    settings = {
-        "alerting": {"rules": {}},
-        "monitoring": {**_STOCK, "thresholds": {"stalledSeconds": STALLED_SECONDS, "diskFreePercent": 10}},
-        "runtime": {"artifactsDirectory": str(disk)},
-    }
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder, a_provider(6) as provider:
-        providers = {"first": provider_at(provider.url)}
-        with a_watched_project(Path(folder) / "p", providers, **settings) as project:
-            # The rules of the tests are quicker than ours.
-            changed = project.settings
-            changed["alerting"] = {"rules": {"cpu-high": {"enabled": False}}}
-            project.configure(changed)
-            project.serve()
-            caused = SCENARIOS[scenario](project, provider)
-            listening.exporter.since[scenario] = time.time()
-            query = "SELECT 1 FROM incidents WHERE scenario = ?"
-            wait_until(lambda: project.rows(query, scenario) and project.pages("INCIDENT"), scenario, 120)
-            return time.time() - caused
+@asynccontextmanager
+async def served(scenario: str, hook: Hook) -> AsyncIterator[Ground]:
+    """A project that is served with stock settings, and pages the hook."""
+    disk = _DISK_MB if scenario == "high-resource-usage" else None
+    setting = Setting(providers=("first",), latency_ms=6, disk_mb=disk)
+    async with AsyncExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True)))
+        stack.enter_context(small_disk(folder, disk))
+        ground = await stack.enter_async_context(standing_ground(folder / "p", setting, SystemClock()))
+        ground.write_configuration(stock(ground.read_configuration(), hook.url))
+        await ground.serve()
+        yield ground
+
+
+def stock(document: dict[str, Any], url: str) -> dict[str, Any]:
+    """The configuration of a drill's project with what the product ships instead of short intervals and patience."""
+    document["monitoring"] = {key: value for key, value in document["monitoring"].items() if key not in _OURS}
+    document["monitoring"]["thresholds"] = {"stalledSeconds": STALLED_SECONDS, "diskFreePercent": 10}
+    for name in ("timeouts", "breaker"):
+        document["runtime"]["first"].pop(name, None)
+    # The load of the measurement itself would set that one off.
+    document["alerting"] = {"rules": {"cpu-high": {"enabled": False}}}
+    document["automation"] = {"enabled": False}
+    person = {"id": "ada", "level": 1, "channels": [{"channel": "hook"}]}
+    document["response"] = {"channels": {"hook": {"type": "webhook", "url": url}}, "contacts": [person]}
+    return document
+
+
+async def ours(scenario: str, name: str, listening: Peers) -> float:
+    """Seconds from the cause to the page, in a project of its own; the peers are left to find out about it."""
+    with a_hook() as hook:
+        async with served(scenario, hook) as ground:
+            caused = await SCENARIOS[scenario](ground)
+            listening.exporter.since[name] = time.time()
+
+            def paged() -> list[float]:
+                notices = [(at, body["data"]["notice"]) for at, body in list(hook.received)]
+                return [at for at, notice in notices if (notice["kind"], notice["scenario"]) == ("initial", scenario)]
+
+            await until(lambda: bool(paged()), f"the page of {scenario}")
+            return paged()[0] - caused
+
+
+async def until(condition: Callable[[], bool], what: str) -> None:
+    end = time.monotonic() + _PATIENCE_SECONDS
+    while not condition():
+        if time.monotonic() > end:
+            sys.exit(f"waited {_PATIENCE_SECONDS:g} s in vain for {what}")
+        await anyio.sleep(0.02)
+
+
+async def measure(scenarios: Sequence[str], samples: int) -> None:
+    """Every scenario once, then all of them again, so that a slow moment hits them all."""
+    print("\n## From the cause to the page\n")
+    print("Medians of", samples, "samples, with the least and the most, in seconds.\n")
+    with peers() as listening:
+        seconds: dict[str, list[float]] = {scenario: [] for scenario in scenarios}
+        for number in range(1, samples + 1):
+            for scenario in scenarios:
+                seconds[scenario].append(await ours(scenario, f"{scenario}/{number}", listening))
+                print(f"{scenario} {number}: {seconds[scenario][-1]:.1f} s", file=sys.stderr)
+        theirs = await listening.seconds()
+    print("| scenario | ours | Prometheus and Alertmanager | ratio |\n| --- | ---: | ---: | ---: |")
+    for scenario, own in seconds.items():
+        others = [theirs[f"{scenario}/{number}"] for number in range(1, samples + 1)]
+        ratio = statistics.median(others) / statistics.median(own)
+        print(f"| {scenario} | {told_of(own)} | {told_of(others)} | {ratio:.0f} |")
+
+
+def told_of(seconds: Sequence[float]) -> str:
+    """The median, and the range where there is one."""
+    middle = f"{statistics.median(seconds):.1f}"
+    return middle if len(seconds) == 1 else f"{middle} ({min(seconds):.1f}–{max(seconds):.1f})"
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.detection")
+    parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help=f"some of: {', '.join(SCENARIOS)}")
+    parser.add_argument("--samples", type=int, default=SAMPLES, help="of each scenario")
+    given = parser.parse_args()
+    unknown = [name for name in given.scenarios if name not in SCENARIOS]
+    if unknown or given.samples < 1:
+        parser.error(f"expected some of {', '.join(SCENARIOS)} and at least one sample, got: {' '.join(sys.argv[1:])}")
     if os.geteuid() != 0:
         sys.exit("expected root, who may mount a small disk, got another user")
-    print("\n## From the cause to the page\n")
-    print("| scenario | ours, s | Prometheus and Alertmanager, s | ratio |\n| --- | ---: | ---: | ---: |")
-    with peers() as listening, tempfile.TemporaryDirectory() as disk:
-        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=20m", "tmpfs", disk], check=True)
-        try:
-            seconds = {scenario: ours(scenario, Path(disk), listening) for scenario in SCENARIOS}
-        finally:
-            subprocess.run(["umount", "--lazy", disk], check=True)
-        since = listening.exporter.since
-        wait_until(lambda: set(since) <= set(listening.heard), "for Alertmanager", 120)
-        for scenario, own in seconds.items():
-            theirs = listening.heard[scenario] - since[scenario]
-            print(f"| {scenario} | {own:.1f} | {theirs:.1f} | {theirs / own:.0f} |")
+    anyio.run(measure, given.scenarios or list(SCENARIOS), given.samples)
 
 
 def _free_port() -> int:

@@ -25,10 +25,10 @@ from orchestration.events import Bus
 from orchestration.incidents.desk import Desk, Ports
 from orchestration.incidents.model import person
 from orchestration.incidents.report import Blast, Facts, Report
-from orchestration.incidents.statistics import Selection, Statistics
+from orchestration.incidents.statistics import Statistics
 from orchestration.notifications.planning import plan
 from orchestration.storage.database import Database
-from orchestration.storage.incident_statistics import IncidentFigures
+from orchestration.storage.incident_statistics import IncidentFigures, Selection
 
 COUNTS = (1_000, 100_000, 1_000_000)
 SAMPLES = 100
@@ -131,7 +131,7 @@ def _value(name: str, step: float, *, moment: bool) -> str:
 def percentile(call: Callable[[], object]) -> float:
     """The 95th percentile of what a call takes, in milliseconds."""
     call()
-    took = []
+    took: list[float] = []
     while len(took) < CALLS and (len(took) < 3 or sum(took) < MOST_MILLISECONDS):
         begun = time.perf_counter()
         call()

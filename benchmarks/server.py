@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from typing import Any
 
 ANSWER = {
     "id": "chatcmpl-1",
@@ -18,9 +19,9 @@ ANSWER = {
     "choices": [{"index": 0, "message": {"role": "assistant", "content": "Yes."}, "finish_reason": "stop"}],
     "usage": {"prompt_tokens": 10, "completion_tokens": 2, "total_tokens": 12},
 }
-CHUNKS = [
+CHUNKS: list[dict[str, Any]] = [
     {"delta": {"role": "assistant", "content": ""}, "finish_reason": None},
-    *[{"delta": {"content": word}, "finish_reason": None} for word in ("Y", "e", "s", ".")],
+    *({"delta": {"content": word}, "finish_reason": None} for word in ("Y", "e", "s", ".")),
     {"delta": {}, "finish_reason": "stop"},
 ]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -16,6 +16,7 @@ from orchestration.events import Bus
 from orchestration.providers.failures import NoRouteError
 from orchestration.providers.gateway import Gateway
 from orchestration.providers.wire import Call, Completion, Progress
+from orchestration.security.reporting import ReportingRedactor
 from orchestration.workflows.heartbeat import Heartbeat
 from orchestration.workflows.model import Use
 from orchestration.workflows.waiting import Waiting
@@ -30,14 +31,12 @@ class TimeLimitError(OrchestratorError):
 class ModelCalls:
     """Asks a model and waits as long as no provider can answer."""
 
-    def __init__(
-        self, gateway: Gateway, waiting: Waiting, bus: Bus, clock: Clock, redact: Callable[[Any], Any]
-    ) -> None:
+    def __init__(self, gateway: Gateway, waiting: Waiting, bus: Bus, clock: Clock, redactor: ReportingRedactor) -> None:
         self._gateway = gateway
         self._waiting = waiting
         self._bus = bus
         self._clock = clock
-        self._redact = redact
+        self._redactor = redactor
 
     async def ask(self, agent_run_id: str, body: Mapping[str, Any], call: Call) -> Any:
         """One model call as a step: the message and what it cost, redacted, as JSON.
@@ -54,7 +53,8 @@ class ModelCalls:
 
         completion = await self._complete(body, replace(call, progress=progress), run_id, agent)
         message = clean_message(completion.message)
-        return self._redact({"message": message, "use": _use(completion), "route": str(completion.route)})
+        said = {"message": message, "use": _use(completion), "route": str(completion.route)}
+        return self._redactor.data(said, "a model's answer", run_id=call.run_id, agent=call.agent)
 
     async def _complete(self, body: Mapping[str, Any], call: Call, run_id: str, agent: str) -> Completion:
         # The limit is the agent's own. Were it the provider's to keep, running into it would count against the route.

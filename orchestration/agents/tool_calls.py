@@ -20,6 +20,7 @@ from orchestration.config.schema import AgentSettings, Configuration
 from orchestration.events import Bus
 from orchestration.security.folder import Folder
 from orchestration.security.permissions import PermissionRefusedError
+from orchestration.security.reporting import ReportingRedactor
 from orchestration.storage.runs import Run
 from orchestration.workflows.heartbeat import Heartbeat
 from orchestration.workflows.model import AgentTask
@@ -42,13 +43,13 @@ class ToolCalls:
         configuration: Callable[[], Configuration],
         bus: Bus,
         clock: Clock,
-        redact: Callable[[str], str],
+        redactor: ReportingRedactor,
         project_root: Path,
     ) -> None:
         self._configuration = configuration
         self._bus = bus
         self._clock = clock
-        self._redact = redact
+        self._redactor = redactor
         self._project_root = project_root
 
     def schemas(self, agent: AgentSettings) -> list[dict[str, Any]]:
@@ -98,11 +99,12 @@ class ToolCalls:
         command = None
         if "command" in result.data:
             data = result.data
-            record = command_record(
-                tuple(data["command"]), data["exit_code"], self._redact(data["output"]), data["stopped"]
-            )
+            # The model is told the same, of which is reported below.
+            output = self._redactor.quiet(data["output"])
+            record = command_record(tuple(data["command"]), data["exit_code"], output, data["stopped"])
             command = record.model_dump(mode="json")
-        return {"text": self._redact(result.text), "ok": result.ok, "seconds": took, "command": command}
+        told = self._redactor.text(result.text, "a tool's answer", run_id=run.id, agent=task.agent)
+        return {"text": told, "ok": result.ok, "seconds": took, "command": command}
 
     async def call_own_code(
         self, run: Run, task: AgentTask, agent_run_id: str, entry_point: str, seconds: float | None
@@ -123,7 +125,8 @@ class ToolCalls:
             limits if seconds is None else replace(limits, seconds=max(_LEAST_SECONDS, seconds)),
             on_output=lambda count: heartbeat.beat(f"{entry_point} printed {count:,} bytes"),
         )
-        return {"output": sound(output), "seconds": self._clock.monotonic() - started}
+        clean = self._redactor.data(sound(output), "the output of own code", run_id=run.id, agent=task.agent)
+        return {"output": clean, "seconds": self._clock.monotonic() - started}
 
     async def _result(
         self, run: Run, task: AgentTask, name: str, text: str, seconds: float | None, heartbeat: Heartbeat

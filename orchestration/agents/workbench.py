@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from weakref import WeakValueDictionary
 
@@ -12,6 +11,7 @@ from orchestration.agents.walls import Walls
 from orchestration.agents.workspace import Workspace
 from orchestration.clock import Clock
 from orchestration.events import Bus
+from orchestration.security.reporting import ReportingRedactor
 from orchestration.storage.runs import Run
 from orchestration.workflows.artifacts import ArtifactStore
 from orchestration.workflows.heartbeat import Heartbeat
@@ -31,14 +31,14 @@ class Workbench:
         artifacts: ArtifactStore,
         bus: Bus,
         clock: Clock,
-        redact: Callable[[str], str],
+        redactor: ReportingRedactor,
         walls: Walls,
     ) -> None:
         self._state_folder = state_folder
         self._artifacts = artifacts
         self._bus = bus
         self._clock = clock
-        self._redact = redact
+        self._redactor = redactor
         self._walls = walls
         # Only while somebody works with one: all of them then share its lock.
         self._open: WeakValueDictionary[str, Workspace] = WeakValueDictionary()
@@ -57,7 +57,7 @@ class Workbench:
 
     async def patch(self, run: Run, before: str, after: str) -> str:
         """What changed between two snapshots, as a patch, redacted."""
-        return self._redact(await self.workspace(run).diff(before, after))
+        return self._redactor.text(await self.workspace(run).diff(before, after), "a patch", run_id=run.id)
 
     async def check(self, run: Run, command: tuple[str, ...]) -> CommandRecord:
         """Run one of the run's checks in the workspace."""
@@ -71,11 +71,13 @@ class Workbench:
 
         root = self.workspace(run).root
         result = await sandbox.run(command, root, SandboxLimits(wall=self._walls(root)), on_output=heard)
-        return command_record(command, result.exit_code, self._redact(result.output), result.stopped)
+        output = self._redactor.text(result.output, "a check's output", run_id=run.id)
+        return command_record(command, result.exit_code, output, result.stopped)
 
     async def write(self, run: Run, name: str, text: str, agent: str) -> None:
         """Keep an artifact, redacted; doing it again with the same text changes nothing."""
-        artifact = self._artifacts.write(run.id, name, self._redact(text), agent)
+        clean = self._redactor.text(text, "an artifact", run_id=run.id, agent=agent)
+        artifact = self._artifacts.write(run.id, name, clean, agent)
         self._bus.emit("artifact.written", run_id=run.id, agent=agent, name=name, sha256=artifact.sha256)
 
     async def export(self, run: Run, tree: str, target: Path) -> None:

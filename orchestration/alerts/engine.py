@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -76,6 +76,10 @@ class AlertEngine:
     def take(self, signal: Signal) -> None:
         """Accept a signal; it counts from the next evaluation on. Never blocks, and unknown names do no harm."""
         self.rulebook.take(signal)
+
+    def recall(self, signals: Iterable[Signal]) -> None:
+        """Have rules that count go on with what was seen shortly before, oldest first; called after `start_over`."""
+        self.rulebook.recall(signals)
 
     def start_over(self) -> None:
         """Forget what is in memory; the next evaluation goes on from what is kept. For a process that leads again after

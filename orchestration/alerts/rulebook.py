@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
 from orchestration.alerts import defaults
@@ -32,6 +32,7 @@ class Rulebook:
         self.unknown = 0
         self._troubles = troubles
         self._waiting: deque[Signal] = deque(maxlen=_MOST_WAITING)
+        self._recalled: tuple[Signal, ...] = ()
         self._configured: Configuration | None = None
         self._windows: dict[str, Window] = {}
         self._listening: dict[str, list[Window]] = {}
@@ -43,9 +44,15 @@ class Rulebook:
         """Accept a signal; never blocks."""
         self._waiting.append(signal)
 
+    def recall(self, signals: Iterable[Signal]) -> None:
+        """What was seen before anybody looks, oldest first. It is for rules that gather: what one signal alone makes an
+        alert was told at its time, or nobody asked for it."""
+        self._recalled = tuple(signals)
+
     def forget(self) -> None:
         """Begin to look anew: what was seen before says nothing any more."""
         self._waiting.clear()
+        self._recalled = ()
         self._configured = None
         self._windows = {}
         self._began = None
@@ -69,6 +76,7 @@ class Rulebook:
     def look(self, now: datetime, alerts: Sequence[Alert]) -> Iterator[tuple[Observation, Timing]]:
         """What every rule sees now, with its patience. `alerts` are those that rules have made and that are not over;
         of one whose rule is gone, the condition is gone too."""
+        self._remember()
         self._take_in()
         watched = self._watched(now)
         settings = AlertingSettings() if self._configured is None else self._configured.alerting
@@ -87,6 +95,14 @@ class Rulebook:
     def dropped(self) -> int:
         """How many samples were left out because a window was full."""
         return sum(window.dropped for window in self._windows.values())
+
+    def _remember(self) -> None:
+        recalled, self._recalled = self._recalled, ()
+        for signal in recalled:
+            for window in self._listening.get(signal.name, ()):
+                if window.rule.gathers:
+                    with self._troubles.contained(f"signal {signal.name}"):
+                        window.add(signal)
 
     def _take_in(self) -> None:
         while self._waiting:

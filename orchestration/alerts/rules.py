@@ -43,6 +43,15 @@ class AlertRule:
     title: str = "{alertname}"
     summary: str = "{signal} is {value}; the limit is {threshold}"
 
+    @property
+    def gathers(self) -> bool:
+        """Whether one sample is not enough for it, so that those from before a restart make a difference."""
+        if self.aggregate in (Aggregate.COUNT, Aggregate.SUM):
+            return self.threshold > 1
+        if self.aggregate is Aggregate.RATE:
+            return self.threshold * self.window > 1
+        return self.min_samples > 1
+
     def but(self, **changes: Any) -> AlertRule:
         """This rule with other values in some fields."""
         return replace(self, **changes)

@@ -39,6 +39,7 @@ class Application(Project):
         from orchestration.app.schedules import SCHEDULED, Calendar
         from orchestration.providers.budget import Budgets
         from orchestration.providers.gateway import Gateway
+        from orchestration.security.reporting import ReportingRedactor
         from orchestration.workflows import execution
         from orchestration.workflows.approvals import Approvals
         from orchestration.workflows.control import RunControl
@@ -64,12 +65,13 @@ class Application(Project):
             RouteStates(self.database),
             redact=self.redactor.text,
         )
+        redactor = ReportingRedactor(self.redactor, self.bus, self.clock)
         workbench = Workbench(
             self.state_folder,
             self.artifacts,
             self.bus,
             self.clock,
-            self.redactor.text,
+            redactor,
             lambda workspace: wall_for(self.effective(), self.root, workspace),
         )
         self.control = RunControl(
@@ -79,8 +81,8 @@ class Application(Project):
         waiting = Waiting(self.runs, self.bus)
         loop = AgentLoop(
             self.runs,
-            ModelCalls(self.gateway, waiting, self.bus, self.clock, self.redactor.data),
-            ToolCalls(self.effective, self.bus, self.clock, self.redactor.text, self.root),
+            ModelCalls(self.gateway, waiting, self.bus, self.clock, redactor),
+            ToolCalls(self.effective, self.bus, self.clock, redactor, self.root),
             self.bus,
             self.effective,
             self.root,

@@ -31,13 +31,15 @@ _LOOK_SECONDS = 1.0
 
 
 class Control:
-    """A control process at work. `supervisor` says how its workers are; `leads` whether the calendar is its own."""
+    """A control process at work. `supervisor` says how its workers are; `leads` whether the calendar is its own; `url`
+    is where its dashboard is, once it serves one."""
 
     def __init__(self, app: Application, config_file: Path, workers: int, *, drill: bool = False) -> None:
         self._app = app
         command = worker.command(work.ENTRY_POINT, str(config_file.absolute()))
         self.supervisor = Supervisor(command, workers, self._limits, app.bus, app.clock)
         self.leads = False
+        self.url = ""
         self.incidents = IncidentResponse(app, lambda: self.leads, drill=drill)
         self.maintenance = MaintenanceRoom(app, self.incidents.outbox)
         upkeep = self.maintenance.upkeep
@@ -49,12 +51,16 @@ class Control:
     def _holder(self) -> str:
         return self._app.engine.executor_id
 
+    def serves_at(self, url: str) -> None:
+        """Have links in messages lead here, and others know of it."""
+        self.url = self._app.serves_at = url
+
     async def tell(self) -> None:
         """Keep a lease that says that this process is here and how its workers are, until cancelled."""
         while True:
             with self._bearing_outages():
                 states = [one.as_json() for one in self.supervisor.workers]
-                await self._acquire(CONTROL_PREFIX + self._holder, workers=states)
+                await self._acquire(CONTROL_PREFIX + self._holder, workers=states, url=self.url)
             await self._app.clock.sleep(_LOOK_SECONDS)
 
     async def keep_calendar(self) -> None:

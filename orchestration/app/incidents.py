@@ -14,6 +14,7 @@ from pathlib import Path
 import anyio
 import anyio.to_thread
 import sqlalchemy as sa
+from sqlalchemy.exc import SQLAlchemyError
 
 from orchestration.alerts.cleaning import quick
 from orchestration.alerts.engine import AlertEngine
@@ -37,6 +38,8 @@ from orchestration.storage.outbox import Outbox
 _AT_MOST_EVERY_SECONDS = 0.2
 _AT_LEAST_EVERY_SECONDS = 1.0
 _LOOK_SECONDS = 0.2
+# No window of ours that counts is longer.
+_RECALLED_SECONDS = 3600.0
 
 
 class IncidentResponse:
@@ -100,6 +103,7 @@ class IncidentResponse:
         app = self._app
         # What another process has done while it led is in the database only.
         self.alerts.start_over()
+        await anyio.to_thread.run_sync(self._recall)
         unsubscribe = app.bus.subscribe(self._hear)
         try:
             async with self._channels, self.monitoring.running(), anyio.create_task_group() as group:
@@ -122,8 +126,16 @@ class IncidentResponse:
 
     def _take(self, signals: Sequence[Signal]) -> None:
         for signal in signals:
-            self.alerts.take(replace(signal, drill=True) if self._drill else signal)
+            self.alerts.take(self._marked(signal))
         self._seen.set()
+
+    def _recall(self) -> None:
+        """Count on from what was seen before the restart, or before another process led."""
+        with contextlib.suppress(SQLAlchemyError):
+            self.alerts.recall(self._marked(signal) for signal in self.monitoring.recall(_RECALLED_SECONDS))
+
+    def _marked(self, signal: Signal) -> Signal:
+        return replace(signal, drill=True) if self._drill else signal
 
     def _hear(self, event: Event) -> None:
         """Where an incident has changed, there is something to send."""

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import anyio
 import anyio.to_thread
+from sqlalchemy.exc import SQLAlchemyError
 
 from orchestration import logs
 from orchestration.app.opening import open_database
@@ -40,6 +41,7 @@ from orchestration.storage.silences import Silences
 from orchestration.storage.spend import Spend
 from orchestration.storage.timeline import Timeline, TimelineWriter
 from orchestration.workflows.artifacts import ArtifactStore
+from orchestration.workflows.processes import control_processes
 
 DATABASE_FILE = "orchestrator.db"
 ENGINE_FILE = "engine.db"
@@ -69,6 +71,9 @@ class Project:
         self.log_folder = self.root / runtime.log_directory
         self._server_url = database_url(source, runtime.database_url_env)
         self.opened_at = self.clock.now()
+        self.serves_at = ""
+        """Where the dashboard is, as far as it is known: of this process, or of one that served when this was opened.
+        """
         self.database = open_database(self._server_url or f"sqlite:///{self.state_folder / DATABASE_FILE}")
         self.store = ConfigurationStore(
             replace(source, retired_path=self.state_folder / RETIRED_FILE),
@@ -88,6 +93,7 @@ class Project:
             settings=lambda: self.configuration.response,
             plan=partial(plan, templates=self.templates),
             redact=self.redactor.data,
+            url=self.incident_url,
         )
         self.desk = Desk(self.database, self.bus, self.clock, ports)
         self.statistics = Statistics(IncidentFigures(self.database))
@@ -119,7 +125,15 @@ class Project:
             self.bus.subscribe(writer.take)
             self.store.subscribe(lambda configuration: logging.set_level(configuration.monitoring.log_level))
             self.store.open(or_last_good=or_last_good)
+            with contextlib.suppress(SQLAlchemyError):  # what a message says besides is worth more than its link
+                self.serves_at = next((one["url"] for one in control_processes(self.leases) if one["url"]), "")
             yield
+
+    def incident_url(self, incident_id: str) -> str:
+        """Where people see an incident; empty where that is not known. Asks nothing of the database: it is called in
+        the middle of a transaction."""
+        base = self.configuration.response.dashboard_url or self.serves_at
+        return f"{base.rstrip('/')}/incidents/{incident_id}" if base else ""
 
     def find_run(self, text: str) -> Run:
         """The run of that name. Raises NotFoundError."""

@@ -86,6 +86,7 @@ async def _web(app: Application, control: Control, wanted: Exposure | None, *, a
     from orchestration.web.server import serving_web
 
     async with serving_web(app, control, wanted, any_port=any_port) as (web, url):
+        control.serves_at(url)
         click.echo(f"dashboard and API: {url}")
         if wanted.sign_in:
             await _say_how_to_begin(web, url)

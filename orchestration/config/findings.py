@@ -71,6 +71,7 @@ class Code(StrEnum):
     EMPTY_AUDIENCE = "E048", "There are contacts, but nobody would be told of an incident of P0 or P1."
     RESERVED_NAME = "E049", "A contact, a rotation or a channel has a name with a meaning of its own."
     BAD_SHIFT = "E050", "A shift that replaces whoever is on call ends before it begins, or has no time zone."
+    BAD_DASHBOARD_URL = "E051", "The address of the dashboard is no `http://` or `https://` URL."
     UNKNOWN_JOB = "E060", "A job of maintenance is named that does not exist."
 
     UNKNOWN_KEY = "W001", "A key is not known. It is kept and has no effect."

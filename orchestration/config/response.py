@@ -277,6 +277,7 @@ class ResponseSettings(Section):
         }
     )
     dead_man_url_env: EnvironmentName | None = None
+    dashboard_url: str | None = None
 
     def target(self, severity: Severity) -> TargetSettings:
         """The targets of a severity; the standard ones where the file names none."""

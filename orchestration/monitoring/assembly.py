@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 
 import anyio
@@ -29,7 +30,9 @@ from orchestration.monitoring.others import OtherProcesses
 from orchestration.monitoring.providers import Providers
 from orchestration.monitoring.resources import Resources
 from orchestration.monitoring.runs import RunWatch
+from orchestration.monitoring.scan_record import ScanRecord
 from orchestration.monitoring.secrets import SecretWatch
+from orchestration.monitoring.translation import KINDS, signals_of
 from orchestration.monitoring.vulnerabilities import VulnerabilityWatch
 from orchestration.monitoring.workers import WorkerWatch
 from orchestration.providers.endpoint import Credentials
@@ -41,6 +44,8 @@ from orchestration.storage.routes import RouteStates
 from orchestration.storage.runs import Runs
 from orchestration.storage.samples import Samples
 from orchestration.storage.timeline import Timeline
+
+_MOST_RECALLED = 5000
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +87,10 @@ class Monitoring:
         self._databases = DatabaseWatch(database, clock, [around.engine_file] if around.engine_file else [])
         self._log_errors = LogErrors(logs / NAME, clock)
         self._backups = BackupWatch(timeline, clock)
-        self._secrets = SecretWatch(artifacts, ArtifactTable(database), runs, around.redactor.find, clock)
+        record = ScanRecord(around.root / runtime.state_directory / "secret-scan.json")
+        self._secrets = SecretWatch(artifacts, ArtifactTable(database), runs, around.redactor.find, clock, record)
         self.monitor = Monitor(
-            around.bus, clock, self._take, [self.providers, self.workers], self._counting.failed_look
+            around.bus, clock, self._take, [self.providers, self.workers, self._secrets], self._counting.failed_look
         )
         self._dead_man = DeadMan(self._dead_man_url, self.monitor.healthy)
         self._add_loops()
@@ -108,6 +114,14 @@ class Monitoring:
             with anyio.CancelScope(shield=True):
                 await self.providers.aclose()
 
+    def recall(self, seconds: float) -> list[Signal]:
+        """What was to be seen in so many seconds up to now, by the events and the log that are kept; oldest first.
+        Blocks."""
+        since = self._around.clock.now() - timedelta(seconds=seconds)
+        events = Timeline(self._around.database).recent(KINDS, since, _MOST_RECALLED)
+        signals = [signal for event in events for signal in signals_of(event)]
+        return sorted([*signals, *self._log_errors.recall(since)], key=lambda signal: signal.at)
+
     def _add_loops(self) -> None:
         """Every loop there is, with its interval in seconds."""
         every = self.monitor.every
@@ -123,6 +137,7 @@ class Monitoring:
         every(10, "calls", self._calls.look)
         every(1, "log", in_thread(self._log_errors.look))
         every(lambda: self._settings().scan_seconds, "secrets", in_thread(self._look_for_secrets))
+        every(0.1, "written", self._look_at_written)
         every(lambda: self._settings().audit_seconds, "audit", in_thread(self._look_for_vulnerabilities))
         every(60, "backups", in_thread(self._backups.look))
         every(10, "samples", in_thread(self._keeper.look))
@@ -160,6 +175,12 @@ class Monitoring:
 
     def _look_for_secrets(self) -> Iterable[Signal]:
         return self._secrets.look() if self._settings().scan_secrets else ()
+
+    async def _look_at_written(self) -> Iterable[Signal]:
+        """A step that is committed is looked at at once; everything else is seen by the clock."""
+        if not (self._secrets.is_due and self._settings().scan_secrets):
+            return ()
+        return await in_thread(self._secrets.look_at_due)()
 
     def _look_for_vulnerabilities(self) -> Iterable[Signal]:
         return self.vulnerabilities.look() if self._settings().audit_dependencies else ()

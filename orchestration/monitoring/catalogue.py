@@ -72,7 +72,7 @@ EVENTS: tuple[Heard, ...] = (
     Heard("route.opened", ("route", "provider", "reason", "detail"), ("provider_up", "providers_usable")),
     Heard("route.closed", ("route", "provider"), ("provider_up", "providers_usable")),
     Heard("tool_call.refused", ("about", "what", "reason"), ("tool_refused",)),
-    Heard("secret.redacted", ("found", "place"), ("secret_found",)),
+    Heard("secret.redacted", ("found", "place", "count"), ("secret_found",)),
     Heard("sign_in.failed", ("source", "user", "reason"), ("sign_in_failed",)),
     Heard("backup.made", (), ("backup_age_seconds",)),
     Heard("backup.failed", ("message",), ("backup_failed",)),

@@ -34,7 +34,7 @@ class Counting:
             "model_call.failed": self._model_call,
             "tool_call.finished": self._tool_call,
             "tool_call.refused": lambda event: self._metrics.count(metrics.REFUSED, about=event.data.get("about")),
-            "secret.redacted": lambda _: self._metrics.count(metrics.SECRETS),
+            "secret.redacted": lambda event: self._add(metrics.SECRETS, event.data.get("count", 1)),
             "sign_in.failed": lambda _: self._metrics.count(metrics.SIGN_INS_FAILED),
         }
 

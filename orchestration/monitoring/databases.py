@@ -64,6 +64,7 @@ class DatabaseWatch:
         now = self._clock.now()
         trouble, damaged = self._gone() or self._locked() or self._query()
         self._database.bar(trouble)
+        trouble = trouble or next(filter(None, map(unreadable, self._files)), "")
         up = Signal("database_up", now, 0.0 if trouble else 1.0, {}, {"detail": trouble} if trouble else {})
         return (up, *self.check()) if damaged else (up,)
 
@@ -73,9 +74,10 @@ class DatabaseWatch:
         Says nothing of a database that cannot be seen.
         """
         trouble, damaged = self._query()
+        checked = [quick_check(path) for path in self._files if path.exists()]
         findings = [trouble] if damaged else []
-        findings += [finding for path in self._files if path.exists() for finding in quick_check(path)]
-        if not findings and (self._gone() or (trouble and not self._files)):
+        findings += [finding for one in checked for finding in one or ()]
+        if not findings and (None in checked or self._gone() or (trouble and not self._files)):
             return ()
         return (self._intact(findings),)
 
@@ -119,17 +121,38 @@ class DatabaseWatch:
         return None
 
 
-def quick_check(path: Path) -> list[str]:
-    """What SQLite finds wrong with a file; empty when it is whole. Reads all of it, over a connection of its own."""
+def quick_check(path: Path) -> list[str] | None:
+    """What SQLite finds wrong with a file; empty when it is whole, None where it cannot be read now. Reads all of it,
+    over a connection of its own."""
     try:
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=_QUICK_SECONDS)) as file:
+        with closing(_opened(path)) as file:
             rows = file.execute(f"PRAGMA quick_check({_MOST_FINDINGS})").fetchall()
     except sqlite3.OperationalError as error:
-        # Locked, or not to be opened: that is no damage. An error while reading the disk is.
-        return [f"{path.name}: {error}"] if "disk i/o" in str(error).lower() else []
+        # A page that the disk does not give back is lost, in a file that can be opened. All else may pass: a lock, a
+        # full disk that has no room for the index of the log beside the file, rights that somebody has changed.
+        lost = "disk i/o" in str(error).lower() and not unreadable(path)
+        return [f"{path.name}: {error}"] if lost else None
     except sqlite3.DatabaseError as error:
         return [f"{path.name}: {error}"]
     return [f"{path.name}: {row[0]}" for row in rows if row[0] != "ok"]
+
+
+def unreadable(path: Path) -> str:
+    """Why an SQLite file that is there cannot be opened and read now; empty where it can, be it damaged or locked."""
+    if not path.exists():
+        return ""
+    try:
+        with closing(_opened(path)) as file:
+            file.execute("PRAGMA schema_version").fetchone()
+    except sqlite3.OperationalError as error:
+        return "" if "locked" in str(error) else f"{path.name} cannot be read: {error}"
+    except sqlite3.DatabaseError:
+        return ""
+    return ""
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=_QUICK_SECONDS)
 
 
 def is_damage(error: SQLAlchemyError) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +29,24 @@ class LogErrors:
     """Follows the log of all processes. A fingerprint that the log did not hold at the start, nor since, is new."""
 
     def __init__(self, path: Path, clock: Clock) -> None:
+        self._path = path
         self._follower = LogFollower(path)
         self._clock = clock
+        self._began = clock.now()
         self._known = dict.fromkeys(fingerprint(entry) for entry in recent_errors(path))
+
+    def recall(self, since: datetime) -> tuple[Signal, ...]:
+        """The errors from that moment on, up to where the following begins; oldest first. Blocks."""
+        found = []
+        for entry in recent_errors(self._path):
+            at = _moment(entry.get("at"))
+            if at is None or at >= self._began:
+                continue
+            if at < since:
+                break
+            name = fingerprint(entry)
+            found.append(Signal("log_errors", at, 1.0, {"fingerprint": name}, self._evidence(name, _Group(1, entry))))
+        return tuple(reversed(found))
 
     def look(self) -> tuple[Signal, ...]:
         """The errors since the last look. Blocks."""
@@ -53,3 +69,11 @@ class LogErrors:
         said = entry.get("message") or entry.get("reason") or ""
         sample = f"{entry.get('event', '')} {said}".strip()[:_SAMPLE_CHARACTERS]
         return {"new": new, "sample": sample, "entry": entry}
+
+
+def _moment(text: object) -> datetime | None:
+    try:
+        at = datetime.fromisoformat(str(text))
+    except ValueError:
+        return None
+    return at if at.tzinfo else None

@@ -71,7 +71,7 @@ def _tool_refused(event: Event) -> Iterator[Signal]:
 def _secret_redacted(event: Event) -> Iterator[Signal]:
     labels = {"kind": _text(event.data, "found"), "place": _text(event.data, "place")}
     labels |= {"run": event.run_id or "", "agent": event.agent or ""}
-    yield _signal(event, "secret_found", labels, {"redacted": True})
+    yield _signal(event, "secret_found", labels, {"redacted": True}, _number(event.data.get("count"), 1.0))
 
 
 def _sign_in_failed(event: Event) -> Iterator[Signal]:
@@ -168,3 +168,4 @@ _TRANSLATORS: Mapping[str, _Translator] = MappingProxyType(
         "worker.replaced": _worker_replaced,
     }
 )
+KINDS = frozenset(_TRANSLATORS)

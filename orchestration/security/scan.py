@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
 
 from orchestration.security.folder import SKIPPED
 from orchestration.security.permissions import holds_secrets
@@ -42,24 +41,30 @@ class FolderScan:
 
     Files that hold secrets by custom (`.env`) are where secrets belong, and are left out, as are links, folders that
     tools keep for themselves, and files that are no text. `since` leaves out what was there before: seconds, as files
-    have them.
+    have them. `newest_first` is for a folder whose folders are named by their time: there may be more than are read.
     """
 
-    def __init__(self, root: Path, find: Find, *, since: float = 0.0) -> None:
+    def __init__(self, root: Path, find: Find, *, since: float = 0.0, newest_first: bool = False) -> None:
         self._root = root
         self._find = find
         self._since = since
+        self._newest_first = newest_first
         self._seen: dict[str, tuple[int, int]] = {}
+        self.complete = True
+        """Whether the last look has read all there was to read."""
 
-    def look(self) -> tuple[Finding, ...]:
-        """The findings in what is new. Reads a bounded amount; what is left over comes next time. Blocks."""
+    def look(self, below: str = "") -> tuple[Finding, ...]:
+        """The findings in what is new, in all of it or below one folder. Reads a bounded amount; what is left over
+        comes next time. Blocks."""
         findings: list[Finding] = []
         left = _BYTES_A_LOOK
-        for path, found in self._files():
+        self.complete = True
+        for path, found in self._files(below):
             state = (found.st_mtime_ns, found.st_size)
             if self._seen.get(path) == state:
                 continue
             if left < found.st_size:
+                self.complete = False
                 break
             left -= found.st_size
             text = _text(Path(path))
@@ -67,10 +72,10 @@ class FolderScan:
             findings += scan_text(self._find, text, path) if text else ()
         return tuple(findings)
 
-    def _files(self) -> Iterator[tuple[str, os.stat_result]]:
+    def _files(self, below: str) -> Iterator[tuple[str, os.stat_result]]:
         count = 0
-        for folder, folders, names in os.walk(self._root, followlinks=False):
-            folders[:] = sorted(name for name in folders if name not in SKIPPED)
+        for folder, folders, names in os.walk(self._root / below, followlinks=False):
+            folders[:] = sorted((name for name in folders if name not in SKIPPED), reverse=self._newest_first)
             for name in sorted(names):
                 count += 1
                 if count > _MOST_FILES:
@@ -91,51 +96,6 @@ def scan_file(find: Find, path: Path) -> tuple[Finding, ...]:
     """All findings in a file as it is now; none where it is gone, or is no text."""
     text = _text(path)
     return scan_text(find, text, str(path)) if text else ()
-
-
-class Redacting(Protocol):
-    """What is needed of a redactor."""
-
-    def find(self, text: str) -> list[SecretMatch]: ...
-    def text(self, text: str) -> str: ...
-    def data(self, value: Any) -> Any: ...
-
-
-class ReportingRedactor:
-    """A redactor that tells when it caught something: hand it to a sink whose texts come from agents.
-
-    `report` is given the kind and the place; it must be quick and must not raise.
-    """
-
-    def __init__(self, redactor: Redacting, report: Callable[[str, str], None], place: str) -> None:
-        self._redactor = redactor
-        self._report = report
-        self._place = place
-
-    def text(self, text: str) -> str:
-        """The text without secrets."""
-        self._tell(match.kind for match in self._redactor.find(text))
-        return self._redactor.text(text)
-
-    def data(self, value: Any) -> Any:
-        """JSON values without secrets."""
-        self._tell(match.kind for text in _texts(value) for match in self._redactor.find(text))
-        return self._redactor.data(value)
-
-    def _tell(self, kinds: Iterable[str]) -> None:
-        for kind in dict.fromkeys(kinds):
-            self._report(kind, self._place)
-
-
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        for inner in value.values():
-            yield from _texts(inner)
-    elif isinstance(value, list | tuple):
-        for inner in value:
-            yield from _texts(inner)
 
 
 def _text(path: Path) -> str:

@@ -10,15 +10,17 @@ from typing import TypeVar
 import anyio
 import anyio.to_thread
 import sqlalchemy as sa
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from orchestration.errors import OrchestratorError
-from orchestration.storage.engines import close_engine, make_engine
+from orchestration.storage.engines import BUSY_SECONDS, close_engine, make_engine, waiting
 
 T = TypeVar("T")
 
 # The newest file in migrations/versions; a test keeps the two equal. It spares every start the cost of Alembic.
 HEAD = "0009"
+_TURN_SECONDS = 0.25
+_TURNS = int(BUSY_SECONDS / _TURN_SECONDS)
 # The name of a file beside an SQLite database that is being replaced: nobody may open that now.
 REPLACING = "restore-unfinished"
 
@@ -64,10 +66,23 @@ class Database:
         self._check()
         with self.engine.connect() as connection, self._synced(connection, synced), connection.begin():
             if self.is_sqlite:
-                connection.exec_driver_sql("BEGIN IMMEDIATE")
+                self._begin(connection)
             elif alone is not None:
                 connection.execute(sa.text("SELECT pg_advisory_xact_lock(hashtext(:name))"), {"name": alone})
             yield connection
+
+    def _begin(self, connection: sa.Connection) -> None:
+        """Wait for SQLite's lock, in turns: who waits already when the database is barred must not wait on."""
+        with waiting(connection, _TURN_SECONDS):
+            for turn in range(1, _TURNS + 1):
+                self._check()
+                try:
+                    connection.exec_driver_sql("BEGIN IMMEDIATE")
+                except OperationalError as error:
+                    if turn == _TURNS or "locked" not in str(error.orig):
+                        raise
+                else:
+                    return
 
     @contextmanager
     def _synced(self, connection: sa.Connection, wanted: bool) -> Iterator[None]:

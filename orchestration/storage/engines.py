@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ from sqlalchemy import event
 
 # A third and fourth connection only make SQLite's single writer lock more contended.
 _SQLITE_POOL = 2
-_BUSY_MILLISECONDS = 30_000
+# So long a connection waits for others before it gives up.
+BUSY_SECONDS = 30.0
 
 
 def make_engine(url: str, *, pool_size: int | None = None) -> sa.Engine:
@@ -32,7 +34,7 @@ def make_engine(url: str, *, pool_size: int | None = None) -> sa.Engine:
         pool_size=pool_size or _SQLITE_POOL,
         max_overflow=0,
         pool_timeout=60,
-        connect_args={"check_same_thread": False, "timeout": _BUSY_MILLISECONDS / 1000},
+        connect_args={"check_same_thread": False, "timeout": BUSY_SECONDS},
     )
     event.listen(engine, "do_connect", _never_anew(Path(parsed.database or ":memory:")))
     event.listen(engine, "connect", _prepare_sqlite)
@@ -48,6 +50,21 @@ def close_engine(engine: sa.Engine) -> None:
 def _close_returned(_connection: object, entry: sa.pool.ConnectionPoolEntry) -> None:
     # The pool it goes back to has been closed: nobody would ever take it again, or close it.
     entry.close()
+
+
+@contextmanager
+def waiting(connection: sa.Connection, seconds: float) -> Iterator[None]:
+    """Within the block, a connection to SQLite waits so long for a lock."""
+    raw: Any = connection.connection.dbapi_connection
+    _wait(raw, seconds)
+    try:
+        yield
+    finally:
+        _wait(raw, BUSY_SECONDS)
+
+
+def _wait(connection: sqlite3.Connection, seconds: float) -> None:
+    connection.execute(f"PRAGMA busy_timeout={round(seconds * 1000)}")
 
 
 def _never_anew(file: Path) -> Callable[..., None]:
@@ -68,7 +85,7 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
     # Python then opens a writing transaction with BEGIN IMMEDIATE: waiting for the lock at the start is safe, being
     # refused it in the middle is not.
     connection.isolation_level = "IMMEDIATE"
-    connection.execute(f"PRAGMA busy_timeout={_BUSY_MILLISECONDS}")
+    _wait(connection, BUSY_SECONDS)
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=NORMAL")
     connection.execute("PRAGMA foreign_keys=ON")

@@ -36,10 +36,11 @@ def live_processes(leases: Leases) -> tuple[LiveProcess, ...]:
 
 
 def control_processes(leases: Leases) -> tuple[dict[str, Any], ...]:
-    """The live control processes, each with its host, its process and its workers."""
-    found = (lease for lease in leases.list(CONTROL_PREFIX) if is_live(lease))
+    """The live control processes, each with its host, its process, its workers, and the address at which it serves
+    (empty: nowhere)."""
+    found = (lease.data for lease in leases.list(CONTROL_PREFIX) if is_live(lease))
     return tuple(
-        {"host": lease.data["host"], "pid": lease.data["pid"], "workers": lease.data["workers"]} for lease in found
+        {"host": one["host"], "pid": one["pid"], "workers": one["workers"], "url": one.get("url", "")} for one in found
     )
 
 

@@ -28,6 +28,7 @@ def rules() -> Iterator[AlertRule]:
     yield counted("secret-redacted", "secret_found", _SECURITY, at_least=1, window=600).but(
         aggregate=Aggregate.SUM,
         where=parse_matchers(['redacted="true"']),
+        hold=3,  # by then it is known whether the same stands in a file, which is worse
         by=("kind", "place"),
         subject="redacted",
         facts=FactKind.MINOR,

@@ -95,6 +95,15 @@ def check_audience(configuration: Configuration, _surroundings: Surroundings) ->
             yield Problem(Code.EMPTY_AUDIENCE, path, f"nobody would be told of {severity.value}", hint=hint)
 
 
+def check_dashboard(configuration: Configuration, _surroundings: Surroundings) -> Iterator[Problem]:
+    """The address to which links in messages lead, where one is given."""
+    address = configuration.response.dashboard_url
+    if address is not None and not _is_url(address):
+        message, expected = "links in messages cannot lead there", "an http:// or https:// URL"
+        hint = "Write it as people open it in a browser, or leave it out."
+        yield Problem(Code.BAD_DASHBOARD_URL, (*_ROOT, "dashboardUrl"), message, expected, hint)
+
+
 def _check_channel(name: str, settings: ChannelSettings, path: JsonPath) -> Iterator[Problem]:
     for key in settings.missing:
         hint = f'Set "{key}" in response.channels.{name}.'

@@ -15,13 +15,11 @@ _SCENARIO = Scenario.SECURITY_ALERT
 _SECURITY_TEAM = 4
 # Put together here, so that no scanner of this repository takes it for a real one.
 _LEAKING = """\
-import time
 from pathlib import Path
 
 key = "AKIA" + "DR1LL" * 3 + "X"
 print("the key is", key)
 Path("notes.txt").write_text(f"aws_access_key_id = {key}\\n")
-time.sleep(3)  # workspaces are scanned while their run is at work
 """
 _ESCAPE = "\n".join(
     (

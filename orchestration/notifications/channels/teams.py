@@ -41,6 +41,8 @@ def card_message(message: Message) -> dict[str, Any]:
         "type": "AdaptiveCard",
         "version": "1.4",
         "body": [subject, *lines],
+        # A run of text is no link, not even one that is an address.
+        "actions": [{"type": "Action.OpenUrl", "title": "Open it", "url": url}] if (url := message.notice.url) else [],
         "msteams": {"width": "Full"},
     }
     attachment = {"contentType": "application/vnd.microsoft.card.adaptive", "contentUrl": None, "content": card}

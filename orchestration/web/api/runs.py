@@ -155,14 +155,15 @@ def list_run_events(
 
 
 @router.get("/runs/{run}/artifacts/{name:path}", dependencies=_LOOK, response_class=FileResponse)
-def get_artifact(here: Here, run: Name, name: str) -> FileResponse:
-    """The content of an artifact, for saving."""
+def get_artifact(here: Here, who: Who, run: Name, name: str) -> FileResponse:
+    """The content of an artifact, for saving. An event says who has read it."""
     found = here.app.find_run(run)
     if name not in {record.name for record in here.app.artifacts.list(found.id)}:
         raise NotFoundError(f"expected an artifact of {found.id}, got another name; `GET /runs/{{run}}` lists them")
     path = here.app.artifacts.path(found.id, name)
     if not path.is_file():
         raise NotFoundError(f"expected the artifact on the disk, got none: '{name}' is gone")
+    here.app.bus.emit("artifact.read", run_id=found.id, actor=who.name, name=name)
     return FileResponse(path, media_type="application/octet-stream", filename=path.name)
 
 

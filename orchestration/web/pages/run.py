@@ -79,14 +79,16 @@ class _Run:
         return dict(self._app.artifacts.verify(run.id))
 
     async def artifact(self, request: Request) -> Response:
-        """A file as text, whatever is in it: a browser must not take it for a page."""
+        """A file as text, whatever is in it: a browser must not take it for a page. An event says who has read it."""
         principal = principal_of(request)
         if principal is None or not principal.may(Role.VIEWER, "runs"):
             return PlainTextResponse("sign in first", 403 if principal else 401)
+        run_id, name = request.path_params["run"], request.path_params["name"]
         try:
-            data = await anyio.to_thread.run_sync(self._bytes, request.path_params["run"], request.path_params["name"])
+            data = await anyio.to_thread.run_sync(self._bytes, run_id, name)
         except (NotFoundError, OSError):
             return PlainTextResponse("there is no such file any more", 404)
+        self._app.bus.emit("artifact.read", run_id=run_id, actor=principal.name, name=name)
         headers = {
             "X-Content-Type-Options": "nosniff",
             "Content-Security-Policy": "default-src 'none'; sandbox; frame-ancestors 'none'",

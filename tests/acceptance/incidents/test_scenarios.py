@@ -172,3 +172,5 @@ def test_a_secret_that_an_agent_writes(watch: Watch) -> None:
         project.check_over()
         said = "".join(mail.as_string() for mail in project.mailbox.mails)
         assert token not in said + project.log.read_text() + str(project.hook.bodies())
+        incident = project.hook.bodies()[0]["data"]["notice"]["incident_id"]
+        assert f"/incidents/{incident}\r\n" in project.mails("INCIDENT")[0].get_content(), "it leads to the dashboard"

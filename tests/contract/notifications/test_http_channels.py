@@ -68,6 +68,22 @@ async def test_teams_gets_a_card_with_the_whole_text_and_no_markdown(send: Send,
     assert "  ollama serve" in text_of(body)
 
 
+async def test_every_message_leads_to_the_incidents_page(send: Send, receiver: HttpReceiver) -> None:
+    url = "http://127.0.0.1:8080/incidents/inc-01"
+    for kind in ("webhook", "slack", "teams"):
+        await send(a_message(), type=kind, url=receiver.url)
+    event, slack, teams = receiver.bodies()
+    assert event["data"]["notice"]["url"] == url
+    assert slack["text"].splitlines()[-1] == f"Incident: inc-01 {url}"
+    actions = teams["attachments"][0]["content"]["actions"]
+    assert actions == [{"type": "Action.OpenUrl", "title": "Open it", "url": url}]
+
+
+async def test_a_card_about_what_has_no_page_has_no_button(send: Send, receiver: HttpReceiver) -> None:
+    await send(a_message(url=""), type="teams", url=receiver.url)
+    assert receiver.bodies()[0]["attachments"][0]["content"]["actions"] == []
+
+
 async def test_a_card_stays_below_what_teams_takes(send: Send, receiver: HttpReceiver) -> None:
     await send(
         a_message(title="\U0001f525" * 300, details=("\U0001f525" * 39 + "\n") * 100), type="teams", url=receiver.url

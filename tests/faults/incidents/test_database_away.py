@@ -8,7 +8,6 @@ import time
 from contextlib import closing
 from pathlib import Path
 
-import pytest
 import sqlalchemy as sa
 
 from tests.acceptance.incidents.conftest import Watch
@@ -85,13 +84,13 @@ def status(project: Watched) -> str:
     return str(run["status"])
 
 
-@pytest.mark.timeout(240)
 def test_a_file_that_another_program_keeps_locked(watch: Watch) -> None:
     with watch(monitoring=PATIENT) as project:
         serve = project.serve(workers=0)
         with closing(sqlite3.connect(project.root / "var" / "orchestrator.db", isolation_level=None)) as other:
             other.execute("BEGIN EXCLUSIVE")
-            wait_until(lambda: len(project.pages()) == len(EVERYBODY), "for everybody to be told", 120)
+            # It is looked at every 2 s, and the lock is given 4 s; nobody may wait for it longer than that.
+            wait_until(lambda: len(project.pages()) == len(EVERYBODY), "for everybody to be told", 15)
             check_told_without_the_database(project, serve, "orchestrator.db cannot be written for 4 s")
             other.execute("ROLLBACK")
         check_handed_over(project)

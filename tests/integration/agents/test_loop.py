@@ -14,6 +14,10 @@ from orchestration.storage.runs import RunStatus
 from orchestration.workflows.accounting import count_steps
 from tests.integration.agents.rooms import DONE, TOOLS, calls, rooms, says
 
+# Put together here, so that no scanner takes this file for a leak.
+SECRET = "ghp_" + "A1b2C3d4E5" * 3
+LEAK = ["sh", "-c", f"printf ghp_%s {SECRET[4:]} | tee a.txt"]
+
 
 def in_order(*answers: Any) -> Any:
     """Give these answers one after the other, the last again and again."""
@@ -247,6 +251,31 @@ async def test_own_code_does_an_agents_work(tmp_path: Path, name: str, kind: str
         else:
             assert house.failing()["kind"] == kind
             assert said in run.reason
+
+
+async def test_what_own_code_gives_back_is_kept_without_secrets(tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(f"def work(given):\n    return {{'text': 'log in with ' + {SECRET!r}}}\n")
+    agents = [{"id": "own", "entryPoint": "own:work"}]
+    async with rooms(tmp_path, lambda body: 500, agents) as (house, _):
+        await house.run(agent="own")
+        caught = [(event.agent, event.data["place"]) for event in house.of("secret.redacted")]
+        assert caught == [("own", "the output of own code")]
+    assert not [path for path in (tmp_path / "var").rglob("*") if path.is_file() and SECRET in path.read_text("latin1")]
+
+
+async def test_a_secret_that_a_model_or_a_tool_says_is_caught_and_told(tmp_path: Path) -> None:
+    script = in_order(
+        calls(("write_file", {"path": "b.txt", "content": SECRET})), calls(("run_command", {"command": LEAK})), DONE
+    )
+    async with rooms(tmp_path, script, executor()) as (house, model):
+        run = await house.run()
+        assert SECRET not in told(model.asked[-1])[-1]
+        caught = [(event.run_id, event.agent, event.data["place"]) for event in house.of("secret.redacted")]
+        assert caught == [
+            (run.id, "executor", "a model's answer"),
+            (run.id, "executor", "a tool's answer"),
+            (run.id, None, "a patch"),
+        ]
 
 
 async def test_an_agent_waits_while_no_provider_answers_and_goes_on_when_one_does(tmp_path: Path) -> None:

@@ -12,11 +12,15 @@ from orchestration.agents.workbench import Workbench
 from orchestration.agents.workspace import Workspace, WorkspaceError, checked_root
 from orchestration.clock import SystemClock
 from orchestration.errors import UsageError
-from orchestration.events import Bus
+from orchestration.events import Bus, Event
+from orchestration.security.redaction import Redactor
+from orchestration.security.reporting import ReportingRedactor
 from orchestration.storage.artifacts import ArtifactTable
 from orchestration.storage.database import Database
 from orchestration.storage.runs import Run
 from orchestration.workflows.artifacts import ArtifactStore
+
+SECRET = "correct-horse-battery"
 
 
 def git(folder: Path, *arguments: str) -> str:
@@ -239,14 +243,10 @@ def bench(tmp_path: Path) -> Workbench:
     database = Database(f"sqlite:///{tmp_path}/db")
     database.migrate()
     store = ArtifactStore(tmp_path / "artifacts", ArtifactTable(database), SystemClock())
-    return Workbench(
-        tmp_path / "state",
-        store,
-        Bus(SystemClock()),
-        SystemClock(),
-        lambda text: text.replace("secret", "[…]"),
-        lambda _: None,
-    )
+    clock = SystemClock()
+    bus = Bus(clock)
+    redactor = ReportingRedactor(Redactor([SECRET]), bus, clock)
+    return Workbench(tmp_path / "state", store, bus, clock, redactor, lambda _: None)
 
 
 async def test_no_workspace_is_held_longer_than_somebody_works_with_it(bench: Workbench, root: Path) -> None:
@@ -261,13 +261,21 @@ async def test_no_workspace_is_held_longer_than_somebody_works_with_it(bench: Wo
 
 async def test_patches_checks_and_artifacts_are_redacted(bench: Workbench, root: Path) -> None:
     run = Run("run-1", "goal", str(root), SystemClock().now())
+    told: list[Event] = []
+    bench._bus.subscribe(told.append)
     before = await bench.snapshot(run)
-    (root / "a.txt").write_text("secret\n")
-    assert "secret" not in await bench.patch(run, before, await bench.snapshot(run))
+    (root / "a.txt").write_text(f"{SECRET}\n")
+    assert SECRET not in await bench.patch(run, before, await bench.snapshot(run))
     check = await bench.check(run, ("cat", "a.txt"))
-    assert (check.exit_code, check.output) == (0, "[…]\n")
-    await bench.write(run, "plan.md", "a secret", "planner")
-    assert bench._artifacts.path("run-1", "plan.md").read_text() == "a […]"
+    assert (check.exit_code, check.output) == (0, "[redacted:credential]\n")
+    await bench.write(run, "plan.md", f"a {SECRET}", "planner")
+    assert bench._artifacts.path("run-1", "plan.md").read_text() == "a [redacted:credential]"
+    caught = [(one.run_id, one.agent, one.data["place"]) for one in told if one.kind == "secret.redacted"]
+    assert caught == [
+        ("run-1", None, "a patch"),
+        ("run-1", None, "a check's output"),
+        ("run-1", "planner", "an artifact"),
+    ]
 
 
 def test_a_path_that_cannot_be_one_here_is_refused_with_the_reason(tmp_path: Path) -> None:

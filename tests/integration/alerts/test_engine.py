@@ -403,3 +403,30 @@ def test_odd_labels_and_evidence_are_kept_like_any_other(bench: Bench, odd: str)
     bench.engine.take(Signal("provider_up", NOON, 1, {"provider": odd}))
     bench.evaluate()
     assert [kind for kind, _ in bench.told()] == ["report", "report", "clear"]
+
+
+def seen(name: str, seconds_ago: float, **labels: str) -> Signal:
+    return Signal(name, NOON - timedelta(seconds=seconds_ago), 1.0, labels)
+
+
+def test_a_rule_that_counts_goes_on_after_a_restart_with_what_was_seen_before_it(bench: Bench) -> None:
+    bench.engine.recall([seen("sign_in_failed", ago, source="10.0.0.9") for ago in (400, 200, 150, 100, 50)])
+    bench.evaluate()
+    assert list(bench.told()) == [], "the first of the five is too old"
+    bench.signal("sign_in_failed", source="10.0.0.9")
+    bench.evaluate()
+    assert list(bench.told()) == [("report", "security-alert:10.0.0.9")]
+
+
+def test_what_one_signal_alone_makes_an_alert_is_not_told_anew(bench: Bench) -> None:
+    failed = {"outcome": "failed", "agent": "executor", "run": "run-1", "kind": "bug"}
+    bench.engine.recall([seen("agent_finished", 60, **failed), seen("backup_failed", 60)])
+    bench.wait(30)
+    assert list(bench.told()) == []
+
+
+def test_what_was_recalled_is_forgotten_with_all_else(bench: Bench) -> None:
+    bench.engine.recall([seen("sign_in_failed", 50, source="10.0.0.9")] * 5)
+    bench.engine.start_over()
+    bench.evaluate()
+    assert list(bench.told()) == []

@@ -5,6 +5,7 @@ import re
 import pytest
 from sqlalchemy.exc import OperationalError
 
+from orchestration.events import Event
 from orchestration.incidents.model import Incident
 from orchestration.incidents.report import Facts
 from orchestration.security.principal import Principal, Role
@@ -136,6 +137,8 @@ def test_a_word_of_what_was_done_cannot_be_put_into_our_mouth(dashboard: Dashboa
 
 
 def test_an_artifact_is_handed_out_as_text_that_no_browser_takes_for_a_page(dashboard: Dashboard, run: Run) -> None:
+    events: list[Event] = []
+    dashboard.app.bus.subscribe(events.append)
     dashboard.app.artifacts.write(run.id, "plan.html", "<script>alert(1)</script>", "planner")
     answer = dashboard.get(f"/runs/{run.id}/artifacts/plan.html")
     assert answer.headers["content-type"].startswith("text/plain")
@@ -143,6 +146,8 @@ def test_an_artifact_is_handed_out_as_text_that_no_browser_takes_for_a_page(dash
     assert "sandbox" in answer.headers["content-security-policy"]
     assert dashboard.get(f"/runs/{run.id}/artifacts/..%2f..%2f.env").status_code == 404
     assert dashboard.get(f"/runs/{run.id}/artifacts/other.md").status_code == 404
+    read = [(event.run_id, event.actor, event.data["name"]) for event in events if event.kind == "artifact.read"]
+    assert read == [(run.id, "ada", "plan.html")]
 
 
 def test_a_changed_artifact_is_told_apart(dashboard: Dashboard, run: Run) -> None:

@@ -2,10 +2,14 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+import subprocess
+import sys
 import threading
 from contextlib import closing
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -15,7 +19,7 @@ from orchestration.alerts.signal import Signal
 from orchestration.clock import FakeClock
 from orchestration.events import Event
 from orchestration.monitoring import databases
-from orchestration.monitoring.databases import DatabaseWatch, is_damage, quick_check
+from orchestration.monitoring.databases import DatabaseWatch, is_damage, quick_check, unreadable
 from orchestration.storage.database import Database, UnavailableError
 from orchestration.storage.timeline import Timeline
 
@@ -182,6 +186,91 @@ async def test_a_file_that_another_program_keeps_locked_is_down_and_nobody_waits
     with database.write() as connection:
         connection.exec_driver_sql("CREATE TABLE back (number INTEGER)")
     database.close()
+
+
+async def test_who_waits_already_for_a_locked_file_gives_up_when_it_is_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(databases, "_LOCK_SECONDS", 0.5)
+    database = Database(f"sqlite:///{tmp_path}/orchestrator.db")
+    database.migrate()
+    failed: list[Exception] = []
+
+    def write() -> None:
+        try:
+            with database.write():
+                pass
+        except UnavailableError as error:
+            failed.append(error)
+
+    # Two of them have a connection each, and the third waits for one.
+    writers = [threading.Thread(target=write) for _ in range(3)]
+    with closing(sqlite3.connect(tmp_path / "orchestrator.db", isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        for writer in writers:
+            writer.start()
+        (up,) = await DatabaseWatch(database, FakeClock()).look()
+        assert up.value == 0.0
+        for writer in writers:
+            writer.join(5)  # a quarter of a second; without being told, half a minute
+        assert len(failed) == 3
+        other.execute("ROLLBACK")
+    database.close()
+
+
+def test_a_writer_has_its_turn_when_the_lock_is_gone(database: Database) -> None:
+    with closing(sqlite3.connect(path_of(database), isolation_level=None, check_same_thread=False)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        release = threading.Timer(0.6, other.execute, ("ROLLBACK",))  # longer than one turn of waiting
+        release.start()
+        with database.write() as connection:
+            assert connection.exec_driver_sql("PRAGMA busy_timeout").scalar() == 30_000, "all else waits as before"
+        release.join()
+
+
+_CHECK_WITHOUT_ROOM = """
+import resource, sys
+from pathlib import Path
+from orchestration.monitoring.databases import quick_check, unreadable
+path = Path(sys.argv[1])
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+print(quick_check(path), unreadable(path), sep="|", flush=True)
+"""
+
+
+def test_a_file_that_cannot_be_read_now_is_not_taken_for_damaged(database: Database, tmp_path: Path) -> None:
+    fill(database)
+    copy = tmp_path / "copy.db"
+    for ending in ("", "-wal"):  # without its index, for which there is no room: SQLite calls that a disk I/O error
+        shutil.copy(f"{path_of(database)}{ending}", f"{copy}{ending}")
+    command = [sys.executable, "-c", _CHECK_WITHOUT_ROOM, str(copy)]
+    said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert said == "None|copy.db cannot be read: disk I/O error\n"
+    assert (quick_check(copy), unreadable(copy)) == ([], "")
+
+
+async def test_an_engines_file_that_cannot_be_read_is_down_but_bars_nobody_from_ours(
+    database: Database, tmp_path: Path
+) -> None:
+    engine = tmp_path / "engine.db"
+    engine.mkdir()
+    watch = DatabaseWatch(database, FakeClock(), [engine])
+    (up,) = await watch.look()
+    assert (up.value, up.evidence["detail"]) == (0.0, "engine.db cannot be read: disk I/O error")
+    assert watch.check() == (), "nothing is said of what was not read"
+    with database.write():
+        pass
+
+
+def test_a_page_that_the_disk_does_not_give_back_is_damage(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Broken(sqlite3.Connection):
+        def execute(self, statement: str, *rest: Any) -> sqlite3.Cursor:
+            if "quick_check" in statement:
+                raise sqlite3.OperationalError("disk I/O error")
+            return super().execute(statement, *rest)
+
+    monkeypatch.setattr(databases.sqlite3, "connect", partial(sqlite3.connect, factory=Broken))
+    assert quick_check(path_of(database)) == ["orchestrator.db: disk I/O error"]
 
 
 async def test_nothing_is_written_to_a_file_that_was_moved_away(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import json
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, closing
+from datetime import timedelta
 from pathlib import Path
 
 import anyio
@@ -21,7 +22,7 @@ from orchestration.monitoring import Diagnosis, Monitoring, Surroundings
 from orchestration.monitoring.catalogue import SIGNALS
 from orchestration.monitoring.dead_man import DeadMan
 from orchestration.security.redaction import Redactor
-from orchestration.security.scan import ReportingRedactor
+from orchestration.security.reporting import ReportingRedactor
 from orchestration.storage.database import Database
 from orchestration.storage.leases import Leases
 from orchestration.storage.runs import Run, Runs, RunStatus
@@ -133,6 +134,24 @@ async def test_a_secret_in_a_workspace_is_found_unless_that_is_switched_off(tmp_
     assert (signal.labels["run"], signal.labels["kind"]) == ("run-1", "openai-key")
 
 
+async def test_what_a_step_elsewhere_has_written_is_found_at_once_however_short_its_run(
+    tmp_path: Path, database: Database
+) -> None:
+    work = tmp_path / "work"
+    work.mkdir()
+    async with monitored(tmp_path, database, scanSeconds=600) as house:
+        await house.wait_for("database_up")
+        await anyio.sleep(0.3)  # the first look is over
+        now = house.clock.now()
+        Runs(database).add(Run("run-1", "g", str(work), now, RunStatus.SUCCEEDED, started_at=now, finished_at=now))
+        (work / "a.py").write_text(f"key = '{KEY}'\n")
+        Timeline(database).append([Event("run.finished", house.clock.now(), "run-1", data={"status": "succeeded"})])
+        told = house.clock.monotonic()
+        signal = await house.wait_for("secret_found")
+        assert house.clock.monotonic() - told < 2  # under a second on a machine with nothing else to do
+    assert signal.labels["run"] == "run-1"
+
+
 async def test_a_known_vulnerability_is_told(tmp_path: Path, database: Database) -> None:
     advisories = tmp_path / "var" / "advisories"
     advisories.mkdir()
@@ -177,14 +196,11 @@ async def test_no_secret_reaches_the_sink_in_evidence(tmp_path: Path, database: 
 
 async def test_what_redaction_catches_in_an_agents_text_is_a_signal(tmp_path: Path, database: Database) -> None:
     async with monitored(tmp_path, database) as house:
-
-        def report(kind: str, place: str) -> None:
-            house.bus.emit("secret.redacted", found=kind, place=place)
-
-        ReportingRedactor(Redactor(), report, "model answer").text(f"use {KEY}")
+        ReportingRedactor(Redactor(), house.bus, house.clock).text(f"use {KEY} {KEY}", "a model's answer")
         signal = await house.wait_for("secret_found")
-    assert (signal.labels["kind"], signal.labels["place"]) == ("openai-key", "model answer")
+    assert (signal.labels["kind"], signal.labels["place"], signal.value) == ("openai-key", "a model's answer", 2)
     assert signal.evidence == {"redacted": True}
+    assert "orchestration_secrets_found_total 2.0" in house.monitoring.metrics.render().decode()
 
 
 async def test_a_route_that_opens_anywhere_makes_its_provider_unusable(tmp_path: Path, database: Database) -> None:
@@ -263,3 +279,23 @@ async def ask_a_dead_man() -> None:
         assert len(receiver.asked) == 4
     url = receiver.url
     assert not await dead_man.ping()
+
+
+async def test_what_was_to_be_seen_before_the_start_is_recalled_from_events_and_log(
+    tmp_path: Path, database: Database
+) -> None:
+    now = SystemClock().now()
+    failed = {"source": "10.0.0.9", "user": "ada"}
+    moments = [now - timedelta(seconds=ago) for ago in (4000, 30, 20)]
+    Timeline(database).append([Event("sign_in.failed", at, data=failed) for at in moments])
+    (tmp_path / "logs").mkdir()
+    entries = [
+        {"at": (now - timedelta(seconds=ago)).isoformat(), "level": level, "event": "x.failed", "message": "no"}
+        for ago, level in ((4000, "ERROR"), (25, "ERROR"), (24, "INFO"))
+    ]
+    lines = [json.dumps(entry) for entry in (*entries, {"level": "ERROR", "at": "soon"})]
+    (tmp_path / "logs" / "orchestrator.jsonl").write_text("".join(f"{line}\n" for line in lines))
+    recalled = House(tmp_path, database).monitoring.recall(3600)
+    assert [signal.name for signal in recalled] == ["sign_in_failed", "log_errors", "sign_in_failed"]
+    assert recalled[0].at == moments[1]
+    assert recalled[1].evidence["new"] is False

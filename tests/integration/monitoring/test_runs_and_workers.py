@@ -13,11 +13,8 @@ from orchestration.monitoring.backups import BackupWatch
 from orchestration.monitoring.diagnosis import Diagnosis
 from orchestration.monitoring.others import OtherProcesses
 from orchestration.monitoring.runs import RunWatch
-from orchestration.monitoring.secrets import SecretWatch
 from orchestration.monitoring.workers import WorkerWatch
-from orchestration.security.redaction import Redactor
 from orchestration.storage.approvals import Approval, ApprovalTable
-from orchestration.storage.artifacts import ArtifactRecord, ArtifactTable
 from orchestration.storage.database import Database
 from orchestration.storage.leases import Leases
 from orchestration.storage.routes import RouteStates
@@ -264,40 +261,3 @@ def test_who_waits_for_what_is_read_from_the_database(database: Database, tmp_pa
         ("provider:ollama", "repair:ollama", "unreachable"),
     }
     assert graph.cycles() == ()
-
-
-def test_a_secret_that_an_agent_wrote_is_found_with_its_run_and_its_agent(database: Database, tmp_path: Any) -> None:
-    key = "sk-" + "a1b2c3d4e5" * 3
-    artifacts, workspace = tmp_path / "artifacts", tmp_path / "work"
-    (artifacts / "run-1").mkdir(parents=True)
-    workspace.mkdir()
-    table, runs = ArtifactTable(database), Runs(database)
-    watch = SecretWatch(artifacts, table, runs, Redactor().find, FakeClock(NOON - timedelta(days=9)))
-    runs.add(Run("run-1", "g", str(workspace), NOON - timedelta(days=9), RunStatus.RUNNING))
-    assert watch.look() == ()
-    (artifacts / "run-1" / "plan.md").write_text(f"# Plan\n{key}\n")
-    table.record(ArtifactRecord("run-1", "plan.md", "planner", "0", 9, NOON))
-    (signal,) = watch.look()
-    assert signal.labels == {
-        "kind": "openai-key",
-        "place": "artifacts/run-1/plan.md",
-        "run": "run-1",
-        "agent": "planner",
-    }
-    assert signal.evidence == {"redacted": False, "lines": [2]}
-    (workspace / "settings.py").write_text(f"KEY = '{key}'\n")
-    runs.set_status("run-1", RunStatus.SUCCEEDED)
-    (signal,) = watch.look()
-    assert (signal.labels["run"], signal.labels["place"]) == ("run-1", str(workspace / "settings.py"))
-    assert watch.look() == ()
-
-    found = signal.labels
-    (workspace / "settings.py").write_text(f"# changed\nKEY = '{key}'\n")
-    assert watch.look() == ()
-    (workspace / "settings.py").write_text("KEY = ''\n")
-    (gone,) = watch.look()
-    assert (gone.name, gone.value, gone.labels) == ("secret_found", 0.0, found)
-    (artifacts / "run-1" / "plan.md").unlink()
-    (gone,) = watch.look()
-    assert (gone.value, gone.labels["place"]) == (0.0, "artifacts/run-1/plan.md")
-    assert watch.look() == ()

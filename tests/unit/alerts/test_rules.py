@@ -211,3 +211,19 @@ class TestDefaults:
         assert str(found["cpu-high"].where[0]) == 'host="a"'
         assert (found["mine"].signal, found["mine"].threshold) == ("s", 3)
         assert not {"disk-low", "half"} & set(found)
+
+
+@pytest.mark.parametrize(
+    ("changes", "gathers"),
+    [
+        ({"aggregate": Aggregate.COUNT, "threshold": 1.0}, False),
+        ({"aggregate": Aggregate.COUNT, "threshold": 3.0}, True),
+        ({"aggregate": Aggregate.SUM, "threshold": 20.0}, True),
+        ({"aggregate": Aggregate.RATE, "threshold": 0.5, "window": 60.0}, True),
+        ({"aggregate": Aggregate.RATE, "threshold": 0.01, "window": 60.0}, False),
+        ({"aggregate": Aggregate.SHARE, "min_samples": 6}, True),
+        ({"aggregate": Aggregate.LAST}, False),
+    ],
+)
+def test_a_rule_gathers_when_one_sample_is_not_enough_for_it(changes: dict[str, Any], gathers: bool) -> None:
+    assert rule(**changes).gathers is gathers

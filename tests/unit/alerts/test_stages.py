@@ -162,6 +162,7 @@ def test_a_drill_mutes_nothing_real() -> None:
         ("database-down", "run-stalled", {}),
         ("worker-lost", "run-stalled", {"run": "1"}),
         ("agent-failed", "run-failed", {"run": "1"}),
+        ("secret-exposed", "secret-redacted", {"run": "1", "kind": "github-token"}),
     ],
 )
 def test_the_causes_that_are_known_without_configuration(source: str, target: str, labels: dict[str, str]) -> None:
@@ -172,6 +173,11 @@ def test_the_causes_that_are_known_without_configuration(source: str, target: st
 
 def test_a_provider_that_is_down_does_not_excuse_every_failure() -> None:
     assert muted([alert("provider-down"), alert("agent-failed", details={"kind": "bug"})], DEFAULTS, NOON) == {}
+
+
+def test_a_secret_in_a_file_says_nothing_of_another_that_was_redacted() -> None:
+    kinds = [alert("secret-exposed", labels={"kind": "a"}), alert("secret-redacted", labels={"kind": "b"})]
+    assert muted(kinds, DEFAULTS, NOON) == {}
 
 
 # Whatever comes

@@ -88,6 +88,7 @@ def test_no_contact_at_all_is_good_too(tmp_path: Path) -> None:
         (channels(0, "mail", "log"), ("E044", "contacts[0].channels[0].address")),
         (channel("mail", sender="pager"), ("E044", "channels.mail.sender")),
         (channel("chat", url="ftp://x"), ("E045", "channels.chat.url")),
+        (lambda r: r.update(dashboardUrl="ops.example.org"), ("E051", "dashboardUrl")),
         (channels(2), ("E046", "contacts[2].channels")),
         (lambda r: r["audience"].update(P0=[]), ("E048", "audience.P0")),
         (lambda r: r["audience"].update(P1=["level-4"]), ("E048", "audience.P1")),

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from orchestration.security.redaction import Redactor
-from orchestration.security.scan import FolderScan, ReportingRedactor, scan_text
+from orchestration.security.scan import FolderScan, scan_text
 
 # Put together here, so that no scanner takes this file for a leak.
 KEY = "sk-" + "a1b2c3d4e5" * 3
@@ -71,21 +71,20 @@ def test_one_look_reads_a_bounded_amount_and_the_next_goes_on(tmp_path: Path, re
     for number in range(15):
         (tmp_path / f"{number:02}.txt").write_text(f"{KEY}\n" + "x" * 1_900_000)
     scan = FolderScan(tmp_path, redactor.find)
-    looks = [len(scan.look()) for _ in range(3)]
-    assert looks == [10, 5, 0]
+    looks = [(len(scan.look()), scan.complete) for _ in range(3)]
+    assert looks == [(10, False), (5, True), (0, True)]
 
 
 def test_a_folder_that_is_not_there_has_no_secrets(tmp_path: Path, redactor: Redactor) -> None:
     assert FolderScan(tmp_path / "none", redactor.find).look() == ()
 
 
-def test_what_redaction_catches_is_told_without_the_value(redactor: Redactor) -> None:
-    told: list[tuple[str, str]] = []
-    sink = ReportingRedactor(redactor, lambda kind, place: told.append((kind, place)), "model answer")
-    assert KEY not in sink.text(f"{KEY} and {KEY}")
-    assert told == [("openai-key", "model answer")]
-    clean = sink.data({"message": {"content": [f"use {TOKEN}", 3, None]}, "note": "fine"})
-    assert TOKEN not in str(clean)
-    assert told[1:] == [("github-token", "model answer")]
-    sink.text("nothing")
-    assert len(told) == 2
+def test_one_folder_below_can_be_looked_at_alone_and_the_newest_come_first(tmp_path: Path, redactor: Redactor) -> None:
+    for name in ("run-1", "run-2"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "notes.md").write_text(KEY)
+    scan = FolderScan(tmp_path, redactor.find, newest_first=True)
+    assert [Path(one.place).parent.name for one in scan.look("run-1")] == ["run-1"]
+    assert [Path(one.place).parent.name for one in scan.look()] == ["run-2"]
+    anew = FolderScan(tmp_path, redactor.find, newest_first=True)
+    assert [Path(one.place).parent.name for one in anew.look()] == ["run-2", "run-1"]
