@@ -13,13 +13,17 @@ from orchestration.providers.wire import Route
 
 
 class Provider:
-    """A configured provider: its endpoint and how much is asked of it. It stays the same through edits."""
+    """A configured provider: its endpoint and how much is asked of it. It stays the same through edits.
+
+    `answers_meanwhile`: it was seen to answer a probe while a call was under way, so that silence to both says more.
+    """
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
         self.in_use = 0
         self.limit = endpoint.settings.concurrency
         self.headroom: dict[str, float] = {}
+        self.answers_meanwhile = False
         self._buckets: dict[str, TokenBucket] = {}
         self._set_rates(0.0)
 
@@ -36,6 +40,7 @@ class Provider:
     def renew(self, endpoint: Endpoint, now: float) -> Endpoint:
         """Go on with other settings; returns the endpoint so far, whose calls may still be under way."""
         before, self.endpoint = self.endpoint, endpoint
+        self.answers_meanwhile = False
         if before.settings.concurrency != endpoint.settings.concurrency:
             self.limit = endpoint.settings.concurrency
         self._set_rates(now)
