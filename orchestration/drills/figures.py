@@ -27,6 +27,7 @@ def figures(result: Result) -> dict[str, Any]:
     values: dict[str, Any] = {
         "ending": result.drill.expects.ending.value,
         "seconds": round(result.seen.seconds, 2),
+        "slowness": result.seen.slowness,
         "run": effort.status.partition("\n")[0][:200],
         "steps": effort.steps,
         "steps_lost": effort.lost,

@@ -5,17 +5,20 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
 import anyio
+import anyio.to_thread
 
 from orchestration.clock import Clock
-from orchestration.drills import samples
-from orchestration.drills.children import Child, DrillError
+from orchestration.drills import group, samples
+from orchestration.drills.children import PROGRAMS, Child, DrillError, end_all_of
 from orchestration.drills.model import Setting
 from orchestration.drills.project import DATABASE_VARIABLE, configuration
 from orchestration.drills.provider import Provider
+from orchestration.drills.server import PostgresServer
 from orchestration.storage.database import Database
 from orchestration.storage.leases import Leases
 from orchestration.storage.runs import Runs
@@ -31,7 +34,7 @@ T = TypeVar("T")
 class Ground:
     """A drill's project while it runs. Faults and what they need reach it by these methods alone."""
 
-    def __init__(self, folder: Path, setting: Setting, clock: Clock) -> None:
+    def __init__(self, folder: Path, setting: Setting, clock: Clock, server: PostgresServer | None = None) -> None:
         self.folder = folder
         self.setting = setting
         self.clock = clock
@@ -41,6 +44,9 @@ class Ground:
         self.providers = {name: Provider(name, folder, setting.latency_ms, clock) for name in setting.providers}
         self.runs: list[str] = []
         self.kept: dict[str, Any] = {}
+        self.struck_at: datetime | None = None
+        self._server = server
+        self._group: group.Group | None = None
         self._control: Child | None = None
         self._database: Database | None = None
 
@@ -59,6 +65,32 @@ class Ground:
         return self._control
 
     @property
+    def server(self) -> PostgresServer:
+        """The drill's own database server. Raises DrillError when there is none."""
+        if self._server is None:
+            raise DrillError("expected a database server of the drill's own, got none; its setting has to ask for one")
+        return self._server
+
+    @property
+    def address(self) -> str:
+        """Where the control process serves its dashboard and its API. Raises DrillError."""
+        lines = (line.partition("API: ") for line in self.control.output.splitlines())
+        found = next((address for said, _, address in lines if said.startswith("dashboard")), "")
+        if not found:
+            raise DrillError("expected the address of the dashboard, got none")
+        return found.strip()
+
+    def strikes(self, at: datetime | None = None) -> None:
+        """Say that the fault strikes now, or when it did, where preparing it takes a while; times count from then."""
+        self.struck_at = at or self.clock.now()
+
+    async def strikes_by_run(self, goal: str, *, agent: str | None = None) -> None:
+        """Leave a goal to the workers whose run is itself the fault; it strikes when the run is made."""
+        run = await self.run(goal, agent=agent)
+        made = await self.database.call(lambda: Runs(self.database).get(run))
+        self.strikes(made.created_at)
+
+    @property
     def primary(self) -> Provider:
         """The provider that is used first."""
         return next(iter(self.providers.values()))
@@ -72,10 +104,13 @@ class Ground:
             for provider in self.providers.values():
                 group.start_soon(provider.start)
         self.write_configuration(configuration(self.setting, {one.name: one.url for one in self.providers.values()}))
-        for name, text in self.setting.files.items():
+        programs = {f"{PROGRAMS}/{name}": text for name, text in self.setting.programs.items()}
+        for name, text in {**self.setting.files, **programs}.items():
             path = self.folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
+            if name in programs:
+                path.chmod(0o700)
         self._write_environment()
 
     def _write_environment(self) -> None:
@@ -102,6 +137,9 @@ class Ground:
         """Start the control process, and wait until its workers work. Raises DrillError."""
         printed = self.folder / f"serve.{self.clock.now():%H%M%S%f}.log"
         self._control = self._command(printed, "serve", "--drill")
+        if self.setting.memory_mb is not None or self.setting.cpus is not None:
+            self._group = self._group or group.make(self.setting.memory_mb, self.setting.cpus)
+            self._group.take(self._control.pid)
         await self._control.says("serving ", _START_SECONDS)
         await self.until(self._all_at_work, "all workers to work", _START_SECONDS)
 
@@ -175,6 +213,9 @@ class Ground:
         finally:
             for provider in self.providers.values():
                 provider.close()
+            await anyio.to_thread.run_sync(end_all_of, self.folder)
+            if self._group is not None:
+                await self._group.remove()
             self.close_database()
 
     async def _all_at_work(self) -> bool:
@@ -186,9 +227,11 @@ class Ground:
 
 
 @contextlib.asynccontextmanager
-async def standing_ground(folder: Path, setting: Setting, clock: Clock) -> AsyncIterator[Ground]:
+async def standing_ground(
+    folder: Path, setting: Setting, clock: Clock, server: PostgresServer | None = None
+) -> AsyncIterator[Ground]:
     """A ground that is surely cleared of its processes."""
-    ground = Ground(folder, setting, clock)
+    ground = Ground(folder, setting, clock, server)
     try:
         await ground.prepare()
         yield ground

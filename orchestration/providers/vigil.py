@@ -5,8 +5,8 @@ would hold its callers for as long. But one that thinks still answers a cheap pr
 quiet for a moment the provider is probed, again and again, ever more seldom. When neither the call nor the probe hears
 anything, the call is given up, and the next route is tried.
 
-Some servers do one thing at a time and answer no probe while they work. So silence counts only where the provider has
-been seen to answer a probe beside a call before.
+Some servers do one thing at a time and answer no probe while they work. So silence counts only where it is known that
+the provider does both: by what it is, or because it was seen to answer a probe beside a call before.
 """
 
 from __future__ import annotations
@@ -54,7 +54,10 @@ async def _until_gone(record: RouteRecord, attempt: Attempt, clock: Clock) -> Fa
     """Returns once it is plain that nobody is there."""
     provider, pause = record.provider, _PAUSE_SECONDS
     while True:
-        await _quiet_for(attempt, _QUIET_SECONDS if provider.answers_meanwhile else _PROOF_SECONDS)
+        if provider.answers_meanwhile:
+            await _quiet_for(attempt, _QUIET_SECONDS)
+        else:
+            await anyio.sleep(_PROOF_SECONDS)
         heard = attempt.heard
         outcome = await _probe(record, clock)
         if outcome is None:

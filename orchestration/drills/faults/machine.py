@@ -13,6 +13,7 @@ from orchestration.drills.model import Drill, Ending, Expectation, Setting, Work
 
 _SCENARIO = Scenario.HIGH_RESOURCE_USAGE
 _DISK_MB = 256
+_SHORT_PERCENT = 10.5
 _LEFT_PERCENT = 7.0
 _PIECE = 1_000_000
 _OLD_SECONDS = 30 * 86_400.0
@@ -37,8 +38,6 @@ def drills() -> Iterator[Drill]:
             Severity.P1,
             helped="clear-away",
             finds=("machine",),
-            detected_within=10.0,
-            resolved_within=20.0,
         ),
         _fill_with_logs,
         _SCENARIO,
@@ -56,7 +55,6 @@ def drills() -> Iterator[Drill]:
             level=2,
             offers=("cleanup.logs",),
             finds=("machine",),
-            detected_within=10.0,
             deadline=180.0,
         ),
         _fill_with_foreign_files,
@@ -78,7 +76,8 @@ async def _fill_with_logs(ground: Ground) -> None:
     """Rotated logs that are a month old."""
     then = ground.clock.now().timestamp() - _OLD_SECONDS
     number = 0
-    while _free_percent(ground.folder) > _LEFT_PERCENT:
+    while (free := _free_percent(ground.folder)) > _LEFT_PERCENT:
+        _strike_when_short(ground, free)
         number += 1
         path = ground.folder / "logs" / f"orchestrator.log.20200101T000000.{number:06}Z"
         path.write_bytes(b"x" * _PIECE)
@@ -88,9 +87,16 @@ async def _fill_with_logs(ground: Ground) -> None:
 async def _fill_with_foreign_files(ground: Ground) -> None:
     number = 0
     (ground.folder / "theirs").mkdir()
-    while _free_percent(ground.folder) > _LEFT_PERCENT:
+    while (free := _free_percent(ground.folder)) > _LEFT_PERCENT:
+        _strike_when_short(ground, free)
         number += 1
         (ground.folder / "theirs" / f"{number}.bin").write_bytes(b"x" * _PIECE)
+
+
+def _strike_when_short(ground: Ground, free: float) -> None:
+    """It is not the filling that is the fault: it strikes when too little is left."""
+    if ground.struck_at is None and free < _SHORT_PERCENT:
+        ground.strikes()
 
 
 def _free_percent(folder: Path) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 from orchestration.config.response import Scenario, Severity
 from orchestration.drills.faults.shapes import TOOL_GOAL, with_files
@@ -14,13 +15,14 @@ from orchestration.drills.rehearsal.scenes import told
 _SCENARIO = Scenario.SECURITY_ALERT
 _SECURITY_TEAM = 4
 # Put together here, so that no scanner of this repository takes it for a real one.
-_LEAKING = """\
+_LEAK = "notes.txt"
+_LEAKING = f"""\
 import time
 from pathlib import Path
 
 key = "AKIA" + "DR1LL" * 3 + "X"
 print("the key is", key)
-Path("notes.txt").write_text(f"aws_access_key_id = {key}\\n")
+Path("{_LEAK}").write_text("aws_access_key_id = " + key + "\\n")
 time.sleep(3)  # workspaces are scanned while their run is at work
 """
 _ESCAPE = "\n".join(
@@ -50,7 +52,6 @@ _REFUSED = Expectation(
     asks=("security.restore-test",),
     offers=("run.cancel",),
     finds=("access",),
-    detected_within=15.0,
     work_succeeds=False,
 )
 
@@ -66,10 +67,9 @@ def drills() -> Iterator[Drill]:
             Severity.P1,
             level=_SECURITY_TEAM,
             finds=("scope",),
-            detected_within=15.0,
             work_succeeds=False,
         ),
-        _run(TOOL_GOAL),
+        _leak,
         _SCENARIO,
         Work(),
         with_files({"work/tool.py": _LEAKING}),
@@ -102,7 +102,6 @@ def drills() -> Iterator[Drill]:
             level=_SECURITY_TEAM,
             offers=("security.update-command",),
             finds=("packages",),
-            detected_within=5.0,
         ),
         _publish_advisory,
         _SCENARIO,
@@ -113,9 +112,17 @@ def drills() -> Iterator[Drill]:
 
 def _run(goal: str) -> Inject:
     async def inject(ground: Ground) -> None:
-        await ground.run(goal, agent="helper")
+        await ground.strikes_by_run(goal, agent="helper")
 
     return inject
+
+
+async def _leak(ground: Ground) -> None:
+    """It strikes when the key stands in the file."""
+    await ground.run(TOOL_GOAL, agent="helper")
+    await ground.wait_for_file(_LEAK)
+    written = (ground.workspace / _LEAK).stat().st_mtime
+    ground.strikes(datetime.fromtimestamp(written, UTC))
 
 
 async def _publish_advisory(ground: Ground) -> None:
