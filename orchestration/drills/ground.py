@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import anyio
 import anyio.to_thread
+import psutil
 
 from orchestration.clock import Clock
 from orchestration.drills import group, samples
@@ -137,11 +138,16 @@ class Ground:
         """Start the control process, and wait until its workers work. Raises DrillError."""
         printed = self.folder / f"serve.{self.clock.now():%H%M%S%f}.log"
         self._control = self._command(printed, "serve", "--drill")
-        if self.setting.memory_mb is not None or self.setting.cpus is not None:
-            self._group = self._group or group.make(self.setting.memory_mb, self.setting.cpus)
-            self._group.take(self._control.pid)
         await self._control.says("serving ", _START_SECONDS)
         await self.until(self._all_at_work, "all workers to work", _START_SECONDS)
+
+    def confine(self, *, memory_mb: int | None = None, cpus: float | None = None) -> None:
+        """From now on the control process, and all that it has started and will start, has a share of the machine
+        only. Raises DrillError where that cannot be."""
+        self._group = group.make(memory_mb, cpus)
+        control = psutil.Process(self.control.pid)
+        for process in (control, *control.children(recursive=True)):
+            self._group.take(process.pid)
 
     async def run(self, goal: str, *, agent: str | None = None, priority: str = "normal") -> str:
         """Leave a goal to the workers; returns the run's identifier. Raises DrillError."""

@@ -35,7 +35,8 @@ class Group:
     def take(self, pid: int) -> None:
         """Have a process, and all that it will start, live in the group."""
         for folder in self._folders:
-            (folder / "cgroup.procs").write_text(str(pid))
+            with contextlib.suppress(ProcessLookupError):
+                (folder / "cgroup.procs").write_text(str(pid))
 
     async def remove(self) -> None:
         """Take it away, as soon as its last process is gone."""

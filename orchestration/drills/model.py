@@ -108,10 +108,9 @@ class Setting:
     rehearsal servers, the first is the default and the others its fallbacks; `latency_ms` lies between two pieces of
     their answers. `files` are written into the project; `environment` into its `.env`.
 
-    `disk_mb` puts the project onto a file system of its own of that size; `memory_mb` and `cpus` give its control
-    process and all that this starts a share of the machine. `programs` are scripts that it finds on its PATH before all
-    others. `database_url` is a server's database, in the place of a file; `own_server` has a PostgreSQL server started
-    for the drill alone.
+    `disk_mb` puts the project onto a file system of its own of that size. `programs` are scripts that it finds on its
+    PATH before all others. `database_url` is a server's database, in the place of a file; `own_server` has a PostgreSQL
+    server started for the drill alone.
     """
 
     providers: tuple[str, ...] = ("primary", "second")
@@ -122,8 +121,6 @@ class Setting:
     environment: Mapping[str, str] = field(default_factory=dict)
     programs: Mapping[str, str] = field(default_factory=dict)
     disk_mb: int | None = None
-    memory_mb: int | None = None
-    cpus: float | None = None
     database_url: str | None = None
     own_server: bool = False
 

@@ -6,7 +6,12 @@ import os
 import signal
 from collections.abc import Iterator
 
+import anyio
+import anyio.to_thread
+
 from orchestration.config.response import Scenario, Severity
+from orchestration.drills import server
+from orchestration.drills.children import Child
 from orchestration.drills.ground import Ground
 from orchestration.drills.model import Drill, Ending, Expectation, Setting, Work
 from orchestration.drills.watching import Watcher
@@ -16,6 +21,10 @@ _ABSORBED = Expectation(Ending.ABSORBED, calls_repeated=1)
 _AWAY_SECONDS = 8.0
 # How often it is looked whether the database answers.
 _DATABASE_SECONDS = 2.0
+# A writer waits for so long before a lock that lasts is taken for trouble.
+_LOCK_PATIENCE_SECONDS = 4.0
+_LOCKED_SECONDS = 12.0
+_START_SECONDS = 10.0
 _PAGE = 4096
 _ROOT_PAGE = "SELECT rootpage FROM sqlite_master WHERE name = 'spend'"
 
@@ -68,6 +77,42 @@ def drills() -> Iterator[Drill]:
         _take_database,
         _SCENARIO,
         sqlite_only=True,
+    )
+    yield Drill(
+        "database-locked",
+        "Another program keeps the database's file locked for 12 seconds",
+        Expectation(
+            Ending.REPAIRED,
+            _SCENARIO,
+            Severity.P0,
+            helped="by-itself",
+            finds=("database",),
+            holds=_LOCK_PATIENCE_SECONDS,
+            every=_DATABASE_SECONDS,
+            lasts=_LOCKED_SECONDS,
+            calls_repeated=1,
+        ),
+        _lock_database,
+        _SCENARIO,
+        sqlite_only=True,
+    )
+    yield Drill(
+        "database-server-stops",
+        "The PostgreSQL server is stopped, and started again after 8 seconds",
+        Expectation(
+            Ending.REPAIRED,
+            _SCENARIO,
+            Severity.P0,
+            helped="by-itself",
+            finds=("database",),
+            every=_DATABASE_SECONDS,
+            lasts=_AWAY_SECONDS,
+            calls_repeated=1,
+        ),
+        _stop_server,
+        _SCENARIO,
+        setting=Setting(own_server=True),
+        impossible=server.impossible,
     )
     yield Drill(
         "database-damaged",
@@ -135,6 +180,23 @@ async def _take_database(ground: Ground) -> None:
     file.symlink_to(file.parent / "nowhere" / file.name)
     await ground.clock.sleep(_AWAY_SECONDS)
     hidden.replace(file)
+
+
+async def _lock_database(ground: Ground) -> None:
+    """A process of its own holds the lock of writers, as a backup that stands still or a forgotten console does."""
+    ground.close_database()
+    words = ("orchestration.drills.locking", str(ground.database_file), str(_LOCKED_SECONDS))
+    child = Child(words, ground.folder, ground.folder / "locking.log", ground.clock)
+    await child.says("locked", _START_SECONDS)
+    ground.strikes()
+    await child.wait(_LOCKED_SECONDS + _START_SECONDS)
+
+
+async def _stop_server(ground: Ground) -> None:
+    ground.close_database()
+    await anyio.to_thread.run_sync(ground.server.stop)
+    await ground.clock.sleep(_AWAY_SECONDS)
+    await ground.server.start()
 
 
 async def _damage_database(ground: Ground) -> None:

@@ -1,4 +1,4 @@
-"""Drills of the scenario "high resource usage", on a small file system of their own."""
+"""Drills of the scenario "high resource usage", on a small file system or in a control group of their own."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from orchestration.config.response import Scenario, Severity
+from orchestration.drills import group
+from orchestration.drills.faults.shapes import TOOL, TOOL_FILES, limited, strike, with_files
 from orchestration.drills.ground import Ground
 from orchestration.drills.model import Drill, Ending, Expectation, Setting, Work
 
@@ -24,6 +26,22 @@ _SMALL_DISK = Setting(
         "alerting": {"rules": {"disk-low": {"enabled": True, "keepFiring": 1}}},
         "monitoring": {"thresholds": {"cpuPercent": 100, "memoryPercent": 100}},
     },
+)
+
+
+# Of a control group's own share. The mean of a window is above it when the window is nearly full of the trouble.
+_CPU_PERCENT = 80.0
+_MEMORY_PERCENT = 70.0
+_CPUS = 1.0
+_MEMORY_MB = 1000
+_WINDOW_SECONDS = 5.0
+_STOPPED = Expectation(
+    Ending.REPAIRED,
+    _SCENARIO,
+    Severity.P1,
+    helped="stop-runaway",
+    finds=("machine", "load"),
+    holds=_WINDOW_SECONDS,
 )
 
 
@@ -53,15 +71,44 @@ def drills() -> Iterator[Drill]:
             _SCENARIO,
             Severity.P1,
             level=2,
-            offers=("cleanup.logs",),
             finds=("machine",),
-            deadline=180.0,
         ),
         _fill_with_foreign_files,
         _SCENARIO,
         Work(),
         _SMALL_DISK,
         impossible=_no_mount,
+    )
+    yield Drill(
+        "command-burns-processor",
+        "A command of an agent burns the processor, within its own limits",
+        _STOPPED,
+        _burn,
+        _SCENARIO,
+        TOOL,
+        _shared("cpu-high", cpuPercent=_CPU_PERCENT),
+        impossible=lambda: group.impossible(cpus=_CPUS),
+    )
+    yield Drill(
+        "command-takes-memory",
+        "A command of an agent takes most of the memory there is, within its own limits",
+        _STOPPED,
+        _hoard,
+        _SCENARIO,
+        TOOL,
+        _shared("memory-high", memoryPercent=_MEMORY_PERCENT),
+        impossible=lambda: group.impossible(memory_mb=_MEMORY_MB),
+    )
+
+
+def _shared(rule: str, **thresholds: float) -> Setting:
+    """The rule looks at a shorter time than usual, and whatever else is short is left alone."""
+    spared = {"cpuPercent": 100, "memoryPercent": 100} | thresholds
+    return with_files(
+        TOOL_FILES,
+        alerting={"rules": {rule: {"enabled": True, "window": _WINDOW_SECONDS, "hold": 0, "keepFiring": 1}}},
+        monitoring={"thresholds": spared},
+        agents=limited(memoryMb=_MEMORY_MB, cpuSeconds=600),
     )
 
 
@@ -70,6 +117,17 @@ def _no_mount() -> str:
     if os.geteuid() == 0 and shutil.which("mount") and shutil.which("umount"):
         return ""
     return "a file system of its own can be mounted by root only"
+
+
+async def _burn(ground: Ground) -> None:
+    """With a share of the machine of its own, so that it does not matter what else that does."""
+    ground.confine(cpus=_CPUS)
+    await strike("burn")(ground)
+
+
+async def _hoard(ground: Ground) -> None:
+    ground.confine(memory_mb=_MEMORY_MB)
+    await strike("hoard")(ground)
 
 
 async def _fill_with_logs(ground: Ground) -> None:

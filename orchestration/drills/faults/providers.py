@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from orchestration.config.response import Scenario, Severity
 from orchestration.drills.faults.shapes import provider_fault
 from orchestration.drills.ground import Ground
-from orchestration.drills.model import Drill, Ending, Expectation, Inject
+from orchestration.drills.model import Drill, Ending, Expectation, Inject, Setting
 
 _SCENARIO = Scenario.PROVIDER_UNAVAILABLE
 # Past a provider that fails, all work goes to the next one. The call that was under way is made again there.
@@ -20,6 +21,17 @@ _REROUTED = Expectation(
 _FEWER = replace(_REROUTED, helped="wait-with-fewer-calls")
 _AWAY_SECONDS = 8.0
 _CALLS = {"path": "/v1/chat/completions"}
+# What the playbook finds as Ollama on the PATH is a rehearsal provider, on the port that it is given.
+_OLLAMA_PROGRAM = f"""\
+#!/bin/sh
+[ "$1" = serve ] || exit 2
+exec "{sys.executable}" -m orchestration.drills.rehearsal --port "${{OLLAMA_HOST##*:}}" --latency-ms 20
+"""
+_OLLAMA = Setting(
+    providers=("ollama",),
+    configuration={"runtime": {"ollama": {"type": "ollama", "allowStart": True}}},
+    programs={"ollama": _OLLAMA_PROGRAM},
+)
 _PASSES_BY_ITSELF = Expectation(Ending.ABSORBED, calls_repeated=2)
 
 
@@ -66,6 +78,13 @@ def drills() -> Iterator[Drill]:
     )
     yield _drill("provider-retired", "The service is retired (410), as GitHub Models is", provider_fault("410"))
     yield _drill("model-missing", "The model does not exist any more (404)", provider_fault("404"))
+    yield _drill(
+        "ollama-stopped",
+        "The only provider is an Ollama on this machine, and it is stopped",
+        _kill,
+        replace(_REROUTED, severity=Severity.P1, helped="start-ollama", finds=("probe",)),
+        setting=_OLLAMA,
+    )
     yield _drill(
         "passing-fault", "A single call fails (500)", provider_fault("500", count=1, match=_CALLS), _PASSES_BY_ITSELF
     )

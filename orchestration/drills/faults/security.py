@@ -6,7 +6,10 @@ import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
+import httpx2
+
 from orchestration.config.response import Scenario, Severity
+from orchestration.drills.children import DrillError
 from orchestration.drills.faults.shapes import TOOL_GOAL, with_files
 from orchestration.drills.ground import Ground
 from orchestration.drills.model import Drill, Ending, Expectation, Inject, Work
@@ -14,6 +17,8 @@ from orchestration.drills.rehearsal.scenes import told
 
 _SCENARIO = Scenario.SECURITY_ALERT
 _SECURITY_TEAM = 4
+# After so many failures from one source it is locked out.
+_GUESSES = 5
 # Put together here, so that no scanner of this repository takes it for a real one.
 _LEAK = "notes.txt"
 _LEAKING = f"""\
@@ -93,6 +98,24 @@ def drills() -> Iterator[Drill]:
         with_files({}),
     )
     yield Drill(
+        "sign-ins-guessed",
+        "Somebody tries one token after another at the door of the API",
+        Expectation(
+            Ending.REPAIRED,
+            _SCENARIO,
+            Severity.P2,
+            helped="watch-closely",
+            level=_SECURITY_TEAM,
+            asks=("security.restore-test",),
+            finds=("access",),
+        ),
+        _guess,
+        _SCENARIO,
+        Work(),
+        with_files({}),
+        quick=True,
+    )
+    yield Drill(
         "vulnerable-package",
         "An advisory names a package that is installed",
         Expectation(
@@ -123,6 +146,17 @@ async def _leak(ground: Ground) -> None:
     await ground.wait_for_file(_LEAK)
     written = (ground.workspace / _LEAK).stat().st_mtime
     ground.strikes(datetime.fromtimestamp(written, UTC))
+
+
+async def _guess(ground: Ground) -> None:
+    """As often as it takes to be locked out, and once more. Raises DrillError where the door does not close."""
+    answers = []
+    async with httpx2.AsyncClient(base_url=ground.address, trust_env=False) as client:
+        for number in range(_GUESSES + 1):
+            headers = {"Authorization": f"Bearer guessed-{number}"}
+            answers.append((await client.get("/api/v1/me", headers=headers)).status_code)
+    if answers != [*[401] * _GUESSES, 429]:
+        raise DrillError(f"expected a door that stays closed and locks out who guesses, got the answers {answers}")
 
 
 async def _publish_advisory(ground: Ground) -> None:

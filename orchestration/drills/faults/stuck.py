@@ -13,13 +13,13 @@ from orchestration.drills.faults.shapes import (
     OWN_CODE,
     TOOL,
     TOOL_FILES,
+    limited,
     provider_fault,
     strike,
     with_files,
 )
 from orchestration.drills.ground import Ground
 from orchestration.drills.model import Drill, Ending, Expectation, Setting
-from orchestration.drills.project import agents
 
 _SCENARIO = Scenario.WORKFLOW_STUCK
 _STALLED_SECONDS = 4.0
@@ -67,7 +67,7 @@ def drills() -> Iterator[Drill]:
         strike("block"),
         _SCENARIO,
         TOOL,
-        with_files(TOOL_FILES, agents=_limited(commandSeconds=_COMMAND_SECONDS)),
+        with_files(TOOL_FILES, agents=limited(commandSeconds=_COMMAND_SECONDS)),
     )
     yield Drill(
         "tool-leaks",
@@ -96,12 +96,6 @@ def drills() -> Iterator[Drill]:
         _freeze,
         _SCENARIO,
     )
-
-
-def _limited(**limits: Any) -> list[dict[str, Any]]:
-    return [
-        {**agent, "limits": {**agent["limits"], **limits}} if agent["id"] == "helper" else agent for agent in agents()
-    ]
 
 
 async def _freeze(ground: Ground) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections import Counter
 from collections.abc import Sequence
@@ -24,6 +25,10 @@ _COMMITS = 10
 _EVENTS = 5000
 _RECENT = timedelta(days=1)
 _UNRESPONSIVE_LOAD = 8.0
+# Of one processor; a process that shares it with others gets no more.
+_RUNAWAY_PERCENT = 80.0
+# Of the memory there is, where that is short.
+_HOARD_SHARE = 1 / 3
 
 
 class OfRuns(Parameters):
@@ -322,7 +327,14 @@ class Load(Look):
         workers = {int(worker["pid"]): str(worker["worker"]) for worker in self.handles.fleet.workers()}
         running = len(self.handles.runs.list([RunStatus.RUNNING], 1000))
         ours = [process for process in seen.top if process.ours]
-        runaway = [str(process.pid) for process in ours if process.cpu_percent > 95 and process.pid not in workers]
+        limit = self.handles.configuration().monitoring.thresholds.memory_percent
+        hoards = seen.memory_total * _HOARD_SHARE if seen.memory_percent > limit else float("inf")
+        commands = [process for process in ours if process.pid not in workers and process.pid != os.getpid()]
+        runaway = [
+            str(process.pid)
+            for process in commands
+            if process.cpu_percent > _RUNAWAY_PERCENT or process.memory_bytes > hoards
+        ]
         growing = [leak.command[:80] for leak in seen.leaks]
         says = f"{running} runs at work; {len(growing)} processes grow, {len(runaway)} run away"
         return Outcome(
