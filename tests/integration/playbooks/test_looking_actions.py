@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -125,6 +126,7 @@ class Seen:
 
     def __init__(self, top: list[ProcessUse], leaks: list[Any]) -> None:
         self.top, self.leaks = top, leaks
+        self.memory_percent, self.memory_total = 50.0, 1000
 
 
 async def test_a_process_of_ours_that_runs_away_is_told_from_a_worker_at_work(tmp_path: Path) -> None:
@@ -144,6 +146,22 @@ async def test_a_process_of_ours_that_runs_away_is_told_from_a_worker_at_work(tm
         found = (await ward.run("evidence.load")).findings
         assert (found["running"], found["expected"], found["runaway"]) == (1, True, ["12"])
         assert (found["growing"], found["growing_workers"]) == (["worker"], ["1"])
+
+
+async def test_who_holds_much_memory_runs_away_where_that_is_short(tmp_path: Path) -> None:
+    async with a_ward(tmp_path) as ward:
+        processes = [
+            ProcessUse(pid=11, command="worker", cpu_percent=1.0, memory_bytes=900, ours=True),
+            ProcessUse(pid=12, command="hoards", cpu_percent=1.0, memory_bytes=400, ours=True),
+            ProcessUse(pid=13, command="modest", cpu_percent=1.0, memory_bytes=300, ours=True),
+            ProcessUse(pid=14, command="foreign", cpu_percent=1.0, memory_bytes=900, ours=False),
+            ProcessUse(pid=os.getpid(), command="itself", cpu_percent=99.0, memory_bytes=900, ours=True),
+        ]
+        seen = Seen(processes, [])
+        ward.use(resources=type("Room", (), {"snapshot": lambda _: seen})(), fleet=Fleet(a_worker("1", pid=11)))
+        assert (await ward.run("evidence.load")).findings["runaway"] == []
+        seen.memory_percent = 96.0
+        assert (await ward.run("evidence.load")).findings["runaway"] == ["12"]
 
 
 async def test_failures_of_the_last_minutes_are_counted(tmp_path: Path) -> None:
