@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,9 @@ T = TypeVar("T")
 HEAD = "0009"
 # The name of a file beside an SQLite database that is being replaced: nobody may open that now.
 REPLACING = "restore-unfinished"
+# For half a minute in all a writer waits for another.
+_LOOKS_UP = 60
+_LOOKS_UP_AFTER_MILLISECONDS = 500
 
 
 class StorageError(OrchestratorError):
@@ -37,6 +41,8 @@ class Database:
     def __init__(self, url: str, *, pool_size: int | None = None) -> None:
         self.url = url
         self.engine = make_engine(url, pool_size=pool_size)
+        if self.is_sqlite:
+            sa.event.listen(self.engine, "connect", _looks_up)
         self._barred = ""
 
     @property
@@ -64,10 +70,23 @@ class Database:
         self._check()
         with self.engine.connect() as connection, self._synced(connection, synced), connection.begin():
             if self.is_sqlite:
-                connection.exec_driver_sql("BEGIN IMMEDIATE")
+                self._take_lock(connection)
             elif alone is not None:
                 connection.execute(sa.text("SELECT pg_advisory_xact_lock(hashtext(:name))"), {"name": alone})
             yield connection
+
+    def _take_lock(self, connection: sa.Connection) -> None:
+        """Wait for SQLite's one lock of writers. Whoever waits holds a connection that others need, so they look up
+        once in a while, and go as soon as it is barred."""
+        for waited in range(_LOOKS_UP):
+            try:
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+            except SQLAlchemyError as error:
+                if "locked" not in str(error) or waited == _LOOKS_UP - 1:
+                    raise
+                self._check()
+            else:
+                return
 
     @contextmanager
     def _synced(self, connection: sa.Connection, wanted: bool) -> Iterator[None]:
@@ -122,6 +141,10 @@ class Database:
     def close(self) -> None:
         """Close every connection."""
         self.engine.dispose()
+
+
+def _looks_up(connection: sqlite3.Connection, _record: object) -> None:
+    connection.execute(f"PRAGMA busy_timeout={_LOOKS_UP_AFTER_MILLISECONDS}")
 
 
 def _outside_a_transaction(connection: sa.Connection, statement: str) -> None:

@@ -184,6 +184,48 @@ async def test_a_file_that_another_program_keeps_locked_is_down_and_nobody_waits
     database.close()
 
 
+async def test_who_waits_for_a_lock_already_goes_as_soon_as_it_is_known_to_last(tmp_path: Path) -> None:
+    """They hold the few connections there are, on which the alert about it waits, too."""
+    database = Database(f"sqlite:///{tmp_path}/orchestrator.db")
+    database.migrate()
+    with closing(sqlite3.connect(tmp_path / "orchestrator.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        refused: list[Exception] = []
+
+        def write() -> None:
+            try:
+                with database.write():
+                    pass
+            except Exception as error:  # noqa: BLE001 (which one it was is what is tested)
+                refused.append(error)
+
+        writers = [threading.Thread(target=write) for _ in range(4)]
+        for writer in writers:
+            writer.start()
+        await anyio.sleep(0.7)  # past the first look
+        assert not refused
+        database.bar("locked by another")
+        for writer in writers:
+            writer.join(5)
+        assert [type(error) for error in refused] == [UnavailableError] * 4
+        database.bar("")
+        with database.read() as connection:
+            assert connection.exec_driver_sql("SELECT 1").scalar() == 1
+        other.execute("ROLLBACK")
+    database.close()
+
+
+async def test_a_lock_that_is_let_go_in_time_is_waited_for(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path}/orchestrator.db")
+    database.migrate()
+    with closing(sqlite3.connect(tmp_path / "orchestrator.db", isolation_level=None, check_same_thread=False)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        threading.Timer(1.2, other.execute, ["ROLLBACK"]).start()
+        with database.write() as connection:
+            connection.exec_driver_sql("CREATE TABLE waited (number INTEGER)")
+    database.close()
+
+
 async def test_nothing_is_written_to_a_file_that_was_moved_away(tmp_path: Path) -> None:
     file = tmp_path / "orchestrator.db"
     database = Database(f"sqlite:///{file}")
