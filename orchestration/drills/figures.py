@@ -9,7 +9,6 @@ from typing import Any
 from orchestration.drills.conducting import Result
 from orchestration.drills.scoring import median_resolution
 
-
 _HEADS = (
     *("drill", "result", "expected", "severity", "detected", "resolved", "watched", "lost", "repeated", "calls again"),
     "what helped, or who was called",

@@ -12,6 +12,7 @@ from orchestration.drills import group
 from orchestration.drills.faults.shapes import TOOL, TOOL_FILES, limited, strike, with_files
 from orchestration.drills.ground import Ground
 from orchestration.drills.model import Drill, Ending, Expectation, Setting, Work
+from orchestration.drills.project import laid_over
 
 _SCENARIO = Scenario.HIGH_RESOURCE_USAGE
 _DISK_MB = 256
@@ -35,6 +36,8 @@ _MEMORY_PERCENT = 70.0
 _CPUS = 1.0
 _MEMORY_MB = 1000
 _WINDOW_SECONDS = 5.0
+# An edit of the configuration is in force by then.
+_HEEDED_SECONDS = 3.0
 _STOPPED = Expectation(
     Ending.REPAIRED,
     _SCENARIO,
@@ -86,7 +89,7 @@ def drills() -> Iterator[Drill]:
         _burn,
         _SCENARIO,
         TOOL,
-        _shared("cpu-high", cpuPercent=_CPU_PERCENT),
+        _shared(cpuPercent=_CPU_PERCENT),
         impossible=lambda: group.impossible(cpus=_CPUS),
     )
     yield Drill(
@@ -96,17 +99,16 @@ def drills() -> Iterator[Drill]:
         _hoard,
         _SCENARIO,
         TOOL,
-        _shared("memory-high", memoryPercent=_MEMORY_PERCENT),
+        _shared(memoryPercent=_MEMORY_PERCENT),
         impossible=lambda: group.impossible(memory_mb=_MEMORY_MB),
     )
 
 
-def _shared(rule: str, **thresholds: float) -> Setting:
-    """The rule looks at a shorter time than usual, and whatever else is short is left alone."""
+def _shared(**thresholds: float) -> Setting:
+    """Whatever else is short is left alone, and a command may use all there is."""
     spared = {"cpuPercent": 100, "memoryPercent": 100} | thresholds
     return with_files(
         TOOL_FILES,
-        alerting={"rules": {rule: {"enabled": True, "window": _WINDOW_SECONDS, "hold": 0, "keepFiring": 1}}},
         monitoring={"thresholds": spared},
         agents=limited(memoryMb=_MEMORY_MB, cpuSeconds=600),
     )
@@ -122,12 +124,22 @@ def _no_mount() -> str:
 async def _burn(ground: Ground) -> None:
     """With a share of the machine of its own, so that it does not matter what else that does."""
     ground.confine(cpus=_CPUS)
+    await _watch(ground, "cpu-high")
     await strike("burn")(ground)
 
 
 async def _hoard(ground: Ground) -> None:
     ground.confine(memory_mb=_MEMORY_MB)
+    await _watch(ground, "memory-high")
     await strike("hoard")(ground)
+
+
+async def _watch(ground: Ground, rule: str) -> None:
+    """Have the rule look from now on, at a shorter time than usual; the fault strikes once it does."""
+    quick = {"enabled": True, "window": _WINDOW_SECONDS, "hold": 0, "keepFiring": 1}
+    ground.write_configuration(laid_over(ground.read_configuration(), {"alerting": {"rules": {rule: quick}}}))
+    await ground.clock.sleep(_HEEDED_SECONDS)
+    ground.strikes()
 
 
 async def _fill_with_logs(ground: Ground) -> None:

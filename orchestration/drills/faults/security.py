@@ -48,13 +48,13 @@ _COMMANDS = "\n".join(
 )
 
 
-# What it was refused, its run is stopped for, by itself; whether a backup is to be tried out is asked of a person.
+# It was refused what it tried, and its run is stopped, without a hand; the security team is told.
 _REFUSED = Expectation(
-    Ending.HANDED_OVER,
+    Ending.REPAIRED,
     _SCENARIO,
     Severity.P2,
+    helped="stop-run",
     level=_SECURITY_TEAM,
-    asks=("security.restore-test",),
     offers=("run.cancel",),
     finds=("access",),
     work_succeeds=False,
@@ -106,7 +106,6 @@ def drills() -> Iterator[Drill]:
             Severity.P2,
             helped="watch-closely",
             level=_SECURITY_TEAM,
-            asks=("security.restore-test",),
             finds=("access",),
         ),
         _guess,

@@ -14,6 +14,7 @@ import anyio.to_thread
 
 from orchestration.errors import NotFoundError, OrchestratorError
 from orchestration.monitoring.log_reader import NAME, recent_errors
+from orchestration.monitoring.processes import ProcessUse
 from orchestration.monitoring.resources import Snapshot
 from orchestration.playbooks.actions import Action, Context, Outcome, Parameters, action
 from orchestration.playbooks.actions.cleanup import size_of
@@ -25,8 +26,11 @@ _COMMITS = 10
 _EVENTS = 5000
 _RECENT = timedelta(days=1)
 _UNRESPONSIVE_LOAD = 8.0
-# Of one processor; a process that shares it with others gets no more.
-_RUNAWAY_PERCENT = 80.0
+# Of one processor.
+_RUNAWAY_PERCENT = 95.0
+_BUSY_PERCENT = 20.0
+# Of the processor time that all of our processes use.
+_MOST_SHARE = 0.5
 # Of the memory there is, where that is short.
 _HOARD_SHARE = 1 / 3
 
@@ -327,14 +331,8 @@ class Load(Look):
         workers = {int(worker["pid"]): str(worker["worker"]) for worker in self.handles.fleet.workers()}
         running = len(self.handles.runs.list([RunStatus.RUNNING], 1000))
         ours = [process for process in seen.top if process.ours]
-        limit = self.handles.configuration().monitoring.thresholds.memory_percent
-        hoards = seen.memory_total * _HOARD_SHARE if seen.memory_percent > limit else float("inf")
         commands = [process for process in ours if process.pid not in workers and process.pid != os.getpid()]
-        runaway = [
-            str(process.pid)
-            for process in commands
-            if process.cpu_percent > _RUNAWAY_PERCENT or process.memory_bytes > hoards
-        ]
+        runaway = [str(process.pid) for process in commands if self._runs_away(process, ours, seen)]
         growing = [leak.command[:80] for leak in seen.leaks]
         says = f"{running} runs at work; {len(growing)} processes grow, {len(runaway)} run away"
         return Outcome(
@@ -347,6 +345,16 @@ class Load(Look):
                 "runaway": runaway,
             },
         )
+
+    def _runs_away(self, process: ProcessUse, ours: Sequence[ProcessUse], seen: Snapshot) -> bool:
+        """Whether it takes a whole processor; or, where processor or memory is short, most of what we have of it: on a
+        machine that others use as well nobody gets a whole one."""
+        limits = self.handles.configuration().monitoring.thresholds
+        short = (seen.cpu_percent or 0.0) > limits.cpu_percent
+        most = _MOST_SHARE * sum(one.cpu_percent for one in ours)
+        burns = process.cpu_percent > (max(_BUSY_PERCENT, most) if short else _RUNAWAY_PERCENT)
+        hoards = process.memory_bytes > _HOARD_SHARE * seen.memory_total
+        return burns or (hoards and seen.memory_percent > limits.memory_percent)
 
 
 @action

@@ -126,7 +126,7 @@ class Seen:
 
     def __init__(self, top: list[ProcessUse], leaks: list[Any]) -> None:
         self.top, self.leaks = top, leaks
-        self.memory_percent, self.memory_total = 50.0, 1000
+        self.cpu_percent, self.memory_percent, self.memory_total = 50.0, 50.0, 1000
 
 
 async def test_a_process_of_ours_that_runs_away_is_told_from_a_worker_at_work(tmp_path: Path) -> None:
@@ -146,6 +146,23 @@ async def test_a_process_of_ours_that_runs_away_is_told_from_a_worker_at_work(tm
         found = (await ward.run("evidence.load")).findings
         assert (found["running"], found["expected"], found["runaway"]) == (1, True, ["12"])
         assert (found["growing"], found["growing_workers"]) == (["worker"], ["1"])
+
+
+async def test_who_takes_most_of_a_processor_that_is_short_runs_away(
+    tmp_path: Path,
+) -> None:
+    async with a_ward(tmp_path) as ward:
+        processes = [
+            ProcessUse(pid=11, command="worker", cpu_percent=10.0, memory_bytes=1, ours=True),
+            ProcessUse(pid=12, command="burns", cpu_percent=45.0, memory_bytes=1, ours=True),
+            ProcessUse(pid=13, command="foreign", cpu_percent=65.0, memory_bytes=1, ours=False),
+            ProcessUse(pid=14, command="works", cpu_percent=25.0, memory_bytes=1, ours=True),
+        ]
+        seen = Seen(processes, [])
+        ward.use(resources=type("Room", (), {"snapshot": lambda _: seen})(), fleet=Fleet(a_worker("1", pid=11)))
+        assert (await ward.run("evidence.load")).findings["runaway"] == []
+        seen.cpu_percent = 97.0
+        assert (await ward.run("evidence.load")).findings["runaway"] == ["12"]
 
 
 async def test_who_holds_much_memory_runs_away_where_that_is_short(tmp_path: Path) -> None:
