@@ -161,6 +161,12 @@ class Ground:
         self.runs.append(found)
         return found
 
+    async def command(self, *arguments: str) -> None:
+        """Give a command of the console. Raises DrillError when it does not end well."""
+        child = self._command(self.folder / f"{'-'.join(arguments)}.log", *arguments)
+        if await child.wait(_COMMAND_SECONDS):
+            raise DrillError(f"expected `{' '.join(arguments)}` to end well, got: {child.output[-500:]}")
+
     def close_database(self) -> None:
         """Let go of the database; it is opened again when it is needed."""
         if self._database is not None:

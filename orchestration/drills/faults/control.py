@@ -122,8 +122,7 @@ def drills() -> Iterator[Drill]:
             _SCENARIO,
             Severity.P0,
             level=4,
-            asks=("security.restore-test",),
-            offers=("security.isolate",),
+            offers=("security.isolate", "security.restore-test"),
             every=_DATABASE_SECONDS,
             work_succeeds=False,
         ),
@@ -131,6 +130,7 @@ def drills() -> Iterator[Drill]:
         _SCENARIO,
         Work(),
         Setting(configuration={"monitoring": {"integritySeconds": _DATABASE_SECONDS}}),
+        prepare=_back_up,
         sqlite_only=True,
     )
 
@@ -197,6 +197,11 @@ async def _stop_server(ground: Ground) -> None:
     await anyio.to_thread.run_sync(ground.server.stop)
     await ground.clock.sleep(_AWAY_SECONDS)
     await ground.server.start()
+
+
+async def _back_up(ground: Ground) -> None:
+    """So that there is something which a person can restore, once they were told that it can be."""
+    await ground.command("backups", "make")
 
 
 async def _damage_database(ground: Ground) -> None:
