@@ -37,12 +37,16 @@ class Calibration:
     @asynccontextmanager
     async def measuring(self) -> AsyncIterator[None]:
         """Measure again and again for as long as the block lasts."""
+        failed: Exception | None = None
         async with anyio.create_task_group() as group:
             group.start_soon(self._measure)
             try:
                 yield
-            finally:
-                group.cancel_scope.cancel()
+            except Exception as error:  # noqa: BLE001 (raised again below, where no group wraps it)
+                failed = error
+            group.cancel_scope.cancel()
+        if failed is not None:
+            raise failed
 
     async def _measure(self) -> None:
         while True:

@@ -7,6 +7,7 @@ import pytest
 
 from orchestration.clock import SystemClock
 from orchestration.drills.calibration import Calibration, slowness_of
+from orchestration.drills.children import DrillError
 
 
 @pytest.mark.parametrize(
@@ -29,3 +30,9 @@ async def test_what_is_measured_is_time_that_passes_for_time_that_is_worked() ->
     async with calibration.measuring():
         await anyio.sleep(0.5)
     assert calibration.slowness >= 3.9
+
+
+async def test_what_goes_wrong_meanwhile_comes_out_as_it_is() -> None:
+    with pytest.raises(DrillError, match="no server"):
+        async with Calibration(SystemClock()).measuring():
+            raise DrillError("no server")

@@ -12,7 +12,7 @@ from orchestration.drills.figures import figures, in_words, markdown, total
 from orchestration.drills.observation import Effort, Observation, Response
 from orchestration.drills.scoring import Miss
 
-KILLED, LEAKS, ESCAPE = catalogue.find(["provider-killed", "tool-leaks", "path-escape"])
+KILLED, LEAKS, ESCAPE = catalogue.find(["provider-killed", "tool-leaks", "vulnerable-package"])
 REPAIRED = Response(
     "inc-1",
     Scenario.PROVIDER_UNAVAILABLE,
@@ -46,7 +46,7 @@ def test_the_table_has_a_line_for_each_drill_and_the_sum_below() -> None:
     assert lines == [
         "| provider-killed | passed | repaired | P2 | 0.5 s | 4.1 s | 3.0 s | 0 | 0 | 1 | use-fallback |",
         "| tool-leaks | passed | absorbed |  |  |  |  | 0 | 0 | 1 |  |",
-        "| path-escape | FAILED | handed-over | P2 | 1.8 s |  |  | 0 | 0 | 1 | level 4; asks for run.cancel |",
+        "| vulnerable-package | FAILED | handed-over | P2 | 1.8 s |  |  | 0 | 0 | 1 | level 4; asks for run.cancel |",
     ]
     assert (empty, words) == ("", in_words(total(RESULTS)))
 
