@@ -298,7 +298,7 @@ class Resources(Look):
                 "disk_free_percent": free,
                 "disk_short": disk_short,
                 "short": short,
-                "unresponsive": _unresponsive(seen),
+                "unresponsive": unresponsive(seen),
                 "own_bytes": own,
                 "top": [f"{process.command[:60]} ({process.pid})" for process in seen.top[:3]],
             },
@@ -309,9 +309,10 @@ class Resources(Look):
         return sum(size_of(folder) for folder in (self.handles.log_folder, self.handles.artifacts.folder))
 
 
-def _unresponsive(seen: Snapshot) -> bool:
-    """Whether so much waits for the processor that nothing gets on."""
-    return seen.load[0] > _UNRESPONSIVE_LOAD * max(1.0, seen.cpus)
+def unresponsive(seen: Snapshot) -> bool:
+    """Whether so much waits for the processor that nothing gets on. The load is the whole machine's, whatever share of it
+    is ours."""
+    return seen.load[0] > _UNRESPONSIVE_LOAD * (os.cpu_count() or 1)
 
 
 @action

@@ -14,7 +14,9 @@ import pytest
 
 from orchestration.config.overrides import effective
 from orchestration.monitoring.processes import ProcessUse
+from orchestration.monitoring.resources import Snapshot
 from orchestration.playbooks.actions import ActionError, parse
+from orchestration.playbooks.actions.evidence import unresponsive
 from orchestration.playbooks.actions.limits import Lower
 from orchestration.storage.runs import Run, RunStatus
 from tests.support.response import NOWHERE, Fleet, Ward, a_ward, a_worker
@@ -268,3 +270,11 @@ async def test_everything_is_logged_for_a_time(tmp_path: Path) -> None:
         assert ward.app.effective().monitoring.log_level == "DEBUG"
         await ward.undo("log.debug", debug)
         assert ward.app.effective().monitoring.log_level == "INFO"
+
+
+@pytest.mark.parametrize(("load", "expected"), [(7.9, False), (8.1, True)])
+def test_the_load_is_the_machines_whatever_share_of_it_is_ours(load: float, expected: bool) -> None:
+    waits = load * (os.cpu_count() or 1)
+    for cpus in (0.5, 64.0):
+        seen = Snapshot("here", 50.0, cpus, 50.0, 1, 2, True, (waits, waits, waits), ())
+        assert unresponsive(seen) is expected
