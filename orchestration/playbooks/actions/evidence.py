@@ -310,8 +310,8 @@ class Resources(Look):
 
 
 def unresponsive(seen: Snapshot) -> bool:
-    """Whether so much waits for the processor that nothing gets on. The load is the whole machine's, whatever share of it
-    is ours."""
+    """Whether so much waits for the processor that nothing gets on. The load is the whole machine's, whatever share of
+    it is ours."""
     return seen.load[0] > _UNRESPONSIVE_LOAD * (os.cpu_count() or 1)
 
 
