@@ -16,7 +16,7 @@ from orchestration.cli.render import console, first_line, table
 from orchestration.clock import SystemClock
 from orchestration.drills import catalogue
 from orchestration.drills.conducting import Result, hold
-from orchestration.drills.figures import figures, total
+from orchestration.drills.figures import figures, in_words, markdown, total
 from orchestration.drills.model import Drill
 from orchestration.errors import UsageError
 from orchestration.ids import new_id
@@ -43,6 +43,7 @@ class Where:
 @click.option("--against", metavar="URL", help="With scratch databases on this PostgreSQL server instead of files.")
 @click.option("--game-day", default="", help="Keep the results under this name.")
 @click.option("--keep", type=click.Path(path_type=Path, file_okay=False), help="Keep each drill's project below here.")
+@click.option("--markdown", "as_markdown", is_flag=True, help="Print the table for a document.")
 @common.json_option
 @click.pass_obj
 def drill(
@@ -55,6 +56,7 @@ def drill(
     against: str | None,
     game_day: str,
     keep: Path | None,
+    as_markdown: bool,
     as_json: bool,
 ) -> int:
     """Inject real faults, each into a project of its own with its own database, and watch what becomes of them.
@@ -71,9 +73,13 @@ def drill(
         return 0
     with project(config) as here:
         where = Where(keep, against, game_day)
-        possible = [one for one in chosen if _possible(one, against, as_json=as_json)]
-        results = [_held(here, one, where, as_json=as_json) for one in possible]
-    _conclude(results, as_json)
+        aside = as_json or as_markdown
+        possible = [one for one in chosen if _possible(one, against, aside=aside)]
+        results = [_held(here, one, where, aside=aside) for one in possible]
+    if as_markdown:
+        click.echo(markdown([(one.drill.name, one.passed, figures(one)) for one in results], total(results)))
+    else:
+        _conclude(results, as_json)
     return 0 if all(result.passed for result in results) else 1
 
 
@@ -87,17 +93,17 @@ def _chosen(names: Sequence[str], *, every: bool, quick: bool) -> tuple[Drill, .
     return catalogue.find(names)
 
 
-def _possible(one: Drill, against: str | None, *, as_json: bool) -> bool:
+def _possible(one: Drill, against: str | None, *, aside: bool) -> bool:
     on_server = "it lays hands on a database's file" if against and one.sqlite_only else ""
     reason = one.impossible() or on_server
     if reason:
-        click.echo(f"{one.name}: left out: {reason}", err=as_json)
+        click.echo(f"{one.name}: left out: {reason}", err=aside)
     return not reason
 
 
-def _held(here: Project, one: Drill, where: Where, *, as_json: bool) -> Result:
+def _held(here: Project, one: Drill, where: Where, *, aside: bool) -> Result:
     """Hold one drill, say how it went, and keep it in the history."""
-    click.echo(f"{one.name}: {one.fault}", err=as_json)
+    click.echo(f"{one.name}: {one.fault}", err=aside)
     result = common.run_async(lambda: hold(one, SystemClock(), keep=where.keep, against=where.against))
     record = DrillRecord(
         id=new_id("drill", result.started_at.timestamp()),
@@ -111,7 +117,10 @@ def _held(here: Project, one: Drill, where: Where, *, as_json: bool) -> Result:
     )
     DrillHistory(here.database).add(record)
     for miss in result.misses:
-        click.echo(f"  not as expected: {miss}", err=as_json)
+        click.echo(f"  not as expected: {miss}", err=aside)
+    if result.seen.slowness > 1:
+        slow = f"a program ran {result.seen.slowness:g} times slower than alone"
+        click.echo(f"  the machine was busy: {slow}, so the limits were widened by that", err=aside)
     return result
 
 
@@ -127,11 +136,7 @@ def _conclude(results: Sequence[Result], as_json: bool) -> None:
         click.echo("a person would have had to:")
         for line in by_hand:
             click.echo(f"  {line}")
-    resolution = "none" if whole.median_resolution is None else f"{whole.median_resolution:.1f} s"
-    click.echo(
-        f"{whole.passed} of {whole.held} as expected; median resolution beyond the watching: {resolution}; "
-        f"steps lost: {whole.steps_lost}; committed steps repeated: {whole.steps_repeated}"
-    )
+    click.echo(in_words(whole))
 
 
 def _as_json(result: Result) -> dict[str, Any]:
@@ -175,7 +180,12 @@ def _described(one: Drill) -> dict[str, Any]:
         "drill": one.name,
         "scenario": one.scenario.value,
         "fault": one.fault,
-        "expects": common.plain(one.expects),
+        "expects": {
+            **common.plain(one.expects),
+            "detected_within": one.expects.detected_within,
+            "resolved_within": one.expects.resolved_within,
+            "stopped_within": one.expects.stopped_within,
+        },
         "quick": one.quick,
         "impossible": one.impossible(),
     }

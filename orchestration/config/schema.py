@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AliasChoices, Field, model_validator
 
@@ -107,6 +108,12 @@ class ProviderSettings(Section):
     def effective_base_url(self) -> str | None:
         """The address, which for vendors with a single one need not be said."""
         return self.base_url or DEFAULT_BASE_URLS.get(self.type)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it is on this machine."""
+        host = urlsplit(self.effective_base_url or "").hostname or ""
+        return host in ("localhost", "::1") or host.startswith("127.")
 
     @property
     def effective_api_key_env(self) -> str | None:

@@ -10,11 +10,16 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import psutil
+
 import orchestration
 from orchestration.clock import Clock
 from orchestration.errors import OrchestratorError
 
+# Where a drill's project has its own programs.
+PROGRAMS = "bin"
 _PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "VIRTUAL_ENV")
+_MARK = "ORCHESTRATOR_DRILL"
 _LOOK_SECONDS = 0.05
 _GRACE_SECONDS = 15.0
 
@@ -23,14 +28,27 @@ class DrillError(OrchestratorError):
     """A drill cannot be held: what it needs did not start, or did not get as far as the fault."""
 
 
-def environment() -> dict[str, str]:
-    """What the processes of a drill find: enough to run, and none of the credentials of whoever holds it."""
+def environment(folder: Path | None = None) -> dict[str, str]:
+    """What the processes of a drill find: enough to run, and none of the credentials of whoever holds it. With the
+    drill's `folder`, its programs are found before all others, and what is started can be known by it."""
     passed = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-    return {**passed, "PYTHONPATH": str(Path(orchestration.__file__).parents[1])}
+    found = {**passed, "PYTHONPATH": str(Path(orchestration.__file__).parents[1])}
+    if folder is not None:
+        path = os.pathsep.join((str(folder / PROGRAMS), os.environ.get("PATH", os.defpath)))
+        found |= {"PATH": path, _MARK: str(folder)}
+    return found
+
+
+def end_all_of(folder: Path) -> None:
+    """Kill what a drill's processes have started to outlive them: whatever carries the mark of its folder."""
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            if process.environ().get(_MARK) == str(folder):
+                process.kill()
 
 
 class Child:
-    """One process."""
+    """One process. `folder` is where it works, the drill's own."""
 
     def __init__(self, arguments: Sequence[str], folder: Path, printed: Path, clock: Clock) -> None:
         self._clock = clock
@@ -39,7 +57,7 @@ class Child:
             self._process = subprocess.Popen(  # noqa: S603 (our own program)
                 (sys.executable, "-m", *arguments),
                 cwd=folder,
-                env=environment(),
+                env=environment(folder),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -13,12 +13,14 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from orchestration.clock import Clock
 from orchestration.drills import watching
+from orchestration.drills.calibration import Calibration
 from orchestration.drills.children import DrillError
 from orchestration.drills.disk import small_disk
 from orchestration.drills.ground import Ground, standing_ground
 from orchestration.drills.model import Drill, Ending
 from orchestration.drills.observation import Observation
 from orchestration.drills.scoring import Miss, score
+from orchestration.drills.server import postgres_server
 from orchestration.drills.watching import Watcher
 from orchestration.ids import new_id
 from orchestration.incidents.model import Incident
@@ -56,7 +58,7 @@ async def hold(drill: Drill, clock: Clock, *, keep: Path | None = None, against:
             _folder(drill, keep) as folder,
             small_disk(folder, drill.setting.disk_mb),
         ):
-            seen = await _observed(there, folder, clock)
+            seen = await _calibrated(there, folder, clock)
     except (DrillError, SQLAlchemyError, StorageError) as error:
         seen = Observation(clock.monotonic() - begun, trouble=f"{type(error).__name__}: {error}")
     return Result(drill, started, seen, score(drill.expects, seen), folder if keep else None)
@@ -65,7 +67,7 @@ async def hold(drill: Drill, clock: Clock, *, keep: Path | None = None, against:
 @contextmanager
 def _database(drill: Drill, started: datetime, against: str | None) -> Iterator[Drill]:
     """The drill, with its database."""
-    if against is None:
+    if against is None or drill.setting.own_server:
         yield drill
         return
     with scratch_database(against, new_id("drill", started.timestamp()).replace("-", "_")) as url:
@@ -83,12 +85,25 @@ def _folder(drill: Drill, keep: Path | None) -> Iterator[Path]:
         yield Path(name).resolve()
 
 
+async def _calibrated(drill: Drill, folder: Path, clock: Clock) -> Observation:
+    """What is seen, with how slow the machine was meanwhile."""
+    calibration = Calibration(clock)
+    async with calibration.measuring():
+        seen = await _observed(drill, folder, clock)
+    return replace(seen, slowness=calibration.slowness)
+
+
 async def _observed(drill: Drill, folder: Path, clock: Clock) -> Observation:
-    async with standing_ground(folder, drill.setting, clock) as ground:
+    async with AsyncExitStack() as stack:
+        server, setting = None, drill.setting
+        if setting.own_server:
+            server = await stack.enter_async_context(postgres_server(clock))
+            setting = replace(setting, database_url=server.url)
+        ground = await stack.enter_async_context(standing_ground(folder, setting, clock, server))
         await _begin(drill, ground)
         since = clock.now()
         await drill.inject(ground)
-        return await _watched(drill, ground, since)
+        return await _watched(drill, ground, ground.struck_at or since)
 
 
 async def _begin(drill: Drill, ground: Ground) -> None:

@@ -5,17 +5,21 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
 import anyio
+import anyio.to_thread
+import psutil
 
 from orchestration.clock import Clock
-from orchestration.drills import samples
-from orchestration.drills.children import Child, DrillError
+from orchestration.drills import group, samples
+from orchestration.drills.children import PROGRAMS, Child, DrillError, end_all_of
 from orchestration.drills.model import Setting
 from orchestration.drills.project import DATABASE_VARIABLE, configuration
 from orchestration.drills.provider import Provider
+from orchestration.drills.server import PostgresServer
 from orchestration.storage.database import Database
 from orchestration.storage.leases import Leases
 from orchestration.storage.runs import Runs
@@ -31,7 +35,7 @@ T = TypeVar("T")
 class Ground:
     """A drill's project while it runs. Faults and what they need reach it by these methods alone."""
 
-    def __init__(self, folder: Path, setting: Setting, clock: Clock) -> None:
+    def __init__(self, folder: Path, setting: Setting, clock: Clock, server: PostgresServer | None = None) -> None:
         self.folder = folder
         self.setting = setting
         self.clock = clock
@@ -41,6 +45,9 @@ class Ground:
         self.providers = {name: Provider(name, folder, setting.latency_ms, clock) for name in setting.providers}
         self.runs: list[str] = []
         self.kept: dict[str, Any] = {}
+        self.struck_at: datetime | None = None
+        self._server = server
+        self._group: group.Group | None = None
         self._control: Child | None = None
         self._database: Database | None = None
 
@@ -59,6 +66,32 @@ class Ground:
         return self._control
 
     @property
+    def server(self) -> PostgresServer:
+        """The drill's own database server. Raises DrillError when there is none."""
+        if self._server is None:
+            raise DrillError("expected a database server of the drill's own, got none; its setting has to ask for one")
+        return self._server
+
+    @property
+    def address(self) -> str:
+        """Where the control process serves its dashboard and its API. Raises DrillError."""
+        lines = (line.partition("API: ") for line in self.control.output.splitlines())
+        found = next((address for said, _, address in lines if said.startswith("dashboard")), "")
+        if not found:
+            raise DrillError("expected the address of the dashboard, got none")
+        return found.strip()
+
+    def strikes(self, at: datetime | None = None) -> None:
+        """Say that the fault strikes now, or when it did, where preparing it takes a while; times count from then."""
+        self.struck_at = at or self.clock.now()
+
+    async def strikes_by_run(self, goal: str, *, agent: str | None = None) -> None:
+        """Leave a goal to the workers whose run is itself the fault; it strikes when the run is made."""
+        run = await self.run(goal, agent=agent)
+        made = await self.database.call(lambda: Runs(self.database).get(run))
+        self.strikes(made.created_at)
+
+    @property
     def primary(self) -> Provider:
         """The provider that is used first."""
         return next(iter(self.providers.values()))
@@ -72,10 +105,13 @@ class Ground:
             for provider in self.providers.values():
                 group.start_soon(provider.start)
         self.write_configuration(configuration(self.setting, {one.name: one.url for one in self.providers.values()}))
-        for name, text in self.setting.files.items():
+        programs = {f"{PROGRAMS}/{name}": text for name, text in self.setting.programs.items()}
+        for name, text in {**self.setting.files, **programs}.items():
             path = self.folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
+            if name in programs:
+                path.chmod(0o700)
         self._write_environment()
 
     def _write_environment(self) -> None:
@@ -105,6 +141,14 @@ class Ground:
         await self._control.says("serving ", _START_SECONDS)
         await self.until(self._all_at_work, "all workers to work", _START_SECONDS)
 
+    def confine(self, *, memory_mb: int | None = None, cpus: float | None = None) -> None:
+        """From now on the control process, and all that it has started and will start, has a share of the machine
+        only. Raises DrillError where that cannot be."""
+        self._group = group.make(memory_mb, cpus)
+        control = psutil.Process(self.control.pid)
+        for process in (control, *control.children(recursive=True)):
+            self._group.take(process.pid)
+
     async def run(self, goal: str, *, agent: str | None = None, priority: str = "normal") -> str:
         """Leave a goal to the workers; returns the run's identifier. Raises DrillError."""
         printed = self.folder / f"run.{len(self.runs)}.json"
@@ -116,6 +160,12 @@ class Ground:
         found: str = json.loads(child.output)["id"]
         self.runs.append(found)
         return found
+
+    async def command(self, *arguments: str) -> None:
+        """Give a command of the console. Raises DrillError when it does not end well."""
+        child = self._command(self.folder / f"{'-'.join(arguments)}.log", *arguments)
+        if await child.wait(_COMMAND_SECONDS):
+            raise DrillError(f"expected `{' '.join(arguments)}` to end well, got: {child.output[-500:]}")
 
     def close_database(self) -> None:
         """Let go of the database; it is opened again when it is needed."""
@@ -175,6 +225,9 @@ class Ground:
         finally:
             for provider in self.providers.values():
                 provider.close()
+            await anyio.to_thread.run_sync(end_all_of, self.folder)
+            if self._group is not None:
+                await self._group.remove()
             self.close_database()
 
     async def _all_at_work(self) -> bool:
@@ -186,9 +239,11 @@ class Ground:
 
 
 @contextlib.asynccontextmanager
-async def standing_ground(folder: Path, setting: Setting, clock: Clock) -> AsyncIterator[Ground]:
+async def standing_ground(
+    folder: Path, setting: Setting, clock: Clock, server: PostgresServer | None = None
+) -> AsyncIterator[Ground]:
     """A ground that is surely cleared of its processes."""
-    ground = Ground(folder, setting, clock)
+    ground = Ground(folder, setting, clock, server)
     try:
         await ground.prepare()
         yield ground

@@ -28,17 +28,28 @@ class Ending(StrEnum):
     ABSORBED = "absorbed"
 
 
+# The limits that every drill has to keep, in seconds. Where they come from: an outage has to be detected within 2 s and
+# repaired within 15 s beyond the window of watching, and a step that is stuck stopped within 1 s of its limit.
+DETECTED_SECONDS = 2.0
+RESOLVED_SECONDS = 15.0
+STOPPED_SECONDS = 1.0
+
+
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """What has to come of a fault, times in seconds.
+    """What has to come of a fault, times in seconds from the moment at which it struck.
 
-    `detected_within` counts from the beginning of the fault, which itself takes time where something has to be filled
-    or started. `resolved_within` does too, but beyond the window in which the playbook watches whether things stay
-    well. `stopped_within` is how long the longest tool call may have taken. `helped` is the option
-    of the playbook that has to be the one that helped; `level` the one that has to be called; `asks` the actions for
-    which a person's approval has to be asked, `offers` those that have to be suggested or asked for; `finds` the steps
-    whose findings have to be there as evidence. `beside` are scenarios of further incidents that the same fault may
-    rightly open. `calls_repeated` bounds the model calls that were answered and made again all the same.
+    No drill has limits of its own. It says what its fault is like: `holds` is for how long the trouble has to last
+    before it is trouble at all (the rule's hold, a limit without progress, a window of measuring), `every` how often it
+    is looked at, `lasts` for how long the fault stays by itself, so that nothing can be well before, and `limit` what a
+    tool call may take by its own setting. The limits follow: see `detected_within`, `resolved_within` and
+    `stopped_within`.
+
+    `helped` is the option of the playbook that has to be the one that helped; `level` the one that has to be called;
+    `asks` the actions for which a person's approval has to be asked, `offers` those that have to be suggested or asked
+    for; `finds` the steps whose findings have to be there as evidence. `beside` are scenarios of further incidents that
+    the same fault may rightly open. `calls_repeated` bounds the model calls that were answered and made again all the
+    same.
     """
 
     ending: Ending
@@ -49,13 +60,30 @@ class Expectation:
     asks: tuple[str, ...] = ()
     offers: tuple[str, ...] = ()
     finds: tuple[str, ...] = ()
-    detected_within: float = 2.0
-    resolved_within: float = 15.0
-    stopped_within: float | None = None
+    holds: float = 0.0
+    every: float = 1.0
+    lasts: float = 0.0
+    limit: float | None = None
     deadline: float = 75.0
     beside: frozenset[Scenario] = frozenset()
     work_succeeds: bool = True
     calls_repeated: int = 0
+
+    @property
+    def detected_within(self) -> float:
+        """Two seconds, beyond what the trouble has to last and the interval at which it is looked at."""
+        return DETECTED_SECONDS + self.holds + self.every
+
+    @property
+    def resolved_within(self) -> float:
+        """A quarter of a minute, beyond the window of watching, what the trouble has to last, and what it lasts by
+        itself."""
+        return RESOLVED_SECONDS + self.holds + self.lasts
+
+    @property
+    def stopped_within(self) -> float | None:
+        """How long the longest tool call may have taken; None where it has no limit that counts here."""
+        return None if self.limit is None else self.limit + STOPPED_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +108,9 @@ class Setting:
     rehearsal servers, the first is the default and the others its fallbacks; `latency_ms` lies between two pieces of
     their answers. `files` are written into the project; `environment` into its `.env`.
 
-    `disk_mb` puts the project onto a file system of its own of that size. `database_url` is a server's database, in the
-    place of a file.
+    `disk_mb` puts the project onto a file system of its own of that size. `programs` are scripts that it finds on its
+    PATH before all others. `database_url` is a server's database, in the place of a file; `own_server` has a PostgreSQL
+    server started for the drill alone.
     """
 
     providers: tuple[str, ...] = ("primary", "second")
@@ -90,8 +119,10 @@ class Setting:
     configuration: Mapping[str, Any] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
+    programs: Mapping[str, str] = field(default_factory=dict)
     disk_mb: int | None = None
     database_url: str | None = None
+    own_server: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,7 +65,7 @@ class Effort:
 @dataclass(frozen=True, slots=True)
 class Observation:
     """Everything that is scored. `others` are incidents beside the one that was expected, in words; `by_hand` is what
-    a person would have had to do instead."""
+    a person would have had to do instead; `slowness` how many times slower than alone a program ran meanwhile."""
 
     seconds: float
     response: Response | None = None
@@ -75,3 +75,4 @@ class Observation:
     paged: int = 0
     by_hand: tuple[str, ...] = ()
     trouble: str = ""
+    slowness: float = 1.0

@@ -52,7 +52,6 @@ def _usual(setting: Setting, urls: Mapping[str, str]) -> dict[str, Any]:
             {"from": "executor", "to": "reviewer", "artifact": "changes.patch"},
         ],
         "monitoring": {
-            "probeSeconds": 1,
             "resourceSeconds": 1,
             "scanSeconds": 1,
             "integritySeconds": 600,
@@ -71,14 +70,12 @@ def _usual(setting: Setting, urls: Mapping[str, str]) -> dict[str, Any]:
 
 
 def provider(url: str, **more: Any) -> dict[str, Any]:
-    """A provider's section, with little patience."""
+    """A provider's section, with the product's own limits and intervals."""
     return {
         "type": "openai",
         "baseUrl": f"{url}/v1",
         "defaultModel": "rehearsal-1",
         "auth": "none",
-        "timeouts": {"connect": 1, "firstToken": 2, "nextToken": 2, "call": 30},
-        "breaker": {"failures": 2, "window": 60, "probeAfter": 2, "probeAtMost": 4},
         **more,
     }
 

@@ -52,8 +52,9 @@ class Provider:
         await self._ask("POST", "/rehearsal/faults", {"fault": name, **order})
 
     async def calls(self) -> list[dict[str, Any]]:
-        """All model calls so far; those of the last that could be asked while nobody answers."""
-        if self._child is None:
+        """All model calls so far; those of the last that could be asked while nobody answers. Whoever has started it
+        again may have been somebody else."""
+        if not self.url:
             return self._kept
         try:
             answer = await self._ask("GET", "/rehearsal/calls")

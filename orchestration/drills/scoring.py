@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from orchestration.drills.model import Ending, Expectation
+from orchestration.drills.model import DETECTED_SECONDS, RESOLVED_SECONDS, STOPPED_SECONDS, Ending, Expectation
 from orchestration.drills.observation import Effort, Observation, Response
 
 _HANDED_OVER = "handed-over"
@@ -25,7 +25,11 @@ class Miss:
 
 
 def score(expects: Expectation, seen: Observation) -> tuple[Miss, ...]:
-    """Everything that went otherwise than expected; nothing when the drill has passed."""
+    """Everything that went otherwise than expected; nothing when the drill has passed.
+
+    What our own processes need (the 2, 15 and 1 s of the limits) is widened by how much slower than usual the machine
+    was seen to be; what a rule or a setting says is not.
+    """
     return tuple(_misses(expects, seen))
 
 
@@ -46,7 +50,7 @@ def _misses(expects: Expectation, seen: Observation) -> Iterator[Miss]:
         yield Miss("quiet before", "no incident before the fault", ", ".join(seen.early))
     if seen.paged:
         yield Miss("paged", "nobody paged", f"{seen.paged} messages on channels that reach people")
-    yield from _effort(expects, seen.effort)
+    yield from _effort(expects, seen.effort, seen.slowness)
     yield from _others(expects, seen)
     if expects.ending is Ending.ABSORBED:
         if seen.response is not None:
@@ -54,10 +58,10 @@ def _misses(expects: Expectation, seen: Observation) -> Iterator[Miss]:
     elif seen.response is None:
         yield Miss("detected", f"an incident within {expects.detected_within:g} s", "none")
     else:
-        yield from _response(expects, seen.response)
+        yield from _response(expects, seen.response, seen.slowness)
 
 
-def _effort(expects: Expectation, effort: Effort) -> Iterator[Miss]:
+def _effort(expects: Expectation, effort: Effort, slowness: float) -> Iterator[Miss]:
     if expects.work_succeeds and effort.succeeded is False:
         yield Miss("work", "a run that succeeds", effort.status or "one without an end")
     if effort.lost:
@@ -66,9 +70,10 @@ def _effort(expects: Expectation, effort: Effort) -> Iterator[Miss]:
         yield Miss("committed steps repeated", "0", str(effort.repeated))
     if effort.calls_repeated > expects.calls_repeated:
         yield Miss("model calls repeated", f"at most {expects.calls_repeated}", str(effort.calls_repeated))
-    limit = expects.stopped_within
-    if limit is not None and not 0 < effort.longest_tool <= limit:
-        yield Miss("stopped", f"within {limit:g} s", f"{effort.longest_tool:.1f} s")
+    if expects.stopped_within is not None:
+        soon = expects.stopped_within + (slowness - 1) * STOPPED_SECONDS
+        if not 0 < effort.longest_tool <= soon:
+            yield Miss("stopped", f"within {soon:.3g} s", f"{effort.longest_tool:.1f} s")
 
 
 def _others(expects: Expectation, seen: Observation) -> Iterator[Miss]:
@@ -77,27 +82,28 @@ def _others(expects: Expectation, seen: Observation) -> Iterator[Miss]:
             yield Miss("other incident", "none", f"{scenario.value}: {title}")
 
 
-def _response(expects: Expectation, response: Response) -> Iterator[Miss]:
+def _response(expects: Expectation, response: Response, slowness: float) -> Iterator[Miss]:
     if expects.scenario is not None and response.scenario is not expects.scenario:
         yield Miss("scenario", expects.scenario.value, response.scenario.value)
     if expects.severity is not None and response.severity is not expects.severity:
         yield Miss("severity", expects.severity.value, response.severity.value)
-    if response.detected_after > expects.detected_within:
-        yield Miss("detected", f"within {expects.detected_within:g} s", f"{response.detected_after:.1f} s")
+    soon = expects.detected_within + (slowness - 1) * DETECTED_SECONDS
+    if response.detected_after > soon:
+        yield Miss("detected", f"within {soon:.3g} s", f"{response.detected_after:.1f} s")
     if not response.drill:
         yield Miss("marked", "an incident that is marked as a drill", "one that counts")
     yield from _evidence(expects, response)
     if expects.ending is Ending.REPAIRED:
-        yield from _repair(expects, response)
+        yield from _repair(expects, response, slowness)
     else:
         yield from _call(expects, response)
 
 
-def _repair(expects: Expectation, response: Response) -> Iterator[Miss]:
+def _repair(expects: Expectation, response: Response, slowness: float) -> Iterator[Miss]:
     if response.resolved_after is None:
         yield Miss("resolved", "by itself", _described(response))
-    elif response.resolved_after - response.stable > expects.resolved_within:
-        beyond = f"within {expects.resolved_within:g} s beyond the {response.stable:g} s of watching"
+    elif response.resolved_after - response.stable > (soon := _soon_resolved(expects, slowness)):
+        beyond = f"within {soon:.3g} s beyond the {response.stable:g} s of watching"
         yield Miss("resolved", beyond, f"{response.resolved_after - response.stable:.1f} s")
     if expects.helped is not None and response.helped != expects.helped:
         yield Miss("helped", expects.helped, response.helped or "nothing")
@@ -108,18 +114,22 @@ def _repair(expects: Expectation, response: Response) -> Iterator[Miss]:
         yield Miss("by itself", "no hand on it", f"a person's word for {', '.join(by_people)}")
 
 
+def _soon_resolved(expects: Expectation, slowness: float) -> float:
+    return expects.resolved_within + (slowness - 1) * RESOLVED_SECONDS
+
+
 def _call(expects: Expectation, response: Response) -> Iterator[Miss]:
     called = response.level or response.asked or response.state == _HANDED_OVER
     if not called:
         yield Miss("person", "a person called", _described(response))
     if expects.level is not None and response.level != expects.level:
         yield Miss("level called", str(expects.level), str(response.level or "nobody"))
-    for action in expects.asks:
-        if action not in response.asked:
-            yield Miss("asks", f"for approval of {action}", ", ".join(response.asked) or "no question")
 
 
 def _evidence(expects: Expectation, response: Response) -> Iterator[Miss]:
+    for action in expects.asks:
+        if action not in response.asked:
+            yield Miss("asks", f"for approval of {action}", ", ".join(response.asked) or "no question")
     found = {act.step for act in response.acts if act.findings}
     if missing := [step for step in expects.finds if step not in found]:
         yield Miss("evidence", f"findings of {', '.join(missing)}", ", ".join(sorted(found)) or "none")

@@ -60,6 +60,8 @@ def _version_1(root: Path, groups: Mapping[str, str], usage: Usage) -> Usage:
     if cpus is None and (cpu := _hierarchy(root, "cpu")):
         quotas = [_quota_1(group) for group in _upwards(cpu, _place(cpu, groups.get("cpu", "/")))]
         cpus = min((quota for quota in quotas if quota is not None), default=None)
+        # Use counts beside the limit of its own hierarchy: that of version 2 may be the whole machine's.
+        seconds = seconds if cpus is None else None
     if seconds is None and (account := _hierarchy(root, "cpuacct")):
         nanoseconds = _number(_place(account, groups.get("cpuacct", "/")) / "cpuacct.usage")
         seconds = None if nanoseconds is None else nanoseconds / 1e9

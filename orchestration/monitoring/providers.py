@@ -7,6 +7,7 @@ of use because its quota is used up.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
 
 import anyio
 import anyio.to_thread
@@ -25,6 +26,8 @@ from orchestration.storage.routes import RouteStates
 
 # A provider that is down is looked at more often, so that its return is noticed soon.
 _AGAIN_SECONDS = 5.0
+# To ask a provider on this machine costs nothing and disturbs nobody.
+_LOCAL_SECONDS = 1.0
 _TELL_EVERY_SECONDS = 5.0
 # These say something about the request, not about the provider.
 _NOT_ITS_FAULT = frozenset({OK, FailureKind.BAD_REQUEST.value, FailureKind.CONTENT_FILTER.value})
@@ -48,6 +51,7 @@ class Providers:
         self._settings = configuration().runtime.providers
         self._asked: dict[str, None] = {}
         self._due: dict[str, float] = {}
+        self._silent_at: dict[str, datetime] = {}
         self._told: dict[str, Standing] = {}
         self._told_usable: int | None = None
         self._told_at = float("-inf")
@@ -60,6 +64,8 @@ class Providers:
                 self._asked[provider] = None
                 if str(one.get("outcome")) not in _NOT_ITS_FAULT:
                     self._due[provider] = float("-inf")
+                elif self._was_at_work(provider, event.at, float(one.get("seconds") or 0.0)):
+                    self._routing.provider(provider).endpoint.patience.take_time()
             return ()
         if event.kind not in ("route.opened", "route.closed"):
             return ()
@@ -117,8 +123,19 @@ class Providers:
             self._settings = settings
             await before.aclose()
 
-    async def _probe(self, name: str) -> None:
+    def _was_at_work(self, name: str, ended: datetime, seconds: float) -> bool:
+        """Whether a provider was carrying out a call when it did not answer a probe: it can only do one thing at a time
+        then, and its silence means less than that of others."""
+        silent_at = self._silent_at.get(name)
+        return silent_at is not None and ended - timedelta(seconds=seconds) < silent_at < ended
+
+    def _interval(self, name: str) -> float:
         interval = self._configuration().monitoring.probe_seconds
+        settings = self._configuration().provider(name)
+        return min(interval, _LOCAL_SECONDS) if settings is not None and settings.is_local else interval
+
+    async def _probe(self, name: str) -> None:
+        interval = self._interval(name)
         self._due[name] = self._clock.monotonic() + interval
         broken = self.board.broken_routes(name)
         if broken and broken.issuperset(self._used().get(name, ())):
@@ -127,6 +144,8 @@ class Providers:
             await self._routing.provider(name).endpoint.probe(self._clock.now())
         except CallFailed as error:
             self.board.probed(name, error.failure.kind.value, error.failure.message)
+            if error.failure.kind is FailureKind.TIMEOUT:
+                self._silent_at[name] = self._clock.now()
             self._due[name] = self._clock.monotonic() + min(interval, _AGAIN_SECONDS)
         except NotFoundError:
             return  # taken out of the configuration a moment ago

@@ -1,7 +1,8 @@
 """Asking a person before an action: who may answer, until when, and with what in front of them.
 
 A question that nobody answers does not vanish: when it expires the incident is escalated, and the response goes on with
-the next way that needs no approval.
+the next way that needs no approval. A question on which nothing hangs, that of a follow-up, outlives its incident, and
+wakes nobody when it expires.
 """
 
 from __future__ import annotations
@@ -34,6 +35,11 @@ class Asking:
 
     async def ask(self, response: Response, step: Step, key: str, decision: Decision) -> Any:
         """A person's answer: `decision` (approved, denied, expired, overtaken), `by`, `says`."""
+        await self.pose(response, step, key, decision)
+        return await self._answer(response, key)
+
+    async def pose(self, response: Response, step: Step, key: str, decision: Decision) -> None:
+        """Ask, once, and wait for nothing."""
         now = self._clock.now()
         approval = Approval(
             id=key,
@@ -49,18 +55,22 @@ class Asking:
                 "approval.requested", incident=response.incident_id, approval=key, question=approval.question
             )
             await self._reporting.asked(response, approval.question)
-        return await self._answer(response, key)
 
-    async def _answer(self, response: Response, key: str) -> Any:
+    async def answer_to_follow_up(self, response: Response, key: str) -> Any:
+        """A person's answer to what was posed, as `ask` gives it, whatever has become of the incident."""
+        return await self._answer(response, key, follow_up=True)
+
+    async def _answer(self, response: Response, key: str, *, follow_up: bool = False) -> Any:
         while True:
             approval = await anyio.to_thread.run_sync(self._table.get, key)
             if approval.decision is not None:
                 says = f"{approval.decision} by {approval.decided_by}: {approval.reason or 'no reason given'}"
                 return {"decision": approval.decision, "by": approval.decided_by, "says": says}
-            if settled := await self._reporting.settled(response):
+            if not follow_up and (settled := await self._reporting.settled(response)):
                 return await self._withdrawn(key, "overtaken", settled)
             if approval.expires_at is not None and self._clock.now() >= approval.expires_at:
-                await self._reporting.unanswered(response, approval.question)
+                if not follow_up:
+                    await self._reporting.unanswered(response, approval.question)
                 return await self._withdrawn(key, "expired", "nobody answered in time")
             await self._clock.sleep(_POLL_SECONDS)
 

@@ -64,7 +64,7 @@ class Executor:
             action = self._action(step)
             values = facts.resolve(dict(step.parameters))
             parameters = actions.parse(type(action), values)
-            targets = action.targets(parameters)
+            targets = await anyio.to_thread.run_sync(action.targets, parameters)
             careful = action.at_most(parameters)
         except Exception as error:  # noqa: BLE001 (an action may be the user's own, with whatever faults)
             return Decision(Mode.OFF, {}, self._told(error))

@@ -3,6 +3,9 @@
 Identify and diagnose look. Then the ways to mitigate are tried, the one that the likeliest cause points to first; each
 is verified, and undone in reverse order when it did not help. When none is left, a person is called. Whenever the
 incident is settled by somebody else, the run stops where it is.
+
+What would be good to do afterwards, and needs a person's word, does not keep an incident open that is over: an optional
+step of the recovery that has to ask is put to them at once, and done as a follow-up when they agree.
 """
 
 from __future__ import annotations
@@ -54,7 +57,9 @@ class Runner:
             state, says = await work.respond()
         except OvertakenError as error:
             state, says = PlaybookRunState.OVERTAKEN, str(error)
-        return await flow.step("close", lambda: self._reporting.close(flow.id, state, says))
+        closed = await flow.step("close", lambda: self._reporting.close(flow.id, state, says))
+        await work.follow_up()
+        return closed
 
 
 class _Work:
@@ -74,6 +79,7 @@ class _Work:
         self._count = 0
         self._tried = False
         self._announces: Option | None = None
+        self._later: list[tuple[Step, str, Decision]] = []
 
     async def respond(self) -> tuple[PlaybookRunState, str]:
         """All phases; returns how it ended, in a word and in a sentence."""
@@ -88,10 +94,29 @@ class _Work:
             await self._step("hand-over", lambda: self._reporting.hand_over(self._response, causes, tried))
             await self._look(Phase.DOCUMENT, self._playbook.document)
             return PlaybookRunState.HANDED_OVER, "nothing that the playbook knows has helped; a person was called"
-        await self._steps(Phase.RECOVER, self._playbook.recover)
+        await self._recover()
         await self._step("resolve", lambda: self._reporting.resolve(self._response, causes, helped))
         await self._look(Phase.DOCUMENT, self._playbook.document, settled=True)
         return PlaybookRunState.HELPED, helped
+
+    async def follow_up(self) -> None:
+        """What was put to a person, and kept nothing waiting: done when they agree."""
+        for step, key, decision in self._later:
+            answer = await self._flow.step(
+                f"ask:{step.id}", partial(self._asking.answer_to_follow_up, self._response, key)
+            )
+            await self._answered(Phase.RECOVER, step, key, decision, answer)
+
+    async def _recover(self) -> None:
+        for step in self._playbook.recover:
+            await self._check_open()
+            key = self._key(Phase.RECOVER, step, "")
+            decision = await self._decided(step)
+            if step.optional and decision.mode is Mode.ASK:
+                await self._step(f"pose:{step.id}", partial(self._asking.pose, self._response, step, key, decision))
+                self._later.append((step, key, decision))
+            else:
+                await self._as_decided(Phase.RECOVER, step, key, decision)
 
     async def _diagnose(self) -> tuple[Ranked, ...]:
         causes = hypotheses.rank(self._playbook.hypotheses, self._facts)
@@ -189,20 +214,29 @@ class _Work:
     async def _one(self, phase: Phase, step: Step, scope: str = "") -> ActionRun:
         """One step with everything that may be in its way: conditions, guards, a person's approval."""
         key = self._key(phase, step, scope)
-        decision = await self._decided(step)
-        actor = AUTOMATION
+        return await self._as_decided(phase, step, key, await self._decided(step))
+
+    async def _as_decided(self, phase: Phase, step: Step, key: str, decision: Decision) -> ActionRun:
         if decision.mode is Mode.ASK:
             answer = await self._flow.step(
                 f"ask:{step.id}", lambda: self._asking.ask(self._response, step, key, decision)
             )
-            if answer["decision"] == "overtaken":
-                raise OvertakenError(answer["says"])
-            if answer["decision"] != "approved":
-                return await self._left(phase, step, key, decision, ActionState.DENIED, str(answer["says"]))
-            actor = str(answer["by"])
-        elif decision.mode is not Mode.AUTO:
+            return await self._answered(phase, step, key, decision, answer)
+        if decision.mode is not Mode.AUTO:
             state = ActionState.SUGGESTED if decision.mode is Mode.SUGGEST else ActionState.LEFT_OUT
             return await self._left(phase, step, key, decision, state, decision.says)
+        return await self._acted(phase, step, key, decision, AUTOMATION)
+
+    async def _answered(
+        self, phase: Phase, step: Step, key: str, decision: Decision, answer: Mapping[str, Any]
+    ) -> ActionRun:
+        if answer["decision"] == "overtaken":
+            raise OvertakenError(answer["says"])
+        if answer["decision"] != "approved":
+            return await self._left(phase, step, key, decision, ActionState.DENIED, str(answer["says"]))
+        return await self._acted(phase, step, key, decision, str(answer["by"]))
+
+    async def _acted(self, phase: Phase, step: Step, key: str, decision: Decision, actor: str) -> ActionRun:
         await self._announce()
         result = await self._flow.step(f"act:{step.id}", partial(self._act, phase, step, key, decision, actor))
         return self._learn(step, result)

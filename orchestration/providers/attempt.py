@@ -47,7 +47,15 @@ class Attempt:
         self._said = float("-inf")
         self._started = clock.monotonic()
         self._rehearsal = record.provider.rehearsal
+        # When something was last heard, in seconds of the event loop; None while it is not the provider's turn.
+        self.heard: float | None = None
         self.first_token_seconds: float | None = None
+
+    @property
+    def quiet(self) -> float:
+        """For how long the provider has said nothing although it is its turn; 0 before it is asked, and while what it
+        said is handed on."""
+        return 0.0 if self.heard is None else asyncio.get_running_loop().time() - self.heard
 
     @property
     def handed_on(self) -> bool:
@@ -61,7 +69,8 @@ class Attempt:
 
     async def complete(self, body: ChatBody) -> Completion:
         """The whole answer. Raises CallFailed."""
-        end = asyncio.get_running_loop().time() + self._call_seconds
+        self.heard = asyncio.get_running_loop().time()
+        end = self.heard + self._call_seconds
         try:
             async with asyncio.timeout_at(self._limit_from_now(end, self._first_seconds)) as timer:
                 model, provider = self._record.route.model, self._record.provider
@@ -83,6 +92,7 @@ class Attempt:
         assembly = Assembly()
         held: list[Mapping[str, Any]] = []
         async for chunk in chunks:
+            self.heard = asyncio.get_running_loop().time()
             if _read(assembly.add, chunk):
                 self._note_token(assembly.tokens)
             held.append(chunk)
@@ -108,8 +118,10 @@ class Attempt:
         """Hand chunks on; returns those that are left, which are none."""
         if self._hand_on is not None:
             timer.reschedule(None)
+            self.heard = None
             for chunk in chunks:
                 await self._hand_on(chunk)
+            self.heard = asyncio.get_running_loop().time()
         return []
 
     def _completion(self, message: Mapping[str, Any], finish_reason: str | None, usage: Usage) -> Completion:

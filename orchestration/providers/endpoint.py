@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import functools
 import json
@@ -18,8 +19,10 @@ import httpx2
 from orchestration.config.schema import ProviderSettings
 from orchestration.providers import classify
 from orchestration.providers.failures import Failure, FailureKind
+from orchestration.providers.patience import Patience, awake
 
-_PROBE_SECONDS = 5.0
+# When a probe is asked a second time, on a connection of its own: the first may be one that died unnoticed.
+_SECOND_AFTER_SECONDS = 0.2
 _MOST_ERROR_BYTES = 64_000
 _DRAIN_SECONDS = 0.1
 
@@ -60,6 +63,7 @@ class Endpoint:
         self._credentials = credentials
         self._users = 0
         self._retired = False
+        self.patience = Patience()
         self._client = httpx2.AsyncClient(
             timeout=httpx2.Timeout(None, connect=settings.timeouts.connect),
             verify=_tls(),
@@ -111,15 +115,7 @@ class Endpoint:
     async def probe(self, now: datetime) -> None:
         """Ask something cheap. Raises CallFailed when the provider would not answer a real request either."""
         async with self._in_use():
-            request = await self._request("GET", self.probe_url())
-            try:
-                with anyio.fail_after(_PROBE_SECONDS):
-                    response = await self._client.send(request)
-            except TimeoutError as error:
-                message = f"no answer to {self.probe_url()} within {_PROBE_SECONDS:g} s"
-                raise CallFailed(Failure(FailureKind.TIMEOUT, message)) from error
-            except httpx2.HTTPError as error:
-                raise CallFailed(failure_of(error)) from error
+            response = await self._probed()
         if response.status_code != 200:
             raise CallFailed(classify.from_response(response.status_code, response.headers, response.content, now))
         self.check_probe(response.content)
@@ -141,6 +137,34 @@ class Endpoint:
     async def aclose(self) -> None:
         """Close every connection."""
         await self._client.aclose()
+
+    async def _probed(self) -> httpx2.Response:
+        """The answer to a probe, or to the second one that is sent when the first stays unanswered for a moment; the
+        first to be answered, or to fail, counts. Raises CallFailed."""
+        request = await self._request("GET", self.probe_url())
+        found: list[httpx2.Response | httpx2.HTTPError] = []
+        limit, begun = self.patience.seconds, asyncio.get_running_loop().time()
+
+        async def ask(after: float) -> None:
+            await awake(after)
+            try:
+                found.append(await self._client.send(request))
+            except httpx2.HTTPError as error:
+                found.append(error)
+            group.cancel_scope.cancel()
+
+        async with anyio.create_task_group() as group:
+            for after in (0.0, _SECOND_AFTER_SECONDS):
+                group.start_soon(ask, after)
+            await awake(limit)
+            group.cancel_scope.cancel()
+        if not found:
+            self.patience.silent()
+            raise CallFailed(Failure(FailureKind.TIMEOUT, f"no answer to {self.probe_url()} within {limit:g} s"))
+        if isinstance(found[0], httpx2.HTTPError):
+            raise CallFailed(failure_of(found[0])) from found[0]
+        self.patience.answered(asyncio.get_running_loop().time() - begun)
+        return found[0]
 
     @asynccontextmanager
     async def _in_use(self) -> AsyncIterator[None]:

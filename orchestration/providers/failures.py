@@ -27,12 +27,14 @@ class FailureKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """One failed try. `retry_after` is in seconds, None where the provider did not say."""
+    """One failed try. `retry_after` is in seconds, None where the provider did not say. `sure`: it has been confirmed,
+    so that no second try on the spot is needed."""
 
     kind: FailureKind
     message: str
     status: int | None = None
     retry_after: float | None = None
+    sure: bool = False
 
 
 class GatewayError(OrchestratorError):

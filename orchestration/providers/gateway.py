@@ -18,6 +18,7 @@ from orchestration import backoff
 from orchestration.clock import Clock
 from orchestration.config.schema import Configuration
 from orchestration.events import Bus, Event
+from orchestration.providers import vigil
 from orchestration.providers.accounts import Accounts
 from orchestration.providers.attempt import Attempt, HandOn
 from orchestration.providers.breaker import BreakerState
@@ -203,7 +204,7 @@ class Gateway:
         for last in (False, True):
             attempt = Attempt(record, self._clock, seconds=call.seconds, progress=call.progress, hand_on=hand_on)
             try:
-                completion = await attempt.complete(body)
+                completion = await vigil.kept(record, attempt, body, self._clock)
             except CallFailed as error:
                 failure = error.failure
                 history.tries.append(_failed(record, attempt, failure))
@@ -223,7 +224,7 @@ class Gateway:
 
     def _again_at_once(self, record: RouteRecord, failure: Failure) -> bool:
         """Calls that fail together do not each ask a second time: the first that is sure speaks for all."""
-        return failure.kind in _AGAIN_AT_ONCE and record.breaker.admits(self._now())
+        return failure.kind in _AGAIN_AT_ONCE and not failure.sure and record.breaker.admits(self._now())
 
     def _note_success(self, record: RouteRecord, attempt: Attempt, completion: Completion, history: History) -> None:
         record.last_seconds = attempt.seconds

@@ -13,13 +13,17 @@ from orchestration.providers.wire import Route
 
 
 class Provider:
-    """A configured provider: its endpoint and how much is asked of it. It stays the same through edits."""
+    """A configured provider: its endpoint and how much is asked of it. It stays the same through edits.
+
+    `answers_meanwhile`: it is known to answer probes while a call is under way, so that silence to both says more.
+    """
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
         self.in_use = 0
         self.limit = endpoint.settings.concurrency
         self.headroom: dict[str, float] = {}
+        self.answers_meanwhile = _does_many_things(endpoint.settings)
         self._buckets: dict[str, TokenBucket] = {}
         self._set_rates(0.0)
 
@@ -36,6 +40,7 @@ class Provider:
     def renew(self, endpoint: Endpoint, now: float) -> Endpoint:
         """Go on with other settings; returns the endpoint so far, whose calls may still be under way."""
         before, self.endpoint = self.endpoint, endpoint
+        self.answers_meanwhile = _does_many_things(endpoint.settings)
         if before.settings.concurrency != endpoint.settings.concurrency:
             self.limit = endpoint.settings.concurrency
         self._set_rates(now)
@@ -71,6 +76,12 @@ class Provider:
                 self._buckets[name].resize(rate, now)
             else:
                 self._buckets[name] = TokenBucket(rate)
+
+
+def _does_many_things(settings: ProviderSettings) -> bool:
+    """Whether a provider is of a kind that surely does more than one thing at a time: Ollama, or a vendor's service. Of
+    a compatible server of somebody's own nobody knows."""
+    return settings.type is not ProviderKind.OPENAI or settings.base_url is None
 
 
 @dataclass(slots=True, eq=False)

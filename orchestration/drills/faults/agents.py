@@ -14,9 +14,7 @@ from orchestration.drills.project import laid_over
 
 _SCENARIO = Scenario.AGENT_FAILURE
 # The rule waits 3 s, so that the news of a broken provider can come first.
-_RESTARTED = Expectation(
-    Ending.REPAIRED, _SCENARIO, Severity.P2, helped="restart", finds=("runs", "agents"), detected_within=6.0
-)
+_RESTARTED = Expectation(Ending.REPAIRED, _SCENARIO, Severity.P2, helped="restart", finds=("runs", "agents"), holds=3.0)
 _FILES = with_files(AGENT_FILES)
 
 
@@ -36,14 +34,14 @@ def drills() -> Iterator[Drill]:
             level=2,
             offers=("run.restart",),
             finds=("runs", "agents"),
-            detected_within=6.0,
+            holds=3.0,
             work_succeeds=False,
         ),
     )
     yield Drill(
         "answers-malformed",
         "The model's answers do not match the form that was asked for, for a while",
-        replace(_RESTARTED, calls_repeated=3, detected_within=20.0, resolved_within=45.0),
+        replace(_RESTARTED, calls_repeated=3),
         _plan_badly,
         _SCENARIO,
         Work(),
@@ -58,7 +56,7 @@ def drills() -> Iterator[Drill]:
             Severity.P2,
             asks=("config.last-good",),
             finds=("runs", "agents"),
-            detected_within=12.0,
+            holds=3.0,
             work_succeeds=False,
         ),
         _break_agent,
@@ -95,13 +93,13 @@ async def _break_agent(ground: Ground) -> None:
     ]
     ground.write_configuration({**document, "agents": agents})
     await ground.clock.sleep(2)
-    await ground.run("Do the work again.", agent="own-code")
+    await ground.strikes_by_run("Do the work again.", agent="own-code")
 
 
 async def _plan_badly(ground: Ground) -> None:
     """The planner gives up after three bad answers, twice; from then on they are good."""
     await ground.primary.fault("bad_json_answer", count=6, match={"role": "planner"})
-    await ground.run(ground.sample.goal)
+    await ground.strikes_by_run(ground.sample.goal)
 
 
 async def _save_nonsense(ground: Ground) -> None:

@@ -6,7 +6,12 @@ import os
 import signal
 from collections.abc import Iterator
 
+import anyio
+import anyio.to_thread
+
 from orchestration.config.response import Scenario, Severity
+from orchestration.drills import server
+from orchestration.drills.children import Child
 from orchestration.drills.ground import Ground
 from orchestration.drills.model import Drill, Ending, Expectation, Setting, Work
 from orchestration.drills.watching import Watcher
@@ -14,6 +19,12 @@ from orchestration.drills.watching import Watcher
 _SCENARIO = Scenario.CONTROL_PLANE
 _ABSORBED = Expectation(Ending.ABSORBED, calls_repeated=1)
 _AWAY_SECONDS = 8.0
+# How often it is looked whether the database answers.
+_DATABASE_SECONDS = 2.0
+# A writer waits for so long before a lock that lasts is taken for trouble.
+_LOCK_PATIENCE_SECONDS = 4.0
+_LOCKED_SECONDS = 12.0
+_START_SECONDS = 10.0
 _PAGE = 4096
 _ROOT_PAGE = "SELECT rootpage FROM sqlite_master WHERE name = 'spend'"
 
@@ -29,8 +40,6 @@ def drills() -> Iterator[Drill]:
             _SCENARIO,
             Severity.P1,
             helped="by-itself",
-            detected_within=30.0,
-            resolved_within=45.0,
             calls_repeated=3,
             deadline=120,
         ),
@@ -48,7 +57,6 @@ def drills() -> Iterator[Drill]:
             Severity.P2,
             helped="use-fallback",
             calls_repeated=2,
-            resolved_within=30,
         ),
         _kill_in_response,
         _SCENARIO,
@@ -62,13 +70,49 @@ def drills() -> Iterator[Drill]:
             Severity.P0,
             helped="by-itself",
             finds=("database",),
-            detected_within=4.0,
-            resolved_within=40.0,
+            every=_DATABASE_SECONDS,
+            lasts=_AWAY_SECONDS,
             calls_repeated=1,
         ),
         _take_database,
         _SCENARIO,
         sqlite_only=True,
+    )
+    yield Drill(
+        "database-locked",
+        "Another program keeps the database's file locked for 12 seconds",
+        Expectation(
+            Ending.REPAIRED,
+            _SCENARIO,
+            Severity.P0,
+            helped="by-itself",
+            finds=("database",),
+            holds=_LOCK_PATIENCE_SECONDS,
+            every=_DATABASE_SECONDS,
+            lasts=_LOCKED_SECONDS,
+            calls_repeated=1,
+        ),
+        _lock_database,
+        _SCENARIO,
+        sqlite_only=True,
+    )
+    yield Drill(
+        "database-server-stops",
+        "The PostgreSQL server is stopped, and started again after 8 seconds",
+        Expectation(
+            Ending.REPAIRED,
+            _SCENARIO,
+            Severity.P0,
+            helped="by-itself",
+            finds=("database",),
+            every=_DATABASE_SECONDS,
+            lasts=_AWAY_SECONDS,
+            calls_repeated=1,
+        ),
+        _stop_server,
+        _SCENARIO,
+        setting=Setting(own_server=True),
+        impossible=server.impossible,
     )
     yield Drill(
         "database-damaged",
@@ -78,15 +122,15 @@ def drills() -> Iterator[Drill]:
             _SCENARIO,
             Severity.P0,
             level=4,
-            asks=("security.restore-test",),
-            offers=("security.isolate",),
-            detected_within=10.0,
+            offers=("security.isolate", "security.restore-test"),
+            every=_DATABASE_SECONDS,
             work_succeeds=False,
         ),
         _damage_database,
         _SCENARIO,
         Work(),
-        Setting(configuration={"monitoring": {"integritySeconds": 2}}),
+        Setting(configuration={"monitoring": {"integritySeconds": _DATABASE_SECONDS}}),
+        prepare=_back_up,
         sqlite_only=True,
     )
 
@@ -103,6 +147,7 @@ async def _kill_workers(ground: Ground) -> None:
 
     for _ in range(3):
         pids = await ground.until(fresh, "a worker to kill")
+        ground.strikes()  # that they die again and again is known at the third
         for pid in pids:
             os.killpg(pid, signal.SIGKILL)
         seen |= pids
@@ -135,6 +180,28 @@ async def _take_database(ground: Ground) -> None:
     file.symlink_to(file.parent / "nowhere" / file.name)
     await ground.clock.sleep(_AWAY_SECONDS)
     hidden.replace(file)
+
+
+async def _lock_database(ground: Ground) -> None:
+    """A process of its own holds the lock of writers, as a backup that stands still or a forgotten console does."""
+    ground.close_database()
+    words = ("orchestration.drills.locking", str(ground.database_file), str(_LOCKED_SECONDS))
+    child = Child(words, ground.folder, ground.folder / "locking.log", ground.clock)
+    await child.says("locked", _START_SECONDS)
+    ground.strikes()
+    await child.wait(_LOCKED_SECONDS + _START_SECONDS)
+
+
+async def _stop_server(ground: Ground) -> None:
+    ground.close_database()
+    await anyio.to_thread.run_sync(ground.server.stop)
+    await ground.clock.sleep(_AWAY_SECONDS)
+    await ground.server.start()
+
+
+async def _back_up(ground: Ground) -> None:
+    """So that there is something which a person can restore, once they were told that it can be."""
+    await ground.command("backups", "make")
 
 
 async def _damage_database(ground: Ground) -> None:

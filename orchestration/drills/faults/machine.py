@@ -1,4 +1,4 @@
-"""Drills of the scenario "high resource usage", on a small file system of their own."""
+"""Drills of the scenario "high resource usage", on a small file system or in a control group of their own."""
 
 from __future__ import annotations
 
@@ -8,11 +8,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from orchestration.config.response import Scenario, Severity
+from orchestration.drills import group
+from orchestration.drills.faults.shapes import TOOL, TOOL_FILES, limited, strike, with_files
 from orchestration.drills.ground import Ground
 from orchestration.drills.model import Drill, Ending, Expectation, Setting, Work
+from orchestration.drills.project import laid_over
 
 _SCENARIO = Scenario.HIGH_RESOURCE_USAGE
 _DISK_MB = 256
+_SHORT_PERCENT = 10.5
 _LEFT_PERCENT = 7.0
 _PIECE = 1_000_000
 _OLD_SECONDS = 30 * 86_400.0
@@ -23,6 +27,24 @@ _SMALL_DISK = Setting(
         "alerting": {"rules": {"disk-low": {"enabled": True, "keepFiring": 1}}},
         "monitoring": {"thresholds": {"cpuPercent": 100, "memoryPercent": 100}},
     },
+)
+
+
+# Of a control group's own share. The mean of a window is above it when the window is nearly full of the trouble.
+_CPU_PERCENT = 80.0
+_MEMORY_PERCENT = 70.0
+_CPUS = 1.0
+_MEMORY_MB = 1000
+_WINDOW_SECONDS = 5.0
+# An edit of the configuration is in force by then.
+_HEEDED_SECONDS = 3.0
+_STOPPED = Expectation(
+    Ending.REPAIRED,
+    _SCENARIO,
+    Severity.P1,
+    helped="stop-runaway",
+    finds=("machine", "load"),
+    holds=_WINDOW_SECONDS,
 )
 
 
@@ -37,8 +59,6 @@ def drills() -> Iterator[Drill]:
             Severity.P1,
             helped="clear-away",
             finds=("machine",),
-            detected_within=10.0,
-            resolved_within=20.0,
         ),
         _fill_with_logs,
         _SCENARIO,
@@ -54,16 +74,43 @@ def drills() -> Iterator[Drill]:
             _SCENARIO,
             Severity.P1,
             level=2,
-            offers=("cleanup.logs",),
             finds=("machine",),
-            detected_within=10.0,
-            deadline=180.0,
         ),
         _fill_with_foreign_files,
         _SCENARIO,
         Work(),
         _SMALL_DISK,
         impossible=_no_mount,
+    )
+    yield Drill(
+        "command-burns-processor",
+        "A command of an agent burns the processor, within its own limits",
+        _STOPPED,
+        _burn,
+        _SCENARIO,
+        TOOL,
+        _shared(cpuPercent=_CPU_PERCENT),
+        impossible=lambda: group.impossible(cpus=_CPUS),
+    )
+    yield Drill(
+        "command-takes-memory",
+        "A command of an agent takes most of the memory there is, within its own limits",
+        _STOPPED,
+        _hoard,
+        _SCENARIO,
+        TOOL,
+        _shared(memoryPercent=_MEMORY_PERCENT),
+        impossible=lambda: group.impossible(memory_mb=_MEMORY_MB),
+    )
+
+
+def _shared(**thresholds: float) -> Setting:
+    """Whatever else is short is left alone, and a command may use all there is."""
+    spared = {"cpuPercent": 100, "memoryPercent": 100} | thresholds
+    return with_files(
+        TOOL_FILES,
+        monitoring={"thresholds": spared},
+        agents=limited(memoryMb=_MEMORY_MB, cpuSeconds=600),
     )
 
 
@@ -74,11 +121,33 @@ def _no_mount() -> str:
     return "a file system of its own can be mounted by root only"
 
 
+async def _burn(ground: Ground) -> None:
+    """With a share of the machine of its own, so that it does not matter what else that does."""
+    ground.confine(cpus=_CPUS)
+    await _watch(ground, "cpu-high")
+    await strike("burn")(ground)
+
+
+async def _hoard(ground: Ground) -> None:
+    ground.confine(memory_mb=_MEMORY_MB)
+    await _watch(ground, "memory-high")
+    await strike("hoard")(ground)
+
+
+async def _watch(ground: Ground, rule: str) -> None:
+    """Have the rule look from now on, at a shorter time than usual; the fault strikes once it does."""
+    quick = {"enabled": True, "window": _WINDOW_SECONDS, "hold": 0, "keepFiring": 1}
+    ground.write_configuration(laid_over(ground.read_configuration(), {"alerting": {"rules": {rule: quick}}}))
+    await ground.clock.sleep(_HEEDED_SECONDS)
+    ground.strikes()
+
+
 async def _fill_with_logs(ground: Ground) -> None:
     """Rotated logs that are a month old."""
     then = ground.clock.now().timestamp() - _OLD_SECONDS
     number = 0
-    while _free_percent(ground.folder) > _LEFT_PERCENT:
+    while (free := _free_percent(ground.folder)) > _LEFT_PERCENT:
+        _strike_when_short(ground, free)
         number += 1
         path = ground.folder / "logs" / f"orchestrator.log.20200101T000000.{number:06}Z"
         path.write_bytes(b"x" * _PIECE)
@@ -88,9 +157,16 @@ async def _fill_with_logs(ground: Ground) -> None:
 async def _fill_with_foreign_files(ground: Ground) -> None:
     number = 0
     (ground.folder / "theirs").mkdir()
-    while _free_percent(ground.folder) > _LEFT_PERCENT:
+    while (free := _free_percent(ground.folder)) > _LEFT_PERCENT:
+        _strike_when_short(ground, free)
         number += 1
         (ground.folder / "theirs" / f"{number}.bin").write_bytes(b"x" * _PIECE)
+
+
+def _strike_when_short(ground: Ground, free: float) -> None:
+    """It is not the filling that is the fault: it strikes when too little is left."""
+    if ground.struck_at is None and free < _SHORT_PERCENT:
+        ground.strikes()
 
 
 def _free_percent(folder: Path) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -9,19 +10,28 @@ from typing import Any
 from orchestration.config.response import Scenario, Severity
 from orchestration.drills.faults.shapes import provider_fault
 from orchestration.drills.ground import Ground
-from orchestration.drills.model import Drill, Ending, Expectation, Inject
+from orchestration.drills.model import Drill, Ending, Expectation, Inject, Setting
 
 _SCENARIO = Scenario.PROVIDER_UNAVAILABLE
 # Past a provider that fails, all work goes to the next one. The call that was under way is made again there.
 _REROUTED = Expectation(
     Ending.REPAIRED, _SCENARIO, Severity.P2, helped="use-fallback", finds=("probe", "chain"), calls_repeated=2
 )
-# A provider that says nothing is found out by the time limit of a call (2 s in drills), twice.
-_SLOWLY = replace(_REROUTED, detected_within=6.0)
 # Another provider carries the work meanwhile; this one is only asked for less.
 _FEWER = replace(_REROUTED, helped="wait-with-fewer-calls")
 _AWAY_SECONDS = 8.0
 _CALLS = {"path": "/v1/chat/completions"}
+# What the playbook finds as Ollama on the PATH is a rehearsal provider, on the port that it is given.
+_OLLAMA_PROGRAM = f"""\
+#!/bin/sh
+[ "$1" = serve ] || exit 2
+exec "{sys.executable}" -m orchestration.drills.rehearsal --port "${{OLLAMA_HOST##*:}}" --latency-ms 20
+"""
+_OLLAMA = Setting(
+    providers=("ollama",),
+    configuration={"runtime": {"ollama": {"type": "ollama", "allowStart": True}}},
+    programs={"ollama": _OLLAMA_PROGRAM},
+)
 _PASSES_BY_ITSELF = Expectation(Ending.ABSORBED, calls_repeated=2)
 
 
@@ -37,17 +47,15 @@ def drills() -> Iterator[Drill]:
             severity=Severity.P1,
             helped="by-itself",
             level=2,
-            resolved_within=30.0,
+            lasts=_AWAY_SECONDS,
             beside=frozenset({_SCENARIO}),
         ),
     )
     yield _drill(
         "provider-port-closed", "The provider's port is closed for a minute", provider_fault("refuse", seconds=60.0)
     )
-    yield _drill("provider-hangs", "The provider takes requests and never answers", provider_fault("hang"), _SLOWLY)
-    yield _drill(
-        "provider-stalls", "Answers stop in the middle, connections stay open", provider_fault("stall"), _SLOWLY
-    )
+    yield _drill("provider-hangs", "The provider takes requests and never answers", provider_fault("hang"))
+    yield _drill("provider-stalls", "Answers stop in the middle, connections stay open", provider_fault("stall"))
     yield _drill("provider-overloaded", "The provider says that it is overloaded (503)", provider_fault("503"), _FEWER)
     yield _drill("provider-fails", "The provider's server fails (500)", provider_fault("500"), _FEWER)
     yield _drill("provider-behind-broken-proxy", "A proxy answers in HTML (502)", provider_fault("html"), _FEWER)
@@ -70,6 +78,13 @@ def drills() -> Iterator[Drill]:
     )
     yield _drill("provider-retired", "The service is retired (410), as GitHub Models is", provider_fault("410"))
     yield _drill("model-missing", "The model does not exist any more (404)", provider_fault("404"))
+    yield _drill(
+        "ollama-stopped",
+        "The only provider is an Ollama on this machine, and it is stopped",
+        _kill,
+        replace(_REROUTED, severity=Severity.P1, helped="start-ollama", finds=("probe",)),
+        setting=_OLLAMA,
+    )
     yield _drill(
         "passing-fault", "A single call fails (500)", provider_fault("500", count=1, match=_CALLS), _PASSES_BY_ITSELF
     )

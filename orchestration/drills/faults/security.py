@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import httpx2
 
 from orchestration.config.response import Scenario, Severity
+from orchestration.drills.children import DrillError
 from orchestration.drills.faults.shapes import TOOL_GOAL, with_files
 from orchestration.drills.ground import Ground
 from orchestration.drills.model import Drill, Ending, Expectation, Inject, Work
@@ -13,13 +17,16 @@ from orchestration.drills.rehearsal.scenes import told
 
 _SCENARIO = Scenario.SECURITY_ALERT
 _SECURITY_TEAM = 4
+# After so many failures from one source it is locked out.
+_GUESSES = 5
 # Put together here, so that no scanner of this repository takes it for a real one.
-_LEAKING = """\
+_LEAK = "notes.txt"
+_LEAKING = f"""\
 from pathlib import Path
 
 key = "AKIA" + "DR1LL" * 3 + "X"
 print("the key is", key)
-Path("notes.txt").write_text(f"aws_access_key_id = {key}\\n")
+Path("{_LEAK}").write_text("aws_access_key_id = " + key + "\\n")
 """
 _ESCAPE = "\n".join(
     (
@@ -39,16 +46,15 @@ _COMMANDS = "\n".join(
 )
 
 
-# What it was refused, its run is stopped for, by itself; whether a backup is to be tried out is asked of a person.
+# It was refused what it tried, and its run is stopped, without a hand; the security team is told.
 _REFUSED = Expectation(
-    Ending.HANDED_OVER,
+    Ending.REPAIRED,
     _SCENARIO,
     Severity.P2,
+    helped="stop-run",
     level=_SECURITY_TEAM,
-    asks=("security.restore-test",),
     offers=("run.cancel",),
     finds=("access",),
-    detected_within=15.0,
     work_succeeds=False,
 )
 
@@ -64,10 +70,9 @@ def drills() -> Iterator[Drill]:
             Severity.P1,
             level=_SECURITY_TEAM,
             finds=("scope",),
-            detected_within=15.0,
             work_succeeds=False,
         ),
-        _run(TOOL_GOAL),
+        _leak,
         _SCENARIO,
         Work(),
         with_files({"work/tool.py": _LEAKING}),
@@ -91,6 +96,23 @@ def drills() -> Iterator[Drill]:
         with_files({}),
     )
     yield Drill(
+        "sign-ins-guessed",
+        "Somebody tries one token after another at the door of the API",
+        Expectation(
+            Ending.REPAIRED,
+            _SCENARIO,
+            Severity.P2,
+            helped="watch-closely",
+            level=_SECURITY_TEAM,
+            finds=("access",),
+        ),
+        _guess,
+        _SCENARIO,
+        Work(),
+        with_files({}),
+        quick=True,
+    )
+    yield Drill(
         "vulnerable-package",
         "An advisory names a package that is installed",
         Expectation(
@@ -100,7 +122,6 @@ def drills() -> Iterator[Drill]:
             level=_SECURITY_TEAM,
             offers=("security.update-command",),
             finds=("packages",),
-            detected_within=5.0,
         ),
         _publish_advisory,
         _SCENARIO,
@@ -111,9 +132,28 @@ def drills() -> Iterator[Drill]:
 
 def _run(goal: str) -> Inject:
     async def inject(ground: Ground) -> None:
-        await ground.run(goal, agent="helper")
+        await ground.strikes_by_run(goal, agent="helper")
 
     return inject
+
+
+async def _leak(ground: Ground) -> None:
+    """It strikes when the key stands in the file."""
+    await ground.run(TOOL_GOAL, agent="helper")
+    await ground.wait_for_file(_LEAK)
+    written = (ground.workspace / _LEAK).stat().st_mtime
+    ground.strikes(datetime.fromtimestamp(written, UTC))
+
+
+async def _guess(ground: Ground) -> None:
+    """As often as it takes to be locked out, and once more. Raises DrillError where the door does not close."""
+    answers = []
+    async with httpx2.AsyncClient(base_url=ground.address, trust_env=False) as client:
+        for number in range(_GUESSES + 1):
+            headers = {"Authorization": f"Bearer guessed-{number}"}
+            answers.append((await client.get("/api/v1/me", headers=headers)).status_code)
+    if answers != [*[401] * _GUESSES, 429]:
+        raise DrillError(f"expected a door that stays closed and locks out who guesses, got the answers {answers}")
 
 
 async def _publish_advisory(ground: Ground) -> None:

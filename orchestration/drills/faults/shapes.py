@@ -6,6 +6,7 @@ from typing import Any
 
 from orchestration.drills.ground import Ground
 from orchestration.drills.model import Inject, Setting, Work
+from orchestration.drills.project import agents
 from orchestration.drills.rehearsal.scenes import told
 
 STRIKE, WORKING, STRUCK = "strike.txt", "working.txt", "struck.txt"
@@ -43,10 +44,14 @@ def fail(how):
             signal.signal(number, signal.SIG_IGN)
         while True:
             time.sleep(1)
+    while "burn" in how:
+        sum(range(10_000))
     held = []
-    while "leak" in how:
-        held.append(bytearray(8_000_000))
+    while "leak" in how or ("hoard" in how and len(held) < 100):
+        held.append(bytearray(b"x") * 8_000_000)
         time.sleep(0.01)
+    while held:
+        time.sleep(1)
 
 
 if __name__ == "__main__":
@@ -64,6 +69,13 @@ TOOL = Work(goal=TOOL_GOAL, agent="helper", sign=WORKING)
 def with_files(files: dict[str, str], **configuration: Any) -> Setting:
     """A setting with these files and one provider."""
     return Setting(providers=("primary",), files=files, configuration=configuration)
+
+
+def limited(**limits: Any) -> list[dict[str, Any]]:
+    """All agents, the one that uses tools with these limits."""
+    return [
+        {**agent, "limits": {**agent["limits"], **limits}} if agent["id"] == "helper" else agent for agent in agents()
+    ]
 
 
 def strike(how: str) -> Inject:

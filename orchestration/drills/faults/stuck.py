@@ -13,25 +13,28 @@ from orchestration.drills.faults.shapes import (
     OWN_CODE,
     TOOL,
     TOOL_FILES,
+    limited,
     provider_fault,
     strike,
     with_files,
 )
 from orchestration.drills.ground import Ground
 from orchestration.drills.model import Drill, Ending, Expectation, Setting
-from orchestration.drills.project import agents
 
 _SCENARIO = Scenario.WORKFLOW_STUCK
-_STALLED: dict[str, Any] = {"monitoring": {"thresholds": {"stalledSeconds": 4}}}
-# Detected when there was no progress for 4 s, which is looked at every 2 s.
+_STALLED_SECONDS = 4.0
+_STALLED: dict[str, Any] = {"monitoring": {"thresholds": {"stalledSeconds": _STALLED_SECONDS}}}
+# How often it is looked how runs get on.
+_RUNS_SECONDS = 2.0
+_COMMAND_SECONDS = 3.0
 _WENT_ON = Expectation(
     Ending.REPAIRED,
     _SCENARIO,
     Severity.P2,
     helped="restart-worker",
     finds=("runs", "waits"),
-    detected_within=8.0,
-    resolved_within=25.0,
+    holds=_STALLED_SECONDS,
+    every=_RUNS_SECONDS,
     calls_repeated=1,
 )
 
@@ -60,11 +63,11 @@ def drills() -> Iterator[Drill]:
     yield Drill(
         "tool-over-its-limit",
         "A command blocks for longer than its own time limit of 3 s",
-        Expectation(Ending.ABSORBED, stopped_within=4.0),
+        Expectation(Ending.ABSORBED, limit=_COMMAND_SECONDS),
         strike("block"),
         _SCENARIO,
         TOOL,
-        with_files(TOOL_FILES, agents=_limited(commandSeconds=3)),
+        with_files(TOOL_FILES, agents=limited(commandSeconds=_COMMAND_SECONDS)),
     )
     yield Drill(
         "tool-leaks",
@@ -77,16 +80,13 @@ def drills() -> Iterator[Drill]:
     )
     yield Drill(
         "model-gives-nothing",
-        "A model call hangs, and its time limit is far away",
+        "A model call hangs, and its provider answers everything else",
         _WENT_ON,
         provider_fault("hang", match={"path": "/v1/chat/completions"}, count=1),
         _SCENARIO,
         setting=Setting(
             providers=("primary",),
-            configuration={
-                **_STALLED,
-                "runtime": {"primary": {"timeouts": {"firstToken": 300, "nextToken": 300, "call": 600}}},
-            },
+            configuration=_STALLED,
         ),
     )
     yield Drill(
@@ -96,12 +96,6 @@ def drills() -> Iterator[Drill]:
         _freeze,
         _SCENARIO,
     )
-
-
-def _limited(**limits: Any) -> list[dict[str, Any]]:
-    return [
-        {**agent, "limits": {**agent["limits"], **limits}} if agent["id"] == "helper" else agent for agent in agents()
-    ]
 
 
 async def _freeze(ground: Ground) -> None:

@@ -75,7 +75,7 @@ class Action(Generic[P]):
         self.handles = handles
 
     def targets(self, parameters: P) -> tuple[str, ...] | None:
-        """What it would act on by name; None where it has no targets. Empty means that it is refused."""
+        """What it would act on by name; None where it has no targets. Empty means that it is refused. May block."""
         return None
 
     def at_most(self, parameters: P) -> Mode:

@@ -35,6 +35,9 @@ class CleanUp(Action[Any]):
     parameters = Age
     finds = ("freed_bytes", "removed")
 
+    def targets(self, parameters: Age) -> tuple[str, ...]:
+        return tuple(path.name for path in self.old(self.handles.clock.now(), parameters))
+
     async def preview(self, context: Context, parameters: Age) -> str:
         found = await anyio.to_thread.run_sync(lambda: list(self.old(context.now, parameters)))
         return f"delete {len(found)} of our own, {sum(map(size_of, found)):,} bytes in all"

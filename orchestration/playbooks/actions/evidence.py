@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections import Counter
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ import anyio.to_thread
 
 from orchestration.errors import NotFoundError, OrchestratorError
 from orchestration.monitoring.log_reader import NAME, recent_errors
+from orchestration.monitoring.processes import ProcessUse
 from orchestration.monitoring.resources import Snapshot
 from orchestration.playbooks.actions import Action, Context, Outcome, Parameters, action
 from orchestration.playbooks.actions.cleanup import size_of
@@ -24,6 +26,13 @@ _COMMITS = 10
 _EVENTS = 5000
 _RECENT = timedelta(days=1)
 _UNRESPONSIVE_LOAD = 8.0
+# Of one processor.
+_RUNAWAY_PERCENT = 95.0
+_BUSY_PERCENT = 20.0
+# Of the processor time that all of our processes use.
+_MOST_SHARE = 0.5
+# Of the memory there is, where that is short.
+_HOARD_SHARE = 1 / 3
 
 
 class OfRuns(Parameters):
@@ -289,7 +298,7 @@ class Resources(Look):
                 "disk_free_percent": free,
                 "disk_short": disk_short,
                 "short": short,
-                "unresponsive": _unresponsive(seen),
+                "unresponsive": unresponsive(seen),
                 "own_bytes": own,
                 "top": [f"{process.command[:60]} ({process.pid})" for process in seen.top[:3]],
             },
@@ -300,9 +309,10 @@ class Resources(Look):
         return sum(size_of(folder) for folder in (self.handles.log_folder, self.handles.artifacts.folder))
 
 
-def _unresponsive(seen: Snapshot) -> bool:
-    """Whether so much waits for the processor that nothing gets on."""
-    return seen.load[0] > _UNRESPONSIVE_LOAD * max(1.0, seen.cpus)
+def unresponsive(seen: Snapshot) -> bool:
+    """Whether so much waits for the processor that nothing gets on. The load is the whole machine's, whatever share of
+    it is ours."""
+    return seen.load[0] > _UNRESPONSIVE_LOAD * (os.cpu_count() or 1)
 
 
 @action
@@ -322,7 +332,8 @@ class Load(Look):
         workers = {int(worker["pid"]): str(worker["worker"]) for worker in self.handles.fleet.workers()}
         running = len(self.handles.runs.list([RunStatus.RUNNING], 1000))
         ours = [process for process in seen.top if process.ours]
-        runaway = [str(process.pid) for process in ours if process.cpu_percent > 95 and process.pid not in workers]
+        commands = [process for process in ours if process.pid not in workers and process.pid != os.getpid()]
+        runaway = [str(process.pid) for process in commands if self._runs_away(process, ours, seen)]
         growing = [leak.command[:80] for leak in seen.leaks]
         says = f"{running} runs at work; {len(growing)} processes grow, {len(runaway)} run away"
         return Outcome(
@@ -335,6 +346,16 @@ class Load(Look):
                 "runaway": runaway,
             },
         )
+
+    def _runs_away(self, process: ProcessUse, ours: Sequence[ProcessUse], seen: Snapshot) -> bool:
+        """Whether it takes a whole processor; or, where processor or memory is short, most of what we have of it: on a
+        machine that others use as well nobody gets a whole one."""
+        limits = self.handles.configuration().monitoring.thresholds
+        short = (seen.cpu_percent or 0.0) > limits.cpu_percent
+        most = _MOST_SHARE * sum(one.cpu_percent for one in ours)
+        burns = process.cpu_percent > (max(_BUSY_PERCENT, most) if short else _RUNAWAY_PERCENT)
+        hoards = process.memory_bytes > _HOARD_SHARE * seen.memory_total
+        return burns or (hoards and seen.memory_percent > limits.memory_percent)
 
 
 @action

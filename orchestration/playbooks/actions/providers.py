@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import urlsplit
 
 import anyio
 import httpx2
@@ -17,7 +16,6 @@ from orchestration.playbooks.model import Risk
 from orchestration.providers.breaker import BreakerState
 from orchestration.providers.route import ProbeResult
 
-_LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
 _STATUS_PAGES = {ProviderKind.GITHUB: "https://www.githubstatus.com/api/v2/status.json"}
 _PAGE_SECONDS = 5.0
 
@@ -108,8 +106,7 @@ class Probe(ProviderAction):
 
 def is_local_ollama(settings: ProviderSettings) -> bool:
     """Whether a provider is an Ollama on this machine."""
-    host = urlsplit(settings.effective_base_url or "").hostname
-    return settings.type is ProviderKind.OLLAMA and host in _LOCAL
+    return settings.type is ProviderKind.OLLAMA and settings.is_local
 
 
 @action

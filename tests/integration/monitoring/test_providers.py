@@ -8,6 +8,7 @@ from orchestration.alerts.signal import Signal
 from orchestration.clock import FakeClock, SystemClock
 from orchestration.config.schema import Configuration
 from orchestration.drills.rehearsal import RehearsalServer
+from orchestration.drills.rehearsal.fault_desk import FaultOrder
 from orchestration.events import Bus, Event
 from orchestration.monitoring.providers import Providers
 from orchestration.providers.budget import Budgets
@@ -142,4 +143,56 @@ async def test_the_gateway_and_the_watch_agree_when_a_providers_port_is_closed(d
             await watch.probe()
             assert watch.standings()["openai"].reason == "unreachable"
             assert clock.now() - started < timedelta(seconds=2)
+        await watch.aclose()
+
+
+def far(url: str) -> Configuration:
+    """The server of this machine by a name that does not tell that it is here."""
+    return configured(url.replace("127.0.0.1", "0.0.0.0"))
+
+
+async def test_a_provider_on_this_machine_is_probed_every_second_another_as_often_as_is_set() -> None:
+    for configuration_of, seconds in ((configured, 1.0), (far, 15.0)):
+        clock = FakeClock()
+        async with RehearsalServer(latency=0) as server:
+            configuration = configuration_of(server.url)
+            watch = Providers(lambda found=configuration: found, Key(), clock)
+            assert ups(await watch.probe()) == [("openai", 1.0, "")]
+            server.refuse(3600)
+            await clock.advance(seconds - 0.1)
+            assert await watch.probe() == ()
+            await clock.advance(0.1)
+            assert ups(await watch.probe()) == [("openai", 0.0, "unreachable")]
+            await watch.aclose()
+
+
+async def test_a_provider_that_hangs_is_down_within_two_seconds_of_a_probe() -> None:
+    clock = SystemClock()
+    async with RehearsalServer(latency=0) as server:
+        configuration = configured(server.url)
+        watch = Providers(lambda: configuration, Key(), clock)
+        await watch.probe()
+        server.faults.post(FaultOrder(fault="hang"))
+        await clock.sleep(1)
+        begun = clock.monotonic()
+        assert ups(await watch.probe()) == [("openai", 0.0, "timeout")]
+        assert clock.monotonic() - begun < 2
+        await watch.aclose()
+
+
+async def test_one_that_was_at_work_when_it_said_nothing_is_not_hurried_again() -> None:
+    """A server that does one thing at a time: a call that it answered was under way when it was probed."""
+    clock = SystemClock()
+    async with RehearsalServer(latency=0) as server:
+        configuration = configured(server.url)
+        watch = Providers(lambda: configuration, Key(), clock)
+        await watch.probe()
+        server.faults.post(FaultOrder(fault="hang", count=2))
+        await clock.sleep(1)
+        assert ups(await watch.probe()) == [("openai", 0.0, "timeout")]
+        tries = [{"route": "openai/rehearsal", "outcome": "ok", "seconds": 4.0}]
+        watch.take(Event("model_call.finished", clock.now(), data={"tries": tries, "seconds": 4.0}))
+        server.faults.post(FaultOrder(fault="slow", number=1.5, count=2))
+        watch.take(Event("model_call.failed", clock.now(), data={"tries": [{**tries[0], "outcome": "timeout"}]}))
+        assert ups(await watch.probe()) == [("openai", 1.0, "")], "it is given the time that it takes"
         await watch.aclose()

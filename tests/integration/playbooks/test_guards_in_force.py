@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -143,9 +144,32 @@ async def test_of_what_cannot_be_taken_back_only_cleaning_up_our_own_is_let_by_i
     async with a_ward(tmp_path) as ward:
         destructive = [name for name, kind in REGISTRY.items() if kind.risk is Risk.DESTRUCTIVE]
         assert sorted(destructive) == ["cleanup.artifacts", "cleanup.logs", "process.kill"]
+        an_old_log(ward)
         assert (await ward.decide("cleanup.logs", {})).mode is Mode.AUTO
     async with a_ward(tmp_path, automation={"actions": {"cleanup.logs": "ask"}}) as ward:
         assert (await ward.decide("cleanup.logs", {})).mode is Mode.ASK
+
+
+@pytest.mark.parametrize("automation", [{"enabled": False}, {"actions": {"cleanup.logs": "ask"}}, {}])
+async def test_nobody_is_asked_whether_nothing_may_be_cleared_away(tmp_path: Path, automation: dict[str, Any]) -> None:
+    async with a_ward(tmp_path, automation=automation) as ward:
+        for action in ("cleanup.logs", "cleanup.artifacts"):
+            decision = await ward.decide(action, {})
+            assert (decision.mode, decision.guard) == (Mode.OFF, "empty-target")
+        (log,) = an_old_log(ward)
+        decision = await ward.decide("cleanup.logs", {})
+        assert decision.targets == (log.name,)
+        assert decision.mode is (Mode.ASK if automation else Mode.AUTO)
+        assert (await ward.decide("cleanup.logs", {"older_than_days": 9})).mode is Mode.OFF
+
+
+def an_old_log(ward: Any) -> list[Path]:
+    """A rotated one of eight days ago."""
+    log = ward.app.log_folder / "orchestrator.log.20261101T000000.000001Z"
+    log.write_text("0123456789")
+    then = ward.app.clock.now().timestamp() - 8 * 86_400
+    os.utime(log, (then, then))
+    return [log]
 
 
 async def test_a_mode_in_the_configuration_wins_over_the_playbooks(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -13,7 +14,9 @@ import pytest
 
 from orchestration.config.overrides import effective
 from orchestration.monitoring.processes import ProcessUse
+from orchestration.monitoring.resources import Snapshot
 from orchestration.playbooks.actions import ActionError, parse
+from orchestration.playbooks.actions.evidence import unresponsive
 from orchestration.playbooks.actions.limits import Lower
 from orchestration.storage.runs import Run, RunStatus
 from tests.support.response import NOWHERE, Fleet, Ward, a_ward, a_worker
@@ -125,6 +128,7 @@ class Seen:
 
     def __init__(self, top: list[ProcessUse], leaks: list[Any]) -> None:
         self.top, self.leaks = top, leaks
+        self.cpu_percent, self.memory_percent, self.memory_total = 50.0, 50.0, 1000
 
 
 async def test_a_process_of_ours_that_runs_away_is_told_from_a_worker_at_work(tmp_path: Path) -> None:
@@ -144,6 +148,39 @@ async def test_a_process_of_ours_that_runs_away_is_told_from_a_worker_at_work(tm
         found = (await ward.run("evidence.load")).findings
         assert (found["running"], found["expected"], found["runaway"]) == (1, True, ["12"])
         assert (found["growing"], found["growing_workers"]) == (["worker"], ["1"])
+
+
+async def test_who_takes_most_of_a_processor_that_is_short_runs_away(
+    tmp_path: Path,
+) -> None:
+    async with a_ward(tmp_path) as ward:
+        processes = [
+            ProcessUse(pid=11, command="worker", cpu_percent=10.0, memory_bytes=1, ours=True),
+            ProcessUse(pid=12, command="burns", cpu_percent=45.0, memory_bytes=1, ours=True),
+            ProcessUse(pid=13, command="foreign", cpu_percent=65.0, memory_bytes=1, ours=False),
+            ProcessUse(pid=14, command="works", cpu_percent=25.0, memory_bytes=1, ours=True),
+        ]
+        seen = Seen(processes, [])
+        ward.use(resources=type("Room", (), {"snapshot": lambda _: seen})(), fleet=Fleet(a_worker("1", pid=11)))
+        assert (await ward.run("evidence.load")).findings["runaway"] == []
+        seen.cpu_percent = 97.0
+        assert (await ward.run("evidence.load")).findings["runaway"] == ["12"]
+
+
+async def test_who_holds_much_memory_runs_away_where_that_is_short(tmp_path: Path) -> None:
+    async with a_ward(tmp_path) as ward:
+        processes = [
+            ProcessUse(pid=11, command="worker", cpu_percent=1.0, memory_bytes=900, ours=True),
+            ProcessUse(pid=12, command="hoards", cpu_percent=1.0, memory_bytes=400, ours=True),
+            ProcessUse(pid=13, command="modest", cpu_percent=1.0, memory_bytes=300, ours=True),
+            ProcessUse(pid=14, command="foreign", cpu_percent=1.0, memory_bytes=900, ours=False),
+            ProcessUse(pid=os.getpid(), command="itself", cpu_percent=99.0, memory_bytes=900, ours=True),
+        ]
+        seen = Seen(processes, [])
+        ward.use(resources=type("Room", (), {"snapshot": lambda _: seen})(), fleet=Fleet(a_worker("1", pid=11)))
+        assert (await ward.run("evidence.load")).findings["runaway"] == []
+        seen.memory_percent = 96.0
+        assert (await ward.run("evidence.load")).findings["runaway"] == ["12"]
 
 
 async def test_failures_of_the_last_minutes_are_counted(tmp_path: Path) -> None:
@@ -233,3 +270,11 @@ async def test_everything_is_logged_for_a_time(tmp_path: Path) -> None:
         assert ward.app.effective().monitoring.log_level == "DEBUG"
         await ward.undo("log.debug", debug)
         assert ward.app.effective().monitoring.log_level == "INFO"
+
+
+@pytest.mark.parametrize(("load", "expected"), [(7.9, False), (8.1, True)])
+def test_the_load_is_the_machines_whatever_share_of_it_is_ours(load: float, expected: bool) -> None:
+    waits = load * (os.cpu_count() or 1)
+    for cpus in (0.5, 64.0):
+        seen = Snapshot("here", 50.0, cpus, 50.0, 1, 2, True, (waits, waits, waits), ())
+        assert unresponsive(seen) is expected

@@ -215,3 +215,70 @@ async def test_the_hourly_cap_asks_and_stays_tripped_until_a_person_resets_it(ro
     assert "within the hour" in await respond_denying("second")
     [trip] = room.records.trips()
     assert (trip.guard, trip.action) == ("hourly-cap", "mark.leave")
+
+
+def with_follow_up(*, optional: bool) -> str:
+    """Its recovery asks before its only step."""
+    asks = "{ step: tidy, do: mark.leave, with: { name: tidied }, mode: ask" + (
+        ", optional: true }" if optional else " }"
+    )
+    return playbook(CURE).replace("{ step: tidy, do: mark.leave, with: { name: tidied } }", asks)
+
+
+async def resolved_with_a_question(room: ResponseRoom, decide: Any) -> tuple[Any, str]:
+    """The incident is resolved while the question is open; then something is done, and the response ends."""
+    incident = room.an_incident()
+    async with room.engine() as engine:
+        flow_id = response_id(incident.id, incident.clock.number)
+        await engine.start(RESPONSE, flow_id, {"incident": incident.id})
+        with anyio.fail_after(20):
+            while room.incident(incident.id).status is not IncidentStatus.RESOLVED:
+                await anyio.sleep(0.05)
+            while room.records.runs(incident_id=incident.id)[0].state is PlaybookRunState.RUNNING:
+                await anyio.sleep(0.05)
+            (question,) = room.approvals.open(incident.id)
+            decide(question)
+            return await engine.result(flow_id), incident.id
+
+
+async def test_a_follow_up_that_asks_keeps_no_incident_open_and_is_done_when_somebody_agrees(
+    room: ResponseRoom,
+) -> None:
+    room.write_playbook(with_follow_up(optional=True))
+
+    def approve(question: Any) -> None:
+        assert room.effects() == ["do cure"]
+        room.approvals.decide(question.id, "approved", "ada", "yes, do", room.clock.now())
+
+    ended, incident_id = await resolved_with_a_question(room, approve)
+    assert ended["state"] == "helped"
+    assert room.effects() == ["do cure", "do tidied"]
+    [tidied] = [one for one in room.records.actions(incident_id=incident_id) if one.step == "tidy"]
+    assert (tidied.state, tidied.actor, tidied.phase) == (ActionState.DONE, "ada", "recover")
+    asked = [entry for entry in room.desk.records.entries(incident_id) if entry.kind == "approval-requested"]
+    assert len(asked) == 1, "they were told of the question before it was over"
+
+
+async def test_a_follow_up_that_is_refused_is_left(room: ResponseRoom) -> None:
+    room.write_playbook(with_follow_up(optional=True))
+    refuse = lambda question: room.approvals.decide(question.id, "denied", "ada", "no", room.clock.now())  # noqa: E731
+    ended, incident_id = await resolved_with_a_question(room, refuse)
+    assert (ended["state"], room.effects()) == ("helped", ["do cure"])
+    [tidied] = [one for one in room.records.actions(incident_id=incident_id) if one.step == "tidy"]
+    assert tidied.state is ActionState.DENIED
+
+
+async def test_a_step_of_the_recovery_that_must_be_done_is_waited_for(room: ResponseRoom) -> None:
+    room.write_playbook(with_follow_up(optional=False))
+    incident = room.an_incident()
+    async with room.engine() as engine:
+        flow_id = response_id(incident.id, incident.clock.number)
+        await engine.start(RESPONSE, flow_id, {"incident": incident.id})
+        with anyio.fail_after(20):
+            while not (questions := room.approvals.open(incident.id)):
+                await anyio.sleep(0.05)
+            assert room.incident(incident.id).status.is_open
+            room.approvals.decide(questions[0].id, "approved", "ada", "yes", room.clock.now())
+            assert (await engine.result(flow_id))["state"] == "helped"
+    assert room.incident(incident.id).status is IncidentStatus.RESOLVED
+    assert room.effects() == ["do cure", "do tidied"]

@@ -54,7 +54,7 @@ def test_a_drill_that_went_as_expected_misses_nothing(expects: Expectation, resp
     [
         ({"scenario": Scenario.WORKFLOW_STUCK}, "scenario"),
         ({"severity": Severity.P1}, "severity"),
-        ({"detected_after": 2.1}, "detected"),
+        ({"detected_after": 3.1}, "detected"),
         ({"resolved_after": None}, "resolved"),
         ({"resolved_after": 18.1}, "resolved"),
         ({"helped": "wait-with-fewer-calls"}, "helped"),
@@ -119,9 +119,35 @@ def test_work_that_is_not_expected_to_succeed_may_fail() -> None:
     assert missed(replace(REPAIRED, work_succeeds=False), GOOD, replace(WORKED, succeeded=False)) == []
 
 
+def test_every_limit_follows_from_what_the_fault_is_like() -> None:
+    """Detected within 2 s, repaired within 15 s, stopped within 1 s: beyond what no haste can help."""
+    assert (REPAIRED.detected_within, REPAIRED.resolved_within, REPAIRED.stopped_within) == (3.0, 15.0, None)
+    slow = replace(REPAIRED, holds=4.0, every=2.0, lasts=8.0, limit=3.0)
+    assert (slow.detected_within, slow.resolved_within, slow.stopped_within) == (8.0, 27.0, 4.0)
+
+
+@pytest.mark.parametrize(
+    ("change", "effort", "what"),
+    [
+        ({"detected_after": 4.9}, {}, "detected"),
+        ({"resolved_after": 32.9}, {}, "resolved"),
+        ({}, {"longest_tool": 4.9}, "stopped"),
+    ],
+)
+def test_only_what_our_own_processes_need_is_widened_when_the_machine_is_slow(
+    change: dict[str, object], effort: dict[str, object], what: str
+) -> None:
+    """Twice as slow: 2 and 15 and 1 s more, and no more than that."""
+    expects = replace(REPAIRED, limit=3.0)
+    response, worked = replace(GOOD, **change), replace(WORKED, **effort)  # type: ignore[arg-type]
+    assert missed(expects, response, worked) == [what]
+    assert missed(expects, response, worked, slowness=2.0) == []
+    assert missed(expects, response, worked, slowness=1.5) == [what]
+
+
 @pytest.mark.parametrize("took", [0.0, 4.1])
 def test_a_tool_must_have_been_stopped_in_time_and_must_have_run(took: float) -> None:
-    limited = replace(ABSORBED, stopped_within=4.0)
+    limited = replace(ABSORBED, limit=3.0)
     assert missed(limited, None, replace(WORKED, longest_tool=took)) == ["stopped"]
 
 
@@ -148,3 +174,9 @@ def test_the_median_is_of_what_was_resolved_and_leaves_the_watching_out() -> Non
     ]
     assert median_resolution(seen) == 9.0
     assert median_resolution([Observation(1.0)]) is None
+
+
+def test_a_question_may_be_expected_of_a_repair_as_well() -> None:
+    asking = replace(REPAIRED, asks=("security.restore-test",))
+    assert missed(asking, GOOD) == ["asks"]
+    assert missed(asking, replace(GOOD, asked=("security.restore-test",))) == []

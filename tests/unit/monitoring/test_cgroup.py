@@ -84,6 +84,20 @@ def test_version_1_with_its_controllers_together_and_version_2_beside_them_witho
     assert read(root, where) == Usage(1.0, 1.0, None, None)
 
 
+def test_use_is_that_of_the_hierarchy_with_the_limit(tmp_path: Path) -> None:
+    """Version 2 beside version 1 counts the whole machine where all that we have of it is its root."""
+    texts = {
+        "unified/cgroup.controllers": "",
+        "unified/cpu.stat": "usage_usec 9000000",
+        "cpu/g/cpu.cfs_quota_us": "100000",
+        "cpu/g/cpu.cfs_period_us": "100000",
+        "cpuacct/g/cpuacct.usage": "2000000000",
+    }
+    root = files(tmp_path / "cg", texts)
+    ours = membership(tmp_path, "2:cpuacct:/g\n1:cpu:/g\n0::/\n")
+    assert read(root, ours) == Usage(1.0, 2.0, None, None)
+
+
 def test_without_limits_or_control_groups_nothing_is_known(tmp_path: Path) -> None:
     assert read(tmp_path / "none", tmp_path / "nowhere") == Usage()
     texts = {"cgroup.controllers": "", "cpu.max": "max 100000", "memory.max": "max", "memory.current": "5"}

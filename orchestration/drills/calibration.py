@@ -1,0 +1,67 @@
+"""How much slower than alone a program runs on this machine now, so that a drill is not failed by what else it does.
+
+Every second a piece of work that takes a twentieth of a second of processor time is done, and it is measured how long
+that took. On a machine that is quiet both are the same; the mean of the quotient is by how much a program is held up.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import anyio
+import anyio.to_thread
+
+from orchestration.clock import Clock
+
+_EVERY_SECONDS = 1.0
+_WORK_SECONDS = 0.05
+_COUNT = 2_000
+# Below that it is noise.
+_LEAST = 1.1
+
+
+class Calibration:
+    """Collects measurements."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._seen: list[float] = []
+
+    @property
+    def slowness(self) -> float:
+        """The mean of what was seen; 1 on a quiet machine."""
+        return slowness_of(self._seen)
+
+    @asynccontextmanager
+    async def measuring(self) -> AsyncIterator[None]:
+        """Measure again and again for as long as the block lasts."""
+        failed: Exception | None = None
+        async with anyio.create_task_group() as group:
+            group.start_soon(self._measure)
+            try:
+                yield
+            except Exception as error:  # noqa: BLE001 (raised again below, where no group wraps it)
+                failed = error
+            group.cancel_scope.cancel()
+        if failed is not None:
+            raise failed
+
+    async def _measure(self) -> None:
+        while True:
+            self._seen.append(await anyio.to_thread.run_sync(self._once))
+            await self._clock.sleep(_EVERY_SECONDS)
+
+    def _once(self) -> float:
+        """Seconds that passed for a second of processor time."""
+        begun, used = self._clock.monotonic(), time.thread_time()
+        while (worked := time.thread_time() - used) < _WORK_SECONDS:
+            sum(range(_COUNT))
+        return (self._clock.monotonic() - begun) / worked
+
+
+def slowness_of(seen: list[float]) -> float:
+    """What the measurements say together. Pure."""
+    mean = sum(seen) / len(seen) if seen else 1.0
+    return round(mean, 2) if mean > _LEAST else 1.0

@@ -1,0 +1,89 @@
+"""Keeps watch over a call whose provider says nothing: is it thinking, or gone?
+
+A model may think for minutes before its first token, so the time limits of a call are generous; a provider that hangs
+would hold its callers for as long. But one that thinks still answers a cheap probe. So beside a call that has been
+quiet for a moment the provider is probed, again and again, ever more seldom. When neither the call nor the probe hears
+anything, the call is given up, and the next route is tried.
+
+Some servers do one thing at a time and answer no probe while they work. So silence counts only where it is known that
+the provider does both: by what it is, or because it was seen to answer a probe beside a call before.
+"""
+
+from __future__ import annotations
+
+import anyio
+
+from orchestration.clock import Clock
+from orchestration.providers.attempt import Attempt
+from orchestration.providers.endpoint import CallFailed
+from orchestration.providers.failures import Failure, FailureKind
+from orchestration.providers.route import RouteRecord
+from orchestration.providers.wire import ChatBody, Completion
+
+_QUIET_SECONDS = 0.5
+# A vendor's service counts every request, and may think for seconds: there it is asked when that has become unusual.
+_QUIET_ELSEWHERE_SECONDS = 5.0
+# A call has surely reached the server by then, so that an answer to a probe proves that it can do both.
+_PROOF_SECONDS = 0.1
+_PAUSE_SECONDS = 1.0
+_LONGEST_PAUSE_SECONDS = 15.0
+_LOOK_SECONDS = 0.05
+
+
+async def kept(record: RouteRecord, attempt: Attempt, body: ChatBody, clock: Clock) -> Completion:
+    """The answer of a try that is watched over. Raises CallFailed, and what the attempt's `hand_on` raises."""
+    gone: list[Failure] = []
+    failed: Exception | None = None
+    completion: Completion | None = None
+
+    async def watch() -> None:
+        gone.append(await _until_gone(record, attempt, clock))
+        group.cancel_scope.cancel()
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(watch)
+        try:
+            completion = await attempt.complete(body)
+        except Exception as error:  # noqa: BLE001 (raised again below, where no group wraps it)
+            failed = error
+        group.cancel_scope.cancel()
+    if completion is not None:
+        return completion
+    raise failed or CallFailed(gone[0])
+
+
+async def _until_gone(record: RouteRecord, attempt: Attempt, clock: Clock) -> Failure:
+    """Returns once it is plain that nobody is there."""
+    provider, pause = record.provider, _PAUSE_SECONDS
+    local = provider.endpoint.settings.is_local
+    while True:
+        if provider.answers_meanwhile or not local:
+            await _quiet_for(attempt, _QUIET_SECONDS if local else _QUIET_ELSEWHERE_SECONDS)
+        else:
+            await anyio.sleep(_PROOF_SECONDS)
+        heard = attempt.heard
+        outcome = await _probe(record, clock)
+        if outcome is None:
+            provider.answers_meanwhile = True
+        if attempt.heard != heard:
+            pause = _PAUSE_SECONDS
+        elif provider.answers_meanwhile and outcome is not None and outcome.kind is FailureKind.TIMEOUT:
+            message = f"nothing was heard for {attempt.quiet:.1f} s, and of a probe neither: {outcome.message}"
+            return Failure(FailureKind.UNREACHABLE, message, sure=True)
+        await anyio.sleep(pause)
+        pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+
+
+async def _quiet_for(attempt: Attempt, seconds: float) -> None:
+    while (quiet := attempt.quiet) < seconds:  # noqa: ASYNC110 (tokens come far too often to wake somebody for each)
+        await anyio.sleep(max(seconds - quiet, _LOOK_SECONDS))
+
+
+async def _probe(record: RouteRecord, clock: Clock) -> Failure | None:
+    """Probe beside the call; None when that was answered. A refusal says nothing of the call: a server that is about to
+    stop takes no new connections, and ends what is under way."""
+    try:
+        await record.provider.endpoint.probe(clock.now())
+    except CallFailed as error:
+        return error.failure
+    return None
