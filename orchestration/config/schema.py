@@ -111,8 +111,11 @@ class ProviderSettings(Section):
 
     @property
     def is_local(self) -> bool:
-        """Whether it is on this machine."""
-        host = urlsplit(self.effective_base_url or "").hostname or ""
+        """Whether it is on this machine. An address that is none is nowhere."""
+        try:
+            host = urlsplit(self.effective_base_url or "").hostname or ""
+        except ValueError:
+            return False
         return host in ("localhost", "::1") or host.startswith("127.")
 
     @property
