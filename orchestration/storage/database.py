@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from orchestration.errors import OrchestratorError
-from orchestration.storage.engines import BUSY_SECONDS, make_engine, waiting
+from orchestration.storage.engines import BUSY_SECONDS, close_engine, make_engine, waiting
 
 T = TypeVar("T")
 
@@ -135,8 +135,9 @@ class Database:
             return connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
 
     def close(self) -> None:
-        """Close every connection."""
-        self.engine.dispose()
+        """Close every connection, at once or when it is given back. What is asked afterwards is answered over a
+        connection of its own."""
+        close_engine(self.engine)
 
 
 def _outside_a_transaction(connection: sa.Connection, statement: str) -> None:

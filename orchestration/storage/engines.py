@@ -41,6 +41,18 @@ def make_engine(url: str, *, pool_size: int | None = None) -> sa.Engine:
     return engine
 
 
+def close_engine(engine: sa.Engine) -> None:
+    """Close every connection of a pool: those that a thread still uses when they are given back, and whatever a late
+    thread opens as soon as it is done. A pool that was only disposed of keeps those until somebody collects garbage."""
+    if not event.contains(engine, "checkin", _close):
+        event.listen(engine, "checkin", _close)  # a pool hands its listeners on to the one that follows it
+    engine.dispose()
+
+
+def _close(_connection: object, record: sa.pool.ConnectionPoolEntry) -> None:
+    record.invalidate()
+
+
 @contextmanager
 def waiting(connection: sa.Connection, seconds: float) -> Iterator[None]:
     """Within the block, a connection to SQLite waits so long for a lock."""

@@ -20,7 +20,7 @@ from dbos import error as dbos_error
 from dbos._sys_db import SystemDatabase
 
 from orchestration.errors import OrchestratorError
-from orchestration.storage.engines import make_engine
+from orchestration.storage.engines import close_engine, make_engine
 from orchestration.storage.leases import Leases
 from orchestration.workflows.engine.flow import Flow, FlowBody, StepError, as_portable, from_portable
 from orchestration.workflows.engine.safety import make_safe, quieten
@@ -338,7 +338,7 @@ class Engine:
         await anyio.to_thread.run_sync(lambda: DBOS.destroy(workflow_completion_timeout_sec=0))
         with contextlib.suppress(sa.exc.SQLAlchemyError):  # then it expires
             await anyio.to_thread.run_sync(self._leases.release, LEASE_PREFIX + self.executor_id, self.executor_id)
-        self._pool.dispose()  # the durable engine closes only what it has made itself
+        close_engine(self._pool)  # the durable engine closes only what it has made itself
 
     def _count_no_crash(self) -> None:
         """A process that stops in good order has crashed nobody: its flows may be taken up as often as it takes."""
