@@ -78,7 +78,7 @@ class AlertEngine:
         self.rulebook.take(signal)
 
     def recall(self, signals: Iterable[Signal]) -> None:
-        """Have rules that count go on with what was seen shortly before, oldest first; called after `start_over`."""
+        """Have rules that count go on with what was seen shortly before, oldest first; for after `start_over`."""
         self.rulebook.recall(signals)
 
     def start_over(self) -> None:

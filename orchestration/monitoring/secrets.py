@@ -108,9 +108,11 @@ class SecretWatch:
             signals = [*self._gone(), *self._in_artifacts("")]
             complete = self._artifact_scan.complete
             for name in [*runs, *(name for name in self._workspaces if name not in runs)]:
-                workspace = self._workspace(runs[name]) if name in runs else self._workspaces.pop(name)
+                workspace = self._workspace(runs[name]) if name in runs else self._workspaces[name]
                 signals += self._in_workspace(name, workspace)
                 complete = complete and workspace.scan.complete
+                if name not in runs and workspace.scan.complete:
+                    del self._workspaces[name]
             if complete:
                 self._until = max(self._until, begun - _SLACK)
             self._unsaved = self._unsaved or bool(runs)

@@ -135,7 +135,8 @@ class Database:
             return connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
 
     def close(self) -> None:
-        """Close every connection."""
+        """Close every connection, at once or when it is given back. What is asked afterwards is answered over a
+        connection of its own."""
         close_engine(self.engine)
 
 

@@ -17,6 +17,8 @@ _SQLITE_POOL = 2
 # So long a connection waits for others before it gives up.
 BUSY_SECONDS = 30.0
 
+_GIVEN_BACK = "checkin"  # codespell:ignore
+
 
 def make_engine(url: str, *, pool_size: int | None = None) -> sa.Engine:
     """Open a pool of connections to `url` (`sqlite:///path` or `postgresql+psycopg://…`).
@@ -42,14 +44,15 @@ def make_engine(url: str, *, pool_size: int | None = None) -> sa.Engine:
 
 
 def close_engine(engine: sa.Engine) -> None:
-    """Close every connection: those at rest now, and each that a thread still uses when it is given back."""
-    event.listen(engine, "checkin", _close_returned)  # codespell:ignore checkin
+    """Close every connection of a pool: those that a thread still uses when they are given back, and whatever a late
+    thread opens as soon as it is done. A pool that was only disposed of keeps those until somebody collects garbage."""
+    if not event.contains(engine, _GIVEN_BACK, _close):
+        event.listen(engine, _GIVEN_BACK, _close)  # a pool hands its listeners on to the one that follows it
     engine.dispose()
 
 
-def _close_returned(_connection: object, entry: sa.pool.ConnectionPoolEntry) -> None:
-    # The pool it goes back to has been closed: nobody would ever take it again, or close it.
-    entry.close()
+def _close(_connection: object, record: sa.pool.ConnectionPoolEntry) -> None:
+    record.invalidate()
 
 
 @contextmanager

@@ -157,6 +157,16 @@ def test_a_run_that_was_stopped_while_nobody_watched_is_looked_at_once(house: Ho
     assert house.watch.look() == ()
 
 
+def test_a_workspace_that_is_too_much_for_one_look_is_read_to_its_end_also_after_its_run(house: House) -> None:
+    house.run("run-1")
+    for number in range(25):
+        house.write(f"work/{number:02}.txt", f"{KEY}\n" + "x" * 1_900_000)
+    assert len(house.hears("tool_call.finished")) == 10
+    assert house.watch.is_due
+    house.runs.set_status("run-1", RunStatus.STOPPED)
+    assert [len(house.watch.look()) for _ in range(3)] == [10, 5, 0]
+
+
 def test_the_first_watch_of_all_looks_back_a_day(house: House) -> None:
     house.run("run-1", RunStatus.SUCCEEDED, NOON - timedelta(hours=30))
     house.write("work/settings.py", KEY)
