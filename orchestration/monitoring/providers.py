@@ -52,6 +52,7 @@ class Providers:
         self._asked: dict[str, None] = {}
         self._due: dict[str, float] = {}
         self._silent_at: dict[str, datetime] = {}
+        self._unhurried: set[str] = set()
         self._told: dict[str, Standing] = {}
         self._told_usable: int | None = None
         self._told_at = float("-inf")
@@ -64,8 +65,8 @@ class Providers:
                 self._asked[provider] = None
                 if str(one.get("outcome")) not in _NOT_ITS_FAULT:
                     self._due[provider] = float("-inf")
-                elif self._was_at_work(provider, event.at, float(one.get("seconds") or 0.0)):
-                    self._routing.provider(provider).endpoint.patience.take_time()
+                elif self._was_at_work(provider, event.at, one.get("seconds")):
+                    self._unhurried.add(provider)
             return ()
         if event.kind not in ("route.opened", "route.closed"):
             return ()
@@ -123,11 +124,13 @@ class Providers:
             self._settings = settings
             await before.aclose()
 
-    def _was_at_work(self, name: str, ended: datetime, seconds: float) -> bool:
+    def _was_at_work(self, name: str, ended: datetime, seconds: object) -> bool:
         """Whether a provider was carrying out a call when it did not answer a probe: it can only do one thing at a time
         then, and its silence means less than that of others."""
         silent_at = self._silent_at.get(name)
-        return silent_at is not None and ended - timedelta(seconds=seconds) < silent_at < ended
+        if silent_at is None or not isinstance(seconds, int | float):
+            return False
+        return ended - timedelta(seconds=seconds) < silent_at < ended
 
     def _interval(self, name: str) -> float:
         interval = self._configuration().monitoring.probe_seconds
@@ -141,7 +144,10 @@ class Providers:
         if broken and broken.issuperset(self._used().get(name, ())):
             return  # the gateway looks after it, and its word counts
         try:
-            await self._routing.provider(name).endpoint.probe(self._clock.now())
+            endpoint = self._routing.provider(name).endpoint
+            if name in self._unhurried:
+                endpoint.patience.take_time()
+            await endpoint.probe(self._clock.now())
         except CallFailed as error:
             self.board.probed(name, error.failure.kind.value, error.failure.message)
             if error.failure.kind is FailureKind.TIMEOUT:

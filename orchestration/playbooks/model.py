@@ -64,7 +64,8 @@ class Step(Part):
     """One action. `parameters` may refer to what is known by `$name` (`$incident.providers`, `$probe.down`).
 
     `why` is for people; `by_hand` the commands with which a person would do the same. Steps that stand next to each
-    other with `together` run side by side. `optional` ones may fail without stopping the phase.
+    other with `together` run side by side. `optional` ones may fail without stopping the phase;
+    one of the recovery that has to ask is a follow-up: the question stands, and the incident is resolved meanwhile.
     """
 
     id: Name = Field(alias="step")

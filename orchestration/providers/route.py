@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from orchestration.config.schema import ProviderKind, ProviderSettings
 from orchestration.providers.breaker import Breaker, BreakerRules
 from orchestration.providers.endpoint import Endpoint
+from orchestration.providers.failures import Failure
 from orchestration.providers.limits import TokenBucket
 from orchestration.providers.wire import Route
 
@@ -16,6 +18,8 @@ class Provider:
     """A configured provider: its endpoint and how much is asked of it. It stays the same through edits.
 
     `answers_meanwhile`: it is known to answer probes while a call is under way, so that silence to both says more.
+    `probed_beside` is when it was last probed beside a call, in seconds of the event loop, and what came of it;
+    `probing` is held meanwhile: one question is enough for all calls.
     """
 
     def __init__(self, endpoint: Endpoint) -> None:
@@ -24,6 +28,8 @@ class Provider:
         self.limit = endpoint.settings.concurrency
         self.headroom: dict[str, float] = {}
         self.answers_meanwhile = _does_many_things(endpoint.settings)
+        self.probed_beside: tuple[float, Failure | None] = (float("-inf"), None)
+        self.probing = asyncio.Lock()
         self._buckets: dict[str, TokenBucket] = {}
         self._set_rates(0.0)
 

@@ -11,6 +11,8 @@ the provider does both: by what it is, or because it was seen to answer a probe 
 
 from __future__ import annotations
 
+import asyncio
+
 import anyio
 
 from orchestration.clock import Clock
@@ -28,6 +30,7 @@ _PROOF_SECONDS = 0.1
 _PAUSE_SECONDS = 1.0
 _LONGEST_PAUSE_SECONDS = 15.0
 _LOOK_SECONDS = 0.05
+_FRESH_SECONDS = 1.0
 
 
 async def kept(record: RouteRecord, attempt: Attempt, body: ChatBody, clock: Clock) -> Completion:
@@ -62,7 +65,7 @@ async def _until_gone(record: RouteRecord, attempt: Attempt, clock: Clock) -> Fa
         else:
             await anyio.sleep(_PROOF_SECONDS)
         heard = attempt.heard
-        outcome = await _probe(record, clock)
+        outcome = await _probe(record, attempt, clock)
         if outcome is None:
             provider.answers_meanwhile = True
         if attempt.heard != heard:
@@ -79,11 +82,19 @@ async def _quiet_for(attempt: Attempt, seconds: float) -> None:
         await anyio.sleep(max(seconds - quiet, _LOOK_SECONDS))
 
 
-async def _probe(record: RouteRecord, clock: Clock) -> Failure | None:
-    """Probe beside the call; None when that was answered. A refusal says nothing of the call: a server that is about to
-    stop takes no new connections, and ends what is under way."""
-    try:
-        await record.provider.endpoint.probe(clock.now())
-    except CallFailed as error:
-        return error.failure
-    return None
+async def _probe(record: RouteRecord, attempt: Attempt, clock: Clock) -> Failure | None:
+    """Probe beside the call, or hear what came of a probe beside another that ended since this one is quiet; None when
+    it was answered. A refusal says nothing of the call: a server that is about to stop takes no new connections, and
+    ends what is under way."""
+    provider, now = record.provider, asyncio.get_running_loop().time
+    async with provider.probing:
+        at, outcome = provider.probed_beside
+        if now() - at < _FRESH_SECONDS and (attempt.heard is None or attempt.heard <= at):
+            return outcome
+        outcome = None
+        try:
+            await provider.endpoint.probe(clock.now())
+        except CallFailed as error:
+            outcome = error.failure
+        provider.probed_beside = now(), outcome
+        return outcome

@@ -15,7 +15,7 @@ from orchestration.providers import vigil
 from orchestration.providers.breaker import BreakerState
 from orchestration.providers.failures import BrokenOffError, NoRouteError
 from tests.contract.gateway.conftest import MakeDesk
-from tests.support.gateway import Desk, provider
+from tests.support.gateway import Desk, provider, together
 from tests.support.vendor import DONE, END, Asked, Vendor, as_json, delta, stream, streamed
 
 # The limits are those of the product: the first token may take two minutes. It takes two seconds, on a machine with
@@ -134,6 +134,23 @@ async def test_a_vendors_service_is_not_asked_beside_every_call(
     monkeypatch.setattr(vigil, "_QUIET_ELSEWHERE_SECONDS", 0.6)
     hangs(first)
     assert (await timed(desk))[0] == "b"
+
+
+async def test_one_question_is_enough_for_all_calls(desk: Desk, first: Vendor, second: Vendor) -> None:
+    async def slowly(_: Asked) -> Response:
+        await anyio.sleep(2.0)
+        return streamed("Yes.")
+
+    first.answer = slowly
+    answers = await together(*[desk.ask] * 4)  # as many as it is given at once
+    assert [one.route.provider for one in answers] == ["a"] * 4
+    assert len(first.probes) - 1 <= 3
+    hangs(first)
+    begun = time.monotonic()
+    answers = await together(*[desk.ask] * 4)
+    assert [one.route.provider for one in answers] == ["b"] * 4
+    assert time.monotonic() - begun < FOUND_WITHIN
+    assert len(second.chats) == 4
 
 
 async def test_a_refused_probe_says_nothing_of_a_call_that_is_under_way(desk: Desk, first: Vendor) -> None:
