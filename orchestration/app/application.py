@@ -75,6 +75,7 @@ class Application(Project):
             ToolCalls(self.effective, self.bus, self.clock, self.redactor.text, self.root),
             self.bus,
             self.effective,
+            self.store.look,
             self.root,
         )
         coordinator = Coordinator(self.runs, workbench, self.waits, self.bus, self.clock, self.effective)
