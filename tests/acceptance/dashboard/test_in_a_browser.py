@@ -14,7 +14,7 @@ from orchestration.incidents.report import Facts
 from orchestration.storage.runs import Run
 from tests.support.browser import SCREENS, Opener, has_not_moved, mark, violations
 from tests.support.dashboard import Dashboard, a_dashboard
-from tests.support.dashboard_records import declare, fill, finished_run
+from tests.support.dashboard_records import declare, fill, finished_run, hold_drills
 from tests.support.project import ProjectFolder
 
 
@@ -58,6 +58,11 @@ def test_every_page_is_accessible_keeps_to_its_policy_and_fits_the_screen(
         assert violations(page) == [], path
         too_wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
         assert too_wide == 0, path
+    hold_drills(dashboard.app)
+    page.goto("/drills")
+    expect(page.get_by_role("heading", name="Under way")).to_be_visible()
+    assert violations(page) == []
+    dashboard.app.leases.release("drills", "drills-1")
 
 
 def test_the_plots_are_drawn_from_the_tables_behind_them(opened: Opener, incidents: dict[str, Incident]) -> None:
