@@ -76,9 +76,10 @@ class Application(Project):
             self.bus,
             self.effective,
             self.store.look,
+            self.recorded,
             self.root,
         )
-        coordinator = Coordinator(self.runs, workbench, self.waits, self.bus, self.clock, self.effective)
+        coordinator = Coordinator(self.runs, workbench, self.waits, self.bus, self.clock, self.effective, self.recorded)
         self.engine.register(RUN, coordinator.body)
         self.engine.register(EXECUTION, execution.body)
         self.engine.register(AGENT, loop.body)

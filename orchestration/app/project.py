@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 from collections.abc import Iterator
@@ -46,6 +47,7 @@ ENGINE_FILE = "engine.db"
 
 # The user's own texts of notifications.
 _TEMPLATES = Path("config", "templates")
+_RECORDED_SECONDS = 1.0
 
 
 class Project:
@@ -69,6 +71,7 @@ class Project:
         self.log_folder = self.root / runtime.log_directory
         self._server_url = database_url(source, runtime.database_url_env)
         self.opened_at = self.clock.now()
+        self._writer: TimelineWriter | None = None
         self.database = open_database(self._server_url or f"sqlite:///{self.state_folder / DATABASE_FILE}")
         self.store = ConfigurationStore(
             replace(source, retired_path=self.state_folder / RETIRED_FILE),
@@ -108,7 +111,7 @@ class Project:
     @contextlib.contextmanager
     def opened(self, *, or_last_good: bool) -> Iterator[None]:
         """Write the log and the timeline for as long as the block lasts."""
-        writer = TimelineWriter(self.timeline, self.redactor.data, [Spend(self.database).keep])
+        self._writer = writer = TimelineWriter(self.timeline, self.redactor.data, [Spend(self.database).keep])
         with contextlib.ExitStack() as stack:
             stack.callback(self.database.close)
             logging = logs.configure(self.log_folder, "INFO", self.redactor.data)
@@ -120,6 +123,20 @@ class Project:
             self.store.subscribe(lambda configuration: logging.set_level(configuration.monitoring.log_level))
             self.store.open(or_last_good=or_last_good)
             yield
+
+    async def recorded(self) -> None:
+        """Return when everything that was said so far is on the timeline: what is acknowledged after that is not lost,
+        whatever becomes of this process. A database that does not answer is not waited for."""
+        writer, loop, written = self._writer, asyncio.get_running_loop(), anyio.Event()
+
+        def tell() -> None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
+                loop.call_soon_threadsafe(written.set)
+
+        if writer is not None:
+            writer.then(tell)
+            with anyio.move_on_after(_RECORDED_SECONDS):
+                await written.wait()
 
     def find_run(self, text: str) -> Run:
         """The run of that name. Raises NotFoundError."""
