@@ -18,7 +18,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -80,8 +80,8 @@ def direct(upstream: str) -> Iterator[tuple[int, str, int]]:
 
 
 @contextmanager
-def ours(upstream: str) -> Iterator[tuple[int, str, int]]:
-    """`orchestrator serve`; yields port, key and process."""
+def ours(upstream: str, rights: Sequence[str] = ("--gateway",)) -> Iterator[tuple[int, str, int]]:
+    """`orchestrator serve`; yields port, key and process. `rights` say what the key is for."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "config", "agents.config.json")
         file.parent.mkdir()
@@ -89,7 +89,7 @@ def ours(upstream: str) -> Iterator[tuple[int, str, int]]:
         runtime = {"defaultProvider": "instant", "instant": {**instant, "concurrency": 64, "streaming": False}}
         file.write_text(json.dumps({"runtime": runtime, "agents": [{"id": "executor"}]}))
         command = [OURS, "-m", "orchestration"]
-        made = subprocess.run([*command, "tokens", "create", "benchmark", "--gateway"], cwd=folder, env=ENVIRONMENT,
+        made = subprocess.run([*command, "tokens", "create", "benchmark", *rights], cwd=folder, env=ENVIRONMENT,
                               capture_output=True, text=True, check=True)  # fmt: skip
         port = free_port()
         options = ["serve", "--workers", "0", "--port", str(port)]

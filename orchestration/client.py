@@ -74,6 +74,46 @@ class IncidentRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class DrillSessionRecord:
+    """Drills that are under way; `current` is held now, `results` are those of the others that were."""
+
+    id: str
+    drills: Sequence[str]
+    actor: str
+    started_at: datetime
+    current: str
+    results: Sequence[Mapping[str, Any]]
+    game_day: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DrillResultRecord:
+    """How a drill went; `misses` says what went otherwise than expected."""
+
+    id: str
+    drill: str
+    scenario: str
+    started_at: datetime
+    passed: bool
+    game_day: str
+    figures: Mapping[str, Any]
+    misses: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class JobRunRecord:
+    """A run of a job of maintenance; `outcome` is running, succeeded, failed or interrupted."""
+
+    id: str
+    job: str
+    actor: str
+    started_at: datetime
+    outcome: str
+    output: str
+    ended_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class EventRecord:
     """Something that happened; `id` is its number on the timeline."""
 
@@ -180,6 +220,40 @@ class Client:
     def act_on_incident(self, incident: str, act: str, **fields_: Any) -> IncidentRecord:
         """Do something to an incident: `acknowledge`, `notes`, `escalate`, `resolve` and so on, with its fields."""
         return _record(IncidentRecord, self.send("POST", f"/incidents/{_part(incident)}/{_part(act)}", fields_ or None))
+
+    def drills(self) -> Sequence[Mapping[str, Any]]:
+        """Every drill there is, with what it expects and its last result."""
+        return list(self.get("/drills"))
+
+    def begin_drills(self, *drills: str, game_day: str = "", key: str | None = None) -> DrillSessionRecord:
+        """Begin to hold drills, by name or by scenario. Raises ConflictError while others are under way."""
+        body = {"drills": list(drills), "game_day": game_day}
+        return _record(DrillSessionRecord, self.send("POST", "/drills", body, key=key))
+
+    def drills_under_way(self) -> DrillSessionRecord | None:
+        """The drills that are held now; None when there are none."""
+        found = self.get("/drills/under-way")
+        return None if found is None else _record(DrillSessionRecord, found)
+
+    def stop_drills(self) -> DrillSessionRecord:
+        """Have the drills that are held now end."""
+        return _record(DrillSessionRecord, self.send("DELETE", "/drills/under-way"))
+
+    def drill_results(self, drill: str | None = None, limit: int = 50) -> Sequence[DrillResultRecord]:
+        """How drills went, the newest first."""
+        return [_record(DrillResultRecord, one) for one in self.get("/drill-results", drill=drill, limit=limit)]
+
+    def maintenance_jobs(self) -> Sequence[Mapping[str, Any]]:
+        """The jobs of maintenance, when each is due, and its last run."""
+        return list(self.get("/maintenance/jobs"))
+
+    def run_job(self, job: str, *, key: str | None = None) -> JobRunRecord:
+        """Begin a job now; `job_runs` tells how it comes out."""
+        return _record(JobRunRecord, self.send("POST", f"/maintenance/jobs/{_part(job)}/run", key=key))
+
+    def job_runs(self, job: str | None = None, limit: int = 50) -> Sequence[JobRunRecord]:
+        """The last runs of jobs, the newest first."""
+        return [_record(JobRunRecord, one) for one in self.get("/maintenance/runs", job=job, limit=limit)]
 
     def events(
         self, *, after: int | None = None, run: str | None = None, kinds: Sequence[str] = ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -154,13 +154,19 @@ class AgentLoop:
         tool_calls: ToolCalls,
         bus: Bus,
         configuration: Callable[[], Configuration],
+        look: Callable[[], Awaitable[None]],
+        recorded: Callable[[], Awaitable[None]],
         project_root: Path,
     ) -> None:
+        """`configuration` gives the one in force, `look` takes in what other processes have changed in it. `recorded`
+        returns when what was said is on the timeline: nothing is committed of which nobody would know."""
         self._runs = runs
         self._model_calls = model_calls
         self._tool_calls = tool_calls
         self._bus = bus
         self._configuration = configuration
+        self._look = look
+        self._recorded = recorded
         self._project_root = project_root
 
     async def body(self, flow: Flow, payload: Any) -> Any:
@@ -176,6 +182,7 @@ class AgentLoop:
             raise
         failing = result.failing.model_dump() if result.failing else None
         self._bus.emit("agent.finished", **about, failing=failing, use=result.use.model_dump(mode="json"))
+        await self._recorded()
         return result.model_dump(mode="json")
 
     async def _work(self, flow: Flow, run: Run, task: AgentTask) -> AgentResult:
@@ -193,6 +200,7 @@ class AgentLoop:
         return AgentResult(output=output, failing=failing, use=ledger.use, commands=tuple(ledger.commands))
 
     async def _prepare(self, run: Run, task: AgentTask) -> Any:
+        await self._look()
         configuration = self._configuration()
         agent = configuration.agent(task.agent)
         if agent is None:
@@ -260,7 +268,8 @@ class AgentLoop:
             model=work.setup.model,
             seconds=work.ledger.seconds_left(),
         )
-        reply = await work.flow.step("model", partial(self._model_calls.ask, work.flow.id, body, call))
+        ask = partial(self._model_calls.ask, work.flow.id, body, call)
+        reply = await work.flow.step("model", partial(self._on_record, ask))
         work.ledger.add(Use.model_validate(reply["use"]))
         conversation.calls += 1
         message: Mapping[str, Any] = reply["message"]
@@ -274,6 +283,7 @@ class AgentLoop:
             (
                 f"tool:{name_of(call)}",
                 partial(
+                    self._on_record,
                     self._tool_calls.use,
                     work.run,
                     work.task,
@@ -300,8 +310,7 @@ class AgentLoop:
     async def _call_own_code(self, work: Work, entry_point: str) -> dict[str, Any]:
         """The user's own function instead of a model: one step, in a process of its own."""
         seconds = work.ledger.seconds_left()
-        function = partial(self._tool_calls.call_own_code, work.run, work.task, work.flow.id, entry_point, seconds)
-        result = await work.flow.step("entry_point", function)
+        result = await work.flow.step("entry_point", partial(self._own_code, work, entry_point, seconds))
         work.ledger.add(Use(seconds=result["seconds"]))
         output = result["output"]
         try:
@@ -309,6 +318,21 @@ class AgentLoop:
         except answers.MalformedAnswerError as error:
             raise GivenUpError("malformed_answer", f"{entry_point}: {error}") from error
         return answer.model_dump(mode="json")
+
+    async def _on_record(self, function: Callable[..., Awaitable[Any]], *arguments: Any, **options: Any) -> Any:
+        """Do what a step does, and have it on the timeline before the step is committed."""
+        try:
+            return await function(*arguments, **options)
+        finally:
+            await self._recorded()
+
+    async def _own_code(self, work: Work, prepared: str, seconds: float | None) -> Any:
+        """Call the function that the configuration names now: where the step is done again after a failure, that may be
+        what was mended."""
+        await self._look()
+        agent = self._configuration().agent(work.task.agent)
+        entry_point = (agent.entry_point if agent else None) or prepared
+        return await self._tool_calls.call_own_code(work.run, work.task, work.flow.id, entry_point, seconds)
 
 
 def _title(task: AgentTask) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -85,9 +85,11 @@ class Application(Project):
             ToolCalls(self.effective, self.bus, self.clock, redactor, self.root),
             self.bus,
             self.effective,
+            self.store.look,
+            self.recorded,
             self.root,
         )
-        coordinator = Coordinator(self.runs, workbench, self.waits, self.bus, self.clock, self.effective)
+        coordinator = Coordinator(self.runs, workbench, self.waits, self.bus, self.clock, self.effective, self.recorded)
         self.engine.register(RUN, coordinator.body)
         self.engine.register(EXECUTION, execution.body)
         self.engine.register(AGENT, loop.body)
@@ -174,8 +176,11 @@ class Application(Project):
             with contextlib.suppress(ConflictError):
                 await self.resume(run.id)
 
-    async def resume(self, run_id: str) -> Run:
-        """Go on with a run. Raises ConflictError when it has succeeded or is being worked on."""
+    async def resume(self, run_id: str, *, queue: bool | None = False) -> Run:
+        """Go on with a run; with `queue` in any worker, with None there if there are any. Raises ConflictError when it
+        has succeeded or is being worked on."""
+        if queue or (queue is None and await anyio.to_thread.run_sync(self.has_workers)):
+            return await self.control.resume(run_id, shared=True)
         run = await self.get_run(run_id)
         self._stopped.pop(run_id, None)
         await self._prepare_provider(run.provider)
@@ -201,12 +206,21 @@ class Application(Project):
                 return name
         return None
 
-    async def fork(self, run_id: str, number: int | None = None) -> Run:
-        """Begin a new run that shares everything before a part of this one. Raises UsageError for no such part, and
-        while the system is isolated."""
+    async def fork(self, run_id: str, number: int | None = None, *, queue: bool | None = False) -> Run:
+        """Begin a new run that shares everything before a part of this one; `queue` as for `resume`. Raises UsageError
+        for no such part, and while the system is isolated."""
         self._check_isolation()
+        if queue or (queue is None and await anyio.to_thread.run_sync(self.has_workers)):
+            return await self.control.fork(run_id, number, shared=True)
         await self._prepare_provider((await self.get_run(run_id)).provider)
         return await self.control.fork(run_id, number)
+
+    async def begin(self, work: Callable[..., Coroutine[Any, Any, Any]], *arguments: Any) -> Any:
+        """Have something done beside all else for as long as this runs; returns what it tells `task_status.started`,
+        raises what it raises before. After that it must raise nothing. Raises ConflictError while nothing runs."""
+        if self._group is None:
+            raise ConflictError("expected an application that runs, got one that does not yet; try again in a moment")
+        return await self._group.start(work, *arguments)
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 from collections.abc import Iterator
@@ -48,6 +49,7 @@ ENGINE_FILE = "engine.db"
 
 # The user's own texts of notifications.
 _TEMPLATES = Path("config", "templates")
+_RECORDED_SECONDS = 1.0
 
 
 class Project:
@@ -74,6 +76,7 @@ class Project:
         self.serves_at = ""
         """Where the dashboard is, as far as it is known: of this process, or of one that served when this was opened.
         """
+        self._writer: TimelineWriter | None = None
         self.database = open_database(self._server_url or f"sqlite:///{self.state_folder / DATABASE_FILE}")
         self.store = ConfigurationStore(
             replace(source, retired_path=self.state_folder / RETIRED_FILE),
@@ -114,7 +117,7 @@ class Project:
     @contextlib.contextmanager
     def opened(self, *, or_last_good: bool) -> Iterator[None]:
         """Write the log and the timeline for as long as the block lasts."""
-        writer = TimelineWriter(self.timeline, self.redactor.data, [Spend(self.database).keep])
+        self._writer = writer = TimelineWriter(self.timeline, self.redactor.data, [Spend(self.database).keep])
         with contextlib.ExitStack() as stack:
             stack.callback(self.database.close)
             logging = logs.configure(self.log_folder, "INFO", self.redactor.data)
@@ -134,6 +137,20 @@ class Project:
         the middle of a transaction."""
         base = self.configuration.response.dashboard_url or self.serves_at
         return f"{base.rstrip('/')}/incidents/{incident_id}" if base else ""
+
+    async def recorded(self) -> None:
+        """Return when everything that was said so far is on the timeline: what is acknowledged after that is not lost,
+        whatever becomes of this process. A database that does not answer is not waited for."""
+        writer, loop, written = self._writer, asyncio.get_running_loop(), anyio.Event()
+
+        def tell() -> None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
+                loop.call_soon_threadsafe(written.set)
+
+        if writer is not None:
+            writer.then(tell)
+            with anyio.move_on_after(_RECORDED_SECONDS):
+                await written.wait()
 
     def find_run(self, text: str) -> Run:
         """The run of that name. Raises NotFoundError."""

@@ -16,6 +16,7 @@ from orchestration.clock import Clock, SystemClock
 from orchestration.config.load import Loader
 from orchestration.config.maintenance import MaintenanceSettings
 from orchestration.config.source import Source
+from orchestration.errors import ConflictError, NotFoundError, OrchestratorError
 from orchestration.events import Bus
 from orchestration.maintenance.backups import Vault
 from orchestration.maintenance.backups.manifest import Databases
@@ -23,7 +24,7 @@ from orchestration.maintenance.backups.postgres import PostgresDatabase
 from orchestration.maintenance.backups.sqlite import SqliteFiles
 from orchestration.maintenance.digest import Digest
 from orchestration.maintenance.figures import Figures
-from orchestration.maintenance.jobs import Workshop, jobs
+from orchestration.maintenance.jobs import DUTIES, Workshop, jobs
 from orchestration.maintenance.reports import Reporter
 from orchestration.maintenance.retention import Retention
 from orchestration.maintenance.service import Maintenance
@@ -34,12 +35,13 @@ from orchestration.security.trail import Trail
 from orchestration.storage.audit import AuditTable
 from orchestration.storage.database import Database
 from orchestration.storage.leases import Leases
-from orchestration.storage.maintenance import MaintenanceRecords, OldRows
+from orchestration.storage.maintenance import Duty, MaintenanceRecords, OldRows
 from orchestration.storage.outbox import Outbox
 from orchestration.storage.samples import Samples
 from orchestration.workflows.processes import CONTROL_PREFIX, LEASE_PREFIX, is_live
 
 _LOOK_SECONDS = 0.2
+_LONGEST_REPORT = 1_000_000
 
 
 class Store:
@@ -146,6 +148,39 @@ def reports_folder(here: Project) -> Path:
     """Where the reports of a project are."""
     named = here.configuration.maintenance.reports_directory
     return here.root / named if named else here.state_folder / "reports"
+
+
+def list_reports(here: Project) -> list[Path]:
+    """The reports of a project, the newest first."""
+    found = reports_folder(here).glob("*.md")
+    return sorted(found, key=lambda path: (path.stem[-10:], path.stem), reverse=True)
+
+
+def find_report(here: Project, name: str) -> str:
+    """The text of a report. Raises NotFoundError, and OrchestratorError for one that cannot be read."""
+    # By comparison with what is there: no path is made of what somebody asks for.
+    path = next((one for one in list_reports(here) if one.stem == name), None)
+    if path is None:
+        raise NotFoundError(f"expected a report that is there, got '{name[:64]}'; the list of reports has the names")
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")[:_LONGEST_REPORT]
+    except OSError as error:
+        raise OrchestratorError(f"expected to read {path.name}: {error.strerror}; look at its folder") from error
+
+
+def sign_off(here: Project, duty: str, by: str, note: str) -> tuple[Duty, ...]:
+    """Sign off a duty, for every month that waits; returns all of it. Raises NotFoundError for a name that is none, and
+    ConflictError when nothing of it waits."""
+    if duty not in DUTIES:
+        raise NotFoundError(f"expected a duty ({', '.join(DUTIES)}), got '{duty[:64]}'; correct the name")
+    records = MaintenanceRecords(here.database)
+    if not records.sign(duty, by, here.redactor.text(note), here.clock.now()):
+        raise ConflictError(
+            f"expected {duty} to wait for a signature, got it signed or not asked for yet; "
+            "see `orchestrator maintenance list`"
+        )
+    here.bus.emit("duty.signed", actor=by, duty=duty)
+    return tuple(one for one in records.duties() if one.duty == duty)
 
 
 def _vault(

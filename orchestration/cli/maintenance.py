@@ -7,11 +7,10 @@ import getpass
 import anyio.to_thread
 import click
 
-from orchestration.app import application, project
+from orchestration.app import application, project, upkeep
 from orchestration.app.upkeep import MaintenanceRoom
 from orchestration.cli import common
 from orchestration.cli.render import console, first_line, table
-from orchestration.errors import ConflictError, NotFoundError
 from orchestration.maintenance.jobs import DUTIES
 from orchestration.maintenance.reports import moment
 from orchestration.maintenance.service import Standing
@@ -98,17 +97,9 @@ def history(config: str, job: str | None, limit: int, as_json: bool) -> None:
 @click.pass_obj
 def sign_off(config: str, duty: str, note: str, as_json: bool) -> None:
     """Sign off DUTY: that a person has done what is asked for every month."""
-    if duty not in DUTIES:
-        raise NotFoundError(f"expected a duty ({', '.join(DUTIES)}), got '{duty}'; correct the name")
     with project(config) as here:
-        records, actor = MaintenanceRecords(here.database), getpass.getuser()
-        if not records.sign(duty, actor, here.redactor.text(note), here.clock.now()):
-            raise ConflictError(
-                f"expected {duty} to wait for a signature, got it signed or not asked for yet; "
-                "see `orchestrator maintenance list`"
-            )
-        here.bus.emit("duty.signed", actor=actor, duty=duty)
-        signed = [one for one in records.duties() if one.duty == duty]
+        actor = getpass.getuser()
+        signed = upkeep.sign_off(here, duty, actor, note)
         if as_json:
             common.print_json(signed)
         else:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from anyio import to_thread
+from anyio import Lock, to_thread
 
 from orchestration.clock import Clock
 from orchestration.config.credentials import Credentials
@@ -58,6 +58,7 @@ class ConfigurationStore:
         self._generation = 0
         self._subscribers: list[Subscriber] = []
         self._signature = source.signature()
+        self._looking = Lock()
         self._trouble = ""
         self._state: State | None = None
         self._told: tuple[Configuration, Credentials] | None = None
@@ -124,6 +125,11 @@ class ConfigurationStore:
         """Follow the files and the overrides until cancelled; an edit is in force within two seconds."""
         paths = (self._source.loader.path, self._source.env_path)
         async for _ in changes(paths, self._source.signature, self._clock):
+            await self.look()
+
+    async def look(self) -> None:
+        """Take in at once what `watch` would see in a moment: another process may just have changed it."""
+        async with self._looking:
             self._accept(await to_thread.run_sync(self._look))
 
     def history(self, limit: int = 50) -> tuple[Version, ...]:

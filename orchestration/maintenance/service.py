@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 import anyio
+import anyio.abc
 import anyio.to_thread
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -54,6 +55,19 @@ class Standing:
     last: JobRun | None
 
 
+class _Begun:
+    """Hands on that a job has begun, and remembers it."""
+
+    def __init__(self, status: anyio.abc.TaskStatus[JobRun]) -> None:
+        self._status = status
+        self.run: JobRun | None = None
+
+    def started(self, value: JobRun | None = None) -> None:
+        self.run = value
+        if value is not None:
+            self._status.started(value)
+
+
 class Maintenance:
     """The jobs of a project. `holder` names this process in leases; `settings` gives the configuration in force."""
 
@@ -91,9 +105,11 @@ class Maintenance:
                         group.start_soon(self._do_planned, job)
                 await self._clock.sleep(_LOOK_SECONDS)
 
-    async def do(self, name: str, actor: str) -> JobRun:
-        """Do a job now because somebody asks for it; returns how it came out. Raises NotFoundError, and ConflictError
-        when the job is being done already."""
+    async def do(
+        self, name: str, actor: str, *, task_status: anyio.abc.TaskStatus[JobRun] = anyio.TASK_STATUS_IGNORED
+    ) -> JobRun:
+        """Do a job now because somebody asks for it; returns how it came out, and tells `task_status` when it has
+        begun. Raises NotFoundError, and ConflictError when the job is being done already."""
         job = self.job(name)
         run = self._new_run(name, actor, None)
         async with self._holding(name) as held:
@@ -102,7 +118,18 @@ class Maintenance:
                     f"expected the job {name} at rest, got one that is being done; see `orchestrator maintenance list`"
                 )
             await anyio.to_thread.run_sync(self._records.begin, run)
+            task_status.started(run)
             return await self._work(job, run)
+
+    async def begin(self, name: str, actor: str, *, task_status: anyio.abc.TaskStatus[JobRun]) -> None:
+        """The same for a task group's `start`: what goes wrong once it has begun is kept on record, and not raised."""
+        begun = _Begun(task_status)
+        try:
+            await self.do(name, actor, task_status=begun)
+        except SQLAlchemyError as error:
+            if begun.run is None:
+                raise
+            self._bus.emit("maintenance.unrecorded", job=name, message=type(error).__name__)
 
     def job(self, name: str) -> Job:
         """The job of that name. Raises NotFoundError."""

@@ -25,7 +25,7 @@ from orchestration.storage.database import Database
 # What a token may be narrowed down to.
 AREAS = (
     *("runs", "agents", "incidents", "alerts", "providers", "configuration", "contacts", "statistics", "playbooks"),
-    *("events", "metrics", "access", "gateway"),
+    *("drills", "maintenance", "events", "metrics", "access", "gateway"),
 )
 GATEWAY = "gateway"
 # Of a gateway client: how much it may use in a day (UTC), ask in a minute, and have under way at once.

@@ -161,7 +161,8 @@ class TimelineWriter:
         self._redact = redact
         self._also = also
         self._clock = SystemClock()
-        self._queue: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[Event | Callable[[], object] | None] = queue.SimpleQueue()
+        self._told: list[Callable[[], object]] = []
         self._thread = threading.Thread(target=self._write_all, name="timeline-writer", daemon=True)
         self.dropped = 0
 
@@ -172,6 +173,11 @@ class TimelineWriter:
     def take(self, event: Event) -> None:
         """Accept an event; never blocks."""
         self._queue.put(event)
+
+    def then(self, tell: Callable[[], object]) -> None:
+        """Write what was accepted so far without waiting for more, and then call this, on the thread that writes; also
+        where it cannot be written now. Never blocks."""
+        self._queue.put(tell)
 
     def close(self) -> None:
         """Write what is left and stop."""
@@ -191,12 +197,18 @@ class TimelineWriter:
                 self._drop_oldest(pending)
             else:
                 pending.clear()
+            told, self._told = self._told, []
+            for tell in told:
+                tell()
 
     def _gather(self, pending: list[Event]) -> bool:
         item = self._queue.get()
         # Counted from the first event: with a limit from one to the next, a steady trickle would never be written.
         end = self._clock.monotonic() + _BATCH_SECONDS
         while item is not None:
+            if not isinstance(item, Event):
+                self._told.append(item)
+                return True
             pending.append(item)
             if len(pending) >= _BATCH_SIZE:
                 return True

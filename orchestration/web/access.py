@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hmac
 import secrets
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
@@ -54,7 +54,8 @@ HEADERS = {
 
 
 class Doorkeeper:
-    """Stands before everything that is served. `isolated` says whether nothing may be changed now."""
+    """Stands before everything that is served. `isolated` says whether nothing may be changed now; `recorded` returns
+    when all that was said is on the timeline."""
 
     def __init__(
         self,
@@ -63,12 +64,14 @@ class Doorkeeper:
         trail: Trail,
         exposure: Exposure,
         isolated: Callable[[], bool],
+        recorded: Callable[[], Awaitable[None]],
     ) -> None:
         self._app = app
         self._access = access
         self._trail = trail
         self._exposure = exposure
         self._isolated = isolated
+        self._recorded = recorded
         self._open_csrf = secrets.token_urlsafe(24)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -138,19 +141,27 @@ class Doorkeeper:
         return not self._exposure.sign_in or hmac.compare_digest(shown, entered.csrf.encode())
 
     async def _audited(self, scope: Scope, receive: Receive, send: Send) -> None:
-        status = 500
+        """Write the line, and have on the timeline what was done, before the answer begins: what somebody was told is
+        done stays so, whatever becomes of this process."""
+        written = False
+
+        async def write(status: int) -> None:
+            nonlocal written
+            written = True
+            with anyio.CancelScope(shield=True):
+                await anyio.to_thread.run_sync(self._write, scope, status)
+                await self._recorded()
 
         async def note(message: Message) -> None:
-            nonlocal status
             if message["type"] == "http.response.start":
-                status = message["status"]
+                await write(message["status"])
             await send(message)
 
         try:
             await self._app(scope, receive, note)
         finally:
-            with anyio.CancelScope(shield=True):
-                await anyio.to_thread.run_sync(self._write, scope, status)
+            if not written:
+                await write(500)
 
     def _write(self, scope: Scope, status: int) -> None:
         state = scope["state"]

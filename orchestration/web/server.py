@@ -74,6 +74,7 @@ def build(app: Application, control: Control, exposure: Exposure) -> Web:
         trail=trail,
         exposure=exposure,
         isolated=lambda: bool(getattr(app.configuration.runtime, "isolated", False)),
+        recorded=app.recorded,
     )
 
     def close() -> None:

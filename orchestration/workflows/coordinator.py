@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import anyio.to_thread
@@ -111,13 +111,16 @@ class Coordinator:
         bus: Bus,
         clock: Clock,
         configuration: Callable[[], Configuration],
+        recorded: Callable[[], Awaitable[None]],
     ) -> None:
+        """`recorded` returns when what was said is on the timeline."""
         self._runs = runs
         self._workbench = workbench
         self._approvals = approvals
         self._bus = bus
         self._clock = clock
         self._configuration = configuration
+        self._recorded = recorded
 
     async def body(self, flow: Flow, _payload: Any) -> Any:
         """The flow itself. What was asked for stands in the run's own record."""
@@ -145,6 +148,7 @@ class Coordinator:
         """Fix what this run works with, and record the workspace as it was before."""
         setup = make_setup(run, self._configuration(), await self._workbench.snapshot(run))
         self._bus.emit("run.started", run_id=run.id, goal=run.goal, workspace=run.workspace)
+        await self._recorded()
         return setup.model_dump(mode="json")
 
     async def _level(self, flow: Flow, run: Run, progress: Progress, members: Sequence[Member]) -> None:
@@ -280,6 +284,7 @@ class Coordinator:
             lambda: self._runs.set_status(run.id, status, reason, outcome=outcome, finished_at=self._clock.now())
         )
         self._bus.emit("run.finished", run_id=run.id, status=status.value, reason=reason, **outcome)
+        await self._recorded()
         return {"status": status.value, "reason": reason, **outcome}
 
 

@@ -1,13 +1,21 @@
-"""A real Chromium for tests; where there is none the tests skip and say so."""
+"""A real Chromium for tests, with a wide and a small screen; where there is none the tests skip and say so."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
+
+WIDE: Mapping[str, Any] = {"viewport": {"width": 1440, "height": 900}, "color_scheme": "light"}
+PHONE: Mapping[str, Any] = {"viewport": {"width": 390, "height": 844}, "color_scheme": "dark", "has_touch": True}
+SCREENS = pytest.mark.parametrize("screen", [WIDE, PHONE], ids=["wide-light", "phone-dark"])
+
+# Opens a path of a server: (its address, the path, the screen).
+Opener = Callable[..., Page]
 
 CHROMIUM = "/usr/bin/chromium"
 AXE = Path(__file__).parents[1] / "assets" / "axe-4.14.1.min.js"
@@ -28,6 +36,44 @@ def chromium() -> Iterator[Browser]:
             yield browser
         finally:
             browser.close()
+
+
+@contextmanager
+def opening(browser: Browser) -> Iterator[Opener]:
+    """Opens pages, each in a context of its own. At the end: nothing may have broken the policy, or gone wrong in a
+    script."""
+    contexts: list[BrowserContext] = []
+    complaints: list[str] = []
+
+    def note(message: ConsoleMessage) -> None:
+        provoked = "503" in message.text  # by the test that breaks the stream
+        if message.type in ("error", "warning") and not provoked:
+            complaints.append(message.text)
+
+    def open_(address: str, path: str, screen: Mapping[str, Any] = WIDE, **options: Any) -> Page:
+        contexts.append(browser.new_context(base_url=address, **screen, **options))
+        page = contexts[-1].new_page()
+        page.set_default_timeout(15_000)
+        page.on("console", note)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.goto(path)
+        return page
+
+    yield open_
+    for context in contexts:
+        context.close()
+    assert complaints == [], complaints
+
+
+def has_not_moved(page: Page) -> bool:
+    """Whether the page is still the document that `mark` saw: it was brought up to date, not loaded again."""
+    return bool(page.evaluate("window.marked === true"))
+
+
+def mark(page: Page) -> None:
+    """Mark the document, once it is live."""
+    page.evaluate("window.marked = true")
+    expect(page.locator("#stream")).to_have_text("live")
 
 
 def violations(page: Page) -> list[str]:

@@ -10,6 +10,7 @@ from orchestration.app.project import Project
 from orchestration.app.upkeep import reports_folder, vault_of
 from orchestration.config.response import Scenario
 from orchestration.events import Event
+from orchestration.ids import new_id
 from orchestration.incidents.model import Actor, Incident, person
 from orchestration.incidents.report import Blast, Facts, Report
 from orchestration.security.trail import Trail
@@ -29,6 +30,7 @@ from orchestration.storage.runs import Run, RunStatus
 from orchestration.storage.samples import Sample, Samples
 from orchestration.storage.silences import SilenceKind, SilenceRow
 from orchestration.storage.spend import Charge, Spend
+from orchestration.workflows.processes import this_process
 
 BEN = person("ben")
 
@@ -163,6 +165,22 @@ def _upkeep(here: Project) -> None:
     trail = Trail(AuditTable(here.database), here.bus, here.clock, here.redactor.data)
     for number in range(3):
         trail.write("ben", f"POST /runs/run-{number}/cancel", "done", {"status": 303, "source": "127.0.0.1"})
+
+
+def hold_drills(here: Project) -> None:
+    """Drills that are under way, as the process that holds them tells: one has passed, one is held, one waits, one was
+    left out."""
+    now = here.clock.now()
+    session = {
+        "id": "drills-1", "drills": ["agent-crashes", "agent-exits", "agent-leaks", "provider-slow"],
+        "game_day": "autumn", "actor": "ben", "started_at": now.isoformat(), "current": "agent-exits",
+        "left_out": {"provider-slow": "it has no wings"},
+    }  # fmt: skip
+    figures = {"detected_after": 0.75, "resolved_after": None}
+    DrillHistory(here.database).add(
+        DrillRecord(new_id("drill", now.timestamp()), "agent-crashes", "agent-failure", now, True, "autumn", figures)
+    )
+    here.leases.acquire("drills", "drills-1", 60, this_process(session=session))
 
 
 def _alerts(here: Project) -> None:

@@ -21,7 +21,9 @@ from orchestration.web.api import (
     admission,
     alerts,
     configuration,
+    drills,
     incidents,
+    maintenance,
     people,
     playbooks,
     providers,
@@ -41,6 +43,8 @@ ROOMS = {
     "configuration": configuration,
     "people": people,
     "playbooks": playbooks,
+    "drills": drills,
+    "maintenance": maintenance,
     "access": admission,
     "events": stream,
 }

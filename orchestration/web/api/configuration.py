@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Sequence
 from datetime import datetime
@@ -12,6 +13,7 @@ from pydantic import BaseModel
 
 from orchestration.app.reading import check_files
 from orchestration.config.overrides import AnyChange, Override
+from orchestration.config.reference import json_schema
 from orchestration.security.principal import Role
 from orchestration.web.api.handles import Here, Limit, Name, Seconds, Text, Who, needs
 
@@ -81,6 +83,13 @@ def list_findings(here: Here) -> Findings:
     """Everything that is wrong with the configuration file and `.env`, at once."""
     checked = check_files(here.app.config_file, dict(os.environ))
     return Findings(usable=checked.usable, findings=[finding.as_json() for finding in checked.findings])
+
+
+@router.get("/configuration/schema", dependencies=_LOOK)
+def show_schema() -> dict[str, Any]:
+    """The JSON Schema of the file, for editors."""
+    schema: dict[str, Any] = json.loads(json_schema())
+    return schema
 
 
 @router.get("/configuration/versions", dependencies=_LOOK)

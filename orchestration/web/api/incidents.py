@@ -205,6 +205,12 @@ def escalate(here: Here, who: Who, incident: Name, asked: Escalation) -> Inciden
     return here.app.desk.escalate(_id(here, incident), person(who.name), asked.level, asked.reason)
 
 
+@router.post("/incidents/{incident}/mitigate", dependencies=_RESPOND)
+def mitigate(here: Here, who: Who, incident: Name, asked: Note) -> Incident:
+    """Say what is being tried."""
+    return here.app.desk.begin_mitigation(_id(here, incident), person(who.name), asked.text)
+
+
 @router.post("/incidents/{incident}/resolve", dependencies=_RESPOND)
 def resolve(here: Here, who: Who, incident: Name, asked: Resolution) -> Incident:
     """It is over: everybody who was told is told so."""

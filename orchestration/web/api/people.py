@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Literal
@@ -9,6 +10,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel
 
+from orchestration.app.doctor import Diagnosis, examine
 from orchestration.app.overview import Overview, overview
 from orchestration.config.response import Contact, Scenario, Severity
 from orchestration.errors import NotFoundError
@@ -147,6 +149,12 @@ def show_measurements(here: Here, name: Name, since: Moment, until: Moment | Non
 def show_status(here: Here) -> Overview:
     """What is going on: unfinished runs, open questions, providers out of use, live processes."""
     return overview(here.app)
+
+
+@router.get("/doctor", dependencies=needs(Role.OPERATOR, "runs"))
+async def examine_here(here: Here) -> list[Diagnosis]:
+    """Whether the server's machine and its project are in order, and what to mend."""
+    return list(await examine(here.app.config_file, dict(os.environ), here.app.clock))
 
 
 def _contact(everybody: Sequence[Contact], name: str) -> Contact:

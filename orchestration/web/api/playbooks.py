@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from starlette.responses import PlainTextResponse
 
+from orchestration.app.foreseeing import foresee
 from orchestration.config.response import Scenario
 from orchestration.playbooks import cacao
 from orchestration.playbooks.model import Playbook
+from orchestration.playbooks.planning import Plan
 from orchestration.playbooks.render import runbook
 from orchestration.security.principal import Role
 from orchestration.storage.playbooks import ActionRun, GuardTrip, PlaybookRun
@@ -40,6 +42,12 @@ class PlaybookList(BaseModel):
 
     items: Sequence[PlaybookLine]
     mistakes: Sequence[str]
+
+
+class DryRun(BaseModel):
+    """The incident to foresee it for; without one, it is for all that there is."""
+
+    incident: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,64}$")] | None = None
 
 
 class Trips(BaseModel):
@@ -85,6 +93,12 @@ def show_runbook(here: Here, playbook: Name) -> PlainTextResponse:
 def export_playbook(here: Here, playbook: Name) -> dict[str, Any]:
     """The same in the CACAO format, for other tools."""
     return cacao.export(here.control.playbooks.catalogue().get(playbook).playbook, here.app.clock.now())
+
+
+@router.post("/playbooks/{playbook}/dry-run", dependencies=needs(Role.RESPONDER, _AREA))
+async def dry_run(here: Here, playbook: Name, asked: DryRun) -> Plan:
+    """What a playbook would do now, exactly, with nothing done. Only steps that look are carried out."""
+    return await foresee(here.app, playbook, asked.incident)
 
 
 @router.get("/playbook-runs", dependencies=_LOOK)

@@ -177,10 +177,7 @@ async def list_parts(here: Here, run: Name) -> list[Part]:
 @router.post("/runs/{run}/resume", dependencies=_STEER)
 async def resume_run(here: Here, run: Name) -> Run:
     """Go on with a run from its last committed steps."""
-    found = await _found(here, run)
-    if await anyio.to_thread.run_sync(here.app.has_workers):
-        return await here.app.control.resume(found.id, shared=True)
-    return await here.app.resume(found.id)
+    return await here.app.resume((await _found(here, run)).id, queue=None)
 
 
 @router.post("/runs/{run}/cancel", dependencies=_STEER)
@@ -202,10 +199,7 @@ async def pause_run(here: Here, run: Name, why: Reason) -> Run:
 @router.post("/runs/{run}/fork", status_code=201, dependencies=_STEER)
 async def fork_run(here: Here, run: Name, at: ForkAt) -> Run:
     """Begin a new run that shares what came before a part of this one."""
-    found = await _found(here, run)
-    if await anyio.to_thread.run_sync(here.app.has_workers):
-        return await here.app.control.fork(found.id, at.number, shared=True)
-    return await here.app.fork(found.id, at.number)
+    return await here.app.fork((await _found(here, run)).id, at.number, queue=None)
 
 
 @router.get("/approvals", dependencies=needs(Role.VIEWER, "runs"))

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
-from pathlib import Path
 
 import anyio.to_thread
 from starlette.requests import Request
 from starlette.routing import Route
 
-from orchestration.app.upkeep import MaintenanceRoom, reports_folder
-from orchestration.errors import ConflictError, NotFoundError, OrchestratorError
+from orchestration.app.upkeep import MaintenanceRoom, find_report, list_reports, sign_off
+from orchestration.errors import ConflictError
 from orchestration.maintenance.jobs import DUTIES
 from orchestration.security.principal import Principal, Role
 from orchestration.web.pages.forms import Form
@@ -20,7 +19,6 @@ from orchestration.web.pages.site import Page, Site, Values
 
 _SHOWN = 30
 _REHEARSALS = timedelta(days=90)
-_LONGEST_REPORT = 1_000_000
 
 
 def routes(site: Site) -> Sequence[Route]:
@@ -32,6 +30,7 @@ def routes(site: Site) -> Sequence[Route]:
     deeds = {
         "sign-off": (upkeep.sign_off, Role.OPERATOR),
         "rehearse": (upkeep.rehearse, Role.OPERATOR),
+        "run": (upkeep.run_job, Role.OPERATOR),
     }
     return [*site.page(page, deeds), *site.page(report)]
 
@@ -56,39 +55,23 @@ class _Maintenance:
             "backups": room.vault.list(),
             "rehearsed": {str(event.data.get("backup")): event for _, event in rehearsed},
             "failed": failed[-1][1] if failed else None,
-            "reports": [path.stem for path in self._reports()],
+            "reports": [path.stem for path in list_reports(self._app)],
         }
 
     async def read_report(self, request: Request) -> Values:
         return await anyio.to_thread.run_sync(self._read_report, request.path_params["report"])
 
     def _read_report(self, name: str) -> Values:
-        # By comparison with what is there: no path is made of what somebody asks for.
-        path = next((one for one in self._reports() if one.stem == name), None)
-        if path is None:
-            raise NotFoundError(
-                f"expected a report that is there, got '{name[:64]}'; the page of maintenance lists them"
-            )
-        try:
-            text = path.read_text(encoding="utf-8", errors="replace")[:_LONGEST_REPORT]
-        except OSError as error:
-            raise OrchestratorError(f"expected to read {path.name}: {error.strerror}; look at its folder") from error
-        return {"name": name, "report": html(text)}
-
-    def _reports(self) -> list[Path]:
-        """The newest first."""
-        found = reports_folder(self._app).glob("*.md")
-        return sorted(found, key=lambda path: (path.stem[-10:], path.stem), reverse=True)
+        return {"name": name, "report": html(find_report(self._app, name))}
 
     async def sign_off(self, request: Request, form: Form, principal: Principal) -> tuple[str, str]:  # noqa: ARG002
-        duty, note = form.text("duty"), self._app.redactor.text(form.text("note"))
-        if duty not in DUTIES:
-            raise NotFoundError(f"expected a duty ({', '.join(DUTIES)}), got '{duty[:64]}'; load the page again")
-        now = self._app.clock.now()
-        if not await anyio.to_thread.run_sync(self._room.records.sign, duty, principal.name, note, now):
-            raise ConflictError(f"expected {duty} to wait for a signature, got it signed or not asked for yet")
-        self._app.bus.emit("duty.signed", actor=principal.name, duty=duty)
+        duty, note = form.text("duty"), form.text("note")
+        await anyio.to_thread.run_sync(sign_off, self._app, duty, principal.name, note)
         return "/maintenance", "signed"
+
+    async def run_job(self, request: Request, form: Form, principal: Principal) -> tuple[str, str]:  # noqa: ARG002
+        await self._app.begin(self._room.service.begin, form.text("job"), principal.name)
+        return "/maintenance", "job-begun"
 
     async def rehearse(self, request: Request, form: Form, principal: Principal) -> tuple[str, str]:  # noqa: ARG002
         tried = await anyio.to_thread.run_sync(self._room.upkeep.rehearse)

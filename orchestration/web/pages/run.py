@@ -107,11 +107,11 @@ class _Run:
         return f"/runs/{run.id}", "run-cancelled"
 
     async def resume(self, request: Request, form: Form, principal: Principal) -> tuple[str, str]:  # noqa: ARG002
-        run = await self._app.resume(request.path_params["run"])
+        run = await self._app.resume(request.path_params["run"], queue=None)
         return f"/runs/{run.id}", "run-resumed"
 
     async def fork(self, request: Request, form: Form, principal: Principal) -> tuple[str, str]:  # noqa: ARG002
-        run = await self._app.fork(request.path_params["run"], form.whole("part", 0, 1_000_000))
+        run = await self._app.fork(request.path_params["run"], form.whole("part", 0, 1_000_000), queue=None)
         return f"/runs/{run.id}", "run-forked"
 
     async def approve(self, request: Request, form: Form, principal: Principal) -> tuple[str, str]:

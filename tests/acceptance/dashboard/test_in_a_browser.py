@@ -2,31 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect
+from playwright.sync_api import Browser, expect
 
 from orchestration.incidents.model import Incident
 from orchestration.incidents.report import Facts
 from orchestration.storage.runs import Run
-from tests.support.browser import chromium, violations
+from tests.support.browser import SCREENS, Opener, has_not_moved, mark, violations
 from tests.support.dashboard import Dashboard, a_dashboard
-from tests.support.dashboard_records import declare, fill, finished_run
-from tests.support.project import ProjectFolder, wait_until
-
-WIDE: Mapping[str, Any] = {"viewport": {"width": 1440, "height": 900}, "color_scheme": "light"}
-PHONE: Mapping[str, Any] = {"viewport": {"width": 390, "height": 844}, "color_scheme": "dark", "has_touch": True}
-SCREENS = pytest.mark.parametrize("screen", [WIDE, PHONE], ids=["wide-light", "phone-dark"])
-
-Opener = Callable[..., Page]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as one:
-        yield one
+from tests.support.dashboard_records import declare, fill, finished_run, hold_drills
+from tests.support.project import ProjectFolder
 
 
 @pytest.fixture(scope="module")
@@ -48,44 +37,9 @@ def run(dashboard: Dashboard) -> Run:
 
 
 @pytest.fixture
-def opened(browser: Browser, dashboard: Dashboard) -> Iterator[Opener]:
-    """Opens a page on a screen. Afterwards: nothing may have broken the policy, or gone wrong in a script."""
-    contexts: list[BrowserContext] = []
-    complaints: list[str] = []
-
-    def note(message: ConsoleMessage) -> None:
-        provoked = "503" in message.text  # by the test that breaks the stream
-        if message.type in ("error", "warning") and not provoked:
-            complaints.append(message.text)
-
-    def open_(path: str, screen: Mapping[str, Any] = WIDE, **options: Any) -> Page:
-        contexts.append(browser.new_context(base_url=dashboard.url, **screen, **options))
-        page = contexts[-1].new_page()
-        page.set_default_timeout(15_000)
-        page.on("console", note)
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.goto(path)
-        return page
-
-    yield open_
-    for context in contexts:
-        context.close()
-    assert complaints == []
-
-
-def has_not_moved(page: Page) -> bool:
-    """Whether the page is still the document that `mark` saw: it was brought up to date, not loaded again."""
-    return bool(page.evaluate("window.marked === true"))
-
-
-def mark(page: Page) -> None:
-    page.evaluate("window.marked = true")
-    expect(page.locator("#stream")).to_have_text("live")
-
-
-def answered(dashboard: Dashboard, run: Run) -> bool:
-    """Whether a model has answered in a run."""
-    return "model_call.finished" in [event.kind for _, event in dashboard.app.timeline.list(run.id)]
+def opened(opener: Opener, dashboard: Dashboard) -> Opener:
+    """Opens a page of the dashboard on a screen."""
+    return partial(opener, dashboard.url)
 
 
 @SCREENS
@@ -104,6 +58,11 @@ def test_every_page_is_accessible_keeps_to_its_policy_and_fits_the_screen(
         assert violations(page) == [], path
         too_wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
         assert too_wide == 0, path
+    hold_drills(dashboard.app)
+    page.goto("/drills")
+    expect(page.get_by_role("heading", name="Under way")).to_be_visible()
+    assert violations(page) == []
+    dashboard.app.leases.release("drills", "drills-1")
 
 
 def test_the_plots_are_drawn_from_the_tables_behind_them(opened: Opener, incidents: dict[str, Incident]) -> None:
@@ -165,26 +124,6 @@ def test_an_approval_is_given_and_the_run_goes_on(
     page.get_by_text("Cancel…").click()
     page.get_by_role("button", name="Cancel the run").click()
     expect(page.locator("h1 .badge").first).to_have_text("cancelled")
-
-
-@SCREENS
-def test_a_limit_is_changed_and_acts(dashboard: Dashboard, opened: Opener, screen: Mapping[str, Any]) -> None:
-    page = opened("/providers", screen)
-    slider = page.get_by_role("slider")
-    slider.focus()
-    slider.press("Home")
-    expect(page.locator(".slider output")).to_have_text("0")
-    page.get_by_label("Reason").first.fill("nothing may be asked of it now")
-    page.get_by_role("button", name="Set the limit").click()
-    expect(page.get_by_role("heading", name="rehearsal").locator(".badge").first).to_have_text("paused")
-    run = dashboard.begin_run()
-    dashboard.wait_for(run, "waiting", "running")
-    wait_until(lambda: dashboard.app.timeline.list(run.id), "for the run to begin")
-    assert not answered(dashboard, run)
-    page.get_by_role("button", name="End now").click()
-    expect(page.locator("p[role=status]")).to_contain_text("The override has ended")
-    wait_until(lambda: answered(dashboard, run), "for the provider to be asked")
-    dashboard.post(f"/runs/{run.id}/cancel")
 
 
 def test_what_somebody_types_survives_an_update(dashboard: Dashboard, opened: Opener) -> None:

@@ -10,9 +10,11 @@ from typing import Any
 import psutil
 import pytest
 
+from orchestration.app import project
+from orchestration.config.overrides import PinConfiguration
 from orchestration.storage.runs import RunStatus
 from orchestration.workflows.accounting import count_steps
-from tests.integration.agents.rooms import DONE, TOOLS, calls, rooms, says
+from tests.integration.agents.rooms import DONE, TOOLS, calls, configure, rooms, says
 
 # Put together here, so that no scanner takes this file for a leak.
 SECRET = "ghp_" + "A1b2C3d4E5" * 3
@@ -276,6 +278,23 @@ async def test_a_secret_that_a_model_or_a_tool_says_is_caught_and_told(tmp_path:
             (run.id, "executor", "a tool's answer"),
             (run.id, None, "a patch"),
         ]
+
+
+async def test_own_code_that_failed_is_resumed_with_what_another_process_has_mended(tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(OWN)
+    good, bad = ([{"id": "own", "entryPoint": f"own:{name}"}] for name in ("work", "fails"))
+    async with rooms(tmp_path, lambda body: 500, good) as (house, model):
+        first = house.app.store.number
+        pinned = PinConfiguration(number=first or 0, document=json.loads(house.app.config_file.read_text()))
+        configure(tmp_path, model.url, bad)
+        await house.until(lambda: house.app.store.number != first)
+        run = await house.run(agent="own")
+        assert house.failing()["kind"] == "own_code_failed"
+        with project(str(house.app.config_file)) as elsewhere:
+            elsewhere.store.add_override(pinned, reason="it worked", actor="tests")
+        await house.app.resume(run.id)  # at once: nobody waits for the next look at the overrides
+        await house.app.engine.result(run.id)
+        assert (await house.app.get_run(run.id)).status is RunStatus.SUCCEEDED
 
 
 async def test_an_agent_waits_while_no_provider_answers_and_goes_on_when_one_does(tmp_path: Path) -> None:

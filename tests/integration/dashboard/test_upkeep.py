@@ -11,9 +11,11 @@ from orchestration.maintenance.jobs import DUTIES
 from orchestration.security.principal import Principal, Role
 from orchestration.security.trail import Trail
 from orchestration.storage.audit import AuditTable
+from orchestration.storage.drills import DrillHistory
 from orchestration.storage.maintenance import MaintenanceRecords
 from orchestration.storage.tables import audit
 from tests.support.dashboard import Dashboard
+from tests.support.dashboard_records import hold_drills
 from tests.support.project import wait_until
 
 
@@ -34,6 +36,55 @@ def test_the_history_of_one_drill_is_chosen_by_name(dashboard: Dashboard) -> Non
     assert "spring" in dashboard.get("/drills?drill=provider-killed").text
     assert "spring" not in dashboard.get("/drills?drill=agent-crashes").text
     assert dashboard.get("/drills?drill=poetry").status_code == 422
+
+
+def test_drills_that_are_under_way_are_followed_and_no_others_are_begun(dashboard: Dashboard) -> None:
+    assert 'action="/drills/begin"' in dashboard.get("/drills").text
+    hold_drills(dashboard.app)
+    try:
+        text = dashboard.get("/drills").text
+        for said in ("begun by ben", "autumn", "is held now", "detected after 750 ms", "left out: it has no wings"):
+            assert said in text
+        assert "waits</span>" in text
+        assert 'action="/drills/begin"' not in text
+        refused = dashboard.post("/drills/begin", drills="agent-crashes")
+        assert (refused.status_code, "expected no drills under way, got some" in refused.text) == (409, True)
+    finally:
+        dashboard.app.leases.release("drills", "drills-1")
+
+
+def test_only_operators_begin_drills_and_only_known_ones(dashboard: Dashboard) -> None:
+    assert dashboard.post("/drills/begin", drills="poetry").status_code == 404
+    assert dashboard.post("/drills/stop").status_code == 409
+    dashboard.principal = Principal("rae", Role.RESPONDER)
+    assert dashboard.post("/drills/begin", drills="quick").status_code == 403
+    assert "<button disabled>Begin</button>" in dashboard.get("/drills").text
+
+
+def test_a_drill_is_begun_on_the_page_and_the_page_follows_it_to_its_end(dashboard: Dashboard) -> None:
+    answer = dashboard.post("/drills/begin", drills="edit-refused", game_day="by hand")
+    assert answer.headers["location"] == "/drills?done=drills-begun"
+    wait_until(lambda: "is held now" in dashboard.get("/drills").text, "for the drill to begin")
+    wait_until(lambda: "Under way" not in dashboard.get("/drills").text, "for its end", seconds=60)
+    (record, *_) = DrillHistory(dashboard.app.database).list("edit-refused")
+    assert (record.passed, record.game_day) == (True, "by hand")
+    assert "by hand" in dashboard.get("/drills?drill=edit-refused").text
+
+
+def test_a_set_that_could_not_be_held_is_told(dashboard: Dashboard) -> None:
+    dashboard.app.bus.emit("drill.concluded", session="drills-2", exit_code=2, message="expected a folder, got none")
+    wait_until(lambda: "expected a folder, got none" in dashboard.get("/drills").text, "for the page to say it")
+
+
+def test_a_job_is_begun_on_the_page_and_what_it_said_stands_there(dashboard: Dashboard) -> None:
+    answer = dashboard.post("/maintenance/run", job="contacts-test")
+    assert answer.headers["location"] == "/maintenance?done=job-begun"
+    records = MaintenanceRecords(dashboard.app.database)
+    wait_until(lambda: records.history("contacts-test")[0].outcome.value == "succeeded", "for the job")
+    assert "sent to" in dashboard.get("/maintenance").text
+    assert dashboard.post("/maintenance/run", job="poetry").status_code == 404
+    dashboard.principal = Principal("rae", Role.RESPONDER)
+    assert dashboard.post("/maintenance/run", job="backup").status_code == 403
 
 
 def test_maintenance_shows_jobs_backups_and_reports(dashboard: Dashboard) -> None:

@@ -1,32 +1,20 @@
-"""The official OpenAI client through the gateway endpoint, while the primary provider is killed in mid-answer.
-
-The client needs an environment of its own: `ORCHESTRATOR_TEST_OPENAI` names its Python, or it is the present one.
-"""
+"""The official OpenAI client through the gateway endpoint: tools, streams that are held back, errors."""
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import anyio
 import anyio.to_thread
-import pytest
 from starlette.responses import Response
 
 from tests.contract.web_api.conftest import an_endpoint
+from tests.support.clients import python_with_clients
 from tests.support.gateway import Desk, configuration, provider
 from tests.support.vendor import DONE, Asked, Vendor, delta, stream, vendor, yes
 
 _SCRIPT = Path(__file__).with_name("openai_script.py")
-_PYTHON = os.environ.get("ORCHESTRATOR_TEST_OPENAI", sys.executable)
-
-
-def has_openai() -> bool:
-    done = subprocess.run([_PYTHON, "-W", "ignore", "-c", "import openai"], capture_output=True, check=False)
-    return done.returncode == 0
 
 
 class Primary:
@@ -54,13 +42,13 @@ def tools(asked: Asked) -> Response:
     return stream([delta(tool_calls=[call]), delta(finish_reason="tool_calls"), DONE])
 
 
-@pytest.mark.skipif(not has_openai(), reason="the official client is not installed; set ORCHESTRATOR_TEST_OPENAI")
 async def test_the_official_client_streams_fails_over_and_calls_tools() -> None:
+    python = await anyio.to_thread.run_sync(python_with_clients)
     primary = Primary()
     async with vendor(primary.answer) as first, vendor() as second, vendor(tools) as third:
         providers = {"primary": provider(first.url), "secondary": provider(second.url), "tools": provider(third.url)}
         async with an_endpoint(Desk(configuration(providers))) as endpoint:
-            said = await _run(endpoint.url, primary, second)
+            said = await _run(python, endpoint.url, primary, second)
     assert said == [
         "models auto primary/m secondary/m tools/m",
         "answer primary/m 12 Yes.",
@@ -75,8 +63,8 @@ async def test_the_official_client_streams_fails_over_and_calls_tools() -> None:
     ]
 
 
-async def _run(url: str, primary: Primary, second: Vendor) -> list[str]:
-    command = [_PYTHON, "-W", "ignore", str(_SCRIPT), url, "a-key"]
+async def _run(python: Path, url: str, primary: Primary, second: Vendor) -> list[str]:
+    command = [str(python), "-W", "ignore", str(_SCRIPT), url, "a-key"]
     said: list[str] = []
     async with await anyio.open_process(command, stderr=None) as process:
         assert process.stdout is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import socket
 import ssl
@@ -15,6 +16,7 @@ import httpx2
 import psutil
 import pytest
 
+from orchestration.web.exposure import DEFAULT_PORT
 from tests.support.console import ConsoleProject, free_port, stop, wait_for_line
 from tests.support.web import PASSWORD
 
@@ -68,7 +70,43 @@ def test_a_server_that_rests_is_small_and_open_streams_do_not_hold_its_end(proje
         assert next(second.iter_lines()) == ": here"
 
 
-def test_a_port_that_is_taken_is_said_and_another_is_taken_where_none_was_named(project: ConsoleProject) -> None:
+def test_where_no_port_was_named_and_the_usual_one_is_taken_a_free_one_is(project: ConsoleProject) -> None:
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with contextlib.suppress(OSError):  # somebody has it already, which is as good
+            other.bind(("127.0.0.1", DEFAULT_PORT))
+            other.listen()
+        with serving(project, "--no-sign-in") as (process, url, _):
+            assert url.startswith("http://127.0.0.1:")
+            assert not url.endswith(f":{DEFAULT_PORT}")
+            assert httpx2.get(f"{url}/api/v1/me", timeout=10).json()["name"] == "local"
+            stop(process)
+
+
+@pytest.mark.parametrize(
+    ("proxy", "cookie", "source"),
+    [("127.0.0.1", "__Host-session", "203.0.113.9"), ("127.0.0.2", "session", "127.0.0.1")],
+    ids=["the proxy that was named", "somebody else"],
+)
+def test_only_the_proxy_that_was_named_is_believed(
+    project: ConsoleProject, proxy: str, cookie: str, source: str
+) -> None:
+    forwarded = {"Host": "orchestrator.example", "X-Forwarded-For": "203.0.113.9", "X-Forwarded-Proto": "https"}
+    options = ("--port", "0", "--proxy", proxy, "--name", "orchestrator.example")
+    with serving(project, *options) as (process, url, lines):
+        key = "".join(lines).partition("key=")[2].split()[0]
+        with httpx2.Client(base_url=url, headers=forwarded, timeout=10) as client:
+            made = client.post("/setup", data={"key": key, "name": "ada", "password": PASSWORD})
+            name, _, rest = made.headers["set-cookie"].partition("=")
+            assert (made.status_code, name, "Secure" in rest) == (303, cookie, cookie.startswith("__Host-"))
+            session = {"Cookie": f"{name}={rest.partition(';')[0]}"}
+            lines_of_trail = client.get("/api/v1/audit", headers=session).json()["items"]
+            assert [line["details"]["source"] for line in lines_of_trail] == [source]
+            assert client.get("/api/v1/me", headers={**session, "Host": "elsewhere.example"}).status_code == 421
+        stop(process)
+
+
+def test_a_port_that_was_named_and_is_taken_is_said(project: ConsoleProject) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from anyio.lowlevel import checkpoint
 
 from orchestration.clock import SystemClock
 from orchestration.config.schema import AgentRole, AgentSettings, Configuration
@@ -86,7 +87,7 @@ class House:
             agents=tuple(AgentSettings(id=name) for name in ("planner", "executor", "reviewer"))
         )
         coordinator = Coordinator(
-            self.runs, self.bench, self.approvals, self.bus, SystemClock(), lambda: self.configuration
+            self.runs, self.bench, self.approvals, self.bus, SystemClock(), lambda: self.configuration, checkpoint
         )
         self.engine.register(RUN, coordinator.body)
         self.engine.register(EXECUTION, execution.body)

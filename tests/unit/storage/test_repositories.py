@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -175,6 +176,29 @@ def test_events_that_keep_coming_are_written_all_the_same(database: Database) ->
     written = len(timeline.list("run-1"))
     writer.close()
     assert 0 < written <= number + 1 < 100
+
+
+def test_who_waits_for_an_event_to_be_on_the_timeline_is_told_at_once_when_it_is(database: Database) -> None:
+    timeline = Timeline(database)
+    writer = TimelineWriter(timeline, lambda data: data)
+    written, seen = threading.Event(), []
+    writer.take(Event("run.created", NOON, "run-1"))
+    writer.then(lambda: seen.append(len(timeline.list("run-1"))))
+    writer.take(Event("run.started", NOON, "run-1"))
+    writer.then(written.set)
+    writer.start()
+    assert written.wait(timeout=30)
+    assert (seen, len(timeline.list("run-1"))) == ([1], 2)
+    with database.write() as connection:
+        connection.execute(sa.text("ALTER TABLE events RENAME TO events_away"))
+    later = threading.Event()
+    writer.take(Event("run.finished", NOON, "run-1"))
+    writer.then(later.set)
+    assert later.wait(timeout=30), "nobody waits for a database that is away"
+    with database.write() as connection:
+        connection.execute(sa.text("ALTER TABLE events_away RENAME TO events"))
+    writer.close()
+    assert [event.kind for _, event in timeline.list("run-1")] == ["run.created", "run.started", "run.finished"]
 
 
 def test_what_model_calls_cost_is_kept_from_their_events_once(database: Database) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
+from anyio.lowlevel import checkpoint
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -48,7 +50,12 @@ def serve(trail: Trail, tmp_path: Path) -> Serve:
         database = Database(f"sqlite:///{tmp_path / 'orchestrator.db'}")
         access = Access(database, Bus(FakeClock()), FakeClock())
         door = Middleware(
-            Doorkeeper, access=access, trail=trail, exposure=Exposure(sign_in=False), isolated=lambda: isolated
+            Doorkeeper,
+            access=access,
+            trail=trail,
+            exposure=Exposure(sign_in=False),
+            isolated=lambda: isolated,
+            recorded=checkpoint,
         )
         methods = ["GET", "POST", "DELETE"]
         app = Starlette(
@@ -106,6 +113,22 @@ async def test_in_isolation_everything_may_be_read_and_nothing_changed(serve: Se
             assert (await client.post(path)).status_code == 503
         assert (await client.post("/sign-out")).status_code == 200
         assert (await client.delete("/api/v1/overrides/x")).status_code == 503
+
+
+async def test_a_write_is_on_the_trail_before_anybody_is_told_that_it_is_done(serve: Serve, trail: Trail) -> None:
+    seen: list[tuple[str, int]] = []
+    async with serve() as client:
+        app = client._transport.app  # type: ignore[attr-defined]
+
+        async def send(message: Any) -> None:
+            seen.append((message["type"], len(list(trail.table.all()))))
+
+        async def receive() -> Any:
+            return {"type": "http.request", "body": b""}
+
+        scope = {"type": "http", "method": "POST", "path": "/x", "headers": [(b"host", b"localhost:8642")]}
+        await app({**scope, "query_string": b"", "client": ("127.0.0.1", 1)}, receive, send)
+    assert seen == [("http.response.start", 1), ("http.response.body", 1)]
 
 
 async def test_a_write_is_on_the_trail_even_when_it_fails_by_a_fault_of_ours(serve: Serve, trail: Trail) -> None:

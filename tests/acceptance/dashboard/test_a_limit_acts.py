@@ -1,0 +1,149 @@
+"""A slider is moved, and a provider that is asked without a pause has fewer calls in flight: two, none, all again."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import anyio
+from playwright.sync_api import Page, expect
+
+from orchestration.app import Application
+from orchestration.providers.wire import Call
+from tests.support.browser import SCREENS, Opener, has_not_moved, mark
+from tests.support.dashboard import a_dashboard
+from tests.support.project import ProjectFolder, provider_at, wait_until
+
+CALLERS = 6
+_ANSWER_SECONDS = 0.1
+_ANSWER = {
+    "choices": [{"index": 0, "message": {"role": "assistant", "content": "Yes."}, "finish_reason": "stop"}],
+    "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2},
+}
+
+
+class Busy:
+    """A provider that takes its time, and counts the calls that are in its hands."""
+
+    def __init__(self) -> None:
+        self.in_flight = 0
+        self._lock = threading.Lock()
+
+    def count(self, change: int) -> None:
+        with self._lock:
+            self.in_flight += change
+
+    def most_within(self, seconds: float) -> int:
+        """The most calls at once that are seen in so many seconds."""
+        end, most = time.monotonic() + seconds, 0
+        while time.monotonic() < end:
+            most = max(most, self.in_flight)
+            time.sleep(0.005)
+        return most
+
+
+@contextmanager
+def busy_provider() -> Iterator[tuple[Busy, str]]:
+    """Serve it; yields it and its address."""
+    busy = Busy()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self._send({"object": "list", "data": [{"id": "rehearsal-1", "object": "model"}]})
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["content-length"]))
+            busy.count(+1)
+            time.sleep(_ANSWER_SECONDS)
+            busy.count(-1)
+            self._send(_ANSWER)
+
+        def _send(self, data: Any) -> None:
+            body = json.dumps(data).encode()
+            self.send_response(200)
+            self.send_header("content-type", "application/json")
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+    thread.start()
+    try:
+        yield busy, f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+async def ask_without_end(app: Application) -> None:
+    """So many callers, each of which asks again as soon as it has been answered."""
+
+    async def ask() -> None:
+        body = {"messages": [{"role": "user", "content": "Is it up?"}]}
+        while True:
+            await app.gateway.complete(body, Call(agent="crowd"))
+
+    async with anyio.create_task_group() as group:
+        for _ in range(CALLERS):
+            group.start_soon(ask)
+
+
+def move(page: Page, to: int) -> None:
+    """Move the slider by its keys, and set the limit."""
+    section = page.locator("#provider-busy")
+    slider = section.get_by_role("slider")
+    slider.focus()
+    slider.press("Home")
+    for _ in range(to):
+        slider.press("ArrowRight")
+    expect(section.locator(".slider output")).to_have_text(str(to))
+    section.get_by_label("Reason").first.fill("it is too much for it")
+    section.get_by_role("button", name="Set the limit").click()
+    expect(page.locator("p[role=status]")).to_contain_text("The limit is in force")
+
+
+@SCREENS
+def test_a_limit_that_is_changed_is_seen_to_act_at_the_provider_and_on_the_page(
+    opener: Opener, tmp_path: Path, screen: Mapping[str, Any]
+) -> None:
+    with busy_provider() as (busy, url):
+        provider = provider_at(url, concurrency=CALLERS, auth="none", streaming=False)
+        project = ProjectFolder(tmp_path / "project", {"busy": provider})
+        with a_dashboard(project.configuration_file) as dashboard:
+            asking = dashboard.portal.start_task_soon(ask_without_end, dashboard.app)
+            wait_until(lambda: busy.in_flight == CALLERS, "for all callers to be served")
+            page = opener(dashboard.url, "/providers", screen)
+            busy_one = page.locator("#provider-busy")
+            in_use = busy_one.locator(".figure", has_text="Calls at once").locator("dd")
+            expect(in_use).to_contain_text(f"{CALLERS} of {CALLERS}")
+
+            move(page, 2)
+            wait_until(lambda: busy.in_flight <= 2, "for the calls to become fewer")
+            assert busy.most_within(0.5) == 2
+            expect(in_use).to_contain_text("2 of 2")
+
+            move(page, 0)
+            expect(busy_one.locator("h2 .badge").first).to_have_text("paused")
+            assert busy.most_within(0.3) == 0
+
+            for _ in range(2):
+                busy_one.get_by_role("button", name="End now").first.click()
+                expect(page.locator("p[role=status]")).to_contain_text("The override has ended")
+            mark(page)
+            wait_until(lambda: busy.in_flight == CALLERS, "for all callers to be served again")
+            expect(in_use).to_contain_text(f"{CALLERS} of {CALLERS}")
+            assert has_not_moved(page)
+            asking.cancel()
+            page.close()

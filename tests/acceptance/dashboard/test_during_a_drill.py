@@ -1,0 +1,80 @@
+"""A drill is under way in the process behind the page, and somebody on call acts on it in a real browser."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from anyio.from_thread import BlockingPortal, start_blocking_portal
+from playwright.sync_api import Page, expect
+
+from orchestration.clock import SystemClock
+from orchestration.drills import catalogue
+from orchestration.drills.ground import Ground, standing_ground
+from orchestration.drills.project import laid_over
+from tests.support.browser import SCREENS, Opener, has_not_moved, mark
+from tests.support.web import PASSWORD
+
+# An edit breaks an agent; to go back to the last good configuration takes a person's word.
+(DRILL,) = catalogue.find(["configuration-breaks-agent"])
+SHORTLY = {"response": {"stabilitySeconds": 2}}
+
+
+@contextmanager
+def ready(folder: Path) -> Iterator[tuple[Ground, BlockingPortal]]:
+    """The drill's project, served by a real control process with a real worker, up to the fault."""
+    setting = replace(DRILL.setting, configuration=laid_over(DRILL.setting.configuration, SHORTLY))
+    with (
+        start_blocking_portal() as portal,
+        portal.wrap_async_context_manager(standing_ground(folder, setting, SystemClock())) as ground,
+    ):
+        portal.call(ground.serve)
+        assert DRILL.prepare is not None
+        portal.call(DRILL.prepare, ground)
+        yield ground, portal
+
+
+def sign_in(opener: Opener, ground: Ground, screen: Mapping[str, Any]) -> Page:
+    """The overview, for the first user, made by the link that the control process has printed."""
+    found = re.search(r"(http://\S+)(/setup\?key=\S+)", ground.control.output)
+    assert found is not None
+    page = opener(found[1], found[2], screen)
+    page.get_by_label("Name").fill("ada")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Make the user and sign in").click()
+    return page
+
+
+@SCREENS
+def test_an_incident_is_acknowledged_and_an_approval_given_while_a_drill_runs(
+    opener: Opener, tmp_path: Path, screen: Mapping[str, Any]
+) -> None:
+    with ready(tmp_path) as (ground, portal):
+        page = sign_in(opener, ground, screen)
+        mark(page)
+        portal.start_task_soon(DRILL.inject, ground)
+        page.get_by_role("link", name=re.compile("P2: .*own-code")).first.click(timeout=30_000)
+        expect(page.locator("h1 .badge.label")).to_have_text("drill")
+        page.get_by_role("button", name="Acknowledge").click()
+        expect(page.locator("p[role=status]")).to_contain_text("You have acknowledged it")
+        mark(page)
+        expect(page.get_by_role("heading", name=re.compile("Put the last good version in force"))).to_be_visible()
+        assert has_not_moved(page), "the question came to the page, not the page to the question"
+        page.get_by_label("Reason").first.fill("the edit was mine")
+        page.get_by_role("button", name="Approve").click()
+        expect(page.locator("p[role=status]")).to_contain_text("You have approved it")
+        mark(page)
+        expect(page.locator("h1 .badge").nth(1)).to_have_text("resolved", timeout=30_000)
+        assert has_not_moved(page)
+        expect(page.locator("ol.timeline")).to_contain_text("acknowledged by ada")
+        page.goto("/audit")
+        for act in ("acknowledge", "approve"):
+            row = page.locator("tr", has_text=re.compile(f"POST /incidents/.*/{act}"))
+            expect(row).to_contain_text("ada")
+        page.goto("/figures")
+        expect(page.locator(".figure", has_text="Incidents").locator("dd")).to_have_text(re.compile("^0 in the last"))
+        page.close()

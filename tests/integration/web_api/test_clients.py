@@ -1,0 +1,113 @@
+"""The official OpenAI client and another framework through the gateway endpoint, while the primary's process is killed:
+before its first token, and in the middle of an answer."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from orchestration.security.principal import Role
+from tests.support.clients import python_with_clients
+from tests.support.console import until
+from tests.support.project import provider_at
+from tests.support.rehearsal import RehearsalProcess, a_provider
+from tests.support.web import WebServer, a_web_server
+
+_SCRIPT = Path(__file__).with_name("client_scripts.py")
+_SOON = {"failures": 2, "probeAfter": 0.2, "probeAtMost": 0.3}
+
+
+@pytest.fixture(scope="module")
+def python() -> Path:
+    return python_with_clients()
+
+
+@pytest.fixture(scope="module")
+def primary() -> Iterator[RehearsalProcess]:
+    with a_provider(latency_ms=80) as one:  # so that there is a middle in which it can be killed
+        yield one
+
+
+@pytest.fixture(scope="module")
+def gateway(primary: RehearsalProcess, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebServer]:
+    with a_provider() as secondary:
+        providers = {
+            "primary": provider_at(primary.url, auth="none", breaker=_SOON),
+            "secondary": provider_at(secondary.url, auth="none"),
+        }
+        chain = {"defaultProvider": "primary", "fallbackProviders": ["secondary"]}
+        with a_web_server(tmp_path_factory.mktemp("gateway") / "project", **chain, **providers) as server:
+            yield server
+
+
+class Application:
+    """An application's process."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+
+    def begin(self, what: str) -> None:
+        """Have it ask, or stream."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{what}\n")
+        self._process.stdin.flush()
+
+    def said(self) -> str:
+        """The next thing that it says."""
+        assert self._process.stdout is not None
+        return self._process.stdout.readline().strip()
+
+    def asked(self) -> str:
+        self.begin("ask")
+        return self.said()
+
+
+@contextmanager
+def application(python: Path, client: str, server: WebServer) -> Iterator[Application]:
+    key = server.token(Role.OPERATOR, ("gateway",))
+    command = [python, "-W", "ignore", str(_SCRIPT), client, server.url, key]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        yield Application(process)
+
+
+def wait_until_used(server: WebServer, provider: str) -> None:
+    """Return when a provider's route is closed again."""
+    with server.client() as client:
+
+        def state() -> list[str]:
+            lines = client.get("/api/v1/providers").json()
+            return [line["state"] for line in lines if line["provider"] == provider]
+
+        until(lambda: state() == ["closed"])
+
+
+@pytest.mark.parametrize("client", ["openai", "pydantic-ai"])
+def test_a_client_goes_on_with_the_fallback_when_the_primary_is_killed(
+    python: Path, gateway: WebServer, primary: RehearsalProcess, client: str
+) -> None:
+    with application(python, client, gateway) as app:
+        assert app.asked().startswith("primary/rehearsal-1 [rehearsal]")
+
+        primary.set_fault("slow", number=60)
+        before = len(primary.calls())
+        app.begin("stream")
+        primary.wait_for_calls(before + 1)
+        primary.kill()
+        assert (app.said(), app.said().startswith("whole [rehearsal]")) == ("begun", True), "nobody noticed anything"
+        primary.start()
+        wait_until_used(gateway, "primary")
+
+        app.begin("stream")
+        assert app.said() == "begun"
+        primary.kill()
+        assert app.said() == "broken broken_off", "what was handed on cannot be taken back, so it is said"
+
+        app.begin("stream")
+        assert (app.said(), app.said().startswith("whole [rehearsal]")) == ("begun", True)
+        assert app.asked().startswith("secondary/rehearsal-1 [rehearsal]")
+        primary.start()
+        wait_until_used(gateway, "primary")
