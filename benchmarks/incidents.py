@@ -28,7 +28,7 @@ from orchestration.incidents.report import Blast, Facts, Report
 from orchestration.incidents.statistics import Selection, Statistics
 from orchestration.notifications.planning import plan
 from orchestration.storage.database import Database
-from orchestration.storage.incident_statistics import IncidentFigures
+from orchestration.storage.incident_figures import IncidentFigures
 
 COUNTS = (1_000, 100_000, 1_000_000)
 SAMPLES = 100

@@ -110,10 +110,11 @@ class IncidentTable:
         if not connection.execute(sa.update(incident_clocks).where(same).values(**row)).rowcount:
             connection.execute(sa.insert(incident_clocks).values(**row))
 
-    def count_clocks(self, connection: sa.Connection, incident_id: str, *, counted: bool) -> None:
-        """Let all SLA records of an incident count, or none."""
+    def count_clocks(self, connection: sa.Connection, incident_id: str, *, counted: bool) -> set[datetime]:
+        """Let all SLA records of an incident count, or none; returns when they began."""
         whose = incident_clocks.c.incident_id == incident_id
         connection.execute(sa.update(incident_clocks).where(whose).values(counted=counted))
+        return set(connection.execute(sa.select(incident_clocks.c.started_at).where(whose)).scalars())
 
     def append(self, connection: sa.Connection, rows: Sequence[Values]) -> list[int]:
         """Add lines to a timeline; returns their numbers, in order."""
