@@ -29,6 +29,10 @@ class Selection:
     severities: tuple[Severity, ...] = ()
     scenario: Scenario | None = None
 
+    def has(self, cell: Cell) -> bool:
+        """Whether incidents of these kinds are meant, whatever their time."""
+        return (not self.severities or cell.severity in self.severities) and self.scenario in (None, cell.scenario)
+
 
 def how_many(connection: sa.Connection, selection: Selection, limit: int) -> int:
     """How many incidents are selected; `limit` where there are more, which are not counted."""
@@ -63,9 +67,10 @@ def read_overdue(connection: sa.Connection, selection: Selection, now: datetime)
         _count(clocks.response_at.is_(None) & (clocks.response_due_at <= now)),
         _count(clocks.resolution_due_at <= now),
     )
-    running = (clocks.counted, clocks.resolution_at.is_(None), *_kinds(incident_clocks, selection))
-    when = _between(clocks.started_at, selection)
-    return {cell: Tally(breached=list(row)) for cell, row in _clocks(connection, counts, (*running, *when))}
+    # Few are open. Asked for the kinds as well, the database would take an index of all.
+    running = [clocks.counted.is_(True), clocks.resolution_at.is_(None), *_between(clocks.started_at, selection)]
+    found = {cell: Tally(breached=list(row)) for cell, row in _clocks(connection, counts, running)}
+    return {cell: each for cell, each in found.items() if selection.has(cell)}
 
 
 def _incidents(connection: sa.Connection, selection: Selection) -> dict[Cell, Tally]:

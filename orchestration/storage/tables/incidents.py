@@ -52,6 +52,8 @@ incidents = sa.Table(
     sa.Index("ix_incidents_status_detected_at", "status", "detected_at"),
     sa.Index("ix_incidents_severity_detected_at", "severity", "detected_at"),
     sa.Index("ix_incidents_scenario_detected_at", "scenario", "detected_at"),
+    sa.Index("ix_incidents_kinds", "severity", "scenario", "detected_at"),
+    sa.Index("ix_incidents_status_kinds", "status", "severity", "scenario", "detected_at"),
     sa.Index(
         "ix_incidents_open_actions",
         "detected_at",
@@ -144,15 +146,10 @@ incident_clocks = sa.Table(
     ),
     sa.Index(
         "ix_incident_clocks_running",
-        "severity",
-        "scenario",
+        "counted",
         "started_at",
-        "month",
-        "response_due_at",
-        "response_at",
-        "resolution_due_at",
-        sqlite_where=sa.text("counted AND resolution_at IS NULL"),
-        postgresql_where=sa.text("counted AND resolution_at IS NULL"),
+        sqlite_where=sa.text("resolution_at IS NULL"),
+        postgresql_where=sa.text("resolution_at IS NULL"),
     ),
 )
 

@@ -50,19 +50,23 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     _index(["counted", "severity", "scenario", "detected_at"], ["counted", "severity", "scenario", "started_at"])
-    running = sa.text("counted AND resolution_at IS NULL")
+    running = sa.text("resolution_at IS NULL")
     op.create_index(
         "ix_incident_clocks_running",
         "incident_clocks",
-        ["severity", "scenario", "started_at", "month", *_DEADLINES[:3]],
+        ["counted", "started_at"],
         sqlite_where=running,
         postgresql_where=running,
     )
+    op.create_index("ix_incidents_kinds", "incidents", ["severity", "scenario", "detected_at"])
+    op.create_index("ix_incidents_status_kinds", "incidents", ["status", "severity", "scenario", "detected_at"])
     for table, moment in (("incidents", "detected_at"), ("incident_clocks", "started_at")):
         op.execute(_mark(table, moment))
 
 
 def downgrade() -> None:
+    for name in ("ix_incidents_status_kinds", "ix_incidents_kinds"):
+        op.drop_index(name, "incidents")
     op.drop_index("ix_incident_clocks_running", "incident_clocks")
     _index(["counted", "detected_at", "severity", "scenario"], ["counted", "started_at", "severity", "scenario"])
     op.drop_table("incident_tally_marks")
