@@ -118,6 +118,13 @@ class StatisticsReport:
     groups: tuple[Group, ...]
     relative_error: float = 0.0
 
+    @property
+    def note(self) -> str:
+        """How far the figures can be relied on; empty where they are exact."""
+        if not self.relative_error:
+            return ""
+        return f"medians and 90th percentiles are within {self.relative_error:.0%} of the true ones; all else is exact"
+
 
 class Statistics:
     """The figures of the incidents in the database."""
