@@ -11,7 +11,7 @@ from orchestration.storage import incident_statistics
 from orchestration.storage.database import Database
 from orchestration.storage.incident_rollup import Days, RollUp, month_from
 from orchestration.storage.incident_statistics import Selection, Tallies
-from orchestration.storage.incident_tallies import Cell, Tally
+from orchestration.storage.incident_tallies import Tally
 
 # Up to so many incidents each of them is read, and every figure is exact.
 EXACT_UP_TO = 2_000

@@ -1,9 +1,9 @@
 """Incidents summed up by whole days and months, so that figures over a million take no longer than over few.
 
-1. Whoever changes what counts of an incident marks its day, in the same transaction. 2. Whoever reads first sums up what
-is marked: days from the incidents, then months from the days. 3. A mark is a row of its own, and a sum is kept only if
-all the marks that were seen before it was made are still there to be taken away. So a change in the meantime leaves its
-own mark, and of two processes that sum up the same day one gives way.
+1. Whoever changes what counts of an incident marks its day, in the same transaction. 2. Whoever reads first sums up
+what is marked: days from the incidents, then months from the days. 3. A mark is a row of its own, and a sum is kept
+only if all the marks that were seen before it was made are still there to be taken away. So a change in the meantime
+leaves its own mark, and of two processes that sum up the same day one gives way.
 
 A day begins and ends at midnight UTC.
 """
