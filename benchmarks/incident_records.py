@@ -1,7 +1,7 @@
 """A database with very many incidents, to measure with.
 
-The first hundred are made by the desk's own code, and then copied in the database with other names, times and durations,
-for a million would take the desk hours.
+The first hundred are made by the desk's own code, and then copied in the database with other names, times and
+durations, for a million would take the desk hours.
 """
 
 from __future__ import annotations

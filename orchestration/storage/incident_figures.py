@@ -1,4 +1,4 @@
-"""What figures over many incidents are made of: of few from each of them, of many from sums of whole days and months."""
+"""What figures are made of: of few incidents each of them, of many the sums of whole days and months."""
 
 from __future__ import annotations
 

@@ -169,7 +169,8 @@ def tell(room: Room) -> Callable[[Steps], None]:
     return happen
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+# It takes some seconds: a story is told by the desk itself, and only long ones meet the corners.
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(STEP, min_size=4, max_size=16))
 def test_whatever_is_done_to_incidents_the_sums_give_the_same_figures(
     tell: Callable[[Steps], None], steps: Steps
@@ -193,13 +194,13 @@ LATE_CHANGES: dict[str, Callable[[Room, str, str], object]] = {
 
 
 @pytest.mark.parametrize("what", LATE_CHANGES)
-@pytest.mark.parametrize("reopened", [False, True])
-def test_an_incident_of_a_day_that_was_summed_up_may_still_be(room: Room, what: str, reopened: bool) -> None:
+@pytest.mark.parametrize("reopened", [0, 2])
+def test_an_incident_of_a_day_that_was_summed_up_may_still_be(room: Room, what: str, reopened: int) -> None:
     one, other = (room.desk.report(a_report(HALF, key=key)).id for key in ("one", "other"))
-    if reopened:
-        room.go_to(after(days=4))
+    for time in range(reopened):
+        room.go_to(after(days=2 + 8 * time))
         room.desk.resolve(one, ADA, "mended")
-        room.go_to(after(days=8))
+        room.go_to(after(days=8 + 8 * time))
         room.desk.reopen(one, ADA, "it is back")
     room.go_to(after(days=36))
     from_sums(room.database).sum_up(after(days=36))
@@ -390,7 +391,7 @@ def test_sums_need_no_more_rows_for_more_incidents(room: Room) -> None:
     from_sums(room.database).sum_up(now)
     with room.database.read() as connection:
         rows = connection.execute(sa.select(incident_tallies.c.span, sa.func.count()).group_by(incident_tallies.c.span))
-        counts = dict(row._tuple() for row in rows)
+        counts = dict([(span, count) for span, count in rows])
     assert counts == {"day": 35, "month": 6}  # three severities in each of two months
 
 
