@@ -219,7 +219,7 @@ class IncidentTable:
         """The newest incidents first, those that fit; `before` begins behind the incident of that identifier."""
         columns = sa.select(*(incidents.c[name] for name in _LISTED), incidents.c.resolved_at)
         newest = columns.order_by(incidents.c.detected_at.desc(), incidents.c.id.desc()).limit(limit)
-        position = _position(since, before)
+        position = tuple(_position(since, before))
         with self._database.read() as connection:
             found = {
                 row["id"]: row
