@@ -24,6 +24,7 @@ from orchestration.incidents.model import person
 from orchestration.incidents.statistics import Selection, Statistics
 from orchestration.storage.database import Database
 from orchestration.storage.incident_figures import IncidentFigures
+from orchestration.web.pages.incidents import open_cards
 
 COUNTS = (1_000, 100_000, 1_000_000)
 CALLS, MOST_MILLISECONDS = 40, 8_000.0
@@ -60,6 +61,15 @@ def calls(database: Database, desk: Desk, clock: FakeClock) -> dict[str, Callabl
         desk.resolve(waiting.pop(), ADA, "mended")
         return stats(days=30)()
 
+    def board() -> object:
+        owing = table.list(statuses=("resolved", "in-review"), limit=100)
+        past = table.list(is_open=False, limit=100)
+        return open_cards(desk.records, now), [desk.records.get(row.id) for row in owing], past
+
+    def figures() -> object:
+        recent = Selection(since=now - timedelta(days=30))
+        return statistics.reports(recent, ("severity", "scenario"), now), stats("month", 366)()
+
     p0, rare = (Severity.P0,), {"severities": (Severity.P1,), "scenario": Scenario.SECURITY_ALERT}
     return {
         "list": lambda: table.list(limit=20),
@@ -89,6 +99,8 @@ def calls(database: Database, desk: Desk, clock: FakeClock) -> dict[str, Callabl
         "stats --since all --by month": stats("month"),
         "stats --since all --severity P1 --scenario security-alert": stats(**rare),
         "stats --since 30d after a change": after_a_change,
+        "page: incidents (100 open, 100 owing, 100 past)": board,
+        "page: figures": figures,
     }
 
 

@@ -42,7 +42,7 @@ class IncidentFigures:
             parts += [incident_statistics.read(connection, each, now) for each in _rest(selection, days)]
         for part in parts:
             for cell, tally in part.items():
-                found[cell].add(tally)
+                found[cell].count(tally)
         return dict(found)
 
     def sum_up(self, now: datetime) -> None:

@@ -6,6 +6,7 @@ import struct
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import add
 from typing import NamedTuple
 
 from orchestration.storage import distributions
@@ -50,15 +51,16 @@ class Tally:
     sums: list[float] = field(default_factory=lambda: [0.0] * len(MEASURES))
     packed: int = 0
 
-    def add(self, other: Tally) -> None:
+    def count(self, other: Tally) -> None:
         """Count those of another as well."""
         self.total += other.total
         self.resolved += other.resolved
         self.recurred += other.recurred
         self.packed += other.packed
-        for name in ("met", "breached", "invalid", "sums"):
-            mine, others = getattr(self, name), getattr(other, name)
-            mine[:] = [one + another for one, another in zip(mine, others, strict=True)]
+        self.met = list(map(add, self.met, other.met))
+        self.breached = list(map(add, self.breached, other.breached))
+        self.invalid = list(map(add, self.invalid, other.invalid))
+        self.sums = list(map(add, self.sums, other.sums))
         for values, more in zip(self.values, other.values, strict=True):
             values.extend(more)
 
@@ -78,9 +80,8 @@ class Tally:
         """Count what was kept by `to_bytes`."""
         data = zlib.decompress(kept)
         header = _HEADER.unpack_from(data)
-        for number in range(len(MEASURES)):
-            self.invalid[number] += header[number]
-            self.sums[number] += header[len(MEASURES) + number]
+        self.invalid = list(map(add, self.invalid, header))
+        self.sums = list(map(add, self.sums, header[len(MEASURES) :]))
         self.packed += distributions.from_bytes(memoryview(data)[_HEADER.size :])
 
     def _all_packed(self) -> tuple[int, list[float]]:
@@ -104,7 +105,7 @@ def merged(tallies: Iterable[Tally]) -> Tally:
     """All of them together."""
     whole = Tally()
     for each in tallies:
-        whole.add(each)
+        whole.count(each)
     return whole
 
 
