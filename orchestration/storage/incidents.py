@@ -5,16 +5,16 @@ Everything that changes an incident takes a connection, so that it stands or fal
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import product
 from typing import Any
 
 import sqlalchemy as sa
 
 from orchestration.config.response import Scenario, Severity
 from orchestration.errors import NotFoundError
+from orchestration.storage import incident_lists
 from orchestration.storage.database import Database
 from orchestration.storage.tables import (
     incident_clocks,
@@ -26,7 +26,6 @@ from orchestration.storage.tables import (
 )
 
 Values = Mapping[str, Any]
-Condition = sa.ColumnElement[bool]
 _LAST_CHARACTER = "\uffff"
 _LISTED = ("id", "scenario", "severity", "status", "drill", "title", "assignee", "acknowledged_by", "detected_at")
 
@@ -219,11 +218,11 @@ class IncidentTable:
         """The newest incidents first, those that fit; `before` begins behind the incident of that identifier."""
         columns = sa.select(*(incidents.c[name] for name in _LISTED), incidents.c.resolved_at)
         newest = columns.order_by(incidents.c.detected_at.desc(), incidents.c.id.desc()).limit(limit)
-        position = tuple(_position(since, before))
+        position = tuple(incident_lists.position(since, before))
         with self._database.read() as connection:
             found = {
                 row["id"]: row
-                for conditions in _streams(statuses, severities, scenario, is_open)
+                for conditions in incident_lists.streams(statuses, severities, scenario, is_open)
                 for row in connection.execute(newest.where(*conditions, *position)).mappings()
             }
         ranked = sorted(found.values(), key=lambda row: (row["detected_at"], row["id"]), reverse=True)
@@ -268,44 +267,6 @@ class IncidentTable:
         if not newest:
             raise NotFoundError("expected an incident, got 'latest' and there has been none yet")
         return newest[0].id
-
-
-def _streams(
-    statuses: Sequence[str], severities: Sequence[Severity], scenario: Scenario | None, is_open: bool | None
-) -> Iterator[list[Condition]]:
-    """The conditions under which to look for the newest, such that together they find all that fit.
-
-    Each of them follows one index from its newest end. Of several values at once a database would read and sort all
-    incidents that have them; and of two things that have each an index it may follow the wrong one to the far end.
-    """
-    status, severity, kind = incidents.c.status, incidents.c.severity, incidents.c.scenario
-    wanted = [list(statuses), [each.value for each in severities], [scenario.value] if scenario else []]
-    if is_open:  # few are
-        columns = (status, severity, kind)
-        yield [incidents.c.is_open.is_(True), *(_aside(c).in_(v) for c, v in zip(columns, wanted, strict=True) if v)]
-        return
-    if wanted[0] and (wanted[1] or wanted[2]):
-        wanted[1:] = [wanted[1] or [each.value for each in Severity], wanted[2] or [each.value for each in Scenario]]
-    narrowed = [(column, values) for column, values in zip((status, severity, kind), wanted, strict=True) if values]
-    ended = [] if is_open is None else [(_aside(incidents.c.is_open) if narrowed else incidents.c.is_open).is_(False)]
-    for chosen in product(*(values for _, values in narrowed)):
-        yield [*(column == value for (column, _), value in zip(narrowed, chosen, strict=True)), *ended]
-
-
-def _aside(column: sa.Column[Any]) -> sa.ColumnElement[Any]:
-    """The column, in a form of which no index is made."""
-    return sa.func.coalesce(column, column)
-
-
-def _position(since: datetime | None, before: str | None) -> Iterator[Condition]:
-    """From when on, and behind which incident. The plain comparison with its time is for the index."""
-    at = incidents.c.detected_at
-    if since is not None:
-        yield at >= since
-    if before is not None:
-        detected = sa.select(at).where(incidents.c.id == before).scalar_subquery()
-        yield at <= detected
-        yield (at < detected) | (incidents.c.id < before)
 
 
 def _entry_columns() -> tuple[sa.Column[Any], ...]:
