@@ -1,4 +1,4 @@
-"""Lists give what fits, newest first, and each query behind them follows one index, however many incidents there are."""
+"""Lists give what fits, newest first, and each query behind them follows one index."""
 
 from __future__ import annotations
 

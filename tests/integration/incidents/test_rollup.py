@@ -2,182 +2,29 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from alembic import command
+from alembic.config import Config
 
-from orchestration.config.response import Scenario, Severity
-from orchestration.incidents.model import RefusedError
-from orchestration.incidents.statistics import Group, Statistics, StatisticsReport
-from orchestration.storage import incident_rollup
+from orchestration.config.response import Severity
+from orchestration.incidents.statistics import Statistics
+from orchestration.storage import incident_rollup, migrations
 from orchestration.storage.database import Database
 from orchestration.storage.distributions import RELATIVE_ERROR
 from orchestration.storage.incident_figures import IncidentFigures
-from orchestration.storage.incident_statistics import GROUPS, Selection
+from orchestration.storage.incident_statistics import Selection
 from orchestration.storage.tables import incident_clocks, incident_tallies, incident_tally_marks, incidents
 from tests.integration.incidents.conftest import Room
+from tests.support.figures import compare, compare_all, from_sums
 from tests.support.incidents import ADA, ALL_AGENTS, HALF, MACHINE, NOON, ONE_AGENT, a_report, after
 
 FACTS = (ONE_AGENT, HALF, ALL_AGENTS)
-SCENARIOS = (Scenario.AGENT_FAILURE, Scenario.WORKFLOW_STUCK)
-TABLES = (
-    *("incidents", "incident_documents", "incident_clocks", "incident_timers", "incident_entries", "outbox"),
-    *("incident_tallies", "incident_tally_marks"),
-)
-
-
-def exact(database: Database) -> Statistics:
-    return Statistics(IncidentFigures(database, exact_up_to=10**9))
-
-
-def from_sums(database: Database) -> Statistics:
-    return Statistics(IncidentFigures(database, exact_up_to=0))
-
-
-def assert_same(found: StatisticsReport, true: StatisticsReport) -> None:
-    assert_same_group(found.total, true.total)
-    assert [group.name for group in found.groups] == [group.name for group in true.groups]
-    for one, other in zip(found.groups, true.groups, strict=True):
-        assert_same_group(one, other)
-
-
-def assert_same_group(found: Group, true: Group) -> None:
-    """Counts are equal, means but for rounding, ranks within the stated error."""
-    assert (found.count, found.compliance, found.recurrence) == (true.count, true.compliance, true.recurrence)
-    for one, other in zip(found.figures, true.figures, strict=True):
-        assert (one.n, one.invalid, one.coverage) == (other.n, other.invalid, other.coverage)
-        if other.n:
-            assert one.mean == pytest.approx(other.mean, rel=1e-9)
-            assert one.median == pytest.approx(other.median, rel=RELATIVE_ERROR + 1e-9, abs=0.005)
-            assert one.p90 == pytest.approx(other.p90, rel=RELATIVE_ERROR + 1e-9, abs=0.005)
-
-
-def compare(database: Database, now: datetime, days: float | None = None) -> None:
-    """In all ways of splitting, over that time, for all kinds and for some."""
-    since = None if days is None else now - timedelta(days=days)
-    for selection in (
-        Selection(since, severities=(Severity.P0, Severity.P2)),
-        Selection(since, now - timedelta(days=1), scenario=Scenario.WORKFLOW_STUCK),
-        Selection(since),
-    ):
-        pairs = zip(
-            from_sums(database).reports(selection, GROUPS, now),
-            exact(database).reports(selection, GROUPS, now),
-            strict=True,
-        )
-        for found, true in pairs:
-            assert_same(found, true)
-
-
-def compare_all(database: Database, now: datetime) -> None:
-    for days in (0.1, 3, 35, 100, None):
-        compare(database, now, days)
-
-
-NUMBER = st.integers(0, 5)
-STEP = st.tuples(
-    st.sampled_from(
-        [
-            *("report", "report", "report", "drill", "acknowledge", "automation", "resolve", "resolve", "reopen"),
-            *("cancel", "merge", "suppress", "worse", "better", "impact", "tick", "read"),
-        ]
-    ),
-    NUMBER,
-    NUMBER,
-    st.sampled_from([1.5, 40.0, 600.0, 2_000.0, 4_000.0, 12_000.0, 60_000.0]),  # minutes that go by before
-)
-
-
-Steps = list[tuple[str, int, int, float]]
-
-
-class Story:
-    """What is done to incidents, one thing after the other; what cannot be done is left."""
-
-    def __init__(self, room: Room) -> None:
-        self.room, self.now, self.known = room, NOON, list[str]()
-
-    def step(self, what: str, number: int, other: int, minutes: float) -> None:
-        self.now += timedelta(minutes=minutes)
-        self.room.go_to(self.now)
-        if what in ("report", "drill"):
-            self.report(number, other, drill=what == "drill")
-        elif what == "tick":
-            while self.room.tick():
-                pass
-        elif what == "read":
-            compare(self.room.database, self.now, days=40)
-        elif self.known:
-            with contextlib.suppress(RefusedError):
-                self.change(what, self.known[number % len(self.known)], self.known[other % len(self.known)])
-
-    def report(self, number: int, other: int, *, drill: bool) -> None:
-        start = None if other == 0 else self.now - timedelta(seconds=37 * other - 60)
-        found = self.room.desk.report(
-            a_report(
-                FACTS[other % len(FACTS)],
-                self.now,
-                key=f"key-{number}-{drill}",
-                scenario=SCENARIOS[number % len(SCENARIOS)],
-                started_at=start,
-                drill=drill,
-            )
-        )
-        if found.id not in self.known:
-            self.known.append(found.id)
-
-    def change(self, what: str, one: str, other: str) -> None:
-        desk = self.room.desk
-        doing: dict[str, Callable[[], object]] = {
-            "acknowledge": lambda: desk.acknowledge(one, ADA),
-            "automation": lambda: desk.begin_mitigation(one, MACHINE, "restart"),
-            "resolve": lambda: desk.resolve(one, ADA, "mended"),
-            "reopen": lambda: desk.reopen(one, ADA, "it is back"),
-            "cancel": lambda: desk.cancel(one, ADA, "false alarm"),
-            "merge": lambda: desk.merge(one, ADA, other),
-            "suppress": lambda: desk.suppress(one, ADA, self.now + timedelta(hours=2), "maintenance"),
-            "worse": lambda: desk.raise_severity(one, ADA, Severity.P0, "worse"),
-            "better": lambda: desk.lower_severity(one, ADA, Severity.P3, "better"),
-            "impact": lambda: desk.set_impact(one, ADA, "slow", self.now - timedelta(days=2)),
-        }
-        doing[what]()
-
-
-@pytest.fixture
-def tell(room: Room) -> Callable[[Steps], None]:
-    """Let a story happen to an empty database, and compare."""
-
-    def happen(steps: Steps) -> None:
-        with room.database.write() as connection:
-            for table in TABLES:
-                connection.exec_driver_sql(f"DELETE FROM {table}")
-        story = Story(room)
-        for number, step in enumerate(steps):
-            story.step(*step)
-            if number % 2:
-                from_sums(room.database).sum_up(story.now)
-        compare_all(room.database, story.now)
-        compare(room.database, story.now + timedelta(days=45))
-
-    return happen
-
-
-# It takes some seconds: a story is told by the desk itself, and only long ones meet the corners.
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(steps=st.lists(STEP, min_size=4, max_size=16))
-def test_whatever_is_done_to_incidents_the_sums_give_the_same_figures(
-    tell: Callable[[Steps], None], steps: Steps
-) -> None:
-    tell(steps)
-
-
 LATE_CHANGES: dict[str, Callable[[Room, str, str], object]] = {
     "acknowledged": lambda room, one, _: room.desk.acknowledge(one, ADA),
     "taken on by automation": lambda room, one, _: room.desk.begin_mitigation(one, MACHINE, "restart"),
@@ -363,20 +210,17 @@ def test_processes_that_sum_up_and_change_at_once_agree_in_the_end(anywhere: Roo
 
 
 def test_incidents_from_before_the_sums_are_summed_up_when_they_are_asked_for(anywhere: Room) -> None:
-    from alembic import command
-    from alembic.config import Config
-
     now = some_days(anywhere, 3)
     midnight = datetime(2026, 3, 5, 0, 0, tzinfo=UTC)
     with anywhere.database.write() as connection:  # of which the day depends on the zone that the server shows it in
         connection.execute(
             sa.update(incidents).where(incidents.c.id == _first(connection)).values(detected_at=midnight)
         )
-    settings_ = Config()
-    settings_.set_main_option("script_location", "orchestration/storage/migrations")
+    settings = Config()
+    settings.set_main_option("script_location", str(Path(migrations.__file__).parent))
     with anywhere.database.write() as connection:
-        settings_.attributes["connection"] = connection
-        command.downgrade(settings_, "0009")
+        settings.attributes["connection"] = connection
+        command.downgrade(settings, "0009")
     anywhere.database.migrate()
     assert sorted(set(marks(anywhere))) == [("day", "2026-03-03"), ("day", "2026-03-04"), ("day", "2026-03-05")]
     compare(anywhere.database, now)
@@ -390,16 +234,7 @@ def test_sums_need_no_more_rows_for_more_incidents(room: Room) -> None:
     now = some_days(room, 35)
     from_sums(room.database).sum_up(now)
     with room.database.read() as connection:
-        rows = connection.execute(sa.select(incident_tallies.c.span, sa.func.count()).group_by(incident_tallies.c.span))
-        counts = dict([(span, count) for span, count in rows])
+        span = incident_tallies.c.span
+        rows = connection.execute(sa.select(span, sa.func.count().label("number")).group_by(span))
+        counts = {row.span: row.number for row in rows}
     assert counts == {"day": 35, "month": 6}  # three severities in each of two months
-
-
-def test_a_selection_has_what_its_kinds_say() -> None:
-    from orchestration.storage.incident_tallies import Cell
-
-    cell = Cell("P1", "agent-failure", "2026-03")
-    assert Selection().has(cell)
-    assert Selection(severities=(Severity.P1,), scenario=Scenario.AGENT_FAILURE).has(cell)
-    assert not replace(Selection(), severities=(Severity.P0,)).has(cell)
-    assert not replace(Selection(), scenario=Scenario.WORKFLOW_STUCK).has(cell)

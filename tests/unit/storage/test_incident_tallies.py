@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from orchestration.config.response import Scenario, Severity
 from orchestration.storage.distributions import RELATIVE_ERROR
+from orchestration.storage.incident_statistics import Selection
 from orchestration.storage.incident_tallies import MEASURES, Cell, Tally, merged, split, tally
 
 ROWS = [(30.0, 60.0, None, 600.0, 630.0), (-5.0, None, None, None, None), (None, 90.0, 2.0, 1200.0, None)]
@@ -71,3 +73,11 @@ def test_tallies_are_split_by_each_part_of_their_cells() -> None:
     assert totals["month"] == {"2026-03": 1, "2026-04": 6}
     assert list(split(cells, "severity")) == ["P0", "P1"]
     assert len(Tally().values) == len(MEASURES)
+
+
+def test_a_selection_has_what_its_kinds_say() -> None:
+    cell = Cell("P1", "agent-failure", "2026-03")
+    assert Selection().has(cell)
+    assert Selection(severities=(Severity.P1,), scenario=Scenario.AGENT_FAILURE).has(cell)
+    assert not Selection(severities=(Severity.P0,)).has(cell)
+    assert not Selection(scenario=Scenario.WORKFLOW_STUCK).has(cell)
