@@ -90,16 +90,17 @@ class RollUp:
     def _sum_up(self, span: str, begins: Sequence[str]) -> None:
         make = _of_day if span == _DAY else _of_month
         with self._database.read() as connection:
-            seen = {begin: _tokens(connection, span, begin) for begin in begins}
-            made = {begin: make(connection, date.fromisoformat(begin)) for begin in begins}
+            found = {begin: _tokens(connection, span, begin) for begin in begins}
+            seen = {begin: tokens for begin, tokens in found.items() if tokens}  # the others somebody has done by now
+            made = {begin: make(connection, date.fromisoformat(begin)) for begin in seen}
         with self._database.write() as connection:
-            for begin in begins:
-                if _take_away(connection, span, begin, seen[begin]):
+            for begin, tokens in seen.items():
+                if _take_away(connection, span, begin, tokens):
                     _put(connection, span, begin, made[begin])
                 else:  # some may be newer than what the other has seen
                     _mark(connection, span, {begin})
             if span == _DAY:
-                _mark(connection, _MONTH, {f"{begin[:7]}-01" for begin in begins})
+                _mark(connection, _MONTH, {f"{begin[:7]}-01" for begin in seen})
 
 
 def _of_day(connection: sa.Connection, day: date) -> Mapping[Cell, Tally]:

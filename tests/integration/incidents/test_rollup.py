@@ -174,6 +174,20 @@ def test_a_change_while_a_day_is_summed_up_is_not_lost(room: Room, monkeypatch: 
     compare(room.database, now)
 
 
+def test_a_day_that_another_has_summed_up_in_the_meantime_is_left_as_it_is(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = some_days(room, 3)
+    from_sums(room.database).sum_up(now)
+    marked = iter([["2026-03-03"]])  # as it was a moment ago
+    monkeypatch.setattr(incident_rollup, "_marked", lambda *_: next(marked, []))
+    monkeypatch.setattr(incident_rollup.incident_statistics, "read", lambda *_, **__: {})
+    from_sums(room.database).sum_up(now)
+    monkeypatch.undo()
+    assert from_sums(room.database).report(Selection(), "severity", now).total.count == 3
+    compare(room.database, now)
+
+
 def test_processes_that_sum_up_and_change_at_once_agree_in_the_end(anywhere: Room) -> None:
     now = some_days(anywhere, 12)
     anywhere.go_to(now)
