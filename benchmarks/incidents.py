@@ -1,161 +1,149 @@
 """`python -m benchmarks.incidents [COUNT…]`: how long list, show and statistics take with so many incidents recorded.
 
-The records are made by the desk's own code from a few real incidents, and then copied in the database with other names
-and times, for a million would take the desk hours. Each figure is the 95th percentile of calls to the rooms that the
-console and the web call, on SQLite, with a cold start of each in front that does not count.
+Each figure is the 95th percentile of calls to the rooms that the console and the web call, on SQLite, in milliseconds;
+beside it their processor time, which other work on the machine does not change. The first call does not count.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
+import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Sequence
+from datetime import timedelta
 from pathlib import Path
+from typing import Any, NamedTuple
 
-import anyio
-import sqlalchemy as sa
-
+from benchmarks.incident_records import BEGIN, SAMPLES, SPAN, a_desk, a_report, make_samples, multiply, pass_time
 from orchestration.clock import FakeClock
-from orchestration.config.response import Contact, ResponseSettings, Scenario
-from orchestration.events import Bus
-from orchestration.incidents.desk import Desk, Ports
+from orchestration.config.response import Scenario, Severity
+from orchestration.incidents.desk import Desk
 from orchestration.incidents.model import person
-from orchestration.incidents.report import Blast, Facts, Report
 from orchestration.incidents.statistics import Statistics
-from orchestration.notifications.planning import plan
 from orchestration.storage.database import Database
-from orchestration.storage.incident_statistics import IncidentFigures, Selection
+from orchestration.storage.incident_figures import IncidentFigures
+from orchestration.storage.incident_statistics import Selection
+from orchestration.web.pages.incidents import open_cards
 
 COUNTS = (1_000, 100_000, 1_000_000)
-SAMPLES = 100
 CALLS, MOST_MILLISECONDS = 40, 8_000.0
-BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
-SPAN = timedelta(days=365)
-_SETTINGS = ResponseSettings(contacts=(Contact(id="ada", level=1),))
-# The tables that hold an incident, with the most copies made of each: of the last two, only the rows of one incident
-# are ever read, found by its name, and a million documents would fill the disk.
-_TABLES = {"incidents": None, "incident_clocks": None, "incident_documents": 1000, "incident_entries": 1000}
+RECENT = CALLS + 10
+ADA = person("ada")
 
 
-@contextmanager
-def a_desk(folder: Path) -> Iterator[tuple[Database, Desk, FakeClock]]:
-    database = Database(f"sqlite:///{folder}/orchestrator.db")
-    database.migrate()
-    clock = FakeClock(BEGIN)
-    ports = Ports(settings=lambda: _SETTINGS, plan=plan, redact=lambda data: data)
-    try:
-        yield database, Desk(database, Bus(clock), clock, ports), clock
-    finally:
-        database.close()
+class Times(NamedTuple):
+    """In milliseconds: the 95th percentile of what calls take, and the median of their processor time."""
+
+    p95: float
+    processor: float
+
+    def __str__(self) -> str:
+        return f"{self.p95:.1f} | {self.processor:.1f}"
 
 
-def make_samples(desk: Desk, clock: FakeClock) -> None:
-    """Incidents of all scenarios and severities, acknowledged and resolved after various times."""
-    scenarios = list(Scenario)
-    facts = (
-        Facts(agents_failing=1, agents_total=4),
-        Facts(agents_failing=4, agents_total=4),
-        Facts(has_workaround=True),
-    )
-    for number in range(SAMPLES):
-        at = clock.now()
-        report = Report(
-            key=f"key-{number}",
-            scenario=scenarios[number % len(scenarios)],
-            title=f"Trouble {number}",
-            summary="it does not work",
-            facts=facts[number % len(facts)],
-            at=at,
-            started_at=at - timedelta(seconds=30),
-            fingerprints=(f"f-{number}",),
-            blast=Blast(agents=("executor",), runs=("run-1",)),
-        )
-        incident = desk.report(report)
-        pass_time(clock, 60 + number)
-        desk.acknowledge(incident.id, person("ada"))
-        pass_time(clock, 600 + 7 * number)
-        desk.resolve(incident.id, person("ada"), "mended")
-
-
-def pass_time(clock: FakeClock, seconds: float) -> None:
-    anyio.run(clock.advance, seconds)
-
-
-def multiply(database: Database, count: int) -> None:
-    """Copy the samples until there are so many, each copy later than the one before, spread over a year."""
-    copies = count // SAMPLES
-    step = SPAN.total_seconds() / max(1, copies)
-    with database.engine.connect() as connection:
-        connection.exec_driver_sql("PRAGMA journal_mode=OFF")
-        connection.exec_driver_sql("CREATE TEMP TABLE numbers (n INTEGER PRIMARY KEY)")
-        connection.execute(sa.text(_SERIES), {"last": copies - 1})
-        for table, most in _TABLES.items():
-            only = "" if most is None else f" WHERE n.n < {most}"
-            connection.exec_driver_sql(_copy(connection, table, step) + only)
-            connection.commit()
-        connection.exec_driver_sql("ANALYZE")
-        connection.commit()
-        connection.exec_driver_sql("PRAGMA journal_mode=WAL")
-
-
-_SERIES = """
-INSERT INTO numbers WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < :last) SELECT n FROM s
-"""
-
-
-def _copy(connection: sa.Connection, table: str, step: float) -> str:
-    """The statement that copies all rows of a table once for each number; rows are numbered by the database."""
-    columns = [column for column in sa.inspect(connection).get_columns(table) if column["name"] != "sequence"]
-    names = ", ".join(f'"{column["name"]}"' for column in columns)
-    values = ", ".join(
-        _value(column["name"], step, moment=isinstance(column["type"], sa.DateTime)) for column in columns
-    )
-    return f"INSERT INTO {table} ({names}) SELECT {values} FROM {table} t, numbers n"
-
-
-def _value(name: str, step: float, *, moment: bool) -> str:
-    quoted, later = f't."{name}"', f"'+' || (n.n * {step}) || ' seconds'"
-    if name in ("id", "incident_id", "key"):
-        return f"{quoted} || '-' || n.n"
-    if name == "reversed_id":
-        return f"n.n || '-' || {quoted}"
-    if name == "month":
-        return f"strftime('%Y-%m', {quoted} || '-15', {later})"
-    return f"strftime('%Y-%m-%d %H:%M:%f000', {quoted}, {later})" if moment else quoted
-
-
-def percentile(call: Callable[[], object]) -> float:
-    """The 95th percentile of what a call takes, in milliseconds."""
+def timed(call: Callable[[], object]) -> Times:
+    """Call it again and again. The first call does not count."""
     call()
     took: list[float] = []
+    worked: list[float] = []
     while len(took) < CALLS and (len(took) < 3 or sum(took) < MOST_MILLISECONDS):
-        begun = time.perf_counter()
+        begun, work = time.perf_counter(), time.process_time()
         call()
         took.append((time.perf_counter() - begun) * 1000)
-    return sorted(took)[math.ceil(0.95 * len(took)) - 1]
+        worked.append((time.process_time() - work) * 1000)
+    return Times(sorted(took)[math.ceil(0.95 * len(took)) - 1], statistics.median(worked))
 
 
-def measure(count: int) -> tuple[float, ...]:
-    """List, show and the two statistics, with so many incidents."""
+def calls(database: Database, desk: Desk, clock: FakeClock) -> dict[str, Callable[[], object]]:
+    """What is measured."""
+    table, now = desk.records.table, BEGIN + SPAN
+    figures = Statistics(IncidentFigures(database))
+    known = first_of(database)
+    number, waiting = itertools.count(), declare_some(desk, clock)
+
+    def stats(by: str = "severity", days: int | None = None, **only: Any) -> Callable[[], object]:
+        since = None if days is None else now - timedelta(days=days)
+        return lambda: figures.report(Selection(since=since, **only), by, now)
+
+    def declare() -> object:
+        return desk.report(a_report(SAMPLES + RECENT + next(number), clock.now()))
+
+    def after_a_change() -> object:
+        desk.resolve(waiting.pop(), ADA, "mended")
+        return stats(days=30)()
+
+    def board() -> object:
+        owing = table.list(statuses=("resolved", "in-review"), limit=100)
+        past = table.list(is_open=False, limit=100)
+        return open_cards(desk.records, now), [desk.records.get(row.id) for row in owing], past
+
+    def page() -> object:
+        recent = Selection(since=now - timedelta(days=30))
+        return figures.reports(recent, ("severity", "scenario"), now), stats("month", 366)()
+
+    p0: tuple[Severity, ...] = (Severity.P0,)
+    rare: dict[str, Any] = {"severities": (Severity.P1,), "scenario": Scenario.SECURITY_ALERT}
+    return {
+        "list": lambda: table.list(limit=20),
+        "list --open": lambda: table.list(is_open=True, limit=20),
+        "list --status resolved": lambda: table.list(statuses=("resolved",), limit=20),
+        "list --status cancelled (none)": lambda: table.list(statuses=("cancelled",), limit=20),
+        "list --status, two": lambda: table.list(statuses=("resolved", "in-review"), limit=20),
+        "list --severity P0": lambda: table.list(severities=p0, limit=20),
+        "list --severity --scenario": lambda: table.list(**rare, limit=20),
+        "list --severity --scenario --open": lambda: table.list(**rare, is_open=True, limit=20),
+        "list --status cancelled --severity P0 (none)": lambda: table.list(
+            statuses=("cancelled",), severities=p0, limit=20
+        ),
+        "list --severity --scenario, not open": lambda: table.list(**rare, is_open=False, limit=20),
+        "list --since 7d --severity P0": lambda: table.list(severities=p0, since=now - timedelta(days=7), limit=20),
+        "list, the 50,000th page": lambda: table.list(before=known, limit=20),
+        "show": lambda: (desk.records.find(known), desk.records.entries(known)),
+        "show, by the end of its name": lambda: table.find_id(known[-6:]),
+        "action items to be done": desk.records.with_open_actions,
+        "a tick of the desk": lambda: desk.tick(clock.now()),
+        "declare an incident": declare,
+        "stats --since 7d": stats(days=7),
+        "stats --since 30d": stats(days=30),
+        "stats --since 90d": stats(days=90),
+        "stats --since 365d": stats(days=365),
+        "stats --since all": stats(),
+        "stats --since all --by month": stats("month"),
+        "stats --since all --severity P1 --scenario security-alert": stats(**rare),
+        "stats --since 30d after a change": after_a_change,
+        "page: incidents (100 open, 100 owing, 100 past)": board,
+        "page: figures": page,
+    }
+
+
+def measure(count: int) -> dict[str, Times]:
+    """Each of the calls, with so many incidents."""
     with tempfile.TemporaryDirectory() as folder, a_desk(Path(folder)) as (database, desk, clock):
         make_samples(desk, clock)
         if count > SAMPLES:
+            begun = time.perf_counter()
             multiply(database, count)
-        now = BEGIN + SPAN
-        statistics = Statistics(IncidentFigures(database))
-        known = first_of(database)
-        return (
-            percentile(lambda: desk.records.table.list(limit=20)),
-            percentile(lambda: desk.records.table.list(is_open=True, limit=20)),
-            percentile(lambda: (desk.records.find(known), desk.records.entries(known))),
-            percentile(lambda: statistics.report(Selection(since=now - timedelta(days=7)), "severity", now)),
-            percentile(lambda: statistics.report(Selection(since=now - timedelta(days=30)), "severity", now)),
-            percentile(lambda: statistics.report(Selection(), "severity", now)),
-        )
+            print(f"{count:,} incidents made in {time.perf_counter() - begun:.0f} s", file=sys.stderr)
+        begun, work = time.perf_counter(), time.process_time()
+        Statistics(IncidentFigures(database)).sum_up(BEGIN + SPAN)
+        first = Times((time.perf_counter() - begun) * 1000, (time.process_time() - work) * 1000)
+        found = {name: timed(call) for name, call in calls(database, desk, clock).items()}
+        return {**found, "summing up all for the first time": first}
+
+
+def declare_some(desk: Desk, clock: FakeClock) -> list[str]:
+    """Incidents of the desk's own, one every four hours of the last days up to the end of the year."""
+    spacing, found = 4 * 3600.0, []
+    pass_time(clock, (BEGIN + SPAN - clock.now()).total_seconds() - spacing * RECENT)
+    for number in range(RECENT):
+        found.append(desk.report(a_report(SAMPLES + number, clock.now())).id)
+        pass_time(clock, spacing)
+    while desk.tick(clock.now()):
+        pass
+    return found
 
 
 def first_of(database: Database) -> str:
@@ -165,12 +153,12 @@ def first_of(database: Database) -> str:
 
 
 def main(counts: Sequence[int]) -> None:
-    print("\n## Incidents: p95 in ms\n")
-    print("| incidents | list | list --open | show | stats, 7 days | stats, 30 days | stats, all |")
-    print("| ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
-    for count in counts:
-        figures = " | ".join(f"{value:.1f}" for value in measure(count))
-        print(f"| {count:,} | {figures} |", flush=True)
+    found = {f"{count:,}": measure(count) for count in counts}
+    print("\n## Incidents: p95 and processor time (median) in ms\n")
+    print(f"| | {' | | '.join(found)} | |")
+    print(f"| --- |{' ---: | ---: |' * len(found)}")
+    for name in next(iter(found.values())):
+        print(f"| {name} | {' | '.join(str(each[name]) for each in found.values())} |")
 
 
 if __name__ == "__main__":

@@ -109,6 +109,7 @@ class IncidentResponse:
             async with self._channels, self.monitoring.running(), anyio.create_task_group() as group:
                 group.start_soon(self._judge)
                 group.start_soon(keeping.keep, app.desk, self.journal, app.bus, app.clock)
+                group.start_soon(keeping.keep_sums, app.statistics, app.bus, app.clock)
                 group.start_soon(self.sender.run)
                 yield
                 group.cancel_scope.cancel()

@@ -35,7 +35,7 @@ from orchestration.storage.alerts import Alerts
 from orchestration.storage.approvals import ApprovalTable
 from orchestration.storage.artifacts import ArtifactTable
 from orchestration.storage.configuration import ConfigurationVersions, Overrides
-from orchestration.storage.incident_statistics import IncidentFigures
+from orchestration.storage.incident_figures import IncidentFigures
 from orchestration.storage.leases import Leases
 from orchestration.storage.runs import Run, Runs
 from orchestration.storage.silences import Silences

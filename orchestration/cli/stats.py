@@ -50,6 +50,8 @@ def stats(
             return
         began = "the beginning" if selection.since is None else f"{selection.since:%Y-%m-%d %H:%M} UTC"
         click.echo(f"incidents since {began}: {report.total.count}, drills left out")
+        if report.note:
+            click.echo(report.note)
         for each in (report.total, *report.groups):
             _print(each)
 

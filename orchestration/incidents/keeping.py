@@ -1,6 +1,8 @@
-"""Keeping the desk's timers going for as long as a control process runs."""
+"""Keeping the desk's timers going, and the sums behind the figures fresh, for as long as a control process runs."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import anyio.to_thread
 
@@ -8,8 +10,10 @@ from orchestration.clock import Clock
 from orchestration.events import Bus
 from orchestration.incidents.desk import Desk
 from orchestration.incidents.journal import Journal
+from orchestration.incidents.statistics import Statistics
 
 _SECONDS = 1.0
+_SUM_UP_SECONDS = 60.0
 
 
 async def keep(desk: Desk, journal: Journal, bus: Bus, clock: Clock, seconds: float = _SECONDS) -> None:
@@ -18,14 +22,42 @@ async def keep(desk: Desk, journal: Journal, bus: Bus, clock: Clock, seconds: fl
     The first round catches up on whatever fell due while nobody was running. What goes wrong is said on the bus
     (`incidents.tick_failed`), once until it goes right again, and never ends the loop.
     """
+
+    def work() -> None:
+        journal.replay()
+        desk.tick(clock.now())
+
+    def complain(error: Exception) -> None:
+        bus.emit("incidents.tick_failed", error=error.__class__.__name__)
+
+    await _repeat(work, complain, clock, seconds)
+
+
+async def keep_sums(statistics: Statistics, bus: Bus, clock: Clock, seconds: float = _SUM_UP_SECONDS) -> None:
+    """Sum up what has changed, again and again, until cancelled, so that nobody who asks for figures waits for it.
+
+    What goes wrong is said on the bus (`incidents.sum_up_failed`), once until it goes right again.
+    """
+
+    def work() -> None:
+        statistics.sum_up(clock.now())
+
+    def complain(error: Exception) -> None:
+        bus.emit("incidents.sum_up_failed", error=error.__class__.__name__)
+
+    await _repeat(work, complain, clock, seconds)
+
+
+async def _repeat(
+    work: Callable[[], None], complain: Callable[[Exception], None], clock: Clock, seconds: float
+) -> None:
     failing = False
     while True:
         try:
-            await anyio.to_thread.run_sync(journal.replay)
-            await anyio.to_thread.run_sync(desk.tick, clock.now())
+            await anyio.to_thread.run_sync(work)
         except Exception as error:  # noqa: BLE001 (whatever one incident does, the others' timers must go on)
             if not failing:
-                bus.emit("incidents.tick_failed", error=error.__class__.__name__)
+                complain(error)
             failing = True
         else:
             failing = False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -16,6 +16,7 @@ from orchestration.incidents import escalation
 from orchestration.incidents.model import Entry, Incident
 from orchestration.incidents.report import Report
 from orchestration.incidents.sla import TargetKind
+from orchestration.storage import incident_rollup
 from orchestration.storage.database import Database
 from orchestration.storage.incidents import EntryRow, IncidentTable
 
@@ -83,14 +84,17 @@ class IncidentRecords:
         """Write a new incident."""
         self.table.insert(connection, _row(incident), _document(incident))
         self.table.put_clock(connection, _clock(incident))
+        incident_rollup.mark(connection, {incident.detected_at, incident.clock.started_at})
 
     def replace(self, connection: sa.Connection, before: Incident, incident: Incident) -> bool:
         """Write an incident that is still as it was before; False when somebody else has changed it meanwhile."""
         if not self.table.update(connection, before.version, _row(incident), _document(incident)):
             return False
         self.table.put_clock(connection, _clock(incident))
+        moments = _moments_of_change(before, incident)
         if before.counted != incident.counted:
-            self.table.count_clocks(connection, incident.id, counted=incident.counted)
+            moments |= self.table.count_clocks(connection, incident.id, counted=incident.counted)
+        incident_rollup.mark(connection, moments)
         return True
 
     def append(
@@ -146,7 +150,7 @@ def _row(incident: Incident) -> dict[str, Any]:
         "status": incident.status.value,
         "is_open": incident.status.is_open,
         "open_actions": sum(1 for item in incident.actions if item.done_at is None),
-        "month": f"{incident.detected_at:%Y-%m}",
+        "month": _month(incident.detected_at),
         "seconds_to_detect": _seconds(incident.impact_started_at, incident.detected_at),
         "seconds_to_acknowledge": _seconds(incident.detected_at, incident.acknowledged_at),
         "seconds_to_automation": _seconds(incident.detected_at, incident.automation_at),
@@ -178,13 +182,31 @@ def _clock(incident: Incident) -> dict[str, Any]:
         "counted": incident.counted,
         "severity": incident.severity.value,
         "scenario": incident.scenario.value,
-        "month": f"{clock.started_at:%Y-%m}",
+        "month": _month(clock.started_at),
         "started_at": clock.started_at,
         "response_due_at": clock.response_due,
         "response_at": clock.stopped(TargetKind.RESPONSE),
         "resolution_due_at": clock.resolution_due,
         "resolution_at": clock.resolved_at,
     }
+
+
+def _moments_of_change(before: Incident, after: Incident) -> set[datetime]:
+    """The times under which the figures count what has changed of it."""
+    moments: set[datetime] = set()
+    if _counted(_row(before)) != _counted(_row(after)):
+        moments |= {before.detected_at, after.detected_at}
+    if _clock(before) != _clock(after):
+        moments |= {before.clock.started_at, after.clock.started_at}
+    return moments
+
+
+def _counted(row: Mapping[str, Any]) -> list[Any]:
+    return [row[name] for name in incident_rollup.COUNTED]
+
+
+def _month(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m}"
 
 
 def _seconds(start: datetime | None, end: datetime | None) -> float | None:

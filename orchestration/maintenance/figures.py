@@ -53,7 +53,7 @@ class Figures:
             f"action items to be done: {len(actions)}",
         )
         parts = (
-            f"From {moment(now - _WEEK)} to {moment(now)}. Drills never count.\n",
+            f"From {moment(now - _WEEK)} to {moment(now)}. Drills never count.{_note(week, before)}\n",
             section("Incidents", [*_figures([week.total, *week.groups]), "", "The week before:", *_counts(before)]),
             section("SLA", _sla([week.total, *week.groups])),
             section("Alerts older than a week", _alert_table(old, now)),
@@ -65,8 +65,7 @@ class Figures:
     def trend(self, now: datetime) -> Report:
         """The last months side by side, and by scenario."""
         since = _months_before(now, self._time_zone(), _MONTHS)
-        months = self._statistics.report(Selection(since, now), "month", now)
-        scenarios = self._statistics.report(Selection(since, now), "scenario", now)
+        months, scenarios = self._statistics.reports(Selection(since, now), ("month", "scenario"), now)
         again = months.total.recurrence
         gist = (
             f"incidents since {since:%Y-%m-%d}: {months.total.count}",
@@ -75,7 +74,7 @@ class Figures:
             *(f"{group.name}: {group.count} incidents" for group in months.groups),
         )
         parts = (
-            f"Since {moment(since)}. Drills never count.\n",
+            f"Since {moment(since)}. Drills never count.{_note(months)}\n",
             section("By month", _figures(months.groups)),
             section("SLA by month", _sla(months.groups)),
             section("By scenario", _figures(scenarios.groups)),
@@ -97,6 +96,11 @@ def _months_before(now: datetime, zone: str, months: int) -> datetime:
     local = now.astimezone(ZoneInfo(zone))
     year, month = divmod(local.year * 12 + local.month - 1 - months, 12)
     return local.replace(year=year, month=month + 1, day=1, hour=0, minute=0, second=0, microsecond=0)
+
+
+def _note(*reports: StatisticsReport) -> str:
+    note = next((report.note for report in reports if report.note), "")
+    return f" Of so many incidents {note}." if note else ""
 
 
 def _figures(groups: Iterable[Group]) -> list[str]:

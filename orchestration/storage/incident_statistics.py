@@ -1,9 +1,9 @@
-"""What figures over many incidents are made of, counted and read by the database from narrow indexes."""
+"""What figures over incidents are made of, read from the incidents themselves by narrow indexes."""
 
 from __future__ import annotations
 
-from array import array
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -11,19 +11,13 @@ from typing import Any
 import sqlalchemy as sa
 
 from orchestration.config.response import Scenario, Severity
-from orchestration.storage.database import Database
+from orchestration.storage.incident_tallies import MEASURES, Cell, Tally, tally
 from orchestration.storage.tables import incident_clocks, incidents
 
-# Columns that a figure can be made of, and those by which it can be split.
-MEASURES = (
-    "seconds_to_detect",
-    "seconds_to_acknowledge",
-    "seconds_to_automation",
-    "seconds_to_resolve",
-    "seconds_of_impact",
-)
+# By what figures can be split.
 GROUPS = ("severity", "scenario", "month")
-_CHUNK = 10_000
+Tallies = Mapping[Cell, Tally]
+_RESOLVED_IN = MEASURES.index("seconds_to_resolve")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,112 +29,102 @@ class Selection:
     severities: tuple[Severity, ...] = ()
     scenario: Scenario | None = None
 
-
-@dataclass(frozen=True, slots=True)
-class CountRow:
-    """How many; `group` is empty for all together. `invalid` counts negative values of each measure, in order."""
-
-    group: str
-    total: int
-    resolved: int
-    recurred: int
-    invalid: tuple[int, ...]
+    def has(self, cell: Cell) -> bool:
+        """Whether incidents of these kinds are meant, whatever their time."""
+        return (not self.severities or cell.severity in self.severities) and self.scenario in (None, cell.scenario)
 
 
-@dataclass(frozen=True, slots=True)
-class TargetRow:
-    """How often a target was met and breached."""
-
-    target: str
-    group: str
-    met: int
-    breached: int
+def how_many(connection: sa.Connection, selection: Selection, limit: int) -> int:
+    """How many incidents are selected; `limit` where there are more, which are not counted."""
+    some = sa.select(sa.literal(1)).where(*_selected(incidents, incidents.c.detected_at, selection)).limit(limit)
+    return int(connection.execute(sa.select(sa.func.count()).select_from(some.subquery())).scalar_one())
 
 
-class IncidentFigures:
-    """Aggregates over the incidents in the database."""
+def read(connection: sa.Connection, selection: Selection, now: datetime | None) -> dict[Cell, Tally]:
+    """Tally the selected incidents, and the SLA records that began in that time.
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
-
-    def counts(self, selection: Selection, by: str | None) -> tuple[CountRow, ...]:
-        """How many there are, of each group or of all."""
-        group = _group(incidents, by)
-        negative = [_how_many(incidents.c[name] < 0) for name in MEASURES]
-        query = sa.select(
-            group,
-            sa.func.count(),
-            sa.func.count(incidents.c.seconds_to_resolve),
-            _how_many(incidents.c.recurred & incidents.c.seconds_to_resolve.is_not(None)),
-            *negative,
-        )
-        rows = self._rows(
-            query.where(*_selected(incidents, incidents.c.detected_at, selection)).group_by(*_split(incidents, by))
-        )
-        return tuple(CountRow(row[0], row[1], row[2], row[3], tuple(row[4:])) for row in rows if row[1])
-
-    def values(self, selection: Selection, by: str) -> dict[str, tuple[array[float], ...]]:
-        """The values of every measure, in the order of `MEASURES`, of each group: those known and not negative.
-
-        They come in no order, in one pass over one index; ranking them in SQLite takes longer than in memory.
-        """
-        query = sa.select(incidents.c[by], *(incidents.c[name] for name in MEASURES))
-        wanted = query.where(*_selected(incidents, incidents.c.detected_at, selection))
-        found: dict[str, tuple[array[float], ...]] = {}
-        with self._database.read() as connection:
-            for chunk in connection.execution_options(yield_per=_CHUNK).execute(wanted).partitions():
-                for group, *row in chunk:
-                    if group not in found:
-                        found[group] = tuple(array("d") for _ in MEASURES)
-                    for values, value in zip(found[group], row, strict=True):
-                        if value is not None and value >= 0:
-                            values.append(value)
-        return found
-
-    def targets(self, selection: Selection, by: str | None, now: datetime) -> tuple[TargetRow, ...]:
-        """Targets met and breached; what is open past its deadline is breached, what is open within it is left out."""
-        clocks, group = incident_clocks.c, _group(incident_clocks, by)
-        pairs = {
-            "response": (clocks.response_at, clocks.response_due_at),
-            "resolution": (clocks.resolution_at, clocks.resolution_due_at),
-        }
-        selected = _selected(incident_clocks, clocks.started_at, selection)
-        found = []
-        for target, (at, due) in pairs.items():
-            query = sa.select(
-                group, _how_many(at < due), _how_many(sa.func.coalesce(at, sa.bindparam(None, now)) >= due)
-            )
-            found += [
-                TargetRow(target, *row)
-                for row in self._rows(query.where(*selected).group_by(*_split(incident_clocks, by)))
-            ]
-        return tuple(row for row in found if row.met or row.breached)
-
-    def _rows(self, query: sa.Executable) -> Sequence[Any]:
-        with self._database.read() as connection:
-            return connection.execute(query).all()
+    A target that is open past its deadline at `now` is breached, one that is open within it is left out. Without `now`
+    all that are open are left out.
+    """
+    found = defaultdict(Tally, _incidents(connection, selection))
+    clocks = incident_clocks.c
+    response, resolution = clocks.response_at, clocks.resolution_at
+    counts = (
+        _count(response < clocks.response_due_at),
+        _count(resolution < clocks.resolution_due_at),
+        _count(_or_now(response, now) >= clocks.response_due_at),
+        _count(_or_now(resolution, now) >= clocks.resolution_due_at),
+    )
+    for cell, row in _clocks(connection, counts, _selected(incident_clocks, clocks.started_at, selection)):
+        found[cell].met[:], found[cell].breached[:] = row[:2], row[2:]
+    return dict(found)
 
 
-def _group(table: sa.Table, by: str | None) -> sa.ColumnElement[str]:
-    return sa.literal_column("''", sa.String) if by is None else table.c[by]
+def read_overdue(connection: sa.Connection, selection: Selection, now: datetime) -> dict[Cell, Tally]:
+    """Tally the targets that are open past their deadline at `now`, which `read` leaves out without it."""
+    clocks = incident_clocks.c
+    counts = (
+        _count(clocks.response_at.is_(None) & (clocks.response_due_at <= now)),
+        _count(clocks.resolution_due_at <= now),
+    )
+    # Few are open. Asked for the kinds as well, the database would take an index of all.
+    running = [clocks.counted.is_(True), clocks.resolution_at.is_(None), *_between(clocks.started_at, selection)]
+    found = {cell: Tally(breached=list(row)) for cell, row in _clocks(connection, counts, running)}
+    return {cell: each for cell, each in found.items() if selection.has(cell)}
 
 
-def _split(table: sa.Table, by: str | None) -> list[sa.ColumnElement[str]]:
-    return [] if by is None else [table.c[by]]
+def _incidents(connection: sa.Connection, selection: Selection) -> dict[Cell, Tally]:
+    table = incidents.c
+    query = sa.select(table.severity, table.scenario, table.month, table.recurred, *(table[name] for name in MEASURES))
+    rows: defaultdict[Cell, list[Sequence[float | None]]] = defaultdict(list)
+    again: defaultdict[Cell, int] = defaultdict(int)
+    wanted = query.where(*_selected(incidents, table.detected_at, selection))
+    for severity, scenario, month, recurred, *values in connection.execute(wanted):
+        cell = Cell(severity, scenario, month)
+        rows[cell].append(values)
+        again[cell] += recurred and values[_RESOLVED_IN] is not None
+    return {
+        cell: tally(each, sum(1 for values in each if values[_RESOLVED_IN] is not None), again[cell])
+        for cell, each in rows.items()
+    }
 
 
-def _how_many(condition: sa.ColumnElement[bool]) -> sa.ColumnElement[int]:
-    return sa.func.coalesce(sa.func.sum(sa.case((condition, 1), else_=0)), 0)
+def _clocks(
+    connection: sa.Connection, counts: Sequence[sa.ColumnElement[int]], conditions: Sequence[sa.ColumnElement[bool]]
+) -> Iterator[tuple[Cell, Sequence[Any]]]:
+    cell = (incident_clocks.c.severity, incident_clocks.c.scenario, incident_clocks.c.month)
+    for severity, scenario, month, *row in connection.execute(
+        sa.select(*cell, *counts).where(*conditions).group_by(*cell)
+    ):
+        if any(row):
+            yield Cell(severity, scenario, month), row
 
 
-def _selected(table: sa.Table, started: sa.Column[datetime], selection: Selection) -> list[sa.ColumnElement[bool]]:
-    conditions: list[sa.ColumnElement[bool]] = [table.c.counted.is_(True)]
+def _count(condition: sa.ColumnElement[bool]) -> sa.ColumnElement[int]:
+    return sa.func.sum(sa.case((condition, 1), else_=0))
+
+
+def _or_now(at: sa.Column[Any], now: datetime | None) -> sa.ColumnElement[Any]:
+    return at if now is None else sa.func.coalesce(at, sa.bindparam(None, now))
+
+
+def _selected(table: sa.Table, moment: sa.Column[Any], selection: Selection) -> list[sa.ColumnElement[bool]]:
+    return [table.c.counted.is_(True), *_kinds(table, selection), *_between(moment, selection)]
+
+
+def _kinds(table: sa.Table, selection: Selection) -> list[sa.ColumnElement[bool]]:
+    """All severities and scenarios are named where none is asked for: the indexes begin with them."""
+    severities, scenarios = selection.severities or Severity, [selection.scenario] if selection.scenario else Scenario
+    return [
+        table.c.severity.in_([severity.value for severity in severities]),
+        table.c.scenario.in_([scenario.value for scenario in scenarios]),
+    ]
+
+
+def _between(moment: sa.Column[Any], selection: Selection) -> list[sa.ColumnElement[bool]]:
+    conditions: list[sa.ColumnElement[bool]] = []
     if selection.since is not None:
-        conditions.append(started >= selection.since)
+        conditions.append(moment >= selection.since)
     if selection.until is not None:
-        conditions.append(started < selection.until)
-    if selection.severities:
-        conditions.append(table.c.severity.in_([severity.value for severity in selection.severities]))
-    if selection.scenario is not None:
-        conditions.append(table.c.scenario == selection.scenario.value)
+        conditions.append(moment < selection.until)
     return conditions

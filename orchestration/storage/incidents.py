@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from orchestration.config.response import Scenario, Severity
 from orchestration.errors import NotFoundError
+from orchestration.storage import incident_lists
 from orchestration.storage.database import Database
 from orchestration.storage.tables import (
     incident_clocks,
@@ -110,10 +111,11 @@ class IncidentTable:
         if not connection.execute(sa.update(incident_clocks).where(same).values(**row)).rowcount:
             connection.execute(sa.insert(incident_clocks).values(**row))
 
-    def count_clocks(self, connection: sa.Connection, incident_id: str, *, counted: bool) -> None:
-        """Let all SLA records of an incident count, or none."""
+    def count_clocks(self, connection: sa.Connection, incident_id: str, *, counted: bool) -> set[datetime]:
+        """Let all SLA records of an incident count, or none; returns when they began."""
         whose = incident_clocks.c.incident_id == incident_id
         connection.execute(sa.update(incident_clocks).where(whose).values(counted=counted))
+        return set(connection.execute(sa.select(incident_clocks.c.started_at).where(whose)).scalars())
 
     def append(self, connection: sa.Connection, rows: Sequence[Values]) -> list[int]:
         """Add lines to a timeline; returns their numbers, in order."""
@@ -169,11 +171,12 @@ class IncidentTable:
 
     def unannounced(self, before: datetime, limit: int) -> tuple[EntryRow, ...]:
         """Lines written before a moment that were never said to the rest of the system, oldest first."""
-        query = sa.select(*_entry_columns()).where(
-            ~incident_entries.c.announced, incident_entries.c.written_at < before
-        )
+        # In the words and the order of the partial index: otherwise all that was ever written is gone through.
+        unsaid = sa.text("NOT incident_entries.announced")
+        query = sa.select(*_entry_columns()).where(unsaid, incident_entries.c.written_at < before)
         with self._database.read() as connection:
-            rows = connection.execute(query.order_by(incident_entries.c.sequence).limit(limit))
+            order = (incident_entries.c.written_at, incident_entries.c.sequence)
+            rows = connection.execute(query.order_by(*order).limit(limit))
             return tuple(EntryRow(*row) for row in rows)
 
     def mark_announced(self, sequences: Sequence[int]) -> None:
@@ -213,28 +216,21 @@ class IncidentTable:
         limit: int = 50,
     ) -> tuple[IncidentRow, ...]:
         """The newest incidents first, those that fit; `before` begins behind the incident of that identifier."""
-        query = sa.select(*(incidents.c[name] for name in _LISTED), incidents.c.resolved_at)
-        if statuses:
-            query = query.where(incidents.c.status.in_(statuses))
-        if severities:
-            query = query.where(incidents.c.severity.in_([severity.value for severity in severities]))
-        if scenario is not None:
-            query = query.where(incidents.c.scenario == scenario.value)
-        if is_open is not None:
-            query = query.where(incidents.c.is_open.is_(is_open))
-        if since is not None:
-            query = query.where(incidents.c.detected_at >= since)
-        if before is not None:
-            detected = sa.select(incidents.c.detected_at).where(incidents.c.id == before).scalar_subquery()
-            same = (incidents.c.detected_at == detected) & (incidents.c.id < before)
-            query = query.where((incidents.c.detected_at < detected) | same)
-        newest = query.order_by(incidents.c.detected_at.desc(), incidents.c.id.desc()).limit(limit)
+        columns = sa.select(*(incidents.c[name] for name in _LISTED), incidents.c.resolved_at)
+        newest = columns.order_by(incidents.c.detected_at.desc(), incidents.c.id.desc()).limit(limit)
+        position = tuple(incident_lists.position(since, before))
         with self._database.read() as connection:
-            return tuple(_listed(row) for row in connection.execute(newest).mappings())
+            found = {
+                row["id"]: row
+                for conditions in incident_lists.streams(statuses, severities, scenario, is_open)
+                for row in connection.execute(newest.where(*conditions, *position)).mappings()
+            }
+        ranked = sorted(found.values(), key=lambda row: (row["detected_at"], row["id"]), reverse=True)
+        return tuple(_listed(row) for row in ranked[:limit])
 
     def with_open_actions(self, limit: int = 1000) -> tuple[Values, ...]:
         """The documents of incidents whose action items are not all done, oldest first."""
-        ids = sa.select(incidents.c.id).where(incidents.c.open_actions > 0).order_by(incidents.c.detected_at)
+        ids = sa.select(incidents.c.id).where(sa.text("incidents.open_actions > 0")).order_by(incidents.c.detected_at)
         with self._database.read() as connection:
             found = connection.execute(ids.limit(limit)).scalars().all()
             return tuple(self.document(connection, each) for each in found)

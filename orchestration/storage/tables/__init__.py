@@ -9,6 +9,8 @@ from orchestration.storage.tables.incidents import (
     incident_documents,
     incident_entries,
     incident_policies,
+    incident_tallies,
+    incident_tally_marks,
     incident_timers,
     incidents,
 )
@@ -48,6 +50,8 @@ __all__ = [
     "incident_documents",
     "incident_entries",
     "incident_policies",
+    "incident_tallies",
+    "incident_tally_marks",
     "incident_timers",
     "incidents",
     "kept_answers",

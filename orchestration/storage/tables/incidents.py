@@ -1,7 +1,8 @@
 """Tables of the incidents.
 
 `incidents` is narrow, for lists and statistics; all else of an incident is one document in `incident_documents`. Times
-that a measure is made of stand as seconds, so that a figure is read from an index alone.
+that a measure is made of stand as seconds, so that a figure is read from an index alone. `incident_tallies` sums whole
+days and months up, and `incident_tally_marks` says which of them have changed since.
 """
 
 from __future__ import annotations
@@ -51,6 +52,8 @@ incidents = sa.Table(
     sa.Index("ix_incidents_status_detected_at", "status", "detected_at"),
     sa.Index("ix_incidents_severity_detected_at", "severity", "detected_at"),
     sa.Index("ix_incidents_scenario_detected_at", "scenario", "detected_at"),
+    sa.Index("ix_incidents_kinds", "severity", "scenario", "detected_at"),
+    sa.Index("ix_incidents_status_kinds", "status", "severity", "scenario", "detected_at"),
     sa.Index(
         "ix_incidents_open_actions",
         "detected_at",
@@ -60,9 +63,9 @@ incidents = sa.Table(
     sa.Index(
         "ix_incidents_measures",
         "counted",
-        "detected_at",
         "severity",
         "scenario",
+        "detected_at",
         "month",
         "seconds_to_detect",
         "seconds_to_acknowledge",
@@ -132,15 +135,49 @@ incident_clocks = sa.Table(
     sa.Index(
         "ix_incident_clocks_measures",
         "counted",
-        "started_at",
         "severity",
         "scenario",
+        "started_at",
         "month",
         "response_due_at",
         "response_at",
         "resolution_due_at",
         "resolution_at",
     ),
+    sa.Index(
+        "ix_incident_clocks_running",
+        "counted",
+        "started_at",
+        sqlite_where=sa.text("resolution_at IS NULL"),
+        postgresql_where=sa.text("resolution_at IS NULL"),
+    ),
+)
+
+incident_tallies = sa.Table(
+    "incident_tallies",
+    metadata,
+    sa.Column("span", sa.String(5), primary_key=True),
+    sa.Column("begin", sa.String(10), primary_key=True),
+    sa.Column("severity", sa.String(2), primary_key=True),
+    sa.Column("scenario", sa.String(32), primary_key=True),
+    sa.Column("total", sa.Integer, nullable=False),
+    sa.Column("resolved", sa.Integer, nullable=False),
+    sa.Column("recurred", sa.Integer, nullable=False),
+    sa.Column("response_met", sa.Integer, nullable=False),
+    sa.Column("response_breached", sa.Integer, nullable=False),
+    sa.Column("resolution_met", sa.Integer, nullable=False),
+    sa.Column("resolution_breached", sa.Integer, nullable=False),
+    sa.Column("measures", sa.LargeBinary, nullable=False),
+)
+
+# A row for each change, never one that is changed: whoever sums up takes away those that it has seen, and no other.
+incident_tally_marks = sa.Table(
+    "incident_tally_marks",
+    metadata,
+    sa.Column("span", sa.String(5), primary_key=True),
+    sa.Column("begin", sa.String(10), primary_key=True),
+    sa.Column("token", sa.String(32), primary_key=True),
+    sqlite_with_rowid=False,
 )
 
 incident_policies = sa.Table(

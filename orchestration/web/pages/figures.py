@@ -35,12 +35,13 @@ class _Figures:
 
     def _read(self, chosen: str) -> Values:
         now = self._app.clock.now()
-        report = self._app.statistics.report
+        statistics = self._app.statistics
         recent = Selection(since=now - timedelta(days=_RANGES[chosen]))
-        year = report(Selection(since=now - timedelta(days=366)), "month", now)
+        report, scenarios = statistics.reports(recent, ("severity", "scenario"), now)
+        year = statistics.report(Selection(since=now - timedelta(days=366)), "month", now)
         return {
-            "report": report(recent, "severity", now),
-            "scenarios": report(recent, "scenario", now).groups,
+            "report": report,
+            "scenarios": scenarios.groups,
             "months": _months(year),
             "measures": [measure.label for measure in _PLOTTED],
             "ranges": list(_RANGES),

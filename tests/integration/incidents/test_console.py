@@ -15,6 +15,7 @@ from orchestration.app import project
 from orchestration.cli import cli
 from orchestration.errors import OrchestratorError
 from orchestration.incidents.model import Incident, RefusedError
+from orchestration.storage.incident_figures import IncidentFigures
 from tests.support.incidents import HALF, MACHINE, a_report
 
 CONTACTS = [
@@ -185,6 +186,21 @@ def test_stats_are_shown_and_printed(console: Console) -> None:
     assert [group["name"] for group in report["groups"]] == ["agent-failure"]
     assert report["total"]["figures"][0]["n"] == 1
     assert console.json("stats", "--since", "all", "--severity", "P0")["total"]["count"] == 0
+    assert report["relative_error"] == 0.0
+    assert "within" not in text
+
+
+def test_stats_of_very_many_incidents_say_how_precise_they_are(
+    console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(IncidentFigures.__init__, "__defaults__", (0,))
+        with project(str(console.config)) as here:
+            old = here.clock.now() - timedelta(days=3)
+            patch.setattr(here.clock, "now", lambda: old)
+            here.desk.resolve(here.desk.report(a_report(HALF, old, key="old")).id, MACHINE, "mended")
+        assert "medians and 90th percentiles are within 1% of the true ones" in console.run("stats").output
+        assert console.json("stats")["relative_error"] == 0.01
 
 
 def test_who_is_on_call_is_shown_for_now_and_for_later(console: Console) -> None:

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from orchestration.config.response import Scenario, Severity
 from orchestration.incidents.statistics import Group, Measure, Statistics
-from orchestration.storage.incident_statistics import IncidentFigures, Selection
+from orchestration.storage.incident_figures import IncidentFigures
+from orchestration.storage.incident_statistics import Selection
 from tests.integration.incidents.conftest import Room
 from tests.support.incidents import ADA, ALL_AGENTS, HALF, MACHINE, NOON, ONE_AGENT, a_report, after
 

@@ -11,7 +11,10 @@ import sqlalchemy as sa
 
 from orchestration.clock import SystemClock
 from orchestration.incidents.journal import Journal
-from orchestration.incidents.keeping import keep
+from orchestration.incidents.keeping import keep, keep_sums
+from orchestration.incidents.statistics import Statistics
+from orchestration.storage.incident_figures import IncidentFigures
+from orchestration.storage.tables import incident_tallies, incident_tally_marks
 from tests.integration.incidents.conftest import Room
 from tests.support.incidents import ALL_AGENTS, HALF, a_report, after
 
@@ -64,3 +67,23 @@ async def test_a_database_that_is_away_is_said_once_and_the_loop_goes_on_when_it
 def _rename(room: Room, one: str, other: str) -> None:
     with room.database.write() as connection:
         connection.execute(sa.text(f"ALTER TABLE {one} RENAME TO {other}"))
+
+
+async def test_sums_are_kept_fresh_also_after_they_could_not_be(room: Room) -> None:
+    def count(table: sa.Table) -> int:
+        with room.database.read() as connection:
+            return int(connection.execute(sa.select(sa.func.count()).select_from(table)).scalar_one())
+
+    room.desk.report(a_report(HALF))
+    assert count(incident_tally_marks) == 1
+    _rename(room, "incidents", "away")
+    async with anyio.create_task_group() as group:
+        clock = SystemClock()
+        clock.now = room.clock.now  # type: ignore[method-assign]
+        group.start_soon(keep_sums, Statistics(IncidentFigures(room.database)), room.bus, clock, 0.01)
+        await until(lambda: "incidents.sum_up_failed" in room.said())
+        _rename(room, "away", "incidents")
+        await until(lambda: count(incident_tally_marks) == 0)
+        group.cancel_scope.cancel()
+    assert count(incident_tallies) == 2  # of the day and of the month
+    assert room.said().count("incidents.sum_up_failed") == 1

@@ -1,0 +1,254 @@
+"""Figures from the sums of days and months are those of the incidents themselves, whatever was done to these."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+
+from orchestration.config.response import Severity
+from orchestration.incidents.statistics import Statistics
+from orchestration.storage import incident_rollup, migrations
+from orchestration.storage.database import Database
+from orchestration.storage.distributions import RELATIVE_ERROR
+from orchestration.storage.incident_figures import IncidentFigures
+from orchestration.storage.incident_statistics import Selection
+from orchestration.storage.tables import incident_clocks, incident_tallies, incident_tally_marks, incidents
+from tests.integration.incidents.conftest import Room
+from tests.support.figures import compare, compare_all, from_sums
+from tests.support.incidents import ADA, ALL_AGENTS, HALF, MACHINE, NOON, ONE_AGENT, a_report, after
+
+FACTS = (ONE_AGENT, HALF, ALL_AGENTS)
+LATE_CHANGES: dict[str, Callable[[Room, str, str], object]] = {
+    "acknowledged": lambda room, one, _: room.desk.acknowledge(one, ADA),
+    "taken on by automation": lambda room, one, _: room.desk.begin_mitigation(one, MACHINE, "restart"),
+    "resolved": lambda room, one, _: room.desk.resolve(one, ADA, "mended"),
+    "cancelled": lambda room, one, _: room.desk.cancel(one, ADA, "it was none"),
+    "merged": lambda room, one, other: room.desk.merge(one, ADA, other),
+    "suppressed": lambda room, one, _: room.desk.suppress(one, ADA, after(days=40), "maintenance"),
+    "made worse": lambda room, one, _: room.desk.raise_severity(one, ADA, Severity.P0, "worse"),
+    "made better": lambda room, one, _: room.desk.lower_severity(one, ADA, Severity.P3, "better"),
+    "found to have begun before": lambda room, one, _: room.desk.set_impact(
+        one, ADA, "slow", NOON - timedelta(hours=1)
+    ),
+}
+
+
+@pytest.mark.parametrize("what", LATE_CHANGES)
+@pytest.mark.parametrize("reopened", [0, 2])
+def test_an_incident_of_a_day_that_was_summed_up_may_still_be(room: Room, what: str, reopened: int) -> None:
+    one, other = (room.desk.report(a_report(HALF, key=key)).id for key in ("one", "other"))
+    for time in range(reopened):
+        room.go_to(after(days=2 + 8 * time))
+        room.desk.resolve(one, ADA, "mended")
+        room.go_to(after(days=8 + 8 * time))
+        room.desk.reopen(one, ADA, "it is back")
+    room.go_to(after(days=36))
+    from_sums(room.database).sum_up(after(days=36))
+    LATE_CHANGES[what](room, one, other)
+    compare_all(room.database, after(days=38))
+    if what == "suppressed":
+        room.tick(after(days=41))
+        compare_all(room.database, after(days=42))
+
+
+def test_what_returns_counts_for_the_day_of_what_returned(room: Room) -> None:
+    room.desk.resolve(room.desk.report(a_report(HALF)).id, ADA, "mended")
+    from_sums(room.database).sum_up(after(days=9))
+    room.go_to(after(days=9))
+    room.desk.report(a_report(HALF, after(days=9)))
+    assert from_sums(room.database).report(Selection(), "severity", after(days=10)).total.recurrence.recurred == 1
+    compare_all(room.database, after(days=10))
+
+
+@pytest.fixture
+def anywhere(database_url: str, room: Room) -> Iterator[Room]:
+    """A room over a database of either kind."""
+    database = Database(database_url)
+    database.migrate()
+    yield Room(database, room.folder)
+    database.close()
+
+
+def some_days(room: Room, days: int = 70) -> datetime:
+    """An incident a day, each resolved in half an hour; returns the day after."""
+    for number in range(days):
+        room.go_to(after(days=number))
+        incident = room.desk.report(a_report(FACTS[number % 3], after(days=number), key=f"key-{number}"))
+        room.go_to(after(days=number, minutes=30 + number))
+        room.desk.resolve(incident.id, ADA, "mended")
+    return after(days=days)
+
+
+def marks(room: Room) -> list[tuple[str, str]]:
+    table = incident_tally_marks.c
+    with room.database.read() as connection:
+        return [tuple(row) for row in connection.execute(sa.select(table.span, table.begin))]
+
+
+def test_sums_are_the_same_on_both_kinds_of_database(anywhere: Room) -> None:
+    now = some_days(anywhere)
+    compare(anywhere.database, now)
+    late = anywhere.desk.records.table.list(since=None, limit=1000)[-1].id
+    anywhere.go_to(now)
+    anywhere.desk.reopen(late, ADA, "it is back")
+    anywhere.desk.cancel(late, ADA, "it was none")
+    compare(anywhere.database, now)
+    from_sums(anywhere.database).sum_up(now)
+    assert marks(anywhere) == []
+
+
+def test_few_incidents_are_read_one_by_one_and_many_from_sums_which_is_said(room: Room) -> None:
+    now = some_days(room, 20)
+    figures = Statistics(IncidentFigures(room.database, exact_up_to=19))
+    few, many = figures.report(Selection(after(days=2)), "severity", now), figures.report(Selection(), "severity", now)
+    assert (few.relative_error, few.note) == (0.0, "")
+    assert many.relative_error == RELATIVE_ERROR
+    assert many.note == "medians and 90th percentiles are within 1% of the true ones; all else is exact"
+    assert (few.total.count, many.total.count) == (18, 20)
+
+
+def test_a_change_that_counts_for_nothing_marks_no_day(room: Room) -> None:
+    now = some_days(room, 3)
+    from_sums(room.database).sum_up(now)
+    room.go_to(now)
+    incident = room.desk.records.find("latest")
+    room.desk.note(incident.id, ADA, "a note")
+    room.desk.set_impact(incident.id, ADA, "slow")
+    assert marks(room) == []
+    room.desk.reopen(incident.id, ADA, "it is back")
+    assert {begin for _, begin in marks(room)} == {"2026-03-05", "2026-03-06"}  # its own, and that of the new record
+
+
+def test_only_the_days_that_are_asked_for_are_summed_up(room: Room) -> None:
+    now = some_days(room, 10)
+    from_sums(room.database).report(Selection(after(days=6)), "severity", now)
+    days = sorted(begin for span, begin in marks(room) if span == "day")
+    assert days[0] == "2026-03-03"
+    assert days[-1] == "2026-03-09"  # the first whole day after noon is the 10th
+
+
+def test_what_is_summed_up_is_not_read_again(room: Room) -> None:
+    now = some_days(room, 10)
+    before = from_sums(room.database).report(Selection(), "severity", now)
+    with room.database.write() as connection:
+        connection.execute(sa.update(incidents).values(seconds_to_resolve=1.0))
+    assert from_sums(room.database).report(Selection(), "severity", now) == before
+
+
+def test_rows_that_are_taken_away_are_gone_from_the_figures_once_their_time_is_marked(room: Room) -> None:
+    now = some_days(room, 5)
+    compare(room.database, now)
+    with room.database.write() as connection:
+        old = sa.select(incidents.c.id).where(incidents.c.detected_at < after(days=2)).scalar_subquery()
+        connection.execute(sa.delete(incident_clocks).where(incident_clocks.c.incident_id.in_(old)))
+        connection.execute(sa.delete(incidents).where(incidents.c.detected_at < after(days=2)))
+        incident_rollup.mark(connection, [NOON, after(days=1)])
+    assert from_sums(room.database).report(Selection(), "severity", now).total.count == 3
+    compare(room.database, now)
+
+
+def test_a_change_while_a_day_is_summed_up_is_not_lost(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = some_days(room, 3)
+    room.go_to(now)
+    reading = incident_rollup.incident_statistics.read
+    victim = room.desk.records.table.list(limit=9)[-1].id
+
+    def meanwhile(*arguments: object, **values: object) -> object:
+        found = reading(*arguments, **values)  # type: ignore[arg-type]
+        if room.desk.records.get(victim).recurred_as is None and room.desk.records.get(victim).status == "resolved":
+            room.desk.reopen(victim, ADA, "just now")
+            room.desk.cancel(victim, ADA, "it was none")
+        return found
+
+    monkeypatch.setattr(incident_rollup.incident_statistics, "read", meanwhile)
+    from_sums(room.database).sum_up(now)
+    monkeypatch.undo()
+    assert from_sums(room.database).report(Selection(), "severity", now).total.count == 2
+    compare(room.database, now)
+
+
+def test_a_day_that_another_has_summed_up_in_the_meantime_is_left_as_it_is(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = some_days(room, 3)
+    from_sums(room.database).sum_up(now)
+    marked = iter([["2026-03-03"]])  # as it was a moment ago
+    monkeypatch.setattr(incident_rollup, "_marked", lambda *_: next(marked, []))
+    monkeypatch.setattr(incident_rollup.incident_statistics, "read", lambda *_, **__: {})
+    from_sums(room.database).sum_up(now)
+    monkeypatch.undo()
+    assert from_sums(room.database).report(Selection(), "severity", now).total.count == 3
+    compare(room.database, now)
+
+
+def test_processes_that_sum_up_and_change_at_once_agree_in_the_end(anywhere: Room) -> None:
+    now = some_days(anywhere, 12)
+    anywhere.go_to(now)
+    names = [row.id for row in anywhere.desk.records.table.list(limit=100)]
+    others = [Database(anywhere.database.engine.url.render_as_string(hide_password=False)) for _ in range(2)]
+    failures: list[BaseException] = []
+
+    def work(doing: Callable[[], object]) -> None:
+        try:
+            doing()
+        except BaseException as error:  # noqa: BLE001 (a thread's failure is the test's)
+            failures.append(error)
+
+    def change() -> None:
+        for name in names:
+            anywhere.desk.reopen(name, ADA, "it is back")
+            anywhere.desk.resolve(name, ADA, "mended again")
+
+    def read(database: Database) -> None:
+        for _ in range(8):
+            from_sums(database).report(Selection(), "severity", now)
+            from_sums(database).sum_up(now)
+
+    doings = [change, *(lambda each=each: read(each) for each in others)]
+    threads = [threading.Thread(target=work, args=(doing,)) for doing in doings]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for other in others:
+        other.close()
+    assert failures == []
+    compare(anywhere.database, now + timedelta(days=2))
+
+
+def test_incidents_from_before_the_sums_are_summed_up_when_they_are_asked_for(anywhere: Room) -> None:
+    now = some_days(anywhere, 3)
+    midnight = datetime(2026, 3, 5, 0, 0, tzinfo=UTC)
+    with anywhere.database.write() as connection:  # of which the day depends on the zone that the server shows it in
+        connection.execute(
+            sa.update(incidents).where(incidents.c.id == _first(connection)).values(detected_at=midnight)
+        )
+    settings = Config()
+    settings.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    with anywhere.database.write() as connection:
+        settings.attributes["connection"] = connection
+        command.downgrade(settings, "0009")
+    anywhere.database.migrate()
+    assert sorted(set(marks(anywhere))) == [("day", "2026-03-03"), ("day", "2026-03-04"), ("day", "2026-03-05")]
+    compare(anywhere.database, now)
+
+
+def _first(connection: sa.Connection) -> str:
+    return str(connection.execute(sa.select(sa.func.min(incidents.c.id))).scalar_one())
+
+
+def test_sums_need_no_more_rows_for_more_incidents(room: Room) -> None:
+    now = some_days(room, 35)
+    from_sums(room.database).sum_up(now)
+    with room.database.read() as connection:
+        span = incident_tallies.c.span
+        rows = connection.execute(sa.select(span, sa.func.count().label("number")).group_by(span))
+        counts = {row.span: row.number for row in rows}
+    assert counts == {"day": 35, "month": 6}  # three severities in each of two months

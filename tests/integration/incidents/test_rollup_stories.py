@@ -1,0 +1,119 @@
+"""Whatever is done to incidents, in whatever order: figures from sums are those of the incidents themselves."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from orchestration.config.response import Scenario, Severity
+from orchestration.incidents.model import RefusedError
+from tests.integration.incidents.conftest import Room
+from tests.support.figures import compare, compare_all, from_sums
+from tests.support.incidents import ADA, ALL_AGENTS, HALF, MACHINE, NOON, ONE_AGENT, a_report
+
+FACTS = (ONE_AGENT, HALF, ALL_AGENTS)
+SCENARIOS = (Scenario.AGENT_FAILURE, Scenario.WORKFLOW_STUCK)
+TABLES = (
+    *("incidents", "incident_documents", "incident_clocks", "incident_timers", "incident_entries", "outbox"),
+    *("incident_tallies", "incident_tally_marks"),
+)
+NUMBER = st.integers(0, 5)
+STEP = st.tuples(
+    st.sampled_from(
+        [
+            *("report", "report", "report", "drill", "acknowledge", "automation", "resolve", "resolve", "reopen"),
+            *("cancel", "merge", "suppress", "worse", "better", "impact", "tick", "read"),
+        ]
+    ),
+    NUMBER,
+    NUMBER,
+    st.sampled_from([1.5, 40.0, 600.0, 2_000.0, 4_000.0, 12_000.0, 60_000.0]),  # minutes that go by before
+)
+
+
+Steps = list[tuple[str, int, int, float]]
+
+
+class Story:
+    """What is done to incidents, one thing after the other; what cannot be done is left."""
+
+    def __init__(self, room: Room) -> None:
+        self.room, self.now, self.known = room, NOON, list[str]()
+
+    def step(self, what: str, number: int, other: int, minutes: float) -> None:
+        self.now += timedelta(minutes=minutes)
+        self.room.go_to(self.now)
+        if what in ("report", "drill"):
+            self.report(number, other, drill=what == "drill")
+        elif what == "tick":
+            while self.room.tick():
+                pass
+        elif what == "read":
+            compare(self.room.database, self.now, days=40)
+        elif self.known:
+            with contextlib.suppress(RefusedError):
+                self.change(what, self.known[number % len(self.known)], self.known[other % len(self.known)])
+
+    def report(self, number: int, other: int, *, drill: bool) -> None:
+        start = None if other == 0 else self.now - timedelta(seconds=37 * other - 60)
+        found = self.room.desk.report(
+            a_report(
+                FACTS[other % len(FACTS)],
+                self.now,
+                key=f"key-{number}-{drill}",
+                scenario=SCENARIOS[number % len(SCENARIOS)],
+                started_at=start,
+                drill=drill,
+            )
+        )
+        if found.id not in self.known:
+            self.known.append(found.id)
+
+    def change(self, what: str, one: str, other: str) -> None:
+        desk = self.room.desk
+        doing: dict[str, Callable[[], object]] = {
+            "acknowledge": lambda: desk.acknowledge(one, ADA),
+            "automation": lambda: desk.begin_mitigation(one, MACHINE, "restart"),
+            "resolve": lambda: desk.resolve(one, ADA, "mended"),
+            "reopen": lambda: desk.reopen(one, ADA, "it is back"),
+            "cancel": lambda: desk.cancel(one, ADA, "false alarm"),
+            "merge": lambda: desk.merge(one, ADA, other),
+            "suppress": lambda: desk.suppress(one, ADA, self.now + timedelta(hours=2), "maintenance"),
+            "worse": lambda: desk.raise_severity(one, ADA, Severity.P0, "worse"),
+            "better": lambda: desk.lower_severity(one, ADA, Severity.P3, "better"),
+            "impact": lambda: desk.set_impact(one, ADA, "slow", self.now - timedelta(days=2)),
+        }
+        doing[what]()
+
+
+@pytest.fixture
+def tell(room: Room) -> Callable[[Steps], None]:
+    """Let a story happen to an empty database, and compare."""
+
+    def happen(steps: Steps) -> None:
+        with room.database.write() as connection:
+            for table in TABLES:
+                connection.exec_driver_sql(f"DELETE FROM {table}")
+        story = Story(room)
+        for number, step in enumerate(steps):
+            story.step(*step)
+            if number % 2:
+                from_sums(room.database).sum_up(story.now)
+        compare_all(room.database, story.now)
+        compare(room.database, story.now + timedelta(days=45))
+
+    return happen
+
+
+# It takes some seconds: a story is told by the desk itself, and only long ones meet the corners.
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=st.lists(STEP, min_size=4, max_size=16))
+def test_whatever_is_done_to_incidents_the_sums_give_the_same_figures(
+    tell: Callable[[Steps], None], steps: Steps
+) -> None:
+    tell(steps)
