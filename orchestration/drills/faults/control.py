@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import anyio
 import anyio.to_thread
 
+from orchestration import backoff
 from orchestration.config.response import Scenario, Severity
 from orchestration.drills import server
 from orchestration.drills.children import Child
@@ -25,6 +26,7 @@ _DATABASE_SECONDS = 2.0
 _LOCK_PATIENCE_SECONDS = 4.0
 _LOCKED_SECONDS = 12.0
 _START_SECONDS = 10.0
+_DEATHS = 3
 _PAGE = 4096
 _ROOT_PAGE = "SELECT rootpage FROM sqlite_master WHERE name = 'spend'"
 
@@ -40,6 +42,7 @@ def drills() -> Iterator[Drill]:
             _SCENARIO,
             Severity.P1,
             helped="by-itself",
+            holds=backoff.delay(_DEATHS, 1.0),
             calls_repeated=3,
             deadline=120,
         ),
@@ -145,9 +148,9 @@ async def _kill_workers(ground: Ground) -> None:
     async def fresh() -> set[int]:
         return set(await ground.worker_pids()) - seen
 
-    for _ in range(3):
+    for _ in range(_DEATHS):
         pids = await ground.until(fresh, "a worker to kill")
-        ground.strikes()  # that they die again and again is known at the third
+        ground.strikes()  # that they die again and again is known when the third is replaced, after a pause
         for pid in pids:
             os.killpg(pid, signal.SIGKILL)
         seen |= pids

@@ -194,3 +194,13 @@ async def test_an_address_that_gives_a_web_page_is_no_provider(make_desk: MakeDe
     result = await make_desk({"own": provider(first.url)}).gateway.probe("own")
     assert (result.outcome, result.ok) == ("malformed", False)
     assert "is the address right?" in result.detail
+
+
+@pytest.mark.parametrize("deep", [False, True])
+async def test_the_embedded_rehearsal_is_not_broken_before_a_run_has_started_it(
+    make_desk: MakeDesk, deep: bool
+) -> None:
+    desk = make_desk({"rehearsal": {"type": "rehearsal", "defaultModel": "rehearsal"}})
+    result = await desk.gateway.probe("rehearsal", deep=deep)
+    assert (result.outcome, result.ok) == ("ok", True)
+    assert "starts with the first run" in result.detail

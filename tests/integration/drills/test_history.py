@@ -11,7 +11,12 @@ from click.testing import CliRunner
 
 from orchestration.app import project
 from orchestration.cli import cli
+from orchestration.cli import drill as commands
 from orchestration.drills import catalogue
+from orchestration.drills.conducting import Result
+from orchestration.drills.model import Drill
+from orchestration.drills.observation import Effort, Observation
+from orchestration.drills.scoring import Miss
 from orchestration.errors import NotFoundError, UsageError
 from orchestration.storage.drills import DrillHistory, DrillRecord
 
@@ -59,3 +64,33 @@ def test_without_names_nothing_is_held(config: str) -> None:
         output(config)
     with pytest.raises(NotFoundError, match="got 'no-such-drill'"):
         output(config, "no-such-drill")
+
+
+def test_the_table_for_a_document_stands_alone_and_all_else_beside_it(
+    config: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The drill itself is held elsewhere; here is what is made of its result."""
+
+    async def held(one: Drill, *_: object, **__: object) -> Result:
+        seen = Observation(9.0, effort=Effort(steps=3), slowness=2.5)
+        return Result(one, NOW, seen, (Miss("detected", "an incident within 3 s", "none"),))
+
+    monkeypatch.setattr(commands, "hold", held)
+    command = ["--config", config, "drill", "provider-killed", "--markdown"]
+    ended = CliRunner().invoke(cli, command, catch_exceptions=False, standalone_mode=False)
+    assert ended.return_value == 1
+    lines = ended.stdout.splitlines()
+    assert lines[0].startswith("| drill | result | expected |")
+    assert lines[2].startswith("| provider-killed | FAILED | repaired |")
+    assert lines[-1].endswith("Limits were widened: programs ran 2.5 times slower than alone.")
+    assert "detected: expected an incident within 3 s, got none" in ended.stderr
+    assert "the machine was busy: a program ran 2.5 times slower than alone" in ended.stderr
+    (kept,) = json.loads(output(config, "--history", "--json"))
+    assert kept["figures"]["slowness"] == 2.5
+
+
+def test_the_limits_of_each_drill_are_listed_with_what_they_come_from(config: str) -> None:
+    listed = {one["drill"]: one["expects"] for one in json.loads(output(config, "--list", "--json"))}
+    hangs, limited = listed["provider-hangs"], listed["tool-over-its-limit"]
+    assert (hangs["holds"], hangs["every"], hangs["detected_within"], hangs["resolved_within"]) == (0.0, 1.0, 3.0, 15.0)
+    assert (limited["limit"], limited["stopped_within"]) == (3.0, 4.0)
