@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 
 import anyio.to_thread
@@ -10,12 +11,24 @@ from starlette.requests import Request
 from starlette.routing import Route
 
 from orchestration.errors import UsageError
-from orchestration.incidents.statistics import Measure, StatisticsReport
+from orchestration.incidents.statistics import Group, Measure, StatisticsReport
 from orchestration.storage.incident_statistics import Selection
 from orchestration.web.pages.site import Page, Site, Values
 
 _RANGES = {"7 d": 7, "30 d": 30, "90 d": 90, "365 d": 365}
 _PLOTTED = (Measure.MTTD, Measure.MTTA, Measure.MTTR)
+
+
+@dataclass(frozen=True, slots=True)
+class Plot:
+    """A line or several over the months of a year; a value that is unknown is None."""
+
+    id: str
+    title: str
+    unit: str
+    meaning: str
+    names: Sequence[str]
+    rows: Sequence[tuple[str, Sequence[float | None]]]
 
 
 def routes(site: Site) -> Sequence[Route]:
@@ -42,24 +55,38 @@ class _Figures:
         return {
             "report": report,
             "scenarios": scenarios.groups,
-            "months": _months(year),
+            "plots": _plots(year) if year.groups else (),
             "measures": [measure.label for measure in _PLOTTED],
             "ranges": list(_RANGES),
             "chosen": chosen,
         }
 
 
-def _months(report: StatisticsReport) -> list[tuple[str, int, list[float | None]]]:
-    """Each month: how many incidents, and the medians of the plotted measures in minutes."""
+def _plots(report: StatisticsReport) -> list[Plot]:
+    """What is plotted by month: medians in minutes, shares in percent, and how many incidents there were."""
+    months = report.groups
     return [
-        (
-            group.name,
-            group.count,
-            [
-                None if figure.median is None else round(figure.median / 60, 2)
-                for figure in group.figures
-                if figure.measure in _PLOTTED
-            ],
-        )
-        for group in report.groups
-    ]
+        Plot(
+            "medians", "Medians", "min", "in minutes; below it says from what to what",
+            [measure.label for measure in _PLOTTED], [(group.name, _medians(group)) for group in months],
+        ),
+        Plot(
+            "shares", "SLA kept, and what came back", "%", "in percent of those that count for it",
+            ["SLA response", "SLA resolution", "Came back"], [(group.name, _shares(group)) for group in months],
+        ),
+        Plot(
+            "counts", "Incidents", "", "by the month of detection",
+            ["Incidents"], [(group.name, [float(group.count)]) for group in months],
+        ),
+    ]  # fmt: skip
+
+
+def _medians(group: Group) -> list[float | None]:
+    figures = (figure for figure in group.figures if figure.measure in _PLOTTED)
+    return [None if figure.median is None else round(figure.median / 60, 2) for figure in figures]
+
+
+def _shares(group: Group) -> list[float | None]:
+    kept = {one.target: one.rate for one in group.compliance}
+    rates = (kept.get("response"), kept.get("resolution"), group.recurrence.rate)
+    return [None if rate is None else round(rate * 100, 1) for rate in rates]

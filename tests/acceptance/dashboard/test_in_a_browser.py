@@ -69,7 +69,9 @@ def test_the_plots_are_drawn_from_the_tables_behind_them(opened: Opener, inciden
     page = opened("/resources")
     expect(page.locator("#plot-cpu_percent canvas")).to_be_visible()
     expect(page.locator("#plot-disk_free_percent .u-legend")).to_contain_text("/work")
-    expect(opened("/figures").locator("#plot-months canvas")).to_be_visible()
+    figures = opened("/figures")
+    for name in ("medians", "shares", "counts"):
+        expect(figures.locator(f"#plot-{name} canvas")).to_be_visible()
 
 
 @SCREENS
