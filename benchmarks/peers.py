@@ -51,9 +51,9 @@ def python_of(peer: str) -> Path | None:
 
 
 @functools.cache
-def version_of(peer: str) -> str:
-    """The version that was installed."""
-    name = REQUIREMENTS[peer][0].partition(">")[0].partition("[")[0]
+def version_of(peer: str, package: str = "") -> str:
+    """The version that was installed, of the peer itself or of a package beside it."""
+    name = package or REQUIREMENTS[peer][0].partition(">")[0].partition("[")[0]
     code = f"import importlib.metadata as m; print(m.version({name!r}))"
     done = subprocess.run([python_of(peer) or sys.executable, "-c", code], capture_output=True, text=True, check=False)
     return done.stdout.strip() or "?"

@@ -42,7 +42,7 @@ class WithFallback(BaseLLM):
         for one in MODELS[:-1]:
             try:
                 return one.call(*args, **kwargs)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 (whatever the first says, the second is asked)
                 print(f"falling back: {error!r}", file=sys.stderr)
         return MODELS[-1].call(*args, **kwargs)
 

@@ -1,7 +1,7 @@
 """The job that every peer is drilled with, and the means by which the driver sees what was really done.
 
 Five steps: a plan, three parts by an executor that uses a tool for half a second each, a review. Standard library only:
-it runs in each peer's own environment. `python -m benchmarks.contenders.drill_NAME FOLDER`; the folder holds `job.json`.
+it runs in each peer's own environment, as `python -m benchmarks.contenders.drill_NAME FOLDER` with `FOLDER/job.json`.
 """
 
 from __future__ import annotations

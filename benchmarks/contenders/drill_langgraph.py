@@ -57,7 +57,7 @@ def asked(role: str, step: str):
     return [SystemMessage(drill_job.prompt(role)), HumanMessage(JOB.goal(step, ESCAPE))]
 
 
-async def planner(state: State):
+async def planner(_state: State):
     answer = await model().ainvoke(asked("planner", "plan"))
     JOB.save("plan", answer.text)
     return {"part": 1, "messages": asked("executor", "part-1")}
@@ -79,7 +79,7 @@ def after_executor(state: State) -> str:
     return "executor" if state["part"] <= len(drill_job.PARTS) else "reviewer"
 
 
-async def reviewer(state: State):
+async def reviewer(_state: State):
     answer = await model().ainvoke(asked("reviewer", "review"))
     JOB.save("review", answer.text)
     return {}

@@ -26,7 +26,7 @@ def model(url: str) -> OpenAIChatModel:
     return OpenAIChatModel(drill_job.MODEL, provider=OpenAIProvider(openai_client=client))
 
 
-async def watch(context, events) -> None:
+async def watch(_context, events) -> None:
     """Where an interface would show the answer as it comes."""
     async for _ in events:
         pass

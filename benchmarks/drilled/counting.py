@@ -59,7 +59,9 @@ def committed_steps(records: Sequence[Record]) -> set[str]:
 
 def saved_after(records: Sequence[Record], step: str, since: float) -> float | None:
     """How long after `since` the step's artifact was written first; None when it was not."""
-    return next((one.at - since for one in records if (one.what, one.step) == ("saved", step) and one.at >= since), None)
+    return next(
+        (one.at - since for one in records if (one.what, one.step) == ("saved", step) and one.at >= since), None
+    )
 
 
 def hollow_steps(records: Sequence[Record]) -> list[str]:

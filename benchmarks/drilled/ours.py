@@ -43,13 +43,13 @@ def outcome(fault: Fault, figures: dict[str, Any]) -> Outcome:
         version=version("agent-orchestration"),
         fault=fault.name,
         detected=figures.get("detected_after"),
-        sign=f"incident {figures['severity']}" if "severity" in figures else "",
+        sign=f"incident {figures['severity']}" if "severity" in figures else figures["ending"],
         resolved=figures.get("resolved_after"),
         finished=figures["run"].startswith("succeeded"),
         lost=figures["steps_lost"],
         repeated=figures["steps_repeated"],
         calls_repeated=figures["model_calls_repeated"],
-        notes=tuple(figures["misses"]),
+        notes=tuple(f"not as expected: {miss}" for miss in figures["misses"]),
         person=_person(figures),
     )
 

@@ -41,17 +41,24 @@ _QUIET = {"CREWAI_DISABLE_TELEMETRY": "true", "OTEL_SDK_DISABLED": "true", "CREW
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """A contender: its environment by `peers`' name, and the module that does the job with it."""
+    """A contender: its environment by `peers`' name, the module that does the job with it, and a package beside it of
+    which the version counts too."""
 
     title: str
     environment: str
     module: str
+    beside: str = ""
+
+    @property
+    def version(self) -> str:
+        packages = ("", self.beside) if self.beside else ("",)
+        return " + ".join(peers.version_of(self.environment, package) for package in packages)
 
 
 PEERS = {
     "langgraph": Peer("LangGraph", "langgraph", "drill_langgraph"),
     "crewai": Peer("CrewAI", "crewai", "drill_crewai"),
-    "pydantic-ai": Peer("pydantic-ai + DBOS", "pydantic-ai-dbos", "drill_pydantic_ai"),
+    "pydantic-ai": Peer("pydantic-ai + DBOS", "pydantic-ai-dbos", "drill_pydantic_ai", "dbos"),
 }
 
 
@@ -177,9 +184,9 @@ async def _watched(name: str, ground: Field, process: Process, since: float) -> 
     sign = counting.first_sign(ground.lines, since)
     return Outcome(
         contender=name,
-        version=peers.version_of(ground.peer.environment),
+        version=ground.peer.version,
         fault=ground.fault.name,
-        detected=sign and sign.at - since,
+        detected=sign.at - since if sign else None,
         sign=sign.text.strip() if sign else "",
         resolved=None if _unresolved(ground) else counting.saved_after(before, _STRUCK, since),
         finished=finished,
@@ -224,7 +231,9 @@ def _notes(ground: Field, *, finished: bool, failed: bool, hangs: bool) -> tuple
     if broken := counting.broken_artifacts(ground.artifacts()):
         notes.append(f"half an answer taken for a whole one: {', '.join(broken)}")
     if hollow := counting.hollow_steps(ground.records):
-        notes.append(f"the model is told of the error, and the step taken for done without its tool: {', '.join(hollow)}")
+        notes.append(
+            f"the model is told of the error, and the step taken for done without its tool: {', '.join(hollow)}"
+        )
     if ground.fault.tool == "leak":
         printed = sum(_KEY in line.text for line in ground.lines)
         notes.append(f"the key stays in the file, and stands in {printed} lines of the log")

@@ -24,7 +24,8 @@ def markdown(faults: Iterable[Fault], outcomes: Iterable[Outcome], titles: Mappi
 
 def _cells(one: Outcome) -> tuple[str, ...]:
     counts = (str(one.lost), str(one.repeated), str(one.calls_repeated))
-    return (_seconds(one.detected), _seconds(one.resolved), _finished(one), *counts, one.person)
+    detected = one.sign if one.detected is None and one.sign else _seconds(one.detected)
+    return (detected, _seconds(one.resolved), _finished(one), *counts, one.person)
 
 
 def _finished(one: Outcome) -> str:
