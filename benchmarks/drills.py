@@ -4,7 +4,6 @@ other frameworks. Prints a Markdown table."""
 from __future__ import annotations
 
 import argparse
-import asyncio
 import dataclasses
 import json
 import os
@@ -17,6 +16,7 @@ from benchmarks import peers
 from benchmarks.drilled import ours, peer
 from benchmarks.drilled.model import FAULTS, Fault, Outcome
 from benchmarks.drilled.table import markdown
+from orchestration.cli.common import run_async
 from orchestration.clock import SystemClock
 from orchestration.drills.children import DrillError
 
@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     faults = [fault for fault in FAULTS if not options.fault or fault.name in options.fault]
     names = [name for name in TITLES if not options.contender or name in options.contender]
     present = [name for name in names if name == ours.NAME or peers.python_of(peer.PEERS[name].environment)]
-    outcomes, failed = asyncio.run(_held(faults, present, options.keep))
+    outcomes, failed = run_async(lambda: _held(faults, present, options.keep))
     if options.json:
         print(json.dumps([dataclasses.asdict(one) for one in outcomes], indent=2))
     else:

@@ -65,7 +65,7 @@ def saved_after(records: Sequence[Record], step: str, since: float) -> float | N
 
 
 def hollow_steps(records: Sequence[Record]) -> list[str]:
-    """Steps that were taken for done although their tool never worked to its end."""
+    """Steps that were done although their tool never worked to its end: the model went on without it."""
     worked = {record.step for record in records if record.what == "worked"}
     begun = {record.step for record in records if record.what == "tool"}
     saved = {record.step for record in records if record.what == "saved"}

@@ -28,7 +28,12 @@ async def hold(fault: Fault) -> Outcome:
         child = await asyncio.create_subprocess_exec(
             *command, cwd=folder, env=environment(), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
         )
-        printed, said = await child.communicate()
+        try:
+            printed, said = await child.communicate()
+        finally:
+            if child.returncode is None:  # it is told to end, so that it ends what it has started
+                child.terminate()
+                await child.wait()
     try:
         (figures,) = json.loads(printed)["drills"]
     except ValueError as error:

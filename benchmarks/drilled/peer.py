@@ -31,7 +31,7 @@ _START_SECONDS = 120.0
 _EXIT_SECONDS = 25.0
 _AGAIN_SECONDS = 90.0
 _LOOK_SECONDS = 0.02
-_ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[2]
 _STRUCK = "part-2"
 _LIMITS = {"patience": 2.0, "tool_limit": 4.0, "step_limit": 10.0}
 # Put together here, so that no scanner of this repository takes it for a real one.
@@ -96,7 +96,7 @@ class Field:
         """Start the peer's process: the same command the first time and after a failure."""
         command = (str(peers.python_of(self.peer.environment)), "-m", f"benchmarks.contenders.{self.peer.module}")
         passed = {name: os.environ[name] for name in ("PATH", "LANG", "TZ") if name in os.environ}
-        own = {"HOME": str(self.folder), "PYTHONPATH": str(_ROOT), "PYTHONUNBUFFERED": "1", "COLUMNS": "200"}
+        own = {"HOME": str(self.folder), "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", "COLUMNS": "200"}
         environment = {**passed, **own, **_QUIET}
         return await Process.start((*command, str(self.folder)), self.folder, environment, self.lines, self.clock)
 
@@ -174,14 +174,13 @@ def _at_work(records: list[Record]) -> bool:
 
 
 async def _watched(name: str, ground: Field, process: Process, since: float) -> Outcome:
-    await ground.until(lambda: process.done or process.ended, WAIT_SECONDS)
+    await ground.until(lambda: process.done or process.ended, _patience(ground.fault))
     finished, failed = process.done, process.ended and not process.done
     finished_after = ground.clock.now().timestamp() - since if finished else None
     hangs = not await ground.until(lambda: process.ended, _EXIT_SECONDS) if finished else False
     await process.kill()
-    before = ground.records
+    before, sign = ground.records, counting.first_sign(ground.lines, since)
     lost, again = (0, "") if finished else await _by_a_person(ground)
-    sign = counting.first_sign(ground.lines, since)
     return Outcome(
         contender=name,
         version=ground.peer.version,
@@ -197,6 +196,11 @@ async def _watched(name: str, ground: Field, process: Process, since: float) -> 
         notes=_notes(ground, finished=finished, failed=failed, hangs=hangs),
         person="; ".join(one for one in (again, "kill it" if hangs else "", ground.fault.remains) if one) or "nothing",
     )
+
+
+def _patience(fault: Fault) -> float:
+    """How long it is waited; starting a peer takes time of its own."""
+    return WAIT_SECONDS + (_START_SECONDS if fault.kill else 0.0)
 
 
 async def _by_a_person(ground: Field) -> tuple[int, str]:
@@ -216,8 +220,8 @@ async def _by_a_person(ground: Field) -> tuple[int, str]:
 
 def _unresolved(ground: Field) -> bool:
     """Whether what the fault did stands, even if the job went on."""
-    spoilt = (*counting.broken_artifacts(ground.artifacts()), *counting.hollow_steps(ground.records))
-    return _STRUCK in spoilt or ground.fault.tool == "leak" or ground.escaped
+    cut = _STRUCK in counting.broken_artifacts(ground.artifacts())
+    return cut or ground.fault.tool == "leak" or ground.escaped
 
 
 def _notes(ground: Field, *, finished: bool, failed: bool, hangs: bool) -> tuple[str, ...]:
@@ -231,9 +235,7 @@ def _notes(ground: Field, *, finished: bool, failed: bool, hangs: bool) -> tuple
     if broken := counting.broken_artifacts(ground.artifacts()):
         notes.append(f"half an answer taken for a whole one: {', '.join(broken)}")
     if hollow := counting.hollow_steps(ground.records):
-        notes.append(
-            f"the model is told of the error, and the step taken for done without its tool: {', '.join(hollow)}"
-        )
+        notes.append(f"the model is told of the error and goes on: the tool's work is not done ({', '.join(hollow)})")
     if ground.fault.tool == "leak":
         printed = sum(_KEY in line.text for line in ground.lines)
         notes.append(f"the key stays in the file, and stands in {printed} lines of the log")
