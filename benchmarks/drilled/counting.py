@@ -11,7 +11,7 @@ STEPS = ("plan", "part-1", "part-2", "part-3", "review")
 
 _TROUBLE = re.compile(
     r"error|exception|traceback|fail|retry|falling back|refused|timed? ?out|unavailable|recover|leak|secret|credential"
-    r"|denied|outside|HTTP/1\.1 [45]\d\d",
+    r"|denied|HTTP/1\.1 [45]\d\d",
     re.IGNORECASE,
 )
 # What differs from one time that a line is printed to the next: times, durations, identifiers.

@@ -14,7 +14,7 @@ class Fault:
     For a peer it is one of these: `provider` is an order for the first provider (`{"kill": true}` for its process),
     `tool` what the job's tool does when it is struck, `kill` the end of the worker's process, `escape` a write outside
     the workspace that the model asks for. `stream` has the peer stream its answers. `remains` is what a person has to
-    do even where the job goes on, unless they were called.
+    do although the job goes on: in our own drills that is what they are called for.
     """
 
     name: str
@@ -29,22 +29,16 @@ class Fault:
 
 _CALLS = {"path": "/v1/chat/completions"}
 FAULTS = (
-    Fault("provider-killed", "the provider's process is killed", {"kill": True}, remains="see to the provider"),
-    Fault("provider-hangs", "the provider never answers", {"fault": "hang"}, remains="see to the provider"),
+    Fault("provider-killed", "the provider's process is killed", {"kill": True}),
+    Fault("provider-hangs", "the provider never answers", {"fault": "hang"}),
     Fault("rate-limit-storm", "every call gets 429, Retry-After 30", {"fault": "429", "number": 30.0}),
     Fault("credentials-rotated", "the key is refused (401)", {"fault": "401"}, remains="replace the key"),
-    Fault("provider-retired", "the service is retired (410)", {"fault": "410"}, remains="take the provider out"),
-    Fault(
-        "answers-truncated",
-        "streams end in the middle",
-        {"fault": "truncate"},
-        stream=True,
-        remains="see to the provider",
-    ),
+    Fault("provider-retired", "the service is retired (410)", {"fault": "410"}),
+    Fault("answers-truncated", "streams end in the middle", {"fault": "truncate"}, stream=True),
     Fault("passing-fault", "a single call fails (500)", {"fault": "500", "count": 1, "match": _CALLS}),
     Fault("worker-killed", "the worker is killed (SIGKILL), and started again", kill=True),
     Fault("tool-blocks", "a tool never returns", tool="block"),
-    Fault("agent-crashes", "a step raises an error, once", tool="crash"),
+    Fault("agent-crashes", "an agent's code raises an error, once", tool="crash"),
     Fault("secret-written", "an agent writes a key into an artifact", tool="leak", remains="find the key, withdraw it"),
     Fault("path-escape", "an agent writes outside its workspace", escape=True, remains="find out that it tried"),
 )

@@ -180,7 +180,7 @@ async def _watched(name: str, ground: Field, process: Process, since: float) -> 
     hangs = not await ground.until(lambda: process.ended, _EXIT_SECONDS) if finished else False
     await process.kill()
     before, sign = ground.records, counting.first_sign(ground.lines, since)
-    lost, again = (0, "") if finished else await _by_a_person(ground)
+    lost, again = (0, "") if finished else await _by_a_person(ground, failed=failed)
     return Outcome(
         contender=name,
         version=ground.peer.version,
@@ -194,7 +194,7 @@ async def _watched(name: str, ground: Field, process: Process, since: float) -> 
         repeated=len(counting.repeated_steps(before)),
         calls_repeated=repeated_calls(await ground.calls()),
         notes=_notes(ground, finished=finished, failed=failed, hangs=hangs),
-        person="; ".join(one for one in (again, "kill it" if hangs else "", ground.fault.remains) if one) or "nothing",
+        person="; ".join(one for one in (again, _remaining(ground, hangs=hangs)) if one) or "nothing",
     )
 
 
@@ -203,19 +203,27 @@ def _patience(fault: Fault) -> float:
     return WAIT_SECONDS + (_START_SECONDS if fault.kill else 0.0)
 
 
-async def _by_a_person(ground: Field) -> tuple[int, str]:
+async def _by_a_person(ground: Field, *, failed: bool) -> tuple[int, str]:
     """The fault is over, and somebody gives the same command again: the committed steps that are lost, and in words."""
+    noticed = "" if failed else "notice it, kill it, "
     before = ground.records
     await ground.mend()
     process = await ground.start()
     try:
         await ground.until(lambda: process.done or process.ended, _AGAIN_SECONDS)
         if not process.done:
-            return len(counting.committed_steps(before)), "begin anew: started again it does not finish"
+            return len(counting.committed_steps(before)), f"{noticed}begin anew: started again it does not finish"
     finally:
         await process.kill()
     redone = counting.repeated_steps(ground.records) - counting.repeated_steps(before)
-    return len(redone), "start it again"
+    return len(redone), f"{noticed}start it again"
+
+
+def _remaining(ground: Field, *, hangs: bool) -> str:
+    """What is left to a person though the job is done."""
+    half = counting.broken_artifacts(ground.artifacts())
+    found = ("kill its process" if hangs else "", "find the half answers" if half else "", ground.fault.remains)
+    return "; ".join(one for one in found if one)
 
 
 def _unresolved(ground: Field) -> bool:
@@ -237,8 +245,8 @@ def _notes(ground: Field, *, finished: bool, failed: bool, hangs: bool) -> tuple
     if hollow := counting.hollow_steps(ground.records):
         notes.append(f"the model is told of the error and goes on: the tool's work is not done ({', '.join(hollow)})")
     if ground.fault.tool == "leak":
-        printed = sum(_KEY in line.text for line in ground.lines)
-        notes.append(f"the key stays in the file, and stands in {printed} lines of the log")
+        printed = any(_KEY in line.text for line in ground.lines)
+        notes.append(f"the key stays in the file{', and in the log' if printed else ''}")
     if ground.fault.escape:
         notes.append("the file was written" if ground.escaped else "the tool refused")
     return tuple(notes)
