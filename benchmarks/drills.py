@@ -14,13 +14,14 @@ from pathlib import Path
 
 from benchmarks import peers
 from benchmarks.drilled import ours, peer
+from benchmarks.drilled.ground import PEERS
 from benchmarks.drilled.model import FAULTS, Fault, Outcome
 from benchmarks.drilled.table import markdown
 from orchestration.cli.common import run_async
 from orchestration.clock import SystemClock
 from orchestration.drills.children import DrillError
 
-TITLES = {ours.NAME: "ours", **{name: one.title for name, one in peer.PEERS.items()}}
+TITLES = {ours.NAME: "ours", **{name: one.title for name, one in PEERS.items()}}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -28,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _read(arguments)
     faults = [fault for fault in FAULTS if not options.fault or fault.name in options.fault]
     names = [name for name in TITLES if not options.contender or name in options.contender]
-    present = [name for name in names if name == ours.NAME or peers.python_of(peer.PEERS[name].environment)]
+    present = [name for name in names if name == ours.NAME or peers.python_of(PEERS[name].environment)]
     outcomes, failed = run_async(lambda: _held(faults, present, options.keep))
     if options.json:
         print(json.dumps([dataclasses.asdict(one) for one in outcomes], indent=2))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from benchmarks import peers
-from benchmarks.drilled import ours, peer
+from benchmarks.drilled import ground, ours
 from benchmarks.drilled.model import FAULTS, Fault, Outcome
 from benchmarks.drilled.table import markdown
 from orchestration.drills import catalogue
@@ -76,7 +76,7 @@ def test_every_fault_is_a_drill_of_ours() -> None:
 
 
 def test_every_peer_has_an_environment_and_a_program() -> None:
-    programs = peer.ROOT / "benchmarks" / "contenders"
-    for one in peer.PEERS.values():
+    programs = ground.ROOT / "benchmarks" / "contenders"
+    for one in ground.PEERS.values():
         assert one.environment in peers.REQUIREMENTS
         assert (programs / f"{one.module}.py").is_file()
