@@ -16,9 +16,16 @@ FOLDER = Path(__file__).resolve().parent.parent / "var" / "peers"
 # What each peer's environment holds; the majors that the contenders were written for.
 REQUIREMENTS = {
     "pydantic-ai": ("pydantic-ai-slim[openai]>=2,<3",),
+    "pydantic-ai-dbos": ("pydantic-ai-slim[openai,dbos]>=2,<3",),
+    "crewai": ("crewai[tools]>=1.15,<2",),
     "litellm": ("litellm>=1.100,<2",),
     "litellm-proxy": ("litellm[proxy]>=1.100,<2",),
-    "langgraph": ("langgraph>=1.2,<2", "langgraph-checkpoint-sqlite>=3,<4"),
+    "langgraph": (
+        "langgraph>=1.2,<2",
+        "langgraph-checkpoint-sqlite>=3,<4",
+        "langchain-openai>=1,<2",
+        "langchain-community>=0.4,<1",
+    ),
 }
 
 
@@ -44,9 +51,9 @@ def python_of(peer: str) -> Path | None:
 
 
 @functools.cache
-def version_of(peer: str) -> str:
-    """The version that was installed."""
-    name = REQUIREMENTS[peer][0].partition(">")[0].partition("[")[0]
+def version_of(peer: str, package: str = "") -> str:
+    """The version that was installed, of the peer itself or of a package beside it."""
+    name = package or REQUIREMENTS[peer][0].partition(">")[0].partition("[")[0]
     code = f"import importlib.metadata as m; print(m.version({name!r}))"
     done = subprocess.run([python_of(peer) or sys.executable, "-c", code], capture_output=True, text=True, check=False)
     return done.stdout.strip() or "?"
