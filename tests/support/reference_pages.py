@@ -93,7 +93,11 @@ def commands_page() -> str:
     """Every command with its help."""
     parts = [_COMMANDS]
     for path, command in _commands("orchestrator", cli):
-        context = click.Context(command, info_name=path, terminal_width=_WIDTH, max_content_width=_WIDTH)
+        # The root hands its names of help down; without them here, whoever asks a command first settles what it has.
+        names = cli.context_settings["help_option_names"]
+        context = click.Context(
+            command, info_name=path, terminal_width=_WIDTH, max_content_width=_WIDTH, help_option_names=names
+        )
         parts.append(f"## {path}\n\n```text\n{command.get_help(context).rstrip()}\n```\n")
     return "\n".join(parts)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.acceptance.incidents.conftest import Watch
-from tests.support.project import provider_at
+from tests.support.project import provider_at, wait_until
 from tests.support.rehearsal import RehearsalProcess, a_provider
 from tests.support.watched import PROBED_SOON, a_watched_project
 
@@ -44,7 +44,7 @@ def test_an_agent_that_crashed_once_is_restarted_and_its_run_succeeds(provider: 
         project.start_run()
         assert project.wait_for_incident()[:2] == ("agent-failure", "P2")
         project.wait_for_incident("resolved")
-        assert project.rows("SELECT status FROM runs") == [("succeeded",)]
+        wait_until(lambda: project.rows("SELECT status FROM runs") == [("succeeded",)], "for the run to succeed")
         assert "tried      Begin again at the last checkpoint" in project.call("incidents", "show", "latest")
         project.check_told(*ON_CALL)
         project.check_over()
@@ -57,7 +57,7 @@ def test_a_step_that_hung_once_is_stopped_and_its_run_succeeds(provider: Rehears
         project.start_run()
         assert project.wait_for_incident()[:2] == ("workflow-stuck", "P2")
         project.wait_for_incident("resolved")
-        assert project.rows("SELECT status FROM runs") == [("succeeded",)]
+        wait_until(lambda: project.rows("SELECT status FROM runs") == [("succeeded",)], "for the run to succeed")
         shown = project.call("incidents", "show", "latest")
         assert "tried      Stop what hangs and go on from the last checkpoint" in shown
         project.check_told(*ON_CALL)

@@ -82,7 +82,7 @@ def test_a_run_outlives_its_worker_and_its_provider_and_the_list_of_processes_sh
 
         worker.send_signal(signal.SIGSTOP)
         wait_for_line(serve, "was killed: no-heartbeat")
-        assert not is_there(worker)
+        assert until(lambda: not is_there(worker))  # it is killed first and reaped then
         second = the_worker(family, run_id)
         second.kill()
         wait_for_line(serve, "ended by itself with exit code -9")
@@ -110,7 +110,7 @@ def test_told_to_stop_it_leaves_its_runs_resumable_and_the_next_goes_on_with_the
         assert [route["provider"] for route in overview["providers"]] == ["own"]
         begun = time.monotonic()
         stop(serve, signal.SIGINT)
-        assert time.monotonic() - begun < 8
+        assert time.monotonic() - begun < 30
     run = project.run(run_id)
     assert (run["status"], "its worker was stopped" in run["reason"]) == ("stopped", True)
     assert project.call("status", "--json").json()["processes"] == []
