@@ -23,7 +23,7 @@ from tests.support.engine_rows import committed_steps
 from tests.support.project import Command, ProjectFolder, a_project, provider_at
 from tests.support.rehearsal import RehearsalProcess
 
-RUNS, WORKERS, KILLS = 4, 2, 7
+RUNS, WORKERS, KILLS = 3, 2, 6
 _SEED = 20_261_125
 _AWAY = (httpx2.HTTPError, OSError)
 
@@ -42,7 +42,7 @@ class Served:
     def start(self) -> None:
         """Start it, and return when it answers."""
         self.command = self.project.start("serve", "--port", str(self.port), "--no-sign-in")
-        self.command.wait_for("Ctrl-C stops it", seconds=60)
+        self.command.wait_for("Ctrl-C stops it", seconds=90)
 
     def kill(self) -> None:
         """What `kill -9` does to the control process alone."""
@@ -142,6 +142,7 @@ def kill_at_random(served: Served, dice: random.Random) -> int:
     return killed
 
 
+@pytest.mark.timeout(300)  # it takes half a minute; on a busy machine each start takes long
 def test_killed_at_random_under_load_nothing_is_lost_and_everybody_tells_the_truth(
     provider: RehearsalProcess, served: Served
 ) -> None:
@@ -150,9 +151,10 @@ def test_killed_at_random_under_load_nothing_is_lost_and_everybody_tells_the_tru
     asking = threading.Thread(target=ask_for_runs, args=(served,))
     asking.start()
     killed = kill_at_random(served, random.Random(_SEED))
-    asking.join(timeout=60)
+    asking.join(timeout=120)
+    assert not asking.is_alive()
     runs = served.get("/runs")["items"]
-    until(lambda: all(one["status"] == "succeeded" for one in served.get("/runs")["items"]), seconds=100)
+    until(lambda: all(one["status"] == "succeeded" for one in served.get("/runs")["items"]), seconds=200)
 
     check_what_was_acknowledged(served)
     check_runs(served, provider, [one["id"] for one in runs], killed)

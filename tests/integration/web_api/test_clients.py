@@ -18,6 +18,8 @@ from tests.support.rehearsal import RehearsalProcess, a_provider
 from tests.support.web import WebServer, a_web_server
 
 _SCRIPT = Path(__file__).with_name("client_scripts.py")
+# The first time the clients are installed, before the first test.
+pytestmark = pytest.mark.timeout(240)
 _SOON = {"failures": 2, "probeAfter": 0.2, "probeAtMost": 0.3}
 
 

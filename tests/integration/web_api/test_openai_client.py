@@ -7,6 +7,7 @@ from pathlib import Path
 
 import anyio
 import anyio.to_thread
+import pytest
 from starlette.responses import Response
 
 from tests.contract.web_api.conftest import an_endpoint
@@ -42,6 +43,7 @@ def tools(asked: Asked) -> Response:
     return stream([delta(tool_calls=[call]), delta(finish_reason="tool_calls"), DONE])
 
 
+@pytest.mark.timeout(240)  # the first time the client is installed
 async def test_the_official_client_streams_fails_over_and_calls_tools() -> None:
     python = await anyio.to_thread.run_sync(python_with_clients)
     primary = Primary()
