@@ -136,6 +136,7 @@ def test_a_limit_that_is_changed_is_seen_to_act_at_the_provider_and_on_the_page(
 
             move(page, 0)
             expect(busy_one.locator("h2 .badge").first).to_have_text("paused")
+            wait_until(lambda: busy.in_flight == 0, "for the calls under way to end")
             assert busy.most_within(0.3) == 0
 
             for _ in range(2):
