@@ -77,7 +77,7 @@ class Application(Project):
         self.control = RunControl(
             self.runs, self.engine, self.bus, self.clock, self.state_folder / "forks", workbench.export
         )
-        self.waits = Approvals(self.approvals, self.runs, self.bus, self.clock)
+        approvals = Approvals(self.approvals, self.runs, self.bus, self.clock)
         waiting = Waiting(self.runs, self.bus)
         loop = AgentLoop(
             self.runs,
@@ -89,7 +89,7 @@ class Application(Project):
             self.recorded,
             self.root,
         )
-        coordinator = Coordinator(self.runs, workbench, self.waits, self.bus, self.clock, self.effective, self.recorded)
+        coordinator = Coordinator(self.runs, workbench, approvals, self.bus, self.clock, self.effective, self.recorded)
         self.engine.register(RUN, coordinator.body)
         self.engine.register(EXECUTION, execution.body)
         self.engine.register(AGENT, loop.body)

@@ -27,12 +27,13 @@ from orchestration.errors import UsageError
 from orchestration.events import Bus
 from orchestration.ids import new_id
 from orchestration.incidents.desk import Desk, Ports
+from orchestration.incidents.model import person
 from orchestration.incidents.statistics import Statistics
 from orchestration.notifications.planning import plan
 from orchestration.notifications.templates import Templates
 from orchestration.security.redaction import Redactor
 from orchestration.storage.alerts import Alerts
-from orchestration.storage.approvals import ApprovalTable
+from orchestration.storage.approvals import Approval, ApprovalTable
 from orchestration.storage.artifacts import ArtifactTable
 from orchestration.storage.configuration import ConfigurationVersions, Overrides
 from orchestration.storage.incident_figures import IncidentFigures
@@ -151,6 +152,19 @@ class Project:
             writer.then(tell)
             with anyio.move_on_after(_RECORDED_SECONDS):
                 await written.wait()
+
+    def answer(self, question: Approval, *, approved: bool, by: str, reason: str) -> None:
+        """Record a person's answer; what a response asked is answered on its incident's timeline, too. Raises
+        ConflictError when there is an answer already."""
+        from orchestration.workflows.approvals import Approvals
+
+        reason = self.redactor.text(reason)
+        Approvals(self.approvals, self.runs, self.bus, self.clock).decide(
+            question, approved=approved, by=by, reason=reason
+        )
+        if not question.subject.startswith("run-"):
+            said = f"{'approved' if approved else 'denied'}: {question.question}{f'; {reason}' if reason else ''}"
+            self.desk.note(question.subject, person(by), said)
 
     def find_run(self, text: str) -> Run:
         """The run of that name. Raises NotFoundError."""

@@ -352,9 +352,7 @@ def _answer(config: str, text: str, question: str | None, decision: str, reason:
         if len(waiting) != 1:
             listed = "; ".join(one.question for one in waiting) or "none"
             raise UsageError(f"expected one open question of {found.id}, got {listed}; choose with --question")
-        by = getpass.getuser()
-        here.approvals.decide(waiting[0].id, decision, by, here.redactor.text(reason), here.clock.now())
-        here.bus.emit("approval.decided", actor=by, incident=found.id, decision=decision, reason=reason)
+        here.answer(waiting[0], approved=decision == "approved", by=getpass.getuser(), reason=reason)
         if as_json:
             common.print_json(here.approvals.get(waiting[0].id))
         else:

@@ -16,7 +16,6 @@ from orchestration.cli.run import patience_option
 from orchestration.errors import ConflictError
 from orchestration.storage.runs import RunStatus
 from orchestration.workflows.accounting import count_steps
-from orchestration.workflows.approvals import Approvals
 
 _run_argument = click.argument("run", metavar="RUN")
 _MOST_EVENTS = 100_000
@@ -183,7 +182,6 @@ def _decide(config: str, run: str, reason: str, *, approved: bool) -> None:
         questions = here.approvals.open(found.id)
         if not questions:
             raise ConflictError(f"expected a run that asks something, got {found.id}, which is {found.status}")
-        waits = Approvals(here.approvals, here.runs, here.bus, here.clock)
         for question in questions:
-            waits.decide(question, approved=approved, by=getpass.getuser(), reason=reason)
+            here.answer(question, approved=approved, by=getpass.getuser(), reason=reason)
             click.echo(f"{found.id}: {'approved' if approved else 'denied'}: {question.question}")

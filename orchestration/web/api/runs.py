@@ -215,8 +215,7 @@ def decide(here: Here, who: Who, answer: Answer) -> Approval:
     _check_may_answer(who, approval)
     if approval.decision is not None:
         raise ConflictError(f"expected an open question, got one that {approval.decided_by} has {approval.decision}")
-    reason = here.app.redactor.text(answer.reason)
-    here.app.waits.decide(approval, approved=answer.decision == "approved", by=who.name, reason=reason)
+    here.app.answer(approval, approved=answer.decision == "approved", by=who.name, reason=answer.reason)
     return here.app.approvals.get(approval.id)
 
 

@@ -135,6 +135,6 @@ async def decide(app: Application, form: Form, principal: Principal, subject: st
         question = app.approvals.get(name)
         if question.subject != subject:
             raise NotFoundError(f"expected a question about {subject}, got '{name}'")
-        app.waits.decide(question, approved=approved, by=principal.name, reason=reason)
+        app.answer(question, approved=approved, by=principal.name, reason=reason)
 
     await anyio.to_thread.run_sync(work)

@@ -128,6 +128,7 @@ def test_a_question_about_an_incident_is_answered_once(dashboard: Dashboard, inc
     assert "restart the agent?" in dashboard.get(f"/incidents/{incident}").text
     leads_to(dashboard, f"/incidents/{incident}/approve", approval="restart-1", reason="go on")
     assert (table.get("restart-1").decision, table.get("restart-1").decided_by) == ("approved", "ada")
+    assert "approved: restart the agent? It would: stop 1 run; go on" in dashboard.get(f"/incidents/{incident}").text
     assert dashboard.post(f"/incidents/{incident}/deny", approval="restart-1").status_code == 409
 
 

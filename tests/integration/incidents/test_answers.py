@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 from datetime import UTC, datetime
 from pathlib import Path
@@ -47,6 +48,18 @@ def test_a_question_is_approved_or_denied_by_a_part_of_its_text(asked: Asked) ->
     no = asked.do("deny", "latest")
     assert (yes["id"], yes["decision"], yes["reason"]) == ("rotate the key", "approved", "it leaked")
     assert (no["id"], no["decision"]) == ("restore a backup", "denied")
+
+
+def test_who_answered_what_and_why_stands_on_the_timeline(asked: Asked) -> None:
+    asked.do("approve", "latest", "--question", "rotate", "--reason", "it leaked")
+    asked.do("deny", "latest")
+    with project(str(asked.config)) as here:
+        last = here.desk.records.entries(asked.incident)[-2:]
+    assert [entry.data["text"] for entry in last] == [
+        "approved: May I rotate the key?; it leaked",
+        "denied: May I restore a backup?",
+    ]
+    assert {entry.actor for entry in last} == {getpass.getuser()}
 
 
 def test_with_several_questions_one_has_to_be_chosen(asked: Asked) -> None:
