@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from orchestration.web.exposure import DEFAULT_PORT
-from tests.support.console import ConsoleProject, free_port, stop, wait_for_line
+from tests.support.console import ConsoleProject, free_port, stop, until, wait_for_line
 from tests.support.web import PASSWORD
 
 _MEGABYTE = 1_048_576
@@ -70,12 +70,18 @@ def test_a_server_that_rests_is_small_and_open_streams_do_not_hold_its_end(proje
         assert next(second.iter_lines()) == ": here"
 
 
+@pytest.mark.timeout(180)
 def test_where_no_port_was_named_and_the_usual_one_is_taken_a_free_one_is(project: ConsoleProject) -> None:
-    with socket.socket() as other:
-        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        with contextlib.suppress(OSError):  # somebody has it already, which is as good
+    def taken() -> bool:
+        with contextlib.suppress(OSError):  # a test beside this one has it; it may end in the middle of ours
             other.bind(("127.0.0.1", DEFAULT_PORT))
             other.listen()
+            return True
+        return False
+
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        until(taken, seconds=90)
         with serving(project, "--no-sign-in") as (process, url, _):
             assert url.startswith("http://127.0.0.1:")
             assert not url.endswith(f":{DEFAULT_PORT}")
