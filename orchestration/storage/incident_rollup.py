@@ -15,6 +15,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from operator import add
 from typing import Any
 
 import sqlalchemy as sa
@@ -22,11 +23,13 @@ import sqlalchemy as sa
 from orchestration.storage import incident_statistics
 from orchestration.storage.database import Database
 from orchestration.storage.incident_statistics import Selection
-from orchestration.storage.incident_tallies import MEASURES, Cell, Tally
+from orchestration.storage.incident_tallies import MEASURES, TARGETS, Cell, Tally
 from orchestration.storage.tables import incident_tallies, incident_tally_marks
 
 # What of an incident's row the sums are made of.
 COUNTED = ("counted", "detected_at", "severity", "scenario", "month", *MEASURES, "recurred")
+# The columns of a sum, but for that of its measures.
+_SUMS = ("total", "resolved", "recurred", *(f"{target}_{how}" for how in ("met", "breached") for target in TARGETS))
 _DAY, _MONTH = "day", "month"
 _AT_ONCE = 16  # days or months in one transaction: no writer waits long
 _MOST_TOKENS = 500
@@ -71,8 +74,8 @@ class RollUp:
         found: defaultdict[Cell, Tally] = defaultdict(Tally)
         with self._database.read() as connection:
             for span, first, end in days.spans():
-                for row in connection.execute(_sums(span, first, end, selection)):
-                    _add(found[Cell(row.severity, row.scenario, row.begin[:7])], row)
+                for begin, severity, scenario, *sums in connection.execute(_sums(span, first, end, selection)):
+                    _count(found[Cell(severity, scenario, begin[:7])], sums)
         return dict(found)
 
     def sum_up(self, days: Days) -> None:
@@ -111,8 +114,8 @@ def _of_day(connection: sa.Connection, day: date) -> Mapping[Cell, Tally]:
 def _of_month(connection: sa.Connection, first: date) -> Mapping[Cell, Tally]:
     found: defaultdict[Cell, Tally] = defaultdict(Tally)
     end = month_from(first + timedelta(days=1))
-    for row in connection.execute(_sums(_DAY, _text(first), _text(end), Selection())):
-        _add(found[Cell(row.severity, row.scenario, row.begin[:7])], row)
+    for begin, severity, scenario, *sums in connection.execute(_sums(_DAY, _text(first), _text(end), Selection())):
+        _count(found[Cell(severity, scenario, begin[:7])], sums)
     return found
 
 
@@ -155,7 +158,8 @@ def _marked(connection: sa.Connection, span: str, first: str, end: str) -> Seque
 
 def _sums(span: str, first: str, end: str, selection: Selection) -> sa.Select[Any]:
     sums = incident_tallies.c
-    query = sa.select(incident_tallies).where(sums.span == span, sums.begin >= first, sums.begin < end)
+    columns = (sums.begin, sums.severity, sums.scenario, *(sums[name] for name in _SUMS), sums.measures)
+    query = sa.select(*columns).where(sums.span == span, sums.begin >= first, sums.begin < end)
     if selection.severities:
         query = query.where(sums.severity.in_([severity.value for severity in selection.severities]))
     if selection.scenario is not None:
@@ -164,27 +168,23 @@ def _sums(span: str, first: str, end: str, selection: Selection) -> sa.Select[An
 
 
 def _row(cell: Cell, tally: Tally) -> dict[str, Any]:
+    sums = (tally.total, tally.resolved, tally.recurred, *tally.met, *tally.breached)
     return {
         "severity": cell.severity,
         "scenario": cell.scenario,
-        "total": tally.total,
-        "resolved": tally.resolved,
-        "recurred": tally.recurred,
-        "response_met": tally.met[0],
-        "resolution_met": tally.met[1],
-        "response_breached": tally.breached[0],
-        "resolution_breached": tally.breached[1],
+        **dict(zip(_SUMS, sums, strict=True)),
         "measures": tally.to_bytes(),
     }
 
 
-def _add(tally: Tally, row: sa.Row[Any]) -> None:
-    tally.total += row.total
-    tally.resolved += row.resolved
-    tally.recurred += row.recurred
-    tally.met[:] = [tally.met[0] + row.response_met, tally.met[1] + row.resolution_met]
-    tally.breached[:] = [tally.breached[0] + row.response_breached, tally.breached[1] + row.resolution_breached]
-    tally.add_bytes(row.measures)
+def _count(tally: Tally, sums: Sequence[Any]) -> None:
+    total, resolved, recurred, *targets, measures = sums
+    tally.total += total
+    tally.resolved += resolved
+    tally.recurred += recurred
+    tally.met = list(map(add, tally.met, targets))
+    tally.breached = list(map(add, tally.breached, targets[len(TARGETS) :]))
+    tally.add_bytes(measures)
 
 
 def month_from(day: date) -> date:
