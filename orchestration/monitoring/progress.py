@@ -45,6 +45,21 @@ def progress_ages(events: Sequence[Event], beats: Sequence[Heartbeat], now: date
     return ages
 
 
+def furthest_behind(events: Sequence[Event], beats: Sequence[Heartbeat], now: datetime) -> tuple[float, str]:
+    """Of a run's tasks at work the one that has got on least recently: seconds since then, and what it does, empty
+    where it has not said. Between two agents it is the run itself."""
+    told = {beat.agent_run_id: beat for beat in beats}
+    tasks = [
+        (_age(max(started, told[task].progress_at) if task in told else started, now), task)
+        for task, (_, started) in _agents_at_work(events).items()
+    ]
+    if tasks:
+        age, task = max(tasks)
+        return age, told[task].activity if task in told else ""
+    newest = max(beats, key=lambda beat: beat.progress_at, default=None)
+    return max(progress_ages(events, beats, now).values(), default=0.0), newest.activity if newest else ""
+
+
 def seconds_at_work(events: Iterable[Event], now: datetime) -> float:
     """How long a run has been at work since it was started or last resumed; waiting does not count."""
     total, since = 0.0, None

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 from collections import Counter
-from collections.abc import Sequence
-from datetime import timedelta
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
 
@@ -15,11 +15,11 @@ import anyio.to_thread
 from orchestration.errors import NotFoundError, OrchestratorError
 from orchestration.monitoring.log_reader import NAME, recent_errors
 from orchestration.monitoring.processes import ProcessUse
+from orchestration.monitoring.progress import KINDS, furthest_behind
 from orchestration.monitoring.resources import Snapshot
 from orchestration.playbooks.actions import Action, Context, Outcome, Parameters, action
 from orchestration.playbooks.actions.cleanup import size_of
 from orchestration.storage.runs import Run, RunStatus
-from orchestration.storage.timeline import Heartbeat
 
 _LINES = 20
 _COMMITS = 10
@@ -119,15 +119,11 @@ class RunsNow(Look):
     def _judge(self, context: Context, runs: Sequence[Run], interrupted: Sequence[str]) -> Outcome:
         failed = [run.id for run in runs if run.status is RunStatus.FAILED]
         unfinished = [run.id for run in runs if not run.status.ended]
-        beats = {run.id: self._latest(run) for run in runs if run.id in unfinished}
+        behind = self._behind([run for run in runs if run.status is RunStatus.RUNNING], context.now)
         limit = self.handles.configuration().monitoring.thresholds.stalled_seconds
-        old = [
-            run_id
-            for run_id, beat in beats.items()
-            if beat is not None and (context.now - beat.progress_at).total_seconds() > limit
-        ]
+        old = [run_id for run_id, (age, _) in behind.items() if age > limit]
         kinds = self._kinds(runs)
-        activities = [beat.activity for run_id, beat in beats.items() if beat is not None and run_id in (old or beats)]
+        activities = [activity for run_id, (_, activity) in behind.items() if run_id in (old or behind)]
         healthy = not any(not worker.get("healthy", True) for worker in self.handles.fleet.workers())
         says = f"{len(runs)} runs: {len(failed)} failed, {len(unfinished)} unfinished, {len(old)} without progress"
         return Outcome(
@@ -141,7 +137,7 @@ class RunsNow(Look):
                 "stalled_runs": old,
                 "kinds": sorted(kinds),
                 "interrupted": len(interrupted),
-                "progressing": bool(beats) and not old,
+                "progressing": bool(unfinished) and not old,
                 "activity": _activity(activities),
                 "worker_healthy": healthy,
                 "stalls": max((count for _, count in self._restarts(runs).most_common(1)), default=0),
@@ -149,9 +145,13 @@ class RunsNow(Look):
             {"reasons": {run.id: run.reason for run in runs if run.reason}},
         )
 
-    def _latest(self, run: Run) -> Heartbeat | None:
-        beats = self.handles.timeline.heartbeats(run.id)
-        return max(beats, key=lambda beat: beat.progress_at, default=None)
+    def _behind(self, runs: Sequence[Run], now: datetime) -> Mapping[str, tuple[float, str]]:
+        """By the same measure as the alert: a run hangs with any of its agents, whatever the others do meanwhile."""
+        names = [run.id for run in runs]
+        events, beats = self.handles.timeline.of_kinds(names, KINDS), self.handles.timeline.heartbeats(*names)
+        return {
+            name: furthest_behind(events[name], [beat for beat in beats if beat.run_id == name], now) for name in names
+        }
 
     def _kinds(self, runs: Sequence[Run]) -> set[str]:
         """The kinds of failure that the agents of these runs have reported."""
