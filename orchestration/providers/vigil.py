@@ -36,34 +36,43 @@ _FRESH_SECONDS = 1.0
 async def kept(record: RouteRecord, attempt: Attempt, body: ChatBody, clock: Clock) -> Completion:
     """The answer of a try that is watched over. Raises CallFailed, and what the attempt's `hand_on` raises."""
     gone: list[Failure] = []
-    failed: Exception | None = None
-    completion: Completion | None = None
+    watching: list[asyncio.Task[None]] = []
+    loop = asyncio.get_running_loop()
 
     async def watch() -> None:
         gone.append(await _until_gone(record, attempt, clock))
-        group.cancel_scope.cancel()
+        timer.reschedule(loop.time())
 
-    async with anyio.create_task_group() as group:
-        group.start_soon(watch)
-        try:
-            completion = await attempt.complete(body)
-        except Exception as error:  # noqa: BLE001 (raised again below, where no group wraps it)
-            failed = error
-        group.cancel_scope.cancel()
-    if completion is not None:
-        return completion
-    raise failed or CallFailed(gone[0])
+    # Most calls are over by then, and cost no task of their own.
+    later = loop.call_later(_PROOF_SECONDS, lambda: watching.append(loop.create_task(watch())))
+    try:
+        async with asyncio.timeout(None) as timer:
+            return await attempt.complete(body)
+    except TimeoutError:
+        if not gone:
+            raise
+        raise CallFailed(gone[0]) from None
+    finally:
+        later.cancel()
+        for task in watching:
+            await _ended(task)
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    """Wait until a watch that is not needed any more has let go of its probe."""
+    task.cancel()
+    await asyncio.wait({task})
+    if not task.cancelled() and (error := task.exception()) is not None:
+        raise error
 
 
 async def _until_gone(record: RouteRecord, attempt: Attempt, clock: Clock) -> Failure:
-    """Returns once it is plain that nobody is there."""
+    """Returns once it is plain that nobody is there. Begins when the call has surely reached the server."""
     provider, pause = record.provider, _PAUSE_SECONDS
     local = provider.endpoint.settings.is_local
     while True:
         if provider.answers_meanwhile or not local:
             await _quiet_for(attempt, _QUIET_SECONDS if local else _QUIET_ELSEWHERE_SECONDS)
-        else:
-            await anyio.sleep(_PROOF_SECONDS)
         heard = attempt.heard
         outcome = await _probe(record, attempt, clock)
         if outcome is None:
