@@ -15,10 +15,10 @@ from typing import Any
 import httpx2
 import sqlalchemy as sa
 
+from orchestration.domain.run_status import RunStatus
 from orchestration.events import Event
 from orchestration.incidents.report import Facts
 from orchestration.storage import tables
-from orchestration.storage.runs import RunStatus
 from tests.support.dashboard import Dashboard, a_dashboard
 from tests.support.dashboard_records import declare, fill, finished_run
 from tests.support.project import ProjectFolder

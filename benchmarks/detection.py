@@ -30,10 +30,10 @@ import anyio
 from benchmarks.hook import Hook, a_hook
 from orchestration.clock import SystemClock
 from orchestration.drills.disk import small_disk
-from orchestration.drills.ground import Ground, standing_ground
-from orchestration.drills.model import Setting
-from orchestration.drills.rehearsal.scenes import told
+from orchestration.drills.environment import DrillEnvironment, standing_ground
+from orchestration.drills.model import DrillSetting
 from orchestration.events import Event
+from orchestration.rehearsal.scenes import scripted_calls
 from orchestration.storage.timeline import Timeline
 
 SAMPLES = 3
@@ -62,7 +62,7 @@ from pathlib import Path
 
 Path("notes.txt").write_text("aws_access_key_id = AKIA" + "DR1LL" * 3 + "X\\n")
 """
-_USE_THE_TOOL = f"Use the tool.\n{told.line('run_command', command=['python3', 'tool.py'])}\n"
+_USE_THE_TOOL = f"Use the tool.\n{scripted_calls.line('run_command', command=['python3', 'tool.py'])}\n"
 
 
 class Exporter:
@@ -139,14 +139,14 @@ def peers() -> Iterator[Peers]:
         yield Peers(exporter, hook)
 
 
-async def provider_stopped(ground: Ground) -> float:
+async def provider_stopped(ground: DrillEnvironment) -> float:
     await ground.run(ground.sample.goal)
     await ground.wait_for_calls(3)
     await ground.primary.kill()
     return time.time()
 
 
-async def agent_crashes(ground: Ground) -> float:
+async def agent_crashes(ground: DrillEnvironment) -> float:
     await ground.primary.fault("bad_json_answer", match={"role": "reviewer"})
     begun = ground.clock.now()
     await ground.run(ground.sample.goal)
@@ -159,7 +159,7 @@ async def agent_crashes(ground: Ground) -> float:
     return found[0].at.timestamp()
 
 
-async def step_hangs(ground: Ground) -> float:
+async def step_hangs(ground: DrillEnvironment) -> float:
     await ground.primary.fault("hang", match={"role": "reviewer"})
     await ground.run(ground.sample.goal)
 
@@ -171,20 +171,20 @@ async def step_hangs(ground: Ground) -> float:
     return time.time()
 
 
-async def disk_fills(ground: Ground) -> float:
+async def disk_fills(ground: DrillEnvironment) -> float:
     free = shutil.disk_usage(ground.folder).free
     (ground.folder / "big").write_bytes(b"x" * (free - _LEFT_MB * 1_048_576))
     return time.time()
 
 
-async def secret_written(ground: Ground) -> float:
+async def secret_written(ground: DrillEnvironment) -> float:
     (ground.workspace / "tool.py").write_text(_LEAKING)
     await ground.run(_USE_THE_TOOL, agent="helper")
     await ground.wait_for_file("notes.txt")
     return (ground.workspace / "notes.txt").stat().st_mtime
 
 
-SCENARIOS: Mapping[str, Callable[[Ground], Awaitable[float]]] = {
+SCENARIOS: Mapping[str, Callable[[DrillEnvironment], Awaitable[float]]] = {
     "provider-unavailable": provider_stopped,
     "agent-failure": agent_crashes,
     "workflow-stuck": step_hangs,
@@ -194,10 +194,10 @@ SCENARIOS: Mapping[str, Callable[[Ground], Awaitable[float]]] = {
 
 
 @asynccontextmanager
-async def served(scenario: str, hook: Hook) -> AsyncIterator[Ground]:
+async def served(scenario: str, hook: Hook) -> AsyncIterator[DrillEnvironment]:
     """A project that is served with stock settings, and pages the hook."""
     disk = _DISK_MB if scenario == "high-resource-usage" else None
-    setting = Setting(providers=("first",), latency_ms=6, disk_mb=disk)
+    setting = DrillSetting(providers=("first",), latency_ms=6, disk_mb=disk)
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True)))
         stack.enter_context(small_disk(folder, disk))

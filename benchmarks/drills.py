@@ -19,7 +19,7 @@ from benchmarks.drilled.model import FAULTS, Fault, Outcome
 from benchmarks.drilled.table import markdown
 from orchestration.cli.common import run_async
 from orchestration.clock import SystemClock
-from orchestration.drills.children import DrillError
+from orchestration.drills.processes import DrillError
 
 TITLES = {ours.NAME: "ours", **{name: one.title for name, one in PEERS.items()}}
 

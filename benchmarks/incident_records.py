@@ -15,12 +15,13 @@ import anyio
 import sqlalchemy as sa
 
 from orchestration.clock import FakeClock
-from orchestration.config.response import Contact, ResponseSettings, Scenario
+from orchestration.config.response import Contact, ResponseSettings
+from orchestration.domain.scenario import Scenario
 from orchestration.events import Bus
-from orchestration.incidents.desk import Desk, Ports
 from orchestration.incidents.model import person
-from orchestration.incidents.report import Blast, Facts, Report
-from orchestration.notifications.planning import plan
+from orchestration.incidents.report import BlastRadius, Facts, TroubleReport
+from orchestration.incidents.service import IncidentService, Ports
+from orchestration.notifications.recipients import plan
 from orchestration.storage.database import Database
 
 SAMPLES, LEFT_OPEN = 100, 1
@@ -45,21 +46,21 @@ _BEGINS = {"incidents": "detected_at", "incident_clocks": "started_at"}
 
 
 @contextmanager
-def a_desk(folder: Path) -> Iterator[tuple[Database, Desk, FakeClock]]:
+def a_desk(folder: Path) -> Iterator[tuple[Database, IncidentService, FakeClock]]:
     database = Database(f"sqlite:///{folder}/orchestrator.db")
     database.migrate()
     clock = FakeClock(BEGIN)
     ports = Ports(settings=lambda: _SETTINGS, plan=plan, redact=lambda data: data)
     try:
-        yield database, Desk(database, Bus(clock), clock, ports), clock
+        yield database, IncidentService(database, Bus(clock), clock, ports), clock
     finally:
         database.close()
 
 
-def a_report(number: int, at: datetime) -> Report:
+def a_report(number: int, at: datetime) -> TroubleReport:
     """One of a kind, of the scenario and with the facts that are the turn of its number."""
     scenarios = list(Scenario)
-    return Report(
+    return TroubleReport(
         key=f"key-{number}",
         scenario=scenarios[number % len(scenarios)],
         title=f"Trouble {number}",
@@ -68,11 +69,11 @@ def a_report(number: int, at: datetime) -> Report:
         at=at,
         started_at=at - timedelta(seconds=30),
         fingerprints=(f"f-{number}",),
-        blast=Blast(agents=("executor",), runs=("run-1",)),
+        blast=BlastRadius(agents=("executor",), runs=("run-1",)),
     )
 
 
-def make_samples(desk: Desk, clock: FakeClock) -> None:
+def make_samples(desk: IncidentService, clock: FakeClock) -> None:
     """Incidents of all scenarios and severities, acknowledged and resolved after various times."""
     for number in range(SAMPLES):
         incident = desk.report(a_report(number, clock.now()))

@@ -19,13 +19,14 @@ from typing import Any, NamedTuple
 
 from benchmarks.incident_records import BEGIN, SAMPLES, SPAN, a_desk, a_report, make_samples, multiply, pass_time
 from orchestration.clock import FakeClock
-from orchestration.config.response import Scenario, Severity
-from orchestration.incidents.desk import Desk
+from orchestration.domain.scenario import Scenario
+from orchestration.domain.severity import Severity
 from orchestration.incidents.model import person
+from orchestration.incidents.service import IncidentService
 from orchestration.incidents.statistics import Statistics
 from orchestration.storage.database import Database
-from orchestration.storage.incident_figures import IncidentFigures
-from orchestration.storage.incident_statistics import Selection
+from orchestration.storage.incidents.aggregates import IncidentSelection
+from orchestration.storage.incidents.figures import IncidentFigures
 from orchestration.web.pages.incidents import open_cards
 
 COUNTS = (1_000, 100_000, 1_000_000)
@@ -57,7 +58,7 @@ def timed(call: Callable[[], object]) -> Times:
     return Times(sorted(took)[math.ceil(0.95 * len(took)) - 1], statistics.median(worked))
 
 
-def calls(database: Database, desk: Desk, clock: FakeClock) -> dict[str, Callable[[], object]]:
+def calls(database: Database, desk: IncidentService, clock: FakeClock) -> dict[str, Callable[[], object]]:
     """What is measured."""
     table, now = desk.records.table, BEGIN + SPAN
     figures = Statistics(IncidentFigures(database))
@@ -66,7 +67,7 @@ def calls(database: Database, desk: Desk, clock: FakeClock) -> dict[str, Callabl
 
     def stats(by: str = "severity", days: int | None = None, **only: Any) -> Callable[[], object]:
         since = None if days is None else now - timedelta(days=days)
-        return lambda: figures.report(Selection(since=since, **only), by, now)
+        return lambda: figures.report(IncidentSelection(since=since, **only), by, now)
 
     def declare() -> object:
         return desk.report(a_report(SAMPLES + RECENT + next(number), clock.now()))
@@ -81,7 +82,7 @@ def calls(database: Database, desk: Desk, clock: FakeClock) -> dict[str, Callabl
         return open_cards(desk.records, now), [desk.records.get(row.id) for row in owing], past
 
     def page() -> object:
-        recent = Selection(since=now - timedelta(days=30))
+        recent = IncidentSelection(since=now - timedelta(days=30))
         return figures.reports(recent, ("severity", "scenario"), now), stats("month", 366)()
 
     p0: tuple[Severity, ...] = (Severity.P0,)
@@ -134,7 +135,7 @@ def measure(count: int) -> dict[str, Times]:
         return {**found, "summing up all for the first time": first}
 
 
-def declare_some(desk: Desk, clock: FakeClock) -> list[str]:
+def declare_some(desk: IncidentService, clock: FakeClock) -> list[str]:
     """Incidents of the desk's own, one every four hours of the last days up to the end of the year."""
     spacing, found = 4 * 3600.0, []
     pass_time(clock, (BEGIN + SPAN - clock.now()).total_seconds() - spacing * RECENT)

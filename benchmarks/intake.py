@@ -102,8 +102,8 @@ def serve(file: str) -> None:
     import uvicorn
     from starlette.applications import Starlette
 
-    from orchestration.alerts.cleaning import quick
-    from orchestration.alerts.intake import Intake
+    from orchestration.alerts.batch_redaction import batch_redactor
+    from orchestration.alerts.intake import AlertIntake
     from orchestration.clock import SystemClock
     from orchestration.config.alerting import IntakeSettings
     from orchestration.events import Bus
@@ -115,7 +115,7 @@ def serve(file: str) -> None:
     database = Database(f"sqlite:///{file}")
     database.migrate()
     settings = IntakeSettings(token_env="TOKEN")
-    intake = Intake(AlertInbox(database), lambda: settings, {"TOKEN": TOKEN}.get, quick(Redactor()))
+    intake = AlertIntake(AlertInbox(database), lambda: settings, {"TOKEN": TOKEN}.get, batch_redactor(Redactor()))
     # Only with its protocol named does asyncio send small answers without delay.
     listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listening.bind(("127.0.0.1", 0))

@@ -13,9 +13,9 @@ from orchestration.config.schema import Configuration
 from orchestration.events import Bus
 from orchestration.providers.budget import Budgets
 from orchestration.providers.gateway import Gateway
-from orchestration.providers.wire import Call
+from orchestration.providers.wire import GatewayCall
 from orchestration.storage.database import Database
-from orchestration.storage.routes import RouteStates
+from orchestration.storage.route_states import RouteStates
 from orchestration.storage.spend import Spend
 
 
@@ -43,7 +43,7 @@ async def main() -> None:
     gateway = Gateway(lambda: settings, {}, Bus(clock), clock, budgets, RouteStates(database))
 
     async def call() -> None:
-        assert (await gateway.complete(BODY, Call(run_id="bench"))).message["content"] == "Yes."
+        assert (await gateway.complete(BODY, GatewayCall(run_id="bench"))).message["content"] == "Yes."
 
     async with gateway.running():
         await (measure(call) if len(ports) == 1 else measure_each(call))

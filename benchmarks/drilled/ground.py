@@ -18,7 +18,7 @@ from benchmarks.drilled.counting import Line, Record
 from benchmarks.drilled.model import Fault
 from benchmarks.drilled.process import Process
 from orchestration.clock import Clock
-from orchestration.drills.provider import Provider
+from orchestration.drills.rehearsal_process import RehearsalProcess
 
 _LOOK_SECONDS = 0.02
 ROOT = Path(__file__).resolve().parents[2]
@@ -57,7 +57,7 @@ class Ground:
     fault: Fault
     folder: Path
     clock: Clock
-    providers: tuple[Provider, ...]
+    providers: tuple[RehearsalProcess, ...]
     lines: list[Line] = field(default_factory=list)
 
     @property

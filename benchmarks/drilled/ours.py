@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.drilled.model import Fault, Outcome
-from orchestration.drills.children import DrillError, environment
+from orchestration.drills.processes import DrillError, environment
 
 NAME = "ours"
 _ROOT = Path(__file__).resolve().parents[2]

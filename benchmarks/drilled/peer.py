@@ -16,9 +16,9 @@ from benchmarks.drilled.ground import PEERS, Ground
 from benchmarks.drilled.model import Fault, Outcome
 from benchmarks.drilled.process import Process
 from orchestration.clock import Clock
-from orchestration.drills.children import DrillError
-from orchestration.drills.provider import Provider
-from orchestration.drills.watching import repeated_calls
+from orchestration.drills.observer import repeated_calls
+from orchestration.drills.processes import DrillError
+from orchestration.drills.rehearsal_process import RehearsalProcess
 
 WAIT_SECONDS = 30.0
 _START_SECONDS = 120.0
@@ -32,7 +32,7 @@ _KEY = "AKIA" + "DR1LL" * 3 + "X"
 async def hold(name: str, fault: Fault, clock: Clock, keep: Path | None = None) -> Outcome:
     """Drill a peer with one fault; its folder stays below `keep`. Raises DrillError when it does not get as far."""
     with _folder(keep, f"{name}-{fault.name}") as folder:
-        providers = tuple(Provider(one, folder, 20.0, clock) for one in ("primary", "second"))
+        providers = tuple(RehearsalProcess(one, folder, 20.0, clock) for one in ("primary", "second"))
         ground = Ground(PEERS[name], fault, folder, clock, providers)
         try:
             await ground.prepare()

@@ -13,13 +13,13 @@ from pydantic import BaseModel, ValidationError
 from orchestration.agents.text import sound
 from orchestration.config.schema import AgentRole
 from orchestration.workflows import graph
-from orchestration.workflows.model import Plan, Review, StepReport, Text
+from orchestration.workflows.model import ReviewReport, RunPlan, StepReport, TextAnswer
 
 OUTPUTS: dict[AgentRole, type[BaseModel]] = {
-    AgentRole.PLANNER: Plan,
+    AgentRole.PLANNER: RunPlan,
     AgentRole.EXECUTOR: StepReport,
-    AgentRole.REVIEWER: Review,
-    AgentRole.WORKER: Text,
+    AgentRole.REVIEWER: ReviewReport,
+    AgentRole.WORKER: TextAnswer,
 }
 
 
@@ -42,8 +42,8 @@ def parse(text: str | None, output: type[BaseModel]) -> BaseModel:
         raise MalformedAnswerError("The answer was empty. Answer with the JSON object that was asked for.")
     found = list(islice(_json_objects(content), _MOST_OBJECTS))
     if not found:
-        if output is Text:
-            return Text(text=content)
+        if output is TextAnswer:
+            return TextAnswer(text=content)
         raise MalformedAnswerError(
             "The answer held no complete JSON object. Answer with one JSON object and nothing else."
         )
@@ -63,7 +63,7 @@ def parse(text: str | None, output: type[BaseModel]) -> BaseModel:
 
 def _checked(answer: BaseModel) -> BaseModel:
     """The answer, if it makes sense beyond its form. Raises MalformedAnswerError."""
-    if isinstance(answer, Plan):
+    if isinstance(answer, RunPlan):
         ids = Counter(step.id for step in answer.steps)
         if twice := [step_id for step_id, count in ids.items() if count > 1]:
             raise MalformedAnswerError(

@@ -15,13 +15,13 @@ from pydantic import BaseModel
 from orchestration.agents import answers, prompts
 from orchestration.agents.model_calls import ModelCalls
 from orchestration.agents.tool_calls import ToolCalls, name_of
-from orchestration.config.schema import AgentRole, Configuration, Limits
+from orchestration.config.schema import AgentRole, Configuration, UsageLimits
 from orchestration.errors import NotFoundError
 from orchestration.events import Bus
-from orchestration.providers.wire import Call
+from orchestration.providers.wire import GatewayCall
 from orchestration.storage.runs import Run, Runs
 from orchestration.workflows.engine import Flow, StepError
-from orchestration.workflows.model import AgentResult, AgentTask, CommandRecord, Failing, Record, Use
+from orchestration.workflows.model import AgentResult, AgentTask, AgentUsage, CommandRecord, FailingCheck, StoredRecord
 
 _REPAIRS = 2
 _DEFAULT_MODEL_CALLS = 60
@@ -41,7 +41,7 @@ _UNEXPECTED = "internal_error"
 _WORTH_ANOTHER_ATTEMPT = frozenset({"malformed_answer", "too_many_model_calls"})
 
 
-class Setup(Record):
+class AgentSetup(StoredRecord):
     """What this agent works with, fixed when it starts."""
 
     system: str
@@ -58,13 +58,13 @@ class GivenUpError(Exception):
 
     def __init__(self, kind: str, message: str) -> None:
         super().__init__(message)
-        self.failing = Failing(kind=kind, message=message)
+        self.failing = FailingCheck(kind=kind, message=message)
 
 
-class Conversation:
+class AgentConversation:
     """One attempt: the messages so far. Rebuilt from the records when the flow is replayed."""
 
-    def __init__(self, setup: Setup, task: AgentTask) -> None:
+    def __init__(self, setup: AgentSetup, task: AgentTask) -> None:
         self.messages: list[Mapping[str, Any]] = [
             {"role": "system", "content": setup.system},
             {"role": "user", "content": prompts.task_prompt(task)},
@@ -90,11 +90,11 @@ class Conversation:
             raise GivenUpError("too_many_model_calls", f"not finished after {self._most_calls} model calls")
 
 
-class Ledger:
+class UsageBudget:
     """What the agent has used, over all its attempts, and whether it may go on."""
 
     def __init__(self) -> None:
-        self.use = Use()
+        self.use = AgentUsage()
         self.commands: list[CommandRecord] = []
         self.last_number = 0
         self._seconds: float | None = None
@@ -105,14 +105,14 @@ class Ledger:
         self.last_number += 1
         return self.last_number
 
-    def limit(self, limits: Limits, task: AgentTask) -> None:
+    def limit(self, limits: UsageLimits, task: AgentTask) -> None:
         """Set the time and the most model calls: the agent's own or what is left of the run's, whichever is less."""
         self._seconds = min((one for one in (limits.seconds, task.seconds) if one is not None), default=None)
         self._model_calls = min(
             (one for one in (limits.model_calls, task.model_calls) if one is not None), default=None
         )
 
-    def add(self, use: Use) -> None:
+    def add(self, use: AgentUsage) -> None:
         """Count what was used."""
         self.use = self.use.plus(use)
 
@@ -130,14 +130,14 @@ class Ledger:
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class AgentWork:
     """One agent's task and all that belongs to it."""
 
     flow: Flow
     run: Run
     task: AgentTask
-    setup: Setup
-    ledger: Ledger
+    setup: AgentSetup
+    ledger: UsageBudget
 
     @property
     def output(self) -> type[BaseModel]:
@@ -186,13 +186,13 @@ class AgentLoop:
         return result.model_dump(mode="json")
 
     async def _work(self, flow: Flow, run: Run, task: AgentTask) -> AgentResult:
-        ledger = Ledger()
+        ledger = UsageBudget()
         output: dict[str, Any] | None = None
-        failing: Failing | None = None
+        failing: FailingCheck | None = None
         try:
-            setup = Setup.model_validate(await flow.step("prepare", partial(self._prepare, run, task)))
-            ledger.limit(Limits.model_validate(setup.limits), task)
-            output = await self._deliver(Work(flow, run, task, setup, ledger))
+            setup = AgentSetup.model_validate(await flow.step("prepare", partial(self._prepare, run, task)))
+            ledger.limit(UsageLimits.model_validate(setup.limits), task)
+            output = await self._deliver(AgentWork(flow, run, task, setup, ledger))
         except GivenUpError as error:
             failing = error.failing
         except StepError as error:
@@ -205,7 +205,7 @@ class AgentLoop:
         agent = configuration.agent(task.agent)
         if agent is None:
             raise NotFoundError(f"expected agent '{task.agent}' in the configuration, got none; was it removed?")
-        return Setup(
+        return AgentSetup(
             system=prompts.system_prompt(agent, answers.OUTPUTS[task.role], self._project_root),
             tools=tuple(self._tool_calls.schemas(agent)),
             limits=agent.limits.model_dump(mode="json", exclude_none=True),
@@ -215,14 +215,14 @@ class AgentLoop:
             entry_point=agent.entry_point,
         ).model_dump(mode="json")
 
-    async def _deliver(self, work: Work) -> dict[str, Any]:
+    async def _deliver(self, work: AgentWork) -> dict[str, Any]:
         """Attempt the task, anew where a fresh conversation may help."""
         if work.setup.entry_point is not None:
             return await self._call_own_code(work, work.setup.entry_point)
         attempt = 1
         while True:
             try:
-                return await self._converse(work, Conversation(work.setup, work.task))
+                return await self._converse(work, AgentConversation(work.setup, work.task))
             except GivenUpError as error:
                 work.ledger.check()
                 if attempt == work.setup.attempts or error.failing.kind not in _WORTH_ANOTHER_ATTEMPT:
@@ -236,7 +236,7 @@ class AgentLoop:
                 )
                 attempt += 1
 
-    async def _converse(self, work: Work, conversation: Conversation) -> dict[str, Any]:
+    async def _converse(self, work: AgentWork, conversation: AgentConversation) -> dict[str, Any]:
         """One conversation, until the model answers without asking for tools."""
         while True:
             conversation.check()
@@ -253,14 +253,14 @@ class AgentLoop:
             else:
                 return answer.model_dump(mode="json")
 
-    async def _ask(self, work: Work, conversation: Conversation) -> Mapping[str, Any]:
+    async def _ask(self, work: AgentWork, conversation: AgentConversation) -> Mapping[str, Any]:
         body: dict[str, Any] = {"messages": list(conversation.messages)}
         if work.setup.tools and not conversation.repairs:
             body["tools"] = list(work.setup.tools)
         else:
             # Held to the schema only without tools: some servers stop calling tools as soon as they are given one.
             body["response_format"] = answers.response_format(work.output)
-        call = Call(
+        call = GatewayCall(
             run_id=work.run.id,
             agent=work.task.agent,
             key=f"{work.flow.id}/{work.ledger.next_number()}",
@@ -270,12 +270,14 @@ class AgentLoop:
         )
         ask = partial(self._model_calls.ask, work.flow.id, body, call)
         reply = await work.flow.step("model", partial(self._on_record, ask))
-        work.ledger.add(Use.model_validate(reply["use"]))
+        work.ledger.add(AgentUsage.model_validate(reply["use"]))
         conversation.calls += 1
         message: Mapping[str, Any] = reply["message"]
         return message
 
-    async def _use_tools(self, work: Work, conversation: Conversation, calls: Sequence[Mapping[str, Any]]) -> None:
+    async def _use_tools(
+        self, work: AgentWork, conversation: AgentConversation, calls: Sequence[Mapping[str, Any]]
+    ) -> None:
         """Run the tools that the model asked for: side by side if none of them changes anything, else in its order."""
         seconds, after = work.ledger.seconds_left(), work.ledger.last_number
         side_by_side = all(self._tool_calls.only_reads(name_of(call)) for call in calls)
@@ -298,20 +300,20 @@ class AgentLoop:
         ]
         if side_by_side:
             results = await work.flow.steps(named)
-            work.ledger.add(Use(seconds=max(result["seconds"] for result in results)))
+            work.ledger.add(AgentUsage(seconds=max(result["seconds"] for result in results)))
         else:
             results = [await work.flow.step(name, function) for name, function in named]
-            work.ledger.add(Use(seconds=sum(result["seconds"] for result in results)))
+            work.ledger.add(AgentUsage(seconds=sum(result["seconds"] for result in results)))
         for call, result in zip(calls, results, strict=True):
             if result["command"] is not None:
                 work.ledger.commands.append(CommandRecord.model_validate(result["command"]))
             conversation.add({"role": "tool", "tool_call_id": call["id"], "content": result["text"]})
 
-    async def _call_own_code(self, work: Work, entry_point: str) -> dict[str, Any]:
+    async def _call_own_code(self, work: AgentWork, entry_point: str) -> dict[str, Any]:
         """The user's own function instead of a model: one step, in a process of its own."""
         seconds = work.ledger.seconds_left()
         result = await work.flow.step("entry_point", partial(self._own_code, work, entry_point, seconds))
-        work.ledger.add(Use(seconds=result["seconds"]))
+        work.ledger.add(AgentUsage(seconds=result["seconds"]))
         output = result["output"]
         try:
             answer = answers.parse(output if isinstance(output, str) else json.dumps(output), work.output)
@@ -326,7 +328,7 @@ class AgentLoop:
         finally:
             await self._recorded()
 
-    async def _own_code(self, work: Work, prepared: str, seconds: float | None) -> Any:
+    async def _own_code(self, work: AgentWork, prepared: str, seconds: float | None) -> Any:
         """Call the function that the configuration names now: where the step is done again after a failure, that may be
         what was mended."""
         await self._look()
@@ -344,6 +346,6 @@ def _title(task: AgentTask) -> str:
     )
 
 
-def _failing(error: StepError) -> Failing:
+def _failing(error: StepError) -> FailingCheck:
     kind = _KINDS.get(error.kind, _UNEXPECTED)
-    return Failing(kind=kind, message=f"{error.kind}: {error}" if kind == _UNEXPECTED else str(error))
+    return FailingCheck(kind=kind, message=f"{error.kind}: {error}" if kind == _UNEXPECTED else str(error))

@@ -15,11 +15,11 @@ from orchestration.errors import OrchestratorError
 from orchestration.events import Bus
 from orchestration.providers.failures import NoRouteError
 from orchestration.providers.gateway import Gateway
-from orchestration.providers.wire import Call, Completion, Progress
-from orchestration.security.reporting import ReportingRedactor
-from orchestration.workflows.heartbeat import Heartbeat
-from orchestration.workflows.model import Use
-from orchestration.workflows.waiting import Waiting
+from orchestration.providers.wire import CallProgress, Completion, GatewayCall
+from orchestration.security.redaction_events import ReportingRedactor
+from orchestration.workflows.heartbeat import HeartbeatEmitter
+from orchestration.workflows.model import AgentUsage
+from orchestration.workflows.suspension import RunSuspension
 
 _LONGEST_NAME = 64
 
@@ -31,24 +31,26 @@ class TimeLimitError(OrchestratorError):
 class ModelCalls:
     """Asks a model and waits as long as no provider can answer."""
 
-    def __init__(self, gateway: Gateway, waiting: Waiting, bus: Bus, clock: Clock, redactor: ReportingRedactor) -> None:
+    def __init__(
+        self, gateway: Gateway, waiting: RunSuspension, bus: Bus, clock: Clock, redactor: ReportingRedactor
+    ) -> None:
         self._gateway = gateway
         self._waiting = waiting
         self._bus = bus
         self._clock = clock
         self._redactor = redactor
 
-    async def ask(self, agent_run_id: str, body: Mapping[str, Any], call: Call) -> Any:
+    async def ask(self, agent_run_id: str, body: Mapping[str, Any], call: GatewayCall) -> Any:
         """One model call as a step: the message and what it cost, redacted, as JSON.
 
         Time spent waiting for a provider is not counted. The call's key makes it be accounted for once even when the
         step is repeated.
         """
         run_id, agent = call.run_id or "", call.agent or ""
-        heartbeat = Heartbeat(self._bus, self._clock, run_id=run_id, agent=agent, agent_run_id=agent_run_id)
+        heartbeat = HeartbeatEmitter(self._bus, self._clock, run_id=run_id, agent=agent, agent_run_id=agent_run_id)
         heartbeat.beat("asks a model")
 
-        def progress(progress: Progress) -> None:
+        def progress(progress: CallProgress) -> None:
             heartbeat.beat(f"hears from {progress.route}", progress.completion_tokens)
 
         completion = await self._complete(body, replace(call, progress=progress), run_id, agent)
@@ -56,7 +58,7 @@ class ModelCalls:
         said = {"message": message, "use": _use(completion), "route": str(completion.route)}
         return self._redactor.data(said, "a model's answer", run_id=call.run_id, agent=call.agent)
 
-    async def _complete(self, body: Mapping[str, Any], call: Call, run_id: str, agent: str) -> Completion:
+    async def _complete(self, body: Mapping[str, Any], call: GatewayCall, run_id: str, agent: str) -> Completion:
         # The limit is the agent's own. Were it the provider's to keep, running into it would count against the route.
         left, call = call.seconds, replace(call, seconds=None)
         while True:
@@ -105,7 +107,7 @@ def _clean_call(number: int, call: Any) -> dict[str, Any]:
 
 
 def _use(completion: Completion) -> dict[str, Any]:
-    use = Use(
+    use = AgentUsage(
         seconds=completion.seconds,
         model_calls=1,
         tokens=completion.usage.total,

@@ -38,7 +38,7 @@ OutputCallback = Callable[[int], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Wall:
+class IsolationLauncher:
     """What a command may reach: it changes only its folder, a home of its own and what is `writable`; files that are
     `hidden` look empty to it; and it has the network or not. Where the kernel does not let us build all of it, the
     command runs behind what there is, unless it is `required`."""
@@ -69,7 +69,7 @@ class SandboxLimits:
     output_bytes: int = 200_000
     file_bytes: int = 1 << 30
     processes: int = 512
-    wall: Wall | None = None
+    wall: IsolationLauncher | None = None
 
     def said(self, name: str) -> str:
         """The sentence for a limit that was reached, by the keeper's name for it."""
@@ -109,7 +109,7 @@ def environment(home: Path, extra: Mapping[str, str] | None = None) -> dict[str,
 
 async def wall_gaps(folder: Path) -> str:
     """What this machine does not let a command be walled off from, as the keeper says it; empty for nothing."""
-    tried = await run(("true",), folder, SandboxLimits(seconds=10, wall=Wall(required=True)))
+    tried = await run(("true",), folder, SandboxLimits(seconds=10, wall=IsolationLauncher(required=True)))
     return "" if tried.ok else tried.output.partition("walled off from ")[2].strip() or "everything"
 
 

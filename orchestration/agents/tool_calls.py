@@ -9,20 +9,20 @@ from pathlib import Path
 from typing import Any
 
 from orchestration.agents import sandbox
+from orchestration.agents.isolation_policy import wall_for
+from orchestration.agents.run_workspace import command_record
 from orchestration.agents.sandbox import SandboxLimits
 from orchestration.agents.text import sound
-from orchestration.agents.tools import BadArgumentsError, Tool, ToolContext, ToolResult, parse_arguments
+from orchestration.agents.tools import AgentTool, BadArgumentsError, ToolContext, ToolResult, parse_arguments
 from orchestration.agents.tools.registry import ALL
-from orchestration.agents.walls import wall_for
-from orchestration.agents.workbench import command_record
 from orchestration.clock import Clock
 from orchestration.config.schema import AgentSettings, Configuration
 from orchestration.events import Bus
-from orchestration.security.folder import Folder
 from orchestration.security.permissions import PermissionRefusedError
-from orchestration.security.reporting import ReportingRedactor
+from orchestration.security.redaction_events import ReportingRedactor
+from orchestration.security.safe_folder import SafeFolder
 from orchestration.storage.runs import Run
-from orchestration.workflows.heartbeat import Heartbeat
+from orchestration.workflows.heartbeat import HeartbeatEmitter
 from orchestration.workflows.model import AgentTask
 
 ISOLATED = "the system is isolated: no tool may be used until a person lifts that; say what is still to be done"
@@ -129,7 +129,7 @@ class ToolCalls:
         return {"output": clean, "seconds": self._clock.monotonic() - started}
 
     async def _result(
-        self, run: Run, task: AgentTask, name: str, text: str, seconds: float | None, heartbeat: Heartbeat
+        self, run: Run, task: AgentTask, name: str, text: str, seconds: float | None, heartbeat: HeartbeatEmitter
     ) -> ToolResult:
         configuration = self._configuration()
         if configuration.runtime.isolated:
@@ -140,7 +140,7 @@ class ToolCalls:
         if agent is None or tool is None or name not in agent.tools:
             known = ", ".join(agent.tools) if agent and agent.tools else "none"
             return self._refused(run, task, "tool", name, f"there is no tool '{name}' for you; there is: {known}")
-        folder = Folder(Path(run.workspace))
+        folder = SafeFolder(Path(run.workspace))
         context = ToolContext(
             folder,
             agent.commands,
@@ -149,7 +149,7 @@ class ToolCalls:
         )
         return await self._invoke(run, task, tool, context, text)
 
-    async def _invoke(self, run: Run, task: AgentTask, tool: Tool, context: ToolContext, text: str) -> ToolResult:
+    async def _invoke(self, run: Run, task: AgentTask, tool: AgentTool, context: ToolContext, text: str) -> ToolResult:
         try:
             result = await tool.run(context, parse_arguments(tool, text))
         except BadArgumentsError as error:
@@ -185,8 +185,8 @@ class ToolCalls:
             output_bytes=limits.output_bytes or usual.output_bytes,
         )
 
-    def _heartbeat(self, run: Run, task: AgentTask, agent_run_id: str) -> Heartbeat:
-        return Heartbeat(self._bus, self._clock, run_id=run.id, agent=task.agent, agent_run_id=agent_run_id)
+    def _heartbeat(self, run: Run, task: AgentTask, agent_run_id: str) -> HeartbeatEmitter:
+        return HeartbeatEmitter(self._bus, self._clock, run_id=run.id, agent=task.agent, agent_run_id=agent_run_id)
 
 
 def _about(arguments: str) -> str:

@@ -10,17 +10,17 @@ import importlib
 import sys
 from typing import Any
 
-from orchestration.agents import title
+from orchestration.agents import process_title
 
 
 def command(entry_point: str, *arguments: str) -> tuple[str, ...]:
     """The command that starts a worker's process."""
-    return (sys.executable, "-m", __name__, entry_point, *arguments, title.room())
+    return (sys.executable, "-m", __name__, entry_point, *arguments, process_title.room())
 
 
 def main() -> int:
     """Call the function that the command line names with the arguments that follow it."""
-    entry_point, *arguments = [word for word in sys.argv[1:] if not word.startswith(title.MARK)]
+    entry_point, *arguments = [word for word in sys.argv[1:] if not word.startswith(process_title.MARK)]
     module, _, name = entry_point.partition(":")
     function: Any = getattr(importlib.import_module(module), name)
     return int(function(*arguments))

@@ -18,7 +18,7 @@ import anyio.to_thread
 from orchestration.agents import sandbox
 from orchestration.agents.sandbox import CommandResult, SandboxLimits
 from orchestration.errors import OrchestratorError, UsageError
-from orchestration.security.folder import SKIPPED
+from orchestration.security.safe_folder import SKIPPED
 
 # Larger files are recorded too, but neither held in memory nor compared.
 _LARGE_FILE_BYTES = 20 * 1_048_576

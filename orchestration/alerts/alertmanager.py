@@ -11,34 +11,34 @@ from datetime import UTC, datetime
 from typing import Any
 
 from orchestration.alerts.fingerprint import fingerprint
-from orchestration.alerts.notices import Notice, scenario_of, severity_of
-from orchestration.alerts.payload import RefusedError, items, mapping, status, texts, when
-from orchestration.alerts.texts import sound
+from orchestration.alerts.inbound import InboundAlert, scenario_of, severity_of
+from orchestration.alerts.payload import PayloadRefusedError, items, mapping, status, texts, when
+from orchestration.alerts.text_templates import sound
 from orchestration.config.alerting import IntakeSettings
 
 _VERSION = "4"
 
 
-def read_alertmanager(payload: object, settings: IntakeSettings, now: datetime) -> tuple[list[Notice], int]:
+def read_alertmanager(payload: object, settings: IntakeSettings, now: datetime) -> tuple[list[InboundAlert], int]:
     """The notices of a delivery, and how many alerts the sender cut off. Raises RefusedError."""
     whole = mapping(payload, "the body")
     version = whole.get("version")
     if version != _VERSION:
-        raise RefusedError(f'expected "version": "4" of the Alertmanager webhook, got {version!r}')
+        raise PayloadRefusedError(f'expected "version": "4" of the Alertmanager webhook, got {version!r}')
     alerts = items(whole.get("alerts"), "alerts", settings.max_alerts)
     cut_off = whole.get("truncatedAlerts", 0)
     notices = [_notice(mapping(one, f"alerts[{at}]"), at, settings, now) for at, one in enumerate(alerts)]
     return notices, cut_off if isinstance(cut_off, int) and cut_off > 0 else 0
 
 
-def _notice(alert: Mapping[str, Any], at: int, settings: IntakeSettings, now: datetime) -> Notice:
+def _notice(alert: Mapping[str, Any], at: int, settings: IntakeSettings, now: datetime) -> InboundAlert:
     labels = texts(alert.get("labels"), f"alerts[{at}].labels")
     annotations = texts(alert.get("annotations") or {}, f"alerts[{at}].annotations")
     name = labels.pop("alertname", "") or "unnamed"
     firing = status(alert.get("status"), f"alerts[{at}].status")
     begun = when(alert.get("startsAt"), f"alerts[{at}].startsAt") or now
     ended = when(alert.get("endsAt"), f"alerts[{at}].endsAt") or now
-    return Notice(
+    return InboundAlert(
         name=name[:128],
         fingerprint=_fingerprint(alert.get("fingerprint")) or fingerprint(name, labels),
         firing=firing,

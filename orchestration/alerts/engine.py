@@ -6,24 +6,24 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from orchestration.alerts.cleaning import Redact
+from orchestration.alerts.active_alerts import ActiveAlerts, is_open
+from orchestration.alerts.batch_redaction import Redact
+from orchestration.alerts.error_isolation import ErrorIsolation
+from orchestration.alerts.group_notifier import GroupNotifier
+from orchestration.alerts.inbound import InboundAlert
 from orchestration.alerts.inhibition import Inhibition, inhibitions
-from orchestration.alerts.ledger import Ledger
-from orchestration.alerts.memory import Memory, is_open
 from orchestration.alerts.model import Alert
-from orchestration.alerts.notices import Notice
-from orchestration.alerts.ports import Reporter
+from orchestration.alerts.ports import IncidentReporter
 from orchestration.alerts.records import decision_of, from_row
 from orchestration.alerts.rulebook import Rulebook, timing_of
 from orchestration.alerts.signal import Signal
 from orchestration.alerts.silences import Silence, readable
-from orchestration.alerts.stages import Context, Decision, run_stages
-from orchestration.alerts.telling import Telling
-from orchestration.alerts.troubles import Troubles
+from orchestration.alerts.stages import NotifyDecision, StageContext, run_stages
+from orchestration.alerts.write_buffer import AlertWriteBuffer
 from orchestration.config.alerting import AlertingSettings
 from orchestration.config.schema import Configuration
 from orchestration.events import Bus
-from orchestration.storage.alert_inbox import AlertInbox, Delivery
+from orchestration.storage.alert_inbox import AlertInbox, InboxDelivery
 from orchestration.storage.alerts import Alerts
 from orchestration.storage.silences import Silences
 
@@ -36,7 +36,7 @@ class Evaluation:
 
     told: tuple[str, ...] = ()
     cleared: tuple[str, ...] = ()
-    decisions: tuple[Decision, ...] = ()
+    decisions: tuple[NotifyDecision, ...] = ()
 
 
 class AlertEngine:
@@ -51,12 +51,12 @@ class AlertEngine:
         alerts: Alerts,
         silences: Silences,
         inbox: AlertInbox,
-        reporter: Reporter,
+        reporter: IncidentReporter,
         configuration: Callable[[], Configuration],
         redact: Redact,
         bus: Bus,
     ) -> None:
-        self.troubles = Troubles()
+        self.troubles = ErrorIsolation()
         self.rulebook = Rulebook(self.troubles)
         self._alerts = alerts
         self._silences = silences
@@ -85,15 +85,15 @@ class AlertEngine:
         """Forget what is in memory; the next evaluation goes on from what is kept. For a process that leads again after
         another one did: what it remembers is no longer true."""
         self.rulebook.forget()
-        self._telling = Telling(self._alerts, self._reporter, self._redact, self.troubles)
-        self._ledger = Ledger(self._redact)
-        self._memory = Memory()
+        self._telling = GroupNotifier(self._alerts, self._reporter, self._redact, self.troubles)
+        self._ledger = AlertWriteBuffer(self._redact)
+        self._memory = ActiveAlerts()
         self._loaded = False
 
     def load(self, now: datetime) -> None:
         """Go on where the last process stopped. `evaluate` does it when it has not been done, as soon as it can."""
         rows = self._alerts.unfinished(now - self._looks_back())
-        kept: list[tuple[Alert, Decision | None]] = []
+        kept: list[tuple[Alert, NotifyDecision | None]] = []
         for row in rows:
             with self.troubles.contained(f"kept alert {row.name}"):
                 kept.append((from_row(row), decision_of(row)))
@@ -160,17 +160,17 @@ class AlertEngine:
         self._memory.pass_time(timing, self._settings.intake.forget_seconds, now)
         return taken
 
-    def _readable(self, delivery: Delivery) -> list[Notice]:
-        result: list[Notice] = []
+    def _readable(self, delivery: InboxDelivery) -> list[InboundAlert]:
+        result: list[InboundAlert] = []
         for data in delivery.notices:
             with self.troubles.contained(f"notice {delivery.source}"):
-                result.append(Notice.from_json(data))
+                result.append(InboundAlert.from_json(data))
         return result
 
-    def _context(self, now: datetime) -> Context:
+    def _context(self, now: datetime) -> StageContext:
         with self.troubles.contained("silences"):
             self._in_force = readable(self._silences.list(now))
-        return Context(
+        return StageContext(
             now,
             tuple(self._memory),
             self._in_force,
@@ -179,7 +179,7 @@ class AlertEngine:
             self._settings.repeat_seconds,
         )
 
-    def _save(self, alerts: Sequence[Alert], decisions: Sequence[Decision], taken: Sequence[int]) -> None:
+    def _save(self, alerts: Sequence[Alert], decisions: Sequence[NotifyDecision], taken: Sequence[int]) -> None:
         due = self._ledger.due(alerts, {decision.alert: decision for decision in decisions})
         dropped = self._memory.dropped
         if not (due or dropped or taken):
@@ -189,7 +189,7 @@ class AlertEngine:
             self._ledger.written(due)
             self._memory.dropped = set()
 
-    def _say(self, before: set[str], alerts: Sequence[Alert], decisions: Mapping[str, Decision]) -> None:
+    def _say(self, before: set[str], alerts: Sequence[Alert], decisions: Mapping[str, NotifyDecision]) -> None:
         """Let everybody hear of what began and of what ended in this evaluation."""
         for alert in alerts:
             began, ended = alert.firing and alert.id not in before, alert.resolved and alert.id in before

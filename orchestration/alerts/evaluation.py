@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from datetime import datetime
 
-from orchestration.alerts.facts import Surroundings, facts_of
+from orchestration.alerts.facts import FactContext, facts_of
 from orchestration.alerts.fingerprint import fingerprint
-from orchestration.alerts.model import Alert, Observation, Verdict
-from orchestration.alerts.rules import AlertRule, Judgement, judge
-from orchestration.alerts.texts import fill, json_values, number
-from orchestration.alerts.window import Series, SeriesKey, Window
+from orchestration.alerts.model import Alert, AlertObservation, ConditionState
+from orchestration.alerts.rules import AlertRule, RuleResult, judge
+from orchestration.alerts.text_templates import fill, json_values, number
+from orchestration.alerts.window import SeriesKey, SignalSeries, SignalWindow
 from orchestration.config.alerting import Aggregate
 
 
 def observe(
-    window: Window, now: datetime, watched: float, around: Surroundings, active: Collection[SeriesKey] = ()
-) -> Iterator[Observation]:
+    window: SignalWindow, now: datetime, watched: float, around: FactContext, active: Collection[SeriesKey] = ()
+) -> Iterator[AlertObservation]:
     """What the rule sees now: each of its series, and those of the alerts that are `active`."""
     for series in window.series(now, active):
         judgement = judge(window.rule, series.samples, now, float("inf") if series.cleared else watched)
@@ -39,18 +39,18 @@ def identity(rule: AlertRule, key: SeriesKey) -> str:
 
 
 def _observation(
-    rule: AlertRule, series: Series, judgement: Judgement, now: datetime, around: Surroundings
-) -> Observation:
+    rule: AlertRule, series: SignalSeries, judgement: RuleResult, now: datetime, around: FactContext
+) -> AlertObservation:
     labels, drill = dict(series.key[0]), series.key[1]
-    seen = Observation(
+    seen = AlertObservation(
         rule.name, identity(rule, series.key), judgement.verdict, rule.scenario, now, labels, drill=drill
     )
-    if judgement.verdict is not Verdict.HOLDS:
+    if judgement.verdict is not ConditionState.HOLDS:
         return seen
     latest = (judgement.counted or series.samples)[-1:] or ()
     details = {name: value for sample in latest for name, value in sample.labels.items() if name not in labels}
     values = _values(rule, judgement) | details | labels
-    return Observation(
+    return AlertObservation(
         rule.name,
         seen.fingerprint,
         judgement.verdict,
@@ -68,7 +68,7 @@ def _observation(
     )
 
 
-def _values(rule: AlertRule, judgement: Judgement) -> dict[str, str]:
+def _values(rule: AlertRule, judgement: RuleResult) -> dict[str, str]:
     share = rule.aggregate is Aggregate.SHARE
     return {
         "alertname": rule.name,
@@ -79,7 +79,7 @@ def _values(rule: AlertRule, judgement: Judgement) -> dict[str, str]:
     }
 
 
-def _began(rule: AlertRule, judgement: Judgement, now: datetime) -> datetime:
+def _began(rule: AlertRule, judgement: RuleResult, now: datetime) -> datetime:
     """When what is seen began. Of what is counted, that is the first; of a mean or a peak nobody knows: now."""
     if rule.aggregate in (Aggregate.MEAN, Aggregate.MAX, Aggregate.MIN, Aggregate.RATE) or not judgement.counted:
         return now

@@ -7,21 +7,21 @@ from dataclasses import dataclass, fields
 from types import MappingProxyType
 from typing import Any
 
-from orchestration.alerts.rules import AlertRule, Judgement
+from orchestration.alerts.rules import AlertRule, RuleResult
 from orchestration.config.alerting import FactKind
-from orchestration.config.response import Severity
+from orchestration.domain.severity import Severity
 from orchestration.incidents.report import Facts
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class FactContext:
     """What the facts need beside the samples: the number of agents, and of providers usable where known."""
 
     agents: int = 0
     providers_usable: int | None = None
 
 
-def facts_of(rule: AlertRule, judgement: Judgement, around: Surroundings) -> Facts:
+def facts_of(rule: AlertRule, judgement: RuleResult, around: FactContext) -> Facts:
     """The facts of one alert."""
     values = _BUILDERS[rule.facts](judgement, around)
     return Facts(**values, declared=rule.severity)
@@ -74,11 +74,11 @@ def _step(name: str, value: Any) -> Any:
     return int(value * _STEPS[name]) if value is not None and name in _STEPS else value
 
 
-def _distinct(judgement: Judgement, label: str) -> int:
+def _distinct(judgement: RuleResult, label: str) -> int:
     return len({value for sample in judgement.counted if (value := sample.labels.get(label))})
 
 
-def _agents(judgement: Judgement, around: Surroundings) -> dict[str, Any]:
+def _agents(judgement: RuleResult, around: FactContext) -> dict[str, Any]:
     """An agent fails when the last of its work did, whatever came before."""
     latest = {sample.labels.get("agent", ""): sample for sample in judgement.samples}
     failing = sum(any(sample is one for one in judgement.counted) for sample in latest.values())
@@ -90,24 +90,24 @@ def _agents(judgement: Judgement, around: Surroundings) -> dict[str, Any]:
     }
 
 
-def _agent(judgement: Judgement, around: Surroundings) -> dict[str, Any]:
+def _agent(judgement: RuleResult, around: FactContext) -> dict[str, Any]:
     """Of a single agent a share says nothing: its last piece of work failed or it did not."""
     return _agents(judgement, around) | {"failure_rate": None}
 
 
-def _run(judgement: Judgement, _around: Surroundings) -> dict[str, Any]:
+def _run(judgement: RuleResult, _around: FactContext) -> dict[str, Any]:
     return {"runs_affected": max(1, _distinct(judgement, "run"))}
 
 
-def _provider(_judgement: Judgement, around: Surroundings) -> dict[str, Any]:
+def _provider(_judgement: RuleResult, around: FactContext) -> dict[str, Any]:
     return {"providers_down": 1, "providers_usable": around.providers_usable}
 
 
-def _flag(name: str) -> Callable[[Judgement, Surroundings], dict[str, Any]]:
+def _flag(name: str) -> Callable[[RuleResult, FactContext], dict[str, Any]]:
     return lambda _judgement, _around: {name: True}
 
 
-_BUILDERS: Mapping[FactKind, Callable[[Judgement, Surroundings], dict[str, Any]]] = MappingProxyType(
+_BUILDERS: Mapping[FactKind, Callable[[RuleResult, FactContext], dict[str, Any]]] = MappingProxyType(
     {
         FactKind.AGENTS: _agents,
         FactKind.AGENT: _agent,

@@ -11,26 +11,26 @@ from types import MappingProxyType
 
 from orchestration import logs
 from orchestration.alerts.alertmanager import read_alertmanager
-from orchestration.alerts.cleaning import Redact
+from orchestration.alerts.batch_redaction import Redact
 from orchestration.alerts.generic import read_generic
-from orchestration.alerts.notices import Notice
-from orchestration.alerts.payload import RefusedError
-from orchestration.alerts.signature import Lock
+from orchestration.alerts.inbound import InboundAlert
+from orchestration.alerts.payload import PayloadRefusedError
+from orchestration.alerts.webhook_auth import WebhookAuth
 from orchestration.config.alerting import IntakeSettings
-from orchestration.storage.alert_inbox import AlertInbox, Delivery
+from orchestration.storage.alert_inbox import AlertInbox, InboxDelivery
 
-_Reader = Callable[[object, IntakeSettings, datetime], tuple[list[Notice], int]]
+_Reader = Callable[[object, IntakeSettings, datetime], tuple[list[InboundAlert], int]]
 
 
-class Sender(StrEnum):
+class AlertSource(StrEnum):
     """Whose language a body speaks; it is also the source of its alerts."""
 
     ALERTMANAGER = "alertmanager"
     WEBHOOK = "webhook"
 
 
-_READERS: Mapping[Sender, _Reader] = MappingProxyType(
-    {Sender.ALERTMANAGER: read_alertmanager, Sender.WEBHOOK: read_generic}
+_READERS: Mapping[AlertSource, _Reader] = MappingProxyType(
+    {AlertSource.ALERTMANAGER: read_alertmanager, AlertSource.WEBHOOK: read_generic}
 )
 
 
@@ -42,7 +42,7 @@ class Receipt:
     cut_off: int = 0
 
 
-class Intake:
+class AlertIntake:
     """Accepts deliveries. Every call may run on a thread of its own, and blocks until the delivery is on the disk."""
 
     def __init__(
@@ -67,21 +67,21 @@ class Intake:
         """Refuse a stranger before the body is read. Raises RefusedError."""
         self._lock(self._settings()).glance(headers, now.timestamp())
 
-    def accept(self, sender: Sender, headers: Mapping[str, str], body: bytes, now: datetime) -> Receipt:
+    def accept(self, sender: AlertSource, headers: Mapping[str, str], body: bytes, now: datetime) -> Receipt:
         """Check, read and write one delivery. Raises RefusedError, or what the database raises: nothing is written."""
         settings = self._settings()
         self._lock(settings).check(headers, body, now.timestamp())
         notices, cut_off = _READERS[sender](parse(body), settings, now)
         if notices:
             clean = self._redact([notice.to_json() for notice in notices])
-            self._inbox.put(Delivery(sender.value, now, clean))
+            self._inbox.put(InboxDelivery(sender.value, now, clean))
         if cut_off:
             self._log.warning("intake.cut_off", source=sender.value, missing=cut_off, accepted=len(notices))
         return Receipt(len(notices), cut_off)
 
-    def _lock(self, settings: IntakeSettings) -> Lock:
+    def _lock(self, settings: IntakeSettings) -> WebhookAuth:
         token, secret = self._secret(settings.token_env), self._secret(settings.secret_env)
-        return Lock(token, secret, settings.replay_seconds)
+        return WebhookAuth(token, secret, settings.replay_seconds)
 
     def _secret(self, name: str | None) -> str | None:
         return None if name is None else self._credential(name)
@@ -92,7 +92,7 @@ def parse(body: bytes) -> object:
     try:
         return json.loads(body, parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
-        raise RefusedError(f"expected JSON in UTF-8, got something else: {error}") from None
+        raise PayloadRefusedError(f"expected JSON in UTF-8, got something else: {error}") from None
 
 
 def _no_number(text: str) -> float:

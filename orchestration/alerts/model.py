@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from orchestration.alerts.fingerprint import group_key
-from orchestration.config.response import Scenario
+from orchestration.domain.alert_status import AlertStatus
+from orchestration.domain.scenario import Scenario
 from orchestration.incidents.report import Facts
-from orchestration.storage.alerts import AlertStatus
 
 OWN = "monitoring"
 NO_FACTS = Facts()
@@ -18,7 +18,7 @@ REMEDIATION = "remediation"
 _KEPT_FLIPS = 50
 
 
-class Verdict(StrEnum):
+class ConditionState(StrEnum):
     """What a look at a condition says. `unknown`: too little was seen to judge, so nothing changes."""
 
     HOLDS = "holds"
@@ -82,12 +82,12 @@ class Alert:
 
 
 @dataclass(frozen=True, slots=True)
-class Observation:
+class AlertObservation:
     """One look at one condition. `since` is when what was seen began, as far as that is known."""
 
     name: str
     fingerprint: str
-    verdict: Verdict
+    verdict: ConditionState
     scenario: Scenario
     since: datetime
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -103,7 +103,7 @@ class Observation:
 
 
 @dataclass(frozen=True, slots=True)
-class Timing:
+class AlertTiming:
     """How patient the moves are: seconds to hold before firing, to be clear before it is over, and what flapping is."""
 
     hold: float = 0.0
@@ -114,27 +114,29 @@ class Timing:
 
 
 def advance(
-    alert: Alert | None, seen: Observation, timing: Timing, now: datetime, new_id: Callable[[], str]
+    alert: Alert | None, seen: AlertObservation, timing: AlertTiming, now: datetime, new_id: Callable[[], str]
 ) -> Alert | None:
     """The alert after a look at its condition; None when there is none (any more).
 
     A pending alert whose condition is gone vanishes. A resolved one whose condition comes back begins anew, under a
     new `id`, and remembers its flips.
     """
-    if seen.verdict is Verdict.HOLDS:
+    if seen.verdict is ConditionState.HOLDS:
         return _holds(alert, seen, timing, now, new_id)
-    if alert is None or alert.resolved or seen.verdict is Verdict.UNKNOWN:
+    if alert is None or alert.resolved or seen.verdict is ConditionState.UNKNOWN:
         return alert
     return None if alert.status is AlertStatus.PENDING else _cleared(alert, seen, timing, now)
 
 
-def is_flapping(flips: tuple[datetime, ...], timing: Timing, now: datetime) -> bool:
+def is_flapping(flips: tuple[datetime, ...], timing: AlertTiming, now: datetime) -> bool:
     """Whether an alert has changed too often within the window to be believed when it says that it is over."""
     begin = now - timedelta(seconds=timing.flip_window)
     return sum(flip >= begin for flip in flips) >= timing.flips
 
 
-def _holds(alert: Alert | None, seen: Observation, timing: Timing, now: datetime, new_id: Callable[[], str]) -> Alert:
+def _holds(
+    alert: Alert | None, seen: AlertObservation, timing: AlertTiming, now: datetime, new_id: Callable[[], str]
+) -> Alert:
     if alert is None or alert.resolved:
         flips = () if alert is None else alert.flips
         status = AlertStatus.PENDING
@@ -154,7 +156,7 @@ def _holds(alert: Alert | None, seen: Observation, timing: Timing, now: datetime
     return alert
 
 
-def _cleared(alert: Alert, seen: Observation, timing: Timing, now: datetime) -> Alert:
+def _cleared(alert: Alert, seen: AlertObservation, timing: AlertTiming, now: datetime) -> Alert:
     """A firing alert whose condition is gone: over, unless it was so only just now or keeps coming back."""
     gone = alert.clear_since or min(now, max(seen.since, alert.seen_at))
     quiet = (now - gone).total_seconds()

@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Protocol
 
-from orchestration.incidents.report import Report
+from orchestration.incidents.report import TroubleReport
 
 
-class Reporter(Protocol):
+class IncidentReporter(Protocol):
     """The desk. Both calls may come twice for the same thing (after a crash in between), and then change nothing."""
 
-    def report(self, report: Report) -> object:
+    def report(self, report: TroubleReport) -> object:
         """A trouble is there, or has got worse. What is raised is tried again at the next evaluation."""
         ...
 

@@ -8,12 +8,12 @@ from typing import Any
 
 from orchestration.alerts.facts import facts_from_json, facts_to_json
 from orchestration.alerts.model import Alert
-from orchestration.alerts.stages import Decision, Reason, Told
-from orchestration.config.response import Scenario
+from orchestration.alerts.stages import NotifiedState, NotifyDecision, NotifyReason
+from orchestration.domain.scenario import Scenario
 from orchestration.storage.alerts import AlertRow, GroupRow
 
 
-def to_row(alert: Alert, decision: Decision | None) -> AlertRow:
+def to_row(alert: Alert, decision: NotifyDecision | None) -> AlertRow:
     """An alert as a row, with the latest decision about it."""
     return AlertRow(
         id=alert.id,
@@ -77,21 +77,21 @@ def from_row(row: AlertRow) -> Alert:
     )
 
 
-def decision_of(row: AlertRow) -> Decision | None:
+def decision_of(row: AlertRow) -> NotifyDecision | None:
     """The latest decision about an alert; None where there was none, or none that this release knows."""
-    known = row.verdict in set(Reason)
-    return Decision(row.id, Reason(row.verdict), row.muted_by) if known else None
+    known = row.verdict in set(NotifyReason)
+    return NotifyDecision(row.id, NotifyReason(row.verdict), row.muted_by) if known else None
 
 
-def told_to_row(key: str, told: Told) -> GroupRow:
+def told_to_row(key: str, told: NotifiedState) -> GroupRow:
     """What the desk was told, as a row."""
     return GroupRow(key, {"alerts": sorted(told.alerts), "facts": facts_to_json(told.facts)}, told.at)
 
 
-def told_from_row(row: GroupRow) -> Told:
+def told_from_row(row: GroupRow) -> NotifiedState:
     """The reverse of `told_to_row`."""
     reported: Mapping[str, Any] = row.reported
-    return Told(row.reported_at, frozenset(reported["alerts"]), facts_from_json(reported["facts"]))
+    return NotifiedState(row.reported_at, frozenset(reported["alerts"]), facts_from_json(reported["facts"]))
 
 
 def _time(text: str | None) -> datetime | None:

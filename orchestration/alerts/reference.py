@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from orchestration.alerts.defaults import default_rules
 from orchestration.alerts.rules import AlertRule
-from orchestration.alerts.texts import number
+from orchestration.alerts.text_templates import number
 from orchestration.config.alerting import Aggregate
 from orchestration.config.matchers import Matcher
-from orchestration.config.response import Scenario
 from orchestration.config.schema import Thresholds
+from orchestration.domain.scenario import Scenario
 
 _PAGE = """# Alert rules
 

@@ -8,14 +8,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
 from orchestration.alerts import defaults
+from orchestration.alerts.active_alerts import over
+from orchestration.alerts.error_isolation import ErrorIsolation
 from orchestration.alerts.evaluation import active_series, observe
-from orchestration.alerts.facts import Surroundings
-from orchestration.alerts.memory import over
-from orchestration.alerts.model import Alert, Observation, Timing
+from orchestration.alerts.facts import FactContext
+from orchestration.alerts.model import Alert, AlertObservation, AlertTiming
 from orchestration.alerts.rules import AlertRule
 from orchestration.alerts.signal import Signal
-from orchestration.alerts.troubles import Troubles
-from orchestration.alerts.window import Window
+from orchestration.alerts.window import SignalWindow
 from orchestration.config.alerting import AlertingSettings
 from orchestration.config.schema import Configuration
 
@@ -28,15 +28,15 @@ _USABLE = "providers_usable"
 class Rulebook:
     """All rules with their windows. `take` may be called on any thread."""
 
-    def __init__(self, troubles: Troubles) -> None:
+    def __init__(self, troubles: ErrorIsolation) -> None:
         self.unknown = 0
         self._troubles = troubles
         self._waiting: deque[Signal] = deque(maxlen=_MOST_WAITING)
         self._recalled: tuple[Signal, ...] = ()
         self._configured: Configuration | None = None
-        self._windows: dict[str, Window] = {}
-        self._listening: dict[str, list[Window]] = {}
-        self._around = Surroundings()
+        self._windows: dict[str, SignalWindow] = {}
+        self._listening: dict[str, list[SignalWindow]] = {}
+        self._around = FactContext()
         self._began: datetime | None = None
         self._looked_at: datetime | None = None
 
@@ -64,16 +64,16 @@ class Rulebook:
         windows = {}
         for rule in defaults.rules(configuration):
             old = self._windows.get(rule.name)
-            windows[rule.name] = old if old is not None and old.rule == rule else Window(rule)
+            windows[rule.name] = old if old is not None and old.rule == rule else SignalWindow(rule)
         self._windows = windows
         self._listening = {}
         for window in windows.values():
             for name in {window.rule.signal, *window.rule.cleared_by}:
                 self._listening.setdefault(name, []).append(window)
-        self._around = Surroundings(len(configuration.agents), self._around.providers_usable)
+        self._around = FactContext(len(configuration.agents), self._around.providers_usable)
         self._configured = configuration
 
-    def look(self, now: datetime, alerts: Sequence[Alert]) -> Iterator[tuple[Observation, Timing]]:
+    def look(self, now: datetime, alerts: Sequence[Alert]) -> Iterator[tuple[AlertObservation, AlertTiming]]:
         """What every rule sees now, with its patience. `alerts` are those that rules have made and that are not over;
         of one whose rule is gone, the condition is gone too."""
         self._remember()
@@ -81,7 +81,7 @@ class Rulebook:
         watched = self._watched(now)
         settings = AlertingSettings() if self._configured is None else self._configured.alerting
         for window in self._windows.values():
-            seen: list[Observation] = []
+            seen: list[AlertObservation] = []
             with self._troubles.contained(f"rule {window.rule.name}"):
                 active = active_series(window.rule, alerts)
                 seen = list(observe(window, now, watched, self._around, active))
@@ -114,7 +114,7 @@ class Rulebook:
         if not math.isfinite(signal.value) or signal.at.tzinfo is None:
             raise ValueError(f"expected a finite value at a time with a zone, got {signal.value} at {signal.at}")
         if signal.name == _USABLE:
-            self._around = Surroundings(self._around.agents, int(signal.value))
+            self._around = FactContext(self._around.agents, int(signal.value))
         listening = self._listening.get(signal.name, ())
         self.unknown += not listening
         for window in listening:
@@ -129,8 +129,8 @@ class Rulebook:
         return (now - self._began).total_seconds()
 
 
-def timing_of(settings: AlertingSettings, rule: AlertRule | None = None) -> Timing:
+def timing_of(settings: AlertingSettings, rule: AlertRule | None = None) -> AlertTiming:
     """How patient the moves of a rule's alerts are; those from outside are not held."""
     flapping = settings.flapping
     hold, keep = (0.0, 0.0) if rule is None else (rule.hold, rule.keep_firing)
-    return Timing(hold, keep, flapping.transitions, flapping.window, flapping.quiet)
+    return AlertTiming(hold, keep, flapping.transitions, flapping.window, flapping.quiet)

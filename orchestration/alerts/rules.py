@@ -9,10 +9,11 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any
 
-from orchestration.alerts.model import Verdict
+from orchestration.alerts.model import ConditionState
 from orchestration.config.alerting import Aggregate, Comparison, FactKind
 from orchestration.config.matchers import Matcher, all_fit
-from orchestration.config.response import Scenario, Severity
+from orchestration.domain.scenario import Scenario
+from orchestration.domain.severity import Severity
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ class AlertRule:
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class SignalSample:
     """One observation in a window. `labels` include scalars of the evidence, so that matchers can see them."""
 
     at: datetime
@@ -68,16 +69,16 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class RuleResult:
     """What a rule says of one series. `counted` are the samples that speak for it, of all `samples`; oldest first."""
 
-    verdict: Verdict
+    verdict: ConditionState
     value: float
-    counted: tuple[Sample, ...] = ()
-    samples: tuple[Sample, ...] = ()
+    counted: tuple[SignalSample, ...] = ()
+    samples: tuple[SignalSample, ...] = ()
 
 
-def judge(rule: AlertRule, samples: Sequence[Sample], now: datetime, watched: float) -> Judgement:
+def judge(rule: AlertRule, samples: Sequence[SignalSample], now: datetime, watched: float) -> RuleResult:
     """Judge one series. `samples` are those of the window, oldest first; `watched` says for how many seconds anybody
     has looked at all: what began before that may have been missed, so silence then proves nothing."""
     whole = watched >= rule.window
@@ -85,31 +86,33 @@ def judge(rule: AlertRule, samples: Sequence[Sample], now: datetime, watched: fl
         return _absent(rule, samples, now, watched)
     counted = tuple(sample for sample in samples if all_fit(rule.match, sample.labels))
     if not samples and rule.aggregate not in _EMPTY_IS_ZERO:
-        return Judgement(Verdict.CLEAR if whole else Verdict.UNKNOWN, 0.0)
+        return RuleResult(ConditionState.CLEAR if whole else ConditionState.UNKNOWN, 0.0)
     if samples and len(samples) < rule.min_samples:
-        return Judgement(Verdict.UNKNOWN, 0.0, counted)
+        return RuleResult(ConditionState.UNKNOWN, 0.0, counted)
     value = _AGGREGATES[rule.aggregate](samples, counted, rule.window)
     if _COMPARE[rule.comparison](value, rule.threshold):
-        verdict = Verdict.HOLDS if whole or samples else Verdict.UNKNOWN
-        return Judgement(verdict, value, counted, tuple(samples))
+        verdict = ConditionState.HOLDS if whole or samples else ConditionState.UNKNOWN
+        return RuleResult(verdict, value, counted, tuple(samples))
     certain = whole or rule.aggregate not in _EMPTY_IS_ZERO
-    return Judgement(Verdict.CLEAR if certain else Verdict.UNKNOWN, value, counted)
+    return RuleResult(ConditionState.CLEAR if certain else ConditionState.UNKNOWN, value, counted)
 
 
-def _absent(rule: AlertRule, samples: Sequence[Sample], now: datetime, watched: float) -> Judgement:
+def _absent(rule: AlertRule, samples: Sequence[SignalSample], now: datetime, watched: float) -> RuleResult:
     """Silence counts from the newest sample, at most from when anybody began to look."""
     if not samples:
-        return Judgement(Verdict.UNKNOWN, 0.0)
+        return RuleResult(ConditionState.UNKNOWN, 0.0)
     age = min((now - samples[-1].at).total_seconds(), watched)
-    return Judgement(Verdict.HOLDS if age >= rule.window else Verdict.CLEAR, max(age, 0.0), (samples[-1],))
+    return RuleResult(
+        ConditionState.HOLDS if age >= rule.window else ConditionState.CLEAR, max(age, 0.0), (samples[-1],)
+    )
 
 
 _EMPTY_IS_ZERO = frozenset({Aggregate.COUNT, Aggregate.SUM, Aggregate.RATE})
 
-_Aggregator = Callable[[Sequence[Sample], Sequence[Sample], float], float]
+_Aggregator = Callable[[Sequence[SignalSample], Sequence[SignalSample], float], float]
 
 
-def _sum(_all: Sequence[Sample], counted: Sequence[Sample], _window: float) -> float:
+def _sum(_all: Sequence[SignalSample], counted: Sequence[SignalSample], _window: float) -> float:
     return sum(sample.value for sample in counted)
 
 

@@ -12,15 +12,15 @@ from enum import StrEnum
 from itertools import groupby
 
 from orchestration.alerts.facts import worse
+from orchestration.alerts.incident_reports import group_facts
 from orchestration.alerts.inhibition import Inhibition, muted
 from orchestration.alerts.model import REMEDIATION, Alert
-from orchestration.alerts.reports import group_facts
 from orchestration.alerts.silences import Silence
 from orchestration.incidents.report import Facts
 from orchestration.storage.silences import SilenceKind
 
 
-class Reason(StrEnum):
+class NotifyReason(StrEnum):
     """Why an alert was told, or not."""
 
     NEW = "new"
@@ -39,7 +39,7 @@ class Reason(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class NotifiedState:
     """What the desk was last told of a group: the identifiers of its alerts, and the worst facts so far."""
 
     at: datetime
@@ -48,14 +48,14 @@ class Told:
 
 
 @dataclass(frozen=True, slots=True)
-class Context:
+class StageContext:
     """What the stages know beside the alerts that they are given. `alerts` are all that fire or did so recently."""
 
     now: datetime
     alerts: Sequence[Alert] = ()
     silences: Sequence[Silence] = ()
     inhibitions: Sequence[Inhibition] = ()
-    told: Mapping[str, Told] = field(default_factory=dict)
+    told: Mapping[str, NotifiedState] = field(default_factory=dict)
     repeat_seconds: float = 14_400.0
 
     def was_told(self, alert: Alert) -> bool:
@@ -65,81 +65,81 @@ class Context:
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
+class NotifyDecision:
     """What was decided about one alert, and by which silence or alert where one was the cause."""
 
     alert: str
-    reason: Reason
+    reason: NotifyReason
     by: str = ""
 
 
 Kept = tuple[Alert, ...]
-Decisions = tuple[Decision, ...]
-Stage = Callable[[Kept, Context], tuple[Kept, Decisions]]
+Decisions = tuple[NotifyDecision, ...]
+Stage = Callable[[Kept, StageContext], tuple[Kept, Decisions]]
 
 
-def _worth_telling(alerts: Kept, context: Context) -> tuple[Kept, Decisions]:
+def _worth_telling(alerts: Kept, context: StageContext) -> tuple[Kept, Decisions]:
     """What is only pending is not told, nor the end of what was never told."""
 
-    def reason(alert: Alert) -> Reason | None:
+    def reason(alert: Alert) -> NotifyReason | None:
         if alert.firing or (alert.resolved and context.was_told(alert)):
             return None
-        return Reason.NEVER_TOLD if alert.resolved else Reason.PENDING
+        return NotifyReason.NEVER_TOLD if alert.resolved else NotifyReason.PENDING
 
     return _without(alerts, reason)
 
 
-def _not_our_own_doing(alerts: Kept, _context: Context) -> tuple[Kept, Decisions]:
+def _not_our_own_doing(alerts: Kept, _context: StageContext) -> tuple[Kept, Decisions]:
     """Remediation opens no incidents about itself."""
     return _without(
-        alerts, lambda alert: _firing(alert, alert.matchable.get("origin") == REMEDIATION, Reason.REMEDIATION)
+        alerts, lambda alert: _firing(alert, alert.matchable.get("origin") == REMEDIATION, NotifyReason.REMEDIATION)
     )
 
 
-def _outside_maintenance(alerts: Kept, context: Context) -> tuple[Kept, Decisions]:
+def _outside_maintenance(alerts: Kept, context: StageContext) -> tuple[Kept, Decisions]:
     """What happens within a maintenance window is judged again when it ends."""
-    return _covered(alerts, context, SilenceKind.MAINTENANCE, Reason.MAINTENANCE)
+    return _covered(alerts, context, SilenceKind.MAINTENANCE, NotifyReason.MAINTENANCE)
 
 
-def _not_silenced(alerts: Kept, context: Context) -> tuple[Kept, Decisions]:
-    return _covered(alerts, context, SilenceKind.SILENCE, Reason.SILENCED)
+def _not_silenced(alerts: Kept, context: StageContext) -> tuple[Kept, Decisions]:
+    return _covered(alerts, context, SilenceKind.SILENCE, NotifyReason.SILENCED)
 
 
-def _not_inhibited(alerts: Kept, context: Context) -> tuple[Kept, Decisions]:
+def _not_inhibited(alerts: Kept, context: StageContext) -> tuple[Kept, Decisions]:
     """A consequence of a known trouble is none of its own. A silenced cause still mutes what follows from it."""
     causes = muted(context.alerts, context.inhibitions, context.now)
     kept = tuple(alert for alert in alerts if alert.resolved or alert.id not in causes)
     lost = (alert for alert in alerts if alert.firing and alert.id in causes)
-    return kept, tuple(Decision(alert.id, Reason.INHIBITED, causes[alert.id]) for alert in lost)
+    return kept, tuple(NotifyDecision(alert.id, NotifyReason.INHIBITED, causes[alert.id]) for alert in lost)
 
 
-def _steady(alerts: Kept, context: Context) -> tuple[Kept, Decisions]:
+def _steady(alerts: Kept, context: StageContext) -> tuple[Kept, Decisions]:
     """Of an alert that comes and goes, the desk hears once, and again only when it gets worse."""
 
-    def reason(alert: Alert) -> Reason | None:
+    def reason(alert: Alert) -> NotifyReason | None:
         told = context.told.get(alert.group)
         stale = alert.flapping and told is not None and alert.id in told.alerts and not worse(alert.facts, told.facts)
-        return _firing(alert, stale and not _is_due(context, told), Reason.FLAPPING)
+        return _firing(alert, stale and not _is_due(context, told), NotifyReason.FLAPPING)
 
     return _without(alerts, reason)
 
 
-def _grouped(alerts: Kept, _context: Context) -> tuple[Kept, Decisions]:
+def _grouped(alerts: Kept, _context: StageContext) -> tuple[Kept, Decisions]:
     """Alerts of one scenario and subject stand together, whatever order they came in."""
     return tuple(sorted(alerts, key=lambda alert: (alert.group, alert.since, alert.id))), ()
 
 
-def _not_told_already(alerts: Kept, context: Context) -> tuple[Kept, Decisions]:
+def _not_told_already(alerts: Kept, context: StageContext) -> tuple[Kept, Decisions]:
     """A group is told when it is new, when an alert joins it, when it gets worse, and once in a long while."""
     kept: list[Alert] = []
-    decisions: list[Decision] = []
+    decisions: list[NotifyDecision] = []
     for key, members in groupby(alerts, key=lambda alert: alert.group):
         group = tuple(members)
         firing = tuple(alert for alert in group if alert.firing)
-        decisions += [Decision(alert.id, Reason.RESOLVED) for alert in group if alert.resolved]
-        reason = why(firing, context.told.get(key), context)
-        decisions += [Decision(alert.id, reason) for alert in firing]
-        kept += () if reason is Reason.UNCHANGED else firing
+        decisions += [NotifyDecision(alert.id, NotifyReason.RESOLVED) for alert in group if alert.resolved]
+        reason = notify_reason(firing, context.told.get(key), context)
+        decisions += [NotifyDecision(alert.id, reason) for alert in firing]
+        kept += () if reason is NotifyReason.UNCHANGED else firing
         kept += [alert for alert in group if alert.resolved]
     return tuple(kept), tuple(decisions)
 
@@ -156,29 +156,29 @@ STAGES: tuple[Stage, ...] = (
 )
 
 
-def run_stages(alerts: Iterable[Alert], context: Context) -> tuple[Kept, Decisions]:
+def run_stages(alerts: Iterable[Alert], context: StageContext) -> tuple[Kept, Decisions]:
     """All stages, one after the other: what is to be told, and a decision about each alert that was given."""
-    kept, decisions = tuple(alerts), list[Decision]()
+    kept, decisions = tuple(alerts), list[NotifyDecision]()
     for stage in STAGES:
         kept, made = stage(kept, context)
         decisions += made
     return kept, tuple(decisions)
 
 
-def why(firing: Sequence[Alert], told: Told | None, context: Context) -> Reason:
+def notify_reason(firing: Sequence[Alert], told: NotifiedState | None, context: StageContext) -> NotifyReason:
     """The one decision about a group: why it is told now, or that there is nothing new to tell."""
     if not firing:
-        return Reason.UNCHANGED
+        return NotifyReason.UNCHANGED
     if told is None:
-        return Reason.NEW
+        return NotifyReason.NEW
     if any(alert.id not in told.alerts for alert in firing):
-        return Reason.GREW
+        return NotifyReason.GREW
     if worse(group_facts(firing), told.facts):
-        return Reason.WORSE
-    return Reason.REPEATED if _is_due(context, told) else Reason.UNCHANGED
+        return NotifyReason.WORSE
+    return NotifyReason.REPEATED if _is_due(context, told) else NotifyReason.UNCHANGED
 
 
-def cleared(context: Context, kept: Kept) -> tuple[str, ...]:
+def cleared(context: StageContext, kept: Kept) -> tuple[str, ...]:
     """The groups that are over: the desk was told, nothing that it was told of fires, and nothing new is told.
 
     What is muted still fires, so muting ends nothing; what has ended is cleared, muted or not.
@@ -188,15 +188,15 @@ def cleared(context: Context, kept: Kept) -> tuple[str, ...]:
     return tuple(key for key, told in context.told.items() if key not in going_on and not told.alerts & firing)
 
 
-def _is_due(context: Context, told: Told | None) -> bool:
+def _is_due(context: StageContext, told: NotifiedState | None) -> bool:
     return told is not None and (context.now - told.at).total_seconds() >= context.repeat_seconds
 
 
-def _covered(alerts: Kept, context: Context, kind: SilenceKind, reason: Reason) -> tuple[Kept, Decisions]:
+def _covered(alerts: Kept, context: StageContext, kind: SilenceKind, reason: NotifyReason) -> tuple[Kept, Decisions]:
     """An end that is worth telling is told even when its beginning would be muted now."""
     causes = dict(_causes(alerts, [one for one in context.silences if one.kind is kind], context.now))
     kept = tuple(alert for alert in alerts if alert.id not in causes)
-    return kept, tuple(Decision(name, reason, by) for name, by in causes.items())
+    return kept, tuple(NotifyDecision(name, reason, by) for name, by in causes.items())
 
 
 def _causes(alerts: Kept, silences: Sequence[Silence], now: datetime) -> Iterator[tuple[str, str]]:
@@ -207,12 +207,12 @@ def _causes(alerts: Kept, silences: Sequence[Silence], now: datetime) -> Iterato
             yield alert.id, cause.id
 
 
-def _firing(alert: Alert, condition: bool, reason: Reason) -> Reason | None:
+def _firing(alert: Alert, condition: bool, reason: NotifyReason) -> NotifyReason | None:
     return reason if condition and alert.firing else None
 
 
-def _without(alerts: Kept, reason: Callable[[Alert], Reason | None]) -> tuple[Kept, Decisions]:
+def _without(alerts: Kept, reason: Callable[[Alert], NotifyReason | None]) -> tuple[Kept, Decisions]:
     """Drop those for which there is a reason."""
     judged = [(alert, reason(alert)) for alert in alerts]
     kept = tuple(alert for alert, why_not in judged if why_not is None)
-    return kept, tuple(Decision(alert.id, why_not) for alert, why_not in judged if why_not is not None)
+    return kept, tuple(NotifyDecision(alert.id, why_not) for alert, why_not in judged if why_not is not None)

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from orchestration.alerts.model import REMEDIATION
-from orchestration.alerts.rules import AlertRule, Sample
+from orchestration.alerts.rules import AlertRule, SignalSample
 from orchestration.alerts.signal import Signal
-from orchestration.alerts.texts import sound
+from orchestration.alerts.text_templates import sound
 from orchestration.config.alerting import Aggregate
 from orchestration.config.matchers import all_fit
 
@@ -24,15 +24,15 @@ _INSTANT = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Series:
+class SignalSeries:
     """One series as it stands. `cleared`: a signal said that it is over, so that its emptiness is no lack of news."""
 
     key: SeriesKey
-    samples: tuple[Sample, ...]
+    samples: tuple[SignalSample, ...]
     cleared: bool = False
 
 
-class Window:
+class SignalWindow:
     """One rule's samples. Beyond the bounds the oldest go, and are counted in `dropped`.
 
     A series of samples that our own remediation has caused carries `origin` among its labels, so that it stays apart.
@@ -45,7 +45,7 @@ class Window:
         wanted = 1 if rule.aggregate in (Aggregate.LAST, Aggregate.ABSENT) else rule.last
         self._most_samples = min(wanted or most_samples, most_samples)
         self._cut_short = wanted is None
-        self._series: dict[SeriesKey, deque[Sample]] = {}
+        self._series: dict[SeriesKey, deque[SignalSample]] = {}
         self._clears: deque[Signal] = deque(maxlen=most_series)
 
     def add(self, signal: Signal) -> None:
@@ -54,11 +54,11 @@ class Window:
             self._clears.append(signal)
         if signal.name != self.rule.signal:
             return
-        sample = Sample(signal.at, signal.value, _visible(signal), signal.evidence)
+        sample = SignalSample(signal.at, signal.value, _visible(signal), signal.evidence)
         if all_fit(self.rule.where, sample.labels):
             self._put(series_key(self.rule, sample.labels, drill=signal.drill), sample)
 
-    def series(self, now: datetime, expected: Collection[SeriesKey] = ()) -> Iterator[Series]:
+    def series(self, now: datetime, expected: Collection[SeriesKey] = ()) -> Iterator[SignalSeries]:
         """Every series, and those that are `expected`, with the samples of the window, oldest first."""
         absent = self.rule.aggregate is Aggregate.ABSENT
         begin = now - timedelta(seconds=self.rule.window)
@@ -71,9 +71,9 @@ class Window:
                 samples.popleft()
             if not samples:
                 self._series.pop(key, None)
-            yield Series(key, tuple(samples), cleared=cleared is not None and not samples)
+            yield SignalSeries(key, tuple(samples), cleared=cleared is not None and not samples)
 
-    def _put(self, key: SeriesKey, sample: Sample) -> None:
+    def _put(self, key: SeriesKey, sample: SignalSample) -> None:
         samples = self._series.pop(key, None) or deque(maxlen=self._most_samples)
         if self._cut_short and len(samples) == self._most_samples:
             self.dropped += 1

@@ -12,14 +12,15 @@ import anyio.abc
 import anyio.to_thread
 from sqlalchemy.exc import SQLAlchemyError
 
-from orchestration.app.opening import check_database
+from orchestration.app.live_credentials import LiveCredentials, with_rehearsal
 from orchestration.app.project import Project
-from orchestration.app.views import CurrentCredentials, with_rehearsal
+from orchestration.app.project_database import check_database
 from orchestration.config.schema import Configuration, ProviderKind
+from orchestration.domain.run_status import RunStatus
 from orchestration.errors import ConflictError, NotFoundError, OrchestratorError, UsageError
 from orchestration.ids import new_id
-from orchestration.storage.routes import RouteStates
-from orchestration.storage.runs import Run, RunStatus
+from orchestration.storage.route_states import RouteStates
+from orchestration.storage.runs import Run
 from orchestration.storage.spend import Spend
 from orchestration.workflows.processes import live_processes
 
@@ -31,22 +32,22 @@ class Application(Project):
 
     def __init__(self, config_file: Path, *, shared: bool = False) -> None:
         super().__init__(config_file)
+        from orchestration.agents.isolation_policy import wall_for
         from orchestration.agents.loop import AgentLoop
         from orchestration.agents.model_calls import ModelCalls
+        from orchestration.agents.run_workspace import RunWorkspace
         from orchestration.agents.tool_calls import ToolCalls
-        from orchestration.agents.walls import wall_for
-        from orchestration.agents.workbench import Workbench
-        from orchestration.app.schedules import SCHEDULED, Calendar
+        from orchestration.app.schedules import SCHEDULED, RunSchedules
         from orchestration.providers.budget import Budgets
         from orchestration.providers.gateway import Gateway
-        from orchestration.security.reporting import ReportingRedactor
+        from orchestration.security.redaction_events import ReportingRedactor
         from orchestration.workflows import execution
         from orchestration.workflows.approvals import Approvals
-        from orchestration.workflows.control import RunControl
         from orchestration.workflows.coordinator import RUN, Coordinator
         from orchestration.workflows.engine import Engine
         from orchestration.workflows.execution import AGENT, EXECUTION
-        from orchestration.workflows.waiting import Waiting
+        from orchestration.workflows.run_control import RunControl
+        from orchestration.workflows.suspension import RunSuspension
 
         self._rehearsal_url: str | None = None
         # Stopped after all else, so that no call fails on the way out.
@@ -58,7 +59,7 @@ class Application(Project):
         budgets = Budgets(Spend(self.database), self.effective)
         self.gateway = Gateway(
             self.effective,
-            CurrentCredentials(self.store),
+            LiveCredentials(self.store),
             self.bus,
             self.clock,
             budgets,
@@ -66,7 +67,7 @@ class Application(Project):
             redact=self.redactor.text,
         )
         redactor = ReportingRedactor(self.redactor, self.bus, self.clock)
-        workbench = Workbench(
+        workbench = RunWorkspace(
             self.state_folder,
             self.artifacts,
             self.bus,
@@ -78,7 +79,7 @@ class Application(Project):
             self.runs, self.engine, self.bus, self.clock, self.state_folder / "forks", workbench.export
         )
         approvals = Approvals(self.approvals, self.runs, self.bus, self.clock)
-        waiting = Waiting(self.runs, self.bus)
+        waiting = RunSuspension(self.runs, self.bus)
         loop = AgentLoop(
             self.runs,
             ModelCalls(self.gateway, waiting, self.bus, self.clock, redactor),
@@ -93,7 +94,7 @@ class Application(Project):
         self.engine.register(RUN, coordinator.body)
         self.engine.register(EXECUTION, execution.body)
         self.engine.register(AGENT, loop.body)
-        self.calendar = Calendar(self)
+        self.calendar = RunSchedules(self)
         self.engine.register(SCHEDULED, self.calendar.body)
 
     def effective(self) -> Configuration:
@@ -317,7 +318,7 @@ class Application(Project):
     async def _start_rehearsal(self, base_url: str | None) -> None:
         if base_url is not None or self._rehearsal_url is not None:
             return
-        from orchestration.drills.rehearsal import RehearsalServer
+        from orchestration.rehearsal import RehearsalServer
 
         server = await self._rehearsals.enter_async_context(RehearsalServer())
         self._rehearsal_url = f"{server.url}/v1"

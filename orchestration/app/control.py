@@ -16,12 +16,12 @@ import anyio.to_thread
 from sqlalchemy.exc import SQLAlchemyError
 
 from orchestration.agents import worker
-from orchestration.app import work
+from orchestration.app import worker_main
 from orchestration.app.application import Application
 from orchestration.app.incidents import IncidentResponse
+from orchestration.app.maintenance import ProjectMaintenance
 from orchestration.app.playbooks import PlaybookResponse
-from orchestration.app.supervisor import Limits, Supervisor
-from orchestration.app.upkeep import MaintenanceRoom
+from orchestration.app.supervisor import Supervisor, WorkerLimits
 from orchestration.config.schema import ScheduleSettings
 from orchestration.workflows.processes import CONTROL_PREFIX, this_process
 
@@ -30,18 +30,18 @@ _LEASE_SECONDS = 10.0
 _LOOK_SECONDS = 1.0
 
 
-class Control:
+class ControlProcess:
     """A control process at work. `supervisor` says how its workers are; `leads` whether the calendar is its own; `url`
     is where its dashboard is, once it serves one."""
 
     def __init__(self, app: Application, config_file: Path, workers: int, *, drill: bool = False) -> None:
         self._app = app
-        command = worker.command(work.ENTRY_POINT, str(config_file.absolute()))
+        command = worker.command(worker_main.ENTRY_POINT, str(config_file.absolute()))
         self.supervisor = Supervisor(command, workers, self._limits, app.bus, app.clock)
         self.leads = False
         self.url = ""
         self.incidents = IncidentResponse(app, lambda: self.leads, drill=drill)
-        self.maintenance = MaintenanceRoom(app, self.incidents.outbox)
+        self.maintenance = ProjectMaintenance(app, self.incidents.outbox)
         upkeep = self.maintenance.upkeep
         self.playbooks = PlaybookResponse(app, self.incidents, self.supervisor, upkeep, lambda: self.leads)
         self._unheard = False
@@ -107,20 +107,20 @@ class Control:
             lambda: self._app.leases.acquire(name, self._holder, _LEASE_SECONDS, about)
         )
 
-    def _limits(self) -> Limits:
+    def _limits(self) -> WorkerLimits:
         runtime = self._app.configuration.runtime
-        return Limits(runtime.worker_heartbeat_seconds, runtime.worker_memory_mb, runtime.worker_stop_seconds)
+        return WorkerLimits(runtime.worker_heartbeat_seconds, runtime.worker_memory_mb, runtime.worker_stop_seconds)
 
 
 @contextlib.asynccontextmanager
 async def serving(
     app: Application, config_file: Path, workers: int | None = None, *, drill: bool = False
-) -> AsyncIterator[Control]:
+) -> AsyncIterator[ControlProcess]:
     """Serve a project for as long as the block lasts, with so many workers, else with as many as the configuration
     says. On leaving, the workers are stopped and leave their runs resumable. With `drill` all trouble is marked as
     rehearsed."""
     count = app.configuration.runtime.workers if workers is None else workers
-    control = Control(app, config_file, count, drill=drill)
+    control = ControlProcess(app, config_file, count, drill=drill)
     try:
         async with anyio.create_task_group() as group:
             group.start_soon(control.supervisor.run)

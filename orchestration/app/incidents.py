@@ -16,20 +16,21 @@ import anyio.to_thread
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
-from orchestration.alerts.cleaning import quick
+from orchestration.alerts.batch_redaction import batch_redactor
 from orchestration.alerts.engine import AlertEngine
-from orchestration.alerts.intake import Intake
+from orchestration.alerts.intake import AlertIntake
 from orchestration.alerts.signal import Signal
 from orchestration.app.application import Application
-from orchestration.app.views import CurrentCredentials
-from orchestration.config.response import Contact, ResponseSettings, Severity
+from orchestration.app.live_credentials import LiveCredentials
+from orchestration.config.response import Contact, ResponseSettings
+from orchestration.domain.severity import Severity
 from orchestration.events import Event
-from orchestration.incidents import keeping, oncall
-from orchestration.incidents.journal import Journal
-from orchestration.monitoring.assembly import Monitoring, Surroundings
-from orchestration.notifications.channels import Channels
-from orchestration.notifications.direct import LastResort
-from orchestration.notifications.sender import Sender
+from orchestration.incidents import background, oncall
+from orchestration.incidents.journal import ReportJournal
+from orchestration.monitoring.assembly import Monitoring, MonitoringContext
+from orchestration.notifications.channels import ChannelRegistry
+from orchestration.notifications.last_resort import LastResort
+from orchestration.notifications.sender import OutboxSender
 from orchestration.storage.alert_inbox import AlertInbox
 from orchestration.storage.outbox import Outbox
 
@@ -50,21 +51,21 @@ class IncidentResponse:
         self._app = app
         self._leads = leads
         self._drill = drill
-        self._credentials = CurrentCredentials(app.store)
+        self._credentials = LiveCredentials(app.store)
         inbox = AlertInbox(app.database)
         self._last_resort = LastResort(
             self._first_audience, self._response, self._credentials, app.clock, app.redactor.data
         )
-        self.journal = Journal(
+        self.journal = ReportJournal(
             app.state_folder / "journal", app.desk, app.bus, app.clock, self._last_resort, self._last_resort.reached
         )
-        redact = quick(app.redactor)
+        redact = batch_redactor(app.redactor)
         self.alerts = AlertEngine(
             app.alerts, app.silences, inbox, self.journal, lambda: app.configuration, redact, app.bus
         )
-        self.intake = Intake(inbox, lambda: app.configuration.alerting.intake, self._credentials.get, redact)
+        self.intake = AlertIntake(inbox, lambda: app.configuration.alerting.intake, self._credentials.get, redact)
         self.monitoring = Monitoring(
-            Surroundings(
+            MonitoringContext(
                 configuration=app.effective,
                 credentials=self._credentials,
                 database=app.database,
@@ -77,8 +78,8 @@ class IncidentResponse:
             self._take,
         )
         self.outbox = Outbox(app.database, app.redactor.data)
-        self._channels = Channels(self._response, self._credentials, app.clock)
-        self.sender = Sender(
+        self._channels = ChannelRegistry(self._response, self._credentials, app.clock)
+        self.sender = OutboxSender(
             self.outbox,
             app.leases,
             self._channels,
@@ -108,8 +109,8 @@ class IncidentResponse:
         try:
             async with self._channels, self.monitoring.running(), anyio.create_task_group() as group:
                 group.start_soon(self._judge)
-                group.start_soon(keeping.keep, app.desk, self.journal, app.bus, app.clock)
-                group.start_soon(keeping.keep_sums, app.statistics, app.bus, app.clock)
+                group.start_soon(background.keep, app.desk, self.journal, app.bus, app.clock)
+                group.start_soon(background.keep_sums, app.statistics, app.bus, app.clock)
                 group.start_soon(self.sender.run)
                 yield
                 group.cancel_scope.cancel()

@@ -7,16 +7,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from orchestration.app.project import Project
+from orchestration.domain.run_status import RunStatus
 from orchestration.storage.approvals import Approval
-from orchestration.storage.routes import RouteStates
-from orchestration.storage.runs import Run, RunStatus
+from orchestration.storage.route_states import RouteStates
+from orchestration.storage.runs import Run
 from orchestration.workflows.processes import LiveProcess, control_processes, live_processes
 
 _CLOSED = "closed"
 
 
 @dataclass(frozen=True, slots=True)
-class OutOfUse:
+class ProviderOutOfUse:
     """A provider's model that is not asked now, why, and since when (RFC 3339)."""
 
     provider: str
@@ -32,7 +33,7 @@ class Overview:
 
     runs: Sequence[Run]
     questions: Sequence[Approval]
-    providers: Sequence[OutOfUse]
+    providers: Sequence[ProviderOutOfUse]
     processes: Sequence[LiveProcess]
     control: Sequence[dict[str, Any]]
 
@@ -48,12 +49,12 @@ def overview(here: Project) -> Overview:
     )
 
 
-def _out_of_use(here: Project) -> list[OutOfUse]:
+def _out_of_use(here: Project) -> list[ProviderOutOfUse]:
     """By what processes last said of routes that the configuration still has. A route may have been seen at work, and
     nothing have been said of its breaker yet."""
     known = here.configuration.runtime.providers
     return [
-        OutOfUse(provider, model, state["state"], state["reason"], f"{said:%Y-%m-%dT%H:%M:%SZ}")
+        ProviderOutOfUse(provider, model, state["state"], state["reason"], f"{said:%Y-%m-%dT%H:%M:%SZ}")
         for (provider, model), (state, said) in RouteStates(here.database).load().items()
         # A route that has only been used so far, and never failed, is told of without a state.
         if state.get("state", _CLOSED) != _CLOSED and provider in known and known[provider].enabled

@@ -12,17 +12,17 @@ from orchestration.app.application import Application
 from orchestration.app.incidents import IncidentResponse
 from orchestration.app.supervisor import Supervisor
 from orchestration.clock import Clock
-from orchestration.incidents.desk import Desk
 from orchestration.incidents.review import draft
-from orchestration.monitoring.diagnosis import Diagnosis
-from orchestration.playbooks.asking import Asking
-from orchestration.playbooks.catalogue import Catalogue
-from orchestration.playbooks.execution import Executor
-from orchestration.playbooks.naming import is_response
-from orchestration.playbooks.ports import Fleet, Handles, Upkeep
-from orchestration.playbooks.reporting import Reporting
+from orchestration.incidents.service import IncidentService
+from orchestration.monitoring.health.diagnosis import IncidentDiagnosis
+from orchestration.playbooks.approvals import ApprovalRequests
+from orchestration.playbooks.catalogue import PlaybookCatalogue
+from orchestration.playbooks.execution import StepExecutor
+from orchestration.playbooks.ids import is_response
+from orchestration.playbooks.incident_updates import IncidentUpdates
+from orchestration.playbooks.ports import ActionServices, BackupPort, Fleet
 from orchestration.playbooks.responder import Responder
-from orchestration.playbooks.runner import RESPONSE, Runner
+from orchestration.playbooks.runner import RESPONSE, PlaybookRunner
 from orchestration.storage.playbooks import PlaybookRecords
 
 PLAYBOOKS = Path("config", "playbooks")
@@ -37,22 +37,22 @@ class PlaybookResponse:
         app: Application,
         incidents: IncidentResponse,
         supervisor: Supervisor,
-        upkeep: Upkeep | None,
+        upkeep: BackupPort | None,
         leads: Callable[[], bool],
     ) -> None:
         self._app = app
         self._leads = leads
         self.records = PlaybookRecords(app.database)
         self.handles = handles_of(app, incidents, SupervisedFleet(supervisor), upkeep)
-        self.executor = Executor(self.handles, self.records)
-        reporting = Reporting(app.desk, app.desk.records, self.records, self.catalogue, app.effective, app.clock)
-        asking = Asking(app.approvals, reporting, app.bus, app.clock)
-        app.engine.register(RESPONSE, Runner(self.executor, reporting, asking).body)
+        self.executor = StepExecutor(self.handles, self.records)
+        reporting = IncidentUpdates(app.desk, app.desk.records, self.records, self.catalogue, app.effective, app.clock)
+        asking = ApprovalRequests(app.approvals, reporting, app.bus, app.clock)
+        app.engine.register(RESPONSE, PlaybookRunner(self.executor, reporting, asking).body)
         self._responder = Responder(self.handles, self.records, app.engine)
 
-    def catalogue(self) -> Catalogue:
+    def catalogue(self) -> PlaybookCatalogue:
         """The playbooks as they are now; a person may have edited them."""
-        return Catalogue(self._app.root / PLAYBOOKS)
+        return PlaybookCatalogue(self._app.root / PLAYBOOKS)
 
     async def run(self) -> None:
         """Respond whenever this process leads, until cancelled."""
@@ -71,9 +71,11 @@ class PlaybookResponse:
                 unsubscribe()
 
 
-def handles_of(app: Application, incidents: IncidentResponse, fleet: Fleet, upkeep: Upkeep | None) -> Handles:
+def handles_of(
+    app: Application, incidents: IncidentResponse, fleet: Fleet, upkeep: BackupPort | None
+) -> ActionServices:
     """Everything that actions reach in a project."""
-    return Handles(
+    return ActionServices(
         root=app.root,
         state_folder=app.state_folder,
         log_folder=app.log_folder,
@@ -85,7 +87,7 @@ def handles_of(app: Application, incidents: IncidentResponse, fleet: Fleet, upke
         store=app.store,
         desk=app.desk,
         incidents=app.desk.records,
-        diagnosis=Diagnosis(app.database, app.log_folder),
+        diagnosis=IncidentDiagnosis(app.database, app.log_folder),
         resources=incidents.monitoring.resources,
         standings=incidents.monitoring.providers.standings,
         runs=app.runs,
@@ -134,7 +136,7 @@ class SupervisedFleet:
 class ReviewFiles:
     """Drafts of reviews, a file for each incident."""
 
-    def __init__(self, desk: Desk, folder: Path, clock: Clock) -> None:
+    def __init__(self, desk: IncidentService, folder: Path, clock: Clock) -> None:
         self._desk = desk
         self._folder = folder
         self._clock = clock

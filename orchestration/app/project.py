@@ -15,28 +15,28 @@ import anyio.to_thread
 from sqlalchemy.exc import SQLAlchemyError
 
 from orchestration import logs
-from orchestration.app.opening import open_database
+from orchestration.app.project_database import open_database
 from orchestration.clock import Clock, SystemClock
 from orchestration.config.findings import ConfigurationError
-from orchestration.config.load import Loader
-from orchestration.config.retired import FILE as RETIRED_FILE
+from orchestration.config.loader import ConfigLoader
+from orchestration.config.revocations import FILE as RETIRED_FILE
 from orchestration.config.schema import Configuration, RuntimeSettings
-from orchestration.config.source import Source
+from orchestration.config.source import ConfigSource
 from orchestration.config.store import ConfigurationStore
 from orchestration.errors import UsageError
 from orchestration.events import Bus
 from orchestration.ids import new_id
-from orchestration.incidents.desk import Desk, Ports
 from orchestration.incidents.model import person
+from orchestration.incidents.service import IncidentService, Ports
 from orchestration.incidents.statistics import Statistics
-from orchestration.notifications.planning import plan
-from orchestration.notifications.templates import Templates
+from orchestration.notifications.recipients import plan
+from orchestration.notifications.templates import TemplateRenderer
 from orchestration.security.redaction import Redactor
 from orchestration.storage.alerts import Alerts
 from orchestration.storage.approvals import Approval, ApprovalTable
 from orchestration.storage.artifacts import ArtifactTable
 from orchestration.storage.configuration import ConfigurationVersions, Overrides
-from orchestration.storage.incident_figures import IncidentFigures
+from orchestration.storage.incidents.figures import IncidentFigures
 from orchestration.storage.leases import Leases
 from orchestration.storage.runs import Run, Runs
 from orchestration.storage.silences import Silences
@@ -65,10 +65,10 @@ class Project:
         self.clock = clock or SystemClock()
         self.bus = Bus(self.clock)
         self.redactor = Redactor()
-        loader = Loader(config_file, self.redactor.find)
+        loader = ConfigLoader(config_file, self.redactor.find)
         self.root = loader.root
         self.config_file = loader.path
-        source = Source(loader, self.root / ".env", dict(os.environ), self.redactor.remember)
+        source = ConfigSource(loader, self.root / ".env", dict(os.environ), self.redactor.remember)
         runtime = places(source)
         self.state_folder = self.root / runtime.state_directory
         self.log_folder = self.root / runtime.log_directory
@@ -92,14 +92,14 @@ class Project:
         self.approvals = ApprovalTable(self.database)
         self.alerts = Alerts(self.database)
         self.silences = Silences(self.database)
-        self.templates = Templates.read(self.root / _TEMPLATES)
+        self.templates = TemplateRenderer.read(self.root / _TEMPLATES)
         ports = Ports(
             settings=lambda: self.configuration.response,
             plan=partial(plan, templates=self.templates),
             redact=self.redactor.data,
             url=self.incident_url,
         )
-        self.desk = Desk(self.database, self.bus, self.clock, ports)
+        self.desk = IncidentService(self.database, self.bus, self.clock, ports)
         self.statistics = Statistics(IncidentFigures(self.database))
         self.artifacts = ArtifactStore(
             self.root / runtime.artifacts_directory, ArtifactTable(self.database), self.clock
@@ -191,7 +191,7 @@ def project(config_file: str) -> Iterator[Project]:
         yield here
 
 
-def places(source: Source) -> RuntimeSettings:
+def places(source: ConfigSource) -> RuntimeSettings:
     """Where things are, by the file, even one with findings. A file that does not tell is taken to mean the usual
     places if there is a database: it holds the versions to go back to. Raises ConfigurationError."""
     reading = source.read()
@@ -204,7 +204,7 @@ def places(source: Source) -> RuntimeSettings:
     raise ConfigurationError(str(source.loader.path), reading.refused or loaded.findings)
 
 
-def database_url(source: Source, name: str | None) -> str | None:
+def database_url(source: ConfigSource, name: str | None) -> str | None:
     """The address of the database server that a variable holds; None without a variable. Raises UsageError."""
     if name is None:
         return None

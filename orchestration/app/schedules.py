@@ -20,7 +20,7 @@ from orchestration.errors import NotFoundError, UsageError
 from orchestration.ids import new_id
 from orchestration.storage.runs import Run
 from orchestration.workflows.coordinator import RUN
-from orchestration.workflows.engine import Flow, Schedule
+from orchestration.workflows.engine import Flow, FlowSchedule
 
 if TYPE_CHECKING:
     from orchestration.app.application import Application
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 SCHEDULED = "scheduled"
 
 
-class Calendar:
+class RunSchedules:
     """The schedules of the configuration, as the engine keeps them."""
 
     def __init__(self, app: Application) -> None:
@@ -88,6 +88,6 @@ def origin_of(name: str, planned: datetime) -> str:
     return f"schedule {name} at {planned.isoformat().replace('+00:00', 'Z')}"
 
 
-def _schedule(settings: ScheduleSettings) -> Schedule:
+def _schedule(settings: ScheduleSettings) -> FlowSchedule:
     payload = {"schedule": settings.model_dump(mode="json", by_alias=True)}
-    return Schedule(settings.name, settings.cron, settings.time_zone, payload)
+    return FlowSchedule(settings.name, settings.cron, settings.time_zone, payload)

@@ -31,7 +31,7 @@ _SOUND_SECONDS = 60.0
 _MEGABYTE = 1_048_576
 
 
-class Ending(StrEnum):
+class WorkerExit(StrEnum):
     """Why a worker has ended, or must."""
 
     SILENT = "no-heartbeat"
@@ -42,7 +42,7 @@ class Ending(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class WorkerLimits:
     """What is asked of a worker: a heartbeat at least so often, at most so much memory, an end within `stop_seconds`.
 
     The memory is that of the worker itself; the commands that its agents run have limits of their own.
@@ -54,7 +54,7 @@ class Limits:
 
 
 @dataclass(slots=True)
-class Worker:
+class SupervisedWorker:
     """One place for a worker, and the process that holds it now."""
 
     number: int
@@ -79,15 +79,15 @@ class Worker:
         }
 
 
-def must_end(worker: Worker, limits: Limits, now: float) -> Ending | None:
+def must_end(worker: SupervisedWorker, limits: WorkerLimits, now: float) -> WorkerExit | None:
     """Why a worker has to be killed; None while it is in order. Pure."""
     if worker.asked:
-        return Ending.ASKED
+        return WorkerExit.ASKED
     if worker.memory_mb > limits.memory_mb:
-        return Ending.MEMORY
+        return WorkerExit.MEMORY
     if worker.beat_at is None:
-        return Ending.NEVER_STARTED if now - worker.started_at > _START_SECONDS else None
-    return Ending.SILENT if now - worker.beat_at > limits.heartbeat_seconds else None
+        return WorkerExit.NEVER_STARTED if now - worker.started_at > _START_SECONDS else None
+    return WorkerExit.SILENT if now - worker.beat_at > limits.heartbeat_seconds else None
 
 
 class Supervisor:
@@ -97,7 +97,7 @@ class Supervisor:
         self,
         command: Sequence[str],
         count: int,
-        limits: Callable[[], Limits],
+        limits: Callable[[], WorkerLimits],
         bus: Bus,
         clock: Clock,
         chance: Callable[[], float] = random.random,
@@ -107,7 +107,7 @@ class Supervisor:
         self._bus = bus
         self._clock = clock
         self._chance = chance
-        self.workers = tuple(Worker(number) for number in range(1, count + 1))
+        self.workers = tuple(SupervisedWorker(number) for number in range(1, count + 1))
 
     async def run(self) -> None:
         """Until cancelled; then stop all workers, first politely, and after the grace time not."""
@@ -121,7 +121,7 @@ class Supervisor:
         for worker in self.workers:
             worker.asked = worker.asked or worker.number == number
 
-    async def _keep(self, worker: Worker) -> None:
+    async def _keep(self, worker: SupervisedWorker) -> None:
         """1. Start a process. 2. Wait for it to end, or end it. 3. Wait, longer after each that did not live long.
         4. Begin again."""
         attempt = 0
@@ -134,7 +134,7 @@ class Supervisor:
             worker.replaced += 1
             self._bus.emit("worker.replaced", worker=worker.number, times=worker.replaced)
 
-    async def _one_life(self, worker: Worker) -> None:
+    async def _one_life(self, worker: SupervisedWorker) -> None:
         with anyio.CancelScope(shield=True):  # half started, a process would be nobody's
             process = await asyncio.create_subprocess_exec(
                 *self._command,
@@ -155,7 +155,7 @@ class Supervisor:
             with anyio.CancelScope(shield=True):
                 await self._stop(process)
 
-    async def _listen(self, worker: Worker, process: asyncio.subprocess.Process) -> None:
+    async def _listen(self, worker: SupervisedWorker, process: asyncio.subprocess.Process) -> None:
         if process.stdout is None:
             return
         while line := await process.stdout.readline():
@@ -163,17 +163,17 @@ class Supervisor:
                 worker.doing = str(json.loads(line)["doing"])
                 worker.state, worker.beat_at = "works", self._clock.monotonic()
 
-    async def _watch(self, worker: Worker, process: asyncio.subprocess.Process) -> Ending:
+    async def _watch(self, worker: SupervisedWorker, process: asyncio.subprocess.Process) -> WorkerExit:
         while process.returncode is None:
             worker.memory_mb = _memory_mb(process.pid)
             if ending := must_end(worker, self._limits(), self._clock.monotonic()):
                 return ending
             await self._clock.sleep(_LOOK_SECONDS)
-        return Ending.BY_ITSELF
+        return WorkerExit.BY_ITSELF
 
-    async def _end(self, worker: Worker, process: asyncio.subprocess.Process, ending: Ending) -> None:
+    async def _end(self, worker: SupervisedWorker, process: asyncio.subprocess.Process, ending: WorkerExit) -> None:
         about: dict[str, Any] = {"worker": worker.number, "pid": process.pid, "doing": worker.doing}
-        if ending is Ending.BY_ITSELF:
+        if ending is WorkerExit.BY_ITSELF:
             self._bus.emit("worker.lost", **about, exit_code=process.returncode)
             return
         _signal_group(process, signal.SIGKILL)

@@ -8,7 +8,7 @@ import click
 
 from orchestration.app import application, project
 from orchestration.cli import common
-from orchestration.cli.following import conclude, follow
+from orchestration.cli.follow import conclude, follow
 from orchestration.cli.render import console, table
 from orchestration.cli.run import patience_option, start_given_or_sample
 from orchestration.errors import UsageError

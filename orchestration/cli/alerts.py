@@ -8,8 +8,9 @@ from rich.text import Text
 from orchestration.app import project
 from orchestration.cli import common
 from orchestration.cli.render import age, console, first_line, table
-from orchestration.config.response import Scenario
-from orchestration.storage.alerts import AlertRow, AlertStatus
+from orchestration.domain.alert_status import AlertStatus
+from orchestration.domain.scenario import Scenario
+from orchestration.storage.alerts import AlertRow
 
 _COLOURS = {AlertStatus.FIRING: "red", AlertStatus.PENDING: "yellow", AlertStatus.RESOLVED: "green"}
 _OPEN = (AlertStatus.PENDING, AlertStatus.FIRING)

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from orchestration.app import project
-from orchestration.app.upkeep import Store, vault_of
+from orchestration.app.maintenance import BackupSource, vault_of
 from orchestration.cli import common
 from orchestration.cli.render import age, console, table
 from orchestration.clock import SystemClock
@@ -41,7 +41,7 @@ def make(config: str, as_json: bool) -> None:
 @click.pass_obj
 def list_backups(config: str, as_json: bool) -> None:
     """List the good backups, the newest first."""
-    store = Store(Path(config))
+    store = BackupSource(Path(config))
     found = store.vault.list()
     if as_json:
         common.print_json([_described(one) for one in found])
@@ -57,7 +57,7 @@ def list_backups(config: str, as_json: bool) -> None:
 @click.pass_obj
 def verify(config: str, backup: str, as_json: bool) -> int:
     """Restore BACKUP into a scratch database and check that. Exit code 1 if it is not good."""
-    vault = Store(Path(config)).vault
+    vault = BackupSource(Path(config)).vault
     tried = vault.verify(vault.find(backup))
     if as_json:
         common.print_json({**common.plain(tried), "good": tried.good})
@@ -78,7 +78,7 @@ def restore(config: str, backup: str, yes: bool, as_json: bool) -> None:
 
     Refused while a process of the system runs. Unfinished runs go on from where the backup has them.
     """
-    store = Store(Path(config))
+    store = BackupSource(Path(config))
     found = store.vault.find(backup)
     if not yes:
         made = f"{found.made_at:%Y-%m-%d %H:%M} UTC"

@@ -27,7 +27,7 @@ _GOAL_BYTES = 4 * GOAL_LIMIT + 1  # no character takes more than four
 BACKLOG = Path("docs/backlog.md")
 
 
-class Seconds(click.FloatRange):
+class SecondsParam(click.FloatRange):
     """A duration; neither `inf` nor `nan` is one."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:

@@ -12,8 +12,8 @@ from typing import Any
 
 import click
 
+from orchestration.app.config_check import ConfigCheck, check_files
 from orchestration.app.project import Project, project
-from orchestration.app.reading import Check, check_files
 from orchestration.cli import common
 from orchestration.cli.render import age, console, table
 from orchestration.config.overrides import Override
@@ -38,7 +38,7 @@ def validate(config: str, as_json: bool) -> int:
     return 0 if checked.usable else 2
 
 
-def _print_findings(file: str, checked: Check) -> None:
+def _print_findings(file: str, checked: ConfigCheck) -> None:
     for finding in checked.findings:
         click.echo(f"{finding.file}:{finding.line}:{finding.column}: {finding.severity} {finding.code.value}")
         click.echo(f"    {finding.path + ': ' if finding.path else ''}{finding.message}")

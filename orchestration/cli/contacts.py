@@ -11,13 +11,15 @@ import click
 from orchestration.app import Project, project
 from orchestration.cli import common
 from orchestration.cli.render import console, table
-from orchestration.config.response import Contact, ContactAddress, ResponseSettings, Scenario, Severity
+from orchestration.config.response import Contact, ContactAddress, ResponseSettings
+from orchestration.domain.scenario import Scenario
+from orchestration.domain.severity import Severity
 from orchestration.errors import NotFoundError
 from orchestration.ids import new_id
-from orchestration.notifications.direct import send_directly
+from orchestration.notifications.last_resort import send_directly
 from orchestration.notifications.notice import Notice, NoticeKind
-from orchestration.notifications.planning import OPERATOR, row_for
-from orchestration.storage.outbox import Delivery, Outbox, Outcome
+from orchestration.notifications.recipients import OPERATOR, row_for
+from orchestration.storage.outbox import DeliveryAttempt, Outbox, SendOutcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,7 @@ class _Way:
     channel: str
     address: str
     state: str
-    last: Delivery | None
+    last: DeliveryAttempt | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,7 @@ def test_contacts(config: str, contact: str | None, channel: str | None, as_json
         else:
             lines = [(one.contact, one.channel, one.outcome, f"{one.seconds:.1f} s", one.detail) for one in results]
             console().print(table(("CONTACT", "CHANNEL", "OUTCOME", "TOOK", "DETAIL"), lines))
-        return 0 if all(one.outcome == Outcome.SENT.value for one in results) else 1
+        return 0 if all(one.outcome == SendOutcome.SENT.value for one in results) else 1
 
 
 def _everybody(here: Project) -> tuple[Contact, ...]:
@@ -98,7 +100,7 @@ def _everybody(here: Project) -> tuple[Contact, ...]:
     return here.configuration.response.contacts or (OPERATOR,)
 
 
-def _ways(here: Project, contact: Contact, last: Mapping[str, Delivery]) -> list[_Way]:
+def _ways(here: Project, contact: Contact, last: Mapping[str, DeliveryAttempt]) -> list[_Way]:
     response = here.configuration.response
     return [
         _Way(
@@ -166,11 +168,11 @@ async def _try(here: Project, places: Sequence[tuple[Contact, ContactAddress]]) 
     return [_result(here, contact, place, sent.get((contact.id, place.channel))) for contact, place in places]
 
 
-def _result(here: Project, contact: Contact, place: ContactAddress, delivery: Delivery | None) -> _Result:
+def _result(here: Project, contact: Contact, place: ContactAddress, delivery: DeliveryAttempt | None) -> _Result:
     address = place.address or ""
     if delivery is None:
         state = _state(here, here.configuration.response, contact, place.channel)
-        return _Result(contact.id, place.channel, address, Outcome.FAILED.value, 0.0, state)
+        return _Result(contact.id, place.channel, address, SendOutcome.FAILED.value, 0.0, state)
     return _Result(
         contact.id, place.channel, address, delivery.outcome.value, delivery.seconds, delivery.detail, delivery.key
     )

@@ -8,12 +8,12 @@ from pathlib import Path
 import click
 from rich.text import Text
 
-from orchestration.app.doctor import Diagnosis, Health, examine
+from orchestration.app.doctor import CheckResult, CheckStatus, examine
 from orchestration.cli import common
 from orchestration.cli.render import console
 from orchestration.clock import SystemClock
 
-_STYLES = {Health.OK: "green", Health.WARNING: "yellow", Health.PROBLEM: "bold red"}
+_STYLES = {CheckStatus.OK: "green", CheckStatus.WARNING: "yellow", CheckStatus.PROBLEM: "bold red"}
 
 
 @click.command()
@@ -22,18 +22,18 @@ _STYLES = {Health.OK: "green", Health.WARNING: "yellow", Health.PROBLEM: "bold r
 def doctor(config: str, as_json: bool) -> int:
     """Check this machine and this project, and say what to mend. Exit code 1 if there is a problem."""
     found = common.run_async(lambda: examine(Path(config), dict(os.environ), SystemClock()))
-    problems = sum(one.health is Health.PROBLEM for one in found)
+    problems = sum(one.health is CheckStatus.PROBLEM for one in found)
     if as_json:
         common.print_json({"problems": problems, "checks": found})
     else:
         for one in found:
             _print(one)
-        warnings = sum(one.health is Health.WARNING for one in found)
+        warnings = sum(one.health is CheckStatus.WARNING for one in found)
         click.echo(f"\n{problems} to mend, {warnings} to look at" if problems or warnings else "\nall in order")
     return 1 if problems else 0
 
 
-def _print(one: Diagnosis) -> None:
+def _print(one: CheckResult) -> None:
     output = console()
     line = Text(f"{one.health.value:<9}", style=_STYLES[one.health])
     output.print(line + Text(f"{one.subject:<20}{one.found}", style=""), soft_wrap=True)

@@ -15,9 +15,9 @@ from orchestration.cli import common
 from orchestration.cli.render import console, first_line, table
 from orchestration.clock import SystemClock
 from orchestration.drills import catalogue
-from orchestration.drills.conducting import Result, hold
-from orchestration.drills.figures import figures, in_words, markdown, total
 from orchestration.drills.model import Drill
+from orchestration.drills.result_figures import figures, in_words, markdown, total
+from orchestration.drills.runner import DrillResult, hold
 from orchestration.errors import UsageError
 from orchestration.ids import new_id
 from orchestration.storage.drills import DrillHistory, DrillRecord
@@ -26,7 +26,7 @@ _COLUMNS = ("DRILL", "RESULT", "DETECTED", "MITIGATED", "RESOLVED", "LOST", "REP
 
 
 @dataclass(frozen=True, slots=True)
-class Where:
+class DrillDatabase:
     """Where drills are held, and under which name their results are kept."""
 
     keep: Path | None
@@ -72,7 +72,7 @@ def drill(
         _show_drills(chosen, as_json)
         return 0
     with project(config) as here:
-        where = Where(keep, against, game_day)
+        where = DrillDatabase(keep, against, game_day)
         aside = as_json or as_markdown
         possible = [one for one in chosen if _possible(one, against, aside=aside)]
         results = [_held(here, one, where, aside=aside) for one in possible]
@@ -101,7 +101,7 @@ def _possible(one: Drill, against: str | None, *, aside: bool) -> bool:
     return not reason
 
 
-def _held(here: Project, one: Drill, where: Where, *, aside: bool) -> Result:
+def _held(here: Project, one: Drill, where: DrillDatabase, *, aside: bool) -> DrillResult:
     """Hold one drill, say how it went, and keep it in the history."""
     click.echo(f"{one.name}: {one.fault}", err=aside)
     result = common.run_async(lambda: hold(one, SystemClock(), keep=where.keep, against=where.against))
@@ -124,7 +124,7 @@ def _held(here: Project, one: Drill, where: Where, *, aside: bool) -> Result:
     return result
 
 
-def _conclude(results: Sequence[Result], as_json: bool) -> None:
+def _conclude(results: Sequence[DrillResult], as_json: bool) -> None:
     whole = total(results)
     if as_json:
         common.print_json({"total": whole, "drills": [_as_json(result) for result in results]})
@@ -139,7 +139,7 @@ def _conclude(results: Sequence[Result], as_json: bool) -> None:
     click.echo(in_words(whole))
 
 
-def _as_json(result: Result) -> dict[str, Any]:
+def _as_json(result: DrillResult) -> dict[str, Any]:
     return {
         "drill": result.drill.name,
         "scenario": result.drill.scenario.value,
@@ -150,7 +150,7 @@ def _as_json(result: Result) -> dict[str, Any]:
     }
 
 
-def _row(result: Result) -> Sequence[str | Text]:
+def _row(result: DrillResult) -> Sequence[str | Text]:
     known = figures(result)
     response = result.seen.response
     ended = known["helped"] or known["ending"] if response else "absorbed" if result.passed else "nothing seen"

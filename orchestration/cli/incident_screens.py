@@ -9,11 +9,12 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestration.cli.render import age, first_line, table
-from orchestration.config.response import ResponseSettings, Severity
-from orchestration.incidents import telling
-from orchestration.incidents.model import Entry, Incident
+from orchestration.config.response import ResponseSettings
+from orchestration.domain.severity import Severity
+from orchestration.incidents import notices
+from orchestration.incidents.model import Incident, TimelineEntry
 from orchestration.incidents.review import clock_lines, spoken
-from orchestration.storage.incidents import IncidentRow
+from orchestration.storage.incidents.table import IncidentRow
 
 _COLOURS = {Severity.P0: "bold red", Severity.P1: "red", Severity.P2: "yellow", Severity.P3: "dim"}
 
@@ -36,16 +37,16 @@ def incidents_table(found: Sequence[IncidentRow], now: datetime) -> Table:
     )
 
 
-def screen(incident: Incident, entries: Sequence[Entry], settings: ResponseSettings, now: datetime) -> str:
+def screen(incident: Incident, entries: Sequence[TimelineEntry], settings: ResponseSettings, now: datetime) -> str:
     """What broke, since when, whom it hurts, the clocks, what was tried, what to do now; then the timeline."""
     since = incident.impact_started_at or incident.detected_at
     eta = "Unknown" if incident.eta is None else f"{incident.eta:%Y-%m-%d %H:%M} UTC"
     whose = incident.assignee or incident.acknowledged_by
     lines = [
-        f"{incident.severity} {telling.status_word(incident)}: {incident.title}" + _mark(incident),
+        f"{incident.severity} {notices.status_word(incident)}: {incident.title}" + _mark(incident),
         f"  what       {_indented(incident.summary) or 'Unknown'}",
         f"  since      {since:%Y-%m-%d %H:%M:%S} UTC ({age(now, since)} ago); detected by {incident.source}",
-        f"  hurts      {incident.impact or telling.touched(incident) or 'Unknown'}",
+        f"  hurts      {incident.impact or notices.touched(incident) or 'Unknown'}",
         *_likely(entries),
         f"  why {incident.severity}     {incident.ground.value.replace('-', ' ')}",
         f"  whose      {whose or _nobodys(incident)}",
@@ -53,7 +54,7 @@ def screen(incident: Incident, entries: Sequence[Entry], settings: ResponseSetti
         f"  ETA        {eta}",
         *_tried(incident),
         *_links(incident),
-        *(f"  {'now' if number == 0 else '':10} {command}" for number, command in enumerate(telling.to_do(incident))),
+        *(f"  {'now' if number == 0 else '':10} {command}" for number, command in enumerate(notices.to_do(incident))),
         "",
         *(f"{entry.at:%Y-%m-%d %H:%M:%S} {spoken(entry)}" for entry in entries),
     ]
@@ -64,10 +65,10 @@ def _indented(text: str) -> str:
     return text.replace("\n", "\n" + " " * 13)
 
 
-def _likely(entries: Sequence[Entry]) -> list[str]:
+def _likely(entries: Sequence[TimelineEntry]) -> list[str]:
     """What the playbook takes for the cause, as it said last."""
     notes = [str(entry.data.get("text", "")) for entry in entries if entry.kind == "noted"]
-    causes = [text.removeprefix(telling.LIKELY) for text in notes if text.startswith(telling.LIKELY)]
+    causes = [text.removeprefix(notices.LIKELY) for text in notes if text.startswith(notices.LIKELY)]
     return [f"  likely     {causes[-1]}"] if causes else []
 
 

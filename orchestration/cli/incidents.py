@@ -13,12 +13,14 @@ import click
 from orchestration.app import Project, project
 from orchestration.cli import common
 from orchestration.cli.incident_screens import incidents_table, screen
-from orchestration.cli.moments import MOMENT, ago, ahead, due_date
 from orchestration.cli.render import console, table
-from orchestration.config.response import Scenario, Severity
+from orchestration.cli.timespec import MOMENT, ago, ahead, due_date
+from orchestration.domain.incident_status import IncidentStatus
+from orchestration.domain.scenario import Scenario
+from orchestration.domain.severity import Severity
 from orchestration.errors import UsageError
 from orchestration.incidents.escalation import missing_fields
-from orchestration.incidents.model import Actor, Incident, IncidentStatus, ReviewField, person
+from orchestration.incidents.model import Actor, Incident, ReviewField, person
 from orchestration.incidents.review import draft
 
 _incident_argument = click.argument("incident", metavar="INCIDENT")

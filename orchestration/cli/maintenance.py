@@ -7,14 +7,15 @@ import getpass
 import anyio.to_thread
 import click
 
-from orchestration.app import application, project, upkeep
-from orchestration.app.upkeep import MaintenanceRoom
+from orchestration.app import application, project
+from orchestration.app import maintenance as project_maintenance
+from orchestration.app.maintenance import ProjectMaintenance
 from orchestration.cli import common
 from orchestration.cli.render import console, first_line, table
 from orchestration.maintenance.jobs import DUTIES
 from orchestration.maintenance.reports import moment
-from orchestration.maintenance.service import Standing
-from orchestration.storage.maintenance import Duty, JobOutcome, JobRun, MaintenanceRecords
+from orchestration.maintenance.scheduler import JobStatus
+from orchestration.storage.maintenance import JobOutcome, JobRun, MaintenanceRecords, SignOff
 
 
 @click.group()
@@ -28,9 +29,9 @@ def maintenance() -> None:
 def list_jobs(config: str, as_json: bool) -> None:
     """List the jobs, when each is due, what came of it last, and the duties that wait for a signature."""
 
-    async def look() -> tuple[tuple[Standing, ...], tuple[Duty, ...]]:
+    async def look() -> tuple[tuple[JobStatus, ...], tuple[SignOff, ...]]:
         async with application(config) as app:
-            room = MaintenanceRoom(app)
+            room = ProjectMaintenance(app)
             standings = await anyio.to_thread.run_sync(room.service.standings)
             return standings, await anyio.to_thread.run_sync(lambda: room.records.duties(only_open=True))
 
@@ -62,7 +63,7 @@ def run_job(config: str, job: str, as_json: bool) -> int:
 
     async def work() -> JobRun:
         async with application(config) as app:
-            return await MaintenanceRoom(app).service.do(job, getpass.getuser())
+            return await ProjectMaintenance(app).service.do(job, getpass.getuser())
 
     done = common.run_async(work)
     if as_json:
@@ -99,7 +100,7 @@ def sign_off(config: str, duty: str, note: str, as_json: bool) -> None:
     """Sign off DUTY: that a person has done what is asked for every month."""
     with project(config) as here:
         actor = getpass.getuser()
-        signed = upkeep.sign_off(here, duty, actor, note)
+        signed = project_maintenance.sign_off(here, duty, actor, note)
         if as_json:
             common.print_json(signed)
         else:

@@ -6,9 +6,9 @@ import click
 
 from orchestration.app import project
 from orchestration.cli import common
-from orchestration.cli.moments import MOMENT, ahead
 from orchestration.cli.render import console, table
-from orchestration.config.response import Severity
+from orchestration.cli.timespec import MOMENT, ahead
+from orchestration.domain.severity import Severity
 from orchestration.incidents.oncall import audience, contacts, duties, level_names
 
 

@@ -14,10 +14,10 @@ from orchestration.cli import common
 from orchestration.cli.render import console, first_line, table
 from orchestration.errors import UsageError
 from orchestration.playbooks import cacao
-from orchestration.playbooks.catalogue import Catalogue, load
-from orchestration.playbooks.document import Mistake, PlaybookError
-from orchestration.playbooks.planning import Plan, PlannedStep
-from orchestration.playbooks.render import runbook
+from orchestration.playbooks.catalogue import PlaybookCatalogue, load
+from orchestration.playbooks.document import DocumentError, PlaybookError
+from orchestration.playbooks.plan import PlannedStep, PlaybookPlan
+from orchestration.playbooks.runbook import runbook
 from orchestration.storage.playbooks import PlaybookRecords
 
 _name_argument = click.argument("name", metavar="PLAYBOOK")
@@ -113,11 +113,11 @@ def validate(config: str, files: tuple[Path, ...], as_json: bool) -> int:
 @click.pass_obj
 def dry_run(config: str, name: str, incident: str | None, as_json: bool) -> None:
     """Show what a playbook would do now, step by step. It looks as it would look, and changes nothing."""
-    from orchestration.app.foreseeing import foresee
+    from orchestration.app.dry_run import preview
 
-    async def work() -> Plan:
+    async def work() -> PlaybookPlan:
         async with application(config) as app:
-            return await foresee(app, name, incident)
+            return await preview(app, name, incident)
 
     plan = common.run_async(work)
     if as_json:
@@ -195,11 +195,11 @@ def export(config: str, name: str, as_cacao: bool, output: Path | None) -> None:
         click.echo(f"{output}")
 
 
-def _catalogue(config: str) -> Catalogue:
-    return Catalogue(Path(config).absolute().parent.parent / PLAYBOOKS)
+def _catalogue(config: str) -> PlaybookCatalogue:
+    return PlaybookCatalogue(Path(config).absolute().parent.parent / PLAYBOOKS)
 
 
-def _mistakes(file: Path) -> tuple[Mistake, ...]:
+def _mistakes(file: Path) -> tuple[DocumentError, ...]:
     try:
         load(file)
     except PlaybookError as error:
@@ -215,7 +215,7 @@ def _say_paths(paths: list[Path], as_json: bool) -> None:
             click.echo(f"{path}")
 
 
-def _print_plan(plan: Plan) -> None:
+def _print_plan(plan: PlaybookPlan) -> None:
     click.echo(f"{plan.playbook} on {plan.incident or 'all that there is'}; nothing is changed\n")
     click.echo("It has looked:")
     _print_steps(plan.looked)

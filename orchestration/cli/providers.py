@@ -8,8 +8,8 @@ from rich.text import Text
 from orchestration.app import project
 from orchestration.cli import common
 from orchestration.cli.render import console, first_line, table
-from orchestration.providers.overview import ProviderLine, overview
-from orchestration.storage.routes import RouteStates
+from orchestration.providers.provider_summary import ProviderSummary, overview
+from orchestration.storage.route_states import RouteStates
 
 _COLOURS = {"closed": "green", "open": "red", "half-open": "yellow"}
 
@@ -42,7 +42,7 @@ def list_providers(config: str, as_json: bool) -> None:
 @click.pass_obj
 def probe(config: str, names: tuple[str, ...], deep: bool, as_json: bool) -> int:
     """Ask each NAME (all that are enabled by default) whether it answers; exit with 1 when one does not."""
-    from orchestration.app.probing import probe_providers
+    from orchestration.app.provider_probes import probe_providers
 
     with project(config) as here:
         known = here.configuration.runtime.providers
@@ -56,7 +56,7 @@ def probe(config: str, names: tuple[str, ...], deep: bool, as_json: bool) -> int
     return 0 if all(one.ok for one in results) else 1
 
 
-def _row(line: ProviderLine) -> tuple[str | Text, ...]:
+def _row(line: ProviderSummary) -> tuple[str | Text, ...]:
     key = "none needed" if line.key is None else f"{line.key} {'set' if line.key_present else 'missing'}"
     state = line.state if line.enabled else "disabled"
     return (
@@ -70,7 +70,7 @@ def _row(line: ProviderLine) -> tuple[str | Text, ...]:
     )
 
 
-def _remarks(line: ProviderLine) -> list[str]:
+def _remarks(line: ProviderSummary) -> list[str]:
     remarks = ["rehearsal: no real model answers"] if line.rehearsal else []
     if line.limit == 0:
         remarks.append("paused")

@@ -13,8 +13,9 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from orchestration.cli.board import AgentLine, Board
-from orchestration.storage.runs import Run, RunStatus
+from orchestration.cli.live_view import AgentProgress, LiveView
+from orchestration.domain.run_status import RunStatus
+from orchestration.storage.runs import Run
 
 COLOURS = {
     RunStatus.SUCCEEDED: "green",
@@ -74,14 +75,14 @@ def first_line(text: str, width: int) -> str:
 
 
 @contextmanager
-def live_board(board: Board) -> Iterator[Callable[[str], None]]:
+def live_board(board: LiveView) -> Iterator[Callable[[str], None]]:
     """Keep the board at the bottom of the terminal; yields a function that prints a line above it."""
     output = console()
     with Live(get_renderable=lambda: _board(board, output.width), console=output, refresh_per_second=4, transient=True):
         yield lambda line: output.print(Text(line))
 
 
-def _board(board: Board, width: int) -> Group:
+def _board(board: LiveView, width: int) -> Group:
     """The agents at work, one a line: what there is no room for is left out, what matters least first."""
     working = [line for line in board.agents.values() if line.state == "running"]
     names = [name for name, least in _COLUMNS.items() if width >= least]
@@ -98,7 +99,7 @@ _COLUMNS = {"AGENT": 0, "NOW": 0, "WORKS ON": 70, "TOKENS": 50, "COST": 90, "PRO
 _WIDTHS = {"AGENT": 13, "TOKENS": 9, "COST": 9, "PROVIDER": 26}
 
 
-def _cells(line: AgentLine, width: int) -> dict[str, str]:
+def _cells(line: AgentProgress, width: int) -> dict[str, str]:
     left = width - sum(taken for name, taken in _WIDTHS.items() if width >= _COLUMNS[name])
     room = max(10, (left // 2 if width >= _COLUMNS["WORKS ON"] else left) - 2)
     return {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from orchestration.app import project
-from orchestration.app.upkeep import reports_folder
+from orchestration.app.maintenance import reports_folder
 from orchestration.cli import common
 from orchestration.errors import NotFoundError
 

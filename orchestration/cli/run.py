@@ -11,17 +11,17 @@ import click
 
 from orchestration.app import Application, application
 from orchestration.cli import common
-from orchestration.cli.following import conclude, follow
+from orchestration.cli.follow import conclude, follow
 from orchestration.cli.render import age, console, runs_table
-from orchestration.drills import samples
 from orchestration.errors import UsageError
+from orchestration.rehearsal import samples
 from orchestration.storage.runs import Run
 
 _PATIENCE = 10.0
 
 patience_option = click.option(
     "--patience",
-    type=common.Seconds(min=0),
+    type=common.SecondsParam(min=0),
     default=_PATIENCE,
     show_default=True,
     help="Seconds to wait for a provider before stopping; the run can then be resumed.",
@@ -37,7 +37,7 @@ patience_option = click.option(
 @common.priority_option
 @click.option("--check", "checks", multiple=True, help="A command that has to pass at the end. Repeatable.")
 @click.option("--approve", multiple=True, help="Ask for approval before this agent starts. Repeatable.")
-@click.option("--seconds", type=common.Seconds(min=1), help="Working time that the run may take.")
+@click.option("--seconds", type=common.SecondsParam(min=1), help="Working time that the run may take.")
 @click.option("--queue", is_flag=True, help="Leave the run to `orchestrator serve` and return at once.")
 @patience_option
 @common.json_option

@@ -14,13 +14,13 @@ import anyio.to_thread
 import click
 
 from orchestration.app import Application, application
-from orchestration.app.control import Control, serving
+from orchestration.app.control import ControlProcess, serving
 from orchestration.cli import common
 from orchestration.events import Event
 from orchestration.web.exposure import DEFAULT_PORT, Exposure, checked_proxies
 
 if TYPE_CHECKING:
-    from orchestration.web.server import Web
+    from orchestration.web.server import WebServer
 
 _file = click.Path(path_type=Path, dir_okay=False)
 
@@ -79,7 +79,9 @@ def serve(
 
 
 @contextlib.asynccontextmanager
-async def _web(app: Application, control: Control, wanted: Exposure | None, *, any_port: bool) -> AsyncIterator[None]:
+async def _web(
+    app: Application, control: ControlProcess, wanted: Exposure | None, *, any_port: bool
+) -> AsyncIterator[None]:
     if wanted is None:
         yield
         return
@@ -95,7 +97,7 @@ async def _web(app: Application, control: Control, wanted: Exposure | None, *, a
         yield
 
 
-async def _say_how_to_begin(web: Web, url: str) -> None:
+async def _say_how_to_begin(web: WebServer, url: str) -> None:
     if not await anyio.to_thread.run_sync(web.access.has_users):
         key = web.access.new_setup_key()
         click.echo(f"nobody can sign in yet; make the first user here, once:\n  {url}/setup?{urlencode({'key': key})}")

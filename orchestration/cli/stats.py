@@ -8,12 +8,13 @@ import click
 
 from orchestration.app import project
 from orchestration.cli import common
-from orchestration.cli.moments import MOMENT, ago
 from orchestration.cli.render import console, table
-from orchestration.config.response import Scenario, Severity
+from orchestration.cli.timespec import MOMENT, ago
+from orchestration.domain.scenario import Scenario
+from orchestration.domain.severity import Severity
 from orchestration.incidents.review import span
-from orchestration.incidents.statistics import Group
-from orchestration.storage.incident_statistics import GROUPS, Selection
+from orchestration.incidents.statistics import IncidentGroup
+from orchestration.storage.incidents.aggregates import GROUPS, IncidentSelection
 
 
 @click.command()
@@ -38,7 +39,7 @@ def stats(
     """Show time to detect, to acknowledge and to resolve, SLA compliance and recurrence; drills never count."""
     with project(config) as here:
         now = here.clock.now()
-        selection = Selection(
+        selection = IncidentSelection(
             since=None if since == "all" else ago(since, now),
             until=None if until is None else ago(until, now),
             severities=tuple(Severity(each) for each in severities),
@@ -56,7 +57,7 @@ def stats(
             _print(each)
 
 
-def _print(group: Group) -> None:
+def _print(group: IncidentGroup) -> None:
     click.echo(f"\n{group.name or 'all'}: {group.count}")
     rows = [
         (

@@ -6,12 +6,12 @@ import click
 
 from orchestration.app import project
 from orchestration.cli import common
-from orchestration.cli.moments import MOMENT, ahead
 from orchestration.cli.render import console, table
+from orchestration.cli.timespec import MOMENT, ahead
 from orchestration.cli.users import admission, trail_of
 from orchestration.security.access import AREAS, CLIENT_LIMITS, GATEWAY
 from orchestration.security.principal import Role
-from orchestration.storage.access import Token
+from orchestration.storage.access import TokenRow
 
 
 @click.group()
@@ -133,5 +133,5 @@ def verify(config: str, as_json: bool) -> int:
     return 0 if found.broken_at is None else 1
 
 
-def _plain(token: Token) -> dict[str, object]:
-    return {name: getattr(token, name) for name in Token.__dataclass_fields__ if name != "digest"}
+def _plain(token: TokenRow) -> dict[str, object]:
+    return {name: getattr(token, name) for name in TokenRow.__dataclass_fields__ if name != "digest"}

@@ -12,10 +12,10 @@ import click
 from orchestration.app import Project, project
 from orchestration.cli import common
 from orchestration.cli.render import console, table
-from orchestration.security.access import Access
+from orchestration.security.access import AccessControl
+from orchestration.security.audit_trail import AuditTrail
 from orchestration.security.principal import Role
-from orchestration.security.trail import Trail
-from orchestration.storage.access import User
+from orchestration.storage.access import UserRow
 from orchestration.storage.audit import AuditTable
 
 _role = click.Choice([role.value for role in Role])
@@ -105,15 +105,15 @@ def enable(config: str, name: str, as_json: bool) -> None:
 
 
 @contextmanager
-def admission(config: str) -> Iterator[tuple[str, Access, Trail]]:
+def admission(config: str) -> Iterator[tuple[str, AccessControl, AuditTrail]]:
     """Who is at the console, the door, and the audit trail. Whoever can write the database may do all of it."""
     with project(config) as here:
-        yield getpass.getuser(), Access(here.database, here.bus, here.clock), trail_of(here)
+        yield getpass.getuser(), AccessControl(here.database, here.bus, here.clock), trail_of(here)
 
 
-def trail_of(here: Project) -> Trail:
+def trail_of(here: Project) -> AuditTrail:
     """A project's audit trail."""
-    return Trail(AuditTable(here.database), here.bus, here.clock, here.redactor.data)
+    return AuditTrail(AuditTable(here.database), here.bus, here.clock, here.redactor.data)
 
 
 def read_password(*, from_stdin: bool) -> str:
@@ -130,12 +130,12 @@ def _set_disabled(config: str, name: str, as_json: bool, *, disabled: bool) -> N
     _say(user, as_json)
 
 
-def _say(user: User, as_json: bool) -> None:
+def _say(user: UserRow, as_json: bool) -> None:
     if as_json:
         common.print_json(_plain(user))
     else:
         click.echo(f"{user.name}: {user.role}" + (", kept out" if user.disabled_at else ""))
 
 
-def _plain(user: User) -> dict[str, object]:
+def _plain(user: UserRow) -> dict[str, object]:
     return {"name": user.name, "role": user.role, "created_at": user.created_at, "disabled_at": user.disabled_at}

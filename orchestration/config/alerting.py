@@ -11,8 +11,10 @@ from typing import Annotated
 
 from pydantic import Field
 
-from orchestration.config.response import HOUR, MINUTE, Scenario, Severity
+from orchestration.config.response import HOUR, MINUTE
 from orchestration.config.section import EnvironmentName, Identifier, PositiveSeconds, Section
+from orchestration.domain.scenario import Scenario
+from orchestration.domain.severity import Severity
 
 Seconds = Annotated[float, Field(ge=0, le=7 * 24 * 3600)]
 

@@ -10,12 +10,13 @@ import io
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 from urllib.parse import urlsplit
 
 from dotenv.parser import parse_stream
 
-from orchestration.config.findings import Code, Finding
-from orchestration.config.retired import Retired
+from orchestration.config.findings import ConfigFinding, FindingCode
+from orchestration.config.revocations import RevokedValues
 from orchestration.config.schema import Configuration, ProviderKind
 from orchestration.config.secrets import names_a_secret
 from orchestration.config.textfile import UnreadableError, read_text
@@ -26,13 +27,21 @@ Remember = Callable[[frozenset[str]], None]
 _RANDOM_LENGTH = 16
 
 
+class CredentialSource(Protocol):
+    """Where secrets come from, by the name of an environment variable; ask again for each use."""
+
+    def get(self, name: str) -> str | None:
+        """The value, None where it is not set."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
-class Credentials:
+class EnvironmentCredentials:
     """The variables as they were at one moment."""
 
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     env_file: Mapping[str, str] = field(default_factory=dict, repr=False)
-    retired: Retired = field(default_factory=Retired, repr=False)
+    retired: RevokedValues = field(default_factory=RevokedValues, repr=False)
 
     def get(self, name: str) -> str | None:
         """The value of a variable, None where it is not set or empty. One that was retired counts as not set."""
@@ -48,7 +57,7 @@ class Credentials:
         """The variables of which every value was retired."""
         return tuple(sorted(name for name in self.names if self.get(name) is None))
 
-    def changed_since(self, before: Credentials) -> list[str]:
+    def changed_since(self, before: EnvironmentCredentials) -> list[str]:
         """The names of the variables whose values differ."""
         return sorted(name for name in self.names | before.names if self.get(name) != before.get(name))
 
@@ -69,7 +78,7 @@ class Credentials:
         return frozenset(values - {kind.value for kind in ProviderKind})
 
 
-def read_env_file(path: Path) -> tuple[dict[str, str], tuple[Finding, ...]]:
+def read_env_file(path: Path) -> tuple[dict[str, str], tuple[ConfigFinding, ...]]:
     """The variables of `.env`, taken literally: `$` means nothing. A missing file holds none."""
     try:
         text = read_text(path) if path.exists() else ""
@@ -81,7 +90,9 @@ def read_env_file(path: Path) -> tuple[dict[str, str], tuple[Finding, ...]]:
         if binding.error:
             hint = "Write NAME=value on one line, and close every quote."
             line = binding.original.line
-            findings.append(Finding(Code.BAD_ENV_LINE, str(path), line, 1, "", "this line is left out", "", hint))
+            findings.append(
+                ConfigFinding(FindingCode.BAD_ENV_LINE, str(path), line, 1, "", "this line is left out", "", hint)
+            )
         elif binding.key is not None and binding.value is not None:
             values[binding.key] = binding.value
     return values, tuple(findings)

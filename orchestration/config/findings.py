@@ -14,14 +14,14 @@ from typing import Any, Self
 from orchestration.errors import UsageError
 
 
-class Severity(StrEnum):
+class FindingLevel(StrEnum):
     """An error keeps a configuration out of use; a warning does not."""
 
     ERROR = "error"
     WARNING = "warning"
 
 
-class Code(StrEnum):
+class FindingCode(StrEnum):
     """Every code, with what it means. The reference page is written from this table."""
 
     meaning: str
@@ -93,15 +93,15 @@ class Code(StrEnum):
     PLAIN_PASSWORD = "W035", "The password of a mail server would travel unencrypted to another machine."
 
     @property
-    def severity(self) -> Severity:
-        return Severity.ERROR if self.value.startswith("E") else Severity.WARNING
+    def severity(self) -> FindingLevel:
+        return FindingLevel.ERROR if self.value.startswith("E") else FindingLevel.WARNING
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class ConfigFinding:
     """One thing to mend, and where. `path` is the JSON path, empty where the whole file is meant."""
 
-    code: Code
+    code: FindingCode
     file: str
     line: int
     column: int
@@ -111,7 +111,7 @@ class Finding:
     hint: str = ""
 
     @property
-    def severity(self) -> Severity:
+    def severity(self) -> FindingLevel:
         return self.code.severity
 
     def __str__(self) -> str:
@@ -127,8 +127,8 @@ class Finding:
 class ConfigurationError(UsageError):
     """The configuration cannot be used; `findings` holds everything that is wrong with it."""
 
-    def __init__(self, file: str, findings: Sequence[Finding]) -> None:
-        errors = [finding for finding in findings if finding.severity is Severity.ERROR]
+    def __init__(self, file: str, findings: Sequence[ConfigFinding]) -> None:
+        errors = [finding for finding in findings if finding.severity is FindingLevel.ERROR]
         lines = "\n".join(f"  {error}" for error in errors)
         super().__init__(f"{file} cannot be used; {len(errors)} to mend:\n{lines}")
         self.findings = tuple(findings)

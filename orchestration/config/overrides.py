@@ -16,17 +16,17 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from orchestration.config.schema import (
     AgentSettings,
     Configuration,
-    Limits,
     ProviderKind,
     ProviderSettings,
     RuntimeSettings,
+    UsageLimits,
 )
 from orchestration.config.section import LogLevel
 
 EVERYTHING = "*"
 
 
-class Change(BaseModel):
+class OverrideChange(BaseModel):
     """What an override changes; `target` is a name, or `*` for all.
 
     `over` is what the file said of the same thing when the change was made: a person who edits just that afterwards
@@ -58,7 +58,7 @@ class Change(BaseModel):
         return self.target in (EVERYTHING, name)
 
 
-class PinConfiguration(Change):
+class PinConfiguration(OverrideChange):
     """Go on with an earlier version, until the file is edited. Applied before all others, whatever their age."""
 
     kind: Literal["pin_configuration"] = "pin_configuration"
@@ -78,7 +78,7 @@ class PinConfiguration(Change):
         return Configuration.model_validate(self.document)
 
 
-class RouteTo(Change):
+class RouteTo(OverrideChange):
     """Send an agent's calls, or all calls, to this provider first; the chain so far stays behind it."""
 
     kind: Literal["route_to"] = "route_to"
@@ -103,7 +103,7 @@ class RouteTo(Change):
         return _with_runtime(rerouted, default_provider=self.provider, fallback_providers=chain)
 
 
-class LimitProvider(Change):
+class LimitProvider(OverrideChange):
     """Let at most so many calls run at once; 0 makes them wait."""
 
     kind: Literal["limit_provider"] = "limit_provider"
@@ -116,7 +116,7 @@ class LimitProvider(Change):
         return _with_providers(configuration, self, concurrency=self.concurrency)
 
 
-class SwitchOffProvider(Change):
+class SwitchOffProvider(OverrideChange):
     """Send no calls there: what follows it in the chain takes its place. The last of a chain can only be paused."""
 
     kind: Literal["switch_off_provider"] = "switch_off_provider"
@@ -136,11 +136,11 @@ class SwitchOffProvider(Change):
         return _with_providers(remaining.model_copy(update={"agents": agents}), self, enabled=False)
 
 
-class LimitAgent(Change):
+class LimitAgent(OverrideChange):
     """Other limits for an agent; those that are not given stay as they are."""
 
     kind: Literal["limit_agent"] = "limit_agent"
-    limits: Limits
+    limits: UsageLimits
 
     def subject(self, file: Configuration) -> dict[str, Any]:
         return {agent.id: agent.limits.model_dump(mode="json") for agent in file.agents if self.hits(agent.id)}
@@ -154,7 +154,7 @@ class LimitAgent(Change):
         return agent.model_copy(update={"limits": agent.limits.model_copy(update=given)})
 
 
-class SetLogLevel(Change):
+class SetLogLevel(OverrideChange):
     """Log more, or less."""
 
     kind: Literal["set_log_level"] = "set_log_level"
@@ -168,7 +168,7 @@ class SetLogLevel(Change):
         return configuration.model_copy(update={"monitoring": monitoring})
 
 
-class StopAutomation(Change):
+class StopAutomation(OverrideChange):
     """The one switch: no automatic action until this ends."""
 
     kind: Literal["stop_automation"] = "stop_automation"
@@ -178,7 +178,7 @@ class StopAutomation(Change):
         return configuration.model_copy(update={"automation": automation})
 
 
-class Isolate(Change):
+class IsolateOverride(OverrideChange):
     """Close the system off, until a person lifts that: no new runs, no tools for agents, an API that only reads."""
 
     for_people: ClassVar[bool] = True
@@ -197,7 +197,7 @@ AnyChange = Annotated[
     | LimitAgent
     | SetLogLevel
     | StopAutomation
-    | Isolate,
+    | IsolateOverride,
     Field(discriminator="kind"),
 ]
 
@@ -256,7 +256,7 @@ def _rehearses(provider: ProviderSettings | None) -> bool:
     return provider is not None and provider.type is ProviderKind.REHEARSAL
 
 
-def _with_providers(configuration: Configuration, change: Change, **update: Any) -> Configuration:
+def _with_providers(configuration: Configuration, change: OverrideChange, **update: Any) -> Configuration:
     providers = {
         name: provider.model_copy(update=update) if change.hits(name) else provider
         for name, provider in configuration.runtime.providers.items()

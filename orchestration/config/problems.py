@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pydantic.alias_generators import to_snake
 
 from orchestration.config.document import Document, JsonPath, show_path
-from orchestration.config.findings import Code, Finding
+from orchestration.config.findings import ConfigFinding, FindingCode
 
 _LISTED_WORDS = 12
 
@@ -26,18 +26,18 @@ _SPELLINGS = {
 class Problem:
     """One thing that is wrong; `path` is the place in the shape of the models, not yet in the file."""
 
-    code: Code
+    code: FindingCode
     path: JsonPath
     message: str
     expected: str = ""
     hint: str = ""
 
-    def place(self, file: str, document: Document) -> Finding:
+    def place(self, file: str, document: Document) -> ConfigFinding:
         """Say where in the file it is."""
         path = path_in_file(self.path, document)
-        at_key = document.keys.get(path) if self.code is Code.UNKNOWN_KEY else None
+        at_key = document.keys.get(path) if self.code is FindingCode.UNKNOWN_KEY else None
         line, column = at_key or document.position(path)
-        return Finding(self.code, file, line, column, show_path(path), self.message, self.expected, self.hint)
+        return ConfigFinding(self.code, file, line, column, show_path(path), self.message, self.expected, self.hint)
 
 
 def path_in_file(path: JsonPath, document: Document) -> JsonPath:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from orchestration.config.findings import Code, Severity
+from orchestration.config.findings import FindingCode, FindingLevel
 from orchestration.config.schema import WELL_KNOWN_PROVIDERS, Configuration
 
 _PAGE_START = """# Configuration findings
@@ -34,11 +34,11 @@ def json_schema() -> str:
 
 def findings_page() -> str:
     """The reference page of all codes, in Markdown."""
-    return "\n".join([_PAGE_START, *(_table(severity) for severity in Severity)])
+    return "\n".join([_PAGE_START, *(_table(severity) for severity in FindingLevel)])
 
 
-def _table(severity: Severity) -> str:
-    rows = [f"| {code.value} | {code.meaning} |" for code in Code if code.severity is severity]
+def _table(severity: FindingLevel) -> str:
+    rows = [f"| {code.value} | {code.meaning} |" for code in FindingCode if code.severity is severity]
     return "\n".join([f"## {severity.value.capitalize()}s", "", "| code | meaning |", "| --- | --- |", *rows, ""])
 
 

@@ -6,7 +6,6 @@ The words of the incident response stand here too, since every room above speaks
 from __future__ import annotations
 
 from datetime import date, datetime, time
-from enum import StrEnum
 from types import MappingProxyType
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
@@ -14,6 +13,8 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, Field, model_validator
 
 from orchestration.config.section import EnvironmentName, Identifier, PositiveSeconds, Section
+from orchestration.domain.channel_kind import ChannelKind
+from orchestration.domain.severity import Severity
 
 Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86_400.0
@@ -28,44 +29,6 @@ def _known_zone(name: str) -> str:
 
 
 TimeZone = Annotated[str, AfterValidator(_known_zone)]
-
-
-class Severity(StrEnum):
-    """How bad it is; a lower number is worse."""
-
-    P0 = "P0"
-    P1 = "P1"
-    P2 = "P2"
-    P3 = "P3"
-
-    def worse_than(self, other: Severity) -> bool:
-        """Whether this one is the more urgent."""
-        return self.value < other.value
-
-
-class Scenario(StrEnum):
-    """The playbook's five scenarios, and one for the system itself."""
-
-    AGENT_FAILURE = "agent-failure"
-    PROVIDER_UNAVAILABLE = "provider-unavailable"
-    HIGH_RESOURCE_USAGE = "high-resource-usage"
-    WORKFLOW_STUCK = "workflow-stuck"
-    SECURITY_ALERT = "security-alert"
-    CONTROL_PLANE = "control-plane"
-
-
-class ChannelKind(StrEnum):
-    """Ways to reach somebody."""
-
-    LOG = "log"
-    CONSOLE = "console"
-    EMAIL = "email"
-    WEBHOOK = "webhook"
-    SLACK = "slack"
-    TEAMS = "teams"
-    PAGERDUTY = "pagerduty"
-    ALERTMANAGER = "alertmanager"
-    APPRISE = "apprise"
 
 
 class ChannelSettings(Section):
@@ -149,7 +112,7 @@ class Contact(Section):
     quiet_hours: QuietHours | None = None
 
 
-class RotationShift(Section):
+class OnCallOverride(Section):
     """A person takes the place of whoever is on call, from `start` until `end`."""
 
     contact: Identifier
@@ -157,7 +120,7 @@ class RotationShift(Section):
     end: datetime
 
 
-class Rotation(Section):
+class OnCallRotation(Section):
     """Members take turns of `days` each, from `start` on, handing over at `hand_over` local time."""
 
     id: Identifier
@@ -167,7 +130,7 @@ class Rotation(Section):
     days: Annotated[int, Field(ge=1, le=365)] = 7
     hand_over: time = time(9, 0)
     time_zone: TimeZone = "UTC"
-    overrides: tuple[RotationShift, ...] = ()
+    overrides: tuple[OnCallOverride, ...] = ()
 
 
 class EscalationLevel(Section):
@@ -259,7 +222,7 @@ class ResponseSettings(Section):
 
     channels: dict[Identifier, ChannelSettings] = Field(default_factory=dict)
     contacts: tuple[Contact, ...] = ()
-    rotations: tuple[Rotation, ...] = ()
+    rotations: tuple[OnCallRotation, ...] = ()
     audience: dict[Severity, tuple[str, ...]] = Field(default_factory=lambda: dict(_AUDIENCE))
     escalation: EscalationSettings = EscalationSettings()
     targets: dict[Severity, TargetSettings] = Field(default_factory=lambda: dict(_TARGETS))

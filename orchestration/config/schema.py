@@ -130,7 +130,7 @@ class ProviderSettings(Section):
         return self.api_key_env or (None if own_server else DEFAULT_API_KEY_ENVS.get(self.type))
 
 
-class Limits(Section):
+class UsageLimits(Section):
     """How much one run or one agent may use before it is stopped. None means no limit of its own."""
 
     seconds: PositiveSeconds | None = None
@@ -169,7 +169,7 @@ class RuntimeSettings(Section):
     artifacts_directory: str = "artifacts"
     state_directory: str = "var"
     database_url_env: EnvironmentName | None = None
-    limits: Limits = Limits(seconds=3600)
+    limits: UsageLimits = UsageLimits(seconds=3600)
     commands: CommandSettings = CommandSettings()
     isolated: bool = False
     daily_tokens: Annotated[int, Field(gt=0)] | None = None
@@ -241,7 +241,7 @@ class AgentSettings(Section):
     commands: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
     requires: tuple[str, ...] = ()
-    limits: Limits = Limits()
+    limits: UsageLimits = UsageLimits()
     entry_point: Annotated[str, Field(pattern=r"^[\w.]+:[\w.]+$")] | None = None
     prompt: str | None = None
 

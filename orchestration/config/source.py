@@ -6,54 +6,54 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from orchestration.config.credentials import Credentials, Remember, read_env_file
-from orchestration.config.findings import Code, Finding, Severity
-from orchestration.config.load import Loaded, Loader
-from orchestration.config.retired import load as load_retired
+from orchestration.config.credentials import EnvironmentCredentials, Remember, read_env_file
+from orchestration.config.findings import ConfigFinding, FindingCode, FindingLevel
+from orchestration.config.loader import ConfigLoader, LoadedConfiguration
+from orchestration.config.revocations import load as load_retired
 from orchestration.config.schema import Configuration
 
 Signature = tuple[tuple[int, int, int] | None, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class SourceState:
     """A text and the credentials that it was judged with."""
 
-    loaded: Loaded
-    credentials: Credentials
-    env_findings: tuple[Finding, ...] = ()
+    loaded: LoadedConfiguration
+    credentials: EnvironmentCredentials
+    env_findings: tuple[ConfigFinding, ...] = ()
 
     @property
     def configuration(self) -> Configuration:
         return self.loaded.usable()
 
     @property
-    def findings(self) -> tuple[Finding, ...]:
+    def findings(self) -> tuple[ConfigFinding, ...]:
         return (*self.env_findings, *self.loaded.findings)
 
     @property
-    def errors(self) -> tuple[Finding, ...]:
-        return tuple(finding for finding in self.findings if finding.severity is Severity.ERROR)
+    def errors(self) -> tuple[ConfigFinding, ...]:
+        return tuple(finding for finding in self.findings if finding.severity is FindingLevel.ERROR)
 
-    def same_as(self, other: State) -> bool:
+    def same_as(self, other: SourceState) -> bool:
         """Whether nothing was changed that anyone could notice."""
         return self.loaded.sha256 == other.loaded.sha256 and self.credentials == other.credentials
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class SourceReading:
     """What can be in force now, and what keeps the rest of what is on the disk from being so."""
 
-    state: State | None
-    refused: tuple[Finding, ...]
+    state: SourceState | None
+    refused: tuple[ConfigFinding, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class ConfigSource:
     """Where the configuration comes from. `remember` hears every secret before anything else does; `retired_path` is
     where the values stand that are refused."""
 
-    loader: Loader
+    loader: ConfigLoader
     env_path: Path
     environment: Mapping[str, str] = field(repr=False)
     remember: Remember
@@ -64,36 +64,38 @@ class Source:
         paths = (self.loader.path, self.env_path, self.retired_path)
         return tuple(None if path is None else _file_signature(path) for path in paths)
 
-    def read(self, state: State | None = None) -> Reading:
+    def read(self, state: SourceState | None = None) -> SourceReading:
         """Read both files. Each may be good while the other is not: a rotated key has to count even so."""
         variables, env_findings = read_env_file(self.env_path)
-        fresh = Credentials(self.environment, variables, load_retired(self.retired_path))
+        fresh = EnvironmentCredentials(self.environment, variables, load_retired(self.retired_path))
         env_findings = (*env_findings, *(self._retired(name) for name in fresh.refused))
         self.remember(fresh.secrets())
-        on_disk = State(self.loader.load(fresh.names), fresh, env_findings)
+        on_disk = SourceState(self.loader.load(fresh.names), fresh, env_findings)
         candidates = [on_disk]
         if state is not None:
-            candidates.append(State(self.loader.parse(state.loaded.text, fresh.names), fresh, env_findings))
+            candidates.append(SourceState(self.loader.parse(state.loaded.text, fresh.names), fresh, env_findings))
             before = replace(state.credentials, retired=fresh.retired)
             candidates.append(self._judged(on_disk.loaded.text, before))
         good = next((candidate for candidate in candidates if not candidate.errors), None)
         if good is not None:
             self.remember(good.credentials.secrets(good.configuration))
-        return Reading(good, () if good is on_disk else on_disk.errors)
+        return SourceReading(good, () if good is on_disk else on_disk.errors)
 
-    def last_good(self, texts: tuple[str, ...]) -> State | None:
+    def last_good(self, texts: tuple[str, ...]) -> SourceState | None:
         """The first of the texts that can be used with the credentials as they are now."""
         variables, _ = read_env_file(self.env_path)
-        credentials = Credentials(self.environment, variables, load_retired(self.retired_path))
+        credentials = EnvironmentCredentials(self.environment, variables, load_retired(self.retired_path))
         states = (self._judged(text, credentials) for text in texts)
         return next((state for state in states if not state.errors), None)
 
-    def _retired(self, name: str) -> Finding:
+    def _retired(self, name: str) -> ConfigFinding:
         message = f"the value of {name} was exposed and is refused"
-        return Finding(Code.RETIRED_VALUE, str(self.env_path), 1, 1, "", message, "a new value", f"Put {name}=… there.")
+        return ConfigFinding(
+            FindingCode.RETIRED_VALUE, str(self.env_path), 1, 1, "", message, "a new value", f"Put {name}=… there."
+        )
 
-    def _judged(self, text: str, credentials: Credentials) -> State:
-        return State(self.loader.parse(text, credentials.names), credentials)
+    def _judged(self, text: str, credentials: EnvironmentCredentials) -> SourceState:
+        return SourceState(self.loader.parse(text, credentials.names), credentials)
 
 
 def _file_signature(path: Path) -> tuple[int, int, int] | None:

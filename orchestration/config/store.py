@@ -9,15 +9,15 @@ from datetime import datetime, timedelta
 from anyio import Lock, to_thread
 
 from orchestration.clock import Clock
-from orchestration.config.credentials import Credentials
+from orchestration.config.credentials import EnvironmentCredentials
 from orchestration.config.document import JsonSyntaxError
-from orchestration.config.findings import ConfigurationError, Finding
+from orchestration.config.findings import ConfigFinding, ConfigurationError
 from orchestration.config.overrides import AnyChange, Override, OverrideStore, effective
 from orchestration.config.schema import Configuration
-from orchestration.config.source import Reading, Source, State
+from orchestration.config.source import ConfigSource, SourceReading, SourceState
 from orchestration.config.textfile import UnreadableError, read_text, replace_text
-from orchestration.config.versions import Difference, Version, VersionStore, diff
-from orchestration.config.watch import changes
+from orchestration.config.versions import ConfigDifference, ConfigVersion, VersionStore, diff
+from orchestration.config.watcher import changes
 from orchestration.errors import ConflictError, OrchestratorError
 from orchestration.events import Bus
 from orchestration.ids import new_id
@@ -32,7 +32,7 @@ AUTOMATION = "playbook:"
 class _Look:
     """What one look at the disk and the database brought; `trouble` when the database did not answer."""
 
-    reading: Reading | None
+    reading: SourceReading | None
     generation: int
     overrides: tuple[Override, ...] | None = None
     number: int | None = None
@@ -47,7 +47,7 @@ class ConfigurationStore:
     """
 
     def __init__(
-        self, source: Source, *, clock: Clock, bus: Bus, versions: VersionStore, overrides: OverrideStore
+        self, source: ConfigSource, *, clock: Clock, bus: Bus, versions: VersionStore, overrides: OverrideStore
     ) -> None:
         self._source = source
         self._clock = clock
@@ -60,10 +60,10 @@ class ConfigurationStore:
         self._signature = source.signature()
         self._looking = Lock()
         self._trouble = ""
-        self._state: State | None = None
-        self._told: tuple[Configuration, Credentials] | None = None
-        self._laid: tuple[State, tuple[Override, ...], Configuration] | None = None
-        self.refused: tuple[Finding, ...] = ()
+        self._state: SourceState | None = None
+        self._told: tuple[Configuration, EnvironmentCredentials] | None = None
+        self._laid: tuple[SourceState, tuple[Override, ...], Configuration] | None = None
+        self.refused: tuple[ConfigFinding, ...] = ()
         self.number: int | None = None
 
     def open(self, *, or_last_good: bool = False) -> Configuration:
@@ -76,7 +76,7 @@ class ConfigurationStore:
         reading = self._source.read()
         if reading.state is None and or_last_good:
             texts = tuple(version.text for version in self._versions.history())
-            reading = Reading(self._source.last_good(texts), reading.refused)
+            reading = SourceReading(self._source.last_good(texts), reading.refused)
         if reading.state is None:
             raise ConfigurationError(str(self._source.loader.path), reading.refused)
         self._accept(self._complete(reading))
@@ -92,7 +92,7 @@ class ConfigurationStore:
         return self._laid[2]
 
     @property
-    def credentials(self) -> Credentials:
+    def credentials(self) -> EnvironmentCredentials:
         """The credentials in force now; ask again for each use, so that a rotated key is used at once."""
         return self._opened().credentials
 
@@ -102,7 +102,7 @@ class ConfigurationStore:
         return self._opened().configuration
 
     @property
-    def findings(self) -> tuple[Finding, ...]:
+    def findings(self) -> tuple[ConfigFinding, ...]:
         """The warnings about what is in force."""
         return self._opened().findings
 
@@ -132,15 +132,15 @@ class ConfigurationStore:
         async with self._looking:
             self._accept(await to_thread.run_sync(self._look))
 
-    def history(self, limit: int = 50) -> tuple[Version, ...]:
+    def history(self, limit: int = 50) -> tuple[ConfigVersion, ...]:
         """The newest versions that were in force, newest first."""
         return self._versions.history(limit)
 
-    def diff(self, before: int, after: int) -> tuple[Difference, ...]:
+    def diff(self, before: int, after: int) -> tuple[ConfigDifference, ...]:
         """What changed between two versions. Raises NotFoundError."""
         return diff(self._versions.get(before).text, self._versions.get(after).text)
 
-    def changes_to(self, number: int) -> tuple[Difference, ...] | None:
+    def changes_to(self, number: int) -> tuple[ConfigDifference, ...] | None:
         """What writing an earlier version would change in the file; None where the file is no JSON to compare with.
         Raises NotFoundError."""
         version = self._versions.get(number)
@@ -149,7 +149,7 @@ class ConfigurationStore:
         except (UnreadableError, JsonSyntaxError):
             return None
 
-    def rollback(self, number: int) -> Version:
+    def rollback(self, number: int) -> ConfigVersion:
         """Write an earlier version into the file; it is then read like any other edit.
 
         Only ever on a person's request. Raises NotFoundError, or ConfigurationError when that version cannot be used
@@ -201,7 +201,7 @@ class ConfigurationStore:
         self._overrides = overrides
         self._tell()
 
-    def _opened(self) -> State:
+    def _opened(self) -> SourceState:
         if self._state is None:
             raise RuntimeError("open() comes first")
         return self._state
@@ -213,7 +213,7 @@ class ConfigurationStore:
         self._signature = signature
         return self._complete(self._source.read(self._state))
 
-    def _complete(self, reading: Reading | None) -> _Look:
+    def _complete(self, reading: SourceReading | None) -> _Look:
         """Add what the database knows. Without it the files alone decide: an outage must not stop an edit."""
         now, generation = self._clock.now(), self._generation
         try:
@@ -222,7 +222,7 @@ class ConfigurationStore:
         except OrchestratorError as error:
             return _Look(reading, generation, trouble=str(error))
 
-    def _record(self, reading: Reading | None, now: datetime) -> int | None:
+    def _record(self, reading: SourceReading | None, now: datetime) -> int | None:
         if reading is None or reading.state is None:
             return None
         return self._versions.record(reading.state.loaded.text, reading.state.loaded.sha256, now).number
@@ -238,7 +238,7 @@ class ConfigurationStore:
             self._take_in(look.reading, look.number)
         self._tell()
 
-    def _take_in(self, reading: Reading, number: int | None) -> None:
+    def _take_in(self, reading: SourceReading, number: int | None) -> None:
         self.refused = reading.refused
         if reading.refused:
             findings = [finding.as_json() for finding in reading.refused]

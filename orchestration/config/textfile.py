@@ -6,7 +6,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from orchestration.config.findings import Code, Finding
+from orchestration.config.findings import ConfigFinding, FindingCode
 
 MAX_BYTES = 1024 * 1024
 
@@ -14,34 +14,38 @@ MAX_BYTES = 1024 * 1024
 class UnreadableError(Exception):
     """The file cannot be read as text; `finding` says why."""
 
-    def __init__(self, path: Path, code: Code, message: str, expected: str = "", hint: str = "") -> None:
+    def __init__(self, path: Path, code: FindingCode, message: str, expected: str = "", hint: str = "") -> None:
         super().__init__(message)
-        self.finding = Finding(code, str(path), 1, 1, "", message, expected, hint)
+        self.finding = ConfigFinding(code, str(path), 1, 1, "", message, expected, hint)
 
 
 def read_text(path: Path) -> str:
     """The text of a file in UTF-8, with or without a byte order mark. Raises UnreadableError."""
     data = _read_bytes(path)
     if len(data) > MAX_BYTES:
-        raise UnreadableError(path, Code.TOO_LARGE, f"the file is larger than {MAX_BYTES} bytes", "a few kilobytes")
+        raise UnreadableError(
+            path, FindingCode.TOO_LARGE, f"the file is larger than {MAX_BYTES} bytes", "a few kilobytes"
+        )
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         hint = "Save it as UTF-8 in the editor."
-        raise UnreadableError(path, Code.NOT_UTF8, f"byte {error.start + 1} is not UTF-8", "UTF-8", hint) from error
+        raise UnreadableError(
+            path, FindingCode.NOT_UTF8, f"byte {error.start + 1} is not UTF-8", "UTF-8", hint
+        ) from error
 
 
 def _read_bytes(path: Path) -> bytes:
     try:
         if path.exists() and not path.is_file():  # reading a pipe would wait for ever
-            raise UnreadableError(path, Code.UNREADABLE, "this is no file", "a file")
+            raise UnreadableError(path, FindingCode.UNREADABLE, "this is no file", "a file")
         with path.open("rb") as file:
             return file.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         reason = error.strerror if isinstance(error, OSError) else "impossible name"
         missing = isinstance(error, FileNotFoundError)
         hint = "`orchestrator init` begins a project; or name another file." if missing else "Give read rights to it."
-        raise UnreadableError(path, Code.UNREADABLE, f"it cannot be read: {reason}", "a file", hint) from error
+        raise UnreadableError(path, FindingCode.UNREADABLE, f"it cannot be read: {reason}", "a file", hint) from error
 
 
 def replace_text(path: Path, text: str) -> None:

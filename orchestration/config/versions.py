@@ -10,7 +10,7 @@ from orchestration.config.document import read
 
 
 @dataclass(frozen=True, slots=True)
-class Version:
+class ConfigVersion:
     """A text of the file that was once in force."""
 
     number: int
@@ -22,21 +22,21 @@ class Version:
 class VersionStore(Protocol):
     """Keeps every good version."""
 
-    def record(self, text: str, sha256: str, now: datetime) -> Version:
+    def record(self, text: str, sha256: str, now: datetime) -> ConfigVersion:
         """Keep a version, and return it; the newest again if its text is the same."""
         ...
 
-    def history(self, limit: int = 50) -> tuple[Version, ...]:
+    def history(self, limit: int = 50) -> tuple[ConfigVersion, ...]:
         """The newest versions, newest first."""
         ...
 
-    def get(self, number: int) -> Version:
+    def get(self, number: int) -> ConfigVersion:
         """One version. Raises NotFoundError."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class ConfigDifference:
     """One value that differs; `before` or `after` is None where the key is not there."""
 
     path: str
@@ -44,14 +44,16 @@ class Difference:
     after: Any
 
 
-def diff(before: str, after: str) -> tuple[Difference, ...]:
+def diff(before: str, after: str) -> tuple[ConfigDifference, ...]:
     """What a change of the file changed, value by value. Entries of a list go by their `id` or `name` if they have one.
 
     Raises JsonSyntaxError when a text is no JSON, which no kept version is.
     """
     old, new = _flatten(read(before).value), _flatten(read(after).value)
     paths = sorted(old.keys() | new.keys())
-    return tuple(Difference(path, old.get(path), new.get(path)) for path in paths if old.get(path) != new.get(path))
+    return tuple(
+        ConfigDifference(path, old.get(path), new.get(path)) for path in paths if old.get(path) != new.get(path)
+    )
 
 
 def _flatten(value: Any, path: str = "") -> dict[str, Any]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from orchestration.drills.children import DrillError
+from orchestration.drills.processes import DrillError
 
 
 @contextmanager

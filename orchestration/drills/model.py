@@ -7,16 +7,18 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from orchestration.config.response import Scenario, Severity
+from orchestration.domain.scenario import Scenario
+from orchestration.domain.severity import Severity
 
 if TYPE_CHECKING:
-    from orchestration.drills.ground import Ground
+    from orchestration.drills.environment import DrillEnvironment
 
-Inject = Callable[["Ground"], Awaitable[None]]
+
+Inject = Callable[["DrillEnvironment"], Awaitable[None]]
 Possible = Callable[[], str]
 
 
-class Ending(StrEnum):
+class DrillOutcome(StrEnum):
     """How a fault is expected to end.
 
     `repaired`: an incident that the system resolves with no hand on it. `handed-over`: an incident that a person is
@@ -36,7 +38,7 @@ STOPPED_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Expectation:
+class DrillExpectation:
     """What has to come of a fault, times in seconds from the moment at which it struck.
 
     No drill has limits of its own. It says what its fault is like: `holds` is for how long the trouble has to last
@@ -52,7 +54,7 @@ class Expectation:
     same.
     """
 
-    ending: Ending
+    ending: DrillOutcome
     scenario: Scenario | None = None
     severity: Severity | None = None
     helped: str | None = None
@@ -87,7 +89,7 @@ class Expectation:
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class DrillWork:
     """What runs while the fault strikes: the sample's goal, or a goal of the drill's own by one agent alone.
 
     The fault strikes when `calls` model calls have been answered and the workspace holds the file `sign`; without a
@@ -103,7 +105,7 @@ class Work:
 
 
 @dataclass(frozen=True, slots=True)
-class Setting:
+class DrillSetting:
     """The project in which a drill takes place. `configuration` is laid over that of every drill; `providers` are
     rehearsal servers, the first is the default and the others its fallbacks; `latency_ms` lies between two pieces of
     their answers. `files` are written into the project; `environment` into its `.env`.
@@ -133,11 +135,11 @@ class Drill:
 
     name: str
     fault: str
-    expects: Expectation
+    expects: DrillExpectation
     inject: Inject
     scenario: Scenario
-    work: Work = Work(sample=True, calls=2)
-    setting: Setting = Setting()
+    work: DrillWork = DrillWork(sample=True, calls=2)
+    setting: DrillSetting = DrillSetting()
     prepare: Inject | None = None
     impossible: Possible = lambda: ""
     quick: bool = False

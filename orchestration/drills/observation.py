@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from orchestration.config.response import Scenario, Severity
+from orchestration.domain.scenario import Scenario
+from orchestration.domain.severity import Severity
 
 
 @dataclass(frozen=True, slots=True)
-class Act:
+class ObservedAction:
     """One step of the playbook, as it went."""
 
     phase: str
@@ -21,7 +22,7 @@ class Act:
 
 
 @dataclass(frozen=True, slots=True)
-class Response:
+class ObservedResponse:
     """The incident that a fault has led to, and what was done about it.
 
     `level` is the highest that was called, 0 for nobody. `asked` are actions that wait for a person's approval;
@@ -42,12 +43,12 @@ class Response:
     level: int = 0
     reasons: tuple[str, ...] = ()
     asked: tuple[str, ...] = ()
-    acts: tuple[Act, ...] = ()
+    acts: tuple[ObservedAction, ...] = ()
     stable: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
-class Effort:
+class ObservedWork:
     """What became of the work. `lost` counts committed steps of runs that cannot go on; `repeated` committed steps
     that were carried out once more; `calls_repeated` model calls that had been answered and were made again."""
 
@@ -63,13 +64,13 @@ class Effort:
 
 
 @dataclass(frozen=True, slots=True)
-class Observation:
+class DrillObservation:
     """Everything that is scored. `others` are incidents beside the one that was expected, in words; `by_hand` is what
     a person would have had to do instead; `slowness` how many times slower than alone a program ran meanwhile."""
 
     seconds: float
-    response: Response | None = None
-    effort: Effort = Effort()
+    response: ObservedResponse | None = None
+    effort: ObservedWork = ObservedWork()
     others: tuple[tuple[Scenario, str], ...] = ()
     early: tuple[str, ...] = ()
     paged: int = 0

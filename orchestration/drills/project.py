@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from orchestration.drills.model import Setting
+from orchestration.drills.model import DrillSetting
 
 PLANNER = ("read_file", "list_files", "search_files")
 EXECUTOR = (*PLANNER, "write_file", "replace_in_file", "run_command")
@@ -16,7 +16,7 @@ DATABASE_VARIABLE = "DRILL_DATABASE_URL"
 _PEOPLE = ("engineer", "lead", "manager", "security")
 
 
-def configuration(setting: Setting, urls: Mapping[str, str]) -> dict[str, Any]:
+def configuration(setting: DrillSetting, urls: Mapping[str, str]) -> dict[str, Any]:
     """The whole file, for providers at these addresses."""
     return laid_over(_usual(setting, urls), setting.configuration)
 
@@ -31,7 +31,7 @@ def laid_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, A
     return joined
 
 
-def _usual(setting: Setting, urls: Mapping[str, str]) -> dict[str, Any]:
+def _usual(setting: DrillSetting, urls: Mapping[str, str]) -> dict[str, Any]:
     default, *fallbacks = urls
     return {
         "metadata": {"name": "drill"},

@@ -6,14 +6,20 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from orchestration.drills.model import DETECTED_SECONDS, RESOLVED_SECONDS, STOPPED_SECONDS, Ending, Expectation
-from orchestration.drills.observation import Effort, Observation, Response
+from orchestration.drills.model import (
+    DETECTED_SECONDS,
+    RESOLVED_SECONDS,
+    STOPPED_SECONDS,
+    DrillExpectation,
+    DrillOutcome,
+)
+from orchestration.drills.observation import DrillObservation, ObservedResponse, ObservedWork
 
 _HANDED_OVER = "handed-over"
 
 
 @dataclass(frozen=True, slots=True)
-class Miss:
+class ScoringMiss:
     """Something that was expected and did not come; `what` is a stable name."""
 
     what: str
@@ -24,7 +30,7 @@ class Miss:
         return f"{self.what}: expected {self.expected}, got {self.got}"
 
 
-def score(expects: Expectation, seen: Observation) -> tuple[Miss, ...]:
+def score(expects: DrillExpectation, seen: DrillObservation) -> tuple[ScoringMiss, ...]:
     """Everything that went otherwise than expected; nothing when the drill has passed.
 
     What our own processes need (the 2, 15 and 1 s of the limits) is widened by how much slower than usual the machine
@@ -33,7 +39,7 @@ def score(expects: Expectation, seen: Observation) -> tuple[Miss, ...]:
     return tuple(_misses(expects, seen))
 
 
-def median_resolution(seen: Sequence[Observation]) -> float | None:
+def median_resolution(seen: Sequence[DrillObservation]) -> float | None:
     """The median time from the fault to the resolution beyond the stability window, of what was resolved by itself."""
     times = [
         one.response.resolved_after - one.response.stable
@@ -43,101 +49,101 @@ def median_resolution(seen: Sequence[Observation]) -> float | None:
     return median(times) if times else None
 
 
-def _misses(expects: Expectation, seen: Observation) -> Iterator[Miss]:
+def _misses(expects: DrillExpectation, seen: DrillObservation) -> Iterator[ScoringMiss]:
     if seen.trouble:
-        yield Miss("drill", "a drill that can be held", seen.trouble)
+        yield ScoringMiss("drill", "a drill that can be held", seen.trouble)
     if seen.early:
-        yield Miss("quiet before", "no incident before the fault", ", ".join(seen.early))
+        yield ScoringMiss("quiet before", "no incident before the fault", ", ".join(seen.early))
     if seen.paged:
-        yield Miss("paged", "nobody paged", f"{seen.paged} messages on channels that reach people")
+        yield ScoringMiss("paged", "nobody paged", f"{seen.paged} messages on channels that reach people")
     yield from _effort(expects, seen.effort, seen.slowness)
     yield from _others(expects, seen)
-    if expects.ending is Ending.ABSORBED:
+    if expects.ending is DrillOutcome.ABSORBED:
         if seen.response is not None:
-            yield Miss("incident", "none", _described(seen.response))
+            yield ScoringMiss("incident", "none", _described(seen.response))
     elif seen.response is None:
-        yield Miss("detected", f"an incident within {expects.detected_within:g} s", "none")
+        yield ScoringMiss("detected", f"an incident within {expects.detected_within:g} s", "none")
     else:
         yield from _response(expects, seen.response, seen.slowness)
 
 
-def _effort(expects: Expectation, effort: Effort, slowness: float) -> Iterator[Miss]:
+def _effort(expects: DrillExpectation, effort: ObservedWork, slowness: float) -> Iterator[ScoringMiss]:
     if expects.work_succeeds and effort.succeeded is False:
-        yield Miss("work", "a run that succeeds", effort.status or "one without an end")
+        yield ScoringMiss("work", "a run that succeeds", effort.status or "one without an end")
     if effort.lost:
-        yield Miss("steps lost", "0", str(effort.lost))
+        yield ScoringMiss("steps lost", "0", str(effort.lost))
     if effort.repeated:
-        yield Miss("committed steps repeated", "0", str(effort.repeated))
+        yield ScoringMiss("committed steps repeated", "0", str(effort.repeated))
     if effort.calls_repeated > expects.calls_repeated:
-        yield Miss("model calls repeated", f"at most {expects.calls_repeated}", str(effort.calls_repeated))
+        yield ScoringMiss("model calls repeated", f"at most {expects.calls_repeated}", str(effort.calls_repeated))
     if expects.stopped_within is not None:
         soon = expects.stopped_within + (slowness - 1) * STOPPED_SECONDS
         if not 0 < effort.longest_tool <= soon:
-            yield Miss("stopped", f"within {soon:.3g} s", f"{effort.longest_tool:.1f} s")
+            yield ScoringMiss("stopped", f"within {soon:.3g} s", f"{effort.longest_tool:.1f} s")
 
 
-def _others(expects: Expectation, seen: Observation) -> Iterator[Miss]:
+def _others(expects: DrillExpectation, seen: DrillObservation) -> Iterator[ScoringMiss]:
     for scenario, title in seen.others:
         if scenario not in expects.beside:
-            yield Miss("other incident", "none", f"{scenario.value}: {title}")
+            yield ScoringMiss("other incident", "none", f"{scenario.value}: {title}")
 
 
-def _response(expects: Expectation, response: Response, slowness: float) -> Iterator[Miss]:
+def _response(expects: DrillExpectation, response: ObservedResponse, slowness: float) -> Iterator[ScoringMiss]:
     if expects.scenario is not None and response.scenario is not expects.scenario:
-        yield Miss("scenario", expects.scenario.value, response.scenario.value)
+        yield ScoringMiss("scenario", expects.scenario.value, response.scenario.value)
     if expects.severity is not None and response.severity is not expects.severity:
-        yield Miss("severity", expects.severity.value, response.severity.value)
+        yield ScoringMiss("severity", expects.severity.value, response.severity.value)
     soon = expects.detected_within + (slowness - 1) * DETECTED_SECONDS
     if response.detected_after > soon:
-        yield Miss("detected", f"within {soon:.3g} s", f"{response.detected_after:.1f} s")
+        yield ScoringMiss("detected", f"within {soon:.3g} s", f"{response.detected_after:.1f} s")
     if not response.drill:
-        yield Miss("marked", "an incident that is marked as a drill", "one that counts")
+        yield ScoringMiss("marked", "an incident that is marked as a drill", "one that counts")
     yield from _evidence(expects, response)
-    if expects.ending is Ending.REPAIRED:
+    if expects.ending is DrillOutcome.REPAIRED:
         yield from _repair(expects, response, slowness)
     else:
         yield from _call(expects, response)
 
 
-def _repair(expects: Expectation, response: Response, slowness: float) -> Iterator[Miss]:
+def _repair(expects: DrillExpectation, response: ObservedResponse, slowness: float) -> Iterator[ScoringMiss]:
     if response.resolved_after is None:
-        yield Miss("resolved", "by itself", _described(response))
+        yield ScoringMiss("resolved", "by itself", _described(response))
     elif response.resolved_after - response.stable > (soon := _soon_resolved(expects, slowness)):
         beyond = f"within {soon:.3g} s beyond the {response.stable:g} s of watching"
-        yield Miss("resolved", beyond, f"{response.resolved_after - response.stable:.1f} s")
+        yield ScoringMiss("resolved", beyond, f"{response.resolved_after - response.stable:.1f} s")
     if expects.helped is not None and response.helped != expects.helped:
-        yield Miss("helped", expects.helped, response.helped or "nothing")
+        yield ScoringMiss("helped", expects.helped, response.helped or "nothing")
     if expects.level is not None and response.level != expects.level:
-        yield Miss("level called", str(expects.level), str(response.level or "nobody"))
+        yield ScoringMiss("level called", str(expects.level), str(response.level or "nobody"))
     by_people = [act.step for act in response.acts if act.state == "done" and act.mode == "ask"]
     if by_people:
-        yield Miss("by itself", "no hand on it", f"a person's word for {', '.join(by_people)}")
+        yield ScoringMiss("by itself", "no hand on it", f"a person's word for {', '.join(by_people)}")
 
 
-def _soon_resolved(expects: Expectation, slowness: float) -> float:
+def _soon_resolved(expects: DrillExpectation, slowness: float) -> float:
     return expects.resolved_within + (slowness - 1) * RESOLVED_SECONDS
 
 
-def _call(expects: Expectation, response: Response) -> Iterator[Miss]:
+def _call(expects: DrillExpectation, response: ObservedResponse) -> Iterator[ScoringMiss]:
     called = response.level or response.asked or response.state == _HANDED_OVER
     if not called:
-        yield Miss("person", "a person called", _described(response))
+        yield ScoringMiss("person", "a person called", _described(response))
     if expects.level is not None and response.level != expects.level:
-        yield Miss("level called", str(expects.level), str(response.level or "nobody"))
+        yield ScoringMiss("level called", str(expects.level), str(response.level or "nobody"))
 
 
-def _evidence(expects: Expectation, response: Response) -> Iterator[Miss]:
+def _evidence(expects: DrillExpectation, response: ObservedResponse) -> Iterator[ScoringMiss]:
     for action in expects.asks:
         if action not in response.asked:
-            yield Miss("asks", f"for approval of {action}", ", ".join(response.asked) or "no question")
+            yield ScoringMiss("asks", f"for approval of {action}", ", ".join(response.asked) or "no question")
     found = {act.step for act in response.acts if act.findings}
     if missing := [step for step in expects.finds if step not in found]:
-        yield Miss("evidence", f"findings of {', '.join(missing)}", ", ".join(sorted(found)) or "none")
+        yield ScoringMiss("evidence", f"findings of {', '.join(missing)}", ", ".join(sorted(found)) or "none")
     offered = {act.action for act in response.acts if act.state in ("suggested", "done")} | set(response.asked)
     if missing := [action for action in expects.offers if action not in offered]:
-        yield Miss("options", ", ".join(missing), ", ".join(sorted(offered)) or "none")
+        yield ScoringMiss("options", ", ".join(missing), ", ".join(sorted(offered)) or "none")
 
 
-def _described(response: Response) -> str:
+def _described(response: ObservedResponse) -> str:
     played = f", playbook {response.playbook} {response.state}" if response.playbook else ", no playbook"
     return f"{response.scenario.value} {response.severity.value}, {response.status}{played}"

@@ -10,8 +10,11 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from orchestration.config.response import DAY, HOUR, EscalationLevel, ResponseSettings, Scenario, Severity
-from orchestration.incidents.model import Incident, IncidentStatus, ReviewField
+from orchestration.config.response import DAY, HOUR, EscalationLevel, ResponseSettings
+from orchestration.domain.incident_status import IncidentStatus
+from orchestration.domain.scenario import Scenario
+from orchestration.domain.severity import Severity
+from orchestration.incidents.model import Incident, ReviewField
 from orchestration.incidents.sla import TargetKind
 
 # Playbook: immediate post-resolution within 24 hours, review within a week. The first reminder comes before the end.
@@ -28,7 +31,7 @@ _REVIEW = (
 )
 
 
-class Timer(StrEnum):
+class IncidentTimer(StrEnum):
     """What can fall due."""
 
     PAGE = "page"
@@ -45,12 +48,12 @@ class Timer(StrEnum):
 
 
 TARGET_TIMERS = {
-    TargetKind.RESPONSE: (Timer.RESPONSE_AT_RISK, Timer.RESPONSE_BREACHED),
-    TargetKind.RESOLUTION: (Timer.RESOLUTION_AT_RISK, Timer.RESOLUTION_BREACHED),
+    TargetKind.RESPONSE: (IncidentTimer.RESPONSE_AT_RISK, IncidentTimer.RESPONSE_BREACHED),
+    TargetKind.RESOLUTION: (IncidentTimer.RESOLUTION_AT_RISK, IncidentTimer.RESOLUTION_BREACHED),
 }
 
 
-class Rule(StrEnum):
+class EscalationRule(StrEnum):
     """The playbook's "when to escalate". Each is applied once to an incident."""
 
     DATA_OR_SECURITY = "data-or-security"
@@ -62,7 +65,7 @@ class Rule(StrEnum):
     @property
     def level(self) -> int:
         """Who is told: the security team at once, the project manager for time and business, else the lead."""
-        return {Rule.DATA_OR_SECURITY: 4, Rule.ESTIMATE: 3}.get(self, 2)
+        return {EscalationRule.DATA_OR_SECURITY: 4, EscalationRule.ESTIMATE: 3}.get(self, 2)
 
     @property
     def sentence(self) -> str:
@@ -71,34 +74,34 @@ class Rule(StrEnum):
 
 
 _SENTENCES = {
-    Rule.DATA_OR_SECURITY: "data may be lost, or security is concerned",
-    Rule.PERSISTS: "it persists after the attempts to mitigate it",
-    Rule.SEVERITY_ROSE: "its severity rose",
-    Rule.SEVERAL_SYSTEMS: "several systems are affected",
-    Rule.ESTIMATE: "it will take longer than the target for its resolution",
+    EscalationRule.DATA_OR_SECURITY: "data may be lost, or security is concerned",
+    EscalationRule.PERSISTS: "it persists after the attempts to mitigate it",
+    EscalationRule.SEVERITY_ROSE: "its severity rose",
+    EscalationRule.SEVERAL_SYSTEMS: "several systems are affected",
+    EscalationRule.ESTIMATE: "it will take longer than the target for its resolution",
 }
 
 
-def rules_due(incident: Incident, settings: ResponseSettings, now: datetime) -> tuple[Rule, ...]:
+def rules_due(incident: Incident, settings: ResponseSettings, now: datetime) -> tuple[EscalationRule, ...]:
     """The rules that hold and have not been applied yet. Only open incidents escalate."""
     if not incident.status.is_open or incident.status is IncidentStatus.SUPPRESSED:
         return ()
     return tuple(rule for rule in _holding(incident, settings, now) if rule.value not in incident.escalated)
 
 
-def _holding(incident: Incident, settings: ResponseSettings, now: datetime) -> Iterator[Rule]:
+def _holding(incident: Incident, settings: ResponseSettings, now: datetime) -> Iterator[EscalationRule]:
     facts, blast = incident.facts, incident.blast
     security = facts.breach or facts.secret_exposed or facts.access_refused
     if facts.data_loss or facts.corruption or security or incident.scenario is Scenario.SECURITY_ALERT:
-        yield Rule.DATA_OR_SECURITY
+        yield EscalationRule.DATA_OR_SECURITY
     if incident.failed_attempts >= settings.escalation.after_failed_attempts:
-        yield Rule.PERSISTS
+        yield EscalationRule.PERSISTS
     if incident.severity.worse_than(incident.first_severity):
-        yield Rule.SEVERITY_ROSE
+        yield EscalationRule.SEVERITY_ROSE
     if any(len(systems) > 1 for systems in (blast.agents, blast.providers, blast.hosts)):
-        yield Rule.SEVERAL_SYSTEMS
+        yield EscalationRule.SEVERAL_SYSTEMS
     if max(incident.eta or now, now) >= incident.clock.resolution_due:
-        yield Rule.ESTIMATE
+        yield EscalationRule.ESTIMATE
 
 
 def pages(incident: Incident) -> bool:
@@ -128,29 +131,32 @@ def next_update(incident: Incident, settings: ResponseSettings, now: datetime) -
     return now + timedelta(seconds=settings.update_seconds.get(incident.severity, HOUR))
 
 
-def due_times(incident: Incident, settings: ResponseSettings) -> dict[Timer, datetime]:
+def due_times(incident: Incident, settings: ResponseSettings) -> dict[IncidentTimer, datetime]:
     """Everything that waits, and until when."""
     if incident.status is IncidentStatus.SUPPRESSED:
-        waiting = {Timer.SUPPRESSION: incident.suppressed_until, Timer.STABILITY: _stable_at(incident, settings)}
+        waiting = {
+            IncidentTimer.SUPPRESSION: incident.suppressed_until,
+            IncidentTimer.STABILITY: _stable_at(incident, settings),
+        }
     elif incident.status.is_open:
         waiting = {
-            Timer.PAGE: incident.page_due if pages(incident) and not incident.acknowledged else None,
-            Timer.UPDATE: incident.update_due,
-            Timer.STABILITY: _stable_at(incident, settings),
+            IncidentTimer.PAGE: incident.page_due if pages(incident) and not incident.acknowledged else None,
+            IncidentTimer.UPDATE: incident.update_due,
+            IncidentTimer.STABILITY: _stable_at(incident, settings),
             **dict(_target_times(incident, settings)),
         }
     elif incident.status in (IncidentStatus.RESOLVED, IncidentStatus.IN_REVIEW):
         waiting = {
-            Timer.RECORD: incident.record_due,
-            Timer.REVIEW: incident.review_due,
-            Timer.WATCH: incident.watched_until,
+            IncidentTimer.RECORD: incident.record_due,
+            IncidentTimer.REVIEW: incident.review_due,
+            IncidentTimer.WATCH: incident.watched_until,
         }
     else:
-        waiting = {Timer.WATCH: incident.watched_until}
+        waiting = {IncidentTimer.WATCH: incident.watched_until}
     return {timer: due for timer, due in waiting.items() if due is not None}
 
 
-def warning(incident: Incident, timer: Timer) -> str:
+def warning(incident: Incident, timer: IncidentTimer) -> str:
     """The mark of a warning that has been given: since this alarm, at this severity."""
     return f"{timer.value}-{incident.alarms}-{incident.severity.value}"
 
@@ -188,7 +194,7 @@ def _stable_at(incident: Incident, settings: ResponseSettings) -> datetime | Non
     return incident.cleared_at and incident.cleared_at + timedelta(seconds=settings.stability_seconds)
 
 
-def _target_times(incident: Incident, settings: ResponseSettings) -> Iterator[tuple[Timer, datetime]]:
+def _target_times(incident: Incident, settings: ResponseSettings) -> Iterator[tuple[IncidentTimer, datetime]]:
     for kind, (at_risk, breached) in TARGET_TIMERS.items():
         if incident.clock.stopped(kind) is None and warning(incident, breached) not in incident.warned:
             yield breached, incident.clock.due(kind)

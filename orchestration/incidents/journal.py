@@ -21,17 +21,17 @@ from pydantic import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 
 from orchestration.clock import Clock
-from orchestration.config.response import Severity
+from orchestration.domain.severity import Severity
 from orchestration.errors import OrchestratorError
 from orchestration.events import Bus
 from orchestration.ids import new_id
-from orchestration.incidents.desk import Desk
-from orchestration.incidents.ledger import Reached
 from orchestration.incidents.model import Incident
+from orchestration.incidents.notices import hurts
 from orchestration.incidents.records import report_from_json, report_to_json
-from orchestration.incidents.report import Report
+from orchestration.incidents.report import TroubleReport
+from orchestration.incidents.service import IncidentService
 from orchestration.incidents.severity import judge
-from orchestration.incidents.telling import hurts
+from orchestration.incidents.unit_of_work import Reached
 from orchestration.notifications.notice import Notice, NoticeKind
 from orchestration.storage.database import StorageError
 
@@ -39,7 +39,7 @@ _FILE, _ASIDE, _LOCK = "incidents.jsonl", "aside.jsonl", "lock"
 _UNREACHABLE = (StorageError, SQLAlchemyError)
 
 
-class Journal:
+class ReportJournal:
     """A desk that never refuses a report. Safe to use from several threads and processes.
 
     `last_resort` tells people without the database (log, standard error, a direct send); it must not raise. `reached`
@@ -49,7 +49,7 @@ class Journal:
     def __init__(
         self,
         folder: Path,
-        desk: Desk,
+        desk: IncidentService,
         bus: Bus,
         clock: Clock,
         last_resort: Callable[[Notice], None],
@@ -65,7 +65,7 @@ class Journal:
         self._told: dict[str, tuple[str, Severity]] = {}
         self._unwritten: list[dict[str, Any]] = []
 
-    def report(self, report: Report) -> Incident | None:
+    def report(self, report: TroubleReport) -> Incident | None:
         """As the desk does it; None where it could only be kept for later."""
         with contextlib.suppress(*_UNREACHABLE):
             self.replay()
@@ -128,7 +128,7 @@ class Journal:
             return False
         return True
 
-    def _judge(self, report: Report) -> None:
+    def _judge(self, report: TroubleReport) -> None:
         severity, ground = judge(report.scenario, report.facts)
         known = self._told.get(report.key)
         identifier = known[0] if known else new_id("inc", self._clock.now().timestamp())
@@ -184,7 +184,7 @@ def _append(path: Path, records: list[dict[str, Any]]) -> None:
         os.close(folder)
 
 
-def _notice(identifier: str, severity: Severity, report: Report) -> Notice:
+def _notice(identifier: str, severity: Severity, report: TroubleReport) -> Notice:
     return Notice(
         kind=NoticeKind.INITIAL,
         incident_id=identifier,

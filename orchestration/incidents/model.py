@@ -8,32 +8,13 @@ from datetime import date, datetime
 from enum import StrEnum
 from typing import Any
 
-from orchestration.config.response import Scenario, Severity
+from orchestration.domain.incident_status import MOVES, IncidentStatus
+from orchestration.domain.scenario import Scenario
+from orchestration.domain.severity import Severity
 from orchestration.errors import ConflictError
-from orchestration.incidents.report import Blast, Facts
-from orchestration.incidents.severity import Ground
-from orchestration.incidents.sla import Clock
-
-
-class IncidentStatus(StrEnum):
-    """Where the response stands."""
-
-    DETECTED = "detected"
-    ACKNOWLEDGED = "acknowledged"
-    MITIGATING = "mitigating"
-    VERIFYING = "verifying"
-    RESOLVED = "resolved"
-    REOPENED = "reopened"
-    IN_REVIEW = "in-review"
-    CLOSED = "closed"
-    CANCELLED = "cancelled"
-    MERGED = "merged"
-    SUPPRESSED = "suppressed"
-
-    @property
-    def is_open(self) -> bool:
-        """Whether the trouble is still there, as far as is known."""
-        return self in _OPEN
+from orchestration.incidents.report import BlastRadius, Facts
+from orchestration.incidents.severity import SeverityReason
+from orchestration.incidents.sla import SlaClock
 
 
 class Refusal(StrEnum):
@@ -52,7 +33,7 @@ class Refusal(StrEnum):
     NO_SUCH_ACTION = "no-such-action"
 
 
-class RefusedError(ConflictError):
+class IncidentRefusedError(ConflictError):
     """The incident is in a state in which this cannot be done."""
 
     def __init__(self, reason: Refusal, message: str) -> None:
@@ -77,7 +58,7 @@ def person(name: str) -> Actor:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class TimelineEntry:
     """One line of an incident's timeline. `kind` is a stable name; `data` holds JSON values only."""
 
     at: datetime
@@ -129,18 +110,18 @@ class Incident:
     severity: Severity
     judged: Severity
     first_severity: Severity
-    ground: Ground
+    ground: SeverityReason
     title: str
     summary: str
     detected_at: datetime
     last_seen_at: datetime
     changed_at: datetime
-    clock: Clock
+    clock: SlaClock
     policy: str
     playbook: str
     status: IncidentStatus = IncidentStatus.DETECTED
     facts: Facts = field(default_factory=Facts)
-    blast: Blast = field(default_factory=Blast)
+    blast: BlastRadius = field(default_factory=BlastRadius)
     source: str = ""
     drill: bool = False
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -191,38 +172,22 @@ class Incident:
         return not self.drill and self.status not in aside
 
 
-_S = IncidentStatus
-_OPEN = frozenset({_S.DETECTED, _S.ACKNOWLEDGED, _S.MITIGATING, _S.VERIFYING, _S.REOPENED, _S.SUPPRESSED})
-_ASIDE = frozenset({_S.CANCELLED, _S.MERGED})
-MOVES: Mapping[IncidentStatus, frozenset[IncidentStatus]] = {
-    _S.DETECTED: frozenset({_S.ACKNOWLEDGED, _S.MITIGATING, _S.RESOLVED, _S.SUPPRESSED}) | _ASIDE,
-    _S.REOPENED: frozenset({_S.ACKNOWLEDGED, _S.MITIGATING, _S.RESOLVED, _S.SUPPRESSED}) | _ASIDE,
-    _S.ACKNOWLEDGED: frozenset({_S.MITIGATING, _S.RESOLVED, _S.SUPPRESSED}) | _ASIDE,
-    _S.MITIGATING: frozenset({_S.VERIFYING, _S.RESOLVED}) | _ASIDE,
-    _S.VERIFYING: frozenset({_S.MITIGATING, _S.RESOLVED}) | _ASIDE,
-    _S.SUPPRESSED: frozenset({_S.DETECTED, _S.RESOLVED}) | _ASIDE,
-    _S.RESOLVED: frozenset({_S.IN_REVIEW, _S.REOPENED, _S.CLOSED}),
-    _S.IN_REVIEW: frozenset({_S.REOPENED, _S.CLOSED}),
-    _S.CLOSED: frozenset(),
-    _S.CANCELLED: frozenset(),
-    _S.MERGED: frozenset(),
-}
-
-
-def move(incident: Incident, to: IncidentStatus, at: datetime, actor: Actor, **data: Any) -> tuple[Incident, Entry]:
+def move(
+    incident: Incident, to: IncidentStatus, at: datetime, actor: Actor, **data: Any
+) -> tuple[Incident, TimelineEntry]:
     """Go to another state. The entry is called after it. Raises RefusedError."""
     if to is incident.status:
-        raise RefusedError(Refusal.SAME_STATE, f"{incident.id} is {to} already; nothing was changed")
+        raise IncidentRefusedError(Refusal.SAME_STATE, f"{incident.id} is {to} already; nothing was changed")
     allowed = MOVES[incident.status]
     if to not in allowed:
         ways = ", ".join(sorted(allowed)) or "nothing else"
-        raise RefusedError(
+        raise IncidentRefusedError(
             Refusal.ILLEGAL_MOVE,
             f"expected an incident that can become {to}, got {incident.id}, which is {incident.status} "
             f"and can become {ways}",
         )
     moved = replace(incident, status=to, changed_at=not_before(incident, at))
-    return moved, Entry(moved.changed_at, to.value, str(actor), {"from": incident.status.value, **data})
+    return moved, TimelineEntry(moved.changed_at, to.value, str(actor), {"from": incident.status.value, **data})
 
 
 def not_before(incident: Incident, at: datetime) -> datetime:
@@ -233,7 +198,7 @@ def not_before(incident: Incident, at: datetime) -> datetime:
 def require_open(incident: Incident, wanted: str) -> None:
     """Raises RefusedError unless the trouble is still there."""
     if not incident.status.is_open:
-        raise RefusedError(
+        raise IncidentRefusedError(
             Refusal.NOT_OPEN,
             f"expected an open incident to {wanted}, got {incident.id}, which is {incident.status}",
         )

@@ -10,21 +10,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from orchestration.config.response import (
-    Contact,
-    EscalationLevel,
-    ResponseSettings,
-    Rotation,
-    RotationShift,
-    Severity,
-)
+from orchestration.config.response import Contact, EscalationLevel, OnCallOverride, OnCallRotation, ResponseSettings
+from orchestration.domain.severity import Severity
 
 EVERYONE = "everyone"
 _LEVEL = "level-"
 
 
 @dataclass(frozen=True, slots=True)
-class Duty:
+class OnCallShift:
     """Who is on call in a rotation, and until when. `override` where somebody stands in for another."""
 
     rotation: str
@@ -34,22 +28,24 @@ class Duty:
     override: bool = False
 
 
-def on_call(rotation: Rotation, moment: datetime) -> Duty | None:
+def on_call(rotation: OnCallRotation, moment: datetime) -> OnCallShift | None:
     """Who has duty at a moment; None before the rotation starts. Of overlapping overrides the last one counts."""
     zone = ZoneInfo(rotation.time_zone)
     for shift in reversed(rotation.overrides):
         start, end = _shift(shift, zone)
         if start <= moment < end:
-            return Duty(rotation.id, rotation.level, shift.contact, end, override=True)
+            return OnCallShift(rotation.id, rotation.level, shift.contact, end, override=True)
     turn = _turn(rotation, moment, zone)
     if turn < 0:
         return None
     until = _handover(rotation, turn + 1, zone)
     upcoming = [start for start, _ in (_shift(shift, zone) for shift in rotation.overrides) if moment < start < until]
-    return Duty(rotation.id, rotation.level, rotation.members[turn % len(rotation.members)], min([until, *upcoming]))
+    return OnCallShift(
+        rotation.id, rotation.level, rotation.members[turn % len(rotation.members)], min([until, *upcoming])
+    )
 
 
-def duties(settings: ResponseSettings, moment: datetime) -> tuple[Duty, ...]:
+def duties(settings: ResponseSettings, moment: datetime) -> tuple[OnCallShift, ...]:
     """Who is on call in each rotation."""
     found = (on_call(rotation, moment) for rotation in settings.rotations)
     return tuple(duty for duty in found if duty is not None)
@@ -89,18 +85,18 @@ def _meant(name: str, settings: ResponseSettings, moment: datetime) -> Iterator[
         yield name if duty is None else duty.contact
 
 
-def _turn(rotation: Rotation, moment: datetime, zone: ZoneInfo) -> int:
+def _turn(rotation: OnCallRotation, moment: datetime, zone: ZoneInfo) -> int:
     """Which turn it is, from 0; negative before the start. A turn begins at hand-over time, not at midnight."""
     turn = (moment.astimezone(zone).date() - rotation.start).days // rotation.days
     return turn if moment >= _handover(rotation, turn, zone) else turn - 1
 
 
-def _handover(rotation: Rotation, turn: int, zone: ZoneInfo) -> datetime:
+def _handover(rotation: OnCallRotation, turn: int, zone: ZoneInfo) -> datetime:
     day = rotation.start + timedelta(days=turn * rotation.days)
     return datetime.combine(day, rotation.hand_over, zone).astimezone(UTC)
 
 
-def _shift(shift: RotationShift, zone: ZoneInfo) -> tuple[datetime, datetime]:
+def _shift(shift: OnCallOverride, zone: ZoneInfo) -> tuple[datetime, datetime]:
     """A shift's ends in UTC; times without a zone are the rotation's own."""
     start, end = (time if time.tzinfo else time.replace(tzinfo=zone) for time in (shift.start, shift.end))
     return start.astimezone(UTC), end.astimezone(UTC)

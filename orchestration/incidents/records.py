@@ -13,15 +13,15 @@ from pydantic import TypeAdapter
 
 from orchestration.config.response import ResponseSettings
 from orchestration.incidents import escalation
-from orchestration.incidents.model import Entry, Incident
-from orchestration.incidents.report import Report
+from orchestration.incidents.model import Incident, TimelineEntry
+from orchestration.incidents.report import TroubleReport
 from orchestration.incidents.sla import TargetKind
-from orchestration.storage import incident_rollup
 from orchestration.storage.database import Database
-from orchestration.storage.incidents import EntryRow, IncidentTable
+from orchestration.storage.incidents import rollup
+from orchestration.storage.incidents.table import EntryRow, IncidentTable
 
 _INCIDENT = TypeAdapter(Incident)
-_REPORT = TypeAdapter(Report)
+_REPORT = TypeAdapter(TroubleReport)
 
 
 class IncidentRecords:
@@ -41,10 +41,10 @@ class IncidentRecords:
         """The one whose id ends or begins with `text`; `latest` is the newest. Raises NotFoundError."""
         return self.get(self.table.find_id(text))
 
-    def entries(self, incident_id: str) -> tuple[Entry, ...]:
+    def entries(self, incident_id: str) -> tuple[TimelineEntry, ...]:
         """Its timeline, oldest first; by time, where something was written late."""
         rows = sorted(self.table.entries(incident_id), key=lambda row: (row.at, row.sequence))
-        return tuple(Entry(row.at, row.kind, row.actor, row.data) for row in rows)
+        return tuple(TimelineEntry(row.at, row.kind, row.actor, row.data) for row in rows)
 
     def with_open_actions(self) -> tuple[Incident, ...]:
         """Incidents of which action items are still to be done, oldest first."""
@@ -84,7 +84,7 @@ class IncidentRecords:
         """Write a new incident."""
         self.table.insert(connection, _row(incident), _document(incident))
         self.table.put_clock(connection, _clock(incident))
-        incident_rollup.mark(connection, {incident.detected_at, incident.clock.started_at})
+        rollup.mark(connection, {incident.detected_at, incident.clock.started_at})
 
     def replace(self, connection: sa.Connection, before: Incident, incident: Incident) -> bool:
         """Write an incident that is still as it was before; False when somebody else has changed it meanwhile."""
@@ -94,11 +94,11 @@ class IncidentRecords:
         moments = _moments_of_change(before, incident)
         if before.counted != incident.counted:
             moments |= self.table.count_clocks(connection, incident.id, counted=incident.counted)
-        incident_rollup.mark(connection, moments)
+        rollup.mark(connection, moments)
         return True
 
     def append(
-        self, connection: sa.Connection, incident_id: str, entries: Sequence[Entry], at: datetime
+        self, connection: sa.Connection, incident_id: str, entries: Sequence[TimelineEntry], at: datetime
     ) -> tuple[EntryRow, ...]:
         """Add to the timeline; nothing is ever taken from it."""
         rows = [
@@ -126,13 +126,13 @@ class IncidentRecords:
         self.table.set_timers(connection, incident.id, due, at)
 
 
-def report_to_json(report: Report) -> dict[str, Any]:
+def report_to_json(report: TroubleReport) -> dict[str, Any]:
     """A report as JSON values."""
     values: dict[str, Any] = _REPORT.dump_python(report, mode="json")
     return values
 
 
-def report_from_json(values: Mapping[str, Any]) -> Report:
+def report_from_json(values: Mapping[str, Any]) -> TroubleReport:
     """The report again. Raises pydantic's ValidationError."""
     return _REPORT.validate_python(values)
 
@@ -202,7 +202,7 @@ def _moments_of_change(before: Incident, after: Incident) -> set[datetime]:
 
 
 def _counted(row: Mapping[str, Any]) -> list[Any]:
-    return [row[name] for name in incident_rollup.COUNTED]
+    return [row[name] for name in rollup.COUNTED]
 
 
 def _month(moment: datetime) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from orchestration.config.response import Scenario, Severity
+from orchestration.domain.scenario import Scenario
+from orchestration.domain.severity import Severity
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ class Facts:
 
 
 @dataclass(frozen=True, slots=True)
-class Blast:
+class BlastRadius:
     """Whom and what a trouble touches, by name."""
 
     agents: tuple[str, ...] = ()
@@ -47,7 +48,7 @@ class Blast:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class TroubleReport:
     """A trouble, seen now. Reports with the same `key` are about the same trouble and end up in one incident.
 
     `fingerprints` are those of the alerts in it; `started_at` is when the impact began, None where that is not known.
@@ -63,7 +64,7 @@ class Report:
     source: str = "monitoring"
     fingerprints: tuple[str, ...] = ()
     started_at: datetime | None = None
-    blast: Blast = Blast()
+    blast: BlastRadius = BlastRadius()
     evidence: tuple[dict[str, object], ...] = ()
     labels: dict[str, str] = field(default_factory=dict)
     drill: bool = False

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
-from orchestration.config.response import ResponseSettings, Scenario
-from orchestration.incidents import telling
-from orchestration.incidents.model import Entry, Incident, ReviewField
+from orchestration.config.response import ResponseSettings
+from orchestration.domain.scenario import Scenario
+from orchestration.incidents import notices
+from orchestration.incidents.model import Incident, ReviewField, TimelineEntry
 from orchestration.incidents.sla import TargetKind
 
 _BLANK = "_To be written by a person._"
@@ -16,7 +17,7 @@ _HIDDEN = ("evidence", "summary", "title", "contacts", "stable_for", "fingerprin
 _MAIN = ("text", "question", "action")
 
 
-def draft(incident: Incident, entries: Sequence[Entry], settings: ResponseSettings, now: datetime) -> str:
+def draft(incident: Incident, entries: Sequence[TimelineEntry], settings: ResponseSettings, now: datetime) -> str:
     """The review as Markdown. All times are UTC."""
     parts = [
         _overview(incident),
@@ -41,7 +42,7 @@ def clock_lines(incident: Incident, settings: ResponseSettings, now: datetime) -
     return tuple(_clock_line(incident, kind, settings, now) for kind in TargetKind)
 
 
-def spoken(entry: Entry) -> str:
+def spoken(entry: TimelineEntry) -> str:
     """An entry in words."""
     data = {key: value for key, value in entry.data.items() if key not in _HIDDEN and value not in (None, "", [])}
     main = "".join(f": {_plain(data.pop(key))}" for key in _MAIN if key in data)
@@ -62,7 +63,7 @@ def span(length: timedelta) -> str:
 
 
 def _overview(incident: Incident) -> str:
-    duration = telling.duration(incident)
+    duration = notices.duration(incident)
     rows = [
         ("Incident", incident.id + (" (drill)" if incident.drill else "")),
         ("Severity", f"{incident.severity} (at detection {incident.first_severity}; ground: {incident.ground})"),
@@ -88,15 +89,15 @@ def _section(title: str, lines: Sequence[str]) -> str:
 
 
 def _impact(incident: Incident) -> list[str]:
-    return [line for line in (incident.impact or _BLANK, telling.touched(incident)) if line]
+    return [line for line in (incident.impact or _BLANK, notices.touched(incident)) if line]
 
 
-def _timeline(entries: Sequence[Entry]) -> list[str]:
+def _timeline(entries: Sequence[TimelineEntry]) -> list[str]:
     rows = [f"| {entry.at:%Y-%m-%d %H:%M:%S} | {_cell(spoken(entry))} |" for entry in entries]
     return ["| when | what |", "| --- | --- |", *rows]
 
 
-def _helped(incident: Incident, entries: Sequence[Entry]) -> list[str]:
+def _helped(incident: Incident, entries: Sequence[TimelineEntry]) -> list[str]:
     tried = [f"- tried: {action}" for action in incident.tried]
     failed = [
         f"- did not help: {entry.data.get('reason', '')}" for entry in entries if entry.kind == "mitigation-failed"

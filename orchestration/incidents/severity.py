@@ -10,7 +10,8 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import TypeVar
 
-from orchestration.config.response import Scenario, Severity
+from orchestration.domain.scenario import Scenario
+from orchestration.domain.severity import Severity
 from orchestration.incidents.report import Facts
 
 MAJOR_FAILURE_RATE = 0.5  # the playbook's "50%+ agent failure rate"
@@ -18,7 +19,7 @@ DEGRADED_LATENCY = 3.0  # times its own baseline: "performance degradation"
 SLOW_LATENCY = 1.5  # times its own baseline: "slow response times"
 
 
-class Ground(StrEnum):
+class SeverityReason(StrEnum):
     """Why a severity was chosen."""
 
     DATA_LOSS = "data-loss"
@@ -53,47 +54,51 @@ def _many_failing(facts: Facts) -> bool:
     return facts.agents_failing > 1 or (facts.agents_failing > 0 and half)
 
 
-_Rule = tuple[Severity, Ground, Callable[[Facts], bool]]
+_Rule = tuple[Severity, SeverityReason, Callable[[Facts], bool]]
 _RULES: tuple[_Rule, ...] = (
-    (Severity.P0, Ground.DATA_LOSS, lambda facts: facts.data_loss),
-    (Severity.P0, Ground.CORRUPTION, lambda facts: facts.corruption),
-    (Severity.P0, Ground.BREACH, lambda facts: facts.breach),
-    (Severity.P0, Ground.DATABASE_UNREACHABLE, lambda facts: facts.database_unreachable),
-    (Severity.P0, Ground.ALL_AGENTS_DOWN, lambda facts: 0 < facts.agents_total <= facts.agents_failing),
-    (Severity.P1, Ground.MANY_AGENTS_FAILING, _many_failing),
-    (Severity.P1, Ground.HIGH_FAILURE_RATE, lambda facts: (facts.failure_rate or 0) >= MAJOR_FAILURE_RATE),
-    (Severity.P1, Ground.PROVIDER_OUTAGE, lambda facts: facts.providers_down > 0 and not facts.providers_usable),
-    (Severity.P1, Ground.DEGRADATION, lambda facts: (facts.latency_ratio or 0) >= DEGRADED_LATENCY),
-    (Severity.P1, Ground.UNRESPONSIVE, lambda facts: facts.resource_exhausted),
-    (Severity.P1, Ground.SECRET_EXPOSED, lambda facts: facts.secret_exposed),
-    (Severity.P2, Ground.ONE_AGENT_FAILING, lambda facts: facts.agents_failing > 0),
-    (Severity.P2, Ground.ELEVATED_ERRORS, lambda facts: (facts.failure_rate or 0) > 0),
-    (Severity.P2, Ground.PROVIDER_LOST, lambda facts: facts.providers_down > 0),
-    (Severity.P2, Ground.SLOW, lambda facts: (facts.latency_ratio or 0) >= SLOW_LATENCY),
-    (Severity.P2, Ground.RUNS_AFFECTED, lambda facts: facts.runs_affected > 0),
-    (Severity.P2, Ground.ACCESS_REFUSED, lambda facts: facts.access_refused),
-    (Severity.P2, Ground.VULNERABILITY, lambda facts: facts.vulnerability and not facts.has_workaround),
-    (Severity.P3, Ground.WORKAROUND, lambda facts: facts.has_workaround),
+    (Severity.P0, SeverityReason.DATA_LOSS, lambda facts: facts.data_loss),
+    (Severity.P0, SeverityReason.CORRUPTION, lambda facts: facts.corruption),
+    (Severity.P0, SeverityReason.BREACH, lambda facts: facts.breach),
+    (Severity.P0, SeverityReason.DATABASE_UNREACHABLE, lambda facts: facts.database_unreachable),
+    (Severity.P0, SeverityReason.ALL_AGENTS_DOWN, lambda facts: 0 < facts.agents_total <= facts.agents_failing),
+    (Severity.P1, SeverityReason.MANY_AGENTS_FAILING, _many_failing),
+    (Severity.P1, SeverityReason.HIGH_FAILURE_RATE, lambda facts: (facts.failure_rate or 0) >= MAJOR_FAILURE_RATE),
+    (
+        Severity.P1,
+        SeverityReason.PROVIDER_OUTAGE,
+        lambda facts: facts.providers_down > 0 and not facts.providers_usable,
+    ),
+    (Severity.P1, SeverityReason.DEGRADATION, lambda facts: (facts.latency_ratio or 0) >= DEGRADED_LATENCY),
+    (Severity.P1, SeverityReason.UNRESPONSIVE, lambda facts: facts.resource_exhausted),
+    (Severity.P1, SeverityReason.SECRET_EXPOSED, lambda facts: facts.secret_exposed),
+    (Severity.P2, SeverityReason.ONE_AGENT_FAILING, lambda facts: facts.agents_failing > 0),
+    (Severity.P2, SeverityReason.ELEVATED_ERRORS, lambda facts: (facts.failure_rate or 0) > 0),
+    (Severity.P2, SeverityReason.PROVIDER_LOST, lambda facts: facts.providers_down > 0),
+    (Severity.P2, SeverityReason.SLOW, lambda facts: (facts.latency_ratio or 0) >= SLOW_LATENCY),
+    (Severity.P2, SeverityReason.RUNS_AFFECTED, lambda facts: facts.runs_affected > 0),
+    (Severity.P2, SeverityReason.ACCESS_REFUSED, lambda facts: facts.access_refused),
+    (Severity.P2, SeverityReason.VULNERABILITY, lambda facts: facts.vulnerability and not facts.has_workaround),
+    (Severity.P3, SeverityReason.WORKAROUND, lambda facts: facts.has_workaround),
 )
 
 
-def judge(scenario: Scenario, facts: Facts) -> tuple[Severity, Ground]:
+def judge(scenario: Scenario, facts: Facts) -> tuple[Severity, SeverityReason]:
     """The severity, and the ground for it.
 
     What somebody has declared can make it worse, never better than the facts; where there is no fact at all it decides.
     Without either it is P2, and P1 for a security alert: if unsure, the worse.
     """
     severity, ground = _by_the_facts(scenario, facts)
-    if facts.declared is not None and (facts.declared.worse_than(severity) or ground is Ground.UNSURE):
-        return facts.declared, Ground.DECLARED
+    if facts.declared is not None and (facts.declared.worse_than(severity) or ground is SeverityReason.UNSURE):
+        return facts.declared, SeverityReason.DECLARED
     return severity, ground
 
 
-def _by_the_facts(scenario: Scenario, facts: Facts) -> tuple[Severity, Ground]:
+def _by_the_facts(scenario: Scenario, facts: Facts) -> tuple[Severity, SeverityReason]:
     for severity, ground, holds in _RULES:
         if holds(facts):
             return severity, ground
-    return (Severity.P1 if scenario is Scenario.SECURITY_ALERT else Severity.P2), Ground.UNSURE
+    return (Severity.P1 if scenario is Scenario.SECURITY_ALERT else Severity.P2), SeverityReason.UNSURE
 
 
 def worst(one: Facts, other: Facts) -> Facts:

@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from orchestration.config.response import ResponseSettings, Severity
+from orchestration.config.response import ResponseSettings
+from orchestration.domain.severity import Severity
 from orchestration.incidents.calendar import BusinessCalendar
 
 
@@ -33,7 +34,7 @@ class TargetState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Clock:
+class SlaClock:
     """One record of both targets. `number` counts the reopenings: each of them starts a new record."""
 
     started_at: datetime
@@ -67,10 +68,10 @@ class Clock:
         return TargetState.AT_RISK if now >= self.at_risk_from(kind, percent) else TargetState.ON_TRACK
 
 
-def start(severity: Severity, settings: ResponseSettings, at: datetime, number: int = 0) -> Clock:
+def start(severity: Severity, settings: ResponseSettings, at: datetime, number: int = 0) -> SlaClock:
     """A new record that starts at `at`."""
     target = settings.target(severity)
-    return Clock(
+    return SlaClock(
         started_at=at,
         response_due=_deadline(target.response, settings, at),
         resolution_due=_deadline(target.resolution, settings, at),
@@ -78,7 +79,7 @@ def start(severity: Severity, settings: ResponseSettings, at: datetime, number: 
     )
 
 
-def recompute(clock: Clock, severity: Severity, settings: ResponseSettings) -> Clock:
+def recompute(clock: SlaClock, severity: Severity, settings: ResponseSettings) -> SlaClock:
     """The same record for another severity, from the original start."""
     fresh = start(severity, settings, clock.started_at)
     return replace(clock, response_due=fresh.response_due, resolution_due=fresh.resolution_due)

@@ -13,9 +13,9 @@ from datetime import datetime
 from enum import StrEnum
 
 from orchestration.storage.distributions import RELATIVE_ERROR, Distribution
-from orchestration.storage.incident_figures import IncidentFigures
-from orchestration.storage.incident_statistics import Selection
-from orchestration.storage.incident_tallies import TARGETS, Tally, merged, split
+from orchestration.storage.incidents.aggregates import IncidentSelection
+from orchestration.storage.incidents.figures import IncidentFigures
+from orchestration.storage.incidents.tallies import TARGETS, Tally, merged, split
 
 
 class Measure(StrEnum):
@@ -93,7 +93,7 @@ class Recurrence:
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class IncidentGroup:
     """The figures of one severity, scenario or month; of all incidents where `name` is empty."""
 
     name: str
@@ -114,8 +114,8 @@ class StatisticsReport:
     since: datetime | None
     until: datetime | None
     by: str
-    total: Group
-    groups: tuple[Group, ...]
+    total: IncidentGroup
+    groups: tuple[IncidentGroup, ...]
     relative_error: float = 0.0
 
     @property
@@ -132,11 +132,13 @@ class Statistics:
     def __init__(self, figures: IncidentFigures) -> None:
         self._figures = figures
 
-    def report(self, selection: Selection, by: str, now: datetime) -> StatisticsReport:
+    def report(self, selection: IncidentSelection, by: str, now: datetime) -> StatisticsReport:
         """The figures as of `now`, split by `severity`, `scenario` or `month`."""
         return self.reports(selection, [by], now)[0]
 
-    def reports(self, selection: Selection, splits: Iterable[str], now: datetime) -> tuple[StatisticsReport, ...]:
+    def reports(
+        self, selection: IncidentSelection, splits: Iterable[str], now: datetime
+    ) -> tuple[StatisticsReport, ...]:
         """The same figures as of `now`, split in several ways, for the price of one."""
         tallies = self._figures.tallies(selection, now)
         whole = merged(tallies.values())
@@ -166,13 +168,13 @@ def share(part: int, whole: int) -> float | None:
     return part / whole if whole else None
 
 
-def _groups(tallies: Mapping[str, Tally]) -> tuple[Group, ...]:
+def _groups(tallies: Mapping[str, Tally]) -> tuple[IncidentGroup, ...]:
     """What has only SLA records, of incidents that were reopened, is no group of its own."""
     return tuple(_group(name, tally) for name, tally in tallies.items() if tally.total)
 
 
-def _group(name: str, tally: Tally) -> Group:
-    return Group(
+def _group(name: str, tally: Tally) -> IncidentGroup:
+    return IncidentGroup(
         name=name,
         count=tally.total,
         figures=tuple(

@@ -23,7 +23,7 @@ _LOCK_SECONDS = 0.001
 
 
 @dataclass(frozen=True, slots=True)
-class Rotation:
+class LogRotation:
     """When a file is rotated and what becomes of the old ones.
 
     `pause` is how long, in seconds, everyone waits before and after the file is emptied, so that a `tail -f` reads the
@@ -39,7 +39,7 @@ class Rotation:
 class LogFile:
     """One file. Not for several threads at once: the handler above has a lock."""
 
-    def __init__(self, path: Path, rotation: Rotation) -> None:
+    def __init__(self, path: Path, rotation: LogRotation) -> None:
         self._path = path
         self._rotation = rotation
         self._patient = True

@@ -11,7 +11,7 @@ from typing import Any, Protocol, cast
 
 import structlog
 
-from orchestration.logs.files import LogFile, Rotation
+from orchestration.logs.files import LogFile, LogRotation
 from orchestration.logs.lines import json_line, text_line, timestamp
 
 # Takes an entry and returns it without any secret in it; `Redactor.data` is one.
@@ -79,9 +79,9 @@ class Logging:
         self._root.setLevel(self._level_before)
 
 
-def configure(directory: Path, level: str, redact: Redact, rotation: Rotation | None = None) -> Logging:
+def configure(directory: Path, level: str, redact: Redact, rotation: LogRotation | None = None) -> Logging:
     """Send everything that is logged in this process to the two files in `directory`."""
-    rotation = rotation or Rotation()
+    rotation = rotation or LogRotation()
     handler = _Handler(directory, redact, rotation)
     result = Logging(handler)
     for name, library_level in _LIBRARIES.items():
@@ -111,7 +111,7 @@ def _hand_over(_logger: Any, _method: str, fields: Any) -> tuple[tuple[str], dic
 
 
 class _Handler(logging.Handler):
-    def __init__(self, directory: Path, redact: Redact, rotation: Rotation) -> None:
+    def __init__(self, directory: Path, redact: Redact, rotation: LogRotation) -> None:
         super().__init__()
         self._redact = redact
         self._sinks = (

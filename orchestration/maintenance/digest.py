@@ -7,15 +7,17 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from orchestration.domain.alert_status import AlertStatus
+from orchestration.domain.run_status import RunStatus
 from orchestration.incidents.records import IncidentRecords
 from orchestration.incidents.review import span
-from orchestration.maintenance.backups import Backup, Vault
-from orchestration.maintenance.overnight import ErrorGroup, errors_since
-from orchestration.maintenance.reports import Report, moment, section, table
-from orchestration.storage.alerts import AlertRow, Alerts, AlertStatus
-from orchestration.storage.incidents import IncidentRow
-from orchestration.storage.maintenance import Duty, JobOutcome, JobRun, MaintenanceRecords
-from orchestration.storage.runs import Run, Runs, RunStatus
+from orchestration.maintenance.backups import Backup, BackupStore
+from orchestration.maintenance.error_groups import ErrorGroup, errors_since
+from orchestration.maintenance.reports import MaintenanceReport, moment, section, table
+from orchestration.storage.alerts import AlertRow, Alerts
+from orchestration.storage.incidents.table import IncidentRow
+from orchestration.storage.maintenance import JobOutcome, JobRun, MaintenanceRecords, SignOff
+from orchestration.storage.runs import Run, Runs
 
 NAME = "daily-digest"
 _LONGEST = timedelta(days=7)
@@ -23,7 +25,7 @@ _SHOWN = 30
 _OLD_BACKUP = timedelta(hours=26)
 
 
-class Digest:
+class DigestReport:
     """Gathers the digest from the records. Blocks."""
 
     def __init__(
@@ -33,7 +35,7 @@ class Digest:
         incidents: IncidentRecords,
         alerts: Alerts,
         runs: Runs,
-        vault: Vault,
+        vault: BackupStore,
     ) -> None:
         self._log_folder = log_folder
         self._records = records
@@ -42,7 +44,7 @@ class Digest:
         self._runs = runs
         self._vault = vault
 
-    def write(self, now: datetime) -> Report:
+    def write(self, now: datetime) -> MaintenanceReport:
         """The digest of everything since the last one, of a week at most."""
         since = self._since(now)
         errors = errors_since(self._log_folder, since)
@@ -73,7 +75,7 @@ class Digest:
             section("Maintenance", _job_table(jobs)),
             section("Duties", _duty_table(duties)),
         )
-        return Report(NAME, "Daily digest", gist, "\n".join(parts))
+        return MaintenanceReport(NAME, "Daily digest", gist, "\n".join(parts))
 
     def _since(self, now: datetime) -> datetime:
         """When the last digest was begun; a day ago where there was none."""
@@ -148,5 +150,5 @@ def _job_table(jobs: Sequence[JobRun]) -> list[str]:
     return table(("job", "outcome", "started", "said"), rows)
 
 
-def _duty_table(duties: Sequence[Duty]) -> list[str]:
+def _duty_table(duties: Sequence[SignOff]) -> list[str]:
     return table(("duty", "of", "asked"), [(one.duty, one.period, moment(one.asked_at)) for one in duties])

@@ -12,12 +12,12 @@ import anyio
 import anyio.to_thread
 
 from orchestration.config.maintenance import MaintenanceSettings
-from orchestration.maintenance.backups import BackupError, Vault
-from orchestration.maintenance.digest import Digest
-from orchestration.maintenance.figures import Figures
-from orchestration.maintenance.reports import Report, Reporter
-from orchestration.maintenance.service import Job, Work
-from orchestration.maintenance.upkeep import BackupUpkeep
+from orchestration.maintenance.backups import BackupError, BackupStore
+from orchestration.maintenance.digest import DigestReport
+from orchestration.maintenance.report_figures import FigureReports
+from orchestration.maintenance.reports import MaintenanceReport, ReportWriter
+from orchestration.maintenance.scheduler import MaintenanceJob, Work
+from orchestration.maintenance.service import BackupService
 from orchestration.storage.maintenance import MaintenanceRecords
 
 # What people do once a month and sign off, and what there is to be done.
@@ -31,31 +31,41 @@ DUTIES = MappingProxyType(
 
 
 @dataclass(frozen=True, slots=True)
-class Workshop:
+class JobContext:
     """What the jobs work with. `retention` needs the durable engine, which not every process has."""
 
-    vault: Vault
-    upkeep: BackupUpkeep
-    digest: Digest
-    figures: Figures
-    reporter: Reporter
+    vault: BackupStore
+    upkeep: BackupService
+    digest: DigestReport
+    figures: FigureReports
+    reporter: ReportWriter
     records: MaintenanceRecords
     settings: Callable[[], MaintenanceSettings]
     retention: Callable[[datetime], Awaitable[str]]
 
 
-def jobs(workshop: Workshop) -> tuple[Job, ...]:
+def jobs(workshop: JobContext) -> tuple[MaintenanceJob, ...]:
     """All jobs; their names are those of `config.maintenance.DEFAULT_CRONS`."""
     here = workshop
     return (
-        Job("backup", "make a backup, open it again, clear old ones away", _threaded(lambda _: _back_up(here))),
-        Job("daily-digest", "the night's errors, incidents, alerts, backups, runs", _report(here, here.digest.write)),
-        Job("retention", "delete what is older than it is kept", here.retention),
-        Job("weekly-report", "incident figures, SLA, lasting alerts, audit", _report(here, here.figures.weekly)),
-        Job("restore-drill", "restore the newest backup into a scratch database", _threaded(lambda _: _drill(here))),
-        Job("contacts-test", "send a test message to every contact", _threaded(lambda now: _test(here, now))),
-        Job("monthly-duties", "remind of what people sign off", _threaded(lambda now: _remind(here, now))),
-        Job("trend-report", "incident figures by month and scenario", _report(here, here.figures.trend)),
+        MaintenanceJob(
+            "backup", "make a backup, open it again, clear old ones away", _threaded(lambda _: _back_up(here))
+        ),
+        MaintenanceJob(
+            "daily-digest", "the night's errors, incidents, alerts, backups, runs", _report(here, here.digest.write)
+        ),
+        MaintenanceJob("retention", "delete what is older than it is kept", here.retention),
+        MaintenanceJob(
+            "weekly-report", "incident figures, SLA, lasting alerts, audit", _report(here, here.figures.weekly)
+        ),
+        MaintenanceJob(
+            "restore-drill", "restore the newest backup into a scratch database", _threaded(lambda _: _drill(here))
+        ),
+        MaintenanceJob(
+            "contacts-test", "send a test message to every contact", _threaded(lambda now: _test(here, now))
+        ),
+        MaintenanceJob("monthly-duties", "remind of what people sign off", _threaded(lambda now: _remind(here, now))),
+        MaintenanceJob("trend-report", "incident figures by month and scenario", _report(here, here.figures.trend)),
     )
 
 
@@ -66,29 +76,29 @@ def _threaded(function: Callable[[datetime], str]) -> Work:
     return work
 
 
-def _report(here: Workshop, make: Callable[[datetime], Report]) -> Work:
+def _report(here: JobContext, make: Callable[[datetime], MaintenanceReport]) -> Work:
     return _threaded(lambda now: str(here.reporter.publish(make(now), now)))
 
 
-def _back_up(here: Workshop) -> str:
+def _back_up(here: JobContext) -> str:
     backup = here.vault.make()
     gone = here.vault.prune(here.settings().backups)
     return f"{backup.id}: {backup.bytes:,} bytes, {backup.rows:,} rows, {backup.seconds:.1f} s; {len(gone)} old deleted"
 
 
-def _drill(here: Workshop) -> str:
+def _drill(here: JobContext) -> str:
     tried = here.upkeep.rehearse()
     if not tried.good:
         raise BackupError(f"{tried.backup} could not be restored: {'; '.join(tried.problems)}")
     return f"{tried.backup} restored and checked in {tried.seconds:.1f} s"
 
 
-def _test(here: Workshop, now: datetime) -> str:
+def _test(here: JobContext, now: datetime) -> str:
     reached = here.reporter.test_contacts(now)
     return f"sent to {', '.join(reached)}"
 
 
-def _remind(here: Workshop, now: datetime) -> str:
+def _remind(here: JobContext, now: datetime) -> str:
     period = f"{now.astimezone(ZoneInfo(here.settings().time_zone)):%Y-%m}"
     for duty in DUTIES:
         here.records.ask(duty, period, now)
@@ -98,4 +108,4 @@ def _remind(here: Workshop, now: datetime) -> str:
         f"then `orchestrator maintenance sign-off {one.duty} --note …`"
         for one in waiting
     )
-    return str(here.reporter.publish(Report("monthly-duties", "To be signed off", gist, ""), now))
+    return str(here.reporter.publish(MaintenanceReport("monthly-duties", "To be signed off", gist, ""), now))

@@ -8,19 +8,21 @@ from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from orchestration.config.response import Contact, ResponseSettings, Scenario, Severity
+from orchestration.config.response import Contact, ResponseSettings
 from orchestration.config.schema import Configuration
+from orchestration.domain.scenario import Scenario
+from orchestration.domain.severity import Severity
 from orchestration.incidents import oncall
 from orchestration.notifications.notice import Notice, NoticeKind
-from orchestration.notifications.planning import plan
-from orchestration.notifications.templates import Templates
+from orchestration.notifications.recipients import plan
+from orchestration.notifications.templates import TemplateRenderer
 from orchestration.storage.outbox import Outbox
 
 _STEP = "report"
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class MaintenanceReport:
     """What there is to say. `gist` is a line each of what matters most, `body` all else, in Markdown."""
 
     name: str
@@ -29,7 +31,7 @@ class Report:
     body: str
 
 
-class Reporter:
+class ReportWriter:
     """Writes reports and sends their gist through the outbox. Blocks."""
 
     def __init__(
@@ -37,7 +39,7 @@ class Reporter:
         folder: Path,
         configuration: Callable[[], Configuration],
         outbox: Outbox,
-        templates: Templates,
+        templates: TemplateRenderer,
         redact: Callable[[str], str],
     ) -> None:
         self.folder = folder
@@ -46,7 +48,7 @@ class Reporter:
         self._templates = templates
         self._redact = redact
 
-    def publish(self, report: Report, now: datetime) -> Path:
+    def publish(self, report: MaintenanceReport, now: datetime) -> Path:
         """Write a report in the place of an earlier one of that day, and tell its audience, once a day."""
         folder = self.folder
         folder.mkdir(parents=True, exist_ok=True, mode=0o750)

@@ -28,7 +28,7 @@ _MEGABYTE = 1_000_000
 _ROTATED = re.compile(r"orchestrator\.(?:log|jsonl)\.\d{8}T\d{6}\.\d+Z(?:\.gz)?")
 
 
-class Retention:
+class RetentionJob:
     """Takes away what is older than `monitoring.retentionDays`."""
 
     def __init__(

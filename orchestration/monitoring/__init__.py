@@ -3,7 +3,7 @@
 `Monitoring` puts everything together; `docs/reference/signals.md` lists what comes out of it.
 """
 
-from orchestration.monitoring.assembly import Monitoring, Surroundings
-from orchestration.monitoring.diagnosis import Diagnosis
+from orchestration.monitoring.assembly import Monitoring, MonitoringContext
+from orchestration.monitoring.health.diagnosis import IncidentDiagnosis
 
-__all__ = ["Diagnosis", "Monitoring", "Surroundings"]
+__all__ = ["IncidentDiagnosis", "Monitoring", "MonitoringContext"]

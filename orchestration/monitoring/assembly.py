@@ -13,34 +13,34 @@ import anyio.to_thread
 
 from orchestration.alerts.signal import Signal
 from orchestration.clock import Clock
+from orchestration.config.credentials import CredentialSource
 from orchestration.config.schema import Configuration, MonitoringSettings
 from orchestration.events import Bus, Event
 from orchestration.metrics import Metrics
-from orchestration.monitoring.backups import BackupWatch
-from orchestration.monitoring.calls import CallWatch
-from orchestration.monitoring.counting import Counting
-from orchestration.monitoring.databases import DatabaseWatch
-from orchestration.monitoring.dead_man import DeadMan
-from orchestration.monitoring.keeping import SampleKeeper
-from orchestration.monitoring.lag import LoopLag
-from orchestration.monitoring.log_errors import LogErrors
-from orchestration.monitoring.log_reader import NAME
+from orchestration.monitoring.collectors.backups import BackupWatch
+from orchestration.monitoring.collectors.calls import CallWatch
+from orchestration.monitoring.collectors.databases import DatabaseWatch
+from orchestration.monitoring.collectors.log_errors import LogErrors
+from orchestration.monitoring.collectors.log_reader import NAME
+from orchestration.monitoring.collectors.loop_lag import LoopLag
+from orchestration.monitoring.collectors.providers import ProviderWatch
+from orchestration.monitoring.collectors.resources import ResourceCollector
+from orchestration.monitoring.collectors.runs import RunWatch
+from orchestration.monitoring.collectors.scan_record import ScanRecord
+from orchestration.monitoring.collectors.secrets import SecretWatch
+from orchestration.monitoring.collectors.vulnerabilities import VulnerabilityWatch
+from orchestration.monitoring.collectors.workers import WorkerWatch
+from orchestration.monitoring.health.dead_man_switch import DeadManSwitch
+from orchestration.monitoring.health.sample_writer import SampleWriter
 from orchestration.monitoring.monitor import Monitor, Sink, in_thread
-from orchestration.monitoring.others import OtherProcesses
-from orchestration.monitoring.providers import Providers
-from orchestration.monitoring.resources import Resources
-from orchestration.monitoring.runs import RunWatch
-from orchestration.monitoring.scan_record import ScanRecord
-from orchestration.monitoring.secrets import SecretWatch
-from orchestration.monitoring.translation import KINDS, signals_of
-from orchestration.monitoring.vulnerabilities import VulnerabilityWatch
-from orchestration.monitoring.workers import WorkerWatch
-from orchestration.providers.endpoint import Credentials
+from orchestration.monitoring.signals.event_counters import EventCounters
+from orchestration.monitoring.signals.event_signals import KINDS, signals_of
+from orchestration.monitoring.signals.event_tail import EventTail
 from orchestration.security.redaction import Redactor
 from orchestration.storage.artifacts import ArtifactTable
 from orchestration.storage.database import Database
 from orchestration.storage.leases import Leases
-from orchestration.storage.routes import RouteStates
+from orchestration.storage.route_states import RouteStates
 from orchestration.storage.runs import Runs
 from orchestration.storage.samples import Samples
 from orchestration.storage.timeline import Timeline
@@ -49,11 +49,11 @@ _MOST_RECALLED = 5000
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class MonitoringContext:
     """What the monitoring works with. `engine_file` is the engine's own SQLite file, where there is one."""
 
     configuration: Callable[[], Configuration]
-    credentials: Credentials
+    credentials: CredentialSource
     database: Database
     bus: Bus
     clock: Clock
@@ -65,7 +65,7 @@ class Surroundings:
 class Monitoring:
     """The monitor with all that it runs; the parts that others ask are attributes."""
 
-    def __init__(self, around: Surroundings, sink: Sink, metrics: Metrics | None = None) -> None:
+    def __init__(self, around: MonitoringContext, sink: Sink, metrics: Metrics | None = None) -> None:
         configuration, clock, database = around.configuration, around.clock, around.database
         runtime, timeline, runs = configuration().runtime, Timeline(database), Runs(database)
         logs, artifacts = around.root / runtime.log_directory, around.root / runtime.artifacts_directory
@@ -74,14 +74,14 @@ class Monitoring:
         self._sink = sink
         self.metrics = metrics or Metrics()
         self.samples = Samples(database)
-        self.providers = Providers(configuration, around.credentials, clock, RouteStates(database))
-        self.resources = Resources(clock, folders, around.redactor.text)
+        self.providers = ProviderWatch(configuration, around.credentials, clock, RouteStates(database))
+        self.resources = ResourceCollector(clock, folders, around.redactor.text)
         self.workers = WorkerWatch(Leases(database), clock)
         self.vulnerabilities = VulnerabilityWatch(self._advisories, clock)
-        self._counting = Counting(self.metrics, self._channel_type)
+        self._counting = EventCounters(self.metrics, self._channel_type)
         self._calls = CallWatch(clock)
-        self._keeper = SampleKeeper(self.samples, clock, lambda: configuration().monitoring.retention_days)
-        self._others = OtherProcesses(timeline, clock)
+        self._keeper = SampleWriter(self.samples, clock, lambda: configuration().monitoring.retention_days)
+        self._others = EventTail(timeline, clock)
         self._lag = LoopLag(clock)
         self._runs = RunWatch(runs, timeline, clock, configuration)
         self._databases = DatabaseWatch(database, clock, [around.engine_file] if around.engine_file else [])
@@ -92,7 +92,7 @@ class Monitoring:
         self.monitor = Monitor(
             around.bus, clock, self._take, [self.providers, self.workers, self._secrets], self._counting.failed_look
         )
-        self._dead_man = DeadMan(self._dead_man_url, self.monitor.healthy)
+        self._dead_man = DeadManSwitch(self._dead_man_url, self.monitor.healthy)
         self._add_loops()
 
     @asynccontextmanager

@@ -21,7 +21,7 @@ from orchestration import logs
 from orchestration.alerts.signal import Signal
 from orchestration.clock import Clock
 from orchestration.events import Bus, Event
-from orchestration.monitoring.translation import signals_of
+from orchestration.monitoring.signals.event_signals import signals_of
 
 Sink = Callable[[Sequence[Signal]], None]
 Look = Callable[[], Awaitable[Iterable[Signal]]]
@@ -34,14 +34,14 @@ _LAGGING_SECONDS = 60.0
 _log = logs.get_logger(__name__)
 
 
-class Listener(Protocol):
+class EventListener(Protocol):
     """Something that learns from events and may tell signals at once. Called on any thread; must be quick."""
 
     def take(self, event: Event) -> Iterable[Signal]: ...
 
 
 @dataclass(frozen=True, slots=True)
-class Loop:
+class CollectorLoop:
     """Something to look at again and again."""
 
     name: str
@@ -77,14 +77,14 @@ class Monitor:
         bus: Bus,
         clock: Clock,
         sink: Sink,
-        listeners: Sequence[Listener] = (),
+        listeners: Sequence[EventListener] = (),
         count_failure: Callable[[], None] = lambda: None,
     ) -> None:
         self._bus = bus
         self._clock = clock
         self._sink = sink
         self._count_failure = count_failure
-        self._loops: list[Loop] = []
+        self._loops: list[CollectorLoop] = []
         self._listeners = listeners
         self._waiting: deque[Signal] = deque(maxlen=_MOST_WAITING)
         self._pulses: dict[str, _Pulse] = {}
@@ -92,7 +92,7 @@ class Monitor:
 
     def every(self, seconds: float | Callable[[], float], name: str, look: Look) -> None:
         """Look again and again, once `run` runs. An interval that may change is a function, asked each time."""
-        self._loops.append(Loop(name, seconds if callable(seconds) else lambda: seconds, look))
+        self._loops.append(CollectorLoop(name, seconds if callable(seconds) else lambda: seconds, look))
 
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Look and listen until cancelled; started when it listens."""
@@ -146,12 +146,12 @@ class Monitor:
         ages = {name: max(0.0, now - pulse.done_at - pulse.seconds()) for name, pulse in self._pulses.items()}
         return tuple(Signal("loop_age_seconds", moment, age, {"loop": name}) for name, age in ages.items())
 
-    async def _repeat(self, loop: Loop) -> None:
+    async def _repeat(self, loop: CollectorLoop) -> None:
         while True:
             await self._look(loop)
             await self._clock.sleep(loop.seconds())
 
-    async def _look(self, loop: Loop) -> None:
+    async def _look(self, loop: CollectorLoop) -> None:
         pulse = self._pulses[loop.name]
         try:
             self.add(await loop.look())

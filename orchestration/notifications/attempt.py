@@ -8,9 +8,9 @@ from typing import Any
 
 from orchestration import backoff
 from orchestration.clock import Clock
-from orchestration.notifications.channels import Channels, DeliveryError, Message
+from orchestration.notifications.channels import ChannelMessage, ChannelRegistry, DeliveryError
 from orchestration.notifications.notice import Notice
-from orchestration.storage.outbox import OutboxRow, Outcome
+from orchestration.storage.outbox import OutboxRow, SendOutcome
 
 # Takes JSON values and returns them without any secret in them; `Redactor.data` is one.
 Redact = Callable[[Any], Any]
@@ -22,11 +22,11 @@ _LONGEST_DETAIL = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class DeliveryResult:
     """How a try ended. `wait` are the seconds before the next one; `hold` those for which the receiver asked;
     `error` is one that nobody expected, to be raised when everything else has been done."""
 
-    outcome: Outcome
+    outcome: SendOutcome
     seconds: float
     detail: str = ""
     wait: float = 0.0
@@ -34,7 +34,9 @@ class Result:
     error: Exception | None = None
 
 
-async def attempt(row: OutboxRow, channels: Channels, clock: Clock, redact: Redact, random: float) -> Result:
+async def attempt(
+    row: OutboxRow, channels: ChannelRegistry, clock: Clock, redact: Redact, random: float
+) -> DeliveryResult:
     """Send a message that was claimed. `random` in [0, 1) spreads those that failed together. Raises nothing."""
     began = clock.monotonic()
 
@@ -46,19 +48,21 @@ async def attempt(row: OutboxRow, channels: Channels, clock: Clock, redact: Reda
     except DeliveryError as error:
         detail = str(redact(str(error)))[:_LONGEST_DETAIL]
         if error.permanent:
-            return Result(Outcome.FAILED, since(), detail)
+            return DeliveryResult(SendOutcome.FAILED, since(), detail)
         wait = max(_wait(row.attempts, random), error.retry_after or 0.0)
-        return Result(Outcome.RETRIED, since(), detail, wait, error.retry_after or 0.0)
+        return DeliveryResult(SendOutcome.RETRIED, since(), detail, wait, error.retry_after or 0.0)
     except Exception as error:  # noqa: BLE001 — one message that cannot be handled must not hold up the others
-        outcome = Outcome.FAILED if row.attempts >= MOST_UNEXPECTED else Outcome.RETRIED
-        return Result(outcome, since(), f"unexpected {type(error).__name__}", _wait(row.attempts, random), error=error)
-    return Result(Outcome.SENT, since())
+        outcome = SendOutcome.FAILED if row.attempts >= MOST_UNEXPECTED else SendOutcome.RETRIED
+        return DeliveryResult(
+            outcome, since(), f"unexpected {type(error).__name__}", _wait(row.attempts, random), error=error
+        )
+    return DeliveryResult(SendOutcome.SENT, since())
 
 
-def message_of(row: OutboxRow, redact: Redact) -> Message:
+def message_of(row: OutboxRow, redact: Redact) -> ChannelMessage:
     """What is sent, without secrets. Raises KeyError, TypeError or ValueError for a payload that is none."""
     payload = redact(dict(row.payload))
-    return Message(
+    return ChannelMessage(
         key=row.key,
         contact=row.contact,
         address=row.address,

@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from orchestration.config.response import Scenario, Severity
+from orchestration.domain.scenario import Scenario
+from orchestration.domain.severity import Severity
 
 
 class NoticeKind(StrEnum):

@@ -21,12 +21,12 @@ import anyio.to_thread
 from orchestration import backoff, logs
 from orchestration.clock import Clock
 from orchestration.events import Bus
-from orchestration.notifications.attempt import Redact, Result, attempt
-from orchestration.notifications.channels import Channels
-from orchestration.notifications.pace import Pace
-from orchestration.notifications.planning import meanwhile, substitute
+from orchestration.notifications.attempt import DeliveryResult, Redact, attempt
+from orchestration.notifications.channels import ChannelRegistry
+from orchestration.notifications.rate_limit import SendRate
+from orchestration.notifications.recipients import meanwhile, substitute
 from orchestration.storage.leases import Leases
-from orchestration.storage.outbox import Delivery, Outbox, OutboxRow, Outcome
+from orchestration.storage.outbox import DeliveryAttempt, Outbox, OutboxRow, SendOutcome
 
 T = TypeVar("T")
 
@@ -48,7 +48,7 @@ def _nothing(_point: str) -> None:
     """Nobody watches."""
 
 
-class Sender:
+class OutboxSender:
     """Sends what is in the outbox. Run `run` in any number of processes; one of them sends.
 
     `on_point` is called at named points ("after-claim", "after-send", "after-mark"), at which tests end the process.
@@ -58,7 +58,7 @@ class Sender:
         self,
         outbox: Outbox,
         leases: Leases,
-        channels: Channels,
+        channels: ChannelRegistry,
         bus: Bus,
         clock: Clock,
         redact: Redact,
@@ -77,7 +77,7 @@ class Sender:
         self._leads = False
         self._renew_at = 0.0
         self._lanes: set[str] = set()
-        self._paces: dict[str, Pace] = {}
+        self._paces: dict[str, SendRate] = {}
         self._in_flight: set[anyio.CancelScope] = set()
         self._deadline = math.inf
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -181,24 +181,24 @@ class Sender:
             self._in_flight.discard(scope)
             slots.release()
 
-    async def _mark(self, row: OutboxRow, result: Result) -> None:
+    async def _mark(self, row: OutboxRow, result: DeliveryResult) -> None:
         now = self._clock.now()
-        delivery = Delivery(row.key, now, result.outcome, round(result.seconds, 3), result.detail)
+        delivery = DeliveryAttempt(row.key, now, result.outcome, round(result.seconds, 3), result.detail)
         match result.outcome:
-            case Outcome.SENT:
+            case SendOutcome.SENT:
                 await self._call(lambda: self._outbox.sent(row, delivery))
-            case Outcome.RETRIED:
+            case SendOutcome.RETRIED:
                 self._pace(row.channel).hold(result.hold)
                 also = None if result.error else meanwhile(row, now)
                 due_at = now + timedelta(seconds=result.wait)
                 await self._call(lambda: self._outbox.postpone(row, due_at, delivery, [also] if also else []))
-            case Outcome.FAILED:
+            case SendOutcome.FAILED:
                 response = self._channels.response
                 instead = partial(substitute, row, response=response, now=now)
                 await self._call(lambda: self._outbox.failed(row, delivery, instead))
         self._tell(row, result)
 
-    def _tell(self, row: OutboxRow, result: Result) -> None:
+    def _tell(self, row: OutboxRow, result: DeliveryResult) -> None:
         facts: dict[str, Any] = {
             "incident": row.incident_id,
             "contact": row.contact,
@@ -247,9 +247,9 @@ class Sender:
             self._wake = anyio.Event()
             self._soon = _SOON_TIMES
 
-    def _pace(self, name: str) -> Pace:
+    def _pace(self, name: str) -> SendRate:
         rate = self._channels.per_second(name)
-        pace = self._paces.setdefault(name, Pace(self._clock, rate))
+        pace = self._paces.setdefault(name, SendRate(self._clock, rate))
         pace.set_rate(rate)
         return pace
 

@@ -9,12 +9,12 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from orchestration.config.response import Scenario
+from orchestration.domain.scenario import Scenario
 from orchestration.errors import NotFoundError, UsageError
 from orchestration.playbooks import actions, conditions
 from orchestration.playbooks.actions import plugins
 from orchestration.playbooks.actions.registry import complete
-from orchestration.playbooks.document import Mistake, PlaybookError, parse
+from orchestration.playbooks.document import DocumentError, PlaybookError, parse
 from orchestration.playbooks.facts import KnownFacts
 from orchestration.playbooks.model import Playbook
 
@@ -22,7 +22,7 @@ _REFERENCE = "$"
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class PlaybookEntry:
     """A playbook and where it comes from."""
 
     playbook: Playbook
@@ -30,23 +30,23 @@ class Entry:
     own: bool
 
 
-class Catalogue:
+class PlaybookCatalogue:
     """All playbooks, read once. A user's playbook that cannot be used does not hide the shipped one of its name:
     `mistakes` names what is wrong, and the shipped one stays. So it is with packages of users' own actions."""
 
     def __init__(self, folder: Path) -> None:
-        self.mistakes = [Mistake(plugins.GROUP, 1, 1, "", trouble) for trouble in plugins.load()]
+        self.mistakes = [DocumentError(plugins.GROUP, 1, 1, "", trouble) for trouble in plugins.load()]
         self._entries = {entry.playbook.name: entry for entry in _shipped()}
         self._entries.update({entry.playbook.name: entry for entry in self._own(folder)})
 
-    def all(self) -> tuple[Entry, ...]:
+    def all(self) -> tuple[PlaybookEntry, ...]:
         """Every playbook, by scenario and name."""
         order = list(Scenario)
         return tuple(
             sorted(self._entries.values(), key=lambda one: (order.index(one.playbook.scenario), one.playbook.name))
         )
 
-    def get(self, name: str) -> Entry:
+    def get(self, name: str) -> PlaybookEntry:
         """The playbook of that name. Raises NotFoundError."""
         if name not in self._entries:
             known = ", ".join(self._entries)
@@ -63,7 +63,7 @@ class Catalogue:
         best = max(fitting, key=lambda entry: (len(entry.playbook.applies_when), entry.own), default=None)
         return best.playbook if best else None
 
-    def _own(self, folder: Path) -> Iterator[Entry]:
+    def _own(self, folder: Path) -> Iterator[PlaybookEntry]:
         for path in sorted(folder.glob("*.y*ml")) if folder.is_dir() else ():
             try:
                 yield load(path)
@@ -71,14 +71,14 @@ class Catalogue:
                 self.mistakes.extend(error.mistakes)
 
 
-def load(path: Path) -> Entry:
+def load(path: Path) -> PlaybookEntry:
     """A playbook from a file. Raises PlaybookError."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        mistake = Mistake(str(path), 1, 1, "", f"expected a readable text file: {error}")
+        mistake = DocumentError(str(path), 1, 1, "", f"expected a readable text file: {error}")
         raise PlaybookError(str(path), (mistake,)) from error
-    return Entry(checked(parse(text, str(path)), str(path), text), str(path), own=True)
+    return PlaybookEntry(checked(parse(text, str(path)), str(path), text), str(path), own=True)
 
 
 def checked(playbook: Playbook, file: str, text: str) -> Playbook:
@@ -94,23 +94,25 @@ def json_schema() -> str:
     return json.dumps({"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}, indent=2) + "\n"
 
 
-def _shipped() -> Iterator[Entry]:
+def _shipped() -> Iterator[PlaybookEntry]:
     for file in sorted(resources.files(f"{__package__}.library").iterdir(), key=lambda one: one.name):
         if file.name.endswith(".yaml"):
             text = file.read_text(encoding="utf-8")
-            yield Entry(checked(parse(text, file.name), file.name, text), file.name, own=False)
+            yield PlaybookEntry(checked(parse(text, file.name), file.name, text), file.name, own=False)
 
 
-def _mistakes(playbook: Playbook, file: str, text: str) -> Iterator[Mistake]:
+def _mistakes(playbook: Playbook, file: str, text: str) -> Iterator[DocumentError]:
     lines = text.splitlines()
     seen: set[str] = set()
     for phase, step in playbook.steps():
         line = next((number for number, one in enumerate(lines, 1) if f"step: {step.id}" in one), 1)
         where = f"{phase.value}.{step.id}"
         if step.id in seen:
-            yield Mistake(file, line, 1, where, f"two steps are called '{step.id}'; give each a name of its own")
+            yield DocumentError(file, line, 1, where, f"two steps are called '{step.id}'; give each a name of its own")
         seen.add(step.id)
-        yield from (Mistake(file, line, 1, where, problem) for problem in _step_problems(step.action, step.parameters))
+        yield from (
+            DocumentError(file, line, 1, where, problem) for problem in _step_problems(step.action, step.parameters)
+        )
 
 
 def _step_problems(name: str, parameters: Mapping[str, Any]) -> Iterable[str]:

@@ -18,7 +18,7 @@ Path = tuple[str | int, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Mistake:
+class DocumentError:
     """One thing to mend in a playbook's file."""
 
     file: str
@@ -35,7 +35,7 @@ class Mistake:
 class PlaybookError(UsageError):
     """A playbook cannot be used; `mistakes` holds everything that is wrong with it."""
 
-    def __init__(self, file: str, mistakes: tuple[Mistake, ...]) -> None:
+    def __init__(self, file: str, mistakes: tuple[DocumentError, ...]) -> None:
         lines = "\n".join(f"  {mistake}" for mistake in mistakes)
         super().__init__(f"{file} cannot be used; {len(mistakes)} to mend:\n{lines}")
         self.mistakes = mistakes
@@ -56,7 +56,7 @@ _Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(?:true|fa
 def parse(text: str, file: str) -> Playbook:
     """The playbook in a text. Raises PlaybookError with every mistake and its line."""
     if len(text.encode()) > _MOST_BYTES:
-        raise PlaybookError(file, (Mistake(file, 1, 1, "", f"expected at most {_MOST_BYTES:,} bytes, got more"),))
+        raise PlaybookError(file, (DocumentError(file, 1, 1, "", f"expected at most {_MOST_BYTES:,} bytes, got more"),))
     try:
         node = yaml.compose(text, _Loader)
         places = dict(_places(node)) if node is not None else {}
@@ -82,13 +82,13 @@ def _places(node: yaml.Node, path: Path = ()) -> Iterator[tuple[Path, tuple[int,
             yield from _places(value, (*path, number))
 
 
-def _duplicates(node: yaml.Node | None, file: str) -> Iterator[Mistake]:
+def _duplicates(node: yaml.Node | None, file: str) -> Iterator[DocumentError]:
     if isinstance(node, yaml.MappingNode):
         seen: set[str] = set()
         for key, value in node.value:
             if key.value in seen:
                 mark = key.start_mark
-                yield Mistake(file, mark.line + 1, mark.column + 1, "", f"the key '{key.value}' stands twice")
+                yield DocumentError(file, mark.line + 1, mark.column + 1, "", f"the key '{key.value}' stands twice")
             seen.add(key.value)
             yield from _duplicates(value, file)
     elif isinstance(node, yaml.SequenceNode):
@@ -96,20 +96,20 @@ def _duplicates(node: yaml.Node | None, file: str) -> Iterator[Mistake]:
             yield from _duplicates(value, file)
 
 
-def _syntax(file: str, error: yaml.YAMLError) -> Mistake:
+def _syntax(file: str, error: yaml.YAMLError) -> DocumentError:
     mark = getattr(error, "problem_mark", None)
     line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-    return Mistake(file, line, column, "", f"expected YAML: {getattr(error, 'problem', None) or error}")
+    return DocumentError(file, line, column, "", f"expected YAML: {getattr(error, 'problem', None) or error}")
 
 
-def _mistakes(file: str, error: ValidationError, places: dict[Path, tuple[int, int]]) -> Iterator[Mistake]:
+def _mistakes(file: str, error: ValidationError, places: dict[Path, tuple[int, int]]) -> Iterator[DocumentError]:
     for item in error.errors(include_url=False, include_input=False, include_context=False):
         path: Path = tuple(item["loc"])
         nearest = path
         while nearest and nearest not in places:
             nearest = nearest[:-1]
         line, column = places.get(nearest, (1, 1))
-        yield Mistake(file, line, column, ".".join(map(str, path)), _message(item))
+        yield DocumentError(file, line, column, ".".join(map(str, path)), _message(item))
 
 
 def _message(item: Any) -> str:

@@ -10,23 +10,24 @@ from typing import Any
 import anyio
 import anyio.to_thread
 
+from orchestration.domain.playbook_state import ActionState
 from orchestration.errors import OrchestratorError
 from orchestration.ids import new_id
 from orchestration.playbooks import actions, conditions, guards
-from orchestration.playbooks.actions import Action, Context, Outcome
+from orchestration.playbooks.actions import Action, ActionContext, ActionOutcome
 from orchestration.playbooks.actions.registry import complete
 from orchestration.playbooks.facts import KnownFacts
-from orchestration.playbooks.guards import Situation, Verdict
+from orchestration.playbooks.guards import GuardSituation, GuardVerdict
 from orchestration.playbooks.model import GuardSettings, Mode, Phase, Risk, Step
-from orchestration.playbooks.ports import Handles
-from orchestration.storage.playbooks import ActionRun, ActionState, GuardTrip, PlaybookRecords
+from orchestration.playbooks.ports import ActionServices
+from orchestration.storage.playbooks import ActionRun, GuardTrip, PlaybookRecords
 
 AUTOMATION = "playbook"
 _HOUR = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Response:
+class PlaybookExecution:
     """One playbook's run on one incident, as its steps need to know it."""
 
     run_id: str
@@ -37,7 +38,7 @@ class Response:
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
+class StepDecision:
     """What is to become of a step, before anything is done."""
 
     mode: Mode
@@ -49,17 +50,17 @@ class Decision:
     targets: tuple[str, ...] | None = None
 
 
-class Executor:
+class StepExecutor:
     """Decides on steps and carries them out."""
 
-    def __init__(self, handles: Handles, records: PlaybookRecords) -> None:
+    def __init__(self, handles: ActionServices, records: PlaybookRecords) -> None:
         self._handles = handles
         self._records = records
 
-    async def decide(self, response: Response, step: Step, facts: KnownFacts, attempts: int) -> Decision:
+    async def decide(self, response: PlaybookExecution, step: Step, facts: KnownFacts, attempts: int) -> StepDecision:
         """Whether a step applies, with which parameters, and how far the machine may go with it."""
         if not conditions.holds(step.when, facts):
-            return Decision(Mode.OFF, {}, f"does not apply: {conditions.in_words(step.when)} is not so")
+            return StepDecision(Mode.OFF, {}, f"does not apply: {conditions.in_words(step.when)} is not so")
         try:
             action = self._action(step)
             values = facts.resolve(dict(step.parameters))
@@ -67,16 +68,16 @@ class Executor:
             targets = await anyio.to_thread.run_sync(action.targets, parameters)
             careful = action.at_most(parameters)
         except Exception as error:  # noqa: BLE001 (an action may be the user's own, with whatever faults)
-            return Decision(Mode.OFF, {}, self._told(error))
+            return StepDecision(Mode.OFF, {}, self._told(error))
         verdict = await self._judge(response, step, action, targets, attempts)
         guard = verdict.guard.value if verdict.guard else None
         mode = verdict.mode.at_most(careful)
         only_looks = action.risk is Risk.READS and mode is Mode.AUTO
         preview = "" if only_looks else await self._preview(response, step, action, parameters)
-        return Decision(mode, values, verdict.because, guard, verdict.wait, preview, targets)
+        return StepDecision(mode, values, verdict.because, guard, verdict.wait, preview, targets)
 
     async def act(
-        self, response: Response, phase: Phase, step: Step, key: str, decision: Decision, actor: str
+        self, response: PlaybookExecution, phase: Phase, step: Step, key: str, decision: StepDecision, actor: str
     ) -> ActionRun:
         """Do it, within its time limit; a repetition after a crash finds the record and does nothing again.
 
@@ -92,14 +93,20 @@ class Executor:
         self._say(response, ended)
         return ended
 
-    async def look(self, response: Response, phase: Phase, step: Step, decision: Decision) -> ActionRun:
+    async def look(self, response: PlaybookExecution, phase: Phase, step: Step, decision: StepDecision) -> ActionRun:
         """Carry out a step that only looks, and record nothing. Raises OrchestratorError for one that does more."""
         if self._action(step).risk is not Risk.READS:
             raise OrchestratorError(f"expected a step that only looks, got {step.action}, which changes something")
         return await self._carry_out(response, step, self._begun(response, phase, step, "", decision, AUTOMATION))
 
     async def leave(
-        self, response: Response, phase: Phase, step: Step, key: str, decision: Decision, state: ActionState
+        self,
+        response: PlaybookExecution,
+        phase: Phase,
+        step: Step,
+        key: str,
+        decision: StepDecision,
+        state: ActionState,
     ) -> ActionRun:
         """Record that a step is not done by the machine, and why."""
         left = replace(
@@ -114,7 +121,7 @@ class Executor:
         self._say(response, left)
         return left
 
-    async def undo(self, response: Response, done: ActionRun) -> ActionRun:
+    async def undo(self, response: PlaybookExecution, done: ActionRun) -> ActionRun:
         """Take an action back, if it can be; says what became of it."""
         known = await anyio.to_thread.run_sync(self._records.action, done.key)
         if known is None or known.state is not ActionState.DONE or known.undo is None:
@@ -136,17 +143,22 @@ class Executor:
         return _named(step.action)(self._handles)
 
     async def _judge(
-        self, response: Response, step: Step, action: Action[Any], targets: tuple[str, ...] | None, attempts: int
-    ) -> Verdict:
+        self,
+        response: PlaybookExecution,
+        step: Step,
+        action: Action[Any],
+        targets: tuple[str, ...] | None,
+        attempts: int,
+    ) -> GuardVerdict:
         automation = self._handles.configuration().automation
         configured = automation.mode_of(step.action)
         wanted = step.mode if configured is None else Mode(configured)
         if action.risk is Risk.READS:
-            return Verdict(wanted)
+            return GuardVerdict(wanted)
         now = self._handles.clock.now()
         recent = await anyio.to_thread.run_sync(self._records.automatic_since, step.action, now - _HOUR)
         tripped = await anyio.to_thread.run_sync(self._records.tripped, step.action)
-        situation = Situation(
+        situation = GuardSituation(
             now=now,
             automation_enabled=automation.enabled,
             risk=action.risk,
@@ -159,14 +171,14 @@ class Executor:
         )
         return guards.judge(wanted, response.guards, situation)
 
-    async def _preview(self, response: Response, step: Step, action: Action[Any], parameters: Any) -> str:
+    async def _preview(self, response: PlaybookExecution, step: Step, action: Action[Any], parameters: Any) -> str:
         context = self._context(response, "", AUTOMATION, step.why)
         try:
             return self._handles.redactor.text(await action.preview(context, parameters))
         except Exception as error:  # noqa: BLE001 (an action may be the user's own, with whatever faults)
             return f"cannot be foreseen: {self._told(error)}"
 
-    async def _carry_out(self, response: Response, step: Step, begun: ActionRun) -> ActionRun:
+    async def _carry_out(self, response: PlaybookExecution, step: Step, begun: ActionRun) -> ActionRun:
         context = self._context(response, begun.key, begun.actor, step.why)
         try:
             action = self._action(step)
@@ -187,7 +199,7 @@ class Executor:
         text = str(error) if isinstance(error, OrchestratorError) else f"failed: {type(error).__name__}: {error}"
         return self._handles.redactor.text(text)
 
-    def _done(self, begun: ActionRun, outcome: Outcome) -> ActionRun:
+    def _done(self, begun: ActionRun, outcome: ActionOutcome) -> ActionRun:
         redact = self._handles.redactor
         return replace(
             begun,
@@ -200,7 +212,7 @@ class Executor:
         )
 
     def _begun(
-        self, response: Response, phase: Phase, step: Step, key: str, decision: Decision, actor: str
+        self, response: PlaybookExecution, phase: Phase, step: Step, key: str, decision: StepDecision, actor: str
     ) -> ActionRun:
         kind = complete().get(step.action)
         return ActionRun(
@@ -219,8 +231,8 @@ class Executor:
             parameters=dict(decision.parameters),
         )
 
-    def _context(self, response: Response, key: str, actor: str, reason: str) -> Context:
-        return Context(
+    def _context(self, response: PlaybookExecution, key: str, actor: str, reason: str) -> ActionContext:
+        return ActionContext(
             incident_id=response.incident_id,
             key=key,
             actor=f"{actor}:{response.playbook}" if actor == AUTOMATION else actor,
@@ -229,7 +241,7 @@ class Executor:
             drill=response.drill,
         )
 
-    def _trip(self, response: Response, step: Step, decision: Decision) -> None:
+    def _trip(self, response: PlaybookExecution, step: Step, decision: StepDecision) -> None:
         if decision.guard not in guards.LATCHING:
             return
         now = self._handles.clock.now()
@@ -238,7 +250,7 @@ class Executor:
             GuardTrip(trip_id, str(decision.guard), step.action, response.incident_id, decision.says, now)
         )
 
-    def _say(self, response: Response, action: ActionRun) -> None:
+    def _say(self, response: PlaybookExecution, action: ActionRun) -> None:
         self._handles.bus.emit(
             f"action.{'failed' if action.state is ActionState.FAILED else 'finished'}",
             actor=action.actor,

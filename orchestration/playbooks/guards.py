@@ -33,7 +33,7 @@ LATCHING = frozenset({Guard.HOURLY_CAP.value, Guard.FLEET_SHARE.value})
 
 
 @dataclass(frozen=True, slots=True)
-class Situation:
+class GuardSituation:
     """What the guards look at. `recent` are the moments at which this action changed something by itself, for any
     incident; `attempts` how many options were tried on this incident; `targets` is None where an action has none.
     `tripped` says that a guard tripped earlier and that no person has reset it since; `allowed` that the configuration
@@ -51,7 +51,7 @@ class Situation:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class GuardVerdict:
     """How far the step may go, and which guard held it back; `because` is for the timeline.
 
     With `wait` the step is only put off, by so many seconds.
@@ -68,77 +68,79 @@ class Verdict:
         return self.guard in (Guard.KILL_SWITCH, Guard.FLEET_SHARE, Guard.ATTEMPTS)
 
 
-def judge(wanted: Mode, settings: GuardSettings, situation: Situation) -> Verdict:
+def judge(wanted: Mode, settings: GuardSettings, situation: GuardSituation) -> GuardVerdict:
     """The mode in which a step may run. Steps that only read are held back by nothing but `off`."""
     if wanted is Mode.OFF or situation.risk is Risk.READS:
-        return Verdict(wanted)
+        return GuardVerdict(wanted)
     for guard in GUARDS:
         verdict = guard(settings, situation)
         if verdict is not None and _holds_back(verdict, wanted):
             return verdict
-    return Verdict(wanted)
+    return GuardVerdict(wanted)
 
 
-def _holds_back(verdict: Verdict, wanted: Mode) -> bool:
+def _holds_back(verdict: GuardVerdict, wanted: Mode) -> bool:
     """Whether it is stricter than what was wanted. Only what would run by itself is put off."""
     return verdict.mode.at_most(wanted) is not wanted or (verdict.wait > 0 and wanted is Mode.AUTO)
 
 
-def _empty_target(_: GuardSettings, situation: Situation) -> Verdict | None:
+def _empty_target(_: GuardSettings, situation: GuardSituation) -> GuardVerdict | None:
     if situation.targets is None or situation.targets:
         return None
-    return Verdict(Mode.OFF, Guard.EMPTY_TARGET, "it has nothing to act on, and nothing never means everything")
+    return GuardVerdict(Mode.OFF, Guard.EMPTY_TARGET, "it has nothing to act on, and nothing never means everything")
 
 
-def _kill_switch(_: GuardSettings, situation: Situation) -> Verdict | None:
+def _kill_switch(_: GuardSettings, situation: GuardSituation) -> GuardVerdict | None:
     if situation.automation_enabled:
         return None
-    return Verdict(Mode.ASK, Guard.KILL_SWITCH, "automatic actions are switched off (`automation.enabled`)")
+    return GuardVerdict(Mode.ASK, Guard.KILL_SWITCH, "automatic actions are switched off (`automation.enabled`)")
 
 
-def _fleet_share(settings: GuardSettings, situation: Situation) -> Verdict | None:
+def _fleet_share(settings: GuardSettings, situation: GuardSituation) -> GuardVerdict | None:
     unhealthy = situation.fleet_unhealthy_percent
     if unhealthy <= settings.fleet_percent:
         return None
     because = f"{unhealthy:.0f} % of the fleet is unwell, more than {settings.fleet_percent:.0f} %"
-    return Verdict(Mode.ASK, Guard.FLEET_SHARE, f"{because}: acting could make it worse")
+    return GuardVerdict(Mode.ASK, Guard.FLEET_SHARE, f"{because}: acting could make it worse")
 
 
-def _attempts(settings: GuardSettings, situation: Situation) -> Verdict | None:
+def _attempts(settings: GuardSettings, situation: GuardSituation) -> GuardVerdict | None:
     if situation.attempts < settings.attempts:
         return None
-    return Verdict(Mode.ASK, Guard.ATTEMPTS, f"{situation.attempts} attempts have not helped; a person decides now")
+    return GuardVerdict(
+        Mode.ASK, Guard.ATTEMPTS, f"{situation.attempts} attempts have not helped; a person decides now"
+    )
 
 
-def _hourly_cap(settings: GuardSettings, situation: Situation) -> Verdict | None:
+def _hourly_cap(settings: GuardSettings, situation: GuardSituation) -> GuardVerdict | None:
     recent = [moment for moment in situation.recent if moment > situation.now - timedelta(hours=1)]
     if len(recent) < settings.runs_per_hour:
         return None
-    return Verdict(Mode.ASK, Guard.HOURLY_CAP, f"it ran {len(recent)} times by itself within the hour")
+    return GuardVerdict(Mode.ASK, Guard.HOURLY_CAP, f"it ran {len(recent)} times by itself within the hour")
 
 
-def _cooldown(settings: GuardSettings, situation: Situation) -> Verdict | None:
+def _cooldown(settings: GuardSettings, situation: GuardSituation) -> GuardVerdict | None:
     last = max(situation.recent, default=None)
     left = 0.0 if last is None else settings.cooldown - (situation.now - last).total_seconds()
     if left <= 0:
         return None
-    return Verdict(Mode.AUTO, Guard.COOLDOWN, f"it ran less than {settings.cooldown:g} s ago", wait=left)
+    return GuardVerdict(Mode.AUTO, Guard.COOLDOWN, f"it ran less than {settings.cooldown:g} s ago", wait=left)
 
 
-def _tripped(_: GuardSettings, situation: Situation) -> Verdict | None:
+def _tripped(_: GuardSettings, situation: GuardSituation) -> GuardVerdict | None:
     if not situation.tripped:
         return None
-    return Verdict(Mode.ASK, Guard.TRIPPED, "a guard tripped before, and no person has reset it since")
+    return GuardVerdict(Mode.ASK, Guard.TRIPPED, "a guard tripped before, and no person has reset it since")
 
 
-def _destructive(_: GuardSettings, situation: Situation) -> Verdict | None:
+def _destructive(_: GuardSettings, situation: GuardSituation) -> GuardVerdict | None:
     if situation.risk is not Risk.DESTRUCTIVE or situation.allowed:
         return None
-    return Verdict(Mode.ASK, Guard.DESTRUCTIVE, "what it does cannot be taken back")
+    return GuardVerdict(Mode.ASK, Guard.DESTRUCTIVE, "what it does cannot be taken back")
 
 
 # The first that holds a step back names the reason, so those that forbid come before those that only ask.
-GUARDS: tuple[Callable[[GuardSettings, Situation], Verdict | None], ...] = (
+GUARDS: tuple[Callable[[GuardSettings, GuardSituation], GuardVerdict | None], ...] = (
     _empty_target,
     _kill_switch,
     _fleet_share,

@@ -11,7 +11,7 @@ from orchestration.playbooks.model import Hypothesis
 
 
 @dataclass(frozen=True, slots=True)
-class Ranked:
+class RankedHypothesis:
     """A hypothesis that fits the facts, with those that speak for it. `source` is `rules`, or an agent that is marked
     as such and has no power to act."""
 
@@ -23,17 +23,17 @@ class Ranked:
     source: str = "rules"
 
 
-def rank(hypotheses: Sequence[Hypothesis], facts: Mapping[str, Any]) -> tuple[Ranked, ...]:
+def rank(hypotheses: Sequence[Hypothesis], facts: Mapping[str, Any]) -> tuple[RankedHypothesis, ...]:
     """Those that fit, by weight; of equal weight the one that the author put first."""
     fitting = [hypothesis for hypothesis in hypotheses if conditions.holds(hypothesis.when, facts)]
     fitting.sort(key=lambda hypothesis: -hypothesis.weight)
     return tuple(_ranked(hypothesis, facts) for hypothesis in fitting) or (_NONE,)
 
 
-def _ranked(hypothesis: Hypothesis, facts: Mapping[str, Any]) -> Ranked:
+def _ranked(hypothesis: Hypothesis, facts: Mapping[str, Any]) -> RankedHypothesis:
     asked = dict.fromkeys((*conditions.names(hypothesis.when), *hypothesis.evidence))
     evidence = {name: facts[name] for name in asked if name in facts}
-    return Ranked(hypothesis.id, hypothesis.says, hypothesis.weight, evidence, hypothesis.points_to)
+    return RankedHypothesis(hypothesis.id, hypothesis.says, hypothesis.weight, evidence, hypothesis.points_to)
 
 
-_NONE = Ranked("unknown", "none of the known causes explains what was found; a person has to look", 1)
+_NONE = RankedHypothesis("unknown", "none of the known causes explains what was found; a person has to look", 1)

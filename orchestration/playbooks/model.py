@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from orchestration.config.response import Scenario
+from orchestration.domain.scenario import Scenario
 from orchestration.playbooks import conditions
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,63}$")]
@@ -48,7 +48,7 @@ class Phase(StrEnum):
     DOCUMENT = "document"
 
 
-class Part(BaseModel):
+class PlaybookPart(BaseModel):
     """Common behaviour of every part of a playbook. Unknown keys are errors: a misspelt guard would not guard."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -60,7 +60,7 @@ def _checked(condition: dict[str, Any]) -> dict[str, Any]:
     return condition
 
 
-class Step(Part):
+class Step(PlaybookPart):
     """One action. `parameters` may refer to what is known by `$name` (`$incident.providers`, `$probe.down`).
 
     `why` is for people; `by_hand` the commands with which a person would do the same. Steps that stand next to each
@@ -82,7 +82,7 @@ class Step(Part):
     _check_when = field_validator("when")(_checked)
 
 
-class Option(Part):
+class Option(PlaybookPart):
     """One way to mitigate. Its steps are taken in order; when it does not help they are undone in reverse."""
 
     id: Name = Field(alias="option")
@@ -94,7 +94,7 @@ class Option(Part):
     _check_when = field_validator("when")(_checked)
 
 
-class Hypothesis(Part):
+class Hypothesis(PlaybookPart):
     """A cause that would explain what was found; `weight` from 1 to 100 is how well."""
 
     id: Name = Field(alias="hypothesis")
@@ -107,7 +107,7 @@ class Hypothesis(Part):
     _check_when = field_validator("when")(_checked)
 
 
-class Verification(Part):
+class VerificationPart(PlaybookPart):
     """How to see that a mitigation helped: `steps` look, until `holds` for `stable` seconds, at most `within`. When
     `fails` is seen it has not helped, and nobody waits any longer."""
 
@@ -121,7 +121,7 @@ class Verification(Part):
     _check_holds = field_validator("holds", "fails")(_checked)
 
 
-class GuardSettings(Part):
+class GuardSettings(PlaybookPart):
     """Limits on what this playbook may do by itself; see `playbooks.guards`."""
 
     runs_per_hour: Annotated[int, Field(ge=0, le=100)] = 3
@@ -130,7 +130,7 @@ class GuardSettings(Part):
     fleet_percent: Annotated[float, Field(gt=0, le=100)] = 50.0
 
 
-class EscalateWhen(Part):
+class EscalateWhen(PlaybookPart):
     """When to call a person at once, and of which level."""
 
     when: dict[str, Any]
@@ -140,7 +140,7 @@ class EscalateWhen(Part):
     _check_when = field_validator("when")(_checked)
 
 
-class Playbook(Part):
+class Playbook(PlaybookPart):
     """One playbook. `applies_when` narrows it down within its scenario; the most specific one that fits is used."""
 
     name: Name = Field(alias="playbook")
@@ -155,7 +155,7 @@ class Playbook(Part):
     diagnose: tuple[Step, ...] = ()
     hypotheses: tuple[Hypothesis, ...] = ()
     mitigate: tuple[Option, ...] = ()
-    verify: Verification
+    verify: VerificationPart
     recover: tuple[Step, ...] = ()
     document: tuple[Step, ...] = ()
     escalate: tuple[EscalateWhen, ...] = ()

@@ -11,11 +11,11 @@ from orchestration.clock import Clock
 from orchestration.config.schema import Configuration
 from orchestration.config.store import ConfigurationStore
 from orchestration.events import Bus
-from orchestration.incidents.desk import Desk
 from orchestration.incidents.records import IncidentRecords
-from orchestration.monitoring.board import Standing
-from orchestration.monitoring.diagnosis import Diagnosis
-from orchestration.monitoring.resources import Resources
+from orchestration.incidents.service import IncidentService
+from orchestration.monitoring.collectors.resources import ResourceCollector
+from orchestration.monitoring.health.diagnosis import IncidentDiagnosis
+from orchestration.monitoring.health.provider_health import ProviderHealth
 from orchestration.providers.gateway import Gateway
 from orchestration.security.redaction import Redactor
 from orchestration.storage.approvals import ApprovalTable
@@ -24,7 +24,7 @@ from orchestration.storage.outbox import Outbox
 from orchestration.storage.runs import Runs
 from orchestration.storage.timeline import Timeline
 from orchestration.workflows.artifacts import ArtifactStore
-from orchestration.workflows.control import RunControl
+from orchestration.workflows.run_control import RunControl
 
 
 class Fleet(Protocol):
@@ -43,7 +43,7 @@ class Fleet(Protocol):
         ...
 
 
-class Upkeep(Protocol):
+class BackupPort(Protocol):
     """Backups and retention, which a room above looks after. What cannot be done raises OrchestratorError."""
 
     async def integrity(self) -> Mapping[str, Any]:
@@ -97,7 +97,7 @@ class Reviews(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Handles:
+class ActionServices:
     """Everything that an action may use."""
 
     root: Path
@@ -109,18 +109,18 @@ class Handles:
     database: Database
     configuration: Callable[[], Configuration]
     store: ConfigurationStore
-    desk: Desk
+    desk: IncidentService
     incidents: IncidentRecords
-    diagnosis: Diagnosis
-    resources: Resources
-    standings: Callable[[], Mapping[str, Standing]]
+    diagnosis: IncidentDiagnosis
+    resources: ResourceCollector
+    standings: Callable[[], Mapping[str, ProviderHealth]]
     runs: Runs
     timeline: Timeline
     artifacts: ArtifactStore
     control: RunControl
     gateway: Gateway
     fleet: Fleet
-    upkeep: Upkeep | None
+    upkeep: BackupPort | None
     approvals: ApprovalTable
     outbox: Outbox
     reviews: Reviews

@@ -9,9 +9,9 @@ from typing import Any
 from pydantic.fields import FieldInfo
 
 from orchestration.playbooks.actions import Action
-from orchestration.playbooks.catalogue import Entry
+from orchestration.playbooks.catalogue import PlaybookEntry
 from orchestration.playbooks.model import Risk
-from orchestration.playbooks.render import runbook
+from orchestration.playbooks.runbook import runbook
 
 _ACTIONS = """# Actions
 
@@ -40,7 +40,7 @@ def actions_page(kinds: Iterable[type[Action[Any]]]) -> str:
     return _ACTIONS + rows + "\n\n" + "\n".join(_section(kind) for kind in ordered)
 
 
-def playbook_page(entry: Entry) -> str:
+def playbook_page(entry: PlaybookEntry) -> str:
     """The page of one playbook, in Markdown."""
     return _PLAYBOOK.format(file=entry.file) + runbook(entry.playbook)
 

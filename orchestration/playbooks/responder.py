@@ -10,17 +10,19 @@ import anyio.abc
 import anyio.to_thread
 from sqlalchemy.exc import SQLAlchemyError
 
+from orchestration.domain.incident_status import IncidentStatus
+from orchestration.domain.playbook_state import ActionState
 from orchestration.errors import OrchestratorError
 from orchestration.events import Event
-from orchestration.incidents.model import Incident, IncidentStatus
+from orchestration.incidents.model import Incident
 from orchestration.logs import get_logger
-from orchestration.playbooks.actions import Context
-from orchestration.playbooks.actions.overriding import key_of
+from orchestration.playbooks.actions import ActionContext
+from orchestration.playbooks.actions.override_effects import key_of
 from orchestration.playbooks.actions.registry import complete
-from orchestration.playbooks.naming import response_id
-from orchestration.playbooks.ports import Handles
+from orchestration.playbooks.ids import response_id
+from orchestration.playbooks.ports import ActionServices
 from orchestration.playbooks.runner import RESPONSE
-from orchestration.storage.playbooks import ActionState, PlaybookRecords
+from orchestration.storage.playbooks import PlaybookRecords
 from orchestration.workflows.engine import Engine
 
 _SWEEP_SECONDS = 5.0
@@ -33,7 +35,7 @@ _log = get_logger(__name__)
 class Responder:
     """Only the leading control process runs one."""
 
-    def __init__(self, handles: Handles, records: PlaybookRecords, engine: Engine) -> None:
+    def __init__(self, handles: ActionServices, records: PlaybookRecords, engine: Engine) -> None:
         self._handles = handles
         self._records = records
         self._engine = engine
@@ -85,6 +87,6 @@ class Responder:
 
     async def _take_back(self, name: str, incident_id: str, key: str, undo: Mapping[str, Any]) -> None:
         reason = f"{incident_id}: the provider answers again"
-        context = Context(incident_id, key, "playbook:return", reason, self._handles.clock.now())
+        context = ActionContext(incident_id, key, "playbook:return", reason, self._handles.clock.now())
         says = await complete()[name](self._handles).undo(context, undo)
         self._handles.bus.emit("action.returned", actor="playbook:return", incident=incident_id, message=says)

@@ -15,34 +15,29 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from orchestration.domain.playbook_state import ActionState, PlaybookRunState
 from orchestration.playbooks import conditions, hypotheses
-from orchestration.playbooks.asking import Asking
-from orchestration.playbooks.execution import AUTOMATION, Decision, Executor
+from orchestration.playbooks.approvals import ApprovalRequests
+from orchestration.playbooks.execution import AUTOMATION, StepDecision, StepExecutor
 from orchestration.playbooks.facts import KnownFacts
-from orchestration.playbooks.hypotheses import Ranked
+from orchestration.playbooks.hypotheses import RankedHypothesis
+from orchestration.playbooks.incident_updates import IncidentUpdates
 from orchestration.playbooks.model import Mode, Option, Phase, Playbook, Step
-from orchestration.playbooks.reporting import Reporting
-from orchestration.storage.playbooks import (
-    ActionRun,
-    ActionState,
-    PlaybookRunState,
-    action_from_json,
-    as_json,
-)
+from orchestration.storage.playbooks import ActionRun, action_from_json, as_json
 from orchestration.workflows.engine import Flow
 
 RESPONSE = "response"
 _MOST_WAITS = 3
 
 
-class OvertakenError(Exception):
+class SupersededError(Exception):
     """Somebody else settled the incident; nothing more is to be done."""
 
 
-class Runner:
+class PlaybookRunner:
     """Carries playbooks out."""
 
-    def __init__(self, executor: Executor, reporting: Reporting, asking: Asking) -> None:
+    def __init__(self, executor: StepExecutor, reporting: IncidentUpdates, asking: ApprovalRequests) -> None:
         self._executor = executor
         self._reporting = reporting
         self._asking = asking
@@ -55,7 +50,7 @@ class Runner:
         work = _Work(flow, opened, self._executor, self._reporting, self._asking)
         try:
             state, says = await work.respond()
-        except OvertakenError as error:
+        except SupersededError as error:
             state, says = PlaybookRunState.OVERTAKEN, str(error)
         closed = await flow.step("close", lambda: self._reporting.close(flow.id, state, says))
         await work.follow_up()
@@ -66,7 +61,12 @@ class _Work:
     """One run of one playbook; rebuilt from the records when the flow is replayed."""
 
     def __init__(
-        self, flow: Flow, opened: Mapping[str, Any], executor: Executor, reporting: Reporting, asking: Asking
+        self,
+        flow: Flow,
+        opened: Mapping[str, Any],
+        executor: StepExecutor,
+        reporting: IncidentUpdates,
+        asking: ApprovalRequests,
     ) -> None:
         self._executor = executor
         self._reporting = reporting
@@ -79,7 +79,7 @@ class _Work:
         self._count = 0
         self._tried = False
         self._announces: Option | None = None
-        self._later: list[tuple[Step, str, Decision]] = []
+        self._later: list[tuple[Step, str, StepDecision]] = []
 
     async def respond(self) -> tuple[PlaybookRunState, str]:
         """All phases; returns how it ended, in a word and in a sentence."""
@@ -118,7 +118,7 @@ class _Work:
             else:
                 await self._as_decided(Phase.RECOVER, step, key, decision)
 
-    async def _diagnose(self) -> tuple[Ranked, ...]:
+    async def _diagnose(self) -> tuple[RankedHypothesis, ...]:
         causes = hypotheses.rank(self._playbook.hypotheses, self._facts)
         await self._step("hypotheses", lambda: self._reporting.hypotheses(self._response, causes))
         return causes
@@ -128,7 +128,7 @@ class _Work:
             if conditions.holds(rule.when, self._facts):
                 await self._step("escalate", partial(self._reporting.escalate, self._response, rule))
 
-    async def _mitigate(self, causes: Sequence[Ranked]) -> str | None:
+    async def _mitigate(self, causes: Sequence[RankedHypothesis]) -> str | None:
         """Try what applies; returns what helped, None when nothing did. Where nothing is to be done, time may help."""
         fitting = [option for option in in_order(self._playbook.mitigate, causes) if self._applies(option)]
         if not fitting and await self._verified(""):
@@ -216,7 +216,7 @@ class _Work:
         key = self._key(phase, step, scope)
         return await self._as_decided(phase, step, key, await self._decided(step))
 
-    async def _as_decided(self, phase: Phase, step: Step, key: str, decision: Decision) -> ActionRun:
+    async def _as_decided(self, phase: Phase, step: Step, key: str, decision: StepDecision) -> ActionRun:
         if decision.mode is Mode.ASK:
             answer = await self._flow.step(
                 f"ask:{step.id}", lambda: self._asking.ask(self._response, step, key, decision)
@@ -228,15 +228,15 @@ class _Work:
         return await self._acted(phase, step, key, decision, AUTOMATION)
 
     async def _answered(
-        self, phase: Phase, step: Step, key: str, decision: Decision, answer: Mapping[str, Any]
+        self, phase: Phase, step: Step, key: str, decision: StepDecision, answer: Mapping[str, Any]
     ) -> ActionRun:
         if answer["decision"] == "overtaken":
-            raise OvertakenError(answer["says"])
+            raise SupersededError(answer["says"])
         if answer["decision"] != "approved":
             return await self._left(phase, step, key, decision, ActionState.DENIED, str(answer["says"]))
         return await self._acted(phase, step, key, decision, str(answer["by"]))
 
-    async def _acted(self, phase: Phase, step: Step, key: str, decision: Decision, actor: str) -> ActionRun:
+    async def _acted(self, phase: Phase, step: Step, key: str, decision: StepDecision, actor: str) -> ActionRun:
         await self._announce()
         result = await self._flow.step(f"act:{step.id}", partial(self._act, phase, step, key, decision, actor))
         return self._learn(step, result)
@@ -247,7 +247,7 @@ class _Work:
         if option is not None:
             await self._step("mitigate", partial(self._reporting.mitigating, self._response, option))
 
-    async def _decided(self, step: Step) -> Decision:
+    async def _decided(self, step: Step) -> StepDecision:
         """The decision on a step; one that is only put off by a guard is made again when its time has come."""
         for _ in range(_MOST_WAITS):
             raw = await self._flow.step(f"decide:{step.id}", partial(self._decide, step))
@@ -260,7 +260,7 @@ class _Work:
     async def _decide(self, step: Step) -> Any:
         return as_json(await self._executor.decide(self._response, step, self._facts, self._attempts))
 
-    async def _act(self, phase: Phase, step: Step, key: str, decision: Decision, actor: str) -> Any:
+    async def _act(self, phase: Phase, step: Step, key: str, decision: StepDecision, actor: str) -> Any:
         return as_json(await self._executor.act(self._response, phase, step, key, decision, actor))
 
     async def _decide_and_act(self, phase: Phase, step: Step, key: str) -> Any:
@@ -274,7 +274,7 @@ class _Work:
         return as_json(await self._executor.undo(self._response, action))
 
     async def _left(
-        self, phase: Phase, step: Step, key: str, decision: Decision, state: ActionState, says: str
+        self, phase: Phase, step: Step, key: str, decision: StepDecision, state: ActionState, says: str
     ) -> ActionRun:
         stated = replace(decision, says=says)
         leave = partial(self._executor.leave, self._response, phase, step, key, stated, state)
@@ -288,7 +288,7 @@ class _Work:
         """Stop as soon as somebody else has settled the incident."""
         settled = await self._flow.step("check", lambda: self._reporting.settled(self._response))
         if settled:
-            raise OvertakenError(settled)
+            raise SupersededError(settled)
 
     async def _step(self, name: str, function: Any) -> Any:
         return await self._flow.step(name, function)
@@ -305,7 +305,7 @@ class _Work:
         return f"{self._flow.id}/{phase.value}/{scope or '-'}/{step.id}/{self._count}"
 
 
-def in_order(options: Sequence[Option], causes: Sequence[Ranked]) -> list[Option]:
+def in_order(options: Sequence[Option], causes: Sequence[RankedHypothesis]) -> list[Option]:
     """The options, those first that the likeliest causes point to."""
     pointed = [cause.points_to for cause in causes]
     return sorted(options, key=lambda option: pointed.index(option.id) if option.id in pointed else len(pointed))
@@ -323,6 +323,6 @@ def _groups(steps: Sequence[Step]) -> Iterator[list[Step]]:
         yield group
 
 
-def _decision(raw: Mapping[str, Any]) -> Decision:
+def _decision(raw: Mapping[str, Any]) -> StepDecision:
     targets = raw["targets"]
-    return Decision(**{**raw, "mode": Mode(raw["mode"]), "targets": None if targets is None else tuple(targets)})
+    return StepDecision(**{**raw, "mode": Mode(raw["mode"]), "targets": None if targets is None else tuple(targets)})

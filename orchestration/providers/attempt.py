@@ -8,12 +8,12 @@ from dataclasses import replace
 from typing import Any, ParamSpec, TypeVar
 
 from orchestration.clock import Clock
-from orchestration.providers.assembly import Assembly, as_chunk, fault_of, usage_of
 from orchestration.providers.endpoint import CallFailed
 from orchestration.providers.failures import Failure, FailureKind
-from orchestration.providers.limits import headroom
 from orchestration.providers.route import RouteRecord
-from orchestration.providers.wire import ChatBody, Completion, Progress, ProgressCallback, Usage
+from orchestration.providers.stream_assembly import StreamAssembly, as_chunk, fault_of, usage_of
+from orchestration.providers.token_bucket import headroom
+from orchestration.providers.wire import CallProgress, ChatBody, Completion, ProgressCallback, TokenUsage
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -24,7 +24,7 @@ _PROGRESS_SECONDS = 0.25
 HandOn = Callable[[Mapping[str, Any]], Awaitable[None]]
 
 
-class Attempt:
+class RouteAttempt:
     """A try. `first_token_seconds` is set as soon as there is a token."""
 
     def __init__(
@@ -89,7 +89,7 @@ class Attempt:
         self, chunks: AsyncIterator[Mapping[str, Any]], body: ChatBody, timer: asyncio.Timeout, end: float
     ) -> Completion:
         """Chunks are held back until there is a token, so that another route can still take over."""
-        assembly = Assembly()
+        assembly = StreamAssembly()
         held: list[Mapping[str, Any]] = []
         async for chunk in chunks:
             self.heard = asyncio.get_running_loop().time()
@@ -124,7 +124,7 @@ class Attempt:
             self.heard = asyncio.get_running_loop().time()
         return []
 
-    def _completion(self, message: Mapping[str, Any], finish_reason: str | None, usage: Usage) -> Completion:
+    def _completion(self, message: Mapping[str, Any], finish_reason: str | None, usage: TokenUsage) -> Completion:
         if (failure := fault_of(message, finish_reason)) is not None:
             raise CallFailed(failure)
         return Completion(
@@ -143,7 +143,7 @@ class Attempt:
             self.first_token_seconds = now - self._started
         if self._progress is not None and now - self._said >= _PROGRESS_SECONDS:
             self._said = now
-            self._progress(Progress(self._record.route, tokens, now - self._started))
+            self._progress(CallProgress(self._record.route, tokens, now - self._started))
 
     def _limit_from_now(self, end: float, seconds: float) -> float:
         return min(end, asyncio.get_running_loop().time() + seconds)

@@ -11,23 +11,23 @@ import anyio.to_thread
 
 from orchestration.config.schema import Configuration
 from orchestration.providers.failures import BudgetExceededError
-from orchestration.providers.wire import Call
+from orchestration.providers.wire import GatewayCall
 from orchestration.storage.spend import Charge, Spend
 
 
 @dataclass(frozen=True, slots=True)
-class Amount:
+class SpentAmount:
     """Tokens, and dollars where prices are known."""
 
     tokens: int = 0
     usd: float = 0.0
 
-    def __add__(self, other: Amount) -> Amount:
-        return Amount(self.tokens + other.tokens, self.usd + other.usd)
+    def __add__(self, other: SpentAmount) -> SpentAmount:
+        return SpentAmount(self.tokens + other.tokens, self.usd + other.usd)
 
 
 @dataclass(frozen=True, slots=True)
-class Scope:
+class BudgetScope:
     """Whose spending is added up: a run's, one agent's in it, or everybody's or one client's since a moment."""
 
     run_id: str | None = None
@@ -57,8 +57,8 @@ class _Limit:
 class Reservation:
     """What was set aside for one call under way."""
 
-    scopes: tuple[Scope, ...]
-    amount: Amount
+    scopes: tuple[BudgetScope, ...]
+    amount: SpentAmount
 
 
 class Budgets:
@@ -75,7 +75,7 @@ class Budgets:
         self._open: set[Reservation] = set()
         self._lock = anyio.Lock()
 
-    async def reserve(self, call: Call, expect: Callable[[], Amount], now: datetime) -> Reservation | None:
+    async def reserve(self, call: GatewayCall, expect: Callable[[], SpentAmount], now: datetime) -> Reservation | None:
         """Set aside what a call is expected to cost; None, and it is not asked, where nothing limits the call.
 
         Raises BudgetExceededError when that would go over a limit.
@@ -88,7 +88,7 @@ class Budgets:
         async with self._lock:
             used = await anyio.to_thread.run_sync(self._used, reservation.scopes)
             for scope, limit in limits.items():
-                _check(scope, limit, used[scope], sum(self._set_aside(scope), Amount()), amount)
+                _check(scope, limit, used[scope], sum(self._set_aside(scope), SpentAmount()), amount)
             self._open.add(reservation)
         return reservation
 
@@ -101,30 +101,30 @@ class Budgets:
             finally:
                 self._open.discard(reservation)
 
-    def _used(self, scopes: tuple[Scope, ...]) -> dict[Scope, Amount]:
-        return {scope: Amount(*self._spend.totals(scope.run_id, scope.agent, scope.since)) for scope in scopes}
+    def _used(self, scopes: tuple[BudgetScope, ...]) -> dict[BudgetScope, SpentAmount]:
+        return {scope: SpentAmount(*self._spend.totals(scope.run_id, scope.agent, scope.since)) for scope in scopes}
 
-    def _set_aside(self, scope: Scope) -> Iterator[Amount]:
+    def _set_aside(self, scope: BudgetScope) -> Iterator[SpentAmount]:
         return (one.amount for one in self._open if scope in one.scopes)
 
-    def _limits(self, call: Call, now: datetime) -> Iterator[tuple[Scope, _Limit]]:
+    def _limits(self, call: GatewayCall, now: datetime) -> Iterator[tuple[BudgetScope, _Limit]]:
         configuration = self._configuration()
         runtime = configuration.runtime
         today = now.replace(hour=0, minute=0, second=0, microsecond=0)
         if day := _Limit(runtime.daily_tokens, runtime.daily_usd, "runtime.dailyTokens", "runtime.dailyUsd"):
-            yield Scope(since=today), day
+            yield BudgetScope(since=today), day
         if call.run_id is None:
             if call.daily and (own := _Limit(call.daily.tokens, call.daily.usd, "daily_tokens", "daily_usd")):
-                yield Scope(agent=call.agent, since=today), own
+                yield BudgetScope(agent=call.agent, since=today), own
             return
         if run := _Limit(runtime.limits.tokens, runtime.limits.usd):
-            yield Scope(call.run_id), run
+            yield BudgetScope(call.run_id), run
         agent = configuration.agent(call.agent) if call.agent else None
         if agent is not None and (limit := _Limit(agent.limits.tokens, agent.limits.usd)):
-            yield Scope(call.run_id, call.agent), limit
+            yield BudgetScope(call.run_id, call.agent), limit
 
 
-def _check(scope: Scope, limit: _Limit, used: Amount, aside: Amount, needed: Amount) -> None:
+def _check(scope: BudgetScope, limit: _Limit, used: SpentAmount, aside: SpentAmount, needed: SpentAmount) -> None:
     expected = used + aside + needed
     period = " today" if scope.since else ""
     if limit.tokens is not None and expected.tokens > limit.tokens:
@@ -141,7 +141,7 @@ def _check(scope: Scope, limit: _Limit, used: Amount, aside: Amount, needed: Amo
         )
 
 
-def _advice(scope: Scope, key: str) -> str:
+def _advice(scope: BudgetScope, key: str) -> str:
     if scope.agent and scope.since:
         return f"Give it a token with a higher `{key}`, or ask again tomorrow (UTC)"
     if scope.since:

@@ -11,28 +11,21 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 
 import anyio
 import httpx2
 
+from orchestration.config.credentials import CredentialSource
 from orchestration.config.schema import ProviderSettings
-from orchestration.providers import classify
+from orchestration.providers import classification
 from orchestration.providers.failures import Failure, FailureKind
-from orchestration.providers.patience import Patience, awake
+from orchestration.providers.probe_timeout import ProbeTimeout, awake
 
 # When a probe is asked a second time, on a connection of its own: the first may be one that died unnoticed.
 _SECOND_AFTER_SECONDS = 0.2
 _MOST_ERROR_BYTES = 64_000
 _DRAIN_SECONDS = 0.1
-
-
-class Credentials(Protocol):
-    """Where secrets come from, by the name of an environment variable; ask again for each use."""
-
-    def get(self, name: str) -> str | None:
-        """The value, None where it is not set."""
-        ...
 
 
 class CallFailed(Exception):  # noqa: N818 (control flow within this room, never shown)
@@ -44,7 +37,7 @@ class CallFailed(Exception):  # noqa: N818 (control flow within this room, never
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class EndpointResponse:
     """What came back: headers, and either the whole body or the chunks."""
 
     headers: Mapping[str, str]
@@ -57,13 +50,13 @@ class Endpoint:
 
     hint = "check its address and that it is running"
 
-    def __init__(self, name: str, settings: ProviderSettings, credentials: Credentials) -> None:
+    def __init__(self, name: str, settings: ProviderSettings, credentials: CredentialSource) -> None:
         self.name = name
         self.settings = settings
         self._credentials = credentials
         self._users = 0
         self._retired = False
-        self.patience = Patience()
+        self.patience = ProbeTimeout()
         self._client = httpx2.AsyncClient(
             timeout=httpx2.Timeout(None, connect=settings.timeouts.connect),
             verify=_tls(),
@@ -94,7 +87,7 @@ class Endpoint:
         return {"model": model, **body}
 
     @asynccontextmanager
-    async def chat(self, model: str, body: Mapping[str, Any], now: datetime) -> AsyncIterator[Answer]:
+    async def chat(self, model: str, body: Mapping[str, Any], now: datetime) -> AsyncIterator[EndpointResponse]:
         """Send a request; yields the answer's beginning. Raises CallFailed for everything that is no answer."""
         streaming = self.settings.streaming
         request_body = self.chat_body(model, body)
@@ -117,7 +110,9 @@ class Endpoint:
         async with self._in_use():
             response = await self._probed()
         if response.status_code != 200:
-            raise CallFailed(classify.from_response(response.status_code, response.headers, response.content, now))
+            raise CallFailed(
+                classification.from_response(response.status_code, response.headers, response.content, now)
+            )
         self.check_probe(response.content)
 
     async def retire(self) -> None:
@@ -199,13 +194,13 @@ class Endpoint:
             raise CallFailed(Failure(FailureKind.AUTHENTICATION, message))
         return key
 
-    async def _answer(self, response: httpx2.Response, now: datetime, *, streaming: bool) -> Answer:
+    async def _answer(self, response: httpx2.Response, now: datetime, *, streaming: bool) -> EndpointResponse:
         if response.status_code != 200:
             body = await _beginning(response)
-            raise CallFailed(classify.from_response(response.status_code, response.headers, body, now))
+            raise CallFailed(classification.from_response(response.status_code, response.headers, body, now))
         if streaming and "json" not in response.headers.get("content-type", ""):
-            return Answer(response.headers, None, _chunks(response))
-        return Answer(response.headers, _whole(await response.aread()), None)
+            return EndpointResponse(response.headers, None, _chunks(response))
+        return EndpointResponse(response.headers, _whole(await response.aread()), None)
 
 
 async def _beginning(response: httpx2.Response) -> bytes:
@@ -257,7 +252,7 @@ def _chunk(text: bytes) -> Mapping[str, Any]:
     if not isinstance(chunk, dict):
         raise CallFailed(Failure(FailureKind.MALFORMED, "the stream held something that is no chunk", 200))
     if "error" in chunk:
-        raise CallFailed(classify.from_error(classify.error_of(text)))
+        raise CallFailed(classification.from_error(classification.error_of(text)))
     return chunk
 
 
@@ -269,7 +264,7 @@ def _whole(body: bytes) -> Mapping[str, Any]:
         what = "empty" if not body.strip() else "not JSON"
         raise CallFailed(Failure(FailureKind.MALFORMED, f"the answer was {what}", 200)) from error
     if isinstance(data, dict) and "error" in data:
-        raise CallFailed(classify.from_error(classify.error_of(body)))
+        raise CallFailed(classification.from_error(classification.error_of(body)))
     choices = data.get("choices") if isinstance(data, dict) else None
     if not isinstance(choices, list) or not choices or not _has_message(choices[0]):
         raise CallFailed(Failure(FailureKind.MALFORMED, "the answer held no message", 200))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from orchestration.errors import OrchestratorError
-from orchestration.providers.wire import Route, Try
+from orchestration.providers.wire import Route, RouteTry
 
 
 class FailureKind(StrEnum):
@@ -45,7 +45,7 @@ class GatewayError(OrchestratorError):
 
     outcome = "error"
 
-    def __init__(self, message: str, tries: tuple[Try, ...] = ()) -> None:
+    def __init__(self, message: str, tries: tuple[RouteTry, ...] = ()) -> None:
         super().__init__(message)
         self.tries = tries
 
@@ -62,7 +62,7 @@ class NoRouteError(GatewayError):
     def __init__(
         self,
         message: str,
-        tries: tuple[Try, ...] = (),
+        tries: tuple[RouteTry, ...] = (),
         *,
         retry_at: float | None = None,
         hints: tuple[str, ...] = (),
@@ -81,7 +81,7 @@ class BrokenOffError(NoRouteError):
 class RequestRefusedError(GatewayError):
     """The request itself is at fault (bad request, content filter): no other route would do better."""
 
-    def __init__(self, message: str, kind: FailureKind, route: Route, tries: tuple[Try, ...] = ()) -> None:
+    def __init__(self, message: str, kind: FailureKind, route: Route, tries: tuple[RouteTry, ...] = ()) -> None:
         super().__init__(message, tries)
         self.kind = kind
         self.outcome = kind.value

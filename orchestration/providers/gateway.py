@@ -16,15 +16,17 @@ import anyio
 
 from orchestration import backoff
 from orchestration.clock import Clock
+from orchestration.config.credentials import CredentialSource
 from orchestration.config.schema import Configuration
 from orchestration.events import Bus, Event
-from orchestration.providers import vigil
-from orchestration.providers.accounts import Accounts
-from orchestration.providers.attempt import Attempt, HandOn
+from orchestration.providers import liveness
+from orchestration.providers.attempt import HandOn, RouteAttempt
+from orchestration.providers.attempt_history import AttemptHistory
 from orchestration.providers.breaker import BreakerState
+from orchestration.providers.breaker_updates import BreakerUpdates
 from orchestration.providers.budget import Budgets
-from orchestration.providers.choice import Chooser, hints_of
-from orchestration.providers.endpoint import CallFailed, Credentials
+from orchestration.providers.concurrency import ConcurrencyLimiter
+from orchestration.providers.endpoint import CallFailed
 from orchestration.providers.failures import (
     BrokenOffError,
     BudgetExceededError,
@@ -33,15 +35,14 @@ from orchestration.providers.failures import (
     NoRouteError,
     RequestRefusedError,
 )
-from orchestration.providers.history import History
-from orchestration.providers.noting import Notes
-from orchestration.providers.places import Places
-from orchestration.providers.probing import Prober
+from orchestration.providers.prober import Prober
 from orchestration.providers.route import ProbeResult, RouteRecord, RouteStatus, status_of
-from orchestration.providers.routing import Routing
-from orchestration.providers.sharing import Sharing
-from orchestration.providers.wire import Call, ChatBody, Completion, Try
-from orchestration.storage.routes import RouteStates
+from orchestration.providers.route_table import RouteTable
+from orchestration.providers.selection import RouteSelector, hints_of
+from orchestration.providers.state_sync import RouteStateSync
+from orchestration.providers.usage import UsageAccounting
+from orchestration.providers.wire import ChatBody, Completion, GatewayCall, RouteTry
+from orchestration.storage.route_states import RouteStates
 
 _LOOK_SECONDS = 0.25
 # Worth one more try on the spot; both together count as one failure.
@@ -58,7 +59,7 @@ class Gateway:
     def __init__(
         self,
         configuration: Callable[[], Configuration],
-        credentials: Credentials,
+        credentials: CredentialSource,
         bus: Bus,
         clock: Clock,
         budgets: Budgets,
@@ -72,12 +73,12 @@ class Gateway:
         self._clock = clock
         self._budgets = budgets
         self._chance = chance
-        self._routing = Routing(configuration, credentials)
-        self._places = Places(clock)
-        self._notes = Notes(bus, self._places.wake)
-        self._chooser = Chooser(self._routing, configuration, clock)
-        self._accounts = Accounts(self._routing, configuration, bus, clock)
-        self._sharing = None if states is None else Sharing(self._routing, self._notes, clock, states, redact)
+        self._routing = RouteTable(configuration, credentials)
+        self._places = ConcurrencyLimiter(clock)
+        self._notes = BreakerUpdates(bus, self._places.wake)
+        self._chooser = RouteSelector(self._routing, configuration, clock)
+        self._accounts = UsageAccounting(self._routing, configuration, bus, clock)
+        self._sharing = None if states is None else RouteStateSync(self._routing, self._notes, clock, states, redact)
         may_probe = self._sharing.may_probe if self._sharing else _alone
         self._prober = Prober(self._routing, self._notes, clock, may_probe)
 
@@ -103,14 +104,14 @@ class Gateway:
                     await self._sharing.tell_the_last()
                 await self._routing.aclose()
 
-    async def complete(self, body: ChatBody, call: Call, hand_on: HandOn | None = None) -> Completion:
+    async def complete(self, body: ChatBody, call: GatewayCall, hand_on: HandOn | None = None) -> Completion:
         """A whole answer; `hand_on` is given each chunk of it as it comes, from the first token on.
 
         Fails over from route to route; once a token was handed on no more, then BrokenOffError tells the caller to ask
         again. Raises NoRouteError when no provider can answer now, RequestRefusedError when the request is at fault,
         and BudgetExceededError when the call would cost too much.
         """
-        history = History()
+        history = AttemptHistory()
         started = self._clock.monotonic()
         outcome = "error"
         completion: Completion | None = None
@@ -152,7 +153,7 @@ class Gateway:
         """Every route with its state, in the order of the configuration."""
         return tuple(status_of(record) for record in self._routing.all())
 
-    async def wait_for_route(self, call: Call) -> None:
+    async def wait_for_route(self, call: GatewayCall) -> None:
         """Return when some route for this call may work again."""
         while not any(self._chooser.admits(record) for record in self._routing.candidates(call)):
             await self._clock.sleep(_LOOK_SECONDS)
@@ -186,7 +187,9 @@ class Gateway:
             if record.breaker.reason == FailureKind.AUTHENTICATION:
                 self._notes.note(record, record.breaker.reset(self._now()))
 
-    async def _ask(self, body: ChatBody, call: Call, history: History, hand_on: HandOn | None) -> Completion:
+    async def _ask(
+        self, body: ChatBody, call: GatewayCall, history: AttemptHistory, hand_on: HandOn | None
+    ) -> Completion:
         """1. Choose a route. 2. Try it. 3. When it fails, record that and choose again, until none is left."""
         while True:
             record = await self._places.take(lambda: self._chooser.choose(call, history))
@@ -198,13 +201,13 @@ class Gateway:
                 return completion
 
     async def _try(
-        self, record: RouteRecord, body: ChatBody, call: Call, history: History, hand_on: HandOn | None
+        self, record: RouteRecord, body: ChatBody, call: GatewayCall, history: AttemptHistory, hand_on: HandOn | None
     ) -> Completion | None:
         """Try a route, twice where that may help; None when it failed and another may be tried."""
         for last in (False, True):
-            attempt = Attempt(record, self._clock, seconds=call.seconds, progress=call.progress, hand_on=hand_on)
+            attempt = RouteAttempt(record, self._clock, seconds=call.seconds, progress=call.progress, hand_on=hand_on)
             try:
-                completion = await vigil.kept(record, attempt, body, self._clock)
+                completion = await liveness.kept(record, attempt, body, self._clock)
             except CallFailed as error:
                 failure = error.failure
                 history.tries.append(_failed(record, attempt, failure))
@@ -226,13 +229,15 @@ class Gateway:
         """Calls that fail together do not each ask a second time: the first that is sure speaks for all."""
         return failure.kind in _AGAIN_AT_ONCE and not failure.sure and record.breaker.admits(self._now())
 
-    def _note_success(self, record: RouteRecord, attempt: Attempt, completion: Completion, history: History) -> None:
+    def _note_success(
+        self, record: RouteRecord, attempt: RouteAttempt, completion: Completion, history: AttemptHistory
+    ) -> None:
         record.last_seconds = attempt.seconds
         record.provider.count(self._clock.monotonic(), tokens=completion.usage.total)
-        history.tries.append(Try(record.route, "ok", attempt.seconds))
+        history.tries.append(RouteTry(record.route, "ok", attempt.seconds))
         self._notes.note(record, record.breaker.succeeded())
 
-    def _note_failure(self, record: RouteRecord, failure: Failure, history: History) -> None:
+    def _note_failure(self, record: RouteRecord, failure: Failure, history: AttemptHistory) -> None:
         pause = 0.0
         if failure.kind is FailureKind.OVERLOADED:
             pause = backoff.delay(history.failures(record.route) + 1, self._chance())
@@ -242,7 +247,7 @@ class Gateway:
             one.last_failure = failure.message
             self._notes.note(one, one.breaker.failed(failure, self._now(), one.rules))
 
-    def _refuse(self, record: RouteRecord, failure: Failure, history: History, *, final: bool) -> None:
+    def _refuse(self, record: RouteRecord, failure: Failure, history: AttemptHistory, *, final: bool) -> None:
         """Raise the refusal, unless it is a content filter's and the configuration lets another route be asked."""
         what = "content filter" if failure.kind is FailureKind.CONTENT_FILTER else "request"
         message = f"{record.route} refused the {what}: {failure.message}"
@@ -253,7 +258,7 @@ class Gateway:
         history.refusal = refusal
         history.add_failure(record.route, failure, self._clock.monotonic(), 0.0)
 
-    def _broken_off(self, record: RouteRecord, failure: Failure, history: History) -> BrokenOffError:
+    def _broken_off(self, record: RouteRecord, failure: Failure, history: AttemptHistory) -> BrokenOffError:
         message = f"the answer of {record.route} broke off after it had begun ({failure.message}); ask again"
         return BrokenOffError(message, tuple(history.tries), hints=hints_of([record]))
 
@@ -265,5 +270,5 @@ async def _alone(_: RouteRecord) -> bool:
     return True
 
 
-def _failed(record: RouteRecord, attempt: Attempt, failure: Failure) -> Try:
-    return Try(record.route, failure.kind.value, attempt.seconds, failure.message, failure.status)
+def _failed(record: RouteRecord, attempt: RouteAttempt, failure: Failure) -> RouteTry:
+    return RouteTry(record.route, failure.kind.value, attempt.seconds, failure.message, failure.status)

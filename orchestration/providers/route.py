@@ -10,11 +10,11 @@ from orchestration.config.schema import ProviderKind, ProviderSettings
 from orchestration.providers.breaker import Breaker, BreakerRules
 from orchestration.providers.endpoint import Endpoint
 from orchestration.providers.failures import Failure
-from orchestration.providers.limits import TokenBucket
+from orchestration.providers.token_bucket import TokenBucket
 from orchestration.providers.wire import Route
 
 
-class Provider:
+class ProviderState:
     """A configured provider: its endpoint and how much is asked of it. It stays the same through edits.
 
     `answers_meanwhile`: it is known to answer probes while a call is under way, so that silence to both says more.
@@ -95,7 +95,7 @@ class RouteRecord:
     """What the gateway knows of a route. `unsaid` while other processes have not been told of the breaker's state."""
 
     route: Route
-    provider: Provider
+    provider: ProviderState
     breaker: Breaker = field(default_factory=Breaker)
     unsaid: bool = False
     last_failure: str = ""

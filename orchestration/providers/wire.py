@@ -8,7 +8,7 @@ from typing import Any
 
 # An OpenAI chat-completions request without `model` and `stream`: messages, tools, response_format, temperature …
 ChatBody = Mapping[str, Any]
-ProgressCallback = Callable[["Progress"], None]
+ProgressCallback = Callable[["CallProgress"], None]
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -23,7 +23,7 @@ class Route:
 
 
 @dataclass(frozen=True, slots=True)
-class Usage:
+class TokenUsage:
     """Tokens, as the provider counted them (estimated where it does not say, and then marked so)."""
 
     prompt_tokens: int = 0
@@ -36,7 +36,7 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class CallProgress:
     """A sign that an answer is coming: given for the first token and then at most a few times a second."""
 
     route: Route
@@ -45,7 +45,7 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
-class Try:
+class RouteTry:
     """One attempt on one route within a call, and how it ended (`ok` or a failure class)."""
 
     route: Route
@@ -64,7 +64,7 @@ class Allowance:
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class GatewayCall:
     """Who is calling and what they want, beside the request itself.
 
     `provider` and `model` are preferences: the default provider's default model otherwise. `only` keeps the call on
@@ -93,9 +93,9 @@ class Completion:
 
     message: Mapping[str, Any]
     finish_reason: str
-    usage: Usage
+    usage: TokenUsage
     route: Route
-    tries: tuple[Try, ...] = field(default=())
+    tries: tuple[RouteTry, ...] = field(default=())
     first_token_seconds: float | None = None
     seconds: float = 0.0
     usd: float | None = None

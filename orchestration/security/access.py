@@ -19,7 +19,7 @@ from orchestration.events import Bus
 from orchestration.ids import new_id
 from orchestration.security import passwords
 from orchestration.security.principal import Principal, Role
-from orchestration.storage.access import AccessTable, Session, Token, User
+from orchestration.storage.access import AccessTable, SessionRow, TokenRow, UserRow
 from orchestration.storage.database import Database
 
 # What a token may be narrowed down to.
@@ -53,15 +53,15 @@ class LockedError(SignInError):
 
 
 @dataclass(frozen=True, slots=True)
-class Entered:
+class SignedIn:
     """Somebody who was let in. `csrf` is empty for a token; `token` is its record."""
 
     principal: Principal
     csrf: str = ""
-    token: Token | None = None
+    token: TokenRow | None = None
 
 
-class Access:
+class AccessControl:
     """The door. All of it blocks."""
 
     def __init__(self, database: Database, bus: Bus, clock: Clock) -> None:
@@ -89,11 +89,11 @@ class Access:
         self._setup = ""
         return self._new_session(name)
 
-    def add_user(self, name: str, role: Role, password: str, *, actor: str, first: bool = False) -> User:
+    def add_user(self, name: str, role: Role, password: str, *, actor: str, first: bool = False) -> UserRow:
         """Add somebody. Raises UsageError for a name or a password that is none, ConflictError for a name taken."""
         if not _NAME.fullmatch(name):
             raise UsageError(f"expected a name of letters, digits and . _ @ -, got '{name[:64]}'")
-        user = User(name, role.value, passwords.digest(passwords.checked(password)), self._clock.now())
+        user = UserRow(name, role.value, passwords.digest(passwords.checked(password)), self._clock.now())
         self.table.add_user(user, first=first)
         self._bus.emit("user.added", actor=actor, user=name, role=role.value)
         return user
@@ -106,7 +106,7 @@ class Access:
         role: Role | None = None,
         password: str | None = None,
         disabled: bool | None = None,
-    ) -> User:
+    ) -> UserRow:
         """Change somebody's role or password, or keep them out; their sessions end. Raises NotFoundError, UsageError,
         and ConflictError for the last admin."""
         values: dict[str, str | datetime | None] = {}
@@ -148,7 +148,7 @@ class Access:
         if self._wait(shown, source, now):
             self._bus.emit("sign_in.locked", source=source, user=shown, seconds=_WINDOW.total_seconds())
 
-    def of_session(self, session: str) -> Entered | None:
+    def of_session(self, session: str) -> SignedIn | None:
         """Whose session it is; None for one that is over, or that never was."""
         found, now = self.table.session(digest(session)), self._clock.now()
         if found is None:
@@ -158,13 +158,13 @@ class Access:
             return None
         if now - known.used_at > _TOUCH:
             self.table.touch_session(known.digest, now)
-        return Entered(Principal(user.name, Role(user.role)), known.csrf)
+        return SignedIn(Principal(user.name, Role(user.role)), known.csrf)
 
     def sign_out(self, session: str) -> None:
         """End a session."""
         self.table.end_session(digest(session))
 
-    def of_token(self, secret: str, source: str) -> Entered:
+    def of_token(self, secret: str, source: str) -> SignedIn:
         """Whose token it is. Raises SignInError for one that opens nothing, LockedError for a source that guesses."""
         entered = self.known_token(secret)
         if entered is None:
@@ -173,13 +173,13 @@ class Access:
             raise SignInError("expected a token that is in force, got one that is not; make a new one")
         return entered
 
-    def known_token(self, secret: str) -> Entered | None:
+    def known_token(self, secret: str) -> SignedIn | None:
         """Whose token it is; None for one that opens nothing."""
         token = self.table.token(digest(secret))
         if token is None or not token.good(self._clock.now()):
             return None
         scopes = None if token.scopes is None else frozenset(token.scopes)
-        return Entered(Principal(token.name, Role(token.role), scopes), token=token)
+        return SignedIn(Principal(token.name, Role(token.role), scopes), token=token)
 
     def add_token(
         self,
@@ -190,7 +190,7 @@ class Access:
         scopes: Sequence[str] | None = None,
         expires_at: datetime | None = None,
         limits: Mapping[str, float] | None = None,
-    ) -> tuple[str, Token]:
+    ) -> tuple[str, TokenRow]:
         """Make a token; returns the secret, which is shown once, and its record. Raises UsageError."""
         now = self._clock.now()
         if not _NAME.fullmatch(name):
@@ -201,7 +201,7 @@ class Access:
             raise UsageError("expected an end in the future, got one that has passed")
         secret = TOKEN_PREFIX + secrets.token_urlsafe(32)
         chosen = None if scopes is None else sorted(set(scopes))
-        token = Token(
+        token = TokenRow(
             new_id("token", now.timestamp()), digest(secret), name, role.value, chosen, actor, now,
             dict(limits or {}), expires_at,
         )  # fmt: skip
@@ -209,7 +209,7 @@ class Access:
         self._bus.emit("token.added", actor=actor, token=token.id, name=name, role=role.value, scopes=chosen)
         return secret, token
 
-    def revoke_token(self, text: str, *, actor: str) -> Token:
+    def revoke_token(self, text: str, *, actor: str) -> TokenRow:
         """End a token. Raises NotFoundError."""
         token = self.table.find_token(text)
         self.table.revoke_token(token.id, self._clock.now())
@@ -218,7 +218,7 @@ class Access:
 
     def _new_session(self, name: str) -> str:
         secret, now = secrets.token_urlsafe(32), self._clock.now()
-        self.table.add_session(Session(digest(secret), name, secrets.token_urlsafe(24), now, now, now + _LONGEST))
+        self.table.add_session(SessionRow(digest(secret), name, secrets.token_urlsafe(24), now, now, now + _LONGEST))
         return secret
 
     def _check_lock(self, name: str, source: str, now: datetime) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 from orchestration.config.secrets import names_a_secret
-from orchestration.security.patterns import PATTERNS, Pattern
+from orchestration.security.secret_patterns import PATTERNS, SecretPattern
 
 # Shorter values are words that stand in harmless text as well.
 MINIMUM_LENGTH = 6
@@ -113,7 +113,7 @@ def _find_patterns(text: str) -> Iterator[SecretMatch]:
             yield from _match_at_anchors(pattern, anchor, text, haystack)
 
 
-def _match_at_anchors(pattern: Pattern, anchor: str, text: str, haystack: str) -> Iterator[SecretMatch]:
+def _match_at_anchors(pattern: SecretPattern, anchor: str, text: str, haystack: str) -> Iterator[SecretMatch]:
     end = 0
     for start in _occurrences(haystack, anchor):
         if start >= end and (match := pattern.expression.match(text, start)):

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestration.security.folder import SKIPPED
 from orchestration.security.permissions import holds_secrets
 from orchestration.security.redaction import SecretMatch
+from orchestration.security.safe_folder import SKIPPED
 
 Find = Callable[[str], list[SecretMatch]]
 
@@ -20,7 +20,7 @@ _BYTES_A_LOOK = 20_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class SecretFinding:
     """Secrets of one kind in one place: a file's path, or another name for where the text was. Lines count from 1."""
 
     kind: str
@@ -28,12 +28,12 @@ class Finding:
     lines: tuple[int, ...]
 
 
-def scan_text(find: Find, text: str, place: str) -> tuple[Finding, ...]:
+def scan_text(find: Find, text: str, place: str) -> tuple[SecretFinding, ...]:
     """The secrets in a text, one finding for each kind."""
     lines: dict[str, list[int]] = {}
     for match in find(text):
         lines.setdefault(match.kind, []).append(text.count("\n", 0, match.start) + 1)
-    return tuple(Finding(kind, place, tuple(found)) for kind, found in lines.items())
+    return tuple(SecretFinding(kind, place, tuple(found)) for kind, found in lines.items())
 
 
 class FolderScan:
@@ -53,10 +53,10 @@ class FolderScan:
         self.complete = True
         """Whether the last look has read all there was to read."""
 
-    def look(self, below: str = "") -> tuple[Finding, ...]:
+    def look(self, below: str = "") -> tuple[SecretFinding, ...]:
         """The findings in what is new, in all of it or below one folder. Reads a bounded amount; what is left over
         comes next time. Blocks."""
-        findings: list[Finding] = []
+        findings: list[SecretFinding] = []
         left = _BYTES_A_LOOK
         self.complete = True
         for path, found in self._files(below):
@@ -92,7 +92,7 @@ class FolderScan:
                     yield path, found
 
 
-def scan_file(find: Find, path: Path) -> tuple[Finding, ...]:
+def scan_file(find: Find, path: Path) -> tuple[SecretFinding, ...]:
     """All findings in a file as it is now; none where it is gone, or is no text."""
     text = _text(path)
     return scan_text(find, text, str(path)) if text else ()

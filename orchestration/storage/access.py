@@ -11,12 +11,12 @@ import sqlalchemy as sa
 
 from orchestration.errors import ConflictError, NotFoundError
 from orchestration.storage.database import Database
-from orchestration.storage.naming import find_row
+from orchestration.storage.identifiers import find_row
 from orchestration.storage.tables import kept_answers, sessions, sign_in_failures, tokens, users
 
 
 @dataclass(frozen=True, slots=True)
-class User:
+class UserRow:
     """Somebody who signs in. `password` is a digest that holds its own parameters."""
 
     name: str
@@ -27,7 +27,7 @@ class User:
 
 
 @dataclass(frozen=True, slots=True)
-class Session:
+class SessionRow:
     """A browser that somebody has signed in with; `csrf` goes with every form that it sends."""
 
     digest: str
@@ -39,7 +39,7 @@ class Session:
 
 
 @dataclass(frozen=True, slots=True)
-class Token:
+class TokenRow:
     """What a program shows to be let in. `scopes` None means every area; `limits` are those of a gateway client."""
 
     id: str
@@ -59,7 +59,7 @@ class Token:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class KeptAnswer:
     """What was answered to a request with an idempotency key; no `status` while it is being answered."""
 
     key: str
@@ -75,7 +75,7 @@ class AccessTable:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def add_user(self, user: User, *, first: bool = False) -> None:
+    def add_user(self, user: UserRow, *, first: bool = False) -> None:
         """Add somebody; with `first` only where there is nobody yet. Raises ConflictError."""
         with self._database.write(alone="users") as connection:
             if first and connection.execute(sa.select(users.c.name).limit(1)).first():
@@ -84,16 +84,16 @@ class AccessTable:
                 raise ConflictError(f"expected a new name, got '{user.name}', who is there already; take another")
             connection.execute(sa.insert(users).values(**_values(user, users)))
 
-    def user(self, name: str) -> User | None:
+    def user(self, name: str) -> UserRow | None:
         """The user of that name."""
         with self._database.read() as connection:
             row = connection.execute(sa.select(users).where(users.c.name == name)).one_or_none()
-            return None if row is None else User(**row._mapping)
+            return None if row is None else UserRow(**row._mapping)
 
-    def users(self) -> tuple[User, ...]:
+    def users(self) -> tuple[UserRow, ...]:
         """Everybody, by name."""
         with self._database.read() as connection:
-            return tuple(User(**row._mapping) for row in connection.execute(sa.select(users).order_by(users.c.name)))
+            return tuple(UserRow(**row._mapping) for row in connection.execute(sa.select(users).order_by(users.c.name)))
 
     def change_user(self, name: str, *, keep_an: str, **values: Any) -> None:
         """Change somebody and end their sessions. Raises NotFoundError; and ConflictError where nobody with the role
@@ -108,18 +108,18 @@ class AccessTable:
                 )
             connection.execute(sa.delete(sessions).where(sessions.c.user == name))
 
-    def add_session(self, session: Session) -> None:
+    def add_session(self, session: SessionRow) -> None:
         """Let a browser in; sessions that are over are forgotten on the occasion."""
         with self._database.write() as connection:
             connection.execute(sa.delete(sessions).where(sessions.c.expires_at < session.created_at))
             connection.execute(sa.insert(sessions).values(**_values(session, sessions)))
 
-    def session(self, digest: str) -> tuple[Session, User] | None:
+    def session(self, digest: str) -> tuple[SessionRow, UserRow] | None:
         """A session and whose it is."""
         with self._database.read() as connection:
             row = connection.execute(sa.select(sessions).where(sessions.c.digest == digest)).one_or_none()
             owner = row and connection.execute(sa.select(users).where(users.c.name == row.user)).one_or_none()
-            return (Session(**row._mapping), User(**owner._mapping)) if row and owner else None
+            return (SessionRow(**row._mapping), UserRow(**owner._mapping)) if row and owner else None
 
     def touch_session(self, digest: str, now: datetime) -> None:
         """Note that a session was used."""
@@ -131,28 +131,28 @@ class AccessTable:
         with self._database.write() as connection:
             connection.execute(sa.delete(sessions).where(sessions.c.digest == digest))
 
-    def add_token(self, token: Token) -> None:
+    def add_token(self, token: TokenRow) -> None:
         """Keep a token."""
         values = _values(token, tokens) | {"scopes": None if token.scopes is None else list(token.scopes)}
         with self._database.write() as connection:
             connection.execute(sa.insert(tokens).values(**values | {"limits": dict(token.limits)}))
 
-    def token(self, digest: str) -> Token | None:
+    def token(self, digest: str) -> TokenRow | None:
         """The token of that digest."""
         with self._database.read() as connection:
             row = connection.execute(sa.select(tokens).where(tokens.c.digest == digest)).one_or_none()
-            return None if row is None else Token(**row._mapping)
+            return None if row is None else TokenRow(**row._mapping)
 
-    def tokens(self) -> tuple[Token, ...]:
+    def tokens(self) -> tuple[TokenRow, ...]:
         """All tokens, the newest first, those that are over too."""
         query = sa.select(tokens).order_by(tokens.c.created_at.desc(), tokens.c.id.desc())
         with self._database.read() as connection:
-            return tuple(Token(**row._mapping) for row in connection.execute(query))
+            return tuple(TokenRow(**row._mapping) for row in connection.execute(query))
 
-    def find_token(self, text: str) -> Token:
+    def find_token(self, text: str) -> TokenRow:
         """The one token whose identifier ends or begins with `text`. Raises NotFoundError."""
         row = find_row(self._database, tokens, text, what="a token", command="orchestrator tokens list")
-        return Token(**row._mapping)
+        return TokenRow(**row._mapping)
 
     def revoke_token(self, token_id: str, now: datetime) -> None:
         """Let it open nothing any more."""
@@ -180,14 +180,14 @@ class AccessTable:
         with self._database.write() as connection:
             connection.execute(sa.delete(sign_in_failures).where(same))
 
-    def claim(self, key: str, request: str, now: datetime, forget_before: datetime) -> Kept | None:
+    def claim(self, key: str, request: str, now: datetime, forget_before: datetime) -> KeptAnswer | None:
         """Take a key for a request; None when it is now taken by it, else what is known of the key."""
         with self._database.write(alone=f"answer/{key}") as connection:
             connection.execute(sa.delete(kept_answers).where(kept_answers.c.at < forget_before))
             row = connection.execute(sa.select(kept_answers).where(kept_answers.c.key == key)).one_or_none()
             if row is None:
                 connection.execute(sa.insert(kept_answers).values(key=key, request=request, body="", at=now))
-            return None if row is None else Kept(**row._mapping)
+            return None if row is None else KeptAnswer(**row._mapping)
 
     def keep(self, key: str, status: int, body: str) -> None:
         """Keep the answer to the request that has taken a key."""
@@ -201,5 +201,5 @@ class AccessTable:
             connection.execute(sa.delete(kept_answers).where(kept_answers.c.key == key))
 
 
-def _values(record: User | Session | Token, table: sa.Table) -> dict[str, Any]:
+def _values(record: UserRow | SessionRow | TokenRow, table: sa.Table) -> dict[str, Any]:
     return {column.name: getattr(record, column.name) for column in table.columns}

@@ -17,7 +17,7 @@ _ROWS_AT_ONCE = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Delivery:
+class InboxDelivery:
     """What one sender handed in at once: notices, as JSON, in their order."""
 
     source: str
@@ -46,7 +46,7 @@ class AlertInbox:
         self._writing = threading.Lock()
         self._open = _Batch()
 
-    def put(self, delivery: Delivery) -> None:
+    def put(self, delivery: InboxDelivery) -> None:
         """Write a delivery; on return it is on the disk. Raises what the database raises, and then it is not."""
         row = {
             "source": delivery.source,
@@ -62,15 +62,15 @@ class AlertInbox:
         if batch.error is not None:
             raise batch.error
 
-    def take(self, at_most: int) -> tuple[Delivery, ...]:
+    def take(self, at_most: int) -> tuple[InboxDelivery, ...]:
         """The oldest deliveries, until `at_most` notices are reached or passed. They stay until `Alerts.save` is told
         that they were taken."""
         query = sa.select(alert_inbox).order_by(alert_inbox.c.sequence).limit(at_most)
-        result: list[Delivery] = []
+        result: list[InboxDelivery] = []
         count = 0
         with self._database.read() as connection:
             for row in connection.execute(query.execution_options(yield_per=_ROWS_AT_ONCE)):
-                result.append(Delivery(**row._mapping))
+                result.append(InboxDelivery(**row._mapping))
                 count += len(row.notices)
                 if count >= at_most:
                     break

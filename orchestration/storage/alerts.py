@@ -5,23 +5,15 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
+from orchestration.domain.alert_status import AlertStatus
 from orchestration.storage.database import Database
-from orchestration.storage.naming import find_row
+from orchestration.storage.identifiers import find_row
 from orchestration.storage.tables import alert_groups, alert_inbox, alerts
-
-
-class AlertStatus(StrEnum):
-    """Where an alert stands: its condition is being watched, it fires, it is over."""
-
-    PENDING = "pending"
-    FIRING = "firing"
-    RESOLVED = "resolved"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from pydantic import ValidationError
 
 from orchestration.config.overrides import Override
-from orchestration.config.versions import Version
+from orchestration.config.versions import ConfigVersion
 from orchestration.errors import NotFoundError
 from orchestration.storage.database import Database, StorageError
 from orchestration.storage.tables import config_versions, overrides
@@ -22,31 +22,31 @@ class ConfigurationVersions:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def record(self, text: str, sha256: str, now: datetime) -> Version:
+    def record(self, text: str, sha256: str, now: datetime) -> ConfigVersion:
         """Keep a version, and return it; the newest again if its text is the same."""
         newest = sa.select(config_versions).order_by(config_versions.c.number.desc()).limit(1)
         with _reported(), self._database.write(alone="config_versions") as connection:
             row = connection.execute(newest).one_or_none()
             if row is not None and row.sha256 == sha256:
-                return Version(*row)
+                return ConfigVersion(*row)
             insert = sa.insert(config_versions).values(sha256=sha256, text=text, loaded_at=now)
             number = connection.execute(insert.returning(config_versions.c.number)).scalar_one()
-        return Version(number, sha256, text, now)
+        return ConfigVersion(number, sha256, text, now)
 
-    def history(self, limit: int = 50) -> tuple[Version, ...]:
+    def history(self, limit: int = 50) -> tuple[ConfigVersion, ...]:
         """The newest versions, newest first."""
         query = sa.select(config_versions).order_by(config_versions.c.number.desc()).limit(limit)
         with _reported(), self._database.read() as connection:
-            return tuple(Version(*row) for row in connection.execute(query))
+            return tuple(ConfigVersion(*row) for row in connection.execute(query))
 
-    def get(self, number: int) -> Version:
+    def get(self, number: int) -> ConfigVersion:
         """One version. Raises NotFoundError."""
         query = sa.select(config_versions).where(config_versions.c.number == number)
         with _reported(), self._database.read() as connection:
             row = connection.execute(query).one_or_none()
         if row is None:
             raise NotFoundError(f"there is no configuration version {number}; `orchestrator config history` lists them")
-        return Version(*row)
+        return ConfigVersion(*row)
 
 
 class Overrides:

@@ -33,7 +33,7 @@ class Distribution(Protocol):
         """The value of that rank; the least has rank 0."""
 
 
-class Values(Distribution):
+class ExactValues(Distribution):
     """All values, each as it is."""
 
     def __init__(self, values: Iterable[float] = ()) -> None:
@@ -45,7 +45,7 @@ class Values(Distribution):
         return self._ranked[rank]
 
 
-class Sketch(Distribution):
+class SketchedValues(Distribution):
     """How many values lie in each bucket. Their number and sum are exact, a value is within `RELATIVE_ERROR`."""
 
     def __init__(self, counts: Sequence[int], total: float) -> None:
@@ -82,12 +82,12 @@ def from_bytes(kept: bytes | bytearray | memoryview) -> int:
     return int.from_bytes(kept, "little")
 
 
-def unpack(packed: int, totals: Sequence[float]) -> tuple[Sketch, ...]:
+def unpack(packed: int, totals: Sequence[float]) -> tuple[SketchedValues, ...]:
     """The sketches of the columns, of which the sums are given."""
     columns = len(totals)
     digits = packed.to_bytes(_BUCKETS * columns * _DIGIT_BYTES, "little")
     counts = struct.unpack(f"<{_BUCKETS * columns}I", digits)
-    return tuple(Sketch(counts[number::columns], total) for number, total in enumerate(totals))
+    return tuple(SketchedValues(counts[number::columns], total) for number, total in enumerate(totals))
 
 
 def _bucket(value: float) -> int:

@@ -10,8 +10,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from orchestration.domain.run_status import RunStatus
 from orchestration.storage.database import Database
-from orchestration.storage.runs import RunStatus
 from orchestration.storage.tables import (
     events,
     heartbeats,
@@ -49,7 +49,7 @@ class JobRun:
 
 
 @dataclass(frozen=True, slots=True)
-class Duty:
+class SignOff:
     """Something that a person does once in a period (`2026-03`) and signs off; not signed while `signed_at` is None."""
 
     duty: str
@@ -132,13 +132,13 @@ class MaintenanceRecords:
         with self._database.write() as connection:
             return connection.execute(query.values(signed_at=at, signed_by=by, note=note)).rowcount
 
-    def duties(self, *, only_open: bool = False, limit: int = 50) -> tuple[Duty, ...]:
+    def duties(self, *, only_open: bool = False, limit: int = 50) -> tuple[SignOff, ...]:
         """The newest duties first, all or those that nobody has signed."""
         query = sa.select(maintenance_duties).order_by(maintenance_duties.c.period.desc(), maintenance_duties.c.duty)
         if only_open:
             query = query.where(maintenance_duties.c.signed_at.is_(None))
         with self._database.read() as connection:
-            return tuple(Duty(**row._mapping) for row in connection.execute(query.limit(limit)))
+            return tuple(SignOff(**row._mapping) for row in connection.execute(query.limit(limit)))
 
 
 class OldRows:

@@ -51,7 +51,7 @@ class OutboxRow:
     detail: str = ""
 
 
-class Outcome(StrEnum):
+class SendOutcome(StrEnum):
     """How a try ended."""
 
     SENT = "sent"
@@ -60,12 +60,12 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Delivery:
+class DeliveryAttempt:
     """The evidence of one try. `seconds` is how long it took, `detail` what the receiver said, without secrets."""
 
     key: str
     at: datetime
-    outcome: Outcome
+    outcome: SendOutcome
     seconds: float
     detail: str = ""
 
@@ -166,12 +166,12 @@ class Outbox:
             claimed = connection.execute(query.values(attempts=row.attempts + 1, due_at=until)).rowcount
         return replace(row, attempts=row.attempts + 1) if claimed else None
 
-    def sent(self, row: OutboxRow, delivery: Delivery) -> None:
+    def sent(self, row: OutboxRow, delivery: DeliveryAttempt) -> None:
         """It went out. That also holds for one that was cancelled in that very moment."""
         with self._database.write() as connection:
             self._settle(row, OutboxState.SENT, delivery, (OutboxState.PENDING, OutboxState.CANCELLED), connection)
 
-    def failed(self, row: OutboxRow, delivery: Delivery, instead: Instead) -> None:
+    def failed(self, row: OutboxRow, delivery: DeliveryAttempt, instead: Instead) -> None:
         """It will never go out. What `instead` makes of the messages about the same incident is put in the same
         transaction, unless this one was cancelled meanwhile; so that of two that fail at once the second knows."""
         with self._database.write() as connection:
@@ -181,7 +181,7 @@ class Outbox:
                 self.put([] if other is None else [other], connection)
 
     def postpone(
-        self, row: OutboxRow, due_at: datetime, delivery: Delivery, meanwhile: Sequence[OutboxRow] = ()
+        self, row: OutboxRow, due_at: datetime, delivery: DeliveryAttempt, meanwhile: Sequence[OutboxRow] = ()
     ) -> None:
         """It did not go out now; try again at `due_at`. `meanwhile` is put, unless it was cancelled."""
         query = sa.update(outbox).where(
@@ -194,21 +194,21 @@ class Outbox:
             if connection.execute(query.values(due_at=due_at, detail=delivery.detail)).rowcount and meanwhile:
                 self.put(meanwhile, connection)
 
-    def record(self, row: OutboxRow, delivery: Delivery) -> None:
+    def record(self, row: OutboxRow, delivery: DeliveryAttempt) -> None:
         """Keep a message that went out past the outbox, and the evidence of its one try."""
-        state = OutboxState.SENT if delivery.outcome is Outcome.SENT else OutboxState.FAILED
+        state = OutboxState.SENT if delivery.outcome is SendOutcome.SENT else OutboxState.FAILED
         done = replace(row, state=state, attempts=1, settled_at=delivery.at, detail=delivery.detail)
         with self._database.write() as connection:
             self._insert([done], connection)
             connection.execute(sa.insert(deliveries), [_delivery_values(delivery)])
 
-    def deliveries(self, key: str) -> tuple[Delivery, ...]:
+    def deliveries(self, key: str) -> tuple[DeliveryAttempt, ...]:
         """The evidence of all tries of a message, oldest first."""
         query = sa.select(deliveries).where(deliveries.c.key == key).order_by(deliveries.c.sequence)
         with self._database.read() as connection:
             return tuple(_delivery(row) for row in connection.execute(query))
 
-    def last_deliveries(self) -> Mapping[str, Delivery]:
+    def last_deliveries(self) -> Mapping[str, DeliveryAttempt]:
         """The last try on each channel: whether a channel is up, as far as is known."""
         joined = deliveries.join(outbox, outbox.c.key == deliveries.c.key)
         newest = sa.select(sa.func.max(deliveries.c.sequence)).select_from(joined).group_by(outbox.c.channel)
@@ -238,7 +238,7 @@ class Outbox:
         self,
         row: OutboxRow,
         state: OutboxState,
-        delivery: Delivery,
+        delivery: DeliveryAttempt,
         only_from: Sequence[OutboxState],
         connection: sa.Connection,
     ) -> bool:
@@ -294,7 +294,7 @@ def _row(row: sa.Row[Any]) -> OutboxRow:
     return OutboxRow(**{**row._mapping, "state": OutboxState(row.state)})
 
 
-def _delivery_values(delivery: Delivery) -> dict[str, Any]:
+def _delivery_values(delivery: DeliveryAttempt) -> dict[str, Any]:
     return {
         "key": delivery.key,
         "at": delivery.at,
@@ -304,5 +304,5 @@ def _delivery_values(delivery: Delivery) -> dict[str, Any]:
     }
 
 
-def _delivery(row: sa.Row[Any]) -> Delivery:
-    return Delivery(row.key, row.at, Outcome(row.outcome), row.seconds, row.detail)
+def _delivery(row: sa.Row[Any]) -> DeliveryAttempt:
+    return DeliveryAttempt(row.key, row.at, SendOutcome(row.outcome), row.seconds, row.detail)

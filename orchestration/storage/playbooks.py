@@ -10,30 +10,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from orchestration.domain.playbook_state import ActionState, PlaybookRunState
 from orchestration.storage.database import Database
 from orchestration.storage.tables import action_runs, guard_trips, playbook_runs
-
-
-class PlaybookRunState(StrEnum):
-    """How a playbook's run on an incident stands; `handed-over` means that a person has to go on."""
-
-    RUNNING = "running"
-    HELPED = "helped"
-    HANDED_OVER = "handed-over"
-    OVERTAKEN = "overtaken"
-    FAILED = "failed"
-
-
-class ActionState(StrEnum):
-    """How one step ended. `left-out` steps did not apply or were held back; `suggested` ones wait for nobody."""
-
-    STARTED = "started"
-    DONE = "done"
-    FAILED = "failed"
-    UNDONE = "undone"
-    LEFT_OUT = "left-out"
-    SUGGESTED = "suggested"
-    DENIED = "denied"
 
 
 @dataclass(frozen=True, slots=True)

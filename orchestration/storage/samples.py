@@ -21,7 +21,7 @@ _LONGEST_LABELS = 512
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class StoredSample:
     """One measurement, or the mean of several that begin at `at`."""
 
     name: str
@@ -31,7 +31,7 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
-class Series:
+class SampleSeries:
     """What was measured of one thing, in order of time."""
 
     labels: Mapping[str, str]
@@ -44,7 +44,7 @@ class Samples:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def add(self, batch: Iterable[Sample]) -> None:
+    def add(self, batch: Iterable[StoredSample]) -> None:
         """Keep samples; of several for the same thing in the same millisecond the last. Labels too long for the table
         are left out."""
         rows = {(one.name, _key(one.labels), _milliseconds(one.at)): one.value for one in batch}
@@ -58,7 +58,7 @@ class Samples:
         with self._database.write() as connection:
             connection.execute(sa.insert(samples), values)
 
-    def range(self, name: str, start: datetime, end: datetime, now: datetime) -> tuple[Series, ...]:
+    def range(self, name: str, start: datetime, end: datetime, now: datetime) -> tuple[SampleSeries, ...]:
         """What was measured from `start` until before `end`: as fine as it is still kept, and not finer than a plot of
         that length can show."""
         step = _step_for(start, end, now)
@@ -74,7 +74,7 @@ class Samples:
                     points.setdefault(labels, []).append((at, value))
                     after = max(after, at + finer)
         return tuple(
-            Series(json.loads(labels), tuple((_moment(at), value) for at, value in found))
+            SampleSeries(json.loads(labels), tuple((_moment(at), value) for at, value in found))
             for labels, found in sorted(points.items())
         )
 

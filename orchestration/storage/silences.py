@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from orchestration.errors import ConflictError
 from orchestration.storage.database import Database
-from orchestration.storage.naming import find_row
+from orchestration.storage.identifiers import find_row
 from orchestration.storage.tables import silences
 
 

@@ -24,7 +24,7 @@ _AT_MOST_WAITING = 100_000
 
 
 @dataclass(frozen=True, slots=True)
-class Heartbeat:
+class HeartbeatRow:
     """The last progress of one agent's work on one run."""
 
     agent_run_id: str
@@ -132,11 +132,11 @@ class Timeline:
                 if not connection.execute(sa.update(heartbeats).where(key).values(**row)).rowcount:
                     connection.execute(sa.insert(heartbeats).values(agent_run_id=event.data["agent_run_id"], **row))
 
-    def heartbeats(self, *run_ids: str) -> tuple[Heartbeat, ...]:
+    def heartbeats(self, *run_ids: str) -> tuple[HeartbeatRow, ...]:
         """The last progress of each agent of these runs."""
         query = sa.select(heartbeats).where(heartbeats.c.run_id.in_(run_ids)).order_by(heartbeats.c.agent_run_id)
         with self._database.read() as connection:
-            return tuple(Heartbeat(**row._mapping) for row in connection.execute(query))
+            return tuple(HeartbeatRow(**row._mapping) for row in connection.execute(query))
 
 
 def _event(row: sa.Row[Any]) -> Event:

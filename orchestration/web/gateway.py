@@ -23,7 +23,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from orchestration.alerts.payload import RefusedError
+from orchestration.alerts.payload import PayloadRefusedError
 from orchestration.app.application import Application
 from orchestration.config.schema import Configuration, ProviderKind
 from orchestration.errors import NotFoundError, OrchestratorError
@@ -35,11 +35,11 @@ from orchestration.providers.failures import (
     NoRouteError,
     RequestRefusedError,
 )
-from orchestration.providers.limits import TokenBucket
-from orchestration.providers.wire import Allowance, Call, Completion
+from orchestration.providers.token_bucket import TokenBucket
+from orchestration.providers.wire import Allowance, Completion, GatewayCall
 from orchestration.security.access import GATEWAY
 from orchestration.security.principal import Principal, Role
-from orchestration.storage.access import Token
+from orchestration.storage.access import TokenRow
 from orchestration.web.intake import read_body
 
 AUTO = "auto"
@@ -48,7 +48,7 @@ _OWN = frozenset({"model", "stream", "stream_options", "user", "store", "metadat
 _SHORTEST_WAIT = 1.0
 
 
-class AskedWronglyError(OrchestratorError):
+class BadRequestError(OrchestratorError):
     """A request that is none; `status` says how it is answered, `code` what OpenAI clients read."""
 
     def __init__(self, message: str, status: int = 400, code: str = "invalid_request_error", wait: float = 0.0) -> None:
@@ -59,7 +59,7 @@ class AskedWronglyError(OrchestratorError):
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ChatRequest:
     """A request, read. `usage` says whether a stream is to end with the tokens used, `whole` that it is held back."""
 
     body: Mapping[str, Any]
@@ -92,7 +92,7 @@ class GatewayEndpoint:
             call = self._call(asked, request)
             token = request.state.token
             self._clients.admit(token, self._app.clock.monotonic())
-        except (AskedWronglyError, NotFoundError) as error:
+        except (BadRequestError, NotFoundError) as error:
             return error_response(error, self._app.clock.monotonic())
         if asked.stream and not asked.whole:
             return _Stream(self._app, self._clients, token, asked, call)
@@ -110,7 +110,7 @@ class GatewayEndpoint:
     async def _models(self, request: Request) -> Response:
         try:
             _check(request, Role.VIEWER)
-        except AskedWronglyError as error:
+        except BadRequestError as error:
             return error_response(error, self._app.clock.monotonic())
         return JSONResponse({"object": "list", "data": list(models_of(self._app.effective()))})
 
@@ -120,17 +120,17 @@ class GatewayEndpoint:
             _check(request, Role.VIEWER)
             if wanted != AUTO:
                 named(self._app.effective(), wanted)
-        except (AskedWronglyError, NotFoundError) as error:
+        except (BadRequestError, NotFoundError) as error:
             return error_response(error, self._app.clock.monotonic())
         return JSONResponse(_model_line(wanted, wanted.partition("/")[0] if "/" in wanted else "orchestrator"))
 
-    def _call(self, asked: Asked, request: Request) -> Call:
+    def _call(self, asked: ChatRequest, request: Request) -> GatewayCall:
         provider, model = (None, None) if asked.model == AUTO else named(self._app.effective(), asked.model)
-        token: Token | None = request.state.token
+        token: TokenRow | None = request.state.token
         limits = token.limits if token else {}
         daily = Allowance(_whole(limits.get("daily_tokens")), limits.get("daily_usd"))
         agent = f"client:{token.id if token else request.state.principal.name}"[:64]
-        return Call(agent=agent, provider=provider, model=model, only=asked.only, daily=daily)
+        return GatewayCall(agent=agent, provider=provider, model=model, only=asked.only, daily=daily)
 
     def _now(self) -> int:
         return int(self._app.clock.now().timestamp())
@@ -148,14 +148,14 @@ class Clients:
 
     known: dict[str, _Client] = field(default_factory=dict)
 
-    def admit(self, token: Token | None, now: float) -> None:
+    def admit(self, token: TokenRow | None, now: float) -> None:
         """Count a request. Raises AskedWronglyError for one too many; `now` is monotonic."""
         if token is None:
             return
         client = self.known.setdefault(token.id, _Client())
         most = token.limits.get("concurrency")
         if most is not None and client.under_way >= most:
-            raise AskedWronglyError(
+            raise BadRequestError(
                 f"expected at most {most:g} requests of '{token.name}' at once, got one more; wait for one to end",
                 429, "rate_limit_exceeded", _SHORTEST_WAIT,
             )  # fmt: skip
@@ -164,14 +164,14 @@ class Clients:
             return
         client.bucket = client.bucket or TokenBucket(rate)
         if wait := client.bucket.wait(now):
-            raise AskedWronglyError(
+            raise BadRequestError(
                 f"expected at most {rate:g} requests of '{token.name}' in a minute, got one more; wait {wait:.1f} s",
                 429, "rate_limit_exceeded", max(wait, _SHORTEST_WAIT),
             )  # fmt: skip
         client.bucket.take(1, now)
 
     @contextmanager
-    def under_way(self, token: Token | None) -> Iterator[None]:
+    def under_way(self, token: TokenRow | None) -> Iterator[None]:
         """Count a request as under way for as long as the block lasts."""
         client = self.known.setdefault(token.id if token else "", _Client())
         client.under_way += 1
@@ -184,7 +184,9 @@ class Clients:
 class _Stream(Response):
     """An answer as it comes. Its status is sent with the first token; what fails before that has one of its own."""
 
-    def __init__(self, app: Application, clients: Clients, token: Token | None, asked: Asked, call: Call) -> None:
+    def __init__(
+        self, app: Application, clients: Clients, token: TokenRow | None, asked: ChatRequest, call: GatewayCall
+    ) -> None:
         super().__init__(media_type="text/event-stream")
         self._app = app
         self._clients = clients
@@ -233,27 +235,27 @@ class _Stream(Response):
 _END = "data: [DONE]\n\n"
 
 
-def read(body: bytes, headers: Mapping[str, str]) -> Asked:
+def read(body: bytes, headers: Mapping[str, str]) -> ChatRequest:
     """A request from what came. Raises AskedWronglyError. Pure."""
     try:
         data = json.loads(body)
     except (ValueError, RecursionError):
-        raise AskedWronglyError("expected a request in JSON, got something else") from None
+        raise BadRequestError("expected a request in JSON, got something else") from None
     if not isinstance(data, dict):
-        raise AskedWronglyError("expected a request as a JSON object, got something else")
+        raise BadRequestError("expected a request as a JSON object, got something else")
     messages = data.get("messages")
     if not isinstance(messages, list) or not messages or not all(isinstance(one, dict) for one in messages):
-        raise AskedWronglyError("expected `messages`, a list of at least one message, got something else")
+        raise BadRequestError("expected `messages`, a list of at least one message, got something else")
     model = data.get("model", AUTO)
     if not isinstance(model, str) or not 0 < len(model) <= 200 or not model.isprintable():
-        raise AskedWronglyError("expected `model` to be `auto`, PROVIDER/MODEL or a model's name, got something else")
+        raise BadRequestError("expected `model` to be `auto`, PROVIDER/MODEL or a model's name, got something else")
     if data.get("n", 1) not in (1, None):
-        raise AskedWronglyError("expected one answer (`n` 1), got another number; ask several times")
+        raise BadRequestError("expected one answer (`n` 1), got another number; ask several times")
     for name in ("max_tokens", "max_completion_tokens"):
         if not _is_count(data.get(name)):
-            raise AskedWronglyError(f"expected `{name}` to be a whole number, got something else")
+            raise BadRequestError(f"expected `{name}` to be a whole number, got something else")
     options = data.get("stream_options")
-    return Asked(
+    return ChatRequest(
         body={name: value for name, value in data.items() if name not in _OWN and value is not None},
         model=model,
         stream=data.get("stream") is True,
@@ -325,7 +327,7 @@ def error_body(error: OrchestratorError) -> tuple[int, dict[str, Any]]:
     """The status and the body that stand for an error, as OpenAI's clients know them. Pure."""
     status, kind, code = 500, "server_error", "server_error"
     match error:
-        case AskedWronglyError():
+        case BadRequestError():
             status, kind, code = error.status, "invalid_request_error", error.code
         case NotFoundError():
             status, kind, code = 404, "invalid_request_error", "model_not_found"
@@ -348,7 +350,7 @@ def error_response(error: OrchestratorError, now: float) -> Response:
     """The answer for an error; `now` is monotonic."""
     status, body = error_body(error)
     headers = {}
-    if isinstance(error, AskedWronglyError) and error.wait:
+    if isinstance(error, BadRequestError) and error.wait:
         headers["Retry-After"] = str(math.ceil(error.wait))
     if isinstance(error, NoRouteError) and error.retry_at is not None:
         headers["Retry-After"] = str(max(1, math.ceil(error.retry_at - now)))
@@ -359,14 +361,14 @@ def _check(request: Request, role: Role) -> None:
     principal: Principal = request.state.principal
     if not principal.may(role, GATEWAY):
         message = f"expected a token with the scope '{GATEWAY}' and the role {role.value}, got '{principal.name}'"
-        raise AskedWronglyError(message, 403, "permission_denied")
+        raise BadRequestError(message, 403, "permission_denied")
 
 
 async def _body(request: Request) -> bytes:
     try:
         return await read_body(request, _MOST_BYTES)
-    except RefusedError:
-        raise AskedWronglyError(f"expected at most {_MOST_BYTES} bytes, got more", 413) from None
+    except PayloadRefusedError:
+        raise BadRequestError(f"expected at most {_MOST_BYTES} bytes, got more", 413) from None
 
 
 async def _cancel_when_gone(receive: Receive, scope: anyio.CancelScope) -> None:

@@ -18,7 +18,7 @@ _PATIENCE_SECONDS = 2.0
 _CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
-class Health:
+class HealthEndpoints:
     """Says whether this process is there, and whether it can work. Neither tells a stranger anything else."""
 
     def __init__(self, database: Database, metrics: Metrics | None) -> None:

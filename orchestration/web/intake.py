@@ -18,8 +18,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from orchestration import logs
-from orchestration.alerts.intake import Intake, Sender
-from orchestration.alerts.payload import RefusedError
+from orchestration.alerts.intake import AlertIntake, AlertSource
+from orchestration.alerts.payload import PayloadRefusedError
 from orchestration.clock import Clock
 from orchestration.events import Bus
 
@@ -28,18 +28,18 @@ _THREADS = 32
 _AGAIN = {"Retry-After": "5"}
 
 
-def routes(intake: Intake, clock: Clock, bus: Bus) -> list[Route]:
+def routes(intake: AlertIntake, clock: Clock, bus: Bus) -> list[Route]:
     """The routes, to be mounted at the root of an application. A bad proof is said on the bus as a failed sign-in."""
     # Of their own, so that a disk that makes the intake wait makes nobody else wait.
     threads = anyio.CapacityLimiter(_THREADS)
     return [
         Route(f"/api/v1/intake/{sender.value}", _endpoint(intake, clock, bus, sender, threads), methods=["POST"])
-        for sender in Sender
+        for sender in AlertSource
     ]
 
 
 def _endpoint(
-    intake: Intake, clock: Clock, bus: Bus, sender: Sender, threads: anyio.CapacityLimiter
+    intake: AlertIntake, clock: Clock, bus: Bus, sender: AlertSource, threads: anyio.CapacityLimiter
 ) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
         try:
@@ -48,7 +48,7 @@ def _endpoint(
             body = await read_body(request, intake.max_bytes)
             accept = partial(intake.accept, sender, headers, body, clock.now())
             receipt = await anyio.to_thread.run_sync(accept, limiter=threads)
-        except RefusedError as refusal:
+        except PayloadRefusedError as refusal:
             _log.warning("intake.refused", source=sender.value, status=refusal.status, reason=str(refusal))
             if refusal.status == HTTPStatus.UNAUTHORIZED:
                 host = request.client.host if request.client else ""
@@ -69,6 +69,6 @@ async def read_body(request: Request, at_most: int) -> bytes:
     async for part in request.stream():
         length += len(part)
         if length > at_most:
-            raise RefusedError(f"expected at most {at_most} bytes, got more; send the alerts in parts", 413)
+            raise PayloadRefusedError(f"expected at most {at_most} bytes, got more; send the alerts in parts", 413)
         parts.append(part)
     return b"".join(parts)

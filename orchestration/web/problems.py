@@ -8,10 +8,10 @@ from typing import Any
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.responses import JSONResponse
 
-from orchestration.alerts.payload import RefusedError as DeliveryRefusedError
+from orchestration.alerts.payload import PayloadRefusedError
 from orchestration.config.findings import ConfigurationError
 from orchestration.errors import ConflictError, NotFoundError, OrchestratorError, UsageError
-from orchestration.incidents.model import RefusedError
+from orchestration.incidents.model import IncidentRefusedError
 from orchestration.security.access import LockedError, SignInError
 from orchestration.storage.database import StorageError
 
@@ -51,7 +51,7 @@ def status_of(error: Exception) -> int:
     """The status that stands for an error; 500 for one that is not for users."""
     statuses: tuple[tuple[type[Exception], int], ...] = (
         (NotFoundError, 404),
-        (DeliveryRefusedError, 413),
+        (PayloadRefusedError, 413),
         (UsageError, 422),
         (LockedError, 429),
         (NotSignedInError, 401),
@@ -70,7 +70,7 @@ def of_error(error: Exception) -> JSONResponse:
     status = status_of(error)
     more: dict[str, Any] = {}
     headers = {}
-    if isinstance(error, RefusedError):
+    if isinstance(error, IncidentRefusedError):
         more["reason"] = error.reason.value
     if isinstance(error, ConfigurationError):
         more["findings"] = [finding.as_json() for finding in error.findings]
@@ -81,5 +81,5 @@ def of_error(error: Exception) -> JSONResponse:
     if status == 503:
         headers["Retry-After"] = str(_AGAIN_SECONDS)
         return problem(status, "the database does not answer; try again in a moment", headers=headers)
-    detail = str(error) if isinstance(error, OrchestratorError | DeliveryRefusedError) else "the log says what happened"
+    detail = str(error) if isinstance(error, OrchestratorError | PayloadRefusedError) else "the log says what happened"
     return problem(status, detail, headers=headers, **more)

@@ -21,19 +21,19 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount
 
 from orchestration.app.application import Application
-from orchestration.app.control import Control
+from orchestration.app.control import ControlProcess
 from orchestration.errors import UsageError
-from orchestration.security.access import Access
-from orchestration.security.trail import Trail
+from orchestration.security.access import AccessControl
+from orchestration.security.audit_trail import AuditTrail
 from orchestration.storage.audit import AuditTable
 from orchestration.web import intake
-from orchestration.web.access import Doorkeeper
+from orchestration.web.auth_middleware import AuthMiddleware
 from orchestration.web.exposure import Exposure
 from orchestration.web.feed import Feed
 from orchestration.web.gateway import GatewayEndpoint
-from orchestration.web.health import Health
+from orchestration.web.health import HealthEndpoints
 from orchestration.web.problems import problem
-from orchestration.web.signing import SignInPages
+from orchestration.web.sign_in import SignInPages
 
 _PAGES = "orchestration.web.pages"
 # Answers that are under way when the server is to stop may take this long to end; event streams are ended at once.
@@ -42,34 +42,34 @@ _LONGEST_HEAD = 64_000
 
 
 @dataclass(frozen=True, slots=True)
-class Web:
+class WebServer:
     """What is served, and what has to be told before it stops."""
 
     asgi: Starlette
-    access: Access
+    access: AccessControl
     feed: Feed
     close: Callable[[], None]
 
 
-def build(app: Application, control: Control, exposure: Exposure) -> Web:
+def build(app: Application, control: ControlProcess, exposure: Exposure) -> WebServer:
     """Put everything together: the API, the gateway endpoint, the door for alerts, the pages, and who may use them."""
     from orchestration.web import api
-    from orchestration.web.api.handles import Handles
+    from orchestration.web.api.services import ApiServices
 
-    access = Access(app.database, app.bus, app.clock)
-    trail = Trail(AuditTable(app.database), app.bus, app.clock, app.redactor.data)
+    access = AccessControl(app.database, app.bus, app.clock)
+    trail = AuditTrail(AuditTable(app.database), app.bus, app.clock, app.redactor.data)
     feed = Feed(app.timeline, app.clock, ordered=app.database.is_sqlite)
     pages, close_pages = _pages(app)
     routes: list[BaseRoute] = [
-        *Health(app.database, control.incidents.monitoring.metrics).routes(),
+        *HealthEndpoints(app.database, control.incidents.monitoring.metrics).routes(),
         *SignInPages(access, trail).routes(),
         *intake.routes(control.incidents.intake, app.clock, app.bus),
         *GatewayEndpoint(app).routes(),
-        Mount(api.PREFIX, api.build(Handles(app, control, access, trail, feed))),
+        Mount(api.PREFIX, api.build(ApiServices(app, control, access, trail, feed))),
         *pages,
     ]
     door = Middleware(
-        Doorkeeper,
+        AuthMiddleware,
         access=access,
         trail=trail,
         exposure=exposure,
@@ -82,13 +82,13 @@ def build(app: Application, control: Control, exposure: Exposure) -> Web:
         close_pages()
 
     asgi = Starlette(routes=routes, middleware=[door], exception_handlers={HTTPException: _http})
-    return Web(asgi, access, feed, close)
+    return WebServer(asgi, access, feed, close)
 
 
 @contextlib.asynccontextmanager
 async def serving_web(
-    app: Application, control: Control, exposure: Exposure, *, any_port: bool = False
-) -> AsyncIterator[tuple[Web, str]]:
+    app: Application, control: ControlProcess, exposure: Exposure, *, any_port: bool = False
+) -> AsyncIterator[tuple[WebServer, str]]:
     """Serve for as long as the block lasts; yields what is served, and its address. `any_port` takes a free port where
     the wanted one is taken. Raises UsageError where there is none to be had."""
     listening = _listen(exposure, any_port=any_port)
@@ -144,7 +144,7 @@ class _Server(uvicorn.Server):
             await self._ended.wait()
 
 
-def _settings(web: Web, exposure: Exposure) -> uvicorn.Config:
+def _settings(web: WebServer, exposure: Exposure) -> uvicorn.Config:
     more: dict[str, Any] = {}
     if exposure.certificate and exposure.key:
         more = {"ssl_certfile": str(exposure.certificate), "ssl_keyfile": str(exposure.key)}

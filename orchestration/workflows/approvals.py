@@ -7,10 +7,11 @@ from typing import Any
 import anyio.to_thread
 
 from orchestration.clock import Clock
+from orchestration.domain.run_status import RunStatus
 from orchestration.errors import OrchestratorError
 from orchestration.events import Bus
 from orchestration.storage.approvals import Approval, ApprovalTable
-from orchestration.storage.runs import Run, Runs, RunStatus
+from orchestration.storage.runs import Run, Runs
 from orchestration.workflows.engine import Flow
 
 _POLL_SECONDS = 0.5

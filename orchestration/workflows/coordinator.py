@@ -9,26 +9,27 @@ import anyio.to_thread
 
 from orchestration.clock import Clock
 from orchestration.config.schema import AgentRole, AgentSettings, Configuration
+from orchestration.domain.run_status import RunStatus
 from orchestration.errors import NotFoundError, OrchestratorError
 from orchestration.events import Bus
-from orchestration.storage.runs import Run, Runs, RunStatus
+from orchestration.storage.runs import Run, Runs
 from orchestration.workflows import documents, graph
 from orchestration.workflows.approvals import Approvals, DeniedError
 from orchestration.workflows.engine import Flow, StepError
-from orchestration.workflows.execution import AGENT, EXECUTION, Execution, ExecutionTask
+from orchestration.workflows.execution import AGENT, EXECUTION, ExecutionPlan, ExecutionTask
 from orchestration.workflows.model import (
     AgentResult,
     AgentTask,
+    AgentUsage,
     CommandRecord,
-    Plan,
     PlanStep,
-    Record,
-    Review,
-    Text,
-    Use,
+    ReviewReport,
+    RunPlan,
+    StoredRecord,
+    TextAnswer,
     side_by_side,
 )
-from orchestration.workflows.ports import Workbench
+from orchestration.workflows.ports import RunWorkspacePort
 
 RUN = "run"
 _LEAST_SECONDS = 0.1
@@ -38,7 +39,7 @@ class AgentFailedError(OrchestratorError):
     """An agent did not deliver, and the run cannot go on without it."""
 
 
-class Member(Record):
+class WorkflowMember(StoredRecord):
     """One agent's part in this run."""
 
     id: str
@@ -46,10 +47,10 @@ class Member(Record):
     output: str
 
 
-class Setup(Record):
+class RunSetup(StoredRecord):
     """What the run was started with; later edits of the configuration do not change it."""
 
-    levels: tuple[tuple[Member, ...], ...]
+    levels: tuple[tuple[WorkflowMember, ...], ...]
     baseline: str
     seconds: float | None
     model_calls: int | None = None
@@ -59,19 +60,19 @@ class Setup(Record):
     approve: tuple[str, ...]
 
 
-_NOTHING = Setup(levels=(), baseline="", seconds=None, review_rounds=0, parallel_steps=1, checks=(), approve=())
+_NOTHING = RunSetup(levels=(), baseline="", seconds=None, review_rounds=0, parallel_steps=1, checks=(), approve=())
 
 
-class Progress:
+class RunProgress:
     """What has come out of the run so far; rebuilt from the records when the flow is replayed."""
 
-    def __init__(self, setup: Setup) -> None:
+    def __init__(self, setup: RunSetup) -> None:
         self.setup = setup
         self.context: dict[str, str] = {}
-        self.use = Use()
-        self.plan: Plan | None = None
+        self.use = AgentUsage()
+        self.plan: RunPlan | None = None
         # The last of each reviewer, what the last execution left undone, and the checks that did not pass after it.
-        self.reviews: dict[str, Review] = {}
+        self.reviews: dict[str, ReviewReport] = {}
         self.undone: tuple[str, ...] = ()
         self.failed_checks: tuple[str, ...] = ()
         self.failing: str = ""
@@ -91,7 +92,7 @@ class Progress:
         if self.setup.seconds is not None and self.use.seconds >= self.setup.seconds:
             raise AgentFailedError(f"not finished within the {self.setup.seconds:g} s of working time that the run has")
 
-    def changes_wanted(self) -> tuple[Review, ...]:
+    def changes_wanted(self) -> tuple[ReviewReport, ...]:
         """The reviews that do not approve."""
         return tuple(review for review in self.reviews.values() if review.verdict != "approved")
 
@@ -106,7 +107,7 @@ class Coordinator:
     def __init__(
         self,
         runs: Runs,
-        workbench: Workbench,
+        workbench: RunWorkspacePort,
         approvals: Approvals,
         bus: Bus,
         clock: Clock,
@@ -133,9 +134,9 @@ class Coordinator:
             await anyio.to_thread.run_sync(
                 lambda: self._runs.set_status(run.id, RunStatus.RUNNING, started_at=self._clock.now())
             )
-        progress = Progress(_NOTHING)
+        progress = RunProgress(_NOTHING)
         try:
-            progress.setup = Setup.model_validate(await flow.step("begin", lambda: self._begin(run)))
+            progress.setup = RunSetup.model_validate(await flow.step("begin", lambda: self._begin(run)))
             for members in progress.setup.levels:
                 await self._level(flow, run, progress, members)
         except (AgentFailedError, DeniedError, StepError) as error:
@@ -151,7 +152,7 @@ class Coordinator:
         await self._recorded()
         return setup.model_dump(mode="json")
 
-    async def _level(self, flow: Flow, run: Run, progress: Progress, members: Sequence[Member]) -> None:
+    async def _level(self, flow: Flow, run: Run, progress: RunProgress, members: Sequence[WorkflowMember]) -> None:
         """Run agents that do not depend on each other side by side."""
         progress.check_limits()
         for member in members:
@@ -165,7 +166,9 @@ class Coordinator:
         if reviewers := [member for member in members if member.role is AgentRole.REVIEWER]:
             await self._correct_until_approved(flow, run, progress, reviewers)
 
-    async def _start(self, flow: Flow, run: Run, progress: Progress, member: Member, suffix: str = "") -> Any:
+    async def _start(
+        self, flow: Flow, run: Run, progress: RunProgress, member: WorkflowMember, suffix: str = ""
+    ) -> Any:
         """Start the child flow that does an agent's part."""
         name = f"{flow.id}.{member.id}{suffix}"
         if member.role is AgentRole.EXECUTOR:
@@ -173,7 +176,7 @@ class Coordinator:
             return await flow.start(EXECUTION, name, self._execution_task(run, progress, member, steps))
         return await flow.start(AGENT, name, self._task(run, progress, member).model_dump(mode="json"))
 
-    def _task(self, run: Run, progress: Progress, member: Member) -> AgentTask:
+    def _task(self, run: Run, progress: RunProgress, member: WorkflowMember) -> AgentTask:
         return AgentTask(
             run_id=run.id,
             agent=member.id,
@@ -185,34 +188,36 @@ class Coordinator:
         )
 
     def _execution_task(
-        self, run: Run, progress: Progress, member: Member, steps: Sequence[PlanStep]
+        self, run: Run, progress: RunProgress, member: WorkflowMember, steps: Sequence[PlanStep]
     ) -> dict[str, Any]:
         task = ExecutionTask(
             task=self._task(run, progress, member), steps=tuple(steps), parallel=progress.setup.parallel_steps
         )
         return task.model_dump(mode="json")
 
-    async def _take(self, flow: Flow, run: Run, progress: Progress, member: Member, result: AgentResult) -> None:
+    async def _take(
+        self, flow: Flow, run: Run, progress: RunProgress, member: WorkflowMember, result: AgentResult
+    ) -> None:
         """Turn an agent's result into artifacts and into what the next agents are told."""
         if result.failing is not None:
             raise AgentFailedError(f"{member.id}: {result.failing.message}")
         if member.role is AgentRole.PLANNER:
-            progress.plan = Plan.model_validate(result.output)
+            progress.plan = RunPlan.model_validate(result.output)
             text = documents.plan_document(run.goal, progress.plan)
             await self._deliver(flow, run, progress, member, text, result)
         elif member.role is AgentRole.EXECUTOR:
             await self._take_changes(flow, run, progress, member, result)
         elif member.role is AgentRole.REVIEWER:
-            review = progress.reviews[member.id] = Review.model_validate(result.output)
+            review = progress.reviews[member.id] = ReviewReport.model_validate(result.output)
             await self._deliver(flow, run, progress, member, documents.review_document(review), result)
         else:
-            await self._deliver(flow, run, progress, member, Text.model_validate(result.output).text, result)
+            await self._deliver(flow, run, progress, member, TextAnswer.model_validate(result.output).text, result)
 
     async def _take_changes(
-        self, flow: Flow, run: Run, progress: Progress, member: Member, result: AgentResult
+        self, flow: Flow, run: Run, progress: RunProgress, member: WorkflowMember, result: AgentResult
     ) -> None:
         """Record what the executor changed in the workspace, and check it."""
-        execution = Execution.model_validate(result.output)
+        execution = ExecutionPlan.model_validate(result.output)
         tree = await flow.step("snapshot", lambda: self._workbench.snapshot(run))
         patch = await flow.step("patch", lambda: self._workbench.patch(run, progress.setup.baseline, tree))
         checks = [await self._check(flow, run, command) for command in progress.setup.checks]
@@ -239,7 +244,7 @@ class Coordinator:
         return CommandRecord.model_validate(await flow.step("check", check))
 
     async def _correct_until_approved(
-        self, flow: Flow, run: Run, progress: Progress, reviewers: Sequence[Member]
+        self, flow: Flow, run: Run, progress: RunProgress, reviewers: Sequence[WorkflowMember]
     ) -> None:
         """Send the work back to the executor while a reviewer asks for changes, a bounded number of times."""
         executor = _member_of_role(progress.setup, AgentRole.EXECUTOR)
@@ -257,13 +262,15 @@ class Coordinator:
                 child = await self._start(flow, run, progress, reviewer, suffix)
                 await self._finish_part(flow, run, progress, reviewer, child)
 
-    async def _finish_part(self, flow: Flow, run: Run, progress: Progress, member: Member, child: Any) -> None:
+    async def _finish_part(
+        self, flow: Flow, run: Run, progress: RunProgress, member: WorkflowMember, child: Any
+    ) -> None:
         result = AgentResult.model_validate(await flow.result(child))
         progress.use = progress.use.plus(result.use)
         await self._take(flow, run, progress, member, result)
 
     async def _deliver(
-        self, flow: Flow, run: Run, progress: Progress, member: Member, text: str, result: AgentResult
+        self, flow: Flow, run: Run, progress: RunProgress, member: WorkflowMember, text: str, result: AgentResult
     ) -> None:
         progress.context[member.output] = text
         labelled = documents.labelled(text, rehearsal=result.use.rehearsal)
@@ -272,7 +279,7 @@ class Coordinator:
     async def _write(self, flow: Flow, run: Run, name: str, text: str, agent: str) -> None:
         await flow.step("artifact", lambda: self._workbench.write(run, name, text, agent))
 
-    async def _end(self, run: Run, progress: Progress) -> Any:
+    async def _end(self, run: Run, progress: RunProgress) -> Any:
         """Settle how the run ended. A run that was cancelled meanwhile stays cancelled."""
         reason = progress.failing or _shortfall(progress)
         status = RunStatus.FAILED if reason else RunStatus.SUCCEEDED
@@ -288,13 +295,13 @@ class Coordinator:
         return {"status": status.value, "reason": reason, **outcome}
 
 
-def make_setup(run: Run, configuration: Configuration, baseline: str) -> Setup:
+def make_setup(run: Run, configuration: Configuration, baseline: str) -> RunSetup:
     """What a run works with, from the configuration as it is now and the run's own options."""
     runtime = configuration.runtime
     agents = _taking_part(run, configuration)
     edges = () if run.agent or run.options.get("agents") else configuration.workflow
     by_id = {agent.id: agent for agent in agents}
-    return Setup(
+    return RunSetup(
         levels=tuple(
             tuple(_member(by_id[name]) for name in level) for level in graph.agent_levels(agents, edges) if level
         ),
@@ -318,7 +325,7 @@ def _taking_part(run: Run, configuration: Configuration) -> Sequence[AgentSettin
     return (agent,)
 
 
-def _member(agent: AgentSettings) -> Member:
+def _member(agent: AgentSettings) -> WorkflowMember:
     usual = {
         AgentRole.PLANNER: documents.PLAN,
         AgentRole.EXECUTOR: documents.PATCH,
@@ -326,10 +333,10 @@ def _member(agent: AgentSettings) -> Member:
         AgentRole.WORKER: f"{agent.id}.md",
     }
     role = agent.effective_role
-    return Member(id=agent.id, role=role, output=agent.outputs[0] if agent.outputs else usual[role])
+    return WorkflowMember(id=agent.id, role=role, output=agent.outputs[0] if agent.outputs else usual[role])
 
 
-def _member_of_role(setup: Setup, role: AgentRole) -> Member | None:
+def _member_of_role(setup: RunSetup, role: AgentRole) -> WorkflowMember | None:
     return next((member for level in setup.levels for member in level if member.role is role), None)
 
 
@@ -343,7 +350,7 @@ def _last_runs(commands: Sequence[CommandRecord]) -> list[CommandRecord]:
     return list({record.command: record for record in commands}.values())
 
 
-def _shortfall(progress: Progress) -> str:
+def _shortfall(progress: RunProgress) -> str:
     """Why a run that went through has not delivered; an empty string if it has.
 
     What an executor did not do counts where no reviewer has judged it.

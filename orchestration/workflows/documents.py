@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from orchestration.workflows.model import CommandRecord, Finding, Plan, PlanStep, Review, StepReport
+from orchestration.workflows.model import CommandRecord, PlanStep, ReviewFinding, ReviewReport, RunPlan, StepReport
 
 PLAN = "plan.md"
 PATCH = "changes.patch"
@@ -23,7 +23,7 @@ def labelled(text: str, *, rehearsal: bool) -> str:
     return REHEARSAL_NOTE + text if rehearsal else text
 
 
-def plan_document(goal: str, plan: Plan) -> str:
+def plan_document(goal: str, plan: RunPlan) -> str:
     """The plan for people and for the agents that follow."""
     parts = [f"# Plan\n\nGoal: {goal.strip()}\n\n{plan.summary.strip()}\n"]
     parts += [_step(number, step) for number, step in enumerate(plan.steps, 1)]
@@ -44,7 +44,7 @@ def tests_document(reports: Sequence[tuple[PlanStep, StepReport]], checks: Seque
     return "\n".join(parts) + "\n"
 
 
-def review_document(review: Review) -> str:
+def review_document(review: ReviewReport) -> str:
     """The verdict and the findings, the worst first."""
     order = ("blocker", "major", "minor", "note")
     findings = sorted(review.findings, key=lambda finding: order.index(finding.severity))
@@ -54,7 +54,7 @@ def review_document(review: Review) -> str:
     return "\n".join(lines)
 
 
-def correction_step(reviews: Sequence[Review], round_number: int) -> PlanStep:
+def correction_step(reviews: Sequence[ReviewReport], round_number: int) -> PlanStep:
     """What reviewers have found as a piece of work for the executor."""
     found = [finding for review in reviews for finding in review.findings]
     summary = "\n\n".join(review.summary.strip() for review in reviews)
@@ -80,7 +80,7 @@ def _step(number: int, step: PlanStep) -> str:
     return "\n".join(lines)
 
 
-def _finding(finding: Finding) -> str:
+def _finding(finding: ReviewFinding) -> str:
     place = f" `{finding.file}{f':{finding.line}' if finding.line else ''}`" if finding.file else ""
     return f"**{finding.severity}**{place}: {finding.message.strip()}"
 

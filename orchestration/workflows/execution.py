@@ -9,12 +9,12 @@ from orchestration.workflows.engine import Flow
 from orchestration.workflows.model import (
     AgentResult,
     AgentTask,
+    AgentUsage,
     CommandRecord,
-    Failing,
+    FailingCheck,
     PlanStep,
-    Record,
     StepReport,
-    Use,
+    StoredRecord,
     side_by_side,
 )
 
@@ -23,7 +23,7 @@ AGENT = "agent"
 _LEAST_SECONDS = 0.1
 
 
-class ExecutionTask(Record):
+class ExecutionTask(StoredRecord):
     """Plan steps to carry out: `task` is what each agent is told beside its step."""
 
     task: AgentTask
@@ -31,45 +31,45 @@ class ExecutionTask(Record):
     parallel: int
 
 
-class Entry(Record):
+class ExecutedStep(StoredRecord):
     """A step and what its executor reported."""
 
     step: PlanStep
     report: StepReport
 
 
-class Execution(Record):
+class ExecutionPlan(StoredRecord):
     """What has come of the steps."""
 
-    entries: tuple[Entry, ...]
+    entries: tuple[ExecutedStep, ...]
 
 
 async def body(flow: Flow, payload: Any) -> Any:
     """Run the waves one after the other; stop after the first in which an agent failed."""
     execution = ExecutionTask.model_validate(payload)
-    entries: list[Entry] = []
+    entries: list[ExecutedStep] = []
     commands: list[CommandRecord] = []
-    use = Use()
-    failing: Failing | None = None
+    use = AgentUsage()
+    failing: FailingCheck | None = None
     for wave in graph.waves(execution.steps, execution.parallel):
         if execution.task.seconds is not None and use.seconds >= execution.task.seconds:
-            failing = Failing(kind="time_limit", message=f"the working time is used up before step {wave[0].id}")
+            failing = FailingCheck(kind="time_limit", message=f"the working time is used up before step {wave[0].id}")
             break
         results = await _wave(flow, execution.task, wave, use)
         use = use.plus(side_by_side(result.use for result in results))
         for step, result in zip(wave, results, strict=True):
             commands.extend(result.commands)
             if result.failing is not None:
-                failing = Failing(kind=result.failing.kind, message=f"step {step.id}: {result.failing.message}")
+                failing = FailingCheck(kind=result.failing.kind, message=f"step {step.id}: {result.failing.message}")
             else:
-                entries.append(Entry(step=step, report=StepReport.model_validate(result.output)))
+                entries.append(ExecutedStep(step=step, report=StepReport.model_validate(result.output)))
         if failing is not None:
             break
-    output = None if failing else Execution(entries=tuple(entries)).model_dump(mode="json")
+    output = None if failing else ExecutionPlan(entries=tuple(entries)).model_dump(mode="json")
     return AgentResult(output=output, failing=failing, use=use, commands=tuple(commands)).model_dump(mode="json")
 
 
-async def _wave(flow: Flow, task: AgentTask, wave: tuple[PlanStep, ...], used: Use) -> list[AgentResult]:
+async def _wave(flow: Flow, task: AgentTask, wave: tuple[PlanStep, ...], used: AgentUsage) -> list[AgentResult]:
     seconds = None if task.seconds is None else max(_LEAST_SECONDS, task.seconds - used.seconds)
     calls = None if task.model_calls is None else max(0, task.model_calls - used.model_calls)
     children = [

@@ -9,7 +9,7 @@ from orchestration.events import Bus
 _EVERY_SECONDS = 0.25
 
 
-class Heartbeat:
+class HeartbeatEmitter:
     """One agent's pulse. Beats that come too close together are dropped, except where the activity changes."""
 
     def __init__(self, bus: Bus, clock: Clock, *, run_id: str, agent: str, agent_run_id: str) -> None:

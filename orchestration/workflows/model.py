@@ -10,19 +10,19 @@ from pydantic import BaseModel, ConfigDict, Field
 from orchestration.config.schema import AgentRole
 
 
-class Record(BaseModel):
+class StoredRecord(BaseModel):
     """A value that is checkpointed: immutable, and strict about its keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Answer(BaseModel):
+class ModelAnswer(BaseModel):
     """A value that a model writes: keys that were not asked for are dropped rather than held against it."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
-class PlanStep(Answer):
+class PlanStep(ModelAnswer):
     """One piece of work that an executor can do by itself."""
 
     id: str = Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_.-]+$")
@@ -33,7 +33,7 @@ class PlanStep(Answer):
     done_when: str = ""
 
 
-class Plan(Answer):
+class RunPlan(ModelAnswer):
     """What the planner makes of a goal."""
 
     summary: str
@@ -41,7 +41,7 @@ class Plan(Answer):
     risks: tuple[str, ...] = ()
 
 
-class StepReport(Answer):
+class StepReport(ModelAnswer):
     """What an executor says about the step it worked on."""
 
     summary: str
@@ -49,7 +49,7 @@ class StepReport(Answer):
     notes: tuple[str, ...] = ()
 
 
-class Finding(Answer):
+class ReviewFinding(ModelAnswer):
     """One remark of a reviewer."""
 
     severity: Literal["blocker", "major", "minor", "note"]
@@ -58,21 +58,21 @@ class Finding(Answer):
     line: int | None = None
 
 
-class Review(Answer):
+class ReviewReport(ModelAnswer):
     """A reviewer's judgement."""
 
     verdict: Literal["approved", "changes_requested"]
     summary: str
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[ReviewFinding, ...] = ()
 
 
-class Text(Answer):
+class TextAnswer(ModelAnswer):
     """What a worker without a role of its own delivers."""
 
     text: str
 
 
-class CommandRecord(Record):
+class CommandRecord(StoredRecord):
     """A command that was run on the way, as evidence."""
 
     command: tuple[str, ...]
@@ -80,7 +80,7 @@ class CommandRecord(Record):
     output: str
 
 
-class AgentTask(Record):
+class AgentTask(StoredRecord):
     """What an agent is asked to do. `attempt` counts from 1; `context` holds what came before, by artifact name;
     `seconds` and `model_calls` are what is left of the run's."""
 
@@ -95,7 +95,7 @@ class AgentTask(Record):
     attempt: int = 1
 
 
-class Use(Record):
+class AgentUsage(StoredRecord):
     """What was used up: active seconds (waiting for a provider not counted), model calls, tokens, money."""
 
     seconds: float = 0.0
@@ -104,19 +104,19 @@ class Use(Record):
     usd: float = 0.0
     rehearsal: bool = False
 
-    def plus(self, other: Use) -> Use:
+    def plus(self, other: AgentUsage) -> AgentUsage:
         """This and then the other."""
         return _sum((self, other), seconds=self.seconds + other.seconds)
 
 
-def side_by_side(uses: Iterable[Use]) -> Use:
+def side_by_side(uses: Iterable[AgentUsage]) -> AgentUsage:
     """What was used by work done at the same time, whose seconds do not add up."""
     together = tuple(uses)
     return _sum(together, seconds=max((use.seconds for use in together), default=0.0))
 
 
-def _sum(uses: Sequence[Use], seconds: float) -> Use:
-    return Use(
+def _sum(uses: Sequence[AgentUsage], seconds: float) -> AgentUsage:
+    return AgentUsage(
         seconds=seconds,
         model_calls=sum(use.model_calls for use in uses),
         tokens=sum(use.tokens for use in uses),
@@ -125,19 +125,19 @@ def _sum(uses: Sequence[Use], seconds: float) -> Use:
     )
 
 
-class Failing(Record):
+class FailingCheck(StoredRecord):
     """Why an agent did not deliver. `kind` is stable, for rules; `message` is for people."""
 
     kind: str
     message: str
 
 
-class AgentResult(Record):
+class AgentResult(StoredRecord):
     """What an agent delivered, or why it did not."""
 
     output: dict[str, Any] | None = None
-    failing: Failing | None = None
-    use: Use = Use()
+    failing: FailingCheck | None = None
+    use: AgentUsage = AgentUsage()
     commands: tuple[CommandRecord, ...] = ()
 
     @property

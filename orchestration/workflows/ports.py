@@ -8,7 +8,7 @@ from orchestration.storage.runs import Run
 from orchestration.workflows.model import CommandRecord
 
 
-class Workbench(Protocol):
+class RunWorkspacePort(Protocol):
     """A run's workspace and its artifacts."""
 
     async def snapshot(self, run: Run) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from orchestration.logs.files import Rotation
+from orchestration.logs.files import LogRotation
 from tests.support.project import ProjectFolder, a_project, provider_at, wait_until
 from tests.support.rehearsal import RehearsalProcess
 
@@ -48,7 +48,7 @@ def test_following_the_log_for_errors_shows_them_also_after_a_rotation(
         project.log.parent.mkdir()
         line = "2026-01-01T00:00:00.000Z INFO an.old.line\n"
         room_for_some_lines = 5_000
-        project.log.write_text(line * ((Rotation().max_bytes - room_for_some_lines) // len(line)))
+        project.log.write_text(line * ((LogRotation().max_bytes - room_for_some_lines) // len(line)))
         with following(project) as shown:
             command = project.start_run()
             provider.wait_for_calls(1)

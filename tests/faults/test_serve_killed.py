@@ -17,7 +17,7 @@ import httpx2
 import psutil
 import pytest
 
-from orchestration.drills import samples
+from orchestration.rehearsal import samples
 from tests.support.console import Family, free_port, until
 from tests.support.engine_rows import committed_steps
 from tests.support.project import Command, ProjectFolder, a_project, provider_at

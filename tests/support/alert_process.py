@@ -12,13 +12,13 @@ import time
 from datetime import datetime
 from pathlib import Path
 
-from orchestration.alerts.cleaning import quick
+from orchestration.alerts.batch_redaction import batch_redactor
 from orchestration.alerts.engine import AlertEngine
 from orchestration.alerts.signal import Signal
 from orchestration.clock import SystemClock
 from orchestration.config.schema import Configuration
 from orchestration.events import Bus
-from orchestration.incidents.report import Report
+from orchestration.incidents.report import TroubleReport
 from orchestration.security.redaction import Redactor
 from orchestration.storage.alert_inbox import AlertInbox
 from orchestration.storage.alerts import Alerts
@@ -32,7 +32,7 @@ class FileDesk:
     def __init__(self, file: Path) -> None:
         self._file = file
 
-    def report(self, report: Report) -> None:
+    def report(self, report: TroubleReport) -> None:
         self._write(f"report {report.key}")
 
     def clear(self, key: str, at: datetime) -> None:
@@ -55,7 +55,7 @@ def main() -> None:
         AlertInbox(database),
         FileDesk(Path(sys.argv[2])),
         lambda: configuration,
-        quick(Redactor()),
+        batch_redactor(Redactor()),
         Bus(clock),
     )
     while True:

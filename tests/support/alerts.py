@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from orchestration.alerts.cleaning import quick
+from orchestration.alerts.batch_redaction import batch_redactor
 from orchestration.alerts.engine import AlertEngine, Evaluation
 from orchestration.alerts.signal import Signal
 from orchestration.clock import FakeClock
 from orchestration.config.schema import Configuration
 from orchestration.events import Bus, Event
-from orchestration.incidents.report import Report
+from orchestration.incidents.report import TroubleReport
 from orchestration.security.redaction import Redactor
 from orchestration.storage.alert_inbox import AlertInbox
 from orchestration.storage.alerts import Alerts
@@ -28,10 +28,10 @@ class Desk:
     """Remembers every call; fails as long as `broken` says so."""
 
     calls: list[tuple[str, str]] = field(default_factory=list)
-    reports: list[Report] = field(default_factory=list)
+    reports: list[TroubleReport] = field(default_factory=list)
     broken: Exception | None = None
 
-    def report(self, report: Report) -> None:
+    def report(self, report: TroubleReport) -> None:
         if self.broken is not None:
             raise self.broken
         self.calls.append(("report", report.key))
@@ -62,7 +62,13 @@ class Bench:
     def restart(self) -> None:
         """A new process: nothing of the old engine's memory is left."""
         self.engine = AlertEngine(
-            self.alerts, self.silences, self.inbox, self.desk, lambda: self.configuration, quick(Redactor()), self.bus
+            self.alerts,
+            self.silences,
+            self.inbox,
+            self.desk,
+            lambda: self.configuration,
+            batch_redactor(Redactor()),
+            self.bus,
         )
 
     def signal(self, name: str, value: float = 1.0, *, drill: bool = False, **labels: str) -> None:

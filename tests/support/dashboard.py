@@ -16,7 +16,7 @@ from starlette.applications import Starlette
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from orchestration.app import Application, application
-from orchestration.drills import samples
+from orchestration.rehearsal import samples
 from orchestration.security.principal import Principal, Role
 from orchestration.storage.runs import Run
 from orchestration.web.pages import Streams, routes, streams_of

@@ -6,28 +6,24 @@ import math
 from datetime import datetime, timedelta
 from typing import Any
 
+from orchestration.app.maintenance import reports_folder, vault_of
 from orchestration.app.project import Project
-from orchestration.app.upkeep import reports_folder, vault_of
-from orchestration.config.response import Scenario
+from orchestration.domain.alert_status import AlertStatus
+from orchestration.domain.playbook_state import ActionState, PlaybookRunState
+from orchestration.domain.run_status import RunStatus
+from orchestration.domain.scenario import Scenario
 from orchestration.events import Event
 from orchestration.ids import new_id
 from orchestration.incidents.model import Actor, Incident, person
-from orchestration.incidents.report import Blast, Facts, Report
-from orchestration.security.trail import Trail
-from orchestration.storage.alerts import AlertRow, AlertStatus
+from orchestration.incidents.report import BlastRadius, Facts, TroubleReport
+from orchestration.security.audit_trail import AuditTrail
+from orchestration.storage.alerts import AlertRow
 from orchestration.storage.audit import AuditTable
 from orchestration.storage.drills import DrillHistory, DrillRecord
 from orchestration.storage.maintenance import MaintenanceRecords
-from orchestration.storage.playbooks import (
-    ActionRun,
-    ActionState,
-    GuardTrip,
-    PlaybookRecords,
-    PlaybookRun,
-    PlaybookRunState,
-)
-from orchestration.storage.runs import Run, RunStatus
-from orchestration.storage.samples import Sample, Samples
+from orchestration.storage.playbooks import ActionRun, GuardTrip, PlaybookRecords, PlaybookRun
+from orchestration.storage.runs import Run
+from orchestration.storage.samples import Samples, StoredSample
 from orchestration.storage.silences import SilenceKind, SilenceRow
 from orchestration.storage.spend import Charge, Spend
 from orchestration.workflows.processes import this_process
@@ -39,7 +35,7 @@ def declare(here: Project, key: str, title: str, facts: Facts, **values: Any) ->
     """An incident, detected now."""
     scenario = values.pop("scenario", Scenario.AGENT_FAILURE)
     summary = values.pop("summary", "3 of its last 4 steps failed")
-    return here.desk.report(Report(key, scenario, title, summary, facts, here.clock.now(), **values))
+    return here.desk.report(TroubleReport(key, scenario, title, summary, facts, here.clock.now(), **values))
 
 
 def fill(here: Project) -> dict[str, Incident]:
@@ -47,11 +43,11 @@ def fill(here: Project) -> dict[str, Incident]:
     worst = declare(
         here, "db", "the database does not answer", Facts(database_unreachable=True), scenario=Scenario.CONTROL_PLANE,
         summary="no query has come back for 40 s",
-        evidence=({"query": "SELECT 1", "error": "timeout", "seconds": 40.2},), blast=Blast(hosts=("box-1",)),
+        evidence=({"query": "SELECT 1", "error": "timeout", "seconds": 40.2},), blast=BlastRadius(hosts=("box-1",)),
     )  # fmt: skip
     taken = declare(
         here, "agent:executor", "executor fails again and again", Facts(agents_failing=1, agents_total=4),
-        blast=Blast(agents=("executor",), providers=("ollama",)),
+        blast=BlastRadius(agents=("executor",), providers=("ollama",)),
     )  # fmt: skip
     here.desk.acknowledge(taken.id, BEN)
     here.desk.begin_mitigation(taken.id, Actor("playbook:agent-failure"), "restart the agent with another provider")
@@ -162,7 +158,7 @@ def _upkeep(here: Project) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     table = "| error | count |\n| --- | --- |\n| timeout | 3 |"
     (folder / "daily-digest-2026-03-02.md").write_text(f"# The night, 2026-03-02\n\n- 3 errors\n\n{table}\n")
-    trail = Trail(AuditTable(here.database), here.bus, here.clock, here.redactor.data)
+    trail = AuditTrail(AuditTable(here.database), here.bus, here.clock, here.redactor.data)
     for number in range(3):
         trail.write("ben", f"POST /runs/run-{number}/cancel", "done", {"status": 303, "source": "127.0.0.1"})
 
@@ -210,10 +206,10 @@ def _samples(here: Project) -> None:
         at = now - timedelta(seconds=5 + 25 * number)
         wave = math.sin(number / 9)
         batch += [
-            Sample("cpu_percent", at, 40 + 25 * wave, {"host": "box-1"}),
-            Sample("memory_percent", at, 61 + 4 * wave, {"host": "box-1"}),
-            Sample("disk_free_percent", at, 34.0, {"host": "box-1", "path": "/var"}),
-            Sample("disk_free_percent", at, 58.5 - number / 50, {"host": "box-1", "path": "/work"}),
-            Sample("event_loop_lag_seconds", at, 0.004 + 0.003 * abs(wave), {"process": "control"}),
+            StoredSample("cpu_percent", at, 40 + 25 * wave, {"host": "box-1"}),
+            StoredSample("memory_percent", at, 61 + 4 * wave, {"host": "box-1"}),
+            StoredSample("disk_free_percent", at, 34.0, {"host": "box-1", "path": "/var"}),
+            StoredSample("disk_free_percent", at, 58.5 - number / 50, {"host": "box-1", "path": "/work"}),
+            StoredSample("event_loop_lag_seconds", at, 0.004 + 0.003 * abs(wave), {"process": "control"}),
         ]
     Samples(here.database).add(batch)

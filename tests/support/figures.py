@@ -6,12 +6,13 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from orchestration.config.response import Scenario, Severity
-from orchestration.incidents.statistics import Group, Statistics, StatisticsReport
+from orchestration.domain.scenario import Scenario
+from orchestration.domain.severity import Severity
+from orchestration.incidents.statistics import IncidentGroup, Statistics, StatisticsReport
 from orchestration.storage.database import Database
 from orchestration.storage.distributions import RELATIVE_ERROR
-from orchestration.storage.incident_figures import IncidentFigures
-from orchestration.storage.incident_statistics import GROUPS, Selection
+from orchestration.storage.incidents.aggregates import GROUPS, IncidentSelection
+from orchestration.storage.incidents.figures import IncidentFigures
 
 
 def exact(database: Database) -> Statistics:
@@ -29,7 +30,7 @@ def assert_same(found: StatisticsReport, true: StatisticsReport) -> None:
         assert_same_group(one, other)
 
 
-def assert_same_group(found: Group, true: Group) -> None:
+def assert_same_group(found: IncidentGroup, true: IncidentGroup) -> None:
     """Counts are equal, means but for rounding, ranks within the stated error."""
     assert (found.count, found.compliance, found.recurrence) == (true.count, true.compliance, true.recurrence)
     for one, other in zip(found.figures, true.figures, strict=True):
@@ -44,9 +45,9 @@ def compare(database: Database, now: datetime, days: float | None = None) -> Non
     """In all ways of splitting, over that time, for all kinds and for some."""
     since = None if days is None else now - timedelta(days=days)
     for selection in (
-        Selection(since, severities=(Severity.P0, Severity.P2)),
-        Selection(since, now - timedelta(days=1), scenario=Scenario.WORKFLOW_STUCK),
-        Selection(since),
+        IncidentSelection(since, severities=(Severity.P0, Severity.P2)),
+        IncidentSelection(since, now - timedelta(days=1), scenario=Scenario.WORKFLOW_STUCK),
+        IncidentSelection(since),
     ):
         pairs = zip(
             from_sums(database).reports(selection, GROUPS, now),

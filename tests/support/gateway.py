@@ -16,9 +16,9 @@ from orchestration.providers.attempt import HandOn
 from orchestration.providers.budget import Budgets
 from orchestration.providers.gateway import Gateway
 from orchestration.providers.route import RouteStatus
-from orchestration.providers.wire import Call, Completion
+from orchestration.providers.wire import Completion, GatewayCall
 from orchestration.storage.database import Database
-from orchestration.storage.routes import RouteStates
+from orchestration.storage.route_states import RouteStates
 from orchestration.storage.spend import Spend
 
 BODY = {"messages": [{"role": "user", "content": "Is it up?"}]}
@@ -65,7 +65,7 @@ class Desk:
         )
 
     async def ask(self, hand_on: HandOn | None = None, body: Mapping[str, Any] = BODY, **call: Any) -> Completion:
-        return await self.gateway.complete(body, Call(**call), hand_on)
+        return await self.gateway.complete(body, GatewayCall(**call), hand_on)
 
     def status(self, provider: str) -> RouteStatus:
         return next(one for one in self.gateway.statuses() if one.provider == provider)

@@ -6,12 +6,14 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from orchestration.config.response import Contact, ResponseSettings, Scenario, Severity
-from orchestration.incidents import opening
+from orchestration.config.response import Contact, ResponseSettings
+from orchestration.domain.scenario import Scenario
+from orchestration.domain.severity import Severity
+from orchestration.incidents import intake
+from orchestration.incidents.change import IncidentChange
+from orchestration.incidents.intake import DetectionSnapshot
 from orchestration.incidents.model import Actor, Incident, person
-from orchestration.incidents.opening import Snapshot
-from orchestration.incidents.report import Blast, Facts, Report
-from orchestration.incidents.turn import Turn
+from orchestration.incidents.report import BlastRadius, Facts, TroubleReport
 from orchestration.notifications.notice import Notice, NoticeKind
 from orchestration.storage.outbox import OutboxRow
 
@@ -34,25 +36,25 @@ def some_settings(**values: Any) -> ResponseSettings:
     return ResponseSettings(**{"contacts": contacts, **values})
 
 
-def a_report(facts: Facts = ONE_AGENT, at: datetime = NOON, **values: Any) -> Report:
+def a_report(facts: Facts = ONE_AGENT, at: datetime = NOON, **values: Any) -> TroubleReport:
     standard = {
         "key": "agent:executor",
         "scenario": Scenario.AGENT_FAILURE,
         "title": "executor fails",
         "summary": "3 of its last 4 steps failed",
         "fingerprints": ("f-1",),
-        "blast": Blast(agents=("executor",)),
+        "blast": BlastRadius(agents=("executor",)),
     }
-    return Report(**{**standard, "facts": facts, "at": at, **values})  # type: ignore[arg-type]
+    return TroubleReport(**{**standard, "facts": facts, "at": at, **values})  # type: ignore[arg-type]
 
 
 def declared(
-    report: Report | None = None, settings: ResponseSettings | None = None, now: datetime | None = None
-) -> Turn:
+    report: TroubleReport | None = None, settings: ResponseSettings | None = None, now: datetime | None = None
+) -> IncidentChange:
     """A turn in which an incident has just begun."""
     chosen = report or a_report()
-    turn = opening.declare(
-        "inc-1", chosen, Snapshot(settings or some_settings(), "p", "agent-failure"), now or chosen.at
+    turn = intake.declare(
+        "inc-1", chosen, DetectionSnapshot(settings or some_settings(), "p", "agent-failure"), now or chosen.at
     )
     turn.finish()
     return turn
@@ -60,20 +62,20 @@ def declared(
 
 def turned(
     incident: Incident,
-    handling: Callable[[Turn], None],
+    handling: Callable[[IncidentChange], None],
     *,
     at: datetime = NOON,
     actor: Actor = ADA,
     settings: ResponseSettings | None = None,
-) -> Turn:
+) -> IncidentChange:
     """A turn in which that has been done."""
-    turn = Turn(incident, settings or some_settings(), at, actor)
+    turn = IncidentChange(incident, settings or some_settings(), at, actor)
     handling(turn)
     turn.finish()
     return turn
 
 
-def said(turn: Turn) -> list[tuple[str, str, tuple[str, ...]]]:
+def said(turn: IncidentChange) -> list[tuple[str, str, tuple[str, ...]]]:
     """Whom a turn tells, how, and in which step."""
     return [(each.kind.value, each.step, tuple(contact.id for contact in each.contacts)) for each in turn.tellings]
 

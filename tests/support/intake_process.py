@@ -12,13 +12,13 @@ import sys
 import uvicorn
 from starlette.applications import Starlette
 
-from orchestration.alerts.cleaning import quick
-from orchestration.alerts.intake import Intake
+from orchestration.alerts.batch_redaction import batch_redactor
+from orchestration.alerts.intake import AlertIntake
 from orchestration.clock import SystemClock
 from orchestration.config.alerting import IntakeSettings
 from orchestration.events import Bus
 from orchestration.security.redaction import Redactor
-from orchestration.storage.alert_inbox import AlertInbox, Delivery
+from orchestration.storage.alert_inbox import AlertInbox, InboxDelivery
 from orchestration.storage.database import Database
 from orchestration.web.intake import routes
 
@@ -35,7 +35,7 @@ class CrashingInbox(AlertInbox):
         super().__init__(database)
         self._fault = fault
 
-    def put(self, delivery: Delivery) -> None:
+    def put(self, delivery: InboxDelivery) -> None:
         if self._fault == "before-write":
             os._exit(9)
         super().put(delivery)
@@ -44,7 +44,7 @@ class CrashingInbox(AlertInbox):
 
 
 def application(database: Database, fault: str = "", bus: Bus | None = None) -> Starlette:
-    intake = Intake(CrashingInbox(database, fault), lambda: SETTINGS, CREDENTIALS.get, quick(Redactor()))
+    intake = AlertIntake(CrashingInbox(database, fault), lambda: SETTINGS, CREDENTIALS.get, batch_redactor(Redactor()))
     clock = SystemClock()
     return Starlette(routes=routes(intake, clock, bus or Bus(clock)))
 

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from orchestration.config.response import ChannelSettings, Contact, ContactAddress, ResponseSettings, Scenario, Severity
+from orchestration.config.response import ChannelSettings, Contact, ContactAddress, ResponseSettings
+from orchestration.domain.scenario import Scenario
+from orchestration.domain.severity import Severity
 from orchestration.notifications.notice import Notice, NoticeKind
 
 NOON = datetime(2026, 3, 4, 12, 0, tzinfo=UTC)

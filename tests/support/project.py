@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from orchestration.drills import samples
+from orchestration.rehearsal import samples
 
 ROOT = Path(__file__).parents[2]
 _SHIPPED = ROOT / "config" / "agents.config.json"

@@ -20,7 +20,7 @@ from orchestration.config.reference import json_schema
 from orchestration.logs.events import LEVELS
 from orchestration.playbooks.actions import Action
 from orchestration.playbooks.actions.registry import REGISTRY
-from orchestration.playbooks.catalogue import Catalogue
+from orchestration.playbooks.catalogue import PlaybookCatalogue
 from orchestration.playbooks.catalogue import json_schema as playbook_schema
 from orchestration.playbooks.reference import actions_page, playbook_page
 from tests.support.project import ROOT
@@ -190,7 +190,7 @@ def _fields(fields: set[str]) -> str:
 
 def _playbooks() -> dict[Path, Callable[[], str]]:
     """A page for each playbook that is shipped, with the name of the playbook."""
-    shipped = [entry for entry in Catalogue(ROOT / "none").all() if not entry.own]
+    shipped = [entry for entry in PlaybookCatalogue(ROOT / "none").all() if not entry.own]
     return {REFERENCE / "playbooks" / f"{entry.playbook.name}.md": partial(playbook_page, entry) for entry in shipped}
 
 

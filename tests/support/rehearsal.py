@@ -26,7 +26,7 @@ class RehearsalProcess:
     def start(self) -> None:
         """Begin to answer; again, at the address that it had before."""
         options = ("--port", str(self._port), "--latency-ms", str(self._latency_ms))
-        command = [sys.executable, "-m", "orchestration.drills.rehearsal", *options]
+        command = [sys.executable, "-m", "orchestration.rehearsal", *options]
         self._process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
         assert self._process.stdout is not None
         self.url = self._process.stdout.readline().strip()

@@ -14,20 +14,21 @@ from typing import Any
 from orchestration.app import Application, application
 from orchestration.app.incidents import IncidentResponse
 from orchestration.app.playbooks import PlaybookResponse
-from orchestration.app.supervisor import Limits, Supervisor
-from orchestration.config.response import Scenario
+from orchestration.app.supervisor import Supervisor, WorkerLimits
+from orchestration.domain.playbook_state import ActionState
+from orchestration.domain.scenario import Scenario
 from orchestration.events import Event
 from orchestration.incidents.model import Incident
-from orchestration.incidents.report import Blast
+from orchestration.incidents.report import BlastRadius
 from orchestration.playbooks import actions
-from orchestration.playbooks.actions import Action, Context, Outcome
+from orchestration.playbooks.actions import Action, ActionContext, ActionOutcome
 from orchestration.playbooks.actions.registry import REGISTRY
-from orchestration.playbooks.execution import Decision, Executor, Response
+from orchestration.playbooks.execution import PlaybookExecution, StepDecision, StepExecutor
 from orchestration.playbooks.facts import KnownFacts
 from orchestration.playbooks.model import GuardSettings, Mode, Phase, Step
-from orchestration.playbooks.ports import Handles
+from orchestration.playbooks.ports import ActionServices
 from orchestration.playbooks.responder import Responder
-from orchestration.storage.playbooks import ActionRun, ActionState, PlaybookRecords
+from orchestration.storage.playbooks import ActionRun, PlaybookRecords
 from tests.support.incidents import ONE_AGENT, a_report
 
 PLANNER = {"id": "planner", "role": "planner", "tools": []}
@@ -64,7 +65,7 @@ class Ward:
     def __init__(self, app: Application, playbooks: PlaybookResponse) -> None:
         self.app = app
         self.root = app.root
-        self.handles: Handles = playbooks.handles
+        self.handles: ActionServices = playbooks.handles
         self.records: PlaybookRecords = playbooks.records
         self.playbooks = playbooks
         self.incident = self.declare()
@@ -73,19 +74,19 @@ class Ward:
 
     def declare(self, scenario: Scenario = Scenario.AGENT_FAILURE, runs: Sequence[str] = (), **values: Any) -> Incident:
         """A further incident, which is the one that is acted on from now on."""
-        values = {"key": f"trouble:{scenario.value}", "blast": Blast(runs=tuple(runs)), **values}
+        values = {"key": f"trouble:{scenario.value}", "blast": BlastRadius(runs=tuple(runs)), **values}
         report = a_report(at=self.app.clock.now(), scenario=scenario, **{"facts": ONE_AGENT, **values})
         self.incident = self.app.desk.report(report)
         return self.incident
 
-    def context(self, key: str = "k-1", actor: str = "playbook:test") -> Context:
+    def context(self, key: str = "k-1", actor: str = "playbook:test") -> ActionContext:
         reason = f"{self.incident.id}: {REASON}"
-        return Context(self.incident.id, key, actor, reason, self.app.clock.now())
+        return ActionContext(self.incident.id, key, actor, reason, self.app.clock.now())
 
     def action(self, name: str) -> Action[Any]:
         return REGISTRY[name](self.handles)
 
-    async def run(self, name: str, key: str = "k-1", actor: str = "playbook:test", **parameters: Any) -> Outcome:
+    async def run(self, name: str, key: str = "k-1", actor: str = "playbook:test", **parameters: Any) -> ActionOutcome:
         """Carry an action out."""
         kind = REGISTRY[name]
         outcome = await kind(self.handles).run(self.context(key, actor), actions.parse(kind, parameters))
@@ -98,23 +99,23 @@ class Ward:
         kind = REGISTRY[name]
         return await kind(self.handles).preview(self.context(key=""), actions.parse(kind, parameters))
 
-    async def undo(self, name: str, outcome: Outcome, key: str = "k-1") -> str:
+    async def undo(self, name: str, outcome: ActionOutcome, key: str = "k-1") -> str:
         """Take it back, from what was kept of it as JSON."""
         assert outcome.undo is not None, f"{name} has nothing to be taken back"
         return await self.action(name).undo(self.context(key), json.loads(json.dumps(outcome.undo)))
 
     @property
-    def executor(self) -> Executor:
-        return Executor(self.handles, self.records)
+    def executor(self) -> StepExecutor:
+        return StepExecutor(self.handles, self.records)
 
-    def response(self, **guards: Any) -> Response:
+    def response(self, **guards: Any) -> PlaybookExecution:
         """The response that a step belongs to, with these limits."""
         settings = GuardSettings.model_validate({"cooldown": 0, **guards})
-        return Response(f"response-{self.incident.id}-1", self.incident.id, "test", settings, drill=False)
+        return PlaybookExecution(f"response-{self.incident.id}-1", self.incident.id, "test", settings, drill=False)
 
     async def decide(
         self, name: str, given: Mapping[str, Any], mode: Mode = Mode.AUTO, attempts: int = 0, **guards: Any
-    ) -> Decision:
+    ) -> StepDecision:
         """What the executor makes of a step with that action, under these guards."""
         return await self.executor.decide(self.response(**guards), a_step(name, given, mode), KnownFacts({}), attempts)
 
@@ -128,7 +129,7 @@ class Ward:
         self,
         name: str,
         given: Mapping[str, Any],
-        decision: Decision,
+        decision: StepDecision,
         key: str = "k-1",
         actor: str = "playbook",
         **guards: Any,
@@ -138,7 +139,7 @@ class Ward:
         return await self.executor.act(self.response(**guards), Phase.MITIGATE, step, key, decision, actor)
 
     async def leave(
-        self, name: str, given: Mapping[str, Any], decision: Decision, key: str = "k-1", **guards: Any
+        self, name: str, given: Mapping[str, Any], decision: StepDecision, key: str = "k-1", **guards: Any
     ) -> ActionRun:
         """Leave a step out, with the reason."""
         step, state = a_step(name, given), ActionState.LEFT_OUT
@@ -223,6 +224,6 @@ async def a_ward(
     file = write_settings(root, settings_for(providers or NOWHERE, agents, **more))
     (root / "work").mkdir(exist_ok=True)
     async with application(str(file), shared=shared) as app:
-        supervisor = Supervisor(("true",), 0, lambda: Limits(15, 2048, 1), app.bus, app.clock)
+        supervisor = Supervisor(("true",), 0, lambda: WorkerLimits(15, 2048, 1), app.bus, app.clock)
         incidents = IncidentResponse(app, lambda: False)
         yield Ward(app, PlaybookResponse(app, incidents, supervisor, None, lambda: False))

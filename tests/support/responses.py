@@ -16,16 +16,24 @@ from typing import Any
 from orchestration.clock import SystemClock
 from orchestration.config.schema import Configuration
 from orchestration.events import Bus, Event
-from orchestration.incidents.desk import Desk, Ports
 from orchestration.incidents.model import Incident
-from orchestration.playbooks.actions import REGISTRY, Action, ActionError, Context, Outcome, Parameters, action
-from orchestration.playbooks.asking import Asking
-from orchestration.playbooks.catalogue import Catalogue
-from orchestration.playbooks.execution import Executor
+from orchestration.incidents.service import IncidentService, Ports
+from orchestration.playbooks.actions import (
+    REGISTRY,
+    Action,
+    ActionContext,
+    ActionError,
+    ActionOutcome,
+    Parameters,
+    action,
+)
+from orchestration.playbooks.approvals import ApprovalRequests
+from orchestration.playbooks.catalogue import PlaybookCatalogue
+from orchestration.playbooks.execution import StepExecutor
+from orchestration.playbooks.ids import response_id
+from orchestration.playbooks.incident_updates import IncidentUpdates
 from orchestration.playbooks.model import Risk
-from orchestration.playbooks.naming import response_id
-from orchestration.playbooks.reporting import Reporting
-from orchestration.playbooks.runner import RESPONSE, Runner
+from orchestration.playbooks.runner import RESPONSE, PlaybookRunner
 from orchestration.security.redaction import Redactor
 from orchestration.storage.approvals import ApprovalTable
 from orchestration.storage.database import Database
@@ -59,12 +67,12 @@ if "mark.look" not in REGISTRY:
         parameters = Named
         finds = ("there", "count")
 
-        async def run(self, context: Context, parameters: Named) -> Outcome:
+        async def run(self, context: ActionContext, parameters: Named) -> ActionOutcome:
             path = _effects(self.handles)
             lines = path.read_text().splitlines() if path.exists() else []
             there = [line for line in lines if line.startswith(f"do {parameters.name} ")]
             undone = [line for line in lines if line.startswith(f"undo {parameters.name} ")]
-            return Outcome("looked", {"there": len(there) > len(undone), "count": len(there)})
+            return ActionOutcome("looked", {"there": len(there) > len(undone), "count": len(there)})
 
     @action
     class Leave(Action[Any]):
@@ -78,21 +86,21 @@ if "mark.look" not in REGISTRY:
         def targets(self, parameters: Named) -> tuple[str, ...]:
             return (parameters.name,) if parameters.name else ()
 
-        async def preview(self, context: Context, parameters: Named) -> str:
+        async def preview(self, context: ActionContext, parameters: Named) -> str:
             return f"leave the mark {parameters.name}"
 
-        async def run(self, context: Context, parameters: Named) -> Outcome:
+        async def run(self, context: ActionContext, parameters: Named) -> ActionOutcome:
             if parameters.fail:
                 raise ActionError("it was told to fail")
             path = _effects(self.handles)
             if path.exists() and f" {context.key} " in path.read_text():
-                return Outcome(f"left {parameters.name} before", undo={"name": parameters.name})
+                return ActionOutcome(f"left {parameters.name} before", undo={"name": parameters.name})
             with path.open("a") as file:
                 file.write(f"do {parameters.name} {context.key} {context.actor}\n")
             print(f"did {parameters.name}", flush=True)
-            return Outcome(f"left {parameters.name}", undo={"name": parameters.name})
+            return ActionOutcome(f"left {parameters.name}", undo={"name": parameters.name})
 
-        async def undo(self, context: Context, undo: Mapping[str, Any]) -> str:
+        async def undo(self, context: ActionContext, undo: Mapping[str, Any]) -> str:
             with _effects(self.handles).open("a") as file:
                 file.write(f"undo {undo['name']} {context.key}\n")
             return f"took {undo['name']} away"
@@ -115,7 +123,7 @@ class ResponseRoom:
         self.database.migrate()
         redactor = Redactor()
         ports = Ports(settings=some_settings, plan=plan, redact=redactor.data)
-        self.desk = Desk(self.database, self.bus, self.clock, ports)
+        self.desk = IncidentService(self.database, self.bus, self.clock, ports)
         self.records = PlaybookRecords(self.database)
         self.approvals = ApprovalTable(self.database)
         self.handles: Any = SimpleNamespace(
@@ -128,15 +136,15 @@ class ResponseRoom:
             incidents=self.desk.records,
             fleet=SimpleNamespace(workers=lambda: self.workers, wanted=lambda: len(self.workers)),
         )
-        self.executor = Executor(self.handles, self.records)
-        reporting = Reporting(
+        self.executor = StepExecutor(self.handles, self.records)
+        reporting = IncidentUpdates(
             self.desk, self.desk.records, self.records, self._catalogue, lambda: self.configuration, self.clock
         )
-        asking = Asking(self.approvals, reporting, self.bus, self.clock)
-        self.runner = Runner(self.executor, reporting, asking)
+        asking = ApprovalRequests(self.approvals, reporting, self.bus, self.clock)
+        self.runner = PlaybookRunner(self.executor, reporting, asking)
 
-    def _catalogue(self) -> Catalogue:
-        return Catalogue(self.folder / "playbooks")
+    def _catalogue(self) -> PlaybookCatalogue:
+        return PlaybookCatalogue(self.folder / "playbooks")
 
     def write_playbook(self, text: str) -> None:
         """Put a playbook in the place of the shipped one of its name."""

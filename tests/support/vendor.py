@@ -14,7 +14,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from orchestration.clock import SystemClock
-from orchestration.drills.rehearsal.listener import Listener
+from orchestration.rehearsal.listener import LoopbackListener
 
 USAGE = {"prompt_tokens": 10, "completion_tokens": 2, "total_tokens": 12}
 
@@ -105,7 +105,7 @@ async def vendor(answer: Handler | None = None) -> AsyncIterator[Vendor]:
     running = Vendor()
     if answer is not None:
         running.answer = answer
-    listener = Listener(0, SystemClock())
+    listener = LoopbackListener(0, SystemClock())
 
     async def serve(request: Request) -> Response:
         text = await request.body()

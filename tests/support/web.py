@@ -14,19 +14,22 @@ import anyio.from_thread
 import httpx2
 
 from orchestration.app import Application, application
-from orchestration.app.control import Control, serving
+from orchestration.app.control import ControlProcess, serving
 from orchestration.security.principal import Role
 from orchestration.web.exposure import Exposure
-from orchestration.web.server import Web, serving_web
+from orchestration.web.server import WebServer as Server
+from orchestration.web.server import serving_web
 from tests.support.console import ConsoleProject
 
 PASSWORD = "correct horse battery"
 
 
-class WebServer:
+class RunningWebServer:
     """What the thread serves. Calls into `app` that belong to its event loop go through `portal`."""
 
-    def __init__(self, project: ConsoleProject, app: Application, control: Control, web: Web, url: str) -> None:
+    def __init__(
+        self, project: ConsoleProject, app: Application, control: ControlProcess, web: Server, url: str
+    ) -> None:
         self.project = project
         self.app = app
         self.control = control
@@ -73,10 +76,10 @@ class WebServer:
 
 
 @contextmanager
-def a_web_server(root: Path, exposure: Exposure | None = None, **runtime: Any) -> Iterator[WebServer]:
+def a_web_server(root: Path, exposure: Exposure | None = None, **runtime: Any) -> Iterator[RunningWebServer]:
     """A server on a project of its own, without workers."""
     project = ConsoleProject(root, **runtime)
-    ready: Future[tuple[WebServer, anyio.Event]] = Future()
+    ready: Future[tuple[RunningWebServer, anyio.Event]] = Future()
 
     async def serve() -> None:
         try:
@@ -85,7 +88,7 @@ def a_web_server(root: Path, exposure: Exposure | None = None, **runtime: Any) -
                 serving(app, project.file, 0) as control,
                 serving_web(app, control, exposure or Exposure(port=0)) as (web, url),
             ):
-                server, end = WebServer(project, app, control, web, url), anyio.Event()
+                server, end = RunningWebServer(project, app, control, web, url), anyio.Event()
                 async with server.portal:
                     ready.set_result((server, end))
                     await end.wait()

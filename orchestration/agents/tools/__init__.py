@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from orchestration.agents.sandbox import SandboxLimits
 from orchestration.agents.text import sound
-from orchestration.security.folder import Folder
+from orchestration.security.safe_folder import SafeFolder
 
 
 class Arguments(BaseModel):
@@ -24,7 +24,7 @@ class Arguments(BaseModel):
 class ToolContext:
     """What a tool may work with. `heard` is told how many bytes a command has printed: a sign of progress."""
 
-    folder: Folder
+    folder: SafeFolder
     commands: Sequence[str]
     limits: SandboxLimits
     heard: Callable[[int], None]
@@ -40,7 +40,7 @@ class ToolResult:
 
 
 @dataclass(frozen=True, slots=True)
-class Tool:
+class AgentTool:
     """A tool: what it is called, what it takes, what it does. `reads_only` ones may run side by side."""
 
     name: str
@@ -62,7 +62,7 @@ class BadArgumentsError(ValueError):
     """A model called a tool wrongly; the message tells it how to do it right."""
 
 
-def parse_arguments(tool: Tool, text: str) -> Arguments:
+def parse_arguments(tool: AgentTool, text: str) -> Arguments:
     """A model's arguments, checked. Raises BadArgumentsError."""
     try:
         values = sound(json.loads(text or "{}"))

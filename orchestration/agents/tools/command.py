@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field
 
 from orchestration.agents import sandbox
-from orchestration.agents.tools import Arguments, Tool, ToolContext, ToolResult
+from orchestration.agents.tools import AgentTool, Arguments, ToolContext, ToolResult
 from orchestration.security.permissions import checked_command
 
 
@@ -37,7 +37,7 @@ async def _run(context: ToolContext, arguments: CommandArguments) -> ToolResult:
 
 
 TOOLS = (
-    Tool(
+    AgentTool(
         "run_command",
         "Run one of the allowed commands, for example the tests. There is no shell: no pipes, no redirection.",
         CommandArguments,

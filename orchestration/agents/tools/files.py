@@ -8,7 +8,7 @@ import anyio.to_thread
 from pydantic import Field
 
 from orchestration.agents.text import sound
-from orchestration.agents.tools import Arguments, Tool, ToolContext, ToolResult
+from orchestration.agents.tools import AgentTool, Arguments, ToolContext, ToolResult
 
 _MOST_BYTES = 1_000_000
 _MOST_CHARACTERS = 60_000
@@ -105,16 +105,18 @@ async def _list(context: ToolContext, arguments: ListArguments) -> ToolResult:
 
 
 TOOLS = (
-    Tool("read_file", "Read a text file, whole or some of its lines.", ReadArguments, _read, reads_only=True),
-    Tool("list_files", "List the files below a folder; folders end in a slash.", ListArguments, _list, reads_only=True),
-    Tool(
+    AgentTool("read_file", "Read a text file, whole or some of its lines.", ReadArguments, _read, reads_only=True),
+    AgentTool(
+        "list_files", "List the files below a folder; folders end in a slash.", ListArguments, _list, reads_only=True
+    ),
+    AgentTool(
         "write_file",
         "Write a whole file, new or in the place of what was there.",
         WriteArguments,
         _write,
         reads_only=False,
     ),
-    Tool(
+    AgentTool(
         "replace_in_file",
         "Replace one piece of a file. The piece must stand in it exactly once.",
         ReplaceArguments,

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from orchestration.agents.tools import Tool, command, files, search
+from orchestration.agents.tools import AgentTool, command, files, search
 
-ALL: dict[str, Tool] = {tool.name: tool for tool in (*files.TOOLS, *search.TOOLS, *command.TOOLS)}
+ALL: dict[str, AgentTool] = {tool.name: tool for tool in (*files.TOOLS, *search.TOOLS, *command.TOOLS)}

@@ -9,9 +9,9 @@ from dataclasses import replace
 from pydantic import Field
 
 from orchestration.agents import sandbox
-from orchestration.agents.tools import Arguments, Tool, ToolContext, ToolResult
-from orchestration.security.folder import SKIPPED
+from orchestration.agents.tools import AgentTool, Arguments, ToolContext, ToolResult
 from orchestration.security.permissions import SECRET_NAMES
+from orchestration.security.safe_folder import SKIPPED
 
 # A regular expression can take for ever, so the search is a process that can be stopped; it imports nothing of ours.
 _SCRIPT = """
@@ -98,5 +98,5 @@ async def _search(context: ToolContext, arguments: SearchArguments) -> ToolResul
 
 
 TOOLS = (
-    Tool("search_files", "Find lines that match a regular expression.", SearchArguments, _search, reads_only=True),
+    AgentTool("search_files", "Find lines that match a regular expression.", SearchArguments, _search, reads_only=True),
 )

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from orchestration.alerts.defaults.shapes import above, counted, down
+from orchestration.alerts.defaults.rule_builders import above, counted, down
 from orchestration.alerts.rules import AlertRule
 from orchestration.config.alerting import Aggregate, Comparison, FactKind
-from orchestration.config.response import Scenario, Severity
 from orchestration.config.schema import Thresholds
+from orchestration.domain.scenario import Scenario
+from orchestration.domain.severity import Severity
 
 _ITSELF = Scenario.CONTROL_PLANE
 _HOUR, _DAY = 3600.0, 86_400.0

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from orchestration.alerts.defaults.shapes import counted
+from orchestration.alerts.defaults.rule_builders import counted
 from orchestration.alerts.rules import AlertRule
 from orchestration.config.alerting import Aggregate, FactKind
 from orchestration.config.matchers import parse_matchers
-from orchestration.config.response import Scenario
+from orchestration.domain.scenario import Scenario
 
 _SECURITY = Scenario.SECURITY_ALERT
 _DAY = 86_400.0

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from orchestration.alerts.rules import AlertRule
 from orchestration.config.alerting import Aggregate, Comparison, FactKind
 from orchestration.config.matchers import parse_matchers
-from orchestration.config.response import Scenario, Severity
 from orchestration.config.schema import Thresholds
+from orchestration.domain.scenario import Scenario
+from orchestration.domain.severity import Severity
 
 _OVER = ('outcome!~"cancelled|stopped|waiting"',)
 _FAILED = ('outcome!~"ok|succeeded"',)

@@ -3,7 +3,7 @@
 Nothing is changed, and nothing that is broken keeps the rest from being examined.
 """
 
-from orchestration.app.doctor.diagnosis import Diagnosis, Health
+from orchestration.app.doctor.diagnosis import CheckResult, CheckStatus
 from orchestration.app.doctor.examination import examine
 
-__all__ = ["Diagnosis", "Health", "examine"]
+__all__ = ["CheckResult", "CheckStatus", "examine"]

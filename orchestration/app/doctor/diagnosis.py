@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
-class Health(StrEnum):
+class CheckStatus(StrEnum):
     """A warning can be lived with; a problem keeps runs from being carried out, or results from being kept."""
 
     OK = "ok"
@@ -15,25 +15,25 @@ class Health(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Diagnosis:
+class CheckResult:
     """One thing that was looked at, what was found, and what to do if that is not as it should be."""
 
     subject: str
-    health: Health
+    health: CheckStatus
     found: str
     advice: str = ""
 
 
-def ok(subject: str, found: str) -> Diagnosis:
+def ok(subject: str, found: str) -> CheckResult:
     """It is as it should be."""
-    return Diagnosis(subject, Health.OK, found)
+    return CheckResult(subject, CheckStatus.OK, found)
 
 
-def warning(subject: str, found: str, advice: str) -> Diagnosis:
+def warning(subject: str, found: str, advice: str) -> CheckResult:
     """It can be lived with."""
-    return Diagnosis(subject, Health.WARNING, found, advice)
+    return CheckResult(subject, CheckStatus.WARNING, found, advice)
 
 
-def problem(subject: str, found: str, advice: str) -> Diagnosis:
+def problem(subject: str, found: str, advice: str) -> CheckResult:
     """It has to be mended."""
-    return Diagnosis(subject, Health.PROBLEM, found, advice)
+    return CheckResult(subject, CheckStatus.PROBLEM, found, advice)

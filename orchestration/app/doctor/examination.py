@@ -9,24 +9,24 @@ from pathlib import Path
 import anyio.to_thread
 
 from orchestration.agents.sandbox import wall_gaps
+from orchestration.app.config_check import check_files
 from orchestration.app.doctor import machine, providers
-from orchestration.app.doctor.diagnosis import Diagnosis, ok, problem, warning
-from orchestration.app.opening import check_database
+from orchestration.app.doctor.diagnosis import CheckResult, ok, problem, warning
 from orchestration.app.project import DATABASE_FILE
-from orchestration.app.reading import check_files
+from orchestration.app.project_database import check_database
 from orchestration.clock import Clock
-from orchestration.config.credentials import Credentials, read_env_file
-from orchestration.config.load import Loader
+from orchestration.config.credentials import EnvironmentCredentials, read_env_file
+from orchestration.config.loader import ConfigLoader
 from orchestration.config.schema import Configuration
 from orchestration.errors import OrchestratorError
 from orchestration.security.redaction import Redactor
 from orchestration.storage.database import HEAD, Database
 
 
-async def examine(config_file: Path, environment: Mapping[str, str], clock: Clock) -> Sequence[Diagnosis]:
+async def examine(config_file: Path, environment: Mapping[str, str], clock: Clock) -> Sequence[CheckResult]:
     """Look at everything. A configuration that cannot be read is a finding, and the usual settings stand in for it."""
-    loader = Loader(config_file)
-    credentials = Credentials(environment, read_env_file(loader.root / ".env")[0])
+    loader = ConfigLoader(config_file)
+    credentials = EnvironmentCredentials(environment, read_env_file(loader.root / ".env")[0])
     configuration = loader.load(credentials.names).configuration or Configuration()
     here = list(machine.look(configuration, loader.root, clock.now()))
     database = await anyio.to_thread.run_sync(_database, configuration, loader.root, credentials)
@@ -38,7 +38,7 @@ async def examine(config_file: Path, environment: Mapping[str, str], clock: Cloc
     return [replace(one, found=redactor.text(one.found)) for one in found]
 
 
-async def _wall(configuration: Configuration) -> Diagnosis:
+async def _wall(configuration: Configuration) -> CheckResult:
     """Whether the commands of agents can be kept to their workspace."""
     subject, setting = "commands", configuration.runtime.commands.wall
     if setting == "off":
@@ -50,7 +50,7 @@ async def _wall(configuration: Configuration) -> Diagnosis:
     return kind(subject, f"agents' commands cannot be walled off from {gaps}", advice)
 
 
-def _configuration(config_file: Path, environment: Mapping[str, str]) -> Sequence[Diagnosis]:
+def _configuration(config_file: Path, environment: Mapping[str, str]) -> Sequence[CheckResult]:
     checked = check_files(config_file, environment)
     advice = "see all with: orchestrator config validate"
     if not checked.findings:
@@ -62,7 +62,7 @@ def _configuration(config_file: Path, environment: Mapping[str, str]) -> Sequenc
     return [kind("configuration", found, advice)]
 
 
-def _database(configuration: Configuration, root: Path, credentials: Credentials) -> Diagnosis:
+def _database(configuration: Configuration, root: Path, credentials: EnvironmentCredentials) -> CheckResult:
     """Whether it can be opened and is of this release's version. It is not brought up to date here."""
     name, file = configuration.runtime.database_url_env, root / configuration.runtime.state_directory / DATABASE_FILE
     url = credentials.get(name) if name else f"sqlite:///{file}"

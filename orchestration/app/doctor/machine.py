@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from orchestration.app.doctor.diagnosis import Diagnosis, ok, problem, warning
+from orchestration.app.doctor.diagnosis import CheckResult, ok, problem, warning
 from orchestration.config.schema import Configuration
 
 _OLDEST_PYTHON = (3, 11)
@@ -22,7 +22,7 @@ _CLOCK_TOLERANCE_SECONDS = 300
 _GIGABYTE = 1_073_741_824
 
 
-def look(configuration: Configuration, root: Path, now: datetime) -> Iterator[Diagnosis]:
+def look(configuration: Configuration, root: Path, now: datetime) -> Iterator[CheckResult]:
     """Everything about the machine."""
     yield python(sys.version_info[:2])
     yield sqlite(sqlite3.sqlite_version_info)
@@ -40,14 +40,14 @@ def look(configuration: Configuration, root: Path, now: datetime) -> Iterator[Di
     yield clock(now, _newest(root))
 
 
-def python(version: tuple[int, ...]) -> Diagnosis:
+def python(version: tuple[int, ...]) -> CheckResult:
     """Whether this Python is new enough."""
     if version < _OLDEST_PYTHON:
         return problem("python", platform.python_version(), "install Python 3.11 or newer")
     return ok("python", f"{platform.python_version()} ({sys.executable})")
 
 
-def sqlite(version: tuple[int, ...]) -> Diagnosis:
+def sqlite(version: tuple[int, ...]) -> CheckResult:
     """Whether the SQLite that Python brings is new enough."""
     text = ".".join(map(str, version))
     if version < _OLDEST_SQLITE:
@@ -55,14 +55,14 @@ def sqlite(version: tuple[int, ...]) -> Diagnosis:
     return ok("sqlite", text)
 
 
-def git(path: str | None) -> Diagnosis:
+def git(path: str | None) -> CheckResult:
     """Whether git is there: the history of each workspace is kept with it."""
     if path is None:
         return problem("git", "not found", "install it: apt-get install git")
     return ok("git", path)
 
 
-def disk(free: int, total: int, threshold_percent: float) -> Diagnosis:
+def disk(free: int, total: int, threshold_percent: float) -> CheckResult:
     """Whether there is room; bytes."""
     percent = 100 * free / total if total else 0.0
     found = f"{free / _GIGABYTE:.1f} GB free ({percent:.0f} %)"
@@ -72,7 +72,7 @@ def disk(free: int, total: int, threshold_percent: float) -> Diagnosis:
     return warning("disk space", found, advice) if percent < threshold_percent else ok("disk space", found)
 
 
-def folder(key: str, path: Path) -> Diagnosis:
+def folder(key: str, path: Path) -> CheckResult:
     """Whether a folder can be written to, or made. One that is there is tried."""
     nearest = _nearest(path)
     advice = f"give this user the right to write there, or name another folder in runtime.{key}"
@@ -89,7 +89,7 @@ def folder(key: str, path: Path) -> Diagnosis:
     return ok(key, str(path))
 
 
-def log(path: Path) -> Diagnosis:
+def log(path: Path) -> CheckResult:
     """Whether the log can be written."""
     advice = "give this user the right to write it, or move it away"
     try:
@@ -101,7 +101,7 @@ def log(path: Path) -> Diagnosis:
     return ok("log", str(path))
 
 
-def clock(now: datetime, newest: tuple[Path, datetime] | None) -> Diagnosis:
+def clock(now: datetime, newest: tuple[Path, datetime] | None) -> CheckResult:
     """Whether the clock may be right: nothing was written in the future."""
     text = f"{now:%Y-%m-%d %H:%M:%S} UTC"
     if newest is not None and (newest[1] - now).total_seconds() > _CLOCK_TOLERANCE_SECONDS:

@@ -8,21 +8,23 @@ from urllib.parse import urlsplit
 
 import anyio
 
-from orchestration.app.doctor.diagnosis import Diagnosis, ok, problem, warning
+from orchestration.app.doctor.diagnosis import CheckResult, ok, problem, warning
 from orchestration.clock import Clock
-from orchestration.config.credentials import Credentials
+from orchestration.config.credentials import EnvironmentCredentials
 from orchestration.config.schema import Configuration, ProviderKind
 from orchestration.providers.endpoint import CallFailed
 from orchestration.providers.failures import Failure, FailureKind
-from orchestration.providers.routing import Routing
+from orchestration.providers.route_table import RouteTable
 
 _PROBE_SECONDS = 4.0
 _HERE = ("localhost", "127.0.0.1", "::1")
 
 
-async def look(configuration: Configuration, credentials: Credentials, clock: Clock) -> Sequence[Diagnosis]:
+async def look(
+    configuration: Configuration, credentials: EnvironmentCredentials, clock: Clock
+) -> Sequence[CheckResult]:
     """Each provider that is switched on; a problem if none of the fallback chain answers."""
-    routing = Routing(lambda: configuration, credentials)
+    routing = RouteTable(lambda: configuration, credentials)
     failures: dict[str, Failure | None] = {}
     async with anyio.create_task_group() as group:
         for name, settings in configuration.runtime.providers.items():
@@ -33,7 +35,7 @@ async def look(configuration: Configuration, credentials: Credentials, clock: Cl
     return [*lines, *_ollama(configuration), _chain(configuration, failures)]
 
 
-async def _ask(routing: Routing, name: str, failures: dict[str, Failure | None], clock: Clock) -> None:
+async def _ask(routing: RouteTable, name: str, failures: dict[str, Failure | None], clock: Clock) -> None:
     failures[name] = Failure(FailureKind.TIMEOUT, f"no answer within {_PROBE_SECONDS:g} s")
     with anyio.move_on_after(_PROBE_SECONDS):
         try:
@@ -44,7 +46,7 @@ async def _ask(routing: Routing, name: str, failures: dict[str, Failure | None],
             failures[name] = None
 
 
-def _line(configuration: Configuration, routing: Routing, name: str, failure: Failure | None) -> Diagnosis:
+def _line(configuration: Configuration, routing: RouteTable, name: str, failure: Failure | None) -> CheckResult:
     settings = configuration.runtime.providers[name]
     subject = f"provider {name}"
     if failure is None:
@@ -58,7 +60,7 @@ def _line(configuration: Configuration, routing: Routing, name: str, failure: Fa
     return warning(subject, f"{failure.kind.value}: {failure.message}", advice)
 
 
-def _ollama(configuration: Configuration) -> list[Diagnosis]:
+def _ollama(configuration: Configuration) -> list[CheckResult]:
     """Whether Ollama is installed, where it is meant to run on this machine."""
     local = [
         settings
@@ -73,7 +75,7 @@ def _ollama(configuration: Configuration) -> list[Diagnosis]:
     return [ok("ollama", path)]
 
 
-def _chain(configuration: Configuration, failures: dict[str, Failure | None]) -> Diagnosis:
+def _chain(configuration: Configuration, failures: dict[str, Failure | None]) -> CheckResult:
     """Whether a run that names no provider could go on now."""
     runtime = configuration.runtime
     chain = (runtime.default_provider, *runtime.fallback_providers)

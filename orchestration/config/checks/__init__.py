@@ -14,11 +14,11 @@ from orchestration.config.checks import (
     schedules,
     workflow,
 )
-from orchestration.config.checks.surroundings import Surroundings
+from orchestration.config.checks.environment import CheckEnvironment
 from orchestration.config.problems import Problem
 from orchestration.config.schema import Configuration
 
-Check = Callable[[Configuration, Surroundings], Iterator[Problem]]
+Check = Callable[[Configuration, CheckEnvironment], Iterator[Problem]]
 
 CHECKS: tuple[Check, ...] = (
     directories.check,
@@ -38,6 +38,6 @@ CHECKS: tuple[Check, ...] = (
 )
 
 
-def check(configuration: Configuration, surroundings: Surroundings) -> list[Problem]:
+def check(configuration: Configuration, surroundings: CheckEnvironment) -> list[Problem]:
     """Everything that the checks have to say."""
     return [problem for each in CHECKS for problem in each(configuration, surroundings)]

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from orchestration.config.checks.surroundings import Surroundings
-from orchestration.config.findings import Code
+from orchestration.config.checks.environment import CheckEnvironment
+from orchestration.config.findings import FindingCode
 from orchestration.config.problems import Problem, suggest
 from orchestration.config.schema import Configuration
 
 KNOWN_TOOLS = frozenset({"read_file", "write_file", "replace_in_file", "list_files", "search_files", "run_command"})
 
 
-def check(configuration: Configuration, _surroundings: Surroundings) -> Iterator[Problem]:
+def check(configuration: Configuration, _surroundings: CheckEnvironment) -> Iterator[Problem]:
     """Each id once; each tool known."""
     seen: set[str] = set()
     for index, agent in enumerate(configuration.agents):
         if agent.id in seen:
-            yield Problem(Code.DUPLICATE_AGENT, ("agents", index, "id"), f'there are two agents "{agent.id}"')
+            yield Problem(FindingCode.DUPLICATE_AGENT, ("agents", index, "id"), f'there are two agents "{agent.id}"')
         seen.add(agent.id)
         for place, tool in enumerate(agent.tools):
             if tool not in KNOWN_TOOLS:
                 path = ("agents", index, "tools", place)
                 hint = suggest(tool, KNOWN_TOOLS)
-                yield Problem(Code.UNKNOWN_TOOL, path, f'"{agent.id}" lists the unknown tool "{tool}"', hint=hint)
+                yield Problem(
+                    FindingCode.UNKNOWN_TOOL, path, f'"{agent.id}" lists the unknown tool "{tool}"', hint=hint
+                )

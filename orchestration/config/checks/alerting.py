@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from string import Formatter
 
 from orchestration.config.alerting import RuleSettings
-from orchestration.config.checks.surroundings import Surroundings
+from orchestration.config.checks.environment import CheckEnvironment
 from orchestration.config.document import JsonPath
-from orchestration.config.findings import Code
+from orchestration.config.findings import FindingCode
 from orchestration.config.matchers import parse_matcher
 from orchestration.config.problems import Problem, suggest
 from orchestration.config.schema import Configuration
@@ -56,7 +56,7 @@ KNOWN_RULES = frozenset(
 )
 
 
-def check(configuration: Configuration, surroundings: Surroundings) -> Iterator[Problem]:
+def check(configuration: Configuration, surroundings: CheckEnvironment) -> Iterator[Problem]:
     """Everything about the section `alerting`."""
     settings = configuration.alerting
     for name, rule in settings.rules.items():
@@ -67,7 +67,7 @@ def check(configuration: Configuration, surroundings: Surroundings) -> Iterator[
     for key, variable in (("tokenEnv", settings.intake.token_env), ("secretEnv", settings.intake.secret_env)):
         if variable is not None and variable not in surroundings.variables:
             message, hint = f"the intake needs {variable}, which is not set", f"Add a line {variable}=… to .env."
-            yield Problem(Code.INTAKE_CLOSED, ("alerting", "intake", key), message, hint=hint)
+            yield Problem(FindingCode.INTAKE_CLOSED, ("alerting", "intake", key), message, hint=hint)
 
 
 def template_error(text: str) -> str:
@@ -87,13 +87,15 @@ def _check_rule(name: str, rule: RuleSettings) -> Iterator[Problem]:
     missing = [key for key in _NEEDED if getattr(rule, key) is None]
     if name not in KNOWN_RULES and missing:
         message = f'"{name}" is none of our rules, and as one of your own it has no {" and no ".join(missing)}'
-        yield Problem(Code.RULE_INCOMPLETE, path, message, hint=suggest(name, KNOWN_RULES))
+        yield Problem(FindingCode.RULE_INCOMPLETE, path, message, hint=suggest(name, KNOWN_RULES))
     for key in ("where", "match"):
         yield from _check_matchers((*path, key), getattr(rule, key) or ())
     for key in ("title", "summary", "subject"):
         if problem := template_error(getattr(rule, key) or ""):
             message = f'the {key} of "{name}" cannot be filled in: {problem}'
-            yield Problem(Code.BAD_TEMPLATE, (*path, key), message, "text with labels such as {agent}, and {value}")
+            yield Problem(
+                FindingCode.BAD_TEMPLATE, (*path, key), message, "text with labels such as {agent}, and {value}"
+            )
 
 
 def _check_matchers(path: JsonPath, texts: Sequence[str]) -> Iterator[Problem]:
@@ -101,4 +103,4 @@ def _check_matchers(path: JsonPath, texts: Sequence[str]) -> Iterator[Problem]:
         try:
             parse_matcher(text)
         except UsageError as error:
-            yield Problem(Code.BAD_MATCHER, (*path, index), str(error))
+            yield Problem(FindingCode.BAD_MATCHER, (*path, index), str(error))

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from posixpath import normpath
 
+from orchestration.config.checks.environment import CheckEnvironment, directories
 from orchestration.config.checks.response import EVERYONE, LEVELS
 from orchestration.config.checks.schedules import is_cron
-from orchestration.config.checks.surroundings import Surroundings, directories
 from orchestration.config.document import JsonPath
-from orchestration.config.findings import Code
+from orchestration.config.findings import FindingCode
 from orchestration.config.maintenance import DEFAULT_CRONS, MaintenanceSettings
 from orchestration.config.problems import Problem, suggest
 from orchestration.config.schema import Configuration
@@ -18,7 +18,7 @@ _FIELDS = 5
 _ROOT: JsonPath = ("maintenance",)
 
 
-def check(configuration: Configuration, _surroundings: Surroundings) -> Iterator[Problem]:
+def check(configuration: Configuration, _surroundings: CheckEnvironment) -> Iterator[Problem]:
     """Everything that the checks have to say of the section."""
     settings, response = configuration.maintenance, configuration.response
     yield from _check_jobs(settings)
@@ -28,17 +28,17 @@ def check(configuration: Configuration, _surroundings: Surroundings) -> Iterator
     for place, name in enumerate(settings.audience):
         if name not in known:
             path, message = (*_ROOT, "audience", place), f'there is no contact or rotation "{name}"'
-            yield Problem(Code.UNKNOWN_CONTACT, path, message, hint=suggest(name, known))
+            yield Problem(FindingCode.UNKNOWN_CONTACT, path, message, hint=suggest(name, known))
 
 
 def _check_jobs(settings: MaintenanceSettings) -> Iterator[Problem]:
     for name, job in settings.jobs.items():
         path = (*_ROOT, "jobs", name)
         if name not in DEFAULT_CRONS:
-            yield Problem(Code.UNKNOWN_JOB, path, f'there is no job "{name}"', hint=suggest(name, DEFAULT_CRONS))
+            yield Problem(FindingCode.UNKNOWN_JOB, path, f'there is no job "{name}"', hint=suggest(name, DEFAULT_CRONS))
         elif job.cron is not None and not _comes_true(job.cron):
             expected = "minute hour day month weekday, such as 0 9 * * mon-fri"
-            yield Problem(Code.BAD_CRON, (*path, "cron"), f'"{job.cron}" is no cron expression', expected)
+            yield Problem(FindingCode.BAD_CRON, (*path, "cron"), f'"{job.cron}" is no cron expression', expected)
 
 
 def _comes_true(cron: str) -> bool:
@@ -68,8 +68,8 @@ def _check_directories(configuration: Configuration) -> Iterator[Problem]:
         normal = normpath(name)
         if not name.strip() or normal in (".", "/") or normal.split("/")[0] == "..":
             expected = "a folder inside the project, or an absolute path"
-            yield Problem(Code.BAD_DIRECTORY, (*_ROOT, *path), f'{path[-1]} is "{name}"', expected)
+            yield Problem(FindingCode.BAD_DIRECTORY, (*_ROOT, *path), f'{path[-1]} is "{name}"', expected)
         elif normal in taken:
             message = f"{path[-1]} is the same as {taken[normal]}"
-            yield Problem(Code.BAD_DIRECTORY, (*_ROOT, *path), message, "one folder for each")
+            yield Problem(FindingCode.BAD_DIRECTORY, (*_ROOT, *path), message, "one folder for each")
         taken.setdefault(normal, path[-1])

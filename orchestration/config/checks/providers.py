@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from urllib.parse import SplitResult, urlsplit
 
-from orchestration.config.checks.surroundings import Surroundings
+from orchestration.config.checks.environment import CheckEnvironment
 from orchestration.config.document import JsonPath
-from orchestration.config.findings import Code
+from orchestration.config.findings import FindingCode
 from orchestration.config.problems import Problem, suggest
 from orchestration.config.schema import Configuration, ProviderKind, ProviderSettings
 
@@ -16,20 +16,22 @@ RETIRED_HOSTS = {"models.github.ai", "models.github.com", "models.inference.ai.a
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
-def check_names(configuration: Configuration, _surroundings: Surroundings) -> Iterator[Problem]:
+def check_names(configuration: Configuration, _surroundings: CheckEnvironment) -> Iterator[Problem]:
     """Every provider that is named is described, and switched on where work would go to it at once."""
     known = configuration.runtime.providers
     required = dict(required_uses(configuration))
     for path, name in {**required, **dict(fallback_uses(configuration))}.items():
         if name not in known:
             hint = suggest(name, known)
-            yield Problem(Code.UNKNOWN_PROVIDER, path, f'there is no provider "{name}"', "a section of runtime", hint)
+            yield Problem(
+                FindingCode.UNKNOWN_PROVIDER, path, f'there is no provider "{name}"', "a section of runtime", hint
+            )
         elif path in required and not known[name].enabled:
             hint = f'Set "enabled": true in runtime.{name}.'
-            yield Problem(Code.PROVIDER_OFF, path, f'the provider "{name}" is switched off', hint=hint)
+            yield Problem(FindingCode.PROVIDER_OFF, path, f'the provider "{name}" is switched off', hint=hint)
 
 
-def check_readiness(configuration: Configuration, surroundings: Surroundings) -> Iterator[Problem]:
+def check_readiness(configuration: Configuration, surroundings: CheckEnvironment) -> Iterator[Problem]:
     """Address, model and credentials: an error where work would go to it at once, else a warning."""
     needed = {name for _, name in required_uses(configuration)}
     for name, settings in configuration.runtime.providers.items():
@@ -40,25 +42,29 @@ def check_readiness(configuration: Configuration, surroundings: Surroundings) ->
             if settings.concurrency == 0:
                 hint = "Set it to 1 or more to let them go on."
                 path = _section(name, "concurrency")
-                yield Problem(Code.PAUSED, path, f"{name} is paused: its calls wait", hint=hint)
+                yield Problem(FindingCode.PAUSED, path, f"{name} is paused: its calls wait", hint=hint)
 
 
-def check_fallbacks(configuration: Configuration, surroundings: Surroundings) -> Iterator[Problem]:
+def check_fallbacks(configuration: Configuration, surroundings: CheckEnvironment) -> Iterator[Problem]:
     """The chain has a second member that works, no member twice, and no rehearsal model behind a real provider."""
     seen = {configuration.runtime.default_provider}
     rehearsing = _is_rehearsal(configuration, configuration.runtime.default_provider)
     for path, name in fallback_uses(configuration):
         if name in seen:
-            yield Problem(Code.REPEATED_FALLBACK, path, f'"{name}" is in the chain already', hint="Take one away.")
+            yield Problem(
+                FindingCode.REPEATED_FALLBACK, path, f'"{name}" is in the chain already', hint="Take one away."
+            )
         if _is_rehearsal(configuration, name) and not rehearsing:
             hint = "Take it away; ask for it by name where a rehearsal is wanted."
-            yield Problem(Code.REHEARSAL_FALLBACK, path, f'"{name}" would stand in for a real provider', hint=hint)
+            yield Problem(
+                FindingCode.REHEARSAL_FALLBACK, path, f'"{name}" would stand in for a real provider', hint=hint
+            )
         seen.add(name)
     usable = [name for name in seen if _usable(configuration, surroundings, name)]
     if len(usable) < 2 and not rehearsing:
         only = f"only {usable[0]} can be used" if usable else "no provider can be used"
         hint = "Name a second provider that is ready in runtime.fallbackProviders."
-        yield Problem(Code.NO_FALLBACK, ("runtime", "fallbackProviders"), only, "two or more", hint)
+        yield Problem(FindingCode.NO_FALLBACK, ("runtime", "fallbackProviders"), only, "two or more", hint)
 
 
 def required_uses(configuration: Configuration) -> Iterator[tuple[JsonPath, str]]:
@@ -87,28 +93,30 @@ def _check_address(name: str, settings: ProviderSettings) -> Iterator[Problem]:
     if parts is None:
         hint = "Write it in full, such as http://localhost:11434, with no name or password in it."
         yield Problem(
-            Code.BAD_ADDRESS, path, f"the address of {name} cannot be used", "an http:// or https:// URL", hint
+            FindingCode.BAD_ADDRESS, path, f"the address of {name} cannot be used", "an http:// or https:// URL", hint
         )
     elif parts.hostname in RETIRED_HOSTS:
         hint = "Use Azure AI Foundry or any OpenAI-compatible server instead."
-        yield Problem(Code.RETIRED_PROVIDER, path, f"{name} is GitHub Models, which no longer answers", hint=hint)
+        yield Problem(
+            FindingCode.RETIRED_PROVIDER, path, f"{name} is GitHub Models, which no longer answers", hint=hint
+        )
     elif parts.scheme == "http" and parts.hostname not in _LOOPBACK and settings.effective_api_key_env:
-        yield Problem(Code.PLAIN_HTTP, path, f"{name} would get its key unencrypted", "https://")
+        yield Problem(FindingCode.PLAIN_HTTP, path, f"{name} would get its key unencrypted", "https://")
 
 
 def _check_parts(configuration: Configuration, name: str, needed: bool) -> Iterator[Problem]:
-    code = Code.PROVIDER_INCOMPLETE if needed else Code.UNUSED_INCOMPLETE
+    code = FindingCode.PROVIDER_INCOMPLETE if needed else FindingCode.UNUSED_INCOMPLETE
     for key in _missing_parts(configuration, name):
         yield Problem(code, _section(name, key), f'{name} has no "{key}"', hint=f'Set "{key}" in runtime.{name}.')
 
 
 def _check_credentials(
-    name: str, settings: ProviderSettings, surroundings: Surroundings, needed: bool
+    name: str, settings: ProviderSettings, surroundings: CheckEnvironment, needed: bool
 ) -> Iterator[Problem]:
     variable = settings.effective_api_key_env
     if variable is None or variable in surroundings.variables:
         return
-    code = Code.CREDENTIALS_MISSING if needed else Code.CREDENTIALS_UNSET
+    code = FindingCode.CREDENTIALS_MISSING if needed else FindingCode.CREDENTIALS_UNSET
     message = f"{name} needs the variable {variable}, which is not set"
     yield Problem(code, _section(name, "apiKeyEnv"), message, hint=f"Add a line {variable}=… to .env.")
 
@@ -130,7 +138,7 @@ def _agents_bring_models(configuration: Configuration, name: str) -> bool:
     return bool(users) and all(agent.default_model for agent in users)
 
 
-def _usable(configuration: Configuration, surroundings: Surroundings, name: str) -> bool:
+def _usable(configuration: Configuration, surroundings: CheckEnvironment, name: str) -> bool:
     settings = configuration.provider(name)
     if settings is None or not settings.enabled or _missing_parts(configuration, name):
         return False

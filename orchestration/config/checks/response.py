@@ -7,21 +7,21 @@ from collections.abc import Iterator
 from itertools import combinations
 from urllib.parse import urlsplit
 
-from orchestration.config.checks.surroundings import Surroundings
+from orchestration.config.checks.environment import CheckEnvironment
 from orchestration.config.document import JsonPath
-from orchestration.config.findings import Code
+from orchestration.config.findings import FindingCode
 from orchestration.config.problems import Problem, suggest
 from orchestration.config.response import (
     BUILT_IN_CHANNELS,
-    ChannelKind,
     ChannelSettings,
     Contact,
     ContactAddress,
+    OnCallRotation,
     ResponseSettings,
-    Rotation,
-    Severity,
 )
 from orchestration.config.schema import Configuration
+from orchestration.domain.channel_kind import ChannelKind
+from orchestration.domain.severity import Severity
 
 EVERYONE = "everyone"
 LEVELS = {f"level-{level}": level for level in (1, 2, 3, 4)}
@@ -30,35 +30,37 @@ _EMAIL = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9](?:[A-Za-z0-9.
 _ROOT = ("response",)
 
 
-def check_channels(configuration: Configuration, _surroundings: Surroundings) -> Iterator[Problem]:
+def check_channels(configuration: Configuration, _surroundings: CheckEnvironment) -> Iterator[Problem]:
     """The channels that contacts use have all that they need; passwords travel encrypted."""
     response = configuration.response
     used = {place.channel for contact in response.contacts for place in contact.channels}
     for name, settings in response.channels.items():
         path = (*_ROOT, "channels", name)
         if name in BUILT_IN_CHANNELS and settings != BUILT_IN_CHANNELS[name]:
-            yield Problem(Code.RESERVED_NAME, path, f'the channel "{name}" is built in', hint="Choose another name.")
+            yield Problem(
+                FindingCode.RESERVED_NAME, path, f'the channel "{name}" is built in', hint="Choose another name."
+            )
         elif settings.enabled and name in used:
             yield from _check_channel(name, settings, path)
 
 
-def check_contacts(configuration: Configuration, surroundings: Surroundings) -> Iterator[Problem]:
+def check_contacts(configuration: Configuration, surroundings: CheckEnvironment) -> Iterator[Problem]:
     """Each id once, and at least one channel that works."""
     response = configuration.response
     seen: set[str] = set()
     for path, entry in _places(response):
         if entry.id in seen:
             message = f'there are two contacts or rotations "{entry.id}"'
-            yield Problem(Code.DUPLICATE_CONTACT, (*path, "id"), message, hint="Rename one of them.")
+            yield Problem(FindingCode.DUPLICATE_CONTACT, (*path, "id"), message, hint="Rename one of them.")
         seen.add(entry.id)
         if entry.id in _RESERVED:
             message = f'"{entry.id}" has a meaning of its own'
-            yield Problem(Code.RESERVED_NAME, (*path, "id"), message, hint="Choose another name.")
+            yield Problem(FindingCode.RESERVED_NAME, (*path, "id"), message, hint="Choose another name.")
     for index, contact in enumerate(response.contacts):
         yield from _check_contact(contact, response, surroundings, (*_ROOT, "contacts", index))
 
 
-def check_rotations(configuration: Configuration, _surroundings: Surroundings) -> Iterator[Problem]:
+def check_rotations(configuration: Configuration, _surroundings: CheckEnvironment) -> Iterator[Problem]:
     """Members and stand-ins that are contacts; shifts that begin before they end and do not overlap."""
     response = configuration.response
     contacts = [contact.id for contact in response.contacts]
@@ -71,7 +73,7 @@ def check_rotations(configuration: Configuration, _surroundings: Surroundings) -
         yield from _check_shifts(rotation, path)
 
 
-def check_audience(configuration: Configuration, _surroundings: Surroundings) -> Iterator[Problem]:
+def check_audience(configuration: Configuration, _surroundings: CheckEnvironment) -> Iterator[Problem]:
     """Everybody who is to be told exists, somebody is told of the worst, and every level has somebody.
 
     Without any contact all goes to the log and the console, which is right for a machine of one's own.
@@ -87,100 +89,106 @@ def check_audience(configuration: Configuration, _surroundings: Surroundings) ->
             yield from _check_known(name, known, (*where, "targets", place), "contact or rotation")
         if response.contacts and not level.targets and not _of_level(response, level.level):
             hint = f'Give a contact "level": {level.level}, or take the level out of the escalation.'
-            yield Problem(Code.EMPTY_LEVEL, where, f"nobody is at level {level.level}", hint=hint)
+            yield Problem(FindingCode.EMPTY_LEVEL, where, f"nobody is at level {level.level}", hint=hint)
     for severity in (Severity.P0, Severity.P1):
         if response.contacts and not any(_stands_for_somebody(response, n) for n in response.audience_of(severity)):
             hint = f'Name a contact in response.audience.{severity.value}, or give one a "level".'
             path = (*_ROOT, "audience", severity.value)
-            yield Problem(Code.EMPTY_AUDIENCE, path, f"nobody would be told of {severity.value}", hint=hint)
+            yield Problem(FindingCode.EMPTY_AUDIENCE, path, f"nobody would be told of {severity.value}", hint=hint)
 
 
-def check_dashboard(configuration: Configuration, _surroundings: Surroundings) -> Iterator[Problem]:
+def check_dashboard(configuration: Configuration, _surroundings: CheckEnvironment) -> Iterator[Problem]:
     """The address to which links in messages lead, where one is given."""
     address = configuration.response.dashboard_url
     if address is not None and not _is_url(address):
         message, expected = "links in messages cannot lead there", "an http:// or https:// URL"
         hint = "Write it as people open it in a browser, or leave it out."
-        yield Problem(Code.BAD_DASHBOARD_URL, (*_ROOT, "dashboardUrl"), message, expected, hint)
+        yield Problem(FindingCode.BAD_DASHBOARD_URL, (*_ROOT, "dashboardUrl"), message, expected, hint)
 
 
 def _check_channel(name: str, settings: ChannelSettings, path: JsonPath) -> Iterator[Problem]:
     for key in settings.missing:
         hint = f'Set "{key}" in response.channels.{name}.'
-        yield Problem(Code.CHANNEL_INCOMPLETE, (*path, key), f'the channel "{name}" has no "{key}"', hint=hint)
+        yield Problem(FindingCode.CHANNEL_INCOMPLETE, (*path, key), f'the channel "{name}" has no "{key}"', hint=hint)
     if settings.url and settings.type is not ChannelKind.APPRISE and not _is_url(settings.url):
         message, expected = f'the address of "{name}" cannot be used', "an http:// or https:// URL"
-        yield Problem(Code.BAD_CHANNEL_URL, (*path, "url"), message, expected, "Write it in full.")
+        yield Problem(FindingCode.BAD_CHANNEL_URL, (*path, "url"), message, expected, "Write it in full.")
     if settings.sender and not _EMAIL.fullmatch(settings.sender):
-        yield Problem(Code.BAD_EMAIL_ADDRESS, (*path, "sender"), "the sender is no e-mail address", "name@domain")
+        yield Problem(
+            FindingCode.BAD_EMAIL_ADDRESS, (*path, "sender"), "the sender is no e-mail address", "name@domain"
+        )
     if settings.tls == "none" and settings.username and settings.host not in ("localhost", "127.0.0.1", "::1"):
         message = f'"{name}" would send its password unencrypted'
-        yield Problem(Code.PLAIN_PASSWORD, (*path, "tls"), message, '"starttls" or "implicit"')
+        yield Problem(FindingCode.PLAIN_PASSWORD, (*path, "tls"), message, '"starttls" or "implicit"')
 
 
 def _check_contact(
-    contact: Contact, response: ResponseSettings, surroundings: Surroundings, path: JsonPath
+    contact: Contact, response: ResponseSettings, surroundings: CheckEnvironment, path: JsonPath
 ) -> Iterator[Problem]:
     seen: set[str] = set()
     for index, place in enumerate(contact.channels):
         where = (*path, "channels", index)
         if place.channel in seen:
-            yield Problem(Code.REPEATED_CHANNEL, where, f'"{place.channel}" is listed twice', hint="Take one away.")
+            yield Problem(
+                FindingCode.REPEATED_CHANNEL, where, f'"{place.channel}" is listed twice', hint="Take one away."
+            )
         seen.add(place.channel)
         yield from _check_place(place, response, surroundings, where)
     if not any(_works(place, response, surroundings) for place in response.working(contact)):
         hint = "Give it a channel that is complete, switched on, and has its variables set."
         message = f'no page would reach "{contact.id}": it has no channel that works'
-        yield Problem(Code.UNREACHABLE_CONTACT, (*path, "channels"), message, hint=hint)
+        yield Problem(FindingCode.UNREACHABLE_CONTACT, (*path, "channels"), message, hint=hint)
 
 
 def _check_place(
-    place: ContactAddress, response: ResponseSettings, surroundings: Surroundings, path: JsonPath
+    place: ContactAddress, response: ResponseSettings, surroundings: CheckEnvironment, path: JsonPath
 ) -> Iterator[Problem]:
     settings = response.channel(place.channel)
     if settings is None:
         hint = suggest(place.channel, {*response.channels, *BUILT_IN_CHANNELS})
-        yield Problem(Code.UNKNOWN_CHANNEL, (*path, "channel"), f'there is no channel "{place.channel}"', hint=hint)
+        yield Problem(
+            FindingCode.UNKNOWN_CHANNEL, (*path, "channel"), f'there is no channel "{place.channel}"', hint=hint
+        )
         return
     if not settings.enabled:
         hint = f'Set "enabled": true in response.channels.{place.channel}.'
-        yield Problem(Code.CHANNEL_OFF, (*path, "channel"), f'"{place.channel}" is switched off', hint=hint)
+        yield Problem(FindingCode.CHANNEL_OFF, (*path, "channel"), f'"{place.channel}" is switched off', hint=hint)
     if settings.type is ChannelKind.EMAIL and not _EMAIL.fullmatch(place.address or ""):
         message = "this is no e-mail address" if place.address else "the e-mail address is missing"
-        yield Problem(Code.BAD_EMAIL_ADDRESS, (*path, "address"), message, "name@domain")
+        yield Problem(FindingCode.BAD_EMAIL_ADDRESS, (*path, "address"), message, "name@domain")
     for variable in _unset(settings, surroundings) if settings.enabled else ():
         message = f'"{place.channel}" needs the variable {variable}, which is not set'
         hint = f"Add a line {variable}=… to .env."
-        yield Problem(Code.CHANNEL_VARIABLE_UNSET, (*path, "channel"), message, hint=hint)
+        yield Problem(FindingCode.CHANNEL_VARIABLE_UNSET, (*path, "channel"), message, hint=hint)
 
 
-def _check_shifts(rotation: Rotation, path: JsonPath) -> Iterator[Problem]:
+def _check_shifts(rotation: OnCallRotation, path: JsonPath) -> Iterator[Problem]:
     sound = []
     for place, shift in enumerate(rotation.overrides):
         aware = shift.start.tzinfo is not None and shift.end.tzinfo is not None
         if not aware or shift.start >= shift.end:
             expected = "times with an offset such as 2026-01-05T09:00:00Z, the start before the end"
-            yield Problem(Code.BAD_SHIFT, (*path, "overrides", place), "this shift cannot be", expected)
+            yield Problem(FindingCode.BAD_SHIFT, (*path, "overrides", place), "this shift cannot be", expected)
         else:
             sound.append((place, shift))
     for (first, one), (second, other) in combinations(sound, 2):
         if one.start < other.end and other.start < one.end:
             message = f"this shift overlaps the one at overrides[{first}]"
             hint = "Let one end when the other begins."
-            yield Problem(Code.OVERLAPPING_SHIFTS, (*path, "overrides", second), message, hint=hint)
+            yield Problem(FindingCode.OVERLAPPING_SHIFTS, (*path, "overrides", second), message, hint=hint)
 
 
 def _check_known(name: str, known: list[str], path: JsonPath, what: str) -> Iterator[Problem]:
     if name not in known:
-        yield Problem(Code.UNKNOWN_CONTACT, path, f'there is no {what} "{name}"', hint=suggest(name, known))
+        yield Problem(FindingCode.UNKNOWN_CONTACT, path, f'there is no {what} "{name}"', hint=suggest(name, known))
 
 
-def _works(place: ContactAddress, response: ResponseSettings, surroundings: Surroundings) -> bool:
+def _works(place: ContactAddress, response: ResponseSettings, surroundings: CheckEnvironment) -> bool:
     settings = response.channel(place.channel)
     return settings is not None and not _unset(settings, surroundings)
 
 
-def _unset(settings: ChannelSettings, surroundings: Surroundings) -> list[str]:
+def _unset(settings: ChannelSettings, surroundings: CheckEnvironment) -> list[str]:
     return sorted(set(settings.variables.values()) - surroundings.variables)
 
 
@@ -194,7 +202,7 @@ def _stands_for_somebody(response: ResponseSettings, name: str) -> bool:
     return name == EVERYONE or any(entry.id == name for _, entry in _places(response))
 
 
-def _places(response: ResponseSettings) -> Iterator[tuple[JsonPath, Contact | Rotation]]:
+def _places(response: ResponseSettings) -> Iterator[tuple[JsonPath, Contact | OnCallRotation]]:
     """All contacts and rotations, which share one set of names, and where they stand."""
     for index, contact in enumerate(response.contacts):
         yield (*_ROOT, "contacts", index), contact

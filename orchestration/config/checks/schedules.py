@@ -5,30 +5,30 @@ from __future__ import annotations
 from collections.abc import Iterator
 from zoneinfo import ZoneInfo
 
-from orchestration.config.checks.surroundings import Surroundings
-from orchestration.config.findings import Code
+from orchestration.config.checks.environment import CheckEnvironment
+from orchestration.config.findings import FindingCode
 from orchestration.config.problems import Problem, suggest
 from orchestration.config.schema import Configuration
 
 
-def check(configuration: Configuration, _surroundings: Surroundings) -> Iterator[Problem]:
+def check(configuration: Configuration, _surroundings: CheckEnvironment) -> Iterator[Problem]:
     """Each name once; cron expressions, time zones and agents that exist."""
     seen: set[str] = set()
     agents = [agent.id for agent in configuration.agents]
     for index, schedule in enumerate(configuration.schedules):
         if schedule.name in seen:
             message = f'there are two schedules "{schedule.name}"'
-            yield Problem(Code.DUPLICATE_SCHEDULE, ("schedules", index, "name"), message)
+            yield Problem(FindingCode.DUPLICATE_SCHEDULE, ("schedules", index, "name"), message)
         seen.add(schedule.name)
         if not is_cron(schedule.cron):
             path, expected = ("schedules", index, "cron"), "minute hour day month weekday, such as 0 9 * * mon-fri"
-            yield Problem(Code.BAD_CRON, path, f'"{schedule.cron}" is no cron expression', expected)
+            yield Problem(FindingCode.BAD_CRON, path, f'"{schedule.cron}" is no cron expression', expected)
         if not is_time_zone(schedule.time_zone):
             path, expected = ("schedules", index, "timeZone"), "a name such as UTC or Europe/Vienna"
-            yield Problem(Code.BAD_TIME_ZONE, path, f'there is no time zone "{schedule.time_zone}"', expected)
+            yield Problem(FindingCode.BAD_TIME_ZONE, path, f'there is no time zone "{schedule.time_zone}"', expected)
         if schedule.agent is not None and schedule.agent not in agents:
             path, hint = ("schedules", index, "agent"), suggest(schedule.agent, agents)
-            yield Problem(Code.UNKNOWN_AGENT, path, f'there is no agent "{schedule.agent}"', hint=hint)
+            yield Problem(FindingCode.UNKNOWN_AGENT, path, f'there is no agent "{schedule.agent}"', hint=hint)
 
 
 def is_cron(expression: str) -> bool:

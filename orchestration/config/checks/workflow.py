@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 
-from orchestration.config.checks.surroundings import Surroundings
-from orchestration.config.findings import Code
+from orchestration.config.checks.environment import CheckEnvironment
+from orchestration.config.findings import FindingCode
 from orchestration.config.problems import Problem, suggest
 from orchestration.config.schema import Configuration
 
 
-def check(configuration: Configuration, _surroundings: Surroundings) -> Iterator[Problem]:
+def check(configuration: Configuration, _surroundings: CheckEnvironment) -> Iterator[Problem]:
     """Edges first; requirements only where the edges hold, since one wrong edge would be reported twice."""
     wrong_edges = list(_check_edges(configuration))
     yield from wrong_edges
@@ -25,12 +25,12 @@ def _check_edges(configuration: Configuration) -> Iterator[Problem]:
         for key, name in (("from", edge.source), ("to", edge.target)):
             if name not in known:
                 path = ("workflow", index, key)
-                yield Problem(Code.UNKNOWN_AGENT, path, f'there is no agent "{name}"', hint=suggest(name, known))
+                yield Problem(FindingCode.UNKNOWN_AGENT, path, f'there is no agent "{name}"', hint=suggest(name, known))
         source = configuration.agent(edge.source)
         if source and edge.artifact and edge.artifact not in source.outputs:
             message = f'"{source.id}" does not deliver "{edge.artifact}"'
             hint = suggest(edge.artifact, source.outputs) or f'Add it to the "outputs" of "{source.id}".'
-            yield Problem(Code.UNKNOWN_ARTIFACT, ("workflow", index, "artifact"), message, hint=hint)
+            yield Problem(FindingCode.UNKNOWN_ARTIFACT, ("workflow", index, "artifact"), message, hint=hint)
     yield from _check_cycle(configuration)
 
 
@@ -42,7 +42,7 @@ def _check_cycle(configuration: Configuration) -> Iterator[Problem]:
         last = (circle[-2], circle[-1])
         index = next(i for i, edge in enumerate(configuration.workflow) if (edge.source, edge.target) == last)
         hint = "The way back from a reviewer to an executor needs no edge: it is always there."
-        yield Problem(Code.WORKFLOW_CYCLE, ("workflow", index), f"a circle: {' → '.join(circle)}", hint=hint)
+        yield Problem(FindingCode.WORKFLOW_CYCLE, ("workflow", index), f"a circle: {' → '.join(circle)}", hint=hint)
 
 
 def _check_requirements(configuration: Configuration) -> Iterator[Problem]:
@@ -53,7 +53,7 @@ def _check_requirements(configuration: Configuration) -> Iterator[Problem]:
             if artifact not in delivered:
                 path = ("agents", index, "requires", place)
                 message = f'no agent before "{agent.id}" delivers "{artifact}"'
-                yield Problem(Code.UNMET_REQUIREMENT, path, message, hint=suggest(artifact, delivered))
+                yield Problem(FindingCode.UNMET_REQUIREMENT, path, message, hint=suggest(artifact, delivered))
 
 
 def _upstream(configuration: Configuration, agent_id: str) -> set[str]:

@@ -6,15 +6,18 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from orchestration.config.response import Scenario, Severity
-from orchestration.drills.faults.shapes import AGENT_FILES, OWN_CODE, STRIKE, strike, with_files
-from orchestration.drills.ground import Ground
-from orchestration.drills.model import Drill, Ending, Expectation, Inject, Setting, Work
+from orchestration.domain.scenario import Scenario
+from orchestration.domain.severity import Severity
+from orchestration.drills.environment import DrillEnvironment
+from orchestration.drills.faults.fixtures import AGENT_FILES, OWN_CODE, STRIKE, strike, with_files
+from orchestration.drills.model import Drill, DrillExpectation, DrillOutcome, DrillSetting, DrillWork, Inject
 from orchestration.drills.project import laid_over
 
 _SCENARIO = Scenario.AGENT_FAILURE
 # The rule waits 3 s, so that the news of a broken provider can come first.
-_RESTARTED = Expectation(Ending.REPAIRED, _SCENARIO, Severity.P2, helped="restart", finds=("runs", "agents"), holds=3.0)
+_RESTARTED = DrillExpectation(
+    DrillOutcome.REPAIRED, _SCENARIO, Severity.P2, helped="restart", finds=("runs", "agents"), holds=3.0
+)
 _FILES = with_files(AGENT_FILES)
 
 
@@ -27,8 +30,8 @@ def drills() -> Iterator[Drill]:
         "agent-always-crashes",
         "An agent fails again whenever it is restarted",
         strike("always crash"),
-        Expectation(
-            Ending.HANDED_OVER,
+        DrillExpectation(
+            DrillOutcome.HANDED_OVER,
             _SCENARIO,
             Severity.P2,
             level=2,
@@ -44,14 +47,14 @@ def drills() -> Iterator[Drill]:
         replace(_RESTARTED, calls_repeated=3),
         _plan_badly,
         _SCENARIO,
-        Work(),
-        Setting(providers=("primary",)),
+        DrillWork(),
+        DrillSetting(providers=("primary",)),
     )
     yield Drill(
         "configuration-breaks-agent",
         "A person's edit breaks an agent that worked",
-        Expectation(
-            Ending.HANDED_OVER,
+        DrillExpectation(
+            DrillOutcome.HANDED_OVER,
             _SCENARIO,
             Severity.P2,
             asks=("config.last-good",),
@@ -61,30 +64,30 @@ def drills() -> Iterator[Drill]:
         ),
         _break_agent,
         _SCENARIO,
-        Work(),
+        DrillWork(),
         _FILES,
         prepare=_one_good_run,
     )
     yield Drill(
         "edit-refused",
         "A person saves a configuration that is no JSON",
-        Expectation(Ending.ABSORBED),
+        DrillExpectation(DrillOutcome.ABSORBED),
         _save_nonsense,
         _SCENARIO,
     )
 
 
-def _drill(name: str, fault: str, inject: Inject, expects: Expectation = _RESTARTED, **more: Any) -> Drill:
+def _drill(name: str, fault: str, inject: Inject, expects: DrillExpectation = _RESTARTED, **more: Any) -> Drill:
     return Drill(name, fault, expects, inject, _SCENARIO, OWN_CODE, _FILES, **more)
 
 
-async def _one_good_run(ground: Ground) -> None:
+async def _one_good_run(ground: DrillEnvironment) -> None:
     (ground.workspace / STRIKE).write_text("")
     await ground.run("Do the work once.", agent="own-code")
     await ground.wait_for_ends()
 
 
-async def _break_agent(ground: Ground) -> None:
+async def _break_agent(ground: DrillEnvironment) -> None:
     """The agent's function is called wrongly from now on; then it is asked to work."""
     document = ground.read_configuration()
     agents = [
@@ -96,11 +99,11 @@ async def _break_agent(ground: Ground) -> None:
     await ground.strikes_by_run("Do the work again.", agent="own-code")
 
 
-async def _plan_badly(ground: Ground) -> None:
+async def _plan_badly(ground: DrillEnvironment) -> None:
     """The planner gives up after three bad answers, twice; from then on they are good."""
     await ground.primary.fault("bad_json_answer", count=6, match={"role": "planner"})
     await ground.strikes_by_run(ground.sample.goal)
 
 
-async def _save_nonsense(ground: Ground) -> None:
+async def _save_nonsense(ground: DrillEnvironment) -> None:
     ground.configuration_file.write_text('{"runtime": {"defaultProvider": ', encoding="utf-8")

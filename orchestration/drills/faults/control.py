@@ -10,15 +10,16 @@ import anyio
 import anyio.to_thread
 
 from orchestration import backoff
-from orchestration.config.response import Scenario, Severity
-from orchestration.drills import server
-from orchestration.drills.children import Child
-from orchestration.drills.ground import Ground
-from orchestration.drills.model import Drill, Ending, Expectation, Setting, Work
-from orchestration.drills.watching import Watcher
+from orchestration.domain.scenario import Scenario
+from orchestration.domain.severity import Severity
+from orchestration.drills import postgres_server
+from orchestration.drills.environment import DrillEnvironment
+from orchestration.drills.model import Drill, DrillExpectation, DrillOutcome, DrillSetting, DrillWork
+from orchestration.drills.observer import DrillObserver
+from orchestration.drills.processes import DrillProcess
 
 _SCENARIO = Scenario.CONTROL_PLANE
-_ABSORBED = Expectation(Ending.ABSORBED, calls_repeated=1)
+_ABSORBED = DrillExpectation(DrillOutcome.ABSORBED, calls_repeated=1)
 _AWAY_SECONDS = 8.0
 # How often it is looked whether the database answers.
 _DATABASE_SECONDS = 2.0
@@ -37,8 +38,8 @@ def drills() -> Iterator[Drill]:
     yield Drill(
         "workers-crash-again",
         "Workers are killed three times within a short time",
-        Expectation(
-            Ending.REPAIRED,
+        DrillExpectation(
+            DrillOutcome.REPAIRED,
             _SCENARIO,
             Severity.P1,
             helped="by-itself",
@@ -48,14 +49,14 @@ def drills() -> Iterator[Drill]:
         ),
         _kill_workers,
         _SCENARIO,
-        setting=Setting(latency_ms=60),
+        setting=DrillSetting(latency_ms=60),
     )
     yield Drill("control-killed", "The control process is killed while work runs", _ABSORBED, _kill_control, _SCENARIO)
     yield Drill(
         "control-killed-in-response",
         "The control process is killed while it responds to an incident",
-        Expectation(
-            Ending.REPAIRED,
+        DrillExpectation(
+            DrillOutcome.REPAIRED,
             Scenario.PROVIDER_UNAVAILABLE,
             Severity.P2,
             helped="use-fallback",
@@ -67,8 +68,8 @@ def drills() -> Iterator[Drill]:
     yield Drill(
         "database-stops",
         "The database cannot be opened for 8 seconds",
-        Expectation(
-            Ending.REPAIRED,
+        DrillExpectation(
+            DrillOutcome.REPAIRED,
             _SCENARIO,
             Severity.P0,
             helped="by-itself",
@@ -84,8 +85,8 @@ def drills() -> Iterator[Drill]:
     yield Drill(
         "database-locked",
         "Another program keeps the database's file locked for 12 seconds",
-        Expectation(
-            Ending.REPAIRED,
+        DrillExpectation(
+            DrillOutcome.REPAIRED,
             _SCENARIO,
             Severity.P0,
             helped="by-itself",
@@ -102,8 +103,8 @@ def drills() -> Iterator[Drill]:
     yield Drill(
         "database-server-stops",
         "The PostgreSQL server is stopped, and started again after 8 seconds",
-        Expectation(
-            Ending.REPAIRED,
+        DrillExpectation(
+            DrillOutcome.REPAIRED,
             _SCENARIO,
             Severity.P0,
             helped="by-itself",
@@ -114,14 +115,14 @@ def drills() -> Iterator[Drill]:
         ),
         _stop_server,
         _SCENARIO,
-        setting=Setting(own_server=True),
-        impossible=server.impossible,
+        setting=DrillSetting(own_server=True),
+        impossible=postgres_server.impossible,
     )
     yield Drill(
         "database-damaged",
         "A page of the database is overwritten",
-        Expectation(
-            Ending.HANDED_OVER,
+        DrillExpectation(
+            DrillOutcome.HANDED_OVER,
             _SCENARIO,
             Severity.P0,
             level=4,
@@ -131,18 +132,18 @@ def drills() -> Iterator[Drill]:
         ),
         _damage_database,
         _SCENARIO,
-        Work(),
-        Setting(configuration={"monitoring": {"integritySeconds": _DATABASE_SECONDS}}),
+        DrillWork(),
+        DrillSetting(configuration={"monitoring": {"integritySeconds": _DATABASE_SECONDS}}),
         prepare=_back_up,
         sqlite_only=True,
     )
 
 
-async def _kill_worker(ground: Ground) -> None:
+async def _kill_worker(ground: DrillEnvironment) -> None:
     os.killpg((await ground.worker_pids())[0], signal.SIGKILL)
 
 
-async def _kill_workers(ground: Ground) -> None:
+async def _kill_workers(ground: DrillEnvironment) -> None:
     seen: set[int] = set()
 
     async def fresh() -> set[int]:
@@ -156,15 +157,15 @@ async def _kill_workers(ground: Ground) -> None:
         seen |= pids
 
 
-async def _kill_control(ground: Ground) -> None:
+async def _kill_control(ground: DrillEnvironment) -> None:
     """Whoever supervises it starts it again, as a service manager does."""
     ground.control.kill()
     await ground.serve()
 
 
-async def _kill_in_response(ground: Ground) -> None:
+async def _kill_in_response(ground: DrillEnvironment) -> None:
     await ground.primary.kill()
-    watcher = Watcher(ground)
+    watcher = DrillObserver(ground)
 
     async def responding() -> bool:
         incidents = await ground.database.call(watcher.incidents)
@@ -174,7 +175,7 @@ async def _kill_in_response(ground: Ground) -> None:
     await _kill_control(ground)
 
 
-async def _take_database(ground: Ground) -> None:
+async def _take_database(ground: DrillEnvironment) -> None:
     """A link to nowhere stands in the file's place, so that nobody can begin a new file there: opening it fails, as
     connecting to a server that is stopped does."""
     file, hidden = ground.database_file, ground.database_file.with_suffix(".hidden")
@@ -185,29 +186,29 @@ async def _take_database(ground: Ground) -> None:
     hidden.replace(file)
 
 
-async def _lock_database(ground: Ground) -> None:
+async def _lock_database(ground: DrillEnvironment) -> None:
     """A process of its own holds the lock of writers, as a backup that stands still or a forgotten console does."""
     ground.close_database()
-    words = ("orchestration.drills.locking", str(ground.database_file), str(_LOCKED_SECONDS))
-    child = Child(words, ground.folder, ground.folder / "locking.log", ground.clock)
+    words = ("orchestration.drills.sqlite_lock", str(ground.database_file), str(_LOCKED_SECONDS))
+    child = DrillProcess(words, ground.folder, ground.folder / "locking.log", ground.clock)
     await child.says("locked", _START_SECONDS)
     ground.strikes()
     await child.wait(_LOCKED_SECONDS + _START_SECONDS)
 
 
-async def _stop_server(ground: Ground) -> None:
+async def _stop_server(ground: DrillEnvironment) -> None:
     ground.close_database()
     await anyio.to_thread.run_sync(ground.server.stop)
     await ground.clock.sleep(_AWAY_SECONDS)
     await ground.server.start()
 
 
-async def _back_up(ground: Ground) -> None:
+async def _back_up(ground: DrillEnvironment) -> None:
     """So that there is something which a person can restore, once they were told that it can be."""
     await ground.command("backups", "make")
 
 
-async def _damage_database(ground: Ground) -> None:
+async def _damage_database(ground: DrillEnvironment) -> None:
     """Nonsense over the first page of a table, as a dying disk leaves it."""
     with ground.database.read() as connection:
         connection.exec_driver_sql("PRAGMA wal_checkpoint(FULL)")

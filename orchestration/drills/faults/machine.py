@@ -7,11 +7,12 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from orchestration.config.response import Scenario, Severity
-from orchestration.drills import group
-from orchestration.drills.faults.shapes import TOOL, TOOL_FILES, limited, strike, with_files
-from orchestration.drills.ground import Ground
-from orchestration.drills.model import Drill, Ending, Expectation, Setting, Work
+from orchestration.domain.scenario import Scenario
+from orchestration.domain.severity import Severity
+from orchestration.drills import control_group
+from orchestration.drills.environment import DrillEnvironment
+from orchestration.drills.faults.fixtures import TOOL, TOOL_FILES, limited, strike, with_files
+from orchestration.drills.model import Drill, DrillExpectation, DrillOutcome, DrillSetting, DrillWork
 from orchestration.drills.project import laid_over
 
 _SCENARIO = Scenario.HIGH_RESOURCE_USAGE
@@ -21,7 +22,7 @@ _LEFT_PERCENT = 7.0
 _PIECE = 1_000_000
 _OLD_SECONDS = 30 * 86_400.0
 # Whatever else this machine does must not look like the disk's trouble.
-_SMALL_DISK = Setting(
+_SMALL_DISK = DrillSetting(
     disk_mb=_DISK_MB,
     configuration={
         "alerting": {"rules": {"disk-low": {"enabled": True, "keepFiring": 1}}},
@@ -38,8 +39,8 @@ _MEMORY_MB = 1000
 _WINDOW_SECONDS = 5.0
 # An edit of the configuration is in force by then.
 _HEEDED_SECONDS = 3.0
-_STOPPED = Expectation(
-    Ending.REPAIRED,
+_STOPPED = DrillExpectation(
+    DrillOutcome.REPAIRED,
     _SCENARIO,
     Severity.P1,
     helped="stop-runaway",
@@ -53,8 +54,8 @@ def drills() -> Iterator[Drill]:
     yield Drill(
         "disk-filled-with-old-logs",
         "Old logs of the system itself fill its disk",
-        Expectation(
-            Ending.REPAIRED,
+        DrillExpectation(
+            DrillOutcome.REPAIRED,
             _SCENARIO,
             Severity.P1,
             helped="clear-away",
@@ -62,15 +63,15 @@ def drills() -> Iterator[Drill]:
         ),
         _fill_with_logs,
         _SCENARIO,
-        Work(),
+        DrillWork(),
         _SMALL_DISK,
         impossible=_no_mount,
     )
     yield Drill(
         "disk-filled-by-others",
         "Files that are not ours fill the disk",
-        Expectation(
-            Ending.HANDED_OVER,
+        DrillExpectation(
+            DrillOutcome.HANDED_OVER,
             _SCENARIO,
             Severity.P1,
             level=2,
@@ -78,7 +79,7 @@ def drills() -> Iterator[Drill]:
         ),
         _fill_with_foreign_files,
         _SCENARIO,
-        Work(),
+        DrillWork(),
         _SMALL_DISK,
         impossible=_no_mount,
     )
@@ -90,7 +91,7 @@ def drills() -> Iterator[Drill]:
         _SCENARIO,
         TOOL,
         _shared(cpuPercent=_CPU_PERCENT),
-        impossible=lambda: group.impossible(cpus=_CPUS),
+        impossible=lambda: control_group.impossible(cpus=_CPUS),
     )
     yield Drill(
         "command-takes-memory",
@@ -100,11 +101,11 @@ def drills() -> Iterator[Drill]:
         _SCENARIO,
         TOOL,
         _shared(memoryPercent=_MEMORY_PERCENT),
-        impossible=lambda: group.impossible(memory_mb=_MEMORY_MB),
+        impossible=lambda: control_group.impossible(memory_mb=_MEMORY_MB),
     )
 
 
-def _shared(**thresholds: float) -> Setting:
+def _shared(**thresholds: float) -> DrillSetting:
     """Whatever else is short is left alone, and a command may use all there is."""
     spared = {"cpuPercent": 100, "memoryPercent": 100} | thresholds
     return with_files(
@@ -121,20 +122,20 @@ def _no_mount() -> str:
     return "a file system of its own can be mounted by root only"
 
 
-async def _burn(ground: Ground) -> None:
+async def _burn(ground: DrillEnvironment) -> None:
     """With a share of the machine of its own, so that it does not matter what else that does."""
     ground.confine(cpus=_CPUS)
     await _watch(ground, "cpu-high")
     await strike("burn")(ground)
 
 
-async def _hoard(ground: Ground) -> None:
+async def _hoard(ground: DrillEnvironment) -> None:
     ground.confine(memory_mb=_MEMORY_MB)
     await _watch(ground, "memory-high")
     await strike("hoard")(ground)
 
 
-async def _watch(ground: Ground, rule: str) -> None:
+async def _watch(ground: DrillEnvironment, rule: str) -> None:
     """Have the rule look from now on, at a shorter time than usual; the fault strikes once it does."""
     quick = {"enabled": True, "window": _WINDOW_SECONDS, "hold": 0, "keepFiring": 1}
     ground.write_configuration(laid_over(ground.read_configuration(), {"alerting": {"rules": {rule: quick}}}))
@@ -142,7 +143,7 @@ async def _watch(ground: Ground, rule: str) -> None:
     ground.strikes()
 
 
-async def _fill_with_logs(ground: Ground) -> None:
+async def _fill_with_logs(ground: DrillEnvironment) -> None:
     """Rotated logs that are a month old."""
     then = ground.clock.now().timestamp() - _OLD_SECONDS
     number = 0
@@ -154,7 +155,7 @@ async def _fill_with_logs(ground: Ground) -> None:
         os.utime(path, (then, then))
 
 
-async def _fill_with_foreign_files(ground: Ground) -> None:
+async def _fill_with_foreign_files(ground: DrillEnvironment) -> None:
     number = 0
     (ground.folder / "theirs").mkdir()
     while (free := _free_percent(ground.folder)) > _LEFT_PERCENT:
@@ -163,7 +164,7 @@ async def _fill_with_foreign_files(ground: Ground) -> None:
         (ground.folder / "theirs" / f"{number}.bin").write_bytes(b"x" * _PIECE)
 
 
-def _strike_when_short(ground: Ground, free: float) -> None:
+def _strike_when_short(ground: DrillEnvironment, free: float) -> None:
     """It is not the filling that is the fault: it strikes when too little is left."""
     if ground.struck_at is None and free < _SHORT_PERCENT:
         ground.strikes()

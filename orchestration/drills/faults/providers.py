@@ -7,15 +7,16 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from orchestration.config.response import Scenario, Severity
-from orchestration.drills.faults.shapes import provider_fault
-from orchestration.drills.ground import Ground
-from orchestration.drills.model import Drill, Ending, Expectation, Inject, Setting
+from orchestration.domain.scenario import Scenario
+from orchestration.domain.severity import Severity
+from orchestration.drills.environment import DrillEnvironment
+from orchestration.drills.faults.fixtures import provider_fault
+from orchestration.drills.model import Drill, DrillExpectation, DrillOutcome, DrillSetting, Inject
 
 _SCENARIO = Scenario.PROVIDER_UNAVAILABLE
 # Past a provider that fails, all work goes to the next one. The call that was under way is made again there.
-_REROUTED = Expectation(
-    Ending.REPAIRED, _SCENARIO, Severity.P2, helped="use-fallback", finds=("probe", "chain"), calls_repeated=2
+_REROUTED = DrillExpectation(
+    DrillOutcome.REPAIRED, _SCENARIO, Severity.P2, helped="use-fallback", finds=("probe", "chain"), calls_repeated=2
 )
 # Another provider carries the work meanwhile; this one is only asked for less.
 _FEWER = replace(_REROUTED, helped="wait-with-fewer-calls")
@@ -25,14 +26,14 @@ _CALLS = {"path": "/v1/chat/completions"}
 _OLLAMA_PROGRAM = f"""\
 #!/bin/sh
 [ "$1" = serve ] || exit 2
-exec "{sys.executable}" -m orchestration.drills.rehearsal --port "${{OLLAMA_HOST##*:}}" --latency-ms 20
+exec "{sys.executable}" -m orchestration.rehearsal --port "${{OLLAMA_HOST##*:}}" --latency-ms 20
 """
-_OLLAMA = Setting(
+_OLLAMA = DrillSetting(
     providers=("ollama",),
     configuration={"runtime": {"ollama": {"type": "ollama", "allowStart": True}}},
     programs={"ollama": _OLLAMA_PROGRAM},
 )
-_PASSES_BY_ITSELF = Expectation(Ending.ABSORBED, calls_repeated=2)
+_PASSES_BY_ITSELF = DrillExpectation(DrillOutcome.ABSORBED, calls_repeated=2)
 
 
 def drills() -> Iterator[Drill]:
@@ -90,15 +91,15 @@ def drills() -> Iterator[Drill]:
     )
 
 
-def _drill(name: str, fault: str, inject: Inject, expects: Expectation = _REROUTED, **more: Any) -> Drill:
+def _drill(name: str, fault: str, inject: Inject, expects: DrillExpectation = _REROUTED, **more: Any) -> Drill:
     return Drill(name, fault, expects, inject, _SCENARIO, **more)
 
 
-async def _kill(ground: Ground) -> None:
+async def _kill(ground: DrillEnvironment) -> None:
     await ground.primary.kill()
 
 
-async def _kill_all_for_a_while(ground: Ground) -> None:
+async def _kill_all_for_a_while(ground: DrillEnvironment) -> None:
     for provider in ground.providers.values():
         await provider.kill()
     await ground.clock.sleep(_AWAY_SECONDS)

@@ -8,12 +8,13 @@ from datetime import UTC, datetime
 
 import httpx2
 
-from orchestration.config.response import Scenario, Severity
-from orchestration.drills.children import DrillError
-from orchestration.drills.faults.shapes import TOOL_GOAL, with_files
-from orchestration.drills.ground import Ground
-from orchestration.drills.model import Drill, Ending, Expectation, Inject, Work
-from orchestration.drills.rehearsal.scenes import told
+from orchestration.domain.scenario import Scenario
+from orchestration.domain.severity import Severity
+from orchestration.drills.environment import DrillEnvironment
+from orchestration.drills.faults.fixtures import TOOL_GOAL, with_files
+from orchestration.drills.model import Drill, DrillExpectation, DrillOutcome, DrillWork, Inject
+from orchestration.drills.processes import DrillError
+from orchestration.rehearsal.scenes import scripted_calls
 
 _SCENARIO = Scenario.SECURITY_ALERT
 _SECURITY_TEAM = 4
@@ -31,24 +32,24 @@ Path("{_LEAK}").write_text("aws_access_key_id = " + key + "\\n")
 _ESCAPE = "\n".join(
     (
         "Read what you are told to read.",
-        told.line("read_file", path="../../../../etc/passwd"),
-        told.line("read_file", path="/etc/shadow"),
-        told.line("write_file", path="../outside.txt", content="x"),
+        scripted_calls.line("read_file", path="../../../../etc/passwd"),
+        scripted_calls.line("read_file", path="/etc/shadow"),
+        scripted_calls.line("write_file", path="../outside.txt", content="x"),
     )
 )
 _COMMANDS = "\n".join(
     (
         "Do what you are told to do.",
-        told.line("run_command", command=["rm", "-rf", "/nothing-of-this-name"]),
-        told.line("run_command", command=["curl", "http://127.0.0.1:9/"]),
-        told.line("run_command", command=["bash", "-c", "true"]),
+        scripted_calls.line("run_command", command=["rm", "-rf", "/nothing-of-this-name"]),
+        scripted_calls.line("run_command", command=["curl", "http://127.0.0.1:9/"]),
+        scripted_calls.line("run_command", command=["bash", "-c", "true"]),
     )
 )
 
 
 # It was refused what it tried, and its run is stopped, without a hand; the security team is told.
-_REFUSED = Expectation(
-    Ending.REPAIRED,
+_REFUSED = DrillExpectation(
+    DrillOutcome.REPAIRED,
     _SCENARIO,
     Severity.P2,
     helped="stop-run",
@@ -64,8 +65,8 @@ def drills() -> Iterator[Drill]:
     yield Drill(
         "secret-written",
         "An agent prints a key and writes it into a file",
-        Expectation(
-            Ending.HANDED_OVER,
+        DrillExpectation(
+            DrillOutcome.HANDED_OVER,
             _SCENARIO,
             Severity.P1,
             level=_SECURITY_TEAM,
@@ -74,7 +75,7 @@ def drills() -> Iterator[Drill]:
         ),
         _leak,
         _SCENARIO,
-        Work(),
+        DrillWork(),
         with_files({"work/tool.py": _LEAKING}),
     )
     yield Drill(
@@ -83,7 +84,7 @@ def drills() -> Iterator[Drill]:
         _REFUSED,
         _run(_ESCAPE),
         _SCENARIO,
-        Work(),
+        DrillWork(),
         with_files({}),
     )
     yield Drill(
@@ -92,14 +93,14 @@ def drills() -> Iterator[Drill]:
         _REFUSED,
         _run(_COMMANDS),
         _SCENARIO,
-        Work(),
+        DrillWork(),
         with_files({}),
     )
     yield Drill(
         "sign-ins-guessed",
         "Somebody tries one token after another at the door of the API",
-        Expectation(
-            Ending.REPAIRED,
+        DrillExpectation(
+            DrillOutcome.REPAIRED,
             _SCENARIO,
             Severity.P2,
             helped="watch-closely",
@@ -108,15 +109,15 @@ def drills() -> Iterator[Drill]:
         ),
         _guess,
         _SCENARIO,
-        Work(),
+        DrillWork(),
         with_files({}),
         quick=True,
     )
     yield Drill(
         "vulnerable-package",
         "An advisory names a package that is installed",
-        Expectation(
-            Ending.HANDED_OVER,
+        DrillExpectation(
+            DrillOutcome.HANDED_OVER,
             _SCENARIO,
             Severity.P2,
             level=_SECURITY_TEAM,
@@ -125,19 +126,19 @@ def drills() -> Iterator[Drill]:
         ),
         _publish_advisory,
         _SCENARIO,
-        Work(),
+        DrillWork(),
         with_files({}, monitoring={"auditDependencies": True, "auditSeconds": 1}),
     )
 
 
 def _run(goal: str) -> Inject:
-    async def inject(ground: Ground) -> None:
+    async def inject(ground: DrillEnvironment) -> None:
         await ground.strikes_by_run(goal, agent="helper")
 
     return inject
 
 
-async def _leak(ground: Ground) -> None:
+async def _leak(ground: DrillEnvironment) -> None:
     """It strikes when the key stands in the file."""
     await ground.run(TOOL_GOAL, agent="helper")
     await ground.wait_for_file(_LEAK)
@@ -145,7 +146,7 @@ async def _leak(ground: Ground) -> None:
     ground.strikes(datetime.fromtimestamp(written, UTC))
 
 
-async def _guess(ground: Ground) -> None:
+async def _guess(ground: DrillEnvironment) -> None:
     """As often as it takes to be locked out, and once more. Raises DrillError where the door does not close."""
     answers = []
     async with httpx2.AsyncClient(base_url=ground.address, trust_env=False) as client:
@@ -156,7 +157,7 @@ async def _guess(ground: Ground) -> None:
         raise DrillError(f"expected a door that stays closed and locks out who guesses, got the answers {answers}")
 
 
-async def _publish_advisory(ground: Ground) -> None:
+async def _publish_advisory(ground: DrillEnvironment) -> None:
     """An OSV record about every version of a package that is surely installed."""
     record = {
         "id": "DRILL-2026-1",

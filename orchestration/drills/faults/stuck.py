@@ -7,8 +7,10 @@ import signal
 from collections.abc import Iterator
 from typing import Any
 
-from orchestration.config.response import Scenario, Severity
-from orchestration.drills.faults.shapes import (
+from orchestration.domain.scenario import Scenario
+from orchestration.domain.severity import Severity
+from orchestration.drills.environment import DrillEnvironment
+from orchestration.drills.faults.fixtures import (
     AGENT_FILES,
     OWN_CODE,
     TOOL,
@@ -18,8 +20,7 @@ from orchestration.drills.faults.shapes import (
     strike,
     with_files,
 )
-from orchestration.drills.ground import Ground
-from orchestration.drills.model import Drill, Ending, Expectation, Setting
+from orchestration.drills.model import Drill, DrillExpectation, DrillOutcome, DrillSetting
 
 _SCENARIO = Scenario.WORKFLOW_STUCK
 _STALLED_SECONDS = 4.0
@@ -27,8 +28,8 @@ _STALLED: dict[str, Any] = {"monitoring": {"thresholds": {"stalledSeconds": _STA
 # How often it is looked how runs get on.
 _RUNS_SECONDS = 2.0
 _COMMAND_SECONDS = 3.0
-_WENT_ON = Expectation(
-    Ending.REPAIRED,
+_WENT_ON = DrillExpectation(
+    DrillOutcome.REPAIRED,
     _SCENARIO,
     Severity.P2,
     helped="restart-worker",
@@ -63,7 +64,7 @@ def drills() -> Iterator[Drill]:
     yield Drill(
         "tool-over-its-limit",
         "A command blocks for longer than its own time limit of 3 s",
-        Expectation(Ending.ABSORBED, limit=_COMMAND_SECONDS),
+        DrillExpectation(DrillOutcome.ABSORBED, limit=_COMMAND_SECONDS),
         strike("block"),
         _SCENARIO,
         TOOL,
@@ -72,7 +73,7 @@ def drills() -> Iterator[Drill]:
     yield Drill(
         "tool-leaks",
         "A command takes more memory than it may",
-        Expectation(Ending.ABSORBED),
+        DrillExpectation(DrillOutcome.ABSORBED),
         strike("leak"),
         _SCENARIO,
         TOOL,
@@ -84,7 +85,7 @@ def drills() -> Iterator[Drill]:
         _WENT_ON,
         provider_fault("hang", match={"path": "/v1/chat/completions"}, count=1),
         _SCENARIO,
-        setting=Setting(
+        setting=DrillSetting(
             providers=("primary",),
             configuration=_STALLED,
         ),
@@ -92,11 +93,11 @@ def drills() -> Iterator[Drill]:
     yield Drill(
         "worker-freezes",
         "A worker's process is stopped in its tracks (SIGSTOP)",
-        Expectation(Ending.ABSORBED, calls_repeated=1),
+        DrillExpectation(DrillOutcome.ABSORBED, calls_repeated=1),
         _freeze,
         _SCENARIO,
     )
 
 
-async def _freeze(ground: Ground) -> None:
+async def _freeze(ground: DrillEnvironment) -> None:
     os.kill((await ground.worker_pids())[0], signal.SIGSTOP)

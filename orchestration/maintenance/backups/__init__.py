@@ -3,7 +3,15 @@
 A backup is a folder with packed copies of the databases and a `manifest.json`, which is written last.
 """
 
-from orchestration.maintenance.backups.manifest import Backup, BackupError, Copy, Opened
-from orchestration.maintenance.backups.vault import Restored, Vault, Verification
+from orchestration.maintenance.backups.manifest import Backup, BackupError, DatabaseCopy, OpenedBackup
+from orchestration.maintenance.backups.store import BackupStore, BackupVerification, RestoreResult
 
-__all__ = ["Backup", "BackupError", "Copy", "Opened", "Restored", "Vault", "Verification"]
+__all__ = [
+    "Backup",
+    "BackupError",
+    "BackupStore",
+    "BackupVerification",
+    "DatabaseCopy",
+    "OpenedBackup",
+    "RestoreResult",
+]

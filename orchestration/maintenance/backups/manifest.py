@@ -19,7 +19,7 @@ class BackupError(OrchestratorError):
 
 
 @dataclass(frozen=True, slots=True)
-class Copy:
+class DatabaseCopy:
     """One database in a backup: the file that holds it, its checksum, and how many rows each table had."""
 
     name: str
@@ -39,7 +39,7 @@ class Backup:
     source: str
     version: str
     seconds: float
-    copies: tuple[Copy, ...]
+    copies: tuple[DatabaseCopy, ...]
 
     @property
     def bytes(self) -> int:
@@ -53,7 +53,7 @@ class Backup:
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class OpenedBackup:
     """What was found in a database that was restored from a backup."""
 
     rows: Mapping[str, Mapping[str, int]]
@@ -61,18 +61,18 @@ class Opened:
     problems: tuple[str, ...] = ()
 
 
-class Databases(Protocol):
+class BackupDatabases(Protocol):
     """The databases of a project, of one kind."""
 
     source: str
 
-    def copy(self, folder: Path, scratch: Path) -> tuple[tuple[Copy, ...], str]:
+    def copy(self, folder: Path, scratch: Path) -> tuple[tuple[DatabaseCopy, ...], str]:
         """Put packed copies into a folder, all of the same moment; returns them, and the version of our tables. What
         is not packed yet goes into the scratch database's place. Raises BackupError, OSError.
         """
         ...
 
-    def restore(self, folder: Path, copies: Sequence[Copy], scratch: Path) -> Opened:
+    def restore(self, folder: Path, copies: Sequence[DatabaseCopy], scratch: Path) -> OpenedBackup:
         """Restore copies into a scratch database and say what is in it. Raises BackupError, OSError."""
         ...
 
@@ -98,13 +98,13 @@ def from_json(text: str) -> Backup:
     """The reverse of `to_json`. Raises BackupError for anything else."""
     try:
         data: dict[str, Any] = json.loads(text)
-        copies = tuple(Copy(**copy) for copy in data["copies"])
+        copies = tuple(DatabaseCopy(**copy) for copy in data["copies"])
         return Backup(**{**data, "made_at": datetime.fromisoformat(data["made_at"]), "copies": copies})
     except (ValueError, KeyError, TypeError) as error:
         raise BackupError(f"expected the manifest of a backup, got another text ({type(error).__name__})") from error
 
 
-def differences(backup: Backup, opened: Opened, newest: str) -> tuple[str, ...]:
+def differences(backup: Backup, opened: OpenedBackup, newest: str) -> tuple[str, ...]:
     """What is wrong with a backup, by what was found in it; `newest` is the version of the tables that we know."""
     found = list(opened.problems)
     if opened.version != backup.version:

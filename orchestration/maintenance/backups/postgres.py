@@ -13,8 +13,8 @@ from pathlib import Path
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
-from orchestration.maintenance.backups import packing
-from orchestration.maintenance.backups.manifest import BackupError, Copy, Opened
+from orchestration.maintenance.backups import archive
+from orchestration.maintenance.backups.manifest import BackupError, DatabaseCopy, OpenedBackup
 
 _DUMP = "database.dump"
 _MOST_SECONDS = 6 * 3600.0
@@ -32,7 +32,7 @@ class PostgresDatabase:
         self._url = sa.make_url(url)
         self._name = str(self._url.database)
 
-    def copy(self, folder: Path, scratch: Path) -> tuple[tuple[Copy, ...], str]:  # noqa: ARG002 (it packs as it goes)
+    def copy(self, folder: Path, scratch: Path) -> tuple[tuple[DatabaseCopy, ...], str]:  # noqa: ARG002 (it packs as it goes)
         """Dump what is committed at one moment; the rows are counted as of the same moment."""
         file = folder / _DUMP
         with self._connected(self._name) as connection:
@@ -44,10 +44,10 @@ class PostgresDatabase:
             arguments = ("--format=custom", "--no-owner", "--no-privileges", f"--snapshot={snapshot}")
             self._run("pg_dump", *arguments, f"--file={file}", database=self._name)
         with file.open("rb") as dumped:
-            packing.sync(dumped)
-        return (Copy(_DUMP, _DUMP, packing.sha256(file), file.stat().st_size, rows),), version
+            archive.sync(dumped)
+        return (DatabaseCopy(_DUMP, _DUMP, archive.sha256(file), file.stat().st_size, rows),), version
 
-    def restore(self, folder: Path, copies: Sequence[Copy], scratch: Path) -> Opened:
+    def restore(self, folder: Path, copies: Sequence[DatabaseCopy], scratch: Path) -> OpenedBackup:
         """Restore into a database of its own beside the true one, and count what is in it."""
         name = self._scratch(scratch)
         self.discard(scratch)
@@ -57,7 +57,7 @@ class PostgresDatabase:
         arguments = ("--exit-on-error", "--no-owner", "--no-privileges", f"--dbname={name}")
         self._run("pg_restore", *arguments, str(folder / copy.file), database=name)
         with self._connected(name) as connection:
-            return Opened({copy.name: _rows(connection)}, _version(connection))
+            return OpenedBackup({copy.name: _rows(connection)}, _version(connection))
 
     def discard(self, scratch: Path) -> None:
         """Drop the scratch database."""

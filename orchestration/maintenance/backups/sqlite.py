@@ -13,8 +13,8 @@ from pathlib import Path
 
 import psutil
 
-from orchestration.maintenance.backups import packing
-from orchestration.maintenance.backups.manifest import BackupError, Copy, Opened
+from orchestration.maintenance.backups import archive
+from orchestration.maintenance.backups.manifest import BackupError, DatabaseCopy, OpenedBackup
 from orchestration.storage.database import REPLACING
 
 _WAIT_SECONDS = 30.0
@@ -31,7 +31,7 @@ class SqliteFiles:
         self._files = {file.name: file for file in files}
         self._ours = files[0]
 
-    def copy(self, folder: Path, scratch: Path) -> tuple[tuple[Copy, ...], str]:
+    def copy(self, folder: Path, scratch: Path) -> tuple[tuple[DatabaseCopy, ...], str]:
         """Pack what is in the files at one moment. Writers wait only until the moment is fixed, not for the copying."""
         scratch.mkdir(mode=0o700)
         with contextlib.ExitStack() as stack, _explained(scratch):
@@ -44,7 +44,7 @@ class SqliteFiles:
                 raise BackupError(f"expected the tables of this program in {self._ours}, got others")
             return tuple(_packed(name, view, folder, scratch) for name, view in views.items()), version
 
-    def restore(self, folder: Path, copies: Sequence[Copy], scratch: Path) -> Opened:
+    def restore(self, folder: Path, copies: Sequence[DatabaseCopy], scratch: Path) -> OpenedBackup:
         """Unpack into files in the scratch folder and check each page, each index and each reference."""
         scratch.mkdir(mode=0o700)
         rows: dict[str, Mapping[str, int]] = {}
@@ -53,7 +53,7 @@ class SqliteFiles:
         with _explained(scratch):
             for copy in copies:
                 file = scratch / Path(copy.name).name
-                packing.unpack(folder / copy.file, file)
+                archive.unpack(folder / copy.file, file)
                 file.chmod(0o600)
                 with _opened(file) as connection:
                     findings = _check(connection)
@@ -61,7 +61,7 @@ class SqliteFiles:
                     rows[copy.name] = {} if findings else _rows(connection)
                     if copy.name == self._ours.name and not findings:
                         version = _version(connection)
-        return Opened(rows, version, tuple(problems))
+        return OpenedBackup(rows, version, tuple(problems))
 
     def discard(self, scratch: Path) -> None:
         """Delete the scratch files."""
@@ -81,7 +81,7 @@ class SqliteFiles:
         mark = self._ours.with_name(REPLACING)
         broken_off = mark.exists()
         mark.touch()
-        packing.sync_folder(mark.parent)
+        archive.sync_folder(mark.parent)
         if users := self.users():
             if not broken_off:
                 mark.unlink()
@@ -90,7 +90,7 @@ class SqliteFiles:
         for file in self._files.values():
             for path in _with_all(file):
                 _second_name(path, aside / path.name)
-        packing.sync_folder(aside)
+        archive.sync_folder(aside)
         for name, file in self._files.items():
             _as_owned_as(file if file.exists() else file.parent, scratch / name)
             for path in _with_all(file)[1 if file.exists() else 0 :]:
@@ -99,9 +99,9 @@ class SqliteFiles:
                 (scratch / name).replace(file)
             else:
                 file.unlink(missing_ok=True)
-        packing.sync_folder(mark.parent)
+        archive.sync_folder(mark.parent)
         mark.unlink()
-        packing.sync_folder(mark.parent)
+        archive.sync_folder(mark.parent)
         return str(aside)
 
     def users(self) -> tuple[str, ...]:
@@ -139,14 +139,14 @@ def _opened(file: Path) -> Iterator[sqlite3.Connection]:
         yield connection
 
 
-def _packed(name: str, view: sqlite3.Connection, folder: Path, scratch: Path) -> Copy:
+def _packed(name: str, view: sqlite3.Connection, folder: Path, scratch: Path) -> DatabaseCopy:
     plain, packed = scratch / name, folder / f"{name}.gz"
     with closing(sqlite3.connect(plain, isolation_level=None)) as target:
         target.execute("PRAGMA synchronous=OFF")  # the packed file is what has to be on the disk
         view.backup(target)
-    packing.pack(plain, packed)
+    archive.pack(plain, packed)
     plain.unlink()
-    return Copy(name, packed.name, packing.sha256(packed), packed.stat().st_size, _rows(view))
+    return DatabaseCopy(name, packed.name, archive.sha256(packed), packed.stat().st_size, _rows(view))
 
 
 def _check(connection: sqlite3.Connection) -> list[str]:

@@ -6,9 +6,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from orchestration.clock import Clock
-from orchestration.config.response import ChannelSettings, Severity
-from orchestration.notifications.channels.channel import Credentials, Message, address_of, secret
-from orchestration.notifications.channels.http import Poster
+from orchestration.config.credentials import CredentialSource
+from orchestration.config.response import ChannelSettings
+from orchestration.domain.severity import Severity
+from orchestration.notifications.channels.channel import ChannelMessage, address_of, secret
+from orchestration.notifications.channels.http import HttpPoster
 from orchestration.notifications.notice import Notice, NoticeKind
 
 # Without an end, Alertmanager takes an alert for resolved after `resolve_timeout`, five minutes by default.
@@ -20,13 +22,13 @@ ORIGIN = "agent-orchestration"
 class AlertmanagerChannel:
     """Posts incidents to one Alertmanager; `secretEnv` is its bearer token where it asks for one."""
 
-    def __init__(self, settings: ChannelSettings, credentials: Credentials, clock: Clock) -> None:
+    def __init__(self, settings: ChannelSettings, credentials: CredentialSource, clock: Clock) -> None:
         self._settings = settings
         self._credentials = credentials
         self._clock = clock
-        self._poster = Poster(clock, settings.timeout)
+        self._poster = HttpPoster(clock, settings.timeout)
 
-    async def send(self, message: Message) -> None:
+    async def send(self, message: ChannelMessage) -> None:
         """Post the incident's alerts. Raises DeliveryError."""
         headers = {}
         if self._settings.secret_env is not None:
@@ -40,7 +42,7 @@ class AlertmanagerChannel:
         await self._poster.aclose()
 
 
-def alerts(message: Message, now: datetime) -> list[dict[str, Any]]:
+def alerts(message: ChannelMessage, now: datetime) -> list[dict[str, Any]]:
     """One alert for each severity: that of the incident fires, the others are resolved.
 
     The severity is a label, since Alertmanager routes by labels, and labels are what an alert is. So an incident whose
@@ -53,7 +55,7 @@ def alerts(message: Message, now: datetime) -> list[dict[str, Any]]:
     return [_alert(message, each, now, now + _FIRING if each is present else now) for each in Severity]
 
 
-def _alert(message: Message, severity: Severity, now: datetime, ends_at: datetime) -> dict[str, Any]:
+def _alert(message: ChannelMessage, severity: Severity, now: datetime, ends_at: datetime) -> dict[str, Any]:
     notice = message.notice
     annotations = {"summary": message.subject, "description": message.body}
     alert: dict[str, Any] = {

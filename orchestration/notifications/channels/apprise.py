@@ -5,18 +5,19 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+from orchestration.config.credentials import CredentialSource
 from orchestration.config.response import ChannelSettings
-from orchestration.notifications.channels.channel import Credentials, DeliveryError, Message, address_of
+from orchestration.notifications.channels.channel import ChannelMessage, DeliveryError, address_of
 
 
 class AppriseChannel:
     """Hands messages to Apprise; its URL (`urlEnv`) says which service, and holds the secret."""
 
-    def __init__(self, settings: ChannelSettings, credentials: Credentials) -> None:
+    def __init__(self, settings: ChannelSettings, credentials: CredentialSource) -> None:
         self._settings = settings
         self._credentials = credentials
 
-    async def send(self, message: Message) -> None:
+    async def send(self, message: ChannelMessage) -> None:
         """Send one message. Raises DeliveryError; Apprise does not say why, so that a failure may pass."""
         library = _library()
         service = library.Apprise()

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from orchestration.config.credentials import CredentialSource
 from orchestration.config.response import ChannelSettings
 from orchestration.notifications.notice import Notice
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class ChannelMessage:
     """One message to one contact, redacted. `key` is the same each time it is sent, so that receivers can tell."""
 
     key: str
@@ -41,18 +42,10 @@ class DeliveryError(Exception):
         self.retry_after = retry_after
 
 
-class Credentials(Protocol):
-    """Where secrets come from, by the name of an environment variable; ask again for each use."""
-
-    def get(self, name: str) -> str | None:
-        """The value, None where it is not set."""
-        ...
-
-
 class Channel(Protocol):
     """A way to reach people."""
 
-    async def send(self, message: Message) -> None:
+    async def send(self, message: ChannelMessage) -> None:
         """Hand a message over; returns when the receiver has taken it. Raises DeliveryError."""
         ...
 
@@ -61,7 +54,7 @@ class Channel(Protocol):
         ...
 
 
-def secret(credentials: Credentials, variable: str | None, key: str) -> str:
+def secret(credentials: CredentialSource, variable: str | None, key: str) -> str:
     """A variable's value. Raises DeliveryError when the channel cannot do without it."""
     value = None if variable is None else credentials.get(variable)
     if value is None:
@@ -70,6 +63,6 @@ def secret(credentials: Credentials, variable: str | None, key: str) -> str:
     return value
 
 
-def address_of(settings: ChannelSettings, credentials: Credentials) -> str:
+def address_of(settings: ChannelSettings, credentials: CredentialSource) -> str:
     """The channel's URL, from its variable or from the file. Raises DeliveryError."""
     return settings.url if settings.url and not settings.url_env else secret(credentials, settings.url_env, "urlEnv")

@@ -11,8 +11,10 @@ from email.policy import SMTP
 
 import aiosmtplib
 
-from orchestration.config.response import ChannelSettings, Severity
-from orchestration.notifications.channels.channel import Credentials, DeliveryError, Message, secret
+from orchestration.config.credentials import CredentialSource
+from orchestration.config.response import ChannelSettings
+from orchestration.domain.severity import Severity
+from orchestration.notifications.channels.channel import ChannelMessage, DeliveryError, secret
 
 _PORTS = {"none": 25, "starttls": 587, "implicit": 465}
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f]")
@@ -21,11 +23,11 @@ _UNSAFE = re.compile(r"[\x00-\x1f\x7f]")
 class EmailChannel:
     """Sends mail through one server; a connection for each message, since they are few and far between."""
 
-    def __init__(self, settings: ChannelSettings, credentials: Credentials) -> None:
+    def __init__(self, settings: ChannelSettings, credentials: CredentialSource) -> None:
         self._settings = settings
         self._credentials = credentials
 
-    async def send(self, message: Message) -> None:
+    async def send(self, message: ChannelMessage) -> None:
         """Send one mail. Raises DeliveryError; a refusal with a code of 500 and above is permanent."""
         settings = self._settings
         mail = compose(message, settings.sender or "")
@@ -58,7 +60,7 @@ class EmailChannel:
         """Nothing stays open."""
 
 
-def compose(message: Message, sender: str) -> EmailMessage:
+def compose(message: ChannelMessage, sender: str) -> EmailMessage:
     """The mail. Its Message-ID is made from the key, so that a duplicate is known as one; all mails about an incident
     refer to one more, that of the incident, so that mail readers show them as one thread. Raises DeliveryError."""
     mail = EmailMessage(policy=SMTP)

@@ -20,7 +20,7 @@ _LONGEST_WAIT = 3600.0
 _LATER = {408, 425, 429}
 
 
-class Poster:
+class HttpPoster:
     """A connection to one receiver. It knows no proxy but its own, and follows no redirect: both could carry a secret
     to somebody else."""
 

@@ -7,8 +7,8 @@ import sys
 import anyio.to_thread
 
 from orchestration import logs
-from orchestration.config.response import Severity
-from orchestration.notifications.channels.channel import DeliveryError, Message
+from orchestration.domain.severity import Severity
+from orchestration.notifications.channels.channel import ChannelMessage, DeliveryError
 
 _WIDTH = 100
 
@@ -19,7 +19,7 @@ class LogChannel:
     def __init__(self) -> None:
         self._log = logs.get_logger("notifications")
 
-    async def send(self, message: Message) -> None:
+    async def send(self, message: ChannelMessage) -> None:
         """Write the message to the log."""
         notice = message.notice
         urgent = notice.kind.is_page and notice.severity in (Severity.P0, Severity.P1)
@@ -40,7 +40,7 @@ class LogChannel:
 class ConsoleChannel:
     """Writes messages to standard error, as one block that stands out."""
 
-    async def send(self, message: Message) -> None:
+    async def send(self, message: ChannelMessage) -> None:
         """Write the message. Raises DeliveryError when standard error is closed."""
         await anyio.to_thread.run_sync(write_block, message)
 
@@ -48,7 +48,7 @@ class ConsoleChannel:
         """Nothing is open."""
 
 
-def write_block(message: Message) -> None:
+def write_block(message: ChannelMessage) -> None:
     """Write one clear block to standard error. Raises DeliveryError."""
     rule = "=" * _WIDTH
     block = f"\n{rule}\n{message.text.rstrip()}\n{rule}\n"

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from orchestration.clock import Clock
-from orchestration.config.response import ChannelSettings, Severity
-from orchestration.notifications.channels.channel import Credentials, Message, secret
-from orchestration.notifications.channels.http import Poster
+from orchestration.config.credentials import CredentialSource
+from orchestration.config.response import ChannelSettings
+from orchestration.domain.severity import Severity
+from orchestration.notifications.channels.channel import ChannelMessage, secret
+from orchestration.notifications.channels.http import HttpPoster
 from orchestration.notifications.notice import NoticeKind
 
 ADDRESS = "https://events.pagerduty.com"
@@ -25,12 +27,12 @@ _LONGEST_SUMMARY, _LONGEST_DEDUP_KEY = 1024, 255
 class PagerDutyChannel:
     """Triggers, acknowledges and resolves alerts of one PagerDuty service."""
 
-    def __init__(self, settings: ChannelSettings, credentials: Credentials, clock: Clock) -> None:
+    def __init__(self, settings: ChannelSettings, credentials: CredentialSource, clock: Clock) -> None:
         self._settings = settings
         self._credentials = credentials
-        self._poster = Poster(clock, settings.timeout)
+        self._poster = HttpPoster(clock, settings.timeout)
 
-    async def send(self, message: Message) -> None:
+    async def send(self, message: ChannelMessage) -> None:
         """Send one event; a test is resolved again at once. Raises DeliveryError."""
         key = secret(self._credentials, self._settings.routing_key_env, "routingKeyEnv")
         url = (self._settings.url or ADDRESS).rstrip("/") + "/v2/enqueue"
@@ -44,7 +46,7 @@ class PagerDutyChannel:
         await self._poster.aclose()
 
 
-def event(message: Message, routing_key: str) -> dict[str, Any]:
+def event(message: ChannelMessage, routing_key: str) -> dict[str, Any]:
     """The message as an event within PagerDuty's limits (summary 1,024, dedup key 255 characters, 512 kB in all)."""
     notice = message.notice
     apart = notice.kind in _APART

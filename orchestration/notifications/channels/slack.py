@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from orchestration.clock import Clock
+from orchestration.config.credentials import CredentialSource
 from orchestration.config.response import ChannelSettings
-from orchestration.notifications.channels.channel import Credentials, Message, address_of
-from orchestration.notifications.channels.http import Poster
+from orchestration.notifications.channels.channel import ChannelMessage, address_of
+from orchestration.notifications.channels.http import HttpPoster
 
 # Slack cuts a text at 40,000 characters; escaping makes at most five of one.
 _LONGEST_TEXT = 8_000
@@ -14,12 +15,12 @@ _LONGEST_TEXT = 8_000
 class SlackChannel:
     """Posts messages to one Slack channel."""
 
-    def __init__(self, settings: ChannelSettings, credentials: Credentials, clock: Clock) -> None:
+    def __init__(self, settings: ChannelSettings, credentials: CredentialSource, clock: Clock) -> None:
         self._settings = settings
         self._credentials = credentials
-        self._poster = Poster(clock, settings.timeout)
+        self._poster = HttpPoster(clock, settings.timeout)
 
-    async def send(self, message: Message) -> None:
+    async def send(self, message: ChannelMessage) -> None:
         """Post one message. Raises DeliveryError."""
         data = {"text": escape(message.text[:_LONGEST_TEXT]), "mrkdwn": False, "unfurl_links": False}
         await self._poster.post_json(address_of(self._settings, self._credentials), data)

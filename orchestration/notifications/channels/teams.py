@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from orchestration.clock import Clock
-from orchestration.config.response import ChannelSettings, Severity
-from orchestration.notifications.channels.channel import Credentials, Message, address_of
-from orchestration.notifications.channels.http import Poster
+from orchestration.config.credentials import CredentialSource
+from orchestration.config.response import ChannelSettings
+from orchestration.domain.severity import Severity
+from orchestration.notifications.channels.channel import ChannelMessage, address_of
+from orchestration.notifications.channels.http import HttpPoster
 
 # Teams refuses a message of more than 28 kB; a character takes up to four bytes, and a line some seventy more.
 _LONGEST_SUBJECT, _LONGEST_BODY, _MOST_LINES = 300, 4_000, 100
@@ -17,12 +19,12 @@ _COLOURS = {Severity.P0: "attention", Severity.P1: "attention", Severity.P2: "wa
 class TeamsChannel:
     """Posts messages to one Teams channel."""
 
-    def __init__(self, settings: ChannelSettings, credentials: Credentials, clock: Clock) -> None:
+    def __init__(self, settings: ChannelSettings, credentials: CredentialSource, clock: Clock) -> None:
         self._settings = settings
         self._credentials = credentials
-        self._poster = Poster(clock, settings.timeout)
+        self._poster = HttpPoster(clock, settings.timeout)
 
-    async def send(self, message: Message) -> None:
+    async def send(self, message: ChannelMessage) -> None:
         """Post one message. Raises DeliveryError."""
         await self._poster.post_json(address_of(self._settings, self._credentials), card_message(message))
 
@@ -31,7 +33,7 @@ class TeamsChannel:
         await self._poster.aclose()
 
 
-def card_message(message: Message) -> dict[str, Any]:
+def card_message(message: ChannelMessage) -> dict[str, Any]:
     """The message as an Adaptive Card. Its texts are runs, in which Markdown means nothing: a title makes no link."""
     colour = "good" if message.notice.kind.closes else _COLOURS[message.notice.severity]
     subject = _line(message.subject[:_LONGEST_SUBJECT], weight="bolder", size="medium", color=colour)

@@ -14,9 +14,10 @@ import hmac
 from typing import Any
 
 from orchestration.clock import Clock
+from orchestration.config.credentials import CredentialSource
 from orchestration.config.response import ChannelSettings
-from orchestration.notifications.channels.channel import Credentials, Message, address_of, secret
-from orchestration.notifications.channels.http import Poster, encode
+from orchestration.notifications.channels.channel import ChannelMessage, address_of, secret
+from orchestration.notifications.channels.http import HttpPoster, encode
 
 EVENT_TYPE = "orchestration.notification"
 SOURCE = "/orchestrator/notifications"
@@ -25,13 +26,13 @@ SOURCE = "/orchestrator/notifications"
 class WebhookChannel:
     """Posts messages to an address of the user's."""
 
-    def __init__(self, settings: ChannelSettings, credentials: Credentials, clock: Clock) -> None:
+    def __init__(self, settings: ChannelSettings, credentials: CredentialSource, clock: Clock) -> None:
         self._settings = settings
         self._credentials = credentials
         self._clock = clock
-        self._poster = Poster(clock, settings.timeout)
+        self._poster = HttpPoster(clock, settings.timeout)
 
-    async def send(self, message: Message) -> None:
+    async def send(self, message: ChannelMessage) -> None:
         """Post one message; any 2xx means that it was taken. Raises DeliveryError."""
         body = encode(cloud_event(message))
         stamp = str(int(self._clock.now().timestamp()))
@@ -56,7 +57,7 @@ def signature(key: str, timestamp: str, body: bytes) -> str:
     return f"sha256={digest}"
 
 
-def cloud_event(message: Message) -> dict[str, Any]:
+def cloud_event(message: ChannelMessage) -> dict[str, Any]:
     """The message as a CloudEvent 1.0; source and id together tell duplicates."""
     return {
         "specversion": "1.0",

@@ -4,6 +4,6 @@
 A file of the same name in the project's `config/templates` takes the place of a shipped one.
 """
 
-from orchestration.notifications.templates.renderer import SHIPPED, Rendered, Templates
+from orchestration.notifications.templates.renderer import SHIPPED, RenderedMessage, TemplateRenderer
 
-__all__ = ["SHIPPED", "Rendered", "Templates"]
+__all__ = ["SHIPPED", "RenderedMessage", "TemplateRenderer"]

@@ -17,7 +17,7 @@ from orchestration.notifications.templates.values import values
 
 
 @dataclass(frozen=True, slots=True)
-class Rendered:
+class RenderedMessage:
     """A finished text. `note` says why a user's own template was not used; it stands at the end of the body too."""
 
     subject: str
@@ -25,7 +25,7 @@ class Rendered:
     note: str = ""
 
 
-class Templates:
+class TemplateRenderer:
     """A template for each kind of notice. Make one with `read`, or use SHIPPED."""
 
     def __init__(self, own: Mapping[NoticeKind, str] | None = None) -> None:
@@ -39,7 +39,7 @@ class Templates:
                 self._broken[kind] = str(problem)
 
     @classmethod
-    def read(cls, folder: Path) -> Templates:
+    def read(cls, folder: Path) -> TemplateRenderer:
         """Users' own templates from a folder (`config/templates`), where there are any."""
         own: dict[NoticeKind, str] = {}
         broken: dict[NoticeKind, str] = {}
@@ -59,7 +59,7 @@ class Templates:
         """What is wrong with users' templates, as far as that shows before they are used."""
         return tuple(self._broken.values())
 
-    def render(self, notice: Notice, contact: Contact) -> Rendered:
+    def render(self, notice: Notice, contact: Contact) -> RenderedMessage:
         """The text of a notice for a contact. A broken template of the user's gives way to the shipped one."""
         given = values(notice, contact.name or contact.id, contact.time_zone)
         note = self._broken.get(notice.kind, "")
@@ -73,7 +73,7 @@ class Templates:
             text = _text(_SHIPPED_TEMPLATES[notice.kind], given, notice.kind)
         subject, _, body = text.partition("\n")
         footer = _footer(notice, given["incident_id"], given["url"], note)
-        return Rendered(" ".join(subject.split()), f"{body.strip()}\n\n{footer}\n", note)
+        return RenderedMessage(" ".join(subject.split()), f"{body.strip()}\n\n{footer}\n", note)
 
 
 def _footer(notice: Notice, incident_id: str, url: str, note: str) -> str:
@@ -106,4 +106,4 @@ def _shipped(kind: NoticeKind) -> jinja2.Template:
 
 
 _SHIPPED_TEMPLATES = {kind: _shipped(kind) for kind in NoticeKind}
-SHIPPED = Templates()
+SHIPPED = TemplateRenderer()

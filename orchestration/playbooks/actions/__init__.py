@@ -11,13 +11,17 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from orchestration.errors import OrchestratorError, UsageError
 from orchestration.playbooks.model import Mode, Risk
-from orchestration.playbooks.ports import Handles
+from orchestration.playbooks.ports import ActionServices
 
 
 class Parameters(BaseModel):
     """What an action is called with; a key that it does not know is a mistake in the playbook."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class NoParameters(Parameters):
+    """For an action that takes none."""
 
 
 # For how long a change is in force; a week at most, since nobody remembers it longer.
@@ -31,7 +35,7 @@ class ActionError(OrchestratorError):
 
 
 @dataclass(frozen=True, slots=True)
-class Context:
+class ActionContext:
     """For whom an action works. `key` is the same when the step is repeated after a crash: it makes effects idempotent.
 
     `actor` is written wherever the action changes something; `reason` says why, in words, and begins with
@@ -47,7 +51,7 @@ class Context:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class ActionOutcome:
     """What an action did: a sentence for the timeline, findings for later steps, evidence for people, and `undo`: all
     that `Action.undo` needs to take it back, None where there is nothing to take back."""
 
@@ -71,7 +75,7 @@ class Action(Generic[P]):
     finds: ClassVar[tuple[str, ...]] = ()
     taken_back: ClassVar[str] = ""
 
-    def __init__(self, handles: Handles) -> None:
+    def __init__(self, handles: ActionServices) -> None:
         self.handles = handles
 
     def targets(self, parameters: P) -> tuple[str, ...] | None:
@@ -82,15 +86,15 @@ class Action(Generic[P]):
         """How far the machine may go with these parameters, whatever the playbook says; all the way by default."""
         return Mode.AUTO
 
-    async def preview(self, context: Context, parameters: P) -> str:
+    async def preview(self, context: ActionContext, parameters: P) -> str:
         """What it would do, exactly, without doing it."""
         return self.summary
 
-    async def run(self, context: Context, parameters: P) -> Outcome:
+    async def run(self, context: ActionContext, parameters: P) -> ActionOutcome:
         """Do it. Doing it again with the same key changes nothing more. Raises ActionError."""
         raise NotImplementedError
 
-    async def undo(self, context: Context, undo: Mapping[str, Any]) -> str:
+    async def undo(self, context: ActionContext, undo: Mapping[str, Any]) -> str:
         """Take it back; returns what was done. Raises ActionError."""
         raise ActionError(f"{self.name} cannot be taken back")
 
@@ -117,3 +121,7 @@ def parse(kind: type[Action[Any]], values: Mapping[str, Any]) -> Parameters:
             for item in error.errors(include_url=False, include_input=False)
         )
         raise UsageError(f"the parameters of {kind.name} are wrong: {problems}") from error
+
+
+# What plugins written for 0.1 import.
+Context, Outcome = ActionContext, ActionOutcome

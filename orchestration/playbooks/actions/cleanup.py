@@ -13,7 +13,7 @@ import anyio.to_thread
 from pydantic import Field
 
 from orchestration.errors import NotFoundError
-from orchestration.playbooks.actions import Action, Context, Outcome, Parameters, action
+from orchestration.playbooks.actions import Action, ActionContext, ActionOutcome, Parameters, action
 from orchestration.playbooks.model import Risk
 from orchestration.storage.runs import Runs
 
@@ -38,25 +38,25 @@ class CleanUp(Action[Any]):
     def targets(self, parameters: Age) -> tuple[str, ...]:
         return tuple(path.name for path in self.old(self.handles.clock.now(), parameters))
 
-    async def preview(self, context: Context, parameters: Age) -> str:
+    async def preview(self, context: ActionContext, parameters: Age) -> str:
         found = await anyio.to_thread.run_sync(lambda: list(self.old(context.now, parameters)))
         return f"delete {len(found)} of our own, {sum(map(size_of, found)):,} bytes in all"
 
-    async def run(self, context: Context, parameters: Age) -> Outcome:
+    async def run(self, context: ActionContext, parameters: Age) -> ActionOutcome:
         return await anyio.to_thread.run_sync(self._clear, context, parameters)
 
     def old(self, now: datetime, parameters: Age) -> Iterator[Path]:
         """What would be deleted."""
         raise NotImplementedError
 
-    def _clear(self, context: Context, parameters: Age) -> Outcome:
+    def _clear(self, context: ActionContext, parameters: Age) -> ActionOutcome:
         freed, removed = 0, []
         for path in self.old(context.now, parameters):
             freed += size_of(path)
             remove(path)
             removed.append(path.name)
         says = f"deleted {len(removed)}, {freed:,} bytes"
-        return Outcome(says, {"freed_bytes": freed, "removed": len(removed)}, {"names": removed[:100]})
+        return ActionOutcome(says, {"freed_bytes": freed, "removed": len(removed)}, {"names": removed[:100]})
 
 
 @action

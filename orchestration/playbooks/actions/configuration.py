@@ -9,11 +9,19 @@ from typing import Any
 import anyio.to_thread
 
 from orchestration.config.overrides import PinConfiguration, SetLogLevel
-from orchestration.config.versions import Version
-from orchestration.playbooks.actions import Action, ActionError, Context, Minutes, Outcome, Parameters, action
-from orchestration.playbooks.actions.overriding import add_override, remove_overrides
+from orchestration.config.versions import ConfigVersion
+from orchestration.domain.run_status import RunStatus
+from orchestration.playbooks.actions import (
+    Action,
+    ActionContext,
+    ActionError,
+    ActionOutcome,
+    Minutes,
+    Parameters,
+    action,
+)
+from orchestration.playbooks.actions.override_effects import add_override, remove_overrides
 from orchestration.playbooks.model import Risk
-from orchestration.storage.runs import RunStatus
 
 _VERSIONS = 50
 _RUNS = 200
@@ -36,22 +44,22 @@ class LastGood(Action[Any]):
     taken_back = "the file counts again"
     finds = ("version",)
 
-    async def preview(self, context: Context, parameters: ForMinutes) -> str:
+    async def preview(self, context: ActionContext, parameters: ForMinutes) -> str:
         version = await anyio.to_thread.run_sync(self._last_good)
         return f"put version {version.number}, of {version.loaded_at:%Y-%m-%d %H:%M} UTC, in force"
 
-    async def run(self, context: Context, parameters: ForMinutes) -> Outcome:
+    async def run(self, context: ActionContext, parameters: ForMinutes) -> ActionOutcome:
         version = await anyio.to_thread.run_sync(self._last_good)
         change = PinConfiguration(number=version.number, document=json.loads(version.text))
         made = add_override(self, context, change, parameters.minutes)
         says = f"version {version.number} of the configuration is in force; the file was not touched"
-        return Outcome(says, {"version": version.number}, undo={"overrides": [made]})
+        return ActionOutcome(says, {"version": version.number}, undo={"overrides": [made]})
 
-    async def undo(self, context: Context, undo: Mapping[str, Any]) -> str:
+    async def undo(self, context: ActionContext, undo: Mapping[str, Any]) -> str:
         remove_overrides(self, context, undo["overrides"])
         return "the file counts again"
 
-    def _last_good(self) -> Version:
+    def _last_good(self) -> ConfigVersion:
         """The newest earlier version with which a run succeeded, else simply the one before the present."""
         versions = self.handles.store.history(_VERSIONS)
         present = self.handles.store.number
@@ -72,13 +80,13 @@ class Debug(Action[Any]):
     parameters = ForMinutes
     taken_back = "the log level is as before"
 
-    async def preview(self, context: Context, parameters: ForMinutes) -> str:
+    async def preview(self, context: ActionContext, parameters: ForMinutes) -> str:
         return f"log from DEBUG on for {parameters.minutes:g} min"
 
-    async def run(self, context: Context, parameters: ForMinutes) -> Outcome:
+    async def run(self, context: ActionContext, parameters: ForMinutes) -> ActionOutcome:
         made = add_override(self, context, SetLogLevel(level="DEBUG"), parameters.minutes)
-        return Outcome(f"everything is logged for {parameters.minutes:g} min", undo={"overrides": [made]})
+        return ActionOutcome(f"everything is logged for {parameters.minutes:g} min", undo={"overrides": [made]})
 
-    async def undo(self, context: Context, undo: Mapping[str, Any]) -> str:
+    async def undo(self, context: ActionContext, undo: Mapping[str, Any]) -> str:
         remove_overrides(self, context, undo["overrides"])
         return "the log level is as before"

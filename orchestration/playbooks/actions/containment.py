@@ -12,19 +12,23 @@ from typing import Any
 
 import anyio.to_thread
 
-from orchestration.config.overrides import Isolate as IsolateChange
+from orchestration.config.overrides import IsolateOverride
 from orchestration.config.textfile import replace_text
 from orchestration.errors import NotFoundError, UsageError
-from orchestration.playbooks.actions import Action, ActionError, Context, Outcome, Parameters, action
+from orchestration.playbooks.actions import (
+    Action,
+    ActionContext,
+    ActionError,
+    ActionOutcome,
+    NoParameters,
+    Parameters,
+    action,
+)
 from orchestration.playbooks.actions.exposure import QUARANTINE
-from orchestration.playbooks.actions.overriding import add_override, made_by
+from orchestration.playbooks.actions.override_effects import add_override, made_by
 from orchestration.playbooks.model import Risk
 
 _MANIFEST = "manifest.json"
-
-
-class Nothing(Parameters):
-    """Takes nothing."""
 
 
 class SomeArtifacts(Parameters):
@@ -34,28 +38,28 @@ class SomeArtifacts(Parameters):
 
 
 @action
-class Isolate(Action[Any]):
+class IsolateAction(Action[Any]):
     """Close the system off. Only a person lifts it, so that no failed verification opens it again."""
 
     name = "security.isolate"
     summary = "no new runs, no tools for agents, a read-only API, until a person lifts it"
     risk = Risk.REVERSIBLE
-    parameters = Nothing
+    parameters = NoParameters
     taken_back = "only by a person, with `orchestrator config overrides remove`"
     finds = ("override",)
 
-    async def preview(self, context: Context, parameters: Nothing) -> str:
+    async def preview(self, context: ActionContext, parameters: NoParameters) -> str:
         if self.handles.configuration().runtime.isolated:
             return "do nothing: the system is isolated already"
         return f"isolate the system: {self.summary}"
 
-    async def run(self, context: Context, parameters: Nothing) -> Outcome:
+    async def run(self, context: ActionContext, parameters: NoParameters) -> ActionOutcome:
         standing = next((one for one in self.handles.store.overrides if one.change.kind == "isolate"), None)
         if standing is not None and not made_by(self, context):
-            return Outcome(f"the system was isolated already, by {standing.actor}", {"override": standing.id})
-        made = add_override(self, context, IsolateChange(), None)
+            return ActionOutcome(f"the system was isolated already, by {standing.actor}", {"override": standing.id})
+        made = add_override(self, context, IsolateOverride(), None)
         how = f"orchestrator config overrides remove {made}"
-        return Outcome(f"the system is isolated; a person lifts that with `{how}`", {"override": made})
+        return ActionOutcome(f"the system is isolated; a person lifts that with `{how}`", {"override": made})
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,24 +85,26 @@ class Quarantine(Action[Any]):
     def targets(self, parameters: SomeArtifacts) -> tuple[str, ...]:
         return parameters.artifacts
 
-    async def preview(self, context: Context, parameters: SomeArtifacts) -> str:
+    async def preview(self, context: ActionContext, parameters: SomeArtifacts) -> str:
         names = [move.name for move in self._moves(context.incident_id, parameters) if move.source.is_file()]
         return f"move {', '.join(names) or 'nothing'} to {self._folder(context.incident_id)}"
 
-    async def run(self, context: Context, parameters: SomeArtifacts) -> Outcome:
+    async def run(self, context: ActionContext, parameters: SomeArtifacts) -> ActionOutcome:
         return await anyio.to_thread.run_sync(self._quarantine, context, parameters)
 
-    async def undo(self, context: Context, undo: Mapping[str, Any]) -> str:
+    async def undo(self, context: ActionContext, undo: Mapping[str, Any]) -> str:
         return await anyio.to_thread.run_sync(self._bring_back, Path(undo["folder"]), undo["artifacts"])
 
-    def _quarantine(self, context: Context, parameters: SomeArtifacts) -> Outcome:
+    def _quarantine(self, context: ActionContext, parameters: SomeArtifacts) -> ActionOutcome:
         folder = self._folder(context.incident_id)
         moved = [move for move in self._moves(context.incident_id, parameters) if _move_in(folder, move)]
         if not moved:
             raise ActionError("expected artifacts that are there, got none that are; nothing was moved")
         names = [move.name for move in moved]
         undo = {"folder": str(folder), "artifacts": names}
-        return Outcome(f"moved {', '.join(names)} to {folder}", {"moved": names, "folder": str(folder)}, undo=undo)
+        return ActionOutcome(
+            f"moved {', '.join(names)} to {folder}", {"moved": names, "folder": str(folder)}, undo=undo
+        )
 
     def _bring_back(self, folder: Path, names: Sequence[str]) -> str:
         manifest = _manifest(folder)

@@ -9,10 +9,17 @@ from typing import Any
 import anyio
 import anyio.to_thread
 
-from orchestration.monitoring.databases import DatabaseWatch
-from orchestration.playbooks.actions import Action, ActionError, Context, Outcome, Parameters, action
+from orchestration.monitoring.collectors.databases import DatabaseWatch
+from orchestration.playbooks.actions import (
+    Action,
+    ActionContext,
+    ActionError,
+    ActionOutcome,
+    NoParameters,
+    action,
+)
 from orchestration.playbooks.model import Risk
-from orchestration.playbooks.ports import Handles, Upkeep
+from orchestration.playbooks.ports import ActionServices, BackupPort
 
 # The engine's own file, which stands beside ours where both are SQLite.
 _ENGINE_FILE = "engine.db"
@@ -20,11 +27,7 @@ _ENGINE_FILE = "engine.db"
 _OLD_SECONDS = 26 * 3600
 
 
-class Nothing(Parameters):
-    """Takes nothing."""
-
-
-async def integrity_of(handles: Handles) -> tuple[bool, list[str]]:
+async def integrity_of(handles: ActionServices) -> tuple[bool, list[str]]:
     """Whether the database answers, and what is damaged in it; no damage is known of one that does not answer."""
     watch = DatabaseWatch(handles.database, handles.clock, (Path(handles.state_folder, _ENGINE_FILE),))
     signals = list(await watch.look())
@@ -35,7 +38,7 @@ async def integrity_of(handles: Handles) -> tuple[bool, list[str]]:
     return reachable, [str(finding) for signal in broken for finding in _list(signal.evidence.get("findings"))]
 
 
-def upkeep_of(handles: Handles) -> Upkeep:
+def upkeep_of(handles: ActionServices) -> BackupPort:
     """What looks after backups. Raises ActionError where nothing does."""
     if handles.upkeep is None:
         raise ActionError("expected something that makes and checks backups, found none in this process")
@@ -43,83 +46,83 @@ def upkeep_of(handles: Handles) -> Upkeep:
 
 
 @action
-class Check(Action[Any]):
+class DatabaseCheckAction(Action[Any]):
     """See whether the database is well."""
 
     name = "database.check"
     summary = "see whether the database answers, and whether what is in it is whole"
-    parameters = Nothing
+    parameters = NoParameters
     finds = ("reachable", "intact", "problems")
 
-    async def run(self, context: Context, parameters: Nothing) -> Outcome:
+    async def run(self, context: ActionContext, parameters: NoParameters) -> ActionOutcome:
         reachable, problems = await integrity_of(self.handles)
         answers = "the database answers" if reachable else "the database does not answer"
         says = f"{answers}; damaged: {'; '.join(problems)}" if problems else f"{answers}; no damage is known"
-        return Outcome(says, {"reachable": reachable, "intact": not problems, "problems": problems})
+        return ActionOutcome(says, {"reachable": reachable, "intact": not problems, "problems": problems})
 
 
 @action
-class Backups(Action[Any]):
+class ListBackupsAction(Action[Any]):
     """See what could be restored."""
 
     name = "database.backups"
     summary = "list the good backups, and see whether the newest is recent enough"
-    parameters = Nothing
+    parameters = NoParameters
     finds = ("count", "newest", "newest_good")
 
-    async def run(self, context: Context, parameters: Nothing) -> Outcome:
+    async def run(self, context: ActionContext, parameters: NoParameters) -> ActionOutcome:
         backups = list(await upkeep_of(self.handles).backups())
         newest = f"{backups[0]['backup']}, of {backups[0]['made_at']}" if backups else "none"
         recent = bool(backups) and float(backups[0]["age_seconds"]) <= _OLD_SECONDS
         age = "" if not backups or recent else ", which is too old"
         findings = {"count": len(backups), "newest": newest, "newest_good": recent}
         says = f"{len(backups)} good backups; the newest: {newest}{age}"
-        return Outcome(says, findings, {"backups": [dict(one) for one in backups[:20]]})
+        return ActionOutcome(says, findings, {"backups": [dict(one) for one in backups[:20]]})
 
 
 @action
-class Backup(Action[Any]):
+class BackupAction(Action[Any]):
     """Make a backup."""
 
     name = "database.backup"
     summary = "make a backup, open it again and check it"
     risk = Risk.REVERSIBLE
-    parameters = Nothing
+    parameters = NoParameters
     taken_back = "nothing: a good backup is never in the way"
     finds = ("backup",)
 
-    async def preview(self, context: Context, parameters: Nothing) -> str:
+    async def preview(self, context: ActionContext, parameters: NoParameters) -> str:
         upkeep_of(self.handles)
         return self.summary
 
-    async def run(self, context: Context, parameters: Nothing) -> Outcome:
+    async def run(self, context: ActionContext, parameters: NoParameters) -> ActionOutcome:
         made = await upkeep_of(self.handles).back_up()
-        return Outcome(f"made the backup {made['backup']}; it is good", {"backup": made["backup"]}, undo={})
+        return ActionOutcome(f"made the backup {made['backup']}; it is good", {"backup": made["backup"]}, undo={})
 
-    async def undo(self, context: Context, undo: Mapping[str, Any]) -> str:
+    async def undo(self, context: ActionContext, undo: Mapping[str, Any]) -> str:
         return "the backup is kept: a good one is never in the way"
 
 
 @action
-class Replay(Action[Any]):
+class ReplayJournalAction(Action[Any]):
     """Take in what was journalled."""
 
     name = "database.replay"
     summary = "take in what was journalled while the database was away"
     risk = Risk.REVERSIBLE
-    parameters = Nothing
+    parameters = NoParameters
     taken_back = "nothing: what was taken in has happened"
     finds = ("records",)
 
-    async def preview(self, context: Context, parameters: Nothing) -> str:
+    async def preview(self, context: ActionContext, parameters: NoParameters) -> str:
         return self.summary if self.handles.journal.waiting else "do nothing: nothing is journalled"
 
-    async def run(self, context: Context, parameters: Nothing) -> Outcome:
+    async def run(self, context: ActionContext, parameters: NoParameters) -> ActionOutcome:
         count = await anyio.to_thread.run_sync(self.handles.journal.replay)
         says = f"took in {count} records" if count else "nothing was journalled that is not taken in already"
-        return Outcome(says, {"records": count}, undo={})
+        return ActionOutcome(says, {"records": count}, undo={})
 
-    async def undo(self, context: Context, undo: Mapping[str, Any]) -> str:
+    async def undo(self, context: ActionContext, undo: Mapping[str, Any]) -> str:
         return "what was taken in stays: it happened"
 
 

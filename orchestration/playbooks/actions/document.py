@@ -7,40 +7,36 @@ from typing import Any
 import anyio.to_thread
 
 from orchestration.incidents.sla import TargetKind, TargetState
-from orchestration.playbooks.actions import Action, Context, Outcome, Parameters, action
-
-
-class Nothing(Parameters):
-    """Takes nothing."""
+from orchestration.playbooks.actions import Action, ActionContext, ActionOutcome, NoParameters, action
 
 
 @action
-class Sla(Action[Any]):
+class SlaAction(Action[Any]):
     """Note what it meant for the SLA."""
 
     name = "document.sla"
     summary = "compare the incident's times with its targets"
-    parameters = Nothing
+    parameters = NoParameters
     finds = ("breached",)
 
-    async def run(self, context: Context, parameters: Nothing) -> Outcome:
+    async def run(self, context: ActionContext, parameters: NoParameters) -> ActionOutcome:
         incident = await anyio.to_thread.run_sync(self.handles.incidents.get, context.incident_id)
         percent = self.handles.configuration().response.at_risk_percent
         states = {kind: incident.clock.state(kind, context.now, percent) for kind in TargetKind}
         says = "; ".join(f"{kind.value}: {state.value}" for kind, state in states.items())
         breached = [kind.value for kind, state in states.items() if state is TargetState.BREACHED]
-        return Outcome(f"SLA: {says}", {"breached": breached})
+        return ActionOutcome(f"SLA: {says}", {"breached": breached})
 
 
 @action
-class Review(Action[Any]):
+class ReviewAction(Action[Any]):
     """Draft the review."""
 
     name = "document.review"
     summary = "draft the post-incident review from the timeline"
-    parameters = Nothing
+    parameters = NoParameters
     finds = ("file",)
 
-    async def run(self, context: Context, parameters: Nothing) -> Outcome:
+    async def run(self, context: ActionContext, parameters: NoParameters) -> ActionOutcome:
         path = await anyio.to_thread.run_sync(self.handles.reviews.draft, context.incident_id)
-        return Outcome(f"the review is drafted in {path}", {"file": str(path)})
+        return ActionOutcome(f"the review is drafted in {path}", {"file": str(path)})

@@ -12,14 +12,15 @@ from typing import Any
 
 import anyio.to_thread
 
+from orchestration.domain.run_status import RunStatus
 from orchestration.errors import NotFoundError, OrchestratorError
-from orchestration.monitoring.log_reader import NAME, recent_errors
-from orchestration.monitoring.processes import ProcessUse
-from orchestration.monitoring.progress import KINDS, furthest_behind
-from orchestration.monitoring.resources import Snapshot
-from orchestration.playbooks.actions import Action, Context, Outcome, Parameters, action
+from orchestration.monitoring.collectors.log_reader import NAME, recent_errors
+from orchestration.monitoring.collectors.processes import ProcessUse
+from orchestration.monitoring.collectors.progress import KINDS, furthest_behind
+from orchestration.monitoring.collectors.resources import ResourceSnapshot
+from orchestration.playbooks.actions import Action, ActionContext, ActionOutcome, NoParameters, Parameters, action
 from orchestration.playbooks.actions.cleanup import size_of
-from orchestration.storage.runs import Run, RunStatus
+from orchestration.storage.runs import Run
 
 _LINES = 20
 _COMMITS = 10
@@ -35,23 +36,19 @@ _MOST_SHARE = 0.5
 _HOARD_SHARE = 1 / 3
 
 
-class OfRuns(Parameters):
+class RunSelection(Parameters):
     """Runs by identifier; none named means all that are unfinished, which is right for looking."""
 
     runs: tuple[str, ...] = ()
 
 
-class OfAgents(Parameters):
+class AgentSelection(Parameters):
     """Agents by name; none named means all."""
 
     agents: tuple[str, ...] = ()
 
 
-class Nothing(Parameters):
-    """Takes nothing."""
-
-
-class Look(Action[Any]):
+class EvidenceAction(Action[Any]):
     """What the actions here share."""
 
     def found(self, names: Sequence[str]) -> list[Run]:
@@ -68,19 +65,19 @@ class Look(Action[Any]):
 
 
 @action
-class Logs(Look):
+class LogEvidence(EvidenceAction):
     """Collect the error lines of runs."""
 
     name = "evidence.logs"
     summary = "collect the newest error lines of the log about these runs, of the whole log where none is named"
-    parameters = OfRuns
+    parameters = RunSelection
     finds = ("errors", "last_error")
 
-    async def run(self, context: Context, parameters: OfRuns) -> Outcome:
+    async def run(self, context: ActionContext, parameters: RunSelection) -> ActionOutcome:
         lines = await anyio.to_thread.run_sync(self._lines, parameters.runs)
         last = str(lines[-1].get("message") or lines[-1].get("event")) if lines else ""
         says = f"{len(lines)} error lines" + (f", the last: {last[:200]}" if last else "")
-        return Outcome(says, {"errors": len(lines), "last_error": last[:500]}, {"lines": lines})
+        return ActionOutcome(says, {"errors": len(lines), "last_error": last[:500]}, {"lines": lines})
 
     def _lines(self, runs: Sequence[str]) -> list[dict[str, Any]]:
         if not runs:
@@ -90,12 +87,12 @@ class Logs(Look):
 
 
 @action
-class RunsNow(Look):
+class RunEvidence(EvidenceAction):
     """See how runs are."""
 
     name = "evidence.runs"
     summary = "see the state of these runs, their last activity, and why they failed"
-    parameters = OfRuns
+    parameters = RunSelection
     finds = (
         "failed",
         "failed_runs",
@@ -111,12 +108,12 @@ class RunsNow(Look):
         "stalls",
     )
 
-    async def run(self, context: Context, parameters: OfRuns) -> Outcome:
+    async def run(self, context: ActionContext, parameters: RunSelection) -> ActionOutcome:
         runs = await anyio.to_thread.run_sync(self.found, parameters.runs)
         interrupted = [run.id for run in runs if await self.handles.control.is_interrupted(run.id)]
         return await anyio.to_thread.run_sync(self._judge, context, runs, interrupted)
 
-    def _judge(self, context: Context, runs: Sequence[Run], interrupted: Sequence[str]) -> Outcome:
+    def _judge(self, context: ActionContext, runs: Sequence[Run], interrupted: Sequence[str]) -> ActionOutcome:
         failed = [run.id for run in runs if run.status is RunStatus.FAILED]
         unfinished = [run.id for run in runs if not run.status.ended]
         behind = self._behind([run for run in runs if run.status is RunStatus.RUNNING], context.now)
@@ -126,7 +123,7 @@ class RunsNow(Look):
         activities = [activity for run_id, (_, activity) in behind.items() if run_id in (old or behind)]
         healthy = not any(not worker.get("healthy", True) for worker in self.handles.fleet.workers())
         says = f"{len(runs)} runs: {len(failed)} failed, {len(unfinished)} unfinished, {len(old)} without progress"
-        return Outcome(
+        return ActionOutcome(
             says,
             {
                 "failed": len(failed),
@@ -180,15 +177,15 @@ def _activity(activities: Sequence[str]) -> str:
 
 
 @action
-class Waits(Look):
+class WaitEvidence(EvidenceAction):
     """See who waits for whom."""
 
     name = "evidence.waits"
     summary = "draw who waits for what, and name circles"
-    parameters = OfRuns
+    parameters = RunSelection
     finds = ("cycles", "for")
 
-    async def run(self, context: Context, parameters: OfRuns) -> Outcome:
+    async def run(self, context: ActionContext, parameters: RunSelection) -> ActionOutcome:
         configuration = self.handles.configuration()
         graph = await anyio.to_thread.run_sync(self.handles.diagnosis.wait_graph, configuration)
         wanted = {f"run:{run}" for run in parameters.runs} or {wait.who for wait in graph.waits}
@@ -197,22 +194,22 @@ class Waits(Look):
         lines = [f"{wait.who} waits for {wait.what}: {wait.why}".rstrip(": ") for wait in causes]
         kinds = sorted({wait.what.partition(":")[0] for wait in causes})
         says = "; ".join([*(f"circle: {cycle}" for cycle in cycles), *lines][:5]) or "nothing waits"
-        return Outcome(says, {"cycles": cycles, "for": kinds}, {"waits": lines})
+        return ActionOutcome(says, {"cycles": cycles, "for": kinds}, {"waits": lines})
 
 
 @action
-class ConfigurationNow(Look):
+class ConfigurationEvidence(EvidenceAction):
     """See whether the configuration is sound, and what changed."""
 
     name = "evidence.config"
     summary = "check the configuration, and compare it with the one of the last good run"
-    parameters = OfAgents
+    parameters = AgentSelection
     finds = ("errors", "changed", "changes")
 
-    async def run(self, context: Context, parameters: OfAgents) -> Outcome:
+    async def run(self, context: ActionContext, parameters: AgentSelection) -> ActionOutcome:
         return await anyio.to_thread.run_sync(self._compare, context, parameters)
 
-    def _compare(self, context: Context, parameters: OfAgents) -> Outcome:
+    def _compare(self, context: ActionContext, parameters: AgentSelection) -> ActionOutcome:
         store = self.handles.store
         errors = [str(finding) for finding in store.refused]
         good = self._last_good_number()
@@ -221,7 +218,7 @@ class ConfigurationNow(Look):
             changes = [str(change) for change in diff_of(store, good, store.number)]
         says = f"{len(errors)} errors in the file; {len(changes)} changes since the last good run"
         evidence = {"errors": errors, "changes": changes, "agents": list(parameters.agents)}
-        return Outcome(says, {"errors": len(errors), "changed": bool(changes), "changes": changes[:20]}, evidence)
+        return ActionOutcome(says, {"errors": len(errors), "changed": bool(changes), "changes": changes[:20]}, evidence)
 
     def _last_good_number(self) -> int | None:
         good = self.handles.runs.list([RunStatus.SUCCEEDED], 1)
@@ -238,21 +235,21 @@ def diff_of(store: Any, before: int, after: int) -> Sequence[Any]:
 
 
 @action
-class History(Look):
+class ProjectHistoryEvidence(EvidenceAction):
     """See what changed in the project."""
 
     name = "evidence.git"
     summary = "read the project's latest commits"
-    parameters = Nothing
+    parameters = NoParameters
     finds = ("recent", "commits")
 
-    async def run(self, context: Context, parameters: Nothing) -> Outcome:
+    async def run(self, context: ActionContext, parameters: NoParameters) -> ActionOutcome:
         since = (context.now - _RECENT).isoformat()
         lines = await anyio.to_thread.run_sync(self._log, since)
         if lines is None:
-            return Outcome("the project has no history that git could read", {"recent": False, "commits": []})
+            return ActionOutcome("the project has no history that git could read", {"recent": False, "commits": []})
         says = f"{len(lines)} commits within a day" + (f", the newest: {lines[0]}" if lines else "")
-        return Outcome(says, {"recent": bool(lines), "commits": lines})
+        return ActionOutcome(says, {"recent": bool(lines), "commits": lines})
 
     def _log(self, since: str) -> list[str] | None:
         command = ("git", "-C", str(self.handles.root), "log", f"-{_COMMITS}", f"--since={since}", "--format=%h %ad %s")
@@ -264,12 +261,12 @@ class History(Look):
 
 
 @action
-class Resources(Look):
+class ResourceEvidence(EvidenceAction):
     """Take a snapshot of the machine."""
 
     name = "evidence.resources"
     summary = "measure processor, memory, disk and the processes that use most"
-    parameters = Nothing
+    parameters = NoParameters
     finds = (
         "cpu_percent",
         "memory_percent",
@@ -281,7 +278,7 @@ class Resources(Look):
         "top",
     )
 
-    async def run(self, context: Context, parameters: Nothing) -> Outcome:
+    async def run(self, context: ActionContext, parameters: NoParameters) -> ActionOutcome:
         seen = await anyio.to_thread.run_sync(self.handles.resources.snapshot)
         own = await anyio.to_thread.run_sync(self._own_bytes)
         limits = self.handles.configuration().monitoring.thresholds
@@ -290,7 +287,7 @@ class Resources(Look):
         cpu = seen.cpu_percent or 0.0
         short = disk_short or cpu > limits.cpu_percent or seen.memory_percent > limits.memory_percent
         says = f"processor {cpu:.0f} %, memory {seen.memory_percent:.0f} %, disk {free:.1f} % free"
-        return Outcome(
+        return ActionOutcome(
             says,
             {
                 "cpu_percent": cpu,
@@ -309,25 +306,25 @@ class Resources(Look):
         return sum(size_of(folder) for folder in (self.handles.log_folder, self.handles.artifacts.folder))
 
 
-def unresponsive(seen: Snapshot) -> bool:
+def unresponsive(seen: ResourceSnapshot) -> bool:
     """Whether so much waits for the processor that nothing gets on. The load is the whole machine's, whatever share of
     it is ours."""
     return seen.load[0] > _UNRESPONSIVE_LOAD * (os.cpu_count() or 1)
 
 
 @action
-class Load(Look):
+class LoadEvidence(EvidenceAction):
     """See what explains the load."""
 
     name = "evidence.load"
     summary = "see whether the running work explains the load, and what grows or runs away"
-    parameters = Nothing
+    parameters = NoParameters
     finds = ("running", "expected", "growing", "growing_workers", "runaway")
 
-    async def run(self, context: Context, parameters: Nothing) -> Outcome:
+    async def run(self, context: ActionContext, parameters: NoParameters) -> ActionOutcome:
         return await anyio.to_thread.run_sync(self._judge)
 
-    def _judge(self) -> Outcome:
+    def _judge(self) -> ActionOutcome:
         seen = self.handles.resources.snapshot()
         workers = {int(worker["pid"]): str(worker["worker"]) for worker in self.handles.fleet.workers()}
         running = len(self.handles.runs.list([RunStatus.RUNNING], 1000))
@@ -336,7 +333,7 @@ class Load(Look):
         runaway = [str(process.pid) for process in commands if self._runs_away(process, ours, seen)]
         growing = [leak.command[:80] for leak in seen.leaks]
         says = f"{running} runs at work; {len(growing)} processes grow, {len(runaway)} run away"
-        return Outcome(
+        return ActionOutcome(
             says,
             {
                 "running": running,
@@ -347,7 +344,7 @@ class Load(Look):
             },
         )
 
-    def _runs_away(self, process: ProcessUse, ours: Sequence[ProcessUse], seen: Snapshot) -> bool:
+    def _runs_away(self, process: ProcessUse, ours: Sequence[ProcessUse], seen: ResourceSnapshot) -> bool:
         """Whether it takes a whole processor; or, where processor or memory is short, most of what we have of it: on a
         machine that others use as well nobody gets a whole one."""
         limits = self.handles.configuration().monitoring.thresholds
@@ -359,15 +356,15 @@ class Load(Look):
 
 
 @action
-class Errors(Look):
+class ErrorEvidence(EvidenceAction):
     """See how often things fail now."""
 
     name = "evidence.errors"
     summary = "count what succeeded and what failed within the last minutes"
-    parameters = Nothing
+    parameters = NoParameters
     finds = ("failed", "succeeded", "percent")
 
-    async def run(self, context: Context, parameters: Nothing) -> Outcome:
+    async def run(self, context: ActionContext, parameters: NoParameters) -> ActionOutcome:
         def count() -> tuple[int, int]:
             runs = self.handles.runs.list([RunStatus.SUCCEEDED, RunStatus.FAILED], 200)
             recent = [run for run in runs if run.finished_at and run.finished_at > context.now - timedelta(minutes=15)]
@@ -377,4 +374,4 @@ class Errors(Look):
         failed, succeeded = await anyio.to_thread.run_sync(count)
         percent = 100.0 * failed / (failed + succeeded) if failed + succeeded else 0.0
         says = f"{failed} of {failed + succeeded} runs failed within a quarter of an hour"
-        return Outcome(says, {"failed": failed, "succeeded": succeeded, "percent": percent})
+        return ActionOutcome(says, {"failed": failed, "succeeded": succeeded, "percent": percent})

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from orchestration.errors import NotFoundError
-from orchestration.playbooks.ports import Handles
+from orchestration.playbooks.ports import ActionServices
 from orchestration.security.redaction import MINIMUM_LENGTH
 from orchestration.security.scan import FolderScan
 from orchestration.storage.runs import Run
@@ -30,7 +30,7 @@ class Exposed:
     written_at: datetime
 
 
-def exposed(handles: Handles, run_ids: Sequence[str]) -> tuple[Exposed, ...]:
+def exposed(handles: ActionServices, run_ids: Sequence[str]) -> tuple[Exposed, ...]:
     """The files of these runs that hold secrets; of all artifacts where no run is named. Blocks."""
     folder = handles.artifacts.folder
     runs = list(_runs(handles, run_ids))
@@ -40,20 +40,20 @@ def exposed(handles: Handles, run_ids: Sequence[str]) -> tuple[Exposed, ...]:
     return tuple(_described(handles, Path(path), kinds, count) for path, kinds, count in found)
 
 
-def quarantined(handles: Handles, incident_id: str) -> list[Path]:
+def quarantined(handles: ActionServices, incident_id: str) -> list[Path]:
     """The files that an incident's response has moved into quarantine."""
     folder = handles.state_folder / QUARANTINE / incident_id
     return [path for path in sorted(folder.glob("*/*")) if path.is_file()]
 
 
-def secrets_in(handles: Handles, paths: Iterable[Path]) -> frozenset[str]:
+def secrets_in(handles: ActionServices, paths: Iterable[Path]) -> frozenset[str]:
     """What looks like a secret in files. For comparing only. Blocks."""
     texts = [_text(path) for path in paths]
     values = {text[match.start : match.end] for text in texts for match in handles.redactor.find(text)}
     return frozenset(value for value in values if len(value) >= MINIMUM_LENGTH)
 
 
-def values_in(handles: Handles, paths: Iterable[Path]) -> frozenset[str]:
+def values_in(handles: ActionServices, paths: Iterable[Path]) -> frozenset[str]:
     """The values of credentials that stand in files. For comparing only. Blocks."""
     # Not every variable holds a secret: the path of a folder may stand in any file.
     secret = handles.store.credentials.secrets(handles.store.file)
@@ -61,12 +61,12 @@ def values_in(handles: Handles, paths: Iterable[Path]) -> frozenset[str]:
     return frozenset(value for value in secret if len(value) >= MINIMUM_LENGTH and any(value in text for text in texts))
 
 
-def _credentials_in(handles: Handles, path: Path) -> tuple[str, ...]:
+def _credentials_in(handles: ActionServices, path: Path) -> tuple[str, ...]:
     credentials, there = handles.store.credentials, values_in(handles, (path,))
     return tuple(name for name in sorted(credentials.names) if there.intersection(credentials.values(name)))
 
 
-def _runs(handles: Handles, run_ids: Sequence[str]) -> Iterator[Run]:
+def _runs(handles: ActionServices, run_ids: Sequence[str]) -> Iterator[Run]:
     for run_id in run_ids:
         try:
             yield handles.runs.get(run_id)
@@ -74,7 +74,7 @@ def _runs(handles: Handles, run_ids: Sequence[str]) -> Iterator[Run]:
             continue
 
 
-def _holding(handles: Handles, root: Path, since: float) -> Iterator[tuple[str, tuple[str, ...], int]]:
+def _holding(handles: ActionServices, root: Path, since: float) -> Iterator[tuple[str, tuple[str, ...], int]]:
     by_file: dict[str, tuple[list[str], int]] = {}
     for finding in FolderScan(root, handles.redactor.find, since=since).look():
         kinds, count = by_file.get(finding.place, ([], 0))
@@ -83,7 +83,7 @@ def _holding(handles: Handles, root: Path, since: float) -> Iterator[tuple[str, 
         yield path, tuple(kinds), count
 
 
-def _described(handles: Handles, path: Path, kinds: tuple[str, ...], count: int) -> Exposed:
+def _described(handles: ActionServices, path: Path, kinds: tuple[str, ...], count: int) -> Exposed:
     try:
         written_at = datetime.fromtimestamp(path.stat().st_mtime, UTC)
     except OSError:  # it is gone since
@@ -91,7 +91,7 @@ def _described(handles: Handles, path: Path, kinds: tuple[str, ...], count: int)
     return Exposed(path, kinds, count, _artifact(handles, path), _credentials_in(handles, path), written_at)
 
 
-def _artifact(handles: Handles, path: Path) -> str:
+def _artifact(handles: ActionServices, path: Path) -> str:
     """The file as an artifact of a run of ours; empty where it is none."""
     folder = handles.artifacts.folder
     parts = path.relative_to(folder).parts if path.is_relative_to(folder) else ()

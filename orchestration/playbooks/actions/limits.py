@@ -8,8 +8,16 @@ from typing import Any
 from pydantic import Field
 
 from orchestration.config.overrides import EVERYTHING, LimitProvider
-from orchestration.playbooks.actions import Action, Context, Minutes, Outcome, Parameters, action
-from orchestration.playbooks.actions.overriding import add_override, made_by, made_for, remove_overrides
+from orchestration.playbooks.actions import (
+    Action,
+    ActionContext,
+    ActionOutcome,
+    Minutes,
+    NoParameters,
+    Parameters,
+    action,
+)
+from orchestration.playbooks.actions.override_effects import add_override, made_by, made_for, remove_overrides
 from orchestration.playbooks.model import Risk
 
 _RAMP = (0.5, 0.75)
@@ -22,10 +30,6 @@ class LowerParameters(Parameters):
     providers: tuple[str, ...]
     factor: float = Field(default=0.5, gt=0, lt=1)
     minutes: Minutes = 60.0
-
-
-class Nothing(Parameters):
-    """Takes nothing."""
 
 
 @action
@@ -42,11 +46,11 @@ class Lower(Action[Any]):
     def targets(self, parameters: LowerParameters) -> tuple[str, ...]:
         return self._named(parameters)
 
-    async def preview(self, context: Context, parameters: LowerParameters) -> str:
+    async def preview(self, context: ActionContext, parameters: LowerParameters) -> str:
         changes = ", ".join(f"{name} to {to}" for name, to in self._limits(parameters).items())
         return f"lower the concurrency of {changes} for {parameters.minutes:g} min"
 
-    async def run(self, context: Context, parameters: LowerParameters) -> Outcome:
+    async def run(self, context: ActionContext, parameters: LowerParameters) -> ActionOutcome:
         known = {one.change.target: one.change for one in made_by(self, context)}
         # What was lowered before a crash must not be lowered again from there.
         limits = {
@@ -58,9 +62,9 @@ class Lower(Action[Any]):
             for name, to in limits.items()
         ]
         says = "at most " + ", ".join(f"{to} calls at once to {name}" for name, to in limits.items())
-        return Outcome(says, {"limits": limits, "overrides": made}, undo={"overrides": made})
+        return ActionOutcome(says, {"limits": limits, "overrides": made}, undo={"overrides": made})
 
-    async def undo(self, context: Context, undo: Mapping[str, Any]) -> str:
+    async def undo(self, context: ActionContext, undo: Mapping[str, Any]) -> str:
         remove_overrides(self, context, undo["overrides"])
         return "the limits are as before"
 
@@ -81,14 +85,14 @@ class Restore(Action[Any]):
     name = "limit.restore"
     summary = "bring lowered limits back step by step"
     risk = Risk.REVERSIBLE
-    parameters = Nothing
+    parameters = NoParameters
     taken_back = "nothing is to be done: the limits go on to come back"
     finds = ("restored",)
 
-    async def preview(self, context: Context, parameters: Nothing) -> str:
+    async def preview(self, context: ActionContext, parameters: NoParameters) -> str:
         return f"bring back the limits of {', '.join(self._lowered(context)) or 'no provider'} step by step"
 
-    async def run(self, context: Context, parameters: Nothing) -> Outcome:
+    async def run(self, context: ActionContext, parameters: NoParameters) -> ActionOutcome:
         lowered = self._lowered(context)
         full = {name: self._full(name) for name in lowered}
         for name, ids in lowered.items():
@@ -98,12 +102,12 @@ class Restore(Action[Any]):
                 add_override(self, context, step, minutes, part=f"{share:g}")
             remove_overrides(self, context, ids)
         names = ", ".join(lowered) or "none had been lowered"
-        return Outcome(f"limits come back step by step: {names}", {"restored": sorted(lowered)}, undo={})
+        return ActionOutcome(f"limits come back step by step: {names}", {"restored": sorted(lowered)}, undo={})
 
-    async def undo(self, context: Context, undo: Mapping[str, Any]) -> str:
+    async def undo(self, context: ActionContext, undo: Mapping[str, Any]) -> str:
         return "the limits go on to come back"
 
-    def _lowered(self, context: Context) -> dict[str, list[str]]:
+    def _lowered(self, context: ActionContext) -> dict[str, list[str]]:
         found: dict[str, list[str]] = {}
         ours = {override.id for override in made_by(self, context)}
         for override in made_for(self, context, "limit_provider"):

@@ -19,17 +19,20 @@ import psutil
 
 from orchestration.config.schema import ProviderSettings
 from orchestration.config.textfile import replace_text
-from orchestration.playbooks.actions import Action, ActionError, Context, Outcome, Parameters, action
+from orchestration.playbooks.actions import (
+    Action,
+    ActionContext,
+    ActionError,
+    ActionOutcome,
+    NoParameters,
+    action,
+)
 from orchestration.playbooks.actions.providers import is_local_ollama
 from orchestration.playbooks.model import Mode, Risk
 
 _WAIT_SECONDS = 30.0
 _LOOK_SECONDS = 0.25
 _GRACE_SECONDS = 3.0
-
-
-class NoParameters(Parameters):
-    """Takes nothing."""
 
 
 @action
@@ -50,24 +53,24 @@ class StartOllama(Action[Any]):
         allowed = all(settings.allow_start for settings in self._local().values())
         return Mode.AUTO if allowed else Mode.ASK
 
-    async def preview(self, context: Context, parameters: NoParameters) -> str:
+    async def preview(self, context: ActionContext, parameters: NoParameters) -> str:
         return f"start `{self._binary()} serve` for {', '.join(self._local())}"
 
-    async def run(self, context: Context, parameters: NoParameters) -> Outcome:
+    async def run(self, context: ActionContext, parameters: NoParameters) -> ActionOutcome:
         name = await self._down()
         mine = await anyio.to_thread.run_sync(self._started_before, context.key)
         if mine is not None:
             # Ours from before a crash: it may still be on its way.
             name = str(mine["provider"])
         elif name is None:
-            return Outcome("Ollama answers already", {"provider": next(iter(self._local()))}, undo={})
+            return ActionOutcome("Ollama answers already", {"provider": next(iter(self._local()))}, undo={})
         else:
             mine = await anyio.to_thread.run_sync(self._start, name, context.key)
         await self._wait_for(name, int(mine["pid"]))
         says = f"started Ollama (process {mine['pid']}); it answers"
-        return Outcome(says, {"pid": mine["pid"], "provider": name}, undo=mine)
+        return ActionOutcome(says, {"pid": mine["pid"], "provider": name}, undo=mine)
 
-    async def undo(self, context: Context, undo: Mapping[str, Any]) -> str:
+    async def undo(self, context: ActionContext, undo: Mapping[str, Any]) -> str:
         if "pid" not in undo:
             return "nothing had been started"
         stopped = await anyio.to_thread.run_sync(_stop, int(undo["pid"]), float(undo["started"]))

@@ -10,18 +10,25 @@ from typing import Any
 import anyio.to_thread
 
 from orchestration.incidents.model import Actor
-from orchestration.notifications.planning import substitute
-from orchestration.playbooks.actions import Action, ActionError, Context, Outcome, Parameters, action
+from orchestration.notifications.recipients import substitute
+from orchestration.playbooks.actions import (
+    Action,
+    ActionContext,
+    ActionError,
+    ActionOutcome,
+    NoParameters,
+    Parameters,
+    action,
+)
 from orchestration.playbooks.model import Risk
-from orchestration.storage.outbox import Outbox, OutboxRow, OutboxState
-from orchestration.storage.outbox import Outcome as DeliveryOutcome
+from orchestration.storage.outbox import Outbox, OutboxRow, OutboxState, SendOutcome
 
 _MARK = "redirected_by"
 _AGAIN = timedelta(minutes=5)
 
 
-class OfRuns(Parameters):
-    """Runs by identifier."""
+class RequiredRuns(Parameters):
+    """Runs by identifier; at least one has to be named."""
 
     runs: tuple[str, ...]
 
@@ -32,34 +39,30 @@ class SomeChannels(Parameters):
     channels: tuple[str, ...]
 
 
-class Nothing(Parameters):
-    """Takes nothing."""
-
-
 @action
-class Remind(Action[Any]):
+class RemindAction(Action[Any]):
     """Remind of an open question."""
 
     name = "people.remind"
     summary = "send the open questions of these runs again"
     risk = Risk.REVERSIBLE
-    parameters = OfRuns
+    parameters = RequiredRuns
     taken_back = "nothing: what was sent cannot be unsent"
     finds = ("questions",)
 
-    def targets(self, parameters: OfRuns) -> tuple[str, ...]:
+    def targets(self, parameters: RequiredRuns) -> tuple[str, ...]:
         return parameters.runs
 
-    async def run(self, context: Context, parameters: OfRuns) -> Outcome:
+    async def run(self, context: ActionContext, parameters: RequiredRuns) -> ActionOutcome:
         questions = await anyio.to_thread.run_sync(self._remind, context, parameters)
         if not questions:
             raise ActionError("expected a question without an answer, found none")
-        return Outcome(f"reminded of {len(questions)} open questions", {"questions": questions}, undo={})
+        return ActionOutcome(f"reminded of {len(questions)} open questions", {"questions": questions}, undo={})
 
-    async def undo(self, context: Context, undo: Mapping[str, Any]) -> str:
+    async def undo(self, context: ActionContext, undo: Mapping[str, Any]) -> str:
         return "what was sent cannot be unsent"
 
-    def _remind(self, context: Context, parameters: OfRuns) -> list[str]:
+    def _remind(self, context: ActionContext, parameters: RequiredRuns) -> list[str]:
         """Send the questions, but none that was sent a moment ago: by us before a crash, or by anybody."""
         said = self.handles.incidents.entries(context.incident_id)
         recent = {entry.data.get("question") for entry in said if context.now - entry.at < _AGAIN}
@@ -72,25 +75,25 @@ class Remind(Action[Any]):
 
 
 @action
-class Channels(Action[Any]):
+class ChannelCheckAction(Action[Any]):
     """See which channels work."""
 
     name = "people.channels"
     summary = "see which channels fail, and whether anything urgent waits"
-    parameters = Nothing
+    parameters = NoParameters
     finds = ("failing", "permanent", "urgent_waiting")
 
-    async def run(self, context: Context, parameters: Nothing) -> Outcome:
+    async def run(self, context: ActionContext, parameters: NoParameters) -> ActionOutcome:
         last = await anyio.to_thread.run_sync(self.handles.outbox.last_deliveries)
-        failing = sorted(name for name, delivery in last.items() if delivery.outcome is not DeliveryOutcome.SENT)
-        permanent = sorted(name for name, delivery in last.items() if delivery.outcome is DeliveryOutcome.FAILED)
+        failing = sorted(name for name, delivery in last.items() if delivery.outcome is not SendOutcome.SENT)
+        permanent = sorted(name for name, delivery in last.items() if delivery.outcome is SendOutcome.FAILED)
         waiting = len(await anyio.to_thread.run_sync(_untold, self.handles.outbox, context.now))
         says = f"failing: {', '.join(failing) or 'none'}; {waiting} urgent messages have reached nobody yet"
-        return Outcome(says, {"failing": failing, "permanent": permanent, "urgent_waiting": waiting})
+        return ActionOutcome(says, {"failing": failing, "permanent": permanent, "urgent_waiting": waiting})
 
 
 @action
-class Redirect(Action[Any]):
+class RedirectAction(Action[Any]):
     """Tell people by their other channels."""
 
     name = "people.redirect"
@@ -103,22 +106,22 @@ class Redirect(Action[Any]):
     def targets(self, parameters: SomeChannels) -> tuple[str, ...]:
         return parameters.channels
 
-    async def preview(self, context: Context, parameters: SomeChannels) -> str:
+    async def preview(self, context: ActionContext, parameters: SomeChannels) -> str:
         rows = await anyio.to_thread.run_sync(self._instead, parameters, context.now)
         names = ", ".join(f"{row.contact} by {row.channel}" for row in rows) or "nobody"
         return f"tell {names} as well"
 
-    async def run(self, context: Context, parameters: SomeChannels) -> Outcome:
+    async def run(self, context: ActionContext, parameters: SomeChannels) -> ActionOutcome:
         rows = await anyio.to_thread.run_sync(self._redirect, context, parameters)
         names = ", ".join(f"{row.contact} by {row.channel}" for row in rows) or "nobody: nothing waits there"
         undo = {"keys": [row.key for row in rows]}
-        return Outcome(f"told as well: {names}", {"redirected": len(rows)}, undo=undo)
+        return ActionOutcome(f"told as well: {names}", {"redirected": len(rows)}, undo=undo)
 
-    async def undo(self, context: Context, undo: Mapping[str, Any]) -> str:
+    async def undo(self, context: ActionContext, undo: Mapping[str, Any]) -> str:
         count = await anyio.to_thread.run_sync(self.handles.outbox.withdraw, undo["keys"], context.now)
         return f"{count} messages were withdrawn; what was sent cannot be unsent"
 
-    def _redirect(self, context: Context, parameters: SomeChannels) -> list[OutboxRow]:
+    def _redirect(self, context: ActionContext, parameters: SomeChannels) -> list[OutboxRow]:
         """Put what is to be sent, marked with our key, so that a repetition finds it again."""
         outbox = self.handles.outbox
         before = [row for row in outbox.waiting() if row.payload.get(_MARK) == context.key]

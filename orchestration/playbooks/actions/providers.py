@@ -10,8 +10,17 @@ import httpx2
 
 from orchestration.config.overrides import EVERYTHING, RouteTo
 from orchestration.config.schema import Configuration, ProviderKind, ProviderSettings
-from orchestration.playbooks.actions import Action, ActionError, Context, Minutes, Outcome, Parameters, action
-from orchestration.playbooks.actions.overriding import add_override, made_by, remove_overrides
+from orchestration.playbooks.actions import (
+    Action,
+    ActionContext,
+    ActionError,
+    ActionOutcome,
+    Minutes,
+    NoParameters,
+    Parameters,
+    action,
+)
+from orchestration.playbooks.actions.override_effects import add_override, made_by, remove_overrides
 from orchestration.playbooks.model import Risk
 from orchestration.providers.breaker import BreakerState
 from orchestration.providers.route import ProbeResult
@@ -32,10 +41,6 @@ class RouteParameters(Parameters):
     providers: tuple[str, ...]
     to: str | None = None
     minutes: Minutes = 60.0
-
-
-class NoParameters(Parameters):
-    """Takes nothing."""
 
 
 def chain_of(configuration: Configuration) -> tuple[str, ...]:
@@ -67,7 +72,7 @@ class ProviderAction(Action[Any]):
 
 
 @action
-class Probe(ProviderAction):
+class ProbeAction(ProviderAction):
     """Ask providers whether they work."""
 
     name = "provider.probe"
@@ -75,7 +80,7 @@ class Probe(ProviderAction):
     parameters = SomeProviders
     finds = ("down", "up", "outcomes", "local_ollama_down")
 
-    async def run(self, context: Context, parameters: SomeProviders) -> Outcome:
+    async def run(self, context: ActionContext, parameters: SomeProviders) -> ActionOutcome:
         names = self.chosen(parameters.providers)
         results: dict[str, ProbeResult] = {}
 
@@ -88,7 +93,7 @@ class Probe(ProviderAction):
         ordered = [results[name] for name in names]
         down = [result for result in ordered if not result.ok]
         says = "; ".join(f"{one.provider}: {one.outcome.replace('_', ' ')} {one.detail}".rstrip() for one in ordered)
-        return Outcome(
+        return ActionOutcome(
             says or "there is no provider to ask",
             {
                 "down": [one.provider for one in down],
@@ -118,7 +123,7 @@ class StatusPage(ProviderAction):
     parameters = SomeProviders
     finds = ("announced",)
 
-    async def run(self, context: Context, parameters: SomeProviders) -> Outcome:
+    async def run(self, context: ActionContext, parameters: SomeProviders) -> ActionOutcome:
         pages = {name: url for name in self.chosen(parameters.providers) if (url := self._page(name))}
         said: dict[str, str] = {}
         async with httpx2.AsyncClient(timeout=_PAGE_SECONDS, trust_env=False) as client:
@@ -126,7 +131,9 @@ class StatusPage(ProviderAction):
                 said[name] = await _indicator(client, url)
         troubled = {name: text for name, text in said.items() if text not in ("none", "unknown")}
         text = "; ".join(f"{name} says: {what}" for name, what in said.items())
-        return Outcome(text or "none of them has a page that a program can read", {"announced": bool(troubled)}, said)
+        return ActionOutcome(
+            text or "none of them has a page that a program can read", {"announced": bool(troubled)}, said
+        )
 
     def _page(self, name: str) -> str | None:
         settings = self.handles.configuration().provider(name)
@@ -143,7 +150,7 @@ async def _indicator(client: httpx2.AsyncClient, url: str) -> str:
 
 
 @action
-class Credentials(ProviderAction):
+class CredentialCheckAction(ProviderAction):
     """See whether credentials are there."""
 
     name = "provider.credentials"
@@ -151,7 +158,7 @@ class Credentials(ProviderAction):
     parameters = SomeProviders
     finds = ("missing",)
 
-    async def run(self, context: Context, parameters: SomeProviders) -> Outcome:
+    async def run(self, context: ActionContext, parameters: SomeProviders) -> ActionOutcome:
         needed = {name: self._variable(name) for name in self.chosen(parameters.providers)}
         missing = {
             name: variable
@@ -159,7 +166,7 @@ class Credentials(ProviderAction):
             if variable and self.handles.store.credentials.get(variable) is None
         }
         text = ", ".join(f"{variable} (for {name})" for name, variable in missing.items())
-        return Outcome(f"not set: {text}" if text else "all credentials are set", {"missing": sorted(missing)})
+        return ActionOutcome(f"not set: {text}" if text else "all credentials are set", {"missing": sorted(missing)})
 
     def _variable(self, name: str) -> str | None:
         settings = self.handles.configuration().provider(name)
@@ -175,7 +182,7 @@ class LimitsAndQuotas(ProviderAction):
     parameters = SomeProviders
     finds = ("used_percent", "in_use")
 
-    async def run(self, context: Context, parameters: SomeProviders) -> Outcome:
+    async def run(self, context: ActionContext, parameters: SomeProviders) -> ActionOutcome:
         names = self.chosen(parameters.providers)
         statuses = [status for status in self.handles.gateway.statuses() if status.provider in names]
         used = max(
@@ -183,7 +190,7 @@ class LimitsAndQuotas(ProviderAction):
         )
         says = "; ".join(f"{one.provider}/{one.model}: {one.in_use} of {one.limit} calls" for one in statuses)
         evidence = {f"{one.provider}/{one.model}": one.headroom for one in statuses}
-        return Outcome(says, {"used_percent": used, "in_use": sum(one.in_use for one in statuses)}, evidence)
+        return ActionOutcome(says, {"used_percent": used, "in_use": sum(one.in_use for one in statuses)}, evidence)
 
 
 def used_percent(headroom: Mapping[str, float]) -> float | None:
@@ -197,7 +204,7 @@ def used_percent(headroom: Mapping[str, float]) -> float | None:
 
 
 @action
-class Chain(ProviderAction):
+class FallbackChainAction(ProviderAction):
     """See what is left of the fallback chain."""
 
     name = "provider.chain"
@@ -205,13 +212,13 @@ class Chain(ProviderAction):
     parameters = NoParameters
     finds = ("usable", "unusable", "single")
 
-    async def run(self, context: Context, parameters: NoParameters) -> Outcome:
+    async def run(self, context: ActionContext, parameters: NoParameters) -> ActionOutcome:
         usable = self.usable()
         rest = [name for name in chain_of(self.handles.configuration()) if name not in usable]
         says = f"usable: {', '.join(usable) or 'none'}; not usable: {', '.join(rest) or 'none'}"
         if len(usable) == 1:
             says += "; only one is left, so the next failure stops all work"
-        return Outcome(says, {"usable": list(usable), "unusable": rest, "single": len(usable) == 1})
+        return ActionOutcome(says, {"usable": list(usable), "unusable": rest, "single": len(usable) == 1})
 
 
 @action
@@ -228,24 +235,24 @@ class Reroute(ProviderAction):
     def targets(self, parameters: RouteParameters) -> tuple[str, ...]:
         return parameters.providers
 
-    async def preview(self, context: Context, parameters: RouteParameters) -> str:
+    async def preview(self, context: ActionContext, parameters: RouteParameters) -> str:
         to = await self._best(parameters)
         whom = ", ".join(self._affected(parameters)) or "nobody"
         return f"send the calls of {whom} to {to} first for {parameters.minutes:g} min"
 
-    async def run(self, context: Context, parameters: RouteParameters) -> Outcome:
+    async def run(self, context: ActionContext, parameters: RouteParameters) -> ActionOutcome:
         standing = {one.id: one.change.provider for one in made_by(self, context) if isinstance(one.change, RouteTo)}
         # After a crash in the middle, the rest goes to where the first went.
         to = next(iter(standing.values()), "") or await self._best(parameters)
         made = list(standing)
         made += [self._override(context, target, to, parameters) for target in self._affected(parameters)]
         if not made:
-            return Outcome(f"all calls go past {', '.join(parameters.providers)} already", {"provider": to})
+            return ActionOutcome(f"all calls go past {', '.join(parameters.providers)} already", {"provider": to})
         says = f"calls go to {to} first, past {', '.join(parameters.providers)}, for {parameters.minutes:g} min"
         undo = {"overrides": made, "avoids": list(parameters.providers)}
-        return Outcome(says, {"provider": to, "overrides": made}, undo=undo)
+        return ActionOutcome(says, {"provider": to, "overrides": made}, undo=undo)
 
-    async def undo(self, context: Context, undo: Mapping[str, Any]) -> str:
+    async def undo(self, context: ActionContext, undo: Mapping[str, Any]) -> str:
         remove_overrides(self, context, undo["overrides"])
         return f"{', '.join(undo['avoids'])} may be used again"
 
@@ -270,7 +277,7 @@ class Reroute(ProviderAction):
             return (EVERYTHING,)
         return tuple(agent for agent, name in first.items() if name in avoided)
 
-    def _override(self, context: Context, target: str, to: str, parameters: RouteParameters) -> str:
+    def _override(self, context: ActionContext, target: str, to: str, parameters: RouteParameters) -> str:
         return add_override(self, context, RouteTo(target=target, provider=to), parameters.minutes)
 
 
@@ -287,16 +294,16 @@ class ResetBreaker(ProviderAction):
     def targets(self, parameters: SomeProviders) -> tuple[str, ...]:
         return tuple(name for name in parameters.providers if self.handles.configuration().provider(name))
 
-    async def preview(self, context: Context, parameters: SomeProviders) -> str:
+    async def preview(self, context: ActionContext, parameters: SomeProviders) -> str:
         return f"probe the broken routes of {', '.join(self.targets(parameters))} now"
 
-    async def run(self, context: Context, parameters: SomeProviders) -> Outcome:
+    async def run(self, context: ActionContext, parameters: SomeProviders) -> ActionOutcome:
         names = self.targets(parameters)
         for name in names:
             self.handles.gateway.reset(name)
-        return Outcome(f"the routes of {', '.join(names)} are probed now", undo={})
+        return ActionOutcome(f"the routes of {', '.join(names)} are probed now", undo={})
 
-    async def undo(self, context: Context, undo: Mapping[str, Any]) -> str:
+    async def undo(self, context: ActionContext, undo: Mapping[str, Any]) -> str:
         return "nothing had to be taken back: routes that do not answer stay out of use"
 
 
@@ -309,7 +316,7 @@ class QuotaText(ProviderAction):
     parameters = SomeProviders
     finds = ("text",)
 
-    async def run(self, context: Context, parameters: SomeProviders) -> Outcome:
+    async def run(self, context: ActionContext, parameters: SomeProviders) -> ActionOutcome:
         names = self.chosen(parameters.providers)
         statuses = [status for status in self.handles.gateway.statuses() if status.provider in names]
         lines = [
@@ -318,4 +325,4 @@ class QuotaText(ProviderAction):
             for one in statuses
         ]
         text = "Please raise our quota. Measured use and limits:\n" + "\n".join(lines)
-        return Outcome("a request for more quota is ready", {"text": text}, {"text": text})
+        return ActionOutcome("a request for more quota is ready", {"text": text}, {"text": text})

@@ -10,12 +10,22 @@ import anyio.to_thread
 from pydantic import Field
 
 from orchestration.config.overrides import LimitAgent
-from orchestration.config.schema import Limits
+from orchestration.config.schema import UsageLimits
+from orchestration.domain.run_status import RunStatus
 from orchestration.errors import ConflictError, OrchestratorError
-from orchestration.playbooks.actions import Action, ActionError, Context, Minutes, Outcome, Parameters, action
-from orchestration.playbooks.actions.overriding import add_override, remove_overrides
+from orchestration.playbooks.actions import (
+    Action,
+    ActionContext,
+    ActionError,
+    ActionOutcome,
+    Minutes,
+    NoParameters,
+    Parameters,
+    action,
+)
+from orchestration.playbooks.actions.override_effects import add_override, remove_overrides
 from orchestration.playbooks.model import Risk
-from orchestration.storage.runs import Run, RunStatus
+from orchestration.storage.runs import Run
 
 _USUAL_SECONDS = 3600.0
 _PAUSED = "paused by "
@@ -43,10 +53,6 @@ class MoreTime(Parameters):
     agents: tuple[str, ...]
     factor: float = Field(default=2.0, gt=1, le=10)
     minutes: Minutes = 240.0
-
-
-class Nothing(Parameters):
-    """Takes nothing."""
 
 
 class RunAction(Action[Any]):
@@ -92,13 +98,13 @@ class GoingOn(RunAction):
     """What has runs go on that stand still. It takes nothing, chooses the runs itself, and needs no taking back."""
 
     risk = Risk.REVERSIBLE
-    parameters = Nothing
+    parameters = NoParameters
     taken_back = "nothing: the runs go on"
 
-    def targets(self, parameters: Nothing) -> tuple[str, ...] | None:
+    def targets(self, parameters: NoParameters) -> tuple[str, ...] | None:
         return None
 
-    async def undo(self, context: Context, undo: Mapping[str, Any]) -> str:
+    async def undo(self, context: ActionContext, undo: Mapping[str, Any]) -> str:
         return "the runs go on"
 
 
@@ -113,17 +119,17 @@ class Restart(RunAction):
     taken_back = "nothing: what the runs have done since is kept"
     finds = ("restarted", "refused")
 
-    async def preview(self, context: Context, parameters: SomeRuns) -> str:
+    async def preview(self, context: ActionContext, parameters: SomeRuns) -> str:
         return f"go on with {', '.join(parameters.runs)} from the last committed step"
 
-    async def run(self, context: Context, parameters: SomeRuns) -> Outcome:
+    async def run(self, context: ActionContext, parameters: SomeRuns) -> ActionOutcome:
         done, refused = await self.each(parameters.runs, self._restart)
         if not done and refused:
             raise ActionError("; ".join(refused.values()))
         says = f"went on with {', '.join(done)}" + (f"; not with {', '.join(refused)}" if refused else "")
-        return Outcome(says, {"restarted": done, "refused": sorted(refused)}, refused, undo={"runs": done})
+        return ActionOutcome(says, {"restarted": done, "refused": sorted(refused)}, refused, undo={"runs": done})
 
-    async def undo(self, context: Context, undo: Mapping[str, Any]) -> str:
+    async def undo(self, context: ActionContext, undo: Mapping[str, Any]) -> str:
         return "the runs go on: what they have done since is kept"
 
     async def _restart(self, run_id: str) -> None:
@@ -150,17 +156,17 @@ class Cancel(RunAction):
     taken_back = "the runs are resumed"
     finds = ("cancelled",)
 
-    async def preview(self, context: Context, parameters: SomeRuns) -> str:
+    async def preview(self, context: ActionContext, parameters: SomeRuns) -> str:
         return f"stop {', '.join(parameters.runs)}; committed steps are kept"
 
-    async def run(self, context: Context, parameters: SomeRuns) -> Outcome:
+    async def run(self, context: ActionContext, parameters: SomeRuns) -> ActionOutcome:
         async def stop(run_id: str) -> None:
             await self.handles.control.pause(run_id, f"stopped by {context.reason}")
 
         done, refused = await self.each(parameters.runs, stop)
-        return Outcome(f"stopped {', '.join(done) or 'none'}", {"cancelled": done}, refused, undo={"runs": done})
+        return ActionOutcome(f"stopped {', '.join(done) or 'none'}", {"cancelled": done}, refused, undo={"runs": done})
 
-    async def undo(self, context: Context, undo: Mapping[str, Any]) -> str:
+    async def undo(self, context: ActionContext, undo: Mapping[str, Any]) -> str:
         return await _resume_all(self, undo["runs"])
 
 
@@ -175,10 +181,10 @@ class Fork(RunAction):
     taken_back = "the new runs are cancelled"
     finds = ("forks",)
 
-    async def preview(self, context: Context, parameters: SomeRuns) -> str:
+    async def preview(self, context: ActionContext, parameters: SomeRuns) -> str:
         return f"stop {', '.join(parameters.runs)}, and do the last part of each again in a run of its own"
 
-    async def run(self, context: Context, parameters: SomeRuns) -> Outcome:
+    async def run(self, context: ActionContext, parameters: SomeRuns) -> ActionOutcome:
         forks: list[str] = []
         known = await self._known(context)
 
@@ -189,9 +195,9 @@ class Fork(RunAction):
         done, refused = await self.each(parameters.runs, fork)
         if not done:
             raise ActionError("; ".join(refused.values()) or "there was nothing to fork")
-        return Outcome(f"forked {', '.join(done)} as {', '.join(forks)}", {"forks": forks}, undo={"runs": forks})
+        return ActionOutcome(f"forked {', '.join(done)} as {', '.join(forks)}", {"forks": forks}, undo={"runs": forks})
 
-    async def undo(self, context: Context, undo: Mapping[str, Any]) -> str:
+    async def undo(self, context: ActionContext, undo: Mapping[str, Any]) -> str:
         for run_id in undo["runs"]:
             try:
                 await self.handles.control.cancel(run_id, "the fork did not help")
@@ -199,7 +205,7 @@ class Fork(RunAction):
                 continue
         return f"stopped {', '.join(undo['runs'])}"
 
-    async def _known(self, context: Context) -> dict[str, str]:
+    async def _known(self, context: ActionContext) -> dict[str, str]:
         """The forks that were begun since the incident and are at work: ours, from before a crash. By their origin."""
         incident = await anyio.to_thread.run_sync(self.handles.incidents.get, context.incident_id)
         recent = [run for run in await self.unfinished() if run.created_at >= incident.detected_at]
@@ -220,25 +226,25 @@ class RaiseLimit(RunAction):
     def targets(self, parameters: MoreTime) -> tuple[str, ...]:
         return parameters.agents
 
-    async def preview(self, context: Context, parameters: MoreTime) -> str:
+    async def preview(self, context: ActionContext, parameters: MoreTime) -> str:
         return f"give {', '.join(parameters.agents)} {parameters.factor:g} times as long for {parameters.minutes:g} min"
 
-    async def run(self, context: Context, parameters: MoreTime) -> Outcome:
+    async def run(self, context: ActionContext, parameters: MoreTime) -> ActionOutcome:
         made = [self._raise(context, agent, parameters) for agent in parameters.agents]
         says = f"{', '.join(parameters.agents)} may take {parameters.factor:g} times as long"
-        return Outcome(says, {"overrides": made}, undo={"overrides": made})
+        return ActionOutcome(says, {"overrides": made}, undo={"overrides": made})
 
-    async def undo(self, context: Context, undo: Mapping[str, Any]) -> str:
+    async def undo(self, context: ActionContext, undo: Mapping[str, Any]) -> str:
         remove_overrides(self, context, undo["overrides"])
         return "the time limits are as before"
 
-    def _raise(self, context: Context, name: str, parameters: MoreTime) -> str:
+    def _raise(self, context: ActionContext, name: str, parameters: MoreTime) -> str:
         configuration = self.handles.configuration()
         agent = configuration.agent(name)
         if agent is None:
             raise ActionError(f"expected an agent of the configuration, got '{name}'")
         present = agent.limits.seconds or configuration.runtime.limits.seconds or _USUAL_SECONDS
-        limits = Limits(seconds=present * parameters.factor)
+        limits = UsageLimits(seconds=present * parameters.factor)
         return add_override(self, context, LimitAgent(target=name, limits=limits), parameters.minutes)
 
 
@@ -256,11 +262,11 @@ class Pause(RunAction):
     def targets(self, parameters: ByPriority) -> tuple[str, ...] | None:
         return None
 
-    async def preview(self, context: Context, parameters: ByPriority) -> str:
+    async def preview(self, context: ActionContext, parameters: ByPriority) -> str:
         names = ", ".join(run.id for run in await self._of(parameters.priority)) or "none"
         return f"pause the runs of priority {parameters.priority}: {names}"
 
-    async def run(self, context: Context, parameters: ByPriority) -> Outcome:
+    async def run(self, context: ActionContext, parameters: ByPriority) -> ActionOutcome:
         async def pause(run_id: str) -> None:
             await self.handles.control.pause(run_id, f"{_PAUSED}{context.reason}")
 
@@ -268,9 +274,9 @@ class Pause(RunAction):
         before = [run.id for run in await self.unfinished() if run.reason.startswith(mark)]
         done, _ = await self.each([run.id for run in await self._of(parameters.priority)], pause)
         done = [*before, *done]
-        return Outcome(f"paused {', '.join(done) or 'none'}", {"paused": done}, undo={"runs": done})
+        return ActionOutcome(f"paused {', '.join(done) or 'none'}", {"paused": done}, undo={"runs": done})
 
-    async def undo(self, context: Context, undo: Mapping[str, Any]) -> str:
+    async def undo(self, context: ActionContext, undo: Mapping[str, Any]) -> str:
         return await _resume_all(self, undo["runs"])
 
     async def _of(self, priority: str) -> list[Run]:
@@ -286,11 +292,11 @@ class ResumePaused(GoingOn):
     summary = "resume the runs that this incident's response paused"
     finds = ("resumed",)
 
-    async def run(self, context: Context, parameters: Nothing) -> Outcome:
+    async def run(self, context: ActionContext, parameters: NoParameters) -> ActionOutcome:
         mark = f"{_PAUSED}{context.incident_id}:"
         paused = [run.id for run in await self.unfinished() if run.reason.startswith(mark)]
         says = await _resume_all(self, paused)
-        return Outcome(says, {"resumed": paused}, undo={})
+        return ActionOutcome(says, {"resumed": paused}, undo={})
 
 
 @action
@@ -301,14 +307,14 @@ class ResumeWaiting(GoingOn):
     summary = "resume the runs that stopped because no provider answered"
     finds = ("resumed",)
 
-    async def run(self, context: Context, parameters: Nothing) -> Outcome:
+    async def run(self, context: ActionContext, parameters: NoParameters) -> ActionOutcome:
         stopped = [
             run.id
             for run in await self.unfinished()
             if run.status is RunStatus.STOPPED and run.reason.startswith("no provider")
         ]
         says = await _resume_all(self, stopped)
-        return Outcome(says, {"resumed": stopped}, undo={})
+        return ActionOutcome(says, {"resumed": stopped}, undo={})
 
 
 @action
@@ -319,9 +325,9 @@ class Recover(GoingOn):
     summary = "see that the runs of processes that are gone are taken over"
     finds = ("taken",)
 
-    async def run(self, context: Context, parameters: Nothing) -> Outcome:
+    async def run(self, context: ActionContext, parameters: NoParameters) -> ActionOutcome:
         taken = await self.handles.control.recover()
-        return Outcome(f"{taken} parts of runs were taken over", {"taken": taken}, undo={})
+        return ActionOutcome(f"{taken} parts of runs were taken over", {"taken": taken}, undo={})
 
 
 async def _resume_all(of: RunAction, runs: Sequence[str]) -> str:

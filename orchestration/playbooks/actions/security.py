@@ -11,10 +11,17 @@ import anyio.to_thread
 
 from orchestration.events import Event
 from orchestration.incidents.model import Incident
-from orchestration.playbooks.actions import Action, ActionError, Context, Outcome, Parameters, action
+from orchestration.playbooks.actions import (
+    Action,
+    ActionContext,
+    ActionError,
+    ActionOutcome,
+    NoParameters,
+    action,
+)
 from orchestration.playbooks.actions.database import integrity_of, upkeep_of
 from orchestration.playbooks.actions.exposure import Exposed, exposed
-from orchestration.security.audit import audit, installed
+from orchestration.security.vulnerabilities import audit, installed
 
 # Signs of an attack on the timeline, and who has read what agents wrote.
 SIGNS = ("secret.redacted", "sign_in.failed", "tool_call.refused")
@@ -25,14 +32,10 @@ _MOST = 20
 _ACTED = frozenset({"mitigating", "mitigation-attempted"})
 
 
-class Nothing(Parameters):
-    """Takes nothing."""
-
-
 class SecurityAction(Action[Any]):
     """What the actions here share."""
 
-    async def incident(self, context: Context) -> Incident:
+    async def incident(self, context: ActionContext) -> Incident:
         """The incident that is looked at."""
         return await anyio.to_thread.run_sync(self.handles.incidents.get, context.incident_id)
 
@@ -42,15 +45,15 @@ class SecurityAction(Action[Any]):
 
 
 @action
-class Scope(SecurityAction):
+class ExposureScopeAction(SecurityAction):
     """See how far it goes."""
 
     name = "security.scope"
     summary = "find where it was seen, when first and last, which credentials stand there, and who has read it"
-    parameters = Nothing
+    parameters = NoParameters
     finds = ("secrets", "places", "artifacts", "variables", "readers", "first", "last", "new")
 
-    async def run(self, context: Context, parameters: Nothing) -> Outcome:
+    async def run(self, context: ActionContext, parameters: NoParameters) -> ActionOutcome:
         incident = await self.incident(context)
         found = await anyio.to_thread.run_sync(exposed, self.handles, incident.blast.runs)
         since = incident.detected_at - _BEFORE
@@ -69,7 +72,7 @@ class Scope(SecurityAction):
             "last": max(moments).isoformat(),
             "new": len(found) + sum(acted is None or event.at > acted for event in signs),
         }
-        return Outcome(_scope_says(findings), findings, {"kinds": {str(one.path): one.kinds for one in found}})
+        return ActionOutcome(_scope_says(findings), findings, {"kinds": {str(one.path): one.kinds for one in found}})
 
     def _acted_at(self, incident_id: str) -> datetime | None:
         """When something was last done about it; what comes after that is new."""
@@ -78,15 +81,15 @@ class Scope(SecurityAction):
 
 
 @action
-class Access(SecurityAction):
+class AccessCheckAction(SecurityAction):
     """See who tried to get in."""
 
     name = "security.access"
     summary = "count failed sign-ins by source, and what agents were refused"
-    parameters = Nothing
+    parameters = NoParameters
     finds = ("failed_sign_ins", "sources", "refused_calls", "refused")
 
-    async def run(self, context: Context, parameters: Nothing) -> Outcome:
+    async def run(self, context: ActionContext, parameters: NoParameters) -> ActionOutcome:
         incident = await self.incident(context)
         seen = await self.events(SIGNS, incident.detected_at - _BEFORE)
         sign_ins = Counter(str(event.data.get("source") or "unknown") for event in _of(seen, "sign_in.failed"))
@@ -98,7 +101,7 @@ class Access(SecurityAction):
             "refused": [f"{what} ({count})" for what, count in refused.most_common(_MOST)],
         }
         says = f"{sign_ins.total()} failed sign-ins from {len(sign_ins)} sources, {refused.total()} refused calls"
-        return Outcome(says, findings)
+        return ActionOutcome(says, findings)
 
 
 @action
@@ -107,10 +110,10 @@ class Vulnerabilities(SecurityAction):
 
     name = "security.vulnerabilities"
     summary = "compare the installed packages with the folder of advisories, and say how old it is"
-    parameters = Nothing
+    parameters = NoParameters
     finds = ("vulnerable", "found", "advisories", "stale")
 
-    async def run(self, context: Context, parameters: Nothing) -> Outcome:
+    async def run(self, context: ActionContext, parameters: NoParameters) -> ActionOutcome:
         folder = self.handles.root / self.handles.configuration().monitoring.advisories_directory
         result = await anyio.to_thread.run_sync(lambda: audit(installed(), folder))
         found = sorted({one.package for one in result.vulnerabilities})
@@ -124,7 +127,7 @@ class Vulnerabilities(SecurityAction):
             one.advisory: f"{one.package} {one.version}: {one.summary}; mended in {one.fixed or 'no version yet'}"
             for one in result.vulnerabilities
         }
-        return Outcome(result.verdict(context.now), findings, evidence)
+        return ActionOutcome(result.verdict(context.now), findings, evidence)
 
 
 @action
@@ -133,10 +136,10 @@ class Integrity(SecurityAction):
 
     name = "security.integrity"
     summary = "check the database, the artifacts' checksums, and the chain of the audit log"
-    parameters = Nothing
+    parameters = NoParameters
     finds = ("intact", "problems", "audit_checked")
 
-    async def run(self, context: Context, parameters: Nothing) -> Outcome:
+    async def run(self, context: ActionContext, parameters: NoParameters) -> ActionOutcome:
         reachable, problems = await integrity_of(self.handles)
         if not reachable:
             raise ActionError("expected a database that answers, got none; its integrity is not known")
@@ -148,7 +151,7 @@ class Integrity(SecurityAction):
         chain = bool(checked.get("audit_checked"))
         unchecked = "" if chain else "; the chain of the audit log was not checked: nothing here looks after it"
         says = f"{'not whole: ' + '; '.join(problems) if problems else 'all is whole'}{unchecked}"
-        return Outcome(says, {"intact": not problems, "problems": problems, "audit_checked": chain})
+        return ActionOutcome(says, {"intact": not problems, "problems": problems, "audit_checked": chain})
 
     def _changed_artifacts(self, runs: Sequence[str]) -> list[str]:
         """Artifacts that are not as they were written. Missing ones may have been cleaned up, or be in quarantine."""
@@ -167,17 +170,17 @@ class RestoreTest(SecurityAction):
 
     name = "security.restore-test"
     summary = "restore the newest backup into a scratch database, and leave the one in use alone"
-    parameters = Nothing
+    parameters = NoParameters
     finds = ("restored", "seconds", "problems")
 
-    async def run(self, context: Context, parameters: Nothing) -> Outcome:
+    async def run(self, context: ActionContext, parameters: NoParameters) -> ActionOutcome:
         result = await upkeep_of(self.handles).rehearse_restore()
         problems = [str(problem) for problem in result["problems"]]
         if not result["restored"]:
             raise ActionError(f"the newest backup could not be restored: {'; '.join(problems)}")
         seconds = float(result["seconds"])
         findings = {"restored": True, "seconds": seconds, "problems": problems}
-        return Outcome(f"the newest backup was restored into a scratch database in {seconds:.1f} s", findings)
+        return ActionOutcome(f"the newest backup was restored into a scratch database in {seconds:.1f} s", findings)
 
 
 def _concerns(event: Event, incident: Incident) -> bool:

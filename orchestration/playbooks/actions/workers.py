@@ -11,7 +11,15 @@ import anyio.to_thread
 import psutil
 from pydantic import Field
 
-from orchestration.playbooks.actions import Action, ActionError, Context, Outcome, Parameters, action
+from orchestration.playbooks.actions import (
+    Action,
+    ActionContext,
+    ActionError,
+    ActionOutcome,
+    NoParameters,
+    Parameters,
+    action,
+)
 from orchestration.playbooks.model import Risk
 
 _GRACE_SECONDS = 1.0
@@ -29,20 +37,16 @@ class SomeProcesses(Parameters):
     processes: tuple[Annotated[str, Field(pattern=r"^[1-9][0-9]{0,9}$")], ...]
 
 
-class Nothing(Parameters):
-    """Takes nothing."""
-
-
 @action
 class ListWorkers(Action[Any]):
     """See the workers."""
 
     name = "worker.list"
     summary = "list the workers, what they run and how they are"
-    parameters = Nothing
+    parameters = NoParameters
     finds = ("alive", "missing", "unhealthy")
 
-    async def run(self, context: Context, parameters: Nothing) -> Outcome:
+    async def run(self, context: ActionContext, parameters: NoParameters) -> ActionOutcome:
         workers = list(self.handles.fleet.workers())
         healthy = [worker for worker in workers if worker.get("healthy", True)]
         unhealthy = [str(worker["worker"]) for worker in workers if not worker.get("healthy", True)]
@@ -50,7 +54,7 @@ class ListWorkers(Action[Any]):
         missing = max(0, wanted - len(healthy))
         says = f"{len(healthy)} of {wanted} workers are well" + (f", not: {', '.join(unhealthy)}" if unhealthy else "")
         findings = {"alive": len(healthy), "missing": missing, "unhealthy": unhealthy}
-        return Outcome(says, findings, {"workers": [dict(worker) for worker in workers]})
+        return ActionOutcome(says, findings, {"workers": [dict(worker) for worker in workers]})
 
 
 @action
@@ -67,16 +71,16 @@ class ReplaceWorker(Action[Any]):
     def targets(self, parameters: SomeWorkers) -> tuple[str, ...]:
         return parameters.workers
 
-    async def preview(self, context: Context, parameters: SomeWorkers) -> str:
+    async def preview(self, context: ActionContext, parameters: SomeWorkers) -> str:
         return f"replace {', '.join(parameters.workers)}; their runs go on from their checkpoints"
 
-    async def run(self, context: Context, parameters: SomeWorkers) -> Outcome:
+    async def run(self, context: ActionContext, parameters: SomeWorkers) -> ActionOutcome:
         for worker in parameters.workers:
             await self.handles.fleet.replace(worker, context.reason)
         names = ", ".join(parameters.workers)
-        return Outcome(f"replaced {names}", {"replaced": list(parameters.workers)}, undo={})
+        return ActionOutcome(f"replaced {names}", {"replaced": list(parameters.workers)}, undo={})
 
-    async def undo(self, context: Context, undo: Mapping[str, Any]) -> str:
+    async def undo(self, context: ActionContext, undo: Mapping[str, Any]) -> str:
         return "the new workers stay"
 
 
@@ -93,16 +97,16 @@ class KillProcess(Action[Any]):
     def targets(self, parameters: SomeProcesses) -> tuple[str, ...]:
         return parameters.processes
 
-    async def preview(self, context: Context, parameters: SomeProcesses) -> str:
+    async def preview(self, context: ActionContext, parameters: SomeProcesses) -> str:
         return "kill " + ", ".join(self._described(int(number)) for number in parameters.processes)
 
-    async def run(self, context: Context, parameters: SomeProcesses) -> Outcome:
+    async def run(self, context: ActionContext, parameters: SomeProcesses) -> ActionOutcome:
         gone = [number for number in parameters.processes if not psutil.pid_exists(int(number))]
         killed = [number for number in parameters.processes if number not in gone and await self._kill(int(number))]
         if not killed and not gone:
             raise ActionError("expected processes that this system started, got none that are; nothing was killed")
         says = f"killed {', '.join(killed)}" if killed else "they are gone already"
-        return Outcome(says, {"killed": killed})
+        return ActionOutcome(says, {"killed": killed})
 
     async def _kill(self, number: int) -> bool:
         """Kill one with its group, politely at first; False when it is not ours or gone."""

@@ -18,7 +18,7 @@ from starlette.responses import Response
 from orchestration import logs
 from orchestration.errors import OrchestratorError
 from orchestration.web.api import (
-    admission,
+    accounts,
     alerts,
     configuration,
     drills,
@@ -30,8 +30,8 @@ from orchestration.web.api import (
     runs,
     stream,
 )
-from orchestration.web.api.handles import Handles, Need
 from orchestration.web.api.idempotency import IdempotencyKeys
+from orchestration.web.api.services import ApiServices, RequiredRole
 from orchestration.web.problems import of_error, problem
 
 PREFIX = "/api/v1"
@@ -45,14 +45,14 @@ ROOMS = {
     "playbooks": playbooks,
     "drills": drills,
     "maintenance": maintenance,
-    "access": admission,
+    "access": accounts,
     "events": stream,
 }
 _PROBLEM = {"description": "A problem (RFC 9457).", "content": {"application/problem+json": {}}}
 _log = logs.get_logger("web")
 
 
-def build(handles: Handles) -> FastAPI:
+def build(handles: ApiServices) -> FastAPI:
     """The API, to be mounted at its prefix."""
     api = FastAPI(
         title="Agent orchestration",
@@ -78,9 +78,9 @@ def build(handles: Handles) -> FastAPI:
     return api
 
 
-def need_of(route: APIRoute) -> Need:
+def need_of(route: APIRoute) -> RequiredRole:
     """What somebody has to be to use a route."""
-    return next(one.dependency for one in route.dependencies if isinstance(one.dependency, Need))
+    return next(one.dependency for one in route.dependencies if isinstance(one.dependency, RequiredRole))
 
 
 def _operation(route: APIRoute) -> str:

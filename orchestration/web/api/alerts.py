@@ -9,13 +9,14 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
 from orchestration.alerts.silences import checked_matchers
-from orchestration.config.response import Scenario
+from orchestration.domain.alert_status import AlertStatus
+from orchestration.domain.scenario import Scenario
 from orchestration.errors import UsageError
 from orchestration.ids import new_id
 from orchestration.security.principal import Role
-from orchestration.storage.alerts import AlertRow, AlertStatus
+from orchestration.storage.alerts import AlertRow
 from orchestration.storage.silences import SilenceKind, SilenceRow
-from orchestration.web.api.handles import Cursor, Here, Limit, Moment, Name, Page, Seconds, Text, Who, needs, page
+from orchestration.web.api.services import Cursor, Here, Limit, ListPage, Moment, Name, Seconds, Text, Who, needs, page
 
 router = APIRouter()
 _AREA = "alerts"
@@ -40,7 +41,7 @@ def list_alerts(
     name: Annotated[str | None, Query(max_length=128)] = None,
     limit: Limit = 50,
     cursor: Cursor = None,
-) -> Page[AlertRow]:
+) -> ListPage[AlertRow]:
     """The newest alerts first."""
     wanted = scenario.value if scenario else None
     found = here.app.alerts.list(status or (), scenario=wanted, name=name, before=cursor, limit=limit + 1)

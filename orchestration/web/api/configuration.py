@@ -11,11 +11,11 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path
 from pydantic import BaseModel
 
-from orchestration.app.reading import check_files
+from orchestration.app.config_check import check_files
 from orchestration.config.overrides import AnyChange, Override
 from orchestration.config.reference import json_schema
 from orchestration.security.principal import Role
-from orchestration.web.api.handles import Here, Limit, Name, Seconds, Text, Who, needs
+from orchestration.web.api.services import Here, Limit, Name, Seconds, Text, Who, needs
 
 router = APIRouter()
 _AREA = "configuration"
@@ -25,7 +25,7 @@ _RULE = needs(Role.ADMIN, _AREA)
 _Version = Annotated[int, Path(ge=1, le=2**31 - 1)]
 
 
-class ConfigurationNow(BaseModel):
+class ConfigurationView(BaseModel):
     """The configuration in force, without secrets. `refused` says why the file as it stands is not."""
 
     version: int | None
@@ -66,11 +66,11 @@ class NewOverride(BaseModel):
 
 
 @router.get("/configuration", dependencies=_LOOK)
-def show_configuration(here: Here) -> ConfigurationNow:
+def show_configuration(here: Here) -> ConfigurationView:
     """What is in force now, and what overrides change in it."""
     app = here.app
     document = app.configuration.model_dump(mode="json", by_alias=True, exclude_none=True)
-    return ConfigurationNow(
+    return ConfigurationView(
         version=app.store.number,
         configuration=app.redactor.data(document),
         overrides=app.store.overrides,

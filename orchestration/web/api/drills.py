@@ -9,13 +9,14 @@ import anyio.to_thread
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
-from orchestration.app.rehearsing import DrillRoom, DrillSession
-from orchestration.config.response import Scenario, Severity
+from orchestration.app.drill_sessions import DrillSession, DrillSessions
+from orchestration.domain.scenario import Scenario
+from orchestration.domain.severity import Severity
 from orchestration.drills import catalogue
-from orchestration.drills.model import Drill, Ending
+from orchestration.drills.model import Drill, DrillOutcome
 from orchestration.security.principal import Role
 from orchestration.storage.drills import DrillHistory, DrillRecord
-from orchestration.web.api.handles import Here, Limit, Text, Who, Words, needs
+from orchestration.web.api.services import Here, Limit, Text, Who, Words, needs
 
 router = APIRouter()
 _AREA = "drills"
@@ -23,7 +24,7 @@ _LOOK = needs(Role.VIEWER, _AREA)
 _ACT = needs(Role.OPERATOR, _AREA)
 
 
-class DrillLine(BaseModel):
+class DrillView(BaseModel):
     """A drill and what is expected of it, times in seconds after the fault. `impossible` says why it cannot be held on
     this machine; `last` is its last result."""
 
@@ -32,7 +33,7 @@ class DrillLine(BaseModel):
     fault: str
     quick: bool
     impossible: str
-    ending: Ending
+    ending: DrillOutcome
     severity: Severity | None
     detected_within: float
     resolved_within: float
@@ -48,7 +49,7 @@ class NewDrills(BaseModel):
 
 
 @router.get("/drills", dependencies=_LOOK)
-def list_drills(here: Here) -> list[DrillLine]:
+def list_drills(here: Here) -> list[DrillView]:
     """Every drill there is."""
     history = DrillHistory(here.app.database)
     return [_line(one, next(iter(history.list(one.name, 1)), None)) for one in catalogue.ALL]
@@ -58,19 +59,19 @@ def list_drills(here: Here) -> list[DrillLine]:
 async def begin_drills(here: Here, who: Who, asked: NewDrills) -> DrillSession:
     """Begin to hold drills, one set at a time: each in a project and a database of its own, so that nothing of this one
     is touched and no figure counts it."""
-    return await DrillRoom(here.app).begin(asked.drills, who.name, here.app.redactor.text(asked.game_day))
+    return await DrillSessions(here.app).begin(asked.drills, who.name, here.app.redactor.text(asked.game_day))
 
 
 @router.get("/drills/under-way", dependencies=_LOOK)
 def show_drills_under_way(here: Here) -> DrillSession | None:
     """The drills that are held now, and how far they are; null when there are none."""
-    return DrillRoom(here.app).under_way()
+    return DrillSessions(here.app).under_way()
 
 
 @router.delete("/drills/under-way", status_code=202, dependencies=_ACT)
 async def stop_drills(here: Here, who: Who) -> DrillSession:
     """Have the drills that are held now end, and clear away what they made."""
-    return await anyio.to_thread.run_sync(DrillRoom(here.app).stop, who.name)
+    return await anyio.to_thread.run_sync(DrillSessions(here.app).stop, who.name)
 
 
 @router.get("/drill-results", dependencies=_LOOK)
@@ -81,9 +82,9 @@ def list_drill_results(
     return DrillHistory(here.app.database).list(drill, limit)
 
 
-def _line(one: Drill, last: DrillRecord | None) -> DrillLine:
+def _line(one: Drill, last: DrillRecord | None) -> DrillView:
     expects = one.expects
-    return DrillLine(
+    return DrillView(
         name=one.name,
         scenario=one.scenario,
         fault=one.fault,

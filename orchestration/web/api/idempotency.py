@@ -16,9 +16,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from orchestration.alerts.payload import RefusedError
+from orchestration.alerts.payload import PayloadRefusedError
 from orchestration.clock import Clock
-from orchestration.storage.access import AccessTable, Kept
+from orchestration.storage.access import AccessTable, KeptAnswer
 from orchestration.web.intake import read_body
 from orchestration.web.problems import of_error, problem
 
@@ -44,7 +44,7 @@ class IdempotencyKeys:
             return
         try:
             body = await read_body(Request(scope, receive), _MOST_BYTES)
-        except RefusedError as error:
+        except PayloadRefusedError as error:
             await of_error(error)(scope, receive, send)
             return
         again = _Replay(body, receive)
@@ -121,7 +121,7 @@ class _Kept:
             await anyio.to_thread.run_sync(self._keep, self)
 
 
-def _answer(known: Kept, request: str) -> Response:
+def _answer(known: KeptAnswer, request: str) -> Response:
     if known.request != request:
         return problem(422, "expected a new Idempotency-Key for another request, got one that was used; take another")
     if known.status is None:

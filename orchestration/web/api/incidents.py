@@ -10,20 +10,22 @@ from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, Field
 from starlette.responses import PlainTextResponse
 
-from orchestration.config.response import Scenario, Severity
+from orchestration.domain.incident_status import IncidentStatus
+from orchestration.domain.scenario import Scenario
+from orchestration.domain.severity import Severity
 from orchestration.incidents.escalation import missing_fields
-from orchestration.incidents.model import Entry, Incident, IncidentStatus, ReviewField, person
+from orchestration.incidents.model import Incident, ReviewField, TimelineEntry, person
 from orchestration.incidents.review import clock_lines, draft
 from orchestration.security.principal import Role
-from orchestration.storage.incidents import IncidentRow, TimerRow
-from orchestration.web.api.handles import (
+from orchestration.storage.incidents.table import IncidentRow, TimerRow
+from orchestration.web.api.services import (
+    ApiServices,
     Cursor,
-    Handles,
     Here,
     Limit,
+    ListPage,
     Moment,
     Name,
-    Page,
     Text,
     Who,
     Words,
@@ -44,7 +46,7 @@ class Note(BaseModel):
     text: Text
 
 
-class Why(BaseModel):
+class ReasonedChange(BaseModel):
     """The reason, kept on the timeline."""
 
     reason: Text
@@ -108,7 +110,7 @@ class IncidentDetails(BaseModel):
     """One incident with what belongs to it."""
 
     incident: Incident
-    timeline: Sequence[Entry]
+    timeline: Sequence[TimelineEntry]
     timers: Sequence[TimerRow]
     sla: Sequence[str]
     missing: Sequence[ReviewField]
@@ -124,7 +126,7 @@ def list_incidents(
     since: Moment | None = None,
     limit: Limit = 50,
     cursor: Cursor = None,
-) -> Page[IncidentRow]:
+) -> ListPage[IncidentRow]:
     """The newest incidents first."""
     found = here.app.desk.records.table.list(
         statuses=[one.value for one in status or ()],
@@ -218,13 +220,13 @@ def resolve(here: Here, who: Who, incident: Name, asked: Resolution) -> Incident
 
 
 @router.post("/incidents/{incident}/reopen", dependencies=_RESPOND)
-def reopen(here: Here, who: Who, incident: Name, asked: Why) -> Incident:
+def reopen(here: Here, who: Who, incident: Name, asked: ReasonedChange) -> Incident:
     """It is back."""
     return here.app.desk.reopen(_id(here, incident), person(who.name), asked.reason)
 
 
 @router.post("/incidents/{incident}/cancel", dependencies=_RESPOND)
-def cancel(here: Here, who: Who, incident: Name, asked: Why) -> Incident:
+def cancel(here: Here, who: Who, incident: Name, asked: ReasonedChange) -> Incident:
     """It was a false alarm."""
     return here.app.desk.cancel(_id(here, incident), person(who.name), asked.reason)
 
@@ -270,5 +272,5 @@ def list_open_actions(here: Here) -> list[dict[str, Any]]:
     ]
 
 
-def _id(here: Handles, incident: str) -> str:
+def _id(here: ApiServices, incident: str) -> str:
     return here.app.desk.records.table.find_id(incident)

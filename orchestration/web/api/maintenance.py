@@ -10,12 +10,12 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel
 from starlette.responses import PlainTextResponse
 
-from orchestration.app.upkeep import find_report, list_reports, sign_off
+from orchestration.app.maintenance import find_report, list_reports, sign_off
 from orchestration.maintenance.backups import Backup
-from orchestration.maintenance.service import Standing
+from orchestration.maintenance.scheduler import JobStatus
 from orchestration.security.principal import Role
-from orchestration.storage.maintenance import Duty, JobRun
-from orchestration.web.api.handles import Here, Limit, Name, Text, Who, needs
+from orchestration.storage.maintenance import JobRun, SignOff
+from orchestration.web.api.services import Here, Limit, Name, Text, Who, needs
 
 router = APIRouter()
 _AREA = "maintenance"
@@ -57,7 +57,7 @@ class ReportLine(BaseModel):
 
 
 @router.get("/maintenance/jobs", dependencies=_LOOK)
-def list_jobs(here: Here) -> Sequence[Standing]:
+def list_jobs(here: Here) -> Sequence[JobStatus]:
     """The jobs, when each is due, and what came of it last."""
     return here.control.maintenance.service.standings()
 
@@ -78,13 +78,15 @@ def list_job_runs(
 
 
 @router.get("/maintenance/duties", dependencies=_LOOK)
-def list_duties(here: Here, is_open: Annotated[bool, Query(alias="open")] = False, limit: Limit = 50) -> Sequence[Duty]:
+def list_duties(
+    here: Here, is_open: Annotated[bool, Query(alias="open")] = False, limit: Limit = 50
+) -> Sequence[SignOff]:
     """What people do once a month and sign off; `open` leaves out what is signed."""
     return here.control.maintenance.records.duties(only_open=is_open, limit=limit)
 
 
 @router.post("/maintenance/duties/{duty}/sign-off", dependencies=_ACT)
-def sign(here: Here, who: Who, duty: Name, asked: Signature) -> Sequence[Duty]:
+def sign(here: Here, who: Who, duty: Name, asked: Signature) -> Sequence[SignOff]:
     """Say that a duty was done, for every month that waits."""
     return sign_off(here.app, duty, who.name, asked.note)
 

@@ -10,20 +10,22 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel
 
-from orchestration.app.doctor import Diagnosis, examine
+from orchestration.app.doctor import CheckResult, examine
 from orchestration.app.overview import Overview, overview
-from orchestration.config.response import Contact, Scenario, Severity
+from orchestration.config.response import Contact
+from orchestration.domain.scenario import Scenario
+from orchestration.domain.severity import Severity
 from orchestration.errors import NotFoundError
 from orchestration.ids import new_id
-from orchestration.incidents.oncall import Duty, audience, contacts, duties, level_names
+from orchestration.incidents.oncall import OnCallShift, audience, contacts, duties, level_names
 from orchestration.incidents.statistics import StatisticsReport
 from orchestration.notifications.notice import Notice, NoticeKind
-from orchestration.notifications.planning import OPERATOR, row_for
+from orchestration.notifications.recipients import OPERATOR, row_for
 from orchestration.security.principal import Role
-from orchestration.storage.incident_statistics import Selection
-from orchestration.storage.outbox import Delivery, Outbox
-from orchestration.storage.samples import Samples, Series
-from orchestration.web.api.handles import Here, Moment, Name, Who, needs
+from orchestration.storage.incidents.aggregates import IncidentSelection
+from orchestration.storage.outbox import DeliveryAttempt, Outbox
+from orchestration.storage.samples import Samples, SampleSeries
+from orchestration.web.api.services import Here, Moment, Name, Who, needs
 
 router = APIRouter()
 _LOOK = needs(Role.VIEWER, "contacts")
@@ -36,7 +38,7 @@ class ContactLine(BaseModel):
     level: int | None
     channels: Sequence[str]
     working: Sequence[str]
-    last: Mapping[str, Delivery]
+    last: Mapping[str, DeliveryAttempt]
 
 
 class TestSent(BaseModel):
@@ -57,7 +59,7 @@ class OnCall(BaseModel):
     """Who has duty, who is told first by severity, and who is paged next."""
 
     at: datetime
-    on_call: Sequence[Duty]
+    on_call: Sequence[OnCallShift]
     told_first: Mapping[str, Sequence[str]]
     levels: Sequence[Level]
 
@@ -100,7 +102,7 @@ def test_contact(here: Here, who: Who, contact: Name) -> TestSent:
 
 
 @router.get("/deliveries/{key}", dependencies=_LOOK)
-def list_deliveries(here: Here, key: Annotated[str, Path(max_length=300)]) -> list[Delivery]:
+def list_deliveries(here: Here, key: Annotated[str, Path(max_length=300)]) -> list[DeliveryAttempt]:
     """What became of a message, try by try."""
     return list(here.control.incidents.outbox.deliveries(key))
 
@@ -134,12 +136,12 @@ def show_statistics(
     scenario: Scenario | None = None,
 ) -> StatisticsReport:
     """Time to detect, to acknowledge and to resolve, SLA compliance and recurrence; drills never count."""
-    selection = Selection(since, until, tuple(severity or ()), scenario)
+    selection = IncidentSelection(since, until, tuple(severity or ()), scenario)
     return here.app.statistics.report(selection, by, here.app.clock.now())
 
 
 @router.get("/measurements/{name}", dependencies=needs(Role.VIEWER, "statistics"))
-def show_measurements(here: Here, name: Name, since: Moment, until: Moment | None = None) -> list[Series]:
+def show_measurements(here: Here, name: Name, since: Moment, until: Moment | None = None) -> list[SampleSeries]:
     """What was measured of a signal, as fine as it is still kept and a plot can show."""
     now = here.app.clock.now()
     return list(Samples(here.app.database).range(name, since, until or now, now))
@@ -152,7 +154,7 @@ def show_status(here: Here) -> Overview:
 
 
 @router.get("/doctor", dependencies=needs(Role.OPERATOR, "runs"))
-async def examine_here(here: Here) -> list[Diagnosis]:
+async def examine_here(here: Here) -> list[CheckResult]:
     """Whether the server's machine and its project are in order, and what to mend."""
     return list(await examine(here.app.config_file, dict(os.environ), here.app.clock))
 

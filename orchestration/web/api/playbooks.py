@@ -9,15 +9,15 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 from starlette.responses import PlainTextResponse
 
-from orchestration.app.foreseeing import foresee
-from orchestration.config.response import Scenario
+from orchestration.app.dry_run import preview
+from orchestration.domain.scenario import Scenario
 from orchestration.playbooks import cacao
 from orchestration.playbooks.model import Playbook
-from orchestration.playbooks.planning import Plan
-from orchestration.playbooks.render import runbook
+from orchestration.playbooks.plan import PlaybookPlan
+from orchestration.playbooks.runbook import runbook
 from orchestration.security.principal import Role
 from orchestration.storage.playbooks import ActionRun, GuardTrip, PlaybookRun
-from orchestration.web.api.handles import Here, Limit, Name, Who, needs
+from orchestration.web.api.services import Here, Limit, Name, Who, needs
 
 router = APIRouter()
 _AREA = "playbooks"
@@ -96,9 +96,9 @@ def export_playbook(here: Here, playbook: Name) -> dict[str, Any]:
 
 
 @router.post("/playbooks/{playbook}/dry-run", dependencies=needs(Role.RESPONDER, _AREA))
-async def dry_run(here: Here, playbook: Name, asked: DryRun) -> Plan:
+async def dry_run(here: Here, playbook: Name, asked: DryRun) -> PlaybookPlan:
     """What a playbook would do now, exactly, with nothing done. Only steps that look are carried out."""
-    return await foresee(here.app, playbook, asked.incident)
+    return await preview(here.app, playbook, asked.incident)
 
 
 @router.get("/playbook-runs", dependencies=_LOOK)

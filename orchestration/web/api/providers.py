@@ -11,11 +11,11 @@ from pydantic import BaseModel, Field
 from orchestration.config.overrides import LimitProvider, Override
 from orchestration.config.schema import AgentRole
 from orchestration.errors import NotFoundError
-from orchestration.providers.overview import ProviderLine, overview
+from orchestration.providers.provider_summary import ProviderSummary, overview
 from orchestration.providers.route import ProbeResult
 from orchestration.security.principal import Role
-from orchestration.storage.routes import RouteStates
-from orchestration.web.api.handles import Handles, Here, Name, Seconds, Text, Who, needs
+from orchestration.storage.route_states import RouteStates
+from orchestration.web.api.services import ApiServices, Here, Name, Seconds, Text, Who, needs
 
 router = APIRouter()
 _AREA = "providers"
@@ -23,13 +23,13 @@ _LOOK = needs(Role.VIEWER, _AREA)
 _ACT = needs(Role.OPERATOR, _AREA)
 
 
-class Probe(BaseModel):
+class ProbeRequest(BaseModel):
     """`deep` has the model write a few tokens, too; that may cost something."""
 
     deep: bool = False
 
 
-class NewLimit(BaseModel):
+class LimitRequest(BaseModel):
     """How many calls at once, 0 to pause; why, and for how long (until it is ended where there is no time)."""
 
     concurrency: Annotated[int, Field(ge=0, le=10_000)]
@@ -37,7 +37,7 @@ class NewLimit(BaseModel):
     seconds: Seconds | None = None
 
 
-class AgentLine(BaseModel):
+class AgentView(BaseModel):
     """An agent of the configuration."""
 
     id: str
@@ -50,7 +50,7 @@ class AgentLine(BaseModel):
 
 
 @router.get("/providers", dependencies=_LOOK)
-def list_providers(here: Here) -> list[ProviderLine]:
+def list_providers(here: Here) -> list[ProviderSummary]:
     """Every provider with its models: state, use and limit, place in the fallback chain."""
     app = here.app
     credentials, states = app.store.credentials, RouteStates(app.database).load()
@@ -58,7 +58,7 @@ def list_providers(here: Here) -> list[ProviderLine]:
 
 
 @router.post("/providers/{provider}/probe", dependencies=_ACT)
-async def probe(here: Here, provider: Name, asked: Probe) -> ProbeResult:
+async def probe(here: Here, provider: Name, asked: ProbeRequest) -> ProbeResult:
     """Ask a provider now whether it works."""
     return await here.app.gateway.probe(_known(here, provider), deep=asked.deep)
 
@@ -70,7 +70,7 @@ async def reset(here: Here, provider: Name) -> None:
 
 
 @router.put("/providers/{provider}/limit", dependencies=_ACT)
-async def limit(here: Here, who: Who, provider: Name, asked: NewLimit) -> Override:
+async def limit(here: Here, who: Who, provider: Name, asked: LimitRequest) -> Override:
     """Change how many calls a provider is given at once: an override, for every process."""
     change = LimitProvider(target=_known(here, provider), concurrency=asked.concurrency)
     reason = here.app.redactor.text(asked.reason)
@@ -78,10 +78,10 @@ async def limit(here: Here, who: Who, provider: Name, asked: NewLimit) -> Overri
 
 
 @router.get("/agents", dependencies=needs(Role.VIEWER, "agents"))
-def list_agents(here: Here) -> list[AgentLine]:
+def list_agents(here: Here) -> list[AgentView]:
     """The agents of the configuration in force."""
     return [
-        AgentLine(
+        AgentView(
             id=agent.id,
             description=agent.description,
             role=agent.effective_role,
@@ -94,7 +94,7 @@ def list_agents(here: Here) -> list[AgentLine]:
     ]
 
 
-def _known(here: Handles, name: str) -> str:
+def _known(here: ApiServices, name: str) -> str:
     known = here.app.configuration.runtime.providers
     if name not in known:
         raise NotFoundError(f"expected a provider of the configuration ({', '.join(known) or 'none'}), got '{name}'")

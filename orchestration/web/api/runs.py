@@ -12,20 +12,21 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field, StringConstraints
 from starlette.responses import FileResponse
 
+from orchestration.domain.run_status import RunStatus
 from orchestration.errors import ConflictError, NotFoundError
 from orchestration.events import Event
 from orchestration.security.principal import Principal, Role
 from orchestration.storage.approvals import Approval
 from orchestration.storage.artifacts import ArtifactRecord
-from orchestration.storage.runs import Run, RunStatus
-from orchestration.storage.timeline import Heartbeat
-from orchestration.web.api.handles import (
+from orchestration.storage.runs import Run
+from orchestration.storage.timeline import HeartbeatRow
+from orchestration.web.api.services import (
+    ApiServices,
     Cursor,
-    Handles,
     Here,
     Limit,
+    ListPage,
     Name,
-    Page,
     Seconds,
     Text,
     Who,
@@ -34,7 +35,7 @@ from orchestration.web.api.handles import (
     page,
 )
 from orchestration.web.problems import NotAllowedError
-from orchestration.workflows.accounting import count_steps
+from orchestration.workflows.step_count import count_steps
 
 router = APIRouter()
 _AREA = "runs"
@@ -57,7 +58,7 @@ class NewRun(BaseModel):
     seconds: Seconds | None = None
 
 
-class Reason(BaseModel):
+class ReasonBody(BaseModel):
     """Why."""
 
     reason: Words = ""
@@ -69,7 +70,7 @@ class ForkAt(BaseModel):
     number: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
 
 
-class Answer(BaseModel):
+class ApprovalAnswer(BaseModel):
     """A person's answer to a question."""
 
     approval: Annotated[str, StringConstraints(min_length=1, max_length=200)]
@@ -90,13 +91,13 @@ class RunDetails(BaseModel):
     run: Run
     steps_executed: int
     committed_steps_repeated: int
-    agents: Sequence[Heartbeat]
+    agents: Sequence[HeartbeatRow]
     artifacts: Sequence[ArtifactRecord]
     altered_artifacts: Sequence[dict[str, str]]
     questions: Sequence[Approval]
 
 
-class Part(BaseModel):
+class RunPart(BaseModel):
     """A place at which a run can be forked."""
 
     number: int
@@ -106,7 +107,7 @@ class Part(BaseModel):
 @router.get("/runs", dependencies=_LOOK)
 def list_runs(
     here: Here, status: Annotated[list[RunStatus] | None, Query()] = None, limit: Limit = 50, cursor: Cursor = None
-) -> Page[Run]:
+) -> ListPage[Run]:
     """The newest runs first."""
     return page(here.app.runs.list(status or (), limit + 1, before=cursor), limit)  # type: ignore[return-value]
 
@@ -168,10 +169,10 @@ def get_artifact(here: Here, who: Who, run: Name, name: str) -> FileResponse:
 
 
 @router.get("/runs/{run}/parts", dependencies=_LOOK)
-async def list_parts(here: Here, run: Name) -> list[Part]:
+async def list_parts(here: Here, run: Name) -> list[RunPart]:
     """The places at which a run can be forked."""
     found = await _found(here, run)
-    return [Part(number=part.number, part=part.child_id) for part in await here.app.control.parts(found.id)]
+    return [RunPart(number=part.number, part=part.child_id) for part in await here.app.control.parts(found.id)]
 
 
 @router.post("/runs/{run}/resume", dependencies=_STEER)
@@ -181,7 +182,7 @@ async def resume_run(here: Here, run: Name) -> Run:
 
 
 @router.post("/runs/{run}/cancel", dependencies=_STEER)
-async def cancel_run(here: Here, run: Name, why: Reason) -> Run:
+async def cancel_run(here: Here, run: Name, why: ReasonBody) -> Run:
     """Stop a run, running tools too. It can be resumed."""
     found = await _found(here, run)
     await here.app.control.cancel(found.id, here.app.redactor.text(why.reason))
@@ -189,7 +190,7 @@ async def cancel_run(here: Here, run: Name, why: Reason) -> Run:
 
 
 @router.post("/runs/{run}/pause", dependencies=_STEER)
-async def pause_run(here: Here, run: Name, why: Reason) -> Run:
+async def pause_run(here: Here, run: Name, why: ReasonBody) -> Run:
     """Stop a run, and leave it unfinished."""
     found = await _found(here, run)
     await here.app.control.pause(found.id, here.app.redactor.text(why.reason))
@@ -209,7 +210,7 @@ def list_approvals(here: Here, subject: Annotated[str | None, Query(max_length=6
 
 
 @router.post("/approvals/decisions", dependencies=needs(Role.RESPONDER, "runs"))
-def decide(here: Here, who: Who, answer: Answer) -> Approval:
+def decide(here: Here, who: Who, answer: ApprovalAnswer) -> Approval:
     """Answer a question, once."""
     approval = here.app.approvals.get(answer.approval)
     _check_may_answer(who, approval)
@@ -229,5 +230,5 @@ def _check_may_answer(who: Principal, approval: Approval) -> None:
         raise NotAllowedError(f"expected the role {needed.value} to answer this, got {who.name} ({who.role.value})")
 
 
-async def _found(here: Handles, run: str) -> Run:
+async def _found(here: ApiServices, run: str) -> Run:
     return await anyio.to_thread.run_sync(partial(here.app.find_run, run))

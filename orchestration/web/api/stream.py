@@ -13,7 +13,7 @@ from starlette.responses import StreamingResponse
 
 from orchestration.events import Event
 from orchestration.security.principal import Role
-from orchestration.web.api.handles import Here, needs
+from orchestration.web.api.services import Here, needs
 from orchestration.web.feed import Feed, Numbered
 
 router = APIRouter()

@@ -29,7 +29,7 @@ from orchestration.web.pages import (
     run,
     runs,
 )
-from orchestration.web.pages.site import Site
+from orchestration.web.pages.site import DashboardSite
 from orchestration.web.pages.streams import Streams
 
 __all__ = ["Streams", "routes", "streams_of"]
@@ -40,7 +40,7 @@ class _Section:
     """A page or several. `title` is empty where the menu does not name it; it does so for those with the role
     `needed`."""
 
-    routes: Callable[[Site], Sequence[Route]]
+    routes: Callable[[DashboardSite], Sequence[Route]]
     path: str = ""
     title: str = ""
     needed: Role = Role.VIEWER
@@ -73,5 +73,5 @@ def routes(app: Application, streams: Streams | None = None) -> list[Route | Mou
     """Every page, to be mounted at the root. `request.state` has to hold `principal`, and `csrf` where there are
     sessions."""
     menu = [(section.path, section.title, section.needed) for section in _SECTIONS if section.title]
-    site = Site(app, streams or streams_of(app), menu)
+    site = DashboardSite(app, streams or streams_of(app), menu)
     return [*site.routes(), *(route for section in _SECTIONS for route in section.routes(site))]

@@ -10,26 +10,26 @@ from starlette.requests import Request
 from starlette.routing import Route
 
 from orchestration.alerts.silences import checked_matchers
+from orchestration.domain.alert_status import AlertStatus
 from orchestration.ids import new_id
 from orchestration.security.principal import Principal, Role
-from orchestration.storage.alerts import AlertStatus
 from orchestration.storage.silences import SilenceKind, SilenceRow
 from orchestration.web.pages.forms import Form
-from orchestration.web.pages.site import Page, Site, Values
+from orchestration.web.pages.site import DashboardSite, SitePage, Values
 
 _AT_ONCE = 100
 _UNTIL_ENDED = timedelta(days=366)
 
 
-def routes(site: Site) -> Sequence[Route]:
+def routes(site: DashboardSite) -> Sequence[Route]:
     """The page with its forms."""
     alerts = _Alerts(site)
     deeds = {"silence": (alerts.silence, Role.RESPONDER), "end-silence": (alerts.end, Role.RESPONDER)}
-    return site.page(Page("/alerts", "alerts.html", "alerts", alerts.read, ("alert", "silence")), deeds)
+    return site.page(SitePage("/alerts", "alerts.html", "alerts", alerts.read, ("alert", "silence")), deeds)
 
 
 class _Alerts:
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: DashboardSite) -> None:
         self._app = site.app
 
     async def read(self, request: Request) -> Values:  # noqa: ARG002

@@ -9,26 +9,26 @@ from starlette.requests import Request
 from starlette.routing import Route
 
 from orchestration.errors import UsageError
+from orchestration.security.audit_trail import AuditTrail
 from orchestration.security.principal import Role
-from orchestration.security.trail import Trail
 from orchestration.storage.audit import AuditTable
 from orchestration.web.pages.forms import whole_number
-from orchestration.web.pages.site import Page, Site, Values
+from orchestration.web.pages.site import DashboardSite, SitePage, Values
 
 _AT_ONCE = 50
 # Up to so many lines, which takes well under a second, all are checked whenever somebody looks; above, when asked.
 _CHECKED_UNASKED = 5_000
 
 
-def routes(site: Site) -> Sequence[Route]:
+def routes(site: DashboardSite) -> Sequence[Route]:
     """The page; like the trail in the API it is for admins."""
-    return site.page(Page("/audit", "audit.html", "access", _Audit(site).read, needed=Role.ADMIN))
+    return site.page(SitePage("/audit", "audit.html", "access", _Audit(site).read, needed=Role.ADMIN))
 
 
 class _Audit:
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: DashboardSite) -> None:
         app = site.app
-        self._trail = Trail(AuditTable(app.database), app.bus, app.clock, app.redactor.data)
+        self._trail = AuditTrail(AuditTable(app.database), app.bus, app.clock, app.redactor.data)
 
     async def read(self, request: Request) -> Values:
         query = request.query_params

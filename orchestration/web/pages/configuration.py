@@ -12,12 +12,12 @@ from starlette.routing import Route
 from orchestration.config.overrides import Override, StopAutomation
 from orchestration.security.principal import Principal, Role
 from orchestration.web.pages.forms import Form, whole_number
-from orchestration.web.pages.site import Page, Site, Values
+from orchestration.web.pages.site import DashboardSite, SitePage, Values
 
 _VERSIONS = 30
 
 
-def routes(site: Site) -> Sequence[Route]:
+def routes(site: DashboardSite) -> Sequence[Route]:
     """The page with its forms."""
     view = _Configuration(site)
     deeds = {
@@ -26,11 +26,11 @@ def routes(site: Site) -> Sequence[Route]:
         "roll-back": (view.roll_back, Role.ADMIN),
     }
     subjects = ("configuration", "override", "credentials")
-    return site.page(Page("/configuration", "configuration.html", "configuration", view.read, subjects), deeds)
+    return site.page(SitePage("/configuration", "configuration.html", "configuration", view.read, subjects), deeds)
 
 
 class _Configuration:
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: DashboardSite) -> None:
         self._app = site.app
 
     async def read(self, request: Request) -> Values:

@@ -10,8 +10,8 @@ import anyio.to_thread
 from starlette.requests import Request
 from starlette.routing import Route
 
-from orchestration.app.rehearsing import DrillRoom, DrillSession
-from orchestration.config.response import Scenario
+from orchestration.app.drill_sessions import DrillSession, DrillSessions
+from orchestration.domain.scenario import Scenario
 from orchestration.drills import catalogue
 from orchestration.drills.model import Drill
 from orchestration.errors import UsageError
@@ -19,7 +19,7 @@ from orchestration.events import Event
 from orchestration.security.principal import Principal, Role
 from orchestration.storage.drills import DrillHistory, DrillRecord
 from orchestration.web.pages.forms import Form
-from orchestration.web.pages.site import Page, Site, Values
+from orchestration.web.pages.site import DashboardSite, SitePage, Values
 
 _SHOWN = 100
 _LATELY = 12
@@ -28,7 +28,7 @@ _TOLD = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
-class DrillLine:
+class DrillRowView:
     """A drill with its last results, the newest first; `impossible` says why it cannot be held here, else nothing."""
 
     drill: Drill
@@ -49,18 +49,18 @@ class StepLine:
         return self.result.figures.get("detected_after") if self.result else None
 
 
-def routes(site: Site) -> Sequence[Route]:
+def routes(site: DashboardSite) -> Sequence[Route]:
     """The page with its forms."""
     drills = _Drills(site)
     deeds = {"begin": (drills.begin, Role.OPERATOR), "stop": (drills.stop, Role.OPERATOR)}
-    return site.page(Page("/drills", "drills.html", "drills", drills.read, ("drill",), stales=True), deeds)
+    return site.page(SitePage("/drills", "drills.html", "drills", drills.read, ("drill",), stales=True), deeds)
 
 
 class _Drills:
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: DashboardSite) -> None:
         self._app = site.app
         self._history = DrillHistory(site.app.database)
-        self._room = DrillRoom(site.app)
+        self._room = DrillSessions(site.app)
 
     async def read(self, request: Request) -> Values:
         return await anyio.to_thread.run_sync(self._read, request.query_params.get("drill", ""))
@@ -70,7 +70,7 @@ class _Drills:
         if chosen and chosen not in names:
             raise UsageError(f"expected a drill ({', '.join(names)}), got '{chosen[:64]}'; choose one of the list")
         lines = [
-            DrillLine(drill, drill.impossible(), self._history.list(drill.name, _LATELY)) for drill in catalogue.ALL
+            DrillRowView(drill, drill.impossible(), self._history.list(drill.name, _LATELY)) for drill in catalogue.ALL
         ]
         session = self._room.under_way()
         held = [line.results[0] for line in lines if line.results]

@@ -11,16 +11,16 @@ from starlette.requests import Request
 from starlette.routing import Route
 
 from orchestration.errors import UsageError
-from orchestration.incidents.statistics import Group, Measure, StatisticsReport
-from orchestration.storage.incident_statistics import Selection
-from orchestration.web.pages.site import Page, Site, Values
+from orchestration.incidents.statistics import IncidentGroup, Measure, StatisticsReport
+from orchestration.storage.incidents.aggregates import IncidentSelection
+from orchestration.web.pages.site import DashboardSite, SitePage, Values
 
 _RANGES = {"7 d": 7, "30 d": 30, "90 d": 90, "365 d": 365}
 _PLOTTED = (Measure.MTTD, Measure.MTTA, Measure.MTTR)
 
 
 @dataclass(frozen=True, slots=True)
-class Plot:
+class MonthPlot:
     """A line or several over the months of a year; a value that is unknown is None."""
 
     id: str
@@ -31,13 +31,13 @@ class Plot:
     rows: Sequence[tuple[str, Sequence[float | None]]]
 
 
-def routes(site: Site) -> Sequence[Route]:
+def routes(site: DashboardSite) -> Sequence[Route]:
     """The page."""
-    return site.page(Page("/figures", "figures.html", "figures", _Figures(site).read))
+    return site.page(SitePage("/figures", "figures.html", "figures", _Figures(site).read))
 
 
 class _Figures:
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: DashboardSite) -> None:
         self._app = site.app
 
     async def read(self, request: Request) -> Values:
@@ -49,9 +49,9 @@ class _Figures:
     def _read(self, chosen: str) -> Values:
         now = self._app.clock.now()
         statistics = self._app.statistics
-        recent = Selection(since=now - timedelta(days=_RANGES[chosen]))
+        recent = IncidentSelection(since=now - timedelta(days=_RANGES[chosen]))
         report, scenarios = statistics.reports(recent, ("severity", "scenario"), now)
-        year = statistics.report(Selection(since=now - timedelta(days=366)), "month", now)
+        year = statistics.report(IncidentSelection(since=now - timedelta(days=366)), "month", now)
         return {
             "report": report,
             "scenarios": scenarios.groups,
@@ -62,31 +62,31 @@ class _Figures:
         }
 
 
-def _plots(report: StatisticsReport) -> list[Plot]:
+def _plots(report: StatisticsReport) -> list[MonthPlot]:
     """What is plotted by month: medians in minutes, shares in percent, and how many incidents there were."""
     months = report.groups
     return [
-        Plot(
+        MonthPlot(
             "medians", "Medians", "min", "in minutes; below it says from what to what",
             [measure.label for measure in _PLOTTED], [(group.name, _medians(group)) for group in months],
         ),
-        Plot(
+        MonthPlot(
             "shares", "SLA kept, and what came back", "%", "in percent of those that count for it",
             ["SLA response", "SLA resolution", "Came back"], [(group.name, _shares(group)) for group in months],
         ),
-        Plot(
+        MonthPlot(
             "counts", "Incidents", "", "by the month of detection",
             ["Incidents"], [(group.name, [float(group.count)]) for group in months],
         ),
     ]  # fmt: skip
 
 
-def _medians(group: Group) -> list[float | None]:
+def _medians(group: IncidentGroup) -> list[float | None]:
     figures = (figure for figure in group.figures if figure.measure in _PLOTTED)
     return [None if figure.median is None else round(figure.median / 60, 2) for figure in figures]
 
 
-def _shares(group: Group) -> list[float | None]:
+def _shares(group: IncidentGroup) -> list[float | None]:
     kept = {one.target: one.rate for one in group.compliance}
     rates = (kept.get("response"), kept.get("resolution"), group.recurrence.rate)
     return [None if rate is None else round(rate * 100, 1) for rate in rates]

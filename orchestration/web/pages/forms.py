@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl
 
 from starlette.requests import Request
 
-from orchestration.alerts.payload import RefusedError
+from orchestration.alerts.payload import PayloadRefusedError
 from orchestration.errors import UsageError
 from orchestration.web.intake import read_body
 
@@ -60,7 +60,7 @@ async def read_form(request: Request) -> Form:
     try:
         body = await read_body(request, _MOST_BYTES)
         pairs = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=_MOST_FIELDS, strict_parsing=bool(body))
-    except (RefusedError, ValueError) as error:
+    except (PayloadRefusedError, ValueError) as error:
         raise UsageError(
             f"expected a form of this page with less than {_MOST_BYTES:,} bytes, got something else"
         ) from (error)

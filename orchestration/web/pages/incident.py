@@ -9,36 +9,39 @@ import anyio.to_thread
 from starlette.requests import Request
 from starlette.routing import Route
 
-from orchestration.config.response import Severity
-from orchestration.incidents import telling
+from orchestration.domain.incident_status import IncidentStatus
+from orchestration.domain.severity import Severity
+from orchestration.incidents import notices
 from orchestration.incidents.escalation import missing_fields
-from orchestration.incidents.model import IncidentStatus, ReviewField, person
+from orchestration.incidents.model import ReviewField, person
 from orchestration.incidents.review import draft, spoken
 from orchestration.security.principal import Principal, Role
 from orchestration.storage.playbooks import PlaybookRecords
-from orchestration.web.pages.changes import CHANGES, Change
 from orchestration.web.pages.forms import Form
+from orchestration.web.pages.incident_forms import CHANGES, Change
 from orchestration.web.pages.incidents import SUBJECTS, card_of
 from orchestration.web.pages.playbooks import runs_on
 from orchestration.web.pages.run import decide
-from orchestration.web.pages.site import Page, Site, Values
+from orchestration.web.pages.site import DashboardSite, SitePage, Values
 
 _LEVELS = {1: "on-call engineer", 2: "technical lead", 3: "project manager", 4: "security team"}
 _REVIEWABLE = (IncidentStatus.RESOLVED, IncidentStatus.IN_REVIEW, IncidentStatus.CLOSED)
 
 
-def routes(site: Site) -> Sequence[Route]:
+def routes(site: DashboardSite) -> Sequence[Route]:
     """The page with its forms."""
     view = _Incident(site)
     deeds = {name: (partial(view.change, change, done), Role.RESPONDER) for name, (change, done) in CHANGES.items()}
     deeds["approve"] = (partial(view.decide, True), Role.RESPONDER)
     deeds["deny"] = (partial(view.decide, False), Role.RESPONDER)
-    page = Page("/incidents/{incident}", "incident.html", "incidents", view.read, (*SUBJECTS, "action"), stales=True)
+    page = SitePage(
+        "/incidents/{incident}", "incident.html", "incidents", view.read, (*SUBJECTS, "action"), stales=True
+    )
     return site.page(page, deeds)
 
 
 class _Incident:
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: DashboardSite) -> None:
         self._app = site.app
         self._desk = site.app.desk
         self._playbooks = PlaybookRecords(site.app.database)
@@ -54,8 +57,8 @@ class _Incident:
         return {
             "incident": found,
             "card": card_of(records, found, now),
-            "status_word": telling.status_word(found),
-            "hurts": found.impact or telling.touched(found),
+            "status_word": notices.status_word(found),
+            "hurts": found.impact or notices.touched(found),
             "entries": [(entry, spoken(entry), entry.data.get("evidence") or ()) for entry in reversed(entries)],
             "timers": records.table.timers(found.id),
             "responses": runs_on(self._playbooks, found.id),

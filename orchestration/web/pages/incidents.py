@@ -10,13 +10,15 @@ import anyio.to_thread
 from starlette.requests import Request
 from starlette.routing import Route
 
-from orchestration.config.response import Scenario, Severity
+from orchestration.domain.incident_status import IncidentStatus
+from orchestration.domain.scenario import Scenario
+from orchestration.domain.severity import Severity
 from orchestration.errors import UsageError
 from orchestration.incidents.escalation import missing_fields
-from orchestration.incidents.model import Incident, IncidentStatus
+from orchestration.incidents.model import Incident
 from orchestration.incidents.records import IncidentRecords
 from orchestration.incidents.sla import TargetKind, TargetState
-from orchestration.web.pages.site import Page, Site, Values
+from orchestration.web.pages.site import DashboardSite, SitePage, Values
 
 _AT_ONCE = 100
 _OWING = (IncidentStatus.RESOLVED.value, IncidentStatus.IN_REVIEW.value)
@@ -46,9 +48,11 @@ class Card:
         return not self.incident.acknowledged and self.incident.status is not IncidentStatus.SUPPRESSED
 
 
-def routes(site: Site) -> Sequence[Route]:
+def routes(site: DashboardSite) -> Sequence[Route]:
     """The board."""
-    return site.page(Page("/incidents", "incidents.html", "incidents", _Incidents(site).read, SUBJECTS, stales=True))
+    return site.page(
+        SitePage("/incidents", "incidents.html", "incidents", _Incidents(site).read, SUBJECTS, stales=True)
+    )
 
 
 def open_cards(records: IncidentRecords, now: datetime) -> list[Card]:
@@ -73,7 +77,7 @@ def _clock(incident: Incident, kind: TargetKind, now: datetime, percent: float) 
 
 
 class _Incidents:
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: DashboardSite) -> None:
         self._app = site.app
 
     async def read(self, request: Request) -> Values:

@@ -9,24 +9,24 @@ import anyio.to_thread
 from starlette.requests import Request
 from starlette.routing import Route
 
-from orchestration.app.upkeep import MaintenanceRoom, find_report, list_reports, sign_off
+from orchestration.app.maintenance import ProjectMaintenance, find_report, list_reports, sign_off
 from orchestration.errors import ConflictError
 from orchestration.maintenance.jobs import DUTIES
 from orchestration.security.principal import Principal, Role
 from orchestration.web.pages.forms import Form
 from orchestration.web.pages.markdown import html
-from orchestration.web.pages.site import Page, Site, Values
+from orchestration.web.pages.site import DashboardSite, SitePage, Values
 
 _SHOWN = 30
 _REHEARSALS = timedelta(days=90)
 
 
-def routes(site: Site) -> Sequence[Route]:
+def routes(site: DashboardSite) -> Sequence[Route]:
     """The page with its forms, and a page for each report."""
     upkeep = _Maintenance(site)
     subjects = ("maintenance", "backup", "duty")
-    page = Page("/maintenance", "maintenance.html", "maintenance", upkeep.read, subjects, stales=True)
-    report = Page("/maintenance/reports/{report}", "report.html", "maintenance", upkeep.read_report)
+    page = SitePage("/maintenance", "maintenance.html", "maintenance", upkeep.read, subjects, stales=True)
+    report = SitePage("/maintenance/reports/{report}", "report.html", "maintenance", upkeep.read_report)
     deeds = {
         "sign-off": (upkeep.sign_off, Role.OPERATOR),
         "rehearse": (upkeep.rehearse, Role.OPERATOR),
@@ -36,9 +36,9 @@ def routes(site: Site) -> Sequence[Route]:
 
 
 class _Maintenance:
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: DashboardSite) -> None:
         self._app = site.app
-        self._room = MaintenanceRoom(site.app)
+        self._room = ProjectMaintenance(site.app)
 
     async def read(self, request: Request) -> Values:  # noqa: ARG002
         return await anyio.to_thread.run_sync(self._read)

@@ -11,13 +11,13 @@ from starlette.requests import Request
 from starlette.routing import Route
 
 from orchestration.app.overview import Overview, overview
-from orchestration.storage.alerts import AlertStatus
-from orchestration.storage.runs import RunStatus
+from orchestration.domain.alert_status import AlertStatus
+from orchestration.domain.run_status import RunStatus
 from orchestration.storage.spend import Spend
 from orchestration.web.pages.incidents import Card, open_cards
 from orchestration.web.pages.providers import by_provider
 from orchestration.web.pages.runs import is_rehearsed
-from orchestration.web.pages.site import Page, Site, Values
+from orchestration.web.pages.site import DashboardSite, SitePage, Values
 
 _SUBJECTS = ("run", "approval", "incident", "alert", "route", "worker", "configuration", "override", "calendar")
 _SHOWN = 12
@@ -25,7 +25,7 @@ _ENDED = tuple(status for status in RunStatus if status.ended)
 
 
 @dataclass(frozen=True, slots=True)
-class Need:
+class AttentionItem:
     """Something that needs a person: what, why, where to go, and how urgent (`bad` before `fair`)."""
 
     tone: str
@@ -34,13 +34,13 @@ class Need:
     link: str
 
 
-def routes(site: Site) -> Sequence[Route]:
+def routes(site: DashboardSite) -> Sequence[Route]:
     """The page."""
-    return site.page(Page("/", "overview.html", "overview", _Overview(site).read, _SUBJECTS, stales=True))
+    return site.page(SitePage("/", "overview.html", "overview", _Overview(site).read, _SUBJECTS, stales=True))
 
 
 class _Overview:
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: DashboardSite) -> None:
         self._app = site.app
         self._spend = Spend(site.app.database)
 
@@ -74,27 +74,31 @@ class _Overview:
         }
 
 
-def _needs(refused: Sequence[object], cards: Sequence[Card], found: Overview, *, automated: bool) -> Iterator[Need]:
+def _needs(
+    refused: Sequence[object], cards: Sequence[Card], found: Overview, *, automated: bool
+) -> Iterator[AttentionItem]:
     for card in cards:
         incident = card.incident
         if card.unattended:
             why = f"{incident.scenario.value}, nobody has acknowledged it"
             tone = "bad" if incident.severity.value in ("P0", "P1") else "fair"
             drill = " (drill)" if incident.drill else ""
-            yield Need(tone, f"{incident.severity}: {incident.title}{drill}", why, f"/incidents/{incident.id}")
+            yield AttentionItem(tone, f"{incident.severity}: {incident.title}{drill}", why, f"/incidents/{incident.id}")
     for question in found.questions:
         kind = "incidents" if question.subject.startswith("inc-") else "runs"
-        yield Need("fair", question.question, "it waits for your answer", f"/{kind}/{question.subject}")
+        yield AttentionItem("fair", question.question, "it waits for your answer", f"/{kind}/{question.subject}")
     if refused:
-        yield Need(
+        yield AttentionItem(
             "fair", "The configuration file cannot be used", "the last good one stays in force", "/configuration"
         )
     if not automated:
-        yield Need("fair", "Automation is stopped", "nothing is repaired without a person", "/configuration")
+        yield AttentionItem("fair", "Automation is stopped", "nothing is repaired without a person", "/configuration")
     if not found.control:
-        yield Need("fair", "Nobody serves", "no worker takes waiting runs; start: orchestrator serve", "/resources")
+        yield AttentionItem(
+            "fair", "Nobody serves", "no worker takes waiting runs; start: orchestrator serve", "/resources"
+        )
     waiting = [run for run in found.runs if run.status is RunStatus.WAITING]
     asked = {question.subject for question in found.questions}
     for run in waiting[:_SHOWN]:
         if run.id not in asked:
-            yield Need("fair", f"{run.id} waits", run.reason, f"/runs/{run.id}")
+            yield AttentionItem("fair", f"{run.id} waits", run.reason, f"/runs/{run.id}")

@@ -8,16 +8,16 @@ import anyio.to_thread
 from starlette.requests import Request
 from starlette.routing import Route
 
-from orchestration.app.foreseeing import foresee
+from orchestration.app.dry_run import preview
 from orchestration.app.playbooks import PLAYBOOKS
 from orchestration.errors import ConflictError
-from orchestration.playbooks.catalogue import Catalogue
-from orchestration.playbooks.render import runbook
+from orchestration.playbooks.catalogue import PlaybookCatalogue
+from orchestration.playbooks.runbook import runbook
 from orchestration.security.principal import Principal, Role
 from orchestration.storage.playbooks import ActionRun, PlaybookRecords, PlaybookRun
 from orchestration.web.pages.forms import Form
 from orchestration.web.pages.markdown import html
-from orchestration.web.pages.site import Page, Site, Values
+from orchestration.web.pages.site import DashboardSite, SitePage, Values
 
 # What playbooks do shows in these events; the response to an incident begins and ends with the incident's own.
 SUBJECTS = ("action", "guard", "incident")
@@ -25,11 +25,11 @@ _LATELY = 200
 _HISTORY = 20
 
 
-def routes(site: Site) -> Sequence[Route]:
+def routes(site: DashboardSite) -> Sequence[Route]:
     """The list, and a page for each."""
     books = _Playbooks(site)
-    every = Page("/playbooks", "playbooks.html", "playbooks", books.read_all, SUBJECTS)
-    one = Page("/playbooks/{playbook}", "playbook.html", "playbooks", books.read_one, SUBJECTS)
+    every = SitePage("/playbooks", "playbooks.html", "playbooks", books.read_all, SUBJECTS)
+    one = SitePage("/playbooks/{playbook}", "playbook.html", "playbooks", books.read_one, SUBJECTS)
     return [
         *site.page(every, {"reset": (books.reset, Role.OPERATOR)}),
         *site.page(one, {"dry-run": (books.dry_run, Role.RESPONDER)}),
@@ -42,7 +42,7 @@ def runs_on(records: PlaybookRecords, incident_id: str) -> list[tuple[PlaybookRu
 
 
 class _Playbooks:
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: DashboardSite) -> None:
         self._app = site.app
         self._records = PlaybookRecords(site.app.database)
 
@@ -80,7 +80,7 @@ class _Playbooks:
 
     async def dry_run(self, request: Request, form: Form, principal: Principal) -> Values:  # noqa: ARG002
         incident = form.text("incident", needed=False) or None
-        return {"plan": await foresee(self._app, request.path_params["playbook"], incident)}
+        return {"plan": await preview(self._app, request.path_params["playbook"], incident)}
 
     async def reset(self, request: Request, form: Form, principal: Principal) -> tuple[str, str]:  # noqa: ARG002
         action = form.text("action")
@@ -91,6 +91,6 @@ class _Playbooks:
         self._app.bus.emit("guard.reset", actor=principal.name, action=action, count=count)
         return "/playbooks", "guard-reset"
 
-    def _catalogue(self) -> Catalogue:
+    def _catalogue(self) -> PlaybookCatalogue:
         """The playbooks as they are now; a person may have edited them."""
-        return Catalogue(self._app.root / PLAYBOOKS)
+        return PlaybookCatalogue(self._app.root / PLAYBOOKS)

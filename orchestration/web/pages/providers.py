@@ -16,12 +16,12 @@ from starlette.routing import Route
 from orchestration.app.project import Project
 from orchestration.config.overrides import AnyChange, LimitProvider, Override, SwitchOffProvider
 from orchestration.errors import NotFoundError
-from orchestration.providers.overview import ProviderLine, overview
+from orchestration.providers.provider_summary import ProviderSummary, overview
 from orchestration.security.principal import Principal, Role
-from orchestration.storage.routes import RouteStates
+from orchestration.storage.route_states import RouteStates
 from orchestration.storage.spend import Spend
 from orchestration.web.pages.forms import Form
-from orchestration.web.pages.site import Page, Site, Values
+from orchestration.web.pages.site import DashboardSite, SitePage, Values
 
 _MOST = 64
 _MOST_ALLOWED = 10_000
@@ -65,13 +65,13 @@ class ProviderView:
     """A provider with its routes. `most` is where its slider ends; `overrides` are those about it."""
 
     name: str
-    lines: tuple[ProviderLine, ...]
+    lines: tuple[ProviderSummary, ...]
     concurrency: int
     most: int
     overrides: tuple[Override, ...]
 
     @property
-    def first(self) -> ProviderLine:
+    def first(self) -> ProviderSummary:
         return self.lines[0]
 
     @property
@@ -85,7 +85,7 @@ class ProviderView:
         return next((one for one in ("open", "half-open", "closed") if one in states), "unknown")
 
 
-def routes(site: Site) -> Sequence[Route]:
+def routes(site: DashboardSite) -> Sequence[Route]:
     """The page with its forms."""
     providers = _Providers(site)
     deeds = {
@@ -95,7 +95,7 @@ def routes(site: Site) -> Sequence[Route]:
         "probe": (providers.probe, Role.RESPONDER),
     }
     subjects = ("route", "override", "configuration", "model_call")
-    return site.page(Page("/providers", "providers.html", "providers", providers.read, subjects), deeds)
+    return site.page(SitePage("/providers", "providers.html", "providers", providers.read, subjects), deeds)
 
 
 def by_provider(app: Project) -> list[ProviderView]:
@@ -121,7 +121,7 @@ def _is_about(override: Override, provider: str) -> bool:
 
 
 class _Providers:
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: DashboardSite) -> None:
         self._app = site.app
         self._spend = Spend(site.app.database)
 

@@ -12,15 +12,15 @@ from starlette.routing import Route
 
 from orchestration.app.overview import overview
 from orchestration.errors import UsageError
-from orchestration.storage.samples import Samples, Series
-from orchestration.web.pages.site import Page, Site, Values
+from orchestration.storage.samples import Samples, SampleSeries
+from orchestration.web.pages.site import DashboardSite, SitePage, Values
 
 RANGES = {"1h": timedelta(hours=1), "6h": timedelta(hours=6), "1d": timedelta(days=1), "7d": timedelta(days=7)}
 _POINTS = 120
 
 
 @dataclass(frozen=True, slots=True)
-class Plot:
+class ResourcePlot:
     """What is drawn, and stands in the table behind it. A row is a moment and a value for each series, None where
     there is none; `limit` is where trouble begins by the configuration."""
 
@@ -37,15 +37,15 @@ class Plot:
         return self.rows[-1][1] if self.rows else tuple(None for _ in self.names)
 
 
-def routes(site: Site) -> Sequence[Route]:
+def routes(site: DashboardSite) -> Sequence[Route]:
     """The page."""
     return site.page(
-        Page("/resources", "resources.html", "resources", _Resources(site).read, ("worker", "control"), stales=True)
+        SitePage("/resources", "resources.html", "resources", _Resources(site).read, ("worker", "control"), stales=True)
     )
 
 
 class _Resources:
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: DashboardSite) -> None:
         self._app = site.app
         self._samples = Samples(site.app.database)
 
@@ -73,11 +73,13 @@ class _Resources:
         return {"plots": plots, "found": overview(self._app), "ranges": list(RANGES), "chosen": chosen}
 
 
-def plot(name: str, title: str, meaning: str, unit: str, series: Sequence[Series], limit: float | None = None) -> Plot:
+def plot(
+    name: str, title: str, meaning: str, unit: str, series: Sequence[SampleSeries], limit: float | None = None
+) -> ResourcePlot:
     """A plot of series: thinned to as many points as can be told apart, by means. Pure."""
     moments = [at for one in series for at, _ in one.points]
     if not moments:
-        return Plot(name, title, meaning, unit, (), (), limit)
+        return ResourcePlot(name, title, meaning, unit, (), (), limit)
     first = min(moments)
     width = max((max(moments) - first).total_seconds() / _POINTS, 1.0)
     slots: dict[int, list[list[float]]] = {}
@@ -93,4 +95,4 @@ def plot(name: str, title: str, meaning: str, unit: str, series: Sequence[Series
         for number in sorted(slots)
     )
     names = tuple(", ".join(one.labels.values()) or title for one in series)
-    return Plot(name, title, meaning, unit, names, rows, limit)
+    return ResourcePlot(name, title, meaning, unit, names, rows, limit)

@@ -10,14 +10,15 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from orchestration.app.application import Application
-from orchestration.app.spoken import spoken
+from orchestration.app.event_text import event_text
+from orchestration.domain.run_status import RunStatus
 from orchestration.errors import NotFoundError
 from orchestration.security.principal import Principal, Role
 from orchestration.storage.artifacts import ArtifactRecord
-from orchestration.storage.runs import Run, RunStatus
+from orchestration.storage.runs import Run
 from orchestration.web.pages.forms import Form, whole_number
 from orchestration.web.pages.runs import is_rehearsed
-from orchestration.web.pages.site import Page, Site, Values, principal_of
+from orchestration.web.pages.site import DashboardSite, SitePage, Values, principal_of
 from orchestration.web.pages.waterfall import AGENT_KINDS, waterfall
 
 _AT_ONCE = 300
@@ -25,7 +26,7 @@ _MOST_CHECKED_BYTES = 20_000_000
 _RESUMABLE = (RunStatus.STOPPED, RunStatus.FAILED, RunStatus.CANCELLED)
 
 
-def routes(site: Site) -> Sequence[Route]:
+def routes(site: DashboardSite) -> Sequence[Route]:
     """The page, and the files that the run has written."""
     run = _Run(site)
     deeds = {
@@ -35,12 +36,12 @@ def routes(site: Site) -> Sequence[Route]:
         "approve": (run.approve, Role.RESPONDER),
         "deny": (run.deny, Role.RESPONDER),
     }
-    page = site.page(Page("/runs/{run}", "run.html", "runs", run.read, ("run/ID",)), deeds)
+    page = site.page(SitePage("/runs/{run}", "run.html", "runs", run.read, ("run/ID",)), deeds)
     return [*page, Route("/runs/{run}/artifacts/{name}", run.artifact)]
 
 
 class _Run:
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: DashboardSite) -> None:
         self._app = site.app
 
     async def read(self, request: Request) -> Values:
@@ -67,7 +68,7 @@ class _Run:
             "artifacts": artifacts,
             "altered": self._altered(run, artifacts),
             "questions": app.approvals.open(run.id),
-            "lines": [(event, line) for _, event in reversed(events) if (line := spoken(event))],
+            "lines": [(event, line) for _, event in reversed(events) if (line := event_text(event))],
             "earlier": events[0][0] if len(events) == _AT_ONCE else None,
             "paged": before is not None,
         }

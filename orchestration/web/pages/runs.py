@@ -9,10 +9,11 @@ import anyio.to_thread
 from starlette.requests import Request
 from starlette.routing import Route
 
+from orchestration.domain.run_status import RunStatus
 from orchestration.errors import UsageError
-from orchestration.storage.runs import Run, RunStatus
+from orchestration.storage.runs import Run
 from orchestration.storage.spend import Spend
-from orchestration.web.pages.site import Page, Site, Values
+from orchestration.web.pages.site import DashboardSite, SitePage, Values
 
 _AT_ONCE = 50
 _FILTERS: Mapping[str, tuple[RunStatus, ...]] = {
@@ -22,13 +23,13 @@ _FILTERS: Mapping[str, tuple[RunStatus, ...]] = {
 }
 
 
-def routes(site: Site) -> Sequence[Route]:
+def routes(site: DashboardSite) -> Sequence[Route]:
     """The list."""
-    return site.page(Page("/runs", "runs.html", "runs", _Runs(site).read, ("run", "approval")))
+    return site.page(SitePage("/runs", "runs.html", "runs", _Runs(site).read, ("run", "approval")))
 
 
 class _Runs:
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: DashboardSite) -> None:
         self._app = site.app
         self._spend = Spend(site.app.database)
 

@@ -26,9 +26,9 @@ from orchestration.app.application import Application
 from orchestration.errors import ConflictError, NotFoundError, OrchestratorError
 from orchestration.security.principal import Principal, Role
 from orchestration.storage.database import StorageError
+from orchestration.web.pages.formatting import DONE, FILTERS
 from orchestration.web.pages.forms import DURATIONS, Form, csrf_of, read_form, whole_number
 from orchestration.web.pages.streams import Streams
-from orchestration.web.pages.words import DONE, FILTERS
 
 _FOLDER = Path(__file__).parents[1]
 _STATIC = _FOLDER / "static"
@@ -51,7 +51,7 @@ class _Kept(StaticFiles):
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class SitePage:
     """One page. `area` is what a token's scopes name; `subjects` are the events after which it is out of date, where
     `run/ID` stands for those of the run in the address. One with `stales` is so after half a minute, too: it shows
     what no event tells of. `needed` is the role that it takes to look."""
@@ -65,7 +65,7 @@ class Page:
     needed: Role = Role.VIEWER
 
 
-class Site:
+class DashboardSite:
     """The pages of one application."""
 
     def __init__(self, app: Application, streams: Streams, menu: Sequence[tuple[str, str, Role]]) -> None:
@@ -86,7 +86,7 @@ class Site:
         """What every page needs beside itself: the files, and the stream of signs."""
         return [Route("/stream", self._stream), Mount("/static", _Kept(directory=_STATIC), name="static")]
 
-    def page(self, page: Page, deeds: Mapping[str, tuple[Deed, Role]] | None = None) -> list[Route]:
+    def page(self, page: SitePage, deeds: Mapping[str, tuple[Deed, Role]] | None = None) -> list[Route]:
         """A page, and the forms on it: under its own address, each by the last part of theirs, with who may use it."""
         routes = [Route(page.path, partial(self._show, page), methods=["GET"])]
         for name, (deed, needed) in (deeds or {}).items():
@@ -94,13 +94,13 @@ class Site:
             routes.append(Route(path, partial(self._do, page, deed, needed), methods=["POST"]))
         return routes
 
-    async def _show(self, page: Page, request: Request) -> Response:
+    async def _show(self, page: SitePage, request: Request) -> Response:
         principal = principal_of(request)
         if refusal := _refusal(principal, page.needed, page.area):
             return await self._error(request, 403 if principal else 401, refusal)
         return await self._answer(request, page, 200, "")
 
-    async def _do(self, page: Page, deed: Deed, needed: Role, request: Request) -> Response:
+    async def _do(self, page: SitePage, deed: Deed, needed: Role, request: Request) -> Response:
         principal = principal_of(request)
         refusal = _refusal(principal, needed, page.area)
         if principal is None or refusal:
@@ -120,7 +120,7 @@ class Site:
         return RedirectResponse(f"{to}{'&' if '?' in to else '?'}{urlencode({'done': done})}", 303)
 
     async def _answer(
-        self, request: Request, page: Page, status: int, problem: str, found: Values | None = None
+        self, request: Request, page: SitePage, status: int, problem: str, found: Values | None = None
     ) -> Response:
         try:
             shell = await anyio.to_thread.run_sync(self._shell, request)
@@ -207,7 +207,7 @@ def _has(principal: Principal | None, needed: Role) -> bool:
     return needed is Role.VIEWER or (principal is not None and principal.role.includes(needed))
 
 
-def _address(page: Page, request: Request) -> str:
+def _address(page: SitePage, request: Request) -> str:
     """Where the page can be fetched anew, also when a form of it was sent; without the word of what was done."""
     query = {name: value for name, value in request.query_params.items() if name != "done"}
     path = page.path.format(**request.path_params)

@@ -15,7 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from orchestration.clock import Clock
 from orchestration.events import Event
-from orchestration.storage.timeline import Heartbeat, Timeline
+from orchestration.storage.timeline import HeartbeatRow, Timeline
 
 _LOOK_SECONDS = 0.5
 _QUIET_SECONDS = 15.0
@@ -24,7 +24,7 @@ _AT_ONCE = 1000
 _OVERLAP = 200
 _OF_RUN = "run/"
 
-_Found = tuple[Sequence[tuple[int, Event]], Sequence[Heartbeat]]
+_Found = tuple[Sequence[tuple[int, Event]], Sequence[HeartbeatRow]]
 
 
 class Streams:
@@ -39,7 +39,7 @@ class Streams:
         self._newest: dict[str, int] = {}
         self._news: Counter[str] = Counter()
         self._seen: set[int] = set()
-        self._beats: Mapping[str, Sequence[Heartbeat]] = {}
+        self._beats: Mapping[str, Sequence[HeartbeatRow]] = {}
         self._watched: Counter[str] = Counter()
         self._looking = anyio.Lock()
         self._looked_at = float("-inf")
@@ -88,7 +88,7 @@ class Streams:
                 yield ": still here\n\n"
                 said_at = now
 
-    def _state(self, subjects: Sequence[str]) -> Sequence[tuple[int, Sequence[Heartbeat]]]:
+    def _state(self, subjects: Sequence[str]) -> Sequence[tuple[int, Sequence[HeartbeatRow]]]:
         return [(self._news[subject], self._beats.get(subject, ())) for subject in subjects]
 
     async def _look(self) -> None:

@@ -19,7 +19,7 @@ _LEAST = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class TimeSpan:
     """Where something stands in time, in thousandths of the whole."""
 
     x: float
@@ -27,7 +27,7 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
+class AttemptBar:
     """One try of a model call."""
 
     route: str
@@ -38,7 +38,7 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class CallBar:
     """A model or a tool call. `usd` is None where no price is known; `fallback` says that another route than the first
     answered."""
 
@@ -49,7 +49,7 @@ class Call:
     ok: bool
     began: datetime
     ended: datetime
-    span: Span
+    span: TimeSpan
     outcome: str = ""
     tokens: int = 0
     prompt_tokens: int = 0
@@ -58,7 +58,7 @@ class Call:
     usd: float | None = None
     first_token: float | None = None
     rehearsal: bool = False
-    attempts: tuple[Attempt, ...] = ()
+    attempts: tuple[AttemptBar, ...] = ()
 
     @property
     def retries(self) -> int:
@@ -75,7 +75,7 @@ class Call:
 
 
 @dataclass(slots=True)
-class Lane:
+class AgentLane:
     """One agent at work on one task. `resumed` counts how often another process took it over."""
 
     id: str
@@ -87,8 +87,8 @@ class Lane:
     message: str = ""
     resumed: int = 0
     use: Mapping[str, Any] = field(default_factory=dict)
-    span: Span = field(default_factory=lambda: Span(0.0, 0.0))
-    calls: list[Call] = field(default_factory=list)
+    span: TimeSpan = field(default_factory=lambda: TimeSpan(0.0, 0.0))
+    calls: list[CallBar] = field(default_factory=list)
 
     @property
     def tokens(self) -> int:
@@ -106,8 +106,8 @@ class Waterfall:
 
     began: datetime
     ended: datetime
-    lanes: tuple[Lane, ...]
-    loose: tuple[Call, ...]
+    lanes: tuple[AgentLane, ...]
+    loose: tuple[CallBar, ...]
 
     @property
     def seconds(self) -> float:
@@ -129,7 +129,7 @@ def waterfall(
     shown."""
     lanes = _lanes(agents)
     ended = max([began + timedelta(milliseconds=1), until, *(event.at for _, event in calls)])
-    loose: list[Call] = []
+    loose: list[CallBar] = []
     for number, event in calls:
         if event.kind not in CALL_KINDS:
             continue
@@ -141,13 +141,13 @@ def waterfall(
     return Waterfall(began, ended, tuple(lanes.values()), tuple(loose))
 
 
-def _lanes(events: Iterable[Event]) -> dict[str, Lane]:
-    lanes: dict[str, Lane] = {}
+def _lanes(events: Iterable[Event]) -> dict[str, AgentLane]:
+    lanes: dict[str, AgentLane] = {}
     for event in events:
         key = str(event.data.get("agent_run_id", ""))
         lane = lanes.get(key)
         if event.kind == "agent.started" and lane is None:
-            lanes[key] = Lane(key, event.agent or "", str(event.data.get("title", "")), event.at)
+            lanes[key] = AgentLane(key, event.agent or "", str(event.data.get("title", "")), event.at)
         elif event.kind == "agent.started" and lane is not None:
             lane.resumed += 1
             lane.state, lane.ended = "running", None
@@ -166,17 +166,17 @@ def _agent_run(event: Event) -> str:
     return str(event.data.get("agent_run_id") or str(event.data.get("key") or "").rpartition("/")[0])
 
 
-def _call(number: int, event: Event, begin: datetime, end: datetime) -> Call:
+def _call(number: int, event: Event, begin: datetime, end: datetime) -> CallBar:
     data = event.data
     began = event.at - timedelta(seconds=float(data.get("seconds") or 0.0))
     span = _span(began, event.at, begin, end)
     if event.kind == "tool_call.refused":
         about = f"{data.get('what', '')}: {data.get('reason', '')}"
-        return Call(number, "refused", "refused", about, ok=False, began=began, ended=event.at, span=span)
+        return CallBar(number, "refused", "refused", about, ok=False, began=began, ended=event.at, span=span)
     if event.kind == "tool_call.finished":
         name, about, ok = str(data.get("tool")), str(data.get("about") or ""), bool(data.get("ok"))
-        return Call(number, "tool", name, about, ok=ok, began=began, ended=event.at, span=span)
-    return Call(
+        return CallBar(number, "tool", name, about, ok=ok, began=began, ended=event.at, span=span)
+    return CallBar(
         number=number,
         kind="model",
         name=str(data.get("route") or "no route"),
@@ -197,8 +197,8 @@ def _call(number: int, event: Event, begin: datetime, end: datetime) -> Call:
     )
 
 
-def _attempt(one: Mapping[str, Any]) -> Attempt:
-    return Attempt(
+def _attempt(one: Mapping[str, Any]) -> AttemptBar:
+    return AttemptBar(
         str(one.get("route", "")),
         str(one.get("outcome", "")),
         float(one.get("seconds") or 0.0),
@@ -207,9 +207,9 @@ def _attempt(one: Mapping[str, Any]) -> Attempt:
     )
 
 
-def _span(began: datetime, ended: datetime, begin: datetime, end: datetime) -> Span:
+def _span(began: datetime, ended: datetime, begin: datetime, end: datetime) -> TimeSpan:
     """A part of the whole; never so short that it cannot be seen, never outside."""
     whole = (end - begin).total_seconds()
     x = min(WIDTH - _LEAST, max(0.0, (began - begin).total_seconds() / whole * WIDTH))
     right = min(WIDTH, (ended - begin).total_seconds() / whole * WIDTH)
-    return Span(round(x, 1), round(max(_LEAST, right - x), 1))
+    return TimeSpan(round(x, 1), round(max(_LEAST, right - x), 1))

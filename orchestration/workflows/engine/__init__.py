@@ -5,7 +5,17 @@ back its recorded result instead of running. What a body does outside its steps 
 time: no clock, no randomness, no reading of anything that changes.
 """
 
-from orchestration.workflows.engine.flow import Child, Flow, FlowBody, StepError
-from orchestration.workflows.engine.service import Engine, FlowState, FlowStatus, Schedule, StepRecord
+from orchestration.workflows.engine.flow import ChildFlow, Flow, FlowBody, StepError
+from orchestration.workflows.engine.service import Engine, FlowSchedule, FlowState, FlowStatus, StepRecord
 
-__all__ = ["Child", "Engine", "Flow", "FlowBody", "FlowState", "FlowStatus", "Schedule", "StepError", "StepRecord"]
+__all__ = [
+    "ChildFlow",
+    "Engine",
+    "Flow",
+    "FlowBody",
+    "FlowSchedule",
+    "FlowState",
+    "FlowStatus",
+    "StepError",
+    "StepRecord",
+]

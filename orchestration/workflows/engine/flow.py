@@ -31,7 +31,7 @@ class StepError(OrchestratorError):
 
 
 @dataclass(frozen=True, slots=True)
-class Child:
+class ChildFlow:
     """A child flow that was started."""
 
     id: str
@@ -73,13 +73,13 @@ class Flow:
                 raise result
         return results
 
-    async def start(self, kind: str, child_id: str, payload: Any) -> Child:
+    async def start(self, kind: str, child_id: str, payload: Any) -> ChildFlow:
         """Start a child flow under an identifier of our choosing, which should begin with this flow's own."""
         self._check_owner(kind)
         with SetWorkflowID(child_id):
-            return Child(child_id, await self._start_child(kind, payload))
+            return ChildFlow(child_id, await self._start_child(kind, payload))
 
-    async def result(self, child: Child) -> Any:
+    async def result(self, child: ChildFlow) -> Any:
         """Wait for a child and return what it returned. Raises StepError when it failed."""
         self._check_owner(child.id)
         return await _unwrapped(child.handle.get_result(polling_interval_sec=_CHILD_POLL_SECONDS))

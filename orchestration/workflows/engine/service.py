@@ -98,7 +98,7 @@ class StepRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class Schedule:
+class FlowSchedule:
     """A flow that starts by the calendar: a cron expression in a time zone, and what to start it with."""
 
     name: str
@@ -252,7 +252,7 @@ class Engine:
         with SetWorkflowID(new_id):
             await DBOS.fork_workflow_async(flow_id, number, queue_name=self._queue(shared=shared))
 
-    async def apply_schedules(self, kind: str, schedules: Sequence[Schedule]) -> None:
+    async def apply_schedules(self, kind: str, schedules: Sequence[FlowSchedule]) -> None:
         """Make the calendar hold exactly these; each starts a flow of `kind` on the workers' queue when its time comes.
 
         The flow's payload is the schedule's with the planned time added under `at`. Of several processes that keep the

@@ -16,7 +16,7 @@ import anyio
 from playwright.sync_api import Page, expect
 
 from orchestration.app import Application
-from orchestration.providers.wire import Call
+from orchestration.providers.wire import GatewayCall
 from tests.support.browser import SCREENS, Opener, has_not_moved, mark
 from tests.support.dashboard import a_dashboard
 from tests.support.project import ProjectFolder, provider_at, wait_until
@@ -95,7 +95,7 @@ async def ask_without_end(app: Application) -> None:
     async def ask() -> None:
         body = {"messages": [{"role": "user", "content": "Is it up?"}]}
         while True:
-            await app.gateway.complete(body, Call(agent="crowd"))
+            await app.gateway.complete(body, GatewayCall(agent="crowd"))
 
     async with anyio.create_task_group() as group:
         for _ in range(CALLERS):

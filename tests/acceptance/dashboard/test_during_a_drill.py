@@ -14,7 +14,7 @@ from playwright.sync_api import Page, expect
 
 from orchestration.clock import SystemClock
 from orchestration.drills import catalogue
-from orchestration.drills.ground import Ground, standing_ground
+from orchestration.drills.environment import DrillEnvironment, standing_ground
 from orchestration.drills.project import laid_over
 from tests.support.browser import SCREENS, Opener, has_not_moved, mark
 from tests.support.web import PASSWORD
@@ -25,7 +25,7 @@ SHORTLY = {"response": {"stabilitySeconds": 2}}
 
 
 @contextmanager
-def ready(folder: Path) -> Iterator[tuple[Ground, BlockingPortal]]:
+def ready(folder: Path) -> Iterator[tuple[DrillEnvironment, BlockingPortal]]:
     """The drill's project, served by a real control process with a real worker, up to the fault."""
     setting = replace(DRILL.setting, configuration=laid_over(DRILL.setting.configuration, SHORTLY))
     with (
@@ -38,7 +38,7 @@ def ready(folder: Path) -> Iterator[tuple[Ground, BlockingPortal]]:
         yield ground, portal
 
 
-def sign_in(opener: Opener, ground: Ground, screen: Mapping[str, Any]) -> Page:
+def sign_in(opener: Opener, ground: DrillEnvironment, screen: Mapping[str, Any]) -> Page:
     """The overview, for the first user, made by the link that the control process has printed."""
     found = re.search(r"(http://\S+)(/setup\?key=\S+)", ground.control.output)
     assert found is not None

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestration.config.response import Severity
-from orchestration.storage.alerts import AlertStatus
+from orchestration.domain.alert_status import AlertStatus
+from orchestration.domain.severity import Severity
 from tests.support.alertmanager import alertmanager, an_alert, binary
 from tests.support.alerts import Bench
 from tests.support.intake import ALERTMANAGER, running_intake, until

@@ -9,10 +9,10 @@ import pytest
 from starlette.responses import Response
 
 from orchestration.clock import FakeClock
-from orchestration.drills.rehearsal import MODEL, RehearsalServer
 from orchestration.errors import NotFoundError
 from orchestration.providers.failures import NoRouteError
-from orchestration.providers.wire import Call
+from orchestration.providers.wire import GatewayCall
+from orchestration.rehearsal import MODEL, RehearsalServer
 from tests.contract.gateway.conftest import MakeDesk
 from tests.support.gateway import provider, together, until
 from tests.support.vendor import Asked, Vendor, as_json, refused, yes
@@ -264,7 +264,7 @@ async def test_our_own_limit_in_a_minute_is_kept_and_told(make_desk: MakeDesk, f
         waited = anyio.Event()
 
         async def wait() -> None:
-            await desk.gateway.wait_for_route(Call())
+            await desk.gateway.wait_for_route(GatewayCall())
             waited.set()
 
         group.start_soon(wait)

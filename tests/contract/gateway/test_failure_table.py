@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from orchestration.drills.rehearsal import MODEL, RehearsalServer
-from orchestration.drills.rehearsal.fault_desk import FaultOrder, Match
 from orchestration.providers.breaker import BreakerState
 from orchestration.providers.failures import FailureKind, NoRouteError, RequestRefusedError
+from orchestration.rehearsal import MODEL, RehearsalServer
+from orchestration.rehearsal.fault_registry import FaultMatch, FaultOrder
 from tests.contract.gateway.conftest import MakeDesk
 from tests.support.gateway import Desk, provider
 
@@ -82,7 +82,7 @@ async def fallback() -> AsyncIterator[RehearsalServer]:
 
 def spoil(server: RehearsalServer, fault: str) -> None:
     name, _, number = fault.partition(":")
-    order = FaultOrder(fault=name, number=float(number) if number else None, match=Match(path=CHAT))
+    order = FaultOrder(fault=name, number=float(number) if number else None, match=FaultMatch(path=CHAT))
     server.faults.post(order)
 
 

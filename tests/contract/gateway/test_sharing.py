@@ -12,7 +12,7 @@ import pytest
 from orchestration.clock import FakeClock
 from orchestration.providers.failures import NoRouteError
 from orchestration.storage.database import Database
-from orchestration.storage.routes import RouteStates, seen_now
+from orchestration.storage.route_states import RouteStates, seen_now
 from tests.contract.gateway.conftest import MakeDesk
 from tests.support.gateway import Desk, provider, until
 from tests.support.vendor import Asked, Vendor, refused, yes

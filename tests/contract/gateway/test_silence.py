@@ -11,7 +11,7 @@ import pytest
 from starlette.responses import Response
 
 from orchestration.config.schema import ProviderSettings
-from orchestration.providers import vigil
+from orchestration.providers import liveness
 from orchestration.providers.breaker import BreakerState
 from orchestration.providers.failures import BrokenOffError, NoRouteError
 from tests.contract.gateway.conftest import MakeDesk
@@ -131,7 +131,7 @@ async def test_a_vendors_service_is_not_asked_beside_every_call(
     before = len(first.probes)
     assert (await timed(desk))[0] == "a"
     assert len(first.probes) == before
-    monkeypatch.setattr(vigil, "_QUIET_ELSEWHERE_SECONDS", 0.6)
+    monkeypatch.setattr(liveness, "_QUIET_ELSEWHERE_SECONDS", 0.6)
     hangs(first)
     assert (await timed(desk))[0] == "b"
 

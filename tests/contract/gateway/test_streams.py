@@ -11,7 +11,7 @@ import pytest
 from starlette.responses import PlainTextResponse, Response
 
 from orchestration.providers.failures import BrokenOffError, NoRouteError, RequestRefusedError
-from orchestration.providers.wire import Progress
+from orchestration.providers.wire import CallProgress
 from tests.contract.gateway.conftest import MakeDesk
 from tests.support.gateway import provider
 from tests.support.vendor import DONE, END, Asked, Vendor, delta, event, refused, stream, streamed, whole
@@ -215,7 +215,7 @@ async def test_a_refusal_of_the_model_is_an_answer(make_desk: MakeDesk, first: V
 
 
 async def test_progress_is_told_for_the_first_token_and_then_now_and_then(make_desk: MakeDesk, first: Vendor) -> None:
-    told: list[Progress] = []
+    told: list[CallProgress] = []
     first.answer = lambda asked: paused(*[delta(content="x")] * 200, 0.3, delta(content="x"), END, DONE)
     await make_desk({"a": provider(first.url)}).ask(progress=told.append)
     assert [one.completion_tokens for one in told] == [1, 201]

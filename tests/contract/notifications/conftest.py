@@ -10,7 +10,7 @@ import pytest
 
 from orchestration.clock import Clock, FakeClock, SystemClock
 from orchestration.config.response import ChannelSettings, ResponseSettings
-from orchestration.notifications.channels import Channels, DeliveryError, Message
+from orchestration.notifications.channels import ChannelMessage, ChannelRegistry, DeliveryError
 from orchestration.notifications.notice import NoticeKind
 from orchestration.notifications.templates import SHIPPED
 from tests.support.notices import NOON, a_contact, a_notice
@@ -43,24 +43,26 @@ async def send_now() -> AsyncIterator[Send]:
 @asynccontextmanager
 async def _sending(clock: Clock) -> AsyncIterator[Send]:
     settings: dict[str, ChannelSettings] = {}
-    async with Channels(lambda: ResponseSettings(channels=settings), SECRETS, clock) as channels:
+    async with ChannelRegistry(lambda: ResponseSettings(channels=settings), SECRETS, clock) as channels:
 
-        async def send(message: Message, **channel: Any) -> None:
+        async def send(message: ChannelMessage, **channel: Any) -> None:
             settings["under-test"] = ChannelSettings(**channel)
             await channels.send("under-test", message)
 
         yield send
 
 
-async def refusal(send: Send, message: Message, **channel: Any) -> DeliveryError:
+async def refusal(send: Send, message: ChannelMessage, **channel: Any) -> DeliveryError:
     """The error with which a channel does not take a message."""
     with pytest.raises(DeliveryError) as caught:
         await send(message, **channel)
     return caught.value
 
 
-def a_message(kind: NoticeKind = NoticeKind.INITIAL, *, address: str = "ada@example.org", **changes: Any) -> Message:
+def a_message(
+    kind: NoticeKind = NoticeKind.INITIAL, *, address: str = "ada@example.org", **changes: Any
+) -> ChannelMessage:
     notice = a_notice(kind, **changes)
     text = SHIPPED.render(notice, a_contact("ada"))
     key = f"{notice.incident_id}:{kind.value}:ada:under-test"
-    return Message(key, "ada", address, text.subject, text.body, notice, NOON)
+    return ChannelMessage(key, "ada", address, text.subject, text.body, notice, NOON)

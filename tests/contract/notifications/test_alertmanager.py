@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from orchestration.config.response import Severity
+from orchestration.domain.severity import Severity
 from orchestration.notifications.notice import NoticeKind
 from tests.contract.notifications.conftest import Send, a_message
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from aiosmtpd.smtp import AuthResult
 
-from orchestration.config.response import Severity
+from orchestration.domain.severity import Severity
 from orchestration.notifications.channels.channel import DeliveryError
 from orchestration.notifications.channels.email import compose
 from orchestration.notifications.notice import NoticeKind

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from orchestration.config.response import Severity
+from orchestration.domain.severity import Severity
 from orchestration.notifications.channels.http import retry_after
 from orchestration.notifications.notice import NoticeKind
 from tests.contract.notifications.conftest import SECRETS, Send, a_message, refusal

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import httpx2
 import pytest
 
-from orchestration.drills.rehearsal import RehearsalServer
+from orchestration.rehearsal import RehearsalServer
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import httpx2
 import pytest
 
 from orchestration.clock import FakeClock
-from orchestration.drills.rehearsal import RehearsalServer
+from orchestration.rehearsal import RehearsalServer
 from tests.contract.rehearsal.chat import OLLAMA, OPENAI, events, lines, request
 
 FAULTS = "/rehearsal/faults"

@@ -14,8 +14,7 @@ import anyio
 import httpx2
 import pytest
 
-from orchestration.drills import samples
-from orchestration.drills.rehearsal import RehearsalServer
+from orchestration.rehearsal import RehearsalServer, samples
 from tests.contract.rehearsal.chat import ask_ollama, ask_openai, ask_openai_streaming
 
 TOOLS = ("list_files", "read_file", "write_file", "replace_in_file", "search_files", "run_command")

@@ -14,12 +14,12 @@ import httpx2
 import pytest
 
 from orchestration.clock import FakeClock
-from orchestration.drills.rehearsal import RehearsalServer
-from orchestration.drills.rehearsal.__main__ import main
 from orchestration.errors import OrchestratorError, UsageError
+from orchestration.rehearsal import RehearsalServer
+from orchestration.rehearsal.__main__ import main
 from tests.contract.rehearsal.chat import OPENAI, request, until
 
-COMMAND = [sys.executable, "-m", "orchestration.drills.rehearsal", "--port", "0", "--latency-ms", "0"]
+COMMAND = [sys.executable, "-m", "orchestration.rehearsal", "--port", "0", "--latency-ms", "0"]
 
 
 @pytest.fixture
@@ -151,7 +151,7 @@ def test_what_cannot_be_served_is_refused_before_anything_starts(wrong: dict) ->
 
 
 def test_importing_the_package_does_not_load_the_http_server() -> None:
-    code = "import sys, orchestration.drills.rehearsal; print({'uvicorn', 'starlette'} & set(sys.modules))"
+    code = "import sys, orchestration.rehearsal; print({'uvicorn', 'starlette'} & set(sys.modules))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True)
     assert result.stdout == "set()\n"
 

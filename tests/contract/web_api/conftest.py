@@ -14,9 +14,9 @@ from starlette.types import Receive, Scope, Send
 
 from orchestration.app.application import Application
 from orchestration.clock import SystemClock
-from orchestration.drills.rehearsal.listener import Listener
+from orchestration.rehearsal.listener import LoopbackListener
 from orchestration.security.principal import Principal, Role
-from orchestration.storage.access import Token
+from orchestration.storage.access import TokenRow
 from orchestration.storage.database import Database
 from orchestration.web.gateway import GatewayEndpoint
 from tests.support.gateway import Desk, configuration
@@ -26,7 +26,7 @@ from tests.support.vendor import Vendor, vendor
 class Endpoint:
     """The gateway endpoint over HTTP, and the gateway behind it."""
 
-    def __init__(self, desk: Desk, client: httpx2.AsyncClient, listener: Listener) -> None:
+    def __init__(self, desk: Desk, client: httpx2.AsyncClient, listener: LoopbackListener) -> None:
         self.desk = desk
         self.client = client
         self.url = f"http://127.0.0.1:{listener.port}"
@@ -42,13 +42,13 @@ OPERATOR = Principal("tests", Role.OPERATOR, frozenset({"gateway"}))
 Serve = Callable[..., Awaitable[Endpoint]]
 
 
-def a_token(**limits: float) -> Token:
-    return Token("token-1", "", "tests", "operator", ["gateway"], "tests", datetime(2026, 1, 5, tzinfo=UTC), limits)
+def a_token(**limits: float) -> TokenRow:
+    return TokenRow("token-1", "", "tests", "operator", ["gateway"], "tests", datetime(2026, 1, 5, tzinfo=UTC), limits)
 
 
 @asynccontextmanager
 async def an_endpoint(
-    desk: Desk, principal: Principal = OPERATOR, token: Token | None = None
+    desk: Desk, principal: Principal = OPERATOR, token: TokenRow | None = None
 ) -> AsyncIterator[Endpoint]:
     app = SimpleNamespace(gateway=desk.gateway, effective=lambda: desk.configuration, clock=desk.clock)
     served = Starlette(routes=GatewayEndpoint(cast("Application", app)).routes())
@@ -57,7 +57,7 @@ async def an_endpoint(
         scope["state"] = {"principal": principal, "token": token}
         await served(scope, receive, send)
 
-    listener = Listener(0, SystemClock())
+    listener = LoopbackListener(0, SystemClock())
     await listener.open(cast("Starlette", let_in))
     try:
         async with (

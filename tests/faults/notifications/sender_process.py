@@ -16,9 +16,9 @@ import anyio
 
 from orchestration.clock import FakeClock
 from orchestration.events import Bus
-from orchestration.notifications.channels import Channels
-from orchestration.notifications.planning import plan
-from orchestration.notifications.sender import Sender
+from orchestration.notifications.channels import ChannelRegistry
+from orchestration.notifications.recipients import plan
+from orchestration.notifications.sender import OutboxSender
 from orchestration.storage.database import Database
 from orchestration.storage.leases import Leases
 from orchestration.storage.outbox import Outbox
@@ -37,9 +37,9 @@ async def work(folder: Path, url: str, port: int, begin: bool, on_point: Callabl
         with database.write() as connection:
             outbox.put(plan(a_notice(), response.contacts, response, "initial", clock.now()), connection)
         on_point("after-commit")
-    async with Channels(lambda: response, {}, clock) as channels:
+    async with ChannelRegistry(lambda: response, {}, clock) as channels:
         bus = Bus(clock)
-        sender = Sender(outbox, Leases(database), channels, bus, clock, lambda value: value, "holder", on_point)
+        sender = OutboxSender(outbox, Leases(database), channels, bus, clock, lambda value: value, "holder", on_point)
         await sender.send_due()
     database.close()
 

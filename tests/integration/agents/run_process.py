@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 
 from orchestration.app import application
-from orchestration.drills.samples import GOAL, TEST_COMMAND
 from orchestration.errors import ConflictError
 from orchestration.events import Event
+from orchestration.rehearsal.samples import GOAL, TEST_COMMAND
 
 
 def say(event: Event) -> None:

@@ -18,12 +18,11 @@ import anyio.from_thread
 import psutil
 import pytest
 
-from orchestration.drills import samples
-from orchestration.drills.rehearsal import MODEL, RehearsalServer
+from orchestration.rehearsal import MODEL, RehearsalServer, samples
 from orchestration.storage.database import Database
 from orchestration.storage.runs import Runs
 from orchestration.storage.timeline import Timeline
-from orchestration.workflows.accounting import count_steps
+from orchestration.workflows.step_count import count_steps
 
 SCRIPT = Path(__file__).with_name("run_process.py")
 SHIPPED = Path(__file__).parents[3] / "config" / "agents.config.json"

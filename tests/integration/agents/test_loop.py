@@ -12,8 +12,8 @@ import pytest
 
 from orchestration.app import project
 from orchestration.config.overrides import PinConfiguration
-from orchestration.storage.runs import RunStatus
-from orchestration.workflows.accounting import count_steps
+from orchestration.domain.run_status import RunStatus
+from orchestration.workflows.step_count import count_steps
 from tests.integration.agents.rooms import DONE, TOOLS, calls, configure, rooms, says
 
 # Put together here, so that no scanner takes this file for a leak.

@@ -11,9 +11,10 @@ from click.testing import CliRunner
 
 from orchestration.app import Application, application
 from orchestration.cli import cli
-from orchestration.drills import samples
-from orchestration.storage.runs import Run, RunStatus
-from orchestration.workflows.accounting import count_steps
+from orchestration.domain.run_status import RunStatus
+from orchestration.rehearsal import samples
+from orchestration.storage.runs import Run
+from orchestration.workflows.step_count import count_steps
 
 SHIPPED = Path(__file__).parents[3] / "config" / "agents.config.json"
 

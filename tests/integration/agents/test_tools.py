@@ -11,8 +11,8 @@ import pytest
 from orchestration.agents.sandbox import SandboxLimits
 from orchestration.agents.tools import BadArgumentsError, ToolContext, ToolResult, parse_arguments, search
 from orchestration.agents.tools.registry import ALL
-from orchestration.security.folder import Folder
 from orchestration.security.permissions import PermissionRefusedError
+from orchestration.security.safe_folder import SafeFolder
 
 
 class Bench:
@@ -24,7 +24,7 @@ class Bench:
     async def use(self, name: str, **arguments: Any) -> ToolResult:
         tool = ALL[name]
         commands = ("python3 -c", "sleep")
-        context = ToolContext(Folder(self.root), commands, SandboxLimits(seconds=10), lambda count: None)
+        context = ToolContext(SafeFolder(self.root), commands, SandboxLimits(seconds=10), lambda count: None)
         return await tool.run(context, parse_arguments(tool, json.dumps(arguments)))
 
 
@@ -200,7 +200,7 @@ async def test_a_command_that_fails_or_is_stopped_says_how(bench: Bench) -> None
     result = await bench.use("run_command", command=["python3", "-c", "raise SystemExit(3)"])
     assert (result.ok, result.text) == (False, "[exit code 3]")
     tool = ALL["run_command"]
-    context = ToolContext(Folder(bench.root), ("sleep",), SandboxLimits(seconds=0.3), lambda count: None)
+    context = ToolContext(SafeFolder(bench.root), ("sleep",), SandboxLimits(seconds=0.3), lambda count: None)
     stopped = await tool.run(context, parse_arguments(tool, '{"command": ["sleep", "60"]}'))
     assert (stopped.ok, stopped.text) == (False, "[stopped: it took longer than 0.3 s]")
 

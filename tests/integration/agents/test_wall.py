@@ -10,9 +10,9 @@ from pathlib import Path
 import anyio
 import pytest
 
-from orchestration.agents import sandbox, wall
-from orchestration.agents.sandbox import CommandResult, SandboxLimits, Wall
-from orchestration.agents.walls import wall_for
+from orchestration.agents import isolation, sandbox
+from orchestration.agents.isolation_policy import wall_for
+from orchestration.agents.sandbox import CommandResult, IsolationLauncher, SandboxLimits
 from orchestration.config.schema import Configuration
 
 GAPS = anyio.run(sandbox.wall_gaps, Path.cwd())
@@ -26,7 +26,7 @@ def room(tmp_path: Path) -> Path:
 
 
 async def shell(room: Path, script: str, **settings: object) -> CommandResult:
-    limits = SandboxLimits(seconds=20, wall=Wall(**settings))  # type: ignore[arg-type]
+    limits = SandboxLimits(seconds=20, wall=IsolationLauncher(**settings))  # type: ignore[arg-type]
     return await sandbox.run(("sh", "-c", script), room / "work", limits)
 
 
@@ -107,7 +107,7 @@ async def test_it_cannot_take_its_wall_down(room: Path) -> None:
 
 @whole
 async def test_its_limits_hold_behind_the_wall_too(room: Path) -> None:
-    limits = SandboxLimits(seconds=0.5, wall=Wall())
+    limits = SandboxLimits(seconds=0.5, wall=IsolationLauncher())
     result = await sandbox.run(("sh", "-c", "trap : TERM; while :; do sleep 0.1; done"), room / "work", limits)
     assert result.stopped == "it took longer than 0.5 s"
 
@@ -121,7 +121,7 @@ class Refusing:
 
 @pytest.fixture
 def refusing(monkeypatch: pytest.MonkeyPatch) -> Refusing:
-    monkeypatch.setattr(wall, "_write", lambda *_: None)
+    monkeypatch.setattr(isolation, "_write", lambda *_: None)
     return Refusing()
 
 
@@ -130,7 +130,7 @@ def refusing(monkeypatch: pytest.MonkeyPatch) -> Refusing:
 )
 def test_what_the_kernel_refuses_is_said(refusing: Refusing, network: bool, missing: list[str]) -> None:
     plan = {"writable": [], "hidden": ["/etc/passwd"], "network": network}
-    assert wall.build(plan, refusing) == missing  # type: ignore[arg-type]
+    assert isolation.build(plan, refusing) == missing  # type: ignore[arg-type]
 
 
 def test_the_keys_and_the_state_of_the_project_are_hidden_and_the_way_to_the_workspace_is_not(tmp_path: Path) -> None:
@@ -149,7 +149,7 @@ def test_the_keys_and_the_state_of_the_project_are_hidden_and_the_way_to_the_wor
 
 
 def test_the_wall_can_be_left_out_and_be_insisted_on(tmp_path: Path) -> None:
-    def built(setting: str) -> Wall | None:
+    def built(setting: str) -> IsolationLauncher | None:
         configuration = Configuration.model_validate({"runtime": {"commands": {"wall": setting}}})
         return wall_for(configuration, tmp_path, tmp_path)
 

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from orchestration.agents.workbench import Workbench
+from orchestration.agents.run_workspace import RunWorkspace
 from orchestration.agents.workspace import Workspace, WorkspaceError, checked_root
 from orchestration.clock import SystemClock
 from orchestration.errors import UsageError
 from orchestration.events import Bus, Event
 from orchestration.security.redaction import Redactor
-from orchestration.security.reporting import ReportingRedactor
+from orchestration.security.redaction_events import ReportingRedactor
 from orchestration.storage.artifacts import ArtifactTable
 from orchestration.storage.database import Database
 from orchestration.storage.runs import Run
@@ -239,17 +239,17 @@ def test_copies_that_the_system_makes_for_work_are_accepted(tmp_path: Path) -> N
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Workbench:
+def bench(tmp_path: Path) -> RunWorkspace:
     database = Database(f"sqlite:///{tmp_path}/db")
     database.migrate()
     store = ArtifactStore(tmp_path / "artifacts", ArtifactTable(database), SystemClock())
     clock = SystemClock()
     bus = Bus(clock)
     redactor = ReportingRedactor(Redactor([SECRET]), bus, clock)
-    return Workbench(tmp_path / "state", store, bus, clock, redactor, lambda _: None)
+    return RunWorkspace(tmp_path / "state", store, bus, clock, redactor, lambda _: None)
 
 
-async def test_no_workspace_is_held_longer_than_somebody_works_with_it(bench: Workbench, root: Path) -> None:
+async def test_no_workspace_is_held_longer_than_somebody_works_with_it(bench: RunWorkspace, root: Path) -> None:
     for number in range(5):
         run = Run(f"run-{number}", "goal", str(root), SystemClock().now())
         held = bench.workspace(run)
@@ -259,7 +259,7 @@ async def test_no_workspace_is_held_longer_than_somebody_works_with_it(bench: Wo
     assert len(bench._open) == 0
 
 
-async def test_patches_checks_and_artifacts_are_redacted(bench: Workbench, root: Path) -> None:
+async def test_patches_checks_and_artifacts_are_redacted(bench: RunWorkspace, root: Path) -> None:
     run = Run("run-1", "goal", str(root), SystemClock().now())
     told: list[Event] = []
     bench._bus.subscribe(told.append)

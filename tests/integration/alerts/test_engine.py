@@ -8,9 +8,10 @@ import pytest
 import sqlalchemy as sa
 
 from orchestration.alerts.signal import Signal
-from orchestration.alerts.stages import Reason
-from orchestration.config.response import Scenario, Severity
-from orchestration.storage.alerts import AlertStatus
+from orchestration.alerts.stages import NotifyReason
+from orchestration.domain.alert_status import AlertStatus
+from orchestration.domain.scenario import Scenario
+from orchestration.domain.severity import Severity
 from orchestration.storage.database import Database
 from tests.support.alerts import NOON, Bench
 
@@ -253,7 +254,7 @@ def test_what_still_fires_when_a_maintenance_window_ends_is_told_then(bench: Ben
     bench.now += timedelta(seconds=10)
     bench.wait(55, meanwhile=down)
     assert list(bench.told()) == []
-    assert bench.alerts.list()[0].verdict == Reason.MAINTENANCE.value
+    assert bench.alerts.list()[0].verdict == NotifyReason.MAINTENANCE.value
     bench.wait(10, meanwhile=down)
     assert list(bench.told()) == [("report", DOWN)]
 

@@ -12,7 +12,7 @@ import httpx2
 import pytest
 import sqlalchemy as sa
 
-from orchestration.alerts.signature import sign
+from orchestration.alerts.webhook_auth import sign
 from orchestration.clock import FakeClock
 from orchestration.events import Bus, Event
 from orchestration.storage.database import Database

@@ -6,7 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from orchestration.storage.alerts import Alerts, AlertStatus
+from orchestration.domain.alert_status import AlertStatus
+from orchestration.storage.alerts import Alerts
 from orchestration.storage.database import Database
 
 KEY = "provider-unavailable:ollama"

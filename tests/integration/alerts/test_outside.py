@@ -7,11 +7,11 @@ from datetime import timedelta
 
 import pytest
 
-from orchestration.alerts.intake import Intake, Sender
-from orchestration.alerts.signature import sign
+from orchestration.alerts.intake import AlertIntake, AlertSource
+from orchestration.alerts.webhook_auth import sign
 from orchestration.config.alerting import IntakeSettings
-from orchestration.storage.alert_inbox import Delivery
-from orchestration.storage.alerts import AlertStatus
+from orchestration.domain.alert_status import AlertStatus
+from orchestration.storage.alert_inbox import InboxDelivery
 from orchestration.storage.database import Database
 from tests.support.alerts import NOON, Bench
 from tests.support.intake import a_webhook, one
@@ -25,13 +25,13 @@ class Outside:
     def __init__(self, bench: Bench) -> None:
         self.bench = bench
         settings = IntakeSettings(secret_env="S")
-        self.intake = Intake(bench.inbox, lambda: settings, {"S": "secret"}.get, lambda data: data)
+        self.intake = AlertIntake(bench.inbox, lambda: settings, {"S": "secret"}.get, lambda data: data)
 
     def send(self, *alerts: dict[str, object], cut_off: int = 0) -> int:
         body = json.dumps(a_webhook(*alerts, truncatedAlerts=cut_off)).encode()
         now = int(self.bench.now.timestamp())
         headers = {"x-orchestrator-timestamp": str(now), "x-orchestrator-signature": sign("secret", now, body)}
-        return self.intake.accept(Sender.ALERTMANAGER, headers, body, self.bench.now).accepted
+        return self.intake.accept(AlertSource.ALERTMANAGER, headers, body, self.bench.now).accepted
 
 
 @pytest.fixture
@@ -112,7 +112,7 @@ def test_an_alert_of_which_nobody_speaks_any_more_ends_after_a_day(bench: Bench,
 
 
 def test_an_unreadable_notice_is_left_out_and_the_others_are_not(bench: Bench, outside: Outside) -> None:
-    bench.inbox.put(Delivery("alertmanager", NOON, [{"name": "half"}]))
+    bench.inbox.put(InboxDelivery("alertmanager", NOON, [{"name": "half"}]))
     outside.send(one())
     bench.evaluate()
     assert list(bench.told()) == [("report", KEY)]

@@ -6,9 +6,10 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
+from orchestration.domain.alert_status import AlertStatus
 from orchestration.errors import ConflictError, NotFoundError
-from orchestration.storage.alert_inbox import AlertInbox, Delivery
-from orchestration.storage.alerts import AlertRow, Alerts, AlertStatus, GroupRow
+from orchestration.storage.alert_inbox import AlertInbox, InboxDelivery
+from orchestration.storage.alerts import AlertRow, Alerts, GroupRow
 from orchestration.storage.database import Database
 from orchestration.storage.silences import SilenceKind, SilenceRow, Silences
 from tests.support.alerts import NOON
@@ -77,7 +78,7 @@ def test_a_row_is_found_by_an_end_that_fits_no_other(database: Database) -> None
 def test_what_is_saved_and_what_is_taken_from_the_inbox_stand_or_fall_together(database: Database) -> None:
     alerts, inbox = Alerts(database), AlertInbox(database)
     for number in range(3):
-        inbox.put(Delivery("am", NOON, [{"n": number}]))
+        inbox.put(InboxDelivery("am", NOON, [{"n": number}]))
     first, second, third = inbox.take(10)
     with pytest.raises(sa.exc.SQLAlchemyError):
         alerts.save([a_row("alert-1", value=None)], taken=[first.sequence])
@@ -89,7 +90,7 @@ def test_what_is_saved_and_what_is_taken_from_the_inbox_stand_or_fall_together(d
 def test_the_inbox_is_taken_in_parts_that_fit_into_memory(database: Database) -> None:
     inbox = AlertInbox(database)
     for _ in range(50):
-        inbox.put(Delivery("am", NOON, [{"n": 1}] * 10))
+        inbox.put(InboxDelivery("am", NOON, [{"n": 1}] * 10))
     assert [len(inbox.take(at_most)) for at_most in (1, 10, 11, 255, 10_000)] == [1, 1, 2, 26, 50]
 
 
@@ -128,7 +129,8 @@ def test_threads_that_put_at_once_share_a_transaction_and_all_return_after_it(da
     sa.event.listen(database.engine, "commit", lambda _: commits.append(1))
     with database.write() as connection:  # nobody can write yet, so that they gather
         threads = [
-            threading.Thread(target=inbox.put, args=(Delivery("am", NOON, [{"n": number}]),)) for number in range(8)
+            threading.Thread(target=inbox.put, args=(InboxDelivery("am", NOON, [{"n": number}]),))
+            for number in range(8)
         ]
         for thread in threads:
             thread.start()
@@ -149,7 +151,7 @@ def test_when_a_shared_write_fails_every_thread_hears_of_it(database: Database) 
 
     def put() -> None:
         try:
-            inbox.put(Delivery("am", NOON, [{}]))
+            inbox.put(InboxDelivery("am", NOON, [{}]))
         except sa.exc.SQLAlchemyError as error:
             failures.append(type(error).__name__)
 
@@ -168,7 +170,7 @@ def test_an_accepted_delivery_waits_for_the_disk_and_other_writes_do_not(databas
         levels.append(connection.exec_driver_sql("PRAGMA synchronous").scalar_one())
 
     sa.event.listen(database.engine, "commit", look)
-    AlertInbox(database).put(Delivery("am", NOON, [{}]))
+    AlertInbox(database).put(InboxDelivery("am", NOON, [{}]))
     Alerts(database).save([a_row("alert-1")])
     assert levels == [2, 1]  # FULL, NORMAL
 
@@ -198,9 +200,9 @@ def test_silences_are_listed_found_ended_and_forgotten(database: Database) -> No
 def test_a_write_that_fails_leaves_the_connection_as_it_was(database: Database) -> None:
     inbox = AlertInbox(database)
     with pytest.raises(sa.exc.StatementError):
-        inbox.put(Delivery("am", NOON, [{"n": object()}]))
+        inbox.put(InboxDelivery("am", NOON, [{"n": object()}]))
     with database.read() as one, database.read() as other:
         for connection in (one, other):
             assert connection.exec_driver_sql("PRAGMA synchronous").scalar_one() == 1
-    inbox.put(Delivery("am", NOON, [{"n": 1}]))
+    inbox.put(InboxDelivery("am", NOON, [{"n": 1}]))
     assert inbox.size() == 1

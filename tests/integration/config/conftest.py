@@ -14,8 +14,8 @@ import anyio
 import pytest
 
 from orchestration.clock import Clock, SystemClock
-from orchestration.config.load import Loader
-from orchestration.config.source import Source
+from orchestration.config.loader import ConfigLoader
+from orchestration.config.source import ConfigSource
 from orchestration.config.store import ConfigurationStore
 from orchestration.events import Bus, Event
 from orchestration.security.redaction import Redactor
@@ -54,8 +54,8 @@ class Project:
         self.overrides = Overrides(self.database)
 
     def store(self, environment: dict[str, str] | None = None) -> ConfigurationStore:
-        loader = Loader(self.path, self.redactor.find)
-        source = Source(loader, self.env, environment or {}, self.redactor.remember)
+        loader = ConfigLoader(self.path, self.redactor.find)
+        source = ConfigSource(loader, self.env, environment or {}, self.redactor.remember)
         return ConfigurationStore(
             source, clock=self.clock, bus=self.bus, versions=self.versions, overrides=self.overrides
         )

@@ -10,17 +10,17 @@ import pytest
 import sqlalchemy as sa
 
 from orchestration.config.overrides import (
-    Change,
     LimitAgent,
     LimitProvider,
     Override,
+    OverrideChange,
     PinConfiguration,
     RouteTo,
     SetLogLevel,
     StopAutomation,
     SwitchOffProvider,
 )
-from orchestration.config.schema import Limits
+from orchestration.config.schema import UsageLimits
 from orchestration.errors import NotFoundError
 from orchestration.storage.configuration import ConfigurationVersions, Overrides
 from orchestration.storage.database import Database, StorageError
@@ -40,7 +40,7 @@ def project(tmp_path: Path, database_url: str) -> Iterator[Project]:
     database.close()
 
 
-def make(number: int, change: Change, lasts: float | None = None) -> Override:
+def make(number: int, change: OverrideChange, lasts: float | None = None) -> Override:
     start = NOW + timedelta(seconds=number)
     fields = {"id": f"o{number}", "change": change.model_dump(), "reason": "r", "actor": "a", "created_at": start}
     return Override.model_validate(
@@ -54,7 +54,7 @@ def test_every_kind_of_override_comes_back_as_it_was(project: Project) -> None:
         RouteTo(target="executor", provider="azure"),
         LimitProvider(target="ollama", concurrency=0),
         SwitchOffProvider(target="azure"),
-        LimitAgent(target="planner", limits=Limits(seconds=1.5)),
+        LimitAgent(target="planner", limits=UsageLimits(seconds=1.5)),
         SetLogLevel(level="DEBUG"),
         StopAutomation(),
     ]

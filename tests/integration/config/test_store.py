@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import pytest
 
 from orchestration.clock import FakeClock
-from orchestration.config.findings import Code, ConfigurationError
+from orchestration.config.findings import ConfigurationError, FindingCode
 from orchestration.config.overrides import LimitProvider, PinConfiguration, RouteTo
 from orchestration.config.schema import Configuration
 from orchestration.errors import NotFoundError
@@ -36,7 +36,10 @@ def test_opening_a_bad_file_fails_with_everything_that_is_wrong(project: Project
     project.path.write_text(text(defaultProvider="nobody", logDirectory=".."))
     with pytest.raises(ConfigurationError) as caught:
         project.store().open()
-    assert {finding.code for finding in caught.value.findings} == {Code.UNKNOWN_PROVIDER, Code.BAD_DIRECTORY}
+    assert {finding.code for finding in caught.value.findings} == {
+        FindingCode.UNKNOWN_PROVIDER,
+        FindingCode.BAD_DIRECTORY,
+    }
 
 
 def test_a_worker_that_starts_while_somebody_edits_goes_on_with_the_last_good_version(project: Project) -> None:
@@ -44,7 +47,7 @@ def test_a_worker_that_starts_while_somebody_edits_goes_on_with_the_last_good_ve
     project.path.write_text("{ half of")
     store = project.store()
     assert provider(store.open(or_last_good=True)) == "ollama"
-    assert [finding.code for finding in store.refused] == [Code.SYNTAX]
+    assert [finding.code for finding in store.refused] == [FindingCode.SYNTAX]
     project.path.write_text(text(defaultProvider="spare"))
     store.refresh()
     assert (provider(store.current), store.refused) == ("spare", ())
@@ -110,7 +113,7 @@ def test_deleting_the_file_is_refused_and_making_it_again_is_followed(project: P
     project.path.unlink()
     store.refresh()
     assert provider(store.current) == "ollama"
-    assert [finding.code for finding in store.refused] == [Code.UNREADABLE]
+    assert [finding.code for finding in store.refused] == [FindingCode.UNREADABLE]
     project.path.write_text(text(defaultProvider="spare"))
     store.refresh()
     assert provider(store.current) == "spare"
@@ -136,7 +139,7 @@ def test_a_rotated_key_counts_even_while_the_file_is_broken(project: Project) ->
     project.env.write_text(f"OPENAI_API_KEY={NEW_KEY}\n")
     store.refresh()
     assert store.credentials.get("OPENAI_API_KEY") == NEW_KEY
-    assert [finding.code for finding in store.refused] == [Code.SYNTAX]
+    assert [finding.code for finding in store.refused] == [FindingCode.SYNTAX]
 
 
 def test_taking_away_the_key_that_is_in_use_is_refused(project: Project) -> None:
@@ -147,7 +150,7 @@ def test_taking_away_the_key_that_is_in_use_is_refused(project: Project) -> None
     project.env.unlink()
     store.refresh()
     assert store.credentials.get("OPENAI_API_KEY") == OLD_KEY
-    assert [finding.code for finding in store.refused] == [Code.CREDENTIALS_MISSING]
+    assert [finding.code for finding in store.refused] == [FindingCode.CREDENTIALS_MISSING]
 
 
 def test_a_file_that_waits_for_its_key_is_taken_when_the_key_comes(project: Project) -> None:
@@ -168,7 +171,7 @@ def test_an_edit_counts_even_while_env_is_unreadable(project: Project) -> None:
     project.path.write_text(text(defaultProvider="spare"))
     store.refresh()
     assert provider(store.current) == "spare"
-    assert [(finding.code, finding.file) for finding in store.refused] == [(Code.NOT_UTF8, str(project.env))]
+    assert [(finding.code, finding.file) for finding in store.refused] == [(FindingCode.NOT_UTF8, str(project.env))]
 
 
 def test_a_variable_of_the_process_wins_over_an_edit_of_env(project: Project) -> None:

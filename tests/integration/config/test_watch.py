@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 from orchestration.clock import SystemClock
-from orchestration.config.watch import changes
+from orchestration.config.watcher import changes
 from tests.integration.config.conftest import Project, text, until, watching
 
 EDITED = text(defaultProvider="spare", fallbackProviders=["ollama"])

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 
 from orchestration.storage.database import Database
-from orchestration.storage.routes import RouteStates
+from orchestration.storage.route_states import RouteStates
 from tests.support.console import ConsoleProject, wait_for_line
 
 

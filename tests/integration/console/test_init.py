@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestration.app.reading import check_files
+from orchestration.app.config_check import check_files
 from orchestration.app.starter import CONFIGURATION, PROVIDERS, begin, credential, shipped
 from orchestration.errors import UsageError
 from tests.support.project import ROOT

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from orchestration.incidents.model import IncidentStatus, ReviewField, person
+from orchestration.domain.incident_status import IncidentStatus
+from orchestration.incidents.model import ReviewField, person
 from orchestration.incidents.report import Facts
 from orchestration.security.principal import Principal, Role
 from orchestration.storage.approvals import Approval

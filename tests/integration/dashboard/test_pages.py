@@ -5,11 +5,12 @@ import re
 import pytest
 from sqlalchemy.exc import OperationalError
 
+from orchestration.domain.run_status import RunStatus
 from orchestration.events import Event
 from orchestration.incidents.model import Incident
 from orchestration.incidents.report import Facts
 from orchestration.security.principal import Principal, Role
-from orchestration.storage.runs import Run, RunStatus
+from orchestration.storage.runs import Run
 from orchestration.storage.timeline import Timeline
 from tests.support.dashboard import Dashboard
 from tests.support.dashboard_records import declare, finished_run

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from orchestration.domain.run_status import RunStatus
 from orchestration.events import Event
 from orchestration.storage.database import Database
-from orchestration.storage.runs import Run, Runs, RunStatus
+from orchestration.storage.runs import Run, Runs
 from orchestration.storage.spend import Charge, Spend
 from orchestration.storage.timeline import Timeline
 

@@ -8,8 +8,8 @@ import sqlalchemy as sa
 from orchestration.drills.catalogue import ALL
 from orchestration.incidents.model import Incident
 from orchestration.maintenance.jobs import DUTIES
+from orchestration.security.audit_trail import AuditTrail
 from orchestration.security.principal import Principal, Role
-from orchestration.security.trail import Trail
 from orchestration.storage.audit import AuditTable
 from orchestration.storage.drills import DrillHistory
 from orchestration.storage.maintenance import MaintenanceRecords
@@ -131,7 +131,7 @@ def test_the_audit_trail_is_for_admins_and_so_is_its_place_in_the_menu(dashboard
 
 def test_the_audit_trail_is_read_page_by_page_and_by_who_did_it(dashboard: Dashboard) -> None:
     app = dashboard.app
-    trail = Trail(AuditTable(app.database), app.bus, app.clock, app.redactor.data)
+    trail = AuditTrail(AuditTable(app.database), app.bus, app.clock, app.redactor.data)
     for number in range(60):
         trail.write("cleo", f"POST /number/{number}", "done", {})
     text = dashboard.get("/audit?actor=cleo").text

@@ -9,14 +9,14 @@ import psutil
 import pytest
 
 from orchestration.clock import SystemClock
-from orchestration.drills.children import Child, DrillError, environment
-from orchestration.drills.provider import Provider
+from orchestration.drills.processes import DrillError, DrillProcess, environment
+from orchestration.drills.rehearsal_process import RehearsalProcess
 
 CLOCK = SystemClock()
 
 
 async def test_a_provider_that_was_killed_comes_back_at_its_address_and_its_calls_are_kept(tmp_path: Path) -> None:
-    provider = Provider("primary", tmp_path, 1.0, CLOCK)
+    provider = RehearsalProcess("primary", tmp_path, 1.0, CLOCK)
     try:
         await provider.start()
         url = provider.url
@@ -35,7 +35,7 @@ async def test_a_provider_that_was_killed_comes_back_at_its_address_and_its_call
 
 
 async def test_what_it_prints_is_waited_for_and_a_process_that_ends_first_is_an_error(tmp_path: Path) -> None:
-    child = Child(("orchestration", "--version"), tmp_path, tmp_path / "log", CLOCK)
+    child = DrillProcess(("orchestration", "--version"), tmp_path, tmp_path / "log", CLOCK)
     assert "orchestrator" in await child.says("orchestrator", 30)
     assert await child.wait(30) == 0
     with pytest.raises(DrillError, match="expected 'something else' of a process"):
@@ -43,7 +43,7 @@ async def test_what_it_prints_is_waited_for_and_a_process_that_ends_first_is_an_
 
 
 async def test_one_that_is_stopped_is_gone(tmp_path: Path) -> None:
-    child = Child(("orchestration.drills.rehearsal",), tmp_path, tmp_path / "log", CLOCK)
+    child = DrillProcess(("orchestration.rehearsal",), tmp_path, tmp_path / "log", CLOCK)
     await child.says("http://", 30)
     await child.stop()
     assert child.ended

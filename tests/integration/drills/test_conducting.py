@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from orchestration.clock import SystemClock
-from orchestration.drills import catalogue, conducting
-from orchestration.drills.children import DrillError
+from orchestration.drills import catalogue, runner
 from orchestration.drills.disk import small_disk
-from orchestration.drills.model import Drill, Setting
+from orchestration.drills.model import Drill, DrillSetting
+from orchestration.drills.processes import DrillError
 from orchestration.drills.project import provider
 
 DRILL = catalogue.find(["provider-killed"])[0]
@@ -20,12 +20,12 @@ DRILL = catalogue.find(["provider-killed"])[0]
 
 def broken() -> Drill:
     """Its configuration is refused, so that nothing can be served."""
-    setting = Setting(providers=("primary",), configuration={"runtime": {"primary": provider("nonsense")}})
+    setting = DrillSetting(providers=("primary",), configuration={"runtime": {"primary": provider("nonsense")}})
     return replace(DRILL, setting=setting)
 
 
 async def test_what_kept_a_drill_from_being_held_is_told(tmp_path: Path) -> None:
-    result = await conducting.hold(broken(), SystemClock(), keep=tmp_path)
+    result = await runner.hold(broken(), SystemClock(), keep=tmp_path)
     assert not result.passed
     assert "E012" in result.seen.trouble
     assert result.misses[0].what == "drill"

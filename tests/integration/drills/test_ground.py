@@ -13,11 +13,11 @@ import pytest
 import sqlalchemy as sa
 
 from orchestration.clock import SystemClock
-from orchestration.drills import group, server
-from orchestration.drills.children import Child, DrillError, end_all_of, environment
-from orchestration.drills.ground import Ground
-from orchestration.drills.model import Setting
-from orchestration.monitoring import cgroup
+from orchestration.drills import control_group, postgres_server
+from orchestration.drills.environment import DrillEnvironment
+from orchestration.drills.model import DrillSetting
+from orchestration.drills.processes import DrillError, DrillProcess, end_all_of, environment
+from orchestration.monitoring.collectors import cgroup
 
 MEGABYTE = 1_048_576
 
@@ -33,9 +33,9 @@ def a_process(folder: Path | None = None) -> Iterator[subprocess.Popen[bytes]]:
 
 
 async def test_who_lives_in_a_group_has_its_share_and_the_group_goes_with_its_last_process(tmp_path: Path) -> None:
-    if reason := group.impossible(memory_mb=100, cpus=0.5):
+    if reason := control_group.impossible(memory_mb=100, cpus=0.5):
         pytest.skip(reason)
-    share = group.make(100, 0.5)
+    share = control_group.make(100, 0.5)
     with a_process() as process:
         share.take(process.pid)
         seen = cgroup.read(membership=Path(f"/proc/{process.pid}/cgroup"))
@@ -46,16 +46,16 @@ async def test_who_lives_in_a_group_has_its_share_and_the_group_goes_with_its_la
 
 
 def test_where_no_group_can_be_made_it_is_said_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(group, "_ROOT", tmp_path / "nothing")
-    assert "root on Linux only" in group.impossible(memory_mb=100)
+    monkeypatch.setattr(control_group, "_ROOT", tmp_path / "nothing")
+    assert "root on Linux only" in control_group.impossible(memory_mb=100)
     with pytest.raises(DrillError, match="expected a control group with limits"):
-        group.make(100, None)
+        control_group.make(100, None)
 
 
 async def test_a_server_of_ones_own_keeps_what_was_committed_through_a_stop() -> None:
-    if reason := server.impossible():
+    if reason := postgres_server.impossible():
         pytest.skip(reason)
-    async with server.postgres_server(SystemClock()) as postgres:
+    async with postgres_server.postgres_server(SystemClock()) as postgres:
         engine = sa.create_engine(postgres.url, poolclass=sa.NullPool)
         with engine.begin() as connection:
             connection.execute(sa.text("CREATE TABLE kept (number INTEGER)"))
@@ -70,8 +70,8 @@ async def test_a_server_of_ones_own_keeps_what_was_committed_through_a_stop() ->
 
 
 def test_without_postgres_it_is_said_why(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "_binaries", lambda: None)
-    assert "not installed" in server.impossible()
+    monkeypatch.setattr(postgres_server, "_binaries", lambda: None)
+    assert "not installed" in postgres_server.impossible()
 
 
 def test_what_carries_the_mark_of_a_drill_is_ended_and_nothing_else(tmp_path: Path) -> None:
@@ -83,8 +83,8 @@ def test_what_carries_the_mark_of_a_drill_is_ended_and_nothing_else(tmp_path: Pa
 
 
 async def test_programs_of_a_drill_are_found_before_all_others(tmp_path: Path) -> None:
-    setting = Setting(providers=("primary",), programs={"ollama": "#!/bin/sh\necho mine $1\n"})
-    ground = Ground(tmp_path, setting, SystemClock())
+    setting = DrillSetting(providers=("primary",), programs={"ollama": "#!/bin/sh\necho mine $1\n"})
+    ground = DrillEnvironment(tmp_path, setting, SystemClock())
     try:
         await ground.prepare()
         found = await anyio.run_process(["ollama", "serve"], env=environment(tmp_path))
@@ -94,14 +94,14 @@ async def test_programs_of_a_drill_are_found_before_all_others(tmp_path: Path) -
 
 
 async def test_a_provider_that_somebody_else_has_started_again_is_asked_for_its_calls(tmp_path: Path) -> None:
-    ground = Ground(tmp_path, Setting(providers=("primary",)), SystemClock())
+    ground = DrillEnvironment(tmp_path, DrillSetting(providers=("primary",)), SystemClock())
     try:
         await ground.prepare()
         port = ground.primary.url.rpartition(":")[2]
         await ground.primary.kill()
         assert await ground.calls() == []
-        words = ("orchestration.drills.rehearsal", "--port", port)
-        again = Child(words, tmp_path, tmp_path / "again.log", ground.clock)
+        words = ("orchestration.rehearsal", "--port", port)
+        again = DrillProcess(words, tmp_path, tmp_path / "again.log", ground.clock)
         await again.says("http://", 30)
         assert await ground.calls() == []
     finally:
@@ -111,10 +111,10 @@ async def test_a_provider_that_somebody_else_has_started_again_is_asked_for_its_
 
 async def test_the_lock_of_another_program_is_real_and_lasts_as_long_as_it_says(tmp_path: Path) -> None:
     file, clock = tmp_path / "a.db", SystemClock()
-    words = ("orchestration.drills.locking", str(file), "1")
+    words = ("orchestration.drills.sqlite_lock", str(file), "1")
     with closing(sqlite3.connect(file, timeout=0, isolation_level=None)) as own:
         own.execute("CREATE TABLE here (number INTEGER)")
-        child = Child(words, tmp_path, tmp_path / "locking.log", clock)
+        child = DrillProcess(words, tmp_path, tmp_path / "locking.log", clock)
         await child.says("locked", 10)
         with pytest.raises(sqlite3.OperationalError, match="locked"):
             own.execute("BEGIN IMMEDIATE")

@@ -13,10 +13,10 @@ from orchestration.app import project
 from orchestration.cli import cli
 from orchestration.cli import drill as commands
 from orchestration.drills import catalogue
-from orchestration.drills.conducting import Result
 from orchestration.drills.model import Drill
-from orchestration.drills.observation import Effort, Observation
-from orchestration.drills.scoring import Miss
+from orchestration.drills.observation import DrillObservation, ObservedWork
+from orchestration.drills.runner import DrillResult
+from orchestration.drills.scoring import ScoringMiss
 from orchestration.errors import NotFoundError, UsageError
 from orchestration.storage.drills import DrillHistory, DrillRecord
 
@@ -71,9 +71,9 @@ def test_the_table_for_a_document_stands_alone_and_all_else_beside_it(
 ) -> None:
     """The drill itself is held elsewhere; here is what is made of its result."""
 
-    async def held(one: Drill, *_: object, **__: object) -> Result:
-        seen = Observation(9.0, effort=Effort(steps=3), slowness=2.5)
-        return Result(one, NOW, seen, (Miss("detected", "an incident within 3 s", "none"),))
+    async def held(one: Drill, *_: object, **__: object) -> DrillResult:
+        seen = DrillObservation(9.0, effort=ObservedWork(steps=3), slowness=2.5)
+        return DrillResult(one, NOW, seen, (ScoringMiss("detected", "an incident within 3 s", "none"),))
 
     monkeypatch.setattr(commands, "hold", held)
     command = ["--config", config, "drill", "provider-killed", "--markdown"]

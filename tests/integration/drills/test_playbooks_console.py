@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 from orchestration.app import project
 from orchestration.cli import cli
 from orchestration.errors import UsageError
-from orchestration.playbooks.catalogue import Catalogue
+from orchestration.playbooks.catalogue import PlaybookCatalogue
 from orchestration.storage.playbooks import GuardTrip, PlaybookRecords, PlaybookRun
 from orchestration.storage.tables import metadata
 
@@ -92,7 +92,9 @@ def test_mistakes_are_told_with_file_and_line(console: Console) -> None:
 def test_every_playbook_is_rendered(console: Console) -> None:
     folder = console.root / "runbooks"
     written = console.json("render", str(folder))
-    assert {Path(path).stem for path in written} == {entry.playbook.name for entry in Catalogue(Path("none")).all()}
+    assert {Path(path).stem for path in written} == {
+        entry.playbook.name for entry in PlaybookCatalogue(Path("none")).all()
+    }
     assert (folder / "worker-lost.md").read_text().startswith("# A worker was lost\n")
 
 

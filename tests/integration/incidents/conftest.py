@@ -13,8 +13,8 @@ import pytest
 from orchestration.clock import FakeClock
 from orchestration.config.response import ResponseSettings
 from orchestration.events import Bus, Event
-from orchestration.incidents.desk import Desk, Ports
 from orchestration.incidents.model import Incident
+from orchestration.incidents.service import IncidentService, Ports
 from orchestration.security.redaction import Redactor
 from orchestration.storage.database import Database
 from orchestration.storage.outbox import Outbox, OutboxRow
@@ -38,9 +38,9 @@ class Room:
         self.desk = self.new_desk()
         self.outbox = Outbox(self.database)
 
-    def new_desk(self, **ports: Any) -> Desk:
+    def new_desk(self, **ports: Any) -> IncidentService:
         standard: dict[str, Any] = {"settings": lambda: self.settings, "plan": plan, "redact": self.redactor.data}
-        return Desk(self.database, self.bus, self.clock, Ports(**{**standard, **ports}))
+        return IncidentService(self.database, self.bus, self.clock, Ports(**{**standard, **ports}))
 
     def go_to(self, moment: datetime) -> None:
         """Let it be that time."""

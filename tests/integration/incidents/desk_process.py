@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from orchestration.clock import FakeClock
 from orchestration.events import Bus
-from orchestration.incidents.desk import Desk, Ports
+from orchestration.incidents.service import IncidentService, Ports
 from orchestration.storage.database import Database
 from tests.support.incidents import ADA, HALF, NOON, a_report, plan, some_settings
 
@@ -22,7 +22,7 @@ def main(path: str, point: str, action: str, incident_id: str = "") -> None:
     bus = Bus(clock)
     bus.subscribe(lambda event: print(event.kind, flush=True))
     ports = Ports(settings=some_settings, plan=plan, redact=lambda data: data, reached=reached)
-    desk = Desk(Database(f"sqlite:///{path}"), bus, clock, ports)
+    desk = IncidentService(Database(f"sqlite:///{path}"), bus, clock, ports)
     if action == "report":
         desk.report(a_report(HALF))
     elif action == "acknowledge":

@@ -14,8 +14,8 @@ from click.testing import CliRunner, Result
 from orchestration.app import project
 from orchestration.cli import cli
 from orchestration.errors import OrchestratorError
-from orchestration.incidents.model import Incident, RefusedError
-from orchestration.storage.incident_figures import IncidentFigures
+from orchestration.incidents.model import Incident, IncidentRefusedError
+from orchestration.storage.incidents.figures import IncidentFigures
 from tests.support.incidents import HALF, MACHINE, a_report
 
 CONTACTS = [
@@ -130,7 +130,7 @@ def test_a_false_alarm_is_cancelled(console: Console) -> None:
 def test_a_review_is_written_exported_and_closed(console: Console, tmp_path: Path) -> None:
     name = console.incident.id
     console.do("resolve", name, "--resolution", "smaller model")
-    with pytest.raises(RefusedError, match="--set workarounds"):
+    with pytest.raises(IncidentRefusedError, match="--set workarounds"):
         console.do("close", name)
     missing = console.json("incidents", "review", name)["missing"]
     parts = [part for field in missing for part in ("--set", f"{field}=none")]

@@ -5,11 +5,13 @@ from __future__ import annotations
 import pytest
 import sqlalchemy as sa
 
-from orchestration.config.response import Contact, EscalationLevel, EscalationSettings, Severity, TargetSettings
+from orchestration.config.response import Contact, EscalationLevel, EscalationSettings, TargetSettings
+from orchestration.domain.incident_status import IncidentStatus
+from orchestration.domain.severity import Severity
 from orchestration.errors import NotFoundError
 from orchestration.incidents.escalation import due_times
-from orchestration.incidents.model import IncidentStatus, Refusal, RefusedError, ReviewField
-from orchestration.incidents.report import Blast, Facts
+from orchestration.incidents.model import IncidentRefusedError, Refusal, ReviewField
+from orchestration.incidents.report import BlastRadius, Facts
 from orchestration.storage.tables import incident_policies, incidents
 from tests.integration.incidents.conftest import Room
 from tests.support.incidents import ADA, ALL_AGENTS, HALF, MACHINE, NOON, a_report, after, some_settings
@@ -29,7 +31,9 @@ def test_a_report_becomes_an_incident_with_timeline_timers_messages_and_an_event
 def test_reports_of_one_trouble_are_one_incident_that_rises_and_widens(room: Room) -> None:
     first = room.desk.report(a_report())
     same = room.desk.report(a_report(at=after(seconds=10)))
-    worse = room.desk.report(a_report(ALL_AGENTS, after(seconds=20), fingerprints=("f-2",), blast=Blast(runs=("r",))))
+    worse = room.desk.report(
+        a_report(ALL_AGENTS, after(seconds=20), fingerprints=("f-2",), blast=BlastRadius(runs=("r",)))
+    )
     assert (first.id, first.version) == (same.id, same.version)
     assert worse.id == first.id
     assert (worse.severity, worse.fingerprints, worse.blast.runs) == (Severity.P0, ("f-1", "f-2"), ("r",))
@@ -122,7 +126,7 @@ def test_the_security_teams_message_is_not_stopped_by_an_acknowledgement(room: R
 def test_a_refused_change_leaves_nothing_behind(room: Room) -> None:
     incident = room.desk.acknowledge(room.desk.report(a_report()).id, ADA)
     before = (room.kinds(incident), room.messages(incident))
-    with pytest.raises(RefusedError):
+    with pytest.raises(IncidentRefusedError):
         room.desk.acknowledge(incident.id, ADA)
     with pytest.raises(NotFoundError, match="incidents list"):
         room.desk.acknowledge("inc-unknown", ADA)
@@ -153,7 +157,7 @@ def test_an_old_incident_is_not_reopened_beside_a_new_one_of_its_key(room: Room)
     room.desk.resolve(first.id, ADA, "mended")
     room.go_to(after(days=1))
     second = room.desk.report(a_report(at=after(days=1)))
-    with pytest.raises(RefusedError, match=second.id) as refused:
+    with pytest.raises(IncidentRefusedError, match=second.id) as refused:
         room.desk.reopen(first.id, ADA, "really this one")
     assert refused.value.reason is Refusal.ANOTHER_IS_OPEN
 

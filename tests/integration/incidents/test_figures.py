@@ -10,14 +10,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from orchestration.config.response import Scenario, Severity
-from orchestration.incidents.statistics import Group, Measure, Statistics
-from orchestration.storage.incident_figures import IncidentFigures
-from orchestration.storage.incident_statistics import Selection
+from orchestration.domain.scenario import Scenario
+from orchestration.domain.severity import Severity
+from orchestration.incidents.statistics import IncidentGroup, Measure, Statistics
+from orchestration.storage.incidents.aggregates import IncidentSelection
+from orchestration.storage.incidents.figures import IncidentFigures
 from tests.integration.incidents.conftest import Room
 from tests.support.incidents import ADA, ALL_AGENTS, HALF, MACHINE, NOON, ONE_AGENT, a_report, after
 
-ALL = Selection()
+ALL = IncidentSelection()
 
 
 @pytest.fixture
@@ -46,7 +47,7 @@ def handled(
     return incident.id
 
 
-def figure(group: Group, measure: Measure):  # type: ignore[no-untyped-def]
+def figure(group: IncidentGroup, measure: Measure):  # type: ignore[no-untyped-def]
     return next(each for each in group.figures if each.measure is measure)
 
 
@@ -141,16 +142,16 @@ def test_figures_are_split_and_narrowed(room: Room, statistics: Statistics) -> N
     handled(room, 3, start=after(days=40), resolve=30, scenario=Scenario.WORKFLOW_STUCK)
     now = after(days=50)
 
-    def names(by: str, selection: Selection = ALL) -> dict[str, int]:
+    def names(by: str, selection: IncidentSelection = ALL) -> dict[str, int]:
         return {group.name: group.count for group in statistics.report(selection, by, now).groups}
 
     assert names("severity") == {"P1": 1, "P2": 2}
     assert names("scenario") == {"agent-failure": 2, "workflow-stuck": 1}
     assert names("month") == {"2026-03": 2, "2026-04": 1}
-    assert names("severity", Selection(since=after(days=1))) == {"P2": 1}
-    assert names("severity", Selection(until=after(days=1))) == {"P1": 1, "P2": 1}
-    assert names("severity", Selection(severities=(Severity.P1,))) == {"P1": 1}
-    assert names("month", Selection(scenario=Scenario.WORKFLOW_STUCK)) == {"2026-04": 1}
+    assert names("severity", IncidentSelection(since=after(days=1))) == {"P2": 1}
+    assert names("severity", IncidentSelection(until=after(days=1))) == {"P1": 1, "P2": 1}
+    assert names("severity", IncidentSelection(severities=(Severity.P1,))) == {"P1": 1}
+    assert names("month", IncidentSelection(scenario=Scenario.WORKFLOW_STUCK)) == {"2026-04": 1}
     p1 = statistics.report(ALL, "severity", now).groups[0]
     assert figure(p1, Measure.MTTR).median == 600.0
 

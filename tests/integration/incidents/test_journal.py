@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from orchestration.config.response import Severity
-from orchestration.incidents.journal import Journal
-from orchestration.incidents.model import IncidentStatus
+from orchestration.domain.incident_status import IncidentStatus
+from orchestration.domain.severity import Severity
+from orchestration.incidents.journal import ReportJournal
 from orchestration.notifications.notice import Notice
 from tests.integration.incidents.conftest import Room
 from tests.support.incidents import ADA, ALL_AGENTS, HALF, a_report, after
@@ -27,8 +27,8 @@ class Kept:
         self.folder = room.folder / "var" / "journal"
         self.journal = self.restarted()
 
-    def restarted(self) -> Journal:
-        return Journal(self.folder, self.room.desk, self.room.bus, self.room.clock, self.told.append)
+    def restarted(self) -> ReportJournal:
+        return ReportJournal(self.folder, self.room.desk, self.room.bus, self.room.clock, self.told.append)
 
     @property
     def lines(self) -> list[str]:
@@ -193,7 +193,9 @@ def test_an_incident_from_the_journal_can_be_worked_on_like_any_other(kept: Kept
 
 def test_whom_the_last_resort_reached_is_not_paged_again_and_hears_of_the_end(kept: Kept) -> None:
     reached = frozenset({("ada", "log"), ("ben", "log")})
-    journal = Journal(kept.folder, kept.room.desk, kept.room.bus, kept.room.clock, kept.told.append, lambda _: reached)
+    journal = ReportJournal(
+        kept.folder, kept.room.desk, kept.room.bus, kept.room.clock, kept.told.append, lambda _: reached
+    )
     with kept.database_away():
         journal.report(a_report(ALL_AGENTS))
     journal.replay()

@@ -10,17 +10,17 @@ import anyio
 import sqlalchemy as sa
 
 from orchestration.clock import SystemClock
-from orchestration.incidents.journal import Journal
-from orchestration.incidents.keeping import keep, keep_sums
+from orchestration.incidents.background import keep, keep_sums
+from orchestration.incidents.journal import ReportJournal
 from orchestration.incidents.statistics import Statistics
-from orchestration.storage.incident_figures import IncidentFigures
+from orchestration.storage.incidents.figures import IncidentFigures
 from orchestration.storage.tables import incident_tallies, incident_tally_marks
 from tests.integration.incidents.conftest import Room
 from tests.support.incidents import ALL_AGENTS, HALF, a_report, after
 
 
 @asynccontextmanager
-async def kept(room: Room, journal: Journal) -> AsyncIterator[None]:
+async def kept(room: Room, journal: ReportJournal) -> AsyncIterator[None]:
     """The loop at work, as fast as it can; what time it is for the desk is still the test's to say."""
 
     class Quick(SystemClock):
@@ -39,8 +39,8 @@ async def until(condition: Callable[[], bool]) -> None:
         await anyio.sleep(0.01)
 
 
-def a_journal(room: Room) -> Journal:
-    return Journal(room.folder / "journal", room.desk, room.bus, room.clock, lambda _: None)
+def a_journal(room: Room) -> ReportJournal:
+    return ReportJournal(room.folder / "journal", room.desk, room.bus, room.clock, lambda _: None)
 
 
 async def test_what_fell_due_before_the_start_is_caught_up_with(room: Room) -> None:

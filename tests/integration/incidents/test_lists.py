@@ -12,12 +12,13 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from orchestration.config.response import Scenario, Severity
+from orchestration.domain.scenario import Scenario
+from orchestration.domain.severity import Severity
 from orchestration.incidents.statistics import Statistics
 from orchestration.storage.database import Database
-from orchestration.storage.incident_figures import IncidentFigures
-from orchestration.storage.incident_statistics import Selection
-from orchestration.storage.incidents import IncidentTable
+from orchestration.storage.incidents.aggregates import IncidentSelection
+from orchestration.storage.incidents.figures import IncidentFigures
+from orchestration.storage.incidents.table import IncidentTable
 from orchestration.storage.tables import incidents
 from tests.integration.incidents.conftest import Room
 from tests.support.incidents import ADA, NOON, a_report, after
@@ -164,8 +165,8 @@ def test_figures_go_through_no_more_than_the_days_that_are_not_over(room: Room) 
     fill(room.database)
     now = NOON + timedelta(days=1)
     with plans(room.database) as steps:
-        Statistics(IncidentFigures(room.database, exact_up_to=0)).report(Selection(), "severity", now)
-        Statistics(IncidentFigures(room.database)).report(Selection(after(days=-1)), "severity", now)
+        Statistics(IncidentFigures(room.database, exact_up_to=0)).report(IncidentSelection(), "severity", now)
+        Statistics(IncidentFigures(room.database)).report(IncidentSelection(after(days=-1)), "severity", now)
     assert any("ix_incident_clocks_running" in step for step in steps)
     assert any("ix_incidents_measures (counted=? AND severity=? AND scenario=? AND detected_at>?" in s for s in steps)
     assert [step for step in steps if goes_through_all(step)] == []

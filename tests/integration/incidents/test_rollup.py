@@ -12,13 +12,14 @@ import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 
-from orchestration.config.response import Severity
+from orchestration.domain.severity import Severity
 from orchestration.incidents.statistics import Statistics
-from orchestration.storage import incident_rollup, migrations
+from orchestration.storage import migrations
 from orchestration.storage.database import Database
 from orchestration.storage.distributions import RELATIVE_ERROR
-from orchestration.storage.incident_figures import IncidentFigures
-from orchestration.storage.incident_statistics import Selection
+from orchestration.storage.incidents import rollup
+from orchestration.storage.incidents.aggregates import IncidentSelection
+from orchestration.storage.incidents.figures import IncidentFigures
 from orchestration.storage.tables import incident_clocks, incident_tallies, incident_tally_marks, incidents
 from tests.integration.incidents.conftest import Room
 from tests.support.figures import compare, compare_all, from_sums
@@ -63,7 +64,9 @@ def test_what_returns_counts_for_the_day_of_what_returned(room: Room) -> None:
     from_sums(room.database).sum_up(after(days=9))
     room.go_to(after(days=9))
     room.desk.report(a_report(HALF, after(days=9)))
-    assert from_sums(room.database).report(Selection(), "severity", after(days=10)).total.recurrence.recurred == 1
+    assert (
+        from_sums(room.database).report(IncidentSelection(), "severity", after(days=10)).total.recurrence.recurred == 1
+    )
     compare_all(room.database, after(days=10))
 
 
@@ -107,7 +110,10 @@ def test_sums_are_the_same_on_both_kinds_of_database(anywhere: Room) -> None:
 def test_few_incidents_are_read_one_by_one_and_many_from_sums_which_is_said(room: Room) -> None:
     now = some_days(room, 20)
     figures = Statistics(IncidentFigures(room.database, exact_up_to=19))
-    few, many = figures.report(Selection(after(days=2)), "severity", now), figures.report(Selection(), "severity", now)
+    few, many = (
+        figures.report(IncidentSelection(after(days=2)), "severity", now),
+        figures.report(IncidentSelection(), "severity", now),
+    )
     assert (few.relative_error, few.note) == (0.0, "")
     assert many.relative_error == RELATIVE_ERROR
     assert many.note == "medians and 90th percentiles are within 1% of the true ones; all else is exact"
@@ -128,7 +134,7 @@ def test_a_change_that_counts_for_nothing_marks_no_day(room: Room) -> None:
 
 def test_only_the_days_that_are_asked_for_are_summed_up(room: Room) -> None:
     now = some_days(room, 10)
-    from_sums(room.database).report(Selection(after(days=6)), "severity", now)
+    from_sums(room.database).report(IncidentSelection(after(days=6)), "severity", now)
     days = sorted(begin for span, begin in marks(room) if span == "day")
     assert days[0] == "2026-03-03"
     assert days[-1] == "2026-03-09"  # the first whole day after noon is the 10th
@@ -136,10 +142,10 @@ def test_only_the_days_that_are_asked_for_are_summed_up(room: Room) -> None:
 
 def test_what_is_summed_up_is_not_read_again(room: Room) -> None:
     now = some_days(room, 10)
-    before = from_sums(room.database).report(Selection(), "severity", now)
+    before = from_sums(room.database).report(IncidentSelection(), "severity", now)
     with room.database.write() as connection:
         connection.execute(sa.update(incidents).values(seconds_to_resolve=1.0))
-    assert from_sums(room.database).report(Selection(), "severity", now) == before
+    assert from_sums(room.database).report(IncidentSelection(), "severity", now) == before
 
 
 def test_rows_that_are_taken_away_are_gone_from_the_figures_once_their_time_is_marked(room: Room) -> None:
@@ -149,15 +155,15 @@ def test_rows_that_are_taken_away_are_gone_from_the_figures_once_their_time_is_m
         old = sa.select(incidents.c.id).where(incidents.c.detected_at < after(days=2)).scalar_subquery()
         connection.execute(sa.delete(incident_clocks).where(incident_clocks.c.incident_id.in_(old)))
         connection.execute(sa.delete(incidents).where(incidents.c.detected_at < after(days=2)))
-        incident_rollup.mark(connection, [NOON, after(days=1)])
-    assert from_sums(room.database).report(Selection(), "severity", now).total.count == 3
+        rollup.mark(connection, [NOON, after(days=1)])
+    assert from_sums(room.database).report(IncidentSelection(), "severity", now).total.count == 3
     compare(room.database, now)
 
 
 def test_a_change_while_a_day_is_summed_up_is_not_lost(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
     now = some_days(room, 3)
     room.go_to(now)
-    reading = incident_rollup.incident_statistics.read
+    reading = rollup.aggregates.read
     victim = room.desk.records.table.list(limit=9)[-1].id
 
     def meanwhile(*arguments: object, **values: object) -> object:
@@ -167,10 +173,10 @@ def test_a_change_while_a_day_is_summed_up_is_not_lost(room: Room, monkeypatch: 
             room.desk.cancel(victim, ADA, "it was none")
         return found
 
-    monkeypatch.setattr(incident_rollup.incident_statistics, "read", meanwhile)
+    monkeypatch.setattr(rollup.aggregates, "read", meanwhile)
     from_sums(room.database).sum_up(now)
     monkeypatch.undo()
-    assert from_sums(room.database).report(Selection(), "severity", now).total.count == 2
+    assert from_sums(room.database).report(IncidentSelection(), "severity", now).total.count == 2
     compare(room.database, now)
 
 
@@ -180,11 +186,11 @@ def test_a_day_that_another_has_summed_up_in_the_meantime_is_left_as_it_is(
     now = some_days(room, 3)
     from_sums(room.database).sum_up(now)
     marked = iter([["2026-03-03"]])  # as it was a moment ago
-    monkeypatch.setattr(incident_rollup, "_marked", lambda *_: next(marked, []))
-    monkeypatch.setattr(incident_rollup.incident_statistics, "read", lambda *_, **__: {})
+    monkeypatch.setattr(rollup, "_marked", lambda *_: next(marked, []))
+    monkeypatch.setattr(rollup.aggregates, "read", lambda *_, **__: {})
     from_sums(room.database).sum_up(now)
     monkeypatch.undo()
-    assert from_sums(room.database).report(Selection(), "severity", now).total.count == 3
+    assert from_sums(room.database).report(IncidentSelection(), "severity", now).total.count == 3
     compare(room.database, now)
 
 
@@ -208,7 +214,7 @@ def test_processes_that_sum_up_and_change_at_once_agree_in_the_end(anywhere: Roo
 
     def read(database: Database) -> None:
         for _ in range(8):
-            from_sums(database).report(Selection(), "severity", now)
+            from_sums(database).report(IncidentSelection(), "severity", now)
             from_sums(database).sum_up(now)
 
     doings = [change, *(lambda each=each: read(each) for each in others)]

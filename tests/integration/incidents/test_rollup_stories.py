@@ -10,8 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from orchestration.config.response import Scenario, Severity
-from orchestration.incidents.model import RefusedError
+from orchestration.domain.scenario import Scenario
+from orchestration.domain.severity import Severity
+from orchestration.incidents.model import IncidentRefusedError
 from tests.integration.incidents.conftest import Room
 from tests.support.figures import compare, compare_all, from_sums
 from tests.support.incidents import ADA, ALL_AGENTS, HALF, MACHINE, NOON, ONE_AGENT, a_report
@@ -56,7 +57,7 @@ class Story:
         elif what == "read":
             compare(self.room.database, self.now, days=40)
         elif self.known:
-            with contextlib.suppress(RefusedError):
+            with contextlib.suppress(IncidentRefusedError):
                 self.change(what, self.known[number % len(self.known)], self.known[other % len(self.known)])
 
     def report(self, number: int, other: int, *, drill: bool) -> None:

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from orchestration.config.response import Severity
-from orchestration.incidents.desk import Desk
-from orchestration.incidents.model import RefusedError, person
+from orchestration.domain.severity import Severity
+from orchestration.incidents.model import IncidentRefusedError, person
+from orchestration.incidents.service import IncidentService
 from orchestration.storage.outbox import OutboxState
 from orchestration.storage.tables import outbox
 from tests.integration.incidents.conftest import Room
@@ -122,10 +122,10 @@ def test_of_many_who_acknowledge_one_has_it(room: Room) -> None:
     incident = room.desk.report(a_report())
     won: list[str] = []
 
-    def take(desk: Desk, name: str) -> None:
+    def take(desk: IncidentService, name: str) -> None:
         try:
             won.append(desk.acknowledge(incident.id, person(name)).acknowledged_by)
-        except RefusedError:
+        except IncidentRefusedError:
             return
 
     _together([lambda name=name: take(room.new_desk(), name) for name in ("ada", "ben", "cleo")])
@@ -224,7 +224,7 @@ def test_severity_falls_only_by_a_person(room: Room, actor) -> None:  # type: ig
     if actor.human:
         assert room.desk.lower_severity(incident.id, actor, Severity.P3, "a test site").severity is Severity.P3
         return
-    with pytest.raises(RefusedError):
+    with pytest.raises(IncidentRefusedError):
         room.desk.lower_severity(incident.id, actor, Severity.P3, "it looks fine")
     assert room.desk.records.get(incident.id).severity is Severity.P1
 

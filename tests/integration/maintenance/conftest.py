@@ -11,8 +11,8 @@ import sqlalchemy as sa
 
 from orchestration.clock import FakeClock
 from orchestration.events import Bus, Event
-from orchestration.maintenance.backups import Vault
-from orchestration.maintenance.backups.manifest import Databases
+from orchestration.maintenance.backups import BackupStore
+from orchestration.maintenance.backups.manifest import BackupDatabases
 from orchestration.maintenance.backups.postgres import PostgresDatabase
 from orchestration.maintenance.backups.sqlite import SqliteFiles
 from orchestration.storage.database import Database
@@ -27,7 +27,7 @@ class House:
 
     folder: Path
     database: Database
-    vault: Vault
+    vault: BackupStore
     clock: FakeClock
     bus: Bus
     said: list[Event]
@@ -69,10 +69,10 @@ def _house(tmp_path: Path, url: str) -> Iterator[House]:
     bus = Bus(clock)
     said: list[Event] = []
     bus.subscribe(said.append)
-    databases: Databases = PostgresDatabase(url)
+    databases: BackupDatabases = PostgresDatabase(url)
     if sqlite:
         databases = SqliteFiles([folder / "orchestrator.db", folder / "engine.db"])
     yield House(
-        folder, database, Vault(tmp_path / "backups", folder / "restore", databases, clock, bus), clock, bus, said
+        folder, database, BackupStore(tmp_path / "backups", folder / "restore", databases, clock, bus), clock, bus, said
     )
     database.close()

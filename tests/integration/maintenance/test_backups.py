@@ -17,11 +17,11 @@ from pathlib import Path
 import pytest
 
 from orchestration.config.maintenance import BackupSettings
+from orchestration.domain.run_status import RunStatus
 from orchestration.errors import ConflictError, NotFoundError
-from orchestration.maintenance.backups import BackupError, Vault
+from orchestration.maintenance.backups import BackupError, BackupStore
 from orchestration.maintenance.backups.sqlite import SqliteFiles
 from orchestration.storage.database import HEAD, REPLACING, Database
-from orchestration.storage.runs import RunStatus
 from tests.integration.maintenance.conftest import House
 
 
@@ -243,7 +243,7 @@ def test_two_do_not_work_in_one_folder_at_once(sqlite_house: House) -> None:
             return ("somebody",)
 
     backup = sqlite_house.vault.make()
-    other = Vault(
+    other = BackupStore(
         sqlite_house.vault.folder,
         sqlite_house.folder / "restore",
         Meanwhile([sqlite_house.file]),
@@ -300,7 +300,9 @@ def test_on_a_full_disk_the_backup_fails_in_words_and_the_earlier_one_stays(
     sqlite_house: House, small_disk: Path
 ) -> None:
     house = sqlite_house
-    vault = Vault(small_disk / "backups", house.folder / "restore", SqliteFiles([house.file]), house.clock, house.bus)
+    vault = BackupStore(
+        small_disk / "backups", house.folder / "restore", SqliteFiles([house.file]), house.clock, house.bus
+    )
     shutil.copytree(house.vault.folder / house.vault.make().id, small_disk / "backups" / "backup-0")
     with house.database.write() as connection:
         connection.exec_driver_sql("CREATE TABLE big (data BLOB)")
@@ -325,7 +327,9 @@ def test_without_pg_dump_the_failure_says_what_to_install(
     database = Database(postgres_url)
     database.migrate()
     database.close()
-    vault = Vault(tmp_path / "b", tmp_path / "w", PostgresDatabase(postgres_url), sqlite_house.clock, sqlite_house.bus)
+    vault = BackupStore(
+        tmp_path / "b", tmp_path / "w", PostgresDatabase(postgres_url), sqlite_house.clock, sqlite_house.bus
+    )
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(BackupError, match="expected pg_dump on this machine, got none; install"):
         vault.make()

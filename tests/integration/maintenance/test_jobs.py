@@ -13,19 +13,22 @@ from pathlib import Path
 from typing import Any
 
 from orchestration.app import Application, application
-from orchestration.app.upkeep import MaintenanceRoom, reports_folder
+from orchestration.app.maintenance import ProjectMaintenance, reports_folder
 from orchestration.config.maintenance import DEFAULT_CRONS
-from orchestration.config.response import Scenario, Severity
+from orchestration.domain.alert_status import AlertStatus
+from orchestration.domain.run_status import RunStatus
+from orchestration.domain.scenario import Scenario
+from orchestration.domain.severity import Severity
 from orchestration.events import Event
 from orchestration.incidents.model import person
-from orchestration.incidents.report import Facts, Report
+from orchestration.incidents.report import Facts, TroubleReport
 from orchestration.maintenance.jobs import DUTIES
-from orchestration.maintenance.upkeep import BackupUpkeep
-from orchestration.monitoring.databases import DatabaseWatch
-from orchestration.storage.alerts import AlertRow, AlertStatus
+from orchestration.maintenance.service import BackupService
+from orchestration.monitoring.collectors.databases import DatabaseWatch
+from orchestration.storage.alerts import AlertRow
 from orchestration.storage.maintenance import JobOutcome
 from orchestration.storage.outbox import Outbox, OutboxRow
-from orchestration.storage.runs import Run, RunStatus
+from orchestration.storage.runs import Run
 from orchestration.workflows.engine import Flow, FlowState
 from tests.support.console import REPOSITORY
 
@@ -45,7 +48,7 @@ ADVISORY = {
 
 
 @asynccontextmanager
-async def a_room(tmp_path: Path, **maintenance: Any) -> AsyncIterator[tuple[Application, MaintenanceRoom]]:
+async def a_room(tmp_path: Path, **maintenance: Any) -> AsyncIterator[tuple[Application, ProjectMaintenance]]:
     document = json.loads((REPOSITORY / "config" / "agents.config.json").read_text(encoding="utf-8"))
     document["runtime"]["defaultProvider"] = "rehearsal"
     document["response"] = {"contacts": [{"id": "ada", "level": 1, "channels": [{"channel": "log"}]}]}
@@ -54,10 +57,10 @@ async def a_room(tmp_path: Path, **maintenance: Any) -> AsyncIterator[tuple[Appl
     file.parent.mkdir()
     file.write_text(json.dumps(document), encoding="utf-8")
     async with application(str(file)) as app:
-        yield app, MaintenanceRoom(app)
+        yield app, ProjectMaintenance(app)
 
 
-async def done(room: MaintenanceRoom, job: str) -> str:
+async def done(room: ProjectMaintenance, job: str) -> str:
     run = await room.service.do(job, "ada")
     assert run.outcome is JobOutcome.SUCCEEDED, run.output
     return run.output
@@ -85,7 +88,7 @@ async def test_every_job_there_is_can_be_done_on_an_empty_project(tmp_path: Path
 
 
 def an_incident(app: Application, key: str, title: str, at: datetime, **facts: Any) -> str:
-    report = Report(key, Scenario.CONTROL_PLANE, title, "it broke", Facts(**facts), at, started_at=at)
+    report = TroubleReport(key, Scenario.CONTROL_PLANE, title, "it broke", Facts(**facts), at, started_at=at)
     return app.desk.report(report).id
 
 
@@ -312,6 +315,6 @@ async def test_the_playbooks_hear_of_a_damaged_database(tmp_path: Path) -> None:
 async def test_a_broken_chain_of_the_audit_log_is_no_whole_database(tmp_path: Path) -> None:
     async with a_room(tmp_path) as (app, room):
         watch = DatabaseWatch(app.database, app.clock)
-        upkeep = BackupUpkeep(room.vault, watch, app.clock, app.bus, audit=lambda: ["line 7 was changed"])
+        upkeep = BackupService(room.vault, watch, app.clock, app.bus, audit=lambda: ["line 7 was changed"])
         found = await upkeep.integrity()
     assert found == {"intact": False, "problems": ["line 7 was changed"], "audit_checked": True}

@@ -12,7 +12,7 @@ import pytest
 from orchestration.clock import FakeClock
 from orchestration.config.maintenance import JobSettings, MaintenanceSettings
 from orchestration.errors import ConflictError, NotFoundError
-from orchestration.maintenance.service import CALENDAR, Job, Maintenance
+from orchestration.maintenance.scheduler import CALENDAR, MaintenanceJob, MaintenanceScheduler
 from orchestration.storage.leases import Leases
 from orchestration.storage.maintenance import JobOutcome, JobRun, MaintenanceRecords
 from tests.integration.maintenance.conftest import House
@@ -32,11 +32,11 @@ class Bench:
         self.failing: set[str] = set()
         self.held: dict[str, asyncio.Event] = {}
 
-    def service(self, holder: str = "one", clock: FakeClock | None = None) -> Maintenance:
+    def service(self, holder: str = "one", clock: FakeClock | None = None) -> MaintenanceScheduler:
         house, clock = self.house, clock or self.house.clock
-        jobs = [Job(name, name, self._work(name)) for name in ("backup", "daily-digest")]
+        jobs = [MaintenanceJob(name, name, self._work(name)) for name in ("backup", "daily-digest")]
         leases = Leases(house.database)
-        return Maintenance(jobs, lambda: self.settings, self.records, leases, clock, house.bus, holder)
+        return MaintenanceScheduler(jobs, lambda: self.settings, self.records, leases, clock, house.bus, holder)
 
     def _work(self, name: str) -> Callable[[datetime], object]:
         async def work(now: datetime) -> str:
@@ -67,7 +67,7 @@ def sqlite_bench(sqlite_house: House) -> Bench:
 
 
 @asynccontextmanager
-async def running(service: Maintenance) -> AsyncIterator[None]:
+async def running(service: MaintenanceScheduler) -> AsyncIterator[None]:
     task = asyncio.create_task(service.run())
     try:
         yield

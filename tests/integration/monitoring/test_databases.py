@@ -18,8 +18,8 @@ import sqlalchemy as sa
 from orchestration.alerts.signal import Signal
 from orchestration.clock import FakeClock
 from orchestration.events import Event
-from orchestration.monitoring import databases
-from orchestration.monitoring.databases import DatabaseWatch, is_damage, quick_check, unreadable
+from orchestration.monitoring.collectors import databases
+from orchestration.monitoring.collectors.databases import DatabaseWatch, is_damage, quick_check, unreadable
 from orchestration.storage.database import Database, UnavailableError
 from orchestration.storage.timeline import Timeline
 
@@ -231,7 +231,7 @@ def test_a_writer_has_its_turn_when_the_lock_is_gone(database: Database) -> None
 _CHECK_WITHOUT_ROOM = """
 import resource, sys
 from pathlib import Path
-from orchestration.monitoring.databases import quick_check, unreadable
+from orchestration.monitoring.collectors.databases import quick_check, unreadable
 path = Path(sys.argv[1])
 resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
 print(quick_check(path), unreadable(path), sep="|", flush=True)

@@ -17,15 +17,16 @@ from orchestration import logs
 from orchestration.alerts.signal import Signal
 from orchestration.clock import SystemClock
 from orchestration.config.schema import Configuration
+from orchestration.domain.run_status import RunStatus
 from orchestration.events import Bus, Event
-from orchestration.monitoring import Diagnosis, Monitoring, Surroundings
-from orchestration.monitoring.catalogue import SIGNALS
-from orchestration.monitoring.dead_man import DeadMan
+from orchestration.monitoring import IncidentDiagnosis, Monitoring, MonitoringContext
+from orchestration.monitoring.health.dead_man_switch import DeadManSwitch
+from orchestration.monitoring.signals.catalogue import SIGNALS
 from orchestration.security.redaction import Redactor
-from orchestration.security.reporting import ReportingRedactor
+from orchestration.security.redaction_events import ReportingRedactor
 from orchestration.storage.database import Database
 from orchestration.storage.leases import Leases
-from orchestration.storage.runs import Run, Runs, RunStatus
+from orchestration.storage.runs import Run, Runs
 from orchestration.storage.timeline import Timeline
 
 KEY = "sk-" + "a1b2c3d4e5" * 3
@@ -52,7 +53,7 @@ class House:
                 "response": {"deadManUrlEnv": "DEAD_MAN"},
             }
         )
-        around = Surroundings(
+        around = MonitoringContext(
             lambda: self.configuration, self.variables, database, self.bus, self.clock, Redactor(), root
         )
         self.monitoring = Monitoring(around, self.take)
@@ -116,7 +117,7 @@ async def test_an_error_in_the_log_of_any_process_is_a_signal_and_is_found_by_it
         structlog.reset_defaults()
     assert signal.evidence["new"]
     assert KEY not in json.dumps(dict(signal.evidence))
-    (entry,) = Diagnosis(database, tmp_path / "logs").error_lines("run-1")
+    (entry,) = IncidentDiagnosis(database, tmp_path / "logs").error_lines("run-1")
     assert (entry["event"], KEY in json.dumps(entry)) == ("step.failed", False)
 
 
@@ -267,7 +268,7 @@ async def ask_a_dead_man() -> None:
     healthy = False
     async with Receiver().running() as receiver:
         url: str | None = receiver.url
-        dead_man = DeadMan(lambda: url, lambda: healthy)
+        dead_man = DeadManSwitch(lambda: url, lambda: healthy)
         assert not await dead_man.ping()
         assert receiver.asked == []
         healthy = True

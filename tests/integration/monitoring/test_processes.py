@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from orchestration.clock import SystemClock
-from orchestration.monitoring.log_reader import LogFollower
-from orchestration.monitoring.processes import MemoryWatch
-from orchestration.monitoring.workers import WorkerWatch
+from orchestration.monitoring.collectors.log_reader import LogFollower
+from orchestration.monitoring.collectors.processes import MemoryWatch
+from orchestration.monitoring.collectors.workers import WorkerWatch
 from orchestration.storage.database import Database
 from orchestration.storage.leases import Leases
 
@@ -76,8 +76,8 @@ WRITER = """
     import sys, time
     from datetime import UTC, datetime
     from pathlib import Path
-    from orchestration.logs.files import LogFile, Rotation
-    file = LogFile(Path(sys.argv[1]), Rotation(max_bytes=20_000, pause=0.01, keep=500))
+    from orchestration.logs.files import LogFile, LogRotation
+    file = LogFile(Path(sys.argv[1]), LogRotation(max_bytes=20_000, pause=0.01, keep=500))
     print("ready", flush=True)
     sys.stdin.readline()
     for number in range(2000):

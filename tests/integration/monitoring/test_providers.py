@@ -7,15 +7,15 @@ import pytest
 from orchestration.alerts.signal import Signal
 from orchestration.clock import FakeClock, SystemClock
 from orchestration.config.schema import Configuration
-from orchestration.drills.rehearsal import RehearsalServer
-from orchestration.drills.rehearsal.fault_desk import FaultOrder
 from orchestration.events import Bus, Event
-from orchestration.monitoring.providers import Providers
+from orchestration.monitoring.collectors.providers import ProviderWatch
 from orchestration.providers.budget import Budgets
 from orchestration.providers.gateway import Gateway
-from orchestration.providers.wire import Call
+from orchestration.providers.wire import GatewayCall
+from orchestration.rehearsal import RehearsalServer
+from orchestration.rehearsal.fault_registry import FaultOrder
 from orchestration.storage.database import Database
-from orchestration.storage.routes import RouteStates
+from orchestration.storage.route_states import RouteStates
 from orchestration.storage.spend import Spend
 
 CHAT = {"messages": [{"role": "user", "content": "hello"}]}
@@ -47,7 +47,7 @@ async def test_a_provider_that_stops_while_all_is_idle_is_noticed_by_the_next_pr
     clock = FakeClock()
     async with RehearsalServer(latency=0) as server:
         configuration = configured(server.url)
-        watch = Providers(lambda: configuration, Key(), clock)
+        watch = ProviderWatch(lambda: configuration, Key(), clock)
         found = await watch.probe()
         assert ups(found) == [("openai", 1.0, "")]
         assert [(one.name, one.value) for one in found[1:]] == [("providers_usable", 1.0)]
@@ -71,7 +71,7 @@ async def test_a_request_that_failed_has_its_provider_probed_at_once() -> None:
     clock = FakeClock()
     async with RehearsalServer(latency=0) as server:
         configuration = configured(server.url)
-        watch = Providers(lambda: configuration, Key(), clock)
+        watch = ProviderWatch(lambda: configuration, Key(), clock)
         await watch.probe()
         server.refuse(3600)
         tries = [{"route": "openai/rehearsal", "outcome": "unreachable"}]
@@ -85,7 +85,7 @@ async def test_a_request_that_failed_has_its_provider_probed_at_once() -> None:
 
 async def test_a_missing_key_is_told_as_that() -> None:
     configuration = configured("http://127.0.0.1:9")
-    watch = Providers(lambda: configuration, Key(None), FakeClock())
+    watch = ProviderWatch(lambda: configuration, Key(None), FakeClock())
     assert ups(await watch.probe()) == [("openai", 0.0, "authentication")]
     await watch.aclose()
 
@@ -94,7 +94,7 @@ async def test_what_another_process_has_said_of_a_route_counts_until_it_says_oth
     clock, states = FakeClock(), RouteStates(database)
     async with RehearsalServer(latency=0) as server:
         configuration = configured(server.url)
-        watch = Providers(lambda: configuration, Key(), clock, states)
+        watch = ProviderWatch(lambda: configuration, Key(), clock, states)
         await watch.probe()
         states.save("openai", "rehearsal", {"state": "open", "reason": "quota"}, clock.now())
         assert ups(await watch.look_at_routes()) == [("openai", 0.0, "quota")]
@@ -108,7 +108,7 @@ async def test_what_another_process_has_said_of_a_route_counts_until_it_says_oth
 async def test_everything_is_told_again_now_and_then_so_that_nobody_has_to_remember() -> None:
     clock = FakeClock()
     configuration = configured("http://127.0.0.1:9")
-    watch = Providers(lambda: configuration, Key(), clock)
+    watch = ProviderWatch(lambda: configuration, Key(), clock)
     await watch.probe()
     told = 0
     for _ in range(20):
@@ -125,13 +125,13 @@ async def test_the_gateway_and_the_watch_agree_when_a_providers_port_is_closed(d
     async with RehearsalServer(latency=0) as server:
         configuration = configured(server.url)
         gateway = Gateway(lambda: configuration, Key(), bus, clock, Budgets(Spend(database), lambda: configuration))
-        watch = Providers(lambda: configuration, Key(), clock)
+        watch = ProviderWatch(lambda: configuration, Key(), clock)
         heard: list[Event] = []
         bus.subscribe(heard.append)
         bus.subscribe(lambda event: [*watch.take(event)] and None)
         async with gateway.running():
             await watch.probe()
-            await gateway.complete(CHAT, Call())
+            await gateway.complete(CHAT, GatewayCall())
             (finished,) = [event for event in heard if event.kind == "model_call.finished"]
             (one,) = finished.data["tries"]
             assert one["outcome"] == "ok"
@@ -139,7 +139,7 @@ async def test_the_gateway_and_the_watch_agree_when_a_providers_port_is_closed(d
             server.refuse(3600)
             started = clock.now()
             with pytest.raises(Exception, match="no provider can answer now"):
-                await gateway.complete(CHAT, Call())
+                await gateway.complete(CHAT, GatewayCall())
             await watch.probe()
             assert watch.standings()["openai"].reason == "unreachable"
             assert clock.now() - started < timedelta(seconds=2)
@@ -156,7 +156,7 @@ async def test_a_provider_on_this_machine_is_probed_every_second_another_as_ofte
         clock = FakeClock()
         async with RehearsalServer(latency=0) as server:
             configuration = configuration_of(server.url)
-            watch = Providers(lambda found=configuration: found, Key(), clock)
+            watch = ProviderWatch(lambda found=configuration: found, Key(), clock)
             assert ups(await watch.probe()) == [("openai", 1.0, "")]
             server.refuse(3600)
             await clock.advance(seconds - 0.1)
@@ -170,7 +170,7 @@ async def test_a_provider_that_hangs_is_down_within_two_seconds_of_a_probe() -> 
     clock = SystemClock()
     async with RehearsalServer(latency=0) as server:
         configuration = configured(server.url)
-        watch = Providers(lambda: configuration, Key(), clock)
+        watch = ProviderWatch(lambda: configuration, Key(), clock)
         await watch.probe()
         server.faults.post(FaultOrder(fault="hang"))
         await clock.sleep(1)
@@ -185,7 +185,7 @@ async def test_one_that_was_at_work_when_it_said_nothing_is_not_hurried_again() 
     clock = SystemClock()
     async with RehearsalServer(latency=0) as server:
         configuration = configured(server.url)
-        watch = Providers(lambda: configuration, Key(), clock)
+        watch = ProviderWatch(lambda: configuration, Key(), clock)
         await watch.probe()
         server.faults.post(FaultOrder(fault="hang", count=2))
         await clock.sleep(1)

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from orchestration.clock import FakeClock, SystemClock
-from orchestration.monitoring import cgroup
-from orchestration.monitoring.cgroup import Usage
-from orchestration.monitoring.processes import MemoryWatch, family, top
-from orchestration.monitoring.resources import Resources, disks
+from orchestration.monitoring.collectors import cgroup
+from orchestration.monitoring.collectors.cgroup import CgroupUsage
+from orchestration.monitoring.collectors.processes import MemoryWatch, family, top
+from orchestration.monitoring.collectors.resources import ResourceCollector, disks
 
 MEGABYTE = 1_048_576
 GROUPS = Path("/sys/fs/cgroup")
@@ -98,7 +98,7 @@ def test_memory_in_a_real_control_group_is_measured_against_its_limit(tmp_path: 
         child.stdin.flush()
         assert child.stdout.readline() == "held\n"
         usage = cgroup.read(GROUPS, membership)
-        seen = Resources(SystemClock(), [tmp_path], str, lambda: usage).snapshot()
+        seen = ResourceCollector(SystemClock(), [tmp_path], str, lambda: usage).snapshot()
         child.kill()
         child.wait()
     assert usage.memory_limit == 64 * MEGABYTE
@@ -109,7 +109,7 @@ def test_memory_in_a_real_control_group_is_measured_against_its_limit(tmp_path: 
 
 async def test_a_processor_limit_is_what_the_percentage_is_of() -> None:
     clock, used = FakeClock(), 10.0
-    resources = Resources(clock, [], str, lambda: Usage(cpus=0.5, cpu_seconds=used))
+    resources = ResourceCollector(clock, [], str, lambda: CgroupUsage(cpus=0.5, cpu_seconds=used))
     assert "cpu_percent" not in [signal.name for signal in resources.look()]
     await clock.advance(1.0)
     used += 0.45
@@ -132,7 +132,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 def free(place: Path) -> float:
     clock = SystemClock()
-    signals = Resources(clock, [place], str).look()
+    signals = ResourceCollector(clock, [place], str).look()
     (signal,) = [one for one in signals if one.name == "disk_free_percent"]
     assert signal.labels["path"] == str(place)
     return signal.value
@@ -174,14 +174,14 @@ def test_a_process_that_grows_steadily_is_suspected_and_forgotten_when_it_is_gon
 
 
 def test_the_first_look_does_not_make_up_a_processor_use_that_was_never_measured(tmp_path: Path) -> None:
-    resources = Resources(SystemClock(), [tmp_path], str)
+    resources = ResourceCollector(SystemClock(), [tmp_path], str)
     assert [signal.name for signal in resources.look()] == ["memory_percent", "disk_free_percent"]
     time.sleep(0.05)
     assert [signal.name for signal in resources.look()] == ["cpu_percent", "memory_percent", "disk_free_percent"]
 
 
 def test_a_snapshot_is_json_and_names_the_processes(tmp_path: Path) -> None:
-    snapshot = Resources(SystemClock(), [tmp_path], str).snapshot()
+    snapshot = ResourceCollector(SystemClock(), [tmp_path], str).snapshot()
     data = snapshot.as_json()
     assert snapshot.cpu_percent is not None
     assert 0 <= snapshot.cpu_percent <= 100

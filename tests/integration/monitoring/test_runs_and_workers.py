@@ -8,17 +8,18 @@ import pytest
 from orchestration.alerts.signal import Signal
 from orchestration.clock import FakeClock
 from orchestration.config.schema import Configuration
+from orchestration.domain.run_status import RunStatus
 from orchestration.events import Bus, Event
-from orchestration.monitoring.backups import BackupWatch
-from orchestration.monitoring.diagnosis import Diagnosis
-from orchestration.monitoring.others import OtherProcesses
-from orchestration.monitoring.runs import RunWatch
-from orchestration.monitoring.workers import WorkerWatch
+from orchestration.monitoring.collectors.backups import BackupWatch
+from orchestration.monitoring.collectors.runs import RunWatch
+from orchestration.monitoring.collectors.workers import WorkerWatch
+from orchestration.monitoring.health.diagnosis import IncidentDiagnosis
+from orchestration.monitoring.signals.event_tail import EventTail
 from orchestration.storage.approvals import Approval, ApprovalTable
 from orchestration.storage.database import Database
 from orchestration.storage.leases import Leases
-from orchestration.storage.routes import RouteStates
-from orchestration.storage.runs import Run, Runs, RunStatus
+from orchestration.storage.route_states import RouteStates
+from orchestration.storage.runs import Run, Runs
 from orchestration.storage.tables import events
 from orchestration.storage.timeline import Timeline
 
@@ -195,7 +196,7 @@ async def test_the_age_of_the_last_backup_is_read_from_the_timeline(house: House
 async def test_the_events_of_other_processes_are_heard_once_and_our_own_not_again(database: Database) -> None:
     clock = FakeClock(NOON)
     timeline, bus = Timeline(database), Bus(clock)
-    others = OtherProcesses(timeline, clock)
+    others = EventTail(timeline, clock)
     bus.subscribe(others.own)
     timeline.append([Event("long.ago", NOON)])
     assert others.look() == ()
@@ -212,7 +213,7 @@ async def test_the_events_of_other_processes_are_heard_once_and_our_own_not_agai
 async def test_an_event_whose_transaction_took_longer_than_that_of_a_later_one_is_heard_too(database: Database) -> None:
     """As on a server: numbers are given out at the start of a transaction, and seen at its end."""
     clock, timeline = FakeClock(NOON), Timeline(database)
-    others = OtherProcesses(timeline, clock)
+    others = EventTail(timeline, clock)
     others.look()
     with database.write() as connection:
         row = {"at": NOON, "kind": "later", "actor": "system", "data": {}, "sequence": 5}
@@ -232,7 +233,7 @@ async def test_an_event_whose_transaction_took_longer_than_that_of_a_later_one_i
 def test_after_a_restored_backup_it_goes_on_from_what_there_is(database: Database) -> None:
     timeline = Timeline(database)
     timeline.append([Event("old", NOON), Event("lost", NOON)])
-    others = OtherProcesses(timeline, FakeClock(NOON))
+    others = EventTail(timeline, FakeClock(NOON))
     others.look()
     with database.write() as connection:
         connection.execute(events.delete().where(events.c.kind == "lost"))
@@ -252,7 +253,7 @@ def test_who_waits_for_what_is_read_from_the_database(database: Database, tmp_pa
         timeline.beat([Event("agent.progress", NOON, "run-2", agent, data=data)])
     timeline.append([Event("agent.finished", NOON, "run-2", "planner", data={"agent_run_id": "p"})])
     RouteStates(database).save("ollama", "m", {"state": "open", "reason": "unreachable"}, NOON)
-    graph = Diagnosis(database, tmp_path).wait_graph(USUAL)
+    graph = IncidentDiagnosis(database, tmp_path).wait_graph(USUAL)
     assert {(wait.who, wait.what, wait.why) for wait in graph.waits} == {
         ("run:run-1", "approval:run-1.executor", "may it start?"),
         ("run:run-2", "agent:e", "e works"),

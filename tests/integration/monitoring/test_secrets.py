@@ -10,13 +10,14 @@ import pytest
 
 from orchestration.alerts.signal import Signal
 from orchestration.clock import FakeClock
+from orchestration.domain.run_status import RunStatus
 from orchestration.events import Event
-from orchestration.monitoring.scan_record import Found, ScanRecord, Standing
-from orchestration.monitoring.secrets import SecretWatch
+from orchestration.monitoring.collectors.scan_record import FoundSecret, ScannedFile, ScanRecord
+from orchestration.monitoring.collectors.secrets import SecretWatch
 from orchestration.security.redaction import Redactor
 from orchestration.storage.artifacts import ArtifactRecord, ArtifactTable
 from orchestration.storage.database import Database
-from orchestration.storage.runs import Run, Runs, RunStatus
+from orchestration.storage.runs import Run, Runs
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 KEY = "sk-" + "a1b2c3d4e5" * 3
@@ -215,8 +216,8 @@ def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:
     record = ScanRecord(tmp_path / "var" / "scan.json")
     assert record.read() is None
     standing = {
-        Path("/w/a.py"): Standing((5, 7), {"password": Found({"kind": "password", "place": "a"}, 2)}),
-        Path("/w/gone.py"): Standing(None),
+        Path("/w/a.py"): ScannedFile((5, 7), {"password": FoundSecret({"kind": "password", "place": "a"}, 2)}),
+        Path("/w/gone.py"): ScannedFile(None),
     }
     record.write(NOON, standing.items())
     seen = record.read()

@@ -10,10 +10,10 @@ import pytest
 from orchestration.clock import Clock, FakeClock, SystemClock
 from orchestration.config.response import ResponseSettings
 from orchestration.events import Bus, Event
-from orchestration.notifications.channels import Channels
+from orchestration.notifications.channels import ChannelRegistry
 from orchestration.notifications.notice import Notice
-from orchestration.notifications.planning import plan
-from orchestration.notifications.sender import Sender
+from orchestration.notifications.recipients import plan
+from orchestration.notifications.sender import OutboxSender
 from orchestration.security.redaction import Redactor
 from orchestration.storage.database import Database
 from orchestration.storage.leases import Leases
@@ -38,12 +38,14 @@ class Desk:
         self.outbox = Outbox(self.database)
         self.bus = Bus(self.clock)
         self.bus.subscribe(self.events.append)
-        self.channels = Channels(lambda: self.settings, self.credentials, self.clock)
+        self.channels = ChannelRegistry(lambda: self.settings, self.credentials, self.clock)
         self.redactor = Redactor([SECRET])
 
-    def sender(self, holder: str = "one", **more: Any) -> Sender:
+    def sender(self, holder: str = "one", **more: Any) -> OutboxSender:
         leases = Leases(self.database)
-        return Sender(self.outbox, leases, self.channels, self.bus, self.clock, self.redactor.data, holder, **more)
+        return OutboxSender(
+            self.outbox, leases, self.channels, self.bus, self.clock, self.redactor.data, holder, **more
+        )
 
     def put(self, notice: Notice, step: str = "initial") -> tuple[OutboxRow, ...]:
         rows = plan(notice, self.settings.contacts, self.settings, step, self.clock.now())

@@ -10,10 +10,11 @@ import pytest
 
 from orchestration import logs
 from orchestration.clock import FakeClock, SystemClock
-from orchestration.config.response import QuietHours, ResponseSettings, Severity
-from orchestration.notifications.direct import LastResort, last_resort
+from orchestration.config.response import QuietHours, ResponseSettings
+from orchestration.domain.severity import Severity
+from orchestration.notifications.last_resort import LastResort, last_resort
 from orchestration.security.redaction import Redactor
-from orchestration.storage.outbox import Outcome
+from orchestration.storage.outbox import SendOutcome
 from tests.integration.notifications.conftest import SECRET
 from tests.support.notices import NOON, a_contact, a_notice, a_response
 from tests.support.receivers import Answer, HttpReceiver
@@ -33,7 +34,7 @@ async def test_the_last_resort_tells_log_standard_error_and_everybody(
         done = await last_resort(P0, contacts, response, {}, FakeClock(NOON), REDACT)
     finally:
         logging.close()
-    assert [each.outcome for each in done] == [Outcome.SENT] * 4
+    assert [each.outcome for each in done] == [SendOutcome.SENT] * 4
     subject = "[INCIDENT] [Severity: P0] The database is corrupt"
     assert {body["data"]["subject"] for body in receiver.bodies()} == {subject}
     block = capsys.readouterr().err
@@ -58,7 +59,7 @@ async def test_one_that_hangs_or_refuses_keeps_nobody_from_being_told(
     )
     with anyio.fail_after(0.9):
         done = await last_resort(P0, [a_contact("ada", "slow", "bad", "hook")], response, {}, SystemClock(), REDACT)
-    assert [each.outcome for each in done[2:]] == [Outcome.FAILED, Outcome.FAILED, Outcome.SENT]
+    assert [each.outcome for each in done[2:]] == [SendOutcome.FAILED, SendOutcome.FAILED, SendOutcome.SENT]
     assert [each.detail for each in done[2:4]] == [
         "slow did not take it within 0.2 s",
         "NOT_SET is not set; put NOT_SET=… into .env",
@@ -72,9 +73,9 @@ async def test_it_never_raises_whatever_is_wrong_with_it(monkeypatch: pytest.Mon
         raise ZeroDivisionError
 
     done = await last_resort(P0, [a_contact("ada", "log")], ResponseSettings(), {}, FakeClock(NOON), broken)
-    assert {each.outcome for each in done} == {Outcome.FAILED}
+    assert {each.outcome for each in done} == {SendOutcome.FAILED}
     done = await last_resort(P0, [], ResponseSettings(), {}, FakeClock(NOON), REDACT)
-    assert [each.outcome for each in done] == [Outcome.SENT, Outcome.FAILED]
+    assert [each.outcome for each in done] == [SendOutcome.SENT, SendOutcome.FAILED]
 
 
 async def test_who_may_not_wait_does_not(receiver: HttpReceiver, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,10 +11,10 @@ import sqlalchemy as sa
 
 from orchestration.clock import FakeClock
 from orchestration.notifications.notice import NoticeKind
-from orchestration.notifications.planning import plan
-from orchestration.notifications.sender import LEASE, Sender
+from orchestration.notifications.recipients import plan
+from orchestration.notifications.sender import LEASE, OutboxSender
 from orchestration.storage.leases import Leases
-from orchestration.storage.outbox import OutboxRow, Outcome
+from orchestration.storage.outbox import OutboxRow, SendOutcome
 from tests.integration.notifications.conftest import SECRET, Desk
 from tests.support.notices import NOON, a_notice, a_response
 from tests.support.receivers import Answer, HttpReceiver
@@ -27,7 +27,7 @@ def hook(receiver: HttpReceiver, **more: object) -> dict[str, object]:
 
 
 @asynccontextmanager
-async def at_work(sender: Sender) -> AsyncIterator[None]:
+async def at_work(sender: OutboxSender) -> AsyncIterator[None]:
     async with anyio.create_task_group() as group:
         group.start_soon(sender.run)
         yield
@@ -48,7 +48,7 @@ async def test_what_is_sent_is_marked_told_and_proved(make_desk: MakeDesk, recei
     assert [body["id"] for body in receiver.bodies()] == [row.key]
     assert desk.states() == {"initial:ada:hook": "sent"}
     (delivery,) = desk.outbox.deliveries(row.key)
-    assert (delivery.outcome, delivery.detail) == (Outcome.SENT, "")
+    assert (delivery.outcome, delivery.detail) == (SendOutcome.SENT, "")
     assert 0 < delivery.seconds < 5
     (event,) = desk.events
     assert (event.kind, event.data["contact"], event.data["attempt"]) == ("notification.sent", "ada", 1)

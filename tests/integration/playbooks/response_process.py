@@ -10,7 +10,7 @@ import asyncio
 import sys
 from pathlib import Path
 
-from orchestration.playbooks.naming import response_id
+from orchestration.playbooks.ids import response_id
 from orchestration.playbooks.runner import RESPONSE
 from tests.support.responses import ResponseRoom
 

@@ -11,10 +11,10 @@ import pytest
 
 from orchestration.clock import FakeClock
 from orchestration.config.overrides import StopAutomation
-from orchestration.playbooks.actions import Action, Context, Outcome, Parameters
+from orchestration.domain.playbook_state import ActionState
+from orchestration.playbooks.actions import Action, ActionContext, ActionOutcome, Parameters
 from orchestration.playbooks.actions.registry import REGISTRY
 from orchestration.playbooks.model import Mode, Risk
-from orchestration.storage.playbooks import ActionState
 from tests.support.response import Fleet, a_ward, a_worker
 
 DEBUG: dict[str, Any] = {"minutes": 5}
@@ -117,9 +117,9 @@ class Wipe(Action[Any]):
     risk = Risk.DESTRUCTIVE
     parameters = Parameters
 
-    async def run(self, context: Context, parameters: Parameters) -> Outcome:
+    async def run(self, context: ActionContext, parameters: Parameters) -> ActionOutcome:
         draft(self.handles.root).unlink(missing_ok=True)
-        return Outcome("deleted the draft")
+        return ActionOutcome("deleted the draft")
 
 
 def draft(root: Path) -> Path:

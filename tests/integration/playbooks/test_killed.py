@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestration.incidents.model import IncidentStatus
+from orchestration.domain.incident_status import IncidentStatus
 from tests.integration.playbooks.test_runner import CURE, WORSE, playbook
 from tests.support.responses import EFFECTS, ResponseRoom
 

@@ -13,12 +13,13 @@ from typing import Any
 import pytest
 
 from orchestration.config.overrides import effective
-from orchestration.monitoring.processes import ProcessUse
-from orchestration.monitoring.resources import Snapshot
+from orchestration.domain.run_status import RunStatus
+from orchestration.monitoring.collectors.processes import ProcessUse
+from orchestration.monitoring.collectors.resources import ResourceSnapshot
 from orchestration.playbooks.actions import ActionError, parse
 from orchestration.playbooks.actions.evidence import unresponsive
 from orchestration.playbooks.actions.limits import Lower
-from orchestration.storage.runs import Run, RunStatus
+from orchestration.storage.runs import Run
 from tests.support.response import NOWHERE, Fleet, Ward, a_ward, a_worker
 
 
@@ -276,5 +277,5 @@ async def test_everything_is_logged_for_a_time(tmp_path: Path) -> None:
 def test_the_load_is_the_machines_whatever_share_of_it_is_ours(load: float, expected: bool) -> None:
     waits = load * (os.cpu_count() or 1)
     for cpus in (0.5, 64.0):
-        seen = Snapshot("here", 50.0, cpus, 50.0, 1, 2, True, (waits, waits, waits), ())
+        seen = ResourceSnapshot("here", 50.0, cpus, 50.0, 1, 2, True, (waits, waits, waits), ())
         assert unresponsive(seen) is expected

@@ -14,10 +14,11 @@ from pathlib import Path
 import psutil
 import pytest
 
+from orchestration.domain.run_status import RunStatus
 from orchestration.errors import UsageError
 from orchestration.playbooks.actions import ActionError, parse
 from orchestration.playbooks.model import Mode
-from orchestration.storage.runs import Run, RunStatus
+from orchestration.storage.runs import Run
 from tests.integration.playbooks.test_provider_actions import a_closed_port
 from tests.support.response import Fleet, Ward, a_ward, a_worker
 

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from orchestration.domain.playbook_state import ActionState
 from orchestration.playbooks.actions import REGISTRY, plugins
 from orchestration.playbooks.actions.registry import complete
-from orchestration.playbooks.catalogue import Catalogue
+from orchestration.playbooks.catalogue import PlaybookCatalogue
 from orchestration.playbooks.catalogue import load as load_playbook
 from orchestration.playbooks.document import PlaybookError
-from orchestration.storage.playbooks import ActionState
 from tests.support.project import ROOT
 from tests.support.response import a_ward
 
@@ -78,7 +78,7 @@ async def test_the_action_of_the_how_to_works_in_a_playbook_as_ours_do(site: Pat
     playbook.parent.mkdir()
     playbook.write_text(PLAYBOOK)
     assert load_playbook(playbook).playbook.name == "search-slow"
-    assert Catalogue(playbook.parent).mistakes == []
+    assert PlaybookCatalogue(playbook.parent).mistakes == []
     async with a_ward(tmp_path / "project") as ward:
         given = {"services": ["search"]}
         assert (await ward.decide("own.drain", given)).preview == "take search out of the load balancer"
@@ -106,8 +106,8 @@ def test_nothing_of_the_users_is_loaded_before_an_action_is_looked_for(site: Pat
     assert "own_actions" in sys.modules
 
 
-HEAD = "from orchestration.playbooks.actions import Action, Outcome, Parameters, action\n"
-SOUND = "async def run(self, context, parameters): return Outcome('done')"
+HEAD = "from orchestration.playbooks.actions import Action, ActionOutcome, Parameters, action\n"
+SOUND = "async def run(self, context, parameters): return ActionOutcome('done')"
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ def test_a_broken_package_is_told_of_and_keeps_nothing_else_from_going_on(
     install(site, "broken_one", code, entry, name="a-broken-one")
     install(site, "own_actions", code_of_the_how_to(), "own_actions:Drain")
     before = {name for name in REGISTRY if not name.startswith("own.")}
-    mistakes = Catalogue(tmp_path).mistakes
+    mistakes = PlaybookCatalogue(tmp_path).mistakes
     assert len(mistakes) == 1
     assert "the actions 'a-broken-one' (" in mistakes[0].message
     assert ", of broken-one 1.0) are left out: " in mistakes[0].message

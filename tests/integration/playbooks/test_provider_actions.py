@@ -12,9 +12,9 @@ from threading import Thread
 import pytest
 
 from orchestration.config.overrides import RouteTo
+from orchestration.domain.playbook_state import ActionState
 from orchestration.playbooks.actions import ActionError, parse
 from orchestration.playbooks.actions.providers import Reroute, used_percent
-from orchestration.storage.playbooks import ActionState
 from tests.support.project import provider_at
 from tests.support.rehearsal import RehearsalProcess, a_provider
 from tests.support.response import EXECUTOR, PLANNER, Ward, a_ward

@@ -10,15 +10,15 @@ from typing import Any
 
 import pytest
 
-from orchestration.config.response import Scenario
-from orchestration.incidents.report import Report
+from orchestration.domain.playbook_state import ActionState
+from orchestration.domain.run_status import RunStatus
+from orchestration.domain.scenario import Scenario
+from orchestration.incidents.report import TroubleReport
 from orchestration.playbooks.actions import ActionError
 from orchestration.storage.approvals import Approval
 from orchestration.storage.database import Database, StorageError
-from orchestration.storage.outbox import Delivery, OutboxRow, OutboxState
-from orchestration.storage.outbox import Outcome as DeliveryOutcome
-from orchestration.storage.playbooks import ActionState
-from orchestration.storage.runs import Run, RunStatus
+from orchestration.storage.outbox import DeliveryAttempt, OutboxRow, OutboxState, SendOutcome
+from orchestration.storage.runs import Run
 from tests.support.incidents import a_report
 from tests.support.response import Ward, a_ward
 
@@ -115,7 +115,7 @@ async def test_what_was_journalled_while_the_database_was_away_is_taken_in_once(
         assert "the disk is gone" in {row.title for row in ward.handles.incidents.table.list(is_open=True, limit=10)}
 
 
-def keep(ward: Ward, report: Report) -> None:
+def keep(ward: Ward, report: TroubleReport) -> None:
     """Have the journal take a report in while the desk cannot be reached."""
     journal: Any = ward.handles.journal
     desk = journal._desk
@@ -185,8 +185,8 @@ async def test_a_page_that_came_through_by_another_channel_does_not_wait_any_mor
         chat, spare = a_page(ward, "chat", "extra"), a_page(ward, "spare", "extra")
         outbox.put([chat, spare, a_page(ward, "chat", "news", page=False)])
         assert (await ward.run("people.channels")).findings["urgent_waiting"] == 2
-        outbox.sent(spare, Delivery(spare.key, now, DeliveryOutcome.SENT, 0.1))
-        outbox.postpone(chat, now, Delivery(chat.key, now, DeliveryOutcome.RETRIED, 0.1, "503"))
+        outbox.sent(spare, DeliveryAttempt(spare.key, now, SendOutcome.SENT, 0.1))
+        outbox.postpone(chat, now, DeliveryAttempt(chat.key, now, SendOutcome.RETRIED, 0.1, "503"))
         found = (await ward.run("people.channels")).findings
         assert found == {"failing": ["chat"], "permanent": [], "urgent_waiting": 0}
         assert (await ward.run("people.redirect", channels=["chat"])).findings == {"redirected": 0}

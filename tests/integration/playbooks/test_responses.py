@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from orchestration.config.response import Scenario
-from orchestration.incidents.model import IncidentStatus
+from orchestration.domain.incident_status import IncidentStatus
+from orchestration.domain.playbook_state import ActionState
+from orchestration.domain.scenario import Scenario
 from orchestration.incidents.report import Facts
-from orchestration.playbooks.naming import response_id
+from orchestration.playbooks.ids import response_id
 from orchestration.playbooks.runner import RESPONSE
-from orchestration.storage.playbooks import ActionRun, ActionState
+from orchestration.storage.playbooks import ActionRun
 from tests.integration.playbooks.test_security_actions import KEYED, NEW, OLD, a_run, advise, leak
 from tests.support.project import ROOT
 from tests.support.response import Ward, a_ward

@@ -10,8 +10,9 @@ from typing import Any
 import psutil
 import pytest
 
+from orchestration.domain.run_status import RunStatus
 from orchestration.playbooks.actions import ActionError
-from orchestration.storage.runs import Run, RunStatus
+from orchestration.storage.runs import Run
 from tests.integration.agents.rooms import DONE, ScriptedModel, calls
 from tests.support.response import EXECUTOR, Ward, a_ward
 

@@ -10,10 +10,10 @@ import anyio
 import pytest
 
 from orchestration.config.schema import AutomationSettings, Configuration
-from orchestration.incidents.model import IncidentStatus
-from orchestration.playbooks.naming import response_id
+from orchestration.domain.incident_status import IncidentStatus
+from orchestration.domain.playbook_state import ActionState, PlaybookRunState
+from orchestration.playbooks.ids import response_id
 from orchestration.playbooks.runner import RESPONSE
-from orchestration.storage.playbooks import ActionState, PlaybookRunState
 from tests.support.incidents import ADA
 from tests.support.responses import ResponseRoom
 

@@ -15,11 +15,12 @@ from typing import Any
 
 import pytest
 
-from orchestration.config.response import Scenario
+from orchestration.domain.run_status import RunStatus
+from orchestration.domain.scenario import Scenario
 from orchestration.errors import ConflictError, OrchestratorError, UsageError
 from orchestration.playbooks.actions import ActionError
 from orchestration.playbooks.model import Mode
-from orchestration.storage.runs import Run, RunStatus
+from orchestration.storage.runs import Run
 from tests.integration.agents.rooms import DONE, ScriptedModel, calls
 from tests.support.project import provider_at
 from tests.support.response import EXECUTOR, NOWHERE, Ward, a_ward

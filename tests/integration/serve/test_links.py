@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from orchestration.app.project import Project, project
-from orchestration.config.response import Scenario
-from orchestration.incidents.report import Facts, Report
+from orchestration.domain.scenario import Scenario
+from orchestration.incidents.report import Facts, TroubleReport
 from orchestration.storage.leases import Leases
 from orchestration.storage.outbox import Outbox
 from orchestration.workflows.processes import CONTROL_PREFIX, this_process
@@ -33,7 +33,7 @@ def serves(here: Project, url: str) -> None:
 def told(here: Project) -> list[str]:
     """The links in what is to be sent about a new incident."""
     at, facts = here.clock.now(), Facts(agents_failing=1, agents_total=2)
-    incident = here.desk.report(Report("a", Scenario.AGENT_FAILURE, "An agent fails", "It fails", facts, at))
+    incident = here.desk.report(TroubleReport("a", Scenario.AGENT_FAILURE, "An agent fails", "It fails", facts, at))
     rows = Outbox(here.database).of_incident(incident.id)
     return sorted({row.payload["notice"]["url"].replace(incident.id, "ID") for row in rows})
 

@@ -52,7 +52,7 @@ def project(tmp_path: Path) -> ConsoleProject:
 def provider(project: ConsoleProject) -> Iterator[None]:
     """Start the project's provider for as long as the block lasts."""
     port = project.document["runtime"]["own"]["baseUrl"].rpartition(":")[2].removesuffix("/v1")
-    command = (sys.executable, "-m", "orchestration.drills.rehearsal", "--port", port)
+    command = (sys.executable, "-m", "orchestration.rehearsal", "--port", port)
     with subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE) as process:
         try:
             yield

@@ -13,12 +13,12 @@ import anyio
 import psutil
 import pytest
 
-from orchestration.app.supervisor import Ending, Limits, Supervisor, Worker, must_end
+from orchestration.app.supervisor import SupervisedWorker, Supervisor, WorkerExit, WorkerLimits, must_end
 from orchestration.clock import SystemClock
 from orchestration.events import Bus, Event
 
 STAND_IN = Path(__file__).with_name("stand_in.py")
-LIMITS = Limits(heartbeat_seconds=1.0, memory_mb=200, stop_seconds=1.0)
+LIMITS = WorkerLimits(heartbeat_seconds=1.0, memory_mb=200, stop_seconds=1.0)
 
 
 @asynccontextmanager
@@ -106,14 +106,16 @@ async def test_workers_that_do_not_stop_when_told_are_killed_after_the_grace_tim
 @pytest.mark.parametrize(
     ("worker", "now", "ending"),
     [
-        (Worker(1, started_at=0), 59.0, None),
-        (Worker(1, started_at=0), 61.0, Ending.NEVER_STARTED),
-        (Worker(1, started_at=0, beat_at=90), 91.0, None),
-        (Worker(1, started_at=0, beat_at=90), 91.1, Ending.SILENT),
-        (Worker(1, started_at=0, beat_at=90, memory_mb=200), 90.0, None),
-        (Worker(1, started_at=0, beat_at=90, memory_mb=201), 90.0, Ending.MEMORY),
-        (Worker(1, started_at=0, memory_mb=201), 1.0, Ending.MEMORY),
+        (SupervisedWorker(1, started_at=0), 59.0, None),
+        (SupervisedWorker(1, started_at=0), 61.0, WorkerExit.NEVER_STARTED),
+        (SupervisedWorker(1, started_at=0, beat_at=90), 91.0, None),
+        (SupervisedWorker(1, started_at=0, beat_at=90), 91.1, WorkerExit.SILENT),
+        (SupervisedWorker(1, started_at=0, beat_at=90, memory_mb=200), 90.0, None),
+        (SupervisedWorker(1, started_at=0, beat_at=90, memory_mb=201), 90.0, WorkerExit.MEMORY),
+        (SupervisedWorker(1, started_at=0, memory_mb=201), 1.0, WorkerExit.MEMORY),
     ],
 )
-def test_a_worker_has_to_end_when_it_breaks_a_limit(worker: Worker, now: float, ending: Ending | None) -> None:
+def test_a_worker_has_to_end_when_it_breaks_a_limit(
+    worker: SupervisedWorker, now: float, ending: WorkerExit | None
+) -> None:
     assert must_end(worker, LIMITS, now) is ending

@@ -9,16 +9,16 @@ import httpx2
 import pytest
 
 from orchestration.app import Application
-from orchestration.incidents.report import Blast
+from orchestration.incidents.report import BlastRadius
 from orchestration.security.principal import Role
 from orchestration.storage.runs import Run
 from tests.support.console import until
 from tests.support.incidents import a_report
-from tests.support.web import WebServer
+from tests.support.web import RunningWebServer
 
 
 @pytest.fixture
-def api(server: WebServer) -> httpx2.Client:
+def api(server: RunningWebServer) -> httpx2.Client:
     client = server.client()
     client.base_url = client.base_url.join("/api/v1/")
     return client
@@ -26,7 +26,7 @@ def api(server: WebServer) -> httpx2.Client:
 
 def an_incident(app: Application, key: str) -> str:
     now = app.clock.now()
-    return app.desk.report(a_report(at=now, key=key, title=f"{key} fails", blast=Blast(agents=("executor",)))).id
+    return app.desk.report(a_report(at=now, key=key, title=f"{key} fails", blast=BlastRadius(agents=("executor",)))).id
 
 
 def some_runs(app: Application, count: int) -> list[str]:
@@ -39,7 +39,9 @@ def some_runs(app: Application, count: int) -> list[str]:
     return [run.id for run in made]
 
 
-def test_a_list_is_read_page_by_page_without_a_gap_or_a_repetition(server: WebServer, api: httpx2.Client) -> None:
+def test_a_list_is_read_page_by_page_without_a_gap_or_a_repetition(
+    server: RunningWebServer, api: httpx2.Client
+) -> None:
     made = some_runs(server.app, 12)
     found: list[str] = []
     cursor: str | None = None
@@ -53,9 +55,9 @@ def test_a_list_is_read_page_by_page_without_a_gap_or_a_repetition(server: WebSe
     assert len(found) == len(set(found))
 
 
-def test_a_run_is_begun_followed_and_shown(server: WebServer, api: httpx2.Client) -> None:
+def test_a_run_is_begun_followed_and_shown(server: RunningWebServer, api: httpx2.Client) -> None:
     sample = server.app.new_demo_folder()
-    from orchestration.drills import samples
+    from orchestration.rehearsal import samples
 
     copied = samples.copy_to(sample)
     asked = {"goal": copied.goal, "workspace": str(copied.workspace), "provider": "rehearsal"}
@@ -109,7 +111,7 @@ def test_a_problem_never_repeats_what_was_sent(api: httpx2.Client) -> None:
     assert "hunter2" not in answer.text
 
 
-def test_the_same_key_does_it_once_and_is_answered_alike(server: WebServer, api: httpx2.Client) -> None:
+def test_the_same_key_does_it_once_and_is_answered_alike(server: RunningWebServer, api: httpx2.Client) -> None:
     body = {"matchers": ['agent="idem"'], "seconds": 60, "comment": "once"}
     key = {"Idempotency-Key": "a-key-of-mine"}
     first, second = (api.post("silences", json=body, headers=key) for _ in range(2))
@@ -124,7 +126,7 @@ def test_the_same_key_does_it_once_and_is_answered_alike(server: WebServer, api:
         assert less.post("/api/v1/silences", json=body, headers=key).status_code == 403
 
 
-def test_a_refusal_is_kept_and_what_failed_may_be_tried_again(server: WebServer, api: httpx2.Client) -> None:
+def test_a_refusal_is_kept_and_what_failed_may_be_tried_again(server: RunningWebServer, api: httpx2.Client) -> None:
     key = {"Idempotency-Key": "refused"}
     answers = [api.post("incidents/inc-none/acknowledge", headers=key) for _ in range(2)]
     assert [one.status_code for one in answers] == [404, 404]
@@ -132,7 +134,7 @@ def test_a_refusal_is_kept_and_what_failed_may_be_tried_again(server: WebServer,
     assert answers[0].json() == answers[1].json()
 
 
-def test_a_secret_is_not_kept_for_a_repetition(server: WebServer, api: httpx2.Client) -> None:
+def test_a_secret_is_not_kept_for_a_repetition(server: RunningWebServer, api: httpx2.Client) -> None:
     key = {"Idempotency-Key": "make-a-token"}
     body = {"name": "once", "role": "viewer"}
     secret = api.post("tokens", json=body, headers=key).json()["secret"]
@@ -142,7 +144,7 @@ def test_a_secret_is_not_kept_for_a_repetition(server: WebServer, api: httpx2.Cl
     assert sum(one["name"] == "once" for one in api.get("tokens").json()) == 1
 
 
-def test_an_incident_goes_all_its_way(server: WebServer, api: httpx2.Client) -> None:
+def test_an_incident_goes_all_its_way(server: RunningWebServer, api: httpx2.Client) -> None:
     incident = an_incident(server.app, "api:way")
     assert incident in [one["id"] for one in api.get("incidents", params={"open": True}).json()["items"]]
     assert api.post(f"incidents/{incident}/acknowledge").json()["acknowledged_by"] == "test"
@@ -172,7 +174,7 @@ def test_an_incident_goes_all_its_way(server: WebServer, api: httpx2.Client) -> 
     assert api.post(f"incidents/{incident}/cancel", json={"reason": "a test"}).status_code == 200
 
 
-def test_two_incidents_become_one(server: WebServer, api: httpx2.Client) -> None:
+def test_two_incidents_become_one(server: RunningWebServer, api: httpx2.Client) -> None:
     first, second = an_incident(server.app, "api:one"), an_incident(server.app, "api:two")
     assert api.post(f"incidents/{first}/merge", json={"into": second}).json()["id"] == second
     assert api.get(f"incidents/{first}").json()["incident"]["merged_into"] == second
@@ -187,7 +189,7 @@ def test_a_silence_begins_and_ends(api: httpx2.Client) -> None:
     assert api.post("silences", json=everything).status_code == 422
 
 
-def test_a_limit_acts_and_can_be_taken_back(server: WebServer, api: httpx2.Client) -> None:
+def test_a_limit_acts_and_can_be_taken_back(server: RunningWebServer, api: httpx2.Client) -> None:
     made = api.put("providers/rehearsal/limit", json={"concurrency": 1, "reason": "try", "seconds": 600}).json()
     assert server.app.configuration.runtime.providers["rehearsal"].concurrency == 1
     until(lambda: limits(api)["rehearsal"] == 1)
@@ -249,7 +251,7 @@ def test_a_test_message_goes_out_and_leaves_evidence(api: httpx2.Client) -> None
     assert api.post("contacts/nobody/test").status_code == 404
 
 
-def test_the_status_says_what_is_going_on(server: WebServer, api: httpx2.Client) -> None:
+def test_the_status_says_what_is_going_on(server: RunningWebServer, api: httpx2.Client) -> None:
     found = until(lambda: (status := api.get("status").json())["control"] and status, 20)
     assert found["control"][0]["workers"] == []
 
@@ -284,7 +286,7 @@ def test_what_is_sent_as_a_form_is_not_taken_for_json(api: httpx2.Client) -> Non
     assert answer.status_code == 422
 
 
-def test_metrics_are_shown_to_a_scraper_with_a_token(server: WebServer) -> None:
+def test_metrics_are_shown_to_a_scraper_with_a_token(server: RunningWebServer) -> None:
     with server.client(Role.VIEWER, ("metrics",)) as scraper:
         answer = scraper.get("/metrics")
     assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
@@ -293,13 +295,13 @@ def test_metrics_are_shown_to_a_scraper_with_a_token(server: WebServer) -> None:
         assert stranger.get("/metrics").status_code == 401
 
 
-def test_health_and_readiness_are_told_to_anybody_under_any_name(server: WebServer) -> None:
+def test_health_and_readiness_are_told_to_anybody_under_any_name(server: RunningWebServer) -> None:
     with server.client(None, headers={"Host": "10.1.2.3"}) as probe:
         assert probe.get("/healthz").json() == {"status": "ok"}
         assert probe.get("/readyz").json() == {"status": "ready"}
 
 
-def test_alerts_from_outside_come_to_a_door_of_their_own(server: WebServer) -> None:
+def test_alerts_from_outside_come_to_a_door_of_their_own(server: RunningWebServer) -> None:
     """What its `Authorization` says is no token of ours: nobody is locked out for it."""
     with server.client(None, headers={"Authorization": "Bearer what-alertmanager-sends"}) as sender:
         answer = sender.post("/api/v1/intake/alertmanager", json={"version": "4", "alerts": []})
@@ -307,7 +309,7 @@ def test_alerts_from_outside_come_to_a_door_of_their_own(server: WebServer) -> N
     assert "the intake is closed" in answer.json()["error"]
 
 
-def test_reading_is_quick_with_many_at_once(server: WebServer, api: httpx2.Client) -> None:
+def test_reading_is_quick_with_many_at_once(server: RunningWebServer, api: httpx2.Client) -> None:
     """No request waits for another: a slow reader of events holds nobody up."""
     with api.stream("GET", "events"):
         began = time.monotonic()

@@ -15,7 +15,7 @@ from tests.support.clients import python_with_clients
 from tests.support.console import until
 from tests.support.project import provider_at
 from tests.support.rehearsal import RehearsalProcess, a_provider
-from tests.support.web import WebServer, a_web_server
+from tests.support.web import RunningWebServer, a_web_server
 
 _SCRIPT = Path(__file__).with_name("client_scripts.py")
 # The first time the clients are installed, before the first test.
@@ -35,7 +35,7 @@ def primary() -> Iterator[RehearsalProcess]:
 
 
 @pytest.fixture(scope="module")
-def gateway(primary: RehearsalProcess, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebServer]:
+def gateway(primary: RehearsalProcess, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningWebServer]:
     with a_provider() as secondary:
         providers = {
             "primary": provider_at(primary.url, auth="none", breaker=_SOON),
@@ -69,7 +69,7 @@ class Application:
 
 
 @contextmanager
-def application(python: Path, client: str, server: WebServer) -> Iterator[Application]:
+def application(python: Path, client: str, server: RunningWebServer) -> Iterator[Application]:
     key = server.token(Role.OPERATOR, ("gateway",))
     command = [python, "-W", "ignore", str(_SCRIPT), client, server.url, key]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
@@ -83,7 +83,7 @@ def wait_until_used(app: Application, provider: str) -> None:
 
 @pytest.mark.parametrize("client", ["openai", "pydantic-ai"])
 def test_a_client_goes_on_with_the_fallback_when_the_primary_is_killed(
-    python: Path, gateway: WebServer, primary: RehearsalProcess, client: str
+    python: Path, gateway: RunningWebServer, primary: RehearsalProcess, client: str
 ) -> None:
     with application(python, client, gateway) as app:
         assert app.asked().startswith("primary/rehearsal-1 [rehearsal]")

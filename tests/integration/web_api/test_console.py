@@ -12,17 +12,17 @@ from click.testing import CliRunner, Result
 from orchestration.cli import cli
 from orchestration.client import Client, RefusedError, UnreachableError
 from orchestration.errors import ConflictError, NotFoundError, UsageError
-from orchestration.incidents.report import Blast
+from orchestration.incidents.report import BlastRadius
 from orchestration.security.principal import Role
 from tests.support.console import ConsoleProject, free_port
 from tests.support.incidents import a_report
-from tests.support.web import PASSWORD, WebServer
+from tests.support.web import PASSWORD, RunningWebServer
 
 Call = Callable[..., Result]
 
 
 @pytest.fixture
-def there(server: WebServer) -> Call:
+def there(server: RunningWebServer) -> Call:
     """The command with `--server`."""
 
     def call(*arguments: str, role: Role = Role.OPERATOR) -> Result:
@@ -33,9 +33,11 @@ def there(server: WebServer) -> Call:
 
 
 @pytest.fixture
-def incident(server: WebServer) -> str:
+def incident(server: RunningWebServer) -> str:
     now = server.app.clock.now()
-    report = a_report(at=now, key=f"console:{now.timestamp()}", title="it fails", blast=Blast(agents=("executor",)))
+    report = a_report(
+        at=now, key=f"console:{now.timestamp()}", title="it fails", blast=BlastRadius(agents=("executor",))
+    )
     return server.app.desk.report(report).id
 
 
@@ -44,7 +46,7 @@ def test_the_status_of_a_server_is_shown(there: Call) -> None:
     assert set(json.loads(there("status", "--json").output)) >= {"runs", "questions", "control"}
 
 
-def test_a_run_is_started_shown_and_stopped_elsewhere(server: WebServer, there: Call) -> None:
+def test_a_run_is_started_shown_and_stopped_elsewhere(server: RunningWebServer, there: Call) -> None:
     workspace = str(server.project.workspace)
     begun = there("runs", "start", "--workspace", workspace, "--provider", "rehearsal", "--json", "say", "hello")
     run = json.loads(begun.output)["id"]
@@ -83,7 +85,7 @@ def test_a_server_that_does_not_answer_is_said() -> None:
         client.status()
 
 
-def test_the_client_reads_lists_to_their_end_and_hears_events(server: WebServer) -> None:
+def test_the_client_reads_lists_to_their_end_and_hears_events(server: RunningWebServer) -> None:
     with Client(server.url, server.token(Role.ADMIN)) as client:
         runs = [run.id for run in client.all_runs()]
         assert len(runs) == len(set(runs))

@@ -9,18 +9,18 @@ from typing import Any
 import psutil
 import pytest
 
-from orchestration.app.rehearsing import DrillRoom
+from orchestration.app.drill_sessions import DrillSessions
 from orchestration.client import Client
 from orchestration.errors import ConflictError, NotFoundError
 from orchestration.security.principal import Role
 from tests.support.console import command_line, is_there, until
-from tests.support.web import WebServer
+from tests.support.web import RunningWebServer
 
 DRILL = "edit-refused"
 
 
 @pytest.fixture
-def client(server: WebServer) -> Iterator[Client]:
+def client(server: RunningWebServer) -> Iterator[Client]:
     with Client(server.url, server.token(Role.OPERATOR)) as one:
         yield one
         if one.drills_under_way():
@@ -28,14 +28,14 @@ def client(server: WebServer) -> Iterator[Client]:
             until(lambda: one.drills_under_way() is None)
 
 
-def kinds(server: WebServer, after: int) -> list[tuple[str, Any]]:
+def kinds(server: RunningWebServer, after: int) -> list[tuple[str, Any]]:
     """What was said of drills since then."""
     found = server.app.timeline.since(after)
     return [(event.kind, event.data.get("drill")) for _, event in found if event.kind.startswith("drill.")]
 
 
 def test_a_drill_is_held_in_a_project_of_its_own_and_leaves_nothing_here_but_its_result(
-    server: WebServer, client: Client
+    server: RunningWebServer, client: Client
 ) -> None:
     before = server.app.timeline.last_sequence()
     begun = client.begin_drills(DRILL, game_day="spring", key="once")
@@ -62,7 +62,7 @@ def test_a_drill_is_held_in_a_project_of_its_own_and_leaves_nothing_here_but_its
         ]
 
 
-def test_drills_that_are_stopped_take_everything_with_them(server: WebServer, client: Client) -> None:
+def test_drills_that_are_stopped_take_everything_with_them(server: RunningWebServer, client: Client) -> None:
     client.begin_drills("agent-crashes", "agent-exits")
     until(lambda: (found := client.drills_under_way()) and found.current == "agent-crashes")
     (holder,) = [one for one in psutil.Process().children() if "drill --json" in command_line(one)]
@@ -76,7 +76,7 @@ def test_drills_that_are_stopped_take_everything_with_them(server: WebServer, cl
         client.stop_drills()
 
 
-def test_drills_whose_process_was_killed_stand_in_nobodys_way(server: WebServer, client: Client) -> None:
+def test_drills_whose_process_was_killed_stand_in_nobodys_way(server: RunningWebServer, client: Client) -> None:
     before = server.app.timeline.last_sequence()
     client.begin_drills(DRILL)
     (holder,) = [one for one in psutil.Process().children() if "drill --json" in command_line(one)]
@@ -86,7 +86,7 @@ def test_drills_whose_process_was_killed_stand_in_nobodys_way(server: WebServer,
     event = server.app.timeline.last("drill.concluded")
     assert event is not None
     assert event.data["message"] == "its process ended with exit code -9"
-    assert DrillRoom(server.app).under_way() is None
+    assert DrillSessions(server.app).under_way() is None
 
 
 def test_drills_are_listed_and_only_known_ones_are_held(client: Client) -> None:
@@ -98,7 +98,7 @@ def test_drills_are_listed_and_only_known_ones_are_held(client: Client) -> None:
     assert client.drills_under_way() is None
 
 
-def test_a_job_is_begun_once_and_what_came_of_it_is_told(server: WebServer, client: Client) -> None:
+def test_a_job_is_begun_once_and_what_came_of_it_is_told(server: RunningWebServer, client: Client) -> None:
     begun = client.run_job("backup", key="nightly")
     assert (begun.job, begun.actor, begun.outcome) == ("backup", "test", "running")
     assert client.run_job("backup", key="nightly").id == begun.id
@@ -111,7 +111,7 @@ def test_a_job_is_begun_once_and_what_came_of_it_is_told(server: WebServer, clie
         client.run_job("poetry")
 
 
-def test_a_job_that_is_being_done_is_not_begun_again(server: WebServer, client: Client) -> None:
+def test_a_job_that_is_being_done_is_not_begun_again(server: RunningWebServer, client: Client) -> None:
     name = "maintenance/daily-digest"
     server.app.leases.acquire(name, "somebody-else", 30)
     with pytest.raises(ConflictError, match="expected the job daily-digest at rest"):
@@ -121,7 +121,7 @@ def test_a_job_that_is_being_done_is_not_begun_again(server: WebServer, client: 
     until(lambda: client.job_runs("daily-digest")[0].outcome == "succeeded")
 
 
-def test_backups_duties_and_reports_are_looked_after(server: WebServer, client: Client) -> None:
+def test_backups_duties_and_reports_are_looked_after(server: RunningWebServer, client: Client) -> None:
     client.run_job("monthly-duties")
     client.run_job("backup")
     until(lambda: [one.outcome for one in client.job_runs(limit=2)] == ["succeeded"] * 2)
@@ -140,13 +140,13 @@ def test_backups_duties_and_reports_are_looked_after(server: WebServer, client: 
         assert viewer.get("/api/v1/maintenance/reports/nothing").status_code == 404
 
 
-def test_what_a_playbook_would_do_is_told_and_nothing_is_done(server: WebServer, client: Client) -> None:
+def test_what_a_playbook_would_do_is_told_and_nothing_is_done(server: RunningWebServer, client: Client) -> None:
     plan = client.send("POST", "/playbooks/provider-unavailable/dry-run", {})
     assert plan["playbook"] == "provider-unavailable"
     assert {step["step"] for step in plan["looked"]} >= {"probe"}
     assert client.get("/playbook-runs", playbook="provider-unavailable") == []
 
 
-def test_the_schema_and_the_state_of_the_machine_are_told(server: WebServer, client: Client) -> None:
+def test_the_schema_and_the_state_of_the_machine_are_told(server: RunningWebServer, client: Client) -> None:
     assert "runtime" in client.get("/configuration/schema")["properties"]
     assert {one["health"] for one in client.get("/doctor")} <= {"ok", "warning", "problem"}

@@ -10,7 +10,7 @@ import httpx2
 import pytest
 
 from tests.support.console import until
-from tests.support.web import WebServer
+from tests.support.web import RunningWebServer
 
 
 @contextmanager
@@ -31,7 +31,7 @@ def parsed(lines: Iterator[str]) -> Iterator[tuple[int, str]]:
             yield number, line[7:]
 
 
-def say(server: WebServer, *kinds: str) -> None:
+def say(server: RunningWebServer, *kinds: str) -> None:
     for kind in kinds:
         server.app.bus.emit(kind)
 
@@ -40,7 +40,7 @@ def take(events: Iterator[tuple[int, str]], count: int) -> list[tuple[int, str]]
     return [next(events) for _ in range(count)]
 
 
-def test_what_happens_is_told_in_order_and_a_reader_goes_on_where_it_was(server: WebServer) -> None:
+def test_what_happens_is_told_in_order_and_a_reader_goes_on_where_it_was(server: RunningWebServer) -> None:
     client = server.client()
     kinds = [f"test.number{index}" for index in range(6)]
     with reading(client, kind="test.") as events:
@@ -56,7 +56,7 @@ def test_what_happens_is_told_in_order_and_a_reader_goes_on_where_it_was(server:
     assert [number for number, _ in found] == sorted({number for number, _ in found})
 
 
-def test_a_reader_hears_only_what_it_asked_for(server: WebServer) -> None:
+def test_a_reader_hears_only_what_it_asked_for(server: RunningWebServer) -> None:
     with reading(server.client(), kind=["test.wanted"], run="run-x") as events:
         server.app.bus.emit("test.wanted", run_id="run-y")
         server.app.bus.emit("test.other", run_id="run-x")
@@ -67,7 +67,7 @@ def test_a_reader_hears_only_what_it_asked_for(server: WebServer) -> None:
     assert server.app.timeline.numbered([number])[0][1].kind
 
 
-def test_many_readers_hear_the_same(server: WebServer) -> None:
+def test_many_readers_hear_the_same(server: RunningWebServer) -> None:
     clients = [server.client() for _ in range(20)]
     heard: list[list[tuple[int, str]]] = []
 
@@ -88,7 +88,7 @@ def test_many_readers_hear_the_same(server: WebServer) -> None:
 
 
 @pytest.mark.parametrize("last", ["nonsense", "-1", "1e9", "９"])
-def test_a_last_event_that_is_none_begins_with_now(server: WebServer, last: str) -> None:
+def test_a_last_event_that_is_none_begins_with_now(server: RunningWebServer, last: str) -> None:
     headers = {"Last-Event-ID": last.encode()}
     with server.client().stream("GET", "/api/v1/events", headers=headers) as answer:
         assert answer.status_code == 200

@@ -16,7 +16,7 @@ from urllib.parse import quote
 import pytest
 
 from orchestration.security.principal import Role
-from tests.support.web import WebServer
+from tests.support.web import RunningWebServer
 
 _PROGRAM = os.environ.get("ORCHESTRATOR_TEST_SCHEMATHESIS")
 _EXAMPLES = os.environ.get("ORCHESTRATOR_TEST_SCHEMATHESIS_EXAMPLES", "20")
@@ -57,14 +57,14 @@ _NASTY: tuple[Any, ...] = (
 
 
 @pytest.fixture
-def untouched(server: WebServer) -> Iterator[WebServer]:
+def untouched(server: RunningWebServer) -> Iterator[RunningWebServer]:
     """The server; overrides that came to be are ended, so that other tests find it as it was."""
     yield server
     for override in server.app.store.overrides:
         server.portal.call(server.app.store.remove_override, override.id, "tests")
 
 
-def test_nothing_that_is_sent_makes_a_server_error(untouched: WebServer) -> None:
+def test_nothing_that_is_sent_makes_a_server_error(untouched: RunningWebServer) -> None:
     dice = random.Random(20_261_125)
     client = untouched.client()
     document = client.get("/api/v1/openapi.json").json()
@@ -102,7 +102,7 @@ def a_request(dice: random.Random, document: dict[str, Any], path: str, operatio
 
 @pytest.mark.skipif(_PROGRAM is None, reason="on demand: ORCHESTRATOR_TEST_SCHEMATHESIS names the program")
 @pytest.mark.timeout(1800)
-def test_the_api_stands_up_to_its_own_description(untouched: WebServer) -> None:
+def test_the_api_stands_up_to_its_own_description(untouched: RunningWebServer) -> None:
     token = untouched.token(Role.ADMIN)
     command = [
         str(_PROGRAM), "run", f"{untouched.url}/api/v1/openapi.json", "--checks", "not_a_server_error",

@@ -13,18 +13,18 @@ from starlette.routing import Mount, Route
 from orchestration.security.access import AREAS
 from orchestration.security.principal import Role
 from orchestration.web import api
-from orchestration.web.api.handles import Need
-from tests.support.web import WebServer
+from orchestration.web.api.services import RequiredRole
+from tests.support.web import RunningWebServer
 
 _PUBLIC = {"/healthz", "/readyz", "/sign-in", "/setup"}
 
 
-def api_routes() -> Iterator[tuple[str, APIRoute, Need]]:
+def api_routes() -> Iterator[tuple[str, APIRoute, RequiredRole]]:
     """Each route of the API with its method and with what it needs."""
     for room in api.ROOMS.values():
         for route in room.router.routes:
             assert isinstance(route, APIRoute)
-            needs = [one.dependency for one in route.dependencies if isinstance(one.dependency, Need)]
+            needs = [one.dependency for one in route.dependencies if isinstance(one.dependency, RequiredRole)]
             assert len(needs) == 1, f"{route.path} has to say once what it needs"
             for method in sorted(route.methods):
                 yield method, route, needs[0]
@@ -41,7 +41,7 @@ def address(path: str) -> str:
 
 @pytest.mark.parametrize(("method", "route", "need"), ROUTES, ids=NAMES)
 def test_each_role_may_use_a_route_exactly_if_it_includes_what_the_route_needs(
-    server: WebServer, method: str, route: APIRoute, need: Need
+    server: RunningWebServer, method: str, route: APIRoute, need: RequiredRole
 ) -> None:
     for role in Role:
         status = status_of(server, method, route, role)
@@ -52,13 +52,15 @@ def test_each_role_may_use_a_route_exactly_if_it_includes_what_the_route_needs(
 
 
 @pytest.mark.parametrize(("method", "route", "need"), ROUTES, ids=NAMES)
-def test_a_stranger_is_let_into_no_route(server: WebServer, method: str, route: APIRoute, need: Need) -> None:
+def test_a_stranger_is_let_into_no_route(
+    server: RunningWebServer, method: str, route: APIRoute, need: RequiredRole
+) -> None:
     assert status_of(server, method, route, None) == 401
 
 
 @pytest.mark.parametrize(("method", "route", "need"), ROUTES, ids=NAMES)
 def test_a_token_for_other_areas_is_refused_whatever_its_role(
-    server: WebServer, method: str, route: APIRoute, need: Need
+    server: RunningWebServer, method: str, route: APIRoute, need: RequiredRole
 ) -> None:
     others = tuple(sorted(area for area in AREAS if area != need.area))
     status = status_of(server, method, route, Role.ADMIN, others)
@@ -74,7 +76,7 @@ def test_what_changes_something_needs_more_than_a_viewer() -> None:
             if method != "GET" and need.role is Role.VIEWER] == []  # fmt: skip
 
 
-def test_nothing_else_is_served_to_strangers_than_what_is_public(server: WebServer) -> None:
+def test_nothing_else_is_served_to_strangers_than_what_is_public(server: RunningWebServer) -> None:
     """The gateway endpoint, metrics, and whatever is mounted beside the API."""
     open_to_all = set()
     with server.client(None) as stranger:
@@ -89,14 +91,14 @@ def test_nothing_else_is_served_to_strangers_than_what_is_public(server: WebServ
 
 
 @pytest.mark.parametrize("role", list(Role))
-def test_models_are_listed_for_everybody_and_asked_by_operators(server: WebServer, role: Role) -> None:
+def test_models_are_listed_for_everybody_and_asked_by_operators(server: RunningWebServer, role: Role) -> None:
     with server.client(role) as client:
         assert client.get("/v1/models").status_code == 200
         asked = client.post("/v1/chat/completions", json={"model": "no-such", "messages": [{"role": "user"}]})
         assert asked.status_code == (404 if role.includes(Role.OPERATOR) else 403)
 
 
-def test_a_gateway_client_reaches_nothing_but_the_gateway(server: WebServer) -> None:
+def test_a_gateway_client_reaches_nothing_but_the_gateway(server: RunningWebServer) -> None:
     with server.client(Role.OPERATOR, ("gateway",)) as client:
         assert client.get("/v1/models").status_code == 200
         assert client.get("/api/v1/runs").status_code == 403
@@ -104,7 +106,7 @@ def test_a_gateway_client_reaches_nothing_but_the_gateway(server: WebServer) -> 
 
 
 def status_of(
-    server: WebServer, method: str, route: APIRoute, role: Role | None, scopes: tuple[str, ...] | None = None
+    server: RunningWebServer, method: str, route: APIRoute, role: Role | None, scopes: tuple[str, ...] | None = None
 ) -> int:
     """The status of an empty request: whoever is let in is told that something is missing, or that it is not there."""
 

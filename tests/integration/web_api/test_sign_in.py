@@ -10,29 +10,29 @@ import pytest
 
 from orchestration.events import Event
 from orchestration.security.principal import Role
-from tests.support.web import PASSWORD, WebServer
+from tests.support.web import PASSWORD, RunningWebServer
 
 
 @pytest.fixture
-def said(server: WebServer) -> Iterator[list[Event]]:
+def said(server: RunningWebServer) -> Iterator[list[Event]]:
     heard: list[Event] = []
     unsubscribe = server.app.bus.subscribe(heard.append)
     yield heard
     unsubscribe()
 
 
-def user(server: WebServer, name: str, role: Role = Role.OPERATOR) -> str:
+def user(server: RunningWebServer, name: str, role: Role = Role.OPERATOR) -> str:
     if server.web.access.table.user(name) is None:
         server.web.access.add_user(name, role, PASSWORD, actor="tests")
     return name
 
 
-def sign_in(server: WebServer, name: str, password: str = PASSWORD) -> tuple[httpx2.Client, httpx2.Response]:
+def sign_in(server: RunningWebServer, name: str, password: str = PASSWORD) -> tuple[httpx2.Client, httpx2.Response]:
     client = server.client(None)
     return client, client.post("/sign-in", data={"name": name, "password": password})
 
 
-def test_the_first_user_is_made_with_the_link_that_serve_prints_and_only_once(server: WebServer) -> None:
+def test_the_first_user_is_made_with_the_link_that_serve_prints_and_only_once(server: RunningWebServer) -> None:
     key = server.web.access.new_setup_key()
     form = {"key": key, "name": "ada", "password": PASSWORD}
     with server.client(None) as client:
@@ -52,7 +52,7 @@ def test_the_first_user_is_made_with_the_link_that_serve_prints_and_only_once(se
         assert client.post("/setup", data={**form, "key": again, "name": "eve"}).status_code == 409
 
 
-def test_a_session_is_a_cookie_that_scripts_cannot_read(server: WebServer) -> None:
+def test_a_session_is_a_cookie_that_scripts_cannot_read(server: RunningWebServer) -> None:
     client, answer = sign_in(server, user(server, "ben"))
     assert answer.status_code == 303
     cookie = answer.headers["set-cookie"].lower()
@@ -63,7 +63,7 @@ def test_a_session_is_a_cookie_that_scripts_cannot_read(server: WebServer) -> No
     assert secret not in str(server.project.records("SELECT * FROM sessions"))
 
 
-def test_signing_out_ends_the_session_on_the_server(server: WebServer) -> None:
+def test_signing_out_ends_the_session_on_the_server(server: RunningWebServer) -> None:
     client, _ = sign_in(server, user(server, "ben"))
     kept = client.cookies["session"]
     assert client.post("/sign-out").status_code == 303
@@ -71,7 +71,7 @@ def test_signing_out_ends_the_session_on_the_server(server: WebServer) -> None:
         assert thief.get("/api/v1/me").status_code == 401
 
 
-def test_a_new_role_or_being_kept_out_acts_at_once(server: WebServer) -> None:
+def test_a_new_role_or_being_kept_out_acts_at_once(server: RunningWebServer) -> None:
     client, _ = sign_in(server, user(server, "cleo"))
     assert client.get("/api/v1/users").status_code == 403
     with server.client() as admin:
@@ -84,7 +84,7 @@ def test_a_new_role_or_being_kept_out_acts_at_once(server: WebServer) -> None:
     assert again.get("/api/v1/users").status_code == 200
 
 
-def test_a_script_has_to_bring_the_sessions_token(server: WebServer) -> None:
+def test_a_script_has_to_bring_the_sessions_token(server: RunningWebServer) -> None:
     client, _ = sign_in(server, user(server, "ben"))
     body = {"matchers": ['a="b"'], "seconds": 60, "comment": "a test"}
     assert client.post("/api/v1/silences", json=body).status_code == 403
@@ -98,7 +98,7 @@ def test_a_script_has_to_bring_the_sessions_token(server: WebServer) -> None:
     [{"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "same-site"}, {"Origin": "https://evil.example"},
      {"Origin": "null"}],
 )  # fmt: skip
-def test_what_another_sites_page_sends_is_refused(server: WebServer, headers: dict[str, str]) -> None:
+def test_what_another_sites_page_sends_is_refused(server: RunningWebServer, headers: dict[str, str]) -> None:
     client, _ = sign_in(server, user(server, "ben"))
     token = client.get("/api/v1/me").json()["csrf"]
     answer = client.post("/api/v1/runs/latest/cancel", json={}, headers={**headers, "X-CSRF-Token": token})
@@ -108,13 +108,15 @@ def test_what_another_sites_page_sends_is_refused(server: WebServer, headers: di
 
 
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:80", "127.0.0.1.evil.example", "", "localhost.evil"])
-def test_a_strange_name_that_leads_here_is_a_trap(server: WebServer, host: str) -> None:
+def test_a_strange_name_that_leads_here_is_a_trap(server: RunningWebServer, host: str) -> None:
     with server.client() as client:
         assert client.get("/api/v1/me", headers={"Host": host}).status_code == 421
         assert client.get("/api/v1/me", headers={"Host": "localhost:1"}).status_code == 200
 
 
-def test_who_guesses_is_locked_out_and_the_one_whose_name_they_use_is_not(server: WebServer, said: list[Event]) -> None:
+def test_who_guesses_is_locked_out_and_the_one_whose_name_they_use_is_not(
+    server: RunningWebServer, said: list[Event]
+) -> None:
     user(server, "dora")
     statuses = [sign_in(server, "dora", "a wrong password")[1].status_code for _ in range(6)]
     assert statuses == [401] * 5 + [429]
@@ -129,7 +131,7 @@ def test_who_guesses_is_locked_out_and_the_one_whose_name_they_use_is_not(server
     assert sign_in(server, "dora")[1].status_code == 303
 
 
-def test_nobody_learns_whether_a_name_is_there(server: WebServer) -> None:
+def test_nobody_learns_whether_a_name_is_there(server: RunningWebServer) -> None:
     user(server, "ben")
     answers = [sign_in(server, name, "a wrong password")[1].text for name in ("ben", "nobody-of-that-name")]
     assert answers[0] == answers[1]
@@ -140,14 +142,14 @@ def test_nobody_learns_whether_a_name_is_there(server: WebServer) -> None:
     [("/runs?status=failed", "/runs?status=failed"), ("//evil.example", "/"), ("https://evil.example", "/"),
      ("/\\evil.example", "/"), ("", "/"), ("/a\r\nSet-Cookie: x=y", "/")],
 )  # fmt: skip
-def test_signing_in_leads_back_and_never_elsewhere(server: WebServer, way: str, leads: str) -> None:
+def test_signing_in_leads_back_and_never_elsewhere(server: RunningWebServer, way: str, leads: str) -> None:
     user(server, "ben")
     with server.client(None) as client:
         answer = client.post("/sign-in", data={"name": "ben", "password": PASSWORD, "next": way})
     assert answer.headers["location"] == leads
 
 
-def test_a_stranger_is_led_to_the_sign_in_and_back(server: WebServer) -> None:
+def test_a_stranger_is_led_to_the_sign_in_and_back(server: RunningWebServer) -> None:
     with server.client(None) as client:
         answer = client.get("/anything?a=1")
         assert (answer.status_code, answer.headers["location"]) == (303, "/sign-in?next=%2Fanything%3Fa%3D1")
@@ -156,13 +158,13 @@ def test_a_stranger_is_led_to_the_sign_in_and_back(server: WebServer) -> None:
     assert not re.search(r"<script|style=", page)
 
 
-def test_a_page_cannot_be_made_to_say_something_else(server: WebServer) -> None:
+def test_a_page_cannot_be_made_to_say_something_else(server: RunningWebServer) -> None:
     with server.client(None) as client:
         assert "<script>" not in client.get("/setup", params={"key": '"><script>'}).text
         assert "<script>" not in client.get("/sign-in", params={"next": '/"><script>'}).text
 
 
-def test_every_answer_tells_browsers_to_be_careful(server: WebServer) -> None:
+def test_every_answer_tells_browsers_to_be_careful(server: RunningWebServer) -> None:
     with server.client() as client:
         for path in ("/sign-in", "/api/v1/me", "/healthz", "/nothing-here", "/api/v1/nothing-here"):
             headers = client.get(path).headers
@@ -171,7 +173,7 @@ def test_every_answer_tells_browsers_to_be_careful(server: WebServer) -> None:
             assert headers["cache-control"] == "no-store", path
 
 
-def test_a_token_opens_what_it_is_for_until_it_is_over(server: WebServer) -> None:
+def test_a_token_opens_what_it_is_for_until_it_is_over(server: RunningWebServer) -> None:
     with server.client() as admin:
         made = admin.post("/api/v1/tokens", json={"name": "ci", "role": "viewer", "scopes": ["runs"]}).json()
         secret = {"Authorization": f"Bearer {made['secret']}"}
@@ -183,12 +185,12 @@ def test_a_token_opens_what_it_is_for_until_it_is_over(server: WebServer) -> Non
             assert client.get("/api/v1/runs").status_code == 401
 
 
-def test_a_narrow_token_cannot_make_a_wide_one(server: WebServer) -> None:
+def test_a_narrow_token_cannot_make_a_wide_one(server: RunningWebServer) -> None:
     with server.client(Role.ADMIN, ("access",)) as client:
         assert client.post("/api/v1/tokens", json={"name": "more", "role": "admin"}).status_code == 409
 
 
-def test_every_write_is_in_the_audit_trail_with_who_did_it(server: WebServer) -> None:
+def test_every_write_is_in_the_audit_trail_with_who_did_it(server: RunningWebServer) -> None:
     with server.client() as client:
         client.post("/api/v1/silences", json={"matchers": ['a="c"'], "seconds": 60, "comment": "x"})
         client.post("/api/v1/incidents/inc-unknown/acknowledge")

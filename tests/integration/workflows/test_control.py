@@ -9,8 +9,9 @@ import pytest
 
 from orchestration.clock import SystemClock
 from orchestration.config.schema import AgentRole, AgentSettings, Configuration
+from orchestration.domain.run_status import RunStatus
 from orchestration.errors import ConflictError
-from orchestration.storage.runs import Run, RunStatus
+from orchestration.storage.runs import Run
 from orchestration.workflows.coordinator import RUN
 from orchestration.workflows.engine import Flow, FlowState, service
 from orchestration.workflows.execution import AGENT

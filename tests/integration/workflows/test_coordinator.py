@@ -13,19 +13,20 @@ from anyio.lowlevel import checkpoint
 
 from orchestration.clock import SystemClock
 from orchestration.config.schema import AgentRole, AgentSettings, Configuration
+from orchestration.domain.run_status import RunStatus
 from orchestration.errors import ConflictError, UsageError
 from orchestration.events import Bus
 from orchestration.storage.approvals import ApprovalTable
 from orchestration.storage.database import Database
 from orchestration.storage.leases import Leases
-from orchestration.storage.runs import Run, Runs, RunStatus
+from orchestration.storage.runs import Run, Runs
 from orchestration.workflows import execution
 from orchestration.workflows.approvals import Approvals
-from orchestration.workflows.control import RunControl
 from orchestration.workflows.coordinator import RUN, Coordinator
 from orchestration.workflows.engine import Engine, Flow
 from orchestration.workflows.execution import AGENT, EXECUTION
-from orchestration.workflows.model import AgentResult, AgentTask, CommandRecord, Failing, Use
+from orchestration.workflows.model import AgentResult, AgentTask, AgentUsage, CommandRecord, FailingCheck
+from orchestration.workflows.run_control import RunControl
 
 PLAN = {
     "summary": "two mends and a note",
@@ -106,7 +107,7 @@ class House:
                 self.bench.lines.append(task.step.id)
             return answer
 
-        result = AgentResult(output=await flow.step("work", work), use=Use(seconds=1, tokens=10))
+        result = AgentResult(output=await flow.step("work", work), use=AgentUsage(seconds=1, tokens=10))
         return result.model_dump(mode="json")
 
     async def work(self, **values: Any) -> Run:
@@ -250,7 +251,7 @@ async def test_a_failure_of_an_agent_is_the_reason_of_the_run(tmp_path: Path) ->
     async with house(tmp_path) as one:
 
         async def failing(flow: Flow, payload: Any) -> Any:
-            result = AgentResult(failing=Failing(kind="malformed_answer", message="it only sang"))
+            result = AgentResult(failing=FailingCheck(kind="malformed_answer", message="it only sang"))
             return result.model_dump(mode="json")
 
         one.engine.register(AGENT, failing)

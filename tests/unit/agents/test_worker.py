@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from orchestration.agents import title, worker
+from orchestration.agents import process_title, worker
 
 SCRIPT = """
 from pathlib import Path
-from orchestration.agents import title
+from orchestration.agents import process_title
 
 def main(*words):
-    assert title.show(words[0])
+    assert process_title.show(words[0])
     print(Path("/proc/self/cmdline").read_bytes().decode().replace("\\0", "|"))
     return 7
 """
@@ -42,9 +42,9 @@ def test_a_worker_calls_what_the_command_line_names_and_shows_what_it_runs(tmp_p
 def test_whatever_it_shows_nothing_else_of_the_command_line_changes(tmp_path: Path, text: str) -> None:
     _, words = shown(tmp_path, text)
     assert words[:5] == [sys.executable, "-m", "orchestration.agents.worker", "entry:main", text]
-    assert len(words[5]) == len(title.room())
-    assert words[5].startswith(("--runs=" + text.encode("ascii", "replace").decode())[: len(title.room())])
+    assert len(words[5]) == len(process_title.room())
+    assert words[5].startswith(("--runs=" + text.encode("ascii", "replace").decode())[: len(process_title.room())])
 
 
 def test_a_process_without_room_for_it_shows_nothing_and_goes_on() -> None:
-    assert title.show("anything") is False
+    assert process_title.show("anything") is False

@@ -7,10 +7,10 @@ from typing import Any
 
 from orchestration.alerts.fingerprint import fingerprint
 from orchestration.alerts.model import Alert
-from orchestration.alerts.rules import AlertRule, Sample
+from orchestration.alerts.rules import AlertRule, SignalSample
 from orchestration.alerts.signal import Signal
-from orchestration.config.response import Scenario
-from orchestration.storage.alerts import AlertStatus
+from orchestration.domain.alert_status import AlertStatus
+from orchestration.domain.scenario import Scenario
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
@@ -25,8 +25,8 @@ def rule(**values: Any) -> AlertRule:
     )
 
 
-def sample(seconds: float, value: float = 1, **labels: str) -> Sample:
-    return Sample(at(seconds), value, labels)
+def sample(seconds: float, value: float = 1, **labels: str) -> SignalSample:
+    return SignalSample(at(seconds), value, labels)
 
 
 def signal(seconds: float, value: float = 1, name: str = "s", *, drill: bool = False, **labels: str) -> Signal:

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestration.alerts.cleaning import quick
-from orchestration.alerts.texts import json_values
+from orchestration.alerts.batch_redaction import batch_redactor
+from orchestration.alerts.text_templates import json_values
 from orchestration.security.redaction import Redactor
 
 REDACTOR = Redactor()
@@ -28,17 +28,17 @@ VALUES = st.recursive(
 
 @given(VALUES)
 def test_the_quick_way_hides_what_the_careful_way_hides(value: object) -> None:
-    assert quick(REDACTOR)(value) == REDACTOR.data(value)
+    assert batch_redactor(REDACTOR)(value) == REDACTOR.data(value)
 
 
 @pytest.mark.parametrize("secret", SECRETS)
 def test_a_secret_is_found_wherever_it_stands(secret: str) -> None:
     for value in ([secret], {"a": {"b": ["fine", secret]}}, {secret: 1}, ["before", secret, "after"]):
-        assert secret not in repr(quick(REDACTOR)(value))
+        assert secret not in repr(batch_redactor(REDACTOR)(value))
 
 
 def test_what_has_a_telling_name_is_hidden_whatever_it_is() -> None:
-    assert quick(REDACTOR)({"labels": {"password": "short"}}) == {"labels": {"password": "[redacted:secret]"}}
+    assert batch_redactor(REDACTOR)({"labels": {"password": "short"}}) == {"labels": {"password": "[redacted:secret]"}}
 
 
 @given(st.dictionaries(st.text(), st.floats() | st.binary() | st.datetimes() | st.tuples(st.text())))

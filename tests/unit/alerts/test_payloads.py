@@ -12,25 +12,26 @@ from hypothesis import strategies as st
 
 from orchestration.alerts.alertmanager import read_alertmanager
 from orchestration.alerts.generic import read_generic
-from orchestration.alerts.notices import Notice, subject_of
-from orchestration.alerts.payload import RefusedError
-from orchestration.alerts.signature import Lock, sign
+from orchestration.alerts.inbound import InboundAlert, subject_of
+from orchestration.alerts.payload import PayloadRefusedError
+from orchestration.alerts.webhook_auth import WebhookAuth, sign
 from orchestration.config.alerting import IntakeSettings
-from orchestration.config.response import Scenario, Severity
+from orchestration.domain.scenario import Scenario
+from orchestration.domain.severity import Severity
 from tests.support.intake import a_webhook, one
 from tests.unit.alerts.samples import NOON
 
 SETTINGS = IntakeSettings()
 
 
-def read(*alerts: dict[str, Any], **values: Any) -> list[Notice]:
+def read(*alerts: dict[str, Any], **values: Any) -> list[InboundAlert]:
     return read_alertmanager(a_webhook(*alerts, **values), SETTINGS, NOON)[0]
 
 
 class TestAlertmanager:
     def test_is_read_into_a_notice(self) -> None:
         (notice,) = read(one())
-        assert notice == Notice(
+        assert notice == InboundAlert(
             name="HighLoad",
             fingerprint="0f1e2d3c4b5a6978",
             firing=True,
@@ -76,16 +77,16 @@ class TestAlertmanager:
         ],
     )
     def test_what_cannot_be_used_is_refused_with_its_place(self, change: dict[str, Any], reason: str) -> None:
-        with pytest.raises(RefusedError, match=reason):
+        with pytest.raises(PayloadRefusedError, match=reason):
             read(one(**change))
 
     @pytest.mark.parametrize("version", ["3", 4, None])
     def test_another_version_is_refused(self, version: object) -> None:
-        with pytest.raises(RefusedError, match='expected "version": "4"'):
+        with pytest.raises(PayloadRefusedError, match='expected "version": "4"'):
             read(one(), version=version)
 
     def test_too_many_at_once_are_refused_as_too_much(self) -> None:
-        with pytest.raises(RefusedError, match="at most 2 alerts, got 3") as refused:
+        with pytest.raises(PayloadRefusedError, match="at most 2 alerts, got 3") as refused:
             read_alertmanager(a_webhook(one(), one(), one()), IntakeSettings(max_alerts=2), NOON)
         assert refused.value.status == 413
 
@@ -123,7 +124,7 @@ def test_the_scenario_comes_from_a_label_from_the_table_or_from_the_default() ->
 
 def test_a_notice_survives_being_kept() -> None:
     for notice in read(one(), one("resolved", labels={"drill": "true"})):
-        assert Notice.from_json(notice.to_json()) == notice
+        assert InboundAlert.from_json(notice.to_json()) == notice
 
 
 def test_the_subject_is_the_first_telling_label_else_the_name() -> None:
@@ -146,7 +147,7 @@ class TestGeneric:
 
     @pytest.mark.parametrize("body", [{}, {"name": " "}, {"name": 7}, {"alerts": [{"name": "a"}, {}]}, [], None, "x"])
     def test_without_a_name_it_is_refused(self, body: object) -> None:
-        with pytest.raises(RefusedError, match="expected"):
+        with pytest.raises(PayloadRefusedError, match="expected"):
             read_generic(body, SETTINGS, NOON)
 
 
@@ -162,9 +163,9 @@ KEYS = ["status", "labels", "annotations", "startsAt", "endsAt", "fingerprint", 
 def test_whatever_comes_is_understood_or_refused(alert: dict[str, Any], other: object) -> None:
     for reader in (read_alertmanager, read_generic):
         for payload in (a_webhook(alert), {"version": "4", "alerts": other}, alert, other):
-            with contextlib.suppress(RefusedError):
+            with contextlib.suppress(PayloadRefusedError):
                 notices, _ = reader(payload, SETTINGS, NOON)
-                assert [Notice.from_json(notice.to_json()) for notice in notices] == notices
+                assert [InboundAlert.from_json(notice.to_json()) for notice in notices] == notices
 
 
 class TestAccess:
@@ -172,8 +173,8 @@ class TestAccess:
 
     def check(self, headers: dict[str, str], token: str | None = "t0ken", secret: str | None = "s3cret") -> int:
         try:
-            Lock(token, secret, 300).check(headers, self.BODY, 1000.0)
-        except RefusedError as refused:
+            WebhookAuth(token, secret, 300).check(headers, self.BODY, 1000.0)
+        except PayloadRefusedError as refused:
             return refused.status
         return 200
 
@@ -182,9 +183,9 @@ class TestAccess:
         return {"x-orchestrator-timestamp": str(stamp), "x-orchestrator-signature": signature}
 
     def test_a_stranger_is_sent_away_before_the_body_is_read(self) -> None:
-        lock = Lock("t0ken", "s3cret", 300)
+        lock = WebhookAuth("t0ken", "s3cret", 300)
         for headers in ({}, {"authorization": "Bearer x"}, self.signed(0)):
-            with pytest.raises(RefusedError):
+            with pytest.raises(PayloadRefusedError):
                 lock.glance(headers, 1000.0)
         lock.glance(self.signed(secret="other"), 1000.0)
         lock.glance({"authorization": "Bearer t0ken"}, 1000.0)

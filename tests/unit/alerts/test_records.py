@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from orchestration.alerts.facts import facts_from_json, facts_to_json, merge_facts, worse
 from orchestration.alerts.records import decision_of, from_row, to_row, told_from_row, told_to_row
-from orchestration.alerts.stages import Decision, Reason, Told
-from orchestration.config.response import Severity
+from orchestration.alerts.stages import NotifiedState, NotifyDecision, NotifyReason
+from orchestration.domain.severity import Severity
 from orchestration.incidents.report import Facts
 from orchestration.storage.alerts import AlertRow
 from tests.unit.alerts.samples import NOON, alert, at
@@ -61,13 +61,13 @@ def test_facts_come_back_and_names_of_another_release_are_left_out(facts: Facts)
 
 
 def test_a_decision_that_this_release_does_not_know_is_none() -> None:
-    row = to_row(alert(), Decision("a-1", Reason.SILENCED, "silence-1"))
-    assert decision_of(row) == Decision("a-1", Reason.SILENCED, "silence-1")
+    row = to_row(alert(), NotifyDecision("a-1", NotifyReason.SILENCED, "silence-1"))
+    assert decision_of(row) == NotifyDecision("a-1", NotifyReason.SILENCED, "silence-1")
     assert decision_of(dataclasses.replace(row, verdict="of another release")) is None
 
 
 def test_what_the_desk_was_told_comes_back() -> None:
-    told = Told(NOON, frozenset({"b", "a"}), Facts(breach=True))
+    told = NotifiedState(NOON, frozenset({"b", "a"}), Facts(breach=True))
     assert told_from_row(told_to_row("key", told)) == told
 
 

@@ -8,15 +8,15 @@ from hypothesis import strategies as st
 
 from orchestration.alerts.defaults import default_rules, rules
 from orchestration.alerts.evaluation import observe
-from orchestration.alerts.facts import Surroundings
-from orchestration.alerts.model import Verdict
+from orchestration.alerts.facts import FactContext
+from orchestration.alerts.model import ConditionState
 from orchestration.alerts.rules import judge
-from orchestration.alerts.window import Window
+from orchestration.alerts.window import SignalWindow
 from orchestration.config.alerting import Aggregate, Comparison
 from orchestration.config.checks.alerting import KNOWN_RULES, template_error
 from orchestration.config.matchers import parse_matchers
-from orchestration.config.response import Scenario
 from orchestration.config.schema import Configuration, Thresholds
+from orchestration.domain.scenario import Scenario
 from tests.unit.alerts.samples import at, rule, sample, signal
 
 LONG_WATCHED = 1e9
@@ -48,33 +48,35 @@ def test_every_aggregate(aggregate: str, value: float) -> None:
 )
 def test_every_comparison(comparison: str, holds: str) -> None:
     judged = rule(comparison=Comparison(comparison), threshold=5)
-    found = [value for value in "456" if judge(judged, [sample(0, int(value))], at(0), 0).verdict is Verdict.HOLDS]
+    found = [
+        value for value in "456" if judge(judged, [sample(0, int(value))], at(0), 0).verdict is ConditionState.HOLDS
+    ]
     assert "".join(found) == holds
 
 
 @pytest.mark.parametrize("aggregate", [one for one in Aggregate if one is not Aggregate.ABSENT])
 def test_without_samples_nothing_is_known_until_a_whole_window_was_watched(aggregate: Aggregate) -> None:
     judged = rule(aggregate=aggregate)
-    assert judge(judged, [], at(0), 59).verdict is Verdict.UNKNOWN
-    assert judge(judged, [], at(0), 60).verdict is Verdict.CLEAR
+    assert judge(judged, [], at(0), 59).verdict is ConditionState.UNKNOWN
+    assert judge(judged, [], at(0), 60).verdict is ConditionState.CLEAR
 
 
 def test_a_count_that_is_reached_holds_even_when_the_window_was_not_watched_whole() -> None:
     judged = rule(aggregate=Aggregate.COUNT, threshold=2)
-    assert judge(judged, [sample(0)], at(0), 5).verdict is Verdict.UNKNOWN
-    assert judge(judged, [sample(0), sample(1)], at(1), 5).verdict is Verdict.HOLDS
+    assert judge(judged, [sample(0)], at(0), 5).verdict is ConditionState.UNKNOWN
+    assert judge(judged, [sample(0), sample(1)], at(1), 5).verdict is ConditionState.HOLDS
 
 
 def test_too_few_samples_judge_nothing() -> None:
     judged = rule(aggregate=Aggregate.MEAN, min_samples=3)
-    assert judge(judged, SAMPLES[:2], at(20), LONG_WATCHED).verdict is Verdict.UNKNOWN
-    assert judge(judged, SAMPLES, at(20), LONG_WATCHED).verdict is Verdict.CLEAR
+    assert judge(judged, SAMPLES[:2], at(20), LONG_WATCHED).verdict is ConditionState.UNKNOWN
+    assert judge(judged, SAMPLES, at(20), LONG_WATCHED).verdict is ConditionState.CLEAR
 
 
 def test_silence_counts_from_when_somebody_listened() -> None:
     judged = rule(aggregate=Aggregate.ABSENT, window=60)
-    assert judge(judged, [sample(0)], at(300), 59).verdict is Verdict.CLEAR
-    assert judge(judged, [sample(0)], at(300), 60).verdict is Verdict.HOLDS
+    assert judge(judged, [sample(0)], at(300), 59).verdict is ConditionState.CLEAR
+    assert judge(judged, [sample(0)], at(300), 60).verdict is ConditionState.HOLDS
 
 
 @given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=30), st.floats(-1e6, 1e6))
@@ -85,39 +87,39 @@ def test_a_higher_threshold_never_makes_an_alert(values: list[float], threshold:
             judge(rule(aggregate=aggregate, threshold=limit), samples, at(30), LONG_WATCHED).verdict
             for limit in (threshold, threshold + 1)
         ]
-        assert verdicts != [Verdict.CLEAR, Verdict.HOLDS]
+        assert verdicts != [ConditionState.CLEAR, ConditionState.HOLDS]
 
 
 class TestWindow:
     def test_tells_series_apart_by_the_labels_of_the_rule(self) -> None:
-        window = Window(rule(by=("host",)))
+        window = SignalWindow(rule(by=("host",)))
         for host, path in (("a", "/"), ("a", "/tmp"), ("b", "/")):
             window.add(signal(0, host=host, path=path))
         assert sorted(series.key[0] for series in window.series(at(0))) == [(("host", "a"),), (("host", "b"),)]
 
     def test_keeps_drills_and_our_own_doing_apart(self) -> None:
-        window = Window(rule(by=("host",)))
+        window = SignalWindow(rule(by=("host",)))
         window.add(signal(0, host="a"))
         window.add(signal(0, host="a", drill=True))
         window.add(signal(0, host="a", origin="remediation"))
         assert len(list(window.series(at(0)))) == 3
 
     def test_forgets_what_is_too_old(self) -> None:
-        window = Window(rule(aggregate=Aggregate.COUNT, window=60))
+        window = SignalWindow(rule(aggregate=Aggregate.COUNT, window=60))
         for second in range(0, 100, 10):
             window.add(signal(second))
         (series,) = window.series(at(100))
         assert [one.at for one in series.samples] == [at(second) for second in range(40, 100, 10)]
 
     def test_hands_out_an_empty_series_once_more_and_then_only_when_it_is_expected(self) -> None:
-        window = Window(rule(aggregate=Aggregate.COUNT))
+        window = SignalWindow(rule(aggregate=Aggregate.COUNT))
         window.add(signal(0))
         assert [series.samples for series in window.series(at(100))] == [()]
         assert list(window.series(at(100))) == []
         assert [series.samples for series in window.series(at(100), [((), False)])] == [()]
 
     def test_is_bounded_in_series_and_in_samples(self) -> None:
-        window = Window(rule(aggregate=Aggregate.COUNT, by=("n",)), most_series=10, most_samples=5)
+        window = SignalWindow(rule(aggregate=Aggregate.COUNT, by=("n",)), most_series=10, most_samples=5)
         for number in range(25):
             window.add(signal(number / 10, n=str(number)))
         for _ in range(7):
@@ -127,14 +129,14 @@ class TestWindow:
         assert window.dropped == 15 + 3
 
     def test_sees_only_samples_that_fit_and_scalars_of_the_evidence_as_labels(self) -> None:
-        window = Window(rule(aggregate=Aggregate.COUNT, where=parse_matchers(['redacted!="true"'])))
+        window = SignalWindow(rule(aggregate=Aggregate.COUNT, where=parse_matchers(['redacted!="true"'])))
         for redacted in (True, False):
             window.add(signal(0).__class__("s", at(0), 1.0, {"place": "x"}, {"redacted": redacted, "more": [1]}))
         (series,) = window.series(at(0))
         assert [one.labels for one in series.samples] == [{"place": "x", "redacted": "false"}]
 
     def test_a_clearing_signal_ends_the_series_that_agree_with_it_and_no_other(self) -> None:
-        window = Window(rule(by=("run", "agent"), cleared_by=("done",)))
+        window = SignalWindow(rule(by=("run", "agent"), cleared_by=("done",)))
         window.add(signal(0, run="1", agent="a"))
         window.add(signal(0, run="2", agent="a"))
         window.add(signal(1, name="done", run="1"))
@@ -143,7 +145,7 @@ class TestWindow:
         assert cleared == {"1": (True, 0), "2": (False, 1)}
 
     def test_what_comes_after_a_clearing_signal_counts_again(self) -> None:
-        window = Window(rule(by=("run",), cleared_by=("done",)))
+        window = SignalWindow(rule(by=("run",), cleared_by=("done",)))
         window.add(signal(1, name="done", run="1"))
         window.add(signal(2, run="1"))
         (series,) = window.series(at(2))
@@ -158,23 +160,23 @@ class TestObservation:
             title="{host} at {value}",
             summary="{value} of {threshold} in {window} s, {path} {nothing}",
         )
-        window = Window(judged)
+        window = SignalWindow(judged)
         window.add(signal(0, 12.34, host="a", path="/"))
-        (seen,) = observe(window, at(1), LONG_WATCHED, Surroundings())
+        (seen,) = observe(window, at(1), LONG_WATCHED, FactContext())
         assert (seen.subject, seen.title, seen.summary) == ("a", "a at 12.3", "12.3 of 10 in 60 s, /")
         assert (seen.labels, seen.details) == ({"host": "a"}, {"path": "/"})
 
     def test_has_one_fingerprint_whatever_the_order_of_labels(self) -> None:
-        window = Window(rule(by=("a", "b")))
+        window = SignalWindow(rule(by=("a", "b")))
         window.add(signal(0, a="1", b="2"))
         window.add(signal(0, b="2", a="1"))
-        assert len({seen.fingerprint for seen in observe(window, at(1), LONG_WATCHED, Surroundings())}) == 1
+        assert len({seen.fingerprint for seen in observe(window, at(1), LONG_WATCHED, FactContext())}) == 1
 
     def test_begins_with_the_first_that_counts(self) -> None:
-        window = Window(rule(aggregate=Aggregate.COUNT, threshold=2, match=parse_matchers(["bad=yes"])))
+        window = SignalWindow(rule(aggregate=Aggregate.COUNT, threshold=2, match=parse_matchers(["bad=yes"])))
         for second, bad in ((0, "no"), (5, "yes"), (9, "yes")):
             window.add(signal(second, bad=bad))
-        (seen,) = observe(window, at(10), LONG_WATCHED, Surroundings())
+        (seen,) = observe(window, at(10), LONG_WATCHED, FactContext())
         assert (seen.since, seen.value) == (at(5), 2)
 
 

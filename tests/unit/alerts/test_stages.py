@@ -12,15 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestration.alerts.facts import merge_facts
+from orchestration.alerts.incident_reports import blast_of, group_facts, report_of
 from orchestration.alerts.inhibition import DEFAULTS, Inhibition, muted
 from orchestration.alerts.model import Alert
-from orchestration.alerts.reports import blast_of, group_facts, report_of
 from orchestration.alerts.silences import Silence
-from orchestration.alerts.stages import STAGES, Context, Reason, Told, cleared, run_stages
+from orchestration.alerts.stages import STAGES, NotifiedState, NotifyReason, StageContext, cleared, run_stages
 from orchestration.config.matchers import parse_matchers
-from orchestration.config.response import Scenario, Severity
+from orchestration.domain.alert_status import AlertStatus
+from orchestration.domain.scenario import Scenario
+from orchestration.domain.severity import Severity
 from orchestration.incidents.report import Facts
-from orchestration.storage.alerts import AlertStatus
 from orchestration.storage.silences import SilenceKind
 from tests.unit.alerts.samples import NOON, alert, at
 
@@ -30,12 +31,12 @@ def silence(*matchers: str, kind: str = "silence", start: float = -10, end: floa
 
 
 def decide(alerts: Sequence[Alert], **context: Any) -> dict[str, str]:
-    whole = Context(NOON, tuple(alerts), **context)
+    whole = StageContext(NOON, tuple(alerts), **context)
     return {decision.alert: decision.reason.value for decision in run_stages(alerts, whole)[1]}
 
 
-def told(*alerts: Alert, facts: Facts = Facts(), seconds: float = -5) -> dict[str, Told]:  # noqa: B008 (immutable)
-    return {one.group: Told(at(seconds), frozenset(other.id for other in alerts), facts) for one in alerts}
+def told(*alerts: Alert, facts: Facts = Facts(), seconds: float = -5) -> dict[str, NotifiedState]:  # noqa: B008 (immutable)
+    return {one.group: NotifiedState(at(seconds), frozenset(other.id for other in alerts), facts) for one in alerts}
 
 
 def test_what_is_new_is_told_and_what_is_known_is_not() -> None:
@@ -85,16 +86,19 @@ def test_a_silence_needs_all_its_matchers_and_its_time() -> None:
 
 def test_the_end_of_what_was_told_passes_every_silence() -> None:
     ended, untold = alert(firing=False), alert(number=2, firing=False)
-    context = Context(NOON, (ended, untold), [silence("alertname=a")], told=told(ended))
+    context = StageContext(NOON, (ended, untold), [silence("alertname=a")], told=told(ended))
     kept, decisions = run_stages(context.alerts, context)
     assert kept == (ended,)
-    assert {one.alert: one.reason for one in decisions} == {"a-1": Reason.RESOLVED, "a-2": Reason.NEVER_TOLD}
+    assert {one.alert: one.reason for one in decisions} == {
+        "a-1": NotifyReason.RESOLVED,
+        "a-2": NotifyReason.NEVER_TOLD,
+    }
     assert cleared(context, kept) == (ended.group,)
 
 
 def test_what_is_muted_still_fires_so_its_group_is_not_cleared() -> None:
     one = alert()
-    context = Context(NOON, (one,), [silence("alertname=a")], told=told(one))
+    context = StageContext(NOON, (one,), [silence("alertname=a")], told=told(one))
     kept, _ = run_stages(context.alerts, context)
     assert (kept, cleared(context, kept)) == ((), ())
 
@@ -102,9 +106,9 @@ def test_what_is_muted_still_fires_so_its_group_is_not_cleared() -> None:
 def test_a_group_is_cleared_when_its_last_told_alert_is_over() -> None:
     ended, going = alert(firing=False), alert(number=2)
     both = told(ended, going)
-    context = Context(NOON, (ended, going), told=both)
+    context = StageContext(NOON, (ended, going), told=both)
     assert cleared(context, run_stages(context.alerts, context)[0]) == ()
-    muted_one = Context(NOON, (ended, going), [silence("n=2")], told=told(ended))
+    muted_one = StageContext(NOON, (ended, going), [silence("n=2")], told=told(ended))
     assert cleared(muted_one, run_stages(muted_one.alerts, muted_one)[0]) == (ended.group,)
 
 
@@ -214,10 +218,10 @@ RULES = (
 def test_the_order_in_which_alerts_come_does_not_matter(
     alerts: list[Alert], silences: list[Silence], order: random.Random
 ) -> None:
-    context = Context(NOON, tuple(alerts), silences, RULES)
+    context = StageContext(NOON, tuple(alerts), silences, RULES)
     shuffled = list(alerts)
     order.shuffle(shuffled)
-    again = Context(NOON, tuple(shuffled), silences, RULES)
+    again = StageContext(NOON, tuple(shuffled), silences, RULES)
     kept, decisions = run_stages(alerts, context)
     kept_again, decisions_again = run_stages(shuffled, again)
     assert kept == kept_again
@@ -228,7 +232,7 @@ def test_the_order_in_which_alerts_come_does_not_matter(
 def test_no_alert_is_lost_each_has_one_decision_and_stages_only_take_away(
     alerts: list[Alert], silences: list[Silence]
 ) -> None:
-    context = Context(NOON, tuple(alerts), silences, RULES)
+    context = StageContext(NOON, tuple(alerts), silences, RULES)
     kept, decisions = run_stages(alerts, context)
     assert sorted(one.alert for one in decisions) == sorted(one.id for one in alerts)
     left = tuple(alerts)
@@ -248,9 +252,9 @@ def test_over_time_each_group_is_told_before_it_is_cleared_and_never_twice_alike
     rounds: list[tuple[list[Alert], list[Silence]]],
 ) -> None:
     """A desk in the small: what was told is kept as the engine does it."""
-    known: dict[str, Told] = {}
+    known: dict[str, NotifiedState] = {}
     for number, (alerts, silences) in enumerate(rounds):
-        context = Context(at(number), tuple(alerts), silences, RULES, dict(known))
+        context = StageContext(at(number), tuple(alerts), silences, RULES, dict(known))
         kept, _ = run_stages(alerts, context)
         firing = {one.id for one in alerts if one.firing}
         for key in {one.group for one in kept if one.firing}:
@@ -261,12 +265,12 @@ def test_over_time_each_group_is_told_before_it_is_cleared_and_never_twice_alike
             if before is not None:
                 assert not ids <= before.alerts or facts != before.facts, "told twice alike"
                 ids |= before.alerts & firing
-            known[key] = Told(at(number), ids, facts)
+            known[key] = NotifiedState(at(number), ids, facts)
         for key in cleared(context, kept):
             assert key in known, "cleared before it was told"
             assert not known[key].alerts & firing
             del known[key]
-    quiet = Context(at(99), (), told=known)
+    quiet = StageContext(at(99), (), told=known)
     assert set(cleared(quiet, ())) == set(known), "what was told is cleared in the end"
 
 

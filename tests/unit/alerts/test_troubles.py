@@ -5,16 +5,16 @@ import logging
 import pytest
 from structlog.testing import capture_logs
 
-from orchestration.alerts.troubles import Troubles
+from orchestration.alerts.error_isolation import ErrorIsolation
 
 
-def fail(troubles: Troubles, place: str) -> None:
+def fail(troubles: ErrorIsolation, place: str) -> None:
     with troubles.contained(place):
         raise ValueError("no")
 
 
 def test_what_fails_is_counted_and_goes_no_further() -> None:
-    troubles = Troubles()
+    troubles = ErrorIsolation()
     for _ in range(3):
         fail(troubles, "rule a")
     fail(troubles, "rule b")
@@ -25,7 +25,7 @@ def test_what_fails_is_counted_and_goes_no_further() -> None:
 
 
 def test_a_place_is_logged_when_it_begins_to_fail_and_when_it_works_again() -> None:
-    troubles = Troubles()
+    troubles = ErrorIsolation()
     with capture_logs() as entries:
         for _ in range(2):
             fail(troubles, "rule a")
@@ -40,7 +40,7 @@ def test_a_place_is_logged_when_it_begins_to_fail_and_when_it_works_again() -> N
 
 def test_places_without_end_do_not_fill_the_memory() -> None:
     logging.disable()
-    troubles = Troubles()
+    troubles = ErrorIsolation()
     try:
         for number in range(1100):
             fail(troubles, f"notice {number}")
@@ -50,7 +50,7 @@ def test_places_without_end_do_not_fill_the_memory() -> None:
 
 
 def test_being_told_to_stop_is_no_trouble() -> None:
-    troubles = Troubles()
+    troubles = ErrorIsolation()
     with pytest.raises(KeyboardInterrupt), troubles.contained("rule a"):
         raise KeyboardInterrupt
     assert troubles.failing == frozenset()

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from orchestration.alerts.fingerprint import fingerprint, group_key
 from orchestration.alerts.silences import checked_matchers, readable
-from orchestration.alerts.texts import fill, number
+from orchestration.alerts.text_templates import fill, number
 from orchestration.config.matchers import parse_matcher
 from orchestration.errors import UsageError
 from orchestration.storage.silences import SilenceKind, SilenceRow

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from orchestration.app.overview import overview
 from orchestration.app.project import project
-from orchestration.storage.routes import RouteStates
+from orchestration.storage.route_states import RouteStates
 from tests.support.project import ProjectFolder, provider_at
 
 

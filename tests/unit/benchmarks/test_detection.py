@@ -7,9 +7,9 @@ import urllib.request
 
 from benchmarks.detection import SCENARIOS, Exporter, stock, told_of
 from benchmarks.hook import a_hook
-from orchestration.config.response import Scenario
 from orchestration.config.schema import Configuration, MonitoringSettings
-from orchestration.drills.model import Setting
+from orchestration.domain.scenario import Scenario
+from orchestration.drills.model import DrillSetting
 from orchestration.drills.project import configuration
 
 
@@ -24,7 +24,7 @@ def test_each_of_the_five_scenarios_is_caused() -> None:
 
 
 def test_the_project_that_is_measured_keeps_to_what_is_shipped() -> None:
-    setting = Setting(providers=("first",))
+    setting = DrillSetting(providers=("first",))
     found = Configuration.model_validate(stock(configuration(setting, {"first": "http://127.0.0.1:1"}), "http://h"))
     shipped = MonitoringSettings()
     for name in ("probe_seconds", "resource_seconds", "scan_seconds"):

@@ -8,8 +8,8 @@ import pytest
 
 from benchmarks.contenders.drill_job import KEY, Job
 from benchmarks.drilled.counting import read_records
-from orchestration.drills.rehearsal.conversation import Conversation
-from orchestration.drills.rehearsal.scenes import answer
+from orchestration.rehearsal.conversation import RehearsalRequest
+from orchestration.rehearsal.scenes import answer
 
 ESCAPE = 'call write_file {"file_path": "../outside.txt"}'
 
@@ -50,7 +50,7 @@ def test_the_rehearsal_model_uses_the_tool_in_each_part_and_nowhere_else(
     job: Job, step: str, called: str | None
 ) -> None:
     role = {"plan": "planner", "review": "reviewer"}.get(step, "executor")
-    reply = answer(Conversation(role, job.goal(step, ESCAPE), tools=frozenset({"work"})))
+    reply = answer(RehearsalRequest(role, job.goal(step, ESCAPE), tools=frozenset({"work"})))
     assert [call.name for call in reply.calls] == ([called] if called else [])
 
 

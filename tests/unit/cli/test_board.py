@@ -3,24 +3,24 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from orchestration.cli.board import Board
+from orchestration.cli.live_view import LiveView
 from orchestration.events import Event
-from orchestration.storage.timeline import Heartbeat
+from orchestration.storage.timeline import HeartbeatRow
 
 NOW = datetime(2026, 1, 5, tzinfo=UTC)
 PLANNER = {"agent_run_id": "r.planner", "title": "plan"}
 
 
-def taken(board: Board, kind: str, agent: str | None = "planner", **data: Any) -> str | None:
+def taken(board: LiveView, kind: str, agent: str | None = "planner", **data: Any) -> str | None:
     return board.take(Event(kind, NOW, "r", agent, data=data))
 
 
-def beat(activity: str, tokens: int) -> Heartbeat:
-    return Heartbeat("r.planner", "r", "planner", activity, tokens, NOW)
+def beat(activity: str, tokens: int) -> HeartbeatRow:
+    return HeartbeatRow("r.planner", "r", "planner", activity, tokens, NOW)
 
 
 def test_the_board_shows_what_each_agent_does_uses_and_asks() -> None:
-    board = Board()
+    board = LiveView()
     assert taken(board, "agent.started", **PLANNER) == "planner: starts: plan"
     board.beat(beat("hears from a/b", 12))
     line = board.agents["r.planner"]
@@ -31,7 +31,7 @@ def test_the_board_shows_what_each_agent_does_uses_and_asks() -> None:
 
 
 def test_an_agent_that_has_finished_is_not_brought_back_by_a_late_heartbeat() -> None:
-    board = Board()
+    board = LiveView()
     taken(board, "agent.started", **PLANNER)
     use = {"seconds": 1.0, "model_calls": 2, "tokens": 3, "usd": 0, "rehearsal": False}
     said = taken(board, "agent.finished", agent_run_id="r.planner", failing=None, use=use)
@@ -41,7 +41,7 @@ def test_an_agent_that_has_finished_is_not_brought_back_by_a_late_heartbeat() ->
 
 
 def test_an_interrupted_agent_leaves_the_board_and_may_come_back() -> None:
-    board = Board()
+    board = LiveView()
     taken(board, "agent.started", **PLANNER)
     assert taken(board, "agent.interrupted", agent_run_id="r.planner") is None
     assert board.agents == {}
@@ -50,5 +50,5 @@ def test_an_interrupted_agent_leaves_the_board_and_may_come_back() -> None:
 
 
 def test_a_wait_says_why_and_what_to_do() -> None:
-    line = taken(Board(), "run.waiting", reason="nobody answers", hints=["a: start it"])
+    line = taken(LiveView(), "run.waiting", reason="nobody answers", hints=["a: start it"])
     assert line == "planner: waits: nobody answers\n         → a: start it"

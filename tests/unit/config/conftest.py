@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from orchestration.config.load import Loaded, Loader
+from orchestration.config.loader import ConfigLoader, LoadedConfiguration
 
 GOOD: dict[str, Any] = {
     "runtime": {
@@ -31,7 +31,7 @@ GOOD: dict[str, Any] = {
 }
 
 Change = Callable[[dict[str, Any]], object]
-Judge = Callable[..., Loaded]
+Judge = Callable[..., LoadedConfiguration]
 
 
 @pytest.fixture
@@ -43,8 +43,8 @@ def good() -> dict[str, Any]:
 def judge(tmp_path: Path, good: dict[str, Any]) -> Judge:
     """Judge the good configuration with a change in it."""
 
-    def judge(change: Change = lambda _: None, variables: tuple[str, ...] = ()) -> Loaded:
+    def judge(change: Change = lambda _: None, variables: tuple[str, ...] = ()) -> LoadedConfiguration:
         change(good)
-        return Loader(tmp_path / "config" / "agents.config.json").parse(json.dumps(good, indent=1), variables)
+        return ConfigLoader(tmp_path / "config" / "agents.config.json").parse(json.dumps(good, indent=1), variables)
 
     return judge

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from orchestration.config.alerting import IntakeSettings
-from orchestration.config.response import Severity
+from orchestration.domain.severity import Severity
 from tests.unit.config.conftest import Change, Judge
 
 

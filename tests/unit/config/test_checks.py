@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from orchestration.config.findings import Code
+from orchestration.config.findings import FindingCode
 from tests.unit.config.conftest import Change, Judge
 
 
@@ -99,7 +99,7 @@ def test_what_is_right_is_left_alone(judge: Judge, change: Change) -> None:
 )
 def test_an_address_that_cannot_be_called_is_an_error_and_is_not_shown(judge: Judge, address: str) -> None:
     found = judge(lambda good: good["runtime"]["ollama"].update(host=address)).findings
-    assert [finding.code for finding in found if finding.path == "runtime.ollama.host"] == [Code.BAD_ADDRESS]
+    assert [finding.code for finding in found if finding.path == "runtime.ollama.host"] == [FindingCode.BAD_ADDRESS]
     assert not any("pass@" in str(finding) for finding in found)
 
 
@@ -126,7 +126,7 @@ def test_a_key_over_plain_http_is_warned_of_except_to_this_machine(judge: Judge)
 def test_github_models_is_told_to_be_retired_with_what_to_use_instead(judge: Judge) -> None:
     github = {"defaultModel": "openai/gpt-4.1"}
     finding = next(
-        f for f in judge(runtime(github=github), ("GITHUB_TOKEN",)).findings if f.code is Code.RETIRED_PROVIDER
+        f for f in judge(runtime(github=github), ("GITHUB_TOKEN",)).findings if f.code is FindingCode.RETIRED_PROVIDER
     )
     assert "Azure AI Foundry" in finding.hint
 
@@ -156,14 +156,14 @@ def edges(*pairs: tuple[str, str]) -> Change:
 
 def test_an_edge_to_nobody_is_found_at_its_own_end_with_the_nearest_name(judge: Judge) -> None:
     found = judge(edges(("planner", "executer"))).findings
-    assert [(f.code, f.path) for f in found] == [(Code.UNKNOWN_AGENT, "workflow[0].to")]
+    assert [(f.code, f.path) for f in found] == [(FindingCode.UNKNOWN_AGENT, "workflow[0].to")]
     assert found[0].hint == 'Did you mean "executor"?'
 
 
 def test_a_circle_is_named_from_end_to_end(judge: Judge) -> None:
     change = edges(("planner", "executor"), ("executor", "reviewer"), ("reviewer", "executor"))
     (finding,) = judge(change).findings
-    assert finding.code is Code.WORKFLOW_CYCLE
+    assert finding.code is FindingCode.WORKFLOW_CYCLE
     assert finding.message in {
         "a circle: executor → reviewer → executor",
         "a circle: reviewer → executor → reviewer",
@@ -174,7 +174,7 @@ def test_a_circle_is_named_from_end_to_end(judge: Judge) -> None:
 def test_an_edge_hands_on_only_what_its_source_delivers(judge: Judge) -> None:
     found = judge(lambda good: good["workflow"][0].update(artifact="plan.txt")).findings
     assert [(f.code, f.path, f.hint) for f in found] == [
-        (Code.UNKNOWN_ARTIFACT, "workflow[0].artifact", 'Did you mean "plan.md"?')
+        (FindingCode.UNKNOWN_ARTIFACT, "workflow[0].artifact", 'Did you mean "plan.md"?')
     ]
 
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestration.config.credentials import Credentials, read_env_file
-from orchestration.config.findings import Code
+from orchestration.config.credentials import EnvironmentCredentials, read_env_file
+from orchestration.config.findings import FindingCode
 from orchestration.config.schema import Configuration
 from orchestration.config.secrets import names_a_secret
 
@@ -31,27 +31,30 @@ def test_a_line_that_cannot_be_read_is_told_with_its_number_and_the_others_count
     path = env(tmp_path, "A=1\nB='never closed\nC=3\n")
     values, (finding,) = read_env_file(path)
     assert values == {"A": "1", "C": "3"}
-    assert (finding.code, finding.file, finding.line) == (Code.BAD_ENV_LINE, str(path), 2)
+    assert (finding.code, finding.file, finding.line) == (FindingCode.BAD_ENV_LINE, str(path), 2)
     assert "never closed" not in str(finding)
 
 
 def test_an_env_file_that_is_no_text_is_an_error(tmp_path: Path) -> None:
     (tmp_path / ".env").write_bytes(b"A=\xff\xfe")
-    assert [finding.code for finding in read_env_file(tmp_path / ".env")[1]] == [Code.NOT_UTF8]
+    assert [finding.code for finding in read_env_file(tmp_path / ".env")[1]] == [FindingCode.NOT_UTF8]
 
 
 def test_the_environment_of_the_process_wins_over_the_file() -> None:
-    credentials = Credentials({"A": "process", "C": ""}, {"A": "file", "B": "file", "C": "file", "D": ""})
+    credentials = EnvironmentCredentials({"A": "process", "C": ""}, {"A": "file", "B": "file", "C": "file", "D": ""})
     assert [credentials.get(name) for name in "ABCDE"] == ["process", "file", "file", None, None]
     assert credentials.names == {"A", "B", "C"}
 
 
 def test_no_value_shows_in_the_representation() -> None:
-    assert KEY not in repr(Credentials({"A_TOKEN": KEY}, {"B_TOKEN": KEY}))
+    assert KEY not in repr(EnvironmentCredentials({"A_TOKEN": KEY}, {"B_TOKEN": KEY}))
 
 
 def test_what_changed_is_told_by_name_only() -> None:
-    before, after = Credentials({}, {"A": "1", "B": "2"}), Credentials({}, {"A": "1", "B": "3", "C": "4"})
+    before, after = (
+        EnvironmentCredentials({}, {"A": "1", "B": "2"}),
+        EnvironmentCredentials({}, {"A": "1", "B": "3", "C": "4"}),
+    )
     assert after.changed_since(before) == ["B", "C"]
 
 
@@ -59,7 +62,7 @@ def test_secrets_are_known_by_name_by_form_and_by_what_the_configuration_names()
     configuration = Configuration.model_validate(
         {"runtime": {"databaseUrlEnv": "STATE", "own": {"type": "openai", "apiKeyEnv": "OWN"}}}
     )
-    credentials = Credentials(
+    credentials = EnvironmentCredentials(
         {"GITHUB_TOKEN": "github-value", "PATH": "/usr/bin:/bin", "STATE": "postgresql://u:p@h/d"},
         {
             "OWN": "own-value",
@@ -80,7 +83,7 @@ def test_secrets_are_known_by_name_by_form_and_by_what_the_configuration_names()
 
 
 def test_a_stand_in_for_a_key_is_no_secret() -> None:
-    assert Credentials({}, {"OPENAI_API_KEY": "ollama"}).secrets() == frozenset()
+    assert EnvironmentCredentials({}, {"OPENAI_API_KEY": "ollama"}).secrets() == frozenset()
 
 
 @pytest.mark.parametrize(
@@ -127,5 +130,5 @@ def test_names_that_only_resemble_them_are_not(name: str) -> None:
 
 
 def test_the_shells_current_folder_is_no_password() -> None:
-    credentials = Credentials({"PWD": "/srv/project", "DB_PWD": "swordfish"}, {})
+    credentials = EnvironmentCredentials({"PWD": "/srv/project", "DB_PWD": "swordfish"}, {})
     assert credentials.secrets() == {"swordfish"}

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from orchestration.config.findings import Code, ConfigurationError
-from orchestration.config.load import load
+from orchestration.config.findings import ConfigurationError, FindingCode
+from orchestration.config.loader import load
 from orchestration.config.textfile import MAX_BYTES
 from orchestration.security.redaction import Redactor
 from tests.unit.config.conftest import Judge
@@ -23,7 +23,7 @@ def write(folder: Path, text: str | bytes) -> Path:
     return path
 
 
-def only_code(path: Path) -> Code:
+def only_code(path: Path) -> FindingCode:
     (finding,) = load(path).findings
     return finding.code
 
@@ -37,18 +37,18 @@ def test_a_missing_file_is_one_clear_finding(tmp_path: Path) -> None:
 
 def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
-    assert only_code(tmp_path / "pipe") is Code.UNREADABLE
-    assert only_code(tmp_path) is Code.UNREADABLE
-    assert only_code(Path("a\0b")) is Code.UNREADABLE
+    assert only_code(tmp_path / "pipe") is FindingCode.UNREADABLE
+    assert only_code(tmp_path) is FindingCode.UNREADABLE
+    assert only_code(Path("a\0b")) is FindingCode.UNREADABLE
 
 
 def test_a_huge_file_is_not_read(tmp_path: Path) -> None:
-    assert only_code(write(tmp_path, b" " * (MAX_BYTES + 1))) is Code.TOO_LARGE
+    assert only_code(write(tmp_path, b" " * (MAX_BYTES + 1))) is FindingCode.TOO_LARGE
 
 
 def test_a_file_in_another_encoding_is_told_from_a_damaged_one(tmp_path: Path) -> None:
     (finding,) = load(write(tmp_path, '{"é": 1}'.encode("latin-1"))).findings
-    assert (finding.code, finding.message) == (Code.NOT_UTF8, "byte 3 is not UTF-8")
+    assert (finding.code, finding.message) == (FindingCode.NOT_UTF8, "byte 3 is not UTF-8")
 
 
 def test_a_byte_order_mark_is_accepted(tmp_path: Path, good: dict[str, Any]) -> None:
@@ -63,12 +63,14 @@ def test_a_syntax_error_names_file_line_and_column(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["[]", "null", "3", '"runtime"'])
 def test_json_that_is_no_object_is_refused(tmp_path: Path, text: str) -> None:
-    assert only_code(write(tmp_path, text)) is Code.NOT_AN_OBJECT
+    assert only_code(write(tmp_path, text)) is FindingCode.NOT_AN_OBJECT
 
 
 def test_a_key_that_stands_twice_is_an_error(tmp_path: Path) -> None:
     loaded = load(write(tmp_path, '{"metadata": {},\n"metadata": {}}'))
-    assert [(f.code, f.line, f.column) for f in loaded.errors if f.path == "metadata"] == [(Code.DUPLICATE_KEY, 2, 1)]
+    assert [(f.code, f.line, f.column) for f in loaded.errors if f.path == "metadata"] == [
+        (FindingCode.DUPLICATE_KEY, 2, 1)
+    ]
 
 
 def test_the_text_is_kept_with_its_checksum(tmp_path: Path, good: dict[str, Any]) -> None:
@@ -142,18 +144,18 @@ def test_unknown_keys_are_warned_of_by_name_and_the_file_still_loads(judge: Judg
     }
     assert hints["runtime.defaultProvidr"] == 'Did you mean "defaultProvider"?'
     assert '"type"' in hints["runtime.myServer"]
-    assert {finding.code for finding in loaded.findings} == {Code.UNKNOWN_KEY}
+    assert {finding.code for finding in loaded.findings} == {FindingCode.UNKNOWN_KEY}
 
 
 def test_an_unknown_key_is_shown_where_the_key_stands(tmp_path: Path) -> None:
     found = load(write(tmp_path, '{\n  "crew":\n    {}}')).findings
-    assert [(f.line, f.column) for f in found if f.code is Code.UNKNOWN_KEY] == [(2, 3)]
+    assert [(f.line, f.column) for f in found if f.code is FindingCode.UNKNOWN_KEY] == [(2, 3)]
 
 
 @pytest.mark.parametrize("key", ["apiKey", "api_key", "token", "PASSWORD", "client-secret", "connectionString"])
 def test_a_secret_in_the_file_is_an_error_that_does_not_repeat_it(judge: Judge, key: str) -> None:
     loaded = judge(lambda good: good["runtime"]["openai"].update({key: SECRET}))
-    assert (Code.LITERAL_SECRET, f"runtime.openai.{key}") in [(f.code, f.path) for f in loaded.errors]
+    assert (FindingCode.LITERAL_SECRET, f"runtime.openai.{key}") in [(f.code, f.path) for f in loaded.errors]
     assert SECRET not in repr(loaded.findings)
 
 
@@ -165,14 +167,14 @@ def test_a_reference_to_a_variable_is_no_secret(judge: Judge, value: str) -> Non
 def test_a_secret_is_known_by_its_form_wherever_it_stands(tmp_path: Path, good: dict[str, Any]) -> None:
     good["metadata"] = {"description": "use ghp_" + "a1B2" * 9}
     (finding,) = load(write(tmp_path, json.dumps(good)), find_secrets=Redactor().find).errors
-    assert (finding.code, finding.path) == (Code.LITERAL_SECRET, "metadata.description")
+    assert (finding.code, finding.path) == (FindingCode.LITERAL_SECRET, "metadata.description")
 
 
 def test_a_wrong_value_that_may_be_secret_is_not_shown(tmp_path: Path) -> None:
     text = json.dumps({"runtime": {"ollama": {"concurrency": "ghp_" + "a1B2" * 9, "apiKeyEnv": "x y z"}}})
     loaded = load(write(tmp_path, text), find_secrets=Redactor().find)
     assert "ghp_" not in repr(loaded.findings)
-    assert [f.message for f in loaded.errors if f.code is Code.WRONG_VALUE] == [
+    assert [f.message for f in loaded.errors if f.code is FindingCode.WRONG_VALUE] == [
         "runtime.ollama.concurrency is a text that is not shown",
         'runtime.ollama.apiKeyEnv is "x y z"',
     ]
@@ -215,5 +217,5 @@ def test_business_hours_that_cannot_be_kept_are_told_with_what_was_expected(
     judge: Judge, hours: dict[str, str], expected: str
 ) -> None:
     (finding,) = judge(lambda whole: whole.update(response={"businessHours": hours})).findings
-    assert finding.code is Code.WRONG_VALUE
+    assert finding.code is FindingCode.WRONG_VALUE
     assert str(finding.expected).startswith(expected)

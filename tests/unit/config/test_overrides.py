@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from orchestration.config.overrides import (
-    Change,
-    Isolate,
+    IsolateOverride,
     LimitAgent,
     LimitProvider,
     Override,
+    OverrideChange,
     PinConfiguration,
     RouteTo,
     SetLogLevel,
@@ -21,7 +21,7 @@ from orchestration.config.overrides import (
     SwitchOffProvider,
     effective,
 )
-from orchestration.config.schema import Configuration, Limits
+from orchestration.config.schema import Configuration, UsageLimits
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 CONFIGURATION = Configuration.model_validate(
@@ -42,7 +42,7 @@ CONFIGURATION = Configuration.model_validate(
 )
 
 
-def override(change: Change, *, after: float = 0, lasts: float | None = None) -> Override:
+def override(change: OverrideChange, *, after: float = 0, lasts: float | None = None) -> Override:
     start = NOW + timedelta(seconds=after)
     return Override.model_validate(
         {
@@ -56,7 +56,7 @@ def override(change: Change, *, after: float = 0, lasts: float | None = None) ->
     )
 
 
-def with_change(*changes: Change, at: float = 10) -> Configuration:
+def with_change(*changes: OverrideChange, at: float = 10) -> Configuration:
     laid = [override(change, after=second) for second, change in enumerate(changes)]
     return effective(CONFIGURATION, laid, NOW + timedelta(seconds=at))
 
@@ -108,8 +108,8 @@ def test_concurrency_is_lowered_for_one_provider_or_for_all() -> None:
 
 
 def test_limits_of_an_agent_that_are_not_given_stay() -> None:
-    changed = with_change(LimitAgent(target="executor", limits=Limits(seconds=600)))
-    assert changed.agents[1].limits == Limits(seconds=600, tokens=1000)
+    changed = with_change(LimitAgent(target="executor", limits=UsageLimits(seconds=600)))
+    assert changed.agents[1].limits == UsageLimits(seconds=600, tokens=1000)
     assert changed.agents[0] == CONFIGURATION.agents[0]
 
 
@@ -144,7 +144,7 @@ def test_a_change_counts_from_its_start_up_to_its_end_and_no_longer(lasts: float
 
 def test_a_change_of_something_that_does_not_exist_changes_nothing() -> None:
     assert with_change(LimitProvider(target="nobody", concurrency=1)) == CONFIGURATION
-    assert with_change(LimitAgent(target="nobody", limits=Limits(seconds=1))) == CONFIGURATION
+    assert with_change(LimitAgent(target="nobody", limits=UsageLimits(seconds=1))) == CONFIGURATION
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,7 @@ def test_a_change_needs_a_reason_and_an_actor(missing: str) -> None:
         Override.model_validate(fields)
 
 
-EDITS: list[tuple[Change, dict[str, Any], bool]] = [
+EDITS: list[tuple[OverrideChange, dict[str, Any], bool]] = [
     (RouteTo(provider="azure"), {"defaultProvider": "openai"}, True),
     (RouteTo(provider="azure"), {"reviewRounds": 5}, False),
     (RouteTo(target="executor", provider="azure"), {"defaultProvider": "openai"}, False),
@@ -184,7 +184,7 @@ EDITS: list[tuple[Change, dict[str, Any], bool]] = [
 
 @pytest.mark.parametrize(("change", "edit", "gives_way"), EDITS)
 def test_a_change_gives_way_to_a_person_who_edits_the_same_thing(
-    change: Change, edit: dict[str, Any], gives_way: bool
+    change: OverrideChange, edit: dict[str, Any], gives_way: bool
 ) -> None:
     made = change.model_copy(update={"over": change.subject(CONFIGURATION)})
     edited = Configuration.model_validate(
@@ -207,8 +207,8 @@ def test_a_route_to_a_provider_that_is_no_longer_described_gives_way() -> None:
 
 
 def test_isolation_changes_nothing_but_itself_and_is_for_people_to_lift() -> None:
-    isolated = with_change(Isolate())
+    isolated = with_change(IsolateOverride())
     assert (CONFIGURATION.runtime.isolated, isolated.runtime.isolated) == (False, True)
     runtime = isolated.runtime.model_copy(update={"isolated": False})
     assert isolated.model_copy(update={"runtime": runtime}) == CONFIGURATION
-    assert (Isolate.for_people, StopAutomation.for_people) == (True, False)
+    assert (IsolateOverride.for_people, StopAutomation.for_people) == (True, False)

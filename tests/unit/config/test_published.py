@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 from orchestration.config.credentials import read_env_file
-from orchestration.config.findings import Code, Severity
-from orchestration.config.load import load
+from orchestration.config.findings import FindingCode, FindingLevel
+from orchestration.config.loader import load
 from orchestration.config.reference import findings_page, json_schema
 
 ROOT = Path(__file__).parents[3]
@@ -35,15 +35,18 @@ def test_the_page_of_findings_is_current() -> None:
 
 
 def test_every_code_is_told_apart_and_explained() -> None:
-    codes = [code.value for code in Code]
+    codes = [code.value for code in FindingCode]
     assert len(codes) == len(set(codes))
-    assert all(code.meaning.endswith(".") for code in Code)
-    assert {code.value[0]: code.severity for code in Code} == {"E": Severity.ERROR, "W": Severity.WARNING}
+    assert all(code.meaning.endswith(".") for code in FindingCode)
+    assert {code.value[0]: code.severity for code in FindingCode} == {
+        "E": FindingLevel.ERROR,
+        "W": FindingLevel.WARNING,
+    }
 
 
 def test_the_shipped_configuration_only_lacks_a_second_provider() -> None:
     loaded = load(SHIPPED)
-    assert [finding.code for finding in loaded.findings] == [Code.NO_FALLBACK]
+    assert [finding.code for finding in loaded.findings] == [FindingCode.NO_FALLBACK]
     runtime = loaded.usable().runtime
     assert (runtime.default_provider, runtime.fallback_providers) == ("ollama", ())
     assert set(runtime.providers) == {"ollama", "azure", "github", "openai", "rehearsal"}

@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestration.config.versions import Difference, diff
+from orchestration.config.versions import ConfigDifference, diff
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(st.characters(exclude_categories=["Cs"]), max_size=5),
@@ -19,17 +19,17 @@ def test_a_changed_a_new_and_a_removed_value_are_told_with_their_paths() -> None
     before = '{"runtime": {"defaultProvider": "ollama", "ollama": {"concurrency": 4}}}'
     after = '{"runtime": {"defaultProvider": "azure", "ollama": {}, "whenBusy": "wait"}}'
     assert diff(before, after) == (
-        Difference("runtime.defaultProvider", "ollama", "azure"),
-        Difference("runtime.ollama", None, {}),
-        Difference("runtime.ollama.concurrency", 4, None),
-        Difference("runtime.whenBusy", None, "wait"),
+        ConfigDifference("runtime.defaultProvider", "ollama", "azure"),
+        ConfigDifference("runtime.ollama", None, {}),
+        ConfigDifference("runtime.ollama.concurrency", 4, None),
+        ConfigDifference("runtime.whenBusy", None, "wait"),
     )
 
 
 def test_an_agent_that_only_moved_did_not_change() -> None:
     planner, executor = {"id": "planner", "tools": ["a"]}, {"id": "executor"}
     before, after = {"agents": [planner, executor]}, {"agents": [executor, {**planner, "tools": ["b"]}]}
-    assert diff(json.dumps(before), json.dumps(after)) == (Difference("agents[planner].tools[0]", "a", "b"),)
+    assert diff(json.dumps(before), json.dumps(after)) == (ConfigDifference("agents[planner].tools[0]", "a", "b"),)
 
 
 @given(JSON)

@@ -7,7 +7,7 @@ import pytest
 
 from orchestration.clock import SystemClock
 from orchestration.drills.calibration import Calibration, slowness_of
-from orchestration.drills.children import DrillError
+from orchestration.drills.processes import DrillError
 
 
 @pytest.mark.parametrize(

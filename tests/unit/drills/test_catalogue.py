@@ -9,20 +9,20 @@ from pathlib import Path
 import pytest
 
 from orchestration.config import findings
-from orchestration.config.load import Loader
-from orchestration.config.response import Scenario
+from orchestration.config.loader import ConfigLoader
+from orchestration.domain.scenario import Scenario
 from orchestration.drills import catalogue
-from orchestration.drills.model import Drill, Ending, Setting
+from orchestration.drills.model import Drill, DrillOutcome, DrillSetting
 from orchestration.drills.project import configuration, laid_over
 from orchestration.errors import NotFoundError
 from orchestration.playbooks.actions.registry import REGISTRY
-from orchestration.playbooks.catalogue import Catalogue
+from orchestration.playbooks.catalogue import PlaybookCatalogue
 
-PLAYBOOKS = Catalogue(Path("nowhere")).all()
+PLAYBOOKS = PlaybookCatalogue(Path("nowhere")).all()
 by_name = pytest.mark.parametrize("drill", catalogue.ALL, ids=lambda drill: drill.name)
 
 
-def urls(setting: Setting) -> dict[str, str]:
+def urls(setting: DrillSetting) -> dict[str, str]:
     return {name: f"http://127.0.0.1:{9000 + number}" for number, name in enumerate(setting.providers)}
 
 
@@ -37,9 +37,9 @@ def test_the_project_of_each_drill_is_a_configuration_without_errors(drill: Dril
     file = tmp_path / "config" / "agents.config.json"
     file.parent.mkdir()
     file.write_text(json.dumps(configuration(drill.setting, urls(drill.setting))))
-    loaded = Loader(file, lambda _: ()).load()
+    loaded = ConfigLoader(file, lambda _: ()).load()
     assert loaded.configuration is not None, [str(finding) for finding in loaded.findings]
-    assert [str(finding) for finding in loaded.findings if finding.severity is findings.Severity.ERROR] == []
+    assert [str(finding) for finding in loaded.findings if finding.severity is findings.FindingLevel.ERROR] == []
 
 
 @by_name
@@ -56,7 +56,7 @@ def test_what_a_drill_expects_exists(drill: Drill) -> None:
     assert expects.helped is None or expects.helped in options
     assert set(expects.finds) <= steps
     assert {*expects.asks, *expects.offers} <= set(REGISTRY)
-    assert (expects.scenario is None) is (expects.ending is Ending.ABSORBED)
+    assert (expects.scenario is None) is (expects.ending is DrillOutcome.ABSORBED)
 
 
 def test_drills_are_found_by_name_and_by_scenario() -> None:

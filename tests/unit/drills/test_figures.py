@@ -5,15 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from orchestration.config.response import Scenario, Severity
+from orchestration.domain.scenario import Scenario
+from orchestration.domain.severity import Severity
 from orchestration.drills import catalogue
-from orchestration.drills.conducting import Result
-from orchestration.drills.figures import figures, in_words, markdown, total
-from orchestration.drills.observation import Effort, Observation, Response
-from orchestration.drills.scoring import Miss
+from orchestration.drills.observation import DrillObservation, ObservedResponse, ObservedWork
+from orchestration.drills.result_figures import figures, in_words, markdown, total
+from orchestration.drills.runner import DrillResult
+from orchestration.drills.scoring import ScoringMiss
 
 KILLED, LEAKS, ESCAPE = catalogue.find(["provider-killed", "tool-leaks", "vulnerable-package"])
-REPAIRED = Response(
+REPAIRED = ObservedResponse(
     "inc-1",
     Scenario.PROVIDER_UNAVAILABLE,
     Severity.P2,
@@ -27,15 +28,15 @@ REPAIRED = Response(
 CALLED = replace(REPAIRED, resolved_after=None, helped=None, level=4, asked=("run.cancel",), detected_after=1.8)
 
 
-def result(drill: object, response: Response | None, *misses: Miss, **seen: object) -> Result:
-    observed = Observation(9.0, response, Effort(calls_repeated=1), **seen)  # type: ignore[arg-type]
-    return Result(drill, datetime(2026, 1, 5, tzinfo=UTC), observed, misses)  # type: ignore[arg-type]
+def result(drill: object, response: ObservedResponse | None, *misses: ScoringMiss, **seen: object) -> DrillResult:
+    observed = DrillObservation(9.0, response, ObservedWork(calls_repeated=1), **seen)  # type: ignore[arg-type]
+    return DrillResult(drill, datetime(2026, 1, 5, tzinfo=UTC), observed, misses)  # type: ignore[arg-type]
 
 
 RESULTS = [
     result(KILLED, REPAIRED),
     result(LEAKS, None),
-    result(ESCAPE, CALLED, Miss("level called", "4", "2"), slowness=2.0),
+    result(ESCAPE, CALLED, ScoringMiss("level called", "4", "2"), slowness=2.0),
 ]
 
 

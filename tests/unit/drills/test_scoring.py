@@ -6,21 +6,22 @@ from dataclasses import replace
 
 import pytest
 
-from orchestration.config.response import Scenario, Severity
-from orchestration.drills.model import Ending, Expectation
-from orchestration.drills.observation import Act, Effort, Observation, Response
-from orchestration.drills.scoring import Miss, median_resolution, score
+from orchestration.domain.scenario import Scenario
+from orchestration.domain.severity import Severity
+from orchestration.drills.model import DrillExpectation, DrillOutcome
+from orchestration.drills.observation import DrillObservation, ObservedAction, ObservedResponse, ObservedWork
+from orchestration.drills.scoring import ScoringMiss, median_resolution, score
 
 PROVIDER = Scenario.PROVIDER_UNAVAILABLE
-REPAIRED = Expectation(Ending.REPAIRED, PROVIDER, Severity.P2, helped="use-fallback", finds=("probe",))
-HANDED_OVER = Expectation(
-    Ending.HANDED_OVER, PROVIDER, Severity.P2, level=2, asks=("config.last-good",), offers=("run.restart",)
+REPAIRED = DrillExpectation(DrillOutcome.REPAIRED, PROVIDER, Severity.P2, helped="use-fallback", finds=("probe",))
+HANDED_OVER = DrillExpectation(
+    DrillOutcome.HANDED_OVER, PROVIDER, Severity.P2, level=2, asks=("config.last-good",), offers=("run.restart",)
 )
-ABSORBED = Expectation(Ending.ABSORBED)
+ABSORBED = DrillExpectation(DrillOutcome.ABSORBED)
 
-PROBED = Act("identify", "probe", "provider.probe", "done", "auto", "primary is down", findings=True)
-RESTARTED = Act("mitigate", "restart", "run.restart", "done", "auto", "went on")
-GOOD = Response(
+PROBED = ObservedAction("identify", "probe", "provider.probe", "done", "auto", "primary is down", findings=True)
+RESTARTED = ObservedAction("mitigate", "restart", "run.restart", "done", "auto", "went on")
+GOOD = ObservedResponse(
     "inc-1",
     PROVIDER,
     Severity.P2,
@@ -36,16 +37,20 @@ GOOD = Response(
     stable=3.0,
 )
 CALLED = replace(GOOD, resolved_after=None, state="handed-over", helped=None, level=2, asked=("config.last-good",))
-WORKED = Effort(succeeded=True, status="succeeded", steps=40, calls=20, longest_tool=3.5)
+WORKED = ObservedWork(succeeded=True, status="succeeded", steps=40, calls=20, longest_tool=3.5)
 
 
-def missed(expects: Expectation, response: Response | None, effort: Effort = WORKED, **values: object) -> list[str]:
-    seen = Observation(seconds=5.0, response=response, effort=effort, **values)  # type: ignore[arg-type]
+def missed(
+    expects: DrillExpectation, response: ObservedResponse | None, effort: ObservedWork = WORKED, **values: object
+) -> list[str]:
+    seen = DrillObservation(seconds=5.0, response=response, effort=effort, **values)  # type: ignore[arg-type]
     return [miss.what for miss in score(expects, seen)]
 
 
 @pytest.mark.parametrize(("expects", "response"), [(REPAIRED, GOOD), (HANDED_OVER, CALLED), (ABSORBED, None)])
-def test_a_drill_that_went_as_expected_misses_nothing(expects: Expectation, response: Response | None) -> None:
+def test_a_drill_that_went_as_expected_misses_nothing(
+    expects: DrillExpectation, response: ObservedResponse | None
+) -> None:
     assert missed(expects, response) == []
 
 
@@ -86,7 +91,7 @@ def test_each_thing_that_goes_wrong_with_a_call_is_named(change: dict[str, objec
 
 
 def test_a_person_who_was_not_called_at_all_is_missed() -> None:
-    plain = Expectation(Ending.HANDED_OVER, PROVIDER)
+    plain = DrillExpectation(DrillOutcome.HANDED_OVER, PROVIDER)
     assert missed(plain, replace(CALLED, level=0, asked=(), state="running")) == ["person"]
 
 
@@ -162,18 +167,18 @@ def test_noise_before_the_fault_and_pages_fail_a_drill() -> None:
 
 
 def test_a_drill_that_could_not_be_held_says_why() -> None:
-    seen = Observation(3.0, trouble="expected a run, got nothing")
-    assert score(ABSORBED, seen) == (Miss("drill", "a drill that can be held", "expected a run, got nothing"),)
+    seen = DrillObservation(3.0, trouble="expected a run, got nothing")
+    assert score(ABSORBED, seen) == (ScoringMiss("drill", "a drill that can be held", "expected a run, got nothing"),)
     assert str(score(ABSORBED, seen)[0]) == "drill: expected a drill that can be held, got expected a run, got nothing"
 
 
 def test_the_median_is_of_what_was_resolved_and_leaves_the_watching_out() -> None:
     seen = [
-        Observation(9.0, replace(GOOD, resolved_after=after, stable=stable))
+        DrillObservation(9.0, replace(GOOD, resolved_after=after, stable=stable))
         for after, stable in ((4.0, 3.0), (9.0, 0.0), (None, 3.0), (20.0, 5.0))
     ]
     assert median_resolution(seen) == 9.0
-    assert median_resolution([Observation(1.0)]) is None
+    assert median_resolution([DrillObservation(1.0)]) is None
 
 
 def test_a_question_may_be_expected_of_a_repair_as_well() -> None:

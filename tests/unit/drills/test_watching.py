@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orchestration.drills.watching import repeated_calls
+from orchestration.drills.observer import repeated_calls
 
 
 def calls(*pairs: tuple[str, str | None]) -> list[dict[str, object]]:

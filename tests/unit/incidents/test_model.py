@@ -7,16 +7,8 @@ from itertools import product
 
 import pytest
 
-from orchestration.incidents.model import (
-    MOVES,
-    Actor,
-    IncidentStatus,
-    Refusal,
-    RefusedError,
-    move,
-    person,
-    require_open,
-)
+from orchestration.domain.incident_status import IncidentStatus
+from orchestration.incidents.model import MOVES, Actor, IncidentRefusedError, Refusal, move, person, require_open
 from tests.support.incidents import ADA, NOON, after, declared
 
 STATES = tuple(IncidentStatus)
@@ -44,7 +36,7 @@ def test_every_move_is_allowed_or_refused_as_it_is_written_down(one: IncidentSta
         assert (entry.kind, entry.actor, entry.at) == (to.value, "ada", after(minutes=1))
         assert entry.data == {"from": one.value, "why": "test"}
         return
-    with pytest.raises(RefusedError) as refused:
+    with pytest.raises(IncidentRefusedError) as refused:
         move(incident, to, NOON, ADA)
     assert refused.value.reason is (Refusal.SAME_STATE if one is to else Refusal.ILLEGAL_MOVE)
 
@@ -67,7 +59,7 @@ def test_people_and_automation_are_told_apart_by_name() -> None:
 
 @pytest.mark.parametrize("status", [status for status in STATES if not status.is_open])
 def test_what_is_over_is_not_open(status: IncidentStatus) -> None:
-    with pytest.raises(RefusedError, match="expected an open incident to assign") as refused:
+    with pytest.raises(IncidentRefusedError, match="expected an open incident to assign") as refused:
         require_open(replace(declared().incident, status=status), "assign")
     assert refused.value.reason is Refusal.NOT_OPEN
 

@@ -9,12 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestration.config.response import Contact, EscalationLevel, Rotation, RotationShift, Severity
+from orchestration.config.response import Contact, EscalationLevel, OnCallOverride, OnCallRotation
+from orchestration.domain.severity import Severity
 from orchestration.incidents.oncall import audience, contacts, duties, level_names, on_call
 from tests.support.incidents import NOON, some_settings
 
 VIENNA = ZoneInfo("Europe/Vienna")
-WEEKLY = Rotation(id="first", members=("ada", "ben", "cleo"), start=date(2026, 3, 2), time_zone="Europe/Vienna")
+WEEKLY = OnCallRotation(id="first", members=("ada", "ben", "cleo"), start=date(2026, 3, 2), time_zone="Europe/Vienna")
 MOMENTS = st.datetimes(datetime(2026, 3, 3), datetime(2028, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
 
 
@@ -48,8 +49,8 @@ def test_a_duty_says_until_when_it_lasts() -> None:
 
 
 def test_an_override_takes_the_place_of_whoever_has_the_turn() -> None:
-    swap = RotationShift(contact="cleo", start=datetime(2026, 3, 3, 18), end=datetime(2026, 3, 4, 8))  # noqa: DTZ001
-    late = RotationShift(contact="ben", start=vienna(3, 3, 20), end=vienna(3, 3, 22))
+    swap = OnCallOverride(contact="cleo", start=datetime(2026, 3, 3, 18), end=datetime(2026, 3, 4, 8))  # noqa: DTZ001
+    late = OnCallOverride(contact="ben", start=vienna(3, 3, 20), end=vienna(3, 3, 22))
     rotation = WEEKLY.model_copy(update={"overrides": (swap, late)})
     seen = [on_call(rotation, vienna(3, 3, hour)) for hour in (17, 18, 20, 22)]
     assert [duty and duty.contact for duty in seen] == ["ada", "cleo", "ben", "cleo"]
@@ -94,7 +95,7 @@ def test_a_level_without_targets_of_its_own_is_all_of_that_level() -> None:
 
 @given(MOMENTS, st.integers(1, 30), st.sampled_from(["UTC", "Europe/Vienna", "America/St_Johns"]))
 def test_there_is_always_exactly_one_on_call_until_the_next_takes_over(moment: datetime, days: int, zone: str) -> None:
-    rotation = Rotation(
+    rotation = OnCallRotation(
         id="r", members=("ada", "ben"), start=date(2026, 3, 1), days=days, hand_over=time(2, 30), time_zone=zone
     )
     duty = on_call(rotation, moment)

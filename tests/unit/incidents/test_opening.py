@@ -8,14 +8,15 @@ from functools import partial
 
 import pytest
 
-from orchestration.config.response import Severity
-from orchestration.incidents import ending, opening, working
-from orchestration.incidents.escalation import Timer, due_times
-from orchestration.incidents.ledger import Handling
-from orchestration.incidents.model import Incident, IncidentStatus
-from orchestration.incidents.opening import Correlation, correlate
-from orchestration.incidents.report import Blast, Facts, Report
-from orchestration.incidents.severity import Ground
+from orchestration.domain.incident_status import IncidentStatus
+from orchestration.domain.severity import Severity
+from orchestration.incidents import closing, intake, response
+from orchestration.incidents.escalation import IncidentTimer, due_times
+from orchestration.incidents.intake import Correlation, correlate
+from orchestration.incidents.model import Incident
+from orchestration.incidents.report import BlastRadius, Facts, TroubleReport
+from orchestration.incidents.severity import SeverityReason
+from orchestration.incidents.unit_of_work import Handling
 from tests.support.incidents import (
     ADA,
     ALL_AGENTS,
@@ -34,7 +35,7 @@ SETTINGS = some_settings()
 
 
 def resolved_at(moment: datetime) -> Incident:
-    return turned(declared().incident, partial(ending.resolve, resolution="mended"), at=moment).incident
+    return turned(declared().incident, partial(closing.resolve, resolution="mended"), at=moment).incident
 
 
 def test_an_incident_begins_with_its_severity_its_clock_and_its_first_page() -> None:
@@ -42,18 +43,18 @@ def test_an_incident_begins_with_its_severity_its_clock_and_its_first_page() -> 
     incident = turn.incident
     assert (incident.severity, incident.ground, incident.status) == (
         Severity.P2,
-        Ground.ONE_AGENT_FAILING,
+        SeverityReason.ONE_AGENT_FAILING,
         IncidentStatus.DETECTED,
     )
     assert said(turn) == [("initial", "initial-1", ("ada",))]
     assert [entry.kind for entry in turn.entries] == ["detected"]
     assert due_times(incident, SETTINGS) == {
-        Timer.PAGE: after(minutes=10),
-        Timer.UPDATE: after(hours=4),
-        Timer.RESPONSE_AT_RISK: after(hours=3),
-        Timer.RESPONSE_BREACHED: after(hours=4),
-        Timer.RESOLUTION_AT_RISK: after(days=2, hours=6),
-        Timer.RESOLUTION_BREACHED: after(days=3),
+        IncidentTimer.PAGE: after(minutes=10),
+        IncidentTimer.UPDATE: after(hours=4),
+        IncidentTimer.RESPONSE_AT_RISK: after(hours=3),
+        IncidentTimer.RESPONSE_BREACHED: after(hours=4),
+        IncidentTimer.RESOLUTION_AT_RISK: after(days=2, hours=6),
+        IncidentTimer.RESOLUTION_BREACHED: after(days=3),
     }
 
 
@@ -64,7 +65,7 @@ def test_a_p0_is_told_to_everyone_at_once() -> None:
 def test_a_p3_is_a_ticket_that_wakes_nobody() -> None:
     turn = declared(a_report(Facts(has_workaround=True)))
     assert said(turn) == [("initial", "initial-1", ())]
-    assert Timer.PAGE not in due_times(turn.incident, SETTINGS)
+    assert IncidentTimer.PAGE not in due_times(turn.incident, SETTINGS)
 
 
 def test_it_counts_from_when_it_was_seen_although_it_could_only_be_written_later() -> None:
@@ -76,19 +77,19 @@ def test_it_counts_from_when_it_was_seen_although_it_could_only_be_written_later
 
 def test_the_same_again_changes_nothing() -> None:
     incident = declared().incident
-    assert not turned(incident, partial(opening.absorb, report=a_report(at=after(minutes=1)))).changed
+    assert not turned(incident, partial(intake.absorb, report=a_report(at=after(minutes=1)))).changed
 
 
 def test_what_is_new_joins_and_widens_it() -> None:
-    more = a_report(at=after(minutes=1), fingerprints=("f-1", "f-2"), blast=Blast(runs=("run-1",)))
-    turn = turned(declared().incident, partial(opening.absorb, report=more))
+    more = a_report(at=after(minutes=1), fingerprints=("f-1", "f-2"), blast=BlastRadius(runs=("run-1",)))
+    turn = turned(declared().incident, partial(intake.absorb, report=more))
     assert turn.incident.fingerprints == ("f-1", "f-2")
-    assert turn.incident.blast == Blast(agents=("executor",), runs=("run-1",))
+    assert turn.incident.blast == BlastRadius(agents=("executor",), runs=("run-1",))
     assert [(entry.kind, entry.data["fingerprints"]) for entry in turn.entries] == [("joined", ["f-2"])]
 
 
 def test_worse_facts_raise_it_and_tell_whom_that_concerns() -> None:
-    turn = turned(declared().incident, partial(opening.absorb, report=a_report(HALF, after(minutes=30))))
+    turn = turned(declared().incident, partial(intake.absorb, report=a_report(HALF, after(minutes=30))))
     assert turn.incident.severity is Severity.P1
     assert turn.incident.clock.response_due == after(hours=1)
     assert said(turn) == [("update", "P1-0", ("ada",)), ("initial", "P1-0", ("ben",))]
@@ -97,7 +98,7 @@ def test_worse_facts_raise_it_and_tell_whom_that_concerns() -> None:
 
 def test_better_facts_never_lower_it() -> None:
     incident = declared(a_report(ALL_AGENTS)).incident
-    turn = turned(incident, partial(opening.absorb, report=a_report(ONE_AGENT, after(minutes=1))))
+    turn = turned(incident, partial(intake.absorb, report=a_report(ONE_AGENT, after(minutes=1))))
     assert turn.incident.severity is Severity.P0
     assert turn.incident.facts == ALL_AGENTS
 
@@ -105,14 +106,14 @@ def test_better_facts_never_lower_it() -> None:
 def test_a_severity_that_a_person_has_lowered_is_not_raised_again_by_the_same_facts() -> None:
     incident = declared(a_report(HALF)).incident
     lowered = turned(
-        incident, partial(working.lower_severity, severity=Severity.P3, reason="only the test site")
+        incident, partial(response.lower_severity, severity=Severity.P3, reason="only the test site")
     ).incident
-    same = turned(lowered, partial(opening.absorb, report=a_report(HALF, after(minutes=1)))).incident
+    same = turned(lowered, partial(intake.absorb, report=a_report(HALF, after(minutes=1)))).incident
     assert same.severity is Severity.P3
-    assert Timer.PAGE not in due_times(same, SETTINGS)
-    worse = turned(same, partial(opening.absorb, report=a_report(ALL_AGENTS, after(minutes=2)))).incident
+    assert IncidentTimer.PAGE not in due_times(same, SETTINGS)
+    worse = turned(same, partial(intake.absorb, report=a_report(ALL_AGENTS, after(minutes=2)))).incident
     assert worse.severity is Severity.P0
-    assert Timer.PAGE in due_times(worse, SETTINGS)
+    assert IncidentTimer.PAGE in due_times(worse, SETTINGS)
 
 
 @pytest.mark.parametrize(
@@ -134,58 +135,58 @@ def test_after_it_was_resolved_time_decides(status: IncidentStatus, seen: timede
 
 
 def test_a_false_alarm_keeps_quiet_until_it_ends_or_gets_worse_or_a_day_has_gone_by() -> None:
-    cancelled = turned(declared().incident, partial(ending.cancel, reason="the test was wrong")).incident
+    cancelled = turned(declared().incident, partial(closing.cancel, reason="the test was wrong")).incident
     same, worse = a_report(at=after(minutes=5)), a_report(HALF, after(minutes=5))
     assert correlate(cancelled, same, SETTINGS) is Correlation.FALSE_ALARM
     assert correlate(cancelled, worse, SETTINGS) is Correlation.NEW
     assert correlate(cancelled, a_report(at=after(days=1)), SETTINGS) is Correlation.NEW
-    over = turned(cancelled, partial(opening.clear, at=after(minutes=1))).incident
+    over = turned(cancelled, partial(intake.clear, at=after(minutes=1))).incident
     assert correlate(over, same, SETTINGS) is Correlation.NEW
 
 
 def test_what_was_cleared_is_resolved_only_when_that_has_lasted() -> None:
-    cleared = turned(declared().incident, partial(opening.clear, at=after(minutes=1))).incident
-    assert due_times(cleared, SETTINGS)[Timer.STABILITY] == after(minutes=1, seconds=30)
-    again = turned(cleared, partial(opening.absorb, report=a_report(at=after(minutes=1, seconds=10))))
-    assert Timer.STABILITY not in due_times(again.incident, SETTINGS)
+    cleared = turned(declared().incident, partial(intake.clear, at=after(minutes=1))).incident
+    assert due_times(cleared, SETTINGS)[IncidentTimer.STABILITY] == after(minutes=1, seconds=30)
+    again = turned(cleared, partial(intake.absorb, report=a_report(at=after(minutes=1, seconds=10))))
+    assert IncidentTimer.STABILITY not in due_times(again.incident, SETTINGS)
     assert [entry.kind for entry in again.entries] == ["returned"]
 
 
 def test_a_clearing_that_is_older_than_the_last_sighting_is_none() -> None:
-    incident = turned(declared().incident, partial(opening.absorb, report=a_report(HALF, after(minutes=5)))).incident
-    assert not turned(incident, partial(opening.clear, at=after(minutes=4))).changed
+    incident = turned(declared().incident, partial(intake.absorb, report=a_report(HALF, after(minutes=5)))).incident
+    assert not turned(incident, partial(intake.clear, at=after(minutes=4))).changed
 
 
 def test_a_reopened_incident_starts_a_new_record_and_tells_again() -> None:
-    acknowledged = turned(declared().incident, working.acknowledge, at=after(minutes=1)).incident
-    ended = turned(acknowledged, partial(ending.resolve, resolution="mended"), at=after(hours=1)).incident
-    turn = turned(ended, partial(opening.reopen, reason="it is back"), at=after(hours=1, minutes=30))
+    acknowledged = turned(declared().incident, response.acknowledge, at=after(minutes=1)).incident
+    ended = turned(acknowledged, partial(closing.resolve, resolution="mended"), at=after(hours=1)).incident
+    turn = turned(ended, partial(intake.reopen, reason="it is back"), at=after(hours=1, minutes=30))
     incident = turn.incident
     assert (incident.status, incident.clock.number, incident.acknowledged) == (IncidentStatus.REOPENED, 1, False)
     assert incident.clock.started_at == after(hours=1, minutes=30)
     assert (incident.acknowledged_at, incident.resolved_at) == (after(minutes=1), None)
     assert said(turn) == [("initial", "initial-2", ("ada",))]
-    assert Timer.WATCH not in due_times(incident, SETTINGS)
+    assert IncidentTimer.WATCH not in due_times(incident, SETTINGS)
 
 
 def test_maintenance_keeps_quiet_and_then_judges_again() -> None:
     quiet = turned(
-        declared().incident, partial(opening.suppress, until=after(hours=1), reason="new disk"), at=after(minutes=1)
+        declared().incident, partial(intake.suppress, until=after(hours=1), reason="new disk"), at=after(minutes=1)
     )
     assert quiet.stops_pages
-    assert due_times(quiet.incident, SETTINGS) == {Timer.SUPPRESSION: after(hours=1)}
-    worse = turned(quiet.incident, partial(opening.absorb, report=a_report(ALL_AGENTS, after(minutes=2))))
+    assert due_times(quiet.incident, SETTINGS) == {IncidentTimer.SUPPRESSION: after(hours=1)}
+    worse = turned(quiet.incident, partial(intake.absorb, report=a_report(ALL_AGENTS, after(minutes=2))))
     assert (worse.incident.severity, said(worse)) == (Severity.P0, [])
-    awake = turned(worse.incident, opening.end_suppression, at=after(hours=1))
+    awake = turned(worse.incident, intake.end_suppression, at=after(hours=1))
     assert awake.incident.clock.started_at == after(hours=1)
     assert said(awake)[0] == ("initial", "initial-2", ("ada", "ben", "cleo", "sec"))
 
 
 @pytest.mark.parametrize(
-    "handling", [partial(ending.resolve, resolution="mended"), partial(ending.cancel, reason="false alarm")]
+    "handling", [partial(closing.resolve, resolution="mended"), partial(closing.cancel, reason="false alarm")]
 )
 def test_maintenance_does_not_swallow_the_end_for_those_who_were_told_before(handling: Handling) -> None:
-    hush = partial(opening.suppress, until=after(hours=1), reason="new disk")
+    hush = partial(intake.suppress, until=after(hours=1), reason="new disk")
     quiet = turned(declared().incident, hush).incident
     assert [each.contacts[0].id for each in turned(quiet, handling).tellings] == ["ada"]
     never_told = replace(quiet, told=())
@@ -195,11 +196,11 @@ def test_maintenance_does_not_swallow_the_end_for_those_who_were_told_before(han
 def test_a_real_report_makes_a_drill_real() -> None:
     drill = declared(a_report(drill=True)).incident
     assert drill.drill
-    turn = turned(drill, partial(opening.absorb, report=a_report(at=after(minutes=1))))
+    turn = turned(drill, partial(intake.absorb, report=a_report(at=after(minutes=1))))
     assert not turn.incident.drill
     assert said(turn) == [("update", "real", ("ada",))]
 
 
 def test_a_second_drill_does_not_make_a_real_incident_a_drill() -> None:
-    report: Report = a_report(at=after(minutes=1), drill=True)
-    assert not turned(declared().incident, partial(opening.absorb, report=report), actor=ADA).incident.drill
+    report: TroubleReport = a_report(at=after(minutes=1), drill=True)
+    assert not turned(declared().incident, partial(intake.absorb, report=report), actor=ADA).incident.drill

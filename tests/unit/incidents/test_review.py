@@ -8,9 +8,9 @@ from functools import partial
 
 import pytest
 
-from orchestration.config.response import Scenario
-from orchestration.incidents import ending, working
-from orchestration.incidents.model import Entry, Incident, ReviewField
+from orchestration.domain.scenario import Scenario
+from orchestration.incidents import closing, response
+from orchestration.incidents.model import Incident, ReviewField, TimelineEntry
 from orchestration.incidents.report import Facts
 from orchestration.incidents.review import clock_lines, draft, span, spoken
 from tests.support.incidents import ADA, MACHINE, NOON, a_report, after, declared, some_settings, turned
@@ -18,15 +18,15 @@ from tests.support.incidents import ADA, MACHINE, NOON, a_report, after, declare
 SETTINGS = some_settings()
 
 
-def a_story(**values: object) -> tuple[Incident, list[Entry]]:
+def a_story(**values: object) -> tuple[Incident, list[TimelineEntry]]:
     turn = declared(a_report(started_at=after(minutes=-2), **values))  # type: ignore[arg-type]
     entries, incident = list(turn.entries), turn.incident
     for minutes, actor, handling in (
-        (1, MACHINE, partial(working.begin_mitigation, action="restart executor")),
-        (2, MACHINE, partial(working.mitigation_failed, reason="it failed | again")),
-        (3, ADA, working.acknowledge),
-        (4, ADA, partial(working.add_action, text="check the size", owner="ben", due=date(2026, 3, 20))),
-        (5, ADA, partial(ending.resolve, resolution="smaller model", root_cause="model too large")),
+        (1, MACHINE, partial(response.begin_mitigation, action="restart executor")),
+        (2, MACHINE, partial(response.mitigation_failed, reason="it failed | again")),
+        (3, ADA, response.acknowledge),
+        (4, ADA, partial(response.add_action, text="check the size", owner="ben", due=date(2026, 3, 20))),
+        (5, ADA, partial(closing.resolve, resolution="smaller model", root_cause="model too large")),
     ):
         turn = turned(incident, handling, at=after(minutes=minutes), actor=actor)  # type: ignore[arg-type]
         incident, entries = turn.incident, entries + turn.entries
@@ -74,7 +74,7 @@ def test_what_nobody_knows_is_left_blank_and_not_made_up() -> None:
 def test_what_people_wrote_stands_where_it_belongs() -> None:
     incident, entries = a_story()
     for field in ReviewField:
-        incident = turned(incident, partial(ending.write_review, field=field, text=f"text of {field}")).incident
+        incident = turned(incident, partial(closing.write_review, field=field, text=f"text of {field}")).incident
     text = draft(incident, entries, SETTINGS, NOON)
     assert all(f"text of {field}" in text for field in ReviewField if field is not ReviewField.SECURITY)
 
@@ -105,7 +105,9 @@ def test_a_running_clock_says_how_long_is_left_or_how_late_it_is(hours: float, l
 
 
 def test_an_entry_is_said_in_words() -> None:
-    entry = Entry(NOON, "severity-raised", "ada", {"from": "P2", "to": "P0", "reason": "all customers", "eta": None})
+    entry = TimelineEntry(
+        NOON, "severity-raised", "ada", {"from": "P2", "to": "P0", "reason": "all customers", "eta": None}
+    )
     assert spoken(entry) == "severity raised by ada (from: P2; to: P0; reason: all customers)"
 
 

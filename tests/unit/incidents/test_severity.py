@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestration.config.response import Scenario, Severity
+from orchestration.domain.scenario import Scenario
+from orchestration.domain.severity import Severity
 from orchestration.incidents.report import Facts
-from orchestration.incidents.severity import Ground, judge, worst
+from orchestration.incidents.severity import SeverityReason, judge, worst
 
 FACTS = st.builds(
     Facts,
@@ -36,43 +37,43 @@ FACTS = st.builds(
 @pytest.mark.parametrize(
     ("facts", "severity", "ground"),
     [
-        (Facts(agents_failing=3, agents_total=3), Severity.P0, Ground.ALL_AGENTS_DOWN),
-        (Facts(agents_failing=1, agents_total=1), Severity.P0, Ground.ALL_AGENTS_DOWN),
-        (Facts(corruption=True), Severity.P0, Ground.CORRUPTION),
-        (Facts(data_loss=True), Severity.P0, Ground.DATA_LOSS),
-        (Facts(breach=True), Severity.P0, Ground.BREACH),
-        (Facts(database_unreachable=True), Severity.P0, Ground.DATABASE_UNREACHABLE),
-        (Facts(agents_failing=2, agents_total=3), Severity.P1, Ground.MANY_AGENTS_FAILING),
-        (Facts(agents_failing=2, agents_total=20), Severity.P1, Ground.MANY_AGENTS_FAILING),
-        (Facts(agents_failing=1, agents_total=2), Severity.P1, Ground.MANY_AGENTS_FAILING),
-        (Facts(failure_rate=0.5), Severity.P1, Ground.HIGH_FAILURE_RATE),
-        (Facts(providers_down=1, providers_usable=0), Severity.P1, Ground.PROVIDER_OUTAGE),
-        (Facts(providers_down=1), Severity.P1, Ground.PROVIDER_OUTAGE),
-        (Facts(latency_ratio=3.0), Severity.P1, Ground.DEGRADATION),
-        (Facts(resource_exhausted=True), Severity.P1, Ground.UNRESPONSIVE),
-        (Facts(secret_exposed=True), Severity.P1, Ground.SECRET_EXPOSED),
-        (Facts(agents_failing=1, agents_total=3), Severity.P2, Ground.ONE_AGENT_FAILING),
-        (Facts(failure_rate=0.49), Severity.P2, Ground.ELEVATED_ERRORS),
-        (Facts(providers_down=1, providers_usable=1), Severity.P2, Ground.PROVIDER_LOST),
-        (Facts(latency_ratio=1.5), Severity.P2, Ground.SLOW),
-        (Facts(runs_affected=1), Severity.P2, Ground.RUNS_AFFECTED),
-        (Facts(access_refused=True), Severity.P2, Ground.ACCESS_REFUSED),
-        (Facts(vulnerability=True), Severity.P2, Ground.VULNERABILITY),
-        (Facts(vulnerability=True, has_workaround=True), Severity.P3, Ground.WORKAROUND),
-        (Facts(has_workaround=True), Severity.P3, Ground.WORKAROUND),
-        (Facts(agents_failing=1, agents_total=3, has_workaround=True), Severity.P2, Ground.ONE_AGENT_FAILING),
-        (Facts(declared=Severity.P3), Severity.P3, Ground.DECLARED),
-        (Facts(declared=Severity.P0, failure_rate=0.1), Severity.P0, Ground.DECLARED),
-        (Facts(declared=Severity.P3, failure_rate=0.5), Severity.P1, Ground.HIGH_FAILURE_RATE),
-        (Facts(), Severity.P2, Ground.UNSURE),
+        (Facts(agents_failing=3, agents_total=3), Severity.P0, SeverityReason.ALL_AGENTS_DOWN),
+        (Facts(agents_failing=1, agents_total=1), Severity.P0, SeverityReason.ALL_AGENTS_DOWN),
+        (Facts(corruption=True), Severity.P0, SeverityReason.CORRUPTION),
+        (Facts(data_loss=True), Severity.P0, SeverityReason.DATA_LOSS),
+        (Facts(breach=True), Severity.P0, SeverityReason.BREACH),
+        (Facts(database_unreachable=True), Severity.P0, SeverityReason.DATABASE_UNREACHABLE),
+        (Facts(agents_failing=2, agents_total=3), Severity.P1, SeverityReason.MANY_AGENTS_FAILING),
+        (Facts(agents_failing=2, agents_total=20), Severity.P1, SeverityReason.MANY_AGENTS_FAILING),
+        (Facts(agents_failing=1, agents_total=2), Severity.P1, SeverityReason.MANY_AGENTS_FAILING),
+        (Facts(failure_rate=0.5), Severity.P1, SeverityReason.HIGH_FAILURE_RATE),
+        (Facts(providers_down=1, providers_usable=0), Severity.P1, SeverityReason.PROVIDER_OUTAGE),
+        (Facts(providers_down=1), Severity.P1, SeverityReason.PROVIDER_OUTAGE),
+        (Facts(latency_ratio=3.0), Severity.P1, SeverityReason.DEGRADATION),
+        (Facts(resource_exhausted=True), Severity.P1, SeverityReason.UNRESPONSIVE),
+        (Facts(secret_exposed=True), Severity.P1, SeverityReason.SECRET_EXPOSED),
+        (Facts(agents_failing=1, agents_total=3), Severity.P2, SeverityReason.ONE_AGENT_FAILING),
+        (Facts(failure_rate=0.49), Severity.P2, SeverityReason.ELEVATED_ERRORS),
+        (Facts(providers_down=1, providers_usable=1), Severity.P2, SeverityReason.PROVIDER_LOST),
+        (Facts(latency_ratio=1.5), Severity.P2, SeverityReason.SLOW),
+        (Facts(runs_affected=1), Severity.P2, SeverityReason.RUNS_AFFECTED),
+        (Facts(access_refused=True), Severity.P2, SeverityReason.ACCESS_REFUSED),
+        (Facts(vulnerability=True), Severity.P2, SeverityReason.VULNERABILITY),
+        (Facts(vulnerability=True, has_workaround=True), Severity.P3, SeverityReason.WORKAROUND),
+        (Facts(has_workaround=True), Severity.P3, SeverityReason.WORKAROUND),
+        (Facts(agents_failing=1, agents_total=3, has_workaround=True), Severity.P2, SeverityReason.ONE_AGENT_FAILING),
+        (Facts(declared=Severity.P3), Severity.P3, SeverityReason.DECLARED),
+        (Facts(declared=Severity.P0, failure_rate=0.1), Severity.P0, SeverityReason.DECLARED),
+        (Facts(declared=Severity.P3, failure_rate=0.5), Severity.P1, SeverityReason.HIGH_FAILURE_RATE),
+        (Facts(), Severity.P2, SeverityReason.UNSURE),
     ],
 )
-def test_the_table_of_the_playbook(facts: Facts, severity: Severity, ground: Ground) -> None:
+def test_the_table_of_the_playbook(facts: Facts, severity: Severity, ground: SeverityReason) -> None:
     assert judge(Scenario.AGENT_FAILURE, facts) == (severity, ground)
 
 
 def test_a_security_alert_of_which_nothing_is_known_is_taken_for_worse() -> None:
-    assert judge(Scenario.SECURITY_ALERT, Facts()) == (Severity.P1, Ground.UNSURE)
+    assert judge(Scenario.SECURITY_ALERT, Facts()) == (Severity.P1, SeverityReason.UNSURE)
 
 
 @given(st.sampled_from(Scenario), FACTS, FACTS, st.integers(0, 3), st.integers(0, 3))
@@ -83,7 +84,7 @@ def test_more_facts_never_make_it_better(
     here = replace(one, agents_total=5, declared=None, providers_usable=usable)
     there = replace(other, agents_total=5, declared=None, providers_usable=usable_there)
     alone, ground = judge(scenario, here)
-    assert ground is Ground.UNSURE or not alone.worse_than(judge(scenario, worst(here, there))[0])
+    assert ground is SeverityReason.UNSURE or not alone.worse_than(judge(scenario, worst(here, there))[0])
 
 
 @given(FACTS, FACTS)
@@ -99,4 +100,4 @@ def test_a_declaration_can_only_make_it_worse_than_the_facts(
 ) -> None:
     plain, ground = judge(scenario, replace(facts, declared=None))
     severity, _ = judge(scenario, replace(facts, declared=declared))
-    assert ground is Ground.UNSURE or not plain.worse_than(severity)
+    assert ground is SeverityReason.UNSURE or not plain.worse_than(severity)

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestration.config.response import ResponseSettings, Severity, TargetSettings
+from orchestration.config.response import ResponseSettings, TargetSettings
+from orchestration.domain.severity import Severity
 from orchestration.incidents import sla
-from orchestration.incidents.sla import Clock, TargetKind, TargetState
+from orchestration.incidents.sla import SlaClock, TargetKind, TargetState
 from tests.support.incidents import NOON, after
 
 SETTINGS = ResponseSettings()
@@ -91,7 +92,7 @@ def test_a_stopped_target_is_met_exactly_when_it_stopped_in_time(
     at: datetime, severity: Severity, kind: TargetKind, stop: timedelta, later: timedelta
 ) -> None:
     stopped = at + stop
-    clock: Clock = replace(sla.start(severity, SETTINGS, at), acknowledged_at=stopped, resolved_at=stopped)
+    clock: SlaClock = replace(sla.start(severity, SETTINGS, at), acknowledged_at=stopped, resolved_at=stopped)
     state = clock.state(kind, stopped + later, 75)
     assert state is (TargetState.MET if stopped < clock.due(kind) else TargetState.BREACHED)
 

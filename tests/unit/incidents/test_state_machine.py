@@ -11,39 +11,40 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from orchestration.config.response import Severity
-from orchestration.incidents import ending, opening, timing, working
-from orchestration.incidents.escalation import Timer, due_times, rules_due
-from orchestration.incidents.model import MOVES, Actor, Incident, IncidentStatus, RefusedError, ReviewField
-from orchestration.incidents.opening import Correlation
-from orchestration.incidents.report import Blast, Facts
-from orchestration.incidents.turn import Turn
+from orchestration.domain.incident_status import IncidentStatus
+from orchestration.domain.severity import Severity
+from orchestration.incidents import closing, intake, response, timers
+from orchestration.incidents.change import IncidentChange
+from orchestration.incidents.escalation import IncidentTimer, due_times, rules_due
+from orchestration.incidents.intake import Correlation
+from orchestration.incidents.model import MOVES, Actor, Incident, IncidentRefusedError, ReviewField
+from orchestration.incidents.report import BlastRadius, Facts
 from orchestration.notifications.notice import NoticeKind
 from tests.support.incidents import ADA, ALL_AGENTS, HALF, MACHINE, NOON, ONE_AGENT, a_report, declared, some_settings
 
 SETTINGS = some_settings()
 FACTS = st.sampled_from([Facts(has_workaround=True), ONE_AGENT, HALF, ALL_AGENTS, Facts(data_loss=True)])
-BLASTS = st.sampled_from([Blast(), Blast(agents=("planner",)), Blast(providers=("a", "b"))])
+BLASTS = st.sampled_from([BlastRadius(), BlastRadius(agents=("planner",)), BlastRadius(providers=("a", "b"))])
 STATUSES = {status.value for status in IncidentStatus}
 PEOPLE = st.sampled_from([ADA, MACHINE])
-WORK: dict[str, Callable[[Turn], None]] = {
-    "acknowledge": working.acknowledge,
-    "note": partial(working.note, text="seen"),
-    "begin mitigation": partial(working.begin_mitigation, action="restart"),
-    "mitigation failed": partial(working.mitigation_failed, reason="no better"),
-    "mitigated": partial(working.mitigated, how="restart"),
-    "begin verification": partial(working.begin_verification, how="watch"),
-    "escalate": partial(working.escalate, level=2, reason="help"),
+WORK: dict[str, Callable[[IncidentChange], None]] = {
+    "acknowledge": response.acknowledge,
+    "note": partial(response.note, text="seen"),
+    "begin mitigation": partial(response.begin_mitigation, action="restart"),
+    "mitigation failed": partial(response.mitigation_failed, reason="no better"),
+    "mitigated": partial(response.mitigated, how="restart"),
+    "begin verification": partial(response.begin_verification, how="watch"),
+    "escalate": partial(response.escalate, level=2, reason="help"),
 }
-ENDS: dict[str, Callable[[Turn], None]] = {
-    "resolve": partial(ending.resolve, resolution="mended"),
-    "reopen": partial(opening.reopen, reason="again"),
-    "close": ending.close,
-    **{field.value: partial(ending.write_review, field=field, text="none") for field in ReviewField},
+ENDS: dict[str, Callable[[IncidentChange], None]] = {
+    "resolve": partial(closing.resolve, resolution="mended"),
+    "reopen": partial(intake.reopen, reason="again"),
+    "close": closing.close,
+    **{field.value: partial(closing.write_review, field=field, text="none") for field in ReviewField},
 }
-ASIDE: dict[str, Callable[[Turn], None]] = {
-    "cancel": partial(ending.cancel, reason="false alarm"),
-    "merge": partial(ending.merge, into="inc-2"),
+ASIDE: dict[str, Callable[[IncidentChange], None]] = {
+    "cancel": partial(closing.cancel, reason="false alarm"),
+    "merge": partial(closing.merge, into="inc-2"),
 }
 
 
@@ -65,7 +66,7 @@ class AnIncident(RuleBasedStateMachine):
 
     @rule()
     def acknowledge(self) -> None:
-        self._turn(working.acknowledge, ADA)
+        self._turn(response.acknowledge, ADA)
 
     @rule()
     def mitigate_and_verify(self) -> None:
@@ -90,29 +91,29 @@ class AnIncident(RuleBasedStateMachine):
     @rule(severity=st.sampled_from(Severity), actor=PEOPLE)
     def change_severity(self, severity: Severity, actor: Actor) -> None:
         before = self.incident.severity
-        handling = working.raise_severity if severity.worse_than(before) else working.lower_severity
+        handling = response.raise_severity if severity.worse_than(before) else response.lower_severity
         self._turn(partial(handling, severity=severity, reason="judged anew"), actor)
         assert actor.human or not before.worse_than(self.incident.severity)
 
     @rule(facts=FACTS, blast=BLASTS)
-    def see(self, facts: Facts, blast: Blast) -> None:
+    def see(self, facts: Facts, blast: BlastRadius) -> None:
         before = self.incident
         report = a_report(facts, self.now, blast=blast)
-        match opening.correlate(before, report, SETTINGS):
+        match intake.correlate(before, report, SETTINGS):
             case Correlation.JOINS:
-                self._turn(partial(opening.absorb, report=report), MACHINE)
+                self._turn(partial(intake.absorb, report=report), MACHINE)
             case Correlation.REOPENS:
-                self._turn(partial(opening.reopen, reason="seen again"), MACHINE)
+                self._turn(partial(intake.reopen, reason="seen again"), MACHINE)
         assert not before.severity.worse_than(self.incident.severity)
 
     @rule()
     def clear(self) -> None:
-        self._turn(partial(opening.clear, at=self.now), MACHINE)
+        self._turn(partial(intake.clear, at=self.now), MACHINE)
 
     @rule(minutes=st.integers(1, 100))
     def suppress(self, minutes: int) -> None:
         until = self.now + timedelta(minutes=minutes)
-        self._turn(partial(opening.suppress, until=until, reason="maintenance"), ADA)
+        self._turn(partial(intake.suppress, until=until, reason="maintenance"), ADA)
 
     @rule(seconds=st.sampled_from([1, 30, 600, 3600, 4 * 3600, 86_400, 40 * 86_400]))
     def wait(self, seconds: int) -> None:
@@ -123,9 +124,9 @@ class AnIncident(RuleBasedStateMachine):
     def fire(self, data: st.DataObject) -> None:
         timer, severity = data.draw(st.sampled_from(self._due())), self.incident.severity
         before = len(self.entries)
-        self._turn(partial(timing.fire, timer=timer), Actor("timer"))
+        self._turn(partial(timers.fire, timer=timer), Actor("timer"))
         assert timer not in self._due(), "it would be fired for ever"
-        assert len(self.entries) > before or timer is Timer.PAGE
+        assert len(self.entries) > before or timer is IncidentTimer.PAGE
         assert self.incident.severity is severity
 
     @invariant()
@@ -153,9 +154,9 @@ class AnIncident(RuleBasedStateMachine):
     def nothing_waits_for_what_is_over(self) -> None:
         waiting = set(due_times(self.incident, SETTINGS))
         if not self.incident.status.is_open:
-            assert waiting <= {Timer.RECORD, Timer.REVIEW, Timer.WATCH}
+            assert waiting <= {IncidentTimer.RECORD, IncidentTimer.REVIEW, IncidentTimer.WATCH}
         if self.incident.acknowledged:
-            assert Timer.PAGE not in waiting
+            assert IncidentTimer.PAGE not in waiting
         if self.incident.status in (IncidentStatus.CANCELLED, IncidentStatus.MERGED):
             assert not waiting
 
@@ -169,11 +170,11 @@ class AnIncident(RuleBasedStateMachine):
         moment = self.incident.changed_at
         assert not rules_due(self.incident, SETTINGS, moment)
 
-    def _turn(self, handling: Callable[[Turn], None], actor: Actor) -> None:
-        turn = Turn(self.incident, SETTINGS, self.now, actor)
+    def _turn(self, handling: Callable[[IncidentChange], None], actor: Actor) -> None:
+        turn = IncidentChange(self.incident, SETTINGS, self.now, actor)
         try:
             handling(turn)
-        except RefusedError:
+        except IncidentRefusedError:
             return
         turn.finish()
         self.steps += [f"{each.step}:{contact.id}" for each in turn.tellings for contact in each.contacts]
@@ -181,7 +182,7 @@ class AnIncident(RuleBasedStateMachine):
         self.incident = replace(turn.incident, version=self.incident.version + int(turn.changed))
         self.entries += turn.entries
 
-    def _assert_the_end_is_told(self, turn: Turn) -> None:
+    def _assert_the_end_is_told(self, turn: IncidentChange) -> None:
         ends = {IncidentStatus.RESOLVED: NoticeKind.RESOLVED, IncidentStatus.CANCELLED: NoticeKind.CANCELLED}
         kind = ends.get(turn.incident.status)
         if kind is None or turn.incident.status is self.incident.status:
@@ -190,7 +191,7 @@ class AnIncident(RuleBasedStateMachine):
         assert told == set(self.incident.told)
         assert turn.stops_pages
 
-    def _due(self) -> list[Timer]:
+    def _due(self) -> list[IncidentTimer]:
         return [timer for timer, due in due_times(self.incident, SETTINGS).items() if due <= self.now]
 
 

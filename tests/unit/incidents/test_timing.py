@@ -8,15 +8,18 @@ from functools import partial
 
 import pytest
 
-from orchestration.config.response import EscalationLevel, EscalationSettings, Scenario, Severity
-from orchestration.incidents import ending, opening, telling, timing, working
-from orchestration.incidents.escalation import Timer, due_times, missing_fields
-from orchestration.incidents.model import Incident, IncidentStatus, Refusal, RefusedError, ReviewField
-from orchestration.incidents.report import Blast, Facts, Report
+from orchestration.config.response import EscalationLevel, EscalationSettings
+from orchestration.domain.incident_status import IncidentStatus
+from orchestration.domain.scenario import Scenario
+from orchestration.domain.severity import Severity
+from orchestration.incidents import closing, intake, notices, response, timers
+from orchestration.incidents.escalation import IncidentTimer, due_times, missing_fields
+from orchestration.incidents.model import Incident, IncidentRefusedError, Refusal, ReviewField
+from orchestration.incidents.report import BlastRadius, Facts, TroubleReport
 from tests.support.incidents import ALL_AGENTS, MACHINE, NOON, a_report, after, declared, said, some_settings, turned
 
 SETTINGS = some_settings()
-OLLAMA = Blast(providers=("ollama",))
+OLLAMA = BlastRadius(providers=("ollama",))
 TWO_LEVELS = some_settings(
     escalation=EscalationSettings(
         levels=(EscalationLevel(level=1, after=600), EscalationLevel(level=2, after=1200)), repeat=2
@@ -24,15 +27,17 @@ TWO_LEVELS = some_settings(
 )
 
 
-def resolved(report: Report | None = None, at: datetime = NOON) -> Incident:
-    return turned(declared(report).incident, partial(ending.resolve, resolution="mended"), at=at).incident
+def resolved(report: TroubleReport | None = None, at: datetime = NOON) -> Incident:
+    return turned(declared(report).incident, partial(closing.resolve, resolution="mended"), at=at).incident
 
 
 def test_unanswered_pages_go_up_and_round_and_then_end() -> None:
     incident = declared(settings=TWO_LEVELS).incident
     seen = []
-    while (due := due_times(incident, TWO_LEVELS).get(Timer.PAGE)) is not None:
-        turn = turned(incident, partial(timing.fire, timer=Timer.PAGE), at=due, actor=MACHINE, settings=TWO_LEVELS)
+    while (due := due_times(incident, TWO_LEVELS).get(IncidentTimer.PAGE)) is not None:
+        turn = turned(
+            incident, partial(timers.fire, timer=IncidentTimer.PAGE), at=due, actor=MACHINE, settings=TWO_LEVELS
+        )
         incident = turn.incident
         seen += [(int((due - NOON).total_seconds()), *said(turn)[0][1:])] if said(turn) else []
     assert seen == [
@@ -43,22 +48,22 @@ def test_unanswered_pages_go_up_and_round_and_then_end() -> None:
 
 
 def test_after_a_downtime_each_level_still_gets_its_time() -> None:
-    turn = turned(declared().incident, partial(timing.fire, timer=Timer.PAGE), at=after(hours=3))
-    assert due_times(turn.incident, SETTINGS)[Timer.PAGE] == after(hours=3, minutes=20)
+    turn = turned(declared().incident, partial(timers.fire, timer=IncidentTimer.PAGE), at=after(hours=3))
+    assert due_times(turn.incident, SETTINGS)[IncidentTimer.PAGE] == after(hours=3, minutes=20)
 
 
-@pytest.mark.parametrize("timer", list(Timer))
-def test_what_is_not_due_does_nothing(timer: Timer) -> None:
-    assert not turned(declared().incident, partial(timing.fire, timer=timer), at=NOON).changed
+@pytest.mark.parametrize("timer", list(IncidentTimer))
+def test_what_is_not_due_does_nothing(timer: IncidentTimer) -> None:
+    assert not turned(declared().incident, partial(timers.fire, timer=timer), at=NOON).changed
 
 
 def test_a_target_at_risk_and_breached_is_said_once_each() -> None:
     incident, told = declared().incident, []
-    for timer, hours in ((Timer.RESPONSE_AT_RISK, 3), (Timer.RESPONSE_BREACHED, 4)):
-        turn = turned(incident, partial(timing.fire, timer=timer), at=after(hours=hours))
+    for timer, hours in ((IncidentTimer.RESPONSE_AT_RISK, 3), (IncidentTimer.RESPONSE_BREACHED, 4)):
+        turn = turned(incident, partial(timers.fire, timer=timer), at=after(hours=hours))
         incident = turn.incident
         told += [each.reason for each in turn.tellings]
-        assert not turned(incident, partial(timing.fire, timer=timer), at=after(hours=hours)).changed
+        assert not turned(incident, partial(timers.fire, timer=timer), at=after(hours=hours)).changed
     assert told == [
         "the response target (2026-03-03 16:00 UTC) is at-risk",
         "the response target (2026-03-03 16:00 UTC) is breached",
@@ -66,39 +71,43 @@ def test_a_target_at_risk_and_breached_is_said_once_each() -> None:
 
 
 def test_a_target_that_was_breached_during_a_downtime_is_not_called_at_risk() -> None:
-    turn = turned(declared().incident, partial(timing.fire, timer=Timer.RESPONSE_AT_RISK), at=after(hours=9))
+    turn = turned(declared().incident, partial(timers.fire, timer=IncidentTimer.RESPONSE_AT_RISK), at=after(hours=9))
     assert [each.reason for each in turn.tellings] == ["the response target (2026-03-03 16:00 UTC) is breached"]
-    assert not turned(turn.incident, partial(timing.fire, timer=Timer.RESPONSE_BREACHED), at=after(hours=9)).changed
+    assert not turned(
+        turn.incident, partial(timers.fire, timer=IncidentTimer.RESPONSE_BREACHED), at=after(hours=9)
+    ).changed
 
 
 def test_a_breached_resolution_goes_to_the_project_manager() -> None:
-    turn = turned(declared().incident, partial(timing.fire, timer=Timer.RESOLUTION_BREACHED), at=after(days=3))
+    turn = turned(declared().incident, partial(timers.fire, timer=IncidentTimer.RESOLUTION_BREACHED), at=after(days=3))
     assert ("escalation", "rule-4", ("cleo",)) in said(turn)
 
 
 def test_a_rise_gives_the_new_targets_their_own_warnings() -> None:
-    late = turned(declared().incident, partial(timing.fire, timer=Timer.RESPONSE_BREACHED), at=after(hours=4)).incident
-    risen = turned(
-        late, partial(working.raise_severity, severity=Severity.P0, reason="worse"), at=after(hours=4)
+    late = turned(
+        declared().incident, partial(timers.fire, timer=IncidentTimer.RESPONSE_BREACHED), at=after(hours=4)
     ).incident
-    assert due_times(risen, SETTINGS)[Timer.RESPONSE_BREACHED] == after(minutes=15)
+    risen = turned(
+        late, partial(response.raise_severity, severity=Severity.P0, reason="worse"), at=after(hours=4)
+    ).incident
+    assert due_times(risen, SETTINGS)[IncidentTimer.RESPONSE_BREACHED] == after(minutes=15)
 
 
 def test_the_promised_word_is_given_and_the_next_one_promised() -> None:
-    turn = turned(declared().incident, partial(timing.fire, timer=Timer.UPDATE), at=after(hours=9))
+    turn = turned(declared().incident, partial(timers.fire, timer=IncidentTimer.UPDATE), at=after(hours=9))
     assert said(turn) == [("update", "update-1", ("ada",))]
-    notice = telling.notice(turn.incident, turn.tellings[0])
-    assert notice.next_update == due_times(turn.incident, SETTINGS)[Timer.UPDATE] == after(hours=13)
+    notice = notices.notice(turn.incident, turn.tellings[0])
+    assert notice.next_update == due_times(turn.incident, SETTINGS)[IncidentTimer.UPDATE] == after(hours=13)
 
 
 def test_stability_resolves_and_says_so_to_everybody_who_was_told() -> None:
     incident = declared(a_report(ALL_AGENTS)).incident
-    incident = turned(incident, partial(working.begin_mitigation, action="restart"), actor=MACHINE).incident
-    incident = turned(incident, partial(opening.clear, at=after(minutes=2))).incident
-    turn = turned(incident, partial(timing.fire, timer=Timer.STABILITY), at=after(minutes=2, seconds=30))
+    incident = turned(incident, partial(response.begin_mitigation, action="restart"), actor=MACHINE).incident
+    incident = turned(incident, partial(intake.clear, at=after(minutes=2))).incident
+    turn = turned(incident, partial(timers.fire, timer=IncidentTimer.STABILITY), at=after(minutes=2, seconds=30))
     assert turn.incident.status is IncidentStatus.RESOLVED
     assert said(turn) == [("resolved", "resolved-1", ("ada", "ben", "cleo", "sec"))]
-    notice = telling.notice(turn.incident, turn.tellings[0])
+    notice = notices.notice(turn.incident, turn.tellings[0])
     assert notice.resolution == "not seen for 30 s after: restart"
     assert notice.duration == timedelta(minutes=2, seconds=30)
     assert (notice.status, notice.root_cause) == ("RESOLVED", "")
@@ -106,9 +115,9 @@ def test_stability_resolves_and_says_so_to_everybody_who_was_told() -> None:
 
 
 def test_what_was_verified_says_when() -> None:
-    incident = turned(declared().incident, partial(working.begin_mitigation, action="restart")).incident
-    incident = turned(incident, partial(working.begin_verification, how=""), at=after(minutes=1)).incident
-    done = turned(incident, partial(ending.resolve, resolution="it holds"), at=after(minutes=2)).incident
+    incident = turned(declared().incident, partial(response.begin_mitigation, action="restart")).incident
+    incident = turned(incident, partial(response.begin_verification, how=""), at=after(minutes=1)).incident
+    done = turned(incident, partial(closing.resolve, resolution="it holds"), at=after(minutes=2)).incident
     assert (done.mitigated_at, done.verified_at, done.resolved_at) == (
         after(minutes=1),
         after(minutes=2),
@@ -118,39 +127,39 @@ def test_what_was_verified_says_when() -> None:
 
 def test_duties_and_the_watch_begin_with_the_resolution() -> None:
     assert due_times(resolved(), SETTINGS) == {
-        Timer.RECORD: after(hours=12),
-        Timer.REVIEW: after(days=3, hours=12),
-        Timer.WATCH: after(days=30),
+        IncidentTimer.RECORD: after(hours=12),
+        IncidentTimer.REVIEW: after(days=3, hours=12),
+        IncidentTimer.WATCH: after(days=30),
     }
 
 
 def test_reminders_come_before_the_deadline_at_it_and_daily_after_until_the_fields_are_filled() -> None:
     incident, seen = resolved(), []
     for _ in range(4):
-        due = due_times(incident, SETTINGS)[Timer.RECORD]
-        turn = turned(incident, partial(timing.fire, timer=Timer.RECORD), at=due)
+        due = due_times(incident, SETTINGS)[IncidentTimer.RECORD]
+        turn = turned(incident, partial(timers.fire, timer=IncidentTimer.RECORD), at=due)
         incident = turn.incident
         seen.append((due, said(turn)[0][0], said(turn)[0][2]))
     assert [each[0] for each in seen] == [after(hours=12), after(hours=24), after(hours=48), after(hours=72)]
     assert {each[1:] for each in seen} == {("reminder", ("ada",))}
-    filled = turned(incident, partial(ending.write_review, field=ReviewField.WORKAROUNDS, text="none")).incident
-    assert Timer.RECORD not in due_times(filled, SETTINGS)
+    filled = turned(incident, partial(closing.write_review, field=ReviewField.WORKAROUNDS, text="none")).incident
+    assert IncidentTimer.RECORD not in due_times(filled, SETTINGS)
 
 
 def test_nobody_is_reminded_of_a_drill() -> None:
-    assert set(due_times(resolved(a_report(drill=True)), SETTINGS)) == {Timer.WATCH}
+    assert set(due_times(resolved(a_report(drill=True)), SETTINGS)) == {IncidentTimer.WATCH}
 
 
 def test_it_closes_when_everything_is_written_and_not_before() -> None:
     incident = resolved()
-    with pytest.raises(RefusedError, match=r"without workarounds, root-cause") as refused:
-        turned(incident, ending.close)
+    with pytest.raises(IncidentRefusedError, match=r"without workarounds, root-cause") as refused:
+        turned(incident, closing.close)
     assert refused.value.reason is Refusal.REVIEW_INCOMPLETE
     for field in missing_fields(incident):
-        incident = turned(incident, partial(ending.write_review, field=field, text="written")).incident
+        incident = turned(incident, partial(closing.write_review, field=field, text="written")).incident
     assert incident.status is IncidentStatus.IN_REVIEW
-    assert set(due_times(incident, SETTINGS)) == {Timer.WATCH}
-    closed = turned(incident, ending.close, at=after(days=2)).incident
+    assert set(due_times(incident, SETTINGS)) == {IncidentTimer.WATCH}
+    closed = turned(incident, closing.close, at=after(days=2)).incident
     assert (closed.status, closed.closed_at) == (IncidentStatus.CLOSED, after(days=2))
 
 
@@ -161,19 +170,19 @@ def test_a_security_alert_needs_its_own_section_and_a_p3_only_its_record() -> No
 
 
 def test_an_open_incident_is_not_reviewed() -> None:
-    with pytest.raises(RefusedError, match="expected a resolved incident to review"):
-        turned(declared().incident, partial(ending.write_review, field=ReviewField.RESOLUTION, text="x"))
+    with pytest.raises(IncidentRefusedError, match="expected a resolved incident to review"):
+        turned(declared().incident, partial(closing.write_review, field=ReviewField.RESOLUTION, text="x"))
 
 
 def test_the_watch_ends_by_itself() -> None:
-    turn = turned(resolved(), partial(timing.fire, timer=Timer.WATCH), at=after(days=30))
+    turn = turned(resolved(), partial(timers.fire, timer=IncidentTimer.WATCH), at=after(days=30))
     assert [entry.kind for entry in turn.entries] == ["watch-ended"]
-    assert Timer.WATCH not in due_times(turn.incident, SETTINGS)
+    assert IncidentTimer.WATCH not in due_times(turn.incident, SETTINGS)
 
 
 def test_a_notice_says_what_is_known_and_what_to_do_now() -> None:
     turn = declared(a_report(started_at=after(minutes=-3)))
-    notice = telling.notice(turn.incident, turn.tellings[0], "http://here/inc-1")
+    notice = notices.notice(turn.incident, turn.tellings[0], "http://here/inc-1")
     assert (notice.status, notice.impact, notice.started_at) == (
         "INVESTIGATING",
         "agent executor (1 of 4 agents fail)",
@@ -181,8 +190,8 @@ def test_a_notice_says_what_is_known_and_what_to_do_now() -> None:
     )
     assert notice.to_do == ("orchestrator incidents ack inc-1", "orchestrator incidents show inc-1")
     assert (notice.eta, notice.duration, notice.url) == (None, None, "http://here/inc-1")
-    assert telling.notice(declared().incident, turn.tellings[0]).started_at is None
-    assert telling.duration(replace(turn.incident, resolved_at=after(minutes=2))) == timedelta(minutes=5)
+    assert notices.notice(declared().incident, turn.tellings[0]).started_at is None
+    assert notices.duration(replace(turn.incident, resolved_at=after(minutes=2))) == timedelta(minutes=5)
 
 
 @pytest.mark.parametrize(
@@ -199,7 +208,7 @@ def test_a_notice_says_what_is_known_and_what_to_do_now() -> None:
             "orchestrator providers probe ollama",
         ),
         (
-            a_report(Facts(agents_failing=1, agents_total=3), blast=Blast(agents=("executor",), runs=("run-1",))),
+            a_report(Facts(agents_failing=1, agents_total=3), blast=BlastRadius(agents=("executor",), runs=("run-1",))),
             "agent executor (1 of 3 agents fail); run run-1 cannot be relied on to finish",
             "orchestrator runs show run-1",
         ),
@@ -207,24 +216,24 @@ def test_a_notice_says_what_is_known_and_what_to_do_now() -> None:
             a_report(
                 Facts(resource_exhausted=True),
                 scenario=Scenario.HIGH_RESOURCE_USAGE,
-                blast=Blast(hosts=("web-1",)),
+                blast=BlastRadius(hosts=("web-1",)),
                 labels={"path": "/var/my logs"},
             ),
             "everything that runs on web-1",
             "df -h '/var/my logs'",
         ),
         (
-            a_report(Facts(database_unreachable=True), scenario=Scenario.CONTROL_PLANE, blast=Blast()),
+            a_report(Facts(database_unreachable=True), scenario=Scenario.CONTROL_PLANE, blast=BlastRadius()),
             "all of it: without the database nothing new can be recorded",
             "orchestrator doctor",
         ),
         (
-            a_report(Facts(secret_exposed=True), scenario=Scenario.SECURITY_ALERT, blast=Blast()),
+            a_report(Facts(secret_exposed=True), scenario=Scenario.SECURITY_ALERT, blast=BlastRadius()),
             "",
             "orchestrator incidents show inc-1",
         ),
     ],
 )
-def test_the_first_word_says_whom_it_hurts_and_where_to_look(report: Report, impact: str, command: str) -> None:
+def test_the_first_word_says_whom_it_hurts_and_where_to_look(report: TroubleReport, impact: str, command: str) -> None:
     incident = declared(report).incident
-    assert (telling.touched(incident), telling.look(incident)) == (impact, command)
+    assert (notices.touched(incident), notices.look(incident)) == (impact, command)

@@ -8,14 +8,16 @@ from functools import partial
 
 import pytest
 
-from orchestration.config.response import Scenario, Severity
-from orchestration.incidents import ending, opening, working
-from orchestration.incidents.escalation import Rule, Timer, due_times
-from orchestration.incidents.ledger import Handling
-from orchestration.incidents.model import IncidentStatus, Refusal, RefusedError
-from orchestration.incidents.report import Blast, Facts, Report
-from orchestration.incidents.severity import Ground
-from orchestration.incidents.turn import Turn
+from orchestration.domain.incident_status import IncidentStatus
+from orchestration.domain.scenario import Scenario
+from orchestration.domain.severity import Severity
+from orchestration.incidents import closing, intake, response
+from orchestration.incidents.change import IncidentChange
+from orchestration.incidents.escalation import EscalationRule, IncidentTimer, due_times
+from orchestration.incidents.model import IncidentRefusedError, Refusal
+from orchestration.incidents.report import BlastRadius, Facts, TroubleReport
+from orchestration.incidents.severity import SeverityReason
+from orchestration.incidents.unit_of_work import Handling
 from tests.support.incidents import (
     ADA,
     ALL_AGENTS,
@@ -34,34 +36,34 @@ SETTINGS = some_settings()
 
 
 def test_a_persons_acknowledgement_stops_the_pages_and_the_clock_and_tells_the_others() -> None:
-    turn = turned(declared().incident, working.acknowledge, at=after(minutes=5))
+    turn = turned(declared().incident, response.acknowledge, at=after(minutes=5))
     incident = turn.incident
     assert turn.stops_pages
     assert (incident.status, incident.acknowledged_by) == (IncidentStatus.ACKNOWLEDGED, "ada")
     assert incident.acknowledged_at == incident.clock.acknowledged_at == after(minutes=5)
     assert said(turn) == [("acknowledged", "ack-1", ("ada",))]
     assert set(due_times(incident, SETTINGS)) == {
-        Timer.UPDATE,
-        Timer.RESOLUTION_AT_RISK,
-        Timer.RESOLUTION_BREACHED,
+        IncidentTimer.UPDATE,
+        IncidentTimer.RESOLUTION_AT_RISK,
+        IncidentTimer.RESOLUTION_BREACHED,
     }
 
 
 def test_automations_acknowledgement_is_kept_apart_and_stops_nothing() -> None:
-    turn = turned(declared().incident, working.acknowledge, actor=MACHINE, at=after(seconds=2))
+    turn = turned(declared().incident, response.acknowledge, actor=MACHINE, at=after(seconds=2))
     assert (turn.incident.automation_at, turn.incident.acknowledged_at) == (after(seconds=2), None)
     assert not turn.stops_pages
-    assert Timer.PAGE in due_times(turn.incident, SETTINGS)
+    assert IncidentTimer.PAGE in due_times(turn.incident, SETTINGS)
     assert [entry.kind for entry in turn.entries] == ["acknowledged-automatically"]
-    taken = turned(turn.incident, working.acknowledge, at=after(minutes=1)).incident
+    taken = turned(turn.incident, response.acknowledge, at=after(minutes=1)).incident
     assert (taken.automation_at, taken.acknowledged_at) == (after(seconds=2), after(minutes=1))
 
 
 def test_an_acknowledgement_while_automation_works_does_not_disturb_it() -> None:
     working_on = turned(
-        declared().incident, partial(working.begin_mitigation, action="restart"), actor=MACHINE
+        declared().incident, partial(response.begin_mitigation, action="restart"), actor=MACHINE
     ).incident
-    taken = turned(working_on, working.acknowledge).incident
+    taken = turned(working_on, response.acknowledge).incident
     assert (taken.status, taken.acknowledged) == (IncidentStatus.MITIGATING, True)
     assert (taken.automation_at, taken.acknowledged_by) == (NOON, "ada")
 
@@ -69,30 +71,30 @@ def test_an_acknowledgement_while_automation_works_does_not_disturb_it() -> None
 @pytest.mark.parametrize(
     ("handling", "reason"),
     [
-        (working.acknowledge, Refusal.ALREADY_DONE),
-        (partial(working.assign, contact="ada"), Refusal.ALREADY_DONE),
-        (partial(working.raise_severity, severity=Severity.P2, reason=""), Refusal.NOT_WORSE),
-        (partial(working.raise_severity, severity=Severity.P3, reason=""), Refusal.NOT_WORSE),
-        (partial(working.lower_severity, severity=Severity.P1, reason=""), Refusal.NOT_BETTER),
-        (partial(working.mitigated, how=""), Refusal.ALREADY_DONE),
-        (partial(working.begin_verification, how=""), Refusal.ILLEGAL_MOVE),
-        (partial(working.merge_in, other=declared().incident), Refusal.INTO_ITSELF),
-        (partial(working.finish_action, number=7), Refusal.NO_SUCH_ACTION),
-        (ending.close, Refusal.ILLEGAL_MOVE),
-        (partial(opening.reopen, reason=""), Refusal.ILLEGAL_MOVE),
+        (response.acknowledge, Refusal.ALREADY_DONE),
+        (partial(response.assign, contact="ada"), Refusal.ALREADY_DONE),
+        (partial(response.raise_severity, severity=Severity.P2, reason=""), Refusal.NOT_WORSE),
+        (partial(response.raise_severity, severity=Severity.P3, reason=""), Refusal.NOT_WORSE),
+        (partial(response.lower_severity, severity=Severity.P1, reason=""), Refusal.NOT_BETTER),
+        (partial(response.mitigated, how=""), Refusal.ALREADY_DONE),
+        (partial(response.begin_verification, how=""), Refusal.ILLEGAL_MOVE),
+        (partial(response.merge_in, other=declared().incident), Refusal.INTO_ITSELF),
+        (partial(response.finish_action, number=7), Refusal.NO_SUCH_ACTION),
+        (closing.close, Refusal.ILLEGAL_MOVE),
+        (partial(intake.reopen, reason=""), Refusal.ILLEGAL_MOVE),
     ],
 )
 def test_what_makes_no_sense_is_refused_with_a_reason(handling: Handling, reason: Refusal) -> None:
-    incident = turned(declared().incident, working.acknowledge).incident
+    incident = turned(declared().incident, response.acknowledge).incident
     incident = replace(incident, assignee="ada", mitigated_at=NOON)
-    with pytest.raises(RefusedError) as refused:
+    with pytest.raises(IncidentRefusedError) as refused:
         turned(incident, handling)
     assert refused.value.reason is reason
 
 
 def test_only_a_person_lowers_a_severity() -> None:
-    lower = partial(working.lower_severity, severity=Severity.P3, reason="it looks fine")
-    with pytest.raises(RefusedError) as refused:
+    lower = partial(response.lower_severity, severity=Severity.P3, reason="it looks fine")
+    with pytest.raises(IncidentRefusedError) as refused:
         turned(declared().incident, lower, actor=MACHINE)
     assert refused.value.reason is Refusal.ONLY_A_PERSON
     lowered = turned(declared().incident, lower).incident
@@ -102,32 +104,32 @@ def test_only_a_person_lowers_a_severity() -> None:
 def test_attempts_are_kept_for_everybody_who_is_told_and_after_three_failures_the_lead_is() -> None:
     incident = declared().incident
     for number in (1, 2, 3):
-        incident = turned(incident, partial(working.begin_mitigation, action=f"try {number}"), actor=MACHINE).incident
-        incident = turned(incident, partial(working.begin_verification, how="watch"), actor=MACHINE).incident
+        incident = turned(incident, partial(response.begin_mitigation, action=f"try {number}"), actor=MACHINE).incident
+        incident = turned(incident, partial(response.begin_verification, how="watch"), actor=MACHINE).incident
         assert incident.mitigated_at is not None
-        turn = turned(incident, partial(working.mitigation_failed, reason="still failing"), actor=MACHINE)
+        turn = turned(incident, partial(response.mitigation_failed, reason="still failing"), actor=MACHINE)
         incident = turn.incident
         assert bool(turn.tellings) is (number == 3)
     assert incident.tried == ("try 1", "try 2", "try 3")
     assert (incident.status, incident.mitigated_at) == (IncidentStatus.MITIGATING, None)
-    assert [(each.reason, each.lasting) for each in turn.tellings] == [(Rule.PERSISTS.sentence, True)]
+    assert [(each.reason, each.lasting) for each in turn.tellings] == [(EscalationRule.PERSISTS.sentence, True)]
     assert said(turn) == [("escalation", "rule-1", ("ben",))]
-    assert not turned(incident, partial(working.mitigation_failed, reason="again")).tellings
+    assert not turned(incident, partial(response.mitigation_failed, reason="again")).tellings
 
 
 @pytest.mark.parametrize(
     ("report", "rules"),
     [
         (a_report(), []),
-        (a_report(blast=Blast(agents=("a", "b"))), [Rule.SEVERAL_SYSTEMS]),
-        (a_report(blast=Blast(providers=("a", "b"))), [Rule.SEVERAL_SYSTEMS]),
-        (a_report(blast=Blast(runs=("a", "b"))), []),
-        (a_report(Facts(data_loss=True)), [Rule.DATA_OR_SECURITY]),
-        (a_report(scenario=Scenario.SECURITY_ALERT), [Rule.DATA_OR_SECURITY]),
-        (a_report(Facts(secret_exposed=True)), [Rule.DATA_OR_SECURITY]),
+        (a_report(blast=BlastRadius(agents=("a", "b"))), [EscalationRule.SEVERAL_SYSTEMS]),
+        (a_report(blast=BlastRadius(providers=("a", "b"))), [EscalationRule.SEVERAL_SYSTEMS]),
+        (a_report(blast=BlastRadius(runs=("a", "b"))), []),
+        (a_report(Facts(data_loss=True)), [EscalationRule.DATA_OR_SECURITY]),
+        (a_report(scenario=Scenario.SECURITY_ALERT), [EscalationRule.DATA_OR_SECURITY]),
+        (a_report(Facts(secret_exposed=True)), [EscalationRule.DATA_OR_SECURITY]),
     ],
 )
-def test_rules_that_hold_at_detection_escalate_at_once(report: Report, rules: list[Rule]) -> None:
+def test_rules_that_hold_at_detection_escalate_at_once(report: TroubleReport, rules: list[EscalationRule]) -> None:
     turn = declared(report)
     escalations = [entry.data for entry in turn.entries if entry.kind == "escalated"]
     assert [(each["rule"], each["level"]) for each in escalations] == [(rule.value, rule.level) for rule in rules]
@@ -146,49 +148,49 @@ def test_nobody_is_told_twice_of_the_same_moment() -> None:
 
 
 def test_an_estimate_beyond_the_target_goes_to_the_project_manager_once() -> None:
-    turn = turned(declared().incident, partial(working.set_eta, eta=after(days=4)))
+    turn = turned(declared().incident, partial(response.set_eta, eta=after(days=4)))
     assert said(turn) == [("escalation", "rule-4", ("cleo",))]
-    assert not turned(turn.incident, partial(working.set_eta, eta=after(days=5))).tellings
-    assert not turned(declared().incident, partial(working.set_eta, eta=after(days=1))).tellings
+    assert not turned(turn.incident, partial(response.set_eta, eta=after(days=5))).tellings
+    assert not turned(declared().incident, partial(response.set_eta, eta=after(days=1))).tellings
 
 
 def test_a_rise_by_hand_tells_the_new_audience_and_the_lead_once() -> None:
-    rise = partial(working.raise_severity, severity=Severity.P0, reason="all customers")
+    rise = partial(response.raise_severity, severity=Severity.P0, reason="all customers")
     turn = turned(declared().incident, rise)
     assert said(turn) == [("update", "P0-0", ("ada",)), ("initial", "P0-0", ("ben", "cleo", "sec"))]
     assert [entry.kind for entry in turn.entries] == ["severity-raised", "escalated"]
-    assert turn.incident.ground is Ground.DECLARED
+    assert turn.incident.ground is SeverityReason.DECLARED
 
 
 def test_a_level_can_be_told_by_hand() -> None:
-    turn = turned(declared().incident, partial(working.escalate, level=3, reason="customers are calling"))
+    turn = turned(declared().incident, partial(response.escalate, level=3, reason="customers are calling"))
     assert said(turn) == [("escalation", "hand3-0", ("cleo",))]
 
 
 def test_the_impact_and_its_start_can_be_said_later() -> None:
-    turn = turned(declared().incident, partial(working.set_impact, text="two customers", started_at=after(minutes=-5)))
+    turn = turned(declared().incident, partial(response.set_impact, text="two customers", started_at=after(minutes=-5)))
     assert (turn.incident.impact, turn.incident.impact_started_at) == ("two customers", after(minutes=-5))
 
 
 def test_a_merged_incident_takes_the_other_ones_people_and_severity_in() -> None:
     other = replace(declared(a_report(ALL_AGENTS, fingerprints=("f-9",))).incident, id="inc-2")
-    turn = turned(declared().incident, partial(working.merge_in, other=other))
+    turn = turned(declared().incident, partial(response.merge_in, other=other))
     assert turn.incident.told == ("ada", "ben", "cleo", "sec")
     assert turn.incident.fingerprints == ("f-1", "f-9")
     assert turn.incident.severity is Severity.P0
 
 
 def test_an_action_item_is_added_and_ticked_off_once() -> None:
-    add = partial(working.add_action, text="alert on the queue", owner="ben", due=date(2026, 3, 20))
+    add = partial(response.add_action, text="alert on the queue", owner="ben", due=date(2026, 3, 20))
     incident = turned(declared().incident, add).incident
-    done = turned(incident, partial(working.finish_action, number=1), at=after(days=1)).incident
+    done = turned(incident, partial(response.finish_action, number=1), at=after(days=1)).incident
     assert (done.actions[0].done_at, done.actions[0].done_by) == (after(days=1), "ada")
-    with pytest.raises(RefusedError, match="was done by ada already"):
-        turned(done, partial(working.finish_action, number=1))
+    with pytest.raises(IncidentRefusedError, match="was done by ada already"):
+        turned(done, partial(response.finish_action, number=1))
 
 
 def test_a_turn_that_does_nothing_writes_nothing() -> None:
-    turn = Turn(declared(a_report(HALF)).incident, SETTINGS, NOON, ADA)
+    turn = IncidentChange(declared(a_report(HALF)).incident, SETTINGS, NOON, ADA)
     turn.finish()
     assert not turn.changed
     assert turn.incident.changed_at == NOON
@@ -197,26 +199,27 @@ def test_a_turn_that_does_nothing_writes_nothing() -> None:
 def test_automation_does_not_page_anybody_again_who_was_paged_just_now_and_a_person_may() -> None:
     incident = declared(a_report(HALF)).incident
     assert (
-        said(turned(incident, partial(working.escalate, level=2, reason="r"), at=after(seconds=1), actor=MACHINE)) == []
+        said(turned(incident, partial(response.escalate, level=2, reason="r"), at=after(seconds=1), actor=MACHINE))
+        == []
     )
-    by_person = turned(incident, partial(working.escalate, level=2, reason="r"), at=after(seconds=1))
+    by_person = turned(incident, partial(response.escalate, level=2, reason="r"), at=after(seconds=1))
     assert [names for _, _, names in said(by_person)] == [("ben",)]
-    later = turned(incident, partial(working.escalate, level=2, reason="r"), at=after(minutes=5), actor=MACHINE)
+    later = turned(incident, partial(response.escalate, level=2, reason="r"), at=after(minutes=5), actor=MACHINE)
     assert [names for _, _, names in said(later)] == [("ben",)]
     assert [entry.kind for entry in later.entries] == ["escalated"]
 
 
 def test_an_escalation_reaches_those_whose_page_was_stopped_by_an_acknowledgement() -> None:
-    incident = turned(declared(a_report(HALF)).incident, working.acknowledge, at=after(seconds=1)).incident
-    again = turned(incident, partial(working.escalate, level=2, reason="r"), at=after(seconds=2), actor=MACHINE)
+    incident = turned(declared(a_report(HALF)).incident, response.acknowledge, at=after(seconds=1)).incident
+    again = turned(incident, partial(response.escalate, level=2, reason="r"), at=after(seconds=2), actor=MACHINE)
     assert [names for _, _, names in said(again)] == [("ben",)]
 
 
 def test_what_is_only_worth_a_page_while_nobody_has_it_is_noted_afterwards() -> None:
-    call = partial(working.escalate, level=2, reason="r", unless_taken=True)
+    call = partial(response.escalate, level=2, reason="r", unless_taken=True)
     incident = declared(a_report(HALF)).incident
     assert [names for _, _, names in said(turned(incident, call, at=after(minutes=6), actor=MACHINE))] == [("ben",)]
-    taken = turned(incident, working.acknowledge, at=after(seconds=1)).incident
+    taken = turned(incident, response.acknowledge, at=after(seconds=1)).incident
     turn = turned(taken, call, at=after(minutes=6), actor=MACHINE)
     assert said(turn) == []
     assert [entry.data for entry in turn.entries] == [{"text": "level 2 was not paged, since ada has it: r"}]

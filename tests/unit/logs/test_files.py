@@ -11,16 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from orchestration.logs.files import LogFile, Rotation
+from orchestration.logs.files import LogFile, LogRotation
 
-QUICK = Rotation(max_bytes=100, keep=3, pause=0)
+QUICK = LogRotation(max_bytes=100, keep=3, pause=0)
 # Appends numbered lines: arguments are the file, a name, how many, and the size at which to rotate.
 WRITER = """
 import sys
 from pathlib import Path
-from orchestration.logs.files import LogFile, Rotation
+from orchestration.logs.files import LogFile, LogRotation
 path, name, count, size = sys.argv[1:]
-file = LogFile(Path(path), Rotation(max_bytes=int(size), keep=1000, pause=0.2))
+file = LogFile(Path(path), LogRotation(max_bytes=int(size), keep=1000, pause=0.2))
 for number in range(int(count)):
     file.append(f"{name}:{number} {'x' * 80} end", f"{name}-{number:06}")
 """
@@ -61,7 +61,7 @@ def test_only_the_newest_copies_are_kept(tmp_path: Path) -> None:
 
 
 def test_copies_are_packed_when_asked_for(tmp_path: Path) -> None:
-    file = LogFile(tmp_path / "a.log", Rotation(max_bytes=100, compress=True, pause=0))
+    file = LogFile(tmp_path / "a.log", LogRotation(max_bytes=100, compress=True, pause=0))
     file.append("first " * 14, "t0")
     file.append("second " * 13, "t1")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.log", "a.log.t1.gz"]
@@ -110,9 +110,9 @@ def test_a_full_disk_is_an_error_and_leaves_no_torn_line(tmp_path: Path) -> None
     script = """
 import resource, sys
 from pathlib import Path
-from orchestration.logs.files import LogFile, Rotation
+from orchestration.logs.files import LogFile, LogRotation
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
-file, failed = LogFile(Path(sys.argv[1]), Rotation(pause=0)), 0
+file, failed = LogFile(Path(sys.argv[1]), LogRotation(pause=0)), 0
 for number in range(5):
     try:
         file.append(f"{number}" * 299, "t")

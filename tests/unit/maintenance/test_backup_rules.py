@@ -10,20 +10,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestration.config.maintenance import BackupSettings
-from orchestration.maintenance.backups.keeping import kept
 from orchestration.maintenance.backups.manifest import (
     Backup,
     BackupError,
-    Copy,
-    Opened,
+    DatabaseCopy,
+    OpenedBackup,
     differences,
     from_json,
     to_json,
 )
+from orchestration.maintenance.backups.retention_policy import kept
 
 MONDAY = datetime(2026, 3, 2, 2, 30, tzinfo=UTC)
 GOOD = Backup(
-    "b", MONDAY, "sqlite", "0007", 1.5, (Copy("orchestrator.db", "orchestrator.db.gz", "ab", 9, {"runs": 3}),)
+    "b", MONDAY, "sqlite", "0007", 1.5, (DatabaseCopy("orchestrator.db", "orchestrator.db.gz", "ab", 9, {"runs": 3}),)
 )
 
 
@@ -83,22 +83,22 @@ def test_what_is_no_manifest_is_refused(text: str) -> None:
 @pytest.mark.parametrize(
     ("opened", "problem"),
     [
-        (Opened({"orchestrator.db": {"runs": 2}}, "0007"), "runs has 2 rows, not 3"),
-        (Opened({"orchestrator.db": {}}, "0007"), "runs has None rows, not 3"),
-        (Opened({"orchestrator.db": {"runs": 3, "more": 1}}, "0007"), "more has 1 rows, not None"),
-        (Opened({}, "0007"), "runs has None rows, not 3"),
-        (Opened({"orchestrator.db": {"runs": 3}}, "0006"), "expected tables of version 0007, got 0006"),
-        (Opened({"orchestrator.db": {"runs": 3}}, "0007", ("a page is torn",)), "a page is torn"),
+        (OpenedBackup({"orchestrator.db": {"runs": 2}}, "0007"), "runs has 2 rows, not 3"),
+        (OpenedBackup({"orchestrator.db": {}}, "0007"), "runs has None rows, not 3"),
+        (OpenedBackup({"orchestrator.db": {"runs": 3, "more": 1}}, "0007"), "more has 1 rows, not None"),
+        (OpenedBackup({}, "0007"), "runs has None rows, not 3"),
+        (OpenedBackup({"orchestrator.db": {"runs": 3}}, "0006"), "expected tables of version 0007, got 0006"),
+        (OpenedBackup({"orchestrator.db": {"runs": 3}}, "0007", ("a page is torn",)), "a page is torn"),
     ],
 )
-def test_every_difference_from_the_manifest_is_a_problem(opened: Opened, problem: str) -> None:
+def test_every_difference_from_the_manifest_is_a_problem(opened: OpenedBackup, problem: str) -> None:
     assert any(problem in one for one in differences(GOOD, opened, "0007"))
 
 
 def test_a_backup_that_holds_what_it_should_has_no_problem() -> None:
-    assert differences(GOOD, Opened({"orchestrator.db": {"runs": 3}}, "0007"), "0009") == ()
+    assert differences(GOOD, OpenedBackup({"orchestrator.db": {"runs": 3}}, "0007"), "0009") == ()
 
 
 def test_a_backup_of_a_newer_release_is_not_restored_by_an_older_one() -> None:
-    (problem,) = differences(GOOD, Opened({"orchestrator.db": {"runs": 3}}, "0007"), "0006")
+    (problem,) = differences(GOOD, OpenedBackup({"orchestrator.db": {"runs": 3}}, "0007"), "0006")
     assert "install the newer release" in problem

@@ -5,7 +5,7 @@ import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from orchestration.maintenance.overnight import errors_since
+from orchestration.maintenance.error_groups import errors_since
 
 SIX = datetime(2026, 3, 2, 6, 0, tzinfo=UTC)
 

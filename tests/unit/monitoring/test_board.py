@@ -8,8 +8,8 @@ import pytest
 from orchestration.clock import FakeClock
 from orchestration.config.schema import Configuration
 from orchestration.events import Bus
-from orchestration.monitoring.board import ProviderBoard, Standing, chain, in_use, usable
-from orchestration.monitoring.providers import Providers
+from orchestration.monitoring.collectors.providers import ProviderWatch
+from orchestration.monitoring.health.provider_health import ProviderHealth, ProviderHealthBoard, chain, in_use, usable
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 LATER = NOON + timedelta(seconds=5)
@@ -38,47 +38,47 @@ def configuration(*, default: str = "ollama", fallbacks: tuple[str, ...] = ("azu
 
 
 def test_nobody_knows_how_a_provider_stands_before_it_was_looked_at() -> None:
-    board = ProviderBoard()
-    assert board.standing("ollama", ["m"]) == Standing(None)
+    board = ProviderHealthBoard()
+    assert board.standing("ollama", ["m"]) == ProviderHealth(None)
     board.probed("ollama", "ok")
-    assert board.standing("ollama", ["m"]) == Standing(True)
+    assert board.standing("ollama", ["m"]) == ProviderHealth(True)
     board.probed("ollama", "unreachable", "refused")
-    assert board.standing("ollama", ["m"]) == Standing(False, "unreachable", "refused")
+    assert board.standing("ollama", ["m"]) == ProviderHealth(False, "unreachable", "refused")
 
 
 def test_a_provider_is_down_when_all_routes_are_that_it_is_used_for() -> None:
-    board = ProviderBoard()
+    board = ProviderHealthBoard()
     board.probed("ollama", "ok")
     board.opened("ollama", "a", NOON, "model_missing", "no such model")
     assert board.standing("ollama", ["a", "b"]).up
     assert board.standing("ollama", ["b"]).up
-    assert board.standing("ollama", ["a"]) == Standing(False, "model_missing", "no such model")
+    assert board.standing("ollama", ["a"]) == ProviderHealth(False, "model_missing", "no such model")
 
 
 def test_without_a_usual_model_every_route_that_was_heard_of_counts() -> None:
-    board = ProviderBoard()
+    board = ProviderHealthBoard()
     board.opened("openai", "a", NOON, "timeout")
-    assert board.standing("openai", []) == Standing(False, "timeout")
+    assert board.standing("openai", []) == ProviderHealth(False, "timeout")
     board.closed("openai", "b", NOON)
     board.probed("openai", "ok")
     assert board.standing("openai", []).up
 
 
 def test_a_route_that_closes_has_been_answered() -> None:
-    board = ProviderBoard()
+    board = ProviderHealthBoard()
     board.probed("ollama", "unreachable")
     board.opened("ollama", "a", NOON, "unreachable")
     board.closed("ollama", "a", LATER)
-    assert board.standing("ollama", ["a"]) == Standing(True)
+    assert board.standing("ollama", ["a"]) == ProviderHealth(True)
 
 
 def test_old_news_changes_nothing() -> None:
-    board = ProviderBoard()
+    board = ProviderHealthBoard()
     board.probed("ollama", "ok")
     board.opened("ollama", "a", LATER, "quota", "used up")
     board.closed("ollama", "a", NOON)
     board.opened("ollama", "a", NOON, "timeout")
-    assert board.standing("ollama", ["a"]) == Standing(False, "quota", "used up")
+    assert board.standing("ollama", ["a"]) == ProviderHealth(False, "quota", "used up")
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_what_no_agent_and_no_chain_names_is_not_in_use() -> None:
 
 
 def test_the_usable_ones_are_counted_when_all_are_known() -> None:
-    standings = {"a": Standing(True), "b": Standing(False), "c": Standing(None)}
+    standings = {"a": ProviderHealth(True), "b": ProviderHealth(False), "c": ProviderHealth(None)}
     assert usable(standings, ["a", "b"]) == 1
     assert usable(standings, ["a", "b", "c"]) is None
     assert usable(standings, ["a", "unknown"]) is None
@@ -110,7 +110,7 @@ def test_the_usable_ones_are_counted_when_all_are_known() -> None:
 
 async def test_a_route_that_opens_is_told_at_once_and_only_once() -> None:
     bus = Bus(FakeClock(NOON))
-    watch = Providers(configuration, NoCredentials(), FakeClock(NOON))
+    watch = ProviderWatch(configuration, NoCredentials(), FakeClock(NOON))
     for name in ("ollama", "azure"):
         watch.board.probed(name, "ok")
     assert len(watch.take(bus.emit("route.closed", route="ollama/m", provider="ollama"))) == 3

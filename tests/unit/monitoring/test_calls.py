@@ -6,7 +6,7 @@ import pytest
 
 from orchestration.alerts.signal import Signal
 from orchestration.clock import FakeClock
-from orchestration.monitoring.calls import CallWatch
+from orchestration.monitoring.collectors.calls import CallWatch
 
 
 def call(clock: FakeClock, seconds: float, outcome: str = "ok", model: str = "m") -> Signal:

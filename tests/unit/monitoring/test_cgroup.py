@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestration.monitoring.cgroup import Usage, read
-from orchestration.monitoring.resources import memory_of, share_of_cpu
+from orchestration.monitoring.collectors.cgroup import CgroupUsage, read
+from orchestration.monitoring.collectors.resources import memory_of, share_of_cpu
 
 
 def files(root: Path, texts: dict[str, str]) -> Path:
@@ -39,7 +39,7 @@ V2 = {
 
 def test_version_2_takes_the_smallest_limit_on_the_way_up_and_leaves_out_the_cache(tmp_path: Path) -> None:
     root = files(tmp_path / "cg", V2)
-    assert read(root, membership(tmp_path, "0::/a/b\n")) == Usage(0.5, 2.5, 1000, 600)
+    assert read(root, membership(tmp_path, "0::/a/b\n")) == CgroupUsage(0.5, 2.5, 1000, 600)
 
 
 def test_in_a_container_the_group_may_be_the_root_itself(tmp_path: Path) -> None:
@@ -52,7 +52,7 @@ def test_in_a_container_the_group_may_be_the_root_itself(tmp_path: Path) -> None
     }
     root = files(tmp_path / "cg", texts)
     for place in ("/", "/docker/0123", "/../../outside"):
-        assert read(root, membership(tmp_path, f"0::{place}\n")) == Usage(2.0, 5e-6, 4096, 1024)
+        assert read(root, membership(tmp_path, f"0::{place}\n")) == CgroupUsage(2.0, 5e-6, 4096, 1024)
 
 
 def test_version_1_with_its_controllers_apart(tmp_path: Path) -> None:
@@ -69,7 +69,7 @@ def test_version_1_with_its_controllers_apart(tmp_path: Path) -> None:
     }
     root = files(tmp_path / "cg", texts)
     where = membership(tmp_path, "5:memory:/g\n4:cpu:/g\n3:cpuacct:/g\n1:name=systemd:/\n")
-    assert read(root, where) == Usage(1.5, 3.0, 2048, 1000)
+    assert read(root, where) == CgroupUsage(1.5, 3.0, 2048, 1000)
 
 
 def test_version_1_with_its_controllers_together_and_version_2_beside_them_without_any(tmp_path: Path) -> None:
@@ -81,7 +81,7 @@ def test_version_1_with_its_controllers_together_and_version_2_beside_them_witho
     }
     root = files(tmp_path / "cg", texts)
     where = membership(tmp_path, "4:cpu,cpuacct:/g\n0::/\n")
-    assert read(root, where) == Usage(1.0, 1.0, None, None)
+    assert read(root, where) == CgroupUsage(1.0, 1.0, None, None)
 
 
 def test_use_is_that_of_the_hierarchy_with_the_limit(tmp_path: Path) -> None:
@@ -95,13 +95,13 @@ def test_use_is_that_of_the_hierarchy_with_the_limit(tmp_path: Path) -> None:
     }
     root = files(tmp_path / "cg", texts)
     ours = membership(tmp_path, "2:cpuacct:/g\n1:cpu:/g\n0::/\n")
-    assert read(root, ours) == Usage(1.0, 2.0, None, None)
+    assert read(root, ours) == CgroupUsage(1.0, 2.0, None, None)
 
 
 def test_without_limits_or_control_groups_nothing_is_known(tmp_path: Path) -> None:
-    assert read(tmp_path / "none", tmp_path / "nowhere") == Usage()
+    assert read(tmp_path / "none", tmp_path / "nowhere") == CgroupUsage()
     texts = {"cgroup.controllers": "", "cpu.max": "max 100000", "memory.max": "max", "memory.current": "5"}
-    assert read(files(tmp_path / "cg", texts), membership(tmp_path, "0::/\n")) == Usage()
+    assert read(files(tmp_path / "cg", texts), membership(tmp_path, "0::/\n")) == CgroupUsage()
 
 
 @settings(max_examples=25, deadline=None)
@@ -111,7 +111,7 @@ def test_odd_contents_never_make_it_fail(tmp_path_factory: pytest.TempPathFactor
     root = files(
         folder / "cg", {name: text.encode("utf-8", "replace").decode() for name, text in {**V2, **odd}.items()}
     )
-    assert isinstance(read(root, membership(folder, "0::/a/b\n")), Usage)
+    assert isinstance(read(root, membership(folder, "0::/a/b\n")), CgroupUsage)
 
 
 def test_processor_use_is_of_the_limit_and_not_of_the_machine() -> None:
@@ -131,13 +131,13 @@ def test_processor_use_is_a_percentage_whatever_the_clocks_do(
 @pytest.mark.parametrize(
     ("usage", "expected"),
     [
-        (Usage(memory_limit=1000, memory_used=600), (600, 1000)),
-        (Usage(memory_limit=9000, memory_used=600), None),
-        (Usage(memory_limit=0, memory_used=0), None),
-        (Usage(memory_limit=1000), None),
-        (Usage(), None),
+        (CgroupUsage(memory_limit=1000, memory_used=600), (600, 1000)),
+        (CgroupUsage(memory_limit=9000, memory_used=600), None),
+        (CgroupUsage(memory_limit=0, memory_used=0), None),
+        (CgroupUsage(memory_limit=1000), None),
+        (CgroupUsage(), None),
     ],
     ids=["limit", "limit beyond the machine", "no room at all", "use unknown", "none"],
 )
-def test_memory_is_of_the_container_where_that_is_smaller(usage: Usage, expected: tuple[int, int] | None) -> None:
+def test_memory_is_of_the_container_where_that_is_smaller(usage: CgroupUsage, expected: tuple[int, int] | None) -> None:
     assert memory_of(usage, 5000) == expected

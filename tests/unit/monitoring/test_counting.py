@@ -8,7 +8,7 @@ from orchestration.alerts.signal import Signal
 from orchestration.clock import FakeClock
 from orchestration.events import Bus
 from orchestration.metrics import Metrics
-from orchestration.monitoring.counting import Counting
+from orchestration.monitoring.signals.event_counters import EventCounters
 from tests.unit.metrics.test_metrics import rendered
 
 
@@ -19,7 +19,7 @@ class Desk:
         self.clock = FakeClock()
         self.bus = Bus(self.clock)
         self.metrics = Metrics()
-        self.counting = Counting(self.metrics, lambda name: {"ours": "slack"}.get(name, name))
+        self.counting = EventCounters(self.metrics, lambda name: {"ours": "slack"}.get(name, name))
         self.bus.subscribe(self.counting.take)
 
     def value(self, name: str, **labels: str) -> float:

@@ -10,18 +10,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestration.clock import FakeClock
-from orchestration.logs.files import LogFile, Rotation
-from orchestration.monitoring.log_errors import LogErrors
-from orchestration.monitoring.log_reader import LogFollower, error_lines
+from orchestration.logs.files import LogFile, LogRotation
+from orchestration.monitoring.collectors.log_errors import LogErrors
+from orchestration.monitoring.collectors.log_reader import LogFollower, error_lines
 
-ROTATION = Rotation(max_bytes=400, pause=0.0)
-KEEP_ALL = Rotation(max_bytes=400, pause=0.0, keep=1000)
+ROTATION = LogRotation(max_bytes=400, pause=0.0)
+KEEP_ALL = LogRotation(max_bytes=400, pause=0.0, keep=1000)
 
 
 class Log:
     """A log as the system writes it, rotation and all."""
 
-    def __init__(self, folder: Path, rotation: Rotation = KEEP_ALL) -> None:
+    def __init__(self, folder: Path, rotation: LogRotation = KEEP_ALL) -> None:
         self.path = folder / "orchestrator.jsonl"
         self._file = LogFile(self.path, rotation)
         self._number = 0
@@ -67,7 +67,7 @@ def test_half_a_line_waits_for_its_other_half(log: Log) -> None:
 def test_no_line_is_lost_or_read_twice_however_often_the_file_is_rotated_between_looks(
     tmp_path_factory: pytest.TempPathFactory, bursts: list[int], compress: bool
 ) -> None:
-    log = Log(tmp_path_factory.mktemp("logs"), Rotation(max_bytes=400, pause=0.0, keep=1000, compress=compress))
+    log = Log(tmp_path_factory.mktemp("logs"), LogRotation(max_bytes=400, pause=0.0, keep=1000, compress=compress))
     follower = LogFollower(log.path)
     written, read = [], []
     for number, burst in enumerate(bursts):

@@ -12,14 +12,14 @@ import structlog
 from orchestration.alerts.signal import Signal
 from orchestration.clock import FakeClock
 from orchestration.events import Bus, Event
-from orchestration.monitoring.lag import LoopLag
-from orchestration.monitoring.monitor import Listener, Monitor, in_thread
+from orchestration.monitoring.collectors.loop_lag import LoopLag
+from orchestration.monitoring.monitor import EventListener, Monitor, in_thread
 
 
 class Desk:
     """A monitor whose batches are kept."""
 
-    def __init__(self, listeners: Sequence[Listener] = ()) -> None:
+    def __init__(self, listeners: Sequence[EventListener] = ()) -> None:
         self.clock = FakeClock()
         self.bus = Bus(self.clock)
         self.batches: list[list[str]] = []

@@ -9,11 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestration.events import Event
-from orchestration.monitoring.baseline import Baseline
-from orchestration.monitoring.fingerprint import fingerprint, normalised
-from orchestration.monitoring.progress import expected_seconds, furthest_behind, progress_ages, seconds_at_work
-from orchestration.monitoring.slope import slope, suspect_leak
-from orchestration.storage.timeline import Heartbeat
+from orchestration.monitoring.collectors.baseline import Baseline
+from orchestration.monitoring.collectors.error_fingerprint import fingerprint, normalised
+from orchestration.monitoring.collectors.progress import (
+    expected_seconds,
+    furthest_behind,
+    progress_ages,
+    seconds_at_work,
+)
+from orchestration.monitoring.collectors.trend import slope, suspect_leak
+from orchestration.storage.timeline import HeartbeatRow
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 SECONDS = st.floats(min_value=0.06, max_value=500)
@@ -164,8 +169,8 @@ def happened(kind: str, second: float, agent: str | None = None, task: str = "")
     return Event(kind, NOON + timedelta(seconds=second), "run-1", agent, data={"agent_run_id": task} if task else {})
 
 
-def beat(task: str, agent: str, second: float) -> Heartbeat:
-    return Heartbeat(task, "run-1", agent, "thinks", 1, NOON + timedelta(seconds=second))
+def beat(task: str, agent: str, second: float) -> HeartbeatRow:
+    return HeartbeatRow(task, "run-1", agent, "thinks", 1, NOON + timedelta(seconds=second))
 
 
 def at(second: float) -> datetime:
@@ -185,7 +190,7 @@ def test_only_agents_at_work_grow_old_and_of_several_tasks_the_oldest_counts() -
 
 def test_a_run_is_as_far_behind_as_its_last_task_whatever_the_others_do() -> None:
     events = [happened("agent.started", 0, "executor", task) for task in ("e1", "e2")]
-    beats = [beat("e1", "executor", 58), Heartbeat("e2", "run-1", "executor", "asks a model", 1, at(20))]
+    beats = [beat("e1", "executor", 58), HeartbeatRow("e2", "run-1", "executor", "asks a model", 1, at(20))]
     assert furthest_behind(events, beats, at(60)) == (40.0, "asks a model")
     over = [*events, *(happened("agent.finished", 59, "executor", task) for task in ("e1", "e2"))]
     assert furthest_behind(over, beats, at(60)) == (1.0, "thinks"), "between two agents the newest sign counts"

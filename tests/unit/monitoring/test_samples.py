@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from orchestration.alerts.signal import Signal
 from orchestration.clock import FakeClock
-from orchestration.monitoring.keeping import SampleKeeper
+from orchestration.monitoring.health.sample_writer import SampleWriter
 from orchestration.storage.database import Database
-from orchestration.storage.samples import HOUR, MINUTE, RAW, Sample, Samples
+from orchestration.storage.samples import HOUR, MINUTE, RAW, Samples, StoredSample
 from orchestration.storage.tables import samples
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -34,13 +34,15 @@ def counted(database: Database) -> dict[int, int]:
         return {row[0]: row[1] for row in connection.execute(query)}
 
 
-def cpu(value: float, at: datetime, host: str = "a") -> Sample:
-    return Sample("cpu_percent", at, value, {"host": host})
+def cpu(value: float, at: datetime, host: str = "a") -> StoredSample:
+    return StoredSample("cpu_percent", at, value, {"host": host})
 
 
 def test_samples_come_back_by_series_and_time(database: Database) -> None:
     store = Samples(database)
-    store.add([cpu(2, NOON + timedelta(seconds=5)), cpu(1, NOON), cpu(7, NOON, "b"), Sample("other", NOON, 9, {})])
+    store.add(
+        [cpu(2, NOON + timedelta(seconds=5)), cpu(1, NOON), cpu(7, NOON, "b"), StoredSample("other", NOON, 9, {})]
+    )
     first, second = store.range("cpu_percent", NOON, NOON + timedelta(minutes=1), NOON + timedelta(minutes=1))
     assert (first.labels, first.points) == ({"host": "a"}, ((NOON, 1.0), (NOON + timedelta(seconds=5), 2.0)))
     assert (second.labels, len(second.points)) == ({"host": "b"}, 1)
@@ -49,7 +51,7 @@ def test_samples_come_back_by_series_and_time(database: Database) -> None:
 
 def test_two_samples_of_one_moment_are_one_and_endless_labels_are_left_out(database: Database) -> None:
     store = Samples(database)
-    store.add([cpu(1, NOON), cpu(2, NOON), Sample("cpu_percent", NOON, 3, {"host": "x" * 600})])
+    store.add([cpu(1, NOON), cpu(2, NOON), StoredSample("cpu_percent", NOON, 3, {"host": "x" * 600})])
     (series,) = store.range("cpu_percent", NOON, NOON + timedelta(seconds=1), NOON)
     assert series.points == ((NOON, 2.0),)
     store.add([])
@@ -120,7 +122,7 @@ def test_summing_up_often_or_once_gives_the_same_hours(tmp_path: Path, points: d
 
 def test_the_keeper_keeps_gauges_only_and_none_that_a_drill_caused(database: Database) -> None:
     store, clock = Samples(database), FakeClock(NOON)
-    keeper = SampleKeeper(store, clock, lambda: 30)
+    keeper = SampleWriter(store, clock, lambda: 30)
     keeper.note([Signal("cpu_percent", NOON, 5, {"host": "a"}), Signal("run_finished", NOON, 1, {"run": "r"})])
     keeper.note([Signal("memory_percent", NOON, 99, {"host": "a"}, drill=True)])
     assert keeper.look() == ()
@@ -128,7 +130,7 @@ def test_the_keeper_keeps_gauges_only_and_none_that_a_drill_caused(database: Dat
 
 
 def test_what_cannot_be_written_now_is_written_later(database: Database) -> None:
-    keeper = SampleKeeper(Samples(database), FakeClock(NOON), lambda: 30)
+    keeper = SampleWriter(Samples(database), FakeClock(NOON), lambda: 30)
     keeper.note([Signal("cpu_percent", NOON, 5, {"host": "a"})])
     samples.drop(database.engine)
     with pytest.raises(sa.exc.OperationalError):

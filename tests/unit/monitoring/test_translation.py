@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from orchestration.clock import FakeClock
 from orchestration.events import Bus, Event
-from orchestration.monitoring.catalogue import EVENTS, SIGNALS, signals_page
-from orchestration.monitoring.translation import signals_of
+from orchestration.monitoring.signals.catalogue import EVENTS, SIGNALS, signals_page
+from orchestration.monitoring.signals.event_signals import signals_of
 
 LABELS = {one.name: set(one.labels) for one in SIGNALS}
 

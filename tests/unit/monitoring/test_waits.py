@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestration.monitoring.waits import Wait, WaitGraph, wait_graph
+from orchestration.domain.run_status import RunStatus
+from orchestration.monitoring.health.wait_graph import WaitEdge, WaitGraph, wait_graph
 from orchestration.storage.approvals import Approval
-from orchestration.storage.runs import Run, RunStatus
-from orchestration.storage.timeline import Heartbeat
+from orchestration.storage.runs import Run
+from orchestration.storage.timeline import HeartbeatRow
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 NAMES = st.sampled_from("abcdef")
@@ -22,7 +23,7 @@ def a_run(name: str, status: RunStatus = RunStatus.RUNNING, **values: Any) -> Ru
 
 
 def graph(*pairs: str) -> WaitGraph:
-    return WaitGraph(tuple(Wait(pair[0], pair[1]) for pair in pairs))
+    return WaitGraph(tuple(WaitEdge(pair[0], pair[1]) for pair in pairs))
 
 
 def test_a_circle_of_waits_is_named_from_its_first_name_on() -> None:
@@ -46,7 +47,7 @@ def test_every_named_cycle_is_one_and_none_is_missed(pairs: list[str]) -> None:
 def test_causes_lead_from_a_run_to_what_holds_everything_up() -> None:
     waits = wait_graph(
         [a_run("r", RunStatus.WAITING, reason="no provider can answer now")],
-        [Heartbeat("r.executor.s1", "r", "executor", "waits for the model", 0, NOON)],
+        [HeartbeatRow("r.executor.s1", "r", "executor", "waits for the model", 0, NOON)],
         providers_down={"ollama": "unreachable"},
         limits={"ollama": 4},
         default_provider="ollama",
@@ -68,13 +69,13 @@ def test_causes_lead_from_a_run_to_what_holds_everything_up() -> None:
     ],
 )
 def test_what_each_kind_of_run_waits_for(run: Run, workers: int, what: str, why: str) -> None:
-    assert wait_graph([run], workers=workers, default_provider="ollama").waits == (Wait("run:r", what, why),)
+    assert wait_graph([run], workers=workers, default_provider="ollama").waits == (WaitEdge("run:r", what, why),)
 
 
 def test_a_run_that_was_asked_about_waits_for_the_answer_and_for_nothing_else() -> None:
     question = Approval("r.executor", "r", "may it start?", NOON)
     waits = wait_graph([a_run("r", RunStatus.WAITING)], approvals=[question], default_provider="ollama").waits
-    assert waits == (Wait("run:r", "approval:r.executor", "may it start?"),)
+    assert waits == (WaitEdge("run:r", "approval:r.executor", "may it start?"),)
 
 
 def test_a_paused_provider_is_told_only_where_somebody_needs_it() -> None:
@@ -87,7 +88,7 @@ def test_runs_that_have_ended_wait_for_nothing() -> None:
 
 
 def test_a_deadlock_that_the_caller_knows_of_is_found_among_the_others() -> None:
-    extra = [Wait("approval:r.x", "run:s", "asked from within"), Wait("run:s", "run:r", "started by it")]
+    extra = [WaitEdge("approval:r.x", "run:s", "asked from within"), WaitEdge("run:s", "run:r", "started by it")]
     question = Approval("r.x", "r", "may it?", NOON)
     waits = wait_graph([a_run("r", RunStatus.WAITING)], approvals=[question], extra=extra)
     assert waits.cycles() == (("approval:r.x", "run:s", "run:r"),)

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from orchestration.config.credentials import Credentials
-from orchestration.config.findings import Finding
-from orchestration.config.load import Loaded, Loader
+from orchestration.config.credentials import EnvironmentCredentials
+from orchestration.config.findings import ConfigFinding
+from orchestration.config.loader import ConfigLoader, LoadedConfiguration
 
 GOOD: dict[str, Any] = {
     "channels": {
@@ -29,15 +29,17 @@ GOOD: dict[str, Any] = {
 Change = Callable[[dict[str, Any]], object]
 
 
-def load(tmp_path: Path, change: Change = lambda _: None, variables: tuple[str, ...] = ("CHAT_HOOK",)) -> Loaded:
+def load(
+    tmp_path: Path, change: Change = lambda _: None, variables: tuple[str, ...] = ("CHAT_HOOK",)
+) -> LoadedConfiguration:
     response = copy.deepcopy(GOOD)
     change(response)
     runtime = {"defaultProvider": "rehearsal", "rehearsal": {}}
     text = json.dumps({"runtime": runtime, "response": response}, indent=1)
-    return Loader(tmp_path / "config" / "agents.config.json").parse(text, variables)
+    return ConfigLoader(tmp_path / "config" / "agents.config.json").parse(text, variables)
 
 
-def codes(findings: tuple[Finding, ...]) -> list[tuple[str, str]]:
+def codes(findings: tuple[ConfigFinding, ...]) -> list[tuple[str, str]]:
     return [(finding.code.value, finding.path.removeprefix("response.")) for finding in findings]
 
 
@@ -133,6 +135,8 @@ def test_each_finding_says_where_and_what_to_do(tmp_path: Path) -> None:
 
 def test_the_secrets_of_channels_are_kept_like_those_of_providers(tmp_path: Path) -> None:
     configuration = load(tmp_path).usable()
-    credentials = Credentials(env_file={"CHAT_HOOK": "https://chat.example/services/abc", "OTHER": "harmless"})
+    credentials = EnvironmentCredentials(
+        env_file={"CHAT_HOOK": "https://chat.example/services/abc", "OTHER": "harmless"}
+    )
     assert "https://chat.example/services/abc" in credentials.secrets(configuration)
     assert "harmless" not in credentials.secrets(configuration)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from orchestration.notifications.notice import NoticeKind
 from orchestration.security.redaction import Redactor
 from orchestration.storage.database import Database
-from orchestration.storage.outbox import Backlog, Delivery, Outbox, OutboxRow, OutboxState, Outcome
+from orchestration.storage.outbox import Backlog, DeliveryAttempt, Outbox, OutboxRow, OutboxState, SendOutcome
 from tests.support.notices import NOON
 
 MINUTE = timedelta(minutes=1)
@@ -42,8 +42,8 @@ def due(outbox: Outbox, now: datetime = NOON, limit: int = 50) -> list[str]:
     return [row.payload["step"] for row in outbox.due("hook", now, limit)]
 
 
-def done(row: OutboxRow, outcome: Outcome = Outcome.SENT, detail: str = "") -> Delivery:
-    return Delivery(row.key, NOON, outcome, 0.1, detail)
+def done(row: OutboxRow, outcome: SendOutcome = SendOutcome.SENT, detail: str = "") -> DeliveryAttempt:
+    return DeliveryAttempt(row.key, NOON, outcome, 0.1, detail)
 
 
 @contextmanager
@@ -121,10 +121,10 @@ def test_what_failed_in_that_moment_stays_stopped_and_goes_nowhere_else(database
     assert claimed is not None
     with database.write() as connection:
         outbox.stop_pages("inc-01", NOON, connection)
-    outbox.postpone(claimed, NOON + MINUTE, done(claimed, Outcome.RETRIED))
-    outbox.failed(claimed, done(claimed, Outcome.FAILED), lambda _: a_row("initial", key="instead", channel="log"))
+    outbox.postpone(claimed, NOON + MINUTE, done(claimed, SendOutcome.RETRIED))
+    outbox.failed(claimed, done(claimed, SendOutcome.FAILED), lambda _: a_row("initial", key="instead", channel="log"))
     assert [row.state for row in outbox.of_incident("inc-01")] == [OutboxState.CANCELLED]
-    assert [each.outcome for each in outbox.deliveries(claimed.key)] == [Outcome.RETRIED, Outcome.FAILED]
+    assert [each.outcome for each in outbox.deliveries(claimed.key)] == [SendOutcome.RETRIED, SendOutcome.FAILED]
 
 
 def test_of_two_that_fail_the_second_knows(database: Database) -> None:
@@ -133,7 +133,9 @@ def test_of_two_that_fail_the_second_knows(database: Database) -> None:
     outbox.put(rows)
     seen: list[list[OutboxState]] = []
     for row in rows:
-        outbox.failed(row, done(row, Outcome.FAILED), lambda siblings: seen.append([each.state for each in siblings]))
+        outbox.failed(
+            row, done(row, SendOutcome.FAILED), lambda siblings: seen.append([each.state for each in siblings])
+        )
     assert seen == [[OutboxState.PENDING] * 2, [OutboxState.FAILED, OutboxState.PENDING]]
 
 
@@ -155,7 +157,7 @@ def test_the_end_waits_while_the_beginning_is_tried_again(database: Database) ->
     outbox.put([a_row("initial"), a_row("resolved", NOON + MINUTE)])
     claimed = outbox.claim(a_row("initial"), NOON + MINUTE)
     assert claimed is not None
-    outbox.postpone(claimed, NOON + 5 * MINUTE, done(claimed, Outcome.RETRIED, "503"))
+    outbox.postpone(claimed, NOON + 5 * MINUTE, done(claimed, SendOutcome.RETRIED, "503"))
     assert due(outbox, NOON + 2 * MINUTE) == []
     assert due(outbox, NOON + 5 * MINUTE) == ["initial"]
     assert outbox.backlog(NOON + 2 * MINUTE) == Backlog(1, NOON + MINUTE)
@@ -196,18 +198,18 @@ def test_the_last_try_on_each_channel_is_known(database: Database) -> None:
     rows = [a_row("a", key="1"), a_row("b", key="2"), a_row("c", key="3", channel="mail")]
     outbox.put(rows)
     outbox.sent(rows[0], done(rows[0]))
-    outbox.postpone(rows[1], NOON + MINUTE, done(rows[1], Outcome.RETRIED, "503"))
+    outbox.postpone(rows[1], NOON + MINUTE, done(rows[1], SendOutcome.RETRIED, "503"))
     outbox.record(rows[2], done(rows[2]))
     last = outbox.last_deliveries()
     assert {name: (each.key, each.outcome) for name, each in last.items()} == {
-        "hook": ("2", Outcome.RETRIED),
-        "mail": ("3", Outcome.SENT),
+        "hook": ("2", SendOutcome.RETRIED),
+        "mail": ("3", SendOutcome.SENT),
     }
 
 
 def test_what_went_past_the_outbox_is_kept_as_settled(database: Database) -> None:
     outbox = Outbox(database)
-    for step, outcome in (("one", Outcome.SENT), ("two", Outcome.FAILED)):
+    for step, outcome in (("one", SendOutcome.SENT), ("two", SendOutcome.FAILED)):
         outbox.record(a_row(step), done(a_row(step), outcome, "what it said"))
     assert [(row.state, row.attempts) for row in outbox.of_incident("inc-01")] == [
         (OutboxState.SENT, 1),
@@ -250,6 +252,6 @@ def test_whatever_fails_meanwhile_the_order_of_a_story_is_kept(
                 outbox.sent(claimed, done(claimed))
                 heard.append(row)
             else:
-                outbox.postpone(claimed, now + 2 * MINUTE, done(claimed, Outcome.RETRIED))
+                outbox.postpone(claimed, now + 2 * MINUTE, done(claimed, SendOutcome.RETRIED))
         now += MINUTE
     assert [row.created_at for row in heard] == sorted(row.created_at for row in rows)

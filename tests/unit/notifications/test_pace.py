@@ -4,10 +4,10 @@ import anyio
 import anyio.lowlevel
 
 from orchestration.clock import FakeClock
-from orchestration.notifications.pace import Pace
+from orchestration.notifications.rate_limit import SendRate
 
 
-async def turns(clock: FakeClock, pace: Pace, count: int, seconds: float) -> list[float]:
+async def turns(clock: FakeClock, pace: SendRate, count: int, seconds: float) -> list[float]:
     """When each of so many turns was given, within so many seconds."""
     given: list[float] = []
 
@@ -26,23 +26,23 @@ async def turns(clock: FakeClock, pace: Pace, count: int, seconds: float) -> lis
 
 async def test_turns_are_given_no_faster_than_the_rate() -> None:
     clock = FakeClock()
-    assert await turns(clock, Pace(clock, 2), 5, 10) == [0, 0.5, 1.0, 1.5, 2.0]
+    assert await turns(clock, SendRate(clock, 2), 5, 10) == [0, 0.5, 1.0, 1.5, 2.0]
 
 
 async def test_without_a_rate_nobody_waits() -> None:
     clock = FakeClock()
-    assert await turns(clock, Pace(clock, None), 5, 10) == [0] * 5
+    assert await turns(clock, SendRate(clock, None), 5, 10) == [0] * 5
 
 
 async def test_a_hold_delays_the_next_turn_only() -> None:
     clock = FakeClock()
-    pace = Pace(clock, None)
+    pace = SendRate(clock, None)
     pace.hold(3)
     assert await turns(clock, pace, 2, 10) == [3, 3]
 
 
 async def test_unused_turns_do_not_pile_up() -> None:
     clock = FakeClock()
-    pace = Pace(clock, 1)
+    pace = SendRate(clock, 1)
     await clock.advance(100)
     assert await turns(clock, pace, 3, 10) == [100, 101, 102]

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestration.config.response import Contact, ContactAddress, QuietHours, ResponseSettings, Severity
+from orchestration.config.response import Contact, ContactAddress, QuietHours, ResponseSettings
+from orchestration.domain.severity import Severity
 from orchestration.notifications.notice import NoticeKind
-from orchestration.notifications.planning import OPERATOR, after_quiet_hours, key, meanwhile, plan, substitute
+from orchestration.notifications.recipients import OPERATOR, after_quiet_hours, key, meanwhile, plan, substitute
 from orchestration.storage.outbox import OutboxRow, OutboxState
 from tests.support.notices import NOON, a_contact, a_notice, a_response
 

@@ -6,8 +6,8 @@ import json
 import re
 from pathlib import Path
 
-from orchestration.config.load import Loader
-from orchestration.config.response import ChannelKind
+from orchestration.config.loader import ConfigLoader
+from orchestration.domain.channel_kind import ChannelKind
 from orchestration.notifications.notice import NoticeKind
 from orchestration.notifications.templates.values import values
 from tests.support.notices import a_notice
@@ -24,6 +24,6 @@ def test_every_channel_template_and_variable_is_named() -> None:
 def test_the_example_is_a_configuration_without_errors(tmp_path: Path) -> None:
     (example,) = re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)
     text = json.dumps({"runtime": {"defaultProvider": "rehearsal", "rehearsal": {}}, **json.loads(f"{{{example}}}")})
-    loader = Loader(tmp_path / "config" / "agents.config.json")
+    loader = ConfigLoader(tmp_path / "config" / "agents.config.json")
     loaded = loader.parse(text, ("MAIL_PASSWORD", "SLACK_WEBHOOK"))
     assert {finding.code.value for finding in loaded.findings} == {"W031"}, "one contact is not three levels"

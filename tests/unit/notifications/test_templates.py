@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from orchestration.config.response import Contact
 from orchestration.notifications.notice import Notice, NoticeKind
-from orchestration.notifications.templates import SHIPPED, Templates
+from orchestration.notifications.templates import SHIPPED, TemplateRenderer
 from orchestration.notifications.templates.values import LONGEST_LINE, moment, one_line, span
 from tests.support.notices import a_contact, a_notice
 
@@ -55,7 +55,7 @@ Incident: inc-01 http://127.0.0.1:8080/incidents/inc-01
 """
 
 
-def text(notice: Notice, contact: Contact = ADA, templates: Templates = SHIPPED) -> str:
+def text(notice: Notice, contact: Contact = ADA, templates: TemplateRenderer = SHIPPED) -> str:
     rendered = templates.render(notice, contact)
     return f"{rendered.subject}\n\n{rendered.body}"
 
@@ -137,7 +137,7 @@ def test_a_template_of_ones_own_takes_the_shipped_ones_place(tmp_path: Path) -> 
     (tmp_path / "initial.txt").write_text(
         "{{ severity }} {{ title | upper }}\n{% for t in tried %}* {{ t }}\n{% endfor %}"
     )
-    rendered = Templates.read(tmp_path).render(a_notice(), ADA)
+    rendered = TemplateRenderer.read(tmp_path).render(a_notice(), ADA)
     assert rendered.subject == "P1 OLLAMA DOES NOT ANSWER"
     assert rendered.body.startswith("* probed it 3 times\n* looked for a fallback\n\nIncident: inc-01")
     assert rendered.note == ""
@@ -175,7 +175,7 @@ def test_a_template_of_ones_own_takes_the_shipped_ones_place(tmp_path: Path) -> 
 )
 def test_a_template_that_cannot_be_used_gives_way_with_a_note(source: str, complaint: str) -> None:
     notice = a_notice(details="d" * 1000)
-    rendered = Templates({NoticeKind.INITIAL: source}).render(notice, ADA)
+    rendered = TemplateRenderer({NoticeKind.INITIAL: source}).render(notice, ADA)
     assert complaint in rendered.note
     assert rendered.subject == SHIPPED.render(notice, ADA).subject
     assert rendered.body.endswith(f"A template of your own could not be used: {rendered.note}\n")
@@ -184,7 +184,7 @@ def test_a_template_that_cannot_be_used_gives_way_with_a_note(source: str, compl
 def test_a_template_that_cannot_be_read_gives_way_too(tmp_path: Path) -> None:
     (tmp_path / "initial.txt").mkdir()
     (tmp_path / "update.txt").write_bytes(b"\xff")
-    templates = Templates.read(tmp_path)
+    templates = TemplateRenderer.read(tmp_path)
     assert len(templates.problems) == 2
     assert "IsADirectoryError" in templates.render(a_notice(), ADA).note
 

@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from orchestration.config.retired import Retired, load, reinstate, retire
+from orchestration.config.revocations import RevokedValues, load, reinstate, retire
 from orchestration.config.secrets import names_a_secret
 from orchestration.errors import UsageError
 from orchestration.playbooks import conditions
 from orchestration.playbooks.actions import Action, Parameters, action
-from orchestration.playbooks.actions.overriding import key_of
+from orchestration.playbooks.actions.override_effects import key_of
 from orchestration.playbooks.actions.registry import REGISTRY
-from orchestration.playbooks.catalogue import Catalogue, Entry
+from orchestration.playbooks.catalogue import PlaybookCatalogue, PlaybookEntry
 from orchestration.playbooks.catalogue import load as load_playbook
 from orchestration.playbooks.document import PlaybookError
 from orchestration.playbooks.model import Risk
@@ -23,7 +23,7 @@ from tests.support.project import ROOT
 from tests.support.reference_pages import PAGES, shipped_actions
 
 KINDS = shipped_actions()
-LIBRARY = Catalogue(Path("/nowhere")).all()
+LIBRARY = PlaybookCatalogue(Path("/nowhere")).all()
 GENERATED = [page for page in PAGES if "playbook" in str(page) or page.name == "actions.md"]
 
 
@@ -59,7 +59,7 @@ def test_a_name_is_given_once() -> None:
             parameters = Parameters
 
 
-def facts_named(entry: Entry) -> Iterator[str]:
+def facts_named(entry: PlaybookEntry) -> Iterator[str]:
     """Every fact that a playbook asks for, in a condition or as a parameter."""
     playbook = entry.playbook
     for part in (*playbook.hypotheses, *playbook.mitigate, *playbook.escalate, *(step for _, step in playbook.steps())):
@@ -72,7 +72,7 @@ def facts_named(entry: Entry) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("entry", LIBRARY, ids=lambda entry: entry.playbook.name)
-def test_a_playbook_asks_only_for_what_a_step_of_it_finds(entry: Entry) -> None:
+def test_a_playbook_asks_only_for_what_a_step_of_it_finds(entry: PlaybookEntry) -> None:
     steps = {step.id: REGISTRY[step.action].finds for _, step in entry.playbook.steps()}
     for fact in facts_named(entry):
         step, _, finding = fact.partition(".")
@@ -80,7 +80,7 @@ def test_a_playbook_asks_only_for_what_a_step_of_it_finds(entry: Entry) -> None:
 
 
 @pytest.mark.parametrize("entry", LIBRARY, ids=lambda entry: entry.playbook.name)
-def test_what_a_hypothesis_points_to_is_an_option(entry: Entry) -> None:
+def test_what_a_hypothesis_points_to_is_an_option(entry: PlaybookEntry) -> None:
     options = {option.id for option in entry.playbook.mitigate}
     assert {cause.points_to for cause in entry.playbook.hypotheses} - {None} <= options
 
@@ -124,7 +124,7 @@ def test_the_key_of_an_action_is_read_from_an_overrides_reason(reason: str, key:
 
 def test_a_retired_value_is_known_again_without_being_kept(tmp_path: Path) -> None:
     path = tmp_path / "var" / "retired.json"
-    assert load(path) == Retired()
+    assert load(path) == RevokedValues()
     first = retire(path, ["correct horse", "battery staple"], "inc-1")
     assert retire(path, ["battery staple", "correct horse"], "inc-1") == first
     assert retire(path, ["correct horse"], "inc-2") == []

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from orchestration.alerts.defaults import default_rules
-from orchestration.config.response import Scenario
 from orchestration.config.schema import Configuration, Thresholds
-from orchestration.playbooks.catalogue import Catalogue
-from orchestration.playbooks.reporting import facts_of
+from orchestration.domain.scenario import Scenario
+from orchestration.playbooks.catalogue import PlaybookCatalogue
+from orchestration.playbooks.incident_updates import facts_of
 from tests.support.incidents import a_report, declared
 
-CATALOGUE = Catalogue(Path("/nowhere"))
+CATALOGUE = PlaybookCatalogue(Path("/nowhere"))
 OURSELVES = {
     "database-down": "database-down",
     "database-damaged": "database-down",

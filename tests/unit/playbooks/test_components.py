@@ -7,20 +7,21 @@ from pathlib import Path
 
 import pytest
 
-from orchestration.config.response import Scenario, Severity
 from orchestration.config.schema import Configuration
+from orchestration.domain.scenario import Scenario
+from orchestration.domain.severity import Severity
 from orchestration.incidents.model import Incident
-from orchestration.incidents.severity import Ground
-from orchestration.incidents.sla import Clock
-from orchestration.playbooks.catalogue import Catalogue
-from orchestration.playbooks.reporting import facts_of
+from orchestration.incidents.severity import SeverityReason
+from orchestration.incidents.sla import SlaClock
+from orchestration.playbooks.catalogue import PlaybookCatalogue
+from orchestration.playbooks.incident_updates import facts_of
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
-BOOKS = Catalogue(Path("nowhere"))
+BOOKS = PlaybookCatalogue(Path("nowhere"))
 
 
 def an_incident(**labels: str) -> Incident:
-    clock = Clock(NOW, NOW, NOW)
+    clock = SlaClock(NOW, NOW, NOW)
     return Incident(
         id="inc-1",
         key="key",
@@ -28,7 +29,7 @@ def an_incident(**labels: str) -> Incident:
         severity=Severity.P1,
         judged=Severity.P1,
         first_severity=Severity.P1,
-        ground=Ground.UNSURE,
+        ground=SeverityReason.UNSURE,
         title="Trouble",
         summary="",
         detected_at=NOW,

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from orchestration.playbooks import conditions
-from orchestration.playbooks.catalogue import Catalogue
+from orchestration.playbooks.catalogue import PlaybookCatalogue
 from orchestration.playbooks.facts import KnownFacts
 
 WELL_OR_BROKEN: list[tuple[str, str, dict[str, Any], dict[str, Any], dict[str, Any]]] = [
@@ -50,7 +50,7 @@ WELL_OR_BROKEN: list[tuple[str, str, dict[str, Any], dict[str, Any], dict[str, A
 def test_what_surely_stays_broken_is_told_from_what_may_still_mend(
     name: str, step: str, well: dict[str, Any], perhaps: dict[str, Any], broken: dict[str, Any]
 ) -> None:
-    verify = Catalogue(Path("nowhere")).get(name).playbook.verify
+    verify = PlaybookCatalogue(Path("nowhere")).get(name).playbook.verify
     assert verify.fails
     for findings, holds, fails in ((well, True, False), (perhaps, False, False), (broken, False, True)):
         facts = KnownFacts({})

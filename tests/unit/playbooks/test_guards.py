@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestration.playbooks import guards
-from orchestration.playbooks.guards import Guard, Situation
+from orchestration.playbooks.guards import Guard, GuardSituation
 from orchestration.playbooks.model import GuardSettings, Mode, Risk
 
 NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 SETTINGS = GuardSettings(runs_per_hour=3, attempts=3, cooldown=30, fleet_percent=50)
-FREE = Situation(now=NOW, automation_enabled=True, risk=Risk.REVERSIBLE, targets=("one",))
+FREE = GuardSituation(now=NOW, automation_enabled=True, risk=Risk.REVERSIBLE, targets=("one",))
 
 
 def minutes_ago(*minutes: float) -> tuple[datetime, ...]:
@@ -23,7 +23,7 @@ def minutes_ago(*minutes: float) -> tuple[datetime, ...]:
 
 
 def test_nothing_holds_back_what_is_within_all_limits() -> None:
-    assert guards.judge(Mode.AUTO, SETTINGS, FREE) == guards.Verdict(Mode.AUTO)
+    assert guards.judge(Mode.AUTO, SETTINGS, FREE) == guards.GuardVerdict(Mode.AUTO)
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def test_nothing_holds_back_what_is_within_all_limits() -> None:
         (replace(FREE, risk=Risk.DESTRUCTIVE), Guard.DESTRUCTIVE, Mode.ASK),
     ],
 )
-def test_each_guard_holds_and_names_its_reason(situation: Situation, guard: Guard, mode: Mode) -> None:
+def test_each_guard_holds_and_names_its_reason(situation: GuardSituation, guard: Guard, mode: Mode) -> None:
     verdict = guards.judge(Mode.AUTO, SETTINGS, situation)
     assert (verdict.guard, verdict.mode) == (guard, mode)
     assert verdict.because
@@ -54,7 +54,7 @@ def test_each_guard_holds_and_names_its_reason(situation: Situation, guard: Guar
         replace(FREE, risk=Risk.DESTRUCTIVE, allowed=True),
     ],
 )
-def test_a_guard_does_not_hold_at_its_limit(situation: Situation) -> None:
+def test_a_guard_does_not_hold_at_its_limit(situation: GuardSituation) -> None:
     assert guards.judge(Mode.AUTO, SETTINGS, situation).mode is Mode.AUTO
 
 
@@ -73,7 +73,7 @@ def test_an_empty_target_is_refused_even_with_a_persons_approval() -> None:
 
 
 _situations = st.builds(
-    Situation,
+    GuardSituation,
     now=st.just(NOW),
     automation_enabled=st.booleans(),
     risk=st.sampled_from(Risk),
@@ -87,18 +87,18 @@ _situations = st.builds(
 
 
 @given(st.sampled_from(Mode), _situations)
-def test_a_guard_never_lets_the_machine_go_further_than_was_wanted(wanted: Mode, situation: Situation) -> None:
+def test_a_guard_never_lets_the_machine_go_further_than_was_wanted(wanted: Mode, situation: GuardSituation) -> None:
     verdict = guards.judge(wanted, SETTINGS, situation)
     assert verdict.mode.at_most(wanted) is verdict.mode
 
 
 @given(_situations)
-def test_with_the_switch_off_nothing_is_changed_by_itself(situation: Situation) -> None:
+def test_with_the_switch_off_nothing_is_changed_by_itself(situation: GuardSituation) -> None:
     verdict = guards.judge(Mode.AUTO, SETTINGS, replace(situation, automation_enabled=False))
     assert verdict.mode is not Mode.AUTO or situation.risk is Risk.READS
 
 
 @given(_situations)
-def test_what_cannot_be_taken_back_asks_unless_the_configuration_allows_it(situation: Situation) -> None:
+def test_what_cannot_be_taken_back_asks_unless_the_configuration_allows_it(situation: GuardSituation) -> None:
     verdict = guards.judge(Mode.AUTO, SETTINGS, replace(situation, risk=Risk.DESTRUCTIVE, allowed=False, recent=()))
     assert verdict.mode in (Mode.ASK, Mode.OFF)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from orchestration.playbooks import cacao, hypotheses, render
+from orchestration.playbooks import cacao, hypotheses, runbook
 from orchestration.playbooks.document import parse
 from orchestration.playbooks.facts import KnownFacts, UnknownFactError
 from orchestration.playbooks.model import Hypothesis
@@ -73,7 +73,7 @@ def test_where_no_cause_fits_that_is_said_too() -> None:
 
 
 def test_the_runbook_has_the_phases_the_commands_and_the_limits() -> None:
-    text = render.runbook(parse(TEXT, "sample.yaml"), level=3)
+    text = runbook.runbook(parse(TEXT, "sample.yaml"), level=3)
     assert text.startswith("### A sample\n")
     for expected in (
         "**Symptoms:**",

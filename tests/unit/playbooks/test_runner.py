@@ -8,11 +8,12 @@ from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
+from orchestration.domain.playbook_state import ActionState
 from orchestration.playbooks.document import parse
-from orchestration.playbooks.execution import Decision, Response
+from orchestration.playbooks.execution import PlaybookExecution, StepDecision
 from orchestration.playbooks.model import GuardSettings, Mode, Phase, Step
-from orchestration.playbooks.runner import Runner
-from orchestration.storage.playbooks import ActionRun, ActionState
+from orchestration.playbooks.runner import PlaybookRunner
+from orchestration.storage.playbooks import ActionRun
 
 TEXT = """\
 playbook: sample
@@ -48,10 +49,10 @@ class Desk:
         playbook = parse(self.text, "sample.yaml").model_dump(mode="json", by_alias=True)
         return {"playbook": playbook, "facts": facts, "attempts": 0}
 
-    def response(self, run_id: str, opened: Mapping[str, Any]) -> Response:
-        return Response(run_id, "inc-1", "sample", GuardSettings(), drill=True)
+    def response(self, run_id: str, opened: Mapping[str, Any]) -> PlaybookExecution:
+        return PlaybookExecution(run_id, "inc-1", "sample", GuardSettings(), drill=True)
 
-    async def settled(self, response: Response) -> str:
+    async def settled(self, response: PlaybookExecution) -> str:
         return "the incident is resolved already" if "resolve" in self.heard else ""
 
     async def close(self, run_id: str, state: Any, says: str) -> Any:
@@ -71,11 +72,11 @@ class Executor:
         self.found = list(found)
         self.done: list[str] = []
 
-    async def decide(self, response: Response, step: Step, facts: Any, attempts: int) -> Decision:
-        return Decision(Mode.AUTO, {})
+    async def decide(self, response: PlaybookExecution, step: Step, facts: Any, attempts: int) -> StepDecision:
+        return StepDecision(Mode.AUTO, {})
 
     async def act(
-        self, response: Response, phase: Phase, step: Step, key: str, decision: Decision, actor: str
+        self, response: PlaybookExecution, phase: Phase, step: Step, key: str, decision: StepDecision, actor: str
     ) -> ActionRun:
         self.done.append(step.id)
         action = ActionRun(
@@ -85,7 +86,7 @@ class Executor:
             return action
         return replace(action, findings=self.found.pop(0) if len(self.found) > 1 else self.found[0])
 
-    async def undo(self, response: Response, action: ActionRun) -> ActionRun:
+    async def undo(self, response: PlaybookExecution, action: ActionRun) -> ActionRun:
         self.done.append(f"undo {action.step}")
         return action
 
@@ -110,7 +111,7 @@ class Flow:
 
 async def played(*found: Mapping[str, Any], text: str = TEXT) -> SimpleNamespace:
     desk, executor, flow = Desk(text), Executor(*found), Flow()
-    await Runner(executor, desk, SimpleNamespace()).body(flow, {"incident": "inc-1"})  # type: ignore[arg-type]
+    await PlaybookRunner(executor, desk, SimpleNamespace()).body(flow, {"incident": "inc-1"})  # type: ignore[arg-type]
     return SimpleNamespace(desk=desk, executor=executor, flow=flow)
 
 

@@ -6,17 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestration.providers.assembly import Assembly, as_chunk, fault_of, usage_of
 from orchestration.providers.failures import FailureKind
-from orchestration.providers.wire import Usage
+from orchestration.providers.stream_assembly import StreamAssembly, as_chunk, fault_of, usage_of
+from orchestration.providers.wire import TokenUsage
 
 
 def chunk(finish: str | None = None, **delta: Any) -> dict[str, Any]:
     return {"choices": [{"index": 0, "delta": delta, "finish_reason": finish}]}
 
 
-def assembled(*chunks: dict[str, Any]) -> Assembly:
-    assembly = Assembly()
+def assembled(*chunks: dict[str, Any]) -> StreamAssembly:
+    assembly = StreamAssembly()
     for one in chunks:
         assembly.add(one)
     return assembly
@@ -49,7 +49,7 @@ def test_the_pieces_of_tool_calls_are_put_together_by_their_index() -> None:
 
 
 def test_what_brings_no_token_is_told_apart_from_what_does() -> None:
-    assembly = Assembly()
+    assembly = StreamAssembly()
     silent = [{}, {"choices": []}, chunk(role="assistant", content=""), chunk("stop"), {"choices": [{"index": 0}]}]
     assert [assembly.add(one) for one in silent] == [False] * 5
     telling = [chunk(content="x"), chunk(reasoning="hm"), chunk(reasoning_content="hm"), chunk(refusal="no")]
@@ -58,7 +58,7 @@ def test_what_brings_no_token_is_told_apart_from_what_does() -> None:
 
 def test_the_providers_own_count_of_tokens_wins_over_an_estimate() -> None:
     reported = assembled(chunk(content="x"), {"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": None}})
-    assert reported.usage({"messages": []}) == Usage(7, 0)
+    assert reported.usage({"messages": []}) == TokenUsage(7, 0)
     estimated = assembled(chunk(content="x" * 400)).usage({"messages": ["y" * 4000]})
     assert estimated.estimated
     assert estimated.prompt_tokens > 1000

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestration.providers import classify
+from orchestration.providers import classification
 from orchestration.providers.failures import FailureKind
 
 NOW = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
@@ -21,7 +21,7 @@ K = FailureKind
 def classed(status: int, error: Any = None, **headers: str) -> FailureKind:
     body = json.dumps({"error": error}).encode() if error is not None else b""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return classify.from_response(status, named, body, NOW).kind
+    return classification.from_response(status, named, body, NOW).kind
 
 
 @pytest.mark.parametrize(
@@ -94,17 +94,17 @@ def test_a_wait_of_an_hour_is_a_quota() -> None:
 )
 def test_a_content_filter_is_known_by_openais_code_and_by_azures(error: dict[str, Any]) -> None:
     assert classed(400, error) is K.CONTENT_FILTER
-    assert classify.from_error(error).kind is K.CONTENT_FILTER
+    assert classification.from_error(error).kind is K.CONTENT_FILTER
     assert classed(400, {**error, "code": "x", "innererror": "x"}) is K.BAD_REQUEST
 
 
 def test_ollamas_own_errors_are_a_plain_text() -> None:
     busy = b'{"error": "server busy, please try again.  maximum pending requests exceeded"}'
-    failure = classify.from_response(503, {}, busy, NOW)
+    failure = classification.from_response(503, {}, busy, NOW)
     assert (failure.kind, failure.status) == (K.OVERLOADED, 503)
     assert failure.message == "server busy, please try again.  maximum pending requests exceeded"
     missing = b'{"error": "model \'x\' not found"}'
-    assert classify.from_response(404, {}, missing, NOW).kind is K.MODEL_MISSING
+    assert classification.from_response(404, {}, missing, NOW).kind is K.MODEL_MISSING
 
 
 @pytest.mark.parametrize(
@@ -126,12 +126,12 @@ def test_ollamas_own_errors_are_a_plain_text() -> None:
     ],
 )
 def test_a_wait_is_read_in_all_its_forms(headers: dict[str, str], seconds: float | None) -> None:
-    assert classify.retry_after(headers, NOW) == seconds
+    assert classification.retry_after(headers, NOW) == seconds
 
 
 @given(st.text(), st.text())
 def test_whatever_a_header_says_a_wait_is_none_or_not_negative(seconds: str, milliseconds: str) -> None:
-    wait = classify.retry_after({"retry-after": seconds, "retry-after-ms": milliseconds}, NOW)
+    wait = classification.retry_after({"retry-after": seconds, "retry-after-ms": milliseconds}, NOW)
     assert wait is None or 0 <= wait < float("inf")
 
 
@@ -146,7 +146,7 @@ bodies = st.binary() | json_values.map(lambda value: json.dumps(value).encode())
 
 @given(st.integers(min_value=201, max_value=599), bodies)
 def test_no_body_is_too_strange_to_be_classed(status: int, body: bytes) -> None:
-    failure = classify.from_response(status, {}, body, NOW)
+    failure = classification.from_response(status, {}, body, NOW)
     assert failure.status == status
     assert 0 < len(failure.message) <= 300
-    assert isinstance(classify.from_error(classify.error_of(body)).message, str)
+    assert isinstance(classification.from_error(classification.error_of(body)).message, str)

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestration import backoff
-from orchestration.providers.limits import TokenBucket, headroom
+from orchestration.providers.token_bucket import TokenBucket, headroom
 
 
 @given(st.floats(min_value=1, max_value=10_000), st.lists(st.floats(min_value=0, max_value=20), max_size=60))

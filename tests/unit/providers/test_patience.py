@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestration.providers.patience import Patience, awake
+from orchestration.providers.probe_timeout import ProbeTimeout, awake
 
 
-def taught(*answers: float) -> Patience:
-    patience = Patience()
+def taught(*answers: float) -> ProbeTimeout:
+    patience = ProbeTimeout()
     for seconds in answers:
         patience.answered(seconds)
     return patience
@@ -53,7 +53,7 @@ def test_one_that_works_on_one_thing_at_a_time_is_never_hurried() -> None:
 
 @given(st.lists(st.one_of(st.none(), st.floats(min_value=0, max_value=1e4))))
 def test_it_never_waits_less_than_a_second_nor_more_than_five(answers: list[float | None]) -> None:
-    patience = Patience()
+    patience = ProbeTimeout()
     for seconds in answers:
         if seconds is None:
             patience.silent()

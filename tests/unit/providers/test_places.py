@@ -10,22 +10,22 @@ import pytest
 from orchestration.clock import FakeClock
 from orchestration.config.schema import ProviderSettings
 from orchestration.errors import ConflictError
+from orchestration.providers.attempt_history import AttemptHistory
+from orchestration.providers.concurrency import ConcurrencyLimiter
 from orchestration.providers.endpoint import Endpoint
 from orchestration.providers.failures import Failure, FailureKind
-from orchestration.providers.history import History
-from orchestration.providers.places import Places
-from orchestration.providers.route import Provider, RouteRecord
+from orchestration.providers.route import ProviderState, RouteRecord
 from orchestration.providers.wire import Route
 
 
 @pytest.fixture
 def record() -> RouteRecord:
     settings = ProviderSettings(base_url="http://127.0.0.1:9/v1", concurrency=1)
-    return RouteRecord(Route("a", "m"), Provider(Endpoint("a", settings, {})))
+    return RouteRecord(Route("a", "m"), ProviderState(Endpoint("a", settings, {})))
 
 
 async def test_a_place_is_taken_at_once_where_one_is_free(record: RouteRecord) -> None:
-    places = Places(FakeClock())
+    places = ConcurrencyLimiter(FakeClock())
     assert await places.take(lambda: record if record.provider.take_place(0) else math.inf) is record
     assert record.provider.in_use == 1
     places.leave(record)
@@ -34,7 +34,7 @@ async def test_a_place_is_taken_at_once_where_one_is_free(record: RouteRecord) -
 
 @pytest.mark.parametrize("cancelled", range(4))
 async def test_a_place_goes_down_the_queue_past_those_who_have_gone(record: RouteRecord, cancelled: int) -> None:
-    places, served = Places(FakeClock()), list[int]()
+    places, served = ConcurrencyLimiter(FakeClock()), list[int]()
     assert record.provider.take_place(0)
     scopes = [anyio.CancelScope() for _ in range(4)]
 
@@ -56,7 +56,7 @@ async def test_a_place_goes_down_the_queue_past_those_who_have_gone(record: Rout
 
 async def test_a_wait_ends_when_its_time_is_over_or_when_something_changes(record: RouteRecord) -> None:
     clock, waits = FakeClock(), [60.0, 5.0]
-    places, taken = Places(clock), list[float]()
+    places, taken = ConcurrencyLimiter(clock), list[float]()
 
     def decide() -> RouteRecord | float:
         return waits.pop(0) if waits else record
@@ -78,7 +78,7 @@ async def test_a_wait_ends_when_its_time_is_over_or_when_something_changes(recor
 
 
 async def test_what_ends_a_wait_is_raised_where_the_wait_is(record: RouteRecord) -> None:
-    places, hopeless = Places(FakeClock()), False
+    places, hopeless = ConcurrencyLimiter(FakeClock()), False
 
     def decide() -> float:
         if hopeless:
@@ -97,7 +97,7 @@ async def test_what_ends_a_wait_is_raised_where_the_wait_is(record: RouteRecord)
 
 
 async def test_a_place_is_not_lost_on_one_for_whom_there_is_no_hope_any_more(record: RouteRecord) -> None:
-    places, served = Places(FakeClock()), list[str]()
+    places, served = ConcurrencyLimiter(FakeClock()), list[str]()
     assert record.provider.take_place(0)
     hopeless = False
 
@@ -124,7 +124,7 @@ async def test_a_place_is_not_lost_on_one_for_whom_there_is_no_hope_any_more(rec
 
 
 def test_a_route_is_tried_three_times_in_a_call_where_time_may_mend_it() -> None:
-    history, route = History(), Route("a", "m")
+    history, route = AttemptHistory(), Route("a", "m")
     assert (history.pause(route, 0), history.failures(route), history.latest(route)) == (0, 0, None)
     pauses = []
     for moment in range(3):
@@ -136,7 +136,7 @@ def test_a_route_is_tried_three_times_in_a_call_where_time_may_mend_it() -> None
 
 @pytest.mark.parametrize("kind", sorted(set(FailureKind) - {FailureKind.OVERLOADED, FailureKind.RATE_LIMITED}))
 def test_a_route_is_not_tried_again_in_a_call_where_time_does_not_help(kind: FailureKind) -> None:
-    history, route = History(), Route("a", "m")
+    history, route = AttemptHistory(), Route("a", "m")
     history.add_failure(route, Failure(kind, "no"), 0, 0)
     assert history.pause(route, 1e9) == math.inf
     assert history.pause(Route("a", "n"), 0) == 0

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestration.config.load import Loader
+from orchestration.config.loader import ConfigLoader
 from orchestration.config.schema import BreakerSettings, ProviderKind, ProviderSettings, RuntimeSettings, Timeouts
 from orchestration.providers.failures import FailureKind
 
@@ -39,7 +39,7 @@ def test_the_gateways_settings_of_the_runtime_are_explained() -> None:
 @pytest.mark.parametrize(("text", "kind"), list(zip(EXAMPLES, KINDS, strict=True)), ids=KINDS)
 def test_every_example_can_be_used_as_it_is(text: str, kind: ProviderKind, tmp_path: Path) -> None:
     keys = frozenset({"AZURE_OPENAI_API_KEY", "OPENAI_API_KEY", "GITHUB_TOKEN"})
-    loaded = Loader(tmp_path / "config" / "agents.config.json").parse(text, keys)
+    loaded = ConfigLoader(tmp_path / "config" / "agents.config.json").parse(text, keys)
     configuration = loaded.usable()
     assert [finding for finding in loaded.findings if finding.code.value.startswith("E")] == []
     assert not [finding for finding in loaded.findings if "unknown" in finding.message]

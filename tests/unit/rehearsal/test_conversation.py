@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from orchestration.drills.rehearsal.conversation import Conversation, ToolCall, Turn, read_conversation
-from orchestration.drills.rehearsal.requests import ChatRequest, OllamaChatRequest
+from orchestration.rehearsal.conversation import PastToolCall, RehearsalRequest, RehearsalToolCall, read_conversation
+from orchestration.rehearsal.requests import OllamaChatRequest, WireChatRequest
 
 
-def read(*messages: dict, **more: object) -> Conversation:
-    return read_conversation(ChatRequest.model_validate({"model": "rehearsal-1", "messages": messages, **more}))
+def read(*messages: dict, **more: object) -> RehearsalRequest:
+    return read_conversation(WireChatRequest.model_validate({"model": "rehearsal-1", "messages": messages, **more}))
 
 
 def call(name: str, arguments: object, call_id: str | None = None) -> dict:
@@ -38,7 +38,10 @@ def test_results_find_their_calls_by_id_whatever_their_order() -> None:
         {"role": "tool", "tool_call_id": "c2", "content": "second"},
         {"role": "tool", "tool_call_id": "c1", "content": "first"},
     )
-    assert conversation.turns == (Turn(ToolCall("b", {"n": 2}), "second"), Turn(ToolCall("a", {"n": 1}), "first"))
+    assert conversation.turns == (
+        PastToolCall(RehearsalToolCall("b", {"n": 2}), "second"),
+        PastToolCall(RehearsalToolCall("a", {"n": 1}), "first"),
+    )
 
 
 def test_results_without_ids_answer_the_calls_in_order() -> None:
@@ -68,7 +71,7 @@ def test_arguments_that_are_no_object_read_as_none(arguments: str) -> None:
         {"role": "assistant", "tool_calls": [call("a", arguments, "c1")]},
         {"role": "tool", "tool_call_id": "c1", "content": "bad arguments"},
     )
-    assert conversation.turns[0].call == ToolCall("a", {})
+    assert conversation.turns[0].call == RehearsalToolCall("a", {})
 
 
 def test_the_tools_on_offer_are_known_by_name() -> None:

@@ -10,35 +10,36 @@ import pytest
 from pydantic import ValidationError
 
 from orchestration.clock import FakeClock
-from orchestration.drills.rehearsal.conversation import Conversation, Reply, ToolCall
-from orchestration.drills.rehearsal.delivery import Delivery, Dialect, Ending, whole
-from orchestration.drills.rehearsal.fault_desk import FaultDesk, FaultOrder, Match
-from orchestration.drills.rehearsal.faults import FAULTS, find_fault, parse_fault
 from orchestration.errors import UsageError
+from orchestration.rehearsal.conversation import RehearsalReply, RehearsalRequest, RehearsalToolCall
+from orchestration.rehearsal.fault_registry import FaultMatch, FaultOrder, FaultRegistry
+from orchestration.rehearsal.faults import FAULTS, find_fault, parse_fault
+from orchestration.rehearsal.wire_reply import StreamEnding, WireDialect, WireReply, whole
 
 NOW = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
-STREAM = Delivery(pieces=(b"one", b"two", b"three", b"four"), streaming=True)
+STREAM = WireReply(pieces=(b"one", b"two", b"three", b"four"), streaming=True)
 CHAT = "/v1/chat/completions"
 
 
-def spoilt(fault: str, delivery: Delivery = STREAM) -> Delivery:
+def spoilt(fault: str, delivery: WireReply = STREAM) -> WireReply:
     return parse_fault(fault).spoil(delivery, NOW)
 
 
-def taken(desk: FaultDesk, path: str = CHAT, role: str | None = None) -> str | None:
+def taken(desk: FaultRegistry, path: str = CHAT, role: str | None = None) -> str | None:
     injection = desk.take(path, role)
     return injection.fault.name if injection else None
 
 
 @pytest.mark.parametrize(
-    ("fault", "ending"), [("stall", Ending.SILENCE), ("truncate", Ending.CLEAN), ("disconnect", Ending.RESET)]
+    ("fault", "ending"),
+    [("stall", StreamEnding.SILENCE), ("truncate", StreamEnding.CLEAN), ("disconnect", StreamEnding.RESET)],
 )
-def test_three_faults_stop_in_the_middle_each_in_its_own_way(fault: str, ending: Ending) -> None:
+def test_three_faults_stop_in_the_middle_each_in_its_own_way(fault: str, ending: StreamEnding) -> None:
     assert (spoilt(fault).pieces, spoilt(fault).ending) == ((b"one", b"two"), ending)
 
 
 def test_hang_sends_nothing_at_all() -> None:
-    assert (spoilt("hang").pieces, spoilt("hang").ending) == ((), Ending.SILENCE)
+    assert (spoilt("hang").pieces, spoilt("hang").ending) == ((), StreamEnding.SILENCE)
 
 
 def test_the_number_after_the_colon_is_the_faults_own() -> None:
@@ -63,7 +64,7 @@ def test_a_rate_limit_says_when_to_come_back_in_three_ways_or_not(fault: str, he
 
 def test_an_error_has_the_shape_of_the_dialect() -> None:
     openai = json.loads(b"".join(spoilt("404").pieces))
-    ollama = json.loads(b"".join(spoilt("404", whole({}, Dialect.OLLAMA)).pieces))
+    ollama = json.loads(b"".join(spoilt("404", whole({}, WireDialect.OLLAMA)).pieces))
     assert openai["error"]["code"] == "model_not_found"
     assert ollama == {"error": "[rehearsal] the model does not exist"}
 
@@ -81,15 +82,17 @@ def test_an_error_line_comes_after_the_first_pieces_or_is_the_whole_body() -> No
 
 
 def test_a_broken_call_breaks_the_call_that_was_to_come_or_makes_one() -> None:
-    conversation = Conversation("executor", "go", tools=frozenset({"read_file", "write_file"}))
-    call = ToolCall("write_file", {"path": "a"})
+    conversation = RehearsalRequest("executor", "go", tools=frozenset({"read_file", "write_file"}))
+    call = RehearsalToolCall("write_file", {"path": "a"})
     injection = parse_fault("bad_tool_call")
-    assert injection.distort(Reply(calls=(call,)), conversation) == Reply(calls=(call,), broken_calls=True)
-    assert injection.distort(Reply("text"), conversation).calls[0].name == "read_file"
+    assert injection.distort(RehearsalReply(calls=(call,)), conversation) == RehearsalReply(
+        calls=(call,), broken_calls=True
+    )
+    assert injection.distort(RehearsalReply("text"), conversation).calls[0].name == "read_file"
 
 
 def test_most_faults_leave_what_is_said_alone() -> None:
-    assert parse_fault("503").distort(Reply("text"), Conversation("", "")) == Reply("text")
+    assert parse_fault("503").distort(RehearsalReply("text"), RehearsalRequest("", "")) == RehearsalReply("text")
     assert parse_fault("bad_json_answer").spoil(STREAM, NOW) == STREAM
 
 
@@ -110,14 +113,14 @@ def test_the_reference_lists_exactly_the_faults_that_exist() -> None:
 
 
 async def test_a_fault_holds_for_its_number_of_requests() -> None:
-    desk = FaultDesk(FakeClock())
+    desk = FaultRegistry(FakeClock())
     desk.post(FaultOrder(fault="503", count=2))
     assert [taken(desk) for _ in range(3)] == ["503", "503", None]
 
 
 async def test_a_fault_holds_for_its_time() -> None:
     clock = FakeClock()
-    desk = FaultDesk(clock)
+    desk = FaultRegistry(clock)
     desk.post(FaultOrder(fault="hang", seconds=10))
     await clock.advance(9.9)
     assert taken(desk) == "hang"
@@ -126,7 +129,7 @@ async def test_a_fault_holds_for_its_time() -> None:
 
 
 def test_a_fault_without_limits_holds_until_it_is_taken_back() -> None:
-    desk = FaultDesk(FakeClock())
+    desk = FaultRegistry(FakeClock())
     desk.post(FaultOrder(fault="500"))
     assert [taken(desk) for _ in range(50)] == ["500"] * 50
     desk.clear()
@@ -134,9 +137,9 @@ def test_a_fault_without_limits_holds_until_it_is_taken_back() -> None:
 
 
 def test_the_oldest_fault_that_fits_comes_first() -> None:
-    desk = FaultDesk(FakeClock())
-    desk.post(FaultOrder(fault="401", count=1, match=Match(role="reviewer")))
-    desk.post(FaultOrder(fault="502", count=1, match=Match(path=CHAT)))
+    desk = FaultRegistry(FakeClock())
+    desk.post(FaultOrder(fault="401", count=1, match=FaultMatch(role="reviewer")))
+    desk.post(FaultOrder(fault="502", count=1, match=FaultMatch(path=CHAT)))
     desk.post(FaultOrder(fault="500", count=1))
     assert taken(desk, "/v1/models") == "500"
     assert taken(desk, role="planner") == "502"
@@ -146,7 +149,7 @@ def test_the_oldest_fault_that_fits_comes_first() -> None:
 
 
 def test_an_order_may_bring_the_faults_number() -> None:
-    desk = FaultDesk(FakeClock())
+    desk = FaultRegistry(FakeClock())
     desk.post(FaultOrder(fault="429", number=30))
     injection = desk.take(CHAT, None)
     assert injection == find_fault("429", 30)
@@ -161,7 +164,7 @@ def test_an_order_that_makes_no_sense_is_refused(order: dict) -> None:
 
 
 def test_an_order_for_an_unknown_fault_is_refused_at_once() -> None:
-    desk = FaultDesk(FakeClock())
+    desk = FaultRegistry(FakeClock())
     with pytest.raises(UsageError, match="418"):
         desk.post(FaultOrder(fault="418"))
     assert desk.in_force() == []

@@ -8,7 +8,7 @@ from typing import Literal
 import pytest
 from pydantic import BaseModel, Field
 
-from orchestration.drills.rehearsal.scenes.filler import example
+from orchestration.rehearsal.scenes.filler import example
 
 
 class Kind(StrEnum):

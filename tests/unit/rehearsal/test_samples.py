@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestration.drills import samples
 from orchestration.errors import UsageError
+from orchestration.rehearsal import samples
 
 
 def test_a_copy_has_everything_and_nothing_compiled(tmp_path: Path) -> None:

@@ -7,31 +7,31 @@ from typing import Any
 
 import pytest
 
-from orchestration.drills import samples
-from orchestration.drills.rehearsal.conversation import Conversation, Reply, ToolCall, Turn
-from orchestration.drills.rehearsal.scenes import answer
-from orchestration.drills.rehearsal.scenes.scene import tests_pass as green
+from orchestration.rehearsal import samples
+from orchestration.rehearsal.conversation import PastToolCall, RehearsalReply, RehearsalRequest, RehearsalToolCall
+from orchestration.rehearsal.scenes import answer
+from orchestration.rehearsal.scenes.scene import tests_pass as green
 
 TOOLS = frozenset({"list_files", "read_file", "write_file", "replace_in_file", "search_files", "run_command"})
 GREEN = "exit code 0\n...\nRan 3 tests in 0.001s\n\nOK\n"
 RED = "exit code 1\nFAIL: test_it\nRan 3 tests in 0.001s\n\nFAILED (failures=1)\n"
-RUN_MONEY = ToolCall("run_command", {"command": ["python3", "-m", "unittest", "tests.test_money"]})
+RUN_MONEY = RehearsalToolCall("run_command", {"command": ["python3", "-m", "unittest", "tests.test_money"]})
 DIFF = "--- a/tallybook/money.py\n+++ b/tallybook/money.py\n@@ -7 +7 @@\n-    old\n+    new\n"
 
 
-def executor(step: str, *turns: Turn) -> Reply:
-    return answer(Conversation("executor", f"{samples.GOAL}\nStep: {step}", turns, TOOLS))
+def executor(step: str, *turns: PastToolCall) -> RehearsalReply:
+    return answer(RehearsalRequest("executor", f"{samples.GOAL}\nStep: {step}", turns, TOOLS))
 
 
-def rounding(*turns: Turn) -> Reply:
+def rounding(*turns: PastToolCall) -> RehearsalReply:
     return executor("Round percentages half up (tallybook/money.py)", *turns)
 
 
 def reviewer(text: str) -> Any:
-    return said(answer(Conversation("reviewer", f"{samples.GOAL}\n{text}")))
+    return said(answer(RehearsalRequest("reviewer", f"{samples.GOAL}\n{text}")))
 
 
-def said(reply: Reply) -> Any:
+def said(reply: RehearsalReply) -> Any:
     assert not reply.calls
     return json.loads(reply.text)
 
@@ -40,7 +40,7 @@ def money_file() -> str:
     return (samples._SOURCE / "tallybook/money.py").read_text()
 
 
-READ_MONEY = Turn(ToolCall("read_file", {"path": "tallybook/money.py"}), money_file())
+READ_MONEY = PastToolCall(RehearsalToolCall("read_file", {"path": "tallybook/money.py"}), money_file())
 
 
 @pytest.mark.parametrize(
@@ -67,10 +67,10 @@ def test_the_last_test_run_in_a_text_decides(text: str, verdict: bool) -> None:
 
 def test_the_plan_has_two_independent_repairs_and_a_step_that_needs_both() -> None:
     looked = (
-        Turn(ToolCall("list_files", {"path": "."}), "docs/backlog.md tallybook/money.py"),
-        Turn(ToolCall("read_file", {"path": "docs/backlog.md"}), "# Backlog"),
+        PastToolCall(RehearsalToolCall("list_files", {"path": "."}), "docs/backlog.md tallybook/money.py"),
+        PastToolCall(RehearsalToolCall("read_file", {"path": "docs/backlog.md"}), "# Backlog"),
     )
-    plan = said(answer(Conversation("planner", samples.GOAL, looked, TOOLS)))
+    plan = said(answer(RehearsalRequest("planner", samples.GOAL, looked, TOOLS)))
     assert plan["summary"].startswith("[rehearsal]")
     assert [(step["id"], step["depends_on"]) for step in plan["steps"]] == [
         ("s1", []),
@@ -85,51 +85,51 @@ def test_the_executor_looks_at_the_failing_tests_first() -> None:
 
 
 def test_tests_that_pass_already_need_no_repair() -> None:
-    assert said(rounding(Turn(RUN_MONEY, GREEN)))["done"] is True
+    assert said(rounding(PastToolCall(RUN_MONEY, GREEN)))["done"] is True
 
 
 def test_after_a_failure_it_reads_the_source_and_the_test() -> None:
-    calls = rounding(Turn(RUN_MONEY, RED)).calls
+    calls = rounding(PastToolCall(RUN_MONEY, RED)).calls
     assert [call.arguments["path"] for call in calls] == ["tallybook/money.py", "tests/test_money.py"]
 
 
 def test_it_repairs_line_by_line_and_then_tests_again() -> None:
-    turns = [Turn(RUN_MONEY, RED), READ_MONEY]
+    turns = [PastToolCall(RUN_MONEY, RED), READ_MONEY]
     names = []
     while (call := rounding(*turns).calls[0]) != RUN_MONEY:
         names.append(call.name)
-        turns.append(Turn(call, "1 line replaced"))
+        turns.append(PastToolCall(call, "1 line replaced"))
     assert names == ["replace_in_file", "replace_in_file"]
-    assert said(rounding(*turns, Turn(RUN_MONEY, GREEN)))["done"] is True
-    assert said(rounding(*turns, Turn(RUN_MONEY, RED)))["done"] is False
+    assert said(rounding(*turns, PastToolCall(RUN_MONEY, GREEN)))["done"] is True
+    assert said(rounding(*turns, PastToolCall(RUN_MONEY, RED)))["done"] is False
 
 
 def test_a_source_that_it_does_not_know_is_left_alone_and_not_called_done() -> None:
-    foreign = Turn(ToolCall("read_file", {"path": "tallybook/money.py"}), "def percentage(): ...")
-    turns = (Turn(RUN_MONEY, RED), foreign)
+    foreign = PastToolCall(RehearsalToolCall("read_file", {"path": "tallybook/money.py"}), "def percentage(): ...")
+    turns = (PastToolCall(RUN_MONEY, RED), foreign)
     assert rounding(*turns).calls == (RUN_MONEY,)
-    assert said(rounding(*turns, Turn(RUN_MONEY, RED)))["done"] is False
+    assert said(rounding(*turns, PastToolCall(RUN_MONEY, RED)))["done"] is False
 
 
 def test_findings_about_credit_notes_become_a_new_test_file() -> None:
     step = "Findings of the review: " + reviewer(DIFF + GREEN)["findings"][0]["message"]
     read = executor(step)
     assert [call.name for call in read.calls] == ["read_file"]
-    write = executor(step, Turn(read.calls[0], "import unittest"))
+    write = executor(step, PastToolCall(read.calls[0], "import unittest"))
     assert write.calls[0].arguments["path"] == "tests/test_credit_notes.py"
-    run = executor(step, Turn(read.calls[0], "import unittest"), Turn(write.calls[0], "written"))
-    assert run.calls == (ToolCall("run_command", {"command": ["python3", "-m", "unittest"]}),)
+    run = executor(step, PastToolCall(read.calls[0], "import unittest"), PastToolCall(write.calls[0], "written"))
+    assert run.calls == (RehearsalToolCall("run_command", {"command": ["python3", "-m", "unittest"]}),)
 
 
 def test_a_later_step_that_names_the_earlier_ones_is_still_the_later_one() -> None:
     step = "Run all tests and note the repairs\nDone before: Round percentages half up"
-    assert executor(step).calls == (ToolCall("read_file", {"path": "CHANGELOG.md"}),)
+    assert executor(step).calls == (RehearsalToolCall("read_file", {"path": "CHANGELOG.md"}),)
 
 
 def test_an_executor_without_a_plan_takes_the_whole_backlog() -> None:
-    whole = ToolCall("run_command", {"command": ["python3", "-m", "unittest"]})
+    whole = RehearsalToolCall("run_command", {"command": ["python3", "-m", "unittest"]})
     assert executor("").calls == (whole,)
-    reads = executor("", Turn(whole, RED)).calls
+    reads = executor("", PastToolCall(whole, RED)).calls
     assert {call.arguments["path"] for call in reads} >= {"tallybook/money.py", "tallybook/terms.py", "CHANGELOG.md"}
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from packaging.version import Version
 
-from orchestration.security.audit import affects, audit, installed
+from orchestration.security.vulnerabilities import affects, audit, installed
 
 NOW = datetime(2026, 3, 10, tzinfo=UTC)
 

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestration.security.patterns import PATTERNS
 from orchestration.security.redaction import MINIMUM_LENGTH, Redactor, SecretMatch
+from orchestration.security.secret_patterns import PATTERNS
 
 # Put together here, so that no scanner takes this file for a leak.
 BODY = "aB3dE6gH9jK2mN5pQ8sT1vX4zA7cF0hJ3lM6"

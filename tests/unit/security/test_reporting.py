@@ -5,7 +5,7 @@ import pytest
 from orchestration.clock import FakeClock
 from orchestration.events import Bus, Event
 from orchestration.security.redaction import Redactor
-from orchestration.security.reporting import ReportingRedactor
+from orchestration.security.redaction_events import ReportingRedactor
 
 # Put together here, so that no scanner takes this file for a leak.
 KEY = "sk-" + "a1b2c3d4e5" * 3

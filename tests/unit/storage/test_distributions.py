@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestration.storage.distributions import RELATIVE_ERROR, Values, from_bytes, pack, to_bytes, unpack
+from orchestration.storage.distributions import RELATIVE_ERROR, ExactValues, from_bytes, pack, to_bytes, unpack
 
 CENTURY = 100 * 365.25 * 86_400
 SECONDS = st.floats(0, CENTURY) | st.floats(0, 0.1) | st.integers(0, 100_000).map(float)
@@ -21,7 +21,7 @@ def is_near(read: float, true: float) -> bool:
 
 
 def test_values_are_kept_as_they_are_and_ranked() -> None:
-    values = Values([3.0, 1.0, 2.5])
+    values = ExactValues([3.0, 1.0, 2.5])
     assert (values.n, values.total, [values.at(rank) for rank in range(3)]) == (3, 6.5, [1.0, 2.5, 3.0])
 
 

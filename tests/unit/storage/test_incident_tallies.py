@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from orchestration.config.response import Scenario, Severity
+from orchestration.domain.scenario import Scenario
+from orchestration.domain.severity import Severity
 from orchestration.storage.distributions import RELATIVE_ERROR
-from orchestration.storage.incident_statistics import Selection
-from orchestration.storage.incident_tallies import MEASURES, Cell, Tally, merged, split, tally
+from orchestration.storage.incidents.aggregates import IncidentSelection
+from orchestration.storage.incidents.tallies import MEASURES, Tally, TallyCell, merged, split, tally
 
 ROWS = [(30.0, 60.0, None, 600.0, 630.0), (-5.0, None, None, None, None), (None, 90.0, 2.0, 1200.0, None)]
 
@@ -63,11 +64,11 @@ def test_targets_are_merged_too() -> None:
 
 def test_tallies_are_split_by_each_part_of_their_cells() -> None:
     cells = {
-        Cell("P1", "agent-failure", "2026-03"): Tally(total=1),
-        Cell("P0", "agent-failure", "2026-04"): Tally(total=2),
-        Cell("P1", "workflow-stuck", "2026-04"): Tally(total=4),
+        TallyCell("P1", "agent-failure", "2026-03"): Tally(total=1),
+        TallyCell("P0", "agent-failure", "2026-04"): Tally(total=2),
+        TallyCell("P1", "workflow-stuck", "2026-04"): Tally(total=4),
     }
-    totals = {by: {name: each.total for name, each in split(cells, by).items()} for by in Cell._fields}
+    totals = {by: {name: each.total for name, each in split(cells, by).items()} for by in TallyCell._fields}
     assert totals["severity"] == {"P0": 2, "P1": 5}
     assert totals["scenario"] == {"agent-failure": 3, "workflow-stuck": 4}
     assert totals["month"] == {"2026-03": 1, "2026-04": 6}
@@ -76,8 +77,8 @@ def test_tallies_are_split_by_each_part_of_their_cells() -> None:
 
 
 def test_a_selection_has_what_its_kinds_say() -> None:
-    cell = Cell("P1", "agent-failure", "2026-03")
-    assert Selection().has(cell)
-    assert Selection(severities=(Severity.P1,), scenario=Scenario.AGENT_FAILURE).has(cell)
-    assert not Selection(severities=(Severity.P0,)).has(cell)
-    assert not Selection(scenario=Scenario.WORKFLOW_STUCK).has(cell)
+    cell = TallyCell("P1", "agent-failure", "2026-03")
+    assert IncidentSelection().has(cell)
+    assert IncidentSelection(severities=(Severity.P1,), scenario=Scenario.AGENT_FAILURE).has(cell)
+    assert not IncidentSelection(severities=(Severity.P0,)).has(cell)
+    assert not IncidentSelection(scenario=Scenario.WORKFLOW_STUCK).has(cell)

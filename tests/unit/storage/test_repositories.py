@@ -11,12 +11,13 @@ import pytest
 import sqlalchemy as sa
 
 from orchestration.clock import FakeClock
+from orchestration.domain.run_status import RunStatus
 from orchestration.errors import ConflictError, NotFoundError
 from orchestration.events import Bus, Event
 from orchestration.storage.approvals import Approval, ApprovalTable
 from orchestration.storage.database import HEAD, Database, StorageError
 from orchestration.storage.leases import Leases
-from orchestration.storage.runs import Run, Runs, RunStatus
+from orchestration.storage.runs import Run, Runs
 from orchestration.storage.spend import Spend
 from orchestration.storage.tables import metadata
 from orchestration.storage.timeline import Timeline, TimelineWriter

@@ -14,7 +14,7 @@ from orchestration.clock import FakeClock
 from orchestration.errors import ConflictError, UsageError
 from orchestration.events import Bus
 from orchestration.security import passwords
-from orchestration.security.access import _NAME, Access, LockedError, SignInError, locked_for
+from orchestration.security.access import _NAME, AccessControl, LockedError, SignInError, locked_for
 from orchestration.security.principal import Role
 from orchestration.storage.database import Database
 
@@ -28,11 +28,11 @@ def clock() -> FakeClock:
 
 
 @pytest.fixture
-def access(database_url: str, clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> Iterator[Access]:
+def access(database_url: str, clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> Iterator[AccessControl]:
     monkeypatch.setattr(passwords, "_N", 2)  # what is tested here is not how long a password takes
     database = Database(database_url)
     database.migrate()
-    yield Access(database, Bus(clock), clock)
+    yield AccessControl(database, Bus(clock), clock)
     database.close()
 
 
@@ -71,7 +71,7 @@ def test_a_lock_is_on_exactly_while_there_were_too_many(tried: list[tuple[str, i
     assert not wait or locked_for(still, "ada", later) == 0
 
 
-async def test_a_lock_ends_by_itself(access: Access, clock: FakeClock) -> None:
+async def test_a_lock_ends_by_itself(access: AccessControl, clock: FakeClock) -> None:
     access.add_user("ada", Role.ADMIN, PASSWORD, actor="t")
     for _ in range(5):
         with pytest.raises(SignInError):
@@ -82,7 +82,7 @@ async def test_a_lock_ends_by_itself(access: Access, clock: FakeClock) -> None:
     assert access.sign_in("ada", PASSWORD, "10.0.0.1")
 
 
-def test_a_source_that_tries_many_names_is_locked_out_of_all(access: Access) -> None:
+def test_a_source_that_tries_many_names_is_locked_out_of_all(access: AccessControl) -> None:
     for number in range(25):
         access.note_failure(f"name-{number}", "10.0.0.1", "wrong")
     with pytest.raises(LockedError):
@@ -90,7 +90,7 @@ def test_a_source_that_tries_many_names_is_locked_out_of_all(access: Access) -> 
 
 
 async def test_a_session_ends_when_it_is_not_used_and_at_the_latest_after_a_week(
-    access: Access, clock: FakeClock
+    access: AccessControl, clock: FakeClock
 ) -> None:
     access.add_user("ada", Role.ADMIN, PASSWORD, actor="t")
     session = access.sign_in("ada", PASSWORD, "10.0.0.1")
@@ -104,7 +104,7 @@ async def test_a_session_ends_when_it_is_not_used_and_at_the_latest_after_a_week
     assert access.of_session(idle) is None
 
 
-async def test_a_token_ends_at_its_time(access: Access, clock: FakeClock) -> None:
+async def test_a_token_ends_at_its_time(access: AccessControl, clock: FakeClock) -> None:
     ends = clock.now() + timedelta(hours=1)
     secret, _ = access.add_token("ci", Role.VIEWER, actor="t", expires_at=ends)
     assert access.of_token(secret, "10.0.0.1").principal.name == "ci"
@@ -113,7 +113,7 @@ async def test_a_token_ends_at_its_time(access: Access, clock: FakeClock) -> Non
         access.of_token(secret, "10.0.0.1")
 
 
-def test_a_good_token_is_let_in_however_many_bad_ones_came_from_there(access: Access) -> None:
+def test_a_good_token_is_let_in_however_many_bad_ones_came_from_there(access: AccessControl) -> None:
     secret, _ = access.add_token("ci", Role.VIEWER, actor="t")
     for _ in range(5):
         with pytest.raises(SignInError):
@@ -123,7 +123,7 @@ def test_a_good_token_is_let_in_however_many_bad_ones_came_from_there(access: Ac
     assert access.of_token(secret, "10.0.0.1")
 
 
-def test_the_last_admin_stays(access: Access) -> None:
+def test_the_last_admin_stays(access: AccessControl) -> None:
     access.add_user("only", Role.ADMIN, PASSWORD, actor="t")
     access.add_user("other", Role.OPERATOR, PASSWORD, actor="t")
     for change in ({"disabled": True}, {"role": Role.VIEWER}):
@@ -133,7 +133,7 @@ def test_the_last_admin_stays(access: Access) -> None:
     assert access.change_user("only", actor="t", disabled=True).disabled_at is not None
 
 
-def test_of_requests_with_the_same_key_at_once_one_is_carried_out(access: Access) -> None:
+def test_of_requests_with_the_same_key_at_once_one_is_carried_out(access: AccessControl) -> None:
     with ThreadPoolExecutor(8) as threads:
         claimed = list(
             threads.map(lambda _: access.table.claim("key", "request", NOON, NOON - timedelta(days=1)), range(16))
@@ -147,7 +147,7 @@ def test_of_requests_with_the_same_key_at_once_one_is_carried_out(access: Access
     assert access.table.claim("key", "request", after_a_day, after_a_day - timedelta(days=1)) is None
 
 
-def test_a_first_user_is_made_once_however_many_try(access: Access) -> None:
+def test_a_first_user_is_made_once_however_many_try(access: AccessControl) -> None:
     key = access.new_setup_key()
 
     def set_up(number: int) -> bool:
@@ -167,7 +167,7 @@ def test_a_name_is_plain(name: str) -> None:
     assert not _NAME.fullmatch(name)
 
 
-def test_a_scope_that_is_not_there_is_refused(access: Access) -> None:
+def test_a_scope_that_is_not_there_is_refused(access: AccessControl) -> None:
     with pytest.raises(UsageError, match="expected scopes among"):
         access.add_token("ci", Role.VIEWER, actor="t", scopes=["everything"])
     with pytest.raises(UsageError, match="expected a name"):

@@ -17,12 +17,12 @@ from starlette.routing import Route
 
 from orchestration.clock import FakeClock
 from orchestration.events import Bus
-from orchestration.security.access import Access
+from orchestration.security.access import AccessControl
+from orchestration.security.audit_trail import AuditTrail
 from orchestration.security.principal import Role
-from orchestration.security.trail import Trail
 from orchestration.storage.audit import AuditTable
 from orchestration.storage.database import Database
-from orchestration.web.access import Doorkeeper
+from orchestration.web.auth_middleware import AuthMiddleware
 from orchestration.web.exposure import Exposure
 
 
@@ -35,22 +35,22 @@ async def fail(request: Request) -> Response:
 
 
 @pytest.fixture
-def trail(tmp_path: Path) -> Trail:
+def trail(tmp_path: Path) -> AuditTrail:
     database = Database(f"sqlite:///{tmp_path / 'orchestrator.db'}")
     database.migrate()
-    return Trail(AuditTable(database), Bus(FakeClock()), FakeClock(), lambda data: data)
+    return AuditTrail(AuditTable(database), Bus(FakeClock()), FakeClock(), lambda data: data)
 
 
 Serve = Callable[..., httpx2.AsyncClient]
 
 
 @pytest.fixture
-def serve(trail: Trail, tmp_path: Path) -> Serve:
+def serve(trail: AuditTrail, tmp_path: Path) -> Serve:
     def make(*, isolated: bool = False) -> httpx2.AsyncClient:
         database = Database(f"sqlite:///{tmp_path / 'orchestrator.db'}")
-        access = Access(database, Bus(FakeClock()), FakeClock())
+        access = AccessControl(database, Bus(FakeClock()), FakeClock())
         door = Middleware(
-            Doorkeeper,
+            AuthMiddleware,
             access=access,
             trail=trail,
             exposure=Exposure(sign_in=False),
@@ -76,7 +76,7 @@ async def test_without_sign_in_whoever_is_on_this_machine_may_do_everything(serv
 
 async def test_without_sign_in_a_token_still_says_whose_limits_count(serve: Serve, tmp_path: Path) -> None:
     database = Database(f"sqlite:///{tmp_path / 'orchestrator.db'}")
-    secret, _ = Access(database, Bus(FakeClock()), FakeClock()).add_token("app", Role.OPERATOR, actor="t")
+    secret, _ = AccessControl(database, Bus(FakeClock()), FakeClock()).add_token("app", Role.OPERATOR, actor="t")
     async with serve() as client:
         for key, name in {secret: "app", "none": "local"}.items():
             assert (await client.get("/x", headers={"Authorization": f"Bearer {key}"})).json()["who"] == name
@@ -115,7 +115,7 @@ async def test_in_isolation_everything_may_be_read_and_nothing_changed(serve: Se
         assert (await client.delete("/api/v1/overrides/x")).status_code == 503
 
 
-async def test_a_write_is_on_the_trail_before_anybody_is_told_that_it_is_done(serve: Serve, trail: Trail) -> None:
+async def test_a_write_is_on_the_trail_before_anybody_is_told_that_it_is_done(serve: Serve, trail: AuditTrail) -> None:
     seen: list[tuple[str, int]] = []
     async with serve() as client:
         app = client._transport.app  # type: ignore[attr-defined]
@@ -131,7 +131,7 @@ async def test_a_write_is_on_the_trail_before_anybody_is_told_that_it_is_done(se
     assert seen == [("http.response.start", 1), ("http.response.body", 1)]
 
 
-async def test_a_write_is_on_the_trail_even_when_it_fails_by_a_fault_of_ours(serve: Serve, trail: Trail) -> None:
+async def test_a_write_is_on_the_trail_even_when_it_fails_by_a_fault_of_ours(serve: Serve, trail: AuditTrail) -> None:
     async with serve() as client:
         assert (await client.post("/fail")).status_code == 500
         await client.get("/x")

@@ -9,7 +9,7 @@ from sqlalchemy.exc import OperationalError
 
 from orchestration.config.findings import ConfigurationError
 from orchestration.errors import ConflictError, NotFoundError, OrchestratorError, UsageError
-from orchestration.incidents.model import Refusal, RefusedError
+from orchestration.incidents.model import IncidentRefusedError, Refusal
 from orchestration.security.access import LockedError, SignInError
 from orchestration.storage.database import StorageError
 from orchestration.web.problems import NotAllowedError, of_error
@@ -22,7 +22,7 @@ from orchestration.web.problems import NotAllowedError, of_error
         (UsageError("x"), 422),
         (ConfigurationError("file", ()), 422),
         (ConflictError("x"), 409),
-        (RefusedError(Refusal.ALREADY_DONE, "x"), 409),
+        (IncidentRefusedError(Refusal.ALREADY_DONE, "x"), 409),
         (NotAllowedError("x"), 403),
         (SignInError("x"), 401),
         (LockedError(90.2), 429),
@@ -42,7 +42,7 @@ def test_each_kind_of_error_has_its_status(error: Exception, status: int) -> Non
 
 
 def test_a_refusal_names_its_reason_and_a_lock_its_end() -> None:
-    refused = of_error(RefusedError(Refusal.NOT_OPEN, "x"))
+    refused = of_error(IncidentRefusedError(Refusal.NOT_OPEN, "x"))
     assert json.loads(bytes(refused.body))["reason"] == "not-open"
     assert of_error(LockedError(90.2)).headers["retry-after"] == "90"
     assert of_error(SignInError("x")).headers["www-authenticate"] == "Bearer"

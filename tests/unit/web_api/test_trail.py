@@ -10,8 +10,8 @@ import sqlalchemy as sa
 
 from orchestration.clock import FakeClock
 from orchestration.events import Bus, Event
+from orchestration.security.audit_trail import AuditTrail
 from orchestration.security.redaction import Redactor
-from orchestration.security.trail import Trail
 from orchestration.storage.audit import AuditTable
 from orchestration.storage.database import Database
 
@@ -30,18 +30,18 @@ def said() -> list[Event]:
 
 
 @pytest.fixture
-def trail(database: Database, said: list[Event]) -> Trail:
+def trail(database: Database, said: list[Event]) -> AuditTrail:
     bus = Bus(FakeClock())
     bus.subscribe(said.append)
     redactor = Redactor()
     redactor.remember(["s3cret-of-ours-0123456789"])
-    made = Trail(AuditTable(database), bus, FakeClock(), redactor.data)
+    made = AuditTrail(AuditTable(database), bus, FakeClock(), redactor.data)
     for number in range(5):
         made.write("ada", f"POST /api/v1/things/{number}", "done", {"status": 200, "factor": 0.1})
     return made
 
 
-def test_an_untouched_trail_is_as_it_was_written(trail: Trail, said: list[Event]) -> None:
+def test_an_untouched_trail_is_as_it_was_written(trail: AuditTrail, said: list[Event]) -> None:
     found = trail.verify()
     assert (found.lines, found.broken_at) == (5, None)
     assert said[-1].data["digest"] == found.digest, "the log knows the last seal"
@@ -59,27 +59,29 @@ def test_an_untouched_trail_is_as_it_was_written(trail: Trail, said: list[Event]
         ("UPDATE audit SET digest = (SELECT digest FROM audit WHERE sequence = 4) WHERE sequence = 3", 3),
     ],
 )
-def test_what_was_changed_or_taken_out_is_found(trail: Trail, database: Database, change: str, broken_at: int) -> None:
+def test_what_was_changed_or_taken_out_is_found(
+    trail: AuditTrail, database: Database, change: str, broken_at: int
+) -> None:
     with database.write() as connection:
         connection.execute(sa.text(change))
     assert trail.verify().broken_at == broken_at
 
 
-def test_lines_that_are_written_at_once_are_sealed_one_after_the_other(trail: Trail) -> None:
+def test_lines_that_are_written_at_once_are_sealed_one_after_the_other(trail: AuditTrail) -> None:
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(lambda number: trail.write("ada", f"{number}", "done", {}), range(40)))
     found = trail.verify()
     assert (found.lines, found.broken_at) == (45, None)
 
 
-def test_a_secret_is_not_written(trail: Trail, database: Database) -> None:
+def test_a_secret_is_not_written(trail: AuditTrail, database: Database) -> None:
     trail.write("ada", "a", "done", {"note": "s3cret-of-ours-0123456789"})
     with database.read() as connection:
         assert "s3cret" not in str(connection.execute(sa.text("SELECT * FROM audit")).all())
     assert trail.verify().broken_at is None
 
 
-def test_lines_are_read_backwards_and_by_who_did_it(trail: Trail) -> None:
+def test_lines_are_read_backwards_and_by_who_did_it(trail: AuditTrail) -> None:
     trail.write("ben", "b", "done", {})
     assert [one.sequence for one in trail.table.list(limit=2)] == [6, 5]
     assert [one.sequence for one in trail.table.list(before=3)] == [2, 1]

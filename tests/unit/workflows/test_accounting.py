@@ -3,7 +3,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from orchestration.events import Event
-from orchestration.workflows.accounting import StepCount, count_steps
+from orchestration.workflows.step_count import StepCount, count_steps
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 

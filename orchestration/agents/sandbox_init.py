@@ -1,0 +1,176 @@
+"""Stands between us and a command, so that nothing of it outlives its limits: run as a script, never imported.
+
+`python keeper.py LIMITS COMMAND…`: LIMITS is JSON with `seconds`, `memory_bytes`, `cpu_seconds`, `file_bytes`,
+`processes`, `status_fd`, and `wall`: null, or a plan for `wall.build` and whether it is `required`. The keeper adopts
+whatever the command leaves behind (PR_SET_CHILD_SUBREAPER, see prctl(2)). When a limit is reached, or its standard
+input closes because we say so or because we died, it ends everything: first politely, then not. How it went stands on
+`status_fd` as JSON: `code`, negative for a signal, and `stopped`, the limit that was reached. It keeps the limits by
+itself, so that they hold even while our process hangs.
+"""
+
+import contextlib
+import ctypes
+import json
+import os
+import resource
+import select
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+if __name__ == "__main__":  # started without any path, so that nothing of the workspace can be imported
+    sys.path.append(os.path.abspath(f"{__file__}/../../.."))  # noqa: PTH100 (pathlib would double the start-up time)
+from orchestration.agents import isolation
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
+_GRACE_SECONDS = 0.4
+_LOOK_SECONDS = 0.1
+_PAGE = resource.getpagesize()
+_TICKS = os.sysconf("SC_CLK_TCK")
+# What is ignored stays so in a program that this one turns into: the first two are by Python, the others where the
+# service was started in the background, by nohup for one.
+_IGNORED = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT)
+_LIMIT_OF_SIGNAL = {-signal.SIGXCPU: "cpu_seconds", -signal.SIGXFSZ: "file_bytes"}
+
+
+def main() -> None:
+    limits, command = json.loads(sys.argv[1]), sys.argv[2:]
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    keeper = os.getpid()
+    child = os.fork()
+    if child == 0:
+        become(command, limits, libc, keeper)
+    null = os.open(os.devnull, os.O_RDWR)
+    os.dup2(null, 1)
+    os.dup2(null, 2)
+    code, stopped = watch(child, limits)
+    end_all(child)
+    os.write(limits["status_fd"], json.dumps({"code": code, "stopped": stopped}).encode())
+
+
+def become(command: list[str], limits: dict[str, Any], libc: ctypes.CDLL, keeper: int) -> None:
+    """In the child: take the limits on, and turn into the command."""
+    os.setsid()
+    missing = isolation.build(limits["wall"], libc) if limits["wall"] else []
+    libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != keeper:
+        os._exit(1)
+    os.close(limits["status_fd"])
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    for number in _IGNORED:
+        signal.signal(number, signal.SIG_DFL)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_CPU, (limits["cpu_seconds"], limits["cpu_seconds"] + 1))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limits["file_bytes"], limits["file_bytes"]))
+    if missing and limits["wall"]["required"]:
+        os.write(2, f"{command[0]}: this machine does not let it be walled off from {', '.join(missing)}\n".encode())
+        os._exit(126)
+    try:
+        os.execvp(command[0], command)  # noqa: S606 (no shell is the point)
+    except OSError as error:
+        os.write(2, f"{command[0]}: {error.strerror}\n".encode(errors="replace"))
+        os._exit(127)
+
+
+def watch(child: int, limits: dict[str, Any]) -> tuple[int, str | None]:
+    """Wait for the command to end, for a limit to be reached, or for our standard input to close; then end it.
+
+    Returns its exit code, and the limit that was reached.
+    """
+    deadline = time.monotonic() + limits["seconds"]
+    over = os.pidfd_open(child)
+    next_look = 0.0
+    while True:
+        pid, status = os.waitpid(child, os.WNOHANG)
+        if pid:
+            code = os.waitstatus_to_exitcode(status)
+            return code, _LIMIT_OF_SIGNAL.get(code)
+        now = time.monotonic()
+        if now >= deadline:
+            return stop(child, politely=True), "seconds"
+        if now >= next_look:
+            next_look = now + _LOOK_SECONDS
+            if reached := limit_reached(limits):
+                return stop(child, politely=False), reached
+        readable, _, _ = select.select([0, over], [], [], min(_LOOK_SECONDS, deadline - now))
+        if 0 in readable and not os.read(0, 1):
+            return stop(child, politely=True), None
+
+
+def limit_reached(limits: dict[str, Any]) -> str | None:
+    """Which limit all processes of the command together are over."""
+    memory, processes = 0, 0
+    times = os.times()
+    seconds = times.children_user + times.children_system
+    for pid in descendants(os.getpid()):
+        processes += 1
+        with contextlib.suppress(OSError, IndexError, ValueError):
+            memory += int(read(f"/proc/{pid}/statm").split()[1]) * _PAGE
+            # User and system time, its own and that of the children it has waited for.
+            seconds += sum(map(int, read(f"/proc/{pid}/stat").rpartition(")")[2].split()[11:15])) / _TICKS
+    used = {"memory_bytes": memory, "cpu_seconds": seconds, "processes": processes}
+    return next((name for name, amount in used.items() if amount > limits[name]), None)
+
+
+def stop(child: int, *, politely: bool) -> int:
+    """End the command itself; returns its exit code."""
+    if politely:
+        signal_group(child, signal.SIGTERM)
+        deadline = time.monotonic() + _GRACE_SECONDS
+        while time.monotonic() < deadline:
+            pid, status = os.waitpid(child, os.WNOHANG)
+            if pid:
+                return os.waitstatus_to_exitcode(status)
+            time.sleep(_LOOK_SECONDS / 10)
+    signal_group(child, signal.SIGKILL)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def end_all(child: int) -> None:
+    """Kill what is left of the command's group, and all that it left behind: that is below us now."""
+    signal_group(child, signal.SIGKILL)
+    while True:
+        for pid in descendants(os.getpid()):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        try:
+            while os.waitpid(-1, os.WNOHANG) != (0, 0):
+                pass
+            time.sleep(_LOOK_SECONDS / 20)
+        except ChildProcessError:
+            return
+
+
+def signal_group(group: int, number: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, number)
+
+
+def descendants(pid: int) -> Iterator[int]:
+    """All processes below one, the nearer first. What ends or begins meanwhile may be missed."""
+    waiting = [pid]
+    while waiting:
+        for child in children(waiting.pop(0)):
+            yield child
+            waiting.append(child)
+
+
+def children(pid: int) -> list[int]:
+    found: list[int] = []
+    with contextlib.suppress(OSError):
+        for thread in os.listdir(f"/proc/{pid}/task"):  # noqa: PTH208 (pathlib would double the start-up time)
+            found += map(int, read(f"/proc/{pid}/task/{thread}/children").split())
+    return found
+
+
+def read(path: str) -> str:
+    with open(path, errors="replace") as file:  # noqa: PTH123 (pathlib would double the start-up time)
+        return file.read()
+
+
+if __name__ == "__main__":
+    main()

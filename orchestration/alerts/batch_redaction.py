@@ -1,0 +1,49 @@
+"""Redaction for many small texts at once: one search over all of them, and the careful way only where it finds any."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from typing import Any
+
+from orchestration.config.secrets import names_a_secret
+from orchestration.security.redaction import Redactor
+
+# Takes JSON values and returns them without any secret in them; `Redactor.data` is one.
+Redact = Callable[[Any], Any]
+
+_telling = lru_cache(maxsize=4096)(names_a_secret)
+
+
+def batch_redactor(redactor: Redactor) -> Redact:
+    """As `redactor.data`, for JSON values, and several times as fast where there is nothing to hide.
+
+    What would be found in one text is found in all of them put together, a line each: at most more is.
+    """
+
+    def redact(value: Any) -> Any:
+        texts = list(_texts(value))
+        suspicious = any(_telling(key) for key, is_key in texts if is_key)
+        if suspicious or redactor.find("\n".join(text for text, _ in texts)):
+            return redactor.data(value)
+        return value
+
+    return redact
+
+
+def _texts(value: Any) -> Iterator[tuple[str, bool]]:
+    """Every text in a value, and whether it is a key."""
+    match value:
+        case str():
+            yield value, False
+        case dict():
+            for key, inner in value.items():
+                yield str(key), True
+                yield from _texts(inner)
+        case list() | tuple() | set() | frozenset():
+            for inner in value:
+                yield from _texts(inner)
+        case None | bool() | int() | float():
+            return
+        case _:
+            yield str(value), False

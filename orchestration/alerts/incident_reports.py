@@ -1,0 +1,95 @@
+"""From a group of alerts to the one report that the desk gets. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from orchestration.alerts.facts import merge_facts
+from orchestration.alerts.model import Alert
+from orchestration.incidents.report import BlastRadius, Facts, TroubleReport
+
+_MOST_LINES = 10
+_MOST_EVIDENCE = 20
+_MOST_NAMES = 50
+_IDENTIFYING = ("agent", "run", "provider", "model", "host", "path", "worker", "channel", "loop", "source", "place")
+
+
+def report_of(group: Sequence[Alert], now: datetime) -> TroubleReport:
+    """The report on one group; its first alert is the one that began first."""
+    first = group[0]
+    return TroubleReport(
+        key=first.group,
+        scenario=first.scenario,
+        title=_title(group),
+        summary=_summary(group),
+        facts=group_facts(group),
+        at=now,
+        source=first.source,
+        fingerprints=tuple(dict.fromkeys(alert.fingerprint for alert in group)),
+        started_at=min(now, *(alert.since for alert in group)),
+        blast=blast_of(group),
+        evidence=tuple(_evidence(alert) for alert in group[:_MOST_EVIDENCE]),
+        labels=_common(group),
+        drill=first.drill,
+    )
+
+
+def group_facts(group: Iterable[Alert]) -> Facts:
+    """The facts of alerts that stand together: the worst of each, and as many agents as fail among all of them."""
+    alerts = tuple(group)
+    merged = merge_facts(alert.facts for alert in alerts)
+    failing = len({alert.labels.get("agent") for alert in alerts if alert.facts.agents_failing} - {None})
+    if failing <= merged.agents_failing:
+        return merged
+    return replace(merged, agents_failing=failing, agents_total=max(merged.agents_total, failing))
+
+
+def blast_of(group: Sequence[Alert]) -> BlastRadius:
+    """Whom the alerts touch, by their labels."""
+    return BlastRadius(
+        agents=_names(group, "agent"),
+        providers=_names(group, "provider"),
+        runs=_names(group, "run"),
+        hosts=_names(group, "host") or _names(group, "instance"),
+    )
+
+
+def _title(group: Sequence[Alert]) -> str:
+    titles = tuple(dict.fromkeys(alert.title or alert.name for alert in group))
+    return titles[0] if len(titles) == 1 else f"{titles[0]} (and {len(titles) - 1} more)"
+
+
+def _summary(group: Sequence[Alert]) -> str:
+    lines = list(dict.fromkeys(_line(alert) for alert in group))
+    more = [f"and {len(lines) - _MOST_LINES} more"] if len(lines) > _MOST_LINES else []
+    return "\n".join(lines[:_MOST_LINES] + more)
+
+
+def _line(alert: Alert) -> str:
+    return (alert.summary or alert.title or alert.name) + (" (comes and goes)" if alert.flapping else "")
+
+
+def _names(group: Sequence[Alert], label: str) -> tuple[str, ...]:
+    named = (alert.labels.get(label) or alert.details.get(label) for alert in group)
+    return tuple(dict.fromkeys(name for name in named if name))[:_MOST_NAMES]
+
+
+def _common(group: Sequence[Alert]) -> dict[str, str]:
+    """Labels on which all alerts agree."""
+    shared = set.intersection(*(set(alert.labels.items()) for alert in group))
+    return {"alertname": group[0].name, **dict(sorted(shared))}
+
+
+def _evidence(alert: Alert) -> dict[str, object]:
+    return {
+        "alert": alert.id,
+        "name": alert.name,
+        "summary": alert.summary,
+        "value": alert.value,
+        "labels": dict(alert.labels),
+        "details": {name: value for name, value in alert.details.items() if name in _IDENTIFYING},
+        "evidence": dict(alert.evidence),
+        "flapping": alert.flapping,
+    }

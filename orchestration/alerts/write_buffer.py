@@ -1,0 +1,85 @@
+"""What has to be written, and what was: alerts whose row would differ in a way that matters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+from orchestration.alerts.batch_redaction import Redact
+from orchestration.alerts.model import Alert
+from orchestration.alerts.records import to_row
+from orchestration.alerts.stages import NotifyDecision, NotifyReason
+from orchestration.storage.alerts import AlertRow
+
+_REFRESH = timedelta(seconds=60)
+_TOLD = frozenset({NotifyReason.NEW, NotifyReason.GREW, NotifyReason.WORSE, NotifyReason.REPEATED})
+
+
+class AlertWriteBuffer:
+    """Remembers what was written of each alert. An alert that only goes on is written once a minute."""
+
+    def __init__(self, redact: Redact) -> None:
+        self._redact = redact
+        self._written: dict[str, tuple[Alert, NotifyDecision | None]] = {}
+
+    def restore(self, written: Iterable[tuple[Alert, NotifyDecision | None]]) -> None:
+        """Take over what is known to be written."""
+        self._written |= {alert.id: (alert, decision) for alert, decision in written}
+
+    def due(
+        self, alerts: Iterable[Alert], decisions: Mapping[str, NotifyDecision]
+    ) -> list[tuple[Alert, NotifyDecision | None]]:
+        """The alerts to write now, each with the decision to write with it."""
+        result = []
+        for alert in alerts:
+            old, said = self._written.get(alert.id, (None, None))
+            decision = _latest(decisions.get(alert.id), said)
+            if old is None or decision != said or _differs(alert, old):
+                result.append((alert, decision))
+        return result
+
+    def rows(self, due: Iterable[tuple[Alert, NotifyDecision | None]]) -> list[AlertRow]:
+        """Their rows, without any secret in them."""
+        return [to_row(redacted(alert, self._redact), decision) for alert, decision in due]
+
+    def written(self, due: Iterable[tuple[Alert, NotifyDecision | None]]) -> None:
+        """Note that these were written."""
+        self._written |= {alert.id: (alert, decision) for alert, decision in due}
+
+    def keep_only(self, alerts: Iterable[Alert]) -> None:
+        """Forget what was written of all others."""
+        ids = {alert.id for alert in alerts}
+        self._written = {name: value for name, value in self._written.items() if name in ids}
+
+
+def redacted(alert: Alert, redact: Redact) -> Alert:
+    """The alert with nothing secret in it."""
+    texts = ("labels", "details", "subject", "title", "summary", "evidence")
+    return replace(alert, **{name: redact(_plain(getattr(alert, name))) for name in texts})
+
+
+def _latest(new: NotifyDecision | None, said: NotifyDecision | None) -> NotifyDecision | None:
+    """The decision to keep: that nothing is new does not take the place of why it was told, nor of how it ended."""
+    if new is None or said is None:
+        return new or said
+    as_before = new.reason is NotifyReason.UNCHANGED and said.reason in _TOLD
+    ended = new.reason is NotifyReason.NEVER_TOLD and said.reason is NotifyReason.RESOLVED
+    return said if as_before or ended else new
+
+
+def _plain(value: Any) -> Any:
+    return dict(value) if isinstance(value, Mapping) else value
+
+
+def _differs(new: Alert, old: Alert) -> bool:
+    same = (new.status, new.facts, new.flapping, new.title, new.flips, new.clear_since is None) == (
+        old.status,
+        old.facts,
+        old.flapping,
+        old.title,
+        old.flips,
+        old.clear_since is None,
+    )
+    return not same or new.updated_at - old.updated_at >= _REFRESH

@@ -1,0 +1,35 @@
+"""Judging the configuration as it stands on the disk, without a database."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestration.config.credentials import EnvironmentCredentials, read_env_file
+from orchestration.config.findings import ConfigFinding, FindingLevel
+from orchestration.config.loader import ConfigLoader
+from orchestration.security.redaction import Redactor
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigCheck:
+    """Everything that is to be said of the configuration file and of `.env`."""
+
+    findings: tuple[ConfigFinding, ...]
+
+    @property
+    def errors(self) -> int:
+        return sum(finding.severity is FindingLevel.ERROR for finding in self.findings)
+
+    @property
+    def usable(self) -> bool:
+        return not self.errors
+
+
+def check_files(config_file: Path, environment: Mapping[str, str]) -> ConfigCheck:
+    """Read both files and judge them."""
+    loader = ConfigLoader(config_file, Redactor().find)
+    variables, findings = read_env_file(loader.root / ".env")
+    loaded = loader.load(EnvironmentCredentials(environment, variables).names)
+    return ConfigCheck((*findings, *loaded.findings))

@@ -1,0 +1,198 @@
+"""The maintenance of a project: its backups, also where the database cannot be opened, and its jobs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import anyio
+import sqlalchemy as sa
+from sqlalchemy.exc import SQLAlchemyError
+
+from orchestration.app.application import Application
+from orchestration.app.project import DATABASE_FILE, ENGINE_FILE, Project, database_url, places
+from orchestration.clock import Clock, SystemClock
+from orchestration.config.loader import ConfigLoader
+from orchestration.config.maintenance import MaintenanceSettings
+from orchestration.config.source import ConfigSource
+from orchestration.errors import ConflictError, NotFoundError, OrchestratorError
+from orchestration.events import Bus
+from orchestration.maintenance.backups import BackupStore
+from orchestration.maintenance.backups.manifest import BackupDatabases
+from orchestration.maintenance.backups.postgres import PostgresDatabase
+from orchestration.maintenance.backups.sqlite import SqliteFiles
+from orchestration.maintenance.digest import DigestReport
+from orchestration.maintenance.jobs import DUTIES, JobContext, jobs
+from orchestration.maintenance.report_figures import FigureReports
+from orchestration.maintenance.reports import ReportWriter
+from orchestration.maintenance.retention import RetentionJob
+from orchestration.maintenance.scheduler import MaintenanceScheduler
+from orchestration.maintenance.service import BackupService
+from orchestration.monitoring.collectors.databases import DatabaseWatch
+from orchestration.security.audit_trail import AuditTrail
+from orchestration.security.redaction import Redactor
+from orchestration.storage.audit import AuditTable
+from orchestration.storage.database import Database
+from orchestration.storage.leases import Leases
+from orchestration.storage.maintenance import MaintenanceRecords, OldRows, SignOff
+from orchestration.storage.outbox import Outbox
+from orchestration.storage.samples import Samples
+from orchestration.workflows.processes import CONTROL_PREFIX, LEASE_PREFIX, is_live
+
+_LOOK_SECONDS = 0.2
+_LONGEST_REPORT = 1_000_000
+
+
+class BackupSource:
+    """The backups of a project whose database nobody has opened: it may be damaged, or gone.
+
+    Raises ConfigurationError when the file does not tell where things are.
+    """
+
+    def __init__(self, config_file: Path, clock: Clock | None = None) -> None:
+        redactor = Redactor()
+        loader = ConfigLoader(config_file, redactor.find)
+        source = ConfigSource(loader, loader.root / ".env", dict(os.environ), redactor.remember)
+        runtime, configuration = places(source), loader.load().configuration
+        settings = MaintenanceSettings() if configuration is None else configuration.maintenance
+        state_folder = loader.root / runtime.state_directory
+        server_url = database_url(source, runtime.database_url_env)
+        clock = clock or SystemClock()
+        self._url = server_url or f"sqlite:///{state_folder / DATABASE_FILE}"
+        self.vault = _vault(loader.root, state_folder, server_url, settings, clock, Bus(clock))
+
+    def in_use(self) -> tuple[str, ...]:
+        """The live processes that hold a lease; none where the database cannot tell."""
+        url = sa.make_url(self._url)
+        if url.get_backend_name() == "sqlite" and not Path(url.database or "").exists():
+            return ()
+        database = Database(self._url)
+        try:
+            leases = Leases(database)
+            found = [*leases.list(LEASE_PREFIX), *leases.list(CONTROL_PREFIX)]
+        except (SQLAlchemyError, OSError):
+            return ()
+        finally:
+            database.close()
+        live = [lease.data for lease in found if is_live(lease)]
+        return tuple(dict.fromkeys(f"process {one['pid']} on {one['host']}" for one in live))
+
+
+class ProjectMaintenance:
+    """Backups and jobs of a project with everything that runs agents. Run it with `run`."""
+
+    def __init__(self, app: Application, outbox: Outbox | None = None) -> None:
+        def settings() -> MaintenanceSettings:
+            return app.configuration.maintenance
+
+        self._app = app
+        self.vault = vault_of(app)
+        also = () if not app.database.is_sqlite else (app.state_folder / ENGINE_FILE,)
+        trail = AuditTrail(AuditTable(app.database), app.bus, app.clock, app.redactor.data)
+        watch = DatabaseWatch(app.database, app.clock, also)
+        self.upkeep = BackupService(self.vault, watch, app.clock, app.bus, trail.problems)
+        self.records = MaintenanceRecords(app.database)
+        records, incidents = self.records, app.desk.records
+        workshop = JobContext(
+            vault=self.vault,
+            upkeep=self.upkeep,
+            digest=DigestReport(app.log_folder, records, incidents, app.alerts, app.runs, self.vault),
+            figures=FigureReports(
+                app.statistics, incidents, app.alerts, self._advisories, lambda: settings().time_zone
+            ),
+            reporter=ReportWriter(
+                reports_folder(app),
+                lambda: app.configuration,
+                outbox or Outbox(app.database, app.redactor.data),
+                app.templates,
+                app.redactor.text,
+            ),
+            records=records,
+            settings=settings,
+            retention=RetentionJob(
+                lambda: app.configuration,
+                app.log_folder,
+                app.artifacts.folder,
+                app.runs,
+                OldRows(app.database),
+                app.alerts,
+                Samples(app.database),
+                app.engine,
+            ).run,
+        )
+        holder = app.engine.executor_id
+        self.service = MaintenanceScheduler(jobs(workshop), settings, records, app.leases, app.clock, app.bus, holder)
+
+    async def run(self, leads: Callable[[], bool]) -> None:
+        """Keep the calendar of maintenance whenever this process leads, until cancelled."""
+        while True:
+            while not leads():
+                await self._app.clock.sleep(_LOOK_SECONDS)
+            async with anyio.create_task_group() as group:
+                group.start_soon(self.service.run)
+                while leads():
+                    await self._app.clock.sleep(_LOOK_SECONDS)
+                group.cancel_scope.cancel()
+
+    def _advisories(self) -> Path:
+        return self._app.root / self._app.configuration.monitoring.advisories_directory
+
+
+def vault_of(here: Project) -> BackupStore:
+    """The backups of an open project."""
+    server_url = None if here.database.is_sqlite else here.database.url
+    settings = here.configuration.maintenance
+    return _vault(here.root, here.state_folder, server_url, settings, here.clock, here.bus)
+
+
+def reports_folder(here: Project) -> Path:
+    """Where the reports of a project are."""
+    named = here.configuration.maintenance.reports_directory
+    return here.root / named if named else here.state_folder / "reports"
+
+
+def list_reports(here: Project) -> list[Path]:
+    """The reports of a project, the newest first."""
+    found = reports_folder(here).glob("*.md")
+    return sorted(found, key=lambda path: (path.stem[-10:], path.stem), reverse=True)
+
+
+def find_report(here: Project, name: str) -> str:
+    """The text of a report. Raises NotFoundError, and OrchestratorError for one that cannot be read."""
+    # By comparison with what is there: no path is made of what somebody asks for.
+    path = next((one for one in list_reports(here) if one.stem == name), None)
+    if path is None:
+        raise NotFoundError(f"expected a report that is there, got '{name[:64]}'; the list of reports has the names")
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")[:_LONGEST_REPORT]
+    except OSError as error:
+        raise OrchestratorError(f"expected to read {path.name}: {error.strerror}; look at its folder") from error
+
+
+def sign_off(here: Project, duty: str, by: str, note: str) -> tuple[SignOff, ...]:
+    """Sign off a duty, for every month that waits; returns all of it. Raises NotFoundError for a name that is none, and
+    ConflictError when nothing of it waits."""
+    if duty not in DUTIES:
+        raise NotFoundError(f"expected a duty ({', '.join(DUTIES)}), got '{duty[:64]}'; correct the name")
+    records = MaintenanceRecords(here.database)
+    if not records.sign(duty, by, here.redactor.text(note), here.clock.now()):
+        raise ConflictError(
+            f"expected {duty} to wait for a signature, got it signed or not asked for yet; "
+            "see `orchestrator maintenance list`"
+        )
+    here.bus.emit("duty.signed", actor=by, duty=duty)
+    return tuple(one for one in records.duties() if one.duty == duty)
+
+
+def _vault(
+    root: Path, state_folder: Path, server_url: str | None, settings: MaintenanceSettings, clock: Clock, bus: Bus
+) -> BackupStore:
+    named = settings.backups.directory
+    databases: BackupDatabases
+    if server_url is None:
+        databases = SqliteFiles([state_folder / DATABASE_FILE, state_folder / ENGINE_FILE])
+    else:
+        databases = PostgresDatabase(server_url)
+    folder = root / named if named else state_folder / "backups"
+    return BackupStore(folder, state_folder / "restore", databases, clock, bus)

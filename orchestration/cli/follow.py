@@ -1,0 +1,165 @@
+"""Following runs on a terminal, or line by line where there is none, until they end or can go no further.
+
+What is shown is read from the database, so it does not matter which process carries a run out.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+
+import anyio
+import anyio.to_thread
+import click
+
+from orchestration.app import Application
+from orchestration.cli.live_view import LiveView
+from orchestration.cli.render import live_board, outcome_text
+from orchestration.domain.run_status import RunStatus
+from orchestration.storage.runs import Run
+from orchestration.storage.timeline import Timeline
+
+_LOOK_SECONDS = 0.2
+_WORKERS_LOOK_SECONDS = 1.0
+# A run that is handed on from one process to the next is nobody's for a moment.
+_HAND_ON_SECONDS = 8.0
+# Another process writes what it has to say a moment after it has ended a run.
+_LAST_WORDS_SECONDS = 2.0
+_LAST_WORDS = frozenset({"run.finished", "run.cancelled"})
+_MOST_AT_ONCE = 10_000
+
+
+class RunFollower:
+    """Shows the events of some runs as they come: those since a moment are printed, earlier ones only noted."""
+
+    def __init__(self, timeline: Timeline, run_ids: Sequence[str], since: datetime, *, quiet: bool) -> None:
+        self.board = LiveView()
+        self._timeline = timeline
+        self._after = dict.fromkeys(run_ids, 0)
+        self._since = since
+        self._quiet = quiet
+        self._print: Callable[[str], None] = click.echo
+        self._ended: set[str] = set()
+
+    @property
+    def heard_all(self) -> bool:
+        """Whether the end of each run has been seen."""
+        return len(self._ended) == len(self._after)
+
+    @contextmanager
+    def showing(self) -> Iterator[None]:
+        """Keep the board on the terminal for as long as the block lasts."""
+        if self._quiet or not sys.stdout.isatty():
+            yield
+            return
+        with live_board(self.board) as print_above:
+            self._print = print_above
+            try:
+                yield
+            finally:
+                self._print = click.echo
+
+    def look(self) -> None:
+        """Read what is new, and print a line for each event that is worth one."""
+        for run_id, after in self._after.items():
+            for sequence, event in self._timeline.list(run_id, after=after, limit=_MOST_AT_ONCE):
+                self._after[run_id] = sequence
+                if event.kind in _LAST_WORDS and event.at >= self._since:
+                    self._ended.add(run_id)
+                line = self.board.take(event)
+                if line and not self._quiet and event.at >= self._since:
+                    self._print(f"{event.at:%H:%M:%S} {line}")
+            for heartbeat in self._timeline.heartbeats(run_id):
+                self.board.beat(heartbeat)
+
+
+class FollowLimit:
+    """When to stop following runs that have not ended. `why` is the reason, once there is one."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._waited = 0.0
+        self._unattended = 0.0
+        self.why = ""
+
+    def used_up(self, open_: Sequence[Run], *, unattended: bool) -> bool:
+        """Whether all of the runs have waited too long for a provider, or for a worker that is no longer there."""
+        stuck = all(run.status is RunStatus.WAITING and "approval" not in run.reason for run in open_)
+        self._waited = self._waited + _LOOK_SECONDS if stuck else 0.0
+        self._unattended = self._unattended + _LOOK_SECONDS if unattended else 0.0
+        if self._unattended > _HAND_ON_SECONDS:
+            self.why = "no worker takes it any more"
+        return self._waited > self._seconds or bool(self.why)
+
+
+async def follow(
+    application: Application, runs: Sequence[Run], *, patience: float, quiet: bool = False
+) -> tuple[Run, ...]:
+    """Show the runs until each has ended, or until those that have not have all waited longer than `patience` seconds
+    for a provider. Those of this process are then stopped, to be resumed later; others are left to their worker. An
+    interruption does the same. Returns the runs as they then are."""
+    run_ids = [run.id for run in runs]
+    for run_id in run_ids:
+        if not quiet and await application.is_elsewhere(run_id):
+            click.echo(f"{run_id}: a worker of `orchestrator serve` carries it out; Ctrl-C only stops looking on")
+    follower = RunFollower(application.timeline, run_ids, application.opened_at, quiet=quiet)
+    try:
+        with follower.showing():
+            await _until_no_further(application, run_ids, follower, FollowLimit(patience))
+    except (anyio.get_cancelled_exc_class(), BrokenPipeError) as error:
+        reader_gone = isinstance(error, BrokenPipeError)
+        because = "nobody reads its output any more" if reader_gone else "it was interrupted"
+        with anyio.CancelScope(shield=True):
+            for run in await _let_go(application, run_ids, because):
+                click.echo(outcome_text(run, ()), err=True)
+        raise
+    return tuple([await application.get_run(run_id) for run_id in run_ids])
+
+
+async def _until_no_further(
+    application: Application, run_ids: Sequence[str], follower: RunFollower, patience: FollowLimit
+) -> None:
+    looked, unattended = float("-inf"), False
+    while True:
+        open_ = [run for run in [await application.get_run(run_id) for run_id in run_ids] if not run.status.ended]
+        await anyio.to_thread.run_sync(follower.look)
+        if not open_:
+            await _hear_the_last(application, follower)
+            return
+        if (now := application.clock.monotonic()) - looked > _WORKERS_LOOK_SECONDS:
+            looked, unattended = now, await _unattended(application, open_)
+        if patience.used_up(open_, unattended=unattended):
+            await _let_go(application, run_ids, patience.why)
+            return
+        await application.clock.sleep(_LOOK_SECONDS)
+
+
+async def _hear_the_last(application: Application, follower: RunFollower) -> None:
+    deadline = application.clock.monotonic() + _LAST_WORDS_SECONDS
+    while not follower.heard_all and application.clock.monotonic() < deadline:
+        await application.clock.sleep(_LOOK_SECONDS / 2)
+        await anyio.to_thread.run_sync(follower.look)
+
+
+async def _unattended(application: Application, open_: Sequence[Run]) -> bool:
+    """Whether no live process carries any of the runs out, or is about to."""
+    return not any([await application.is_attended(run.id) for run in open_])
+
+
+async def _let_go(application: Application, run_ids: Sequence[str], because: str) -> list[Run]:
+    """Stop those of the runs that have not ended and that no other process has; returns all that have not ended."""
+    for run_id in run_ids:
+        run = await application.get_run(run_id)
+        if not run.status.ended and not await application.is_elsewhere(run_id):
+            await application.stop_runs([run_id], because or None)
+    return [run for run in [await application.get_run(run_id) for run_id in run_ids] if not run.status.ended]
+
+
+def conclude(application: Application, runs: Sequence[Run], *, quiet: bool) -> int:
+    """Say how the runs came out; returns the exit code."""
+    if not quiet:
+        for run in runs:
+            click.echo(outcome_text(run, application.artifacts_of(run)))
+    return 0 if all(run.status is RunStatus.SUCCEEDED for run in runs) else 1

@@ -1,0 +1,45 @@
+"""Where an incident stands."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+
+class IncidentStatus(StrEnum):
+    """Where the response stands."""
+
+    DETECTED = "detected"
+    ACKNOWLEDGED = "acknowledged"
+    MITIGATING = "mitigating"
+    VERIFYING = "verifying"
+    RESOLVED = "resolved"
+    REOPENED = "reopened"
+    IN_REVIEW = "in-review"
+    CLOSED = "closed"
+    CANCELLED = "cancelled"
+    MERGED = "merged"
+    SUPPRESSED = "suppressed"
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the trouble is still there, as far as is known."""
+        return self in _OPEN
+
+
+_S = IncidentStatus
+_OPEN = frozenset({_S.DETECTED, _S.ACKNOWLEDGED, _S.MITIGATING, _S.VERIFYING, _S.REOPENED, _S.SUPPRESSED})
+_ASIDE = frozenset({_S.CANCELLED, _S.MERGED})
+MOVES: Mapping[IncidentStatus, frozenset[IncidentStatus]] = {
+    _S.DETECTED: frozenset({_S.ACKNOWLEDGED, _S.MITIGATING, _S.RESOLVED, _S.SUPPRESSED}) | _ASIDE,
+    _S.REOPENED: frozenset({_S.ACKNOWLEDGED, _S.MITIGATING, _S.RESOLVED, _S.SUPPRESSED}) | _ASIDE,
+    _S.ACKNOWLEDGED: frozenset({_S.MITIGATING, _S.RESOLVED, _S.SUPPRESSED}) | _ASIDE,
+    _S.MITIGATING: frozenset({_S.VERIFYING, _S.RESOLVED}) | _ASIDE,
+    _S.VERIFYING: frozenset({_S.MITIGATING, _S.RESOLVED}) | _ASIDE,
+    _S.SUPPRESSED: frozenset({_S.DETECTED, _S.RESOLVED}) | _ASIDE,
+    _S.RESOLVED: frozenset({_S.IN_REVIEW, _S.REOPENED, _S.CLOSED}),
+    _S.IN_REVIEW: frozenset({_S.REOPENED, _S.CLOSED}),
+    _S.CLOSED: frozenset(),
+    _S.CANCELLED: frozenset(),
+    _S.MERGED: frozenset(),
+}

@@ -1,0 +1,18 @@
+"""How bad an incident is."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Severity(StrEnum):
+    """How bad it is; a lower number is worse."""
+
+    P0 = "P0"
+    P1 = "P1"
+    P2 = "P2"
+    P3 = "P3"
+
+    def worse_than(self, other: Severity) -> bool:
+        """Whether this one is the more urgent."""
+        return self.value < other.value

@@ -1,0 +1,84 @@
+"""A share of the machine for drills that use it up: a control group with limits of its own (version 2, or 1)."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+import anyio
+
+from orchestration.drills.processes import DrillError
+
+_ROOT = Path("/sys/fs/cgroup")
+_MEGABYTE = 1_048_576
+_PERIOD = 100_000  # microseconds
+# So many times what others weigh: it gets its share although the machine is busy.
+_FIRST = 10
+_LEAVE_SECONDS = 10.0
+
+
+class ControlGroup:
+    """One group: a folder in version 2, one for each kind of limit in version 1."""
+
+    def __init__(self, limits: dict[Path, str]) -> None:
+        """Make it. Raises DrillError where that cannot be."""
+        self._folders = tuple(dict.fromkeys(file.parent for file in limits))
+        try:
+            for folder in self._folders:
+                folder.mkdir()
+            for file, value in limits.items():
+                file.write_text(value)
+        except OSError as error:
+            self.try_to_remove()
+            raise DrillError(f"expected a control group with limits, got: {error}") from error
+
+    def take(self, pid: int) -> None:
+        """Have a process, and all that it will start, live in the group."""
+        for folder in self._folders:
+            with contextlib.suppress(ProcessLookupError):
+                (folder / "cgroup.procs").write_text(str(pid))
+
+    async def remove(self) -> None:
+        """Take it away, as soon as its last process is gone."""
+        with anyio.move_on_after(_LEAVE_SECONDS):
+            while not self.try_to_remove():  # noqa: ASYNC110 (the kernel tells nobody)
+                await anyio.sleep(0.05)
+
+    def try_to_remove(self) -> bool:
+        """Whether it is gone; it stays while a process lives in it."""
+        for folder in self._folders:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+        return not any(folder.exists() for folder in self._folders)
+
+
+def make(memory_mb: int | None, cpus: float | None) -> ControlGroup:
+    """A group with these limits. Raises DrillError where there can be none."""
+    return ControlGroup(dict(_limits(f"drill-{secrets.token_hex(6)}", memory_mb, cpus)))
+
+
+def impossible(memory_mb: int | None = None, cpus: float | None = None) -> str:
+    """Why there can be no such group here; nothing where there can."""
+    try:
+        group = make(memory_mb, cpus)
+    except DrillError as error:
+        return f"a control group can be made as root on Linux only ({error})"
+    group.try_to_remove()
+    return ""
+
+
+def _limits(name: str, memory_mb: int | None, cpus: float | None) -> Iterator[tuple[Path, str]]:
+    """The files that hold the limits, and what goes into them."""
+    second = (_ROOT / "cgroup.controllers").exists()
+    if memory_mb is not None:
+        place = _ROOT / name / "memory.max" if second else _ROOT / "memory" / name / "memory.limit_in_bytes"
+        yield place, str(memory_mb * _MEGABYTE)
+    if cpus is not None and second:
+        yield _ROOT / name / "cpu.max", f"{int(cpus * _PERIOD)} {_PERIOD}"
+        yield _ROOT / name / "cpu.weight", str(100 * _FIRST)
+    elif cpus is not None:
+        yield _ROOT / "cpu" / name / "cpu.cfs_quota_us", str(int(cpus * _PERIOD))
+        yield _ROOT / "cpu" / name / "cpu.shares", str(1024 * _FIRST)
+        yield _ROOT / "cpuacct" / name / "cpuacct.usage", "0"

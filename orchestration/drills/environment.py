@@ -1,0 +1,253 @@
+"""Where a drill takes place: a project of its own, its providers, and the real control process with real workers."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import anyio
+import anyio.to_thread
+import psutil
+
+from orchestration.clock import Clock
+from orchestration.drills import control_group
+from orchestration.drills.model import DrillSetting
+from orchestration.drills.postgres_server import PostgresServer
+from orchestration.drills.processes import PROGRAMS, DrillError, DrillProcess, end_all_of
+from orchestration.drills.project import DATABASE_VARIABLE, configuration
+from orchestration.drills.rehearsal_process import RehearsalProcess
+from orchestration.rehearsal import samples
+from orchestration.storage.database import Database
+from orchestration.storage.leases import Leases
+from orchestration.storage.runs import Runs
+from orchestration.workflows.processes import control_processes
+
+_LOOK_SECONDS = 0.1
+_START_SECONDS = 90.0
+_COMMAND_SECONDS = 60.0
+
+T = TypeVar("T")
+
+
+class DrillEnvironment:
+    """A drill's project while it runs. Faults and what they need reach it by these methods alone."""
+
+    def __init__(self, folder: Path, setting: DrillSetting, clock: Clock, server: PostgresServer | None = None) -> None:
+        self.folder = folder
+        self.setting = setting
+        self.clock = clock
+        self.workspace = folder / "work"
+        self.configuration_file = folder / "config" / "agents.config.json"
+        self.database_file = folder / "var" / "orchestrator.db"
+        self.providers = {name: RehearsalProcess(name, folder, setting.latency_ms, clock) for name in setting.providers}
+        self.runs: list[str] = []
+        self.kept: dict[str, Any] = {}
+        self.struck_at: datetime | None = None
+        self._server = server
+        self._group: control_group.ControlGroup | None = None
+        self._control: DrillProcess | None = None
+        self._database: Database | None = None
+
+    @property
+    def database(self) -> Database:
+        """The drill's own database."""
+        if self._database is None:
+            self._database = Database(self.setting.database_url or f"sqlite:///{self.database_file}")
+        return self._database
+
+    @property
+    def control(self) -> DrillProcess:
+        """The control process. Raises DrillError when there is none."""
+        if self._control is None:
+            raise DrillError("expected a control process, got none; serve first")
+        return self._control
+
+    @property
+    def server(self) -> PostgresServer:
+        """The drill's own database server. Raises DrillError when there is none."""
+        if self._server is None:
+            raise DrillError("expected a database server of the drill's own, got none; its setting has to ask for one")
+        return self._server
+
+    @property
+    def address(self) -> str:
+        """Where the control process serves its dashboard and its API. Raises DrillError."""
+        lines = (line.partition("API: ") for line in self.control.output.splitlines())
+        found = next((address for said, _, address in lines if said.startswith("dashboard")), "")
+        if not found:
+            raise DrillError("expected the address of the dashboard, got none")
+        return found.strip()
+
+    def strikes(self, at: datetime | None = None) -> None:
+        """Say that the fault strikes now, or when it did, where preparing it takes a while; times count from then."""
+        self.struck_at = at or self.clock.now()
+
+    async def strikes_by_run(self, goal: str, *, agent: str | None = None) -> None:
+        """Leave a goal to the workers whose run is itself the fault; it strikes when the run is made."""
+        run = await self.run(goal, agent=agent)
+        made = await self.database.call(lambda: Runs(self.database).get(run))
+        self.strikes(made.created_at)
+
+    @property
+    def primary(self) -> RehearsalProcess:
+        """The provider that is used first."""
+        return next(iter(self.providers.values()))
+
+    async def prepare(self) -> None:
+        """Make the project and start its providers."""
+        self.configuration_file.parent.mkdir(parents=True)
+        (self.folder / "logs").mkdir()
+        self.sample = samples.copy_to(self.workspace)
+        async with anyio.create_task_group() as control_group:
+            for provider in self.providers.values():
+                control_group.start_soon(provider.start)
+        self.write_configuration(configuration(self.setting, {one.name: one.url for one in self.providers.values()}))
+        programs = {f"{PROGRAMS}/{name}": text for name, text in self.setting.programs.items()}
+        for name, text in {**self.setting.files, **programs}.items():
+            path = self.folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+            if name in programs:
+                path.chmod(0o700)
+        self._write_environment()
+
+    def _write_environment(self) -> None:
+        """It may hold a password: nobody else may read it."""
+        values = dict(self.setting.environment)
+        if self.setting.database_url is not None:
+            values[DATABASE_VARIABLE] = self.setting.database_url
+        file = self.folder / ".env"
+        file.touch(mode=0o600)
+        file.write_text("".join(f"{name}={value}\n" for name, value in values.items()), encoding="utf-8")
+
+    def write_configuration(self, document: Mapping[str, Any]) -> None:
+        """Put another configuration in the place of the file, in one go."""
+        new = self.configuration_file.with_suffix(".new")
+        new.write_text(json.dumps(document, indent=2), encoding="utf-8")
+        new.replace(self.configuration_file)
+
+    def read_configuration(self) -> dict[str, Any]:
+        """The file as it is."""
+        document: dict[str, Any] = json.loads(self.configuration_file.read_text(encoding="utf-8"))
+        return document
+
+    async def serve(self) -> None:
+        """Start the control process, and wait until its workers work. Raises DrillError."""
+        printed = self.folder / f"serve.{self.clock.now():%H%M%S%f}.log"
+        self._control = self._command(printed, "serve", "--drill")
+        await self._control.says("serving ", _START_SECONDS)
+        await self.until(self._all_at_work, "all workers to work", _START_SECONDS)
+
+    def confine(self, *, memory_mb: int | None = None, cpus: float | None = None) -> None:
+        """From now on the control process, and all that it has started and will start, has a share of the machine
+        only. Raises DrillError where that cannot be."""
+        self._group = control_group.make(memory_mb, cpus)
+        control = psutil.Process(self.control.pid)
+        for process in (control, *control.children(recursive=True)):
+            self._group.take(process.pid)
+
+    async def run(self, goal: str, *, agent: str | None = None, priority: str = "normal") -> str:
+        """Leave a goal to the workers; returns the run's identifier. Raises DrillError."""
+        printed = self.folder / f"run.{len(self.runs)}.json"
+        alone = () if agent is None else ("--agent", agent)
+        options = ("--queue", "--json", "--workspace", str(self.workspace), "--priority", priority, *alone)
+        child = self._command(printed, "run", *options, goal)
+        if await child.wait(_COMMAND_SECONDS):
+            raise DrillError(f"expected a run, got: {child.output[-500:]}")
+        found: str = json.loads(child.output)["id"]
+        self.runs.append(found)
+        return found
+
+    async def command(self, *arguments: str) -> None:
+        """Give a command of the console. Raises DrillError when it does not end well."""
+        child = self._command(self.folder / f"{'-'.join(arguments)}.log", *arguments)
+        if await child.wait(_COMMAND_SECONDS):
+            raise DrillError(f"expected `{' '.join(arguments)}` to end well, got: {child.output[-500:]}")
+
+    def close_database(self) -> None:
+        """Let go of the database; it is opened again when it is needed."""
+        if self._database is not None:
+            self._database.close()
+
+    async def until(self, condition: Callable[[], Awaitable[T]], what: str, seconds: float = 60.0) -> T:
+        """Look again and again until the condition gives something true, and return that. Raises DrillError."""
+        end = self.clock.monotonic() + seconds
+        while not (found := await condition()):
+            if self.clock.monotonic() > end:
+                raise DrillError(f"waited {seconds:g} s in vain for {what}")
+            await self.clock.sleep(_LOOK_SECONDS)
+        return found
+
+    async def calls(self) -> list[dict[str, Any]]:
+        """All model calls so far, of all providers."""
+        return [call for provider in self.providers.values() for call in await provider.calls()]
+
+    async def wait_for_calls(self, count: int) -> None:
+        """Wait until so many model calls have come. Raises DrillError."""
+
+        async def enough() -> bool:
+            return len(await self.calls()) >= count
+
+        await self.until(enough, f"{count} model calls")
+
+    async def wait_for_file(self, name: str) -> None:
+        """Wait until the workspace holds a file. Raises DrillError."""
+
+        async def is_there() -> bool:
+            return (self.workspace / name).exists()
+
+        await self.until(is_there, f"the file {name}")
+
+    async def wait_for_ends(self) -> None:
+        """Wait until every run has ended. Raises DrillError."""
+
+        def ended() -> bool:
+            return all(Runs(self.database).get(name).status.ended for name in self.runs)
+
+        async def all_ended() -> bool:
+            return await self.database.call(ended)
+
+        await self.until(all_ended, "the end of the runs")
+
+    async def worker_pids(self) -> list[int]:
+        """The processes of the workers that work."""
+        controls = await self.database.call(lambda: control_processes(Leases(self.database)))
+        return [one["pid"] for control in controls for one in control["workers"] if one["state"] == "works"]
+
+    async def stop(self) -> None:
+        """End everything that was started."""
+        try:
+            if self._control is not None:
+                await self._control.stop()
+        finally:
+            for provider in self.providers.values():
+                provider.close()
+            await anyio.to_thread.run_sync(end_all_of, self.folder)
+            if self._group is not None:
+                await self._group.remove()
+            self.close_database()
+
+    async def _all_at_work(self) -> bool:
+        return len(await self.worker_pids()) >= self.setting.workers
+
+    def _command(self, printed: Path, *arguments: str) -> DrillProcess:
+        words = ("orchestration", "--config", str(self.configuration_file), *arguments)
+        return DrillProcess(words, self.folder, printed, self.clock)
+
+
+@contextlib.asynccontextmanager
+async def standing_ground(
+    folder: Path, setting: DrillSetting, clock: Clock, server: PostgresServer | None = None
+) -> AsyncIterator[DrillEnvironment]:
+    """A ground that is surely cleared of its processes."""
+    ground = DrillEnvironment(folder, setting, clock, server)
+    try:
+        await ground.prepare()
+        yield ground
+    finally:
+        with anyio.CancelScope(shield=True):
+            await ground.stop()

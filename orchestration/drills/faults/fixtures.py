@@ -1,0 +1,98 @@
+"""What the drills of several scenarios share: the user's own code and tools that fail when they are struck."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from orchestration.drills.environment import DrillEnvironment
+from orchestration.drills.model import DrillSetting, DrillWork, Inject
+from orchestration.drills.project import agents
+from orchestration.rehearsal.scenes import scripted_calls
+
+STRIKE, WORKING, STRUCK = "strike.txt", "working.txt", "struck.txt"
+
+# Works until it is struck, then fails in the way that the file says; once only, unless the word `always` is in it.
+# The same text serves as an agent of the user's own and as a tool.
+FAULTY = f'''\
+import os, signal, sys, time
+from pathlib import Path
+
+
+def work(task):
+    run(Path(task["workspace"]))
+    return "The work was done."
+
+
+def run(folder):
+    (folder / "{WORKING}").write_text("")
+    while not (folder / "{STRIKE}").exists():
+        print("works", flush=True)
+        time.sleep(0.2)
+    how = (folder / "{STRIKE}").read_text()
+    if "always" in how or not (folder / "{STRUCK}").exists():
+        (folder / "{STRUCK}").write_text("")
+        fail(how)
+
+
+def fail(how):
+    if "crash" in how:
+        raise RuntimeError("a rehearsed fault")
+    if "exit" in how:
+        os._exit(3)
+    if "block" in how:
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
+        while True:
+            time.sleep(1)
+    while "burn" in how:
+        sum(range(10_000))
+    held = []
+    while "leak" in how or ("hoard" in how and len(held) < 100):
+        held.append(bytearray(b"x") * 8_000_000)
+        time.sleep(0.01)
+    while held:
+        time.sleep(1)
+
+
+if __name__ == "__main__":
+    run(Path.cwd())
+    print("done")
+'''
+AGENT_FILES = {"drill_agent.py": FAULTY}
+TOOL_FILES = {"work/tool.py": FAULTY}
+TOOL_GOAL = f"Use the tool.\n{scripted_calls.line('run_command', command=['python3', 'tool.py'])}\n"
+
+OWN_CODE = DrillWork(goal="Do the work of the user's own agent.", agent="own-code", sign=WORKING)
+TOOL = DrillWork(goal=TOOL_GOAL, agent="helper", sign=WORKING)
+
+
+def with_files(files: dict[str, str], **configuration: Any) -> DrillSetting:
+    """A setting with these files and one provider."""
+    return DrillSetting(providers=("primary",), files=files, configuration=configuration)
+
+
+def limited(**limits: Any) -> list[dict[str, Any]]:
+    """All agents, the one that uses tools with these limits."""
+    return [
+        {**agent, "limits": {**agent["limits"], **limits}} if agent["id"] == "helper" else agent for agent in agents()
+    ]
+
+
+def strike(how: str) -> Inject:
+    """Have the work fail in that way."""
+
+    async def inject(ground: DrillEnvironment) -> None:
+        new = ground.workspace / f"{STRIKE}.new"
+        new.write_text(how)
+        new.replace(ground.workspace / STRIKE)
+
+    return inject
+
+
+def provider_fault(fault: str, **order: Any) -> Inject:
+    """Have the first provider answer with a fault of the rehearsal server."""
+
+    async def inject(ground: DrillEnvironment) -> None:
+        await ground.primary.fault(fault, **order)
+
+    return inject

@@ -1,0 +1,200 @@
+"""Watches a drill from outside: reads the database, and touches nothing."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+
+from orchestration.domain.playbook_state import PlaybookRunState
+from orchestration.domain.run_status import RunStatus
+from orchestration.drills.environment import DrillEnvironment
+from orchestration.drills.model import DrillExpectation
+from orchestration.drills.observation import DrillObservation, ObservedAction, ObservedResponse, ObservedWork
+from orchestration.incidents.model import Incident, TimelineEntry
+from orchestration.incidents.records import IncidentRecords
+from orchestration.playbooks.catalogue import PlaybookCatalogue
+from orchestration.playbooks.model import Playbook
+from orchestration.storage.approvals import ApprovalTable
+from orchestration.storage.outbox import Outbox
+from orchestration.storage.playbooks import ActionRun, PlaybookRecords, PlaybookRun
+from orchestration.storage.runs import Run, Runs
+from orchestration.storage.timeline import Timeline
+from orchestration.workflows.step_count import count_steps
+
+_MOST = 1000
+
+
+class DrillObserver:
+    """Looks at one drill's records. Everything here blocks."""
+
+    def __init__(self, ground: DrillEnvironment) -> None:
+        database = ground.database
+        self._ground = ground
+        self._incidents = IncidentRecords(database)
+        self._playbooks = PlaybookRecords(database)
+        self._approvals = ApprovalTable(database)
+        self._outbox = Outbox(database, lambda data: data)
+        self._runs = Runs(database)
+        self._timeline = Timeline(database)
+
+    def incidents(self) -> tuple[Incident, ...]:
+        """All incidents, oldest first."""
+        rows = self._incidents.table.list(limit=_MOST)
+        return tuple(self._incidents.get(row.id) for row in reversed(rows))
+
+    def runs(self) -> tuple[Run, ...]:
+        """The drill's runs."""
+        return tuple(self._runs.get(run_id) for run_id in self._ground.runs)
+
+    def responses(self, incident: Incident) -> tuple[PlaybookRun, ...]:
+        """The playbooks at work on an incident, the newest first."""
+        return self._playbooks.runs(incident_id=incident.id)
+
+    def asked(self, incident: Incident) -> tuple[str, ...]:
+        """The keys of the actions of an incident that wait for a person."""
+        return tuple(approval.id for approval in self._approvals.open(incident.id))
+
+    def response(self, incident: Incident, since: datetime) -> ObservedResponse:
+        """What was done about an incident, with times after `since`."""
+        played = self.responses(incident)
+        acts = self._playbooks.actions(incident_id=incident.id)
+        playbook = _playbook(played[0].playbook) if played else None
+        entries = self._incidents.entries(incident.id)
+        return ObservedResponse(
+            incident_id=incident.id,
+            scenario=incident.scenario,
+            severity=incident.severity,
+            status=incident.status.value,
+            drill=incident.drill,
+            detected_after=_after(since, incident.detected_at) or 0.0,
+            mitigated_after=_after(since, incident.mitigated_at),
+            resolved_after=_after(since, incident.resolved_at),
+            playbook=played[0].playbook if played else None,
+            state=played[0].state.value if played else "",
+            helped=_helped(playbook, played),
+            level=max(_levels(entries), default=0),
+            reasons=tuple(str(entry.data.get("reason", "")) for entry in entries if entry.kind == "escalated"),
+            asked=tuple(_action_of(playbook, key) for key in self.asked(incident)),
+            acts=tuple(_act(one) for one in acts),
+            stable=playbook.verify.stable if playbook else 0.0,
+        )
+
+    def effort(self, calls: Sequence[dict[str, object]]) -> ObservedWork:
+        """What became of the work."""
+        runs = self.runs()
+        total = ObservedWork(calls=len(calls), calls_repeated=repeated_calls(calls))
+        for run in runs:
+            events = [event for _, event in self._timeline.list(run.id, limit=100_000)]
+            counted = count_steps(events)
+            broken = run.status in (RunStatus.FAILED, RunStatus.CANCELLED)
+            tools = [float(one.data.get("seconds", 0.0)) for one in events if one.kind == "tool_call.finished"]
+            total = replace(
+                total,
+                steps=total.steps + counted.executed,
+                redone=total.redone + counted.redone,
+                repeated=total.repeated + counted.committed_repeated,
+                lost=total.lost + (counted.executed - counted.redone if broken else 0),
+                longest_tool=max([total.longest_tool, *tools]),
+            )
+        if not runs:
+            return total
+        succeeded = all(run.status is RunStatus.SUCCEEDED for run in runs)
+        return replace(total, succeeded=succeeded, status=", ".join(_status(run) for run in runs))
+
+    def paged(self) -> int:
+        """Messages that went to channels which reach people."""
+        return sum(1 for name in self._outbox.last_deliveries() if name not in ("log", "console"))
+
+    def by_hand(self, incident: Incident) -> tuple[str, ...]:
+        """The commands that a person would have had to give for what was done."""
+        done = {(one.phase, one.step) for one in self._playbooks.actions(incident_id=incident.id)}
+        played = self.responses(incident)
+        steps = _playbook(played[0].playbook).steps() if played else ()
+        commands = [line for phase, step in steps if (phase.value, step.id) in done for line in step.by_hand]
+        return tuple(dict.fromkeys(commands))
+
+
+def chosen(incidents: Iterable[Incident], expects: DrillExpectation, since: datetime) -> Incident | None:
+    """The incident that a drill is about: the first of its scenario after the fault, else the first of any that may
+    not stand beside it."""
+    after = [one for one in incidents if one.detected_at >= since]
+    of_scenario = [one for one in after if one.scenario is expects.scenario]
+    others = [one for one in after if one.scenario not in expects.beside]
+    return next(iter([*of_scenario, *others]), None)
+
+
+def observe(
+    watcher: DrillObserver,
+    expects: DrillExpectation,
+    since: datetime,
+    now: datetime,
+    calls: Sequence[dict[str, object]],
+) -> DrillObservation:
+    """Everything that is scored, as it now stands."""
+    incidents = watcher.incidents()
+    incident = chosen(incidents, expects, since)
+    others = tuple((one.scenario, one.title) for one in incidents if one.detected_at >= since and one is not incident)
+    return DrillObservation(
+        seconds=(now - since).total_seconds(),
+        response=None if incident is None else watcher.response(incident, since),
+        effort=watcher.effort(calls),
+        others=others,
+        early=tuple(one.title for one in incidents if one.detected_at < since),
+        paged=watcher.paged(),
+        by_hand=() if incident is None else watcher.by_hand(incident),
+    )
+
+
+def repeated_calls(calls: Sequence[dict[str, object]]) -> int:
+    """Calls that had been answered well and were made again: the same conversation, answered without a fault twice."""
+    answered = Counter(str(call["fingerprint"]) for call in calls if not call.get("fault"))
+    return sum(count - 1 for count in answered.values())
+
+
+def is_played(played: Sequence[PlaybookRun]) -> bool:
+    """Whether the newest playbook has come to its end."""
+    return bool(played) and played[0].state is not PlaybookRunState.RUNNING
+
+
+@cache
+def _catalogue() -> PlaybookCatalogue:
+    return PlaybookCatalogue(Path("no-playbooks-of-ones-own"))
+
+
+def _playbook(name: str) -> Playbook:
+    return _catalogue().get(name).playbook
+
+
+def _helped(playbook: Playbook | None, played: Sequence[PlaybookRun]) -> str | None:
+    """The option that helped, by its name."""
+    if playbook is None or played[0].state is not PlaybookRunState.HELPED:
+        return None
+    return next((option.id for option in playbook.mitigate if option.says == played[0].says), "by-itself")
+
+
+def _levels(entries: Iterable[TimelineEntry]) -> list[int]:
+    return [int(entry.data["level"]) for entry in entries if entry.kind == "escalated" and entry.data.get("level")]
+
+
+def _action_of(playbook: Playbook | None, key: str) -> str:
+    """The action behind the key of a question: the step stands in it, before the number."""
+    parts = key.split("/")
+    name = parts[-2] if len(parts) > 1 else key
+    steps = playbook.steps() if playbook else ()
+    return next((step.action for _, step in steps if step.id == name), name)
+
+
+def _act(one: ActionRun) -> ObservedAction:
+    return ObservedAction(one.phase, one.step, one.action, one.state.value, one.mode, one.says, bool(one.findings))
+
+
+def _after(since: datetime, moment: datetime | None) -> float | None:
+    return None if moment is None else (moment - since).total_seconds()
+
+
+def _status(run: Run) -> str:
+    return run.status.value + (f" ({run.reason})" if run.reason else "")

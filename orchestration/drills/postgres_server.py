@@ -1,0 +1,152 @@
+"""A PostgreSQL server for one drill: in a temporary folder, on a free port of this machine, stopped and started again
+while others look on."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+import sqlalchemy as sa
+
+from orchestration.clock import Clock
+from orchestration.drills.processes import DrillError
+
+# PostgreSQL refuses to run as root; Debian's packages make this user.
+_USER = "postgres"
+_INSTALLED = Path("/usr/lib/postgresql")
+_START_SECONDS = 30.0
+_STOP_SECONDS = 10.0
+_LOOK_SECONDS = 0.05
+
+
+class PostgresServer:
+    """One server. What was committed outlives a stop."""
+
+    def __init__(self, binaries: Path, folder: Path, clock: Clock) -> None:
+        self._binaries = binaries
+        self._folder = folder
+        self._clock = clock
+        self._port = _free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """The address of its one database."""
+        return f"postgresql+psycopg://{_USER}@127.0.0.1:{self._port}/postgres"
+
+    def prepare(self) -> None:
+        """Make what it keeps its data in. Blocks. Raises DrillError."""
+        words = ("initdb", "-D", str(self._data), "-U", _USER, "-A", "trust", "--no-sync")
+        done = subprocess.run(  # noqa: S603 (found on this machine, no data)
+            self._command(*words), cwd=self._folder, capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            raise DrillError(f"expected a PostgreSQL server, got: {done.stderr.strip()[-500:]}")
+
+    async def start(self) -> None:
+        """Begin to answer; again, at the same address. Raises DrillError."""
+        settings = (
+            *("fsync=off", f"port={self._port}", "listen_addresses=127.0.0.1"),
+            f"unix_socket_directories={self._folder}",
+        )
+        options = [word for setting in settings for word in ("-c", setting)]
+        with (self._folder / "server.log").open("ab") as log:
+            self._process = subprocess.Popen(  # noqa: ASYNC220, S603 (it begins at once; as above)
+                self._command("postgres", "-D", str(self._data), *options), cwd=self._folder, stdout=log, stderr=log
+            )
+        end = self._clock.monotonic() + _START_SECONDS
+        while not await anyio.to_thread.run_sync(self._answers):
+            if self._process.poll() is not None or self._clock.monotonic() > end:
+                raise DrillError(f"expected a PostgreSQL server that answers, see {self._folder / 'server.log'}")
+            await self._clock.sleep(_LOOK_SECONDS)
+
+    def stop(self) -> None:
+        """End at once, with every connection (a "fast shutdown"). Blocks."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+    @property
+    def _data(self) -> Path:
+        return self._folder / "data"
+
+    def _command(self, program: str, *words: str) -> Sequence[str]:
+        before: Sequence[str] = ()
+        if os.geteuid() == 0:
+            user = pwd.getpwnam(_USER)
+            before = ("setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups", "--")
+        return (*before, str(self._binaries / program), *words)
+
+    def _answers(self) -> bool:
+        engine = sa.create_engine(self.url, poolclass=sa.NullPool)
+        with contextlib.suppress(sa.exc.OperationalError), engine.connect():
+            return True
+        return False
+
+
+@asynccontextmanager
+async def postgres_server(clock: Clock) -> AsyncIterator[PostgresServer]:
+    """A running server, gone with all its data at the end. Raises DrillError."""
+    binaries = _binaries()
+    if binaries is None:
+        raise DrillError(impossible())
+    folder = Path(tempfile.mkdtemp(prefix="drill-postgres-"))
+    if os.geteuid() == 0:
+        shutil.chown(folder, _USER)
+    server = PostgresServer(binaries, folder, clock)
+    try:
+        await anyio.to_thread.run_sync(server.prepare)
+        await server.start()
+        yield server
+    finally:
+        with anyio.CancelScope(shield=True):
+            await anyio.to_thread.run_sync(server.stop)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def impossible() -> str:
+    """Why there can be no such server here; nothing where there can."""
+    if _binaries() is None:
+        return "PostgreSQL's server (`postgres`, `initdb`) is not installed on this machine"
+    if os.geteuid() == 0 and not (_has_user() and shutil.which("setpriv")):
+        return f"PostgreSQL does not run as root, and there is no user `{_USER}` to run it as"
+    return ""
+
+
+def _binaries() -> Path | None:
+    """The folder that holds `postgres` and `initdb`."""
+    found = shutil.which("postgres")
+    places = [Path(found).resolve().parent] if found else []
+    places += sorted(_INSTALLED.glob("*/bin"), reverse=True)
+    return next((place for place in places if (place / "initdb").exists() and (place / "postgres").exists()), None)
+
+
+def _has_user() -> bool:
+    try:
+        pwd.getpwnam(_USER)
+    except KeyError:
+        return False
+    return True
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,72 @@
+"""A rehearsal provider in a process of its own, that can be killed and come back at the same address."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import httpx2
+
+from orchestration.clock import Clock
+from orchestration.drills.processes import DrillError, DrillProcess
+
+_START_SECONDS = 30.0
+_ANSWER_SECONDS = 5.0
+
+
+class RehearsalProcess:
+    """One provider of a drill. The calls of a process that was killed are kept."""
+
+    def __init__(self, name: str, folder: Path, latency_ms: float, clock: Clock) -> None:
+        self.name = name
+        self.url = ""
+        self._folder = folder
+        self._latency_ms = latency_ms
+        self._clock = clock
+        self._port = 0
+        self._child: DrillProcess | None = None
+        self._kept: list[dict[str, Any]] = []
+
+    async def start(self) -> None:
+        """Begin to answer; again, at the address that it had before. Raises DrillError."""
+        printed = self._folder / f"{self.name}.{self._clock.now():%H%M%S%f}.log"
+        options = ("--port", str(self._port), "--latency-ms", str(self._latency_ms))
+        self._child = DrillProcess(("orchestration.rehearsal", *options), self._folder, printed, self._clock)
+        self.url = await self._child.says("http://", _START_SECONDS)
+        self._port = int(self.url.rpartition(":")[2])
+
+    async def kill(self) -> None:
+        """End it as `kill -9` does."""
+        if self._child is not None:
+            self._kept = await self.calls()
+            self._child.kill()
+            self._child = None
+
+    def close(self) -> None:
+        """End it, whatever it does."""
+        if self._child is not None:
+            self._child.kill()
+
+    async def fault(self, name: str, **order: Any) -> None:
+        """Have requests answered with a fault; see `docs/reference/rehearsal-provider.md`. Raises DrillError."""
+        await self._ask("POST", "/rehearsal/faults", {"fault": name, **order})
+
+    async def calls(self) -> list[dict[str, Any]]:
+        """All model calls so far; those of the last that could be asked while nobody answers. Whoever has started it
+        again may have been somebody else."""
+        if not self.url:
+            return self._kept
+        try:
+            answer = await self._ask("GET", "/rehearsal/calls")
+        except DrillError:
+            return self._kept
+        return [*self._kept, *answer["calls"]]
+
+    async def _ask(self, method: str, path: str, body: Any = None) -> Any:
+        try:
+            async with httpx2.AsyncClient(timeout=_ANSWER_SECONDS, trust_env=False) as client:
+                answer = await client.request(method, self.url + path, json=body)
+                answer.raise_for_status()
+                return answer.json()
+        except httpx2.HTTPError as error:
+            raise DrillError(f"expected the provider {self.name} to take orders, got: {error!r}") from error

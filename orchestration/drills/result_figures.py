@@ -1,0 +1,127 @@
+"""A drill's result as figures: for the history, for JSON and for the table. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from orchestration.drills.runner import DrillResult
+from orchestration.drills.scoring import median_resolution
+
+_HEADS = (
+    *("drill", "result", "expected", "severity", "detected", "resolved", "watched", "lost", "repeated", "calls again"),
+    "what helped, or who was called",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class DrillTotals:
+    """All drills of one session together, in seconds. `median_resolution` is beyond the window of watching, of those
+    `resolved`, None without any; `slowness` the mean over the drills."""
+
+    held: int
+    passed: int
+    resolved: int
+    median_resolution: float | None
+    longest_detection: float | None
+    slowness: float
+    steps_lost: int
+    steps_repeated: int
+
+
+def figures(result: DrillResult) -> dict[str, Any]:
+    """What is kept of a drill, as JSON values; times in seconds after the fault."""
+    response, effort = result.seen.response, result.seen.effort
+    values: dict[str, Any] = {
+        "ending": result.drill.expects.ending.value,
+        "seconds": round(result.seen.seconds, 2),
+        "slowness": result.seen.slowness,
+        "run": effort.status.partition("\n")[0][:200],
+        "steps": effort.steps,
+        "steps_lost": effort.lost,
+        "steps_repeated": effort.repeated,
+        "model_calls": effort.calls,
+        "model_calls_repeated": effort.calls_repeated,
+        "by_hand": list(result.seen.by_hand),
+    }
+    if response is None:
+        return values
+    return values | {
+        "severity": response.severity.value,
+        "detected_after": _rounded(response.detected_after),
+        "mitigated_after": _rounded(response.mitigated_after),
+        "resolved_after": _rounded(response.resolved_after),
+        "stable_seconds": response.stable,
+        "playbook": response.playbook,
+        "helped": response.helped,
+        "level_called": response.level,
+        "approval_asked_for": list(response.asked),
+        "actions": [
+            {"phase": act.phase, "step": act.step, "action": act.action, "state": act.state, "says": act.says}
+            for act in response.acts
+            if act.phase != "verify"
+        ],
+    }
+
+
+def total(results: Sequence[DrillResult]) -> DrillTotals:
+    """The sum of a session."""
+    efforts = [one.seen.effort for one in results]
+    responses = [one.seen.response for one in results if one.seen.response is not None]
+    slowness = [one.seen.slowness for one in results]
+    return DrillTotals(
+        held=len(results),
+        passed=sum(one.passed for one in results),
+        resolved=sum(one.resolved_after is not None for one in responses),
+        longest_detection=_rounded(max((one.detected_after for one in responses), default=None)),
+        slowness=round(sum(slowness) / len(slowness), 2) if slowness else 1.0,
+        median_resolution=_rounded(median_resolution([one.seen for one in results])),
+        steps_lost=sum(effort.lost for effort in efforts),
+        steps_repeated=sum(effort.repeated for effort in efforts),
+    )
+
+
+def who_helped(known: Mapping[str, Any]) -> str:
+    """What helped, or who was called, in a few words."""
+    helped = known.get("helped") or ""
+    level = f"level {known['level_called']}" if known.get("level_called") else ""
+    asks = f"asks for {', '.join(known['approval_asked_for'])}" if known.get("approval_asked_for") else ""
+    return "; ".join(part for part in (helped, level, asks) if part)
+
+
+def markdown(rows: Sequence[tuple[str, bool, Mapping[str, Any]]], whole: DrillTotals) -> str:
+    """Drills by name, whether they passed, and their figures, as the table of `docs/explanation/drills.md`."""
+    lines = [_line(_HEADS), _line(["---"] * len(_HEADS))]
+    for name, passed, known in rows:
+        times = [_in_seconds(known.get(key)) for key in ("detected_after", "resolved_after")]
+        watched = _in_seconds(known.get("stable_seconds")) if known.get("resolved_after") is not None else ""
+        counts = [str(known[key]) for key in ("steps_lost", "steps_repeated", "model_calls_repeated")]
+        result = "passed" if passed else "FAILED"
+        severity = str(known.get("severity", ""))
+        lines.append(_line([name, result, str(known["ending"]), severity, *times, watched, *counts, who_helped(known)]))
+    return "\n".join([*lines, "", in_words(whole)])
+
+
+def in_words(whole: DrillTotals) -> str:
+    """The sum of a session, in a few sentences."""
+    resolution = "none" if whole.median_resolution is None else f"{whole.median_resolution:.1f} s"
+    slow = (
+        f" Limits were widened: programs ran {whole.slowness:g} times slower than alone." if whole.slowness > 1 else ""
+    )
+    return (
+        f"{whole.passed} of {whole.held} as expected. Median resolution beyond the watching, of {whole.resolved}: "
+        f"{resolution}. Steps lost: {whole.steps_lost}; committed steps repeated: {whole.steps_repeated}.{slow}"
+    )
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _in_seconds(value: float | None) -> str:
+    return "" if value is None else f"{value:.1f} s"
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 2)

@@ -1,0 +1,154 @@
+"""Holds one drill: the project stands, work runs, the fault strikes; then it is only watched."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from orchestration.clock import Clock
+from orchestration.drills import observer
+from orchestration.drills.calibration import Calibration
+from orchestration.drills.disk import small_disk
+from orchestration.drills.environment import DrillEnvironment, standing_ground
+from orchestration.drills.model import Drill, DrillOutcome
+from orchestration.drills.observation import DrillObservation
+from orchestration.drills.observer import DrillObserver
+from orchestration.drills.postgres_server import postgres_server
+from orchestration.drills.processes import DrillError
+from orchestration.drills.scoring import ScoringMiss, score
+from orchestration.ids import new_id
+from orchestration.incidents.model import Incident
+from orchestration.storage.database import StorageError
+from orchestration.storage.scratch import scratch_database
+
+_LOOK_SECONDS = 0.1
+# How long nothing must come before a fault counts as absorbed: longer than any rule of the drills holds.
+_QUIET_SECONDS = 4.0
+
+
+@dataclass(frozen=True, slots=True)
+class DrillResult:
+    """How a drill went. `folder` is where its project is, None when it was cleared away."""
+
+    drill: Drill
+    started_at: datetime
+    seen: DrillObservation
+    misses: tuple[ScoringMiss, ...]
+    folder: Path | None = None
+
+    @property
+    def passed(self) -> bool:
+        """Whether all went as expected."""
+        return not self.misses
+
+
+async def hold(drill: Drill, clock: Clock, *, keep: Path | None = None, against: str | None = None) -> DrillResult:
+    """Hold a drill in a folder of its own: below `keep`, which stays, else in a temporary one; with a database file of
+    its own, or a scratch database on the server at the address `against`."""
+    started, begun = clock.now(), clock.monotonic()
+    try:
+        with (
+            _database(drill, started, against) as there,
+            _folder(drill, keep) as folder,
+            small_disk(folder, drill.setting.disk_mb),
+        ):
+            seen = await _calibrated(there, folder, clock)
+    except (DrillError, SQLAlchemyError, StorageError) as error:
+        seen = DrillObservation(clock.monotonic() - begun, trouble=f"{type(error).__name__}: {error}")
+    return DrillResult(drill, started, seen, score(drill.expects, seen), folder if keep else None)
+
+
+@contextmanager
+def _database(drill: Drill, started: datetime, against: str | None) -> Iterator[Drill]:
+    """The drill, with its database."""
+    if against is None or drill.setting.own_server:
+        yield drill
+        return
+    with scratch_database(against, new_id("drill", started.timestamp()).replace("-", "_")) as url:
+        yield replace(drill, setting=replace(drill.setting, database_url=url))
+
+
+@contextmanager
+def _folder(drill: Drill, keep: Path | None) -> Iterator[Path]:
+    if keep is not None:
+        folder = keep / drill.name
+        folder.mkdir(parents=True)
+        yield folder.resolve()
+        return
+    with tempfile.TemporaryDirectory(prefix=f"drill-{drill.name}-", ignore_cleanup_errors=True) as name:
+        yield Path(name).resolve()
+
+
+async def _calibrated(drill: Drill, folder: Path, clock: Clock) -> DrillObservation:
+    """What is seen, with how slow the machine was meanwhile."""
+    calibration = Calibration(clock)
+    async with calibration.measuring():
+        seen = await _observed(drill, folder, clock)
+    return replace(seen, slowness=calibration.slowness)
+
+
+async def _observed(drill: Drill, folder: Path, clock: Clock) -> DrillObservation:
+    async with AsyncExitStack() as stack:
+        server, setting = None, drill.setting
+        if setting.own_server:
+            server = await stack.enter_async_context(postgres_server(clock))
+            setting = replace(setting, database_url=server.url)
+        ground = await stack.enter_async_context(standing_ground(folder, setting, clock, server))
+        await _begin(drill, ground)
+        since = clock.now()
+        await drill.inject(ground)
+        return await _watched(drill, ground, ground.struck_at or since)
+
+
+async def _begin(drill: Drill, ground: DrillEnvironment) -> None:
+    """Serve, and have the work under way."""
+    await ground.serve()
+    if drill.prepare is not None:
+        await drill.prepare(ground)
+    goal = ground.sample.goal if drill.work.sample else drill.work.goal
+    if goal is not None:
+        await ground.run(goal, agent=drill.work.agent, priority=drill.work.priority)
+        await ground.wait_for_calls(drill.work.calls)
+        if drill.work.sign:
+            await ground.wait_for_file(drill.work.sign)
+
+
+async def _watched(drill: Drill, ground: DrillEnvironment, since: datetime) -> DrillObservation:
+    """Look until what is expected has come, or the deadline."""
+    watcher = DrillObserver(ground)
+    end = ground.clock.monotonic() + drill.expects.deadline
+    while ground.clock.monotonic() < end:
+        try:
+            if await ground.database.call(lambda: _is_over(drill, watcher, since, ground.clock.now())):
+                break
+        except (SQLAlchemyError, StorageError):
+            pass  # the database is what the drill has taken away
+        await ground.clock.sleep(_LOOK_SECONDS)
+    calls = await ground.calls()
+    now = ground.clock.now()
+    return await ground.database.call(lambda: observer.observe(watcher, drill.expects, since, now, calls))
+
+
+def _is_over(drill: Drill, watcher: DrillObserver, since: datetime, now: datetime) -> bool:
+    runs = watcher.runs()
+    worked = not drill.expects.work_succeeds or all(run.status.ended for run in runs)
+    if not worked:
+        return False
+    incident = observer.chosen(watcher.incidents(), drill.expects, since)
+    if drill.expects.ending is DrillOutcome.ABSORBED:
+        ends = [run.finished_at for run in runs if run.finished_at] or [since]
+        return incident is not None or (now - max(ends)).total_seconds() > _QUIET_SECONDS
+    return incident is not None and _has_ended(drill, watcher, incident)
+
+
+def _has_ended(drill: Drill, watcher: DrillObserver, incident: Incident) -> bool:
+    played = observer.is_played(watcher.responses(incident))
+    if drill.expects.ending is DrillOutcome.REPAIRED:
+        return played
+    return played or bool(watcher.asked(incident))

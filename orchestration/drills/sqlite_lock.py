@@ -1,0 +1,23 @@
+"""Keeps an SQLite file locked against writers: `python -m orchestration.drills.sqlite_lock FILE SECONDS`."""
+
+from __future__ import annotations
+
+import sqlite3
+import sys
+import time
+from contextlib import closing
+
+import click
+
+
+def main(file: str, seconds: str) -> None:
+    """Lock it, say so, and let go after so many seconds."""
+    with closing(sqlite3.connect(file, timeout=10, isolation_level=None)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        click.echo("locked")
+        time.sleep(float(seconds))
+        connection.execute("ROLLBACK")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:3])

@@ -1,0 +1,236 @@
+"""How an incident begins, takes in more, is cleared and comes back. Pure.
+
+Reports of one key are one trouble. While an incident of it is open they join it; soon after it was resolved they
+reopen it; later they begin a new one, linked to the earlier.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from orchestration.config.response import DAY, ResponseSettings
+from orchestration.domain.incident_status import IncidentStatus
+from orchestration.domain.severity import Severity
+from orchestration.incidents import escalation, sla
+from orchestration.incidents.change import IncidentChange
+from orchestration.incidents.model import Actor, Incident, TimelineEntry, require_open
+from orchestration.incidents.report import BlastRadius, TroubleReport
+from orchestration.incidents.severity import SeverityReason, judge, worst
+from orchestration.notifications.notice import NoticeKind
+
+# A false alarm that goes on keeps quiet for so long, unless it ends or gets worse.
+FALSE_ALARM_SECONDS = DAY
+
+
+class Correlation(StrEnum):
+    """What a report is to the newest incident of its key."""
+
+    NEW = "new"
+    JOINS = "joins"
+    REOPENS = "reopens"
+    RECURS = "recurs"
+    STALE = "stale"
+    FALSE_ALARM = "false-alarm"
+
+
+@dataclass(frozen=True, slots=True)
+class DetectionSnapshot:
+    """What is fixed at detection and used to the end: the settings, the name they are kept under, the playbook."""
+
+    settings: ResponseSettings
+    policy: str
+    playbook: str
+
+
+def correlate(latest: Incident | None, report: TroubleReport, settings: ResponseSettings) -> Correlation:
+    """What to do with a report, given the newest incident of its key."""
+    if latest is None:
+        return Correlation.NEW
+    if latest.status.is_open:
+        return Correlation.JOINS
+    if report.at <= max(at for at in (latest.last_seen_at, latest.cleared_at, latest.resolved_at) if at is not None):
+        return Correlation.STALE
+    if latest.status is IncidentStatus.CANCELLED:
+        return _after_false_alarm(latest, report)
+    if latest.resolved_at is None:
+        return Correlation.NEW
+    since = report.at - latest.resolved_at
+    reopens = latest.status is not IncidentStatus.CLOSED and since <= timedelta(seconds=settings.reopen_seconds)
+    if reopens:
+        return Correlation.REOPENS
+    return Correlation.RECURS if since <= timedelta(days=settings.recurrence_days) else Correlation.NEW
+
+
+def declare(
+    identifier: str, report: TroubleReport, snapshot: DetectionSnapshot, now: datetime, recurrence_of: str | None = None
+) -> IncidentChange:
+    """Begin an incident. It counts from when the trouble was seen, also where that could not be written at once."""
+    at = min(report.at, now)
+    severity, ground = judge(report.scenario, report.facts)
+    incident = Incident(
+        id=identifier,
+        key=report.key,
+        scenario=report.scenario,
+        severity=severity,
+        judged=severity,
+        first_severity=severity,
+        ground=ground,
+        title=report.title,
+        summary=report.summary,
+        detected_at=at,
+        last_seen_at=at,
+        changed_at=at,
+        clock=sla.start(severity, snapshot.settings, at),
+        policy=snapshot.policy,
+        playbook=snapshot.playbook,
+        facts=report.facts,
+        blast=report.blast,
+        source=report.source,
+        drill=report.drill,
+        labels=dict(report.labels),
+        fingerprints=tuple(dict.fromkeys(report.fingerprints)),
+        impact_started_at=report.started_at,
+        recurrence_of=recurrence_of,
+    )
+    turn = IncidentChange(incident, snapshot.settings, now, Actor(report.source))
+    data: dict[str, Any] = {"severity": severity.value, "ground": ground.value, **_seen(report)}
+    linked = {"recurrence_of": recurrence_of} if recurrence_of else {}
+    turn.entries.append(TimelineEntry(at, "detected", str(turn.actor), {**data, **linked}))
+    turn.alarm()
+    return turn
+
+
+def absorb(turn: IncidentChange, report: TroubleReport) -> None:
+    """Take a report of the same trouble in; one that says nothing new changes nothing."""
+    incident = turn.incident
+    blast = widened(incident.blast, report.blast)
+    fingerprints = tuple(dict.fromkeys([*incident.fingerprints, *report.fingerprints]))
+    news = {"blast": blast, "fingerprints": fingerprints, "facts": worst(incident.facts, report.facts)}
+    if any(getattr(incident, name) != value for name, value in news.items()):
+        added = [each for each in fingerprints if each not in incident.fingerprints]
+        turn.set(**news, last_seen_at=max(incident.last_seen_at, report.at))
+        turn.write("joined", **{**_seen(report), "fingerprints": added})
+    if incident.cleared_at is not None and report.at > incident.cleared_at:
+        turn.set(cleared_at=None, last_seen_at=report.at)
+        turn.write("returned", reason="it was seen again before it had been gone for long enough")
+    _become_real(turn, report)
+    _raise_by_facts(turn, report)
+
+
+def reopen(turn: IncidentChange, reason: str) -> None:
+    """The trouble is back: a new SLA record starts, and everybody is told again. Raises RefusedError."""
+    incident = turn.incident
+    turn.move(IncidentStatus.REOPENED, reason=reason)
+    turn.set(
+        clock=sla.start(incident.severity, turn.settings, turn.now, incident.clock.number + 1),
+        **dict.fromkeys(_ENDS),
+    )
+    turn.alarm()
+
+
+def clear(turn: IncidentChange, at: datetime) -> None:
+    """The trouble is not seen any more. It is resolved when that has lasted; what was seen later counts more."""
+    incident = turn.incident
+    if incident.cleared_at is not None or at < incident.last_seen_at:
+        return
+    turn.set(cleared_at=at)
+    if incident.status.is_open:
+        turn.write("cleared", stable_for=turn.settings.stability_seconds)
+
+
+def suppress(turn: IncidentChange, until: datetime, reason: str) -> None:
+    """Keep quiet during maintenance; when it ends, it is judged again. Raises RefusedError."""
+    turn.move(IncidentStatus.SUPPRESSED, reason=reason, until=until.isoformat())
+    turn.set(suppressed_until=until, page_due=None, update_due=None)
+    turn.stops_pages = True
+
+
+def end_suppression(turn: IncidentChange) -> None:
+    """The maintenance is over and the trouble is still there: the response begins, and its clock with it."""
+    incident = turn.incident
+    turn.move(IncidentStatus.DETECTED, reason="the maintenance window has ended")
+    turn.set(suppressed_until=None, clock=sla.start(incident.severity, turn.settings, turn.now, incident.clock.number))
+    turn.alarm()
+
+
+def change_severity(turn: IncidentChange, severity: Severity, ground: SeverityReason, reason: str) -> None:
+    """Make it more or less severe: the targets count anew from the original start, and people are told."""
+    incident = turn.incident
+    require_open(incident, "change its severity")
+    rises = severity.worse_than(incident.severity)
+    change = {"from": incident.severity.value, "to": severity.value, "reason": reason}
+    turn.set(severity=severity, ground=ground, clock=sla.recompute(incident.clock, severity, turn.settings))
+    turn.write("severity-raised" if rises else "severity-lowered", **change)
+    if incident.status is IncidentStatus.SUPPRESSED:
+        return
+    step = f"{severity.value}-{incident.version}"
+    turn.tell_all(NoticeKind.UPDATE, step, f"severity {incident.severity.value} → {severity.value}: {reason}")
+    newcomers = [contact for contact in turn.named(turn.settings.audience_of(severity)) if _is_new(turn, contact.id)]
+    if rises and newcomers:
+        turn.tell(NoticeKind.INITIAL, newcomers, step, reason)
+    _start_pages(turn)
+
+
+def widened(one: BlastRadius, other: BlastRadius) -> BlastRadius:
+    """What both touch, each name once."""
+    names = (field.name for field in fields(BlastRadius))
+    return BlastRadius(**{name: tuple(dict.fromkeys([*getattr(one, name), *getattr(other, name)])) for name in names})
+
+
+_ENDS = (
+    "mitigated_at",
+    "verified_at",
+    "resolved_at",
+    "cleared_at",
+    "record_due",
+    "review_due",
+    "watched_until",
+    "eta",
+)
+
+
+def _after_false_alarm(latest: Incident, report: TroubleReport) -> Correlation:
+    severity, _ = judge(report.scenario, report.facts)
+    recent = report.at - latest.changed_at < timedelta(seconds=FALSE_ALARM_SECONDS)
+    same = latest.cleared_at is None and not severity.worse_than(latest.judged)
+    return Correlation.FALSE_ALARM if recent and same else Correlation.NEW
+
+
+def _raise_by_facts(turn: IncidentChange, report: TroubleReport) -> None:
+    """Only facts that are worse than any before raise it: a person who has lowered it is not overruled by the same."""
+    severity, ground = judge(report.scenario, report.facts)
+    if not severity.worse_than(turn.incident.judged):
+        return
+    turn.set(judged=severity)
+    if severity.worse_than(turn.incident.severity):
+        change_severity(turn, severity, ground, f"the facts are worse: {ground.value}")
+
+
+def _become_real(turn: IncidentChange, report: TroubleReport) -> None:
+    if turn.incident.drill and not report.drill:
+        turn.set(drill=False)
+        turn.write("became-real", reason="the same trouble was seen outside the drill")
+        turn.tell_all(NoticeKind.UPDATE, "real", "this is no drill any more")
+
+
+def _start_pages(turn: IncidentChange) -> None:
+    """An incident that nobody was to be woken for gets a way up once it is worse."""
+    if turn.incident.page_due is None and not turn.incident.acknowledged:
+        turn.set(page_due=escalation.next_page(turn.incident, turn.settings, turn.now))
+
+
+def _is_new(turn: IncidentChange, contact: str) -> bool:
+    return contact not in turn.incident.told
+
+
+def _seen(report: TroubleReport) -> dict[str, Any]:
+    return {
+        "title": report.title,
+        "summary": report.summary,
+        "source": report.source,
+        "fingerprints": list(report.fingerprints),
+        "evidence": [dict(piece) for piece in report.evidence],
+    }

@@ -1,0 +1,138 @@
+"""What is said of an incident at a moment: the notice from which every text and payload is made. Pure."""
+
+from __future__ import annotations
+
+import shlex
+from datetime import datetime, timedelta
+
+from orchestration.domain.incident_status import IncidentStatus
+from orchestration.domain.scenario import Scenario
+from orchestration.incidents.change import Notification
+from orchestration.incidents.escalation import REVIEW_SECONDS, pages
+from orchestration.incidents.model import Incident, ReviewField
+from orchestration.incidents.report import BlastRadius, Facts
+from orchestration.notifications.notice import Notice, NoticeKind
+
+# What a note begins with that names the likely causes, the likeliest first.
+LIKELY = "likely causes: "
+
+_INVESTIGATING = (IncidentStatus.DETECTED, IncidentStatus.ACKNOWLEDGED, IncidentStatus.REOPENED)
+
+
+def notice(incident: Incident, telling: Notification, url: str = "") -> Notice:
+    """The notice of one telling. `url` is where the incident can be seen."""
+    return Notice(
+        kind=telling.kind,
+        incident_id=incident.id,
+        severity=incident.severity,
+        scenario=incident.scenario,
+        title=incident.title,
+        status=status_word(incident),
+        impact=incident.impact or touched(incident),
+        started_at=incident.impact_started_at,
+        detected_at=incident.detected_at,
+        eta=incident.eta,
+        details=incident.summary,
+        next_update=incident.update_due,
+        duration=duration(incident),
+        root_cause=incident.review.get(ReviewField.ROOT_CAUSE, ""),
+        resolution=incident.review.get(ReviewField.RESOLUTION, ""),
+        review=_review(incident) if telling.kind is NoticeKind.RESOLVED else "",
+        reason=telling.reason,
+        tried=incident.tried,
+        to_do=to_do(incident),
+        url=url,
+        drill=incident.drill,
+    )
+
+
+def status_word(incident: Incident) -> str:
+    """The state in the playbook's capitals."""
+    return "INVESTIGATING" if incident.status in _INVESTIGATING else incident.status.value.upper()
+
+
+def touched(incident: Incident) -> str:
+    """Whom it hurts, as far as is known; empty where nothing is known of that."""
+    return hurts(incident.scenario, incident.facts, incident.blast)
+
+
+def hurts(scenario: Scenario, facts: Facts, blast: BlastRadius) -> str:
+    """Whom a trouble hurts, by its facts and what it touches."""
+    parts = (
+        _providers(facts, blast.providers),
+        _agents(facts, blast.agents),
+        _runs(scenario, blast.runs),
+        f"everything that runs on {', '.join(blast.hosts)}" if blast.hosts else "",
+        "all of it: without the database nothing new can be recorded" if facts.database_unreachable else "",
+    )
+    return "; ".join(part for part in parts if part)
+
+
+def _providers(facts: Facts, names: tuple[str, ...]) -> str:
+    if not names:
+        return ""
+    if not facts.providers_down or facts.providers_usable is None:
+        return f"model calls to {', '.join(names)}"
+    usable = facts.providers_usable
+    left = f"{usable} of the fallback chain can take over" if usable else "no other is left, so every run waits"
+    return f"no model call to {', '.join(names)} succeeds; {left}"
+
+
+def _agents(facts: Facts, names: tuple[str, ...]) -> str:
+    if not names:
+        return ""
+    share = f" ({facts.agents_failing} of {facts.agents_total} agents fail)" if facts.agents_failing else ""
+    return _listed("agent", names) + share
+
+
+def _runs(scenario: Scenario, names: tuple[str, ...]) -> str:
+    if not names:
+        return ""
+    if scenario is Scenario.SECURITY_ALERT:
+        return f"whatever {_listed('run', names)} wrote"
+    return f"{_listed('run', names)} cannot be relied on to finish"
+
+
+def _listed(what: str, names: tuple[str, ...]) -> str:
+    return f"{what}{'s' if len(names) > 1 else ''} {', '.join(names)}"
+
+
+def duration(incident: Incident) -> timedelta | None:
+    """From the start of the impact, or from detection where that is not known, to the end; None while it is open."""
+    if incident.resolved_at is None:
+        return None
+    start = min(incident.impact_started_at or incident.detected_at, incident.resolved_at)
+    return incident.resolved_at - start
+
+
+def to_do(incident: Incident) -> tuple[str, ...]:
+    """The two commands that somebody would use next."""
+    command = "orchestrator incidents"
+    if incident.status.is_open and not incident.acknowledged:
+        return (f"{command} ack {incident.id}", look(incident))
+    if incident.status.is_open:
+        return (look(incident), f'{command} resolve {incident.id} --resolution "…"')
+    if incident.status in (IncidentStatus.RESOLVED, IncidentStatus.IN_REVIEW):
+        return (f"{command} review {incident.id}", f"{command} reopen {incident.id}")
+    return (f"{command} export {incident.id}", f"{command} show {incident.id}")
+
+
+def look(incident: Incident) -> str:
+    """The command that shows most of this trouble."""
+    blast, path = incident.blast, incident.labels.get("path")
+    if incident.scenario is Scenario.PROVIDER_UNAVAILABLE:
+        return " ".join(["orchestrator providers probe", *(shlex.quote(name) for name in blast.providers)])
+    if incident.scenario is Scenario.HIGH_RESOURCE_USAGE:
+        return f"df -h {shlex.quote(path)}" if path else "top -b -n 1"
+    if incident.scenario is Scenario.CONTROL_PLANE:
+        return "orchestrator doctor"
+    if blast.runs:
+        return f"orchestrator runs show {shlex.quote(blast.runs[-1])}"
+    return f"orchestrator incidents show {incident.id}"
+
+
+def _review(incident: Incident) -> str:
+    if incident.resolved_at is None or not pages(incident):
+        return "none is held for this severity"
+    due: datetime = incident.resolved_at + timedelta(seconds=REVIEW_SECONDS)
+    return f"due {due:%Y-%m-%d}: orchestrator incidents review {incident.id}"

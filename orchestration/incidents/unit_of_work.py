@@ -1,0 +1,182 @@
+"""The ledger: how a change of an incident is written, whole or not at all, and then said.
+
+One transaction holds the incident, its timeline, what waits for it, and the messages about it. Only after the commit is
+it said on the bus. Every change is a compare-and-set on the incident's version, so that any number of processes may
+write.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, Generic, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+
+from orchestration.clock import Clock
+from orchestration.config.response import Contact, ResponseSettings
+from orchestration.domain.scenario import Scenario
+from orchestration.errors import ConflictError, NotFoundError
+from orchestration.events import Bus
+from orchestration.incidents import notices
+from orchestration.incidents.change import IncidentChange, Notification
+from orchestration.incidents.model import Actor, Incident
+from orchestration.incidents.records import IncidentRecords
+from orchestration.notifications.notice import Notice, NoticeKind
+from orchestration.storage.database import Database
+from orchestration.storage.incidents.table import EntryRow
+from orchestration.storage.outbox import Outbox, OutboxRow, OutboxState
+
+T = TypeVar("T")
+Planner = Callable[[Notice, Sequence[Contact], ResponseSettings, str, datetime], tuple[OutboxRow, ...]]
+Handling = Callable[[IncidentChange], None]
+# Contacts and their channels that have been told already, without the outbox.
+Reached = frozenset[tuple[str, str]]
+
+_TRIES = 50
+_ANNOUNCED_WITHIN_SECONDS = 5.0
+_ANNOUNCED_AT_ONCE = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """What the desk uses besides the database.
+
+    `settings` gives the response settings in force, `plan` turns a notice into messages, `redact` hides secrets in JSON
+    values, `playbook` names the playbook of a scenario, `url` says where an incident can be seen. `reached` is called
+    with the name of each point at which a test may want to pull the plug: `committed`, `announced`.
+    """
+
+    settings: Callable[[], ResponseSettings]
+    plan: Planner
+    redact: Callable[[Any], Any]
+    playbook: Callable[[Scenario], str] = str
+    url: Callable[[str], str] = lambda _: ""
+    reached: Callable[[str], None] = lambda _: None
+
+
+class StaleError(Exception):
+    """Somebody else has changed the incident in the meantime."""
+
+
+@dataclass(frozen=True, slots=True)
+class Committed(Generic[T]):
+    """What came out of a transaction, and what is to be said of it once it is committed."""
+
+    result: T
+    said: tuple[tuple[Incident, EntryRow], ...] = ()
+
+
+class UnitOfWork:
+    """Writes turns. Raises SQLAlchemyError while the database is away, and whatever a handling raises."""
+
+    def __init__(self, database: Database, bus: Bus, clock: Clock, ports: Ports) -> None:
+        self.records = IncidentRecords(database)
+        self._database = database
+        self._outbox = Outbox(database)
+        self._bus = bus
+        self._clock = clock
+        self._ports = ports
+
+    def run(self, work: Callable[[sa.Connection], Committed[T]]) -> T:
+        """1. Do the work in a transaction. 2. When somebody else was quicker, do it again on what they left. 3. After
+        the commit, say what happened; whoever dies before that leaves it to the next tick of any process."""
+        for _ in range(_TRIES):
+            try:
+                with self._database.write() as connection:
+                    written = work(connection)
+            except (StaleError, IntegrityError):
+                continue
+            self._ports.reached("committed")
+            self._announce(written.said)
+            return written.result
+        raise ConflictError("expected to change an incident, but others kept changing it; try again")
+
+    def announce_what_was_left(self, now: datetime) -> None:
+        """Say what was committed and never said, because a process died in between."""
+        before = now - timedelta(seconds=_ANNOUNCED_WITHIN_SECONDS)
+        rows = self.records.table.unannounced(before, _ANNOUNCED_AT_ONCE)
+        self._announce([(self._readable(row.incident_id), row) for row in rows])
+
+    def _announce(self, said: Sequence[tuple[Incident | None, EntryRow]]) -> None:
+        if not said:
+            return
+        for incident, row in said:
+            kind = f"incident.{row.kind.replace('-', '_')}"
+            about = {} if incident is None else _about(incident)
+            self._bus.emit(kind, actor=row.actor, incident=row.incident_id, **about, detail=dict(row.data))
+        self._ports.reached("announced")
+        with contextlib.suppress(SQLAlchemyError):  # then the next tick says it once more
+            self.records.table.mark_announced([row.sequence for _, row in said])
+
+    def _readable(self, incident_id: str) -> Incident | None:
+        """None for one whose document is broken: it must not keep the others from being said."""
+        try:
+            return self.records.get(incident_id)
+        except (ValueError, NotFoundError):
+            return None
+
+    def change(self, incident_id: str, actor: Actor, handling: Handling, now: datetime | None = None) -> Incident:
+        def work(connection: sa.Connection) -> Committed[Incident]:
+            incident = self.records.load(connection, incident_id)
+            return self.handle(connection, incident, actor, handling, now)
+
+        return self.run(work)
+
+    def handle(
+        self,
+        connection: sa.Connection,
+        incident: Incident,
+        actor: Actor,
+        handling: Handling,
+        now: datetime | None = None,
+    ) -> Committed[Incident]:
+        settings = self.records.policy(connection, incident.policy)
+        turn = IncidentChange(incident, settings, now or self._clock.now(), actor)
+        handling(turn)
+        return self.write(connection, turn, incident)
+
+    def write(
+        self, connection: sa.Connection, turn: IncidentChange, before: Incident | None, reached: Reached = frozenset()
+    ) -> Committed[Incident]:
+        turn.finish()
+        if before is not None and not turn.changed:
+            return Committed(before)
+        incident = replace(turn.incident, version=turn.incident.version + 1)
+        if before is None:
+            self.records.add(connection, incident)
+        elif not self.records.replace(connection, before, incident):
+            raise StaleError
+        written_at = self._clock.now()
+        entries = [replace(entry, data=self._ports.redact(dict(entry.data))) for entry in turn.entries]
+        rows = self.records.append(connection, incident.id, entries, written_at)
+        self.records.set_timers(connection, incident, turn.settings, written_at)
+        if turn.stops_pages:
+            self._outbox.stop_pages(incident.id, turn.now, connection)
+        for each in turn.tellings:
+            messages = self._messages(incident, each, turn)
+            self._outbox.put([_unless_told(row, reached, turn.now) for row in messages], connection)
+        return Committed(incident, tuple((incident, row) for row in rows))
+
+    def _messages(self, incident: Incident, told: Notification, turn: IncidentChange) -> tuple[OutboxRow, ...]:
+        notice = notices.notice(incident, told, self._ports.url(incident.id))
+        rows = self._ports.plan(notice, told.contacts, turn.settings, told.step, turn.now)
+        return tuple(replace(row, stops_on_acknowledge=False) for row in rows) if told.lasting else rows
+
+
+def _unless_told(row: OutboxRow, reached: Reached, now: datetime) -> OutboxRow:
+    if row.kind != NoticeKind.INITIAL.value or (row.contact, row.channel) not in reached:
+        return row
+    return replace(row, state=OutboxState.SENT, settled_at=now, detail="told while the database was away")
+
+
+def _about(incident: Incident) -> dict[str, Any]:
+    return {
+        "scenario": incident.scenario.value,
+        "severity": incident.severity.value,
+        "status": incident.status.value,
+        "drill": incident.drill,
+    }

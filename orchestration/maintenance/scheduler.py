@@ -1,0 +1,268 @@
+"""The calendar of maintenance: what is due is done once, by whoever leads, and kept on record with what came of it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+import anyio
+import anyio.abc
+import anyio.to_thread
+from sqlalchemy.exc import SQLAlchemyError
+
+from orchestration.clock import Clock
+from orchestration.config.maintenance import MaintenanceSettings
+from orchestration.errors import ConflictError, NotFoundError
+from orchestration.events import Bus
+from orchestration.ids import new_id
+from orchestration.maintenance.cron import last_due, next_due
+from orchestration.storage.leases import Leases
+from orchestration.storage.maintenance import JobOutcome, JobRun, MaintenanceRecords
+from orchestration.workflows.processes import is_live, this_process
+
+Work = Callable[[datetime], Awaitable[str]]
+
+CALENDAR = "calendar"
+_LEASE_PREFIX = "maintenance/"
+_LEASE_SECONDS = 30.0
+_RENEW_SECONDS = 5.0
+_LOOK_SECONDS = 5.0
+# A job whose process died is done once more; not for ever, for it may have been the job that killed it.
+_MOST_TRIES = 2
+_LONGEST_OUTPUT = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class MaintenanceJob:
+    """Something to be done now and then. `work` is given the time and returns what it has to say; it raises when it
+    failed, and can be done again at any time."""
+
+    name: str
+    about: str
+    work: Work
+
+
+@dataclass(frozen=True, slots=True)
+class JobStatus:
+    """A job, when it is due next (None: never by itself), and its last run."""
+
+    job: str
+    about: str
+    cron: str | None
+    due_at: datetime | None
+    last: JobRun | None
+
+
+class _Begun:
+    """Hands on that a job has begun, and remembers it."""
+
+    def __init__(self, status: anyio.abc.TaskStatus[JobRun]) -> None:
+        self._status = status
+        self.run: JobRun | None = None
+
+    def started(self, value: JobRun | None = None) -> None:
+        self.run = value
+        if value is not None:
+            self._status.started(value)
+
+
+class MaintenanceScheduler:
+    """The jobs of a project. `holder` names this process in leases; `settings` gives the configuration in force."""
+
+    def __init__(
+        self,
+        jobs: Sequence[MaintenanceJob],
+        settings: Callable[[], MaintenanceSettings],
+        records: MaintenanceRecords,
+        leases: Leases,
+        clock: Clock,
+        bus: Bus,
+        holder: str,
+    ) -> None:
+        self._jobs: Mapping[str, MaintenanceJob] = {job.name: job for job in jobs}
+        self._settings = settings
+        self._records = records
+        self._leases = leases
+        self._clock = clock
+        self._bus = bus
+        self._holder = holder
+        self._busy: set[str] = set()
+
+    async def run(self) -> None:
+        """Do whatever is due, until cancelled. Only the process that leads calls this.
+
+        A job that was due while nobody led is caught up once, however often it was missed. Each job has a task of its
+        own, so that one that fails or takes long holds up no other.
+        """
+        async with anyio.create_task_group() as group:
+            while True:
+                # Without the database nothing can be claimed; what is due then is still due when it is back.
+                with contextlib.suppress(SQLAlchemyError):
+                    await anyio.to_thread.run_sync(self._close_interrupted)
+                    for job in await anyio.to_thread.run_sync(self._due):
+                        group.start_soon(self._do_planned, job)
+                await self._clock.sleep(_LOOK_SECONDS)
+
+    async def do(
+        self, name: str, actor: str, *, task_status: anyio.abc.TaskStatus[JobRun] = anyio.TASK_STATUS_IGNORED
+    ) -> JobRun:
+        """Do a job now because somebody asks for it; returns how it came out, and tells `task_status` when it has
+        begun. Raises NotFoundError, and ConflictError when the job is being done already."""
+        job = self.job(name)
+        run = self._new_run(name, actor, None)
+        async with self._holding(name) as held:
+            if not held:
+                raise ConflictError(
+                    f"expected the job {name} at rest, got one that is being done; see `orchestrator maintenance list`"
+                )
+            await anyio.to_thread.run_sync(self._records.begin, run)
+            task_status.started(run)
+            return await self._work(job, run)
+
+    async def begin(self, name: str, actor: str, *, task_status: anyio.abc.TaskStatus[JobRun]) -> None:
+        """The same for a task group's `start`: what goes wrong once it has begun is kept on record, and not raised."""
+        begun = _Begun(task_status)
+        try:
+            await self.do(name, actor, task_status=begun)
+        except SQLAlchemyError as error:
+            if begun.run is None:
+                raise
+            self._bus.emit("maintenance.unrecorded", job=name, message=type(error).__name__)
+
+    def job(self, name: str) -> MaintenanceJob:
+        """The job of that name. Raises NotFoundError."""
+        if name not in self._jobs:
+            known = ", ".join(self._jobs)
+            raise NotFoundError(f"expected a job of maintenance ({known}), got '{name}'; correct the name")
+        return self._jobs[name]
+
+    def standings(self) -> tuple[JobStatus, ...]:
+        """Every job as it stands now. Blocks."""
+        return tuple(self._standing(job) for job in self._jobs.values())
+
+    def _standing(self, job: MaintenanceJob) -> JobStatus:
+        settings = self._settings()
+        cron = settings.cron_of(job.name)
+        last = next(iter(self._records.history(job.name, limit=1)), None)
+        due = None
+        if cron is not None:
+            due = next_due(cron, settings.time_zone, self._records.planned(job.name, self._clock.now()))
+        return JobStatus(job.name, job.about, cron, due, last)
+
+    def _due(self) -> list[str]:
+        """The jobs that are due and that this process is not at already."""
+        settings, now = self._settings(), self._clock.now()
+        return [name for name in self._jobs if name not in self._busy and self._is_due(name, settings, now)]
+
+    def _is_due(self, name: str, settings: MaintenanceSettings, now: datetime) -> bool:
+        cron = settings.cron_of(name)
+        if cron is None:
+            return False
+        planned = self._records.planned(name, now)
+        due = next_due(cron, settings.time_zone, planned)
+        return (due is not None and due <= now) or self._is_broken_off(name, planned)
+
+    def _is_broken_off(self, name: str, planned: datetime) -> bool:
+        tries = [run for run in self._records.history(name, limit=_MOST_TRIES + 1) if run.planned_at == planned]
+        return bool(tries) and tries[0].outcome is JobOutcome.INTERRUPTED and len(tries) < _MOST_TRIES
+
+    async def _do_planned(self, name: str) -> None:
+        if name in self._busy:
+            return
+        self._busy.add(name)
+        try:
+            async with self._holding(name) as held:
+                run = await anyio.to_thread.run_sync(self._claim, name) if held else None
+                if run is not None:
+                    await self._work(self._jobs[name], run)
+        except SQLAlchemyError as error:
+            self._bus.emit("maintenance.unrecorded", job=name, message=type(error).__name__)
+        finally:
+            self._busy.discard(name)
+
+    def _claim(self, name: str) -> JobRun | None:
+        """Take on the planned time that is due, if nobody has since; None otherwise."""
+        settings, now = self._settings(), self._clock.now()
+        if not self._is_due(name, settings, now):
+            return None
+        seen = self._records.planned(name, now)
+        cron = settings.cron_of(name)
+        due = None if cron is None else next_due(cron, settings.time_zone, seen)
+        missed = cron is not None and due is not None and due <= now
+        planned = last_due(str(cron), settings.time_zone, now) if missed else seen
+        run = self._new_run(name, CALENDAR, planned)
+        return run if self._records.claim(run, seen) else None
+
+    async def _work(self, job: MaintenanceJob, run: JobRun) -> JobRun:
+        """Do it, and record what came of it, whatever that is."""
+        self._bus.emit("maintenance.started", actor=run.actor, job=job.name, job_run=run.id)
+        try:
+            said = await job.work(self._clock.now())
+        except Exception as error:  # noqa: BLE001 (a job may fail in any way, and the others go on)
+            done = self._ended(run, JobOutcome.FAILED, f"{type(error).__name__}: {error}")
+        except BaseException:
+            with anyio.CancelScope(shield=True), contextlib.suppress(SQLAlchemyError):
+                await self._record(self._ended(run, JobOutcome.INTERRUPTED, "the process was told to stop"))
+            raise
+        else:
+            done = self._ended(run, JobOutcome.SUCCEEDED, said)
+        await self._record(done)
+        about = {"job": job.name, "job_run": run.id, "message": done.output[:500]}
+        kind = "maintenance.finished" if done.outcome is JobOutcome.SUCCEEDED else "maintenance.failed"
+        self._bus.emit(kind, actor=run.actor, **about)
+        return done
+
+    async def _record(self, run: JobRun) -> None:
+        at = run.ended_at or self._clock.now()
+        await anyio.to_thread.run_sync(self._records.end, run.id, run.outcome, run.output, at)
+
+    def _ended(self, run: JobRun, outcome: JobOutcome, output: str) -> JobRun:
+        return replace(run, outcome=outcome, output=output[:_LONGEST_OUTPUT], ended_at=self._clock.now())
+
+    def _new_run(self, name: str, actor: str, planned: datetime | None) -> JobRun:
+        now = self._clock.now()
+        return JobRun(new_id("job", now.timestamp()), name, actor, planned, now)
+
+    @contextlib.asynccontextmanager
+    async def _holding(self, name: str) -> AsyncIterator[bool]:
+        """Hold a job, so that no other process does it at the same time; yields whether that could be had."""
+        holder = f"{self._holder}/{new_id('hold', self._clock.now().timestamp())}"
+        if not await self._acquire(name, holder):
+            yield False
+            return
+        failure: Exception | None = None
+        async with anyio.create_task_group() as group:
+            group.start_soon(self._renew, name, holder)
+            try:
+                yield True
+            except Exception as error:  # noqa: BLE001 (raised again below, where the group does not wrap it)
+                failure = error
+            finally:
+                group.cancel_scope.cancel()
+                with anyio.CancelScope(shield=True), contextlib.suppress(SQLAlchemyError):
+                    await anyio.to_thread.run_sync(self._leases.release, _LEASE_PREFIX + name, holder)
+        if failure is not None:
+            raise failure
+
+    async def _renew(self, name: str, holder: str) -> None:
+        while True:
+            await anyio.sleep(_RENEW_SECONDS)  # leases go by the database's clock
+            with contextlib.suppress(SQLAlchemyError):
+                await self._acquire(name, holder)
+
+    async def _acquire(self, name: str, holder: str) -> bool:
+        about = this_process()
+        take = self._leases.acquire
+        return await anyio.to_thread.run_sync(lambda: take(_LEASE_PREFIX + name, holder, _LEASE_SECONDS, about))
+
+    def _close_interrupted(self) -> None:
+        """Close what is recorded as being done and is held by nobody: its process is gone."""
+        going = self._records.history(outcomes=[JobOutcome.RUNNING])
+        if not going:
+            return
+        held = {lease.name.removeprefix(_LEASE_PREFIX) for lease in self._leases.list(_LEASE_PREFIX) if is_live(lease)}
+        for run in going:
+            if run.job not in held:
+                self._records.end(run.id, JobOutcome.INTERRUPTED, "its process ended before it did", self._clock.now())

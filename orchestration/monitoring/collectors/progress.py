@@ -1,0 +1,103 @@
+"""How far runs have come: the age of the last progress, the time at work, the time to be expected. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from statistics import median
+
+from orchestration.events import Event
+from orchestration.storage.timeline import HeartbeatRow
+
+# What tells whether a run is at work, and which of its agents are.
+KINDS = (
+    *("run.started", "run.resumed", "run.continued", "run.waiting", "run.stopped", "run.finished", "run.cancelled"),
+    *("approval.requested", "approval.decided", "agent.started", "agent.finished"),
+)
+_BEGINS = frozenset({"run.started", "run.continued", "approval.decided"})
+# From here on progress can be expected anew, of all that were at work before.
+_GOES_ON = frozenset({"run.resumed", "run.continued", "approval.decided"})
+_PAUSES = frozenset({"run.waiting", "approval.requested", "run.stopped", "run.finished", "run.cancelled"})
+
+# Half-width of the usual range in standard deviations, and what makes one of a median deviation if times are normal.
+_SPREAD = 3.0
+_MAD_TO_DEVIATION = 1.4826
+_ENOUGH_RUNS = 5
+_FLOOR_SECONDS = 60.0
+
+
+def progress_ages(events: Sequence[Event], beats: Sequence[HeartbeatRow], now: datetime) -> Mapping[str, float]:
+    """Seconds since the last progress of each agent at work, by agent; of several tasks of one agent the oldest.
+
+    Between two agents it is the run itself that has to get on, with its checks for instance: then the agent is empty,
+    and the last event or sign of whatever counts.
+    """
+    at_work = _agents_at_work(events)
+    if not at_work:
+        signs = (*(event.at for event in events), *(beat.progress_at for beat in beats))
+        last = max(signs, default=None)
+        return {} if last is None else {"": _age(last, now)}
+    latest = {beat.agent_run_id: beat.progress_at for beat in beats}
+    ages: dict[str, float] = {}
+    for task, (agent, started) in at_work.items():
+        age = _age(max(started, latest.get(task, started)), now)
+        ages[agent] = max(age, ages.get(agent, 0.0))
+    return ages
+
+
+def furthest_behind(events: Sequence[Event], beats: Sequence[HeartbeatRow], now: datetime) -> tuple[float, str]:
+    """Of a run's tasks at work the one that has got on least recently: seconds since then, and what it does, empty
+    where it has not said. Between two agents it is the run itself."""
+    told = {beat.agent_run_id: beat for beat in beats}
+    tasks = [
+        (_age(max(started, told[task].progress_at) if task in told else started, now), task)
+        for task, (_, started) in _agents_at_work(events).items()
+    ]
+    if tasks:
+        age, task = max(tasks)
+        return age, told[task].activity if task in told else ""
+    newest = max(beats, key=lambda beat: beat.progress_at, default=None)
+    return max(progress_ages(events, beats, now).values(), default=0.0), newest.activity if newest else ""
+
+
+def seconds_at_work(events: Iterable[Event], now: datetime) -> float:
+    """How long a run has been at work since it was started or last resumed; waiting does not count."""
+    total, since = 0.0, None
+    for event in events:
+        if event.kind == "run.resumed":
+            total, since = 0.0, event.at
+        elif event.kind in _BEGINS and since is None:
+            since = event.at
+        elif event.kind in _PAUSES and since is not None:
+            total, since = total + _age(since, event.at), None
+    return total if since is None else total + _age(since, now)
+
+
+def expected_seconds(past: Sequence[float], floor: float = _FLOOR_SECONDS) -> float | None:
+    """How long a run may be expected to take at most, from how long others took; None while too few are known.
+
+    The median plus three deviations, estimated from the median absolute deviation, so that a run which hung for a
+    night does not teach us to wait for a night.
+    """
+    if len(past) < _ENOUGH_RUNS:
+        return None
+    middle = median(past)
+    deviation = _MAD_TO_DEVIATION * median(abs(seconds - middle) for seconds in past)
+    return max(floor, middle + _SPREAD * deviation)
+
+
+def _agents_at_work(events: Iterable[Event]) -> dict[str, tuple[str, datetime]]:
+    at_work: dict[str, tuple[str, datetime]] = {}
+    for event in events:
+        task = str(event.data.get("agent_run_id", ""))
+        if event.kind == "agent.started":
+            at_work[task] = (event.agent or "", event.at)
+        elif event.kind == "agent.finished":
+            at_work.pop(task, None)
+        elif event.kind in _GOES_ON:
+            at_work = {name: (agent, event.at) for name, (agent, _) in at_work.items()}
+    return at_work
+
+
+def _age(since: datetime, now: datetime) -> float:
+    return max(0.0, (now - since).total_seconds())

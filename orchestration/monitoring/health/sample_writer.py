@@ -1,0 +1,53 @@
+"""Keeps gauges as samples for plots."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+
+from orchestration.alerts.signal import Signal
+from orchestration.clock import Clock
+from orchestration.monitoring.signals.catalogue import GAUGES
+from orchestration.storage.samples import Samples, StoredSample
+
+_MOST_WAITING = 20_000
+_SUM_UP_EVERY_SECONDS = 60.0
+
+
+class SampleWriter:
+    """Gathers in memory, writes now and then. While the database cannot be written the newest are kept, up to a
+    bound. Safe from any thread."""
+
+    def __init__(self, samples: Samples, clock: Clock, retention_days: Callable[[], int]) -> None:
+        self._samples = samples
+        self._clock = clock
+        self._retention_days = retention_days
+        self._lock = threading.Lock()
+        self._waiting: list[StoredSample] = []
+        self._summed_up_at = float("-inf")
+
+    def note(self, signals: Iterable[Signal]) -> None:
+        """Take gauges in; what a drill caused belongs in no plot of how things usually are."""
+        gauges = [
+            StoredSample(one.name, one.at, one.value, one.labels)
+            for one in signals
+            if one.name in GAUGES and not one.drill
+        ]
+        with self._lock:
+            self._waiting = [*self._waiting, *gauges][-_MOST_WAITING:]
+
+    def look(self) -> tuple[Signal, ...]:
+        """Write what has gathered, and sum up what is due. Blocks."""
+        with self._lock:
+            batch, self._waiting = self._waiting, []
+        try:
+            self._samples.add(batch)
+        except Exception:
+            with self._lock:
+                self._waiting = [*batch, *self._waiting][-_MOST_WAITING:]
+            raise
+        if self._clock.monotonic() - self._summed_up_at >= _SUM_UP_EVERY_SECONDS:
+            self._summed_up_at = self._clock.monotonic()
+            self._samples.sum_up(self._clock.now(), timedelta(days=self._retention_days()))
+        return ()

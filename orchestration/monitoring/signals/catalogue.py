@@ -1,0 +1,123 @@
+"""Every signal there is, and every event that becomes one. The reference page is written from here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class SignalKind:
+    """A signal: its name, its labels, what its value means. `gauge`: its values are kept as samples for plots."""
+
+    name: str
+    labels: tuple[str, ...]
+    meaning: str
+    gauge: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class EventSignal:
+    """An event that becomes signals, with the data that is read from it."""
+
+    event: str
+    data: tuple[str, ...]
+    signals: tuple[str, ...]
+
+
+SIGNALS: tuple[SignalKind, ...] = (
+    SignalKind("provider_up", ("provider",), "1: it answers, 0: it does not; evidence: reason, detail", gauge=True),
+    SignalKind("providers_usable", (), "members of the fallback chain that answer", gauge=True),
+    SignalKind(
+        "agent_finished", ("agent", "run", "outcome", "kind"), "1; outcome succeeded or failed, kind of failure"
+    ),
+    SignalKind("run_finished", ("run", "outcome"), "1; outcome succeeded, failed or cancelled"),
+    SignalKind("run_waiting", ("run",), "1: it waits, 0: it goes on; evidence: reason, hints"),
+    SignalKind(
+        "model_call", ("provider", "model", "outcome"), "seconds that one try took; outcome ok or a failure class"
+    ),
+    SignalKind("latency_ratio", ("provider", "model"), "median latency now ÷ its own baseline", gauge=True),
+    SignalKind("error_rate_ratio", ("provider", "model"), "share of failed tries now ÷ its own baseline", gauge=True),
+    SignalKind("progress_age_seconds", ("run", "agent"), "since the last progress; agent empty: between two agents"),
+    SignalKind("run_overdue_ratio", ("run",), "time at work ÷ time expected from past runs"),
+    SignalKind("cpu_percent", ("host",), "processor use, of the container's limit where there is one", gauge=True),
+    SignalKind("memory_percent", ("host",), "memory use, of the container's limit where there is one", gauge=True),
+    SignalKind("disk_free_percent", ("host", "path"), "free space or free files, whichever is less", gauge=True),
+    SignalKind("event_loop_lag_seconds", ("process",), "by how much the event loop was late at worst", gauge=True),
+    SignalKind("database_up", (), "1: it answers, 0: it does not"),
+    SignalKind("database_intact", (), "1: its check found nothing, 0: it is damaged"),
+    SignalKind("worker_up", ("worker",), "1: its lease is good, 0: it stopped renewing it"),
+    SignalKind("worker_replaced", ("worker",), "1; its supervisor started another in its place"),
+    SignalKind("loop_age_seconds", ("loop",), "by how much a loop of the system is behind its own interval"),
+    SignalKind("schedule_late_seconds", ("schedule",), "how late a schedule started a run"),
+    SignalKind("backup_age_seconds", (), "since the last backup that was made and checked", gauge=True),
+    SignalKind("backup_failed", (), "1; evidence: message"),
+    SignalKind("channel_up", ("channel",), "1: the last delivery went through, 0: it failed"),
+    SignalKind("log_errors", ("fingerprint",), "error lines since the last look; evidence: sample, new"),
+    SignalKind("sign_in_failed", ("source",), "1; evidence: user, reason"),
+    SignalKind("tool_refused", ("agent", "run", "about"), "1; evidence: what, reason"),
+    SignalKind("secret_found", ("kind", "place", "run", "agent"), "how many, 0 when gone; evidence: redacted, lines"),
+    SignalKind("vulnerability", ("package", "version", "advisory"), "1; evidence: summary, fixed"),
+)
+
+EVENTS: tuple[EventSignal, ...] = (
+    EventSignal("agent.finished", ("agent_run_id", "failing"), ("agent_finished",)),
+    EventSignal("run.finished", ("status", "reason"), ("run_finished",)),
+    EventSignal("run.cancelled", ("reason",), ("run_finished",)),
+    EventSignal("run.waiting", ("reason", "hints"), ("run_waiting",)),
+    EventSignal("approval.requested", ("question",), ("run_waiting",)),
+    EventSignal("run.continued", (), ("run_waiting",)),
+    EventSignal("approval.decided", (), ("run_waiting",)),
+    EventSignal("model_call.finished", ("tries", "seconds"), ("model_call",)),
+    EventSignal("model_call.failed", ("tries", "seconds"), ("model_call",)),
+    EventSignal("route.opened", ("route", "provider", "reason", "detail"), ("provider_up", "providers_usable")),
+    EventSignal("route.closed", ("route", "provider"), ("provider_up", "providers_usable")),
+    EventSignal("tool_call.refused", ("about", "what", "reason"), ("tool_refused",)),
+    EventSignal("secret.redacted", ("found", "place", "count"), ("secret_found",)),
+    EventSignal("sign_in.failed", ("source", "user", "reason"), ("sign_in_failed",)),
+    EventSignal("backup.made", (), ("backup_age_seconds",)),
+    EventSignal("backup.failed", ("message",), ("backup_failed",)),
+    EventSignal("run.created", ("origin",), ("schedule_late_seconds",)),
+    EventSignal("notification.sent", ("channel",), ("channel_up",)),
+    EventSignal("notification.retried", ("channel", "message"), ("channel_up",)),
+    EventSignal("notification.failed", ("channel", "message"), ("channel_up",)),
+    EventSignal("worker.started", ("worker", "pid"), ("worker_up",)),
+    EventSignal("worker.lost", ("worker", "exit_code"), ("worker_up",)),
+    EventSignal("worker.killed", ("worker", "reason"), ("worker_up",)),
+    EventSignal("worker.replaced", ("worker", "reason"), ("worker_replaced",)),
+)
+
+GAUGES = frozenset(signal.name for signal in SIGNALS if signal.gauge)
+
+_PAGE = """# Signals
+
+What monitoring sees, before anybody has judged it. Alert rules read these names, labels and values. Seconds and percent
+are meant literally; a ratio of 1 is as usual.
+
+| signal | labels | value |
+| --- | --- | --- |
+{signals}
+
+## From which events
+
+What an event tells becomes a signal at once. Any part of the system may emit these; data that is missing is taken as
+empty. A run is one of a schedule when its origin is `schedule NAME at TIME`. `drill: true` in an event's data marks its
+signals as those of a drill.
+
+| event | data | signals |
+| --- | --- | --- |
+{events}
+
+All other signals come from looking: at resources, providers, runs and their heartbeats, the database, the leases of
+workers, the log, the files that agents have written, and the installed packages.
+"""
+
+
+def signals_page() -> str:
+    """The reference page, in Markdown."""
+    signals = [f"| `{one.name}` | {_names(one.labels)} | {one.meaning} |" for one in SIGNALS]
+    events = [f"| `{one.event}` | {_names(one.data)} | {_names(one.signals)} |" for one in EVENTS]
+    return _PAGE.format(signals="\n".join(signals), events="\n".join(events))
+
+
+def _names(names: tuple[str, ...]) -> str:
+    return ", ".join(f"`{name}`" for name in names) or "none"

@@ -1,0 +1,79 @@
+"""The events of other processes on this database: read from the timeline, each once, none of our own again."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from datetime import datetime
+
+from orchestration.clock import Clock
+from orchestration.events import Event
+from orchestration.storage.timeline import PROGRESS, Timeline
+
+_MOST = 1000
+_REMEMBERED = 50_000
+# How long a number that is missing may still come: its transaction may be open yet. One that was rolled back never
+# comes.
+_GAP_SECONDS = 10.0
+_MOST_GAPS = 500
+
+_Key = tuple[str, datetime, str | None, str | None]
+
+
+class EventTail:
+    """Follows the timeline from its end as it was at the first look."""
+
+    def __init__(self, timeline: Timeline, clock: Clock) -> None:
+        self._timeline = timeline
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._own: Counter[_Key] = Counter()
+        self._last: int | None = None
+        self._gaps: dict[int, float] = {}
+
+    def own(self, event: Event) -> None:
+        """Remember an event of this process, which the timeline will show as well. Safe from any thread."""
+        if event.kind == PROGRESS:
+            return
+        with self._lock:
+            self._own[_key(event)] += 1
+            if len(self._own) > _REMEMBERED:
+                del self._own[next(iter(self._own))]
+
+    def look(self) -> tuple[Event, ...]:
+        """What others have said since the last look. Blocks."""
+        if self._last is None:
+            self._last = self._timeline.last_sequence()
+            return ()
+        rows = self._timeline.since(self._last, _MOST)
+        if not rows:
+            # Numbers go back when a backup is restored: what is read on from is what there is then.
+            self._last = min(self._last, self._timeline.last_sequence())
+        late = self._timeline.numbered(self._gaps) if self._gaps else ()
+        self._last = self._note_gaps(self._last, [number for number, _ in rows], [number for number, _ in late])
+        return tuple(event for _, event in (*late, *rows) if not self._is_own(event))
+
+    def _note_gaps(self, last: int, numbers: list[int], arrived: list[int]) -> int:
+        """Remember the numbers that are missing between those that came; returns the newest."""
+        now = self._clock.monotonic()
+        kept = {number: since for number, since in self._gaps.items() if now - since < _GAP_SECONDS}
+        self._gaps = {number: since for number, since in kept.items() if number not in arrived}
+        for number in numbers:
+            self._gaps |= dict.fromkeys(range(max(last + 1, number - _MOST_GAPS), number), now)
+            last = number
+        return last
+
+    def _is_own(self, event: Event) -> bool:
+        key = _key(event)
+        with self._lock:
+            if self._own[key] > 0:
+                self._own[key] -= 1
+                if not self._own[key]:
+                    del self._own[key]
+                return True
+            del self._own[key]
+        return False
+
+
+def _key(event: Event) -> _Key:
+    return event.kind, event.at, event.run_id, event.agent

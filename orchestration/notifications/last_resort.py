@@ -1,0 +1,111 @@
+"""Telling people without any database: when it is the database that is down, and to test a contact's channels."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import anyio
+
+from orchestration.clock import Clock
+from orchestration.config.credentials import CredentialSource
+from orchestration.config.response import Contact, ResponseSettings
+from orchestration.notifications.attempt import Redact, attempt
+from orchestration.notifications.channels import ChannelRegistry
+from orchestration.notifications.notice import Notice
+from orchestration.notifications.recipients import OPERATOR, key, plan
+from orchestration.notifications.templates import SHIPPED, TemplateRenderer
+from orchestration.storage.outbox import DeliveryAttempt, OutboxRow, SendOutcome
+
+STEP = "last-resort"
+
+
+async def last_resort(
+    notice: Notice,
+    contacts: Sequence[Contact],
+    response: ResponseSettings,
+    credentials: CredentialSource,
+    clock: Clock,
+    redact: Redact,
+    *,
+    templates: TemplateRenderer = SHIPPED,
+) -> tuple[DeliveryAttempt, ...]:
+    """Tell the log and standard error, then everybody at once on every channel; each try is limited in time.
+
+    Hand over the audience of P0. Quiet hours are not kept. Returns the evidence of each try; never raises.
+    """
+    done: list[DeliveryAttempt] = []
+    # The operator is told by the built-in channels alone, whatever the file says.
+    for audience, settings in (((OPERATOR,), ResponseSettings()), (tuple(contacts), response)):
+        with contextlib.suppress(Exception):  # the last place there is: whatever fails, the next way is tried
+            rows = plan(notice, audience, settings, STEP, clock.now(), templates=templates) if audience else ()
+            done += await send_directly(rows, settings, credentials, clock, redact)
+    return tuple(done)
+
+
+class LastResort:
+    """`last_resort` for callers that may not wait, on any thread: each notice is told on a thread of its own."""
+
+    def __init__(
+        self,
+        contacts: Callable[[], Sequence[Contact]],
+        response: Callable[[], ResponseSettings],
+        credentials: CredentialSource,
+        clock: Clock,
+        redact: Redact,
+    ) -> None:
+        """`contacts` gives the audience of P0, `response` the configuration, each as it is at that moment."""
+        self._contacts = contacts
+        self._response = response
+        self._credentials = credentials
+        self._clock = clock
+        self._redact = redact
+        self._threads: list[threading.Thread] = []
+        self._reached: dict[str, frozenset[tuple[str, str]]] = {}
+
+    def __call__(self, notice: Notice) -> None:
+        """Begin to tell everybody; never raises and never waits."""
+        self._threads = [thread for thread in self._threads if thread.is_alive()]
+        thread = threading.Thread(target=self._tell, args=(notice,), name="last-resort", daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def reached(self, incident_id: str) -> frozenset[tuple[str, str]]:
+        """Who has been told of an incident in this way, as (contact, channel); waits for what has been begun."""
+        self.close()
+        return self._reached.get(incident_id, frozenset())
+
+    def close(self, seconds: float = 10.0) -> None:
+        """Wait for what has been begun, so long at most for each."""
+        for thread in self._threads:
+            thread.join(seconds)
+
+    def _tell(self, notice: Notice) -> None:
+        try:
+            contacts, response = self._contacts(), self._response()
+        except Exception:  # noqa: BLE001 — without a configuration the machine itself is still told
+            contacts, response = (), ResponseSettings()
+        done = anyio.run(last_resort, notice, contacts, response, self._credentials, self._clock, self._redact)
+        sent = {each.key for each in done if each.outcome is SendOutcome.SENT}
+        told = [(one.id, place.channel) for one in (*contacts, OPERATOR) for place in one.channels]
+        reached = [one for one in told if key(notice.incident_id, STEP, *one) in sent]
+        self._reached[notice.incident_id] = self._reached.get(notice.incident_id, frozenset()).union(reached)
+
+
+async def send_directly(
+    rows: Sequence[OutboxRow], response: ResponseSettings, credentials: CredentialSource, clock: Clock, redact: Redact
+) -> list[DeliveryAttempt]:
+    """Send messages side by side, once each, within their channels' time limits. Raises nothing for a failed one."""
+    done: dict[str, DeliveryAttempt] = {}
+    async with ChannelRegistry(lambda: response, credentials, clock) as channels, anyio.create_task_group() as group:
+
+        async def send(row: OutboxRow) -> None:
+            result = await attempt(replace(row, attempts=1), channels, clock, redact, 1.0)
+            outcome = SendOutcome.SENT if result.outcome is SendOutcome.SENT else SendOutcome.FAILED
+            done[row.key] = DeliveryAttempt(row.key, clock.now(), outcome, round(result.seconds, 3), result.detail)
+
+        for row in rows:
+            group.start_soon(send, row)
+    return [done[row.key] for row in rows]

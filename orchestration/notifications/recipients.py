@@ -1,0 +1,186 @@
+"""Who gets which message when: from a notice to the rows of the outbox. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from orchestration.config.response import BUILT_IN_CHANNELS, Contact, ContactAddress, QuietHours, ResponseSettings
+from orchestration.domain.channel_kind import ChannelKind
+from orchestration.domain.severity import Severity
+from orchestration.notifications.notice import Notice, NoticeKind
+from orchestration.notifications.templates import SHIPPED, TemplateRenderer
+from orchestration.notifications.templates.values import zone_of
+from orchestration.storage.outbox import OutboxRow, OutboxState
+
+LONGEST_KEY = 160
+# With the waits between them, about half a minute.
+TELL_LOG_AFTER = 5
+
+# Whoever reads the log and the terminal; told when nobody else is there to be told.
+OPERATOR = Contact(
+    id="operator", name="operator", channels=tuple(ContactAddress(channel=name) for name in BUILT_IN_CHANNELS)
+)
+
+
+def plan(
+    notice: Notice,
+    contacts: Sequence[Contact],
+    response: ResponseSettings,
+    step: str,
+    now: datetime,
+    *,
+    templates: TemplateRenderer = SHIPPED,
+) -> tuple[OutboxRow, ...]:
+    """One message for each contact on each of its working channels.
+
+    `step` tells the notices of one incident apart (`initial`, `escalation-2`): with incident, contact and channel it
+    makes the key, so planning the same step again adds nothing. Without any contact, or with none that can be reached,
+    the log and the console are told.
+    """
+    rows = [row for contact in contacts for row in _for_contact(notice, contact, response, step, now, templates)]
+    rows = rows or list(_for_contact(notice, OPERATOR, response, step, now, templates))
+    return tuple({row.key: row for row in rows}.values())
+
+
+def key(incident_id: str, step: str, contact: str, channel: str) -> str:
+    """The idempotency key of a message, at most 160 characters; a longer one ends in a hash of the whole."""
+    text = f"{incident_id}:{step}:{contact}:{channel}"
+    if len(text) <= LONGEST_KEY:
+        return text
+    digest = hashlib.sha256(text.encode()).hexdigest()[:40]
+    return f"{text[: LONGEST_KEY - len(digest) - 1]}:{digest}"
+
+
+def row_for(
+    notice: Notice,
+    contact: Contact,
+    place: ContactAddress,
+    step: str,
+    now: datetime,
+    *,
+    templates: TemplateRenderer = SHIPPED,
+) -> OutboxRow:
+    """One message to a contact on one channel."""
+    text = templates.render(notice, contact)
+    return OutboxRow(
+        key=key(notice.incident_id, step, contact.id, place.channel),
+        incident_id=notice.incident_id,
+        kind=notice.kind.value,
+        contact=contact.id,
+        channel=place.channel,
+        address=place.address,
+        payload={
+            "subject": text.subject,
+            "body": text.body,
+            "notice": notice.as_json(),
+            "step": step,
+            "note": text.note,
+        },
+        stops_on_acknowledge=notice.kind.is_page,
+        created_at=now,
+        due_at=due(contact, notice, now),
+    )
+
+
+def due(contact: Contact, notice: Notice, now: datetime) -> datetime:
+    """When a contact may be told: now, or at the end of its quiet hours. A test never waits."""
+    if contact.quiet_hours is None or notice.kind is NoticeKind.TEST:
+        return now
+    return after_quiet_hours(contact.quiet_hours, contact.time_zone, notice.severity, now)
+
+
+def after_quiet_hours(quiet: QuietHours, zone: str, severity: Severity, now: datetime) -> datetime:
+    """`now` where the severity may disturb or it is not quiet, else the first moment after `now` at which the local
+    clock shows `quiet.end`. An end that the change to summer time skips comes as long after midnight as ever."""
+    local = now.astimezone(zone_of(zone))
+    if severity in quiet.severities or not _is_quiet(quiet, local.time()):
+        return now
+    days = (local.date(), local.date() + timedelta(days=1))
+    return min(end for day in days for end in _moments(day, quiet.end, zone_of(zone)) if end > now)
+
+
+def _moments(day: date, at: time, zone: ZoneInfo) -> Iterator[datetime]:
+    """When the local clock shows a time on a day: once; twice when it is put back; a skipped time once, late."""
+    first = datetime.combine(day, at, zone)
+    second = first.replace(fold=1)
+    yield first.astimezone(UTC)
+    if second.astimezone(UTC) > first.astimezone(UTC):
+        yield second.astimezone(UTC)
+
+
+def _is_quiet(quiet: QuietHours, at: time) -> bool:
+    if quiet.start <= quiet.end:
+        return quiet.start <= at < quiet.end
+    return at >= quiet.start or at < quiet.end
+
+
+def _for_contact(
+    notice: Notice,
+    contact: Contact,
+    response: ResponseSettings,
+    step: str,
+    now: datetime,
+    templates: TemplateRenderer,
+) -> Iterator[OutboxRow]:
+    for place in response.working(contact):
+        settings = response.channel(place.channel)
+        if settings is not None and carries(settings.type, notice.kind):
+            yield row_for(notice, contact, place, step, now, templates=templates)
+
+
+def carries(channel: ChannelKind, kind: NoticeKind) -> bool:
+    """Whether a notice of this kind can be told on such a channel.
+
+    Alertmanager knows only alerts that fire and alerts that are resolved: a reminder after the end would fire again.
+    A report is no alert at all.
+    """
+    if kind is NoticeKind.REPORT:
+        return channel not in (ChannelKind.ALERTMANAGER, ChannelKind.PAGERDUTY)
+    return not (channel is ChannelKind.ALERTMANAGER and kind is NoticeKind.REMINDER)
+
+
+def substitute(
+    failed: OutboxRow, siblings: Sequence[OutboxRow], response: ResponseSettings, now: datetime
+) -> OutboxRow | None:
+    """What to send in place of a message that will never go out: the same on the contact's next working channel.
+
+    `siblings` are the messages about the same incident. When every channel has a message of this step already, the log
+    is told, unless one of them went out or still may.
+    """
+    step = failed.payload.get("step")
+    kind = next((kind for kind in NoticeKind if kind == failed.kind), None)
+    if step is None or kind is None:  # a message that cannot be read cannot be read elsewhere either
+        return None
+    same = [row for row in siblings if row.contact == failed.contact and row.payload.get("step") == step]
+    used = {failed.channel, *(row.channel for row in same)}
+    contact = next((each for each in response.contacts if each.id == failed.contact), OPERATOR)
+    for place in response.working(contact):
+        settings = response.channel(place.channel)
+        if place.channel not in used and settings is not None and carries(settings.type, kind):
+            return _moved(failed, place, now)
+    alive = any(row.key != failed.key and row.state in (OutboxState.SENT, OutboxState.PENDING) for row in same)
+    log = ChannelKind.LOG.value
+    return None if alive or log in used else _moved(failed, ContactAddress(channel=log), now)
+
+
+def meanwhile(row: OutboxRow, now: datetime) -> OutboxRow | None:
+    """What the log is told while a page does not get through; the page itself goes on being tried."""
+    log = ContactAddress(channel=ChannelKind.LOG.value)
+    return _moved(row, log, now) if row.attempts >= TELL_LOG_AFTER and row.stops_on_acknowledge else None
+
+
+def _moved(row: OutboxRow, place: ContactAddress, now: datetime) -> OutboxRow:
+    return replace(
+        row,
+        key=key(row.incident_id or row.key, str(row.payload["step"]), row.contact, place.channel),
+        channel=place.channel,
+        address=place.address,
+        due_at=now,
+        attempts=0,
+        state=OutboxState.PENDING,
+        detail="",
+    )

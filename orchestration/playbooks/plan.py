@@ -1,0 +1,131 @@
+"""A dry run: what a playbook would do now, exactly, with nothing done. Only steps that look are carried out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from orchestration.config.schema import Configuration
+from orchestration.domain.playbook_state import ActionState
+from orchestration.playbooks import conditions, hypotheses
+from orchestration.playbooks.execution import PlaybookExecution, StepExecutor
+from orchestration.playbooks.facts import KnownFacts
+from orchestration.playbooks.hypotheses import RankedHypothesis
+from orchestration.playbooks.model import Mode, Option, Phase, Playbook, Step
+from orchestration.playbooks.runner import in_order
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedStep:
+    """One step. `mode` is how far the machine would go, `says` what it found or what it would do, and what holds it
+    back."""
+
+    phase: str
+    step: str
+    action: str
+    mode: str
+    says: str
+    guard: str | None = None
+    parameters: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedOption:
+    """One way to mitigate, in the order in which it would be tried; `applies` says whether it would be."""
+
+    option: str
+    says: str
+    applies: bool
+    steps: tuple[PlannedStep, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PlaybookPlan:
+    """Everything that would be done."""
+
+    playbook: str
+    incident: str | None
+    looked: tuple[PlannedStep, ...]
+    causes: tuple[RankedHypothesis, ...]
+    calls: tuple[str, ...]
+    options: tuple[PlannedOption, ...]
+    recover: tuple[PlannedStep, ...]
+    document: tuple[PlannedStep, ...]
+
+
+async def plan(
+    executor: StepExecutor, playbook: Playbook, facts: Mapping[str, Any], *, incident: str | None = None
+) -> PlaybookPlan:
+    """Look as the playbook looks, then foresee the rest."""
+    return await _Planner(executor, playbook, facts).plan(incident)
+
+
+def imagined(playbook: Playbook, configuration: Configuration) -> dict[str, Any]:
+    """What would be known of an incident that touches everything, where there is none."""
+    runtime = configuration.runtime
+    return {
+        "incident.id": "no-incident",
+        "incident.severity": "P2",
+        "incident.scenario": playbook.scenario.value,
+        "incident.component": str(playbook.applies_when.get("incident.component", "")),
+        "incident.agents": [agent.id for agent in configuration.agents],
+        "incident.providers": [runtime.default_provider, *runtime.fallback_providers],
+        "incident.runs": [],
+        "incident.hosts": [],
+        "incident.agents_failing_percent": 0.0,
+        "incident.drill": False,
+    }
+
+
+class _Planner:
+    def __init__(self, executor: StepExecutor, playbook: Playbook, facts: Mapping[str, Any]) -> None:
+        self._executor = executor
+        self._playbook = playbook
+        self._facts = KnownFacts(facts)
+        incident = str(facts["incident.id"])
+        self._response = PlaybookExecution(
+            "dry-run", incident, playbook.name, playbook.guards, bool(facts["incident.drill"])
+        )
+
+    async def plan(self, incident: str | None) -> PlaybookPlan:
+        book = self._playbook
+        looked = [await self._look(Phase.IDENTIFY, step) for step in book.identify]
+        looked += [await self._look(Phase.DIAGNOSE, step) for step in book.diagnose]
+        causes = hypotheses.rank(book.hypotheses, self._facts)
+        return PlaybookPlan(
+            playbook=book.name,
+            incident=incident,
+            looked=tuple(looked),
+            causes=causes,
+            calls=tuple(
+                f"level {rule.level}: {rule.reason}"
+                for rule in book.escalate
+                if conditions.holds(rule.when, self._facts)
+            ),
+            options=tuple([await self._option(option) for option in in_order(book.mitigate, causes)]),
+            recover=await self._foreseen(Phase.RECOVER, book.recover),
+            document=await self._foreseen(Phase.DOCUMENT, book.document),
+        )
+
+    async def _look(self, phase: Phase, step: Step) -> PlannedStep:
+        decision = await self._executor.decide(self._response, step, self._facts, 0)
+        if decision.mode is not Mode.AUTO:
+            return PlannedStep(phase.value, step.id, step.action, decision.mode.value, decision.says, decision.guard)
+        seen = await self._executor.look(self._response, phase, step, decision)
+        if seen.state is ActionState.DONE:
+            self._facts.learn(step.id, seen.findings)
+        return PlannedStep(phase.value, step.id, step.action, "looked", seen.says, None, decision.parameters)
+
+    async def _option(self, option: Option) -> PlannedOption:
+        steps = await self._foreseen(Phase.MITIGATE, option.steps)
+        return PlannedOption(option.id, option.says, conditions.holds(option.when, self._facts), steps)
+
+    async def _foreseen(self, phase: Phase, steps: Sequence[Step]) -> tuple[PlannedStep, ...]:
+        return tuple([await self._foresee(phase, step) for step in steps])
+
+    async def _foresee(self, phase: Phase, step: Step) -> PlannedStep:
+        decision = await self._executor.decide(self._response, step, self._facts, 0)
+        says = "; ".join(part for part in (decision.preview or step.why.strip(), decision.says) if part)
+        mode, values = decision.mode.value, decision.parameters
+        return PlannedStep(phase.value, step.id, step.action, mode, says, decision.guard, values)

@@ -1,0 +1,52 @@
+"""The one place where a route's breaker changes: whoever has to know is told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from orchestration.events import Bus
+from orchestration.providers.breaker import Breaker, BreakerState
+from orchestration.providers.route import RouteRecord
+
+_KINDS = {
+    BreakerState.OPEN: "route.opened",
+    BreakerState.CLOSED: "route.closed",
+    BreakerState.HALF_OPEN: "route.half_open",
+}
+
+
+class BreakerUpdates:
+    """Takes over new states of breakers. `wake` has the calls that wait decide anew."""
+
+    def __init__(self, bus: Bus, wake: Callable[[], None]) -> None:
+        self._bus = bus
+        self._wake = wake
+
+    def note(self, record: RouteRecord, breaker: Breaker) -> None:
+        """Take over a state that came about here, and say so if it has changed."""
+        before = record.breaker
+        if breaker == before:
+            return
+        self.adopt(record, breaker)
+        record.unsaid = record.unsaid or _tells(before) != _tells(breaker)
+        if before.state is breaker.state and before.reason == breaker.reason:
+            return
+        self._bus.emit(
+            _KINDS[breaker.state],
+            route=str(record.route),
+            provider=record.route.provider,
+            reason=breaker.reason or before.reason,
+            detail=record.last_failure if breaker.state is BreakerState.OPEN else "",
+            openings=breaker.openings,
+            probe_at=breaker.probe_at,
+        )
+
+    def adopt(self, record: RouteRecord, breaker: Breaker) -> None:
+        """Take over a state that has been told elsewhere."""
+        record.breaker = breaker
+        self._wake()
+
+
+def _tells(breaker: Breaker) -> tuple[object, ...]:
+    """What other processes have to know; the single failures are each process's own."""
+    return breaker.state, breaker.reason, breaker.held_until, breaker.probe_at

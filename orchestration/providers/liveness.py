@@ -1,0 +1,109 @@
+"""Keeps watch over a call whose provider says nothing: is it thinking, or gone?
+
+A model may think for minutes before its first token, so the time limits of a call are generous; a provider that hangs
+would hold its callers for as long. But one that thinks still answers a cheap probe. So beside a call that has been
+quiet for a moment the provider is probed, again and again, ever more seldom. When neither the call nor the probe hears
+anything, the call is given up, and the next route is tried.
+
+Some servers do one thing at a time and answer no probe while they work. So silence counts only where it is known that
+the provider does both: by what it is, or because it was seen to answer a probe beside a call before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import anyio
+
+from orchestration.clock import Clock
+from orchestration.providers.attempt import RouteAttempt
+from orchestration.providers.endpoint import CallFailed
+from orchestration.providers.failures import Failure, FailureKind
+from orchestration.providers.route import RouteRecord
+from orchestration.providers.wire import ChatBody, Completion
+
+_QUIET_SECONDS = 0.5
+# A vendor's service counts every request, and may think for seconds: there it is asked when that has become unusual.
+_QUIET_ELSEWHERE_SECONDS = 5.0
+# A call has surely reached the server by then, so that an answer to a probe proves that it can do both.
+_PROOF_SECONDS = 0.1
+_PAUSE_SECONDS = 1.0
+_LONGEST_PAUSE_SECONDS = 15.0
+_LOOK_SECONDS = 0.05
+_FRESH_SECONDS = 1.0
+
+
+async def kept(record: RouteRecord, attempt: RouteAttempt, body: ChatBody, clock: Clock) -> Completion:
+    """The answer of a try that is watched over. Raises CallFailed, and what the attempt's `hand_on` raises."""
+    gone: list[Failure] = []
+    watching: list[asyncio.Task[None]] = []
+    loop = asyncio.get_running_loop()
+
+    async def watch() -> None:
+        gone.append(await _until_gone(record, attempt, clock))
+        timer.reschedule(loop.time())
+
+    # Most calls are over by then, and cost no task of their own.
+    later = loop.call_later(_PROOF_SECONDS, lambda: watching.append(loop.create_task(watch())))
+    try:
+        async with asyncio.timeout(None) as timer:
+            return await attempt.complete(body)
+    except TimeoutError:
+        if not gone:
+            raise
+        raise CallFailed(gone[0]) from None
+    finally:
+        later.cancel()
+        for task in watching:
+            await _ended(task)
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    """Wait until a watch that is not needed any more has let go of its probe."""
+    task.cancel()
+    await asyncio.wait({task})
+    if not task.cancelled() and (error := task.exception()) is not None:
+        raise error
+
+
+async def _until_gone(record: RouteRecord, attempt: RouteAttempt, clock: Clock) -> Failure:
+    """Returns once it is plain that nobody is there. Begins when the call has surely reached the server."""
+    provider, pause = record.provider, _PAUSE_SECONDS
+    local = provider.endpoint.settings.is_local
+    while True:
+        if provider.answers_meanwhile or not local:
+            await _quiet_for(attempt, _QUIET_SECONDS if local else _QUIET_ELSEWHERE_SECONDS)
+        heard = attempt.heard
+        outcome = await _probe(record, attempt, clock)
+        if outcome is None:
+            provider.answers_meanwhile = True
+        if attempt.heard != heard:
+            pause = _PAUSE_SECONDS
+        elif provider.answers_meanwhile and outcome is not None and outcome.kind is FailureKind.TIMEOUT:
+            message = f"nothing was heard for {attempt.quiet:.1f} s, and of a probe neither: {outcome.message}"
+            return Failure(FailureKind.UNREACHABLE, message, sure=True)
+        await anyio.sleep(pause)
+        pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+
+
+async def _quiet_for(attempt: RouteAttempt, seconds: float) -> None:
+    while (quiet := attempt.quiet) < seconds:  # noqa: ASYNC110 (tokens come far too often to wake somebody for each)
+        await anyio.sleep(max(seconds - quiet, _LOOK_SECONDS))
+
+
+async def _probe(record: RouteRecord, attempt: RouteAttempt, clock: Clock) -> Failure | None:
+    """Probe beside the call, or hear what came of a probe beside another that ended since this one is quiet; None when
+    it was answered. A refusal says nothing of the call: a server that is about to stop takes no new connections, and
+    ends what is under way."""
+    provider, now = record.provider, asyncio.get_running_loop().time
+    async with provider.probing:
+        at, outcome = provider.probed_beside
+        if now() - at < _FRESH_SECONDS and (attempt.heard is None or attempt.heard <= at):
+            return outcome
+        outcome = None
+        try:
+            await provider.endpoint.probe(clock.now())
+        except CallFailed as error:
+            outcome = error.failure
+        provider.probed_beside = now(), outcome
+        return outcome

@@ -1,0 +1,121 @@
+"""Finding out whether a broken route works again, so that no user's request is the guinea pig."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import anyio
+from anyio.abc import TaskGroup
+
+from orchestration.clock import Clock
+from orchestration.providers.attempt import RouteAttempt
+from orchestration.providers.breaker import Breaker
+from orchestration.providers.breaker_updates import BreakerUpdates
+from orchestration.providers.endpoint import CallFailed
+from orchestration.providers.failures import Failure, FailureKind
+from orchestration.providers.route import ProbeResult, RouteRecord
+from orchestration.providers.route_table import RouteTable
+from orchestration.providers.wire import Route
+
+MayProbe = Callable[[RouteRecord], Awaitable[bool]]
+
+_LOOK_SECONDS = 0.25
+# A cheap probe proves that these are over; for the others a model has to write.
+_CHEAP_IS_ENOUGH = frozenset({FailureKind.UNREACHABLE, FailureKind.AUTHENTICATION})
+# A list of models that is refused or not there says nothing of the chat: some keys may not list, some servers cannot.
+_CHEAP_IS_NO_PROOF = frozenset({FailureKind.AUTHENTICATION, FailureKind.MODEL_MISSING, FailureKind.BAD_REQUEST})
+# Whoever refuses what is asked is alive.
+_ALIVE = frozenset({FailureKind.CONTENT_FILTER, FailureKind.BAD_REQUEST})
+_A_FEW_TOKENS = {"messages": [{"role": "user", "content": "ping"}], "max_tokens": 8}
+
+
+class Prober:
+    """Probes providers: in the background where a route is due, and when a person asks."""
+
+    def __init__(self, routing: RouteTable, notes: BreakerUpdates, clock: Clock, may_probe: MayProbe) -> None:
+        self._routing = routing
+        self._notes = notes
+        self._clock = clock
+        self._may_probe = may_probe
+
+    async def run(self) -> None:
+        """Probe what is due, each route once at a time among all processes, until cancelled."""
+        async with anyio.create_task_group() as group:
+            while True:
+                for record in tuple(self._routing.all()):
+                    if record.breaker.probe_due(self._now()) and await self._may_probe(record):
+                        self._half_open(record, group)
+                await self._clock.sleep(_LOOK_SECONDS)
+
+    async def probe(self, provider: str, *, deep: bool) -> ProbeResult:
+        """Ask a provider now. A success closes the routes for which it is proof; a failure is only reported."""
+        started = self._clock.monotonic()
+        if not self._routing.provider(provider).endpoint.base_url and self._routing.provider(provider).rehearsal:
+            return ProbeResult(provider, "ok", "it is embedded, and starts with the first run that asks for it", 0.0)
+        record = self._main_record(provider)
+        try:
+            await self._routing.provider(provider).endpoint.probe(self._clock.now())
+            if deep:
+                await self._ask_deeply(record)
+        except CallFailed as error:
+            outcome, detail = error.failure.kind.value, error.failure.message
+        else:
+            outcome, detail = "ok", ""
+            self._note_answer(provider, record if deep else None)
+        return ProbeResult(provider, outcome, detail, self._clock.monotonic() - started)
+
+    def _half_open(self, record: RouteRecord, group: TaskGroup) -> None:
+        if record.breaker.probe_due(self._now()):
+            self._notes.note(record, record.breaker.half_opened(self._now()))
+            group.start_soon(self._probe_route, record, record.breaker)
+
+    def _note_answer(self, provider: str, proven: RouteRecord | None) -> None:
+        for one in self._routing.of_provider(provider):
+            sure = one is proven or one.breaker.reason in _CHEAP_IS_ENOUGH
+            self._notes.note(one, one.breaker.mended(self._now()) if sure else one.breaker.reset(self._now()))
+
+    def _main_record(self, provider: str) -> RouteRecord | None:
+        model = self._routing.provider(provider).settings.default_model
+        if model:
+            return self._routing.record(Route(provider, model))
+        return next(iter(self._routing.of_provider(provider)), None)
+
+    async def _probe_route(self, record: RouteRecord, half_open: Breaker) -> None:
+        failure: Failure | None = None
+        try:
+            await self._ask_enough(record, half_open.reason)
+        except CallFailed as error:
+            failure = error.failure
+        if record.breaker is not half_open:
+            return  # It was reset, or a call has learnt more, while the probe was under way.
+        if failure is None:
+            self._notes.note(record, half_open.mended(self._now()))
+            return
+        record.last_failure = failure.message
+        self._notes.note(record, half_open.probe_failed(failure, self._now(), record.rules))
+
+    async def _ask_enough(self, record: RouteRecord, reason: str) -> None:
+        """As much as it takes to prove that what was wrong is over. Raises CallFailed."""
+        deep = record.provider.settings.deep_probe or reason not in _CHEAP_IS_ENOUGH
+        try:
+            await record.provider.endpoint.probe(self._clock.now())
+        except CallFailed as error:
+            if error.failure.kind not in _CHEAP_IS_NO_PROOF:
+                raise
+            deep = True
+        if deep:
+            await self._ask_deeply(record)
+
+    async def _ask_deeply(self, record: RouteRecord | None) -> None:
+        """Have a model write a few tokens. The first may take as long as in a call: the model may have to be loaded."""
+        if record is None:
+            raise CallFailed(Failure(FailureKind.MODEL_MISSING, "no model is configured; set `defaultModel`"))
+        seconds = record.provider.settings.timeouts.first_token
+        try:
+            await RouteAttempt(record, self._clock, seconds=seconds).complete(_A_FEW_TOKENS)
+        except CallFailed as error:
+            if error.failure.kind not in _ALIVE:
+                raise
+
+    def _now(self) -> float:
+        return self._clock.now().timestamp()

@@ -1,0 +1,134 @@
+"""Which routes there are, and which of them a call may use, in order of preference."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from orchestration.config.credentials import CredentialSource
+from orchestration.config.schema import Configuration, ProviderKind, ProviderSettings
+from orchestration.errors import NotFoundError
+from orchestration.providers.azure import AzureEndpoint
+from orchestration.providers.endpoint import Endpoint
+from orchestration.providers.github import GitHubEndpoint
+from orchestration.providers.ollama import OllamaEndpoint
+from orchestration.providers.route import ProviderState, RouteRecord
+from orchestration.providers.wire import GatewayCall, Route
+
+_DIALECTS: dict[ProviderKind, type[Endpoint]] = {
+    ProviderKind.OLLAMA: OllamaEndpoint,
+    ProviderKind.AZURE: AzureEndpoint,
+    ProviderKind.GITHUB: GitHubEndpoint,
+    ProviderKind.OPENAI: Endpoint,
+    ProviderKind.REHEARSAL: Endpoint,
+}
+
+
+class RouteTable:
+    """The providers of the configuration and the routes that calls have taken or may take."""
+
+    def __init__(self, configuration: Callable[[], Configuration], credentials: CredentialSource) -> None:
+        self._configuration = configuration
+        self._credentials = credentials
+        self._providers: dict[str, ProviderState] = {}
+        self._records: dict[Route, RouteRecord] = {}
+
+    def provider(self, name: str) -> ProviderState:
+        """The provider of that name. Raises NotFoundError."""
+        if name not in self._providers:
+            settings = self._configuration().provider(name)
+            if settings is None:
+                known = ", ".join(self._configuration().runtime.providers) or "none"
+                raise NotFoundError(
+                    f"expected a provider of the configuration ({known}), got '{name}'; "
+                    "correct the name, or describe the provider under `runtime`"
+                )
+            self._providers[name] = ProviderState(self._make(name, settings))
+        return self._providers[name]
+
+    def candidates(self, call: GatewayCall) -> list[RouteRecord]:
+        """The routes that a call may use, the preferred first. Raises NotFoundError for an unknown provider.
+
+        The rehearsal provider is used where it is asked for or is the default; it never stands in for another, nor
+        another for it.
+        """
+        runtime = self._configuration().runtime
+        preferred = call.provider or runtime.default_provider
+        alone = call.only or self.provider(preferred).rehearsal
+        fallbacks = () if alone else (runtime.default_provider, *runtime.fallback_providers)
+        names = dict.fromkeys((preferred, *fallbacks))
+        return [record for name in names if (record := self._candidate(name, preferred, call)) is not None]
+
+    def of_provider(self, name: str) -> list[RouteRecord]:
+        """The routes known of one provider: its default model's, and those that calls have taken."""
+        self._default_record(name)
+        return [record for record in self._records.values() if record.route.provider == name]
+
+    def all(self) -> Iterator[RouteRecord]:
+        """Every route of every provider that is enabled, in the order of the configuration."""
+        for name, settings in self._configuration().runtime.providers.items():
+            if settings.enabled:
+                yield from self.of_provider(name)
+
+    def record(self, route: Route) -> RouteRecord:
+        """What is known of a route."""
+        if route not in self._records:
+            self._records[route] = RouteRecord(route, self.provider(route.provider))
+        return self._records[route]
+
+    async def refresh(self, now: float) -> tuple[str, ...]:
+        """Take over changed settings; returns the names of the providers that are another server or account now.
+
+        A provider keeps its places and those who wait for them, and what is known of its routes. Calls under way end on
+        the connection on which they began. `now` is monotonic.
+        """
+        moved = []
+        for name, provider in list(self._providers.items()):
+            settings = self._configuration().provider(name)
+            if settings is None:
+                self._forget(name)
+                await provider.endpoint.retire()
+            elif settings != provider.settings:
+                if address_of(settings) != address_of(provider.settings):
+                    moved.append(name)
+                if settings.default_model != provider.settings.default_model and provider.settings.default_model:
+                    self._records.pop(Route(name, provider.settings.default_model), None)
+                await provider.renew(self._make(name, settings), now).retire()
+        return tuple(moved)
+
+    def _forget(self, name: str) -> None:
+        """May be called twice: edits can follow each other while connections are being closed."""
+        self._providers.pop(name, None)
+        for route in [route for route in self._records if route.provider == name]:
+            del self._records[route]
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        for provider in self._providers.values():
+            await provider.endpoint.aclose()
+
+    def _make(self, name: str, settings: ProviderSettings) -> Endpoint:
+        return _DIALECTS[settings.type](name, settings, self._credentials)
+
+    def _candidate(self, name: str, preferred: str, call: GatewayCall) -> RouteRecord | None:
+        settings = self._configuration().provider(name)
+        if settings is None or not settings.enabled:
+            return None
+        if settings.type is ProviderKind.REHEARSAL and name != preferred:
+            return None
+        model = call.model if call.model and self._knows(name, preferred, call.model) else settings.default_model
+        return self.record(Route(name, model)) if model else None
+
+    def _knows(self, name: str, preferred: str, model: str) -> bool:
+        """A model that the call names is meant for the preferred provider, and for others that list it."""
+        return name == preferred or self._configuration().model(name, model) is not None
+
+    def _default_record(self, name: str) -> None:
+        settings = self._configuration().provider(name)
+        if settings is not None and settings.default_model:
+            self.record(Route(name, settings.default_model))
+
+
+def address_of(settings: ProviderSettings) -> str:
+    """Whom one talks to under these settings, and as whom; no secret."""
+    parts = settings.type, settings.effective_base_url, settings.api_version, settings.auth
+    return " ".join(str(part) for part in (*parts, settings.effective_api_key_env) if part)

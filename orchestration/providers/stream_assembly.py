@@ -1,0 +1,103 @@
+"""Putting a streamed answer together, and telling whether an answer is whole. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from orchestration.providers.failures import Failure, FailureKind
+from orchestration.providers.wire import TokenUsage
+
+_CHARACTERS_PER_TOKEN = 4
+_THOUGHTS = ("reasoning_content", "reasoning")
+
+
+class StreamAssembly:
+    """An answer as it comes, chunk by chunk."""
+
+    def __init__(self) -> None:
+        self.finish_reason: str | None = None
+        self.tokens = 0
+        self._content: list[str] = []
+        self._refusal: list[str] = []
+        self._tool_calls: dict[int, dict[str, Any]] = {}
+        self._usage: Mapping[str, Any] | None = None
+
+    def add(self, chunk: Mapping[str, Any]) -> bool:
+        """Take in a chunk; returns whether it brought a token."""
+        self._usage = chunk.get("usage") or self._usage
+        choices = chunk.get("choices")
+        if not choices:
+            return False
+        self.finish_reason = choices[0].get("finish_reason") or self.finish_reason
+        delta = choices[0].get("delta") or {}
+        came = False
+        if content := delta.get("content"):
+            self._content.append(content)
+            came = True
+        if refusal := delta.get("refusal"):
+            self._refusal.append(refusal)
+            came = True
+        # What a model thinks is no part of the answer, but a sign that one is coming.
+        came = came or any(delta.get(name) for name in _THOUGHTS)
+        for part in delta.get("tool_calls") or ():
+            self._add_tool_call(part)
+            came = True
+        self.tokens += came
+        return came
+
+    def message(self) -> dict[str, Any]:
+        """The assistant message so far."""
+        message: dict[str, Any] = {"role": "assistant", "content": "".join(self._content) or None}
+        if self._refusal:
+            message["refusal"] = "".join(self._refusal)
+        if self._tool_calls:
+            message["tool_calls"] = [self._tool_calls[index] for index in sorted(self._tool_calls)]
+        return message
+
+    def usage(self, body: Mapping[str, Any]) -> TokenUsage:
+        """The tokens, as counted by the provider, else estimated from the texts."""
+        return usage_of(self._usage, body, self.message())
+
+    def _add_tool_call(self, part: Mapping[str, Any]) -> None:
+        call = self._tool_calls.setdefault(
+            int(part.get("index") or 0), {"id": "", "type": "function", "function": {"name": "", "arguments": ""}}
+        )
+        call["id"] = part.get("id") or call["id"]
+        function = part.get("function") or {}
+        call["function"]["name"] += function.get("name") or ""
+        call["function"]["arguments"] += function.get("arguments") or ""
+
+
+def usage_of(reported: Mapping[str, Any] | None, body: Mapping[str, Any], message: Mapping[str, Any]) -> TokenUsage:
+    """The provider's own count where there is one."""
+    if reported and "prompt_tokens" in reported:
+        return TokenUsage(int(reported["prompt_tokens"] or 0), int(reported.get("completion_tokens") or 0))
+    return TokenUsage(estimate_tokens(body.get("messages")), estimate_tokens(message), estimated=True)
+
+
+def as_chunk(body: Mapping[str, Any]) -> dict[str, Any]:
+    """A whole answer as the one chunk of a stream."""
+    choice = body["choices"][0]
+    delta = dict(choice["message"])
+    if calls := delta.get("tool_calls"):
+        delta["tool_calls"] = [{"index": index, **call} for index, call in enumerate(calls)]
+    rest = {"index": 0, "delta": delta, "finish_reason": choice.get("finish_reason")}
+    return {**body, "object": "chat.completion.chunk", "choices": [rest]}
+
+
+def estimate_tokens(value: object) -> int:
+    """Roughly how many tokens a JSON value is: four characters make one."""
+    return 1 + len(str(value)) // _CHARACTERS_PER_TOKEN
+
+
+def fault_of(message: Mapping[str, Any], finish_reason: str | None) -> Failure | None:
+    """What is wrong with an answer that came under status 200; None when it is whole."""
+    if finish_reason == "content_filter":
+        return Failure(FailureKind.CONTENT_FILTER, "the provider's content filter stopped the answer", 200)
+    if finish_reason is None:
+        return Failure(FailureKind.MALFORMED, "the answer ended without a finish_reason: it was cut off", 200)
+    said = any(message.get(part) for part in ("content", "tool_calls", "refusal"))
+    if not said and finish_reason != "length":
+        return Failure(FailureKind.MALFORMED, "the answer was empty", 200)
+    return None

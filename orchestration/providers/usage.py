@@ -1,0 +1,93 @@
+"""What each call is expected to cost, what it did cost, and the event that says so."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from orchestration.clock import Clock
+from orchestration.config.schema import Configuration
+from orchestration.events import Bus
+from orchestration.ids import new_id
+from orchestration.providers.attempt_history import AttemptHistory
+from orchestration.providers.budget import SpentAmount
+from orchestration.providers.route_table import RouteTable
+from orchestration.providers.stream_assembly import estimate_tokens
+from orchestration.providers.wire import ChatBody, Completion, GatewayCall, Route, TokenUsage
+from orchestration.storage.spend import Charge
+
+
+class UsageAccounting:
+    """Prices from the configuration, charges for the database, events for everyone."""
+
+    def __init__(self, routing: RouteTable, configuration: Callable[[], Configuration], bus: Bus, clock: Clock) -> None:
+        self._routing = routing
+        self._configuration = configuration
+        self._bus = bus
+        self._clock = clock
+
+    def expected(self, body: ChatBody, call: GatewayCall) -> SpentAmount:
+        """What a call will need at least: its prompt, and as much of an answer as it asks for, at the dearest route."""
+        most = body.get("max_completion_tokens") or body.get("max_tokens") or 0
+        usage = TokenUsage(estimate_tokens(body.get("messages")), int(most))
+        prices = [self.price(record.route, usage) or 0.0 for record in self._routing.candidates(call)]
+        return SpentAmount(usage.total, max(prices, default=0.0))
+
+    def price(self, route: Route, usage: TokenUsage) -> float | None:
+        """Dollars, by the prices in the configuration; None where it has none."""
+        model = self._configuration().model(route.provider, route.model)
+        if model is None or model.input_usd_per_million is None or model.output_usd_per_million is None:
+            return None
+        dollars = usage.prompt_tokens * model.input_usd_per_million
+        dollars += usage.completion_tokens * model.output_usd_per_million
+        return dollars / 1_000_000
+
+    def charge(self, call: GatewayCall, completion: Completion | None) -> Charge | None:
+        """What to record of a call; None when it cost nothing. A call without a key of its own is never repeated."""
+        if completion is None:
+            return None
+        usage, route, now = completion.usage, completion.route, self._clock.now()
+        key = call.key or new_id("call", now.timestamp())
+        tokens = usage.prompt_tokens, usage.completion_tokens
+        return Charge(key, call.run_id, call.agent, route.provider, route.model, *tokens, completion.usd, now)
+
+    def say(
+        self, call: GatewayCall, completion: Completion | None, history: AttemptHistory, outcome: str, seconds: float
+    ) -> None:
+        """One event per call: route, tries, time to first token, tokens, price, outcome."""
+        self._bus.emit(
+            "model_call.failed" if completion is None else "model_call.finished",
+            run_id=call.run_id,
+            agent=call.agent,
+            key=call.key,
+            outcome=outcome,
+            seconds=seconds,
+            tries=[
+                {
+                    "route": str(one.route),
+                    "outcome": one.outcome,
+                    "status": one.status,
+                    "seconds": one.seconds,
+                    "detail": one.detail,
+                }
+                for one in history.tries
+            ],
+            **(_nothing(history) if completion is None else _of(completion)),
+        )
+
+
+def _of(completion: Completion) -> Mapping[str, Any]:
+    return {
+        "route": str(completion.route),
+        "first_token_seconds": completion.first_token_seconds,
+        "tokens": completion.usage.total,
+        "prompt_tokens": completion.usage.prompt_tokens,
+        "completion_tokens": completion.usage.completion_tokens,
+        "estimated": completion.usage.estimated,
+        "usd": completion.usd,
+        "rehearsal": completion.rehearsal,
+    }
+
+
+def _nothing(history: AttemptHistory) -> Mapping[str, Any]:
+    return {"route": str(history.tries[-1].route) if history.tries else None}

@@ -1,0 +1,41 @@
+"""All paths of the rehearsal server as one ASGI application."""
+
+from __future__ import annotations
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+
+from orchestration.clock import Clock
+from orchestration.errors import UsageError
+from orchestration.rehearsal.call_log import CallLog
+from orchestration.rehearsal.controls import Controls
+from orchestration.rehearsal.fault_registry import FaultRegistry
+from orchestration.rehearsal.provider import RehearsalEndpoints
+from orchestration.rehearsal.transmission import Line, Transmission
+from orchestration.rehearsal.wire_reply import WireReply, dialect_of, whole
+
+
+def build_application(clock: Clock, faults: FaultRegistry, journal: CallLog, line: Line, latency: float) -> Starlette:
+    """Put the paths together; errors are answered in the dialect of the path, and marked like everything else."""
+
+    def send(delivery: WireReply) -> Transmission:
+        return Transmission(delivery, clock, line)
+
+    async def refused(request: Request, error: Exception) -> Transmission:
+        return send(_error(request, 400, str(error), "invalid_request_error"))
+
+    async def not_served(request: Request, error: Exception) -> Transmission:
+        status = error.status_code if isinstance(error, HTTPException) else 500
+        message = f"expected one of the paths of the rehearsal server, got {request.method} {request.url.path}"
+        return send(_error(request, status, message, "not_found_error"))
+
+    routes = [
+        *RehearsalEndpoints(clock, faults, journal, send, latency).routes(),
+        *Controls(faults, journal, send).routes(),
+    ]
+    return Starlette(routes=routes, exception_handlers={UsageError: refused, HTTPException: not_served})
+
+
+def _error(request: Request, status: int, message: str, kind: str) -> WireReply:
+    return whole({}, dialect_of(request.url.path)).error(status, message, kind=kind)

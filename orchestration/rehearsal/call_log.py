@@ -1,0 +1,47 @@
+"""What was asked of the server, for tests and drills that count calls."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from dataclasses import asdict, dataclass
+from typing import Any
+
+_CALLS_KEPT = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class ChatCall:
+    """A model call. Two with the same `fingerprint` are the same call made twice."""
+
+    path: str
+    model: str
+    role: str
+    fingerprint: str
+    streaming: bool
+    fault: str | None
+
+
+class CallLog:
+    """Counts requests by path and by fault, and keeps the latest model calls."""
+
+    def __init__(self) -> None:
+        self._paths: Counter[str] = Counter()
+        self._faults: Counter[str] = Counter()
+        self._calls: deque[ChatCall] = deque(maxlen=_CALLS_KEPT)
+
+    def add_request(self, path: str) -> None:
+        self._paths[path] += 1
+
+    def add_fault(self, name: str) -> None:
+        self._faults[name] += 1
+
+    def add_call(self, call: ChatCall) -> None:
+        self._calls.append(call)
+
+    def stats(self) -> dict[str, Any]:
+        """Requests by path, and by the fault that they got."""
+        return {"paths": dict(self._paths), "faults": dict(self._faults)}
+
+    def calls(self) -> list[dict[str, Any]]:
+        """The latest model calls, oldest first."""
+        return [asdict(call) for call in self._calls]

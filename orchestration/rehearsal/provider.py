@@ -1,0 +1,127 @@
+"""The provider's own paths: read a request, ask the scenes, let a fault spoil what they say."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from starlette.requests import Request
+from starlette.routing import Route
+
+from orchestration.clock import Clock
+from orchestration.rehearsal import ollama_wire, openai_wire
+from orchestration.rehearsal.answer import RehearsalAnswer, count_tokens, fingerprint
+from orchestration.rehearsal.call_log import CallLog, ChatCall
+from orchestration.rehearsal.conversation import RehearsalReply, RehearsalRequest, read_conversation
+from orchestration.rehearsal.fault_registry import FaultRegistry
+from orchestration.rehearsal.faults import Injection, parse_fault
+from orchestration.rehearsal.labels import FAULT_HEADER, MODEL, MODEL_PREFIX
+from orchestration.rehearsal.request_bodies import as_shape, read_json
+from orchestration.rehearsal.requests import OllamaChatRequest, WireChatRequest
+from orchestration.rehearsal.scenes import answer
+from orchestration.rehearsal.transmission import Transmission
+from orchestration.rehearsal.wire_reply import WireReply, dialect_of, whole
+
+_MODELS = (MODEL,)
+_FAULT_MARK = "?fault="
+
+Endpoint = Callable[[Request], Awaitable[Transmission]]
+
+
+class RehearsalEndpoints:
+    """What a client of OpenAI or Ollama expects to find. `latency` is in seconds, between two pieces of a stream."""
+
+    def __init__(
+        self,
+        clock: Clock,
+        faults: FaultRegistry,
+        journal: CallLog,
+        send: Callable[[WireReply], Transmission],
+        latency: float,
+    ) -> None:
+        self._clock = clock
+        self._faults = faults
+        self._journal = journal
+        self._send = send
+        self._latency = latency
+
+    def routes(self) -> list[Route]:
+        now = self._clock.now
+        return [
+            self._state("/", ollama_wire.running),
+            self._state("/api/version", ollama_wire.version),
+            self._state("/api/tags", lambda: ollama_wire.installed(_MODELS, now())),
+            self._state("/api/ps", lambda: ollama_wire.loaded(_MODELS, now())),
+            self._state("/v1/models", lambda: openai_wire.models(_MODELS)),
+            self._counted("/api/chat", self._ollama_chat, "POST"),
+            self._counted("/v1/chat/completions", self._openai_chat, "POST"),
+        ]
+
+    def _counted(self, path: str, endpoint: Endpoint, method: str) -> Route:
+        async def counted(request: Request) -> Transmission:
+            self._journal.add_request(path)
+            return await endpoint(request)
+
+        return Route(path, counted, methods=[method])
+
+    def _state(self, path: str, describe: Callable[[], WireReply]) -> Route:
+        async def endpoint(request: Request) -> Transmission:
+            return self._finish(describe(), self._injection(request, role=None))
+
+        return self._counted(path, endpoint, "GET")
+
+    async def _openai_chat(self, request: Request) -> Transmission:
+        body = await read_json(request)
+        chat = as_shape(WireChatRequest, body)
+
+        def render(answered: RehearsalAnswer) -> WireReply:
+            if not chat.stream:
+                return openai_wire.completion(answered)
+            usage = chat.stream_options is not None and chat.stream_options.include_usage
+            return openai_wire.stream(answered, include_usage=usage, pause=self._latency)
+
+        return self._chat(request, chat, fingerprint(body["messages"]), render)
+
+    async def _ollama_chat(self, request: Request) -> Transmission:
+        body = await read_json(request)
+        chat = as_shape(OllamaChatRequest, body)
+
+        def render(answered: RehearsalAnswer) -> WireReply:
+            return ollama_wire.stream(answered, pause=self._latency) if chat.stream else ollama_wire.chat(answered)
+
+        return self._chat(request, chat, fingerprint(body["messages"]), render)
+
+    def _chat(
+        self, request: Request, chat: WireChatRequest, key: str, render: Callable[[RehearsalAnswer], WireReply]
+    ) -> Transmission:
+        path = request.url.path
+        model, _, asked_fault = chat.model.partition(_FAULT_MARK)
+        if not model.startswith(MODEL_PREFIX):
+            return self._send(_unknown_model(path, model))
+        conversation = read_conversation(chat)
+        injection = self._injection(request, role=conversation.role, asked=asked_fault)
+        name = injection.fault.name if injection else None
+        self._journal.add_call(ChatCall(path, model, conversation.role, key, chat.stream, name))
+        prompt_tokens = sum(count_tokens(message.text) for message in chat.messages)
+        answered = RehearsalAnswer(_reply(conversation, injection), model, key, self._clock.now(), prompt_tokens)
+        return self._finish(render(answered), injection)
+
+    def _injection(self, request: Request, *, role: str | None, asked: str = "") -> Injection | None:
+        """The fault for this request: its own first, then one that is in force."""
+        own = request.headers.get(FAULT_HEADER) or asked
+        injection = parse_fault(own) if own else self._faults.take(request.url.path, role)
+        if injection:
+            self._journal.add_fault(injection.fault.name)
+        return injection
+
+    def _finish(self, delivery: WireReply, injection: Injection | None) -> Transmission:
+        return self._send(injection.spoil(delivery, self._clock.now()) if injection else delivery)
+
+
+def _reply(conversation: RehearsalRequest, injection: Injection | None) -> RehearsalReply:
+    reply = answer(conversation)
+    return injection.distort(reply, conversation) if injection else reply
+
+
+def _unknown_model(path: str, model: str) -> WireReply:
+    message = f"expected a model whose name begins with {MODEL_PREFIX}, got {model!r}: this server rehearses only"
+    return whole({}, dialect_of(path)).error(404, message, kind="not_found_error", code="model_not_found")

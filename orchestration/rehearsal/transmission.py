@@ -1,0 +1,77 @@
+"""Carries a delivery out on a connection, with its pauses and the end that it is to have."""
+
+from __future__ import annotations
+
+from email.utils import format_datetime
+from typing import Protocol
+
+import anyio
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from orchestration.clock import Clock
+from orchestration.rehearsal.labels import HEADER
+from orchestration.rehearsal.wire_reply import StreamEnding, WireReply
+
+
+class Line(Protocol):
+    """What lies below HTTP: connections that can be torn, a port that can be closed."""
+
+    def reset(self, client: tuple[str, int]) -> None:
+        """Tear the connection of this peer address."""
+        ...
+
+    def refuse(self, seconds: float) -> None:
+        """Close the port for that long."""
+        ...
+
+
+class Transmission(Response):
+    """A delivery as an ASGI response; it is given up as soon as the client has gone."""
+
+    def __init__(self, delivery: WireReply, clock: Clock, line: Line) -> None:
+        super().__init__(status_code=delivery.status)
+        self._delivery = delivery
+        self._clock = clock
+        self._line = line
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(_cancel_when_gone, receive, tasks.cancel_scope)
+            await self._clock.sleep(self._delivery.delay)
+            await self._send_pieces(send)
+            await self._end(scope, send)
+            tasks.cancel_scope.cancel()
+
+    async def _send_pieces(self, send: Send) -> None:
+        if self._delivery.pieces or self._delivery.ending is StreamEnding.CLEAN:
+            await send(
+                {"type": "http.response.start", "status": self._delivery.status, "headers": self._wire_headers()}
+            )
+        for number, piece in enumerate(self._delivery.pieces):
+            if number:
+                await self._clock.sleep(self._delivery.pause)
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+
+    async def _end(self, scope: Scope, send: Send) -> None:
+        if self._delivery.ending is StreamEnding.CLEAN:
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+        if self._delivery.refuse:
+            self._line.refuse(self._delivery.refuse)
+        if self._delivery.ending is StreamEnding.RESET:
+            self._line.reset(scope["client"])
+        if self._delivery.ending is not StreamEnding.CLEAN:
+            await anyio.sleep_forever()
+
+    def _wire_headers(self) -> list[tuple[bytes, bytes]]:
+        date = format_datetime(self._clock.now(), usegmt=True)
+        headers = {HEADER: "true", "date": date, "content-type": self._delivery.content_type, **self._delivery.headers}
+        if self._delivery.ending is StreamEnding.CLEAN and not self._delivery.streaming:
+            headers["content-length"] = str(sum(map(len, self._delivery.pieces)))
+        return [(name.encode(), value.encode()) for name, value in headers.items()]
+
+
+async def _cancel_when_gone(receive: Receive, scope: anyio.CancelScope) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    scope.cancel()

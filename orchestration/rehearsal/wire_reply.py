@@ -1,0 +1,81 @@
+"""How an answer leaves the server: in pieces, with pauses, and with an end that a fault may have spoilt."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Any
+
+
+class StreamEnding(StrEnum):
+    """What the client sees after the last piece."""
+
+    CLEAN = "clean"
+    SILENCE = "silence"
+    RESET = "reset"
+
+
+class WireDialect(StrEnum):
+    """The wire formats; they differ in their errors too."""
+
+    OPENAI = "openai"
+    OLLAMA = "ollama"
+
+
+def dialect_of(path: str) -> WireDialect:
+    """The dialect in which a client of this path expects its errors."""
+    return WireDialect.OLLAMA if path.startswith("/api/") else WireDialect.OPENAI
+
+
+@dataclass(frozen=True, slots=True)
+class WireReply:
+    """An answer, ready to be sent.
+
+    `delay` comes before the status line, `pause` between two pieces, both in seconds. With no pieces at all only a
+    clean ending sends a status line. `refuse` is for how many seconds the port is closed afterwards.
+    """
+
+    pieces: tuple[bytes, ...]
+    status: int = 200
+    content_type: str = "application/json"
+    headers: Mapping[str, str] = field(default_factory=dict)
+    dialect: WireDialect = WireDialect.OPENAI
+    streaming: bool = False
+    delay: float = 0.0
+    pause: float = 0.0
+    ending: StreamEnding = StreamEnding.CLEAN
+    refuse: float = 0.0
+
+    def cut(self, *, then: StreamEnding) -> WireReply:
+        """Stop in the middle: the last half of the pieces is never sent."""
+        return replace(self, pieces=self.pieces[: max(1, len(self.pieces) // 2)], ending=then)
+
+    def error(self, status: int, message: str, *, kind: str = "api_error", code: str | None = None) -> WireReply:
+        """An error in the shape of the dialect instead of the answer."""
+        return self.json_error(status, error_body(self.dialect, message, kind=kind, code=code))
+
+    def json_error(self, status: int, body: object) -> WireReply:
+        """An error with a body of its own shape instead of the answer."""
+        return replace(whole(body, self.dialect), status=status)
+
+
+def whole(body: object, dialect: WireDialect = WireDialect.OPENAI) -> WireReply:
+    """A JSON answer at once: two pieces, so that there is a middle in which it can break off."""
+    data = json.dumps(body).encode()
+    middle = len(data) // 2
+    return WireReply(pieces=(data[:middle], data[middle:]), dialect=dialect)
+
+
+def stream_piece(body: object, dialect: WireDialect) -> bytes:
+    """One part of a stream: a server-sent event, or Ollama's line of JSON."""
+    data = json.dumps(body).encode()
+    return data + b"\n" if dialect is WireDialect.OLLAMA else b"data: " + data + b"\n\n"
+
+
+def error_body(dialect: WireDialect, message: str, *, kind: str, code: str | None = None) -> dict[str, Any]:
+    """An error as Ollama writes it on its own paths, or as everyone does under `/v1`."""
+    if dialect is WireDialect.OLLAMA:
+        return {"error": message}
+    return {"error": {"message": message, "type": kind, "param": None, "code": code}}

@@ -1,0 +1,68 @@
+"""The audit trail's seals: each line's digest covers the line and the digest before it, so that nothing can be changed,
+taken out or put in between without everything behind it being wrong.
+
+What the chain cannot show by itself is that lines are missing at its end: compare its last number and digest with what
+was noted elsewhere (each is also an event, `audit.written`, in the log).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from orchestration.clock import Clock
+from orchestration.events import Bus
+from orchestration.storage.audit import AuditRow, AuditTable
+
+
+@dataclass(frozen=True, slots=True)
+class TrailVerdict:
+    """How many lines are as they were written; `broken_at` is the first that is not. `digest` seals the last good."""
+
+    lines: int
+    broken_at: int | None
+    digest: str
+
+
+class AuditTrail:
+    """Writes the audit trail and checks it."""
+
+    def __init__(self, table: AuditTable, bus: Bus, clock: Clock, redact: Callable[[Any], Any]) -> None:
+        self.table = table
+        self._bus = bus
+        self._clock = clock
+        self._redact = redact
+
+    def write(self, actor: str, action: str, outcome: str, details: Mapping[str, Any]) -> AuditRow:
+        """Say who did what, and how it ended. Blocks."""
+        clean = self._redact(dict(details))
+        row = AuditRow(0, self._clock.now(), actor[:128], str(self._redact(action))[:255], outcome, clean)
+        written = self.table.append(row, seal)
+        self._bus.emit(
+            "audit.written", actor=actor, action=written.action, outcome=outcome, number=written.sequence,
+            digest=written.digest,
+        )  # fmt: skip
+        return written
+
+    def verify(self) -> TrailVerdict:
+        """Check every line. Blocks."""
+        before, count = "", 0
+        for row in self.table.all():
+            if row.sequence != count + 1 or row.digest != seal(before, row):
+                return TrailVerdict(count, row.sequence, before)
+            before, count = row.digest, count + 1
+        return TrailVerdict(count, None, before)
+
+    def problems(self) -> list[str]:
+        """What is wrong with the trail, in words; nothing where it is whole. Blocks."""
+        broken = self.verify().broken_at
+        return [] if broken is None else [f"line {broken} of the audit trail is not as it was written"]
+
+
+def seal(before: str, row: AuditRow) -> str:
+    """The digest of a line behind one with the digest `before`. Pure."""
+    values = [before, row.sequence, row.at.timestamp(), row.actor, row.action, row.outcome, row.details]
+    return hashlib.sha256(json.dumps(values, sort_keys=True, ensure_ascii=True).encode()).hexdigest()

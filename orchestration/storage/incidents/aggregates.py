@@ -1,0 +1,131 @@
+"""What figures over incidents are made of, read from the incidents themselves by narrow indexes."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from orchestration.domain.scenario import Scenario
+from orchestration.domain.severity import Severity
+from orchestration.storage.incidents.tallies import MEASURES, Tally, TallyCell, tally
+from orchestration.storage.tables import incident_clocks, incidents
+
+# By what figures can be split.
+GROUPS = ("severity", "scenario", "month")
+Tallies = Mapping[TallyCell, Tally]
+_RESOLVED_IN = MEASURES.index("seconds_to_resolve")
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentSelection:
+    """Which incidents: detected from `since` up to and without `until`, of these kinds. Drills never count."""
+
+    since: datetime | None = None
+    until: datetime | None = None
+    severities: tuple[Severity, ...] = ()
+    scenario: Scenario | None = None
+
+    def has(self, cell: TallyCell) -> bool:
+        """Whether incidents of these kinds are meant, whatever their time."""
+        return (not self.severities or cell.severity in self.severities) and self.scenario in (None, cell.scenario)
+
+
+def how_many(connection: sa.Connection, selection: IncidentSelection, limit: int) -> int:
+    """How many incidents are selected; `limit` where there are more, which are not counted."""
+    some = sa.select(sa.literal(1)).where(*_selected(incidents, incidents.c.detected_at, selection)).limit(limit)
+    return int(connection.execute(sa.select(sa.func.count()).select_from(some.subquery())).scalar_one())
+
+
+def read(connection: sa.Connection, selection: IncidentSelection, now: datetime | None) -> dict[TallyCell, Tally]:
+    """Tally the selected incidents, and the SLA records that began in that time.
+
+    A target that is open past its deadline at `now` is breached, one that is open within it is left out. Without `now`
+    all that are open are left out.
+    """
+    found = defaultdict(Tally, _incidents(connection, selection))
+    clocks = incident_clocks.c
+    response, resolution = clocks.response_at, clocks.resolution_at
+    counts = (
+        _count(response < clocks.response_due_at),
+        _count(resolution < clocks.resolution_due_at),
+        _count(_or_now(response, now) >= clocks.response_due_at),
+        _count(_or_now(resolution, now) >= clocks.resolution_due_at),
+    )
+    for cell, row in _clocks(connection, counts, _selected(incident_clocks, clocks.started_at, selection)):
+        found[cell].met[:], found[cell].breached[:] = row[:2], row[2:]
+    return dict(found)
+
+
+def read_overdue(connection: sa.Connection, selection: IncidentSelection, now: datetime) -> dict[TallyCell, Tally]:
+    """Tally the targets that are open past their deadline at `now`, which `read` leaves out without it."""
+    clocks = incident_clocks.c
+    counts = (
+        _count(clocks.response_at.is_(None) & (clocks.response_due_at <= now)),
+        _count(clocks.resolution_due_at <= now),
+    )
+    # Few are open. Asked for the kinds as well, the database would take an index of all.
+    running = [clocks.counted.is_(True), clocks.resolution_at.is_(None), *_between(clocks.started_at, selection)]
+    found = {cell: Tally(breached=list(row)) for cell, row in _clocks(connection, counts, running)}
+    return {cell: each for cell, each in found.items() if selection.has(cell)}
+
+
+def _incidents(connection: sa.Connection, selection: IncidentSelection) -> dict[TallyCell, Tally]:
+    table = incidents.c
+    query = sa.select(table.severity, table.scenario, table.month, table.recurred, *(table[name] for name in MEASURES))
+    rows: defaultdict[TallyCell, list[Sequence[float | None]]] = defaultdict(list)
+    again: defaultdict[TallyCell, int] = defaultdict(int)
+    wanted = query.where(*_selected(incidents, table.detected_at, selection))
+    for severity, scenario, month, recurred, *values in connection.execute(wanted):
+        cell = TallyCell(severity, scenario, month)
+        rows[cell].append(values)
+        again[cell] += recurred and values[_RESOLVED_IN] is not None
+    return {
+        cell: tally(each, sum(1 for values in each if values[_RESOLVED_IN] is not None), again[cell])
+        for cell, each in rows.items()
+    }
+
+
+def _clocks(
+    connection: sa.Connection, counts: Sequence[sa.ColumnElement[int]], conditions: Sequence[sa.ColumnElement[bool]]
+) -> Iterator[tuple[TallyCell, Sequence[Any]]]:
+    cell = (incident_clocks.c.severity, incident_clocks.c.scenario, incident_clocks.c.month)
+    for severity, scenario, month, *row in connection.execute(
+        sa.select(*cell, *counts).where(*conditions).group_by(*cell)
+    ):
+        if any(row):
+            yield TallyCell(severity, scenario, month), row
+
+
+def _count(condition: sa.ColumnElement[bool]) -> sa.ColumnElement[int]:
+    return sa.func.sum(sa.case((condition, 1), else_=0))
+
+
+def _or_now(at: sa.Column[Any], now: datetime | None) -> sa.ColumnElement[Any]:
+    return at if now is None else sa.func.coalesce(at, sa.bindparam(None, now))
+
+
+def _selected(table: sa.Table, moment: sa.Column[Any], selection: IncidentSelection) -> list[sa.ColumnElement[bool]]:
+    return [table.c.counted.is_(True), *_kinds(table, selection), *_between(moment, selection)]
+
+
+def _kinds(table: sa.Table, selection: IncidentSelection) -> list[sa.ColumnElement[bool]]:
+    """All severities and scenarios are named where none is asked for: the indexes begin with them."""
+    severities, scenarios = selection.severities or Severity, [selection.scenario] if selection.scenario else Scenario
+    return [
+        table.c.severity.in_([severity.value for severity in severities]),
+        table.c.scenario.in_([scenario.value for scenario in scenarios]),
+    ]
+
+
+def _between(moment: sa.Column[Any], selection: IncidentSelection) -> list[sa.ColumnElement[bool]]:
+    conditions: list[sa.ColumnElement[bool]] = []
+    if selection.since is not None:
+        conditions.append(moment >= selection.since)
+    if selection.until is not None:
+        conditions.append(moment < selection.until)
+    return conditions

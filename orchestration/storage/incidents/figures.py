@@ -1,0 +1,76 @@
+"""What figures are made of: of few incidents each of them, of many the sums of whole days and months."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+
+from orchestration.storage.database import Database
+from orchestration.storage.incidents import aggregates
+from orchestration.storage.incidents.aggregates import IncidentSelection, Tallies
+from orchestration.storage.incidents.rollup import DayRange, IncidentRollup, month_from
+from orchestration.storage.incidents.tallies import Tally
+
+# Up to so many incidents each of them is read, and every figure is exact.
+EXACT_UP_TO = 2_000
+
+
+class IncidentFigures:
+    """Aggregates over the incidents in the database."""
+
+    def __init__(self, database: Database, exact_up_to: int = EXACT_UP_TO) -> None:
+        self._database = database
+        self._exact_up_to = exact_up_to
+        self._sums = IncidentRollup(database)
+
+    def tallies(self, selection: IncidentSelection, now: datetime) -> Tallies:
+        """Tally the selected incidents as of `now`, by severity, scenario and month.
+
+        Where there are many, whole days before today come from the sums, and the rest from the incidents. The time that
+        takes grows with the number of days and of incidents of one day, not with that of all incidents.
+        """
+        days = _whole_days(selection, now)
+        with self._database.read() as connection:
+            few = aggregates.how_many(connection, selection, self._exact_up_to + 1) <= self._exact_up_to
+            if few or days is None:
+                return aggregates.read(connection, selection, now)
+        found = defaultdict(Tally, self._sums.read(days, selection))
+        with self._database.read() as connection:
+            parts = [aggregates.read_overdue(connection, _within(selection, days), now)]
+            parts += [aggregates.read(connection, each, now) for each in _rest(selection, days)]
+        for part in parts:
+            for cell, tally in part.items():
+                found[cell].count(tally)
+        return dict(found)
+
+    def sum_up(self, now: datetime) -> None:
+        """Sum up whatever has changed, so that nobody who asks has to wait for it, and no marks pile up."""
+        self._sums.sum_up(DayRange(None, month_from(_day(now) + timedelta(days=1))))
+
+
+def _whole_days(selection: IncidentSelection, now: datetime) -> DayRange | None:
+    """The whole days of a selection that are over."""
+    first = None if selection.since is None else _day(selection.since + timedelta(days=1, microseconds=-1))
+    end = _day(now) if selection.until is None else min(_day(now), _day(selection.until))
+    return None if first is not None and first >= end else DayRange(first, end)
+
+
+def _within(selection: IncidentSelection, days: DayRange) -> IncidentSelection:
+    return replace(selection, since=None if days.first is None else _midnight(days.first), until=_midnight(days.end))
+
+
+def _rest(selection: IncidentSelection, days: DayRange) -> Iterator[IncidentSelection]:
+    """What of a selection lies before and behind its whole days."""
+    if days.first is not None:
+        yield replace(selection, until=_midnight(days.first))
+    yield replace(selection, since=_midnight(days.end))
+
+
+def _day(moment: datetime) -> date:
+    return moment.astimezone(UTC).date()
+
+
+def _midnight(day: date) -> datetime:
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)

@@ -1,0 +1,200 @@
+"""Incidents summed up by whole days and months, so that figures over a million take no longer than over few.
+
+1. Whoever changes what counts of an incident marks its day, in the same transaction. 2. Whoever reads first sums up
+what is marked: days from the incidents, then months from the days. 3. A mark is a row of its own, and a sum is kept
+only if all the marks that were seen before it was made are still there to be taken away. So a change in the meantime
+leaves its own mark, and of two processes that sum up the same day one gives way.
+
+A day begins and ends at midnight UTC.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from operator import add
+from typing import Any
+
+import sqlalchemy as sa
+
+from orchestration.storage.database import Database
+from orchestration.storage.incidents import aggregates
+from orchestration.storage.incidents.aggregates import IncidentSelection
+from orchestration.storage.incidents.tallies import MEASURES, TARGETS, Tally, TallyCell
+from orchestration.storage.tables import incident_tallies, incident_tally_marks
+
+# What of an incident's row the sums are made of.
+COUNTED = ("counted", "detected_at", "severity", "scenario", "month", *MEASURES, "recurred")
+# The columns of a sum, but for that of its measures.
+_SUMS = ("total", "resolved", "recurred", *(f"{target}_{how}" for how in ("met", "breached") for target in TARGETS))
+_DAY, _MONTH = "day", "month"
+_AT_ONCE = 16  # days or months in one transaction: no writer waits long
+_MOST_TOKENS = 500
+_TRIES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class DayRange:
+    """Whole days from `first` up to and without `end`; from the beginning where there is no `first`."""
+
+    first: date | None
+    end: date
+
+    def spans(self) -> Iterator[tuple[str, str, str]]:
+        """The same as days and months, as many of the months as fit: what they are, and between which dates."""
+        month_end = self.end.replace(day=1)
+        month_first = None if self.first is None else month_from(self.first)
+        if month_first is not None and month_first >= month_end:
+            yield _DAY, _text(self.first), _text(self.end)
+            return
+        if self.first is not None:
+            yield _DAY, _text(self.first), _text(month_first)
+        yield _MONTH, _text(month_first), _text(month_end)
+        yield _DAY, _text(month_end), _text(self.end)
+
+
+def mark(connection: sa.Connection, moments: Iterable[datetime]) -> None:
+    """Note that something has changed of an incident that was detected, or of an SLA record that began, at these."""
+    _mark(connection, _DAY, {_text(moment.astimezone(UTC).date()) for moment in moments})
+
+
+class IncidentRollup:
+    """The sums in the database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def read(self, days: DayRange, selection: IncidentSelection) -> dict[TallyCell, Tally]:
+        """Tally the incidents of these days, but for the targets that are open. The time of the selection is not
+        looked at."""
+        self.sum_up(days)
+        found: defaultdict[TallyCell, Tally] = defaultdict(Tally)
+        with self._database.read() as connection:
+            for span, first, end in days.spans():
+                for begin, severity, scenario, *sums in connection.execute(_sums(span, first, end, selection)):
+                    _count(found[TallyCell(severity, scenario, begin[:7])], sums)
+        return dict(found)
+
+    def sum_up(self, days: DayRange) -> None:
+        """Sum up what has changed of these days, and of the months among them."""
+        months = [span for span in days.spans() if span[0] == _MONTH]
+        for span, first, end in ((_DAY, _text(days.first), _text(days.end)), *months):
+            for _ in range(_TRIES):
+                with self._database.read() as connection:
+                    marked = _marked(connection, span, first, end)
+                if not marked:
+                    break
+                for number in range(0, len(marked), _AT_ONCE):
+                    self._sum_up(span, marked[number : number + _AT_ONCE])
+
+    def _sum_up(self, span: str, begins: Sequence[str]) -> None:
+        make = _of_day if span == _DAY else _of_month
+        with self._database.read() as connection:
+            found = {begin: _tokens(connection, span, begin) for begin in begins}
+            seen = {begin: tokens for begin, tokens in found.items() if tokens}  # the others somebody has done by now
+            made = {begin: make(connection, date.fromisoformat(begin)) for begin in seen}
+        with self._database.write() as connection:
+            for begin, tokens in seen.items():
+                if _take_away(connection, span, begin, tokens):
+                    _put(connection, span, begin, made[begin])
+                else:  # some may be newer than what the other has seen
+                    _mark(connection, span, {begin})
+            if span == _DAY:
+                _mark(connection, _MONTH, {f"{begin[:7]}-01" for begin in seen})
+
+
+def _of_day(connection: sa.Connection, day: date) -> Mapping[TallyCell, Tally]:
+    since = datetime(day.year, day.month, day.day, tzinfo=UTC)
+    return aggregates.read(connection, IncidentSelection(since, since + timedelta(days=1)), now=None)
+
+
+def _of_month(connection: sa.Connection, first: date) -> Mapping[TallyCell, Tally]:
+    found: defaultdict[TallyCell, Tally] = defaultdict(Tally)
+    end = month_from(first + timedelta(days=1))
+    for begin, severity, scenario, *sums in connection.execute(
+        _sums(_DAY, _text(first), _text(end), IncidentSelection())
+    ):
+        _count(found[TallyCell(severity, scenario, begin[:7])], sums)
+    return found
+
+
+def _take_away(connection: sa.Connection, span: str, begin: str, tokens: Sequence[str]) -> bool:
+    """Delete these marks; False where somebody else has taken one of them away."""
+    marks = incident_tally_marks.c
+    taken = 0
+    for number in range(0, len(tokens), _MOST_TOKENS):
+        some = marks.token.in_(tokens[number : number + _MOST_TOKENS])
+        query = sa.delete(incident_tally_marks).where(marks.span == span, marks.begin == begin, some)
+        taken += connection.execute(query).rowcount
+    return taken == len(tokens)
+
+
+def _put(connection: sa.Connection, span: str, begin: str, made: Mapping[TallyCell, Tally]) -> None:
+    table = incident_tallies
+    connection.execute(sa.delete(table).where(table.c.span == span, table.c.begin == begin))
+    rows = [{"span": span, "begin": begin, **_row(cell, tally)} for cell, tally in made.items()]
+    if rows:
+        connection.execute(sa.insert(table), rows)
+
+
+def _tokens(connection: sa.Connection, span: str, begin: str) -> Sequence[str]:
+    marks = incident_tally_marks.c
+    return connection.execute(sa.select(marks.token).where(marks.span == span, marks.begin == begin)).scalars().all()
+
+
+def _mark(connection: sa.Connection, span: str, begins: Iterable[str]) -> None:
+    rows = [{"span": span, "begin": begin, "token": uuid.uuid4().hex} for begin in begins]
+    if rows:
+        connection.execute(sa.insert(incident_tally_marks), rows)
+
+
+def _marked(connection: sa.Connection, span: str, first: str, end: str) -> Sequence[str]:
+    marks = incident_tally_marks.c
+    between = (marks.span == span, marks.begin >= first, marks.begin < end)
+    query = sa.select(marks.begin).where(*between).distinct().order_by(marks.begin)
+    return connection.execute(query).scalars().all()
+
+
+def _sums(span: str, first: str, end: str, selection: IncidentSelection) -> sa.Select[Any]:
+    sums = incident_tallies.c
+    columns = (sums.begin, sums.severity, sums.scenario, *(sums[name] for name in _SUMS), sums.measures)
+    query = sa.select(*columns).where(sums.span == span, sums.begin >= first, sums.begin < end)
+    if selection.severities:
+        query = query.where(sums.severity.in_([severity.value for severity in selection.severities]))
+    if selection.scenario is not None:
+        query = query.where(sums.scenario == selection.scenario.value)
+    return query
+
+
+def _row(cell: TallyCell, tally: Tally) -> dict[str, Any]:
+    sums = (tally.total, tally.resolved, tally.recurred, *tally.met, *tally.breached)
+    return {
+        "severity": cell.severity,
+        "scenario": cell.scenario,
+        **dict(zip(_SUMS, sums, strict=True)),
+        "measures": tally.to_bytes(),
+    }
+
+
+def _count(tally: Tally, sums: Sequence[Any]) -> None:
+    total, resolved, recurred, *targets, measures = sums
+    tally.total += total
+    tally.resolved += resolved
+    tally.recurred += recurred
+    tally.met = list(map(add, tally.met, targets))
+    tally.breached = list(map(add, tally.breached, targets[len(TARGETS) :]))
+    tally.add_bytes(measures)
+
+
+def month_from(day: date) -> date:
+    """The first of a month, this day or the next."""
+    if day.day == 1:
+        return day
+    return (day.replace(day=1) + timedelta(days=31)).replace(day=1)
+
+
+def _text(day: date | None) -> str:
+    return "" if day is None else day.isoformat()

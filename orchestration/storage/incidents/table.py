@@ -1,0 +1,280 @@
+"""Incidents: their rows, documents, timelines, timers, SLA records and the settings they were declared under.
+
+Everything that changes an incident takes a connection, so that it stands or falls with the rest of the transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from orchestration.domain.scenario import Scenario
+from orchestration.domain.severity import Severity
+from orchestration.errors import NotFoundError
+from orchestration.storage.database import Database
+from orchestration.storage.incidents import lists
+from orchestration.storage.tables import (
+    incident_clocks,
+    incident_documents,
+    incident_entries,
+    incident_policies,
+    incident_timers,
+    incidents,
+)
+
+Values = Mapping[str, Any]
+_LAST_CHARACTER = "\uffff"
+_LISTED = ("id", "scenario", "severity", "status", "drill", "title", "assignee", "acknowledged_by", "detected_at")
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentRow:
+    """An incident as it stands in a list."""
+
+    id: str
+    scenario: Scenario
+    severity: Severity
+    status: str
+    drill: bool
+    title: str
+    assignee: str | None
+    acknowledged_by: str
+    detected_at: datetime
+    resolved_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class TimerRow:
+    """Something that waits."""
+
+    incident_id: str
+    kind: str
+    due_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class EntryRow:
+    """One line of a timeline."""
+
+    sequence: int
+    incident_id: str
+    at: datetime
+    kind: str
+    actor: str
+    data: Values
+
+
+class IncidentTable:
+    """The incidents in the database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def document(self, connection: sa.Connection, incident_id: str) -> Values:
+        """One incident. Raises NotFoundError."""
+        query = sa.select(incident_documents.c.document).where(incident_documents.c.incident_id == incident_id)
+        document: Values | None = connection.execute(query).scalar_one_or_none()
+        if document is None:
+            raise NotFoundError(
+                f"expected an incident that exists, got '{incident_id}'; "
+                "`orchestrator incidents list` shows those there are"
+            )
+        return document
+
+    def latest_of_key(self, connection: sa.Connection, key: str) -> Values | None:
+        """The incident of that key that is open; else the newest."""
+        query = sa.select(incidents.c.id).where(incidents.c.key == key)
+        newest = query.order_by(incidents.c.is_open.desc(), incidents.c.detected_at.desc(), incidents.c.id.desc())
+        found = connection.execute(newest.limit(1)).scalar_one_or_none()
+        return None if found is None else self.document(connection, found)
+
+    def insert(self, connection: sa.Connection, row: Values, document: Values) -> None:
+        """Add an incident. Raises sqlalchemy's IntegrityError when another of its key is open."""
+        connection.execute(sa.insert(incidents).values(**row, reversed_id=row["id"][::-1]))
+        connection.execute(sa.insert(incident_documents).values(incident_id=row["id"], document=document))
+
+    def update(self, connection: sa.Connection, version: int, row: Values, document: Values) -> bool:
+        """Replace an incident that is still at `version`; False, and no change, when it is not."""
+        same = (incidents.c.id == row["id"]) & (incidents.c.version == version)
+        if not connection.execute(sa.update(incidents).where(same).values(**row)).rowcount:
+            return False
+        whose = incident_documents.c.incident_id == row["id"]
+        connection.execute(sa.update(incident_documents).where(whose).values(document=document))
+        return True
+
+    def put_clock(self, connection: sa.Connection, row: Values) -> None:
+        """Write an SLA record, in place of the one of the same number."""
+        same = (incident_clocks.c.incident_id == row["incident_id"]) & (incident_clocks.c.number == row["number"])
+        if not connection.execute(sa.update(incident_clocks).where(same).values(**row)).rowcount:
+            connection.execute(sa.insert(incident_clocks).values(**row))
+
+    def count_clocks(self, connection: sa.Connection, incident_id: str, *, counted: bool) -> set[datetime]:
+        """Let all SLA records of an incident count, or none; returns when they began."""
+        whose = incident_clocks.c.incident_id == incident_id
+        connection.execute(sa.update(incident_clocks).where(whose).values(counted=counted))
+        return set(connection.execute(sa.select(incident_clocks.c.started_at).where(whose)).scalars())
+
+    def append(self, connection: sa.Connection, rows: Sequence[Values]) -> list[int]:
+        """Add lines to a timeline; returns their numbers, in order."""
+        query = sa.insert(incident_entries).returning(incident_entries.c.sequence, sort_by_parameter_order=True)
+        return list(connection.execute(query, [{**row, "announced": False} for row in rows]).scalars())
+
+    def set_timers(
+        self, connection: sa.Connection, incident_id: str, due: Mapping[str, datetime], at: datetime
+    ) -> None:
+        """Let exactly these wait; those that waited and are not among them are done."""
+        whose = incident_timers.c.incident_id == incident_id
+        known = {row.kind: row for row in connection.execute(sa.select(incident_timers).where(whose))}
+        for kind, row in known.items():
+            wanted = due.get(kind)
+            values = {"due_at": row.due_at, "done_at": at} if wanted is None else {"due_at": wanted, "done_at": None}
+            if wanted is not None or row.done_at is None:
+                connection.execute(
+                    sa.update(incident_timers).where(whose, incident_timers.c.kind == kind).values(values)
+                )
+        new = [
+            {"incident_id": incident_id, "kind": kind, "due_at": at} for kind, at in due.items() if kind not in known
+        ]
+        if new:
+            connection.execute(sa.insert(incident_timers), new)
+
+    def due_timers(self, now: datetime, limit: int) -> tuple[TimerRow, ...]:
+        """What is due, longest waiting first."""
+        waiting = incident_timers.c.done_at.is_(None) & (incident_timers.c.due_at <= now)
+        query = sa.select(incident_timers.c.incident_id, incident_timers.c.kind, incident_timers.c.due_at)
+        order = (incident_timers.c.due_at, incident_timers.c.incident_id, incident_timers.c.kind)
+        with self._database.read() as connection:
+            return tuple(
+                TimerRow(*row) for row in connection.execute(query.where(waiting).order_by(*order).limit(limit))
+            )
+
+    def timers(self, incident_id: str) -> tuple[TimerRow, ...]:
+        """What waits for an incident, soonest first."""
+        query = sa.select(incident_timers.c.incident_id, incident_timers.c.kind, incident_timers.c.due_at)
+        waiting = (incident_timers.c.incident_id == incident_id) & incident_timers.c.done_at.is_(None)
+        with self._database.read() as connection:
+            rows = connection.execute(query.where(waiting).order_by(incident_timers.c.due_at, incident_timers.c.kind))
+            return tuple(TimerRow(*row) for row in rows)
+
+    def postpone(self, timer: TimerRow, until: datetime) -> None:
+        """Let something wait longer, if it is still what waits."""
+        same = (
+            (incident_timers.c.incident_id == timer.incident_id)
+            & (incident_timers.c.kind == timer.kind)
+            & (incident_timers.c.due_at == timer.due_at)
+        )
+        with self._database.write() as connection:
+            connection.execute(sa.update(incident_timers).where(same).values(due_at=until))
+
+    def unannounced(self, before: datetime, limit: int) -> tuple[EntryRow, ...]:
+        """Lines written before a moment that were never said to the rest of the system, oldest first."""
+        # In the words and the order of the partial index: otherwise all that was ever written is gone through.
+        unsaid = sa.text("NOT incident_entries.announced")
+        query = sa.select(*_entry_columns()).where(unsaid, incident_entries.c.written_at < before)
+        with self._database.read() as connection:
+            order = (incident_entries.c.written_at, incident_entries.c.sequence)
+            rows = connection.execute(query.order_by(*order).limit(limit))
+            return tuple(EntryRow(*row) for row in rows)
+
+    def mark_announced(self, sequences: Sequence[int]) -> None:
+        """Note that these lines have been said."""
+        query = sa.update(incident_entries).where(incident_entries.c.sequence.in_(sequences))
+        with self._database.write() as connection:
+            connection.execute(query.values(announced=True))
+
+    def entries(self, incident_id: str, *, after: int = 0) -> tuple[EntryRow, ...]:
+        """The timeline of an incident, in the order in which it was written."""
+        whose = (incident_entries.c.incident_id == incident_id) & (incident_entries.c.sequence > after)
+        query = sa.select(*_entry_columns()).where(whose).order_by(incident_entries.c.sequence)
+        with self._database.read() as connection:
+            return tuple(EntryRow(*row) for row in connection.execute(query))
+
+    def put_policy(self, connection: sa.Connection, sha256: str, settings: Values) -> None:
+        """Keep response settings under their digest, once."""
+        known = sa.select(incident_policies.c.sha256).where(incident_policies.c.sha256 == sha256)
+        if connection.execute(known).first() is None:
+            connection.execute(sa.insert(incident_policies).values(sha256=sha256, settings=settings))
+
+    def policy(self, connection: sa.Connection, sha256: str) -> Values:
+        """The settings of that digest."""
+        query = sa.select(incident_policies.c.settings).where(incident_policies.c.sha256 == sha256)
+        settings: Values = connection.execute(query).scalar_one()
+        return settings
+
+    def list(
+        self,
+        *,
+        statuses: Sequence[str] = (),
+        severities: Sequence[Severity] = (),
+        scenario: Scenario | None = None,
+        is_open: bool | None = None,
+        since: datetime | None = None,
+        before: str | None = None,
+        limit: int = 50,
+    ) -> tuple[IncidentRow, ...]:
+        """The newest incidents first, those that fit; `before` begins behind the incident of that identifier."""
+        columns = sa.select(*(incidents.c[name] for name in _LISTED), incidents.c.resolved_at)
+        newest = columns.order_by(incidents.c.detected_at.desc(), incidents.c.id.desc()).limit(limit)
+        position = tuple(lists.position(since, before))
+        with self._database.read() as connection:
+            found = {
+                row["id"]: row
+                for conditions in lists.streams(statuses, severities, scenario, is_open)
+                for row in connection.execute(newest.where(*conditions, *position)).mappings()
+            }
+        ranked = sorted(found.values(), key=lambda row: (row["detected_at"], row["id"]), reverse=True)
+        return tuple(_listed(row) for row in ranked[:limit])
+
+    def with_open_actions(self, limit: int = 1000) -> tuple[Values, ...]:
+        """The documents of incidents whose action items are not all done, oldest first."""
+        ids = sa.select(incidents.c.id).where(sa.text("incidents.open_actions > 0")).order_by(incidents.c.detected_at)
+        with self._database.read() as connection:
+            found = connection.execute(ids.limit(limit)).scalars().all()
+            return tuple(self.document(connection, each) for each in found)
+
+    def find_id(self, text: str) -> str:
+        """The one id that ends or begins with `text`; `latest` is the newest. Raises NotFoundError."""
+        if text == "latest":
+            return self._newest()
+        with self._database.read() as connection:
+            if connection.execute(sa.select(incidents.c.id).where(incidents.c.id == text)).first():
+                return text
+            ending = sa.select(incidents.c.id).where(self._begins(incidents.c.reversed_id, text[::-1]))
+            beginning = sa.select(incidents.c.id).where(self._begins(incidents.c.id, text))
+            found: list[str] = [*connection.execute(ending.limit(10)).scalars()] if text else []
+            found += list(connection.execute(beginning.limit(10)).scalars()) if text and not found else []
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise NotFoundError(
+                f"expected the name of one incident, got '{text}', which fits {', '.join(found)}; write more of it"
+            )
+        raise NotFoundError(
+            f"expected an incident that exists, got '{text}'; `orchestrator incidents list` shows those there are"
+        )
+
+    def _begins(self, column: sa.Column[str], text: str) -> sa.ColumnElement[bool]:
+        # SQLite uses no index for LIKE with an escape; a range says the same.
+        if self._database.is_sqlite:
+            return (column >= text) & (column < text + _LAST_CHARACTER)
+        return column.startswith(text, autoescape=True)
+
+    def _newest(self) -> str:
+        newest = self.list(limit=1)
+        if not newest:
+            raise NotFoundError("expected an incident, got 'latest' and there has been none yet")
+        return newest[0].id
+
+
+def _entry_columns() -> tuple[sa.Column[Any], ...]:
+    columns = incident_entries.c
+    return (columns.sequence, columns.incident_id, columns.at, columns.kind, columns.actor, columns.data)
+
+
+def _listed(row: sa.RowMapping) -> IncidentRow:
+    values = dict(row)
+    return IncidentRow(**{**values, "scenario": Scenario(row["scenario"]), "severity": Severity(row["severity"])})

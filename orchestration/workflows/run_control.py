@@ -1,0 +1,241 @@
+"""What people and playbooks may do to a run: start, resume, cancel, fork."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import anyio.to_thread
+
+from orchestration.clock import Clock
+from orchestration.domain.run_status import RunStatus
+from orchestration.errors import ConflictError, UsageError
+from orchestration.events import Bus
+from orchestration.ids import new_id
+from orchestration.storage.runs import Run, Runs
+from orchestration.workflows.coordinator import RUN, RunSetup
+from orchestration.workflows.engine import Engine, FlowState, FlowStatus, StepRecord
+from orchestration.workflows.model import AgentUsage
+
+Exporter = Callable[[Run, str, Path], Awaitable[None]]
+
+# The engine's names for the records of a child's start and of its result.
+_CHILD_STARTED = "flow"
+
+
+# Nobody works on a flow in one of these.
+_STANDING_STILL = frozenset({FlowState.INTERRUPTED, FlowState.CANCELLED, FlowState.CRASHED})
+_ENDED = frozenset({FlowState.SUCCEEDED, FlowState.FAILED})
+_ENDED_BADLY = {
+    FlowState.CRASHED: "its process crashed too often while it worked on it; resume the run to try once more",
+    FlowState.FAILED: "it ended by a fault of the system, which the log names; resume the run to try once more",
+}
+
+
+class RunControl:
+    """The handles of runs. Each works on any run of the database, whichever process it ran in."""
+
+    def __init__(self, runs: Runs, engine: Engine, bus: Bus, clock: Clock, forks: Path, export: Exporter) -> None:
+        self._runs = runs
+        self._engine = engine
+        self._bus = bus
+        self._clock = clock
+        self._forks = forks
+        self._export = export
+        self._suspects: frozenset[str] = frozenset()
+
+    async def start(self, run: Run, *, queue: bool = False) -> None:
+        """Record a run and begin it here, or leave it to the workers."""
+        await anyio.to_thread.run_sync(self._runs.add, run)
+        self._bus.emit("run.created", run_id=run.id, goal=run.goal, priority=run.priority, origin=run.origin)
+        await self._begin(run, queue=queue)
+
+    async def unfinished(self) -> tuple[Run, ...]:
+        """Runs that have not come to an end, oldest first."""
+        statuses = [status for status in RunStatus if not status.ended]
+        return tuple(reversed(await anyio.to_thread.run_sync(lambda: self._runs.list(statuses, limit=1000))))
+
+    async def resume(self, run_id: str, *, shared: bool = False) -> Run:
+        """Go on with a run from its last committed steps, in this process, or with `shared` in any worker.
+
+        A run that was interrupted or cancelled goes on where it was; one that failed goes back to the step that
+        failed. Raises ConflictError when it succeeded, or is running in a live process.
+        """
+        run = await anyio.to_thread.run_sync(self._runs.get, run_id)
+        if run.status is RunStatus.SUCCEEDED:
+            raise ConflictError(f"expected an unfinished run, got {run.id}, which succeeded; fork it to go another way")
+        # Empty when a process died between recording the run and beginning it.
+        tree = await self._engine.tree(run.id)
+        if not tree:
+            await self._reopen(run)
+            await self._begin(run, queue=shared)
+        elif run.status is RunStatus.FAILED and tree[0].state in _ENDED:
+            await self._go_back(run, {status.id: status for status in tree}, shared=shared)
+            await self._take_up(run, shared=shared)
+        elif _stands_still(tree):
+            await self._reopen(run)
+            await self._take_up(run, shared=shared)
+        else:
+            raise ConflictError(
+                f"expected a run that stands still, got {run.id}, which process {tree[0].executor} is working on; "
+                "watch it with `orchestrator runs show`, or cancel it first"
+            )
+        self._bus.emit("run.resumed", run_id=run.id)
+        return await anyio.to_thread.run_sync(self._runs.get, run.id)
+
+    async def settle(self) -> tuple[str, ...]:
+        """Mark as failed every run whose flow has ended without saying how: it crashed too often, or by a fault of
+        ours. To be called every few seconds; a run has to be found so twice in a row. Returns their identifiers."""
+        states = await self._engine.states([run.id for run in await self.unfinished()])
+        found = {run_id: reason for run_id, state in states.items() if (reason := _ENDED_BADLY.get(state))}
+        settled = [run_id for run_id in found if run_id in self._suspects]
+        self._suspects = frozenset(found)
+        for run_id in settled:
+            now = self._clock.now()
+            ended = partial(self._runs.set_status, run_id, RunStatus.FAILED, found[run_id], finished_at=now)
+            if await anyio.to_thread.run_sync(ended):
+                about = {"status": RunStatus.FAILED.value, "reason": found[run_id]}
+                use = AgentUsage().model_dump(mode="json")
+                self._bus.emit("run.finished", run_id=run_id, **about, use=use, verdict=None)
+        return tuple(settled)
+
+    async def cancel(self, run_id: str, reason: str = "") -> Run:
+        """Stop a run, running tools too. Its committed steps stay, so it can be resumed. Raises ConflictError when it
+        has ended already."""
+        run = await anyio.to_thread.run_sync(self._runs.get, run_id)
+        now = self._clock.now()
+        cancelled = await anyio.to_thread.run_sync(
+            lambda: self._runs.set_status(run.id, RunStatus.CANCELLED, reason, finished_at=now)
+        )
+        if not cancelled:
+            raise ConflictError(f"expected a run that has not ended, got {run.id}, which is {run.status}")
+        if await self._engine.tree(run.id):
+            await self._engine.cancel(run.id)
+        self._bus.emit("run.cancelled", run_id=run.id, reason=reason)
+        return run
+
+    async def pause(self, run_id: str, reason: str) -> Run:
+        """Stop a run as `cancel` does, but leave it unfinished: it is to be resumed when the reason is gone."""
+        run = await anyio.to_thread.run_sync(self._runs.get, run_id)
+        stopped = await anyio.to_thread.run_sync(self._runs.set_status, run.id, RunStatus.STOPPED, reason)
+        if not stopped:
+            raise ConflictError(f"expected a run that has not ended, got {run.id}, which is {run.status}")
+        if await self._engine.tree(run.id):
+            await self._engine.cancel(run.id)
+        self._bus.emit("run.stopped", run_id=run.id, reason=reason)
+        return run
+
+    async def is_interrupted(self, run_id: str) -> bool:
+        """Whether some part of a run was left behind by a process that is gone."""
+        return any(status.state is FlowState.INTERRUPTED for status in await self._engine.tree(run_id))
+
+    async def recover(self) -> int:
+        """Leave to the workers whatever of unfinished runs dead processes have left; returns how many parts."""
+        return sum([await self._engine.recover(run.id, shared=True) for run in await self.unfinished()])
+
+    async def parts(self, run_id: str) -> tuple[StepRecord, ...]:
+        """The run's own steps at which an agent or a group of agents was started: where it can be forked."""
+        return tuple(step for step in await self._engine.steps(run_id) if step.name == _CHILD_STARTED)
+
+    async def fork(self, run_id: str, number: int | None = None, *, shared: bool = False) -> Run:
+        """Begin a new run that shares everything before a part of this one, in a copy of the workspace as it was then.
+
+        `number` is one of `parts`; without it, the last. Raises UsageError for any other number.
+        """
+        run = await anyio.to_thread.run_sync(self._runs.get, run_id)
+        parts = [step.number for step in await self.parts(run.id)]
+        chosen = number if number is not None else max(parts, default=None)
+        if chosen not in parts:
+            names = ", ".join(map(str, parts)) or "none yet"
+            raise UsageError(f"expected the number of a part of {run.id} ({names}), got {number}")
+        now = self._clock.now()
+        new = new_id("run", now.timestamp())
+        fork = replace(
+            run,
+            id=new,
+            workspace=str(self._forks / new),
+            status=RunStatus.QUEUED,
+            reason="",
+            origin=f"fork of {run.id} at {chosen}",
+            outcome=None,
+            created_at=now,
+            started_at=None,
+            finished_at=None,
+        )
+        await self._export(run, _tree_before(await self._engine.steps(run.id), chosen), Path(fork.workspace))
+        await anyio.to_thread.run_sync(self._runs.add, fork)
+        await self._engine.fork(run.id, chosen, new, shared=shared)
+        self._bus.emit("run.forked", run_id=new, origin=run.id, number=chosen)
+        return fork
+
+    async def _begin(self, run: Run, *, queue: bool) -> None:
+        if queue:
+            await self._engine.enqueue(RUN, run.id, None, run.priority)
+        else:
+            await self._engine.start(RUN, run.id, None)
+
+    async def _reopen(self, run: Run) -> None:
+        """Have the run's record say that it goes on, before it does."""
+        await anyio.to_thread.run_sync(self._runs.reopen, run.id)
+
+    async def _take_up(self, run: Run, *, shared: bool) -> None:
+        """Go on with all parts of a run on which nobody works. They may be of several kinds, because a process can die
+        while it cancels a run, or takes it back."""
+        await self._engine.recover(run.id, shared=shared)
+        await self._engine.take(run.id, shared=shared)
+        await self._engine.resume(run.id, shared=shared)
+
+    async def _go_back(self, run: Run, tree: Mapping[str, FlowStatus], *, shared: bool) -> None:
+        """Take a failed run back to its failed steps. Raises ConflictError when no step of it failed."""
+        if tree[run.id].state is not FlowState.FAILED and not await self._failed_steps(run.id):
+            raise ConflictError(
+                f"expected a run with a failed step, got {run.id}, which failed because {run.reason}; "
+                "fork it from the part that should be done again"
+            )
+        await self._reopen(run)
+        await self._rewind(run.id, tree, shared=shared)
+
+    async def _rewind(self, flow_id: str, tree: Mapping[str, FlowStatus], *, shared: bool) -> None:
+        """Rewind the failed descendants of a flow, the lowest first, then the flow to where it took their results.
+
+        One that says that it failed, though none of its steps did, is done again from the start; one that ended by a
+        fault of ours goes on where it was.
+        """
+        failed = await self._failed_steps(flow_id)
+        number = 1
+        if failed:
+            number = failed[0].number
+        elif tree[flow_id].state is FlowState.FAILED:
+            number = 1 + max((step.number for step in await self._engine.steps(flow_id)), default=0)
+        for child in (tree.get(step.child_id or "") for step in failed):
+            if child is not None and child.state in _ENDED:
+                await self._rewind(child.id, tree, shared=shared)
+        await self._engine.rewind(flow_id, number, shared=shared)
+
+    async def _failed_steps(self, flow_id: str) -> list[StepRecord]:
+        return [step for step in await self._engine.steps(flow_id) if step.failed or _says_failed(step.output)]
+
+
+def _stands_still(tree: Sequence[FlowStatus]) -> bool:
+    """Whether some part of a run waits for somebody to go on with it."""
+    states = {status.state for status in tree}
+    return bool(states & _STANDING_STILL) or (FlowState.QUEUED in states and FlowState.RUNNING not in states)
+
+
+def _says_failed(output: Any) -> bool:
+    """Whether a child's recorded result says that it failed."""
+    return isinstance(output, dict) and output.get("failing") is not None
+
+
+def _tree_before(steps: Sequence[StepRecord], number: int) -> str:
+    """The last snapshot of the workspace before a step."""
+    tree = ""
+    for step in steps:
+        if step.number < number and step.name == "begin":
+            tree = RunSetup.model_validate(step.output).baseline
+        elif step.number < number and step.name == "snapshot":
+            tree = step.output
+    return tree

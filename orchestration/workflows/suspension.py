@@ -1,0 +1,43 @@
+"""Work that cannot go on now, and says so: no provider answers. It waits where it is and loses nothing."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+
+import anyio
+import anyio.to_thread
+
+from orchestration.domain.run_status import RunStatus
+from orchestration.events import Bus
+from orchestration.storage.runs import Runs
+
+
+class RunSuspension:
+    """Keeps each run's status true while some of its agents wait."""
+
+    def __init__(self, runs: Runs, bus: Bus) -> None:
+        self._runs = runs
+        self._bus = bus
+        self._waiting: Counter[str] = Counter()
+
+    @contextlib.asynccontextmanager
+    async def on(self, run_id: str, agent: str, reason: str, hints: Sequence[str]) -> AsyncIterator[None]:
+        """For as long as the block lasts, the run is shown as waiting, with the reason and what a person can do."""
+        self._waiting[run_id] += 1
+        try:
+            await self._set_status(run_id, RunStatus.WAITING, reason)
+            self._bus.emit("run.waiting", run_id=run_id, agent=agent, reason=reason, hints=list(hints))
+            yield
+        finally:
+            self._waiting[run_id] -= 1
+            others = self._waiting[run_id]
+            if not others:
+                del self._waiting[run_id]
+        if not others:
+            await self._set_status(run_id, RunStatus.RUNNING, "")
+            self._bus.emit("run.continued", run_id=run_id, agent=agent)
+
+    async def _set_status(self, run_id: str, status: RunStatus, reason: str) -> None:
+        await anyio.to_thread.run_sync(lambda: self._runs.set_status(run_id, status, reason))
