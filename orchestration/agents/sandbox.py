@@ -26,8 +26,8 @@ import psutil
 from orchestration.clock import Clock, SystemClock
 from orchestration.errors import OrchestratorError
 
-_KEEPER = Path(__file__).with_name("keeper.py")
-_CALLER = Path(__file__).with_name("caller.py")
+_KEEPER = Path(__file__).with_name("sandbox_init.py")
+_CALLER = Path(__file__).with_name("function_host.py")
 # How long a keeper may need to end everything. One that needs longer was stopped by its command, and is killed.
 _KEEPER_SECONDS = 0.9
 _PIPE_SECONDS = 2.0
