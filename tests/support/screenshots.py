@@ -1,0 +1,69 @@
+"""Take the pictures of the dashboard that the documentation shows.
+
+`python -m tests.support.screenshots FOLDER` serves a temporary project, fills it with records, carries out one run, and
+writes `dashboard-overview.png`, `dashboard-incident.png` and `dashboard-run.png`. With `--full-page` a picture holds
+the whole page instead of the first screen.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Page
+
+from tests.support.browser import WIDE, chromium, opening
+from tests.support.dashboard import Dashboard, a_dashboard
+from tests.support.dashboard_records import fill, finished_run
+from tests.support.project import ProjectFolder
+
+
+def take_screenshots(
+    folder: Path, *, full_page: bool = False, screen: Mapping[str, Any] = WIDE, pages: Mapping[str, str] | None = None
+) -> list[Path]:
+    """Write one PNG for each page, and return their paths. `pages` maps names of files to paths of further pages."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (
+        tempfile.TemporaryDirectory(prefix="screenshots-") as project,
+        a_dashboard(ProjectFolder(Path(project), {}).configuration_file) as dashboard,
+        chromium() as browser,
+        opening(browser) as open_page,
+    ):
+        page = open_page(dashboard.url, "/", screen)
+        return [
+            _take(page, path, folder / f"dashboard-{name}.png", full_page=full_page)
+            for name, path in (_fill(dashboard) | dict(pages or {})).items()
+        ]
+
+
+def _fill(dashboard: Dashboard) -> dict[str, str]:
+    """Fill the project; returns the paths of the three pages."""
+    incidents = fill(dashboard.app)
+    finished_run(dashboard.app)
+    run = dashboard.begin_run()
+    dashboard.wait_for(run, "succeeded")
+    return {"overview": "/", "incident": f"/incidents/{incidents['taken'].id}", "run": f"/runs/{run.id}"}
+
+
+def _take(page: Page, path: str, file: Path, *, full_page: bool) -> Path:
+    page.goto(path)
+    page.locator("main").wait_for()
+    page.screenshot(path=file, full_page=full_page, animations="disabled")
+    return file
+
+
+def main() -> None:
+    """Take the pictures that the command line asks for."""
+    parser = argparse.ArgumentParser(description="Take the documentation's pictures of the dashboard.")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--full-page", action="store_true", help="the whole page, not only its first screen")
+    chosen = parser.parse_args()
+    for file in take_screenshots(chosen.folder, full_page=chosen.full_page):
+        print(f"{file}: {file.stat().st_size / 1000:.0f} kB")
+
+
+if __name__ == "__main__":
+    main()
