@@ -1,4 +1,6 @@
-"""Calls the user's own function: run as a script, `python caller.py MODULE:FUNCTION GIVEN RESULT`, never imported."""
+"""Calls the user's own function. Run as a script, never imported:
+`python function_host.py MODULE:FUNCTION GIVEN RESULT`.
+"""
 
 import asyncio
 import importlib

@@ -1,7 +1,7 @@
 """What a command may reach: its workspace, and neither the rest of the disk (to write), our secrets, nor the network.
 
-Used by `keeper.py` in the process that becomes the command, so it needs the standard library alone. Three means of
-Linux, each taken as far as the kernel lets us: Landlock for writing, signals and the memory of other processes
+Used by `sandbox_init.py` in the process that becomes the command, so it needs the standard library alone. Three means
+of Linux, each taken as far as the kernel lets us: Landlock for writing, signals and the memory of other processes
 (landlock(7)); a mount namespace in which what holds secrets is empty (mount_namespaces(7)); a network namespace that
 has its own loopback and nothing else (network_namespaces(7)). None needs root where user namespaces are allowed.
 """

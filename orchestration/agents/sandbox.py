@@ -1,8 +1,9 @@
 """Commands and the user's own Python, in processes of their own with limits, that can always be stopped.
 
-Limits are on time, memory, processor time, processes, output and file size; `keeper.py` keeps them. The memory limit
-watches what the processes really hold: a limit on address space (RLIMIT_AS) breaks programs that only reserve much.
-`wall.py` says what they can reach.
+Limits are on time, memory, processor time, processes, output and file size; `sandbox_init.py` keeps them. The memory
+limit watches what the processes really hold: a limit on address space (RLIMIT_AS) breaks programs that only reserve
+much.
+`isolation.py` says what they can reach.
 """
 
 from __future__ import annotations
