@@ -73,16 +73,16 @@ def a_report(number: int, at: datetime) -> TroubleReport:
     )
 
 
-def make_samples(desk: IncidentService, clock: FakeClock) -> None:
+def make_samples(service: IncidentService, clock: FakeClock) -> None:
     """Incidents of all scenarios and severities, acknowledged and resolved after various times."""
     for number in range(SAMPLES):
-        incident = desk.report(a_report(number, clock.now()))
+        incident = service.report(a_report(number, clock.now()))
         pass_time(clock, 60 + number)
-        desk.acknowledge(incident.id, person("ada"))
+        service.acknowledge(incident.id, person("ada"))
         pass_time(clock, 600 + 7 * number)
         if number >= SAMPLES - LEFT_OPEN:
             continue
-        desk.resolve(incident.id, person("ada"), "mended")
+        service.resolve(incident.id, person("ada"), "mended")
 
 
 def pass_time(clock: FakeClock, seconds: float) -> None:

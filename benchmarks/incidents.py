@@ -58,28 +58,28 @@ def timed(call: Callable[[], object]) -> Times:
     return Times(sorted(took)[math.ceil(0.95 * len(took)) - 1], statistics.median(worked))
 
 
-def calls(database: Database, desk: IncidentService, clock: FakeClock) -> dict[str, Callable[[], object]]:
+def calls(database: Database, service: IncidentService, clock: FakeClock) -> dict[str, Callable[[], object]]:
     """What is measured."""
-    table, now = desk.records.table, BEGIN + SPAN
+    table, now = service.records.table, BEGIN + SPAN
     figures = Statistics(IncidentFigures(database))
     known = first_of(database)
-    number, waiting = itertools.count(), declare_some(desk, clock)
+    number, waiting = itertools.count(), declare_some(service, clock)
 
     def stats(by: str = "severity", days: int | None = None, **only: Any) -> Callable[[], object]:
         since = None if days is None else now - timedelta(days=days)
         return lambda: figures.report(IncidentSelection(since=since, **only), by, now)
 
     def declare() -> object:
-        return desk.report(a_report(SAMPLES + RECENT + next(number), clock.now()))
+        return service.report(a_report(SAMPLES + RECENT + next(number), clock.now()))
 
     def after_a_change() -> object:
-        desk.resolve(waiting.pop(), ADA, "mended")
+        service.resolve(waiting.pop(), ADA, "mended")
         return stats(days=30)()
 
     def board() -> object:
         owing = table.list(statuses=("resolved", "in-review"), limit=100)
         past = table.list(is_open=False, limit=100)
-        return open_cards(desk.records, now), [desk.records.get(row.id) for row in owing], past
+        return open_cards(service.records, now), [service.records.get(row.id) for row in owing], past
 
     def page() -> object:
         recent = IncidentSelection(since=now - timedelta(days=30))
@@ -102,10 +102,10 @@ def calls(database: Database, desk: IncidentService, clock: FakeClock) -> dict[s
         "list --severity --scenario, not open": lambda: table.list(**rare, is_open=False, limit=20),
         "list --since 7d --severity P0": lambda: table.list(severities=p0, since=now - timedelta(days=7), limit=20),
         "list, the 50,000th page": lambda: table.list(before=known, limit=20),
-        "show": lambda: (desk.records.find(known), desk.records.entries(known)),
+        "show": lambda: (service.records.find(known), service.records.entries(known)),
         "show, by the end of its name": lambda: table.find_id(known[-6:]),
-        "action items to be done": desk.records.with_open_actions,
-        "a tick of the desk": lambda: desk.tick(clock.now()),
+        "action items to be done": service.records.with_open_actions,
+        "a tick of the desk": lambda: service.tick(clock.now()),
         "declare an incident": declare,
         "stats --since 7d": stats(days=7),
         "stats --since 30d": stats(days=30),
@@ -122,8 +122,8 @@ def calls(database: Database, desk: IncidentService, clock: FakeClock) -> dict[s
 
 def measure(count: int) -> dict[str, Times]:
     """Each of the calls, with so many incidents."""
-    with tempfile.TemporaryDirectory() as folder, a_desk(Path(folder)) as (database, desk, clock):
-        make_samples(desk, clock)
+    with tempfile.TemporaryDirectory() as folder, a_desk(Path(folder)) as (database, service, clock):
+        make_samples(service, clock)
         if count > SAMPLES:
             begun = time.perf_counter()
             multiply(database, count)
@@ -131,18 +131,18 @@ def measure(count: int) -> dict[str, Times]:
         begun, work = time.perf_counter(), time.process_time()
         Statistics(IncidentFigures(database)).sum_up(BEGIN + SPAN)
         first = Times((time.perf_counter() - begun) * 1000, (time.process_time() - work) * 1000)
-        found = {name: timed(call) for name, call in calls(database, desk, clock).items()}
+        found = {name: timed(call) for name, call in calls(database, service, clock).items()}
         return {**found, "summing up all for the first time": first}
 
 
-def declare_some(desk: IncidentService, clock: FakeClock) -> list[str]:
+def declare_some(service: IncidentService, clock: FakeClock) -> list[str]:
     """Incidents of the desk's own, one every four hours of the last days up to the end of the year."""
     spacing, found = 4 * 3600.0, []
     pass_time(clock, (BEGIN + SPAN - clock.now()).total_seconds() - spacing * RECENT)
     for number in range(RECENT):
-        found.append(desk.report(a_report(SAMPLES + number, clock.now())).id)
+        found.append(service.report(a_report(SAMPLES + number, clock.now())).id)
         pass_time(clock, spacing)
-    while desk.tick(clock.now()):
+    while service.tick(clock.now()):
         pass
     return found
 

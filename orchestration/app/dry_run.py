@@ -32,7 +32,7 @@ async def preview(app: Application, name: str, incident: str | None = None) -> P
     executor = StepExecutor(handles, PlaybookRecords(app.database))
     if incident is None:
         return await plan.plan(executor, playbook, plan.imagined(playbook, app.configuration))
-    found = await anyio.to_thread.run_sync(app.desk.records.find, incident)
+    found = await anyio.to_thread.run_sync(app.incident_service.records.find, incident)
     return await plan.plan(executor, playbook, facts_of(found, app.configuration), incident=found.id)
 
 

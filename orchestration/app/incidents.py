@@ -57,7 +57,12 @@ class IncidentResponse:
             self._first_audience, self._response, self._credentials, app.clock, app.redactor.data
         )
         self.journal = ReportJournal(
-            app.state_folder / "journal", app.desk, app.bus, app.clock, self._last_resort, self._last_resort.reached
+            app.state_folder / "journal",
+            app.incident_service,
+            app.bus,
+            app.clock,
+            self._last_resort,
+            self._last_resort.reached,
         )
         redact = batch_redactor(app.redactor)
         self.alerts = AlertEngine(
@@ -109,7 +114,7 @@ class IncidentResponse:
         try:
             async with self._channels, self.monitoring.running(), anyio.create_task_group() as group:
                 group.start_soon(self._judge)
-                group.start_soon(background.keep, app.desk, self.journal, app.bus, app.clock)
+                group.start_soon(background.keep, app.incident_service, self.journal, app.bus, app.clock)
                 group.start_soon(background.keep_sums, app.statistics, app.bus, app.clock)
                 group.start_soon(self.sender.run)
                 yield

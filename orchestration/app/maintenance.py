@@ -93,7 +93,7 @@ class ProjectMaintenance:
         watch = DatabaseWatch(app.database, app.clock, also)
         self.upkeep = BackupService(self.vault, watch, app.clock, app.bus, trail.problems)
         self.records = MaintenanceRecords(app.database)
-        records, incidents = self.records, app.desk.records
+        records, incidents = self.records, app.incident_service.records
         workshop = JobContext(
             vault=self.vault,
             upkeep=self.upkeep,

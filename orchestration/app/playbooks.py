@@ -45,7 +45,9 @@ class PlaybookResponse:
         self.records = PlaybookRecords(app.database)
         self.handles = handles_of(app, incidents, SupervisedFleet(supervisor), upkeep)
         self.executor = StepExecutor(self.handles, self.records)
-        reporting = IncidentUpdates(app.desk, app.desk.records, self.records, self.catalogue, app.effective, app.clock)
+        reporting = IncidentUpdates(
+            app.incident_service, app.incident_service.records, self.records, self.catalogue, app.effective, app.clock
+        )
         asking = ApprovalRequests(app.approvals, reporting, app.bus, app.clock)
         app.engine.register(RESPONSE, PlaybookRunner(self.executor, reporting, asking).body)
         self._responder = Responder(self.handles, self.records, app.engine)
@@ -85,8 +87,8 @@ def handles_of(
         database=app.database,
         configuration=app.effective,
         store=app.store,
-        desk=app.desk,
-        incidents=app.desk.records,
+        incident_service=app.incident_service,
+        incidents=app.incident_service.records,
         diagnosis=IncidentDiagnosis(app.database, app.log_folder),
         resources=incidents.monitoring.resources,
         standings=incidents.monitoring.providers.standings,
@@ -99,7 +101,7 @@ def handles_of(
         upkeep=upkeep,
         approvals=app.approvals,
         outbox=incidents.outbox,
-        reviews=ReviewFiles(app.desk, app.state_folder / "reviews", app.clock),
+        reviews=ReviewFiles(app.incident_service, app.state_folder / "reviews", app.clock),
         journal=incidents.journal,
     )
 
@@ -136,14 +138,14 @@ class SupervisedFleet:
 class ReviewFiles:
     """Drafts of reviews, a file for each incident."""
 
-    def __init__(self, desk: IncidentService, folder: Path, clock: Clock) -> None:
-        self._desk = desk
+    def __init__(self, service: IncidentService, folder: Path, clock: Clock) -> None:
+        self._service = service
         self._folder = folder
         self._clock = clock
 
     def draft(self, incident_id: str) -> Path:
         """Write the draft, in the place of an earlier one; returns where it is."""
-        records = self._desk.records
+        records = self._service.records
         incident = records.get(incident_id)
         text = draft(incident, records.entries(incident_id), records.settings(incident), self._clock.now())
         self._folder.mkdir(parents=True, exist_ok=True)

@@ -99,7 +99,7 @@ class Project:
             redact=self.redactor.data,
             url=self.incident_url,
         )
-        self.desk = IncidentService(self.database, self.bus, self.clock, ports)
+        self.incident_service = IncidentService(self.database, self.bus, self.clock, ports)
         self.statistics = Statistics(IncidentFigures(self.database))
         self.artifacts = ArtifactStore(
             self.root / runtime.artifacts_directory, ArtifactTable(self.database), self.clock
@@ -164,7 +164,7 @@ class Project:
         )
         if not question.subject.startswith("run-"):
             said = f"{'approved' if approved else 'denied'}: {question.question}{f'; {reason}' if reason else ''}"
-            self.desk.note(question.subject, person(by), said)
+            self.incident_service.note(question.subject, person(by), said)
 
     def find_run(self, text: str) -> Run:
         """The run of that name. Raises NotFoundError."""

@@ -55,7 +55,7 @@ def list_incidents(
     """List the newest incidents."""
     with project(config) as here:
         now = here.clock.now()
-        found = here.desk.records.table.list(
+        found = here.incident_service.records.table.list(
             statuses=statuses,
             severities=[Severity(each) for each in severities],
             scenario=None if scenario is None else Scenario(scenario),
@@ -78,7 +78,7 @@ def list_incidents(
 def show(config: str, incident: str, as_json: bool) -> None:
     """Show what broke, whom it hurts, what was tried, and what to do now; then the timeline."""
     with _found(config, incident) as (here, found):
-        records = here.desk.records
+        records = here.incident_service.records
         entries, settings = records.entries(found.id), records.settings(found)
         if as_json:
             waiting = [{"kind": row.kind, "due_at": row.due_at} for row in records.table.timers(found.id)]
@@ -93,7 +93,7 @@ def show(config: str, incident: str, as_json: bool) -> None:
 @click.pass_obj
 def ack(config: str, incident: str, as_json: bool) -> None:
     """Take it: paging stops at once."""
-    _do(config, incident, as_json, lambda here, found, me: here.desk.acknowledge(found.id, me))
+    _do(config, incident, as_json, lambda here, found, me: here.incident_service.acknowledge(found.id, me))
 
 
 @incidents.command()
@@ -103,7 +103,7 @@ def ack(config: str, incident: str, as_json: bool) -> None:
 @click.pass_obj
 def note(config: str, incident: str, text: str, as_json: bool) -> None:
     """Write TEXT on the timeline."""
-    _do(config, incident, as_json, lambda here, found, me: here.desk.note(found.id, me, text))
+    _do(config, incident, as_json, lambda here, found, me: here.incident_service.note(found.id, me, text))
 
 
 @incidents.command()
@@ -113,7 +113,7 @@ def note(config: str, incident: str, text: str, as_json: bool) -> None:
 @click.pass_obj
 def assign(config: str, incident: str, contact: str, as_json: bool) -> None:
     """Put it into the hands of CONTACT."""
-    _do(config, incident, as_json, lambda here, found, me: here.desk.assign(found.id, me, contact))
+    _do(config, incident, as_json, lambda here, found, me: here.incident_service.assign(found.id, me, contact))
 
 
 @incidents.command()
@@ -128,7 +128,7 @@ def impact(config: str, incident: str, text: str, since: str | None, as_json: bo
         config,
         incident,
         as_json,
-        lambda here, found, me: here.desk.set_impact(found.id, me, text, _when(since, here, ago)),
+        lambda here, found, me: here.incident_service.set_impact(found.id, me, text, _when(since, here, ago)),
     )
 
 
@@ -139,7 +139,12 @@ def impact(config: str, incident: str, text: str, since: str | None, as_json: bo
 @click.pass_obj
 def eta(config: str, incident: str, when: str, as_json: bool) -> None:
     """Say WHEN it will be resolved: 2h from now, or a time."""
-    _do(config, incident, as_json, lambda here, found, me: here.desk.set_eta(found.id, me, _when(when, here, ahead)))
+    _do(
+        config,
+        incident,
+        as_json,
+        lambda here, found, me: here.incident_service.set_eta(found.id, me, _when(when, here, ahead)),
+    )
 
 
 @incidents.command()
@@ -150,7 +155,7 @@ def eta(config: str, incident: str, when: str, as_json: bool) -> None:
 @click.pass_obj
 def escalate(config: str, incident: str, level: int, reason: str, as_json: bool) -> None:
     """Tell a level now: 2 technical lead, 3 project manager, 4 security team."""
-    _do(config, incident, as_json, lambda here, found, me: here.desk.escalate(found.id, me, level, reason))
+    _do(config, incident, as_json, lambda here, found, me: here.incident_service.escalate(found.id, me, level, reason))
 
 
 @incidents.command()
@@ -165,7 +170,7 @@ def severity(config: str, incident: str, level: str, reason: str, as_json: bool)
     def change(here: Project, found: Incident, me: Actor) -> Incident:
         wanted = Severity(level)
         worse = wanted.worse_than(found.severity)
-        act = here.desk.raise_severity if worse else here.desk.lower_severity
+        act = here.incident_service.raise_severity if worse else here.incident_service.lower_severity
         return act(found.id, me, wanted, reason)
 
     _do(config, incident, as_json, change)
@@ -179,7 +184,12 @@ def severity(config: str, incident: str, level: str, reason: str, as_json: bool)
 @click.pass_obj
 def resolve(config: str, incident: str, resolution: str, root_cause: str, as_json: bool) -> None:
     """It is over: everybody who was told is told so."""
-    _do(config, incident, as_json, lambda here, found, me: here.desk.resolve(found.id, me, resolution, root_cause))
+    _do(
+        config,
+        incident,
+        as_json,
+        lambda here, found, me: here.incident_service.resolve(found.id, me, resolution, root_cause),
+    )
 
 
 @incidents.command()
@@ -189,7 +199,7 @@ def resolve(config: str, incident: str, resolution: str, root_cause: str, as_jso
 @click.pass_obj
 def reopen(config: str, incident: str, reason: str, as_json: bool) -> None:
     """It is back."""
-    _do(config, incident, as_json, lambda here, found, me: here.desk.reopen(found.id, me, reason))
+    _do(config, incident, as_json, lambda here, found, me: here.incident_service.reopen(found.id, me, reason))
 
 
 @incidents.command()
@@ -199,7 +209,7 @@ def reopen(config: str, incident: str, reason: str, as_json: bool) -> None:
 @click.pass_obj
 def cancel(config: str, incident: str, reason: str, as_json: bool) -> None:
     """It was a false alarm; the same one keeps quiet for a day."""
-    _do(config, incident, as_json, lambda here, found, me: here.desk.cancel(found.id, me, reason))
+    _do(config, incident, as_json, lambda here, found, me: here.incident_service.cancel(found.id, me, reason))
 
 
 @incidents.command()
@@ -213,7 +223,7 @@ def merge(config: str, incident: str, into: str, as_json: bool) -> None:
         config,
         incident,
         as_json,
-        lambda here, found, me: here.desk.merge(found.id, me, here.desk.records.find(into).id),
+        lambda here, found, me: here.incident_service.merge(found.id, me, here.incident_service.records.find(into).id),
     )
 
 
@@ -223,7 +233,7 @@ def merge(config: str, incident: str, into: str, as_json: bool) -> None:
 @click.pass_obj
 def close(config: str, incident: str, as_json: bool) -> None:
     """The review is complete."""
-    _do(config, incident, as_json, lambda here, found, me: here.desk.close(found.id, me))
+    _do(config, incident, as_json, lambda here, found, me: here.incident_service.close(found.id, me))
 
 
 @incidents.command()
@@ -239,7 +249,7 @@ def review(config: str, incident: str, parts: tuple[str, ...], as_json: bool) ->
     with _found(config, incident) as (here, before):
         found = before
         for field, text in wanted:
-            found = here.desk.complete_review_field(found.id, _me(), field, text)
+            found = here.incident_service.complete_review_field(found.id, _me(), field, text)
         missing = [field.value for field in missing_fields(found)]
         if as_json:
             common.print_json({"incident": found.id, "review": found.review, "missing": missing})
@@ -257,7 +267,7 @@ def review(config: str, incident: str, parts: tuple[str, ...], as_json: bool) ->
 def export(config: str, incident: str, output: Path | None, as_json: bool) -> None:
     """Write the review as Markdown, or all that is known as JSON."""
     with _found(config, incident) as (here, found):
-        entries = here.desk.records.entries(found.id)
+        entries = here.incident_service.records.entries(found.id)
         text = common.as_json({**common.plain(found), "timeline": entries}) if as_json else _markdown(here, found)
         if output is None:
             click.echo(text, nl=as_json)
@@ -300,15 +310,15 @@ def actions(
         found = before
         if text is not None and owner is not None and due is not None:
             day = due_date(due, here.clock.now())
-            found = here.desk.add_action(found.id, _me(), text, owner, day)
+            found = here.incident_service.add_action(found.id, _me(), text, owner, day)
         if done is not None:
-            found = here.desk.finish_action(found.id, _me(), done)
+            found = here.incident_service.finish_action(found.id, _me(), done)
         _print_actions([found], as_json)
 
 
 def _list_open_actions(config: str, as_json: bool) -> None:
     with project(config) as here:
-        _print_actions(here.desk.records.with_open_actions(), as_json)
+        _print_actions(here.incident_service.records.with_open_actions(), as_json)
 
 
 def _print_actions(found: tuple[Incident, ...] | list[Incident], as_json: bool) -> None:
@@ -373,7 +383,7 @@ def _do(config: str, text: str, as_json: bool, action: Callable[[Project, Incide
 @contextmanager
 def _found(config: str, text: str) -> Iterator[tuple[Project, Incident]]:
     with project(config) as here:
-        yield here, here.desk.records.find(text)
+        yield here, here.incident_service.records.find(text)
 
 
 def _me() -> Actor:
@@ -393,5 +403,5 @@ def _review_part(part: str) -> tuple[ReviewField, str]:
 
 
 def _markdown(here: Project, found: Incident) -> str:
-    records = here.desk.records
+    records = here.incident_service.records
     return draft(found, records.entries(found.id), records.settings(found), here.clock.now())

@@ -136,7 +136,7 @@ def history(config: str, name: str | None, incident: str | None, limit: int, as_
     """Show what playbooks have done, and which guards are tripped."""
     with project(config) as here:
         records = PlaybookRecords(here.database)
-        incident_id = None if incident is None else here.desk.records.find(incident).id
+        incident_id = None if incident is None else here.incident_service.records.find(incident).id
         runs = records.runs(incident_id=incident_id, playbook=name, limit=limit)
         actions = {run.id: records.actions(run_id=run.id) for run in runs}
         trips = records.trips()

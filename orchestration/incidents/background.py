@@ -17,7 +17,7 @@ _SUM_UP_SECONDS = 60.0
 
 
 async def keep(
-    desk: IncidentService, journal: ReportJournal, bus: Bus, clock: Clock, seconds: float = _SECONDS
+    service: IncidentService, journal: ReportJournal, bus: Bus, clock: Clock, seconds: float = _SECONDS
 ) -> None:
     """Hand over what the journal keeps and do what is due, again and again, until cancelled.
 
@@ -27,7 +27,7 @@ async def keep(
 
     def work() -> None:
         journal.replay()
-        desk.tick(clock.now())
+        service.tick(clock.now())
 
     def complain(error: Exception) -> None:
         bus.emit("incidents.tick_failed", error=error.__class__.__name__)

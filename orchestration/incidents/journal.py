@@ -49,14 +49,14 @@ class ReportJournal:
     def __init__(
         self,
         folder: Path,
-        desk: IncidentService,
+        service: IncidentService,
         bus: Bus,
         clock: Clock,
         last_resort: Callable[[Notice], None],
         reached: Callable[[str], Reached] = lambda _: frozenset(),
     ) -> None:
         self._folder = folder
-        self._desk = desk
+        self._service = service
         self._bus = bus
         self._clock = clock
         self._last_resort = last_resort
@@ -69,15 +69,15 @@ class ReportJournal:
         """As the desk does it; None where it could only be kept for later."""
         with contextlib.suppress(*_UNREACHABLE):
             self.replay()
-            return self._desk.report(report)
-        self._judge(self._desk.clean(report))
+            return self._service.report(report)
+        self._judge(self._service.clean(report))
         return None
 
     def clear(self, key: str, at: datetime) -> Incident | None:
         """As the desk does it; None where it could only be kept for later."""
         with contextlib.suppress(*_UNREACHABLE):
             self.replay()
-            return self._desk.clear(key, at)
+            return self._service.clear(key, at)
         self._keep({"kind": "clear", "key": key, "at": at.isoformat()})
         return None
 
@@ -117,9 +117,9 @@ class ReportJournal:
         try:
             record = json.loads(line)
             if record["kind"] == "clear":
-                self._desk.clear(record["key"], datetime.fromisoformat(record["at"]))
+                self._service.clear(record["key"], datetime.fromisoformat(record["at"]))
             else:
-                self._desk.report(
+                self._service.report(
                     report_from_json(record["report"]), record["incident"], self._reached(record["incident"])
                 )
         except _UNREACHABLE:

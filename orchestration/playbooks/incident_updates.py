@@ -32,14 +32,14 @@ class IncidentUpdates:
 
     def __init__(
         self,
-        desk: IncidentService,
+        service: IncidentService,
         incidents: IncidentRecords,
         records: PlaybookRecords,
         catalogue: Callable[[], PlaybookCatalogue],
         configuration: Callable[[], Configuration],
         clock: Clock,
     ) -> None:
-        self._desk = desk
+        self._service = service
         self._incidents = incidents
         self._records = records
         self._catalogue = catalogue
@@ -82,7 +82,7 @@ class IncidentUpdates:
     async def mitigating(self, response: PlaybookExecution, option: Option) -> None:
         """Say what is tried now."""
         await self._phase(response, "mitigate")
-        await self._do(lambda: self._desk.begin_mitigation(response.incident_id, _actor(response), option.says))
+        await self._do(lambda: self._service.begin_mitigation(response.incident_id, _actor(response), option.says))
 
     async def verifying(self, response: PlaybookExecution) -> None:
         """Say that it is now seen whether it helped."""
@@ -90,13 +90,13 @@ class IncidentUpdates:
         incident = await self._incident(response)
         if incident.status is IncidentStatus.MITIGATING:
             how = "it is watched whether that helped"
-            await self._do(lambda: self._desk.begin_verification(response.incident_id, _actor(response), how))
+            await self._do(lambda: self._service.begin_verification(response.incident_id, _actor(response), how))
 
     async def did_not_help(self, response: PlaybookExecution, option: Option) -> None:
         """Say that it did not help, and that what could be undone was."""
         kept = "" if option.keep else "; it was taken back"
         reason = f"{option.says}: did not help{kept}"
-        await self._do(lambda: self._desk.mitigation_failed(response.incident_id, _actor(response), reason))
+        await self._do(lambda: self._service.mitigation_failed(response.incident_id, _actor(response), reason))
 
     async def hand_over(self, response: PlaybookExecution, causes: Sequence[RankedHypothesis], tried: bool) -> None:
         """Call a person with everything that is known."""
@@ -109,16 +109,16 @@ class IncidentUpdates:
     async def resolve(self, response: PlaybookExecution, causes: Sequence[RankedHypothesis], helped: str) -> None:
         """It helped, and that was seen: the incident is resolved."""
         cause = causes[0].says if causes and causes[0].id != "unknown" else ""
-        await self._do(lambda: self._desk.resolve(response.incident_id, _actor(response), helped, cause))
+        await self._do(lambda: self._service.resolve(response.incident_id, _actor(response), helped, cause))
 
     async def asked(self, response: PlaybookExecution, question: str) -> None:
         """Tell those who are told that an approval is needed."""
-        await self._do(lambda: self._desk.request_approval(response.incident_id, _actor(response), question))
+        await self._do(lambda: self._service.request_approval(response.incident_id, _actor(response), question))
 
     async def unanswered(self, response: PlaybookExecution, question: str) -> None:
         """Nobody answered: the next level is told."""
         reason = f"nobody has answered: {question}"
-        await self._do(lambda: self._desk.escalate(response.incident_id, _actor(response), 2, reason))
+        await self._do(lambda: self._service.escalate(response.incident_id, _actor(response), 2, reason))
 
     async def close(self, run_id: str, state: PlaybookRunState, says: str) -> Any:
         """Record how the run ended."""
@@ -139,7 +139,7 @@ class IncidentUpdates:
         self._records.begin(
             PlaybookRun(run_id, incident_id, playbook.name, playbook.version, now, drill=incident.drill)
         )
-        self._quietly(lambda: self._desk.acknowledge(incident_id, Actor(f"playbook:{playbook.name}")))
+        self._quietly(lambda: self._service.acknowledge(incident_id, Actor(f"playbook:{playbook.name}")))
         return {
             "playbook": playbook.model_dump(mode="json", by_alias=True),
             "facts": facts,
@@ -148,7 +148,7 @@ class IncidentUpdates:
 
     def _call(self, response: PlaybookExecution, level: int, reason: str) -> Incident:
         """Whoever has taken it decides who else is to be woken."""
-        return self._desk.escalate(response.incident_id, _actor(response), level, reason, unless_taken=True)
+        return self._service.escalate(response.incident_id, _actor(response), level, reason, unless_taken=True)
 
     async def _incident(self, response: PlaybookExecution) -> Incident:
         return await anyio.to_thread.run_sync(self._incidents.get, response.incident_id)
@@ -157,7 +157,7 @@ class IncidentUpdates:
         await anyio.to_thread.run_sync(lambda: self._records.move(response.run_id, phase=phase))
 
     async def _note(self, response: PlaybookExecution, text: str) -> None:
-        await self._do(lambda: self._desk.note(response.incident_id, _actor(response), text))
+        await self._do(lambda: self._service.note(response.incident_id, _actor(response), text))
 
     async def _do(self, function: Callable[[], Any]) -> None:
         await anyio.to_thread.run_sync(self._quietly, function)

@@ -109,7 +109,7 @@ class ActionServices:
     database: Database
     configuration: Callable[[], Configuration]
     store: ConfigurationStore
-    desk: IncidentService
+    incident_service: IncidentService
     incidents: IncidentRecords
     diagnosis: IncidentDiagnosis
     resources: ResourceCollector

@@ -35,7 +35,7 @@ def declare(here: Project, key: str, title: str, facts: Facts, **values: Any) ->
     """An incident, detected now."""
     scenario = values.pop("scenario", Scenario.AGENT_FAILURE)
     summary = values.pop("summary", "3 of its last 4 steps failed")
-    return here.desk.report(TroubleReport(key, scenario, title, summary, facts, here.clock.now(), **values))
+    return here.incident_service.report(TroubleReport(key, scenario, title, summary, facts, here.clock.now(), **values))
 
 
 def fill(here: Project) -> dict[str, Incident]:
@@ -49,13 +49,15 @@ def fill(here: Project) -> dict[str, Incident]:
         here, "agent:executor", "executor fails again and again", Facts(agents_failing=1, agents_total=4),
         blast=BlastRadius(agents=("executor",), providers=("ollama",)),
     )  # fmt: skip
-    here.desk.acknowledge(taken.id, BEN)
-    here.desk.begin_mitigation(taken.id, Actor("playbook:agent-failure"), "restart the agent with another provider")
+    here.incident_service.acknowledge(taken.id, BEN)
+    here.incident_service.begin_mitigation(
+        taken.id, Actor("playbook:agent-failure"), "restart the agent with another provider"
+    )
     over = declare(here, "provider:azure", "azure is slow", Facts(latency_ratio=3.0), drill=True)
-    here.desk.resolve(over.id, BEN, "it went away by itself")
+    here.incident_service.resolve(over.id, BEN, "it went away by itself")
     owing = declare(here, "provider:openai", "openai answers 429", Facts(providers_down=1, providers_usable=1))
-    here.desk.acknowledge(owing.id, BEN)
-    here.desk.resolve(owing.id, BEN, "the fallback took over", "a burst of runs")
+    here.incident_service.acknowledge(owing.id, BEN)
+    here.incident_service.resolve(owing.id, BEN, "the fallback took over", "a burst of runs")
     _alerts(here)
     _samples(here)
     respond(here, taken.id)

@@ -123,7 +123,7 @@ class ResponseRoom:
         self.database.migrate()
         redactor = Redactor()
         ports = Ports(settings=some_settings, plan=plan, redact=redactor.data)
-        self.desk = IncidentService(self.database, self.bus, self.clock, ports)
+        self.incident_service = IncidentService(self.database, self.bus, self.clock, ports)
         self.records = PlaybookRecords(self.database)
         self.approvals = ApprovalTable(self.database)
         self.handles: Any = SimpleNamespace(
@@ -132,13 +132,18 @@ class ResponseRoom:
             bus=self.bus,
             redactor=redactor,
             configuration=lambda: self.configuration,
-            desk=self.desk,
-            incidents=self.desk.records,
+            incident_service=self.incident_service,
+            incidents=self.incident_service.records,
             fleet=SimpleNamespace(workers=lambda: self.workers, wanted=lambda: len(self.workers)),
         )
         self.executor = StepExecutor(self.handles, self.records)
         reporting = IncidentUpdates(
-            self.desk, self.desk.records, self.records, self._catalogue, lambda: self.configuration, self.clock
+            self.incident_service,
+            self.incident_service.records,
+            self.records,
+            self._catalogue,
+            lambda: self.configuration,
+            self.clock,
         )
         asking = ApprovalRequests(self.approvals, reporting, self.bus, self.clock)
         self.runner = PlaybookRunner(self.executor, reporting, asking)
@@ -154,10 +159,10 @@ class ResponseRoom:
         assert not self._catalogue().mistakes, self._catalogue().mistakes
 
     def an_incident(self, **values: Any) -> Incident:
-        return self.desk.report(a_report(at=self.clock.now(), **values))
+        return self.incident_service.report(a_report(at=self.clock.now(), **values))
 
     def incident(self, incident_id: str) -> Incident:
-        return self.desk.records.get(incident_id)
+        return self.incident_service.records.get(incident_id)
 
     def effects(self) -> list[str]:
         """What was done and undone, without keys."""

@@ -70,7 +70,7 @@ class RemindAction(Action[Any]):
         for question in questions:
             text = f"{question.subject} waits for an answer: {question.question}"
             if text not in recent:
-                self.handles.desk.request_approval(context.incident_id, Actor(context.actor), text)
+                self.handles.incident_service.request_approval(context.incident_id, Actor(context.actor), text)
         return [question.question for question in questions]
 
 

@@ -128,7 +128,7 @@ def list_incidents(
     cursor: Cursor = None,
 ) -> ListPage[IncidentRow]:
     """The newest incidents first."""
-    found = here.app.desk.records.table.list(
+    found = here.app.incident_service.records.table.list(
         statuses=[one.value for one in status or ()],
         severities=severity or (),
         scenario=scenario,
@@ -143,7 +143,7 @@ def list_incidents(
 @router.get("/incidents/{incident}", dependencies=_LOOK)
 def show_incident(here: Here, incident: Name) -> IncidentDetails:
     """One incident, with its timeline and clocks. `incident` is an identifier, an end of one, or `latest`."""
-    records = here.app.desk.records
+    records = here.app.incident_service.records
     found = records.find(incident)
     return IncidentDetails(
         incident=found,
@@ -157,7 +157,7 @@ def show_incident(here: Here, incident: Name) -> IncidentDetails:
 @router.get("/incidents/{incident}/review", dependencies=_LOOK, response_class=PlainTextResponse)
 def show_review(here: Here, incident: Name) -> PlainTextResponse:
     """The review as it stands, as Markdown."""
-    records = here.app.desk.records
+    records = here.app.incident_service.records
     found = records.find(incident)
     text = draft(found, records.entries(found.id), records.settings(found), here.app.clock.now())
     return PlainTextResponse(text, media_type="text/markdown; charset=utf-8")
@@ -166,99 +166,101 @@ def show_review(here: Here, incident: Name) -> PlainTextResponse:
 @router.post("/incidents/{incident}/acknowledge", dependencies=_RESPOND)
 def acknowledge(here: Here, who: Who, incident: Name) -> Incident:
     """Take it: paging stops at once."""
-    return here.app.desk.acknowledge(_id(here, incident), person(who.name))
+    return here.app.incident_service.acknowledge(_id(here, incident), person(who.name))
 
 
 @router.post("/incidents/{incident}/notes", dependencies=_RESPOND)
 def note(here: Here, who: Who, incident: Name, asked: Note) -> Incident:
     """Write on the timeline."""
-    return here.app.desk.note(_id(here, incident), person(who.name), asked.text)
+    return here.app.incident_service.note(_id(here, incident), person(who.name), asked.text)
 
 
 @router.post("/incidents/{incident}/assign", dependencies=_RESPOND)
 def assign(here: Here, who: Who, incident: Name, asked: Assignment) -> Incident:
     """Put it into somebody's hands."""
-    return here.app.desk.assign(_id(here, incident), person(who.name), asked.contact)
+    return here.app.incident_service.assign(_id(here, incident), person(who.name), asked.contact)
 
 
 @router.post("/incidents/{incident}/impact", dependencies=_RESPOND)
 def set_impact(here: Here, who: Who, incident: Name, asked: Impact) -> Incident:
     """Say whom it hurts and how."""
-    return here.app.desk.set_impact(_id(here, incident), person(who.name), asked.text, asked.started_at)
+    return here.app.incident_service.set_impact(_id(here, incident), person(who.name), asked.text, asked.started_at)
 
 
 @router.post("/incidents/{incident}/estimate", dependencies=_RESPOND)
 def set_estimate(here: Here, who: Who, incident: Name, asked: Estimate) -> Incident:
     """Say when it will be resolved."""
-    return here.app.desk.set_eta(_id(here, incident), person(who.name), asked.eta)
+    return here.app.incident_service.set_eta(_id(here, incident), person(who.name), asked.eta)
 
 
 @router.post("/incidents/{incident}/severity", dependencies=_RESPOND)
 def set_severity(here: Here, who: Who, incident: Name, asked: NewSeverity) -> Incident:
     """Change how bad it is, for better or worse."""
-    desk, found = here.app.desk, here.app.desk.records.find(incident)
-    act = desk.raise_severity if asked.severity.worse_than(found.severity) else desk.lower_severity
+    service, found = here.app.incident_service, here.app.incident_service.records.find(incident)
+    act = service.raise_severity if asked.severity.worse_than(found.severity) else service.lower_severity
     return act(found.id, person(who.name), asked.severity, asked.reason)
 
 
 @router.post("/incidents/{incident}/escalate", dependencies=_RESPOND)
 def escalate(here: Here, who: Who, incident: Name, asked: Escalation) -> Incident:
     """Tell a level now."""
-    return here.app.desk.escalate(_id(here, incident), person(who.name), asked.level, asked.reason)
+    return here.app.incident_service.escalate(_id(here, incident), person(who.name), asked.level, asked.reason)
 
 
 @router.post("/incidents/{incident}/mitigate", dependencies=_RESPOND)
 def mitigate(here: Here, who: Who, incident: Name, asked: Note) -> Incident:
     """Say what is being tried."""
-    return here.app.desk.begin_mitigation(_id(here, incident), person(who.name), asked.text)
+    return here.app.incident_service.begin_mitigation(_id(here, incident), person(who.name), asked.text)
 
 
 @router.post("/incidents/{incident}/resolve", dependencies=_RESPOND)
 def resolve(here: Here, who: Who, incident: Name, asked: Resolution) -> Incident:
     """It is over: everybody who was told is told so."""
-    return here.app.desk.resolve(_id(here, incident), person(who.name), asked.resolution, asked.root_cause)
+    return here.app.incident_service.resolve(_id(here, incident), person(who.name), asked.resolution, asked.root_cause)
 
 
 @router.post("/incidents/{incident}/reopen", dependencies=_RESPOND)
 def reopen(here: Here, who: Who, incident: Name, asked: ReasonedChange) -> Incident:
     """It is back."""
-    return here.app.desk.reopen(_id(here, incident), person(who.name), asked.reason)
+    return here.app.incident_service.reopen(_id(here, incident), person(who.name), asked.reason)
 
 
 @router.post("/incidents/{incident}/cancel", dependencies=_RESPOND)
 def cancel(here: Here, who: Who, incident: Name, asked: ReasonedChange) -> Incident:
     """It was a false alarm."""
-    return here.app.desk.cancel(_id(here, incident), person(who.name), asked.reason)
+    return here.app.incident_service.cancel(_id(here, incident), person(who.name), asked.reason)
 
 
 @router.post("/incidents/{incident}/merge", dependencies=_RESPOND)
 def merge(here: Here, who: Who, incident: Name, asked: MergeInto) -> Incident:
     """It is the same trouble as another incident, which is returned."""
-    return here.app.desk.merge(_id(here, incident), person(who.name), _id(here, asked.into))
+    return here.app.incident_service.merge(_id(here, incident), person(who.name), _id(here, asked.into))
 
 
 @router.post("/incidents/{incident}/close", dependencies=_RESPOND)
 def close(here: Here, who: Who, incident: Name) -> Incident:
     """The review is complete."""
-    return here.app.desk.close(_id(here, incident), person(who.name))
+    return here.app.incident_service.close(_id(here, incident), person(who.name))
 
 
 @router.put("/incidents/{incident}/review/{field}", dependencies=_RESPOND)
 def write_review(here: Here, who: Who, incident: Name, field: ReviewField, asked: Note) -> Incident:
     """Write a part of the review."""
-    return here.app.desk.complete_review_field(_id(here, incident), person(who.name), field, asked.text)
+    return here.app.incident_service.complete_review_field(_id(here, incident), person(who.name), field, asked.text)
 
 
 @router.post("/incidents/{incident}/actions", status_code=201, dependencies=_RESPOND)
 def add_action(here: Here, who: Who, incident: Name, asked: NewAction) -> Incident:
     """Something to be done so that it does not happen again."""
-    return here.app.desk.add_action(_id(here, incident), person(who.name), asked.text, asked.owner, asked.due)
+    return here.app.incident_service.add_action(
+        _id(here, incident), person(who.name), asked.text, asked.owner, asked.due
+    )
 
 
 @router.post("/incidents/{incident}/actions/{number}/done", dependencies=_RESPOND)
 def finish_action(here: Here, who: Who, incident: Name, number: _Number) -> Incident:
     """An action item is done."""
-    return here.app.desk.finish_action(_id(here, incident), person(who.name), number)
+    return here.app.incident_service.finish_action(_id(here, incident), person(who.name), number)
 
 
 @router.get("/action-items", dependencies=_LOOK)
@@ -266,11 +268,11 @@ def list_open_actions(here: Here) -> list[dict[str, Any]]:
     """The action items that are still to be done, of all incidents."""
     return [
         {"incident": each.id, "number": item.number, "text": item.text, "owner": item.owner, "due": item.due}
-        for each in here.app.desk.records.with_open_actions()
+        for each in here.app.incident_service.records.with_open_actions()
         for item in each.actions
         if item.done_at is None
     ]
 
 
 def _id(here: ApiServices, incident: str) -> str:
-    return here.app.desk.records.table.find_id(incident)
+    return here.app.incident_service.records.table.find_id(incident)

@@ -43,14 +43,14 @@ def routes(site: DashboardSite) -> Sequence[Route]:
 class _Incident:
     def __init__(self, site: DashboardSite) -> None:
         self._app = site.app
-        self._desk = site.app.desk
+        self._service = site.app.incident_service
         self._playbooks = PlaybookRecords(site.app.database)
 
     async def read(self, request: Request) -> Values:
         return await anyio.to_thread.run_sync(self._read, request.path_params["incident"])
 
     def _read(self, name: str) -> Values:
-        records, now = self._desk.records, self._app.clock.now()
+        records, now = self._service.records, self._app.clock.now()
         found = records.get(name)
         entries, settings = records.entries(found.id), records.settings(found)
         others = records.table.list(is_open=True, limit=50)
@@ -77,7 +77,7 @@ class _Incident:
         self, change: Change, done: str, request: Request, form: Form, principal: Principal
     ) -> tuple[str, str]:
         name, me = request.path_params["incident"], person(principal.name)
-        changed = await anyio.to_thread.run_sync(change, self._desk, name, me, form)
+        changed = await anyio.to_thread.run_sync(change, self._service, name, me, form)
         return f"/incidents/{changed.id}", done
 
     async def decide(self, approved: bool, request: Request, form: Form, principal: Principal) -> tuple[str, str]:

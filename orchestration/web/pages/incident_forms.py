@@ -14,57 +14,57 @@ from orchestration.web.pages.forms import Form
 Change = Callable[[IncidentService, str, Actor, Form], Incident]
 
 
-def _change_severity(desk: IncidentService, name: str, me: Actor, form: Form) -> Incident:
+def _change_severity(service: IncidentService, name: str, me: Actor, form: Form) -> Incident:
     try:
         wanted = Severity(form.text("severity"))
     except ValueError as error:
         raise UsageError("expected a severity from P0 to P3; choose one of the list") from error
-    worse = wanted.worse_than(desk.records.get(name).severity)
-    act = desk.raise_severity if worse else desk.lower_severity
+    worse = wanted.worse_than(service.records.get(name).severity)
+    act = service.raise_severity if worse else service.lower_severity
     return act(name, me, wanted, form.text("reason"))
 
 
-def _escalate(desk: IncidentService, name: str, me: Actor, form: Form) -> Incident:
-    return desk.escalate(name, me, form.whole("level", 1, 4), form.text("reason"))
+def _escalate(service: IncidentService, name: str, me: Actor, form: Form) -> Incident:
+    return service.escalate(name, me, form.whole("level", 1, 4), form.text("reason"))
 
 
-def _resolve(desk: IncidentService, name: str, me: Actor, form: Form) -> Incident:
-    return desk.resolve(name, me, form.text("resolution"), form.text("root_cause", needed=False))
+def _resolve(service: IncidentService, name: str, me: Actor, form: Form) -> Incident:
+    return service.resolve(name, me, form.text("resolution"), form.text("root_cause", needed=False))
 
 
-def _review(desk: IncidentService, name: str, me: Actor, form: Form) -> Incident:
+def _review(service: IncidentService, name: str, me: Actor, form: Form) -> Incident:
     try:
         field = ReviewField(form.text("field"))
     except ValueError as error:
         raise UsageError("expected a part of the review; choose one of the list") from error
-    return desk.complete_review_field(name, me, field, form.text("text"))
+    return service.complete_review_field(name, me, field, form.text("text"))
 
 
-def _add_action(desk: IncidentService, name: str, me: Actor, form: Form) -> Incident:
-    return desk.add_action(name, me, form.text("text"), form.text("owner"), _day(form, "due"))
+def _add_action(service: IncidentService, name: str, me: Actor, form: Form) -> Incident:
+    return service.add_action(name, me, form.text("text"), form.text("owner"), _day(form, "due"))
 
 
-def _finish_action(desk: IncidentService, name: str, me: Actor, form: Form) -> Incident:
-    return desk.finish_action(name, me, form.whole("number", 1, 9999))
+def _finish_action(service: IncidentService, name: str, me: Actor, form: Form) -> Incident:
+    return service.finish_action(name, me, form.whole("number", 1, 9999))
 
 
 CHANGES: Mapping[str, tuple[Change, str]] = {
-    "acknowledge": (lambda desk, name, me, _: desk.acknowledge(name, me), "acknowledged"),
-    "note": (lambda desk, name, me, form: desk.note(name, me, form.text("text")), "noted"),
-    "assign": (lambda desk, name, me, form: desk.assign(name, me, form.text("contact")), "assigned"),
-    "impact": (lambda desk, name, me, form: desk.set_impact(name, me, form.text("text")), "impact"),
-    "estimate": (lambda desk, name, me, form: desk.set_eta(name, me, _moment(form, "eta")), "estimate"),
+    "acknowledge": (lambda service, name, me, _: service.acknowledge(name, me), "acknowledged"),
+    "note": (lambda service, name, me, form: service.note(name, me, form.text("text")), "noted"),
+    "assign": (lambda service, name, me, form: service.assign(name, me, form.text("contact")), "assigned"),
+    "impact": (lambda service, name, me, form: service.set_impact(name, me, form.text("text")), "impact"),
+    "estimate": (lambda service, name, me, form: service.set_eta(name, me, _moment(form, "eta")), "estimate"),
     "severity": (_change_severity, "severity"),
     "escalate": (_escalate, "escalated"),
-    "mitigate": (lambda desk, name, me, form: desk.begin_mitigation(name, me, form.text("text")), "mitigating"),
+    "mitigate": (lambda service, name, me, form: service.begin_mitigation(name, me, form.text("text")), "mitigating"),
     "resolve": (_resolve, "resolved"),
-    "reopen": (lambda desk, name, me, form: desk.reopen(name, me, form.text("reason")), "reopened"),
-    "cancel": (lambda desk, name, me, form: desk.cancel(name, me, form.text("reason")), "cancelled-incident"),
-    "merge": (lambda desk, name, me, form: desk.merge(name, me, form.text("into")), "merged"),
+    "reopen": (lambda service, name, me, form: service.reopen(name, me, form.text("reason")), "reopened"),
+    "cancel": (lambda service, name, me, form: service.cancel(name, me, form.text("reason")), "cancelled-incident"),
+    "merge": (lambda service, name, me, form: service.merge(name, me, form.text("into")), "merged"),
     "review": (_review, "reviewed"),
     "action": (_add_action, "action-added"),
     "action-done": (_finish_action, "action-done"),
-    "close": (lambda desk, name, me, _: desk.close(name, me), "closed"),
+    "close": (lambda service, name, me, _: service.close(name, me), "closed"),
 }  # fmt: skip
 
 

@@ -90,7 +90,7 @@ class _Incidents:
         return await anyio.to_thread.run_sync(self._read, severities, wanted)
 
     def _read(self, severities: Sequence[Severity], scenario: Scenario | None) -> Values:
-        records, now = self._app.desk.records, self._app.clock.now()
+        records, now = self._app.incident_service.records, self._app.clock.now()
         owing = [records.get(row.id) for row in records.table.list(statuses=_OWING, limit=_AT_ONCE)]
         owing = [one for one in owing if missing_fields(one) and not one.drill]
         return {

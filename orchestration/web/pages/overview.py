@@ -50,7 +50,7 @@ class _Overview:
     def _read(self) -> Values:
         app, now = self._app, self._app.clock.now()
         found = overview(app)
-        cards = open_cards(app.desk.records, now)
+        cards = open_cards(app.incident_service.records, now)
         workers = [worker for control in found.control for worker in control["workers"]]
         today = now.replace(hour=0, minute=0, second=0, microsecond=0)
         recent = app.runs.list(_ENDED, _SHOWN)

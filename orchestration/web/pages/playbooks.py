@@ -74,7 +74,7 @@ class _Playbooks:
             "book": entry.playbook,
             "runbook": html(text),
             "history": [(run, self._records.actions(run_id=run.id)) for run in runs],
-            "incidents": self._app.desk.records.table.list(is_open=True, limit=50),
+            "incidents": self._app.incident_service.records.table.list(is_open=True, limit=50),
             "plan": None,
         }
 

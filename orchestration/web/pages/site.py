@@ -169,7 +169,7 @@ class DashboardSite:
         """The frame, with what waits for somebody."""
         app = self.app
         sequence = app.timeline.last_sequence()  # first: what happens while the page is made is told to it afterwards
-        open_ = app.desk.records.table.list(is_open=True, limit=100)
+        open_ = app.incident_service.records.table.list(is_open=True, limit=100)
         badges = {"/incidents": len(open_), "/runs": len(app.approvals.open())}
         return {**self._bare(request), "sequence": sequence, "badges": badges}
 

@@ -104,7 +104,7 @@ def test_an_incident_is_seen_coming_acknowledged_and_resolved(
     page.get_by_role("link", name=f"{found.severity}: {found.title}").click()
     page.get_by_role("button", name="Acknowledge").click()
     expect(page.locator("p[role=status]")).to_contain_text("You have acknowledged it")
-    assert dashboard.app.desk.records.get(found.id).acknowledged_by == "ada"
+    assert dashboard.app.incident_service.records.get(found.id).acknowledged_by == "ada"
     page.get_by_text("Resolve…").click()
     page.get_by_label("What ended it").fill("it was a test")
     page.get_by_role("button", name="Resolve", exact=True).click()

@@ -53,7 +53,7 @@ def _it_stood_apart(config: Path, folder: Path, name: str) -> None:
     database.close()
     assert [(incident.drill, incident.counted) for incident in incidents] == [(True, False)]
     with project(str(config)) as here:
-        assert here.desk.records.table.list(limit=10) == ()
+        assert here.incident_service.records.table.list(limit=10) == ()
         assert [(record.drill, record.passed) for record in DrillHistory(here.database).list()] == [(name, True)]
 
 

@@ -30,7 +30,7 @@ def leads_to(dashboard: Dashboard, path: str, **fields: str) -> str:
 
 def test_an_incident_is_worked_from_its_detection_to_its_end(dashboard: Dashboard, incident: str) -> None:
     page = f"/incidents/{incident}"
-    records = dashboard.app.desk.records
+    records = dashboard.app.incident_service.records
     assert leads_to(dashboard, f"{page}/acknowledge") == f"{page}?done=acknowledged"
     assert records.get(incident).acknowledged_by == "ada"
     leads_to(dashboard, f"{page}/note", text="looked at the log")
@@ -58,11 +58,11 @@ def test_an_incident_is_reopened_found_to_be_a_false_alarm_or_merged(dashboard: 
     other = declare(dashboard.app, "another", "the same trouble", _TROUBLE).id
     assert leads_to(dashboard, f"{page}/merge", into=other) == f"/incidents/{other}?done=merged"
     leads_to(dashboard, f"/incidents/{other}/cancel", reason="a test")
-    assert dashboard.app.desk.records.get(other).status is IncidentStatus.CANCELLED
+    assert dashboard.app.incident_service.records.get(other).status is IncidentStatus.CANCELLED
 
 
 def test_what_cannot_be_done_is_said_on_the_same_page(dashboard: Dashboard, incident: str) -> None:
-    dashboard.app.desk.acknowledge(incident, person("ben"))
+    dashboard.app.incident_service.acknowledge(incident, person("ben"))
     answer = dashboard.post(f"/incidents/{incident}/acknowledge")
     assert answer.status_code == 409
     assert "was acknowledged by ben already" in answer.text
@@ -83,18 +83,18 @@ def test_what_cannot_be_done_is_said_on_the_same_page(dashboard: Dashboard, inci
 def test_a_field_that_cannot_be_meant_changes_nothing(
     dashboard: Dashboard, incident: str, form: str, fields: dict[str, str], says: str
 ) -> None:
-    before = dashboard.app.desk.records.get(incident)
+    before = dashboard.app.incident_service.records.get(incident)
     answer = dashboard.post(f"/incidents/{incident}/{form}", **fields)
     assert answer.status_code == 422
     assert says in answer.text
-    assert dashboard.app.desk.records.get(incident) == before
+    assert dashboard.app.incident_service.records.get(incident) == before
 
 
 def test_a_form_without_the_sessions_token_changes_nothing(dashboard: Dashboard, incident: str) -> None:
     dashboard.csrf = "right"
     assert 'name="csrf" value="right"' in dashboard.get(f"/incidents/{incident}").text
     assert dashboard.post(f"/incidents/{incident}/acknowledge", csrf="wrong").status_code == 422
-    assert not dashboard.app.desk.records.get(incident).acknowledged
+    assert not dashboard.app.incident_service.records.get(incident).acknowledged
     leads_to(dashboard, f"/incidents/{incident}/acknowledge")
 
 

@@ -35,7 +35,7 @@ class Room:
     def __post_init__(self) -> None:
         self.bus = Bus(self.clock)
         self.bus.subscribe(self.events.append)
-        self.desk = self.new_desk()
+        self.incident_service = self.new_desk()
         self.outbox = Outbox(self.database)
 
     def new_desk(self, **ports: Any) -> IncidentService:
@@ -50,7 +50,7 @@ class Room:
         """Let it be that time, and do what is due."""
         if moment is not None:
             self.go_to(moment)
-        return self.desk.tick(self.clock.now())
+        return self.incident_service.tick(self.clock.now())
 
     def messages(self, incident: Incident) -> list[tuple[str, str, str]]:
         """Kind, contact and state of every message about it."""
@@ -61,7 +61,7 @@ class Room:
 
     def kinds(self, incident: Incident) -> list[str]:
         """The kinds of its timeline's entries."""
-        return [entry.kind for entry in self.desk.records.entries(incident.id)]
+        return [entry.kind for entry in self.incident_service.records.entries(incident.id)]
 
     def said(self) -> list[str]:
         """The kinds of all events."""

@@ -22,13 +22,13 @@ def main(path: str, point: str, action: str, incident_id: str = "") -> None:
     bus = Bus(clock)
     bus.subscribe(lambda event: print(event.kind, flush=True))
     ports = Ports(settings=some_settings, plan=plan, redact=lambda data: data, reached=reached)
-    desk = IncidentService(Database(f"sqlite:///{path}"), bus, clock, ports)
+    service = IncidentService(Database(f"sqlite:///{path}"), bus, clock, ports)
     if action == "report":
-        desk.report(a_report(HALF))
+        service.report(a_report(HALF))
     elif action == "acknowledge":
-        desk.acknowledge(incident_id, ADA)
+        service.acknowledge(incident_id, ADA)
     elif action == "tick":
-        desk.tick(NOON + timedelta(minutes=10))
+        service.tick(NOON + timedelta(minutes=10))
     print("survived", flush=True)
 
 

@@ -29,7 +29,7 @@ class Asked:
         runtime = {"defaultProvider": "rehearsal", "rehearsal": {"defaultModel": "rehearsal"}}
         self.config.write_text(json.dumps({"runtime": runtime, "agents": [{"id": "planner"}]}))
         with project(str(self.config)) as here:
-            self.incident = here.desk.report(a_report(HALF, datetime.now(UTC))).id
+            self.incident = here.incident_service.report(a_report(HALF, datetime.now(UTC))).id
             for name in ("rotate the key", "restore a backup"):
                 here.approvals.ask(Approval(name, self.incident, f"May I {name}?", NOW, role="responder"))
 
@@ -54,7 +54,7 @@ def test_who_answered_what_and_why_stands_on_the_timeline(asked: Asked) -> None:
     asked.do("approve", "latest", "--question", "rotate", "--reason", "it leaked")
     asked.do("deny", "latest")
     with project(str(asked.config)) as here:
-        last = here.desk.records.entries(asked.incident)[-2:]
+        last = here.incident_service.records.entries(asked.incident)[-2:]
     assert [entry.data["text"] for entry in last] == [
         "approved: May I rotate the key?; it leaked",
         "denied: May I restore a backup?",

@@ -62,7 +62,7 @@ class Story:
 
     def report(self, number: int, other: int, *, drill: bool) -> None:
         start = None if other == 0 else self.now - timedelta(seconds=37 * other - 60)
-        found = self.room.desk.report(
+        found = self.room.incident_service.report(
             a_report(
                 FACTS[other % len(FACTS)],
                 self.now,
@@ -76,18 +76,18 @@ class Story:
             self.known.append(found.id)
 
     def change(self, what: str, one: str, other: str) -> None:
-        desk = self.room.desk
+        service = self.room.incident_service
         doing: dict[str, Callable[[], object]] = {
-            "acknowledge": lambda: desk.acknowledge(one, ADA),
-            "automation": lambda: desk.begin_mitigation(one, MACHINE, "restart"),
-            "resolve": lambda: desk.resolve(one, ADA, "mended"),
-            "reopen": lambda: desk.reopen(one, ADA, "it is back"),
-            "cancel": lambda: desk.cancel(one, ADA, "false alarm"),
-            "merge": lambda: desk.merge(one, ADA, other),
-            "suppress": lambda: desk.suppress(one, ADA, self.now + timedelta(hours=2), "maintenance"),
-            "worse": lambda: desk.raise_severity(one, ADA, Severity.P0, "worse"),
-            "better": lambda: desk.lower_severity(one, ADA, Severity.P3, "better"),
-            "impact": lambda: desk.set_impact(one, ADA, "slow", self.now - timedelta(days=2)),
+            "acknowledge": lambda: service.acknowledge(one, ADA),
+            "automation": lambda: service.begin_mitigation(one, MACHINE, "restart"),
+            "resolve": lambda: service.resolve(one, ADA, "mended"),
+            "reopen": lambda: service.reopen(one, ADA, "it is back"),
+            "cancel": lambda: service.cancel(one, ADA, "false alarm"),
+            "merge": lambda: service.merge(one, ADA, other),
+            "suppress": lambda: service.suppress(one, ADA, self.now + timedelta(hours=2), "maintenance"),
+            "worse": lambda: service.raise_severity(one, ADA, Severity.P0, "worse"),
+            "better": lambda: service.lower_severity(one, ADA, Severity.P3, "better"),
+            "impact": lambda: service.set_impact(one, ADA, "slow", self.now - timedelta(days=2)),
         }
         doing[what]()
 

@@ -39,7 +39,7 @@ def killed(room: Room, point: str, *arguments: str) -> list[str]:
 
 def test_killed_after_the_commit_the_messages_and_timers_are_there_and_the_event_is_said_later(room: Room) -> None:
     assert killed(room, "committed", "report") == []
-    incident = room.desk.records.find("latest")
+    incident = room.incident_service.records.find("latest")
     assert room.messages(incident) == [("initial", "ada", "pending"), ("initial", "ben", "pending")]
     assert room.events == []
     room.tick(after(minutes=10))
@@ -57,7 +57,7 @@ def test_killed_after_an_event_was_said_it_is_said_once_more_and_no_more(room: R
 
 
 def test_killed_after_an_acknowledgement_the_pages_stay_stopped(room: Room) -> None:
-    incident = room.desk.report(a_report(HALF))
+    incident = room.incident_service.report(a_report(HALF))
     killed(room, "committed", "acknowledge", incident.id)
     assert {state for kind, _, state in room.messages(incident) if kind == "initial"} == {"cancelled"}
     assert room.tick(after(minutes=59)) == 0
@@ -65,8 +65,8 @@ def test_killed_after_an_acknowledgement_the_pages_stay_stopped(room: Room) -> N
 
 
 def test_killed_in_the_middle_of_a_tick_the_rest_is_done_and_nothing_twice(room: Room) -> None:
-    one = room.desk.report(a_report(HALF))
-    two = room.desk.report(a_report(HALF, key="other"))
+    one = room.incident_service.report(a_report(HALF))
+    two = room.incident_service.report(a_report(HALF, key="other"))
     killed(room, "committed", "tick")
     room.tick(after(minutes=10, seconds=1))
     for incident in (one, two):
@@ -76,7 +76,7 @@ def test_killed_in_the_middle_of_a_tick_the_rest_is_done_and_nothing_twice(room:
 
 
 def test_after_a_long_downtime_everything_that_fell_due_is_done_once(room: Room) -> None:
-    incident = room.desk.report(a_report())
+    incident = room.incident_service.report(a_report())
     done = []
     moment = after(days=4)
     while count := room.tick(moment):
@@ -96,11 +96,11 @@ def test_after_a_long_downtime_everything_that_fell_due_is_done_once(room: Room)
 
 
 def test_two_desks_that_tick_at_the_same_time_do_everything_once(room: Room) -> None:
-    incidents = [room.desk.report(a_report(HALF, key=f"key-{number}")) for number in range(10)]
+    incidents = [room.incident_service.report(a_report(HALF, key=f"key-{number}")) for number in range(10)]
     moment = after(minutes=45)
     room.go_to(moment)
     desks = [room.new_desk() for _ in range(2)]
-    _together([lambda desk=desk: desk.tick(moment) for desk in desks])
+    _together([lambda service=service: service.tick(moment) for service in desks])
     for incident in incidents:
         assert room.kinds(incident) == ["detected", "paged", "response-at-risk"]
         keys = [row.key for row in room.rows(incident)]
@@ -110,27 +110,27 @@ def test_two_desks_that_tick_at_the_same_time_do_everything_once(room: Room) -> 
 def test_reports_of_one_trouble_from_many_threads_are_one_incident(room: Room) -> None:
     reports = [a_report(fingerprints=(f"f-{number}",)) for number in range(12)]
     desks = [room.new_desk() for _ in range(3)]
-    _together([lambda report=report, desk=desks[n % 3]: desk.report(report) for n, report in enumerate(reports)])
-    found = room.desk.records.table.list()
+    _together([lambda report=report, service=desks[n % 3]: service.report(report) for n, report in enumerate(reports)])
+    found = room.incident_service.records.table.list()
     assert len(found) == 1
-    incident = room.desk.records.get(found[0].id)
+    incident = room.incident_service.records.get(found[0].id)
     assert set(incident.fingerprints) == {f"f-{number}" for number in range(12)}
     assert incident.version == 12
 
 
 def test_of_many_who_acknowledge_one_has_it(room: Room) -> None:
-    incident = room.desk.report(a_report())
+    incident = room.incident_service.report(a_report())
     won: list[str] = []
 
-    def take(desk: IncidentService, name: str) -> None:
+    def take(service: IncidentService, name: str) -> None:
         try:
-            won.append(desk.acknowledge(incident.id, person(name)).acknowledged_by)
+            won.append(service.acknowledge(incident.id, person(name)).acknowledged_by)
         except IncidentRefusedError:
             return
 
     _together([lambda name=name: take(room.new_desk(), name) for name in ("ada", "ben", "cleo")])
     assert len(won) == 1
-    assert room.desk.records.get(incident.id).acknowledged_by == won[0]
+    assert room.incident_service.records.get(incident.id).acknowledged_by == won[0]
 
 
 def test_no_page_goes_out_after_an_acknowledgement_however_busy_the_sender_is(room: Room) -> None:
@@ -148,11 +148,11 @@ def test_no_page_goes_out_after_an_acknowledgement_however_busy_the_sender_is(ro
                 late.append(claimed.key)
 
     for number in range(8):
-        incident = room.desk.report(a_report(ALL_AGENTS, key=f"key-{number}"))
+        incident = room.incident_service.report(a_report(ALL_AGENTS, key=f"key-{number}"))
         acknowledged.clear()
         sender = threading.Thread(target=send)
         sender.start()
-        room.desk.acknowledge(incident.id, ADA)
+        room.incident_service.acknowledge(incident.id, ADA)
         acknowledged.set()
         sender.join(30)
         assert late == []
@@ -161,7 +161,7 @@ def test_no_page_goes_out_after_an_acknowledgement_however_busy_the_sender_is(ro
 
 
 def test_a_change_that_was_overtaken_is_done_again_on_what_the_other_left(room: Room) -> None:
-    incident = room.desk.report(a_report())
+    incident = room.incident_service.report(a_report())
     stale = room.new_desk()
     original = stale.records.load
 
@@ -177,8 +177,8 @@ def test_a_change_that_was_overtaken_is_done_again_on_what_the_other_left(room: 
 
 
 def test_a_timer_that_cannot_be_fired_waits_and_does_not_keep_the_others(room: Room) -> None:
-    bad = room.desk.report(a_report(HALF))
-    good = room.desk.report(a_report(HALF, key="other"))
+    bad = room.incident_service.report(a_report(HALF))
+    good = room.incident_service.report(a_report(HALF, key="other"))
     with room.database.write() as connection:
         connection.execute(
             sa.text("UPDATE incident_documents SET document = '{}' WHERE incident_id = :id"), {"id": bad.id}
@@ -197,11 +197,11 @@ def test_a_timer_that_cannot_be_fired_waits_and_does_not_keep_the_others(room: R
         good.id,
         bad.id,
     ]
-    assert all(row.due_at > after(minutes=10) for row in room.desk.records.table.timers(bad.id))
+    assert all(row.due_at > after(minutes=10) for row in room.incident_service.records.table.timers(bad.id))
 
 
 def test_an_escalation_goes_on_after_a_restart(room: Room) -> None:
-    incident = room.desk.report(a_report(HALF))
+    incident = room.incident_service.report(a_report(HALF))
     room.tick(after(minutes=10))
     fresh = room.new_desk()
     room.go_to(after(minutes=30))
@@ -211,22 +211,24 @@ def test_an_escalation_goes_on_after_a_restart(room: Room) -> None:
 
 
 def test_a_clock_that_is_set_back_keeps_the_timeline_in_order(room: Room) -> None:
-    incident = room.desk.report(a_report())
-    room.desk.note(incident.id, ADA, "one")
+    incident = room.incident_service.report(a_report())
+    room.incident_service.note(incident.id, ADA, "one")
     room.go_to(after(hours=-1))
-    room.desk.note(incident.id, ADA, "two")
-    assert [entry.at for entry in room.desk.records.entries(incident.id)] == [NOON, NOON, NOON]
+    room.incident_service.note(incident.id, ADA, "two")
+    assert [entry.at for entry in room.incident_service.records.entries(incident.id)] == [NOON, NOON, NOON]
 
 
 @pytest.mark.parametrize("actor", [ADA, MACHINE])
 def test_severity_falls_only_by_a_person(room: Room, actor) -> None:  # type: ignore[no-untyped-def]
-    incident = room.desk.report(a_report(HALF))
+    incident = room.incident_service.report(a_report(HALF))
     if actor.human:
-        assert room.desk.lower_severity(incident.id, actor, Severity.P3, "a test site").severity is Severity.P3
+        assert (
+            room.incident_service.lower_severity(incident.id, actor, Severity.P3, "a test site").severity is Severity.P3
+        )
         return
     with pytest.raises(IncidentRefusedError):
-        room.desk.lower_severity(incident.id, actor, Severity.P3, "it looks fine")
-    assert room.desk.records.get(incident.id).severity is Severity.P1
+        room.incident_service.lower_severity(incident.id, actor, Severity.P3, "it looks fine")
+    assert room.incident_service.records.get(incident.id).severity is Severity.P1
 
 
 def _claim_one(room: Room) -> sa.Row | None:  # type: ignore[type-arg]

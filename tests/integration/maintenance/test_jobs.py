@@ -89,7 +89,7 @@ async def test_every_job_there_is_can_be_done_on_an_empty_project(tmp_path: Path
 
 def an_incident(app: Application, key: str, title: str, at: datetime, **facts: Any) -> str:
     report = TroubleReport(key, Scenario.CONTROL_PLANE, title, "it broke", Facts(**facts), at, started_at=at)
-    return app.desk.report(report).id
+    return app.incident_service.report(report).id
 
 
 def an_alert(name: str, since: datetime, status: AlertStatus = AlertStatus.FIRING) -> AlertRow:
@@ -150,8 +150,8 @@ async def test_the_weekly_report_has_figures_sla_lasting_alerts_audit_and_action
         (advisories / "one.json").write_text(json.dumps(ADVISORY))
         ada = person("ada")
         incident = an_incident(app, "a", "Down", NOW - timedelta(days=1), declared=Severity.P1)
-        app.desk.resolve(incident, ada, "restarted it", "a bad update")
-        app.desk.add_action(incident, ada, "pin the version", "ada", NOW.date())
+        app.incident_service.resolve(incident, ada, "restarted it", "a bad update")
+        app.incident_service.add_action(incident, ada, "pin the version", "ada", NOW.date())
         an_incident(app, "b", "Down before", NOW - timedelta(days=9), declared=Severity.P2)
         app.alerts.save([an_alert("lasting", NOW - timedelta(days=8)), an_alert("fresh", NOW - timedelta(days=1))])
         await done(room, "weekly-report")

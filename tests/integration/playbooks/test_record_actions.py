@@ -118,20 +118,20 @@ async def test_what_was_journalled_while_the_database_was_away_is_taken_in_once(
 def keep(ward: Ward, report: TroubleReport) -> None:
     """Have the journal take a report in while the desk cannot be reached."""
     journal: Any = ward.handles.journal
-    desk = journal._desk
+    service = journal._service
 
     class Away:
-        clean = staticmethod(desk.clean)
+        clean = staticmethod(service.clean)
 
         def report(self, *_: object) -> None:
             raise StorageError("it is away")
 
-    journal._desk = Away()
+    journal._service = Away()
     journal._last_resort = lambda _: None
     try:
         assert journal.report(report) is None
     finally:
-        journal._desk = desk
+        journal._service = service
 
 
 def a_page(ward: Ward, channel: str, step: str = "initial", *, page: bool = True) -> OutboxRow:
@@ -160,7 +160,7 @@ def waiting(ward: Ward) -> list[tuple[str, str]]:
 
 async def test_pages_on_a_broken_channel_go_out_on_the_next_one_and_can_be_withdrawn(tmp_path: Path) -> None:
     async with a_ward(tmp_path, response=PEOPLE) as ward:
-        ward.app.desk.cancel(ward.incident.id, _ada(), "only the page below counts")
+        ward.app.incident_service.cancel(ward.incident.id, _ada(), "only the page below counts")
         ward.declare(key="a further trouble")
         for row in ward.handles.outbox.waiting():
             ward.handles.outbox.withdraw([row.key], ward.app.clock.now())

@@ -104,7 +104,7 @@ async def test_when_nothing_helps_a_person_is_called_and_the_incident_stays_open
     assert ended["state"] == "handed-over"
     after = room.incident(incident.id)
     assert after.status.is_open
-    escalated = [entry for entry in room.desk.records.entries(incident.id) if entry.kind == "escalated"]
+    escalated = [entry for entry in room.incident_service.records.entries(incident.id) if entry.kind == "escalated"]
     assert any("has not helped" in str(entry.data.get("reason")) for entry in escalated)
 
 
@@ -160,7 +160,7 @@ async def test_a_response_stops_when_a_person_has_settled_the_incident(room: Res
     room.write_playbook(playbook(CURE, mode="ask"))
 
     def settle(incident: Any, _: Any) -> None:
-        room.desk.resolve(incident.id, ADA, "mended by hand")
+        room.incident_service.resolve(incident.id, ADA, "mended by hand")
 
     ended, incident_id = await with_answer(room, settle)
     assert ended["state"] == "overtaken"
@@ -255,7 +255,9 @@ async def test_a_follow_up_that_asks_keeps_no_incident_open_and_is_done_when_som
     assert room.effects() == ["do cure", "do tidied"]
     [tidied] = [one for one in room.records.actions(incident_id=incident_id) if one.step == "tidy"]
     assert (tidied.state, tidied.actor, tidied.phase) == (ActionState.DONE, "ada", "recover")
-    asked = [entry for entry in room.desk.records.entries(incident_id) if entry.kind == "approval-requested"]
+    asked = [
+        entry for entry in room.incident_service.records.entries(incident_id) if entry.kind == "approval-requested"
+    ]
     assert len(asked) == 1, "they were told of the question before it was over"
 
 

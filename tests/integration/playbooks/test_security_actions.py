@@ -83,7 +83,7 @@ async def test_what_came_before_something_was_done_is_not_new(tmp_path: Path) ->
         ward.app.bus.emit("sign_in.failed", source="10.0.0.9", user="root", reason="password")
         await ward.until(lambda: ward.app.timeline.last("sign_in.failed"))
         assert (await ward.run("security.scope")).findings["new"] == 1
-        ward.app.desk.begin_mitigation(ward.incident.id, _machine(), "watch closely")
+        ward.app.incident_service.begin_mitigation(ward.incident.id, _machine(), "watch closely")
         assert (await ward.run("security.scope")).findings["new"] == 0
         ward.app.bus.emit("sign_in.failed", source="10.0.0.9", user="root", reason="password")
         await ward.until(lambda: len(ward.app.timeline.recent(["sign_in.failed"], ward.incident.detected_at)) == 2)

@@ -33,7 +33,9 @@ def serves(here: Project, url: str) -> None:
 def told(here: Project) -> list[str]:
     """The links in what is to be sent about a new incident."""
     at, facts = here.clock.now(), Facts(agents_failing=1, agents_total=2)
-    incident = here.desk.report(TroubleReport("a", Scenario.AGENT_FAILURE, "An agent fails", "It fails", facts, at))
+    incident = here.incident_service.report(
+        TroubleReport("a", Scenario.AGENT_FAILURE, "An agent fails", "It fails", facts, at)
+    )
     rows = Outbox(here.database).of_incident(incident.id)
     return sorted({row.payload["notice"]["url"].replace(incident.id, "ID") for row in rows})
 

@@ -26,7 +26,9 @@ def api(server: RunningWebServer) -> httpx2.Client:
 
 def an_incident(app: Application, key: str) -> str:
     now = app.clock.now()
-    return app.desk.report(a_report(at=now, key=key, title=f"{key} fails", blast=BlastRadius(agents=("executor",)))).id
+    return app.incident_service.report(
+        a_report(at=now, key=key, title=f"{key} fails", blast=BlastRadius(agents=("executor",)))
+    ).id
 
 
 def some_runs(app: Application, count: int) -> list[str]:
