@@ -76,7 +76,7 @@ def a_report(number: int, at: datetime) -> TroubleReport:
 def make_samples(service: IncidentService, clock: FakeClock) -> None:
     """Incidents of all scenarios and severities, acknowledged and resolved after various times."""
     for number in range(SAMPLES):
-        incident = service.report(a_report(number, clock.now()))
+        incident = service.open_or_join(a_report(number, clock.now()))
         pass_time(clock, 60 + number)
         service.acknowledge(incident.id, person("ada"))
         pass_time(clock, 600 + 7 * number)

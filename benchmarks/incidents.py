@@ -70,7 +70,7 @@ def calls(database: Database, service: IncidentService, clock: FakeClock) -> dic
         return lambda: figures.report(IncidentSelection(since=since, **only), by, now)
 
     def declare() -> object:
-        return service.report(a_report(SAMPLES + RECENT + next(number), clock.now()))
+        return service.open_or_join(a_report(SAMPLES + RECENT + next(number), clock.now()))
 
     def after_a_change() -> object:
         service.resolve(waiting.pop(), ADA, "mended")
@@ -105,7 +105,7 @@ def calls(database: Database, service: IncidentService, clock: FakeClock) -> dic
         "show": lambda: (service.records.find(known), service.records.entries(known)),
         "show, by the end of its name": lambda: table.find_id(known[-6:]),
         "action items to be done": service.records.with_open_actions,
-        "a tick of the desk": lambda: service.tick(clock.now()),
+        "a tick of the desk": lambda: service.fire_due_timers(clock.now()),
         "declare an incident": declare,
         "stats --since 7d": stats(days=7),
         "stats --since 30d": stats(days=30),
@@ -140,9 +140,9 @@ def declare_some(service: IncidentService, clock: FakeClock) -> list[str]:
     spacing, found = 4 * 3600.0, []
     pass_time(clock, (BEGIN + SPAN - clock.now()).total_seconds() - spacing * RECENT)
     for number in range(RECENT):
-        found.append(service.report(a_report(SAMPLES + number, clock.now())).id)
+        found.append(service.open_or_join(a_report(SAMPLES + number, clock.now())).id)
         pass_time(clock, spacing)
-    while service.tick(clock.now()):
+    while service.fire_due_timers(clock.now()):
         pass
     return found
 

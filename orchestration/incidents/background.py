@@ -27,7 +27,7 @@ async def keep(
 
     def work() -> None:
         journal.replay()
-        service.tick(clock.now())
+        service.fire_due_timers(clock.now())
 
     def complain(error: Exception) -> None:
         bus.emit("incidents.tick_failed", error=error.__class__.__name__)

@@ -69,7 +69,7 @@ class ReportJournal:
         """As the desk does it; None where it could only be kept for later."""
         with contextlib.suppress(*_UNREACHABLE):
             self.replay()
-            return self._service.report(report)
+            return self._service.open_or_join(report)
         self._judge(self._service.clean(report))
         return None
 
@@ -77,7 +77,7 @@ class ReportJournal:
         """As the desk does it; None where it could only be kept for later."""
         with contextlib.suppress(*_UNREACHABLE):
             self.replay()
-            return self._service.clear(key, at)
+            return self._service.mark_cleared(key, at)
         self._keep({"kind": "clear", "key": key, "at": at.isoformat()})
         return None
 
@@ -117,9 +117,9 @@ class ReportJournal:
         try:
             record = json.loads(line)
             if record["kind"] == "clear":
-                self._service.clear(record["key"], datetime.fromisoformat(record["at"]))
+                self._service.mark_cleared(record["key"], datetime.fromisoformat(record["at"]))
             else:
-                self._service.report(
+                self._service.open_or_join(
                     report_from_json(record["report"]), record["incident"], self._reached(record["incident"])
                 )
         except _UNREACHABLE:

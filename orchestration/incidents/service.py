@@ -52,7 +52,9 @@ class IncidentService:
         self._clock = clock
         self._ports = ports
 
-    def report(self, report: TroubleReport, incident_id: str | None = None, reached: Reached = frozenset()) -> Incident:
+    def open_or_join(
+        self, report: TroubleReport, incident_id: str | None = None, reached: Reached = frozenset()
+    ) -> Incident:
         """Take a trouble in: it joins, reopens or recurs, or a new incident begins.
 
         `incident_id` is for a new one that has been told of already under that name, to those in `reached`. A report
@@ -61,7 +63,7 @@ class IncidentService:
         clean = self.clean(report)
         return self._ledger.run(lambda connection: self._take(connection, clean, incident_id, reached))
 
-    def clear(self, key: str, at: datetime) -> Incident | None:
+    def mark_cleared(self, key: str, at: datetime) -> Incident | None:
         """The trouble was not seen any more at `at`. Once that has lasted, its incident is resolved. None without."""
         return self._ledger.run(lambda connection: self._clear(connection, _short(key), at))
 
@@ -171,7 +173,7 @@ class IncidentService:
         """An action item is done."""
         return self._ledger.change(incident_id, actor, lambda turn: response.finish_action(turn, number))
 
-    def tick(self, now: datetime) -> int:
+    def fire_due_timers(self, now: datetime) -> int:
         """Do everything that is due at `now`, however long ago it fell due; returns how much that was.
 
         1. Say what was committed and never said, because a process died in between. 2. Fire each timer in a transaction

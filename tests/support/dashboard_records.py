@@ -35,7 +35,9 @@ def declare(here: Project, key: str, title: str, facts: Facts, **values: Any) ->
     """An incident, detected now."""
     scenario = values.pop("scenario", Scenario.AGENT_FAILURE)
     summary = values.pop("summary", "3 of its last 4 steps failed")
-    return here.incident_service.report(TroubleReport(key, scenario, title, summary, facts, here.clock.now(), **values))
+    return here.incident_service.open_or_join(
+        TroubleReport(key, scenario, title, summary, facts, here.clock.now(), **values)
+    )
 
 
 def fill(here: Project) -> dict[str, Incident]:

@@ -76,7 +76,7 @@ class Ward:
         """A further incident, which is the one that is acted on from now on."""
         values = {"key": f"trouble:{scenario.value}", "blast": BlastRadius(runs=tuple(runs)), **values}
         report = a_report(at=self.app.clock.now(), scenario=scenario, **{"facts": ONE_AGENT, **values})
-        self.incident = self.app.incident_service.report(report)
+        self.incident = self.app.incident_service.open_or_join(report)
         return self.incident
 
     def context(self, key: str = "k-1", actor: str = "playbook:test") -> ActionContext:

@@ -159,7 +159,7 @@ class ResponseRoom:
         assert not self._catalogue().mistakes, self._catalogue().mistakes
 
     def an_incident(self, **values: Any) -> Incident:
-        return self.incident_service.report(a_report(at=self.clock.now(), **values))
+        return self.incident_service.open_or_join(a_report(at=self.clock.now(), **values))
 
     def incident(self, incident_id: str) -> Incident:
         return self.incident_service.records.get(incident_id)

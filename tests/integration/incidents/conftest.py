@@ -50,7 +50,7 @@ class Room:
         """Let it be that time, and do what is due."""
         if moment is not None:
             self.go_to(moment)
-        return self.incident_service.tick(self.clock.now())
+        return self.incident_service.fire_due_timers(self.clock.now())
 
     def messages(self, incident: Incident) -> list[tuple[str, str, str]]:
         """Kind, contact and state of every message about it."""

@@ -24,11 +24,11 @@ def main(path: str, point: str, action: str, incident_id: str = "") -> None:
     ports = Ports(settings=some_settings, plan=plan, redact=lambda data: data, reached=reached)
     service = IncidentService(Database(f"sqlite:///{path}"), bus, clock, ports)
     if action == "report":
-        service.report(a_report(HALF))
+        service.open_or_join(a_report(HALF))
     elif action == "acknowledge":
         service.acknowledge(incident_id, ADA)
     elif action == "tick":
-        service.tick(NOON + timedelta(minutes=10))
+        service.fire_due_timers(NOON + timedelta(minutes=10))
     print("survived", flush=True)
 
 

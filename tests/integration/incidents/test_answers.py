@@ -29,7 +29,7 @@ class Asked:
         runtime = {"defaultProvider": "rehearsal", "rehearsal": {"defaultModel": "rehearsal"}}
         self.config.write_text(json.dumps({"runtime": runtime, "agents": [{"id": "planner"}]}))
         with project(str(self.config)) as here:
-            self.incident = here.incident_service.report(a_report(HALF, datetime.now(UTC))).id
+            self.incident = here.incident_service.open_or_join(a_report(HALF, datetime.now(UTC))).id
             for name in ("rotate the key", "restore a backup"):
                 here.approvals.ask(Approval(name, self.incident, f"May I {name}?", NOW, role="responder"))
 

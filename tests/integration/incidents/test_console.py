@@ -41,7 +41,9 @@ class Console:
     def report(self, **values: Any) -> Incident:
         at = datetime.now(UTC) - timedelta(minutes=9)
         with project(str(self.config)) as here:
-            incident = here.incident_service.report(a_report(HALF, at, started_at=at - timedelta(minutes=1), **values))
+            incident = here.incident_service.open_or_join(
+                a_report(HALF, at, started_at=at - timedelta(minutes=1), **values)
+            )
             return here.incident_service.begin_mitigation(incident.id, MACHINE, "restart executor")
 
     def run(self, *arguments: str) -> Result:
@@ -199,7 +201,7 @@ def test_stats_of_very_many_incidents_say_how_precise_they_are(
             old = here.clock.now() - timedelta(days=3)
             patch.setattr(here.clock, "now", lambda: old)
             here.incident_service.resolve(
-                here.incident_service.report(a_report(HALF, old, key="old")).id, MACHINE, "mended"
+                here.incident_service.open_or_join(a_report(HALF, old, key="old")).id, MACHINE, "mended"
             )
         assert "medians and 90th percentiles are within 1% of the true ones" in console.run("stats").output
         assert console.json("stats")["relative_error"] == 0.01

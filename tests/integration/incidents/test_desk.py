@@ -18,7 +18,7 @@ from tests.support.incidents import ADA, ALL_AGENTS, HALF, MACHINE, NOON, a_repo
 
 
 def test_a_report_becomes_an_incident_with_timeline_timers_messages_and_an_event(room: Room) -> None:
-    incident = room.incident_service.report(a_report(HALF))
+    incident = room.incident_service.open_or_join(a_report(HALF))
     assert room.incident_service.records.get(incident.id) == incident
     assert room.kinds(incident) == ["detected"]
     assert room.messages(incident) == [("initial", "ada", "pending"), ("initial", "ben", "pending")]
@@ -29,9 +29,9 @@ def test_a_report_becomes_an_incident_with_timeline_timers_messages_and_an_event
 
 
 def test_reports_of_one_trouble_are_one_incident_that_rises_and_widens(room: Room) -> None:
-    first = room.incident_service.report(a_report())
-    same = room.incident_service.report(a_report(at=after(seconds=10)))
-    worse = room.incident_service.report(
+    first = room.incident_service.open_or_join(a_report())
+    same = room.incident_service.open_or_join(a_report(at=after(seconds=10)))
+    worse = room.incident_service.open_or_join(
         a_report(ALL_AGENTS, after(seconds=20), fingerprints=("f-2",), blast=BlastRadius(runs=("r",)))
     )
     assert (first.id, first.version) == (same.id, same.version)
@@ -41,35 +41,40 @@ def test_reports_of_one_trouble_are_one_incident_that_rises_and_widens(room: Roo
 
 
 def test_another_key_is_another_incident(room: Room) -> None:
-    assert room.incident_service.report(a_report()).id != room.incident_service.report(a_report(key="other")).id
+    assert (
+        room.incident_service.open_or_join(a_report()).id
+        != room.incident_service.open_or_join(a_report(key="other")).id
+    )
 
 
 def test_what_comes_back_soon_is_reopened_and_later_is_a_new_one_linked_to_the_earlier(room: Room) -> None:
-    first = room.incident_service.report(a_report())
+    first = room.incident_service.open_or_join(a_report())
     room.go_to(after(minutes=10))
     room.incident_service.resolve(first.id, ADA, "restarted")
     room.go_to(after(minutes=30))
-    again = room.incident_service.report(a_report(at=after(minutes=30)))
+    again = room.incident_service.open_or_join(a_report(at=after(minutes=30)))
     assert (again.id, again.status, again.clock.number) == (first.id, IncidentStatus.REOPENED, 1)
     room.go_to(after(minutes=40))
     room.incident_service.resolve(first.id, ADA, "restarted again")
     room.go_to(after(days=2))
-    later = room.incident_service.report(a_report(at=after(days=2)))
+    later = room.incident_service.open_or_join(a_report(at=after(days=2)))
     assert (later.recurrence_of, room.incident_service.records.get(first.id).recurred_as) == (first.id, later.id)
     assert "incident.recurred" in room.said()
 
 
 def test_a_false_alarm_that_goes_on_opens_nothing_until_it_was_over(room: Room) -> None:
-    cancelled = room.incident_service.cancel(room.incident_service.report(a_report()).id, ADA, "the check is wrong")
-    assert room.incident_service.report(a_report(at=after(minutes=1))).id == cancelled.id
-    assert room.incident_service.clear("agent:executor", after(minutes=2)) is None
-    assert room.incident_service.report(a_report(at=after(minutes=3))).id != cancelled.id
+    cancelled = room.incident_service.cancel(
+        room.incident_service.open_or_join(a_report()).id, ADA, "the check is wrong"
+    )
+    assert room.incident_service.open_or_join(a_report(at=after(minutes=1))).id == cancelled.id
+    assert room.incident_service.mark_cleared("agent:executor", after(minutes=2)) is None
+    assert room.incident_service.open_or_join(a_report(at=after(minutes=3))).id != cancelled.id
 
 
 def test_what_was_cleared_is_resolved_after_the_stability_window_and_everybody_is_told(room: Room) -> None:
-    incident = room.incident_service.report(a_report(ALL_AGENTS))
+    incident = room.incident_service.open_or_join(a_report(ALL_AGENTS))
     room.go_to(after(minutes=2))
-    cleared = room.incident_service.clear("agent:executor", after(minutes=2))
+    cleared = room.incident_service.mark_cleared("agent:executor", after(minutes=2))
     assert cleared is not None
     assert cleared.status is IncidentStatus.DETECTED
     assert room.tick(after(minutes=2, seconds=29)) == 0
@@ -80,31 +85,31 @@ def test_what_was_cleared_is_resolved_after_the_stability_window_and_everybody_i
 
 
 def test_a_clearing_of_nothing_is_nothing(room: Room) -> None:
-    assert room.incident_service.clear("unheard-of", NOON) is None
+    assert room.incident_service.mark_cleared("unheard-of", NOON) is None
 
 
 def test_settings_contacts_and_targets_are_those_of_the_detection_to_the_end(room: Room) -> None:
-    incident = room.incident_service.report(a_report())
+    incident = room.incident_service.open_or_join(a_report())
     room.settings = some_settings(
         contacts=(Contact(id="zoe", level=2),),
         targets={Severity.P2: TargetSettings(response=1, resolution=2)},
         escalation=EscalationSettings(levels=(EscalationLevel(level=4, after=1),)),
     )
     fresh = room.new_desk()
-    fresh.tick(after(minutes=10))
+    fresh.fire_due_timers(after(minutes=10))
     assert [contact for kind, contact, _ in room.messages(incident) if kind == "escalation"] == ["ben"]
     assert fresh.records.get(incident.id).clock.response_due == after(hours=4)
 
 
 def test_the_same_settings_are_kept_once(room: Room) -> None:
     for number in range(3):
-        room.incident_service.report(a_report(key=f"key-{number}"))
+        room.incident_service.open_or_join(a_report(key=f"key-{number}"))
     with room.database.read() as connection:
         assert connection.execute(sa.select(sa.func.count()).select_from(incident_policies)).scalar() == 1
 
 
 def test_an_acknowledgement_stops_what_has_not_gone_out_and_automations_does_not(room: Room) -> None:
-    incident = room.incident_service.report(a_report(HALF))
+    incident = room.incident_service.open_or_join(a_report(HALF))
     room.incident_service.acknowledge(incident.id, MACHINE)
     assert {state for _, _, state in room.messages(incident)} == {"pending"}
     room.incident_service.acknowledge(incident.id, ADA)
@@ -118,13 +123,13 @@ def test_an_acknowledgement_stops_what_has_not_gone_out_and_automations_does_not
 
 
 def test_the_security_teams_message_is_not_stopped_by_an_acknowledgement(room: Room) -> None:
-    incident = room.incident_service.report(a_report(Facts(access_refused=True)))
+    incident = room.incident_service.open_or_join(a_report(Facts(access_refused=True)))
     room.incident_service.acknowledge(incident.id, ADA)
     assert ("escalation", "sec", "pending") in room.messages(incident)
 
 
 def test_a_refused_change_leaves_nothing_behind(room: Room) -> None:
-    incident = room.incident_service.acknowledge(room.incident_service.report(a_report()).id, ADA)
+    incident = room.incident_service.acknowledge(room.incident_service.open_or_join(a_report()).id, ADA)
     before = (room.kinds(incident), room.messages(incident))
     with pytest.raises(IncidentRefusedError):
         room.incident_service.acknowledge(incident.id, ADA)
@@ -138,32 +143,35 @@ def test_a_failing_planner_takes_the_whole_change_back(room: Room) -> None:
         raise RuntimeError("no channel")
 
     with pytest.raises(RuntimeError, match="no channel"):
-        room.new_desk(plan=broken).report(a_report())
+        room.new_desk(plan=broken).open_or_join(a_report())
     assert room.incident_service.records.table.list() == ()
     assert room.events == []
 
 
 def test_a_merged_incident_stops_and_its_reports_go_to_the_other(room: Room) -> None:
-    one, two = room.incident_service.report(a_report()), room.incident_service.report(a_report(HALF, key="provider"))
+    one, two = (
+        room.incident_service.open_or_join(a_report()),
+        room.incident_service.open_or_join(a_report(HALF, key="provider")),
+    )
     merged = room.incident_service.merge(two.id, ADA, one.id)
     assert (merged.id, merged.severity) == (one.id, Severity.P1)
     assert room.incident_service.records.get(two.id).merged_into == one.id
-    assert room.incident_service.report(a_report(ALL_AGENTS, after(minutes=1), key="provider")).id == one.id
+    assert room.incident_service.open_or_join(a_report(ALL_AGENTS, after(minutes=1), key="provider")).id == one.id
     assert room.incident_service.records.get(one.id).severity is Severity.P0
 
 
 def test_an_old_incident_is_not_reopened_beside_a_new_one_of_its_key(room: Room) -> None:
-    first = room.incident_service.report(a_report())
+    first = room.incident_service.open_or_join(a_report())
     room.incident_service.resolve(first.id, ADA, "mended")
     room.go_to(after(days=1))
-    second = room.incident_service.report(a_report(at=after(days=1)))
+    second = room.incident_service.open_or_join(a_report(at=after(days=1)))
     with pytest.raises(IncidentRefusedError, match=second.id) as refused:
         room.incident_service.reopen(first.id, ADA, "really this one")
     assert refused.value.reason is Refusal.ANOTHER_IS_OPEN
 
 
 def test_an_incident_goes_through_its_whole_life(room: Room) -> None:
-    name = room.incident_service.report(a_report(started_at=after(minutes=-1))).id
+    name = room.incident_service.open_or_join(a_report(started_at=after(minutes=-1))).id
     service = room.incident_service
     service.acknowledge(name, MACHINE)
     service.begin_mitigation(name, MACHINE, "restart executor")
@@ -207,7 +215,7 @@ def test_no_secret_reaches_the_database_or_a_message(room: Room) -> None:
         evidence=({"line": "key hunter2-very-secret"},),
         labels={"line": "hunter2-very-secret"},
     )
-    incident = room.incident_service.report(report)
+    incident = room.incident_service.open_or_join(report)
     room.incident_service.note(incident.id, ADA, "it was hunter2-very-secret")
     room.incident_service.resolve(incident.id, ADA, "hunter2-very-secret rotated")
     room.database.close()
@@ -218,16 +226,16 @@ def test_no_secret_reaches_the_database_or_a_message(room: Room) -> None:
 
 
 def test_a_very_long_key_is_still_one_trouble_and_another_is_another(room: Room) -> None:
-    one = room.incident_service.report(a_report(key="k" * 4000))
-    assert room.incident_service.report(a_report(HALF, after(minutes=1), key="k" * 4000)).id == one.id
-    assert room.incident_service.report(a_report(key="k" * 4001)).id != one.id
-    assert room.incident_service.clear("k" * 4000, after(minutes=2)) is not None
+    one = room.incident_service.open_or_join(a_report(key="k" * 4000))
+    assert room.incident_service.open_or_join(a_report(HALF, after(minutes=1), key="k" * 4000)).id == one.id
+    assert room.incident_service.open_or_join(a_report(key="k" * 4001)).id != one.id
+    assert room.incident_service.mark_cleared("k" * 4000, after(minutes=2)) is not None
 
 
 def test_an_incident_is_found_by_its_ending_and_by_latest(room: Room) -> None:
-    one = room.incident_service.report(a_report())
+    one = room.incident_service.open_or_join(a_report())
     room.go_to(after(seconds=5))
-    two = room.incident_service.report(a_report(key="other", at=after(seconds=5)))
+    two = room.incident_service.open_or_join(a_report(key="other", at=after(seconds=5)))
     assert room.incident_service.records.find(one.id[-5:]).id == one.id
     assert room.incident_service.records.find("latest").id == two.id
     for text, message in (("inc-", f"fits .*{one.id}"), ("", "exists"), ("%", "exists")):
@@ -239,7 +247,7 @@ def test_lists_are_narrowed(room: Room) -> None:
     names = []
     for number, facts in enumerate((Facts(), HALF, ALL_AGENTS)):
         room.go_to(after(minutes=number))
-        names.append(room.incident_service.report(a_report(facts, after(minutes=number), key=f"key-{number}")).id)
+        names.append(room.incident_service.open_or_join(a_report(facts, after(minutes=number), key=f"key-{number}")).id)
     room.incident_service.resolve(names[0], ADA, "mended")
     table = room.incident_service.records.table
     assert [row.id for row in table.list(limit=2)] == [names[2], names[1]]
@@ -250,7 +258,7 @@ def test_lists_are_narrowed(room: Room) -> None:
 
 
 def test_a_row_is_the_same_as_the_document_and_versions_rise_by_one(room: Room) -> None:
-    incident = room.incident_service.report(a_report())
+    incident = room.incident_service.open_or_join(a_report())
     after_note = room.incident_service.note(incident.id, ADA, "seen")
     with room.database.read() as connection:
         row = connection.execute(sa.select(incidents)).one()

@@ -44,7 +44,7 @@ def a_journal(room: Room) -> ReportJournal:
 
 
 async def test_what_fell_due_before_the_start_is_caught_up_with(room: Room) -> None:
-    incident = room.incident_service.report(a_report(HALF))
+    incident = room.incident_service.open_or_join(a_report(HALF))
     room.go_to(after(minutes=10))
     async with kept(room, a_journal(room)):
         await until(lambda: "incident.paged" in room.said())
@@ -74,7 +74,7 @@ async def test_sums_are_kept_fresh_also_after_they_could_not_be(room: Room) -> N
         with room.database.read() as connection:
             return int(connection.execute(sa.select(sa.func.count()).select_from(table)).scalar_one())
 
-    room.incident_service.report(a_report(HALF))
+    room.incident_service.open_or_join(a_report(HALF))
     assert count(incident_tally_marks) == 1
     _rename(room, "incidents", "away")
     async with anyio.create_task_group() as group:

@@ -152,11 +152,11 @@ def test_no_list_goes_through_all_incidents(room: Room) -> None:
 
 
 def test_the_desks_loop_goes_through_nothing_that_is_done(room: Room) -> None:
-    incident = room.incident_service.report(a_report())
+    incident = room.incident_service.open_or_join(a_report())
     room.incident_service.acknowledge(incident.id, ADA)
     with plans(room.database) as steps:
         room.tick(after(days=2))
-        room.incident_service.report(a_report(at=after(days=2)))
+        room.incident_service.open_or_join(a_report(at=after(days=2)))
     assert any("ix_incident_entries_unannounced" in step for step in steps)
     assert [step for step in steps if goes_through_all(step) and 'WHERE incidents."key"' not in step] == []
 

@@ -44,7 +44,7 @@ LATE_CHANGES: dict[str, Callable[[Room, str, str], object]] = {
 @pytest.mark.parametrize("what", LATE_CHANGES)
 @pytest.mark.parametrize("reopened", [0, 2])
 def test_an_incident_of_a_day_that_was_summed_up_may_still_be(room: Room, what: str, reopened: int) -> None:
-    one, other = (room.incident_service.report(a_report(HALF, key=key)).id for key in ("one", "other"))
+    one, other = (room.incident_service.open_or_join(a_report(HALF, key=key)).id for key in ("one", "other"))
     for time in range(reopened):
         room.go_to(after(days=2 + 8 * time))
         room.incident_service.resolve(one, ADA, "mended")
@@ -60,10 +60,10 @@ def test_an_incident_of_a_day_that_was_summed_up_may_still_be(room: Room, what: 
 
 
 def test_what_returns_counts_for_the_day_of_what_returned(room: Room) -> None:
-    room.incident_service.resolve(room.incident_service.report(a_report(HALF)).id, ADA, "mended")
+    room.incident_service.resolve(room.incident_service.open_or_join(a_report(HALF)).id, ADA, "mended")
     from_sums(room.database).sum_up(after(days=9))
     room.go_to(after(days=9))
-    room.incident_service.report(a_report(HALF, after(days=9)))
+    room.incident_service.open_or_join(a_report(HALF, after(days=9)))
     assert (
         from_sums(room.database).report(IncidentSelection(), "severity", after(days=10)).total.recurrence.recurred == 1
     )
@@ -83,7 +83,9 @@ def some_days(room: Room, days: int = 70) -> datetime:
     """An incident a day, each resolved in half an hour; returns the day after."""
     for number in range(days):
         room.go_to(after(days=number))
-        incident = room.incident_service.report(a_report(FACTS[number % 3], after(days=number), key=f"key-{number}"))
+        incident = room.incident_service.open_or_join(
+            a_report(FACTS[number % 3], after(days=number), key=f"key-{number}")
+        )
         room.go_to(after(days=number, minutes=30 + number))
         room.incident_service.resolve(incident.id, ADA, "mended")
     return after(days=days)

@@ -62,7 +62,7 @@ class Story:
 
     def report(self, number: int, other: int, *, drill: bool) -> None:
         start = None if other == 0 else self.now - timedelta(seconds=37 * other - 60)
-        found = self.room.incident_service.report(
+        found = self.room.incident_service.open_or_join(
             a_report(
                 FACTS[other % len(FACTS)],
                 self.now,

@@ -57,7 +57,7 @@ def test_killed_after_an_event_was_said_it_is_said_once_more_and_no_more(room: R
 
 
 def test_killed_after_an_acknowledgement_the_pages_stay_stopped(room: Room) -> None:
-    incident = room.incident_service.report(a_report(HALF))
+    incident = room.incident_service.open_or_join(a_report(HALF))
     killed(room, "committed", "acknowledge", incident.id)
     assert {state for kind, _, state in room.messages(incident) if kind == "initial"} == {"cancelled"}
     assert room.tick(after(minutes=59)) == 0
@@ -65,8 +65,8 @@ def test_killed_after_an_acknowledgement_the_pages_stay_stopped(room: Room) -> N
 
 
 def test_killed_in_the_middle_of_a_tick_the_rest_is_done_and_nothing_twice(room: Room) -> None:
-    one = room.incident_service.report(a_report(HALF))
-    two = room.incident_service.report(a_report(HALF, key="other"))
+    one = room.incident_service.open_or_join(a_report(HALF))
+    two = room.incident_service.open_or_join(a_report(HALF, key="other"))
     killed(room, "committed", "tick")
     room.tick(after(minutes=10, seconds=1))
     for incident in (one, two):
@@ -76,7 +76,7 @@ def test_killed_in_the_middle_of_a_tick_the_rest_is_done_and_nothing_twice(room:
 
 
 def test_after_a_long_downtime_everything_that_fell_due_is_done_once(room: Room) -> None:
-    incident = room.incident_service.report(a_report())
+    incident = room.incident_service.open_or_join(a_report())
     done = []
     moment = after(days=4)
     while count := room.tick(moment):
@@ -96,7 +96,7 @@ def test_after_a_long_downtime_everything_that_fell_due_is_done_once(room: Room)
 
 
 def test_two_desks_that_tick_at_the_same_time_do_everything_once(room: Room) -> None:
-    incidents = [room.incident_service.report(a_report(HALF, key=f"key-{number}")) for number in range(10)]
+    incidents = [room.incident_service.open_or_join(a_report(HALF, key=f"key-{number}")) for number in range(10)]
     moment = after(minutes=45)
     room.go_to(moment)
     desks = [room.new_desk() for _ in range(2)]
@@ -119,7 +119,7 @@ def test_reports_of_one_trouble_from_many_threads_are_one_incident(room: Room) -
 
 
 def test_of_many_who_acknowledge_one_has_it(room: Room) -> None:
-    incident = room.incident_service.report(a_report())
+    incident = room.incident_service.open_or_join(a_report())
     won: list[str] = []
 
     def take(service: IncidentService, name: str) -> None:
@@ -148,7 +148,7 @@ def test_no_page_goes_out_after_an_acknowledgement_however_busy_the_sender_is(ro
                 late.append(claimed.key)
 
     for number in range(8):
-        incident = room.incident_service.report(a_report(ALL_AGENTS, key=f"key-{number}"))
+        incident = room.incident_service.open_or_join(a_report(ALL_AGENTS, key=f"key-{number}"))
         acknowledged.clear()
         sender = threading.Thread(target=send)
         sender.start()
@@ -161,7 +161,7 @@ def test_no_page_goes_out_after_an_acknowledgement_however_busy_the_sender_is(ro
 
 
 def test_a_change_that_was_overtaken_is_done_again_on_what_the_other_left(room: Room) -> None:
-    incident = room.incident_service.report(a_report())
+    incident = room.incident_service.open_or_join(a_report())
     stale = room.new_desk()
     original = stale.records.load
 
@@ -177,8 +177,8 @@ def test_a_change_that_was_overtaken_is_done_again_on_what_the_other_left(room: 
 
 
 def test_a_timer_that_cannot_be_fired_waits_and_does_not_keep_the_others(room: Room) -> None:
-    bad = room.incident_service.report(a_report(HALF))
-    good = room.incident_service.report(a_report(HALF, key="other"))
+    bad = room.incident_service.open_or_join(a_report(HALF))
+    good = room.incident_service.open_or_join(a_report(HALF, key="other"))
     with room.database.write() as connection:
         connection.execute(
             sa.text("UPDATE incident_documents SET document = '{}' WHERE incident_id = :id"), {"id": bad.id}
@@ -201,17 +201,17 @@ def test_a_timer_that_cannot_be_fired_waits_and_does_not_keep_the_others(room: R
 
 
 def test_an_escalation_goes_on_after_a_restart(room: Room) -> None:
-    incident = room.incident_service.report(a_report(HALF))
+    incident = room.incident_service.open_or_join(a_report(HALF))
     room.tick(after(minutes=10))
     fresh = room.new_desk()
     room.go_to(after(minutes=30))
-    fresh.tick(after(minutes=30))
+    fresh.fire_due_timers(after(minutes=30))
     paged = [row.contact for row in room.rows(incident) if row.key.split(":")[1].startswith("page")]
     assert paged == ["ben", "cleo"]
 
 
 def test_a_clock_that_is_set_back_keeps_the_timeline_in_order(room: Room) -> None:
-    incident = room.incident_service.report(a_report())
+    incident = room.incident_service.open_or_join(a_report())
     room.incident_service.note(incident.id, ADA, "one")
     room.go_to(after(hours=-1))
     room.incident_service.note(incident.id, ADA, "two")
@@ -220,7 +220,7 @@ def test_a_clock_that_is_set_back_keeps_the_timeline_in_order(room: Room) -> Non
 
 @pytest.mark.parametrize("actor", [ADA, MACHINE])
 def test_severity_falls_only_by_a_person(room: Room, actor) -> None:  # type: ignore[no-untyped-def]
-    incident = room.incident_service.report(a_report(HALF))
+    incident = room.incident_service.open_or_join(a_report(HALF))
     if actor.human:
         assert (
             room.incident_service.lower_severity(incident.id, actor, Severity.P3, "a test site").severity is Severity.P3

@@ -89,7 +89,7 @@ async def test_every_job_there_is_can_be_done_on_an_empty_project(tmp_path: Path
 
 def an_incident(app: Application, key: str, title: str, at: datetime, **facts: Any) -> str:
     report = TroubleReport(key, Scenario.CONTROL_PLANE, title, "it broke", Facts(**facts), at, started_at=at)
-    return app.incident_service.report(report).id
+    return app.incident_service.open_or_join(report).id
 
 
 def an_alert(name: str, since: datetime, status: AlertStatus = AlertStatus.FIRING) -> AlertRow:

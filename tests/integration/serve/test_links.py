@@ -33,7 +33,7 @@ def serves(here: Project, url: str) -> None:
 def told(here: Project) -> list[str]:
     """The links in what is to be sent about a new incident."""
     at, facts = here.clock.now(), Facts(agents_failing=1, agents_total=2)
-    incident = here.incident_service.report(
+    incident = here.incident_service.open_or_join(
         TroubleReport("a", Scenario.AGENT_FAILURE, "An agent fails", "It fails", facts, at)
     )
     rows = Outbox(here.database).of_incident(incident.id)

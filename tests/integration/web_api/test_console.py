@@ -38,7 +38,7 @@ def incident(server: RunningWebServer) -> str:
     report = a_report(
         at=now, key=f"console:{now.timestamp()}", title="it fails", blast=BlastRadius(agents=("executor",))
     )
-    return server.app.incident_service.report(report).id
+    return server.app.incident_service.open_or_join(report).id
 
 
 def test_the_status_of_a_server_is_shown(there: Call) -> None:
