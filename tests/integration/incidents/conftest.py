@@ -35,10 +35,10 @@ class Room:
     def __post_init__(self) -> None:
         self.bus = Bus(self.clock)
         self.bus.subscribe(self.events.append)
-        self.incident_service = self.new_desk()
+        self.service = self.new_service()
         self.outbox = Outbox(self.database)
 
-    def new_desk(self, **ports: Any) -> IncidentService:
+    def new_service(self, **ports: Any) -> IncidentService:
         standard: dict[str, Any] = {"settings": lambda: self.settings, "plan": plan, "redact": self.redactor.data}
         return IncidentService(self.database, self.bus, self.clock, Ports(**{**standard, **ports}))
 
@@ -50,7 +50,7 @@ class Room:
         """Let it be that time, and do what is due."""
         if moment is not None:
             self.go_to(moment)
-        return self.incident_service.fire_due_timers(self.clock.now())
+        return self.service.fire_due_timers(self.clock.now())
 
     def messages(self, incident: Incident) -> list[tuple[str, str, str]]:
         """Kind, contact and state of every message about it."""
@@ -61,7 +61,7 @@ class Room:
 
     def kinds(self, incident: Incident) -> list[str]:
         """The kinds of its timeline's entries."""
-        return [entry.kind for entry in self.incident_service.records.entries(incident.id)]
+        return [entry.kind for entry in self.service.records.entries(incident.id)]
 
     def said(self) -> list[str]:
         """The kinds of all events."""

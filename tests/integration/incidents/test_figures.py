@@ -37,13 +37,13 @@ def handled(
 ) -> str:
     """An incident that was acknowledged and resolved so many minutes after its detection."""
     room.go_to(start)
-    incident = room.incident_service.open_or_join(a_report(key=f"key-{number}", at=start, **values))  # type: ignore[arg-type]
+    incident = room.service.open_or_join(a_report(key=f"key-{number}", at=start, **values))  # type: ignore[arg-type]
     if ack is not None:
         room.go_to(start + timedelta(minutes=ack))
-        room.incident_service.acknowledge(incident.id, ADA)
+        room.service.acknowledge(incident.id, ADA)
     if resolve is not None:
         room.go_to(start + timedelta(minutes=resolve))
-        room.incident_service.resolve(incident.id, ADA, "mended")
+        room.service.resolve(incident.id, ADA, "mended")
     return incident.id
 
 
@@ -80,11 +80,11 @@ def test_an_unknown_start_is_left_out_and_an_impossible_one_is_shown(room: Room,
 
 
 def test_automations_acknowledgement_has_a_figure_of_its_own(room: Room, statistics: Statistics) -> None:
-    incident = room.incident_service.open_or_join(a_report())
+    incident = room.service.open_or_join(a_report())
     room.go_to(after(seconds=3))
-    room.incident_service.acknowledge(incident.id, MACHINE)
+    room.service.acknowledge(incident.id, MACHINE)
     room.go_to(after(minutes=3))
-    room.incident_service.acknowledge(incident.id, ADA)
+    room.service.acknowledge(incident.id, ADA)
     total = statistics.report(ALL, "severity", after(days=1)).total
     assert (figure(total, Measure.MTTA_AUTOMATION).mean, figure(total, Measure.MTTA).mean) == (3.0, 180.0)
 
@@ -92,9 +92,9 @@ def test_automations_acknowledgement_has_a_figure_of_its_own(room: Room, statist
 def test_drills_false_alarms_and_merged_ones_do_not_count(room: Room, statistics: Statistics) -> None:
     kept = handled(room, 1, ack=1, resolve=2)
     handled(room, 2, ack=1, resolve=2, drill=True)
-    room.incident_service.cancel(handled(room, 3), ADA, "false alarm")
+    room.service.cancel(handled(room, 3), ADA, "false alarm")
     other = handled(room, 4)
-    room.incident_service.merge(handled(room, 5), ADA, other)
+    room.service.merge(handled(room, 5), ADA, other)
     total = statistics.report(ALL, "severity", after(days=9)).total
     assert total.count == 2
     assert {row.target: (row.met, row.breached) for row in total.compliance} == {
@@ -118,9 +118,9 @@ def test_compliance_leaves_out_what_is_open_within_its_time(room: Room, statisti
 def test_a_reopening_starts_a_record_of_its_own_and_is_no_recurrence(room: Room, statistics: Statistics) -> None:
     incident = handled(room, 1, ack=1, resolve=10)
     room.go_to(after(minutes=20))
-    room.incident_service.open_or_join(a_report(key="key-1", at=after(minutes=20)))
+    room.service.open_or_join(a_report(key="key-1", at=after(minutes=20)))
     room.go_to(after(hours=9))
-    room.incident_service.resolve(incident, ADA, "really mended")
+    room.service.resolve(incident, ADA, "really mended")
     total = statistics.report(ALL, "severity", after(days=1)).total
     assert [(row.met, row.breached) for row in total.compliance] == [(1, 1), (2, 0)]
     assert (total.recurrence.recurred, total.recurrence.resolved) == (0, 1)
@@ -131,7 +131,7 @@ def test_what_returns_within_the_window_is_a_recurrence(room: Room, statistics: 
     handled(room, 1, resolve=10)
     handled(room, 2, resolve=10)
     room.go_to(after(days=3))
-    room.incident_service.open_or_join(a_report(key="key-1", at=after(days=3)))
+    room.service.open_or_join(a_report(key="key-1", at=after(days=3)))
     recurrence = statistics.report(ALL, "severity", after(days=4)).total.recurrence
     assert (recurrence.recurred, recurrence.resolved, recurrence.rate) == (1, 2, 0.5)
 

@@ -28,7 +28,7 @@ class Kept:
         self.journal = self.restarted()
 
     def restarted(self) -> ReportJournal:
-        return ReportJournal(self.folder, self.room.incident_service, self.room.bus, self.room.clock, self.told.append)
+        return ReportJournal(self.folder, self.room.service, self.room.bus, self.room.clock, self.told.append)
 
     @property
     def lines(self) -> list[str]:
@@ -66,7 +66,7 @@ def test_without_it_a_p0_is_told_at_once_and_becomes_the_same_incident_later(kep
         assert kept.journal.waiting
     kept.room.go_to(after(hours=1))
     assert kept.journal.replay() == 1
-    incident = kept.room.incident_service.records.get(kept.told[0].incident_id)
+    incident = kept.room.service.records.get(kept.told[0].incident_id)
     assert (incident.severity, incident.detected_at, incident.title) == (Severity.P0, after(), "executor fails")
     assert not kept.journal.waiting
     assert "incident.journalled" in kept.room.said()
@@ -88,10 +88,10 @@ def test_records_are_replayed_in_order_before_the_next_report(kept: Kept) -> Non
     kept.room.go_to(after(minutes=5))
     third = kept.journal.report(a_report(HALF, key="third", at=after(minutes=5)))
     assert third is not None
-    rows = kept.room.incident_service.records.table.list()
+    rows = kept.room.service.records.table.list()
     assert [row.detected_at for row in rows] == [after(minutes=5), after(minutes=2), after()]
     kept.room.tick()
-    assert kept.room.incident_service.records.get(rows[2].id).status is IncidentStatus.RESOLVED
+    assert kept.room.service.records.get(rows[2].id).status is IncidentStatus.RESOLVED
 
 
 def test_handing_over_twice_does_no_harm(kept: Kept) -> None:
@@ -103,25 +103,25 @@ def test_handing_over_twice_does_no_harm(kept: Kept) -> None:
     kept.room.go_to(after(minutes=5))
     kept.journal.replay()
     kept.room.tick()
-    first = kept.room.incident_service.records.find("latest")
+    first = kept.room.service.records.find("latest")
     (kept.folder / "incidents.jsonl").write_text(before)
     assert kept.journal.replay() == 3
-    assert kept.room.incident_service.records.find("latest") == first
+    assert kept.room.service.records.find("latest") == first
     assert first.status is IncidentStatus.RESOLVED
 
 
 def test_a_trouble_that_came_back_and_went_while_the_database_was_away_is_resolved_again(kept: Kept) -> None:
     incident = kept.journal.report(a_report())
     assert incident is not None
-    kept.room.incident_service.resolve(incident.id, ADA, "mended")
+    kept.room.service.resolve(incident.id, ADA, "mended")
     with kept.database_away():
         kept.journal.report(a_report(at=after(minutes=10)))
         kept.journal.clear("agent:executor", after(minutes=12))
     kept.room.go_to(after(minutes=40))
     kept.journal.replay()
-    assert kept.room.incident_service.records.get(incident.id).status is IncidentStatus.REOPENED
+    assert kept.room.service.records.get(incident.id).status is IncidentStatus.REOPENED
     kept.room.tick()
-    assert kept.room.incident_service.records.get(incident.id).status is IncidentStatus.RESOLVED
+    assert kept.room.service.records.get(incident.id).status is IncidentStatus.RESOLVED
 
 
 def test_a_torn_last_line_is_kept_aside_and_spoils_no_other(kept: Kept) -> None:
@@ -131,7 +131,7 @@ def test_a_torn_last_line_is_kept_aside_and_spoils_no_other(kept: Kept) -> None:
         path.write_text(path.read_text() + '{"kind": "report", "incid')
         kept.restarted().report(a_report(key="other"))
     assert kept.restarted().replay() == 2
-    assert len(kept.room.incident_service.records.table.list()) == 2
+    assert len(kept.room.service.records.table.list()) == 2
     aside = [json.loads(line) for line in (kept.folder / "aside.jsonl").read_text().splitlines()]
     assert [record["line"] for record in aside] == ['{"kind": "report", "incid']
 
@@ -167,7 +167,7 @@ def test_where_even_the_file_cannot_be_written_it_is_kept_in_memory_and_still_to
         assert len(kept.told) == 1
     assert kept.journal.waiting
     assert kept.journal.replay() == 1
-    assert room.incident_service.records.get(kept.told[0].incident_id).severity is Severity.P0
+    assert room.service.records.get(kept.told[0].incident_id).severity is Severity.P0
 
 
 def test_once_there_is_room_what_was_in_memory_goes_to_the_file_first(room: Room, tmp_path: Path) -> None:
@@ -186,7 +186,7 @@ def test_an_incident_from_the_journal_can_be_worked_on_like_any_other(kept: Kept
         kept.journal.report(a_report(HALF))
     kept.room.go_to(after(minutes=20))
     kept.journal.replay()
-    incident = kept.room.incident_service.acknowledge(kept.told[0].incident_id, ADA)
+    incident = kept.room.service.acknowledge(kept.told[0].incident_id, ADA)
     assert incident.acknowledged_at == after(minutes=20)
     assert incident.clock.started_at == after()
 
@@ -194,14 +194,14 @@ def test_an_incident_from_the_journal_can_be_worked_on_like_any_other(kept: Kept
 def test_whom_the_last_resort_reached_is_not_paged_again_and_hears_of_the_end(kept: Kept) -> None:
     reached = frozenset({("ada", "log"), ("ben", "log")})
     journal = ReportJournal(
-        kept.folder, kept.room.incident_service, kept.room.bus, kept.room.clock, kept.told.append, lambda _: reached
+        kept.folder, kept.room.service, kept.room.bus, kept.room.clock, kept.told.append, lambda _: reached
     )
     with kept.database_away():
         journal.report(a_report(ALL_AGENTS))
     journal.replay()
-    incident = kept.room.incident_service.records.get(kept.told[0].incident_id)
+    incident = kept.room.service.records.get(kept.told[0].incident_id)
     pages = {contact: state for kind, contact, state in kept.room.messages(incident) if kind == "initial"}
     assert pages == {"ada": "sent", "ben": "sent", "cleo": "pending", "sec": "pending"}
-    kept.room.incident_service.resolve(incident.id, ADA, "mended")
+    kept.room.service.resolve(incident.id, ADA, "mended")
     ends = {contact for kind, contact, _ in kept.room.messages(incident) if kind == "resolved"}
     assert {"ada", "ben"} <= ends

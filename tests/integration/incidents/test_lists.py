@@ -135,7 +135,7 @@ def goes_through_all(step: str) -> bool:
 
 def test_no_list_goes_through_all_incidents(room: Room) -> None:
     fill(room.database)
-    table = room.incident_service.records.table
+    table = room.service.records.table
     kinds = {"severities": SEVERITIES[:2], "scenario": Scenario.SECURITY_ALERT}
     with plans(room.database) as steps:
         table.list()
@@ -152,11 +152,11 @@ def test_no_list_goes_through_all_incidents(room: Room) -> None:
 
 
 def test_the_desks_loop_goes_through_nothing_that_is_done(room: Room) -> None:
-    incident = room.incident_service.open_or_join(a_report())
-    room.incident_service.acknowledge(incident.id, ADA)
+    incident = room.service.open_or_join(a_report())
+    room.service.acknowledge(incident.id, ADA)
     with plans(room.database) as steps:
         room.tick(after(days=2))
-        room.incident_service.open_or_join(a_report(at=after(days=2)))
+        room.service.open_or_join(a_report(at=after(days=2)))
     assert any("ix_incident_entries_unannounced" in step for step in steps)
     assert [step for step in steps if goes_through_all(step) and 'WHERE incidents."key"' not in step] == []
 

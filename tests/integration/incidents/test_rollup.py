@@ -27,15 +27,15 @@ from tests.support.incidents import ADA, ALL_AGENTS, HALF, MACHINE, NOON, ONE_AG
 
 FACTS = (ONE_AGENT, HALF, ALL_AGENTS)
 LATE_CHANGES: dict[str, Callable[[Room, str, str], object]] = {
-    "acknowledged": lambda room, one, _: room.incident_service.acknowledge(one, ADA),
-    "taken on by automation": lambda room, one, _: room.incident_service.begin_mitigation(one, MACHINE, "restart"),
-    "resolved": lambda room, one, _: room.incident_service.resolve(one, ADA, "mended"),
-    "cancelled": lambda room, one, _: room.incident_service.cancel(one, ADA, "it was none"),
-    "merged": lambda room, one, other: room.incident_service.merge(one, ADA, other),
-    "suppressed": lambda room, one, _: room.incident_service.suppress(one, ADA, after(days=40), "maintenance"),
-    "made worse": lambda room, one, _: room.incident_service.raise_severity(one, ADA, Severity.P0, "worse"),
-    "made better": lambda room, one, _: room.incident_service.lower_severity(one, ADA, Severity.P3, "better"),
-    "found to have begun before": lambda room, one, _: room.incident_service.set_impact(
+    "acknowledged": lambda room, one, _: room.service.acknowledge(one, ADA),
+    "taken on by automation": lambda room, one, _: room.service.begin_mitigation(one, MACHINE, "restart"),
+    "resolved": lambda room, one, _: room.service.resolve(one, ADA, "mended"),
+    "cancelled": lambda room, one, _: room.service.cancel(one, ADA, "it was none"),
+    "merged": lambda room, one, other: room.service.merge(one, ADA, other),
+    "suppressed": lambda room, one, _: room.service.suppress(one, ADA, after(days=40), "maintenance"),
+    "made worse": lambda room, one, _: room.service.raise_severity(one, ADA, Severity.P0, "worse"),
+    "made better": lambda room, one, _: room.service.lower_severity(one, ADA, Severity.P3, "better"),
+    "found to have begun before": lambda room, one, _: room.service.set_impact(
         one, ADA, "slow", NOON - timedelta(hours=1)
     ),
 }
@@ -44,12 +44,12 @@ LATE_CHANGES: dict[str, Callable[[Room, str, str], object]] = {
 @pytest.mark.parametrize("what", LATE_CHANGES)
 @pytest.mark.parametrize("reopened", [0, 2])
 def test_an_incident_of_a_day_that_was_summed_up_may_still_be(room: Room, what: str, reopened: int) -> None:
-    one, other = (room.incident_service.open_or_join(a_report(HALF, key=key)).id for key in ("one", "other"))
+    one, other = (room.service.open_or_join(a_report(HALF, key=key)).id for key in ("one", "other"))
     for time in range(reopened):
         room.go_to(after(days=2 + 8 * time))
-        room.incident_service.resolve(one, ADA, "mended")
+        room.service.resolve(one, ADA, "mended")
         room.go_to(after(days=8 + 8 * time))
-        room.incident_service.reopen(one, ADA, "it is back")
+        room.service.reopen(one, ADA, "it is back")
     room.go_to(after(days=36))
     from_sums(room.database).sum_up(after(days=36))
     LATE_CHANGES[what](room, one, other)
@@ -60,10 +60,10 @@ def test_an_incident_of_a_day_that_was_summed_up_may_still_be(room: Room, what: 
 
 
 def test_what_returns_counts_for_the_day_of_what_returned(room: Room) -> None:
-    room.incident_service.resolve(room.incident_service.open_or_join(a_report(HALF)).id, ADA, "mended")
+    room.service.resolve(room.service.open_or_join(a_report(HALF)).id, ADA, "mended")
     from_sums(room.database).sum_up(after(days=9))
     room.go_to(after(days=9))
-    room.incident_service.open_or_join(a_report(HALF, after(days=9)))
+    room.service.open_or_join(a_report(HALF, after(days=9)))
     assert (
         from_sums(room.database).report(IncidentSelection(), "severity", after(days=10)).total.recurrence.recurred == 1
     )
@@ -83,11 +83,9 @@ def some_days(room: Room, days: int = 70) -> datetime:
     """An incident a day, each resolved in half an hour; returns the day after."""
     for number in range(days):
         room.go_to(after(days=number))
-        incident = room.incident_service.open_or_join(
-            a_report(FACTS[number % 3], after(days=number), key=f"key-{number}")
-        )
+        incident = room.service.open_or_join(a_report(FACTS[number % 3], after(days=number), key=f"key-{number}"))
         room.go_to(after(days=number, minutes=30 + number))
-        room.incident_service.resolve(incident.id, ADA, "mended")
+        room.service.resolve(incident.id, ADA, "mended")
     return after(days=days)
 
 
@@ -126,11 +124,11 @@ def test_a_change_that_counts_for_nothing_marks_no_day(room: Room) -> None:
     now = some_days(room, 3)
     from_sums(room.database).sum_up(now)
     room.go_to(now)
-    incident = room.incident_service.records.find("latest")
-    room.incident_service.note(incident.id, ADA, "a note")
-    room.incident_service.set_impact(incident.id, ADA, "slow")
+    incident = room.service.records.find("latest")
+    room.service.note(incident.id, ADA, "a note")
+    room.service.set_impact(incident.id, ADA, "slow")
     assert marks(room) == []
-    room.incident_service.reopen(incident.id, ADA, "it is back")
+    room.service.reopen(incident.id, ADA, "it is back")
     assert {begin for _, begin in marks(room)} == {"2026-03-05", "2026-03-06"}  # its own, and that of the new record
 
 
@@ -166,16 +164,16 @@ def test_a_change_while_a_day_is_summed_up_is_not_lost(room: Room, monkeypatch: 
     now = some_days(room, 3)
     room.go_to(now)
     reading = rollup.aggregates.read
-    victim = room.incident_service.records.table.list(limit=9)[-1].id
+    victim = room.service.records.table.list(limit=9)[-1].id
 
     def meanwhile(*arguments: object, **values: object) -> object:
         found = reading(*arguments, **values)  # type: ignore[arg-type]
         if (
-            room.incident_service.records.get(victim).recurred_as is None
-            and room.incident_service.records.get(victim).status == "resolved"
+            room.service.records.get(victim).recurred_as is None
+            and room.service.records.get(victim).status == "resolved"
         ):
-            room.incident_service.reopen(victim, ADA, "just now")
-            room.incident_service.cancel(victim, ADA, "it was none")
+            room.service.reopen(victim, ADA, "just now")
+            room.service.cancel(victim, ADA, "it was none")
         return found
 
     monkeypatch.setattr(rollup.aggregates, "read", meanwhile)

@@ -62,7 +62,7 @@ class Story:
 
     def report(self, number: int, other: int, *, drill: bool) -> None:
         start = None if other == 0 else self.now - timedelta(seconds=37 * other - 60)
-        found = self.room.incident_service.open_or_join(
+        found = self.room.service.open_or_join(
             a_report(
                 FACTS[other % len(FACTS)],
                 self.now,
@@ -76,7 +76,7 @@ class Story:
             self.known.append(found.id)
 
     def change(self, what: str, one: str, other: str) -> None:
-        service = self.room.incident_service
+        service = self.room.service
         doing: dict[str, Callable[[], object]] = {
             "acknowledge": lambda: service.acknowledge(one, ADA),
             "automation": lambda: service.begin_mitigation(one, MACHINE, "restart"),

@@ -1,4 +1,4 @@
-"""Nothing is lost and nothing is done twice: killed processes, restarts, two desks at once, a sender beside."""
+"""Nothing is lost and nothing is done twice: killed processes, restarts, two services at once, a sender beside."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from orchestration.storage.tables import outbox
 from tests.integration.incidents.conftest import Room
 from tests.support.incidents import ADA, ALL_AGENTS, HALF, MACHINE, NOON, a_report, after
 
-MODULE = "tests.integration.incidents.desk_process"
+MODULE = "tests.integration.incidents.service_process"
 ROOT = Path(__file__).parents[3]
 
 
@@ -39,7 +39,7 @@ def killed(room: Room, point: str, *arguments: str) -> list[str]:
 
 def test_killed_after_the_commit_the_messages_and_timers_are_there_and_the_event_is_said_later(room: Room) -> None:
     assert killed(room, "committed", "report") == []
-    incident = room.incident_service.records.find("latest")
+    incident = room.service.records.find("latest")
     assert room.messages(incident) == [("initial", "ada", "pending"), ("initial", "ben", "pending")]
     assert room.events == []
     room.tick(after(minutes=10))
@@ -57,7 +57,7 @@ def test_killed_after_an_event_was_said_it_is_said_once_more_and_no_more(room: R
 
 
 def test_killed_after_an_acknowledgement_the_pages_stay_stopped(room: Room) -> None:
-    incident = room.incident_service.open_or_join(a_report(HALF))
+    incident = room.service.open_or_join(a_report(HALF))
     killed(room, "committed", "acknowledge", incident.id)
     assert {state for kind, _, state in room.messages(incident) if kind == "initial"} == {"cancelled"}
     assert room.tick(after(minutes=59)) == 0
@@ -65,8 +65,8 @@ def test_killed_after_an_acknowledgement_the_pages_stay_stopped(room: Room) -> N
 
 
 def test_killed_in_the_middle_of_a_tick_the_rest_is_done_and_nothing_twice(room: Room) -> None:
-    one = room.incident_service.open_or_join(a_report(HALF))
-    two = room.incident_service.open_or_join(a_report(HALF, key="other"))
+    one = room.service.open_or_join(a_report(HALF))
+    two = room.service.open_or_join(a_report(HALF, key="other"))
     killed(room, "committed", "tick")
     room.tick(after(minutes=10, seconds=1))
     for incident in (one, two):
@@ -76,7 +76,7 @@ def test_killed_in_the_middle_of_a_tick_the_rest_is_done_and_nothing_twice(room:
 
 
 def test_after_a_long_downtime_everything_that_fell_due_is_done_once(room: Room) -> None:
-    incident = room.incident_service.open_or_join(a_report())
+    incident = room.service.open_or_join(a_report())
     done = []
     moment = after(days=4)
     while count := room.tick(moment):
@@ -96,11 +96,11 @@ def test_after_a_long_downtime_everything_that_fell_due_is_done_once(room: Room)
 
 
 def test_two_desks_that_tick_at_the_same_time_do_everything_once(room: Room) -> None:
-    incidents = [room.incident_service.open_or_join(a_report(HALF, key=f"key-{number}")) for number in range(10)]
+    incidents = [room.service.open_or_join(a_report(HALF, key=f"key-{number}")) for number in range(10)]
     moment = after(minutes=45)
     room.go_to(moment)
-    desks = [room.new_desk() for _ in range(2)]
-    _together([lambda service=service: service.tick(moment) for service in desks])
+    services = [room.new_service() for _ in range(2)]
+    _together([lambda service=service: service.fire_due_timers(moment) for service in services])
     for incident in incidents:
         assert room.kinds(incident) == ["detected", "paged", "response-at-risk"]
         keys = [row.key for row in room.rows(incident)]
@@ -109,17 +109,22 @@ def test_two_desks_that_tick_at_the_same_time_do_everything_once(room: Room) -> 
 
 def test_reports_of_one_trouble_from_many_threads_are_one_incident(room: Room) -> None:
     reports = [a_report(fingerprints=(f"f-{number}",)) for number in range(12)]
-    desks = [room.new_desk() for _ in range(3)]
-    _together([lambda report=report, service=desks[n % 3]: service.report(report) for n, report in enumerate(reports)])
-    found = room.incident_service.records.table.list()
+    services = [room.new_service() for _ in range(3)]
+    _together(
+        [
+            lambda report=report, service=services[n % 3]: service.open_or_join(report)
+            for n, report in enumerate(reports)
+        ]
+    )
+    found = room.service.records.table.list()
     assert len(found) == 1
-    incident = room.incident_service.records.get(found[0].id)
+    incident = room.service.records.get(found[0].id)
     assert set(incident.fingerprints) == {f"f-{number}" for number in range(12)}
     assert incident.version == 12
 
 
 def test_of_many_who_acknowledge_one_has_it(room: Room) -> None:
-    incident = room.incident_service.open_or_join(a_report())
+    incident = room.service.open_or_join(a_report())
     won: list[str] = []
 
     def take(service: IncidentService, name: str) -> None:
@@ -128,9 +133,9 @@ def test_of_many_who_acknowledge_one_has_it(room: Room) -> None:
         except IncidentRefusedError:
             return
 
-    _together([lambda name=name: take(room.new_desk(), name) for name in ("ada", "ben", "cleo")])
+    _together([lambda name=name: take(room.new_service(), name) for name in ("ada", "ben", "cleo")])
     assert len(won) == 1
-    assert room.incident_service.records.get(incident.id).acknowledged_by == won[0]
+    assert room.service.records.get(incident.id).acknowledged_by == won[0]
 
 
 def test_no_page_goes_out_after_an_acknowledgement_however_busy_the_sender_is(room: Room) -> None:
@@ -148,11 +153,11 @@ def test_no_page_goes_out_after_an_acknowledgement_however_busy_the_sender_is(ro
                 late.append(claimed.key)
 
     for number in range(8):
-        incident = room.incident_service.open_or_join(a_report(ALL_AGENTS, key=f"key-{number}"))
+        incident = room.service.open_or_join(a_report(ALL_AGENTS, key=f"key-{number}"))
         acknowledged.clear()
         sender = threading.Thread(target=send)
         sender.start()
-        room.incident_service.acknowledge(incident.id, ADA)
+        room.service.acknowledge(incident.id, ADA)
         acknowledged.set()
         sender.join(30)
         assert late == []
@@ -161,8 +166,8 @@ def test_no_page_goes_out_after_an_acknowledgement_however_busy_the_sender_is(ro
 
 
 def test_a_change_that_was_overtaken_is_done_again_on_what_the_other_left(room: Room) -> None:
-    incident = room.incident_service.open_or_join(a_report())
-    stale = room.new_desk()
+    incident = room.service.open_or_join(a_report())
+    stale = room.new_service()
     original = stale.records.load
 
     def overtaken(connection: sa.Connection, incident_id: str):  # type: ignore[no-untyped-def]
@@ -177,8 +182,8 @@ def test_a_change_that_was_overtaken_is_done_again_on_what_the_other_left(room: 
 
 
 def test_a_timer_that_cannot_be_fired_waits_and_does_not_keep_the_others(room: Room) -> None:
-    bad = room.incident_service.open_or_join(a_report(HALF))
-    good = room.incident_service.open_or_join(a_report(HALF, key="other"))
+    bad = room.service.open_or_join(a_report(HALF))
+    good = room.service.open_or_join(a_report(HALF, key="other"))
     with room.database.write() as connection:
         connection.execute(
             sa.text("UPDATE incident_documents SET document = '{}' WHERE incident_id = :id"), {"id": bad.id}
@@ -197,13 +202,13 @@ def test_a_timer_that_cannot_be_fired_waits_and_does_not_keep_the_others(room: R
         good.id,
         bad.id,
     ]
-    assert all(row.due_at > after(minutes=10) for row in room.incident_service.records.table.timers(bad.id))
+    assert all(row.due_at > after(minutes=10) for row in room.service.records.table.timers(bad.id))
 
 
 def test_an_escalation_goes_on_after_a_restart(room: Room) -> None:
-    incident = room.incident_service.open_or_join(a_report(HALF))
+    incident = room.service.open_or_join(a_report(HALF))
     room.tick(after(minutes=10))
-    fresh = room.new_desk()
+    fresh = room.new_service()
     room.go_to(after(minutes=30))
     fresh.fire_due_timers(after(minutes=30))
     paged = [row.contact for row in room.rows(incident) if row.key.split(":")[1].startswith("page")]
@@ -211,24 +216,22 @@ def test_an_escalation_goes_on_after_a_restart(room: Room) -> None:
 
 
 def test_a_clock_that_is_set_back_keeps_the_timeline_in_order(room: Room) -> None:
-    incident = room.incident_service.open_or_join(a_report())
-    room.incident_service.note(incident.id, ADA, "one")
+    incident = room.service.open_or_join(a_report())
+    room.service.note(incident.id, ADA, "one")
     room.go_to(after(hours=-1))
-    room.incident_service.note(incident.id, ADA, "two")
-    assert [entry.at for entry in room.incident_service.records.entries(incident.id)] == [NOON, NOON, NOON]
+    room.service.note(incident.id, ADA, "two")
+    assert [entry.at for entry in room.service.records.entries(incident.id)] == [NOON, NOON, NOON]
 
 
 @pytest.mark.parametrize("actor", [ADA, MACHINE])
 def test_severity_falls_only_by_a_person(room: Room, actor) -> None:  # type: ignore[no-untyped-def]
-    incident = room.incident_service.open_or_join(a_report(HALF))
+    incident = room.service.open_or_join(a_report(HALF))
     if actor.human:
-        assert (
-            room.incident_service.lower_severity(incident.id, actor, Severity.P3, "a test site").severity is Severity.P3
-        )
+        assert room.service.lower_severity(incident.id, actor, Severity.P3, "a test site").severity is Severity.P3
         return
     with pytest.raises(IncidentRefusedError):
-        room.incident_service.lower_severity(incident.id, actor, Severity.P3, "it looks fine")
-    assert room.incident_service.records.get(incident.id).severity is Severity.P1
+        room.service.lower_severity(incident.id, actor, Severity.P3, "it looks fine")
+    assert room.service.records.get(incident.id).severity is Severity.P1
 
 
 def _claim_one(room: Room) -> sa.Row | None:  # type: ignore[type-arg]

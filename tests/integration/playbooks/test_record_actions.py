@@ -116,14 +116,14 @@ async def test_what_was_journalled_while_the_database_was_away_is_taken_in_once(
 
 
 def keep(ward: Ward, report: TroubleReport) -> None:
-    """Have the journal take a report in while the desk cannot be reached."""
+    """Have the journal take a report in while the incident service cannot be reached."""
     journal: Any = ward.handles.journal
     service = journal._service
 
     class Away:
         clean = staticmethod(service.clean)
 
-        def report(self, *_: object) -> None:
+        def open_or_join(self, *_: object) -> None:
             raise StorageError("it is away")
 
     journal._service = Away()

@@ -18,84 +18,79 @@ from tests.support.incidents import ADA, ALL_AGENTS, HALF, MACHINE, NOON, a_repo
 
 
 def test_a_report_becomes_an_incident_with_timeline_timers_messages_and_an_event(room: Room) -> None:
-    incident = room.incident_service.open_or_join(a_report(HALF))
-    assert room.incident_service.records.get(incident.id) == incident
+    incident = room.service.open_or_join(a_report(HALF))
+    assert room.service.records.get(incident.id) == incident
     assert room.kinds(incident) == ["detected"]
     assert room.messages(incident) == [("initial", "ada", "pending"), ("initial", "ben", "pending")]
-    waiting = {row.kind: row.due_at for row in room.incident_service.records.table.timers(incident.id)}
+    waiting = {row.kind: row.due_at for row in room.service.records.table.timers(incident.id)}
     assert waiting == {timer.value: due for timer, due in due_times(incident, room.settings).items()}
     event = room.events[-1]
     assert (event.kind, event.data["incident"], event.data["severity"]) == ("incident.detected", incident.id, "P1")
 
 
 def test_reports_of_one_trouble_are_one_incident_that_rises_and_widens(room: Room) -> None:
-    first = room.incident_service.open_or_join(a_report())
-    same = room.incident_service.open_or_join(a_report(at=after(seconds=10)))
-    worse = room.incident_service.open_or_join(
+    first = room.service.open_or_join(a_report())
+    same = room.service.open_or_join(a_report(at=after(seconds=10)))
+    worse = room.service.open_or_join(
         a_report(ALL_AGENTS, after(seconds=20), fingerprints=("f-2",), blast=BlastRadius(runs=("r",)))
     )
     assert (first.id, first.version) == (same.id, same.version)
     assert worse.id == first.id
     assert (worse.severity, worse.fingerprints, worse.blast.runs) == (Severity.P0, ("f-1", "f-2"), ("r",))
-    assert len(room.incident_service.records.table.list()) == 1
+    assert len(room.service.records.table.list()) == 1
 
 
 def test_another_key_is_another_incident(room: Room) -> None:
-    assert (
-        room.incident_service.open_or_join(a_report()).id
-        != room.incident_service.open_or_join(a_report(key="other")).id
-    )
+    assert room.service.open_or_join(a_report()).id != room.service.open_or_join(a_report(key="other")).id
 
 
 def test_what_comes_back_soon_is_reopened_and_later_is_a_new_one_linked_to_the_earlier(room: Room) -> None:
-    first = room.incident_service.open_or_join(a_report())
+    first = room.service.open_or_join(a_report())
     room.go_to(after(minutes=10))
-    room.incident_service.resolve(first.id, ADA, "restarted")
+    room.service.resolve(first.id, ADA, "restarted")
     room.go_to(after(minutes=30))
-    again = room.incident_service.open_or_join(a_report(at=after(minutes=30)))
+    again = room.service.open_or_join(a_report(at=after(minutes=30)))
     assert (again.id, again.status, again.clock.number) == (first.id, IncidentStatus.REOPENED, 1)
     room.go_to(after(minutes=40))
-    room.incident_service.resolve(first.id, ADA, "restarted again")
+    room.service.resolve(first.id, ADA, "restarted again")
     room.go_to(after(days=2))
-    later = room.incident_service.open_or_join(a_report(at=after(days=2)))
-    assert (later.recurrence_of, room.incident_service.records.get(first.id).recurred_as) == (first.id, later.id)
+    later = room.service.open_or_join(a_report(at=after(days=2)))
+    assert (later.recurrence_of, room.service.records.get(first.id).recurred_as) == (first.id, later.id)
     assert "incident.recurred" in room.said()
 
 
 def test_a_false_alarm_that_goes_on_opens_nothing_until_it_was_over(room: Room) -> None:
-    cancelled = room.incident_service.cancel(
-        room.incident_service.open_or_join(a_report()).id, ADA, "the check is wrong"
-    )
-    assert room.incident_service.open_or_join(a_report(at=after(minutes=1))).id == cancelled.id
-    assert room.incident_service.mark_cleared("agent:executor", after(minutes=2)) is None
-    assert room.incident_service.open_or_join(a_report(at=after(minutes=3))).id != cancelled.id
+    cancelled = room.service.cancel(room.service.open_or_join(a_report()).id, ADA, "the check is wrong")
+    assert room.service.open_or_join(a_report(at=after(minutes=1))).id == cancelled.id
+    assert room.service.mark_cleared("agent:executor", after(minutes=2)) is None
+    assert room.service.open_or_join(a_report(at=after(minutes=3))).id != cancelled.id
 
 
 def test_what_was_cleared_is_resolved_after_the_stability_window_and_everybody_is_told(room: Room) -> None:
-    incident = room.incident_service.open_or_join(a_report(ALL_AGENTS))
+    incident = room.service.open_or_join(a_report(ALL_AGENTS))
     room.go_to(after(minutes=2))
-    cleared = room.incident_service.mark_cleared("agent:executor", after(minutes=2))
+    cleared = room.service.mark_cleared("agent:executor", after(minutes=2))
     assert cleared is not None
     assert cleared.status is IncidentStatus.DETECTED
     assert room.tick(after(minutes=2, seconds=29)) == 0
     assert room.tick(after(minutes=2, seconds=30)) == 1
-    assert room.incident_service.records.get(incident.id).status is IncidentStatus.RESOLVED
+    assert room.service.records.get(incident.id).status is IncidentStatus.RESOLVED
     told = {contact for kind, contact, state in room.messages(incident) if kind == "resolved" and state == "pending"}
     assert told == {"ada", "ben", "cleo", "sec"}
 
 
 def test_a_clearing_of_nothing_is_nothing(room: Room) -> None:
-    assert room.incident_service.mark_cleared("unheard-of", NOON) is None
+    assert room.service.mark_cleared("unheard-of", NOON) is None
 
 
 def test_settings_contacts_and_targets_are_those_of_the_detection_to_the_end(room: Room) -> None:
-    incident = room.incident_service.open_or_join(a_report())
+    incident = room.service.open_or_join(a_report())
     room.settings = some_settings(
         contacts=(Contact(id="zoe", level=2),),
         targets={Severity.P2: TargetSettings(response=1, resolution=2)},
         escalation=EscalationSettings(levels=(EscalationLevel(level=4, after=1),)),
     )
-    fresh = room.new_desk()
+    fresh = room.new_service()
     fresh.fire_due_timers(after(minutes=10))
     assert [contact for kind, contact, _ in room.messages(incident) if kind == "escalation"] == ["ben"]
     assert fresh.records.get(incident.id).clock.response_due == after(hours=4)
@@ -103,16 +98,16 @@ def test_settings_contacts_and_targets_are_those_of_the_detection_to_the_end(roo
 
 def test_the_same_settings_are_kept_once(room: Room) -> None:
     for number in range(3):
-        room.incident_service.open_or_join(a_report(key=f"key-{number}"))
+        room.service.open_or_join(a_report(key=f"key-{number}"))
     with room.database.read() as connection:
         assert connection.execute(sa.select(sa.func.count()).select_from(incident_policies)).scalar() == 1
 
 
 def test_an_acknowledgement_stops_what_has_not_gone_out_and_automations_does_not(room: Room) -> None:
-    incident = room.incident_service.open_or_join(a_report(HALF))
-    room.incident_service.acknowledge(incident.id, MACHINE)
+    incident = room.service.open_or_join(a_report(HALF))
+    room.service.acknowledge(incident.id, MACHINE)
     assert {state for _, _, state in room.messages(incident)} == {"pending"}
-    room.incident_service.acknowledge(incident.id, ADA)
+    room.service.acknowledge(incident.id, ADA)
     assert room.messages(incident) == [
         ("acknowledged", "ada", "pending"),
         ("acknowledged", "ben", "pending"),
@@ -123,18 +118,18 @@ def test_an_acknowledgement_stops_what_has_not_gone_out_and_automations_does_not
 
 
 def test_the_security_teams_message_is_not_stopped_by_an_acknowledgement(room: Room) -> None:
-    incident = room.incident_service.open_or_join(a_report(Facts(access_refused=True)))
-    room.incident_service.acknowledge(incident.id, ADA)
+    incident = room.service.open_or_join(a_report(Facts(access_refused=True)))
+    room.service.acknowledge(incident.id, ADA)
     assert ("escalation", "sec", "pending") in room.messages(incident)
 
 
 def test_a_refused_change_leaves_nothing_behind(room: Room) -> None:
-    incident = room.incident_service.acknowledge(room.incident_service.open_or_join(a_report()).id, ADA)
+    incident = room.service.acknowledge(room.service.open_or_join(a_report()).id, ADA)
     before = (room.kinds(incident), room.messages(incident))
     with pytest.raises(IncidentRefusedError):
-        room.incident_service.acknowledge(incident.id, ADA)
+        room.service.acknowledge(incident.id, ADA)
     with pytest.raises(NotFoundError, match="incidents list"):
-        room.incident_service.acknowledge("inc-unknown", ADA)
+        room.service.acknowledge("inc-unknown", ADA)
     assert (room.kinds(incident), room.messages(incident)) == before
 
 
@@ -143,36 +138,36 @@ def test_a_failing_planner_takes_the_whole_change_back(room: Room) -> None:
         raise RuntimeError("no channel")
 
     with pytest.raises(RuntimeError, match="no channel"):
-        room.new_desk(plan=broken).open_or_join(a_report())
-    assert room.incident_service.records.table.list() == ()
+        room.new_service(plan=broken).open_or_join(a_report())
+    assert room.service.records.table.list() == ()
     assert room.events == []
 
 
 def test_a_merged_incident_stops_and_its_reports_go_to_the_other(room: Room) -> None:
     one, two = (
-        room.incident_service.open_or_join(a_report()),
-        room.incident_service.open_or_join(a_report(HALF, key="provider")),
+        room.service.open_or_join(a_report()),
+        room.service.open_or_join(a_report(HALF, key="provider")),
     )
-    merged = room.incident_service.merge(two.id, ADA, one.id)
+    merged = room.service.merge(two.id, ADA, one.id)
     assert (merged.id, merged.severity) == (one.id, Severity.P1)
-    assert room.incident_service.records.get(two.id).merged_into == one.id
-    assert room.incident_service.open_or_join(a_report(ALL_AGENTS, after(minutes=1), key="provider")).id == one.id
-    assert room.incident_service.records.get(one.id).severity is Severity.P0
+    assert room.service.records.get(two.id).merged_into == one.id
+    assert room.service.open_or_join(a_report(ALL_AGENTS, after(minutes=1), key="provider")).id == one.id
+    assert room.service.records.get(one.id).severity is Severity.P0
 
 
 def test_an_old_incident_is_not_reopened_beside_a_new_one_of_its_key(room: Room) -> None:
-    first = room.incident_service.open_or_join(a_report())
-    room.incident_service.resolve(first.id, ADA, "mended")
+    first = room.service.open_or_join(a_report())
+    room.service.resolve(first.id, ADA, "mended")
     room.go_to(after(days=1))
-    second = room.incident_service.open_or_join(a_report(at=after(days=1)))
+    second = room.service.open_or_join(a_report(at=after(days=1)))
     with pytest.raises(IncidentRefusedError, match=second.id) as refused:
-        room.incident_service.reopen(first.id, ADA, "really this one")
+        room.service.reopen(first.id, ADA, "really this one")
     assert refused.value.reason is Refusal.ANOTHER_IS_OPEN
 
 
 def test_an_incident_goes_through_its_whole_life(room: Room) -> None:
-    name = room.incident_service.open_or_join(a_report(started_at=after(minutes=-1))).id
-    service = room.incident_service
+    name = room.service.open_or_join(a_report(started_at=after(minutes=-1))).id
+    service = room.service
     service.acknowledge(name, MACHINE)
     service.begin_mitigation(name, MACHINE, "restart executor")
     service.acknowledge(name, ADA)
@@ -215,9 +210,9 @@ def test_no_secret_reaches_the_database_or_a_message(room: Room) -> None:
         evidence=({"line": "key hunter2-very-secret"},),
         labels={"line": "hunter2-very-secret"},
     )
-    incident = room.incident_service.open_or_join(report)
-    room.incident_service.note(incident.id, ADA, "it was hunter2-very-secret")
-    room.incident_service.resolve(incident.id, ADA, "hunter2-very-secret rotated")
+    incident = room.service.open_or_join(report)
+    room.service.note(incident.id, ADA, "it was hunter2-very-secret")
+    room.service.resolve(incident.id, ADA, "hunter2-very-secret rotated")
     room.database.close()
     files = list(room.folder.glob("orchestrator.db*"))
     assert files
@@ -226,30 +221,30 @@ def test_no_secret_reaches_the_database_or_a_message(room: Room) -> None:
 
 
 def test_a_very_long_key_is_still_one_trouble_and_another_is_another(room: Room) -> None:
-    one = room.incident_service.open_or_join(a_report(key="k" * 4000))
-    assert room.incident_service.open_or_join(a_report(HALF, after(minutes=1), key="k" * 4000)).id == one.id
-    assert room.incident_service.open_or_join(a_report(key="k" * 4001)).id != one.id
-    assert room.incident_service.mark_cleared("k" * 4000, after(minutes=2)) is not None
+    one = room.service.open_or_join(a_report(key="k" * 4000))
+    assert room.service.open_or_join(a_report(HALF, after(minutes=1), key="k" * 4000)).id == one.id
+    assert room.service.open_or_join(a_report(key="k" * 4001)).id != one.id
+    assert room.service.mark_cleared("k" * 4000, after(minutes=2)) is not None
 
 
 def test_an_incident_is_found_by_its_ending_and_by_latest(room: Room) -> None:
-    one = room.incident_service.open_or_join(a_report())
+    one = room.service.open_or_join(a_report())
     room.go_to(after(seconds=5))
-    two = room.incident_service.open_or_join(a_report(key="other", at=after(seconds=5)))
-    assert room.incident_service.records.find(one.id[-5:]).id == one.id
-    assert room.incident_service.records.find("latest").id == two.id
+    two = room.service.open_or_join(a_report(key="other", at=after(seconds=5)))
+    assert room.service.records.find(one.id[-5:]).id == one.id
+    assert room.service.records.find("latest").id == two.id
     for text, message in (("inc-", f"fits .*{one.id}"), ("", "exists"), ("%", "exists")):
         with pytest.raises(NotFoundError, match=message):
-            room.incident_service.records.find(text)
+            room.service.records.find(text)
 
 
 def test_lists_are_narrowed(room: Room) -> None:
     names = []
     for number, facts in enumerate((Facts(), HALF, ALL_AGENTS)):
         room.go_to(after(minutes=number))
-        names.append(room.incident_service.open_or_join(a_report(facts, after(minutes=number), key=f"key-{number}")).id)
-    room.incident_service.resolve(names[0], ADA, "mended")
-    table = room.incident_service.records.table
+        names.append(room.service.open_or_join(a_report(facts, after(minutes=number), key=f"key-{number}")).id)
+    room.service.resolve(names[0], ADA, "mended")
+    table = room.service.records.table
     assert [row.id for row in table.list(limit=2)] == [names[2], names[1]]
     assert [row.id for row in table.list(is_open=True)] == [names[2], names[1]]
     assert [row.id for row in table.list(statuses=["resolved"])] == [names[0]]
@@ -258,8 +253,8 @@ def test_lists_are_narrowed(room: Room) -> None:
 
 
 def test_a_row_is_the_same_as_the_document_and_versions_rise_by_one(room: Room) -> None:
-    incident = room.incident_service.open_or_join(a_report())
-    after_note = room.incident_service.note(incident.id, ADA, "seen")
+    incident = room.service.open_or_join(a_report())
+    after_note = room.service.note(incident.id, ADA, "seen")
     with room.database.read() as connection:
         row = connection.execute(sa.select(incidents)).one()
     assert (row.version, after_note.version) == (2, 2)

@@ -27,7 +27,7 @@ async def kept(room: Room, journal: ReportJournal) -> AsyncIterator[None]:
         now = staticmethod(room.clock.now)  # type: ignore[assignment]
 
     async with anyio.create_task_group() as group:
-        group.start_soon(keep, room.incident_service, journal, room.bus, Quick(), 0.01)
+        group.start_soon(keep, room.service, journal, room.bus, Quick(), 0.01)
         yield
         group.cancel_scope.cancel()
 
@@ -40,11 +40,11 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 def a_journal(room: Room) -> ReportJournal:
-    return ReportJournal(room.folder / "journal", room.incident_service, room.bus, room.clock, lambda _: None)
+    return ReportJournal(room.folder / "journal", room.service, room.bus, room.clock, lambda _: None)
 
 
 async def test_what_fell_due_before_the_start_is_caught_up_with(room: Room) -> None:
-    incident = room.incident_service.open_or_join(a_report(HALF))
+    incident = room.service.open_or_join(a_report(HALF))
     room.go_to(after(minutes=10))
     async with kept(room, a_journal(room)):
         await until(lambda: "incident.paged" in room.said())
@@ -74,7 +74,7 @@ async def test_sums_are_kept_fresh_also_after_they_could_not_be(room: Room) -> N
         with room.database.read() as connection:
             return int(connection.execute(sa.select(sa.func.count()).select_from(table)).scalar_one())
 
-    room.incident_service.open_or_join(a_report(HALF))
+    room.service.open_or_join(a_report(HALF))
     assert count(incident_tally_marks) == 1
     _rename(room, "incidents", "away")
     async with anyio.create_task_group() as group:
