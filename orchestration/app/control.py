@@ -21,8 +21,8 @@ from orchestration.app.application import Application
 from orchestration.app.incidents import IncidentResponse
 from orchestration.app.maintenance import ProjectMaintenance
 from orchestration.app.playbooks import PlaybookResponse
-from orchestration.app.supervisor import Supervisor, WorkerLimits
 from orchestration.config.schema import ScheduleSettings
+from orchestration.workers.supervisor import Supervisor, WorkerLimits
 from orchestration.workflows.processes import CONTROL_PREFIX, this_process
 
 _LEADER = "leader"

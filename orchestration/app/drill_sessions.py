@@ -70,7 +70,7 @@ class DrillSessions:
         now = self._app.clock.now()
         drills = tuple(one.name for one in chosen)
         session = DrillSession(new_id("drills", now.timestamp()), drills, game_day, actor, now)
-        begun: DrillSession = await self._app.begin(_Holding(self._app, session).hold)
+        begun: DrillSession = await self._app.tasks.start(_Holding(self._app, session).hold)
         return begun
 
     def under_way(self) -> DrillSession | None:

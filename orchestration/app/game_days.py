@@ -1,4 +1,4 @@
-"""Game days: sets of drills that are held by the calendar, in a process of their own."""
+"""Game days: sets of drills that run on a schedule, in a process of their own."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ import asyncio
 import json
 import sys
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
-if TYPE_CHECKING:
-    from orchestration.app.project import Project
+from orchestration.events import Bus
 
 _EVERY = "all"
 
 
-async def hold(app: Project, payload: Mapping[str, Any]) -> Any:
-    """Hold the drills of a schedule, as the console command does; their results are in the history of drills.
+async def hold(config_file: Path, bus: Bus, payload: Mapping[str, Any]) -> Any:
+    """Run the drills of a schedule, as the console command does; their results are in the history of drills.
 
-    Nothing of this project is touched by them. Returns how many were held and how many went as expected.
+    The drills use projects and databases of their own. Returns how many ran and how many passed.
     """
     schedule = payload["schedule"]
     process = await asyncio.create_subprocess_exec(
-        *command(str(app.config_file), schedule["name"], tuple(schedule["drills"])),
+        *command(str(config_file), schedule["name"], tuple(schedule["drills"])),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
@@ -34,12 +34,12 @@ async def hold(app: Project, payload: Mapping[str, Any]) -> Any:
             process.terminate()
             await process.wait()
     held, passed = _totals(printed)
-    app.bus.emit("game_day.finished", name=schedule["name"], at_time=payload["at"], held=held, passed=passed)
+    bus.emit("game_day.finished", name=schedule["name"], at_time=payload["at"], held=held, passed=passed)
     return {"held": held, "passed": passed}
 
 
 def command(config_file: str, name: str, drills: tuple[str, ...]) -> tuple[str, ...]:
-    """The command that holds them."""
+    """The command that runs them."""
     chosen = ("--all",) if _EVERY in drills else drills
     return (
         *(sys.executable, "-m", "orchestration", "--config", config_file, "drill"),
@@ -51,5 +51,5 @@ def _totals(printed: bytes) -> tuple[int, int]:
     try:
         total = json.loads(printed)["total"]
         return int(total["held"]), int(total["passed"])
-    except (ValueError, KeyError, TypeError):  # it could not be begun; its error went to nobody who reads
+    except (ValueError, KeyError, TypeError):  # it could not start, and its standard error is not read
         return 0, 0

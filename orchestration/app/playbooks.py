@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import anyio
 
 from orchestration.app.application import Application
 from orchestration.app.incidents import IncidentResponse
-from orchestration.app.supervisor import Supervisor
 from orchestration.clock import Clock
 from orchestration.incidents.review import draft
 from orchestration.incidents.service import IncidentService
@@ -24,6 +22,8 @@ from orchestration.playbooks.ports import ActionServices, BackupPort, Fleet
 from orchestration.playbooks.responder import Responder
 from orchestration.playbooks.runner import RESPONSE, PlaybookRunner
 from orchestration.storage.playbooks import PlaybookRecords
+from orchestration.workers.fleet import SupervisedFleet
+from orchestration.workers.supervisor import Supervisor
 
 PLAYBOOKS = Path("config", "playbooks")
 _LOOK_SECONDS = 0.2
@@ -64,7 +64,7 @@ class PlaybookResponse:
             unsubscribe = self._app.bus.subscribe(self._responder.take)
             try:
                 async with anyio.create_task_group() as group:
-                    group.start_soon(self._app.keep_recovering, is_response)
+                    group.start_soon(self._app.recovery.recover_flows, is_response)
                     group.start_soon(self._responder.run)
                     while self._leads():
                         await self._app.clock.sleep(_LOOK_SECONDS)
@@ -104,35 +104,6 @@ def handles_of(
         reviews=ReviewFiles(app.incident_service, app.state_folder / "reviews", app.clock),
         journal=incidents.journal,
     )
-
-
-class SupervisedFleet:
-    """The workers of this control process."""
-
-    def __init__(self, supervisor: Supervisor) -> None:
-        self._supervisor = supervisor
-
-    def workers(self) -> Sequence[Mapping[str, Any]]:
-        """One record for each worker that has a process."""
-        return [
-            {
-                "worker": str(worker.number),
-                "pid": worker.pid,
-                "doing": worker.doing,
-                "memory_bytes": worker.memory_mb * 1_048_576,
-                "healthy": worker.state in ("starts", "works"),
-            }
-            for worker in self._supervisor.workers
-            if worker.pid is not None
-        ]
-
-    def wanted(self) -> int:
-        """How many workers there should be."""
-        return len(self._supervisor.workers)
-
-    async def replace(self, worker: str, reason: str) -> None:  # noqa: ARG002 (the supervisor says why in its own words)
-        """Kill a worker with its process group; another takes its place."""
-        self._supervisor.replace(int(worker))
 
 
 class ReviewFiles:

@@ -1,4 +1,4 @@
-"""Asking providers whether they answer, without anything that runs agents."""
+"""Probing providers, without anything that runs agents."""
 
 from __future__ import annotations
 
@@ -7,26 +7,25 @@ from collections.abc import AsyncIterator, Sequence
 
 import anyio
 
-from orchestration.app.live_credentials import LiveCredentials, with_rehearsal
+from orchestration.app.live_credentials import LiveCredentials
 from orchestration.app.project import Project
-from orchestration.config.schema import Configuration, ProviderKind
+from orchestration.config.schema import Configuration
 from orchestration.errors import NotFoundError
 from orchestration.providers.budget import Budgets
 from orchestration.providers.gateway import Gateway
 from orchestration.providers.route import ProbeResult
-from orchestration.rehearsal import RehearsalServer
+from orchestration.runs.rehearsal import EmbeddedRehearsal, is_embedded
 from orchestration.storage.route_states import RouteStates
 from orchestration.storage.spend import Spend
 
 
 async def probe_providers(here: Project, names: Sequence[str], *, deep: bool) -> tuple[ProbeResult, ...]:
-    """Ask providers at once, and tell other processes what came of it. Raises NotFoundError for an unknown one."""
+    """Probe providers in parallel, and share the results with other processes. Raises NotFoundError for an unknown
+    name."""
     known = here.configuration.runtime.providers
     for name in names:
         if name not in known:
-            raise NotFoundError(
-                f"expected a provider of the configuration ({', '.join(known)}), got '{name}'; correct the name"
-            )
+            raise NotFoundError(f"There is no provider '{name}'. Configured providers: {', '.join(known)}.")
     async with _gateway(here, names) as gateway:
         results: dict[str, ProbeResult] = {}
 
@@ -41,20 +40,16 @@ async def probe_providers(here: Project, names: Sequence[str], *, deep: bool) ->
 
 @contextlib.asynccontextmanager
 async def _gateway(here: Project, names: Sequence[str]) -> AsyncIterator[Gateway]:
-    async with contextlib.AsyncExitStack() as stack:
-        url: str | None = None
-        if any(_embedded(here.configuration, name) for name in names):
-            url = f"{(await stack.enter_async_context(RehearsalServer())).url}/v1"
+    async with EmbeddedRehearsal() as rehearsal:
+        known = here.configuration.runtime.providers
+        if any(is_embedded(known[name]) for name in names):
+            await rehearsal.start()
 
         def effective() -> Configuration:
-            return with_rehearsal(here.configuration, url)
+            return rehearsal.apply_to(here.configuration)
 
         budgets = Budgets(Spend(here.database), effective)
         credentials, states = LiveCredentials(here.store), RouteStates(here.database)
         gateway = Gateway(effective, credentials, here.bus, here.clock, budgets, states, redact=here.redactor.text)
-        yield await stack.enter_async_context(gateway.running())
-
-
-def _embedded(configuration: Configuration, name: str) -> bool:
-    settings = configuration.provider(name)
-    return settings is not None and settings.type is ProviderKind.REHEARSAL and settings.base_url is None
+        async with gateway.running():
+            yield gateway

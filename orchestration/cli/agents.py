@@ -67,7 +67,7 @@ def run_agent(
             left_over = list(await app.control.unfinished()) if every else []
             names = [one.id for one in app.configuration.agents] if every or agent is None else [agent]
             runs = [await start_given_or_sample(app, text, workspace, agent=name, provider=provider) for name in names]
-            await app.take_over(left_over)
+            await app.launcher.resume_abandoned(left_over)
             ended = await follow(app, [*left_over, *runs], patience=patience, quiet=as_json)
             if as_json:
                 common.print_json(ended)

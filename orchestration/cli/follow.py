@@ -102,7 +102,7 @@ async def follow(
     interruption does the same. Returns the runs as they then are."""
     run_ids = [run.id for run in runs]
     for run_id in run_ids:
-        if not quiet and await application.is_elsewhere(run_id):
+        if not quiet and await application.placement.is_elsewhere(run_id):
             click.echo(f"{run_id}: a worker of `orchestrator serve` carries it out; Ctrl-C only stops looking on")
     follower = RunFollower(application.timeline, run_ids, application.opened_at, quiet=quiet)
     try:
@@ -145,15 +145,15 @@ async def _hear_the_last(application: Application, follower: RunFollower) -> Non
 
 async def _unattended(application: Application, open_: Sequence[Run]) -> bool:
     """Whether no live process carries any of the runs out, or is about to."""
-    return not any([await application.is_attended(run.id) for run in open_])
+    return not any([await application.placement.is_attended(run.id) for run in open_])
 
 
 async def _let_go(application: Application, run_ids: Sequence[str], because: str) -> list[Run]:
     """Stop those of the runs that have not ended and that no other process has; returns all that have not ended."""
     for run_id in run_ids:
         run = await application.get_run(run_id)
-        if not run.status.ended and not await application.is_elsewhere(run_id):
-            await application.stop_runs([run_id], because or None)
+        if not run.status.ended and not await application.placement.is_elsewhere(run_id):
+            await application.launcher.stop([run_id], because or None)
     return [run for run in [await application.get_run(run_id) for run_id in run_ids] if not run.status.ended]
 
 

@@ -67,7 +67,7 @@ def run(
 
     async def work() -> int:
         async with application(config) as app:
-            new = await app.new_run(
+            new = await app.launcher.start(
                 text,
                 workspace or Path.cwd(),
                 agent=agent,
@@ -92,7 +92,7 @@ def demo(config: str, provider: str | None, as_json: bool) -> int:
 
     async def work() -> int:
         async with application(config) as app:
-            chosen = provider or await app.answering_provider()
+            chosen = provider or await app.launcher.providers.first_answering()
             if chosen is None:
                 chosen = "rehearsal"
                 if not as_json:
@@ -126,7 +126,7 @@ def coordinate(
                 _say_state(app, runs)
             if not runs or text is not None:
                 runs.append(await start_given_or_sample(app, text, workspace, provider=provider))
-            await app.take_over(runs)
+            await app.launcher.resume_abandoned(runs)
             return await _follow(app, runs, patience, as_json=as_json)
 
     return common.run_async(work)
@@ -154,13 +154,13 @@ async def start_given_or_sample(
         goal = common.checked_goal(backlog.read_text(encoding="utf-8"))
     if goal is None:
         return await _start_sample(app, agent=agent, provider=provider)
-    return await app.new_run(goal, folder, agent=agent, provider=provider)
+    return await app.launcher.start(goal, folder, agent=agent, provider=provider)
 
 
 async def _start_sample(app: Application, **values: Any) -> Run:
     sample = samples.copy_to(app.new_demo_folder())
     options: dict[str, Any] = {"checks": [list(sample.test_command)]}
-    return await app.new_run(sample.goal, sample.workspace, options=options, **values)
+    return await app.launcher.start(sample.goal, sample.workspace, options=options, **values)
 
 
 async def _follow(app: Application, runs: Sequence[Run], patience: float, *, as_json: bool) -> int:

@@ -113,7 +113,7 @@ def steps(config: str, run: str, as_json: bool) -> None:
 @click.pass_obj
 def resume(config: str, run: str, patience: float, as_json: bool) -> int:
     """Go on with a run from its last committed steps, and follow it."""
-    return _steer(config, run, patience, as_json, lambda app, found: app.resume(found.id))
+    return _steer(config, run, patience, as_json, lambda app, found: app.launcher.resume(found.id))
 
 
 @runs.command()
@@ -124,7 +124,7 @@ def resume(config: str, run: str, patience: float, as_json: bool) -> int:
 @click.pass_obj
 def fork(config: str, run: str, number: int | None, patience: float, as_json: bool) -> int:
     """Begin a new run that shares what came before a part of RUN, in a copy of its workspace as it was then."""
-    return _steer(config, run, patience, as_json, lambda app, found: app.fork(found.id, number))
+    return _steer(config, run, patience, as_json, lambda app, found: app.launcher.fork(found.id, number))
 
 
 @runs.command()

@@ -103,7 +103,7 @@ class Dashboard:
         sample = samples.copy_to(self.app.new_demo_folder())
         check = [list(sample.test_command)]
         more = {"options": {"checks": check, **options.pop("options", {})}, **options}
-        run: Run = self.portal.call(lambda: self.app.new_run(sample.goal, sample.workspace, **more))
+        run: Run = self.portal.call(lambda: self.app.launcher.start(sample.goal, sample.workspace, **more))
         return run
 
     def wait_for(self, run: Run, *statuses: str) -> None:

@@ -14,7 +14,6 @@ from typing import Any
 from orchestration.app import Application, application
 from orchestration.app.incidents import IncidentResponse
 from orchestration.app.playbooks import PlaybookResponse
-from orchestration.app.supervisor import Supervisor, WorkerLimits
 from orchestration.domain.playbook_state import ActionState
 from orchestration.domain.scenario import Scenario
 from orchestration.events import Event
@@ -29,6 +28,7 @@ from orchestration.playbooks.model import GuardSettings, Mode, Phase, Step
 from orchestration.playbooks.ports import ActionServices
 from orchestration.playbooks.responder import Responder
 from orchestration.storage.playbooks import ActionRun, PlaybookRecords
+from orchestration.workers.supervisor import Supervisor, WorkerLimits
 from tests.support.incidents import ONE_AGENT, a_report
 
 PLANNER = {"id": "planner", "role": "planner", "tools": []}

@@ -65,7 +65,7 @@ def list_jobs(here: Here) -> Sequence[JobStatus]:
 @router.post("/maintenance/jobs/{job}/run", status_code=202, dependencies=_ACT)
 async def run_job(here: Here, who: Who, job: Name) -> JobRun:
     """Begin a job now; `GET /maintenance/runs` says what came of it."""
-    begun: JobRun = await here.app.begin(here.control.maintenance.service.begin, job, who.name)
+    begun: JobRun = await here.app.tasks.start(here.control.maintenance.service.begin, job, who.name)
     return begun
 
 

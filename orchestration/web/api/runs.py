@@ -118,7 +118,7 @@ async def start_run(here: Here, who: Who, asked: NewRun) -> Run:
     options: dict[str, Any] = {"checks": asked.checks, "approve": asked.approve}
     if asked.seconds is not None:
         options["seconds"] = asked.seconds
-    return await here.app.new_run(
+    return await here.app.launcher.start(
         asked.goal,
         Path(asked.workspace),
         agent=asked.agent,
@@ -178,7 +178,7 @@ async def list_parts(here: Here, run: Name) -> list[RunPart]:
 @router.post("/runs/{run}/resume", dependencies=_STEER)
 async def resume_run(here: Here, run: Name) -> Run:
     """Go on with a run from its last committed steps."""
-    return await here.app.resume((await _found(here, run)).id, queue=None)
+    return await here.app.launcher.resume((await _found(here, run)).id, queue=None)
 
 
 @router.post("/runs/{run}/cancel", dependencies=_STEER)
@@ -200,7 +200,7 @@ async def pause_run(here: Here, run: Name, why: ReasonBody) -> Run:
 @router.post("/runs/{run}/fork", status_code=201, dependencies=_STEER)
 async def fork_run(here: Here, run: Name, at: ForkAt) -> Run:
     """Begin a new run that shares what came before a part of this one."""
-    return await here.app.fork((await _found(here, run)).id, at.number, queue=None)
+    return await here.app.launcher.fork((await _found(here, run)).id, at.number, queue=None)
 
 
 @router.get("/approvals", dependencies=needs(Role.VIEWER, "runs"))

@@ -70,7 +70,7 @@ class _Maintenance:
         return "/maintenance", "signed"
 
     async def run_job(self, request: Request, form: Form, principal: Principal) -> tuple[str, str]:  # noqa: ARG002
-        await self._app.begin(self._room.service.begin, form.text("job"), principal.name)
+        await self._app.tasks.start(self._room.service.begin, form.text("job"), principal.name)
         return "/maintenance", "job-begun"
 
     async def rehearse(self, request: Request, form: Form, principal: Principal) -> tuple[str, str]:  # noqa: ARG002

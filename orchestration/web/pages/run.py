@@ -48,7 +48,7 @@ class _Run:
         run = await self._app.get_run(request.path_params["run"])
         before = whole_number(request.query_params.get("before", ""))
         values = await anyio.to_thread.run_sync(self._read, run, before)
-        attended = run.status.ended or await self._app.is_attended(run.id)
+        attended = run.status.ended or await self._app.placement.is_attended(run.id)
         parts = await self._app.control.parts(run.id)
         resumable = run.status in _RESUMABLE or not attended
         return {**values, "attended": attended, "parts": parts, "resumable": resumable}
@@ -108,11 +108,11 @@ class _Run:
         return f"/runs/{run.id}", "run-cancelled"
 
     async def resume(self, request: Request, form: Form, principal: Principal) -> tuple[str, str]:  # noqa: ARG002
-        run = await self._app.resume(request.path_params["run"], queue=None)
+        run = await self._app.launcher.resume(request.path_params["run"], queue=None)
         return f"/runs/{run.id}", "run-resumed"
 
     async def fork(self, request: Request, form: Form, principal: Principal) -> tuple[str, str]:  # noqa: ARG002
-        run = await self._app.fork(request.path_params["run"], form.whole("part", 0, 1_000_000), queue=None)
+        run = await self._app.launcher.fork(request.path_params["run"], form.whole("part", 0, 1_000_000), queue=None)
         return f"/runs/{run.id}", "run-forked"
 
     async def approve(self, request: Request, form: Form, principal: Principal) -> tuple[str, str]:

@@ -111,7 +111,7 @@ class Rooms:
         return await self.app.get_run(run.id)
 
     async def start(self, agent: str | None = "executor", goal: str = "mend it", **values: Any) -> Run:
-        return await self.app.new_run(goal, self.work, agent=agent, **values)
+        return await self.app.launcher.start(goal, self.work, agent=agent, **values)
 
     async def until(self, condition: Callable[[], Any], seconds: float = 15) -> Any:
         async with asyncio.timeout(seconds):

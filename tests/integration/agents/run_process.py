@@ -22,12 +22,12 @@ async def main() -> None:
         app.bus.subscribe(say)
         runs = app.runs.list(limit=1)
         if not runs:
-            run = await app.new_run(GOAL, workspace, options={"checks": [list(TEST_COMMAND)]})
+            run = await app.launcher.start(GOAL, workspace, options={"checks": [list(TEST_COMMAND)]})
         elif runs[0].status.ended:
             run = runs[0]
         else:
             run = runs[0]
-            await app.resume(run.id)
+            await app.launcher.resume(run.id)
         while not (await app.get_run(run.id)).status.ended:
             await asyncio.sleep(0.05)
         ended = await app.get_run(run.id)

@@ -292,7 +292,7 @@ async def test_own_code_that_failed_is_resumed_with_what_another_process_has_men
         assert house.failing()["kind"] == "own_code_failed"
         with project(str(house.app.config_file)) as elsewhere:
             elsewhere.store.add_override(pinned, reason="it worked", actor="tests")
-        await house.app.resume(run.id)  # at once: nobody waits for the next look at the overrides
+        await house.app.launcher.resume(run.id)  # at once: nobody waits for the next look at the overrides
         await house.app.engine.result(run.id)
         assert (await house.app.get_run(run.id)).status is RunStatus.SUCCEEDED
 
@@ -347,7 +347,7 @@ async def test_cancelling_stops_a_blocking_tool_at_once_and_the_run_resumes(tmp_
         stopped = await house.app.get_run(run.id)
         assert (stopped.status, stopped.reason) == (RunStatus.CANCELLED, "enough")
         block.unlink()
-        await house.app.resume(run.id)
+        await house.app.launcher.resume(run.id)
         await house.app.engine.result(run.id)
         assert (await house.app.get_run(run.id)).status is RunStatus.SUCCEEDED
         assert len(model.asked) == 2

@@ -30,7 +30,7 @@ async def project(root: Path) -> AsyncIterator[Application]:
 async def work(app: Application, root: Path, **values: Any) -> Run:
     sample = samples.copy_to(root / "work")
     options = {"checks": [list(sample.test_command)]}
-    run = await app.new_run(sample.goal, sample.workspace, provider="rehearsal", options=options, **values)
+    run = await app.launcher.start(sample.goal, sample.workspace, provider="rehearsal", options=options, **values)
     await app.engine.result(run.id)
     return await app.get_run(run.id)
 
@@ -45,7 +45,7 @@ async def test_the_sample_goal_is_planned_carried_out_reviewed_corrected_and_for
         assert app.artifacts.verify(run.id) == ()
     # A process that has not started the rehearsal provider yet.
     async with project(tmp_path) as app:
-        fork = await app.fork(run.id)
+        fork = await app.launcher.fork(run.id)
         await app.engine.result(fork.id)
         forked = await app.get_run(fork.id)
         assert forked.status is RunStatus.SUCCEEDED, forked.reason
@@ -58,7 +58,7 @@ def test_an_artifact_that_was_changed_afterwards_is_shown(tmp_path: Path) -> Non
     async def once() -> Run:
         async with project(tmp_path) as app:
             sample = samples.copy_to(tmp_path / "work")
-            run = await app.new_run(sample.goal, sample.workspace, provider="rehearsal", agent="planner")
+            run = await app.launcher.start(sample.goal, sample.workspace, provider="rehearsal", agent="planner")
             await app.engine.result(run.id)
             return run
 

@@ -150,7 +150,7 @@ async def test_probe_asks_all_that_are_enabled_and_fails_for_one(run: Run, serve
 async def test_probe_of_an_unknown_provider_names_those_that_there_are(run: Run) -> None:
     done = await run("probe", "nowhere")
     assert done.code == 2
-    assert "expected a provider of the configuration (main, spare, off, rehearsal), got 'nowhere'" in done.output
+    assert "There is no provider 'nowhere'. Configured providers: main, spare, off, rehearsal." in done.output
 
 
 async def test_the_command_runs_as_a_process_and_leaves_no_traceback(project: Path) -> None:

@@ -172,7 +172,7 @@ async def test_a_broken_route_is_probed_now_and_used_again(tmp_path: Path) -> No
 async def _trip(ward: Ward, one: RehearsalProcess) -> None:
     """Have one call fail, so that the route is taken out of use."""
     one.kill()
-    run = await ward.app.new_run("mend it", ward.root / "work", agent="executor")
+    run = await ward.app.launcher.start("mend it", ward.root / "work", agent="executor")
     await ward.until(lambda: ward.handles.gateway.statuses()[0].state == "open")
     await ward.app.control.cancel(run.id)
     one.start()

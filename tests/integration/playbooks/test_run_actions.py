@@ -29,7 +29,7 @@ async def a_house(root: Path, script: Callable[[dict[str, Any]], Any]) -> AsyncI
 
 
 async def begun(ward: Ward, **values: Any) -> Run:
-    return await ward.app.new_run("mend it", ward.root / "work", agent="executor", queue=False, **values)
+    return await ward.app.launcher.start("mend it", ward.root / "work", agent="executor", queue=False, **values)
 
 
 def status(ward: Ward, run: Run) -> RunStatus:

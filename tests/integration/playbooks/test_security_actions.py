@@ -120,7 +120,7 @@ async def test_isolation_closes_everything_off_until_a_person_lifts_it(tmp_path:
     with ScriptedModel(script) as model:
         provider = {"type": "openai", "baseUrl": model.url, "defaultModel": "m", "streaming": False}
         async with a_ward(tmp_path, {"own": provider}, [EXECUTOR]) as ward:
-            run = await ward.app.checked_run("mend it", ward.root / "work", agent="executor")
+            run = await ward.app.launcher.prepare("mend it", ward.root / "work", agent="executor")
             assert await ward.preview("security.isolate") == (
                 "isolate the system: no new runs, no tools for agents, a read-only API, until a person lifts it"
             )
@@ -128,10 +128,10 @@ async def test_isolation_closes_everything_off_until_a_person_lifts_it(tmp_path:
             isolated = await ward.run("security.isolate")
             assert ward.app.effective().runtime.isolated
             assert (await ward.run("security.isolate")).findings == isolated.findings
-            with pytest.raises(UsageError, match="the system is isolated and takes no new runs"):
-                await ward.app.new_run("mend it", ward.root / "work", agent="executor")
+            with pytest.raises(UsageError, match="The system is isolated and accepts no new runs"):
+                await ward.app.launcher.start("mend it", ward.root / "work", agent="executor")
             with pytest.raises(UsageError, match="takes no new runs"):
-                await ward.app.fork("run-0")
+                await ward.app.launcher.fork("run-0")
             await ward.app.control.start(run)
             await ward.app.engine.result(run.id)
             assert told == [f"refused: {_isolated()}"]

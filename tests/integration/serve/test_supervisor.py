@@ -13,9 +13,9 @@ import anyio
 import psutil
 import pytest
 
-from orchestration.app.supervisor import SupervisedWorker, Supervisor, WorkerExit, WorkerLimits, must_end
 from orchestration.clock import SystemClock
 from orchestration.events import Bus, Event
+from orchestration.workers.supervisor import SupervisedWorker, Supervisor, WorkerExit, WorkerLimits, exit_reason
 
 STAND_IN = Path(__file__).with_name("stand_in.py")
 LIMITS = WorkerLimits(heartbeat_seconds=1.0, memory_mb=200, stop_seconds=1.0)
@@ -27,7 +27,7 @@ async def supervising(behaviour: str, count: int = 1) -> AsyncIterator[tuple[Sup
     bus = Bus(SystemClock())
     bus.subscribe(events.append)
     command = (sys.executable, "-S", str(STAND_IN), behaviour)
-    supervisor = Supervisor(command, count, lambda: LIMITS, bus, SystemClock(), chance=lambda: 0.0)
+    supervisor = Supervisor(command, count, lambda: LIMITS, bus, SystemClock(), random_number=lambda: 0.0)
     async with anyio.create_task_group() as group:
         group.start_soon(supervisor.run)
         yield supervisor, events
@@ -47,7 +47,7 @@ def kinds(events: list[Event]) -> list[str]:
 async def test_workers_are_started_and_heard() -> None:
     async with supervising("sound", 2) as (supervisor, events):
         await until(lambda: all(worker.state == "works" for worker in supervisor.workers))
-        assert [worker.doing for worker in supervisor.workers] == ["something"] * 2
+        assert [worker.activity for worker in supervisor.workers] == ["something"] * 2
         assert kinds(events) == ["worker.started", "worker.started"]
         pids = [worker.pid for worker in supervisor.workers]
         assert [event.data["pid"] for event in events] == pids
@@ -90,7 +90,7 @@ async def test_a_worker_that_ends_by_itself_is_replaced_after_longer_and_longer_
 
 async def test_what_is_no_heartbeat_does_not_count_as_one() -> None:
     async with supervising("babbling") as (supervisor, events):
-        await until(lambda: supervisor.workers[0].doing == "something")
+        await until(lambda: supervisor.workers[0].activity == "something")
         assert kinds(events) == ["worker.started"]
 
 
@@ -118,4 +118,4 @@ async def test_workers_that_do_not_stop_when_told_are_killed_after_the_grace_tim
 def test_a_worker_has_to_end_when_it_breaks_a_limit(
     worker: SupervisedWorker, now: float, ending: WorkerExit | None
 ) -> None:
-    assert must_end(worker, LIMITS, now) is ending
+    assert exit_reason(worker, LIMITS, now) is ending

@@ -3,14 +3,14 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from orchestration.app.activity import ProcessActivity
 from orchestration.events import Event
+from orchestration.workers.activity import ProcessActivity
 
 
 def said(*events: tuple[str, str, dict[str, Any]]) -> ProcessActivity:
     doing = ProcessActivity()
     for kind, run_id, data in events:
-        doing.take(Event(kind, datetime.now(UTC), run_id, data.get("agent"), data=data))
+        doing.record(Event(kind, datetime.now(UTC), run_id, data.get("agent"), data=data))
     return doing
 
 

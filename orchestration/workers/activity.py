@@ -1,21 +1,24 @@
-"""What a process is doing now, gathered from its events. Pure."""
+"""The current activity of a process, gathered from its events. Pure."""
 
 from __future__ import annotations
 
 from orchestration.events import Event
 
-_GONE = ("run.finished", "run.cancelled", "run.stopped")
+_RUN_LEFT = ("run.finished", "run.cancelled", "run.stopped")
 
 
 class ProcessActivity:
-    """The agents at work in this process, and the runs that it has in hand. Its text is one line for people."""
+    """The agents that work in this process, and its runs. Its text is one line for people.
+
+    A run stays between its agents: only an event of the run itself removes it.
+    """
 
     def __init__(self) -> None:
         self._agents: dict[str, tuple[str, str, str]] = {}
         self.runs: set[str] = set()
 
-    def take(self, event: Event) -> None:
-        """Note an event."""
+    def record(self, event: Event) -> None:
+        """Update the activity by an event; a subscriber of the bus."""
         key, run_id = str(event.data.get("agent_run_id", "")), event.run_id or ""
         if event.kind == "run.started":
             self.runs.add(run_id)
@@ -26,7 +29,7 @@ class ProcessActivity:
             self._agents[key] = (event.agent or "", run_id, str(event.data["activity"]))
         elif event.kind in ("agent.finished", "agent.interrupted"):
             self._agents.pop(key, None)
-        elif event.kind in _GONE:
+        elif event.kind in _RUN_LEFT:
             self.runs.discard(run_id)
             self._agents = {key: one for key, one in self._agents.items() if one[1] != run_id}
 

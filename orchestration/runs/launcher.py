@@ -1,0 +1,154 @@
+"""Launching runs: new ones, unfinished ones once more, and forks; and stopping those of this process."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import anyio.to_thread
+
+from orchestration.agents.workspace import checked_root
+from orchestration.clock import Clock
+from orchestration.config.store import ConfigurationStore
+from orchestration.domain.run_status import RunStatus
+from orchestration.errors import ConflictError, NotFoundError, UsageError
+from orchestration.events import Bus
+from orchestration.ids import new_id
+from orchestration.runs.placement import RunPlacement
+from orchestration.runs.provider_readiness import ProviderReadiness
+from orchestration.security.redaction import Redactor
+from orchestration.storage.runs import Run, Runs
+from orchestration.workflows.run_control import RunControl
+
+
+class RunLauncher:
+    """Launches runs in this process or leaves them to the workers.
+
+    A `queue` argument chooses between the two: True for the workers, False for this process, and None for the workers
+    if there are any.
+    """
+
+    def __init__(
+        self,
+        control: RunControl,
+        placement: RunPlacement,
+        providers: ProviderReadiness,
+        runs: Runs,
+        store: ConfigurationStore,
+        redactor: Redactor,
+        state_folder: Path,
+        bus: Bus,
+        clock: Clock,
+    ) -> None:
+        self.providers = providers
+        self._control = control
+        self._placement = placement
+        self._runs = runs
+        self._store = store
+        self._redactor = redactor
+        self._state_folder = state_folder
+        self._bus = bus
+        self._clock = clock
+        self._stopped: dict[str, str] = {}
+
+    async def start(self, goal: str, workspace: Path, *, queue: bool | None = None, **values: Any) -> Run:
+        """Record a run and start it; `values` as for `prepare`. Raises UsageError if it cannot be started."""
+        queue = await self._goes_to_workers(queue)
+        run = await self.prepare(goal, workspace, here=not queue, **values)
+        await self._control.start(run, queue=queue)
+        return run
+
+    async def prepare(
+        self,
+        goal: str,
+        workspace: Path,
+        *,
+        agent: str | None = None,
+        provider: str | None = None,
+        priority: str = "normal",
+        options: dict[str, Any] | None = None,
+        origin: str = "",
+        here: bool = True,
+    ) -> Run:
+        """A new run, checked but not recorded yet; `here` if this process will work on it. Raises UsageError if it
+        cannot be started, and while the system is isolated."""
+        self._check_isolation()
+        self._check_agents([agent] if agent else [], (options or {}).get("approve", []))
+        await self.providers.prepare(provider, here=here)
+        now = self._clock.now()
+        return Run(
+            id=new_id("run", now.timestamp()),
+            goal=self._redactor.text(goal),
+            workspace=str(checked_root(workspace, self._state_folder)),
+            created_at=now,
+            agent=agent,
+            provider=provider,
+            priority=priority,
+            origin=origin,
+            options=options or {},
+            config_version=self._store.number,
+        )
+
+    async def resume(self, run_id: str, *, queue: bool | None = False) -> Run:
+        """Continue a run. Raises ConflictError if it has succeeded or a live process works on it."""
+        if await self._goes_to_workers(queue):
+            return await self._control.resume(run_id, shared=True)
+        run = await anyio.to_thread.run_sync(self._runs.get, run_id)
+        self._stopped.pop(run_id, None)
+        await self.providers.prepare(run.provider)
+        return await self._control.resume(run_id)
+
+    async def resume_abandoned(self, runs: Sequence[Run]) -> None:
+        """Continue those of the runs that no live process works on."""
+        for run in runs:
+            with contextlib.suppress(ConflictError):
+                await self.resume(run.id)
+
+    async def fork(self, run_id: str, number: int | None = None, *, queue: bool | None = False) -> Run:
+        """Start a new run that shares everything before one part of this run. Raises UsageError if there is no such
+        part, and while the system is isolated."""
+        self._check_isolation()
+        if await self._goes_to_workers(queue):
+            return await self._control.fork(run_id, number, shared=True)
+        await self.providers.prepare((await anyio.to_thread.run_sync(self._runs.get, run_id)).provider)
+        return await self._control.fork(run_id, number)
+
+    async def stop(self, run_ids: Iterable[str], because: str | None = None) -> None:
+        """Mark runs of this process as stopped, to be resumed later, for the reason given, else for the reason for
+        which they wait."""
+        for run_id in run_ids:
+            reason = because or (await anyio.to_thread.run_sync(self._runs.get, run_id)).reason
+            self._stopped[run_id] = reason
+            if await anyio.to_thread.run_sync(self._runs.set_status, run_id, RunStatus.STOPPED, reason):
+                self._bus.emit("run.stopped", run_id=run_id, reason=reason)
+
+    @contextlib.asynccontextmanager
+    async def restoring_stopped(self) -> AsyncIterator[None]:
+        """Put an engine inside this block: a run that was stopped may still write another status until the engine has
+        shut down, so the status is written again after it has."""
+        try:
+            yield
+        finally:
+            for run_id, reason in self._stopped.items():
+                self._runs.set_status(run_id, RunStatus.STOPPED, reason)
+
+    async def _goes_to_workers(self, queue: bool | None) -> bool:
+        return await self._placement.has_workers() if queue is None else queue
+
+    def _check_isolation(self) -> None:
+        if self._store.current.runtime.isolated:
+            raise UsageError(
+                "The system is isolated and accepts no new runs. Find the override with "
+                "`orchestrator config overrides list`, and lift it with `orchestrator config overrides remove ID` (or "
+                "set `runtime.isolated` to false in the file)."
+            )
+
+    def _check_agents(self, names: Sequence[str], approve: Sequence[str]) -> None:
+        known = [agent.id for agent in self._store.current.agents]
+        if not known:
+            raise UsageError("The configuration has no agents. Add a planner and an executor.")
+        for name in (*names, *approve):
+            if name not in known:
+                raise NotFoundError(f"There is no agent '{name}'. Configured agents: {', '.join(known)}.")

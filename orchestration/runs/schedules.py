@@ -1,0 +1,103 @@
+"""Runs that start on a schedule, and game days.
+
+The durable engine owns the calendar. At each planned time it starts one flow, however many processes there are, and
+that flow records the run and starts it.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import anyio.to_thread
+
+from orchestration.config.schema import ScheduleSettings
+from orchestration.errors import NotFoundError, UsageError
+from orchestration.events import Bus
+from orchestration.ids import new_id
+from orchestration.runs.launcher import RunLauncher
+from orchestration.storage.runs import Run, Runs
+from orchestration.workflows.coordinator import RUN
+from orchestration.workflows.engine import Engine, Flow, FlowSchedule
+
+SCHEDULED = "scheduled"
+
+HoldGameDay = Callable[[Mapping[str, Any]], Awaitable[Any]]
+"""Holds the drills of a schedule; the argument is the flow's payload, with `schedule` and `at`."""
+
+
+class RunSchedules:
+    """Keeps the engine's calendar equal to the configuration's schedules, and carries out each planned time."""
+
+    def __init__(
+        self, engine: Engine, launcher: RunLauncher, runs: Runs, bus: Bus, root: Path, hold_game_day: HoldGameDay
+    ) -> None:
+        self._engine = engine
+        self._launcher = launcher
+        self._runs = runs
+        self._bus = bus
+        self._root = root
+        self._hold_game_day = hold_game_day
+
+    async def apply(self, schedules: Sequence[ScheduleSettings]) -> None:
+        """Make the calendar consist of exactly these."""
+        await self._engine.apply_schedules(SCHEDULED, [_flow_schedule(settings) for settings in schedules])
+        self._bus.emit("calendar.applied", schedules=[settings.name for settings in schedules])
+
+    async def body(self, flow: Flow, payload: Any) -> Any:
+        """The flow of one planned time."""
+        if payload["schedule"].get("drills"):
+            return await flow.step("drills", lambda: self._hold_game_day(payload))
+        run_id = await flow.step("record", lambda: self._record(payload))
+        if run_id is not None:
+            await flow.start(RUN, run_id, None)
+        return run_id
+
+    async def _record(self, payload: Any) -> str | None:
+        """Record the run, once however often this is repeated; None, with an event, if it cannot be started."""
+        settings = ScheduleSettings.model_validate(payload["schedule"])
+        planned = datetime.fromisoformat(payload["at"])
+        try:
+            run = await self._run(settings, planned)
+        except UsageError as error:
+            self._bus.emit("schedule.refused", name=settings.name, at_time=payload["at"], message=str(error))
+            return None
+        if not await anyio.to_thread.run_sync(self._is_recorded, run.id):
+            await anyio.to_thread.run_sync(self._runs.add, run)
+            self._bus.emit("run.created", run_id=run.id, goal=run.goal, priority=run.priority, origin=run.origin)
+        return run.id
+
+    async def _run(self, settings: ScheduleSettings, planned: datetime) -> Run:
+        run = await self._launcher.prepare(
+            settings.goal,
+            self._root / (settings.workspace or "."),
+            agent=settings.agent,
+            provider=settings.provider,
+            priority=settings.priority,
+            origin=origin_of(settings.name, planned),
+        )
+        # Steps are at-least-once, so a repeated flow must find the run that it has recorded: the identifier depends on
+        # the planned time alone.
+        bits = zlib.crc32(run.origin.encode()) % 2**25
+        return replace(run, id=new_id("run", planned.timestamp(), random_bits=bits))
+
+    def _is_recorded(self, run_id: str) -> bool:
+        try:
+            self._runs.get(run_id)
+        except NotFoundError:
+            return False
+        return True
+
+
+def origin_of(name: str, planned: datetime) -> str:
+    """The origin of a scheduled run."""
+    return f"schedule {name} at {planned.isoformat().replace('+00:00', 'Z')}"
+
+
+def _flow_schedule(settings: ScheduleSettings) -> FlowSchedule:
+    payload = {"schedule": settings.model_dump(mode="json", by_alias=True)}
+    return FlowSchedule(settings.name, settings.cron, settings.time_zone, payload)

@@ -1,0 +1,1 @@
+"""Worker processes: what one does, and the supervisor that keeps a number of them alive."""
