@@ -12,7 +12,9 @@ from typing import Any
 
 from orchestration.storage.database import Database
 from orchestration.storage.leases import Leases
-from orchestration.workflows.engine import Engine, Flow
+from orchestration.workflows.engine import JSON, Engine, Flow, untyped
+
+BENCH = untyped("bench")
 
 
 async def body(flow: Flow, count: Any) -> Any:
@@ -23,7 +25,7 @@ async def body(flow: Flow, count: Any) -> Any:
         return step
 
     for number in range(count):
-        await flow.step("step", numbered(number))
+        await flow.step("step", JSON, numbered(number))
     return count
 
 
@@ -33,12 +35,12 @@ async def main() -> None:
     database = Database(f"sqlite:///{folder}/orchestrator.db")
     database.migrate()
     engine = Engine(f"sqlite:///{folder}/engine.db", Leases(database))
-    engine.register("bench", body)
+    engine.register(BENCH, body)
     async with engine.running():
-        await engine.start("bench", "warm-up", 50)
+        await engine.start(BENCH, "warm-up", 50)
         await engine.result("warm-up")
         wall, cpu = time.perf_counter(), time.process_time()
-        await engine.start("bench", "b-1", count)
+        await engine.start(BENCH, "b-1", count)
         await engine.result("b-1")
         print(json.dumps({"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu, "count": count}))
 

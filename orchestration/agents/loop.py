@@ -7,21 +7,23 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import anyio.to_thread
 from pydantic import BaseModel
 
 from orchestration.agents import answers, prompts
-from orchestration.agents.model_calls import ModelCalls
-from orchestration.agents.tool_calls import ToolCalls, name_of
+from orchestration.agents.model_calls import ModelCalls, ModelReply
+from orchestration.agents.tool_calls import OwnCodeAnswer, ToolAnswer, ToolCalls, name_of
 from orchestration.config.schema import AgentRole, Configuration, UsageLimits
 from orchestration.errors import NotFoundError
 from orchestration.events import Bus
 from orchestration.providers.wire import GatewayCall
 from orchestration.storage.runs import Run, Runs
-from orchestration.workflows.engine import Flow, StepError
+from orchestration.workflows.engine import Flow, NamedStep, StepError
 from orchestration.workflows.model import AgentResult, AgentTask, AgentUsage, CommandRecord, FailingCheck, StoredRecord
+
+T = TypeVar("T")
 
 _REPAIRS = 2
 _DEFAULT_MODEL_CALLS = 60
@@ -169,9 +171,8 @@ class AgentLoop:
         self._recorded = recorded
         self._project_root = project_root
 
-    async def body(self, flow: Flow, payload: Any) -> Any:
-        """The flow itself; returns an AgentResult as JSON, whatever happens short of being cancelled."""
-        task = AgentTask.model_validate(payload)
+    async def body(self, flow: Flow, task: AgentTask) -> AgentResult:
+        """The flow itself; returns a result whatever happens short of being cancelled."""
         run = await anyio.to_thread.run_sync(self._runs.get, task.run_id)
         about = {"run_id": run.id, "agent": task.agent, "agent_run_id": flow.id}
         self._bus.emit("agent.started", **about, title=_title(task))
@@ -183,14 +184,14 @@ class AgentLoop:
         failing = result.failing.model_dump() if result.failing else None
         self._bus.emit("agent.finished", **about, failing=failing, use=result.use.model_dump(mode="json"))
         await self._recorded()
-        return result.model_dump(mode="json")
+        return result
 
     async def _work(self, flow: Flow, run: Run, task: AgentTask) -> AgentResult:
         ledger = UsageBudget()
         output: dict[str, Any] | None = None
         failing: FailingCheck | None = None
         try:
-            setup = AgentSetup.model_validate(await flow.step("prepare", partial(self._prepare, run, task)))
+            setup = await flow.step("prepare", AgentSetup, partial(self._prepare, run, task))
             ledger.limit(UsageLimits.model_validate(setup.limits), task)
             output = await self._deliver(AgentWork(flow, run, task, setup, ledger))
         except GivenUpError as error:
@@ -199,7 +200,7 @@ class AgentLoop:
             failing = _failing(error)
         return AgentResult(output=output, failing=failing, use=ledger.use, commands=tuple(ledger.commands))
 
-    async def _prepare(self, run: Run, task: AgentTask) -> Any:
+    async def _prepare(self, run: Run, task: AgentTask) -> AgentSetup:
         await self._look()
         configuration = self._configuration()
         agent = configuration.agent(task.agent)
@@ -213,7 +214,7 @@ class AgentLoop:
             provider=run.provider or agent.provider,
             model=agent.default_model,
             entry_point=agent.entry_point,
-        ).model_dump(mode="json")
+        )
 
     async def _deliver(self, work: AgentWork) -> dict[str, Any]:
         """Attempt the task, anew where a fresh conversation may help."""
@@ -269,11 +270,10 @@ class AgentLoop:
             seconds=work.ledger.seconds_left(),
         )
         ask = partial(self._model_calls.ask, work.flow.id, body, call)
-        reply = await work.flow.step("model", partial(self._on_record, ask))
-        work.ledger.add(AgentUsage.model_validate(reply["use"]))
+        reply = await work.flow.step("model", ModelReply, partial(self._on_record, ask))
+        work.ledger.add(reply.use)
         conversation.calls += 1
-        message: Mapping[str, Any] = reply["message"]
-        return message
+        return reply.message
 
     async def _use_tools(
         self, work: AgentWork, conversation: AgentConversation, calls: Sequence[Mapping[str, Any]]
@@ -282,8 +282,9 @@ class AgentLoop:
         seconds, after = work.ledger.seconds_left(), work.ledger.last_number
         side_by_side = all(self._tool_calls.only_reads(name_of(call)) for call in calls)
         named = [
-            (
+            NamedStep(
                 f"tool:{name_of(call)}",
+                ToolAnswer,
                 partial(
                     self._on_record,
                     self._tool_calls.use,
@@ -300,35 +301,35 @@ class AgentLoop:
         ]
         if side_by_side:
             results = await work.flow.steps(named)
-            work.ledger.add(AgentUsage(seconds=max(result["seconds"] for result in results)))
+            work.ledger.add(AgentUsage(seconds=max(result.seconds for result in results)))
         else:
-            results = [await work.flow.step(name, function) for name, function in named]
-            work.ledger.add(AgentUsage(seconds=sum(result["seconds"] for result in results)))
+            results = [await work.flow.step(one.name, one.model, one.function) for one in named]
+            work.ledger.add(AgentUsage(seconds=sum(result.seconds for result in results)))
         for call, result in zip(calls, results, strict=True):
-            if result["command"] is not None:
-                work.ledger.commands.append(CommandRecord.model_validate(result["command"]))
-            conversation.add({"role": "tool", "tool_call_id": call["id"], "content": result["text"]})
+            if result.command is not None:
+                work.ledger.commands.append(result.command)
+            conversation.add({"role": "tool", "tool_call_id": call["id"], "content": result.text})
 
     async def _call_own_code(self, work: AgentWork, entry_point: str) -> dict[str, Any]:
         """The user's own function instead of a model: one step, in a process of its own."""
         seconds = work.ledger.seconds_left()
-        result = await work.flow.step("entry_point", partial(self._own_code, work, entry_point, seconds))
-        work.ledger.add(AgentUsage(seconds=result["seconds"]))
-        output = result["output"]
+        result = await work.flow.step("entry_point", OwnCodeAnswer, partial(self._own_code, work, entry_point, seconds))
+        work.ledger.add(AgentUsage(seconds=result.seconds))
+        output = result.output
         try:
             answer = answers.parse(output if isinstance(output, str) else json.dumps(output), work.output)
         except answers.MalformedAnswerError as error:
             raise GivenUpError("malformed_answer", f"{entry_point}: {error}") from error
         return answer.model_dump(mode="json")
 
-    async def _on_record(self, function: Callable[..., Awaitable[Any]], *arguments: Any, **options: Any) -> Any:
+    async def _on_record(self, function: Callable[..., Awaitable[T]], *arguments: Any, **options: Any) -> T:
         """Do what a step does, and have it on the timeline before the step is committed."""
         try:
             return await function(*arguments, **options)
         finally:
             await self._recorded()
 
-    async def _own_code(self, work: AgentWork, prepared: str, seconds: float | None) -> Any:
+    async def _own_code(self, work: AgentWork, prepared: str, seconds: float | None) -> OwnCodeAnswer:
         """Call the function that the configuration names now: where the step is done again after a failure, that may be
         what was mended."""
         await self._look()

@@ -18,7 +18,7 @@ from orchestration.providers.gateway import Gateway
 from orchestration.providers.wire import CallProgress, Completion, GatewayCall
 from orchestration.security.redaction_events import ReportingRedactor
 from orchestration.workflows.heartbeat import HeartbeatEmitter
-from orchestration.workflows.model import AgentUsage
+from orchestration.workflows.model import AgentUsage, StoredRecord
 from orchestration.workflows.suspension import RunSuspension
 
 _LONGEST_NAME = 64
@@ -26,6 +26,14 @@ _LONGEST_NAME = 64
 
 class TimeLimitError(OrchestratorError):
     """The agent's working time was over before the model had answered."""
+
+
+class ModelReply(StoredRecord):
+    """A model's answer as it is checkpointed. `message` is in the chat wire format, ready to be sent back."""
+
+    message: dict[str, Any]
+    use: AgentUsage
+    route: str
 
 
 class ModelCalls:
@@ -40,8 +48,8 @@ class ModelCalls:
         self._clock = clock
         self._redactor = redactor
 
-    async def ask(self, agent_run_id: str, body: Mapping[str, Any], call: GatewayCall) -> Any:
-        """One model call as a step: the message and what it cost, redacted, as JSON.
+    async def ask(self, agent_run_id: str, body: Mapping[str, Any], call: GatewayCall) -> ModelReply:
+        """One model call as a step: the message and what it cost, redacted.
 
         Time spent waiting for a provider is not counted. The call's key makes it be accounted for once even when the
         step is repeated.
@@ -55,8 +63,9 @@ class ModelCalls:
 
         completion = await self._complete(body, replace(call, progress=progress), run_id, agent)
         message = clean_message(completion.message)
-        said = {"message": message, "use": _use(completion), "route": str(completion.route)}
-        return self._redactor.data(said, "a model's answer", run_id=call.run_id, agent=call.agent)
+        said = {"message": message, "route": str(completion.route)}
+        clean = self._redactor.data(said, "a model's answer", run_id=call.run_id, agent=call.agent)
+        return ModelReply(use=_use(completion), **clean)
 
     async def _complete(self, body: Mapping[str, Any], call: GatewayCall, run_id: str, agent: str) -> Completion:
         # The limit is the agent's own. Were it the provider's to keep, running into it would count against the route.
@@ -106,12 +115,11 @@ def _clean_call(number: int, call: Any) -> dict[str, Any]:
     }
 
 
-def _use(completion: Completion) -> dict[str, Any]:
-    use = AgentUsage(
+def _use(completion: Completion) -> AgentUsage:
+    return AgentUsage(
         seconds=completion.seconds,
         model_calls=1,
         tokens=completion.usage.total,
         usd=completion.usd or 0.0,
         rehearsal=completion.rehearsal,
     )
-    return use.model_dump(mode="json")

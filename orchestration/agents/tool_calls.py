@@ -23,7 +23,7 @@ from orchestration.security.redaction_events import ReportingRedactor
 from orchestration.security.safe_folder import SafeFolder
 from orchestration.storage.runs import Run
 from orchestration.workflows.heartbeat import HeartbeatEmitter
-from orchestration.workflows.model import AgentTask
+from orchestration.workflows.model import AgentTask, CommandRecord, StoredRecord
 
 ISOLATED = "the system is isolated: no tool may be used until a person lifts that; say what is still to be done"
 _SHOWN_CHARACTERS = 120
@@ -33,6 +33,22 @@ _LEAST_SECONDS = 0.1
 def name_of(call: Mapping[str, Any]) -> str:
     """The name of the tool that a model asks for."""
     return str(call["function"]["name"])
+
+
+class ToolAnswer(StoredRecord):
+    """What a tool call gave: the text for the model, how long it took, and the command if it ran one."""
+
+    text: str
+    ok: bool
+    seconds: float
+    command: CommandRecord | None
+
+
+class OwnCodeAnswer(StoredRecord):
+    """What the user's own function returned, any JSON, and how long it took."""
+
+    output: Any
+    seconds: float
 
 
 class ToolCalls:
@@ -71,8 +87,8 @@ class ToolCalls:
         seconds: float | None,
         *,
         after: int,
-    ) -> Any:
-        """One tool call as a step: what the model is told, how long it took, and the command if it was one.
+    ) -> ToolAnswer:
+        """One tool call as a step.
 
         `after` is the number of the last step that was committed when this one began. Never fails for what a model can
         get wrong: the answer then tells it what to do.
@@ -101,14 +117,13 @@ class ToolCalls:
             data = result.data
             # The model is told the same, of which is reported below.
             output = self._redactor.quiet(data["output"])
-            record = command_record(tuple(data["command"]), data["exit_code"], output, data["stopped"])
-            command = record.model_dump(mode="json")
+            command = command_record(tuple(data["command"]), data["exit_code"], output, data["stopped"])
         told = self._redactor.text(result.text, "a tool's answer", run_id=run.id, agent=task.agent)
-        return {"text": told, "ok": result.ok, "seconds": took, "command": command}
+        return ToolAnswer(text=told, ok=result.ok, seconds=took, command=command)
 
     async def call_own_code(
         self, run: Run, task: AgentTask, agent_run_id: str, entry_point: str, seconds: float | None
-    ) -> Any:
+    ) -> OwnCodeAnswer:
         """The user's own function as a step, in a process of its own. Raises OwnCodeError, also while the system is
         isolated."""
         if self._configuration().runtime.isolated:
@@ -126,7 +141,7 @@ class ToolCalls:
             on_output=lambda count: heartbeat.beat(f"{entry_point} printed {count:,} bytes"),
         )
         clean = self._redactor.data(sound(output), "the output of own code", run_id=run.id, agent=task.agent)
-        return {"output": clean, "seconds": self._clock.monotonic() - started}
+        return OwnCodeAnswer(output=clean, seconds=self._clock.monotonic() - started)
 
     async def _result(
         self, run: Run, task: AgentTask, name: str, text: str, seconds: float | None, heartbeat: HeartbeatEmitter

@@ -24,9 +24,9 @@ from orchestration.playbooks.hypotheses import RankedHypothesis
 from orchestration.playbooks.incident_updates import IncidentUpdates
 from orchestration.playbooks.model import Mode, Option, Phase, Playbook, Step
 from orchestration.storage.playbooks import ActionRun, action_from_json, as_json
-from orchestration.workflows.engine import Flow
+from orchestration.workflows.engine import Flow, untyped
 
-RESPONSE = "response"
+RESPONSE = untyped("response")
 _MOST_WAITS = 3
 
 

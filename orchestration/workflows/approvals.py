@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import anyio.to_thread
 
 from orchestration.clock import Clock
@@ -13,12 +11,21 @@ from orchestration.events import Bus
 from orchestration.storage.approvals import Approval, ApprovalTable
 from orchestration.storage.runs import Run, Runs
 from orchestration.workflows.engine import Flow
+from orchestration.workflows.model import StoredRecord
 
 _POLL_SECONDS = 0.5
 
 
 class DeniedError(OrchestratorError):
     """A person said no."""
+
+
+class ApprovalAnswer(StoredRecord):
+    """A person's answer to a question."""
+
+    decision: str
+    by: str | None
+    reason: str | None
 
 
 class Approvals:
@@ -33,9 +40,9 @@ class Approvals:
     async def wait(self, flow: Flow, run: Run, question: str, topic: str) -> None:
         """Ask and wait for the answer. Raises DeniedError on a no."""
         approval = Approval(f"{flow.id}.{topic}", run.id, question, self._clock.now())
-        answer = await flow.step("approval", lambda: self._ask_and_wait(approval))
-        if answer["decision"] != "approved":
-            raise DeniedError(f"{answer['by']} denied it: {answer['reason'] or 'no reason given'}")
+        answer = await flow.step("approval", ApprovalAnswer, lambda: self._ask_and_wait(approval))
+        if answer.decision != "approved":
+            raise DeniedError(f"{answer.by} denied it: {answer.reason or 'no reason given'}")
 
     def decide(self, approval: Approval, *, approved: bool, by: str, reason: str) -> None:
         """Record a person's answer. Raises ConflictError when there is one already."""
@@ -45,7 +52,7 @@ class Approvals:
         about = {"run_id": approval.subject} if of_run else {"incident": approval.subject}
         self._bus.emit("approval.decided", actor=by, decision=decision, reason=reason, **about)
 
-    async def _ask_and_wait(self, approval: Approval) -> Any:
+    async def _ask_and_wait(self, approval: Approval) -> ApprovalAnswer:
         """The wait is one step, recorded with its answer; after a restart it begins again and finds the question."""
         new = await anyio.to_thread.run_sync(self._table.ask, approval)
         await self._set_status(approval, RunStatus.WAITING, f"waits for approval: {approval.question}")
@@ -57,10 +64,10 @@ class Approvals:
             question=approval.question,
             again=not new,
         )
-        while (answer := await anyio.to_thread.run_sync(self._table.get, approval.id)).decision is None:
+        while (decided := await anyio.to_thread.run_sync(self._table.get, approval.id)).decision is None:
             await self._clock.sleep(_POLL_SECONDS)
         await self._set_status(approval, RunStatus.RUNNING, "")
-        return {"decision": answer.decision, "by": answer.decided_by, "reason": answer.reason}
+        return ApprovalAnswer(decision=decided.decision, by=decided.decided_by, reason=decided.reason)
 
     async def _set_status(self, approval: Approval, status: RunStatus, reason: str) -> None:
         await anyio.to_thread.run_sync(lambda: self._runs.set_status(approval.subject, status, reason))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from types import NoneType
 
 import anyio.to_thread
 
@@ -15,7 +15,7 @@ from orchestration.events import Bus
 from orchestration.storage.runs import Run, Runs
 from orchestration.workflows import documents, graph
 from orchestration.workflows.approvals import Approvals, DeniedError
-from orchestration.workflows.engine import Flow, StepError
+from orchestration.workflows.engine import ChildFlow, Flow, FlowKind, StepError
 from orchestration.workflows.execution import AGENT, EXECUTION, ExecutionPlan, ExecutionTask
 from orchestration.workflows.model import (
     AgentResult,
@@ -24,6 +24,7 @@ from orchestration.workflows.model import (
     CommandRecord,
     PlanStep,
     ReviewReport,
+    RunOutcome,
     RunPlan,
     StoredRecord,
     TextAnswer,
@@ -31,7 +32,7 @@ from orchestration.workflows.model import (
 )
 from orchestration.workflows.ports import RunWorkspacePort
 
-RUN = "run"
+RUN = FlowKind("run", NoneType, RunOutcome)
 _LEAST_SECONDS = 0.1
 
 
@@ -123,7 +124,7 @@ class Coordinator:
         self._configuration = configuration
         self._recorded = recorded
 
-    async def body(self, flow: Flow, _payload: Any) -> Any:
+    async def body(self, flow: Flow, _payload: None) -> RunOutcome:
         """The flow itself. What was asked for stands in the run's own record."""
         run = await anyio.to_thread.run_sync(self._runs.get, flow.id)
         if run.status in (RunStatus.WAITING, RunStatus.STOPPED):
@@ -136,21 +137,21 @@ class Coordinator:
             )
         progress = RunProgress(_NOTHING)
         try:
-            progress.setup = RunSetup.model_validate(await flow.step("begin", lambda: self._begin(run)))
+            progress.setup = await flow.step("begin", RunSetup, lambda: self._begin(run))
             for members in progress.setup.levels:
                 await self._level(flow, run, progress, members)
         except (AgentFailedError, DeniedError, StepError) as error:
             progress.failing = str(error)
         except Exception as error:  # noqa: BLE001 (a run must come to an end; being cancelled is no Exception)
             progress.failing = f"a fault of the system: {type(error).__name__}: {error}"
-        return await flow.step("end", lambda: self._end(run, progress))
+        return await flow.step("end", RunOutcome, lambda: self._end(run, progress))
 
-    async def _begin(self, run: Run) -> Any:
+    async def _begin(self, run: Run) -> RunSetup:
         """Fix what this run works with, and record the workspace as it was before."""
         setup = make_setup(run, self._configuration(), await self._workbench.snapshot(run))
         self._bus.emit("run.started", run_id=run.id, goal=run.goal, workspace=run.workspace)
         await self._recorded()
-        return setup.model_dump(mode="json")
+        return setup
 
     async def _level(self, flow: Flow, run: Run, progress: RunProgress, members: Sequence[WorkflowMember]) -> None:
         """Run agents that do not depend on each other side by side."""
@@ -159,7 +160,7 @@ class Coordinator:
             if member.id in progress.setup.approve:
                 await self._approvals.wait(flow, run, f"may {member.id} start?", member.id)
         children = [await self._start(flow, run, progress, member) for member in members]
-        results = [AgentResult.model_validate(await flow.result(child)) for child in children]
+        results = [await flow.result(child) for child in children]
         progress.use = progress.use.plus(side_by_side(result.use for result in results))
         for member, result in zip(members, results, strict=True):
             await self._take(flow, run, progress, member, result)
@@ -168,13 +169,13 @@ class Coordinator:
 
     async def _start(
         self, flow: Flow, run: Run, progress: RunProgress, member: WorkflowMember, suffix: str = ""
-    ) -> Any:
+    ) -> ChildFlow[AgentResult]:
         """Start the child flow that does an agent's part."""
         name = f"{flow.id}.{member.id}{suffix}"
         if member.role is AgentRole.EXECUTOR:
             steps = progress.plan.steps if progress.plan else (_whole_goal(run),)
             return await flow.start(EXECUTION, name, self._execution_task(run, progress, member, steps))
-        return await flow.start(AGENT, name, self._task(run, progress, member).model_dump(mode="json"))
+        return await flow.start(AGENT, name, self._task(run, progress, member))
 
     def _task(self, run: Run, progress: RunProgress, member: WorkflowMember) -> AgentTask:
         return AgentTask(
@@ -189,11 +190,10 @@ class Coordinator:
 
     def _execution_task(
         self, run: Run, progress: RunProgress, member: WorkflowMember, steps: Sequence[PlanStep]
-    ) -> dict[str, Any]:
-        task = ExecutionTask(
+    ) -> ExecutionTask:
+        return ExecutionTask(
             task=self._task(run, progress, member), steps=tuple(steps), parallel=progress.setup.parallel_steps
         )
-        return task.model_dump(mode="json")
 
     async def _take(
         self, flow: Flow, run: Run, progress: RunProgress, member: WorkflowMember, result: AgentResult
@@ -218,8 +218,8 @@ class Coordinator:
     ) -> None:
         """Record what the executor changed in the workspace, and check it."""
         execution = ExecutionPlan.model_validate(result.output)
-        tree = await flow.step("snapshot", lambda: self._workbench.snapshot(run))
-        patch = await flow.step("patch", lambda: self._workbench.patch(run, progress.setup.baseline, tree))
+        tree = await flow.step("snapshot", str, lambda: self._workbench.snapshot(run))
+        patch = await flow.step("patch", str, lambda: self._workbench.patch(run, progress.setup.baseline, tree))
         checks = [await self._check(flow, run, command) for command in progress.setup.checks]
         progress.failed_checks = tuple(documents.failed_check(check) for check in checks if check.exit_code != 0)
         progress.undone = tuple(
@@ -238,10 +238,7 @@ class Coordinator:
         )
 
     async def _check(self, flow: Flow, run: Run, command: tuple[str, ...]) -> CommandRecord:
-        async def check() -> Any:
-            return (await self._workbench.check(run, command)).model_dump(mode="json")
-
-        return CommandRecord.model_validate(await flow.step("check", check))
+        return await flow.step("check", CommandRecord, lambda: self._workbench.check(run, command))
 
     async def _correct_until_approved(
         self, flow: Flow, run: Run, progress: RunProgress, reviewers: Sequence[WorkflowMember]
@@ -263,9 +260,9 @@ class Coordinator:
                 await self._finish_part(flow, run, progress, reviewer, child)
 
     async def _finish_part(
-        self, flow: Flow, run: Run, progress: RunProgress, member: WorkflowMember, child: Any
+        self, flow: Flow, run: Run, progress: RunProgress, member: WorkflowMember, child: ChildFlow[AgentResult]
     ) -> None:
-        result = AgentResult.model_validate(await flow.result(child))
+        result = await flow.result(child)
         progress.use = progress.use.plus(result.use)
         await self._take(flow, run, progress, member, result)
 
@@ -277,22 +274,20 @@ class Coordinator:
         await self._write(flow, run, member.output, labelled, member.id)
 
     async def _write(self, flow: Flow, run: Run, name: str, text: str, agent: str) -> None:
-        await flow.step("artifact", lambda: self._workbench.write(run, name, text, agent))
+        await flow.step("artifact", NoneType, lambda: self._workbench.write(run, name, text, agent))
 
-    async def _end(self, run: Run, progress: RunProgress) -> Any:
+    async def _end(self, run: Run, progress: RunProgress) -> RunOutcome:
         """Settle how the run ended. A run that was cancelled meanwhile stays cancelled."""
         reason = progress.failing or _shortfall(progress)
         status = RunStatus.FAILED if reason else RunStatus.SUCCEEDED
-        outcome: dict[str, Any] = {
-            "use": progress.use.model_dump(mode="json"),
-            "verdict": progress.verdict(),
-        }
+        result = RunOutcome(status=status, reason=reason, use=progress.use, verdict=progress.verdict())
+        outcome = result.model_dump(mode="json", include={"use", "verdict"})
         await anyio.to_thread.run_sync(
             lambda: self._runs.set_status(run.id, status, reason, outcome=outcome, finished_at=self._clock.now())
         )
         self._bus.emit("run.finished", run_id=run.id, status=status.value, reason=reason, **outcome)
         await self._recorded()
-        return {"status": status.value, "reason": reason, **outcome}
+        return result
 
 
 def make_setup(run: Run, configuration: Configuration, baseline: str) -> RunSetup:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from orchestration.workflows import graph
-from orchestration.workflows.engine import Flow
+from orchestration.workflows.engine import Flow, FlowKind
 from orchestration.workflows.model import (
     AgentResult,
     AgentTask,
@@ -18,8 +16,6 @@ from orchestration.workflows.model import (
     side_by_side,
 )
 
-EXECUTION = "execution"
-AGENT = "agent"
 _LEAST_SECONDS = 0.1
 
 
@@ -44,9 +40,12 @@ class ExecutionPlan(StoredRecord):
     entries: tuple[ExecutedStep, ...]
 
 
-async def body(flow: Flow, payload: Any) -> Any:
+AGENT = FlowKind("agent", AgentTask, AgentResult)
+EXECUTION = FlowKind("execution", ExecutionTask, AgentResult)
+
+
+async def body(flow: Flow, execution: ExecutionTask) -> AgentResult:
     """Run the waves one after the other; stop after the first in which an agent failed."""
-    execution = ExecutionTask.model_validate(payload)
     entries: list[ExecutedStep] = []
     commands: list[CommandRecord] = []
     use = AgentUsage()
@@ -66,7 +65,7 @@ async def body(flow: Flow, payload: Any) -> Any:
         if failing is not None:
             break
     output = None if failing else ExecutionPlan(entries=tuple(entries)).model_dump(mode="json")
-    return AgentResult(output=output, failing=failing, use=use, commands=tuple(commands)).model_dump(mode="json")
+    return AgentResult(output=output, failing=failing, use=use, commands=tuple(commands))
 
 
 async def _wave(flow: Flow, task: AgentTask, wave: tuple[PlanStep, ...], used: AgentUsage) -> list[AgentResult]:
@@ -76,8 +75,8 @@ async def _wave(flow: Flow, task: AgentTask, wave: tuple[PlanStep, ...], used: A
         await flow.start(
             AGENT,
             f"{flow.id}.{step.id}",
-            task.model_copy(update={"step": step, "seconds": seconds, "model_calls": calls}).model_dump(mode="json"),
+            task.model_copy(update={"step": step, "seconds": seconds, "model_calls": calls}),
         )
         for step in wave
     ]
-    return [AgentResult.model_validate(await flow.result(child)) for child in children]
+    return [await flow.result(child) for child in children]

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from orchestration.config.schema import AgentRole
+from orchestration.domain.run_status import RunStatus
 
 
 class StoredRecord(BaseModel):
@@ -143,3 +144,12 @@ class AgentResult(StoredRecord):
     @property
     def ok(self) -> bool:
         return self.failing is None
+
+
+class RunOutcome(StoredRecord):
+    """How a run ended."""
+
+    status: RunStatus
+    reason: str
+    use: AgentUsage
+    verdict: str | None

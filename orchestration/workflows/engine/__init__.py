@@ -5,17 +5,25 @@ back its recorded result instead of running. What a body does outside its steps 
 time: no clock, no randomness, no reading of anything that changes.
 """
 
-from orchestration.workflows.engine.flow import ChildFlow, Flow, FlowBody, StepError
+from orchestration.workflows.engine.flow import ChildFlow, Flow, FlowBody, NamedStep, StepError
+from orchestration.workflows.engine.kinds import FlowKind, untyped
 from orchestration.workflows.engine.service import Engine, FlowSchedule, FlowState, FlowStatus, StepRecord
+from orchestration.workflows.engine.values import JSON, StoredType, StoredValueError
 
 __all__ = [
+    "JSON",
     "ChildFlow",
     "Engine",
     "Flow",
     "FlowBody",
+    "FlowKind",
     "FlowSchedule",
     "FlowState",
     "FlowStatus",
+    "NamedStep",
     "StepError",
     "StepRecord",
+    "StoredType",
+    "StoredValueError",
+    "untyped",
 ]

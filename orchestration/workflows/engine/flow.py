@@ -5,15 +5,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar, overload
 
 from dbos import DBOS, PortableWorkflowError, SetWorkflowID
 
 from orchestration.errors import OrchestratorError
+from orchestration.workflows.engine.kinds import FlowKind
+from orchestration.workflows.engine.values import JSON, StoredType, from_json, to_json
 
-FlowBody = Callable[["Flow", Any], Awaitable[Any]]
-StepFunction = Callable[[], Awaitable[Any]]
-ChildStarter = Callable[[str, Any], Awaitable[Any]]
+T = TypeVar("T")
+P = TypeVar("P")
+R = TypeVar("R")
+
+StepFunction = Callable[[], Awaitable[T]]
+FlowBody = Callable[["Flow", P], Awaitable[R]]
+ChildStarter = Callable[[FlowKind[Any, Any], Any], Awaitable[Any]]
 
 _CHILD_POLL_SECONDS = 0.1
 
@@ -31,58 +37,88 @@ class StepError(OrchestratorError):
 
 
 @dataclass(frozen=True, slots=True)
-class ChildFlow:
+class ChildFlow(Generic[R]):
     """A child flow that was started."""
 
     id: str
+    result: StoredType[R]
     handle: Any
 
 
+@dataclass(frozen=True, slots=True)
+class NamedStep(Generic[T]):
+    """A step to be run beside others: its name, the type of its result, and what it does."""
+
+    name: str
+    model: StoredType[T]
+    function: StepFunction[T]
+
+
 class Flow:
-    """The handle that a body is given. All values that go through it are JSON."""
+    """The handle that a body is given. Values that go through it are stored as JSON and typed at both ends."""
 
     def __init__(self, flow_id: str, start_child: ChildStarter) -> None:
         self.id = flow_id
         self._start_child = start_child
         self._owner = asyncio.current_task()
 
-    async def step(self, name: str, function: StepFunction) -> Any:
+    @overload
+    async def step(self, name: str, model: StoredType[T], function: StepFunction[T]) -> T: ...
+
+    @overload
+    async def step(self, name: str, model: StepFunction[Any]) -> Any: ...
+
+    async def step(self, name: str, model: Any, function: StepFunction[Any] | None = None) -> Any:
         """Run `function` once and record what it returns; after a crash the record is returned instead.
 
-        A step interrupted half-way runs again, so what it does outside must bear that. Raises StepError when the
-        function fails (recorded too); stops early, unrecorded, when the flow is cancelled.
+        `model` is the type of the result. A step interrupted half-way runs again, so its effects outside must bear
+        that. Raises StepError when the function fails (recorded too); stops early, unrecorded, when the flow is
+        cancelled.
         """
         self._check_owner(name)
-        return await _unwrapped(DBOS.run_step_async({"name": name, "preemptible": True}, _portable(function)))
+        one = NamedStep(name, model, function) if function is not None else NamedStep(name, JSON, model)
+        stored = await _unwrapped(DBOS.run_step_async({"name": name, "preemptible": True}, _portable(one)))
+        return from_json(one.model, stored, f"step '{name}' of {self.id}")
 
-    async def steps(self, named: Sequence[tuple[str, StepFunction]]) -> list[Any]:
+    @overload
+    async def steps(self, named: Sequence[NamedStep[T]]) -> list[T]: ...
+
+    @overload
+    async def steps(self, named: Sequence[tuple[str, StepFunction[Any]]]) -> list[Any]: ...
+
+    async def steps(self, named: Sequence[Any]) -> list[Any]:
         """Run single steps side by side; results come in the order given. The first StepError, if any, is raised
         after all have ended."""
         self._check_owner("steps")
+        wanted = [one if isinstance(one, NamedStep) else NamedStep(one[0], JSON, one[1]) for one in named]
         # Numbers are drawn here, in order, so that a replay gives each step its own result whatever order they end in.
-        reserved = [(DBOS.reserve_step(), name, function) for name, function in named]
+        reserved = [(DBOS.reserve_step(), one) for one in wanted]
         results = await asyncio.gather(
             *(
-                _unwrapped(place.run_async({"name": name, "preemptible": True}, _portable(function)))
-                for place, name, function in reserved
+                _unwrapped(slot.run_async({"name": one.name, "preemptible": True}, _portable(one)))
+                for slot, one in reserved
             ),
             return_exceptions=True,
         )
         for result in results:
             if isinstance(result, BaseException):
                 raise result
-        return results
+        return [
+            from_json(one.model, result, f"step '{one.name}' of {self.id}")
+            for one, result in zip(wanted, results, strict=True)
+        ]
 
-    async def start(self, kind: str, child_id: str, payload: Any) -> ChildFlow:
+    async def start(self, kind: FlowKind[P, R], child_id: str, payload: P) -> ChildFlow[R]:
         """Start a child flow under an identifier of our choosing, which should begin with this flow's own."""
-        self._check_owner(kind)
+        self._check_owner(kind.name)
         with SetWorkflowID(child_id):
-            return ChildFlow(child_id, await self._start_child(kind, payload))
+            return ChildFlow(child_id, kind.result, await self._start_child(kind, payload))
 
-    async def result(self, child: ChildFlow) -> Any:
+    async def result(self, child: ChildFlow[R]) -> R:
         """Wait for a child and return what it returned. Raises StepError when it failed."""
         self._check_owner(child.id)
-        return await _unwrapped(child.handle.get_result(polling_interval_sec=_CHILD_POLL_SECONDS))
+        stored = await _unwrapped(child.handle.get_result(polling_interval_sec=_CHILD_POLL_SECONDS))
+        return from_json(child.result, stored, f"the result of {child.id}")
 
     async def sleep(self, seconds: float) -> None:
         """Wait; a restart in between does not begin the wait anew."""
@@ -112,10 +148,12 @@ def from_portable(error: PortableWorkflowError) -> StepError:
     return StepError(str(stored.get("kind", error.name)), error.message, stored.get("data"))
 
 
-def _portable(function: StepFunction) -> StepFunction:
+def _portable(step: NamedStep[Any]) -> StepFunction[Any]:
+    """The function that the engine calls: it returns JSON and raises only what the engine can store."""
+
     async def wrapped() -> Any:
         try:
-            return await function()
+            return to_json(step.model, await step.function())
         except Exception as error:
             raise as_portable(error) from error
 

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeVar
 
 import anyio
 import anyio.to_thread
@@ -23,8 +23,13 @@ from orchestration.errors import OrchestratorError
 from orchestration.storage.engines import close_engine, make_engine
 from orchestration.storage.leases import Leases
 from orchestration.workflows.engine.flow import Flow, FlowBody, StepError, as_portable, from_portable
+from orchestration.workflows.engine.kinds import FlowKind
 from orchestration.workflows.engine.safety import make_safe, quieten
+from orchestration.workflows.engine.values import from_json, to_json
 from orchestration.workflows.processes import LEASE_PREFIX, live_processes, this_process
+
+P = TypeVar("P")
+R = TypeVar("R")
 
 APPLICATION = "orchestration"
 # Fixed on purpose: a version taken from the code would strand unfinished work at each edit.
@@ -107,15 +112,25 @@ class FlowSchedule:
     payload: Mapping[str, Any]
 
 
-_bodies: dict[str, FlowBody] = {}
+@dataclass(frozen=True, slots=True)
+class RegisteredFlow:
+    """A kind of flow and the body that this process runs for it."""
+
+    kind: FlowKind[Any, Any]
+    body: FlowBody[Any, Any]
+
+
+_registered: dict[str, RegisteredFlow] = {}
 
 
 @DBOS.workflow(name="flow", max_recovery_attempts=_CRASHES_BEFORE_GIVING_UP)
 async def _flow(kind: str, payload: Any) -> Any:
     """The one function that the engine knows; it finds the body by its kind."""
-    flow = Flow(str(DBOS.workflow_id), _start_child)
+    flow = Flow(str(DBOS.workflow_id), _start_flow)
+    flow_type, body = _registered[kind].kind, _registered[kind].body
     try:
-        return await _bodies[kind](flow, payload)
+        given = from_json(flow_type.payload, payload, f"the payload of {flow.id}")
+        return to_json(flow_type.result, await body(flow, given))
     except OrchestratorError as error:
         raise as_portable(error) from error
 
@@ -126,8 +141,8 @@ async def _scheduled(at: Any, context: Any) -> Any:
     return await _flow(context["kind"], {**context["payload"], "at": str(at)})
 
 
-async def _start_child(kind: str, payload: Any) -> Any:
-    return await DBOS.start_workflow_async(_flow, kind, payload)
+async def _start_flow(kind: FlowKind[P, Any], payload: P) -> Any:
+    return await DBOS.start_workflow_async(_flow, kind.name, to_json(kind.payload, payload))
 
 
 class Engine:
@@ -146,9 +161,9 @@ class Engine:
         self._database: SystemDatabase | None = None
         self._pool = make_engine(url)
 
-    def register(self, kind: str, body: FlowBody) -> None:
-        """Make a body known under a name that is stored with each of its flows."""
-        _bodies[kind] = body
+    def register(self, kind: FlowKind[P, R], body: FlowBody[P, R]) -> None:
+        """Make the body of a kind of flow known."""
+        _registered[kind.name] = RegisteredFlow(kind, body)
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[Engine]:
@@ -164,18 +179,22 @@ class Engine:
                 with anyio.CancelScope(shield=True):
                     await self._stop()
 
-    async def start(self, kind: str, flow_id: str, payload: Any) -> None:
+    async def start(self, kind: FlowKind[P, Any], flow_id: str, payload: P) -> None:
         """Start a flow in this process. Starting the same identifier again does nothing."""
         with SetWorkflowID(flow_id):
-            await DBOS.start_workflow_async(_flow, kind, payload)
+            await _start_flow(kind, payload)
 
-    async def enqueue(self, kind: str, flow_id: str, payload: Any, priority: str = "normal") -> None:
+    async def enqueue(self, kind: FlowKind[P, Any], flow_id: str, payload: P, priority: str = "normal") -> None:
         """Leave a flow for any worker to take, the more urgent first."""
+        stored = to_json(kind.payload, payload)
         with SetWorkflowID(flow_id), SetEnqueueOptions(priority=PRIORITIES[priority]):
-            await DBOS.enqueue_workflow_async(SHARED_QUEUE, _flow, kind, payload)
+            await DBOS.enqueue_workflow_async(SHARED_QUEUE, _flow, kind.name, stored)
 
     async def result(self, flow_id: str) -> Any:
-        """Wait for a flow to end and return what it returned. Raises StepError when it failed or was cancelled."""
+        """Wait for a flow to end and return its result, as the JSON that is stored, whatever the kind of the flow.
+
+        Raises StepError when it failed or was cancelled.
+        """
         handle: Any = await DBOS.retrieve_workflow_async(flow_id)
         try:
             return await handle.get_result(polling_interval_sec=0.1)
@@ -252,7 +271,7 @@ class Engine:
         with SetWorkflowID(new_id):
             await DBOS.fork_workflow_async(flow_id, number, queue_name=self._queue(shared=shared))
 
-    async def apply_schedules(self, kind: str, schedules: Sequence[FlowSchedule]) -> None:
+    async def apply_schedules(self, kind: FlowKind[Any, Any], schedules: Sequence[FlowSchedule]) -> None:
         """Make the calendar hold exactly these; each starts a flow of `kind` on the workers' queue when its time comes.
 
         The flow's payload is the schedule's with the planned time added under `at`. Of several processes that keep the
@@ -269,7 +288,7 @@ class Engine:
                     "workflow_fn": _scheduled,
                     "schedule": schedule.cron,
                     "cron_timezone": schedule.time_zone,
-                    "context": {"kind": kind, "payload": schedule.payload},
+                    "context": {"kind": kind.name, "payload": schedule.payload},
                     "queue_name": SHARED_QUEUE,
                 }
                 for schedule in schedules

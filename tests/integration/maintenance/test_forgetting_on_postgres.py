@@ -11,15 +11,17 @@ import sqlalchemy as sa
 from orchestration.clock import SystemClock
 from orchestration.storage.database import Database
 from orchestration.storage.leases import Leases
-from orchestration.workflows.engine import Engine, Flow, service
+from orchestration.workflows.engine import JSON, Engine, Flow, service, untyped
+
+FORGOTTEN = untyped("forgotten")
 
 
 async def body(flow: Flow, _: Any) -> Any:
     async def step() -> str:
         return "done"
 
-    child = None if flow.id.endswith(".c") else await flow.start("forgotten", f"{flow.id}.c", None)
-    return [await flow.step("one", step), await flow.result(child) if child else None]
+    child = None if flow.id.endswith(".c") else await flow.start(FORGOTTEN, f"{flow.id}.c", None)
+    return [await flow.step("one", JSON, step), await flow.result(child) if child else None]
 
 
 async def test_whole_trees_go_in_small_batches_and_what_is_to_be_kept_stays(
@@ -29,7 +31,7 @@ async def test_whole_trees_go_in_small_batches_and_what_is_to_be_kept_stays(
     database = Database(postgres_url)
     database.migrate()
     engine = Engine(postgres_url, Leases(database))
-    engine.register("forgotten", body)
+    engine.register(FORGOTTEN, body)
     names = [f"run-{number}" for number in range(5)]
     asked: list[str] = []
 
@@ -39,7 +41,7 @@ async def test_whole_trees_go_in_small_batches_and_what_is_to_be_kept_stays(
 
     async with engine.running():
         for name in names:
-            await engine.start("forgotten", name, None)
+            await engine.start(FORGOTTEN, name, None)
             await engine.result(name)
         assert await engine.forget_ended(SystemClock().now() - timedelta(days=1), kept) == 0
         assert await engine.forget_ended(SystemClock().now() + timedelta(seconds=1), kept) == 8

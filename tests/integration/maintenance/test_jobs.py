@@ -29,8 +29,11 @@ from orchestration.storage.alerts import AlertRow
 from orchestration.storage.maintenance import JobOutcome
 from orchestration.storage.outbox import Outbox, OutboxRow
 from orchestration.storage.runs import Run
-from orchestration.workflows.engine import Flow, FlowState
+from orchestration.workflows.engine import JSON, Flow, FlowState, untyped
 from tests.support.console import REPOSITORY
+
+PARENT = untyped("parent")
+CHILD = untyped("child")
 
 NOW = datetime.now(UTC)
 OLD = NOW - timedelta(days=40)
@@ -181,8 +184,8 @@ async def body(flow: Flow, _: Any) -> Any:
     async def step() -> str:
         return "done"
 
-    child = await flow.start("child", f"{flow.id}.child", None) if not flow.id.endswith(".child") else None
-    return [await flow.step("one", step), await flow.result(child) if child else None]
+    child = await flow.start(CHILD, f"{flow.id}.child", None) if not flow.id.endswith(".child") else None
+    return [await flow.step("one", JSON, step), await flow.result(child) if child else None]
 
 
 def set_back(tmp_path: Path, *flow_ids: str) -> None:
@@ -197,11 +200,11 @@ def set_back(tmp_path: Path, *flow_ids: str) -> None:
 
 async def test_retention_forgets_flows_that_ended_long_ago_with_all_their_steps(tmp_path: Path) -> None:
     async with a_room(tmp_path) as (app, room):
-        for kind in ("parent", "child"):
+        for kind in (PARENT, CHILD):
             app.engine.register(kind, body)
         for name, status in (("run-1", "succeeded"), ("run-2", "succeeded"), ("run-3", "stopped")):
             app.runs.add(Run(name, "g", "/w", OLD, RunStatus(status)))
-            await app.engine.start("parent", name, None)
+            await app.engine.start(PARENT, name, None)
             await app.engine.result(name)
         set_back(tmp_path, "run-1", "run-3")
         said = await done(room, "retention")

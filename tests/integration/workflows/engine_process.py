@@ -10,7 +10,10 @@ from typing import Any
 
 from orchestration.storage.database import Database
 from orchestration.storage.leases import Leases
-from orchestration.workflows.engine import Engine, Flow
+from orchestration.workflows.engine import JSON, Engine, Flow, untyped
+
+PARENT = untyped("parent")
+CHILD = untyped("child")
 
 STEPS = 4
 
@@ -28,11 +31,11 @@ async def child(flow: Flow, slow: Any) -> Any:
 
         return step
 
-    return [await flow.step(f"step {number}", noting(number)) for number in range(STEPS)]
+    return [await flow.step(f"step {number}", JSON, noting(number)) for number in range(STEPS)]
 
 
 async def parent(flow: Flow, slow: Any) -> Any:
-    children = [await flow.start("child", f"{flow.id}.c{number}", slow) for number in range(2)]
+    children = [await flow.start(CHILD, f"{flow.id}.c{number}", slow) for number in range(2)]
     return {one.id.rpartition(".")[2]: await flow.result(one) for one in children}
 
 
@@ -41,14 +44,14 @@ async def main() -> None:
     database = Database(f"sqlite:///{folder}/orchestrator.db")
     database.migrate()
     engine = Engine(f"sqlite:///{folder}/engine.db", Leases(database))
-    engine.register("parent", parent)
-    engine.register("child", child)
+    engine.register(PARENT, parent)
+    engine.register(CHILD, child)
     async with engine.running():
         if command == "recover-all":
             print(f"recovered {await engine.recover_all()}")
             return
         if command == "start":
-            await engine.start("parent", "p-1", "--slow" in sys.argv)
+            await engine.start(PARENT, "p-1", "--slow" in sys.argv)
         else:
             await engine.recover("p-1")
         print(json.dumps(await engine.result("p-1")))

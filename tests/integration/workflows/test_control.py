@@ -15,7 +15,7 @@ from orchestration.storage.runs import Run
 from orchestration.workflows.coordinator import RUN
 from orchestration.workflows.engine import Flow, FlowState, service
 from orchestration.workflows.execution import AGENT
-from orchestration.workflows.model import AgentTask, CommandRecord
+from orchestration.workflows.model import AgentResult, AgentTask, CommandRecord, FailingCheck, RunOutcome
 from tests.integration.workflows.test_coordinator import APPROVED, CHANGES, House, house, usual
 
 
@@ -247,10 +247,10 @@ async def test_a_resume_that_was_interrupted_while_it_went_back_can_be_done_agai
 async def test_a_run_whose_flow_ended_without_a_word_is_settled_and_can_be_resumed(tmp_path: Path) -> None:
     async with house(tmp_path) as one:
 
-        async def silent(flow: Flow, _: Any) -> Any:
+        async def silent(flow: Flow, _: None) -> RunOutcome:
             raise RuntimeError("a fault")
 
-        body = service._bodies[RUN]
+        body = service._registered[RUN.name].body
         one.engine.register(RUN, silent)
         run = a_run()
         await one.control.start(run)
@@ -284,15 +284,16 @@ async def test_a_run_that_goes_on_is_never_settled(tmp_path: Path) -> None:
 
 async def test_a_failed_agent_is_done_again_from_its_beginning_and_the_others_are_not(tmp_path: Path) -> None:
     async with house(tmp_path) as one:
-        work = service._bodies[AGENT]
+        work = service._registered[AGENT.name].body
         tries: Counter[str] = Counter()
 
-        async def flaky(flow: Flow, payload: Any) -> Any:
+        async def flaky(flow: Flow, task: AgentTask) -> AgentResult:
             tries[flow.id] += 1
             if flow.id.endswith(".s2") and tries[flow.id] == 1:
-                await flow.step("sing", lambda: asyncio.sleep(0, "la"))
-                return {"output": None, "failing": {"kind": "malformed_answer", "message": "it only sang"}}
-            return await work(flow, payload)
+                await flow.step("sing", str, lambda: asyncio.sleep(0, "la"))
+                return AgentResult(failing=FailingCheck(kind="malformed_answer", message="it only sang"))
+            result: AgentResult = await work(flow, task)
+            return result
 
         one.engine.register(AGENT, flaky)
         run = await one.work()

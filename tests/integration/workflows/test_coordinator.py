@@ -23,7 +23,7 @@ from orchestration.storage.runs import Run, Runs
 from orchestration.workflows import execution
 from orchestration.workflows.approvals import Approvals
 from orchestration.workflows.coordinator import RUN, Coordinator
-from orchestration.workflows.engine import Engine, Flow
+from orchestration.workflows.engine import JSON, Engine, Flow
 from orchestration.workflows.execution import AGENT, EXECUTION
 from orchestration.workflows.model import AgentResult, AgentTask, AgentUsage, CommandRecord, FailingCheck
 from orchestration.workflows.run_control import RunControl
@@ -95,9 +95,7 @@ class House:
         self.engine.register(AGENT, self._agent)
         self.control = RunControl(self.runs, self.engine, self.bus, SystemClock(), folder / "forks", self.bench.export)
 
-    async def _agent(self, flow: Flow, payload: Any) -> Any:
-        task = AgentTask.model_validate(payload)
-
+    async def _agent(self, flow: Flow, task: AgentTask) -> AgentResult:
         async def work() -> Any:
             self.asked[task.step.id if task.step else task.agent] += 1
             answer = self._answer(task)
@@ -107,8 +105,7 @@ class House:
                 self.bench.lines.append(task.step.id)
             return answer
 
-        result = AgentResult(output=await flow.step("work", work), use=AgentUsage(seconds=1, tokens=10))
-        return result.model_dump(mode="json")
+        return AgentResult(output=await flow.step("work", JSON, work), use=AgentUsage(seconds=1, tokens=10))
 
     async def work(self, **values: Any) -> Run:
         run = Run("run-1", "mend it", "/work", SystemClock().now(), **values)
@@ -250,9 +247,8 @@ async def test_one_agent_can_run_alone(tmp_path: Path) -> None:
 async def test_a_failure_of_an_agent_is_the_reason_of_the_run(tmp_path: Path) -> None:
     async with house(tmp_path) as one:
 
-        async def failing(flow: Flow, payload: Any) -> Any:
-            result = AgentResult(failing=FailingCheck(kind="malformed_answer", message="it only sang"))
-            return result.model_dump(mode="json")
+        async def failing(flow: Flow, task: AgentTask) -> AgentResult:
+            return AgentResult(failing=FailingCheck(kind="malformed_answer", message="it only sang"))
 
         one.engine.register(AGENT, failing)
         run = await one.work()

@@ -19,7 +19,12 @@ import sqlalchemy as sa
 
 from orchestration.storage.database import Database
 from orchestration.storage.leases import Leases
-from orchestration.workflows.engine import Engine, Flow, FlowState, StepError, service
+from orchestration.workflows.engine import JSON, Engine, Flow, FlowState, NamedStep, StepError, service, untyped
+
+TRIP = untyped("trip")
+FLOW = untyped("flow")
+PARENT = untyped("parent")
+CHILD = untyped("child")
 
 SCRIPT = Path(__file__).with_name("engine_process.py")
 
@@ -30,7 +35,7 @@ async def engine(folder: Path, *, shared: bool = False, **bodies: Any) -> AsyncI
     database.migrate()
     one = Engine(f"sqlite:///{folder}/engine.db", Leases(database), shared=shared)
     for kind, body in bodies.items():
-        one.register(kind, body)
+        one.register(untyped(kind), body)
     async with one.running():
         yield one
     database.close()
@@ -56,13 +61,13 @@ async def test_a_failed_step_looks_the_same_when_it_is_replayed(tmp_path: Path) 
             raise NoFuelError("the tank is empty")
 
         try:
-            await flow.step("drive", step)
+            await flow.step("drive", JSON, step)
         except StepError as error:
             seen.append((error.kind, str(error), error.data))
-        return await flow.step("walk", doing("there"))
+        return await flow.step("walk", JSON, doing("there"))
 
     async with engine(tmp_path, trip=body) as one:
-        await one.start("trip", "t-1", None)
+        await one.start(TRIP, "t-1", None)
         await one.result("t-1")
         await one.rewind("t-1", 2)
         assert await one.result("t-1") == "there"
@@ -81,11 +86,11 @@ async def test_steps_side_by_side_get_their_own_results_back_whatever_order_they
 
             return function
 
-        first = await flow.steps([(f"s{number}", slow(number)) for number in range(3)])
-        return [first, await flow.step("last", doing("end"))]
+        first = await flow.steps([NamedStep(f"s{number}", int, slow(number)) for number in range(3)])
+        return [first, await flow.step("last", JSON, doing("end"))]
 
     async with engine(tmp_path, flow=body) as one:
-        await one.start("flow", "f-1", None)
+        await one.start(FLOW, "f-1", None)
         assert await one.result("f-1") == [[0, 1, 2], "end"]
         await one.rewind("f-1", 4)
         assert await one.result("f-1") == [[0, 1, 2], "end"]
@@ -95,12 +100,12 @@ async def test_steps_side_by_side_get_their_own_results_back_whatever_order_they
 async def test_a_step_from_a_side_task_is_refused(tmp_path: Path) -> None:
     async def body(flow: Flow, _: Any) -> Any:
         try:
-            await asyncio.create_task(flow.step("side", doing(1)))
+            await asyncio.create_task(flow.step("side", JSON, doing(1)))
         except RuntimeError as error:
             return str(error)
 
     async with engine(tmp_path, flow=body) as one:
-        await one.start("flow", "f-1", None)
+        await one.start(FLOW, "f-1", None)
         assert "side task" in await one.result("f-1")
 
 
@@ -122,13 +127,13 @@ async def test_cancelling_stops_a_running_step_and_the_children_and_resuming_goe
                 raise
             return "2"
 
-        return [await flow.step("first", first), await flow.step("second", second)]
+        return [await flow.step("first", JSON, first), await flow.step("second", JSON, second)]
 
     async def parent(flow: Flow, _: Any) -> Any:
-        return await flow.result(await flow.start("child", f"{flow.id}.child", None))
+        return await flow.result(await flow.start(CHILD, f"{flow.id}.child", None))
 
     async with engine(tmp_path, parent=parent, child=child) as one:
-        await one.start("parent", "p-1", None)
+        await one.start(PARENT, "p-1", None)
         while "second" not in calls:
             await asyncio.sleep(0.01)
         await one.cancel("p-1")
@@ -149,10 +154,10 @@ async def test_a_fork_shares_the_steps_before_it_and_goes_its_own_way(tmp_path: 
             calls.append(f"{flow.id}:{name}")
             return f"{flow.id}:{name}"
 
-        return [await flow.step(name, lambda name=name: record(name)) for name in ("one", "two")]
+        return [await flow.step(name, JSON, lambda name=name: record(name)) for name in ("one", "two")]
 
     async with engine(tmp_path, flow=body) as one:
-        await one.start("flow", "a", None)
+        await one.start(FLOW, "a", None)
         await one.result("a")
         await one.fork("a", 2, "b")
         assert await one.result("b") == ["a:one", "b:two"]
@@ -167,7 +172,7 @@ async def test_a_worker_takes_the_most_urgent_run_first(tmp_path: Path) -> None:
 
     async with engine(tmp_path, flow=body) as one:
         for number, priority in enumerate(("low", "normal", "high", "normal", "low")):
-            await one.enqueue("flow", f"{priority}-{number}", None, priority)
+            await one.enqueue(FLOW, f"{priority}-{number}", None, priority)
     async with engine(tmp_path, shared=True, flow=body) as one:
         async with asyncio.timeout(10):
             while len(begun) < 5:
@@ -247,10 +252,10 @@ async def test_a_pickle_in_the_engines_tables_is_refused_and_runs_nothing(tmp_pa
             return (Path.touch, (target,))
 
     async def body(flow: Flow, _: Any) -> Any:
-        return await flow.step("one", doing("fine"))
+        return await flow.step("one", JSON, doing("fine"))
 
     async with engine(tmp_path, flow=body) as one:
-        await one.start("flow", "f-1", None)
+        await one.start(FLOW, "f-1", None)
         await one.result("f-1")
         poison = base64.b64encode(pickle.dumps(Exploit())).decode()
         with closing(sqlite3.connect(tmp_path / "engine.db")) as connection, connection:
@@ -275,14 +280,14 @@ async def test_a_flow_that_was_taken_up_and_stopped_many_times_is_still_taken_up
                 await asyncio.sleep(60)
             return "done"
 
-        return await flow.step("work", work)
+        return await flow.step("work", JSON, work)
 
     async def until_reached(times: int) -> None:
         while len(reached) < times:
             await asyncio.sleep(0.01)
 
     async with engine(tmp_path, flow=body) as first:
-        await first.start("flow", "f-1", None)
+        await first.start(FLOW, "f-1", None)
         await until_reached(1)
     for times in range(2, 9):
         async with engine(tmp_path, flow=body) as next_one:
@@ -295,10 +300,10 @@ async def test_a_flow_that_was_taken_up_and_stopped_many_times_is_still_taken_up
 
 async def test_a_flow_left_on_the_queue_of_a_process_that_died_is_taken_up(tmp_path: Path) -> None:
     async def body(flow: Flow, _: Any) -> Any:
-        return await flow.step("one", doing("done"))
+        return await flow.step("one", JSON, doing("done"))
 
     async with engine(tmp_path, flow=body) as one:
-        await one.start("flow", "f-1", None)
+        await one.start(FLOW, "f-1", None)
         await one.result("f-1")
         with closing(sqlite3.connect(tmp_path / "engine.db")) as connection, connection:
             connection.execute("UPDATE workflow_status SET status = 'ENQUEUED', queue_name = 'process-gone'")
@@ -315,7 +320,7 @@ async def test_a_process_outlives_an_outage_of_the_database_that_holds_its_lease
     asked: list[str] = []
 
     async def body(flow: Flow, _: Any) -> Any:
-        return await flow.step("one", doing("done"))
+        return await flow.step("one", JSON, doing("done"))
 
     def unreachable(*arguments: Any) -> bool:
         asked.append(arguments[0])
@@ -325,5 +330,5 @@ async def test_a_process_outlives_an_outage_of_the_database_that_holds_its_lease
         monkeypatch.setattr(one._leases, "acquire", unreachable)
         while len(asked) < 3:
             await asyncio.sleep(0.01)
-        await one.start("flow", "f-1", None)
+        await one.start(FLOW, "f-1", None)
         assert await one.result("f-1") == "done"

@@ -9,7 +9,10 @@ from typing import Any
 
 from orchestration.storage.database import Database
 from orchestration.storage.leases import Leases
-from orchestration.workflows.engine import Engine, Flow, FlowState
+from orchestration.workflows.engine import JSON, Engine, Flow, FlowState, untyped
+
+PARENT = untyped("parent")
+CHILD = untyped("child")
 
 
 @asynccontextmanager
@@ -18,7 +21,7 @@ async def engine(url: str, **bodies: Any) -> AsyncIterator[Engine]:
     database.migrate()
     one = Engine(url, Leases(database))
     for kind, body in bodies.items():
-        one.register(kind, body)
+        one.register(untyped(kind), body)
     async with one.running():
         yield one
     database.close()
@@ -34,12 +37,12 @@ class Counting:
         self.stopped = asyncio.Event()
 
     async def parent(self, flow: Flow, _: Any) -> Any:
-        first = await flow.step("first", self._counted("first"))
-        below = await flow.result(await flow.start("child", f"{flow.id}.child", None))
-        return [first, *below, await flow.step("last", self._counted("last"))]
+        first = await flow.step("first", JSON, self._counted("first"))
+        below = await flow.result(await flow.start(CHILD, f"{flow.id}.child", None))
+        return [first, *below, await flow.step("last", JSON, self._counted("last"))]
 
     async def child(self, flow: Flow, _: Any) -> Any:
-        return [await flow.step("a", self._counted("a")), await flow.step("b", self._held)]
+        return [await flow.step("a", JSON, self._counted("a")), await flow.step("b", JSON, self._held)]
 
     def _counted(self, name: str) -> Any:
         async def step() -> str:
@@ -62,7 +65,7 @@ class Counting:
 async def test_a_cancelled_flow_and_its_child_go_on_where_they_were(postgres_url: str) -> None:
     flows = Counting()
     async with engine(postgres_url, parent=flows.parent, child=flows.child) as one:
-        await one.start("parent", "p-1", None)
+        await one.start(PARENT, "p-1", None)
         await flows.waiting.wait()
         await one.cancel("p-1")
         await flows.stopped.wait()
@@ -76,7 +79,7 @@ async def test_a_cancelled_flow_and_its_child_go_on_where_they_were(postgres_url
 async def test_a_flow_that_a_stopped_process_left_is_taken_over(postgres_url: str) -> None:
     flows = Counting()
     async with engine(postgres_url, parent=flows.parent, child=flows.child) as first:
-        await first.start("parent", "p-1", None)
+        await first.start(PARENT, "p-1", None)
         await flows.waiting.wait()
     flows.released.set()
     async with engine(postgres_url, parent=flows.parent, child=flows.child) as second:
@@ -90,7 +93,7 @@ async def test_a_fork_shares_the_steps_before_it(postgres_url: str) -> None:
     flows = Counting()
     flows.released.set()
     async with engine(postgres_url, parent=flows.parent, child=flows.child) as one:
-        await one.start("parent", "p-1", None)
+        await one.start(PARENT, "p-1", None)
         await one.result("p-1")
         numbers = {step.name: step.number for step in await one.steps("p-1")}
         await one.fork("p-1", numbers["last"], "p-2")
