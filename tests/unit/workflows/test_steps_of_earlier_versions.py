@@ -32,7 +32,7 @@ STORED: dict[str, tuple[Any, str]] = {
         RunSetup,
         (
             '{"levels": [[{"id": "planner", "role": "planner", "output": "plan.md"}]], "baseline": "4b825dc",'
-            ' "seconds": null, "model_calls": 60, "review_rounds": 2, "parallel_steps": 3, "checks": [["pytest", "-q"]],'
+            ' "seconds": null, "model_calls": 60, "review_rounds": 2, "parallel_steps": 3, "checks": [["tox"]],'
             ' "approve": ["executor"]}'
         ),
     ),
