@@ -22,9 +22,9 @@ from orchestration.ids import new_id
 from orchestration.runs.launcher import RunLauncher
 from orchestration.storage.runs import Run, Runs
 from orchestration.workflows.coordinator import RUN
-from orchestration.workflows.engine import Engine, Flow, FlowSchedule
+from orchestration.workflows.engine import Engine, Flow, FlowSchedule, untyped
 
-SCHEDULED = "scheduled"
+SCHEDULED = untyped("scheduled")
 
 HoldGameDay = Callable[[Mapping[str, Any]], Awaitable[Any]]
 """Holds the drills of a schedule; the argument is the flow's payload, with `schedule` and `at`."""
