@@ -69,7 +69,7 @@ def a_report(number: int, at: datetime) -> TroubleReport:
         at=at,
         started_at=at - timedelta(seconds=30),
         fingerprints=(f"f-{number}",),
-        blast=BlastRadius(agents=("executor",), runs=("run-1",)),
+        blast_radius=BlastRadius(agents=("executor",), runs=("run-1",)),
     )
 
 

@@ -129,7 +129,7 @@ def measure(count: int) -> dict[str, Times]:
             multiply(database, count)
             print(f"{count:,} incidents made in {time.perf_counter() - begun:.0f} s", file=sys.stderr)
         begun, work = time.perf_counter(), time.process_time()
-        Statistics(IncidentFigures(database)).sum_up(BEGIN + SPAN)
+        Statistics(IncidentFigures(database)).build_rollups(BEGIN + SPAN)
         first = Times((time.perf_counter() - begun) * 1000, (time.process_time() - work) * 1000)
         found = {name: timed(call) for name, call in calls(database, service, clock).items()}
         return {**found, "summing up all for the first time": first}

@@ -29,7 +29,7 @@ def report_of(group: Sequence[Alert], now: datetime) -> TroubleReport:
         source=first.source,
         fingerprints=tuple(dict.fromkeys(alert.fingerprint for alert in group)),
         started_at=min(now, *(alert.since for alert in group)),
-        blast=blast_of(group),
+        blast_radius=blast_of(group),
         evidence=tuple(_evidence(alert) for alert in group[:_MOST_EVIDENCE]),
         labels=_common(group),
         drill=first.drill,

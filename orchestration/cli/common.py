@@ -73,9 +73,12 @@ def as_json(data: Any) -> str:
 
 
 def plain(data: Any) -> Any:
-    """Data as JSON values: records become objects, times become RFC 3339."""
+    """Data as JSON values: records become objects, times become RFC 3339. `public_names` of a record apply."""
     if dataclasses.is_dataclass(data) and not isinstance(data, type):
-        return {field.name: plain(getattr(data, field.name)) for field in dataclasses.fields(data)}
+        names: Mapping[str, str] = getattr(data, "public_names", {})
+        return {
+            names.get(field.name, field.name): plain(getattr(data, field.name)) for field in dataclasses.fields(data)
+        }
     if isinstance(data, Mapping):
         return {str(key): plain(value) for key, value in data.items()}
     if isinstance(data, Enum):

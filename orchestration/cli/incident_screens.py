@@ -48,7 +48,7 @@ def screen(incident: Incident, entries: Sequence[TimelineEntry], settings: Respo
         f"  since      {since:%Y-%m-%d %H:%M:%S} UTC ({age(now, since)} ago); detected by {incident.source}",
         f"  hurts      {incident.impact or notices.touched(incident) or 'Unknown'}",
         *_likely(entries),
-        f"  why {incident.severity}     {incident.ground.value.replace('-', ' ')}",
+        f"  why {incident.severity}     {incident.severity_reason.value.replace('-', ' ')}",
         f"  whose      {whose or _nobodys(incident)}",
         *(f"  SLA        {line}" for line in clock_lines(incident, settings, now)),
         f"  ETA        {eta}",
@@ -85,7 +85,7 @@ def _mark(incident: Incident) -> str:
 
 def _tried(incident: Incident) -> list[str]:
     failed = f" ({incident.failed_attempts} failed)" if incident.failed_attempts else ""
-    actions = incident.tried or ("nothing yet",)
+    actions = incident.attempted_actions or ("nothing yet",)
     return [f"  tried      {action}{failed if number == 0 else ''}" for number, action in enumerate(actions)]
 
 

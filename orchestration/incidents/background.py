@@ -42,7 +42,7 @@ async def keep_sums(statistics: Statistics, bus: Bus, clock: Clock, seconds: flo
     """
 
     def work() -> None:
-        statistics.sum_up(clock.now())
+        statistics.build_rollups(clock.now())
 
     def complain(error: Exception) -> None:
         bus.emit("incidents.sum_up_failed", error=error.__class__.__name__)

@@ -42,7 +42,7 @@ class IncidentChange:
         self.now = not_before(incident, now)
         self.actor = actor
         self.entries: list[TimelineEntry] = []
-        self.tellings: list[Notification] = []
+        self.notifications: list[Notification] = []
         self.stops_pages = False
         self._before = incident
 
@@ -55,44 +55,46 @@ class IncidentChange:
         """Change fields of the incident."""
         self.incident = replace(self.incident, **values)
 
-    def write(self, kind: str, **data: Any) -> None:
+    def add_entry(self, kind: str, **data: Any) -> None:
         """Add an entry to the timeline."""
         self.entries.append(TimelineEntry(self.now, kind, str(self.actor), data))
 
-    def move(self, to: IncidentStatus, **data: Any) -> None:
+    def transition(self, to: IncidentStatus, **data: Any) -> None:
         """Go to another state. Raises RefusedError."""
         self.incident, entry = move(self.incident, to, self.now, self.actor, **data)
         self.entries.append(entry)
 
-    def tell(
+    def notify(
         self, kind: NoticeKind, contacts: Sequence[Contact], step: str, reason: str = "", *, lasting: bool = False
     ) -> None:
         """Tell these contacts; from now on they belong to those who are told how it ends."""
-        self.tellings.append(Notification(kind, tuple(contacts), step, reason, lasting))
+        self.notifications.append(Notification(kind, tuple(contacts), step, reason, lasting))
         names = [contact.id for contact in contacts]
-        self.set(told=tuple(dict.fromkeys([*self.incident.told, *names])))
+        self.set(notified=tuple(dict.fromkeys([*self.incident.notified, *names])))
         if kind in _PAGES:
             self.set(paged_at={**self.incident.paged_at, **dict.fromkeys(names, self.now)})
 
-    def tell_all(self, kind: NoticeKind, step: str, reason: str = "") -> None:
+    def notify_everyone(self, kind: NoticeKind, step: str, reason: str = "") -> None:
         """Tell everybody who has been told before."""
-        self.tell(kind, self.named(self.incident.told), step, reason)
+        self.notify(kind, self.contacts_for(self.incident.notified), step, reason)
 
-    def named(self, names: Iterable[str]) -> tuple[Contact, ...]:
+    def contacts_for(self, names: Iterable[str]) -> tuple[Contact, ...]:
         """The contacts that are meant, by the settings of this incident."""
         return oncall.contacts(names, self.settings, self.now)
 
-    def alarm(self) -> None:
+    def start_paging(self) -> None:
         """Tell those who are to be told first, start the way up, and promise the next word."""
         audience = self.settings.audience_of(self.incident.severity)
         levels = self.settings.escalation.levels
         first = oncall.level_names(levels[0]) if levels and escalation.pages(self.incident) else ()
-        self.set(paged=1, alarms=self.incident.alarms + 1)
+        self.set(levels_paged=1, paging_rounds=self.incident.paging_rounds + 1)
         self.set(
             page_due=escalation.next_page(self.incident, self.settings, self.now),
             update_due=escalation.next_update(self.incident, self.settings, self.now),
         )
-        self.tell(NoticeKind.INITIAL, self.named([*audience, *first]), f"initial-{self.incident.alarms}")
+        self.notify(
+            NoticeKind.INITIAL, self.contacts_for([*audience, *first]), f"initial-{self.incident.paging_rounds}"
+        )
 
     def escalate(self, level: int, reason: str, step: str, **data: Any) -> None:
         """Tell a level, apart from those whom this same turn tells already.
@@ -100,13 +102,13 @@ class IncidentChange:
         It is not a page that waits for an answer, so an acknowledgement does not hold it back. Automation does not page
         anybody twice within five minutes; a person may.
         """
-        meant = self.named([f"level-{level}"])
-        told = {contact.id for telling in self.tellings for contact in telling.contacts}
+        meant = self.contacts_for([f"level-{level}"])
+        told = {contact.id for telling in self.notifications for contact in telling.contacts}
         told |= frozenset() if self.actor.human else self._freshly_paged()
         contacts = [contact for contact in meant if contact.id not in told]
-        self.write("escalated", level=level, reason=reason, contacts=[contact.id for contact in meant], **data)
+        self.add_entry("escalated", level=level, reason=reason, contacts=[contact.id for contact in meant], **data)
         if contacts or not meant:
-            self.tell(NoticeKind.ESCALATION, contacts, step, reason, lasting=True)
+            self.notify(NoticeKind.ESCALATION, contacts, step, reason, lasting=True)
 
     def _freshly_paged(self) -> frozenset[str]:
         since = self.now - timedelta(seconds=FRESH_SECONDS)

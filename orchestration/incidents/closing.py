@@ -19,7 +19,7 @@ def resolve(turn: IncidentChange, resolution: str, root_cause: str = "") -> None
     """The trouble is over: pages stop, everybody who was told is told, the watch and the duties begin."""
     incident = turn.incident
     was_verifying = incident.status is IncidentStatus.VERIFYING
-    turn.move(IncidentStatus.RESOLVED, resolution=resolution, root_cause=root_cause)
+    turn.transition(IncidentStatus.RESOLVED, resolution=resolution, root_cause=root_cause)
     given = {ReviewField.RESOLUTION: resolution, ReviewField.ROOT_CAUSE: root_cause}
     turn.set(
         mitigated_at=incident.mitigated_at or turn.now,
@@ -35,22 +35,22 @@ def resolve(turn: IncidentChange, resolution: str, root_cause: str = "") -> None
     _owe(turn)
     turn.stops_pages = True
     if _is_to_be_told(incident):
-        turn.tell_all(NoticeKind.RESOLVED, f"resolved-{incident.alarms}")
+        turn.notify_everyone(NoticeKind.RESOLVED, f"resolved-{incident.paging_rounds}")
 
 
 def cancel(turn: IncidentChange, reason: str) -> None:
     """It was a false alarm."""
     before = turn.incident
-    turn.move(IncidentStatus.CANCELLED, reason=reason)
+    turn.transition(IncidentStatus.CANCELLED, reason=reason)
     turn.set(page_due=None, update_due=None, suppressed_until=None)
     turn.stops_pages = True
     if _is_to_be_told(before):
-        turn.tell_all(NoticeKind.CANCELLED, "cancelled", reason)
+        turn.notify_everyone(NoticeKind.CANCELLED, "cancelled", reason)
 
 
 def merge(turn: IncidentChange, into: str) -> None:
     """It is the same trouble as another incident, which goes on for both."""
-    turn.move(IncidentStatus.MERGED, into=into)
+    turn.transition(IncidentStatus.MERGED, into=into)
     turn.set(merged_into=into, page_due=None, update_due=None, suppressed_until=None)
     turn.stops_pages = True
 
@@ -58,14 +58,14 @@ def merge(turn: IncidentChange, into: str) -> None:
 def write_review(turn: IncidentChange, field: ReviewField, text: str) -> None:
     """Write a part of the review; "none" is an answer, an empty text is not. The first part begins the review."""
     if turn.incident.status is IncidentStatus.RESOLVED and field not in _RECORD_FIELDS:
-        turn.move(IncidentStatus.IN_REVIEW)
+        turn.transition(IncidentStatus.IN_REVIEW)
     if turn.incident.status not in (IncidentStatus.RESOLVED, IncidentStatus.IN_REVIEW, IncidentStatus.CLOSED):
         raise IncidentRefusedError(
             Refusal.ILLEGAL_MOVE,
             f"expected a resolved incident to review, got {turn.incident.id}, which is {turn.incident.status}",
         )
     turn.set(review={**turn.incident.review, field: text})
-    turn.write("review-written", field=field.value, text=text)
+    turn.add_entry("review-written", field=field.value, text=text)
     _settle(turn)
 
 
@@ -79,25 +79,25 @@ def close(turn: IncidentChange) -> None:
             f"expected a complete review to close {turn.incident.id}, got one without {names}; write "
             f'them with: orchestrator incidents review {turn.incident.id} --set {missing[0]}="…"',
         )
-    turn.move(IncidentStatus.CLOSED)
+    turn.transition(IncidentStatus.CLOSED)
     turn.set(closed_at=turn.now, record_due=None, review_due=None)
 
 
 def end_watch(turn: IncidentChange) -> None:
     """It has not come back for as long as it was watched."""
     turn.set(watched_until=None)
-    turn.write("watch-ended", recurred_as=turn.incident.recurred_as)
+    turn.add_entry("watch-ended", recurred_as=turn.incident.recurred_as)
 
 
 def link_recurrence(turn: IncidentChange, later: str) -> None:
     """It has come back as another incident."""
     turn.set(recurred_as=later, watched_until=None)
-    turn.write("recurred", incident=later)
+    turn.add_entry("recurred", incident=later)
 
 
 def _is_to_be_told(incident: Incident) -> bool:
     """Whoever was told of it is told how it ends, also during maintenance; what was quiet all along ends quietly."""
-    return bool(incident.told) or incident.status is not IncidentStatus.SUPPRESSED
+    return bool(incident.notified) or incident.status is not IncidentStatus.SUPPRESSED
 
 
 def _owe(turn: IncidentChange) -> None:

@@ -90,7 +90,7 @@ def rules_due(incident: Incident, settings: ResponseSettings, now: datetime) -> 
 
 
 def _holding(incident: Incident, settings: ResponseSettings, now: datetime) -> Iterator[EscalationRule]:
-    facts, blast = incident.facts, incident.blast
+    facts, blast = incident.facts, incident.blast_radius
     security = facts.breach or facts.secret_exposed or facts.access_refused
     if facts.data_loss or facts.corruption or security or incident.scenario is Scenario.SECURITY_ALERT:
         yield EscalationRule.DATA_OR_SECURITY
@@ -112,9 +112,9 @@ def pages(incident: Incident) -> bool:
 def level_to_page(incident: Incident, settings: ResponseSettings) -> EscalationLevel | None:
     """The next level to page; None when all have been, as often as the settings say."""
     levels, times = settings.escalation.levels, settings.escalation.repeat
-    if not levels or incident.paged >= len(levels) * times:
+    if not levels or incident.levels_paged >= len(levels) * times:
         return None
-    return levels[incident.paged % len(levels)]
+    return levels[incident.levels_paged % len(levels)]
 
 
 def next_page(incident: Incident, settings: ResponseSettings, now: datetime) -> datetime | None:
@@ -122,7 +122,7 @@ def next_page(incident: Incident, settings: ResponseSettings, now: datetime) -> 
     levels = settings.escalation.levels
     if not pages(incident) or not levels or level_to_page(incident, settings) is None:
         return None
-    last = levels[(incident.paged - 1) % len(levels)]
+    last = levels[(incident.levels_paged - 1) % len(levels)]
     return now + timedelta(seconds=last.after)
 
 
@@ -158,7 +158,7 @@ def due_times(incident: Incident, settings: ResponseSettings) -> dict[IncidentTi
 
 def warning(incident: Incident, timer: IncidentTimer) -> str:
     """The mark of a warning that has been given: since this alarm, at this severity."""
-    return f"{timer.value}-{incident.alarms}-{incident.severity.value}"
+    return f"{timer.value}-{incident.paging_rounds}-{incident.severity.value}"
 
 
 def missing_fields(incident: Incident) -> tuple[ReviewField, ...]:
@@ -196,7 +196,7 @@ def _stable_at(incident: Incident, settings: ResponseSettings) -> datetime | Non
 
 def _target_times(incident: Incident, settings: ResponseSettings) -> Iterator[tuple[IncidentTimer, datetime]]:
     for kind, (at_risk, breached) in TARGET_TIMERS.items():
-        if incident.clock.stopped(kind) is None and warning(incident, breached) not in incident.warned:
+        if incident.clock.stopped_at(kind) is None and warning(incident, breached) not in incident.warned:
             yield breached, incident.clock.due(kind)
             if warning(incident, at_risk) not in incident.warned:
                 yield at_risk, incident.clock.at_risk_from(kind, settings.at_risk_percent)

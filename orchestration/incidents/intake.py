@@ -75,9 +75,9 @@ def declare(
         key=report.key,
         scenario=report.scenario,
         severity=severity,
-        judged=severity,
+        assessed_severity=severity,
         first_severity=severity,
-        ground=ground,
+        severity_reason=ground,
         title=report.title,
         summary=report.summary,
         detected_at=at,
@@ -87,7 +87,7 @@ def declare(
         policy=snapshot.policy,
         playbook=snapshot.playbook,
         facts=report.facts,
-        blast=report.blast,
+        blast_radius=report.blast_radius,
         source=report.source,
         drill=report.drill,
         labels=dict(report.labels),
@@ -99,23 +99,23 @@ def declare(
     data: dict[str, Any] = {"severity": severity.value, "ground": ground.value, **_seen(report)}
     linked = {"recurrence_of": recurrence_of} if recurrence_of else {}
     turn.entries.append(TimelineEntry(at, "detected", str(turn.actor), {**data, **linked}))
-    turn.alarm()
+    turn.start_paging()
     return turn
 
 
 def absorb(turn: IncidentChange, report: TroubleReport) -> None:
     """Take a report of the same trouble in; one that says nothing new changes nothing."""
     incident = turn.incident
-    blast = widened(incident.blast, report.blast)
+    blast = widened(incident.blast_radius, report.blast_radius)
     fingerprints = tuple(dict.fromkeys([*incident.fingerprints, *report.fingerprints]))
-    news = {"blast": blast, "fingerprints": fingerprints, "facts": worst(incident.facts, report.facts)}
+    news = {"blast_radius": blast, "fingerprints": fingerprints, "facts": worst(incident.facts, report.facts)}
     if any(getattr(incident, name) != value for name, value in news.items()):
         added = [each for each in fingerprints if each not in incident.fingerprints]
         turn.set(**news, last_seen_at=max(incident.last_seen_at, report.at))
-        turn.write("joined", **{**_seen(report), "fingerprints": added})
+        turn.add_entry("joined", **{**_seen(report), "fingerprints": added})
     if incident.cleared_at is not None and report.at > incident.cleared_at:
         turn.set(cleared_at=None, last_seen_at=report.at)
-        turn.write("returned", reason="it was seen again before it had been gone for long enough")
+        turn.add_entry("returned", reason="it was seen again before it had been gone for long enough")
     _become_real(turn, report)
     _raise_by_facts(turn, report)
 
@@ -123,12 +123,12 @@ def absorb(turn: IncidentChange, report: TroubleReport) -> None:
 def reopen(turn: IncidentChange, reason: str) -> None:
     """The trouble is back: a new SLA record starts, and everybody is told again. Raises RefusedError."""
     incident = turn.incident
-    turn.move(IncidentStatus.REOPENED, reason=reason)
+    turn.transition(IncidentStatus.REOPENED, reason=reason)
     turn.set(
         clock=sla.start(incident.severity, turn.settings, turn.now, incident.clock.number + 1),
         **dict.fromkeys(_ENDS),
     )
-    turn.alarm()
+    turn.start_paging()
 
 
 def clear(turn: IncidentChange, at: datetime) -> None:
@@ -138,12 +138,12 @@ def clear(turn: IncidentChange, at: datetime) -> None:
         return
     turn.set(cleared_at=at)
     if incident.status.is_open:
-        turn.write("cleared", stable_for=turn.settings.stability_seconds)
+        turn.add_entry("cleared", stable_for=turn.settings.stability_seconds)
 
 
 def suppress(turn: IncidentChange, until: datetime, reason: str) -> None:
     """Keep quiet during maintenance; when it ends, it is judged again. Raises RefusedError."""
-    turn.move(IncidentStatus.SUPPRESSED, reason=reason, until=until.isoformat())
+    turn.transition(IncidentStatus.SUPPRESSED, reason=reason, until=until.isoformat())
     turn.set(suppressed_until=until, page_due=None, update_due=None)
     turn.stops_pages = True
 
@@ -151,9 +151,9 @@ def suppress(turn: IncidentChange, until: datetime, reason: str) -> None:
 def end_suppression(turn: IncidentChange) -> None:
     """The maintenance is over and the trouble is still there: the response begins, and its clock with it."""
     incident = turn.incident
-    turn.move(IncidentStatus.DETECTED, reason="the maintenance window has ended")
+    turn.transition(IncidentStatus.DETECTED, reason="the maintenance window has ended")
     turn.set(suppressed_until=None, clock=sla.start(incident.severity, turn.settings, turn.now, incident.clock.number))
-    turn.alarm()
+    turn.start_paging()
 
 
 def change_severity(turn: IncidentChange, severity: Severity, ground: SeverityReason, reason: str) -> None:
@@ -162,15 +162,17 @@ def change_severity(turn: IncidentChange, severity: Severity, ground: SeverityRe
     require_open(incident, "change its severity")
     rises = severity.worse_than(incident.severity)
     change = {"from": incident.severity.value, "to": severity.value, "reason": reason}
-    turn.set(severity=severity, ground=ground, clock=sla.recompute(incident.clock, severity, turn.settings))
-    turn.write("severity-raised" if rises else "severity-lowered", **change)
+    turn.set(severity=severity, severity_reason=ground, clock=sla.recompute(incident.clock, severity, turn.settings))
+    turn.add_entry("severity-raised" if rises else "severity-lowered", **change)
     if incident.status is IncidentStatus.SUPPRESSED:
         return
     step = f"{severity.value}-{incident.version}"
-    turn.tell_all(NoticeKind.UPDATE, step, f"severity {incident.severity.value} → {severity.value}: {reason}")
-    newcomers = [contact for contact in turn.named(turn.settings.audience_of(severity)) if _is_new(turn, contact.id)]
+    turn.notify_everyone(NoticeKind.UPDATE, step, f"severity {incident.severity.value} → {severity.value}: {reason}")
+    newcomers = [
+        contact for contact in turn.contacts_for(turn.settings.audience_of(severity)) if _is_new(turn, contact.id)
+    ]
     if rises and newcomers:
-        turn.tell(NoticeKind.INITIAL, newcomers, step, reason)
+        turn.notify(NoticeKind.INITIAL, newcomers, step, reason)
     _start_pages(turn)
 
 
@@ -195,16 +197,16 @@ _ENDS = (
 def _after_false_alarm(latest: Incident, report: TroubleReport) -> Correlation:
     severity, _ = judge(report.scenario, report.facts)
     recent = report.at - latest.changed_at < timedelta(seconds=FALSE_ALARM_SECONDS)
-    same = latest.cleared_at is None and not severity.worse_than(latest.judged)
+    same = latest.cleared_at is None and not severity.worse_than(latest.assessed_severity)
     return Correlation.FALSE_ALARM if recent and same else Correlation.NEW
 
 
 def _raise_by_facts(turn: IncidentChange, report: TroubleReport) -> None:
     """Only facts that are worse than any before raise it: a person who has lowered it is not overruled by the same."""
     severity, ground = judge(report.scenario, report.facts)
-    if not severity.worse_than(turn.incident.judged):
+    if not severity.worse_than(turn.incident.assessed_severity):
         return
-    turn.set(judged=severity)
+    turn.set(assessed_severity=severity)
     if severity.worse_than(turn.incident.severity):
         change_severity(turn, severity, ground, f"the facts are worse: {ground.value}")
 
@@ -212,8 +214,8 @@ def _raise_by_facts(turn: IncidentChange, report: TroubleReport) -> None:
 def _become_real(turn: IncidentChange, report: TroubleReport) -> None:
     if turn.incident.drill and not report.drill:
         turn.set(drill=False)
-        turn.write("became-real", reason="the same trouble was seen outside the drill")
-        turn.tell_all(NoticeKind.UPDATE, "real", "this is no drill any more")
+        turn.add_entry("became-real", reason="the same trouble was seen outside the drill")
+        turn.notify_everyone(NoticeKind.UPDATE, "real", "this is no drill any more")
 
 
 def _start_pages(turn: IncidentChange) -> None:
@@ -223,7 +225,7 @@ def _start_pages(turn: IncidentChange) -> None:
 
 
 def _is_new(turn: IncidentChange, contact: str) -> bool:
-    return contact not in turn.incident.told
+    return contact not in turn.incident.notified
 
 
 def _seen(report: TroubleReport) -> dict[str, Any]:

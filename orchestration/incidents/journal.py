@@ -194,7 +194,7 @@ def _notice(identifier: str, severity: Severity, report: TroubleReport) -> Notic
         status="INVESTIGATING",
         started_at=report.started_at,
         detected_at=report.at,
-        impact=hurts(report.scenario, report.facts, report.blast),
+        impact=hurts(report.scenario, report.facts, report.blast_radius),
         details=f"{report.summary}\nThe database cannot be written. This was sent without it and is kept in a file.",
         to_do=("orchestrator doctor", f"orchestrator incidents show {identifier}"),
         drill=report.drill,

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from enum import StrEnum
-from typing import Any
+from types import MappingProxyType
+from typing import Any, ClassVar
 
 from orchestration.domain.incident_status import MOVES, IncidentStatus
 from orchestration.domain.scenario import Scenario
@@ -94,23 +95,40 @@ class ReviewField(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Incident:
-    """A declared response to a trouble.
+    """A declared response to one problem.
 
-    `policy` names the response settings, and `playbook` the playbook, that were in force at detection: they are used
-    to the end. `judged` is the worst severity that the facts have given so far: a person's lower one stands until the
-    facts get worse than that. `clock` is the present SLA record. `told` lists the contacts who have been told,
-    `paged_at` when each was paged last, `alarms` counts how often the paging began from the start, `paged` the levels
-    paged since; `escalated` and `warned` hold what has been said once and must not be said again. The fields that end
-    in `_due` and `_until` are when something will have to be done.
+    `policy` names the response settings, and `playbook` the playbook, that were in force at detection; both apply for
+    the incident's whole life. `assessed_severity` is the worst severity that the facts have justified so far: when a
+    person lowers the severity, it stays lowered until the facts become worse than that. `clock` is the current SLA
+    record. `notified` lists the contacts who have been notified and `paged_at` when each was last paged.
+    `paging_rounds` counts how often paging started over, `levels_paged` the levels paged in the current round.
+    `escalated` and `warned` hold the rules and warnings that have fired and must not fire again. Fields that end in
+    `_due` or `_until` hold the time of the next scheduled step.
     """
+
+    # The names under which these fields are stored and published (API, `--json`). Clients and existing databases
+    # depend on them, and two versions may share a database during an upgrade, so a renamed field keeps its first name.
+    public_names: ClassVar[Mapping[str, str]] = MappingProxyType(
+        {
+            "severity_reason": "ground",
+            "blast_radius": "blast",
+            "notified": "told",
+            "attempted_actions": "tried",
+            "assessed_severity": "judged",
+            "paging_rounds": "alarms",
+            "levels_paged": "paged",
+        }
+    )
+    # Read by pydantic, which serialises incidents for the database and for the API.
+    __pydantic_config__: ClassVar = {"alias_generator": lambda name: Incident.public_names.get(name, name)}
 
     id: str
     key: str
     scenario: Scenario
     severity: Severity
-    judged: Severity
+    assessed_severity: Severity
     first_severity: Severity
-    ground: SeverityReason
+    severity_reason: SeverityReason
     title: str
     summary: str
     detected_at: datetime
@@ -121,7 +139,7 @@ class Incident:
     playbook: str
     status: IncidentStatus = IncidentStatus.DETECTED
     facts: Facts = field(default_factory=Facts)
-    blast: BlastRadius = field(default_factory=BlastRadius)
+    blast_radius: BlastRadius = field(default_factory=BlastRadius)
     source: str = ""
     drill: bool = False
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -144,14 +162,14 @@ class Incident:
     record_due: datetime | None = None
     review_due: datetime | None = None
     watched_until: datetime | None = None
-    alarms: int = 0
-    paged: int = 0
+    paging_rounds: int = 0
+    levels_paged: int = 0
     updates: int = 0
     failed_attempts: int = 0
-    tried: tuple[str, ...] = ()
+    attempted_actions: tuple[str, ...] = ()
     escalated: tuple[str, ...] = ()
     warned: tuple[str, ...] = ()
-    told: tuple[str, ...] = ()
+    notified: tuple[str, ...] = ()
     paged_at: Mapping[str, datetime] = field(default_factory=dict)
     review: Mapping[ReviewField, str] = field(default_factory=dict)
     actions: tuple[ActionItem, ...] = ()

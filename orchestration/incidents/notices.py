@@ -39,7 +39,7 @@ def notice(incident: Incident, telling: Notification, url: str = "") -> Notice:
         resolution=incident.review.get(ReviewField.RESOLUTION, ""),
         review=_review(incident) if telling.kind is NoticeKind.RESOLVED else "",
         reason=telling.reason,
-        tried=incident.tried,
+        tried=incident.attempted_actions,
         to_do=to_do(incident),
         url=url,
         drill=incident.drill,
@@ -53,7 +53,7 @@ def status_word(incident: Incident) -> str:
 
 def touched(incident: Incident) -> str:
     """Whom it hurts, as far as is known; empty where nothing is known of that."""
-    return hurts(incident.scenario, incident.facts, incident.blast)
+    return hurts(incident.scenario, incident.facts, incident.blast_radius)
 
 
 def hurts(scenario: Scenario, facts: Facts, blast: BlastRadius) -> str:
@@ -119,7 +119,7 @@ def to_do(incident: Incident) -> tuple[str, ...]:
 
 def look(incident: Incident) -> str:
     """The command that shows most of this trouble."""
-    blast, path = incident.blast, incident.labels.get("path")
+    blast, path = incident.blast_radius, incident.labels.get("path")
     if incident.scenario is Scenario.PROVIDER_UNAVAILABLE:
         return " ".join(["orchestrator providers probe", *(shlex.quote(name) for name in blast.providers)])
     if incident.scenario is Scenario.HIGH_RESOURCE_USAGE:

@@ -67,7 +67,7 @@ class IncidentRecords:
             incident = self.load(connection, incident.merged_into)
         return incident
 
-    def keep_policy(self, connection: sa.Connection, settings: ResponseSettings) -> str:
+    def save_policy(self, connection: sa.Connection, settings: ResponseSettings) -> str:
         """Keep the settings, once however many incidents use them; returns the name to find them by."""
         data = settings.model_dump(mode="json", by_alias=True)
         name = hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
@@ -128,7 +128,7 @@ class IncidentRecords:
 
 def report_to_json(report: TroubleReport) -> dict[str, Any]:
     """A report as JSON values."""
-    values: dict[str, Any] = _REPORT.dump_python(report, mode="json")
+    values: dict[str, Any] = _REPORT.dump_python(report, mode="json", by_alias=True)
     return values
 
 
@@ -138,7 +138,7 @@ def report_from_json(values: Mapping[str, Any]) -> TroubleReport:
 
 
 def _document(incident: Incident) -> dict[str, Any]:
-    values: dict[str, Any] = _INCIDENT.dump_python(incident, mode="json")
+    values: dict[str, Any] = _INCIDENT.dump_python(incident, mode="json", by_alias=True)
     return values
 
 
@@ -185,7 +185,7 @@ def _clock(incident: Incident) -> dict[str, Any]:
         "month": _month(clock.started_at),
         "started_at": clock.started_at,
         "response_due_at": clock.response_due,
-        "response_at": clock.stopped(TargetKind.RESPONSE),
+        "response_at": clock.stopped_at(TargetKind.RESPONSE),
         "resolution_due_at": clock.resolution_due,
         "resolution_at": clock.resolved_at,
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import ClassVar
 
 from orchestration.domain.scenario import Scenario
 from orchestration.domain.severity import Severity
@@ -55,6 +56,9 @@ class TroubleReport:
     `evidence` is JSON for the timeline: log lines, samples, a refused call.
     """
 
+    # Reports wait in journal files, which may be from before the field was renamed.
+    __pydantic_config__: ClassVar = {"alias_generator": lambda name: {"blast_radius": "blast"}.get(name, name)}
+
     key: str
     scenario: Scenario
     title: str
@@ -64,7 +68,7 @@ class TroubleReport:
     source: str = "monitoring"
     fingerprints: tuple[str, ...] = ()
     started_at: datetime | None = None
-    blast: BlastRadius = BlastRadius()
+    blast_radius: BlastRadius = BlastRadius()
     evidence: tuple[dict[str, object], ...] = ()
     labels: dict[str, str] = field(default_factory=dict)
     drill: bool = False

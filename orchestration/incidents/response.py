@@ -29,9 +29,9 @@ def acknowledge(turn: IncidentChange) -> None:
         )
     seconds = round((turn.now - incident.clock.started_at).total_seconds(), 1)
     if incident.status in _UNATTENDED:
-        turn.move(IncidentStatus.ACKNOWLEDGED, after_seconds=seconds)
+        turn.transition(IncidentStatus.ACKNOWLEDGED, after_seconds=seconds)
     else:
-        turn.write("acknowledged", after_seconds=seconds)
+        turn.add_entry("acknowledged", after_seconds=seconds)
     turn.set(
         clock=replace(incident.clock, acknowledged_at=turn.now),
         acknowledged_at=incident.acknowledged_at or turn.now,
@@ -39,12 +39,12 @@ def acknowledge(turn: IncidentChange) -> None:
         page_due=None,
     )
     turn.stops_pages = True
-    turn.tell_all(NoticeKind.ACKNOWLEDGED, f"ack-{incident.alarms}", f"{turn.actor.name} has it")
+    turn.notify_everyone(NoticeKind.ACKNOWLEDGED, f"ack-{incident.paging_rounds}", f"{turn.actor.name} has it")
 
 
 def note(turn: IncidentChange, text: str) -> None:
     """Write something on the timeline; possible at any time, after the end too."""
-    turn.write("noted", text=text)
+    turn.add_entry("noted", text=text)
 
 
 def assign(turn: IncidentChange, contact: str) -> None:
@@ -52,20 +52,20 @@ def assign(turn: IncidentChange, contact: str) -> None:
     require_open(turn.incident, "assign")
     if turn.incident.assignee == contact:
         raise IncidentRefusedError(Refusal.ALREADY_DONE, f"{turn.incident.id} is in the hands of {contact} already")
-    turn.write("assigned", **{"from": turn.incident.assignee, "to": contact})
+    turn.add_entry("assigned", **{"from": turn.incident.assignee, "to": contact})
     turn.set(assignee=contact)
 
 
 def set_impact(turn: IncidentChange, text: str, started_at: datetime | None = None) -> None:
     """Say whom it hurts and how, and since when if that is known."""
-    turn.write("impact-set", text=text, **({"started_at": started_at.isoformat()} if started_at else {}))
+    turn.add_entry("impact-set", text=text, **({"started_at": started_at.isoformat()} if started_at else {}))
     turn.set(impact=text, impact_started_at=started_at or turn.incident.impact_started_at)
 
 
 def set_eta(turn: IncidentChange, eta: datetime | None) -> None:
     """Say when it will be resolved; one that is beyond the target escalates."""
     require_open(turn.incident, "give an estimate for it")
-    turn.write("estimate-set", eta=eta and eta.isoformat())
+    turn.add_entry("estimate-set", eta=eta and eta.isoformat())
     turn.set(eta=eta)
 
 
@@ -102,9 +102,9 @@ def escalate(turn: IncidentChange, level: int, reason: str, *, unless_taken: boo
 def request_approval(turn: IncidentChange, question: str) -> None:
     """Ask for approval: everybody who has been told, and whoever answers for the incident's first level."""
     require_open(turn.incident, "ask about")
-    turn.write("approval-requested", question=question)
-    contacts = turn.named([*turn.incident.told, "level-1"])
-    turn.tell(NoticeKind.APPROVAL, contacts, f"approval-{turn.incident.version}", question, lasting=True)
+    turn.add_entry("approval-requested", question=question)
+    contacts = turn.contacts_for([*turn.incident.notified, "level-1"])
+    turn.notify(NoticeKind.APPROVAL, contacts, f"approval-{turn.incident.version}", question, lasting=True)
 
 
 def begin_mitigation(turn: IncidentChange, action: str) -> None:
@@ -113,10 +113,10 @@ def begin_mitigation(turn: IncidentChange, action: str) -> None:
     Automation that acts has thereby taken it, if it had not said so before.
     """
     if turn.incident.status is IncidentStatus.MITIGATING:
-        turn.write("mitigation-attempted", action=action)
+        turn.add_entry("mitigation-attempted", action=action)
     else:
-        turn.move(IncidentStatus.MITIGATING, action=action)
-    turn.set(tried=(*turn.incident.tried, action))
+        turn.transition(IncidentStatus.MITIGATING, action=action)
+    turn.set(attempted_actions=(*turn.incident.attempted_actions, action))
     if not turn.actor.human and turn.incident.automation_at is None:
         turn.set(automation_at=turn.now)
 
@@ -124,9 +124,9 @@ def begin_mitigation(turn: IncidentChange, action: str) -> None:
 def mitigation_failed(turn: IncidentChange, reason: str) -> None:
     """It did not help. After so many times, the next level is told."""
     if turn.incident.status is not IncidentStatus.MITIGATING:
-        turn.move(IncidentStatus.MITIGATING, reason=reason)
+        turn.transition(IncidentStatus.MITIGATING, reason=reason)
     turn.set(failed_attempts=turn.incident.failed_attempts + 1, mitigated_at=None)
-    turn.write("mitigation-failed", reason=reason, failed=turn.incident.failed_attempts)
+    turn.add_entry("mitigation-failed", reason=reason, failed=turn.incident.failed_attempts)
 
 
 def mitigated(turn: IncidentChange, how: str) -> None:
@@ -135,12 +135,12 @@ def mitigated(turn: IncidentChange, how: str) -> None:
     if turn.incident.mitigated_at is not None:
         raise IncidentRefusedError(Refusal.ALREADY_DONE, f"{turn.incident.id} is mitigated already")
     turn.set(mitigated_at=turn.now)
-    turn.write("mitigated", how=how)
+    turn.add_entry("mitigated", how=how)
 
 
 def begin_verification(turn: IncidentChange, how: str) -> None:
     """Watch whether the mitigation holds."""
-    turn.move(IncidentStatus.VERIFYING, how=how)
+    turn.transition(IncidentStatus.VERIFYING, how=how)
     turn.set(mitigated_at=turn.incident.mitigated_at or turn.now)
 
 
@@ -153,22 +153,22 @@ def merge_in(turn: IncidentChange, other: Incident) -> None:
         )
     require_open(incident, "merge into")
     turn.set(
-        blast=intake.widened(incident.blast, other.blast),
+        blast_radius=intake.widened(incident.blast_radius, other.blast_radius),
         fingerprints=tuple(dict.fromkeys([*incident.fingerprints, *other.fingerprints])),
-        told=tuple(dict.fromkeys([*incident.told, *other.told])),
+        notified=tuple(dict.fromkeys([*incident.notified, *other.notified])),
         drill=incident.drill and other.drill,
     )
-    turn.write("took-in", incident=other.id, title=other.title)
+    turn.add_entry("took-in", incident=other.id, title=other.title)
     if other.severity.worse_than(turn.incident.severity):
-        turn.set(judged=min(other.judged, incident.judged))
-        intake.change_severity(turn, other.severity, other.ground, f"{other.id} was merged into it")
+        turn.set(assessed_severity=min(other.assessed_severity, incident.assessed_severity))
+        intake.change_severity(turn, other.severity, other.severity_reason, f"{other.id} was merged into it")
 
 
 def add_action(turn: IncidentChange, text: str, owner: str, due: date) -> None:
     """Something to be done so that it does not happen again."""
     item = ActionItem(len(turn.incident.actions) + 1, text, owner, due)
     turn.set(actions=(*turn.incident.actions, item))
-    turn.write("action-added", number=item.number, text=text, owner=owner, due=due.isoformat())
+    turn.add_entry("action-added", number=item.number, text=text, owner=owner, due=due.isoformat())
 
 
 def finish_action(turn: IncidentChange, number: int) -> None:
@@ -181,11 +181,11 @@ def finish_action(turn: IncidentChange, number: int) -> None:
         raise IncidentRefusedError(Refusal.ALREADY_DONE, f"action item {number} was done by {found.done_by} already")
     done = replace(found, done_at=turn.now, done_by=turn.actor.name)
     turn.set(actions=tuple(done if item is found else item for item in turn.incident.actions))
-    turn.write("action-done", number=number, text=found.text)
+    turn.add_entry("action-done", number=number, text=found.text)
 
 
 def _acknowledge_automatically(turn: IncidentChange) -> None:
     if turn.incident.automation_at is not None:
         raise IncidentRefusedError(Refusal.ALREADY_DONE, f"automation has taken {turn.incident.id} already")
     turn.set(automation_at=turn.now)
-    turn.write("acknowledged-automatically")
+    turn.add_entry("acknowledged-automatically")

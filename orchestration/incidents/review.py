@@ -66,7 +66,10 @@ def _overview(incident: Incident) -> str:
     duration = notices.duration(incident)
     rows = [
         ("Incident", incident.id + (" (drill)" if incident.drill else "")),
-        ("Severity", f"{incident.severity} (at detection {incident.first_severity}; ground: {incident.ground})"),
+        (
+            "Severity",
+            f"{incident.severity} (at detection {incident.first_severity}; ground: {incident.severity_reason})",
+        ),
         ("Scenario", incident.scenario.value),
         ("Status", incident.status.value),
         ("Impact began", _time(incident.impact_started_at)),
@@ -98,7 +101,7 @@ def _timeline(entries: Sequence[TimelineEntry]) -> list[str]:
 
 
 def _helped(incident: Incident, entries: Sequence[TimelineEntry]) -> list[str]:
-    tried = [f"- tried: {action}" for action in incident.tried]
+    tried = [f"- tried: {action}" for action in incident.attempted_actions]
     failed = [
         f"- did not help: {entry.data.get('reason', '')}" for entry in entries if entry.kind == "mitigation-failed"
     ]
@@ -114,7 +117,7 @@ def _sla(incident: Incident, settings: ResponseSettings, now: datetime) -> list[
 def _clock_line(incident: Incident, kind: TargetKind, settings: ResponseSettings, now: datetime) -> str:
     clock = incident.clock
     state = clock.state(kind, now, settings.at_risk_percent)
-    stopped = clock.stopped(kind)
+    stopped = clock.stopped_at(kind)
     due = clock.due(kind)
     if stopped is not None:
         how = f"after {span(stopped - clock.started_at)}"

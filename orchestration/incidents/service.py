@@ -180,7 +180,7 @@ class IncidentService:
         of its own, and ask the incident again before. 3. One that cannot be fired waits a minute before the error is
         raised, so that it does not keep the others from their turn.
         """
-        self._ledger.announce_what_was_left(now)
+        self._ledger.announce_pending(now)
         count = 0
         for timer in self.records.table.due_timers(now, _TIMERS_AT_ONCE):
             count += self._fire(timer, now)
@@ -240,7 +240,7 @@ class IncidentService:
     ) -> Committed[Incident]:
         now = self._clock.now()
         settings = self._ports.settings()
-        policy = self.records.keep_policy(connection, settings)
+        policy = self.records.save_policy(connection, settings)
         snapshot = DetectionSnapshot(settings, policy, self._ports.playbook(report.scenario))
         name = incident_id or new_id("inc", now.timestamp())
         turn = intake.declare(name, report, snapshot, now, earlier.id if earlier else None)
@@ -248,14 +248,14 @@ class IncidentService:
         if earlier is None:
             return written
         linked = self._ledger.handle(connection, earlier, turn.actor, lambda old: closing.link_recurrence(old, name))
-        return Committed(written.result, (*written.said, *linked.said))
+        return Committed(written.result, (*written.announcements, *linked.announcements))
 
     def _clear(self, connection: sa.Connection, key: str, at: datetime) -> Committed[Incident | None]:
         latest = self.records.latest_of_key(connection, key)
         if latest is None:
             return Committed(None)
         written = self._ledger.handle(connection, latest, Actor("monitoring"), lambda turn: intake.clear(turn, at))
-        return Committed(written.result if written.result.status.is_open else None, written.said)
+        return Committed(written.result if written.result.status.is_open else None, written.announcements)
 
     def _reopen(self, connection: sa.Connection, incident_id: str, actor: Actor, reason: str) -> Committed[Incident]:
         incident = self.records.load(connection, incident_id)
@@ -271,7 +271,7 @@ class IncidentService:
         target = self.records.load(connection, into)
         taken = self._ledger.handle(connection, target, actor, lambda turn: response.merge_in(turn, incident))
         merged = self._ledger.handle(connection, incident, actor, lambda turn: closing.merge(turn, into))
-        return Committed(taken.result, (*merged.said, *taken.said))
+        return Committed(taken.result, (*merged.announcements, *taken.announcements))
 
     def _settings_of(self, connection: sa.Connection, incident: Incident | None) -> ResponseSettings:
         return self._ports.settings() if incident is None else self.records.policy(connection, incident.policy)

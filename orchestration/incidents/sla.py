@@ -48,7 +48,7 @@ class SlaClock:
         """The deadline."""
         return self.response_due if kind is TargetKind.RESPONSE else self.resolution_due
 
-    def stopped(self, kind: TargetKind) -> datetime | None:
+    def stopped_at(self, kind: TargetKind) -> datetime | None:
         """When the target's clock stopped; None while it runs."""
         if kind is TargetKind.RESOLUTION:
             return self.resolved_at
@@ -60,7 +60,7 @@ class SlaClock:
 
     def state(self, kind: TargetKind, now: datetime, percent: float) -> TargetState:
         """How the target stands at a moment."""
-        stopped = self.stopped(kind)
+        stopped = self.stopped_at(kind)
         if (stopped or now) >= self.due(kind):
             return TargetState.BREACHED
         if stopped is not None:

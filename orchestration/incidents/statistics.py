@@ -149,7 +149,7 @@ class Statistics:
             for by in splits
         )
 
-    def sum_up(self, now: datetime) -> None:
+    def build_rollups(self, now: datetime) -> None:
         """Do beforehand what the next report over many incidents would have to do."""
         self._figures.sum_up(now)
 

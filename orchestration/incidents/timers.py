@@ -30,12 +30,12 @@ def _page(turn: IncidentChange) -> None:
     if level is None:
         turn.set(page_due=None)
         return
-    contacts = turn.named(oncall.level_names(level))
-    turn.set(paged=turn.incident.paged + 1)
+    contacts = turn.contacts_for(oncall.level_names(level))
+    turn.set(levels_paged=turn.incident.levels_paged + 1)
     turn.set(page_due=escalation.next_page(turn.incident, turn.settings, turn.now))
-    turn.write("paged", level=level.level, contacts=[contact.id for contact in contacts])
-    step = f"page-{turn.incident.alarms}-{turn.incident.paged}"
-    turn.tell(NoticeKind.ESCALATION, contacts, step, "nobody has acknowledged it")
+    turn.add_entry("paged", level=level.level, contacts=[contact.id for contact in contacts])
+    step = f"page-{turn.incident.paging_rounds}-{turn.incident.levels_paged}"
+    turn.notify(NoticeKind.ESCALATION, contacts, step, "nobody has acknowledged it")
 
 
 def _at_risk(kind: TargetKind) -> Callable[[IncidentChange], None]:
@@ -59,24 +59,24 @@ def _breached(kind: TargetKind) -> Callable[[IncidentChange], None]:
 def _warn(turn: IncidentChange, timer: IncidentTimer, *, tell: bool) -> None:
     mark = escalation.warning(turn.incident, timer)
     turn.set(warned=(*turn.incident.warned, mark))
-    turn.write(timer.value, severity=turn.incident.severity.value)
+    turn.add_entry(timer.value, severity=turn.incident.severity.value)
     if tell:
         kind, _, state = timer.value.partition("-")
         due = turn.incident.clock.due(TargetKind(kind))
-        turn.tell_all(NoticeKind.AT_RISK, mark, f"the {kind} target ({due:%Y-%m-%d %H:%M} UTC) is {state}")
+        turn.notify_everyone(NoticeKind.AT_RISK, mark, f"the {kind} target ({due:%Y-%m-%d %H:%M} UTC) is {state}")
 
 
 def _update(turn: IncidentChange) -> None:
     """The word that was promised. After a downtime it is said once, not once for each time it was missed."""
     number = turn.incident.updates + 1
     turn.set(updates=number, update_due=escalation.next_update(turn.incident, turn.settings, turn.now))
-    turn.write("update-sent", number=number)
-    turn.tell_all(NoticeKind.UPDATE, f"update-{number}", "the update that was promised")
+    turn.add_entry("update-sent", number=number)
+    turn.notify_everyone(NoticeKind.UPDATE, f"update-{number}", "the update that was promised")
 
 
 def _stable(turn: IncidentChange) -> None:
     seconds = turn.settings.stability_seconds
-    tried = f" after: {'; '.join(turn.incident.tried)}" if turn.incident.tried else ""
+    tried = f" after: {'; '.join(turn.incident.attempted_actions)}" if turn.incident.attempted_actions else ""
     closing.resolve(turn, f"not seen for {seconds:g} s{tried}")
 
 
@@ -94,9 +94,9 @@ def _remind_of_review(turn: IncidentChange) -> None:
 
 def _remind(turn: IncidentChange, what: str, reason: str) -> None:
     incident = turn.incident
-    turn.write("reminded", of=what, reason=reason)
-    names = [incident.assignee] if incident.assignee else incident.told[:1]
-    turn.tell(NoticeKind.REMINDER, turn.named(names), f"{what}-{incident.version}", reason)
+    turn.add_entry("reminded", of=what, reason=reason)
+    names = [incident.assignee] if incident.assignee else incident.notified[:1]
+    turn.notify(NoticeKind.REMINDER, turn.contacts_for(names), f"{what}-{incident.version}", reason)
 
 
 def _next_reminder(turn: IncidentChange, seconds: float) -> datetime:

@@ -67,7 +67,7 @@ class Committed(Generic[T]):
     """What came out of a transaction, and what is to be said of it once it is committed."""
 
     result: T
-    said: tuple[tuple[Incident, EntryRow], ...] = ()
+    announcements: tuple[tuple[Incident, EntryRow], ...] = ()
 
 
 class UnitOfWork:
@@ -91,11 +91,11 @@ class UnitOfWork:
             except (StaleError, IntegrityError):
                 continue
             self._ports.reached("committed")
-            self._announce(written.said)
+            self._announce(written.announcements)
             return written.result
         raise ConflictError("expected to change an incident, but others kept changing it; try again")
 
-    def announce_what_was_left(self, now: datetime) -> None:
+    def announce_pending(self, now: datetime) -> None:
         """Say what was committed and never said, because a process died in between."""
         before = now - timedelta(seconds=_ANNOUNCED_WITHIN_SECONDS)
         rows = self.records.table.unannounced(before, _ANNOUNCED_AT_ONCE)
@@ -156,7 +156,7 @@ class UnitOfWork:
         self.records.set_timers(connection, incident, turn.settings, written_at)
         if turn.stops_pages:
             self._outbox.stop_pages(incident.id, turn.now, connection)
-        for each in turn.tellings:
+        for each in turn.notifications:
             messages = self._messages(incident, each, turn)
             self._outbox.put([_unless_told(row, reached, turn.now) for row in messages], connection)
         return Committed(incident, tuple((incident, row) for row in rows))

@@ -45,11 +45,12 @@ def fill(here: Project) -> dict[str, Incident]:
     worst = declare(
         here, "db", "the database does not answer", Facts(database_unreachable=True), scenario=Scenario.CONTROL_PLANE,
         summary="no query has come back for 40 s",
-        evidence=({"query": "SELECT 1", "error": "timeout", "seconds": 40.2},), blast=BlastRadius(hosts=("box-1",)),
+        evidence=({"query": "SELECT 1", "error": "timeout", "seconds": 40.2},),
+        blast_radius=BlastRadius(hosts=("box-1",)),
     )  # fmt: skip
     taken = declare(
         here, "agent:executor", "executor fails again and again", Facts(agents_failing=1, agents_total=4),
-        blast=BlastRadius(agents=("executor",), providers=("ollama",)),
+        blast_radius=BlastRadius(agents=("executor",), providers=("ollama",)),
     )  # fmt: skip
     here.incident_service.acknowledge(taken.id, BEN)
     here.incident_service.begin_mitigation(

@@ -43,7 +43,7 @@ def a_report(facts: Facts = ONE_AGENT, at: datetime = NOON, **values: Any) -> Tr
         "title": "executor fails",
         "summary": "3 of its last 4 steps failed",
         "fingerprints": ("f-1",),
-        "blast": BlastRadius(agents=("executor",)),
+        "blast_radius": BlastRadius(agents=("executor",)),
     }
     return TroubleReport(**{**standard, "facts": facts, "at": at, **values})  # type: ignore[arg-type]
 
@@ -77,7 +77,7 @@ def turned(
 
 def said(turn: IncidentChange) -> list[tuple[str, str, tuple[str, ...]]]:
     """Whom a turn tells, how, and in which step."""
-    return [(each.kind.value, each.step, tuple(contact.id for contact in each.contacts)) for each in turn.tellings]
+    return [(each.kind.value, each.step, tuple(contact.id for contact in each.contacts)) for each in turn.notifications]
 
 
 def plan(

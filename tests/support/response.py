@@ -74,7 +74,7 @@ class Ward:
 
     def declare(self, scenario: Scenario = Scenario.AGENT_FAILURE, runs: Sequence[str] = (), **values: Any) -> Incident:
         """A further incident, which is the one that is acted on from now on."""
-        values = {"key": f"trouble:{scenario.value}", "blast": BlastRadius(runs=tuple(runs)), **values}
+        values = {"key": f"trouble:{scenario.value}", "blast_radius": BlastRadius(runs=tuple(runs)), **values}
         report = a_report(at=self.app.clock.now(), scenario=scenario, **{"facts": ONE_AGENT, **values})
         self.incident = self.app.incident_service.open_or_join(report)
         return self.incident

@@ -90,7 +90,7 @@ class Rotate(Action[Any]):
     def _exposed_values(self, incident_id: str, parameters: SomeCredentials) -> frozenset[str]:
         """What stands in the exposed files, in quarantine or not, and is not what another variable holds. Blocks."""
         incident = self.handles.incidents.get(incident_id)
-        paths = [one.path for one in exposed(self.handles, incident.blast.runs)]
+        paths = [one.path for one in exposed(self.handles, incident.blast_radius.runs)]
         paths += quarantined(self.handles, incident_id)
         credentials = self.handles.store.credentials
         mine = {value for name in parameters.variables for value in credentials.values(name)}

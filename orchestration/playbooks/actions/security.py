@@ -55,7 +55,7 @@ class ExposureScopeAction(SecurityAction):
 
     async def run(self, context: ActionContext, parameters: NoParameters) -> ActionOutcome:
         incident = await self.incident(context)
-        found = await anyio.to_thread.run_sync(exposed, self.handles, incident.blast.runs)
+        found = await anyio.to_thread.run_sync(exposed, self.handles, incident.blast_radius.runs)
         since = incident.detected_at - _BEFORE
         signs = [event for event in await self.events(SIGNS, since) if _concerns(event, incident)]
         reads = [event for event in await self.events(_READ, since) if _concerns(event, incident)]
@@ -144,7 +144,7 @@ class Integrity(SecurityAction):
         if not reachable:
             raise ActionError("expected a database that answers, got none; its integrity is not known")
         incident = await self.incident(context)
-        problems += await anyio.to_thread.run_sync(self._changed_artifacts, incident.blast.runs)
+        problems += await anyio.to_thread.run_sync(self._changed_artifacts, incident.blast_radius.runs)
         upkeep = self.handles.upkeep
         checked = await upkeep.integrity() if upkeep is not None else {}
         problems += [str(one) for one in checked.get("problems", ()) if str(one) not in problems]
@@ -185,7 +185,7 @@ class RestoreTest(SecurityAction):
 
 def _concerns(event: Event, incident: Incident) -> bool:
     """Whether an event is about what the incident touches; an incident about no run is about all of them."""
-    return not incident.blast.runs or event.run_id is None or event.run_id in incident.blast.runs
+    return not incident.blast_radius.runs or event.run_id is None or event.run_id in incident.blast_radius.runs
 
 
 def _of(events: Iterable[Event], kind: str) -> Iterable[Event]:

@@ -38,7 +38,7 @@ def test_the_report_says_what_broke_whom_it_touches_and_how_bad_it_is(bench: Ben
     assert report.title == "Provider ollama is unavailable"
     assert report.summary == "ollama does not answer: timeout, 5 s"
     assert (report.facts.providers_down, report.facts.providers_usable) == (1, 1)
-    assert report.blast.providers == ("ollama",)
+    assert report.blast_radius.providers == ("ollama",)
     assert (report.at, report.started_at) == (NOON, NOON)
     assert report.evidence[0]["evidence"] == {"reason": "timeout", "detail": "5 s"}
 
@@ -156,7 +156,7 @@ def test_more_agents_that_fail_make_it_worse_and_not_another_incident(bench: Ben
     assert list(bench.told()) == [("report", "agent-failure:agents")] * 2
     facts = [report.facts for report in bench.desk.reports]
     assert [(one.agents_failing, one.agents_total) for one in facts] == [(1, 2), (2, 2)]
-    assert bench.desk.reports[-1].blast.agents == ("planner", "executor")
+    assert bench.desk.reports[-1].blast_radius.agents == ("planner", "executor")
     for agent in ("planner", "executor"):
         bench.signal("agent_finished", agent=agent, run="run-3", outcome="succeeded", kind="")
     bench.wait(5)
@@ -208,7 +208,7 @@ def test_a_provider_that_is_down_mutes_the_failures_that_it_causes(bench: Bench)
     bench.signal("provider_up", 1, provider="ollama")
     bench.wait(60)
     assert list(bench.told()) == [("report", "agent-failure:agents"), ("report", DOWN), ("clear", DOWN)]
-    assert bench.desk.reports[0].blast.agents == ("reviewer",)
+    assert bench.desk.reports[0].blast_radius.agents == ("reviewer",)
     verdicts = {row.labels.get("agent", row.name): row.verdict for row in bench.alerts.list()}
     assert verdicts["planner"] == verdicts["run-failed"] == "inhibited"
 

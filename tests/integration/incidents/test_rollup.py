@@ -51,7 +51,7 @@ def test_an_incident_of_a_day_that_was_summed_up_may_still_be(room: Room, what: 
         room.go_to(after(days=8 + 8 * time))
         room.service.reopen(one, ADA, "it is back")
     room.go_to(after(days=36))
-    from_sums(room.database).sum_up(after(days=36))
+    from_sums(room.database).build_rollups(after(days=36))
     LATE_CHANGES[what](room, one, other)
     compare_all(room.database, after(days=38))
     if what == "suppressed":
@@ -61,7 +61,7 @@ def test_an_incident_of_a_day_that_was_summed_up_may_still_be(room: Room, what: 
 
 def test_what_returns_counts_for_the_day_of_what_returned(room: Room) -> None:
     room.service.resolve(room.service.open_or_join(a_report(HALF)).id, ADA, "mended")
-    from_sums(room.database).sum_up(after(days=9))
+    from_sums(room.database).build_rollups(after(days=9))
     room.go_to(after(days=9))
     room.service.open_or_join(a_report(HALF, after(days=9)))
     assert (
@@ -98,12 +98,12 @@ def marks(room: Room) -> list[tuple[str, str]]:
 def test_sums_are_the_same_on_both_kinds_of_database(anywhere: Room) -> None:
     now = some_days(anywhere)
     compare(anywhere.database, now)
-    late = anywhere.incident_service.records.table.list(since=None, limit=1000)[-1].id
+    late = anywhere.service.records.table.list(since=None, limit=1000)[-1].id
     anywhere.go_to(now)
-    anywhere.incident_service.reopen(late, ADA, "it is back")
-    anywhere.incident_service.cancel(late, ADA, "it was none")
+    anywhere.service.reopen(late, ADA, "it is back")
+    anywhere.service.cancel(late, ADA, "it was none")
     compare(anywhere.database, now)
-    from_sums(anywhere.database).sum_up(now)
+    from_sums(anywhere.database).build_rollups(now)
     assert marks(anywhere) == []
 
 
@@ -122,7 +122,7 @@ def test_few_incidents_are_read_one_by_one_and_many_from_sums_which_is_said(room
 
 def test_a_change_that_counts_for_nothing_marks_no_day(room: Room) -> None:
     now = some_days(room, 3)
-    from_sums(room.database).sum_up(now)
+    from_sums(room.database).build_rollups(now)
     room.go_to(now)
     incident = room.service.records.find("latest")
     room.service.note(incident.id, ADA, "a note")
@@ -177,7 +177,7 @@ def test_a_change_while_a_day_is_summed_up_is_not_lost(room: Room, monkeypatch: 
         return found
 
     monkeypatch.setattr(rollup.aggregates, "read", meanwhile)
-    from_sums(room.database).sum_up(now)
+    from_sums(room.database).build_rollups(now)
     monkeypatch.undo()
     assert from_sums(room.database).report(IncidentSelection(), "severity", now).total.count == 2
     compare(room.database, now)
@@ -187,11 +187,11 @@ def test_a_day_that_another_has_summed_up_in_the_meantime_is_left_as_it_is(
     room: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = some_days(room, 3)
-    from_sums(room.database).sum_up(now)
+    from_sums(room.database).build_rollups(now)
     marked = iter([["2026-03-03"]])  # as it was a moment ago
     monkeypatch.setattr(rollup, "_marked", lambda *_: next(marked, []))
     monkeypatch.setattr(rollup.aggregates, "read", lambda *_, **__: {})
-    from_sums(room.database).sum_up(now)
+    from_sums(room.database).build_rollups(now)
     monkeypatch.undo()
     assert from_sums(room.database).report(IncidentSelection(), "severity", now).total.count == 3
     compare(room.database, now)
@@ -200,7 +200,7 @@ def test_a_day_that_another_has_summed_up_in_the_meantime_is_left_as_it_is(
 def test_processes_that_sum_up_and_change_at_once_agree_in_the_end(anywhere: Room) -> None:
     now = some_days(anywhere, 12)
     anywhere.go_to(now)
-    names = [row.id for row in anywhere.incident_service.records.table.list(limit=100)]
+    names = [row.id for row in anywhere.service.records.table.list(limit=100)]
     others = [Database(anywhere.database.engine.url.render_as_string(hide_password=False)) for _ in range(2)]
     failures: list[BaseException] = []
 
@@ -212,13 +212,13 @@ def test_processes_that_sum_up_and_change_at_once_agree_in_the_end(anywhere: Roo
 
     def change() -> None:
         for name in names:
-            anywhere.incident_service.reopen(name, ADA, "it is back")
-            anywhere.incident_service.resolve(name, ADA, "mended again")
+            anywhere.service.reopen(name, ADA, "it is back")
+            anywhere.service.resolve(name, ADA, "mended again")
 
     def read(database: Database) -> None:
         for _ in range(8):
             from_sums(database).report(IncidentSelection(), "severity", now)
-            from_sums(database).sum_up(now)
+            from_sums(database).build_rollups(now)
 
     doings = [change, *(lambda each=each: read(each) for each in others)]
     threads = [threading.Thread(target=work, args=(doing,)) for doing in doings]
@@ -255,7 +255,7 @@ def _first(connection: sa.Connection) -> str:
 
 def test_sums_need_no_more_rows_for_more_incidents(room: Room) -> None:
     now = some_days(room, 35)
-    from_sums(room.database).sum_up(now)
+    from_sums(room.database).build_rollups(now)
     with room.database.read() as connection:
         span = incident_tallies.c.span
         rows = connection.execute(sa.select(span, sa.func.count().label("number")).group_by(span))

@@ -104,7 +104,7 @@ def tell(room: Room) -> Callable[[Steps], None]:
         for number, step in enumerate(steps):
             story.step(*step)
             if number % 2:
-                from_sums(room.database).sum_up(story.now)
+                from_sums(room.database).build_rollups(story.now)
         compare_all(room.database, story.now)
         compare(room.database, story.now + timedelta(days=45))
 

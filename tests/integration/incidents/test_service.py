@@ -32,11 +32,11 @@ def test_reports_of_one_trouble_are_one_incident_that_rises_and_widens(room: Roo
     first = room.service.open_or_join(a_report())
     same = room.service.open_or_join(a_report(at=after(seconds=10)))
     worse = room.service.open_or_join(
-        a_report(ALL_AGENTS, after(seconds=20), fingerprints=("f-2",), blast=BlastRadius(runs=("r",)))
+        a_report(ALL_AGENTS, after(seconds=20), fingerprints=("f-2",), blast_radius=BlastRadius(runs=("r",)))
     )
     assert (first.id, first.version) == (same.id, same.version)
     assert worse.id == first.id
-    assert (worse.severity, worse.fingerprints, worse.blast.runs) == (Severity.P0, ("f-1", "f-2"), ("r",))
+    assert (worse.severity, worse.fingerprints, worse.blast_radius.runs) == (Severity.P0, ("f-1", "f-2"), ("r",))
     assert len(room.service.records.table.list()) == 1
 
 

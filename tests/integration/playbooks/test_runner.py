@@ -82,7 +82,7 @@ async def test_what_does_not_help_is_undone_in_reverse_order_and_the_next_is_tri
     assert room.effects() == ["do a", "do b", "undo b", "undo a", "do cure", "do tidied"]
     after = room.incident(incident.id)
     assert after.status is IncidentStatus.RESOLVED
-    assert after.tried == ("Try what does not help", "Try the cure")
+    assert after.attempted_actions == ("Try what does not help", "Try the cure")
     assert after.failed_attempts == 1
     [run] = room.records.runs(incident_id=incident.id)
     assert run.state is PlaybookRunState.HELPED

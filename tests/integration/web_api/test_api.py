@@ -27,7 +27,7 @@ def api(server: RunningWebServer) -> httpx2.Client:
 def an_incident(app: Application, key: str) -> str:
     now = app.clock.now()
     return app.incident_service.open_or_join(
-        a_report(at=now, key=key, title=f"{key} fails", blast=BlastRadius(agents=("executor",)))
+        a_report(at=now, key=key, title=f"{key} fails", blast_radius=BlastRadius(agents=("executor",)))
     ).id
 
 

@@ -36,7 +36,7 @@ def there(server: RunningWebServer) -> Call:
 def incident(server: RunningWebServer) -> str:
     now = server.app.clock.now()
     report = a_report(
-        at=now, key=f"console:{now.timestamp()}", title="it fails", blast=BlastRadius(agents=("executor",))
+        at=now, key=f"console:{now.timestamp()}", title="it fails", blast_radius=BlastRadius(agents=("executor",))
     )
     return server.app.incident_service.open_or_join(report).id
 

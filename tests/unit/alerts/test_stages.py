@@ -291,8 +291,8 @@ class TestReport:
         report = report_of(group, at(60))
         assert (report.facts.agents_failing, report.facts.agents_total) == (2, 3)
         assert report.title == "Agent planner fails (and 1 more)"
-        assert report.blast == blast_of(group)
-        assert (report.blast.agents, report.blast.runs) == (("planner", "executor"), ("run-0", "run-1"))
+        assert report.blast_radius == blast_of(group)
+        assert (report.blast_radius.agents, report.blast_radius.runs) == (("planner", "executor"), ("run-0", "run-1"))
         assert report.labels == {"alertname": "agent-failed"}
 
     def test_never_says_that_something_began_in_the_future(self) -> None:

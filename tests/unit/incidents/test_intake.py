@@ -41,7 +41,7 @@ def resolved_at(moment: datetime) -> Incident:
 def test_an_incident_begins_with_its_severity_its_clock_and_its_first_page() -> None:
     turn = declared()
     incident = turn.incident
-    assert (incident.severity, incident.ground, incident.status) == (
+    assert (incident.severity, incident.severity_reason, incident.status) == (
         Severity.P2,
         SeverityReason.ONE_AGENT_FAILING,
         IncidentStatus.DETECTED,
@@ -81,10 +81,10 @@ def test_the_same_again_changes_nothing() -> None:
 
 
 def test_what_is_new_joins_and_widens_it() -> None:
-    more = a_report(at=after(minutes=1), fingerprints=("f-1", "f-2"), blast=BlastRadius(runs=("run-1",)))
+    more = a_report(at=after(minutes=1), fingerprints=("f-1", "f-2"), blast_radius=BlastRadius(runs=("run-1",)))
     turn = turned(declared().incident, partial(intake.absorb, report=more))
     assert turn.incident.fingerprints == ("f-1", "f-2")
-    assert turn.incident.blast == BlastRadius(agents=("executor",), runs=("run-1",))
+    assert turn.incident.blast_radius == BlastRadius(agents=("executor",), runs=("run-1",))
     assert [(entry.kind, entry.data["fingerprints"]) for entry in turn.entries] == [("joined", ["f-2"])]
 
 
@@ -188,9 +188,9 @@ def test_maintenance_keeps_quiet_and_then_judges_again() -> None:
 def test_maintenance_does_not_swallow_the_end_for_those_who_were_told_before(handling: Handling) -> None:
     hush = partial(intake.suppress, until=after(hours=1), reason="new disk")
     quiet = turned(declared().incident, hush).incident
-    assert [each.contacts[0].id for each in turned(quiet, handling).tellings] == ["ada"]
-    never_told = replace(quiet, told=())
-    assert turned(never_told, handling).tellings == []
+    assert [each.contacts[0].id for each in turned(quiet, handling).notifications] == ["ada"]
+    never_told = replace(quiet, notified=())
+    assert turned(never_told, handling).notifications == []
 
 
 def test_a_real_report_makes_a_drill_real() -> None:

@@ -109,21 +109,21 @@ def test_attempts_are_kept_for_everybody_who_is_told_and_after_three_failures_th
         assert incident.mitigated_at is not None
         turn = turned(incident, partial(response.mitigation_failed, reason="still failing"), actor=MACHINE)
         incident = turn.incident
-        assert bool(turn.tellings) is (number == 3)
-    assert incident.tried == ("try 1", "try 2", "try 3")
+        assert bool(turn.notifications) is (number == 3)
+    assert incident.attempted_actions == ("try 1", "try 2", "try 3")
     assert (incident.status, incident.mitigated_at) == (IncidentStatus.MITIGATING, None)
-    assert [(each.reason, each.lasting) for each in turn.tellings] == [(EscalationRule.PERSISTS.sentence, True)]
+    assert [(each.reason, each.lasting) for each in turn.notifications] == [(EscalationRule.PERSISTS.sentence, True)]
     assert said(turn) == [("escalation", "rule-1", ("ben",))]
-    assert not turned(incident, partial(response.mitigation_failed, reason="again")).tellings
+    assert not turned(incident, partial(response.mitigation_failed, reason="again")).notifications
 
 
 @pytest.mark.parametrize(
     ("report", "rules"),
     [
         (a_report(), []),
-        (a_report(blast=BlastRadius(agents=("a", "b"))), [EscalationRule.SEVERAL_SYSTEMS]),
-        (a_report(blast=BlastRadius(providers=("a", "b"))), [EscalationRule.SEVERAL_SYSTEMS]),
-        (a_report(blast=BlastRadius(runs=("a", "b"))), []),
+        (a_report(blast_radius=BlastRadius(agents=("a", "b"))), [EscalationRule.SEVERAL_SYSTEMS]),
+        (a_report(blast_radius=BlastRadius(providers=("a", "b"))), [EscalationRule.SEVERAL_SYSTEMS]),
+        (a_report(blast_radius=BlastRadius(runs=("a", "b"))), []),
         (a_report(Facts(data_loss=True)), [EscalationRule.DATA_OR_SECURITY]),
         (a_report(scenario=Scenario.SECURITY_ALERT), [EscalationRule.DATA_OR_SECURITY]),
         (a_report(Facts(secret_exposed=True)), [EscalationRule.DATA_OR_SECURITY]),
@@ -138,7 +138,7 @@ def test_rules_that_hold_at_detection_escalate_at_once(report: TroubleReport, ru
 def test_security_is_told_at_once_and_an_acknowledgement_does_not_hold_that_back() -> None:
     turn = declared(a_report(Facts(access_refused=True)))
     assert said(turn) == [("initial", "initial-1", ("ada",)), ("escalation", "rule-0", ("sec",))]
-    assert [each.lasting for each in turn.tellings] == [False, True]
+    assert [each.lasting for each in turn.notifications] == [False, True]
 
 
 def test_nobody_is_told_twice_of_the_same_moment() -> None:
@@ -150,8 +150,8 @@ def test_nobody_is_told_twice_of_the_same_moment() -> None:
 def test_an_estimate_beyond_the_target_goes_to_the_project_manager_once() -> None:
     turn = turned(declared().incident, partial(response.set_eta, eta=after(days=4)))
     assert said(turn) == [("escalation", "rule-4", ("cleo",))]
-    assert not turned(turn.incident, partial(response.set_eta, eta=after(days=5))).tellings
-    assert not turned(declared().incident, partial(response.set_eta, eta=after(days=1))).tellings
+    assert not turned(turn.incident, partial(response.set_eta, eta=after(days=5))).notifications
+    assert not turned(declared().incident, partial(response.set_eta, eta=after(days=1))).notifications
 
 
 def test_a_rise_by_hand_tells_the_new_audience_and_the_lead_once() -> None:
@@ -159,7 +159,7 @@ def test_a_rise_by_hand_tells_the_new_audience_and_the_lead_once() -> None:
     turn = turned(declared().incident, rise)
     assert said(turn) == [("update", "P0-0", ("ada",)), ("initial", "P0-0", ("ben", "cleo", "sec"))]
     assert [entry.kind for entry in turn.entries] == ["severity-raised", "escalated"]
-    assert turn.incident.ground is SeverityReason.DECLARED
+    assert turn.incident.severity_reason is SeverityReason.DECLARED
 
 
 def test_a_level_can_be_told_by_hand() -> None:
@@ -175,7 +175,7 @@ def test_the_impact_and_its_start_can_be_said_later() -> None:
 def test_a_merged_incident_takes_the_other_ones_people_and_severity_in() -> None:
     other = replace(declared(a_report(ALL_AGENTS, fingerprints=("f-9",))).incident, id="inc-2")
     turn = turned(declared().incident, partial(response.merge_in, other=other))
-    assert turn.incident.told == ("ada", "ben", "cleo", "sec")
+    assert turn.incident.notified == ("ada", "ben", "cleo", "sec")
     assert turn.incident.fingerprints == ("f-1", "f-9")
     assert turn.incident.severity is Severity.P0
 

@@ -58,7 +58,7 @@ class AnIncident(RuleBasedStateMachine):
     def begin(self, facts: Facts) -> None:
         turn = declared(a_report(facts))
         self.now, self.incident, self.entries = NOON, turn.incident, list(turn.entries)
-        self.steps = [f"{each.step}:{contact.id}" for each in turn.tellings for contact in each.contacts]
+        self.steps = [f"{each.step}:{contact.id}" for each in turn.notifications for contact in each.contacts]
 
     @rule(name=st.sampled_from(sorted(WORK)), actor=PEOPLE)
     def work(self, name: str, actor: Actor) -> None:
@@ -98,7 +98,7 @@ class AnIncident(RuleBasedStateMachine):
     @rule(facts=FACTS, blast=BLASTS)
     def see(self, facts: Facts, blast: BlastRadius) -> None:
         before = self.incident
-        report = a_report(facts, self.now, blast=blast)
+        report = a_report(facts, self.now, blast_radius=blast)
         match intake.correlate(before, report, SETTINGS):
             case Correlation.JOINS:
                 self._turn(partial(intake.absorb, report=report), MACHINE)
@@ -177,7 +177,7 @@ class AnIncident(RuleBasedStateMachine):
         except IncidentRefusedError:
             return
         turn.finish()
-        self.steps += [f"{each.step}:{contact.id}" for each in turn.tellings for contact in each.contacts]
+        self.steps += [f"{each.step}:{contact.id}" for each in turn.notifications for contact in each.contacts]
         self._assert_the_end_is_told(turn)
         self.incident = replace(turn.incident, version=self.incident.version + int(turn.changed))
         self.entries += turn.entries
@@ -187,8 +187,8 @@ class AnIncident(RuleBasedStateMachine):
         kind = ends.get(turn.incident.status)
         if kind is None or turn.incident.status is self.incident.status:
             return
-        told = {contact.id for each in turn.tellings if each.kind is kind for contact in each.contacts}
-        assert told == set(self.incident.told)
+        told = {contact.id for each in turn.notifications if each.kind is kind for contact in each.contacts}
+        assert told == set(self.incident.notified)
         assert turn.stops_pages
 
     def _due(self) -> list[IncidentTimer]:

@@ -62,7 +62,7 @@ def test_a_target_at_risk_and_breached_is_said_once_each() -> None:
     for timer, hours in ((IncidentTimer.RESPONSE_AT_RISK, 3), (IncidentTimer.RESPONSE_BREACHED, 4)):
         turn = turned(incident, partial(timers.fire, timer=timer), at=after(hours=hours))
         incident = turn.incident
-        told += [each.reason for each in turn.tellings]
+        told += [each.reason for each in turn.notifications]
         assert not turned(incident, partial(timers.fire, timer=timer), at=after(hours=hours)).changed
     assert told == [
         "the response target (2026-03-03 16:00 UTC) is at-risk",
@@ -72,7 +72,7 @@ def test_a_target_at_risk_and_breached_is_said_once_each() -> None:
 
 def test_a_target_that_was_breached_during_a_downtime_is_not_called_at_risk() -> None:
     turn = turned(declared().incident, partial(timers.fire, timer=IncidentTimer.RESPONSE_AT_RISK), at=after(hours=9))
-    assert [each.reason for each in turn.tellings] == ["the response target (2026-03-03 16:00 UTC) is breached"]
+    assert [each.reason for each in turn.notifications] == ["the response target (2026-03-03 16:00 UTC) is breached"]
     assert not turned(
         turn.incident, partial(timers.fire, timer=IncidentTimer.RESPONSE_BREACHED), at=after(hours=9)
     ).changed
@@ -96,7 +96,7 @@ def test_a_rise_gives_the_new_targets_their_own_warnings() -> None:
 def test_the_promised_word_is_given_and_the_next_one_promised() -> None:
     turn = turned(declared().incident, partial(timers.fire, timer=IncidentTimer.UPDATE), at=after(hours=9))
     assert said(turn) == [("update", "update-1", ("ada",))]
-    notice = notices.notice(turn.incident, turn.tellings[0])
+    notice = notices.notice(turn.incident, turn.notifications[0])
     assert notice.next_update == due_times(turn.incident, SETTINGS)[IncidentTimer.UPDATE] == after(hours=13)
 
 
@@ -107,7 +107,7 @@ def test_stability_resolves_and_says_so_to_everybody_who_was_told() -> None:
     turn = turned(incident, partial(timers.fire, timer=IncidentTimer.STABILITY), at=after(minutes=2, seconds=30))
     assert turn.incident.status is IncidentStatus.RESOLVED
     assert said(turn) == [("resolved", "resolved-1", ("ada", "ben", "cleo", "sec"))]
-    notice = notices.notice(turn.incident, turn.tellings[0])
+    notice = notices.notice(turn.incident, turn.notifications[0])
     assert notice.resolution == "not seen for 30 s after: restart"
     assert notice.duration == timedelta(minutes=2, seconds=30)
     assert (notice.status, notice.root_cause) == ("RESOLVED", "")
@@ -182,7 +182,7 @@ def test_the_watch_ends_by_itself() -> None:
 
 def test_a_notice_says_what_is_known_and_what_to_do_now() -> None:
     turn = declared(a_report(started_at=after(minutes=-3)))
-    notice = notices.notice(turn.incident, turn.tellings[0], "http://here/inc-1")
+    notice = notices.notice(turn.incident, turn.notifications[0], "http://here/inc-1")
     assert (notice.status, notice.impact, notice.started_at) == (
         "INVESTIGATING",
         "agent executor (1 of 4 agents fail)",
@@ -190,7 +190,7 @@ def test_a_notice_says_what_is_known_and_what_to_do_now() -> None:
     )
     assert notice.to_do == ("orchestrator incidents ack inc-1", "orchestrator incidents show inc-1")
     assert (notice.eta, notice.duration, notice.url) == (None, None, "http://here/inc-1")
-    assert notices.notice(declared().incident, turn.tellings[0]).started_at is None
+    assert notices.notice(declared().incident, turn.notifications[0]).started_at is None
     assert notices.duration(replace(turn.incident, resolved_at=after(minutes=2))) == timedelta(minutes=5)
 
 
@@ -198,17 +198,23 @@ def test_a_notice_says_what_is_known_and_what_to_do_now() -> None:
     ("report", "impact", "command"),
     [
         (
-            a_report(Facts(providers_down=1, providers_usable=0), scenario=Scenario.PROVIDER_UNAVAILABLE, blast=OLLAMA),
+            a_report(
+                Facts(providers_down=1, providers_usable=0), scenario=Scenario.PROVIDER_UNAVAILABLE, blast_radius=OLLAMA
+            ),
             "no model call to ollama succeeds; no other is left, so every run waits",
             "orchestrator providers probe ollama",
         ),
         (
-            a_report(Facts(providers_down=1, providers_usable=2), scenario=Scenario.PROVIDER_UNAVAILABLE, blast=OLLAMA),
+            a_report(
+                Facts(providers_down=1, providers_usable=2), scenario=Scenario.PROVIDER_UNAVAILABLE, blast_radius=OLLAMA
+            ),
             "no model call to ollama succeeds; 2 of the fallback chain can take over",
             "orchestrator providers probe ollama",
         ),
         (
-            a_report(Facts(agents_failing=1, agents_total=3), blast=BlastRadius(agents=("executor",), runs=("run-1",))),
+            a_report(
+                Facts(agents_failing=1, agents_total=3), blast_radius=BlastRadius(agents=("executor",), runs=("run-1",))
+            ),
             "agent executor (1 of 3 agents fail); run run-1 cannot be relied on to finish",
             "orchestrator runs show run-1",
         ),
@@ -216,19 +222,19 @@ def test_a_notice_says_what_is_known_and_what_to_do_now() -> None:
             a_report(
                 Facts(resource_exhausted=True),
                 scenario=Scenario.HIGH_RESOURCE_USAGE,
-                blast=BlastRadius(hosts=("web-1",)),
+                blast_radius=BlastRadius(hosts=("web-1",)),
                 labels={"path": "/var/my logs"},
             ),
             "everything that runs on web-1",
             "df -h '/var/my logs'",
         ),
         (
-            a_report(Facts(database_unreachable=True), scenario=Scenario.CONTROL_PLANE, blast=BlastRadius()),
+            a_report(Facts(database_unreachable=True), scenario=Scenario.CONTROL_PLANE, blast_radius=BlastRadius()),
             "all of it: without the database nothing new can be recorded",
             "orchestrator doctor",
         ),
         (
-            a_report(Facts(secret_exposed=True), scenario=Scenario.SECURITY_ALERT, blast=BlastRadius()),
+            a_report(Facts(secret_exposed=True), scenario=Scenario.SECURITY_ALERT, blast_radius=BlastRadius()),
             "",
             "orchestrator incidents show inc-1",
         ),
