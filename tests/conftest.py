@@ -7,7 +7,9 @@ from hypothesis import settings
 
 from tests.support.postgres import database_url, postgres_server, postgres_url
 
-# A busy machine is slow, not wrong: pytest's own time limit is enough.
+pytest_plugins = ["tests.support.time_limits"]
+
+# A busy machine is slow, not wrong: the time limit of the whole test is enough.
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
 

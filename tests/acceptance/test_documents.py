@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.patience import patient
 from tests.support.project import ROOT
 from tests.support.reference_pages import PAGES
 
@@ -55,7 +56,7 @@ def test_the_commands_of_a_document_work(document: Path, tmp_path: Path) -> None
                 capture_output=True,
                 text=True,
                 check=False,
-                timeout=60,
+                timeout=patient(60),
             )
             assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
             missing = [line for line in expected if line not in done.stdout]

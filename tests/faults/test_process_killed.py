@@ -8,6 +8,7 @@ import psutil
 import pytest
 
 from tests.support.engine_rows import committed_steps
+from tests.support.patience import patient
 from tests.support.project import ProjectFolder, a_project, provider_at, wait_until
 from tests.support.rehearsal import RehearsalProcess
 
@@ -76,7 +77,7 @@ def test_a_command_that_an_agent_ran_dies_with_us(provider: RehearsalProcess, tm
         command = project.start_run("--check", "sleep 61.25")
         sleeping = wait_until(lambda: processes("sleep", "61.25"), "for the check to run")
         command.kill()
-        psutil.wait_procs(sleeping, timeout=5)
+        psutil.wait_procs(sleeping, timeout=patient(5))
         assert processes("sleep", "61.25") == []
 
 

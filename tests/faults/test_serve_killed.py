@@ -18,8 +18,9 @@ import psutil
 import pytest
 
 from orchestration.rehearsal import samples
-from tests.support.console import Family, free_port, until
+from tests.support.console import Family, free_port
 from tests.support.engine_rows import committed_steps
+from tests.support.patience import patient, until
 from tests.support.project import Command, ProjectFolder, a_project, provider_at
 from tests.support.rehearsal import RehearsalProcess
 
@@ -57,7 +58,7 @@ class Served:
         return found
 
     def get(self, path: str) -> Any:
-        with httpx2.Client(base_url=self.url, timeout=30) as client:
+        with httpx2.Client(base_url=self.url, timeout=patient(30)) as client:
             answer = client.get(f"/api/v1{path}")
             assert answer.status_code == 200, answer.text
             return answer.json()
@@ -65,7 +66,7 @@ class Served:
     def ask(self, path: str, body: Any, key: str) -> str:
         """Have something made, with a key, until it is acknowledged; returns its identifier."""
         while True:
-            with contextlib.suppress(*_AWAY), httpx2.Client(base_url=self.url, timeout=30) as client:
+            with contextlib.suppress(*_AWAY), httpx2.Client(base_url=self.url, timeout=patient(30)) as client:
                 answer = client.post(f"/api/v1{path}", json=body, headers={"Idempotency-Key": key})
                 if answer.status_code == 201:
                     made = str(answer.json()["id"])
@@ -88,7 +89,7 @@ class Listener(threading.Thread):
 
     def run(self) -> None:
         while self.wanted:
-            with contextlib.suppress(*_AWAY), httpx2.Client(base_url=self._served.url, timeout=30) as client:
+            with contextlib.suppress(*_AWAY), httpx2.Client(base_url=self._served.url, timeout=patient(30)) as client:
                 self._follow(client)
             time.sleep(0.05)
 
@@ -111,7 +112,7 @@ def served(provider: RehearsalProcess, tmp_path: Path) -> Iterator[Served]:
         made.start()
         yield made
         left = [one for one in made.family.values() if one.is_running()]
-    psutil.wait_procs(left, timeout=10)
+    psutil.wait_procs(left, timeout=patient(10))
 
 
 def ask_for_runs(served: Served) -> None:
@@ -151,7 +152,7 @@ def test_killed_at_random_under_load_nothing_is_lost_and_everybody_tells_the_tru
     asking = threading.Thread(target=ask_for_runs, args=(served,))
     asking.start()
     killed = kill_at_random(served, random.Random(_SEED))
-    asking.join(timeout=120)
+    asking.join(timeout=patient(120))
     assert not asking.is_alive()
     runs = served.get("/runs")["items"]
     until(lambda: all(one["status"] == "succeeded" for one in served.get("/runs")["items"]), seconds=200)
@@ -215,7 +216,7 @@ def check_processes(served: Served) -> None:
 
 def check_pages(served: Served) -> None:
     """The pages say what the database and the API say."""
-    with httpx2.Client(base_url=served.url, timeout=30) as client:
+    with httpx2.Client(base_url=served.url, timeout=patient(30)) as client:
         page = client.get("/runs").text
         stored = rows(served, "SELECT id, status FROM runs")
         assert dict(stored) == {one["id"]: one["status"] for one in served.get("/runs")["items"]}

@@ -16,6 +16,8 @@ from typing import Any
 import httpx2
 import pytest
 
+from tests.support.patience import Deadline, wait_for_end
+
 _NAMES = ("prometheus-alertmanager", "alertmanager")
 
 
@@ -64,7 +66,7 @@ def alertmanager(program: Path, folder: Path, configuration: str) -> Iterator[Al
         yield running
     finally:
         process.kill()
-        process.wait(10)
+        wait_for_end(process, 10)
 
 
 def an_alert(name: str, *, ends_at: datetime | None = None, **labels: str) -> dict[str, Any]:
@@ -76,8 +78,8 @@ def an_alert(name: str, *, ends_at: datetime | None = None, **labels: str) -> di
 
 
 def _wait_until_ready(running: Alertmanager, log: Path) -> None:
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
+    deadline = Deadline(20)
+    while not deadline.is_over():
         with suppress(httpx2.TransportError):
             if httpx2.get(f"{running.url}/-/ready").status_code == 200:
                 return

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
+from tests.support.patience import patient
+
 WIDE: Mapping[str, Any] = {"viewport": {"width": 1440, "height": 900}, "color_scheme": "light"}
 PHONE: Mapping[str, Any] = {"viewport": {"width": 390, "height": 844}, "color_scheme": "dark", "has_touch": True}
 SCREENS = pytest.mark.parametrize("screen", [WIDE, PHONE], ids=["wide-light", "phone-dark"])
@@ -30,6 +32,7 @@ def chromium() -> Iterator[Browser]:
     """The browser; skips the test where there is none."""
     if not Path(CHROMIUM).exists():
         pytest.skip(f"THE DASHBOARD WAS NOT DRIVEN: there is no {CHROMIUM}; as root: python -m tests.support.debian")
+    expect.set_options(timeout=patient(10) * 1000)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(_QUIETLY))
         try:
@@ -53,7 +56,7 @@ def opening(browser: Browser) -> Iterator[Opener]:
     def open_(address: str, path: str, screen: Mapping[str, Any] = WIDE, **options: Any) -> Page:
         contexts.append(browser.new_context(base_url=address, **screen, **options))
         page = contexts[-1].new_page()
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(patient(15) * 1000)
         page.on("console", note)
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.goto(path)

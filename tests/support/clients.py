@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.patience import patient
 from tests.support.project import ROOT
 
 REQUIREMENTS = ("openai>=3,<4", "pydantic-ai-slim[openai]>=2,<3")
@@ -48,7 +49,7 @@ def _install(python: Path) -> None:
     try:
         venv.create(_FOLDER / "env", clear=True, with_pip=True)
         command = [python, "-m", "pip", "install", *options, *REQUIREMENTS]
-        subprocess.run(command, check=True, capture_output=True, text=True, timeout=90)
+        subprocess.run(command, check=True, capture_output=True, text=True, timeout=patient(90))
     except (OSError, subprocess.SubprocessError) as error:
         detail = str(getattr(error, "stderr", None) or error)[-300:]
         pytest.skip(f"THE ENDPOINT WAS NOT TRIED WITH REAL CLIENTS: they cannot be installed: {detail}")

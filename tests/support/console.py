@@ -10,14 +10,15 @@ import socket
 import sqlite3
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psutil
+
+from tests.support.patience import patient
 
 REPOSITORY = Path(__file__).parents[2]
 COMMAND = (sys.executable, "-m", "orchestration")
@@ -57,8 +58,8 @@ class ConsoleProject:
         """Run a command to its end."""
         command = options.pop("command", COMMAND)
         done = subprocess.run(
-            (*command, *arguments), cwd=self.root, env=environment(), input=data, capture_output=True, timeout=60,
-            check=False, **options,
+            (*command, *arguments), cwd=self.root, env=environment(), input=data, capture_output=True, check=False,
+            timeout=patient(60), **options,
         )  # fmt: skip
         return Said(done.returncode, done.stdout.decode(), done.stderr.decode())
 
@@ -95,7 +96,7 @@ class ConsoleProject:
             pass
         finally:
             os.close(ours)
-        return process.wait(30), said.decode()
+        return process.wait(patient(30)), said.decode()
 
     def records(self, query: str, *values: Any) -> list[Any]:
         """What the database holds, read directly: quick enough to ask again and again. Nothing before it is made."""
@@ -156,15 +157,6 @@ def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     return {**kept, "PYTHONPATH": str(REPOSITORY), "COLUMNS": "120", **(extra or {})}
 
 
-def until(condition: Callable[[], Any], seconds: float = 30.0) -> Any:
-    """Wait until it holds; returns what it gave."""
-    deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < deadline, "it never came to be"
-        time.sleep(0.05)
-    return found
-
-
 def wait_for_line(process: subprocess.Popen[str], text: str) -> list[str]:
     """Read what the process prints up to the line that has the text; returns all those lines."""
     assert process.stdout is not None
@@ -179,7 +171,7 @@ def wait_for_line(process: subprocess.Popen[str], text: str) -> list[str]:
 def stop(process: subprocess.Popen[str], number: signal.Signals = signal.SIGTERM, seconds: float = 20.0) -> str:
     """Send a signal and wait for the end; returns what the process still printed."""
     process.send_signal(number)
-    return process.communicate(timeout=seconds)[0]
+    return process.communicate(timeout=patient(seconds))[0]
 
 
 def free_port() -> int:

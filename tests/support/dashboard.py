@@ -20,6 +20,7 @@ from orchestration.rehearsal import samples
 from orchestration.security.principal import Principal, Role
 from orchestration.storage.runs import Run
 from orchestration.web.pages import Streams, routes, streams_of
+from tests.support.patience import patient
 from tests.support.project import wait_until
 
 T = TypeVar("T")
@@ -68,7 +69,7 @@ class Dashboard:
         self._socket = socket.socket()
         self._socket.bind(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
-        self._client = httpx2.Client(base_url=self.url, timeout=30)
+        self._client = httpx2.Client(base_url=self.url, timeout=patient(30))
         gated = Gate(Starlette(routes=routes(app, self.streams)), self)
         settings = uvicorn.Config(gated, log_config=None, lifespan="off", timeout_graceful_shutdown=5)
         self._server = uvicorn.Server(settings)
@@ -83,7 +84,7 @@ class Dashboard:
         begun = time.monotonic()
         self.portal.call(self.streams.close)
         self._server.should_exit = True
-        self._served.result(timeout=30)  # at once where it has stopped before
+        self._served.result(timeout=patient(30))  # at once where it has stopped before
         return time.monotonic() - begun
 
     def get(self, path: str, **options: Any) -> httpx2.Response:

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from tests.support.patience import patient
+
 
 class Gatekeeper:
     """Lets through who brings `key`; with a wrong one, the answer is a 401 that repeats it.
@@ -34,7 +36,7 @@ class Gatekeeper:
             error = {"message": f"Incorrect API key provided: {key}.", "type": "invalid_request_error"}
             return 401, "application/json", json.dumps({"error": error}).encode()
         request = urllib.request.Request(self.behind + path, body, {"content-type": "application/json"})
-        with urllib.request.urlopen(request, timeout=30) as answer:
+        with urllib.request.urlopen(request, timeout=patient(30)) as answer:
             return answer.status, answer.headers["content-type"], answer.read()
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,6 +19,7 @@ from orchestration.providers.wire import Completion, GatewayCall
 from orchestration.storage.database import Database
 from orchestration.storage.route_states import RouteStates
 from orchestration.storage.spend import Spend
+from tests.support.patience import Stopwatch, until_async
 
 BODY = {"messages": [{"role": "user", "content": "Is it up?"}]}
 
@@ -82,11 +82,9 @@ class Desk:
 
 async def until(condition: Callable[[], bool], seconds: float = 10.0) -> float:
     """Wait until it holds; how many seconds that took."""
-    start = time.monotonic()
-    while not condition():
-        assert time.monotonic() - start < seconds, "it did not come about"
-        await anyio.sleep(0.005)
-    return time.monotonic() - start
+    watch = Stopwatch()
+    await until_async(condition, seconds)
+    return watch.seconds
 
 
 async def together(*calls: Callable[[], Awaitable[Any]]) -> list[Any]:

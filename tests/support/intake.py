@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,14 +49,6 @@ def running_intake(file: Path, fault: str = "", port: int = 0) -> Iterator[Runni
         finally:
             process.kill()
             database.close()
-
-
-def until(condition: Callable[[], bool], seconds: float = 20) -> None:
-    """Wait for something in another process."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.05)
 
 
 def a_webhook(*alerts: dict[str, Any], **values: Any) -> dict[str, Any]:

@@ -18,6 +18,8 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from tests.support.patience import Deadline, patient
+
 _USER = "postgres"
 # What is written need not outlive the machine, only the server.
 _QUICK = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
@@ -48,10 +50,10 @@ class Server:
             return
         self._process.send_signal(signal.SIGINT)
         try:
-            self._process.wait(timeout=10)
+            self._process.wait(timeout=patient(10))
         except subprocess.TimeoutExpired:
             self._process.kill()
-            self._process.wait(timeout=10)
+            self._process.wait(timeout=patient(10))
         self._process = None
 
     def new_database(self) -> str:
@@ -142,8 +144,8 @@ def _free_port() -> int:
 
 def _wait_for(process: subprocess.Popen[bytes], url: str, folder: Path) -> None:
     engine = sa.create_engine(url, poolclass=sa.NullPool)
-    end = time.monotonic() + _START_SECONDS
-    while process.poll() is None and time.monotonic() < end:
+    deadline = Deadline(_START_SECONDS)
+    while process.poll() is None and not deadline.is_over():
         try:
             with engine.connect():
                 return

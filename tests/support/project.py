@@ -7,13 +7,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from orchestration.rehearsal import samples
+from tests.support.patience import until, wait_for_end
 
 ROOT = Path(__file__).parents[2]
 _SHIPPED = ROOT / "config" / "agents.config.json"
@@ -21,11 +21,7 @@ _SHIPPED = ROOT / "config" / "agents.config.json"
 
 def wait_until(condition: Callable[[], Any], what: str, seconds: float = 30.0) -> Any:
     """Look again and again until the condition gives something true, and return that."""
-    end = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < end, f"waited {seconds:g} s in vain: {what}"
-        time.sleep(0.02)
-    return found
+    return until(condition, seconds, f"waited in vain {what}")
 
 
 def provider_at(url: str, **more: Any) -> dict[str, Any]:
@@ -46,7 +42,7 @@ class Command:
 
     def wait(self, seconds: float = 60.0) -> int:
         """The exit code, when the command has ended."""
-        return self.process.wait(timeout=seconds)
+        return wait_for_end(self.process, seconds)
 
     def wait_for(self, text: str, seconds: float = 30.0) -> None:
         """Return when the text was printed."""
@@ -56,7 +52,7 @@ class Command:
     def kill(self) -> None:
         """What `kill -9` does."""
         self.process.send_signal(signal.SIGKILL)
-        self.process.wait(timeout=10)
+        wait_for_end(self.process, 10)
 
 
 class ProjectFolder:

@@ -17,6 +17,8 @@ from typing import Any
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
+from tests.support.patience import patient
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -152,7 +154,7 @@ class _AnyPort(Controller):
         return end
 
     def stop(self, no_assert: bool = False) -> None:
-        asyncio.run_coroutine_threadsafe(self._hang_up(), self.loop).result(timeout=5)
+        asyncio.run_coroutine_threadsafe(self._hang_up(), self.loop).result(timeout=patient(5))
         super().stop(no_assert)
 
     async def _hang_up(self) -> None:

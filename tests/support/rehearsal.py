@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from tests.support.patience import patient
 from tests.support.project import ROOT, wait_until
 
 
@@ -36,7 +37,7 @@ class RehearsalProcess:
         """What `kill -9` does."""
         if self._process is not None:
             self._process.send_signal(signal.SIGKILL)
-            self._process.communicate(timeout=10)
+            self._process.communicate(timeout=patient(10))
             self._process = None
 
     def calls(self) -> list[dict[str, Any]]:
@@ -59,7 +60,7 @@ class RehearsalProcess:
     def _ask(self, path: str, body: bytes | None = None, method: str | None = None) -> Any:
         headers = {"content-type": "application/json"}
         request = urllib.request.Request(self.url + path, body, headers, method=method)
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=patient(10)) as answer:
             return json.load(answer)
 
 

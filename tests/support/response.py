@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -30,6 +29,7 @@ from orchestration.playbooks.responder import Responder
 from orchestration.storage.playbooks import ActionRun, PlaybookRecords
 from orchestration.workers.supervisor import Supervisor, WorkerLimits
 from tests.support.incidents import ONE_AGENT, a_report
+from tests.support.patience import until_async
 
 PLANNER = {"id": "planner", "role": "planner", "tools": []}
 EXECUTOR = {"id": "executor", "tools": ["read_file", "write_file", "run_command"], "commands": ["echo", "sleep"]}
@@ -176,10 +176,7 @@ class Ward:
         return [(one.change.kind, one.change.target) for one in self.app.store.overrides]
 
     async def until(self, condition: Callable[[], Any], seconds: float = 15) -> Any:
-        async with asyncio.timeout(seconds):
-            while not (found := condition()):
-                await asyncio.sleep(0.02)
-            return found
+        return await until_async(condition, seconds)
 
 
 def a_step(name: str, given: Mapping[str, Any], mode: Mode = Mode.AUTO) -> Step:

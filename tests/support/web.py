@@ -20,6 +20,7 @@ from orchestration.web.exposure import Exposure
 from orchestration.web.server import WebServer as Server
 from orchestration.web.server import serving_web
 from tests.support.console import ConsoleProject
+from tests.support.patience import patient
 
 PASSWORD = "correct horse battery"
 
@@ -53,7 +54,7 @@ class RunningWebServer:
     ) -> httpx2.Client:
         """A client of the server, by default with everything allowed."""
         headers = {} if role is None else {"Authorization": f"Bearer {self.token(role, scopes)}"}
-        made = httpx2.Client(base_url=self.url, headers=headers | more.pop("headers", {}), timeout=30, **more)
+        made = httpx2.Client(base_url=self.url, headers=headers | more.pop("headers", {}), timeout=patient(30), **more)
         self._clients.append(made)
         return made
 
@@ -99,12 +100,12 @@ def a_web_server(root: Path, exposure: Exposure | None = None, **runtime: Any) -
 
     thread = threading.Thread(target=lambda: anyio.run(serve), name="web-server")
     thread.start()
-    server, end = ready.result(timeout=60)
+    server, end = ready.result(timeout=patient(60))
     try:
         yield server
     finally:
         server.close_clients()
         server.close_shared()
         server.portal.start_task_soon(end.set)
-        thread.join(timeout=60)
+        thread.join(timeout=patient(60))
         assert not thread.is_alive(), "the server did not stop"

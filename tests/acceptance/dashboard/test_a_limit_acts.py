@@ -19,6 +19,7 @@ from orchestration.app import Application
 from orchestration.providers.wire import GatewayCall
 from tests.support.browser import SCREENS, Opener, has_not_moved, mark
 from tests.support.dashboard import a_dashboard
+from tests.support.patience import Stopwatch
 from tests.support.project import ProjectFolder, provider_at, wait_until
 
 CALLERS = 6
@@ -42,8 +43,8 @@ class Busy:
 
     def most_within(self, seconds: float) -> int:
         """The most calls at once that are seen in so many seconds."""
-        end, most = time.monotonic() + seconds, 0
-        while time.monotonic() < end:
+        watch, most = Stopwatch(), 0
+        while watch.seconds < seconds:
             most = max(most, self.in_flight)
             time.sleep(0.005)
         return most

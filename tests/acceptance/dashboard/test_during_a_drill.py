@@ -17,6 +17,7 @@ from orchestration.drills import catalogue
 from orchestration.drills.environment import DrillEnvironment, standing_ground
 from orchestration.drills.project import laid_over
 from tests.support.browser import SCREENS, Opener, has_not_moved, mark
+from tests.support.patience import patient
 from tests.support.web import PASSWORD
 
 # An edit breaks an agent; to go back to the last good configuration takes a person's word.
@@ -57,7 +58,7 @@ def test_an_incident_is_acknowledged_and_an_approval_given_while_a_drill_runs(
         page = sign_in(opener, ground, screen)
         mark(page)
         portal.start_task_soon(DRILL.inject, ground)
-        page.get_by_role("link", name=re.compile("P2: .*own-code")).first.click(timeout=30_000)
+        page.get_by_role("link", name=re.compile("P2: .*own-code")).first.click(timeout=patient(30) * 1000)
         expect(page.locator("h1 .badge.label")).to_have_text("drill")
         page.get_by_role("button", name="Acknowledge").click()
         expect(page.locator("p[role=status]")).to_contain_text("You have acknowledged it")
@@ -68,7 +69,7 @@ def test_an_incident_is_acknowledged_and_an_approval_given_while_a_drill_runs(
         page.get_by_role("button", name="Approve").click()
         expect(page.locator("p[role=status]")).to_contain_text("You have approved it")
         mark(page)
-        expect(page.locator("h1 .badge").nth(1)).to_have_text("resolved", timeout=30_000)
+        expect(page.locator("h1 .badge").nth(1)).to_have_text("resolved", timeout=patient(30) * 1000)
         assert has_not_moved(page)
         expect(page.locator("ol.timeline")).to_contain_text("acknowledged by ada")
         page.goto("/audit")

@@ -15,6 +15,7 @@ from orchestration.storage.runs import Run
 from tests.support.browser import SCREENS, Opener, has_not_moved, mark, violations
 from tests.support.dashboard import Dashboard, a_dashboard
 from tests.support.dashboard_records import declare, fill, finished_run, hold_drills
+from tests.support.patience import patient
 from tests.support.project import ProjectFolder
 
 
@@ -85,7 +86,7 @@ def test_a_run_is_watched_live_from_its_start_to_its_end(
     expect(row).to_be_visible()
     page = opened(f"/runs/{run.id}", screen)
     mark(page)
-    expect(page.locator("h1 .badge").first).to_have_text("succeeded", timeout=30_000)
+    expect(page.locator("h1 .badge").first).to_have_text("succeeded", timeout=patient(30) * 1000)
     expect(page.locator("tr.lane")).not_to_have_count(0)
     expect(page.get_by_role("link", name="plan.md")).to_be_visible()
     expect(page.locator("h1")).to_contain_text("rehearsal")

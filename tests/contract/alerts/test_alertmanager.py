@@ -11,8 +11,9 @@ from orchestration.domain.alert_status import AlertStatus
 from orchestration.domain.severity import Severity
 from tests.support.alertmanager import alertmanager, an_alert, binary
 from tests.support.alerts import Bench
-from tests.support.intake import ALERTMANAGER, running_intake, until
+from tests.support.intake import ALERTMANAGER, running_intake
 from tests.support.intake_process import TOKEN
+from tests.support.patience import patient, until
 
 CONFIGURATION = """
 route:
@@ -70,6 +71,6 @@ def test_it_tries_again_until_we_are_there(program: Path, tmp_path: Path) -> Non
         configuration = CONFIGURATION.format(url=dying.url + ALERTMANAGER, token=TOKEN)
         with alertmanager(program, tmp_path, configuration) as sender:
             sender.post(an_alert("HighLoad", instance="web-1"))
-            assert dying.process.wait(20) == 9
+            assert dying.process.wait(patient(20)) == 9
             with running_intake(file, port=port) as intake:
                 until(lambda: intake.inbox.size() > 0)

@@ -18,6 +18,7 @@ import pytest
 from orchestration.domain.severity import Severity
 from orchestration.notifications.notice import NoticeKind
 from tests.contract.notifications.conftest import Send, a_message
+from tests.support.patience import Deadline, patient
 
 PROGRAM = shutil.which("prometheus-alertmanager") or shutil.which("alertmanager")
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason="needs the package prometheus-alertmanager")
@@ -40,14 +41,14 @@ def alertmanager(tmp_path: Path) -> Iterator[str]:
         yield url
     finally:
         process.terminate()
-        process.wait(timeout=10)
+        process.wait(timeout=patient(10))
 
 
 def wait_until_ready(url: str, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline and process.poll() is None:
+    deadline = Deadline(20)
+    while not deadline.is_over() and process.poll() is None:
         try:
-            with urllib.request.urlopen(f"{url}/-/ready", timeout=1):
+            with urllib.request.urlopen(f"{url}/-/ready", timeout=patient(1)):
                 return
         except (urllib.error.URLError, OSError):
             time.sleep(0.05)
@@ -55,7 +56,7 @@ def wait_until_ready(url: str, process: subprocess.Popen[bytes]) -> None:
 
 
 def firing(url: str) -> list[dict[str, Any]]:
-    with urllib.request.urlopen(f"{url}/api/v2/alerts", timeout=5) as answer:
+    with urllib.request.urlopen(f"{url}/api/v2/alerts", timeout=patient(5)) as answer:
         alerts: list[dict[str, Any]] = json.load(answer)
     return alerts
 

@@ -9,6 +9,8 @@ from typing import Any
 import anyio
 import httpx2
 
+from tests.support.patience import Deadline
+
 OPENAI = "/v1/chat/completions"
 OLLAMA = "/api/chat"
 READ_FILE = {"type": "function", "function": {"name": "read_file", "parameters": {"type": "object"}}}
@@ -64,8 +66,7 @@ async def ask_ollama(client: httpx2.AsyncClient, body: dict[str, Any]) -> dict[s
 
 async def until(condition: Callable[[], Awaitable[bool]]) -> None:
     """Wait for something that comes about in real time."""
-    for _ in range(1000):
-        if await condition():
-            return
+    deadline = Deadline(5)
+    while not await condition():
+        assert not deadline.is_over(), str(deadline)
         await anyio.sleep(0.005)
-    raise AssertionError("it did not come about within five seconds")

@@ -8,6 +8,7 @@ import httpx2
 import pytest
 
 from orchestration.rehearsal import RehearsalServer
+from tests.support.patience import patient
 
 
 @pytest.fixture
@@ -18,5 +19,5 @@ async def server() -> AsyncIterator[RehearsalServer]:
 
 @pytest.fixture
 async def client(server: RehearsalServer) -> AsyncIterator[httpx2.AsyncClient]:
-    async with httpx2.AsyncClient(base_url=server.url, timeout=5) as connected:
+    async with httpx2.AsyncClient(base_url=server.url, timeout=patient(5)) as connected:
         yield connected

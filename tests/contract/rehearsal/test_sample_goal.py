@@ -16,6 +16,7 @@ import pytest
 
 from orchestration.rehearsal import RehearsalServer, samples
 from tests.contract.rehearsal.chat import ask_ollama, ask_openai, ask_openai_streaming
+from tests.support.patience import patient
 
 TOOLS = ("list_files", "read_file", "write_file", "replace_in_file", "search_files", "run_command")
 Ask = Callable[[httpx2.AsyncClient, dict[str, Any]], Awaitable[dict[str, Any]]]
@@ -68,7 +69,9 @@ class Crew:
     def run(self, command: list[str]) -> str:
         assert command[:3] == ["python3", "-m", "unittest"]
         line = [sys.executable, "-B", *command[1:]]
-        result = subprocess.run(line, cwd=self._workspace, capture_output=True, text=True, timeout=60, check=False)
+        result = subprocess.run(
+            line, cwd=self._workspace, capture_output=True, text=True, timeout=patient(60), check=False
+        )
         return f"exit code {result.returncode}\n{result.stdout}{result.stderr}"
 
 

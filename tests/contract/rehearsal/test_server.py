@@ -18,6 +18,7 @@ from orchestration.errors import OrchestratorError, UsageError
 from orchestration.rehearsal import RehearsalServer
 from orchestration.rehearsal.__main__ import main
 from tests.contract.rehearsal.chat import OPENAI, request, until
+from tests.support.patience import fail_after, patient
 
 COMMAND = [sys.executable, "-m", "orchestration.rehearsal", "--port", "0", "--latency-ms", "0"]
 
@@ -101,7 +102,7 @@ async def test_stopping_ends_at_whatever_moment_the_port_reopens(moment: float) 
     async with RehearsalServer() as server:
         server.refuse(0.001)
         await anyio.sleep(moment)
-        with anyio.fail_after(5):
+        with fail_after(5):
             await server.stop()
 
 
@@ -152,7 +153,9 @@ def test_what_cannot_be_served_is_refused_before_anything_starts(wrong: dict) ->
 
 def test_importing_the_package_does_not_load_the_http_server() -> None:
     code = "import sys, orchestration.rehearsal; print({'uvicorn', 'starlette'} & set(sys.modules))"
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True)
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=patient(30), check=True
+    )
     assert result.stdout == "set()\n"
 
 
@@ -160,7 +163,7 @@ def test_a_process_of_its_own_says_where_it_is_and_stops_when_told(process: subp
     address = _address(process)
     assert httpx2.get(address).text == "Ollama is running"
     process.send_signal(signal.SIGTERM)
-    assert process.wait(5) == 0
+    assert process.wait(patient(5)) == 0
     assert process.stderr is not None
     assert process.stderr.read() == ""
 
@@ -168,7 +171,7 @@ def test_a_process_of_its_own_says_where_it_is_and_stops_when_told(process: subp
 def test_a_killed_process_is_gone_at_once(process: subprocess.Popen[str]) -> None:
     address = _address(process)
     process.kill()
-    process.wait(5)
+    process.wait(patient(5))
     with pytest.raises(httpx2.ConnectError):
         httpx2.get(address)
 

@@ -20,6 +20,7 @@ from orchestration.storage.access import TokenRow
 from orchestration.storage.database import Database
 from orchestration.web.gateway import GatewayEndpoint
 from tests.support.gateway import Desk, configuration
+from tests.support.patience import patient
 from tests.support.vendor import Vendor, vendor
 
 
@@ -62,7 +63,7 @@ async def an_endpoint(
     try:
         async with (
             desk.gateway.running(),
-            httpx2.AsyncClient(base_url=f"http://127.0.0.1:{listener.port}", timeout=20) as client,
+            httpx2.AsyncClient(base_url=f"http://127.0.0.1:{listener.port}", timeout=patient(20)) as client,
         ):
             yield Endpoint(desk, client, listener)
     finally:

@@ -14,6 +14,7 @@ from starlette.responses import Response
 from orchestration.security.principal import Principal, Role
 from tests.contract.web_api.conftest import ASKED, Serve, a_token
 from tests.support.gateway import provider
+from tests.support.patience import fail_after
 from tests.support.vendor import DONE, END, Asked, Vendor, delta, event, refused, stream, streamed
 
 CALL = {"id": "call-1", "type": "function", "function": {"name": "look", "arguments": '{"at": "it"}'}}
@@ -235,7 +236,7 @@ async def test_a_client_that_goes_away_ends_the_call(serve: Serve, first: Vendor
     async with endpoint.client.stream("POST", "/v1/chat/completions", json=body) as answer:
         async for _ in answer.aiter_lines():
             break
-    with anyio.fail_after(5):
+    with fail_after(5):
         await gone.wait()
         while not endpoint.desk.said("model_call.failed"):
             await anyio.sleep(0.01)

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.acceptance.incidents.conftest import Watch
+from tests.support.patience import patient
 from tests.support.project import ROOT, wait_until
 from tests.support.rehearsal import RehearsalProcess
 from tests.support.watched import Watched
@@ -36,7 +37,7 @@ def killed_at(project: Watched, point: str, provider: RehearsalProcess) -> None:
     try:
         wait_until(lambda: project.rows("SELECT 1 FROM leases WHERE name = 'leader'"), "for it to lead")
         provider.kill()
-        assert process.wait(30) == -signal.SIGKILL, printed.read_text()
+        assert process.wait(patient(30)) == -signal.SIGKILL, printed.read_text()
     finally:
         process.kill()
 

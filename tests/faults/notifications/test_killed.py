@@ -17,6 +17,7 @@ from orchestration.storage.database import Database
 from orchestration.storage.outbox import Outbox, OutboxState
 from tests.faults.notifications.sender_process import work
 from tests.support.notices import NOON
+from tests.support.patience import patient
 from tests.support.receivers import HttpReceiver, Mailbox, http_receiver, mail_server
 
 SCRIPT = Path(__file__).with_name("sender_process.py")
@@ -39,7 +40,7 @@ class Scene:
         """Let another process begin, and be killed."""
         arguments = [str(self.folder), self.hook.url, str(self.port), point]
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-        ended = subprocess.run([sys.executable, SCRIPT, *arguments], env=environment, timeout=60, check=False)
+        ended = subprocess.run([sys.executable, SCRIPT, *arguments], env=environment, timeout=patient(60), check=False)
         assert ended.returncode == -signal.SIGKILL
         time.sleep(0.2)  # what the dead process had handed to the kernel may still arrive
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import threading
 from collections.abc import AsyncIterator, Callable
@@ -14,6 +13,7 @@ from typing import Any, Self
 from orchestration.app import Application, application
 from orchestration.events import Event
 from orchestration.storage.runs import Run
+from tests.support.patience import until_async
 
 Script = Callable[[dict[str, Any]], dict[str, Any] | int]
 
@@ -114,10 +114,7 @@ class Rooms:
         return await self.app.launcher.start(goal, self.work, agent=agent, **values)
 
     async def until(self, condition: Callable[[], Any], seconds: float = 15) -> Any:
-        async with asyncio.timeout(seconds):
-            while not (found := condition()):
-                await asyncio.sleep(0.02)
-            return found
+        return await until_async(condition, seconds)
 
     def of(self, kind: str) -> list[Event]:
         return [event for event in self.events if event.kind == kind]

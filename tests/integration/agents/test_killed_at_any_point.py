@@ -23,6 +23,7 @@ from orchestration.storage.database import Database
 from orchestration.storage.runs import Runs
 from orchestration.storage.timeline import Timeline
 from orchestration.workflows.step_count import count_steps
+from tests.support.patience import patient, until
 
 SCRIPT = Path(__file__).with_name("run_process.py")
 SHIPPED = Path(__file__).parents[3] / "config" / "agents.config.json"
@@ -61,15 +62,12 @@ class Work:
         process.send_signal(signal.SIGKILL)
         process.wait()
         self.kills += 1
-        end = time.monotonic() + 1.5
-        while any(one.is_running() and one.status() != psutil.STATUS_ZOMBIE for one in below):
-            assert time.monotonic() < end
-            time.sleep(0.02)
+        until(lambda: not any(one.is_running() and one.status() != psutil.STATUS_ZOMBIE for one in below), 1.5)
 
     def finish(self) -> str:
         """Let the run go on to its end; returns what the process said last."""
         with self.process() as process:
-            output, errors = process.communicate(timeout=60)
+            output, errors = process.communicate(timeout=patient(60))
         assert process.returncode == 0, errors
         return output.splitlines()[-1]
 

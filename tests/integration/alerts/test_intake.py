@@ -19,6 +19,7 @@ from orchestration.storage.database import Database
 from tests.support.alerts import Bench
 from tests.support.intake import ALERTMANAGER, BEARER, WEBHOOK, RunningIntake, a_webhook, one, running_intake
 from tests.support.intake_process import SECRET, SETTINGS, application
+from tests.support.patience import patient
 
 
 @pytest.fixture(scope="module")
@@ -156,7 +157,7 @@ def test_killed_before_the_answer_nothing_that_was_accepted_is_lost(
     with running_intake(file, fault) as dying:
         with pytest.raises(httpx2.TransportError):
             dying.post(ALERTMANAGER, body)
-        assert dying.process.wait(10) == 9
+        assert dying.process.wait(patient(10)) == 9
         assert dying.inbox.size() == deliveries
     with running_intake(file) as intake:
         assert intake.post(ALERTMANAGER, body).status_code == 200

@@ -13,6 +13,7 @@ from orchestration.storage.alerts import AlertRow, Alerts, GroupRow
 from orchestration.storage.database import Database
 from orchestration.storage.silences import SilenceKind, SilenceRow, Silences
 from tests.support.alerts import NOON
+from tests.support.patience import patient
 
 
 def a_row(
@@ -138,7 +139,7 @@ def test_threads_that_put_at_once_share_a_transaction_and_all_return_after_it(da
             pass
         connection.execute(sa.text("SELECT 1"))
     for thread in threads:
-        thread.join(20)
+        thread.join(patient(20))
     assert sorted(one.notices[0]["n"] for one in inbox.take(10)) == list(range(8))
     assert len(commits) == 1 + 2
 
@@ -159,7 +160,7 @@ def test_when_a_shared_write_fails_every_thread_hears_of_it(database: Database) 
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(20)
+        thread.join(patient(20))
     assert failures == ["OperationalError"] * 4
 
 

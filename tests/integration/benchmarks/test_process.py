@@ -12,6 +12,7 @@ import anyio
 from benchmarks.drilled.counting import Line
 from benchmarks.drilled.process import Process
 from orchestration.clock import SystemClock
+from tests.support.patience import fail_after
 
 BOTH = "import sys; print('to one', flush=True); print('to the other', file=sys.stderr)"
 DONE = "print('{\"done\": true}', flush=True); import time; time.sleep(60)"
@@ -23,7 +24,7 @@ async def start(code: str, folder: Path, lines: list[Line]) -> Process:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    with anyio.fail_after(20):
+    with fail_after(20):
         while not condition():
             await anyio.sleep(0.01)
 

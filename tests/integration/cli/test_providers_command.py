@@ -20,6 +20,7 @@ from orchestration.providers.failures import NoRouteError
 from orchestration.security.redaction import Redactor
 from orchestration.storage.database import Database
 from tests.support.gateway import Desk, configuration, provider
+from tests.support.patience import patient
 from tests.support.vendor import Vendor, as_json, refused, vendor
 
 SECRET = "k-very-secret-123456"
@@ -156,7 +157,7 @@ async def test_probe_of_an_unknown_provider_names_those_that_there_are(run: Run)
 async def test_the_command_runs_as_a_process_and_leaves_no_traceback(project: Path) -> None:
     command = [sys.executable, "-m", "orchestration", "--config", str(project), "providers", "probe", "nowhere"]
     done = await to_thread.run_sync(
-        lambda: subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        lambda: subprocess.run(command, capture_output=True, text=True, timeout=patient(60), check=False)
     )
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("orchestrator: expected a provider")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ from orchestration.events import Bus, Event
 from orchestration.security.redaction import Redactor
 from orchestration.storage.configuration import ConfigurationVersions, Overrides
 from orchestration.storage.database import Database
+from tests.support.patience import Stopwatch, until_async
 
 
 def text(**runtime: Any) -> str:
@@ -83,8 +83,6 @@ async def watching(store: ConfigurationStore) -> AsyncIterator[None]:
 
 async def until(condition: Callable[[], bool], seconds: float = 10.0) -> float:
     """Wait until it holds; how many seconds that took."""
-    start = time.monotonic()
-    while not condition():
-        assert time.monotonic() - start < seconds, "never in force"
-        await anyio.sleep(0.01)
-    return time.monotonic() - start
+    watch = Stopwatch()
+    await until_async(condition, seconds, "never in force")
+    return watch.seconds

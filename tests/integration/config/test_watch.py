@@ -11,6 +11,7 @@ import pytest
 from orchestration.clock import SystemClock
 from orchestration.config.watcher import changes
 from tests.integration.config.conftest import Project, text, until, watching
+from tests.support.patience import fail_after
 
 EDITED = text(defaultProvider="spare", fallbackProviders=["ollama"])
 
@@ -109,7 +110,7 @@ async def test_subscribers_are_called_on_the_thread_that_watches(project: Projec
 async def test_where_changes_are_not_told_the_files_are_looked_at_all_the_same(tmp_path: Path) -> None:
     path = tmp_path / "not-yet" / "file.json"
     seen: list[bool] = []
-    with anyio.fail_after(5):
+    with fail_after(5):
         async for _ in changes([path], path.exists, SystemClock()):
             seen.append(path.exists())
             if seen[-1]:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from orchestration.storage.database import Database
 from orchestration.storage.route_states import RouteStates
 from tests.support.console import ConsoleProject, wait_for_line
+from tests.support.patience import patient
 
 
 @contextmanager
@@ -18,7 +19,7 @@ def server(code: int, together: threading.Barrier | None = None) -> Iterator[str
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             if together is not None:
-                together.wait(20)
+                together.wait(patient(20))
             body = b'{"data": []}'
             self.send_response(code)
             self.send_header("content-length", str(len(body)))
@@ -115,5 +116,5 @@ def test_status_shows_a_question_and_it_can_be_answered(project: ConsoleProject)
         assert "question of run-" in overview.out
         assert "a console command" in overview.out
         assert project.call("runs", "approve", "latest").code == 0
-        said, _ = process.communicate(timeout=60)
+        said, _ = process.communicate(timeout=patient(60))
         assert (process.returncode, "succeeded" in said) == (0, True)

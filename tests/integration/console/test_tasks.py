@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.console import REPOSITORY, environment, free_port
+from tests.support.patience import patient
 
 _NO_PROVIDER = ("run-planner", "run-executor", "run-reviewer", "run-parallel", "coordinator-run")
 
@@ -30,7 +31,7 @@ def clone(folder: Path) -> Path:
 def invoke(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         (sys.executable, "-m", "invoke", *arguments),
-        cwd=folder, env=environment(), capture_output=True, text=True, timeout=110, check=False,
+        cwd=folder, env=environment(), capture_output=True, text=True, timeout=patient(110), check=False,
     )  # fmt: skip
 
 

@@ -19,6 +19,7 @@ from orchestration.storage.database import Database
 from orchestration.storage.timeline import Timeline
 from orchestration.web.pages.streams import Streams
 from tests.support.dashboard import Dashboard
+from tests.support.patience import fail_after, patient
 from tests.support.project import wait_until
 
 CLOCK = SystemClock()
@@ -60,7 +61,7 @@ def streams(timeline: CountingTimeline) -> Streams:
 
 
 async def the_next(lines: AsyncIterator[str]) -> str:
-    with anyio.fail_after(10):
+    with fail_after(10):
         return await anext(lines)
 
 
@@ -161,7 +162,7 @@ async def test_closing_ends_every_stream(timeline: CountingTimeline, streams: St
     lines = streams.listen(["run"], None)
     await the_next(lines)
     streams.close()
-    with anyio.fail_after(5):
+    with fail_after(5):
         assert [line async for line in lines] == []
     assert streams.open == 0
 
@@ -171,7 +172,7 @@ def test_a_server_with_open_streams_stops_at_once(served: Dashboard) -> None:
     ended = []
 
     def listen() -> None:
-        with httpx2.stream("GET", f"{served.url}/stream?of=run", timeout=30) as answer:
+        with httpx2.stream("GET", f"{served.url}/stream?of=run", timeout=patient(30)) as answer:
             ended.append(list(answer.iter_lines()))
 
     threads = [threading.Thread(target=listen) for _ in range(20)]
@@ -180,5 +181,5 @@ def test_a_server_with_open_streams_stops_at_once(served: Dashboard) -> None:
     wait_until(lambda: served.streams.open == 20, "for the streams to be open")
     assert served.stop() < 4  # without being closed they would hold the stop for all of its five seconds
     for thread in threads:
-        thread.join(10)
+        thread.join(patient(10))
     assert len(ended) == 20

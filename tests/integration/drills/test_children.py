@@ -11,6 +11,7 @@ import pytest
 from orchestration.clock import SystemClock
 from orchestration.drills.processes import DrillError, DrillProcess, environment
 from orchestration.drills.rehearsal_process import RehearsalProcess
+from tests.support.patience import patient
 
 CLOCK = SystemClock()
 
@@ -37,7 +38,7 @@ async def test_a_provider_that_was_killed_comes_back_at_its_address_and_its_call
 async def test_what_it_prints_is_waited_for_and_a_process_that_ends_first_is_an_error(tmp_path: Path) -> None:
     child = DrillProcess(("orchestration", "--version"), tmp_path, tmp_path / "log", CLOCK)
     assert "orchestrator" in await child.says("orchestrator", 30)
-    assert await child.wait(30) == 0
+    assert await child.wait(patient(30)) == 0
     with pytest.raises(DrillError, match="expected 'something else' of a process"):
         await child.says("something else", 30)
 

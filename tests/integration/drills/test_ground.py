@@ -18,6 +18,7 @@ from orchestration.drills.environment import DrillEnvironment
 from orchestration.drills.model import DrillSetting
 from orchestration.drills.processes import DrillError, DrillProcess, end_all_of, environment
 from orchestration.monitoring.collectors import cgroup
+from tests.support.patience import patient
 
 MEGABYTE = 1_048_576
 
@@ -78,7 +79,7 @@ def test_what_carries_the_mark_of_a_drill_is_ended_and_nothing_else(tmp_path: Pa
     mine, other = tmp_path / "mine", tmp_path / "other"
     with a_process(mine) as started, a_process(other) as of_another, a_process() as of_nobody:
         end_all_of(mine)
-        assert started.wait(5) < 0
+        assert started.wait(patient(5)) < 0
         assert (of_another.poll(), of_nobody.poll()) == (None, None)
 
 
@@ -106,7 +107,7 @@ async def test_a_provider_that_somebody_else_has_started_again_is_asked_for_its_
         assert await ground.calls() == []
     finally:
         await ground.stop()
-    assert await again.wait(5) < 0, "whatever a drill has started is ended with it"
+    assert await again.wait(patient(5)) < 0, "whatever a drill has started is ended with it"
 
 
 async def test_the_lock_of_another_program_is_real_and_lasts_as_long_as_it_says(tmp_path: Path) -> None:
@@ -118,5 +119,5 @@ async def test_the_lock_of_another_program_is_real_and_lasts_as_long_as_it_says(
         await child.says("locked", 10)
         with pytest.raises(sqlite3.OperationalError, match="locked"):
             own.execute("BEGIN IMMEDIATE")
-        assert await child.wait(10) == 0
+        assert await child.wait(patient(10)) == 0
         own.execute("BEGIN IMMEDIATE")

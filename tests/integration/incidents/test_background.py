@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -17,6 +16,7 @@ from orchestration.storage.incidents.figures import IncidentFigures
 from orchestration.storage.tables import incident_tallies, incident_tally_marks
 from tests.integration.incidents.conftest import Room
 from tests.support.incidents import ALL_AGENTS, HALF, a_report, after
+from tests.support.patience import until_async
 
 
 @asynccontextmanager
@@ -33,10 +33,7 @@ async def kept(room: Room, journal: ReportJournal) -> AsyncIterator[None]:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    start = time.monotonic()
-    while not condition():
-        assert time.monotonic() - start < 20, "it never happened"
-        await anyio.sleep(0.01)
+    await until_async(condition, 20)
 
 
 def a_journal(room: Room) -> ReportJournal:

@@ -18,6 +18,7 @@ from orchestration.storage.outbox import OutboxState
 from orchestration.storage.tables import outbox
 from tests.integration.incidents.conftest import Room
 from tests.support.incidents import ADA, ALL_AGENTS, HALF, MACHINE, NOON, a_report, after
+from tests.support.patience import patient
 
 MODULE = "tests.integration.incidents.service_process"
 ROOT = Path(__file__).parents[3]
@@ -30,7 +31,7 @@ def killed(room: Room, point: str, *arguments: str) -> list[str]:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=patient(60),
         check=False,
     )
     assert done.returncode == 9, done.stderr
@@ -159,7 +160,7 @@ def test_no_page_goes_out_after_an_acknowledgement_however_busy_the_sender_is(ro
         sender.start()
         room.service.acknowledge(incident.id, ADA)
         acknowledged.set()
-        sender.join(30)
+        sender.join(patient(30))
         assert late == []
         states = {state for kind, _, state in room.messages(incident) if kind == "acknowledged"}
         assert states == {"sent"}
@@ -248,7 +249,7 @@ def _together(calls: list) -> None:  # type: ignore[type-arg]
     barrier, errors = threading.Barrier(len(calls)), []
 
     def run(call) -> None:  # type: ignore[no-untyped-def]
-        barrier.wait(30)
+        barrier.wait(patient(30))
         try:
             call()
         except Exception as error:  # noqa: BLE001 (raised below, on the test's own thread)
@@ -258,6 +259,6 @@ def _together(calls: list) -> None:  # type: ignore[type-arg]
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(patient(60))
     if errors:
         raise errors[0]

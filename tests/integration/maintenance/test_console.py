@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.console import ConsoleProject, stop, until
+from tests.support.console import ConsoleProject, stop
+from tests.support.patience import until
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from orchestration.maintenance.scheduler import CALENDAR, MaintenanceJob, Mainte
 from orchestration.storage.leases import Leases
 from orchestration.storage.maintenance import JobOutcome, JobRun, MaintenanceRecords
 from tests.integration.maintenance.conftest import House
+from tests.support.patience import until_async
 
 SETTINGS = MaintenanceSettings(time_zone="Europe/Vienna", jobs={"backup": JobSettings(cron="30 2 * * *")})
 DAY = 86_400.0
@@ -79,9 +80,7 @@ async def running(service: MaintenanceScheduler) -> AsyncIterator[None]:
 
 async def until(condition: Callable[[], object]) -> None:
     """Jobs and records are on threads of their own: give them real time."""
-    async with asyncio.timeout(20):
-        while not condition():
-            await asyncio.sleep(0.01)
+    await until_async(condition, 20)
 
 
 async def pass_days(bench: Bench, days: float, condition: Callable[[], object]) -> None:

@@ -22,6 +22,7 @@ from orchestration.monitoring.collectors import databases
 from orchestration.monitoring.collectors.databases import DatabaseWatch, is_damage, quick_check, unreadable
 from orchestration.storage.database import Database, UnavailableError
 from orchestration.storage.timeline import Timeline
+from tests.support.patience import fail_after, patient
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
@@ -134,17 +135,17 @@ async def test_a_database_that_keeps_everybody_waiting_is_down_after_a_few_secon
 
     def query() -> tuple[str, bool]:
         asked.append(1)
-        return ("", not release.wait(20))
+        return ("", not release.wait(patient(20)))
 
     monkeypatch.setattr(watch, "_query", query)
-    with anyio.fail_after(10):
+    with fail_after(10):
         while len(asked) < 2:
             (up,) = await watch.look()
             assert (up.value, up.evidence) == (0.0, {"detail": "no answer within 0.05 s"})
     assert [one.value for one in (*await watch.look(), *await watch.look())] == [0.0, 0.0]
     assert len(asked) == 2
     release.set()
-    with anyio.fail_after(5):
+    with fail_after(5):
         while values(await watch.look())["database_up"] == 0.0:
             await anyio.sleep(0.01)
 
@@ -212,7 +213,7 @@ async def test_who_waits_already_for_a_locked_file_gives_up_when_it_is_noticed(
         (up,) = await DatabaseWatch(database, FakeClock()).look()
         assert up.value == 0.0
         for writer in writers:
-            writer.join(5)  # a quarter of a second; without being told, half a minute
+            writer.join(patient(5))  # a quarter of a second; without being told, half a minute
         assert len(failed) == 3
         other.execute("ROLLBACK")
     database.close()

@@ -28,6 +28,7 @@ from orchestration.storage.database import Database
 from orchestration.storage.leases import Leases
 from orchestration.storage.runs import Run, Runs
 from orchestration.storage.timeline import Timeline
+from tests.support.patience import fail_after
 
 KEY = "sk-" + "a1b2c3d4e5" * 3
 
@@ -63,7 +64,7 @@ class House:
 
     async def wait_for(self, name: str, condition: Callable[[Signal], bool] = lambda _: True) -> Signal:
         """The first such signal."""
-        with anyio.fail_after(10):
+        with fail_after(10):
             while True:
                 for signal in self.signals:
                     if signal.name == name and condition(signal):
@@ -251,7 +252,7 @@ class Receiver:
 async def test_the_dead_man_address_is_asked_while_all_is_well(tmp_path: Path, database: Database) -> None:
     async with Receiver().running() as receiver, monitored(tmp_path, database) as house:
         house.variables["DEAD_MAN"] = receiver.url
-        with anyio.fail_after(10):
+        with fail_after(10):
             while len(receiver.asked) < 2:
                 await anyio.sleep(0.01)
     assert receiver.asked[0] == "GET /ping/s3cret-token HTTP/1.1"

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from orchestration.clock import SystemClock
@@ -18,6 +18,7 @@ from orchestration.monitoring.collectors.processes import MemoryWatch
 from orchestration.monitoring.collectors.workers import WorkerWatch
 from orchestration.storage.database import Database
 from orchestration.storage.leases import Leases
+from tests.support.patience import until
 
 MEGABYTE = 1_048_576
 
@@ -34,13 +35,6 @@ def process(code: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
     finally:
         child.kill()
         child.communicate()
-
-
-def until(condition: Callable[[], bool], seconds: float = 15.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come to that in time"
-        time.sleep(0.02)
 
 
 WORKER = """

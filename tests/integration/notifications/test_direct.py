@@ -17,6 +17,7 @@ from orchestration.security.redaction import Redactor
 from orchestration.storage.outbox import SendOutcome
 from tests.integration.notifications.conftest import SECRET
 from tests.support.notices import NOON, a_contact, a_notice, a_response
+from tests.support.patience import fail_after
 from tests.support.receivers import Answer, HttpReceiver
 
 REDACT = Redactor([SECRET]).data
@@ -57,7 +58,7 @@ async def test_one_that_hangs_or_refuses_keeps_nobody_from_being_told(
         bad={"type": "slack", "url_env": "NOT_SET"},
         hook={"type": "webhook", "url": other.url},
     )
-    with anyio.fail_after(0.9):
+    with fail_after(0.9):
         done = await last_resort(P0, [a_contact("ada", "slow", "bad", "hook")], response, {}, SystemClock(), REDACT)
     assert [each.outcome for each in done[2:]] == [SendOutcome.FAILED, SendOutcome.FAILED, SendOutcome.SENT]
     assert [each.detail for each in done[2:4]] == [

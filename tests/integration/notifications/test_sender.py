@@ -17,6 +17,7 @@ from orchestration.storage.leases import Leases
 from orchestration.storage.outbox import OutboxRow, SendOutcome
 from tests.integration.notifications.conftest import SECRET, Desk
 from tests.support.notices import NOON, a_notice, a_response
+from tests.support.patience import fail_after, until_async
 from tests.support.receivers import Answer, HttpReceiver
 
 MakeDesk = Callable[..., Desk]
@@ -36,9 +37,7 @@ async def at_work(sender: OutboxSender) -> AsyncIterator[None]:
 
 async def until(condition: Callable[[], object], seconds: float = 5.0) -> None:
     """Wait for something to become true."""
-    with anyio.fail_after(seconds):
-        while not condition():
-            await anyio.sleep(0.01)
+    await until_async(condition, seconds)
 
 
 async def test_what_is_sent_is_marked_told_and_proved(make_desk: MakeDesk, receiver: HttpReceiver) -> None:
@@ -276,7 +275,7 @@ async def test_what_is_under_way_when_the_process_stops_is_sent_once(
 async def test_stopping_does_not_wait_for_a_receiver_that_hangs(make_desk: MakeDesk, receiver: HttpReceiver) -> None:
     receiver.answer = Answer(delay=4)
     desk = make_desk(a_response({"ada": ("hook",)}, hook=hook(receiver, timeout=60)))
-    with anyio.fail_after(3.5):
+    with fail_after(3.5):
         async with at_work(desk.sender()):
             desk.put(a_notice())
             await until(lambda: receiver.received)

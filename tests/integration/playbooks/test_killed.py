@@ -11,6 +11,7 @@ import pytest
 
 from orchestration.domain.incident_status import IncidentStatus
 from tests.integration.playbooks.test_runner import CURE, WORSE, playbook
+from tests.support.patience import patient
 from tests.support.responses import EFFECTS, ResponseRoom
 
 SCRIPT = Path(__file__).with_name("response_process.py")
@@ -26,12 +27,12 @@ def run_until(folder: Path, incident: str, marks: int) -> tuple[str, bool]:
             if kind == "incident":
                 incident = rest
             if kind == "ended":
-                process.wait(timeout=20)
+                process.wait(timeout=patient(20))
                 return incident, True
             if seen >= marks and incident:
                 process.kill()
                 break
-        process.wait(timeout=20)
+        process.wait(timeout=patient(20))
     return incident, False
 
 

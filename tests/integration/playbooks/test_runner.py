@@ -15,6 +15,7 @@ from orchestration.domain.playbook_state import ActionState, PlaybookRunState
 from orchestration.playbooks.ids import response_id
 from orchestration.playbooks.runner import RESPONSE
 from tests.support.incidents import ADA
+from tests.support.patience import fail_after
 from tests.support.responses import ResponseRoom
 
 HEAD = """\
@@ -122,7 +123,7 @@ async def with_answer(room: ResponseRoom, decide: Any) -> tuple[Any, str]:
     async with room.engine() as engine:
         flow_id = response_id(incident.id, incident.clock.number)
         await engine.start(RESPONSE, flow_id, {"incident": incident.id})
-        with anyio.fail_after(20):
+        with fail_after(20):
             while not (questions := room.approvals.open(incident.id)):
                 await anyio.sleep(0.05)
             assert "leave the mark cure" in questions[0].question
@@ -201,7 +202,7 @@ async def test_the_hourly_cap_asks_and_stays_tripped_until_a_person_resets_it(ro
         async with room.engine() as engine:
             flow_id = response_id(incident.id, incident.clock.number)
             await engine.start(RESPONSE, flow_id, {"incident": incident.id})
-            with anyio.fail_after(20):
+            with fail_after(20):
                 while not room.records.runs(incident_id=incident.id)[:1] or (
                     room.records.runs(incident_id=incident.id)[0].finished_at is None
                 ):
@@ -231,7 +232,7 @@ async def resolved_with_a_question(room: ResponseRoom, decide: Any) -> tuple[Any
     async with room.engine() as engine:
         flow_id = response_id(incident.id, incident.clock.number)
         await engine.start(RESPONSE, flow_id, {"incident": incident.id})
-        with anyio.fail_after(20):
+        with fail_after(20):
             while room.incident(incident.id).status is not IncidentStatus.RESOLVED:
                 await anyio.sleep(0.05)
             while room.records.runs(incident_id=incident.id)[0].state is PlaybookRunState.RUNNING:
@@ -276,7 +277,7 @@ async def test_a_step_of_the_recovery_that_must_be_done_is_waited_for(room: Resp
     async with room.engine() as engine:
         flow_id = response_id(incident.id, incident.clock.number)
         await engine.start(RESPONSE, flow_id, {"incident": incident.id})
-        with anyio.fail_after(20):
+        with fail_after(20):
             while not (questions := room.approvals.open(incident.id)):
                 await anyio.sleep(0.05)
             assert room.incident(incident.id).status.is_open

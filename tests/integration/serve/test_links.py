@@ -12,7 +12,8 @@ from orchestration.incidents.report import Facts, TroubleReport
 from orchestration.storage.leases import Leases
 from orchestration.storage.outbox import Outbox
 from orchestration.workflows.processes import CONTROL_PREFIX, this_process
-from tests.support.console import ConsoleProject, stop, until, wait_for_line
+from tests.support.console import ConsoleProject, stop, wait_for_line
+from tests.support.patience import until
 
 _ADA = {"id": "ada", "level": 1, "channels": [{"channel": "log"}]}
 

@@ -16,6 +16,7 @@ import pytest
 from orchestration.clock import SystemClock
 from orchestration.events import Bus, Event
 from orchestration.workers.supervisor import SupervisedWorker, Supervisor, WorkerExit, WorkerLimits, exit_reason
+from tests.support.patience import fail_after
 
 STAND_IN = Path(__file__).with_name("stand_in.py")
 LIMITS = WorkerLimits(heartbeat_seconds=1.0, memory_mb=200, stop_seconds=1.0)
@@ -35,7 +36,7 @@ async def supervising(behaviour: str, count: int = 1) -> AsyncIterator[tuple[Sup
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    with anyio.fail_after(20):
+    with fail_after(20):
         while not condition():
             await anyio.sleep(0.02)
 

@@ -12,7 +12,7 @@ import pytest
 
 from orchestration.security.principal import Role
 from tests.support.clients import python_with_clients
-from tests.support.console import until
+from tests.support.patience import until
 from tests.support.project import provider_at
 from tests.support.rehearsal import RehearsalProcess, a_provider
 from tests.support.web import RunningWebServer, a_web_server

@@ -13,7 +13,8 @@ from orchestration.app.drill_sessions import DrillSessions
 from orchestration.client import Client
 from orchestration.errors import ConflictError, NotFoundError
 from orchestration.security.principal import Role
-from tests.support.console import command_line, is_there, until
+from tests.support.console import command_line, is_there
+from tests.support.patience import until
 from tests.support.web import RunningWebServer
 
 DRILL = "edit-refused"

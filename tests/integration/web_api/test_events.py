@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import httpx2
 import pytest
 
-from tests.support.console import until
+from tests.support.patience import patient, until
 from tests.support.web import RunningWebServer
 
 
@@ -81,7 +81,7 @@ def test_many_readers_hear_the_same(server: RunningWebServer) -> None:
     until(lambda: server.web.feed.listeners >= 20)
     say(server, *(f"crowd.{index}" for index in range(50)))
     for reader in readers:
-        reader.join(timeout=30)
+        reader.join(timeout=patient(30))
     assert len(heard) == 20
     assert all(one == heard[0] for one in heard)
     until(lambda: server.web.feed.listeners == 0)

@@ -17,6 +17,7 @@ from orchestration.workflows.engine import Flow, FlowState, service
 from orchestration.workflows.execution import AGENT
 from orchestration.workflows.model import AgentResult, AgentTask, CommandRecord, FailingCheck, RunOutcome
 from tests.integration.workflows.test_coordinator import APPROVED, CHANGES, House, house, usual
+from tests.support.patience import until_async
 
 
 def a_run(**values: Any) -> Run:
@@ -24,9 +25,7 @@ def a_run(**values: Any) -> Run:
 
 
 async def until(condition: Any, seconds: float = 10) -> None:
-    async with asyncio.timeout(seconds):
-        while not condition():
-            await asyncio.sleep(0.01)
+    await until_async(condition, seconds)
 
 
 def status(one: House) -> RunStatus:

@@ -20,6 +20,7 @@ import sqlalchemy as sa
 from orchestration.storage.database import Database
 from orchestration.storage.leases import Leases
 from orchestration.workflows.engine import JSON, Engine, Flow, FlowState, NamedStep, StepError, service, untyped
+from tests.support.patience import fail_after, patient
 
 TRIP = untyped("trip")
 FLOW = untyped("flow")
@@ -174,7 +175,7 @@ async def test_a_worker_takes_the_most_urgent_run_first(tmp_path: Path) -> None:
         for number, priority in enumerate(("low", "normal", "high", "normal", "low")):
             await one.enqueue(FLOW, f"{priority}-{number}", None, priority)
     async with engine(tmp_path, shared=True, flow=body) as one:
-        async with asyncio.timeout(10):
+        with fail_after(10):
             while len(begun) < 5:
                 await asyncio.sleep(0.02)
     assert begun == ["high-2", "normal-1", "normal-3", "low-0", "low-4"]
@@ -208,7 +209,7 @@ def test_a_process_killed_at_any_step_loses_nothing_and_repeats_no_committed_ste
 
         committed = committed_steps(folder)
         with a_process(folder, "recover") as after:
-            output, _ = after.communicate(timeout=60)
+            output, _ = after.communicate(timeout=patient(60))
         assert after.returncode == 0, output
         assert json.loads(output.splitlines()[-1]) == {"c0": [0, 1, 2, 3], "c1": [0, 1, 2, 3]}
 
@@ -223,7 +224,7 @@ def test_a_flow_is_taken_over_again_when_the_process_that_took_it_over_is_killed
             wait_for_line(process, line)
             process.send_signal(signal.SIGKILL)
     with a_process(tmp_path, "recover") as after:
-        output, _ = after.communicate(timeout=30)
+        output, _ = after.communicate(timeout=patient(30))
     assert json.loads(output.splitlines()[-1]) == {"c0": [0, 1, 2, 3], "c1": [0, 1, 2, 3]}
 
 
@@ -240,7 +241,7 @@ def test_what_a_live_process_works_on_is_left_alone(tmp_path: Path) -> None:
     with a_process(tmp_path, "start", "--slow") as process:
         wait_for_line(process, "in step 0")
         with a_process(tmp_path, "recover-all") as other:
-            output, _ = other.communicate(timeout=60)
+            output, _ = other.communicate(timeout=patient(60))
         assert output.splitlines()[-1] == "recovered 0"
 
 

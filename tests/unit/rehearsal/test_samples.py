@@ -10,6 +10,7 @@ import pytest
 
 from orchestration.errors import UsageError
 from orchestration.rehearsal import samples
+from tests.support.patience import patient
 
 
 def test_a_copy_has_everything_and_nothing_compiled(tmp_path: Path) -> None:
@@ -23,7 +24,9 @@ def test_a_copy_has_everything_and_nothing_compiled(tmp_path: Path) -> None:
 def test_its_tests_fail_because_of_exactly_the_bugs_in_the_backlog(tmp_path: Path) -> None:
     sample = samples.copy_to(tmp_path)
     command = [sys.executable, "-B", *sample.test_command[1:]]
-    result = subprocess.run(command, cwd=sample.workspace, capture_output=True, text=True, timeout=60, check=False)
+    result = subprocess.run(
+        command, cwd=sample.workspace, capture_output=True, text=True, timeout=patient(60), check=False
+    )
     assert result.returncode == 1
     assert [line.split()[1] for line in result.stderr.splitlines() if line.startswith("FAIL:")] == [
         "test_tax_and_due_date_are_those_of_the_tax_office",

@@ -21,6 +21,7 @@ from orchestration.storage.runs import Run, Runs
 from orchestration.storage.spend import Spend
 from orchestration.storage.tables import metadata
 from orchestration.storage.timeline import Timeline, TimelineWriter
+from tests.support.patience import patient
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
@@ -188,14 +189,14 @@ def test_who_waits_for_an_event_to_be_on_the_timeline_is_told_at_once_when_it_is
     writer.take(Event("run.started", NOON, "run-1"))
     writer.then(written.set)
     writer.start()
-    assert written.wait(timeout=30)
+    assert written.wait(timeout=patient(30))
     assert (seen, len(timeline.list("run-1"))) == ([1], 2)
     with database.write() as connection:
         connection.execute(sa.text("ALTER TABLE events RENAME TO events_away"))
     later = threading.Event()
     writer.take(Event("run.finished", NOON, "run-1"))
     writer.then(later.set)
-    assert later.wait(timeout=30), "nobody waits for a database that is away"
+    assert later.wait(timeout=patient(30)), "nobody waits for a database that is away"
     with database.write() as connection:
         connection.execute(sa.text("ALTER TABLE events_away RENAME TO events"))
     writer.close()

@@ -12,6 +12,7 @@ from orchestration.clock import FakeClock
 from orchestration.events import Event
 from orchestration.storage.timeline import Timeline
 from orchestration.web.feed import Feed, Numbered
+from tests.support.patience import fail_after
 
 
 class Written:
@@ -52,7 +53,7 @@ class Listening:
 
     async def looks(self, heard: list[int], count: int) -> None:
         """Let time pass until so much was heard, and then a little more."""
-        with anyio.fail_after(20):
+        with fail_after(20):
             while len(heard) < count:
                 await self.clock.advance(0.25)
                 await anyio.sleep(0.005)
@@ -149,6 +150,6 @@ async def test_nobody_listening_is_nothing_read() -> None:
 async def test_a_closed_feed_lets_no_new_stream_last() -> None:
     here, heard = Listening(ordered=True), list[int]()
     here.feed.close()
-    with anyio.fail_after(2):
+    with fail_after(2):
         await here.listen(heard)
     assert heard == []
