@@ -12,6 +12,39 @@ depends_on = None
 
 
 def upgrade() -> None:
+    _create_approvals()
+    _create_artifacts()
+    _create_config_versions()
+    _create_events()
+    _create_heartbeats()
+    _create_leases()
+    _create_overrides()
+    _create_route_states()
+    _create_runs()
+    _create_spend()
+
+
+def downgrade() -> None:
+    op.drop_index(op.f("ix_spend_run_id"), table_name="spend")
+    op.drop_table("spend")
+    op.drop_index("ix_runs_status", table_name="runs")
+    op.drop_index("ix_runs_created_at", table_name="runs")
+    op.drop_table("runs")
+    op.drop_table("route_states")
+    op.drop_table("overrides")
+    op.drop_table("leases")
+    op.drop_index(op.f("ix_heartbeats_run_id"), table_name="heartbeats")
+    op.drop_table("heartbeats")
+    op.drop_index("ix_events_run_id_sequence", table_name="events")
+    op.drop_index("ix_events_kind_sequence", table_name="events")
+    op.drop_table("events")
+    op.drop_table("config_versions")
+    op.drop_table("artifacts")
+    op.drop_index(op.f("ix_approvals_subject"), table_name="approvals")
+    op.drop_table("approvals")
+
+
+def _create_approvals() -> None:
     op.create_table(
         "approvals",
         sa.Column("id", sa.String(length=200), nullable=False),
@@ -27,6 +60,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_approvals")),
     )
     op.create_index(op.f("ix_approvals_subject"), "approvals", ["subject"], unique=False)
+
+
+def _create_artifacts() -> None:
     op.create_table(
         "artifacts",
         sa.Column("run_id", sa.String(length=64), nullable=False),
@@ -37,6 +73,9 @@ def upgrade() -> None:
         sa.Column("created_at", tables.UtcDateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("run_id", "name", name=op.f("pk_artifacts")),
     )
+
+
+def _create_config_versions() -> None:
     op.create_table(
         "config_versions",
         sa.Column("number", sa.Integer(), autoincrement=True, nullable=False),
@@ -45,6 +84,9 @@ def upgrade() -> None:
         sa.Column("loaded_at", tables.UtcDateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("number", name=op.f("pk_config_versions")),
     )
+
+
+def _create_events() -> None:
     op.create_table(
         "events",
         sa.Column(
@@ -63,6 +105,9 @@ def upgrade() -> None:
     )
     op.create_index("ix_events_kind_sequence", "events", ["kind", "sequence"], unique=False)
     op.create_index("ix_events_run_id_sequence", "events", ["run_id", "sequence"], unique=False)
+
+
+def _create_heartbeats() -> None:
     op.create_table(
         "heartbeats",
         sa.Column("agent_run_id", sa.String(length=64), nullable=False),
@@ -74,6 +119,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("agent_run_id", name=op.f("pk_heartbeats")),
     )
     op.create_index(op.f("ix_heartbeats_run_id"), "heartbeats", ["run_id"], unique=False)
+
+
+def _create_leases() -> None:
     op.create_table(
         "leases",
         sa.Column("name", sa.String(length=64), nullable=False),
@@ -82,6 +130,9 @@ def upgrade() -> None:
         sa.Column("data", sa.JSON(), nullable=False),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_leases")),
     )
+
+
+def _create_overrides() -> None:
     op.create_table(
         "overrides",
         sa.Column("id", sa.String(length=64), nullable=False),
@@ -95,6 +146,9 @@ def upgrade() -> None:
         sa.Column("removed_at", tables.UtcDateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_overrides")),
     )
+
+
+def _create_route_states() -> None:
     op.create_table(
         "route_states",
         sa.Column("provider", sa.String(length=64), nullable=False),
@@ -103,6 +157,9 @@ def upgrade() -> None:
         sa.Column("updated_at", tables.UtcDateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("provider", "model", name=op.f("pk_route_states")),
     )
+
+
+def _create_runs() -> None:
     op.create_table(
         "runs",
         sa.Column("id", sa.String(length=64), nullable=False),
@@ -124,6 +181,9 @@ def upgrade() -> None:
     )
     op.create_index("ix_runs_created_at", "runs", ["created_at"], unique=False)
     op.create_index("ix_runs_status", "runs", ["status"], unique=False)
+
+
+def _create_spend() -> None:
     op.create_table(
         "spend",
         sa.Column("key", sa.String(length=64), nullable=False),
@@ -138,23 +198,3 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("key", name=op.f("pk_spend")),
     )
     op.create_index(op.f("ix_spend_run_id"), "spend", ["run_id"], unique=False)
-
-
-def downgrade() -> None:
-    op.drop_index(op.f("ix_spend_run_id"), table_name="spend")
-    op.drop_table("spend")
-    op.drop_index("ix_runs_status", table_name="runs")
-    op.drop_index("ix_runs_created_at", table_name="runs")
-    op.drop_table("runs")
-    op.drop_table("route_states")
-    op.drop_table("overrides")
-    op.drop_table("leases")
-    op.drop_index(op.f("ix_heartbeats_run_id"), table_name="heartbeats")
-    op.drop_table("heartbeats")
-    op.drop_index("ix_events_run_id_sequence", table_name="events")
-    op.drop_index("ix_events_kind_sequence", table_name="events")
-    op.drop_table("events")
-    op.drop_table("config_versions")
-    op.drop_table("artifacts")
-    op.drop_index(op.f("ix_approvals_subject"), table_name="approvals")
-    op.drop_table("approvals")

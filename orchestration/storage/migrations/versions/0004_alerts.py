@@ -12,6 +12,18 @@ depends_on = None
 
 
 def upgrade() -> None:
+    _create_alerts()
+    _create_alert_groups()
+    _create_alert_inbox()
+    _create_silences()
+
+
+def downgrade() -> None:
+    for name in ("silences", "alert_inbox", "alert_groups", "alerts"):
+        op.drop_table(name)
+
+
+def _create_alerts() -> None:
     op.create_table(
         "alerts",
         sa.Column("id", sa.String(length=64), nullable=False),
@@ -36,6 +48,9 @@ def upgrade() -> None:
     op.create_index("ix_alerts_status_updated_at", "alerts", ["status", "updated_at"], unique=False)
     op.create_index("ix_alerts_fingerprint", "alerts", ["fingerprint"], unique=False)
     op.create_index("ix_alerts_since", "alerts", ["since"], unique=False)
+
+
+def _create_alert_groups() -> None:
     op.create_table(
         "alert_groups",
         sa.Column("key", sa.String(length=255), nullable=False),
@@ -43,6 +58,9 @@ def upgrade() -> None:
         sa.Column("reported_at", tables.UtcDateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("key", name=op.f("pk_alert_groups")),
     )
+
+
+def _create_alert_inbox() -> None:
     op.create_table(
         "alert_inbox",
         sa.Column(
@@ -56,6 +74,9 @@ def upgrade() -> None:
         sa.Column("notices", sa.JSON(), nullable=False),
         sa.PrimaryKeyConstraint("sequence", name=op.f("pk_alert_inbox")),
     )
+
+
+def _create_silences() -> None:
     op.create_table(
         "silences",
         sa.Column("id", sa.String(length=64), nullable=False),
@@ -69,8 +90,3 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_silences")),
     )
     op.create_index(op.f("ix_silences_ends_at"), "silences", ["ends_at"], unique=False)
-
-
-def downgrade() -> None:
-    for name in ("silences", "alert_inbox", "alert_groups", "alerts"):
-        op.drop_table(name)

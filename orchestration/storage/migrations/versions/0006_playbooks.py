@@ -12,6 +12,18 @@ depends_on = None
 
 
 def upgrade() -> None:
+    _create_playbook_runs()
+    _create_action_runs()
+    _create_guard_trips()
+
+
+def downgrade() -> None:
+    op.drop_table("guard_trips")
+    op.drop_table("action_runs")
+    op.drop_table("playbook_runs")
+
+
+def _create_playbook_runs() -> None:
     op.create_table(
         "playbook_runs",
         sa.Column("id", sa.String(length=64), nullable=False),
@@ -29,6 +41,9 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_playbook_runs_incident_id"), "playbook_runs", ["incident_id"])
     op.create_index("ix_playbook_runs_playbook_started_at", "playbook_runs", ["playbook", "started_at"])
+
+
+def _create_action_runs() -> None:
     op.create_table(
         "action_runs",
         sa.Column("key", sa.String(length=200), nullable=False),
@@ -54,6 +69,9 @@ def upgrade() -> None:
     op.create_index(op.f("ix_action_runs_run_id"), "action_runs", ["run_id"])
     op.create_index(op.f("ix_action_runs_incident_id"), "action_runs", ["incident_id"])
     op.create_index("ix_action_runs_action_started_at", "action_runs", ["action", "started_at"])
+
+
+def _create_guard_trips() -> None:
     op.create_table(
         "guard_trips",
         sa.Column("id", sa.String(length=64), nullable=False),
@@ -66,9 +84,3 @@ def upgrade() -> None:
         sa.Column("reset_by", sa.String(length=128), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_guard_trips")),
     )
-
-
-def downgrade() -> None:
-    op.drop_table("guard_trips")
-    op.drop_table("action_runs")
-    op.drop_table("playbook_runs")

@@ -14,6 +14,20 @@ _SEQUENCE = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 
 
 def upgrade() -> None:
+    _create_users()
+    _create_sessions()
+    _create_tokens()
+    _create_sign_in_failures()
+    _create_kept_answers()
+    _create_audit()
+
+
+def downgrade() -> None:
+    for name in ("audit", "kept_answers", "sign_in_failures", "tokens", "sessions", "users"):
+        op.drop_table(name)
+
+
+def _create_users() -> None:
     op.create_table(
         "users",
         sa.Column("name", sa.String(length=64), nullable=False),
@@ -23,6 +37,9 @@ def upgrade() -> None:
         sa.Column("disabled_at", tables.UtcDateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_users")),
     )
+
+
+def _create_sessions() -> None:
     op.create_table(
         "sessions",
         sa.Column("digest", sa.String(length=64), nullable=False),
@@ -34,6 +51,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("digest", name=op.f("pk_sessions")),
     )
     op.create_index(op.f("ix_sessions_user"), "sessions", ["user"])
+
+
+def _create_tokens() -> None:
     op.create_table(
         "tokens",
         sa.Column("id", sa.String(length=64), nullable=False),
@@ -49,6 +69,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_tokens")),
         sa.UniqueConstraint("digest", name=op.f("uq_tokens_digest")),
     )
+
+
+def _create_sign_in_failures() -> None:
     op.create_table(
         "sign_in_failures",
         sa.Column("sequence", _SEQUENCE, autoincrement=True, nullable=False),
@@ -58,6 +81,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("sequence", name=op.f("pk_sign_in_failures")),
     )
     op.create_index("ix_sign_in_failures_source_at", "sign_in_failures", ["source", "at"])
+
+
+def _create_kept_answers() -> None:
     op.create_table(
         "kept_answers",
         sa.Column("key", sa.String(length=64), nullable=False),
@@ -68,6 +94,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("key", name=op.f("pk_kept_answers")),
     )
     op.create_index(op.f("ix_kept_answers_at"), "kept_answers", ["at"])
+
+
+def _create_audit() -> None:
     op.create_table(
         "audit",
         sa.Column("sequence", _SEQUENCE, autoincrement=False, nullable=False),
@@ -79,8 +108,3 @@ def upgrade() -> None:
         sa.Column("digest", sa.String(length=64), nullable=False),
         sa.PrimaryKeyConstraint("sequence", name=op.f("pk_audit")),
     )
-
-
-def downgrade() -> None:
-    for name in ("audit", "kept_answers", "sign_in_failures", "tokens", "sessions", "users"):
-        op.drop_table(name)
