@@ -160,4 +160,4 @@ async def test_the_command_runs_as_a_process_and_leaves_no_traceback(project: Pa
         lambda: subprocess.run(command, capture_output=True, text=True, timeout=patient(60), check=False)
     )
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("orchestrator: expected a provider")
+    assert done.stderr.startswith("orchestrator: There is no provider")
