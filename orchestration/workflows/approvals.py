@@ -20,7 +20,7 @@ class DeniedError(OrchestratorError):
     """A person said no."""
 
 
-class ApprovalAnswer(StoredRecord):
+class ApprovalDecision(StoredRecord):
     """A person's answer to a question."""
 
     decision: str
@@ -40,7 +40,7 @@ class Approvals:
     async def wait(self, flow: Flow, run: Run, question: str, topic: str) -> None:
         """Ask and wait for the answer. Raises DeniedError on a no."""
         approval = Approval(f"{flow.id}.{topic}", run.id, question, self._clock.now())
-        answer = await flow.step("approval", ApprovalAnswer, lambda: self._ask_and_wait(approval))
+        answer = await flow.step("approval", ApprovalDecision, lambda: self._ask_and_wait(approval))
         if answer.decision != "approved":
             raise DeniedError(f"{answer.by} denied it: {answer.reason or 'no reason given'}")
 
@@ -52,7 +52,7 @@ class Approvals:
         about = {"run_id": approval.subject} if of_run else {"incident": approval.subject}
         self._bus.emit("approval.decided", actor=by, decision=decision, reason=reason, **about)
 
-    async def _ask_and_wait(self, approval: Approval) -> ApprovalAnswer:
+    async def _ask_and_wait(self, approval: Approval) -> ApprovalDecision:
         """The wait is one step, recorded with its answer; after a restart it begins again and finds the question."""
         new = await anyio.to_thread.run_sync(self._table.ask, approval)
         await self._set_status(approval, RunStatus.WAITING, f"waits for approval: {approval.question}")
@@ -67,7 +67,7 @@ class Approvals:
         while (decided := await anyio.to_thread.run_sync(self._table.get, approval.id)).decision is None:
             await self._clock.sleep(_POLL_SECONDS)
         await self._set_status(approval, RunStatus.RUNNING, "")
-        return ApprovalAnswer(decision=decided.decision, by=decided.decided_by, reason=decided.reason)
+        return ApprovalDecision(decision=decided.decision, by=decided.decided_by, reason=decided.reason)
 
     async def _set_status(self, approval: Approval, status: RunStatus, reason: str) -> None:
         await anyio.to_thread.run_sync(lambda: self._runs.set_status(approval.subject, status, reason))

@@ -10,7 +10,7 @@ import pytest
 from orchestration.agents.loop import AgentSetup
 from orchestration.agents.model_calls import ModelReply
 from orchestration.agents.tool_calls import OwnCodeAnswer, ToolAnswer
-from orchestration.workflows.approvals import ApprovalAnswer
+from orchestration.workflows.approvals import ApprovalDecision
 from orchestration.workflows.coordinator import RunSetup
 from orchestration.workflows.engine.values import from_json, to_json
 from orchestration.workflows.execution import AGENT, EXECUTION
@@ -37,7 +37,7 @@ STORED: dict[str, tuple[Any, str]] = {
         ),
     ),
     "check": (CommandRecord, COMMAND),
-    "approval": (ApprovalAnswer, '{"decision": "denied", "by": "ada", "reason": ""}'),
+    "approval": (ApprovalDecision, '{"decision": "denied", "by": "ada", "reason": ""}'),
     "end": (RunOutcome, f'{{"status": "failed", "reason": "too slow", "use": {USAGE}, "verdict": null}}'),
     "prepare": (
         AgentSetup,
