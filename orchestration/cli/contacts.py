@@ -1,4 +1,4 @@
-"""`orchestrator contacts`: who is told of incidents, and whether a message really reaches them."""
+"""`orchestrator contacts`: who is notified of incidents, and whether a message really reaches them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import click
 from orchestration.app import Project, project
 from orchestration.cli import common
 from orchestration.cli.render import console, table
-from orchestration.config.response import Contact, ContactAddress, ResponseSettings
+from orchestration.config.channels.kinds import find_channel_kind
+from orchestration.config.response import Contact, ContactAddress
 from orchestration.domain.scenario import Scenario
 from orchestration.domain.severity import Severity
 from orchestration.errors import NotFoundError
@@ -23,8 +24,8 @@ from orchestration.storage.outbox import DeliveryAttempt, Outbox, SendOutcome
 
 
 @dataclass(frozen=True, slots=True)
-class _Way:
-    """One channel of a contact, and whether it can be used; `last` is how the last try on the channel ended."""
+class _ContactChannel:
+    """One channel of a contact and whether it can be used; `last` is how the last attempt on the channel ended."""
 
     contact: str
     level: int | None
@@ -35,8 +36,8 @@ class _Way:
 
 
 @dataclass(frozen=True, slots=True)
-class _Result:
-    """What became of one test message; `key` is empty where none could be sent."""
+class _TestResult:
+    """What happened to one test message; `key` is empty where none could be sent."""
 
     contact: str
     channel: str
@@ -49,7 +50,7 @@ class _Result:
 
 @click.group()
 def contacts() -> None:
-    """The people who are told of incidents."""
+    """The people who are notified of incidents."""
 
 
 @contacts.command("list")
@@ -57,36 +58,32 @@ def contacts() -> None:
 @click.pass_obj
 def list_contacts(config: str, as_json: bool) -> None:
     """List the contacts, their channels, and whether those can be used."""
-    with project(config) as here:
-        last = Outbox(here.database).last_deliveries()
-        ways = [way for contact in _everybody(here) for way in _ways(here, contact, last)]
+    with project(config) as opened:
+        last = Outbox(opened.database).last_deliveries()
+        channels = [one for contact in _contacts(opened) for one in _contact_channels(opened, contact, last)]
         if as_json:
-            common.print_json(ways)
+            common.print_json(channels)
             return
-        rows = [
-            (
-                way.contact,
-                "" if way.level is None else str(way.level),
-                way.channel,
-                way.address,
-                way.state,
-                "" if way.last is None else f"{way.last.outcome.value} {way.last.at:%Y-%m-%d %H:%M} UTC",
-            )
-            for way in ways
-        ]
-        console().print(table(("CONTACT", "LEVEL", "CHANNEL", "ADDRESS", "STATE", "LAST TRY"), rows))
+        header = ("CONTACT", "LEVEL", "CHANNEL", "ADDRESS", "STATE", "LAST ATTEMPT")
+        console().print(table(header, [_row(one) for one in channels]))
+
+
+def _row(one: _ContactChannel) -> tuple[str, ...]:
+    level = "" if one.level is None else str(one.level)
+    last = "" if one.last is None else f"{one.last.outcome.value} {one.last.at:%Y-%m-%d %H:%M} UTC"
+    return one.contact, level, one.channel, one.address, one.state, last
 
 
 @contacts.command("test")
 @click.argument("contact", required=False)
-@click.option("--channel", help="Test this channel alone.")
+@click.option("--channel", help="Test only this channel.")
 @common.json_option
 @click.pass_obj
 def test_contacts(config: str, contact: str | None, channel: str | None, as_json: bool) -> int:
-    """Send a test message to CONTACT, or to everybody, and show what became of each."""
-    with project(config) as here:
-        places = _places(here, contact, channel)
-        results = common.run_async(lambda: _try(here, places))
+    """Send a test message to CONTACT, or to every contact, and show what happened to each message."""
+    with project(config) as opened:
+        addresses = _choose(opened, contact, channel)
+        results = common.run_async(lambda: _send_tests(opened, addresses))
         if as_json:
             common.print_json(results)
         else:
@@ -95,58 +92,62 @@ def test_contacts(config: str, contact: str | None, channel: str | None, as_json
         return 0 if all(one.outcome == SendOutcome.SENT.value for one in results) else 1
 
 
-def _everybody(here: Project) -> tuple[Contact, ...]:
-    """The contacts of the configuration; without any, whoever reads the log and the console."""
-    return here.configuration.response.contacts or (OPERATOR,)
+def _contacts(opened: Project) -> tuple[Contact, ...]:
+    """The contacts of the configuration; without any, the operator, who reads the log and the console."""
+    return opened.configuration.response.contacts or (OPERATOR,)
 
 
-def _ways(here: Project, contact: Contact, last: Mapping[str, DeliveryAttempt]) -> list[_Way]:
-    response = here.configuration.response
+def _contact_channels(opened: Project, contact: Contact, last: Mapping[str, DeliveryAttempt]) -> list[_ContactChannel]:
     return [
-        _Way(
+        _ContactChannel(
             contact.id,
             contact.level,
-            place.channel,
-            place.address or "",
-            _state(here, response, contact, place.channel),
-            last.get(place.channel),
+            address.channel,
+            address.address or "",
+            _state(opened, contact, address.channel),
+            last.get(address.channel),
         )
-        for place in contact.channels
+        for address in contact.channels
     ]
 
 
-def _state(here: Project, response: ResponseSettings, contact: Contact, name: str) -> str:
+def _state(opened: Project, contact: Contact, name: str) -> str:
+    """Whether a contact's channel is ready, or the first thing that keeps it from being used."""
+    response = opened.configuration.response
     settings = response.channel(name)
     if settings is None:
         return "no such channel"
     if not settings.enabled:
         return "switched off"
-    if settings.missing:
-        return f"incomplete: {', '.join(settings.missing)}"
-    if unset := [variable for variable in settings.variables.values() if here.store.credentials.get(variable) is None]:
+    kind = find_channel_kind(settings.type)
+    if kind is None:
+        return f"type not installed: {settings.type}"
+    if missing := kind.missing(settings):
+        return f"incomplete: {', '.join(missing)}"
+    if unset := [name for name in settings.variables.values() if opened.store.credentials.get(name) is None]:
         return f"not set: {', '.join(unset)}"
-    return "ready" if name in {place.channel for place in response.working(contact)} else "no address"
+    return "ready" if name in {address.channel for address in response.reachable(contact)} else "no address"
 
 
-def _places(here: Project, name: str | None, channel: str | None) -> list[tuple[Contact, ContactAddress]]:
-    """What is to be tested, usable or not. Raises UsageError when nothing of that name is there."""
-    everybody = _everybody(here)
-    chosen = [contact for contact in everybody if name in (None, contact.id)]
+def _choose(opened: Project, name: str | None, channel: str | None) -> list[tuple[Contact, ContactAddress]]:
+    """The addresses to test, whether they can be used or not. Raises NotFoundError for an unknown name."""
+    known = _contacts(opened)
+    chosen = [contact for contact in known if name in (None, contact.id)]
     if not chosen:
-        known = ", ".join(contact.id for contact in everybody)
-        raise NotFoundError(f"expected a contact of the configuration ({known}), got '{name}'; correct the name")
-    places = [(contact, place) for contact in chosen for place in contact.channels if channel in (None, place.channel)]
-    if not places:
-        known = ", ".join(sorted({place.channel for contact in chosen for place in contact.channels})) or "none"
-        raise NotFoundError(
-            f"expected a channel of theirs ({known}), got '{channel}'; see `orchestrator contacts list`"
-        )
-    return places
+        names = ", ".join(contact.id for contact in known)
+        raise NotFoundError(f"there is no contact '{name}'; the configuration has: {names}")
+    addresses = [
+        (contact, address) for contact in chosen for address in contact.channels if channel in (None, address.channel)
+    ]
+    if not addresses:
+        names = ", ".join(sorted({address.channel for contact in chosen for address in contact.channels})) or "none"
+        raise NotFoundError(f"no contact has a channel '{channel}'; their channels: {names}")
+    return addresses
 
 
-async def _try(here: Project, places: Sequence[tuple[Contact, ContactAddress]]) -> list[_Result]:
-    """Send to each that can be used, all at once; keep the evidence, so that it is known when each was last tested."""
-    now, response = here.clock.now(), here.configuration.response
+async def _send_tests(opened: Project, addresses: Sequence[tuple[Contact, ContactAddress]]) -> list[_TestResult]:
+    """Send to every address that can be used, all at once, and record each attempt for `contacts list`."""
+    now, response = opened.clock.now(), opened.configuration.response
     notice = Notice(
         kind=NoticeKind.TEST,
         incident_id=new_id("test", now.timestamp()),
@@ -156,23 +157,23 @@ async def _try(here: Project, places: Sequence[tuple[Contact, ContactAddress]]) 
         status="TEST",
         details="Sent by: orchestrator contacts test",
     )
-    rows = [
-        row_for(notice, contact, place, "test", now) for contact, place in places if place in response.working(contact)
-    ]
-    deliveries = await send_directly(rows, response, here.store.credentials, here.clock, here.redactor.data)
-    outbox = Outbox(here.database, here.redactor.data)
+    usable = [(contact, address) for contact, address in addresses if address in response.reachable(contact)]
+    rows = [row_for(notice, contact, address, "test", now) for contact, address in usable]
+    deliveries = await send_directly(rows, response, opened.store.credentials, opened.clock, opened.redactor.data)
+    outbox = Outbox(opened.database, opened.redactor.data)
     sent = {}
     for row, delivery in zip(rows, deliveries, strict=True):
         await anyio.to_thread.run_sync(outbox.record, row, delivery)
         sent[row.contact, row.channel] = delivery
-    return [_result(here, contact, place, sent.get((contact.id, place.channel))) for contact, place in places]
+    return [
+        _result(opened, contact, address, sent.get((contact.id, address.channel))) for contact, address in addresses
+    ]
 
 
-def _result(here: Project, contact: Contact, place: ContactAddress, delivery: DeliveryAttempt | None) -> _Result:
-    address = place.address or ""
+def _result(
+    opened: Project, contact: Contact, address: ContactAddress, delivery: DeliveryAttempt | None
+) -> _TestResult:
+    place = (contact.id, address.channel, address.address or "")
     if delivery is None:
-        state = _state(here, here.configuration.response, contact, place.channel)
-        return _Result(contact.id, place.channel, address, SendOutcome.FAILED.value, 0.0, state)
-    return _Result(
-        contact.id, place.channel, address, delivery.outcome.value, delivery.seconds, delivery.detail, delivery.key
-    )
+        return _TestResult(*place, SendOutcome.FAILED.value, 0.0, _state(opened, contact, address.channel))
+    return _TestResult(*place, delivery.outcome.value, delivery.seconds, delivery.detail, delivery.key)

@@ -65,7 +65,7 @@ class FindingCode(StrEnum):
     UNKNOWN_CHANNEL = "E041", "A contact lists a channel that the file does not describe."
     UNKNOWN_CONTACT = "E042", "Somebody is to be told who is no contact, rotation or level."
     CHANNEL_INCOMPLETE = "E043", "A channel that a contact uses lacks something that its type needs."
-    BAD_EMAIL_ADDRESS = "E044", "An e-mail address is none, or is missing."
+    BAD_EMAIL_ADDRESS = "E044", "The address of a mail, or of a contact on a channel, is missing or has the wrong form."
     BAD_CHANNEL_URL = "E045", "A channel's address is no `http://` or `https://` URL."
     UNREACHABLE_CONTACT = "E046", "A contact has no channel that works: a page would reach nobody."
     EMPTY_AUDIENCE = "E048", "There are contacts, but nobody would be told of an incident of P0 or P1."
@@ -91,6 +91,7 @@ class FindingCode(StrEnum):
     REPEATED_CHANNEL = "W033", "A contact lists a channel twice; only the first counts."
     CHANNEL_OFF = "W034", "A contact lists a channel that is switched off."
     PLAIN_PASSWORD = "W035", "The password of a mail server would travel unencrypted to another machine."
+    UNKNOWN_CHANNEL_TYPE = "W036", "No installed package has a channel's type, so nobody is reached on that channel."
 
     @property
     def severity(self) -> FindingLevel:

@@ -12,8 +12,9 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, Field, model_validator
 
+from orchestration.config.channels.kinds import BUILT_IN_CHANNELS, find_channel_kind
+from orchestration.config.channels.settings import ChannelSettings
 from orchestration.config.section import EnvironmentName, Identifier, PositiveSeconds, Section
-from orchestration.domain.channel_kind import ChannelKind
 from orchestration.domain.severity import Severity
 
 Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
@@ -29,59 +30,6 @@ def _known_zone(name: str) -> str:
 
 
 TimeZone = Annotated[str, AfterValidator(_known_zone)]
-
-
-class ChannelSettings(Section):
-    """One way to reach people. Addresses that are secrets (webhooks, keys) come from environment variables."""
-
-    type: ChannelKind
-    enabled: bool = True
-    host: str | None = None
-    port: Annotated[int, Field(ge=1, le=65_535)] | None = None
-    tls: Literal["none", "starttls", "implicit"] = "starttls"
-    sender: str | None = None
-    username: str | None = None
-    password_env: EnvironmentName | None = None
-    url: str | None = None
-    url_env: EnvironmentName | None = None
-    secret_env: EnvironmentName | None = None
-    routing_key_env: EnvironmentName | None = None
-    timeout: Annotated[float, Field(gt=0, le=120)] = 10.0
-    per_second: Annotated[float, Field(gt=0)] | None = None
-
-    @property
-    def variables(self) -> dict[str, str]:
-        """The environment variables that the channel reads, by the key that names each."""
-        named = {
-            "passwordEnv": self.password_env,
-            "urlEnv": self.url_env,
-            "secretEnv": self.secret_env,
-            "routingKeyEnv": self.routing_key_env,
-        }
-        return {key: name for key, name in named.items() if name is not None}
-
-    @property
-    def missing(self) -> tuple[str, ...]:
-        """The keys without which a channel of this kind cannot send."""
-        match self.type:
-            case ChannelKind.LOG | ChannelKind.CONSOLE:
-                return ()
-            case ChannelKind.EMAIL:
-                needed = {"host": self.host, "sender": self.sender}
-            case ChannelKind.PAGERDUTY:
-                needed = {"routingKeyEnv": self.routing_key_env}
-            case _:
-                needed = {"urlEnv": self.url_env or self.url}
-        return tuple(key for key, value in needed.items() if not value)
-
-
-# Every machine has these, whether the file names them or not.
-BUILT_IN_CHANNELS = MappingProxyType(
-    {
-        ChannelKind.LOG.value: ChannelSettings(type=ChannelKind.LOG),
-        ChannelKind.CONSOLE.value: ChannelSettings(type=ChannelKind.CONSOLE),
-    }
-)
 
 
 class ContactAddress(Section):
@@ -250,16 +198,17 @@ class ResponseSettings(Section):
         """The channel of that name, None where there is none. The built-in ones cannot be changed."""
         return BUILT_IN_CHANNELS.get(name) or self.channels.get(name)
 
-    def working(self, contact: Contact) -> tuple[ContactAddress, ...]:
+    def reachable(self, contact: Contact) -> tuple[ContactAddress, ...]:
         """The channels on which a contact can be reached, as far as this file tells; each once, in the file's order."""
         usable = {place.channel: place for place in reversed(contact.channels) if self._reaches(place)}
         return tuple(place for place in contact.channels if usable.get(place.channel) is place)
 
     def _reaches(self, place: ContactAddress) -> bool:
         settings = self.channel(place.channel)
-        if settings is None or not settings.enabled or settings.missing:
+        kind = None if settings is None else find_channel_kind(settings.type)
+        if settings is None or kind is None or not settings.enabled or kind.missing(settings):
             return False
-        return settings.type is not ChannelKind.EMAIL or bool(place.address)
+        return kind.address is None or bool(place.address)
 
     def audience_of(self, severity: Severity) -> tuple[str, ...]:
         """Who is told first of an incident of this severity."""

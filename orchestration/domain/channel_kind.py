@@ -1,4 +1,4 @@
-"""The kinds of channel on which people are reached."""
+"""The kinds of notification channel that ship with the product."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class ChannelKind(StrEnum):
-    """Ways to reach somebody."""
+    """The value of `type` in a channel's settings. A user's own kinds have a full stop in the name and are not here."""
 
     LOG = "log"
     CONSOLE = "console"

@@ -8,7 +8,9 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from orchestration.config.response import BUILT_IN_CHANNELS, Contact, ContactAddress, QuietHours, ResponseSettings
+from orchestration.config.channels.kinds import BUILT_IN_CHANNELS, find_channel_kind
+from orchestration.config.channels.settings import ChannelSettings
+from orchestration.config.response import Contact, ContactAddress, QuietHours, ResponseSettings
 from orchestration.domain.channel_kind import ChannelKind
 from orchestration.domain.severity import Severity
 from orchestration.notifications.notice import Notice, NoticeKind
@@ -126,21 +128,24 @@ def _for_contact(
     now: datetime,
     templates: TemplateRenderer,
 ) -> Iterator[OutboxRow]:
-    for place in response.working(contact):
+    for place in response.reachable(contact):
         settings = response.channel(place.channel)
-        if settings is not None and carries(settings.type, notice.kind):
+        if settings is not None and carries(settings, notice.kind):
             yield row_for(notice, contact, place, step, now, templates=templates)
 
 
-def carries(channel: ChannelKind, kind: NoticeKind) -> bool:
-    """Whether a notice of this kind can be told on such a channel.
-
-    Alertmanager knows only alerts that fire and alerts that are resolved: a reminder after the end would fire again.
-    A report is no alert at all.
-    """
-    if kind is NoticeKind.REPORT:
-        return channel not in (ChannelKind.ALERTMANAGER, ChannelKind.PAGERDUTY)
-    return not (channel is ChannelKind.ALERTMANAGER and kind is NoticeKind.REMINDER)
+def carries(settings: ChannelSettings, kind: NoticeKind) -> bool:
+    """Whether a notice of this kind can be sent on such a channel."""
+    channel = find_channel_kind(settings.type)
+    if channel is None:
+        return False
+    match kind:
+        case NoticeKind.REPORT:
+            return channel.carries_reports
+        case NoticeKind.REMINDER:
+            return channel.carries_reminders
+        case _:
+            return True
 
 
 def substitute(
@@ -158,9 +163,9 @@ def substitute(
     same = [row for row in siblings if row.contact == failed.contact and row.payload.get("step") == step]
     used = {failed.channel, *(row.channel for row in same)}
     contact = next((each for each in response.contacts if each.id == failed.contact), OPERATOR)
-    for place in response.working(contact):
+    for place in response.reachable(contact):
         settings = response.channel(place.channel)
-        if place.channel not in used and settings is not None and carries(settings.type, kind):
+        if place.channel not in used and settings is not None and carries(settings, kind):
             return _moved(failed, place, now)
     alive = any(row.key != failed.key and row.state in (OutboxState.SENT, OutboxState.PENDING) for row in same)
     log = ChannelKind.LOG.value

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from orchestration.config.response import ChannelSettings, Contact, ContactAddress, ResponseSettings
+from orchestration.config.channels.settings import ChannelSettings
+from orchestration.config.response import Contact, ContactAddress, ResponseSettings
 from orchestration.domain.scenario import Scenario
 from orchestration.domain.severity import Severity
 from orchestration.notifications.notice import Notice, NoticeKind

@@ -16,8 +16,10 @@ from typing import Any
 import click
 
 from orchestration.cli import cli
+from orchestration.config.channels.kinds import SHIPPED_CHANNELS
 from orchestration.config.reference import json_schema
 from orchestration.logs.events import LEVELS
+from orchestration.notifications.reference import channels_table
 from orchestration.playbooks.actions import Action
 from orchestration.playbooks.actions.registry import REGISTRY
 from orchestration.playbooks.catalogue import PlaybookCatalogue
@@ -217,12 +219,21 @@ def shipped_actions() -> list[type[Action[Any]]]:
     return [kind for kind in kinds if kind.__module__.startswith("orchestration.")]
 
 
+def notifications_page() -> str:
+    """The page that people write, with the table of channels written anew."""
+    page = (REFERENCE / "notifications.md").read_text(encoding="utf-8")
+    before, start, rest = page.partition("<!-- channels: written from the code -->\n")
+    _, end, after = rest.partition("<!-- end of channels -->\n")
+    return f"{before}{start}{channels_table(SHIPPED_CHANNELS.values())}\n{end}{after}"
+
+
 PAGES: dict[Path, Callable[[], str]] = {
     REFERENCE / "api.md": api_page,
     REFERENCE / "commands.md": commands_page,
     REFERENCE / "configuration.md": configuration_page,
     REFERENCE / "events.md": events_page,
     REFERENCE / "actions.md": lambda: actions_page(shipped_actions()),
+    REFERENCE / "notifications.md": notifications_page,
     **_playbooks(),
     ROOT / "config" / "playbook.schema.json": playbook_schema,
 }

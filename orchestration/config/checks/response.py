@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from itertools import combinations
-from urllib.parse import urlsplit
 
+from pydantic import ValidationError
+
+from orchestration.config.channels.checks import is_http_url
+from orchestration.config.channels.descriptor import ChannelDescriptor
+from orchestration.config.channels.kinds import (
+    BUILT_IN_CHANNELS,
+    SHIPPED_CHANNELS,
+    find_channel_kind,
+    own_channel_kinds,
+)
+from orchestration.config.channels.settings import ChannelSettings
 from orchestration.config.checks.environment import CheckEnvironment
 from orchestration.config.document import JsonPath
 from orchestration.config.findings import FindingCode
 from orchestration.config.problems import Problem, suggest
-from orchestration.config.response import (
-    BUILT_IN_CHANNELS,
-    ChannelSettings,
-    Contact,
-    ContactAddress,
-    OnCallRotation,
-    ResponseSettings,
-)
+from orchestration.config.response import Contact, ContactAddress, OnCallRotation, ResponseSettings
 from orchestration.config.schema import Configuration
-from orchestration.domain.channel_kind import ChannelKind
 from orchestration.domain.severity import Severity
 
 EVERYONE = "everyone"
 LEVELS = {f"level-{level}": level for level in (1, 2, 3, 4)}
 _RESERVED = {EVERYONE, "operator", *LEVELS}
-_EMAIL = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?")
 _ROOT = ("response",)
 
 
@@ -100,26 +100,47 @@ def check_audience(configuration: Configuration, _surroundings: CheckEnvironment
 def check_dashboard(configuration: Configuration, _surroundings: CheckEnvironment) -> Iterator[Problem]:
     """The address to which links in messages lead, where one is given."""
     address = configuration.response.dashboard_url
-    if address is not None and not _is_url(address):
+    if address is not None and not is_http_url(address):
         message, expected = "links in messages cannot lead there", "an http:// or https:// URL"
         hint = "Write it as people open it in a browser, or leave it out."
         yield Problem(FindingCode.BAD_DASHBOARD_URL, (*_ROOT, "dashboardUrl"), message, expected, hint)
 
 
 def _check_channel(name: str, settings: ChannelSettings, path: JsonPath) -> Iterator[Problem]:
-    for key in settings.missing:
+    kind = find_channel_kind(settings.type)
+    if kind is None:
+        yield _unknown_kind(name, settings.type, (*path, "type"))
+        return
+    for key in kind.missing(settings):
         hint = f'Set "{key}" in response.channels.{name}.'
         yield Problem(FindingCode.CHANNEL_INCOMPLETE, (*path, key), f'the channel "{name}" has no "{key}"', hint=hint)
-    if settings.url and settings.type is not ChannelKind.APPRISE and not _is_url(settings.url):
-        message, expected = f'the address of "{name}" cannot be used', "an http:// or https:// URL"
-        yield Problem(FindingCode.BAD_CHANNEL_URL, (*path, "url"), message, expected, "Write it in full.")
-    if settings.sender and not _EMAIL.fullmatch(settings.sender):
-        yield Problem(
-            FindingCode.BAD_EMAIL_ADDRESS, (*path, "sender"), "the sender is no e-mail address", "name@domain"
-        )
-    if settings.tls == "none" and settings.username and settings.host not in ("localhost", "127.0.0.1", "::1"):
-        message = f'"{name}" would send its password unencrypted'
-        yield Problem(FindingCode.PLAIN_PASSWORD, (*path, "tls"), message, '"starttls" or "implicit"')
+    yield from _check_options(kind, settings, (*path, "options"))
+    for check in kind.checks:
+        yield from check(name, settings, path)
+
+
+def _unknown_kind(name: str, kind: str, path: JsonPath) -> Problem:
+    own = own_channel_kinds()
+    broken = f" {'; '.join(own.problems)}." if own.problems else ""
+    known = suggest(kind, [*SHIPPED_CHANNELS, *(descriptor.name for descriptor in own.usable)])
+    message = f'the channel "{name}" cannot be used: no installed package has the type "{kind}"'
+    return Problem(
+        FindingCode.UNKNOWN_CHANNEL_TYPE, path, message, hint=f"Install its package. {known}{broken}".strip()
+    )
+
+
+def _check_options(kind: ChannelDescriptor, settings: ChannelSettings, path: JsonPath) -> Iterator[Problem]:
+    if kind.options is None:
+        for key in settings.options:
+            message = f'a channel of the type "{kind.name}" has no option "{key}"'
+            yield Problem(FindingCode.UNKNOWN_KEY, (*path, key), message, hint="It has no effect; remove it.")
+        return
+    try:
+        kind.options.model_validate(settings.options)
+    except ValidationError as error:
+        for detail in error.errors(include_input=False, include_url=False):
+            message = f'the options of a channel of the type "{kind.name}" are wrong'
+            yield Problem(FindingCode.WRONG_VALUE, (*path, *detail["loc"]), message, detail["msg"])
 
 
 def _check_contact(
@@ -134,7 +155,7 @@ def _check_contact(
             )
         seen.add(place.channel)
         yield from _check_place(place, response, surroundings, where)
-    if not any(_works(place, response, surroundings) for place in response.working(contact)):
+    if not any(_works(place, response, surroundings) for place in response.reachable(contact)):
         hint = "Give it a channel that is complete, switched on, and has its variables set."
         message = f'no page would reach "{contact.id}": it has no channel that works'
         yield Problem(FindingCode.UNREACHABLE_CONTACT, (*path, "channels"), message, hint=hint)
@@ -153,9 +174,11 @@ def _check_place(
     if not settings.enabled:
         hint = f'Set "enabled": true in response.channels.{place.channel}.'
         yield Problem(FindingCode.CHANNEL_OFF, (*path, "channel"), f'"{place.channel}" is switched off', hint=hint)
-    if settings.type is ChannelKind.EMAIL and not _EMAIL.fullmatch(place.address or ""):
-        message = "this is no e-mail address" if place.address else "the e-mail address is missing"
-        yield Problem(FindingCode.BAD_EMAIL_ADDRESS, (*path, "address"), message, "name@domain")
+    kind = find_channel_kind(settings.type)
+    if kind is not None and kind.address is not None and not kind.address.accepts(place.address):
+        noun = kind.address.noun
+        message = f"this is not a valid {noun}" if place.address else f"the {noun} is missing"
+        yield Problem(FindingCode.BAD_EMAIL_ADDRESS, (*path, "address"), message, kind.address.example)
     for variable in _unset(settings, surroundings) if settings.enabled else ():
         message = f'"{place.channel}" needs the variable {variable}, which is not set'
         hint = f"Add a line {variable}=… to .env."
@@ -208,11 +231,3 @@ def _places(response: ResponseSettings) -> Iterator[tuple[JsonPath, Contact | On
         yield (*_ROOT, "contacts", index), contact
     for index, rotation in enumerate(response.rotations):
         yield (*_ROOT, "rotations", index), rotation
-
-
-def _is_url(address: str) -> bool:
-    try:
-        parts = urlsplit(address)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and " " not in address
-    except ValueError:
-        return False

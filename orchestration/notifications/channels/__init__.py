@@ -1,6 +1,6 @@
 """Ways to reach people: one module for each vendor, behind one small protocol."""
 
-from orchestration.notifications.channels.channel import Channel, ChannelMessage, DeliveryError
+from orchestration.notifications.channels.channel import Channel, ChannelContext, ChannelMessage, DeliveryError
 from orchestration.notifications.channels.registry import ChannelRegistry
 
-__all__ = ["Channel", "ChannelMessage", "ChannelRegistry", "DeliveryError"]
+__all__ = ["Channel", "ChannelContext", "ChannelMessage", "ChannelRegistry", "DeliveryError"]

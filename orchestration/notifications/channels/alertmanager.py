@@ -5,11 +5,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from orchestration.clock import Clock
-from orchestration.config.credentials import CredentialSource
-from orchestration.config.response import ChannelSettings
 from orchestration.domain.severity import Severity
-from orchestration.notifications.channels.channel import ChannelMessage, address_of, secret
+from orchestration.notifications.channels.channel import ChannelContext, ChannelMessage
 from orchestration.notifications.channels.http import HttpPoster
 from orchestration.notifications.notice import Notice, NoticeKind
 
@@ -22,20 +19,17 @@ ORIGIN = "agent-orchestration"
 class AlertmanagerChannel:
     """Posts incidents to one Alertmanager; `secretEnv` is its bearer token where it asks for one."""
 
-    def __init__(self, settings: ChannelSettings, credentials: CredentialSource, clock: Clock) -> None:
-        self._settings = settings
-        self._credentials = credentials
-        self._clock = clock
-        self._poster = HttpPoster(clock, settings.timeout)
+    def __init__(self, context: ChannelContext) -> None:
+        self._context = context
+        self._poster = HttpPoster(context.clock, context.settings.timeout)
 
     async def send(self, message: ChannelMessage) -> None:
         """Post the incident's alerts. Raises DeliveryError."""
         headers = {}
-        if self._settings.secret_env is not None:
-            token = secret(self._credentials, self._settings.secret_env, "secretEnv")
-            headers["authorization"] = f"Bearer {token}"
-        url = address_of(self._settings, self._credentials).rstrip("/") + "/api/v2/alerts"
-        await self._poster.post_json(url, alerts(message, self._clock.now()), headers)
+        if self._context.settings.secret_env is not None:
+            headers["authorization"] = f"Bearer {self._context.secret('secretEnv')}"
+        url = self._context.url().rstrip("/") + "/api/v2/alerts"
+        await self._poster.post_json(url, alerts(message, self._context.clock.now()), headers)
 
     async def aclose(self) -> None:
         """Close the connection."""

@@ -5,23 +5,20 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from orchestration.config.credentials import CredentialSource
-from orchestration.config.response import ChannelSettings
-from orchestration.notifications.channels.channel import ChannelMessage, DeliveryError, address_of
+from orchestration.notifications.channels.channel import ChannelContext, ChannelMessage, DeliveryError
 
 
 class AppriseChannel:
     """Hands messages to Apprise; its URL (`urlEnv`) says which service, and holds the secret."""
 
-    def __init__(self, settings: ChannelSettings, credentials: CredentialSource) -> None:
-        self._settings = settings
-        self._credentials = credentials
+    def __init__(self, context: ChannelContext) -> None:
+        self._context = context
 
     async def send(self, message: ChannelMessage) -> None:
         """Send one message. Raises DeliveryError; Apprise does not say why, so that a failure may pass."""
         library = _library()
         service = library.Apprise()
-        if not service.add(address_of(self._settings, self._credentials)):
+        if not service.add(self._context.url()):
             raise DeliveryError("Apprise does not know such a URL; see its list of services", permanent=True)
         if not await service.async_notify(title=message.subject, body=message.body, body_format="text"):
             raise DeliveryError("Apprise could not send it", permanent=False)

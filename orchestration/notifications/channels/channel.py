@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from orchestration.clock import Clock
+from orchestration.config.channels.settings import ChannelSettings
 from orchestration.config.credentials import CredentialSource
-from orchestration.config.response import ChannelSettings
 from orchestration.notifications.notice import Notice
 
 
@@ -54,15 +55,24 @@ class Channel(Protocol):
         ...
 
 
-def secret(credentials: CredentialSource, variable: str | None, key: str) -> str:
-    """A variable's value. Raises DeliveryError when the channel cannot do without it."""
-    value = None if variable is None else credentials.get(variable)
-    if value is None:
-        wanted = f"{variable} is not set; put {variable}=… into .env" if variable else f'"{key}" is not set'
-        raise DeliveryError(wanted, permanent=True)
-    return value
+@dataclass(frozen=True, slots=True)
+class ChannelContext:
+    """What a channel is made from. Secrets are read at each message, so that a new `.env` counts without a restart."""
 
+    settings: ChannelSettings
+    credentials: CredentialSource
+    clock: Clock
 
-def address_of(settings: ChannelSettings, credentials: CredentialSource) -> str:
-    """The channel's URL, from its variable or from the file. Raises DeliveryError."""
-    return settings.url if settings.url and not settings.url_env else secret(credentials, settings.url_env, "urlEnv")
+    def secret(self, key: str) -> str:
+        """The value of the environment variable that a key such as `secretEnv` names. Raises DeliveryError."""
+        variable = self.settings.variables.get(key)
+        value = None if variable is None else self.credentials.get(variable)
+        if value is None:
+            wanted = f"{variable} is not set; put {variable}=… into .env" if variable else f'"{key}" is not set'
+            raise DeliveryError(wanted, permanent=True)
+        return value
+
+    def url(self) -> str:
+        """The channel's URL, from its variable or from the file. Raises DeliveryError."""
+        settings = self.settings
+        return settings.url if settings.url and not settings.url_env else self.secret("urlEnv")

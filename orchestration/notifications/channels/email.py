@@ -11,10 +11,8 @@ from email.policy import SMTP
 
 import aiosmtplib
 
-from orchestration.config.credentials import CredentialSource
-from orchestration.config.response import ChannelSettings
 from orchestration.domain.severity import Severity
-from orchestration.notifications.channels.channel import ChannelMessage, DeliveryError, secret
+from orchestration.notifications.channels.channel import ChannelContext, ChannelMessage, DeliveryError
 
 _PORTS = {"none": 25, "starttls": 587, "implicit": 465}
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f]")
@@ -23,15 +21,14 @@ _UNSAFE = re.compile(r"[\x00-\x1f\x7f]")
 class EmailChannel:
     """Sends mail through one server; a connection for each message, since they are few and far between."""
 
-    def __init__(self, settings: ChannelSettings, credentials: CredentialSource) -> None:
-        self._settings = settings
-        self._credentials = credentials
+    def __init__(self, context: ChannelContext) -> None:
+        self._context = context
 
     async def send(self, message: ChannelMessage) -> None:
         """Send one mail. Raises DeliveryError; a refusal with a code of 500 and above is permanent."""
-        settings = self._settings
+        settings = self._context.settings
         mail = compose(message, settings.sender or "")
-        password = secret(self._credentials, settings.password_env, "passwordEnv") if settings.username else None
+        password = self._context.secret("passwordEnv") if settings.username else None
         try:
             await aiosmtplib.send(
                 mail,

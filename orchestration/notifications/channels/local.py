@@ -8,7 +8,7 @@ import anyio.to_thread
 
 from orchestration import logs
 from orchestration.domain.severity import Severity
-from orchestration.notifications.channels.channel import ChannelMessage, DeliveryError
+from orchestration.notifications.channels.channel import ChannelContext, ChannelMessage, DeliveryError
 
 _WIDTH = 100
 
@@ -16,7 +16,7 @@ _WIDTH = 100
 class LogChannel:
     """Writes messages to `logs/orchestrator.log`, as errors where they are pages of P0 or P1."""
 
-    def __init__(self) -> None:
+    def __init__(self, _context: ChannelContext) -> None:
         self._log = logs.get_logger("notifications")
 
     async def send(self, message: ChannelMessage) -> None:
@@ -39,6 +39,9 @@ class LogChannel:
 
 class ConsoleChannel:
     """Writes messages to standard error, as one block that stands out."""
+
+    def __init__(self, _context: ChannelContext) -> None:
+        """It needs no settings."""
 
     async def send(self, message: ChannelMessage) -> None:
         """Write the message. Raises DeliveryError when standard error is closed."""

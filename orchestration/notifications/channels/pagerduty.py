@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from orchestration.clock import Clock
-from orchestration.config.credentials import CredentialSource
-from orchestration.config.response import ChannelSettings
 from orchestration.domain.severity import Severity
-from orchestration.notifications.channels.channel import ChannelMessage, secret
+from orchestration.notifications.channels.channel import ChannelContext, ChannelMessage
 from orchestration.notifications.channels.http import HttpPoster
 from orchestration.notifications.notice import NoticeKind
 
@@ -27,16 +24,14 @@ _LONGEST_SUMMARY, _LONGEST_DEDUP_KEY = 1024, 255
 class PagerDutyChannel:
     """Triggers, acknowledges and resolves alerts of one PagerDuty service."""
 
-    def __init__(self, settings: ChannelSettings, credentials: CredentialSource, clock: Clock) -> None:
-        self._settings = settings
-        self._credentials = credentials
-        self._poster = HttpPoster(clock, settings.timeout)
+    def __init__(self, context: ChannelContext) -> None:
+        self._context = context
+        self._poster = HttpPoster(context.clock, context.settings.timeout)
 
     async def send(self, message: ChannelMessage) -> None:
         """Send one event; a test is resolved again at once. Raises DeliveryError."""
-        key = secret(self._credentials, self._settings.routing_key_env, "routingKeyEnv")
-        url = (self._settings.url or ADDRESS).rstrip("/") + "/v2/enqueue"
-        data = event(message, key)
+        url = (self._context.settings.url or ADDRESS).rstrip("/") + "/v2/enqueue"
+        data = event(message, self._context.secret("routingKeyEnv"))
         await self._poster.post_json(url, data)
         if message.notice.kind is NoticeKind.TEST:
             await self._poster.post_json(url, {**data, "event_action": "resolve"})

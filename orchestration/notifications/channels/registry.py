@@ -3,25 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pkgutil import resolve_name
 from typing import Self
 
 import anyio
 
 from orchestration.clock import Clock
+from orchestration.config.channels.kinds import find_channel_kind
+from orchestration.config.channels.settings import ChannelSettings
 from orchestration.config.credentials import CredentialSource
-from orchestration.config.response import ChannelSettings, ResponseSettings
-from orchestration.domain.channel_kind import ChannelKind
-from orchestration.notifications.channels.alertmanager import AlertmanagerChannel
-from orchestration.notifications.channels.apprise import AppriseChannel
-from orchestration.notifications.channels.channel import Channel, ChannelMessage, DeliveryError
-from orchestration.notifications.channels.local import ConsoleChannel, LogChannel
-from orchestration.notifications.channels.pagerduty import PagerDutyChannel
-from orchestration.notifications.channels.slack import SlackChannel
-from orchestration.notifications.channels.teams import TeamsChannel
-from orchestration.notifications.channels.webhook import WebhookChannel
-
-# Messages a second where the file does not say; Slack allows about one.
-_RATES = {ChannelKind.SLACK: 1.0, ChannelKind.TEAMS: 1.0, ChannelKind.PAGERDUTY: 2.0, ChannelKind.EMAIL: 5.0}
+from orchestration.config.response import ResponseSettings
+from orchestration.notifications.channels.channel import Channel, ChannelContext, ChannelMessage, DeliveryError
 
 
 class ChannelRegistry:
@@ -58,7 +50,8 @@ class ChannelRegistry:
     def per_second(self, name: str) -> float | None:
         """How many messages a channel takes a second; None for any number."""
         settings = self.response.channel(name)
-        return None if settings is None else settings.per_second or _RATES.get(settings.type)
+        kind = None if settings is None else find_channel_kind(settings.type)
+        return None if settings is None or kind is None else settings.per_second or kind.per_second
 
     async def send(self, name: str, message: ChannelMessage) -> None:
         """Send a message, within the channel's time limit. Raises DeliveryError."""
@@ -76,33 +69,22 @@ class ChannelRegistry:
         known = self._made.get(name)
         if known is not None and known[0] == settings:
             return known[1]
-        channel = make(settings, self._credentials, self._clock)
+        channel = make_channel(ChannelContext(settings, self._credentials, self._clock))
         self._made[name] = (settings, channel)
         if known is not None:
             self._retired.append(known[1])
         return channel
 
 
-def make(settings: ChannelSettings, credentials: CredentialSource, clock: Clock) -> Channel:
-    """The channel of that kind."""
-    match settings.type:
-        case ChannelKind.LOG:
-            return LogChannel()
-        case ChannelKind.CONSOLE:
-            return ConsoleChannel()
-        case ChannelKind.EMAIL:
-            from orchestration.notifications.channels.email import EmailChannel
-
-            return EmailChannel(settings, credentials)
-        case ChannelKind.WEBHOOK:
-            return WebhookChannel(settings, credentials, clock)
-        case ChannelKind.SLACK:
-            return SlackChannel(settings, credentials, clock)
-        case ChannelKind.TEAMS:
-            return TeamsChannel(settings, credentials, clock)
-        case ChannelKind.PAGERDUTY:
-            return PagerDutyChannel(settings, credentials, clock)
-        case ChannelKind.ALERTMANAGER:
-            return AlertmanagerChannel(settings, credentials, clock)
-        case ChannelKind.APPRISE:
-            return AppriseChannel(settings, credentials)
+def make_channel(context: ChannelContext) -> Channel:
+    """The channel that the settings describe. Raises DeliveryError where its kind cannot be used."""
+    kind = find_channel_kind(context.settings.type)
+    if kind is None:
+        message = f'no installed package has the channel type "{context.settings.type}"'
+        raise DeliveryError(message, permanent=True)
+    try:
+        channel: Channel = resolve_name(kind.factory)(context)
+    except (ImportError, AttributeError) as error:
+        message = f'the channel type "{kind.name}" cannot be loaded from {kind.factory} ({type(error).__name__})'
+        raise DeliveryError(message, permanent=True) from error
+    return channel

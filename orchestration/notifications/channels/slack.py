@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from orchestration.clock import Clock
-from orchestration.config.credentials import CredentialSource
-from orchestration.config.response import ChannelSettings
-from orchestration.notifications.channels.channel import ChannelMessage, address_of
+from orchestration.notifications.channels.channel import ChannelContext, ChannelMessage
 from orchestration.notifications.channels.http import HttpPoster
 
 # Slack cuts a text at 40,000 characters; escaping makes at most five of one.
@@ -15,15 +12,14 @@ _LONGEST_TEXT = 8_000
 class SlackChannel:
     """Posts messages to one Slack channel."""
 
-    def __init__(self, settings: ChannelSettings, credentials: CredentialSource, clock: Clock) -> None:
-        self._settings = settings
-        self._credentials = credentials
-        self._poster = HttpPoster(clock, settings.timeout)
+    def __init__(self, context: ChannelContext) -> None:
+        self._context = context
+        self._poster = HttpPoster(context.clock, context.settings.timeout)
 
     async def send(self, message: ChannelMessage) -> None:
         """Post one message. Raises DeliveryError."""
         data = {"text": escape(message.text[:_LONGEST_TEXT]), "mrkdwn": False, "unfurl_links": False}
-        await self._poster.post_json(address_of(self._settings, self._credentials), data)
+        await self._poster.post_json(self._context.url(), data)
 
     async def aclose(self) -> None:
         """Close the connection."""

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from orchestration.clock import Clock
-from orchestration.config.credentials import CredentialSource
-from orchestration.config.response import ChannelSettings
 from orchestration.domain.severity import Severity
-from orchestration.notifications.channels.channel import ChannelMessage, address_of
+from orchestration.notifications.channels.channel import ChannelContext, ChannelMessage
 from orchestration.notifications.channels.http import HttpPoster
 
 # Teams refuses a message of more than 28 kB; a character takes up to four bytes, and a line some seventy more.
@@ -19,14 +16,13 @@ _COLOURS = {Severity.P0: "attention", Severity.P1: "attention", Severity.P2: "wa
 class TeamsChannel:
     """Posts messages to one Teams channel."""
 
-    def __init__(self, settings: ChannelSettings, credentials: CredentialSource, clock: Clock) -> None:
-        self._settings = settings
-        self._credentials = credentials
-        self._poster = HttpPoster(clock, settings.timeout)
+    def __init__(self, context: ChannelContext) -> None:
+        self._context = context
+        self._poster = HttpPoster(context.clock, context.settings.timeout)
 
     async def send(self, message: ChannelMessage) -> None:
         """Post one message. Raises DeliveryError."""
-        await self._poster.post_json(address_of(self._settings, self._credentials), card_message(message))
+        await self._poster.post_json(self._context.url(), card_message(message))
 
     async def aclose(self) -> None:
         """Close the connection."""

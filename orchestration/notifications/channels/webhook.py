@@ -13,10 +13,7 @@ import hashlib
 import hmac
 from typing import Any
 
-from orchestration.clock import Clock
-from orchestration.config.credentials import CredentialSource
-from orchestration.config.response import ChannelSettings
-from orchestration.notifications.channels.channel import ChannelMessage, address_of, secret
+from orchestration.notifications.channels.channel import ChannelContext, ChannelMessage
 from orchestration.notifications.channels.http import HttpPoster, encode
 
 EVENT_TYPE = "orchestration.notification"
@@ -26,25 +23,22 @@ SOURCE = "/orchestrator/notifications"
 class WebhookChannel:
     """Posts messages to an address of the user's."""
 
-    def __init__(self, settings: ChannelSettings, credentials: CredentialSource, clock: Clock) -> None:
-        self._settings = settings
-        self._credentials = credentials
-        self._clock = clock
-        self._poster = HttpPoster(clock, settings.timeout)
+    def __init__(self, context: ChannelContext) -> None:
+        self._context = context
+        self._poster = HttpPoster(context.clock, context.settings.timeout)
 
     async def send(self, message: ChannelMessage) -> None:
         """Post one message; any 2xx means that it was taken. Raises DeliveryError."""
         body = encode(cloud_event(message))
-        stamp = str(int(self._clock.now().timestamp()))
+        stamp = str(int(self._context.clock.now().timestamp()))
         headers = {
             "content-type": "application/cloudevents+json; charset=utf-8",
             "orchestrator-id": message.key,
             "orchestrator-timestamp": stamp,
         }
-        if self._settings.secret_env is not None:
-            key = secret(self._credentials, self._settings.secret_env, "secretEnv")
-            headers["orchestrator-signature"] = signature(key, stamp, body)
-        await self._poster.post(address_of(self._settings, self._credentials), body, headers)
+        if self._context.settings.secret_env is not None:
+            headers["orchestrator-signature"] = signature(self._context.secret("secretEnv"), stamp, body)
+        await self._poster.post(self._context.url(), body, headers)
 
     async def aclose(self) -> None:
         """Close the connection."""

@@ -73,7 +73,7 @@ def list_contacts(here: Here) -> list[ContactLine]:
             id=contact.id,
             level=contact.level,
             channels=[place.channel for place in contact.channels],
-            working=[place.channel for place in response.working(contact)],
+            working=[place.channel for place in response.reachable(contact)],
             last={place.channel: last[place.channel] for place in contact.channels if place.channel in last},
         )
         for contact in response.contacts or (OPERATOR,)
@@ -95,7 +95,7 @@ def test_contact(here: Here, who: Who, contact: Name) -> TestSent:
         details=f"Sent by: {who.name}",
     )
     chosen = _contact(response.contacts or (OPERATOR,), contact)
-    rows = [row_for(notice, chosen, place, "test", now) for place in response.working(chosen)]
+    rows = [row_for(notice, chosen, place, "test", now) for place in response.reachable(chosen)]
     here.control.incidents.outbox.put(rows)
     here.control.incidents.sender.nudge()
     return TestSent(keys=[row.key for row in rows])

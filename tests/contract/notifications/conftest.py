@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from orchestration.clock import Clock, FakeClock, SystemClock
-from orchestration.config.response import ChannelSettings, ResponseSettings
+from orchestration.config.channels.settings import ChannelSettings
+from orchestration.config.response import ResponseSettings
 from orchestration.notifications.channels import ChannelMessage, ChannelRegistry, DeliveryError
 from orchestration.notifications.notice import NoticeKind
 from orchestration.notifications.templates import SHIPPED

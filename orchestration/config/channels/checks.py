@@ -1,0 +1,52 @@
+"""Checks of the settings of channels, shared by their descriptors. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+from orchestration.config.channels.descriptor import AddressFormat
+from orchestration.config.channels.settings import ChannelSettings
+from orchestration.config.document import JsonPath
+from orchestration.config.findings import FindingCode
+from orchestration.config.problems import Problem
+
+# The form that browsers accept (https://html.spec.whatwg.org/#valid-e-mail-address). RFC 5322 allows more, such as
+# quoted names with spaces, which in a list of contacts is a slip rather than an address.
+EMAIL = AddressFormat(
+    noun="e-mail address",
+    example="name@domain",
+    pattern=re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?"),
+)
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+def check_url(name: str, settings: ChannelSettings, path: JsonPath) -> Iterator[Problem]:
+    """A URL in the file is one that HTTP can reach. One in a variable is first seen when a message is sent."""
+    if settings.url and not is_http_url(settings.url):
+        message, expected = f'the URL of the channel "{name}" cannot be used', "an http:// or https:// URL"
+        yield Problem(FindingCode.BAD_CHANNEL_URL, (*path, "url"), message, expected, "Write the whole URL.")
+
+
+def check_sender(_name: str, settings: ChannelSettings, path: JsonPath) -> Iterator[Problem]:
+    """The sender of mails is an e-mail address."""
+    if settings.sender and not EMAIL.accepts(settings.sender):
+        message = "the sender is not an e-mail address"
+        yield Problem(FindingCode.BAD_EMAIL_ADDRESS, (*path, "sender"), message, EMAIL.example)
+
+
+def check_encryption(name: str, settings: ChannelSettings, path: JsonPath) -> Iterator[Problem]:
+    """A password travels encrypted, except to this machine."""
+    if settings.tls == "none" and settings.username and settings.host not in _LOOPBACK:
+        message = f'the channel "{name}" would send its password unencrypted'
+        yield Problem(FindingCode.PLAIN_PASSWORD, (*path, "tls"), message, '"starttls" or "implicit"')
+
+
+def is_http_url(address: str) -> bool:
+    """Whether an address is a whole http:// or https:// URL."""
+    try:
+        parts = urlsplit(address)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and " " not in address
+    except ValueError:
+        return False

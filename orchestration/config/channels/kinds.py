@@ -1,0 +1,146 @@
+"""The registry of channel kinds: those that ship with the product, and users' own.
+
+To add one to the product, add its name to `ChannelKind`, a descriptor here, and a module in `notifications/channels`. A
+user's package names its descriptor under the entry point `orchestration.channels`.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from types import MappingProxyType
+
+from orchestration import logs
+from orchestration.config.channels.checks import EMAIL, check_encryption, check_sender, check_url
+from orchestration.config.channels.descriptor import ChannelDescriptor
+from orchestration.config.channels.settings import OWN_KIND, ChannelSettings
+from orchestration.domain.channel_kind import ChannelKind
+from orchestration.plugins import PluginError, Plugins, load_plugins
+
+GROUP = "orchestration.channels"
+_MODULES = "orchestration.notifications.channels"
+_log = logs.get_logger("notifications")
+
+_SHIPPED = (
+    ChannelDescriptor(ChannelKind.LOG, "the log; built in, need not be described", f"{_MODULES}.local:LogChannel"),
+    ChannelDescriptor(
+        ChannelKind.CONSOLE, "standard error; built in, need not be described", f"{_MODULES}.local:ConsoleChannel"
+    ),
+    ChannelDescriptor(
+        ChannelKind.EMAIL,
+        "mail over SMTP; `tls` is `starttls` (the default), `implicit` or `none`",
+        f"{_MODULES}.email:EmailChannel",
+        required=("host", "sender"),
+        optional=("port", "tls", "username", "passwordEnv"),
+        address=EMAIL,
+        checks=(check_sender, check_encryption),
+        # Our own caution: providers' limits differ, and many count messages a minute or a day.
+        per_second=5.0,
+    ),
+    ChannelDescriptor(
+        ChannelKind.WEBHOOK,
+        "a service of your own; signed where `secretEnv` is set, see below",
+        f"{_MODULES}.webhook:WebhookChannel",
+        required=("urlEnv",),
+        optional=("url", "secretEnv"),
+        checks=(check_url,),
+    ),
+    ChannelDescriptor(
+        ChannelKind.SLACK,
+        "an incoming webhook",
+        f"{_MODULES}.slack:SlackChannel",
+        required=("urlEnv",),
+        checks=(check_url,),
+        # https://docs.slack.dev/apis/web-api/rate-limits/: one message a second for each webhook, short bursts allowed.
+        per_second=1.0,
+        limits="one message a second; one-way, nobody can acknowledge from there",
+    ),
+    ChannelDescriptor(
+        ChannelKind.TEAMS,
+        'a workflow that starts "when a Teams webhook request is received"',
+        f"{_MODULES}.teams:TeamsChannel",
+        required=("urlEnv",),
+        checks=(check_url,),
+        # https://learn.microsoft.com/microsoftteams/platform/webhooks-and-connectors/how-to/connectors-using: more than
+        # four requests in a second are throttled, and stay so for a while.
+        per_second=1.0,
+        limits="one message a second, 28 kB; one-way, nobody can acknowledge from there",
+    ),
+    ChannelDescriptor(
+        ChannelKind.PAGERDUTY,
+        "Events API v2; `url` for another region",
+        f"{_MODULES}.pagerduty:PagerDutyChannel",
+        required=("routingKeyEnv",),
+        optional=("url",),
+        checks=(check_url,),
+        # https://developer.pagerduty.com/docs/events-api-v2/overview/: 120 events a minute for each integration key.
+        per_second=2.0,
+        limits="two messages a second; our incident is their alert and follows it to its end; no reports",
+        # A report is not an alert, and there is nothing in PagerDuty that it could be.
+        carries_reports=False,
+    ),
+    ChannelDescriptor(
+        ChannelKind.ALERTMANAGER,
+        '`secretEnv`: a bearer token; alerts `OrchestratorIncident` with the label `origin="agent-orchestration"`',
+        f"{_MODULES}.alertmanager:AlertmanagerChannel",
+        required=("urlEnv",),
+        optional=("url", "secretEnv"),
+        checks=(check_url,),
+        limits="no reports, no reminders",
+        carries_reports=False,
+        # Alertmanager knows only alerts that fire and alerts that are resolved: a reminder, which comes after the end,
+        # would make the alert fire again.
+        carries_reminders=False,
+    ),
+    ChannelDescriptor(
+        ChannelKind.APPRISE,
+        "about a hundred services; needs `pip install 'agent-orchestration[apprise]'`",
+        f"{_MODULES}.apprise:AppriseChannel",
+        required=("urlEnv",),
+        limits="Apprise does not say why a message failed, so every failure is tried again",
+    ),
+)
+SHIPPED_CHANNELS = MappingProxyType({descriptor.name: descriptor for descriptor in _SHIPPED})
+
+# Every machine has these, whether the file names them or not.
+BUILT_IN_CHANNELS = MappingProxyType(
+    {
+        ChannelKind.LOG.value: ChannelSettings(type=ChannelKind.LOG),
+        ChannelKind.CONSOLE.value: ChannelSettings(type=ChannelKind.CONSOLE),
+    }
+)
+
+
+def find_channel_kind(name: str) -> ChannelDescriptor | None:
+    """The descriptor of a kind; None where no package that can be used has it.
+
+    Nothing of a user's is imported until one of their kinds is asked for.
+    """
+    shipped = SHIPPED_CHANNELS.get(name)
+    if shipped is not None:
+        return shipped
+    return next((descriptor for descriptor in own_channel_kinds().usable if descriptor.name == name), None)
+
+
+@cache
+def own_channel_kinds() -> Plugins[ChannelDescriptor]:
+    """The kinds of users' packages, loaded once in each process."""
+    plugins = load_plugins(GROUP, "channel", _validate)
+    for problem in plugins.problems:
+        _log.warning("channel.plugin_broken", message=problem)
+    return plugins
+
+
+def _validate(found: object) -> ChannelDescriptor:
+    if not isinstance(found, ChannelDescriptor):
+        raise PluginError(f"it names {found!r}, which is not a ChannelDescriptor")
+    if not OWN_KIND.fullmatch(found.name):
+        raise PluginError(f"its name '{found.name}' is not of the form own.push")
+    if ":" not in found.factory:
+        raise PluginError(f"its factory '{found.factory}' is not of the form module:class")
+    if unknown := [key for key in (*found.required, *found.optional) if key not in _setting_keys()]:
+        raise PluginError(f"the keys {', '.join(unknown)} do not exist; settings of its own go into `options`")
+    return found
+
+
+def _setting_keys() -> set[str]:
+    return {field.alias or name for name, field in ChannelSettings.model_fields.items()}
