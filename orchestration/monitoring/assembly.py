@@ -187,7 +187,7 @@ class Monitoring:
 
     def _channel_type(self, name: str) -> str:
         settings = self._around.configuration().response.channels.get(name)
-        return settings.type.value if settings else name
+        return settings.type if settings else name
 
     def _advisories(self) -> Path:
         return self._around.root / self._settings().advisories_directory
