@@ -11,6 +11,7 @@ import anyio
 
 from orchestration.app.application import Application, application
 from orchestration.config.schema import Configuration
+from orchestration.domain.run_hold import RunHold
 from orchestration.errors import OrchestratorError
 from orchestration.playbooks.ids import is_response
 from orchestration.workers.worker_process import WorkerProcess, WorkerServices, claim_standard_output
@@ -46,4 +47,4 @@ async def _services(config_file: str) -> AsyncIterator[WorkerServices]:
 
 async def _mark_stopped(app: Application, run_ids: Iterable[str]) -> None:
     own = [run_id for run_id in run_ids if not await app.placement.is_elsewhere(run_id)]
-    await app.launcher.stop(own, "its worker was stopped; the next one goes on with it")
+    await app.launcher.stop(own, "its worker was stopped; the next one goes on with it", RunHold.WORKER_STOPPED)

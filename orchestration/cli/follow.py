@@ -17,6 +17,7 @@ import click
 from orchestration.app import Application
 from orchestration.cli.live_view import LiveView
 from orchestration.cli.render import live_board, outcome_text
+from orchestration.domain.run_hold import RunHold
 from orchestration.domain.run_status import RunStatus
 from orchestration.storage.runs import Run
 from orchestration.storage.timeline import Timeline
@@ -86,7 +87,7 @@ class FollowLimit:
 
     def used_up(self, open_: Sequence[Run], *, unattended: bool) -> bool:
         """Whether all of the runs have waited too long for a provider, or for a worker that is no longer there."""
-        stuck = all(run.status is RunStatus.WAITING and "approval" not in run.reason for run in open_)
+        stuck = all(run.status is RunStatus.WAITING and run.hold is not RunHold.APPROVAL for run in open_)
         self._waited = self._waited + _LOOK_SECONDS if stuck else 0.0
         self._unattended = self._unattended + _LOOK_SECONDS if unattended else 0.0
         if self._unattended > _HAND_ON_SECONDS:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import anyio.to_thread
 from orchestration.agents.workspace import checked_root
 from orchestration.clock import Clock
 from orchestration.config.store import ConfigurationStore
+from orchestration.domain.run_hold import RunHold
 from orchestration.domain.run_status import RunStatus
 from orchestration.errors import ConflictError, NotFoundError, UsageError
 from orchestration.events import Bus
@@ -51,7 +53,7 @@ class RunLauncher:
         self._state_folder = state_folder
         self._bus = bus
         self._clock = clock
-        self._stopped: dict[str, str] = {}
+        self._stopped: dict[str, tuple[str, RunHold | None]] = {}
 
     async def start(self, goal: str, workspace: Path, *, queue: bool | None = None, **values: Any) -> Run:
         """Record a run and start it; `values` as for `prepare`. Raises UsageError if it cannot be started."""
@@ -115,13 +117,16 @@ class RunLauncher:
         await self.providers.prepare((await anyio.to_thread.run_sync(self._runs.get, run_id)).provider)
         return await self._control.fork(run_id, number)
 
-    async def stop(self, run_ids: Iterable[str], because: str | None = None) -> None:
+    async def stop(
+        self, run_ids: Iterable[str], because: str | None = None, hold: RunHold = RunHold.INTERRUPTED
+    ) -> None:
         """Mark runs of this process as stopped, to be resumed later, for the reason given, else for the reason for
         which they wait."""
         for run_id in run_ids:
-            reason = because or (await anyio.to_thread.run_sync(self._runs.get, run_id)).reason
-            self._stopped[run_id] = reason
-            if await anyio.to_thread.run_sync(self._runs.set_status, run_id, RunStatus.STOPPED, reason):
+            run = await anyio.to_thread.run_sync(self._runs.get, run_id)
+            reason, cause = (because, hold) if because else (run.reason, run.hold)
+            self._stopped[run_id] = reason, cause
+            if await anyio.to_thread.run_sync(partial(self._set_stopped, run_id, reason, cause)):
                 self._bus.emit("run.stopped", run_id=run_id, reason=reason)
 
     @contextlib.asynccontextmanager
@@ -131,8 +136,11 @@ class RunLauncher:
         try:
             yield
         finally:
-            for run_id, reason in self._stopped.items():
-                self._runs.set_status(run_id, RunStatus.STOPPED, reason)
+            for run_id, (reason, hold) in self._stopped.items():
+                self._set_stopped(run_id, reason, hold)
+
+    def _set_stopped(self, run_id: str, reason: str, hold: RunHold | None) -> bool:
+        return self._runs.set_status(run_id, RunStatus.STOPPED, reason, hold=hold)
 
     async def _goes_to_workers(self, queue: bool | None) -> bool:
         return await self._placement.has_workers() if queue is None else queue

@@ -9,6 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from orchestration.domain.run_hold import RunHold
 from orchestration.domain.run_status import RunStatus
 from orchestration.errors import NotFoundError
 from orchestration.storage.database import Database
@@ -17,7 +18,11 @@ from orchestration.storage.tables import runs
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One execution of a workflow on a goal. `origin` says where it came from: a schedule, a fork of another run."""
+    """One execution of a workflow on a goal.
+
+    `origin` tells people where it came from: a schedule, a fork of another run. While it does not go on, `hold` is the
+    kind of cause, `held_by` the incident whose response caused it, and `reason` the sentence for people.
+    """
 
     id: str
     goal: str
@@ -34,6 +39,9 @@ class Run:
     outcome: Mapping[str, Any] | None = None
     started_at: datetime | None = None
     finished_at: datetime | None = None
+    hold: RunHold | None = None
+    held_by: str | None = None
+    forked_from: str | None = None
 
 
 class Runs:
@@ -97,12 +105,26 @@ class Runs:
         with self._database.read() as connection:
             return {RunStatus(status): count for status, count in connection.execute(query)}
 
-    def set_status(self, run_id: str, status: RunStatus, reason: str = "", **values: Any) -> bool:
-        """Move a run on; False, and no change, when it has ended already (a cancelled run stays cancelled)."""
+    def set_status(
+        self,
+        run_id: str,
+        status: RunStatus,
+        reason: str = "",
+        *,
+        hold: RunHold | None = None,
+        held_by: str | None = None,
+        **values: Any,
+    ) -> bool:
+        """Move a run on; False, and no change, when it has ended already (a cancelled run stays cancelled).
+
+        What held the run before is forgotten unless it is given again.
+        """
         ended = [status.value for status in RunStatus if status.ended]
         query = sa.update(runs).where(runs.c.id == run_id, runs.c.status.not_in(ended))
         with self._database.write() as connection:
-            done = connection.execute(query.values(status=status.value, reason=reason, **values))
+            done = connection.execute(
+                query.values(status=status.value, reason=reason, hold=hold, held_by=held_by, **values)
+            )
             return bool(done.rowcount)
 
     def reopen(self, run_id: str) -> None:
@@ -111,7 +133,14 @@ class Runs:
             connection.execute(
                 sa.update(runs)
                 .where(runs.c.id == run_id)
-                .values(status=RunStatus.RUNNING.value, reason="", finished_at=None, outcome=None)
+                .values(
+                    status=RunStatus.RUNNING.value,
+                    reason="",
+                    hold=None,
+                    held_by=None,
+                    finished_at=None,
+                    outcome=None,
+                )
             )
 
 
@@ -124,4 +153,5 @@ def _values(run: Run) -> dict[str, Any]:
 
 
 def _run(row: sa.Row[Any]) -> Run:
-    return Run(**{**row._mapping, "status": RunStatus(row.status)})
+    hold = None if row.hold is None else RunHold(row.hold)
+    return Run(**{**row._mapping, "status": RunStatus(row.status), "hold": hold})

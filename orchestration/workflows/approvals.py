@@ -5,6 +5,7 @@ from __future__ import annotations
 import anyio.to_thread
 
 from orchestration.clock import Clock
+from orchestration.domain.run_hold import RunHold
 from orchestration.domain.run_status import RunStatus
 from orchestration.errors import OrchestratorError
 from orchestration.events import Bus
@@ -55,7 +56,9 @@ class Approvals:
     async def _ask_and_wait(self, approval: Approval) -> ApprovalDecision:
         """The wait is one step, recorded with its answer; after a restart it begins again and finds the question."""
         new = await anyio.to_thread.run_sync(self._table.ask, approval)
-        await self._set_status(approval, RunStatus.WAITING, f"waits for approval: {approval.question}")
+        await self._set_status(
+            approval, RunStatus.WAITING, f"waits for approval: {approval.question}", RunHold.APPROVAL
+        )
         # Said again after a restart, because the first time may have been lost; `again` lets nobody be paged twice.
         self._bus.emit(
             "approval.requested",
@@ -66,8 +69,10 @@ class Approvals:
         )
         while (decided := await anyio.to_thread.run_sync(self._table.get, approval.id)).decision is None:
             await self._clock.sleep(_POLL_SECONDS)
-        await self._set_status(approval, RunStatus.RUNNING, "")
+        await self._set_status(approval, RunStatus.RUNNING)
         return ApprovalDecision(decision=decided.decision, by=decided.decided_by, reason=decided.reason)
 
-    async def _set_status(self, approval: Approval, status: RunStatus, reason: str) -> None:
-        await anyio.to_thread.run_sync(lambda: self._runs.set_status(approval.subject, status, reason))
+    async def _set_status(
+        self, approval: Approval, status: RunStatus, reason: str = "", hold: RunHold | None = None
+    ) -> None:
+        await anyio.to_thread.run_sync(lambda: self._runs.set_status(approval.subject, status, reason, hold=hold))

@@ -11,6 +11,7 @@ from typing import Any
 import anyio.to_thread
 
 from orchestration.clock import Clock
+from orchestration.domain.run_hold import RunHold
 from orchestration.domain.run_status import RunStatus
 from orchestration.errors import ConflictError, UsageError
 from orchestration.events import Bus
@@ -102,13 +103,22 @@ class RunControl:
                 self._bus.emit("run.finished", run_id=run_id, **about, use=use, verdict=None)
         return tuple(settled)
 
-    async def cancel(self, run_id: str, reason: str = "") -> Run:
+    async def cancel(
+        self,
+        run_id: str,
+        reason: str = "",
+        *,
+        hold: RunHold = RunHold.CANCELLED_BY_PERSON,
+        held_by: str | None = None,
+    ) -> Run:
         """Stop a run, running tools too. Its committed steps stay, so it can be resumed. Raises ConflictError when it
         has ended already."""
         run = await anyio.to_thread.run_sync(self._runs.get, run_id)
         now = self._clock.now()
         cancelled = await anyio.to_thread.run_sync(
-            lambda: self._runs.set_status(run.id, RunStatus.CANCELLED, reason, finished_at=now)
+            lambda: self._runs.set_status(
+                run.id, RunStatus.CANCELLED, reason, hold=hold, held_by=held_by, finished_at=now
+            )
         )
         if not cancelled:
             raise ConflictError(f"expected a run that has not ended, got {run.id}, which is {run.status}")
@@ -117,10 +127,17 @@ class RunControl:
         self._bus.emit("run.cancelled", run_id=run.id, reason=reason)
         return run
 
-    async def pause(self, run_id: str, reason: str) -> Run:
-        """Stop a run as `cancel` does, but leave it unfinished: it is to be resumed when the reason is gone."""
+    async def pause(
+        self, run_id: str, reason: str, *, hold: RunHold = RunHold.PAUSED_BY_PERSON, held_by: str | None = None
+    ) -> Run:
+        """Stop a run as `cancel` does, but leave it unfinished: it is to be resumed when the reason is gone.
+
+        `held_by` is the incident whose response pauses it.
+        """
         run = await anyio.to_thread.run_sync(self._runs.get, run_id)
-        stopped = await anyio.to_thread.run_sync(self._runs.set_status, run.id, RunStatus.STOPPED, reason)
+        stopped = await anyio.to_thread.run_sync(
+            lambda: self._runs.set_status(run.id, RunStatus.STOPPED, reason, hold=hold, held_by=held_by)
+        )
         if not stopped:
             raise ConflictError(f"expected a run that has not ended, got {run.id}, which is {run.status}")
         if await self._engine.tree(run.id):
@@ -159,7 +176,10 @@ class RunControl:
             workspace=str(self._forks / new),
             status=RunStatus.QUEUED,
             reason="",
+            hold=None,
+            held_by=None,
             origin=f"fork of {run.id} at {chosen}",
+            forked_from=run.id,
             outcome=None,
             created_at=now,
             started_at=None,

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Sequence
 import anyio
 import anyio.to_thread
 
+from orchestration.domain.run_hold import RunHold
 from orchestration.domain.run_status import RunStatus
 from orchestration.events import Bus
 from orchestration.storage.runs import Runs
@@ -27,7 +28,7 @@ class RunSuspension:
         """For as long as the block lasts, the run is shown as waiting, with the reason and what a person can do."""
         self._waiting[run_id] += 1
         try:
-            await self._set_status(run_id, RunStatus.WAITING, reason)
+            await self._set_status(run_id, RunStatus.WAITING, reason, RunHold.NO_PROVIDER)
             self._bus.emit("run.waiting", run_id=run_id, agent=agent, reason=reason, hints=list(hints))
             yield
         finally:
@@ -36,8 +37,8 @@ class RunSuspension:
             if not others:
                 del self._waiting[run_id]
         if not others:
-            await self._set_status(run_id, RunStatus.RUNNING, "")
+            await self._set_status(run_id, RunStatus.RUNNING)
             self._bus.emit("run.continued", run_id=run_id, agent=agent)
 
-    async def _set_status(self, run_id: str, status: RunStatus, reason: str) -> None:
-        await anyio.to_thread.run_sync(lambda: self._runs.set_status(run_id, status, reason))
+    async def _set_status(self, run_id: str, status: RunStatus, reason: str = "", hold: RunHold | None = None) -> None:
+        await anyio.to_thread.run_sync(lambda: self._runs.set_status(run_id, status, reason, hold=hold))
