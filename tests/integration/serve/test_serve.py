@@ -22,10 +22,9 @@ from tests.support.console import (
     free_port,
     is_there,
     stop,
-    until,
     wait_for_line,
 )
-from tests.support.patience import Stopwatch
+from tests.support.patience import Stopwatch, until
 
 
 @pytest.fixture
