@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from orchestration.clock import FakeClock
 from orchestration.config.response import Contact, ResponseSettings
 from orchestration.domain.scenario import Scenario
-from orchestration.events import Bus
+from orchestration.events import EventBus
 from orchestration.incidents.model import person
 from orchestration.incidents.report import BlastRadius, Facts, TroubleReport
 from orchestration.incidents.service import IncidentService, Ports
@@ -52,7 +52,7 @@ def a_desk(folder: Path) -> Iterator[tuple[Database, IncidentService, FakeClock]
     clock = FakeClock(BEGIN)
     ports = Ports(settings=lambda: _SETTINGS, plan=plan, redact=lambda data: data)
     try:
-        yield database, IncidentService(database, Bus(clock), clock, ports), clock
+        yield database, IncidentService(database, EventBus(clock), clock, ports), clock
     finally:
         database.close()
 

@@ -106,7 +106,7 @@ def serve(file: str) -> None:
     from orchestration.alerts.intake import AlertIntake
     from orchestration.clock import SystemClock
     from orchestration.config.alerting import IntakeSettings
-    from orchestration.events import Bus
+    from orchestration.events import EventBus
     from orchestration.security.redaction import Redactor
     from orchestration.storage.alert_inbox import AlertInbox
     from orchestration.storage.database import Database
@@ -122,7 +122,7 @@ def serve(file: str) -> None:
     listening.listen(64)
     print(listening.getsockname()[1], flush=True)
     clock = SystemClock()
-    app = Starlette(routes=routes(intake, clock, Bus(clock)))
+    app = Starlette(routes=routes(intake, clock, EventBus(clock)))
     uvicorn.Server(uvicorn.Config(app, log_level="error", access_log=False)).run(sockets=[listening])
 
 

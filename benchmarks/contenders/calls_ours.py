@@ -10,7 +10,7 @@ from pathlib import Path
 from benchmarks.contenders.calls import BODY, measure, measure_each
 from orchestration.clock import SystemClock
 from orchestration.config.schema import Configuration
-from orchestration.events import Bus
+from orchestration.events import EventBus
 from orchestration.providers.budget import Budgets
 from orchestration.providers.gateway import Gateway
 from orchestration.providers.wire import GatewayCall
@@ -40,7 +40,7 @@ async def main() -> None:
     database.migrate()
     clock = SystemClock()
     budgets = Budgets(Spend(database), lambda: settings)
-    gateway = Gateway(lambda: settings, {}, Bus(clock), clock, budgets, RouteStates(database))
+    gateway = Gateway(lambda: settings, {}, EventBus(clock), clock, budgets, RouteStates(database))
 
     async def call() -> None:
         assert (await gateway.complete(BODY, GatewayCall(run_id="bench"))).message["content"] == "Yes."

@@ -17,7 +17,8 @@ from orchestration.agents.model_calls import ModelCalls, ModelReply
 from orchestration.agents.tool_calls import OwnCodeAnswer, ToolAnswer, ToolCalls, name_of
 from orchestration.config.schema import AgentRole, Configuration, UsageLimits
 from orchestration.errors import NotFoundError
-from orchestration.events import Bus
+from orchestration.events import EventBus
+from orchestration.events.agents import AgentFinished, AgentInterrupted, AgentRetried, AgentStarted, FailureCause, Usage
 from orchestration.providers.wire import GatewayCall
 from orchestration.storage.runs import Run, Runs
 from orchestration.workflows.engine import Flow, NamedStep, StepError
@@ -154,7 +155,7 @@ class AgentLoop:
         runs: Runs,
         model_calls: ModelCalls,
         tool_calls: ToolCalls,
-        bus: Bus,
+        bus: EventBus,
         configuration: Callable[[], Configuration],
         look: Callable[[], Awaitable[None]],
         recorded: Callable[[], Awaitable[None]],
@@ -174,15 +175,15 @@ class AgentLoop:
     async def body(self, flow: Flow, task: AgentTask) -> AgentResult:
         """The flow itself; returns a result whatever happens short of being cancelled."""
         run = await anyio.to_thread.run_sync(self._runs.get, task.run_id)
-        about = {"run_id": run.id, "agent": task.agent, "agent_run_id": flow.id}
-        self._bus.emit("agent.started", **about, title=_title(task))
+        publish = partial(self._bus.publish, run_id=run.id, agent=task.agent)
+        publish(AgentStarted(flow.id, _title(task)))
         try:
             result = await self._work(flow, run, task)
         except BaseException:  # cancelled, or the process ends: the flow goes on elsewhere or never
-            self._bus.emit("agent.interrupted", **about)
+            publish(AgentInterrupted(flow.id))
             raise
-        failing = result.failing.model_dump() if result.failing else None
-        self._bus.emit("agent.finished", **about, failing=failing, use=result.use.model_dump(mode="json"))
+        failing = FailureCause(**result.failing.model_dump()) if result.failing else None
+        publish(AgentFinished(flow.id, failing, Usage(**result.use.model_dump())))
         await self._recorded()
         return result
 
@@ -228,12 +229,8 @@ class AgentLoop:
                 work.ledger.check()
                 if attempt == work.setup.attempts or error.failing.kind not in _WORTH_ANOTHER_ATTEMPT:
                     raise
-                self._bus.emit(
-                    "agent.retried",
-                    run_id=work.run.id,
-                    agent=work.task.agent,
-                    attempt=attempt,
-                    reason=error.failing.kind,
+                self._bus.publish(
+                    AgentRetried(attempt=attempt, reason=error.failing.kind), run_id=work.run.id, agent=work.task.agent
                 )
                 attempt += 1
 

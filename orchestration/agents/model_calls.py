@@ -12,7 +12,7 @@ import anyio
 from orchestration.agents.text import sound
 from orchestration.clock import Clock
 from orchestration.errors import OrchestratorError
-from orchestration.events import Bus
+from orchestration.events import EventBus
 from orchestration.providers.failures import NoRouteError
 from orchestration.providers.gateway import Gateway
 from orchestration.providers.wire import CallProgress, Completion, GatewayCall
@@ -40,7 +40,7 @@ class ModelCalls:
     """Asks a model and waits as long as no provider can answer."""
 
     def __init__(
-        self, gateway: Gateway, waiting: RunSuspension, bus: Bus, clock: Clock, redactor: ReportingRedactor
+        self, gateway: Gateway, waiting: RunSuspension, bus: EventBus, clock: Clock, redactor: ReportingRedactor
     ) -> None:
         self._gateway = gateway
         self._waiting = waiting

@@ -10,7 +10,8 @@ from orchestration.agents.isolation_policy import Walls
 from orchestration.agents.sandbox import SandboxLimits
 from orchestration.agents.workspace import Workspace
 from orchestration.clock import Clock
-from orchestration.events import Bus
+from orchestration.events import EventBus
+from orchestration.events.runs import ArtifactWritten
 from orchestration.security.redaction_events import ReportingRedactor
 from orchestration.storage.runs import Run
 from orchestration.workflows.artifacts import ArtifactStore
@@ -29,7 +30,7 @@ class RunWorkspace:
         self,
         state_folder: Path,
         artifacts: ArtifactStore,
-        bus: Bus,
+        bus: EventBus,
         clock: Clock,
         redactor: ReportingRedactor,
         walls: Walls,
@@ -78,7 +79,7 @@ class RunWorkspace:
         """Keep an artifact, redacted; doing it again with the same text changes nothing."""
         clean = self._redactor.text(text, "an artifact", run_id=run.id, agent=agent)
         artifact = self._artifacts.write(run.id, name, clean, agent)
-        self._bus.emit("artifact.written", run_id=run.id, agent=agent, name=name, sha256=artifact.sha256)
+        self._bus.publish(ArtifactWritten(name=name, sha256=artifact.sha256), run_id=run.id, agent=agent)
 
     async def export(self, run: Run, tree: str, target: Path) -> None:
         """Put a snapshot's files into a new folder, named like the run that will work there, with the history."""

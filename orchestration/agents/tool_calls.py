@@ -17,7 +17,8 @@ from orchestration.agents.tools import AgentTool, BadArgumentsError, ToolContext
 from orchestration.agents.tools.registry import ALL
 from orchestration.clock import Clock
 from orchestration.config.schema import AgentSettings, Configuration
-from orchestration.events import Bus
+from orchestration.events import EventBus
+from orchestration.events.agents import ToolCallFinished, ToolCallRefused
 from orchestration.security.permissions import PermissionRefusedError
 from orchestration.security.redaction_events import ReportingRedactor
 from orchestration.security.safe_folder import SafeFolder
@@ -57,7 +58,7 @@ class ToolCalls:
     def __init__(
         self,
         configuration: Callable[[], Configuration],
-        bus: Bus,
+        bus: EventBus,
         clock: Clock,
         redactor: ReportingRedactor,
         project_root: Path,
@@ -100,17 +101,18 @@ class ToolCalls:
         text = str(call["function"]["arguments"])
         result = await self._result(run, task, name, text, seconds, heartbeat)
         took = self._clock.monotonic() - started
-        self._bus.emit(
-            "tool_call.finished",
+        self._bus.publish(
+            ToolCallFinished(
+                agent_run_id=agent_run_id,
+                key=f"{agent_run_id}/{number}",
+                after=after,
+                tool=name,
+                about=_about(text),
+                ok=result.ok,
+                seconds=took,
+            ),
             run_id=run.id,
             agent=task.agent,
-            agent_run_id=agent_run_id,
-            key=f"{agent_run_id}/{number}",
-            after=after,
-            tool=name,
-            about=_about(text),
-            ok=result.ok,
-            seconds=took,
         )
         command = None
         if "command" in result.data:
@@ -176,13 +178,8 @@ class ToolCalls:
         return result
 
     def _refused(self, run: Run, task: AgentTask, kind: str, what: str, reason: str) -> ToolResult:
-        self._bus.emit(
-            "tool_call.refused",
-            run_id=run.id,
-            agent=task.agent,
-            about=kind,
-            what=what[:_SHOWN_CHARACTERS],
-            reason=reason,
+        self._bus.publish(
+            ToolCallRefused(about=kind, what=what[:_SHOWN_CHARACTERS], reason=reason), run_id=run.id, agent=task.agent
         )
         return ToolResult(f"refused: {reason}", ok=False)
 

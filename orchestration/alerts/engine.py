@@ -22,7 +22,8 @@ from orchestration.alerts.stages import NotifyDecision, StageContext, run_stages
 from orchestration.alerts.write_buffer import AlertWriteBuffer
 from orchestration.config.alerting import AlertingSettings
 from orchestration.config.schema import Configuration
-from orchestration.events import Bus
+from orchestration.events import EventBus
+from orchestration.events.alerts import AlertFired, AlertResolved
 from orchestration.storage.alert_inbox import AlertInbox, InboxDelivery
 from orchestration.storage.alerts import Alerts
 from orchestration.storage.silences import Silences
@@ -54,7 +55,7 @@ class AlertEngine:
         reporter: IncidentReporter,
         configuration: Callable[[], Configuration],
         redact: Redact,
-        bus: Bus,
+        bus: EventBus,
     ) -> None:
         self.troubles = ErrorIsolation()
         self.rulebook = Rulebook(self.troubles)
@@ -194,10 +195,8 @@ class AlertEngine:
         for alert in alerts:
             began, ended = alert.firing and alert.id not in before, alert.resolved and alert.id in before
             if began or ended:
-                self._bus.emit(
-                    "alert.fired" if began else "alert.resolved",
-                    run_id=alert.matchable.get("run") or None,
-                    agent=alert.matchable.get("agent") or None,
+                kind = AlertFired if began else AlertResolved
+                payload = kind(
                     alert=alert.id,
                     name=alert.name,
                     group=alert.group,
@@ -205,6 +204,8 @@ class AlertEngine:
                     message=alert.title,
                     drill=alert.drill,
                 )
+                run_id, agent = (alert.matchable.get(label) or None for label in ("run", "agent"))
+                self._bus.publish(payload, run_id=run_id, agent=agent)
 
     def _forget(self, now: datetime) -> None:
         kept = frozenset[str]().union(*(told.alerts for told in self._telling.told.values()))

@@ -22,6 +22,7 @@ from orchestration.app.incidents import IncidentResponse
 from orchestration.app.maintenance import ProjectMaintenance
 from orchestration.app.playbooks import PlaybookResponse
 from orchestration.config.schema import ScheduleSettings
+from orchestration.events.workers import ControlUnheard
 from orchestration.workers.supervisor import Supervisor, WorkerLimits
 from orchestration.workflows.processes import CONTROL_PREFIX, this_process
 
@@ -96,7 +97,7 @@ class ControlProcess:
             yield
         except SQLAlchemyError as error:
             if not self._unheard:
-                self._app.bus.emit("control.unheard", message=type(error).__name__)
+                self._app.bus.publish(ControlUnheard(message=type(error).__name__))
             self._unheard = True
         else:
             self._unheard = False

@@ -27,6 +27,7 @@ from orchestration.app.application import Application
 from orchestration.drills import catalogue
 from orchestration.drills.model import Drill
 from orchestration.errors import ConflictError, UsageError
+from orchestration.events.drills import DrillConcluded, DrillFinished, DrillRequested, DrillStarted, DrillStopped
 from orchestration.ids import new_id
 from orchestration.storage.drills import DrillHistory, DrillRecord
 from orchestration.storage.leases import Lease
@@ -94,7 +95,7 @@ class DrillSessions:
         if lease.data["pid"] != os.getpid():  # else it has not even begun
             with contextlib.suppress(ProcessLookupError):
                 os.kill(lease.data["pid"], signal.SIGTERM)
-        self._app.bus.emit("drill.stopped", actor=actor, session=session.id)
+        self._app.bus.publish(DrillStopped(session=session.id), actor=actor)
         return session
 
     def _lease(self) -> Lease | None:
@@ -119,8 +120,8 @@ class _Holding:
         try:
             async with self._process() as process:
                 await self._tell(process.pid)
-                session, drills = self._session, list(self._session.drills)
-                self._bus.emit("drill.requested", actor=session.actor, session=session.id, drills=drills)
+                session, drills = self._session, tuple(self._session.drills)
+                self._bus.publish(DrillRequested(session=session.id, drills=drills), actor=session.actor)
                 task_status.started(self._session)
                 with contextlib.suppress(SQLAlchemyError):  # without the database nobody can be told; it goes on
                     await self._follow(process)
@@ -164,7 +165,7 @@ class _Holding:
             else:
                 await self._finished()
                 self._session = replace(self._session, current=name)
-                self._bus.emit("drill.started", actor=self._session.actor, session=self._session.id, drill=name)
+                self._bus.publish(DrillStarted(session=self._session.id, drill=name), actor=self._session.actor)
             await self._tell(process.pid)
         await self._finished()
 
@@ -173,8 +174,8 @@ class _Holding:
         name, actor, session = self._session.current, self._session.actor, self._session.id
         newest = await anyio.to_thread.run_sync(lambda: self._history.list(name, 1)) if name else ()
         for record in newest:
-            about: dict[str, Any] = {"passed": record.passed, "misses": list(record.misses)}
-            self._bus.emit("drill.finished", actor=actor, session=session, drill=name, **about)
+            finished = DrillFinished(session, name, record.passed, tuple(record.misses))
+            self._bus.publish(finished, actor=actor)
 
     def _take(self) -> bool:
         """Whether nobody else has the lease; one whose process is gone counts no more."""
@@ -196,7 +197,7 @@ class _Holding:
         message = "" if code in (0, 1) else self._said.strip() or f"its process ended with exit code {code}"
         told = self._app.redactor.text(message)
         actor, session = self._session.actor, self._session.id
-        self._bus.emit("drill.concluded", actor=actor, session=session, exit_code=code, message=told)
+        self._bus.publish(DrillConcluded(session=session, exit_code=code, message=told), actor=actor)
 
 
 def command(config_file: str, session: DrillSession) -> tuple[str, ...]:

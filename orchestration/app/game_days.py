@@ -9,12 +9,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from orchestration.events import Bus
+from orchestration.events import EventBus
+from orchestration.events.drills import GameDayFinished
 
 _EVERY = "all"
 
 
-async def hold(config_file: Path, bus: Bus, payload: Mapping[str, Any]) -> Any:
+async def hold(config_file: Path, bus: EventBus, payload: Mapping[str, Any]) -> Any:
     """Run the drills of a schedule, as the console command does; their results are in the history of drills.
 
     The drills use projects and databases of their own. Returns how many ran and how many passed.
@@ -34,7 +35,7 @@ async def hold(config_file: Path, bus: Bus, payload: Mapping[str, Any]) -> Any:
             process.terminate()
             await process.wait()
     held, passed = _totals(printed)
-    bus.emit("game_day.finished", name=schedule["name"], at_time=payload["at"], held=held, passed=passed)
+    bus.publish(GameDayFinished(name=schedule["name"], at_time=payload["at"], held=held, passed=passed))
     return {"held": held, "passed": passed}
 
 

@@ -17,7 +17,8 @@ from orchestration.config.loader import ConfigLoader
 from orchestration.config.maintenance import MaintenanceSettings
 from orchestration.config.source import ConfigSource
 from orchestration.errors import ConflictError, NotFoundError, OrchestratorError
-from orchestration.events import Bus
+from orchestration.events import EventBus
+from orchestration.events.maintenance import DutySigned
 from orchestration.maintenance.backups import BackupStore
 from orchestration.maintenance.backups.manifest import BackupDatabases
 from orchestration.maintenance.backups.postgres import PostgresDatabase
@@ -60,7 +61,7 @@ class BackupSource:
         server_url = database_url(source, runtime.database_url_env)
         clock = clock or SystemClock()
         self._url = server_url or f"sqlite:///{state_folder / DATABASE_FILE}"
-        self.vault = _vault(loader.root, state_folder, server_url, settings, clock, Bus(clock))
+        self.vault = _vault(loader.root, state_folder, server_url, settings, clock, EventBus(clock))
 
     def in_use(self) -> tuple[str, ...]:
         """The live processes that hold a lease; none where the database cannot tell."""
@@ -181,12 +182,12 @@ def sign_off(here: Project, duty: str, by: str, note: str) -> tuple[SignOff, ...
             f"expected {duty} to wait for a signature, got it signed or not asked for yet; "
             "see `orchestrator maintenance list`"
         )
-    here.bus.emit("duty.signed", actor=by, duty=duty)
+    here.bus.publish(DutySigned(duty=duty), actor=by)
     return tuple(one for one in records.duties() if one.duty == duty)
 
 
 def _vault(
-    root: Path, state_folder: Path, server_url: str | None, settings: MaintenanceSettings, clock: Clock, bus: Bus
+    root: Path, state_folder: Path, server_url: str | None, settings: MaintenanceSettings, clock: Clock, bus: EventBus
 ) -> BackupStore:
     named = settings.backups.directory
     databases: BackupDatabases

@@ -24,7 +24,7 @@ from orchestration.config.schema import Configuration, RuntimeSettings
 from orchestration.config.source import ConfigSource
 from orchestration.config.store import ConfigurationStore
 from orchestration.errors import UsageError
-from orchestration.events import Bus
+from orchestration.events import EventBus
 from orchestration.ids import new_id
 from orchestration.incidents.model import person
 from orchestration.incidents.service import IncidentService, Ports
@@ -63,7 +63,7 @@ class Project:
     def __init__(self, config_file: Path, clock: Clock | None = None) -> None:
         self.config_file = config_file
         self.clock = clock or SystemClock()
-        self.bus = Bus(self.clock)
+        self.bus = EventBus(self.clock)
         self.redactor = Redactor()
         loader = ConfigLoader(config_file, self.redactor.find)
         self.root = loader.root

@@ -13,6 +13,7 @@ from orchestration.app.maintenance import BackupSource, vault_of
 from orchestration.cli import common
 from orchestration.cli.render import age, console, table
 from orchestration.clock import SystemClock
+from orchestration.events.maintenance import BackupRestored
 from orchestration.maintenance.backups import Backup
 
 _backup_argument = click.argument("backup", metavar="BACKUP", default="latest")
@@ -86,7 +87,7 @@ def restore(config: str, backup: str, yes: bool, as_json: bool) -> None:
     restored = store.vault.restore(found, store.in_use)
     with project(config) as here:
         actor, seconds = getpass.getuser(), restored.seconds
-        here.bus.emit("backup.restored", actor=actor, backup=restored.backup, aside=restored.aside, seconds=seconds)
+        here.bus.publish(BackupRestored(backup=restored.backup, aside=restored.aside, seconds=seconds), actor=actor)
     if as_json:
         common.print_json(restored)
     else:

@@ -17,6 +17,7 @@ from orchestration.app.project import Project, project
 from orchestration.cli import common
 from orchestration.cli.render import age, console, table
 from orchestration.config.overrides import Override
+from orchestration.events.configuration import ConfigurationRolledBack
 
 
 @click.group()
@@ -148,7 +149,7 @@ def rollback(config: str, number: int, yes: bool, as_json: bool) -> int:
             click.echo("nothing was written")
             return 1
         version = here.store.rollback(number)
-        here.bus.emit("configuration.rolled_back", actor=getpass.getuser(), number=number)
+        here.bus.publish(ConfigurationRolledBack(number=number), actor=getpass.getuser())
         if as_json:
             common.print_json({"file": config, "number": number, "sha256": version.sha256, "changes": changes})
             return 0

@@ -13,6 +13,7 @@ from orchestration.app import project
 from orchestration.cli import common
 from orchestration.cli.render import console, first_line, table
 from orchestration.errors import UsageError
+from orchestration.events.alerts import SilenceAdded, SilenceExpired
 from orchestration.ids import new_id
 from orchestration.storage.silences import SilenceKind, SilenceRow
 
@@ -59,7 +60,7 @@ def add(
         if silence.ends_at <= now:
             raise UsageError(f"expected an end in the future, got {silence.ends_at:%Y-%m-%d %H:%M} UTC; begin later")
         here.silences.add(silence)
-        here.bus.emit("silence.added", actor=silence.author, silence=silence.id, matchers=list(silence.matchers))
+        here.bus.publish(SilenceAdded(silence=silence.id, matchers=tuple(silence.matchers)), actor=silence.author)
         if as_json:
             common.print_json(silence)
         else:
@@ -103,7 +104,7 @@ def expire(config: str, silence: str, as_json: bool) -> None:
     with project(config) as here:
         found = here.silences.find(silence)
         here.silences.expire(found.id, here.clock.now())
-        here.bus.emit("silence.expired", actor=getpass.getuser(), silence=found.id)
+        here.bus.publish(SilenceExpired(silence=found.id), actor=getpass.getuser())
         if as_json:
             common.print_json(here.silences.find(found.id))
         else:

@@ -19,7 +19,15 @@ from orchestration.config.textfile import UnreadableError, read_text, replace_te
 from orchestration.config.versions import ConfigDifference, ConfigVersion, VersionStore, diff
 from orchestration.config.watcher import changes
 from orchestration.errors import ConflictError, OrchestratorError
-from orchestration.events import Bus
+from orchestration.events import EventBus
+from orchestration.events.configuration import (
+    ConfigurationLoaded,
+    ConfigurationRefused,
+    ConfigurationUnrecorded,
+    CredentialsChanged,
+    OverrideAdded,
+    OverrideRemoved,
+)
 from orchestration.ids import new_id
 
 Subscriber = Callable[[Configuration], None]
@@ -47,7 +55,7 @@ class ConfigurationStore:
     """
 
     def __init__(
-        self, source: ConfigSource, *, clock: Clock, bus: Bus, versions: VersionStore, overrides: OverrideStore
+        self, source: ConfigSource, *, clock: Clock, bus: EventBus, versions: VersionStore, overrides: OverrideStore
     ) -> None:
         self._source = source
         self._clock = clock
@@ -181,7 +189,7 @@ class ConfigurationStore:
         details = override.model_dump(
             mode="json", exclude={"actor": True, "created_at": True, "change": {"document", "over"}}
         )
-        self._bus.emit("override.added", actor=actor, **details)
+        self._bus.publish(OverrideAdded(**details), actor=actor)
         return override
 
     def remove_override(self, override_id: str, actor: str) -> None:
@@ -194,7 +202,7 @@ class ConfigurationStore:
             )
         self._override_store.remove(override_id, self._clock.now())
         self._lay(tuple(override for override in self._overrides if override.id != override_id))
-        self._bus.emit("override.removed", actor=actor, id=override_id)
+        self._bus.publish(OverrideRemoved(id=override_id), actor=actor)
 
     def _lay(self, overrides: tuple[Override, ...]) -> None:
         self._generation += 1
@@ -229,7 +237,7 @@ class ConfigurationStore:
 
     def _accept(self, look: _Look) -> None:
         if look.trouble and look.trouble != self._trouble:
-            self._bus.emit("configuration.unrecorded", message=look.trouble)
+            self._bus.publish(ConfigurationUnrecorded(message=look.trouble))
         self._trouble = look.trouble
         # An override that was added or removed during the look is not in what it saw.
         if look.overrides is not None and look.generation == self._generation:
@@ -241,19 +249,19 @@ class ConfigurationStore:
     def _take_in(self, reading: SourceReading, number: int | None) -> None:
         self.refused = reading.refused
         if reading.refused:
-            findings = [finding.as_json() for finding in reading.refused]
+            findings = tuple(finding.as_json() for finding in reading.refused)
             message = f"the last good one stays in force: {reading.refused[0]}"
-            self._bus.emit("configuration.refused", message=message, findings=findings)
+            self._bus.publish(ConfigurationRefused(message=message, findings=findings))
         before, after = self._state, reading.state
         if after is None or (before is not None and after.same_as(before)):
             return
         self._state = after
         self.number = number if number is not None else self.number
         if before is None or before.loaded.sha256 != after.loaded.sha256:
-            warnings = [finding.as_json() for finding in after.findings]
-            self._bus.emit("configuration.loaded", number=number, sha256=after.loaded.sha256, warnings=warnings)
+            warnings = tuple(finding.as_json() for finding in after.findings)
+            self._bus.publish(ConfigurationLoaded(number=number, sha256=after.loaded.sha256, warnings=warnings))
         if before is not None and before.credentials != after.credentials:
-            self._bus.emit("credentials.changed", names=after.credentials.changed_since(before.credentials))
+            self._bus.publish(CredentialsChanged(names=tuple(after.credentials.changed_since(before.credentials))))
 
     def _tell(self) -> None:
         current = self.current

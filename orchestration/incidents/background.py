@@ -7,7 +7,8 @@ from collections.abc import Callable
 import anyio.to_thread
 
 from orchestration.clock import Clock
-from orchestration.events import Bus
+from orchestration.events import EventBus
+from orchestration.events.incidents import IncidentSumUpFailed, IncidentTickFailed
 from orchestration.incidents.journal import ReportJournal
 from orchestration.incidents.service import IncidentService
 from orchestration.incidents.statistics import Statistics
@@ -17,7 +18,7 @@ _SUM_UP_SECONDS = 60.0
 
 
 async def keep(
-    service: IncidentService, journal: ReportJournal, bus: Bus, clock: Clock, seconds: float = _SECONDS
+    service: IncidentService, journal: ReportJournal, bus: EventBus, clock: Clock, seconds: float = _SECONDS
 ) -> None:
     """Hand over what the journal keeps and do what is due, again and again, until cancelled.
 
@@ -30,12 +31,12 @@ async def keep(
         service.fire_due_timers(clock.now())
 
     def complain(error: Exception) -> None:
-        bus.emit("incidents.tick_failed", error=error.__class__.__name__)
+        bus.publish(IncidentTickFailed(error=error.__class__.__name__))
 
     await _repeat(work, complain, clock, seconds)
 
 
-async def keep_sums(statistics: Statistics, bus: Bus, clock: Clock, seconds: float = _SUM_UP_SECONDS) -> None:
+async def keep_sums(statistics: Statistics, bus: EventBus, clock: Clock, seconds: float = _SUM_UP_SECONDS) -> None:
     """Sum up what has changed, again and again, until cancelled, so that nobody who asks for figures waits for it.
 
     What goes wrong is said on the bus (`incidents.sum_up_failed`), once until it goes right again.
@@ -45,7 +46,7 @@ async def keep_sums(statistics: Statistics, bus: Bus, clock: Clock, seconds: flo
         statistics.build_rollups(clock.now())
 
     def complain(error: Exception) -> None:
-        bus.emit("incidents.sum_up_failed", error=error.__class__.__name__)
+        bus.publish(IncidentSumUpFailed(error=error.__class__.__name__))
 
     await _repeat(work, complain, clock, seconds)
 

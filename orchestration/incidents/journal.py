@@ -23,7 +23,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from orchestration.clock import Clock
 from orchestration.domain.severity import Severity
 from orchestration.errors import OrchestratorError
-from orchestration.events import Bus
+from orchestration.events import EventBus
+from orchestration.events.incidents import IncidentJournalled, IncidentReplayed
 from orchestration.ids import new_id
 from orchestration.incidents.model import Incident
 from orchestration.incidents.notices import hurts
@@ -50,7 +51,7 @@ class ReportJournal:
         self,
         folder: Path,
         service: IncidentService,
-        bus: Bus,
+        bus: EventBus,
         clock: Clock,
         last_resort: Callable[[Notice], None],
         reached: Callable[[str], Reached] = lambda _: frozenset(),
@@ -103,7 +104,7 @@ class ReportJournal:
                 self._path.unlink(missing_ok=True)
             self._unwritten.clear()
             self._told.clear()
-        self._bus.emit("incident.replayed", records=len(lines) - len(aside), aside=len(aside))
+        self._bus.publish(IncidentReplayed(records=len(lines) - len(aside), aside=len(aside)))
         return len(lines) - len(aside)
 
     def _lines(self) -> list[str]:
@@ -136,7 +137,7 @@ class ReportJournal:
         if known is not None and not severity.worse_than(known[1]):
             return
         self._told[report.key] = (identifier, severity)
-        self._bus.emit("incident.journalled", incident=identifier, severity=severity.value, ground=ground.value)
+        self._bus.publish(IncidentJournalled(incident=identifier, severity=severity.value, ground=ground.value))
         if severity in (Severity.P0, Severity.P1):
             self._last_resort(_notice(identifier, severity, report))
 

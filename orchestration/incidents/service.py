@@ -20,7 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from orchestration.clock import Clock
 from orchestration.config.response import ResponseSettings
 from orchestration.domain.severity import Severity
-from orchestration.events import Bus
+from orchestration.events import EventBus
 from orchestration.ids import new_id
 from orchestration.incidents import closing, intake, response, timers
 from orchestration.incidents.change import IncidentChange
@@ -46,7 +46,7 @@ class IncidentService:
     with a reason where it cannot be done. All raise SQLAlchemyError while the database is away; see `journal`.
     """
 
-    def __init__(self, database: Database, bus: Bus, clock: Clock, ports: Ports) -> None:
+    def __init__(self, database: Database, bus: EventBus, clock: Clock, ports: Ports) -> None:
         self._ledger = UnitOfWork(database, bus, clock, ports)
         self.records = self._ledger.records
         self._clock = clock

@@ -20,7 +20,8 @@ from orchestration.clock import Clock
 from orchestration.config.response import Contact, ResponseSettings
 from orchestration.domain.scenario import Scenario
 from orchestration.errors import ConflictError, NotFoundError
-from orchestration.events import Bus
+from orchestration.events import EventBus
+from orchestration.events.catalogue import incident_event
 from orchestration.incidents import notices
 from orchestration.incidents.change import IncidentChange, Notification
 from orchestration.incidents.model import Actor, Incident
@@ -73,7 +74,7 @@ class Committed(Generic[T]):
 class UnitOfWork:
     """Writes turns. Raises SQLAlchemyError while the database is away, and whatever a handling raises."""
 
-    def __init__(self, database: Database, bus: Bus, clock: Clock, ports: Ports) -> None:
+    def __init__(self, database: Database, bus: EventBus, clock: Clock, ports: Ports) -> None:
         self.records = IncidentRecords(database)
         self._database = database
         self._outbox = Outbox(database)
@@ -105,9 +106,13 @@ class UnitOfWork:
         if not said:
             return
         for incident, row in said:
-            kind = f"incident.{row.kind.replace('-', '_')}"
             about = {} if incident is None else _about(incident)
-            self._bus.emit(kind, actor=row.actor, incident=row.incident_id, **about, detail=dict(row.data))
+            kind = incident_event(row.kind)
+            if kind is not None:
+                self._bus.publish(kind(row.incident_id, **about, detail=row.data), actor=row.actor)
+            else:  # written by another release
+                unlisted = f"incident.{row.kind.replace('-', '_')}"
+                self._bus.emit(unlisted, actor=row.actor, incident=row.incident_id, **about, detail=dict(row.data))
         self._ports.reached("announced")
         with contextlib.suppress(SQLAlchemyError):  # then the next tick says it once more
             self.records.table.mark_announced([row.sequence for _, row in said])

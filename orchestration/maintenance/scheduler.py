@@ -15,7 +15,13 @@ from sqlalchemy.exc import SQLAlchemyError
 from orchestration.clock import Clock
 from orchestration.config.maintenance import MaintenanceSettings
 from orchestration.errors import ConflictError, NotFoundError
-from orchestration.events import Bus
+from orchestration.events import EventBus
+from orchestration.events.maintenance import (
+    MaintenanceFailed,
+    MaintenanceFinished,
+    MaintenanceStarted,
+    MaintenanceUnrecorded,
+)
 from orchestration.ids import new_id
 from orchestration.maintenance.cron import last_due, next_due
 from orchestration.storage.leases import Leases
@@ -78,7 +84,7 @@ class MaintenanceScheduler:
         records: MaintenanceRecords,
         leases: Leases,
         clock: Clock,
-        bus: Bus,
+        bus: EventBus,
         holder: str,
     ) -> None:
         self._jobs: Mapping[str, MaintenanceJob] = {job.name: job for job in jobs}
@@ -129,7 +135,7 @@ class MaintenanceScheduler:
         except SQLAlchemyError as error:
             if begun.run is None:
                 raise
-            self._bus.emit("maintenance.unrecorded", job=name, message=type(error).__name__)
+            self._bus.publish(MaintenanceUnrecorded(job=name, message=type(error).__name__))
 
     def job(self, name: str) -> MaintenanceJob:
         """The job of that name. Raises NotFoundError."""
@@ -178,7 +184,7 @@ class MaintenanceScheduler:
                 if run is not None:
                     await self._work(self._jobs[name], run)
         except SQLAlchemyError as error:
-            self._bus.emit("maintenance.unrecorded", job=name, message=type(error).__name__)
+            self._bus.publish(MaintenanceUnrecorded(job=name, message=type(error).__name__))
         finally:
             self._busy.discard(name)
 
@@ -197,7 +203,7 @@ class MaintenanceScheduler:
 
     async def _work(self, job: MaintenanceJob, run: JobRun) -> JobRun:
         """Do it, and record what came of it, whatever that is."""
-        self._bus.emit("maintenance.started", actor=run.actor, job=job.name, job_run=run.id)
+        self._bus.publish(MaintenanceStarted(job=job.name, job_run=run.id), actor=run.actor)
         try:
             said = await job.work(self._clock.now())
         except Exception as error:  # noqa: BLE001 (a job may fail in any way, and the others go on)
@@ -209,9 +215,8 @@ class MaintenanceScheduler:
         else:
             done = self._ended(run, JobOutcome.SUCCEEDED, said)
         await self._record(done)
-        about = {"job": job.name, "job_run": run.id, "message": done.output[:500]}
-        kind = "maintenance.finished" if done.outcome is JobOutcome.SUCCEEDED else "maintenance.failed"
-        self._bus.emit(kind, actor=run.actor, **about)
+        kind = MaintenanceFinished if done.outcome is JobOutcome.SUCCEEDED else MaintenanceFailed
+        self._bus.publish(kind(job.name, run.id, done.output[:500]), actor=run.actor)
         return done
 
     async def _record(self, run: JobRun) -> None:

@@ -11,7 +11,8 @@ import anyio.to_thread
 from orchestration.alerts.signal import Signal
 from orchestration.clock import Clock
 from orchestration.errors import OrchestratorError
-from orchestration.events import Bus
+from orchestration.events import EventBus
+from orchestration.events.maintenance import BackupFailed, BackupRehearsed
 from orchestration.maintenance.backups import Backup, BackupStore, BackupVerification
 from orchestration.monitoring.collectors.databases import DatabaseWatch
 
@@ -25,7 +26,7 @@ class BackupService:
         vault: BackupStore,
         watch: DatabaseWatch,
         clock: Clock,
-        bus: Bus,
+        bus: EventBus,
         audit: Callable[[], Sequence[str]] | None = None,
     ) -> None:
         self._vault = vault
@@ -72,10 +73,10 @@ class BackupService:
         """A drill: the newest backup, restored into a scratch database. Blocks. Raises NotFoundError without one."""
         tried = self._vault.verify(self._vault.find("latest"))
         if tried.good:
-            self._bus.emit("backup.rehearsed", backup=tried.backup, seconds=tried.seconds)
+            self._bus.publish(BackupRehearsed(backup=tried.backup, seconds=tried.seconds))
         else:
             message = f"{tried.backup} could not be restored: {'; '.join(tried.problems)}"
-            self._bus.emit("backup.failed", message=message)
+            self._bus.publish(BackupFailed(message=message))
         return tried
 
 

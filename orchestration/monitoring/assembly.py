@@ -15,7 +15,7 @@ from orchestration.alerts.signal import Signal
 from orchestration.clock import Clock
 from orchestration.config.credentials import CredentialSource
 from orchestration.config.schema import Configuration, MonitoringSettings
-from orchestration.events import Bus, Event
+from orchestration.events import Event, EventBus
 from orchestration.metrics import Metrics
 from orchestration.monitoring.collectors.backups import BackupWatch
 from orchestration.monitoring.collectors.calls import CallWatch
@@ -55,7 +55,7 @@ class MonitoringContext:
     configuration: Callable[[], Configuration]
     credentials: CredentialSource
     database: Database
-    bus: Bus
+    bus: EventBus
     clock: Clock
     redactor: Redactor
     root: Path

@@ -20,7 +20,7 @@ from anyio.abc import TaskStatus
 from orchestration import logs
 from orchestration.alerts.signal import Signal
 from orchestration.clock import Clock
-from orchestration.events import Bus, Event
+from orchestration.events import Event, EventBus
 from orchestration.monitoring.signals.event_signals import signals_of
 
 Sink = Callable[[Sequence[Signal]], None]
@@ -74,7 +74,7 @@ class Monitor:
 
     def __init__(
         self,
-        bus: Bus,
+        bus: EventBus,
         clock: Clock,
         sink: Sink,
         listeners: Sequence[EventListener] = (),

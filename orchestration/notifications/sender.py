@@ -10,17 +10,23 @@ import asyncio
 import contextlib
 import math
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import anyio
 import anyio.to_thread
 
 from orchestration import backoff, logs
 from orchestration.clock import Clock
-from orchestration.events import Bus
+from orchestration.events import EventBus
+from orchestration.events.notifications import (
+    NotificationEvent,
+    NotificationFailed,
+    NotificationRetried,
+    NotificationSent,
+)
 from orchestration.notifications.attempt import DeliveryResult, Redact, attempt
 from orchestration.notifications.channels import ChannelRegistry
 from orchestration.notifications.rate_limit import SendRate
@@ -42,6 +48,11 @@ _AT_ONCE = 8
 _CLAIM_MARGIN_SECONDS = 5.0
 # What is under way when we are stopped may still finish, for that long.
 _GRACE_SECONDS = 2.0
+_EVENTS: Mapping[SendOutcome, type[NotificationEvent]] = {
+    SendOutcome.SENT: NotificationSent,
+    SendOutcome.RETRIED: NotificationRetried,
+    SendOutcome.FAILED: NotificationFailed,
+}
 
 
 def _nothing(_point: str) -> None:
@@ -59,7 +70,7 @@ class OutboxSender:
         outbox: Outbox,
         leases: Leases,
         channels: ChannelRegistry,
-        bus: Bus,
+        bus: EventBus,
         clock: Clock,
         redact: Redact,
         holder: str,
@@ -199,18 +210,17 @@ class OutboxSender:
         self._tell(row, result)
 
     def _tell(self, row: OutboxRow, result: DeliveryResult) -> None:
-        facts: dict[str, Any] = {
-            "incident": row.incident_id,
-            "contact": row.contact,
-            "channel": row.channel,
-            "notice": row.kind,
-            "key": row.key,
-            "attempt": row.attempts,
-            "seconds": round(result.seconds, 3),
-        }
-        if result.detail:
-            facts["message"] = result.detail
-        self._bus.emit(f"notification.{result.outcome.value}", **facts)
+        payload = _EVENTS[result.outcome](
+            incident=row.incident_id,
+            contact=row.contact,
+            channel=row.channel,
+            notice=row.kind,
+            key=row.key,
+            attempt=row.attempts,
+            seconds=round(result.seconds, 3),
+            message=result.detail or None,
+        )
+        self._bus.publish(payload)
 
     async def _lead(self) -> bool:
         if self._clock.monotonic() >= self._renew_at or not self._leads:

@@ -13,7 +13,8 @@ from typing import Any
 import anyio.to_thread
 
 from orchestration.clock import Clock
-from orchestration.events import Bus
+from orchestration.events import EventBus
+from orchestration.events.runs import ApprovalRequested
 from orchestration.playbooks.execution import PlaybookExecution, StepDecision
 from orchestration.playbooks.incident_updates import IncidentUpdates
 from orchestration.playbooks.model import Step
@@ -27,7 +28,7 @@ _ROLE = "responder"
 class ApprovalRequests:
     """Asks and waits; the wait begins again after a restart and finds the question."""
 
-    def __init__(self, table: ApprovalTable, reporting: IncidentUpdates, bus: Bus, clock: Clock) -> None:
+    def __init__(self, table: ApprovalTable, reporting: IncidentUpdates, bus: EventBus, clock: Clock) -> None:
         self._table = table
         self._reporting = reporting
         self._bus = bus
@@ -51,8 +52,8 @@ class ApprovalRequests:
         )
         asked = await anyio.to_thread.run_sync(self._table.ask, approval)
         if asked:
-            self._bus.emit(
-                "approval.requested", incident=response.incident_id, approval=key, question=approval.question
+            self._bus.publish(
+                ApprovalRequested(incident=response.incident_id, approval=key, question=approval.question)
             )
             await self._reporting.asked(response, approval.question)
 

@@ -12,6 +12,7 @@ import anyio.to_thread
 
 from orchestration.domain.playbook_state import ActionState
 from orchestration.errors import OrchestratorError
+from orchestration.events.playbooks import ActionFailed, ActionFinished
 from orchestration.ids import new_id
 from orchestration.playbooks import actions, conditions, guards
 from orchestration.playbooks.actions import Action, ActionContext, ActionOutcome
@@ -251,9 +252,8 @@ class StepExecutor:
         )
 
     def _say(self, response: PlaybookExecution, action: ActionRun) -> None:
-        self._handles.bus.emit(
-            f"action.{'failed' if action.state is ActionState.FAILED else 'finished'}",
-            actor=action.actor,
+        kind = ActionFailed if action.state is ActionState.FAILED else ActionFinished
+        payload = kind(
             incident=response.incident_id,
             playbook=response.playbook,
             phase=action.phase,
@@ -264,6 +264,7 @@ class StepExecutor:
             message=action.says,
             drill=response.drill,
         )
+        self._handles.bus.publish(payload, actor=action.actor)
 
 
 def _named(name: str) -> type[Action[Any]]:

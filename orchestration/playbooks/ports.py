@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from orchestration.clock import Clock
 from orchestration.config.schema import Configuration
 from orchestration.config.store import ConfigurationStore
-from orchestration.events import Bus
+from orchestration.events import EventBus
 from orchestration.incidents.records import IncidentRecords
 from orchestration.incidents.service import IncidentService
 from orchestration.monitoring.collectors.resources import ResourceCollector
@@ -104,7 +104,7 @@ class ActionServices:
     state_folder: Path
     log_folder: Path
     clock: Clock
-    bus: Bus
+    bus: EventBus
     redactor: Redactor
     database: Database
     configuration: Callable[[], Configuration]

@@ -14,6 +14,7 @@ from orchestration.domain.incident_status import IncidentStatus
 from orchestration.domain.playbook_state import ActionState
 from orchestration.errors import OrchestratorError
 from orchestration.events import Event
+from orchestration.events.playbooks import ActionReturned
 from orchestration.incidents.model import Incident
 from orchestration.logs import get_logger
 from orchestration.playbooks.actions import ActionContext
@@ -89,4 +90,4 @@ class Responder:
         reason = f"{incident_id}: the provider answers again"
         context = ActionContext(incident_id, key, "playbook:return", reason, self._handles.clock.now())
         says = await complete()[name](self._handles).undo(context, undo)
-        self._handles.bus.emit("action.returned", actor="playbook:return", incident=incident_id, message=says)
+        self._handles.bus.publish(ActionReturned(incident=incident_id, message=says), actor="playbook:return")

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
-from orchestration.events import Bus
+from orchestration.events import EventBus
+from orchestration.events.providers import RouteClosed, RouteEvent, RouteHalfOpen, RouteOpened
 from orchestration.providers.breaker import Breaker, BreakerState
 from orchestration.providers.route import RouteRecord
 
-_KINDS = {
-    BreakerState.OPEN: "route.opened",
-    BreakerState.CLOSED: "route.closed",
-    BreakerState.HALF_OPEN: "route.half_open",
+_KINDS: Mapping[BreakerState, type[RouteEvent]] = {
+    BreakerState.OPEN: RouteOpened,
+    BreakerState.CLOSED: RouteClosed,
+    BreakerState.HALF_OPEN: RouteHalfOpen,
 }
 
 
 class BreakerUpdates:
     """Takes over new states of breakers. `wake` has the calls that wait decide anew."""
 
-    def __init__(self, bus: Bus, wake: Callable[[], None]) -> None:
+    def __init__(self, bus: EventBus, wake: Callable[[], None]) -> None:
         self._bus = bus
         self._wake = wake
 
@@ -31,8 +32,7 @@ class BreakerUpdates:
         record.unsaid = record.unsaid or _tells(before) != _tells(breaker)
         if before.state is breaker.state and before.reason == breaker.reason:
             return
-        self._bus.emit(
-            _KINDS[breaker.state],
+        payload = _KINDS[breaker.state](
             route=str(record.route),
             provider=record.route.provider,
             reason=breaker.reason or before.reason,
@@ -40,6 +40,7 @@ class BreakerUpdates:
             openings=breaker.openings,
             probe_at=breaker.probe_at,
         )
+        self._bus.publish(payload)
 
     def adopt(self, record: RouteRecord, breaker: Breaker) -> None:
         """Take over a state that has been told elsewhere."""

@@ -18,7 +18,7 @@ from orchestration import backoff
 from orchestration.clock import Clock
 from orchestration.config.credentials import CredentialSource
 from orchestration.config.schema import Configuration
-from orchestration.events import Bus, Event
+from orchestration.events import Event, EventBus
 from orchestration.providers import liveness
 from orchestration.providers.attempt import HandOn, RouteAttempt
 from orchestration.providers.attempt_history import AttemptHistory
@@ -60,7 +60,7 @@ class Gateway:
         self,
         configuration: Callable[[], Configuration],
         credentials: CredentialSource,
-        bus: Bus,
+        bus: EventBus,
         clock: Clock,
         budgets: Budgets,
         states: RouteStates | None = None,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from orchestration.clock import Clock
 from orchestration.config.schema import Configuration
-from orchestration.events import Bus
+from orchestration.events import EventBus
+from orchestration.events.payload import EventPayload
+from orchestration.events.providers import CallAttempt, ModelCallFailed, ModelCallFinished
 from orchestration.ids import new_id
 from orchestration.providers.attempt_history import AttemptHistory
 from orchestration.providers.budget import SpentAmount
@@ -20,7 +22,9 @@ from orchestration.storage.spend import Charge
 class UsageAccounting:
     """Prices from the configuration, charges for the database, events for everyone."""
 
-    def __init__(self, routing: RouteTable, configuration: Callable[[], Configuration], bus: Bus, clock: Clock) -> None:
+    def __init__(
+        self, routing: RouteTable, configuration: Callable[[], Configuration], bus: EventBus, clock: Clock
+    ) -> None:
         self._routing = routing
         self._configuration = configuration
         self._bus = bus
@@ -55,28 +59,19 @@ class UsageAccounting:
         self, call: GatewayCall, completion: Completion | None, history: AttemptHistory, outcome: str, seconds: float
     ) -> None:
         """One event per call: route, tries, time to first token, tokens, price, outcome."""
-        self._bus.emit(
-            "model_call.failed" if completion is None else "model_call.finished",
-            run_id=call.run_id,
-            agent=call.agent,
-            key=call.key,
-            outcome=outcome,
-            seconds=seconds,
-            tries=[
-                {
-                    "route": str(one.route),
-                    "outcome": one.outcome,
-                    "status": one.status,
-                    "seconds": one.seconds,
-                    "detail": one.detail,
-                }
-                for one in history.tries
-            ],
-            **(_nothing(history) if completion is None else _of(completion)),
+        tries = tuple(
+            CallAttempt(str(one.route), one.outcome, one.status, one.seconds, one.detail) for one in history.tries
         )
+        payload: EventPayload
+        if completion is None:
+            last = str(history.tries[-1].route) if history.tries else None
+            payload = ModelCallFailed(call.key, outcome, seconds, tries, route=last)
+        else:
+            payload = ModelCallFinished(call.key, outcome, seconds, tries, **_facts(completion))
+        self._bus.publish(payload, run_id=call.run_id, agent=call.agent)
 
 
-def _of(completion: Completion) -> Mapping[str, Any]:
+def _facts(completion: Completion) -> dict[str, Any]:
     return {
         "route": str(completion.route),
         "first_token_seconds": completion.first_token_seconds,
@@ -87,7 +82,3 @@ def _of(completion: Completion) -> Mapping[str, Any]:
         "usd": completion.usd,
         "rehearsal": completion.rehearsal,
     }
-
-
-def _nothing(history: AttemptHistory) -> Mapping[str, Any]:
-    return {"route": str(history.tries[-1].route) if history.tries else None}

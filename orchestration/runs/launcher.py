@@ -16,7 +16,8 @@ from orchestration.config.store import ConfigurationStore
 from orchestration.domain.run_hold import RunHold
 from orchestration.domain.run_status import RunStatus
 from orchestration.errors import ConflictError, NotFoundError, UsageError
-from orchestration.events import Bus
+from orchestration.events import EventBus
+from orchestration.events.runs import RunStopped
 from orchestration.ids import new_id
 from orchestration.runs.placement import RunPlacement
 from orchestration.runs.provider_readiness import ProviderReadiness
@@ -41,7 +42,7 @@ class RunLauncher:
         store: ConfigurationStore,
         redactor: Redactor,
         state_folder: Path,
-        bus: Bus,
+        bus: EventBus,
         clock: Clock,
     ) -> None:
         self.providers = providers
@@ -127,7 +128,7 @@ class RunLauncher:
             reason, cause = (because, hold) if because else (run.reason, run.hold)
             self._stopped[run_id] = reason, cause
             if await anyio.to_thread.run_sync(partial(self._set_stopped, run_id, reason, cause)):
-                self._bus.emit("run.stopped", run_id=run_id, reason=reason)
+                self._bus.publish(RunStopped(reason=reason), run_id=run_id)
 
     @contextlib.asynccontextmanager
     async def restoring_stopped(self) -> AsyncIterator[None]:

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from sqlalchemy.exc import SQLAlchemyError
 
 from orchestration.clock import Clock
-from orchestration.events import Bus
+from orchestration.events import EventBus
+from orchestration.events.runs import RunsRecovered
 from orchestration.workflows.engine import Engine
 from orchestration.workflows.run_control import RunControl
 
@@ -19,7 +20,7 @@ _INTERVAL_SECONDS = 5.0
 class RunRecovery:
     """Two loops, each of which runs until cancelled and survives an outage of the database."""
 
-    def __init__(self, engine: Engine, control: RunControl, bus: Bus, clock: Clock) -> None:
+    def __init__(self, engine: Engine, control: RunControl, bus: EventBus, clock: Clock) -> None:
         self._engine = engine
         self._control = control
         self._bus = bus
@@ -30,7 +31,7 @@ class RunRecovery:
         while True:
             with contextlib.suppress(SQLAlchemyError):  # the next round tries again
                 if recovered := await self._engine.recover_all(wanted):
-                    self._bus.emit("runs.recovered", count=recovered)
+                    self._bus.publish(RunsRecovered(count=recovered))
             await self._clock.sleep(_INTERVAL_SECONDS)
 
     async def settle_runs(self) -> None:

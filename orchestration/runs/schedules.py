@@ -17,7 +17,8 @@ import anyio.to_thread
 
 from orchestration.config.schema import ScheduleSettings
 from orchestration.errors import NotFoundError, UsageError
-from orchestration.events import Bus
+from orchestration.events import EventBus
+from orchestration.events.runs import CalendarApplied, RunCreated, ScheduleRefused
 from orchestration.ids import new_id
 from orchestration.runs.launcher import RunLauncher
 from orchestration.storage.runs import Run, Runs
@@ -34,7 +35,7 @@ class RunSchedules:
     """Keeps the engine's calendar equal to the configuration's schedules, and carries out each planned time."""
 
     def __init__(
-        self, engine: Engine, launcher: RunLauncher, runs: Runs, bus: Bus, root: Path, hold_game_day: HoldGameDay
+        self, engine: Engine, launcher: RunLauncher, runs: Runs, bus: EventBus, root: Path, hold_game_day: HoldGameDay
     ) -> None:
         self._engine = engine
         self._launcher = launcher
@@ -46,7 +47,7 @@ class RunSchedules:
     async def apply(self, schedules: Sequence[ScheduleSettings]) -> None:
         """Make the calendar consist of exactly these."""
         await self._engine.apply_schedules(SCHEDULED, [_flow_schedule(settings) for settings in schedules])
-        self._bus.emit("calendar.applied", schedules=[settings.name for settings in schedules])
+        self._bus.publish(CalendarApplied(schedules=tuple(settings.name for settings in schedules)))
 
     async def body(self, flow: Flow, payload: Any) -> Any:
         """The flow of one planned time."""
@@ -64,11 +65,11 @@ class RunSchedules:
         try:
             run = await self._run(settings, planned)
         except UsageError as error:
-            self._bus.emit("schedule.refused", name=settings.name, at_time=payload["at"], message=str(error))
+            self._bus.publish(ScheduleRefused(name=settings.name, at_time=payload["at"], message=str(error)))
             return None
         if not await anyio.to_thread.run_sync(self._is_recorded, run.id):
             await anyio.to_thread.run_sync(self._runs.add, run)
-            self._bus.emit("run.created", run_id=run.id, goal=run.goal, priority=run.priority, origin=run.origin)
+            self._bus.publish(RunCreated(goal=run.goal, priority=run.priority, origin=run.origin), run_id=run.id)
         return run.id
 
     async def _run(self, settings: ScheduleSettings, planned: datetime) -> Run:

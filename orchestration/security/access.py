@@ -15,7 +15,16 @@ from datetime import datetime, timedelta
 
 from orchestration.clock import Clock
 from orchestration.errors import ConflictError, OrchestratorError, UsageError
-from orchestration.events import Bus
+from orchestration.events import EventBus
+from orchestration.events.security import (
+    SignInFailed,
+    SignInLocked,
+    SignInSucceeded,
+    TokenAdded,
+    TokenRevoked,
+    UserAdded,
+    UserChanged,
+)
 from orchestration.ids import new_id
 from orchestration.security import passwords
 from orchestration.security.principal import Principal, Role
@@ -64,7 +73,7 @@ class SignedIn:
 class AccessControl:
     """The door. All of it blocks."""
 
-    def __init__(self, database: Database, bus: Bus, clock: Clock) -> None:
+    def __init__(self, database: Database, bus: EventBus, clock: Clock) -> None:
         self.table = AccessTable(database)
         self._bus = bus
         self._clock = clock
@@ -95,7 +104,7 @@ class AccessControl:
             raise UsageError(f"expected a name of letters, digits and . _ @ -, got '{name[:64]}'")
         user = UserRow(name, role.value, passwords.digest(passwords.checked(password)), self._clock.now())
         self.table.add_user(user, first=first)
-        self._bus.emit("user.added", actor=actor, user=name, role=role.value)
+        self._bus.publish(UserAdded(user=name, role=role.value), actor=actor)
         return user
 
     def change_user(
@@ -119,7 +128,7 @@ class AccessControl:
         if not values:
             raise UsageError("expected something to change: a role, a password, or whether they are kept out")
         self.table.change_user(name, keep_an=Role.ADMIN.value, **values)
-        self._bus.emit("user.changed", actor=actor, user=name, changed=sorted(values))
+        self._bus.publish(UserChanged(user=name, changed=tuple(sorted(values))), actor=actor)
         user = self.table.user(name)
         if user is None:
             raise ConflictError(f"expected a user that exists, got '{name}', who is gone")
@@ -137,16 +146,16 @@ class AccessControl:
             self.note_failure(name, source, "wrong name or password")
             raise SignInError("expected a name and its password, got a pair that does not fit; try again")
         self.table.forgive(source, name)
-        self._bus.emit("sign_in.succeeded", actor=name, source=source, user=name)
+        self._bus.publish(SignInSucceeded(source=source, user=name), actor=name)
         return self._new_session(name)
 
     def note_failure(self, name: str, source: str, reason: str) -> None:
         """Say that somebody was not let in, and when that locks them out."""
         now, shown = self._clock.now(), name[:64]
         self.table.add_failure(source, shown, now, now - _WINDOW)
-        self._bus.emit("sign_in.failed", source=source, user=shown, reason=reason)
+        self._bus.publish(SignInFailed(source=source, user=shown, reason=reason))
         if self._wait(shown, source, now):
-            self._bus.emit("sign_in.locked", source=source, user=shown, seconds=_WINDOW.total_seconds())
+            self._bus.publish(SignInLocked(source=source, user=shown, seconds=_WINDOW.total_seconds()))
 
     def of_session(self, session: str) -> SignedIn | None:
         """Whose session it is; None for one that is over, or that never was."""
@@ -206,14 +215,17 @@ class AccessControl:
             dict(limits or {}), expires_at,
         )  # fmt: skip
         self.table.add_token(token)
-        self._bus.emit("token.added", actor=actor, token=token.id, name=name, role=role.value, scopes=chosen)
+        self._bus.publish(
+            TokenAdded(token=token.id, name=name, role=role.value, scopes=None if chosen is None else tuple(chosen)),
+            actor=actor,
+        )
         return secret, token
 
     def revoke_token(self, text: str, *, actor: str) -> TokenRow:
         """End a token. Raises NotFoundError."""
         token = self.table.find_token(text)
         self.table.revoke_token(token.id, self._clock.now())
-        self._bus.emit("token.revoked", actor=actor, token=token.id, name=token.name)
+        self._bus.publish(TokenRevoked(token=token.id, name=token.name), actor=actor)
         return self.table.find_token(token.id)
 
     def _new_session(self, name: str) -> str:

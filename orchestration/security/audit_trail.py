@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from orchestration.clock import Clock
-from orchestration.events import Bus
+from orchestration.events import EventBus
+from orchestration.events.security import AuditWritten
 from orchestration.storage.audit import AuditRow, AuditTable
 
 
@@ -30,7 +31,7 @@ class TrailVerdict:
 class AuditTrail:
     """Writes the audit trail and checks it."""
 
-    def __init__(self, table: AuditTable, bus: Bus, clock: Clock, redact: Callable[[Any], Any]) -> None:
+    def __init__(self, table: AuditTable, bus: EventBus, clock: Clock, redact: Callable[[Any], Any]) -> None:
         self.table = table
         self._bus = bus
         self._clock = clock
@@ -41,10 +42,8 @@ class AuditTrail:
         clean = self._redact(dict(details))
         row = AuditRow(0, self._clock.now(), actor[:128], str(self._redact(action))[:255], outcome, clean)
         written = self.table.append(row, seal)
-        self._bus.emit(
-            "audit.written", actor=actor, action=written.action, outcome=outcome, number=written.sequence,
-            digest=written.digest,
-        )  # fmt: skip
+        sealed = AuditWritten(written.action, outcome, written.sequence, written.digest)
+        self._bus.publish(sealed, actor=actor)
         return written
 
     def verify(self) -> TrailVerdict:

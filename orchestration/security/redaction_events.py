@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from typing import Any, Protocol
 
 from orchestration.clock import Clock
-from orchestration.events import Bus
+from orchestration.events import EventBus
+from orchestration.events.security import SecretRedacted
 from orchestration.security.redaction import SecretMatch
 
 # Told at once, and then once in so many seconds with how many there were.
@@ -33,7 +34,7 @@ class ReportingRedactor:
     from several threads.
     """
 
-    def __init__(self, redactor: RedactionEvents, bus: Bus, clock: Clock) -> None:
+    def __init__(self, redactor: RedactionEvents, bus: EventBus, clock: Clock) -> None:
         self._redactor = redactor
         self._bus = bus
         self._clock = clock
@@ -66,7 +67,7 @@ class ReportingRedactor:
                 found[match.kind] = found.get(match.kind, 0) + 1
         for kind, count in found.items():
             if due := self._due((kind, place, run_id, agent), count):
-                self._bus.emit("secret.redacted", run_id=run_id, agent=agent, found=kind, place=place, count=due)
+                self._bus.publish(SecretRedacted(found=kind, place=place, count=due), run_id=run_id, agent=agent)
 
     def _due(self, key: _Key, count: int) -> int:
         """How many are to be told now; 0: not yet."""

@@ -21,14 +21,15 @@ from orchestration import logs
 from orchestration.alerts.intake import AlertIntake, AlertSource
 from orchestration.alerts.payload import PayloadRefusedError
 from orchestration.clock import Clock
-from orchestration.events import Bus
+from orchestration.events import EventBus
+from orchestration.events.security import SignInFailed
 
 _log = logs.get_logger("intake")
 _THREADS = 32
 _AGAIN = {"Retry-After": "5"}
 
 
-def routes(intake: AlertIntake, clock: Clock, bus: Bus) -> list[Route]:
+def routes(intake: AlertIntake, clock: Clock, bus: EventBus) -> list[Route]:
     """The routes, to be mounted at the root of an application. A bad proof is said on the bus as a failed sign-in."""
     # Of their own, so that a disk that makes the intake wait makes nobody else wait.
     threads = anyio.CapacityLimiter(_THREADS)
@@ -39,7 +40,7 @@ def routes(intake: AlertIntake, clock: Clock, bus: Bus) -> list[Route]:
 
 
 def _endpoint(
-    intake: AlertIntake, clock: Clock, bus: Bus, sender: AlertSource, threads: anyio.CapacityLimiter
+    intake: AlertIntake, clock: Clock, bus: EventBus, sender: AlertSource, threads: anyio.CapacityLimiter
 ) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
         try:
@@ -52,7 +53,7 @@ def _endpoint(
             _log.warning("intake.refused", source=sender.value, status=refusal.status, reason=str(refusal))
             if refusal.status == HTTPStatus.UNAUTHORIZED:
                 host = request.client.host if request.client else ""
-                bus.emit("sign_in.failed", source=host, user=f"intake {sender.value}", reason=str(refusal))
+                bus.publish(SignInFailed(source=host, user=f"intake {sender.value}", reason=str(refusal)))
             return JSONResponse({"error": str(refusal)}, refusal.status)
         except SQLAlchemyError as error:
             _log.error("intake.unwritten", source=sender.value, error=type(error).__name__)

@@ -23,7 +23,8 @@ import psutil
 
 from orchestration import backoff
 from orchestration.clock import Clock
-from orchestration.events import Bus
+from orchestration.events import EventBus
+from orchestration.events.workers import WorkerKilled, WorkerLost, WorkerReplaced, WorkerStarted
 
 _CHECK_SECONDS = 0.25
 # Importing the code and opening the database takes seconds on a busy machine, and no heartbeat comes meanwhile.
@@ -101,7 +102,7 @@ class Supervisor:
         command: Sequence[str],
         count: int,
         limits: Callable[[], WorkerLimits],
-        bus: Bus,
+        bus: EventBus,
         clock: Clock,
         random_number: Callable[[], float] = random.random,
     ) -> None:
@@ -136,7 +137,7 @@ class Supervisor:
             worker.state, worker.pid, worker.activity, worker.memory_mb = "waits", None, "nothing", 0
             await self._clock.sleep(backoff.delay(attempt, 0.5 + self._random() / 2))
             worker.replaced += 1
-            self._bus.emit("worker.replaced", worker=worker.number, times=worker.replaced)
+            self._bus.publish(WorkerReplaced(worker=worker.number, times=worker.replaced))
 
     async def _run_process(self, worker: SupervisedWorker) -> None:
         with anyio.CancelScope(shield=True):  # a cancelled start would leave a process without an owner
@@ -148,7 +149,7 @@ class Supervisor:
             )
         worker.state, worker.pid, worker.beat_at, worker.replacement_requested = "starts", process.pid, None, False
         worker.started_at = self._clock.monotonic()
-        self._bus.emit("worker.started", worker=worker.number, pid=process.pid)
+        self._bus.publish(WorkerStarted(worker=worker.number, pid=process.pid))
         try:
             async with anyio.create_task_group() as group:
                 group.start_soon(self._read_heartbeats, worker, process)
@@ -176,12 +177,12 @@ class Supervisor:
         return WorkerExit.BY_ITSELF
 
     async def _conclude(self, worker: SupervisedWorker, process: Process, reason: WorkerExit) -> None:
-        fields: dict[str, Any] = {"worker": worker.number, "pid": process.pid, "doing": worker.activity}
+        fields = worker.number, process.pid, worker.activity
         if reason is WorkerExit.BY_ITSELF:
-            self._bus.emit("worker.lost", **fields, exit_code=process.returncode)
+            self._bus.publish(WorkerLost(*fields, exit_code=process.returncode))
             return
         _signal_group(process, signal.SIGKILL)
-        self._bus.emit("worker.killed", **fields, reason=reason.value, memory_mb=worker.memory_mb)
+        self._bus.publish(WorkerKilled(*fields, reason=reason.value, memory_mb=worker.memory_mb))
         await process.wait()
 
     async def _stop(self, process: Process) -> None:

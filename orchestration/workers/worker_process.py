@@ -21,7 +21,7 @@ from typing import Any
 import anyio
 
 from orchestration.agents import process_title
-from orchestration.events import Bus
+from orchestration.events import EventBus
 from orchestration.workers.activity import ProcessActivity
 
 _HEARTBEAT_SECONDS = 1.0
@@ -37,7 +37,7 @@ class WorkerServices:
     other process works on. A worker whose loop hangs ends by force `stop_seconds` after its supervisor.
     """
 
-    bus: Bus
+    bus: EventBus
     recover: Callable[[], Coroutine[Any, Any, None]]
     mark_stopped: Callable[[Iterable[str]], Awaitable[None]]
     stop_seconds: float

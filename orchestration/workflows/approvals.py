@@ -8,7 +8,8 @@ from orchestration.clock import Clock
 from orchestration.domain.run_hold import RunHold
 from orchestration.domain.run_status import RunStatus
 from orchestration.errors import OrchestratorError
-from orchestration.events import Bus
+from orchestration.events import EventBus
+from orchestration.events.runs import ApprovalDecided, ApprovalRequested
 from orchestration.storage.approvals import Approval, ApprovalTable
 from orchestration.storage.runs import Run, Runs
 from orchestration.workflows.engine import Flow
@@ -32,7 +33,7 @@ class ApprovalDecision(StoredRecord):
 class Approvals:
     """Asks, waits, and hands the answer to the flow that waits."""
 
-    def __init__(self, table: ApprovalTable, runs: Runs, bus: Bus, clock: Clock) -> None:
+    def __init__(self, table: ApprovalTable, runs: Runs, bus: EventBus, clock: Clock) -> None:
         self._table = table
         self._runs = runs
         self._bus = bus
@@ -50,8 +51,8 @@ class Approvals:
         decision = "approved" if approved else "denied"
         self._table.decide(approval.id, decision, by, reason, self._clock.now())
         of_run = approval.subject.startswith("run-")
-        about = {"run_id": approval.subject} if of_run else {"incident": approval.subject}
-        self._bus.emit("approval.decided", actor=by, decision=decision, reason=reason, **about)
+        decided = ApprovalDecided(decision, reason, incident=None if of_run else approval.subject)
+        self._bus.publish(decided, run_id=approval.subject if of_run else None, actor=by)
 
     async def _ask_and_wait(self, approval: Approval) -> ApprovalDecision:
         """The wait is one step, recorded with its answer; after a restart it begins again and finds the question."""
@@ -60,12 +61,8 @@ class Approvals:
             approval, RunStatus.WAITING, f"waits for approval: {approval.question}", RunHold.APPROVAL
         )
         # Said again after a restart, because the first time may have been lost; `again` lets nobody be paged twice.
-        self._bus.emit(
-            "approval.requested",
-            run_id=approval.subject,
-            approval=approval.id,
-            question=approval.question,
-            again=not new,
+        self._bus.publish(
+            ApprovalRequested(approval=approval.id, question=approval.question, again=not new), run_id=approval.subject
         )
         while (decided := await anyio.to_thread.run_sync(self._table.get, approval.id)).decision is None:
             await self._clock.sleep(_POLL_SECONDS)

@@ -11,7 +11,9 @@ from orchestration.clock import Clock
 from orchestration.config.schema import AgentRole, AgentSettings, Configuration
 from orchestration.domain.run_status import RunStatus
 from orchestration.errors import NotFoundError, OrchestratorError
-from orchestration.events import Bus
+from orchestration.events import EventBus
+from orchestration.events.agents import Usage
+from orchestration.events.runs import RunFinished, RunStarted
 from orchestration.storage.runs import Run, Runs
 from orchestration.workflows import documents, graph
 from orchestration.workflows.approvals import Approvals, DeniedError
@@ -110,7 +112,7 @@ class Coordinator:
         runs: Runs,
         workbench: RunWorkspacePort,
         approvals: Approvals,
-        bus: Bus,
+        bus: EventBus,
         clock: Clock,
         configuration: Callable[[], Configuration],
         recorded: Callable[[], Awaitable[None]],
@@ -149,7 +151,7 @@ class Coordinator:
     async def _begin(self, run: Run) -> RunSetup:
         """Fix what this run works with, and record the workspace as it was before."""
         setup = make_setup(run, self._configuration(), await self._workbench.snapshot(run))
-        self._bus.emit("run.started", run_id=run.id, goal=run.goal, workspace=run.workspace)
+        self._bus.publish(RunStarted(goal=run.goal, workspace=run.workspace), run_id=run.id)
         await self._recorded()
         return setup
 
@@ -285,7 +287,8 @@ class Coordinator:
         await anyio.to_thread.run_sync(
             lambda: self._runs.set_status(run.id, status, reason, outcome=outcome, finished_at=self._clock.now())
         )
-        self._bus.emit("run.finished", run_id=run.id, status=status.value, reason=reason, **outcome)
+        finished = RunFinished(status.value, reason, Usage(**outcome["use"]), outcome["verdict"])
+        self._bus.publish(finished, run_id=run.id)
         await self._recorded()
         return result
 

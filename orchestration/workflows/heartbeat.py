@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from orchestration.clock import Clock
-from orchestration.events import Bus
+from orchestration.events import EventBus
+from orchestration.events.agents import AgentProgress
 
 # Often enough for a terminal to look alive and for a stall to be seen, seldom enough to cost nothing.
 _EVERY_SECONDS = 0.25
@@ -12,7 +13,7 @@ _EVERY_SECONDS = 0.25
 class HeartbeatEmitter:
     """One agent's pulse. Beats that come too close together are dropped, except where the activity changes."""
 
-    def __init__(self, bus: Bus, clock: Clock, *, run_id: str, agent: str, agent_run_id: str) -> None:
+    def __init__(self, bus: EventBus, clock: Clock, *, run_id: str, agent: str, agent_run_id: str) -> None:
         self._bus = bus
         self._clock = clock
         self._run_id = run_id
@@ -28,11 +29,8 @@ class HeartbeatEmitter:
             return
         self._activity = activity
         self._last = now
-        self._bus.emit(
-            "agent.progress",
+        self._bus.publish(
+            AgentProgress(agent_run_id=self._agent_run_id, activity=activity, tokens=tokens),
             run_id=self._run_id,
             agent=self._agent,
-            agent_run_id=self._agent_run_id,
-            activity=activity,
-            tokens=tokens,
         )

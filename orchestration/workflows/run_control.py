@@ -14,7 +14,9 @@ from orchestration.clock import Clock
 from orchestration.domain.run_hold import RunHold
 from orchestration.domain.run_status import RunStatus
 from orchestration.errors import ConflictError, UsageError
-from orchestration.events import Bus
+from orchestration.events import EventBus
+from orchestration.events.agents import Usage
+from orchestration.events.runs import RunCancelled, RunCreated, RunFinished, RunForked, RunResumed, RunStopped
 from orchestration.ids import new_id
 from orchestration.storage.runs import Run, Runs
 from orchestration.workflows.coordinator import RUN, RunSetup
@@ -39,7 +41,7 @@ _ENDED_BADLY = {
 class RunControl:
     """The handles of runs. Each works on any run of the database, whichever process it ran in."""
 
-    def __init__(self, runs: Runs, engine: Engine, bus: Bus, clock: Clock, forks: Path, export: Exporter) -> None:
+    def __init__(self, runs: Runs, engine: Engine, bus: EventBus, clock: Clock, forks: Path, export: Exporter) -> None:
         self._runs = runs
         self._engine = engine
         self._bus = bus
@@ -51,7 +53,7 @@ class RunControl:
     async def start(self, run: Run, *, queue: bool = False) -> None:
         """Record a run and begin it here, or leave it to the workers."""
         await anyio.to_thread.run_sync(self._runs.add, run)
-        self._bus.emit("run.created", run_id=run.id, goal=run.goal, priority=run.priority, origin=run.origin)
+        self._bus.publish(RunCreated(goal=run.goal, priority=run.priority, origin=run.origin), run_id=run.id)
         await self._begin(run, queue=queue)
 
     async def unfinished(self) -> tuple[Run, ...]:
@@ -84,7 +86,7 @@ class RunControl:
                 f"expected a run that stands still, got {run.id}, which process {tree[0].executor} is working on; "
                 "watch it with `orchestrator runs show`, or cancel it first"
             )
-        self._bus.emit("run.resumed", run_id=run.id)
+        self._bus.publish(RunResumed(), run_id=run.id)
         return await anyio.to_thread.run_sync(self._runs.get, run.id)
 
     async def settle(self) -> tuple[str, ...]:
@@ -98,9 +100,9 @@ class RunControl:
             now = self._clock.now()
             ended = partial(self._runs.set_status, run_id, RunStatus.FAILED, found[run_id], finished_at=now)
             if await anyio.to_thread.run_sync(ended):
-                about = {"status": RunStatus.FAILED.value, "reason": found[run_id]}
-                use = AgentUsage().model_dump(mode="json")
-                self._bus.emit("run.finished", run_id=run_id, **about, use=use, verdict=None)
+                use = Usage(**AgentUsage().model_dump())
+                finished = RunFinished(RunStatus.FAILED.value, found[run_id], use, verdict=None)
+                self._bus.publish(finished, run_id=run_id)
         return tuple(settled)
 
     async def cancel(
@@ -124,7 +126,7 @@ class RunControl:
             raise ConflictError(f"expected a run that has not ended, got {run.id}, which is {run.status}")
         if await self._engine.tree(run.id):
             await self._engine.cancel(run.id)
-        self._bus.emit("run.cancelled", run_id=run.id, reason=reason)
+        self._bus.publish(RunCancelled(reason=reason), run_id=run.id)
         return run
 
     async def pause(
@@ -142,7 +144,7 @@ class RunControl:
             raise ConflictError(f"expected a run that has not ended, got {run.id}, which is {run.status}")
         if await self._engine.tree(run.id):
             await self._engine.cancel(run.id)
-        self._bus.emit("run.stopped", run_id=run.id, reason=reason)
+        self._bus.publish(RunStopped(reason=reason), run_id=run.id)
         return run
 
     async def is_interrupted(self, run_id: str) -> bool:
@@ -188,7 +190,7 @@ class RunControl:
         await self._export(run, _tree_before(await self._engine.steps(run.id), chosen), Path(fork.workspace))
         await anyio.to_thread.run_sync(self._runs.add, fork)
         await self._engine.fork(run.id, chosen, new, shared=shared)
-        self._bus.emit("run.forked", run_id=new, origin=run.id, number=chosen)
+        self._bus.publish(RunForked(origin=run.id, number=chosen), run_id=new)
         return fork
 
     async def _begin(self, run: Run, *, queue: bool) -> None:

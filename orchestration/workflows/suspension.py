@@ -11,14 +11,15 @@ import anyio.to_thread
 
 from orchestration.domain.run_hold import RunHold
 from orchestration.domain.run_status import RunStatus
-from orchestration.events import Bus
+from orchestration.events import EventBus
+from orchestration.events.runs import RunContinued, RunWaiting
 from orchestration.storage.runs import Runs
 
 
 class RunSuspension:
     """Keeps each run's status true while some of its agents wait."""
 
-    def __init__(self, runs: Runs, bus: Bus) -> None:
+    def __init__(self, runs: Runs, bus: EventBus) -> None:
         self._runs = runs
         self._bus = bus
         self._waiting: Counter[str] = Counter()
@@ -29,7 +30,7 @@ class RunSuspension:
         self._waiting[run_id] += 1
         try:
             await self._set_status(run_id, RunStatus.WAITING, reason, RunHold.NO_PROVIDER)
-            self._bus.emit("run.waiting", run_id=run_id, agent=agent, reason=reason, hints=list(hints))
+            self._bus.publish(RunWaiting(reason=reason, hints=tuple(hints)), run_id=run_id, agent=agent)
             yield
         finally:
             self._waiting[run_id] -= 1
@@ -38,7 +39,7 @@ class RunSuspension:
                 del self._waiting[run_id]
         if not others:
             await self._set_status(run_id, RunStatus.RUNNING)
-            self._bus.emit("run.continued", run_id=run_id, agent=agent)
+            self._bus.publish(RunContinued(), run_id=run_id, agent=agent)
 
     async def _set_status(self, run_id: str, status: RunStatus, reason: str = "", hold: RunHold | None = None) -> None:
         await anyio.to_thread.run_sync(lambda: self._runs.set_status(run_id, status, reason, hold=hold))

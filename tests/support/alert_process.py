@@ -17,7 +17,7 @@ from orchestration.alerts.engine import AlertEngine
 from orchestration.alerts.signal import Signal
 from orchestration.clock import SystemClock
 from orchestration.config.schema import Configuration
-from orchestration.events import Bus
+from orchestration.events import EventBus
 from orchestration.incidents.report import TroubleReport
 from orchestration.security.redaction import Redactor
 from orchestration.storage.alert_inbox import AlertInbox
@@ -56,7 +56,7 @@ def main() -> None:
         FileDesk(Path(sys.argv[2])),
         lambda: configuration,
         batch_redactor(Redactor()),
-        Bus(clock),
+        EventBus(clock),
     )
     while True:
         engine.take(Signal("provider_up", clock.now(), float(sys.argv[3]), {"provider": "ollama"}))

@@ -12,7 +12,7 @@ from orchestration.alerts.engine import AlertEngine, Evaluation
 from orchestration.alerts.signal import Signal
 from orchestration.clock import FakeClock
 from orchestration.config.schema import Configuration
-from orchestration.events import Bus, Event
+from orchestration.events import Event, EventBus
 from orchestration.incidents.report import TroubleReport
 from orchestration.security.redaction import Redactor
 from orchestration.storage.alert_inbox import AlertInbox
@@ -54,7 +54,7 @@ class Bench:
         self.alerts = Alerts(database)
         self.silences = Silences(database)
         self.inbox = AlertInbox(database)
-        self.bus = Bus(FakeClock())
+        self.bus = EventBus(FakeClock())
         self.events: list[Event] = []
         self.bus.subscribe(self.events.append)
         self.restart()

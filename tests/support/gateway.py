@@ -10,7 +10,7 @@ import anyio
 
 from orchestration.clock import Clock, SystemClock
 from orchestration.config.schema import Configuration
-from orchestration.events import Bus, Event
+from orchestration.events import Event, EventBus
 from orchestration.providers.attempt import HandOn
 from orchestration.providers.budget import Budgets
 from orchestration.providers.gateway import Gateway
@@ -50,7 +50,7 @@ class Desk:
     events: list[Event] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.bus = Bus(self.clock)
+        self.bus = EventBus(self.clock)
         self.bus.subscribe(self.events.append)
         spend = Spend(self.database or Database("sqlite://"))
         self.gateway = Gateway(

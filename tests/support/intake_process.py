@@ -16,7 +16,7 @@ from orchestration.alerts.batch_redaction import batch_redactor
 from orchestration.alerts.intake import AlertIntake
 from orchestration.clock import SystemClock
 from orchestration.config.alerting import IntakeSettings
-from orchestration.events import Bus
+from orchestration.events import EventBus
 from orchestration.security.redaction import Redactor
 from orchestration.storage.alert_inbox import AlertInbox, InboxDelivery
 from orchestration.storage.database import Database
@@ -43,10 +43,10 @@ class CrashingInbox(AlertInbox):
             os._exit(9)
 
 
-def application(database: Database, fault: str = "", bus: Bus | None = None) -> Starlette:
+def application(database: Database, fault: str = "", bus: EventBus | None = None) -> Starlette:
     intake = AlertIntake(CrashingInbox(database, fault), lambda: SETTINGS, CREDENTIALS.get, batch_redactor(Redactor()))
     clock = SystemClock()
-    return Starlette(routes=routes(intake, clock, bus or Bus(clock)))
+    return Starlette(routes=routes(intake, clock, bus or EventBus(clock)))
 
 
 def main() -> None:

@@ -3,11 +3,8 @@
 
 from __future__ import annotations
 
-import ast
 import inspect
 import json
-import logging
-import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -18,7 +15,7 @@ import click
 from orchestration.cli import cli
 from orchestration.config.channels.kinds import SHIPPED_CHANNELS
 from orchestration.config.reference import json_schema
-from orchestration.logs.events import LEVELS
+from orchestration.events.reference import events_page
 from orchestration.notifications.reference import channels_table
 from orchestration.playbooks.actions import Action
 from orchestration.playbooks.actions.registry import REGISTRY
@@ -29,9 +26,6 @@ from tests.support.project import ROOT
 
 REFERENCE = ROOT / "docs" / "reference"
 _WIDTH = 100
-# Chosen by the state of a circuit breaker, so they do not stand where they are emitted.
-_ROUTES = ("route.opened", "route.half_open", "route.closed")
-_KIND = re.compile(r"[a-z_]+\.[a-z_]+")
 
 _COMMANDS = """# Console commands
 
@@ -77,17 +71,6 @@ The routes below are under `/api/v1`. [Who may use them](../how-to/sign-in.md). 
 Beside the API there are `/healthz` and `/readyz`, which ask nobody who they are; `/metrics` for Prometheus, which needs
 a viewer or a token with the scope `metrics`; `/v1`, [the gateway endpoint](../how-to/use-the-gateway.md); and
 `/api/v1/intake/…`, [the door for alerts](../how-to/receive-alerts.md).
-"""
-
-_EVENTS = """# Events
-
-Everything that happens is an event: on the timeline of its run (`orchestrator runs show RUN --events --json`), and as a
-line in `logs/orchestrator.log` and `logs/orchestrator.jsonl`. Each has `kind`, `at` (UTC), `run_id`, `agent`, `actor`
-and `data`, whose fields stand here. A kind never changes its meaning. `…` stands for fields that differ from case to
-case.
-
-| kind | level in the log | fields of `data` |
-| --- | --- | --- |
 """
 
 
@@ -160,34 +143,6 @@ def _default(value: Mapping[str, Any]) -> str:
     if value.get("default") is None or "$ref" in value or value["default"] in ([], {}, ""):
         return ""
     return f"`{json.dumps(value['default'])}`"
-
-
-def events_page() -> str:
-    """Every kind of event that the code emits, with the fields that are given by name."""
-    found: dict[str, set[str]] = {kind: {"route", "provider", "reason", "detail"} for kind in _ROUTES}
-    for path in sorted((ROOT / "orchestration").rglob("*.py")):
-        for kind, fields in _emitted(path):
-            found.setdefault(kind, set()).update(fields)
-    rows = [f"| `{kind}` | {_level(kind)} | {_fields(fields)} |" for kind, fields in sorted(found.items())]
-    return _EVENTS + "\n".join(rows) + "\n"
-
-
-def _emitted(path: Path) -> Iterator[tuple[str, set[str]]]:
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "emit"):
-            continue
-        fields = {keyword.arg or "…" for keyword in node.keywords} - {"run_id", "agent", "actor"}
-        for part in ast.walk(node.args[0]) if node.args else ():
-            if isinstance(part, ast.Constant) and isinstance(part.value, str) and _KIND.fullmatch(part.value):
-                yield part.value, fields
-
-
-def _level(kind: str) -> str:
-    return logging.getLevelName(LEVELS.get(kind.rpartition(".")[2], logging.INFO))
-
-
-def _fields(fields: set[str]) -> str:
-    return ", ".join(one if one == "…" else f"`{one}`" for one in sorted(fields))
 
 
 def _playbooks() -> dict[Path, Callable[[], str]]:

@@ -15,7 +15,7 @@ from typing import Any
 
 from orchestration.clock import SystemClock
 from orchestration.config.schema import Configuration
-from orchestration.events import Bus, Event
+from orchestration.events import Event, EventBus
 from orchestration.incidents.model import Incident
 from orchestration.incidents.service import IncidentService, Ports
 from orchestration.playbooks.actions import (
@@ -117,7 +117,7 @@ class ResponseRoom:
 
     def __post_init__(self) -> None:
         self.clock = SystemClock()
-        self.bus = Bus(self.clock)
+        self.bus = EventBus(self.clock)
         self.bus.subscribe(self.events.append)
         self.database = Database(f"sqlite:///{self.folder}/orchestrator.db")
         self.database.migrate()

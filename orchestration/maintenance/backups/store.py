@@ -9,12 +9,12 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from orchestration.clock import Clock
 from orchestration.config.maintenance import BackupSettings
 from orchestration.errors import ConflictError, NotFoundError, OrchestratorError
-from orchestration.events import Bus
+from orchestration.events import EventBus
+from orchestration.events.maintenance import BackupFailed, BackupMade
 from orchestration.ids import new_id
 from orchestration.maintenance.backups import archive
 from orchestration.maintenance.backups.manifest import (
@@ -63,7 +63,7 @@ class BackupStore:
     `workplace` is on the disk of the database: there copies are unpacked, and there a restore puts the old one aside.
     """
 
-    def __init__(self, folder: Path, workplace: Path, databases: BackupDatabases, clock: Clock, bus: Bus) -> None:
+    def __init__(self, folder: Path, workplace: Path, databases: BackupDatabases, clock: Clock, bus: EventBus) -> None:
         self.folder = folder
         self._workplace = workplace
         self._databases = databases
@@ -80,10 +80,9 @@ class BackupStore:
             raise
         except (OrchestratorError, OSError) as error:
             failure = BackupError(self._told(error))
-            self._bus.emit("backup.failed", message=str(failure))
+            self._bus.publish(BackupFailed(message=str(failure)))
             raise failure from error
-        about: dict[str, Any] = {"bytes": backup.bytes, "rows": backup.rows, "seconds": backup.seconds}
-        self._bus.emit("backup.made", backup=backup.id, **about)
+        self._bus.publish(BackupMade(backup.id, backup.bytes, backup.rows, backup.seconds))
         return backup
 
     def list(self) -> tuple[Backup, ...]:

@@ -117,7 +117,8 @@ def _tightest(limits: list[tuple[Path, int | None]]) -> tuple[int | None, Path |
 def _quota_2(text: str) -> float | None:
     """`cpu.max`: microseconds in a period, then the period; `max` for no limit."""
     words = text.split()
-    return int(words[0]) / int(words[1]) if len(words) == 2 and words[0].isdecimal() and int(words[1]) else None
+    numbers = [int(word) for word in words if word.isdecimal()]
+    return numbers[0] / numbers[1] if len(words) == len(numbers) == 2 and numbers[1] else None
 
 
 def _quota_1(group: Path) -> float | None:

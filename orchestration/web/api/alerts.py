@@ -12,6 +12,7 @@ from orchestration.alerts.silences import checked_matchers
 from orchestration.domain.alert_status import AlertStatus
 from orchestration.domain.scenario import Scenario
 from orchestration.errors import UsageError
+from orchestration.events.alerts import SilenceAdded, SilenceExpired
 from orchestration.ids import new_id
 from orchestration.security.principal import Role
 from orchestration.storage.alerts import AlertRow
@@ -78,7 +79,7 @@ def add_silence(here: Here, who: Who, asked: NewSilence) -> SilenceRow:
     if silence.ends_at <= now:
         raise UsageError(f"expected an end in the future, got {silence.ends_at:%Y-%m-%d %H:%M} UTC; begin later")
     app.silences.add(silence)
-    app.bus.emit("silence.added", actor=who.name, silence=silence.id, matchers=list(silence.matchers))
+    app.bus.publish(SilenceAdded(silence=silence.id, matchers=tuple(silence.matchers)), actor=who.name)
     return silence
 
 
@@ -88,5 +89,5 @@ def end_silence(here: Here, who: Who, silence: Name) -> SilenceRow:
     app = here.app
     found = app.silences.find(silence)
     app.silences.expire(found.id, app.clock.now())
-    app.bus.emit("silence.expired", actor=who.name, silence=found.id)
+    app.bus.publish(SilenceExpired(silence=found.id), actor=who.name)
     return app.silences.find(found.id)

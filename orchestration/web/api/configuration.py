@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from orchestration.app.config_check import check_files
 from orchestration.config.overrides import AnyChange, Override
 from orchestration.config.reference import json_schema
+from orchestration.events.configuration import ConfigurationRolledBack
 from orchestration.security.principal import Role
 from orchestration.web.api.services import Here, Limit, Name, Seconds, Text, Who, needs
 
@@ -115,7 +116,7 @@ def list_changes(here: Here, before: _Version, after: _Version) -> list[Changed]
 def restore(here: Here, who: Who, number: _Version) -> VersionLine:
     """Write an earlier version into the file; it is taken in like any other edit."""
     version = here.app.store.rollback(number)
-    here.app.bus.emit("configuration.rolled_back", actor=who.name, number=number)
+    here.app.bus.publish(ConfigurationRolledBack(number=number), actor=who.name)
     return VersionLine(number=version.number, sha256=version.sha256, loaded_at=version.loaded_at)
 
 

@@ -11,6 +11,7 @@ from starlette.responses import PlainTextResponse
 
 from orchestration.app.dry_run import preview
 from orchestration.domain.scenario import Scenario
+from orchestration.events.playbooks import GuardReset
 from orchestration.playbooks import cacao
 from orchestration.playbooks.model import Playbook
 from orchestration.playbooks.plan import PlaybookPlan
@@ -125,5 +126,5 @@ def list_guards(here: Here) -> list[GuardTrip]:
 def reset_guard(here: Here, who: Who, action: Name) -> Trips:
     """A person's word that an action may run by itself again."""
     count = here.control.playbooks.records.reset(action, who.name, here.app.clock.now())
-    here.app.bus.emit("guard.reset", actor=who.name, action=action, count=count)
+    here.app.bus.publish(GuardReset(action=action, count=count), actor=who.name)
     return Trips(reset=count)

@@ -15,6 +15,7 @@ from starlette.responses import FileResponse
 from orchestration.domain.run_status import RunStatus
 from orchestration.errors import ConflictError, NotFoundError
 from orchestration.events import Event
+from orchestration.events.runs import ArtifactRead
 from orchestration.security.principal import Principal, Role
 from orchestration.storage.approvals import Approval
 from orchestration.storage.artifacts import ArtifactRecord
@@ -164,7 +165,7 @@ def get_artifact(here: Here, who: Who, run: Name, name: str) -> FileResponse:
     path = here.app.artifacts.path(found.id, name)
     if not path.is_file():
         raise NotFoundError(f"expected the artifact on the disk, got none: '{name}' is gone")
-    here.app.bus.emit("artifact.read", run_id=found.id, actor=who.name, name=name)
+    here.app.bus.publish(ArtifactRead(name=name), run_id=found.id, actor=who.name)
     return FileResponse(path, media_type="application/octet-stream", filename=path.name)
 
 

@@ -11,6 +11,7 @@ from starlette.routing import Route
 
 from orchestration.alerts.silences import checked_matchers
 from orchestration.domain.alert_status import AlertStatus
+from orchestration.events.alerts import SilenceAdded, SilenceExpired
 from orchestration.ids import new_id
 from orchestration.security.principal import Principal, Role
 from orchestration.storage.silences import SilenceKind, SilenceRow
@@ -58,11 +59,11 @@ class _Alerts:
             created_at=now,
         )
         await anyio.to_thread.run_sync(app.silences.add, row)
-        app.bus.emit("silence.added", actor=principal.name, silence=row.id, matchers=list(row.matchers))
+        app.bus.publish(SilenceAdded(silence=row.id, matchers=tuple(row.matchers)), actor=principal.name)
         return "/alerts", "silenced"
 
     async def end(self, request: Request, form: Form, principal: Principal) -> tuple[str, str]:  # noqa: ARG002
         app, name = self._app, form.text("silence")
         await anyio.to_thread.run_sync(app.silences.expire, name, app.clock.now())
-        app.bus.emit("silence.expired", actor=principal.name, silence=name)
+        app.bus.publish(SilenceExpired(silence=name), actor=principal.name)
         return "/alerts", "silence-ended"

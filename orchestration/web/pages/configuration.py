@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.routing import Route
 
 from orchestration.config.overrides import Override, StopAutomation
+from orchestration.events.configuration import ConfigurationRolledBack
 from orchestration.security.principal import Principal, Role
 from orchestration.web.pages.forms import Form, whole_number
 from orchestration.web.pages.site import DashboardSite, SitePage, Values
@@ -81,5 +82,5 @@ class _Configuration:
     async def roll_back(self, request: Request, form: Form, principal: Principal) -> tuple[str, str]:  # noqa: ARG002
         number = form.whole("number", 1, 1_000_000_000)
         await anyio.to_thread.run_sync(self._app.store.rollback, number)
-        self._app.bus.emit("configuration.rolled_back", actor=principal.name, number=number)
+        self._app.bus.publish(ConfigurationRolledBack(number=number), actor=principal.name)
         return "/configuration", "rolled-back"

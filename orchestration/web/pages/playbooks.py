@@ -11,6 +11,7 @@ from starlette.routing import Route
 from orchestration.app.dry_run import preview
 from orchestration.app.playbooks import PLAYBOOKS
 from orchestration.errors import ConflictError
+from orchestration.events.playbooks import GuardReset
 from orchestration.playbooks.catalogue import PlaybookCatalogue
 from orchestration.playbooks.runbook import runbook
 from orchestration.security.principal import Principal, Role
@@ -88,7 +89,7 @@ class _Playbooks:
         count = await anyio.to_thread.run_sync(self._records.reset, action, principal.name, now)
         if not count:
             raise ConflictError(f"expected an action with a guard that has tripped, got '{action[:64]}'; look again")
-        self._app.bus.emit("guard.reset", actor=principal.name, action=action, count=count)
+        self._app.bus.publish(GuardReset(action=action, count=count), actor=principal.name)
         return "/playbooks", "guard-reset"
 
     def _catalogue(self) -> PlaybookCatalogue:

@@ -13,6 +13,7 @@ from orchestration.app.application import Application
 from orchestration.app.event_text import event_text
 from orchestration.domain.run_status import RunStatus
 from orchestration.errors import NotFoundError
+from orchestration.events.runs import ArtifactRead
 from orchestration.security.principal import Principal, Role
 from orchestration.storage.artifacts import ArtifactRecord
 from orchestration.storage.runs import Run
@@ -89,7 +90,7 @@ class _Run:
             data = await anyio.to_thread.run_sync(self._bytes, run_id, name)
         except (NotFoundError, OSError):
             return PlainTextResponse("there is no such file any more", 404)
-        self._app.bus.emit("artifact.read", run_id=run_id, actor=principal.name, name=name)
+        self._app.bus.publish(ArtifactRead(name=name), run_id=run_id, actor=principal.name)
         headers = {
             "X-Content-Type-Options": "nosniff",
             "Content-Security-Policy": "default-src 'none'; sandbox; frame-ancestors 'none'",

@@ -15,7 +15,7 @@ from pathlib import Path
 import anyio
 
 from orchestration.clock import FakeClock
-from orchestration.events import Bus
+from orchestration.events import EventBus
 from orchestration.notifications.channels import ChannelRegistry
 from orchestration.notifications.recipients import plan
 from orchestration.notifications.sender import OutboxSender
@@ -38,7 +38,7 @@ async def work(folder: Path, url: str, port: int, begin: bool, on_point: Callabl
             outbox.put(plan(a_notice(), response.contacts, response, "initial", clock.now()), connection)
         on_point("after-commit")
     async with ChannelRegistry(lambda: response, {}, clock) as channels:
-        bus = Bus(clock)
+        bus = EventBus(clock)
         sender = OutboxSender(outbox, Leases(database), channels, bus, clock, lambda value: value, "holder", on_point)
         await sender.send_due()
     database.close()

@@ -12,7 +12,7 @@ from orchestration.agents.run_workspace import RunWorkspace
 from orchestration.agents.workspace import Workspace, WorkspaceError, checked_root
 from orchestration.clock import SystemClock
 from orchestration.errors import UsageError
-from orchestration.events import Bus, Event
+from orchestration.events import Event, EventBus
 from orchestration.security.redaction import Redactor
 from orchestration.security.redaction_events import ReportingRedactor
 from orchestration.storage.artifacts import ArtifactTable
@@ -244,7 +244,7 @@ def bench(tmp_path: Path) -> RunWorkspace:
     database.migrate()
     store = ArtifactStore(tmp_path / "artifacts", ArtifactTable(database), SystemClock())
     clock = SystemClock()
-    bus = Bus(clock)
+    bus = EventBus(clock)
     redactor = ReportingRedactor(Redactor([SECRET]), bus, clock)
     return RunWorkspace(tmp_path / "state", store, bus, clock, redactor, lambda _: None)
 

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from orchestration.alerts.webhook_auth import sign
 from orchestration.clock import FakeClock
-from orchestration.events import Bus, Event
+from orchestration.events import Event, EventBus
 from orchestration.storage.database import Database
 from tests.support.alerts import Bench
 from tests.support.intake import ALERTMANAGER, BEARER, WEBHOOK, RunningIntake, a_webhook, one, running_intake
@@ -92,7 +92,7 @@ def test_nobody_gets_in_without_a_proof(intake: RunningIntake, headers: dict[str
 
 
 async def test_a_bad_token_is_a_failed_sign_in_and_a_good_one_is_not(database: Database) -> None:
-    bus = Bus(FakeClock())
+    bus = EventBus(FakeClock())
     heard: list[Event] = []
     bus.subscribe(heard.append)
     app = httpx2.ASGITransport(application(database, bus=bus), client=("10.0.0.9", 1))

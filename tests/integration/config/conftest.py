@@ -16,7 +16,7 @@ from orchestration.clock import Clock, SystemClock
 from orchestration.config.loader import ConfigLoader
 from orchestration.config.source import ConfigSource
 from orchestration.config.store import ConfigurationStore
-from orchestration.events import Bus, Event
+from orchestration.events import Event, EventBus
 from orchestration.security.redaction import Redactor
 from orchestration.storage.configuration import ConfigurationVersions, Overrides
 from orchestration.storage.database import Database
@@ -48,7 +48,7 @@ class Project:
         self.env = self.root / ".env"
         self.path.parent.mkdir()
         self.path.write_text(text())
-        self.bus = Bus(self.clock)
+        self.bus = EventBus(self.clock)
         self.bus.subscribe(self.events.append)
         self.versions = ConfigurationVersions(self.database)
         self.overrides = Overrides(self.database)

@@ -12,7 +12,7 @@ import pytest
 
 from orchestration.clock import FakeClock
 from orchestration.config.response import ResponseSettings
-from orchestration.events import Bus, Event
+from orchestration.events import Event, EventBus
 from orchestration.incidents.model import Incident
 from orchestration.incidents.service import IncidentService, Ports
 from orchestration.security.redaction import Redactor
@@ -33,7 +33,7 @@ class Room:
     redactor: Redactor = field(default_factory=Redactor)
 
     def __post_init__(self) -> None:
-        self.bus = Bus(self.clock)
+        self.bus = EventBus(self.clock)
         self.bus.subscribe(self.events.append)
         self.service = self.new_service()
         self.outbox = Outbox(self.database)

@@ -7,7 +7,7 @@ import sys
 from datetime import timedelta
 
 from orchestration.clock import FakeClock
-from orchestration.events import Bus
+from orchestration.events import EventBus
 from orchestration.incidents.service import IncidentService, Ports
 from orchestration.storage.database import Database
 from tests.support.incidents import ADA, HALF, NOON, a_report, plan, some_settings
@@ -19,7 +19,7 @@ def main(path: str, point: str, action: str, incident_id: str = "") -> None:
             os._exit(9)  # as kill -9 would: nothing is flushed, closed or rolled back by us
 
     clock = FakeClock(NOON)
-    bus = Bus(clock)
+    bus = EventBus(clock)
     bus.subscribe(lambda event: print(event.kind, flush=True))
     ports = Ports(settings=some_settings, plan=plan, redact=lambda data: data, reached=reached)
     service = IncidentService(Database(f"sqlite:///{path}"), bus, clock, ports)

@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from orchestration.clock import FakeClock
-from orchestration.events import Bus, Event
+from orchestration.events import Event, EventBus
 from orchestration.maintenance.backups import BackupStore
 from orchestration.maintenance.backups.manifest import BackupDatabases
 from orchestration.maintenance.backups.postgres import PostgresDatabase
@@ -29,7 +29,7 @@ class House:
     database: Database
     vault: BackupStore
     clock: FakeClock
-    bus: Bus
+    bus: EventBus
     said: list[Event]
 
     @property
@@ -66,7 +66,7 @@ def _house(tmp_path: Path, url: str) -> Iterator[House]:
     database = Database(url)
     database.migrate()
     clock = FakeClock(NOON)
-    bus = Bus(clock)
+    bus = EventBus(clock)
     said: list[Event] = []
     bus.subscribe(said.append)
     databases: BackupDatabases = PostgresDatabase(url)

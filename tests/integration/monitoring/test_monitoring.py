@@ -18,7 +18,7 @@ from orchestration.alerts.signal import Signal
 from orchestration.clock import SystemClock
 from orchestration.config.schema import Configuration
 from orchestration.domain.run_status import RunStatus
-from orchestration.events import Bus, Event
+from orchestration.events import Event, EventBus
 from orchestration.monitoring import IncidentDiagnosis, Monitoring, MonitoringContext
 from orchestration.monitoring.health.dead_man_switch import DeadManSwitch
 from orchestration.monitoring.signals.catalogue import SIGNALS
@@ -44,7 +44,7 @@ class House:
         self.root = root
         self.database = database
         self.clock = SystemClock()
-        self.bus = Bus(self.clock)
+        self.bus = EventBus(self.clock)
         self.signals: list[Signal] = []
         self.variables = Variables()
         self.configuration = Configuration.model_validate(

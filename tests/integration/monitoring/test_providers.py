@@ -7,7 +7,7 @@ import pytest
 from orchestration.alerts.signal import Signal
 from orchestration.clock import FakeClock, SystemClock
 from orchestration.config.schema import Configuration
-from orchestration.events import Bus, Event
+from orchestration.events import Event, EventBus
 from orchestration.monitoring.collectors.providers import ProviderWatch
 from orchestration.providers.budget import Budgets
 from orchestration.providers.gateway import Gateway
@@ -121,7 +121,7 @@ async def test_everything_is_told_again_now_and_then_so_that_nobody_has_to_remem
 async def test_the_gateway_and_the_watch_agree_when_a_providers_port_is_closed(database: Database) -> None:
     """The whole way: a real request fails, its event is heard, and the provider is down."""
     clock = SystemClock()
-    bus = Bus(clock)
+    bus = EventBus(clock)
     async with RehearsalServer(latency=0) as server:
         configuration = configured(server.url)
         gateway = Gateway(lambda: configuration, Key(), bus, clock, Budgets(Spend(database), lambda: configuration))

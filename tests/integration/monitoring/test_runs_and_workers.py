@@ -9,7 +9,7 @@ from orchestration.alerts.signal import Signal
 from orchestration.clock import FakeClock
 from orchestration.config.schema import Configuration
 from orchestration.domain.run_status import RunStatus
-from orchestration.events import Bus, Event
+from orchestration.events import Event, EventBus
 from orchestration.monitoring.collectors.backups import BackupWatch
 from orchestration.monitoring.collectors.runs import RunWatch
 from orchestration.monitoring.collectors.workers import WorkerWatch
@@ -195,7 +195,7 @@ async def test_the_age_of_the_last_backup_is_read_from_the_timeline(house: House
 
 async def test_the_events_of_other_processes_are_heard_once_and_our_own_not_again(database: Database) -> None:
     clock = FakeClock(NOON)
-    timeline, bus = Timeline(database), Bus(clock)
+    timeline, bus = Timeline(database), EventBus(clock)
     others = EventTail(timeline, clock)
     bus.subscribe(others.own)
     timeline.append([Event("long.ago", NOON)])

@@ -9,7 +9,7 @@ import pytest
 
 from orchestration.clock import Clock, FakeClock, SystemClock
 from orchestration.config.response import ResponseSettings
-from orchestration.events import Bus, Event
+from orchestration.events import Event, EventBus
 from orchestration.notifications.channels import ChannelRegistry
 from orchestration.notifications.notice import Notice
 from orchestration.notifications.recipients import plan
@@ -36,7 +36,7 @@ class Desk:
 
     def __post_init__(self) -> None:
         self.outbox = Outbox(self.database)
-        self.bus = Bus(self.clock)
+        self.bus = EventBus(self.clock)
         self.bus.subscribe(self.events.append)
         self.channels = ChannelRegistry(lambda: self.settings, self.credentials, self.clock)
         self.redactor = Redactor([SECRET])

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from orchestration.clock import SystemClock
-from orchestration.events import Bus, Event
+from orchestration.events import Event, EventBus
 from orchestration.workers.supervisor import SupervisedWorker, Supervisor, WorkerExit, WorkerLimits, exit_reason
 from tests.support.patience import fail_after
 
@@ -25,7 +25,7 @@ LIMITS = WorkerLimits(heartbeat_seconds=1.0, memory_mb=200, stop_seconds=1.0)
 @asynccontextmanager
 async def supervising(behaviour: str, count: int = 1) -> AsyncIterator[tuple[Supervisor, list[Event]]]:
     events: list[Event] = []
-    bus = Bus(SystemClock())
+    bus = EventBus(SystemClock())
     bus.subscribe(events.append)
     command = (sys.executable, "-S", str(STAND_IN), behaviour)
     supervisor = Supervisor(command, count, lambda: LIMITS, bus, SystemClock(), random_number=lambda: 0.0)

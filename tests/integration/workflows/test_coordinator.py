@@ -15,7 +15,7 @@ from orchestration.clock import SystemClock
 from orchestration.config.schema import AgentRole, AgentSettings, Configuration
 from orchestration.domain.run_status import RunStatus
 from orchestration.errors import ConflictError, UsageError
-from orchestration.events import Bus
+from orchestration.events import EventBus
 from orchestration.storage.approvals import ApprovalTable
 from orchestration.storage.database import Database
 from orchestration.storage.leases import Leases
@@ -72,7 +72,7 @@ class House:
     """The coordinator and its engine, with agents that follow a script."""
 
     def __init__(self, folder: Path, answer: Callable[[AgentTask], Any]) -> None:
-        self.bus = Bus(SystemClock())
+        self.bus = EventBus(SystemClock())
         self.kinds: list[str] = []
         self.bus.subscribe(lambda event: self.kinds.append(event.kind))
         self.bench = PaperWorkbench()

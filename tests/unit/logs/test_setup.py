@@ -14,7 +14,7 @@ import time_machine
 
 from orchestration import logs
 from orchestration.clock import FakeClock
-from orchestration.events import Bus
+from orchestration.events import EventBus
 from orchestration.security.redaction import Redactor
 
 KEY = "a-key-that-was-loaded"
@@ -122,7 +122,7 @@ def test_the_level_can_be_changed_while_running(log: Log) -> None:
 
 async def test_each_event_is_an_entry_with_its_own_time_and_a_level_by_its_kind(log: Log) -> None:
     clock = FakeClock(datetime(2026, 1, 5, 9, 0, tzinfo=UTC))
-    bus = Bus(clock)
+    bus = EventBus(clock)
     bus.subscribe(logs.log_event)
     await clock.advance(1.5)
     bus.emit("model_call.failed", run_id="run-1", agent="executor", provider="ollama", message="refused")

@@ -7,7 +7,7 @@ import pytest
 
 from orchestration.clock import FakeClock
 from orchestration.config.schema import Configuration
-from orchestration.events import Bus
+from orchestration.events import EventBus
 from orchestration.monitoring.collectors.providers import ProviderWatch
 from orchestration.monitoring.health.provider_health import ProviderHealth, ProviderHealthBoard, chain, in_use, usable
 
@@ -109,13 +109,13 @@ def test_the_usable_ones_are_counted_when_all_are_known() -> None:
 
 
 async def test_a_route_that_opens_is_told_at_once_and_only_once() -> None:
-    bus = Bus(FakeClock(NOON))
+    bus = EventBus(FakeClock(NOON))
     watch = ProviderWatch(configuration, NoCredentials(), FakeClock(NOON))
     for name in ("ollama", "azure"):
         watch.board.probed(name, "ok")
     assert len(watch.take(bus.emit("route.closed", route="ollama/m", provider="ollama"))) == 3
     opened = {"route": "ollama/m", "provider": "ollama", "reason": "timeout", "detail": "no token in 5 s"}
-    bus = Bus(FakeClock(LATER))
+    bus = EventBus(FakeClock(LATER))
     up, count = watch.take(bus.emit("route.opened", **opened))
     assert (up.labels, up.value, up.evidence["reason"]) == ({"provider": "ollama"}, 0.0, "timeout")
     assert (count.name, count.value, count.evidence) == ("providers_usable", 1.0, {"down": {"ollama": "timeout"}})

@@ -6,7 +6,7 @@ import pytest
 
 from orchestration.alerts.signal import Signal
 from orchestration.clock import FakeClock
-from orchestration.events import Bus
+from orchestration.events import EventBus
 from orchestration.metrics import Metrics
 from orchestration.monitoring.signals.event_counters import EventCounters
 from tests.unit.metrics.test_metrics import rendered
@@ -17,7 +17,7 @@ class Desk:
 
     def __init__(self) -> None:
         self.clock = FakeClock()
-        self.bus = Bus(self.clock)
+        self.bus = EventBus(self.clock)
         self.metrics = Metrics()
         self.counting = EventCounters(self.metrics, lambda name: {"ours": "slack"}.get(name, name))
         self.bus.subscribe(self.counting.take)

@@ -11,7 +11,7 @@ import structlog
 
 from orchestration.alerts.signal import Signal
 from orchestration.clock import FakeClock
-from orchestration.events import Bus, Event
+from orchestration.events import Event, EventBus
 from orchestration.monitoring.collectors.loop_lag import LoopLag
 from orchestration.monitoring.monitor import EventListener, Monitor, in_thread
 
@@ -21,7 +21,7 @@ class Desk:
 
     def __init__(self, listeners: Sequence[EventListener] = ()) -> None:
         self.clock = FakeClock()
-        self.bus = Bus(self.clock)
+        self.bus = EventBus(self.clock)
         self.batches: list[list[str]] = []
         self.failures = 0
         self.monitor = Monitor(self.bus, self.clock, self.take, listeners, self.count)

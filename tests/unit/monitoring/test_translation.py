@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestration.clock import FakeClock
-from orchestration.events import Bus, Event
+from orchestration.events import Event, EventBus
 from orchestration.monitoring.signals.catalogue import EVENTS, SIGNALS, signals_page
 from orchestration.monitoring.signals.event_signals import signals_of
 
@@ -16,7 +16,7 @@ LABELS = {one.name: set(one.labels) for one in SIGNALS}
 
 
 def event(kind: str, **data: Any) -> Event:
-    return Bus(FakeClock()).emit(kind, run_id="run-1", agent="executor", **data)
+    return EventBus(FakeClock()).emit(kind, run_id="run-1", agent="executor", **data)
 
 
 def test_the_page_of_signals_is_current() -> None:

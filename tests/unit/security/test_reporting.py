@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from orchestration.clock import FakeClock
-from orchestration.events import Bus, Event
+from orchestration.events import Event, EventBus
 from orchestration.security.redaction import Redactor
 from orchestration.security.redaction_events import ReportingRedactor
 
@@ -17,7 +17,7 @@ class House:
 
     def __init__(self) -> None:
         self.clock = FakeClock()
-        bus = Bus(self.clock)
+        bus = EventBus(self.clock)
         self.said: list[Event] = []
         bus.subscribe(self.said.append)
         self.redactor = ReportingRedactor(Redactor(["correct-horse-battery"]), bus, self.clock)

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from orchestration.clock import FakeClock
 from orchestration.domain.run_status import RunStatus
 from orchestration.errors import ConflictError, NotFoundError
-from orchestration.events import Bus, Event
+from orchestration.events import Event, EventBus
 from orchestration.storage.approvals import Approval, ApprovalTable
 from orchestration.storage.database import HEAD, Database, StorageError
 from orchestration.storage.leases import Leases
@@ -148,7 +148,7 @@ def test_events_are_written_in_order_redacted_and_only_the_last_progress_is_kept
     writer = TimelineWriter(
         timeline, lambda data: {key: str(value).replace("s3cret", "***") for key, value in data.items()}
     )
-    bus = Bus(FakeClock())
+    bus = EventBus(FakeClock())
     bus.subscribe(writer.take)
     writer.start()
     for number in range(700):
@@ -167,7 +167,7 @@ def test_events_are_written_in_order_redacted_and_only_the_last_progress_is_kept
 def test_events_that_keep_coming_are_written_all_the_same(database: Database) -> None:
     timeline = Timeline(database)
     writer = TimelineWriter(timeline, lambda data: data)
-    bus = Bus(FakeClock())
+    bus = EventBus(FakeClock())
     bus.subscribe(writer.take)
     writer.start()
     for number in range(100):  # two seconds at most, and never so long a pause as would end a batch
@@ -216,7 +216,7 @@ def test_what_model_calls_cost_is_kept_from_their_events_once(database: Database
 def test_events_wait_while_the_database_cannot_be_written(database: Database) -> None:
     timeline = Timeline(database)
     writer = TimelineWriter(timeline, lambda data: data)
-    bus = Bus(FakeClock())
+    bus = EventBus(FakeClock())
     bus.subscribe(writer.take)
     with database.write() as connection:
         connection.execute(sa.text("ALTER TABLE events RENAME TO events_away"))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from orchestration.clock import FakeClock
 from orchestration.errors import ConflictError, UsageError
-from orchestration.events import Bus
+from orchestration.events import EventBus
 from orchestration.security import passwords
 from orchestration.security.access import _NAME, AccessControl, LockedError, SignInError, locked_for
 from orchestration.security.principal import Role
@@ -32,7 +32,7 @@ def access(database_url: str, clock: FakeClock, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(passwords, "_N", 2)  # what is tested here is not how long a password takes
     database = Database(database_url)
     database.migrate()
-    yield AccessControl(database, Bus(clock), clock)
+    yield AccessControl(database, EventBus(clock), clock)
     database.close()
 
 

@@ -16,7 +16,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from orchestration.clock import FakeClock
-from orchestration.events import Bus
+from orchestration.events import EventBus
 from orchestration.security.access import AccessControl
 from orchestration.security.audit_trail import AuditTrail
 from orchestration.security.principal import Role
@@ -38,7 +38,7 @@ async def fail(request: Request) -> Response:
 def trail(tmp_path: Path) -> AuditTrail:
     database = Database(f"sqlite:///{tmp_path / 'orchestrator.db'}")
     database.migrate()
-    return AuditTrail(AuditTable(database), Bus(FakeClock()), FakeClock(), lambda data: data)
+    return AuditTrail(AuditTable(database), EventBus(FakeClock()), FakeClock(), lambda data: data)
 
 
 Serve = Callable[..., httpx2.AsyncClient]
@@ -48,7 +48,7 @@ Serve = Callable[..., httpx2.AsyncClient]
 def serve(trail: AuditTrail, tmp_path: Path) -> Serve:
     def make(*, isolated: bool = False) -> httpx2.AsyncClient:
         database = Database(f"sqlite:///{tmp_path / 'orchestrator.db'}")
-        access = AccessControl(database, Bus(FakeClock()), FakeClock())
+        access = AccessControl(database, EventBus(FakeClock()), FakeClock())
         door = Middleware(
             AuthMiddleware,
             access=access,
@@ -76,7 +76,7 @@ async def test_without_sign_in_whoever_is_on_this_machine_may_do_everything(serv
 
 async def test_without_sign_in_a_token_still_says_whose_limits_count(serve: Serve, tmp_path: Path) -> None:
     database = Database(f"sqlite:///{tmp_path / 'orchestrator.db'}")
-    secret, _ = AccessControl(database, Bus(FakeClock()), FakeClock()).add_token("app", Role.OPERATOR, actor="t")
+    secret, _ = AccessControl(database, EventBus(FakeClock()), FakeClock()).add_token("app", Role.OPERATOR, actor="t")
     async with serve() as client:
         for key, name in {secret: "app", "none": "local"}.items():
             assert (await client.get("/x", headers={"Authorization": f"Bearer {key}"})).json()["who"] == name

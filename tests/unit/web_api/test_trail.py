@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from orchestration.clock import FakeClock
-from orchestration.events import Bus, Event
+from orchestration.events import Event, EventBus
 from orchestration.security.audit_trail import AuditTrail
 from orchestration.security.redaction import Redactor
 from orchestration.storage.audit import AuditTable
@@ -31,7 +31,7 @@ def said() -> list[Event]:
 
 @pytest.fixture
 def trail(database: Database, said: list[Event]) -> AuditTrail:
-    bus = Bus(FakeClock())
+    bus = EventBus(FakeClock())
     bus.subscribe(said.append)
     redactor = Redactor()
     redactor.remember(["s3cret-of-ours-0123456789"])

@@ -1,0 +1,389 @@
+"""Events of incidents: one for each entry of an incident's timeline, and those of intake and upkeep."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from orchestration.events.payload import EventPayload
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentEvent(EventPayload):
+    """An entry was added to an incident's timeline; `detail` is the entry's data.
+
+    Only `incident` and `detail` are given when the incident's own record cannot be read.
+    """
+
+    incident: str
+    scenario: str | None = None
+    severity: str | None = None
+    status: str | None = None
+    drill: bool | None = None
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentDetected(IncidentEvent):
+    """An incident was opened, or left its maintenance window."""
+
+    kind: ClassVar[str] = "incident.detected"
+    template: ClassVar[str] = "{incident} detected"
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentAcknowledged(IncidentEvent):
+    """A person took responsibility."""
+
+    kind: ClassVar[str] = "incident.acknowledged"
+    template: ClassVar[str] = "{incident} acknowledged"
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentAcknowledgedAutomatically(IncidentEvent):
+    """Automation acknowledged an incident of low severity."""
+
+    kind: ClassVar[str] = "incident.acknowledged_automatically"
+    template: ClassVar[str] = "{incident} acknowledged automatically"
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentMitigating(IncidentEvent):
+    """Mitigation began."""
+
+    kind: ClassVar[str] = "incident.mitigating"
+    template: ClassVar[str] = "{incident} is being mitigated"
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentVerifying(IncidentEvent):
+    """The effect of the mitigation is verified."""
+
+    kind: ClassVar[str] = "incident.verifying"
+    template: ClassVar[str] = "{incident} is being verified"
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentResolved(IncidentEvent):
+    """The incident was resolved."""
+
+    kind: ClassVar[str] = "incident.resolved"
+    template: ClassVar[str] = "{incident} resolved"
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentReopened(IncidentEvent):
+    """The same problem came back."""
+
+    kind: ClassVar[str] = "incident.reopened"
+    template: ClassVar[str] = "{incident} reopened"
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentInReview(IncidentEvent):
+    """The review is due."""
+
+    kind: ClassVar[str] = "incident.in_review"
+    template: ClassVar[str] = "{incident} is in review"
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentClosed(IncidentEvent):
+    """The incident and its review are closed."""
+
+    kind: ClassVar[str] = "incident.closed"
+    template: ClassVar[str] = "{incident} closed"
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentCancelled(IncidentEvent):
+    """The incident was a false alarm."""
+
+    kind: ClassVar[str] = "incident.cancelled"
+    template: ClassVar[str] = "{incident} cancelled"
+    level: ClassVar[int] = logging.WARNING
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentMerged(IncidentEvent):
+    """The incident was merged into another."""
+
+    kind: ClassVar[str] = "incident.merged"
+    template: ClassVar[str] = "{incident} merged into another"
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentSuppressed(IncidentEvent):
+    """Nobody is notified until a maintenance window ends."""
+
+    kind: ClassVar[str] = "incident.suppressed"
+    template: ClassVar[str] = "{incident} suppressed"
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentJoined(IncidentEvent):
+    """Another report joined the incident."""
+
+    kind: ClassVar[str] = "incident.joined"
+    template: ClassVar[str] = "{incident} has another report"
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentReturned(IncidentEvent):
+    """The problem was seen again before it was gone for long enough."""
+
+    kind: ClassVar[str] = "incident.returned"
+    template: ClassVar[str] = "{incident} returned before it was stable"
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentCleared(IncidentEvent):
+    """The problem is no longer seen."""
+
+    kind: ClassVar[str] = "incident.cleared"
+    template: ClassVar[str] = "{incident} cleared"
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentSeverityRaised(IncidentEvent):
+    """The severity was raised."""
+
+    kind: ClassVar[str] = "incident.severity_raised"
+    template: ClassVar[str] = "{incident} raised to {severity}"
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentSeverityLowered(IncidentEvent):
+    """The severity was lowered."""
+
+    kind: ClassVar[str] = "incident.severity_lowered"
+    template: ClassVar[str] = "{incident} lowered to {severity}"
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentBecameReal(IncidentEvent):
+    """The problem of a drill was seen outside the drill."""
+
+    kind: ClassVar[str] = "incident.became_real"
+    template: ClassVar[str] = "{incident} is no longer only a drill"
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentEscalated(IncidentEvent):
+    """A higher level was notified."""
+
+    kind: ClassVar[str] = "incident.escalated"
+    template: ClassVar[str] = "{incident} escalated"
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentPaged(IncidentEvent):
+    """A level was paged."""
+
+    kind: ClassVar[str] = "incident.paged"
+    template: ClassVar[str] = "{incident} paged"
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentReminded(IncidentEvent):
+    """Someone was reminded of what is due."""
+
+    kind: ClassVar[str] = "incident.reminded"
+    template: ClassVar[str] = "{incident} reminded someone"
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentUpdateSent(IncidentEvent):
+    """A regular status update was sent."""
+
+    kind: ClassVar[str] = "incident.update_sent"
+    template: ClassVar[str] = "{incident} sent a status update"
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentResponseAtRisk(IncidentEvent):
+    """The response target is about to be missed."""
+
+    kind: ClassVar[str] = "incident.response_at_risk"
+    template: ClassVar[str] = "{incident} is about to miss its response target"
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentResponseBreached(IncidentEvent):
+    """The response target was missed."""
+
+    kind: ClassVar[str] = "incident.response_breached"
+    template: ClassVar[str] = "{incident} missed its response target"
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentResolutionAtRisk(IncidentEvent):
+    """The resolution target is about to be missed."""
+
+    kind: ClassVar[str] = "incident.resolution_at_risk"
+    template: ClassVar[str] = "{incident} is about to miss its resolution target"
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentResolutionBreached(IncidentEvent):
+    """The resolution target was missed."""
+
+    kind: ClassVar[str] = "incident.resolution_breached"
+    template: ClassVar[str] = "{incident} missed its resolution target"
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentApprovalRequested(IncidentEvent):
+    """A playbook asks a person to approve a step."""
+
+    kind: ClassVar[str] = "incident.approval_requested"
+    template: ClassVar[str] = "{incident} waits for approval"
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentMitigationAttempted(IncidentEvent):
+    """A mitigation was attempted."""
+
+    kind: ClassVar[str] = "incident.mitigation_attempted"
+    template: ClassVar[str] = "{incident} has a mitigation under way"
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentMitigationFailed(IncidentEvent):
+    """A mitigation did not help."""
+
+    kind: ClassVar[str] = "incident.mitigation_failed"
+    template: ClassVar[str] = "{incident} was not helped by a mitigation"
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentMitigated(IncidentEvent):
+    """The impact has ended."""
+
+    kind: ClassVar[str] = "incident.mitigated"
+    template: ClassVar[str] = "{incident} mitigated"
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentNoted(IncidentEvent):
+    """A note was added."""
+
+    kind: ClassVar[str] = "incident.noted"
+    template: ClassVar[str] = "{incident} has a new note"
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentAssigned(IncidentEvent):
+    """The incident was assigned."""
+
+    kind: ClassVar[str] = "incident.assigned"
+    template: ClassVar[str] = "{incident} assigned"
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentImpactSet(IncidentEvent):
+    """The impact was described."""
+
+    kind: ClassVar[str] = "incident.impact_set"
+    template: ClassVar[str] = "{incident} has its impact described"
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentEstimateSet(IncidentEvent):
+    """The estimated time of resolution was set."""
+
+    kind: ClassVar[str] = "incident.estimate_set"
+    template: ClassVar[str] = "{incident} has a new estimate"
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentTookIn(IncidentEvent):
+    """Another incident was merged into this one."""
+
+    kind: ClassVar[str] = "incident.took_in"
+    template: ClassVar[str] = "{incident} took in another incident"
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentActionAdded(IncidentEvent):
+    """A follow-up action was added."""
+
+    kind: ClassVar[str] = "incident.action_added"
+    template: ClassVar[str] = "{incident} has a new follow-up action"
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentActionDone(IncidentEvent):
+    """A follow-up action was completed."""
+
+    kind: ClassVar[str] = "incident.action_done"
+    template: ClassVar[str] = "{incident} completed a follow-up action"
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentReviewWritten(IncidentEvent):
+    """A part of the review was written."""
+
+    kind: ClassVar[str] = "incident.review_written"
+    template: ClassVar[str] = "{incident} has a new part of its review"
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentWatchEnded(IncidentEvent):
+    """The watch for a recurrence ended."""
+
+    kind: ClassVar[str] = "incident.watch_ended"
+    template: ClassVar[str] = "{incident} is no longer watched for a recurrence"
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentRecurred(IncidentEvent):
+    """The problem recurred as a later incident."""
+
+    kind: ClassVar[str] = "incident.recurred"
+    template: ClassVar[str] = "{incident} recurred"
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentJournalled(EventPayload):
+    """Without the database, a report was written to a file of its own, to be replayed."""
+
+    kind: ClassVar[str] = "incident.journalled"
+    template: ClassVar[str] = "{incident} ({severity}) was written to the journal: the database does not answer"
+
+    incident: str
+    severity: str
+    ground: str
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentReplayed(EventPayload):
+    """The journal was replayed into the database; what cannot be read was put aside."""
+
+    kind: ClassVar[str] = "incident.replayed"
+    template: ClassVar[str] = "{records} reports replayed from the journal, {aside} put aside"
+
+    records: int
+    aside: int
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentTickFailed(EventPayload):
+    """What is due of the incidents could not be done; it is tried again."""
+
+    kind: ClassVar[str] = "incidents.tick_failed"
+    template: ClassVar[str] = "incidents could not be attended to: {error}"
+
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentSumUpFailed(EventPayload):
+    """The figures of the incidents could not be updated; it is tried again."""
+
+    kind: ClassVar[str] = "incidents.sum_up_failed"
+    template: ClassVar[str] = "the figures of incidents could not be updated: {error}"
+
+    error: str

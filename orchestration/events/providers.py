@@ -1,0 +1,94 @@
+"""Events of providers: model calls, and routes that open and close."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import ClassVar
+
+from orchestration.events.payload import EventPayload
+
+
+@dataclass(frozen=True, slots=True)
+class CallAttempt:
+    """One attempt of a model call, at one route (`provider/model`)."""
+
+    route: str
+    outcome: str
+    status: int | None
+    seconds: float
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCallFinished(EventPayload):
+    """A route answered a model call; `tries` are all attempts, the failed ones too."""
+
+    kind: ClassVar[str] = "model_call.finished"
+    template: ClassVar[str] = "{route} answered: {tokens} tokens in {seconds:.1f} s"
+
+    key: str | None
+    outcome: str
+    seconds: float
+    tries: tuple[CallAttempt, ...]
+    route: str
+    first_token_seconds: float | None
+    tokens: int
+    prompt_tokens: int
+    completion_tokens: int
+    estimated: bool
+    usd: float | None
+    rehearsal: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCallFailed(EventPayload):
+    """No route answered a model call; `route` is the last that was tried."""
+
+    kind: ClassVar[str] = "model_call.failed"
+    template: ClassVar[str] = "no answer from a model: {outcome}"
+    level: ClassVar[int] = logging.ERROR
+
+    key: str | None
+    outcome: str
+    seconds: float
+    tries: tuple[CallAttempt, ...]
+    route: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class RouteEvent(EventPayload):
+    """A change of a route's circuit breaker, opened `openings` times in a row, and probed again at `probe_at`."""
+
+    route: str
+    provider: str
+    reason: str
+    detail: str
+    openings: int
+    probe_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class RouteOpened(RouteEvent):
+    """A route is taken out of use because it fails."""
+
+    kind: ClassVar[str] = "route.opened"
+    template: ClassVar[str] = "{route} is out of use: {reason}"
+    followed: ClassVar[bool] = True
+
+
+@dataclass(frozen=True, slots=True)
+class RouteClosed(RouteEvent):
+    """A route is in use again."""
+
+    kind: ClassVar[str] = "route.closed"
+    template: ClassVar[str] = "{route} works again"
+    followed: ClassVar[bool] = True
+
+
+@dataclass(frozen=True, slots=True)
+class RouteHalfOpen(RouteEvent):
+    """A route that was out of use is probed with one call."""
+
+    kind: ClassVar[str] = "route.half_open"
+    template: ClassVar[str] = "{route} is being probed"

@@ -1,0 +1,217 @@
+"""Events of runs: from the goal to its end, with approvals, schedules and artifacts."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import ClassVar
+
+from orchestration.events.agents import Usage
+from orchestration.events.payload import EventPayload
+
+
+@dataclass(frozen=True, slots=True)
+class RunCreated(EventPayload):
+    """A run was recorded and is going to start."""
+
+    kind: ClassVar[str] = "run.created"
+    template: ClassVar[str] = "created"
+    about_run: ClassVar[bool] = True
+    followed: ClassVar[bool] = True
+
+    goal: str
+    priority: str
+    origin: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunStarted(EventPayload):
+    """A run began: its setup is fixed and its workspace recorded."""
+
+    kind: ClassVar[str] = "run.started"
+    template: ClassVar[str] = "started in {workspace}"
+    about_run: ClassVar[bool] = True
+    followed: ClassVar[bool] = True
+
+    goal: str
+    workspace: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunWaiting(EventPayload):
+    """A run cannot go on at the moment; `hints` tell people what they can do."""
+
+    kind: ClassVar[str] = "run.waiting"
+    about_run: ClassVar[bool] = True
+    followed: ClassVar[bool] = True
+
+    reason: str
+    hints: tuple[str, ...]
+
+    def sentence(self) -> str:
+        return f"waiting: {self.reason}" + "".join(f"\n         → {hint}" for hint in self.hints)
+
+
+@dataclass(frozen=True, slots=True)
+class RunContinued(EventPayload):
+    """What a run was waiting for has come."""
+
+    kind: ClassVar[str] = "run.continued"
+    template: ClassVar[str] = "continues"
+    about_run: ClassVar[bool] = True
+    followed: ClassVar[bool] = True
+
+
+@dataclass(frozen=True, slots=True)
+class RunResumed(EventPayload):
+    """A person or a playbook resumed a run that had stopped."""
+
+    kind: ClassVar[str] = "run.resumed"
+    template: ClassVar[str] = "resumed"
+    about_run: ClassVar[bool] = True
+    followed: ClassVar[bool] = True
+
+
+@dataclass(frozen=True, slots=True)
+class RunFinished(EventPayload):
+    """A run ended by itself; `status` is succeeded or failed."""
+
+    kind: ClassVar[str] = "run.finished"
+    about_run: ClassVar[bool] = True
+    followed: ClassVar[bool] = True
+
+    status: str
+    reason: str
+    use: Usage
+    verdict: str | None
+
+    def sentence(self) -> str:
+        return self.status + (f": {self.reason}" if self.reason else "")
+
+
+@dataclass(frozen=True, slots=True)
+class RunStopped(EventPayload):
+    """A run was stopped, to be resumed later."""
+
+    kind: ClassVar[str] = "run.stopped"
+    about_run: ClassVar[bool] = True
+    followed: ClassVar[bool] = True
+
+    reason: str
+
+    def sentence(self) -> str:
+        return "stopped" + (f": {self.reason}" if self.reason else "")
+
+
+@dataclass(frozen=True, slots=True)
+class RunCancelled(EventPayload):
+    """A run was ended for good before it was done."""
+
+    kind: ClassVar[str] = "run.cancelled"
+    level: ClassVar[int] = logging.WARNING
+    about_run: ClassVar[bool] = True
+    followed: ClassVar[bool] = True
+
+    reason: str
+
+    def sentence(self) -> str:
+        return "cancelled" + (f": {self.reason}" if self.reason else "")
+
+
+@dataclass(frozen=True, slots=True)
+class RunForked(EventPayload):
+    """A run was begun from step `number` of another, `origin`."""
+
+    kind: ClassVar[str] = "run.forked"
+    template: ClassVar[str] = "forked from {origin} at step {number}"
+    about_run: ClassVar[bool] = True
+
+    origin: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunsRecovered(EventPayload):
+    """A process took over flows that another had left behind."""
+
+    kind: ClassVar[str] = "runs.recovered"
+    template: ClassVar[str] = "{count} flows recovered"
+
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleRefused(EventPayload):
+    """A planned run could not be begun, or was not allowed to."""
+
+    kind: ClassVar[str] = "schedule.refused"
+    template: ClassVar[str] = "schedule {name} could not start its run of {at_time}: {message}"
+    level: ClassVar[int] = logging.ERROR
+
+    name: str
+    at_time: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class CalendarApplied(EventPayload):
+    """The schedules of the configuration are in force."""
+
+    kind: ClassVar[str] = "calendar.applied"
+
+    schedules: tuple[str, ...]
+
+    def sentence(self) -> str:
+        return f"calendar: {', '.join(self.schedules) or 'no schedules'}"
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalRequested(EventPayload):
+    """A person has to decide, for a run or for an incident. `again` after a restart: nobody is paged twice."""
+
+    kind: ClassVar[str] = "approval.requested"
+    template: ClassVar[str] = "waiting for approval: {question}"
+    about_run: ClassVar[bool] = True
+    followed: ClassVar[bool] = True
+
+    approval: str
+    question: str
+    again: bool | None = None
+    incident: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalDecided(EventPayload):
+    """A person has decided."""
+
+    kind: ClassVar[str] = "approval.decided"
+    about_run: ClassVar[bool] = True
+
+    decision: str
+    reason: str
+    incident: str | None = None
+
+    def sentence(self) -> str:
+        return f"{self.decision}" + (f": {self.reason}" if self.reason else "")
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactWritten(EventPayload):
+    """A run has a new artifact, or a new version of one."""
+
+    kind: ClassVar[str] = "artifact.written"
+    template: ClassVar[str] = "wrote {name}"
+    followed: ClassVar[bool] = True
+
+    name: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactRead(EventPayload):
+    """A person or a program read an artifact."""
+
+    kind: ClassVar[str] = "artifact.read"
+    template: ClassVar[str] = "artifact {name} was read"
+
+    name: str

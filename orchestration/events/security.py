@@ -1,0 +1,119 @@
+"""Events of sign-in and access, of the audit trail, and of secrets that were redacted."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import ClassVar
+
+from orchestration.events.payload import EventPayload
+
+
+@dataclass(frozen=True, slots=True)
+class SignInSucceeded(EventPayload):
+    """A user signed in."""
+
+    kind: ClassVar[str] = "sign_in.succeeded"
+    template: ClassVar[str] = "{user} signed in from {source}"
+
+    source: str
+    user: str
+
+
+@dataclass(frozen=True, slots=True)
+class SignInFailed(EventPayload):
+    """A sign-in or a token was rejected."""
+
+    kind: ClassVar[str] = "sign_in.failed"
+    template: ClassVar[str] = "sign-in of {user} from {source} failed: {reason}"
+    level: ClassVar[int] = logging.ERROR
+
+    source: str
+    user: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SignInLocked(EventPayload):
+    """After too many failures, sign-in is locked for a while."""
+
+    kind: ClassVar[str] = "sign_in.locked"
+    template: ClassVar[str] = "sign-in of {user} from {source} is locked for {seconds:.0f} s"
+    level: ClassVar[int] = logging.WARNING
+
+    source: str
+    user: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class UserAdded(EventPayload):
+    """A user was added."""
+
+    kind: ClassVar[str] = "user.added"
+    template: ClassVar[str] = "user {user} added as {role}"
+
+    user: str
+    role: str
+
+
+@dataclass(frozen=True, slots=True)
+class UserChanged(EventPayload):
+    """A user's role, password or access was changed; `changed` names the fields."""
+
+    kind: ClassVar[str] = "user.changed"
+
+    user: str
+    changed: tuple[str, ...]
+
+    def sentence(self) -> str:
+        return f"user {self.user} changed: {', '.join(self.changed)}"
+
+
+@dataclass(frozen=True, slots=True)
+class TokenAdded(EventPayload):
+    """An API token was created; `scopes` is null for one that is not narrowed down."""
+
+    kind: ClassVar[str] = "token.added"
+    template: ClassVar[str] = "token {name} added as {role}"
+
+    token: str
+    name: str
+    role: str
+    scopes: tuple[str, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRevoked(EventPayload):
+    """An API token was revoked."""
+
+    kind: ClassVar[str] = "token.revoked"
+    template: ClassVar[str] = "token {name} revoked"
+
+    token: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class AuditWritten(EventPayload):
+    """A line was added to the audit trail, sealed by `digest`."""
+
+    kind: ClassVar[str] = "audit.written"
+    template: ClassVar[str] = "audit: {action}: {outcome}"
+
+    action: str
+    outcome: str
+    number: int
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class SecretRedacted(EventPayload):
+    """Secrets were removed from text before it was stored or sent."""
+
+    kind: ClassVar[str] = "secret.redacted"
+    template: ClassVar[str] = "{count} × {found} redacted from {place}"
+
+    found: str
+    place: str
+    count: int
