@@ -84,7 +84,7 @@ class AgentRetried(EventPayload):
 
 
 @dataclass(frozen=True, slots=True)
-class AgentProgress(EventPayload):
+class AgentProgressed(EventPayload):
     """A heartbeat: what an agent is doing, and the tokens of the answer that is arriving."""
 
     kind: ClassVar[str] = "agent.progress"

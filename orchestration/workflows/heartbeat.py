@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from orchestration.clock import Clock
 from orchestration.events import EventBus
-from orchestration.events.agents import AgentProgress
+from orchestration.events.agents import AgentProgressed
 
 # Often enough for a terminal to look alive and for a stall to be seen, seldom enough to cost nothing.
 _EVERY_SECONDS = 0.25
@@ -30,7 +30,7 @@ class HeartbeatEmitter:
         self._activity = activity
         self._last = now
         self._bus.publish(
-            AgentProgress(agent_run_id=self._agent_run_id, activity=activity, tokens=tokens),
+            AgentProgressed(agent_run_id=self._agent_run_id, activity=activity, tokens=tokens),
             run_id=self._run_id,
             agent=self._agent,
         )
