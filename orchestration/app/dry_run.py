@@ -7,7 +7,7 @@ import anyio.to_thread
 from orchestration.app.application import Application
 from orchestration.app.incidents import IncidentResponse
 from orchestration.app.maintenance import ProjectMaintenance
-from orchestration.app.playbooks import PLAYBOOKS, handles_of
+from orchestration.app.playbooks import PLAYBOOKS, action_services
 from orchestration.playbooks import plan
 from orchestration.playbooks.catalogue import PlaybookCatalogue
 from orchestration.playbooks.execution import StepExecutor
@@ -23,8 +23,8 @@ async def preview(app: Application, name: str, incident: str | None = None) -> P
     upkeep = ProjectMaintenance(app, incidents.outbox).upkeep
     playbook = (await anyio.to_thread.run_sync(PlaybookCatalogue, app.root / PLAYBOOKS)).get(name).playbook
     # Not a `PlaybookResponse`: that would register its flow with the engine, in place of the serving process's own.
-    handles = handles_of(app, incidents, LeasedFleet(app.leases), upkeep)
-    executor = StepExecutor(handles, PlaybookRecords(app.database))
+    services = action_services(app, incidents, LeasedFleet(app.leases), upkeep)
+    executor = StepExecutor(services, PlaybookRecords(app.database))
     if incident is None:
         return await plan.plan(executor, playbook, plan.imagined(playbook, app.configuration))
     found = await anyio.to_thread.run_sync(app.incident_service.records.find, incident)

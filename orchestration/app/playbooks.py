@@ -43,14 +43,14 @@ class PlaybookResponse:
         self._app = app
         self._leads = leads
         self.records = PlaybookRecords(app.database)
-        self.handles = handles_of(app, incidents, SupervisedFleet(supervisor), upkeep)
-        self.executor = StepExecutor(self.handles, self.records)
-        reporting = IncidentUpdates(
+        self.services = action_services(app, incidents, SupervisedFleet(supervisor), upkeep)
+        self.executor = StepExecutor(self.services, self.records)
+        updates = IncidentUpdates(
             app.incident_service, app.incident_service.records, self.records, self.catalogue, app.effective, app.clock
         )
-        asking = ApprovalRequests(app.approvals, reporting, app.bus, app.clock)
-        app.engine.register(RESPONSE, PlaybookRunner(self.executor, reporting, asking).body)
-        self._responder = Responder(self.handles, self.records, app.engine)
+        approvals = ApprovalRequests(app.approvals, updates, app.bus, app.clock)
+        app.engine.register(RESPONSE, PlaybookRunner(self.executor, updates, approvals).body)
+        self._responder = Responder(self.services, self.records, app.engine)
 
     def catalogue(self) -> PlaybookCatalogue:
         """The playbooks as they are now; a person may have edited them."""
@@ -73,7 +73,7 @@ class PlaybookResponse:
                 unsubscribe()
 
 
-def handles_of(
+def action_services(
     app: Application, incidents: IncidentResponse, fleet: Fleet, upkeep: BackupPort | None
 ) -> ActionServices:
     """Everything that actions reach in a project."""
@@ -91,14 +91,14 @@ def handles_of(
         incidents=app.incident_service.records,
         diagnosis=IncidentDiagnosis(app.database, app.log_folder),
         resources=incidents.monitoring.resources,
-        standings=incidents.monitoring.providers.standings,
+        provider_health=incidents.monitoring.providers.standings,
         runs=app.runs,
         timeline=app.timeline,
         artifacts=app.artifacts,
         control=app.control,
         gateway=app.gateway,
         fleet=fleet,
-        upkeep=upkeep,
+        backups=upkeep,
         approvals=app.approvals,
         outbox=incidents.outbox,
         reviews=ReviewFiles(app.incident_service, app.state_folder / "reviews", app.clock),

@@ -131,10 +131,10 @@ def _conclude(results: Sequence[DrillResult], as_json: bool) -> None:
         return
     console().print(table(_COLUMNS, [_row(result) for result in results]))
     click.echo("seconds after the fault; lost and repeated count committed steps")
-    by_hand = dict.fromkeys(line for result in results for line in result.seen.by_hand)
-    if by_hand:
+    commands = dict.fromkeys(line for result in results for line in result.seen.manual_steps)
+    if commands:
         click.echo("a person would have had to:")
-        for line in by_hand:
+        for line in commands:
             click.echo(f"  {line}")
     click.echo(in_words(whole))
 

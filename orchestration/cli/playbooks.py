@@ -18,7 +18,7 @@ from orchestration.playbooks.catalogue import PlaybookCatalogue, load
 from orchestration.playbooks.document import DocumentError, PlaybookError
 from orchestration.playbooks.plan import PlannedStep, PlaybookPlan
 from orchestration.playbooks.runbook import runbook
-from orchestration.storage.playbooks import PlaybookRecords
+from orchestration.storage.playbooks import PlaybookRecords, as_public
 
 _name_argument = click.argument("name", metavar="PLAYBOOK")
 
@@ -121,7 +121,7 @@ def dry_run(config: str, name: str, incident: str | None, as_json: bool) -> None
 
     plan = common.run_async(work)
     if as_json:
-        common.print_json(plan)
+        common.print_json(as_public(plan))
     else:
         _print_plan(plan)
 
@@ -141,7 +141,7 @@ def history(config: str, name: str | None, incident: str | None, limit: int, as_
         actions = {run.id: records.actions(run_id=run.id) for run in runs}
         trips = records.trips()
     if as_json:
-        found = [{**common.plain(run), "actions": common.plain(actions[run.id])} for run in runs]
+        found = [{**as_public(run), "actions": as_public(list(actions[run.id]))} for run in runs]
         common.print_json({"runs": found, "tripped": trips})
         return
     rows = [
@@ -151,7 +151,7 @@ def history(config: str, name: str | None, incident: str | None, limit: int, as_
             run.incident_id,
             run.state.value,
             str(sum(action.risk != "reads" and action.state == "done" for action in actions[run.id])),
-            first_line(run.says, 80),
+            first_line(run.summary, 80),
         )
         for run in runs
     ]
@@ -221,12 +221,12 @@ def _print_plan(plan: PlaybookPlan) -> None:
     _print_steps(plan.looked)
     click.echo("Likely causes:")
     for cause in plan.causes:
-        click.echo(f"  {cause.says} ({cause.weight} of 100)")
+        click.echo(f"  {cause.summary} ({cause.weight} of 100)")
     for call in plan.calls:
         click.echo(f"It would call a person at once, {call}")
     click.echo("It would try, in this order, until something helps:")
     for option in plan.options:
-        click.echo(f"  {option.says}" + ("" if option.applies else " (does not apply now)"))
+        click.echo(f"  {option.summary}" + ("" if option.applies else " (does not apply now)"))
         if option.applies:
             _print_steps(option.steps, "    ")
     click.echo("Then:")
@@ -236,4 +236,4 @@ def _print_plan(plan: PlaybookPlan) -> None:
 def _print_steps(steps: tuple[PlannedStep, ...], indent: str = "  ") -> None:
     for step in steps:
         held = f" (held back: {step.guard})" if step.guard else ""
-        click.echo(f"{indent}{step.action} [{step.mode}]{held} {step.says}")
+        click.echo(f"{indent}{step.action} [{step.mode}]{held} {step.summary}")

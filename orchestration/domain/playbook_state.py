@@ -11,7 +11,8 @@ class PlaybookRunState(StrEnum):
     RUNNING = "running"
     HELPED = "helped"
     HANDED_OVER = "handed-over"
-    OVERTAKEN = "overtaken"
+    # Stored as version 0.1 called it.
+    SUPERSEDED = "overtaken"
     FAILED = "failed"
 
 

@@ -17,7 +17,7 @@ class ObservedAction:
     action: str
     state: str
     mode: str
-    says: str
+    summary: str
     findings: bool = False
 
 
@@ -65,8 +65,8 @@ class ObservedWork:
 
 @dataclass(frozen=True, slots=True)
 class DrillObservation:
-    """Everything that is scored. `others` are incidents beside the one that was expected, in words; `by_hand` is what
-    a person would have had to do instead; `slowness` how many times slower than alone a program ran meanwhile."""
+    """Everything that is scored. `others` are incidents beside the one that was expected; `manual_steps` is
+    what a person would have had to do instead; `slowness` how many times slower than alone a program ran meanwhile."""
 
     seconds: float
     response: ObservedResponse | None = None
@@ -74,6 +74,6 @@ class DrillObservation:
     others: tuple[tuple[Scenario, str], ...] = ()
     early: tuple[str, ...] = ()
     paged: int = 0
-    by_hand: tuple[str, ...] = ()
+    manual_steps: tuple[str, ...] = ()
     trouble: str = ""
     slowness: float = 1.0

@@ -109,12 +109,12 @@ class DrillObserver:
         """Messages that went to channels which reach people."""
         return sum(1 for name in self._outbox.last_deliveries() if name not in ("log", "console"))
 
-    def by_hand(self, incident: Incident) -> tuple[str, ...]:
+    def manual_steps(self, incident: Incident) -> tuple[str, ...]:
         """The commands that a person would have had to give for what was done."""
         done = {(one.phase, one.step) for one in self._playbooks.actions(incident_id=incident.id)}
         played = self.responses(incident)
         steps = _playbook(played[0].playbook).steps() if played else ()
-        commands = [line for phase, step in steps if (phase.value, step.id) in done for line in step.by_hand]
+        commands = [line for phase, step in steps if (phase.value, step.id) in done for line in step.manual_steps]
         return tuple(dict.fromkeys(commands))
 
 
@@ -145,7 +145,7 @@ def observe(
         others=others,
         early=tuple(one.title for one in incidents if one.detected_at < since),
         paged=watcher.paged(),
-        by_hand=() if incident is None else watcher.by_hand(incident),
+        manual_steps=() if incident is None else watcher.manual_steps(incident),
     )
 
 
@@ -173,7 +173,7 @@ def _helped(playbook: Playbook | None, played: Sequence[PlaybookRun]) -> str | N
     """The option that helped, by its name."""
     if playbook is None or played[0].state is not PlaybookRunState.HELPED:
         return None
-    return next((option.id for option in playbook.mitigate if option.says == played[0].says), "by-itself")
+    return next((option.id for option in playbook.mitigate if option.summary == played[0].summary), "by-itself")
 
 
 def _levels(entries: Iterable[TimelineEntry]) -> list[int]:
@@ -189,7 +189,7 @@ def _action_of(playbook: Playbook | None, key: str) -> str:
 
 
 def _act(one: ActionRun) -> ObservedAction:
-    return ObservedAction(one.phase, one.step, one.action, one.state.value, one.mode, one.says, bool(one.findings))
+    return ObservedAction(one.phase, one.step, one.action, one.state.value, one.mode, one.summary, bool(one.findings))
 
 
 def _after(since: datetime, moment: datetime | None) -> float | None:

@@ -43,7 +43,7 @@ def figures(result: DrillResult) -> dict[str, Any]:
         "steps_repeated": effort.repeated,
         "model_calls": effort.calls,
         "model_calls_repeated": effort.calls_repeated,
-        "by_hand": list(result.seen.by_hand),
+        "by_hand": list(result.seen.manual_steps),
     }
     if response is None:
         return values
@@ -58,7 +58,7 @@ def figures(result: DrillResult) -> dict[str, Any]:
         "level_called": response.level,
         "approval_asked_for": list(response.asked),
         "actions": [
-            {"phase": act.phase, "step": act.step, "action": act.action, "state": act.state, "says": act.says}
+            {"phase": act.phase, "step": act.step, "action": act.action, "state": act.state, "says": act.summary}
             for act in response.acts
             if act.phase != "verify"
         ],

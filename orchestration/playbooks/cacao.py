@@ -60,7 +60,7 @@ def _add(workflow: dict[str, Any], playbook: Playbook, phase: Phase, step: Step,
         "timeout": int(step.timeout * 1000),
         "on_completion": following,
         "agent": _id("software", "orchestrator"),
-        "commands": [{"type": "manual", "command": command} for command in step.by_hand]
+        "commands": [{"type": "manual", "command": command} for command in step.manual_steps]
         or [{"type": "manual", "command": step.action}],
     }
     if not step.when:

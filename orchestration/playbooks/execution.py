@@ -1,8 +1,8 @@
-"""Carrying out one step of a playbook: may it run, who has to agree, what came of it. Each of these is a checkpoint."""
+"""Carrying out one step of a playbook: whether it may run, who has to approve it, what came of it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
@@ -15,12 +15,13 @@ from orchestration.errors import OrchestratorError
 from orchestration.events.playbooks import ActionFailed, ActionFinished
 from orchestration.ids import new_id
 from orchestration.playbooks import actions, conditions, guards
-from orchestration.playbooks.actions import Action, ActionContext, ActionOutcome
-from orchestration.playbooks.actions.registry import complete
+from orchestration.playbooks.actions import ActionContext, ActionOutcome, AnyAction, Parameters
+from orchestration.playbooks.actions.registry import find_action, find_action_or_none
 from orchestration.playbooks.facts import KnownFacts
 from orchestration.playbooks.guards import GuardSituation, GuardVerdict
 from orchestration.playbooks.model import GuardSettings, Mode, Phase, Risk, Step
 from orchestration.playbooks.ports import ActionServices
+from orchestration.playbooks.step_results import StepDecision
 from orchestration.storage.playbooks import ActionRun, GuardTrip, PlaybookRecords
 
 AUTOMATION = "playbook"
@@ -29,7 +30,7 @@ _HOUR = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class PlaybookExecution:
-    """One playbook's run on one incident, as its steps need to know it."""
+    """One run of a playbook on an incident, as its steps need to know it."""
 
     run_id: str
     incident_id: str
@@ -38,125 +39,114 @@ class PlaybookExecution:
     drill: bool
 
 
-@dataclass(frozen=True, slots=True)
-class StepDecision:
-    """What is to become of a step, before anything is done."""
-
-    mode: Mode
-    parameters: Mapping[str, Any]
-    says: str = ""
-    guard: str | None = None
-    wait: float = 0.0
-    preview: str = ""
-    targets: tuple[str, ...] | None = None
-
-
 class StepExecutor:
-    """Decides on steps and carries them out."""
+    """Decides about steps and carries them out."""
 
-    def __init__(self, handles: ActionServices, records: PlaybookRecords) -> None:
-        self._handles = handles
+    def __init__(self, services: ActionServices, records: PlaybookRecords) -> None:
+        self._services = services
         self._records = records
 
-    async def decide(self, response: PlaybookExecution, step: Step, facts: KnownFacts, attempts: int) -> StepDecision:
+    async def decide(self, execution: PlaybookExecution, step: Step, facts: KnownFacts, attempts: int) -> StepDecision:
         """Whether a step applies, with which parameters, and how far the machine may go with it."""
         if not conditions.holds(step.when, facts):
             return StepDecision(Mode.OFF, {}, f"does not apply: {conditions.in_words(step.when)} is not so")
         try:
-            action = self._action(step)
+            action = self._action(step.action)
             values = facts.resolve(dict(step.parameters))
             parameters = actions.parse(type(action), values)
             targets = await anyio.to_thread.run_sync(action.targets, parameters)
-            careful = action.at_most(parameters)
-        except Exception as error:  # noqa: BLE001 (an action may be the user's own, with whatever faults)
-            return StepDecision(Mode.OFF, {}, self._told(error))
-        verdict = await self._judge(response, step, action, targets, attempts)
+            cap = action.at_most(parameters)
+        except Exception as error:  # noqa: BLE001 (an action may be the user's own, with any fault)
+            return StepDecision(Mode.OFF, {}, self._describe(error))
+        verdict = await self._judge(execution, step, action, targets, attempts)
         guard = verdict.guard.value if verdict.guard else None
-        mode = verdict.mode.at_most(careful)
-        only_looks = action.risk is Risk.READS and mode is Mode.AUTO
-        preview = "" if only_looks else await self._preview(response, step, action, parameters)
+        mode = verdict.mode.at_most(cap)
+        only_reads = action.risk is Risk.READS and mode is Mode.AUTO
+        preview = "" if only_reads else await self._preview(execution, step, action, parameters)
         return StepDecision(mode, values, verdict.because, guard, verdict.wait, preview, targets)
 
     async def act(
-        self, response: PlaybookExecution, phase: Phase, step: Step, key: str, decision: StepDecision, actor: str
+        self, execution: PlaybookExecution, phase: Phase, step: Step, key: str, decision: StepDecision, actor: str
     ) -> ActionRun:
-        """Do it, within its time limit; a repetition after a crash finds the record and does nothing again.
+        """Run the action, within its time limit. A repetition after a crash finds the record and does nothing again.
 
-        Never raises for what an action can get wrong: the record then says what it was.
+        Never raises for what can go wrong in an action: the record then says what it was.
         """
         known = await anyio.to_thread.run_sync(self._records.action, key)
         if known is not None and known.state is not ActionState.STARTED:
             return known
-        begun = known or self._begun(response, phase, step, key, decision, actor)
-        await anyio.to_thread.run_sync(self._records.save, begun)
-        ended = await self._carry_out(response, step, begun)
-        await anyio.to_thread.run_sync(self._records.save, ended)
-        self._say(response, ended)
-        return ended
+        started = known or self._started(execution, phase, step, key, decision, actor)
+        # Saved before the action runs: the hourly cap has to count an action even if the process dies in it.
+        await anyio.to_thread.run_sync(self._records.save, started)
+        finished = await self._carry_out(execution, step, started)
+        await anyio.to_thread.run_sync(self._records.save, finished)
+        self._emit(execution, finished)
+        return finished
 
-    async def look(self, response: PlaybookExecution, phase: Phase, step: Step, decision: StepDecision) -> ActionRun:
-        """Carry out a step that only looks, and record nothing. Raises OrchestratorError for one that does more."""
-        if self._action(step).risk is not Risk.READS:
+    async def observe(
+        self, execution: PlaybookExecution, phase: Phase, step: Step, decision: StepDecision
+    ) -> ActionRun:
+        """Run a step that only reads, and record nothing. Raises OrchestratorError for one that does more."""
+        if self._action(step.action).risk is not Risk.READS:
             raise OrchestratorError(f"expected a step that only looks, got {step.action}, which changes something")
-        return await self._carry_out(response, step, self._begun(response, phase, step, "", decision, AUTOMATION))
+        return await self._carry_out(execution, step, self._started(execution, phase, step, "", decision, AUTOMATION))
 
-    async def leave(
+    async def skip(
         self,
-        response: PlaybookExecution,
+        execution: PlaybookExecution,
         phase: Phase,
         step: Step,
         key: str,
         decision: StepDecision,
         state: ActionState,
     ) -> ActionRun:
-        """Record that a step is not done by the machine, and why."""
-        left = replace(
-            self._begun(response, phase, step, key, decision, AUTOMATION),
+        """Record that the machine does not do a step, and why."""
+        skipped = replace(
+            self._started(execution, phase, step, key, decision, AUTOMATION),
             state=state,
-            says=decision.says or decision.preview,
-            finished_at=self._handles.clock.now(),
+            summary=decision.reason or decision.preview,
+            finished_at=self._services.clock.now(),
         )
-        await anyio.to_thread.run_sync(self._records.save, left)
+        await anyio.to_thread.run_sync(self._records.save, skipped)
         if decision.guard is not None:
-            await anyio.to_thread.run_sync(self._trip, response, step, decision)
-        self._say(response, left)
-        return left
+            await anyio.to_thread.run_sync(self._trip, execution, step, decision)
+        self._emit(execution, skipped)
+        return skipped
 
-    async def undo(self, response: PlaybookExecution, done: ActionRun) -> ActionRun:
-        """Take an action back, if it can be; says what became of it."""
+    async def undo(self, execution: PlaybookExecution, done: ActionRun) -> ActionRun:
+        """Undo an action, if that is possible; returns its new record."""
         known = await anyio.to_thread.run_sync(self._records.action, done.key)
         if known is None or known.state is not ActionState.DONE or known.undo is None:
             return known or done
-        context = self._context(response, known.key, known.actor, "it did not help")
+        context = self._context(execution, known.key, known.actor, "it did not help")
         try:
-            says = self._handles.redactor.text(await _named(known.action)(self._handles).undo(context, known.undo))
-        except Exception as error:  # noqa: BLE001 (an action may be the user's own, with whatever faults)
-            failed = replace(known, says=f"{known.says}; could not be taken back: {self._told(error)}")
+            summary = self._services.redactor.text(await self._action(known.action).undo(context, known.undo))
+        except Exception as error:  # noqa: BLE001 (an action may be the user's own, with any fault)
+            failed = replace(known, summary=f"{known.summary}; could not be taken back: {self._describe(error)}")
             await anyio.to_thread.run_sync(self._records.save, failed)
-            self._say(response, failed)
+            self._emit(execution, failed)
             return failed
-        await anyio.to_thread.run_sync(self._records.undone, known, says)
-        undone = replace(known, state=ActionState.UNDONE, says=f"{known.says}; taken back: {says}")
-        self._say(response, undone)
+        undone = await anyio.to_thread.run_sync(self._records.mark_undone, known, summary)
+        self._emit(execution, undone)
         return undone
 
-    def _action(self, step: Step) -> Action[Any]:
-        return _named(step.action)(self._handles)
+    def _action(self, name: str) -> AnyAction:
+        return find_action(name)(self._services)
 
     async def _judge(
         self,
-        response: PlaybookExecution,
+        execution: PlaybookExecution,
         step: Step,
-        action: Action[Any],
+        action: AnyAction,
         targets: tuple[str, ...] | None,
         attempts: int,
     ) -> GuardVerdict:
-        automation = self._handles.configuration().automation
+        automation = self._services.configuration().automation
         configured = automation.mode_of(step.action)
         wanted = step.mode if configured is None else Mode(configured)
         if action.risk is Risk.READS:
             return GuardVerdict(wanted)
-        now = self._handles.clock.now()
+        now = self._services.clock.now()
         recent = await anyio.to_thread.run_sync(self._records.automatic_since, step.action, now - _HOUR)
         tripped = await anyio.to_thread.run_sync(self._records.tripped, step.action)
         situation = GuardSituation(
@@ -166,117 +156,111 @@ class StepExecutor:
             targets=targets,
             recent=recent,
             attempts=attempts,
-            fleet_unhealthy_percent=_unhealthy_percent(self._handles.fleet.workers()),
+            fleet_unhealthy_percent=_unhealthy_percent(self._services.fleet.workers()),
             tripped=tripped is not None,
             allowed=configured == Mode.AUTO.value,
         )
-        return guards.judge(wanted, response.guards, situation)
+        return guards.judge(wanted, execution.guards, situation)
 
-    async def _preview(self, response: PlaybookExecution, step: Step, action: Action[Any], parameters: Any) -> str:
-        context = self._context(response, "", AUTOMATION, step.why)
+    async def _preview(
+        self, execution: PlaybookExecution, step: Step, action: AnyAction, parameters: Parameters
+    ) -> str:
+        context = self._context(execution, "", AUTOMATION, step.why)
         try:
-            return self._handles.redactor.text(await action.preview(context, parameters))
-        except Exception as error:  # noqa: BLE001 (an action may be the user's own, with whatever faults)
-            return f"cannot be foreseen: {self._told(error)}"
+            return self._services.redactor.text(await action.preview(context, parameters))
+        except Exception as error:  # noqa: BLE001 (an action may be the user's own, with any fault)
+            return f"cannot be foreseen: {self._describe(error)}"
 
-    async def _carry_out(self, response: PlaybookExecution, step: Step, begun: ActionRun) -> ActionRun:
-        context = self._context(response, begun.key, begun.actor, step.why)
+    async def _carry_out(self, execution: PlaybookExecution, step: Step, started: ActionRun) -> ActionRun:
+        context = self._context(execution, started.key, started.actor, step.why)
         try:
-            action = self._action(step)
-            parameters = actions.parse(type(action), begun.parameters)
+            action = self._action(step.action)
+            parameters = actions.parse(type(action), started.parameters)
             with anyio.fail_after(step.timeout):
                 outcome = await action.run(context, parameters)
         except TimeoutError:
-            outcome = None
-            says = f"did not end within its {step.timeout:g} s"
+            return self._failed(started, f"did not end within its {step.timeout:g} s")
         except Exception as error:  # noqa: BLE001 (whatever goes wrong in an action, the response goes on)
-            outcome, says = None, self._told(error)
-        if outcome is None:
-            return replace(begun, state=ActionState.FAILED, says=says, finished_at=self._handles.clock.now())
-        return self._done(begun, outcome)
+            return self._failed(started, self._describe(error))
+        return self._succeeded(started, outcome)
 
-    def _told(self, error: Exception) -> str:
+    def _describe(self, error: Exception) -> str:
         """What went wrong, for the timeline: in the action's own words where it has any."""
         text = str(error) if isinstance(error, OrchestratorError) else f"failed: {type(error).__name__}: {error}"
-        return self._handles.redactor.text(text)
+        return self._services.redactor.text(text)
 
-    def _done(self, begun: ActionRun, outcome: ActionOutcome) -> ActionRun:
-        redact = self._handles.redactor
+    def _failed(self, started: ActionRun, summary: str) -> ActionRun:
+        return replace(started, state=ActionState.FAILED, summary=summary, finished_at=self._services.clock.now())
+
+    def _succeeded(self, started: ActionRun, outcome: ActionOutcome) -> ActionRun:
+        redact = self._services.redactor
         return replace(
-            begun,
+            started,
             state=ActionState.DONE,
-            says=redact.text(outcome.says),
+            summary=redact.text(outcome.summary),
             findings=redact.data(dict(outcome.findings)),
             evidence=redact.data(dict(outcome.evidence)),
+            # Not redacted: `Action.undo` needs it exactly as it was.
             undo=None if outcome.undo is None else dict(outcome.undo),
-            finished_at=self._handles.clock.now(),
+            finished_at=self._services.clock.now(),
         )
 
-    def _begun(
-        self, response: PlaybookExecution, phase: Phase, step: Step, key: str, decision: StepDecision, actor: str
+    def _started(
+        self, execution: PlaybookExecution, phase: Phase, step: Step, key: str, decision: StepDecision, actor: str
     ) -> ActionRun:
-        kind = complete().get(step.action)
+        kind = find_action_or_none(step.action)
         return ActionRun(
             key=key,
-            run_id=response.run_id,
-            incident_id=response.incident_id,
+            run_id=execution.run_id,
+            incident_id=execution.incident_id,
             phase=phase.value,
             step=step.id,
             action=step.action,
             risk=(kind.risk if kind else Risk.READS).value,
             mode=decision.mode.value,
             state=ActionState.STARTED,
-            started_at=self._handles.clock.now(),
+            started_at=self._services.clock.now(),
             actor=actor,
             guard=decision.guard,
             parameters=dict(decision.parameters),
         )
 
-    def _context(self, response: PlaybookExecution, key: str, actor: str, reason: str) -> ActionContext:
+    def _context(self, execution: PlaybookExecution, key: str, actor: str, reason: str) -> ActionContext:
         return ActionContext(
-            incident_id=response.incident_id,
+            incident_id=execution.incident_id,
             key=key,
-            actor=f"{actor}:{response.playbook}" if actor == AUTOMATION else actor,
-            reason=f"{response.incident_id}: {reason.strip() or response.playbook}",
-            now=self._handles.clock.now(),
-            drill=response.drill,
+            actor=f"{actor}:{execution.playbook}" if actor == AUTOMATION else actor,
+            reason=f"{execution.incident_id}: {reason.strip() or execution.playbook}",
+            now=self._services.clock.now(),
+            drill=execution.drill,
         )
 
-    def _trip(self, response: PlaybookExecution, step: Step, decision: StepDecision) -> None:
+    def _trip(self, execution: PlaybookExecution, step: Step, decision: StepDecision) -> None:
         if decision.guard not in guards.LATCHING:
             return
-        now = self._handles.clock.now()
+        now = self._services.clock.now()
         trip_id = new_id("trip", now.timestamp())
         self._records.trip(
-            GuardTrip(trip_id, str(decision.guard), step.action, response.incident_id, decision.says, now)
+            GuardTrip(trip_id, str(decision.guard), step.action, execution.incident_id, decision.reason, now)
         )
 
-    def _say(self, response: PlaybookExecution, action: ActionRun) -> None:
+    def _emit(self, execution: PlaybookExecution, action: ActionRun) -> None:
         kind = ActionFailed if action.state is ActionState.FAILED else ActionFinished
-        payload = kind(
-            incident=response.incident_id,
-            playbook=response.playbook,
+        event = kind(
+            incident=execution.incident_id,
+            playbook=execution.playbook,
             phase=action.phase,
             step=action.step,
             action=action.action,
             state=action.state.value,
             guard=action.guard,
-            message=action.says,
-            drill=response.drill,
+            message=action.summary,
+            drill=execution.drill,
         )
-        self._handles.bus.publish(payload, actor=action.actor)
+        self._services.bus.publish(event, actor=action.actor)
 
 
-def _named(name: str) -> type[Action[Any]]:
-    """The action of that name. Raises OrchestratorError where there is none any more."""
-    kind = complete().get(name)
-    if kind is None:
-        raise OrchestratorError(f"the action {name} does not exist in this release, or its package is gone")
-    return kind
-
-
-def _unhealthy_percent(workers: Any) -> float:
-    records = list(workers)
-    if not records:
+def _unhealthy_percent(workers: Sequence[Mapping[str, Any]]) -> float:
+    if not workers:
         return 0.0
-    return 100.0 * sum(not record.get("healthy", True) for record in records) / len(records)
+    return 100.0 * sum(not worker.get("healthy", True) for worker in workers) / len(workers)

@@ -3,24 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from orchestration.playbooks import conditions
 from orchestration.playbooks.model import Hypothesis
+from orchestration.storage.playbooks import RankedHypothesis
 
-
-@dataclass(frozen=True, slots=True)
-class RankedHypothesis:
-    """A hypothesis that fits the facts, with those that speak for it. `source` is `rules`, or an agent that is marked
-    as such and has no power to act."""
-
-    id: str
-    says: str
-    weight: int
-    evidence: Mapping[str, Any] = field(default_factory=dict)
-    points_to: str | None = None
-    source: str = "rules"
+__all__ = ["RankedHypothesis", "rank"]
 
 
 def rank(hypotheses: Sequence[Hypothesis], facts: Mapping[str, Any]) -> tuple[RankedHypothesis, ...]:
@@ -33,7 +22,7 @@ def rank(hypotheses: Sequence[Hypothesis], facts: Mapping[str, Any]) -> tuple[Ra
 def _ranked(hypothesis: Hypothesis, facts: Mapping[str, Any]) -> RankedHypothesis:
     asked = dict.fromkeys((*conditions.names(hypothesis.when), *hypothesis.evidence))
     evidence = {name: facts[name] for name in asked if name in facts}
-    return RankedHypothesis(hypothesis.id, hypothesis.says, hypothesis.weight, evidence, hypothesis.points_to)
+    return RankedHypothesis(hypothesis.id, hypothesis.summary, hypothesis.weight, evidence, hypothesis.points_to)
 
 
 _NONE = RankedHypothesis("unknown", "none of the known causes explains what was found; a person has to look", 1)

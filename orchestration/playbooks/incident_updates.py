@@ -1,10 +1,9 @@
-"""What a response says to the desk: where it stands, what it found, what it tried. Everything here runs as a step of a
-flow, so each method may be repeated after a crash and then changes nothing more."""
+"""What a response reports to the incident service: its progress, its findings, what it tried. Everything here runs as a
+durable step, so each method may be repeated after a crash and then changes nothing more."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
 import anyio.to_thread
@@ -20,15 +19,18 @@ from orchestration.incidents.service import IncidentService
 from orchestration.playbooks.catalogue import PlaybookCatalogue
 from orchestration.playbooks.execution import PlaybookExecution
 from orchestration.playbooks.hypotheses import RankedHypothesis
-from orchestration.playbooks.model import EscalateWhen, GuardSettings, Option
+from orchestration.playbooks.model import EscalateWhen, Option
+from orchestration.playbooks.step_results import ClosedResponse, OpenedResponse
 from orchestration.storage.playbooks import PlaybookRecords, PlaybookRun
 
-# The rules about the system itself are called after what they watch.
+# The alert rules about the system itself begin with the part that they watch: `database-down`, `workers-crash-loop`.
 _COMPONENTS = ("database", "worker", "backup", "channel")
+# Whom to call when the playbook has run out of options: the first level was notified when the incident was opened.
+_NEXT_LEVEL = 2
 
 
 class IncidentUpdates:
-    """Speaks for the responses."""
+    """Reports for the responses."""
 
     def __init__(
         self,
@@ -46,89 +48,79 @@ class IncidentUpdates:
         self._configuration = configuration
         self._clock = clock
 
-    async def open(self, run_id: str, incident_id: str) -> Any:
-        """Choose the playbook and fix it, with what is known at the start; None when there is nothing to do."""
+    async def open(self, run_id: str, incident_id: str) -> OpenedResponse | None:
+        """Choose the playbook and the facts known at the start; None when there is nothing to do."""
         return await anyio.to_thread.run_sync(self._open, run_id, incident_id)
 
-    def response(self, run_id: str, opened: Mapping[str, Any]) -> PlaybookExecution:
-        """What the steps of this run need to know of it."""
-        playbook = opened["playbook"]
-        return PlaybookExecution(
-            run_id=run_id,
-            incident_id=str(opened["facts"]["incident.id"]),
-            playbook=str(playbook["playbook"]),
-            guards=GuardSettings.model_validate(playbook["guards"]),
-            drill=bool(opened["facts"]["incident.drill"]),
-        )
-
-    async def settled(self, response: PlaybookExecution) -> str:
-        """Why nothing more is to be done: somebody else has settled the incident; empty while it is open."""
-        incident = await self._incident(response)
+    async def settled(self, execution: PlaybookExecution) -> str:
+        """Why nothing more is to be done, if somebody has settled the incident; empty while it is open."""
+        incident = await self._incident(execution)
         if incident.status.is_open:
             return ""
         return f"the incident is {incident.status.value} already"
 
-    async def hypotheses(self, response: PlaybookExecution, causes: Sequence[RankedHypothesis]) -> None:
-        """Put the likely causes on the timeline, with what speaks for each."""
-        ranked = [asdict(cause) for cause in causes]
-        await anyio.to_thread.run_sync(lambda: self._records.move(response.run_id, hypotheses=ranked, phase="diagnose"))
-        lines = [f"{cause.says} ({cause.weight} of 100)" for cause in causes[:3]]
-        await self._note(response, LIKELY + "; ".join(lines))
+    async def record_hypotheses(self, execution: PlaybookExecution, causes: Sequence[RankedHypothesis]) -> None:
+        """Put the likely causes on the timeline, with the evidence for each."""
+        await self._update(execution, hypotheses=tuple(causes), phase="diagnose")
+        lines = [f"{cause.summary} ({cause.weight} of 100)" for cause in causes[:3]]
+        await self._note(execution, LIKELY + "; ".join(lines))
 
-    async def escalate(self, response: PlaybookExecution, rule: EscalateWhen) -> None:
-        """Call a person because the playbook says so."""
-        await self._do(lambda: self._call(response, rule.level, rule.reason))
+    async def escalate(self, execution: PlaybookExecution, rule: EscalateWhen) -> None:
+        """Call a person because the playbook asks for it."""
+        await self._apply(lambda: self._escalate(execution, rule.level, rule.reason))
 
-    async def mitigating(self, response: PlaybookExecution, option: Option) -> None:
-        """Say what is tried now."""
-        await self._phase(response, "mitigate")
-        await self._do(lambda: self._service.begin_mitigation(response.incident_id, _actor(response), option.says))
+    async def mitigating(self, execution: PlaybookExecution, option: Option) -> None:
+        """Report which option is tried now."""
+        await self._update(execution, phase="mitigate")
+        await self._apply(
+            lambda: self._service.begin_mitigation(execution.incident_id, _actor(execution), option.summary)
+        )
 
-    async def verifying(self, response: PlaybookExecution) -> None:
-        """Say that it is now seen whether it helped."""
-        await self._phase(response, "verify")
-        incident = await self._incident(response)
+    async def verifying(self, execution: PlaybookExecution) -> None:
+        """Report that the effect is being verified now."""
+        await self._update(execution, phase="verify")
+        incident = await self._incident(execution)
         if incident.status is IncidentStatus.MITIGATING:
             how = "it is watched whether that helped"
-            await self._do(lambda: self._service.begin_verification(response.incident_id, _actor(response), how))
+            await self._apply(lambda: self._service.begin_verification(incident.id, _actor(execution), how))
 
-    async def did_not_help(self, response: PlaybookExecution, option: Option) -> None:
-        """Say that it did not help, and that what could be undone was."""
-        kept = "" if option.keep else "; it was taken back"
-        reason = f"{option.says}: did not help{kept}"
-        await self._do(lambda: self._service.mitigation_failed(response.incident_id, _actor(response), reason))
+    async def did_not_help(self, execution: PlaybookExecution, option: Option) -> None:
+        """Report that an option did not help, and that it was undone."""
+        undone = "" if option.keep else "; it was taken back"
+        reason = f"{option.summary}: did not help{undone}"
+        await self._apply(lambda: self._service.mitigation_failed(execution.incident_id, _actor(execution), reason))
 
-    async def hand_over(self, response: PlaybookExecution, causes: Sequence[RankedHypothesis], tried: bool) -> None:
-        """Call a person with everything that is known."""
-        await self._phase(response, "mitigate")
-        likely = causes[0].says if causes else "unknown"
+    async def hand_over(self, execution: PlaybookExecution, causes: Sequence[RankedHypothesis], *, tried: bool) -> None:
+        """Call a person, with everything that is known."""
+        await self._update(execution, phase="mitigate")
+        likely = causes[0].summary if causes else "unknown"
         outcome = "has not helped" if tried else "could do nothing by itself"
-        reason = f"the playbook {response.playbook} {outcome}; the likeliest cause: {likely}"
-        await self._do(lambda: self._call(response, 2, reason))
+        reason = f"the playbook {execution.playbook} {outcome}; the likeliest cause: {likely}"
+        await self._apply(lambda: self._escalate(execution, _NEXT_LEVEL, reason))
 
-    async def resolve(self, response: PlaybookExecution, causes: Sequence[RankedHypothesis], helped: str) -> None:
-        """It helped, and that was seen: the incident is resolved."""
-        cause = causes[0].says if causes and causes[0].id != "unknown" else ""
-        await self._do(lambda: self._service.resolve(response.incident_id, _actor(response), helped, cause))
+    async def resolve(self, execution: PlaybookExecution, causes: Sequence[RankedHypothesis], helped: str) -> None:
+        """Resolve the incident: the option helped, and that was verified."""
+        cause = causes[0].summary if causes and causes[0].id != "unknown" else ""
+        await self._apply(lambda: self._service.resolve(execution.incident_id, _actor(execution), helped, cause))
 
-    async def asked(self, response: PlaybookExecution, question: str) -> None:
-        """Tell those who are told that an approval is needed."""
-        await self._do(lambda: self._service.request_approval(response.incident_id, _actor(response), question))
+    async def approval_requested(self, execution: PlaybookExecution, question: str) -> None:
+        """Notify the people on call that an approval is needed."""
+        await self._apply(lambda: self._service.request_approval(execution.incident_id, _actor(execution), question))
 
-    async def unanswered(self, response: PlaybookExecution, question: str) -> None:
-        """Nobody answered: the next level is told."""
+    async def approval_expired(self, execution: PlaybookExecution, question: str) -> None:
+        """Escalate a question that nobody answered."""
         reason = f"nobody has answered: {question}"
-        await self._do(lambda: self._service.escalate(response.incident_id, _actor(response), 2, reason))
+        await self._apply(lambda: self._service.escalate(execution.incident_id, _actor(execution), _NEXT_LEVEL, reason))
 
-    async def close(self, run_id: str, state: PlaybookRunState, says: str) -> Any:
+    async def close(self, run_id: str, state: PlaybookRunState, summary: str) -> ClosedResponse:
         """Record how the run ended."""
         now = self._clock.now()
         await anyio.to_thread.run_sync(
-            lambda: self._records.move(run_id, state=state.value, says=says, finished_at=now)
+            lambda: self._records.update(run_id, state=state, summary=summary, finished_at=now)
         )
-        return {"state": state.value, "says": says}
+        return ClosedResponse(state, summary)
 
-    def _open(self, run_id: str, incident_id: str) -> Any:
+    def _open(self, run_id: str, incident_id: str) -> OpenedResponse | None:
         incident = self._incidents.get(incident_id)
         facts = facts_of(incident, self._configuration())
         playbook = self._catalogue().choose(incident.scenario, facts)
@@ -139,33 +131,29 @@ class IncidentUpdates:
         self._records.begin(
             PlaybookRun(run_id, incident_id, playbook.name, playbook.version, now, drill=incident.drill)
         )
-        self._quietly(lambda: self._service.acknowledge(incident_id, Actor(f"playbook:{playbook.name}")))
-        return {
-            "playbook": playbook.model_dump(mode="json", by_alias=True),
-            "facts": facts,
-            "attempts": incident.failed_attempts if earlier else 0,
-        }
+        self._unless_refused(lambda: self._service.acknowledge(incident_id, Actor(f"playbook:{playbook.name}")))
+        return OpenedResponse(playbook, facts, incident.failed_attempts if earlier else 0)
 
-    def _call(self, response: PlaybookExecution, level: int, reason: str) -> Incident:
-        """Whoever has taken it decides who else is to be woken."""
-        return self._service.escalate(response.incident_id, _actor(response), level, reason, unless_taken=True)
+    def _escalate(self, execution: PlaybookExecution, level: int, reason: str) -> Incident:
+        """Once a person has acknowledged the incident, it is for them to decide who else is woken."""
+        return self._service.escalate(execution.incident_id, _actor(execution), level, reason, unless_taken=True)
 
-    async def _incident(self, response: PlaybookExecution) -> Incident:
-        return await anyio.to_thread.run_sync(self._incidents.get, response.incident_id)
+    async def _incident(self, execution: PlaybookExecution) -> Incident:
+        return await anyio.to_thread.run_sync(self._incidents.get, execution.incident_id)
 
-    async def _phase(self, response: PlaybookExecution, phase: str) -> None:
-        await anyio.to_thread.run_sync(lambda: self._records.move(response.run_id, phase=phase))
+    async def _update(self, execution: PlaybookExecution, **values: Any) -> None:
+        await anyio.to_thread.run_sync(lambda: self._records.update(execution.run_id, **values))
 
-    async def _note(self, response: PlaybookExecution, text: str) -> None:
-        await self._do(lambda: self._service.note(response.incident_id, _actor(response), text))
+    async def _note(self, execution: PlaybookExecution, text: str) -> None:
+        await self._apply(lambda: self._service.note(execution.incident_id, _actor(execution), text))
 
-    async def _do(self, function: Callable[[], Any]) -> None:
-        await anyio.to_thread.run_sync(self._quietly, function)
+    async def _apply(self, change: Callable[[], object]) -> None:
+        await anyio.to_thread.run_sync(self._unless_refused, change)
 
-    def _quietly(self, function: Callable[[], Any]) -> None:
-        """What the desk refuses has been done already, by us before a crash or by somebody else meanwhile."""
+    def _unless_refused(self, change: Callable[[], object]) -> None:
+        """A change that is refused was made already: by us before a crash, or by a person in the meantime."""
         try:
-            function()
+            change()
         except IncidentRefusedError:
             return
 
@@ -190,11 +178,11 @@ def facts_of(incident: Incident, configuration: Configuration) -> dict[str, Any]
 
 
 def _component(labels: Mapping[str, str]) -> str:
-    """The part of the system itself that is in trouble: as the alert says, else by the rule that fired."""
+    """The affected part of the system itself: as the alert names it, else by the rule that fired."""
     rule = labels.get("alertname", "")
     named = (part for part in _COMPONENTS if rule.startswith((f"{part}-", f"{part}s-")))
     return labels.get("component") or next(named, "")
 
 
-def _actor(response: PlaybookExecution) -> Actor:
-    return Actor(f"playbook:{response.playbook}")
+def _actor(execution: PlaybookExecution) -> Actor:
+    return Actor(f"playbook:{execution.playbook}")

@@ -61,18 +61,18 @@ def _checked(condition: dict[str, Any]) -> dict[str, Any]:
 
 
 class Step(PlaybookPart):
-    """One action. `parameters` may refer to what is known by `$name` (`$incident.providers`, `$probe.down`).
+    """One action. `with` may refer to known facts as `$name` (`$incident.providers`, `$probe.down`).
 
-    `why` is for people; `by_hand` the commands with which a person would do the same. Steps that stand next to each
-    other with `together` run side by side. `optional` ones may fail without stopping the phase;
-    one of the recovery that has to ask is a follow-up: the question stands, and the incident is resolved meanwhile.
+    `why` is for people; `by_hand` lists the commands with which a person would do the same. Neighbouring steps that are
+    marked `together` run side by side. An `optional` step may fail without stopping the phase; if it belongs to the
+    recovery and needs approval, it becomes a follow-up: the incident is resolved while the question is still open.
     """
 
     id: Name = Field(alias="step")
     action: str = Field(alias="do", pattern=r"^[a-z][a-z-]*\.[a-z][a-z-]*$")
     parameters: dict[str, Any] = Field(default_factory=dict, alias="with")
     why: str = ""
-    by_hand: tuple[str, ...] = ()
+    manual_steps: tuple[str, ...] = Field(default=(), alias="by_hand")
     when: dict[str, Any] = Field(default_factory=dict)
     mode: Mode = Mode.AUTO
     timeout: Seconds = 60.0
@@ -86,7 +86,7 @@ class Option(PlaybookPart):
     """One way to mitigate. Its steps are taken in order; when it does not help they are undone in reverse."""
 
     id: Name = Field(alias="option")
-    says: str
+    summary: str = Field(alias="says")
     when: dict[str, Any] = Field(default_factory=dict)
     steps: Annotated[tuple[Step, ...], Field(min_length=1)]
     keep: bool = False
@@ -98,7 +98,7 @@ class Hypothesis(PlaybookPart):
     """A cause that would explain what was found; `weight` from 1 to 100 is how well."""
 
     id: Name = Field(alias="hypothesis")
-    says: str
+    summary: str = Field(alias="says")
     when: dict[str, Any]
     weight: Annotated[int, Field(ge=1, le=100)] = 50
     evidence: tuple[str, ...] = ()

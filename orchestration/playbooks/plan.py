@@ -14,6 +14,7 @@ from orchestration.playbooks.facts import KnownFacts
 from orchestration.playbooks.hypotheses import RankedHypothesis
 from orchestration.playbooks.model import Mode, Option, Phase, Playbook, Step
 from orchestration.playbooks.runner import in_order
+from orchestration.storage.playbooks import Summary
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,7 @@ class PlannedStep:
     step: str
     action: str
     mode: str
-    says: str
+    summary: Summary
     guard: str | None = None
     parameters: Mapping[str, Any] | None = None
 
@@ -35,7 +36,7 @@ class PlannedOption:
     """One way to mitigate, in the order in which it would be tried; `applies` says whether it would be."""
 
     option: str
-    says: str
+    summary: Summary
     applies: bool
     steps: tuple[PlannedStep, ...]
 
@@ -111,21 +112,21 @@ class _Planner:
     async def _look(self, phase: Phase, step: Step) -> PlannedStep:
         decision = await self._executor.decide(self._response, step, self._facts, 0)
         if decision.mode is not Mode.AUTO:
-            return PlannedStep(phase.value, step.id, step.action, decision.mode.value, decision.says, decision.guard)
-        seen = await self._executor.look(self._response, phase, step, decision)
+            return PlannedStep(phase.value, step.id, step.action, decision.mode.value, decision.reason, decision.guard)
+        seen = await self._executor.observe(self._response, phase, step, decision)
         if seen.state is ActionState.DONE:
             self._facts.learn(step.id, seen.findings)
-        return PlannedStep(phase.value, step.id, step.action, "looked", seen.says, None, decision.parameters)
+        return PlannedStep(phase.value, step.id, step.action, "looked", seen.summary, None, decision.parameters)
 
     async def _option(self, option: Option) -> PlannedOption:
         steps = await self._foreseen(Phase.MITIGATE, option.steps)
-        return PlannedOption(option.id, option.says, conditions.holds(option.when, self._facts), steps)
+        return PlannedOption(option.id, option.summary, conditions.holds(option.when, self._facts), steps)
 
     async def _foreseen(self, phase: Phase, steps: Sequence[Step]) -> tuple[PlannedStep, ...]:
         return tuple([await self._foresee(phase, step) for step in steps])
 
     async def _foresee(self, phase: Phase, step: Step) -> PlannedStep:
         decision = await self._executor.decide(self._response, step, self._facts, 0)
-        says = "; ".join(part for part in (decision.preview or step.why.strip(), decision.says) if part)
+        summary = "; ".join(part for part in (decision.preview or step.why.strip(), decision.reason) if part)
         mode, values = decision.mode.value, decision.parameters
-        return PlannedStep(phase.value, step.id, step.action, mode, says, decision.guard, values)
+        return PlannedStep(phase.value, step.id, step.action, mode, summary, decision.guard, values)

@@ -1,4 +1,4 @@
-"""What actions reach of the rest of the system: its public handles, never its inside. The app fills them in."""
+"""What actions reach of the rest of the system: its public services, never its internals. The app fills them in."""
 
 from __future__ import annotations
 
@@ -113,14 +113,14 @@ class ActionServices:
     incidents: IncidentRecords
     diagnosis: IncidentDiagnosis
     resources: ResourceCollector
-    standings: Callable[[], Mapping[str, ProviderHealth]]
+    provider_health: Callable[[], Mapping[str, ProviderHealth]]
     runs: Runs
     timeline: Timeline
     artifacts: ArtifactStore
     control: RunControl
     gateway: Gateway
     fleet: Fleet
-    upkeep: BackupPort | None
+    backups: BackupPort | None
     approvals: ApprovalTable
     outbox: Outbox
     reviews: Reviews

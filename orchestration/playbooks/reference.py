@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic.fields import FieldInfo
 
-from orchestration.playbooks.actions import Action
+from orchestration.playbooks.actions import AnyAction
 from orchestration.playbooks.catalogue import PlaybookEntry
 from orchestration.playbooks.model import Risk
 from orchestration.playbooks.runbook import runbook
@@ -33,7 +33,7 @@ _PLAYBOOK = """<!-- Made from orchestration/playbooks/library/{file}; `orchestra
 """
 
 
-def actions_page(kinds: Iterable[type[Action[Any]]]) -> str:
+def actions_page(kinds: Iterable[type[AnyAction]]) -> str:
     """The page of all actions, in Markdown."""
     ordered = sorted(kinds, key=lambda kind: kind.name)
     rows = "\n".join(f"| [`{one.name}`](#{_anchor(one.name)}) | {one.risk.value} | {one.summary} |" for one in ordered)
@@ -49,16 +49,16 @@ def _anchor(name: str) -> str:
     return name.replace(".", "")
 
 
-def _section(kind: type[Action[Any]]) -> str:
+def _section(kind: type[AnyAction]) -> str:
     return "\n".join([f"## {kind.name}", "", *_facts(kind), ""])
 
 
-def _facts(kind: type[Action[Any]]) -> Iterator[str]:
+def _facts(kind: type[AnyAction]) -> Iterator[str]:
     yield f"{kind.summary[0].upper()}{kind.summary[1:]}."
     yield ""
     yield f"- risk: {_WORDS[kind.risk]}"
-    if kind.taken_back:
-        yield f"- taken back: {kind.taken_back}"
+    if kind.undo_summary:
+        yield f"- taken back: {kind.undo_summary}"
     yield f"- finds: {', '.join(f'`{name}`' for name in kind.finds) or 'nothing'}"
     fields = kind.parameters.model_fields
     about = inspect.cleandoc(kind.parameters.__doc__ or "").replace("\n", " ")

@@ -23,6 +23,7 @@ from orchestration.playbooks.actions.registry import complete
 from orchestration.playbooks.ids import response_id
 from orchestration.playbooks.ports import ActionServices
 from orchestration.playbooks.runner import RESPONSE
+from orchestration.playbooks.step_results import ResponseRequest
 from orchestration.storage.playbooks import PlaybookRecords
 from orchestration.workflows.engine import Engine
 
@@ -36,8 +37,8 @@ _log = get_logger(__name__)
 class Responder:
     """Only the leading control process runs one."""
 
-    def __init__(self, handles: ActionServices, records: PlaybookRecords, engine: Engine) -> None:
-        self._handles = handles
+    def __init__(self, services: ActionServices, records: PlaybookRecords, engine: Engine) -> None:
+        self._services = services
         self._records = records
         self._engine = engine
         self._wake = anyio.Event()
@@ -66,17 +67,17 @@ class Responder:
             if incident.status in _WANTS_ONE:
                 # One for each time that it was detected: the clock's number counts the reopenings.
                 await self._engine.start(
-                    RESPONSE, response_id(incident.id, incident.clock.number), {"incident": incident.id}
+                    RESPONSE, response_id(incident.id, incident.clock.number), ResponseRequest(incident.id)
                 )
 
     def _open(self) -> list[Incident]:
-        rows = self._handles.incidents.table.list(is_open=True, limit=_MOST_OPEN)
-        return [self._handles.incidents.get(row.id) for row in rows]
+        rows = self._services.incidents.table.list(is_open=True, limit=_MOST_OPEN)
+        return [self._services.incidents.get(row.id) for row in rows]
 
     async def take_routes_back(self) -> None:
         """End the reroutes past providers that answer again: the preferred order is the user's."""
-        answering = {name for name, standing in self._handles.standings().items() if standing.up}
-        for override in self._handles.store.overrides:
+        answering = {name for name, standing in self._services.provider_health().items() if standing.up}
+        for override in self._services.store.overrides:
             if override.change.kind != "route_to":
                 continue
             key = key_of(override.reason)
@@ -88,6 +89,6 @@ class Responder:
 
     async def _take_back(self, name: str, incident_id: str, key: str, undo: Mapping[str, Any]) -> None:
         reason = f"{incident_id}: the provider answers again"
-        context = ActionContext(incident_id, key, "playbook:return", reason, self._handles.clock.now())
-        says = await complete()[name](self._handles).undo(context, undo)
-        self._handles.bus.publish(ActionReturned(incident=incident_id, message=says), actor="playbook:return")
+        context = ActionContext(incident_id, key, "playbook:return", reason, self._services.clock.now())
+        summary = await complete()[name](self._services).undo(context, undo)
+        self._services.bus.publish(ActionReturned(incident=incident_id, message=summary), actor="playbook:return")

@@ -66,20 +66,20 @@ def _step(step: Step, indent: str = "   ") -> str:
     conditional = f" When {conditions.in_words(step.when)}." if step.when else ""
     careful = f" ({_MODES[step.mode]})" if step.mode is not Mode.AUTO else ""
     text = f"{indent}- {step.why.strip() or step.action}{conditional} `{step.action}`{careful}\n"
-    if step.by_hand:
-        commands = "".join(f"{indent}  {command}\n" for command in step.by_hand)
+    if step.manual_steps:
+        commands = "".join(f"{indent}  {command}\n" for command in step.manual_steps)
         text += f"{indent}  ```bash\n{commands}{indent}  ```\n"
     return text
 
 
 def _option(option: Option) -> str:
     condition = f", when {conditions.in_words(option.when)}" if option.when else ""
-    return f"   - **{option.says}**{condition}:\n" + "".join(_step(step, "     ") for step in option.steps)
+    return f"   - **{option.summary}**{condition}:\n" + "".join(_step(step, "     ") for step in option.steps)
 
 
 def _causes(playbook: Playbook) -> str:
     return "".join(
-        f"   - Likely cause ({cause.weight} of 100): {cause.says}, when {conditions.in_words(cause.when)}\n"
+        f"   - Likely cause ({cause.weight} of 100): {cause.summary}, when {conditions.in_words(cause.when)}\n"
         for cause in sorted(playbook.hypotheses, key=lambda cause: -cause.weight)
     )
 

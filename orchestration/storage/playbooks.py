@@ -1,23 +1,42 @@
-"""What playbooks have done: runs on incidents, their actions, and guards that tripped."""
+"""What playbooks have done: their runs on incidents, the actions of those runs, and the guards that tripped."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, is_dataclass, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from functools import cache
+from typing import Annotated, Any
 
 import sqlalchemy as sa
+from pydantic import AliasChoices, Field, TypeAdapter
 
 from orchestration.domain.playbook_state import ActionState, PlaybookRunState
 from orchestration.storage.database import Database
 from orchestration.storage.tables import action_runs, guard_trips, playbook_runs
 
+# One sentence for people. In the database, in JSON and in what the engine has stored it is called `says`, as it was in
+# version 0.1: programs of users read it there.
+Summary = Annotated[str, Field(validation_alias=AliasChoices("summary", "says"), serialization_alias="says")]
+
+
+@dataclass(frozen=True, slots=True)
+class RankedHypothesis:
+    """A likely cause, with the facts that speak for it. `source` is `rules`, or the name of an agent that has no power
+    to act."""
+
+    id: str
+    summary: Summary
+    weight: int
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+    points_to: str | None = None
+    source: str = "rules"
+
 
 @dataclass(frozen=True, slots=True)
 class PlaybookRun:
-    """One playbook at work on one incident."""
+    """One run of a playbook on one incident."""
 
     id: str
     incident_id: str
@@ -26,15 +45,15 @@ class PlaybookRun:
     started_at: datetime
     state: PlaybookRunState = PlaybookRunState.RUNNING
     phase: str = ""
-    says: str = ""
-    hypotheses: Sequence[Mapping[str, Any]] = ()
+    summary: Summary = ""
+    hypotheses: Sequence[RankedHypothesis] = ()
     drill: bool = False
     finished_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ActionRun:
-    """One action of a playbook's run. `key` is the same when the step is repeated after a crash."""
+    """One action of a playbook run. `key` stays the same when the step is repeated after a crash."""
 
     key: str
     run_id: str
@@ -49,7 +68,7 @@ class ActionRun:
     actor: str
     guard: str | None = None
     parameters: Mapping[str, Any] = field(default_factory=dict)
-    says: str = ""
+    summary: Summary = ""
     findings: Mapping[str, Any] = field(default_factory=dict)
     evidence: Mapping[str, Any] = field(default_factory=dict)
     undo: Mapping[str, Any] | None = None
@@ -58,7 +77,7 @@ class ActionRun:
 
 @dataclass(frozen=True, slots=True)
 class GuardTrip:
-    """A guard that held an action back; it stays tripped until a person resets it."""
+    """A guard that held an action back. It stays tripped until a person resets it."""
 
     id: str
     guard: str
@@ -71,7 +90,7 @@ class GuardTrip:
 
 
 class PlaybookRecords:
-    """The three tables."""
+    """The runs of playbooks, their actions and tripped guards, in the database."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -80,12 +99,13 @@ class PlaybookRecords:
         """Record a run; recording it again changes nothing."""
         with self._database.write() as connection:
             if connection.execute(sa.select(playbook_runs.c.id).where(playbook_runs.c.id == run.id)).first() is None:
-                connection.execute(sa.insert(playbook_runs).values(**_plain(run, playbook_runs)))
+                connection.execute(sa.insert(playbook_runs).values(**_values(run, playbook_runs)))
 
-    def move(self, run_id: str, **values: Any) -> None:
-        """Bring a run up to date."""
+    def update(self, run_id: str, **values: Any) -> None:
+        """Change some fields of a run."""
+        plain = {name: _plain(value) for name, value in values.items()}
         with self._database.write() as connection:
-            connection.execute(sa.update(playbook_runs).where(playbook_runs.c.id == run_id).values(**values))
+            connection.execute(sa.update(playbook_runs).where(playbook_runs.c.id == run_id).values(**plain))
 
     def runs(
         self, *, incident_id: str | None = None, playbook: str | None = None, limit: int = 50
@@ -97,29 +117,30 @@ class PlaybookRecords:
         if playbook is not None:
             query = query.where(playbook_runs.c.playbook == playbook)
         with self._database.read() as connection:
-            rows = connection.execute(query.limit(limit))
-            return tuple(PlaybookRun(**{**row._mapping, "state": PlaybookRunState(row.state)}) for row in rows)
+            return tuple(_run(row) for row in connection.execute(query.limit(limit)))
 
     def action(self, key: str) -> ActionRun | None:
-        """One action; None when it was never begun."""
+        """One action; None if it was never started."""
         with self._database.read() as connection:
             row = connection.execute(sa.select(action_runs).where(action_runs.c.key == key)).one_or_none()
         return None if row is None else _action(row)
 
     def save(self, action: ActionRun) -> None:
-        """Record an action as it now is."""
-        values = _plain(action, action_runs)
+        """Store an action in its present state."""
+        values = _values(action, action_runs)
         with self._database.write() as connection:
             query = sa.update(action_runs).where(action_runs.c.key == action.key)
             if not connection.execute(query.values(**values)).rowcount:
                 connection.execute(sa.insert(action_runs).values(**values))
 
-    def undone(self, action: ActionRun, says: str) -> None:
-        """Note that an action was taken back."""
-        self.save(replace(action, state=ActionState.UNDONE, says=f"{action.says}; taken back: {says}"))
+    def mark_undone(self, action: ActionRun, summary: str) -> ActionRun:
+        """Record that an action was undone; returns the new record."""
+        undone = replace(action, state=ActionState.UNDONE, summary=f"{action.summary}; taken back: {summary}")
+        self.save(undone)
+        return undone
 
     def actions(self, *, incident_id: str | None = None, run_id: str | None = None) -> tuple[ActionRun, ...]:
-        """The actions of an incident or of one run, in their order."""
+        """The actions of an incident or of one run, in order."""
         query = sa.select(action_runs).order_by(action_runs.c.started_at, action_runs.c.key)
         if incident_id is not None:
             query = query.where(action_runs.c.incident_id == incident_id)
@@ -129,7 +150,7 @@ class PlaybookRecords:
             return tuple(_action(row) for row in connection.execute(query))
 
     def automatic_since(self, action: str, since: datetime) -> tuple[datetime, ...]:
-        """When an action changed something by itself since then."""
+        """The times since then at which an action changed something without a person."""
         query = sa.select(action_runs.c.started_at).where(
             action_runs.c.action == action,
             action_runs.c.started_at > since,
@@ -140,13 +161,13 @@ class PlaybookRecords:
             return tuple(connection.execute(query).scalars())
 
     def trip(self, trip: GuardTrip) -> None:
-        """Note that a guard has tripped, once for each action while it is not reset."""
+        """Record that a guard tripped, once per action until it is reset."""
         if self.tripped(trip.action) is None:
             with self._database.write() as connection:
-                connection.execute(sa.insert(guard_trips).values(**_plain(trip, guard_trips)))
+                connection.execute(sa.insert(guard_trips).values(**_values(trip, guard_trips)))
 
     def tripped(self, action: str) -> GuardTrip | None:
-        """The trip of an action that nobody has reset."""
+        """The trip of an action that nobody has reset yet."""
         found = [trip for trip in self.trips() if trip.action == action]
         return found[0] if found else None
 
@@ -157,40 +178,50 @@ class PlaybookRecords:
             return tuple(GuardTrip(**row._mapping) for row in connection.execute(query))
 
     def reset(self, action: str, by: str, at: datetime) -> int:
-        """A person's word that an action may run by itself again; returns how many trips that ended."""
+        """Allow an action to run automatically again; returns how many trips that ended."""
         query = sa.update(guard_trips).where(guard_trips.c.action == action, guard_trips.c.reset_at.is_(None))
         with self._database.write() as connection:
             return connection.execute(query.values(reset_at=at, reset_by=by)).rowcount
 
 
-def as_json(record: Any) -> dict[str, Any]:
-    """A record as JSON values, for the engine's store."""
-    return {name: _json_value(getattr(record, name)) for name in record.__dataclass_fields__}
+@cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
 
 
-def action_from_json(data: Mapping[str, Any]) -> ActionRun:
-    """The record that `as_json` wrote."""
-    moments = {name: datetime.fromisoformat(data[name]) for name in ("started_at", "finished_at") if data[name]}
-    return ActionRun(**{**data, **moments, "state": ActionState(data["state"])})
+def as_public(record: Any) -> Any:
+    """Records as the JSON that the console and the API give, by the public names of their fields."""
+    if isinstance(record, list | tuple):
+        return [as_public(one) for one in record]
+    # An adapter for `Any` would not know the names that the fields of a record declare.
+    kind = type(record) if is_dataclass(record) else Any
+    return _adapter(kind).dump_python(record, mode="json", by_alias=True)
 
 
-def _json_value(value: Any) -> Any:
-    if isinstance(value, datetime):
-        return value.isoformat()
+def _plain(value: Any) -> Any:
+    """A value as its column stores it."""
     if isinstance(value, StrEnum):
         return value.value
-    if isinstance(value, Mapping):
-        return {str(key): _json_value(inner) for key, inner in value.items()}
-    return [_json_value(inner) for inner in value] if isinstance(value, list | tuple) else value
+    # A JSON column: records in it become objects.
+    return as_public(value) if isinstance(value, list | tuple) else value
 
 
-def _plain(record: PlaybookRun | ActionRun | GuardTrip, table: sa.Table) -> dict[str, Any]:
-    values = {column.name: getattr(record, column.name) for column in table.columns}
-    return {
-        name: value.value if isinstance(value, StrEnum) else list(value) if isinstance(value, tuple) else value
-        for name, value in values.items()
-    }
+def _values(record: PlaybookRun | ActionRun | GuardTrip, table: sa.Table) -> dict[str, Any]:
+    return {column.key: _plain(getattr(record, column.key)) for column in table.columns}
+
+
+def _fields(row: sa.Row[Any], table: sa.Table) -> dict[str, Any]:
+    # A row's keys are the names of the columns in the database; a record's are the keys of the table.
+    return {column.key: row._mapping[column] for column in table.columns}
+
+
+_CAUSES = TypeAdapter(tuple[RankedHypothesis, ...])
+
+
+def _run(row: sa.Row[Any]) -> PlaybookRun:
+    causes = _CAUSES.validate_python(row.hypotheses)
+    return PlaybookRun(**{**_fields(row, playbook_runs), "state": PlaybookRunState(row.state), "hypotheses": causes})
 
 
 def _action(row: sa.Row[Any]) -> ActionRun:
-    return ActionRun(**{**row._mapping, "state": ActionState(row.state)})
+    return ActionRun(**{**_fields(row, action_runs), "state": ActionState(row.state)})

@@ -21,7 +21,7 @@ from orchestration.storage.alerts import AlertRow
 from orchestration.storage.audit import AuditTable
 from orchestration.storage.drills import DrillHistory, DrillRecord
 from orchestration.storage.maintenance import MaintenanceRecords
-from orchestration.storage.playbooks import ActionRun, GuardTrip, PlaybookRecords, PlaybookRun
+from orchestration.storage.playbooks import ActionRun, GuardTrip, PlaybookRecords, PlaybookRun, RankedHypothesis
 from orchestration.storage.runs import Run
 from orchestration.storage.samples import Samples, StoredSample
 from orchestration.storage.silences import SilenceKind, SilenceRow
@@ -72,10 +72,7 @@ def respond(here: Project, incident_id: str, number: int = 1) -> None:
     """A playbook's run on an incident that has helped, with an action that can be undone, one held back, and its guard
     tripped."""
     now, records, run_id = here.clock.now(), PlaybookRecords(here.database), f"playbook-run-{number}"
-    cause = {
-        "id": "quota", "says": "its quota is used up", "weight": 80, "evidence": {"probe.status": 429},
-        "points_to": None, "source": "rules",
-    }  # fmt: skip
+    cause = RankedHypothesis("quota", "its quota is used up", 80, {"probe.status": 429})
     records.begin(
         PlaybookRun(
             run_id, incident_id, "provider-unavailable", 1, now, PlaybookRunState.HELPED, "document",
@@ -86,7 +83,7 @@ def respond(here: Project, incident_id: str, number: int = 1) -> None:
     records.save(
         ActionRun(
             key=f"{run_id}/limit", phase="mitigate", step="limit", action="limit-provider", risk="reversible",
-            mode="auto", state=ActionState.DONE, says="azure may have 2 calls at once", evidence={"before": 8},
+            mode="auto", state=ActionState.DONE, summary="azure may have 2 calls at once", evidence={"before": 8},
             undo={"concurrency": 8}, **about,
         )
     )  # fmt: skip
@@ -94,7 +91,7 @@ def respond(here: Project, incident_id: str, number: int = 1) -> None:
         ActionRun(
             key=f"{run_id}/restart", phase="mitigate", step="restart", action=f"restart-worker-{number}",
             risk="disruptive", mode="ask", state=ActionState.LEFT_OUT, guard="hourly-cap",
-            says="it was done 3 times in an hour", **about,
+            summary="it was done 3 times in an hour", **about,
         )
     )  # fmt: skip
     trip = GuardTrip(f"trip-{number}", "hourly-cap", f"restart-worker-{number}", incident_id, "3 times in an hour", now)

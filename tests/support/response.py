@@ -21,11 +21,12 @@ from orchestration.incidents.report import BlastRadius
 from orchestration.playbooks import actions
 from orchestration.playbooks.actions import Action, ActionContext, ActionOutcome
 from orchestration.playbooks.actions.registry import REGISTRY
-from orchestration.playbooks.execution import PlaybookExecution, StepDecision, StepExecutor
+from orchestration.playbooks.execution import PlaybookExecution, StepExecutor
 from orchestration.playbooks.facts import KnownFacts
 from orchestration.playbooks.model import GuardSettings, Mode, Phase, Step
 from orchestration.playbooks.ports import ActionServices
 from orchestration.playbooks.responder import Responder
+from orchestration.playbooks.step_results import StepDecision
 from orchestration.storage.playbooks import ActionRun, PlaybookRecords
 from orchestration.workers.supervisor import Supervisor, WorkerLimits
 from tests.support.incidents import ONE_AGENT, a_report
@@ -65,7 +66,7 @@ class Ward:
     def __init__(self, app: Application, playbooks: PlaybookResponse) -> None:
         self.app = app
         self.root = app.root
-        self.handles: ActionServices = playbooks.handles
+        self.services: ActionServices = playbooks.services
         self.records: PlaybookRecords = playbooks.records
         self.playbooks = playbooks
         self.incident = self.declare()
@@ -84,12 +85,12 @@ class Ward:
         return ActionContext(self.incident.id, key, actor, reason, self.app.clock.now())
 
     def action(self, name: str) -> Action[Any]:
-        return REGISTRY[name](self.handles)
+        return REGISTRY[name](self.services)
 
     async def run(self, name: str, key: str = "k-1", actor: str = "playbook:test", **parameters: Any) -> ActionOutcome:
         """Carry an action out."""
         kind = REGISTRY[name]
-        outcome = await kind(self.handles).run(self.context(key, actor), actions.parse(kind, parameters))
+        outcome = await kind(self.services).run(self.context(key, actor), actions.parse(kind, parameters))
         assert set(outcome.findings) <= set(kind.finds), f"{name} found what it does not name"
         json.dumps([outcome.findings, outcome.evidence, outcome.undo])
         return outcome
@@ -97,7 +98,7 @@ class Ward:
     async def preview(self, name: str, **parameters: Any) -> str:
         """What an action says that it would do."""
         kind = REGISTRY[name]
-        return await kind(self.handles).preview(self.context(key=""), actions.parse(kind, parameters))
+        return await kind(self.services).preview(self.context(key=""), actions.parse(kind, parameters))
 
     async def undo(self, name: str, outcome: ActionOutcome, key: str = "k-1") -> str:
         """Take it back, from what was kept of it as JSON."""
@@ -106,7 +107,7 @@ class Ward:
 
     @property
     def executor(self) -> StepExecutor:
-        return StepExecutor(self.handles, self.records)
+        return StepExecutor(self.services, self.records)
 
     def response(self, **guards: Any) -> PlaybookExecution:
         """The response that a step belongs to, with these limits."""
@@ -143,7 +144,7 @@ class Ward:
     ) -> ActionRun:
         """Leave a step out, with the reason."""
         step, state = a_step(name, given), ActionState.LEFT_OUT
-        return await self.executor.leave(self.response(**guards), Phase.MITIGATE, step, key, decision, state)
+        return await self.executor.skip(self.response(**guards), Phase.MITIGATE, step, key, decision, state)
 
     def configure(self, **runtime: Any) -> None:
         """Edit the configuration's file, and have it read at once; `None` takes a key away."""
@@ -158,13 +159,13 @@ class Ward:
         (self.root / ".env").write_text("".join(f"{name}={value}\n" for name, value in variables.items()))
         self.app.store.refresh()
 
-    def use(self, **handles: Any) -> None:
-        """Put others in the place of some handles."""
-        self.handles = replace(self.handles, **handles)
+    def use(self, **services: Any) -> None:
+        """Replace some services."""
+        self.services = replace(self.services, **services)
 
     def responder(self) -> Responder:
         """What starts responses and takes reroutes back; it is not running."""
-        return Responder(self.handles, self.records, self.app.engine)
+        return Responder(self.services, self.records, self.app.engine)
 
     def of(self, kind: str) -> list[Event]:
         """What was said on the bus since the beginning."""

@@ -34,6 +34,7 @@ from orchestration.playbooks.ids import response_id
 from orchestration.playbooks.incident_updates import IncidentUpdates
 from orchestration.playbooks.model import Risk
 from orchestration.playbooks.runner import RESPONSE, PlaybookRunner
+from orchestration.playbooks.step_results import ResponseRequest
 from orchestration.security.redaction import Redactor
 from orchestration.storage.approvals import ApprovalTable
 from orchestration.storage.database import Database
@@ -52,36 +53,34 @@ class Named(Parameters):
     fail: bool = False
 
 
-def _effects(handles: Any) -> Path:
-    return Path(handles.root) / EFFECTS
+def _effects(services: Any) -> Path:
+    return Path(services.root) / EFFECTS
 
 
 if "mark.look" not in REGISTRY:
 
     @action
-    class Look(Action[Any]):
+    class Look(Action[Named]):
         """Read a mark: whether a name is among the effects, and how many there are."""
 
         name = "mark.look"
         summary = "look at the marks"
-        parameters = Named
         finds = ("there", "count")
 
         async def run(self, context: ActionContext, parameters: Named) -> ActionOutcome:
-            path = _effects(self.handles)
+            path = _effects(self.services)
             lines = path.read_text().splitlines() if path.exists() else []
             there = [line for line in lines if line.startswith(f"do {parameters.name} ")]
             undone = [line for line in lines if line.startswith(f"undo {parameters.name} ")]
             return ActionOutcome("looked", {"there": len(there) > len(undone), "count": len(there)})
 
     @action
-    class Leave(Action[Any]):
+    class Leave(Action[Named]):
         """Leave a mark, once for each key."""
 
         name = "mark.leave"
         summary = "leave a mark"
         risk = Risk.REVERSIBLE
-        parameters = Named
 
         def targets(self, parameters: Named) -> tuple[str, ...]:
             return (parameters.name,) if parameters.name else ()
@@ -92,7 +91,7 @@ if "mark.look" not in REGISTRY:
         async def run(self, context: ActionContext, parameters: Named) -> ActionOutcome:
             if parameters.fail:
                 raise ActionError("it was told to fail")
-            path = _effects(self.handles)
+            path = _effects(self.services)
             if path.exists() and f" {context.key} " in path.read_text():
                 return ActionOutcome(f"left {parameters.name} before", undo={"name": parameters.name})
             with path.open("a") as file:
@@ -101,7 +100,7 @@ if "mark.look" not in REGISTRY:
             return ActionOutcome(f"left {parameters.name}", undo={"name": parameters.name})
 
         async def undo(self, context: ActionContext, undo: Mapping[str, Any]) -> str:
-            with _effects(self.handles).open("a") as file:
+            with _effects(self.services).open("a") as file:
                 file.write(f"undo {undo['name']} {context.key}\n")
             return f"took {undo['name']} away"
 
@@ -126,7 +125,7 @@ class ResponseRoom:
         self.incident_service = IncidentService(self.database, self.bus, self.clock, ports)
         self.records = PlaybookRecords(self.database)
         self.approvals = ApprovalTable(self.database)
-        self.handles: Any = SimpleNamespace(
+        self.services: Any = SimpleNamespace(
             root=self.folder,
             clock=self.clock,
             bus=self.bus,
@@ -136,17 +135,12 @@ class ResponseRoom:
             incidents=self.incident_service.records,
             fleet=SimpleNamespace(workers=lambda: self.workers, wanted=lambda: len(self.workers)),
         )
-        self.executor = StepExecutor(self.handles, self.records)
-        reporting = IncidentUpdates(
-            self.incident_service,
-            self.incident_service.records,
-            self.records,
-            self._catalogue,
-            lambda: self.configuration,
-            self.clock,
+        self.executor = StepExecutor(self.services, self.records)
+        updates = IncidentUpdates(
+            self.incident_service, self.incident_service.records, self.records, self._catalogue, lambda: self.configuration, self.clock
         )
-        asking = ApprovalRequests(self.approvals, reporting, self.bus, self.clock)
-        self.runner = PlaybookRunner(self.executor, reporting, asking)
+        approvals = ApprovalRequests(self.approvals, updates, self.bus, self.clock)
+        self.runner = PlaybookRunner(self.executor, updates, approvals)
 
     def _catalogue(self) -> PlaybookCatalogue:
         return PlaybookCatalogue(self.folder / "playbooks")
@@ -181,5 +175,5 @@ class ResponseRoom:
         """The whole response to an incident; returns how it ended."""
         async with self.engine() as engine:
             flow_id = response_id(incident.id, incident.clock.number)
-            await engine.start(RESPONSE, flow_id, {"incident": incident.id})
+            await engine.start(RESPONSE, flow_id, ResponseRequest(incident.id))
             return await engine.result(flow_id)

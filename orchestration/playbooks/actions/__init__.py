@@ -1,11 +1,11 @@
-"""Actions: what playbooks can do. Each has typed parameters, a declared risk, a preview, and where it can, an undo."""
+"""Actions: what playbooks can do. Each has typed parameters, a declared risk, a preview, and where possible an undo."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Annotated, Any, ClassVar, Generic, TypeVar
+from typing import Annotated, Any, ClassVar, Generic, TypeAlias, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -15,31 +15,47 @@ from orchestration.playbooks.ports import ActionServices
 
 
 class Parameters(BaseModel):
-    """What an action is called with; a key that it does not know is a mistake in the playbook."""
+    """What an action is called with. An unknown key is a mistake in the playbook."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class NoParameters(Parameters):
-    """For an action that takes none."""
+    """For an action that needs none."""
 
 
-# For how long a change is in force; a week at most, since nobody remembers it longer.
+class UndoState(BaseModel):
+    """What an action needs to undo itself. Stored as JSON: another process, of a later version, may have to do it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    def as_json(self) -> dict[str, Any]:
+        """The state as `ActionOutcome.undo` holds it."""
+        return self.model_dump(mode="json")
+
+
+class NothingToUndo(UndoState):
+    """For an action whose effect may stay: undoing it only explains why."""
+
+
+# How long a change is in force; a week at most, because nobody remembers a temporary change for longer.
 Minutes = Annotated[float, Field(gt=0, le=10_080)]
 
 P = TypeVar("P", bound=Parameters)
+U = TypeVar("U", bound=UndoState)
 
 
 class ActionError(OrchestratorError):
-    """An action could not be carried out; what it had changed has been put back, or is named."""
+    """An action failed. What it had changed has been restored, or is named."""
 
 
 @dataclass(frozen=True, slots=True)
 class ActionContext:
-    """For whom an action works. `key` is the same when the step is repeated after a crash: it makes effects idempotent.
+    """On whose behalf an action works. `key` stays the same when the step is repeated after a crash: it makes effects
+    idempotent.
 
-    `actor` is written wherever the action changes something; `reason` says why, in words, and begins with
-    the incident's identifier and a colon, so that what was done for an incident can be found again.
+    `actor` and `reason` are recorded with whatever the action changes; `reason` is a sentence for people, and no
+    program reads it.
     """
 
     incident_id: str
@@ -52,20 +68,31 @@ class ActionContext:
 
 @dataclass(frozen=True, slots=True)
 class ActionOutcome:
-    """What an action did: a sentence for the timeline, findings for later steps, evidence for people, and `undo`: all
-    that `Action.undo` needs to take it back, None where there is nothing to take back."""
+    """What an action did: a sentence for the timeline, findings for later steps, evidence for people, and `undo`:
+    everything that `Action.undo` needs, None if there is nothing to undo."""
 
-    says: str
+    summary: str
     findings: Mapping[str, Any] = field(default_factory=dict)
     evidence: Mapping[str, Any] = field(default_factory=dict)
     undo: Mapping[str, Any] | None = None
 
+    @property
+    def says(self) -> str:
+        """The name of `summary` in version 0.1, for actions of users."""
+        return self.summary
+
+
+def _type_arguments(kind: type) -> Iterator[type]:
+    """The classes in the brackets of a class's bases: `SomeRuns` of `class Cancel(Action[SomeRuns])`."""
+    for base in vars(kind).get("__orig_bases__", ()):
+        yield from (argument for argument in get_args(base) if isinstance(argument, type))
+
 
 class Action(Generic[P]):
-    """One thing that can be done. Actions keep nothing in memory between calls: a restart may lie between them.
+    """One thing that a playbook can do. Actions keep nothing in memory between calls: a restart may lie between them.
 
-    `name` is `subject.verb`; `summary` says what it does and `taken_back` what `undo` does, both in a few words;
-    `finds` names the findings that later steps can use.
+    `name` is `subject.verb`; `summary` is what it does and `undo_summary` what `undo` does, both in a few words;
+    `finds` names the findings that later steps can use. `parameters` is taken from the class that `Action[...]` names.
     """
 
     name: ClassVar[str]
@@ -73,17 +100,31 @@ class Action(Generic[P]):
     risk: ClassVar[Risk] = Risk.READS
     parameters: ClassVar[type[Parameters]]
     finds: ClassVar[tuple[str, ...]] = ()
-    taken_back: ClassVar[str] = ""
+    undo_summary: ClassVar[str] = ""
 
-    def __init__(self, handles: ActionServices) -> None:
-        self.handles = handles
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        for argument in _type_arguments(cls):
+            if issubclass(argument, Parameters) and "parameters" not in vars(cls):
+                cls.parameters = argument
+        # Version 0.1 called it so; actions of users may still do.
+        cls.undo_summary = vars(cls).get("taken_back", cls.undo_summary)
+
+    def __init__(self, services: ActionServices) -> None:
+        self.services = services
+
+    @property
+    def handles(self) -> ActionServices:
+        """The name of `services` in version 0.1, for actions of users."""
+        return self.services
 
     def targets(self, parameters: P) -> tuple[str, ...] | None:
-        """What it would act on by name; None where it has no targets. Empty means that it is refused. May block."""
+        """The names that it would act on; None if it has no targets. An empty tuple means that it is refused. May
+        block."""
         return None
 
     def at_most(self, parameters: P) -> Mode:
-        """How far the machine may go with these parameters, whatever the playbook says; all the way by default."""
+        """How far the machine may go with these parameters, whatever the playbook asks for."""
         return Mode.AUTO
 
     async def preview(self, context: ActionContext, parameters: P) -> str:
@@ -95,24 +136,48 @@ class Action(Generic[P]):
         raise NotImplementedError
 
     async def undo(self, context: ActionContext, undo: Mapping[str, Any]) -> str:
-        """Take it back; returns what was done. Raises ActionError."""
-        raise ActionError(f"{self.name} cannot be taken back")
+        """Undo it; returns what was done. Raises ActionError."""
+        raise ActionError(f"{self.name} cannot be undone")
 
 
-REGISTRY: dict[str, type[Action[Any]]] = {}
+class ReversibleAction(Action[P], Generic[P, U]):
+    """An action that can be undone, from a state with a type of its own."""
 
-A = TypeVar("A", bound=type[Action[Any]])
+    risk = Risk.REVERSIBLE
+    undo_state: ClassVar[type[UndoState]]
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        for argument in _type_arguments(cls):
+            if issubclass(argument, UndoState):
+                cls.undo_state = argument
+
+    async def undo(self, context: ActionContext, undo: Mapping[str, Any]) -> str:
+        state: Any = self.undo_state.model_validate(dict(undo))
+        return await self.revert(context, state)
+
+    async def revert(self, context: ActionContext, state: U) -> str:
+        """Undo it; returns what was done. Raises ActionError."""
+        raise NotImplementedError
+
+
+# An action whose parameters are known only at run time, by its class: the registry holds actions of every type.
+AnyAction: TypeAlias = Action[Any]
+
+REGISTRY: dict[str, type[AnyAction]] = {}
+
+A = TypeVar("A", bound=type[AnyAction])
 
 
 def action(kind: A) -> A:
-    """Make an action known by its name. Raises UsageError when the name is taken."""
+    """Register an action under its name. Raises UsageError if the name is taken."""
     if REGISTRY.setdefault(kind.name, kind) is not kind:
-        raise UsageError(f"expected a new name for an action, got '{kind.name}', which exists; choose another")
+        raise UsageError(f"an action named '{kind.name}' exists already; choose another name")
     return kind
 
 
-def parse(kind: type[Action[Any]], values: Mapping[str, Any]) -> Parameters:
-    """An action's parameters, checked. Raises UsageError."""
+def parse(kind: type[AnyAction], values: Mapping[str, Any]) -> Parameters:
+    """The parameters of an action, validated. Raises UsageError."""
     try:
         return kind.parameters.model_validate(dict(values))
     except ValidationError as error:
@@ -123,5 +188,5 @@ def parse(kind: type[Action[Any]], values: Mapping[str, Any]) -> Parameters:
         raise UsageError(f"the parameters of {kind.name} are wrong: {problems}") from error
 
 
-# What plugins written for 0.1 import.
+# The names in version 0.1, for actions of users.
 Context, Outcome = ActionContext, ActionOutcome

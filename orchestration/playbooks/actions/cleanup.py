@@ -7,7 +7,6 @@ import shutil
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import anyio.to_thread
 from pydantic import Field
@@ -28,15 +27,14 @@ class Age(Parameters):
     older_than_days: float = Field(default=7.0, gt=0)
 
 
-class CleanUp(Action[Any]):
+class CleanUp(Action[Age]):
     """What the actions here share."""
 
     risk = Risk.DESTRUCTIVE
-    parameters = Age
     finds = ("freed_bytes", "removed")
 
     def targets(self, parameters: Age) -> tuple[str, ...]:
-        return tuple(path.name for path in self.old(self.handles.clock.now(), parameters))
+        return tuple(path.name for path in self.old(self.services.clock.now(), parameters))
 
     async def preview(self, context: ActionContext, parameters: Age) -> str:
         found = await anyio.to_thread.run_sync(lambda: list(self.old(context.now, parameters)))
@@ -55,8 +53,8 @@ class CleanUp(Action[Any]):
             freed += size_of(path)
             remove(path)
             removed.append(path.name)
-        says = f"deleted {len(removed)}, {freed:,} bytes"
-        return ActionOutcome(says, {"freed_bytes": freed, "removed": len(removed)}, {"names": removed[:100]})
+        summary = f"deleted {len(removed)}, {freed:,} bytes"
+        return ActionOutcome(summary, {"freed_bytes": freed, "removed": len(removed)}, {"names": removed[:100]})
 
 
 @action
@@ -67,7 +65,7 @@ class CleanLogs(CleanUp):
     summary = "delete rotated logs that are older than some days"
 
     def old(self, now: datetime, parameters: Age) -> Iterator[Path]:
-        for path in sorted(self.handles.log_folder.glob("orchestrator.*")):
+        for path in sorted(self.services.log_folder.glob("orchestrator.*")):
             ours = _ROTATED.fullmatch(path.name) and path.is_file() and not path.is_symlink()
             if ours and is_older(path, now, parameters.older_than_days):
                 yield path
@@ -81,9 +79,9 @@ class CleanArtifacts(CleanUp):
     summary = "delete the artifacts of runs that ended some days ago"
 
     def old(self, now: datetime, parameters: Age) -> Iterator[Path]:
-        folder = self.handles.artifacts.folder
+        folder = self.services.artifacts.folder
         for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-            ours = path.is_dir() and not path.is_symlink() and _ended(self.handles.runs, path.name)
+            ours = path.is_dir() and not path.is_symlink() and _ended(self.services.runs, path.name)
             if ours and is_older(path, now, parameters.older_than_days):
                 yield path
 

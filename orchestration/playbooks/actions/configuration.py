@@ -34,14 +34,13 @@ class ForMinutes(Parameters):
 
 
 @action
-class LastGood(Action[Any]):
+class LastGood(Action[ForMinutes]):
     """Go back to the last version with which runs succeeded."""
 
     name = "config.last-good"
     summary = "put the last configuration with which a run succeeded in force, until the file is edited"
     risk = Risk.REVERSIBLE
-    parameters = ForMinutes
-    taken_back = "the file counts again"
+    undo_summary = "the file counts again"
     finds = ("version",)
 
     async def preview(self, context: ActionContext, parameters: ForMinutes) -> str:
@@ -52,8 +51,8 @@ class LastGood(Action[Any]):
         version = await anyio.to_thread.run_sync(self._last_good)
         change = PinConfiguration(number=version.number, document=json.loads(version.text))
         made = add_override(self, context, change, parameters.minutes)
-        says = f"version {version.number} of the configuration is in force; the file was not touched"
-        return ActionOutcome(says, {"version": version.number}, undo={"overrides": [made]})
+        summary = f"version {version.number} of the configuration is in force; the file was not touched"
+        return ActionOutcome(summary, {"version": version.number}, undo={"overrides": [made]})
 
     async def undo(self, context: ActionContext, undo: Mapping[str, Any]) -> str:
         remove_overrides(self, context, undo["overrides"])
@@ -61,24 +60,23 @@ class LastGood(Action[Any]):
 
     def _last_good(self) -> ConfigVersion:
         """The newest earlier version with which a run succeeded, else simply the one before the present."""
-        versions = self.handles.store.history(_VERSIONS)
-        present = self.handles.store.number
+        versions = self.services.store.history(_VERSIONS)
+        present = self.services.store.number
         earlier = [version for version in versions if version.number != present]
         if not earlier:
             raise ActionError("expected an earlier version of the configuration, found none: it was never changed")
-        good = {run.config_version for run in self.handles.runs.list([RunStatus.SUCCEEDED], _RUNS)}
+        good = {run.config_version for run in self.services.runs.list([RunStatus.SUCCEEDED], _RUNS)}
         return next((version for version in earlier if version.number in good), earlier[0])
 
 
 @action
-class Debug(Action[Any]):
+class Debug(Action[ForMinutes]):
     """Log more for a time."""
 
     name = "log.debug"
     summary = "log everything for a time"
     risk = Risk.REVERSIBLE
-    parameters = ForMinutes
-    taken_back = "the log level is as before"
+    undo_summary = "the log level is as before"
 
     async def preview(self, context: ActionContext, parameters: ForMinutes) -> str:
         return f"log from DEBUG on for {parameters.minutes:g} min"

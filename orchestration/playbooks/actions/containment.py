@@ -38,23 +38,22 @@ class SomeArtifacts(Parameters):
 
 
 @action
-class IsolateAction(Action[Any]):
+class IsolateAction(Action[NoParameters]):
     """Close the system off. Only a person lifts it, so that no failed verification opens it again."""
 
     name = "security.isolate"
     summary = "no new runs, no tools for agents, a read-only API, until a person lifts it"
     risk = Risk.REVERSIBLE
-    parameters = NoParameters
-    taken_back = "only by a person, with `orchestrator config overrides remove`"
+    undo_summary = "only by a person, with `orchestrator config overrides remove`"
     finds = ("override",)
 
     async def preview(self, context: ActionContext, parameters: NoParameters) -> str:
-        if self.handles.configuration().runtime.isolated:
+        if self.services.configuration().runtime.isolated:
             return "do nothing: the system is isolated already"
         return f"isolate the system: {self.summary}"
 
     async def run(self, context: ActionContext, parameters: NoParameters) -> ActionOutcome:
-        standing = next((one for one in self.handles.store.overrides if one.change.kind == "isolate"), None)
+        standing = next((one for one in self.services.store.overrides if one.change.kind == "isolate"), None)
         if standing is not None and not made_by(self, context):
             return ActionOutcome(f"the system was isolated already, by {standing.actor}", {"override": standing.id})
         made = add_override(self, context, IsolateOverride(), None)
@@ -72,14 +71,13 @@ class _Move:
 
 
 @action
-class Quarantine(Action[Any]):
+class Quarantine(Action[SomeArtifacts]):
     """Move what holds a secret out of reach."""
 
     name = "security.quarantine"
     summary = "move artifacts into `var/quarantine/`, where only their owner can read them"
     risk = Risk.REVERSIBLE
-    parameters = SomeArtifacts
-    taken_back = "the files are moved back, as they were"
+    undo_summary = "the files are moved back, as they were"
     finds = ("moved", "folder")
 
     def targets(self, parameters: SomeArtifacts) -> tuple[str, ...]:
@@ -118,7 +116,7 @@ class Quarantine(Action[Any]):
         return f"moved {', '.join(names)} back"
 
     def _folder(self, incident_id: str) -> Path:
-        return self.handles.state_folder / QUARANTINE / incident_id
+        return self.services.state_folder / QUARANTINE / incident_id
 
     def _moves(self, incident_id: str, parameters: SomeArtifacts) -> list[_Move]:
         return [self._move(self._folder(incident_id), name) for name in parameters.artifacts]
@@ -127,7 +125,7 @@ class Quarantine(Action[Any]):
         """Where an artifact is and where it goes. Raises ActionError for what is no artifact of a run of ours."""
         run_id, _, name = artifact.partition("/")
         try:
-            source = self.handles.artifacts.path(self.handles.runs.get(run_id).id, name)
+            source = self.services.artifacts.path(self.services.runs.get(run_id).id, name)
         except (NotFoundError, UsageError) as error:
             raise ActionError(f"expected an artifact of a run, got '{artifact}'; nothing was moved") from error
         return _Move(artifact, source, folder / run_id / name)

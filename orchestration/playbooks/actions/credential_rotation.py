@@ -23,14 +23,13 @@ class SomeCredentials(Parameters):
 
 
 @action
-class Rotate(Action[Any]):
+class Rotate(Action[SomeCredentials]):
     """Take exposed credentials out of use."""
 
     name = "security.rotate"
     summary = "refuse the exposed values of credentials, and revoke them where the vendor has a call for that"
     risk = Risk.REVERSIBLE
-    parameters = SomeCredentials
-    taken_back = "the values are accepted again; what was revoked at a vendor stays revoked"
+    undo_summary = "the values are accepted again; what was revoked at a vendor stays revoked"
     finds = ("retired", "waiting", "revoked")
 
     def targets(self, parameters: SomeCredentials) -> tuple[str, ...]:
@@ -41,7 +40,7 @@ class Rotate(Action[Any]):
 
     async def preview(self, context: ActionContext, parameters: SomeCredentials) -> str:
         names = ", ".join(parameters.variables)
-        calls = ", ".join(name for name in parameters.variables if name in self.handles.revokers)
+        calls = ", ".join(name for name in parameters.variables if name in self.services.revokers)
         revoke = f"revoke {calls} at the vendor" if calls else "revoke nothing at a vendor (do that yourself)"
         return (
             f"refuse the exposed values of {names} from now on, and {revoke}; put the new values into .env first, "
@@ -54,31 +53,31 @@ class Rotate(Action[Any]):
             raise ActionError("expected values that stand where they do not belong, found none; nothing was refused")
         reason = f"{context.incident_id}: exposed [{context.key}]"
         digests = await anyio.to_thread.run_sync(retire, self._file, known, reason)
-        self.handles.store.refresh()
+        self.services.store.refresh()
         revoked, troubles = await self._revoke(parameters.variables)
-        credentials = self.handles.store.credentials
+        credentials = self.services.store.credentials
         waiting = [name for name in parameters.variables if credentials.get(name) is None]
-        says = f"{len(known)} exposed values are refused from now on"
-        says += f"; new values are missing for {', '.join(waiting)}" if waiting else "; new values are in use"
-        says += f"; revoked at the vendor: {', '.join(revoked)}" if revoked else "; none was revoked at a vendor"
-        says += f"; not revoked: {'; '.join(troubles)}" if troubles else ""
+        summary = f"{len(known)} exposed values are refused from now on"
+        summary += f"; new values are missing for {', '.join(waiting)}" if waiting else "; new values are in use"
+        summary += f"; revoked at the vendor: {', '.join(revoked)}" if revoked else "; none was revoked at a vendor"
+        summary += f"; not revoked: {'; '.join(troubles)}" if troubles else ""
         findings = {"retired": len(known), "waiting": waiting, "revoked": revoked}
-        return ActionOutcome(says, findings, undo={"digests": digests})
+        return ActionOutcome(summary, findings, undo={"digests": digests})
 
     async def undo(self, context: ActionContext, undo: Mapping[str, Any]) -> str:
         await anyio.to_thread.run_sync(reinstate, self._file, undo["digests"])
-        self.handles.store.refresh()
+        self.services.store.refresh()
         return "the values are accepted again; what was revoked at a vendor stays revoked"
 
     @property
     def _file(self) -> Path:
-        return self.handles.state_folder / RETIRED_FILE
+        return self.services.state_folder / RETIRED_FILE
 
     async def _revoke(self, names: Sequence[str]) -> tuple[list[str], list[str]]:
         """Call the vendors, where there is a call; returns for which that went well, and what went wrong."""
         revoked, troubles = [], []
         for name in names:
-            if (revoker := self.handles.revokers.get(name)) is None:
+            if (revoker := self.services.revokers.get(name)) is None:
                 continue
             try:
                 await revoker.revoke(name)
@@ -89,10 +88,10 @@ class Rotate(Action[Any]):
 
     def _exposed_values(self, incident_id: str, parameters: SomeCredentials) -> frozenset[str]:
         """What stands in the exposed files, in quarantine or not, and is not what another variable holds. Blocks."""
-        incident = self.handles.incidents.get(incident_id)
-        paths = [one.path for one in exposed(self.handles, incident.blast_radius.runs)]
-        paths += quarantined(self.handles, incident_id)
-        credentials = self.handles.store.credentials
+        incident = self.services.incidents.get(incident_id)
+        paths = [one.path for one in exposed(self.services, incident.blast_radius.runs)]
+        paths += quarantined(self.services, incident_id)
+        credentials = self.services.store.credentials
         mine = {value for name in parameters.variables for value in credentials.values(name)}
-        others = credentials.secrets(self.handles.store.file) - mine
-        return (values_in(self.handles, paths) | secrets_in(self.handles, paths)) - others
+        others = credentials.secrets(self.services.store.file) - mine
+        return (values_in(self.services, paths) | secrets_in(self.services, paths)) - others

@@ -27,9 +27,9 @@ _ENGINE_FILE = "engine.db"
 _OLD_SECONDS = 26 * 3600
 
 
-async def integrity_of(handles: ActionServices) -> tuple[bool, list[str]]:
+async def integrity_of(services: ActionServices) -> tuple[bool, list[str]]:
     """Whether the database answers, and what is damaged in it; no damage is known of one that does not answer."""
-    watch = DatabaseWatch(handles.database, handles.clock, (Path(handles.state_folder, _ENGINE_FILE),))
+    watch = DatabaseWatch(services.database, services.clock, (Path(services.state_folder, _ENGINE_FILE),))
     signals = list(await watch.look())
     reachable = all(signal.value for signal in signals if signal.name == "database_up")
     if len(signals) == 1:
@@ -38,65 +38,62 @@ async def integrity_of(handles: ActionServices) -> tuple[bool, list[str]]:
     return reachable, [str(finding) for signal in broken for finding in _list(signal.evidence.get("findings"))]
 
 
-def upkeep_of(handles: ActionServices) -> BackupPort:
+def upkeep_of(services: ActionServices) -> BackupPort:
     """What looks after backups. Raises ActionError where nothing does."""
-    if handles.upkeep is None:
+    if services.backups is None:
         raise ActionError("expected something that makes and checks backups, found none in this process")
-    return handles.upkeep
+    return services.backups
 
 
 @action
-class DatabaseCheckAction(Action[Any]):
+class DatabaseCheckAction(Action[NoParameters]):
     """See whether the database is well."""
 
     name = "database.check"
     summary = "see whether the database answers, and whether what is in it is whole"
-    parameters = NoParameters
     finds = ("reachable", "intact", "problems")
 
     async def run(self, context: ActionContext, parameters: NoParameters) -> ActionOutcome:
-        reachable, problems = await integrity_of(self.handles)
+        reachable, problems = await integrity_of(self.services)
         answers = "the database answers" if reachable else "the database does not answer"
-        says = f"{answers}; damaged: {'; '.join(problems)}" if problems else f"{answers}; no damage is known"
-        return ActionOutcome(says, {"reachable": reachable, "intact": not problems, "problems": problems})
+        summary = f"{answers}; damaged: {'; '.join(problems)}" if problems else f"{answers}; no damage is known"
+        return ActionOutcome(summary, {"reachable": reachable, "intact": not problems, "problems": problems})
 
 
 @action
-class ListBackupsAction(Action[Any]):
+class ListBackupsAction(Action[NoParameters]):
     """See what could be restored."""
 
     name = "database.backups"
     summary = "list the good backups, and see whether the newest is recent enough"
-    parameters = NoParameters
     finds = ("count", "newest", "newest_good")
 
     async def run(self, context: ActionContext, parameters: NoParameters) -> ActionOutcome:
-        backups = list(await upkeep_of(self.handles).backups())
+        backups = list(await upkeep_of(self.services).backups())
         newest = f"{backups[0]['backup']}, of {backups[0]['made_at']}" if backups else "none"
         recent = bool(backups) and float(backups[0]["age_seconds"]) <= _OLD_SECONDS
         age = "" if not backups or recent else ", which is too old"
         findings = {"count": len(backups), "newest": newest, "newest_good": recent}
-        says = f"{len(backups)} good backups; the newest: {newest}{age}"
-        return ActionOutcome(says, findings, {"backups": [dict(one) for one in backups[:20]]})
+        summary = f"{len(backups)} good backups; the newest: {newest}{age}"
+        return ActionOutcome(summary, findings, {"backups": [dict(one) for one in backups[:20]]})
 
 
 @action
-class BackupAction(Action[Any]):
+class BackupAction(Action[NoParameters]):
     """Make a backup."""
 
     name = "database.backup"
     summary = "make a backup, open it again and check it"
     risk = Risk.REVERSIBLE
-    parameters = NoParameters
-    taken_back = "nothing: a good backup is never in the way"
+    undo_summary = "nothing: a good backup is never in the way"
     finds = ("backup",)
 
     async def preview(self, context: ActionContext, parameters: NoParameters) -> str:
-        upkeep_of(self.handles)
+        upkeep_of(self.services)
         return self.summary
 
     async def run(self, context: ActionContext, parameters: NoParameters) -> ActionOutcome:
-        made = await upkeep_of(self.handles).back_up()
+        made = await upkeep_of(self.services).back_up()
         return ActionOutcome(f"made the backup {made['backup']}; it is good", {"backup": made["backup"]}, undo={})
 
     async def undo(self, context: ActionContext, undo: Mapping[str, Any]) -> str:
@@ -104,23 +101,22 @@ class BackupAction(Action[Any]):
 
 
 @action
-class ReplayJournalAction(Action[Any]):
+class ReplayJournalAction(Action[NoParameters]):
     """Take in what was journalled."""
 
     name = "database.replay"
     summary = "take in what was journalled while the database was away"
     risk = Risk.REVERSIBLE
-    parameters = NoParameters
-    taken_back = "nothing: what was taken in has happened"
+    undo_summary = "nothing: what was taken in has happened"
     finds = ("records",)
 
     async def preview(self, context: ActionContext, parameters: NoParameters) -> str:
-        return self.summary if self.handles.journal.waiting else "do nothing: nothing is journalled"
+        return self.summary if self.services.journal.waiting else "do nothing: nothing is journalled"
 
     async def run(self, context: ActionContext, parameters: NoParameters) -> ActionOutcome:
-        count = await anyio.to_thread.run_sync(self.handles.journal.replay)
-        says = f"took in {count} records" if count else "nothing was journalled that is not taken in already"
-        return ActionOutcome(says, {"records": count}, undo={})
+        count = await anyio.to_thread.run_sync(self.services.journal.replay)
+        summary = f"took in {count} records" if count else "nothing was journalled that is not taken in already"
+        return ActionOutcome(summary, {"records": count}, undo={})
 
     async def undo(self, context: ActionContext, undo: Mapping[str, Any]) -> str:
         return "what was taken in stays: it happened"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import anyio.to_thread
 
 from orchestration.incidents.sla import TargetKind, TargetState
@@ -11,32 +9,30 @@ from orchestration.playbooks.actions import Action, ActionContext, ActionOutcome
 
 
 @action
-class SlaAction(Action[Any]):
+class SlaAction(Action[NoParameters]):
     """Note what it meant for the SLA."""
 
     name = "document.sla"
     summary = "compare the incident's times with its targets"
-    parameters = NoParameters
     finds = ("breached",)
 
     async def run(self, context: ActionContext, parameters: NoParameters) -> ActionOutcome:
-        incident = await anyio.to_thread.run_sync(self.handles.incidents.get, context.incident_id)
-        percent = self.handles.configuration().response.at_risk_percent
+        incident = await anyio.to_thread.run_sync(self.services.incidents.get, context.incident_id)
+        percent = self.services.configuration().response.at_risk_percent
         states = {kind: incident.clock.state(kind, context.now, percent) for kind in TargetKind}
-        says = "; ".join(f"{kind.value}: {state.value}" for kind, state in states.items())
+        summary = "; ".join(f"{kind.value}: {state.value}" for kind, state in states.items())
         breached = [kind.value for kind, state in states.items() if state is TargetState.BREACHED]
-        return ActionOutcome(f"SLA: {says}", {"breached": breached})
+        return ActionOutcome(f"SLA: {summary}", {"breached": breached})
 
 
 @action
-class ReviewAction(Action[Any]):
+class ReviewAction(Action[NoParameters]):
     """Draft the review."""
 
     name = "document.review"
     summary = "draft the post-incident review from the timeline"
-    parameters = NoParameters
     finds = ("file",)
 
     async def run(self, context: ActionContext, parameters: NoParameters) -> ActionOutcome:
-        path = await anyio.to_thread.run_sync(self.handles.reviews.draft, context.incident_id)
+        path = await anyio.to_thread.run_sync(self.services.reviews.draft, context.incident_id)
         return ActionOutcome(f"the review is drafted in {path}", {"file": str(path)})

@@ -18,7 +18,15 @@ from orchestration.monitoring.collectors.log_reader import NAME, recent_errors
 from orchestration.monitoring.collectors.processes import ProcessUse
 from orchestration.monitoring.collectors.progress import KINDS, furthest_behind
 from orchestration.monitoring.collectors.resources import ResourceSnapshot
-from orchestration.playbooks.actions import Action, ActionContext, ActionOutcome, NoParameters, Parameters, action
+from orchestration.playbooks.actions import (
+    Action,
+    ActionContext,
+    ActionOutcome,
+    NoParameters,
+    P,
+    Parameters,
+    action,
+)
 from orchestration.playbooks.actions.cleanup import size_of
 from orchestration.storage.runs import Run
 
@@ -48,51 +56,49 @@ class AgentSelection(Parameters):
     agents: tuple[str, ...] = ()
 
 
-class EvidenceAction(Action[Any]):
+class EvidenceAction(Action[P]):
     """What the actions here share."""
 
     def found(self, names: Sequence[str]) -> list[Run]:
         """The runs that are meant and exist."""
         if not names:
-            return list(self.handles.runs.list([status for status in RunStatus if not status.ended], 1000))
+            return list(self.services.runs.list([status for status in RunStatus if not status.ended], 1000))
         runs = []
         for name in names:
             try:
-                runs.append(self.handles.runs.get(name))
+                runs.append(self.services.runs.get(name))
             except NotFoundError:
                 continue
         return runs
 
 
 @action
-class LogEvidence(EvidenceAction):
+class LogEvidence(EvidenceAction[RunSelection]):
     """Collect the error lines of runs."""
 
     name = "evidence.logs"
     summary = "collect the newest error lines of the log about these runs, of the whole log where none is named"
-    parameters = RunSelection
     finds = ("errors", "last_error")
 
     async def run(self, context: ActionContext, parameters: RunSelection) -> ActionOutcome:
         lines = await anyio.to_thread.run_sync(self._lines, parameters.runs)
         last = str(lines[-1].get("message") or lines[-1].get("event")) if lines else ""
-        says = f"{len(lines)} error lines" + (f", the last: {last[:200]}" if last else "")
-        return ActionOutcome(says, {"errors": len(lines), "last_error": last[:500]}, {"lines": lines})
+        summary = f"{len(lines)} error lines" + (f", the last: {last[:200]}" if last else "")
+        return ActionOutcome(summary, {"errors": len(lines), "last_error": last[:500]}, {"lines": lines})
 
     def _lines(self, runs: Sequence[str]) -> list[dict[str, Any]]:
         if not runs:
-            return list(islice(recent_errors(self.handles.log_folder / NAME), _LINES))[::-1]
-        lines = [line for run in runs for line in self.handles.diagnosis.error_lines(run, _LINES)]
+            return list(islice(recent_errors(self.services.log_folder / NAME), _LINES))[::-1]
+        lines = [line for run in runs for line in self.services.diagnosis.error_lines(run, _LINES)]
         return sorted(lines, key=lambda line: str(line.get("at", "")))[-_LINES:]
 
 
 @action
-class RunEvidence(EvidenceAction):
+class RunEvidence(EvidenceAction[RunSelection]):
     """See how runs are."""
 
     name = "evidence.runs"
     summary = "see the state of these runs, their last activity, and why they failed"
-    parameters = RunSelection
     finds = (
         "failed",
         "failed_runs",
@@ -110,21 +116,21 @@ class RunEvidence(EvidenceAction):
 
     async def run(self, context: ActionContext, parameters: RunSelection) -> ActionOutcome:
         runs = await anyio.to_thread.run_sync(self.found, parameters.runs)
-        interrupted = [run.id for run in runs if await self.handles.control.is_interrupted(run.id)]
+        interrupted = [run.id for run in runs if await self.services.control.is_interrupted(run.id)]
         return await anyio.to_thread.run_sync(self._judge, context, runs, interrupted)
 
     def _judge(self, context: ActionContext, runs: Sequence[Run], interrupted: Sequence[str]) -> ActionOutcome:
         failed = [run.id for run in runs if run.status is RunStatus.FAILED]
         unfinished = [run.id for run in runs if not run.status.ended]
         behind = self._behind([run for run in runs if run.status is RunStatus.RUNNING], context.now)
-        limit = self.handles.configuration().monitoring.thresholds.stalled_seconds
+        limit = self.services.configuration().monitoring.thresholds.stalled_seconds
         old = [run_id for run_id, (age, _) in behind.items() if age > limit]
         kinds = self._kinds(runs)
         activities = [activity for run_id, (_, activity) in behind.items() if run_id in (old or behind)]
-        healthy = not any(not worker.get("healthy", True) for worker in self.handles.fleet.workers())
-        says = f"{len(runs)} runs: {len(failed)} failed, {len(unfinished)} unfinished, {len(old)} without progress"
+        healthy = not any(not worker.get("healthy", True) for worker in self.services.fleet.workers())
+        summary = f"{len(runs)} runs: {len(failed)} failed, {len(unfinished)} unfinished, {len(old)} without progress"
         return ActionOutcome(
-            says,
+            summary,
             {
                 "failed": len(failed),
                 "failed_runs": failed,
@@ -145,7 +151,7 @@ class RunEvidence(EvidenceAction):
     def _behind(self, runs: Sequence[Run], now: datetime) -> Mapping[str, tuple[float, str]]:
         """By the same measure as the alert: a run hangs with any of its agents, whatever the others do meanwhile."""
         names = [run.id for run in runs]
-        events, beats = self.handles.timeline.of_kinds(names, KINDS), self.handles.timeline.heartbeats(*names)
+        events, beats = self.services.timeline.of_kinds(names, KINDS), self.services.timeline.heartbeats(*names)
         return {
             name: furthest_behind(events[name], [beat for beat in beats if beat.run_id == name], now) for name in names
         }
@@ -154,7 +160,7 @@ class RunEvidence(EvidenceAction):
         """The kinds of failure that the agents of these runs have reported."""
         kinds: set[str] = set()
         for run in runs:
-            for _, event in self.handles.timeline.list(run.id, limit=_EVENTS):
+            for _, event in self.services.timeline.list(run.id, limit=_EVENTS):
                 failing = event.data.get("failing") if event.kind == "agent.finished" else None
                 if failing:
                     kinds.add(str(failing["kind"]))
@@ -163,7 +169,7 @@ class RunEvidence(EvidenceAction):
     def _restarts(self, runs: Sequence[Run]) -> Counter[str]:
         counts: Counter[str] = Counter()
         for run in runs:
-            events = self.handles.timeline.list(run.id, limit=_EVENTS)
+            events = self.services.timeline.list(run.id, limit=_EVENTS)
             counts[run.id] = sum(1 for _, event in events if event.kind == "run.resumed")
         return counts
 
@@ -177,51 +183,51 @@ def _activity(activities: Sequence[str]) -> str:
 
 
 @action
-class WaitEvidence(EvidenceAction):
+class WaitEvidence(EvidenceAction[RunSelection]):
     """See who waits for whom."""
 
     name = "evidence.waits"
     summary = "draw who waits for what, and name circles"
-    parameters = RunSelection
     finds = ("cycles", "for")
 
     async def run(self, context: ActionContext, parameters: RunSelection) -> ActionOutcome:
-        configuration = self.handles.configuration()
-        graph = await anyio.to_thread.run_sync(self.handles.diagnosis.wait_graph, configuration)
+        configuration = self.services.configuration()
+        graph = await anyio.to_thread.run_sync(self.services.diagnosis.wait_graph, configuration)
         wanted = {f"run:{run}" for run in parameters.runs} or {wait.who for wait in graph.waits}
         causes = [wait for who in sorted(wanted) for wait in graph.causes(who)]
         cycles = [" → ".join((*cycle, cycle[0])) for cycle in graph.cycles()]
         lines = [f"{wait.who} waits for {wait.what}: {wait.why}".rstrip(": ") for wait in causes]
         kinds = sorted({wait.what.partition(":")[0] for wait in causes})
-        says = "; ".join([*(f"circle: {cycle}" for cycle in cycles), *lines][:5]) or "nothing waits"
-        return ActionOutcome(says, {"cycles": cycles, "for": kinds}, {"waits": lines})
+        summary = "; ".join([*(f"circle: {cycle}" for cycle in cycles), *lines][:5]) or "nothing waits"
+        return ActionOutcome(summary, {"cycles": cycles, "for": kinds}, {"waits": lines})
 
 
 @action
-class ConfigurationEvidence(EvidenceAction):
+class ConfigurationEvidence(EvidenceAction[AgentSelection]):
     """See whether the configuration is sound, and what changed."""
 
     name = "evidence.config"
     summary = "check the configuration, and compare it with the one of the last good run"
-    parameters = AgentSelection
     finds = ("errors", "changed", "changes")
 
     async def run(self, context: ActionContext, parameters: AgentSelection) -> ActionOutcome:
         return await anyio.to_thread.run_sync(self._compare, context, parameters)
 
     def _compare(self, context: ActionContext, parameters: AgentSelection) -> ActionOutcome:
-        store = self.handles.store
+        store = self.services.store
         errors = [str(finding) for finding in store.refused]
         good = self._last_good_number()
         changes: list[str] = []
         if good is not None and store.number is not None and good != store.number:
             changes = [str(change) for change in diff_of(store, good, store.number)]
-        says = f"{len(errors)} errors in the file; {len(changes)} changes since the last good run"
+        summary = f"{len(errors)} errors in the file; {len(changes)} changes since the last good run"
         evidence = {"errors": errors, "changes": changes, "agents": list(parameters.agents)}
-        return ActionOutcome(says, {"errors": len(errors), "changed": bool(changes), "changes": changes[:20]}, evidence)
+        return ActionOutcome(
+            summary, {"errors": len(errors), "changed": bool(changes), "changes": changes[:20]}, evidence
+        )
 
     def _last_good_number(self) -> int | None:
-        good = self.handles.runs.list([RunStatus.SUCCEEDED], 1)
+        good = self.services.runs.list([RunStatus.SUCCEEDED], 1)
         return good[0].config_version if good else None
 
 
@@ -235,12 +241,11 @@ def diff_of(store: Any, before: int, after: int) -> Sequence[Any]:
 
 
 @action
-class ProjectHistoryEvidence(EvidenceAction):
+class ProjectHistoryEvidence(EvidenceAction[NoParameters]):
     """See what changed in the project."""
 
     name = "evidence.git"
     summary = "read the project's latest commits"
-    parameters = NoParameters
     finds = ("recent", "commits")
 
     async def run(self, context: ActionContext, parameters: NoParameters) -> ActionOutcome:
@@ -248,11 +253,19 @@ class ProjectHistoryEvidence(EvidenceAction):
         lines = await anyio.to_thread.run_sync(self._log, since)
         if lines is None:
             return ActionOutcome("the project has no history that git could read", {"recent": False, "commits": []})
-        says = f"{len(lines)} commits within a day" + (f", the newest: {lines[0]}" if lines else "")
-        return ActionOutcome(says, {"recent": bool(lines), "commits": lines})
+        summary = f"{len(lines)} commits within a day" + (f", the newest: {lines[0]}" if lines else "")
+        return ActionOutcome(summary, {"recent": bool(lines), "commits": lines})
 
     def _log(self, since: str) -> list[str] | None:
-        command = ("git", "-C", str(self.handles.root), "log", f"-{_COMMITS}", f"--since={since}", "--format=%h %ad %s")
+        command = (
+            "git",
+            "-C",
+            str(self.services.root),
+            "log",
+            f"-{_COMMITS}",
+            f"--since={since}",
+            "--format=%h %ad %s",
+        )
         try:
             ended = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)  # noqa: S603
         except (OSError, subprocess.SubprocessError):
@@ -261,12 +274,11 @@ class ProjectHistoryEvidence(EvidenceAction):
 
 
 @action
-class ResourceEvidence(EvidenceAction):
+class ResourceEvidence(EvidenceAction[NoParameters]):
     """Take a snapshot of the machine."""
 
     name = "evidence.resources"
     summary = "measure processor, memory, disk and the processes that use most"
-    parameters = NoParameters
     finds = (
         "cpu_percent",
         "memory_percent",
@@ -279,16 +291,16 @@ class ResourceEvidence(EvidenceAction):
     )
 
     async def run(self, context: ActionContext, parameters: NoParameters) -> ActionOutcome:
-        seen = await anyio.to_thread.run_sync(self.handles.resources.snapshot)
+        seen = await anyio.to_thread.run_sync(self.services.resources.snapshot)
         own = await anyio.to_thread.run_sync(self._own_bytes)
-        limits = self.handles.configuration().monitoring.thresholds
+        limits = self.services.configuration().monitoring.thresholds
         free = min((min(disk.free_percent, disk.free_files_percent) for disk in seen.disks), default=100.0)
         disk_short = free < limits.disk_free_percent
         cpu = seen.cpu_percent or 0.0
         short = disk_short or cpu > limits.cpu_percent or seen.memory_percent > limits.memory_percent
-        says = f"processor {cpu:.0f} %, memory {seen.memory_percent:.0f} %, disk {free:.1f} % free"
+        summary = f"processor {cpu:.0f} %, memory {seen.memory_percent:.0f} %, disk {free:.1f} % free"
         return ActionOutcome(
-            says,
+            summary,
             {
                 "cpu_percent": cpu,
                 "memory_percent": seen.memory_percent,
@@ -303,7 +315,7 @@ class ResourceEvidence(EvidenceAction):
         )
 
     def _own_bytes(self) -> int:
-        return sum(size_of(folder) for folder in (self.handles.log_folder, self.handles.artifacts.folder))
+        return sum(size_of(folder) for folder in (self.services.log_folder, self.services.artifacts.folder))
 
 
 def unresponsive(seen: ResourceSnapshot) -> bool:
@@ -313,28 +325,27 @@ def unresponsive(seen: ResourceSnapshot) -> bool:
 
 
 @action
-class LoadEvidence(EvidenceAction):
+class LoadEvidence(EvidenceAction[NoParameters]):
     """See what explains the load."""
 
     name = "evidence.load"
     summary = "see whether the running work explains the load, and what grows or runs away"
-    parameters = NoParameters
     finds = ("running", "expected", "growing", "growing_workers", "runaway")
 
     async def run(self, context: ActionContext, parameters: NoParameters) -> ActionOutcome:
         return await anyio.to_thread.run_sync(self._judge)
 
     def _judge(self) -> ActionOutcome:
-        seen = self.handles.resources.snapshot()
-        workers = {int(worker["pid"]): str(worker["worker"]) for worker in self.handles.fleet.workers()}
-        running = len(self.handles.runs.list([RunStatus.RUNNING], 1000))
+        seen = self.services.resources.snapshot()
+        workers = {int(worker["pid"]): str(worker["worker"]) for worker in self.services.fleet.workers()}
+        running = len(self.services.runs.list([RunStatus.RUNNING], 1000))
         ours = [process for process in seen.top if process.ours]
         commands = [process for process in ours if process.pid not in workers and process.pid != os.getpid()]
         runaway = [str(process.pid) for process in commands if self._runs_away(process, ours, seen)]
         growing = [leak.command[:80] for leak in seen.leaks]
-        says = f"{running} runs at work; {len(growing)} processes grow, {len(runaway)} run away"
+        summary = f"{running} runs at work; {len(growing)} processes grow, {len(runaway)} run away"
         return ActionOutcome(
-            says,
+            summary,
             {
                 "running": running,
                 "expected": running > 0 and bool(ours),
@@ -347,7 +358,7 @@ class LoadEvidence(EvidenceAction):
     def _runs_away(self, process: ProcessUse, ours: Sequence[ProcessUse], seen: ResourceSnapshot) -> bool:
         """Whether it takes a whole processor; or, where processor or memory is short, most of what we have of it: on a
         machine that others use as well nobody gets a whole one."""
-        limits = self.handles.configuration().monitoring.thresholds
+        limits = self.services.configuration().monitoring.thresholds
         short = (seen.cpu_percent or 0.0) > limits.cpu_percent
         most = _MOST_SHARE * sum(one.cpu_percent for one in ours)
         burns = process.cpu_percent > (max(_BUSY_PERCENT, most) if short else _RUNAWAY_PERCENT)
@@ -356,22 +367,21 @@ class LoadEvidence(EvidenceAction):
 
 
 @action
-class ErrorEvidence(EvidenceAction):
+class ErrorEvidence(EvidenceAction[NoParameters]):
     """See how often things fail now."""
 
     name = "evidence.errors"
     summary = "count what succeeded and what failed within the last minutes"
-    parameters = NoParameters
     finds = ("failed", "succeeded", "percent")
 
     async def run(self, context: ActionContext, parameters: NoParameters) -> ActionOutcome:
         def count() -> tuple[int, int]:
-            runs = self.handles.runs.list([RunStatus.SUCCEEDED, RunStatus.FAILED], 200)
+            runs = self.services.runs.list([RunStatus.SUCCEEDED, RunStatus.FAILED], 200)
             recent = [run for run in runs if run.finished_at and run.finished_at > context.now - timedelta(minutes=15)]
             failed = sum(run.status is RunStatus.FAILED for run in recent)
             return failed, len(recent) - failed
 
         failed, succeeded = await anyio.to_thread.run_sync(count)
         percent = 100.0 * failed / (failed + succeeded) if failed + succeeded else 0.0
-        says = f"{failed} of {failed + succeeded} runs failed within a quarter of an hour"
-        return ActionOutcome(says, {"failed": failed, "succeeded": succeeded, "percent": percent})
+        summary = f"{failed} of {failed + succeeded} runs failed within a quarter of an hour"
+        return ActionOutcome(summary, {"failed": failed, "succeeded": succeeded, "percent": percent})

@@ -30,72 +30,72 @@ class Exposed:
     written_at: datetime
 
 
-def exposed(handles: ActionServices, run_ids: Sequence[str]) -> tuple[Exposed, ...]:
+def exposed(services: ActionServices, run_ids: Sequence[str]) -> tuple[Exposed, ...]:
     """The files of these runs that hold secrets; of all artifacts where no run is named. Blocks."""
-    folder = handles.artifacts.folder
-    runs = list(_runs(handles, run_ids))
+    folder = services.artifacts.folder
+    runs = list(_runs(services, run_ids))
     roots = [(folder / run.id, 0.0) for run in runs] if run_ids else [(folder, 0.0)]
     roots += [(Path(run.workspace), (run.started_at or run.created_at).timestamp()) for run in runs]
-    found = [path for root, since in roots for path in _holding(handles, root, since)]
-    return tuple(_described(handles, Path(path), kinds, count) for path, kinds, count in found)
+    found = [path for root, since in roots for path in _holding(services, root, since)]
+    return tuple(_described(services, Path(path), kinds, count) for path, kinds, count in found)
 
 
-def quarantined(handles: ActionServices, incident_id: str) -> list[Path]:
+def quarantined(services: ActionServices, incident_id: str) -> list[Path]:
     """The files that an incident's response has moved into quarantine."""
-    folder = handles.state_folder / QUARANTINE / incident_id
+    folder = services.state_folder / QUARANTINE / incident_id
     return [path for path in sorted(folder.glob("*/*")) if path.is_file()]
 
 
-def secrets_in(handles: ActionServices, paths: Iterable[Path]) -> frozenset[str]:
+def secrets_in(services: ActionServices, paths: Iterable[Path]) -> frozenset[str]:
     """What looks like a secret in files. For comparing only. Blocks."""
     texts = [_text(path) for path in paths]
-    values = {text[match.start : match.end] for text in texts for match in handles.redactor.find(text)}
+    values = {text[match.start : match.end] for text in texts for match in services.redactor.find(text)}
     return frozenset(value for value in values if len(value) >= MINIMUM_LENGTH)
 
 
-def values_in(handles: ActionServices, paths: Iterable[Path]) -> frozenset[str]:
+def values_in(services: ActionServices, paths: Iterable[Path]) -> frozenset[str]:
     """The values of credentials that stand in files. For comparing only. Blocks."""
     # Not every variable holds a secret: the path of a folder may stand in any file.
-    secret = handles.store.credentials.secrets(handles.store.file)
+    secret = services.store.credentials.secrets(services.store.file)
     texts = [_text(path) for path in paths]
     return frozenset(value for value in secret if len(value) >= MINIMUM_LENGTH and any(value in text for text in texts))
 
 
-def _credentials_in(handles: ActionServices, path: Path) -> tuple[str, ...]:
-    credentials, there = handles.store.credentials, values_in(handles, (path,))
+def _credentials_in(services: ActionServices, path: Path) -> tuple[str, ...]:
+    credentials, there = services.store.credentials, values_in(services, (path,))
     return tuple(name for name in sorted(credentials.names) if there.intersection(credentials.values(name)))
 
 
-def _runs(handles: ActionServices, run_ids: Sequence[str]) -> Iterator[Run]:
+def _runs(services: ActionServices, run_ids: Sequence[str]) -> Iterator[Run]:
     for run_id in run_ids:
         try:
-            yield handles.runs.get(run_id)
+            yield services.runs.get(run_id)
         except NotFoundError:
             continue
 
 
-def _holding(handles: ActionServices, root: Path, since: float) -> Iterator[tuple[str, tuple[str, ...], int]]:
+def _holding(services: ActionServices, root: Path, since: float) -> Iterator[tuple[str, tuple[str, ...], int]]:
     by_file: dict[str, tuple[list[str], int]] = {}
-    for finding in FolderScan(root, handles.redactor.find, since=since).look():
+    for finding in FolderScan(root, services.redactor.find, since=since).look():
         kinds, count = by_file.get(finding.place, ([], 0))
         by_file[finding.place] = ([*kinds, finding.kind], count + len(finding.lines))
     for path, (kinds, count) in by_file.items():
         yield path, tuple(kinds), count
 
 
-def _described(handles: ActionServices, path: Path, kinds: tuple[str, ...], count: int) -> Exposed:
+def _described(services: ActionServices, path: Path, kinds: tuple[str, ...], count: int) -> Exposed:
     try:
         written_at = datetime.fromtimestamp(path.stat().st_mtime, UTC)
     except OSError:  # it is gone since
-        written_at = handles.clock.now()
-    return Exposed(path, kinds, count, _artifact(handles, path), _credentials_in(handles, path), written_at)
+        written_at = services.clock.now()
+    return Exposed(path, kinds, count, _artifact(services, path), _credentials_in(services, path), written_at)
 
 
-def _artifact(handles: ActionServices, path: Path) -> str:
+def _artifact(services: ActionServices, path: Path) -> str:
     """The file as an artifact of a run of ours; empty where it is none."""
-    folder = handles.artifacts.folder
+    folder = services.artifacts.folder
     parts = path.relative_to(folder).parts if path.is_relative_to(folder) else ()
-    return "/".join(parts) if len(parts) == 2 and list(_runs(handles, parts[:1])) else ""
+    return "/".join(parts) if len(parts) == 2 and list(_runs(services, parts[:1])) else ""
 
 
 def _text(path: Path) -> str:

@@ -33,14 +33,13 @@ class LowerParameters(Parameters):
 
 
 @action
-class Lower(Action[Any]):
+class Lower(Action[LowerParameters]):
     """Let fewer calls run at once."""
 
     name = "limit.lower"
     summary = "lower how many calls run at once"
     risk = Risk.REVERSIBLE
-    parameters = LowerParameters
-    taken_back = "the limits are as before"
+    undo_summary = "the limits are as before"
     finds = ("limits", "overrides")
 
     def targets(self, parameters: LowerParameters) -> tuple[str, ...]:
@@ -61,32 +60,31 @@ class Lower(Action[Any]):
             add_override(self, context, LimitProvider(target=name, concurrency=to), parameters.minutes)
             for name, to in limits.items()
         ]
-        says = "at most " + ", ".join(f"{to} calls at once to {name}" for name, to in limits.items())
-        return ActionOutcome(says, {"limits": limits, "overrides": made}, undo={"overrides": made})
+        summary = "at most " + ", ".join(f"{to} calls at once to {name}" for name, to in limits.items())
+        return ActionOutcome(summary, {"limits": limits, "overrides": made}, undo={"overrides": made})
 
     async def undo(self, context: ActionContext, undo: Mapping[str, Any]) -> str:
         remove_overrides(self, context, undo["overrides"])
         return "the limits are as before"
 
     def _named(self, parameters: LowerParameters) -> tuple[str, ...]:
-        providers = self.handles.configuration().runtime.providers
+        providers = self.services.configuration().runtime.providers
         enabled = tuple(name for name, settings in providers.items() if settings.enabled)
         return enabled if EVERYTHING in parameters.providers else tuple(n for n in parameters.providers if n in enabled)
 
     def _limits(self, parameters: LowerParameters) -> dict[str, int]:
-        providers = self.handles.configuration().runtime.providers
+        providers = self.services.configuration().runtime.providers
         return {name: max(1, int(providers[name].concurrency * parameters.factor)) for name in self._named(parameters)}
 
 
 @action
-class Restore(Action[Any]):
+class Restore(Action[NoParameters]):
     """Come back to the limits of the file."""
 
     name = "limit.restore"
     summary = "bring lowered limits back step by step"
     risk = Risk.REVERSIBLE
-    parameters = NoParameters
-    taken_back = "nothing is to be done: the limits go on to come back"
+    undo_summary = "nothing is to be done: the limits go on to come back"
     finds = ("restored",)
 
     async def preview(self, context: ActionContext, parameters: NoParameters) -> str:
@@ -116,4 +114,4 @@ class Restore(Action[Any]):
         return found
 
     def _full(self, name: str) -> int:
-        return self.handles.store.file.runtime.providers[name].concurrency
+        return self.services.store.file.runtime.providers[name].concurrency

@@ -36,14 +36,13 @@ _GRACE_SECONDS = 3.0
 
 
 @action
-class StartOllama(Action[Any]):
+class StartOllama(Action[NoParameters]):
     """Start `ollama serve`."""
 
     name = "provider.start-ollama"
     summary = "start `ollama serve` on this machine and see that it answers"
     risk = Risk.REVERSIBLE
-    parameters = NoParameters
-    taken_back = "the Ollama that was started is stopped"
+    undo_summary = "the Ollama that was started is stopped"
     finds = ("pid", "provider")
 
     def targets(self, parameters: NoParameters) -> tuple[str, ...]:
@@ -67,8 +66,8 @@ class StartOllama(Action[Any]):
         else:
             mine = await anyio.to_thread.run_sync(self._start, name, context.key)
         await self._wait_for(name, int(mine["pid"]))
-        says = f"started Ollama (process {mine['pid']}); it answers"
-        return ActionOutcome(says, {"pid": mine["pid"], "provider": name}, undo=mine)
+        summary = f"started Ollama (process {mine['pid']}); it answers"
+        return ActionOutcome(summary, {"pid": mine["pid"], "provider": name}, undo=mine)
 
     async def undo(self, context: ActionContext, undo: Mapping[str, Any]) -> str:
         if "pid" not in undo:
@@ -79,16 +78,16 @@ class StartOllama(Action[Any]):
 
     @property
     def _record(self) -> Path:
-        return self.handles.state_folder / "ollama.json"
+        return self.services.state_folder / "ollama.json"
 
     def _local(self) -> dict[str, ProviderSettings]:
-        providers = self.handles.configuration().runtime.providers
+        providers = self.services.configuration().runtime.providers
         return {name: one for name, one in providers.items() if one.enabled and is_local_ollama(one)}
 
     async def _down(self) -> str | None:
         """The first Ollama of this machine that does not answer."""
         for name in self._local():
-            if not (await self.handles.gateway.probe(name)).ok:
+            if not (await self.services.gateway.probe(name)).ok:
                 return name
         return None
 
@@ -111,8 +110,8 @@ class StartOllama(Action[Any]):
         """Start it in a session of its own, so that it outlives us; its output goes beside our log."""
         address = urlsplit(self._local()[name].effective_base_url or "")
         variables = {**os.environ, "OLLAMA_HOST": f"{address.hostname}:{address.port or 11434}"}
-        self.handles.log_folder.mkdir(parents=True, exist_ok=True)
-        with Path(self.handles.log_folder, "ollama.log").open("ab") as log:
+        self.services.log_folder.mkdir(parents=True, exist_ok=True)
+        with Path(self.services.log_folder, "ollama.log").open("ab") as log:
             process = subprocess.Popen(  # noqa: S603 (found on the PATH, without a shell)
                 [self._binary(), "serve"],
                 stdin=subprocess.DEVNULL,
@@ -124,16 +123,16 @@ class StartOllama(Action[Any]):
         # Somebody has to take notice of its end, or what is left of it would look alive.
         threading.Thread(target=process.wait, name="ollama-watch", daemon=True).start()
         record = {"pid": process.pid, "started": _started_at(process.pid), "provider": name, "key": key}
-        self.handles.state_folder.mkdir(parents=True, exist_ok=True)
+        self.services.state_folder.mkdir(parents=True, exist_ok=True)
         replace_text(self._record, json.dumps(record))
         return record
 
     async def _wait_for(self, name: str, number: int) -> None:
         with anyio.move_on_after(_WAIT_SECONDS):
             while psutil.pid_exists(number):
-                if (await self.handles.gateway.probe(name)).ok:
+                if (await self.services.gateway.probe(name)).ok:
                     return
-                await self.handles.clock.sleep(_LOOK_SECONDS)
+                await self.services.clock.sleep(_LOOK_SECONDS)
             raise ActionError("Ollama ended right after its start; logs/ollama.log says why")
         raise ActionError(f"Ollama did not answer within {_WAIT_SECONDS:g} s of its start; see logs/ollama.log")
 

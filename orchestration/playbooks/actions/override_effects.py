@@ -19,23 +19,23 @@ def add_override(
     `part` tells several changes of one target by the same action apart. Returns the override's identifier.
     """
     mark = _mark(context, part)
-    for known in of.handles.store.overrides:
+    for known in of.services.store.overrides:
         if known.reason.endswith(mark) and known.change.target == change.target:
             return known.id
     reason = f"{context.reason} {mark}"
     seconds = None if minutes is None else minutes * 60
-    return of.handles.store.add_override(change, reason=reason, actor=context.actor, seconds=seconds).id
+    return of.services.store.add_override(change, reason=reason, actor=context.actor, seconds=seconds).id
 
 
 def made_by(of: Action[Any], context: ActionContext) -> list[Override]:
     """The changes that the same step has made already: those of a process that died before it could say so."""
-    return [one for one in of.handles.store.overrides if context.key and key_of(one.reason) == context.key]
+    return [one for one in of.services.store.overrides if context.key and key_of(one.reason) == context.key]
 
 
 def made_for(of: Action[Any], context: ActionContext, kind: str) -> list[Override]:
     """The changes of a kind that were made for this incident, by whatever step."""
     begins = f"{context.incident_id}: "
-    known = of.handles.store.overrides
+    known = of.services.store.overrides
     return [one for one in known if one.change.kind == kind and one.reason.startswith(begins)]
 
 
@@ -53,6 +53,6 @@ def remove_overrides(of: Action[Any], context: ActionContext, ids: Sequence[str]
     """End changes; those that have ended already are left alone."""
     for override_id in ids:
         try:
-            of.handles.store.remove_override(override_id, context.actor)
+            of.services.store.remove_override(override_id, context.actor)
         except NotFoundError:
             continue

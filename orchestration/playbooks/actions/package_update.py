@@ -25,14 +25,13 @@ class SomePackages(Parameters):
 
 
 @action
-class UpdateCommand(Action[Any]):
+class UpdateCommand(Action[SomePackages]):
     """Update vulnerable packages, and only those; never without a person's word."""
 
     name = "security.update-command"
     summary = "prepare the command that updates vulnerable packages to the first versions that are mended"
     risk = Risk.REVERSIBLE
-    parameters = SomePackages
-    taken_back = "the former versions are installed again"
+    undo_summary = "the former versions are installed again"
     finds = ("command", "updated")
 
     def targets(self, parameters: SomePackages) -> tuple[str, ...]:
@@ -64,11 +63,11 @@ class UpdateCommand(Action[Any]):
         command = _install(wanted)
         _carry_out(command)
         findings = {"command": shlex.join(command), "updated": sorted(wanted)}
-        says = f"installed {_listed(wanted)}; restart the system to use it"
-        return ActionOutcome(says, findings, undo={"versions": before})
+        summary = f"installed {_listed(wanted)}; restart the system to use it"
+        return ActionOutcome(summary, findings, undo={"versions": before})
 
     def _vulnerable(self, parameters: SomePackages) -> list[Vulnerability]:
-        folder = self.handles.root / self.handles.configuration().monitoring.advisories_directory
+        folder = self.services.root / self.services.configuration().monitoring.advisories_directory
         return [one for one in audit(installed(), folder).vulnerabilities if one.package in parameters.packages]
 
     def _wanted(self, parameters: SomePackages) -> dict[str, str]:

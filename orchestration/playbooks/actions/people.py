@@ -40,14 +40,13 @@ class SomeChannels(Parameters):
 
 
 @action
-class RemindAction(Action[Any]):
+class RemindAction(Action[RequiredRuns]):
     """Remind of an open question."""
 
     name = "people.remind"
     summary = "send the open questions of these runs again"
     risk = Risk.REVERSIBLE
-    parameters = RequiredRuns
-    taken_back = "nothing: what was sent cannot be unsent"
+    undo_summary = "nothing: what was sent cannot be unsent"
     finds = ("questions",)
 
     def targets(self, parameters: RequiredRuns) -> tuple[str, ...]:
@@ -64,43 +63,41 @@ class RemindAction(Action[Any]):
 
     def _remind(self, context: ActionContext, parameters: RequiredRuns) -> list[str]:
         """Send the questions, but none that was sent a moment ago: by us before a crash, or by anybody."""
-        said = self.handles.incidents.entries(context.incident_id)
+        said = self.services.incidents.entries(context.incident_id)
         recent = {entry.data.get("question") for entry in said if context.now - entry.at < _AGAIN}
-        questions = [one for run in parameters.runs for one in self.handles.approvals.open(run)]
+        questions = [one for run in parameters.runs for one in self.services.approvals.open(run)]
         for question in questions:
             text = f"{question.subject} waits for an answer: {question.question}"
             if text not in recent:
-                self.handles.incident_service.request_approval(context.incident_id, Actor(context.actor), text)
+                self.services.incident_service.request_approval(context.incident_id, Actor(context.actor), text)
         return [question.question for question in questions]
 
 
 @action
-class ChannelCheckAction(Action[Any]):
+class ChannelCheckAction(Action[NoParameters]):
     """See which channels work."""
 
     name = "people.channels"
     summary = "see which channels fail, and whether anything urgent waits"
-    parameters = NoParameters
     finds = ("failing", "permanent", "urgent_waiting")
 
     async def run(self, context: ActionContext, parameters: NoParameters) -> ActionOutcome:
-        last = await anyio.to_thread.run_sync(self.handles.outbox.last_deliveries)
+        last = await anyio.to_thread.run_sync(self.services.outbox.last_deliveries)
         failing = sorted(name for name, delivery in last.items() if delivery.outcome is not SendOutcome.SENT)
         permanent = sorted(name for name, delivery in last.items() if delivery.outcome is SendOutcome.FAILED)
-        waiting = len(await anyio.to_thread.run_sync(_untold, self.handles.outbox, context.now))
-        says = f"failing: {', '.join(failing) or 'none'}; {waiting} urgent messages have reached nobody yet"
-        return ActionOutcome(says, {"failing": failing, "permanent": permanent, "urgent_waiting": waiting})
+        waiting = len(await anyio.to_thread.run_sync(_untold, self.services.outbox, context.now))
+        summary = f"failing: {', '.join(failing) or 'none'}; {waiting} urgent messages have reached nobody yet"
+        return ActionOutcome(summary, {"failing": failing, "permanent": permanent, "urgent_waiting": waiting})
 
 
 @action
-class RedirectAction(Action[Any]):
+class RedirectAction(Action[SomeChannels]):
     """Tell people by their other channels."""
 
     name = "people.redirect"
     summary = "send what waits on broken channels by the contacts' next channels too"
     risk = Risk.REVERSIBLE
-    parameters = SomeChannels
-    taken_back = "what has not gone out yet is withdrawn"
+    undo_summary = "what has not gone out yet is withdrawn"
     finds = ("redirected",)
 
     def targets(self, parameters: SomeChannels) -> tuple[str, ...]:
@@ -118,12 +115,12 @@ class RedirectAction(Action[Any]):
         return ActionOutcome(f"told as well: {names}", {"redirected": len(rows)}, undo=undo)
 
     async def undo(self, context: ActionContext, undo: Mapping[str, Any]) -> str:
-        count = await anyio.to_thread.run_sync(self.handles.outbox.withdraw, undo["keys"], context.now)
+        count = await anyio.to_thread.run_sync(self.services.outbox.withdraw, undo["keys"], context.now)
         return f"{count} messages were withdrawn; what was sent cannot be unsent"
 
     def _redirect(self, context: ActionContext, parameters: SomeChannels) -> list[OutboxRow]:
         """Put what is to be sent, marked with our key, so that a repetition finds it again."""
-        outbox = self.handles.outbox
+        outbox = self.services.outbox
         before = [row for row in outbox.waiting() if row.payload.get(_MARK) == context.key]
         rows = [
             replace(row, payload={**row.payload, _MARK: context.key}) for row in self._instead(parameters, context.now)
@@ -134,7 +131,7 @@ class RedirectAction(Action[Any]):
     def _instead(self, parameters: SomeChannels, now: datetime) -> list[OutboxRow]:
         """What is to be sent: for each page that waits, the same on the contact's next channel that works. One that was
         redirected already is not again: its place is taken."""
-        outbox, response = self.handles.outbox, self.handles.configuration().response
+        outbox, response = self.services.outbox, self.services.configuration().response
         rows = []
         for row in _untold(outbox, now):
             if row.channel in parameters.channels and row.incident_id is not None:

@@ -17,6 +17,7 @@ from orchestration.playbooks.actions import (
     ActionOutcome,
     Minutes,
     NoParameters,
+    P,
     Parameters,
     action,
 )
@@ -51,33 +52,32 @@ def chain_of(configuration: Configuration) -> tuple[str, ...]:
     return tuple(name for name in names if name in runtime.providers)
 
 
-class ProviderAction(Action[Any]):
+class ProviderAction(Action[P]):
     """What the actions here share."""
 
     def chosen(self, names: Sequence[str]) -> tuple[str, ...]:
         """The providers that are meant and exist."""
-        configuration = self.handles.configuration()
+        configuration = self.services.configuration()
         return tuple(name for name in names if name in configuration.runtime.providers) or chain_of(configuration)
 
     def usable(self) -> tuple[str, ...]:
         """Providers of the chain with a route that may be used now."""
         closed = {
             status.provider
-            for status in self.handles.gateway.statuses()
+            for status in self.services.gateway.statuses()
             if status.state == BreakerState.CLOSED.value and status.limit > 0
         }
-        standings = self.handles.standings()
+        standings = self.services.provider_health()
         down = {name for name, standing in standings.items() if standing.up is False}
-        return tuple(name for name in chain_of(self.handles.configuration()) if name in closed and name not in down)
+        return tuple(name for name in chain_of(self.services.configuration()) if name in closed and name not in down)
 
 
 @action
-class ProbeAction(ProviderAction):
+class ProbeAction(ProviderAction[SomeProviders]):
     """Ask providers whether they work."""
 
     name = "provider.probe"
     summary = "ask each provider whether it works"
-    parameters = SomeProviders
     finds = ("down", "up", "outcomes", "local_ollama_down")
 
     async def run(self, context: ActionContext, parameters: SomeProviders) -> ActionOutcome:
@@ -85,16 +85,16 @@ class ProbeAction(ProviderAction):
         results: dict[str, ProbeResult] = {}
 
         async def probe(name: str) -> None:
-            results[name] = await self.handles.gateway.probe(name)
+            results[name] = await self.services.gateway.probe(name)
 
         async with anyio.create_task_group() as group:
             for name in names:
                 group.start_soon(probe, name)
         ordered = [results[name] for name in names]
         down = [result for result in ordered if not result.ok]
-        says = "; ".join(f"{one.provider}: {one.outcome.replace('_', ' ')} {one.detail}".rstrip() for one in ordered)
+        summary = "; ".join(f"{one.provider}: {one.outcome.replace('_', ' ')} {one.detail}".rstrip() for one in ordered)
         return ActionOutcome(
-            says or "there is no provider to ask",
+            summary or "there is no provider to ask",
             {
                 "down": [one.provider for one in down],
                 "up": [one.provider for one in ordered if one.ok],
@@ -105,7 +105,7 @@ class ProbeAction(ProviderAction):
         )
 
     def _is_local_ollama(self, result: ProbeResult) -> bool:
-        settings = self.handles.configuration().provider(result.provider)
+        settings = self.services.configuration().provider(result.provider)
         return settings is not None and result.outcome == "unreachable" and is_local_ollama(settings)
 
 
@@ -115,12 +115,11 @@ def is_local_ollama(settings: ProviderSettings) -> bool:
 
 
 @action
-class StatusPage(ProviderAction):
+class StatusPage(ProviderAction[SomeProviders]):
     """Read the vendors' status pages."""
 
     name = "provider.status-page"
     summary = "read the status pages of vendors that publish one as JSON"
-    parameters = SomeProviders
     finds = ("announced",)
 
     async def run(self, context: ActionContext, parameters: SomeProviders) -> ActionOutcome:
@@ -130,13 +129,13 @@ class StatusPage(ProviderAction):
             for name, url in pages.items():
                 said[name] = await _indicator(client, url)
         troubled = {name: text for name, text in said.items() if text not in ("none", "unknown")}
-        text = "; ".join(f"{name} says: {what}" for name, what in said.items())
+        text = "; ".join(f"{name} summary: {what}" for name, what in said.items())
         return ActionOutcome(
             text or "none of them has a page that a program can read", {"announced": bool(troubled)}, said
         )
 
     def _page(self, name: str) -> str | None:
-        settings = self.handles.configuration().provider(name)
+        settings = self.services.configuration().provider(name)
         return None if settings is None else settings.status_url or _STATUS_PAGES.get(settings.type)
 
 
@@ -150,12 +149,11 @@ async def _indicator(client: httpx2.AsyncClient, url: str) -> str:
 
 
 @action
-class CredentialCheckAction(ProviderAction):
+class CredentialCheckAction(ProviderAction[SomeProviders]):
     """See whether credentials are there."""
 
     name = "provider.credentials"
     summary = "see whether the credentials of each provider are set"
-    parameters = SomeProviders
     finds = ("missing",)
 
     async def run(self, context: ActionContext, parameters: SomeProviders) -> ActionOutcome:
@@ -163,34 +161,33 @@ class CredentialCheckAction(ProviderAction):
         missing = {
             name: variable
             for name, variable in needed.items()
-            if variable and self.handles.store.credentials.get(variable) is None
+            if variable and self.services.store.credentials.get(variable) is None
         }
         text = ", ".join(f"{variable} (for {name})" for name, variable in missing.items())
         return ActionOutcome(f"not set: {text}" if text else "all credentials are set", {"missing": sorted(missing)})
 
     def _variable(self, name: str) -> str | None:
-        settings = self.handles.configuration().provider(name)
+        settings = self.services.configuration().provider(name)
         return settings.effective_api_key_env if settings else None
 
 
 @action
-class LimitsAndQuotas(ProviderAction):
+class LimitsAndQuotas(ProviderAction[SomeProviders]):
     """Compare use and limits."""
 
     name = "provider.limits"
     summary = "compare what is left of each provider's own limits"
-    parameters = SomeProviders
     finds = ("used_percent", "in_use")
 
     async def run(self, context: ActionContext, parameters: SomeProviders) -> ActionOutcome:
         names = self.chosen(parameters.providers)
-        statuses = [status for status in self.handles.gateway.statuses() if status.provider in names]
+        statuses = [status for status in self.services.gateway.statuses() if status.provider in names]
         used = max(
             (percent for status in statuses if (percent := used_percent(status.headroom)) is not None), default=None
         )
-        says = "; ".join(f"{one.provider}/{one.model}: {one.in_use} of {one.limit} calls" for one in statuses)
+        summary = "; ".join(f"{one.provider}/{one.model}: {one.in_use} of {one.limit} calls" for one in statuses)
         evidence = {f"{one.provider}/{one.model}": one.headroom for one in statuses}
-        return ActionOutcome(says, {"used_percent": used, "in_use": sum(one.in_use for one in statuses)}, evidence)
+        return ActionOutcome(summary, {"used_percent": used, "in_use": sum(one.in_use for one in statuses)}, evidence)
 
 
 def used_percent(headroom: Mapping[str, float]) -> float | None:
@@ -204,32 +201,30 @@ def used_percent(headroom: Mapping[str, float]) -> float | None:
 
 
 @action
-class FallbackChainAction(ProviderAction):
+class FallbackChainAction(ProviderAction[NoParameters]):
     """See what is left of the fallback chain."""
 
     name = "provider.chain"
     summary = "see which providers of the fallback chain can be used now"
-    parameters = NoParameters
     finds = ("usable", "unusable", "single")
 
     async def run(self, context: ActionContext, parameters: NoParameters) -> ActionOutcome:
         usable = self.usable()
-        rest = [name for name in chain_of(self.handles.configuration()) if name not in usable]
-        says = f"usable: {', '.join(usable) or 'none'}; not usable: {', '.join(rest) or 'none'}"
+        rest = [name for name in chain_of(self.services.configuration()) if name not in usable]
+        summary = f"usable: {', '.join(usable) or 'none'}; not usable: {', '.join(rest) or 'none'}"
         if len(usable) == 1:
-            says += "; only one is left, so the next failure stops all work"
-        return ActionOutcome(says, {"usable": list(usable), "unusable": rest, "single": len(usable) == 1})
+            summary += "; only one is left, so the next failure stops all work"
+        return ActionOutcome(summary, {"usable": list(usable), "unusable": rest, "single": len(usable) == 1})
 
 
 @action
-class Reroute(ProviderAction):
+class Reroute(ProviderAction[RouteParameters]):
     """Route past providers."""
 
     name = "provider.route"
     summary = "send calls to another provider first, for a time"
     risk = Risk.REVERSIBLE
-    parameters = RouteParameters
-    taken_back = "the calls go where they went before"
+    undo_summary = "the calls go where they went before"
     finds = ("provider", "overrides")
 
     def targets(self, parameters: RouteParameters) -> tuple[str, ...]:
@@ -248,9 +243,9 @@ class Reroute(ProviderAction):
         made += [self._override(context, target, to, parameters) for target in self._affected(parameters)]
         if not made:
             return ActionOutcome(f"all calls go past {', '.join(parameters.providers)} already", {"provider": to})
-        says = f"calls go to {to} first, past {', '.join(parameters.providers)}, for {parameters.minutes:g} min"
+        summary = f"calls go to {to} first, past {', '.join(parameters.providers)}, for {parameters.minutes:g} min"
         undo = {"overrides": made, "avoids": list(parameters.providers)}
-        return ActionOutcome(says, {"provider": to, "overrides": made}, undo=undo)
+        return ActionOutcome(summary, {"provider": to, "overrides": made}, undo=undo)
 
     async def undo(self, context: ActionContext, undo: Mapping[str, Any]) -> str:
         remove_overrides(self, context, undo["overrides"])
@@ -259,17 +254,17 @@ class Reroute(ProviderAction):
     async def _best(self, parameters: RouteParameters) -> str:
         """The provider that is named, else the first of the chain that answers now. Raises ActionError without any."""
         if parameters.to is not None:
-            if self.handles.configuration().provider(parameters.to) is None:
+            if self.services.configuration().provider(parameters.to) is None:
                 raise ActionError(f"expected a provider of the configuration, got '{parameters.to}'")
             return parameters.to
         for name in self.usable():
-            if name not in parameters.providers and (await self.handles.gateway.probe(name)).ok:
+            if name not in parameters.providers and (await self.services.gateway.probe(name)).ok:
                 return name
         raise ActionError("expected another provider that answers, found none; configure a fallback provider")
 
     def _affected(self, parameters: RouteParameters) -> tuple[str, ...]:
         """Whose first choice is one of the providers: everybody, or single agents."""
-        configuration = self.handles.configuration()
+        configuration = self.services.configuration()
         default = configuration.runtime.default_provider
         first = {agent.id: agent.provider or default for agent in configuration.agents}
         avoided = set(parameters.providers)
@@ -282,17 +277,16 @@ class Reroute(ProviderAction):
 
 
 @action
-class ResetBreaker(ProviderAction):
+class ResetBreaker(ProviderAction[SomeProviders]):
     """Have broken routes probed now."""
 
     name = "provider.reset-breaker"
     summary = "have the broken routes of these providers probed now"
     risk = Risk.REVERSIBLE
-    parameters = SomeProviders
-    taken_back = "nothing is to be done: routes that do not answer stay out of use"
+    undo_summary = "nothing is to be done: routes that do not answer stay out of use"
 
     def targets(self, parameters: SomeProviders) -> tuple[str, ...]:
-        return tuple(name for name in parameters.providers if self.handles.configuration().provider(name))
+        return tuple(name for name in parameters.providers if self.services.configuration().provider(name))
 
     async def preview(self, context: ActionContext, parameters: SomeProviders) -> str:
         return f"probe the broken routes of {', '.join(self.targets(parameters))} now"
@@ -300,7 +294,7 @@ class ResetBreaker(ProviderAction):
     async def run(self, context: ActionContext, parameters: SomeProviders) -> ActionOutcome:
         names = self.targets(parameters)
         for name in names:
-            self.handles.gateway.reset(name)
+            self.services.gateway.reset(name)
         return ActionOutcome(f"the routes of {', '.join(names)} are probed now", undo={})
 
     async def undo(self, context: ActionContext, undo: Mapping[str, Any]) -> str:
@@ -308,17 +302,16 @@ class ResetBreaker(ProviderAction):
 
 
 @action
-class QuotaText(ProviderAction):
+class QuotaText(ProviderAction[SomeProviders]):
     """Prepare a request for more quota."""
 
     name = "provider.quota-text"
     summary = "prepare a request for more quota, with the measured use beside the limit"
-    parameters = SomeProviders
     finds = ("text",)
 
     async def run(self, context: ActionContext, parameters: SomeProviders) -> ActionOutcome:
         names = self.chosen(parameters.providers)
-        statuses = [status for status in self.handles.gateway.statuses() if status.provider in names]
+        statuses = [status for status in self.services.gateway.statuses() if status.provider in names]
         lines = [
             f"- {one.provider}, model {one.model}: {one.in_use} calls at once of {one.limit}; limits as last told: "
             + (", ".join(f"{name} {value:g}" for name, value in sorted(one.headroom.items())) or "not told")

@@ -1,13 +1,13 @@
-"""All actions: ours by being imported, the users' when one is first looked for."""
+"""All actions: the shipped ones are registered by being imported, those of users when one is first looked up."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
+from orchestration.errors import OrchestratorError
 from orchestration.playbooks.actions import (
     REGISTRY,
-    Action,
+    AnyAction,
     cleanup,
     configuration,
     containment,
@@ -36,6 +36,8 @@ __all__ = [
     "database",
     "document",
     "evidence",
+    "find_action",
+    "find_action_or_none",
     "limits",
     "ollama",
     "package_update",
@@ -48,7 +50,20 @@ __all__ = [
 ]
 
 
-def complete() -> Mapping[str, type[Action[Any]]]:
-    """Every action by name, the users' own too."""
+def complete() -> Mapping[str, type[AnyAction]]:
+    """Every action by name, those of users included."""
     plugins.load()
     return REGISTRY
+
+
+def find_action_or_none(name: str) -> type[AnyAction] | None:
+    """The action of that name, if there is one."""
+    return complete().get(name)
+
+
+def find_action(name: str) -> type[AnyAction]:
+    """The action of that name. Raises OrchestratorError when there is none any more."""
+    kind = find_action_or_none(name)
+    if kind is None:
+        raise OrchestratorError(f"the action {name} does not exist in this release, or its package is gone")
+    return kind

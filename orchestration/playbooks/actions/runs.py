@@ -20,6 +20,7 @@ from orchestration.playbooks.actions import (
     ActionOutcome,
     Minutes,
     NoParameters,
+    P,
     Parameters,
     action,
 )
@@ -55,11 +56,8 @@ class MoreTime(Parameters):
     minutes: Minutes = 240.0
 
 
-class RunAction(Action[Any]):
+class RunAction(Action[P]):
     """What the actions here share."""
-
-    def targets(self, parameters: Any) -> tuple[str, ...] | None:
-        return tuple(parameters.runs)
 
     async def each(self, runs: Sequence[str], handle: Any) -> tuple[list[str], dict[str, str]]:
         """Do something to each run; returns for which it was done, and why not for the others."""
@@ -79,44 +77,46 @@ class RunAction(Action[Any]):
         Raises ConflictError for one that somebody works on."""
         for _ in range(_TRIES):
             try:
-                await self.handles.control.resume(run_id, shared=True)
+                await self.services.control.resume(run_id, shared=True)
             except ConflictError:
-                run = await anyio.to_thread.run_sync(self.handles.runs.get, run_id)
+                run = await anyio.to_thread.run_sync(self.services.runs.get, run_id)
                 if run.status not in _STANDING:
                     raise
-                await self.handles.clock.sleep(_LOOK_SECONDS)
+                await self.services.clock.sleep(_LOOK_SECONDS)
             else:
                 return
-        await self.handles.control.resume(run_id, shared=True)
+        await self.services.control.resume(run_id, shared=True)
 
     async def unfinished(self) -> tuple[Run, ...]:
         """Runs that have not come to an end."""
-        return await self.handles.control.unfinished()
+        return await self.services.control.unfinished()
 
 
-class GoingOn(RunAction):
+class NamedRunsAction(RunAction[SomeRuns]):
+    """An action on runs that its parameters name."""
+
+    def targets(self, parameters: SomeRuns) -> tuple[str, ...]:
+        return parameters.runs
+
+
+class GoingOn(RunAction[NoParameters]):
     """What has runs go on that stand still. It takes nothing, chooses the runs itself, and needs no taking back."""
 
     risk = Risk.REVERSIBLE
-    parameters = NoParameters
-    taken_back = "nothing: the runs go on"
-
-    def targets(self, parameters: NoParameters) -> tuple[str, ...] | None:
-        return None
+    undo_summary = "nothing: the runs go on"
 
     async def undo(self, context: ActionContext, undo: Mapping[str, Any]) -> str:
         return "the runs go on"
 
 
 @action
-class Restart(RunAction):
+class Restart(NamedRunsAction):
     """Begin again at the last checkpoint."""
 
     name = "run.restart"
     summary = "go on with runs from their last committed steps"
     risk = Risk.REVERSIBLE
-    parameters = SomeRuns
-    taken_back = "nothing: what the runs have done since is kept"
+    undo_summary = "nothing: what the runs have done since is kept"
     finds = ("restarted", "refused")
 
     async def preview(self, context: ActionContext, parameters: SomeRuns) -> str:
@@ -126,34 +126,33 @@ class Restart(RunAction):
         done, refused = await self.each(parameters.runs, self._restart)
         if not done and refused:
             raise ActionError("; ".join(refused.values()))
-        says = f"went on with {', '.join(done)}" + (f"; not with {', '.join(refused)}" if refused else "")
-        return ActionOutcome(says, {"restarted": done, "refused": sorted(refused)}, refused, undo={"runs": done})
+        summary = f"went on with {', '.join(done)}" + (f"; not with {', '.join(refused)}" if refused else "")
+        return ActionOutcome(summary, {"restarted": done, "refused": sorted(refused)}, refused, undo={"runs": done})
 
     async def undo(self, context: ActionContext, undo: Mapping[str, Any]) -> str:
         return "the runs go on: what they have done since is kept"
 
     async def _restart(self, run_id: str) -> None:
-        run = await anyio.to_thread.run_sync(self.handles.runs.get, run_id)
+        run = await anyio.to_thread.run_sync(self.services.runs.get, run_id)
         if run.status is RunStatus.SUCCEEDED:
             return
         try:
             await self.resume(run_id)
         except ConflictError:
-            run = await anyio.to_thread.run_sync(self.handles.runs.get, run_id)
+            run = await anyio.to_thread.run_sync(self.services.runs.get, run_id)
             if run.status in _STANDING:
                 raise
             # Somebody works on it already: that is what was wanted.
 
 
 @action
-class Cancel(RunAction):
+class Cancel(NamedRunsAction):
     """Stop runs for real, a blocking call too."""
 
     name = "run.cancel"
     summary = "stop runs, running tools too; they can be resumed"
     risk = Risk.REVERSIBLE
-    parameters = SomeRuns
-    taken_back = "the runs are resumed"
+    undo_summary = "the runs are resumed"
     finds = ("cancelled",)
 
     async def preview(self, context: ActionContext, parameters: SomeRuns) -> str:
@@ -161,7 +160,7 @@ class Cancel(RunAction):
 
     async def run(self, context: ActionContext, parameters: SomeRuns) -> ActionOutcome:
         async def stop(run_id: str) -> None:
-            await self.handles.control.pause(run_id, f"stopped by {context.reason}")
+            await self.services.control.pause(run_id, f"stopped by {context.reason}")
 
         done, refused = await self.each(parameters.runs, stop)
         return ActionOutcome(f"stopped {', '.join(done) or 'none'}", {"cancelled": done}, refused, undo={"runs": done})
@@ -171,14 +170,13 @@ class Cancel(RunAction):
 
 
 @action
-class Fork(RunAction):
+class Fork(NamedRunsAction):
     """Fork from the last good step."""
 
     name = "run.fork"
     summary = "begin a new run from the last good part of each, leaving the old one as it is"
     risk = Risk.REVERSIBLE
-    parameters = SomeRuns
-    taken_back = "the new runs are cancelled"
+    undo_summary = "the new runs are cancelled"
     finds = ("forks",)
 
     async def preview(self, context: ActionContext, parameters: SomeRuns) -> str:
@@ -189,8 +187,8 @@ class Fork(RunAction):
         known = await self._known(context)
 
         async def fork(run_id: str) -> None:
-            await self.handles.control.pause(run_id, f"stopped by {context.reason}")
-            forks.append(known.get(run_id) or (await self.handles.control.fork(run_id, shared=True)).id)
+            await self.services.control.pause(run_id, f"stopped by {context.reason}")
+            forks.append(known.get(run_id) or (await self.services.control.fork(run_id, shared=True)).id)
 
         done, refused = await self.each(parameters.runs, fork)
         if not done:
@@ -200,27 +198,26 @@ class Fork(RunAction):
     async def undo(self, context: ActionContext, undo: Mapping[str, Any]) -> str:
         for run_id in undo["runs"]:
             try:
-                await self.handles.control.cancel(run_id, "the fork did not help")
+                await self.services.control.cancel(run_id, "the fork did not help")
             except ConflictError:
                 continue
         return f"stopped {', '.join(undo['runs'])}"
 
     async def _known(self, context: ActionContext) -> dict[str, str]:
         """The forks that were begun since the incident and are at work: ours, from before a crash. By their origin."""
-        incident = await anyio.to_thread.run_sync(self.handles.incidents.get, context.incident_id)
+        incident = await anyio.to_thread.run_sync(self.services.incidents.get, context.incident_id)
         recent = [run for run in await self.unfinished() if run.created_at >= incident.detected_at]
         return {match["run"]: run.id for run in recent if (match := _FORK.match(run.origin))}
 
 
 @action
-class RaiseLimit(RunAction):
+class RaiseLimit(RunAction[MoreTime]):
     """Give agents more time."""
 
     name = "run.raise-limit"
     summary = "raise the time limit of agents for a time"
     risk = Risk.REVERSIBLE
-    parameters = MoreTime
-    taken_back = "the time limits are as before"
+    undo_summary = "the time limits are as before"
     finds = ("overrides",)
 
     def targets(self, parameters: MoreTime) -> tuple[str, ...]:
@@ -231,15 +228,15 @@ class RaiseLimit(RunAction):
 
     async def run(self, context: ActionContext, parameters: MoreTime) -> ActionOutcome:
         made = [self._raise(context, agent, parameters) for agent in parameters.agents]
-        says = f"{', '.join(parameters.agents)} may take {parameters.factor:g} times as long"
-        return ActionOutcome(says, {"overrides": made}, undo={"overrides": made})
+        summary = f"{', '.join(parameters.agents)} may take {parameters.factor:g} times as long"
+        return ActionOutcome(summary, {"overrides": made}, undo={"overrides": made})
 
     async def undo(self, context: ActionContext, undo: Mapping[str, Any]) -> str:
         remove_overrides(self, context, undo["overrides"])
         return "the time limits are as before"
 
     def _raise(self, context: ActionContext, name: str, parameters: MoreTime) -> str:
-        configuration = self.handles.configuration()
+        configuration = self.services.configuration()
         agent = configuration.agent(name)
         if agent is None:
             raise ActionError(f"expected an agent of the configuration, got '{name}'")
@@ -249,18 +246,14 @@ class RaiseLimit(RunAction):
 
 
 @action
-class Pause(RunAction):
+class Pause(RunAction[ByPriority]):
     """Stop what is not critical."""
 
     name = "run.pause"
     summary = "pause the unfinished runs of a priority; nothing is lost"
     risk = Risk.REVERSIBLE
-    parameters = ByPriority
-    taken_back = "the runs are resumed"
+    undo_summary = "the runs are resumed"
     finds = ("paused",)
-
-    def targets(self, parameters: ByPriority) -> tuple[str, ...] | None:
-        return None
 
     async def preview(self, context: ActionContext, parameters: ByPriority) -> str:
         names = ", ".join(run.id for run in await self._of(parameters.priority)) or "none"
@@ -268,7 +261,7 @@ class Pause(RunAction):
 
     async def run(self, context: ActionContext, parameters: ByPriority) -> ActionOutcome:
         async def pause(run_id: str) -> None:
-            await self.handles.control.pause(run_id, f"{_PAUSED}{context.reason}")
+            await self.services.control.pause(run_id, f"{_PAUSED}{context.reason}")
 
         mark = f"{_PAUSED}{context.incident_id}:"
         before = [run.id for run in await self.unfinished() if run.reason.startswith(mark)]
@@ -295,8 +288,8 @@ class ResumePaused(GoingOn):
     async def run(self, context: ActionContext, parameters: NoParameters) -> ActionOutcome:
         mark = f"{_PAUSED}{context.incident_id}:"
         paused = [run.id for run in await self.unfinished() if run.reason.startswith(mark)]
-        says = await _resume_all(self, paused)
-        return ActionOutcome(says, {"resumed": paused}, undo={})
+        summary = await _resume_all(self, paused)
+        return ActionOutcome(summary, {"resumed": paused}, undo={})
 
 
 @action
@@ -313,8 +306,8 @@ class ResumeWaiting(GoingOn):
             for run in await self.unfinished()
             if run.status is RunStatus.STOPPED and run.reason.startswith("no provider")
         ]
-        says = await _resume_all(self, stopped)
-        return ActionOutcome(says, {"resumed": stopped}, undo={})
+        summary = await _resume_all(self, stopped)
+        return ActionOutcome(summary, {"resumed": stopped}, undo={})
 
 
 @action
@@ -326,10 +319,10 @@ class Recover(GoingOn):
     finds = ("taken",)
 
     async def run(self, context: ActionContext, parameters: NoParameters) -> ActionOutcome:
-        taken = await self.handles.control.recover()
+        taken = await self.services.control.recover()
         return ActionOutcome(f"{taken} parts of runs were taken over", {"taken": taken}, undo={})
 
 
-async def _resume_all(of: RunAction, runs: Sequence[str]) -> str:
+async def _resume_all(of: RunAction[Any], runs: Sequence[str]) -> str:
     done, _ = await of.each(runs, of.resume)
     return f"resumed {', '.join(done) or 'none'}"

@@ -17,6 +17,7 @@ from orchestration.playbooks.actions import (
     ActionError,
     ActionOutcome,
     NoParameters,
+    P,
     action,
 )
 from orchestration.playbooks.actions.database import integrity_of, upkeep_of
@@ -32,30 +33,29 @@ _MOST = 20
 _ACTED = frozenset({"mitigating", "mitigation-attempted"})
 
 
-class SecurityAction(Action[Any]):
+class SecurityAction(Action[P]):
     """What the actions here share."""
 
     async def incident(self, context: ActionContext) -> Incident:
         """The incident that is looked at."""
-        return await anyio.to_thread.run_sync(self.handles.incidents.get, context.incident_id)
+        return await anyio.to_thread.run_sync(self.services.incidents.get, context.incident_id)
 
     async def events(self, kinds: Sequence[str], since: datetime) -> tuple[Event, ...]:
         """What the timeline tells from a moment on."""
-        return await anyio.to_thread.run_sync(self.handles.timeline.recent, kinds, since)
+        return await anyio.to_thread.run_sync(self.services.timeline.recent, kinds, since)
 
 
 @action
-class ExposureScopeAction(SecurityAction):
+class ExposureScopeAction(SecurityAction[NoParameters]):
     """See how far it goes."""
 
     name = "security.scope"
     summary = "find where it was seen, when first and last, which credentials stand there, and who has read it"
-    parameters = NoParameters
     finds = ("secrets", "places", "artifacts", "variables", "readers", "first", "last", "new")
 
     async def run(self, context: ActionContext, parameters: NoParameters) -> ActionOutcome:
         incident = await self.incident(context)
-        found = await anyio.to_thread.run_sync(exposed, self.handles, incident.blast_radius.runs)
+        found = await anyio.to_thread.run_sync(exposed, self.services, incident.blast_radius.runs)
         since = incident.detected_at - _BEFORE
         signs = [event for event in await self.events(SIGNS, since) if _concerns(event, incident)]
         reads = [event for event in await self.events(_READ, since) if _concerns(event, incident)]
@@ -63,7 +63,7 @@ class ExposureScopeAction(SecurityAction):
         moments = [incident.detected_at, *(one.written_at for one in found), *(event.at for event in signs)]
         findings = {
             "secrets": sum(one.count for one in found),
-            "places": [_place(self.handles.root, one) for one in found],
+            "places": [_place(self.services.root, one) for one in found],
             "artifacts": [one.artifact for one in found if one.artifact],
             # Not called `credentials`: what stands under such a key is taken for a secret itself, and redacted.
             "variables": sorted({name for one in found for name in one.variables}),
@@ -76,17 +76,16 @@ class ExposureScopeAction(SecurityAction):
 
     def _acted_at(self, incident_id: str) -> datetime | None:
         """When something was last done about it; what comes after that is new."""
-        entries = self.handles.incidents.entries(incident_id)
+        entries = self.services.incidents.entries(incident_id)
         return max((entry.at for entry in entries if entry.kind in _ACTED), default=None)
 
 
 @action
-class AccessCheckAction(SecurityAction):
+class AccessCheckAction(SecurityAction[NoParameters]):
     """See who tried to get in."""
 
     name = "security.access"
     summary = "count failed sign-ins by source, and what agents were refused"
-    parameters = NoParameters
     finds = ("failed_sign_ins", "sources", "refused_calls", "refused")
 
     async def run(self, context: ActionContext, parameters: NoParameters) -> ActionOutcome:
@@ -100,21 +99,20 @@ class AccessCheckAction(SecurityAction):
             "refused_calls": refused.total(),
             "refused": [f"{what} ({count})" for what, count in refused.most_common(_MOST)],
         }
-        says = f"{sign_ins.total()} failed sign-ins from {len(sign_ins)} sources, {refused.total()} refused calls"
-        return ActionOutcome(says, findings)
+        summary = f"{sign_ins.total()} failed sign-ins from {len(sign_ins)} sources, {refused.total()} refused calls"
+        return ActionOutcome(summary, findings)
 
 
 @action
-class Vulnerabilities(SecurityAction):
+class Vulnerabilities(SecurityAction[NoParameters]):
     """Compare the installed packages with the advisories."""
 
     name = "security.vulnerabilities"
     summary = "compare the installed packages with the folder of advisories, and say how old it is"
-    parameters = NoParameters
     finds = ("vulnerable", "found", "advisories", "stale")
 
     async def run(self, context: ActionContext, parameters: NoParameters) -> ActionOutcome:
-        folder = self.handles.root / self.handles.configuration().monitoring.advisories_directory
+        folder = self.services.root / self.services.configuration().monitoring.advisories_directory
         result = await anyio.to_thread.run_sync(lambda: audit(installed(), folder))
         found = sorted({one.package for one in result.vulnerabilities})
         findings = {
@@ -131,31 +129,30 @@ class Vulnerabilities(SecurityAction):
 
 
 @action
-class Integrity(SecurityAction):
+class Integrity(SecurityAction[NoParameters]):
     """See that nothing was tampered with."""
 
     name = "security.integrity"
     summary = "check the database, the artifacts' checksums, and the chain of the audit log"
-    parameters = NoParameters
     finds = ("intact", "problems", "audit_checked")
 
     async def run(self, context: ActionContext, parameters: NoParameters) -> ActionOutcome:
-        reachable, problems = await integrity_of(self.handles)
+        reachable, problems = await integrity_of(self.services)
         if not reachable:
             raise ActionError("expected a database that answers, got none; its integrity is not known")
         incident = await self.incident(context)
         problems += await anyio.to_thread.run_sync(self._changed_artifacts, incident.blast_radius.runs)
-        upkeep = self.handles.upkeep
+        upkeep = self.services.backups
         checked = await upkeep.integrity() if upkeep is not None else {}
         problems += [str(one) for one in checked.get("problems", ()) if str(one) not in problems]
         chain = bool(checked.get("audit_checked"))
         unchecked = "" if chain else "; the chain of the audit log was not checked: nothing here looks after it"
-        says = f"{'not whole: ' + '; '.join(problems) if problems else 'all is whole'}{unchecked}"
-        return ActionOutcome(says, {"intact": not problems, "problems": problems, "audit_checked": chain})
+        summary = f"{'not whole: ' + '; '.join(problems) if problems else 'all is whole'}{unchecked}"
+        return ActionOutcome(summary, {"intact": not problems, "problems": problems, "audit_checked": chain})
 
     def _changed_artifacts(self, runs: Sequence[str]) -> list[str]:
         """Artifacts that are not as they were written. Missing ones may have been cleaned up, or be in quarantine."""
-        artifacts = self.handles.artifacts
+        artifacts = self.services.artifacts
         return [
             f"artifact {run}/{name} was {what}"
             for run in runs
@@ -165,16 +162,15 @@ class Integrity(SecurityAction):
 
 
 @action
-class RestoreTest(SecurityAction):
+class RestoreTest(SecurityAction[NoParameters]):
     """See that the newest backup can be restored."""
 
     name = "security.restore-test"
     summary = "restore the newest backup into a scratch database, and leave the one in use alone"
-    parameters = NoParameters
     finds = ("restored", "seconds", "problems")
 
     async def run(self, context: ActionContext, parameters: NoParameters) -> ActionOutcome:
-        result = await upkeep_of(self.handles).rehearse_restore()
+        result = await upkeep_of(self.services).rehearse_restore()
         problems = [str(problem) for problem in result["problems"]]
         if not result["restored"]:
             raise ActionError(f"the newest backup could not be restored: {'; '.join(problems)}")

@@ -38,34 +38,34 @@ class SomeProcesses(Parameters):
 
 
 @action
-class ListWorkers(Action[Any]):
+class ListWorkers(Action[NoParameters]):
     """See the workers."""
 
     name = "worker.list"
     summary = "list the workers, what they run and how they are"
-    parameters = NoParameters
     finds = ("alive", "missing", "unhealthy")
 
     async def run(self, context: ActionContext, parameters: NoParameters) -> ActionOutcome:
-        workers = list(self.handles.fleet.workers())
+        workers = list(self.services.fleet.workers())
         healthy = [worker for worker in workers if worker.get("healthy", True)]
         unhealthy = [str(worker["worker"]) for worker in workers if not worker.get("healthy", True)]
-        wanted = self.handles.fleet.wanted()
+        wanted = self.services.fleet.wanted()
         missing = max(0, wanted - len(healthy))
-        says = f"{len(healthy)} of {wanted} workers are well" + (f", not: {', '.join(unhealthy)}" if unhealthy else "")
+        summary = f"{len(healthy)} of {wanted} workers are well" + (
+            f", not: {', '.join(unhealthy)}" if unhealthy else ""
+        )
         findings = {"alive": len(healthy), "missing": missing, "unhealthy": unhealthy}
-        return ActionOutcome(says, findings, {"workers": [dict(worker) for worker in workers]})
+        return ActionOutcome(summary, findings, {"workers": [dict(worker) for worker in workers]})
 
 
 @action
-class ReplaceWorker(Action[Any]):
+class ReplaceWorker(Action[SomeWorkers]):
     """Replace workers."""
 
     name = "worker.replace"
     summary = "kill workers with all that they started; others take their place and their runs"
     risk = Risk.REVERSIBLE
-    parameters = SomeWorkers
-    taken_back = "nothing: the new workers stay"
+    undo_summary = "nothing: the new workers stay"
     finds = ("replaced",)
 
     def targets(self, parameters: SomeWorkers) -> tuple[str, ...]:
@@ -76,7 +76,7 @@ class ReplaceWorker(Action[Any]):
 
     async def run(self, context: ActionContext, parameters: SomeWorkers) -> ActionOutcome:
         for worker in parameters.workers:
-            await self.handles.fleet.replace(worker, context.reason)
+            await self.services.fleet.replace(worker, context.reason)
         names = ", ".join(parameters.workers)
         return ActionOutcome(f"replaced {names}", {"replaced": list(parameters.workers)}, undo={})
 
@@ -85,13 +85,12 @@ class ReplaceWorker(Action[Any]):
 
 
 @action
-class KillProcess(Action[Any]):
+class KillProcess(Action[SomeProcesses]):
     """Kill a stuck process that is ours."""
 
     name = "process.kill"
     summary = "kill processes that the system itself started, with their groups"
     risk = Risk.DESTRUCTIVE
-    parameters = SomeProcesses
     finds = ("killed",)
 
     def targets(self, parameters: SomeProcesses) -> tuple[str, ...]:
@@ -105,8 +104,8 @@ class KillProcess(Action[Any]):
         killed = [number for number in parameters.processes if number not in gone and await self._kill(int(number))]
         if not killed and not gone:
             raise ActionError("expected processes that this system started, got none that are; nothing was killed")
-        says = f"killed {', '.join(killed)}" if killed else "they are gone already"
-        return ActionOutcome(says, {"killed": killed})
+        summary = f"killed {', '.join(killed)}" if killed else "they are gone already"
+        return ActionOutcome(summary, {"killed": killed})
 
     async def _kill(self, number: int) -> bool:
         """Kill one with its group, politely at first; False when it is not ours or gone."""
@@ -120,7 +119,7 @@ class KillProcess(Action[Any]):
 
     def _ours(self) -> set[int]:
         """What we and our workers have started, but not the workers and not ourselves."""
-        workers = {int(worker["pid"]) for worker in self.handles.fleet.workers()}
+        workers = {int(worker["pid"]) for worker in self.services.fleet.workers()}
         found: set[int] = set()
         for root in (os.getpid(), *workers):
             try:

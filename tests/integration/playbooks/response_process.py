@@ -12,6 +12,7 @@ from pathlib import Path
 
 from orchestration.playbooks.ids import response_id
 from orchestration.playbooks.runner import RESPONSE
+from orchestration.playbooks.step_results import ResponseRequest
 from tests.support.responses import ResponseRoom
 
 
@@ -26,7 +27,7 @@ async def main() -> None:
             incident = room.an_incident()
             print(f"incident {incident.id}", flush=True)
             flow_id = response_id(incident.id, incident.clock.number)
-            await engine.start(RESPONSE, flow_id, {"incident": incident.id})
+            await engine.start(RESPONSE, flow_id, ResponseRequest(incident.id))
         ended = await engine.result(response_id(incident.id, incident.clock.number))
         print(f"ended {ended['state']}", flush=True)
 

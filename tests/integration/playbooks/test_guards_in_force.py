@@ -118,7 +118,7 @@ class Wipe(Action[Any]):
     parameters = Parameters
 
     async def run(self, context: ActionContext, parameters: Parameters) -> ActionOutcome:
-        draft(self.handles.root).unlink(missing_ok=True)
+        draft(self.services.root).unlink(missing_ok=True)
         return ActionOutcome("deleted the draft")
 
 
@@ -200,5 +200,5 @@ async def test_an_action_that_fails_in_whatever_way_is_recorded_without_secrets(
         ward.use(fleet=Broken(a_worker("1")))
         failed = await ward.act("worker.replace", {"workers": ["1"]})
         assert failed.state is ActionState.FAILED
-        assert failed.says.startswith("failed: RuntimeError: no: ")
-        assert "hunter2" not in failed.says
+        assert failed.summary.startswith("failed: RuntimeError: no: ")
+        assert "hunter2" not in failed.summary

@@ -79,9 +79,9 @@ async def test_who_waits_for_whom_is_drawn(tmp_path: Path) -> None:
         a_run(ward, "run-1", RunStatus.QUEUED)
         found = await ward.run("evidence.waits", runs=["run-1"])
         assert (found.findings["cycles"], found.findings["for"]) == ([], ["worker"])
-        assert "run:run-1 waits for" in found.says
+        assert "run:run-1 waits for" in found.summary
         ward.app.runs.set_status("run-1", RunStatus.CANCELLED, "")
-        assert (await ward.run("evidence.waits")).says == "nothing waits"
+        assert (await ward.run("evidence.waits")).summary == "nothing waits"
 
 
 async def test_what_changed_in_the_configuration_since_the_last_good_run_is_told(tmp_path: Path) -> None:
@@ -98,7 +98,7 @@ async def test_what_changed_in_the_configuration_since_the_last_good_run_is_told
 
 async def test_the_projects_newest_commits_are_read(tmp_path: Path) -> None:
     async with a_ward(tmp_path) as ward:
-        assert (await ward.run("evidence.git")).says == "the project has no history that git could read"
+        assert (await ward.run("evidence.git")).summary == "the project has no history that git could read"
         commit_in(ward.root, "Ask for more")
         found = (await ward.run("evidence.git")).findings
         assert (found["recent"], len(found["commits"])) == (True, 1)
@@ -215,7 +215,7 @@ async def test_limits_are_lowered_once_and_are_as_before_when_that_is_undone(tmp
 async def test_the_gateway_admits_as_many_as_the_lowered_limit_says(tmp_path: Path) -> None:
     async with a_ward(tmp_path) as ward:
         await ward.run("limit.lower", providers=["own"])
-        await ward.until(lambda: [status.limit for status in ward.handles.gateway.statuses()] == [4])
+        await ward.until(lambda: [status.limit for status in ward.services.gateway.statuses()] == [4])
 
 
 async def test_lowered_limits_come_back_step_by_step_and_only_those_of_this_incident(tmp_path: Path) -> None:

@@ -107,7 +107,7 @@ async def test_workers_are_counted_against_how_many_there_should_be(tmp_path: Pa
         ward.use(fleet=Fleet(a_worker("1"), a_worker("2", healthy=False), wanted=3))
         found = await ward.run("worker.list")
         assert found.findings == {"alive": 1, "missing": 2, "unhealthy": ["2"]}
-        assert found.says == "1 of 3 workers are well, not: 2"
+        assert found.summary == "1 of 3 workers are well, not: 2"
 
 
 async def test_a_worker_is_replaced_by_its_supervisor(tmp_path: Path) -> None:
@@ -152,7 +152,7 @@ async def test_a_process_of_ours_that_ignores_the_polite_signal_is_killed(tmp_pa
             done = await ward.run("process.kill", processes=[str(number)])
             assert done.findings == {"killed": [str(number)]}
         assert not psutil.pid_exists(number)
-        assert (await ward.run("process.kill", processes=[str(number)])).says == "they are gone already"
+        assert (await ward.run("process.kill", processes=[str(number)])).summary == "they are gone already"
 
 
 async def test_a_process_that_is_not_ours_is_left_alone_and_so_are_we_and_the_workers(tmp_path: Path) -> None:
@@ -200,7 +200,7 @@ async def test_ollama_is_started_and_stopped_again_when_that_is_undone(
         assert "serving" in (ward.app.log_folder / "ollama.log").read_text()
         assert (await ward.run("provider.start-ollama")).undo == started.undo
         other = await ward.run("provider.start-ollama", key="k-2")
-        assert (other.says, other.undo) == ("Ollama answers already", {})
+        assert (other.summary, other.undo) == ("Ollama answers already", {})
         assert await ward.undo("provider.start-ollama", other) == "nothing had been started"
         assert await ward.undo("provider.start-ollama", started) == "the Ollama that was started is stopped"
         await ward.until(lambda: not psutil.pid_exists(number))

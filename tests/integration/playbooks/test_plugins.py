@@ -86,7 +86,7 @@ async def test_the_action_of_the_how_to_works_in_a_playbook_as_ours_do(site: Pat
         done = await ward.act("own.drain", given)
         assert (done.state, done.findings) == (ActionState.DONE, {"drained": ["search"]})
         undone = await ward.executor.undo(ward.response(), done)
-        assert (undone.state, undone.says) == (ActionState.UNDONE, "drained; taken back: put search back")
+        assert (undone.state, undone.summary) == (ActionState.UNDONE, "drained; taken back: put search back")
 
 
 def test_a_module_makes_several_known(site: Path) -> None:
@@ -133,7 +133,7 @@ SOUND = "async def run(self, context, parameters): return ActionOutcome('done')"
         (
             f"{HEAD}@action\nclass A(Action):\n name='limit.lower'\n summary='s'\n parameters=Parameters\n {SOUND}",
             "",
-            "got 'limit.lower', which exists",
+            "an action named 'limit.lower' exists already",
         ),
         (
             f"{HEAD}@action\nclass A(Action):\n name='own.a'\n summary='s'\n parameters=Parameters\n {SOUND}\n1/0",
@@ -163,11 +163,13 @@ async def test_a_response_goes_on_when_the_package_of_its_action_is_gone(site: P
         decision = await ward.decide("own.drain", given)
         done = await ward.approve("own.drain", given, decision)
         del REGISTRY["own.drain"]
-        assert "does not exist in this release, or its package is gone" in (await ward.decide("own.drain", given)).says
+        assert (
+            "does not exist in this release, or its package is gone" in (await ward.decide("own.drain", given)).reason
+        )
         failed = await ward.approve("own.drain", given, decision, "k-2")
         assert failed.state is ActionState.FAILED
         undone = await ward.executor.undo(ward.response(), done)
-        assert (undone.state, "could not be taken back" in undone.says) == (ActionState.DONE, True)
+        assert (undone.state, "could not be taken back" in undone.summary) == (ActionState.DONE, True)
     playbook = tmp_path / "search.yaml"
     playbook.write_text(PLAYBOOK)
     with pytest.raises(PlaybookError, match=r"got 'own\.drain'"):

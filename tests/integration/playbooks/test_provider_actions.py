@@ -128,7 +128,7 @@ async def test_a_reroute_ends_by_itself_when_the_provider_answers_again(tmp_path
     with a_provider() as one, a_provider() as two:
         async with a_ward(tmp_path, {"one": provider_at(one.url), "two": provider_at(two.url)}) as ward:
             up = {"one": False}
-            ward.use(standings=lambda: {name: _Standing(up=there) for name, there in up.items()})
+            ward.use(provider_health=lambda: {name: _Standing(up=there) for name, there in up.items()})
             done = await ward.act("provider.route", {"providers": ["one"]}, key="k-9")
             assert done.state is ActionState.DONE
             responder = ward.responder()
@@ -150,7 +150,7 @@ class _Standing:
 async def test_what_a_person_routes_is_not_taken_back(tmp_path: Path) -> None:
     with a_provider() as one, a_provider() as two:
         async with a_ward(tmp_path, {"one": provider_at(one.url), "two": provider_at(two.url)}) as ward:
-            ward.use(standings=lambda: {"one": _Standing(up=True)})
+            ward.use(provider_health=lambda: {"one": _Standing(up=True)})
             ward.app.store.add_override(RouteTo(provider="two"), reason="I like it [more]", actor="ada")
             await ward.responder().take_routes_back()
             assert ward.overrides == [("route_to", "*")]
@@ -162,7 +162,7 @@ async def test_a_broken_route_is_probed_now_and_used_again(tmp_path: Path) -> No
         async with a_ward(tmp_path, {"one": provider_at(one.url, breaker=breaker)}) as ward:
             await _trip(ward, one)
             reset = await ward.run("provider.reset-breaker", providers=["one"])
-            await ward.until(lambda: ward.handles.gateway.statuses()[0].state == "closed")
+            await ward.until(lambda: ward.services.gateway.statuses()[0].state == "closed")
             assert "stay out of use" in await ward.undo("provider.reset-breaker", reset)
             assert await ward.preview("provider.reset-breaker", providers=["one"]) == (
                 "probe the broken routes of one now"
@@ -173,7 +173,7 @@ async def _trip(ward: Ward, one: RehearsalProcess) -> None:
     """Have one call fail, so that the route is taken out of use."""
     one.kill()
     run = await ward.app.launcher.start("mend it", ward.root / "work", agent="executor")
-    await ward.until(lambda: ward.handles.gateway.statuses()[0].state == "open")
+    await ward.until(lambda: ward.services.gateway.statuses()[0].state == "open")
     await ward.app.control.cancel(run.id)
     one.start()
 
@@ -207,9 +207,9 @@ async def test_a_missing_credential_is_named_and_a_present_one_is_not_shown(tmp_
     own, other = provider_at(a_closed_port()), provider_at(a_closed_port(), apiKeyEnv="KEY_ONE")
     async with a_ward(tmp_path, {"own": own}, runtime={"one": other}) as ward:
         found = await ward.run("provider.credentials", providers=["one"])
-        assert (found.findings, found.says) == ({"missing": ["one"]}, "not set: KEY_ONE (for one)")
+        assert (found.findings, found.summary) == ({"missing": ["one"]}, "not set: KEY_ONE (for one)")
         ward.write_env(KEY_ONE="k3y-of-the-house")
-        assert (await ward.run("provider.credentials", providers=["one"])).says == "all credentials are set"
+        assert (await ward.run("provider.credentials", providers=["one"])).summary == "all credentials are set"
 
 
 async def test_what_is_left_of_the_chain_is_told(tmp_path: Path) -> None:
@@ -217,8 +217,8 @@ async def test_what_is_left_of_the_chain_is_told(tmp_path: Path) -> None:
     async with a_ward(tmp_path, providers) as ward:
         found = await ward.run("provider.chain")
         assert found.findings == {"usable": ["one"], "unusable": ["two"], "single": True}
-        assert "the next failure stops all work" in found.says
-        ward.use(standings=lambda: {"one": _Standing(up=False)})
+        assert "the next failure stops all work" in found.summary
+        ward.use(provider_health=lambda: {"one": _Standing(up=False)})
         assert (await ward.run("provider.chain")).findings["usable"] == []
 
 
@@ -226,7 +226,7 @@ async def test_use_and_limits_are_compared_and_put_into_a_request(tmp_path: Path
     with a_provider() as one:
         async with a_ward(tmp_path, {"one": provider_at(one.url)}) as ward:
             found = await ward.run("provider.limits")
-            assert (found.findings["in_use"], found.says) == (0, "one/rehearsal-1: 0 of 8 calls")
+            assert (found.findings["in_use"], found.summary) == (0, "one/rehearsal-1: 0 of 8 calls")
             text = (await ward.run("provider.quota-text")).findings["text"]
             assert text.startswith("Please raise our quota.")
             assert "one, model rehearsal-1: 0 calls at once of 8" in text

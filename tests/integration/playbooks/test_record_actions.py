@@ -83,21 +83,21 @@ async def test_backups_are_listed_and_made_by_what_looks_after_them(tmp_path: Pa
             with pytest.raises(ActionError, match="expected something that makes and checks backups, found none"):
                 await ward.run(name)
         keeper = Keeper()
-        ward.use(upkeep=keeper)
+        ward.use(backups=keeper)
         none = (await ward.run("database.backups")).findings
         assert none == {"count": 0, "newest": "none", "newest_good": False}
         keeper.ages = [1e6]
         old = await ward.run("database.backups")
-        assert (old.findings["newest_good"], old.says.endswith("which is too old")) == (False, True)
+        assert (old.findings["newest_good"], old.summary.endswith("which is too old")) == (False, True)
         await ward.preview("database.backup")
         assert keeper.ages == [1e6]
         made = await ward.run("database.backup")
         listed = (await ward.run("database.backups")).findings
         assert listed == {"count": 2, "newest": "b-1, of then", "newest_good": True}
         assert await ward.undo("database.backup", made) == "the backup is kept: a good one is never in the way"
-        ward.use(upkeep=Keeper(room=False))
+        ward.use(backups=Keeper(room=False))
         failed = await ward.act("database.backup", {})
-        assert (failed.state, failed.says) == (ActionState.FAILED, "no room for a backup")
+        assert (failed.state, failed.summary) == (ActionState.FAILED, "no room for a backup")
 
 
 async def test_what_was_journalled_while_the_database_was_away_is_taken_in_once(tmp_path: Path) -> None:
@@ -112,12 +112,12 @@ async def test_what_was_journalled_while_the_database_was_away_is_taken_in_once(
         assert await ward.preview("database.replay") == "take in what was journalled while the database was away"
         assert (await ward.run("database.replay")).findings == {"records": 1}
         assert (await ward.run("database.replay")).findings == {"records": 0}
-        assert "the disk is gone" in {row.title for row in ward.handles.incidents.table.list(is_open=True, limit=10)}
+        assert "the disk is gone" in {row.title for row in ward.services.incidents.table.list(is_open=True, limit=10)}
 
 
 def keep(ward: Ward, report: TroubleReport) -> None:
     """Have the journal take a report in while the incident service cannot be reached."""
-    journal: Any = ward.handles.journal
+    journal: Any = ward.services.journal
     service = journal._service
 
     class Away:
@@ -153,7 +153,7 @@ def a_page(ward: Ward, channel: str, step: str = "initial", *, page: bool = True
 
 def waiting(ward: Ward) -> list[tuple[str, str]]:
     """Pages that wait: the step and the channel."""
-    rows = ward.handles.outbox.of_incident(ward.incident.id)
+    rows = ward.services.outbox.of_incident(ward.incident.id)
     pending = [row for row in rows if row.state is OutboxState.PENDING and row.payload.get("step") == "extra"]
     return sorted((row.contact, row.channel) for row in pending)
 
@@ -162,9 +162,9 @@ async def test_pages_on_a_broken_channel_go_out_on_the_next_one_and_can_be_withd
     async with a_ward(tmp_path, response=PEOPLE) as ward:
         ward.app.incident_service.cancel(ward.incident.id, _ada(), "only the page below counts")
         ward.declare(key="a further trouble")
-        for row in ward.handles.outbox.waiting():
-            ward.handles.outbox.withdraw([row.key], ward.app.clock.now())
-        outbox = ward.handles.outbox
+        for row in ward.services.outbox.waiting():
+            ward.services.outbox.withdraw([row.key], ward.app.clock.now())
+        outbox = ward.services.outbox
         outbox.put([a_page(ward, "chat", "extra")])
         assert (await ward.run("people.channels")).findings["urgent_waiting"] == 1
         assert await ward.preview("people.redirect", channels=["chat"]) == "tell ada by spare as well"
@@ -179,7 +179,7 @@ async def test_pages_on_a_broken_channel_go_out_on_the_next_one_and_can_be_withd
 
 async def test_a_page_that_came_through_by_another_channel_does_not_wait_any_more(tmp_path: Path) -> None:
     async with a_ward(tmp_path, response=PEOPLE) as ward:
-        outbox, now = ward.handles.outbox, ward.app.clock.now()
+        outbox, now = ward.services.outbox, ward.app.clock.now()
         for row in outbox.waiting():
             outbox.withdraw([row.key], now)
         chat, spare = a_page(ward, "chat", "extra"), a_page(ward, "spare", "extra")
@@ -208,7 +208,7 @@ async def test_open_questions_of_a_run_are_sent_again(tmp_path: Path) -> None:
         reminded = await ward.run("people.remind", runs=["run-1"])
         assert reminded.findings == {"questions": ["May it push?"]}
         await ward.run("people.remind", runs=["run-1"])
-        asked = [entry for entry in ward.handles.incidents.entries(ward.incident.id) if "question" in entry.data]
+        asked = [entry for entry in ward.services.incidents.entries(ward.incident.id) if "question" in entry.data]
         assert [entry.data["question"] for entry in asked] == ["run-1 waits for an answer: May it push?"]
         assert await ward.undo("people.remind", reminded) == "what was sent cannot be unsent"
 
@@ -216,7 +216,7 @@ async def test_open_questions_of_a_run_are_sent_again(tmp_path: Path) -> None:
 async def test_the_sla_is_judged_and_the_review_drafted_once(tmp_path: Path) -> None:
     async with a_ward(tmp_path) as ward:
         found = await ward.run("document.sla")
-        assert (found.findings, found.says.startswith("SLA: response: ")) == ({"breached": []}, True)
+        assert (found.findings, found.summary.startswith("SLA: response: ")) == ({"breached": []}, True)
         first = await ward.run("document.review")
         path = Path(first.findings["file"])
         assert path == ward.app.state_folder / "reviews" / f"{ward.incident.id}.md"

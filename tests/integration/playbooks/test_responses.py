@@ -61,7 +61,7 @@ def done(ward: Ward) -> dict[str, ActionRun]:
 
 
 def status(ward: Ward) -> IncidentStatus:
-    return ward.handles.incidents.get(ward.incident.id).status
+    return ward.services.incidents.get(ward.incident.id).status
 
 
 async def test_a_leaked_secret_is_quarantined_and_its_rotation_waits_for_a_person(tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ async def test_a_leaked_secret_is_quarantined_and_its_rotation_waits_for_a_perso
         assert (status(ward), ward.app.store.credentials.get("PAID_KEY")) == (IncidentStatus.RESOLVED, NEW)
         took = done(ward)
         assert {took[step].state for step in ("quarantine", "rotate", "integrity", "draft")} == {ActionState.DONE}
-        assert took["restore"].says.startswith("expected something that makes and checks backups")
+        assert took["restore"].summary.startswith("expected something that makes and checks backups")
         assert took["rotate"].actor == "ada"
         assert OLD not in str(took)
 
@@ -109,7 +109,7 @@ async def test_a_vulnerable_package_brings_a_person_with_the_command_that_mends_
         ended = await ward.app.engine.result(await respond(ward))
         assert ended["state"] == "handed-over"
         update = done(ward)["update"]
-        assert (update.state, "pip install click==999.1`" in update.says) == (ActionState.SUGGESTED, True)
+        assert (update.state, "pip install click==999.1`" in update.summary) == (ActionState.SUGGESTED, True)
         assert status(ward).is_open
 
 

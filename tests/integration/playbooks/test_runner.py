@@ -14,6 +14,7 @@ from orchestration.domain.incident_status import IncidentStatus
 from orchestration.domain.playbook_state import ActionState, PlaybookRunState
 from orchestration.playbooks.ids import response_id
 from orchestration.playbooks.runner import RESPONSE
+from orchestration.playbooks.step_results import ResponseRequest
 from tests.support.incidents import ADA
 from tests.support.patience import fail_after
 from tests.support.responses import ResponseRoom
@@ -87,7 +88,7 @@ async def test_what_does_not_help_is_undone_in_reverse_order_and_the_next_is_tri
     assert after.failed_attempts == 1
     [run] = room.records.runs(incident_id=incident.id)
     assert run.state is PlaybookRunState.HELPED
-    assert run.hypotheses[0]["id"] == "second-fits"
+    assert run.hypotheses[0].id == "second-fits"
     states = {one.step: one.state for one in room.records.actions(incident_id=incident.id) if one.phase == "mitigate"}
     assert states == {"a": ActionState.UNDONE, "b": ActionState.UNDONE, "c": ActionState.DONE}
 
@@ -114,7 +115,7 @@ async def test_a_step_that_fails_is_no_help_and_does_not_end_the_response(room: 
     ended = await room.respond(room.an_incident())
     assert ended["state"] == "helped"
     [failed] = [one for one in room.records.actions() if one.step == "x"]
-    assert (failed.state, failed.says) == (ActionState.FAILED, "it was told to fail")
+    assert (failed.state, failed.summary) == (ActionState.FAILED, "it was told to fail")
 
 
 async def with_answer(room: ResponseRoom, decide: Any) -> tuple[Any, str]:
@@ -122,7 +123,7 @@ async def with_answer(room: ResponseRoom, decide: Any) -> tuple[Any, str]:
     incident = room.an_incident()
     async with room.engine() as engine:
         flow_id = response_id(incident.id, incident.clock.number)
-        await engine.start(RESPONSE, flow_id, {"incident": incident.id})
+        await engine.start(RESPONSE, flow_id, ResponseRequest(incident.id))
         with fail_after(20):
             while not (questions := room.approvals.open(incident.id)):
                 await anyio.sleep(0.05)
@@ -154,7 +155,7 @@ async def test_a_denied_step_is_not_done(room: ResponseRoom) -> None:
     assert ended["state"] == "handed-over"
     assert room.effects() == []
     [action] = [one for one in room.records.actions(incident_id=incident_id) if one.step == "c"]
-    assert (action.state, action.says) == (ActionState.DENIED, "denied by ada: not now")
+    assert (action.state, action.summary) == (ActionState.DENIED, "denied by ada: not now")
 
 
 async def test_a_response_stops_when_a_person_has_settled_the_incident(room: ResponseRoom) -> None:
@@ -188,7 +189,7 @@ async def test_a_suggestion_is_only_written_down(room: ResponseRoom) -> None:
     assert ended["state"] == "handed-over"
     assert room.effects() == []
     [action] = [one for one in room.records.actions(incident_id=incident.id) if one.step == "c"]
-    assert (action.state, action.says) == (ActionState.SUGGESTED, "leave the mark cure")
+    assert (action.state, action.summary) == (ActionState.SUGGESTED, "leave the mark cure")
 
 
 async def test_the_hourly_cap_asks_and_stays_tripped_until_a_person_resets_it(room: ResponseRoom) -> None:
@@ -201,7 +202,7 @@ async def test_the_hourly_cap_asks_and_stays_tripped_until_a_person_resets_it(ro
         asked = ""
         async with room.engine() as engine:
             flow_id = response_id(incident.id, incident.clock.number)
-            await engine.start(RESPONSE, flow_id, {"incident": incident.id})
+            await engine.start(RESPONSE, flow_id, ResponseRequest(incident.id))
             with fail_after(20):
                 while not room.records.runs(incident_id=incident.id)[:1] or (
                     room.records.runs(incident_id=incident.id)[0].finished_at is None
@@ -231,7 +232,7 @@ async def resolved_with_a_question(room: ResponseRoom, decide: Any) -> tuple[Any
     incident = room.an_incident()
     async with room.engine() as engine:
         flow_id = response_id(incident.id, incident.clock.number)
-        await engine.start(RESPONSE, flow_id, {"incident": incident.id})
+        await engine.start(RESPONSE, flow_id, ResponseRequest(incident.id))
         with fail_after(20):
             while room.incident(incident.id).status is not IncidentStatus.RESOLVED:
                 await anyio.sleep(0.05)
@@ -276,7 +277,7 @@ async def test_a_step_of_the_recovery_that_must_be_done_is_waited_for(room: Resp
     incident = room.an_incident()
     async with room.engine() as engine:
         flow_id = response_id(incident.id, incident.clock.number)
-        await engine.start(RESPONSE, flow_id, {"incident": incident.id})
+        await engine.start(RESPONSE, flow_id, ResponseRequest(incident.id))
         with fail_after(20):
             while not (questions := room.approvals.open(incident.id)):
                 await anyio.sleep(0.05)

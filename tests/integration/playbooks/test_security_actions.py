@@ -269,7 +269,7 @@ async def test_a_vendor_with_a_call_for_it_is_asked_to_revoke_and_only_on_a_pers
         assert (rotated.findings["revoked"], vendor.revoked) == (["PAID_KEY"], ["PAID_KEY"])
         ward.use(revokers={"PAID_KEY": Vendor(away=True)})
         rotated = await ward.run("security.rotate", variables=["PAID_KEY"])
-        assert rotated.says.endswith("not revoked: PAID_KEY: the vendor does not answer")
+        assert rotated.summary.endswith("not revoked: PAID_KEY: the vendor does not answer")
         assert ward.app.store.credentials.get("PAID_KEY") is None
 
 
@@ -378,9 +378,9 @@ async def test_integrity_looks_at_the_artifacts_and_the_chain_of_the_audit_log(t
         ward.declare(Scenario.SECURITY_ALERT, runs=["run-1"])
         whole = await ward.run("security.integrity")
         assert whole.findings == {"intact": True, "problems": [], "audit_checked": False}
-        assert "the chain of the audit log was not checked" in whole.says
+        assert "the chain of the audit log was not checked" in whole.summary
         path.write_text("tampered with")
-        ward.use(upkeep=Keeper(integrity={"problems": ["audit entry 7 was changed"], "audit_checked": True}))
+        ward.use(backups=Keeper(integrity={"problems": ["audit entry 7 was changed"], "audit_checked": True}))
         found = (await ward.run("security.integrity")).findings
         assert found["problems"] == ["artifact run-1/notes.md was changed", "audit entry 7 was changed"]
         assert found["audit_checked"]
@@ -390,8 +390,8 @@ async def test_a_restore_is_rehearsed_by_what_looks_after_backups(tmp_path: Path
     async with a_ward(tmp_path) as ward:
         with pytest.raises(ActionError, match="expected something that makes and checks backups"):
             await ward.run("security.restore-test")
-        ward.use(upkeep=Keeper(restore={"restored": True, "seconds": 1.25, "problems": []}))
+        ward.use(backups=Keeper(restore={"restored": True, "seconds": 1.25, "problems": []}))
         assert (await ward.run("security.restore-test")).findings["seconds"] == 1.25
-        ward.use(upkeep=Keeper(restore={"restored": False, "seconds": 0.1, "problems": ["it is damaged"]}))
+        ward.use(backups=Keeper(restore={"restored": False, "seconds": 0.1, "problems": ["it is damaged"]}))
         with pytest.raises(OrchestratorError, match="could not be restored: it is damaged"):
             await ward.run("security.restore-test")

@@ -33,13 +33,13 @@ def test_an_action_says_what_it_does_and_what_taking_it_back_means(kind: type[Ac
     assert kind.summary[0].islower()
     assert not kind.summary.endswith(".")
     assert kind.parameters.__doc__
-    assert bool(kind.taken_back) == (kind.risk is Risk.REVERSIBLE)
+    assert bool(kind.undo_summary) == (kind.risk is Risk.REVERSIBLE)
     assert kind.parameters.model_config["extra"] == "forbid"
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind.risk is Risk.REVERSIBLE], ids=lambda kind: kind.name)
 def test_what_is_reversible_has_an_undo_unless_only_a_person_may(kind: type[Action[Any]]) -> None:
-    assert (kind.undo is not Action.undo) == ("only by a person" not in kind.taken_back)
+    assert (kind.undo is not Action.undo) == ("only by a person" not in kind.undo_summary)
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind.risk is not Risk.READS], ids=lambda kind: kind.name)
@@ -50,7 +50,7 @@ def test_what_changes_something_by_name_has_targets_that_can_be_empty(kind: type
 
 
 def test_a_name_is_given_once() -> None:
-    with pytest.raises(UsageError, match=r"got 'limit\.lower', which exists"):
+    with pytest.raises(UsageError, match=r"an action named 'limit\.lower' exists already"):
 
         @action
         class Other(Action[Any]):

@@ -1,4 +1,4 @@
-"""The flow of a response, with its real rules, over hand-written steps and a desk that only listens."""
+"""The flow of a response, with its real rules, over hand-written steps and updates that are only recorded."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
-from orchestration.domain.playbook_state import ActionState
+from orchestration.domain.playbook_state import ActionState, PlaybookRunState
 from orchestration.playbooks.document import parse
-from orchestration.playbooks.execution import PlaybookExecution, StepDecision
-from orchestration.playbooks.model import GuardSettings, Mode, Phase, Step
+from orchestration.playbooks.execution import PlaybookExecution
+from orchestration.playbooks.model import Mode, Phase, Step
 from orchestration.playbooks.runner import PlaybookRunner
+from orchestration.playbooks.step_results import ClosedResponse, OpenedResponse, ResponseRequest, StepDecision
 from orchestration.storage.playbooks import ActionRun
+from orchestration.workflows.engine import NamedStep
+from orchestration.workflows.engine.values import from_json, to_json
 
 TEXT = """\
 playbook: sample
@@ -36,47 +39,43 @@ document:
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
 
-class Desk:
-    """Listens, and says that the incident is settled once it was resolved."""
+class RecordedUpdates:
+    """Records the names of the updates; the incident counts as settled once it was resolved."""
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self.heard: list[str] = []
+        self.received: list[str] = []
         self.closed: tuple[str, str] | None = None
 
-    async def open(self, run_id: str, incident_id: str) -> Any:
-        facts = {"incident.id": incident_id, "incident.drill": True}
-        playbook = parse(self.text, "sample.yaml").model_dump(mode="json", by_alias=True)
-        return {"playbook": playbook, "facts": facts, "attempts": 0}
+    async def open(self, run_id: str, incident_id: str) -> OpenedResponse:
+        return OpenedResponse(parse(self.text, "sample.yaml"), {"incident.id": incident_id, "incident.drill": True}, 0)
 
-    def response(self, run_id: str, opened: Mapping[str, Any]) -> PlaybookExecution:
-        return PlaybookExecution(run_id, "inc-1", "sample", GuardSettings(), drill=True)
+    async def settled(self, execution: PlaybookExecution) -> str:
+        return "the incident is resolved already" if "resolve" in self.received else ""
 
-    async def settled(self, response: PlaybookExecution) -> str:
-        return "the incident is resolved already" if "resolve" in self.heard else ""
-
-    async def close(self, run_id: str, state: Any, says: str) -> Any:
-        self.closed = (state.value, says)
+    async def close(self, run_id: str, state: PlaybookRunState, summary: str) -> ClosedResponse:
+        self.closed = (state.value, summary)
+        return ClosedResponse(state, summary)
 
     def __getattr__(self, name: str) -> Any:
-        async def hear(*_: Any) -> None:
-            self.heard.append(name)
+        async def receive(*_: Any, **__: Any) -> None:
+            self.received.append(name)
 
-        return hear
+        return receive
 
 
 class Executor:
-    """Does what it is told; looks find one answer after the other, and the last again and again."""
+    """Runs every step; the verification finds one result after the other, and the last again and again."""
 
     def __init__(self, *found: Mapping[str, Any]) -> None:
         self.found = list(found)
         self.done: list[str] = []
 
-    async def decide(self, response: PlaybookExecution, step: Step, facts: Any, attempts: int) -> StepDecision:
+    async def decide(self, execution: PlaybookExecution, step: Step, facts: Any, attempts: int) -> StepDecision:
         return StepDecision(Mode.AUTO, {})
 
     async def act(
-        self, response: PlaybookExecution, phase: Phase, step: Step, key: str, decision: StepDecision, actor: str
+        self, execution: PlaybookExecution, phase: Phase, step: Step, key: str, decision: StepDecision, actor: str
     ) -> ActionRun:
         self.done.append(step.id)
         action = ActionRun(
@@ -86,7 +85,7 @@ class Executor:
             return action
         return replace(action, findings=self.found.pop(0) if len(self.found) > 1 else self.found[0])
 
-    async def undo(self, response: PlaybookExecution, action: ActionRun) -> ActionRun:
+    async def undo(self, execution: PlaybookExecution, action: ActionRun) -> ActionRun:
         self.done.append(f"undo {action.step}")
         return action
 
@@ -99,20 +98,20 @@ class Flow:
     def __init__(self) -> None:
         self.waited = 0.0
 
-    async def step(self, name: str, function: Any) -> Any:
-        return await function()
+    async def step(self, name: str, model: Any, function: Any) -> Any:
+        return from_json(model, to_json(model, await function()), name)
 
-    async def steps(self, named: Sequence[tuple[str, Any]]) -> list[Any]:
-        return [await function() for _, function in named]
+    async def steps(self, named: Sequence[NamedStep[Any]]) -> list[Any]:
+        return [await self.step(one.name, one.model, one.function) for one in named]
 
     async def sleep(self, seconds: float) -> None:
         self.waited += seconds
 
 
 async def played(*found: Mapping[str, Any], text: str = TEXT) -> SimpleNamespace:
-    desk, executor, flow = Desk(text), Executor(*found), Flow()
-    await PlaybookRunner(executor, desk, SimpleNamespace()).body(flow, {"incident": "inc-1"})  # type: ignore[arg-type]
-    return SimpleNamespace(desk=desk, executor=executor, flow=flow)
+    updates, executor, flow = RecordedUpdates(text), Executor(*found), Flow()
+    await PlaybookRunner(executor, updates, SimpleNamespace()).body(flow, ResponseRequest("inc-1"))  # type: ignore[arg-type]
+    return SimpleNamespace(updates=updates, executor=executor, flow=flow)
 
 
 WELL, WORKING, BROKEN = (
@@ -122,25 +121,25 @@ WELL, WORKING, BROKEN = (
 
 async def test_its_own_resolution_does_not_keep_a_response_from_writing_things_up() -> None:
     response = await played(WORKING, WELL)
-    assert response.desk.closed == ("helped", "Begin again")
+    assert response.updates.closed == ("helped", "Begin again")
     assert response.executor.done[-1] == "draft"
 
 
 async def test_a_failure_that_is_seen_ends_the_wait_for_a_success() -> None:
     response = await played(WORKING, BROKEN)
     assert response.flow.waited < 5
-    assert response.desk.closed[0] == "handed-over"
+    assert response.updates.closed[0] == "handed-over"
     assert "undo restart" in response.executor.done
 
 
 async def test_without_one_the_whole_time_is_waited() -> None:
     response = await played(WORKING)
     assert response.flow.waited >= 300
-    assert response.desk.closed[0] == "handed-over"
+    assert response.updates.closed[0] == "handed-over"
 
 
 async def test_where_no_way_applies_and_all_is_well_it_has_passed_by_itself() -> None:
     text = TEXT.replace("says: Begin again", "says: Begin again\n    when: { after.failed: { above: 9 } }")
     response = await played(WORKING, WELL, text=text)
-    assert response.desk.closed == ("helped", "it passed by itself")
+    assert response.updates.closed == ("helped", "it passed by itself")
     assert "restart" not in response.executor.done
