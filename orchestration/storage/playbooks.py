@@ -194,7 +194,7 @@ def as_public(record: Any) -> Any:
     if isinstance(record, list | tuple):
         return [as_public(one) for one in record]
     # An adapter for `Any` would not know the names that the fields of a record declare.
-    kind = type(record) if is_dataclass(record) else Any
+    kind: Any = type(record) if is_dataclass(record) else Any
     return _adapter(kind).dump_python(record, mode="json", by_alias=True)
 
 

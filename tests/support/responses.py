@@ -137,7 +137,12 @@ class ResponseRoom:
         )
         self.executor = StepExecutor(self.services, self.records)
         updates = IncidentUpdates(
-            self.incident_service, self.incident_service.records, self.records, self._catalogue, lambda: self.configuration, self.clock
+            self.incident_service,
+            self.incident_service.records,
+            self.records,
+            self._catalogue,
+            lambda: self.configuration,
+            self.clock,
         )
         approvals = ApprovalRequests(self.approvals, updates, self.bus, self.clock)
         self.runner = PlaybookRunner(self.executor, updates, approvals)

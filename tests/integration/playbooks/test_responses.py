@@ -10,6 +10,7 @@ from orchestration.domain.scenario import Scenario
 from orchestration.incidents.report import Facts
 from orchestration.playbooks.ids import response_id
 from orchestration.playbooks.runner import RESPONSE
+from orchestration.playbooks.step_results import ResponseRequest
 from orchestration.storage.playbooks import ActionRun
 from tests.integration.playbooks.test_security_actions import KEYED, NEW, OLD, a_run, advise, leak
 from tests.support.project import ROOT
@@ -51,7 +52,7 @@ def hasten(root: Path, name: str) -> None:
 async def respond(ward: Ward) -> str:
     """Begin the response to the incident; returns its name."""
     name = response_id(ward.incident.id, ward.incident.clock.number)
-    await ward.app.engine.start(RESPONSE, name, {"incident": ward.incident.id})
+    await ward.app.engine.start(RESPONSE, name, ResponseRequest(ward.incident.id))
     return name
 
 

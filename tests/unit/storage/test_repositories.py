@@ -42,7 +42,8 @@ def test_the_migrations_make_exactly_the_tables_that_are_declared(database: Data
     inspector = sa.inspect(database.engine)
     assert set(inspector.get_table_names()) == {*metadata.tables, "alembic_version"}
     for table in metadata.tables.values():
-        assert {column["name"] for column in inspector.get_columns(table.name)} == set(table.columns.keys())
+        declared = {column.name for column in table.columns}
+        assert {column["name"] for column in inspector.get_columns(table.name)} == declared
 
 
 def test_the_newest_migration_is_the_one_that_the_program_asks_for() -> None:
