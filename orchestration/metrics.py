@@ -13,6 +13,8 @@ from typing import cast
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from orchestration.domain.channel_kind import ChannelKind
+
 OTHER = "other"
 
 _FAILURES = (
@@ -37,10 +39,7 @@ LABELS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             *("cancelled", "merged", "suppressed", "escalated"),
             OTHER,
         ),
-        "channel": (
-            *("log", "console", "email", "webhook", "slack", "teams", "pagerduty", "alertmanager", "apprise"),
-            OTHER,
-        ),
+        "channel": (*(kind.value for kind in ChannelKind), OTHER),
         "worker_change": ("started", "lost", "killed", "replaced", OTHER),
         "resource": ("cpu", "memory", "disk_free", OTHER),
     }

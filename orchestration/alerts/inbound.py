@@ -1,4 +1,4 @@
-"""What a sender from outside says of one alert, once it has been understood. Pure."""
+"""One alert from another system, whatever format it came in. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from orchestration.incidents.report import Facts
 
 @dataclass(frozen=True, slots=True)
 class InboundAlert:
-    """One alert of a sender, firing or over. `at` is when it began, or when it ended."""
+    """One alert of a source, firing or resolved. `at` is when it began, or when it ended."""
 
     name: str
     fingerprint: str
@@ -31,7 +31,7 @@ class InboundAlert:
     drill: bool = False
 
     def to_json(self) -> dict[str, Any]:
-        """The notice as JSON values."""
+        """The alert as JSON values, as the inbox stores it."""
         return {
             "name": self.name,
             "fingerprint": self.fingerprint,
@@ -58,7 +58,7 @@ class InboundAlert:
         return cls(**values)
 
     def observation(self, source: str) -> AlertObservation:
-        """The notice as a look at its condition."""
+        """The alert as an observation of its condition."""
         return AlertObservation(
             name=self.name,
             fingerprint=self.fingerprint,
@@ -78,22 +78,23 @@ class InboundAlert:
         )
 
 
-def subject_of(notice: InboundAlert) -> str:
-    """What an alert from outside is about: the first telling label, else its name."""
-    return next((notice.labels[name] for name in _TELLING if notice.labels.get(name)), notice.name)
+def subject_of(alert: InboundAlert) -> str:
+    """What an alert is about: the most specific of the usual labels that it has, else its name."""
+    return next((alert.labels[name] for name in _SUBJECT_LABELS if alert.labels.get(name)), alert.name)
 
 
 def severity_of(labels: Mapping[str, str], settings: IntakeSettings) -> Severity:
-    """The severity that a sender's labels ask for; if unsure, the worse."""
+    """The severity that the labels ask for; the configured one where they have no word that is known."""
     return settings.severity(labels.get(settings.severity_label, ""))
 
 
 def scenario_of(name: str, labels: Mapping[str, str], settings: IntakeSettings) -> Scenario:
-    """The scenario: by the label of that name, by the configuration's table of names, else its default."""
-    said = labels.get("scenario", "")
-    if said in set(Scenario):
-        return Scenario(said)
+    """The scenario of the label `scenario`, else of the configuration's table of names, else the default."""
+    label = labels.get("scenario", "")
+    if label in set(Scenario):
+        return Scenario(label)
     return settings.scenarios.get(name, settings.default_scenario)
 
 
-_TELLING = ("subject", "provider", "agent", "run", "host", "instance", "service", "job")
+# From the most specific to the least: of `host` and `job`, the host says more about what is broken.
+_SUBJECT_LABELS = ("subject", "provider", "agent", "run", "host", "instance", "service", "job")

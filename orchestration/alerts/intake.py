@@ -1,45 +1,15 @@
-"""The door for alerts from outside: read, write to the disk, and only then say that they arrived."""
+"""Accepting alerts from other systems: authenticate, read, store, and only then acknowledge."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
-from types import MappingProxyType
 
 from orchestration import logs
-from orchestration.alerts.alertmanager import read_alertmanager
 from orchestration.alerts.batch_redaction import Redact
-from orchestration.alerts.generic import read_generic
-from orchestration.alerts.inbound import InboundAlert
-from orchestration.alerts.payload import PayloadRefusedError
-from orchestration.alerts.webhook_auth import WebhookAuth
+from orchestration.alerts.source import AlertSource, InboundRequest, Receipt, RequestAuth
 from orchestration.config.alerting import IntakeSettings
 from orchestration.storage.alert_inbox import AlertInbox, InboxDelivery
-
-_Reader = Callable[[object, IntakeSettings, datetime], tuple[list[InboundAlert], int]]
-
-
-class AlertSource(StrEnum):
-    """Whose language a body speaks; it is also the source of its alerts."""
-
-    ALERTMANAGER = "alertmanager"
-    WEBHOOK = "webhook"
-
-
-_READERS: Mapping[AlertSource, _Reader] = MappingProxyType(
-    {AlertSource.ALERTMANAGER: read_alertmanager, AlertSource.WEBHOOK: read_generic}
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Receipt:
-    """What was written: how many alerts, and how many the sender had cut off before."""
-
-    accepted: int
-    cut_off: int = 0
 
 
 class AlertIntake:
@@ -60,40 +30,33 @@ class AlertIntake:
 
     @property
     def max_bytes(self) -> int:
-        """How long a body may be."""
+        """The greatest length of a body."""
         return self._settings().max_bytes
 
-    def glance(self, headers: Mapping[str, str], now: datetime) -> None:
-        """Refuse a stranger before the body is read. Raises RefusedError."""
-        self._lock(self._settings()).glance(headers, now.timestamp())
+    def precheck(self, source: AlertSource, headers: Mapping[str, str], now: datetime) -> None:
+        """Refuse an unauthenticated request before its body is read. Raises PayloadRefusedError."""
+        self._authentication(source, self._settings()).precheck(headers, now.timestamp())
 
-    def accept(self, sender: AlertSource, headers: Mapping[str, str], body: bytes, now: datetime) -> Receipt:
-        """Check, read and write one delivery. Raises RefusedError, or what the database raises: nothing is written."""
+    def accept(self, source: AlertSource, headers: Mapping[str, str], body: bytes, now: datetime) -> Receipt:
+        """Authenticate, read and store one delivery.
+
+        Raises PayloadRefusedError, or what the database raises; then nothing of the delivery is stored.
+        """
         settings = self._settings()
-        self._lock(settings).check(headers, body, now.timestamp())
-        notices, cut_off = _READERS[sender](parse(body), settings, now)
-        if notices:
-            clean = self._redact([notice.to_json() for notice in notices])
-            self._inbox.put(InboxDelivery(sender.value, now, clean))
-        if cut_off:
-            self._log.warning("intake.cut_off", source=sender.value, missing=cut_off, accepted=len(notices))
-        return Receipt(len(notices), cut_off)
+        self._authentication(source, settings).verify(headers, body, now.timestamp())
+        batch = source.read(InboundRequest(headers, body, settings, now))
+        if batch.alerts:
+            # Redacted before it is stored: labels and annotations are free text, and people put tokens into them.
+            clean = self._redact([alert.to_json() for alert in batch.alerts])
+            self._inbox.put(InboxDelivery(source.name, now, clean))
+        if batch.truncated:
+            self._log.warning("intake.cut_off", source=source.name, missing=batch.truncated, accepted=len(batch.alerts))
+        return Receipt(len(batch.alerts), batch.truncated)
 
-    def _lock(self, settings: IntakeSettings) -> WebhookAuth:
+    def _authentication(self, source: AlertSource, settings: IntakeSettings) -> RequestAuth:
+        # Made anew for each request, so that a token that is replaced in `.env` counts at once.
         token, secret = self._secret(settings.token_env), self._secret(settings.secret_env)
-        return WebhookAuth(token, secret, settings.replay_seconds)
+        return source.authentication(token, secret, settings.replay_seconds)
 
     def _secret(self, name: str | None) -> str | None:
         return None if name is None else self._credential(name)
-
-
-def parse(body: bytes) -> object:
-    """The JSON of a body. Raises RefusedError."""
-    try:
-        return json.loads(body, parse_constant=_no_number)
-    except (ValueError, RecursionError) as error:
-        raise PayloadRefusedError(f"expected JSON in UTF-8, got something else: {error}") from None
-
-
-def _no_number(text: str) -> float:
-    raise ValueError(f"{text} is no number of JSON")

@@ -1,9 +1,12 @@
-"""The reference page of the rules that are there without anyone writing one, made from the rules themselves. Pure."""
+"""Reference pages written from the code: the default rules, and the sources of alerts. Pure."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from orchestration.alerts.defaults import default_rules
 from orchestration.alerts.rules import AlertRule
+from orchestration.alerts.source import AlertSource
 from orchestration.alerts.text_templates import number
 from orchestration.config.alerting import Aggregate
 from orchestration.config.matchers import Matcher
@@ -28,9 +31,19 @@ or switched off with `"enabled": false`; a rule under a new name is one of your 
 }
 ```
 
-`hold`: for how long the condition must be seen before the alert fires. `keepFiring`: for how long it must be gone
-before the alert is over. Times are in seconds. How bad an alert is, is judged from its facts, never from its text.
+`hold` is how long the condition must last before the alert fires; `keepFiring` is how long it must be gone before the
+alert is resolved. Times are in seconds. The severity is derived from the alert's facts, never from its text.
 """
+
+
+def sources_table(sources: Iterable[AlertSource]) -> str:
+    """The table of alert sources, one row each, in Markdown."""
+    rows = [f"| `POST {source.route}` | {_described(source)} |" for source in sources]
+    return "\n".join(["| endpoint | sender |", "| --- | --- |", *rows])
+
+
+def _described(source: AlertSource) -> str:
+    return f"[{source.summary}]({source.documentation})" if source.documentation else source.summary
 
 
 def rules_page() -> str:

@@ -1,6 +1,7 @@
-"""Who may hand alerts in: a bearer token, or a body that is signed with a shared secret. Pure.
+"""Authentication of alert sources: a bearer token, or a body signed with a shared secret. Pure.
 
-The signature is HMAC-SHA256, in hexadecimal digits, over the time of sending in Unix seconds, a full stop and the body.
+The signature is HMAC-SHA256, in hexadecimal digits, of the time of sending in Unix seconds, a full stop and the body.
+The time is part of what is signed, so that a recorded delivery cannot be sent again later under a new time.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from orchestration.alerts.payload import PayloadRefusedError
 TIMESTAMP_HEADER = "x-orchestrator-timestamp"
 SIGNATURE_HEADER = "x-orchestrator-signature"
 _PREFIX = "sha256="
-_NOT_PROVEN = 401
+_UNAUTHENTICATED = 401
 
 
 def sign(secret: str, timestamp: int, body: bytes) -> str:
@@ -25,18 +26,17 @@ def sign(secret: str, timestamp: int, body: bytes) -> str:
 
 @dataclass(frozen=True, slots=True)
 class WebhookAuth:
-    """What opens the door: a token, a secret, either, or nothing at all. Seconds a signature is good for."""
+    """Accepts the token, a signature by the secret, or either; with neither configured, nothing.
+
+    A signature is good for `replay_seconds` before and after its time, since clocks differ in both directions.
+    """
 
     token: str | None
     secret: str | None
     replay_seconds: float
 
-    def glance(self, headers: Mapping[str, str], now: float) -> None:
-        """Whether a proof is there at all, before anybody reads the body. Raises RefusedError.
-
-        `headers` have small letters; `now` is in Unix seconds. A signature that is older than `replay_seconds`, or as
-        far in the future, is no longer good, so that what was overheard cannot be sent again later.
-        """
+    def precheck(self, headers: Mapping[str, str], now: float) -> None:
+        """Refuse a request without usable credentials, before its body is read. Raises PayloadRefusedError."""
         if not self.token and not self.secret:
             raise PayloadRefusedError(
                 "the intake is closed; name a variable in alerting.intake.tokenEnv or secretEnv, and set it in .env",
@@ -47,34 +47,37 @@ class WebhookAuth:
         if not self.secret or SIGNATURE_HEADER not in headers:
             ways = ["Authorization: Bearer …"] if self.token else []
             ways += [SIGNATURE_HEADER] if self.secret else []
-            raise PayloadRefusedError(f"expected a good {' or '.join(ways)}, got none", _NOT_PROVEN)
-        away = abs(now - _timestamp(headers))
-        if away > self.replay_seconds:
+            raise PayloadRefusedError(f"a valid {' or '.join(ways)} header is required", _UNAUTHENTICATED)
+        age = abs(now - _timestamp(headers))
+        if age > self.replay_seconds:
             raise PayloadRefusedError(
-                f"expected a signature of the last {self.replay_seconds:.0f} s, got one {away:.0f} s away; "
-                "look at the clocks",
-                _NOT_PROVEN,
+                f"the signature's time is {age:.0f} s away, and at most {self.replay_seconds:.0f} s are allowed; "
+                "check the clocks of both machines",
+                _UNAUTHENTICATED,
             )
 
-    def check(self, headers: Mapping[str, str], body: bytes, now: float) -> None:
-        """Whether the sender has proved who it is, by either way that is open. Raises RefusedError."""
-        self.glance(headers, now)
+    def verify(self, headers: Mapping[str, str], body: bytes, now: float) -> None:
+        """Check the token or the signature. Raises PayloadRefusedError."""
+        self.precheck(headers, now)
         if self._has_token(headers):
             return
         expected = sign(self.secret or "", _timestamp(headers), body)
+        # In constant time: how long a comparison takes must not tell how much of a guess was right.
         if not hmac.compare_digest(headers[SIGNATURE_HEADER].strip().encode(), expected.encode()):
             raise PayloadRefusedError(
-                "expected a signature over timestamp, full stop and body, got another", _NOT_PROVEN
+                "the signature is wrong; sign the timestamp, a full stop and the body", _UNAUTHENTICATED
             )
 
     def _has_token(self, headers: Mapping[str, str]) -> bool:
         scheme, _, given = headers.get("authorization", "").partition(" ")
         same = hmac.compare_digest(given.strip().encode(), (self.token or "").encode())
+        # An empty token, as an unset variable gives, must not be matched by an empty header.
         return bool(self.token) and same and scheme.lower() == "bearer"
 
 
 def _timestamp(headers: Mapping[str, str]) -> int:
     stamp = headers.get(TIMESTAMP_HEADER, "")
+    # `isdigit` alone accepts digits of other scripts; a longer number would make `int` work for the sender.
     if not (stamp.isascii() and stamp.isdigit() and len(stamp) <= 12):
-        raise PayloadRefusedError(f"expected Unix seconds in {TIMESTAMP_HEADER}, got {stamp[:40]!r}", _NOT_PROVEN)
+        raise PayloadRefusedError(f"expected Unix seconds in {TIMESTAMP_HEADER}, got {stamp[:40]!r}", _UNAUTHENTICATED)
     return int(stamp)

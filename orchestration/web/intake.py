@@ -1,12 +1,13 @@
-"""`POST /api/v1/intake/alertmanager` and `/api/v1/intake/webhook`: the door for alerts from outside, over HTTP.
+"""The endpoints for alerts from other systems, one for each alert source: `POST /api/v1/intake/SOURCE`.
 
-Alertmanager tries again after a 5xx and a broken connection, and gives up after a 4xx. So success is answered only
-after the delivery is on the disk, 503 when it could not be written, and 4xx only for what will never be right.
+Alertmanager sends a webhook again after a 5xx answer and a broken connection, and drops it after a 4xx, 429 included
+(https://github.com/prometheus/alertmanager/blob/main/notify/util.go). So success is answered only after the delivery is
+on the disk, 503 when it could not be written, and 4xx only for what can never succeed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Sequence
 from functools import partial
 from http import HTTPStatus
 
@@ -18,53 +19,74 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from orchestration import logs
-from orchestration.alerts.intake import AlertIntake, AlertSource
+from orchestration.alerts.intake import AlertIntake
 from orchestration.alerts.payload import PayloadRefusedError
+from orchestration.alerts.source import AlertSource, Receipt
+from orchestration.alerts.sources.registry import alert_sources
 from orchestration.clock import Clock
 from orchestration.events import EventBus
 from orchestration.events.security import SignInFailed
 
 _log = logs.get_logger("intake")
 _THREADS = 32
-_AGAIN = {"Retry-After": "5"}
+_RETRY_AFTER = {"Retry-After": "5"}
 
 
-def routes(intake: AlertIntake, clock: Clock, bus: EventBus) -> list[Route]:
-    """The routes, to be mounted at the root of an application. A bad proof is said on the bus as a failed sign-in."""
-    # Of their own, so that a disk that makes the intake wait makes nobody else wait.
+def routes(
+    intake: AlertIntake, clock: Clock, bus: EventBus, sources: Sequence[AlertSource] | None = None
+) -> list[Route]:
+    """The routes, to be mounted at the root of an application. A failed authentication is an event on the bus."""
+    # Threads of its own: a slow disk delays the intake, and must not delay the pages and the API beside it.
     threads = anyio.CapacityLimiter(_THREADS)
+    chosen = alert_sources() if sources is None else sources
     return [
-        Route(f"/api/v1/intake/{sender.value}", _endpoint(intake, clock, bus, sender, threads), methods=["POST"])
-        for sender in AlertSource
+        Route(source.route, _Endpoint(intake, clock, bus, source, threads).handle, methods=["POST"])
+        for source in chosen
     ]
 
 
-def _endpoint(
-    intake: AlertIntake, clock: Clock, bus: EventBus, sender: AlertSource, threads: anyio.CapacityLimiter
-) -> Callable[[Request], Awaitable[Response]]:
-    async def endpoint(request: Request) -> Response:
-        try:
-            headers = {name.lower(): value for name, value in request.headers.items()}
-            intake.glance(headers, clock.now())
-            body = await read_body(request, intake.max_bytes)
-            accept = partial(intake.accept, sender, headers, body, clock.now())
-            receipt = await anyio.to_thread.run_sync(accept, limiter=threads)
-        except PayloadRefusedError as refusal:
-            _log.warning("intake.refused", source=sender.value, status=refusal.status, reason=str(refusal))
-            if refusal.status == HTTPStatus.UNAUTHORIZED:
-                host = request.client.host if request.client else ""
-                bus.publish(SignInFailed(source=host, user=f"intake {sender.value}", reason=str(refusal)))
-            return JSONResponse({"error": str(refusal)}, refusal.status)
-        except SQLAlchemyError as error:
-            _log.error("intake.unwritten", source=sender.value, error=type(error).__name__)
-            return JSONResponse({"error": "the alerts could not be written; send them again"}, 503, _AGAIN)
-        return JSONResponse({"accepted": receipt.accepted}, 200)
+class _Endpoint:
+    """The endpoint of one source."""
 
-    return endpoint
+    def __init__(
+        self, intake: AlertIntake, clock: Clock, bus: EventBus, source: AlertSource, threads: anyio.CapacityLimiter
+    ) -> None:
+        self._intake = intake
+        self._clock = clock
+        self._bus = bus
+        self._source = source
+        self._threads = threads
+
+    async def handle(self, request: Request) -> Response:
+        """Answer one delivery."""
+        try:
+            receipt = await self._accept(request)
+        except PayloadRefusedError as refusal:
+            return self._refuse(request, refusal)
+        except SQLAlchemyError as error:
+            _log.error("intake.unwritten", source=self._source.name, error=type(error).__name__)
+            message = "the alerts could not be written; send them again"
+            return JSONResponse({"error": message}, HTTPStatus.SERVICE_UNAVAILABLE, _RETRY_AFTER)
+        return JSONResponse(self._source.answer(receipt), self._source.success_status)
+
+    async def _accept(self, request: Request) -> Receipt:
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        self._intake.precheck(self._source, headers, self._clock.now())
+        body = await read_body(request, self._intake.max_bytes)
+        accept = partial(self._intake.accept, self._source, headers, body, self._clock.now())
+        return await anyio.to_thread.run_sync(accept, limiter=self._threads)
+
+    def _refuse(self, request: Request, refusal: PayloadRefusedError) -> Response:
+        name = self._source.name
+        _log.warning("intake.refused", source=name, status=refusal.status, reason=str(refusal))
+        if refusal.status == HTTPStatus.UNAUTHORIZED:
+            host = request.client.host if request.client else ""
+            self._bus.publish(SignInFailed(source=host, user=f"intake {name}", reason=str(refusal)))
+        return JSONResponse({"error": str(refusal)}, refusal.status)
 
 
 async def read_body(request: Request, at_most: int) -> bytes:
-    """The body. Raises RefusedError as soon as it is known to be too long, whatever the sender said of its length."""
+    """The body. Raises PayloadRefusedError as soon as it is longer than allowed, whatever its Content-Length says."""
     parts: list[bytes] = []
     length = 0
     async for part in request.stream():

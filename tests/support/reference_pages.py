@@ -12,6 +12,8 @@ from typing import Any
 
 import click
 
+from orchestration.alerts.reference import rules_page, sources_table
+from orchestration.alerts.sources.registry import shipped_sources
 from orchestration.cli import cli
 from orchestration.config.channels.kinds import SHIPPED_CHANNELS
 from orchestration.config.reference import json_schema
@@ -25,6 +27,7 @@ from orchestration.playbooks.reference import actions_page, playbook_page
 from tests.support.project import ROOT
 
 REFERENCE = ROOT / "docs" / "reference"
+_INTAKE = ROOT / "docs" / "how-to" / "receive-alerts.md"
 _WIDTH = 100
 
 _COMMANDS = """# Console commands
@@ -174,12 +177,23 @@ def shipped_actions() -> list[type[Action[Any]]]:
     return [kind for kind in kinds if kind.__module__.startswith("orchestration.")]
 
 
+def _with_table(path: Path, name: str, table: str) -> str:
+    """A page that people write, with the table between its two marks written anew."""
+    page = path.read_text(encoding="utf-8")
+    before, start, rest = page.partition(f"<!-- {name}: written from the code -->\n")
+    _, end, after = rest.partition(f"<!-- end of {name} -->\n")
+    assert end, f"{path} has no place for the table of {name}"
+    return f"{before}{start}\n{table}\n\n{end}{after}"
+
+
 def notifications_page() -> str:
-    """The page that people write, with the table of channels written anew."""
-    page = (REFERENCE / "notifications.md").read_text(encoding="utf-8")
-    before, start, rest = page.partition("<!-- channels: written from the code -->\n")
-    _, end, after = rest.partition("<!-- end of channels -->\n")
-    return f"{before}{start}{channels_table(SHIPPED_CHANNELS.values())}\n{end}{after}"
+    """How people are notified, with every kind of channel."""
+    return _with_table(REFERENCE / "notifications.md", "channels", channels_table(SHIPPED_CHANNELS.values()))
+
+
+def intake_page() -> str:
+    """How to receive alerts, with every source of alerts."""
+    return _with_table(_INTAKE, "alert sources", sources_table(shipped_sources()))
 
 
 PAGES: dict[Path, Callable[[], str]] = {
@@ -189,6 +203,8 @@ PAGES: dict[Path, Callable[[], str]] = {
     REFERENCE / "events.md": events_page,
     REFERENCE / "actions.md": lambda: actions_page(shipped_actions()),
     REFERENCE / "notifications.md": notifications_page,
+    REFERENCE / "alert-rules.md": rules_page,
+    _INTAKE: intake_page,
     **_playbooks(),
     ROOT / "config" / "playbook.schema.json": playbook_schema,
 }

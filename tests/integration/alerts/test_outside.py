@@ -7,7 +7,8 @@ from datetime import timedelta
 
 import pytest
 
-from orchestration.alerts.intake import AlertIntake, AlertSource
+from orchestration.alerts.intake import AlertIntake
+from orchestration.alerts.sources.alertmanager import ALERTMANAGER
 from orchestration.alerts.webhook_auth import sign
 from orchestration.config.alerting import IntakeSettings
 from orchestration.domain.alert_status import AlertStatus
@@ -31,7 +32,7 @@ class Outside:
         body = json.dumps(a_webhook(*alerts, truncatedAlerts=cut_off)).encode()
         now = int(self.bench.now.timestamp())
         headers = {"x-orchestrator-timestamp": str(now), "x-orchestrator-signature": sign("secret", now, body)}
-        return self.intake.accept(AlertSource.ALERTMANAGER, headers, body, self.bench.now).accepted
+        return self.intake.accept(ALERTMANAGER, headers, body, self.bench.now).accepted
 
 
 @pytest.fixture

@@ -1,8 +1,9 @@
-"""What others send: Alertmanager's webhook, our own, and proofs of who they are."""
+"""Payloads of alert sources, and their authentication."""
 
 from __future__ import annotations
 
 import contextlib
+import json
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,10 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestration.alerts.alertmanager import read_alertmanager
-from orchestration.alerts.generic import read_generic
 from orchestration.alerts.inbound import InboundAlert, subject_of
 from orchestration.alerts.payload import PayloadRefusedError
+from orchestration.alerts.source import AlertSource, InboundBatch, InboundRequest
+from orchestration.alerts.sources.alertmanager import ALERTMANAGER
+from orchestration.alerts.sources.registry import shipped_sources
+from orchestration.alerts.sources.webhook import WEBHOOK
 from orchestration.alerts.webhook_auth import WebhookAuth, sign
 from orchestration.config.alerting import IntakeSettings
 from orchestration.domain.scenario import Scenario
@@ -24,14 +27,18 @@ from tests.unit.alerts.samples import NOON
 SETTINGS = IntakeSettings()
 
 
-def read(*alerts: dict[str, Any], **values: Any) -> list[InboundAlert]:
-    return read_alertmanager(a_webhook(*alerts, **values), SETTINGS, NOON)[0]
+def batch(source: AlertSource, payload: object, settings: IntakeSettings = SETTINGS) -> InboundBatch:
+    return source.read(InboundRequest({}, json.dumps(payload).encode(), settings, NOON))
+
+
+def read(*alerts: dict[str, Any], **values: Any) -> tuple[InboundAlert, ...]:
+    return batch(ALERTMANAGER, a_webhook(*alerts, **values)).alerts
 
 
 class TestAlertmanager:
-    def test_is_read_into_a_notice(self) -> None:
-        (notice,) = read(one())
-        assert notice == InboundAlert(
+    def test_is_read_into_an_alert(self) -> None:
+        (alert,) = read(one())
+        assert alert == InboundAlert(
             name="HighLoad",
             fingerprint="0f1e2d3c4b5a6978",
             firing=True,
@@ -49,8 +56,8 @@ class TestAlertmanager:
         )
 
     def test_each_alert_has_its_own_status_whatever_the_group_says(self) -> None:
-        notices = read(one("resolved"), one(), status="firing")
-        assert [(notice.firing, notice.at.minute) for notice in notices] == [(False, 30), (True, 0)]
+        alerts = read(one("resolved"), one(), status="firing")
+        assert [(alert.firing, alert.at.minute) for alert in alerts] == [(False, 30), (True, 0)]
 
     def test_keys_of_newer_releases_are_let_through(self) -> None:
         newer = one(notification_reason="new", routeLabels={"a": "b"})
@@ -60,9 +67,9 @@ class TestAlertmanager:
         first, second = read(one(fingerprint=None), one("resolved", fingerprint="not one!"))
         assert first.fingerprint == second.fingerprint
 
-    def test_what_was_cut_off_is_counted(self) -> None:
-        assert read_alertmanager(a_webhook(one(), truncatedAlerts=7), SETTINGS, NOON)[1] == 7
-        assert read_alertmanager(a_webhook(one(), truncatedAlerts="x"), SETTINGS, NOON)[1] == 0
+    def test_alerts_that_the_sender_left_out_are_counted(self) -> None:
+        assert batch(ALERTMANAGER, a_webhook(one(), truncatedAlerts=7)).truncated == 7
+        assert batch(ALERTMANAGER, a_webhook(one(), truncatedAlerts="x")).truncated == 0
 
     @pytest.mark.parametrize(
         ("change", "reason"),
@@ -87,7 +94,7 @@ class TestAlertmanager:
 
     def test_too_many_at_once_are_refused_as_too_much(self) -> None:
         with pytest.raises(PayloadRefusedError, match="at most 2 alerts, got 3") as refused:
-            read_alertmanager(a_webhook(one(), one(), one()), IntakeSettings(max_alerts=2), NOON)
+            batch(ALERTMANAGER, a_webhook(one(), one(), one()), IntakeSettings(max_alerts=2))
         assert refused.value.status == 413
 
 
@@ -104,10 +111,10 @@ class TestAlertmanager:
         ("", "P1"),
     ],
 )
-def test_severities_are_mapped_and_if_unsure_the_worse_is_taken(word: str, severity: str) -> None:
+def test_severities_are_mapped_and_an_unknown_word_counts_as_the_worse(word: str, severity: str) -> None:
     settings = IntakeSettings(severities={"Sev2": Severity.P2})
-    (notice,), _ = read_alertmanager(a_webhook(one(labels={"alertname": "A", "severity": word})), settings, NOON)
-    assert notice.severity is Severity(severity)
+    (alert,) = batch(ALERTMANAGER, a_webhook(one(labels={"alertname": "A", "severity": word})), settings).alerts
+    assert alert.severity is Severity(severity)
 
 
 def test_the_scenario_comes_from_a_label_from_the_table_or_from_the_default() -> None:
@@ -115,40 +122,40 @@ def test_the_scenario_comes_from_a_label_from_the_table_or_from_the_default() ->
 
     def scenario(name: str, **labels: str) -> Scenario:
         payload = a_webhook(one(labels={"alertname": name, **labels}))
-        return read_alertmanager(payload, settings, NOON)[0][0].scenario
+        return batch(ALERTMANAGER, payload, settings).alerts[0].scenario
 
     assert scenario("X", scenario="security-alert") is Scenario.SECURITY_ALERT
     assert scenario("DiskFull", scenario="nonsense") is Scenario.HIGH_RESOURCE_USAGE
     assert scenario("X") is Scenario.CONTROL_PLANE
 
 
-def test_a_notice_survives_being_kept() -> None:
-    for notice in read(one(), one("resolved", labels={"drill": "true"})):
-        assert InboundAlert.from_json(notice.to_json()) == notice
+def test_an_alert_survives_being_stored() -> None:
+    for alert in read(one(), one("resolved", labels={"drill": "true"})):
+        assert InboundAlert.from_json(alert.to_json()) == alert
 
 
-def test_the_subject_is_the_first_telling_label_else_the_name() -> None:
-    assert [subject_of(notice) for notice in read(one(), one(labels={"alertname": "Odd"}))] == ["web-1", "Odd"]
+def test_the_subject_is_the_most_specific_label_else_the_name() -> None:
+    assert [subject_of(alert) for alert in read(one(), one(labels={"alertname": "Odd"}))] == ["web-1", "Odd"]
 
 
-class TestGeneric:
+class TestWebhook:
     def test_a_name_is_enough(self) -> None:
-        (notice,), cut_off = read_generic({"name": "disk"}, SETTINGS, NOON)
-        assert (notice.name, notice.firing, notice.at, notice.severity, cut_off) == ("disk", True, NOON, Severity.P1, 0)
+        (alert,) = batch(WEBHOOK, {"name": "disk"}).alerts
+        assert (alert.name, alert.firing, alert.at, alert.severity) == ("disk", True, NOON, Severity.P1)
 
     def test_firing_and_resolved_are_the_same_alert_whatever_the_severity(self) -> None:
         alerts = [
             {"name": "disk", "labels": {"host": "a"}, "severity": "critical"},
             {"name": "disk", "labels": {"host": "a"}, "status": "resolved", "endsAt": "2026-03-01T12:00:00+01:00"},
         ]
-        (firing, resolved), _ = read_generic({"alerts": alerts}, SETTINGS, NOON)
+        firing, resolved = batch(WEBHOOK, {"alerts": alerts}).alerts
         assert firing.fingerprint == resolved.fingerprint
         assert (firing.severity, resolved.firing, resolved.at.hour) == (Severity.P0, False, 11)
 
     @pytest.mark.parametrize("body", [{}, {"name": " "}, {"name": 7}, {"alerts": [{"name": "a"}, {}]}, [], None, "x"])
     def test_without_a_name_it_is_refused(self, body: object) -> None:
         with pytest.raises(PayloadRefusedError, match="expected"):
-            read_generic(body, SETTINGS, NOON)
+            batch(WEBHOOK, body)
 
 
 JSON = st.recursive(
@@ -160,20 +167,20 @@ KEYS = ["status", "labels", "annotations", "startsAt", "endsAt", "fingerprint", 
 
 
 @given(st.dictionaries(st.sampled_from(KEYS), JSON), JSON)
-def test_whatever_comes_is_understood_or_refused(alert: dict[str, Any], other: object) -> None:
-    for reader in (read_alertmanager, read_generic):
+def test_any_payload_is_read_or_refused(alert: dict[str, Any], other: object) -> None:
+    for source in shipped_sources():
         for payload in (a_webhook(alert), {"version": "4", "alerts": other}, alert, other):
             with contextlib.suppress(PayloadRefusedError):
-                notices, _ = reader(payload, SETTINGS, NOON)
-                assert [InboundAlert.from_json(notice.to_json()) for notice in notices] == notices
+                alerts = batch(source, payload).alerts
+                assert tuple(InboundAlert.from_json(one.to_json()) for one in alerts) == alerts
 
 
-class TestAccess:
+class TestAuthentication:
     BODY = b'{"name": "disk"}'
 
     def check(self, headers: dict[str, str], token: str | None = "t0ken", secret: str | None = "s3cret") -> int:
         try:
-            WebhookAuth(token, secret, 300).check(headers, self.BODY, 1000.0)
+            WebhookAuth(token, secret, 300).verify(headers, self.BODY, 1000.0)
         except PayloadRefusedError as refused:
             return refused.status
         return 200
@@ -182,15 +189,15 @@ class TestAccess:
         signature = sign(secret, stamp, body)
         return {"x-orchestrator-timestamp": str(stamp), "x-orchestrator-signature": signature}
 
-    def test_a_stranger_is_sent_away_before_the_body_is_read(self) -> None:
-        lock = WebhookAuth("t0ken", "s3cret", 300)
+    def test_an_unauthenticated_request_is_refused_before_its_body_is_read(self) -> None:
+        auth = WebhookAuth("t0ken", "s3cret", 300)
         for headers in ({}, {"authorization": "Bearer x"}, self.signed(0)):
             with pytest.raises(PayloadRefusedError):
-                lock.glance(headers, 1000.0)
-        lock.glance(self.signed(secret="other"), 1000.0)
-        lock.glance({"authorization": "Bearer t0ken"}, 1000.0)
+                auth.precheck(headers, 1000.0)
+        auth.precheck(self.signed(secret="other"), 1000.0)
+        auth.precheck({"authorization": "Bearer t0ken"}, 1000.0)
 
-    def test_either_proof_is_good(self) -> None:
+    def test_either_credential_is_accepted(self) -> None:
         assert self.check({"authorization": "Bearer t0ken"}) == 200
         assert self.check({"authorization": "bearer t0ken "}) == 200
         assert self.check(self.signed()) == 200
@@ -199,11 +206,11 @@ class TestAccess:
     def test_a_signature_is_good_for_a_time(self, stamp: int, status: int) -> None:
         assert self.check(self.signed(stamp)) == status
 
-    def test_a_proof_that_is_not_asked_for_opens_nothing(self) -> None:
+    def test_a_credential_that_is_not_configured_is_refused(self) -> None:
         assert self.check({"authorization": "Bearer t0ken"}, token=None) == 401
         assert self.check(self.signed(), secret=None) == 401
 
-    def test_without_any_secret_the_door_is_closed_even_to_an_empty_token(self) -> None:
+    def test_without_any_secret_configured_even_an_empty_token_is_refused(self) -> None:
         assert self.check({"authorization": "Bearer "}, token=None, secret=None) == 403
         assert self.check({"authorization": "Bearer "}, token="", secret="") == 403
 
@@ -220,7 +227,7 @@ class TestAccess:
             {"x-orchestrator-signature": "", "x-orchestrator-timestamp": "9" * 500},
         ],
     )
-    def test_all_else_is_no_proof(self, headers: dict[str, str]) -> None:
+    def test_anything_else_is_unauthenticated(self, headers: dict[str, str]) -> None:
         assert self.check(headers) == 401
 
     def test_a_signature_holds_for_its_secret_its_time_and_its_body(self) -> None:

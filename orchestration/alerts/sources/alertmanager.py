@@ -1,0 +1,71 @@
+"""Prometheus Alertmanager's webhook, version 4. Pure.
+
+The payload: https://prometheus.io/docs/alerting/latest/configuration/#webhook_config. Keys that newer releases add
+(`notification_reason`, `routeLabels`) are ignored. Alertmanager repeats itself by design, at every `group_interval` and
+`repeat_interval`; the fingerprint with `startsAt` makes a repetition known as one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC
+from typing import Any
+
+from orchestration.alerts.fingerprint import fingerprint
+from orchestration.alerts.inbound import InboundAlert, scenario_of, severity_of
+from orchestration.alerts.payload import PayloadRefusedError, items, mapping, status, texts, when
+from orchestration.alerts.source import AlertSource, InboundBatch, InboundRequest
+from orchestration.alerts.text_templates import sound
+
+_VERSION = "4"
+
+
+def read_alertmanager(request: InboundRequest) -> InboundBatch:
+    """The alerts of a delivery. Raises PayloadRefusedError."""
+    payload = mapping(request.payload(), "the body")
+    version = payload.get("version")
+    if version != _VERSION:
+        raise PayloadRefusedError(f'expected "version": "4" of the Alertmanager webhook, got {version!r}')
+    alerts = items(payload.get("alerts"), "alerts", request.settings.max_alerts)
+    # `max_alerts` of a receiver makes Alertmanager leave alerts out; it says only how many, not which.
+    truncated = payload.get("truncatedAlerts", 0)
+    read = tuple(_read_alert(mapping(one, f"alerts[{at}]"), f"alerts[{at}]", request) for at, one in enumerate(alerts))
+    return InboundBatch(read, truncated if isinstance(truncated, int) and truncated > 0 else 0)
+
+
+ALERTMANAGER = AlertSource(
+    name="alertmanager",
+    summary="Prometheus Alertmanager, webhook version 4",
+    read=read_alertmanager,
+    documentation="https://prometheus.io/docs/alerting/latest/configuration/#webhook_config",
+)
+
+
+def _read_alert(alert: Mapping[str, Any], place: str, request: InboundRequest) -> InboundAlert:
+    labels = texts(alert.get("labels"), f"{place}.labels")
+    annotations = texts(alert.get("annotations") or {}, f"{place}.annotations")
+    name = labels.pop("alertname", "") or "unnamed"
+    # By its own status: that of the group is "firing" as long as any alert in it fires.
+    firing = status(alert.get("status"), f"{place}.status")
+    started = when(alert.get("startsAt"), f"{place}.startsAt") or request.received_at
+    # Of an alert that fires, `endsAt` is Go's zero time, the year 1, which `when` reads as no time.
+    ended = when(alert.get("endsAt"), f"{place}.endsAt") or request.received_at
+    return InboundAlert(
+        name=name[:128],
+        fingerprint=_fingerprint(alert.get("fingerprint")) or fingerprint(name, labels),
+        firing=firing,
+        at=(started if firing else ended).astimezone(UTC),
+        labels=labels,
+        title=annotations.get("title") or annotations.get("summary") or name,
+        summary=annotations.get("description") or annotations.get("message") or annotations.get("summary", ""),
+        severity=severity_of(labels, request.settings),
+        scenario=scenario_of(name, labels, request.settings),
+        details={**annotations, "generatorURL": sound(alert.get("generatorURL") or "")},
+        drill=labels.get("drill") == "true",
+    )
+
+
+def _fingerprint(value: object) -> str:
+    """The sender's fingerprint; empty where it has none that can be stored as one."""
+    good = isinstance(value, str) and value.isascii() and value.isalnum() and len(value) <= 64
+    return str(value) if good else ""

@@ -1,0 +1,60 @@
+"""The webhook for senders that have no format of their own. Pure.
+
+`{"alerts": [{"name": …, "status": "firing", "labels": {…}}]}`, or one such alert by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC
+from typing import Any
+
+from orchestration.alerts.fingerprint import fingerprint
+from orchestration.alerts.inbound import InboundAlert, scenario_of, severity_of
+from orchestration.alerts.payload import PayloadRefusedError, items, mapping, status, texts, when
+from orchestration.alerts.source import AlertSource, InboundBatch, InboundRequest
+from orchestration.alerts.text_templates import sound
+
+
+def read_webhook(request: InboundRequest) -> InboundBatch:
+    """The alerts of a body: one, or several under `alerts`. Raises PayloadRefusedError.
+
+    Each needs a `name`. `status` is `firing` unless it is `resolved`; `severity`, `scenario`, `summary`, `description`,
+    `startsAt` and `endsAt` are optional.
+    """
+    payload = mapping(request.payload(), "the body")
+    alerts = items(payload.get("alerts", [payload]), "alerts", request.settings.max_alerts)
+    return InboundBatch(
+        tuple(_read_alert(mapping(one, f"alerts[{at}]"), f"alerts[{at}]", request) for at, one in enumerate(alerts))
+    )
+
+
+WEBHOOK = AlertSource(name="webhook", summary="tools of your own, in a format of ours", read=read_webhook)
+
+
+def _read_alert(alert: Mapping[str, Any], place: str, request: InboundRequest) -> InboundAlert:
+    name = alert.get("name")
+    if not isinstance(name, str) or not name.strip():
+        raise PayloadRefusedError(f"expected a text in {place}.name, got {name!r}")
+    settings = request.settings
+    labels = texts(alert.get("labels") or {}, f"{place}.labels")
+    for key, label in (("severity", settings.severity_label), ("scenario", "scenario")):
+        if isinstance(alert.get(key), str):
+            labels.setdefault(label, sound(alert[key]))
+    firing = status(alert.get("status", "firing"), f"{place}.status")
+    key = "startsAt" if firing else "endsAt"
+    at = when(alert.get(key), f"{place}.{key}") or request.received_at
+    # Without severity and scenario, so that a sender may leave them out, or change them, when the alert is over.
+    identifying = {key: text for key, text in labels.items() if key not in (settings.severity_label, "scenario")}
+    return InboundAlert(
+        name=sound(name)[:128],
+        fingerprint=fingerprint(name, identifying),
+        firing=firing,
+        at=at.astimezone(UTC),
+        labels=labels,
+        title=sound(alert.get("summary") or name),
+        summary=sound(alert.get("description") or alert.get("summary") or ""),
+        severity=severity_of(labels, settings),
+        scenario=scenario_of(name, labels, settings),
+        drill=labels.get("drill") == "true",
+    )
