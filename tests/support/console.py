@@ -11,7 +11,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -129,13 +129,13 @@ class Family:
 
     def look(self) -> list[psutil.Process]:
         """All of them that are there now."""
-        if self._parent.is_running() and self._parent.status() != psutil.STATUS_ZOMBIE:
+        with suppress(psutil.NoSuchProcess):
             self._known |= {child.pid: child for child in self._parent.children(recursive=True)}
         return [child for child in self._known.values() if is_there(child)]
 
     def kill(self) -> None:
         for child in self._known.values():
-            if child.is_running():
+            with suppress(psutil.NoSuchProcess):
                 child.kill()
 
 
@@ -148,7 +148,11 @@ def command_line(process: psutil.Process) -> str:
 
 
 def is_there(process: psutil.Process) -> bool:
-    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    """Whether it still runs; it may end between two questions about it."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:

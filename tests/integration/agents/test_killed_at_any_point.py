@@ -23,6 +23,7 @@ from orchestration.storage.database import Database
 from orchestration.storage.runs import Runs
 from orchestration.storage.timeline import Timeline
 from orchestration.workflows.step_count import count_steps
+from tests.support.console import is_there
 from tests.support.patience import patient, until
 
 SCRIPT = Path(__file__).with_name("run_process.py")
@@ -62,7 +63,7 @@ class Work:
         process.send_signal(signal.SIGKILL)
         process.wait()
         self.kills += 1
-        until(lambda: not any(one.is_running() and one.status() != psutil.STATUS_ZOMBIE for one in below), 1.5)
+        until(lambda: not any(is_there(one) for one in below), 1.5)
 
     def finish(self) -> str:
         """Let the run go on to its end; returns what the process said last."""

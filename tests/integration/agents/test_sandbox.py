@@ -14,6 +14,7 @@ import pytest
 
 from orchestration.agents import sandbox
 from orchestration.agents.sandbox import CommandResult, OwnCodeError, SandboxLimits
+from tests.support.console import is_there
 from tests.support.patience import Stopwatch, until
 
 # Each notes the process identifiers of all that it starts in the folder `pids`, so that a test can see whether they are
@@ -66,7 +67,8 @@ async def run(folder: Path, body: str, **limits: Any) -> CommandResult:
 def left_over(folder: Path) -> list[int]:
     pids = [int(path.name.removeprefix("pid-")) for path in folder.glob("pid-*")]
     assert pids, "the command never began"
-    return [pid for pid in pids if psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE]
+    there = {process.pid for process in psutil.process_iter() if is_there(process)}
+    return [pid for pid in pids if pid in there]
 
 
 @pytest.mark.parametrize("name", STUBBORN)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from orchestration.domain.run_status import RunStatus
 from orchestration.playbooks.actions import ActionError
 from orchestration.storage.runs import Run
 from tests.integration.agents.rooms import DONE, ScriptedModel, calls
+from tests.support.console import command_line, is_there
 from tests.support.response import EXECUTOR, Ward, a_ward
 
 SLEEP = calls(("run_command", {"command": ["sleep", "60"]}))
@@ -39,21 +40,15 @@ def status(ward: Ward, run: Run) -> RunStatus:
 def sleepers() -> list[psutil.Process]:
     """The commands that agents of ours run."""
     children = psutil.Process().children(recursive=True)
-    return [one for one in children if one.is_running() and one.status() != psutil.STATUS_ZOMBIE and "60" in line(one)]
+    return [one for one in children if is_there(one) and "60" in command_line(one).split()]
 
 
 def woken() -> bool:
     """End every command that an agent waits for; it is told so."""
     for process in sleepers():
-        process.kill()
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
     return True
-
-
-def line(process: psutil.Process) -> list[str]:
-    try:
-        return process.cmdline()
-    except psutil.Error:
-        return []
 
 
 async def test_a_failed_run_goes_on_from_its_last_step_when_the_model_is_well_again(tmp_path: Path) -> None:
