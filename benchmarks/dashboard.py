@@ -54,7 +54,7 @@ def seed(dashboard: Dashboard) -> str:
     with app.database.write() as connection:
         connection.execute(sa.insert(tables.runs), rows)
     long = finished_run(app, 1, calls=ROWS // 2)
-    template = app.timeline.newest(long.id, limit=1)[0][1]
+    template = app.timeline.list_newest(long.id, limit=1)[0][1]
     rest = [
         Event("tool_call.finished", now, name(number % RUNS), "executor", data=template.data)
         for number in range(ROWS // 2)

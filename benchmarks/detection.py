@@ -152,7 +152,7 @@ async def agent_crashes(ground: DrillEnvironment) -> float:
     await ground.run(ground.sample.goal)
 
     def failed() -> list[Event]:
-        found = Timeline(ground.database).recent(["agent.finished"], begun)
+        found = Timeline(ground.database).list_recent(["agent.finished"], begun)
         return [event for event in found if event.data["failing"]]
 
     found = await ground.until(lambda: ground.database.call(failed), "the reviewer to fail", _PATIENCE_SECONDS)

@@ -93,7 +93,7 @@ class AlertEngine:
 
     def load(self, now: datetime) -> None:
         """Go on where the last process stopped. `evaluate` does it when it has not been done, as soon as it can."""
-        rows = self._alerts.unfinished(now - self._looks_back())
+        rows = self._alerts.list_unfinished(now - self._looks_back())
         kept: list[tuple[Alert, NotifyDecision | None]] = []
         for row in rows:
             with self.troubles.contained(f"kept alert {row.name}"):
@@ -150,7 +150,7 @@ class AlertEngine:
         taken = []
         known = self._memory.firing()
         timing = timing_of(self._settings)
-        for delivery in self._inbox.take(_NOTICES_AT_ONCE):
+        for delivery in self._inbox.list(_NOTICES_AT_ONCE):
             notices = list(self._readable(delivery))
             if any(self._memory.would_end(one, delivery.source, known) for one in notices):
                 break

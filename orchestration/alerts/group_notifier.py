@@ -33,7 +33,7 @@ class GroupNotifier:
     def load(self) -> None:
         """Take over what the desk was told before; what is known already is newer."""
         kept = {}
-        for row in self._alerts.groups():
+        for row in self._alerts.list_groups():
             with self._troubles.contained(f"group {row.key}"):
                 kept[row.key] = told_from_row(row)
         self.told = {**kept, **self.told}

@@ -48,7 +48,7 @@ class AlertIntake:
         if batch.alerts:
             # Redacted before it is stored: labels and annotations are free text, and people put tokens into them.
             clean = self._redact([alert.to_json() for alert in batch.alerts])
-            self._inbox.put(InboxDelivery(source.name, now, clean))
+            self._inbox.add(InboxDelivery(source.name, now, clean))
         if batch.truncated:
             self._log.warning("intake.cut_off", source=source.name, missing=batch.truncated, accepted=len(batch.alerts))
         return Receipt(len(batch.alerts), batch.truncated)

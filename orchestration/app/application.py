@@ -155,7 +155,7 @@ class Application(Project):
             ToolCalls(self.effective, self.bus, self.clock, redactor, self.root),
             self.bus,
             self.effective,
-            self.store.look,
+            self.store.refresh_in_thread,
             self.recorded,
             self.root,
         )

@@ -177,13 +177,13 @@ def sign_off(here: Project, duty: str, by: str, note: str) -> tuple[SignOff, ...
     if duty not in DUTIES:
         raise NotFoundError(f"expected a duty ({', '.join(DUTIES)}), got '{duty[:64]}'; correct the name")
     records = MaintenanceRecords(here.database)
-    if not records.sign(duty, by, here.redactor.text(note), here.clock.now()):
+    if not records.sign_off(duty, by, here.redactor.text(note), here.clock.now()):
         raise ConflictError(
             f"expected {duty} to wait for a signature, got it signed or not asked for yet; "
             "see `orchestrator maintenance list`"
         )
     here.bus.publish(DutySigned(duty=duty), actor=by)
-    return tuple(one for one in records.duties() if one.duty == duty)
+    return tuple(one for one in records.list_sign_offs() if one.duty == duty)
 
 
 def _vault(

@@ -42,7 +42,7 @@ def overview(here: Project) -> Overview:
     """Read it all."""
     return Overview(
         runs=here.runs.list([status for status in RunStatus if not status.ended]),
-        questions=here.approvals.open(),
+        questions=here.approvals.list_open(),
         providers=_out_of_use(here),
         processes=live_processes(here.leases),
         control=control_processes(here.leases),

@@ -118,7 +118,7 @@ class Project:
     @contextlib.contextmanager
     def opened(self, *, or_last_good: bool) -> Iterator[None]:
         """Write the log and the timeline for as long as the block lasts."""
-        self._writer = writer = TimelineWriter(self.timeline, self.redactor.data, [Spend(self.database).keep])
+        self._writer = writer = TimelineWriter(self.timeline, self.redactor.data, [Spend(self.database).add_events])
         with contextlib.ExitStack() as stack:
             stack.callback(self.database.close)
             logging = logs.configure(self.log_folder, "INFO", self.redactor.data)
@@ -126,7 +126,7 @@ class Project:
             writer.start()
             stack.callback(writer.close)
             self.bus.subscribe(logs.log_event)
-            self.bus.subscribe(writer.take)
+            self.bus.subscribe(writer.write_soon)
             self.store.subscribe(lambda configuration: logging.set_level(configuration.monitoring.log_level))
             self.store.open(or_last_good=or_last_good)
             with contextlib.suppress(SQLAlchemyError):  # what a message says besides is worth more than its link
@@ -149,7 +149,7 @@ class Project:
                 loop.call_soon_threadsafe(written.set)
 
         if writer is not None:
-            writer.then(tell)
+            writer.call_when_written(tell)
             with anyio.move_on_after(_RECORDED_SECONDS):
                 await written.wait()
 

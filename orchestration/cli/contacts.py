@@ -59,7 +59,7 @@ def contacts() -> None:
 def list_contacts(config: str, as_json: bool) -> None:
     """List the contacts, their channels, and whether those can be used."""
     with project(config) as opened:
-        last = Outbox(opened.database).last_deliveries()
+        last = Outbox(opened.database).last_attempts()
         channels = [one for contact in _contacts(opened) for one in _contact_channels(opened, contact, last)]
         if as_json:
             common.print_json(channels)
@@ -163,7 +163,7 @@ async def _send_tests(opened: Project, addresses: Sequence[tuple[Contact, Contac
     outbox = Outbox(opened.database, opened.redactor.data)
     sent = {}
     for row, delivery in zip(rows, deliveries, strict=True):
-        await anyio.to_thread.run_sync(outbox.record, row, delivery)
+        await anyio.to_thread.run_sync(outbox.add_settled, row, delivery)
         sent[row.contact, row.channel] = delivery
     return [
         _result(opened, contact, address, sent.get((contact.id, address.channel))) for contact, address in addresses

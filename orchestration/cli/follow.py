@@ -72,7 +72,7 @@ class RunFollower:
                 line = self.board.take(event)
                 if line and not self._quiet and event.at >= self._since:
                     self._print(f"{event.at:%H:%M:%S} {line}")
-            for heartbeat in self._timeline.heartbeats(run_id):
+            for heartbeat in self._timeline.list_heartbeats(run_id):
                 self.board.beat(heartbeat)
 
 

@@ -81,7 +81,7 @@ def show(config: str, incident: str, as_json: bool) -> None:
         records = here.incident_service.records
         entries, settings = records.entries(found.id), records.settings(found)
         if as_json:
-            waiting = [{"kind": row.kind, "due_at": row.due_at} for row in records.table.timers(found.id)]
+            waiting = [{"kind": row.kind, "due_at": row.due_at} for row in records.table.list_timers(found.id)]
             common.print_json({**common.plain(found), "timers": waiting, "timeline": entries})
             return
         click.echo(screen(found, entries, settings, here.clock.now()))
@@ -360,7 +360,7 @@ def deny(config: str, incident: str, question: str | None, reason: str, as_json:
 
 def _answer(config: str, text: str, question: str | None, decision: str, reason: str, as_json: bool) -> None:
     with _found(config, text) as (here, found):
-        waiting = [one for one in here.approvals.open(found.id) if question is None or question in one.question]
+        waiting = [one for one in here.approvals.list_open(found.id) if question is None or question in one.question]
         if len(waiting) != 1:
             listed = "; ".join(one.question for one in waiting) or "none"
             raise UsageError(f"expected one open question of {found.id}, got {listed}; choose with --question")

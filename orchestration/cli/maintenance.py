@@ -33,7 +33,7 @@ def list_jobs(config: str, as_json: bool) -> None:
         async with application(config) as app:
             room = ProjectMaintenance(app)
             standings = await anyio.to_thread.run_sync(room.service.standings)
-            return standings, await anyio.to_thread.run_sync(lambda: room.records.duties(only_open=True))
+            return standings, await anyio.to_thread.run_sync(lambda: room.records.list_sign_offs(only_open=True))
 
     standings, duties = common.run_async(look)
     if as_json:
@@ -81,7 +81,7 @@ def run_job(config: str, job: str, as_json: bool) -> int:
 def history(config: str, job: str | None, limit: int, as_json: bool) -> None:
     """Show the last runs of JOB, or of all jobs, and what each had to say."""
     with project(config) as here:
-        found = MaintenanceRecords(here.database).history(job, limit=limit)
+        found = MaintenanceRecords(here.database).list_runs(job, limit=limit)
         if as_json:
             common.print_json(found)
             return

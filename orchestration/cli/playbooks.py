@@ -137,9 +137,9 @@ def history(config: str, name: str | None, incident: str | None, limit: int, as_
     with project(config) as here:
         records = PlaybookRecords(here.database)
         incident_id = None if incident is None else here.incident_service.records.find(incident).id
-        runs = records.runs(incident_id=incident_id, playbook=name, limit=limit)
-        actions = {run.id: records.actions(run_id=run.id) for run in runs}
-        trips = records.trips()
+        runs = records.list_runs(incident_id=incident_id, playbook=name, limit=limit)
+        actions = {run.id: records.list_actions(run_id=run.id) for run in runs}
+        trips = records.list_trips()
     if as_json:
         found = [{**as_public(run), "actions": as_public(list(actions[run.id]))} for run in runs]
         common.print_json({"runs": found, "tripped": trips})
@@ -169,7 +169,7 @@ def history(config: str, name: str | None, incident: str | None, limit: int, as_
 def reset(config: str, action: str, as_json: bool) -> None:
     """Let ACTION run by itself again, after a guard has tripped for it."""
     with project(config) as here:
-        count = PlaybookRecords(here.database).reset(action, getpass.getuser(), here.clock.now())
+        count = PlaybookRecords(here.database).reset_trips(action, getpass.getuser(), here.clock.now())
     if not count:
         raise UsageError(f"expected an action with a guard that has tripped, got '{action}'; see playbooks history")
     if as_json:

@@ -139,7 +139,7 @@ def _say_state(app: Application, runs: Sequence[Run]) -> None:
     for run in runs:
         if run.reason:
             click.echo(f"  {run.id}: {run.reason}")
-        for beat in app.timeline.heartbeats(run.id)[-3:]:
+        for beat in app.timeline.list_heartbeats(run.id)[-3:]:
             click.echo(f"  {run.id}: {beat.agent}: {beat.activity}, {age(now, beat.progress_at)} ago")
     click.echo()
 

@@ -53,11 +53,11 @@ def show(config: str, run: str, with_events: bool, as_json: bool) -> None:
     with project(config) as here:
         found = here.find_run(run)
         events = [event for _, event in here.timeline.list(found.id, limit=_MOST_EVENTS)]
-        beats = here.timeline.heartbeats(found.id)
+        beats = here.timeline.list_heartbeats(found.id)
         steps = count_steps(events)
         artifacts = here.artifacts_of(found)
         altered = here.artifacts.verify(found.id)
-        questions = here.approvals.open(found.id)
+        questions = here.approvals.list_open(found.id)
         if as_json:
             common.print_json(
                 {
@@ -179,7 +179,7 @@ def _steer(config: str, run: str, patience: float, as_json: bool, action: Any) -
 def _decide(config: str, run: str, reason: str, *, approved: bool) -> None:
     with project(config) as here:
         found = here.find_run(run)
-        questions = here.approvals.open(found.id)
+        questions = here.approvals.list_open(found.id)
         if not questions:
             raise ConflictError(f"expected a run that asks something, got {found.id}, which is {found.status}")
         for question in questions:

@@ -25,14 +25,20 @@ def tokens() -> None:
 def list_tokens(config: str, as_json: bool) -> None:
     """List the tokens, those that are over too."""
     with project(config) as here, admission(config) as (_, access, _trail):
-        found, now = access.table.tokens(), here.clock.now()
+        found, now = access.table.list_tokens(), here.clock.now()
     if as_json:
         common.print_json([_plain(token) for token in found])
     elif not found:
         click.echo("no tokens yet; make one: orchestrator tokens create NAME")
     else:
         rows = [
-            (one.id, one.name, one.role, ", ".join(one.scopes or ("everything",)), "good" if one.good(now) else "over")
+            (
+                one.id,
+                one.name,
+                one.role,
+                ", ".join(one.scopes or ("everything",)),
+                "good" if one.is_valid(now) else "over",
+            )
             for one in found
         ]
         console().print(table(("TOKEN", "NAME", "ROLE", "FOR", "STATE"), rows))

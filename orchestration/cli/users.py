@@ -34,7 +34,7 @@ def users() -> None:
 def list_users(config: str, as_json: bool) -> None:
     """List the users."""
     with admission(config) as (_, access, _trail):
-        found = access.table.users()
+        found = access.table.list_users()
     if as_json:
         common.print_json([_plain(user) for user in found])
     elif not found:

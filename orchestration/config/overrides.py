@@ -219,18 +219,18 @@ class Override(BaseModel):
 
 
 class OverrideStore(Protocol):
-    """Where overrides are kept, for all processes."""
+    """Stores overrides for all processes."""
 
     def add(self, override: Override) -> None:
-        """Keep an override."""
+        """Store an override."""
         ...
 
     def remove(self, override_id: str, now: datetime) -> None:
-        """End it now. Raises NotFoundError when there is none in force by that id."""
+        """End an override now. Raises NotFoundError if no override with this id is in force."""
         ...
 
-    def active(self, now: datetime) -> tuple[Override, ...]:
-        """Those that have neither ended nor been taken away, oldest first."""
+    def list_active(self, now: datetime) -> tuple[Override, ...]:
+        """Overrides that have neither expired nor been removed, oldest first."""
         ...
 
 

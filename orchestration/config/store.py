@@ -1,4 +1,4 @@
-"""The configuration in force: the last good file, the credentials, and the overrides on top."""
+"""The configuration in force: the last good file with the overrides applied, and the credentials."""
 
 from __future__ import annotations
 
@@ -32,26 +32,26 @@ from orchestration.ids import new_id
 
 Subscriber = Callable[[Configuration], None]
 
-# What the names of actors that are no people begin with.
+# The prefix of actors that are not people.
 AUTOMATION = "playbook:"
 
 
 @dataclass(frozen=True, slots=True)
-class _Look:
-    """What one look at the disk and the database brought; `trouble` when the database did not answer."""
+class _Snapshot:
+    """What was read at one time from the disk and the database, or why the database did not answer."""
 
     reading: SourceReading | None
     generation: int
     overrides: tuple[Override, ...] | None = None
     number: int | None = None
-    trouble: str = ""
+    database_error: str = ""
 
 
 class ConfigurationStore:
-    """Holds the good configuration and follows the files.
+    """Holds the configuration in force and follows the files.
 
-    `open` first; then `watch` in a task of its own, or `refresh` at will. Reading is done in a thread; what is in
-    force changes, and subscribers are called, on the caller's own.
+    Call `open` first; then run `watch` in a task, or call `refresh` as needed. `watch` reads in a thread, but the
+    configuration changes, and subscribers are called, on the event loop.
     """
 
     def __init__(
@@ -66,28 +66,28 @@ class ConfigurationStore:
         self._generation = 0
         self._subscribers: list[Subscriber] = []
         self._signature = source.signature()
-        self._looking = Lock()
-        self._trouble = ""
+        self._refreshing = Lock()
+        self._database_error = ""
         self._state: SourceState | None = None
-        self._told: tuple[Configuration, EnvironmentCredentials] | None = None
-        self._laid: tuple[SourceState, tuple[Override, ...], Configuration] | None = None
+        self._published: tuple[Configuration, EnvironmentCredentials] | None = None
+        self._effective: tuple[SourceState, tuple[Override, ...], Configuration] | None = None
         self.refused: tuple[ConfigFinding, ...] = ()
         self.number: int | None = None
 
     def open(self, *, or_last_good: bool = False) -> Configuration:
         """Read everything for the first time.
 
-        Raises ConfigurationError when the files cannot be used; with `or_last_good`, as for a worker that is started
-        again while somebody edits, only when no kept version can be used either.
+        Raises ConfigurationError if the files cannot be used; with `or_last_good`, only if no stored version can be
+        used either. Workers pass that: one that is replaced while the user edits must not wait for the edit.
         """
         self._signature = self._source.signature()
         reading = self._source.read()
         if reading.state is None and or_last_good:
-            texts = tuple(version.text for version in self._versions.history())
+            texts = tuple(version.text for version in self._versions.list())
             reading = SourceReading(self._source.last_good(texts), reading.refused)
         if reading.state is None:
             raise ConfigurationError(str(self._source.loader.path), reading.refused)
-        self._accept(self._complete(reading))
+        self._apply(self._add_stored(reading))
         return self.current
 
     @property
@@ -95,18 +95,18 @@ class ConfigurationStore:
         """The configuration in force now."""
         state, now = self._opened(), self._clock.now()
         in_force = tuple(override for override in self._overrides if override.in_force(now))
-        if self._laid is None or self._laid[0] is not state or self._laid[1] != in_force:
-            self._laid = (state, in_force, effective(state.configuration, in_force, now))
-        return self._laid[2]
+        if self._effective is None or self._effective[0] is not state or self._effective[1] != in_force:
+            self._effective = (state, in_force, effective(state.configuration, in_force, now))
+        return self._effective[2]
 
     @property
     def credentials(self) -> EnvironmentCredentials:
-        """The credentials in force now; ask again for each use, so that a rotated key is used at once."""
+        """The credentials in force now. Read them anew for each use, so that a rotated key takes effect at once."""
         return self._opened().credentials
 
     @property
     def file(self) -> Configuration:
-        """What the file itself says, without the overrides."""
+        """The configuration of the file alone, without the overrides."""
         return self._opened().configuration
 
     @property
@@ -121,35 +121,36 @@ class ConfigurationStore:
         return tuple(one for one in self._overrides if one.in_force(now) and not one.change.superseded(file))
 
     def subscribe(self, subscriber: Subscriber) -> Callable[[], None]:
-        """Be called with each new configuration, and when credentials have changed; the returned function ends that."""
+        """Call `subscriber` with each new configuration, and when credentials have changed. The returned function
+        unsubscribes."""
         self._subscribers.append(subscriber)
         return lambda: self._subscribers.remove(subscriber)
 
     def refresh(self) -> None:
-        """Look at files and overrides now, in this thread, and take in what is good."""
-        self._accept(self._look())
+        """Read files and overrides now, in this thread, and apply what can be used."""
+        self._apply(self._read_all())
 
     async def watch(self) -> None:
         """Follow the files and the overrides until cancelled; an edit is in force within two seconds."""
         paths = (self._source.loader.path, self._source.env_path)
         async for _ in changes(paths, self._source.signature, self._clock):
-            await self.look()
+            await self.refresh_in_thread()
 
-    async def look(self) -> None:
-        """Take in at once what `watch` would see in a moment: another process may just have changed it."""
-        async with self._looking:
-            self._accept(await to_thread.run_sync(self._look))
+    async def refresh_in_thread(self) -> None:
+        """Read and apply now what `watch` would see in a moment: another process may just have changed something."""
+        async with self._refreshing:
+            self._apply(await to_thread.run_sync(self._read_all))
 
     def history(self, limit: int = 50) -> tuple[ConfigVersion, ...]:
-        """The newest versions that were in force, newest first."""
-        return self._versions.history(limit)
+        """The newest stored versions, newest first."""
+        return self._versions.list(limit)
 
     def diff(self, before: int, after: int) -> tuple[ConfigDifference, ...]:
         """What changed between two versions. Raises NotFoundError."""
         return diff(self._versions.get(before).text, self._versions.get(after).text)
 
     def changes_to(self, number: int) -> tuple[ConfigDifference, ...] | None:
-        """What writing an earlier version would change in the file; None where the file is no JSON to compare with.
+        """What a rollback to a version would change in the file; None if the file is not JSON, so cannot be compared.
         Raises NotFoundError."""
         version = self._versions.get(number)
         try:
@@ -169,9 +170,9 @@ class ConfigurationStore:
         return version
 
     def add_override(self, change: AnyChange, *, reason: str, actor: str, seconds: float | None = None) -> Override:
-        """Put a change in force: here at once, elsewhere within a second; for so long, or until it is taken away.
+        """Put a change in force: here at once, in other processes within a second; until it expires or is removed.
 
-        Raises ConfigurationError when the configuration would have an error with it.
+        Raises ConfigurationError if the configuration would have an error with it.
         """
         state, now = self._opened(), self._clock.now()
         if errors := self._source.loader.judge(change.apply(self.current), state.credentials.names):
@@ -185,7 +186,7 @@ class ConfigurationStore:
             expires_at=None if seconds is None else now + timedelta(seconds=seconds),
         )
         self._override_store.add(override)
-        self._lay((*self._overrides, override))
+        self._set_overrides((*self._overrides, override))
         details = override.model_dump(
             mode="json", exclude={"actor": True, "created_at": True, "change": {"document", "over"}}
         )
@@ -193,60 +194,61 @@ class ConfigurationStore:
         return override
 
     def remove_override(self, override_id: str, actor: str) -> None:
-        """End a change before its time. Raises NotFoundError, and ConflictError where only a person may."""
+        """End a change before it expires. Raises NotFoundError, and ConflictError if only a person may end it."""
         known = next((one for one in self._overrides if one.id == override_id), None)
         if known is not None and known.change.for_people and actor.startswith(AUTOMATION):
             raise ConflictError(
-                f"expected a person to end {known.change.kind}, got {actor}; "
-                f"a person does it with `orchestrator config overrides remove {override_id}`"
+                f"Only a person may remove an override of kind {known.change.kind}: "
+                f"`orchestrator config overrides remove {override_id}`."
             )
         self._override_store.remove(override_id, self._clock.now())
-        self._lay(tuple(override for override in self._overrides if override.id != override_id))
+        self._set_overrides(tuple(override for override in self._overrides if override.id != override_id))
         self._bus.publish(OverrideRemoved(id=override_id), actor=actor)
 
-    def _lay(self, overrides: tuple[Override, ...]) -> None:
+    def _set_overrides(self, overrides: tuple[Override, ...]) -> None:
         self._generation += 1
         self._overrides = overrides
-        self._tell()
+        self._publish()
 
     def _opened(self) -> SourceState:
         if self._state is None:
             raise RuntimeError("open() comes first")
         return self._state
 
-    def _look(self) -> _Look:
+    def _read_all(self) -> _Snapshot:
         signature = self._source.signature()
         if signature == self._signature:
-            return self._complete(None)
+            return self._add_stored(None)
         self._signature = signature
-        return self._complete(self._source.read(self._state))
+        return self._add_stored(self._source.read(self._state))
 
-    def _complete(self, reading: SourceReading | None) -> _Look:
-        """Add what the database knows. Without it the files alone decide: an outage must not stop an edit."""
+    def _add_stored(self, reading: SourceReading | None) -> _Snapshot:
+        """Add the overrides and the version number from the database. If it does not answer, the files alone decide: an
+        outage must not keep an edit from taking effect."""
         now, generation = self._clock.now(), self._generation
         try:
-            overrides = self._override_store.active(now)
-            return _Look(reading, generation, overrides, self._record(reading, now))
+            overrides = self._override_store.list_active(now)
+            return _Snapshot(reading, generation, overrides, self._record(reading, now))
         except OrchestratorError as error:
-            return _Look(reading, generation, trouble=str(error))
+            return _Snapshot(reading, generation, database_error=str(error))
 
     def _record(self, reading: SourceReading | None, now: datetime) -> int | None:
         if reading is None or reading.state is None:
             return None
-        return self._versions.record(reading.state.loaded.text, reading.state.loaded.sha256, now).number
+        return self._versions.add(reading.state.loaded.text, reading.state.loaded.sha256, now).number
 
-    def _accept(self, look: _Look) -> None:
-        if look.trouble and look.trouble != self._trouble:
-            self._bus.publish(ConfigurationUnrecorded(message=look.trouble))
-        self._trouble = look.trouble
-        # An override that was added or removed during the look is not in what it saw.
-        if look.overrides is not None and look.generation == self._generation:
-            self._overrides = look.overrides
-        if look.reading is not None:
-            self._take_in(look.reading, look.number)
-        self._tell()
+    def _apply(self, snapshot: _Snapshot) -> None:
+        if snapshot.database_error and snapshot.database_error != self._database_error:
+            self._bus.publish(ConfigurationUnrecorded(message=snapshot.database_error))
+        self._database_error = snapshot.database_error
+        # An override that was added or removed here while the thread was reading is not in what it read.
+        if snapshot.overrides is not None and snapshot.generation == self._generation:
+            self._overrides = snapshot.overrides
+        if snapshot.reading is not None:
+            self._apply_reading(snapshot.reading, snapshot.number)
+        self._publish()
 
-    def _take_in(self, reading: SourceReading, number: int | None) -> None:
+    def _apply_reading(self, reading: SourceReading, number: int | None) -> None:
         self.refused = reading.refused
         if reading.refused:
             findings = tuple(finding.as_json() for finding in reading.refused)
@@ -263,11 +265,11 @@ class ConfigurationStore:
         if before is not None and before.credentials != after.credentials:
             self._bus.publish(CredentialsChanged(names=tuple(after.credentials.changed_since(before.credentials))))
 
-    def _tell(self) -> None:
+    def _publish(self) -> None:
         current = self.current
-        told = (current, self.credentials)
-        if told == self._told:
+        published = (current, self.credentials)
+        if published == self._published:
             return
-        self._told = told
+        self._published = published
         for subscriber in tuple(self._subscribers):
             subscriber(current)

@@ -1,4 +1,4 @@
-"""Versions of the file: where they are kept, and what differs between two of them."""
+"""Versions of the configuration file, and the differences between two of them."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ class ConfigVersion:
 
 
 class VersionStore(Protocol):
-    """Keeps every good version."""
+    """Stores every version of the file that could be used."""
 
-    def record(self, text: str, sha256: str, now: datetime) -> ConfigVersion:
-        """Keep a version, and return it; the newest again if its text is the same."""
+    def add(self, text: str, sha256: str, now: datetime) -> ConfigVersion:
+        """Store a version, and return it; the newest again if its text is the same."""
         ...
 
-    def history(self, limit: int = 50) -> tuple[ConfigVersion, ...]:
+    def list(self, limit: int = 50) -> tuple[ConfigVersion, ...]:
         """The newest versions, newest first."""
         ...
 
@@ -45,9 +45,10 @@ class ConfigDifference:
 
 
 def diff(before: str, after: str) -> tuple[ConfigDifference, ...]:
-    """What a change of the file changed, value by value. Entries of a list go by their `id` or `name` if they have one.
+    """The differences between two texts, value by value. Entries of a list are matched by their `id` or `name` if they
+    have one: an entry inserted at the top must not make all others look changed.
 
-    Raises JsonSyntaxError when a text is no JSON, which no kept version is.
+    Raises JsonSyntaxError if a text is not JSON; every stored version is.
     """
     old, new = _flatten(read(before).value), _flatten(read(after).value)
     paths = sorted(old.keys() | new.keys())

@@ -52,16 +52,16 @@ class DrillObserver:
 
     def responses(self, incident: Incident) -> tuple[PlaybookRun, ...]:
         """The playbooks at work on an incident, the newest first."""
-        return self._playbooks.runs(incident_id=incident.id)
+        return self._playbooks.list_runs(incident_id=incident.id)
 
     def asked(self, incident: Incident) -> tuple[str, ...]:
         """The keys of the actions of an incident that wait for a person."""
-        return tuple(approval.id for approval in self._approvals.open(incident.id))
+        return tuple(approval.id for approval in self._approvals.list_open(incident.id))
 
     def response(self, incident: Incident, since: datetime) -> ObservedResponse:
         """What was done about an incident, with times after `since`."""
         played = self.responses(incident)
-        acts = self._playbooks.actions(incident_id=incident.id)
+        acts = self._playbooks.list_actions(incident_id=incident.id)
         playbook = _playbook(played[0].playbook) if played else None
         entries = self._incidents.entries(incident.id)
         return ObservedResponse(
@@ -107,11 +107,11 @@ class DrillObserver:
 
     def paged(self) -> int:
         """Messages that went to channels which reach people."""
-        return sum(1 for name in self._outbox.last_deliveries() if name not in ("log", "console"))
+        return sum(1 for name in self._outbox.last_attempts() if name not in ("log", "console"))
 
     def manual_steps(self, incident: Incident) -> tuple[str, ...]:
         """The commands that a person would have had to give for what was done."""
-        done = {(one.phase, one.step) for one in self._playbooks.actions(incident_id=incident.id)}
+        done = {(one.phase, one.step) for one in self._playbooks.list_actions(incident_id=incident.id)}
         played = self.responses(incident)
         steps = _playbook(played[0].playbook).steps() if played else ()
         commands = [line for phase, step in steps if (phase.value, step.id) in done for line in step.manual_steps]

@@ -43,12 +43,12 @@ class IncidentRecords:
 
     def entries(self, incident_id: str) -> tuple[TimelineEntry, ...]:
         """Its timeline, oldest first; by time, where something was written late."""
-        rows = sorted(self.table.entries(incident_id), key=lambda row: (row.at, row.sequence))
+        rows = sorted(self.table.list_entries(incident_id), key=lambda row: (row.at, row.sequence))
         return tuple(TimelineEntry(row.at, row.kind, row.actor, row.data) for row in rows)
 
     def with_open_actions(self) -> tuple[Incident, ...]:
         """Incidents of which action items are still to be done, oldest first."""
-        return tuple(_INCIDENT.validate_python(document) for document in self.table.with_open_actions())
+        return tuple(_INCIDENT.validate_python(document) for document in self.table.list_with_open_actions())
 
     def settings(self, incident: Incident) -> ResponseSettings:
         """The response settings that were in force when it was detected."""
@@ -57,11 +57,11 @@ class IncidentRecords:
 
     def load(self, connection: sa.Connection, incident_id: str) -> Incident:
         """The incident, within a transaction. Raises NotFoundError."""
-        return _INCIDENT.validate_python(self.table.document(connection, incident_id))
+        return _INCIDENT.validate_python(self.table.get(connection, incident_id))
 
     def latest_of_key(self, connection: sa.Connection, key: str) -> Incident | None:
         """The open incident of a key, else its newest. One that was merged stands for the one it went into."""
-        document = self.table.latest_of_key(connection, key)
+        document = self.table.find_by_key(connection, key)
         incident = None if document is None else _INCIDENT.validate_python(document)
         while incident is not None and incident.merged_into is not None:
             incident = self.load(connection, incident.merged_into)
@@ -82,18 +82,18 @@ class IncidentRecords:
 
     def add(self, connection: sa.Connection, incident: Incident) -> None:
         """Write a new incident."""
-        self.table.insert(connection, _row(incident), _document(incident))
-        self.table.put_clock(connection, _clock(incident))
+        self.table.add(connection, _row(incident), _document(incident))
+        self.table.save_clock(connection, _clock(incident))
         rollup.mark(connection, {incident.detected_at, incident.clock.started_at})
 
     def replace(self, connection: sa.Connection, before: Incident, incident: Incident) -> bool:
         """Write an incident that is still as it was before; False when somebody else has changed it meanwhile."""
         if not self.table.update(connection, before.version, _row(incident), _document(incident)):
             return False
-        self.table.put_clock(connection, _clock(incident))
+        self.table.save_clock(connection, _clock(incident))
         moments = _moments_of_change(before, incident)
         if before.counted != incident.counted:
-            moments |= self.table.count_clocks(connection, incident.id, counted=incident.counted)
+            moments |= self.table.mark_clocks(connection, incident.id, counted=incident.counted)
         rollup.mark(connection, moments)
         return True
 
@@ -112,7 +112,7 @@ class IncidentRecords:
             }
             for entry in entries
         ]
-        numbers = self.table.append(connection, rows) if rows else []
+        numbers = self.table.add_entries(connection, rows) if rows else []
         return tuple(
             EntryRow(number, incident_id, entry.at, entry.kind, entry.actor, entry.data)
             for number, entry in zip(numbers, entries, strict=True)

@@ -182,7 +182,7 @@ class IncidentService:
         """
         self._ledger.announce_pending(now)
         count = 0
-        for timer in self.records.table.due_timers(now, _TIMERS_AT_ONCE):
+        for timer in self.records.table.list_due_timers(now, _TIMERS_AT_ONCE):
             count += self._fire(timer, now)
         return count
 
@@ -209,7 +209,7 @@ class IncidentService:
             self._ledger.change(timer.incident_id, Actor("timer"), handling, now)
         except Exception:
             with contextlib.suppress(SQLAlchemyError):
-                self.records.table.postpone(timer, now + timedelta(seconds=_POSTPONED_SECONDS))
+                self.records.table.postpone_timer(timer, now + timedelta(seconds=_POSTPONED_SECONDS))
             raise
         return fired
 

@@ -151,7 +151,7 @@ class Statistics:
 
     def build_rollups(self, now: datetime) -> None:
         """Do beforehand what the next report over many incidents would have to do."""
-        self._figures.sum_up(now)
+        self._figures.roll_up(now)
 
 
 def summarise(values: Distribution) -> Summary:

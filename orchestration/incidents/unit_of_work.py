@@ -99,7 +99,7 @@ class UnitOfWork:
     def announce_pending(self, now: datetime) -> None:
         """Say what was committed and never said, because a process died in between."""
         before = now - timedelta(seconds=_ANNOUNCED_WITHIN_SECONDS)
-        rows = self.records.table.unannounced(before, _ANNOUNCED_AT_ONCE)
+        rows = self.records.table.list_unannounced(before, _ANNOUNCED_AT_ONCE)
         self._announce([(self._readable(row.incident_id), row) for row in rows])
 
     def _announce(self, said: Sequence[tuple[Incident | None, EntryRow]]) -> None:
@@ -160,10 +160,10 @@ class UnitOfWork:
         rows = self.records.append(connection, incident.id, entries, written_at)
         self.records.set_timers(connection, incident, turn.settings, written_at)
         if turn.stops_pages:
-            self._outbox.stop_pages(incident.id, turn.now, connection)
+            self._outbox.cancel_pages(incident.id, turn.now, connection)
         for each in turn.notifications:
             messages = self._messages(incident, each, turn)
-            self._outbox.put([_unless_told(row, reached, turn.now) for row in messages], connection)
+            self._outbox.add([_unless_told(row, reached, turn.now) for row in messages], connection)
         return Committed(incident, tuple((incident, row) for row in rows))
 
     def _messages(self, incident: Incident, told: Notification, turn: IncidentChange) -> tuple[OutboxRow, ...]:

@@ -53,8 +53,8 @@ class DigestReport:
         alerts = self._alerts.list([AlertStatus.FIRING], limit=1000)
         backups = self._vault.list()
         runs = [run for run in self._runs.list(limit=10_000) if (run.finished_at or now) >= since]
-        jobs = [run for run in self._records.history(limit=1000) if run.started_at >= since and run.job != NAME]
-        duties = self._records.duties(only_open=True)
+        jobs = [run for run in self._records.list_runs(limit=1000) if run.started_at >= since and run.job != NAME]
+        duties = self._records.list_sign_offs(only_open=True)
         gist = (
             _error_gist(errors),
             f"incidents: {len(open_incidents)} open, {len(ended)} ended",
@@ -79,7 +79,7 @@ class DigestReport:
 
     def _since(self, now: datetime) -> datetime:
         """When the last digest was begun; a day ago where there was none."""
-        last = next(iter(self._records.history(NAME, outcomes=[JobOutcome.SUCCEEDED], limit=1)), None)
+        last = next(iter(self._records.list_runs(NAME, outcomes=[JobOutcome.SUCCEEDED], limit=1)), None)
         return max(now - _LONGEST, last.started_at if last else now - timedelta(days=1))
 
 

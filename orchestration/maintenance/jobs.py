@@ -101,8 +101,8 @@ def _test(here: JobContext, now: datetime) -> str:
 def _remind(here: JobContext, now: datetime) -> str:
     period = f"{now.astimezone(ZoneInfo(here.settings().time_zone)):%Y-%m}"
     for duty in DUTIES:
-        here.records.ask(duty, period, now)
-    waiting = here.records.duties(only_open=True)
+        here.records.request_sign_off(duty, period, now)
+    waiting = here.records.list_sign_offs(only_open=True)
     gist = tuple(
         f"{one.duty} ({one.period}): {DUTIES.get(one.duty, '')}; "
         f"then `orchestrator maintenance sign-off {one.duty} --note …`"

@@ -73,7 +73,7 @@ class ReportWriter:
             details="Sent by the monthly test of contacts.",
         )
         rows = plan(notice, response.contacts, response, "test", now, templates=self._templates)
-        self._outbox.put(rows)
+        self._outbox.add(rows)
         return tuple(f"{row.contact} by {row.channel}" for row in rows)
 
     def _tell(self, name: str, title: str, details: str, now: datetime) -> None:
@@ -87,7 +87,7 @@ class ReportWriter:
             details=details,
         )
         response = self._configuration().response
-        self._outbox.put(plan(notice, self._audience(response, now), response, _STEP, now, templates=self._templates))
+        self._outbox.add(plan(notice, self._audience(response, now), response, _STEP, now, templates=self._templates))
 
     def _audience(self, response: ResponseSettings, now: datetime) -> tuple[Contact, ...]:
         return oncall.contacts(self._configuration().maintenance.audience, response, now)

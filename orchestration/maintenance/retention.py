@@ -72,7 +72,7 @@ class RetentionJob:
             events += deleted
         heartbeats = self._old.delete_heartbeats(before)
         alerts = self._alerts.prune(before)
-        self._samples.sum_up(now, now - before)
+        self._samples.roll_up(now, now - before)
         return f"{events} events, {heartbeats} heartbeats, {alerts} alerts"
 
     async def _unfinished(self, flow_ids: Sequence[str]) -> frozenset[str]:

@@ -123,7 +123,7 @@ class MaintenanceScheduler:
                 raise ConflictError(
                     f"expected the job {name} at rest, got one that is being done; see `orchestrator maintenance list`"
                 )
-            await anyio.to_thread.run_sync(self._records.begin, run)
+            await anyio.to_thread.run_sync(self._records.add_run, run)
             task_status.started(run)
             return await self._work(job, run)
 
@@ -151,10 +151,10 @@ class MaintenanceScheduler:
     def _standing(self, job: MaintenanceJob) -> JobStatus:
         settings = self._settings()
         cron = settings.cron_of(job.name)
-        last = next(iter(self._records.history(job.name, limit=1)), None)
+        last = next(iter(self._records.list_runs(job.name, limit=1)), None)
         due = None
         if cron is not None:
-            due = next_due(cron, settings.time_zone, self._records.planned(job.name, self._clock.now()))
+            due = next_due(cron, settings.time_zone, self._records.last_planned(job.name, self._clock.now()))
         return JobStatus(job.name, job.about, cron, due, last)
 
     def _due(self) -> list[str]:
@@ -166,12 +166,12 @@ class MaintenanceScheduler:
         cron = settings.cron_of(name)
         if cron is None:
             return False
-        planned = self._records.planned(name, now)
+        planned = self._records.last_planned(name, now)
         due = next_due(cron, settings.time_zone, planned)
         return (due is not None and due <= now) or self._is_broken_off(name, planned)
 
     def _is_broken_off(self, name: str, planned: datetime) -> bool:
-        tries = [run for run in self._records.history(name, limit=_MOST_TRIES + 1) if run.planned_at == planned]
+        tries = [run for run in self._records.list_runs(name, limit=_MOST_TRIES + 1) if run.planned_at == planned]
         return bool(tries) and tries[0].outcome is JobOutcome.INTERRUPTED and len(tries) < _MOST_TRIES
 
     async def _do_planned(self, name: str) -> None:
@@ -193,7 +193,7 @@ class MaintenanceScheduler:
         settings, now = self._settings(), self._clock.now()
         if not self._is_due(name, settings, now):
             return None
-        seen = self._records.planned(name, now)
+        seen = self._records.last_planned(name, now)
         cron = settings.cron_of(name)
         due = None if cron is None else next_due(cron, settings.time_zone, seen)
         missed = cron is not None and due is not None and due <= now
@@ -221,7 +221,7 @@ class MaintenanceScheduler:
 
     async def _record(self, run: JobRun) -> None:
         at = run.ended_at or self._clock.now()
-        await anyio.to_thread.run_sync(self._records.end, run.id, run.outcome, run.output, at)
+        await anyio.to_thread.run_sync(self._records.finish_run, run.id, run.outcome, run.output, at)
 
     def _ended(self, run: JobRun, outcome: JobOutcome, output: str) -> JobRun:
         return replace(run, outcome=outcome, output=output[:_LONGEST_OUTPUT], ended_at=self._clock.now())
@@ -264,10 +264,12 @@ class MaintenanceScheduler:
 
     def _close_interrupted(self) -> None:
         """Close what is recorded as being done and is held by nobody: its process is gone."""
-        going = self._records.history(outcomes=[JobOutcome.RUNNING])
+        going = self._records.list_runs(outcomes=[JobOutcome.RUNNING])
         if not going:
             return
         held = {lease.name.removeprefix(_LEASE_PREFIX) for lease in self._leases.list(_LEASE_PREFIX) if is_live(lease)}
         for run in going:
             if run.job not in held:
-                self._records.end(run.id, JobOutcome.INTERRUPTED, "its process ended before it did", self._clock.now())
+                self._records.finish_run(
+                    run.id, JobOutcome.INTERRUPTED, "its process ended before it did", self._clock.now()
+                )

@@ -110,7 +110,7 @@ class Monitoring:
         finally:
             for unsubscribe in subscriptions:
                 unsubscribe()
-            self._around.database.bar("")  # nobody watches it any more
+            self._around.database.suspend("")  # nobody watches it any more
             with anyio.CancelScope(shield=True):
                 await self.providers.aclose()
 
@@ -118,7 +118,7 @@ class Monitoring:
         """What was to be seen in so many seconds up to now, by the events and the log that are kept; oldest first.
         Blocks."""
         since = self._around.clock.now() - timedelta(seconds=seconds)
-        events = Timeline(self._around.database).recent(KINDS, since, _MOST_RECALLED)
+        events = Timeline(self._around.database).list_recent(KINDS, since, _MOST_RECALLED)
         signals = [signal for event in events for signal in signals_of(event)]
         return sorted([*signals, *self._log_errors.recall(since)], key=lambda signal: signal.at)
 

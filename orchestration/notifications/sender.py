@@ -133,7 +133,7 @@ class OutboxSender:
     async def send_due(self) -> None:
         """Send what is due now, and return when that is done. Raises what no channel expected, at the end."""
         errors: list[Exception] = []
-        while names := await self._call(lambda: self._outbox.due_channels(self._clock.now())):
+        while names := await self._call(lambda: self._outbox.list_due_channels(self._clock.now())):
             async with anyio.create_task_group() as lanes:
                 for name in names:
                     lanes.start_soon(self._drain, name, errors)
@@ -143,7 +143,7 @@ class OutboxSender:
     async def _tick(self, lanes: anyio.abc.TaskGroup) -> None:
         if not await self._lead():
             return
-        for name in await self._call(lambda: self._outbox.due_channels(self._clock.now())):
+        for name in await self._call(lambda: self._outbox.list_due_channels(self._clock.now())):
             if name not in self._lanes:
                 self._lanes.add(name)
                 lanes.start_soon(self._lane, name)
@@ -160,7 +160,7 @@ class OutboxSender:
     async def _drain(self, name: str, errors: list[Exception]) -> None:
         """Send what is due on a channel, some of it side by side, until nothing is."""
         slots = anyio.Semaphore(_AT_ONCE)
-        while rows := await self._call(lambda: self._outbox.due(name, self._clock.now(), _BATCH)):
+        while rows := await self._call(lambda: self._outbox.list_due(name, self._clock.now(), _BATCH)):
             async with anyio.create_task_group() as group:
                 for row in rows:
                     await self._pace(name).turn()
@@ -197,7 +197,7 @@ class OutboxSender:
         delivery = DeliveryAttempt(row.key, now, result.outcome, round(result.seconds, 3), result.detail)
         match result.outcome:
             case SendOutcome.SENT:
-                await self._call(lambda: self._outbox.sent(row, delivery))
+                await self._call(lambda: self._outbox.mark_sent(row, delivery))
             case SendOutcome.RETRIED:
                 self._pace(row.channel).hold(result.hold)
                 also = None if result.error else meanwhile(row, now)
@@ -206,7 +206,7 @@ class OutboxSender:
             case SendOutcome.FAILED:
                 response = self._channels.response
                 instead = partial(substitute, row, response=response, now=now)
-                await self._call(lambda: self._outbox.failed(row, delivery, instead))
+                await self._call(lambda: self._outbox.mark_failed(row, delivery, instead))
         self._tell(row, result)
 
     def _tell(self, row: OutboxRow, result: DeliveryResult) -> None:

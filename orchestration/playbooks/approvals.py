@@ -51,7 +51,7 @@ class ApprovalRequests:
             role=_ROLE,
             expires_at=now + _EXPIRES_AFTER,
         )
-        if await anyio.to_thread.run_sync(self._table.ask, approval):
+        if await anyio.to_thread.run_sync(self._table.add, approval):
             self._bus.publish(
                 ApprovalRequested(incident=execution.incident_id, approval=key, question=approval.question)
             )

@@ -72,14 +72,14 @@ class StepExecutor:
 
         Never raises for what can go wrong in an action: the record then says what it was.
         """
-        known = await anyio.to_thread.run_sync(self._records.action, key)
+        known = await anyio.to_thread.run_sync(self._records.find_action, key)
         if known is not None and known.state is not ActionState.STARTED:
             return known
         started = known or self._started(execution, phase, step, key, decision, actor)
         # Saved before the action runs: the hourly cap has to count an action even if the process dies in it.
-        await anyio.to_thread.run_sync(self._records.save, started)
+        await anyio.to_thread.run_sync(self._records.save_action, started)
         finished = await self._carry_out(execution, step, started)
-        await anyio.to_thread.run_sync(self._records.save, finished)
+        await anyio.to_thread.run_sync(self._records.save_action, finished)
         self._emit(execution, finished)
         return finished
 
@@ -107,7 +107,7 @@ class StepExecutor:
             summary=decision.reason or decision.preview,
             finished_at=self._services.clock.now(),
         )
-        await anyio.to_thread.run_sync(self._records.save, skipped)
+        await anyio.to_thread.run_sync(self._records.save_action, skipped)
         if decision.guard is not None:
             await anyio.to_thread.run_sync(self._trip, execution, step, decision)
         self._emit(execution, skipped)
@@ -115,7 +115,7 @@ class StepExecutor:
 
     async def undo(self, execution: PlaybookExecution, done: ActionRun) -> ActionRun:
         """Undo an action, if that is possible; returns its new record."""
-        known = await anyio.to_thread.run_sync(self._records.action, done.key)
+        known = await anyio.to_thread.run_sync(self._records.find_action, done.key)
         if known is None or known.state is not ActionState.DONE or known.undo is None:
             return known or done
         context = self._context(execution, known.key, known.actor, "it did not help")
@@ -123,7 +123,7 @@ class StepExecutor:
             summary = self._services.redactor.text(await self._action(known.action).undo(context, known.undo))
         except Exception as error:  # noqa: BLE001 (an action may be the user's own, with any fault)
             failed = replace(known, summary=f"{known.summary}; could not be taken back: {self._describe(error)}")
-            await anyio.to_thread.run_sync(self._records.save, failed)
+            await anyio.to_thread.run_sync(self._records.save_action, failed)
             self._emit(execution, failed)
             return failed
         undone = await anyio.to_thread.run_sync(self._records.mark_undone, known, summary)
@@ -148,7 +148,7 @@ class StepExecutor:
             return GuardVerdict(wanted)
         now = self._services.clock.now()
         recent = await anyio.to_thread.run_sync(self._records.automatic_since, step.action, now - _HOUR)
-        tripped = await anyio.to_thread.run_sync(self._records.tripped, step.action)
+        tripped = await anyio.to_thread.run_sync(self._records.find_trip, step.action)
         situation = GuardSituation(
             now=now,
             automation_enabled=automation.enabled,
@@ -240,7 +240,7 @@ class StepExecutor:
             return
         now = self._services.clock.now()
         trip_id = new_id("trip", now.timestamp())
-        self._records.trip(
+        self._records.add_trip(
             GuardTrip(trip_id, str(decision.guard), step.action, execution.incident_id, decision.reason, now)
         )
 

@@ -116,7 +116,7 @@ class IncidentUpdates:
         """Record how the run ended."""
         now = self._clock.now()
         await anyio.to_thread.run_sync(
-            lambda: self._records.update(run_id, state=state, summary=summary, finished_at=now)
+            lambda: self._records.update_run(run_id, state=state, summary=summary, finished_at=now)
         )
         return ClosedResponse(state, summary)
 
@@ -126,9 +126,9 @@ class IncidentUpdates:
         playbook = self._catalogue().choose(incident.scenario, facts)
         if playbook is None or not incident.status.is_open:
             return None
-        earlier = self._records.runs(incident_id=incident_id)
+        earlier = self._records.list_runs(incident_id=incident_id)
         now = self._clock.now()
-        self._records.begin(
+        self._records.add_run(
             PlaybookRun(run_id, incident_id, playbook.name, playbook.version, now, drill=incident.drill)
         )
         self._unless_refused(lambda: self._service.acknowledge(incident_id, Actor(f"playbook:{playbook.name}")))
@@ -142,7 +142,7 @@ class IncidentUpdates:
         return await anyio.to_thread.run_sync(self._incidents.get, execution.incident_id)
 
     async def _update(self, execution: PlaybookExecution, **values: Any) -> None:
-        await anyio.to_thread.run_sync(lambda: self._records.update(execution.run_id, **values))
+        await anyio.to_thread.run_sync(lambda: self._records.update_run(execution.run_id, **values))
 
     async def _note(self, execution: PlaybookExecution, text: str) -> None:
         await self._apply(lambda: self._service.note(execution.incident_id, _actor(execution), text))

@@ -81,7 +81,7 @@ class Responder:
             if override.change.kind != "route_to":
                 continue
             key = key_of(override.reason)
-            action = await anyio.to_thread.run_sync(self._records.action, key)
+            action = await anyio.to_thread.run_sync(self._records.find_action, key)
             if action is None or action.state is not ActionState.DONE or action.undo is None:
                 continue
             if set(action.undo.get("avoids", ())) <= answering:

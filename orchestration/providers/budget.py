@@ -97,7 +97,7 @@ class Budgets:
         async with self._lock:
             try:
                 if charge is not None:
-                    await anyio.to_thread.run_sync(self._spend.record, charge)
+                    await anyio.to_thread.run_sync(self._spend.add, charge)
             finally:
                 self._open.discard(reservation)
 

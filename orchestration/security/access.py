@@ -81,7 +81,7 @@ class AccessControl:
 
     def has_users(self) -> bool:
         """Whether anybody can sign in at all."""
-        return bool(self.table.users())
+        return bool(self.table.list_users())
 
     def new_setup_key(self) -> str:
         """A key with which the first user can be made, once, in this process; the one before it opens nothing more."""
@@ -127,9 +127,9 @@ class AccessControl:
             values["disabled_at"] = self._clock.now() if disabled else None
         if not values:
             raise UsageError("expected something to change: a role, a password, or whether they are kept out")
-        self.table.change_user(name, keep_an=Role.ADMIN.value, **values)
+        self.table.update_user(name, keep_an=Role.ADMIN.value, **values)
         self._bus.publish(UserChanged(user=name, changed=tuple(sorted(values))), actor=actor)
-        user = self.table.user(name)
+        user = self.table.find_user(name)
         if user is None:
             raise ConflictError(f"expected a user that exists, got '{name}', who is gone")
         return user
@@ -139,13 +139,13 @@ class AccessControl:
         looking at the password once too many have failed, for this name or altogether, from one source."""
         now = self._clock.now()
         self._check_lock(name, source, now)
-        user = self.table.user(name)
+        user = self.table.find_user(name)
         kept = user.password if user is not None else passwords.NOBODY
         right = passwords.matches(password[:1024], kept) and user is not None and user.disabled_at is None
         if not right:
             self.note_failure(name, source, "wrong name or password")
             raise SignInError("expected a name and its password, got a pair that does not fit; try again")
-        self.table.forgive(source, name)
+        self.table.remove_failures(source, name)
         self._bus.publish(SignInSucceeded(source=source, user=name), actor=name)
         return self._new_session(name)
 
@@ -159,7 +159,7 @@ class AccessControl:
 
     def of_session(self, session: str) -> SignedIn | None:
         """Whose session it is; None for one that is over, or that never was."""
-        found, now = self.table.session(digest(session)), self._clock.now()
+        found, now = self.table.find_session(digest(session)), self._clock.now()
         if found is None:
             return None
         known, user = found
@@ -171,7 +171,7 @@ class AccessControl:
 
     def sign_out(self, session: str) -> None:
         """End a session."""
-        self.table.end_session(digest(session))
+        self.table.remove_session(digest(session))
 
     def of_token(self, secret: str, source: str) -> SignedIn:
         """Whose token it is. Raises SignInError for one that opens nothing, LockedError for a source that guesses."""
@@ -184,8 +184,8 @@ class AccessControl:
 
     def known_token(self, secret: str) -> SignedIn | None:
         """Whose token it is; None for one that opens nothing."""
-        token = self.table.token(digest(secret))
-        if token is None or not token.good(self._clock.now()):
+        token = self.table.find_token_by_digest(digest(secret))
+        if token is None or not token.is_valid(self._clock.now()):
             return None
         scopes = None if token.scopes is None else frozenset(token.scopes)
         return SignedIn(Principal(token.name, Role(token.role), scopes), token=token)
@@ -239,7 +239,7 @@ class AccessControl:
 
     def _wait(self, name: str, source: str, now: datetime) -> float:
         """Seconds until this source may try again: one who guesses is kept out, and not the one whose name they use."""
-        failures = self.table.failures(source, now - _WINDOW)
+        failures = self.table.list_failures(source, now - _WINDOW)
         return locked_for(failures, name, now)
 
 

@@ -49,7 +49,7 @@ class AuditTrail:
     def verify(self) -> TrailVerdict:
         """Check every line. Blocks."""
         before, count = "", 0
-        for row in self.table.all():
+        for row in self.table.iterate():
             if row.sequence != count + 1 or row.digest != seal(before, row):
                 return TrailVerdict(count, row.sequence, before)
             before, count = row.digest, count + 1

@@ -53,7 +53,7 @@ class TokenRow:
     expires_at: datetime | None = None
     revoked_at: datetime | None = None
 
-    def good(self, now: datetime) -> bool:
+    def is_valid(self, now: datetime) -> bool:
         """Whether it opens anything now."""
         return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
 
@@ -77,28 +77,28 @@ class AccessTable:
 
     def add_user(self, user: UserRow, *, first: bool = False) -> None:
         """Add somebody; with `first` only where there is nobody yet. Raises ConflictError."""
-        with self._database.write(alone="users") as connection:
+        with self._database.write(exclusive="users") as connection:
             if first and connection.execute(sa.select(users.c.name).limit(1)).first():
                 raise ConflictError("expected a project without users, got one that has some; ask an admin to add you")
             if connection.execute(sa.select(users.c.name).where(users.c.name == user.name)).first():
                 raise ConflictError(f"expected a new name, got '{user.name}', who is there already; take another")
             connection.execute(sa.insert(users).values(**_values(user, users)))
 
-    def user(self, name: str) -> UserRow | None:
+    def find_user(self, name: str) -> UserRow | None:
         """The user of that name."""
         with self._database.read() as connection:
             row = connection.execute(sa.select(users).where(users.c.name == name)).one_or_none()
             return None if row is None else UserRow(**row._mapping)
 
-    def users(self) -> tuple[UserRow, ...]:
+    def list_users(self) -> tuple[UserRow, ...]:
         """Everybody, by name."""
         with self._database.read() as connection:
             return tuple(UserRow(**row._mapping) for row in connection.execute(sa.select(users).order_by(users.c.name)))
 
-    def change_user(self, name: str, *, keep_an: str, **values: Any) -> None:
+    def update_user(self, name: str, *, keep_an: str, **values: Any) -> None:
         """Change somebody and end their sessions. Raises NotFoundError; and ConflictError where nobody with the role
         `keep_an` would be left to let others in."""
-        with self._database.write(alone="users") as connection:
+        with self._database.write(exclusive="users") as connection:
             if not connection.execute(sa.update(users).where(users.c.name == name).values(**values)).rowcount:
                 raise NotFoundError(f"expected a user that exists, got '{name}'; `orchestrator users list` shows them")
             able = sa.select(users.c.name).where(users.c.role == keep_an, users.c.disabled_at.is_(None))
@@ -114,7 +114,7 @@ class AccessTable:
             connection.execute(sa.delete(sessions).where(sessions.c.expires_at < session.created_at))
             connection.execute(sa.insert(sessions).values(**_values(session, sessions)))
 
-    def session(self, digest: str) -> tuple[SessionRow, UserRow] | None:
+    def find_session(self, digest: str) -> tuple[SessionRow, UserRow] | None:
         """A session and whose it is."""
         with self._database.read() as connection:
             row = connection.execute(sa.select(sessions).where(sessions.c.digest == digest)).one_or_none()
@@ -126,7 +126,7 @@ class AccessTable:
         with self._database.write() as connection:
             connection.execute(sa.update(sessions).where(sessions.c.digest == digest).values(used_at=now))
 
-    def end_session(self, digest: str) -> None:
+    def remove_session(self, digest: str) -> None:
         """Let a browser out."""
         with self._database.write() as connection:
             connection.execute(sa.delete(sessions).where(sessions.c.digest == digest))
@@ -137,13 +137,13 @@ class AccessTable:
         with self._database.write() as connection:
             connection.execute(sa.insert(tokens).values(**values | {"limits": dict(token.limits)}))
 
-    def token(self, digest: str) -> TokenRow | None:
+    def find_token_by_digest(self, digest: str) -> TokenRow | None:
         """The token of that digest."""
         with self._database.read() as connection:
             row = connection.execute(sa.select(tokens).where(tokens.c.digest == digest)).one_or_none()
             return None if row is None else TokenRow(**row._mapping)
 
-    def tokens(self) -> tuple[TokenRow, ...]:
+    def list_tokens(self) -> tuple[TokenRow, ...]:
         """All tokens, the newest first, those that are over too."""
         query = sa.select(tokens).order_by(tokens.c.created_at.desc(), tokens.c.id.desc())
         with self._database.read() as connection:
@@ -166,7 +166,7 @@ class AccessTable:
             connection.execute(sa.delete(sign_in_failures).where(sign_in_failures.c.at < forget_before))
             connection.execute(sa.insert(sign_in_failures).values(source=source, user=user, at=at))
 
-    def failures(self, source: str, since: datetime) -> tuple[tuple[str, datetime], ...]:
+    def list_failures(self, source: str, since: datetime) -> tuple[tuple[str, datetime], ...]:
         """Whom a source tried to sign in as since then, and when."""
         query = sa.select(sign_in_failures.c.user, sign_in_failures.c.at).where(
             sign_in_failures.c.source == source, sign_in_failures.c.at >= since
@@ -174,28 +174,28 @@ class AccessTable:
         with self._database.read() as connection:
             return tuple((row.user, row.at) for row in connection.execute(query.order_by(sign_in_failures.c.sequence)))
 
-    def forgive(self, source: str, user: str) -> None:
+    def remove_failures(self, source: str, user: str) -> None:
         """Forget the failures of somebody who has signed in."""
         same = (sign_in_failures.c.source == source) & (sign_in_failures.c.user == user)
         with self._database.write() as connection:
             connection.execute(sa.delete(sign_in_failures).where(same))
 
-    def claim(self, key: str, request: str, now: datetime, forget_before: datetime) -> KeptAnswer | None:
+    def claim_key(self, key: str, request: str, now: datetime, forget_before: datetime) -> KeptAnswer | None:
         """Take a key for a request; None when it is now taken by it, else what is known of the key."""
-        with self._database.write(alone=f"answer/{key}") as connection:
+        with self._database.write(exclusive=f"answer/{key}") as connection:
             connection.execute(sa.delete(kept_answers).where(kept_answers.c.at < forget_before))
             row = connection.execute(sa.select(kept_answers).where(kept_answers.c.key == key)).one_or_none()
             if row is None:
                 connection.execute(sa.insert(kept_answers).values(key=key, request=request, body="", at=now))
             return None if row is None else KeptAnswer(**row._mapping)
 
-    def keep(self, key: str, status: int, body: str) -> None:
+    def save_response(self, key: str, status: int, body: str) -> None:
         """Keep the answer to the request that has taken a key."""
         with self._database.write() as connection:
             same = kept_answers.c.key == key
             connection.execute(sa.update(kept_answers).where(same).values(status=status, body=body))
 
-    def give_up(self, key: str) -> None:
+    def release_key(self, key: str) -> None:
         """Free a key: its request was not carried out."""
         with self._database.write() as connection:
             connection.execute(sa.delete(kept_answers).where(kept_answers.c.key == key))

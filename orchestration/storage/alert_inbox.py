@@ -46,7 +46,7 @@ class AlertInbox:
         self._writing = threading.Lock()
         self._open = _Batch()
 
-    def put(self, delivery: InboxDelivery) -> None:
+    def add(self, delivery: InboxDelivery) -> None:
         """Write a delivery; on return it is on the disk. Raises what the database raises, and then it is not."""
         row = {
             "source": delivery.source,
@@ -62,7 +62,7 @@ class AlertInbox:
         if batch.error is not None:
             raise batch.error
 
-    def take(self, at_most: int) -> tuple[InboxDelivery, ...]:
+    def list(self, at_most: int) -> tuple[InboxDelivery, ...]:
         """The oldest deliveries, until `at_most` notices are reached or passed. They stay until `Alerts.save` is told
         that they were taken."""
         query = sa.select(alert_inbox).order_by(alert_inbox.c.sequence).limit(at_most)
@@ -76,7 +76,7 @@ class AlertInbox:
                     break
         return tuple(result)
 
-    def size(self) -> int:
+    def count(self) -> int:
         """How many deliveries wait."""
         with self._database.read() as connection:
             return int(connection.execute(sa.select(sa.func.count()).select_from(alert_inbox)).scalar_one())

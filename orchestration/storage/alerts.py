@@ -86,7 +86,7 @@ class Alerts:
                 gone = sa.delete(alert_groups).where(alert_groups.c.key == sa.bindparam("gone"))
                 connection.execute(gone, [{"gone": key} for key in cleared])
 
-    def groups(self) -> tuple[GroupRow, ...]:
+    def list_groups(self) -> tuple[GroupRow, ...]:
         """All groups that the desk knows of and that are not cleared."""
         with self._database.read() as connection:
             return tuple(GroupRow(**row._mapping) for row in connection.execute(sa.select(alert_groups)))
@@ -119,7 +119,7 @@ class Alerts:
         with self._database.read() as connection:
             return tuple(_alert(row) for row in connection.execute(query))
 
-    def unfinished(self, ended_after: datetime) -> tuple[AlertRow, ...]:
+    def list_unfinished(self, ended_after: datetime) -> tuple[AlertRow, ...]:
         """What a start goes on with: all that pends or fires, and what ended after that moment; oldest first."""
         open_ = alerts.c.status != AlertStatus.RESOLVED.value
         recent = alerts.c.updated_at > ended_after

@@ -39,7 +39,7 @@ class ApprovalTable:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def ask(self, approval: Approval) -> bool:
+    def add(self, approval: Approval) -> bool:
         """Record a question; False, and no change, when the same one was asked already."""
         with self._database.write() as connection:
             known = connection.execute(sa.select(approvals.c.id).where(approvals.c.id == approval.id)).first()
@@ -72,7 +72,7 @@ class ApprovalTable:
             query = sa.update(approvals).where(approvals.c.id == approval_id, approvals.c.decision.is_(None))
             connection.execute(query.values(**values))
 
-    def open(self, subject: str | None = None) -> tuple[Approval, ...]:
+    def list_open(self, subject: str | None = None) -> tuple[Approval, ...]:
         """The questions without an answer, oldest first."""
         query = sa.select(approvals).where(approvals.c.decision.is_(None)).order_by(approvals.c.created_at)
         if subject is not None:

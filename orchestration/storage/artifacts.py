@@ -29,7 +29,7 @@ class ArtifactTable:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def record(self, artifact: ArtifactRecord) -> None:
+    def save(self, artifact: ArtifactRecord) -> None:
         """Record an artifact, in the place of an earlier one of that name."""
         values = {column.name: getattr(artifact, column.name) for column in artifacts.columns}
         key = (artifacts.c.run_id == artifact.run_id) & (artifacts.c.name == artifact.name)

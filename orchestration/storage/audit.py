@@ -36,7 +36,7 @@ class AuditTable:
 
     def append(self, row: AuditRow, seal: Callable[[str, AuditRow], str]) -> AuditRow:
         """Write a line behind the last; its number and its digest are made here, one writer at a time."""
-        with self._database.write(alone="audit") as connection:
+        with self._database.write(exclusive="audit") as connection:
             last = connection.execute(sa.select(audit).order_by(audit.c.sequence.desc()).limit(1)).one_or_none()
             values = {column.name: getattr(row, column.name) for column in audit.columns}
             numbered = AuditRow(**values | {"sequence": last.sequence + 1 if last else 1})
@@ -54,7 +54,7 @@ class AuditTable:
         with self._database.read() as connection:
             return tuple(AuditRow(**row._mapping) for row in connection.execute(query))
 
-    def all(self) -> Iterator[AuditRow]:
+    def iterate(self) -> Iterator[AuditRow]:
         """Every line, oldest first."""
         last = 0
         while True:

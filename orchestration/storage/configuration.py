@@ -22,10 +22,10 @@ class ConfigurationVersions:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def record(self, text: str, sha256: str, now: datetime) -> ConfigVersion:
+    def add(self, text: str, sha256: str, now: datetime) -> ConfigVersion:
         """Keep a version, and return it; the newest again if its text is the same."""
         newest = sa.select(config_versions).order_by(config_versions.c.number.desc()).limit(1)
-        with _reported(), self._database.write(alone="config_versions") as connection:
+        with _reported(), self._database.write(exclusive="config_versions") as connection:
             row = connection.execute(newest).one_or_none()
             if row is not None and row.sha256 == sha256:
                 return ConfigVersion(*row)
@@ -33,7 +33,7 @@ class ConfigurationVersions:
             number = connection.execute(insert.returning(config_versions.c.number)).scalar_one()
         return ConfigVersion(number, sha256, text, now)
 
-    def history(self, limit: int = 50) -> tuple[ConfigVersion, ...]:
+    def list(self, limit: int = 50) -> tuple[ConfigVersion, ...]:
         """The newest versions, newest first."""
         query = sa.select(config_versions).order_by(config_versions.c.number.desc()).limit(limit)
         with _reported(), self._database.read() as connection:
@@ -79,7 +79,7 @@ class Overrides:
         if not found:
             raise NotFoundError(f"no override {override_id} is in force; it may have ended already")
 
-    def active(self, now: datetime) -> tuple[Override, ...]:
+    def list_active(self, now: datetime) -> tuple[Override, ...]:
         """Those that have neither ended nor been taken away, oldest first.
 
         A row of a kind that this release does not know was written by a newer one, which is the one to obey it.

@@ -17,11 +17,14 @@ from orchestration.storage.engines import BUSY_SECONDS, close_engine, make_engin
 
 T = TypeVar("T")
 
-# The newest file in migrations/versions; a test keeps the two equal. It spares every start the cost of Alembic.
+# The newest file in migrations/versions, which a test keeps equal. A start that finds it need not import Alembic,
+# which costs more than all else that a short command does.
 HEAD = "0011"
-_TURN_SECONDS = 0.25
-_TURNS = int(BUSY_SECONDS / _TURN_SECONDS)
-# The name of a file beside an SQLite database that is being replaced: nobody may open that now.
+# SQLite waits for its lock inside C, where no other thread can interrupt it. Waiting in slices lets a thread notice
+# that the database was suspended meanwhile.
+_SLICE_SECONDS = 0.25
+_SLICES = int(BUSY_SECONDS / _SLICE_SECONDS)
+# A file of this name beside an SQLite database says that a restore is replacing it: it must not be opened then.
 REPLACING = "restore-unfinished"
 
 
@@ -30,56 +33,57 @@ class StorageError(OrchestratorError):
 
 
 class UnavailableError(SQLAlchemyError):
-    """The database is known to be away, so it is not even asked: whoever bears an outage bears this too."""
+    """The database is known to be unavailable, so it is not asked. This is an error of SQLAlchemy, so that code which
+    survives an outage survives this as well."""
 
 
 class Database:
-    """Our tables. Repositories hold one of these and do the rest; nothing outside `storage/` writes SQL."""
+    """The tables of this program. Repositories hold one of these; nothing outside `storage/` contains SQL."""
 
     def __init__(self, url: str, *, pool_size: int | None = None) -> None:
         self.url = url
         self.engine = make_engine(url, pool_size=pool_size)
-        self._barred = ""
+        self._suspended = ""
 
     @property
     def is_sqlite(self) -> bool:
         return self.engine.dialect.name == "sqlite"
 
-    def bar(self, reason: str) -> None:
-        """Have everything that is asked of it fail at once rather than wait, until it is barred with no reason. For
-        whoever watches it: a lock or a server that hangs would keep every thread for half a minute, and into a file
-        that was moved away everything would be written in vain."""
-        self._barred = reason
+    def suspend(self, reason: str) -> None:
+        """Let every transaction fail at once until this is called with an empty reason. For the health check of the
+        database: a lock or a server that hangs would otherwise hold every thread for half a minute, and what is written
+        to a file that was moved away is lost."""
+        self._suspended = reason
 
     def _check(self) -> None:
-        if self._barred:
-            raise UnavailableError(self._barred)
+        if self._suspended:
+            raise UnavailableError(self._suspended)
 
     @contextmanager
-    def write(self, *, alone: str | None = None, synced: bool = False) -> Iterator[sa.Connection]:
+    def write(self, *, exclusive: str | None = None, synced: bool = False) -> Iterator[sa.Connection]:
         """A transaction that may write; committed on a clean exit, rolled back otherwise.
 
-        Who decides by what it reads gives a name in `alone`: of all transactions with that name, one goes at a time. On
-        SQLite they all do, and a commit outlives the process; `synced` makes it outlive a loss of power too, at the
-        price of waiting for the disk. Raises UnavailableError while it is barred.
+        A transaction that decides by what it reads passes a name in `exclusive`: those with the same name run one at a
+        time. On SQLite all do, and a commit survives the end of the process; with `synced` it survives a loss of power,
+        too, but waits for the disk. Raises UnavailableError while the database is suspended.
         """
         self._check()
         with self.engine.connect() as connection, self._synced(connection, synced), connection.begin():
             if self.is_sqlite:
                 self._begin(connection)
-            elif alone is not None:
-                connection.execute(sa.text("SELECT pg_advisory_xact_lock(hashtext(:name))"), {"name": alone})
+            elif exclusive is not None:
+                connection.execute(sa.text("SELECT pg_advisory_xact_lock(hashtext(:name))"), {"name": exclusive})
             yield connection
 
     def _begin(self, connection: sa.Connection) -> None:
-        """Wait for SQLite's lock, in turns: who waits already when the database is barred must not wait on."""
-        with waiting(connection, _TURN_SECONDS):
-            for turn in range(1, _TURNS + 1):
+        """Wait for SQLite's write lock, in slices."""
+        with waiting(connection, _SLICE_SECONDS):
+            for number in range(1, _SLICES + 1):
                 self._check()
                 try:
                     connection.exec_driver_sql("BEGIN IMMEDIATE")
                 except OperationalError as error:
-                    if turn == _TURNS or "locked" not in str(error.orig):
+                    if number == _SLICES or "locked" not in str(error.orig):
                         raise
                 else:
                     return
@@ -89,17 +93,18 @@ class Database:
         if not (wanted and self.is_sqlite):
             yield
             return
-        for_all, for_this = "PRAGMA synchronous=NORMAL", "PRAGMA synchronous=FULL"
         try:
-            _outside_a_transaction(connection, for_this)
+            _outside_a_transaction(connection, "PRAGMA synchronous=FULL")
             yield
         finally:
-            _outside_a_transaction(connection, for_all)
+            # The connection goes back to the pool, where other transactions must not pay for the disk.
+            _outside_a_transaction(connection, "PRAGMA synchronous=NORMAL")
 
     @contextmanager
-    def read(self, *, barred: bool = False) -> Iterator[sa.Connection]:
-        """A connection for reading; raises UnavailableError while it is `bar`red, unless `barred` says to ask."""
-        if not barred:
+    def read(self, *, even_suspended: bool = False) -> Iterator[sa.Connection]:
+        """A connection for reading. Raises UnavailableError while the database is suspended, unless
+        `even_suspended`."""
+        if not even_suspended:
             self._check()
         with self.engine.connect() as connection:
             yield connection
@@ -115,15 +120,16 @@ class Database:
             return
         if current is not None and current > HEAD:
             raise StorageError(
-                f"expected a database at version {HEAD} or older, got {current}: it was written by a newer release; "
-                "install that release, or point the configuration at another database"
+                f"The database is at version {current}, but this release knows versions up to {HEAD}: it was "
+                "written by a newer release. Install that release, or configure another database."
             )
         from alembic import command
         from alembic.config import Config
 
         settings = Config()
         settings.set_main_option("script_location", str(Path(__file__).with_name("migrations")))
-        with self.write(alone="migrations") as connection:
+        # Several processes may start at once; the second waits, and then finds nothing left to do.
+        with self.write(exclusive="migrations") as connection:
             settings.attributes["connection"] = connection
             command.upgrade(settings, HEAD)
 
@@ -135,11 +141,10 @@ class Database:
             return connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
 
     def close(self) -> None:
-        """Close every connection, at once or when it is given back. What is asked afterwards is answered over a
-        connection of its own."""
+        """Close every connection, those in use when they are returned. Later calls open connections of their own."""
         close_engine(self.engine)
 
 
 def _outside_a_transaction(connection: sa.Connection, statement: str) -> None:
     connection.exec_driver_sql(statement)
-    connection.rollback()  # SQLAlchemy has begun one of its own
+    connection.rollback()  # SQLAlchemy starts a transaction before any statement; a PRAGMA has no effect inside one

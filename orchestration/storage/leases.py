@@ -30,7 +30,7 @@ class Leases:
 
     def acquire(self, name: str, holder: str, seconds: float, data: Mapping[str, Any] | None = None) -> bool:
         """Take or renew `name` for `seconds`. False when another holder's claim is still good."""
-        with self._database.write(alone=f"lease/{name}") as connection:
+        with self._database.write(exclusive=f"lease/{name}") as connection:
             now = self._now(connection)
             current = connection.execute(sa.select(leases).where(leases.c.name == name)).one_or_none()
             if current is not None and current.holder != holder and current.expires_at > now:

@@ -66,7 +66,7 @@ class MaintenanceRecords:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def planned(self, job: str, now: datetime) -> datetime:
+    def last_planned(self, job: str, now: datetime) -> datetime:
         """The last planned time of a job that was taken on.
 
         Of a job never seen before it is `now`, and so it is for a time that is still to come: the clock has been set
@@ -77,7 +77,7 @@ class MaintenanceRecords:
             found: datetime | None = connection.execute(query).scalar()
         if found is not None and found <= now + _SKEW:
             return found
-        with self._database.write(alone=f"maintenance/{job}") as connection:
+        with self._database.write(exclusive=f"maintenance/{job}") as connection:
             connection.execute(sa.delete(maintenance_jobs).where(maintenance_jobs.c.job == job))
             connection.execute(sa.insert(maintenance_jobs).values(job=job, planned_at=now))
         return now
@@ -86,25 +86,25 @@ class MaintenanceRecords:
         """Take on a planned time and record the run that begins, unless somebody has since the time `seen` was read."""
         table = maintenance_jobs
         query = sa.update(table).where(table.c.job == run.job, table.c.planned_at == seen)
-        with self._database.write(alone=f"maintenance/{run.job}") as connection:
+        with self._database.write(exclusive=f"maintenance/{run.job}") as connection:
             if not connection.execute(query.values(planned_at=run.planned_at)).rowcount:
                 return False
             connection.execute(sa.insert(maintenance_runs).values(**_run_values(run)))
             return True
 
-    def begin(self, run: JobRun) -> None:
+    def add_run(self, run: JobRun) -> None:
         """Record a run that a person asked for."""
         with self._database.write() as connection:
             connection.execute(sa.insert(maintenance_runs).values(**_run_values(run)))
 
-    def end(self, run_id: str, outcome: JobOutcome, output: str, at: datetime) -> None:
+    def finish_run(self, run_id: str, outcome: JobOutcome, output: str, at: datetime) -> None:
         """Record how a run came out; what is over already stays as it is."""
         mine = (maintenance_runs.c.id == run_id) & (maintenance_runs.c.outcome == JobOutcome.RUNNING.value)
         with self._database.write() as connection:
             values = {"outcome": outcome.value, "output": output, "ended_at": at}
             connection.execute(sa.update(maintenance_runs).where(mine).values(**values))
 
-    def history(
+    def list_runs(
         self, job: str | None = None, *, outcomes: Collection[JobOutcome] = (), limit: int = 50
     ) -> tuple[JobRun, ...]:
         """The newest runs first, of one job or of all."""
@@ -116,23 +116,23 @@ class MaintenanceRecords:
         with self._database.read() as connection:
             return tuple(_run(row) for row in connection.execute(query.limit(limit)))
 
-    def ask(self, duty: str, period: str, at: datetime) -> None:
+    def request_sign_off(self, duty: str, period: str, at: datetime) -> None:
         """Ask for a duty, once a period."""
         key = (maintenance_duties.c.duty == duty) & (maintenance_duties.c.period == period)
-        with self._database.write(alone="maintenance/duties") as connection:
+        with self._database.write(exclusive="maintenance/duties") as connection:
             if connection.execute(sa.select(sa.func.count()).where(key)).scalar():
                 return
             values = {"duty": duty, "period": period, "asked_at": at, "signed_by": "", "note": ""}
             connection.execute(sa.insert(maintenance_duties).values(**values))
 
-    def sign(self, duty: str, by: str, note: str, at: datetime) -> int:
+    def sign_off(self, duty: str, by: str, note: str, at: datetime) -> int:
         """Sign off everything that is open of a duty. Returns how many periods that were."""
         is_open = (maintenance_duties.c.duty == duty) & maintenance_duties.c.signed_at.is_(None)
         query = sa.update(maintenance_duties).where(is_open)
         with self._database.write() as connection:
             return connection.execute(query.values(signed_at=at, signed_by=by, note=note)).rowcount
 
-    def duties(self, *, only_open: bool = False, limit: int = 50) -> tuple[SignOff, ...]:
+    def list_sign_offs(self, *, only_open: bool = False, limit: int = 50) -> tuple[SignOff, ...]:
         """The newest duties first, all or those that nobody has signed."""
         query = sa.select(maintenance_duties).order_by(maintenance_duties.c.period.desc(), maintenance_duties.c.duty)
         if only_open:

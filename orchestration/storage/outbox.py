@@ -101,7 +101,7 @@ class Outbox:
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
 
-    def put(self, rows: Sequence[OutboxRow], connection: sa.Connection | None = None) -> int:
+    def add(self, rows: Sequence[OutboxRow], connection: sa.Connection | None = None) -> int:
         """Write messages; those whose key is known already are left as they are. Returns how many are new.
 
         With `connection`, in that transaction, so that the change and the messages about it stand or fall together.
@@ -115,7 +115,7 @@ class Outbox:
             listener()
         return new
 
-    def stop_pages(self, incident_id: str, at: datetime, connection: sa.Connection) -> int:
+    def cancel_pages(self, incident_id: str, at: datetime, connection: sa.Connection) -> int:
         """Cancel the pages of an incident that have not gone out, in the transaction of its acknowledgement."""
         query = sa.update(outbox).where(
             outbox.c.incident_id == incident_id,
@@ -124,31 +124,31 @@ class Outbox:
         )
         return connection.execute(query.values(state=OutboxState.CANCELLED.value, settled_at=at)).rowcount
 
-    def of_incident(self, incident_id: str) -> tuple[OutboxRow, ...]:
+    def list_for_incident(self, incident_id: str) -> tuple[OutboxRow, ...]:
         """All messages about an incident, oldest first."""
         query = sa.select(outbox).where(outbox.c.incident_id == incident_id).order_by(outbox.c.created_at, outbox.c.key)
         with self._database.read() as connection:
             return tuple(_row(row) for row in connection.execute(query))
 
-    def waiting(self) -> tuple[OutboxRow, ...]:
+    def list_pending(self) -> tuple[OutboxRow, ...]:
         """All messages that have not gone out and still may, oldest first."""
         query = sa.select(outbox).where(outbox.c.state == OutboxState.PENDING.value)
         with self._database.read() as connection:
             return tuple(_row(row) for row in connection.execute(query.order_by(outbox.c.created_at, outbox.c.key)))
 
-    def withdraw(self, keys: Sequence[str], at: datetime) -> int:
+    def cancel(self, keys: Sequence[str], at: datetime) -> int:
         """Cancel messages that have not gone out; returns how many that were."""
         query = sa.update(outbox).where(outbox.c.key.in_(keys), outbox.c.state == OutboxState.PENDING.value)
         with self._database.write() as connection:
             return connection.execute(query.values(state=OutboxState.CANCELLED.value, settled_at=at)).rowcount
 
-    def due_channels(self, now: datetime) -> tuple[str, ...]:
+    def list_due_channels(self, now: datetime) -> tuple[str, ...]:
         """The channels on which something may be sent now."""
         query = sa.select(outbox.c.channel).where(_sendable(now)).distinct().order_by(outbox.c.channel)
         with self._database.read() as connection:
             return tuple(connection.execute(query).scalars())
 
-    def due(self, channel: str, now: datetime, limit: int) -> tuple[OutboxRow, ...]:
+    def list_due(self, channel: str, now: datetime, limit: int) -> tuple[OutboxRow, ...]:
         """What may be sent on a channel now, oldest first; of each incident and contact only the first that waits."""
         query = sa.select(outbox).where(outbox.c.channel == channel, _sendable(now))
         with self._database.read() as connection:
@@ -166,19 +166,19 @@ class Outbox:
             claimed = connection.execute(query.values(attempts=row.attempts + 1, due_at=until)).rowcount
         return replace(row, attempts=row.attempts + 1) if claimed else None
 
-    def sent(self, row: OutboxRow, delivery: DeliveryAttempt) -> None:
+    def mark_sent(self, row: OutboxRow, delivery: DeliveryAttempt) -> None:
         """It went out. That also holds for one that was cancelled in that very moment."""
         with self._database.write() as connection:
             self._settle(row, OutboxState.SENT, delivery, (OutboxState.PENDING, OutboxState.CANCELLED), connection)
 
-    def failed(self, row: OutboxRow, delivery: DeliveryAttempt, instead: Instead) -> None:
+    def mark_failed(self, row: OutboxRow, delivery: DeliveryAttempt, instead: Instead) -> None:
         """It will never go out. What `instead` makes of the messages about the same incident is put in the same
         transaction, unless this one was cancelled meanwhile; so that of two that fail at once the second knows."""
         with self._database.write() as connection:
             siblings = self._locked(row.incident_id, connection)
             if self._settle(row, OutboxState.FAILED, delivery, (OutboxState.PENDING,), connection):
                 other = instead(siblings)
-                self.put([] if other is None else [other], connection)
+                self.add([] if other is None else [other], connection)
 
     def postpone(
         self, row: OutboxRow, due_at: datetime, delivery: DeliveryAttempt, meanwhile: Sequence[OutboxRow] = ()
@@ -192,9 +192,9 @@ class Outbox:
         with self._database.write() as connection:
             connection.execute(sa.insert(deliveries), [_delivery_values(delivery)])
             if connection.execute(query.values(due_at=due_at, detail=delivery.detail)).rowcount and meanwhile:
-                self.put(meanwhile, connection)
+                self.add(meanwhile, connection)
 
-    def record(self, row: OutboxRow, delivery: DeliveryAttempt) -> None:
+    def add_settled(self, row: OutboxRow, delivery: DeliveryAttempt) -> None:
         """Keep a message that went out past the outbox, and the evidence of its one try."""
         state = OutboxState.SENT if delivery.outcome is SendOutcome.SENT else OutboxState.FAILED
         done = replace(row, state=state, attempts=1, settled_at=delivery.at, detail=delivery.detail)
@@ -202,13 +202,13 @@ class Outbox:
             self._insert([done], connection)
             connection.execute(sa.insert(deliveries), [_delivery_values(delivery)])
 
-    def deliveries(self, key: str) -> tuple[DeliveryAttempt, ...]:
+    def list_attempts(self, key: str) -> tuple[DeliveryAttempt, ...]:
         """The evidence of all tries of a message, oldest first."""
         query = sa.select(deliveries).where(deliveries.c.key == key).order_by(deliveries.c.sequence)
         with self._database.read() as connection:
             return tuple(_delivery(row) for row in connection.execute(query))
 
-    def last_deliveries(self) -> Mapping[str, DeliveryAttempt]:
+    def last_attempts(self) -> Mapping[str, DeliveryAttempt]:
         """The last try on each channel: whether a channel is up, as far as is known."""
         joined = deliveries.join(outbox, outbox.c.key == deliveries.c.key)
         newest = sa.select(sa.func.max(deliveries.c.sequence)).select_from(joined).group_by(outbox.c.channel)

@@ -95,19 +95,19 @@ class PlaybookRecords:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def begin(self, run: PlaybookRun) -> None:
+    def add_run(self, run: PlaybookRun) -> None:
         """Record a run; recording it again changes nothing."""
         with self._database.write() as connection:
             if connection.execute(sa.select(playbook_runs.c.id).where(playbook_runs.c.id == run.id)).first() is None:
                 connection.execute(sa.insert(playbook_runs).values(**_values(run, playbook_runs)))
 
-    def update(self, run_id: str, **values: Any) -> None:
+    def update_run(self, run_id: str, **values: Any) -> None:
         """Change some fields of a run."""
         plain = {name: _plain(value) for name, value in values.items()}
         with self._database.write() as connection:
             connection.execute(sa.update(playbook_runs).where(playbook_runs.c.id == run_id).values(**plain))
 
-    def runs(
+    def list_runs(
         self, *, incident_id: str | None = None, playbook: str | None = None, limit: int = 50
     ) -> tuple[PlaybookRun, ...]:
         """The newest runs first."""
@@ -119,13 +119,13 @@ class PlaybookRecords:
         with self._database.read() as connection:
             return tuple(_run(row) for row in connection.execute(query.limit(limit)))
 
-    def action(self, key: str) -> ActionRun | None:
+    def find_action(self, key: str) -> ActionRun | None:
         """One action; None if it was never started."""
         with self._database.read() as connection:
             row = connection.execute(sa.select(action_runs).where(action_runs.c.key == key)).one_or_none()
         return None if row is None else _action(row)
 
-    def save(self, action: ActionRun) -> None:
+    def save_action(self, action: ActionRun) -> None:
         """Store an action in its present state."""
         values = _values(action, action_runs)
         with self._database.write() as connection:
@@ -136,10 +136,10 @@ class PlaybookRecords:
     def mark_undone(self, action: ActionRun, summary: str) -> ActionRun:
         """Record that an action was undone; returns the new record."""
         undone = replace(action, state=ActionState.UNDONE, summary=f"{action.summary}; taken back: {summary}")
-        self.save(undone)
+        self.save_action(undone)
         return undone
 
-    def actions(self, *, incident_id: str | None = None, run_id: str | None = None) -> tuple[ActionRun, ...]:
+    def list_actions(self, *, incident_id: str | None = None, run_id: str | None = None) -> tuple[ActionRun, ...]:
         """The actions of an incident or of one run, in order."""
         query = sa.select(action_runs).order_by(action_runs.c.started_at, action_runs.c.key)
         if incident_id is not None:
@@ -160,24 +160,24 @@ class PlaybookRecords:
         with self._database.read() as connection:
             return tuple(connection.execute(query).scalars())
 
-    def trip(self, trip: GuardTrip) -> None:
+    def add_trip(self, trip: GuardTrip) -> None:
         """Record that a guard tripped, once per action until it is reset."""
-        if self.tripped(trip.action) is None:
+        if self.find_trip(trip.action) is None:
             with self._database.write() as connection:
                 connection.execute(sa.insert(guard_trips).values(**_values(trip, guard_trips)))
 
-    def tripped(self, action: str) -> GuardTrip | None:
+    def find_trip(self, action: str) -> GuardTrip | None:
         """The trip of an action that nobody has reset yet."""
-        found = [trip for trip in self.trips() if trip.action == action]
+        found = [trip for trip in self.list_trips() if trip.action == action]
         return found[0] if found else None
 
-    def trips(self) -> tuple[GuardTrip, ...]:
+    def list_trips(self) -> tuple[GuardTrip, ...]:
         """All guards that are tripped now."""
         query = sa.select(guard_trips).where(guard_trips.c.reset_at.is_(None)).order_by(guard_trips.c.tripped_at)
         with self._database.read() as connection:
             return tuple(GuardTrip(**row._mapping) for row in connection.execute(query))
 
-    def reset(self, action: str, by: str, at: datetime) -> int:
+    def reset_trips(self, action: str, by: str, at: datetime) -> int:
         """Allow an action to run automatically again; returns how many trips that ended."""
         query = sa.update(guard_trips).where(guard_trips.c.action == action, guard_trips.c.reset_at.is_(None))
         with self._database.write() as connection:

@@ -97,7 +97,7 @@ class Runs:
         with self._database.read() as connection:
             return tuple(_run(row) for row in connection.execute(query))
 
-    def counts(self, since: datetime | None = None) -> dict[RunStatus, int]:
+    def count_by_status(self, since: datetime | None = None) -> dict[RunStatus, int]:
         """How many runs there are of each status, made since a moment or ever; statuses of none are left out."""
         query = sa.select(runs.c.status, sa.func.count()).group_by(runs.c.status)
         if since is not None:

@@ -58,7 +58,7 @@ class Samples:
         with self._database.write() as connection:
             connection.execute(sa.insert(samples), values)
 
-    def range(self, name: str, start: datetime, end: datetime, now: datetime) -> tuple[SampleSeries, ...]:
+    def query(self, name: str, start: datetime, end: datetime, now: datetime) -> tuple[SampleSeries, ...]:
         """What was measured from `start` until before `end`: as fine as it is still kept, and not finer than a plot of
         that length can show."""
         step = _step_for(start, end, now)
@@ -78,7 +78,7 @@ class Samples:
             for labels, found in sorted(points.items())
         )
 
-    def sum_up(self, now: datetime, retention: timedelta) -> None:
+    def roll_up(self, now: datetime, retention: timedelta) -> None:
         """Make the means that are due, and drop what is older than it is kept."""
         with self._database.write() as connection:
             self._make_means(connection, RAW, MINUTE, _milliseconds(now) - _LATE)

@@ -34,7 +34,7 @@ class Spend:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def record(self, charge: Charge) -> bool:
+    def add(self, charge: Charge) -> bool:
         """Record a charge; False, and no change, when its key was recorded before."""
         values = {column.name: getattr(charge, column.name) for column in spend.columns}
         with self._database.write() as connection:
@@ -43,7 +43,7 @@ class Spend:
             connection.execute(sa.insert(spend).values(**values))
             return True
 
-    def record_all(self, charges: Sequence[Charge]) -> None:
+    def add_all(self, charges: Sequence[Charge]) -> None:
         """Record charges, those that are new."""
         with self._database.write() as connection:
             keys = [charge.key for charge in charges]
@@ -53,11 +53,11 @@ class Spend:
                 rows = [{c.name: getattr(charge, c.name) for c in spend.columns} for charge in new.values()]
                 connection.execute(sa.insert(spend), rows)
 
-    def keep(self, events: Sequence[Event]) -> None:
+    def add_events(self, events: Sequence[Event]) -> None:
         """Record what the model calls among these events have cost; those that a budget limits are recorded already."""
         charges = [_charge(event) for event in events if event.kind == "model_call.finished" and event.data.get("key")]
         if charges:
-            self.record_all(charges)
+            self.add_all(charges)
 
     def totals(
         self, run_id: str | None = None, agent: str | None = None, since: datetime | None = None

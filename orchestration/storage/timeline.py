@@ -61,19 +61,19 @@ class Timeline:
         """A run's events with their sequence numbers, those after `after`."""
         return self._read(sa.select(events).where(events.c.run_id == run_id, events.c.sequence > after), limit)
 
-    def newest(self, run_id: str, *, before: int | None = None, limit: int = 500) -> tuple[tuple[int, Event], ...]:
+    def list_newest(self, run_id: str, *, before: int | None = None, limit: int = 500) -> tuple[tuple[int, Event], ...]:
         """A run's last events with their sequence numbers, in order; `before` takes those ahead of a number."""
         query = sa.select(events).where(events.c.run_id == run_id).order_by(events.c.sequence.desc()).limit(limit)
         if before is not None:
             query = query.where(events.c.sequence < before)
         return self._backwards(query)
 
-    def newest_of(self, kind: str, since: datetime, limit: int = 1000) -> tuple[tuple[int, Event], ...]:
+    def list_newest_of_kind(self, kind: str, since: datetime, limit: int = 1000) -> tuple[tuple[int, Event], ...]:
         """Everybody's last events of a kind since a moment, in order."""
         query = sa.select(events).where(events.c.kind == kind).order_by(events.c.sequence.desc()).limit(limit)
         return tuple((number, event) for number, event in self._backwards(query) if event.at >= since)
 
-    def of_kinds(self, run_ids: Collection[str], kinds: Collection[str]) -> Mapping[str, Sequence[Event]]:
+    def list_of_kinds(self, run_ids: Collection[str], kinds: Collection[str]) -> Mapping[str, Sequence[Event]]:
         """The events of some kinds of each of these runs, oldest first."""
         query = sa.select(events).where(events.c.run_id.in_(run_ids), events.c.kind.in_(kinds))
         found: dict[str | None, Any] = {run_id: [] for run_id in run_ids}
@@ -81,18 +81,18 @@ class Timeline:
             found[event.run_id].append(event)
         return {run_id: found[run_id] for run_id in run_ids}
 
-    def recent(self, kinds: Collection[str], since: datetime, limit: int = 1000) -> tuple[Event, ...]:
+    def list_recent(self, kinds: Collection[str], since: datetime, limit: int = 1000) -> tuple[Event, ...]:
         """The newest events of some kinds from a moment on, oldest first."""
         query = sa.select(events).where(events.c.kind.in_(kinds), events.c.at >= since)
         with self._database.read() as connection:
             rows = connection.execute(query.order_by(events.c.sequence.desc()).limit(limit)).all()
             return tuple(_event(row) for row in reversed(rows))
 
-    def since(self, sequence: int, limit: int = 1000) -> tuple[tuple[int, Event], ...]:
+    def list_since(self, sequence: int, limit: int = 1000) -> tuple[tuple[int, Event], ...]:
         """Everybody's events after that sequence number."""
         return self._read(sa.select(events).where(events.c.sequence > sequence), limit)
 
-    def numbered(self, sequences: Iterable[int]) -> tuple[tuple[int, Event], ...]:
+    def list_numbered(self, sequences: Iterable[int]) -> tuple[tuple[int, Event], ...]:
         """The events of these sequence numbers, as far as they are there."""
         return self._read(sa.select(events).where(events.c.sequence.in_(list(sequences))), None)
 
@@ -101,7 +101,7 @@ class Timeline:
         with self._database.read() as connection:
             return int(connection.execute(sa.select(sa.func.max(events.c.sequence))).scalar() or 0)
 
-    def last(self, kind: str) -> Event | None:
+    def find_last(self, kind: str) -> Event | None:
         """The newest event of a kind."""
         query = sa.select(events).where(events.c.kind == kind).order_by(events.c.sequence.desc()).limit(1)
         with self._database.read() as connection:
@@ -117,7 +117,7 @@ class Timeline:
         with self._database.read() as connection:
             return tuple((row.sequence, _event(row)) for row in connection.execute(query))[::-1]
 
-    def beat(self, latest: Iterable[Event]) -> None:
+    def save_heartbeats(self, latest: Iterable[Event]) -> None:
         """Keep each agent's last progress."""
         with self._database.write() as connection:
             for event in latest:
@@ -132,7 +132,7 @@ class Timeline:
                 if not connection.execute(sa.update(heartbeats).where(key).values(**row)).rowcount:
                     connection.execute(sa.insert(heartbeats).values(agent_run_id=event.data["agent_run_id"], **row))
 
-    def heartbeats(self, *run_ids: str) -> tuple[HeartbeatRow, ...]:
+    def list_heartbeats(self, *run_ids: str) -> tuple[HeartbeatRow, ...]:
         """The last progress of each agent of these runs."""
         query = sa.select(heartbeats).where(heartbeats.c.run_id.in_(run_ids)).order_by(heartbeats.c.agent_run_id)
         with self._database.read() as connection:
@@ -170,11 +170,11 @@ class TimelineWriter:
         """Begin writing."""
         self._thread.start()
 
-    def take(self, event: Event) -> None:
+    def write_soon(self, event: Event) -> None:
         """Accept an event; never blocks."""
         self._queue.put(event)
 
-    def then(self, tell: Callable[[], object]) -> None:
+    def call_when_written(self, tell: Callable[[], object]) -> None:
         """Write what was accepted so far without waiting for more, and then call this, on the thread that writes; also
         where it cannot be written now. Never blocks."""
         self._queue.put(tell)
@@ -230,7 +230,7 @@ class TimelineWriter:
             self._timeline.append(lasting)
         latest = {event.data["agent_run_id"]: event for event in clean if event.kind == PROGRESS}
         if latest:
-            self._timeline.beat(latest.values())
+            self._timeline.save_heartbeats(latest.values())
 
     def _drop_oldest(self, pending: list[Event]) -> None:
         excess = len(pending) - _AT_MOST_WAITING

@@ -86,7 +86,7 @@ class Feed:
         async with self._reading:
             key = (start, self._turn)
             if self._cached[0] != key:
-                found = await anyio.to_thread.run_sync(self._timeline.since, start, _AT_ONCE)
+                found = await anyio.to_thread.run_sync(self._timeline.list_since, start, _AT_ONCE)
                 self._cached = (key, found)
             return self._cached[1]
 
@@ -94,7 +94,7 @@ class Feed:
         last = self._timeline.last_sequence()
         if not self._overlap:
             return (last,)
-        return tuple(number for number, _ in self._timeline.since(max(0, last - self._overlap), _AT_ONCE))
+        return tuple(number for number, _ in self._timeline.list_since(max(0, last - self._overlap), _AT_ONCE))
 
 
 async def _came(news: anyio.Event) -> bool:

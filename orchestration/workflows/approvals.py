@@ -56,7 +56,7 @@ class Approvals:
 
     async def _ask_and_wait(self, approval: Approval) -> ApprovalDecision:
         """The wait is one step, recorded with its answer; after a restart it begins again and finds the question."""
-        new = await anyio.to_thread.run_sync(self._table.ask, approval)
+        new = await anyio.to_thread.run_sync(self._table.add, approval)
         await self._set_status(
             approval, RunStatus.WAITING, f"waits for approval: {approval.question}", RunHold.APPROVAL
         )

@@ -35,7 +35,7 @@ class ArtifactStore:
         path = self.path(run_id, name)
         _replace(path, data)
         record = ArtifactRecord(run_id, name, agent, hashlib.sha256(data).hexdigest(), len(data), self._clock.now())
-        self._table.record(record)
+        self._table.save(record)
         return record
 
     def list(self, run_id: str) -> tuple[ArtifactRecord, ...]:

@@ -73,21 +73,21 @@ def respond(here: Project, incident_id: str, number: int = 1) -> None:
     tripped."""
     now, records, run_id = here.clock.now(), PlaybookRecords(here.database), f"playbook-run-{number}"
     cause = RankedHypothesis("quota", "its quota is used up", 80, {"probe.status": 429})
-    records.begin(
+    records.add_run(
         PlaybookRun(
             run_id, incident_id, "provider-unavailable", 1, now, PlaybookRunState.HELPED, "document",
             "the next provider took over", [cause], finished_at=now,
         )
     )  # fmt: skip
     about: dict[str, Any] = {"run_id": run_id, "incident_id": incident_id, "started_at": now, "actor": "playbook:p"}
-    records.save(
+    records.save_action(
         ActionRun(
             key=f"{run_id}/limit", phase="mitigate", step="limit", action="limit-provider", risk="reversible",
             mode="auto", state=ActionState.DONE, summary="azure may have 2 calls at once", evidence={"before": 8},
             undo={"concurrency": 8}, **about,
         )
     )  # fmt: skip
-    records.save(
+    records.save_action(
         ActionRun(
             key=f"{run_id}/restart", phase="mitigate", step="restart", action=f"restart-worker-{number}",
             risk="disruptive", mode="ask", state=ActionState.LEFT_OUT, guard="hourly-cap",
@@ -95,7 +95,7 @@ def respond(here: Project, incident_id: str, number: int = 1) -> None:
         )
     )  # fmt: skip
     trip = GuardTrip(f"trip-{number}", "hourly-cap", f"restart-worker-{number}", incident_id, "3 times in an hour", now)
-    records.trip(trip)
+    records.add_trip(trip)
 
 
 def finished_run(here: Project, number: int = 1, calls: int = 4, at: datetime | None = None) -> Run:
@@ -110,7 +110,7 @@ def finished_run(here: Project, number: int = 1, calls: int = 4, at: datetime | 
     here.runs.add(run)
     here.timeline.append([_event(one, name, end, calls) for one in range(-1, calls + 2)])
     for one in range(calls):
-        Spend(here.database).record(
+        Spend(here.database).add(
             Charge(f"{name}.planner/{one}", name, "planner", "ollama", "small", 700, 200, 0.005, end)
         )
     return run
@@ -155,7 +155,7 @@ def _upkeep(here: Project) -> None:
     missed = ["expected an incident within 2 s, got none"]
     history.add(DrillRecord("drill-2", *about, now - timedelta(days=7), False, "", {}, missed))
     vault_of(here).make()
-    MaintenanceRecords(here.database).ask("contacts", "2026-03", now)
+    MaintenanceRecords(here.database).request_sign_off("contacts", "2026-03", now)
     folder = reports_folder(here)
     folder.mkdir(parents=True, exist_ok=True)
     table = "| error | count |\n| --- | --- |\n| timeout | 3 |"

@@ -35,10 +35,10 @@ class CrashingInbox(AlertInbox):
         super().__init__(database)
         self._fault = fault
 
-    def put(self, delivery: InboxDelivery) -> None:
+    def add(self, delivery: InboxDelivery) -> None:
         if self._fault == "before-write":
             os._exit(9)
-        super().put(delivery)
+        super().add(delivery)
         if self._fault == "after-write":
             os._exit(9)
 

@@ -17,7 +17,7 @@ class BackupWatch:
 
     def look(self) -> tuple[Signal, ...]:
         """The age now. Blocks."""
-        last, now = self._timeline.last("backup.made"), self._clock.now()
+        last, now = self._timeline.find_last("backup.made"), self._clock.now()
         since = last.at if last is not None else self._began
         age = max(0.0, (now - since).total_seconds())
         return (Signal("backup_age_seconds", now, age, {}, {"never": last is None}),)

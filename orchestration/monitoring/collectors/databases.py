@@ -50,7 +50,7 @@ class DatabaseWatch:
             with anyio.move_on_after(_PATIENCE_SECONDS):
                 return await anyio.to_thread.run_sync(self._ask, abandon_on_cancel=True)
         detail = f"no answer within {_PATIENCE_SECONDS:g} s"
-        self._database.bar(detail)
+        self._database.suspend(detail)
         return (Signal("database_up", self._clock.now(), 0.0, {}, {"detail": detail}),)
 
     def _ask(self) -> tuple[Signal, ...]:
@@ -63,7 +63,7 @@ class DatabaseWatch:
     def _answer(self) -> tuple[Signal, ...]:
         now = self._clock.now()
         trouble, damaged = self._gone() or self._locked() or self._query()
-        self._database.bar(trouble)
+        self._database.suspend(trouble)
         trouble = trouble or next(filter(None, map(unreadable, self._files)), "")
         up = Signal("database_up", now, 0.0 if trouble else 1.0, {}, {"detail": trouble} if trouble else {})
         return (up, *self.check()) if damaged else (up,)
@@ -88,7 +88,7 @@ class DatabaseWatch:
     def _query(self) -> tuple[str, bool]:
         """What is wrong, and whether it is damage; an empty text when all is well."""
         try:
-            with self._database.read(barred=True) as connection:
+            with self._database.read(even_suspended=True) as connection:
                 connection.execute(sa.select(runs.c.id).limit(1)).first()
         except SQLAlchemyError as error:
             return _told(error), is_damage(error)

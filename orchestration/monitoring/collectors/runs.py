@@ -50,7 +50,7 @@ class RunWatch:
             self._working = dict.fromkeys(names, now)  # where nobody could look, nothing could get on either
         self._working = {name: self._working.get(name, self._looked_at) for name in names}
         self._looked_at = now
-        events, beats = self._timeline.of_kinds(names, KINDS), self._timeline.heartbeats(*names)
+        events, beats = self._timeline.list_of_kinds(names, KINDS), self._timeline.list_heartbeats(*names)
         return tuple(
             signal
             for run in unfinished

@@ -39,14 +39,14 @@ class IncidentDiagnosis:
         """Who waits for what now."""
         unfinished = self._runs.list([status for status in RunStatus if not status.ended], limit=_AT_MOST)
         names = [run.id for run in unfinished]
-        ended = self._timeline.of_kinds(names, ["agent.finished"]).values()
+        ended = self._timeline.list_of_kinds(names, ["agent.finished"]).values()
         done = {event.data.get("agent_run_id") for events in ended for event in events}
-        beats = [beat for beat in self._timeline.heartbeats(*names) if beat.agent_run_id not in done]
+        beats = [beat for beat in self._timeline.list_heartbeats(*names) if beat.agent_run_id not in done]
         workers = [lease for prefix in PREFIXES for lease in self._leases.list(prefix) if lease.live]
         return wait_graph(
             unfinished,
             beats,
-            self._approvals.open(),
+            self._approvals.list_open(),
             self._providers_down(),
             {name: settings.concurrency for name, settings in configuration.runtime.providers.items()},
             len(workers),

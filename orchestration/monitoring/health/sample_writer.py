@@ -49,5 +49,5 @@ class SampleWriter:
             raise
         if self._clock.monotonic() - self._summed_up_at >= _SUM_UP_EVERY_SECONDS:
             self._summed_up_at = self._clock.monotonic()
-            self._samples.sum_up(self._clock.now(), timedelta(days=self._retention_days()))
+            self._samples.roll_up(self._clock.now(), timedelta(days=self._retention_days()))
         return ()

@@ -45,11 +45,11 @@ class EventTail:
         if self._last is None:
             self._last = self._timeline.last_sequence()
             return ()
-        rows = self._timeline.since(self._last, _MOST)
+        rows = self._timeline.list_since(self._last, _MOST)
         if not rows:
             # Numbers go back when a backup is restored: what is read on from is what there is then.
             self._last = min(self._last, self._timeline.last_sequence())
-        late = self._timeline.numbered(self._gaps) if self._gaps else ()
+        late = self._timeline.list_numbered(self._gaps) if self._gaps else ()
         self._last = self._note_gaps(self._last, [number for number, _ in rows], [number for number, _ in late])
         return tuple(event for _, event in (*late, *rows) if not self._is_own(event))
 

@@ -151,7 +151,10 @@ class RunEvidence(EvidenceAction[RunSelection]):
     def _behind(self, runs: Sequence[Run], now: datetime) -> Mapping[str, tuple[float, str]]:
         """By the same measure as the alert: a run hangs with any of its agents, whatever the others do meanwhile."""
         names = [run.id for run in runs]
-        events, beats = self.services.timeline.of_kinds(names, KINDS), self.services.timeline.heartbeats(*names)
+        events, beats = (
+            self.services.timeline.list_of_kinds(names, KINDS),
+            self.services.timeline.list_heartbeats(*names),
+        )
         return {
             name: furthest_behind(events[name], [beat for beat in beats if beat.run_id == name], now) for name in names
         }

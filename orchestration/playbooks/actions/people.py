@@ -65,7 +65,7 @@ class RemindAction(Action[RequiredRuns]):
         """Send the questions, but none that was sent a moment ago: by us before a crash, or by anybody."""
         said = self.services.incidents.entries(context.incident_id)
         recent = {entry.data.get("question") for entry in said if context.now - entry.at < _AGAIN}
-        questions = [one for run in parameters.runs for one in self.services.approvals.open(run)]
+        questions = [one for run in parameters.runs for one in self.services.approvals.list_open(run)]
         for question in questions:
             text = f"{question.subject} waits for an answer: {question.question}"
             if text not in recent:
@@ -82,7 +82,7 @@ class ChannelCheckAction(Action[NoParameters]):
     finds = ("failing", "permanent", "urgent_waiting")
 
     async def run(self, context: ActionContext, parameters: NoParameters) -> ActionOutcome:
-        last = await anyio.to_thread.run_sync(self.services.outbox.last_deliveries)
+        last = await anyio.to_thread.run_sync(self.services.outbox.last_attempts)
         failing = sorted(name for name, delivery in last.items() if delivery.outcome is not SendOutcome.SENT)
         permanent = sorted(name for name, delivery in last.items() if delivery.outcome is SendOutcome.FAILED)
         waiting = len(await anyio.to_thread.run_sync(_untold, self.services.outbox, context.now))
@@ -115,17 +115,17 @@ class RedirectAction(Action[SomeChannels]):
         return ActionOutcome(f"told as well: {names}", {"redirected": len(rows)}, undo=undo)
 
     async def undo(self, context: ActionContext, undo: Mapping[str, Any]) -> str:
-        count = await anyio.to_thread.run_sync(self.services.outbox.withdraw, undo["keys"], context.now)
+        count = await anyio.to_thread.run_sync(self.services.outbox.cancel, undo["keys"], context.now)
         return f"{count} messages were withdrawn; what was sent cannot be unsent"
 
     def _redirect(self, context: ActionContext, parameters: SomeChannels) -> list[OutboxRow]:
         """Put what is to be sent, marked with our key, so that a repetition finds it again."""
         outbox = self.services.outbox
-        before = [row for row in outbox.waiting() if row.payload.get(_MARK) == context.key]
+        before = [row for row in outbox.list_pending() if row.payload.get(_MARK) == context.key]
         rows = [
             replace(row, payload={**row.payload, _MARK: context.key}) for row in self._instead(parameters, context.now)
         ]
-        outbox.put(rows)
+        outbox.add(rows)
         return [*before, *rows]
 
     def _instead(self, parameters: SomeChannels, now: datetime) -> list[OutboxRow]:
@@ -135,15 +135,15 @@ class RedirectAction(Action[SomeChannels]):
         rows = []
         for row in _untold(outbox, now):
             if row.channel in parameters.channels and row.incident_id is not None:
-                other = substitute(row, outbox.of_incident(row.incident_id), response, now)
+                other = substitute(row, outbox.list_for_incident(row.incident_id), response, now)
                 rows += [other] if other is not None and other.channel not in parameters.channels else []
         return rows
 
 
 def _untold(outbox: Outbox, now: datetime) -> list[OutboxRow]:
     """Pages that are due and have not gone out, to contacts whom the same page has not reached by another channel."""
-    due = [row for row in outbox.waiting() if row.stops_on_acknowledge and (row.due_at <= now or row.attempts)]
-    return [row for row in due if not _told_otherwise(row, outbox.of_incident(str(row.incident_id)))]
+    due = [row for row in outbox.list_pending() if row.stops_on_acknowledge and (row.due_at <= now or row.attempts)]
+    return [row for row in due if not _told_otherwise(row, outbox.list_for_incident(str(row.incident_id)))]
 
 
 def _told_otherwise(row: OutboxRow, siblings: Sequence[OutboxRow]) -> bool:

@@ -42,7 +42,7 @@ class SecurityAction(Action[P]):
 
     async def events(self, kinds: Sequence[str], since: datetime) -> tuple[Event, ...]:
         """What the timeline tells from a moment on."""
-        return await anyio.to_thread.run_sync(self.services.timeline.recent, kinds, since)
+        return await anyio.to_thread.run_sync(self.services.timeline.list_recent, kinds, since)
 
 
 @action

@@ -45,9 +45,9 @@ class IncidentFigures:
                 found[cell].count(tally)
         return dict(found)
 
-    def sum_up(self, now: datetime) -> None:
+    def roll_up(self, now: datetime) -> None:
         """Sum up whatever has changed, so that nobody who asks has to wait for it, and no marks pile up."""
-        self._sums.sum_up(DayRange(None, month_from(_day(now) + timedelta(days=1))))
+        self._sums.roll_up(DayRange(None, month_from(_day(now) + timedelta(days=1))))
 
 
 def _whole_days(selection: IncidentSelection, now: datetime) -> DayRange | None:

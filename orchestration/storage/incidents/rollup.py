@@ -70,7 +70,7 @@ class IncidentRollup:
     def read(self, days: DayRange, selection: IncidentSelection) -> dict[TallyCell, Tally]:
         """Tally the incidents of these days, but for the targets that are open. The time of the selection is not
         looked at."""
-        self.sum_up(days)
+        self.roll_up(days)
         found: defaultdict[TallyCell, Tally] = defaultdict(Tally)
         with self._database.read() as connection:
             for span, first, end in days.spans():
@@ -78,7 +78,7 @@ class IncidentRollup:
                     _count(found[TallyCell(severity, scenario, begin[:7])], sums)
         return dict(found)
 
-    def sum_up(self, days: DayRange) -> None:
+    def roll_up(self, days: DayRange) -> None:
         """Sum up what has changed of these days, and of the months among them."""
         months = [span for span in days.spans() if span[0] == _MONTH]
         for span, first, end in ((_DAY, _text(days.first), _text(days.end)), *months):

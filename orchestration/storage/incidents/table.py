@@ -74,7 +74,7 @@ class IncidentTable:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def document(self, connection: sa.Connection, incident_id: str) -> Values:
+    def get(self, connection: sa.Connection, incident_id: str) -> Values:
         """One incident. Raises NotFoundError."""
         query = sa.select(incident_documents.c.document).where(incident_documents.c.incident_id == incident_id)
         document: Values | None = connection.execute(query).scalar_one_or_none()
@@ -85,14 +85,14 @@ class IncidentTable:
             )
         return document
 
-    def latest_of_key(self, connection: sa.Connection, key: str) -> Values | None:
+    def find_by_key(self, connection: sa.Connection, key: str) -> Values | None:
         """The incident of that key that is open; else the newest."""
         query = sa.select(incidents.c.id).where(incidents.c.key == key)
         newest = query.order_by(incidents.c.is_open.desc(), incidents.c.detected_at.desc(), incidents.c.id.desc())
         found = connection.execute(newest.limit(1)).scalar_one_or_none()
-        return None if found is None else self.document(connection, found)
+        return None if found is None else self.get(connection, found)
 
-    def insert(self, connection: sa.Connection, row: Values, document: Values) -> None:
+    def add(self, connection: sa.Connection, row: Values, document: Values) -> None:
         """Add an incident. Raises sqlalchemy's IntegrityError when another of its key is open."""
         connection.execute(sa.insert(incidents).values(**row, reversed_id=row["id"][::-1]))
         connection.execute(sa.insert(incident_documents).values(incident_id=row["id"], document=document))
@@ -106,19 +106,19 @@ class IncidentTable:
         connection.execute(sa.update(incident_documents).where(whose).values(document=document))
         return True
 
-    def put_clock(self, connection: sa.Connection, row: Values) -> None:
+    def save_clock(self, connection: sa.Connection, row: Values) -> None:
         """Write an SLA record, in place of the one of the same number."""
         same = (incident_clocks.c.incident_id == row["incident_id"]) & (incident_clocks.c.number == row["number"])
         if not connection.execute(sa.update(incident_clocks).where(same).values(**row)).rowcount:
             connection.execute(sa.insert(incident_clocks).values(**row))
 
-    def count_clocks(self, connection: sa.Connection, incident_id: str, *, counted: bool) -> set[datetime]:
+    def mark_clocks(self, connection: sa.Connection, incident_id: str, *, counted: bool) -> set[datetime]:
         """Let all SLA records of an incident count, or none; returns when they began."""
         whose = incident_clocks.c.incident_id == incident_id
         connection.execute(sa.update(incident_clocks).where(whose).values(counted=counted))
         return set(connection.execute(sa.select(incident_clocks.c.started_at).where(whose)).scalars())
 
-    def append(self, connection: sa.Connection, rows: Sequence[Values]) -> list[int]:
+    def add_entries(self, connection: sa.Connection, rows: Sequence[Values]) -> list[int]:
         """Add lines to a timeline; returns their numbers, in order."""
         query = sa.insert(incident_entries).returning(incident_entries.c.sequence, sort_by_parameter_order=True)
         return list(connection.execute(query, [{**row, "announced": False} for row in rows]).scalars())
@@ -142,7 +142,7 @@ class IncidentTable:
         if new:
             connection.execute(sa.insert(incident_timers), new)
 
-    def due_timers(self, now: datetime, limit: int) -> tuple[TimerRow, ...]:
+    def list_due_timers(self, now: datetime, limit: int) -> tuple[TimerRow, ...]:
         """What is due, longest waiting first."""
         waiting = incident_timers.c.done_at.is_(None) & (incident_timers.c.due_at <= now)
         query = sa.select(incident_timers.c.incident_id, incident_timers.c.kind, incident_timers.c.due_at)
@@ -152,7 +152,7 @@ class IncidentTable:
                 TimerRow(*row) for row in connection.execute(query.where(waiting).order_by(*order).limit(limit))
             )
 
-    def timers(self, incident_id: str) -> tuple[TimerRow, ...]:
+    def list_timers(self, incident_id: str) -> tuple[TimerRow, ...]:
         """What waits for an incident, soonest first."""
         query = sa.select(incident_timers.c.incident_id, incident_timers.c.kind, incident_timers.c.due_at)
         waiting = (incident_timers.c.incident_id == incident_id) & incident_timers.c.done_at.is_(None)
@@ -160,7 +160,7 @@ class IncidentTable:
             rows = connection.execute(query.where(waiting).order_by(incident_timers.c.due_at, incident_timers.c.kind))
             return tuple(TimerRow(*row) for row in rows)
 
-    def postpone(self, timer: TimerRow, until: datetime) -> None:
+    def postpone_timer(self, timer: TimerRow, until: datetime) -> None:
         """Let something wait longer, if it is still what waits."""
         same = (
             (incident_timers.c.incident_id == timer.incident_id)
@@ -170,7 +170,7 @@ class IncidentTable:
         with self._database.write() as connection:
             connection.execute(sa.update(incident_timers).where(same).values(due_at=until))
 
-    def unannounced(self, before: datetime, limit: int) -> tuple[EntryRow, ...]:
+    def list_unannounced(self, before: datetime, limit: int) -> tuple[EntryRow, ...]:
         """Lines written before a moment that were never said to the rest of the system, oldest first."""
         # In the words and the order of the partial index: otherwise all that was ever written is gone through.
         unsaid = sa.text("NOT incident_entries.announced")
@@ -186,7 +186,7 @@ class IncidentTable:
         with self._database.write() as connection:
             connection.execute(query.values(announced=True))
 
-    def entries(self, incident_id: str, *, after: int = 0) -> tuple[EntryRow, ...]:
+    def list_entries(self, incident_id: str, *, after: int = 0) -> tuple[EntryRow, ...]:
         """The timeline of an incident, in the order in which it was written."""
         whose = (incident_entries.c.incident_id == incident_id) & (incident_entries.c.sequence > after)
         query = sa.select(*_entry_columns()).where(whose).order_by(incident_entries.c.sequence)
@@ -229,12 +229,12 @@ class IncidentTable:
         ranked = sorted(found.values(), key=lambda row: (row["detected_at"], row["id"]), reverse=True)
         return tuple(_listed(row) for row in ranked[:limit])
 
-    def with_open_actions(self, limit: int = 1000) -> tuple[Values, ...]:
+    def list_with_open_actions(self, limit: int = 1000) -> tuple[Values, ...]:
         """The documents of incidents whose action items are not all done, oldest first."""
         ids = sa.select(incidents.c.id).where(sa.text("incidents.open_actions > 0")).order_by(incidents.c.detected_at)
         with self._database.read() as connection:
             found = connection.execute(ids.limit(limit)).scalars().all()
-            return tuple(self.document(connection, each) for each in found)
+            return tuple(self.get(connection, each) for each in found)
 
     def find_id(self, text: str) -> str:
         """The one id that ends or begins with `text`; `latest` is the newest. Raises NotFoundError."""

@@ -107,7 +107,7 @@ def show_me(request: Request, who: Who) -> Me:
 @router.get("/users", dependencies=_RULE)
 def list_users(here: Here) -> list[UserLine]:
     """Everybody who can sign in, and those who could."""
-    return [_user(user) for user in here.access.table.users()]
+    return [_user(user) for user in here.access.table.list_users()]
 
 
 @router.post("/users", status_code=201, dependencies=_RULE)
@@ -128,7 +128,7 @@ def change_user(here: Here, who: Who, user: Name, asked: UserChange) -> UserLine
 @router.get("/tokens", dependencies=_RULE)
 def list_tokens(here: Here) -> list[TokenLine]:
     """All tokens, the newest first, those that are over too."""
-    return [_token(token) for token in here.access.table.tokens()]
+    return [_token(token) for token in here.access.table.list_tokens()]
 
 
 @router.post("/tokens", status_code=201, dependencies=_RULE)

@@ -61,7 +61,7 @@ class IdempotencyKeys:
         name = _digest(_whose(scope), key.encode("latin-1", "replace"))
         request = _digest(scope["method"].encode(), scope["path"].encode(), body)
         now = self._clock.now()
-        known = await anyio.to_thread.run_sync(self._table.claim, name, request, now, now - _KEPT_FOR)
+        known = await anyio.to_thread.run_sync(self._table.claim_key, name, request, now, now - _KEPT_FOR)
         if known is not None:
             await _answer(known, request)(scope, receive, send)
             return
@@ -73,10 +73,10 @@ class IdempotencyKeys:
 
     def _keep(self, name: str, path: str, answer: _Kept) -> None:
         if not 0 < answer.status < 500:
-            self._table.give_up(name)
+            self._table.release_key(name)
             return
         body = "" if path.endswith(_SECRET) else answer.body.decode("utf-8", "replace")
-        self._table.keep(name, answer.status, body)
+        self._table.save_response(name, answer.status, body)
 
 
 class _Replay:

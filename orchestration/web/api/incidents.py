@@ -148,7 +148,7 @@ def show_incident(here: Here, incident: Name) -> IncidentDetails:
     return IncidentDetails(
         incident=found,
         timeline=records.entries(found.id),
-        timers=records.table.timers(found.id),
+        timers=records.table.list_timers(found.id),
         sla=clock_lines(found, records.settings(found), here.app.clock.now()),
         missing=missing_fields(found),
     )

@@ -74,7 +74,7 @@ def list_job_runs(
     here: Here, job: Annotated[str | None, Query(max_length=64)] = None, limit: Limit = 50
 ) -> Sequence[JobRun]:
     """The last runs of jobs and what each had to say, the newest first."""
-    return here.control.maintenance.records.history(job, limit=limit)
+    return here.control.maintenance.records.list_runs(job, limit=limit)
 
 
 @router.get("/maintenance/duties", dependencies=_LOOK)
@@ -82,7 +82,7 @@ def list_duties(
     here: Here, is_open: Annotated[bool, Query(alias="open")] = False, limit: Limit = 50
 ) -> Sequence[SignOff]:
     """What people do once a month and sign off; `open` leaves out what is signed."""
-    return here.control.maintenance.records.duties(only_open=is_open, limit=limit)
+    return here.control.maintenance.records.list_sign_offs(only_open=is_open, limit=limit)
 
 
 @router.post("/maintenance/duties/{duty}/sign-off", dependencies=_ACT)

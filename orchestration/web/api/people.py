@@ -67,7 +67,7 @@ class OnCall(BaseModel):
 @router.get("/contacts", dependencies=_LOOK)
 def list_contacts(here: Here) -> list[ContactLine]:
     """The people who are told of incidents, and whether a message would reach them."""
-    response, last = here.app.configuration.response, Outbox(here.app.database).last_deliveries()
+    response, last = here.app.configuration.response, Outbox(here.app.database).last_attempts()
     return [
         ContactLine(
             id=contact.id,
@@ -96,7 +96,7 @@ def test_contact(here: Here, who: Who, contact: Name) -> TestSent:
     )
     chosen = _contact(response.contacts or (OPERATOR,), contact)
     rows = [row_for(notice, chosen, place, "test", now) for place in response.reachable(chosen)]
-    here.control.incidents.outbox.put(rows)
+    here.control.incidents.outbox.add(rows)
     here.control.incidents.sender.nudge()
     return TestSent(keys=[row.key for row in rows])
 
@@ -104,7 +104,7 @@ def test_contact(here: Here, who: Who, contact: Name) -> TestSent:
 @router.get("/deliveries/{key}", dependencies=_LOOK)
 def list_deliveries(here: Here, key: Annotated[str, Path(max_length=300)]) -> list[DeliveryAttempt]:
     """What became of a message, try by try."""
-    return list(here.control.incidents.outbox.deliveries(key))
+    return list(here.control.incidents.outbox.list_attempts(key))
 
 
 @router.get("/on-call", dependencies=_LOOK)
@@ -144,7 +144,7 @@ def show_statistics(
 def show_measurements(here: Here, name: Name, since: Moment, until: Moment | None = None) -> list[SampleSeries]:
     """What was measured of a signal, as fine as it is still kept and a plot can show."""
     now = here.app.clock.now()
-    return list(Samples(here.app.database).range(name, since, until or now, now))
+    return list(Samples(here.app.database).query(name, since, until or now, now))
 
 
 @router.get("/status", dependencies=needs(Role.VIEWER, "runs"))

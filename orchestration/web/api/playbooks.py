@@ -107,24 +107,24 @@ def list_playbook_runs(
     here: Here, incident: _Some = None, playbook: _Some = None, limit: Limit = 50
 ) -> list[PlaybookRun]:
     """What playbooks did, the newest first."""
-    return list(here.control.playbooks.records.runs(incident_id=incident, playbook=playbook, limit=limit))
+    return list(here.control.playbooks.records.list_runs(incident_id=incident, playbook=playbook, limit=limit))
 
 
 @router.get("/playbook-runs/{run}/actions", dependencies=_LOOK)
 def list_actions(here: Here, run: Name) -> list[ActionRun]:
     """The actions of one run of a playbook, in their order."""
-    return list(here.control.playbooks.records.actions(run_id=run))
+    return list(here.control.playbooks.records.list_actions(run_id=run))
 
 
 @router.get("/guards", dependencies=_LOOK)
 def list_guards(here: Here) -> list[GuardTrip]:
     """The guards that are tripped now: these actions are not done by the machine."""
-    return list(here.control.playbooks.records.trips())
+    return list(here.control.playbooks.records.list_trips())
 
 
 @router.post("/guards/{action}/reset", dependencies=needs(Role.OPERATOR, _AREA))
 def reset_guard(here: Here, who: Who, action: Name) -> Trips:
     """A person's word that an action may run by itself again."""
-    count = here.control.playbooks.records.reset(action, who.name, here.app.clock.now())
+    count = here.control.playbooks.records.reset_trips(action, who.name, here.app.clock.now())
     here.app.bus.publish(GuardReset(action=action, count=count), actor=who.name)
     return Trips(reset=count)

@@ -140,10 +140,10 @@ def show_run(here: Here, run: Name) -> RunDetails:
         run=found,
         steps_executed=steps.executed,
         committed_steps_repeated=steps.committed_repeated,
-        agents=app.timeline.heartbeats(found.id),
+        agents=app.timeline.list_heartbeats(found.id),
         artifacts=app.artifacts.list(found.id),
         altered_artifacts=[{"name": name, "problem": problem} for name, problem in app.artifacts.verify(found.id)],
-        questions=app.approvals.open(found.id),
+        questions=app.approvals.list_open(found.id),
     )
 
 
@@ -207,7 +207,7 @@ async def fork_run(here: Here, run: Name, at: ForkAt) -> Run:
 @router.get("/approvals", dependencies=needs(Role.VIEWER, "runs"))
 def list_approvals(here: Here, subject: Annotated[str | None, Query(max_length=64)] = None) -> list[Approval]:
     """The questions that wait for an answer, oldest first; `subject` is a run or an incident."""
-    return list(here.app.approvals.open(subject))
+    return list(here.app.approvals.list_open(subject))
 
 
 @router.post("/approvals/decisions", dependencies=needs(Role.RESPONDER, "runs"))

@@ -90,7 +90,7 @@ class _Drills:
 
     def _trouble(self) -> Event | None:
         """Why the last set that was begun here could not be held, if that is so and was lately."""
-        found = self._app.timeline.newest_of("drill.concluded", self._app.clock.now() - _TOLD, 1)
+        found = self._app.timeline.list_newest_of_kind("drill.concluded", self._app.clock.now() - _TOLD, 1)
         return found[0][1] if found and found[0][1].data.get("message") else None
 
     async def begin(self, request: Request, form: Form, principal: Principal) -> tuple[str, str]:  # noqa: ARG002

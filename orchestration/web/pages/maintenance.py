@@ -45,12 +45,12 @@ class _Maintenance:
 
     def _read(self) -> Values:
         room, since = self._room, self._app.clock.now() - _REHEARSALS
-        rehearsed = self._app.timeline.newest_of("backup.rehearsed", since)
-        failed = self._app.timeline.newest_of("backup.failed", since)
+        rehearsed = self._app.timeline.list_newest_of_kind("backup.rehearsed", since)
+        failed = self._app.timeline.list_newest_of_kind("backup.failed", since)
         return {
             "standings": room.service.standings(),
-            "history": room.records.history(limit=_SHOWN),
-            "duties": room.records.duties(limit=_SHOWN),
+            "history": room.records.list_runs(limit=_SHOWN),
+            "duties": room.records.list_sign_offs(limit=_SHOWN),
             "about": DUTIES,
             "backups": room.vault.list(),
             "rehearsed": {str(event.data.get("backup")): event for _, event in rehearsed},

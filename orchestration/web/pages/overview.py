@@ -54,7 +54,7 @@ class _Overview:
         workers = [worker for control in found.control for worker in control["workers"]]
         today = now.replace(hour=0, minute=0, second=0, microsecond=0)
         recent = app.runs.list(_ENDED, _SHOWN)
-        under_way = sum(count for status, count in app.runs.counts().items() if not status.ended)
+        under_way = sum(count for status, count in app.runs.count_by_status().items() if not status.ended)
         providers = by_provider(app)
         needs = list(_needs(app.store.refused, cards, found, automated=app.configuration.automation.enabled))
         return {
@@ -68,7 +68,7 @@ class _Overview:
             "workers": workers,
             "providers": providers,
             "firing": len(app.alerts.list([AlertStatus.FIRING], limit=1000)),
-            "counts": app.runs.counts(since=now - timedelta(days=1)),
+            "counts": app.runs.count_by_status(since=now - timedelta(days=1)),
             "today": self._spend.totals(since=today),
             "lately": recent,
         }

@@ -39,7 +39,7 @@ def routes(site: DashboardSite) -> Sequence[Route]:
 
 def runs_on(records: PlaybookRecords, incident_id: str) -> list[tuple[PlaybookRun, tuple[ActionRun, ...]]]:
     """The runs of playbooks on an incident with their actions, the newest run first."""
-    return [(run, records.actions(run_id=run.id)) for run in records.runs(incident_id=incident_id)]
+    return [(run, records.list_actions(run_id=run.id)) for run in records.list_runs(incident_id=incident_id)]
 
 
 class _Playbooks:
@@ -53,13 +53,13 @@ class _Playbooks:
     def _read_all(self) -> Values:
         catalogue = self._catalogue()
         lately: dict[str, list[PlaybookRun]] = {}
-        for run in self._records.runs(limit=_LATELY):
+        for run in self._records.list_runs(limit=_LATELY):
             lately.setdefault(run.playbook, []).append(run)
         return {
             "entries": catalogue.all(),
             "mistakes": catalogue.mistakes,
             "lately": lately,
-            "trips": self._records.trips(),
+            "trips": self._records.list_trips(),
         }
 
     async def read_one(self, request: Request) -> Values:
@@ -67,14 +67,14 @@ class _Playbooks:
 
     def _read_one(self, name: str) -> Values:
         entry = self._catalogue().get(name)
-        runs = self._records.runs(playbook=name, limit=_HISTORY)
+        runs = self._records.list_runs(playbook=name, limit=_HISTORY)
         # Without the title, which the page has itself.
         text = runbook(entry.playbook).partition("\n")[2]
         return {
             "entry": entry,
             "book": entry.playbook,
             "runbook": html(text),
-            "history": [(run, self._records.actions(run_id=run.id)) for run in runs],
+            "history": [(run, self._records.list_actions(run_id=run.id)) for run in runs],
             "incidents": self._app.incident_service.records.table.list(is_open=True, limit=50),
             "plan": None,
         }
@@ -86,7 +86,7 @@ class _Playbooks:
     async def reset(self, request: Request, form: Form, principal: Principal) -> tuple[str, str]:  # noqa: ARG002
         action = form.text("action")
         now = self._app.clock.now()
-        count = await anyio.to_thread.run_sync(self._records.reset, action, principal.name, now)
+        count = await anyio.to_thread.run_sync(self._records.reset_trips, action, principal.name, now)
         if not count:
             raise ConflictError(f"expected an action with a guard that has tripped, got '{action[:64]}'; look again")
         self._app.bus.publish(GuardReset(action=action, count=count), actor=principal.name)

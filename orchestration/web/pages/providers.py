@@ -135,7 +135,7 @@ class _Providers:
         calls = [
             event.data
             for kind in ("model_call.finished", "model_call.failed")
-            for _, event in self._app.timeline.newest_of(kind, now - _LATELY)
+            for _, event in self._app.timeline.list_newest_of_kind(kind, now - _LATELY)
         ]
         runtime = self._app.configuration.runtime
         return {

@@ -68,7 +68,7 @@ class _Resources:
         )
         plots = []
         for name, title, meaning, unit, limit in wanted:
-            series = self._samples.range(name, now - RANGES[chosen], now, now)
+            series = self._samples.query(name, now - RANGES[chosen], now, now)
             plots.append(plot(name, title, meaning, unit, series, limit))
         return {"plots": plots, "found": overview(self._app), "ranges": list(RANGES), "chosen": chosen}
 

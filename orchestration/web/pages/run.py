@@ -56,8 +56,8 @@ class _Run:
 
     def _read(self, run: Run, before: int | None) -> Values:
         app = self._app
-        events = app.timeline.newest(run.id, before=before, limit=_AT_ONCE)
-        agents = app.timeline.of_kinds([run.id], AGENT_KINDS)[run.id]
+        events = app.timeline.list_newest(run.id, before=before, limit=_AT_ONCE)
+        agents = app.timeline.list_of_kinds([run.id], AGENT_KINDS)[run.id]
         fall = waterfall(agents, events, run.started_at or run.created_at, run.finished_at or app.clock.now())
         working = [lane.id for lane in fall.lanes if lane.ended is None]
         artifacts = app.artifacts.list(run.id)
@@ -65,10 +65,10 @@ class _Run:
             "run": run,
             "fall": fall,
             "rehearsed": is_rehearsed(run) or any(event.data.get("rehearsal") for _, event in events),
-            "beats": [beat for beat in app.timeline.heartbeats(run.id) if beat.agent_run_id in working],
+            "beats": [beat for beat in app.timeline.list_heartbeats(run.id) if beat.agent_run_id in working],
             "artifacts": artifacts,
             "altered": self._altered(run, artifacts),
-            "questions": app.approvals.open(run.id),
+            "questions": app.approvals.list_open(run.id),
             "lines": [(event, line) for _, event in reversed(events) if (line := event_text(event))],
             "earlier": events[0][0] if len(events) == _AT_ONCE else None,
             "paged": before is not None,

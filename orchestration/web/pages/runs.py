@@ -42,8 +42,8 @@ class _Runs:
 
     def _read(self, chosen: str, before: str | None) -> Values:
         found = self._app.runs.list(_FILTERS[chosen], _AT_ONCE + 1, before=before)
-        shown, counts = found[:_AT_ONCE], self._app.runs.counts()
-        questions = {question.subject: question for question in self._app.approvals.open()}
+        shown, counts = found[:_AT_ONCE], self._app.runs.count_by_status()
+        questions = {question.subject: question for question in self._app.approvals.list_open()}
         return {
             "runs": shown,
             "used": {**self._spend.by_run([one.id for one in shown]), **_used(shown)},

@@ -170,7 +170,7 @@ class DashboardSite:
         app = self.app
         sequence = app.timeline.last_sequence()  # first: what happens while the page is made is told to it afterwards
         open_ = app.incident_service.records.table.list(is_open=True, limit=100)
-        badges = {"/incidents": len(open_), "/runs": len(app.approvals.open())}
+        badges = {"/incidents": len(open_), "/runs": len(app.approvals.list_open())}
         return {**self._bare(request), "sequence": sequence, "badges": badges}
 
     def _render(self, template: str, values: Values) -> str:

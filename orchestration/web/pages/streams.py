@@ -108,11 +108,11 @@ class Streams:
 
     def _read(self, began: int | None, sequence: int, runs: Sequence[str]) -> _Found:
         # What agents do at this moment is on no timeline; it is read for the runs that somebody looks at.
-        beats = self._timeline.heartbeats(*runs) if runs else ()
+        beats = self._timeline.list_heartbeats(*runs) if runs else ()
         if began is None:
             self._began = self._sequence = self._timeline.last_sequence()
             return (), beats
-        return self._timeline.since(max(0, sequence - self._overlap), _AT_ONCE), beats
+        return self._timeline.list_since(max(0, sequence - self._overlap), _AT_ONCE), beats
 
     def _take(self, events: Sequence[tuple[int, Event]]) -> None:
         for sequence, event in events:

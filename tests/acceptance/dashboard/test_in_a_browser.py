@@ -123,7 +123,7 @@ def test_an_approval_is_given_and_the_run_goes_on(
     page.get_by_role("button", name="Approve").click()
     expect(page.locator("p[role=status]")).to_contain_text("You have approved it")
     expect(page.locator("h1 .badge").first).to_have_text("running")
-    assert dashboard.app.approvals.open(run.id) == ()
+    assert dashboard.app.approvals.list_open(run.id) == ()
     page.get_by_text("Cancel…").click()
     page.get_by_role("button", name="Cancel the run").click()
     expect(page.locator("h1 .badge").first).to_have_text("cancelled")

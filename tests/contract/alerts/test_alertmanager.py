@@ -73,4 +73,4 @@ def test_it_tries_again_until_we_are_there(program: Path, tmp_path: Path) -> Non
             sender.post(an_alert("HighLoad", instance="web-1"))
             assert dying.process.wait(patient(20)) == 9
             with running_intake(file, port=port) as intake:
-                until(lambda: intake.inbox.size() > 0)
+                until(lambda: intake.inbox.count() > 0)

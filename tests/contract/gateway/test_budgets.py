@@ -134,8 +134,8 @@ def test_totals_are_by_run_by_agent_and_by_time(database: Database) -> None:
     assert spend.totals("r") == (0, 0.0)
     for hour, (run, agent, usd) in enumerate([("r", "x", 1.0), ("r", "y", None), ("s", "x", 2.0)]):
         at = NOON.replace(hour=hour)
-        assert spend.record(Charge(f"k{hour}", run, agent, "a", "m", 1, 2, usd, at))
-        assert not spend.record(Charge(f"k{hour}", run, agent, "a", "m", 1, 2, usd, at))
+        assert spend.add(Charge(f"k{hour}", run, agent, "a", "m", 1, 2, usd, at))
+        assert not spend.add(Charge(f"k{hour}", run, agent, "a", "m", 1, 2, usd, at))
     assert spend.totals("r") == (6, 1.0)
     assert spend.totals("r", "y") == (3, 0.0)
     assert spend.totals(since=NOON.replace(hour=1)) == (6, 2.0)

@@ -35,7 +35,7 @@ async def work(folder: Path, url: str, port: int, begin: bool, on_point: Callabl
     outbox = Outbox(database)
     if begin:
         with database.write() as connection:
-            outbox.put(plan(a_notice(), response.contacts, response, "initial", clock.now()), connection)
+            outbox.add(plan(a_notice(), response.contacts, response, "initial", clock.now()), connection)
         on_point("after-commit")
     async with ChannelRegistry(lambda: response, {}, clock) as channels:
         bus = EventBus(clock)

@@ -50,10 +50,10 @@ class Scene:
 
     def acknowledge(self) -> None:
         with self.database.write() as connection:
-            Outbox(self.database).stop_pages("inc-01", NOON, connection)
+            Outbox(self.database).cancel_pages("inc-01", NOON, connection)
 
     def states(self) -> set[OutboxState]:
-        return {row.state for row in Outbox(self.database).of_incident("inc-01")}
+        return {row.state for row in Outbox(self.database).list_for_incident("inc-01")}
 
     def received(self) -> list[str]:
         """The key or Message-ID of everything that came, sorted."""

@@ -333,7 +333,7 @@ def test_without_the_database_the_desk_is_told_all_the_same(bench: Bench, databa
         connection.execute(sa.text("ALTER TABLE groups_away RENAME TO alert_groups"))
     bench.evaluate()
     assert [row.name for row in bench.alerts.list()] == ["database-down"]
-    assert [group.key for group in bench.alerts.groups()] == ["control-plane:database"]
+    assert [group.key for group in bench.alerts.list_groups()] == ["control-plane:database"]
 
 
 def test_a_rule_can_be_changed_switched_off_and_added_while_running(bench: Bench) -> None:

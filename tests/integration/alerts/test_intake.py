@@ -37,7 +37,7 @@ def _empty(intake: RunningIntake) -> None:
 def test_what_is_answered_with_success_is_in_the_database(intake: RunningIntake) -> None:
     answer = intake.post(ALERTMANAGER, a_webhook(one(), one("resolved", fingerprint="aa")))
     assert (answer.status_code, answer.json()) == (200, {"accepted": 2})
-    (delivery,) = intake.inbox.take(10)
+    (delivery,) = intake.inbox.list(10)
     assert delivery.source == "alertmanager"
     assert [notice["firing"] for notice in delivery.notices] == [True, False]
 
@@ -63,7 +63,7 @@ def test_garbage_is_refused_with_a_reason_and_nothing_is_written(
     answer = httpx2.post(intake.url + path, content=body, headers=BEARER)
     assert answer.status_code == status
     assert word in answer.json()["error"]
-    assert intake.inbox.size() == 0
+    assert intake.inbox.count() == 0
 
 
 def test_a_body_without_an_end_is_cut_off_at_the_limit(intake: RunningIntake) -> None:
@@ -90,7 +90,7 @@ def test_nothing_is_accepted_without_valid_credentials(intake: RunningIntake, he
     signed = "X-Orchestrator-Signature" in headers
     expected = "expected Unix seconds in x-orchestrator-timestamp" if signed else "header is required"
     assert expected in answer.json()["error"]
-    assert intake.inbox.size() == 0
+    assert intake.inbox.count() == 0
 
 
 async def test_a_bad_token_is_a_failed_sign_in_and_a_good_one_is_not(database: Database) -> None:
@@ -116,7 +116,7 @@ def test_a_signed_body_gets_in_and_a_changed_or_an_old_one_does_not(intake: Runn
     assert post(0, body + b" ", body) == 401
     assert post(3600, body, body) == 401
     assert post(-3600, body, body) == 401
-    assert intake.inbox.size() == 1
+    assert intake.inbox.count() == 1
 
 
 def test_many_senders_at_once_are_all_written(intake: RunningIntake) -> None:
@@ -125,7 +125,7 @@ def test_many_senders_at_once_are_all_written(intake: RunningIntake) -> None:
 
     with httpx2.Client(base_url=intake.url, headers=BEARER) as client, ThreadPoolExecutor(16) as pool:
         assert set(pool.map(send, range(64))) == {200}
-    written = {notice["fingerprint"] for delivery in intake.inbox.take(100) for notice in delivery.notices}
+    written = {notice["fingerprint"] for delivery in intake.inbox.list(100) for notice in delivery.notices}
     assert written == {f"f{number}" for number in range(64)}
 
 
@@ -145,8 +145,8 @@ def test_what_cannot_be_written_is_not_accepted(intake: RunningIntake) -> None:
 def test_a_secret_in_an_alert_is_not_written(intake: RunningIntake) -> None:
     key = "ghp_" + "a1b2c3d4e5" * 4
     intake.post(ALERTMANAGER, a_webhook(one(annotations={"summary": f"token {key} is used"})))
-    assert key not in repr(intake.inbox.take(1))
-    assert "[redacted:github-token]" in repr(intake.inbox.take(1))
+    assert key not in repr(intake.inbox.list(1))
+    assert "[redacted:github-token]" in repr(intake.inbox.list(1))
 
 
 @pytest.mark.parametrize(("fault", "deliveries"), [("before-write", 0), ("after-write", 1)])
@@ -160,7 +160,7 @@ def test_killed_before_the_answer_nothing_that_was_accepted_is_lost(
         with pytest.raises(httpx2.TransportError):
             dying.post(ALERTMANAGER, body)
         assert dying.process.wait(patient(10)) == 9
-        assert dying.inbox.size() == deliveries
+        assert dying.inbox.count() == deliveries
     with running_intake(file) as intake:
         assert intake.post(ALERTMANAGER, body).status_code == 200
         bench = Bench(intake.database)
@@ -168,4 +168,4 @@ def test_killed_before_the_answer_nothing_that_was_accepted_is_lost(
         bench.evaluate()
         assert list(bench.told()) == [("report", "control-plane:web-1")]
         assert len(bench.alerts.list()) == 1
-        assert intake.inbox.size() == 0
+        assert intake.inbox.count() == 0

@@ -73,10 +73,10 @@ def test_what_begins_and_ends_between_two_looks_is_told_all_the_same(bench: Benc
     outside.send(one())
     outside.send(one("resolved", endsAt="2026-03-01T12:00:00.5Z"))
     bench.evaluate()
-    assert bench.inbox.size() == 1
+    assert bench.inbox.count() == 1
     bench.evaluate()
     assert list(bench.told()) == [("report", KEY), ("clear", KEY)]
-    assert bench.inbox.size() == 0
+    assert bench.inbox.count() == 0
 
 
 def test_each_alert_is_judged_by_its_own_status(bench: Bench, outside: Outside) -> None:
@@ -92,12 +92,12 @@ def test_the_inbox_is_emptied_only_when_its_alerts_are_kept(bench: Bench, outsid
     with database.write() as connection:
         connection.exec_driver_sql("ALTER TABLE alerts RENAME TO alerts_away")
     bench.evaluate()
-    assert bench.inbox.size() == 1
+    assert bench.inbox.count() == 1
     with database.write() as connection:
         connection.exec_driver_sql("ALTER TABLE alerts_away RENAME TO alerts")
     bench.restart()
     bench.evaluate()
-    assert bench.inbox.size() == 0
+    assert bench.inbox.count() == 0
     assert [row.name for row in bench.alerts.list()] == ["HighLoad"]
 
 
@@ -113,11 +113,11 @@ def test_an_alert_of_which_nobody_speaks_any_more_ends_after_a_day(bench: Bench,
 
 
 def test_an_unreadable_notice_is_left_out_and_the_others_are_not(bench: Bench, outside: Outside) -> None:
-    bench.inbox.put(InboxDelivery("alertmanager", NOON, [{"name": "half"}]))
+    bench.inbox.add(InboxDelivery("alertmanager", NOON, [{"name": "half"}]))
     outside.send(one())
     bench.evaluate()
     assert list(bench.told()) == [("report", KEY)]
-    assert bench.inbox.size() == 0
+    assert bench.inbox.count() == 0
     assert bench.engine.troubles.counts["notice alertmanager"] == 1
 
 

@@ -79,20 +79,20 @@ def test_a_row_is_found_by_an_end_that_fits_no_other(database: Database) -> None
 def test_what_is_saved_and_what_is_taken_from_the_inbox_stand_or_fall_together(database: Database) -> None:
     alerts, inbox = Alerts(database), AlertInbox(database)
     for number in range(3):
-        inbox.put(InboxDelivery("am", NOON, [{"n": number}]))
-    first, second, third = inbox.take(10)
+        inbox.add(InboxDelivery("am", NOON, [{"n": number}]))
+    first, second, third = inbox.list(10)
     with pytest.raises(sa.exc.SQLAlchemyError):
         alerts.save([a_row("alert-1", value=None)], taken=[first.sequence])
-    assert inbox.size() == 3
+    assert inbox.count() == 3
     alerts.save([a_row("alert-1")], taken=[first.sequence, third.sequence])
-    assert inbox.take(10) == (second,)
+    assert inbox.list(10) == (second,)
 
 
 def test_the_inbox_is_taken_in_parts_that_fit_into_memory(database: Database) -> None:
     inbox = AlertInbox(database)
     for _ in range(50):
-        inbox.put(InboxDelivery("am", NOON, [{"n": 1}] * 10))
-    assert [len(inbox.take(at_most)) for at_most in (1, 10, 11, 255, 10_000)] == [1, 1, 2, 26, 50]
+        inbox.add(InboxDelivery("am", NOON, [{"n": 1}] * 10))
+    assert [len(inbox.list(at_most)) for at_most in (1, 10, 11, 255, 10_000)] == [1, 1, 2, 26, 50]
 
 
 def test_a_start_goes_on_with_what_is_open_and_what_ended_lately(database: Database) -> None:
@@ -106,7 +106,7 @@ def test_a_start_goes_on_with_what_is_open_and_what_ended_lately(database: Datab
             a_row("pending", status=AlertStatus.PENDING),
         ]
     )
-    found = alerts.unfinished(NOON - timedelta(minutes=10))
+    found = alerts.list_unfinished(NOON - timedelta(minutes=10))
     assert [one.id for one in found] == ["old-open", "just-over", "pending"]
 
 
@@ -121,7 +121,7 @@ def test_groups_are_kept_until_they_are_cleared(database: Database) -> None:
     alerts = Alerts(database)
     alerts.save_groups([GroupRow("a", {"alerts": ["1"]}, NOON), GroupRow("b", {}, NOON)])
     alerts.save_groups([GroupRow("a", {"alerts": ["2"]}, NOON)], ["b"])
-    assert alerts.groups() == (GroupRow("a", {"alerts": ["2"]}, NOON),)
+    assert alerts.list_groups() == (GroupRow("a", {"alerts": ["2"]}, NOON),)
 
 
 def test_threads_that_put_at_once_share_a_transaction_and_all_return_after_it(database: Database) -> None:
@@ -130,7 +130,7 @@ def test_threads_that_put_at_once_share_a_transaction_and_all_return_after_it(da
     sa.event.listen(database.engine, "commit", lambda _: commits.append(1))
     with database.write() as connection:  # nobody can write yet, so that they gather
         threads = [
-            threading.Thread(target=inbox.put, args=(InboxDelivery("am", NOON, [{"n": number}]),))
+            threading.Thread(target=inbox.add, args=(InboxDelivery("am", NOON, [{"n": number}]),))
             for number in range(8)
         ]
         for thread in threads:
@@ -140,7 +140,7 @@ def test_threads_that_put_at_once_share_a_transaction_and_all_return_after_it(da
         connection.execute(sa.text("SELECT 1"))
     for thread in threads:
         thread.join(patient(20))
-    assert sorted(one.notices[0]["n"] for one in inbox.take(10)) == list(range(8))
+    assert sorted(one.notices[0]["n"] for one in inbox.list(10)) == list(range(8))
     assert len(commits) == 1 + 2
 
 
@@ -152,7 +152,7 @@ def test_when_a_shared_write_fails_every_thread_hears_of_it(database: Database) 
 
     def put() -> None:
         try:
-            inbox.put(InboxDelivery("am", NOON, [{}]))
+            inbox.add(InboxDelivery("am", NOON, [{}]))
         except sa.exc.SQLAlchemyError as error:
             failures.append(type(error).__name__)
 
@@ -171,7 +171,7 @@ def test_an_accepted_delivery_waits_for_the_disk_and_other_writes_do_not(databas
         levels.append(connection.exec_driver_sql("PRAGMA synchronous").scalar_one())
 
     sa.event.listen(database.engine, "commit", look)
-    AlertInbox(database).put(InboxDelivery("am", NOON, [{}]))
+    AlertInbox(database).add(InboxDelivery("am", NOON, [{}]))
     Alerts(database).save([a_row("alert-1")])
     assert levels == [2, 1]  # FULL, NORMAL
 
@@ -201,9 +201,9 @@ def test_silences_are_listed_found_ended_and_forgotten(database: Database) -> No
 def test_a_write_that_fails_leaves_the_connection_as_it_was(database: Database) -> None:
     inbox = AlertInbox(database)
     with pytest.raises(sa.exc.StatementError):
-        inbox.put(InboxDelivery("am", NOON, [{"n": object()}]))
+        inbox.add(InboxDelivery("am", NOON, [{"n": object()}]))
     with database.read() as one, database.read() as other:
         for connection in (one, other):
             assert connection.exec_driver_sql("PRAGMA synchronous").scalar_one() == 1
-    inbox.put(InboxDelivery("am", NOON, [{"n": 1}]))
-    assert inbox.size() == 1
+    inbox.add(InboxDelivery("am", NOON, [{"n": 1}]))
+    assert inbox.count() == 1

@@ -61,14 +61,14 @@ def test_every_kind_of_override_comes_back_as_it_was(project: Project) -> None:
     made = [make(number, change, lasts=60) for number, change in enumerate(changes)]
     for override in reversed(made):
         project.overrides.add(override)
-    assert project.overrides.active(NOW) == tuple(made)
+    assert project.overrides.list_active(NOW) == tuple(made)
 
 
 def test_what_has_ended_or_was_taken_away_is_no_longer_active(project: Project) -> None:
     for number in range(3):
         project.overrides.add(make(number, StopAutomation(), lasts=10 if number == 1 else None))
     project.overrides.remove("o0", NOW)
-    assert [override.id for override in project.overrides.active(NOW + timedelta(seconds=11))] == ["o2"]
+    assert [override.id for override in project.overrides.list_active(NOW + timedelta(seconds=11))] == ["o2"]
 
 
 @pytest.mark.parametrize("override_id", ["nobody", "removed", "ended"])
@@ -85,7 +85,7 @@ def test_an_override_of_a_newer_release_is_left_to_it(project: Project) -> None:
     with project.database.write() as connection:
         connection.execute(sa.update(table).values(kind="of_the_future"))
     project.overrides.add(make(1, SetLogLevel(level="INFO")))
-    assert [override.id for override in project.overrides.active(NOW)] == ["o1"]
+    assert [override.id for override in project.overrides.list_active(NOW)] == ["o1"]
 
 
 def test_processes_that_load_the_same_text_at_once_keep_one_version(project: Project) -> None:
@@ -93,7 +93,7 @@ def test_processes_that_load_the_same_text_at_once_keep_one_version(project: Pro
     digest = sha256(text.encode()).hexdigest()
     numbers: list[int] = []
     threads = [
-        threading.Thread(target=lambda: numbers.append(project.versions.record(text, digest, NOW).number))
+        threading.Thread(target=lambda: numbers.append(project.versions.add(text, digest, NOW).number))
         for _ in range(6)
     ]
     for thread in threads:
@@ -101,19 +101,19 @@ def test_processes_that_load_the_same_text_at_once_keep_one_version(project: Pro
     for thread in threads:
         thread.join()
     assert numbers == [1] * 6
-    assert [version.loaded_at for version in project.versions.history()] == [NOW]
+    assert [version.loaded_at for version in project.versions.list()] == [NOW]
 
 
 def test_history_gives_the_newest_first_and_no_more_than_asked(project: Project) -> None:
     for number in range(5):
-        project.versions.record(str(number), f"{number:064}", NOW)
-    assert [version.text for version in project.versions.history(limit=2)] == ["4", "3"]
+        project.versions.add(str(number), f"{number:064}", NOW)
+    assert [version.text for version in project.versions.list(limit=2)] == ["4", "3"]
     assert project.versions.get(2).text == "1"
 
 
 def test_a_database_that_cannot_be_used_is_an_error_of_ours(tmp_path: Path) -> None:
     database = Database(f"sqlite:///{tmp_path}/empty.db")
-    calls = [lambda: ConfigurationVersions(database).history(), lambda: Overrides(database).active(NOW)]
+    calls = [lambda: ConfigurationVersions(database).list(), lambda: Overrides(database).list_active(NOW)]
     for call in calls:
         with pytest.raises(StorageError, match="cannot be reached"):
             call()

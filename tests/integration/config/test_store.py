@@ -288,7 +288,7 @@ def test_an_override_that_would_break_the_configuration_is_refused(project: Proj
     for target in ("nobody", "cloud"):
         with pytest.raises(ConfigurationError, match=r"E009|E013"):
             store.add_override(RouteTo(provider=target), reason="r", actor="a")
-    assert project.overrides.active(datetime.now(UTC)) == ()
+    assert project.overrides.list_active(datetime.now(UTC)) == ()
 
 
 def test_an_earlier_version_is_pinned_without_touching_the_file(project: Project) -> None:

@@ -125,7 +125,7 @@ def test_each_form_asks_for_its_role(dashboard: Dashboard, incident: str, path: 
 
 def test_a_question_about_an_incident_is_answered_once(dashboard: Dashboard, incident: str) -> None:
     table = dashboard.app.approvals
-    table.ask(Approval("restart-1", incident, "restart the agent? It would: stop 1 run", dashboard.app.clock.now()))
+    table.add(Approval("restart-1", incident, "restart the agent? It would: stop 1 run", dashboard.app.clock.now()))
     assert "restart the agent?" in dashboard.get(f"/incidents/{incident}").text
     leads_to(dashboard, f"/incidents/{incident}/approve", approval="restart-1", reason="go on")
     assert (table.get("restart-1").decision, table.get("restart-1").decided_by) == ("approved", "ada")
@@ -134,7 +134,7 @@ def test_a_question_about_an_incident_is_answered_once(dashboard: Dashboard, inc
 
 
 def test_a_question_is_only_answered_where_it_was_asked(dashboard: Dashboard, incident: str) -> None:
-    dashboard.app.approvals.ask(Approval("other-1", "run-other", "may it?", dashboard.app.clock.now()))
+    dashboard.app.approvals.add(Approval("other-1", "run-other", "may it?", dashboard.app.clock.now()))
     assert dashboard.post(f"/incidents/{incident}/approve", approval="other-1").status_code == 404
     assert dashboard.app.approvals.get("other-1").decision is None
 
@@ -205,8 +205,8 @@ def test_a_run_is_cancelled_resumed_and_forked(dashboard: Dashboard) -> None:
     assert dashboard.post(f"{page}/cancel").status_code == 409
     leads_to(dashboard, f"{page}/resume")
     dashboard.wait_for(run, "waiting")
-    wait_until(lambda: dashboard.app.approvals.open(run.id), "for the question")
-    leads_to(dashboard, f"{page}/approve", approval=dashboard.app.approvals.open(run.id)[0].id)
+    wait_until(lambda: dashboard.app.approvals.list_open(run.id), "for the question")
+    leads_to(dashboard, f"{page}/approve", approval=dashboard.app.approvals.list_open(run.id)[0].id)
     dashboard.wait_for(run, "succeeded")
     parts = dashboard.call(lambda: dashboard.app.control.parts(run.id))
     fork = leads_to(dashboard, f"{page}/fork", part=str(parts[-1].number)).partition("?")[0]

@@ -57,7 +57,7 @@ def test_a_dry_run_says_what_would_be_done_and_changes_nothing(
     assert answer.status_code == 200, answer.text
     assert "It would try, in this order" in answer.text
     assert 'hx-get="/playbooks' not in answer.text, "news would take the place of the plan"
-    assert len(PlaybookRecords(dashboard.app.database).runs(incident_id=incidents["taken"].id)) == 1
+    assert len(PlaybookRecords(dashboard.app.database).list_runs(incident_id=incidents["taken"].id)) == 1
     assert service._bodies == before, "the response of the process that serves stays in its place"
 
 
@@ -74,7 +74,7 @@ def test_a_guard_is_reset_by_an_operator_once(dashboard: Dashboard, incidents: d
     dashboard.principal = Principal("ola", Role.OPERATOR)
     answer = dashboard.post("/playbooks/reset", action="restart-worker-2")
     assert answer.headers["location"] == "/playbooks?done=guard-reset"
-    assert PlaybookRecords(dashboard.app.database).tripped("restart-worker-2") is None
+    assert PlaybookRecords(dashboard.app.database).find_trip("restart-worker-2") is None
     assert dashboard.post("/playbooks/reset", action="restart-worker-2").status_code == 409
 
 

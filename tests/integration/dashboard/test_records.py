@@ -38,34 +38,34 @@ def test_turning_the_pages_of_the_runs_shows_each_once_also_those_of_one_moment(
 
 def test_runs_are_counted_by_status(database: Database) -> None:
     runs = Runs(database)
-    assert runs.counts() == {}
+    assert runs.count_by_status() == {}
     for number, status in enumerate((RunStatus.FAILED, RunStatus.FAILED, RunStatus.QUEUED)):
         runs.add(Run(f"run-{number}", "g", "/tmp", NOON, status))
-    assert runs.counts() == {RunStatus.FAILED: 2, RunStatus.QUEUED: 1}
+    assert runs.count_by_status() == {RunStatus.FAILED: 2, RunStatus.QUEUED: 1}
     runs.add(Run("run-later", "g", "/tmp", NOON + timedelta(days=1), RunStatus.FAILED))
-    assert runs.counts(since=NOON + timedelta(hours=1)) == {RunStatus.FAILED: 1}
+    assert runs.count_by_status(since=NOON + timedelta(hours=1)) == {RunStatus.FAILED: 1}
 
 
 def test_the_last_events_of_a_run_come_in_order_and_so_do_those_before(database: Database) -> None:
     timeline = Timeline(database)
     timeline.append([Event(f"k.{number}", NOON, "run-1" if number % 2 else "run-2") for number in range(10)])
-    last = timeline.newest("run-1", limit=2)
+    last = timeline.list_newest("run-1", limit=2)
     assert [event.kind for _, event in last] == ["k.7", "k.9"]
-    assert [event.kind for _, event in timeline.newest("run-1", before=last[0][0], limit=2)] == ["k.3", "k.5"]
+    assert [event.kind for _, event in timeline.list_newest("run-1", before=last[0][0], limit=2)] == ["k.3", "k.5"]
 
 
 def test_the_last_events_of_a_kind_are_those_since_a_moment(database: Database) -> None:
     timeline = Timeline(database)
     timeline.append([Event("k.a", NOON + timedelta(seconds=number)) for number in range(5)] + [Event("k.b", NOON)])
-    found = timeline.newest_of("k.a", NOON + timedelta(seconds=2), limit=2)
+    found = timeline.list_newest_of_kind("k.a", NOON + timedelta(seconds=2), limit=2)
     assert [event.at.second for _, event in found] == [3, 4]
-    assert len(timeline.newest_of("k.a", NOON + timedelta(seconds=2))) == 3
+    assert len(timeline.list_newest_of_kind("k.a", NOON + timedelta(seconds=2))) == 3
 
 
 def test_spend_is_summed_by_run_and_by_provider(database: Database) -> None:
     spend = Spend(database)
     for number, (run, provider, usd) in enumerate((("run-1", "a", 0.5), ("run-1", "b", None), ("run-2", "b", 1.0))):
         at = NOON + timedelta(hours=number)
-        spend.record(Charge(f"key-{number}", run, "planner", provider, "m", 10, 5, usd, at))
+        spend.add(Charge(f"key-{number}", run, "planner", provider, "m", 10, 5, usd, at))
     assert spend.by_run(["run-1", "run-3"]) == {"run-1": (30, 0.5)}
     assert spend.by_provider(NOON + timedelta(hours=1)) == {"b": (30, 1.0)}

@@ -31,11 +31,11 @@ class CountingTimeline(Timeline):
     reads = 0
     away = False
 
-    def since(self, sequence: int, limit: int = 1000) -> tuple[tuple[int, Event], ...]:
+    def list_since(self, sequence: int, limit: int = 1000) -> tuple[tuple[int, Event], ...]:
         self.reads += 1
         if self.away:
             raise OperationalError("SELECT", {}, Exception("away"))
-        return super().since(sequence, limit)
+        return super().list_since(sequence, limit)
 
     def say(self, kind: str, run_id: str | None = None) -> None:
         self.append([Event(kind, CLOCK.now(), run_id)])
@@ -114,7 +114,7 @@ async def test_the_progress_of_a_run_is_told_to_those_who_look_at_it(
     lines = streams.listen(["run/run-1"], None)
     await the_next(lines)
     about = {"agent_run_id": "run-1.planner", "activity": "hears from a model", "tokens": 3}
-    timeline.beat([Event("agent.progress", CLOCK.now(), "run-1", "planner", data=about)])
+    timeline.save_heartbeats([Event("agent.progress", CLOCK.now(), "run-1", "planner", data=about)])
     assert (await the_next(lines)).startswith("event: news")
 
 

@@ -80,7 +80,7 @@ def test_a_job_is_begun_on_the_page_and_what_it_said_stands_there(dashboard: Das
     answer = dashboard.post("/maintenance/run", job="contacts-test")
     assert answer.headers["location"] == "/maintenance?done=job-begun"
     records = MaintenanceRecords(dashboard.app.database)
-    wait_until(lambda: records.history("contacts-test")[0].outcome.value == "succeeded", "for the job")
+    wait_until(lambda: records.list_runs("contacts-test")[0].outcome.value == "succeeded", "for the job")
     assert "sent to" in dashboard.get("/maintenance").text
     assert dashboard.post("/maintenance/run", job="poetry").status_code == 404
     dashboard.principal = Principal("rae", Role.RESPONDER)
@@ -117,7 +117,7 @@ def test_a_duty_is_signed_off_once_with_a_note_by_an_operator(dashboard: Dashboa
     assert dashboard.post("/maintenance/sign-off", duty="contacts", note=" ").status_code == 422
     answer = dashboard.post("/maintenance/sign-off", duty="contacts", note="each was reached")
     assert answer.headers["location"] == "/maintenance?done=signed"
-    assert [(one.signed_by, one.note) for one in records.duties()] == [("ola", "each was reached")]
+    assert [(one.signed_by, one.note) for one in records.list_sign_offs()] == [("ola", "each was reached")]
     assert dashboard.post("/maintenance/sign-off", duty="contacts", note="again").status_code == 409
     assert dashboard.post("/maintenance/sign-off", duty="poetry", note="n").status_code == 404
 

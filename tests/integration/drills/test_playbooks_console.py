@@ -116,8 +116,8 @@ def test_a_dry_run_shows_the_plan_and_changes_nothing(console: Console) -> None:
 def test_what_was_done_is_shown_and_a_tripped_guard_is_reset_by_a_person(console: Console) -> None:
     with project(str(console.config)) as here:
         records = PlaybookRecords(here.database)
-        records.begin(PlaybookRun("response-1", "inc-1", "worker-lost", 1, NOW, drill=True))
-        records.trip(GuardTrip("trip-1", "hourly-cap", "run.restart", "inc-1", "it ran 6 times", NOW))
+        records.add_run(PlaybookRun("response-1", "inc-1", "worker-lost", 1, NOW, drill=True))
+        records.add_trip(GuardTrip("trip-1", "hourly-cap", "run.restart", "inc-1", "it ran 6 times", NOW))
     assert [run["playbook"] for run in console.json("history", "worker-lost")["runs"]] == ["worker-lost"]
     assert "orchestrator playbooks reset run.restart" in console.run("history").output
     assert console.json("reset", "run.restart") == {"action": "run.restart", "reset": 1}

@@ -57,7 +57,7 @@ class Room:
         return [(row.kind, row.contact, row.state.value) for row in self.rows(incident)]
 
     def rows(self, incident: Incident) -> tuple[OutboxRow, ...]:
-        return self.outbox.of_incident(incident.id)
+        return self.outbox.list_for_incident(incident.id)
 
     def kinds(self, incident: Incident) -> list[str]:
         """The kinds of its timeline's entries."""

@@ -31,7 +31,7 @@ class Asked:
         with project(str(self.config)) as here:
             self.incident = here.incident_service.open_or_join(a_report(HALF, datetime.now(UTC))).id
             for name in ("rotate the key", "restore a backup"):
-                here.approvals.ask(Approval(name, self.incident, f"May I {name}?", NOW, role="responder"))
+                here.approvals.add(Approval(name, self.incident, f"May I {name}?", NOW, role="responder"))
 
     def do(self, *arguments: str) -> Any:
         command = ["--config", str(self.config), "incidents", *arguments, "--json"]

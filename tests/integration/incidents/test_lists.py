@@ -146,7 +146,7 @@ def test_no_list_goes_through_all_incidents(room: Room) -> None:
         table.list(before="inc-03", limit=2)
         table.find_id("inc-03")
         table.find_id("30-cni"[::-1])
-        table.with_open_actions()
+        table.list_with_open_actions()
     assert len(steps) > 10
     assert [step for step in steps if goes_through_all(step)] == []
 

@@ -22,7 +22,7 @@ def test_a_report_becomes_an_incident_with_timeline_timers_messages_and_an_event
     assert room.service.records.get(incident.id) == incident
     assert room.kinds(incident) == ["detected"]
     assert room.messages(incident) == [("initial", "ada", "pending"), ("initial", "ben", "pending")]
-    waiting = {row.kind: row.due_at for row in room.service.records.table.timers(incident.id)}
+    waiting = {row.kind: row.due_at for row in room.service.records.table.list_timers(incident.id)}
     assert waiting == {timer.value: due for timer, due in due_times(incident, room.settings).items()}
     event = room.events[-1]
     assert (event.kind, event.data["incident"], event.data["severity"]) == ("incident.detected", incident.id, "P1")

@@ -203,7 +203,7 @@ def test_a_timer_that_cannot_be_fired_waits_and_does_not_keep_the_others(room: R
         good.id,
         bad.id,
     ]
-    assert all(row.due_at > after(minutes=10) for row in room.service.records.table.timers(bad.id))
+    assert all(row.due_at > after(minutes=10) for row in room.service.records.table.list_timers(bad.id))
 
 
 def test_an_escalation_goes_on_after_a_restart(room: Room) -> None:

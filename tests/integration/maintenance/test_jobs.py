@@ -77,7 +77,7 @@ def report_of(app: Application, name: str) -> str:
 def outbox(app: Application) -> list[OutboxRow]:
     with app.database.read() as connection:
         names = connection.exec_driver_sql("SELECT DISTINCT incident_id FROM outbox").scalars().all()
-    return [row for name in names for row in Outbox(app.database).of_incident(str(name))]
+    return [row for name in names for row in Outbox(app.database).list_for_incident(str(name))]
 
 
 async def test_every_job_there_is_can_be_done_on_an_empty_project(tmp_path: Path) -> None:
@@ -87,7 +87,7 @@ async def test_every_job_there_is_can_be_done_on_an_empty_project(tmp_path: Path
             await done(room, job)
         told = {(row.kind, row.contact, row.channel) for row in outbox(app)}
         assert told == {("report", "ada", "log"), ("test", "ada", "log")}
-        assert {one.duty for one in room.records.duties(only_open=True)} == set(DUTIES)
+        assert {one.duty for one in room.records.list_sign_offs(only_open=True)} == set(DUTIES)
 
 
 def an_incident(app: Application, key: str, title: str, at: datetime, **facts: Any) -> str:
@@ -267,7 +267,7 @@ async def test_retention_deletes_old_events_but_not_those_of_unfinished_runs_nor
         app.runs.add(Run("run-1", "g", "/w", OLD, RunStatus.SUCCEEDED, finished_at=OLD))
         app.runs.add(Run("run-2", "g", "/w", OLD, RunStatus.WAITING))
         beat = {"agent_run_id": "run-1.a", "activity": "writes", "tokens": 1}
-        app.timeline.beat([Event("agent.progress", OLD, "run-1", "a", data=beat)])
+        app.timeline.save_heartbeats([Event("agent.progress", OLD, "run-1", "a", data=beat)])
         app.timeline.append([Event("backup.made", OLD), *[Event("run.started", OLD, "run-1")] * 5])
         app.timeline.append([Event("run.started", OLD, "run-2"), Event("run.started", NOW, "run-1")])
         resolved = an_alert("over", OLD, AlertStatus.RESOLVED)
@@ -275,7 +275,7 @@ async def test_retention_deletes_old_events_but_not_those_of_unfinished_runs_nor
         assert "5 events, 1 heartbeats, 1 alerts" in await done(room, "retention")
         assert [event.at for _, event in app.timeline.list("run-2")] == [OLD]
         assert len(app.timeline.list("run-1")) == 1
-        last = app.timeline.last("backup.made")
+        last = app.timeline.find_last("backup.made")
         assert last is not None
         assert last.at == OLD
         assert [row.id for row in app.alerts.list()] == ["lasting"]

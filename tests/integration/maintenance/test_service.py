@@ -51,7 +51,7 @@ class Bench:
         return work
 
     def history(self, job: str = "backup") -> tuple[JobRun, ...]:
-        return self.records.history(job)
+        return self.records.list_runs(job)
 
     def outcomes(self, job: str = "backup") -> list[JobOutcome]:
         return [run.outcome for run in self.history(job)]
@@ -205,7 +205,7 @@ async def test_a_job_that_broke_off_is_done_once_more_and_then_left(sqlite_bench
 
 async def test_what_a_killed_process_was_doing_is_recorded_as_interrupted(sqlite_bench: Bench) -> None:
     bench = sqlite_bench
-    bench.records.begin(JobRun("job-1", "backup", "ada", None, bench.house.clock.now()))
+    bench.records.add_run(JobRun("job-1", "backup", "ada", None, bench.house.clock.now()))
     async with running(bench.service()):
         await until(lambda: bench.outcomes() == [JobOutcome.INTERRUPTED])
     assert bench.history()[0].output == "its process ended before it did"
@@ -238,8 +238,8 @@ async def test_what_is_switched_off_is_never_done(sqlite_bench: Bench) -> None:
 def test_a_duty_is_asked_for_once_a_period_and_signed_once(bench: Bench) -> None:
     now = bench.house.clock.now()
     for period in ("2026-02", "2026-03", "2026-03"):
-        bench.records.ask("contacts", period, now)
-    assert [one.period for one in bench.records.duties(only_open=True)] == ["2026-03", "2026-02"]
-    assert bench.records.sign("contacts", "ada", "all reached", now) == 2
-    assert bench.records.sign("contacts", "ben", "again", now) == 0
-    assert {(one.signed_by, one.note) for one in bench.records.duties()} == {("ada", "all reached")}
+        bench.records.request_sign_off("contacts", period, now)
+    assert [one.period for one in bench.records.list_sign_offs(only_open=True)] == ["2026-03", "2026-02"]
+    assert bench.records.sign_off("contacts", "ada", "all reached", now) == 2
+    assert bench.records.sign_off("contacts", "ben", "again", now) == 0
+    assert {(one.signed_by, one.note) for one in bench.records.list_sign_offs()} == {("ada", "all reached")}

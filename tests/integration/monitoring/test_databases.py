@@ -284,9 +284,9 @@ async def test_nothing_is_written_to_a_file_that_was_moved_away(tmp_path: Path) 
     assert [signal.value for signal in await watch.look()] == [0.0]
     with pytest.raises(UnavailableError, match="which is gone"), database.write():
         pass
-    database.bar("")
+    database.suspend("")
     database.engine.dispose()
-    with pytest.raises(sa.exc.OperationalError, match="which is gone"), database.read():
+    with pytest.raises(sa.exc.OperationalError, match="is gone"), database.read():
         pass
     assert not file.exists(), "no new one is made in its place"
     (tmp_path / "away.db").rename(file)

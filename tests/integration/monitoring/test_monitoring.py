@@ -221,7 +221,7 @@ async def test_gauges_become_samples(tmp_path: Path, database: Database) -> None
         await house.wait_for("memory_percent")
         house.monitoring._keeper.look()
         now = house.clock.now()
-        (series,) = house.monitoring.samples.range("memory_percent", now.replace(hour=0, minute=0), now, now)
+        (series,) = house.monitoring.samples.query("memory_percent", now.replace(hour=0, minute=0), now, now)
     assert series.points[0][1] > 0
 
 

@@ -41,7 +41,9 @@ class House:
 
     def beats(self, second: float, *, run: str = "run-1", agent: str = "executor", task: str = "e") -> None:
         data = {"agent_run_id": task, "activity": "uses run_command", "tokens": 3}
-        self.timeline.beat([Event("agent.progress", NOON + timedelta(seconds=second), run, agent, data=data)])
+        self.timeline.save_heartbeats(
+            [Event("agent.progress", NOON + timedelta(seconds=second), run, agent, data=data)]
+        )
 
     def past(self, count: int, seconds: float, *, rehearsal: bool = False, **values: Any) -> None:
         for number in range(count):
@@ -247,10 +249,10 @@ def test_who_waits_for_what_is_read_from_the_database(database: Database, tmp_pa
     runs.add(Run("run-1", "g", "/w", NOON, RunStatus.WAITING, reason="waits for approval"))
     runs.add(Run("run-2", "g", "/w", NOON, RunStatus.WAITING, reason="no provider can answer now"))
     runs.add(Run("run-3", "g", "/w", NOON, RunStatus.QUEUED))
-    ApprovalTable(database).ask(Approval("run-1.executor", "run-1", "may it start?", NOON))
+    ApprovalTable(database).add(Approval("run-1.executor", "run-1", "may it start?", NOON))
     for task, agent in (("p", "planner"), ("e", "executor")):
         data = {"agent_run_id": task, "activity": f"{task} works", "tokens": 0}
-        timeline.beat([Event("agent.progress", NOON, "run-2", agent, data=data)])
+        timeline.save_heartbeats([Event("agent.progress", NOON, "run-2", agent, data=data)])
     timeline.append([Event("agent.finished", NOON, "run-2", "planner", data={"agent_run_id": "p"})])
     RouteStates(database).save("ollama", "m", {"state": "open", "reason": "unreachable"}, NOON)
     graph = IncidentDiagnosis(database, tmp_path).wait_graph(USUAL)

@@ -69,7 +69,7 @@ def test_a_secret_is_found_with_its_run_and_its_agent_and_seen_to_be_gone(house:
     house.run("run-1")
     assert house.watch.look() == ()
     plan = house.write("artifacts/run-1/plan.md", f"# Plan\n{KEY}\n")
-    house.table.record(ArtifactRecord("run-1", "plan.md", "planner", "0", 9, NOON))
+    house.table.save(ArtifactRecord("run-1", "plan.md", "planner", "0", 9, NOON))
     (signal,) = house.watch.look()
     place = "artifacts/run-1/plan.md"
     assert signal.labels == {"kind": "openai-key", "place": place, "run": "run-1", "agent": "planner"}

@@ -49,12 +49,12 @@ class Desk:
 
     def put(self, notice: Notice, step: str = "initial") -> tuple[OutboxRow, ...]:
         rows = plan(notice, self.settings.contacts, self.settings, step, self.clock.now())
-        self.outbox.put(rows)
+        self.outbox.add(rows)
         return rows
 
     def states(self) -> dict[str, str]:
         """The state of each message by its key, without the incident."""
-        return {row.key.partition(":")[2]: row.state.value for row in self.outbox.of_incident("inc-01")}
+        return {row.key.partition(":")[2]: row.state.value for row in self.outbox.list_for_incident("inc-01")}
 
     def told(self) -> list[str]:
         """The kinds of the events so far."""

@@ -46,7 +46,7 @@ async def test_what_is_sent_is_marked_told_and_proved(make_desk: MakeDesk, recei
     await desk.sender().send_due()
     assert [body["id"] for body in receiver.bodies()] == [row.key]
     assert desk.states() == {"initial:ada:hook": "sent"}
-    (delivery,) = desk.outbox.deliveries(row.key)
+    (delivery,) = desk.outbox.list_attempts(row.key)
     assert (delivery.outcome, delivery.detail) == (SendOutcome.SENT, "")
     assert 0 < delivery.seconds < 5
     (event,) = desk.events
@@ -72,7 +72,7 @@ async def test_a_message_of_a_transaction_that_takes_its_time_goes_out_soon_afte
     async with at_work(sender):
         await until(lambda: sender.leads)
         with desk.database.write() as connection:
-            desk.outbox.put([_row(desk)], connection)
+            desk.outbox.add([_row(desk)], connection)
             await anyio.sleep(0.2)
             assert receiver.received == []
         await until(lambda: receiver.received, seconds=0.6)
@@ -120,7 +120,7 @@ async def test_a_receiver_that_is_down_for_hours_loses_nothing(make_desk: MakeDe
     assert [body["id"] for body in receiver.bodies()[tries:]] == ["inc-01:initial:ada:hook", "inc-01:update-1:ada:hook"]
     assert set(desk.states().values()) == {"sent"}
     assert desk.told() == [*["retried"] * 5, "sent", *["retried"] * 85, "sent", "sent"]
-    assert desk.outbox.deliveries("inc-01:initial:ada:hook")[0].detail.endswith("503: down for maintenance")
+    assert desk.outbox.list_attempts("inc-01:initial:ada:hook")[0].detail.endswith("503: down for maintenance")
 
 
 async def test_tries_come_less_often_and_never_stop(make_desk: MakeDesk, receiver: HttpReceiver) -> None:
@@ -131,7 +131,7 @@ async def test_tries_come_less_often_and_never_stop(make_desk: MakeDesk, receive
     waits = []
     for _ in range(12):
         await sender.send_due()
-        row = desk.outbox.of_incident("inc-01")[0]
+        row = desk.outbox.list_for_incident("inc-01")[0]
         waits.append((row.due_at - desk.clock.now()).total_seconds())
         assert isinstance(desk.clock, FakeClock)
         await desk.clock.advance(waits[-1])
@@ -161,7 +161,7 @@ async def test_what_the_receiver_asks_for_is_kept_by_the_whole_channel(
     sender, clock = desk.sender(), desk.clock
     assert isinstance(clock, FakeClock)
     await sender.send_due()
-    waiting = [row for row in desk.outbox.of_incident("inc-01") if row.due_at > NOON]
+    waiting = [row for row in desk.outbox.list_for_incident("inc-01") if row.due_at > NOON]
     assert [row.due_at >= NOON + timedelta(seconds=100) for row in waiting] == [True]
     desk.put(a_notice(NoticeKind.UPDATE, incident_id="inc-02"), "update-1")
     before = len(receiver.received)
@@ -185,7 +185,7 @@ async def test_what_will_never_work_goes_to_the_next_channel(
     assert desk.states() == {"initial:ada:hook": "failed", "initial:ada:spare": "sent"}
     assert other.bodies()[0]["data"]["body"] == row.payload["body"]
     assert desk.told() == ["failed", "sent"]
-    detail = desk.outbox.deliveries(row.key)[0].detail
+    detail = desk.outbox.list_attempts(row.key)[0].detail
     assert detail.endswith("answered 410: gone; your key was [redacted:credential]")
 
 
@@ -208,7 +208,7 @@ async def test_after_the_acknowledgement_no_page_goes_out_and_the_rest_does(
     desk.put(a_notice(NoticeKind.ESCALATION), "escalation-1")
     desk.put(a_notice(NoticeKind.ACKNOWLEDGED), "acknowledged")
     with desk.database.write() as connection:
-        desk.outbox.stop_pages("inc-01", desk.clock.now(), connection)
+        desk.outbox.cancel_pages("inc-01", desk.clock.now(), connection)
     await desk.sender().send_due()
     assert [body["id"] for body in receiver.bodies()] == ["inc-01:acknowledged:ada:hook"]
 
@@ -222,7 +222,7 @@ async def test_two_senders_at_once_send_each_message_once(make_desk: MakeDesk, r
         for number, desk in enumerate(desks):
             group.start_soon(desk.sender(f"sender-{number}").send_due)
     assert sorted(body["id"] for body in receiver.bodies()) == sorted(row.key for row in rows)
-    assert all(len(desks[0].outbox.deliveries(row.key)) == 1 for row in rows)
+    assert all(len(desks[0].outbox.list_attempts(row.key)) == 1 for row in rows)
 
 
 async def test_one_leads_and_another_takes_over(make_desk: MakeDesk, receiver: HttpReceiver) -> None:
@@ -256,7 +256,7 @@ async def test_a_poisoned_message_is_postponed_then_complained_of_and_holds_up_n
             await sender.send_due()
         await clock.advance(120)
     assert desk.states() == {"initial:ada:hook": "sent", "initial:bob:hook": "failed"}
-    assert {each.detail for each in desk.outbox.deliveries(bad.key)} == {"unexpected KeyError"}
+    assert {each.detail for each in desk.outbox.list_attempts(bad.key)} == {"unexpected KeyError"}
     assert [body["id"] for body in receiver.bodies()] == [good.key]
 
 
@@ -310,7 +310,7 @@ async def test_a_message_that_waits_for_the_morning_is_not_sent_at_night(
     make_desk: MakeDesk, receiver: HttpReceiver
 ) -> None:
     desk = make_desk(a_response({"ada": ("hook",)}, hook=hook(receiver)), fake=True)
-    desk.outbox.put([replace(_row(desk), due_at=NOON + timedelta(hours=8))])
+    desk.outbox.add([replace(_row(desk), due_at=NOON + timedelta(hours=8))])
     await desk.sender().send_due()
     assert desk.states() == {"initial:ada:hook": "pending"}
     assert isinstance(desk.clock, FakeClock)

@@ -34,7 +34,7 @@ async def test_an_action_runs_so_often_in_an_hour_and_then_asks_until_a_person_r
         tripped = await ward.decide("log.debug", DEBUG, runs_per_hour=3)
         assert (tripped.mode, tripped.guard) == (Mode.ASK, "tripped")
         assert (await ward.decide("limit.lower", LOWER)).mode is Mode.AUTO
-        assert ward.records.reset("log.debug", "ada", clock.now()) == 1
+        assert ward.records.reset_trips("log.debug", "ada", clock.now()) == 1
         assert (await ward.act("log.debug", DEBUG, "k-4", runs_per_hour=3)).state is ActionState.DONE
 
 
@@ -72,7 +72,7 @@ async def test_nothing_is_done_by_itself_while_most_workers_are_unwell(tmp_path:
         assert (held.state, held.guard, fleet.replaced) == (ActionState.LEFT_OUT, "fleet-share", [])
         ward.use(fleet=Fleet(a_worker("1", healthy=False), a_worker("2")))
         assert (await ward.decide("worker.replace", {"workers": ["1"]}, fleet_percent=50)).guard == "tripped"
-        ward.records.reset("worker.replace", "ada", ward.app.clock.now())
+        ward.records.reset_trips("worker.replace", "ada", ward.app.clock.now())
         assert (await ward.act("worker.replace", {"workers": ["1"]}, "k-2", fleet_percent=50)).state is ActionState.DONE
 
 

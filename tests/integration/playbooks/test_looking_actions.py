@@ -62,7 +62,7 @@ async def test_the_state_of_runs_is_told_with_what_hangs(tmp_path: Path) -> None
         progress = {"agent_run_id": "run-2.executor", "activity": "uses run_command", "tokens": 0}
         ward.app.bus.emit("agent.progress", run_id="run-2", agent="executor", **progress)
         ward.app.bus.emit("run.resumed", run_id="run-2")
-        await ward.until(lambda: ward.app.timeline.list("run-2") and ward.app.timeline.heartbeats("run-2"))
+        await ward.until(lambda: ward.app.timeline.list("run-2") and ward.app.timeline.list_heartbeats("run-2"))
         found = await ward.run("evidence.runs", runs=["run-1", "run-2", "run-gone"])
         expected = {"failed": 1, "failed_runs": ["run-1"], "unfinished": 1, "stalled": 0, "kinds": ["timeout"]}
         assert {name: found.findings[name] for name in expected} == expected

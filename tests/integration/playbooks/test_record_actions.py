@@ -153,7 +153,7 @@ def a_page(ward: Ward, channel: str, step: str = "initial", *, page: bool = True
 
 def waiting(ward: Ward) -> list[tuple[str, str]]:
     """Pages that wait: the step and the channel."""
-    rows = ward.services.outbox.of_incident(ward.incident.id)
+    rows = ward.services.outbox.list_for_incident(ward.incident.id)
     pending = [row for row in rows if row.state is OutboxState.PENDING and row.payload.get("step") == "extra"]
     return sorted((row.contact, row.channel) for row in pending)
 
@@ -162,10 +162,10 @@ async def test_pages_on_a_broken_channel_go_out_on_the_next_one_and_can_be_withd
     async with a_ward(tmp_path, response=PEOPLE) as ward:
         ward.app.incident_service.cancel(ward.incident.id, _ada(), "only the page below counts")
         ward.declare(key="a further trouble")
-        for row in ward.services.outbox.waiting():
-            ward.services.outbox.withdraw([row.key], ward.app.clock.now())
+        for row in ward.services.outbox.list_pending():
+            ward.services.outbox.cancel([row.key], ward.app.clock.now())
         outbox = ward.services.outbox
-        outbox.put([a_page(ward, "chat", "extra")])
+        outbox.add([a_page(ward, "chat", "extra")])
         assert (await ward.run("people.channels")).findings["urgent_waiting"] == 1
         assert await ward.preview("people.redirect", channels=["chat"]) == "tell ada by spare as well"
         assert waiting(ward) == [("ada", "chat")]
@@ -180,12 +180,12 @@ async def test_pages_on_a_broken_channel_go_out_on_the_next_one_and_can_be_withd
 async def test_a_page_that_came_through_by_another_channel_does_not_wait_any_more(tmp_path: Path) -> None:
     async with a_ward(tmp_path, response=PEOPLE) as ward:
         outbox, now = ward.services.outbox, ward.app.clock.now()
-        for row in outbox.waiting():
-            outbox.withdraw([row.key], now)
+        for row in outbox.list_pending():
+            outbox.cancel([row.key], now)
         chat, spare = a_page(ward, "chat", "extra"), a_page(ward, "spare", "extra")
-        outbox.put([chat, spare, a_page(ward, "chat", "news", page=False)])
+        outbox.add([chat, spare, a_page(ward, "chat", "news", page=False)])
         assert (await ward.run("people.channels")).findings["urgent_waiting"] == 2
-        outbox.sent(spare, DeliveryAttempt(spare.key, now, SendOutcome.SENT, 0.1))
+        outbox.mark_sent(spare, DeliveryAttempt(spare.key, now, SendOutcome.SENT, 0.1))
         outbox.postpone(chat, now, DeliveryAttempt(chat.key, now, SendOutcome.RETRIED, 0.1, "503"))
         found = (await ward.run("people.channels")).findings
         assert found == {"failing": ["chat"], "permanent": [], "urgent_waiting": 0}
@@ -204,7 +204,7 @@ async def test_open_questions_of_a_run_are_sent_again(tmp_path: Path) -> None:
         ward.app.runs.add(Run("run-1", "mend it", "/work", now, RunStatus.WAITING))
         with pytest.raises(ActionError, match="expected a question without an answer, found none"):
             await ward.run("people.remind", runs=["run-1"])
-        ward.app.approvals.ask(Approval(id="a-1", subject="run-1", question="May it push?", created_at=now))
+        ward.app.approvals.add(Approval(id="a-1", subject="run-1", question="May it push?", created_at=now))
         reminded = await ward.run("people.remind", runs=["run-1"])
         assert reminded.findings == {"questions": ["May it push?"]}
         await ward.run("people.remind", runs=["run-1"])

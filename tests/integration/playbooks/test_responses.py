@@ -58,7 +58,7 @@ async def respond(ward: Ward) -> str:
 
 def done(ward: Ward) -> dict[str, ActionRun]:
     """What was done, by step; what a step that was taken again did last."""
-    return {one.step: one for one in ward.records.actions(incident_id=ward.incident.id)}
+    return {one.step: one for one in ward.records.list_actions(incident_id=ward.incident.id)}
 
 
 def status(ward: Ward) -> IncidentStatus:
@@ -73,7 +73,7 @@ async def test_a_leaked_secret_is_quarantined_and_its_rotation_waits_for_a_perso
         path = leak(ward)
         ward.declare(Scenario.SECURITY_ALERT, runs=["run-1"], facts=Facts(secret_exposed=True))
         name = await respond(ward)
-        question = (await ward.until(lambda: ward.app.approvals.open(ward.incident.id)))[0]
+        question = (await ward.until(lambda: ward.app.approvals.list_open(ward.incident.id)))[0]
         assert "refuse the exposed values of PAID_KEY from now on" in question.question
         assert (path.exists(), ward.app.store.credentials.get("PAID_KEY")) == (False, OLD)
         ward.write_env(PAID_KEY=NEW)
@@ -96,7 +96,7 @@ async def test_a_breach_isolates_the_system_before_anything_else(tmp_path: Path)
         ward.declare(Scenario.SECURITY_ALERT, runs=["run-1"], facts=Facts(breach=True, secret_exposed=True))
         ended = await ward.app.engine.result(await respond(ward))
         assert (ended["state"], ward.app.effective().runtime.isolated) == ("helped", True)
-        acted = [one.step for one in ward.records.actions(incident_id=ward.incident.id) if one.phase == "mitigate"]
+        acted = [one.step for one in ward.records.list_actions(incident_id=ward.incident.id) if one.phase == "mitigate"]
         assert acted == ["isolate", "debug", "quarantine-at-once", "rotate-at-once"]
         assert not path.exists()
         assert ("isolate", "*") in ward.overrides

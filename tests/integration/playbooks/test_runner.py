@@ -86,10 +86,12 @@ async def test_what_does_not_help_is_undone_in_reverse_order_and_the_next_is_tri
     assert after.status is IncidentStatus.RESOLVED
     assert after.attempted_actions == ("Try what does not help", "Try the cure")
     assert after.failed_attempts == 1
-    [run] = room.records.runs(incident_id=incident.id)
+    [run] = room.records.list_runs(incident_id=incident.id)
     assert run.state is PlaybookRunState.HELPED
     assert run.hypotheses[0].id == "second-fits"
-    states = {one.step: one.state for one in room.records.actions(incident_id=incident.id) if one.phase == "mitigate"}
+    states = {
+        one.step: one.state for one in room.records.list_actions(incident_id=incident.id) if one.phase == "mitigate"
+    }
     assert states == {"a": ActionState.UNDONE, "b": ActionState.UNDONE, "c": ActionState.DONE}
 
 
@@ -114,7 +116,7 @@ async def test_a_step_that_fails_is_no_help_and_does_not_end_the_response(room: 
     room.write_playbook(playbook(BROKEN, CURE, pointing_to="broken"))
     ended = await room.respond(room.an_incident())
     assert ended["state"] == "helped"
-    [failed] = [one for one in room.records.actions() if one.step == "x"]
+    [failed] = [one for one in room.records.list_actions() if one.step == "x"]
     assert (failed.state, failed.summary) == (ActionState.FAILED, "it was told to fail")
 
 
@@ -125,7 +127,7 @@ async def with_answer(room: ResponseRoom, decide: Any) -> tuple[Any, str]:
         flow_id = response_id(incident.id, incident.clock.number)
         await engine.start(RESPONSE, flow_id, ResponseRequest(incident.id))
         with fail_after(20):
-            while not (questions := room.approvals.open(incident.id)):
+            while not (questions := room.approvals.list_open(incident.id)):
                 await anyio.sleep(0.05)
             assert "leave the mark cure" in questions[0].question
             decide(incident, questions[0])
@@ -141,7 +143,7 @@ async def test_a_step_that_asks_waits_and_acts_in_the_name_of_who_approved(room:
 
     ended, incident_id = await with_answer(room, approve)
     assert ended["state"] == "helped"
-    [action] = [one for one in room.records.actions(incident_id=incident_id) if one.step == "c"]
+    [action] = [one for one in room.records.list_actions(incident_id=incident_id) if one.step == "c"]
     assert (action.state, action.actor, action.mode) == (ActionState.DONE, "ada", "ask")
 
 
@@ -154,7 +156,7 @@ async def test_a_denied_step_is_not_done(room: ResponseRoom) -> None:
     ended, incident_id = await with_answer(room, deny)
     assert ended["state"] == "handed-over"
     assert room.effects() == []
-    [action] = [one for one in room.records.actions(incident_id=incident_id) if one.step == "c"]
+    [action] = [one for one in room.records.list_actions(incident_id=incident_id) if one.step == "c"]
     assert (action.state, action.summary) == (ActionState.DENIED, "denied by ada: not now")
 
 
@@ -167,7 +169,7 @@ async def test_a_response_stops_when_a_person_has_settled_the_incident(room: Res
     ended, incident_id = await with_answer(room, settle)
     assert ended["state"] == "overtaken"
     assert room.effects() == []
-    assert room.approvals.open(incident_id) == ()
+    assert room.approvals.list_open(incident_id) == ()
 
 
 async def test_with_automation_switched_off_everything_that_changes_something_asks(room: ResponseRoom) -> None:
@@ -188,7 +190,7 @@ async def test_a_suggestion_is_only_written_down(room: ResponseRoom) -> None:
     ended = await room.respond(incident)
     assert ended["state"] == "handed-over"
     assert room.effects() == []
-    [action] = [one for one in room.records.actions(incident_id=incident.id) if one.step == "c"]
+    [action] = [one for one in room.records.list_actions(incident_id=incident.id) if one.step == "c"]
     assert (action.state, action.summary) == (ActionState.SUGGESTED, "leave the mark cure")
 
 
@@ -204,10 +206,10 @@ async def test_the_hourly_cap_asks_and_stays_tripped_until_a_person_resets_it(ro
             flow_id = response_id(incident.id, incident.clock.number)
             await engine.start(RESPONSE, flow_id, ResponseRequest(incident.id))
             with fail_after(20):
-                while not room.records.runs(incident_id=incident.id)[:1] or (
-                    room.records.runs(incident_id=incident.id)[0].finished_at is None
+                while not room.records.list_runs(incident_id=incident.id)[:1] or (
+                    room.records.list_runs(incident_id=incident.id)[0].finished_at is None
                 ):
-                    for question in room.approvals.open(incident.id):
+                    for question in room.approvals.list_open(incident.id):
                         asked = question.question
                         room.approvals.decide(question.id, "denied", "ada", "", room.clock.now())
                     await anyio.sleep(0.05)
@@ -215,7 +217,7 @@ async def test_the_hourly_cap_asks_and_stays_tripped_until_a_person_resets_it(ro
 
     assert await respond_denying("first") == ""
     assert "within the hour" in await respond_denying("second")
-    [trip] = room.records.trips()
+    [trip] = room.records.list_trips()
     assert (trip.guard, trip.action) == ("hourly-cap", "mark.leave")
 
 
@@ -236,9 +238,9 @@ async def resolved_with_a_question(room: ResponseRoom, decide: Any) -> tuple[Any
         with fail_after(20):
             while room.incident(incident.id).status is not IncidentStatus.RESOLVED:
                 await anyio.sleep(0.05)
-            while room.records.runs(incident_id=incident.id)[0].state is PlaybookRunState.RUNNING:
+            while room.records.list_runs(incident_id=incident.id)[0].state is PlaybookRunState.RUNNING:
                 await anyio.sleep(0.05)
-            (question,) = room.approvals.open(incident.id)
+            (question,) = room.approvals.list_open(incident.id)
             decide(question)
             return await engine.result(flow_id), incident.id
 
@@ -255,7 +257,7 @@ async def test_a_follow_up_that_asks_keeps_no_incident_open_and_is_done_when_som
     ended, incident_id = await resolved_with_a_question(room, approve)
     assert ended["state"] == "helped"
     assert room.effects() == ["do cure", "do tidied"]
-    [tidied] = [one for one in room.records.actions(incident_id=incident_id) if one.step == "tidy"]
+    [tidied] = [one for one in room.records.list_actions(incident_id=incident_id) if one.step == "tidy"]
     assert (tidied.state, tidied.actor, tidied.phase) == (ActionState.DONE, "ada", "recover")
     asked = [
         entry for entry in room.incident_service.records.entries(incident_id) if entry.kind == "approval-requested"
@@ -268,7 +270,7 @@ async def test_a_follow_up_that_is_refused_is_left(room: ResponseRoom) -> None:
     refuse = lambda question: room.approvals.decide(question.id, "denied", "ada", "no", room.clock.now())  # noqa: E731
     ended, incident_id = await resolved_with_a_question(room, refuse)
     assert (ended["state"], room.effects()) == ("helped", ["do cure"])
-    [tidied] = [one for one in room.records.actions(incident_id=incident_id) if one.step == "tidy"]
+    [tidied] = [one for one in room.records.list_actions(incident_id=incident_id) if one.step == "tidy"]
     assert tidied.state is ActionState.DENIED
 
 
@@ -279,7 +281,7 @@ async def test_a_step_of_the_recovery_that_must_be_done_is_waited_for(room: Resp
         flow_id = response_id(incident.id, incident.clock.number)
         await engine.start(RESPONSE, flow_id, ResponseRequest(incident.id))
         with fail_after(20):
-            while not (questions := room.approvals.open(incident.id)):
+            while not (questions := room.approvals.list_open(incident.id)):
                 await anyio.sleep(0.05)
             assert room.incident(incident.id).status.is_open
             room.approvals.decide(questions[0].id, "approved", "ada", "yes", room.clock.now())

@@ -64,7 +64,7 @@ async def test_the_scope_names_places_and_credentials_and_never_a_value(tmp_path
         ward.declare(Scenario.SECURITY_ALERT, runs=["run-1"])
         ward.app.bus.emit("artifact.read", run_id="run-1", actor="ada")
         ward.app.bus.emit("secret.redacted", run_id="run-1", found="credential", place="log")
-        await ward.until(lambda: ward.app.timeline.last("secret.redacted"))
+        await ward.until(lambda: ward.app.timeline.find_last("secret.redacted"))
         found = (await ward.run("security.scope")).findings
         assert found["secrets"] == 3
         assert found["artifacts"] == ["run-1/notes.md"]
@@ -81,12 +81,12 @@ async def test_what_came_before_something_was_done_is_not_new(tmp_path: Path) ->
     async with a_ward(tmp_path) as ward:
         ward.declare(Scenario.SECURITY_ALERT)
         ward.app.bus.emit("sign_in.failed", source="10.0.0.9", user="root", reason="password")
-        await ward.until(lambda: ward.app.timeline.last("sign_in.failed"))
+        await ward.until(lambda: ward.app.timeline.find_last("sign_in.failed"))
         assert (await ward.run("security.scope")).findings["new"] == 1
         ward.app.incident_service.begin_mitigation(ward.incident.id, _machine(), "watch closely")
         assert (await ward.run("security.scope")).findings["new"] == 0
         ward.app.bus.emit("sign_in.failed", source="10.0.0.9", user="root", reason="password")
-        await ward.until(lambda: len(ward.app.timeline.recent(["sign_in.failed"], ward.incident.detected_at)) == 2)
+        await ward.until(lambda: len(ward.app.timeline.list_recent(["sign_in.failed"], ward.incident.detected_at)) == 2)
         assert (await ward.run("security.scope")).findings["new"] == 1
 
 
@@ -104,7 +104,7 @@ async def test_failed_sign_ins_are_counted_by_source_and_refused_calls_by_agent(
             ward.app.bus.emit("tool_call.refused", run_id=run, agent="executor", about="path", what="/etc/passwd")
         ward.declare(Scenario.SECURITY_ALERT, runs=["run-1"])
         since = ward.incident.detected_at - timedelta(hours=1)
-        await ward.until(lambda: len(ward.app.timeline.recent(["tool_call.refused"], since)) == 2)
+        await ward.until(lambda: len(ward.app.timeline.list_recent(["tool_call.refused"], since)) == 2)
         found = (await ward.run("security.access")).findings
         assert (found["failed_sign_ins"], found["sources"]) == (3, ["10.0.0.9 (2)", "10.0.0.7 (1)"])
         assert (found["refused_calls"], found["refused"]) == (1, ["executor: path /etc/passwd (1)"])
@@ -139,7 +139,7 @@ async def test_isolation_closes_everything_off_until_a_person_lifts_it(tmp_path:
             assert ward.of("tool_call.refused") == []
             number = isolated.findings["override"]
             assert isolated.undo is None
-            with pytest.raises(ConflictError, match="expected a person to end isolate, got playbook:test"):
+            with pytest.raises(ConflictError, match="Only a person may remove an override of kind isolate"):
                 ward.app.store.remove_override(number, "playbook:test")
             ward.app.store.remove_override(number, "ada")
             assert not ward.app.effective().runtime.isolated

@@ -37,7 +37,7 @@ def told(here: Project) -> list[str]:
     incident = here.incident_service.open_or_join(
         TroubleReport("a", Scenario.AGENT_FAILURE, "An agent fails", "It fails", facts, at)
     )
-    rows = Outbox(here.database).of_incident(incident.id)
+    rows = Outbox(here.database).list_for_incident(incident.id)
     return sorted({row.payload["notice"]["url"].replace(incident.id, "ID") for row in rows})
 
 

@@ -75,7 +75,7 @@ def test_a_run_is_begun_followed_and_shown(server: RunningWebServer, api: httpx2
     assert len(content.content) == artifact["size"]
     assert content.headers["content-disposition"].startswith("attachment")
     assert api.get(f"runs/{run}/artifacts/..%2f..%2forchestrator.db").status_code == 404
-    read = until(lambda: server.app.timeline.of_kinds([run], ["artifact.read"])[run])
+    read = until(lambda: server.app.timeline.list_of_kinds([run], ["artifact.read"])[run])
     assert [(event.actor, event.data) for event in read] == [(api.get("me").json()["name"], {"name": artifact["name"]})]
     events = api.get(f"runs/{run}/events", params={"limit": 3}).json()
     later = api.get(f"runs/{run}/events", params={"limit": 1, "after": events[-1]["id"]}).json()

@@ -31,7 +31,7 @@ def client(server: RunningWebServer) -> Iterator[Client]:
 
 def kinds(server: RunningWebServer, after: int) -> list[tuple[str, Any]]:
     """What was said of drills since then."""
-    found = server.app.timeline.since(after)
+    found = server.app.timeline.list_since(after)
     return [(event.kind, event.data.get("drill")) for _, event in found if event.kind.startswith("drill.")]
 
 
@@ -84,7 +84,7 @@ def test_drills_whose_process_was_killed_stand_in_nobodys_way(server: RunningWeb
     holder.send_signal(signal.SIGKILL)
     until(lambda: "drill.concluded" in [kind for kind, _ in kinds(server, before)])
     assert client.drills_under_way() is None
-    event = server.app.timeline.last("drill.concluded")
+    event = server.app.timeline.find_last("drill.concluded")
     assert event is not None
     assert event.data["message"] == "its process ended with exit code -9"
     assert DrillSessions(server.app).under_way() is None

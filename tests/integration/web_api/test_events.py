@@ -64,7 +64,7 @@ def test_a_reader_hears_only_what_it_asked_for(server: RunningWebServer) -> None
         server.app.bus.emit("test.end", run_id="run-x")
         assert next(events)[1] == "test.wanted"
     number = server.app.timeline.last_sequence()
-    assert server.app.timeline.numbered([number])[0][1].kind
+    assert server.app.timeline.list_numbered([number])[0][1].kind
 
 
 def test_many_readers_hear_the_same(server: RunningWebServer) -> None:

@@ -22,7 +22,7 @@ def said(server: RunningWebServer) -> Iterator[list[Event]]:
 
 
 def user(server: RunningWebServer, name: str, role: Role = Role.OPERATOR) -> str:
-    if server.web.access.table.user(name) is None:
+    if server.web.access.table.find_user(name) is None:
         server.web.access.add_user(name, role, PASSWORD, actor="tests")
     return name
 
@@ -127,7 +127,7 @@ def test_who_guesses_is_locked_out_and_the_one_whose_name_they_use_is_not(
     assert told[0].data == {"source": "127.0.0.1", "user": "dora", "reason": "wrong name or password"}
     assert server.web.access.sign_in("dora", PASSWORD, "198.51.100.7"), "from elsewhere"
     assert PASSWORD not in str(said)
-    server.web.access.table.forgive("127.0.0.1", "dora")
+    server.web.access.table.remove_failures("127.0.0.1", "dora")
     assert sign_in(server, "dora")[1].status_code == 303
 
 

@@ -150,9 +150,9 @@ async def test_a_question_outlives_the_process_that_asked_it(tmp_path: Path) -> 
                 await one.control.resume("run-1")
             await until(lambda: one.kinds.count("approval.requested") == 1)
             assert status(one) is RunStatus.WAITING
-            assert len(one.table.open("run-1")) == 1
+            assert len(one.table.list_open("run-1")) == 1
             if not first:
-                one.approvals.decide(one.table.open("run-1")[0], approved=True, by="ada", reason="")
+                one.approvals.decide(one.table.list_open("run-1")[0], approved=True, by="ada", reason="")
                 await one.engine.result("run-1")
                 assert status(one) is RunStatus.SUCCEEDED
     assert [value for value in again if value is not None] == [False, True]
@@ -161,8 +161,8 @@ async def test_a_question_outlives_the_process_that_asked_it(tmp_path: Path) -> 
 async def test_an_answer_that_came_while_no_process_ran_is_found(tmp_path: Path) -> None:
     async with house(tmp_path) as one:
         await one.control.start(a_run(options={"approve": ["executor"]}))
-        await until(lambda: one.table.open("run-1"))
-        question = one.table.open("run-1")[0]
+        await until(lambda: one.table.list_open("run-1"))
+        question = one.table.list_open("run-1")[0]
     async with house(tmp_path) as one:
         one.approvals.decide(question, approved=False, by="ada", reason="too soon")
         await one.control.resume("run-1")

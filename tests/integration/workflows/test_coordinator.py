@@ -225,7 +225,7 @@ async def test_a_run_waits_for_a_persons_word(tmp_path: Path, approved: bool) ->
         await one.control.start(
             Run("run-1", "mend it", "/work", SystemClock().now(), options={"approve": ["executor"]})
         )
-        while not (questions := one.table.open("run-1")):
+        while not (questions := one.table.list_open("run-1")):
             await asyncio.sleep(0.01)
         assert one.asked == {"planner": 1}
         one.approvals.decide(questions[0], approved=approved, by="ada", reason="because")

@@ -43,16 +43,16 @@ def test_samples_come_back_by_series_and_time(database: Database) -> None:
     store.add(
         [cpu(2, NOON + timedelta(seconds=5)), cpu(1, NOON), cpu(7, NOON, "b"), StoredSample("other", NOON, 9, {})]
     )
-    first, second = store.range("cpu_percent", NOON, NOON + timedelta(minutes=1), NOON + timedelta(minutes=1))
+    first, second = store.query("cpu_percent", NOON, NOON + timedelta(minutes=1), NOON + timedelta(minutes=1))
     assert (first.labels, first.points) == ({"host": "a"}, ((NOON, 1.0), (NOON + timedelta(seconds=5), 2.0)))
     assert (second.labels, len(second.points)) == ({"host": "b"}, 1)
-    assert store.range("cpu_percent", NOON, NOON, NOON) == ()
+    assert store.query("cpu_percent", NOON, NOON, NOON) == ()
 
 
 def test_two_samples_of_one_moment_are_one_and_endless_labels_are_left_out(database: Database) -> None:
     store = Samples(database)
     store.add([cpu(1, NOON), cpu(2, NOON), StoredSample("cpu_percent", NOON, 3, {"host": "x" * 600})])
-    (series,) = store.range("cpu_percent", NOON, NOON + timedelta(seconds=1), NOON)
+    (series,) = store.query("cpu_percent", NOON, NOON + timedelta(seconds=1), NOON)
     assert series.points == ((NOON, 2.0),)
     store.add([])
 
@@ -63,18 +63,18 @@ def test_minutes_and_hours_are_means_and_the_fine_ones_go_in_time(database: Data
         store.add(
             [cpu(hour * 10 + second % 2, NOON + timedelta(hours=hour, seconds=30 * second)) for second in range(120)]
         )
-        store.sum_up(NOON + timedelta(hours=hour + 1, minutes=5), MONTH)
+        store.roll_up(NOON + timedelta(hours=hour + 1, minutes=5), MONTH)
     now = NOON + timedelta(hours=5, minutes=5)
     assert counted(database) == {RAW: 230, MINUTE: 300, HOUR: 5}
-    (hours,) = store.range("cpu_percent", NOON - timedelta(days=3), now, now)
+    (hours,) = store.query("cpu_percent", NOON - timedelta(days=3), now, now)
     assert [value for _, value in hours.points] == [0.5, 10.5, 20.5, 30.5, 40.5]
-    (minutes,) = store.range("cpu_percent", NOON, now, now)
+    (minutes,) = store.query("cpu_percent", NOON, now, now)
     assert len(minutes.points) == 300
-    (raw,) = store.range("cpu_percent", now - timedelta(hours=1), now, now)
+    (raw,) = store.query("cpu_percent", now - timedelta(hours=1), now, now)
     assert len(raw.points) == 110
-    store.sum_up(NOON + timedelta(days=3), MONTH)
+    store.roll_up(NOON + timedelta(days=3), MONTH)
     assert counted(database) == {HOUR: 5}
-    store.sum_up(NOON + timedelta(days=40), MONTH)
+    store.roll_up(NOON + timedelta(days=40), MONTH)
     assert counted(database) == {}
 
 
@@ -82,8 +82,8 @@ def test_what_is_not_summed_up_yet_ends_a_long_plot_as_it_is(database: Database)
     store = Samples(database)
     store.add([cpu(1, NOON + timedelta(minutes=minute)) for minute in range(90)])
     now = NOON + timedelta(minutes=90)
-    store.sum_up(now, MONTH)
-    (series,) = store.range("cpu_percent", NOON - timedelta(days=7), now, now)
+    store.roll_up(now, MONTH)
+    (series,) = store.query("cpu_percent", NOON - timedelta(days=7), now, now)
     moments = [moment for moment, _ in series.points]
     assert moments[0] == NOON
     assert moments[-1] == NOON + timedelta(minutes=89)
@@ -111,7 +111,7 @@ def test_summing_up_often_or_once_gives_the_same_hours(tmp_path: Path, points: d
             ]
             store.add(batch)
             written = stop
-            store.sum_up(NOON + timedelta(seconds=stop), MONTH)
+            store.roll_up(NOON + timedelta(seconds=stop), MONTH)
         with database.read() as connection:
             query = sa.select(samples.c.at, samples.c.value).where(samples.c.step == HOUR).order_by(samples.c.at)
             hours.append({row.at: row.value for row in connection.execute(query)})

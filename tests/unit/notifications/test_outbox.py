@@ -39,7 +39,7 @@ def a_row(step: str, at: datetime = NOON, **changes: Any) -> OutboxRow:
 
 
 def due(outbox: Outbox, now: datetime = NOON, limit: int = 50) -> list[str]:
-    return [row.payload["step"] for row in outbox.due("hook", now, limit)]
+    return [row.payload["step"] for row in outbox.list_due("hook", now, limit)]
 
 
 def done(row: OutboxRow, outcome: SendOutcome = SendOutcome.SENT, detail: str = "") -> DeliveryAttempt:
@@ -57,34 +57,34 @@ def rolled_back(database: Database) -> Iterator[Any]:
 def test_a_message_stands_or_falls_with_the_change_that_it_tells_of(database: Database) -> None:
     outbox = Outbox(database)
     with rolled_back(database) as connection:
-        assert outbox.put([a_row("initial")], connection) == 1
-    assert outbox.of_incident("inc-01") == ()
+        assert outbox.add([a_row("initial")], connection) == 1
+    assert outbox.list_for_incident("inc-01") == ()
 
 
 def test_the_same_message_is_put_once_whatever_became_of_it(database: Database) -> None:
     outbox = Outbox(database)
     told: list[str] = []
     unsubscribe = outbox.subscribe(lambda: told.append("put"))
-    assert outbox.put([a_row("initial"), a_row("initial")]) == 1
-    outbox.sent(a_row("initial"), done(a_row("initial")))
-    assert outbox.put([a_row("initial")]) == 0
+    assert outbox.add([a_row("initial"), a_row("initial")]) == 1
+    outbox.mark_sent(a_row("initial"), done(a_row("initial")))
+    assert outbox.add([a_row("initial")]) == 0
     assert told == ["put"]
     unsubscribe()
-    outbox.put([a_row("update-1")])
+    outbox.add([a_row("update-1")])
     assert told == ["put"]
-    assert outbox.of_incident("inc-01")[0].state is OutboxState.SENT
+    assert outbox.list_for_incident("inc-01")[0].state is OutboxState.SENT
 
 
 def test_no_secret_is_written(database: Database) -> None:
     outbox = Outbox(database, Redactor(["hunter2-hunter2"]).data)
-    outbox.put([a_row("initial", payload={"step": "initial", "body": "the key is hunter2-hunter2"})])
-    assert outbox.of_incident("inc-01")[0].payload["body"] == "the key is [redacted:credential]"
+    outbox.add([a_row("initial", payload={"step": "initial", "body": "the key is hunter2-hunter2"})])
+    assert outbox.list_for_incident("inc-01")[0].payload["body"] == "the key is [redacted:credential]"
 
 
 def test_a_message_is_claimed_by_one_and_comes_back_when_the_claim_ends(database: Database) -> None:
     outbox = Outbox(database)
-    outbox.put([a_row("initial")])
-    (row,) = outbox.due("hook", NOON, 10)
+    outbox.add([a_row("initial")])
+    (row,) = outbox.list_due("hook", NOON, 10)
     claimed = outbox.claim(row, NOON + MINUTE)
     assert claimed is not None
     assert claimed.attempts == 1
@@ -95,45 +95,47 @@ def test_a_message_is_claimed_by_one_and_comes_back_when_the_claim_ends(database
 
 def test_an_acknowledgement_stops_pages_that_were_read_but_not_claimed(database: Database) -> None:
     outbox = Outbox(database)
-    outbox.put([a_row("initial"), a_row("resolved", channel="mail", key="other")])
-    (row,) = outbox.due("hook", NOON, 10)
+    outbox.add([a_row("initial"), a_row("resolved", channel="mail", key="other")])
+    (row,) = outbox.list_due("hook", NOON, 10)
     with database.write() as connection:
-        assert outbox.stop_pages("inc-01", NOON, connection) == 1
+        assert outbox.cancel_pages("inc-01", NOON, connection) == 1
     assert outbox.claim(row, NOON + MINUTE) is None
-    assert outbox.due_channels(NOON) == ("mail",)
+    assert outbox.list_due_channels(NOON) == ("mail",)
 
 
 def test_what_went_out_in_the_moment_of_the_acknowledgement_is_told_as_sent(database: Database) -> None:
     outbox = Outbox(database)
-    outbox.put([a_row("initial")])
+    outbox.add([a_row("initial")])
     claimed = outbox.claim(a_row("initial"), NOON + MINUTE)
     assert claimed is not None
     with database.write() as connection:
-        outbox.stop_pages("inc-01", NOON, connection)
-    outbox.sent(claimed, done(claimed))
-    assert outbox.of_incident("inc-01")[0].state is OutboxState.SENT
+        outbox.cancel_pages("inc-01", NOON, connection)
+    outbox.mark_sent(claimed, done(claimed))
+    assert outbox.list_for_incident("inc-01")[0].state is OutboxState.SENT
 
 
 def test_what_failed_in_that_moment_stays_stopped_and_goes_nowhere_else(database: Database) -> None:
     outbox = Outbox(database)
-    outbox.put([a_row("initial")])
+    outbox.add([a_row("initial")])
     claimed = outbox.claim(a_row("initial"), NOON + MINUTE)
     assert claimed is not None
     with database.write() as connection:
-        outbox.stop_pages("inc-01", NOON, connection)
+        outbox.cancel_pages("inc-01", NOON, connection)
     outbox.postpone(claimed, NOON + MINUTE, done(claimed, SendOutcome.RETRIED))
-    outbox.failed(claimed, done(claimed, SendOutcome.FAILED), lambda _: a_row("initial", key="instead", channel="log"))
-    assert [row.state for row in outbox.of_incident("inc-01")] == [OutboxState.CANCELLED]
-    assert [each.outcome for each in outbox.deliveries(claimed.key)] == [SendOutcome.RETRIED, SendOutcome.FAILED]
+    outbox.mark_failed(
+        claimed, done(claimed, SendOutcome.FAILED), lambda _: a_row("initial", key="instead", channel="log")
+    )
+    assert [row.state for row in outbox.list_for_incident("inc-01")] == [OutboxState.CANCELLED]
+    assert [each.outcome for each in outbox.list_attempts(claimed.key)] == [SendOutcome.RETRIED, SendOutcome.FAILED]
 
 
 def test_of_two_that_fail_the_second_knows(database: Database) -> None:
     outbox = Outbox(database)
     rows = [a_row("initial"), a_row("initial", key="mail", channel="mail")]
-    outbox.put(rows)
+    outbox.add(rows)
     seen: list[list[OutboxState]] = []
     for row in rows:
-        outbox.failed(
+        outbox.mark_failed(
             row, done(row, SendOutcome.FAILED), lambda siblings: seen.append([each.state for each in siblings])
         )
     assert seen == [[OutboxState.PENDING] * 2, [OutboxState.FAILED, OutboxState.PENDING]]
@@ -142,19 +144,19 @@ def test_of_two_that_fail_the_second_knows(database: Database) -> None:
 def test_a_contact_hears_of_an_incident_in_order(database: Database) -> None:
     outbox = Outbox(database)
     # The last three are put at the same moment, as a short incident would.
-    outbox.put([a_row(step) for step in ("resolved", "acknowledged", "initial")])
-    outbox.put([a_row("before", NOON - MINUTE)])
+    outbox.add([a_row(step) for step in ("resolved", "acknowledged", "initial")])
+    outbox.add([a_row("before", NOON - MINUTE)])
     heard = []
     while steps := due(outbox):
         (step,) = steps
         heard.append(step)
-        outbox.sent(a_row(step), done(a_row(step)))
+        outbox.mark_sent(a_row(step), done(a_row(step)))
     assert heard == ["before", "initial", "acknowledged", "resolved"]
 
 
 def test_the_end_waits_while_the_beginning_is_tried_again(database: Database) -> None:
     outbox = Outbox(database)
-    outbox.put([a_row("initial"), a_row("resolved", NOON + MINUTE)])
+    outbox.add([a_row("initial"), a_row("resolved", NOON + MINUTE)])
     claimed = outbox.claim(a_row("initial"), NOON + MINUTE)
     assert claimed is not None
     outbox.postpone(claimed, NOON + 5 * MINUTE, done(claimed, SendOutcome.RETRIED, "503"))
@@ -166,19 +168,19 @@ def test_the_end_waits_while_the_beginning_is_tried_again(database: Database) ->
 def test_who_is_woken_hears_the_beginning_first(database: Database) -> None:
     outbox = Outbox(database)
     morning = NOON + timedelta(hours=8)
-    outbox.put([a_row("initial", due_at=morning), a_row("quiet", NOON + MINUTE, due_at=morning)])
+    outbox.add([a_row("initial", due_at=morning), a_row("quiet", NOON + MINUTE, due_at=morning)])
     assert due(outbox, NOON + 2 * MINUTE) == []
-    outbox.put([a_row("escalation", NOON + 2 * MINUTE)])
-    assert outbox.due_channels(NOON + 2 * MINUTE) == ("hook",)
+    outbox.add([a_row("escalation", NOON + 2 * MINUTE)])
+    assert outbox.list_due_channels(NOON + 2 * MINUTE) == ("hook",)
     assert due(outbox, NOON + 2 * MINUTE) == ["initial"]
-    outbox.sent(a_row("initial"), done(a_row("initial")))
+    outbox.mark_sent(a_row("initial"), done(a_row("initial")))
     assert due(outbox, NOON + 2 * MINUTE) == ["quiet"]
 
 
 def test_other_incidents_contacts_and_channels_do_not_wait(database: Database) -> None:
     outbox = Outbox(database)
     late = {"due_at": NOON + MINUTE, "attempts": 1}
-    outbox.put(
+    outbox.add(
         [
             a_row("initial", **late),
             a_row("resolved", NOON + MINUTE / 2, due_at=NOON),
@@ -194,13 +196,13 @@ def test_other_incidents_contacts_and_channels_do_not_wait(database: Database) -
 
 def test_the_last_try_on_each_channel_is_known(database: Database) -> None:
     outbox = Outbox(database)
-    assert outbox.last_deliveries() == {}
+    assert outbox.last_attempts() == {}
     rows = [a_row("a", key="1"), a_row("b", key="2"), a_row("c", key="3", channel="mail")]
-    outbox.put(rows)
-    outbox.sent(rows[0], done(rows[0]))
+    outbox.add(rows)
+    outbox.mark_sent(rows[0], done(rows[0]))
     outbox.postpone(rows[1], NOON + MINUTE, done(rows[1], SendOutcome.RETRIED, "503"))
-    outbox.record(rows[2], done(rows[2]))
-    last = outbox.last_deliveries()
+    outbox.add_settled(rows[2], done(rows[2]))
+    last = outbox.last_attempts()
     assert {name: (each.key, each.outcome) for name, each in last.items()} == {
         "hook": ("2", SendOutcome.RETRIED),
         "mail": ("3", SendOutcome.SENT),
@@ -210,13 +212,13 @@ def test_the_last_try_on_each_channel_is_known(database: Database) -> None:
 def test_what_went_past_the_outbox_is_kept_as_settled(database: Database) -> None:
     outbox = Outbox(database)
     for step, outcome in (("one", SendOutcome.SENT), ("two", SendOutcome.FAILED)):
-        outbox.record(a_row(step), done(a_row(step), outcome, "what it said"))
-    assert [(row.state, row.attempts) for row in outbox.of_incident("inc-01")] == [
+        outbox.add_settled(a_row(step), done(a_row(step), outcome, "what it said"))
+    assert [(row.state, row.attempts) for row in outbox.list_for_incident("inc-01")] == [
         (OutboxState.SENT, 1),
         (OutboxState.FAILED, 1),
     ]
     assert due(outbox) == []
-    assert [each.detail for each in outbox.deliveries("inc-01:two:ada:hook")] == ["what it said"]
+    assert [each.detail for each in outbox.list_attempts("inc-01:two:ada:hook")] == ["what it said"]
 
 
 kinds = st.sampled_from(["initial", "update", "escalation", "resolved", "acknowledged"])
@@ -242,14 +244,14 @@ def test_whatever_fails_meanwhile_the_order_of_a_story_is_kept(
         a_row(kind, NOON + created * MINUTE, key=key, incident_id=incident, due_at=NOON + (created + delay) * MINUTE)
         for key, (kind, created, delay, _) in zip(failures, story, strict=True)
     ]
-    outbox.put(rows)
+    outbox.add(rows)
     now, heard = NOON, []
     while len(heard) < len(rows):
-        for row in outbox.due("hook", now, 10):
+        for row in outbox.list_due("hook", now, 10):
             claimed = outbox.claim(row, now + MINUTE)
             assert claimed is not None
             if row.attempts == failures[row.key]:
-                outbox.sent(claimed, done(claimed))
+                outbox.mark_sent(claimed, done(claimed))
                 heard.append(row)
             else:
                 outbox.postpone(claimed, now + 2 * MINUTE, done(claimed, SendOutcome.RETRIED))

@@ -134,11 +134,11 @@ def test_processes_that_start_at_once_make_the_tables_once(database_url: str) ->
 def test_a_question_is_answered_once(database: Database) -> None:
     table = ApprovalTable(database)
     question = Approval("run-1.executor", "run-1", "may it start?", NOON)
-    table.ask(question)
-    table.ask(question)
-    assert table.open("run-1") == (question,)
+    table.add(question)
+    table.add(question)
+    assert table.list_open("run-1") == (question,)
     table.decide(question.id, "approved", "ada", "looks right", NOON)
-    assert table.open() == ()
+    assert table.list_open() == ()
     with pytest.raises(ConflictError, match="ada has approved"):
         table.decide(question.id, "denied", "bob", "", NOON)
     assert table.get(question.id).decision == "approved"
@@ -150,7 +150,7 @@ def test_events_are_written_in_order_redacted_and_only_the_last_progress_is_kept
         timeline, lambda data: {key: str(value).replace("s3cret", "***") for key, value in data.items()}
     )
     bus = EventBus(FakeClock())
-    bus.subscribe(writer.take)
+    bus.subscribe(writer.write_soon)
     writer.start()
     for number in range(700):
         bus.emit("tool_call.finished", run_id="run-1", number=number, text="s3cret")
@@ -161,7 +161,7 @@ def test_events_are_written_in_order_redacted_and_only_the_last_progress_is_kept
     written = timeline.list("run-1")
     assert [int(event.data["number"]) for _, event in written] == list(range(700))
     assert {event.data["text"] for _, event in written} == {"***"}
-    assert [beat.activity for beat in timeline.heartbeats("run-1")] == ["699"]
+    assert [beat.activity for beat in timeline.list_heartbeats("run-1")] == ["699"]
     assert timeline.list("run-1", after=written[-2][0]) == written[-1:]
 
 
@@ -169,7 +169,7 @@ def test_events_that_keep_coming_are_written_all_the_same(database: Database) ->
     timeline = Timeline(database)
     writer = TimelineWriter(timeline, lambda data: data)
     bus = EventBus(FakeClock())
-    bus.subscribe(writer.take)
+    bus.subscribe(writer.write_soon)
     writer.start()
     for number in range(100):  # two seconds at most, and never so long a pause as would end a batch
         bus.emit("tool_call.finished", run_id="run-1", number=number)
@@ -185,18 +185,18 @@ def test_who_waits_for_an_event_to_be_on_the_timeline_is_told_at_once_when_it_is
     timeline = Timeline(database)
     writer = TimelineWriter(timeline, lambda data: data)
     written, seen = threading.Event(), []
-    writer.take(Event("run.created", NOON, "run-1"))
-    writer.then(lambda: seen.append(len(timeline.list("run-1"))))
-    writer.take(Event("run.started", NOON, "run-1"))
-    writer.then(written.set)
+    writer.write_soon(Event("run.created", NOON, "run-1"))
+    writer.call_when_written(lambda: seen.append(len(timeline.list("run-1"))))
+    writer.write_soon(Event("run.started", NOON, "run-1"))
+    writer.call_when_written(written.set)
     writer.start()
     assert written.wait(timeout=patient(30))
     assert (seen, len(timeline.list("run-1"))) == ([1], 2)
     with database.write() as connection:
         connection.execute(sa.text("ALTER TABLE events RENAME TO events_away"))
     later = threading.Event()
-    writer.take(Event("run.finished", NOON, "run-1"))
-    writer.then(later.set)
+    writer.write_soon(Event("run.finished", NOON, "run-1"))
+    writer.call_when_written(later.set)
     assert later.wait(timeout=patient(30)), "nobody waits for a database that is away"
     with database.write() as connection:
         connection.execute(sa.text("ALTER TABLE events_away RENAME TO events"))
@@ -209,8 +209,10 @@ def test_what_model_calls_cost_is_kept_from_their_events_once(database: Database
     data = {"key": "r/1", "route": "one/m", "prompt_tokens": 5, "completion_tokens": 2, "usd": 0.5}
     call = Event("model_call.finished", NOON, "run-1", "executor", data=data)
     failed = Event("model_call.failed", NOON, "run-1", "executor", data={"key": "r/2", "route": None})
-    spend.keep([call, failed])
-    spend.keep([call, Event("model_call.finished", NOON, "run-1", None, data={**data, "key": "r/3", "usd": None})])
+    spend.add_events([call, failed])
+    spend.add_events(
+        [call, Event("model_call.finished", NOON, "run-1", None, data={**data, "key": "r/3", "usd": None})]
+    )
     assert spend.totals("run-1") == (14, 0.5)
 
 
@@ -218,7 +220,7 @@ def test_events_wait_while_the_database_cannot_be_written(database: Database) ->
     timeline = Timeline(database)
     writer = TimelineWriter(timeline, lambda data: data)
     bus = EventBus(FakeClock())
-    bus.subscribe(writer.take)
+    bus.subscribe(writer.write_soon)
     with database.write() as connection:
         connection.execute(sa.text("ALTER TABLE events RENAME TO events_away"))
     writer.start()

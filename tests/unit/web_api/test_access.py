@@ -136,15 +136,15 @@ def test_the_last_admin_stays(access: AccessControl) -> None:
 def test_of_requests_with_the_same_key_at_once_one_is_carried_out(access: AccessControl) -> None:
     with ThreadPoolExecutor(8) as threads:
         claimed = list(
-            threads.map(lambda _: access.table.claim("key", "request", NOON, NOON - timedelta(days=1)), range(16))
+            threads.map(lambda _: access.table.claim_key("key", "request", NOON, NOON - timedelta(days=1)), range(16))
         )
     assert claimed.count(None) == 1
-    access.table.keep("key", 200, "{}")
-    kept = access.table.claim("key", "request", NOON, NOON - timedelta(days=1))
+    access.table.save_response("key", 200, "{}")
+    kept = access.table.claim_key("key", "request", NOON, NOON - timedelta(days=1))
     assert kept is not None
     assert (kept.status, kept.body) == (200, "{}")
     after_a_day = NOON + timedelta(days=2)
-    assert access.table.claim("key", "request", after_a_day, after_a_day - timedelta(days=1)) is None
+    assert access.table.claim_key("key", "request", after_a_day, after_a_day - timedelta(days=1)) is None
 
 
 def test_a_first_user_is_made_once_however_many_try(access: AccessControl) -> None:
@@ -159,7 +159,7 @@ def test_a_first_user_is_made_once_however_many_try(access: AccessControl) -> No
 
     with ThreadPoolExecutor(8) as threads:
         assert list(threads.map(set_up, range(8))).count(True) == 1
-    assert len(access.table.users()) == 1
+    assert len(access.table.list_users()) == 1
 
 
 @pytest.mark.parametrize("name", ["", " ", "-x", "a b", "ä", "a" * 65, "x\n"])

@@ -121,7 +121,7 @@ async def test_a_write_is_on_the_trail_before_anybody_is_told_that_it_is_done(se
         app = client._transport.app  # type: ignore[attr-defined]
 
         async def send(message: Any) -> None:
-            seen.append((message["type"], len(list(trail.table.all()))))
+            seen.append((message["type"], len(list(trail.table.iterate()))))
 
         async def receive() -> Any:
             return {"type": "http.request", "body": b""}
