@@ -17,9 +17,10 @@ from dotenv.parser import parse_stream
 
 from orchestration.config.findings import ConfigFinding, FindingCode
 from orchestration.config.revocations import RevokedValues
-from orchestration.config.schema import Configuration, ProviderKind
+from orchestration.config.schema import Configuration
 from orchestration.config.secrets import names_a_secret
 from orchestration.config.textfile import UnreadableError, read_text
+from orchestration.domain.provider_kind import ProviderKind
 
 # Takes the values that must never be shown from now on; the redactor's `remember` is one.
 Remember = Callable[[frozenset[str]], None]

@@ -13,15 +13,9 @@ from typing import Annotated, Any, ClassVar, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from orchestration.config.schema import (
-    AgentSettings,
-    Configuration,
-    ProviderKind,
-    ProviderSettings,
-    RuntimeSettings,
-    UsageLimits,
-)
+from orchestration.config.schema import AgentSettings, Configuration, ProviderSettings, RuntimeSettings, UsageLimits
 from orchestration.config.section import LogLevel
+from orchestration.domain.provider_kind import ProviderKind
 
 EVERYTHING = "*"
 

@@ -16,19 +16,10 @@ from pydantic import AliasChoices, Field, model_validator
 
 from orchestration.config.alerting import AlertingSettings
 from orchestration.config.maintenance import MaintenanceSettings
+from orchestration.config.providers.kinds import ProviderType, find_provider_kind
 from orchestration.config.response import ResponseSettings
 from orchestration.config.section import EnvironmentName, Identifier, LogLevel, PositiveSeconds, Section
-
-
-class ProviderKind(StrEnum):
-    """The wire dialects that the gateway speaks."""
-
-    OLLAMA = "ollama"
-    AZURE = "azure"
-    GITHUB = "github"
-    OPENAI = "openai"
-    REHEARSAL = "rehearsal"
-
+from orchestration.domain.provider_kind import ProviderKind
 
 # Section names under `runtime` that are providers without saying so; any other section needs a `type`.
 WELL_KNOWN_PROVIDERS: dict[str, ProviderKind] = {
@@ -40,19 +31,6 @@ WELL_KNOWN_PROVIDERS: dict[str, ProviderKind] = {
     "githubModels": ProviderKind.GITHUB,
     "openai": ProviderKind.OPENAI,
     "rehearsal": ProviderKind.REHEARSAL,
-}
-
-
-# Where a provider of a kind is when its section does not say; Azure has no address that all of its customers share.
-DEFAULT_BASE_URLS: dict[ProviderKind, str] = {
-    ProviderKind.OLLAMA: "http://localhost:11434",
-    ProviderKind.GITHUB: "https://models.github.ai",
-    ProviderKind.OPENAI: "https://api.openai.com/v1",
-}
-DEFAULT_API_KEY_ENVS: dict[ProviderKind, str] = {
-    ProviderKind.AZURE: "AZURE_OPENAI_API_KEY",
-    ProviderKind.GITHUB: "GITHUB_TOKEN",
-    ProviderKind.OPENAI: "OPENAI_API_KEY",
 }
 
 
@@ -85,7 +63,7 @@ class BreakerSettings(Section):
 class ProviderSettings(Section):
     """One provider: where it is, how to prove who we are, how much to ask of it at once."""
 
-    type: ProviderKind = ProviderKind.OPENAI
+    type: ProviderType = ProviderKind.OPENAI
     enabled: bool = True
     base_url: str | None = Field(default=None, validation_alias=AliasChoices("host", "endpoint", "baseUrl", "base_url"))
     default_model: str | None = None
@@ -103,11 +81,13 @@ class ProviderSettings(Section):
     deep_probe: bool = False
     allow_start: bool = False
     status_url: str | None = None
+    options: dict[str, Any] = Field(default_factory=dict)
 
     @property
     def effective_base_url(self) -> str | None:
-        """The address, which for vendors with a single one need not be said."""
-        return self.base_url or DEFAULT_BASE_URLS.get(self.type)
+        """The address: the one given, or the one that all customers of the vendor share."""
+        kind = find_provider_kind(self.type)
+        return self.base_url or (kind.base_url if kind else None)
 
     @property
     def is_local(self) -> bool:
@@ -126,8 +106,10 @@ class ProviderSettings(Section):
         """
         if self.auth in ("entra", "none"):
             return None
-        own_server = self.type is ProviderKind.OPENAI and self.base_url and self.auth is None
-        return self.api_key_env or (None if own_server else DEFAULT_API_KEY_ENVS.get(self.type))
+        kind = find_provider_kind(self.type)
+        if self.api_key_env or kind is None:
+            return self.api_key_env
+        return kind.default_key(self.base_url if self.auth is None else None)
 
 
 class UsageLimits(Section):

@@ -35,7 +35,7 @@ class AzureEndpoint(Endpoint):
     async def headers(self) -> dict[str, str]:
         if self.settings.auth == "entra":
             return {"authorization": f"Bearer {await anyio.to_thread.run_sync(self._entra_token)}"}
-        key = self._key()
+        key = self.api_key()
         return {"api-key": key} if key else {}
 
     def chat_body(self, model: str, body: Mapping[str, Any]) -> dict[str, Any]:

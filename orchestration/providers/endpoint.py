@@ -79,7 +79,7 @@ class Endpoint:
 
     async def headers(self) -> dict[str, str]:
         """How we prove who we are. Raises CallFailed when the credentials are missing."""
-        key = self._key()
+        key = self.api_key()
         return {"authorization": f"Bearer {key}"} if key else {}
 
     def chat_body(self, model: str, body: Mapping[str, Any]) -> dict[str, Any]:
@@ -181,8 +181,8 @@ class Endpoint:
             message = f"expected an address that can be called, got '{url}': {error}"
             raise CallFailed(Failure(FailureKind.UNREACHABLE, message)) from error
 
-    def _key(self) -> str | None:
-        """The key from the environment. Raises CallFailed when one is needed and cannot be used."""
+    def api_key(self) -> str | None:
+        """The key from the environment; None where none is sent. Raises CallFailed when it is missing or unusable."""
         name = self.settings.effective_api_key_env
         if name is None:
             return None

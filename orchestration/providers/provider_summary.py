@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from orchestration.config.schema import Configuration, ProviderKind, ProviderSettings
+from orchestration.config.schema import Configuration, ProviderSettings
+from orchestration.domain.provider_kind import ProviderKind
 from orchestration.providers.breaker import Breaker
 from orchestration.providers.route_table import address_of
 from orchestration.storage.route_states import seen_now
@@ -91,7 +92,7 @@ def _line(
     return ProviderSummary(
         provider=name,
         model=model,
-        type=settings.type.value,
+        type=str(settings.type),
         address=settings.effective_base_url,
         enabled=settings.enabled,
         order=order if settings.enabled else None,

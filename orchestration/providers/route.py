@@ -6,7 +6,9 @@ import asyncio
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from orchestration.config.schema import ProviderKind, ProviderSettings
+from orchestration.config.providers.kinds import find_provider_kind
+from orchestration.config.schema import ProviderSettings
+from orchestration.domain.provider_kind import ProviderKind
 from orchestration.providers.breaker import Breaker, BreakerRules
 from orchestration.providers.endpoint import Endpoint
 from orchestration.providers.failures import Failure
@@ -27,7 +29,7 @@ class ProviderState:
         self.in_use = 0
         self.limit = endpoint.settings.concurrency
         self.headroom: dict[str, float] = {}
-        self.answers_meanwhile = _does_many_things(endpoint.settings)
+        self.answers_meanwhile = _answers_during_calls(endpoint.settings)
         self.probed_beside: tuple[float, Failure | None] = (float("-inf"), None)
         self.probing = asyncio.Lock()
         self._buckets: dict[str, TokenBucket] = {}
@@ -46,7 +48,7 @@ class ProviderState:
     def renew(self, endpoint: Endpoint, now: float) -> Endpoint:
         """Go on with other settings; returns the endpoint so far, whose calls may still be under way."""
         before, self.endpoint = self.endpoint, endpoint
-        self.answers_meanwhile = _does_many_things(endpoint.settings)
+        self.answers_meanwhile = _answers_during_calls(endpoint.settings)
         if before.settings.concurrency != endpoint.settings.concurrency:
             self.limit = endpoint.settings.concurrency
         self._set_rates(now)
@@ -84,10 +86,11 @@ class ProviderState:
                 self._buckets[name] = TokenBucket(rate)
 
 
-def _does_many_things(settings: ProviderSettings) -> bool:
-    """Whether a provider is of a kind that surely does more than one thing at a time: Ollama, or a vendor's service. Of
-    a compatible server of somebody's own nobody knows."""
-    return settings.type is not ProviderKind.OPENAI or settings.base_url is None
+def _answers_during_calls(settings: ProviderSettings) -> bool:
+    """Whether a provider surely answers a probe while it works on a call: by its kind, or as a vendor's own service. A
+    compatible server at an address of the user's own may do one thing at a time."""
+    kind = find_provider_kind(settings.type)
+    return kind is not None and (kind.answers_during_calls or settings.base_url is None)
 
 
 @dataclass(slots=True, eq=False)

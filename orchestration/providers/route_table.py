@@ -5,22 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from orchestration.config.credentials import CredentialSource
-from orchestration.config.schema import Configuration, ProviderKind, ProviderSettings
+from orchestration.config.schema import Configuration, ProviderSettings
+from orchestration.domain.provider_kind import ProviderKind
 from orchestration.errors import NotFoundError
-from orchestration.providers.azure import AzureEndpoint
-from orchestration.providers.endpoint import Endpoint
-from orchestration.providers.github import GitHubEndpoint
-from orchestration.providers.ollama import OllamaEndpoint
+from orchestration.providers.endpoint_factory import make_endpoint
 from orchestration.providers.route import ProviderState, RouteRecord
 from orchestration.providers.wire import GatewayCall, Route
-
-_DIALECTS: dict[ProviderKind, type[Endpoint]] = {
-    ProviderKind.OLLAMA: OllamaEndpoint,
-    ProviderKind.AZURE: AzureEndpoint,
-    ProviderKind.GITHUB: GitHubEndpoint,
-    ProviderKind.OPENAI: Endpoint,
-    ProviderKind.REHEARSAL: Endpoint,
-}
 
 
 class RouteTable:
@@ -42,7 +32,7 @@ class RouteTable:
                     f"expected a provider of the configuration ({known}), got '{name}'; "
                     "correct the name, or describe the provider under `runtime`"
                 )
-            self._providers[name] = ProviderState(self._make(name, settings))
+            self._providers[name] = ProviderState(make_endpoint(name, settings, self._credentials))
         return self._providers[name]
 
     def candidates(self, call: GatewayCall) -> list[RouteRecord]:
@@ -92,7 +82,7 @@ class RouteTable:
                     moved.append(name)
                 if settings.default_model != provider.settings.default_model and provider.settings.default_model:
                     self._records.pop(Route(name, provider.settings.default_model), None)
-                await provider.renew(self._make(name, settings), now).retire()
+                await provider.renew(make_endpoint(name, settings, self._credentials), now).retire()
         return tuple(moved)
 
     def _forget(self, name: str) -> None:
@@ -105,9 +95,6 @@ class RouteTable:
         """Close every connection."""
         for provider in self._providers.values():
             await provider.endpoint.aclose()
-
-    def _make(self, name: str, settings: ProviderSettings) -> Endpoint:
-        return _DIALECTS[settings.type](name, settings, self._credentials)
 
     def _candidate(self, name: str, preferred: str, call: GatewayCall) -> RouteRecord | None:
         settings = self._configuration().provider(name)

@@ -6,8 +6,9 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
-from orchestration.config.schema import ProviderKind, ProviderSettings, RuntimeSettings
+from orchestration.config.schema import ProviderSettings, RuntimeSettings
 from orchestration.config.store import ConfigurationStore
+from orchestration.domain.provider_kind import ProviderKind
 from orchestration.errors import NotFoundError, UsageError
 from orchestration.providers.gateway import Gateway
 from orchestration.runs.rehearsal import EmbeddedRehearsal, is_embedded

@@ -25,7 +25,8 @@ from starlette.types import Receive, Scope, Send
 
 from orchestration.alerts.payload import PayloadRefusedError
 from orchestration.app.application import Application
-from orchestration.config.schema import Configuration, ProviderKind
+from orchestration.config.schema import Configuration
+from orchestration.domain.provider_kind import ProviderKind
 from orchestration.errors import NotFoundError, OrchestratorError
 from orchestration.ids import new_id
 from orchestration.providers.failures import (

@@ -16,6 +16,7 @@ from orchestration.alerts.reference import rules_page, sources_table
 from orchestration.alerts.sources.registry import shipped_sources
 from orchestration.cli import cli
 from orchestration.config.channels.kinds import SHIPPED_CHANNELS
+from orchestration.config.providers.kinds import SHIPPED_PROVIDERS
 from orchestration.config.reference import json_schema
 from orchestration.events.reference import events_page
 from orchestration.notifications.reference import channels_table
@@ -24,6 +25,7 @@ from orchestration.playbooks.actions.registry import REGISTRY
 from orchestration.playbooks.catalogue import PlaybookCatalogue
 from orchestration.playbooks.catalogue import json_schema as playbook_schema
 from orchestration.playbooks.reference import actions_page, playbook_page
+from orchestration.providers.reference import providers_table
 from tests.support.project import ROOT
 
 REFERENCE = ROOT / "docs" / "reference"
@@ -196,6 +198,11 @@ def intake_page() -> str:
     return _with_table(_INTAKE, "alert sources", sources_table(shipped_sources()))
 
 
+def providers_page() -> str:
+    """How providers are called and set up, with every type of provider."""
+    return _with_table(REFERENCE / "providers.md", "types", providers_table(SHIPPED_PROVIDERS.values()))
+
+
 PAGES: dict[Path, Callable[[], str]] = {
     REFERENCE / "api.md": api_page,
     REFERENCE / "commands.md": commands_page,
@@ -205,6 +212,7 @@ PAGES: dict[Path, Callable[[], str]] = {
     REFERENCE / "notifications.md": notifications_page,
     REFERENCE / "alert-rules.md": rules_page,
     _INTAKE: intake_page,
+    REFERENCE / "providers.md": providers_page,
     **_playbooks(),
     ROOT / "config" / "playbook.schema.json": playbook_schema,
 }

@@ -11,7 +11,8 @@ import anyio
 from orchestration.app.doctor.diagnosis import CheckResult, ok, problem, warning
 from orchestration.clock import Clock
 from orchestration.config.credentials import EnvironmentCredentials
-from orchestration.config.schema import Configuration, ProviderKind
+from orchestration.config.schema import Configuration
+from orchestration.domain.provider_kind import ProviderKind
 from orchestration.providers.endpoint import CallFailed
 from orchestration.providers.failures import Failure, FailureKind
 from orchestration.providers.route_table import RouteTable

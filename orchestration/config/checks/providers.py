@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from urllib.parse import SplitResult, urlsplit
 
+from pydantic import ValidationError
+
 from orchestration.config.checks.environment import CheckEnvironment
 from orchestration.config.document import JsonPath
 from orchestration.config.findings import FindingCode
 from orchestration.config.problems import Problem, suggest
-from orchestration.config.schema import Configuration, ProviderKind, ProviderSettings
+from orchestration.config.providers.descriptor import ProviderDescriptor
+from orchestration.config.providers.kinds import SHIPPED_PROVIDERS, find_provider_kind, own_provider_kinds
+from orchestration.config.schema import Configuration, ProviderSettings
+from orchestration.domain.provider_kind import ProviderKind
 
 # Source: GitHub's retirement notice of 2026-07-30, and the hosts that its documentation named before.
 RETIRED_HOSTS = {"models.github.ai", "models.github.com", "models.inference.ai.azure.com"}
@@ -36,6 +41,7 @@ def check_readiness(configuration: Configuration, surroundings: CheckEnvironment
     needed = {name for _, name in required_uses(configuration)}
     for name, settings in configuration.runtime.providers.items():
         if settings.enabled:
+            yield from _check_kind(name, settings, name in needed)
             yield from _check_address(name, settings)
             yield from _check_parts(configuration, name, name in needed)
             yield from _check_credentials(name, settings, surroundings, name in needed)
@@ -84,6 +90,36 @@ def fallback_uses(configuration: Configuration) -> Iterator[tuple[JsonPath, str]
         yield ("runtime", "fallbackProviders", index), name
 
 
+def _check_kind(name: str, settings: ProviderSettings, needed: bool) -> Iterator[Problem]:
+    kind = find_provider_kind(settings.type)
+    if kind is None:
+        code = FindingCode.PROVIDER_TYPE_MISSING if needed else FindingCode.UNKNOWN_PROVIDER_TYPE
+        own = own_provider_kinds()
+        broken = f" {'; '.join(own.problems)}." if own.problems else ""
+        known = suggest(settings.type, [*SHIPPED_PROVIDERS, *(descriptor.name for descriptor in own.usable)])
+        message = f'the provider "{name}" cannot be used: no installed package has the type "{settings.type}"'
+        yield Problem(code, _section(name, "type"), message, hint=f"Install its package. {known}{broken}".strip())
+        return
+    yield from _check_options(name, kind, settings)
+    for check in kind.checks:
+        yield from check(name, settings, ("runtime", "providers", name))
+
+
+def _check_options(name: str, kind: ProviderDescriptor, settings: ProviderSettings) -> Iterator[Problem]:
+    path = _section(name, "options")
+    if kind.options is None:
+        for key in settings.options:
+            message = f'a provider of the type "{kind.name}" has no option "{key}"'
+            yield Problem(FindingCode.UNKNOWN_KEY, (*path, key), message, hint="It has no effect; remove it.")
+        return
+    try:
+        kind.options.model_validate(settings.options)
+    except ValidationError as error:
+        for detail in error.errors(include_input=False, include_url=False):
+            message = f'the options of a provider of the type "{kind.name}" are wrong'
+            yield Problem(FindingCode.WRONG_VALUE, (*path, *detail["loc"]), message, detail["msg"])
+
+
 def _check_address(name: str, settings: ProviderSettings) -> Iterator[Problem]:
     address = settings.effective_base_url
     path = _section(name, "baseUrl")
@@ -123,12 +159,15 @@ def _check_credentials(
 
 def _missing_parts(configuration: Configuration, name: str) -> list[str]:
     settings = configuration.runtime.providers[name]
-    if settings.type is ProviderKind.REHEARSAL:
-        return []
-    missing = [] if settings.effective_base_url else ["baseUrl"]
-    return (
-        missing if settings.default_model or _agents_bring_models(configuration, name) else [*missing, "defaultModel"]
-    )
+    kind = find_provider_kind(settings.type)
+    given = {
+        "baseUrl": settings.effective_base_url,
+        "defaultModel": settings.default_model or _agents_bring_models(configuration, name),
+        "apiKeyEnv": settings.effective_api_key_env,
+        "auth": settings.auth,
+        "apiVersion": settings.api_version,
+    }
+    return [key for key in (kind.required if kind else ()) if not given[key]]
 
 
 def _agents_bring_models(configuration: Configuration, name: str) -> bool:
@@ -140,7 +179,9 @@ def _agents_bring_models(configuration: Configuration, name: str) -> bool:
 
 def _usable(configuration: Configuration, surroundings: CheckEnvironment, name: str) -> bool:
     settings = configuration.provider(name)
-    if settings is None or not settings.enabled or _missing_parts(configuration, name):
+    if settings is None or not settings.enabled or find_provider_kind(settings.type) is None:
+        return False
+    if _missing_parts(configuration, name):
         return False
     parts = _split(settings.effective_base_url or "http://localhost")
     variable = settings.effective_api_key_env

@@ -8,7 +8,8 @@ from datetime import datetime
 
 from orchestration.alerts.signal import Signal
 from orchestration.clock import Clock
-from orchestration.config.schema import Configuration, ProviderKind
+from orchestration.config.schema import Configuration
+from orchestration.domain.provider_kind import ProviderKind
 from orchestration.domain.run_status import RunStatus
 from orchestration.events import Event
 from orchestration.monitoring.collectors.progress import KINDS, expected_seconds, progress_ages, seconds_at_work

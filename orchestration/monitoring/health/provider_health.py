@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from orchestration.config.schema import Configuration, ProviderKind
+from orchestration.config.schema import Configuration
+from orchestration.domain.provider_kind import ProviderKind
 
 OK = "ok"
 

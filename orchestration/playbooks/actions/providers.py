@@ -9,7 +9,9 @@ import anyio
 import httpx2
 
 from orchestration.config.overrides import EVERYTHING, RouteTo
-from orchestration.config.schema import Configuration, ProviderKind, ProviderSettings
+from orchestration.config.providers.kinds import find_provider_kind
+from orchestration.config.schema import Configuration, ProviderSettings
+from orchestration.domain.provider_kind import ProviderKind
 from orchestration.playbooks.actions import (
     Action,
     ActionContext,
@@ -26,7 +28,6 @@ from orchestration.playbooks.model import Risk
 from orchestration.providers.breaker import BreakerState
 from orchestration.providers.route import ProbeResult
 
-_STATUS_PAGES = {ProviderKind.GITHUB: "https://www.githubstatus.com/api/v2/status.json"}
 _PAGE_SECONDS = 5.0
 
 
@@ -136,7 +137,10 @@ class StatusPage(ProviderAction[SomeProviders]):
 
     def _page(self, name: str) -> str | None:
         settings = self.services.configuration().provider(name)
-        return None if settings is None else settings.status_url or _STATUS_PAGES.get(settings.type)
+        if settings is None:
+            return None
+        kind = find_provider_kind(settings.type)
+        return settings.status_url or (kind.status_url if kind else None)
 
 
 async def _indicator(client: httpx2.AsyncClient, url: str) -> str:

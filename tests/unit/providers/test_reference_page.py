@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from orchestration.config.loader import ConfigLoader
-from orchestration.config.schema import BreakerSettings, ProviderKind, ProviderSettings, RuntimeSettings, Timeouts
+from orchestration.config.schema import BreakerSettings, ProviderSettings, RuntimeSettings, Timeouts
+from orchestration.domain.provider_kind import ProviderKind
 from orchestration.providers.failures import FailureKind
 
 PAGE = (Path(__file__).parents[3] / "docs" / "reference" / "providers.md").read_text(encoding="utf-8")

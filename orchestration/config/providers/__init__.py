@@ -1,0 +1,1 @@
+"""Kinds of providers: what the configuration has to know about each."""
