@@ -16,7 +16,7 @@ from tests.support.patience import patient
 from tests.support.project import ROOT
 from tests.support.reference_pages import PAGES
 
-DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 
 # A block of commands that is to be run says so in front; those of one document run one after the other in one project.
 _RUN = re.compile(r"<!-- run -->\n```console\n(.*?)```", re.DOTALL)
