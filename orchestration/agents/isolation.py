@@ -9,9 +9,11 @@ has its own loopback and nothing else (network_namespaces(7)). None needs root w
 import contextlib
 import ctypes
 import fcntl
+import json
 import os
 import socket
 import struct
+import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -128,3 +130,7 @@ def _allow(libc: ctypes.CDLL, rules: int, path: str, changes: int) -> None:
         rights = changes if os.path.isdir(path) else changes & (_WRITE_FILE | _TRUNCATE)  # noqa: PTH112
         libc.syscall(_ADD_RULE, rules, _PATH_BENEATH, struct.pack("=Qi", rights, place), 0)
         os.close(place)
+
+
+if __name__ == "__main__":  # a dry run: what this machine does not let us close off, as JSON
+    sys.stdout.write(json.dumps(build(json.loads(sys.argv[1]), ctypes.CDLL(None, use_errno=True))))

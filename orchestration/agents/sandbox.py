@@ -28,6 +28,7 @@ from orchestration.clock import Clock, SystemClock
 from orchestration.errors import OrchestratorError
 
 _KEEPER = Path(__file__).with_name("sandbox_init.py")
+_ISOLATION = Path(__file__).with_name("isolation.py")
 _CALLER = Path(__file__).with_name("function_host.py")
 # How long a keeper may need to end everything. One that needs longer was stopped by its command, and is killed.
 _KEEPER_SECONDS = 0.9
@@ -109,9 +110,13 @@ def environment(home: Path, extra: Mapping[str, str] | None = None) -> dict[str,
 
 
 async def wall_gaps(folder: Path) -> str:
-    """What this machine does not let a command be walled off from, as the keeper says it; empty for nothing."""
-    tried = await run(("true",), folder, SandboxLimits(seconds=10, wall=IsolationLauncher(required=True)))
-    return "" if tried.ok else tried.output.partition("walled off from ")[2].strip() or "everything"
+    """What this machine does not let a command be isolated from, separated by commas; empty for nothing."""
+    plan = json.dumps(IsolationLauncher().plan())
+    probed = await run((sys.executable, "-I", "-S", str(_ISOLATION), plan), folder, SandboxLimits(seconds=10))
+    try:
+        return ", ".join(json.loads(probed.output)) if probed.ok else "everything"
+    except ValueError:
+        return "everything"
 
 
 async def run(

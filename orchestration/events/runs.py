@@ -22,6 +22,8 @@ class RunCreated(EventPayload):
     goal: str
     priority: str
     origin: str
+    schedule: str | None = None
+    due_at: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

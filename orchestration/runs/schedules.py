@@ -69,7 +69,16 @@ class RunSchedules:
             return None
         if not await anyio.to_thread.run_sync(self._is_recorded, run.id):
             await anyio.to_thread.run_sync(self._runs.add, run)
-            self._bus.publish(RunCreated(goal=run.goal, priority=run.priority, origin=run.origin), run_id=run.id)
+            self._bus.publish(
+                RunCreated(
+                    goal=run.goal,
+                    priority=run.priority,
+                    origin=run.origin,
+                    schedule=settings.name,
+                    due_at=planned.isoformat(),
+                ),
+                run_id=run.id,
+            )
         return run.id
 
     async def _run(self, settings: ScheduleSettings, planned: datetime) -> Run:

@@ -76,7 +76,7 @@ EVENTS: tuple[EventSignal, ...] = (
     EventSignal("sign_in.failed", ("source", "user", "reason"), ("sign_in_failed",)),
     EventSignal("backup.made", (), ("backup_age_seconds",)),
     EventSignal("backup.failed", ("message",), ("backup_failed",)),
-    EventSignal("run.created", ("origin",), ("schedule_late_seconds",)),
+    EventSignal("run.created", ("schedule", "due_at"), ("schedule_late_seconds",)),
     EventSignal("notification.sent", ("channel",), ("channel_up",)),
     EventSignal("notification.retried", ("channel", "message"), ("channel_up",)),
     EventSignal("notification.failed", ("channel", "message"), ("channel_up",)),
@@ -100,8 +100,8 @@ are meant literally; a ratio of 1 is as usual.
 ## From which events
 
 What an event tells becomes a signal at once. Any part of the system may emit these; data that is missing is taken as
-empty. A run is one of a schedule when its origin is `schedule NAME at TIME`. `drill: true` in an event's data marks its
-signals as those of a drill.
+empty. The event of a run that a schedule started has the time at which it was due as `due_at`. `drill: true` in an
+event's data marks its signals as those of a drill.
 
 | event | data | signals |
 | --- | --- | --- |

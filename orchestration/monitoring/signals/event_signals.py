@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from types import MappingProxyType
@@ -12,8 +11,6 @@ from orchestration.alerts.signal import Signal
 from orchestration.events import Event
 
 _Translator = Callable[[Event], Iterator[Signal]]
-
-_ORIGIN = re.compile(r"schedule (?P<name>\S+) at (?P<due>\S+)")
 
 
 def signals_of(event: Event) -> tuple[Signal, ...]:
@@ -87,15 +84,15 @@ def _backup_failed(event: Event) -> Iterator[Signal]:
 
 
 def _schedule_started(event: Event) -> Iterator[Signal]:
-    """A scheduled run says where it comes from: `schedule NAME at TIME`, the time at which it was due."""
-    origin = _ORIGIN.fullmatch(_text(event.data, "origin"))
-    if origin is None:
+    """A run that a schedule started names the schedule and the time at which it was due."""
+    schedule = _text(event.data, "schedule")
+    if not schedule:
         return
     try:
-        late = (event.at - datetime.fromisoformat(origin["due"])).total_seconds()
+        late = (event.at - datetime.fromisoformat(_text(event.data, "due_at"))).total_seconds()
     except (ValueError, TypeError):  # no time, or one without a zone
         return
-    yield _signal(event, "schedule_late_seconds", {"schedule": origin["name"]}, value=max(0.0, late))
+    yield _signal(event, "schedule_late_seconds", {"schedule": schedule}, value=max(0.0, late))
 
 
 def _channel(event: Event) -> Iterator[Signal]:

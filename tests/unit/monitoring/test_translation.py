@@ -31,8 +31,8 @@ TRANSLATED = [heard for heard in EVENTS if not heard.event.startswith("route.")]
 @pytest.mark.parametrize("heard", TRANSLATED, ids=lambda one: one.event)
 def test_every_event_of_the_page_becomes_the_signals_that_it_says(heard: Any) -> None:
     tries = [{"route": "ollama/m", "outcome": "ok"}] if "tries" in heard.data else []
-    origin = "schedule nightly at 2026-01-05T08:59:00+00:00"
-    found = signals_of(event(heard.event, tries=tries, origin=origin))
+    due = {"schedule": "nightly", "due_at": "2026-01-05T08:59:00+00:00"}
+    found = signals_of(event(heard.event, tries=tries, **due))
     assert [signal.name for signal in found] == list(heard.signals)
 
 
@@ -79,19 +79,20 @@ def test_a_run_that_goes_on_waits_no_more() -> None:
 
 
 @pytest.mark.parametrize(
-    ("origin", "late"),
+    ("data", "late"),
     [
-        ("schedule nightly at 2026-01-05T08:58:30+00:00", 90.0),
-        ("schedule nightly at 2026-01-05T10:58:30+02:00", 90.0),
-        ("schedule nightly at 2026-01-05T09:00:01+00:00", 0.0),
-        ("schedule nightly at 2026-01-05T08:58:30", None),
-        ("schedule nightly at noon", None),
-        ("fork of run-1 at 3", None),
-        ("", None),
+        ({"schedule": "nightly", "due_at": "2026-01-05T08:58:30+00:00"}, 90.0),
+        ({"schedule": "nightly", "due_at": "2026-01-05T10:58:30+02:00"}, 90.0),
+        ({"schedule": "nightly", "due_at": "2026-01-05T09:00:01+00:00"}, 0.0),
+        ({"schedule": "nightly", "due_at": "2026-01-05T08:58:30"}, None),
+        ({"schedule": "nightly", "due_at": "noon"}, None),
+        ({"schedule": "nightly"}, None),
+        ({"origin": "fork of run-1 at 3"}, None),
+        ({}, None),
     ],
 )
-def test_a_scheduled_run_says_how_late_it_began(origin: str, late: float | None) -> None:
-    found = signals_of(event("run.created", origin=origin))
+def test_a_scheduled_run_says_how_late_it_began(data: dict[str, str], late: float | None) -> None:
+    found = signals_of(event("run.created", **data))
     assert [(one.labels["schedule"], one.value) for one in found] == ([] if late is None else [("nightly", late)])
 
 
