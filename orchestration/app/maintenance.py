@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
 from orchestration.app.application import Application
-from orchestration.app.project import DATABASE_FILE, ENGINE_FILE, Project, database_url, places
+from orchestration.app.project import DATABASE_FILE, ENGINE_FILE, Project, database_url, load_runtime
 from orchestration.clock import Clock, SystemClock
 from orchestration.config.loader import ConfigLoader
 from orchestration.config.maintenance import MaintenanceSettings
@@ -55,7 +55,7 @@ class BackupSource:
         redactor = Redactor()
         loader = ConfigLoader(config_file, redactor.find)
         source = ConfigSource(loader, loader.root / ".env", dict(os.environ), redactor.remember)
-        runtime, configuration = places(source), loader.load().configuration
+        runtime, configuration = load_runtime(source), loader.load().configuration
         settings = MaintenanceSettings() if configuration is None else configuration.maintenance
         state_folder = loader.root / runtime.state_directory
         server_url = database_url(source, runtime.database_url_env)

@@ -19,7 +19,7 @@ from orchestration.app.project_database import open_database
 from orchestration.clock import Clock, SystemClock
 from orchestration.config.findings import ConfigurationError
 from orchestration.config.loader import ConfigLoader
-from orchestration.config.revocations import FILE as RETIRED_FILE
+from orchestration.config.revocations import FILE as REVOCATIONS_FILE
 from orchestration.config.schema import Configuration, RuntimeSettings
 from orchestration.config.source import ConfigSource
 from orchestration.config.store import ConfigurationStore
@@ -69,7 +69,7 @@ class Project:
         self.root = loader.root
         self.config_file = loader.path
         source = ConfigSource(loader, self.root / ".env", dict(os.environ), self.redactor.remember)
-        runtime = places(source)
+        runtime = load_runtime(source)
         self.state_folder = self.root / runtime.state_directory
         self.log_folder = self.root / runtime.log_directory
         self._server_url = database_url(source, runtime.database_url_env)
@@ -80,7 +80,7 @@ class Project:
         self._writer: TimelineWriter | None = None
         self.database = open_database(self._server_url or f"sqlite:///{self.state_folder / DATABASE_FILE}")
         self.store = ConfigurationStore(
-            replace(source, retired_path=self.state_folder / RETIRED_FILE),
+            replace(source, revocations_file=self.state_folder / REVOCATIONS_FILE),
             clock=self.clock,
             bus=self.bus,
             versions=ConfigurationVersions(self.database),
@@ -191,7 +191,7 @@ def project(config_file: str) -> Iterator[Project]:
         yield here
 
 
-def places(source: ConfigSource) -> RuntimeSettings:
+def load_runtime(source: ConfigSource) -> RuntimeSettings:
     """Where things are, by the file, even one with findings. A file that does not tell is taken to mean the usual
     places if there is a database: it holds the versions to go back to. Raises ConfigurationError."""
     reading = source.read()

@@ -1,7 +1,7 @@
-"""Credentials: `.env` beneath the process environment. Values are handed out by name and never shown.
+"""Credentials: the process environment, then `.env`. Values are looked up by name and never shown.
 
-A variable that the process was started with wins over the same one in `.env`: whoever sets it on the command line
-means it. So a key that is to be rotated by an edit of `.env` must not also be set in the environment.
+A variable of the process environment takes precedence over the same one in `.env`, as it does elsewhere. So a key that
+is to be rotated by an edit of `.env` must not be set in the environment as well.
 """
 
 from __future__ import annotations
@@ -22,40 +22,41 @@ from orchestration.config.secrets import names_a_secret
 from orchestration.config.textfile import UnreadableError, read_text
 from orchestration.domain.provider_kind import ProviderKind
 
-# Takes the values that must never be shown from now on; the redactor's `remember` is one.
+# Receives the values that must never be shown from now on; the redactor's `remember` is one.
 Remember = Callable[[frozenset[str]], None]
 
+# Shorter values are words and numbers far more often than keys; redacting `main` would make logs unreadable.
 _RANDOM_LENGTH = 16
 
 
 class CredentialSource(Protocol):
-    """Where secrets come from, by the name of an environment variable; ask again for each use."""
+    """Looks up secrets by the name of an environment variable. Look up anew for each use, so that a rotation counts."""
 
     def get(self, name: str) -> str | None:
-        """The value, None where it is not set."""
+        """The value; None if it is not set."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class EnvironmentCredentials:
-    """The variables as they were at one moment."""
+    """A snapshot of the variables."""
 
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     env_file: Mapping[str, str] = field(default_factory=dict, repr=False)
-    retired: RevokedValues = field(default_factory=RevokedValues, repr=False)
+    revoked: RevokedValues = field(default_factory=RevokedValues, repr=False)
 
     def get(self, name: str) -> str | None:
-        """The value of a variable, None where it is not set or empty. One that was retired counts as not set."""
-        return next((value for value in self.values(name) if not self.retired.holds(value)), None)
+        """The value of a variable; None if it is not set or empty. A revoked value counts as not set."""
+        return next((value for value in self.values(name) if not self.revoked.contains(value)), None)
 
     @property
     def names(self) -> frozenset[str]:
-        """The variables that have a value, also one that was retired: that is no mistake in the configuration."""
+        """The variables that have a value. A revoked one counts here: it is no mistake in the configuration."""
         return frozenset(name for name in {*self.environment, *self.env_file} if any(self.values(name)))
 
     @property
-    def refused(self) -> tuple[str, ...]:
-        """The variables of which every value was retired."""
+    def revoked_names(self) -> tuple[str, ...]:
+        """The variables of which every value is revoked."""
         return tuple(sorted(name for name in self.names if self.get(name) is None))
 
     def changed_since(self, before: EnvironmentCredentials) -> list[str]:
@@ -63,24 +64,29 @@ class EnvironmentCredentials:
         return sorted(name for name in self.names | before.names if self.get(name) != before.get(name))
 
     def values(self, name: str) -> list[str]:
-        """What is set under a name, the one that wins first."""
+        """The values that are set under a name, in order of precedence."""
         return [value for place in (self.environment, self.env_file) if (value := place.get(name))]
 
     def secrets(self, configuration: Configuration | None = None) -> frozenset[str]:
-        """The values that must never be shown: what the configuration names, and what looks secret by name or form."""
+        """The values that must never be shown: those that the configuration names, and those that look secret by their
+        name or form."""
         named = set() if configuration is None else _named_variables(configuration)
-        # A shell's PWD is no password but the folder it is in; redacted, it would blacken every path below.
+        # A shell's PWD is its folder, not a password; redacting it would blacken every path below.
         environment = [(name, value) for name, value in self.environment.items() if name != "PWD"]
         candidates = [*environment, *self.env_file.items()]
         values = {value for name, value in candidates if name in named or names_a_secret(name)}
         values |= {value for value in self.env_file.values() if _looks_random(value)}
         values |= {password for value in self.env_file.values() if (password := _password(value))}
-        # `ollama` is a usual stand-in for a key that nobody checks, and a word that every log line holds.
+        # Clients of Ollama need a key that is never checked, and examples use `ollama`; redacted, that word would
+        # vanish from every log line about the provider.
         return frozenset(values - {kind.value for kind in ProviderKind})
 
 
 def read_env_file(path: Path) -> tuple[dict[str, str], tuple[ConfigFinding, ...]]:
-    """The variables of `.env`, taken literally: `$` means nothing. A missing file holds none."""
+    """The variables of `.env`, and findings about lines that cannot be read. A missing file has none.
+
+    Values are literal, `$` included: with interpolation, a password with a `$` in it would silently lose a part.
+    """
     try:
         text = read_text(path) if path.exists() else ""
     except UnreadableError as error:
@@ -92,7 +98,7 @@ def read_env_file(path: Path) -> tuple[dict[str, str], tuple[ConfigFinding, ...]
             hint = "Write NAME=value on one line, and close every quote."
             line = binding.original.line
             findings.append(
-                ConfigFinding(FindingCode.BAD_ENV_LINE, str(path), line, 1, "", "this line is left out", "", hint)
+                ConfigFinding(FindingCode.BAD_ENV_LINE, str(path), line, 1, "", "this line is ignored", "", hint)
             )
         elif binding.key is not None and binding.value is not None:
             values[binding.key] = binding.value

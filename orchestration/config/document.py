@@ -1,7 +1,7 @@
-"""JSON with positions: the value, and where in the text each part of it stands.
+"""JSON with positions: a value, and the position of each part of it in the text.
 
-The standard library's reader forgets positions, keeps the last of two equal keys without a word, and accepts `NaN`.
-An operator who edits the file during an incident needs the line, so this reader keeps them. Pure.
+The standard library's parser drops positions, silently keeps the last of two equal keys, and accepts `NaN`. An operator
+who edits the file during an incident needs the line, so this parser keeps them. Pure.
 """
 
 from __future__ import annotations
@@ -14,23 +14,25 @@ from typing import Any, NamedTuple
 
 JsonPath = tuple[str | int, ...]
 
+# The parser is recursive: without a limit, a few kilobytes of brackets exhaust the interpreter's stack.
 MAX_DEPTH = 64
 
 _SPACE = re.compile(r"[ \t\n\r]*")
+# Possessive quantifiers and bounded repetitions: no input can make the matching slow.
 _STRING = re.compile(r'"(?:[^"\\\x00-\x1f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*+"')
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,299})(?:\.[0-9]{1,300})?(?:[eE][+-]?[0-9]{1,20})?(?![\w.])")
 _WORD = re.compile(r"(?:true|false|null)(?!\w)")
 
 
 class Position(NamedTuple):
-    """A place in a text; both count from 1, columns in characters."""
+    """A position in a text; both numbers start at 1, columns count characters."""
 
     line: int
     column: int
 
 
 class JsonSyntaxError(Exception):
-    """The text is not JSON. `expected` says what should have stood at `position`, `hint` how to mend it."""
+    """The text is not JSON. `expected` says what should be at `position`, `hint` how to correct it."""
 
     def __init__(self, position: Position, expected: str, hint: str = "") -> None:
         super().__init__(expected)
@@ -41,7 +43,7 @@ class JsonSyntaxError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A JSON value, where each part of it stands, and the keys that were given twice."""
+    """A JSON value, the positions of its parts, and the keys that occur twice."""
 
     value: Any = None
     values: dict[JsonPath, Position] = field(default_factory=dict)
@@ -49,19 +51,19 @@ class Document:
     duplicates: tuple[tuple[JsonPath, Position], ...] = ()
 
     def position(self, path: JsonPath) -> Position:
-        """Where the value at `path` stands, or the nearest thing around it that exists."""
+        """The position of the value at `path`, or of the nearest part around it that exists."""
         while path and path not in self.values:
             path = path[:-1]
         return self.values.get(path, Position(1, 1))
 
 
 def read(text: str) -> Document:
-    """Read one JSON value. Raises JsonSyntaxError."""
+    """Parse one JSON value. Raises JsonSyntaxError."""
     return _Reader(text).document()
 
 
 def show_path(path: JsonPath) -> str:
-    """Write a path the way people do: `agents[2].tools[0]`."""
+    """A path as people write it: `agents[2].tools[0]`."""
     parts = [f"[{part}]" if isinstance(part, int) else f".{part}" for part in path]
     return "".join(parts).removeprefix(".")
 
@@ -100,11 +102,11 @@ class _Reader:
     def _object(self, path: JsonPath) -> dict[str, Any]:
         result: dict[str, Any] = {}
         self._at += 1
-        if self._take("}"):
+        if self._accept("}"):
             return result
         while True:
             self._member(path, result)
-            if self._take("}"):
+            if self._accept("}"):
                 return result
             self._separator("}")
 
@@ -116,23 +118,23 @@ class _Reader:
         if key in result:
             self._duplicates.append((inner, position))
         self._keys[inner] = position
-        if not self._take(":"):
+        if not self._accept(":"):
             raise self._error('":" after the key')
         result[key] = self._value(inner)
 
     def _array(self, path: JsonPath) -> list[Any]:
         result: list[Any] = []
         self._at += 1
-        if self._take("]"):
+        if self._accept("]"):
             return result
         while True:
             result.append(self._value((*path, len(result))))
-            if self._take("]"):
+            if self._accept("]"):
                 return result
             self._separator("]")
 
     def _separator(self, closing: str) -> None:
-        if not self._take(","):
+        if not self._accept(","):
             raise self._error(f'"," or "{closing}"', "a comma may be missing at the end of the line before")
         self._skip_space()
         if self._peek() == closing:
@@ -173,7 +175,7 @@ class _Reader:
             case _:
                 return "text needs double quotes"
 
-    def _take(self, character: str) -> bool:
+    def _accept(self, character: str) -> bool:
         self._skip_space()
         found = self._peek() == character
         self._at += found

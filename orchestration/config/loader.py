@@ -1,4 +1,4 @@
-"""Reading the configuration file: one call, every finding, never an exception for what a person wrote."""
+"""Reading the configuration file: one call, all findings, and no exception whatever the user has written."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from orchestration.config.checks import check
-from orchestration.config.checks.environment import look_around
+from orchestration.config.checks.environment import inspect_environment
 from orchestration.config.document import Document, JsonSyntaxError, read, show_path
 from orchestration.config.findings import ConfigFinding, ConfigurationError, FindingCode, FindingLevel
 from orchestration.config.problems import Problem
@@ -20,7 +20,7 @@ from orchestration.config.textfile import UnreadableError, read_text
 
 @dataclass(frozen=True, slots=True)
 class LoadedConfiguration:
-    """A file as it was read. `configuration` is there when the shape is right, even if a check found an error."""
+    """A file as it was read. `configuration` is set if the structure is valid, even if a check found an error."""
 
     file: str
     text: str
@@ -30,24 +30,24 @@ class LoadedConfiguration:
 
     @property
     def errors(self) -> tuple[ConfigFinding, ...]:
-        """The findings that keep the configuration out of use."""
+        """The findings that keep the configuration from being used."""
         return tuple(finding for finding in self.findings if finding.severity is FindingLevel.ERROR)
 
     def usable(self) -> Configuration:
-        """The configuration. Raises ConfigurationError, with all findings, when there is an error."""
+        """The configuration. Raises ConfigurationError, with all findings, if there is an error."""
         if self.configuration is None or self.errors:
             raise ConfigurationError(self.file, self.findings)
         return self.configuration
 
 
 def find_nothing(_text: str) -> tuple[()]:
-    """A secret finder that knows no patterns; secrets are then recognised by their keys alone."""
+    """A secret finder without patterns; secrets are then recognised by their keys alone."""
     return ()
 
 
 @dataclass(frozen=True, slots=True)
 class ConfigLoader:
-    """Loads one file. Relative directories in it are meant from the project folder, `root`."""
+    """Loads one file. Relative directories in it start at the project folder, `root`."""
 
     path: Path
     find_secrets: SecretFinder = field(default=find_nothing)
@@ -67,7 +67,7 @@ class ConfigLoader:
         return self.parse(text, variables)
 
     def parse(self, text: str, variables: Iterable[str] = ()) -> LoadedConfiguration:
-        """Judge a text as if the file held it."""
+        """Validate a text as if it were in the file."""
         sha256 = hashlib.sha256(text.encode()).hexdigest()
         try:
             document = read(text)
@@ -81,29 +81,29 @@ class ConfigLoader:
         configuration, problems = build(document, self.find_secrets)
         problems += _secrets(document, self.find_secrets)
         if configuration is not None:
-            problems += check(configuration, look_around(configuration.runtime, self.root, frozenset(variables)))
+            problems += check(
+                configuration, inspect_environment(configuration.runtime, self.root, frozenset(variables))
+            )
         placed = [*_duplicates(str(self.path), document), *(each.place(str(self.path), document) for each in problems)]
         findings = sorted(placed, key=lambda finding: (finding.line, finding.column, finding.code))
         return LoadedConfiguration(str(self.path), text, sha256, configuration, tuple(findings))
 
-    def judge(self, configuration: Configuration, variables: Iterable[str]) -> tuple[ConfigFinding, ...]:
-        """The errors of a configuration that no file holds, such as one with overrides in it."""
-        problems = check(configuration, look_around(configuration.runtime, self.root, frozenset(variables)))
+    def validate(self, configuration: Configuration, variables: Iterable[str]) -> tuple[ConfigFinding, ...]:
+        """The errors of a configuration that is in no file, such as one with overrides."""
+        problems = check(configuration, inspect_environment(configuration.runtime, self.root, frozenset(variables)))
         placed = (problem.place(str(self.path), Document()) for problem in problems)
         return tuple(finding for finding in placed if finding.severity is FindingLevel.ERROR)
 
 
 def load(path: Path, variables: Iterable[str] = (), find_secrets: SecretFinder = find_nothing) -> LoadedConfiguration:
-    """Read and judge the configuration file at `path`."""
+    """Read and validate the configuration file at `path`."""
     return ConfigLoader(path, find_secrets).load(variables)
 
 
 def _secrets(document: Document, find: SecretFinder) -> list[Problem]:
-    hint = "Move it to .env, name its variable here, and rotate it: it has been in a plain file."
+    hint = "Move it to .env, name its variable here, and rotate it: it has been in a plain-text file."
     places = literal_secrets(document.value, find)
-    return [
-        Problem(FindingCode.LITERAL_SECRET, path, f"{show_path(path)} holds a secret", hint=hint) for path in places
-    ]
+    return [Problem(FindingCode.LITERAL_SECRET, path, f"{show_path(path)} is a secret", hint=hint) for path in places]
 
 
 def _duplicates(file: str, document: Document) -> list[ConfigFinding]:
@@ -114,8 +114,8 @@ def _duplicates(file: str, document: Document) -> list[ConfigFinding]:
             line,
             column,
             show_path(path),
-            f'"{path[-1]}" stands here twice',
-            "one of them",
+            f'"{path[-1]}" is here twice',
+            "one of the two",
         )
         for path, (line, column) in document.duplicates
     ]

@@ -1,4 +1,4 @@
-"""Matchers of labels, in Alertmanager's words: `name="value"`, `name!="value"`, `name=~"regex"`, `name!~"…"`. Pure."""
+"""Label matchers in Alertmanager's syntax: `name="value"`, `name!="value"`, `name=~"regex"`, `name!~"…"`. Pure."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from dataclasses import dataclass, field
 from orchestration.errors import UsageError
 
 _FORM = re.compile(r"\s*([A-Za-z_][A-Za-z0-9_.-]*)\s*(=~|!~|!=|=)\s*(.*?)\s*", re.DOTALL)
-_LONGEST = 500
+_LONGEST = 500  # a pattern from an API request; longer ones only serve to slow the matching down
 
 
 @dataclass(frozen=True, slots=True)
 class Matcher:
-    """One condition on one label. A label that is not there counts as empty; an expression must fit the whole value."""
+    """One condition on one label. As in Alertmanager, a missing label counts as empty, and a regular expression has to
+    match the whole value."""
 
     name: str
     operator: str
@@ -34,7 +35,7 @@ class Matcher:
 
 
 def parse_matcher(text: str) -> Matcher:
-    """Read one matcher; quotes round the value may be left out. Raises UsageError."""
+    """Parse one matcher; the quotes around the value are optional. Raises UsageError."""
     match = _FORM.fullmatch(text)
     if match is None or len(text) > _LONGEST:
         raise UsageError(f'expected a matcher such as agent="planner" or host=~"web.*", got {text[:80]!r}')
@@ -50,12 +51,12 @@ def parse_matcher(text: str) -> Matcher:
 
 
 def parse_matchers(texts: Iterable[str]) -> tuple[Matcher, ...]:
-    """Read several matchers. Raises UsageError."""
+    """Parse several matchers. Raises UsageError."""
     return tuple(parse_matcher(text) for text in texts)
 
 
 def all_fit(matchers: Iterable[Matcher], labels: Mapping[str, str]) -> bool:
-    """Whether the labels meet every condition; no condition at all fits everything."""
+    """Whether the labels meet every condition; without conditions, all labels do."""
     return all(matcher.fits(labels) for matcher in matchers)
 
 

@@ -1,7 +1,8 @@
-"""Changes while running: typed, with a reason, an actor and an end. The file stays the user's.
+"""Overrides: changes of the running configuration, typed, with a reason, an actor and an expiry. The file stays the
+user's.
 
-`effective` lays those that are in force over the configuration. Nothing has to be undone when one ends: it no longer
-counts. Pure.
+`effective` applies those that are in force to the configuration. Nothing has to be undone when one ends: it is no
+longer applied. Pure.
 """
 
 from __future__ import annotations
@@ -23,37 +24,37 @@ EVERYTHING = "*"
 class OverrideChange(BaseModel):
     """What an override changes; `target` is a name, or `*` for all.
 
-    `over` is what the file said of the same thing when the change was made: a person who edits just that afterwards
-    means it, and the change gives way.
+    `over` is the file's value when the override was added: a user who edits exactly that value afterwards means it, so
+    the override no longer applies.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    # Whether only a person may take it away.
+    # Whether only a person may remove it.
     for_people: ClassVar[bool] = False
 
     target: str = EVERYTHING
     over: Any = None
 
     def apply(self, configuration: Configuration) -> Configuration:
-        """The configuration with the change in it; unchanged where the target does not exist."""
+        """The configuration with the change applied; unchanged if the target does not exist."""
         raise NotImplementedError
 
     def subject(self, file: Configuration) -> Any:  # noqa: ARG002
-        """What the file says of the thing that is changed, as JSON; None where no edit of it ends the change."""
+        """The file's value of what is changed, as JSON; None if no edit of the file ends the override."""
         return None
 
     def superseded(self, file: Configuration) -> bool:
-        """Whether a person has edited the same thing since."""
+        """Whether the user has edited the same value since."""
         return self.over is not None and self.over != self.subject(file)
 
-    def hits(self, name: str) -> bool:
-        """Whether the change is about the thing of this name."""
+    def affects(self, name: str) -> bool:
+        """Whether the change affects the thing with this name."""
         return self.target in (EVERYTHING, name)
 
 
 class PinConfiguration(OverrideChange):
-    """Go on with an earlier version, until the file is edited. Applied before all others, whatever their age."""
+    """Use an earlier version until the file is edited. Applied before all other overrides, whatever their age."""
 
     kind: Literal["pin_configuration"] = "pin_configuration"
     number: int
@@ -73,7 +74,7 @@ class PinConfiguration(OverrideChange):
 
 
 class RouteTo(OverrideChange):
-    """Send an agent's calls, or all calls, to this provider first; the chain so far stays behind it."""
+    """Send the calls of an agent, or all calls, to this provider first; the present chain follows it."""
 
     kind: Literal["route_to"] = "route_to"
     provider: str
@@ -87,7 +88,7 @@ class RouteTo(OverrideChange):
 
     def apply(self, configuration: Configuration) -> Configuration:
         agents = tuple(
-            agent.model_copy(update={"provider": self.provider}) if self.hits(agent.id) else agent
+            agent.model_copy(update={"provider": self.provider}) if self.affects(agent.id) else agent
             for agent in configuration.agents
         )
         rerouted = configuration.model_copy(update={"agents": agents})
@@ -98,32 +99,33 @@ class RouteTo(OverrideChange):
 
 
 class LimitProvider(OverrideChange):
-    """Let at most so many calls run at once; 0 makes them wait."""
+    """Limit the concurrent calls to a provider; with 0, all calls wait."""
 
     kind: Literal["limit_provider"] = "limit_provider"
     concurrency: Annotated[int, Field(ge=0, le=10_000)]
 
     def subject(self, file: Configuration) -> dict[str, int]:
-        return {name: provider.concurrency for name, provider in file.runtime.providers.items() if self.hits(name)}
+        return {name: provider.concurrency for name, provider in file.runtime.providers.items() if self.affects(name)}
 
     def apply(self, configuration: Configuration) -> Configuration:
         return _with_providers(configuration, self, concurrency=self.concurrency)
 
 
 class SwitchOffProvider(OverrideChange):
-    """Send no calls there: what follows it in the chain takes its place. The last of a chain can only be paused."""
+    """Send no calls to a provider; the next in the chain replaces it. The only one of a chain is kept, so that calls
+    wait for it rather than fail."""
 
     kind: Literal["switch_off_provider"] = "switch_off_provider"
 
     def subject(self, file: Configuration) -> dict[str, bool]:
-        return {name: provider.enabled for name, provider in file.runtime.providers.items() if self.hits(name)}
+        return {name: provider.enabled for name, provider in file.runtime.providers.items() if self.affects(name)}
 
     def apply(self, configuration: Configuration) -> Configuration:
         runtime = configuration.runtime
-        chain = [name for name in (runtime.default_provider, *runtime.fallback_providers) if not self.hits(name)]
+        chain = [name for name in (runtime.default_provider, *runtime.fallback_providers) if not self.affects(name)]
         chain = chain or [runtime.default_provider]
         agents = tuple(
-            agent.model_copy(update={"provider": None}) if agent.provider and self.hits(agent.provider) else agent
+            agent.model_copy(update={"provider": None}) if agent.provider and self.affects(agent.provider) else agent
             for agent in configuration.agents
         )
         remaining = _with_runtime(configuration, default_provider=chain[0], fallback_providers=tuple(chain[1:]))
@@ -131,16 +133,16 @@ class SwitchOffProvider(OverrideChange):
 
 
 class LimitAgent(OverrideChange):
-    """Other limits for an agent; those that are not given stay as they are."""
+    """Change limits of an agent; those that are not given stay as they are."""
 
     kind: Literal["limit_agent"] = "limit_agent"
     limits: UsageLimits
 
     def subject(self, file: Configuration) -> dict[str, Any]:
-        return {agent.id: agent.limits.model_dump(mode="json") for agent in file.agents if self.hits(agent.id)}
+        return {agent.id: agent.limits.model_dump(mode="json") for agent in file.agents if self.affects(agent.id)}
 
     def apply(self, configuration: Configuration) -> Configuration:
-        agents = tuple(self._limited(agent) if self.hits(agent.id) else agent for agent in configuration.agents)
+        agents = tuple(self._limited(agent) if self.affects(agent.id) else agent for agent in configuration.agents)
         return configuration.model_copy(update={"agents": agents})
 
     def _limited(self, agent: AgentSettings) -> AgentSettings:
@@ -149,7 +151,7 @@ class LimitAgent(OverrideChange):
 
 
 class SetLogLevel(OverrideChange):
-    """Log more, or less."""
+    """Change the log level."""
 
     kind: Literal["set_log_level"] = "set_log_level"
     level: LogLevel
@@ -163,7 +165,7 @@ class SetLogLevel(OverrideChange):
 
 
 class StopAutomation(OverrideChange):
-    """The one switch: no automatic action until this ends."""
+    """The kill switch: no automatic action until this ends."""
 
     kind: Literal["stop_automation"] = "stop_automation"
 
@@ -173,7 +175,7 @@ class StopAutomation(OverrideChange):
 
 
 class IsolateOverride(OverrideChange):
-    """Close the system off, until a person lifts that: no new runs, no tools for agents, an API that only reads."""
+    """Isolate the system until a person lifts it: no new runs, no tools for agents, a read-only API."""
 
     for_people: ClassVar[bool] = True
 
@@ -197,7 +199,7 @@ AnyChange = Annotated[
 
 
 class Override(BaseModel):
-    """One change in force from `created_at` until `expires_at` (None: until a person takes it away)."""
+    """One change, in force from `created_at` until `expires_at` (None: until it is removed)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
@@ -229,7 +231,7 @@ class OverrideStore(Protocol):
 
 
 def effective(file: Configuration, overrides: Iterable[Override], now: datetime) -> Configuration:
-    """The file with every override that is in force; of two about the same thing the newer wins."""
+    """The file with every override that is in force; the newer of two that change the same value wins."""
     in_force = [override for override in overrides if override.in_force(now) and not override.change.superseded(file)]
     in_force.sort(key=lambda override: (not isinstance(override.change, PinConfiguration), override.created_at))
     configuration = file
@@ -239,7 +241,8 @@ def effective(file: Configuration, overrides: Iterable[Override], now: datetime)
 
 
 def _chain_behind(configuration: Configuration, first: str) -> tuple[str, ...]:
-    """The chain so far without `first`. A rehearsal and a real provider never stand in for each other."""
+    """The present chain without `first`. A rehearsal and a real provider are never fallbacks of each other: an answer
+    must not change its kind silently."""
     runtime = configuration.runtime
     rehearsing = _rehearses(configuration.provider(first))
     names = dict.fromkeys((runtime.default_provider, *runtime.fallback_providers))
@@ -252,7 +255,7 @@ def _rehearses(provider: ProviderSettings | None) -> bool:
 
 def _with_providers(configuration: Configuration, change: OverrideChange, **update: Any) -> Configuration:
     providers = {
-        name: provider.model_copy(update=update) if change.hits(name) else provider
+        name: provider.model_copy(update=update) if change.affects(name) else provider
         for name, provider in configuration.runtime.providers.items()
     }
     return _with_runtime(configuration, providers=providers)

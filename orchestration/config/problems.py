@@ -1,4 +1,4 @@
-"""Problems: what a check has to say, before it is known where in the text that stands. Pure."""
+"""Problems: results of checks, before their position in the text is known. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from orchestration.config.findings import ConfigFinding, FindingCode
 
 _LISTED_WORDS = 12
 
-# Other spellings that the file may use for a key.
+# Other spellings of a key that the file may use.
 _SPELLINGS = {
     "baseUrl": ("host", "endpoint"),
     "apiKeyEnv": ("tokenEnv",),
@@ -24,7 +24,7 @@ _SPELLINGS = {
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong; `path` is the place in the shape of the models, not yet in the file."""
+    """One thing that is wrong. `path` is its place in the models, which may differ from the place in the file."""
 
     code: FindingCode
     path: JsonPath
@@ -33,7 +33,7 @@ class Problem:
     hint: str = ""
 
     def place(self, file: str, document: Document) -> ConfigFinding:
-        """Say where in the file it is."""
+        """The finding, with the position in the file."""
         path = path_in_file(self.path, document)
         at_key = document.keys.get(path) if self.code is FindingCode.UNKNOWN_KEY else None
         line, column = at_key or document.position(path)
@@ -61,7 +61,7 @@ def path_in_file(path: JsonPath, document: Document) -> JsonPath:
 
 
 def suggest(name: str, known: Iterable[str]) -> str:
-    """A hint that names the nearest known word, else all of them where they are few."""
+    """A hint with the most similar known word, or with all of them if they are few."""
     words = sorted(known)
     close = difflib.get_close_matches(name, words, n=1, cutoff=0.6)
     if close:

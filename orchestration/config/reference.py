@@ -1,4 +1,4 @@
-"""What is published of the configuration, written from the code itself: the JSON Schema and the page of codes."""
+"""References generated from the code: the JSON Schema of the configuration, and the page of finding codes."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from orchestration.config.schema import WELL_KNOWN_PROVIDERS, Configuration
 
 _PAGE_START = """# Configuration findings
 
-`orchestrator config validate` shows every finding at once, with file, line and column. An error keeps the file out of
-use: the last good one stays in force. A warning does not. Codes never change their meaning.
+`orchestrator config validate` shows every finding at once, with file, line and column. A file with an
+error is not used: the last good version stays in force. Warnings do not prevent that. Codes never change their meaning.
 """
 
 
 def json_schema() -> str:
-    """The JSON Schema of `config/agents.config.json`, for editors; the short forms that we accept are in it."""
+    """The JSON Schema of `config/agents.config.json`, for editors; it includes the accepted short forms."""
     schema = Configuration.model_json_schema(by_alias=True)
     parts, properties = schema["$defs"], schema["properties"]
     provider = parts["ProviderSettings"]["properties"]
@@ -33,7 +33,7 @@ def json_schema() -> str:
 
 
 def findings_page() -> str:
-    """The reference page of all codes, in Markdown."""
+    """The reference page of all codes, as Markdown."""
     return "\n".join([_PAGE_START, *(_table(severity) for severity in FindingLevel)])
 
 
@@ -43,7 +43,7 @@ def _table(severity: FindingLevel) -> str:
 
 
 def _without_titles(part: Any) -> Any:
-    """Titles that only repeat the key in other letters help nobody."""
+    """Pydantic's titles only repeat the keys in other letters."""
     if isinstance(part, dict):
         return {key: _without_titles(value) for key, value in part.items() if key != "title"}
     return [_without_titles(value) for value in part] if isinstance(part, list) else part

@@ -1,7 +1,7 @@
-"""Values that were exposed and are refused from now on, wherever they are set.
+"""Revoked credentials: values that were exposed, and are refused wherever they are set.
 
-What is kept is no value but its HMAC-SHA256, with a key that stands in the same file: enough to know a value again, and
-of no use without the file. The file is read by its owner only.
+The file holds no value but its HMAC-SHA256, with a key of its own: enough to recognise a value, and useless to compare
+with digests from elsewhere. Only the owner may read the file.
 """
 
 from __future__ import annotations
@@ -15,29 +15,30 @@ from pathlib import Path
 
 from orchestration.config.textfile import UnreadableError, read_text, replace_text
 
+# The name that earlier releases wrote.
 FILE = "retired-credentials.json"
 _KEY_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True)
 class RevokedValues:
-    """The values as they were known at one moment: digest, and the reason for which it was retired."""
+    """A snapshot of the revoked values: their digests, each with the reason for its revocation."""
 
     key: str = ""
     digests: Mapping[str, str] = field(default_factory=dict)
 
-    def holds(self, value: str) -> bool:
-        """Whether a value was retired."""
+    def contains(self, value: str) -> bool:
+        """Whether a value was revoked."""
         return bool(self.digests) and self.digest(value) in self.digests
 
     def digest(self, value: str) -> str:
-        """What stands for a value in the file."""
+        """The digest of a value, as in the file."""
         return hmac.new(bytes.fromhex(self.key), value.encode(), "sha256").hexdigest()
 
 
 def load(path: Path | None) -> RevokedValues:
-    """What is retired by a file; nothing where there is none. One that cannot be read retires nothing either: it must
-    not keep the rest of the configuration from being read."""
+    """The revoked values of a file; none if there is no file. A file that cannot be read counts as empty: it must not
+    keep the configuration from loading."""
     try:
         values = json.loads(read_text(path)) if path is not None and path.exists() else {}
         if not values:
@@ -48,9 +49,9 @@ def load(path: Path | None) -> RevokedValues:
         return RevokedValues()
 
 
-def retire(path: Path, values: Iterable[str], reason: str) -> list[str]:
-    """Refuse these values from now on; returns the digests of all that are refused for this reason. A value that is
-    refused already keeps its reason."""
+def revoke(path: Path, values: Iterable[str], reason: str) -> list[str]:
+    """Refuse these values from now on; returns the digests of all values that are refused for this reason. A value that
+    is refused already keeps its reason."""
     known = load(path)
     if not known.key:
         known = RevokedValues(secrets.token_hex(_KEY_BYTES), {})
@@ -62,8 +63,8 @@ def retire(path: Path, values: Iterable[str], reason: str) -> list[str]:
     return [digest for digest, why in digests.items() if why == reason]
 
 
-def reinstate(path: Path, digests: Iterable[str]) -> None:
-    """Accept values again that were retired; those that are not refused are left alone."""
+def restore(path: Path, digests: Iterable[str]) -> None:
+    """Accept values again, by their digests; those that are not refused are ignored."""
     known, gone = load(path), frozenset(digests)
     kept = {digest: reason for digest, reason in known.digests.items() if digest not in gone}
     if kept != known.digests:
@@ -72,5 +73,5 @@ def reinstate(path: Path, digests: Iterable[str]) -> None:
 
 def _write(path: Path, key: str, digests: Mapping[str, str]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.touch(mode=0o600)
+    path.touch(mode=0o600)  # before it has content; `replace_text` keeps the mode
     replace_text(path, json.dumps({"key": key, "digests": dict(digests)}, indent=2) + "\n")

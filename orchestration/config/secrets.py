@@ -1,4 +1,4 @@
-"""Which keys hold secrets by their name, and which strings of a file are secrets. Pure."""
+"""Which keys hold secrets, by their name, and which strings of a file are secrets. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from orchestration.config.document import JsonPath
 
-# Returns what in a text looks like a secret; an empty answer means nothing does.
+# Returns the parts of a text that look like secrets; empty if none do.
 SecretFinder = Callable[[str], Sequence[object]]
 
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
@@ -21,12 +21,14 @@ _TWO_WORDS = {
     ("private", "key"), ("routing", "key"), ("secret", "key"), ("signing", "key"), ("subscription", "key"),
     ("webhook", "url"),
 }  # fmt: skip
+# Timeouts of a model call, in seconds; by their last word they would be secrets.
 _NOT_SECRET = {("first", "token"), ("next", "token")}
+# The name of a variable, as `apiKeyEnv` holds it, or a reference such as `${NAME}`.
 _REFERENCE = re.compile(r"\$\{?\w+\}?|[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+|env:\w+")
 
 
 def names_a_secret(key: str) -> bool:
-    """Whether what stands under this key is likely to be secret: `apiKey`, `GITHUB_TOKEN`, `client-secret`."""
+    """Whether the value of this key is probably secret: `apiKey`, `GITHUB_TOKEN`, `client-secret`."""
     words = tuple(word.lower() for word in _WORD.findall(key))
     if words[-2:] in _NOT_SECRET:
         return False
@@ -34,7 +36,7 @@ def names_a_secret(key: str) -> bool:
 
 
 def literal_secrets(value: Any, find: SecretFinder, path: JsonPath = ()) -> Iterator[JsonPath]:
-    """The places of all secrets that stand in a JSON value itself; a reference to a variable is none."""
+    """The paths of all secrets within a JSON value; the name of a variable is not one."""
     if isinstance(value, dict):
         for key, inner in value.items():
             yield from literal_secrets(inner, find, (*path, key))

@@ -1,4 +1,4 @@
-"""What every part of the configuration file is made of."""
+"""The base class and the common types of all parts of the configuration file."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
 
 
 class Section(BaseModel):
-    """Common behaviour of every part of the file."""
+    """A part of the file: camelCase keys, immutable, and without values in its error messages."""
 
     model_config = ConfigDict(
         alias_generator=to_camel,
         populate_by_name=True,
-        extra="allow",
+        extra="allow",  # a warning names unknown keys; forbidding them would lock out files of newer releases
         frozen=True,
-        hide_input_in_errors=True,
+        hide_input_in_errors=True,  # a misplaced value may be a secret
     )

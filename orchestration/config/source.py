@@ -1,4 +1,4 @@
-"""The two files that a person edits, read together: the configuration and `.env`."""
+"""The two files that the user edits, read together: the configuration and `.env`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from orchestration.config.credentials import EnvironmentCredentials, Remember, read_env_file
 from orchestration.config.findings import ConfigFinding, FindingCode, FindingLevel
 from orchestration.config.loader import ConfigLoader, LoadedConfiguration
-from orchestration.config.revocations import load as load_retired
+from orchestration.config.revocations import load as load_revocations
 from orchestration.config.schema import Configuration
 
 Signature = tuple[tuple[int, int, int] | None, ...]
@@ -17,7 +17,7 @@ Signature = tuple[tuple[int, int, int] | None, ...]
 
 @dataclass(frozen=True, slots=True)
 class SourceState:
-    """A text and the credentials that it was judged with."""
+    """A configuration text, and the credentials that it was checked with."""
 
     loaded: LoadedConfiguration
     credentials: EnvironmentCredentials
@@ -36,13 +36,13 @@ class SourceState:
         return tuple(finding for finding in self.findings if finding.severity is FindingLevel.ERROR)
 
     def same_as(self, other: SourceState) -> bool:
-        """Whether nothing was changed that anyone could notice."""
+        """Whether nothing that takes effect has changed."""
         return self.loaded.sha256 == other.loaded.sha256 and self.credentials == other.credentials
 
 
 @dataclass(frozen=True, slots=True)
 class SourceReading:
-    """What can be in force now, and what keeps the rest of what is on the disk from being so."""
+    """What can be in force now, and the errors that keep the files on the disk from it."""
 
     state: SourceState | None
     refused: tuple[ConfigFinding, ...]
@@ -50,51 +50,52 @@ class SourceReading:
 
 @dataclass(frozen=True, slots=True)
 class ConfigSource:
-    """Where the configuration comes from. `remember` hears every secret before anything else does; `retired_path` is
-    where the values stand that are refused."""
+    """Where the configuration comes from. `remember` receives every secret before anything else does, so that no error
+    message can show one; `revocations_file` lists the values that are refused."""
 
     loader: ConfigLoader
     env_path: Path
     environment: Mapping[str, str] = field(repr=False)
     remember: Remember
-    retired_path: Path | None = None
+    revocations_file: Path | None = None
 
     def signature(self) -> Signature:
-        """Changes whenever one of the files does; also when it is replaced, deleted, or made again."""
-        paths = (self.loader.path, self.env_path, self.retired_path)
+        """A value that differs whenever one of the files was changed, replaced, deleted or created."""
+        paths = (self.loader.path, self.env_path, self.revocations_file)
         return tuple(None if path is None else _file_signature(path) for path in paths)
 
     def read(self, state: SourceState | None = None) -> SourceReading:
-        """Read both files. Each may be good while the other is not: a rotated key has to count even so."""
+        """Read both files. Either may be usable while the other is not: a rotated key has to count although the
+        configuration is just being edited, and the other way round."""
         variables, env_findings = read_env_file(self.env_path)
-        fresh = EnvironmentCredentials(self.environment, variables, load_retired(self.retired_path))
-        env_findings = (*env_findings, *(self._retired(name) for name in fresh.refused))
+        fresh = EnvironmentCredentials(self.environment, variables, load_revocations(self.revocations_file))
+        env_findings = (*env_findings, *(self._revoked_finding(name) for name in fresh.revoked_names))
         self.remember(fresh.secrets())
         on_disk = SourceState(self.loader.load(fresh.names), fresh, env_findings)
         candidates = [on_disk]
         if state is not None:
             candidates.append(SourceState(self.loader.parse(state.loaded.text, fresh.names), fresh, env_findings))
-            before = replace(state.credentials, retired=fresh.retired)
-            candidates.append(self._judged(on_disk.loaded.text, before))
+            before = replace(state.credentials, revoked=fresh.revoked)
+            candidates.append(self._checked(on_disk.loaded.text, before))
         good = next((candidate for candidate in candidates if not candidate.errors), None)
         if good is not None:
             self.remember(good.credentials.secrets(good.configuration))
         return SourceReading(good, () if good is on_disk else on_disk.errors)
 
     def last_good(self, texts: tuple[str, ...]) -> SourceState | None:
-        """The first of the texts that can be used with the credentials as they are now."""
+        """The first of the texts that can be used with the present credentials."""
         variables, _ = read_env_file(self.env_path)
-        credentials = EnvironmentCredentials(self.environment, variables, load_retired(self.retired_path))
-        states = (self._judged(text, credentials) for text in texts)
+        credentials = EnvironmentCredentials(self.environment, variables, load_revocations(self.revocations_file))
+        states = (self._checked(text, credentials) for text in texts)
         return next((state for state in states if not state.errors), None)
 
-    def _retired(self, name: str) -> ConfigFinding:
+    def _revoked_finding(self, name: str) -> ConfigFinding:
         message = f"the value of {name} was exposed and is refused"
         return ConfigFinding(
-            FindingCode.RETIRED_VALUE, str(self.env_path), 1, 1, "", message, "a new value", f"Put {name}=… there."
+            FindingCode.REVOKED_VALUE, str(self.env_path), 1, 1, "", message, "a new value", f"Put {name}=… there."
         )
 
-    def _judged(self, text: str, credentials: EnvironmentCredentials) -> SourceState:
+    def _checked(self, text: str, credentials: EnvironmentCredentials) -> SourceState:
         return SourceState(self.loader.parse(text, credentials.names), credentials)
 
 

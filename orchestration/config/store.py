@@ -175,7 +175,7 @@ class ConfigurationStore:
         Raises ConfigurationError if the configuration would have an error with it.
         """
         state, now = self._opened(), self._clock.now()
-        if errors := self._source.loader.judge(change.apply(self.current), state.credentials.names):
+        if errors := self._source.loader.validate(change.apply(self.current), state.credentials.names):
             raise ConfigurationError(f"the configuration with {change.kind} {change.target}", errors)
         override = Override(
             id=new_id("override", now.timestamp()),

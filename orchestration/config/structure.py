@@ -1,4 +1,4 @@
-"""From a JSON document to a Configuration: everything that is wrong with its shape, all at once. Pure."""
+"""From a JSON document to a Configuration, with all structural problems at once. Pure."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _EXPECTED_PATTERNS = {
 
 
 def build(document: Document, find_secrets: SecretFinder) -> tuple[Configuration | None, list[Problem]]:
-    """Make the configuration, or say everything that keeps it from being made; unknown keys are said either way."""
+    """The configuration, or None and all problems that prevent it; unknown keys are reported if there is one."""
     if not isinstance(document.value, dict):
         return None, [Problem(FindingCode.NOT_AN_OBJECT, (), f"the file is {_kind(document.value)}", "an object: {…}")]
     try:
@@ -53,13 +53,13 @@ def build(document: Document, find_secrets: SecretFinder) -> tuple[Configuration
 
 
 def unknown_keys(section: Section, path: JsonPath = ()) -> Iterator[Problem]:
-    """Name every key that no part of the system reads."""
+    """Report every key that no part of the system reads."""
     known = known_keys(type(section))
     for key, value in (section.model_extra or {}).items():
         hint = suggest(key, known)
         if path == ("runtime",) and isinstance(value, dict):
-            hint = f'{hint} A provider with a name of its own needs a "type".'.strip()
-        yield Problem(FindingCode.UNKNOWN_KEY, (*path, key), f'the key "{key}" is not known here', hint=hint)
+            hint = f'{hint} A provider with a custom name needs a "type".'.strip()
+        yield Problem(FindingCode.UNKNOWN_KEY, (*path, key), f'the key "{key}" is unknown here', hint=hint)
     for name, field in type(section).model_fields.items():
         yield from _unknown_within(getattr(section, name), (*path, field.alias or name))
 
@@ -95,13 +95,13 @@ def _problem(detail: ErrorDetails, document: Document, find_secrets: SecretFinde
 
 def _expected(detail: ErrorDetails) -> str:
     if detail["type"] == "string_pattern_mismatch":
-        return _EXPECTED_PATTERNS.get(str(detail["loc"][-1]), "another form of text")
+        return _EXPECTED_PATTERNS.get(str(detail["loc"][-1]), "a different format")
     own = detail["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
     return _EXPECTED_TYPES.get(detail["type"], own)
 
 
 def _describe(path: JsonPath, document: Document, find_secrets: SecretFinder) -> str:
-    """What came, without giving away what might be secret."""
+    """Describe a value without showing it if it may be a secret."""
     value = document.value
     for part in path:
         value = value[part]
@@ -109,10 +109,10 @@ def _describe(path: JsonPath, document: Document, find_secrets: SecretFinder) ->
         return _kind(value)
     named = any(names_a_secret(part) for part in path if isinstance(part, str))
     hidden = named or len(value) > _SHOWN_CHARACTERS or find_secrets(value)
-    return "a text that is not shown" if hidden else json.dumps(value, ensure_ascii=False)
+    return "a string that is not shown" if hidden else json.dumps(value, ensure_ascii=False)
 
 
 def _kind(value: Any) -> str:
     if isinstance(value, dict | list | str):
-        return {dict: "an object", list: "a list", str: "a text"}[type(value)]
+        return {dict: "an object", list: "a list", str: "a string"}[type(value)]
     return json.dumps(value)

@@ -1,4 +1,4 @@
-"""Reading a small text file that a person wrote, and replacing one so that no reader sees half of it."""
+"""Reading a small text file that a user wrote, and replacing one so that no reader sees half of it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 from orchestration.config.findings import ConfigFinding, FindingCode
 
+# A configuration has a few kilobytes; a limit keeps a wrong path (a log, a database) from filling the memory.
 MAX_BYTES = 1024 * 1024
 
 
@@ -38,25 +39,26 @@ def read_text(path: Path) -> str:
 def _read_bytes(path: Path) -> bytes:
     try:
         if path.exists() and not path.is_file():  # reading a pipe would wait for ever
-            raise UnreadableError(path, FindingCode.UNREADABLE, "this is no file", "a file")
+            raise UnreadableError(path, FindingCode.UNREADABLE, "this is not a regular file", "a file")
         with path.open("rb") as file:
             return file.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        reason = error.strerror if isinstance(error, OSError) else "impossible name"
+        reason = error.strerror if isinstance(error, OSError) else "invalid name"
         missing = isinstance(error, FileNotFoundError)
-        hint = "`orchestrator init` begins a project; or name another file." if missing else "Give read rights to it."
+        hint = "Create a project with `orchestrator init`, or name another file." if missing else "Make it readable."
         raise UnreadableError(path, FindingCode.UNREADABLE, f"it cannot be read: {reason}", "a file", hint) from error
 
 
 def replace_text(path: Path, text: str) -> None:
     """Write the whole file or nothing, even if the machine stops in the middle; its access rights stay."""
-    path = path.resolve()  # a link stays a link
+    path = path.resolve()  # replace the target, not a symbolic link to it
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     temporary = Path(name)
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
             file.write(text)
             file.flush()
+            # Without this, a loss of power after the rename can leave an empty file under the old name.
             os.fsync(file.fileno())
         temporary.chmod(path.stat().st_mode & 0o7777 if path.exists() else 0o644)
         temporary.replace(path)
@@ -66,6 +68,7 @@ def replace_text(path: Path, text: str) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
+    # The rename itself is an entry of the folder, which has a cache of its own.
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

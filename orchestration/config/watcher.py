@@ -1,4 +1,4 @@
-"""When to look at the files again: at once where the system tells of changes, twice a second in any case."""
+"""When to read the files again: at once where the system reports changes, and twice a second in any case."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from watchfiles import awatch
 
 from orchestration.clock import Clock
 
+# Network file systems and containers report no changes, or too late; polling is cheap, since it only stats the files.
 _TICK_SECONDS = 0.5
 _STEADY_SECONDS = 0.1
 _STEADY_ATTEMPTS = 8
 
 
 async def changes(paths: Iterable[Path], signature: Callable[[], object], clock: Clock) -> AsyncGenerator[None, None]:
-    """Yield whenever it is worth looking: after a change once the files stand still, and at every tick.
+    """Yield after a change, once the files no longer change, and at every tick.
 
-    An editor that empties a file before it writes, or writes in parts, is given up to 0.8 s to finish.
+    An editor that truncates a file before it writes, or writes in parts, gets up to 0.8 s to finish.
     """
     seen = signature()
     async with aclosing(_ticks({path.absolute().parent for path in paths}, clock)) as ticks:
@@ -39,8 +40,8 @@ async def _steady(signature: Callable[[], object], clock: Clock) -> object:
 
 
 async def _ticks(folders: set[Path], clock: Clock) -> AsyncGenerator[None, None]:
-    """Folders are watched, not files: most editors replace a file, and the new one would go unseen."""
-    notices = awatch(
+    """Watches folders, not files: most editors replace a file, and changes of the new one would go unnoticed."""
+    notifications = awatch(
         *folders,
         watch_filter=None,
         debounce=200,
@@ -49,10 +50,13 @@ async def _ticks(folders: set[Path], clock: Clock) -> AsyncGenerator[None, None]
         recursive=False,
     )
     try:
-        async with aclosing(notices):
-            async for _ in notices:
+        async with aclosing(notifications):
+            async for _ in notifications:
                 yield
-    except (OSError, RuntimeError):  # no such folder, no notices left to be had, a file system without them
+    except (
+        OSError,
+        RuntimeError,
+    ):  # no such folder, no inotify watches left, or none on this file system
         while True:
             await clock.sleep(_TICK_SECONDS)
             yield

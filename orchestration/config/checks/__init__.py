@@ -1,4 +1,4 @@
-"""Checks of a configuration whose shape is right: does it make sense, and can it be used here? Pure."""
+"""Checks of a configuration with a valid structure: does it make sense, and can it be used here? Pure."""
 
 from __future__ import annotations
 
@@ -38,6 +38,6 @@ CHECKS: tuple[Check, ...] = (
 )
 
 
-def check(configuration: Configuration, surroundings: CheckEnvironment) -> list[Problem]:
-    """Everything that the checks have to say."""
-    return [problem for each in CHECKS for problem in each(configuration, surroundings)]
+def check(configuration: Configuration, environment: CheckEnvironment) -> list[Problem]:
+    """The problems that all checks find."""
+    return [problem for each in CHECKS for problem in each(configuration, environment)]

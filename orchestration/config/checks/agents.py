@@ -1,4 +1,4 @@
-"""Agents: ids that differ, tools that exist. Pure."""
+"""Agents: unique ids, known tools. Pure."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from orchestration.config.schema import Configuration
 KNOWN_TOOLS = frozenset({"read_file", "write_file", "replace_in_file", "list_files", "search_files", "run_command"})
 
 
-def check(configuration: Configuration, _surroundings: CheckEnvironment) -> Iterator[Problem]:
-    """Each id once; each tool known."""
+def check(configuration: Configuration, _environment: CheckEnvironment) -> Iterator[Problem]:
+    """Every id is unique, and every tool exists."""
     seen: set[str] = set()
     for index, agent in enumerate(configuration.agents):
         if agent.id in seen:

@@ -1,4 +1,4 @@
-"""Alert rules, inhibitions and the intake: matchers and texts that can be read, rules that are whole. Pure."""
+"""Alert rules, inhibitions and the intake: valid matchers and templates, complete rules. Pure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from orchestration.errors import UsageError
 _FIELD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _NEEDED = ("signal", "scenario", "threshold")
 
-# The rules that are there already; `alerts.defaults` holds them.
+# The built-in rules. They are defined in `alerts.defaults`, which this room below it may not import; a test keeps the
+# two equal.
 KNOWN_RULES = frozenset(
     {
         "agent-failed",
@@ -56,8 +57,8 @@ KNOWN_RULES = frozenset(
 )
 
 
-def check(configuration: Configuration, surroundings: CheckEnvironment) -> Iterator[Problem]:
-    """Everything about the section `alerting`."""
+def check(configuration: Configuration, environment: CheckEnvironment) -> Iterator[Problem]:
+    """Check the section `alerting`."""
     settings = configuration.alerting
     for name, rule in settings.rules.items():
         yield from _check_rule(name, rule)
@@ -65,20 +66,20 @@ def check(configuration: Configuration, surroundings: CheckEnvironment) -> Itera
         for key in ("source", "target"):
             yield from _check_matchers(("alerting", "inhibitions", index, key), getattr(inhibition, key))
     for key, variable in (("tokenEnv", settings.intake.token_env), ("secretEnv", settings.intake.secret_env)):
-        if variable is not None and variable not in surroundings.variables:
+        if variable is not None and variable not in environment.variables:
             message, hint = f"the intake needs {variable}, which is not set", f"Add a line {variable}=… to .env."
             yield Problem(FindingCode.INTAKE_CLOSED, ("alerting", "intake", key), message, hint=hint)
 
 
 def template_error(text: str) -> str:
-    """What is wrong with a title or summary, empty where nothing is."""
+    """What is wrong with a title or summary; empty if nothing is."""
     try:
         fields = list(Formatter().parse(text))
     except ValueError as error:
         return str(error)
     for _, name, form, conversion in fields:
         if name is not None and (not _FIELD.fullmatch(name) or form or conversion):
-            return f"{{{name}}} is no name of a label"
+            return f"{{{name}}} is not a label name"
     return ""
 
 
@@ -86,13 +87,13 @@ def _check_rule(name: str, rule: RuleSettings) -> Iterator[Problem]:
     path: JsonPath = ("alerting", "rules", name)
     missing = [key for key in _NEEDED if getattr(rule, key) is None]
     if name not in KNOWN_RULES and missing:
-        message = f'"{name}" is none of our rules, and as one of your own it has no {" and no ".join(missing)}'
+        message = f'"{name}" is not a built-in rule, and a rule of your own needs {", ".join(missing)}'
         yield Problem(FindingCode.RULE_INCOMPLETE, path, message, hint=suggest(name, KNOWN_RULES))
     for key in ("where", "match"):
         yield from _check_matchers((*path, key), getattr(rule, key) or ())
     for key in ("title", "summary", "subject"):
         if problem := template_error(getattr(rule, key) or ""):
-            message = f'the {key} of "{name}" cannot be filled in: {problem}'
+            message = f'the {key} of "{name}" is not a valid template: {problem}'
             yield Problem(
                 FindingCode.BAD_TEMPLATE, (*path, key), message, "text with labels such as {agent}, and {value}"
             )

@@ -1,4 +1,4 @@
-"""Where the system writes: clean-up deletes there, so a wrong directory is dangerous. Pure."""
+"""The directories that the system writes to. Clean-up deletes there, so a wrong one is dangerous. Pure."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from orchestration.config.problems import Problem
 from orchestration.config.schema import Configuration
 
 
-def check(configuration: Configuration, surroundings: CheckEnvironment) -> Iterator[Problem]:
-    """Directories inside the project (or absolute), each with one purpose, writable."""
+def check(configuration: Configuration, environment: CheckEnvironment) -> Iterator[Problem]:
+    """Every directory is inside the project (or absolute), has one purpose, and is writable."""
     seen: dict[str, str] = {}
     for key, name in directories(configuration.runtime).items():
         path = ("runtime", key)
@@ -22,11 +22,11 @@ def check(configuration: Configuration, surroundings: CheckEnvironment) -> Itera
             expected = "a folder inside the project, or an absolute path"
             yield Problem(FindingCode.BAD_DIRECTORY, path, f'{key} is "{name}"', expected)
         elif normal in seen:
-            hint = "Clean-up works on each by itself."
+            hint = "Clean-up deletes from each by different rules."
             yield Problem(
-                FindingCode.BAD_DIRECTORY, path, f"{key} is the same as {seen[normal]}", "one folder for each", hint
+                FindingCode.BAD_DIRECTORY, path, f"{key} is the same as {seen[normal]}", "a folder for each", hint
             )
-        elif name in surroundings.unwritable:
-            hint = "Change its owner or its rights, or name another."
-            yield Problem(FindingCode.UNWRITABLE_DIRECTORY, path, f'{key} "{name}" cannot be written to', hint=hint)
+        elif name in environment.unwritable:
+            hint = "Change its owner or permissions, or use another directory."
+            yield Problem(FindingCode.UNWRITABLE_DIRECTORY, path, f'{key} "{name}" is not writable', hint=hint)
         seen.setdefault(normal, key)

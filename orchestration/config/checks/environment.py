@@ -1,4 +1,4 @@
-"""What the checks may know of the world outside the file, as a snapshot."""
+"""A snapshot of the environment, so that the checks themselves touch neither disk nor process."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from orchestration.config.schema import RuntimeSettings
 
 @dataclass(frozen=True, slots=True)
 class CheckEnvironment:
-    """`variables`: names of the environment variables with a value; `unwritable`: directories, as the file has them."""
+    """`variables` are the environment variables that have a value; `unwritable` are directories as the file names
+    them."""
 
     variables: frozenset[str] = frozenset()
     unwritable: frozenset[str] = frozenset()
 
 
 def directories(runtime: RuntimeSettings) -> dict[str, str]:
-    """The directories that the system writes to, by their key."""
+    """The directories that the system writes to, by key."""
     return {
         "logDirectory": runtime.log_directory,
         "artifactsDirectory": runtime.artifacts_directory,
@@ -26,16 +27,16 @@ def directories(runtime: RuntimeSettings) -> dict[str, str]:
     }
 
 
-def look_around(runtime: RuntimeSettings, root: Path, variables: frozenset[str]) -> CheckEnvironment:
-    """Take the snapshot. Relative directories are meant from `root`; nothing is made."""
+def inspect_environment(runtime: RuntimeSettings, root: Path, variables: frozenset[str]) -> CheckEnvironment:
+    """Take the snapshot. Relative directories start at `root`; nothing is created."""
     unwritable = {name for name in directories(runtime).values() if not _writable(root / name)}
     return CheckEnvironment(variables, frozenset(unwritable))
 
 
 def _writable(directory: Path) -> bool:
-    """Whether the directory, or the nearest one above it that exists, can be written to."""
+    """Whether the directory, or the nearest existing one above it, is writable."""
     try:
         nearest = next(place for place in (directory, *directory.parents) if os.path.lexists(place))
         return nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)
-    except (OSError, ValueError):  # a part that is too long, or a NUL
+    except (OSError, ValueError):  # a part of the path is too long, or contains a NUL
         return False

@@ -1,4 +1,4 @@
-"""Maintenance: jobs that exist, times that can be read, and people who are there to get the reports. Pure."""
+"""Maintenance: known jobs, valid times, and existing recipients of reports. Pure."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _FIELDS = 5
 _ROOT: JsonPath = ("maintenance",)
 
 
-def check(configuration: Configuration, _surroundings: CheckEnvironment) -> Iterator[Problem]:
-    """Everything that the checks have to say of the section."""
+def check(configuration: Configuration, _environment: CheckEnvironment) -> Iterator[Problem]:
+    """Check the section `maintenance`."""
     settings, response = configuration.maintenance, configuration.response
     yield from _check_jobs(settings)
     yield from _check_directories(configuration)
@@ -36,13 +36,13 @@ def _check_jobs(settings: MaintenanceSettings) -> Iterator[Problem]:
         path = (*_ROOT, "jobs", name)
         if name not in DEFAULT_CRONS:
             yield Problem(FindingCode.UNKNOWN_JOB, path, f'there is no job "{name}"', hint=suggest(name, DEFAULT_CRONS))
-        elif job.cron is not None and not _comes_true(job.cron):
+        elif job.cron is not None and not _is_possible(job.cron):
             expected = "minute hour day month weekday, such as 0 9 * * mon-fri"
-            yield Problem(FindingCode.BAD_CRON, (*path, "cron"), f'"{job.cron}" is no cron expression', expected)
+            yield Problem(FindingCode.BAD_CRON, (*path, "cron"), f'"{job.cron}" is not a cron expression', expected)
 
 
-def _comes_true(cron: str) -> bool:
-    """Whether it is to the minute, can be read, and is due on some day: there is no 30th of February."""
+def _is_possible(cron: str) -> bool:
+    """Whether an expression is valid, has no seconds, and is due some day: there is no 30 February."""
     from croniter import CroniterBadDateError, croniter  # type: ignore[import-untyped]
 
     if len(cron.split()) != _FIELDS or not is_cron(cron):
@@ -55,7 +55,7 @@ def _comes_true(cron: str) -> bool:
 
 
 def _check_directories(configuration: Configuration) -> Iterator[Problem]:
-    """Backups among logs or artifacts would be cleaned away, or clean up what is not theirs."""
+    """Backups in the directory of logs or artifacts would be deleted with them, or delete what is not theirs."""
     settings = configuration.maintenance
     taken = {normpath(name): key for key, name in directories(configuration.runtime).items()}
     own = {
@@ -71,5 +71,5 @@ def _check_directories(configuration: Configuration) -> Iterator[Problem]:
             yield Problem(FindingCode.BAD_DIRECTORY, (*_ROOT, *path), f'{path[-1]} is "{name}"', expected)
         elif normal in taken:
             message = f"{path[-1]} is the same as {taken[normal]}"
-            yield Problem(FindingCode.BAD_DIRECTORY, (*_ROOT, *path), message, "one folder for each")
+            yield Problem(FindingCode.BAD_DIRECTORY, (*_ROOT, *path), message, "a folder for each")
         taken.setdefault(normal, path[-1])

@@ -1,4 +1,4 @@
-"""Can the providers be used that the work would go to? Pure."""
+"""Whether the providers that work would go to can be used. Pure."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ RETIRED_HOSTS = {"models.github.ai", "models.github.com", "models.inference.ai.a
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
-def check_names(configuration: Configuration, _surroundings: CheckEnvironment) -> Iterator[Problem]:
-    """Every provider that is named is described, and switched on where work would go to it at once."""
+def check_names(configuration: Configuration, _environment: CheckEnvironment) -> Iterator[Problem]:
+    """Every referenced provider is defined, and enabled if work would go to it."""
     known = configuration.runtime.providers
     required = dict(required_uses(configuration))
     for path, name in {**required, **dict(fallback_uses(configuration))}.items():
@@ -33,10 +33,10 @@ def check_names(configuration: Configuration, _surroundings: CheckEnvironment) -
             )
         elif path in required and not known[name].enabled:
             hint = f'Set "enabled": true in runtime.{name}.'
-            yield Problem(FindingCode.PROVIDER_OFF, path, f'the provider "{name}" is switched off', hint=hint)
+            yield Problem(FindingCode.PROVIDER_OFF, path, f'the provider "{name}" is disabled', hint=hint)
 
 
-def check_readiness(configuration: Configuration, surroundings: CheckEnvironment) -> Iterator[Problem]:
+def check_readiness(configuration: Configuration, environment: CheckEnvironment) -> Iterator[Problem]:
     """Address, model and credentials: an error where work would go to it at once, else a warning."""
     needed = {name for _, name in required_uses(configuration)}
     for name, settings in configuration.runtime.providers.items():
@@ -44,37 +44,35 @@ def check_readiness(configuration: Configuration, surroundings: CheckEnvironment
             yield from _check_kind(name, settings, name in needed)
             yield from _check_address(name, settings)
             yield from _check_parts(configuration, name, name in needed)
-            yield from _check_credentials(name, settings, surroundings, name in needed)
+            yield from _check_credentials(name, settings, environment, name in needed)
             if settings.concurrency == 0:
-                hint = "Set it to 1 or more to let them go on."
+                hint = "Set it to 1 or more to continue."
                 path = _section(name, "concurrency")
-                yield Problem(FindingCode.PAUSED, path, f"{name} is paused: its calls wait", hint=hint)
+                yield Problem(FindingCode.PAUSED, path, f"{name} is paused: calls to it wait", hint=hint)
 
 
-def check_fallbacks(configuration: Configuration, surroundings: CheckEnvironment) -> Iterator[Problem]:
-    """The chain has a second member that works, no member twice, and no rehearsal model behind a real provider."""
+def check_fallbacks(configuration: Configuration, environment: CheckEnvironment) -> Iterator[Problem]:
+    """The fallback chain has a second usable provider, none twice, and no rehearsal provider behind a real one."""
     seen = {configuration.runtime.default_provider}
     rehearsing = _is_rehearsal(configuration, configuration.runtime.default_provider)
     for path, name in fallback_uses(configuration):
         if name in seen:
             yield Problem(
-                FindingCode.REPEATED_FALLBACK, path, f'"{name}" is in the chain already', hint="Take one away."
+                FindingCode.REPEATED_FALLBACK, path, f'"{name}" is in the chain already', hint="Remove one of them."
             )
         if _is_rehearsal(configuration, name) and not rehearsing:
-            hint = "Take it away; ask for it by name where a rehearsal is wanted."
-            yield Problem(
-                FindingCode.REHEARSAL_FALLBACK, path, f'"{name}" would stand in for a real provider', hint=hint
-            )
+            hint = "Remove it; for a rehearsal, choose it by name (`--provider`)."
+            yield Problem(FindingCode.REHEARSAL_FALLBACK, path, f'"{name}" would replace a real provider', hint=hint)
         seen.add(name)
-    usable = [name for name in seen if _usable(configuration, surroundings, name)]
+    usable = [name for name in seen if _usable(configuration, environment, name)]
     if len(usable) < 2 and not rehearsing:
         only = f"only {usable[0]} can be used" if usable else "no provider can be used"
-        hint = "Name a second provider that is ready in runtime.fallbackProviders."
+        hint = "Add a second usable provider to runtime.fallbackProviders."
         yield Problem(FindingCode.NO_FALLBACK, ("runtime", "fallbackProviders"), only, "two or more", hint)
 
 
 def required_uses(configuration: Configuration) -> Iterator[tuple[JsonPath, str]]:
-    """Where the file names a provider that work goes to at once."""
+    """Where the file names a provider that work goes to first."""
     yield ("runtime", "defaultProvider"), configuration.runtime.default_provider
     for index, agent in enumerate(configuration.agents):
         if agent.provider is not None:
@@ -127,7 +125,7 @@ def _check_address(name: str, settings: ProviderSettings) -> Iterator[Problem]:
         return
     parts = _split(address)
     if parts is None:
-        hint = "Write it in full, such as http://localhost:11434, with no name or password in it."
+        hint = "Write the full URL, such as http://localhost:11434, without user name and password."
         yield Problem(
             FindingCode.BAD_ADDRESS, path, f"the address of {name} cannot be used", "an http:// or https:// URL", hint
         )
@@ -137,7 +135,7 @@ def _check_address(name: str, settings: ProviderSettings) -> Iterator[Problem]:
             FindingCode.RETIRED_PROVIDER, path, f"{name} is GitHub Models, which no longer answers", hint=hint
         )
     elif parts.scheme == "http" and parts.hostname not in _LOOPBACK and settings.effective_api_key_env:
-        yield Problem(FindingCode.PLAIN_HTTP, path, f"{name} would get its key unencrypted", "https://")
+        yield Problem(FindingCode.PLAIN_HTTP, path, f"{name} would receive its key unencrypted", "https://")
 
 
 def _check_parts(configuration: Configuration, name: str, needed: bool) -> Iterator[Problem]:
@@ -147,10 +145,10 @@ def _check_parts(configuration: Configuration, name: str, needed: bool) -> Itera
 
 
 def _check_credentials(
-    name: str, settings: ProviderSettings, surroundings: CheckEnvironment, needed: bool
+    name: str, settings: ProviderSettings, environment: CheckEnvironment, needed: bool
 ) -> Iterator[Problem]:
     variable = settings.effective_api_key_env
-    if variable is None or variable in surroundings.variables:
+    if variable is None or variable in environment.variables:
         return
     code = FindingCode.CREDENTIALS_MISSING if needed else FindingCode.CREDENTIALS_UNSET
     message = f"{name} needs the variable {variable}, which is not set"
@@ -171,13 +169,13 @@ def _missing_parts(configuration: Configuration, name: str) -> list[str]:
 
 
 def _agents_bring_models(configuration: Configuration, name: str) -> bool:
-    """Whether all agents that go to this provider first name a model of their own."""
+    """Whether all agents that use this provider first have a model of their own."""
     default = configuration.runtime.default_provider
     users = [agent for agent in configuration.agents if (agent.provider or default) == name]
     return bool(users) and all(agent.default_model for agent in users)
 
 
-def _usable(configuration: Configuration, surroundings: CheckEnvironment, name: str) -> bool:
+def _usable(configuration: Configuration, environment: CheckEnvironment, name: str) -> bool:
     settings = configuration.provider(name)
     if settings is None or not settings.enabled or find_provider_kind(settings.type) is None:
         return False
@@ -185,11 +183,12 @@ def _usable(configuration: Configuration, surroundings: CheckEnvironment, name: 
         return False
     parts = _split(settings.effective_base_url or "http://localhost")
     variable = settings.effective_api_key_env
-    return parts is not None and parts.hostname not in RETIRED_HOSTS and variable in {None, *surroundings.variables}
+    return parts is not None and parts.hostname not in RETIRED_HOSTS and variable in {None, *environment.variables}
 
 
 def _split(address: str) -> SplitResult | None:
-    """The parts of an address that can be called; None for any other. A password in it would be shown everywhere."""
+    """The parts of a usable address; None for any other. One with a password is refused: addresses are shown in lists,
+    logs and messages."""
     try:
         parts = urlsplit(address)
         sound = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0

@@ -1,4 +1,4 @@
-"""Would the right people be told, and can they be? Pure."""
+"""Whether incidents would notify the right people, and can. Pure."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ _RESERVED = {EVERYONE, "operator", *LEVELS}
 _ROOT = ("response",)
 
 
-def check_channels(configuration: Configuration, _surroundings: CheckEnvironment) -> Iterator[Problem]:
-    """The channels that contacts use have all that they need; passwords travel encrypted."""
+def check_channels(configuration: Configuration, _environment: CheckEnvironment) -> Iterator[Problem]:
+    """Every channel that a contact uses is complete, and sends passwords encrypted."""
     response = configuration.response
     used = {place.channel for contact in response.contacts for place in contact.channels}
     for name, settings in response.channels.items():
@@ -44,8 +44,8 @@ def check_channels(configuration: Configuration, _surroundings: CheckEnvironment
             yield from _check_channel(name, settings, path)
 
 
-def check_contacts(configuration: Configuration, surroundings: CheckEnvironment) -> Iterator[Problem]:
-    """Each id once, and at least one channel that works."""
+def check_contacts(configuration: Configuration, environment: CheckEnvironment) -> Iterator[Problem]:
+    """Every id is unique, and every contact has a working channel."""
     response = configuration.response
     seen: set[str] = set()
     for path, entry in _places(response):
@@ -54,14 +54,14 @@ def check_contacts(configuration: Configuration, surroundings: CheckEnvironment)
             yield Problem(FindingCode.DUPLICATE_CONTACT, (*path, "id"), message, hint="Rename one of them.")
         seen.add(entry.id)
         if entry.id in _RESERVED:
-            message = f'"{entry.id}" has a meaning of its own'
+            message = f'"{entry.id}" is a reserved name'
             yield Problem(FindingCode.RESERVED_NAME, (*path, "id"), message, hint="Choose another name.")
     for index, contact in enumerate(response.contacts):
-        yield from _check_contact(contact, response, surroundings, (*_ROOT, "contacts", index))
+        yield from _check_contact(contact, response, environment, (*_ROOT, "contacts", index))
 
 
-def check_rotations(configuration: Configuration, _surroundings: CheckEnvironment) -> Iterator[Problem]:
-    """Members and stand-ins that are contacts; shifts that begin before they end and do not overlap."""
+def check_rotations(configuration: Configuration, _environment: CheckEnvironment) -> Iterator[Problem]:
+    """Members and overrides name contacts; overrides start before they end, and do not overlap."""
     response = configuration.response
     contacts = [contact.id for contact in response.contacts]
     for index, rotation in enumerate(response.rotations):
@@ -73,10 +73,10 @@ def check_rotations(configuration: Configuration, _surroundings: CheckEnvironmen
         yield from _check_shifts(rotation, path)
 
 
-def check_audience(configuration: Configuration, _surroundings: CheckEnvironment) -> Iterator[Problem]:
-    """Everybody who is to be told exists, somebody is told of the worst, and every level has somebody.
+def check_audience(configuration: Configuration, _environment: CheckEnvironment) -> Iterator[Problem]:
+    """Every recipient exists, P0 and P1 have a recipient, and no level of the escalation is empty.
 
-    Without any contact all goes to the log and the console, which is right for a machine of one's own.
+    Without any contact, notifications go to the log and the console, which suits a single developer's machine.
     """
     response = configuration.response
     known = [*(entry.id for _, entry in _places(response)), EVERYONE, *LEVELS]
@@ -88,21 +88,23 @@ def check_audience(configuration: Configuration, _surroundings: CheckEnvironment
         for place, name in enumerate(level.targets):
             yield from _check_known(name, known, (*where, "targets", place), "contact or rotation")
         if response.contacts and not level.targets and not _of_level(response, level.level):
-            hint = f'Give a contact "level": {level.level}, or take the level out of the escalation.'
+            hint = f'Give a contact "level": {level.level}, or remove the level from the escalation.'
             yield Problem(FindingCode.EMPTY_LEVEL, where, f"nobody is at level {level.level}", hint=hint)
     for severity in (Severity.P0, Severity.P1):
-        if response.contacts and not any(_stands_for_somebody(response, n) for n in response.audience_of(severity)):
+        if response.contacts and not any(_has_members(response, n) for n in response.audience_of(severity)):
             hint = f'Name a contact in response.audience.{severity.value}, or give one a "level".'
             path = (*_ROOT, "audience", severity.value)
-            yield Problem(FindingCode.EMPTY_AUDIENCE, path, f"nobody would be told of {severity.value}", hint=hint)
+            yield Problem(
+                FindingCode.EMPTY_AUDIENCE, path, f"nobody would be notified of {severity.value} incidents", hint=hint
+            )
 
 
-def check_dashboard(configuration: Configuration, _surroundings: CheckEnvironment) -> Iterator[Problem]:
-    """The address to which links in messages lead, where one is given."""
+def check_dashboard(configuration: Configuration, _environment: CheckEnvironment) -> Iterator[Problem]:
+    """The address of the dashboard, which links in messages start with, is a URL."""
     address = configuration.response.dashboard_url
     if address is not None and not is_http_url(address):
-        message, expected = "links in messages cannot lead there", "an http:// or https:// URL"
-        hint = "Write it as people open it in a browser, or leave it out."
+        message, expected = "links in messages would not work with this address", "an http:// or https:// URL"
+        hint = "Write it as people open it in a browser, or omit it."
         yield Problem(FindingCode.BAD_DASHBOARD_URL, (*_ROOT, "dashboardUrl"), message, expected, hint)
 
 
@@ -144,25 +146,25 @@ def _check_options(kind: ChannelDescriptor, settings: ChannelSettings, path: Jso
 
 
 def _check_contact(
-    contact: Contact, response: ResponseSettings, surroundings: CheckEnvironment, path: JsonPath
+    contact: Contact, response: ResponseSettings, environment: CheckEnvironment, path: JsonPath
 ) -> Iterator[Problem]:
     seen: set[str] = set()
     for index, place in enumerate(contact.channels):
         where = (*path, "channels", index)
         if place.channel in seen:
             yield Problem(
-                FindingCode.REPEATED_CHANNEL, where, f'"{place.channel}" is listed twice', hint="Take one away."
+                FindingCode.REPEATED_CHANNEL, where, f'"{place.channel}" is listed twice', hint="Remove one of them."
             )
         seen.add(place.channel)
-        yield from _check_place(place, response, surroundings, where)
-    if not any(_works(place, response, surroundings) for place in response.reachable(contact)):
-        hint = "Give it a channel that is complete, switched on, and has its variables set."
-        message = f'no page would reach "{contact.id}": it has no channel that works'
+        yield from _check_place(place, response, environment, where)
+    if not any(_works(place, response, environment) for place in response.reachable(contact)):
+        hint = "Give it a channel that is complete, enabled, and has its variables set."
+        message = f'no page would reach "{contact.id}": it has no working channel'
         yield Problem(FindingCode.UNREACHABLE_CONTACT, (*path, "channels"), message, hint=hint)
 
 
 def _check_place(
-    place: ContactAddress, response: ResponseSettings, surroundings: CheckEnvironment, path: JsonPath
+    place: ContactAddress, response: ResponseSettings, environment: CheckEnvironment, path: JsonPath
 ) -> Iterator[Problem]:
     settings = response.channel(place.channel)
     if settings is None:
@@ -173,13 +175,13 @@ def _check_place(
         return
     if not settings.enabled:
         hint = f'Set "enabled": true in response.channels.{place.channel}.'
-        yield Problem(FindingCode.CHANNEL_OFF, (*path, "channel"), f'"{place.channel}" is switched off', hint=hint)
+        yield Problem(FindingCode.CHANNEL_OFF, (*path, "channel"), f'"{place.channel}" is disabled', hint=hint)
     kind = find_channel_kind(settings.type)
     if kind is not None and kind.address is not None and not kind.address.accepts(place.address):
         noun = kind.address.noun
         message = f"this is not a valid {noun}" if place.address else f"the {noun} is missing"
         yield Problem(FindingCode.BAD_EMAIL_ADDRESS, (*path, "address"), message, kind.address.example)
-    for variable in _unset(settings, surroundings) if settings.enabled else ():
+    for variable in _unset(settings, environment) if settings.enabled else ():
         message = f'"{place.channel}" needs the variable {variable}, which is not set'
         hint = f"Add a line {variable}=… to .env."
         yield Problem(FindingCode.CHANNEL_VARIABLE_UNSET, (*path, "channel"), message, hint=hint)
@@ -191,13 +193,13 @@ def _check_shifts(rotation: OnCallRotation, path: JsonPath) -> Iterator[Problem]
         aware = shift.start.tzinfo is not None and shift.end.tzinfo is not None
         if not aware or shift.start >= shift.end:
             expected = "times with an offset such as 2026-01-05T09:00:00Z, the start before the end"
-            yield Problem(FindingCode.BAD_SHIFT, (*path, "overrides", place), "this shift cannot be", expected)
+            yield Problem(FindingCode.BAD_SHIFT, (*path, "overrides", place), "this override is not valid", expected)
         else:
             sound.append((place, shift))
     for (first, one), (second, other) in combinations(sound, 2):
         if one.start < other.end and other.start < one.end:
-            message = f"this shift overlaps the one at overrides[{first}]"
-            hint = "Let one end when the other begins."
+            message = f"this override overlaps the one at overrides[{first}]"
+            hint = "Let one end when the other starts."
             yield Problem(FindingCode.OVERLAPPING_SHIFTS, (*path, "overrides", second), message, hint=hint)
 
 
@@ -206,27 +208,27 @@ def _check_known(name: str, known: list[str], path: JsonPath, what: str) -> Iter
         yield Problem(FindingCode.UNKNOWN_CONTACT, path, f'there is no {what} "{name}"', hint=suggest(name, known))
 
 
-def _works(place: ContactAddress, response: ResponseSettings, surroundings: CheckEnvironment) -> bool:
+def _works(place: ContactAddress, response: ResponseSettings, environment: CheckEnvironment) -> bool:
     settings = response.channel(place.channel)
-    return settings is not None and not _unset(settings, surroundings)
+    return settings is not None and not _unset(settings, environment)
 
 
-def _unset(settings: ChannelSettings, surroundings: CheckEnvironment) -> list[str]:
-    return sorted(set(settings.variables.values()) - surroundings.variables)
+def _unset(settings: ChannelSettings, environment: CheckEnvironment) -> list[str]:
+    return sorted(set(settings.variables.values()) - environment.variables)
 
 
 def _of_level(response: ResponseSettings, level: int) -> bool:
     return any(entry.level == level for _, entry in _places(response))
 
 
-def _stands_for_somebody(response: ResponseSettings, name: str) -> bool:
+def _has_members(response: ResponseSettings, name: str) -> bool:
     if name in LEVELS:
         return _of_level(response, LEVELS[name])
     return name == EVERYONE or any(entry.id == name for _, entry in _places(response))
 
 
 def _places(response: ResponseSettings) -> Iterator[tuple[JsonPath, Contact | OnCallRotation]]:
-    """All contacts and rotations, which share one set of names, and where they stand."""
+    """All contacts and rotations, which share one name space, with their paths."""
     for index, contact in enumerate(response.contacts):
         yield (*_ROOT, "contacts", index), contact
     for index, rotation in enumerate(response.rotations):

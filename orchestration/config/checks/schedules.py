@@ -1,4 +1,4 @@
-"""Schedules: when they start, in which zone, and whom they ask. Pure."""
+"""Schedules: unique names, valid times and time zones, existing agents. Pure."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from orchestration.config.problems import Problem, suggest
 from orchestration.config.schema import Configuration
 
 
-def check(configuration: Configuration, _surroundings: CheckEnvironment) -> Iterator[Problem]:
-    """Each name once; cron expressions, time zones and agents that exist."""
+def check(configuration: Configuration, _environment: CheckEnvironment) -> Iterator[Problem]:
+    """Every name is unique; cron expression, time zone and agent are valid."""
     seen: set[str] = set()
     agents = [agent.id for agent in configuration.agents]
     for index, schedule in enumerate(configuration.schedules):
@@ -22,7 +22,7 @@ def check(configuration: Configuration, _surroundings: CheckEnvironment) -> Iter
         seen.add(schedule.name)
         if not is_cron(schedule.cron):
             path, expected = ("schedules", index, "cron"), "minute hour day month weekday, such as 0 9 * * mon-fri"
-            yield Problem(FindingCode.BAD_CRON, path, f'"{schedule.cron}" is no cron expression', expected)
+            yield Problem(FindingCode.BAD_CRON, path, f'"{schedule.cron}" is not a cron expression', expected)
         if not is_time_zone(schedule.time_zone):
             path, expected = ("schedules", index, "timeZone"), "a name such as UTC or Europe/Vienna"
             yield Problem(FindingCode.BAD_TIME_ZONE, path, f'there is no time zone "{schedule.time_zone}"', expected)
@@ -32,9 +32,10 @@ def check(configuration: Configuration, _surroundings: CheckEnvironment) -> Iter
 
 
 def is_cron(expression: str) -> bool:
-    """Whether the durable engine, which starts the schedules, can read the expression."""
+    """Whether the expression is valid for the durable engine, which starts the schedules."""
     from croniter import croniter  # type: ignore[import-untyped]
 
+    # The engine reads a sixth field as seconds, and as the first one; croniter's default is the last.
     return bool(croniter.is_valid(expression, second_at_beginning=True))
 
 
@@ -42,6 +43,6 @@ def is_time_zone(name: str) -> bool:
     """Whether the name is in the time zone database."""
     try:
         ZoneInfo(name)
-    except (OSError, ValueError, KeyError):  # no such zone, a folder of zones, an impossible name
+    except (OSError, ValueError, KeyError):  # no such zone, a folder of zones (`Europe`), an invalid name
         return False
     return True

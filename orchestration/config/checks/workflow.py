@@ -1,4 +1,4 @@
-"""The workflow: edges between agents that exist, no circle, every requirement delivered by someone before. Pure."""
+"""The workflow: edges between existing agents, no cycle, every requirement produced by an earlier agent. Pure."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from orchestration.config.problems import Problem, suggest
 from orchestration.config.schema import Configuration
 
 
-def check(configuration: Configuration, _surroundings: CheckEnvironment) -> Iterator[Problem]:
-    """Edges first; requirements only where the edges hold, since one wrong edge would be reported twice."""
+def check(configuration: Configuration, _environment: CheckEnvironment) -> Iterator[Problem]:
+    """Check the edges, and the requirements only if the edges are valid: one wrong edge would be reported twice."""
     wrong_edges = list(_check_edges(configuration))
     yield from wrong_edges
     if not wrong_edges:
@@ -28,7 +28,7 @@ def _check_edges(configuration: Configuration) -> Iterator[Problem]:
                 yield Problem(FindingCode.UNKNOWN_AGENT, path, f'there is no agent "{name}"', hint=suggest(name, known))
         source = configuration.agent(edge.source)
         if source and edge.artifact and edge.artifact not in source.outputs:
-            message = f'"{source.id}" does not deliver "{edge.artifact}"'
+            message = f'"{source.id}" does not produce "{edge.artifact}"'
             hint = suggest(edge.artifact, source.outputs) or f'Add it to the "outputs" of "{source.id}".'
             yield Problem(FindingCode.UNKNOWN_ARTIFACT, ("workflow", index, "artifact"), message, hint=hint)
     yield from _check_cycle(configuration)
@@ -38,11 +38,11 @@ def _check_cycle(configuration: Configuration) -> Iterator[Problem]:
     try:
         TopologicalSorter(_sources(configuration)).prepare()
     except CycleError as error:
-        circle: list[str] = error.args[1]
-        last = (circle[-2], circle[-1])
+        cycle: list[str] = error.args[1]
+        last = (cycle[-2], cycle[-1])
         index = next(i for i, edge in enumerate(configuration.workflow) if (edge.source, edge.target) == last)
-        hint = "The way back from a reviewer to an executor needs no edge: it is always there."
-        yield Problem(FindingCode.WORKFLOW_CYCLE, ("workflow", index), f"a circle: {' → '.join(circle)}", hint=hint)
+        hint = "The way back from a reviewer to an executor needs no edge: it always exists."
+        yield Problem(FindingCode.WORKFLOW_CYCLE, ("workflow", index), f"a cycle: {' → '.join(cycle)}", hint=hint)
 
 
 def _check_requirements(configuration: Configuration) -> Iterator[Problem]:
@@ -52,12 +52,12 @@ def _check_requirements(configuration: Configuration) -> Iterator[Problem]:
         for place, artifact in enumerate(agent.requires):
             if artifact not in delivered:
                 path = ("agents", index, "requires", place)
-                message = f'no agent before "{agent.id}" delivers "{artifact}"'
+                message = f'no agent before "{agent.id}" produces "{artifact}"'
                 yield Problem(FindingCode.UNMET_REQUIREMENT, path, message, hint=suggest(artifact, delivered))
 
 
 def _upstream(configuration: Configuration, agent_id: str) -> set[str]:
-    """All agents that come before this one; without any edges, all others."""
+    """All agents that run before this one; without any edges, all others."""
     if not configuration.workflow:
         return {agent.id for agent in configuration.agents} - {agent_id}
     sources = _sources(configuration)

@@ -8,8 +8,8 @@ from typing import Any
 
 import anyio.to_thread
 
-from orchestration.config.revocations import FILE as RETIRED_FILE
-from orchestration.config.revocations import reinstate, retire
+from orchestration.config.revocations import FILE as REVOCATIONS_FILE
+from orchestration.config.revocations import restore, revoke
 from orchestration.errors import OrchestratorError
 from orchestration.playbooks.actions import Action, ActionContext, ActionError, ActionOutcome, Parameters, action
 from orchestration.playbooks.actions.exposure import exposed, quarantined, secrets_in, values_in
@@ -52,7 +52,7 @@ class Rotate(Action[SomeCredentials]):
         if not known:
             raise ActionError("expected values that stand where they do not belong, found none; nothing was refused")
         reason = f"{context.incident_id}: exposed [{context.key}]"
-        digests = await anyio.to_thread.run_sync(retire, self._file, known, reason)
+        digests = await anyio.to_thread.run_sync(revoke, self._file, known, reason)
         self.services.store.refresh()
         revoked, troubles = await self._revoke(parameters.variables)
         credentials = self.services.store.credentials
@@ -65,13 +65,13 @@ class Rotate(Action[SomeCredentials]):
         return ActionOutcome(summary, findings, undo={"digests": digests})
 
     async def undo(self, context: ActionContext, undo: Mapping[str, Any]) -> str:
-        await anyio.to_thread.run_sync(reinstate, self._file, undo["digests"])
+        await anyio.to_thread.run_sync(restore, self._file, undo["digests"])
         self.services.store.refresh()
         return "the values are accepted again; what was revoked at a vendor stays revoked"
 
     @property
     def _file(self) -> Path:
-        return self.services.state_folder / RETIRED_FILE
+        return self.services.state_folder / REVOCATIONS_FILE
 
     async def _revoke(self, names: Sequence[str]) -> tuple[list[str], list[str]]:
         """Call the vendors, where there is a call; returns for which that went well, and what went wrong."""

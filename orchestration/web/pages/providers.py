@@ -117,7 +117,7 @@ def by_provider(app: Project) -> list[ProviderView]:
 
 
 def _is_about(override: Override, provider: str) -> bool:
-    return isinstance(override.change, LimitProvider | SwitchOffProvider) and override.change.hits(provider)
+    return isinstance(override.change, LimitProvider | SwitchOffProvider) and override.change.affects(provider)
 
 
 class _Providers:

@@ -67,7 +67,7 @@ def with_mode(name: str, mode: int) -> Callable[[ConsoleProject], None]:
 
 CASES = {
     "no configuration": Case(("--config", "nope.json", "run", "x"), "E001 it cannot be read"),
-    "configuration that is a folder": Case(("--config", "config", "run", "x"), "E001 this is no file"),
+    "configuration that is a folder": Case(("--config", "config", "run", "x"), "E001 this is not a regular file"),
     "wrong json": Case(("run", "x"), "E004 this is not JSON", put("config/agents.config.json", b'{"runtime": ')),
     "wrong type": Case(("run", "x"), "E006", edited(lambda it: it["runtime"].update(workers="many"))),
     "bad cron": Case(

@@ -165,8 +165,8 @@ def test_a_circle_is_named_from_end_to_end(judge: Judge) -> None:
     (finding,) = judge(change).findings
     assert finding.code is FindingCode.WORKFLOW_CYCLE
     assert finding.message in {
-        "a circle: executor → reviewer → executor",
-        "a circle: reviewer → executor → reviewer",
+        "a cycle: executor → reviewer → executor",
+        "a cycle: reviewer → executor → reviewer",
     }
     assert "needs no edge" in finding.hint
 

@@ -175,7 +175,7 @@ def test_a_wrong_value_that_may_be_secret_is_not_shown(tmp_path: Path) -> None:
     loaded = load(write(tmp_path, text), find_secrets=Redactor().find)
     assert "ghp_" not in repr(loaded.findings)
     assert [f.message for f in loaded.errors if f.code is FindingCode.WRONG_VALUE] == [
-        "runtime.ollama.concurrency is a text that is not shown",
+        "runtime.ollama.concurrency is a string that is not shown",
         'runtime.ollama.apiKeyEnv is "x y z"',
     ]
 
@@ -189,7 +189,7 @@ def test_the_error_for_the_user_lists_all_errors_and_no_warning(judge: Judge) ->
     with pytest.raises(ConfigurationError) as caught:
         judge(spoil).usable()
     text = str(caught.value)
-    assert "2 to mend" in text
+    assert "2 errors" in text
     assert "E009" in text
     assert "E020" in text
     assert "W001" not in text

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from orchestration.config.revocations import RevokedValues, load, reinstate, retire
+from orchestration.config.revocations import RevokedValues, load, restore, revoke
 from orchestration.config.secrets import names_a_secret
 from orchestration.errors import UsageError
 from orchestration.playbooks import conditions
@@ -125,15 +125,19 @@ def test_the_key_of_an_action_is_read_from_an_overrides_reason(reason: str, key:
 def test_a_retired_value_is_known_again_without_being_kept(tmp_path: Path) -> None:
     path = tmp_path / "var" / "retired.json"
     assert load(path) == RevokedValues()
-    first = retire(path, ["correct horse", "battery staple"], "inc-1")
-    assert retire(path, ["battery staple", "correct horse"], "inc-1") == first
-    assert retire(path, ["correct horse"], "inc-2") == []
+    first = revoke(path, ["correct horse", "battery staple"], "inc-1")
+    assert revoke(path, ["battery staple", "correct horse"], "inc-1") == first
+    assert revoke(path, ["correct horse"], "inc-2") == []
     known = load(path)
-    assert (known.holds("correct horse"), known.holds("correct"), "horse" in path.read_text()) == (True, False, False)
+    assert (known.contains("correct horse"), known.contains("correct"), "horse" in path.read_text()) == (
+        True,
+        False,
+        False,
+    )
     assert path.stat().st_mode & 0o777 == 0o600
-    reinstate(path, first[:1])
-    reinstate(path, ["unknown"])
-    assert [load(path).holds(value) for value in ("correct horse", "battery staple")] == [False, True]
+    restore(path, first[:1])
+    restore(path, ["unknown"])
+    assert [load(path).contains(value) for value in ("correct horse", "battery staple")] == [False, True]
 
 
 @pytest.mark.parametrize(
@@ -142,9 +146,9 @@ def test_a_retired_value_is_known_again_without_being_kept(tmp_path: Path) -> No
 def test_a_broken_file_of_retired_values_retires_nothing(tmp_path: Path, text: str) -> None:
     path = tmp_path / "retired.json"
     path.write_text(text)
-    assert not load(path).holds("correct horse")
-    assert len(retire(path, ["correct horse"], "inc-1")) == 1
-    assert load(path).holds("correct horse")
+    assert not load(path).contains("correct horse")
+    assert len(revoke(path, ["correct horse"], "inc-1")) == 1
+    assert load(path).contains("correct horse")
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
