@@ -43,7 +43,7 @@ _SERVICES = (
 )
 
 
-def build(plan: Mapping[str, Any], libc: ctypes.CDLL) -> list[str]:
+def isolate(plan: Mapping[str, Any], libc: ctypes.CDLL) -> list[str]:
     """Build the wall around this process and all that it starts; there is no way back.
 
     `plan` has `writable`, the files and folders that may be changed; `hidden`, those that are to look empty; and
@@ -133,4 +133,4 @@ def _allow(libc: ctypes.CDLL, rules: int, path: str, changes: int) -> None:
 
 
 if __name__ == "__main__":  # a dry run: what this machine does not let us close off, as JSON
-    sys.stdout.write(json.dumps(build(json.loads(sys.argv[1]), ctypes.CDLL(None, use_errno=True))))
+    sys.stdout.write(json.dumps(isolate(json.loads(sys.argv[1]), ctypes.CDLL(None, use_errno=True))))

@@ -8,11 +8,11 @@ from pathlib import Path
 from orchestration.agents.sandbox import IsolationLauncher
 from orchestration.config.schema import Configuration
 
-Walls = Callable[[Path], IsolationLauncher | None]
+IsolationPolicy = Callable[[Path], IsolationLauncher | None]
 """The wall for a command in this workspace; None: it is to have none."""
 
 
-def wall_for(configuration: Configuration, project: Path, workspace: Path) -> IsolationLauncher | None:
+def isolation_for(configuration: Configuration, project: Path, workspace: Path) -> IsolationLauncher | None:
     """The wall around a command in `workspace`. What the project knows and the command must not is hidden: the keys in
     `.env`, and all of the state that is not the way to the workspace."""
     settings = configuration.runtime.commands

@@ -26,7 +26,7 @@ from orchestration.workflows.model import AgentResult, AgentTask, AgentUsage, Co
 
 T = TypeVar("T")
 
-_REPAIRS = 2
+_MAX_CORRECTIONS = 2
 _DEFAULT_MODEL_CALLS = 60
 
 # What went wrong in a step, by the class of its error. All else is a fault of ours or of the machine.
@@ -73,18 +73,18 @@ class AgentConversation:
             {"role": "user", "content": prompts.task_prompt(task)},
         ]
         self.calls = 0
-        self.repairs = 0
+        self.corrections = 0
         self._most_calls = setup.limits.get("model_calls", _DEFAULT_MODEL_CALLS)
 
     def add(self, message: Mapping[str, Any]) -> None:
         """Take note of what the model or a tool said."""
         self.messages.append(message)
 
-    def ask_for_repair(self, problem: str) -> None:
+    def request_correction(self, problem: str) -> None:
         """Tell the model what was wrong with its answer. Raises GivenUpError when it has been told often enough."""
-        self.repairs += 1
-        if self.repairs > _REPAIRS:
-            raise GivenUpError("malformed_answer", f"{problem} (after {_REPAIRS} corrections)")
+        self.corrections += 1
+        if self.corrections > _MAX_CORRECTIONS:
+            raise GivenUpError("malformed_answer", f"{problem} (after {_MAX_CORRECTIONS} corrections)")
         self.add({"role": "user", "content": problem})
 
     def check(self) -> None:
@@ -140,7 +140,7 @@ class AgentWork:
     run: Run
     task: AgentTask
     setup: AgentSetup
-    ledger: UsageBudget
+    usage: UsageBudget
 
     @property
     def output(self) -> type[BaseModel]:
@@ -157,8 +157,8 @@ class AgentLoop:
         tool_calls: ToolCalls,
         bus: EventBus,
         configuration: Callable[[], Configuration],
-        look: Callable[[], Awaitable[None]],
-        recorded: Callable[[], Awaitable[None]],
+        refresh: Callable[[], Awaitable[None]],
+        flush: Callable[[], Awaitable[None]],
         project_root: Path,
     ) -> None:
         """`configuration` gives the one in force, `look` takes in what other processes have changed in it. `recorded`
@@ -168,8 +168,8 @@ class AgentLoop:
         self._tool_calls = tool_calls
         self._bus = bus
         self._configuration = configuration
-        self._look = look
-        self._recorded = recorded
+        self._refresh = refresh
+        self._flush = flush
         self._project_root = project_root
 
     async def body(self, flow: Flow, task: AgentTask) -> AgentResult:
@@ -184,25 +184,25 @@ class AgentLoop:
             raise
         failing = FailureCause(**result.failing.model_dump()) if result.failing else None
         publish(AgentFinished(flow.id, failing, Usage(**result.use.model_dump())))
-        await self._recorded()
+        await self._flush()
         return result
 
     async def _work(self, flow: Flow, run: Run, task: AgentTask) -> AgentResult:
-        ledger = UsageBudget()
+        usage = UsageBudget()
         output: dict[str, Any] | None = None
         failing: FailingCheck | None = None
         try:
             setup = await flow.step("prepare", AgentSetup, partial(self._prepare, run, task))
-            ledger.limit(UsageLimits.model_validate(setup.limits), task)
-            output = await self._deliver(AgentWork(flow, run, task, setup, ledger))
+            usage.limit(UsageLimits.model_validate(setup.limits), task)
+            output = await self._deliver(AgentWork(flow, run, task, setup, usage))
         except GivenUpError as error:
             failing = error.failing
         except StepError as error:
             failing = _failing(error)
-        return AgentResult(output=output, failing=failing, use=ledger.use, commands=tuple(ledger.commands))
+        return AgentResult(output=output, failing=failing, use=usage.use, commands=tuple(usage.commands))
 
     async def _prepare(self, run: Run, task: AgentTask) -> AgentSetup:
-        await self._look()
+        await self._refresh()
         configuration = self._configuration()
         agent = configuration.agent(task.agent)
         if agent is None:
@@ -226,7 +226,7 @@ class AgentLoop:
             try:
                 return await self._converse(work, AgentConversation(work.setup, work.task))
             except GivenUpError as error:
-                work.ledger.check()
+                work.usage.check()
                 if attempt == work.setup.attempts or error.failing.kind not in _WORTH_ANOTHER_ATTEMPT:
                     raise
                 self._bus.publish(
@@ -238,7 +238,7 @@ class AgentLoop:
         """One conversation, until the model answers without asking for tools."""
         while True:
             conversation.check()
-            work.ledger.check()
+            work.usage.check()
             message = await self._ask(work, conversation)
             conversation.add(message)
             if calls := message.get("tool_calls"):
@@ -247,13 +247,13 @@ class AgentLoop:
             try:
                 answer = answers.parse(message.get("content"), work.output)
             except answers.MalformedAnswerError as error:
-                conversation.ask_for_repair(str(error))
+                conversation.request_correction(str(error))
             else:
                 return answer.model_dump(mode="json")
 
     async def _ask(self, work: AgentWork, conversation: AgentConversation) -> Mapping[str, Any]:
         body: dict[str, Any] = {"messages": list(conversation.messages)}
-        if work.setup.tools and not conversation.repairs:
+        if work.setup.tools and not conversation.corrections:
             body["tools"] = list(work.setup.tools)
         else:
             # Held to the schema only without tools: some servers stop calling tools as soon as they are given one.
@@ -261,14 +261,14 @@ class AgentLoop:
         call = GatewayCall(
             run_id=work.run.id,
             agent=work.task.agent,
-            key=f"{work.flow.id}/{work.ledger.next_number()}",
+            key=f"{work.flow.id}/{work.usage.next_number()}",
             provider=work.setup.provider,
             model=work.setup.model,
-            seconds=work.ledger.seconds_left(),
+            seconds=work.usage.seconds_left(),
         )
         ask = partial(self._model_calls.ask, work.flow.id, body, call)
-        reply = await work.flow.step("model", ModelReply, partial(self._on_record, ask))
-        work.ledger.add(reply.use)
+        reply = await work.flow.step("model", ModelReply, partial(self._flushed, ask))
+        work.usage.add(reply.use)
         conversation.calls += 1
         return reply.message
 
@@ -276,19 +276,19 @@ class AgentLoop:
         self, work: AgentWork, conversation: AgentConversation, calls: Sequence[Mapping[str, Any]]
     ) -> None:
         """Run the tools that the model asked for: side by side if none of them changes anything, else in its order."""
-        seconds, after = work.ledger.seconds_left(), work.ledger.last_number
+        seconds, after = work.usage.seconds_left(), work.usage.last_number
         side_by_side = all(self._tool_calls.only_reads(name_of(call)) for call in calls)
         named = [
             NamedStep(
                 f"tool:{name_of(call)}",
                 ToolAnswer,
                 partial(
-                    self._on_record,
+                    self._flushed,
                     self._tool_calls.use,
                     work.run,
                     work.task,
                     work.flow.id,
-                    work.ledger.next_number(),
+                    work.usage.next_number(),
                     call,
                     seconds,
                     after=after if side_by_side else after + place,
@@ -298,20 +298,20 @@ class AgentLoop:
         ]
         if side_by_side:
             results = await work.flow.steps(named)
-            work.ledger.add(AgentUsage(seconds=max(result.seconds for result in results)))
+            work.usage.add(AgentUsage(seconds=max(result.seconds for result in results)))
         else:
             results = [await work.flow.step(one.name, one.model, one.function) for one in named]
-            work.ledger.add(AgentUsage(seconds=sum(result.seconds for result in results)))
+            work.usage.add(AgentUsage(seconds=sum(result.seconds for result in results)))
         for call, result in zip(calls, results, strict=True):
             if result.command is not None:
-                work.ledger.commands.append(result.command)
+                work.usage.commands.append(result.command)
             conversation.add({"role": "tool", "tool_call_id": call["id"], "content": result.text})
 
     async def _call_own_code(self, work: AgentWork, entry_point: str) -> dict[str, Any]:
         """The user's own function instead of a model: one step, in a process of its own."""
-        seconds = work.ledger.seconds_left()
+        seconds = work.usage.seconds_left()
         result = await work.flow.step("entry_point", OwnCodeAnswer, partial(self._own_code, work, entry_point, seconds))
-        work.ledger.add(AgentUsage(seconds=result.seconds))
+        work.usage.add(AgentUsage(seconds=result.seconds))
         output = result.output
         try:
             answer = answers.parse(output if isinstance(output, str) else json.dumps(output), work.output)
@@ -319,17 +319,17 @@ class AgentLoop:
             raise GivenUpError("malformed_answer", f"{entry_point}: {error}") from error
         return answer.model_dump(mode="json")
 
-    async def _on_record(self, function: Callable[..., Awaitable[T]], *arguments: Any, **options: Any) -> T:
+    async def _flushed(self, function: Callable[..., Awaitable[T]], *arguments: Any, **options: Any) -> T:
         """Do what a step does, and have it on the timeline before the step is committed."""
         try:
             return await function(*arguments, **options)
         finally:
-            await self._recorded()
+            await self._flush()
 
     async def _own_code(self, work: AgentWork, prepared: str, seconds: float | None) -> OwnCodeAnswer:
         """Call the function that the configuration names now: where the step is done again after a failure, that may be
         what was mended."""
-        await self._look()
+        await self._refresh()
         agent = self._configuration().agent(work.task.agent)
         entry_point = (agent.entry_point if agent else None) or prepared
         return await self._tool_calls.call_own_code(work.run, work.task, work.flow.id, entry_point, seconds)

@@ -6,7 +6,7 @@ from pathlib import Path
 from weakref import WeakValueDictionary
 
 from orchestration.agents import sandbox
-from orchestration.agents.isolation_policy import Walls
+from orchestration.agents.isolation_policy import IsolationPolicy
 from orchestration.agents.sandbox import SandboxLimits
 from orchestration.agents.workspace import Workspace
 from orchestration.clock import Clock
@@ -33,7 +33,7 @@ class RunWorkspace:
         bus: EventBus,
         clock: Clock,
         redactor: ReportingRedactor,
-        walls: Walls,
+        walls: IsolationPolicy,
     ) -> None:
         self._state_folder = state_folder
         self._artifacts = artifacts
@@ -71,7 +71,7 @@ class RunWorkspace:
             heartbeat.beat(f"{command[0]} printed {count:,} bytes")
 
         root = self.workspace(run).root
-        result = await sandbox.run(command, root, SandboxLimits(wall=self._walls(root)), on_output=heard)
+        result = await sandbox.run(command, root, SandboxLimits(isolation=self._walls(root)), on_output=heard)
         output = self._redactor.text(result.output, "a check's output", run_id=run.id)
         return command_record(command, result.exit_code, output, result.stopped)
 

@@ -27,11 +27,11 @@ import psutil
 from orchestration.clock import Clock, SystemClock
 from orchestration.errors import OrchestratorError
 
-_KEEPER = Path(__file__).with_name("sandbox_init.py")
+_INIT = Path(__file__).with_name("sandbox_init.py")
 _ISOLATION = Path(__file__).with_name("isolation.py")
-_CALLER = Path(__file__).with_name("function_host.py")
+_FUNCTION_HOST = Path(__file__).with_name("function_host.py")
 # How long a keeper may need to end everything. One that needs longer was stopped by its command, and is killed.
-_KEEPER_SECONDS = 0.9
+_INIT_SECONDS = 0.9
 _PIPE_SECONDS = 2.0
 _MOST_RESULT_BYTES = 5_000_000
 _PASSED_ON = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TERM", "VIRTUAL_ENV")
@@ -71,9 +71,9 @@ class SandboxLimits:
     output_bytes: int = 200_000
     file_bytes: int = 1 << 30
     processes: int = 512
-    wall: IsolationLauncher | None = None
+    isolation: IsolationLauncher | None = None
 
-    def said(self, name: str) -> str:
+    def describe(self, name: str) -> str:
         """The sentence for a limit that was reached, by the keeper's name for it."""
         return {
             "seconds": f"it took longer than {self.seconds:g} s",
@@ -109,7 +109,7 @@ def environment(home: Path, extra: Mapping[str, str] | None = None) -> dict[str,
     return {**passed, "HOME": str(home), "TMPDIR": str(home), "PYTHONDONTWRITEBYTECODE": "1", **(extra or {})}
 
 
-async def wall_gaps(folder: Path) -> str:
+async def isolation_gaps(folder: Path) -> str:
     """What this machine does not let a command be isolated from, separated by commas; empty for nothing."""
     plan = json.dumps(IsolationLauncher().plan())
     probed = await run((sys.executable, "-I", "-S", str(_ISOLATION), plan), folder, SandboxLimits(seconds=10))
@@ -158,7 +158,7 @@ class _Command:
         if not said:
             reason: str | None = "it ended the process that watches over it"
         else:
-            reason = None if stopped is None else self._limits.said(stopped)
+            reason = None if stopped is None else self._limits.describe(stopped)
         code = said.get("code") if reason is None else None
         return CommandResult(code, self._text(), self._cut > 0, self._clock.monotonic() - started, reason)
 
@@ -172,10 +172,10 @@ class _Command:
             "file_bytes": self._limits.file_bytes,
             "processes": self._limits.processes,
             "status_fd": told,
-            "wall": self._limits.wall and self._limits.wall.plan(cwd, Path(variables["HOME"])),
+            "isolation": self._limits.isolation and self._limits.isolation.plan(cwd, Path(variables["HOME"])),
         }
         return await asyncio.create_subprocess_exec(
-            *(sys.executable, "-I", "-S", str(_KEEPER), json.dumps(limits), *command),
+            *(sys.executable, "-I", "-S", str(_INIT), json.dumps(limits), *command),
             cwd=cwd,
             env=variables,
             stdin=asyncio.subprocess.PIPE,
@@ -193,7 +193,7 @@ class _Command:
         reading = asyncio.create_task(self._read(process))
         said: dict[str, Any] = {}
         try:
-            await _readable(verdict, self._limits.seconds + _KEEPER_SECONDS)
+            await _readable(verdict, self._limits.seconds + _INIT_SECONDS)
         finally:
             if process.stdin is not None:
                 process.stdin.close()  # tells the keeper to end everything
@@ -209,7 +209,7 @@ class _Command:
 
     async def _verdict(self, process: asyncio.subprocess.Process, verdict: BinaryIO) -> dict[str, Any]:
         """What the keeper says. It does not answer when its command has killed or stopped it."""
-        if not await _readable(verdict, _KEEPER_SECONDS):
+        if not await _readable(verdict, _INIT_SECONDS):
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
             return {"stopped": "seconds"}
@@ -316,7 +316,7 @@ async def call_python(
     async with _folder("orchestrator-call-") as folder:
         given, result = folder / "given.json", folder / "result.json"
         given.write_text(json.dumps(payload))
-        command = (sys.executable, str(_CALLER), entry_point, str(given), str(result))
+        command = (sys.executable, str(_FUNCTION_HOST), entry_point, str(given), str(result))
         ended = await run(
             command, cwd, limits, extra_environment={"PYTHONPATH": os.pathsep.join(sys.path)}, on_output=on_output
         )

@@ -55,7 +55,7 @@ def main() -> None:
 def become(command: list[str], limits: dict[str, Any], libc: ctypes.CDLL, keeper: int) -> None:
     """In the child: take the limits on, and turn into the command."""
     os.setsid()
-    missing = isolation.build(limits["wall"], libc) if limits["wall"] else []
+    missing = isolation.isolate(limits["isolation"], libc) if limits["isolation"] else []
     libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != keeper:
         os._exit(1)
@@ -66,7 +66,7 @@ def become(command: list[str], limits: dict[str, Any], libc: ctypes.CDLL, keeper
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CPU, (limits["cpu_seconds"], limits["cpu_seconds"] + 1))
     resource.setrlimit(resource.RLIMIT_FSIZE, (limits["file_bytes"], limits["file_bytes"]))
-    if missing and limits["wall"]["required"]:
+    if missing and limits["isolation"]["required"]:
         os.write(2, f"{command[0]}: this machine does not let it be walled off from {', '.join(missing)}\n".encode())
         os._exit(126)
     try:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestration.agents import sandbox
-from orchestration.agents.isolation_policy import wall_for
+from orchestration.agents.isolation_policy import isolation_for
 from orchestration.agents.run_workspace import command_record
 from orchestration.agents.sandbox import SandboxLimits
 from orchestration.agents.text import sound
@@ -161,7 +161,9 @@ class ToolCalls:
         context = ToolContext(
             folder,
             agent.commands,
-            replace(self._limits(task, seconds), wall=wall_for(configuration, self._project_root, folder.root)),
+            replace(
+                self._limits(task, seconds), isolation=isolation_for(configuration, self._project_root, folder.root)
+            ),
             lambda count: heartbeat.beat(f"{name} printed {count:,} bytes"),
         )
         return await self._invoke(run, task, tool, context, text)

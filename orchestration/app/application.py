@@ -95,7 +95,7 @@ class Application(Project):
         )
 
     def _build_workspace(self, redactor: ReportingRedactor) -> RunWorkspace:
-        from orchestration.agents.isolation_policy import wall_for
+        from orchestration.agents.isolation_policy import isolation_for
         from orchestration.agents.run_workspace import RunWorkspace
 
         return RunWorkspace(
@@ -104,7 +104,7 @@ class Application(Project):
             self.bus,
             self.clock,
             redactor,
-            lambda workspace: wall_for(self.effective(), self.root, workspace),
+            lambda workspace: isolation_for(self.effective(), self.root, workspace),
         )
 
     def _build_control(self, workspace: RunWorkspace) -> RunControl:

@@ -21,7 +21,7 @@ T = TypeVar("T")
 _PROGRESS_SECONDS = 0.25
 
 # Takes each chunk of a stream; while it does, no time limit of the provider's runs.
-HandOn = Callable[[Mapping[str, Any]], Awaitable[None]]
+ChunkCallback = Callable[[Mapping[str, Any]], Awaitable[None]]
 
 
 class RouteAttempt:
@@ -34,7 +34,7 @@ class RouteAttempt:
         *,
         seconds: float | None = None,
         progress: ProgressCallback | None = None,
-        hand_on: HandOn | None = None,
+        on_chunk: ChunkCallback | None = None,
     ) -> None:
         self._record = record
         self._clock = clock
@@ -43,24 +43,24 @@ class RouteAttempt:
         # An answer that does not come as a stream has its first token when it has its last.
         self._first_seconds = self._limits.first_token if record.provider.settings.streaming else self._call_seconds
         self._progress = progress
-        self._hand_on = hand_on
+        self._on_chunk = on_chunk
         self._said = float("-inf")
         self._started = clock.monotonic()
         self._rehearsal = record.provider.rehearsal
         # When something was last heard, in seconds of the event loop; None while it is not the provider's turn.
-        self.heard: float | None = None
+        self.last_activity: float | None = None
         self.first_token_seconds: float | None = None
 
     @property
-    def quiet(self) -> float:
+    def idle_seconds(self) -> float:
         """For how long the provider has said nothing although it is its turn; 0 before it is asked, and while what it
         said is handed on."""
-        return 0.0 if self.heard is None else asyncio.get_running_loop().time() - self.heard
+        return 0.0 if self.last_activity is None else asyncio.get_running_loop().time() - self.last_activity
 
     @property
-    def handed_on(self) -> bool:
+    def has_delivered(self) -> bool:
         """Whether a token has left our hands, so that no other route can take over."""
-        return self._hand_on is not None and self.first_token_seconds is not None
+        return self._on_chunk is not None and self.first_token_seconds is not None
 
     @property
     def seconds(self) -> float:
@@ -69,8 +69,8 @@ class RouteAttempt:
 
     async def complete(self, body: ChatBody) -> Completion:
         """The whole answer. Raises CallFailed."""
-        self.heard = asyncio.get_running_loop().time()
-        end = self.heard + self._call_seconds
+        self.last_activity = asyncio.get_running_loop().time()
+        end = self.last_activity + self._call_seconds
         try:
             async with asyncio.timeout_at(self._limit_from_now(end, self._first_seconds)) as timer:
                 model, provider = self._record.route.model, self._record.provider
@@ -83,7 +83,7 @@ class RouteAttempt:
         except TimeoutError as error:
             if not timer.expired():
                 raise
-            raise CallFailed(Failure(FailureKind.TIMEOUT, self._what_timed_out(end))) from error
+            raise CallFailed(Failure(FailureKind.TIMEOUT, self._timeout_message(end))) from error
 
     async def _from_chunks(
         self, chunks: AsyncIterator[Mapping[str, Any]], body: ChatBody, timer: asyncio.Timeout, end: float
@@ -92,16 +92,16 @@ class RouteAttempt:
         assembly = StreamAssembly()
         held: list[Mapping[str, Any]] = []
         async for chunk in chunks:
-            self.heard = asyncio.get_running_loop().time()
+            self.last_activity = asyncio.get_running_loop().time()
             if _read(assembly.add, chunk):
-                self._note_token(assembly.tokens)
+                self._record_token(assembly.tokens)
             held.append(chunk)
             if self.first_token_seconds is not None:
-                held = await self._give(held, timer)
+                held = await self._deliver(held, timer)
                 timer.reschedule(self._limit_from_now(end, self._limits.next_token))
         usage = _read(assembly.usage, body)
         completion = self._completion(_read(assembly.message), assembly.finish_reason, usage)
-        await self._give(held, timer)
+        await self._deliver(held, timer)
         return completion
 
     async def _from_body(self, data: Mapping[str, Any], body: ChatBody, timer: asyncio.Timeout) -> Completion:
@@ -109,19 +109,19 @@ class RouteAttempt:
         message = {"role": "assistant", **choice["message"]}
         usage = _read(usage_of, data.get("usage"), body, message)
         completion = self._completion(message, choice.get("finish_reason"), usage)
-        self._note_token(1)
-        if self._hand_on is not None:
-            await self._give([_read(as_chunk, data)], timer)
+        self._record_token(1)
+        if self._on_chunk is not None:
+            await self._deliver([_read(as_chunk, data)], timer)
         return replace(completion, first_token_seconds=self.first_token_seconds)
 
-    async def _give(self, chunks: list[Mapping[str, Any]], timer: asyncio.Timeout) -> list[Mapping[str, Any]]:
+    async def _deliver(self, chunks: list[Mapping[str, Any]], timer: asyncio.Timeout) -> list[Mapping[str, Any]]:
         """Hand chunks on; returns those that are left, which are none."""
-        if self._hand_on is not None:
+        if self._on_chunk is not None:
             timer.reschedule(None)
-            self.heard = None
+            self.last_activity = None
             for chunk in chunks:
-                await self._hand_on(chunk)
-            self.heard = asyncio.get_running_loop().time()
+                await self._on_chunk(chunk)
+            self.last_activity = asyncio.get_running_loop().time()
         return []
 
     def _completion(self, message: Mapping[str, Any], finish_reason: str | None, usage: TokenUsage) -> Completion:
@@ -137,7 +137,7 @@ class RouteAttempt:
             rehearsal=self._rehearsal,
         )
 
-    def _note_token(self, tokens: int) -> None:
+    def _record_token(self, tokens: int) -> None:
         now = self._clock.monotonic()
         if self.first_token_seconds is None:
             self.first_token_seconds = now - self._started
@@ -148,7 +148,7 @@ class RouteAttempt:
     def _limit_from_now(self, end: float, seconds: float) -> float:
         return min(end, asyncio.get_running_loop().time() + seconds)
 
-    def _what_timed_out(self, end: float) -> str:
+    def _timeout_message(self, end: float) -> str:
         if asyncio.get_running_loop().time() >= end:
             return f"no end within {self._call_seconds:g} s"
         if self.first_token_seconds is None:

@@ -38,7 +38,7 @@ _COUNT = frozenset({FailureKind.TIMEOUT, FailureKind.OVERLOADED})
 _UNTIL_CHANGED = frozenset({FailureKind.AUTHENTICATION, FailureKind.RETIRED})
 _QUOTA_SECONDS = 3600.0
 # How long a rate-limited route rests when its provider does not say.
-_UNSAID_SECONDS = 1.0
+_DEFAULT_RATE_LIMIT_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ class Breaker:
         """The state after the one probe has failed."""
         return self._opened(failure, now, rules)
 
-    def mended(self, now: float) -> Breaker:
+    def recovered(self, now: float) -> Breaker:
         """The state after a probe has succeeded: closed, and what was before is forgotten."""
         return self if self.state is BreakerState.CLOSED else Breaker(since=now)
 
@@ -132,7 +132,7 @@ class Breaker:
     def _held(self, failure: Failure, now: float) -> Breaker:
         wait = failure.retry_after
         if wait is None and failure.kind is FailureKind.RATE_LIMITED:
-            wait = _UNSAID_SECONDS
+            wait = _DEFAULT_RATE_LIMIT_SECONDS
         return self if wait is None else replace(self, held_until=max(self.held_until, now + wait))
 
     def _opened(self, failure: Failure, now: float, rules: BreakerRules) -> Breaker:

@@ -23,13 +23,13 @@ class BreakerUpdates:
         self._bus = bus
         self._wake = wake
 
-    def note(self, record: RouteRecord, breaker: Breaker) -> None:
+    def apply(self, record: RouteRecord, breaker: Breaker) -> None:
         """Take over a state that came about here, and say so if it has changed."""
         before = record.breaker
         if breaker == before:
             return
         self.adopt(record, breaker)
-        record.unsaid = record.unsaid or _tells(before) != _tells(breaker)
+        record.unsynced = record.unsynced or _shared_part(before) != _shared_part(breaker)
         if before.state is breaker.state and before.reason == breaker.reason:
             return
         payload = _KINDS[breaker.state](
@@ -48,6 +48,6 @@ class BreakerUpdates:
         self._wake()
 
 
-def _tells(breaker: Breaker) -> tuple[object, ...]:
+def _shared_part(breaker: Breaker) -> tuple[object, ...]:
     """What other processes have to know; the single failures are each process's own."""
     return breaker.state, breaker.reason, breaker.held_until, breaker.probe_at

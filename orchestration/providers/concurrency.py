@@ -18,16 +18,16 @@ Decide = Callable[[], RouteRecord | float]
 
 
 @dataclass(slots=True, eq=False)
-class _Ticket:
+class _Waiter:
     """One waiting call."""
 
     decide: Decide
-    bell: anyio.Event
+    changed: anyio.Event
     seconds: float = math.inf
     record: RouteRecord | None = None
     error: OrchestratorError | None = None
 
-    def ask(self) -> bool:
+    def decide_again(self) -> bool:
         """Decide anew; returns whether the wait is over."""
         try:
             decision = self.decide()
@@ -46,66 +46,66 @@ class ConcurrencyLimiter:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._tickets: dict[_Ticket, None] = {}
+        self._waiters: dict[_Waiter, None] = {}
 
-    async def take(self, decide: Decide) -> RouteRecord:
+    async def acquire(self, decide: Decide) -> RouteRecord:
         """A route at which a place is now held, to be given back by `leave`. Raises what `decide` raises."""
-        ticket = _Ticket(decide, anyio.Event())
-        if not ticket.ask():
-            await self._wait(ticket)
-        if ticket.record is None:
-            raise ticket.error or RuntimeError("the wait ended without a decision")
-        return ticket.record
+        waiter = _Waiter(decide, anyio.Event())
+        if not waiter.decide_again():
+            await self._wait(waiter)
+        if waiter.record is None:
+            raise waiter.error or RuntimeError("the wait ended without a decision")
+        return waiter.record
 
-    def leave(self, record: RouteRecord) -> None:
+    def release(self, record: RouteRecord) -> None:
         """Give a place back; the first in the queue that can use it has it at once."""
         record.provider.in_use -= 1
-        for ticket in tuple(self._tickets):
-            if ticket.ask():
-                self._end(ticket)
-            if ticket.record is not None:
+        for waiter in tuple(self._waiters):
+            if waiter.decide_again():
+                self._end(waiter)
+            if waiter.record is not None:
                 return
 
     def wake(self) -> None:
         """Have every waiting call decide anew: a route opened or closed, or a limit changed."""
-        for ticket in tuple(self._tickets):
-            if ticket.ask():
-                self._end(ticket)
+        for waiter in tuple(self._waiters):
+            if waiter.decide_again():
+                self._end(waiter)
             else:
-                ticket.bell.set()
+                waiter.changed.set()
 
-    async def _wait(self, ticket: _Ticket) -> None:
-        self._tickets[ticket] = None
+    async def _wait(self, waiter: _Waiter) -> None:
+        self._waiters[waiter] = None
         try:
-            while ticket in self._tickets:
-                ticket.bell = anyio.Event()
-                if await self._rang(ticket.bell, ticket.seconds):
+            while waiter in self._waiters:
+                waiter.changed = anyio.Event()
+                if await self._wait_for(waiter.changed, waiter.seconds):
                     continue
-                if ticket in self._tickets and ticket.ask():
-                    self._end(ticket)
+                if waiter in self._waiters and waiter.decide_again():
+                    self._end(waiter)
         except BaseException:
-            if ticket.record is not None:
-                self.leave(ticket.record)
+            if waiter.record is not None:
+                self.release(waiter.record)
             raise
         finally:
-            self._tickets.pop(ticket, None)
+            self._waiters.pop(waiter, None)
 
-    async def _rang(self, bell: anyio.Event, seconds: float) -> bool:
+    async def _wait_for(self, changed: anyio.Event, seconds: float) -> bool:
         """Wait for the bell, at most so long; returns whether it rang."""
         if seconds == math.inf:
-            await bell.wait()
+            await changed.wait()
             return True
         async with anyio.create_task_group() as group:
 
             async def listen() -> None:
-                await bell.wait()
+                await changed.wait()
                 group.cancel_scope.cancel()
 
             group.start_soon(listen)
             await self._clock.sleep(seconds)
             group.cancel_scope.cancel()
-        return bell.is_set()
+        return changed.is_set()
 
-    def _end(self, ticket: _Ticket) -> None:
-        del self._tickets[ticket]
-        ticket.bell.set()
+    def _end(self, waiter: _Waiter) -> None:
+        del self._waiters[waiter]
+        waiter.changed.set()

@@ -20,7 +20,7 @@ from orchestration.config.credentials import CredentialSource
 from orchestration.config.schema import ProviderSettings
 from orchestration.providers import classification
 from orchestration.providers.failures import Failure, FailureKind
-from orchestration.providers.probe_timeout import ProbeTimeout, awake
+from orchestration.providers.probe_timeout import ProbeTimeout, sleep_while_running
 
 # When a probe is asked a second time, on a connection of its own: the first may be one that died unnoticed.
 _SECOND_AFTER_SECONDS = 0.2
@@ -56,7 +56,7 @@ class Endpoint:
         self._credentials = credentials
         self._users = 0
         self._retired = False
-        self.patience = ProbeTimeout()
+        self.probe_timeout = ProbeTimeout()
         self._client = httpx2.AsyncClient(
             timeout=httpx2.Timeout(None, connect=settings.timeouts.connect),
             verify=_tls(),
@@ -138,10 +138,10 @@ class Endpoint:
         first to be answered, or to fail, counts. Raises CallFailed."""
         request = await self._request("GET", self.probe_url())
         found: list[httpx2.Response | httpx2.HTTPError] = []
-        limit, begun = self.patience.seconds, asyncio.get_running_loop().time()
+        limit, begun = self.probe_timeout.seconds, asyncio.get_running_loop().time()
 
         async def ask(after: float) -> None:
-            await awake(after)
+            await sleep_while_running(after)
             try:
                 found.append(await self._client.send(request))
             except httpx2.HTTPError as error:
@@ -151,14 +151,14 @@ class Endpoint:
         async with anyio.create_task_group() as group:
             for after in (0.0, _SECOND_AFTER_SECONDS):
                 group.start_soon(ask, after)
-            await awake(limit)
+            await sleep_while_running(limit)
             group.cancel_scope.cancel()
         if not found:
-            self.patience.silent()
+            self.probe_timeout.record_silence()
             raise CallFailed(Failure(FailureKind.TIMEOUT, f"no answer to {self.probe_url()} within {limit:g} s"))
         if isinstance(found[0], httpx2.HTTPError):
             raise CallFailed(failure_of(found[0])) from found[0]
-        self.patience.answered(asyncio.get_running_loop().time() - begun)
+        self.probe_timeout.record_answer(asyncio.get_running_loop().time() - begun)
         return found[0]
 
     @asynccontextmanager

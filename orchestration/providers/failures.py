@@ -34,7 +34,7 @@ class Failure:
     message: str
     status: int | None = None
     retry_after: float | None = None
-    sure: bool = False
+    confirmed: bool = False
 
 
 class GatewayError(OrchestratorError):

@@ -20,7 +20,7 @@ from orchestration.config.credentials import CredentialSource
 from orchestration.config.schema import Configuration
 from orchestration.events import Event, EventBus
 from orchestration.providers import liveness
-from orchestration.providers.attempt import HandOn, RouteAttempt
+from orchestration.providers.attempt import ChunkCallback, RouteAttempt
 from orchestration.providers.attempt_history import AttemptHistory
 from orchestration.providers.breaker import BreakerState
 from orchestration.providers.breaker_updates import BreakerUpdates
@@ -44,7 +44,7 @@ from orchestration.providers.usage import UsageAccounting
 from orchestration.providers.wire import ChatBody, Completion, GatewayCall, RouteTry
 from orchestration.storage.route_states import RouteStates
 
-_LOOK_SECONDS = 0.25
+_POLL_SECONDS = 0.25
 # Worth one more try on the spot; both together count as one failure.
 _AGAIN_AT_ONCE = frozenset({FailureKind.UNREACHABLE, FailureKind.MALFORMED})
 # The request itself is at fault: no other route would do better, unless the configuration says that one may.
@@ -64,7 +64,7 @@ class Gateway:
         clock: Clock,
         budgets: Budgets,
         states: RouteStates | None = None,
-        chance: Callable[[], float] = random.random,
+        random: Callable[[], float] = random.random,
         redact: Callable[[str], str] = str,
     ) -> None:
         """`redact` takes secrets out of what providers say before it is written down for other processes."""
@@ -72,27 +72,27 @@ class Gateway:
         self._bus = bus
         self._clock = clock
         self._budgets = budgets
-        self._chance = chance
-        self._routing = RouteTable(configuration, credentials)
-        self._places = ConcurrencyLimiter(clock)
-        self._notes = BreakerUpdates(bus, self._places.wake)
-        self._chooser = RouteSelector(self._routing, configuration, clock)
-        self._accounts = UsageAccounting(self._routing, configuration, bus, clock)
-        self._sharing = None if states is None else RouteStateSync(self._routing, self._notes, clock, states, redact)
-        may_probe = self._sharing.may_probe if self._sharing else _alone
-        self._prober = Prober(self._routing, self._notes, clock, may_probe)
+        self._random = random
+        self._routes = RouteTable(configuration, credentials)
+        self._limiter = ConcurrencyLimiter(clock)
+        self._updates = BreakerUpdates(bus, self._limiter.wake)
+        self._selector = RouteSelector(self._routes, configuration, clock)
+        self._accounting = UsageAccounting(self._routes, configuration, bus, clock)
+        self._sync = None if states is None else RouteStateSync(self._routes, self._updates, clock, states, redact)
+        may_probe = self._sync.may_probe if self._sync else _always_may_probe
+        self._prober = Prober(self._routes, self._updates, clock, may_probe)
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[Gateway]:
         """Probe broken routes, and exchange their states with other processes, for as long as the block lasts."""
-        unsubscribe = self._bus.subscribe(self._heed)
+        unsubscribe = self._bus.subscribe(self._on_event)
         try:
-            if self._sharing is not None:
-                await self._sharing.exchange()
+            if self._sync is not None:
+                await self._sync.exchange()
             async with anyio.create_task_group() as group:
                 group.start_soon(self._prober.run)
-                if self._sharing is not None:
-                    group.start_soon(self._sharing.run)
+                if self._sync is not None:
+                    group.start_soon(self._sync.run)
                 try:
                     yield self
                 finally:
@@ -100,12 +100,12 @@ class Gateway:
         finally:
             unsubscribe()
             with anyio.CancelScope(shield=True):
-                if self._sharing is not None:
-                    await self._sharing.tell_the_last()
-                await self._routing.aclose()
+                if self._sync is not None:
+                    await self._sync.flush()
+                await self._routes.aclose()
 
-    async def complete(self, body: ChatBody, call: GatewayCall, hand_on: HandOn | None = None) -> Completion:
-        """A whole answer; `hand_on` is given each chunk of it as it comes, from the first token on.
+    async def complete(self, body: ChatBody, call: GatewayCall, on_chunk: ChunkCallback | None = None) -> Completion:
+        """A whole answer; `on_chunk` is given each chunk of it as it comes, from the first token on.
 
         Fails over from route to route; once a token was handed on no more, then BrokenOffError tells the caller to ask
         again. Raises NoRouteError when no provider can answer now, RequestRefusedError when the request is at fault,
@@ -118,10 +118,10 @@ class Gateway:
         reservation = None
         try:
             reservation = await self._budgets.reserve(
-                call, lambda: self._accounts.expected(body, call), self._clock.now()
+                call, lambda: self._accounting.expected(body, call), self._clock.now()
             )
-            completion = await self._ask(body, call, history, hand_on)
-            usd = self._accounts.price(completion.route, completion.usage)
+            completion = await self._ask(body, call, history, on_chunk)
+            usd = self._accounting.price(completion.route, completion.usage)
             completion = replace(completion, tries=tuple(history.tries), usd=usd)
             outcome = "ok"
         except (NoRouteError, RequestRefusedError, BudgetExceededError) as error:
@@ -131,121 +131,126 @@ class Gateway:
             outcome = "cancelled"
             raise
         finally:
-            self._accounts.say(call, completion, history, outcome, self._clock.monotonic() - started)
+            self._accounting.publish(call, completion, history, outcome, self._clock.monotonic() - started)
             if reservation is not None:
                 with anyio.CancelScope(shield=True):
-                    await self._budgets.settle(reservation, self._accounts.charge(call, completion))
+                    await self._budgets.settle(reservation, self._accounting.charge(call, completion))
         return completion
 
     async def probe(self, provider: str, *, deep: bool = False) -> ProbeResult:
         """Ask a provider now whether it works; `deep` has a model write. Raises NotFoundError for an unknown one."""
         return await self._prober.probe(provider, deep=deep)
 
-    async def look_anew(self, providers: Iterable[str]) -> None:
+    async def probe_broken(self, providers: Iterable[str]) -> None:
         """Ask those of the providers that are out of use whether they work by now, whoever else is to probe them:
         somebody asks for work, perhaps because they have just mended one."""
         async with anyio.create_task_group() as group:
             for name in providers:
-                if any(record.breaker.state is not BreakerState.CLOSED for record in self._routing.of_provider(name)):
+                if any(record.breaker.state is not BreakerState.CLOSED for record in self._routes.of_provider(name)):
                     group.start_soon(partial(self._prober.probe, name, deep=False))
 
     def statuses(self) -> tuple[RouteStatus, ...]:
         """Every route with its state, in the order of the configuration."""
-        return tuple(status_of(record) for record in self._routing.all())
+        return tuple(status_of(record) for record in self._routes.all())
 
     async def wait_for_route(self, call: GatewayCall) -> None:
         """Return when some route for this call may work again."""
-        while not any(self._chooser.admits(record) for record in self._routing.candidates(call)):
-            await self._clock.sleep(_LOOK_SECONDS)
+        while not any(self._selector.admits(record) for record in self._routes.candidates(call)):
+            await self._clock.sleep(_POLL_SECONDS)
 
     def set_limit(self, provider: str, concurrency: int) -> None:
         """Change how many calls a provider is given at once; 0 pauses it. Waiters go on at once when it grows.
 
         What is under way ends as it would have. The next edit of the provider's `concurrency` takes this back.
         """
-        self._routing.provider(provider).limit = concurrency
-        self._places.wake()
+        self._routes.provider(provider).limit = concurrency
+        self._limiter.wake()
 
     def reset(self, provider: str) -> None:
         """Have a provider's broken routes probed now."""
-        for record in self._routing.of_provider(provider):
-            self._notes.note(record, record.breaker.reset(self._now()))
+        for record in self._routes.of_provider(provider):
+            self._updates.apply(record, record.breaker.reset(self._now()))
 
     async def reconfigure(self) -> None:
         """Take over the configuration and the credentials as they are now."""
-        for provider in await self._routing.refresh(self._clock.monotonic()):
+        for provider in await self._routes.refresh(self._clock.monotonic()):
             self.reset(provider)
-        self._ask_anew_for_admission()
-        self._places.wake()
+        self._retry_credentials()
+        self._limiter.wake()
 
-    def _heed(self, event: Event) -> None:
+    def _on_event(self, event: Event) -> None:
         if event.kind == "credentials.changed":
-            self._ask_anew_for_admission()
+            self._retry_credentials()
 
-    def _ask_anew_for_admission(self) -> None:
-        for record in tuple(self._routing.all()):
+    def _retry_credentials(self) -> None:
+        for record in tuple(self._routes.all()):
             if record.breaker.reason == FailureKind.AUTHENTICATION:
-                self._notes.note(record, record.breaker.reset(self._now()))
+                self._updates.apply(record, record.breaker.reset(self._now()))
 
     async def _ask(
-        self, body: ChatBody, call: GatewayCall, history: AttemptHistory, hand_on: HandOn | None
+        self, body: ChatBody, call: GatewayCall, history: AttemptHistory, on_chunk: ChunkCallback | None
     ) -> Completion:
         """1. Choose a route. 2. Try it. 3. When it fails, record that and choose again, until none is left."""
         while True:
-            record = await self._places.take(lambda: self._chooser.choose(call, history))
+            record = await self._limiter.acquire(lambda: self._selector.choose(call, history))
             try:
-                completion = await self._try(record, body, call, history, hand_on)
+                completion = await self._try(record, body, call, history, on_chunk)
             finally:
-                self._places.leave(record)
+                self._limiter.release(record)
             if completion is not None:
                 return completion
 
     async def _try(
-        self, record: RouteRecord, body: ChatBody, call: GatewayCall, history: AttemptHistory, hand_on: HandOn | None
+        self,
+        record: RouteRecord,
+        body: ChatBody,
+        call: GatewayCall,
+        history: AttemptHistory,
+        on_chunk: ChunkCallback | None,
     ) -> Completion | None:
         """Try a route, twice where that may help; None when it failed and another may be tried."""
         for last in (False, True):
-            attempt = RouteAttempt(record, self._clock, seconds=call.seconds, progress=call.progress, hand_on=hand_on)
+            attempt = RouteAttempt(record, self._clock, seconds=call.seconds, progress=call.progress, on_chunk=on_chunk)
             try:
-                completion = await liveness.kept(record, attempt, body, self._clock)
+                completion = await liveness.complete(record, attempt, body, self._clock)
             except CallFailed as error:
                 failure = error.failure
                 history.tries.append(_failed(record, attempt, failure))
                 if failure.kind in _FINAL:
-                    self._refuse(record, failure, history, final=attempt.handed_on)
+                    self._refuse(record, failure, history, final=attempt.has_delivered)
                     return None
-                if not last and not attempt.handed_on and self._again_at_once(record, failure):
+                if not last and not attempt.has_delivered and self._retries_at_once(record, failure):
                     record.provider.count(self._clock.monotonic(), requests=1)
                     continue
-                self._note_failure(record, failure, history)
-                if attempt.handed_on:
+                self._record_failure(record, failure, history)
+                if attempt.has_delivered:
                     raise self._broken_off(record, failure, history) from error
                 return None
-            self._note_success(record, attempt, completion, history)
+            self._record_success(record, attempt, completion, history)
             return completion
         return None
 
-    def _again_at_once(self, record: RouteRecord, failure: Failure) -> bool:
+    def _retries_at_once(self, record: RouteRecord, failure: Failure) -> bool:
         """Calls that fail together do not each ask a second time: the first that is sure speaks for all."""
-        return failure.kind in _AGAIN_AT_ONCE and not failure.sure and record.breaker.admits(self._now())
+        return failure.kind in _AGAIN_AT_ONCE and not failure.confirmed and record.breaker.admits(self._now())
 
-    def _note_success(
+    def _record_success(
         self, record: RouteRecord, attempt: RouteAttempt, completion: Completion, history: AttemptHistory
     ) -> None:
         record.last_seconds = attempt.seconds
         record.provider.count(self._clock.monotonic(), tokens=completion.usage.total)
         history.tries.append(RouteTry(record.route, "ok", attempt.seconds))
-        self._notes.note(record, record.breaker.succeeded())
+        self._updates.apply(record, record.breaker.succeeded())
 
-    def _note_failure(self, record: RouteRecord, failure: Failure, history: AttemptHistory) -> None:
+    def _record_failure(self, record: RouteRecord, failure: Failure, history: AttemptHistory) -> None:
         pause = 0.0
         if failure.kind is FailureKind.OVERLOADED:
-            pause = backoff.delay(history.failures(record.route) + 1, self._chance())
+            pause = backoff.delay(history.failures(record.route) + 1, self._random())
         history.add_failure(record.route, failure, self._clock.monotonic(), pause)
         wide = failure.kind in _PROVIDER_WIDE
-        for one in self._routing.of_provider(record.route.provider) if wide else [record]:
+        for one in self._routes.of_provider(record.route.provider) if wide else [record]:
             one.last_failure = failure.message
-            self._notes.note(one, one.breaker.failed(failure, self._now(), one.rules))
+            self._updates.apply(one, one.breaker.failed(failure, self._now(), one.rules))
 
     def _refuse(self, record: RouteRecord, failure: Failure, history: AttemptHistory, *, final: bool) -> None:
         """Raise the refusal, unless it is a content filter's and the configuration lets another route be asked."""
@@ -266,7 +271,7 @@ class Gateway:
         return self._clock.now().timestamp()
 
 
-async def _alone(_: RouteRecord) -> bool:
+async def _always_may_probe(_: RouteRecord) -> bool:
     return True
 
 

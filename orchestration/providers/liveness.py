@@ -22,19 +22,19 @@ from orchestration.providers.failures import Failure, FailureKind
 from orchestration.providers.route import RouteRecord
 from orchestration.providers.wire import ChatBody, Completion
 
-_QUIET_SECONDS = 0.5
+_IDLE_SECONDS = 0.5
 # A vendor's service counts every request, and may think for seconds: there it is asked when that has become unusual.
-_QUIET_ELSEWHERE_SECONDS = 5.0
+_IDLE_REMOTE_SECONDS = 5.0
 # A call has surely reached the server by then, so that an answer to a probe proves that it can do both.
 _PROOF_SECONDS = 0.1
 _PAUSE_SECONDS = 1.0
 _LONGEST_PAUSE_SECONDS = 15.0
-_LOOK_SECONDS = 0.05
+_POLL_SECONDS = 0.05
 _FRESH_SECONDS = 1.0
 
 
-async def kept(record: RouteRecord, attempt: RouteAttempt, body: ChatBody, clock: Clock) -> Completion:
-    """The answer of a try that is watched over. Raises CallFailed, and what the attempt's `hand_on` raises."""
+async def complete(record: RouteRecord, attempt: RouteAttempt, body: ChatBody, clock: Clock) -> Completion:
+    """The answer of a try that is watched over. Raises CallFailed, and what the attempt's `on_chunk` raises."""
     gone: list[Failure] = []
     watching: list[asyncio.Task[None]] = []
     loop = asyncio.get_running_loop()
@@ -71,24 +71,24 @@ async def _until_gone(record: RouteRecord, attempt: RouteAttempt, clock: Clock) 
     provider, pause = record.provider, _PAUSE_SECONDS
     local = provider.endpoint.settings.is_local
     while True:
-        if provider.answers_meanwhile or not local:
-            await _quiet_for(attempt, _QUIET_SECONDS if local else _QUIET_ELSEWHERE_SECONDS)
-        heard = attempt.heard
+        if provider.answers_during_calls or not local:
+            await _until_idle(attempt, _IDLE_SECONDS if local else _IDLE_REMOTE_SECONDS)
+        heard = attempt.last_activity
         outcome = await _probe(record, attempt, clock)
         if outcome is None:
-            provider.answers_meanwhile = True
-        if attempt.heard != heard:
+            provider.answers_during_calls = True
+        if attempt.last_activity != heard:
             pause = _PAUSE_SECONDS
-        elif provider.answers_meanwhile and outcome is not None and outcome.kind is FailureKind.TIMEOUT:
-            message = f"nothing was heard for {attempt.quiet:.1f} s, and of a probe neither: {outcome.message}"
-            return Failure(FailureKind.UNREACHABLE, message, sure=True)
+        elif provider.answers_during_calls and outcome is not None and outcome.kind is FailureKind.TIMEOUT:
+            message = f"nothing was heard for {attempt.idle_seconds:.1f} s, and of a probe neither: {outcome.message}"
+            return Failure(FailureKind.UNREACHABLE, message, confirmed=True)
         await anyio.sleep(pause)
         pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
 
 
-async def _quiet_for(attempt: RouteAttempt, seconds: float) -> None:
-    while (quiet := attempt.quiet) < seconds:  # noqa: ASYNC110 (tokens come far too often to wake somebody for each)
-        await anyio.sleep(max(seconds - quiet, _LOOK_SECONDS))
+async def _until_idle(attempt: RouteAttempt, seconds: float) -> None:
+    while (quiet := attempt.idle_seconds) < seconds:  # noqa: ASYNC110 (tokens come far too often to wake somebody for each)
+        await anyio.sleep(max(seconds - quiet, _POLL_SECONDS))
 
 
 async def _probe(record: RouteRecord, attempt: RouteAttempt, clock: Clock) -> Failure | None:
@@ -97,13 +97,13 @@ async def _probe(record: RouteRecord, attempt: RouteAttempt, clock: Clock) -> Fa
     ends what is under way."""
     provider, now = record.provider, asyncio.get_running_loop().time
     async with provider.probing:
-        at, outcome = provider.probed_beside
-        if now() - at < _FRESH_SECONDS and (attempt.heard is None or attempt.heard <= at):
+        at, outcome = provider.last_parallel_probe
+        if now() - at < _FRESH_SECONDS and (attempt.last_activity is None or attempt.last_activity <= at):
             return outcome
         outcome = None
         try:
             await provider.endpoint.probe(clock.now())
         except CallFailed as error:
             outcome = error.failure
-        provider.probed_beside = now(), outcome
+        provider.last_parallel_probe = now(), outcome
         return outcome

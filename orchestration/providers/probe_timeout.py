@@ -36,21 +36,21 @@ class ProbeTimeout:
         usual = max(_LEAST_SECONDS, _TIMES * max(self._answers)) if self._answers else _UNKNOWN_SECONDS
         return float(min(_MOST_SECONDS, usual * 2**self._silences))
 
-    def answered(self, seconds: float) -> None:
+    def record_answer(self, seconds: float) -> None:
         """It has answered, after so long."""
         self._answers.append(seconds)
         self._silences = 0
 
-    def take_time(self) -> None:
+    def use_longest(self) -> None:
         """Wait as long as can be from now on: it turned out to have been at work when it was silent."""
         self._hurried = False
 
-    def silent(self) -> None:
+    def record_silence(self) -> None:
         """It has not answered in time."""
         self._silences = min(self._silences + 1, 8)
 
 
-async def awake(seconds: float) -> None:
+async def sleep_while_running(seconds: float) -> None:
     """Sleep for so many seconds in which our own process gets to run: one that was held up, by a machine that is busy
     or asleep, must not take that for the silence of somebody else."""
     left = seconds

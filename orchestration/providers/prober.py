@@ -19,7 +19,7 @@ from orchestration.providers.wire import Route
 
 MayProbe = Callable[[RouteRecord], Awaitable[bool]]
 
-_LOOK_SECONDS = 0.25
+_POLL_SECONDS = 0.25
 # A cheap probe proves that these are over; for the others a model has to write.
 _CHEAP_IS_ENOUGH = frozenset({FailureKind.UNREACHABLE, FailureKind.AUTHENTICATION})
 # A list of models that is refused or not there says nothing of the chat: some keys may not list, some servers cannot.
@@ -32,9 +32,9 @@ _A_FEW_TOKENS = {"messages": [{"role": "user", "content": "ping"}], "max_tokens"
 class Prober:
     """Probes providers: in the background where a route is due, and when a person asks."""
 
-    def __init__(self, routing: RouteTable, notes: BreakerUpdates, clock: Clock, may_probe: MayProbe) -> None:
-        self._routing = routing
-        self._notes = notes
+    def __init__(self, routes: RouteTable, updates: BreakerUpdates, clock: Clock, may_probe: MayProbe) -> None:
+        self._routes = routes
+        self._updates = updates
         self._clock = clock
         self._may_probe = may_probe
 
@@ -42,59 +42,59 @@ class Prober:
         """Probe what is due, each route once at a time among all processes, until cancelled."""
         async with anyio.create_task_group() as group:
             while True:
-                for record in tuple(self._routing.all()):
+                for record in tuple(self._routes.all()):
                     if record.breaker.probe_due(self._now()) and await self._may_probe(record):
                         self._half_open(record, group)
-                await self._clock.sleep(_LOOK_SECONDS)
+                await self._clock.sleep(_POLL_SECONDS)
 
     async def probe(self, provider: str, *, deep: bool) -> ProbeResult:
         """Ask a provider now. A success closes the routes for which it is proof; a failure is only reported."""
         started = self._clock.monotonic()
-        if not self._routing.provider(provider).endpoint.base_url and self._routing.provider(provider).rehearsal:
+        if not self._routes.provider(provider).endpoint.base_url and self._routes.provider(provider).rehearsal:
             return ProbeResult(provider, "ok", "it is embedded, and starts with the first run that asks for it", 0.0)
         record = self._main_record(provider)
         try:
-            await self._routing.provider(provider).endpoint.probe(self._clock.now())
+            await self._routes.provider(provider).endpoint.probe(self._clock.now())
             if deep:
-                await self._ask_deeply(record)
+                await self._probe_model(record)
         except CallFailed as error:
             outcome, detail = error.failure.kind.value, error.failure.message
         else:
             outcome, detail = "ok", ""
-            self._note_answer(provider, record if deep else None)
+            self._apply_answer(provider, record if deep else None)
         return ProbeResult(provider, outcome, detail, self._clock.monotonic() - started)
 
     def _half_open(self, record: RouteRecord, group: TaskGroup) -> None:
         if record.breaker.probe_due(self._now()):
-            self._notes.note(record, record.breaker.half_opened(self._now()))
+            self._updates.apply(record, record.breaker.half_opened(self._now()))
             group.start_soon(self._probe_route, record, record.breaker)
 
-    def _note_answer(self, provider: str, proven: RouteRecord | None) -> None:
-        for one in self._routing.of_provider(provider):
+    def _apply_answer(self, provider: str, proven: RouteRecord | None) -> None:
+        for one in self._routes.of_provider(provider):
             sure = one is proven or one.breaker.reason in _CHEAP_IS_ENOUGH
-            self._notes.note(one, one.breaker.mended(self._now()) if sure else one.breaker.reset(self._now()))
+            self._updates.apply(one, one.breaker.recovered(self._now()) if sure else one.breaker.reset(self._now()))
 
     def _main_record(self, provider: str) -> RouteRecord | None:
-        model = self._routing.provider(provider).settings.default_model
+        model = self._routes.provider(provider).settings.default_model
         if model:
-            return self._routing.record(Route(provider, model))
-        return next(iter(self._routing.of_provider(provider)), None)
+            return self._routes.record(Route(provider, model))
+        return next(iter(self._routes.of_provider(provider)), None)
 
     async def _probe_route(self, record: RouteRecord, half_open: Breaker) -> None:
         failure: Failure | None = None
         try:
-            await self._ask_enough(record, half_open.reason)
+            await self._probe_enough(record, half_open.reason)
         except CallFailed as error:
             failure = error.failure
         if record.breaker is not half_open:
             return  # It was reset, or a call has learnt more, while the probe was under way.
         if failure is None:
-            self._notes.note(record, half_open.mended(self._now()))
+            self._updates.apply(record, half_open.recovered(self._now()))
             return
         record.last_failure = failure.message
-        self._notes.note(record, half_open.probe_failed(failure, self._now(), record.rules))
+        self._updates.apply(record, half_open.probe_failed(failure, self._now(), record.rules))
 
-    async def _ask_enough(self, record: RouteRecord, reason: str) -> None:
+    async def _probe_enough(self, record: RouteRecord, reason: str) -> None:
         """As much as it takes to prove that what was wrong is over. Raises CallFailed."""
         deep = record.provider.settings.deep_probe or reason not in _CHEAP_IS_ENOUGH
         try:
@@ -104,9 +104,9 @@ class Prober:
                 raise
             deep = True
         if deep:
-            await self._ask_deeply(record)
+            await self._probe_model(record)
 
-    async def _ask_deeply(self, record: RouteRecord | None) -> None:
+    async def _probe_model(self, record: RouteRecord | None) -> None:
         """Have a model write a few tokens. The first may take as long as in a call: the model may have to be loaded."""
         if record is None:
             raise CallFailed(Failure(FailureKind.MODEL_MISSING, "no model is configured; set `defaultModel`"))

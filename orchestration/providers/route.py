@@ -19,8 +19,8 @@ from orchestration.providers.wire import Route
 class ProviderState:
     """A configured provider: its endpoint and how much is asked of it. It stays the same through edits.
 
-    `answers_meanwhile`: it is known to answer probes while a call is under way, so that silence to both says more.
-    `probed_beside` is when it was last probed beside a call, in seconds of the event loop, and what came of it;
+    `answers_during_calls`: it is known to answer probes while a call is under way, so that silence to both says more.
+    `last_parallel_probe` is when it was last probed beside a call, in seconds of the event loop, and what came of it;
     `probing` is held meanwhile: one question is enough for all calls.
     """
 
@@ -29,8 +29,8 @@ class ProviderState:
         self.in_use = 0
         self.limit = endpoint.settings.concurrency
         self.headroom: dict[str, float] = {}
-        self.answers_meanwhile = _answers_during_calls(endpoint.settings)
-        self.probed_beside: tuple[float, Failure | None] = (float("-inf"), None)
+        self.answers_during_calls = _answers_during_calls(endpoint.settings)
+        self.last_parallel_probe: tuple[float, Failure | None] = (float("-inf"), None)
         self.probing = asyncio.Lock()
         self._buckets: dict[str, TokenBucket] = {}
         self._set_rates(0.0)
@@ -48,13 +48,13 @@ class ProviderState:
     def renew(self, endpoint: Endpoint, now: float) -> Endpoint:
         """Go on with other settings; returns the endpoint so far, whose calls may still be under way."""
         before, self.endpoint = self.endpoint, endpoint
-        self.answers_meanwhile = _answers_during_calls(endpoint.settings)
+        self.answers_during_calls = _answers_during_calls(endpoint.settings)
         if before.settings.concurrency != endpoint.settings.concurrency:
             self.limit = endpoint.settings.concurrency
         self._set_rates(now)
         return before
 
-    def take_place(self, now: float) -> bool:
+    def try_acquire(self, now: float) -> bool:
         """Take a place for one call, if one is free."""
         if self.in_use >= self.limit:
             return False
@@ -95,12 +95,12 @@ def _answers_during_calls(settings: ProviderSettings) -> bool:
 
 @dataclass(slots=True, eq=False)
 class RouteRecord:
-    """What the gateway knows of a route. `unsaid` while other processes have not been told of the breaker's state."""
+    """What the gateway knows of a route. `unsynced` while other processes have not been told of the breaker's state."""
 
     route: Route
     provider: ProviderState
     breaker: Breaker = field(default_factory=Breaker)
-    unsaid: bool = False
+    unsynced: bool = False
     last_failure: str = ""
     last_seconds: float | None = None
 

@@ -15,14 +15,14 @@ from orchestration.providers.route_table import RouteTable
 from orchestration.providers.wire import GatewayCall
 
 # A wait that a provider asks for, or a backoff, is sat out up to this long when nothing else can be used.
-_PATIENCE_SECONDS = 5.0
+_LONGEST_WAIT_SECONDS = 5.0
 
 
 class RouteSelector:
     """Chooses for one call after the other; knows the configuration and the time, and changes only places taken."""
 
-    def __init__(self, routing: RouteTable, configuration: Callable[[], Configuration], clock: Clock) -> None:
-        self._routing = routing
+    def __init__(self, routes: RouteTable, configuration: Callable[[], Configuration], clock: Clock) -> None:
+        self._routes = routes
         self._configuration = configuration
         self._clock = clock
 
@@ -31,7 +31,7 @@ class RouteSelector:
 
         Raises NoRouteError when none will be within our patience, or the refusal that the last route gave.
         """
-        candidates = self._routing.candidates(call)
+        candidates = self._routes.candidates(call)
         fallback = self._configuration().runtime.when_busy == "fallback"
         busy, pauses = False, []
         for record in candidates:
@@ -39,11 +39,11 @@ class RouteSelector:
             if pause > 0:
                 pauses.append(pause)
                 continue
-            if not (busy and not fallback) and record.provider.take_place(self._clock.monotonic()):
+            if not (busy and not fallback) and record.provider.try_acquire(self._clock.monotonic()):
                 return record
             busy = True
         soonest = min(pauses, default=math.inf)
-        if busy or soonest <= _PATIENCE_SECONDS:
+        if busy or soonest <= _LONGEST_WAIT_SECONDS:
             return soonest
         raise history.refusal or self.no_route(call, candidates, history)
 
@@ -56,7 +56,7 @@ class RouteSelector:
         if not candidates:
             name = call.provider or self._configuration().runtime.default_provider
             return NoRouteError(f"no provider can be used: '{name}' is disabled or has no `defaultModel`")
-        states = "; ".join(f"{record.route}: {trouble_of(record, history)}" for record in candidates)
+        states = "; ".join(f"{record.route}: {problem_of(record, history)}" for record in candidates)
         return NoRouteError(
             f"no provider can answer now ({states})",
             tuple(history.tries),
@@ -84,7 +84,7 @@ def hints_of(records: Sequence[RouteRecord]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(f"{record.route.provider}: {record.provider.endpoint.hint}" for record in records))
 
 
-def trouble_of(record: RouteRecord, history: AttemptHistory) -> str:
+def problem_of(record: RouteRecord, history: AttemptHistory) -> str:
     """Why a route cannot be used, in a few words."""
     if (latest := history.latest(record.route)) is not None:
         return f"{latest.outcome.replace('_', ' ')}, {latest.detail}"

@@ -27,7 +27,7 @@ _REPORT_AGAIN_SECONDS = 5.0
 _LAST_SECONDS = 2.0
 # As long as most probes take; then another process may try, in case this one has died.
 _CLAIM_SECONDS = 5.0
-_PATIENCE_SECONDS = 1.0
+_LONGEST_WAIT_SECONDS = 1.0
 
 
 class RouteStateSync:
@@ -35,19 +35,19 @@ class RouteStateSync:
 
     def __init__(
         self,
-        routing: RouteTable,
-        notes: BreakerUpdates,
+        routes: RouteTable,
+        updates: BreakerUpdates,
         clock: Clock,
         states: RouteStates,
         redact: Callable[[str], str],
     ) -> None:
-        self._routing = routing
-        self._notes = notes
+        self._routes = routes
+        self._updates = updates
         self._clock = clock
         self._states = states
         self._redact = redact
         self._process = new_id("process", clock.now().timestamp())
-        self._met: set[RouteRecord] = set()
+        self._known: set[RouteRecord] = set()
         self._reported: dict[RouteRecord, tuple[float, dict[str, Any]]] = {}
 
     async def run(self) -> None:
@@ -60,55 +60,55 @@ class RouteStateSync:
         """Take over, then tell."""
         with contextlib.suppress(SQLAlchemyError):
             known = await anyio.to_thread.run_sync(self._states.load)
-            for record in self._routing.all():
+            for record in self._routes.all():
                 state, _ = known.get((record.route.provider, record.route.model), ({}, None))
-                self._take_over(record, state)
-            for record in tuple(self._routing.all()):
+                self._adopt(record, state)
+            for record in tuple(self._routes.all()):
                 await self._tell(record)
 
     async def may_probe(self, record: RouteRecord) -> bool:
         """Whether this process is the one that probes a route now; without the database each is."""
         route, now = record.route, self._clock.now()
         claim = functools.partial(self._states.claim, route.provider, route.model, self._process, _CLAIM_SECONDS, now)
-        with anyio.move_on_after(_PATIENCE_SECONDS), contextlib.suppress(SQLAlchemyError):
+        with anyio.move_on_after(_LONGEST_WAIT_SECONDS), contextlib.suppress(SQLAlchemyError):
             return await anyio.to_thread.run_sync(claim, abandon_on_cancel=True)
         return True
 
-    async def tell_the_last(self) -> None:
+    async def flush(self) -> None:
         """Tell what is still untold, at the end of the process; not at any price."""
         with anyio.move_on_after(_LAST_SECONDS, shield=True):
             await self.exchange()
 
-    def _take_over(self, record: RouteRecord, state: dict[str, Any]) -> None:
+    def _adopt(self, record: RouteRecord, state: dict[str, Any]) -> None:
         """A key may have been replaced since the last process refused it: whoever comes new asks once."""
         if state.get("address", "") == address_of(record.provider.settings):
             with contextlib.suppress(ValueError):
                 merged = record.breaker.merged(Breaker.from_json(state))
-                if record not in self._met and merged.reason == FailureKind.AUTHENTICATION:
+                if record not in self._known and merged.reason == FailureKind.AUTHENTICATION:
                     merged = merged.reset(self._clock.now().timestamp())
                 if merged != record.breaker:
                     record.last_failure = record.last_failure or str(state.get("last_failure", ""))
-                    self._notes.adopt(record, merged)
-        self._met.add(record)
+                    self._updates.adopt(record, merged)
+        self._known.add(record)
 
     async def _tell(self, record: RouteRecord) -> None:
         route, now = record.route, self._clock.now()
-        if record.unsaid and record.breaker.state is not BreakerState.HALF_OPEN:
+        if record.unsynced and record.breaker.state is not BreakerState.HALF_OPEN:
             about = {"address": address_of(record.provider.settings), "last_failure": self._redact(record.last_failure)}
             state = {**record.breaker.as_json(), **about}
-            record.unsaid = False
+            record.unsynced = False
             try:
                 await anyio.to_thread.run_sync(self._states.save, route.provider, route.model, state, now)
             except BaseException:
-                record.unsaid = True
+                record.unsynced = True
                 raise
         seen = _seen(record)
-        if self._worth_telling(record, seen):
+        if self._is_worth_reporting(record, seen):
             self._reported[record] = (self._clock.monotonic(), seen)
             process = self._process
             await anyio.to_thread.run_sync(self._states.report, route.provider, route.model, process, seen, now)
 
-    def _worth_telling(self, record: RouteRecord, seen: dict[str, Any]) -> bool:
+    def _is_worth_reporting(self, record: RouteRecord, seen: dict[str, Any]) -> bool:
         said_at, said = self._reported.get(record, (float("-inf"), {}))
         passed = self._clock.monotonic() - said_at
         if seen == said:

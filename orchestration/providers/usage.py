@@ -23,9 +23,9 @@ class UsageAccounting:
     """Prices from the configuration, charges for the database, events for everyone."""
 
     def __init__(
-        self, routing: RouteTable, configuration: Callable[[], Configuration], bus: EventBus, clock: Clock
+        self, routes: RouteTable, configuration: Callable[[], Configuration], bus: EventBus, clock: Clock
     ) -> None:
-        self._routing = routing
+        self._routes = routes
         self._configuration = configuration
         self._bus = bus
         self._clock = clock
@@ -34,7 +34,7 @@ class UsageAccounting:
         """What a call will need at least: its prompt, and as much of an answer as it asks for, at the dearest route."""
         most = body.get("max_completion_tokens") or body.get("max_tokens") or 0
         usage = TokenUsage(estimate_tokens(body.get("messages")), int(most))
-        prices = [self.price(record.route, usage) or 0.0 for record in self._routing.candidates(call)]
+        prices = [self.price(record.route, usage) or 0.0 for record in self._routes.candidates(call)]
         return SpentAmount(usage.total, max(prices, default=0.0))
 
     def price(self, route: Route, usage: TokenUsage) -> float | None:
@@ -55,7 +55,7 @@ class UsageAccounting:
         tokens = usage.prompt_tokens, usage.completion_tokens
         return Charge(key, call.run_id, call.agent, route.provider, route.model, *tokens, completion.usd, now)
 
-    def say(
+    def publish(
         self, call: GatewayCall, completion: Completion | None, history: AttemptHistory, outcome: str, seconds: float
     ) -> None:
         """One event per call: route, tries, time to first token, tokens, price, outcome."""

@@ -50,7 +50,7 @@ class ProviderReadiness:
             # The user may just have repaired a provider whose breaker is still open; without a probe the run would
             # wait for the next background one. The probe itself must not delay the run.
             names = {chosen, self._runtime.default_provider, *self._runtime.fallback_providers}
-            self._start_soon(self._gateway.look_anew, names & set(self._runtime.providers))
+            self._start_soon(self._gateway.probe_broken, names & set(self._runtime.providers))
         key = settings.effective_api_key_env
         if key is not None and self._store.credentials.get(key) is None:
             raise UsageError(f"Provider '{chosen}' has no credentials. Put {key}=… into {self._env_file}.")

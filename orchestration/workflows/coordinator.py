@@ -110,21 +110,21 @@ class Coordinator:
     def __init__(
         self,
         runs: Runs,
-        workbench: RunWorkspacePort,
+        workspace: RunWorkspacePort,
         approvals: Approvals,
         bus: EventBus,
         clock: Clock,
         configuration: Callable[[], Configuration],
-        recorded: Callable[[], Awaitable[None]],
+        flush: Callable[[], Awaitable[None]],
     ) -> None:
         """`recorded` returns when what was said is on the timeline."""
         self._runs = runs
-        self._workbench = workbench
+        self._workspace = workspace
         self._approvals = approvals
         self._bus = bus
         self._clock = clock
         self._configuration = configuration
-        self._recorded = recorded
+        self._flush = flush
 
     async def body(self, flow: Flow, _payload: None) -> RunOutcome:
         """The flow itself. What was asked for stands in the run's own record."""
@@ -150,9 +150,9 @@ class Coordinator:
 
     async def _begin(self, run: Run) -> RunSetup:
         """Fix what this run works with, and record the workspace as it was before."""
-        setup = make_setup(run, self._configuration(), await self._workbench.snapshot(run))
+        setup = make_setup(run, self._configuration(), await self._workspace.snapshot(run))
         self._bus.publish(RunStarted(goal=run.goal, workspace=run.workspace), run_id=run.id)
-        await self._recorded()
+        await self._flush()
         return setup
 
     async def _level(self, flow: Flow, run: Run, progress: RunProgress, members: Sequence[WorkflowMember]) -> None:
@@ -165,7 +165,7 @@ class Coordinator:
         results = [await flow.result(child) for child in children]
         progress.use = progress.use.plus(side_by_side(result.use for result in results))
         for member, result in zip(members, results, strict=True):
-            await self._take(flow, run, progress, member, result)
+            await self._process_result(flow, run, progress, member, result)
         if reviewers := [member for member in members if member.role is AgentRole.REVIEWER]:
             await self._correct_until_approved(flow, run, progress, reviewers)
 
@@ -197,7 +197,7 @@ class Coordinator:
             task=self._task(run, progress, member), steps=tuple(steps), parallel=progress.setup.parallel_steps
         )
 
-    async def _take(
+    async def _process_result(
         self, flow: Flow, run: Run, progress: RunProgress, member: WorkflowMember, result: AgentResult
     ) -> None:
         """Turn an agent's result into artifacts and into what the next agents are told."""
@@ -208,20 +208,20 @@ class Coordinator:
             text = documents.plan_document(run.goal, progress.plan)
             await self._deliver(flow, run, progress, member, text, result)
         elif member.role is AgentRole.EXECUTOR:
-            await self._take_changes(flow, run, progress, member, result)
+            await self._process_changes(flow, run, progress, member, result)
         elif member.role is AgentRole.REVIEWER:
             review = progress.reviews[member.id] = ReviewReport.model_validate(result.output)
             await self._deliver(flow, run, progress, member, documents.review_document(review), result)
         else:
             await self._deliver(flow, run, progress, member, TextAnswer.model_validate(result.output).text, result)
 
-    async def _take_changes(
+    async def _process_changes(
         self, flow: Flow, run: Run, progress: RunProgress, member: WorkflowMember, result: AgentResult
     ) -> None:
         """Record what the executor changed in the workspace, and check it."""
         execution = ExecutionPlan.model_validate(result.output)
-        tree = await flow.step("snapshot", str, lambda: self._workbench.snapshot(run))
-        patch = await flow.step("patch", str, lambda: self._workbench.patch(run, progress.setup.baseline, tree))
+        tree = await flow.step("snapshot", str, lambda: self._workspace.snapshot(run))
+        patch = await flow.step("patch", str, lambda: self._workspace.patch(run, progress.setup.baseline, tree))
         checks = [await self._check(flow, run, command) for command in progress.setup.checks]
         progress.failed_checks = tuple(documents.failed_check(check) for check in checks if check.exit_code != 0)
         progress.undone = tuple(
@@ -240,7 +240,7 @@ class Coordinator:
         )
 
     async def _check(self, flow: Flow, run: Run, command: tuple[str, ...]) -> CommandRecord:
-        return await flow.step("check", CommandRecord, lambda: self._workbench.check(run, command))
+        return await flow.step("check", CommandRecord, lambda: self._workspace.check(run, command))
 
     async def _correct_until_approved(
         self, flow: Flow, run: Run, progress: RunProgress, reviewers: Sequence[WorkflowMember]
@@ -256,17 +256,17 @@ class Coordinator:
             steps = (documents.correction_step(wanted, number),)
             task = self._execution_task(run, progress, executor, steps)
             child = await flow.start(EXECUTION, f"{flow.id}.{executor.id}{suffix}", task)
-            await self._finish_part(flow, run, progress, executor, child)
+            await self._finish_child(flow, run, progress, executor, child)
             for reviewer in reviewers:
                 child = await self._start(flow, run, progress, reviewer, suffix)
-                await self._finish_part(flow, run, progress, reviewer, child)
+                await self._finish_child(flow, run, progress, reviewer, child)
 
-    async def _finish_part(
+    async def _finish_child(
         self, flow: Flow, run: Run, progress: RunProgress, member: WorkflowMember, child: ChildFlow[AgentResult]
     ) -> None:
         result = await flow.result(child)
         progress.use = progress.use.plus(result.use)
-        await self._take(flow, run, progress, member, result)
+        await self._process_result(flow, run, progress, member, result)
 
     async def _deliver(
         self, flow: Flow, run: Run, progress: RunProgress, member: WorkflowMember, text: str, result: AgentResult
@@ -276,7 +276,7 @@ class Coordinator:
         await self._write(flow, run, member.output, labelled, member.id)
 
     async def _write(self, flow: Flow, run: Run, name: str, text: str, agent: str) -> None:
-        await flow.step("artifact", NoneType, lambda: self._workbench.write(run, name, text, agent))
+        await flow.step("artifact", NoneType, lambda: self._workspace.write(run, name, text, agent))
 
     async def _end(self, run: Run, progress: RunProgress) -> RunOutcome:
         """Settle how the run ended. A run that was cancelled meanwhile stays cancelled."""
@@ -289,7 +289,7 @@ class Coordinator:
         )
         finished = RunFinished(status.value, reason, Usage(**outcome["use"]), outcome["verdict"])
         self._bus.publish(finished, run_id=run.id)
-        await self._recorded()
+        await self._flush()
         return result
 
 

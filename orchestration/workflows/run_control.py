@@ -30,7 +30,7 @@ _CHILD_STARTED = "flow"
 
 
 # Nobody works on a flow in one of these.
-_STANDING_STILL = frozenset({FlowState.INTERRUPTED, FlowState.CANCELLED, FlowState.CRASHED})
+_IDLE = frozenset({FlowState.INTERRUPTED, FlowState.CANCELLED, FlowState.CRASHED})
 _ENDED = frozenset({FlowState.SUCCEEDED, FlowState.FAILED})
 _ENDED_BADLY = {
     FlowState.CRASHED: "its process crashed too often while it worked on it; resume the run to try once more",
@@ -76,11 +76,11 @@ class RunControl:
             await self._reopen(run)
             await self._begin(run, queue=shared)
         elif run.status is RunStatus.FAILED and tree[0].state in _ENDED:
-            await self._go_back(run, {status.id: status for status in tree}, shared=shared)
-            await self._take_up(run, shared=shared)
-        elif _stands_still(tree):
+            await self._rewind_run(run, {status.id: status for status in tree}, shared=shared)
+            await self._continue_parts(run, shared=shared)
+        elif _is_idle(tree):
             await self._reopen(run)
-            await self._take_up(run, shared=shared)
+            await self._continue_parts(run, shared=shared)
         else:
             raise ConflictError(
                 f"expected a run that stands still, got {run.id}, which process {tree[0].executor} is working on; "
@@ -203,14 +203,14 @@ class RunControl:
         """Have the run's record say that it goes on, before it does."""
         await anyio.to_thread.run_sync(self._runs.reopen, run.id)
 
-    async def _take_up(self, run: Run, *, shared: bool) -> None:
+    async def _continue_parts(self, run: Run, *, shared: bool) -> None:
         """Go on with all parts of a run on which nobody works. They may be of several kinds, because a process can die
         while it cancels a run, or takes it back."""
         await self._engine.recover(run.id, shared=shared)
-        await self._engine.take(run.id, shared=shared)
+        await self._engine.claim(run.id, shared=shared)
         await self._engine.resume(run.id, shared=shared)
 
-    async def _go_back(self, run: Run, tree: Mapping[str, FlowStatus], *, shared: bool) -> None:
+    async def _rewind_run(self, run: Run, tree: Mapping[str, FlowStatus], *, shared: bool) -> None:
         """Take a failed run back to its failed steps. Raises ConflictError when no step of it failed."""
         if tree[run.id].state is not FlowState.FAILED and not await self._failed_steps(run.id):
             raise ConflictError(
@@ -238,16 +238,16 @@ class RunControl:
         await self._engine.rewind(flow_id, number, shared=shared)
 
     async def _failed_steps(self, flow_id: str) -> list[StepRecord]:
-        return [step for step in await self._engine.steps(flow_id) if step.failed or _says_failed(step.output)]
+        return [step for step in await self._engine.steps(flow_id) if step.failed or _is_failure(step.output)]
 
 
-def _stands_still(tree: Sequence[FlowStatus]) -> bool:
+def _is_idle(tree: Sequence[FlowStatus]) -> bool:
     """Whether some part of a run waits for somebody to go on with it."""
     states = {status.state for status in tree}
-    return bool(states & _STANDING_STILL) or (FlowState.QUEUED in states and FlowState.RUNNING not in states)
+    return bool(states & _IDLE) or (FlowState.QUEUED in states and FlowState.RUNNING not in states)
 
 
-def _says_failed(output: Any) -> bool:
+def _is_failure(output: Any) -> bool:
     """Whether a child's recorded result says that it failed."""
     return isinstance(output, dict) and output.get("failing") is not None
 

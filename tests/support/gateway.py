@@ -11,7 +11,7 @@ import anyio
 from orchestration.clock import Clock, SystemClock
 from orchestration.config.schema import Configuration
 from orchestration.events import Event, EventBus
-from orchestration.providers.attempt import HandOn
+from orchestration.providers.attempt import ChunkCallback
 from orchestration.providers.budget import Budgets
 from orchestration.providers.gateway import Gateway
 from orchestration.providers.route import RouteStatus
@@ -45,7 +45,7 @@ class Desk:
     database: Database | None = None
     clock: Clock = field(default_factory=SystemClock)
     credentials: dict[str, str] = field(default_factory=dict)
-    chance: Callable[[], float] = lambda: 0.05
+    random: Callable[[], float] = lambda: 0.05
     redact: Callable[[str], str] = str
     events: list[Event] = field(default_factory=list)
 
@@ -60,12 +60,14 @@ class Desk:
             self.clock,
             Budgets(spend, lambda: self.configuration),
             RouteStates(self.database) if self.database else None,
-            self.chance,
+            self.random,
             self.redact,
         )
 
-    async def ask(self, hand_on: HandOn | None = None, body: Mapping[str, Any] = BODY, **call: Any) -> Completion:
-        return await self.gateway.complete(body, GatewayCall(**call), hand_on)
+    async def ask(
+        self, on_chunk: ChunkCallback | None = None, body: Mapping[str, Any] = BODY, **call: Any
+    ) -> Completion:
+        return await self.gateway.complete(body, GatewayCall(**call), on_chunk)
 
     def status(self, provider: str) -> RouteStatus:
         return next(one for one in self.gateway.statuses() if one.provider == provider)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import anyio.to_thread
 
-from orchestration.agents.sandbox import wall_gaps
+from orchestration.agents.sandbox import isolation_gaps
 from orchestration.app.config_check import check_files
 from orchestration.app.doctor import machine, providers
 from orchestration.app.doctor.diagnosis import CheckResult, ok, problem, warning
@@ -43,7 +43,7 @@ async def _wall(configuration: Configuration) -> CheckResult:
     subject, setting = "commands", configuration.runtime.commands.wall
     if setting == "off":
         return warning(subject, "agents' commands reach all that you reach", "remove runtime.commands.wall")
-    if not (gaps := await wall_gaps(Path.cwd())):
+    if not (gaps := await isolation_gaps(Path.cwd())):
         return ok(subject, "agents' commands are walled off: files, secrets, network")
     advice = "allow user namespaces and Landlock, or run in a container; see docs/explanation/security.md"
     kind = problem if setting == "required" else warning

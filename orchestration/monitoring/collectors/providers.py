@@ -154,7 +154,7 @@ class ProviderWatch:
         try:
             endpoint = self._routing.provider(name).endpoint
             if name in self._unhurried:
-                endpoint.patience.take_time()
+                endpoint.probe_timeout.use_longest()
             await endpoint.probe(self._clock.now())
         except CallFailed as error:
             self.board.probed(name, error.failure.kind.value, error.failure.message)

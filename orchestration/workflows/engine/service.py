@@ -235,12 +235,12 @@ class Engine:
         """
         orphans = [status for status in await self.tree(flow_id) if status.state is FlowState.INTERRUPTED]
         queue = self._queue(shared=shared)
-        return await anyio.to_thread.run_sync(lambda: self._take(orphans, queue, recovery_attempts=0))
+        return await anyio.to_thread.run_sync(lambda: self._claim_all(orphans, queue, recovery_attempts=0))
 
-    async def take(self, flow_id: str, *, shared: bool = False) -> int:
+    async def claim(self, flow_id: str, *, shared: bool = False) -> int:
         """Take the parts of a flow that wait in a queue, to begin them here; returns how many."""
         waiting = [status for status in await self.tree(flow_id) if status.state is FlowState.QUEUED]
-        return await anyio.to_thread.run_sync(self._take, waiting, self._queue(shared=shared))
+        return await anyio.to_thread.run_sync(self._claim_all, waiting, self._queue(shared=shared))
 
     async def recover_all(self, wanted: Callable[[str], bool] = lambda _: True) -> int:
         """Take over every flow whose process is gone, of those whose identifier is wanted; returns how many.
@@ -253,7 +253,7 @@ class Engine:
         alive = await self._live_executors()
         statuses = (_status(status, alive) for status in pending)
         orphans = [status for status in statuses if status.state is FlowState.INTERRUPTED and wanted(status.id)]
-        return await anyio.to_thread.run_sync(self._take, orphans, self._own_queue)
+        return await anyio.to_thread.run_sync(self._claim_all, orphans, self._own_queue)
 
     async def resume(self, flow_id: str, *, shared: bool = False) -> None:
         """Go on with a flow that was cancelled or had crashed too often, and with its unfinished children."""
@@ -386,7 +386,7 @@ class Engine:
     def _queue(self, *, shared: bool) -> str:
         return SHARED_QUEUE if shared else self._own_queue
 
-    def _take(self, flows: list[FlowStatus], queue: str, **values: Any) -> int:
+    def _claim_all(self, flows: list[FlowStatus], queue: str, **values: Any) -> int:
         """Put flows that nobody works on into a queue; returns how many we got.
 
         Atomic: of several that try, one wins, and none does once a live process has the flow. The engine leaves a flow

@@ -58,4 +58,4 @@ async def make_desk() -> AsyncIterator[MakeDesk]:
 
     yield make
     for one in made:
-        await one.gateway._routing.aclose()
+        await one.gateway._routes.aclose()

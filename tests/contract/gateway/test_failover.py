@@ -237,7 +237,7 @@ async def test_an_overload_is_tried_again_after_a_backoff_when_nothing_else_is_t
 ) -> None:
     first.answer = lambda asked: refused(503) if len(first.chats) == 1 else yes(asked)
     clock = FakeClock()
-    desk = make_desk({"a": provider(first.url)}, desk={"clock": clock, "chance": lambda: 0.9})
+    desk = make_desk({"a": provider(first.url)}, desk={"clock": clock, "random": lambda: 0.9})
 
     async def later() -> None:
         await until(lambda: len(first.chats) == 1)

@@ -122,7 +122,7 @@ async def test_zero_pauses_a_provider_and_work_goes_to_the_next(
     assert done[0].route.provider == "b"
 
 
-async def test_whoever_is_told_to_wait_waits_for_the_first_route_alone(
+async def test_whoever_is_told_to_wait_waits_for_the_first_route_always_may_probe(
     make_desk: MakeDesk, first: Vendor, second: Vendor, gate: Gate
 ) -> None:
     desk = make_desk({"a": provider(first.url, concurrency=1), "b": provider(second.url)}, whenBusy="wait")
@@ -244,7 +244,7 @@ async def test_a_call_under_way_ends_well_on_the_connection_on_which_it_began(
 
     first.answer = lambda asked: stream(slowly())
     desk = make_desk({"a": provider(first.url)}, desk={"credentials": {"KEY": "k"}})
-    before = desk.gateway._routing.provider("a").endpoint
+    before = desk.gateway._routes.provider("a").endpoint
 
     async def drive() -> None:
         await until(lambda: bool(first.chats))

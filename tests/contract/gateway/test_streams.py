@@ -225,13 +225,13 @@ async def test_progress_is_told_for_the_first_token_and_then_now_and_then(make_d
 async def test_an_answer_is_handed_on_as_chunks(make_desk: MakeDesk, first: Vendor, streaming: bool) -> None:
     chunks: list[Mapping[str, Any]] = []
 
-    async def hand_on(chunk: Mapping[str, Any]) -> None:
+    async def on_chunk(chunk: Mapping[str, Any]) -> None:
         chunks.append(chunk)
 
     call = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
     if not streaming:
         first.answer = lambda asked: whole("Yes.", tool_calls=[call])
-    completion = await make_desk({"a": provider(first.url, streaming=streaming)}).ask(hand_on)
+    completion = await make_desk({"a": provider(first.url, streaming=streaming)}).ask(on_chunk)
     assert text(chunks) == completion.message["content"] == "Yes."
     assert [one["choices"][0]["finish_reason"] for one in chunks if one["choices"]][-1] == "stop"
     if not streaming:
@@ -243,11 +243,11 @@ async def test_nothing_is_handed_on_of_an_answer_that_fails_before_its_first_tok
 ) -> None:
     chunks: list[Mapping[str, Any]] = []
 
-    async def hand_on(chunk: Mapping[str, Any]) -> None:
+    async def on_chunk(chunk: Mapping[str, Any]) -> None:
         chunks.append(chunk)
 
     first.answer = lambda asked: paused(delta(role="assistant", content=""), 30.0)
-    completion = await make_desk(both(first, second, **LIMITS)).ask(hand_on)
+    completion = await make_desk(both(first, second, **LIMITS)).ask(on_chunk)
     assert completion.route.provider == "b"
     assert sum("role" in one["choices"][0]["delta"] for one in chunks if one["choices"]) == 1
 
@@ -258,34 +258,34 @@ async def test_an_answer_that_was_handed_on_in_part_is_not_begun_again(
 ) -> None:
     chunks: list[Mapping[str, Any]] = []
 
-    async def hand_on(chunk: Mapping[str, Any]) -> None:
+    async def on_chunk(chunk: Mapping[str, Any]) -> None:
         chunks.append(chunk)
 
     first.answer = lambda asked: paused(delta(content="Ye"), *rest)
     desk = make_desk(both(first, second, **LIMITS))
     with pytest.raises(BrokenOffError, match="broke off"):
-        await desk.ask(hand_on)
+        await desk.ask(on_chunk)
     assert text(chunks) == "Ye"
     assert (len(first.chats), len(second.chats)) == (1, 0)
     assert desk.said("model_call.failed")[0].data["outcome"] == "broken_off"
 
 
 async def test_while_a_slow_reader_takes_a_chunk_no_time_limit_runs(make_desk: MakeDesk, first: Vendor) -> None:
-    async def hand_on(chunk: Mapping[str, Any]) -> None:
+    async def on_chunk(chunk: Mapping[str, Any]) -> None:
         await anyio.sleep(0.3)
 
     first.answer = lambda asked: stream([delta(content="Ye"), delta(content="s."), END, DONE])
-    completion = await make_desk({"a": provider(first.url, **LIMITS)}).ask(hand_on)
+    completion = await make_desk({"a": provider(first.url, **LIMITS)}).ask(on_chunk)
     assert completion.message["content"] == "Yes."
 
 
 async def test_an_error_of_the_readers_own_is_not_the_providers(make_desk: MakeDesk, first: Vendor) -> None:
-    async def hand_on(chunk: Mapping[str, Any]) -> None:
+    async def on_chunk(chunk: Mapping[str, Any]) -> None:
         raise TimeoutError("the reader went away")
 
     desk = make_desk({"a": provider(first.url)})
     with pytest.raises(TimeoutError, match="reader"):
-        await desk.ask(hand_on)
+        await desk.ask(on_chunk)
     assert desk.status("a").state == "closed"
     assert desk.said("model_call.failed")[0].data["outcome"] == "error"
 

@@ -55,7 +55,7 @@ def test_two_overloads_within_the_window_trip_and_a_probe_decides() -> None:
         lambda breaker: breaker.half_opened(10),
         lambda breaker: breaker.probe_failed(failure(FailureKind.UNREACHABLE), 11, RULES),
         lambda breaker: breaker.half_opened(30),
-        lambda breaker: breaker.mended(31),
+        lambda breaker: breaker.recovered(31),
     ]
     assert states(Breaker(), *steps) == [
         "closed",
@@ -163,7 +163,7 @@ def test_of_two_states_the_newer_holds_with_the_longer_wait() -> None:
     held = Breaker().failed(failure(FailureKind.RATE_LIMITED, 30), 5, RULES)
     assert held.merged(opened) == opened
     assert opened.merged(held) == opened
-    closed = opened.mended(20)
+    closed = opened.recovered(20)
     assert closed.merged(opened) == closed
     assert closed.merged(held).held_until == 35
     probing = opened.half_opened(12)
@@ -208,7 +208,7 @@ class OneRoute(RuleBasedStateMachine):
     def the_probe_ends(self, failure: Failure | None) -> None:
         half_open, self.probing = self.breaker, None
         if failure is None:
-            self.breaker = half_open.mended(self.now)
+            self.breaker = half_open.recovered(self.now)
             assert self.breaker == Breaker(since=self.now)
             return
         self.breaker = half_open.probe_failed(failure, self.now, RULES)

@@ -11,11 +11,11 @@ import anyio
 import pytest
 
 from orchestration.agents import isolation, sandbox
-from orchestration.agents.isolation_policy import wall_for
+from orchestration.agents.isolation_policy import isolation_for
 from orchestration.agents.sandbox import CommandResult, IsolationLauncher, SandboxLimits
 from orchestration.config.schema import Configuration
 
-GAPS = anyio.run(sandbox.wall_gaps, Path.cwd())
+GAPS = anyio.run(sandbox.isolation_gaps, Path.cwd())
 whole = pytest.mark.skipif(bool(GAPS), reason=f"this machine does not let a command be walled off from {GAPS}")
 
 
@@ -26,7 +26,7 @@ def room(tmp_path: Path) -> Path:
 
 
 async def shell(room: Path, script: str, **settings: object) -> CommandResult:
-    limits = SandboxLimits(seconds=20, wall=IsolationLauncher(**settings))  # type: ignore[arg-type]
+    limits = SandboxLimits(seconds=20, isolation=IsolationLauncher(**settings))  # type: ignore[arg-type]
     return await sandbox.run(("sh", "-c", script), room / "work", limits)
 
 
@@ -107,7 +107,7 @@ async def test_it_cannot_take_its_wall_down(room: Path) -> None:
 
 @whole
 async def test_its_limits_hold_behind_the_wall_too(room: Path) -> None:
-    limits = SandboxLimits(seconds=0.5, wall=IsolationLauncher())
+    limits = SandboxLimits(seconds=0.5, isolation=IsolationLauncher())
     result = await sandbox.run(("sh", "-c", "trap : TERM; while :; do sleep 0.1; done"), room / "work", limits)
     assert result.stopped == "it took longer than 0.5 s"
 
@@ -130,7 +130,7 @@ def refusing(monkeypatch: pytest.MonkeyPatch) -> Refusing:
 )
 def test_what_the_kernel_refuses_is_said(refusing: Refusing, network: bool, missing: list[str]) -> None:
     plan = {"writable": [], "hidden": ["/etc/passwd"], "network": network}
-    assert isolation.build(plan, refusing) == missing  # type: ignore[arg-type]
+    assert isolation.isolate(plan, refusing) == missing  # type: ignore[arg-type]
 
 
 def test_the_keys_and_the_state_of_the_project_are_hidden_and_the_way_to_the_workspace_is_not(tmp_path: Path) -> None:
@@ -141,7 +141,7 @@ def test_the_keys_and_the_state_of_the_project_are_hidden_and_the_way_to_the_wor
     (tmp_path / "var" / "backups").mkdir()
     commands = {"writable": ["~/.cache/tool", "build"]}
     configuration = Configuration.model_validate({"runtime": {"commands": commands}})
-    built = wall_for(configuration, tmp_path, workspace)
+    built = isolation_for(configuration, tmp_path, workspace)
     assert built is not None
     assert [path.name for path in built.hidden] == [".env", "backups", "orchestrator.db"]
     assert built.writable == (Path.home() / ".cache/tool", tmp_path / "build")
@@ -151,7 +151,7 @@ def test_the_keys_and_the_state_of_the_project_are_hidden_and_the_way_to_the_wor
 def test_the_wall_can_be_left_out_and_be_insisted_on(tmp_path: Path) -> None:
     def built(setting: str) -> IsolationLauncher | None:
         configuration = Configuration.model_validate({"runtime": {"commands": {"wall": setting}}})
-        return wall_for(configuration, tmp_path, tmp_path)
+        return isolation_for(configuration, tmp_path, tmp_path)
 
     assert built("off") is None
     assert (required := built("required")) is not None
@@ -163,7 +163,7 @@ async def test_a_project_may_be_its_own_workspace(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("KEY=swordfish")
     (tmp_path / "var").mkdir()
     (tmp_path / "var" / "orchestrator.db").write_text("swordfish")
-    limits = SandboxLimits(wall=wall_for(Configuration(), tmp_path, tmp_path))
+    limits = SandboxLimits(isolation=isolation_for(Configuration(), tmp_path, tmp_path))
     script = "cat .env var/*; echo mended > code.py; cat code.py"
     result = await sandbox.run(("sh", "-c", script), tmp_path, limits)
     assert result.output == "mended\n"

@@ -88,11 +88,11 @@ async def test_what_was_handed_on_already_is_broken_off(desk: Desk, first: Vendo
     first.answer = lambda _: breaks_down_after(delta(role="assistant", content="Y"))
     heard: list[Any] = []
 
-    async def hand_on(chunk: Any) -> None:
+    async def on_chunk(chunk: Any) -> None:
         heard.append(chunk)
 
     with pytest.raises(BrokenOffError, match="nothing was heard"):
-        await desk.ask(hand_on)
+        await desk.ask(on_chunk)
     assert heard
 
 
@@ -132,7 +132,7 @@ async def test_a_vendors_service_is_not_asked_beside_every_call(
     before = len(first.probes)
     assert (await timed(desk))[0] == "a"
     assert len(first.probes) == before
-    monkeypatch.setattr(liveness, "_QUIET_ELSEWHERE_SECONDS", 0.6)
+    monkeypatch.setattr(liveness, "_IDLE_REMOTE_SECONDS", 0.6)
     hangs(first)
     assert (await timed(desk))[0] == "b"
 
@@ -165,21 +165,21 @@ async def test_a_reader_that_is_slow_is_not_the_providers_silence(desk: Desk, fi
     first.answer = lambda _: stream([delta(role="assistant", content="Y"), END, DONE])
     slept = False
 
-    async def hand_on(_: Any) -> None:
+    async def on_chunk(_: Any) -> None:
         nonlocal slept
         if not slept:
             slept = True
             await anyio.sleep(2.5)
 
-    assert (await desk.ask(hand_on)).route.provider == "a"
+    assert (await desk.ask(on_chunk)).route.provider == "a"
 
 
 async def test_what_the_reader_raises_comes_out_as_it_is(desk: Desk) -> None:
-    async def hand_on(_: Any) -> None:
+    async def on_chunk(_: Any) -> None:
         raise ConnectionResetError("the reader is gone")
 
     with pytest.raises(ConnectionResetError, match="the reader is gone"):
-        await desk.ask(hand_on)
+        await desk.ask(on_chunk)
 
 
 async def test_without_another_route_the_work_waits(make_desk: MakeDesk, first: Vendor) -> None:

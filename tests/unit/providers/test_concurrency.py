@@ -26,29 +26,29 @@ def record() -> RouteRecord:
 
 async def test_a_place_is_taken_at_once_where_one_is_free(record: RouteRecord) -> None:
     places = ConcurrencyLimiter(FakeClock())
-    assert await places.take(lambda: record if record.provider.take_place(0) else math.inf) is record
+    assert await places.acquire(lambda: record if record.provider.try_acquire(0) else math.inf) is record
     assert record.provider.in_use == 1
-    places.leave(record)
+    places.release(record)
     assert record.provider.in_use == 0
 
 
 @pytest.mark.parametrize("cancelled", range(4))
 async def test_a_place_goes_down_the_queue_past_those_who_have_gone(record: RouteRecord, cancelled: int) -> None:
     places, served = ConcurrencyLimiter(FakeClock()), list[int]()
-    assert record.provider.take_place(0)
+    assert record.provider.try_acquire(0)
     scopes = [anyio.CancelScope() for _ in range(4)]
 
     async def queue(number: int) -> None:
         with scopes[number]:
-            taken = await places.take(lambda: record if record.provider.take_place(0) else math.inf)
+            taken = await places.acquire(lambda: record if record.provider.try_acquire(0) else math.inf)
             served.append(number)
-            places.leave(taken)
+            places.release(taken)
 
     async with anyio.create_task_group() as group:
         for number in range(4):
             group.start_soon(queue, number)
             await anyio.wait_all_tasks_blocked()
-        places.leave(record)
+        places.release(record)
         scopes[cancelled].cancel()
     assert record.provider.in_use == 0
     assert [number for number in served if number != cancelled] == [one for one in range(4) if one != cancelled]
@@ -62,7 +62,7 @@ async def test_a_wait_ends_when_its_time_is_over_or_when_something_changes(recor
         return waits.pop(0) if waits else record
 
     async def queue() -> None:
-        await places.take(decide)
+        await places.acquire(decide)
         taken.append(clock.monotonic())
 
     async with anyio.create_task_group() as group:
@@ -87,7 +87,7 @@ async def test_what_ends_a_wait_is_raised_where_the_wait_is(record: RouteRecord)
 
     async def queue() -> None:
         with pytest.raises(ConflictError, match="nothing left"):
-            await places.take(decide)
+            await places.acquire(decide)
 
     async with anyio.create_task_group() as group:
         group.start_soon(queue)
@@ -98,7 +98,7 @@ async def test_what_ends_a_wait_is_raised_where_the_wait_is(record: RouteRecord)
 
 async def test_a_place_is_not_lost_on_one_for_whom_there_is_no_hope_any_more(record: RouteRecord) -> None:
     places, served = ConcurrencyLimiter(FakeClock()), list[str]()
-    assert record.provider.take_place(0)
+    assert record.provider.try_acquire(0)
     hopeless = False
 
     def gives_up() -> float:
@@ -108,10 +108,10 @@ async def test_a_place_is_not_lost_on_one_for_whom_there_is_no_hope_any_more(rec
 
     async def first() -> None:
         with pytest.raises(ConflictError):
-            await places.take(gives_up)
+            await places.acquire(gives_up)
 
     async def second() -> None:
-        await places.take(lambda: record if record.provider.take_place(0) else math.inf)
+        await places.acquire(lambda: record if record.provider.try_acquire(0) else math.inf)
         served.append("second")
 
     async with anyio.create_task_group() as group:
@@ -119,7 +119,7 @@ async def test_a_place_is_not_lost_on_one_for_whom_there_is_no_hope_any_more(rec
             group.start_soon(queue)
             await anyio.wait_all_tasks_blocked()
         hopeless = True
-        places.leave(record)
+        places.release(record)
     assert served == ["second"]
 
 

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestration.providers.probe_timeout import ProbeTimeout, awake
+from orchestration.providers.probe_timeout import ProbeTimeout, sleep_while_running
 
 
 def taught(*answers: float) -> ProbeTimeout:
     patience = ProbeTimeout()
     for seconds in answers:
-        patience.answered(seconds)
+        patience.record_answer(seconds)
     return patience
 
 
@@ -39,15 +39,15 @@ def test_after_each_silence_it_is_given_twice_as_long_until_it_answers() -> None
     waits = []
     for _ in range(5):
         waits.append(patience.seconds)
-        patience.silent()
+        patience.record_silence()
     assert waits == [1.0, 2.0, 4.0, 5.0, 5.0]
-    patience.answered(0.01)
+    patience.record_answer(0.01)
     assert patience.seconds == 1.0
 
 
 def test_one_that_works_on_one_thing_at_a_time_is_never_hurried() -> None:
     patience = taught(0.01)
-    patience.take_time()
+    patience.use_longest()
     assert patience.seconds == 5.0
 
 
@@ -56,9 +56,9 @@ def test_it_never_waits_less_than_a_second_nor_more_than_five(answers: list[floa
     patience = ProbeTimeout()
     for seconds in answers:
         if seconds is None:
-            patience.silent()
+            patience.record_silence()
         else:
-            patience.answered(seconds)
+            patience.record_answer(seconds)
         assert 1.0 <= patience.seconds <= 5.0
 
 
@@ -73,5 +73,5 @@ async def test_what_our_own_process_sleeps_through_is_not_counted() -> None:
 
     async with anyio.create_task_group() as group:
         group.start_soon(hold_up)
-        await awake(0.5)
+        await sleep_while_running(0.5)
     assert time.monotonic() - begun >= held_up + 0.4

@@ -170,7 +170,7 @@ async def test_a_state_that_cannot_be_read_is_as_good_as_none(
         assert (await desk.ask()).route.provider == "a"
 
 
-async def test_without_the_database_each_decides_alone(
+async def test_without_the_database_each_decides_always_may_probe(
     make_desk: MakeDesk, settings: dict[str, Any], database: Database, first: Vendor
 ) -> None:
     with database.write() as connection:
