@@ -105,7 +105,7 @@ def calls(database: Database, service: IncidentService, clock: FakeClock) -> dic
         "show": lambda: (service.records.find(known), service.records.entries(known)),
         "show, by the end of its name": lambda: table.find_id(known[-6:]),
         "action items to be done": service.records.with_open_actions,
-        "a tick of the desk": lambda: service.fire_due_timers(clock.now()),
+        "one round of timers": lambda: service.fire_due_timers(clock.now()),
         "declare an incident": declare,
         "stats --since 7d": stats(days=7),
         "stats --since 30d": stats(days=30),

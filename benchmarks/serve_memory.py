@@ -32,8 +32,8 @@ def silence(number: int) -> Request:
 KINDS: dict[str, Maker] = {
     "the overview": lambda _: ("GET", "/", None),
     "a list of the API": lambda _: ("GET", "/api/v1/runs", None),
-    "what is not there": lambda number: ("GET", f"/api/v1/runs/run-{number}", None),
-    "a wrong request": lambda number: ("POST", "/api/v1/runs", {"goal": number}),
+    "a path that does not exist": lambda number: ("GET", f"/api/v1/runs/run-{number}", None),
+    "an invalid request": lambda number: ("POST", "/api/v1/runs", {"goal": number}),
     "a write": silence,
     "a model call": lambda _: ("POST", "/v1/chat/completions", BODY),
 }
