@@ -198,8 +198,23 @@ AnyChange = Annotated[
 ]
 
 
+class OverrideOrigin(BaseModel):
+    """The action of a playbook that made an override, and the incident that it was made for.
+
+    `action_key` is the same when the action is repeated after a crash; `part` tells several overrides of one target by
+    the same action apart.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    incident_id: str
+    action_key: str
+    part: str = ""
+
+
 class Override(BaseModel):
-    """One change, in force from `created_at` until `expires_at` (None: until it is removed)."""
+    """One change, in force from `created_at` until `expires_at` (None: until it is removed). `origin` is None for one that a
+    person made."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
@@ -209,6 +224,7 @@ class Override(BaseModel):
     actor: Annotated[str, Field(min_length=1)]
     created_at: datetime
     expires_at: datetime | None = None
+    origin: OverrideOrigin | None = None
 
     def in_force(self, now: datetime) -> bool:
         return self.created_at <= now and (self.expires_at is None or now < self.expires_at)

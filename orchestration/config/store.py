@@ -12,7 +12,7 @@ from orchestration.clock import Clock
 from orchestration.config.credentials import EnvironmentCredentials
 from orchestration.config.document import JsonSyntaxError
 from orchestration.config.findings import ConfigFinding, ConfigurationError
-from orchestration.config.overrides import AnyChange, Override, OverrideStore, effective
+from orchestration.config.overrides import AnyChange, Override, OverrideOrigin, OverrideStore, effective
 from orchestration.config.schema import Configuration
 from orchestration.config.source import ConfigSource, SourceReading, SourceState
 from orchestration.config.textfile import UnreadableError, read_text, replace_text
@@ -169,7 +169,15 @@ class ConfigurationStore:
         replace_text(self._source.loader.path, version.text)
         return version
 
-    def add_override(self, change: AnyChange, *, reason: str, actor: str, seconds: float | None = None) -> Override:
+    def add_override(
+        self,
+        change: AnyChange,
+        *,
+        reason: str,
+        actor: str,
+        seconds: float | None = None,
+        origin: OverrideOrigin | None = None,
+    ) -> Override:
         """Put a change in force: here at once, in other processes within a second; until it expires or is removed.
 
         Raises ConfigurationError if the configuration would have an error with it.
@@ -184,11 +192,12 @@ class ConfigurationStore:
             actor=actor,
             created_at=now,
             expires_at=None if seconds is None else now + timedelta(seconds=seconds),
+            origin=origin,
         )
         self._override_store.add(override)
         self._set_overrides((*self._overrides, override))
         details = override.model_dump(
-            mode="json", exclude={"actor": True, "created_at": True, "change": {"document", "over"}}
+            mode="json", exclude={"actor": True, "created_at": True, "origin": True, "change": {"document", "over"}}
         )
         self._bus.publish(OverrideAdded(**details), actor=actor)
         return override

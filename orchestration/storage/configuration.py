@@ -9,7 +9,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from pydantic import ValidationError
 
-from orchestration.config.overrides import Override
+from orchestration.config.overrides import Override, OverrideOrigin
 from orchestration.config.versions import ConfigVersion
 from orchestration.errors import NotFoundError
 from orchestration.storage.database import Database, StorageError
@@ -57,12 +57,15 @@ class Overrides:
 
     def add(self, override: Override) -> None:
         """Keep an override."""
-        change = override.change
+        change, origin = override.change, override.origin
         row = {
             **override.model_dump(include={"id", "reason", "actor", "created_at", "expires_at"}),
             "kind": change.kind,
             "target": change.target,
             "value": change.model_dump(mode="json", exclude={"kind", "target"}, exclude_none=True),
+            "incident_id": origin.incident_id if origin else None,
+            "action_key": origin.action_key if origin else None,
+            "action_part": origin.part if origin else None,
         }
         with _reported(), self._database.write() as connection:
             connection.execute(sa.insert(overrides).values(row))
@@ -101,8 +104,13 @@ def _not_expired(now: datetime) -> sa.ColumnElement[bool]:
 def _override(row: sa.RowMapping) -> Override | None:
     common = {name: row[name] for name in ("id", "reason", "actor", "created_at", "expires_at")}
     change = {**row["value"], "kind": row["kind"], "target": row["target"]}
+    origin = None
+    if row["incident_id"] is not None:
+        origin = OverrideOrigin(
+            incident_id=row["incident_id"], action_key=row["action_key"] or "", part=row["action_part"] or ""
+        )
     try:
-        return Override.model_validate({**common, "change": change})
+        return Override.model_validate({**common, "change": change, "origin": origin})
     except ValidationError:
         return None
 

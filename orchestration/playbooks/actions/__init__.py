@@ -34,10 +34,6 @@ class UndoState(BaseModel):
         return self.model_dump(mode="json")
 
 
-class NothingToUndo(UndoState):
-    """For an action whose effect may stay: undoing it only explains why."""
-
-
 # How long a change is in force; a week at most, because nobody remembers a temporary change for longer.
 Minutes = Annotated[float, Field(gt=0, le=10_080)]
 

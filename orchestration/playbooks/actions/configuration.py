@@ -1,10 +1,8 @@
-"""Actions on the configuration: go back to the last good version, log more for a time. The file is never rewritten."""
+"""Actions on the configuration: go back to the last good version, log more for a time. Neither rewrites the file."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import Any
 
 import anyio.to_thread
 
@@ -12,17 +10,18 @@ from orchestration.config.overrides import PinConfiguration, SetLogLevel
 from orchestration.config.versions import ConfigVersion
 from orchestration.domain.run_status import RunStatus
 from orchestration.playbooks.actions import (
-    Action,
     ActionContext,
     ActionError,
     ActionOutcome,
     Minutes,
     Parameters,
+    ReversibleAction,
     action,
 )
-from orchestration.playbooks.actions.override_effects import add_override, remove_overrides
+from orchestration.playbooks.actions.override_effects import OverridesUndo, add_override, remove_overrides
 from orchestration.playbooks.model import Risk
 
+# How far back a version with a run that succeeded is looked for.
 _VERSIONS = 50
 _RUNS = 200
 
@@ -34,7 +33,7 @@ class ForMinutes(Parameters):
 
 
 @action
-class LastGood(Action[ForMinutes]):
+class LastGood(ReversibleAction[ForMinutes, OverridesUndo]):
     """Go back to the last version with which runs succeeded."""
 
     name = "config.last-good"
@@ -52,25 +51,25 @@ class LastGood(Action[ForMinutes]):
         change = PinConfiguration(number=version.number, document=json.loads(version.text))
         made = add_override(self, context, change, parameters.minutes)
         summary = f"version {version.number} of the configuration is in force; the file was not touched"
-        return ActionOutcome(summary, {"version": version.number}, undo={"overrides": [made]})
+        return ActionOutcome(summary, {"version": version.number}, undo=OverridesUndo(overrides=(made,)).as_json())
 
-    async def undo(self, context: ActionContext, undo: Mapping[str, Any]) -> str:
-        remove_overrides(self, context, undo["overrides"])
-        return "the file counts again"
+    async def revert(self, context: ActionContext, state: OverridesUndo) -> str:
+        remove_overrides(self, context, state.overrides)
+        return self.undo_summary
 
     def _last_good(self) -> ConfigVersion:
-        """The newest earlier version with which a run succeeded, else simply the one before the present."""
+        """The newest earlier version with which a run succeeded; without any, the one before the present."""
         versions = self.services.store.history(_VERSIONS)
         present = self.services.store.number
         earlier = [version for version in versions if version.number != present]
         if not earlier:
-            raise ActionError("expected an earlier version of the configuration, found none: it was never changed")
+            raise ActionError("there is no earlier version of the configuration to go back to")
         good = {run.config_version for run in self.services.runs.list([RunStatus.SUCCEEDED], _RUNS)}
         return next((version for version in earlier if version.number in good), earlier[0])
 
 
 @action
-class Debug(Action[ForMinutes]):
+class Debug(ReversibleAction[ForMinutes, OverridesUndo]):
     """Log more for a time."""
 
     name = "log.debug"
@@ -83,8 +82,10 @@ class Debug(Action[ForMinutes]):
 
     async def run(self, context: ActionContext, parameters: ForMinutes) -> ActionOutcome:
         made = add_override(self, context, SetLogLevel(level="DEBUG"), parameters.minutes)
-        return ActionOutcome(f"everything is logged for {parameters.minutes:g} min", undo={"overrides": [made]})
+        return ActionOutcome(
+            f"everything is logged for {parameters.minutes:g} min", undo=OverridesUndo(overrides=(made,)).as_json()
+        )
 
-    async def undo(self, context: ActionContext, undo: Mapping[str, Any]) -> str:
-        remove_overrides(self, context, undo["overrides"])
-        return "the log level is as before"
+    async def revert(self, context: ActionContext, state: OverridesUndo) -> str:
+        remove_overrides(self, context, state.overrides)
+        return self.undo_summary

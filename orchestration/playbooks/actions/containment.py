@@ -1,11 +1,11 @@
-"""Actions that close things off: the whole system, or single files that hold what they should not."""
+"""Actions that contain a security incident: isolate the whole system, or quarantine single files."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,8 @@ from orchestration.playbooks.actions import (
     ActionOutcome,
     NoParameters,
     Parameters,
+    ReversibleAction,
+    UndoState,
     action,
 )
 from orchestration.playbooks.actions.exposure import QUARANTINE
@@ -39,7 +41,7 @@ class SomeArtifacts(Parameters):
 
 @action
 class IsolateAction(Action[NoParameters]):
-    """Close the system off. Only a person lifts it, so that no failed verification opens it again."""
+    """Isolate the system. Only a person lifts that, so that no failed verification opens it again."""
 
     name = "security.isolate"
     summary = "no new runs, no tools for agents, a read-only API, until a person lifts it"
@@ -53,12 +55,19 @@ class IsolateAction(Action[NoParameters]):
         return f"isolate the system: {self.summary}"
 
     async def run(self, context: ActionContext, parameters: NoParameters) -> ActionOutcome:
-        standing = next((one for one in self.services.store.overrides if one.change.kind == "isolate"), None)
-        if standing is not None and not made_by(self, context):
-            return ActionOutcome(f"the system was isolated already, by {standing.actor}", {"override": standing.id})
+        known = next((one for one in self.services.store.overrides if one.change.kind == "isolate"), None)
+        if known is not None and not made_by(self, context):
+            return ActionOutcome(f"the system was isolated already, by {known.actor}", {"override": known.id})
         made = add_override(self, context, IsolateOverride(), None)
         how = f"orchestrator config overrides remove {made}"
         return ActionOutcome(f"the system is isolated; a person lifts that with `{how}`", {"override": made})
+
+
+class QuarantineUndo(UndoState):
+    """The folder of the quarantine, and the artifacts that were moved into it."""
+
+    folder: str
+    artifacts: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +80,8 @@ class _Move:
 
 
 @action
-class Quarantine(Action[SomeArtifacts]):
-    """Move what holds a secret out of reach."""
+class Quarantine(ReversibleAction[SomeArtifacts, QuarantineUndo]):
+    """Move files that hold secrets out of reach."""
 
     name = "security.quarantine"
     summary = "move artifacts into `var/quarantine/`, where only their owner can read them"
@@ -90,26 +99,26 @@ class Quarantine(Action[SomeArtifacts]):
     async def run(self, context: ActionContext, parameters: SomeArtifacts) -> ActionOutcome:
         return await anyio.to_thread.run_sync(self._quarantine, context, parameters)
 
-    async def undo(self, context: ActionContext, undo: Mapping[str, Any]) -> str:
-        return await anyio.to_thread.run_sync(self._bring_back, Path(undo["folder"]), undo["artifacts"])
+    async def revert(self, context: ActionContext, state: QuarantineUndo) -> str:
+        return await anyio.to_thread.run_sync(self._restore, Path(state.folder), state.artifacts)
 
     def _quarantine(self, context: ActionContext, parameters: SomeArtifacts) -> ActionOutcome:
         folder = self._folder(context.incident_id)
         moved = [move for move in self._moves(context.incident_id, parameters) if _move_in(folder, move)]
         if not moved:
-            raise ActionError("expected artifacts that are there, got none that are; nothing was moved")
+            raise ActionError("none of these artifacts exists; nothing was moved")
         names = [move.name for move in moved]
-        undo = {"folder": str(folder), "artifacts": names}
+        undo = QuarantineUndo(folder=str(folder), artifacts=tuple(names)).as_json()
         return ActionOutcome(
             f"moved {', '.join(names)} to {folder}", {"moved": names, "folder": str(folder)}, undo=undo
         )
 
-    def _bring_back(self, folder: Path, names: Sequence[str]) -> str:
+    def _restore(self, folder: Path, names: Sequence[str]) -> str:
         manifest = _manifest(folder)
         for move in (self._move(folder, name) for name in names):
             if move.target.exists():
                 if _checksum(move.target) != manifest[move.name]["sha256"]:
-                    raise ActionError(f"expected {move.target} as it was moved there, got something else; it stays")
+                    raise ActionError(f"{move.target} was changed since it was moved there; it stays in quarantine")
                 move.target.chmod(int(manifest[move.name]["mode"]))
                 move.source.parent.mkdir(parents=True, exist_ok=True)
                 shutil.move(move.target, move.source)
@@ -122,7 +131,7 @@ class Quarantine(Action[SomeArtifacts]):
         return [self._move(self._folder(incident_id), name) for name in parameters.artifacts]
 
     def _move(self, folder: Path, artifact: str) -> _Move:
-        """Where an artifact is and where it goes. Raises ActionError for what is no artifact of a run of ours."""
+        """Where an artifact is, and where it goes. Raises ActionError if no run of ours has such an artifact."""
         run_id, _, name = artifact.partition("/")
         try:
             source = self.services.artifacts.path(self.services.runs.get(run_id).id, name)
@@ -132,7 +141,7 @@ class Quarantine(Action[SomeArtifacts]):
 
 
 def _move_in(folder: Path, move: _Move) -> bool:
-    """Move one file; done already is as wanted. False where there is no such file."""
+    """Move one file, unless it was moved before; False if there is no such file."""
     if move.source.is_symlink() or not move.source.is_file():
         return move.target.is_file()
     for part in (folder.parent, folder, move.target.parent):
@@ -141,7 +150,7 @@ def _move_in(folder: Path, move: _Move) -> bool:
     about = {"sha256": _checksum(move.source), "mode": move.source.stat().st_mode & 0o777}
     path = folder / _MANIFEST
     path.touch(mode=0o600)
-    # Written before the file is moved: a move without a record could not be taken back.
+    # Written before the file is moved: a move without a record could not be undone.
     replace_text(path, json.dumps({**_manifest(folder), move.name: about}, indent=2) + "\n")
     shutil.move(move.source, move.target)
     move.target.chmod(0o600)

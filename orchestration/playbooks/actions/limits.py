@@ -1,4 +1,4 @@
-"""Actions on limits: ask less of providers for a time, and come back to normal step by step."""
+"""Actions on limits: send fewer calls to providers for a time, and return to normal step by step."""
 
 from __future__ import annotations
 
@@ -15,17 +15,26 @@ from orchestration.playbooks.actions import (
     Minutes,
     NoParameters,
     Parameters,
+    ReversibleAction,
     action,
 )
-from orchestration.playbooks.actions.override_effects import add_override, made_by, made_for, remove_overrides
+from orchestration.playbooks.actions.override_effects import (
+    OverridesUndo,
+    add_override,
+    made_by,
+    made_for,
+    remove_overrides,
+)
 from orchestration.playbooks.model import Risk
 
+# Half of the full limit for two minutes, then three quarters until the fourth: a provider that has just recovered from
+# overload fails again if all the waiting calls return at once.
 _RAMP = (0.5, 0.75)
 _RAMP_MINUTES = (2.0, 4.0)
 
 
 class LowerParameters(Parameters):
-    """`providers` by name, `*` for all; `factor` of the present concurrency, never below 1; for so many minutes."""
+    """`providers` by name, `*` for all; `factor` times the present concurrency, at least 1; for so many minutes."""
 
     providers: tuple[str, ...]
     factor: float = Field(default=0.5, gt=0, lt=1)
@@ -33,7 +42,7 @@ class LowerParameters(Parameters):
 
 
 @action
-class Lower(Action[LowerParameters]):
+class Lower(ReversibleAction[LowerParameters, OverridesUndo]):
     """Let fewer calls run at once."""
 
     name = "limit.lower"
@@ -51,7 +60,7 @@ class Lower(Action[LowerParameters]):
 
     async def run(self, context: ActionContext, parameters: LowerParameters) -> ActionOutcome:
         known = {one.change.target: one.change for one in made_by(self, context)}
-        # What was lowered before a crash must not be lowered again from there.
+        # The present limit is the lowered one already if a crash came in between: it must not be lowered twice.
         limits = {
             name: change.concurrency if isinstance(change := known.get(name), LimitProvider) else to
             for name, to in self._limits(parameters).items()
@@ -61,11 +70,13 @@ class Lower(Action[LowerParameters]):
             for name, to in limits.items()
         ]
         summary = "at most " + ", ".join(f"{to} calls at once to {name}" for name, to in limits.items())
-        return ActionOutcome(summary, {"limits": limits, "overrides": made}, undo={"overrides": made})
+        return ActionOutcome(
+            summary, {"limits": limits, "overrides": made}, undo=OverridesUndo(overrides=tuple(made)).as_json()
+        )
 
-    async def undo(self, context: ActionContext, undo: Mapping[str, Any]) -> str:
-        remove_overrides(self, context, undo["overrides"])
-        return "the limits are as before"
+    async def revert(self, context: ActionContext, state: OverridesUndo) -> str:
+        remove_overrides(self, context, state.overrides)
+        return self.undo_summary
 
     def _named(self, parameters: LowerParameters) -> tuple[str, ...]:
         providers = self.services.configuration().runtime.providers
@@ -79,12 +90,12 @@ class Lower(Action[LowerParameters]):
 
 @action
 class Restore(Action[NoParameters]):
-    """Come back to the limits of the file."""
+    """Return to the limits in the configuration file."""
 
     name = "limit.restore"
     summary = "bring lowered limits back step by step"
     risk = Risk.REVERSIBLE
-    undo_summary = "nothing is to be done: the limits go on to come back"
+    undo_summary = "nothing: the limits continue to come back"
     finds = ("restored",)
 
     async def preview(self, context: ActionContext, parameters: NoParameters) -> str:
@@ -94,7 +105,8 @@ class Restore(Action[NoParameters]):
         lowered = self._lowered(context)
         full = {name: self._full(name) for name in lowered}
         for name, ids in lowered.items():
-            # Steps that end one after the other; the newest of those in force counts, so the limit climbs by itself.
+            # Overrides that expire one after the other. The newest in force counts, so the lowest is added last and the
+            # limit climbs without anybody acting again.
             for share, minutes in reversed(list(zip(_RAMP, _RAMP_MINUTES, strict=True))):
                 step = LimitProvider(target=name, concurrency=max(1, int(full[name] * share)))
                 add_override(self, context, step, minutes, part=f"{share:g}")
@@ -103,7 +115,7 @@ class Restore(Action[NoParameters]):
         return ActionOutcome(f"limits come back step by step: {names}", {"restored": sorted(lowered)}, undo={})
 
     async def undo(self, context: ActionContext, undo: Mapping[str, Any]) -> str:
-        return "the limits go on to come back"
+        return "the limits continue to come back"
 
     def _lowered(self, context: ActionContext) -> dict[str, list[str]]:
         found: dict[str, list[str]] = {}

@@ -1,16 +1,13 @@
-"""Starting Ollama on this machine, where it is installed and the configuration lets us."""
+"""Starting Ollama on this machine, if it is installed and the configuration allows it."""
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import signal
 import subprocess
 import threading
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import anyio
@@ -20,23 +17,40 @@ import psutil
 from orchestration.config.schema import ProviderSettings
 from orchestration.config.textfile import replace_text
 from orchestration.playbooks.actions import (
-    Action,
     ActionContext,
     ActionError,
     ActionOutcome,
     NoParameters,
+    ReversibleAction,
+    UndoState,
     action,
 )
 from orchestration.playbooks.actions.providers import is_local_ollama
 from orchestration.playbooks.model import Mode, Risk
 
 _WAIT_SECONDS = 30.0
-_LOOK_SECONDS = 0.25
+_POLL_SECONDS = 0.25
 _GRACE_SECONDS = 3.0
 
 
+class OllamaProcess(UndoState):
+    """The process that was started. Its start time is compared too: process numbers are reused."""
+
+    pid: int
+    started: float
+    provider: str
+    key: str
+
+
+class OllamaUndo(UndoState):
+    """The process to stop; none if Ollama answered already."""
+
+    pid: int | None = None
+    started: float = 0.0
+
+
 @action
-class StartOllama(Action[NoParameters]):
+class StartOllama(ReversibleAction[NoParameters, OllamaUndo]):
     """Start `ollama serve`."""
 
     name = "provider.start-ollama"
@@ -59,20 +73,20 @@ class StartOllama(Action[NoParameters]):
         name = await self._down()
         mine = await anyio.to_thread.run_sync(self._started_before, context.key)
         if mine is not None:
-            # Ours from before a crash: it may still be on its way.
-            name = str(mine["provider"])
+            # Started by this step before a crash: it may still be starting up.
+            name = mine.provider
         elif name is None:
             return ActionOutcome("Ollama answers already", {"provider": next(iter(self._local()))}, undo={})
         else:
             mine = await anyio.to_thread.run_sync(self._start, name, context.key)
-        await self._wait_for(name, int(mine["pid"]))
-        summary = f"started Ollama (process {mine['pid']}); it answers"
-        return ActionOutcome(summary, {"pid": mine["pid"], "provider": name}, undo=mine)
+        await self._wait_for(name, mine.pid)
+        summary = f"started Ollama (process {mine.pid}); it answers"
+        return ActionOutcome(summary, {"pid": mine.pid, "provider": name}, undo=mine.as_json())
 
-    async def undo(self, context: ActionContext, undo: Mapping[str, Any]) -> str:
-        if "pid" not in undo:
+    async def revert(self, context: ActionContext, state: OllamaUndo) -> str:
+        if state.pid is None:
             return "nothing had been started"
-        stopped = await anyio.to_thread.run_sync(_stop, int(undo["pid"]), float(undo["started"]))
+        stopped = await anyio.to_thread.run_sync(_stop, state.pid, state.started)
         self._record.unlink(missing_ok=True)
         return "the Ollama that was started is stopped" if stopped else "it has ended by itself"
 
@@ -94,20 +108,19 @@ class StartOllama(Action[NoParameters]):
     def _binary(self) -> str:
         found = shutil.which("ollama")
         if found is None:
-            raise ActionError("expected Ollama on this machine, found none; install it, or start it where it is")
+            raise ActionError("Ollama is not installed on this machine; install it, or start it on its own machine")
         return found
 
-    def _started_before(self, key: str) -> dict[str, Any] | None:
-        """What the same step has started already, where it still runs."""
+    def _started_before(self, key: str) -> OllamaProcess | None:
+        """The process that the same step has started before a crash, if it still runs."""
         try:
-            record: dict[str, Any] = json.loads(self._record.read_text(encoding="utf-8"))
-            same = record["key"] == key and _is(int(record["pid"]), float(record["started"]))
-        except (OSError, ValueError, LookupError, TypeError):
+            known = OllamaProcess.model_validate_json(self._record.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
             return None
-        return record if same else None
+        return known if known.key == key and _is_same(known.pid, known.started) else None
 
-    def _start(self, name: str, key: str) -> dict[str, Any]:
-        """Start it in a session of its own, so that it outlives us; its output goes beside our log."""
+    def _start(self, name: str, key: str) -> OllamaProcess:
+        """Start it in a session of its own, so that it outlives this process; its output goes beside our log."""
         address = urlsplit(self._local()[name].effective_base_url or "")
         variables = {**os.environ, "OLLAMA_HOST": f"{address.hostname}:{address.port or 11434}"}
         self.services.log_folder.mkdir(parents=True, exist_ok=True)
@@ -120,19 +133,19 @@ class StartOllama(Action[NoParameters]):
                 env=variables,
                 start_new_session=True,
             )
-        # Somebody has to take notice of its end, or what is left of it would look alive.
+        # Without a wait its end would leave a zombie, which `psutil.pid_exists` takes for a live process.
         threading.Thread(target=process.wait, name="ollama-watch", daemon=True).start()
-        record = {"pid": process.pid, "started": _started_at(process.pid), "provider": name, "key": key}
+        started = OllamaProcess(pid=process.pid, started=_started_at(process.pid), provider=name, key=key)
         self.services.state_folder.mkdir(parents=True, exist_ok=True)
-        replace_text(self._record, json.dumps(record))
-        return record
+        replace_text(self._record, started.model_dump_json())
+        return started
 
     async def _wait_for(self, name: str, number: int) -> None:
         with anyio.move_on_after(_WAIT_SECONDS):
             while psutil.pid_exists(number):
                 if (await self.services.gateway.probe(name)).ok:
                     return
-                await self.services.clock.sleep(_LOOK_SECONDS)
+                await self.services.clock.sleep(_POLL_SECONDS)
             raise ActionError("Ollama ended right after its start; logs/ollama.log says why")
         raise ActionError(f"Ollama did not answer within {_WAIT_SECONDS:g} s of its start; see logs/ollama.log")
 
@@ -145,14 +158,14 @@ def _started_at(number: int) -> float:
         return 0.0
 
 
-def _is(number: int, started: float) -> bool:
-    """Whether a process is still the one that was started then: numbers are given again."""
+def _is_same(number: int, started: float) -> bool:
+    """Whether a process is still the one that was started then: process numbers are reused."""
     return psutil.pid_exists(number) and abs(_started_at(number) - started) < 1
 
 
 def _stop(number: int, started: float) -> bool:
-    """Stop what we started, with its group, politely at first; False when it has ended by itself."""
-    if not _is(number, started):
+    """Stop what we started, with its group, by SIGTERM first; False if it has ended by itself."""
+    if not _is_same(number, started):
         return False
     for sign in (signal.SIGTERM, signal.SIGKILL):
         try:

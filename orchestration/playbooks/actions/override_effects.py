@@ -1,56 +1,53 @@
-"""Changes of behaviour that actions make: overrides that name their incident, and that can be found again."""
+"""Overrides that actions make: each records its origin, so that it can be found again."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-from orchestration.config.overrides import AnyChange, Override
+from orchestration.config.overrides import AnyChange, Override, OverrideOrigin
 from orchestration.errors import NotFoundError
-from orchestration.playbooks.actions import Action, ActionContext
+from orchestration.playbooks.actions import ActionContext, AnyAction, UndoState
+
+
+class OverridesUndo(UndoState):
+    """The overrides that undoing removes, by identifier."""
+
+    overrides: tuple[str, ...]
 
 
 def add_override(
-    of: Action[Any], context: ActionContext, change: AnyChange, minutes: float | None, part: str = ""
+    of: AnyAction, context: ActionContext, change: AnyChange, minutes: float | None, part: str = ""
 ) -> str:
-    """Put a change in force for so long, or until it is taken away; repeating it after a crash finds the one that is
-    there.
+    """Add an override for so long, or until it is removed; repeating this after a crash finds the one that exists.
 
-    `part` tells several changes of one target by the same action apart. Returns the override's identifier.
+    `part` tells several overrides of one target by the same action apart. Returns the override's identifier.
     """
-    mark = _mark(context, part)
+    origin = OverrideOrigin(incident_id=context.incident_id, action_key=context.key, part=part)
     for known in of.services.store.overrides:
-        if known.reason.endswith(mark) and known.change.target == change.target:
+        if known.origin == origin and known.change.target == change.target:
             return known.id
-    reason = f"{context.reason} {mark}"
     seconds = None if minutes is None else minutes * 60
-    return of.services.store.add_override(change, reason=reason, actor=context.actor, seconds=seconds).id
+    made = of.services.store.add_override(
+        change, reason=context.reason, actor=context.actor, seconds=seconds, origin=origin
+    )
+    return made.id
 
 
-def made_by(of: Action[Any], context: ActionContext) -> list[Override]:
-    """The changes that the same step has made already: those of a process that died before it could say so."""
-    return [one for one in of.services.store.overrides if context.key and key_of(one.reason) == context.key]
+def made_by(of: AnyAction, context: ActionContext) -> list[Override]:
+    """The overrides that the same step has made already, in a process that died before it could record its result."""
+    if not context.key:  # a preview: it has no key, and has made nothing
+        return []
+    return [one for one in of.services.store.overrides if one.origin and one.origin.action_key == context.key]
 
 
-def made_for(of: Action[Any], context: ActionContext, kind: str) -> list[Override]:
-    """The changes of a kind that were made for this incident, by whatever step."""
-    begins = f"{context.incident_id}: "
-    known = of.services.store.overrides
-    return [one for one in known if one.change.kind == kind and one.reason.startswith(begins)]
+def made_for(of: AnyAction, context: ActionContext, kind: str) -> list[Override]:
+    """The overrides of a kind that any step made for this incident."""
+    known = (one for one in of.services.store.overrides if one.change.kind == kind)
+    return [one for one in known if one.origin and one.origin.incident_id == context.incident_id]
 
 
-def _mark(context: ActionContext, part: str) -> str:
-    return f"[{context.key}{'#' if part else ''}{part}]"
-
-
-def key_of(reason: str) -> str:
-    """The key of the action that made an override, from the override's reason; empty where no action did."""
-    _, bracket, rest = reason.rpartition("[")
-    return rest.rstrip("]").partition("#")[0] if bracket else ""
-
-
-def remove_overrides(of: Action[Any], context: ActionContext, ids: Sequence[str]) -> None:
-    """End changes; those that have ended already are left alone."""
+def remove_overrides(of: AnyAction, context: ActionContext, ids: Sequence[str]) -> None:
+    """Remove overrides, except those that have ended already."""
     for override_id in ids:
         try:
             of.services.store.remove_override(override_id, context.actor)

@@ -1,4 +1,4 @@
-"""Updating vulnerable packages, by what the advisories say, with pip in this very environment."""
+"""Updating vulnerable packages to the versions that the advisories name, with pip, in the running environment."""
 
 from __future__ import annotations
 
@@ -6,15 +6,23 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import anyio.to_thread
 from packaging.version import Version
 
-from orchestration.playbooks.actions import Action, ActionContext, ActionError, ActionOutcome, Parameters, action
+from orchestration.playbooks.actions import (
+    ActionContext,
+    ActionError,
+    ActionOutcome,
+    Parameters,
+    ReversibleAction,
+    UndoState,
+    action,
+)
 from orchestration.playbooks.model import Mode, Risk
 from orchestration.security.vulnerabilities import Vulnerability, audit, installed
 
+# Below the 300 s that the playbook gives the step, so that a hanging pip is reported as such.
 _UPDATE_SECONDS = 280.0
 
 
@@ -24,9 +32,15 @@ class SomePackages(Parameters):
     packages: tuple[str, ...]
 
 
+class UpdateUndo(UndoState):
+    """The versions that were installed before, by package."""
+
+    versions: dict[str, str]
+
+
 @action
-class UpdateCommand(Action[SomePackages]):
-    """Update vulnerable packages, and only those; never without a person's word."""
+class UpdateCommand(ReversibleAction[SomePackages, UpdateUndo]):
+    """Update vulnerable packages, and only those; never without approval."""
 
     name = "security.update-command"
     summary = "prepare the command that updates vulnerable packages to the first versions that are mended"
@@ -47,31 +61,33 @@ class UpdateCommand(Action[SomePackages]):
     async def run(self, context: ActionContext, parameters: SomePackages) -> ActionOutcome:
         return await anyio.to_thread.run_sync(self._update, parameters)
 
-    async def undo(self, context: ActionContext, undo: Mapping[str, Any]) -> str:
-        if not undo["versions"]:
+    async def revert(self, context: ActionContext, state: UpdateUndo) -> str:
+        if not state.versions:
             return "nothing had been installed"
-        await anyio.to_thread.run_sync(_carry_out, _install(undo["versions"]))
-        return f"installed {_listed(undo['versions'])} again; restart the system"
+        await anyio.to_thread.run_sync(_run, _install(state.versions))
+        return f"installed {_listed(state.versions)} again; restart the system"
 
     def _update(self, parameters: SomePackages) -> ActionOutcome:
         if not self._vulnerable(parameters):
             return ActionOutcome(
-                "none of them is vulnerable, so nothing was installed", {"updated": []}, undo={"versions": {}}
+                "none of them is vulnerable, so nothing was installed",
+                {"updated": []},
+                undo=UpdateUndo(versions={}).as_json(),
             )
         wanted = self._wanted(parameters)
         before = {name: version for name, version in installed().items() if name in wanted}
         command = _install(wanted)
-        _carry_out(command)
+        _run(command)
         findings = {"command": shlex.join(command), "updated": sorted(wanted)}
         summary = f"installed {_listed(wanted)}; restart the system to use it"
-        return ActionOutcome(summary, findings, undo={"versions": before})
+        return ActionOutcome(summary, findings, undo=UpdateUndo(versions=before).as_json())
 
     def _vulnerable(self, parameters: SomePackages) -> list[Vulnerability]:
         folder = self.services.root / self.services.configuration().monitoring.advisories_directory
         return [one for one in audit(installed(), folder).vulnerabilities if one.package in parameters.packages]
 
     def _wanted(self, parameters: SomePackages) -> dict[str, str]:
-        """The version to go to, for each package. Raises ActionError where there is nothing to go to."""
+        """The version to install, for each package. Raises ActionError if the advisories name none."""
         wanted: dict[str, str] = {}
         for one in self._vulnerable(parameters):
             if one.fixed:
@@ -86,7 +102,7 @@ def _install(versions: Mapping[str, str]) -> list[str]:
     return [sys.executable, "-m", "pip", "install", *(f"{name}=={version}" for name, version in versions.items())]
 
 
-def _carry_out(command: Sequence[str]) -> None:
+def _run(command: Sequence[str]) -> None:
     try:
         ended = subprocess.run(  # noqa: S603 (a list of words; the versions were read as versions)
             command, capture_output=True, text=True, timeout=_UPDATE_SECONDS, check=False

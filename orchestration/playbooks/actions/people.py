@@ -1,4 +1,4 @@
-"""Actions towards people: remind them of a question, see which channels reach them."""
+"""Actions towards people: remind them of a question, check which channels reach them."""
 
 from __future__ import annotations
 
@@ -18,12 +18,16 @@ from orchestration.playbooks.actions import (
     ActionOutcome,
     NoParameters,
     Parameters,
+    ReversibleAction,
+    UndoState,
     action,
 )
 from orchestration.playbooks.model import Risk
 from orchestration.storage.outbox import Outbox, OutboxRow, OutboxState, SendOutcome
 
+# The key in a message that names the step which redirected it.
 _MARK = "redirected_by"
+# A reminder sooner than this only annoys: the question may be on its way.
 _AGAIN = timedelta(minutes=5)
 
 
@@ -90,8 +94,14 @@ class ChannelCheckAction(Action[NoParameters]):
         return ActionOutcome(summary, {"failing": failing, "permanent": permanent, "urgent_waiting": waiting})
 
 
+class RedirectUndo(UndoState):
+    """The outbox keys of the messages that were added."""
+
+    keys: tuple[str, ...]
+
+
 @action
-class RedirectAction(Action[SomeChannels]):
+class RedirectAction(ReversibleAction[SomeChannels, RedirectUndo]):
     """Tell people by their other channels."""
 
     name = "people.redirect"
@@ -111,11 +121,11 @@ class RedirectAction(Action[SomeChannels]):
     async def run(self, context: ActionContext, parameters: SomeChannels) -> ActionOutcome:
         rows = await anyio.to_thread.run_sync(self._redirect, context, parameters)
         names = ", ".join(f"{row.contact} by {row.channel}" for row in rows) or "nobody: nothing waits there"
-        undo = {"keys": [row.key for row in rows]}
+        undo = RedirectUndo(keys=tuple(row.key for row in rows)).as_json()
         return ActionOutcome(f"told as well: {names}", {"redirected": len(rows)}, undo=undo)
 
-    async def undo(self, context: ActionContext, undo: Mapping[str, Any]) -> str:
-        count = await anyio.to_thread.run_sync(self.services.outbox.cancel, undo["keys"], context.now)
+    async def revert(self, context: ActionContext, state: RedirectUndo) -> str:
+        count = await anyio.to_thread.run_sync(self.services.outbox.cancel, state.keys, context.now)
         return f"{count} messages were withdrawn; what was sent cannot be unsent"
 
     def _redirect(self, context: ActionContext, parameters: SomeChannels) -> list[OutboxRow]:

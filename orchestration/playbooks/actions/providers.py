@@ -1,4 +1,4 @@
-"""Actions on providers: look at them, route past them, have them probed, start Ollama, ask for quota."""
+"""Actions on providers: check them, route around them, have them probed, prepare a request for quota."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ from orchestration.playbooks.actions import (
     NoParameters,
     P,
     Parameters,
+    ReversibleAction,
     action,
 )
-from orchestration.playbooks.actions.override_effects import add_override, made_by, remove_overrides
+from orchestration.playbooks.actions.override_effects import OverridesUndo, add_override, made_by, remove_overrides
 from orchestration.playbooks.model import Risk
 from orchestration.providers.breaker import BreakerState
 from orchestration.providers.route import ProbeResult
@@ -32,21 +33,27 @@ _PAGE_SECONDS = 5.0
 
 
 class SomeProviders(Parameters):
-    """Providers by name; none named means those of the fallback chain, for actions that only look."""
+    """Providers by name; without any, those of the fallback chain, for actions that only read."""
 
     providers: tuple[str, ...] = ()
 
 
 class RouteParameters(Parameters):
-    """`providers` are those to avoid; `to` is a name, else the best that answers; for so many minutes."""
+    """`providers` are those to avoid; `to` is a name, or else the first that answers; for so many minutes."""
 
     providers: tuple[str, ...]
     to: str | None = None
     minutes: Minutes = 60.0
 
 
+class RerouteUndo(OverridesUndo):
+    """`avoids` are the providers that calls are routed around: the reroute ends once they answer again."""
+
+    avoids: tuple[str, ...] = ()
+
+
 def chain_of(configuration: Configuration) -> tuple[str, ...]:
-    """The providers that calls may go to, the preferred first: the fallback chain, and what agents name."""
+    """The providers that calls may go to, the preferred first: the fallback chain, and those that agents name."""
     runtime = configuration.runtime
     named = (agent.provider for agent in configuration.agents if agent.provider)
     names = dict.fromkeys((runtime.default_provider, *runtime.fallback_providers, *named))
@@ -54,15 +61,15 @@ def chain_of(configuration: Configuration) -> tuple[str, ...]:
 
 
 class ProviderAction(Action[P]):
-    """What the actions here share."""
+    """What the actions on providers share."""
 
     def chosen(self, names: Sequence[str]) -> tuple[str, ...]:
-        """The providers that are meant and exist."""
+        """The named providers that exist; without any, the whole chain."""
         configuration = self.services.configuration()
         return tuple(name for name in names if name in configuration.runtime.providers) or chain_of(configuration)
 
     def usable(self) -> tuple[str, ...]:
-        """Providers of the chain with a route that may be used now."""
+        """The providers of the chain that may be used now."""
         closed = {
             status.provider
             for status in self.services.gateway.statuses()
@@ -75,7 +82,7 @@ class ProviderAction(Action[P]):
 
 @action
 class ProbeAction(ProviderAction[SomeProviders]):
-    """Ask providers whether they work."""
+    """Probe providers."""
 
     name = "provider.probe"
     summary = "ask each provider whether it works"
@@ -117,7 +124,7 @@ def is_local_ollama(settings: ProviderSettings) -> bool:
 
 @action
 class StatusPage(ProviderAction[SomeProviders]):
-    """Read the vendors' status pages."""
+    """Read the status pages of vendors."""
 
     name = "provider.status-page"
     summary = "read the status pages of vendors that publish one as JSON"
@@ -144,7 +151,7 @@ class StatusPage(ProviderAction[SomeProviders]):
 
 
 async def _indicator(client: httpx2.AsyncClient, url: str) -> str:
-    """What a status page of the common form says: `none`, `minor`, `major`, `critical`; unknown where it does not."""
+    """The indicator on a status page of the common form: `none`, `minor`, `major` or `critical`; else `unknown`."""
     try:
         response = await client.get(url)
         return str(response.json()["status"]["indicator"])
@@ -154,7 +161,7 @@ async def _indicator(client: httpx2.AsyncClient, url: str) -> str:
 
 @action
 class CredentialCheckAction(ProviderAction[SomeProviders]):
-    """See whether credentials are there."""
+    """Check that credentials are set."""
 
     name = "provider.credentials"
     summary = "see whether the credentials of each provider are set"
@@ -177,7 +184,7 @@ class CredentialCheckAction(ProviderAction[SomeProviders]):
 
 @action
 class LimitsAndQuotas(ProviderAction[SomeProviders]):
-    """Compare use and limits."""
+    """Compare usage with limits."""
 
     name = "provider.limits"
     summary = "compare what is left of each provider's own limits"
@@ -195,7 +202,7 @@ class LimitsAndQuotas(ProviderAction[SomeProviders]):
 
 
 def used_percent(headroom: Mapping[str, float]) -> float | None:
-    """How much of a limit is used up, by the provider's own headers; None where it does not say."""
+    """The percentage of a limit that is used up, by the provider's own headers; None if it sends none."""
     shares = [
         100 * (1 - headroom[f"remaining-{what}"] / headroom[f"limit-{what}"])
         for what in ("requests", "tokens")
@@ -206,7 +213,7 @@ def used_percent(headroom: Mapping[str, float]) -> float | None:
 
 @action
 class FallbackChainAction(ProviderAction[NoParameters]):
-    """See what is left of the fallback chain."""
+    """Check what is left of the fallback chain."""
 
     name = "provider.chain"
     summary = "see which providers of the fallback chain can be used now"
@@ -222,8 +229,8 @@ class FallbackChainAction(ProviderAction[NoParameters]):
 
 
 @action
-class Reroute(ProviderAction[RouteParameters]):
-    """Route past providers."""
+class Reroute(ProviderAction[RouteParameters], ReversibleAction[RouteParameters, RerouteUndo]):
+    """Route around providers."""
 
     name = "provider.route"
     summary = "send calls to another provider first, for a time"
@@ -241,22 +248,22 @@ class Reroute(ProviderAction[RouteParameters]):
 
     async def run(self, context: ActionContext, parameters: RouteParameters) -> ActionOutcome:
         standing = {one.id: one.change.provider for one in made_by(self, context) if isinstance(one.change, RouteTo)}
-        # After a crash in the middle, the rest goes to where the first went.
+        # After a crash in the middle, the remaining agents go to the provider that was chosen for the first ones.
         to = next(iter(standing.values()), "") or await self._best(parameters)
         made = list(standing)
         made += [self._override(context, target, to, parameters) for target in self._affected(parameters)]
         if not made:
             return ActionOutcome(f"all calls go past {', '.join(parameters.providers)} already", {"provider": to})
         summary = f"calls go to {to} first, past {', '.join(parameters.providers)}, for {parameters.minutes:g} min"
-        undo = {"overrides": made, "avoids": list(parameters.providers)}
-        return ActionOutcome(summary, {"provider": to, "overrides": made}, undo=undo)
+        undo = RerouteUndo(overrides=tuple(made), avoids=parameters.providers)
+        return ActionOutcome(summary, {"provider": to, "overrides": made}, undo=undo.as_json())
 
-    async def undo(self, context: ActionContext, undo: Mapping[str, Any]) -> str:
-        remove_overrides(self, context, undo["overrides"])
-        return f"{', '.join(undo['avoids'])} may be used again"
+    async def revert(self, context: ActionContext, state: RerouteUndo) -> str:
+        remove_overrides(self, context, state.overrides)
+        return f"{', '.join(state.avoids)} may be used again"
 
     async def _best(self, parameters: RouteParameters) -> str:
-        """The provider that is named, else the first of the chain that answers now. Raises ActionError without any."""
+        """The named provider, or else the first of the chain that answers now. Raises ActionError if there is none."""
         if parameters.to is not None:
             if self.services.configuration().provider(parameters.to) is None:
                 raise ActionError(f"expected a provider of the configuration, got '{parameters.to}'")
@@ -267,7 +274,7 @@ class Reroute(ProviderAction[RouteParameters]):
         raise ActionError("expected another provider that answers, found none; configure a fallback provider")
 
     def _affected(self, parameters: RouteParameters) -> tuple[str, ...]:
-        """Whose first choice is one of the providers: everybody, or single agents."""
+        """The agents whose first choice is one of the providers; `*` if that is all of them."""
         configuration = self.services.configuration()
         default = configuration.runtime.default_provider
         first = {agent.id: agent.provider or default for agent in configuration.agents}
@@ -282,12 +289,12 @@ class Reroute(ProviderAction[RouteParameters]):
 
 @action
 class ResetBreaker(ProviderAction[SomeProviders]):
-    """Have broken routes probed now."""
+    """Probe broken routes now."""
 
     name = "provider.reset-breaker"
     summary = "have the broken routes of these providers probed now"
     risk = Risk.REVERSIBLE
-    undo_summary = "nothing is to be done: routes that do not answer stay out of use"
+    undo_summary = "nothing: routes that do not answer stay out of use"
 
     def targets(self, parameters: SomeProviders) -> tuple[str, ...]:
         return tuple(name for name in parameters.providers if self.services.configuration().provider(name))

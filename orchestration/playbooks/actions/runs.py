@@ -1,16 +1,15 @@
-"""Actions on runs: begin again from the last checkpoint, stop, fork, give more time, pause and resume."""
+"""Actions on runs: continue from the last checkpoint, stop, fork, give more time, pause and resume."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import anyio.to_thread
 from pydantic import Field
 
 from orchestration.config.overrides import LimitAgent
 from orchestration.config.schema import UsageLimits
+from orchestration.domain.run_hold import RunHold
 from orchestration.domain.run_status import RunStatus
 from orchestration.errors import ConflictError, OrchestratorError
 from orchestration.playbooks.actions import (
@@ -22,18 +21,20 @@ from orchestration.playbooks.actions import (
     NoParameters,
     P,
     Parameters,
+    ReversibleAction,
+    UndoState,
     action,
 )
-from orchestration.playbooks.actions.override_effects import add_override, remove_overrides
+from orchestration.playbooks.actions.override_effects import OverridesUndo, add_override, remove_overrides
 from orchestration.playbooks.model import Risk
 from orchestration.storage.runs import Run
 
-_USUAL_SECONDS = 3600.0
-_PAUSED = "paused by "
-_FORK = re.compile(r"fork of (?P<run>\S+) at ")
-# The records say so before the engine has put everything away.
-_STANDING = frozenset({RunStatus.FAILED, RunStatus.STOPPED, RunStatus.CANCELLED})
-_TRIES, _LOOK_SECONDS = 15, 0.2
+# The limit of an agent for which the configuration names none.
+_DEFAULT_SECONDS = 3600.0
+# The record of a run says so before the engine has stopped all of its parts; until then it cannot be resumed. Three
+# seconds cover that gap, in which a conflict does not yet mean that somebody works on the run.
+_STOPPED = frozenset({RunStatus.FAILED, RunStatus.STOPPED, RunStatus.CANCELLED})
+_RETRIES, _RETRY_SECONDS = 15, 0.2
 
 
 class SomeRuns(Parameters):
@@ -56,11 +57,19 @@ class MoreTime(Parameters):
     minutes: Minutes = 240.0
 
 
-class RunAction(Action[P]):
-    """What the actions here share."""
+class RunsUndo(UndoState):
+    """The runs that undoing resumes or cancels, by identifier."""
 
-    async def each(self, runs: Sequence[str], handle: Any) -> tuple[list[str], dict[str, str]]:
-        """Do something to each run; returns for which it was done, and why not for the others."""
+    runs: tuple[str, ...]
+
+
+class RunAction(Action[P]):
+    """What the actions on runs share."""
+
+    async def each(
+        self, runs: Sequence[str], handle: Callable[[str], Awaitable[object]]
+    ) -> tuple[list[str], dict[str, str]]:
+        """Do something to each run; returns the runs for which it was done, and why it was not for the others."""
         done: list[str] = []
         refused: dict[str, str] = {}
         for run_id in runs:
@@ -73,49 +82,75 @@ class RunAction(Action[P]):
         return done, refused
 
     async def resume(self, run_id: str) -> None:
-        """Leave a run to the workers. One whose end was recorded a moment ago is given the time to come to a stand.
-        Raises ConflictError for one that somebody works on."""
-        for _ in range(_TRIES):
+        """Hand a run to the workers; one that is still being stopped is given the time for it. Raises ConflictError
+        for one that is being worked on."""
+        for _ in range(_RETRIES):
             try:
                 await self.services.control.resume(run_id, shared=True)
             except ConflictError:
-                run = await anyio.to_thread.run_sync(self.services.runs.get, run_id)
-                if run.status not in _STANDING:
+                if (await self.get(run_id)).status not in _STOPPED:
                     raise
-                await self.services.clock.sleep(_LOOK_SECONDS)
+                await self.services.clock.sleep(_RETRY_SECONDS)
             else:
                 return
         await self.services.control.resume(run_id, shared=True)
 
+    async def resume_all(self, runs: Sequence[str]) -> str:
+        """Resume what can be resumed; returns what was done."""
+        done, _ = await self.each(runs, self.resume)
+        return f"resumed {', '.join(done) or 'none'}"
+
+    async def stop(self, context: ActionContext, run_id: str) -> None:
+        """Stop a run on behalf of the incident; it stays unfinished."""
+        await self.services.control.pause(
+            run_id,
+            f"stopped by {context.reason}",
+            hold=RunHold.STOPPED_BY_RESPONSE,
+            held_by=context.incident_id,
+        )
+
+    async def get(self, run_id: str) -> Run:
+        """One run. Raises NotFoundError."""
+        return await anyio.to_thread.run_sync(self.services.runs.get, run_id)
+
     async def unfinished(self) -> tuple[Run, ...]:
-        """Runs that have not come to an end."""
+        """The runs that have not ended."""
         return await self.services.control.unfinished()
+
+    async def paused_for(self, incident_id: str) -> list[str]:
+        """The runs that the response to an incident has paused."""
+        return [
+            run.id
+            for run in await self.unfinished()
+            if run.hold is RunHold.PAUSED_BY_RESPONSE and run.held_by == incident_id
+        ]
 
 
 class NamedRunsAction(RunAction[SomeRuns]):
-    """An action on runs that its parameters name."""
+    """An action on the runs that its parameters name."""
+
+    risk = Risk.REVERSIBLE
 
     def targets(self, parameters: SomeRuns) -> tuple[str, ...]:
         return parameters.runs
 
 
-class GoingOn(RunAction[NoParameters]):
-    """What has runs go on that stand still. It takes nothing, chooses the runs itself, and needs no taking back."""
+class ResumingAction(RunAction[NoParameters]):
+    """Resumes runs that it finds by itself. There is nothing to undo: the runs go on."""
 
     risk = Risk.REVERSIBLE
     undo_summary = "nothing: the runs go on"
 
-    async def undo(self, context: ActionContext, undo: Mapping[str, Any]) -> str:
+    async def undo(self, context: ActionContext, undo: Mapping[str, object]) -> str:
         return "the runs go on"
 
 
 @action
 class Restart(NamedRunsAction):
-    """Begin again at the last checkpoint."""
+    """Continue from the last checkpoint."""
 
     name = "run.restart"
     summary = "go on with runs from their last committed steps"
-    risk = Risk.REVERSIBLE
     undo_summary = "nothing: what the runs have done since is kept"
     finds = ("restarted", "refused")
 
@@ -127,31 +162,29 @@ class Restart(NamedRunsAction):
         if not done and refused:
             raise ActionError("; ".join(refused.values()))
         summary = f"went on with {', '.join(done)}" + (f"; not with {', '.join(refused)}" if refused else "")
-        return ActionOutcome(summary, {"restarted": done, "refused": sorted(refused)}, refused, undo={"runs": done})
+        findings = {"restarted": done, "refused": sorted(refused)}
+        return ActionOutcome(summary, findings, refused, undo={"runs": done})
 
-    async def undo(self, context: ActionContext, undo: Mapping[str, Any]) -> str:
+    async def undo(self, context: ActionContext, undo: Mapping[str, object]) -> str:
         return "the runs go on: what they have done since is kept"
 
     async def _restart(self, run_id: str) -> None:
-        run = await anyio.to_thread.run_sync(self.services.runs.get, run_id)
-        if run.status is RunStatus.SUCCEEDED:
+        if (await self.get(run_id)).status is RunStatus.SUCCEEDED:
             return
         try:
             await self.resume(run_id)
         except ConflictError:
-            run = await anyio.to_thread.run_sync(self.services.runs.get, run_id)
-            if run.status in _STANDING:
+            if (await self.get(run_id)).status in _STOPPED:
                 raise
-            # Somebody works on it already: that is what was wanted.
+            # It is being worked on already, which is what was wanted.
 
 
 @action
-class Cancel(NamedRunsAction):
-    """Stop runs for real, a blocking call too."""
+class Cancel(NamedRunsAction, ReversibleAction[SomeRuns, RunsUndo]):
+    """Stop runs, and the tools that they are waiting for."""
 
     name = "run.cancel"
     summary = "stop runs, running tools too; they can be resumed"
-    risk = Risk.REVERSIBLE
     undo_summary = "the runs are resumed"
     finds = ("cancelled",)
 
@@ -159,23 +192,20 @@ class Cancel(NamedRunsAction):
         return f"stop {', '.join(parameters.runs)}; committed steps are kept"
 
     async def run(self, context: ActionContext, parameters: SomeRuns) -> ActionOutcome:
-        async def stop(run_id: str) -> None:
-            await self.services.control.pause(run_id, f"stopped by {context.reason}")
+        done, refused = await self.each(parameters.runs, lambda run_id: self.stop(context, run_id))
+        undo = RunsUndo(runs=tuple(done)).as_json()
+        return ActionOutcome(f"stopped {', '.join(done) or 'none'}", {"cancelled": done}, refused, undo=undo)
 
-        done, refused = await self.each(parameters.runs, stop)
-        return ActionOutcome(f"stopped {', '.join(done) or 'none'}", {"cancelled": done}, refused, undo={"runs": done})
-
-    async def undo(self, context: ActionContext, undo: Mapping[str, Any]) -> str:
-        return await _resume_all(self, undo["runs"])
+    async def revert(self, context: ActionContext, state: RunsUndo) -> str:
+        return await self.resume_all(state.runs)
 
 
 @action
-class Fork(NamedRunsAction):
-    """Fork from the last good step."""
+class Fork(NamedRunsAction, ReversibleAction[SomeRuns, RunsUndo]):
+    """Fork from the last part that succeeded."""
 
     name = "run.fork"
     summary = "begin a new run from the last good part of each, leaving the old one as it is"
-    risk = Risk.REVERSIBLE
     undo_summary = "the new runs are cancelled"
     finds = ("forks",)
 
@@ -184,39 +214,45 @@ class Fork(NamedRunsAction):
 
     async def run(self, context: ActionContext, parameters: SomeRuns) -> ActionOutcome:
         forks: list[str] = []
-        known = await self._known(context)
+        known = await self._forked_before(context)
 
         async def fork(run_id: str) -> None:
-            await self.services.control.pause(run_id, f"stopped by {context.reason}")
+            await self.stop(context, run_id)
             forks.append(known.get(run_id) or (await self.services.control.fork(run_id, shared=True)).id)
 
         done, refused = await self.each(parameters.runs, fork)
         if not done:
             raise ActionError("; ".join(refused.values()) or "there was nothing to fork")
-        return ActionOutcome(f"forked {', '.join(done)} as {', '.join(forks)}", {"forks": forks}, undo={"runs": forks})
+        undo = RunsUndo(runs=tuple(forks)).as_json()
+        return ActionOutcome(f"forked {', '.join(done)} as {', '.join(forks)}", {"forks": forks}, undo=undo)
 
-    async def undo(self, context: ActionContext, undo: Mapping[str, Any]) -> str:
-        for run_id in undo["runs"]:
+    async def revert(self, context: ActionContext, state: RunsUndo) -> str:
+        for run_id in state.runs:
             try:
-                await self.services.control.cancel(run_id, "the fork did not help")
+                await self.services.control.cancel(
+                    run_id,
+                    "the fork did not help",
+                    hold=RunHold.STOPPED_BY_RESPONSE,
+                    held_by=context.incident_id,
+                )
             except ConflictError:
                 continue
-        return f"stopped {', '.join(undo['runs'])}"
+        return f"stopped {', '.join(state.runs)}"
 
-    async def _known(self, context: ActionContext) -> dict[str, str]:
-        """The forks that were begun since the incident and are at work: ours, from before a crash. By their origin."""
+    async def _forked_before(self, context: ActionContext) -> dict[str, str]:
+        """The unfinished forks that began since the incident was detected, by the run that they were forked from. After
+        a crash in the middle of this step they are ours."""
         incident = await anyio.to_thread.run_sync(self.services.incidents.get, context.incident_id)
         recent = [run for run in await self.unfinished() if run.created_at >= incident.detected_at]
-        return {match["run"]: run.id for run in recent if (match := _FORK.match(run.origin))}
+        return {run.forked_from: run.id for run in recent if run.forked_from is not None}
 
 
 @action
-class RaiseLimit(RunAction[MoreTime]):
+class RaiseLimit(ReversibleAction[MoreTime, OverridesUndo]):
     """Give agents more time."""
 
     name = "run.raise-limit"
     summary = "raise the time limit of agents for a time"
-    risk = Risk.REVERSIBLE
     undo_summary = "the time limits are as before"
     finds = ("overrides",)
 
@@ -229,72 +265,74 @@ class RaiseLimit(RunAction[MoreTime]):
     async def run(self, context: ActionContext, parameters: MoreTime) -> ActionOutcome:
         made = [self._raise(context, agent, parameters) for agent in parameters.agents]
         summary = f"{', '.join(parameters.agents)} may take {parameters.factor:g} times as long"
-        return ActionOutcome(summary, {"overrides": made}, undo={"overrides": made})
+        return ActionOutcome(summary, {"overrides": made}, undo=OverridesUndo(overrides=tuple(made)).as_json())
 
-    async def undo(self, context: ActionContext, undo: Mapping[str, Any]) -> str:
-        remove_overrides(self, context, undo["overrides"])
-        return "the time limits are as before"
+    async def revert(self, context: ActionContext, state: OverridesUndo) -> str:
+        remove_overrides(self, context, state.overrides)
+        return self.undo_summary
 
     def _raise(self, context: ActionContext, name: str, parameters: MoreTime) -> str:
         configuration = self.services.configuration()
         agent = configuration.agent(name)
         if agent is None:
             raise ActionError(f"expected an agent of the configuration, got '{name}'")
-        present = agent.limits.seconds or configuration.runtime.limits.seconds or _USUAL_SECONDS
+        present = agent.limits.seconds or configuration.runtime.limits.seconds or _DEFAULT_SECONDS
         limits = UsageLimits(seconds=present * parameters.factor)
         return add_override(self, context, LimitAgent(target=name, limits=limits), parameters.minutes)
 
 
 @action
-class Pause(RunAction[ByPriority]):
-    """Stop what is not critical."""
+class Pause(RunAction[ByPriority], ReversibleAction[ByPriority, RunsUndo]):
+    """Pause what is not critical."""
 
     name = "run.pause"
     summary = "pause the unfinished runs of a priority; nothing is lost"
-    risk = Risk.REVERSIBLE
     undo_summary = "the runs are resumed"
     finds = ("paused",)
 
     async def preview(self, context: ActionContext, parameters: ByPriority) -> str:
-        names = ", ".join(run.id for run in await self._of(parameters.priority)) or "none"
+        names = ", ".join(await self._pausable(parameters.priority)) or "none"
         return f"pause the runs of priority {parameters.priority}: {names}"
 
     async def run(self, context: ActionContext, parameters: ByPriority) -> ActionOutcome:
         async def pause(run_id: str) -> None:
-            await self.services.control.pause(run_id, f"{_PAUSED}{context.reason}")
+            await self.services.control.pause(
+                run_id,
+                f"paused by {context.reason}",
+                hold=RunHold.PAUSED_BY_RESPONSE,
+                held_by=context.incident_id,
+            )
 
-        mark = f"{_PAUSED}{context.incident_id}:"
-        before = [run.id for run in await self.unfinished() if run.reason.startswith(mark)]
-        done, _ = await self.each([run.id for run in await self._of(parameters.priority)], pause)
+        before = await self.paused_for(context.incident_id)
+        done, _ = await self.each(await self._pausable(parameters.priority), pause)
         done = [*before, *done]
-        return ActionOutcome(f"paused {', '.join(done) or 'none'}", {"paused": done}, undo={"runs": done})
+        undo = RunsUndo(runs=tuple(done)).as_json()
+        return ActionOutcome(f"paused {', '.join(done) or 'none'}", {"paused": done}, undo=undo)
 
-    async def undo(self, context: ActionContext, undo: Mapping[str, Any]) -> str:
-        return await _resume_all(self, undo["runs"])
+    async def revert(self, context: ActionContext, state: RunsUndo) -> str:
+        return await self.resume_all(state.runs)
 
-    async def _of(self, priority: str) -> list[Run]:
-        waiting = (RunStatus.STOPPED,)
-        return [run for run in await self.unfinished() if run.priority == priority and run.status not in waiting]
+    async def _pausable(self, priority: str) -> list[str]:
+        unfinished = await self.unfinished()
+        return [run.id for run in unfinished if run.priority == priority and run.status is not RunStatus.STOPPED]
 
 
 @action
-class ResumePaused(GoingOn):
-    """Resume what was paused."""
+class ResumePaused(ResumingAction):
+    """Resume what this incident's response paused."""
 
     name = "run.resume-paused"
     summary = "resume the runs that this incident's response paused"
     finds = ("resumed",)
 
     async def run(self, context: ActionContext, parameters: NoParameters) -> ActionOutcome:
-        mark = f"{_PAUSED}{context.incident_id}:"
-        paused = [run.id for run in await self.unfinished() if run.reason.startswith(mark)]
-        summary = await _resume_all(self, paused)
-        return ActionOutcome(summary, {"resumed": paused}, undo={})
+        paused = await self.paused_for(context.incident_id)
+        return ActionOutcome(await self.resume_all(paused), {"resumed": paused}, undo={})
 
 
 @action
-class ResumeWaiting(GoingOn):
-    """Take up what a provider stopped."""
+class ResumeWaiting(ResumingAction):
+    """Resume what stopped for want of a provider."""
 
     name = "run.resume-waiting"
     summary = "resume the runs that stopped because no provider answered"
@@ -304,15 +342,14 @@ class ResumeWaiting(GoingOn):
         stopped = [
             run.id
             for run in await self.unfinished()
-            if run.status is RunStatus.STOPPED and run.reason.startswith("no provider")
+            if run.status is RunStatus.STOPPED and run.hold is RunHold.NO_PROVIDER
         ]
-        summary = await _resume_all(self, stopped)
-        return ActionOutcome(summary, {"resumed": stopped}, undo={})
+        return ActionOutcome(await self.resume_all(stopped), {"resumed": stopped}, undo={})
 
 
 @action
-class Recover(GoingOn):
-    """Take over what dead processes left."""
+class Recover(ResumingAction):
+    """Recover what dead processes left behind."""
 
     name = "run.recover"
     summary = "see that the runs of processes that are gone are taken over"
@@ -321,8 +358,3 @@ class Recover(GoingOn):
     async def run(self, context: ActionContext, parameters: NoParameters) -> ActionOutcome:
         taken = await self.services.control.recover()
         return ActionOutcome(f"{taken} parts of runs were taken over", {"taken": taken}, undo={})
-
-
-async def _resume_all(of: RunAction[Any], runs: Sequence[str]) -> str:
-    done, _ = await of.each(runs, of.resume)
-    return f"resumed {', '.join(done) or 'none'}"

@@ -1,4 +1,4 @@
-"""Actions on our own processes: list and replace workers, kill what is stuck. Never a process that is not ours."""
+"""Actions on our own processes: list and replace workers, kill what is stuck. Never a process of somebody else."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class SomeProcesses(Parameters):
 
 @action
 class ListWorkers(Action[NoParameters]):
-    """See the workers."""
+    """List the workers."""
 
     name = "worker.list"
     summary = "list the workers, what they run and how they are"
@@ -86,7 +86,7 @@ class ReplaceWorker(Action[SomeWorkers]):
 
 @action
 class KillProcess(Action[SomeProcesses]):
-    """Kill a stuck process that is ours."""
+    """Kill a stuck process that the system started."""
 
     name = "process.kill"
     summary = "kill processes that the system itself started, with their groups"
@@ -103,12 +103,12 @@ class KillProcess(Action[SomeProcesses]):
         gone = [number for number in parameters.processes if not psutil.pid_exists(int(number))]
         killed = [number for number in parameters.processes if number not in gone and await self._kill(int(number))]
         if not killed and not gone:
-            raise ActionError("expected processes that this system started, got none that are; nothing was killed")
+            raise ActionError("none of these processes was started by this system; nothing was killed")
         summary = f"killed {', '.join(killed)}" if killed else "they are gone already"
         return ActionOutcome(summary, {"killed": killed})
 
     async def _kill(self, number: int) -> bool:
-        """Kill one with its group, politely at first; False when it is not ours or gone."""
+        """Kill a process with its group, by SIGTERM first; False if it is not ours, or gone."""
         if number not in self._ours():
             return False
         for sign in (signal.SIGTERM, signal.SIGKILL):
@@ -118,7 +118,7 @@ class KillProcess(Action[SomeProcesses]):
         return False
 
     def _ours(self) -> set[int]:
-        """What we and our workers have started, but not the workers and not ourselves."""
+        """The processes that we and our workers have started, without the workers and ourselves."""
         workers = {int(worker["pid"]) for worker in self.services.fleet.workers()}
         found: set[int] = set()
         for root in (os.getpid(), *workers):
@@ -136,7 +136,7 @@ class KillProcess(Action[SomeProcesses]):
 
 
 def _send(number: int, sign: signal.Signals) -> None:
-    """Signal a process and its group, unless the group is ours as well."""
+    """Signal a process and its group, unless that is our own group: we must not kill ourselves."""
     try:
         group = os.getpgid(number)
         os.kill(number, sign) if group == os.getpgrp() else os.killpg(group, sign)

@@ -97,6 +97,9 @@ overrides = sa.Table(
     sa.Column("created_at", UtcDateTime, nullable=False),
     sa.Column("expires_at", UtcDateTime),
     sa.Column("removed_at", UtcDateTime),
+    sa.Column("incident_id", sa.String(64)),
+    sa.Column("action_key", sa.String(200)),
+    sa.Column("action_part", sa.String(16)),
 )
 
 route_states = sa.Table(

@@ -10,6 +10,7 @@ from typing import Any
 import psutil
 import pytest
 
+from orchestration.domain.run_hold import RunHold
 from orchestration.domain.run_status import RunStatus
 from orchestration.playbooks.actions import ActionError
 from orchestration.storage.runs import Run
@@ -117,7 +118,7 @@ async def test_runs_that_stopped_for_a_provider_are_taken_up_and_only_those(tmp_
     async with a_house(tmp_path, lambda _: answers["next"]) as (ward, _):
         waits, stands = await begun(ward), await begun(ward)
         await ward.until(lambda: len(sleepers()) >= 2)
-        await ward.app.control.pause(waits.id, "no provider can answer now (own: open)")
+        await ward.app.control.pause(waits.id, "no provider can answer now", hold=RunHold.NO_PROVIDER)
         await ward.app.control.pause(stands.id, "ada wanted it")
         await ward.until(lambda: not sleepers())
         answers["next"] = DONE

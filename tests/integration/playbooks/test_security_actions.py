@@ -130,7 +130,7 @@ async def test_isolation_closes_everything_off_until_a_person_lifts_it(tmp_path:
             assert (await ward.run("security.isolate")).findings == isolated.findings
             with pytest.raises(UsageError, match="The system is isolated and accepts no new runs"):
                 await ward.app.launcher.start("mend it", ward.root / "work", agent="executor")
-            with pytest.raises(UsageError, match="takes no new runs"):
+            with pytest.raises(UsageError, match="accepts no new runs"):
                 await ward.app.launcher.fork("run-0")
             await ward.app.control.start(run)
             await ward.app.engine.result(run.id)
@@ -196,7 +196,7 @@ async def test_quarantine_takes_nothing_that_is_no_artifact_and_brings_nothing_e
         moved = await ward.run("security.quarantine", artifacts=["run-1/notes.md"])
         target = Path(moved.findings["folder"]) / "run-1" / "notes.md"
         target.write_text("something else")
-        with pytest.raises(ActionError, match="got something else; it stays"):
+        with pytest.raises(ActionError, match="it stays in quarantine"):
             await ward.undo("security.quarantine", moved)
         assert not path.exists()
 
@@ -259,7 +259,7 @@ async def test_a_vendor_with_a_call_for_it_is_asked_to_revoke_and_only_on_a_pers
         a_run(ward)
         vendor = Vendor()
         ward.use(revokers={"PAID_KEY": vendor})
-        with pytest.raises(ActionError, match="found none; nothing was refused"):
+        with pytest.raises(ActionError, match="no exposed value was found; nothing was refused"):
             await ward.run("security.rotate", variables=["PAID_KEY"])
         leak(ward)
         decision = await ward.decide("security.rotate", {"variables": ["PAID_KEY"]})

@@ -13,7 +13,6 @@ from orchestration.config.secrets import names_a_secret
 from orchestration.errors import UsageError
 from orchestration.playbooks import conditions
 from orchestration.playbooks.actions import Action, Parameters, action
-from orchestration.playbooks.actions.override_effects import key_of
 from orchestration.playbooks.actions.registry import REGISTRY
 from orchestration.playbooks.catalogue import PlaybookCatalogue, PlaybookEntry
 from orchestration.playbooks.catalogue import load as load_playbook
@@ -107,19 +106,6 @@ def test_a_playbook_with_an_action_that_does_not_exist_is_refused_with_its_line(
     path.write_text(text.replace("do: people.redirect", "do: people.teleport"), encoding="utf-8")
     with pytest.raises(PlaybookError, match=r"mine\.yaml:\d+:1: expected one of the actions .*, got 'people.teleport'"):
         load_playbook(path)
-
-
-@pytest.mark.parametrize(
-    ("reason", "key"),
-    [
-        ("inc-1: because [response-inc-1-1/mitigate/it/it/4]", "response-inc-1-1/mitigate/it/it/4"),
-        ("inc-1: because [a/b/4#0.5]", "a/b/4"),
-        ("I like it", ""),
-        ("", ""),
-    ],
-)
-def test_the_key_of_an_action_is_read_from_an_overrides_reason(reason: str, key: str) -> None:
-    assert key_of(reason) == key
 
 
 def test_a_retired_value_is_known_again_without_being_kept(tmp_path: Path) -> None:
