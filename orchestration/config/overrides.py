@@ -213,8 +213,10 @@ class OverrideOrigin(BaseModel):
 
 
 class Override(BaseModel):
-    """One change, in force from `created_at` until `expires_at` (None: until it is removed). `origin` is None for one that a
-    person made."""
+    """One change, in force from `created_at` until `expires_at` (None: until it is removed).
+
+    `origin` is None for one that a person made.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
