@@ -14,23 +14,23 @@ _Key = tuple[str, str]
 
 
 class ActiveAlerts:
-    """Applies observations to alerts. `dropped` gathers the identifiers of pending alerts that came to nothing."""
+    """Applies observations to alerts. `dropped` collects the ids of pending alerts that never fired."""
 
     def __init__(self) -> None:
         self._alerts: dict[_Key, Alert] = {}
         self._before: dict[_Key, Alert] = {}
         self.dropped: set[str] = set()
-        self._named: tuple[datetime | None, set[str]] = (None, set())
+        self._ids_at: tuple[datetime | None, set[str]] = (None, set())
 
     def __iter__(self) -> Iterator[Alert]:
         return iter(tuple(self._alerts.values()))
 
-    def own(self) -> list[Alert]:
+    def from_rules(self) -> list[Alert]:
         """The alerts that rules have made."""
         return [alert for alert in self if alert.source == OWN]
 
     def restore(self, alerts: Iterable[Alert]) -> None:
-        """Take over what was kept, oldest first. Of several that are open under one name, the newest goes on."""
+        """Restore stored alerts, oldest first. If several are open under one fingerprint, the newest continues."""
         for alert in alerts:
             key = (alert.source, alert.fingerprint)
             known = self._alerts.get(key)
@@ -40,84 +40,84 @@ class ActiveAlerts:
             if older is not None and is_open(older):
                 self.dropped.add(older.id)
 
-    def see(self, seen: AlertObservation, timing: AlertTiming, now: datetime) -> None:
-        """Apply one look at a condition."""
-        key = (seen.source, seen.fingerprint)
+    def apply(self, observation: AlertObservation, timing: AlertTiming, now: datetime) -> None:
+        """Apply one observation of a condition."""
+        key = (observation.source, observation.fingerprint)
         before = self._alerts.get(key)
-        after = advance(before, seen, timing, now, lambda: self._new_id(now))
+        after = advance(before, observation, timing, now, lambda: self._new_id(now))
         if after is not None:
             if before is not None and before.id != after.id:
                 self._before[key] = before
             self._alerts[key] = after
         elif before is not None:
             self.dropped.add(before.id)
-            self._forget(key)
+            self._drop(key)
 
-    def hear(self, notice: InboundAlert, source: str, timing: AlertTiming, now: datetime) -> bool:
-        """Apply a notice from outside; False for one that is late, and says nothing new.
+    def apply_inbound(self, inbound: InboundAlert, source: str, timing: AlertTiming, now: datetime) -> bool:
+        """Apply an inbound alert; returns False for one that is outdated.
 
-        Senders repeat themselves, and a repetition may come after its successor: a beginning that is known to be over,
-        the end of an earlier time, the end of something that never began here.
+        Senders repeat themselves, and a repetition may arrive after a newer message: the beginning of an alert that is
+        known to be resolved, the end of an earlier occurrence, the end of an alert that never began here.
         """
-        before = self._alerts.get((source, notice.fingerprint))
-        if notice.firing:
-            late = before is not None and before.resolved and notice.at <= before.since
+        before = self._alerts.get((source, inbound.fingerprint))
+        if inbound.firing:
+            outdated = before is not None and before.resolved and inbound.at <= before.since
         else:
-            late = before is None or before.resolved or notice.at < before.since
-        if not late:
-            self.see(notice.observation(source), timing, now)
-        return not late
+            outdated = before is None or before.resolved or inbound.at < before.since
+        if not outdated:
+            self.apply(inbound.observation(source), timing, now)
+        return not outdated
 
     def firing(self) -> set[str]:
-        """The identifiers of the alerts that fire."""
+        """The ids of the firing alerts."""
         return {alert.id for alert in self if alert.firing}
 
-    def would_end(self, notice: InboundAlert, source: str, alerts: Container[str]) -> bool:
-        """Whether a notice is the end of an alert that fires and is none of these."""
-        alert = self._alerts.get((source, notice.fingerprint))
-        return not notice.firing and alert is not None and alert.firing and alert.id not in alerts
+    def would_end(self, inbound: InboundAlert, source: str, alerts: Container[str]) -> bool:
+        """Whether an inbound alert ends a firing alert other than these."""
+        alert = self._alerts.get((source, inbound.fingerprint))
+        return not inbound.firing and alert is not None and alert.firing and alert.id not in alerts
 
-    def pass_time(self, timing: AlertTiming, forget_seconds: float, now: datetime) -> None:
-        """Let alerts from outside end that were said to be over while they flapped, or of which nobody speaks now."""
+    def expire(self, timing: AlertTiming, forget_seconds: float, now: datetime) -> None:
+        """Resolve inbound alerts that ended while they flapped, and those that no sender has repeated for too long."""
         for alert in self:
             if alert.source == OWN or not alert.firing:
                 continue
-            silent = (now - alert.seen_at).total_seconds() >= forget_seconds
-            if alert.clear_since is not None or silent:
-                self.see(over(alert, now), timing, now)
+            unrepeated = (now - alert.seen_at).total_seconds() >= forget_seconds
+            if alert.clear_since is not None or unrepeated:
+                self.apply(cleared_observation(alert, now), timing, now)
 
-    def forget_old(self, ended_before: datetime, keep: frozenset[str]) -> None:
-        """Forget what ended before that moment, except for the identifiers in `keep`."""
+    def prune(self, ended_before: datetime, keep: frozenset[str]) -> None:
+        """Drop alerts that were resolved before a time, except for the ids in `keep`."""
         for key, alert in tuple(self._alerts.items()):
             if alert.resolved and alert.id not in keep and (alert.ends_at or alert.updated_at) < ended_before:
                 del self._alerts[key]
         self._before = {key: alert for key, alert in self._before.items() if alert.updated_at >= ended_before}
 
     def _new_id(self, now: datetime) -> str:
-        """Thousands may begin at one moment, and the random part of an identifier is short."""
-        if self._named[0] != now:
-            self._named = (now, set())
-        taken = self._named[1]
+        # Thousands of alerts may begin at the same moment, and the random part of an id is short enough to collide.
+        if self._ids_at[0] != now:
+            self._ids_at = (now, set())
+        taken = self._ids_at[1]
         name = new_id("alert", now.timestamp())
         while name in taken:
             name = new_id("alert", now.timestamp())
         taken.add(name)
         return name
 
-    def _forget(self, key: _Key) -> None:
-        """A pending alert is gone; the one before it, with its flips, is the latest again."""
+    def _drop(self, key: _Key) -> None:
+        """Drop a pending alert; the one before it, with its flips, is the latest again."""
         del self._alerts[key]
         if (before := self._before.pop(key, None)) is not None:
             self._alerts[key] = before
 
 
-def over(alert: Alert, now: datetime) -> AlertObservation:
-    """A look at an alert's condition that finds it gone."""
+def cleared_observation(alert: Alert, now: datetime) -> AlertObservation:
+    """An observation that an alert's condition is gone."""
     return AlertObservation(
         alert.name, alert.fingerprint, ConditionState.CLEAR, alert.scenario, now, source=alert.source
     )
 
 
 def is_open(alert: Alert) -> bool:
-    """Whether an alert pends or fires."""
+    """Whether an alert is pending or firing."""
     return alert.status is not AlertStatus.RESOLVED

@@ -1,4 +1,4 @@
-"""Redaction for many small texts at once: one search over all of them, and the careful way only where it finds any."""
+"""Redaction of many small texts at once: one search over all of them, and the slow way only if it finds a secret."""
 
 from __future__ import annotations
 
@@ -9,21 +9,22 @@ from typing import Any
 from orchestration.config.secrets import names_a_secret
 from orchestration.security.redaction import Redactor
 
-# Takes JSON values and returns them without any secret in them; `Redactor.data` is one.
+# Takes JSON values and returns them without secrets; `Redactor.data` is one.
 Redact = Callable[[Any], Any]
 
-_telling = lru_cache(maxsize=4096)(names_a_secret)
+_names_a_secret = lru_cache(maxsize=4096)(names_a_secret)
 
 
 def batch_redactor(redactor: Redactor) -> Redact:
-    """As `redactor.data`, for JSON values, and several times as fast where there is nothing to hide.
+    """The same as `redactor.data` for JSON values, and several times as fast if there is no secret in them.
 
-    What would be found in one text is found in all of them put together, a line each: at most more is.
+    Each text is one line of the text that is searched. A secret in one of them is found there too; the joined text can
+    only have more matches, and then the slow way decides.
     """
 
     def redact(value: Any) -> Any:
         texts = list(_texts(value))
-        suspicious = any(_telling(key) for key, is_key in texts if is_key)
+        suspicious = any(_names_a_secret(key) for key, is_key in texts if is_key)
         if suspicious or redactor.find("\n".join(text for text, _ in texts)):
             return redactor.data(value)
         return value

@@ -1,4 +1,4 @@
-"""The engine: signals and notices in, alerts kept, and the desk told what is worth telling."""
+"""The alert engine: signals and inbound alerts in, stored alerts and incident reports out."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from orchestration.alerts.ports import IncidentReporter
 from orchestration.alerts.records import decision_of, from_row
 from orchestration.alerts.rulebook import Rulebook, timing_of
 from orchestration.alerts.signal import Signal
-from orchestration.alerts.silences import Silence, readable
+from orchestration.alerts.silences import Silence, parse_silences
 from orchestration.alerts.stages import NotifyDecision, StageContext, run_stages
 from orchestration.alerts.write_buffer import AlertWriteBuffer
 from orchestration.config.alerting import AlertingSettings
@@ -28,23 +28,23 @@ from orchestration.storage.alert_inbox import AlertInbox, InboxDelivery
 from orchestration.storage.alerts import Alerts
 from orchestration.storage.silences import Silences
 
-_NOTICES_AT_ONCE = 10_000
+_ALERTS_PER_EVALUATION = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """What one evaluation did. `told` and `cleared` are the keys of groups."""
+    """The result of one evaluation. `reported` and `cleared` are the keys of groups."""
 
-    told: tuple[str, ...] = ()
+    reported: tuple[str, ...] = ()
     cleared: tuple[str, ...] = ()
     decisions: tuple[NotifyDecision, ...] = ()
 
 
 class AlertEngine:
-    """Turns what is seen into alerts, and alerts into reports.
+    """Turns signals into alerts, and alerts into reports for the incident service.
 
-    `take` may be called on any thread; all else belongs to one thread at a time, and may block. What is kept outlives a
-    restart: alerts, holds that are running, and what the desk was told.
+    `add_signal` may be called on any thread; everything else belongs to one thread at a time, and may block. Alerts,
+    holds in progress and what was reported are stored, so that they survive a restart.
     """
 
     def __init__(
@@ -57,8 +57,8 @@ class AlertEngine:
         redact: Redact,
         bus: EventBus,
     ) -> None:
-        self.troubles = ErrorIsolation()
-        self.rulebook = Rulebook(self.troubles)
+        self.errors = ErrorIsolation()
+        self.rulebook = Rulebook(self.errors)
         self._alerts = alerts
         self._silences = silences
         self._inbox = inbox
@@ -66,132 +66,140 @@ class AlertEngine:
         self._reporter = reporter
         self._redact = redact
         self._bus = bus
-        self._in_force: tuple[Silence, ...] = ()
-        self.start_over()
+        self._silences_in_force: tuple[Silence, ...] = ()
+        self.reset()
 
     @property
     def alerts(self) -> tuple[Alert, ...]:
         """All alerts in memory: pending, firing, and lately resolved."""
-        return tuple(self._memory)
+        return tuple(self._active)
 
-    def take(self, signal: Signal) -> None:
-        """Accept a signal; it counts from the next evaluation on. Never blocks, and unknown names do no harm."""
-        self.rulebook.take(signal)
+    def add_signal(self, signal: Signal) -> None:
+        """Add a signal for the next evaluation. Never blocks; a name that no rule uses is ignored."""
+        self.rulebook.add_signal(signal)
 
     def recall(self, signals: Iterable[Signal]) -> None:
-        """Have rules that count go on with what was seen shortly before, oldest first; for after `start_over`."""
+        """Give rules that count the recent signals, oldest first, after `reset`."""
         self.rulebook.recall(signals)
 
-    def start_over(self) -> None:
-        """Forget what is in memory; the next evaluation goes on from what is kept. For a process that leads again after
-        another one did: what it remembers is no longer true."""
-        self.rulebook.forget()
-        self._telling = GroupNotifier(self._alerts, self._reporter, self._redact, self.troubles)
-        self._ledger = AlertWriteBuffer(self._redact)
-        self._memory = ActiveAlerts()
+    def reset(self) -> None:
+        """Drop everything in memory; the next evaluation continues from what is stored.
+
+        For a process that leads again after another one did: its memory is out of date.
+        """
+        self.rulebook.reset()
+        self._notifier = GroupNotifier(self._alerts, self._reporter, self._redact, self.errors)
+        self._buffer = AlertWriteBuffer(self._redact)
+        self._active = ActiveAlerts()
         self._loaded = False
 
     def load(self, now: datetime) -> None:
-        """Go on where the last process stopped. `evaluate` does it when it has not been done, as soon as it can."""
-        rows = self._alerts.list_unfinished(now - self._looks_back())
+        """Continue where the last process stopped. `evaluate` does it first, again and again until it succeeds."""
+        rows = self._alerts.list_unfinished(now - self._lookback())
         kept: list[tuple[Alert, NotifyDecision | None]] = []
         for row in rows:
-            with self.troubles.contained(f"kept alert {row.name}"):
+            with self.errors.isolate(f"kept alert {row.name}"):
                 kept.append((from_row(row), decision_of(row)))
-        self._telling.load()
-        self._memory.restore(alert for alert, _ in kept)
-        self._ledger.restore(kept)
+        self._notifier.load()
+        self._active.restore(alert for alert, _ in kept)
+        self._buffer.restore(kept)
         self._loaded = True
 
     def evaluate(self, now: datetime) -> Evaluation:
-        """Look at everything once.
+        """Evaluate everything once.
 
-        1. Signals go into the windows, and each rule is judged. 2. Notices from outside are applied. 3. The stages
-        decide. 4. What has changed is written; the inbox is emptied in the same transaction. 5. The desk is told, and
-        that is written too. Whatever fails on the way is contained, and is tried again the next time.
+        1. Signals go into the windows, and each rule is evaluated.
+        2. Inbound alerts are applied.
+        3. The stages decide what is reported.
+        4. Changes are stored. The same transaction empties the inbox, so that no alert is lost or applied twice.
+        5. Groups are reported to the incident service, and that is stored too.
+
+        A failure in one part is isolated, and the part is repeated at the next evaluation.
         """
         if not self._loaded:
-            with self.troubles.contained("loading"):
+            with self.errors.isolate("loading"):
                 self.load(now)
-        with self.troubles.contained("configuration"):
+        with self.errors.isolate("configuration"):
             self.rulebook.configure(self._configuration())
-        before = self._memory.firing()
-        self._judge(now)
+        before = self._active.firing()
+        self._evaluate_rules(now)
         taken: list[int] = []
-        with self.troubles.contained("inbox"):
-            taken = self._hear_all(now)
+        with self.errors.isolate("inbox"):
+            taken = self._apply_inbox(now)
         context = self._context(now)
         kept, decisions = run_stages(context.alerts, context)
         self._save(context.alerts, decisions, taken)
-        with self.troubles.contained("events"):
-            self._say(before, context.alerts, {decision.alert: decision for decision in decisions})
-        told = self._telling.tell(kept, context)
-        gone = self._telling.clear(kept, context)
-        self._telling.save()
-        self._forget(now)
+        with self.errors.isolate("events"):
+            self._publish_changes(before, context.alerts, {decision.alert: decision for decision in decisions})
+        told = self._notifier.report(kept, context)
+        gone = self._notifier.clear(kept, context)
+        self._notifier.save()
+        self._prune(now)
         return Evaluation(told, gone, decisions)
 
     @property
     def _settings(self) -> AlertingSettings:
         return self._configuration().alerting
 
-    def _judge(self, now: datetime) -> None:
-        own = [alert for alert in self._memory.own() if is_open(alert)]
-        for seen, timing in self.rulebook.look(now, own):
-            with self.troubles.contained(f"alert {seen.name}"):
-                self._memory.see(seen, timing, now)
+    def _evaluate_rules(self, now: datetime) -> None:
+        own = [alert for alert in self._active.from_rules() if is_open(alert)]
+        for observation, timing in self.rulebook.observe(now, own):
+            with self.errors.isolate(f"alert {observation.name}"):
+                self._active.apply(observation, timing, now)
 
-    def _hear_all(self, now: datetime) -> list[int]:
-        """Apply what is in the inbox; returns the numbers of the deliveries with which that was done.
+    def _apply_inbox(self, now: datetime) -> list[int]:
+        """Apply the deliveries in the inbox; returns the numbers of those that were applied.
 
-        It stops before a delivery that would end an alert which began in this very evaluation: what begins and ends
-        between two looks is told all the same, its end the next time.
+        It stops before a delivery that would end an alert which began in this same evaluation: an alert that begins and
+        ends between two evaluations is reported all the same, and its end at the next one.
         """
         taken = []
-        known = self._memory.firing()
+        known = self._active.firing()
         timing = timing_of(self._settings)
-        for delivery in self._inbox.list(_NOTICES_AT_ONCE):
-            notices = list(self._readable(delivery))
-            if any(self._memory.would_end(one, delivery.source, known) for one in notices):
+        for delivery in self._inbox.list(_ALERTS_PER_EVALUATION):
+            inbound = list(self._readable(delivery))
+            if any(self._active.would_end(one, delivery.source, known) for one in inbound):
                 break
-            for notice in notices:
-                with self.troubles.contained(f"notice {delivery.source}"):
-                    self._memory.hear(notice, delivery.source, timing, now)
+            for alert in inbound:
+                with self.errors.isolate(f"inbound {delivery.source}"):
+                    self._active.apply_inbound(alert, delivery.source, timing, now)
             taken.append(delivery.sequence)
-        self._memory.pass_time(timing, self._settings.intake.forget_seconds, now)
+        self._active.expire(timing, self._settings.intake.forget_seconds, now)
         return taken
 
     def _readable(self, delivery: InboxDelivery) -> list[InboundAlert]:
         result: list[InboundAlert] = []
         for data in delivery.notices:
-            with self.troubles.contained(f"notice {delivery.source}"):
+            with self.errors.isolate(f"inbound {delivery.source}"):
                 result.append(InboundAlert.from_json(data))
         return result
 
     def _context(self, now: datetime) -> StageContext:
-        with self.troubles.contained("silences"):
-            self._in_force = readable(self._silences.list(now))
+        with self.errors.isolate("silences"):
+            self._silences_in_force = parse_silences(self._silences.list(now))
         return StageContext(
             now,
-            tuple(self._memory),
-            self._in_force,
+            tuple(self._active),
+            self._silences_in_force,
             self._inhibitions(),
-            dict(self._telling.told),
+            dict(self._notifier.notified),
             self._settings.repeat_seconds,
         )
 
     def _save(self, alerts: Sequence[Alert], decisions: Sequence[NotifyDecision], taken: Sequence[int]) -> None:
-        due = self._ledger.due(alerts, {decision.alert: decision for decision in decisions})
-        dropped = self._memory.dropped
+        due = self._buffer.due(alerts, {decision.alert: decision for decision in decisions})
+        dropped = self._active.dropped
         if not (due or dropped or taken):
             return
-        with self.troubles.contained("saving alerts"):
-            self._alerts.save(self._ledger.rows(due), sorted(dropped), taken)
-            self._ledger.written(due)
-            self._memory.dropped = set()
+        with self.errors.isolate("saving alerts"):
+            self._alerts.save(self._buffer.rows(due), sorted(dropped), taken)
+            self._buffer.mark_written(due)
+            self._active.dropped = set()
 
-    def _say(self, before: set[str], alerts: Sequence[Alert], decisions: Mapping[str, NotifyDecision]) -> None:
-        """Let everybody hear of what began and of what ended in this evaluation."""
+    def _publish_changes(
+        self, before: set[str], alerts: Sequence[Alert], decisions: Mapping[str, NotifyDecision]
+    ) -> None:
+        """Publish an event for each alert that began or ended in this evaluation."""
         for alert in alerts:
             began, ended = alert.firing and alert.id not in before, alert.resolved and alert.id in before
             if began or ended:
@@ -207,15 +215,15 @@ class AlertEngine:
                 run_id, agent = (alert.matchable.get(label) or None for label in ("run", "agent"))
                 self._bus.publish(payload, run_id=run_id, agent=agent)
 
-    def _forget(self, now: datetime) -> None:
-        kept = frozenset[str]().union(*(told.alerts for told in self._telling.told.values()))
-        self._memory.forget_old(now - self._looks_back(), kept)
-        self._ledger.keep_only(self._memory)
+    def _prune(self, now: datetime) -> None:
+        kept = frozenset[str]().union(*(told.alerts for told in self._notifier.notified.values()))
+        self._active.prune(now - self._lookback(), kept)
+        self._buffer.retain(self._active)
 
     def _inhibitions(self) -> tuple[Inhibition, ...]:
         return inhibitions(self._settings)
 
-    def _looks_back(self) -> timedelta:
-        """For how long an alert that is over still matters: to flapping, and to what follows from it."""
+    def _lookback(self) -> timedelta:
+        """For how long a resolved alert still matters, to flapping and to inhibition."""
         lingers = [one.linger for one in self._inhibitions()]
         return timedelta(seconds=max([self._settings.flapping.window, *lingers]))

@@ -1,4 +1,4 @@
-"""Containment: what goes wrong with one rule or one alert is counted and logged once, and stops nothing else."""
+"""Isolation of errors: a failure in one rule or one alert is counted and logged once, and stops nothing else."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from contextlib import contextmanager
 
 from orchestration import logs
 
-_MOST_PLACES = 1000
+# Places have names of rules and groups in them, which senders can invent.
+_MAX_PLACES = 1000
 
 
 class ErrorIsolation:
-    """Failures by place (`rule cpu-high`, `storage`). A place is logged when it begins to fail and when it is well
-    again, not in between."""
+    """Failures by place (`rule cpu-high`, `saving alerts`). A place is logged when it starts to fail and when it works
+    again, not in between: evaluations come several times a second, and would fill the log."""
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
@@ -22,12 +23,12 @@ class ErrorIsolation:
 
     @property
     def failing(self) -> frozenset[str]:
-        """The places that failed when they were last tried."""
+        """The places that failed at their last attempt."""
         return frozenset(self._failing)
 
     @contextmanager
-    def contained(self, place: str) -> Iterator[None]:
-        """Run a block; whatever it raises is counted and goes no further."""
+    def isolate(self, place: str) -> Iterator[None]:
+        """Run a block; an exception that it raises is counted and suppressed."""
         try:
             yield
         except Exception as error:  # noqa: BLE001 — one poisonous rule or alert must not stop the response to others
@@ -38,8 +39,8 @@ class ErrorIsolation:
                 self._log.info("alerts.works_again", place=place)
 
     def _failed(self, place: str, error: Exception) -> None:
-        if place in self.counts or len(self.counts) < _MOST_PLACES:
+        if place in self.counts or len(self.counts) < _MAX_PLACES:
             self.counts[place] += 1
-        if place not in self._failing and len(self._failing) < _MOST_PLACES:
+        if place not in self._failing and len(self._failing) < _MAX_PLACES:
             self._failing.add(place)
             self._log.error("alerts.contained", place=place, error=f"{type(error).__name__}: {error}")

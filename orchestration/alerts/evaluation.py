@@ -8,23 +8,23 @@ from datetime import datetime
 from orchestration.alerts.facts import FactContext, facts_of
 from orchestration.alerts.fingerprint import fingerprint
 from orchestration.alerts.model import Alert, AlertObservation, ConditionState
-from orchestration.alerts.rules import AlertRule, RuleResult, judge
+from orchestration.alerts.rules import AlertRule, RuleResult, evaluate_rule
 from orchestration.alerts.text_templates import fill, json_values, number
 from orchestration.alerts.window import SeriesKey, SignalSeries, SignalWindow
 from orchestration.config.alerting import Aggregate
 
 
 def observe(
-    window: SignalWindow, now: datetime, watched: float, around: FactContext, active: Collection[SeriesKey] = ()
+    window: SignalWindow, now: datetime, watched: float, context: FactContext, active: Collection[SeriesKey] = ()
 ) -> Iterator[AlertObservation]:
-    """What the rule sees now: each of its series, and those of the alerts that are `active`."""
+    """Observe each series of a rule, and the series of its `active` alerts."""
     for series in window.series(now, active):
-        judgement = judge(window.rule, series.samples, now, float("inf") if series.cleared else watched)
-        yield _observation(window.rule, series, judgement, now, around)
+        result = evaluate_rule(window.rule, series.samples, now, float("inf") if series.cleared else watched)
+        yield _observation(window.rule, series, result, now, context)
 
 
 def active_series(rule: AlertRule, alerts: Collection[Alert]) -> list[SeriesKey]:
-    """The series of a rule's alerts that are not over."""
+    """The series of a rule's alerts that are not resolved."""
     return [
         (tuple(sorted(alert.labels.items())), alert.drill)
         for alert in alerts
@@ -39,48 +39,48 @@ def identity(rule: AlertRule, key: SeriesKey) -> str:
 
 
 def _observation(
-    rule: AlertRule, series: SignalSeries, judgement: RuleResult, now: datetime, around: FactContext
+    rule: AlertRule, series: SignalSeries, result: RuleResult, now: datetime, context: FactContext
 ) -> AlertObservation:
     labels, drill = dict(series.key[0]), series.key[1]
-    seen = AlertObservation(
-        rule.name, identity(rule, series.key), judgement.verdict, rule.scenario, now, labels, drill=drill
+    observation = AlertObservation(
+        rule.name, identity(rule, series.key), result.state, rule.scenario, now, labels, drill=drill
     )
-    if judgement.verdict is not ConditionState.HOLDS:
-        return seen
-    latest = (judgement.counted or series.samples)[-1:] or ()
+    if result.state is not ConditionState.HOLDS:
+        return observation
+    latest = (result.counted or series.samples)[-1:] or ()
     details = {name: value for sample in latest for name, value in sample.labels.items() if name not in labels}
-    values = _values(rule, judgement) | details | labels
+    values = _values(rule, result) | details | labels
     return AlertObservation(
         rule.name,
-        seen.fingerprint,
-        judgement.verdict,
+        observation.fingerprint,
+        result.state,
         rule.scenario,
-        _began(rule, judgement, now),
+        _began(rule, result, now),
         labels,
         details,
-        judgement.value,
+        result.value,
         fill(rule.subject, values),
         fill(rule.title, values),
         fill(rule.summary, values),
-        facts_of(rule, judgement, around),
+        facts_of(rule, result, context),
         json_values(latest[0].evidence) if latest else {},
         drill=drill,
     )
 
 
-def _values(rule: AlertRule, judgement: RuleResult) -> dict[str, str]:
+def _values(rule: AlertRule, result: RuleResult) -> dict[str, str]:
     share = rule.aggregate is Aggregate.SHARE
     return {
         "alertname": rule.name,
         "signal": rule.signal,
-        "value": number(judgement.value, share=share),
+        "value": number(result.value, share=share),
         "threshold": number(rule.threshold, share=share),
         "window": number(rule.window),
     }
 
 
-def _began(rule: AlertRule, judgement: RuleResult, now: datetime) -> datetime:
-    """When what is seen began. Of what is counted, that is the first; of a mean or a peak nobody knows: now."""
-    if rule.aggregate in (Aggregate.MEAN, Aggregate.MAX, Aggregate.MIN, Aggregate.RATE) or not judgement.counted:
+def _began(rule: AlertRule, result: RuleResult, now: datetime) -> datetime:
+    """When the condition began: at the first counted sample. For a mean or a peak that is unknown, so it is now."""
+    if rule.aggregate in (Aggregate.MEAN, Aggregate.MAX, Aggregate.MIN, Aggregate.RATE) or not result.counted:
         return now
-    return min(judgement.counted[0].at, now)
+    return min(result.counted[0].at, now)

@@ -1,4 +1,4 @@
-"""What an alert says about how bad things are, and how the facts of several become one. Pure; a closed set."""
+"""The facts of an alert, from which severity is derived, and how the facts of several alerts are merged. Pure."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from orchestration.incidents.report import Facts
 
 @dataclass(frozen=True, slots=True)
 class FactContext:
-    """What the facts need beside the samples: the number of agents, and of providers usable where known."""
+    """Data that facts need beside the samples: the number of agents, and of usable providers where it is known."""
 
     agents: int = 0
     providers_usable: int | None = None
 
 
-def facts_of(rule: AlertRule, judgement: RuleResult, around: FactContext) -> Facts:
+def facts_of(rule: AlertRule, result: RuleResult, context: FactContext) -> Facts:
     """The facts of one alert."""
-    values = _BUILDERS[rule.facts](judgement, around)
+    values = _BUILDERS[rule.facts](result, context)
     return Facts(**values, declared=rule.severity)
 
 
 def merge_facts(several: Iterable[Facts]) -> Facts:
-    """The worst of each: counts and shares grow, what is left shrinks, a workaround must be there for all."""
+    """The worst of each fact: the greatest count, the fewest usable providers, a workaround only if all have one."""
     known = tuple(several)
     if not known:
         return Facts()
@@ -36,8 +36,8 @@ def merge_facts(several: Iterable[Facts]) -> Facts:
 
 
 def worse(new: Facts, old: Facts) -> bool:
-    """Whether `new` tells of something that is materially worse than `old`. Shares count in steps of a quarter, and
-    latency in whole multiples, so that a value that wavers is not told again and again."""
+    """Whether `new` is materially worse than `old`. Shares count in steps of a quarter and latency in whole multiples,
+    so that a value that fluctuates is not reported again and again."""
     merged = merge_facts((new, old))
     return any(_step(name, getattr(merged, name)) != _step(name, getattr(old, name)) for name in _NAMES)
 
@@ -50,7 +50,7 @@ def facts_to_json(facts: Facts) -> dict[str, Any]:
 
 
 def facts_from_json(values: Mapping[str, Any]) -> Facts:
-    """The reverse of `facts_to_json`; names of another release are left out."""
+    """The reverse of `facts_to_json`; names that this release does not know are ignored."""
     known = {name: value for name, value in values.items() if name in _NAMES}
     if (declared := known.get("declared")) is not None:
         known["declared"] = Severity(declared)
@@ -74,37 +74,37 @@ def _step(name: str, value: Any) -> Any:
     return int(value * _STEPS[name]) if value is not None and name in _STEPS else value
 
 
-def _distinct(judgement: RuleResult, label: str) -> int:
-    return len({value for sample in judgement.counted if (value := sample.labels.get(label))})
+def _distinct(result: RuleResult, label: str) -> int:
+    return len({value for sample in result.counted if (value := sample.labels.get(label))})
 
 
-def _agents(judgement: RuleResult, around: FactContext) -> dict[str, Any]:
-    """An agent fails when the last of its work did, whatever came before."""
-    latest = {sample.labels.get("agent", ""): sample for sample in judgement.samples}
-    failing = sum(any(sample is one for one in judgement.counted) for sample in latest.values())
+def _agents(result: RuleResult, context: FactContext) -> dict[str, Any]:
+    """An agent counts as failing if its latest task failed, whatever came before."""
+    latest = {sample.labels.get("agent", ""): sample for sample in result.samples}
+    failing = sum(any(sample is one for one in result.counted) for sample in latest.values())
     return {
         "agents_failing": failing,
-        "agents_total": max(around.agents, failing),
-        "failure_rate": judgement.value if 0 <= judgement.value <= 1 else None,
-        "runs_affected": _distinct(judgement, "run"),
+        "agents_total": max(context.agents, failing),
+        "failure_rate": result.value if 0 <= result.value <= 1 else None,
+        "runs_affected": _distinct(result, "run"),
     }
 
 
-def _agent(judgement: RuleResult, around: FactContext) -> dict[str, Any]:
-    """Of a single agent a share says nothing: its last piece of work failed or it did not."""
-    return _agents(judgement, around) | {"failure_rate": None}
+def _agent(result: RuleResult, context: FactContext) -> dict[str, Any]:
+    """The same without a failure rate, which says nothing about the one latest task of one agent."""
+    return _agents(result, context) | {"failure_rate": None}
 
 
-def _run(judgement: RuleResult, _around: FactContext) -> dict[str, Any]:
-    return {"runs_affected": max(1, _distinct(judgement, "run"))}
+def _run(result: RuleResult, _context: FactContext) -> dict[str, Any]:
+    return {"runs_affected": max(1, _distinct(result, "run"))}
 
 
-def _provider(_judgement: RuleResult, around: FactContext) -> dict[str, Any]:
-    return {"providers_down": 1, "providers_usable": around.providers_usable}
+def _provider(_result: RuleResult, context: FactContext) -> dict[str, Any]:
+    return {"providers_down": 1, "providers_usable": context.providers_usable}
 
 
 def _flag(name: str) -> Callable[[RuleResult, FactContext], dict[str, Any]]:
-    return lambda _judgement, _around: {name: True}
+    return lambda _result, _context: {name: True}
 
 
 _BUILDERS: Mapping[FactKind, Callable[[RuleResult, FactContext], dict[str, Any]]] = MappingProxyType(
@@ -113,8 +113,8 @@ _BUILDERS: Mapping[FactKind, Callable[[RuleResult, FactContext], dict[str, Any]]
         FactKind.AGENT: _agent,
         FactKind.RUN: _run,
         FactKind.PROVIDER: _provider,
-        FactKind.SLOWNESS: lambda judgement, _: {"latency_ratio": judgement.value},
-        FactKind.ERRORS: lambda judgement, _: {"failure_rate": judgement.value if judgement.value <= 1 else None},
+        FactKind.SLOWNESS: lambda result, _: {"latency_ratio": result.value},
+        FactKind.ERRORS: lambda result, _: {"failure_rate": result.value if result.value <= 1 else None},
         FactKind.RESOURCES: _flag("resource_exhausted"),
         FactKind.DATABASE_DOWN: _flag("database_unreachable"),
         FactKind.CORRUPTION: _flag("corruption"),
@@ -124,6 +124,6 @@ _BUILDERS: Mapping[FactKind, Callable[[RuleResult, FactContext], dict[str, Any]]
         FactKind.ACCESS: _flag("access_refused"),
         FactKind.VULNERABILITY: _flag("vulnerability"),
         FactKind.MINOR: _flag("has_workaround"),
-        FactKind.NONE: lambda _judgement, _around: {},
+        FactKind.NONE: lambda _result, _context: {},
     }
 )

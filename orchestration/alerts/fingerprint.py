@@ -1,25 +1,25 @@
-"""Who an alert is: a short, stable name made of its labels. Pure."""
+"""The identity of an alert: a short, stable name made of its labels. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from hashlib import sha256
 
-_LONGEST_KEY = 200
+_MAX_KEY_LENGTH = 200
 
 
 def fingerprint(name: str, labels: Mapping[str, str]) -> str:
-    """16 hexadecimal digits: the same for the same name and labels, in whatever order these come."""
+    """16 hexadecimal digits: the same for the same name and labels, in any order."""
     digest = sha256(name.encode())
     for key, value in sorted(labels.items()):
-        # A separator that cannot stand in UTF-8 keeps ("ab", "c") and ("a", "bc") apart.
+        # Separators that cannot occur in UTF-8 keep ("ab", "c") and ("a", "bc") apart.
         digest.update(b"\xff" + key.encode(errors="replace") + b"\xfe" + value.encode(errors="replace"))
     return digest.hexdigest()[:16]
 
 
 def group_key(scenario: str, subject: str, *, drill: bool = False) -> str:
-    """The name under which alerts about the same trouble meet: scenario and subject. A drill never meets the real."""
+    """The key of the group that an alert belongs to: scenario and subject. A drill never joins a real group."""
     key = f"{scenario}:{subject or 'all'}"
-    if len(key) > _LONGEST_KEY:
-        key = f"{key[: _LONGEST_KEY - 17]}#{sha256(key.encode()).hexdigest()[:16]}"
+    if len(key) > _MAX_KEY_LENGTH:
+        key = f"{key[: _MAX_KEY_LENGTH - 17]}#{sha256(key.encode()).hexdigest()[:16]}"
     return f"drill:{key}" if drill else key

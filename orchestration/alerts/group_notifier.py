@@ -1,4 +1,4 @@
-"""Telling the desk, and remembering what it was told."""
+"""Reports groups of alerts to the incident service, and remembers what was reported."""
 
 from __future__ import annotations
 
@@ -12,69 +12,69 @@ from orchestration.alerts.facts import merge_facts
 from orchestration.alerts.incident_reports import group_facts, report_of
 from orchestration.alerts.model import Alert
 from orchestration.alerts.ports import IncidentReporter
-from orchestration.alerts.records import told_from_row, told_to_row
-from orchestration.alerts.stages import Kept, NotifiedState, StageContext, cleared
+from orchestration.alerts.records import group_from_row, group_to_row
+from orchestration.alerts.stages import Kept, NotifiedState, StageContext, cleared_groups
 from orchestration.alerts.write_buffer import redacted
 from orchestration.storage.alerts import Alerts
 
 
 class GroupNotifier:
-    """What the desk knows, by group. The desk is told first and that is written afterwards: after a crash in between it
-    hears the same again, which changes nothing there."""
+    """Reports groups and stores what was reported, in this order: after a crash in between a group is reported again,
+    which changes nothing at the incident service. The other order could lose a report."""
 
-    def __init__(self, alerts: Alerts, reporter: IncidentReporter, redact: Redact, troubles: ErrorIsolation) -> None:
-        self.told: dict[str, NotifiedState] = {}
+    def __init__(self, alerts: Alerts, reporter: IncidentReporter, redact: Redact, errors: ErrorIsolation) -> None:
+        self.notified: dict[str, NotifiedState] = {}
         self._alerts = alerts
         self._reporter = reporter
         self._redact = redact
-        self._troubles = troubles
+        self._errors = errors
         self._unsaved: set[str] = set()
 
     def load(self) -> None:
-        """Take over what the desk was told before; what is known already is newer."""
+        """Load what was reported before. What is in memory already is newer."""
         kept = {}
         for row in self._alerts.list_groups():
-            with self._troubles.contained(f"group {row.key}"):
-                kept[row.key] = told_from_row(row)
-        self.told = {**kept, **self.told}
+            with self._errors.isolate(f"group {row.key}"):
+                kept[row.key] = group_from_row(row)
+        self.notified = {**kept, **self.notified}
 
-    def tell(self, kept: Kept, context: StageContext) -> tuple[str, ...]:
-        """Report each group that fires. One that the desk does not take is told again the next time."""
+    def report(self, kept: Kept, context: StageContext) -> tuple[str, ...]:
+        """Report each firing group. One whose report fails is reported again at the next evaluation."""
         firing = {alert.id for alert in context.alerts if alert.firing}
-        done = []
+        keys = []
         for key, members in groupby((alert for alert in kept if alert.firing), key=lambda alert: alert.group):
-            with self._troubles.contained(f"report {key}"):
+            with self._errors.isolate(f"report {key}"):
                 self._report(key, tuple(members), firing, context.now)
-                done.append(key)
-        return tuple(done)
+                keys.append(key)
+        return tuple(keys)
 
     def clear(self, kept: Kept, context: StageContext) -> tuple[str, ...]:
-        """Tell of each group that is over."""
-        done = []
-        for key in cleared(context, kept):
-            with self._troubles.contained(f"clear {key}"):
+        """Report the end of each group that has ended."""
+        keys = []
+        for key in cleared_groups(context, kept):
+            with self._errors.isolate(f"clear {key}"):
                 self._reporter.clear(key, context.now)
-                del self.told[key]
+                del self.notified[key]
                 self._unsaved.add(key)
-                done.append(key)
-        return tuple(done)
+                keys.append(key)
+        return tuple(keys)
 
     def save(self) -> None:
-        """Write what has changed. What cannot be written is written the next time."""
-        rows = [told_to_row(key, self.told[key]) for key in self._unsaved if key in self.told]
-        gone = [key for key in self._unsaved if key not in self.told]
+        """Store the changes. If that fails, they are stored the next time."""
+        rows = [group_to_row(key, self.notified[key]) for key in self._unsaved if key in self.notified]
+        gone = [key for key in self._unsaved if key not in self.notified]
         if rows or gone:
-            with self._troubles.contained("saving groups"):
+            with self._errors.isolate("saving groups"):
                 self._alerts.save_groups(rows, gone)
                 self._unsaved.clear()
 
     def _report(self, key: str, group: Sequence[Alert], firing: set[str], now: datetime) -> None:
         self._reporter.report(report_of([redacted(alert, self._redact) for alert in group], now))
-        before = self.told.get(key)
+        before = self.notified.get(key)
         ids = frozenset(alert.id for alert in group)
         facts = [group_facts(group)]
-        if before is not None:  # those of it that are muted now still fire, and their end is still to be told
+        if before is not None:  # those that are muted now still fire, and their end is still to be reported
             ids |= before.alerts & firing
             facts.append(before.facts)
-        self.told[key] = NotifiedState(now, ids, merge_facts(facts))
+        self.notified[key] = NotifiedState(now, ids, merge_facts(facts))
         self._unsaved.add(key)

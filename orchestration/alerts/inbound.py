@@ -62,7 +62,7 @@ class InboundAlert:
         return AlertObservation(
             name=self.name,
             fingerprint=self.fingerprint,
-            verdict=ConditionState.HOLDS if self.firing else ConditionState.CLEAR,
+            state=ConditionState.HOLDS if self.firing else ConditionState.CLEAR,
             scenario=self.scenario,
             since=self.at,
             labels=self.labels,

@@ -1,4 +1,4 @@
-"""From a group of alerts to the one report that the desk gets. Pure."""
+"""From a group of alerts to the report for the incident service. Pure."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from orchestration.alerts.facts import merge_facts
 from orchestration.alerts.model import Alert
 from orchestration.incidents.report import BlastRadius, Facts, TroubleReport
 
-_MOST_LINES = 10
-_MOST_EVIDENCE = 20
-_MOST_NAMES = 50
+# A report is stored and shown with its incident; thousands of alerts in one group must not make it unreadable.
+_MAX_LINES = 10
+_MAX_EVIDENCE = 20
+_MAX_NAMES = 50
 _IDENTIFYING = ("agent", "run", "provider", "model", "host", "path", "worker", "channel", "loop", "source", "place")
 
 
@@ -29,15 +30,15 @@ def report_of(group: Sequence[Alert], now: datetime) -> TroubleReport:
         source=first.source,
         fingerprints=tuple(dict.fromkeys(alert.fingerprint for alert in group)),
         started_at=min(now, *(alert.since for alert in group)),
-        blast_radius=blast_of(group),
-        evidence=tuple(_evidence(alert) for alert in group[:_MOST_EVIDENCE]),
+        blast_radius=blast_radius_of(group),
+        evidence=tuple(_evidence(alert) for alert in group[:_MAX_EVIDENCE]),
         labels=_common(group),
         drill=first.drill,
     )
 
 
 def group_facts(group: Iterable[Alert]) -> Facts:
-    """The facts of alerts that stand together: the worst of each, and as many agents as fail among all of them."""
+    """The facts of a group: the worst of each, and the number of agents that fail in the whole group."""
     alerts = tuple(group)
     merged = merge_facts(alert.facts for alert in alerts)
     failing = len({alert.labels.get("agent") for alert in alerts if alert.facts.agents_failing} - {None})
@@ -46,8 +47,8 @@ def group_facts(group: Iterable[Alert]) -> Facts:
     return replace(merged, agents_failing=failing, agents_total=max(merged.agents_total, failing))
 
 
-def blast_of(group: Sequence[Alert]) -> BlastRadius:
-    """Whom the alerts touch, by their labels."""
+def blast_radius_of(group: Sequence[Alert]) -> BlastRadius:
+    """What the alerts affect, by their labels."""
     return BlastRadius(
         agents=_names(group, "agent"),
         providers=_names(group, "provider"),
@@ -63,8 +64,8 @@ def _title(group: Sequence[Alert]) -> str:
 
 def _summary(group: Sequence[Alert]) -> str:
     lines = list(dict.fromkeys(_line(alert) for alert in group))
-    more = [f"and {len(lines) - _MOST_LINES} more"] if len(lines) > _MOST_LINES else []
-    return "\n".join(lines[:_MOST_LINES] + more)
+    more = [f"and {len(lines) - _MAX_LINES} more"] if len(lines) > _MAX_LINES else []
+    return "\n".join(lines[:_MAX_LINES] + more)
 
 
 def _line(alert: Alert) -> str:
@@ -73,7 +74,7 @@ def _line(alert: Alert) -> str:
 
 def _names(group: Sequence[Alert], label: str) -> tuple[str, ...]:
     named = (alert.labels.get(label) or alert.details.get(label) for alert in group)
-    return tuple(dict.fromkeys(name for name in named if name))[:_MOST_NAMES]
+    return tuple(dict.fromkeys(name for name in named if name))[:_MAX_NAMES]
 
 
 def _common(group: Sequence[Alert]) -> dict[str, str]:

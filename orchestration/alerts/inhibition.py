@@ -1,4 +1,4 @@
-"""Inhibition: what follows from a trouble that is known already is not told as another one. Pure."""
+"""Inhibition: a consequence of an alert that is known already is not reported by itself. Pure."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ _OF_PROVIDERS = "unreachable|timeout|rate_limited|quota|overloaded|authenticatio
 
 @dataclass(frozen=True, slots=True)
 class Inhibition:
-    """While an alert that fits `source` fires, those that fit `target` are muted, unless a label in `equal` differs.
+    """While an alert that matches `source` fires, those that match `target` are muted if the `equal` labels agree.
 
-    What began before the source was over stays muted `linger` seconds longer: windows look back.
+    Targets that began before the source was resolved stay muted for `linger` seconds more: the windows of their rules
+    still contain its effects.
     """
 
     source: tuple[Matcher, ...]
@@ -59,10 +60,10 @@ def inhibitions(settings: AlertingSettings) -> tuple[Inhibition, ...]:
 
 
 def muted(alerts: Sequence[Alert], rules: Sequence[Inhibition], now: datetime) -> dict[str, str]:
-    """Which alerts are muted, by identifier, each with the identifier of the cause that mutes it.
+    """The ids of the muted alerts, each with the id of the alert that caused it.
 
-    What nothing mutes is a cause; it mutes what follows from it, and what follows from that. Alerts that only mute each
-    other in a circle have no cause, and all of them stand: nothing is lost.
+    An alert that nothing mutes is a cause; it mutes its consequences, and their consequences in turn. Alerts that only
+    mute each other in a circle have no cause, and none of them is muted, so that no problem goes unreported.
     """
     followers: dict[str, set[str]] = {}
     for source, target in _pairs(alerts, rules, now):

@@ -1,4 +1,4 @@
-"""An alert, and how it moves: pending → firing → resolved, and again. Pure."""
+"""An alert and its transitions: pending → firing → resolved, and again. Pure."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from orchestration.incidents.report import Facts
 OWN = "monitoring"
 NO_FACTS = Facts()
 REMEDIATION = "remediation"
-_KEPT_FLIPS = 50
+_MAX_FLIPS = 50
 
 
 class ConditionState(StrEnum):
-    """What a look at a condition says. `unknown`: too little was seen to judge, so nothing changes."""
+    """Whether a condition holds. `unknown`: there is too little data to decide, so nothing changes."""
 
     HOLDS = "holds"
     CLEAR = "clear"
@@ -30,10 +30,10 @@ class ConditionState(StrEnum):
 class Alert:
     """A condition that holds, or has held.
 
-    `id` is new each time it begins anew; `fingerprint` stays. `labels` say who it is, `details` are labels of the
-    latest sample besides these. `since` is when the condition began; by a sender's clock it may be ahead of ours.
-    `seen_at` is when it was last seen to hold, `clear_since` when it was first seen gone. `flips` are the latest times
-    at which it began to fire or was resolved.
+    Each occurrence has a new `id`; the `fingerprint` stays the same. `labels` identify the alert, `details` are further
+    labels of the latest sample. `since` is when the condition began, by the sender's clock, which may be ahead of ours.
+    `seen_at` is when it was last observed to hold, `clear_since` when it was first observed gone. `flips` are the times
+    at which it last began to fire or was resolved.
     """
 
     id: str
@@ -62,7 +62,7 @@ class Alert:
 
     @property
     def group(self) -> str:
-        """The group in which it is told."""
+        """The key of the group in which it is reported."""
         return group_key(self.scenario, self.subject, drill=self.drill)
 
     @property
@@ -75,7 +75,7 @@ class Alert:
 
     @property
     def matchable(self) -> dict[str, str]:
-        """What matchers see: details, labels, and `alertname`, `scenario`, `source`, `drill`."""
+        """The labels that matchers use: details, labels, and `alertname`, `scenario`, `source`, `drill`."""
         whole = {**self.details, **self.labels}
         whole |= {"alertname": self.name, "scenario": self.scenario.value, "source": self.source}
         return {**whole, "drill": "true" if self.drill else "false"}
@@ -83,11 +83,11 @@ class Alert:
 
 @dataclass(frozen=True, slots=True)
 class AlertObservation:
-    """One look at one condition. `since` is when what was seen began, as far as that is known."""
+    """One observation of one condition. `since` is when it began, as far as that is known."""
 
     name: str
     fingerprint: str
-    verdict: ConditionState
+    state: ConditionState
     scenario: Scenario
     since: datetime
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -104,7 +104,8 @@ class AlertObservation:
 
 @dataclass(frozen=True, slots=True)
 class AlertTiming:
-    """How patient the moves are: seconds to hold before firing, to be clear before it is over, and what flapping is."""
+    """When an alert changes its status: seconds to hold before it fires, seconds to be clear before it is resolved, and
+    how many changes within which window make it flapping."""
 
     hold: float = 0.0
     keep_firing: float = 0.0
@@ -114,58 +115,68 @@ class AlertTiming:
 
 
 def advance(
-    alert: Alert | None, seen: AlertObservation, timing: AlertTiming, now: datetime, new_id: Callable[[], str]
+    alert: Alert | None, observation: AlertObservation, timing: AlertTiming, now: datetime, new_id: Callable[[], str]
 ) -> Alert | None:
-    """The alert after a look at its condition; None when there is none (any more).
+    """The alert after an observation of its condition; None if there is none (any more).
 
-    A pending alert whose condition is gone vanishes. A resolved one whose condition comes back begins anew, under a
-    new `id`, and remembers its flips.
+    A pending alert whose condition is gone is dropped. If the condition of a resolved one returns, a new alert with a
+    new `id` begins, which keeps the flips.
     """
-    if seen.verdict is ConditionState.HOLDS:
-        return _holds(alert, seen, timing, now, new_id)
-    if alert is None or alert.resolved or seen.verdict is ConditionState.UNKNOWN:
+    if observation.state is ConditionState.HOLDS:
+        return _advance_holding(alert, observation, timing, now, new_id)
+    if alert is None or alert.resolved or observation.state is ConditionState.UNKNOWN:
         return alert
-    return None if alert.status is AlertStatus.PENDING else _cleared(alert, seen, timing, now)
+    return None if alert.status is AlertStatus.PENDING else _advance_clear(alert, observation, timing, now)
 
 
 def is_flapping(flips: tuple[datetime, ...], timing: AlertTiming, now: datetime) -> bool:
-    """Whether an alert has changed too often within the window to be believed when it says that it is over."""
+    """Whether an alert has changed so often within the window that its next resolution cannot be trusted."""
     begin = now - timedelta(seconds=timing.flip_window)
     return sum(flip >= begin for flip in flips) >= timing.flips
 
 
-def _holds(
-    alert: Alert | None, seen: AlertObservation, timing: AlertTiming, now: datetime, new_id: Callable[[], str]
+def _advance_holding(
+    alert: Alert | None, observation: AlertObservation, timing: AlertTiming, now: datetime, new_id: Callable[[], str]
 ) -> Alert:
     if alert is None or alert.resolved:
         flips = () if alert is None else alert.flips
         status = AlertStatus.PENDING
-        alert = Alert(new_id(), seen.name, seen.fingerprint, status, seen.scenario, seen.since, now, now, flips=flips)
+        alert = Alert(
+            new_id(),
+            observation.name,
+            observation.fingerprint,
+            status,
+            observation.scenario,
+            observation.since,
+            now,
+            now,
+            flips=flips,
+        )
     alert = replace(
         alert,
         seen_at=now,
         clear_since=None,
-        **{name: getattr(seen, name) for name in _COPIED},
+        **{name: getattr(observation, name) for name in _COPIED},
         updated_at=now,
     )
     held = max(0.0, (now - alert.since).total_seconds())
     if alert.status is AlertStatus.PENDING and held >= timing.hold:
-        flips = (*alert.flips, now)[-_KEPT_FLIPS:]
+        flips = (*alert.flips, now)[-_MAX_FLIPS:]
         flapping = is_flapping(flips, timing, now)
         return replace(alert, status=AlertStatus.FIRING, starts_at=now, flips=flips, flapping=flapping)
     return alert
 
 
-def _cleared(alert: Alert, seen: AlertObservation, timing: AlertTiming, now: datetime) -> Alert:
-    """A firing alert whose condition is gone: over, unless it was so only just now or keeps coming back."""
-    gone = alert.clear_since or min(now, max(seen.since, alert.seen_at))
+def _advance_clear(alert: Alert, observation: AlertObservation, timing: AlertTiming, now: datetime) -> Alert:
+    """A firing alert whose condition is gone: resolved, unless that is too recent or the alert is flapping."""
+    gone = alert.clear_since or min(now, max(observation.since, alert.seen_at))
     quiet = (now - gone).total_seconds()
     marked = replace(alert, clear_since=gone, updated_at=now)
     if alert.flapping:
         return replace(marked, status=AlertStatus.RESOLVED, ends_at=now) if quiet >= timing.quiet else marked
     if quiet < timing.keep_firing:
         return marked
-    flips = (*alert.flips, now)[-_KEPT_FLIPS:]
+    flips = (*alert.flips, now)[-_MAX_FLIPS:]
     if is_flapping(flips, timing, now):
         return replace(marked, flips=flips, flapping=True)
     return replace(marked, status=AlertStatus.RESOLVED, ends_at=now, flips=flips)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from orchestration.alerts.text_templates import sound
+from orchestration.alerts.text_templates import storable_text
 from orchestration.errors import OrchestratorError
 
 # Far above what any sender uses, and low enough that one delivery cannot fill memory or a database row.
@@ -47,7 +47,9 @@ def texts(value: object, place: str) -> dict[str, str]:
     for name, one in mapping(value, place).items():
         if not isinstance(one, str | int | float) or len(name) > _MAX_NAME_LENGTH:
             raise PayloadRefusedError(f"expected a text in {place}.{name[:_MAX_NAME_LENGTH]}, got {_kind(one)}")
-        result[sound(name)] = sound(one if isinstance(one, str) else str(one).lower())[:_MAX_VALUE_LENGTH]
+        result[storable_text(name)] = storable_text(one if isinstance(one, str) else str(one).lower())[
+            :_MAX_VALUE_LENGTH
+        ]
     if len(result) > _MAX_LABELS:
         raise PayloadRefusedError(f"expected at most {_MAX_LABELS} entries in {place}, got {len(result)}")
     return result

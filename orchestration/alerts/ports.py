@@ -1,4 +1,4 @@
-"""Whom the alerts room talks to."""
+"""What alerting needs of the incident service."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from orchestration.incidents.report import TroubleReport
 
 
 class IncidentReporter(Protocol):
-    """The desk. Both calls may come twice for the same thing (after a crash in between), and then change nothing."""
+    """The incident service. After a crash either call may be repeated with the same arguments, and must then change
+    nothing."""
 
     def report(self, report: TroubleReport) -> object:
-        """A trouble is there, or has got worse. What is raised is tried again at the next evaluation."""
+        """Report a problem that is new or has got worse. After an exception it is reported again the next time."""
         ...
 
     def clear(self, key: str, at: datetime) -> object:
-        """Nothing of what was reported under this key holds any more."""
+        """Report that nothing of what was reported under this key holds any more."""
         ...

@@ -1,4 +1,4 @@
-"""Alerts and groups as they are kept, and back. Pure."""
+"""Conversion of alerts and groups to database rows and back. Pure."""
 
 from __future__ import annotations
 
@@ -83,13 +83,13 @@ def decision_of(row: AlertRow) -> NotifyDecision | None:
     return NotifyDecision(row.id, NotifyReason(row.verdict), row.muted_by) if known else None
 
 
-def told_to_row(key: str, told: NotifiedState) -> GroupRow:
-    """What the desk was told, as a row."""
-    return GroupRow(key, {"alerts": sorted(told.alerts), "facts": facts_to_json(told.facts)}, told.at)
+def group_to_row(key: str, state: NotifiedState) -> GroupRow:
+    """What was reported of a group, as a row."""
+    return GroupRow(key, {"alerts": sorted(state.alerts), "facts": facts_to_json(state.facts)}, state.at)
 
 
-def told_from_row(row: GroupRow) -> NotifiedState:
-    """The reverse of `told_to_row`."""
+def group_from_row(row: GroupRow) -> NotifiedState:
+    """The reverse of `group_to_row`."""
     reported: Mapping[str, Any] = row.reported
     return NotifiedState(row.reported_at, frozenset(reported["alerts"]), facts_from_json(reported["facts"]))
 

@@ -1,4 +1,4 @@
-"""Rules: how the samples of a window become a verdict. Pure."""
+"""Alert rules, and how the samples of a window decide whether the condition of a rule holds. Pure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from orchestration.domain.severity import Severity
 
 @dataclass(frozen=True, slots=True)
 class AlertRule:
-    """When observations of one kind are an alert; the fields are those of `config.alerting.RuleSettings`.
+    """When signals of one kind are an alert; the fields are those of `config.alerting.RuleSettings`.
 
     Times are in seconds. `title`, `summary` and `subject` are filled in with {value}, {threshold}, {window} and labels.
     """
@@ -45,22 +45,22 @@ class AlertRule:
     summary: str = "{signal} is {value}; the limit is {threshold}"
 
     @property
-    def gathers(self) -> bool:
-        """Whether one sample is not enough for it, so that those from before a restart make a difference."""
+    def needs_history(self) -> bool:
+        """Whether one sample is not enough for the rule to fire, so that samples from before a restart matter."""
         if self.aggregate in (Aggregate.COUNT, Aggregate.SUM):
             return self.threshold > 1
         if self.aggregate is Aggregate.RATE:
             return self.threshold * self.window > 1
         return self.min_samples > 1
 
-    def but(self, **changes: Any) -> AlertRule:
-        """This rule with other values in some fields."""
+    def replace(self, **changes: Any) -> AlertRule:
+        """A copy of the rule with other values in some fields."""
         return replace(self, **changes)
 
 
 @dataclass(frozen=True, slots=True)
 class SignalSample:
-    """One observation in a window. `labels` include scalars of the evidence, so that matchers can see them."""
+    """One signal in a window. `labels` include the scalars of its evidence, so that matchers can use them."""
 
     at: datetime
     value: float
@@ -70,17 +70,17 @@ class SignalSample:
 
 @dataclass(frozen=True, slots=True)
 class RuleResult:
-    """What a rule says of one series. `counted` are the samples that speak for it, of all `samples`; oldest first."""
+    """The result of a rule for one series. `counted` are the `samples` that match the rule; both are oldest first."""
 
-    verdict: ConditionState
+    state: ConditionState
     value: float
     counted: tuple[SignalSample, ...] = ()
     samples: tuple[SignalSample, ...] = ()
 
 
-def judge(rule: AlertRule, samples: Sequence[SignalSample], now: datetime, watched: float) -> RuleResult:
-    """Judge one series. `samples` are those of the window, oldest first; `watched` says for how many seconds anybody
-    has looked at all: what began before that may have been missed, so silence then proves nothing."""
+def evaluate_rule(rule: AlertRule, samples: Sequence[SignalSample], now: datetime, watched: float) -> RuleResult:
+    """Evaluate a rule for one series. `samples` are those of the window, oldest first; `watched` is the time in seconds
+    for which signals have been received at all. Within the first window the absence of samples proves nothing."""
     whole = watched >= rule.window
     if rule.aggregate is Aggregate.ABSENT:
         return _absent(rule, samples, now, watched)
@@ -91,14 +91,14 @@ def judge(rule: AlertRule, samples: Sequence[SignalSample], now: datetime, watch
         return RuleResult(ConditionState.UNKNOWN, 0.0, counted)
     value = _AGGREGATES[rule.aggregate](samples, counted, rule.window)
     if _COMPARE[rule.comparison](value, rule.threshold):
-        verdict = ConditionState.HOLDS if whole or samples else ConditionState.UNKNOWN
-        return RuleResult(verdict, value, counted, tuple(samples))
+        state = ConditionState.HOLDS if whole or samples else ConditionState.UNKNOWN
+        return RuleResult(state, value, counted, tuple(samples))
     certain = whole or rule.aggregate not in _EMPTY_IS_ZERO
     return RuleResult(ConditionState.CLEAR if certain else ConditionState.UNKNOWN, value, counted)
 
 
 def _absent(rule: AlertRule, samples: Sequence[SignalSample], now: datetime, watched: float) -> RuleResult:
-    """Silence counts from the newest sample, at most from when anybody began to look."""
+    """The age of the newest sample, but not more than the time for which signals have been received."""
     if not samples:
         return RuleResult(ConditionState.UNKNOWN, 0.0)
     age = min((now - samples[-1].at).total_seconds(), watched)

@@ -1,4 +1,4 @@
-"""Signals: what monitoring sees, before anybody has judged it."""
+"""Signals: what monitoring observes, before any rule has evaluated it."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from datetime import datetime
 class Signal:
     """One observation: a measured value, or that something happened (then the value is 1).
 
-    `labels` say of what: agent, provider, model, run, host, path, worker, channel, outcome, kind … `evidence` is
-    JSON for people: a message, a snapshot, log lines. `drill` marks what a rehearsed fault has caused.
+    `labels` say what it is of: agent, provider, model, run, host, path, worker, channel, outcome, kind … `evidence` is
+    JSON for people: a message, a snapshot, log lines. `drill` marks the effects of a drill.
     """
 
     name: str

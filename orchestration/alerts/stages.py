@@ -1,6 +1,6 @@
-"""The stages through which alerts go before the desk is told: each takes alerts and returns fewer. Pure.
+"""The stages that alerts pass before they are reported: each takes alerts and returns fewer. Pure.
 
-The order is the literal `STAGES`. Whatever a stage decides has a reason, which is also what is recorded.
+The order is the literal `STAGES`. Each decision of a stage has a reason, which is also what is stored.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from orchestration.storage.silences import SilenceKind
 
 
 class NotifyReason(StrEnum):
-    """Why an alert was told, or not."""
+    """Why an alert was reported, or not."""
 
     NEW = "new"
     GREW = "grew"
@@ -30,7 +30,7 @@ class NotifyReason(StrEnum):
     RESOLVED = "resolved"
     PENDING = "pending"
     UNCHANGED = "unchanged"
-    NEVER_TOLD = "never-told"
+    NEVER_REPORTED = "never-told"
     REMEDIATION = "remediation"
     MAINTENANCE = "maintenance"
     SILENCED = "silenced"
@@ -40,7 +40,7 @@ class NotifyReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class NotifiedState:
-    """What the desk was last told of a group: the identifiers of its alerts, and the worst facts so far."""
+    """What was last reported of a group: the ids of its alerts, and the worst facts so far."""
 
     at: datetime
     alerts: frozenset[str]
@@ -49,24 +49,24 @@ class NotifiedState:
 
 @dataclass(frozen=True, slots=True)
 class StageContext:
-    """What the stages know beside the alerts that they are given. `alerts` are all that fire or did so recently."""
+    """Data for the stages beside the alerts that they receive. `alerts` are all that fire or have fired recently."""
 
     now: datetime
     alerts: Sequence[Alert] = ()
     silences: Sequence[Silence] = ()
     inhibitions: Sequence[Inhibition] = ()
-    told: Mapping[str, NotifiedState] = field(default_factory=dict)
+    notified: Mapping[str, NotifiedState] = field(default_factory=dict)
     repeat_seconds: float = 14_400.0
 
-    def was_told(self, alert: Alert) -> bool:
-        """Whether the desk knows of this alert."""
-        told = self.told.get(alert.group)
-        return told is not None and alert.id in told.alerts
+    def was_notified(self, alert: Alert) -> bool:
+        """Whether this alert was reported."""
+        reported = self.notified.get(alert.group)
+        return reported is not None and alert.id in reported.alerts
 
 
 @dataclass(frozen=True, slots=True)
 class NotifyDecision:
-    """What was decided about one alert, and by which silence or alert where one was the cause."""
+    """The decision about one alert, and the id of the silence or alert that caused it, if one did."""
 
     alert: str
     reason: NotifyReason
@@ -78,26 +78,26 @@ Decisions = tuple[NotifyDecision, ...]
 Stage = Callable[[Kept, StageContext], tuple[Kept, Decisions]]
 
 
-def _worth_telling(alerts: Kept, context: StageContext) -> tuple[Kept, Decisions]:
-    """What is only pending is not told, nor the end of what was never told."""
+def _reportable(alerts: Kept, context: StageContext) -> tuple[Kept, Decisions]:
+    """A pending alert is not reported, nor is the end of an alert that never was."""
 
     def reason(alert: Alert) -> NotifyReason | None:
-        if alert.firing or (alert.resolved and context.was_told(alert)):
+        if alert.firing or (alert.resolved and context.was_notified(alert)):
             return None
-        return NotifyReason.NEVER_TOLD if alert.resolved else NotifyReason.PENDING
+        return NotifyReason.NEVER_REPORTED if alert.resolved else NotifyReason.PENDING
 
     return _without(alerts, reason)
 
 
-def _not_our_own_doing(alerts: Kept, _context: StageContext) -> tuple[Kept, Decisions]:
+def _not_from_remediation(alerts: Kept, _context: StageContext) -> tuple[Kept, Decisions]:
     """Remediation opens no incidents about itself."""
     return _without(
         alerts, lambda alert: _firing(alert, alert.matchable.get("origin") == REMEDIATION, NotifyReason.REMEDIATION)
     )
 
 
-def _outside_maintenance(alerts: Kept, context: StageContext) -> tuple[Kept, Decisions]:
-    """What happens within a maintenance window is judged again when it ends."""
+def _not_in_maintenance(alerts: Kept, context: StageContext) -> tuple[Kept, Decisions]:
+    """What happens in a maintenance window is evaluated again when the window ends."""
     return _covered(alerts, context, SilenceKind.MAINTENANCE, NotifyReason.MAINTENANCE)
 
 
@@ -106,38 +106,43 @@ def _not_silenced(alerts: Kept, context: StageContext) -> tuple[Kept, Decisions]
 
 
 def _not_inhibited(alerts: Kept, context: StageContext) -> tuple[Kept, Decisions]:
-    """A consequence of a known trouble is none of its own. A silenced cause still mutes what follows from it."""
+    """A consequence of a known alert is not reported by itself. A silenced alert still inhibits its consequences."""
     causes = muted(context.alerts, context.inhibitions, context.now)
     kept = tuple(alert for alert in alerts if alert.resolved or alert.id not in causes)
     lost = (alert for alert in alerts if alert.firing and alert.id in causes)
     return kept, tuple(NotifyDecision(alert.id, NotifyReason.INHIBITED, causes[alert.id]) for alert in lost)
 
 
-def _steady(alerts: Kept, context: StageContext) -> tuple[Kept, Decisions]:
-    """Of an alert that comes and goes, the desk hears once, and again only when it gets worse."""
+def _not_flapping(alerts: Kept, context: StageContext) -> tuple[Kept, Decisions]:
+    """A flapping alert is reported once, and again only if it gets worse."""
 
     def reason(alert: Alert) -> NotifyReason | None:
-        told = context.told.get(alert.group)
-        stale = alert.flapping and told is not None and alert.id in told.alerts and not worse(alert.facts, told.facts)
-        return _firing(alert, stale and not _is_due(context, told), NotifyReason.FLAPPING)
+        reported = context.notified.get(alert.group)
+        stale = (
+            alert.flapping
+            and reported is not None
+            and alert.id in reported.alerts
+            and not worse(alert.facts, reported.facts)
+        )
+        return _firing(alert, stale and not _is_due(context, reported), NotifyReason.FLAPPING)
 
     return _without(alerts, reason)
 
 
 def _grouped(alerts: Kept, _context: StageContext) -> tuple[Kept, Decisions]:
-    """Alerts of one scenario and subject stand together, whatever order they came in."""
+    """Sort the alerts by group, so that the next stages find each group in one piece."""
     return tuple(sorted(alerts, key=lambda alert: (alert.group, alert.since, alert.id))), ()
 
 
-def _not_told_already(alerts: Kept, context: StageContext) -> tuple[Kept, Decisions]:
-    """A group is told when it is new, when an alert joins it, when it gets worse, and once in a long while."""
+def _not_reported_already(alerts: Kept, context: StageContext) -> tuple[Kept, Decisions]:
+    """A group is reported when it is new, when an alert joins it, when it gets worse, and at long intervals."""
     kept: list[Alert] = []
     decisions: list[NotifyDecision] = []
     for key, members in groupby(alerts, key=lambda alert: alert.group):
         group = tuple(members)
         firing = tuple(alert for alert in group if alert.firing)
         decisions += [NotifyDecision(alert.id, NotifyReason.RESOLVED) for alert in group if alert.resolved]
-        reason = notify_reason(firing, context.told.get(key), context)
+        reason = notify_reason(firing, context.notified.get(key), context)
         decisions += [NotifyDecision(alert.id, reason) for alert in firing]
         kept += () if reason is NotifyReason.UNCHANGED else firing
         kept += [alert for alert in group if alert.resolved]
@@ -145,19 +150,19 @@ def _not_told_already(alerts: Kept, context: StageContext) -> tuple[Kept, Decisi
 
 
 STAGES: tuple[Stage, ...] = (
-    _worth_telling,
-    _not_our_own_doing,
-    _outside_maintenance,
+    _reportable,
+    _not_from_remediation,
+    _not_in_maintenance,
     _not_silenced,
     _not_inhibited,
     _grouped,
-    _steady,
-    _not_told_already,
+    _not_flapping,
+    _not_reported_already,
 )
 
 
 def run_stages(alerts: Iterable[Alert], context: StageContext) -> tuple[Kept, Decisions]:
-    """All stages, one after the other: what is to be told, and a decision about each alert that was given."""
+    """Run all stages: the alerts to report, and a decision about each alert that was given."""
     kept, decisions = tuple(alerts), list[NotifyDecision]()
     for stage in STAGES:
         kept, made = stage(kept, context)
@@ -165,35 +170,38 @@ def run_stages(alerts: Iterable[Alert], context: StageContext) -> tuple[Kept, De
     return kept, tuple(decisions)
 
 
-def notify_reason(firing: Sequence[Alert], told: NotifiedState | None, context: StageContext) -> NotifyReason:
-    """The one decision about a group: why it is told now, or that there is nothing new to tell."""
+def notify_reason(firing: Sequence[Alert], reported: NotifiedState | None, context: StageContext) -> NotifyReason:
+    """The decision about a group: why it is reported now, or that nothing has changed."""
     if not firing:
         return NotifyReason.UNCHANGED
-    if told is None:
+    if reported is None:
         return NotifyReason.NEW
-    if any(alert.id not in told.alerts for alert in firing):
+    if any(alert.id not in reported.alerts for alert in firing):
         return NotifyReason.GREW
-    if worse(group_facts(firing), told.facts):
+    if worse(group_facts(firing), reported.facts):
         return NotifyReason.WORSE
-    return NotifyReason.REPEATED if _is_due(context, told) else NotifyReason.UNCHANGED
+    return NotifyReason.REPEATED if _is_due(context, reported) else NotifyReason.UNCHANGED
 
 
-def cleared(context: StageContext, kept: Kept) -> tuple[str, ...]:
-    """The groups that are over: the desk was told, nothing that it was told of fires, and nothing new is told.
+def cleared_groups(context: StageContext, kept: Kept) -> tuple[str, ...]:
+    """The groups that have ended: they were reported, none of their reported alerts fires, and none is new.
 
-    What is muted still fires, so muting ends nothing; what has ended is cleared, muted or not.
+    A muted alert still fires, so muting ends nothing; an alert that has ended is cleared, muted or not. A resolution
+    that a silence swallowed would leave the incident open for good.
     """
     firing = {alert.id for alert in context.alerts if alert.firing}
     going_on = {alert.group for alert in kept if alert.firing}
-    return tuple(key for key, told in context.told.items() if key not in going_on and not told.alerts & firing)
+    return tuple(
+        key for key, reported in context.notified.items() if key not in going_on and not reported.alerts & firing
+    )
 
 
-def _is_due(context: StageContext, told: NotifiedState | None) -> bool:
-    return told is not None and (context.now - told.at).total_seconds() >= context.repeat_seconds
+def _is_due(context: StageContext, reported: NotifiedState | None) -> bool:
+    return reported is not None and (context.now - reported.at).total_seconds() >= context.repeat_seconds
 
 
 def _covered(alerts: Kept, context: StageContext, kind: SilenceKind, reason: NotifyReason) -> tuple[Kept, Decisions]:
-    """An end that is worth telling is told even when its beginning would be muted now."""
+    """Drop firing alerts that a silence covers. Resolved ones pass: their beginning was reported, so is their end."""
     causes = dict(_causes(alerts, [one for one in context.silences if one.kind is kind], context.now))
     kept = tuple(alert for alert in alerts if alert.id not in causes)
     return kept, tuple(NotifyDecision(name, reason, by) for name, by in causes.items())
@@ -212,7 +220,9 @@ def _firing(alert: Alert, condition: bool, reason: NotifyReason) -> NotifyReason
 
 
 def _without(alerts: Kept, reason: Callable[[Alert], NotifyReason | None]) -> tuple[Kept, Decisions]:
-    """Drop those for which there is a reason."""
-    judged = [(alert, reason(alert)) for alert in alerts]
-    kept = tuple(alert for alert, why_not in judged if why_not is None)
-    return kept, tuple(NotifyDecision(alert.id, why_not) for alert, why_not in judged if why_not is not None)
+    """Drop the alerts for which there is a reason."""
+    checked = [(alert, reason(alert)) for alert in alerts]
+    kept = tuple(alert for alert, drop_reason in checked if drop_reason is None)
+    return kept, tuple(
+        NotifyDecision(alert.id, drop_reason) for alert, drop_reason in checked if drop_reason is not None
+    )

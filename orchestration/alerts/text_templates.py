@@ -1,4 +1,4 @@
-"""Titles and summaries, filled in. Pure."""
+"""Filling in the titles and summaries of alerts. Pure."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from string import Formatter
 from typing import Any
 
-_LONGEST = 1000
+_MAX_LENGTH = 1000
 
 
-class _Blank(Formatter):
-    """Knows names only: no attributes, no items, no formats; what is not there is left empty."""
+class _NameFormatter(Formatter):
+    """Replaces names only: no attributes, items or formats, since rules of the configuration must not be able to run
+    code or to read other objects. Unknown names are left empty."""
 
     def __init__(self, values: Mapping[str, str]) -> None:
         self._values = values
@@ -27,32 +28,33 @@ class _Blank(Formatter):
 
 
 def fill(template: str, values: Mapping[str, str]) -> str:
-    """The template with values in place of their names; a template that cannot be read is given as it is."""
+    """The template with its names replaced by values; a malformed template is returned as it is."""
     try:
-        text = _Blank(values).vformat(template, (), {})
+        text = _NameFormatter(values).vformat(template, (), {})
     except ValueError:
         text = template
-    return " ".join(text.split()).rstrip(":,; ")[:_LONGEST]
+    return " ".join(text.split()).rstrip(":,; ")[:_MAX_LENGTH]
 
 
-def sound(text: object) -> str:
-    """A text that every database takes: no halves of characters (a file's name may hold some), no NUL."""
+def storable_text(text: object) -> str:
+    """A text that every database can store: without lone surrogates, which file names may contain, and without NUL,
+    which PostgreSQL rejects."""
     return str(text).encode("utf-8", "replace").decode().replace("\0", "?")
 
 
 def json_values(value: Any) -> Any:
-    """JSON values made of whatever was given: what JSON does not know becomes a text."""
+    """JSON values made of any value; what JSON does not have becomes a text."""
     match value:
         case None | bool() | int():
             return value
         case float():
             return value if math.isfinite(value) else str(value)
         case Mapping():
-            return {sound(key): json_values(inner) for key, inner in value.items()}
+            return {storable_text(key): json_values(inner) for key, inner in value.items()}
         case list() | tuple() | set() | frozenset():
             return [json_values(inner) for inner in value]
         case _:
-            return sound(value)
+            return storable_text(value)
 
 
 def number(value: float, *, share: bool = False) -> str:

@@ -1,4 +1,4 @@
-"""The samples that a rule looks at, by series; bounded in time and in number. Pure: time comes with the samples."""
+"""The samples of a rule, by series, limited in time and in number. Pure: time comes with the samples."""
 
 from __future__ import annotations
 
@@ -10,22 +10,23 @@ from datetime import datetime, timedelta
 from orchestration.alerts.model import REMEDIATION
 from orchestration.alerts.rules import AlertRule, SignalSample
 from orchestration.alerts.signal import Signal
-from orchestration.alerts.text_templates import sound
+from orchestration.alerts.text_templates import storable_text
 from orchestration.config.alerting import Aggregate
 from orchestration.config.matchers import all_fit
 
 # The labels of a series as sorted pairs, and whether a drill has caused it.
 SeriesKey = tuple[tuple[tuple[str, str], ...], bool]
 
-MOST_SERIES = 1000
-MOST_SAMPLES = 2000
+# Far above any real installation; a label with unbounded values must not fill the memory.
+MAX_SERIES = 1000
+MAX_SAMPLES = 2000
 _LONGEST_SCALAR = 200
 _INSTANT = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
 class SignalSeries:
-    """One series as it stands. `cleared`: a signal said that it is over, so that its emptiness is no lack of news."""
+    """One series. `cleared`: a signal ended it, so that having no samples means that the condition is gone."""
 
     key: SeriesKey
     samples: tuple[SignalSample, ...]
@@ -33,36 +34,37 @@ class SignalSeries:
 
 
 class SignalWindow:
-    """One rule's samples. Beyond the bounds the oldest go, and are counted in `dropped`.
+    """One rule's samples. Beyond the limits the oldest are dropped, and counted in `dropped`.
 
-    A series of samples that our own remediation has caused carries `origin` among its labels, so that it stays apart.
+    Samples that our own remediation has caused form a series of their own, with `origin` among its labels: they must
+    not make an alert of a real problem look like a consequence of the remediation.
     """
 
-    def __init__(self, rule: AlertRule, *, most_series: int = MOST_SERIES, most_samples: int = MOST_SAMPLES) -> None:
+    def __init__(self, rule: AlertRule, *, max_series: int = MAX_SERIES, max_samples: int = MAX_SAMPLES) -> None:
         self.rule = rule
         self.dropped = 0
-        self._most_series = most_series
+        self._max_series = max_series
         wanted = 1 if rule.aggregate in (Aggregate.LAST, Aggregate.ABSENT) else rule.last
-        self._most_samples = min(wanted or most_samples, most_samples)
-        self._cut_short = wanted is None
+        self._max_samples = min(wanted or max_samples, max_samples)
+        self._counts_drops = wanted is None
         self._series: dict[SeriesKey, deque[SignalSample]] = {}
-        self._clears: deque[Signal] = deque(maxlen=most_series)
+        self._clears: deque[Signal] = deque(maxlen=max_series)
 
     def add(self, signal: Signal) -> None:
-        """Take a signal, if it is one that the rule looks at."""
+        """Add a signal if the rule uses it."""
         if signal.name in self.rule.cleared_by:
             self._clears.append(signal)
         if signal.name != self.rule.signal:
             return
         sample = SignalSample(signal.at, signal.value, _visible(signal), signal.evidence)
         if all_fit(self.rule.where, sample.labels):
-            self._put(series_key(self.rule, sample.labels, drill=signal.drill), sample)
+            self._append(series_key(self.rule, sample.labels, drill=signal.drill), sample)
 
     def series(self, now: datetime, expected: Collection[SeriesKey] = ()) -> Iterator[SignalSeries]:
-        """Every series, and those that are `expected`, with the samples of the window, oldest first."""
+        """Every series, and the `expected` ones even without samples, with the samples of the window, oldest first."""
         absent = self.rule.aggregate is Aggregate.ABSENT
         begin = now - timedelta(seconds=self.rule.window)
-        clears, self._clears = self._clears, deque(maxlen=self._most_series)
+        clears, self._clears = self._clears, deque(maxlen=self._max_series)
         for key in {**self._series, **dict.fromkeys(expected)}:
             samples = self._series.get(key, deque())
             cleared = max((signal.at for signal in clears if _agree(key, signal)), default=None)
@@ -73,26 +75,26 @@ class SignalWindow:
                 self._series.pop(key, None)
             yield SignalSeries(key, tuple(samples), cleared=cleared is not None and not samples)
 
-    def _put(self, key: SeriesKey, sample: SignalSample) -> None:
-        samples = self._series.pop(key, None) or deque(maxlen=self._most_samples)
-        if self._cut_short and len(samples) == self._most_samples:
+    def _append(self, key: SeriesKey, sample: SignalSample) -> None:
+        samples = self._series.pop(key, None) or deque(maxlen=self._max_samples)
+        if self._counts_drops and len(samples) == self._max_samples:
             self.dropped += 1
         samples.append(sample)
-        self._series[key] = samples  # the one that was used last stands last
-        if len(self._series) > self._most_series:
+        self._series[key] = samples  # a dictionary keeps its order, so the first series is the least recently used
+        if len(self._series) > self._max_series:
             self._series.pop(next(iter(self._series)))
             self.dropped += 1
 
 
 def _agree(key: SeriesKey, signal: Signal) -> bool:
-    """Whether a series and a signal name the same thing wherever both have a label; one such label there must be."""
+    """Whether a series and a signal agree on every label that both have, and have at least one in common."""
     shared = [(name, value) for name, value in key[0] if value and name in signal.labels]
-    same = all(sound(signal.labels[name]) == value for name, value in shared)
+    same = all(storable_text(signal.labels[name]) == value for name, value in shared)
     return bool(shared) and same and key[1] == signal.drill
 
 
 def series_key(rule: AlertRule, labels: Mapping[str, str], *, drill: bool) -> SeriesKey:
-    """Which of a rule's series a sample belongs to."""
+    """The series of a rule to which a sample belongs."""
     pairs = [(name, labels.get(name, "")) for name in rule.by]
     if labels.get("origin") == REMEDIATION:
         pairs.append(("origin", REMEDIATION))
@@ -101,8 +103,8 @@ def series_key(rule: AlertRule, labels: Mapping[str, str], *, drill: bool) -> Se
 
 def _visible(signal: Signal) -> dict[str, str]:
     scalars = {
-        name: str(value).lower() if isinstance(value, bool) else sound(value)
+        name: str(value).lower() if isinstance(value, bool) else storable_text(value)
         for name, value in signal.evidence.items()
         if isinstance(value, str | int | float) and len(str(value)) <= _LONGEST_SCALAR
     }
-    return {**scalars, **{name: sound(value) for name, value in signal.labels.items()}}
+    return {**scalars, **{name: storable_text(value) for name, value in signal.labels.items()}}

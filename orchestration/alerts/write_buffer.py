@@ -1,4 +1,4 @@
-"""What has to be written, and what was: alerts whose row would differ in a way that matters."""
+"""Decides which alerts have to be written: those whose row would differ in a way that matters."""
 
 from __future__ import annotations
 
@@ -13,19 +13,20 @@ from orchestration.alerts.records import to_row
 from orchestration.alerts.stages import NotifyDecision, NotifyReason
 from orchestration.storage.alerts import AlertRow
 
+# Every evaluation changes `updated_at` of every firing alert; writing each of them each time would keep the disk busy.
 _REFRESH = timedelta(seconds=60)
-_TOLD = frozenset({NotifyReason.NEW, NotifyReason.GREW, NotifyReason.WORSE, NotifyReason.REPEATED})
+_REPORTED = frozenset({NotifyReason.NEW, NotifyReason.GREW, NotifyReason.WORSE, NotifyReason.REPEATED})
 
 
 class AlertWriteBuffer:
-    """Remembers what was written of each alert. An alert that only goes on is written once a minute."""
+    """Remembers what was written of each alert. An alert that merely continues is written once a minute."""
 
     def __init__(self, redact: Redact) -> None:
         self._redact = redact
         self._written: dict[str, tuple[Alert, NotifyDecision | None]] = {}
 
     def restore(self, written: Iterable[tuple[Alert, NotifyDecision | None]]) -> None:
-        """Take over what is known to be written."""
+        """Start from what is known to be written."""
         self._written |= {alert.id: (alert, decision) for alert, decision in written}
 
     def due(
@@ -34,9 +35,9 @@ class AlertWriteBuffer:
         """The alerts to write now, each with the decision to write with it."""
         result = []
         for alert in alerts:
-            old, said = self._written.get(alert.id, (None, None))
-            decision = _latest(decisions.get(alert.id), said)
-            if old is None or decision != said or _differs(alert, old):
+            old, stored = self._written.get(alert.id, (None, None))
+            decision = _latest(decisions.get(alert.id), stored)
+            if old is None or decision != stored or _differs(alert, old):
                 result.append((alert, decision))
         return result
 
@@ -44,12 +45,12 @@ class AlertWriteBuffer:
         """Their rows, without any secret in them."""
         return [to_row(redacted(alert, self._redact), decision) for alert, decision in due]
 
-    def written(self, due: Iterable[tuple[Alert, NotifyDecision | None]]) -> None:
-        """Note that these were written."""
+    def mark_written(self, due: Iterable[tuple[Alert, NotifyDecision | None]]) -> None:
+        """Record that these were written."""
         self._written |= {alert.id: (alert, decision) for alert, decision in due}
 
-    def keep_only(self, alerts: Iterable[Alert]) -> None:
-        """Forget what was written of all others."""
+    def retain(self, alerts: Iterable[Alert]) -> None:
+        """Drop what is remembered of all other alerts."""
         ids = {alert.id for alert in alerts}
         self._written = {name: value for name, value in self._written.items() if name in ids}
 
@@ -60,13 +61,13 @@ def redacted(alert: Alert, redact: Redact) -> Alert:
     return replace(alert, **{name: redact(_plain(getattr(alert, name))) for name in texts})
 
 
-def _latest(new: NotifyDecision | None, said: NotifyDecision | None) -> NotifyDecision | None:
-    """The decision to keep: that nothing is new does not take the place of why it was told, nor of how it ended."""
-    if new is None or said is None:
-        return new or said
-    as_before = new.reason is NotifyReason.UNCHANGED and said.reason in _TOLD
-    ended = new.reason is NotifyReason.NEVER_TOLD and said.reason is NotifyReason.RESOLVED
-    return said if as_before or ended else new
+def _latest(new: NotifyDecision | None, stored: NotifyDecision | None) -> NotifyDecision | None:
+    """The decision to store. "Nothing new" replaces neither the reason for the last report nor the resolution."""
+    if new is None or stored is None:
+        return new or stored
+    as_before = new.reason is NotifyReason.UNCHANGED and stored.reason in _REPORTED
+    ended = new.reason is NotifyReason.NEVER_REPORTED and stored.reason is NotifyReason.RESOLVED
+    return stored if as_before or ended else new
 
 
 def _plain(value: Any) -> Any:

@@ -108,7 +108,7 @@ class IncidentResponse:
     async def _walking(self) -> AsyncIterator[None]:
         app = self._app
         # What another process has done while it led is in the database only.
-        self.alerts.start_over()
+        self.alerts.reset()
         await anyio.to_thread.run_sync(self._recall)
         unsubscribe = app.bus.subscribe(self._hear)
         try:
@@ -133,7 +133,7 @@ class IncidentResponse:
 
     def _take(self, signals: Sequence[Signal]) -> None:
         for signal in signals:
-            self.alerts.take(self._marked(signal))
+            self.alerts.add_signal(self._marked(signal))
         self._seen.set()
 
     def _recall(self) -> None:

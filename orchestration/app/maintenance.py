@@ -24,7 +24,7 @@ from orchestration.maintenance.backups.manifest import BackupDatabases
 from orchestration.maintenance.backups.postgres import PostgresDatabase
 from orchestration.maintenance.backups.sqlite import SqliteFiles
 from orchestration.maintenance.digest import DigestReport
-from orchestration.maintenance.jobs import DUTIES, JobContext, jobs
+from orchestration.maintenance.jobs import SIGN_OFFS, JobContext, jobs
 from orchestration.maintenance.report_figures import FigureReports
 from orchestration.maintenance.reports import ReportWriter
 from orchestration.maintenance.retention import RetentionJob
@@ -96,13 +96,13 @@ class ProjectMaintenance:
         self.records = MaintenanceRecords(app.database)
         records, incidents = self.records, app.incident_service.records
         workshop = JobContext(
-            vault=self.vault,
-            upkeep=self.upkeep,
+            backups=self.vault,
+            backup_service=self.upkeep,
             digest=DigestReport(app.log_folder, records, incidents, app.alerts, app.runs, self.vault),
             figures=FigureReports(
                 app.statistics, incidents, app.alerts, self._advisories, lambda: settings().time_zone
             ),
-            reporter=ReportWriter(
+            writer=ReportWriter(
                 reports_folder(app),
                 lambda: app.configuration,
                 outbox or Outbox(app.database, app.redactor.data),
@@ -174,8 +174,8 @@ def find_report(here: Project, name: str) -> str:
 def sign_off(here: Project, duty: str, by: str, note: str) -> tuple[SignOff, ...]:
     """Sign off a duty, for every month that waits; returns all of it. Raises NotFoundError for a name that is none, and
     ConflictError when nothing of it waits."""
-    if duty not in DUTIES:
-        raise NotFoundError(f"expected a duty ({', '.join(DUTIES)}), got '{duty[:64]}'; correct the name")
+    if duty not in SIGN_OFFS:
+        raise NotFoundError(f"expected a duty ({', '.join(SIGN_OFFS)}), got '{duty[:64]}'; correct the name")
     records = MaintenanceRecords(here.database)
     if not records.sign_off(duty, by, here.redactor.text(note), here.clock.now()):
         raise ConflictError(

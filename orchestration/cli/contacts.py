@@ -19,7 +19,7 @@ from orchestration.errors import NotFoundError
 from orchestration.ids import new_id
 from orchestration.notifications.last_resort import send_directly
 from orchestration.notifications.notice import Notice, NoticeKind
-from orchestration.notifications.recipients import OPERATOR, row_for
+from orchestration.notifications.recipients import OPERATOR, message_row
 from orchestration.storage.outbox import DeliveryAttempt, Outbox, SendOutcome
 
 
@@ -158,7 +158,7 @@ async def _send_tests(opened: Project, addresses: Sequence[tuple[Contact, Contac
         details="Sent by: orchestrator contacts test",
     )
     usable = [(contact, address) for contact, address in addresses if address in response.reachable(contact)]
-    rows = [row_for(notice, contact, address, "test", now) for contact, address in usable]
+    rows = [message_row(notice, contact, address, "test", now) for contact, address in usable]
     deliveries = await send_directly(rows, response, opened.store.credentials, opened.clock, opened.redactor.data)
     outbox = Outbox(opened.database, opened.redactor.data)
     sent = {}

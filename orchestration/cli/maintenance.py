@@ -12,7 +12,7 @@ from orchestration.app import maintenance as project_maintenance
 from orchestration.app.maintenance import ProjectMaintenance
 from orchestration.cli import common
 from orchestration.cli.render import console, first_line, table
-from orchestration.maintenance.jobs import DUTIES
+from orchestration.maintenance.jobs import SIGN_OFFS
 from orchestration.maintenance.reports import moment
 from orchestration.maintenance.scheduler import JobStatus
 from orchestration.storage.maintenance import JobOutcome, JobRun, MaintenanceRecords, SignOff
@@ -32,7 +32,7 @@ def list_jobs(config: str, as_json: bool) -> None:
     async def look() -> tuple[tuple[JobStatus, ...], tuple[SignOff, ...]]:
         async with application(config) as app:
             room = ProjectMaintenance(app)
-            standings = await anyio.to_thread.run_sync(room.service.standings)
+            standings = await anyio.to_thread.run_sync(room.service.statuses)
             return standings, await anyio.to_thread.run_sync(lambda: room.records.list_sign_offs(only_open=True))
 
     standings, duties = common.run_async(look)
@@ -51,7 +51,7 @@ def list_jobs(config: str, as_json: bool) -> None:
     ]
     console().print(table(("JOB", "CRON", "DUE", "LAST", "WHAT"), rows))
     for duty in duties:
-        click.echo(f"to be signed off: {duty.duty} ({duty.period}): {DUTIES.get(duty.duty, '')}")
+        click.echo(f"to be signed off: {duty.duty} ({duty.period}): {SIGN_OFFS.get(duty.duty, '')}")
 
 
 @maintenance.command("run")
@@ -63,7 +63,7 @@ def run_job(config: str, job: str, as_json: bool) -> int:
 
     async def work() -> JobRun:
         async with application(config) as app:
-            return await ProjectMaintenance(app).service.do(job, getpass.getuser())
+            return await ProjectMaintenance(app).service.run_now(job, getpass.getuser())
 
     done = common.run_async(work)
     if as_json:

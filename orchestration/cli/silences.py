@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import click
 
-from orchestration.alerts.silences import checked_matchers
+from orchestration.alerts.silences import validate_matchers
 from orchestration.app import project
 from orchestration.cli import common
 from orchestration.cli.render import console, first_line, table
@@ -50,7 +50,7 @@ def add(
         silence = SilenceRow(
             id=new_id("silence", now.timestamp()),
             kind=SilenceKind.SILENCE if start is None else SilenceKind.MAINTENANCE,
-            matchers=[str(matcher) for matcher in checked_matchers(matchers)],
+            matchers=[str(matcher) for matcher in validate_matchers(matchers)],
             starts_at=begins,
             ends_at=begins + read_duration(duration),
             author=author or getpass.getuser(),

@@ -16,12 +16,12 @@ from orchestration.maintenance.backups import BackupError, BackupStore
 from orchestration.maintenance.digest import DigestReport
 from orchestration.maintenance.report_figures import FigureReports
 from orchestration.maintenance.reports import MaintenanceReport, ReportWriter
-from orchestration.maintenance.scheduler import MaintenanceJob, Work
+from orchestration.maintenance.scheduler import JobFunction, MaintenanceJob
 from orchestration.maintenance.service import BackupService
 from orchestration.storage.maintenance import MaintenanceRecords
 
 # What people do once a month and sign off, and what there is to be done.
-DUTIES = MappingProxyType(
+SIGN_OFFS = MappingProxyType(
     {
         "playbook-review": "read the playbooks against the month's incidents, and bring them up to date",
         "contacts": "see that the escalation contacts are right, and that each got the test message",
@@ -34,11 +34,11 @@ DUTIES = MappingProxyType(
 class JobContext:
     """What the jobs work with. `retention` needs the durable engine, which not every process has."""
 
-    vault: BackupStore
-    upkeep: BackupService
+    backups: BackupStore
+    backup_service: BackupService
     digest: DigestReport
     figures: FigureReports
-    reporter: ReportWriter
+    writer: ReportWriter
     records: MaintenanceRecords
     settings: Callable[[], MaintenanceSettings]
     retention: Callable[[datetime], Awaitable[str]]
@@ -69,43 +69,43 @@ def jobs(workshop: JobContext) -> tuple[MaintenanceJob, ...]:
     )
 
 
-def _threaded(function: Callable[[datetime], str]) -> Work:
+def _threaded(function: Callable[[datetime], str]) -> JobFunction:
     async def work(now: datetime) -> str:
         return await anyio.to_thread.run_sync(function, now)
 
     return work
 
 
-def _report(here: JobContext, make: Callable[[datetime], MaintenanceReport]) -> Work:
-    return _threaded(lambda now: str(here.reporter.publish(make(now), now)))
+def _report(here: JobContext, make: Callable[[datetime], MaintenanceReport]) -> JobFunction:
+    return _threaded(lambda now: str(here.writer.publish(make(now), now)))
 
 
 def _back_up(here: JobContext) -> str:
-    backup = here.vault.make()
-    gone = here.vault.prune(here.settings().backups)
+    backup = here.backups.make()
+    gone = here.backups.prune(here.settings().backups)
     return f"{backup.id}: {backup.bytes:,} bytes, {backup.rows:,} rows, {backup.seconds:.1f} s; {len(gone)} old deleted"
 
 
 def _drill(here: JobContext) -> str:
-    tried = here.upkeep.rehearse()
+    tried = here.backup_service.rehearse()
     if not tried.good:
         raise BackupError(f"{tried.backup} could not be restored: {'; '.join(tried.problems)}")
     return f"{tried.backup} restored and checked in {tried.seconds:.1f} s"
 
 
 def _test(here: JobContext, now: datetime) -> str:
-    reached = here.reporter.test_contacts(now)
+    reached = here.writer.test_contacts(now)
     return f"sent to {', '.join(reached)}"
 
 
 def _remind(here: JobContext, now: datetime) -> str:
     period = f"{now.astimezone(ZoneInfo(here.settings().time_zone)):%Y-%m}"
-    for duty in DUTIES:
+    for duty in SIGN_OFFS:
         here.records.request_sign_off(duty, period, now)
     waiting = here.records.list_sign_offs(only_open=True)
     gist = tuple(
-        f"{one.duty} ({one.period}): {DUTIES.get(one.duty, '')}; "
+        f"{one.duty} ({one.period}): {SIGN_OFFS.get(one.duty, '')}; "
         f"then `orchestrator maintenance sign-off {one.duty} --note …`"
         for one in waiting
     )
-    return str(here.reporter.publish(MaintenanceReport("monthly-duties", "To be signed off", gist, ""), now))
+    return str(here.writer.publish(MaintenanceReport("monthly-duties", "To be signed off", gist, ""), now))

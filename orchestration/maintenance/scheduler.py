@@ -28,7 +28,7 @@ from orchestration.storage.leases import Leases
 from orchestration.storage.maintenance import JobOutcome, JobRun, MaintenanceRecords
 from orchestration.workflows.processes import is_live, this_process
 
-Work = Callable[[datetime], Awaitable[str]]
+JobFunction = Callable[[datetime], Awaitable[str]]
 
 CALENDAR = "calendar"
 _LEASE_PREFIX = "maintenance/"
@@ -47,7 +47,7 @@ class MaintenanceJob:
 
     name: str
     about: str
-    work: Work
+    work: JobFunction
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,7 @@ class MaintenanceScheduler:
                         group.start_soon(self._do_planned, job)
                 await self._clock.sleep(_LOOK_SECONDS)
 
-    async def do(
+    async def run_now(
         self, name: str, actor: str, *, task_status: anyio.abc.TaskStatus[JobRun] = anyio.TASK_STATUS_IGNORED
     ) -> JobRun:
         """Do a job now because somebody asks for it; returns how it came out, and tells `task_status` when it has
@@ -127,11 +127,11 @@ class MaintenanceScheduler:
             task_status.started(run)
             return await self._work(job, run)
 
-    async def begin(self, name: str, actor: str, *, task_status: anyio.abc.TaskStatus[JobRun]) -> None:
+    async def start(self, name: str, actor: str, *, task_status: anyio.abc.TaskStatus[JobRun]) -> None:
         """The same for a task group's `start`: what goes wrong once it has begun is kept on record, and not raised."""
         begun = _Begun(task_status)
         try:
-            await self.do(name, actor, task_status=begun)
+            await self.run_now(name, actor, task_status=begun)
         except SQLAlchemyError as error:
             if begun.run is None:
                 raise
@@ -144,7 +144,7 @@ class MaintenanceScheduler:
             raise NotFoundError(f"expected a job of maintenance ({known}), got '{name}'; correct the name")
         return self._jobs[name]
 
-    def standings(self) -> tuple[JobStatus, ...]:
+    def statuses(self) -> tuple[JobStatus, ...]:
         """Every job as it stands now. Blocks."""
         return tuple(self._standing(job) for job in self._jobs.values())
 

@@ -15,7 +15,7 @@ from orchestration.config.response import Contact, ResponseSettings
 from orchestration.notifications.attempt import Redact, attempt
 from orchestration.notifications.channels import ChannelRegistry
 from orchestration.notifications.notice import Notice
-from orchestration.notifications.recipients import OPERATOR, key, plan
+from orchestration.notifications.recipients import OPERATOR, message_key, plan
 from orchestration.notifications.templates import SHIPPED, TemplateRenderer
 from orchestration.storage.outbox import DeliveryAttempt, OutboxRow, SendOutcome
 
@@ -90,7 +90,7 @@ class LastResort:
         done = anyio.run(last_resort, notice, contacts, response, self._credentials, self._clock, self._redact)
         sent = {each.key for each in done if each.outcome is SendOutcome.SENT}
         told = [(one.id, place.channel) for one in (*contacts, OPERATOR) for place in one.channels]
-        reached = [one for one in told if key(notice.incident_id, STEP, *one) in sent]
+        reached = [one for one in told if message_key(notice.incident_id, STEP, *one) in sent]
         self._reached[notice.incident_id] = self._reached.get(notice.incident_id, frozenset()).union(reached)
 
 

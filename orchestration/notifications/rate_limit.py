@@ -21,7 +21,7 @@ class SendRate:
         """Give out no turn for that long: the receiver asked for it."""
         self._next = max(self._next, self._clock.monotonic() + seconds)
 
-    async def turn(self) -> None:
+    async def acquire(self) -> None:
         """Wait for a turn."""
         now = self._clock.monotonic()
         mine = max(now, self._next)

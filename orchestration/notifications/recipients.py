@@ -20,7 +20,7 @@ from orchestration.storage.outbox import OutboxRow, OutboxState
 
 LONGEST_KEY = 160
 # With the waits between them, about half a minute.
-TELL_LOG_AFTER = 5
+LOG_FALLBACK_AFTER = 5
 
 # Whoever reads the log and the terminal; told when nobody else is there to be told.
 OPERATOR = Contact(
@@ -48,7 +48,7 @@ def plan(
     return tuple({row.key: row for row in rows}.values())
 
 
-def key(incident_id: str, step: str, contact: str, channel: str) -> str:
+def message_key(incident_id: str, step: str, contact: str, channel: str) -> str:
     """The idempotency key of a message, at most 160 characters; a longer one ends in a hash of the whole."""
     text = f"{incident_id}:{step}:{contact}:{channel}"
     if len(text) <= LONGEST_KEY:
@@ -57,7 +57,7 @@ def key(incident_id: str, step: str, contact: str, channel: str) -> str:
     return f"{text[: LONGEST_KEY - len(digest) - 1]}:{digest}"
 
 
-def row_for(
+def message_row(
     notice: Notice,
     contact: Contact,
     place: ContactAddress,
@@ -69,7 +69,7 @@ def row_for(
     """One message to a contact on one channel."""
     text = templates.render(notice, contact)
     return OutboxRow(
-        key=key(notice.incident_id, step, contact.id, place.channel),
+        key=message_key(notice.incident_id, step, contact.id, place.channel),
         incident_id=notice.incident_id,
         kind=notice.kind.value,
         contact=contact.id,
@@ -84,11 +84,11 @@ def row_for(
         },
         stops_on_acknowledge=notice.kind.is_page,
         created_at=now,
-        due_at=due(contact, notice, now),
+        due_at=due_at(contact, notice, now),
     )
 
 
-def due(contact: Contact, notice: Notice, now: datetime) -> datetime:
+def due_at(contact: Contact, notice: Notice, now: datetime) -> datetime:
     """When a contact may be told: now, or at the end of its quiet hours. A test never waits."""
     if contact.quiet_hours is None or notice.kind is NoticeKind.TEST:
         return now
@@ -131,7 +131,7 @@ def _for_contact(
     for place in response.reachable(contact):
         settings = response.channel(place.channel)
         if settings is not None and carries(settings, notice.kind):
-            yield row_for(notice, contact, place, step, now, templates=templates)
+            yield message_row(notice, contact, place, step, now, templates=templates)
 
 
 def carries(settings: ChannelSettings, kind: NoticeKind) -> bool:
@@ -172,16 +172,16 @@ def substitute(
     return None if alive or log in used else _moved(failed, ContactAddress(channel=log), now)
 
 
-def meanwhile(row: OutboxRow, now: datetime) -> OutboxRow | None:
+def fallback(row: OutboxRow, now: datetime) -> OutboxRow | None:
     """What the log is told while a page does not get through; the page itself goes on being tried."""
     log = ContactAddress(channel=ChannelKind.LOG.value)
-    return _moved(row, log, now) if row.attempts >= TELL_LOG_AFTER and row.stops_on_acknowledge else None
+    return _moved(row, log, now) if row.attempts >= LOG_FALLBACK_AFTER and row.stops_on_acknowledge else None
 
 
 def _moved(row: OutboxRow, place: ContactAddress, now: datetime) -> OutboxRow:
     return replace(
         row,
-        key=key(row.incident_id or row.key, str(row.payload["step"]), row.contact, place.channel),
+        key=message_key(row.incident_id or row.key, str(row.payload["step"]), row.contact, place.channel),
         channel=place.channel,
         address=place.address,
         due_at=now,

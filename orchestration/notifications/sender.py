@@ -30,7 +30,7 @@ from orchestration.events.notifications import (
 from orchestration.notifications.attempt import DeliveryResult, Redact, attempt
 from orchestration.notifications.channels import ChannelRegistry
 from orchestration.notifications.rate_limit import SendRate
-from orchestration.notifications.recipients import meanwhile, substitute
+from orchestration.notifications.recipients import fallback, substitute
 from orchestration.storage.leases import Leases
 from orchestration.storage.outbox import DeliveryAttempt, Outbox, OutboxRow, SendOutcome
 
@@ -163,7 +163,7 @@ class OutboxSender:
         while rows := await self._call(lambda: self._outbox.list_due(name, self._clock.now(), _BATCH)):
             async with anyio.create_task_group() as group:
                 for row in rows:
-                    await self._pace(name).turn()
+                    await self._pace(name).acquire()
                     await slots.acquire()
                     group.start_soon(self._deliver, row, slots, errors)
             if self._loop is not None and not await self._lead():
@@ -176,7 +176,7 @@ class OutboxSender:
         try:
             with scope:
                 until = self._clock.now() + timedelta(
-                    seconds=self._channels.seconds(row.channel) + _CLAIM_MARGIN_SECONDS
+                    seconds=self._channels.timeout(row.channel) + _CLAIM_MARGIN_SECONDS
                 )
                 claimed = await self._call(lambda: self._outbox.claim(row, until))
                 if claimed is None:
@@ -200,7 +200,7 @@ class OutboxSender:
                 await self._call(lambda: self._outbox.mark_sent(row, delivery))
             case SendOutcome.RETRIED:
                 self._pace(row.channel).hold(result.hold)
-                also = None if result.error else meanwhile(row, now)
+                also = None if result.error else fallback(row, now)
                 due_at = now + timedelta(seconds=result.wait)
                 await self._call(lambda: self._outbox.postpone(row, due_at, delivery, [also] if also else []))
             case SendOutcome.FAILED:
@@ -258,7 +258,7 @@ class OutboxSender:
             self._soon = _SOON_TIMES
 
     def _pace(self, name: str) -> SendRate:
-        rate = self._channels.per_second(name)
+        rate = self._channels.rate(name)
         pace = self._paces.setdefault(name, SendRate(self._clock, rate))
         pace.set_rate(rate)
         return pace

@@ -1,7 +1,7 @@
 """The rehearsal provider: a real HTTP server on loopback that speaks the providers' wire formats.
 
-It answers by scenes instead of a model, and says so in every answer. Importing this is cheap: the HTTP server itself is
-loaded when it starts.
+It answers from scenes instead of a model, and every answer says so. Importing this package is cheap: the HTTP server is
+imported when it starts.
 """
 
 from orchestration.rehearsal.labels import MODEL

@@ -12,7 +12,7 @@ from orchestration.rehearsal.server import RehearsalServer
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Serve until told to stop by SIGTERM or SIGINT; the address is the one line on standard output."""
+    """Serve until SIGTERM or SIGINT; the address is the only line on standard output."""
     options = _read_options(arguments)
     try:
         asyncio.run(_serve(options.port, options.latency_ms / 1000))

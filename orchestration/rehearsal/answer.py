@@ -1,4 +1,4 @@
-"""A reply with what surrounds it on the wire, whatever the format."""
+"""A reply with the data that every wire format adds to it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _CHARACTERS_PER_PIECE = 16
 
 @dataclass(frozen=True, slots=True)
 class RehearsalAnswer:
-    """What the model says, to which request, when. `fingerprint` is that of the messages it answers."""
+    """One answer of the model. `fingerprint` is that of the messages that it answers."""
 
     reply: RehearsalReply
     model: str
@@ -30,7 +30,7 @@ class RehearsalAnswer:
 
     @property
     def finish_reason(self) -> str:
-        """In the OpenAI words."""
+        """The finish reason in OpenAI's terms."""
         return "tool_calls" if self.reply.calls else "stop"
 
     def call_id(self, index: int) -> str:
@@ -39,17 +39,17 @@ class RehearsalAnswer:
 
 
 def fingerprint(messages: object) -> str:
-    """The same for the same messages, so that a repeated model call shows."""
+    """The same for the same messages, so that a repeated model call can be recognised."""
     return hashlib.sha256(json.dumps(messages, sort_keys=True).encode()).hexdigest()
 
 
 def count_tokens(text: str) -> int:
-    """An estimate; no answer is free."""
+    """An estimate, at least 1: usage of zero tokens would look like a missing count."""
     return max(1, len(text) // _CHARACTERS_PER_TOKEN)
 
 
 def arguments_text(reply: RehearsalReply, call: RehearsalToolCall) -> str:
-    """The arguments as JSON text, cut in the middle where the reply is to be broken."""
+    """The arguments as JSON text, cut in the middle if the call is to be broken."""
     text = json.dumps(call.arguments)
     return text[: len(text) // 2] if reply.broken_calls else text
 

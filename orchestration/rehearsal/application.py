@@ -1,4 +1,4 @@
-"""All paths of the rehearsal server as one ASGI application."""
+"""The rehearsal server as one ASGI application."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from orchestration.rehearsal.transmission import Line, Transmission
 from orchestration.rehearsal.wire_reply import WireReply, dialect_of, whole
 
 
-def build_application(clock: Clock, faults: FaultRegistry, journal: CallLog, line: Line, latency: float) -> Starlette:
-    """Put the paths together; errors are answered in the dialect of the path, and marked like everything else."""
+def build_application(clock: Clock, faults: FaultRegistry, call_log: CallLog, line: Line, latency: float) -> Starlette:
+    """All routes. Errors are answered in the dialect of the path, and marked as rehearsed like every other reply."""
 
-    def send(delivery: WireReply) -> Transmission:
-        return Transmission(delivery, clock, line)
+    def send(reply: WireReply) -> Transmission:
+        return Transmission(reply, clock, line)
 
-    async def refused(request: Request, error: Exception) -> Transmission:
+    async def usage_error(request: Request, error: Exception) -> Transmission:
         return send(_error(request, 400, str(error), "invalid_request_error"))
 
-    async def not_served(request: Request, error: Exception) -> Transmission:
+    async def http_error(request: Request, error: Exception) -> Transmission:
         status = error.status_code if isinstance(error, HTTPException) else 500
-        message = f"expected one of the paths of the rehearsal server, got {request.method} {request.url.path}"
+        message = f"the rehearsal server has no {request.method} {request.url.path}"
         return send(_error(request, status, message, "not_found_error"))
 
     routes = [
-        *RehearsalEndpoints(clock, faults, journal, send, latency).routes(),
-        *Controls(faults, journal, send).routes(),
+        *RehearsalEndpoints(clock, faults, call_log, send, latency).routes(),
+        *Controls(faults, call_log, send).routes(),
     ]
-    return Starlette(routes=routes, exception_handlers={UsageError: refused, HTTPException: not_served})
+    return Starlette(routes=routes, exception_handlers={UsageError: usage_error, HTTPException: http_error})
 
 
 def _error(request: Request, status: int, message: str, kind: str) -> WireReply:

@@ -1,4 +1,4 @@
-"""What was asked of the server, for tests and drills that count calls."""
+"""The requests that the server received, for tests and drills that count them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a chat request says: who is asked, for what, and what the tools have answered so far. Pure."""
+"""A chat request as the scenes see it: the role, the goal, and the tool results so far. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from orchestration.rehearsal.requests import WireChatRequest, WireMessage
 
 _ROLE = re.compile(r"^Role:\s*(\w+)", re.MULTILINE)
-# An agent's own step stands first; documents from the agents before it follow, each under a line of its name.
+# The coordinator writes the step first, then the documents of earlier agents, each under a line `--- NAME`.
 _STEP = re.compile(r"^Your step:(.*?)(?=^--- |\Z)", re.MULTILINE | re.DOTALL)
 
 
@@ -24,7 +24,7 @@ class RehearsalToolCall:
 
 @dataclass(frozen=True, slots=True)
 class PastToolCall:
-    """A tool call of earlier in the conversation, with what came back."""
+    """An earlier tool call of the conversation, with its result."""
 
     call: RehearsalToolCall
     result: str
@@ -34,37 +34,37 @@ class PastToolCall:
 class RehearsalRequest:
     """A request, as the scenes see it.
 
-    `role` is what the system prompt says after `Role:`, or an empty string. `asked` is all text by the user;
-    `schema` the JSON schema that the answer has to match, or None for free text.
+    `role` is the word after `Role:` in the system prompt, or empty. `user_text` is all text of the user; `schema` is
+    the JSON schema that the answer has to match, or None for free text.
     """
 
     role: str
-    asked: str
-    turns: tuple[PastToolCall, ...] = ()
+    user_text: str
+    past_calls: tuple[PastToolCall, ...] = ()
     tools: frozenset[str] = frozenset()
     schema: Mapping[str, Any] | None = None
 
     @property
     def step(self) -> str:
-        """The step that the agent is to do, without the documents that came with it; else all that was asked."""
-        found = _STEP.search(self.asked)
-        return found.group(1) if found else self.asked
+        """The agent's step without the documents that came with it; else the whole text of the user."""
+        found = _STEP.search(self.user_text)
+        return found.group(1) if found else self.user_text
 
     @property
-    def seen(self) -> str:
-        """Everything that the user and the tools have said."""
-        return "\n".join([self.asked, *(turn.result for turn in self.turns)])
+    def all_text(self) -> str:
+        """All text of the user and the tools."""
+        return "\n".join([self.user_text, *(past.result for past in self.past_calls)])
 
     def results(self, tool: str) -> tuple[str, ...]:
-        """What the tool of this name has answered, oldest first."""
-        return tuple(turn.result for turn in self.turns if turn.call.name == tool)
+        """The results of the tool of this name, oldest first."""
+        return tuple(past.result for past in self.past_calls if past.call.name == tool)
 
 
 @dataclass(frozen=True, slots=True)
 class RehearsalReply:
-    """What the model says: a text, or tools that it wants to be called.
+    """The model's reply: a text, or calls of tools.
 
-    `broken_calls`: the arguments go out as text that is no JSON, as small models do at times.
+    With `broken_calls` the arguments are sent as text that is not JSON, as small models do at times.
     """
 
     text: str = ""
@@ -73,20 +73,20 @@ class RehearsalReply:
 
 
 def read_conversation(request: WireChatRequest) -> RehearsalRequest:
-    """Read what matters to the scenes from a chat request."""
+    """The parts of a chat request that matter to the scenes."""
     system = "\n".join(message.text for message in request.messages if message.role in ("system", "developer"))
     role = _ROLE.search(system)
     return RehearsalRequest(
         role=role.group(1).lower() if role else "",
-        asked="\n".join(message.text for message in request.messages if message.role == "user"),
-        turns=tuple(_turns(request.messages)),
+        user_text="\n".join(message.text for message in request.messages if message.role == "user"),
+        past_calls=tuple(_past_calls(request.messages)),
         tools=frozenset(tool.function.name for tool in request.tools or ()),
         schema=request.schema_wanted,
     )
 
 
-def _turns(messages: Sequence[WireMessage]) -> Iterator[PastToolCall]:
-    """Pair each tool result with its call: by id where there is one, in order otherwise."""
+def _past_calls(messages: Sequence[WireMessage]) -> Iterator[PastToolCall]:
+    """Pair each tool result with its call: by id, or in order, since older Ollama clients send no id."""
     waiting: list[tuple[str | None, RehearsalToolCall]] = []
     for message in messages:
         calls = message.tool_calls or ()

@@ -1,7 +1,8 @@
-"""Which faults are in force: for a time, for a number of requests, or until they are taken back."""
+"""The faults in force: for a time, for a number of requests, or until they are cleared."""
 
 from __future__ import annotations
 
+import builtins
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -12,19 +13,19 @@ from orchestration.rehearsal.faults import Injection, find_fault
 
 
 class FaultMatch(BaseModel):
-    """Which requests a fault is for; what is None does not matter."""
+    """The requests to which a fault applies; a field that is None matches all of them."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     role: str | None = None
     path: str | None = None
 
-    def fits(self, path: str, role: str | None) -> bool:
+    def matches(self, path: str, role: str | None) -> bool:
         return self.path in (None, path) and self.role in (None, role)
 
 
 class FaultOrder(BaseModel):
-    """`POST /rehearsal/faults`. With neither `count` nor `seconds` the fault stays until it is taken back."""
+    """`POST /rehearsal/faults`. With neither `count` nor `seconds` the fault stays until it is cleared."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -36,7 +37,7 @@ class FaultOrder(BaseModel):
 
 
 @dataclass(slots=True)
-class _InForce:
+class _ActiveFault:
     order: FaultOrder
     injection: Injection
     left: int | None
@@ -44,36 +45,40 @@ class _InForce:
 
 
 class FaultRegistry:
-    """Takes orders for faults and hands them out, the oldest that fits first."""
+    """Holds the faults that were ordered and gives each request the oldest one that matches it."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._rules: list[_InForce] = []
+        self._active: builtins.list[_ActiveFault] = []
 
-    def post(self, order: FaultOrder) -> None:
-        """Put a fault in force. Raises UsageError when there is no such fault."""
+    def add(self, order: FaultOrder) -> None:
+        """Put a fault in force. Raises UsageError for an unknown fault."""
         injection = find_fault(order.fault, order.number)
         until = None if order.seconds is None else self._clock.monotonic() + order.seconds
-        self._rules.append(_InForce(order, injection, order.count, until))
+        self._active.append(_ActiveFault(order, injection, order.count, until))
 
     def clear(self) -> None:
-        """Take all of them back."""
-        self._rules.clear()
+        """End all faults."""
+        self._active.clear()
 
-    def take(self, path: str, role: str | None) -> Injection | None:
-        """The fault for a request to `path` by an agent of `role`, if one is due; counted as used."""
-        rule = next((rule for rule in self._current() if (rule.order.match or FaultMatch()).fits(path, role)), None)
-        if rule is None:
+    def next_for(self, path: str, role: str | None) -> Injection | None:
+        """The fault for a request to `path` by an agent of `role`, if there is one; it is counted as used."""
+        fault = next(
+            (fault for fault in self._current() if (fault.order.match or FaultMatch()).matches(path, role)), None
+        )
+        if fault is None:
             return None
-        if rule.left is not None:
-            rule.left -= 1
-        return rule.injection
+        if fault.left is not None:
+            fault.left -= 1
+        return fault.injection
 
-    def in_force(self) -> list[dict[str, Any]]:
-        """The orders that still hold, with the number of requests that each has left."""
-        return [{**rule.order.model_dump(mode="json"), "left": rule.left} for rule in self._current()]
+    def list(self) -> builtins.list[dict[str, Any]]:
+        """The orders in force, with the number of requests that each has left."""
+        return [{**fault.order.model_dump(mode="json"), "left": fault.left} for fault in self._current()]
 
-    def _current(self) -> list[_InForce]:
+    def _current(self) -> builtins.list[_ActiveFault]:
         now = self._clock.monotonic()
-        self._rules = [rule for rule in self._rules if rule.left != 0 and (rule.until is None or now < rule.until)]
-        return self._rules
+        self._active = [
+            fault for fault in self._active if fault.left != 0 and (fault.until is None or now < fault.until)
+        ]
+        return self._active

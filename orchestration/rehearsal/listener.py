@@ -1,4 +1,4 @@
-"""A port on loopback that can be closed and opened again while clients look on."""
+"""A port on loopback that can be closed and opened again while clients are connected."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from orchestration.clock import Clock
 from orchestration.errors import OrchestratorError
 from orchestration.rehearsal.labels import LOOPBACK
 
-_TEAR = struct.pack("ii", 1, 0)  # SO_LINGER of zero seconds: closing sends a reset
+# SO_LINGER of zero seconds: closing sends a reset (RST) instead of an orderly end (FIN), see socket(7).
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
 class LoopbackListener:
-    """Serves one app. While it refuses, the port stays ours: bound, but with nobody listening."""
+    """Serves one app. While it refuses connections it keeps the port bound, so that no other program can take it."""
 
     def __init__(self, port: int, clock: Clock) -> None:
         """Take the port (0 for any free one). Raises OrchestratorError when another program has it."""
@@ -32,7 +33,7 @@ class LoopbackListener:
         self._reopening: asyncio.Task[None] | None = None
 
     async def open(self, app: ASGIApp) -> None:
-        """Begin to answer. Raises OrchestratorError when another program has begun to, on the same port."""
+        """Start serving. Raises OrchestratorError when another program listens on the same port."""
         try:
             self._socket.listen()
         except OSError as error:
@@ -42,7 +43,7 @@ class LoopbackListener:
         try:
             await server.ready.wait()
         except asyncio.CancelledError:
-            server.leave.set()
+            server.stopping.set()
             raise
         self._app, self._server = app, server
 
@@ -50,33 +51,33 @@ class LoopbackListener:
         """Cut every connection and give the port back."""
         if self._reopening is not None:
             self._reopening.cancel()
-        self._cut()
-        await self._ended()
+        self._disconnect_all()
+        await self._wait_for_server()
         self._socket.close()
 
     def refuse(self, seconds: float) -> None:
         """Cut every connection and refuse new ones for that long; a second call starts the time anew."""
         if self._reopening is not None:
             self._reopening.cancel()
-        self._cut()
+        self._disconnect_all()
         self._reopening = asyncio.create_task(self._reopen_after(seconds))
 
     def reset(self, client: tuple[str, int]) -> None:
-        """Tear the connection of this peer address, as a crashed machine would."""
+        """Reset the connection of this peer address, as a crashed machine would."""
         if self._server is None:
             return
         for connection in tuple(self._server.server_state.connections):
             if connection.transport.get_extra_info("peername") == client:
                 raw: socket.socket = connection.transport.get_extra_info("socket")
-                raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _TEAR)
+                raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
                 connection.transport.abort()
 
     async def _reopen_after(self, seconds: float) -> None:
         await self._clock.sleep(seconds)
-        await self._ended()
+        await self._wait_for_server()
         await self.open(self._app)
 
-    def _cut(self) -> None:
+    def _disconnect_all(self) -> None:
         server, self._server = self._server, None
         if server is None:
             return
@@ -85,26 +86,26 @@ class LoopbackListener:
         self._socket = _bind(self.port)
         for connection in tuple(server.server_state.connections):
             connection.transport.abort()
-        server.leave.set()
+        server.stopping.set()
 
-    async def _ended(self) -> None:
+    async def _wait_for_server(self) -> None:
         """Wait for the old server; `wait` does not cancel it when this is cancelled."""
         if self._serving is not None:
             await asyncio.wait([self._serving])
 
 
 class _Server(uvicorn.Server):
-    """Says when it listens, ends at once when told, and leaves the signals of the process alone."""
+    """Signals when it listens, stops at once, and leaves the signal handlers of the process alone."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self.ready = asyncio.Event()
-        self.leave = asyncio.Event()
+        self.stopping = asyncio.Event()
 
     async def main_loop(self) -> None:
-        """Between startup and shutdown. The original looks at a flag ten times a second."""
+        """Wait until told to stop. uvicorn polls a flag ten times a second, which would delay every stop."""
         self.ready.set()
-        await self.leave.wait()
+        await self.stopping.wait()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -129,7 +130,8 @@ def _settings(app: ASGIApp) -> uvicorn.Config:
 
 
 def _bind(port: int) -> socket.socket:
-    # Only where the protocol is named does asyncio send small packets at once; else each answer waits 40 ms.
+    # asyncio sets TCP_NODELAY only on sockets with the protocol named; without it Nagle's algorithm and the client's
+    # delayed acknowledgement hold each answer back for 40 ms.
     bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -141,4 +143,4 @@ def _bind(port: int) -> socket.socket:
 
 
 def _taken(port: int, error: OSError) -> OrchestratorError:
-    return OrchestratorError(f"expected port {port} to be free, got: {error.strerror}; choose another")
+    return OrchestratorError(f"port {port} cannot be used: {error.strerror}; choose another one")

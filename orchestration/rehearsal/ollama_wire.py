@@ -1,4 +1,7 @@
-"""Answers in Ollama's own format, after its public API reference: one JSON object, or one per line while streaming."""
+"""Replies in Ollama's own format: one JSON object, or one in each line of a stream.
+
+The format: https://docs.ollama.com/api.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +54,7 @@ def chat(answer: RehearsalAnswer) -> WireReply:
 
 
 def stream(answer: RehearsalAnswer, *, pause: float) -> WireReply:
-    """The answer line by line, `pause` seconds apart; tool calls come whole, and the last line counts the tokens."""
+    """The answer line by line, `pause` seconds apart. Ollama sends tool calls whole, and the usage in the last line."""
     return WireReply(
         pieces=tuple(stream_piece(line, WireDialect.OLLAMA) for line in _lines(answer)),
         content_type="application/x-ndjson",
@@ -89,7 +92,7 @@ def _function(answer: RehearsalAnswer, call: RehearsalToolCall) -> dict[str, Any
 
 
 def _end(answer: RehearsalAnswer) -> dict[str, Any]:
-    """Counts and durations (nanoseconds); a rehearsal takes no time worth telling."""
+    """Counts and durations (nanoseconds); a rehearsal takes no measurable time."""
     return {
         "done": True,
         "done_reason": "stop",

@@ -1,7 +1,7 @@
-"""Answers in the OpenAI chat format, after the public API reference of `POST /v1/chat/completions`.
+"""Replies in the OpenAI chat format: https://platform.openai.com/docs/api-reference/chat.
 
-Either one object, or server-sent events: the text and the arguments of tool calls in pieces, the reason for the end,
-the usage where it was asked for, and `[DONE]`.
+Either one object, or server-sent events: the text and the arguments of tool calls in pieces, the finish reason, the
+usage if it was requested, and `[DONE]`.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def _chunks(answer: RehearsalAnswer) -> Iterator[dict[str, Any]]:
 
 
 def _deltas(answer: RehearsalAnswer) -> Iterator[dict[str, Any]]:
-    """The message bit by bit; a tool call's id and name come before its arguments."""
+    """The message in pieces; a tool call's id and name come before its arguments."""
     yield {"role": "assistant", "content": None if answer.reply.calls else "", "refusal": None}
     for piece in in_pieces(answer.reply.text):
         yield {"content": piece}

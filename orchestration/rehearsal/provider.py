@@ -1,4 +1,4 @@
-"""The provider's own paths: read a request, ask the scenes, let a fault spoil what they say."""
+"""The provider's endpoints: read a request, let a scene answer it, and let a fault spoil the reply."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ Endpoint = Callable[[Request], Awaitable[Transmission]]
 
 
 class RehearsalEndpoints:
-    """What a client of OpenAI or Ollama expects to find. `latency` is in seconds, between two pieces of a stream."""
+    """The endpoints of OpenAI and Ollama. `latency` is in seconds, between two pieces of a stream."""
 
     def __init__(
         self,
         clock: Clock,
         faults: FaultRegistry,
-        journal: CallLog,
+        call_log: CallLog,
         send: Callable[[WireReply], Transmission],
         latency: float,
     ) -> None:
         self._clock = clock
         self._faults = faults
-        self._journal = journal
+        self._call_log = call_log
         self._send = send
         self._latency = latency
 
@@ -58,7 +58,7 @@ class RehearsalEndpoints:
 
     def _counted(self, path: str, endpoint: Endpoint, method: str) -> Route:
         async def counted(request: Request) -> Transmission:
-            self._journal.add_request(path)
+            self._call_log.add_request(path)
             return await endpoint(request)
 
         return Route(path, counted, methods=[method])
@@ -94,27 +94,27 @@ class RehearsalEndpoints:
         self, request: Request, chat: WireChatRequest, key: str, render: Callable[[RehearsalAnswer], WireReply]
     ) -> Transmission:
         path = request.url.path
-        model, _, asked_fault = chat.model.partition(_FAULT_MARK)
+        model, _, model_fault = chat.model.partition(_FAULT_MARK)
         if not model.startswith(MODEL_PREFIX):
             return self._send(_unknown_model(path, model))
         conversation = read_conversation(chat)
-        injection = self._injection(request, role=conversation.role, asked=asked_fault)
+        injection = self._injection(request, role=conversation.role, model_fault=model_fault)
         name = injection.fault.name if injection else None
-        self._journal.add_call(ChatCall(path, model, conversation.role, key, chat.stream, name))
+        self._call_log.add_call(ChatCall(path, model, conversation.role, key, chat.stream, name))
         prompt_tokens = sum(count_tokens(message.text) for message in chat.messages)
         answered = RehearsalAnswer(_reply(conversation, injection), model, key, self._clock.now(), prompt_tokens)
         return self._finish(render(answered), injection)
 
-    def _injection(self, request: Request, *, role: str | None, asked: str = "") -> Injection | None:
-        """The fault for this request: its own first, then one that is in force."""
-        own = request.headers.get(FAULT_HEADER) or asked
-        injection = parse_fault(own) if own else self._faults.take(request.url.path, role)
+    def _injection(self, request: Request, *, role: str | None, model_fault: str = "") -> Injection | None:
+        """The fault for this request: the one that it names, else one that is in force."""
+        own = request.headers.get(FAULT_HEADER) or model_fault
+        injection = parse_fault(own) if own else self._faults.next_for(request.url.path, role)
         if injection:
-            self._journal.add_fault(injection.fault.name)
+            self._call_log.add_fault(injection.fault.name)
         return injection
 
-    def _finish(self, delivery: WireReply, injection: Injection | None) -> Transmission:
-        return self._send(injection.spoil(delivery, self._clock.now()) if injection else delivery)
+    def _finish(self, wire: WireReply, injection: Injection | None) -> Transmission:
+        return self._send(injection.spoil(wire, self._clock.now()) if injection else wire)
 
 
 def _reply(conversation: RehearsalRequest, injection: Injection | None) -> RehearsalReply:
@@ -123,5 +123,5 @@ def _reply(conversation: RehearsalRequest, injection: Injection | None) -> Rehea
 
 
 def _unknown_model(path: str, model: str) -> WireReply:
-    message = f"expected a model whose name begins with {MODEL_PREFIX}, got {model!r}: this server rehearses only"
+    message = f"expected a model whose name begins with {MODEL_PREFIX}, got {model!r}: there is no real model here"
     return whole({}, dialect_of(path)).error(404, message, kind="not_found_error", code="model_not_found")

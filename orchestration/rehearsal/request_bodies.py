@@ -1,4 +1,4 @@
-"""Request bodies: read, or refused with a message that says what is wrong."""
+"""Reading and validating request bodies."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ Shape = TypeVar("Shape", bound=BaseModel)
 
 
 async def read_json(request: Request) -> Any:
-    """The body as JSON. Raises UsageError when it is none."""
+    """The body as JSON. Raises UsageError when it is not."""
     try:
         return json.loads(await request.body())
     except (ValueError, RecursionError) as error:
-        raise UsageError(f"expected a JSON body, got one that cannot be read: {error}") from error
+        raise UsageError(f"the body is not valid JSON: {error}") from error
 
 
 def as_shape(shape: type[Shape], body: object) -> Shape:
-    """Check a body against its shape. Raises UsageError that names the first place where it differs."""
+    """Validate a body. Raises UsageError that names the first field that is wrong."""
     try:
         return shape.model_validate(body)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         place = ".".join(str(part) for part in first["loc"]) or "the body"
-        raise UsageError(f"expected another value for {place}: {first['msg']}") from error
+        raise UsageError(f"{place} is wrong: {first['msg']}") from error

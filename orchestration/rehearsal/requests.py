@@ -1,4 +1,4 @@
-"""Chat requests in the two wire formats, as far as the rehearsal model reads them; anything else is let through."""
+"""Chat requests in the two wire formats, as far as the rehearsal model reads them; other fields are ignored."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class WireFunction(BaseModel):
     arguments: str | dict[str, Any] = ""
 
     def parsed(self) -> Mapping[str, Any]:
-        """The arguments; empty where they are no JSON object."""
+        """The arguments; empty unless they are a JSON object."""
         if isinstance(self.arguments, dict):
             return self.arguments
         try:
@@ -34,7 +34,7 @@ class WireToolCall(BaseModel):
 
 
 class WireTool(BaseModel):
-    """A tool on offer."""
+    """A tool that the client offers."""
 
     function: WireFunction
 
@@ -67,7 +67,7 @@ class SchemaFormat(BaseModel):
 
 
 class ResponseFormat(BaseModel):
-    """What the answer has to look like."""
+    """The format that the answer must have."""
 
     type: str = "text"
     json_schema: SchemaFormat = SchemaFormat()
@@ -98,7 +98,7 @@ class WireChatRequest(BaseModel):
 
 
 class OllamaChatRequest(WireChatRequest):
-    """`POST /api/chat`, which streams unless told not to and names the schema `format`."""
+    """`POST /api/chat`, which streams by default and names the schema `format`."""
 
     stream: bool = True
     format: dict[str, Any] | str | None = None

@@ -38,7 +38,7 @@ class RehearsalServer:
         self._clock = clock or SystemClock()
         self.faults = FaultRegistry(self._clock)
         self._listener: LoopbackListener | None = None
-        self.journal = CallLog()
+        self.call_log = CallLog()
 
     @property
     def url(self) -> str:
@@ -51,7 +51,7 @@ class RehearsalServer:
         from orchestration.rehearsal.listener import LoopbackListener
 
         listener = LoopbackListener(self._port, self._clock)
-        await listener.open(build_application(self._clock, self.faults, self.journal, listener, self._latency))
+        await listener.open(build_application(self._clock, self.faults, self.call_log, listener, self._latency))
         self._listener = listener
 
     async def stop(self) -> None:

@@ -1,4 +1,4 @@
-"""Carries a delivery out on a connection, with its pauses and the end that it is to have."""
+"""Sends a reply over a connection, with its pauses and in the way in which it is to end."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from orchestration.rehearsal.wire_reply import StreamEnding, WireReply
 
 
 class Line(Protocol):
-    """What lies below HTTP: connections that can be torn, a port that can be closed."""
+    """What lies below HTTP: connections that can be reset, a port that can be closed."""
 
     def reset(self, client: tuple[str, int]) -> None:
-        """Tear the connection of this peer address."""
+        """Reset the connection of this peer address."""
         ...
 
     def refuse(self, seconds: float) -> None:
@@ -27,51 +27,49 @@ class Line(Protocol):
 
 
 class Transmission(Response):
-    """A delivery as an ASGI response; it is given up as soon as the client has gone."""
+    """A reply as an ASGI response; sending stops as soon as the client has disconnected."""
 
-    def __init__(self, delivery: WireReply, clock: Clock, line: Line) -> None:
-        super().__init__(status_code=delivery.status)
-        self._delivery = delivery
+    def __init__(self, reply: WireReply, clock: Clock, line: Line) -> None:
+        super().__init__(status_code=reply.status)
+        self._reply = reply
         self._clock = clock
         self._line = line
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_cancel_when_gone, receive, tasks.cancel_scope)
-            await self._clock.sleep(self._delivery.delay)
+            tasks.start_soon(_cancel_on_disconnect, receive, tasks.cancel_scope)
+            await self._clock.sleep(self._reply.delay)
             await self._send_pieces(send)
             await self._end(scope, send)
             tasks.cancel_scope.cancel()
 
     async def _send_pieces(self, send: Send) -> None:
-        if self._delivery.pieces or self._delivery.ending is StreamEnding.CLEAN:
-            await send(
-                {"type": "http.response.start", "status": self._delivery.status, "headers": self._wire_headers()}
-            )
-        for number, piece in enumerate(self._delivery.pieces):
+        if self._reply.pieces or self._reply.ending is StreamEnding.CLEAN:
+            await send({"type": "http.response.start", "status": self._reply.status, "headers": self._wire_headers()})
+        for number, piece in enumerate(self._reply.pieces):
             if number:
-                await self._clock.sleep(self._delivery.pause)
+                await self._clock.sleep(self._reply.pause)
             await send({"type": "http.response.body", "body": piece, "more_body": True})
 
     async def _end(self, scope: Scope, send: Send) -> None:
-        if self._delivery.ending is StreamEnding.CLEAN:
+        if self._reply.ending is StreamEnding.CLEAN:
             await send({"type": "http.response.body", "body": b"", "more_body": False})
-        if self._delivery.refuse:
-            self._line.refuse(self._delivery.refuse)
-        if self._delivery.ending is StreamEnding.RESET:
+        if self._reply.refuse:
+            self._line.refuse(self._reply.refuse)
+        if self._reply.ending is StreamEnding.RESET:
             self._line.reset(scope["client"])
-        if self._delivery.ending is not StreamEnding.CLEAN:
+        if self._reply.ending is not StreamEnding.CLEAN:
             await anyio.sleep_forever()
 
     def _wire_headers(self) -> list[tuple[bytes, bytes]]:
         date = format_datetime(self._clock.now(), usegmt=True)
-        headers = {HEADER: "true", "date": date, "content-type": self._delivery.content_type, **self._delivery.headers}
-        if self._delivery.ending is StreamEnding.CLEAN and not self._delivery.streaming:
-            headers["content-length"] = str(sum(map(len, self._delivery.pieces)))
+        headers = {HEADER: "true", "date": date, "content-type": self._reply.content_type, **self._reply.headers}
+        if self._reply.ending is StreamEnding.CLEAN and not self._reply.streaming:
+            headers["content-length"] = str(sum(map(len, self._reply.pieces)))
         return [(name.encode(), value.encode()) for name, value in headers.items()]
 
 
-async def _cancel_when_gone(receive: Receive, scope: anyio.CancelScope) -> None:
+async def _cancel_on_disconnect(receive: Receive, scope: anyio.CancelScope) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
     scope.cancel()

@@ -1,4 +1,4 @@
-"""How an answer leaves the server: in pieces, with pauses, and with an end that a fault may have spoilt."""
+"""A reply on the wire: its pieces, the pauses between them, and how it ends."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def dialect_of(path: str) -> WireDialect:
 
 @dataclass(frozen=True, slots=True)
 class WireReply:
-    """An answer, ready to be sent.
+    """A reply, ready to be sent.
 
     `delay` comes before the status line, `pause` between two pieces, both in seconds. With no pieces at all only a
     clean ending sends a status line. `refuse` is for how many seconds the port is closed afterwards.
@@ -62,7 +62,7 @@ class WireReply:
 
 
 def whole(body: object, dialect: WireDialect = WireDialect.OPENAI) -> WireReply:
-    """A JSON answer at once: two pieces, so that there is a middle in which it can break off."""
+    """A JSON reply in two pieces, so that a fault can break it off in the middle."""
     data = json.dumps(body).encode()
     middle = len(data) // 2
     return WireReply(pieces=(data[:middle], data[middle:]), dialect=dialect)
@@ -75,7 +75,7 @@ def stream_piece(body: object, dialect: WireDialect) -> bytes:
 
 
 def error_body(dialect: WireDialect, message: str, *, kind: str, code: str | None = None) -> dict[str, Any]:
-    """An error as Ollama writes it on its own paths, or as everyone does under `/v1`."""
+    """An error in Ollama's form, which it uses on its own paths only, or in OpenAI's."""
     if dialect is WireDialect.OLLAMA:
         return {"error": message}
     return {"error": {"message": message, "type": kind, "param": None, "code": code}}

@@ -59,8 +59,8 @@ def main() -> None:
         EventBus(clock),
     )
     while True:
-        engine.take(Signal("provider_up", clock.now(), float(sys.argv[3]), {"provider": "ollama"}))
-        engine.take(Signal("worker_up", clock.now(), 0, {"worker": "w1"}))
+        engine.add_signal(Signal("provider_up", clock.now(), float(sys.argv[3]), {"provider": "ollama"}))
+        engine.add_signal(Signal("worker_up", clock.now(), 0, {"worker": "w1"}))
         engine.evaluate(clock.now())
         print("evaluated", flush=True)
         time.sleep(0.02)

@@ -1,4 +1,4 @@
-"""A desk that writes down what it is told, and an engine on a real database to tell it."""
+"""An incident service that records its calls, and an alert engine on a real database that reports to it."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
 
 @dataclass
-class Desk:
-    """Remembers every call; fails as long as `broken` says so."""
+class RecordingReporter:
+    """Records every call; raises `broken` as long as there is one."""
 
     calls: list[tuple[str, str]] = field(default_factory=list)
     reports: list[TroubleReport] = field(default_factory=list)
@@ -44,13 +44,13 @@ class Desk:
 
 
 class Bench:
-    """An engine with a desk, a database and a time of its own."""
+    """An engine with a reporter, a database and a time of its own."""
 
     def __init__(self, database: Database, configuration: dict[str, Any] | None = None) -> None:
         self.database = database
         self.configuration = Configuration.model_validate(configuration or {})
         self.now = NOON
-        self.desk = Desk()
+        self.reporter = RecordingReporter()
         self.alerts = Alerts(database)
         self.silences = Silences(database)
         self.inbox = AlertInbox(database)
@@ -65,24 +65,24 @@ class Bench:
             self.alerts,
             self.silences,
             self.inbox,
-            self.desk,
+            self.reporter,
             lambda: self.configuration,
             batch_redactor(Redactor()),
             self.bus,
         )
 
     def signal(self, name: str, value: float = 1.0, *, drill: bool = False, **labels: str) -> None:
-        self.engine.take(Signal(name, self.now, value, labels, drill=drill))
+        self.engine.add_signal(Signal(name, self.now, value, labels, drill=drill))
 
     def evaluate(self) -> Evaluation:
         return self.engine.evaluate(self.now)
 
-    def wait(self, seconds: float, *, step: float = 5.0, meanwhile: Callable[[], object] = lambda: None) -> None:
-        """Let time pass, evaluating as the loop would; `meanwhile` comes before each evaluation."""
+    def wait(self, seconds: float, *, step: float = 5.0, before_each: Callable[[], object] = lambda: None) -> None:
+        """Let time pass, evaluating as the loop would; `before_each` comes before each evaluation."""
         end = self.now + timedelta(seconds=seconds)
         while self.now < end:
             self.now = min(end, self.now + timedelta(seconds=step))
-            meanwhile()
+            before_each()
             self.evaluate()
 
     def silence(self, *matchers: str, start: float = 0, seconds: float = 3600, kind: str = "silence") -> SilenceRow:
@@ -92,7 +92,7 @@ class Bench:
         self.silences.add(row)
         return row
 
-    def told(self) -> Iterator[tuple[str, str]]:
-        """What the desk was told since the last time it was asked."""
-        calls, self.desk.calls = self.desk.calls, []
+    def reported(self) -> Iterator[tuple[str, str]]:
+        """The calls since the last time that this was called."""
+        calls, self.reporter.calls = self.reporter.calls, []
         yield from calls

@@ -1,4 +1,4 @@
-"""The rules that are there without anyone writing one: the playbook's symptoms, with the playbook's numbers. Pure."""
+"""The default rules: the playbook's symptoms with the playbook's thresholds. Pure."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from orchestration.config.schema import Configuration, Thresholds
 
 
 def rules(configuration: Configuration) -> tuple[AlertRule, ...]:
-    """The rules in force: ours, changed or switched off as the configuration says, then its own."""
+    """The rules in force: the default ones as the configuration changes them, then the configuration's own."""
     settings = configuration.alerting.rules
     ours = {rule.name: rule for rule in default_rules(configuration.monitoring.thresholds)}
-    changed = [rule.but(**_given(settings[name])) if name in settings else rule for name, rule in ours.items()]
+    changed = [rule.replace(**_given(settings[name])) if name in settings else rule for name, rule in ours.items()]
     own = [_own(name, one) for name, one in settings.items() if name not in ours]
     off = {name for name, one in settings.items() if not one.enabled}
     return tuple(rule for rule in [*changed, *own] if rule is not None and rule.name not in off)
 
 
 def default_rules(thresholds: Thresholds) -> Iterator[AlertRule]:
-    """All rules of ours."""
+    """All default rules."""
     yield from work.agents(thresholds)
     yield from work.providers()
     yield from work.runs(thresholds)
@@ -33,7 +33,7 @@ def default_rules(thresholds: Thresholds) -> Iterator[AlertRule]:
 
 
 def _own(name: str, settings: RuleSettings) -> AlertRule | None:
-    """A rule of one's own; None where the file names too little, which the checks of the configuration refuse."""
+    """A rule of the configuration; None if it is incomplete, which the checks of the configuration report."""
     given = _given(settings)
     whole = {"signal", "scenario", "threshold"} <= set(given)
     return AlertRule(name, **given) if whole else None

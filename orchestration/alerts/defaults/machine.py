@@ -16,7 +16,7 @@ _HOUR, _DAY = 3600.0, 86_400.0
 
 
 def resources(thresholds: Thresholds) -> Iterator[AlertRule]:
-    """Processor and memory are noisy: their mean must be high for a while. A disk does not waver."""
+    """Processor and memory fluctuate, so their mean must be high for a while; free disk space does not."""
     for name, limit, window, hold in (
         ("cpu", thresholds.cpu_percent, 60.0, 30.0),
         ("memory", thresholds.memory_percent, 30.0, 10.0),
@@ -70,16 +70,16 @@ def resources(thresholds: Thresholds) -> Iterator[AlertRule]:
 
 def control_plane() -> Iterator[AlertRule]:
     """What the system itself stands on: the watcher is watched."""
-    yield down("database-down", "database_up", _ITSELF, window=120).but(
+    yield down("database-down", "database_up", _ITSELF, window=120).replace(
         subject="database", facts=FactKind.DATABASE_DOWN, title="The database does not answer", summary="{detail}"
     )
-    yield down("database-damaged", "database_intact", _ITSELF, window=_HOUR).but(
+    yield down("database-damaged", "database_intact", _ITSELF, window=_HOUR).replace(
         subject="database", facts=FactKind.CORRUPTION, title="The database is damaged", summary="{detail}"
     )
     yield from _workers()
     yield from _loops()
     yield from _backups()
-    yield down("channel-down", "channel_up", _ITSELF, window=_DAY).but(
+    yield down("channel-down", "channel_up", _ITSELF, window=_DAY).replace(
         hold=30,
         by=("channel",),
         subject="{channel}",
@@ -87,7 +87,7 @@ def control_plane() -> Iterator[AlertRule]:
         title="The channel {channel} fails",
         summary="{detail}",
     )
-    yield counted("errors-logged", "log_errors", _ITSELF, at_least=20, window=300).but(
+    yield counted("errors-logged", "log_errors", _ITSELF, at_least=20, window=300).replace(
         aggregate=Aggregate.SUM,
         by=("fingerprint",),
         subject="log",
@@ -98,7 +98,7 @@ def control_plane() -> Iterator[AlertRule]:
 
 
 def _workers() -> Iterator[AlertRule]:
-    yield down("worker-lost", "worker_up", _ITSELF, window=300).but(
+    yield down("worker-lost", "worker_up", _ITSELF, window=300).replace(
         hold=15,
         by=("worker",),
         cleared_by=("worker_replaced",),
@@ -107,7 +107,7 @@ def _workers() -> Iterator[AlertRule]:
         title="Worker {worker} is lost",
         summary="It stopped renewing its lease and was not replaced: {reason}",
     )
-    yield counted("workers-crashing", "worker_replaced", _ITSELF, at_least=3, window=600).but(
+    yield counted("workers-crashing", "worker_replaced", _ITSELF, at_least=3, window=600).replace(
         subject="workers",
         severity=Severity.P1,
         title="Workers crash again and again",
@@ -116,7 +116,7 @@ def _workers() -> Iterator[AlertRule]:
 
 
 def _loops() -> Iterator[AlertRule]:
-    yield above("loop-late", "loop_age_seconds", _ITSELF, 30).but(
+    yield above("loop-late", "loop_age_seconds", _ITSELF, 30).replace(
         hold=10,
         by=("loop",),
         subject="{loop}",
@@ -124,7 +124,7 @@ def _loops() -> Iterator[AlertRule]:
         title="The loop {loop} lags",
         summary="It is {value} s behind",
     )
-    yield above("loop-silent", "loop_age_seconds", _ITSELF, 0).but(
+    yield above("loop-silent", "loop_age_seconds", _ITSELF, 0).replace(
         aggregate=Aggregate.ABSENT,
         window=120,
         by=("loop",),
@@ -133,7 +133,7 @@ def _loops() -> Iterator[AlertRule]:
         title="The loop {loop} is silent",
         summary="No sign of it for {value} s",
     )
-    yield above("schedule-late", "schedule_late_seconds", _ITSELF, 300).but(
+    yield above("schedule-late", "schedule_late_seconds", _ITSELF, 300).replace(
         window=_HOUR,
         by=("schedule",),
         subject="{schedule}",
@@ -144,13 +144,13 @@ def _loops() -> Iterator[AlertRule]:
 
 
 def _backups() -> Iterator[AlertRule]:
-    yield above("backup-old", "backup_age_seconds", _ITSELF, 26 * _HOUR).but(
+    yield above("backup-old", "backup_age_seconds", _ITSELF, 26 * _HOUR).replace(
         window=_HOUR,
         subject="backup",
         severity=Severity.P2,
         title="The last backup is old",
         summary="The last good backup is {value} s old",
     )
-    yield counted("backup-failed", "backup_failed", _ITSELF, at_least=1, window=_HOUR).but(
+    yield counted("backup-failed", "backup_failed", _ITSELF, at_least=1, window=_HOUR).replace(
         subject="backup", severity=Severity.P2, title="A backup failed", summary="{message}"
     )

@@ -1,4 +1,4 @@
-"""Shapes that several rules share. Pure."""
+"""Builders for the usual kinds of rules. Pure."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from orchestration.domain.scenario import Scenario
 
 
 def counted(name: str, signal: str, scenario: Scenario, *, at_least: float, window: float) -> AlertRule:
-    """Something happened at least so often within the window."""
+    """Fires if something happened at least so often within the window."""
     return AlertRule(name, signal, scenario, at_least, aggregate=Aggregate.COUNT, window=window)
 
 
 def down(name: str, signal: str, scenario: Scenario, *, window: float) -> AlertRule:
-    """The last news, not older than the window, is a 0."""
+    """Fires if the latest value within the window is 0."""
     return AlertRule(name, signal, scenario, 1.0, comparison=Comparison.BELOW, window=window)
 
 
 def above(name: str, signal: str, scenario: Scenario, limit: float, *, facts: FactKind = FactKind.NONE) -> AlertRule:
-    """The last value is above a limit."""
+    """Fires if the latest value is above a limit."""
     return AlertRule(name, signal, scenario, limit, comparison=Comparison.ABOVE, facts=facts)

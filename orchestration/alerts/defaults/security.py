@@ -15,9 +15,9 @@ _DAY = 86_400.0
 
 
 def rules() -> Iterator[AlertRule]:
-    """What may be an attack, or an invitation to one."""
-    yield counted("secret-exposed", "secret_found", _SECURITY, at_least=1, window=_DAY).but(
-        aggregate=Aggregate.LAST,  # it stands there until it is seen that it does not
+    """Signs of an attack, and openings for one."""
+    yield counted("secret-exposed", "secret_found", _SECURITY, at_least=1, window=_DAY).replace(
+        aggregate=Aggregate.LAST,  # the secret stays exposed until a scan no longer finds it
         where=parse_matchers(['redacted!="true"']),
         by=("kind", "place"),
         subject="{place}",
@@ -25,38 +25,38 @@ def rules() -> Iterator[AlertRule]:
         title="A secret was written to {place}",
         summary="{place} holds a secret ({kind}) that was not redacted; whoever can read the file has it",
     )
-    yield counted("secret-redacted", "secret_found", _SECURITY, at_least=1, window=600).but(
+    yield counted("secret-redacted", "secret_found", _SECURITY, at_least=1, window=600).replace(
         aggregate=Aggregate.SUM,
         where=parse_matchers(['redacted="true"']),
-        hold=3,  # by then it is known whether the same stands in a file, which is worse
+        hold=3,  # long enough to learn whether the same secret is in a file too, which is worse
         by=("kind", "place"),
         subject="redacted",
         facts=FactKind.MINOR,
         title="A secret was kept out of {place}",
         summary="A secret ({kind}) was redacted before it was written to {place}; find out how it got there",
     )
-    yield counted("sign-ins-failed", "sign_in_failed", _SECURITY, at_least=5, window=300).but(
+    yield counted("sign-ins-failed", "sign_in_failed", _SECURITY, at_least=5, window=300).replace(
         by=("source",),
         subject="{source}",
         facts=FactKind.ACCESS,
         title="Sign-ins from {source} fail",
         summary="{value} failed sign-ins from {source} in {window} s",
     )
-    yield counted("tool-refused", "tool_refused", _SECURITY, at_least=3, window=600).but(
+    yield counted("tool-refused", "tool_refused", _SECURITY, at_least=3, window=600).replace(
         by=("agent", "run"),
         subject="{agent}",
         facts=FactKind.ACCESS,
         title="Agent {agent} wants what it may not",
         summary="{value} refused calls of {agent} in {window} s, the last about {about}: {reason}",
     )
-    yield counted("token-revoked", "token_revoked", _SECURITY, at_least=1, window=3600).but(
+    yield counted("token-revoked", "token_revoked", _SECURITY, at_least=1, window=3600).replace(
         by=("source",),
         subject="{source}",
         facts=FactKind.ACCESS,
         title="A revoked token was used",
         summary="Somebody at {source} used a token that is revoked",
     )
-    yield counted("vulnerability", "vulnerability", _SECURITY, at_least=1, window=_DAY).but(
+    yield counted("vulnerability", "vulnerability", _SECURITY, at_least=1, window=_DAY).replace(
         by=("package", "advisory"),
         subject="dependencies",
         facts=FactKind.VULNERABILITY,

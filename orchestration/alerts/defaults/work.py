@@ -1,4 +1,4 @@
-"""Rules about the work: agents, runs, and the providers that they need. Pure."""
+"""Rules about work: agents, runs, and the providers that they need. Pure."""
 
 from __future__ import annotations
 
@@ -13,13 +13,15 @@ from orchestration.domain.severity import Severity
 
 _OVER = ('outcome!~"cancelled|stopped|waiting"',)
 _FAILED = ('outcome!~"ok|succeeded"',)
-# Failures of a call for which the provider is not to blame.
+# Failures of a call that are not the provider's fault do not count against it.
 _OF_THE_PROVIDER = ('outcome!~"cancelled|no_route|bad_request|content_filter|model_missing"',)
 
 
 def agents(thresholds: Thresholds) -> Iterator[AlertRule]:
-    """One incident for all agents: that more of them fail makes it worse, not another one. The short hold lets the news
-    of a provider that is down come first."""
+    """One incident for all agents: more failing agents make it worse, and do not open another one.
+
+    The short hold gives the signal of a provider that is down the time to arrive first and inhibit these.
+    """
     yield AlertRule(
         "agent-failed",
         "agent_finished",
@@ -74,7 +76,7 @@ def agents(thresholds: Thresholds) -> Iterator[AlertRule]:
 
 
 def providers() -> Iterator[AlertRule]:
-    """That a provider is down is certain at once; that it is slow or fails often takes a while to know."""
+    """A provider that is down is reported at once; that one is slow or fails often takes a while to establish."""
     yield AlertRule(
         "provider-down",
         "provider_up",
@@ -140,7 +142,7 @@ def _ratio(name: str, signal: str, limit: float, facts: FactKind, title: str, su
 
 
 def runs(thresholds: Thresholds) -> Iterator[AlertRule]:
-    """Runs that do not move on, or not fast enough. Their end, however it came, ends the alert."""
+    """Runs that make no progress, or too little. Their end, for whatever reason, ends the alert."""
     yield AlertRule(
         "run-stalled",
         "progress_age_seconds",

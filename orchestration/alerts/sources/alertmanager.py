@@ -15,7 +15,7 @@ from orchestration.alerts.fingerprint import fingerprint
 from orchestration.alerts.inbound import InboundAlert, scenario_of, severity_of
 from orchestration.alerts.payload import PayloadRefusedError, items, mapping, status, texts, when
 from orchestration.alerts.source import AlertSource, InboundBatch, InboundRequest
-from orchestration.alerts.text_templates import sound
+from orchestration.alerts.text_templates import storable_text
 
 _VERSION = "4"
 
@@ -60,7 +60,7 @@ def _read_alert(alert: Mapping[str, Any], place: str, request: InboundRequest) -
         summary=annotations.get("description") or annotations.get("message") or annotations.get("summary", ""),
         severity=severity_of(labels, request.settings),
         scenario=scenario_of(name, labels, request.settings),
-        details={**annotations, "generatorURL": sound(alert.get("generatorURL") or "")},
+        details={**annotations, "generatorURL": storable_text(alert.get("generatorURL") or "")},
         drill=labels.get("drill") == "true",
     )
 

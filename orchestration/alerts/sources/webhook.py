@@ -13,7 +13,7 @@ from orchestration.alerts.fingerprint import fingerprint
 from orchestration.alerts.inbound import InboundAlert, scenario_of, severity_of
 from orchestration.alerts.payload import PayloadRefusedError, items, mapping, status, texts, when
 from orchestration.alerts.source import AlertSource, InboundBatch, InboundRequest
-from orchestration.alerts.text_templates import sound
+from orchestration.alerts.text_templates import storable_text
 
 
 def read_webhook(request: InboundRequest) -> InboundBatch:
@@ -40,20 +40,20 @@ def _read_alert(alert: Mapping[str, Any], place: str, request: InboundRequest) -
     labels = texts(alert.get("labels") or {}, f"{place}.labels")
     for key, label in (("severity", settings.severity_label), ("scenario", "scenario")):
         if isinstance(alert.get(key), str):
-            labels.setdefault(label, sound(alert[key]))
+            labels.setdefault(label, storable_text(alert[key]))
     firing = status(alert.get("status", "firing"), f"{place}.status")
     key = "startsAt" if firing else "endsAt"
     at = when(alert.get(key), f"{place}.{key}") or request.received_at
     # Without severity and scenario, so that a sender may leave them out, or change them, when the alert is over.
     identifying = {key: text for key, text in labels.items() if key not in (settings.severity_label, "scenario")}
     return InboundAlert(
-        name=sound(name)[:128],
+        name=storable_text(name)[:128],
         fingerprint=fingerprint(name, identifying),
         firing=firing,
         at=at.astimezone(UTC),
         labels=labels,
-        title=sound(alert.get("summary") or name),
-        summary=sound(alert.get("description") or alert.get("summary") or ""),
+        title=storable_text(alert.get("summary") or name),
+        summary=storable_text(alert.get("description") or alert.get("summary") or ""),
         severity=severity_of(labels, settings),
         scenario=scenario_of(name, labels, settings),
         drill=labels.get("drill") == "true",

@@ -42,12 +42,12 @@ class ChannelRegistry:
         """The configuration in force."""
         return self._settings()
 
-    def seconds(self, name: str) -> float:
+    def timeout(self, name: str) -> float:
         """How long a try on a channel may take."""
         settings = self.response.channel(name)
         return 1.0 if settings is None else settings.timeout
 
-    def per_second(self, name: str) -> float | None:
+    def rate(self, name: str) -> float | None:
         """How many messages a channel takes a second; None for any number."""
         settings = self.response.channel(name)
         kind = None if settings is None else find_channel_kind(settings.type)

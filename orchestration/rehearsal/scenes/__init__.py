@@ -1,7 +1,7 @@
-"""The rehearsal model's knowledge: scenes in order, of which the first that fits answers. Pure and stateless.
+"""The rehearsal model's scenes, of which the first that matches answers. Pure and stateless.
 
-A scene sees one conversation and nothing else, so that the same messages always get the same answer: a run that was
-killed and replayed, or that moved to another copy of the server, goes on where it was.
+A scene sees one conversation and nothing else, so the same messages always get the same answer: a run that was killed
+and replayed, or that moved to another copy of the server, continues where it was.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from orchestration.rehearsal.scenes import generic, scripted_calls, tallybook
 from orchestration.rehearsal.scenes.scene import Scene
 
 SCENES: tuple[Scene, ...] = (
-    Scene("told tools", scripted_calls.is_told, scripted_calls.call),
+    Scene("scripted calls", scripted_calls.has_next_call, scripted_calls.call),
     Scene("look around", generic.is_planning_blindly, generic.look_around),
     Scene("tallybook planner", tallybook.is_planning, tallybook.plan),
     Scene("tallybook executor", tallybook.is_executing, tallybook.execute),
@@ -20,10 +20,10 @@ SCENES: tuple[Scene, ...] = (
     Scene("executor", generic.has_role("executor"), generic.execute),
     Scene("reviewer", generic.has_role("reviewer"), generic.review),
     Scene("structured answer", generic.wants_structure, generic.fill_in),
-    Scene("anything else", generic.always, generic.say_what_it_is),
+    Scene("anything else", generic.always, generic.explain),
 )
 
 
 def answer(conversation: RehearsalRequest) -> RehearsalReply:
-    """What the rehearsal model says next."""
-    return next(scene.reply(conversation) for scene in SCENES if scene.fits(conversation))
+    """The rehearsal model's next reply."""
+    return next(scene.reply(conversation) for scene in SCENES if scene.matches(conversation))

@@ -1,4 +1,4 @@
-"""The smallest value that a JSON schema allows, so that a rehearsal answer passes the checks of whoever asked."""
+"""The smallest value that a JSON schema allows, so that a rehearsal answer passes the client's validation."""
 
 from __future__ import annotations
 

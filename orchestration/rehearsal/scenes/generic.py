@@ -1,4 +1,4 @@
-"""What the rehearsal model does with goals that it does not know: little, and it says so."""
+"""Replies to goals that the rehearsal model does not know: it does little, and says so."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from orchestration.errors import UsageError
 from orchestration.rehearsal.conversation import RehearsalReply, RehearsalRequest, RehearsalToolCall
 from orchestration.rehearsal.labels import LABEL
 from orchestration.rehearsal.scenes.filler import example
-from orchestration.rehearsal.scenes.scene import executed, finding, reviewed, say
+from orchestration.rehearsal.scenes.scene import executed, finding, json_reply, reviewed
 
 NOTES = "REHEARSAL_NOTES.md"
 _DISCLAIMER = "A rehearsal model knows the sample goal only and cannot work on this one; name a real provider for it."
-# Where a goal is explained, most telling first.
+# Where a goal is usually explained, the most specific first.
 _DOCUMENTS = ("docs/backlog.md", "BACKLOG.md", "README.md")
 
 
 def has_role(role: str) -> Callable[[RehearsalRequest], bool]:
-    """A condition: the agent of this role is asked."""
+    """A condition: the request comes from an agent of this role."""
     return lambda conversation: conversation.role == role
 
 
@@ -29,12 +29,12 @@ def wants_structure(conversation: RehearsalRequest) -> bool:
 
 
 def always(_conversation: RehearsalRequest) -> bool:
-    """The last scene fits everything."""
+    """The last scene matches everything."""
     return True
 
 
 def is_planning_blindly(conversation: RehearsalRequest) -> bool:
-    """Whether a planner could still look at something before it plans."""
+    """Whether a planner has files left to read before it plans."""
     return conversation.role == "planner" and _next_look(conversation) is not None
 
 
@@ -47,7 +47,7 @@ def look_around(conversation: RehearsalRequest) -> RehearsalReply:
 def _next_look(conversation: RehearsalRequest) -> RehearsalToolCall | None:
     if "list_files" in conversation.tools and not conversation.results("list_files"):
         return RehearsalToolCall("list_files", {"path": "."})
-    document = next((name for name in _DOCUMENTS if name in conversation.seen), None)
+    document = next((name for name in _DOCUMENTS if name in conversation.all_text), None)
     if document and "read_file" in conversation.tools and not conversation.results("read_file"):
         return RehearsalToolCall("read_file", {"path": document})
     return None
@@ -63,7 +63,9 @@ def plan(_conversation: RehearsalRequest) -> RehearsalReply:
         "depends_on": [],
         "done_when": f"{NOTES} exists.",
     }
-    return say(summary=f"{LABEL} {_DISCLAIMER}", steps=[step], risks=["Nothing of the goal itself will be done."])
+    return json_reply(
+        summary=f"{LABEL} {_DISCLAIMER}", steps=[step], risks=["Nothing of the goal itself will be done."]
+    )
 
 
 def execute(conversation: RehearsalRequest) -> RehearsalReply:
@@ -74,11 +76,11 @@ def execute(conversation: RehearsalRequest) -> RehearsalReply:
         return RehearsalReply(
             calls=(RehearsalToolCall("write_file", {"path": NOTES, "content": f"# {LABEL} Notes\n\n{_DISCLAIMER}\n"}),)
         )
-    return executed("Wrote a note, nothing else.", done=NOTES in conversation.asked, notes=(_DISCLAIMER,))
+    return executed("Wrote a note, nothing else.", done=NOTES in conversation.user_text, notes=(_DISCLAIMER,))
 
 
 def review(_conversation: RehearsalRequest) -> RehearsalReply:
-    """Let it through, and say that nobody has really looked."""
+    """Approve, and say that no model has reviewed the change."""
     note = finding("note", "This was a rehearsal: no model has read the change.")
     return reviewed("Not a real review.", note, approved=True)
 
@@ -88,9 +90,9 @@ def fill_in(conversation: RehearsalRequest) -> RehearsalReply:
     try:
         return RehearsalReply(json.dumps(example(conversation.schema or {})))
     except (AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
-        raise UsageError(f"expected a JSON schema that a value can match, got one that none can: {error}") from error
+        raise UsageError(f"no value can match the JSON schema: {error}") from error
 
 
-def say_what_it_is(_conversation: RehearsalRequest) -> RehearsalReply:
+def explain(_conversation: RehearsalRequest) -> RehearsalReply:
     """A short text for every other question."""
     return RehearsalReply(f"{LABEL} This is a rehearsal answer. {_DISCLAIMER}")

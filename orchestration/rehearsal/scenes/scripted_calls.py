@@ -1,4 +1,4 @@
-"""Tools that the goal itself names, for drills: each line `call TOOL {JSON}` is called once, in order. Pure."""
+"""Tool calls that the goal spells out, for drills: each line `call TOOL {JSON}` is called once, in order. Pure."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ _CALL = re.compile(r"^call (\w+) (\{.*\})$", re.MULTILINE)
 
 
 def line(tool: str, **arguments: object) -> str:
-    """The line of a goal that has a tool called."""
+    """The line of a goal that makes the model call a tool."""
     return f"call {tool} {json.dumps(arguments)}"
 
 
-def is_told(conversation: RehearsalRequest) -> bool:
-    """Whether a call that was asked for is still to come."""
+def has_next_call(conversation: RehearsalRequest) -> bool:
+    """Whether a call of the goal has not been made yet."""
     return _next(conversation) is not None
 
 
 def call(conversation: RehearsalRequest) -> RehearsalReply:
     """The next call."""
-    told = _next(conversation)
-    return RehearsalReply(calls=(told,) if told else ())
+    upcoming = _next(conversation)
+    return RehearsalReply(calls=(upcoming,) if upcoming else ())
 
 
 def _next(conversation: RehearsalRequest) -> RehearsalToolCall | None:
-    told = _CALL.findall(conversation.asked)
-    done = len(conversation.turns)
-    if done >= len(told):
+    scripted = _CALL.findall(conversation.user_text)
+    done = len(conversation.past_calls)
+    if done >= len(scripted):
         return None
-    tool, arguments = told[done]
+    tool, arguments = scripted[done]
     try:
         return RehearsalToolCall(tool, json.loads(arguments))
     except ValueError:

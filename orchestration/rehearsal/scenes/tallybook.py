@@ -1,4 +1,4 @@
-"""The sample goal, really worked off: what the plan is, which lines are wrong, and what a reviewer would miss."""
+"""The sample goal, really solved: the plan, the wrong lines, and what a reviewer finds missing."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from orchestration.rehearsal.scenes.scene import (
     executed,
     finding,
     has_changes,
+    json_reply,
     reviewed,
-    say,
     tests_pass,
 )
 
@@ -138,30 +138,36 @@ _EVERYTHING = TallybookJob(
     repair=True,
 )
 
-# A later step's prompt may name the steps before it, so the later ones are looked for first. An executor that is
-# asked without a plan gets the whole backlog.
+# The prompt of a later step may name the earlier ones, so the later ones are tried first. An executor without a plan
+# gets the whole backlog.
 _JOBS = (_EDGE_CASE, _CHANGELOG, _ROUNDING, _WEEKENDS, _EVERYTHING)
 
 
 def is_planning(conversation: RehearsalRequest) -> bool:
-    """A planner that has found the sample's backlog."""
-    return conversation.role == "planner" and "tallybook" in conversation.seen and "backlog" in conversation.asked
+    """Whether a planner has found the sample's backlog."""
+    return (
+        conversation.role == "planner" and "tallybook" in conversation.all_text and "backlog" in conversation.user_text
+    )
 
 
 def is_executing(conversation: RehearsalRequest) -> bool:
-    """An executor with the tools it takes, on one of the steps known here."""
+    """Whether an executor with the necessary tools is on one of the steps known here."""
     able = conversation.role == "executor" and conversation.tools >= _TOOLS
-    return able and "tallybook" in conversation.asked and _job(conversation) is not None
+    return able and "tallybook" in conversation.user_text and _job(conversation) is not None
 
 
 def is_reviewing(conversation: RehearsalRequest) -> bool:
-    """A reviewer of the sample goal."""
-    return conversation.role == "reviewer" and "tallybook" in conversation.asked and "backlog" in conversation.asked
+    """Whether a reviewer looks at the sample goal."""
+    return (
+        conversation.role == "reviewer"
+        and "tallybook" in conversation.user_text
+        and "backlog" in conversation.user_text
+    )
 
 
 def plan(_conversation: RehearsalRequest) -> RehearsalReply:
-    """Two repairs that know nothing of each other, then what needs both."""
-    return say(
+    """Two independent repairs, then a step that needs both."""
+    return json_reply(
         summary=f"{LABEL} Repair the rounding and the due date side by side, then run all tests and note both.",
         steps=[
             _step("s1", _ROUNDING, "Make `percentage` round half a cent away from zero.", "tests.test_money passes."),
@@ -186,18 +192,18 @@ def _step(
 
 
 def execute(conversation: RehearsalRequest) -> RehearsalReply:
-    """The next move on a step, from what the tools have answered so far."""
+    """The next reply on a step, from the tool results so far."""
     job = _job(conversation) or _EVERYTHING
     runs = conversation.results("run_command")
     if job.repair and not runs:
         return RehearsalReply(calls=(job.test_call,))
-    if job.repair and len(conversation.turns) == 1 and tests_pass(runs[0]):
+    if job.repair and len(conversation.past_calls) == 1 and tests_pass(runs[0]):
         return executed("Nothing to repair: the tests pass already.", done=True)
     if not conversation.results("read_file"):
         return RehearsalReply(calls=tuple(RehearsalToolCall("read_file", {"path": path}) for path in job.reads))
     if edit := next(_outstanding(job, conversation), None):
         return RehearsalReply(calls=(edit.call,))
-    if conversation.turns[-1].call.name != "run_command":
+    if conversation.past_calls[-1].call.name != "run_command":
         return RehearsalReply(calls=(job.test_call,))
     return _finish(job, runs[-1])
 
@@ -207,10 +213,10 @@ def _job(conversation: RehearsalRequest) -> TallybookJob | None:
 
 
 def _outstanding(job: TallybookJob, conversation: RehearsalRequest) -> Iterator[TallybookEdit]:
-    """The edits that were not tried yet and whose line is still in the files: a step may be done a second time."""
-    tried = [turn.call for turn in conversation.turns]
-    reads = (turn for turn in conversation.turns if turn.call.name == "read_file")
-    texts = {turn.call.arguments.get("path"): turn.result for turn in reads}
+    """The edits that were not tried yet and whose line is still in the files: a step may be repeated."""
+    tried = [past.call for past in conversation.past_calls]
+    reads = (past for past in conversation.past_calls if past.call.name == "read_file")
+    texts = {past.call.arguments.get("path"): past.result for past in reads}
     for edit in job.edits:
         if edit.call not in tried and (edit.old is None or edit.old in texts.get(edit.path, "")):
             yield edit
@@ -223,12 +229,12 @@ def _finish(job: TallybookJob, last_run: str) -> RehearsalReply:
 
 
 def review(conversation: RehearsalRequest) -> RehearsalReply:
-    """Ask for what is missing, the worst first; the first round lacks a test, the second does not."""
-    if not has_changes(conversation.asked):
+    """Request what is missing, the worst first. In the first round a test is missing, in the second it is there."""
+    if not has_changes(conversation.user_text):
         return reviewed("Nothing was changed.", finding("blocker", "The difference is empty."), approved=False)
-    if not tests_pass(conversation.asked):
+    if not tests_pass(conversation.user_text):
         return reviewed("The tests do not pass.", finding("blocker", "Make all tests pass."), approved=False)
-    if _EXTRA_CLASS not in conversation.asked:
+    if _EXTRA_CLASS not in conversation.user_text:
         message = f"No test covers a credit note, whose amounts are negative. Add {_EXTRA_TEST}."
         missing = finding("major", message, "tests/test_money.py")
         return reviewed("Both repairs are right; one case is not tested.", missing, approved=False)

@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
-from orchestration.alerts.silences import checked_matchers
+from orchestration.alerts.silences import validate_matchers
 from orchestration.domain.alert_status import AlertStatus
 from orchestration.domain.scenario import Scenario
 from orchestration.errors import UsageError
@@ -69,7 +69,7 @@ def add_silence(here: Here, who: Who, asked: NewSilence) -> SilenceRow:
     silence = SilenceRow(
         id=new_id("silence", now.timestamp()),
         kind=SilenceKind.MAINTENANCE if asked.starts_at else SilenceKind.SILENCE,
-        matchers=[str(matcher) for matcher in checked_matchers(asked.matchers)],
+        matchers=[str(matcher) for matcher in validate_matchers(asked.matchers)],
         starts_at=begins,
         ends_at=begins + timedelta(seconds=asked.seconds),
         author=who.name,

@@ -59,13 +59,13 @@ class ReportLine(BaseModel):
 @router.get("/maintenance/jobs", dependencies=_LOOK)
 def list_jobs(here: Here) -> Sequence[JobStatus]:
     """The jobs, when each is due, and what came of it last."""
-    return here.control.maintenance.service.standings()
+    return here.control.maintenance.service.statuses()
 
 
 @router.post("/maintenance/jobs/{job}/run", status_code=202, dependencies=_ACT)
 async def run_job(here: Here, who: Who, job: Name) -> JobRun:
     """Begin a job now; `GET /maintenance/runs` says what came of it."""
-    begun: JobRun = await here.app.tasks.start(here.control.maintenance.service.begin, job, who.name)
+    begun: JobRun = await here.app.tasks.start(here.control.maintenance.service.start, job, who.name)
     return begun
 
 

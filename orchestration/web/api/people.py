@@ -20,7 +20,7 @@ from orchestration.ids import new_id
 from orchestration.incidents.oncall import OnCallShift, audience, contacts, duties, level_names
 from orchestration.incidents.statistics import StatisticsReport
 from orchestration.notifications.notice import Notice, NoticeKind
-from orchestration.notifications.recipients import OPERATOR, row_for
+from orchestration.notifications.recipients import OPERATOR, message_row
 from orchestration.security.principal import Role
 from orchestration.storage.incidents.aggregates import IncidentSelection
 from orchestration.storage.outbox import DeliveryAttempt, Outbox
@@ -95,7 +95,7 @@ def test_contact(here: Here, who: Who, contact: Name) -> TestSent:
         details=f"Sent by: {who.name}",
     )
     chosen = _contact(response.contacts or (OPERATOR,), contact)
-    rows = [row_for(notice, chosen, place, "test", now) for place in response.reachable(chosen)]
+    rows = [message_row(notice, chosen, place, "test", now) for place in response.reachable(chosen)]
     here.control.incidents.outbox.add(rows)
     here.control.incidents.sender.nudge()
     return TestSent(keys=[row.key for row in rows])

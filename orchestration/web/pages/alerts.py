@@ -9,7 +9,7 @@ import anyio.to_thread
 from starlette.requests import Request
 from starlette.routing import Route
 
-from orchestration.alerts.silences import checked_matchers
+from orchestration.alerts.silences import validate_matchers
 from orchestration.domain.alert_status import AlertStatus
 from orchestration.events.alerts import SilenceAdded, SilenceExpired
 from orchestration.ids import new_id
@@ -46,7 +46,7 @@ class _Alerts:
 
     async def silence(self, request: Request, form: Form, principal: Principal) -> tuple[str, str]:  # noqa: ARG002
         app, now = self._app, self._app.clock.now()
-        matchers = checked_matchers([line for line in form.text("matchers").splitlines() if line.strip()])
+        matchers = validate_matchers([line for line in form.text("matchers").splitlines() if line.strip()])
         seconds = form.seconds("duration")
         row = SilenceRow(
             id=new_id("silence", now.timestamp()),

@@ -11,7 +11,7 @@ from starlette.routing import Route
 
 from orchestration.app.maintenance import ProjectMaintenance, find_report, list_reports, sign_off
 from orchestration.errors import ConflictError
-from orchestration.maintenance.jobs import DUTIES
+from orchestration.maintenance.jobs import SIGN_OFFS
 from orchestration.security.principal import Principal, Role
 from orchestration.web.pages.forms import Form
 from orchestration.web.pages.markdown import html
@@ -48,10 +48,10 @@ class _Maintenance:
         rehearsed = self._app.timeline.list_newest_of_kind("backup.rehearsed", since)
         failed = self._app.timeline.list_newest_of_kind("backup.failed", since)
         return {
-            "standings": room.service.standings(),
+            "standings": room.service.statuses(),
             "history": room.records.list_runs(limit=_SHOWN),
             "duties": room.records.list_sign_offs(limit=_SHOWN),
-            "about": DUTIES,
+            "about": SIGN_OFFS,
             "backups": room.vault.list(),
             "rehearsed": {str(event.data.get("backup")): event for _, event in rehearsed},
             "failed": failed[-1][1] if failed else None,
@@ -70,7 +70,7 @@ class _Maintenance:
         return "/maintenance", "signed"
 
     async def run_job(self, request: Request, form: Form, principal: Principal) -> tuple[str, str]:  # noqa: ARG002
-        await self._app.tasks.start(self._room.service.begin, form.text("job"), principal.name)
+        await self._app.tasks.start(self._room.service.start, form.text("job"), principal.name)
         return "/maintenance", "job-begun"
 
     async def rehearse(self, request: Request, form: Form, principal: Principal) -> tuple[str, str]:  # noqa: ARG002

@@ -47,7 +47,7 @@ def test_what_fires_and_ends_there_is_told_and_cleared_here(program: Path, tmp_p
             def told(kind: str) -> bool:
                 bench.now = datetime.now(UTC)
                 bench.evaluate()
-                return (kind, "control-plane:web-1") in bench.desk.calls
+                return (kind, "control-plane:web-1") in bench.reporter.calls
 
             sender.post(an_alert("HighLoad", instance="web-1", severity="warning"))
             until(lambda: told("report"))
@@ -55,9 +55,9 @@ def test_what_fires_and_ends_there_is_told_and_cleared_here(program: Path, tmp_p
             sender.post(an_alert("HighLoad", ends_at=datetime.now(UTC), instance="web-1", severity="warning"))
             until(lambda: told("clear"))
     assert (firing.status, firing.name, firing.source) == (AlertStatus.FIRING, "HighLoad", "alertmanager")
-    assert bench.desk.reports[0].facts.declared is Severity.P2
-    assert bench.desk.reports[0].title == "HighLoad is bad"
-    assert [call for call, _ in bench.desk.calls] == ["report", "clear"]
+    assert bench.reporter.reports[0].facts.declared is Severity.P2
+    assert bench.reporter.reports[0].title == "HighLoad is bad"
+    assert [call for call, _ in bench.reporter.calls] == ["report", "clear"]
     (resolved,) = bench.alerts.list()
     assert (resolved.id, resolved.status) == (firing.id, AlertStatus.RESOLVED)
     assert resolved.since - firing.since < timedelta(seconds=1)

@@ -133,7 +133,7 @@ async def test_a_cheap_probe_is_enough_for_a_server_that_was_away(make_desk: Mak
             away.refuse(0.3)
             assert (await desk.ask()).route.provider == "b"
             await until(lambda: desk.status("a").state == "closed")
-        assert away.journal.calls() == []
+        assert away.call_log.calls() == []
 
 
 async def test_a_probe_may_be_refused_by_a_server_that_is_well(make_desk: MakeDesk, first: Vendor) -> None:

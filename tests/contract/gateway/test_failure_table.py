@@ -83,7 +83,7 @@ async def fallback() -> AsyncIterator[RehearsalServer]:
 def spoil(server: RehearsalServer, fault: str) -> None:
     name, _, number = fault.partition(":")
     order = FaultOrder(fault=name, number=float(number) if number else None, match=FaultMatch(path=CHAT))
-    server.faults.post(order)
+    server.faults.add(order)
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ def desk_for(make_desk: MakeDesk) -> MakeDesk:
 
 
 def calls(server: RehearsalServer) -> int:
-    return len(server.journal.calls())
+    return len(server.call_log.calls())
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.fault)
@@ -185,7 +185,7 @@ async def test_without_another_route_a_short_wait_is_sat_out(
     desk_for: MakeDesk, fault: str, primary: RehearsalServer
 ) -> None:
     name, _, number = fault.partition(":")
-    primary.faults.post(FaultOrder(fault=name, number=float(number) if number else None, count=1))
+    primary.faults.add(FaultOrder(fault=name, number=float(number) if number else None, count=1))
     desk = desk_for(primary)
     completion = await desk.ask()
     assert [one.outcome for one in completion.tries][1:] == ["ok"]

@@ -92,7 +92,7 @@ async def test_tls_from_the_beginning(
     assert len(mailbox.mails) == 1
 
 
-async def test_a_server_with_a_stranger_s_certificate_gets_nothing(send: Send, certificate: tuple[Path, Path]) -> None:
+async def test_a_server_with_an_untrusted_certificate_gets_nothing(send: Send, certificate: tuple[Path, Path]) -> None:
     with mail_server(tls_context=server_side(certificate)) as (mailbox, port):
         error = await refusal(send, a_message(), port=port, **{**ENCRYPTED, "tls": "starttls"})
     assert mailbox.mails == []

@@ -84,7 +84,7 @@ async def test_a_card_about_what_has_no_page_has_no_button(send: Send, receiver:
     assert receiver.bodies()[0]["attachments"][0]["content"]["actions"] == []
 
 
-async def test_a_card_stays_below_what_teams_takes(send: Send, receiver: HttpReceiver) -> None:
+async def test_a_card_stays_below_the_limit_of_teams(send: Send, receiver: HttpReceiver) -> None:
     await send(
         a_message(title="\U0001f525" * 300, details=("\U0001f525" * 39 + "\n") * 100), type="teams", url=receiver.url
     )
@@ -115,7 +115,7 @@ async def test_pagerduty_has_one_alert_for_each_incident(
     assert body["links"] == [{"href": "http://127.0.0.1:8080/incidents/inc-01", "text": "inc-01"}]
 
 
-async def test_pagerduty_is_given_no_more_than_it_takes(send: Send, receiver: HttpReceiver) -> None:
+async def test_an_event_stays_below_the_limits_of_pagerduty(send: Send, receiver: HttpReceiver) -> None:
     huge = a_message(incident_id="i" * 300, title="t" * 5000, details="d" * 900_000)
     await send(huge, type="pagerduty", url=receiver.url, routing_key_env="PD_KEY")
     body = receiver.bodies()[0]
@@ -138,7 +138,7 @@ async def test_a_test_leaves_nothing_open_at_pagerduty(send: Send, receiver: Htt
     ]
 
 
-async def test_alertmanager_is_told_what_fires_and_that_it_is_over(send: Send, receiver: HttpReceiver) -> None:
+async def test_alertmanager_gets_firing_and_resolved_alerts(send: Send, receiver: HttpReceiver) -> None:
     channel = {"type": "alertmanager", "url": f"{receiver.url}/", "secret_env": "TOKEN"}
     await send(a_message(severity=Severity.P2), **channel)
     await send(a_message(NoticeKind.RESOLVED, severity=Severity.P2), **channel)
@@ -187,7 +187,7 @@ async def test_every_channel_gives_up_on_a_receiver_that_hangs(
 
 
 @pytest.mark.parametrize("channel", HTTP_CHANNELS, ids=lambda each: each["type"])
-async def test_every_channel_tries_again_later_where_nobody_listens(send: Send, channel: dict[str, str]) -> None:
+async def test_a_closed_port_is_a_temporary_failure_on_every_channel(send: Send, channel: dict[str, str]) -> None:
     with http_receiver() as gone:
         url = f"{gone.url}/secret-path"
     error = await refusal(send, a_message(), url=url, **channel)
@@ -245,7 +245,7 @@ def test_the_time_to_wait_is_a_number_or_a_date(value: str | None, seconds: floa
         ({"type": "slack", "url": "http://127.0.0.1:1", "enabled": False}, "no channel"),
     ],
 )
-async def test_what_is_not_set_up_says_so_at_once(send: Send, channel: dict[str, str], advice: str) -> None:
+async def test_a_channel_without_its_settings_fails_for_good(send: Send, channel: dict[str, str], advice: str) -> None:
     error = await refusal(send, a_message(), **channel)
     assert error.permanent
     assert advice in str(error)

@@ -41,7 +41,7 @@ async def test_stopping_takes_under_half_a_second_with_an_answer_on_its_way(faul
             failed.set()
 
         async def has_begun() -> bool:
-            return bool(server.journal.stats()["faults"])
+            return bool(server.call_log.stats()["faults"])
 
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(wait_for_an_answer)
@@ -72,7 +72,7 @@ async def test_stopping_twice_is_harmless_and_a_stopped_server_has_no_address() 
 async def test_several_servers_run_side_by_side() -> None:
     async with RehearsalServer() as one, RehearsalServer() as two, httpx2.AsyncClient() as client:
         await client.get(one.url)
-        assert (one.journal.stats()["paths"], two.journal.stats()["paths"]) == ({"/": 1}, {})
+        assert (one.call_log.stats()["paths"], two.call_log.stats()["paths"]) == ({"/": 1}, {})
 
 
 async def test_a_refusing_port_comes_back_by_itself(client: httpx2.AsyncClient, server: RehearsalServer) -> None:

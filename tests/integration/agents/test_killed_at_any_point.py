@@ -83,7 +83,7 @@ class Work:
         assert run.status.value == "succeeded", run.reason
         assert steps.committed_repeated == 0
         assert spent in ([(0, 0)], [(spent[0][0], spent[0][0])])
-        again = Counter(call["fingerprint"] for call in self.server.journal.calls())
+        again = Counter(call["fingerprint"] for call in self.server.call_log.calls())
         # What was under way may be asked again: at most one call of each agent that worked, for each kill.
         assert sum(again.values()) - len(again) <= 2 * self.kills
         assert max(again.values()) <= 1 + self.kills

@@ -1,4 +1,4 @@
-"""The engine on a real database, with a desk that writes down what it is told."""
+"""The engine on a real database, with an incident service that records its calls."""
 
 from __future__ import annotations
 
@@ -18,22 +18,24 @@ from tests.support.alerts import NOON, Bench
 DOWN = "provider-unavailable:ollama"
 
 
-def test_a_provider_that_is_down_is_told_at_the_first_evaluation_and_its_return_at_the_next(bench: Bench) -> None:
+def test_a_provider_that_is_down_is_reported_at_the_first_evaluation_and_its_return_at_the_next(bench: Bench) -> None:
     bench.signal("provider_up", 0, provider="ollama")
     bench.evaluate()
-    assert list(bench.told()) == [("report", DOWN)]
+    assert list(bench.reported()) == [("report", DOWN)]
     bench.signal("provider_up", 1, provider="ollama")
     bench.evaluate()
-    assert list(bench.told()) == [("clear", DOWN)]
+    assert list(bench.reported()) == [("clear", DOWN)]
     (row,) = bench.alerts.list()
     assert (row.status, row.verdict, row.ends_at) == (AlertStatus.RESOLVED, "resolved", NOON)
 
 
-def test_the_report_says_what_broke_whom_it_touches_and_how_bad_it_is(bench: Bench) -> None:
+def test_a_report_has_the_cause_the_blast_radius_and_the_facts(bench: Bench) -> None:
     bench.signal("providers_usable", 1)
-    bench.engine.take(Signal("provider_up", NOON, 0, {"provider": "ollama"}, {"reason": "timeout", "detail": "5 s"}))
+    bench.engine.add_signal(
+        Signal("provider_up", NOON, 0, {"provider": "ollama"}, {"reason": "timeout", "detail": "5 s"})
+    )
     bench.evaluate()
-    (report,) = bench.desk.reports
+    (report,) = bench.reporter.reports
     assert (report.key, report.scenario, report.source) == (DOWN, Scenario.PROVIDER_UNAVAILABLE, "monitoring")
     assert report.title == "Provider ollama is unavailable"
     assert report.summary == "ollama does not answer: timeout, 5 s"
@@ -43,22 +45,22 @@ def test_the_report_says_what_broke_whom_it_touches_and_how_bad_it_is(bench: Ben
     assert report.evidence[0]["evidence"] == {"reason": "timeout", "detail": "5 s"}
 
 
-def test_what_goes_on_unchanged_is_told_once_until_it_is_time_to_repeat_it(bench: Bench) -> None:
+def test_an_unchanged_alert_is_reported_once_until_it_is_time_to_repeat_it(bench: Bench) -> None:
     bench.configuration = bench.configuration.model_validate({"alerting": {"repeatSeconds": 600}})
     still_down = lambda: bench.signal("provider_up", 0, provider="ollama")  # noqa: E731
-    bench.wait(595, meanwhile=still_down)
-    assert list(bench.told()) == [("report", DOWN)]
-    bench.wait(10, meanwhile=still_down)
-    assert list(bench.told()) == [("report", DOWN)]
+    bench.wait(595, before_each=still_down)
+    assert list(bench.reported()) == [("report", DOWN)]
+    bench.wait(10, before_each=still_down)
+    assert list(bench.reported()) == [("report", DOWN)]
 
 
 def test_a_noisy_value_must_stay_high_and_a_short_peak_is_no_alert(bench: Bench) -> None:
-    bench.wait(20, meanwhile=lambda: bench.signal("cpu_percent", 99, host="a"))
-    bench.wait(60, meanwhile=lambda: bench.signal("cpu_percent", 20, host="a"))
-    assert list(bench.told()) == []
+    bench.wait(20, before_each=lambda: bench.signal("cpu_percent", 99, host="a"))
+    bench.wait(60, before_each=lambda: bench.signal("cpu_percent", 20, host="a"))
+    assert list(bench.reported()) == []
     assert bench.alerts.list() == ()
-    bench.wait(120, meanwhile=lambda: bench.signal("cpu_percent", 99, host="a"))
-    assert list(bench.told()) == [("report", "high-resource-usage:a")]
+    bench.wait(120, before_each=lambda: bench.signal("cpu_percent", 99, host="a"))
+    assert list(bench.reported()) == [("report", "high-resource-usage:a")]
 
 
 def test_a_hold_goes_on_over_a_restart(bench: Bench) -> None:
@@ -66,32 +68,32 @@ def test_a_hold_goes_on_over_a_restart(bench: Bench) -> None:
     bench.evaluate()
     assert [row.status for row in bench.alerts.list()] == [AlertStatus.PENDING]
     bench.restart()
-    bench.wait(14, step=7, meanwhile=lambda: bench.signal("worker_up", 0, worker="w1"))
-    assert list(bench.told()) == []
-    bench.wait(1, meanwhile=lambda: bench.signal("worker_up", 0, worker="w1"))
-    assert list(bench.told()) == [("report", "control-plane:w1")]
+    bench.wait(14, step=7, before_each=lambda: bench.signal("worker_up", 0, worker="w1"))
+    assert list(bench.reported()) == []
+    bench.wait(1, before_each=lambda: bench.signal("worker_up", 0, worker="w1"))
+    assert list(bench.reported()) == [("report", "control-plane:w1")]
 
 
-def test_after_a_restart_nothing_is_told_twice_and_no_end_is_lost(bench: Bench) -> None:
+def test_after_a_restart_nothing_is_reported_twice_and_no_end_is_lost(bench: Bench) -> None:
     bench.signal("provider_up", 0, provider="ollama")
     bench.evaluate()
-    list(bench.told())
+    list(bench.reported())
     bench.restart()
     bench.now += timedelta(hours=1)
     bench.evaluate()
     bench.signal("provider_up", 0, provider="ollama")
     bench.evaluate()
-    assert list(bench.told()) == []
+    assert list(bench.reported()) == []
     bench.restart()
     bench.signal("provider_up", 1, provider="ollama")
     bench.evaluate()
-    assert list(bench.told()) == [("clear", DOWN)]
+    assert list(bench.reported()) == [("clear", DOWN)]
     bench.restart()
     bench.evaluate()
-    assert list(bench.told()) == []
+    assert list(bench.reported()) == []
 
 
-def test_who_leads_again_goes_on_from_what_another_has_done_meanwhile(bench: Bench) -> None:
+def test_a_process_that_leads_again_continues_from_what_another_has_done(bench: Bench) -> None:
     bench.signal("provider_up", 0, provider="ollama")
     bench.evaluate()
     first = bench.engine
@@ -99,52 +101,52 @@ def test_who_leads_again_goes_on_from_what_another_has_done_meanwhile(bench: Ben
     bench.signal("provider_up", 1, provider="ollama")
     bench.signal("provider_up", 0, provider="openai")
     bench.evaluate()
-    list(bench.told())
+    list(bench.reported())
     bench.engine = first
-    bench.engine.start_over()
+    bench.engine.reset()
     bench.evaluate()
-    assert list(bench.told()) == []
+    assert list(bench.reported()) == []
     assert [alert.labels["provider"] for alert in bench.engine.alerts if alert.firing] == ["openai"]
     bench.signal("provider_up", 1, provider="openai")
     bench.evaluate()
-    assert list(bench.told()) == [("clear", "provider-unavailable:openai")]
+    assert list(bench.reported()) == [("clear", "provider-unavailable:openai")]
 
 
-def test_nothing_is_taken_for_over_only_because_nobody_has_looked(bench: Bench) -> None:
+def test_no_alert_is_resolved_only_because_nothing_was_evaluated(bench: Bench) -> None:
     bench.signal("provider_up", 0, provider="ollama")
     bench.evaluate()
     bench.now += timedelta(hours=2)  # the machine slept
     bench.evaluate()
-    assert list(bench.told()) == [("report", DOWN)]
+    assert list(bench.reported()) == [("report", DOWN)]
     bench.wait(605)
-    assert list(bench.told()) == [("clear", DOWN)]
+    assert list(bench.reported()) == [("clear", DOWN)]
 
 
-def test_an_end_that_the_desk_does_not_take_is_told_again_even_after_a_restart(bench: Bench) -> None:
+def test_an_end_whose_report_fails_is_reported_again_even_after_a_restart(bench: Bench) -> None:
     bench.signal("provider_up", 0, provider="ollama")
     bench.evaluate()
-    list(bench.told())
-    bench.desk.broken = RuntimeError("the desk is away")
+    list(bench.reported())
+    bench.reporter.broken = RuntimeError("the incident service is away")
     bench.signal("provider_up", 1, provider="ollama")
     bench.evaluate()
-    assert bench.engine.troubles.failing == {f"clear {DOWN}"}
+    assert bench.engine.errors.failing == {f"clear {DOWN}"}
     bench.restart()
     bench.now += timedelta(days=3)
-    bench.desk.broken = None
+    bench.reporter.broken = None
     bench.evaluate()
-    assert list(bench.told()) == [("clear", DOWN)]
+    assert list(bench.reported()) == [("clear", DOWN)]
 
 
-def test_a_report_that_the_desk_does_not_take_is_told_again_and_blocks_no_other(bench: Bench) -> None:
-    bench.desk.broken = RuntimeError("no")
+def test_a_report_that_fails_is_repeated_and_blocks_no_other(bench: Bench) -> None:
+    bench.reporter.broken = RuntimeError("no")
     bench.signal("provider_up", 0, provider="ollama")
     bench.signal("provider_up", 0, provider="openai")
     bench.evaluate()
     bench.evaluate()
-    assert bench.engine.troubles.counts[f"report {DOWN}"] == 2
-    bench.desk.broken = None
+    assert bench.engine.errors.counts[f"report {DOWN}"] == 2
+    bench.reporter.broken = None
     bench.evaluate()
-    assert list(bench.told()) == [("report", DOWN), ("report", "provider-unavailable:openai")]
+    assert list(bench.reported()) == [("report", DOWN), ("report", "provider-unavailable:openai")]
 
 
 def test_more_agents_that_fail_make_it_worse_and_not_another_incident(bench: Bench) -> None:
@@ -153,22 +155,22 @@ def test_more_agents_that_fail_make_it_worse_and_not_another_incident(bench: Ben
     bench.wait(5)
     bench.signal("agent_finished", agent="executor", run="run-2", outcome="failed", kind="malformed_answer")
     bench.wait(5)
-    assert list(bench.told()) == [("report", "agent-failure:agents")] * 2
-    facts = [report.facts for report in bench.desk.reports]
+    assert list(bench.reported()) == [("report", "agent-failure:agents")] * 2
+    facts = [report.facts for report in bench.reporter.reports]
     assert [(one.agents_failing, one.agents_total) for one in facts] == [(1, 2), (2, 2)]
-    assert bench.desk.reports[-1].blast_radius.agents == ("planner", "executor")
+    assert bench.reporter.reports[-1].blast_radius.agents == ("planner", "executor")
     for agent in ("planner", "executor"):
         bench.signal("agent_finished", agent=agent, run="run-3", outcome="succeeded", kind="")
     bench.wait(5)
-    assert list(bench.told()) == [("clear", "agent-failure:agents")]
+    assert list(bench.reported()) == [("clear", "agent-failure:agents")]
 
 
-def test_half_of_the_work_failing_is_told_with_its_rate(bench: Bench) -> None:
+def test_agents_failing_half_of_the_time_are_reported_with_the_rate(bench: Bench) -> None:
     for number in range(6):
         outcome = "failed" if number % 2 else "succeeded"
         bench.signal("agent_finished", agent=f"a{number}", run="r", outcome=outcome, kind="")
     bench.wait(5)
-    (report,) = bench.desk.reports
+    (report,) = bench.reporter.reports
     assert report.facts.failure_rate == 0.5
     assert report.facts.agents_failing == 3
 
@@ -178,7 +180,7 @@ def test_agents_that_work_again_are_not_counted_as_failing(bench: Bench) -> None
         for agent in ("planner", "executor", "reviewer"):
             bench.signal("agent_finished", agent=agent, run="r", outcome=outcome, kind="")
     bench.wait(5)
-    assert [(one.facts.failure_rate, one.facts.agents_failing) for one in bench.desk.reports] == [(0.5, 0)]
+    assert [(one.facts.failure_rate, one.facts.agents_failing) for one in bench.reporter.reports] == [(0.5, 0)]
 
 
 def test_a_crash_between_telling_and_writing_tells_again_under_the_same_key(
@@ -194,7 +196,7 @@ def test_a_crash_between_telling_and_writing_tells_again_under_the_same_key(
             bench.evaluate()
     bench.restart()
     bench.evaluate()
-    assert list(bench.told()) == [("report", DOWN)] * 2
+    assert list(bench.reported()) == [("report", DOWN)] * 2
     assert len(bench.alerts.list()) == 1
 
 
@@ -207,18 +209,18 @@ def test_a_provider_that_is_down_mutes_the_failures_that_it_causes(bench: Bench)
     bench.wait(10)
     bench.signal("provider_up", 1, provider="ollama")
     bench.wait(60)
-    assert list(bench.told()) == [("report", "agent-failure:agents"), ("report", DOWN), ("clear", DOWN)]
-    assert bench.desk.reports[0].blast_radius.agents == ("reviewer",)
+    assert list(bench.reported()) == [("report", "agent-failure:agents"), ("report", DOWN), ("clear", DOWN)]
+    assert bench.reporter.reports[0].blast_radius.agents == ("reviewer",)
     verdicts = {row.labels.get("agent", row.name): row.verdict for row in bench.alerts.list()}
     assert verdicts["planner"] == verdicts["run-failed"] == "inhibited"
 
 
-def test_a_database_that_is_down_is_told_and_what_follows_from_it_is_not(bench: Bench) -> None:
+def test_a_database_that_is_down_is_reported_and_its_consequences_are_not(bench: Bench) -> None:
     bench.signal("database_up", 0)
     bench.signal("worker_up", 0, worker="w1")
-    bench.wait(30, meanwhile=lambda: bench.signal("database_up", 0))
-    assert list(bench.told()) == [("report", "control-plane:database")]
-    assert bench.desk.reports[0].facts.database_unreachable
+    bench.wait(30, before_each=lambda: bench.signal("database_up", 0))
+    assert list(bench.reported()) == [("report", "control-plane:database")]
+    assert bench.reporter.reports[0].facts.database_unreachable
 
 
 def test_what_begins_and_ends_is_said_once_for_the_timeline_and_the_log(bench: Bench) -> None:
@@ -239,64 +241,64 @@ def test_a_silence_mutes_the_beginning_and_never_the_end(bench: Bench) -> None:
     bench.signal("provider_up", 0, provider="ollama")
     bench.evaluate()
     silence = bench.silence("provider=ollama")
-    bench.wait(300, meanwhile=lambda: bench.signal("provider_up", 0, provider="ollama"))
-    assert list(bench.told()) == [("report", DOWN)]
+    bench.wait(300, before_each=lambda: bench.signal("provider_up", 0, provider="ollama"))
+    assert list(bench.reported()) == [("report", DOWN)]
     (row,) = bench.alerts.list()
     assert (row.verdict, row.muted_by) == ("silenced", silence.id)
     bench.signal("provider_up", 1, provider="ollama")
     bench.evaluate()
-    assert list(bench.told()) == [("clear", DOWN)]
+    assert list(bench.reported()) == [("clear", DOWN)]
 
 
-def test_what_still_fires_when_a_maintenance_window_ends_is_told_then(bench: Bench) -> None:
+def test_an_alert_that_still_fires_when_a_maintenance_window_ends_is_reported_then(bench: Bench) -> None:
     bench.silence("provider=~ol.*", start=10, seconds=60, kind="maintenance")
     down = lambda: bench.signal("provider_up", 0, provider="ollama")  # noqa: E731
     bench.now += timedelta(seconds=10)
-    bench.wait(55, meanwhile=down)
-    assert list(bench.told()) == []
+    bench.wait(55, before_each=down)
+    assert list(bench.reported()) == []
     assert bench.alerts.list()[0].verdict == NotifyReason.MAINTENANCE.value
-    bench.wait(10, meanwhile=down)
-    assert list(bench.told()) == [("report", DOWN)]
+    bench.wait(10, before_each=down)
+    assert list(bench.reported()) == [("report", DOWN)]
 
 
-def test_what_begins_and_ends_within_a_window_is_recorded_and_never_told(bench: Bench) -> None:
+def test_an_alert_within_a_maintenance_window_is_stored_and_never_reported(bench: Bench) -> None:
     bench.silence("provider=ollama", kind="maintenance")
     bench.signal("provider_up", 0, provider="ollama")
     bench.evaluate()
     bench.signal("provider_up", 1, provider="ollama")
     bench.evaluate()
-    assert list(bench.told()) == []
+    assert list(bench.reported()) == []
     assert [(row.status, row.verdict) for row in bench.alerts.list()] == [(AlertStatus.RESOLVED, "never-told")]
 
 
 def test_our_own_remediation_opens_no_incident_about_itself(bench: Bench) -> None:
     bench.signal("agent_finished", agent="planner", run="r", outcome="failed", kind="x", origin="remediation")
     bench.wait(10)
-    assert list(bench.told()) == []
+    assert list(bench.reported()) == []
     assert [row.verdict for row in bench.alerts.list()] == ["remediation"]
     bench.signal("agent_finished", agent="planner", run="r2", outcome="failed", kind="x")
     bench.wait(5)
-    assert list(bench.told()) == [("report", "agent-failure:agents")]
+    assert list(bench.reported()) == [("report", "agent-failure:agents")]
 
 
 def test_a_drill_and_the_real_thing_stay_apart(bench: Bench) -> None:
     bench.signal("provider_up", 0, drill=True, provider="ollama")
     bench.signal("provider_up", 0, provider="ollama")
     bench.evaluate()
-    assert sorted(bench.told()) == [("report", f"drill:{DOWN}"), ("report", DOWN)]
-    assert {report.key: report.drill for report in bench.desk.reports} == {f"drill:{DOWN}": True, DOWN: False}
+    assert sorted(bench.reported()) == [("report", f"drill:{DOWN}"), ("report", DOWN)]
+    assert {report.key: report.drill for report in bench.reporter.reports} == {f"drill:{DOWN}": True, DOWN: False}
 
 
-def test_what_comes_and_goes_stays_told_until_it_was_quiet(bench: Bench) -> None:
+def test_a_flapping_alert_stays_reported_until_it_was_quiet(bench: Bench) -> None:
     for number in range(20):
         bench.signal("provider_up", number % 2, provider="ollama")
         bench.evaluate()
         bench.now += timedelta(seconds=10)
-    assert list(bench.told()) == [("report", DOWN), ("clear", DOWN)] * 2 + [("report", DOWN)]
+    assert list(bench.reported()) == [("report", DOWN), ("clear", DOWN)] * 2 + [("report", DOWN)]
     assert [alert.flapping for alert in bench.engine.alerts] == [True]
-    bench.wait(595, meanwhile=lambda: bench.signal("provider_up", 1, provider="ollama"))
-    bench.wait(10, meanwhile=lambda: bench.signal("provider_up", 1, provider="ollama"))
-    assert list(bench.told()) == [("clear", DOWN)]
+    bench.wait(595, before_each=lambda: bench.signal("provider_up", 1, provider="ollama"))
+    bench.wait(10, before_each=lambda: bench.signal("provider_up", 1, provider="ollama"))
+    assert list(bench.reported()) == [("clear", DOWN)]
 
 
 def test_a_poisonous_rule_signal_or_row_stops_nothing_else(bench: Bench, database: Database) -> None:
@@ -308,17 +310,17 @@ def test_a_poisonous_rule_signal_or_row_stops_nothing_else(bench: Bench, databas
     with database.write() as connection:
         connection.execute(sa.text("UPDATE alerts SET state = '{}'"))
     bench.restart()
-    bench.engine.take(Signal("odd", NOON.replace(tzinfo=None)))
-    bench.engine.take(Signal("cpu_percent", NOON, float("nan"), {"host": "a"}))
-    bench.engine.take(Signal("who_knows", NOON))
+    bench.engine.add_signal(Signal("odd", NOON.replace(tzinfo=None)))
+    bench.engine.add_signal(Signal("cpu_percent", NOON, float("nan"), {"host": "a"}))
+    bench.engine.add_signal(Signal("who_knows", NOON))
     bench.signal("provider_up", 0, provider="ollama")
     bench.evaluate()
-    assert ("report", DOWN) in bench.told()
-    assert bench.engine.troubles.failing == {"kept alert database-down", "signal odd", "signal cpu_percent"}
+    assert ("report", DOWN) in bench.reported()
+    assert bench.engine.errors.failing == {"kept alert database-down", "signal odd", "signal cpu_percent"}
     assert bench.engine.rulebook.unknown == 1
 
 
-def test_without_the_database_the_desk_is_told_all_the_same(bench: Bench, database: Database) -> None:
+def test_without_the_database_alerts_are_reported_all_the_same(bench: Bench, database: Database) -> None:
     bench.evaluate()
     with database.write() as connection:
         connection.execute(sa.text("ALTER TABLE alerts RENAME TO alerts_away"))
@@ -326,8 +328,8 @@ def test_without_the_database_the_desk_is_told_all_the_same(bench: Bench, databa
     bench.signal("database_up", 0)
     bench.evaluate()
     bench.evaluate()
-    assert list(bench.told()) == [("report", "control-plane:database")]
-    assert bench.engine.troubles.failing == {"saving alerts", "saving groups"}
+    assert list(bench.reported()) == [("report", "control-plane:database")]
+    assert bench.engine.errors.failing == {"saving alerts", "saving groups"}
     with database.write() as connection:
         connection.execute(sa.text("ALTER TABLE alerts_away RENAME TO alerts"))
         connection.execute(sa.text("ALTER TABLE groups_away RENAME TO alert_groups"))
@@ -339,7 +341,7 @@ def test_without_the_database_the_desk_is_told_all_the_same(bench: Bench, databa
 def test_a_rule_can_be_changed_switched_off_and_added_while_running(bench: Bench) -> None:
     bench.signal("provider_up", 0, provider="ollama")
     bench.evaluate()
-    assert list(bench.told()) == [("report", DOWN)]
+    assert list(bench.reported()) == [("report", DOWN)]
     bench.configuration = bench.configuration.model_validate(
         {
             "monitoring": {"thresholds": {"diskFreePercent": 5}},
@@ -362,11 +364,11 @@ def test_a_rule_can_be_changed_switched_off_and_added_while_running(bench: Bench
     bench.signal("disk_free_percent", 7, host="a", path="/")
     bench.signal("queue_length", 12, queue="mail")
     bench.evaluate()
-    assert sorted(bench.told()) == [("clear", DOWN), ("report", "workflow-stuck:mail")]
-    assert bench.desk.reports[-1].title == "Queue mail holds 12"
+    assert sorted(bench.reported()) == [("clear", DOWN), ("report", "workflow-stuck:mail")]
+    assert bench.reporter.reports[-1].title == "Queue mail holds 12"
     bench.signal("disk_free_percent", 4, host="a", path="/")
     bench.evaluate()
-    assert bench.desk.reports[-1].facts.declared is Severity.P0
+    assert bench.reporter.reports[-1].facts.declared is Severity.P0
 
 
 @pytest.mark.parametrize("name", ["run-stalled", "run-overdue"])
@@ -376,34 +378,34 @@ def test_the_end_of_a_run_ends_what_was_wrong_with_it_at_once(bench: Bench, name
     else:
         bench.signal("run_overdue_ratio", 3, run="run-1")
     bench.wait(20)
-    assert list(bench.told()) == [("report", "workflow-stuck:run-1")]
+    assert list(bench.reported()) == [("report", "workflow-stuck:run-1")]
     bench.now += timedelta(seconds=1)
     bench.signal("run_finished", run="run-1", outcome="cancelled")
     bench.evaluate()
-    assert list(bench.told()) == [("clear", "workflow-stuck:run-1")]
+    assert list(bench.reported()) == [("clear", "workflow-stuck:run-1")]
 
 
-def test_nothing_secret_is_kept_or_told(bench: Bench) -> None:
+def test_no_secret_is_stored_or_reported(bench: Bench) -> None:
     key = "ghp_" + "a1b2c3d4e5" * 4
     evidence = {"reason": f"token {key} refused", "detail": key}
-    bench.engine.take(Signal("provider_up", NOON, 0, {"provider": "ollama"}, evidence))
+    bench.engine.add_signal(Signal("provider_up", NOON, 0, {"provider": "ollama"}, evidence))
     bench.evaluate()
-    assert key not in repr(bench.desk.reports)
+    assert key not in repr(bench.reporter.reports)
     assert key not in repr(bench.alerts.list())
-    assert "[redacted:github-token]" in bench.desk.reports[0].summary
+    assert "[redacted:github-token]" in bench.reporter.reports[0].summary
 
 
 @pytest.mark.parametrize("odd", ["\ud800", "a\0b", "x" * 5000, "", "{", "🙂"])
 def test_odd_labels_and_evidence_are_kept_like_any_other(bench: Bench, odd: str) -> None:
-    bench.engine.take(Signal("provider_up", NOON, 0, {"provider": odd}, {"reason": object(), "detail": odd}))
+    bench.engine.add_signal(Signal("provider_up", NOON, 0, {"provider": odd}, {"reason": object(), "detail": odd}))
     bench.signal("database_up", 0)
     bench.evaluate()
-    assert len(bench.alerts.list()) == len(bench.desk.reports) == 2
-    assert bench.engine.troubles.failing == frozenset()
+    assert len(bench.alerts.list()) == len(bench.reporter.reports) == 2
+    assert bench.engine.errors.failing == frozenset()
     bench.restart()
-    bench.engine.take(Signal("provider_up", NOON, 1, {"provider": odd}))
+    bench.engine.add_signal(Signal("provider_up", NOON, 1, {"provider": odd}))
     bench.evaluate()
-    assert [kind for kind, _ in bench.told()] == ["report", "report", "clear"]
+    assert [kind for kind, _ in bench.reported()] == ["report", "report", "clear"]
 
 
 def seen(name: str, seconds_ago: float, **labels: str) -> Signal:
@@ -413,21 +415,21 @@ def seen(name: str, seconds_ago: float, **labels: str) -> Signal:
 def test_a_rule_that_counts_goes_on_after_a_restart_with_what_was_seen_before_it(bench: Bench) -> None:
     bench.engine.recall([seen("sign_in_failed", ago, source="10.0.0.9") for ago in (400, 200, 150, 100, 50)])
     bench.evaluate()
-    assert list(bench.told()) == [], "the first of the five is too old"
+    assert list(bench.reported()) == [], "the first of the five is too old"
     bench.signal("sign_in_failed", source="10.0.0.9")
     bench.evaluate()
-    assert list(bench.told()) == [("report", "security-alert:10.0.0.9")]
+    assert list(bench.reported()) == [("report", "security-alert:10.0.0.9")]
 
 
-def test_what_one_signal_alone_makes_an_alert_is_not_told_anew(bench: Bench) -> None:
+def test_a_rule_that_needs_one_signal_does_not_fire_again_after_a_restart(bench: Bench) -> None:
     failed = {"outcome": "failed", "agent": "executor", "run": "run-1", "kind": "bug"}
     bench.engine.recall([seen("agent_finished", 60, **failed), seen("backup_failed", 60)])
     bench.wait(30)
-    assert list(bench.told()) == []
+    assert list(bench.reported()) == []
 
 
 def test_what_was_recalled_is_forgotten_with_all_else(bench: Bench) -> None:
     bench.engine.recall([seen("sign_in_failed", 50, source="10.0.0.9")] * 5)
-    bench.engine.start_over()
+    bench.engine.reset()
     bench.evaluate()
-    assert list(bench.told()) == []
+    assert list(bench.reported()) == []

@@ -110,7 +110,7 @@ def test_a_start_goes_on_with_what_is_open_and_what_ended_lately(database: Datab
     assert [one.id for one in found] == ["old-open", "just-over", "pending"]
 
 
-def test_retention_takes_only_what_is_over(database: Database) -> None:
+def test_retention_deletes_only_resolved_alerts(database: Database) -> None:
     alerts = Alerts(database)
     alerts.save([a_row("open", minutes=-99), a_row("over", minutes=-99, status=AlertStatus.RESOLVED)])
     assert alerts.prune(NOON - timedelta(hours=1)) == 1
@@ -144,7 +144,7 @@ def test_threads_that_put_at_once_share_a_transaction_and_all_return_after_it(da
     assert len(commits) == 1 + 2
 
 
-def test_when_a_shared_write_fails_every_thread_hears_of_it(database: Database) -> None:
+def test_when_a_shared_write_fails_it_fails_for_every_thread(database: Database) -> None:
     inbox = AlertInbox(database)
     with database.write() as connection:
         connection.execute(sa.text("DROP TABLE alert_inbox"))

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from orchestration.drills.catalogue import ALL
 from orchestration.incidents.model import Incident
-from orchestration.maintenance.jobs import DUTIES
+from orchestration.maintenance.jobs import SIGN_OFFS
 from orchestration.security.audit_trail import AuditTrail
 from orchestration.security.principal import Principal, Role
 from orchestration.storage.audit import AuditTable
@@ -113,7 +113,7 @@ def test_a_duty_is_signed_off_once_with_a_note_by_an_operator(dashboard: Dashboa
     dashboard.principal = Principal("rae", Role.RESPONDER)
     assert dashboard.post("/maintenance/sign-off", duty="contacts", note="all right").status_code == 403
     dashboard.principal = Principal("ola", Role.OPERATOR)
-    assert DUTIES["contacts"] in dashboard.get("/maintenance").text
+    assert SIGN_OFFS["contacts"] in dashboard.get("/maintenance").text
     assert dashboard.post("/maintenance/sign-off", duty="contacts", note=" ").status_code == 422
     answer = dashboard.post("/maintenance/sign-off", duty="contacts", note="each was reached")
     assert answer.headers["location"] == "/maintenance?done=signed"

@@ -22,7 +22,7 @@ from orchestration.domain.severity import Severity
 from orchestration.events import Event
 from orchestration.incidents.model import person
 from orchestration.incidents.report import Facts, TroubleReport
-from orchestration.maintenance.jobs import DUTIES
+from orchestration.maintenance.jobs import SIGN_OFFS
 from orchestration.maintenance.service import BackupService
 from orchestration.monitoring.collectors.databases import DatabaseWatch
 from orchestration.storage.alerts import AlertRow
@@ -64,7 +64,7 @@ async def a_room(tmp_path: Path, **maintenance: Any) -> AsyncIterator[tuple[Appl
 
 
 async def done(room: ProjectMaintenance, job: str) -> str:
-    run = await room.service.do(job, "ada")
+    run = await room.service.run_now(job, "ada")
     assert run.outcome is JobOutcome.SUCCEEDED, run.output
     return run.output
 
@@ -82,12 +82,12 @@ def outbox(app: Application) -> list[OutboxRow]:
 
 async def test_every_job_there_is_can_be_done_on_an_empty_project(tmp_path: Path) -> None:
     async with a_room(tmp_path) as (app, room):
-        assert {one.job for one in room.service.standings()} == set(DEFAULT_CRONS)
+        assert {one.job for one in room.service.statuses()} == set(DEFAULT_CRONS)
         for job in DEFAULT_CRONS:
             await done(room, job)
         told = {(row.kind, row.contact, row.channel) for row in outbox(app)}
         assert told == {("report", "ada", "log"), ("test", "ada", "log")}
-        assert {one.duty for one in room.records.list_sign_offs(only_open=True)} == set(DUTIES)
+        assert {one.duty for one in room.records.list_sign_offs(only_open=True)} == set(SIGN_OFFS)
 
 
 def an_incident(app: Application, key: str, title: str, at: datetime, **facts: Any) -> str:

@@ -172,7 +172,7 @@ async def test_a_provider_that_hangs_is_down_within_two_seconds_of_a_probe() -> 
         configuration = configured(server.url)
         watch = ProviderWatch(lambda: configuration, Key(), clock)
         await watch.probe()
-        server.faults.post(FaultOrder(fault="hang"))
+        server.faults.add(FaultOrder(fault="hang"))
         await clock.sleep(1)
         begun = clock.monotonic()
         assert ups(await watch.probe()) == [("openai", 0.0, "timeout")]
@@ -187,12 +187,12 @@ async def test_one_that_was_at_work_when_it_said_nothing_is_not_hurried_again() 
         configuration = configured(server.url)
         watch = ProviderWatch(lambda: configuration, Key(), clock)
         await watch.probe()
-        server.faults.post(FaultOrder(fault="hang", count=2))
+        server.faults.add(FaultOrder(fault="hang", count=2))
         await clock.sleep(1)
         assert ups(await watch.probe()) == [("openai", 0.0, "timeout")]
         tries = [{"route": "openai/rehearsal", "outcome": "ok", "seconds": 4.0}]
         watch.take(Event("model_call.finished", clock.now(), data={"tries": tries, "seconds": 4.0}))
-        server.faults.post(FaultOrder(fault="slow", number=1.5, count=2))
+        server.faults.add(FaultOrder(fault="slow", number=1.5, count=2))
         watch.take(Event("model_call.failed", clock.now(), data={"tries": [{**tries[0], "outcome": "timeout"}]}))
         assert ups(await watch.probe()) == [("openai", 1.0, "")], "it is given the time that it takes"
         await watch.aclose()

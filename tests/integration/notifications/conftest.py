@@ -25,7 +25,7 @@ SECRET = "hunter2-hunter2"
 
 
 @dataclass
-class Desk:
+class SenderBench:
     """Everything around a sender; `settings` may be exchanged while it works."""
 
     database: Database
@@ -56,7 +56,7 @@ class Desk:
         """The state of each message by its key, without the incident."""
         return {row.key.partition(":")[2]: row.state.value for row in self.outbox.list_for_incident("inc-01")}
 
-    def told(self) -> list[str]:
+    def outcomes(self) -> list[str]:
         """The kinds of the events so far."""
         return [event.kind.removeprefix("notification.") for event in self.events]
 
@@ -74,17 +74,17 @@ def other() -> Iterator[HttpReceiver]:
 
 
 @pytest.fixture
-async def make_desk(tmp_path: Path) -> AsyncIterator[Callable[..., Desk]]:
-    """Make desks on one database; by the machine's clock unless asked for a fake one."""
-    made: list[Desk] = []
+async def make_bench(tmp_path: Path) -> AsyncIterator[Callable[..., SenderBench]]:
+    """Make benches on one database; by the machine's clock unless asked for a fake one."""
+    made: list[SenderBench] = []
 
-    def make(settings: ResponseSettings, *, fake: bool = False, **more: Any) -> Desk:
+    def make(settings: ResponseSettings, *, fake: bool = False, **more: Any) -> SenderBench:
         database = Database(f"sqlite:///{tmp_path}/orchestrator.db")
         database.migrate()
-        made.append(Desk(database, FakeClock(NOON) if fake else SystemClock(), settings, **more))
+        made.append(SenderBench(database, FakeClock(NOON) if fake else SystemClock(), settings, **more))
         return made[-1]
 
     yield make
-    for desk in made:
-        await desk.channels.__aexit__(None, None, None)
-        desk.database.close()
+    for bench in made:
+        await bench.channels.__aexit__(None, None, None)
+        bench.database.close()

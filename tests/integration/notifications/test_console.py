@@ -91,7 +91,7 @@ def test_a_channel_that_cannot_be_used_is_listed_and_fails_its_test(run: Any) ->
 
 
 @pytest.mark.parametrize(("arguments", "advice"), [(("eve",), "operator"), (("--channel", "pigeon"), "console, log")])
-def test_who_is_not_there_is_said_with_who_is(run: Any, arguments: tuple[str, ...], advice: str) -> None:
+def test_an_unknown_name_is_refused_with_the_known_ones(run: Any, arguments: tuple[str, ...], advice: str) -> None:
     result = run({}, "test", *arguments)
     assert isinstance(result.exception, NotFoundError)
     assert advice in str(result.exception)

@@ -55,7 +55,7 @@ class TestAlertmanager:
             },
         )
 
-    def test_each_alert_has_its_own_status_whatever_the_group_says(self) -> None:
+    def test_each_alert_has_its_own_status_whatever_that_of_the_group(self) -> None:
         alerts = read(one("resolved"), one(), status="firing")
         assert [(alert.firing, alert.at.minute) for alert in alerts] == [(False, 30), (True, 0)]
 

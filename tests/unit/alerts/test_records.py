@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestration.alerts.facts import facts_from_json, facts_to_json, merge_facts, worse
-from orchestration.alerts.records import decision_of, from_row, to_row, told_from_row, told_to_row
+from orchestration.alerts.records import decision_of, from_row, group_from_row, group_to_row, to_row
 from orchestration.alerts.stages import NotifiedState, NotifyDecision, NotifyReason
 from orchestration.domain.severity import Severity
 from orchestration.incidents.report import Facts
@@ -66,9 +66,9 @@ def test_a_decision_that_this_release_does_not_know_is_none() -> None:
     assert decision_of(dataclasses.replace(row, verdict="of another release")) is None
 
 
-def test_what_the_desk_was_told_comes_back() -> None:
+def test_what_was_reported_of_a_group_survives_being_stored() -> None:
     told = NotifiedState(NOON, frozenset({"b", "a"}), Facts(breach=True))
-    assert told_from_row(told_to_row("key", told)) == told
+    assert group_from_row(group_to_row("key", told)) == told
 
 
 @pytest.mark.parametrize("state", [{}, {"seen_at": "never"}])

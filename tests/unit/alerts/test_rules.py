@@ -10,7 +10,7 @@ from orchestration.alerts.defaults import default_rules, rules
 from orchestration.alerts.evaluation import observe
 from orchestration.alerts.facts import FactContext
 from orchestration.alerts.model import ConditionState
-from orchestration.alerts.rules import judge
+from orchestration.alerts.rules import evaluate_rule
 from orchestration.alerts.window import SignalWindow
 from orchestration.config.alerting import Aggregate, Comparison
 from orchestration.config.checks.alerting import KNOWN_RULES, template_error
@@ -39,7 +39,7 @@ SAMPLES = (sample(0, 4, outcome="failed"), sample(10, 2, outcome="ok"), sample(2
 )
 def test_every_aggregate(aggregate: str, value: float) -> None:
     judged = rule(aggregate=Aggregate(aggregate), match=parse_matchers(["outcome=failed"]))
-    assert judge(judged, SAMPLES, at(30), LONG_WATCHED).value == pytest.approx(value)
+    assert evaluate_rule(judged, SAMPLES, at(30), LONG_WATCHED).value == pytest.approx(value)
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,9 @@ def test_every_aggregate(aggregate: str, value: float) -> None:
 def test_every_comparison(comparison: str, holds: str) -> None:
     judged = rule(comparison=Comparison(comparison), threshold=5)
     found = [
-        value for value in "456" if judge(judged, [sample(0, int(value))], at(0), 0).verdict is ConditionState.HOLDS
+        value
+        for value in "456"
+        if evaluate_rule(judged, [sample(0, int(value))], at(0), 0).state is ConditionState.HOLDS
     ]
     assert "".join(found) == holds
 
@@ -57,26 +59,26 @@ def test_every_comparison(comparison: str, holds: str) -> None:
 @pytest.mark.parametrize("aggregate", [one for one in Aggregate if one is not Aggregate.ABSENT])
 def test_without_samples_nothing_is_known_until_a_whole_window_was_watched(aggregate: Aggregate) -> None:
     judged = rule(aggregate=aggregate)
-    assert judge(judged, [], at(0), 59).verdict is ConditionState.UNKNOWN
-    assert judge(judged, [], at(0), 60).verdict is ConditionState.CLEAR
+    assert evaluate_rule(judged, [], at(0), 59).state is ConditionState.UNKNOWN
+    assert evaluate_rule(judged, [], at(0), 60).state is ConditionState.CLEAR
 
 
 def test_a_count_that_is_reached_holds_even_when_the_window_was_not_watched_whole() -> None:
     judged = rule(aggregate=Aggregate.COUNT, threshold=2)
-    assert judge(judged, [sample(0)], at(0), 5).verdict is ConditionState.UNKNOWN
-    assert judge(judged, [sample(0), sample(1)], at(1), 5).verdict is ConditionState.HOLDS
+    assert evaluate_rule(judged, [sample(0)], at(0), 5).state is ConditionState.UNKNOWN
+    assert evaluate_rule(judged, [sample(0), sample(1)], at(1), 5).state is ConditionState.HOLDS
 
 
 def test_too_few_samples_judge_nothing() -> None:
     judged = rule(aggregate=Aggregate.MEAN, min_samples=3)
-    assert judge(judged, SAMPLES[:2], at(20), LONG_WATCHED).verdict is ConditionState.UNKNOWN
-    assert judge(judged, SAMPLES, at(20), LONG_WATCHED).verdict is ConditionState.CLEAR
+    assert evaluate_rule(judged, SAMPLES[:2], at(20), LONG_WATCHED).state is ConditionState.UNKNOWN
+    assert evaluate_rule(judged, SAMPLES, at(20), LONG_WATCHED).state is ConditionState.CLEAR
 
 
-def test_silence_counts_from_when_somebody_listened() -> None:
+def test_absence_counts_from_when_signals_were_received_at_all() -> None:
     judged = rule(aggregate=Aggregate.ABSENT, window=60)
-    assert judge(judged, [sample(0)], at(300), 59).verdict is ConditionState.CLEAR
-    assert judge(judged, [sample(0)], at(300), 60).verdict is ConditionState.HOLDS
+    assert evaluate_rule(judged, [sample(0)], at(300), 59).state is ConditionState.CLEAR
+    assert evaluate_rule(judged, [sample(0)], at(300), 60).state is ConditionState.HOLDS
 
 
 @given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=30), st.floats(-1e6, 1e6))
@@ -84,7 +86,7 @@ def test_a_higher_threshold_never_makes_an_alert(values: list[float], threshold:
     samples = [sample(number, value) for number, value in enumerate(values)]
     for aggregate in (Aggregate.LAST, Aggregate.MAX, Aggregate.MIN, Aggregate.MEAN):
         verdicts = [
-            judge(rule(aggregate=aggregate, threshold=limit), samples, at(30), LONG_WATCHED).verdict
+            evaluate_rule(rule(aggregate=aggregate, threshold=limit), samples, at(30), LONG_WATCHED).state
             for limit in (threshold, threshold + 1)
         ]
         assert verdicts != [ConditionState.CLEAR, ConditionState.HOLDS]
@@ -119,7 +121,7 @@ class TestWindow:
         assert [series.samples for series in window.series(at(100), [((), False)])] == [()]
 
     def test_is_bounded_in_series_and_in_samples(self) -> None:
-        window = SignalWindow(rule(aggregate=Aggregate.COUNT, by=("n",)), most_series=10, most_samples=5)
+        window = SignalWindow(rule(aggregate=Aggregate.COUNT, by=("n",)), max_series=10, max_samples=5)
         for number in range(25):
             window.add(signal(number / 10, n=str(number)))
         for _ in range(7):
@@ -228,4 +230,4 @@ class TestDefaults:
     ],
 )
 def test_a_rule_gathers_when_one_sample_is_not_enough_for_it(changes: dict[str, Any], gathers: bool) -> None:
-    assert rule(**changes).gathers is gathers
+    assert rule(**changes).needs_history is gathers

@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestration.alerts.facts import merge_facts
-from orchestration.alerts.incident_reports import blast_of, group_facts, report_of
+from orchestration.alerts.incident_reports import blast_radius_of, group_facts, report_of
 from orchestration.alerts.inhibition import DEFAULTS, Inhibition, muted
 from orchestration.alerts.model import Alert
 from orchestration.alerts.silences import Silence
-from orchestration.alerts.stages import STAGES, NotifiedState, NotifyReason, StageContext, cleared, run_stages
+from orchestration.alerts.stages import STAGES, NotifiedState, NotifyReason, StageContext, cleared_groups, run_stages
 from orchestration.config.matchers import parse_matchers
 from orchestration.domain.alert_status import AlertStatus
 from orchestration.domain.scenario import Scenario
@@ -35,22 +35,22 @@ def decide(alerts: Sequence[Alert], **context: Any) -> dict[str, str]:
     return {decision.alert: decision.reason.value for decision in run_stages(alerts, whole)[1]}
 
 
-def told(*alerts: Alert, facts: Facts = Facts(), seconds: float = -5) -> dict[str, NotifiedState]:  # noqa: B008 (immutable)
+def known(*alerts: Alert, facts: Facts = Facts(), seconds: float = -5) -> dict[str, NotifiedState]:  # noqa: B008 (immutable)
     return {one.group: NotifiedState(at(seconds), frozenset(other.id for other in alerts), facts) for one in alerts}
 
 
-def test_what_is_new_is_told_and_what_is_known_is_not() -> None:
+def test_a_new_group_is_reported_and_a_known_one_is_not() -> None:
     first, second = alert(number=1), alert(number=2)
     assert decide([first]) == {"a-1": "new"}
-    assert decide([first], told=told(first)) == {"a-1": "unchanged"}
-    assert decide([first, second], told=told(first)) == {"a-1": "grew", "a-2": "grew"}
-    assert decide([first], told=told(first, seconds=-20_000)) == {"a-1": "repeated"}
+    assert decide([first], notified=known(first)) == {"a-1": "unchanged"}
+    assert decide([first, second], notified=known(first)) == {"a-1": "grew", "a-2": "grew"}
+    assert decide([first], notified=known(first, seconds=-20_000)) == {"a-1": "repeated"}
 
 
-def test_what_gets_worse_is_told_and_what_gets_better_is_not() -> None:
+def test_a_group_that_gets_worse_is_reported_and_one_that_gets_better_is_not() -> None:
     worse = alert(facts=Facts(agents_failing=2))
-    assert decide([worse], told=told(worse, facts=Facts(agents_failing=1))) == {"a-1": "worse"}
-    assert decide([worse], told=told(worse, facts=Facts(agents_failing=3))) == {"a-1": "unchanged"}
+    assert decide([worse], notified=known(worse, facts=Facts(agents_failing=1))) == {"a-1": "worse"}
+    assert decide([worse], notified=known(worse, facts=Facts(agents_failing=3))) == {"a-1": "unchanged"}
 
 
 @pytest.mark.parametrize(
@@ -69,9 +69,9 @@ def test_what_gets_worse_is_told_and_what_gets_better_is_not() -> None:
         (Facts(), Facts(breach=True), True),
     ],
 )
-def test_values_that_waver_are_not_told_again_and_new_facts_are(old: Facts, new: Facts, is_worse: bool) -> None:
+def test_fluctuating_values_are_not_reported_again_and_new_facts_are(old: Facts, new: Facts, is_worse: bool) -> None:
     one = alert(facts=new)
-    assert (decide([one], told=told(one, facts=old)) == {"a-1": "worse"}) is is_worse
+    assert (decide([one], notified=known(one, facts=old)) == {"a-1": "worse"}) is is_worse
 
 
 def test_a_silence_needs_all_its_matchers_and_its_time() -> None:
@@ -84,39 +84,39 @@ def test_a_silence_needs_all_its_matchers_and_its_time() -> None:
     assert decide([one], silences=[silence("alertname=a", kind="maintenance")]) == {one.id: "maintenance"}
 
 
-def test_the_end_of_what_was_told_passes_every_silence() -> None:
-    ended, untold = alert(firing=False), alert(number=2, firing=False)
-    context = StageContext(NOON, (ended, untold), [silence("alertname=a")], told=told(ended))
+def test_the_end_of_a_reported_alert_passes_every_silence() -> None:
+    ended, unreported = alert(firing=False), alert(number=2, firing=False)
+    context = StageContext(NOON, (ended, unreported), [silence("alertname=a")], notified=known(ended))
     kept, decisions = run_stages(context.alerts, context)
     assert kept == (ended,)
     assert {one.alert: one.reason for one in decisions} == {
         "a-1": NotifyReason.RESOLVED,
-        "a-2": NotifyReason.NEVER_TOLD,
+        "a-2": NotifyReason.NEVER_REPORTED,
     }
-    assert cleared(context, kept) == (ended.group,)
+    assert cleared_groups(context, kept) == (ended.group,)
 
 
 def test_what_is_muted_still_fires_so_its_group_is_not_cleared() -> None:
     one = alert()
-    context = StageContext(NOON, (one,), [silence("alertname=a")], told=told(one))
+    context = StageContext(NOON, (one,), [silence("alertname=a")], notified=known(one))
     kept, _ = run_stages(context.alerts, context)
-    assert (kept, cleared(context, kept)) == ((), ())
+    assert (kept, cleared_groups(context, kept)) == ((), ())
 
 
-def test_a_group_is_cleared_when_its_last_told_alert_is_over() -> None:
+def test_a_group_is_cleared_when_its_last_reported_alert_has_ended() -> None:
     ended, going = alert(firing=False), alert(number=2)
-    both = told(ended, going)
-    context = StageContext(NOON, (ended, going), told=both)
-    assert cleared(context, run_stages(context.alerts, context)[0]) == ()
-    muted_one = StageContext(NOON, (ended, going), [silence("n=2")], told=told(ended))
-    assert cleared(muted_one, run_stages(muted_one.alerts, muted_one)[0]) == (ended.group,)
+    both = known(ended, going)
+    context = StageContext(NOON, (ended, going), notified=both)
+    assert cleared_groups(context, run_stages(context.alerts, context)[0]) == ()
+    muted_one = StageContext(NOON, (ended, going), [silence("n=2")], notified=known(ended))
+    assert cleared_groups(muted_one, run_stages(muted_one.alerts, muted_one)[0]) == (ended.group,)
 
 
-def test_of_what_comes_and_goes_only_a_turn_for_the_worse_is_told() -> None:
+def test_a_flapping_alert_is_reported_again_only_if_it_gets_worse() -> None:
     one = alert(flapping=True, facts=Facts(runs_affected=1))
     assert decide([one]) == {"a-1": "new"}
-    assert decide([one], told=told(one, facts=Facts(runs_affected=1))) == {"a-1": "flapping"}
-    assert decide([one], told=told(one)) == {"a-1": "worse"}
+    assert decide([one], notified=known(one, facts=Facts(runs_affected=1))) == {"a-1": "flapping"}
+    assert decide([one], notified=known(one)) == {"a-1": "worse"}
 
 
 CHAIN = [
@@ -145,7 +145,7 @@ def test_a_cause_that_is_over_mutes_for_a_while_what_began_before() -> None:
     assert muted([cause, before, after], CHAIN, at(301)) == {}
 
 
-def test_alerts_that_mute_each_other_in_a_circle_are_all_told() -> None:
+def test_alerts_that_mute_each_other_in_a_circle_are_all_reported() -> None:
     circle = [
         Inhibition(parse_matchers([f"alertname={a}"]), parse_matchers([f"alertname={b}"])) for a, b in ("ab", "ba")
     ]
@@ -179,7 +179,7 @@ def test_a_provider_that_is_down_does_not_excuse_every_failure() -> None:
     assert muted([alert("provider-down"), alert("agent-failed", details={"kind": "bug"})], DEFAULTS, NOON) == {}
 
 
-def test_a_secret_in_a_file_says_nothing_of_another_that_was_redacted() -> None:
+def test_a_secret_in_a_file_does_not_mute_another_that_was_redacted() -> None:
     kinds = [alert("secret-exposed", labels={"kind": "a"}), alert("secret-redacted", labels={"kind": "b"})]
     assert muted(kinds, DEFAULTS, NOON) == {}
 
@@ -244,14 +244,14 @@ def test_no_alert_is_lost_each_has_one_decision_and_stages_only_take_away(
     assert left == kept
     firing = [one for one in alerts if one.firing]
     if firing and firing == alerts and not silences:
-        assert kept, "of what fires, at least a cause is told"
+        assert kept, "of what fires, at least a cause is reported"
 
 
 @given(st.lists(st.tuples(some_alerts(), SILENCES), max_size=12))
-def test_over_time_each_group_is_told_before_it_is_cleared_and_never_twice_alike(
+def test_over_time_each_group_is_reported_before_it_is_cleared_and_never_twice_alike(
     rounds: list[tuple[list[Alert], list[Silence]]],
 ) -> None:
-    """A desk in the small: what was told is kept as the engine does it."""
+    """A small engine: it remembers what was reported as the real one does."""
     known: dict[str, NotifiedState] = {}
     for number, (alerts, silences) in enumerate(rounds):
         context = StageContext(at(number), tuple(alerts), silences, RULES, dict(known))
@@ -263,15 +263,15 @@ def test_over_time_each_group_is_told_before_it_is_cleared_and_never_twice_alike
             ids = frozenset(one.id for one in group)
             facts = merge_facts([group_facts(group), *([before.facts] if before else [])])
             if before is not None:
-                assert not ids <= before.alerts or facts != before.facts, "told twice alike"
+                assert not ids <= before.alerts or facts != before.facts, "reported twice alike"
                 ids |= before.alerts & firing
             known[key] = NotifiedState(at(number), ids, facts)
-        for key in cleared(context, kept):
-            assert key in known, "cleared before it was told"
+        for key in cleared_groups(context, kept):
+            assert key in known, "cleared before it was reported"
             assert not known[key].alerts & firing
             del known[key]
-    quiet = StageContext(at(99), (), told=known)
-    assert set(cleared(quiet, ())) == set(known), "what was told is cleared in the end"
+    quiet = StageContext(at(99), (), notified=known)
+    assert set(cleared_groups(quiet, ())) == set(known), "what was reported is cleared in the end"
 
 
 class TestReport:
@@ -291,11 +291,11 @@ class TestReport:
         report = report_of(group, at(60))
         assert (report.facts.agents_failing, report.facts.agents_total) == (2, 3)
         assert report.title == "Agent planner fails (and 1 more)"
-        assert report.blast_radius == blast_of(group)
+        assert report.blast_radius == blast_radius_of(group)
         assert (report.blast_radius.agents, report.blast_radius.runs) == (("planner", "executor"), ("run-0", "run-1"))
         assert report.labels == {"alertname": "agent-failed"}
 
-    def test_never_says_that_something_began_in_the_future(self) -> None:
+    def test_a_report_never_begins_in_the_future(self) -> None:
         assert report_of([alert(since=at(60))], NOON).started_at == NOON
 
     def test_stays_short_with_many_alerts(self) -> None:

@@ -105,7 +105,7 @@ def test_no_contact_at_all_is_good_too(tmp_path: Path) -> None:
         (channel("mail", tls="none", username="pager"), ("W035", "channels.mail.tls")),
     ],
 )  # fmt: skip
-def test_what_would_keep_a_page_from_somebody_is_found(
+def test_every_mistake_that_could_keep_a_page_from_a_contact_is_found(
     tmp_path: Path, change: Change, expected: tuple[str, str]
 ) -> None:
     assert expected in codes(load(tmp_path, change).findings)

@@ -54,7 +54,7 @@ def rolled_back(database: Database) -> Iterator[Any]:
         raise ZeroDivisionError
 
 
-def test_a_message_stands_or_falls_with_the_change_that_it_tells_of(database: Database) -> None:
+def test_a_message_is_committed_or_rolled_back_with_the_change_that_it_reports(database: Database) -> None:
     outbox = Outbox(database)
     with rolled_back(database) as connection:
         assert outbox.add([a_row("initial")], connection) == 1
@@ -103,7 +103,7 @@ def test_an_acknowledgement_stops_pages_that_were_read_but_not_claimed(database:
     assert outbox.list_due_channels(NOON) == ("mail",)
 
 
-def test_what_went_out_in_the_moment_of_the_acknowledgement_is_told_as_sent(database: Database) -> None:
+def test_a_message_that_was_sent_during_the_acknowledgement_counts_as_sent(database: Database) -> None:
     outbox = Outbox(database)
     outbox.add([a_row("initial")])
     claimed = outbox.claim(a_row("initial"), NOON + MINUTE)
@@ -141,7 +141,7 @@ def test_of_two_that_fail_the_second_knows(database: Database) -> None:
     assert seen == [[OutboxState.PENDING] * 2, [OutboxState.FAILED, OutboxState.PENDING]]
 
 
-def test_a_contact_hears_of_an_incident_in_order(database: Database) -> None:
+def test_a_contact_gets_the_messages_of_an_incident_in_order(database: Database) -> None:
     outbox = Outbox(database)
     # The last three are put at the same moment, as a short incident would.
     outbox.add([a_row(step) for step in ("resolved", "acknowledged", "initial")])
@@ -165,7 +165,7 @@ def test_the_end_waits_while_the_beginning_is_tried_again(database: Database) ->
     assert outbox.backlog(NOON + 2 * MINUTE) == Backlog(1, NOON + MINUTE)
 
 
-def test_who_is_woken_hears_the_beginning_first(database: Database) -> None:
+def test_after_quiet_hours_the_first_message_comes_first(database: Database) -> None:
     outbox = Outbox(database)
     morning = NOON + timedelta(hours=8)
     outbox.add([a_row("initial", due_at=morning), a_row("quiet", NOON + MINUTE, due_at=morning)])

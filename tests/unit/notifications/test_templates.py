@@ -97,7 +97,7 @@ def test_the_first_words_of_each_subject_tell_the_kinds_apart() -> None:
     assert all("[Severity: P1] Ollama does not answer" in subject for subject in subjects.values())
 
 
-def test_an_escalation_says_why() -> None:
+def test_an_escalation_gives_its_reason() -> None:
     assert "Escalated: not acknowledged within 10 min\n" in text(a_notice(NoticeKind.ESCALATION))
 
 
@@ -112,7 +112,7 @@ def test_the_local_date_is_shown_where_it_differs() -> None:
     ("seconds", "words"),
     [(0, "0 s"), (59.6, "1 min"), (3900, "1 h 5 min"), (90_061, "1 d 1 h"), (-3, "0 s")],
 )
-def test_a_duration_is_told_in_its_two_largest_units(seconds: float, words: str) -> None:
+def test_a_duration_is_shown_in_its_two_largest_units(seconds: float, words: str) -> None:
     assert span(timedelta(seconds=seconds)) == words
 
 
@@ -133,7 +133,7 @@ def test_no_title_or_detail_adds_a_line_to_the_subject(title: str, details: str)
     rendered.body.encode("utf-8")
 
 
-def test_a_template_of_ones_own_takes_the_shipped_ones_place(tmp_path: Path) -> None:
+def test_a_users_template_replaces_the_shipped_one(tmp_path: Path) -> None:
     (tmp_path / "initial.txt").write_text(
         "{{ severity }} {{ title | upper }}\n{% for t in tried %}* {{ t }}\n{% endfor %}"
     )

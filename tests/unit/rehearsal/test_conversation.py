@@ -28,7 +28,7 @@ def test_a_role_that_only_the_user_names_does_not_count() -> None:
 
 def test_text_may_come_in_parts() -> None:
     parts = [{"type": "text", "text": "fix "}, {"type": "text", "text": "it"}]
-    assert read({"role": "user", "content": parts}).asked == "fix it"
+    assert read({"role": "user", "content": parts}).user_text == "fix it"
 
 
 def test_results_find_their_calls_by_id_whatever_their_order() -> None:
@@ -38,7 +38,7 @@ def test_results_find_their_calls_by_id_whatever_their_order() -> None:
         {"role": "tool", "tool_call_id": "c2", "content": "second"},
         {"role": "tool", "tool_call_id": "c1", "content": "first"},
     )
-    assert conversation.turns == (
+    assert conversation.past_calls == (
         PastToolCall(RehearsalToolCall("b", {"n": 2}), "second"),
         PastToolCall(RehearsalToolCall("a", {"n": 1}), "first"),
     )
@@ -53,7 +53,7 @@ def test_results_without_ids_answer_the_calls_in_order() -> None:
         {"role": "tool", "content": "second"},
         {"role": "tool", "content": "third"},
     )
-    assert [(turn.call.name, turn.result) for turn in conversation.turns] == [
+    assert [(past.call.name, past.result) for past in conversation.past_calls] == [
         ("a", "first"),
         ("b", "second"),
         ("c", "third"),
@@ -61,7 +61,7 @@ def test_results_without_ids_answer_the_calls_in_order() -> None:
 
 
 def test_a_result_that_nobody_asked_for_is_left_out() -> None:
-    assert read({"role": "user", "content": "go"}, {"role": "tool", "content": "?"}).turns == ()
+    assert read({"role": "user", "content": "go"}, {"role": "tool", "content": "?"}).past_calls == ()
 
 
 @pytest.mark.parametrize("arguments", ['{"path', "[1]", ""])
@@ -71,7 +71,7 @@ def test_arguments_that_are_no_object_read_as_none(arguments: str) -> None:
         {"role": "assistant", "tool_calls": [call("a", arguments, "c1")]},
         {"role": "tool", "tool_call_id": "c1", "content": "bad arguments"},
     )
-    assert conversation.turns[0].call == RehearsalToolCall("a", {})
+    assert conversation.past_calls[0].call == RehearsalToolCall("a", {})
 
 
 def test_the_tools_on_offer_are_known_by_name() -> None:

@@ -1,4 +1,4 @@
-"""Faults as functions on an answer, and the desk that hands them out."""
+"""Faults as functions on a reply, and the registry that assigns them to requests."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def spoilt(fault: str, delivery: WireReply = STREAM) -> WireReply:
     return parse_fault(fault).spoil(delivery, NOW)
 
 
-def taken(desk: FaultRegistry, path: str = CHAT, role: str | None = None) -> str | None:
-    injection = desk.take(path, role)
+def taken(faults: FaultRegistry, path: str = CHAT, role: str | None = None) -> str | None:
+    injection = faults.next_for(path, role)
     return injection.fault.name if injection else None
 
 
@@ -113,45 +113,45 @@ def test_the_reference_lists_exactly_the_faults_that_exist() -> None:
 
 
 async def test_a_fault_holds_for_its_number_of_requests() -> None:
-    desk = FaultRegistry(FakeClock())
-    desk.post(FaultOrder(fault="503", count=2))
-    assert [taken(desk) for _ in range(3)] == ["503", "503", None]
+    faults = FaultRegistry(FakeClock())
+    faults.add(FaultOrder(fault="503", count=2))
+    assert [taken(faults) for _ in range(3)] == ["503", "503", None]
 
 
 async def test_a_fault_holds_for_its_time() -> None:
     clock = FakeClock()
-    desk = FaultRegistry(clock)
-    desk.post(FaultOrder(fault="hang", seconds=10))
+    faults = FaultRegistry(clock)
+    faults.add(FaultOrder(fault="hang", seconds=10))
     await clock.advance(9.9)
-    assert taken(desk) == "hang"
+    assert taken(faults) == "hang"
     await clock.advance(0.1)
-    assert taken(desk) is None
+    assert taken(faults) is None
 
 
 def test_a_fault_without_limits_holds_until_it_is_taken_back() -> None:
-    desk = FaultRegistry(FakeClock())
-    desk.post(FaultOrder(fault="500"))
-    assert [taken(desk) for _ in range(50)] == ["500"] * 50
-    desk.clear()
-    assert taken(desk) is None
+    faults = FaultRegistry(FakeClock())
+    faults.add(FaultOrder(fault="500"))
+    assert [taken(faults) for _ in range(50)] == ["500"] * 50
+    faults.clear()
+    assert taken(faults) is None
 
 
 def test_the_oldest_fault_that_fits_comes_first() -> None:
-    desk = FaultRegistry(FakeClock())
-    desk.post(FaultOrder(fault="401", count=1, match=FaultMatch(role="reviewer")))
-    desk.post(FaultOrder(fault="502", count=1, match=FaultMatch(path=CHAT)))
-    desk.post(FaultOrder(fault="500", count=1))
-    assert taken(desk, "/v1/models") == "500"
-    assert taken(desk, role="planner") == "502"
-    assert taken(desk, role="planner") is None
-    assert [(rule["fault"], rule["left"]) for rule in desk.in_force()] == [("401", 1)]
-    assert taken(desk, role="reviewer") == "401"
+    faults = FaultRegistry(FakeClock())
+    faults.add(FaultOrder(fault="401", count=1, match=FaultMatch(role="reviewer")))
+    faults.add(FaultOrder(fault="502", count=1, match=FaultMatch(path=CHAT)))
+    faults.add(FaultOrder(fault="500", count=1))
+    assert taken(faults, "/v1/models") == "500"
+    assert taken(faults, role="planner") == "502"
+    assert taken(faults, role="planner") is None
+    assert [(rule["fault"], rule["left"]) for rule in faults.list()] == [("401", 1)]
+    assert taken(faults, role="reviewer") == "401"
 
 
 def test_an_order_may_bring_the_faults_number() -> None:
-    desk = FaultRegistry(FakeClock())
-    desk.post(FaultOrder(fault="429", number=30))
-    injection = desk.take(CHAT, None)
+    faults = FaultRegistry(FakeClock())
+    faults.add(FaultOrder(fault="429", number=30))
+    injection = faults.next_for(CHAT, None)
     assert injection == find_fault("429", 30)
 
 
@@ -164,7 +164,7 @@ def test_an_order_that_makes_no_sense_is_refused(order: dict) -> None:
 
 
 def test_an_order_for_an_unknown_fault_is_refused_at_once() -> None:
-    desk = FaultRegistry(FakeClock())
+    faults = FaultRegistry(FakeClock())
     with pytest.raises(UsageError, match="418"):
-        desk.post(FaultOrder(fault="418"))
-    assert desk.in_force() == []
+        faults.add(FaultOrder(fault="418"))
+    assert faults.list() == []

@@ -45,7 +45,7 @@ def test_the_executor_writes_one_note_and_nothing_else() -> None:
     turns: tuple[PastToolCall, ...] = ()
     while (reply := answer(RehearsalRequest("executor", asked, turns, tools))).calls:
         turns += tuple(PastToolCall(call, "fine") for call in reply.calls)
-    assert [turn.call.name for turn in turns] == ["list_files", "write_file"]
+    assert [past.call.name for past in turns] == ["list_files", "write_file"]
     assert turns[1].call.arguments["path"] == "REHEARSAL_NOTES.md"
     assert "[rehearsal]" in turns[1].call.arguments["content"]
     assert said(reply)["done"] is True

@@ -169,24 +169,24 @@ async def test_a_job_that_fails_or_hangs_stops_no_other(sqlite_bench: Bench) -> 
 async def test_a_job_that_is_being_done_is_not_begun_a_second_time(bench: Bench) -> None:
     bench.held = {"backup": asyncio.Event()}
     first, second = bench.service("one"), bench.service("two")
-    doing = asyncio.create_task(first.do("backup", "ada"))
+    doing = asyncio.create_task(first.run_now("backup", "ada"))
     await until(lambda: bench.done)
     with pytest.raises(ConflictError, match="being done"):
-        await second.do("backup", "ben")
+        await second.run_now("backup", "ben")
     bench.held["backup"].set()
     assert (await doing).outcome is JobOutcome.SUCCEEDED
-    assert (await second.do("backup", "ben")).actor == "ben"
+    assert (await second.run_now("backup", "ben")).actor == "ben"
     assert len(bench.history()) == 2
 
 
 async def test_what_a_person_asks_for_leaves_the_calendar_as_it_is(sqlite_bench: Bench) -> None:
     service = sqlite_bench.service()
-    before = {one.job: one.due_at for one in service.standings()}
+    before = {one.job: one.due_at for one in service.statuses()}
     sqlite_bench.failing = {"backup"}
-    assert (await service.do("backup", "ada")).outcome is JobOutcome.FAILED
-    assert {one.job: one.due_at for one in service.standings()} == before
+    assert (await service.run_now("backup", "ada")).outcome is JobOutcome.FAILED
+    assert {one.job: one.due_at for one in service.statuses()} == before
     with pytest.raises(NotFoundError, match="backup, daily-digest"):
-        await service.do("back-up", "ada")
+        await service.run_now("back-up", "ada")
 
 
 async def test_a_job_that_broke_off_is_done_once_more_and_then_left(sqlite_bench: Bench) -> None:
@@ -232,7 +232,7 @@ async def test_what_is_switched_off_is_never_done(sqlite_bench: Bench) -> None:
         await pass_days(bench, 3, lambda: bench.outcomes("daily-digest") == [JobOutcome.SUCCEEDED])
         await settled(bench)
     assert bench.history() == ()
-    assert {one.job: one.due_at is None for one in bench.service().standings()}["backup"]
+    assert {one.job: one.due_at is None for one in bench.service().statuses()}["backup"]
 
 
 def test_a_duty_is_asked_for_once_a_period_and_signed_once(bench: Bench) -> None:

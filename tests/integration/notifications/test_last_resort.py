@@ -48,9 +48,7 @@ async def test_the_last_resort_tells_log_standard_error_and_everybody(
         assert "[redacted:credential]" in text
 
 
-async def test_one_that_hangs_or_refuses_keeps_nobody_from_being_told(
-    receiver: HttpReceiver, other: HttpReceiver
-) -> None:
+async def test_a_channel_that_hangs_or_refuses_delays_no_other(receiver: HttpReceiver, other: HttpReceiver) -> None:
     receiver.answer = Answer(delay=1)
     response = a_response(
         {},
@@ -79,7 +77,7 @@ async def test_it_never_raises_whatever_is_wrong_with_it(monkeypatch: pytest.Mon
     assert [each.outcome for each in done] == [SendOutcome.SENT, SendOutcome.FAILED]
 
 
-async def test_who_may_not_wait_does_not(receiver: HttpReceiver, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_a_caller_that_must_not_wait_does_not(receiver: HttpReceiver, capsys: pytest.CaptureFixture[str]) -> None:
     receiver.answer = Answer(delay=0.3)
     response = a_response({"ada": ("hook",)}, hook={"type": "webhook", "url": receiver.url})
     tell = LastResort(lambda: response.contacts, lambda: response, {}, SystemClock(), REDACT)
@@ -89,7 +87,7 @@ async def test_who_may_not_wait_does_not(receiver: HttpReceiver, capsys: pytest.
     assert len(receiver.received) == 1
 
 
-def test_without_a_configuration_the_machine_itself_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_a_configuration_the_log_and_the_console_are_notified(capsys: pytest.CaptureFixture[str]) -> None:
     tell = LastResort(lambda: {}["gone"], lambda: {}["gone"], {}, SystemClock(), REDACT)
     tell(P0)
     tell.close()

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestration.alerts.fingerprint import fingerprint, group_key
-from orchestration.alerts.silences import checked_matchers, readable
+from orchestration.alerts.silences import parse_silences, validate_matchers
 from orchestration.alerts.text_templates import fill, number
 from orchestration.config.matchers import parse_matcher
 from orchestration.errors import UsageError
@@ -54,7 +54,7 @@ def test_a_matcher_that_is_written_out_reads_back_the_same(value: str, operator:
 @pytest.mark.parametrize("texts", [[], ["a=~.*"], ["a!=b", "c="]])
 def test_a_silence_that_would_mute_everything_is_refused(texts: list[str]) -> None:
     with pytest.raises(UsageError, match="mute everything"):
-        checked_matchers(texts)
+        validate_matchers(texts)
 
 
 def test_a_kept_silence_that_cannot_be_read_mutes_nothing() -> None:
@@ -62,7 +62,7 @@ def test_a_kept_silence_that_cannot_be_read_mutes_nothing() -> None:
         SilenceRow(str(number), SilenceKind.SILENCE, matchers, at(0), at(9), "ada", "", at(0))
         for number, matchers in enumerate((["a=~("], ["a=b"], []))
     ]
-    assert [one.id for one in readable(rows) if one.covers({"a": "b"}, at(1))] == ["1"]
+    assert [one.id for one in parse_silences(rows) if one.covers({"a": "b"}, at(1))] == ["1"]
 
 
 @given(st.dictionaries(st.text(max_size=5), st.text(max_size=5), max_size=5))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from orchestration.config.response import Contact, ContactAddress, QuietHours, ResponseSettings
 from orchestration.domain.severity import Severity
 from orchestration.notifications.notice import NoticeKind
-from orchestration.notifications.recipients import OPERATOR, after_quiet_hours, key, meanwhile, plan, substitute
+from orchestration.notifications.recipients import OPERATOR, after_quiet_hours, fallback, message_key, plan, substitute
 from orchestration.storage.outbox import OutboxRow, OutboxState
 from tests.support.notices import NOON, a_contact, a_notice, a_response
 
@@ -24,7 +24,7 @@ def places(rows: tuple[OutboxRow, ...]) -> list[tuple[str, str]]:
     return [(row.contact, row.channel) for row in rows]
 
 
-def test_each_contact_is_told_on_each_channel_that_works() -> None:
+def test_each_contact_gets_a_message_on_each_reachable_channel() -> None:
     response = a_response(
         {"ada": ("mail", "hook"), "bob": ("hook", "off", "nowhere", "halfdone", "hook")},
         mail=MAIL,
@@ -49,12 +49,12 @@ def test_an_address_has_to_be_there_where_one_is_needed() -> None:
 
 
 @pytest.mark.parametrize("contacts", [(), (a_contact("eve", "nowhere"),)])
-def test_without_anybody_to_tell_the_log_and_the_console_are_told(contacts: tuple[object, ...]) -> None:
+def test_without_contacts_messages_go_to_the_log_and_the_console(contacts: tuple[object, ...]) -> None:
     rows = plan(a_notice(), contacts, ResponseSettings(), "initial", NOON)  # type: ignore[arg-type]
     assert places(rows) == [("operator", "log"), ("operator", "console")]
 
 
-def test_a_report_pages_nobody() -> None:
+def test_a_report_is_never_sent_as_a_page() -> None:
     channels = {
         "pages": {"type": "pagerduty", "routing_key_env": "KEY"},
         "alerts": {"type": "alertmanager", "url": "u"},
@@ -72,7 +72,7 @@ def test_only_pages_stop_at_the_acknowledgement(kind: NoticeKind) -> None:
     }
 
 
-def test_alertmanager_is_told_no_reminder_for_it_would_fire_again() -> None:
+def test_alertmanager_gets_no_reminder_which_would_fire_again() -> None:
     response = a_response({"ada": ("am", "hook")}, am={"type": "alertmanager", "url": "http://127.0.0.1:1"}, hook=HOOK)
     assert places(plan(a_notice(NoticeKind.REMINDER), response.contacts, response, "r", NOON)) == [("ada", "hook")]
     assert len(plan(a_notice(), response.contacts, response, "i", NOON)) == 2
@@ -85,13 +85,13 @@ names = st.from_regex(r"[A-Za-z][A-Za-z0-9_.-]{0,63}", fullmatch=True)
 def test_a_key_is_short_the_same_each_time_and_never_that_of_another(
     one: tuple[str, str, str, str], other: tuple[str, str, str, str]
 ) -> None:
-    assert key(*one) == key(*one)
-    assert len(key(*one)) <= 160
-    assert (key(*one) == key(*other)) == (one == other)
+    assert message_key(*one) == message_key(*one)
+    assert len(message_key(*one)) <= 160
+    assert (message_key(*one) == message_key(*other)) == (one == other)
 
 
 def test_long_names_that_differ_at_their_ends_alone_have_different_keys() -> None:
-    keys = {key("i" * 64, "s" * 40, "c" * 64, "n" * 63 + end) for end in "abc"}
+    keys = {message_key("i" * 64, "s" * 40, "c" * 64, "n" * 63 + end) for end in "abc"}
     assert len(keys) == 3
     assert {len(each) for each in keys} == {160}
 
@@ -168,7 +168,7 @@ def test_what_failed_goes_to_the_next_working_channel_that_has_not_got_it() -> N
     assert (instead.created_at, instead.payload, instead.stops_on_acknowledge) == (NOON, failed.payload, True)
 
 
-def test_the_log_is_told_when_no_channel_is_left() -> None:
+def test_a_message_goes_to_the_log_when_no_channel_is_left() -> None:
     response = a_response({"ada": ("mail", "hook")}, mail=MAIL, hook=HOOK)
     rows = plan(a_notice(), response.contacts, response, "initial", NOON)
     dead = tuple(replace(row, state=OutboxState.FAILED) for row in rows)
@@ -178,7 +178,7 @@ def test_the_log_is_told_when_no_channel_is_left() -> None:
     assert substitute(replace(instead, state=OutboxState.FAILED), (*dead, instead), response, NOON) is None
 
 
-def test_whoever_has_left_the_configuration_is_told_by_the_log() -> None:
+def test_messages_to_a_removed_contact_go_to_the_log() -> None:
     response = a_response({"ada": ("mail",)}, mail=MAIL)
     (row,) = plan(a_notice(), response.contacts, response, "initial", NOON)
     instead = substitute(row, (row,), ResponseSettings(), NOON)
@@ -192,12 +192,12 @@ def test_what_cannot_be_read_goes_nowhere_else(change: dict[str, object]) -> Non
     assert substitute(replace(row, **change), (), ResponseSettings(), NOON) is None  # type: ignore[arg-type]
 
 
-def test_while_a_page_does_not_get_through_the_log_is_told() -> None:
+def test_a_page_that_keeps_failing_also_goes_to_the_log() -> None:
     response = a_response({"ada": ("mail",)}, mail=MAIL)
     (page,) = plan(a_notice(), response.contacts, response, "initial", NOON)
     (update,) = plan(a_notice(NoticeKind.UPDATE), response.contacts, response, "update-1", NOON)
-    told = meanwhile(replace(page, attempts=5), NOON)
+    told = fallback(replace(page, attempts=5), NOON)
     assert told is not None
     assert (told.key, told.attempts) == ("inc-01:initial:ada:log", 0)
-    assert meanwhile(replace(page, attempts=4), NOON) is None
-    assert meanwhile(replace(update, attempts=50), NOON) is None
+    assert fallback(replace(page, attempts=4), NOON) is None
+    assert fallback(replace(update, attempts=50), NOON) is None

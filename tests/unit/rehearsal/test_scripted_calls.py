@@ -29,4 +29,6 @@ def test_after_the_last_one_the_model_answers() -> None:
 
 
 def test_a_line_that_is_no_call_is_not_one() -> None:
-    assert not scripted_calls.is_told(RehearsalRequest("worker", "please call read_file {broken}\ncall me {maybe}"))
+    assert not scripted_calls.has_next_call(
+        RehearsalRequest("worker", "please call read_file {broken}\ncall me {maybe}")
+    )

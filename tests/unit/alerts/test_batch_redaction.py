@@ -32,7 +32,7 @@ def test_the_quick_way_hides_what_the_careful_way_hides(value: object) -> None:
 
 
 @pytest.mark.parametrize("secret", SECRETS)
-def test_a_secret_is_found_wherever_it_stands(secret: str) -> None:
+def test_a_secret_is_found_in_every_kind_of_value(secret: str) -> None:
     for value in ([secret], {"a": {"b": ["fine", secret]}}, {secret: 1}, ["before", secret, "after"]):
         assert secret not in repr(batch_redactor(REDACTOR)(value))
 

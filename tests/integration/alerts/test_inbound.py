@@ -1,4 +1,4 @@
-"""Alerts from outside in the engine: repetitions, late news, and ends that must not get lost."""
+"""Inbound alerts in the engine: repetitions, late deliveries, and resolutions that must not get lost."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from tests.support.intake import a_webhook, one
 KEY = "control-plane:web-1"
 
 
-class Outside:
-    """A sender who is let in."""
+class InboundSender:
+    """A sender with valid credentials."""
 
     def __init__(self, bench: Bench) -> None:
         self.bench = bench
@@ -36,59 +36,61 @@ class Outside:
 
 
 @pytest.fixture
-def outside(bench: Bench) -> Outside:
-    return Outside(bench)
+def sender(bench: Bench) -> InboundSender:
+    return InboundSender(bench)
 
 
-def test_repetitions_change_nothing(bench: Bench, outside: Outside) -> None:
+def test_repetitions_change_nothing(bench: Bench, sender: InboundSender) -> None:
     for _ in range(3):
-        outside.send(one())
+        sender.send(one())
         bench.evaluate()
         bench.now += timedelta(seconds=1)
-    assert list(bench.told()) == [("report", KEY)]
+    assert list(bench.reported()) == [("report", KEY)]
     assert len(bench.alerts.list()) == 1
     for _ in range(3):
-        outside.send(one("resolved"))
+        sender.send(one("resolved"))
         bench.evaluate()
         bench.now += timedelta(seconds=1)
-    assert list(bench.told()) == [("clear", KEY)]
+    assert list(bench.reported()) == [("clear", KEY)]
 
 
-def test_a_late_repetition_does_not_bring_back_what_is_over(bench: Bench, outside: Outside) -> None:
+def test_a_late_repetition_does_not_bring_back_what_is_over(bench: Bench, sender: InboundSender) -> None:
     for status in ("firing", "resolved", "firing", "resolved"):
-        outside.send(one(status))
+        sender.send(one(status))
         bench.evaluate()
-    assert list(bench.told()) == [("report", KEY), ("clear", KEY)]
+    assert list(bench.reported()) == [("report", KEY), ("clear", KEY)]
     bench.now += timedelta(hours=1)
-    outside.send(one(startsAt="2026-03-01T12:45:00Z"))
+    sender.send(one(startsAt="2026-03-01T12:45:00Z"))
     bench.evaluate()
-    assert list(bench.told()) == [("report", KEY)]
-    outside.send(one("resolved"))  # of the first time: ended at 12:30
+    assert list(bench.reported()) == [("report", KEY)]
+    sender.send(one("resolved"))  # of the first time: ended at 12:30
     bench.evaluate()
-    assert list(bench.told()) == []
+    assert list(bench.reported()) == []
     assert [row.status for row in bench.alerts.list()] == [AlertStatus.FIRING, AlertStatus.RESOLVED]
 
 
-def test_what_begins_and_ends_between_two_looks_is_told_all_the_same(bench: Bench, outside: Outside) -> None:
-    outside.send(one())
-    outside.send(one("resolved", endsAt="2026-03-01T12:00:00.5Z"))
+def test_an_alert_that_begins_and_ends_between_two_evaluations_is_reported(bench: Bench, sender: InboundSender) -> None:
+    sender.send(one())
+    sender.send(one("resolved", endsAt="2026-03-01T12:00:00.5Z"))
     bench.evaluate()
     assert bench.inbox.count() == 1
     bench.evaluate()
-    assert list(bench.told()) == [("report", KEY), ("clear", KEY)]
+    assert list(bench.reported()) == [("report", KEY), ("clear", KEY)]
     assert bench.inbox.count() == 0
 
 
-def test_each_alert_is_judged_by_its_own_status(bench: Bench, outside: Outside) -> None:
-    outside.send(one(), one(fingerprint="aa", labels={"alertname": "Full", "instance": "db-1"}))
+def test_each_alert_is_judged_by_its_own_status(bench: Bench, sender: InboundSender) -> None:
+    sender.send(one(), one(fingerprint="aa", labels={"alertname": "Full", "instance": "db-1"}))
     bench.evaluate()
-    outside.send(one("resolved"), one(fingerprint="aa", labels={"alertname": "Full", "instance": "db-1"}))
+    sender.send(one("resolved"), one(fingerprint="aa", labels={"alertname": "Full", "instance": "db-1"}))
     bench.evaluate()
-    assert list(bench.told()) == [("report", "control-plane:db-1"), ("report", KEY), ("clear", KEY)]
+    assert list(bench.reported()) == [("report", "control-plane:db-1"), ("report", KEY), ("clear", KEY)]
 
 
-def test_the_inbox_is_emptied_only_when_its_alerts_are_kept(bench: Bench, outside: Outside, database: Database) -> None:
-    outside.send(one())
+def test_the_inbox_is_emptied_only_when_its_alerts_are_kept(
+    bench: Bench, sender: InboundSender, database: Database
+) -> None:
+    sender.send(one())
     with database.write() as connection:
         connection.exec_driver_sql("ALTER TABLE alerts RENAME TO alerts_away")
     bench.evaluate()
@@ -101,51 +103,51 @@ def test_the_inbox_is_emptied_only_when_its_alerts_are_kept(bench: Bench, outsid
     assert [row.name for row in bench.alerts.list()] == ["HighLoad"]
 
 
-def test_an_alert_of_which_nobody_speaks_any_more_ends_after_a_day(bench: Bench, outside: Outside) -> None:
-    outside.send(one())
+def test_an_alert_that_its_sender_no_longer_repeats_ends_after_a_day(bench: Bench, sender: InboundSender) -> None:
+    sender.send(one())
     bench.evaluate()
     bench.now += timedelta(hours=23)
     bench.evaluate()
-    assert list(bench.told()) == [("report", KEY), ("report", KEY)]  # the second is the repetition
+    assert list(bench.reported()) == [("report", KEY), ("report", KEY)]  # the second is the repetition
     bench.now += timedelta(hours=2)
     bench.evaluate()
-    assert list(bench.told()) == [("clear", KEY)]
+    assert list(bench.reported()) == [("clear", KEY)]
 
 
-def test_an_unreadable_notice_is_left_out_and_the_others_are_not(bench: Bench, outside: Outside) -> None:
+def test_an_unreadable_alert_is_left_out_and_the_others_are_not(bench: Bench, sender: InboundSender) -> None:
     bench.inbox.add(InboxDelivery("alertmanager", NOON, [{"name": "half"}]))
-    outside.send(one())
+    sender.send(one())
     bench.evaluate()
-    assert list(bench.told()) == [("report", KEY)]
+    assert list(bench.reported()) == [("report", KEY)]
     assert bench.inbox.count() == 0
-    assert bench.engine.troubles.counts["notice alertmanager"] == 1
+    assert bench.engine.errors.counts["inbound alertmanager"] == 1
 
 
-def test_an_alert_from_outside_is_muted_like_our_own(bench: Bench, outside: Outside) -> None:
+def test_an_alert_from_outside_is_muted_like_our_own(bench: Bench, sender: InboundSender) -> None:
     silence = bench.silence("alertname=HighLoad", "instance=~web-.*")
-    outside.send(one())
+    sender.send(one())
     bench.evaluate()
-    assert list(bench.told()) == []
+    assert list(bench.reported()) == []
     bench.silences.expire(silence.id, bench.now)
     bench.evaluate()
-    assert list(bench.told()) == [("report", KEY)]
+    assert list(bench.reported()) == [("report", KEY)]
 
 
-def test_thousands_of_alerts_become_one_row_each(bench: Bench, outside: Outside) -> None:
+def test_thousands_of_alerts_become_one_row_each(bench: Bench, sender: InboundSender) -> None:
     many = [
         one(fingerprint=f"f{number}", labels={"alertname": "A", "host": f"h{number % 7}"}) for number in range(3000)
     ]
-    assert outside.send(*many, cut_off=5) == 3000
+    assert sender.send(*many, cut_off=5) == 3000
     bench.evaluate()
     assert len(bench.alerts.list(limit=10_000)) == 3000
-    assert len(list(bench.told())) == 7
+    assert len(list(bench.reported())) == 7
     bench.evaluate()
-    assert list(bench.told()) == []
+    assert list(bench.reported()) == []
 
 
-def test_a_sender_cannot_poison_the_store(bench: Bench, outside: Outside) -> None:
+def test_a_sender_cannot_poison_the_store(bench: Bench, sender: InboundSender) -> None:
     odd = {"alertname": "\ud800\0", "instance": "\udfff", "n\0": "x"}
-    outside.send(one(fingerprint="\ud800", labels=odd, annotations={"summary": "\ud800"}), one())
+    sender.send(one(fingerprint="\ud800", labels=odd, annotations={"summary": "\ud800"}), one())
     bench.evaluate()
     assert len(bench.alerts.list()) == 2
-    assert bench.engine.troubles.failing == frozenset()
+    assert bench.engine.errors.failing == frozenset()

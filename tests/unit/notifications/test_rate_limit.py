@@ -13,7 +13,7 @@ async def turns(clock: FakeClock, pace: SendRate, count: int, seconds: float) ->
 
     async def take() -> None:
         for _ in range(count):
-            await pace.turn()
+            await pace.acquire()
             given.append(clock.monotonic())
 
     async with anyio.create_task_group() as group:
@@ -29,7 +29,7 @@ async def test_turns_are_given_no_faster_than_the_rate() -> None:
     assert await turns(clock, SendRate(clock, 2), 5, 10) == [0, 0.5, 1.0, 1.5, 2.0]
 
 
-async def test_without_a_rate_nobody_waits() -> None:
+async def test_without_a_rate_no_message_waits() -> None:
     clock = FakeClock()
     assert await turns(clock, SendRate(clock, None), 5, 10) == [0] * 5
 
