@@ -161,11 +161,11 @@ def api_page() -> str:
     from orchestration.web import api
 
     parts = [_API.rstrip()]
-    for title, room in api.ROOMS.items():
+    for title, module in api.ROUTERS.items():
         rows = ["| route | role | scope | |", "| --- | --- | --- | --- |"]
-        for route in room.router.routes:
+        for route in module.router.routes:
             assert isinstance(route, api.APIRoute)
-            need = api.need_of(route)
+            need = api.required_role(route)
             method = ", ".join(sorted(route.methods))
             about = " ".join(route.description.split())
             rows.append(f"| `{method} {route.path}` | {need.role.value} | {need.area or 'any'} | {about} |")

@@ -1,4 +1,4 @@
-"""Users, tokens, and the audit trail."""
+"""Users, tokens and the audit trail."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ from orchestration.security.audit_trail import TrailVerdict
 from orchestration.security.principal import Role
 from orchestration.storage.access import TokenRow, UserRow
 from orchestration.storage.audit import AuditRow
-from orchestration.web.api.services import Cursor, Here, Limit, ListPage, Name, Seconds, Who, needs, number_of
+from orchestration.web.api.services import Caller, Cursor, Limit, ListPage, Name, Seconds, Services, number_of, requires
 
 router = APIRouter()
 _AREA = "access"
-_RULE = needs(Role.ADMIN, _AREA)
+_ADMINISTER = requires(Role.ADMIN, _AREA)
 _Password = Annotated[SecretStr, Field(max_length=256)]
 
 
 class Me(BaseModel):
-    """Who asks; `csrf` goes with everything that a browser's script sends."""
+    """The principal who makes the request. A script in a browser sends `csrf` as the header `X-CSRF-Token` with every
+    write."""
 
     name: str
     role: Role
@@ -32,7 +33,7 @@ class Me(BaseModel):
     csrf: str
 
 
-class UserLine(BaseModel):
+class UserView(BaseModel):
     """A user, without the password."""
 
     name: str
@@ -42,7 +43,7 @@ class UserLine(BaseModel):
 
 
 class NewUser(BaseModel):
-    """Somebody to be let in."""
+    """A user to add."""
 
     name: Annotated[str, Field(max_length=64)]
     role: Role
@@ -50,7 +51,7 @@ class NewUser(BaseModel):
 
 
 class UserChange(BaseModel):
-    """What changes about somebody; the rest stays."""
+    """The changes to a user. Fields that are left out stay as they are."""
 
     role: Role | None = None
     password: _Password | None = None
@@ -58,7 +59,8 @@ class UserChange(BaseModel):
 
 
 class ClientLimits(BaseModel):
-    """What a client of the gateway endpoint may use in a day (UTC), ask in a minute, and have under way at once."""
+    """The limits of a client of the gateway endpoint: usage per day (UTC), requests per minute and concurrent
+    requests."""
 
     daily_tokens: Annotated[int, Field(gt=0, le=10**12)] | None = None
     daily_usd: Annotated[float, Field(gt=0, le=10**9, allow_inf_nan=False)] | None = None
@@ -67,7 +69,7 @@ class ClientLimits(BaseModel):
 
 
 class NewToken(BaseModel):
-    """A token to be made; without scopes it is for every area, without seconds it lasts until it is revoked."""
+    """A token to create. Without `scopes` it covers every area; without `seconds` it is valid until it is revoked."""
 
     name: Annotated[str, Field(max_length=64)]
     role: Role
@@ -76,7 +78,7 @@ class NewToken(BaseModel):
     limits: ClientLimits = ClientLimits()
 
 
-class TokenLine(BaseModel):
+class TokenView(BaseModel):
     """A token, without the secret."""
 
     id: str
@@ -90,89 +92,93 @@ class TokenLine(BaseModel):
     revoked_at: datetime | None
 
 
-class MadeToken(BaseModel):
-    """A new token. The secret is shown here, and never again."""
+class CreatedToken(BaseModel):
+    """A new token. This is the only time that its secret is shown."""
 
     secret: str
-    token: TokenLine
+    token: TokenView
 
 
-@router.get("/me", dependencies=needs(Role.VIEWER, None))
-def show_me(request: Request, who: Who) -> Me:
-    """Who is asking, and what they may do."""
-    scopes = None if who.scopes is None else sorted(who.scopes)
-    return Me(name=who.name, role=who.role, scopes=scopes, csrf=request.state.csrf)
+@router.get("/me", dependencies=requires(Role.VIEWER, None))
+def show_me(request: Request, principal: Caller) -> Me:
+    """Show the principal who makes the request, with its role and scopes."""
+    scopes = None if principal.scopes is None else sorted(principal.scopes)
+    return Me(name=principal.name, role=principal.role, scopes=scopes, csrf=request.state.csrf)
 
 
-@router.get("/users", dependencies=_RULE)
-def list_users(here: Here) -> list[UserLine]:
-    """Everybody who can sign in, and those who could."""
-    return [_user(user) for user in here.access.table.list_users()]
+@router.get("/users", dependencies=_ADMINISTER)
+def list_users(services: Services) -> list[UserView]:
+    """List all users, including disabled ones."""
+    return [_user(user) for user in services.access.table.list_users()]
 
 
-@router.post("/users", status_code=201, dependencies=_RULE)
-def add_user(here: Here, who: Who, asked: NewUser) -> UserLine:
-    """Let somebody in."""
-    password = asked.password.get_secret_value()
-    return _user(here.access.add_user(asked.name, asked.role, password, actor=who.name))
+@router.post("/users", status_code=201, dependencies=_ADMINISTER)
+def add_user(services: Services, principal: Caller, body: NewUser) -> UserView:
+    """Add a user."""
+    password = body.password.get_secret_value()
+    return _user(services.access.add_user(body.name, body.role, password, actor=principal.name))
 
 
-@router.patch("/users/{user}", dependencies=_RULE)
-def change_user(here: Here, who: Who, user: Name, asked: UserChange) -> UserLine:
-    """Change a role or a password, or keep somebody out; their sessions end."""
-    password = asked.password.get_secret_value() if asked.password else None
-    changed = here.access.change_user(user, actor=who.name, role=asked.role, password=password, disabled=asked.disabled)
+@router.patch("/users/{user}", dependencies=_ADMINISTER)
+def change_user(services: Services, principal: Caller, user: Name, body: UserChange) -> UserView:
+    """Change a user's role or password, or disable or enable the user. All sessions of the user end."""
+    password = body.password.get_secret_value() if body.password else None
+    changed = services.access.change_user(
+        user, actor=principal.name, role=body.role, password=password, disabled=body.disabled
+    )
     return _user(changed)
 
 
-@router.get("/tokens", dependencies=_RULE)
-def list_tokens(here: Here) -> list[TokenLine]:
-    """All tokens, the newest first, those that are over too."""
-    return [_token(token) for token in here.access.table.list_tokens()]
+@router.get("/tokens", dependencies=_ADMINISTER)
+def list_tokens(services: Services) -> list[TokenView]:
+    """List all tokens, newest first, including expired and revoked ones."""
+    return [_token(token) for token in services.access.table.list_tokens()]
 
 
-@router.post("/tokens", status_code=201, dependencies=_RULE)
-def add_token(here: Here, who: Who, asked: NewToken) -> MadeToken:
-    """Make a token for a program: for this API, or with the scope `gateway` for the gateway endpoint."""
-    if who.scopes is not None:
-        raise ConflictError("expected somebody with every scope, got a token with a few; it cannot make one with more")
-    ends = None if asked.seconds is None else here.app.clock.now() + timedelta(seconds=asked.seconds)
-    limits = asked.limits.model_dump(exclude_none=True)
-    secret, token = here.access.add_token(
-        asked.name, asked.role, actor=who.name, scopes=asked.scopes, expires_at=ends, limits=limits
+@router.post("/tokens", status_code=201, dependencies=_ADMINISTER)
+def add_token(services: Services, principal: Caller, body: NewToken) -> CreatedToken:
+    """Create a token for a program: for this API or, with the scope `gateway`, for the gateway endpoint."""
+    if principal.scopes is not None:
+        raise ConflictError(
+            "A token with scopes cannot create tokens, which could have more scopes. Sign in, or use another token."
+        )
+    expires_at = None if body.seconds is None else services.app.clock.now() + timedelta(seconds=body.seconds)
+    limits = body.limits.model_dump(exclude_none=True)
+    secret, token = services.access.add_token(
+        body.name, body.role, actor=principal.name, scopes=body.scopes, expires_at=expires_at, limits=limits
     )
-    return MadeToken(secret=secret, token=_token(token))
+    return CreatedToken(secret=secret, token=_token(token))
 
 
-@router.delete("/tokens/{token}", dependencies=_RULE)
-def revoke_token(here: Here, who: Who, token: Name) -> TokenLine:
-    """Have a token open nothing any more, at once."""
-    return _token(here.access.revoke_token(token, actor=who.name))
+@router.delete("/tokens/{token}", dependencies=_ADMINISTER)
+def revoke_token(services: Services, principal: Caller, token: Name) -> TokenView:
+    """Revoke a token. It becomes invalid immediately."""
+    return _token(services.access.revoke_token(token, actor=principal.name))
 
 
-@router.get("/audit", dependencies=_RULE)
+@router.get("/audit", dependencies=_ADMINISTER)
 def list_audit(
-    here: Here,
+    services: Services,
     actor: Annotated[str | None, Query(max_length=128)] = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> ListPage[AuditRow]:
-    """Who did what, the newest first."""
-    found = here.trail.table.list(actor=actor, before=number_of(cursor), limit=limit + 1)
+    """List the entries of the audit trail, newest first."""
+    found = services.trail.table.list(actor=actor, before=number_of(cursor), limit=limit + 1)
     following = str(found[limit - 1].sequence) if len(found) > limit else None
     return ListPage(items=found[:limit], next=following)
 
 
-@router.get("/audit/verdict", dependencies=_RULE)
-def verify_audit(here: Here) -> TrailVerdict:
-    """Whether every line of the trail is as it was written."""
-    return here.trail.verify()
+@router.get("/audit/verdict", dependencies=_ADMINISTER)
+def verify_audit(services: Services) -> TrailVerdict:
+    """Verify the chain of the audit trail: whether any entry was changed or removed."""
+    return services.trail.verify()
 
 
-def _user(user: UserRow) -> UserLine:
-    return UserLine(name=user.name, role=Role(user.role), created_at=user.created_at, disabled_at=user.disabled_at)
+def _user(user: UserRow) -> UserView:
+    return UserView(name=user.name, role=Role(user.role), created_at=user.created_at, disabled_at=user.disabled_at)
 
 
-def _token(token: TokenRow) -> TokenLine:
-    values = {name: getattr(token, name) for name in TokenLine.model_fields}
-    return TokenLine(**values)
+def _token(token: TokenRow) -> TokenView:
+    values = {name: getattr(token, name) for name in TokenView.model_fields}
+    return TokenView(**values)

@@ -17,16 +17,29 @@ from orchestration.ids import new_id
 from orchestration.security.principal import Role
 from orchestration.storage.alerts import AlertRow
 from orchestration.storage.silences import SilenceKind, SilenceRow
-from orchestration.web.api.services import Cursor, Here, Limit, ListPage, Moment, Name, Seconds, Text, Who, needs, page
+from orchestration.web.api.services import (
+    Caller,
+    Cursor,
+    Limit,
+    ListPage,
+    Moment,
+    Name,
+    Seconds,
+    Services,
+    Text,
+    page,
+    requires,
+)
 
 router = APIRouter()
 _AREA = "alerts"
-_LOOK = needs(Role.VIEWER, _AREA)
-_RESPOND = needs(Role.RESPONDER, _AREA)
+_VIEW = requires(Role.VIEWER, _AREA)
+_RESPOND = requires(Role.RESPONDER, _AREA)
 
 
 class NewSilence(BaseModel):
-    """What is muted, for how long, and why; with `starts_at` a window of maintenance that is still to come."""
+    """A silence to add: which alerts it mutes, for how long, and why. With `starts_at`, a maintenance window in the
+    future."""
 
     matchers: Annotated[list[Text], Field(min_length=1, max_length=20)]
     seconds: Seconds
@@ -34,60 +47,62 @@ class NewSilence(BaseModel):
     starts_at: Moment | None = None
 
 
-@router.get("/alerts", dependencies=_LOOK)
+@router.get("/alerts", dependencies=_VIEW)
 def list_alerts(
-    here: Here,
+    services: Services,
     status: Annotated[list[AlertStatus] | None, Query()] = None,
     scenario: Scenario | None = None,
     name: Annotated[str | None, Query(max_length=128)] = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> ListPage[AlertRow]:
-    """The newest alerts first."""
+    """List alerts, newest first."""
     wanted = scenario.value if scenario else None
-    found = here.app.alerts.list(status or (), scenario=wanted, name=name, before=cursor, limit=limit + 1)
+    found = services.app.alerts.list(status or (), scenario=wanted, name=name, before=cursor, limit=limit + 1)
     return page(found, limit)  # type: ignore[return-value]
 
 
-@router.get("/alerts/{alert}", dependencies=_LOOK)
-def show_alert(here: Here, alert: Name) -> AlertRow:
-    """One alert with everything that is known of it."""
-    return here.app.alerts.find(alert)
+@router.get("/alerts/{alert}", dependencies=_VIEW)
+def show_alert(services: Services, alert: Name) -> AlertRow:
+    """Show one alert with all its details."""
+    return services.app.alerts.find(alert)
 
 
-@router.get("/silences", dependencies=_LOOK)
-def list_silences(here: Here, ended: bool = False) -> list[SilenceRow]:
-    """The silences in force and to come; `ended` adds the old ones."""
-    return list(here.app.silences.list(here.app.clock.now(), ended=ended))
+@router.get("/silences", dependencies=_VIEW)
+def list_silences(services: Services, ended: bool = False) -> list[SilenceRow]:
+    """List current and future silences; `ended` adds past ones."""
+    return list(services.app.silences.list(services.app.clock.now(), ended=ended))
 
 
 @router.post("/silences", status_code=201, dependencies=_RESPOND)
-def add_silence(here: Here, who: Who, asked: NewSilence) -> SilenceRow:
-    """Mute what fits every matcher, such as `agent="planner"` or `host=~"web.*"`."""
-    app, now = here.app, here.app.clock.now()
-    begins = asked.starts_at or now
+def add_silence(services: Services, principal: Caller, body: NewSilence) -> SilenceRow:
+    """Mute the alerts that match all matchers, such as `agent="planner"` or `host=~"web.*"`."""
+    app, now = services.app, services.app.clock.now()
+    starts_at = body.starts_at or now
     silence = SilenceRow(
         id=new_id("silence", now.timestamp()),
-        kind=SilenceKind.MAINTENANCE if asked.starts_at else SilenceKind.SILENCE,
-        matchers=[str(matcher) for matcher in validate_matchers(asked.matchers)],
-        starts_at=begins,
-        ends_at=begins + timedelta(seconds=asked.seconds),
-        author=who.name,
-        comment=app.redactor.text(asked.comment),
+        kind=SilenceKind.MAINTENANCE if body.starts_at else SilenceKind.SILENCE,
+        matchers=[str(matcher) for matcher in validate_matchers(body.matchers)],
+        starts_at=starts_at,
+        ends_at=starts_at + timedelta(seconds=body.seconds),
+        author=principal.name,
+        comment=app.redactor.text(body.comment),
         created_at=now,
     )
     if silence.ends_at <= now:
-        raise UsageError(f"expected an end in the future, got {silence.ends_at:%Y-%m-%d %H:%M} UTC; begin later")
+        raise UsageError(
+            f"The silence would already have ended, at {silence.ends_at:%Y-%m-%d %H:%M} UTC. Choose a later start."
+        )
     app.silences.add(silence)
-    app.bus.publish(SilenceAdded(silence=silence.id, matchers=tuple(silence.matchers)), actor=who.name)
+    app.bus.publish(SilenceAdded(silence=silence.id, matchers=tuple(silence.matchers)), actor=principal.name)
     return silence
 
 
 @router.delete("/silences/{silence}", dependencies=_RESPOND)
-def end_silence(here: Here, who: Who, silence: Name) -> SilenceRow:
-    """End a silence now; what it mutes and still fires is told."""
-    app = here.app
+def end_silence(services: Services, principal: Caller, silence: Name) -> SilenceRow:
+    """End a silence now. Alerts that it muted and that still fire are notified."""
+    app = services.app
     found = app.silences.find(silence)
     app.silences.expire(found.id, app.clock.now())
-    app.bus.publish(SilenceExpired(silence=found.id), actor=who.name)
+    app.bus.publish(SilenceExpired(silence=found.id), actor=principal.name)
     return app.silences.find(found.id)

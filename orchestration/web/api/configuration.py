@@ -1,4 +1,4 @@
-"""The configuration: what is in force, its versions, and the overrides on top."""
+"""The configuration in force, its versions, and overrides."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from orchestration.config.overrides import AnyChange, Override
 from orchestration.config.reference import json_schema
 from orchestration.events.configuration import ConfigurationRolledBack
 from orchestration.security.principal import Role
-from orchestration.web.api.services import Here, Limit, Name, Seconds, Text, Who, needs
+from orchestration.web.api.services import Caller, Limit, Name, Seconds, Services, Text, requires
 
 router = APIRouter()
 _AREA = "configuration"
-_LOOK = needs(Role.VIEWER, _AREA)
-_ACT = needs(Role.OPERATOR, _AREA)
-_RULE = needs(Role.ADMIN, _AREA)
+_VIEW = requires(Role.VIEWER, _AREA)
+_OPERATE = requires(Role.OPERATOR, _AREA)
+_ADMINISTER = requires(Role.ADMIN, _AREA)
 _Version = Annotated[int, Path(ge=1, le=2**31 - 1)]
 
 
 class ConfigurationView(BaseModel):
-    """The configuration in force, without secrets. `refused` says why the file as it stands is not."""
+    """The configuration in force, without secrets. If the current file is invalid, `refused` has its findings."""
 
     version: int | None
     configuration: dict[str, Any]
@@ -35,16 +35,16 @@ class ConfigurationView(BaseModel):
     refused: Sequence[dict[str, Any]]
 
 
-class VersionLine(BaseModel):
-    """A version that was once in force."""
+class VersionView(BaseModel):
+    """A version of the configuration that was in force at some time."""
 
     number: int
     sha256: str
     loaded_at: datetime
 
 
-class Changed(BaseModel):
-    """One value that differs."""
+class ChangedSetting(BaseModel):
+    """One setting whose value differs between two versions."""
 
     path: str
     before: Any
@@ -52,24 +52,24 @@ class Changed(BaseModel):
 
 
 class Findings(BaseModel):
-    """What is to be said of the files as they stand on the disk."""
+    """The findings about the files on disk, and whether the files can be used."""
 
     usable: bool
     findings: Sequence[dict[str, Any]]
 
 
 class NewOverride(BaseModel):
-    """A change on top of the file, why, and for how long (until it is ended where there is no time)."""
+    """A temporary change on top of the file, with its reason. Without `seconds` it stays in force until it is ended."""
 
     change: AnyChange
     reason: Text
     seconds: Seconds | None = None
 
 
-@router.get("/configuration", dependencies=_LOOK)
-def show_configuration(here: Here) -> ConfigurationView:
-    """What is in force now, and what overrides change in it."""
-    app = here.app
+@router.get("/configuration", dependencies=_VIEW)
+def show_configuration(services: Services) -> ConfigurationView:
+    """Show the configuration in force, and the overrides in it."""
+    app = services.app
     document = app.configuration.model_dump(mode="json", by_alias=True, exclude_none=True)
     return ConfigurationView(
         version=app.store.number,
@@ -79,62 +79,63 @@ def show_configuration(here: Here) -> ConfigurationView:
     )
 
 
-@router.get("/configuration/findings", dependencies=_LOOK)
-def list_findings(here: Here) -> Findings:
-    """Everything that is wrong with the configuration file and `.env`, at once."""
-    checked = check_files(here.app.config_file, dict(os.environ))
+@router.get("/configuration/findings", dependencies=_VIEW)
+def list_findings(services: Services) -> Findings:
+    """Check the configuration file and `.env` on disk, and list all findings."""
+    checked = check_files(services.app.config_file, dict(os.environ))
     return Findings(usable=checked.usable, findings=[finding.as_json() for finding in checked.findings])
 
 
-@router.get("/configuration/schema", dependencies=_LOOK)
+@router.get("/configuration/schema", dependencies=_VIEW)
 def show_schema() -> dict[str, Any]:
-    """The JSON Schema of the file, for editors."""
+    """Show the JSON Schema of the configuration file, for editors."""
     schema: dict[str, Any] = json.loads(json_schema())
     return schema
 
 
-@router.get("/configuration/versions", dependencies=_LOOK)
-def list_versions(here: Here, limit: Limit = 50) -> list[VersionLine]:
-    """The versions that were in force, newest first."""
+@router.get("/configuration/versions", dependencies=_VIEW)
+def list_versions(services: Services, limit: Limit = 50) -> list[VersionView]:
+    """List the versions that were in force, newest first."""
     return [
-        VersionLine(number=one.number, sha256=one.sha256, loaded_at=one.loaded_at)
-        for one in here.app.store.history(limit)
+        VersionView(number=one.number, sha256=one.sha256, loaded_at=one.loaded_at)
+        for one in services.app.store.history(limit)
     ]
 
 
-@router.get("/configuration/versions/{before}/changes/{after}", dependencies=_LOOK)
-def list_changes(here: Here, before: _Version, after: _Version) -> list[Changed]:
-    """What changed from one version to another."""
-    app = here.app
+@router.get("/configuration/versions/{before}/changes/{after}", dependencies=_VIEW)
+def list_changes(services: Services, before: _Version, after: _Version) -> list[ChangedSetting]:
+    """List the settings that differ between two versions."""
+    app = services.app
     return [
-        Changed.model_validate(app.redactor.data({"path": one.path, "before": one.before, "after": one.after}))
+        ChangedSetting.model_validate(app.redactor.data({"path": one.path, "before": one.before, "after": one.after}))
         for one in app.store.diff(before, after)
     ]
 
 
-@router.post("/configuration/versions/{number}/restore", dependencies=_RULE)
-def restore(here: Here, who: Who, number: _Version) -> VersionLine:
-    """Write an earlier version into the file; it is taken in like any other edit."""
-    version = here.app.store.rollback(number)
-    here.app.bus.publish(ConfigurationRolledBack(number=number), actor=who.name)
-    return VersionLine(number=version.number, sha256=version.sha256, loaded_at=version.loaded_at)
+@router.post("/configuration/versions/{number}/restore", dependencies=_ADMINISTER)
+def restore(services: Services, principal: Caller, number: _Version) -> VersionView:
+    """Write an earlier version to the file, which is then loaded like any other edit."""
+    version = services.app.store.rollback(number)
+    services.app.bus.publish(ConfigurationRolledBack(number=number), actor=principal.name)
+    return VersionView(number=version.number, sha256=version.sha256, loaded_at=version.loaded_at)
 
 
-@router.get("/overrides", dependencies=_LOOK)
-def list_overrides(here: Here) -> list[Override]:
-    """The overrides in force, oldest first."""
-    return list(here.app.store.overrides)
+@router.get("/overrides", dependencies=_VIEW)
+def list_overrides(services: Services) -> list[Override]:
+    """List the overrides in force, oldest first."""
+    return list(services.app.store.overrides)
 
 
-# On the event loop: who hears of a change expects to be told there.
-@router.post("/overrides", status_code=201, dependencies=_ACT)
-async def add_override(here: Here, who: Who, asked: NewOverride) -> Override:
-    """Put a change in force: here at once, elsewhere within a second."""
-    reason = here.app.redactor.text(asked.reason)
-    return here.app.store.add_override(asked.change, reason=reason, actor=who.name, seconds=asked.seconds)
+# `async`, so that it runs on the event loop and not in a worker thread: the store calls its subscribers on the thread
+# that changes the configuration, and they expect to be called on the event loop.
+@router.post("/overrides", status_code=201, dependencies=_OPERATE)
+async def add_override(services: Services, principal: Caller, body: NewOverride) -> Override:
+    """Add an override. It takes effect immediately here, and within a second in other processes."""
+    reason = services.app.redactor.text(body.reason)
+    return services.app.store.add_override(body.change, reason=reason, actor=principal.name, seconds=body.seconds)
 
 
-@router.delete("/overrides/{override}", status_code=204, dependencies=_ACT)
-async def end_override(here: Here, who: Who, override: Name) -> None:
-    """End a change before its time."""
-    here.app.store.remove_override(override, who.name)
+@router.delete("/overrides/{override}", status_code=204, dependencies=_OPERATE)
+async def end_override(services: Services, principal: Caller, override: Name) -> None:
+    """End an override before it expires."""
+    services.app.store.remove_override(override, principal.name)

@@ -1,4 +1,4 @@
-"""Drills: what there is, what is held now, how it went; begin some, and stop them."""
+"""Drills: list them, start and stop them, and show their results."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from orchestration.drills import catalogue
 from orchestration.drills.model import Drill, DrillOutcome
 from orchestration.security.principal import Role
 from orchestration.storage.drills import DrillHistory, DrillRecord
-from orchestration.web.api.services import Here, Limit, Text, Who, Words, needs
+from orchestration.web.api.services import Caller, Limit, OptionalText, Services, Text, requires
 
 router = APIRouter()
 _AREA = "drills"
-_LOOK = needs(Role.VIEWER, _AREA)
-_ACT = needs(Role.OPERATOR, _AREA)
+_VIEW = requires(Role.VIEWER, _AREA)
+_OPERATE = requires(Role.OPERATOR, _AREA)
 
 
 class DrillView(BaseModel):
-    """A drill and what is expected of it, times in seconds after the fault. `impossible` says why it cannot be held on
-    this machine; `last` is its last result."""
+    """A drill and its expected outcome, with times in seconds after the fault. `impossible` says why it cannot run on
+    this machine; `last` is its latest result."""
 
     name: str
     scenario: Scenario
@@ -41,48 +41,50 @@ class DrillView(BaseModel):
 
 
 class NewDrills(BaseModel):
-    """Drills by name, or scenarios, which stand for all of theirs; the results are kept under the name of a game day
-    where there is one."""
+    """Names of drills, or of scenarios for all drills of a scenario. Results are recorded under the name of the game
+    day, if one is given."""
 
     drills: Annotated[list[Text], Field(min_length=1, max_length=100)]
-    game_day: Annotated[Words, Field(max_length=100)] = ""
+    game_day: Annotated[OptionalText, Field(max_length=100)] = ""
 
 
-@router.get("/drills", dependencies=_LOOK)
-def list_drills(here: Here) -> list[DrillView]:
-    """Every drill there is."""
-    history = DrillHistory(here.app.database)
-    return [_line(one, next(iter(history.list(one.name, 1)), None)) for one in catalogue.ALL]
+@router.get("/drills", dependencies=_VIEW)
+def list_drills(services: Services) -> list[DrillView]:
+    """List all drills."""
+    history = DrillHistory(services.app.database)
+    return [_view(one, next(iter(history.list(one.name, 1)), None)) for one in catalogue.ALL]
 
 
-@router.post("/drills", status_code=202, dependencies=_ACT)
-async def begin_drills(here: Here, who: Who, asked: NewDrills) -> DrillSession:
-    """Begin to hold drills, one set at a time: each in a project and a database of its own, so that nothing of this one
-    is touched and no figure counts it."""
-    return await DrillSessions(here.app).begin(asked.drills, who.name, here.app.redactor.text(asked.game_day))
+@router.post("/drills", status_code=202, dependencies=_OPERATE)
+async def begin_drills(services: Services, principal: Caller, body: NewDrills) -> DrillSession:
+    """Start drills; only one set can run at a time. Each drill has a project and a database of its own, so it affects
+    neither this project nor its statistics."""
+    return await DrillSessions(services.app).begin(
+        body.drills, principal.name, services.app.redactor.text(body.game_day)
+    )
 
 
-@router.get("/drills/under-way", dependencies=_LOOK)
-def show_drills_under_way(here: Here) -> DrillSession | None:
-    """The drills that are held now, and how far they are; null when there are none."""
-    return DrillSessions(here.app).under_way()
+@router.get("/drills/under-way", dependencies=_VIEW)
+def show_drills_under_way(services: Services) -> DrillSession | None:
+    """Show the drills that are running and their progress; null if none are."""
+    return DrillSessions(services.app).under_way()
 
 
-@router.delete("/drills/under-way", status_code=202, dependencies=_ACT)
-async def stop_drills(here: Here, who: Who) -> DrillSession:
-    """Have the drills that are held now end, and clear away what they made."""
-    return await anyio.to_thread.run_sync(DrillSessions(here.app).stop, who.name)
+@router.delete("/drills/under-way", status_code=202, dependencies=_OPERATE)
+async def stop_drills(services: Services, principal: Caller) -> DrillSession:
+    """Stop the running drills and clean up after them."""
+    return await anyio.to_thread.run_sync(DrillSessions(services.app).stop, principal.name)
 
 
-@router.get("/drill-results", dependencies=_LOOK)
+@router.get("/drill-results", dependencies=_VIEW)
 def list_drill_results(
-    here: Here, drill: Annotated[str | None, Query(max_length=64)] = None, limit: Limit = 50
+    services: Services, drill: Annotated[str | None, Query(max_length=64)] = None, limit: Limit = 50
 ) -> Sequence[DrillRecord]:
-    """How drills went, the newest first."""
-    return DrillHistory(here.app.database).list(drill, limit)
+    """List the results of drills, newest first."""
+    return DrillHistory(services.app.database).list(drill, limit)
 
 
-def _line(one: Drill, last: DrillRecord | None) -> DrillView:
+def _view(one: Drill, last: DrillRecord | None) -> DrillView:
     expects = one.expects
     return DrillView(
         name=one.name,

@@ -1,5 +1,8 @@
-"""Idempotency keys: a write that is sent again with the same `Idempotency-Key` is answered as the first time, and done
-once. Answers are kept for a day."""
+"""Idempotency keys: a write that is repeated with the same `Idempotency-Key` is carried out once, and answered with the
+first response. Responses are kept for a day.
+
+The semantics follow draft-ietf-httpapi-idempotency-key-header.
+"""
 
 from __future__ import annotations
 
@@ -24,14 +27,14 @@ from orchestration.web.problems import of_error, problem
 
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _KEPT_FOR = timedelta(hours=24)
-_LONGEST_KEY = 200
-_MOST_BYTES = 2_000_000
-# What is answered there is a secret, which is written down nowhere.
-_SECRET = ("/tokens",)
+_MAX_KEY_LENGTH = 200
+_MAX_BYTES = 2_000_000
+# Responses of these paths contain a secret, which must not be stored.
+_SECRET_PATHS = ("/tokens",)
 
 
 class IdempotencyKeys:
-    """Stands before the API's routes; also says how long a body may be."""
+    """ASGI middleware in front of the API's routes. It reads the whole body, so it also limits the size of requests."""
 
     def __init__(self, app: ASGIApp, table: AccessTable, clock: Clock) -> None:
         self._app = app
@@ -43,44 +46,45 @@ class IdempotencyKeys:
             await self._app(scope, receive, send)
             return
         try:
-            body = await read_body(Request(scope, receive), _MOST_BYTES)
+            body = await read_body(Request(scope, receive), _MAX_BYTES)
         except PayloadRefusedError as error:
             await of_error(error)(scope, receive, send)
             return
-        again = _Replay(body, receive)
+        replay = _Replay(body, receive)
         key = Headers(scope=scope).get("idempotency-key")
         if key is None or scope["state"]["principal"] is None:
-            await self._app(scope, again, send)
-        elif not 0 < len(key) <= _LONGEST_KEY:
-            refusal = problem(422, f"expected an Idempotency-Key of at most {_LONGEST_KEY} characters, got another")
+            await self._app(scope, replay, send)
+        elif not 0 < len(key) <= _MAX_KEY_LENGTH:
+            refusal = problem(422, f"An Idempotency-Key must have 1 to {_MAX_KEY_LENGTH} characters.")
             await refusal(scope, receive, send)
         else:
-            await self._once(scope, again, send, key, body)
+            await self._once(scope, replay, send, key, body)
 
     async def _once(self, scope: Scope, receive: Receive, send: Send, key: str, body: bytes) -> None:
-        name = _digest(_whose(scope), key.encode("latin-1", "replace"))
+        name = _digest(_principal_key(scope), key.encode("latin-1", "replace"))
         request = _digest(scope["method"].encode(), scope["path"].encode(), body)
         now = self._clock.now()
         known = await anyio.to_thread.run_sync(self._table.claim_key, name, request, now, now - _KEPT_FOR)
         if known is not None:
-            await _answer(known, request)(scope, receive, send)
+            await _response_for(known, request)(scope, receive, send)
             return
-        answer = _Kept(send, partial(self._keep, name, scope["path"]))
+        recorder = _Recorder(send, partial(self._store, name, scope["path"]))
         try:
-            await self._app(scope, receive, answer)
+            await self._app(scope, receive, recorder)
         finally:
-            await answer.keep()
+            await recorder.store()
 
-    def _keep(self, name: str, path: str, answer: _Kept) -> None:
-        if not 0 < answer.status < 500:
+    def _store(self, name: str, path: str, response: _Recorder) -> None:
+        # A request that failed on our side may be repeated with the same key, so its response is not kept.
+        if not 0 < response.status < 500:
             self._table.release_key(name)
             return
-        body = "" if path.endswith(_SECRET) else answer.body.decode("utf-8", "replace")
-        self._table.save_response(name, answer.status, body)
+        body = "" if path.endswith(_SECRET_PATHS) else response.body.decode("utf-8", "replace")
+        self._table.save_response(name, response.status, body)
 
 
 class _Replay:
-    """A request's body, which has been read, for whoever reads it again."""
+    """A `receive` that delivers a body which has already been read."""
 
     def __init__(self, body: bytes, receive: Receive) -> None:
         self._body: bytes | None = body
@@ -93,13 +97,16 @@ class _Replay:
         return {"type": "http.request", "body": body, "more_body": False}
 
 
-class _Kept:
-    """Sends an answer, and has it kept before its end is sent: who has it may ask again at once."""
+class _Recorder:
+    """A `send` that records the response, and stores it before its last part is sent.
 
-    def __init__(self, send: Send, keep: Callable[[_Kept], None]) -> None:
+    A client that has the whole response may repeat the request at once; it must find the response stored then.
+    """
+
+    def __init__(self, send: Send, store: Callable[[_Recorder], None]) -> None:
         self._send = send
-        self._keep = keep
-        self._is_kept = False
+        self._store = store
+        self._is_stored = False
         self.status = 0
         self.body = b""
 
@@ -109,35 +116,39 @@ class _Kept:
         elif message["type"] == "http.response.body":
             self.body += message.get("body", b"")
             if not message.get("more_body", False):
-                await self.keep()
+                await self.store()
         await self._send(message)
 
-    async def keep(self) -> None:
-        """Keep it, once, whatever has come of it."""
-        if self._is_kept:
+    async def store(self) -> None:
+        """Store the response once, even if the client has gone away."""
+        if self._is_stored:
             return
-        self._is_kept = True
+        self._is_stored = True
         with anyio.CancelScope(shield=True):
-            await anyio.to_thread.run_sync(self._keep, self)
+            await anyio.to_thread.run_sync(self._store, self)
 
 
-def _answer(known: KeptAnswer, request: str) -> Response:
+def _response_for(known: KeptAnswer, request: str) -> Response:
     if known.request != request:
-        return problem(422, "expected a new Idempotency-Key for another request, got one that was used; take another")
+        return problem(422, "This Idempotency-Key was used for another request. Use a new one.")
     if known.status is None:
         return problem(
             409,
-            "the first request with this Idempotency-Key has no answer yet; look whether it was done",
+            "The first request with this Idempotency-Key has not finished. Check whether it was carried out.",
         )
     if not known.body and known.status == 201:
-        return problem(409, "this was done already; its secret was shown then, and is kept nowhere: make another")
+        return problem(
+            409,
+            "The token was already created. Its secret was shown then and is not stored. Create another token.",
+        )
     headers: dict[str, Any] = {"Idempotency-Replayed": "true"}
     kind = "application/problem+json" if known.status >= 400 else "application/json"
     return Response(known.body, known.status, headers, media_type=kind)
 
 
-def _whose(scope: Scope) -> bytes:
-    """Who asks, with what they may do: an answer is for nobody else, nor for them when they may do less."""
+def _principal_key(scope: Scope) -> bytes:
+    """The principal with its permissions: a stored response must not be served to anybody else, nor to the same
+    principal once it has fewer permissions."""
     principal, token = scope["state"]["principal"], scope["state"]["token"]
     scopes = None if principal.scopes is None else sorted(principal.scopes)
     return repr((principal.name, principal.role.value, scopes, token.id if token else None)).encode()

@@ -1,4 +1,4 @@
-"""Maintenance: its jobs, what people sign off, backups, and reports."""
+"""Maintenance: jobs, sign-offs, backups and reports."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from orchestration.maintenance.backups import Backup
 from orchestration.maintenance.scheduler import JobStatus
 from orchestration.security.principal import Role
 from orchestration.storage.maintenance import JobRun, SignOff
-from orchestration.web.api.services import Here, Limit, Name, Text, Who, needs
+from orchestration.web.api.services import Caller, Limit, Name, Services, Text, requires
 
 router = APIRouter()
 _AREA = "maintenance"
-_LOOK = needs(Role.VIEWER, _AREA)
-_ACT = needs(Role.OPERATOR, _AREA)
+_VIEW = requires(Role.VIEWER, _AREA)
+_OPERATE = requires(Role.OPERATOR, _AREA)
 
 
-class BackupLine(BaseModel):
-    """A backup that was opened again and found to be whole."""
+class BackupView(BaseModel):
+    """A backup that was verified when it was made."""
 
     id: str
     made_at: datetime
@@ -36,7 +36,7 @@ class BackupLine(BaseModel):
 
 
 class BackupCheck(BaseModel):
-    """What came of opening a backup again, and how many seconds it took."""
+    """The result of verifying a backup, and how many seconds that took."""
 
     backup: str
     good: bool
@@ -44,78 +44,78 @@ class BackupCheck(BaseModel):
     seconds: float
 
 
-class Signature(BaseModel):
-    """What was done, and what came of it; others will read it."""
+class SignOffNote(BaseModel):
+    """What was done and with what result, for others to read."""
 
     note: Text
 
 
-class ReportLine(BaseModel):
-    """A report by its name."""
+class ReportView(BaseModel):
+    """The name of a report."""
 
     report: str
 
 
-@router.get("/maintenance/jobs", dependencies=_LOOK)
-def list_jobs(here: Here) -> Sequence[JobStatus]:
-    """The jobs, when each is due, and what came of it last."""
-    return here.control.maintenance.service.statuses()
+@router.get("/maintenance/jobs", dependencies=_VIEW)
+def list_jobs(services: Services) -> Sequence[JobStatus]:
+    """List the jobs with their next and last runs."""
+    return services.control.maintenance.service.statuses()
 
 
-@router.post("/maintenance/jobs/{job}/run", status_code=202, dependencies=_ACT)
-async def run_job(here: Here, who: Who, job: Name) -> JobRun:
-    """Begin a job now; `GET /maintenance/runs` says what came of it."""
-    begun: JobRun = await here.app.tasks.start(here.control.maintenance.service.start, job, who.name)
-    return begun
+@router.post("/maintenance/jobs/{job}/run", status_code=202, dependencies=_OPERATE)
+async def run_job(services: Services, principal: Caller, job: Name) -> JobRun:
+    """Start a job now. `GET /maintenance/runs` shows its result."""
+    started: JobRun = await services.app.tasks.start(services.control.maintenance.service.start, job, principal.name)
+    return started
 
 
-@router.get("/maintenance/runs", dependencies=_LOOK)
+@router.get("/maintenance/runs", dependencies=_VIEW)
 def list_job_runs(
-    here: Here, job: Annotated[str | None, Query(max_length=64)] = None, limit: Limit = 50
+    services: Services, job: Annotated[str | None, Query(max_length=64)] = None, limit: Limit = 50
 ) -> Sequence[JobRun]:
-    """The last runs of jobs and what each had to say, the newest first."""
-    return here.control.maintenance.records.list_runs(job, limit=limit)
+    """List the latest runs of jobs with their output, newest first."""
+    return services.control.maintenance.records.list_runs(job, limit=limit)
 
 
-@router.get("/maintenance/duties", dependencies=_LOOK)
+@router.get("/maintenance/duties", dependencies=_VIEW)
 def list_duties(
-    here: Here, is_open: Annotated[bool, Query(alias="open")] = False, limit: Limit = 50
+    services: Services, is_open: Annotated[bool, Query(alias="open")] = False, limit: Limit = 50
 ) -> Sequence[SignOff]:
-    """What people do once a month and sign off; `open` leaves out what is signed."""
-    return here.control.maintenance.records.list_sign_offs(only_open=is_open, limit=limit)
+    """List the monthly duties that people sign off; `open` lists only those that are not signed off."""
+    return services.control.maintenance.records.list_sign_offs(only_open=is_open, limit=limit)
 
 
-@router.post("/maintenance/duties/{duty}/sign-off", dependencies=_ACT)
-def sign(here: Here, who: Who, duty: Name, asked: Signature) -> Sequence[SignOff]:
-    """Say that a duty was done, for every month that waits."""
-    return sign_off(here.app, duty, who.name, asked.note)
+@router.post("/maintenance/duties/{duty}/sign-off", dependencies=_OPERATE)
+def sign(services: Services, principal: Caller, duty: Name, body: SignOffNote) -> Sequence[SignOff]:
+    """Sign off a duty for every month that is still open."""
+    return sign_off(services.app, duty, principal.name, body.note)
 
 
-@router.get("/maintenance/backups", dependencies=_LOOK)
-def list_backups(here: Here) -> list[BackupLine]:
-    """The good backups, the newest first."""
-    return [_line(one) for one in here.control.maintenance.vault.list()]
+@router.get("/maintenance/backups", dependencies=_VIEW)
+def list_backups(services: Services) -> list[BackupView]:
+    """List the verified backups, newest first."""
+    return [_view(one) for one in services.control.maintenance.vault.list()]
 
 
-@router.post("/maintenance/backups/{backup}/verify", dependencies=_ACT)
-def verify_backup(here: Here, backup: Name) -> BackupCheck:
-    """Restore a backup into a scratch database and check that."""
-    vault = here.control.maintenance.vault
-    tried = vault.verify(vault.find(backup))
-    return BackupCheck(backup=tried.backup, good=tried.good, problems=tried.problems, seconds=tried.seconds)
+@router.post("/maintenance/backups/{backup}/verify", dependencies=_OPERATE)
+def verify_backup(services: Services, backup: Name) -> BackupCheck:
+    """Restore a backup into a scratch database and verify the result."""
+    store = services.control.maintenance.vault
+    result = store.verify(store.find(backup))
+    return BackupCheck(backup=result.backup, good=result.good, problems=result.problems, seconds=result.seconds)
 
 
-@router.get("/maintenance/reports", dependencies=_LOOK)
-def list_all_reports(here: Here) -> list[ReportLine]:
-    """The reports, the newest first."""
-    return [ReportLine(report=path.stem) for path in list_reports(here.app)]
+@router.get("/maintenance/reports", dependencies=_VIEW)
+def list_all_reports(services: Services) -> list[ReportView]:
+    """List the reports, newest first."""
+    return [ReportView(report=path.stem) for path in list_reports(services.app)]
 
 
-@router.get("/maintenance/reports/{report}", dependencies=_LOOK, response_class=PlainTextResponse)
-def show_report(here: Here, report: Name) -> PlainTextResponse:
-    """A report, as Markdown."""
-    return PlainTextResponse(find_report(here.app, report), media_type="text/markdown; charset=utf-8")
+@router.get("/maintenance/reports/{report}", dependencies=_VIEW, response_class=PlainTextResponse)
+def show_report(services: Services, report: Name) -> PlainTextResponse:
+    """Show a report as Markdown."""
+    return PlainTextResponse(find_report(services.app, report), media_type="text/markdown; charset=utf-8")
 
 
-def _line(backup: Backup) -> BackupLine:
-    return BackupLine(**{name: getattr(backup, name) for name in BackupLine.model_fields})
+def _view(backup: Backup) -> BackupView:
+    return BackupView(**{name: getattr(backup, name) for name in BackupView.model_fields})

@@ -1,4 +1,4 @@
-"""Who is told of incidents, who is on call, and the figures of how that goes."""
+"""Contacts, on-call shifts, statistics, and the status of the system."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from orchestration.security.principal import Role
 from orchestration.storage.incidents.aggregates import IncidentSelection
 from orchestration.storage.outbox import DeliveryAttempt, Outbox
 from orchestration.storage.samples import Samples, SampleSeries
-from orchestration.web.api.services import Here, Moment, Name, Who, needs
+from orchestration.web.api.services import Caller, Moment, Name, Services, requires
 
 router = APIRouter()
-_LOOK = needs(Role.VIEWER, "contacts")
+_VIEW = requires(Role.VIEWER, "contacts")
 
 
-class ContactLine(BaseModel):
-    """Somebody who is told; `working` are the channels that can be used, `last` how the last try on each ended."""
+class ContactView(BaseModel):
+    """A contact. `working` are the channels that can be used; `last` is the latest delivery attempt on each channel."""
 
     id: str
     level: int | None
@@ -42,13 +42,13 @@ class ContactLine(BaseModel):
 
 
 class TestSent(BaseModel):
-    """The test messages that were handed to the sender; their deliveries go by these keys."""
+    """The keys of the test messages, for `GET /deliveries/{key}`."""
 
     keys: Sequence[str]
 
 
 class Level(BaseModel):
-    """Who is paged at a level, and after how many seconds the next one is."""
+    """The contacts of an escalation level, and after how many seconds the next level is paged."""
 
     level: int
     contacts: Sequence[str]
@@ -56,7 +56,7 @@ class Level(BaseModel):
 
 
 class OnCall(BaseModel):
-    """Who has duty, who is told first by severity, and who is paged next."""
+    """Who is on call, who is notified first for each severity, and who is paged after that."""
 
     at: datetime
     on_call: Sequence[OnCallShift]
@@ -64,12 +64,12 @@ class OnCall(BaseModel):
     levels: Sequence[Level]
 
 
-@router.get("/contacts", dependencies=_LOOK)
-def list_contacts(here: Here) -> list[ContactLine]:
-    """The people who are told of incidents, and whether a message would reach them."""
-    response, last = here.app.configuration.response, Outbox(here.app.database).last_attempts()
+@router.get("/contacts", dependencies=_VIEW)
+def list_contacts(services: Services) -> list[ContactView]:
+    """List the contacts, and whether a message would reach them."""
+    response, last = services.app.configuration.response, Outbox(services.app.database).last_attempts()
     return [
-        ContactLine(
+        ContactView(
             id=contact.id,
             level=contact.level,
             channels=[place.channel for place in contact.channels],
@@ -80,37 +80,37 @@ def list_contacts(here: Here) -> list[ContactLine]:
     ]
 
 
-@router.post("/contacts/{contact}/test", status_code=202, dependencies=needs(Role.OPERATOR, "contacts"))
-def test_contact(here: Here, who: Who, contact: Name) -> TestSent:
-    """Send a test message on every working channel of somebody."""
-    app, now = here.app, here.app.clock.now()
+@router.post("/contacts/{contact}/test", status_code=202, dependencies=requires(Role.OPERATOR, "contacts"))
+def test_contact(services: Services, principal: Caller, contact: Name) -> TestSent:
+    """Send a test message on every working channel of a contact."""
+    app, now = services.app, services.app.clock.now()
     response = app.configuration.response
     notice = Notice(
         kind=NoticeKind.TEST,
         incident_id=new_id("test", now.timestamp()),
         severity=Severity.P3,
         scenario=Scenario.CONTROL_PLANE,
-        title="A message to test this channel",
+        title="Test of this channel",
         status="TEST",
-        details=f"Sent by: {who.name}",
+        details=f"Sent by: {principal.name}",
     )
-    chosen = _contact(response.contacts or (OPERATOR,), contact)
+    chosen = _find_contact(response.contacts or (OPERATOR,), contact)
     rows = [message_row(notice, chosen, place, "test", now) for place in response.reachable(chosen)]
-    here.control.incidents.outbox.add(rows)
-    here.control.incidents.sender.nudge()
+    services.control.incidents.outbox.add(rows)
+    services.control.incidents.sender.nudge()
     return TestSent(keys=[row.key for row in rows])
 
 
-@router.get("/deliveries/{key}", dependencies=_LOOK)
-def list_deliveries(here: Here, key: Annotated[str, Path(max_length=300)]) -> list[DeliveryAttempt]:
-    """What became of a message, try by try."""
-    return list(here.control.incidents.outbox.list_attempts(key))
+@router.get("/deliveries/{key}", dependencies=_VIEW)
+def list_deliveries(services: Services, key: Annotated[str, Path(max_length=300)]) -> list[DeliveryAttempt]:
+    """List the delivery attempts of a message."""
+    return list(services.control.incidents.outbox.list_attempts(key))
 
 
-@router.get("/on-call", dependencies=_LOOK)
-def show_on_call(here: Here, at: Moment | None = None) -> OnCall:
-    """Who is on call, now or at another moment."""
-    settings, moment = here.app.configuration.response, at or here.app.clock.now()
+@router.get("/on-call", dependencies=_VIEW)
+def show_on_call(services: Services, at: Moment | None = None) -> OnCall:
+    """Show who is on call, now or at another time."""
+    settings, moment = services.app.configuration.response, at or services.app.clock.now()
     return OnCall(
         at=moment,
         on_call=duties(settings, moment),
@@ -126,42 +126,42 @@ def show_on_call(here: Here, at: Moment | None = None) -> OnCall:
     )
 
 
-@router.get("/statistics", dependencies=needs(Role.VIEWER, "statistics"))
+@router.get("/statistics", dependencies=requires(Role.VIEWER, "statistics"))
 def show_statistics(
-    here: Here,
+    services: Services,
     since: Moment | None = None,
     until: Moment | None = None,
     by: Literal["severity", "scenario", "month"] = "severity",
     severity: Annotated[list[Severity] | None, Query()] = None,
     scenario: Scenario | None = None,
 ) -> StatisticsReport:
-    """Time to detect, to acknowledge and to resolve, SLA compliance and recurrence; drills never count."""
+    """Show times to detect, acknowledge and resolve, SLA compliance and recurrence. Drills are not counted."""
     selection = IncidentSelection(since, until, tuple(severity or ()), scenario)
-    return here.app.statistics.report(selection, by, here.app.clock.now())
+    return services.app.statistics.report(selection, by, services.app.clock.now())
 
 
-@router.get("/measurements/{name}", dependencies=needs(Role.VIEWER, "statistics"))
-def show_measurements(here: Here, name: Name, since: Moment, until: Moment | None = None) -> list[SampleSeries]:
-    """What was measured of a signal, as fine as it is still kept and a plot can show."""
-    now = here.app.clock.now()
-    return list(Samples(here.app.database).query(name, since, until or now, now))
+@router.get("/measurements/{name}", dependencies=requires(Role.VIEWER, "statistics"))
+def show_measurements(services: Services, name: Name, since: Moment, until: Moment | None = None) -> list[SampleSeries]:
+    """Show the measurements of a signal, at the finest resolution that is still stored and that a plot can show."""
+    now = services.app.clock.now()
+    return list(Samples(services.app.database).query(name, since, until or now, now))
 
 
-@router.get("/status", dependencies=needs(Role.VIEWER, "runs"))
-def show_status(here: Here) -> Overview:
-    """What is going on: unfinished runs, open questions, providers out of use, live processes."""
-    return overview(here.app)
+@router.get("/status", dependencies=requires(Role.VIEWER, "runs"))
+def show_status(services: Services) -> Overview:
+    """Show unfinished runs, pending approvals, unavailable providers and live processes."""
+    return overview(services.app)
 
 
-@router.get("/doctor", dependencies=needs(Role.OPERATOR, "runs"))
-async def examine_here(here: Here) -> list[CheckResult]:
-    """Whether the server's machine and its project are in order, and what to mend."""
-    return list(await examine(here.app.config_file, dict(os.environ), here.app.clock))
+@router.get("/doctor", dependencies=requires(Role.OPERATOR, "runs"))
+async def examine_here(services: Services) -> list[CheckResult]:
+    """Check the server's machine and project, and say what to fix."""
+    return list(await examine(services.app.config_file, dict(os.environ), services.app.clock))
 
 
-def _contact(everybody: Sequence[Contact], name: str) -> Contact:
-    for contact in everybody:
+def _find_contact(known: Sequence[Contact], name: str) -> Contact:
+    for contact in known:
         if contact.id == name:
             return contact
-    known = ", ".join(contact.id for contact in everybody)
-    raise NotFoundError(f"expected a contact of the configuration ({known}), got '{name}'; correct the name")
+    names = ", ".join(contact.id for contact in known)
+    raise NotFoundError(f"There is no contact '{name}'. Configured are: {names}.")

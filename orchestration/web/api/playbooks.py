@@ -1,4 +1,4 @@
-"""Playbooks: what they say, what they have done, and the guards that hold actions back."""
+"""Playbooks, their runs and actions, and tripped guards."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from orchestration.playbooks.plan import PlaybookPlan
 from orchestration.playbooks.runbook import runbook
 from orchestration.security.principal import Role
 from orchestration.storage.playbooks import ActionRun, GuardTrip, PlaybookRun
-from orchestration.web.api.services import Here, Limit, Name, Who, needs
+from orchestration.web.api.services import Caller, Limit, Name, Services, requires
 
 router = APIRouter()
 _AREA = "playbooks"
-_LOOK = needs(Role.VIEWER, _AREA)
+_VIEW = requires(Role.VIEWER, _AREA)
 _Some = Annotated[str | None, Query(max_length=64)]
 
 
-class PlaybookLine(BaseModel):
-    """A playbook in the list; `own` says that it is the user's, and not the shipped one."""
+class PlaybookView(BaseModel):
+    """A playbook. `own` is true for a custom playbook, and false for a built-in one."""
 
     name: str
     title: str
@@ -39,30 +39,30 @@ class PlaybookLine(BaseModel):
 
 
 class PlaybookList(BaseModel):
-    """All playbooks, and what is wrong with those that cannot be used."""
+    """All playbooks, and the errors in those that cannot be used."""
 
-    items: Sequence[PlaybookLine]
+    items: Sequence[PlaybookView]
     mistakes: Sequence[str]
 
 
-class DryRun(BaseModel):
-    """The incident to foresee it for; without one, it is for all that there is."""
+class DryRunRequest(BaseModel):
+    """The incident to plan for; without one, the plan is for the current state of the system."""
 
     incident: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,64}$")] | None = None
 
 
-class Trips(BaseModel):
-    """How many trips of a guard were ended."""
+class ResetGuards(BaseModel):
+    """The number of guards that were reset."""
 
     reset: int
 
 
-@router.get("/playbooks", dependencies=_LOOK)
-def list_playbooks(here: Here) -> PlaybookList:
-    """The playbooks as they are now."""
-    catalogue = here.control.playbooks.catalogue()
+@router.get("/playbooks", dependencies=_VIEW)
+def list_playbooks(services: Services) -> PlaybookList:
+    """List the playbooks as they are on disk."""
+    catalogue = services.control.playbooks.catalogue()
     lines = [
-        PlaybookLine(
+        PlaybookView(
             name=one.playbook.name,
             title=one.playbook.title,
             scenario=one.playbook.scenario,
@@ -76,55 +76,55 @@ def list_playbooks(here: Here) -> PlaybookList:
     return PlaybookList(items=lines, mistakes=[str(mistake) for mistake in catalogue.mistakes])
 
 
-@router.get("/playbooks/{playbook}", dependencies=_LOOK)
-def show_playbook(here: Here, playbook: Name) -> dict[str, Any]:
-    """One playbook, as its document."""
-    found: Playbook = here.control.playbooks.catalogue().get(playbook).playbook
+@router.get("/playbooks/{playbook}", dependencies=_VIEW)
+def show_playbook(services: Services, playbook: Name) -> dict[str, Any]:
+    """Show one playbook as a document."""
+    found: Playbook = services.control.playbooks.catalogue().get(playbook).playbook
     return found.model_dump(mode="json", by_alias=True, exclude_defaults=True)
 
 
-@router.get("/playbooks/{playbook}/runbook", dependencies=_LOOK, response_class=PlainTextResponse)
-def show_runbook(here: Here, playbook: Name) -> PlainTextResponse:
-    """The same for people to do by hand, as Markdown."""
-    text = runbook(here.control.playbooks.catalogue().get(playbook).playbook)
+@router.get("/playbooks/{playbook}/runbook", dependencies=_VIEW, response_class=PlainTextResponse)
+def show_runbook(services: Services, playbook: Name) -> PlainTextResponse:
+    """Show a playbook as a runbook for people, in Markdown."""
+    text = runbook(services.control.playbooks.catalogue().get(playbook).playbook)
     return PlainTextResponse(text, media_type="text/markdown; charset=utf-8")
 
 
-@router.get("/playbooks/{playbook}/cacao", dependencies=_LOOK)
-def export_playbook(here: Here, playbook: Name) -> dict[str, Any]:
-    """The same in the CACAO format, for other tools."""
-    return cacao.export(here.control.playbooks.catalogue().get(playbook).playbook, here.app.clock.now())
+@router.get("/playbooks/{playbook}/cacao", dependencies=_VIEW)
+def export_playbook(services: Services, playbook: Name) -> dict[str, Any]:
+    """Export a playbook in the CACAO format, for other tools."""
+    return cacao.export(services.control.playbooks.catalogue().get(playbook).playbook, services.app.clock.now())
 
 
-@router.post("/playbooks/{playbook}/dry-run", dependencies=needs(Role.RESPONDER, _AREA))
-async def dry_run(here: Here, playbook: Name, asked: DryRun) -> PlaybookPlan:
-    """What a playbook would do now, exactly, with nothing done. Only steps that look are carried out."""
-    return await preview(here.app, playbook, asked.incident)
+@router.post("/playbooks/{playbook}/dry-run", dependencies=requires(Role.RESPONDER, _AREA))
+async def dry_run(services: Services, playbook: Name, body: DryRunRequest) -> PlaybookPlan:
+    """Show what a playbook would do now. Only its read-only steps are carried out; nothing is changed."""
+    return await preview(services.app, playbook, body.incident)
 
 
-@router.get("/playbook-runs", dependencies=_LOOK)
+@router.get("/playbook-runs", dependencies=_VIEW)
 def list_playbook_runs(
-    here: Here, incident: _Some = None, playbook: _Some = None, limit: Limit = 50
+    services: Services, incident: _Some = None, playbook: _Some = None, limit: Limit = 50
 ) -> list[PlaybookRun]:
-    """What playbooks did, the newest first."""
-    return list(here.control.playbooks.records.list_runs(incident_id=incident, playbook=playbook, limit=limit))
+    """List the runs of playbooks, newest first."""
+    return list(services.control.playbooks.records.list_runs(incident_id=incident, playbook=playbook, limit=limit))
 
 
-@router.get("/playbook-runs/{run}/actions", dependencies=_LOOK)
-def list_actions(here: Here, run: Name) -> list[ActionRun]:
-    """The actions of one run of a playbook, in their order."""
-    return list(here.control.playbooks.records.list_actions(run_id=run))
+@router.get("/playbook-runs/{run}/actions", dependencies=_VIEW)
+def list_actions(services: Services, run: Name) -> list[ActionRun]:
+    """List the actions of one playbook run in order."""
+    return list(services.control.playbooks.records.list_actions(run_id=run))
 
 
-@router.get("/guards", dependencies=_LOOK)
-def list_guards(here: Here) -> list[GuardTrip]:
-    """The guards that are tripped now: these actions are not done by the machine."""
-    return list(here.control.playbooks.records.list_trips())
+@router.get("/guards", dependencies=_VIEW)
+def list_guards(services: Services) -> list[GuardTrip]:
+    """List the tripped guards. Their actions need approval until the guard is reset."""
+    return list(services.control.playbooks.records.list_trips())
 
 
-@router.post("/guards/{action}/reset", dependencies=needs(Role.OPERATOR, _AREA))
-def reset_guard(here: Here, who: Who, action: Name) -> Trips:
-    """A person's word that an action may run by itself again."""
-    count = here.control.playbooks.records.reset_trips(action, who.name, here.app.clock.now())
-    here.app.bus.publish(GuardReset(action=action, count=count), actor=who.name)
-    return Trips(reset=count)
+@router.post("/guards/{action}/reset", dependencies=requires(Role.OPERATOR, _AREA))
+def reset_guard(services: Services, principal: Caller, action: Name) -> ResetGuards:
+    """Reset the guards of an action, so that it may run without approval again."""
+    count = services.control.playbooks.records.reset_trips(action, principal.name, services.app.clock.now())
+    services.app.bus.publish(GuardReset(action=action, count=count), actor=principal.name)
+    return ResetGuards(reset=count)

@@ -1,4 +1,4 @@
-"""Providers and agents: how they are, and what can be done about it."""
+"""Providers and agents: list providers, probe and limit them; list agents."""
 
 from __future__ import annotations
 
@@ -15,22 +15,23 @@ from orchestration.providers.provider_summary import ProviderSummary, overview
 from orchestration.providers.route import ProbeResult
 from orchestration.security.principal import Role
 from orchestration.storage.route_states import RouteStates
-from orchestration.web.api.services import ApiServices, Here, Name, Seconds, Text, Who, needs
+from orchestration.web.api.services import ApiServices, Caller, Name, Seconds, Services, Text, requires
 
 router = APIRouter()
 _AREA = "providers"
-_LOOK = needs(Role.VIEWER, _AREA)
-_ACT = needs(Role.OPERATOR, _AREA)
+_VIEW = requires(Role.VIEWER, _AREA)
+_OPERATE = requires(Role.OPERATOR, _AREA)
 
 
 class ProbeRequest(BaseModel):
-    """`deep` has the model write a few tokens, too; that may cost something."""
+    """With `deep`, the probe also has the model write a few tokens, which may cost something."""
 
     deep: bool = False
 
 
 class LimitRequest(BaseModel):
-    """How many calls at once, 0 to pause; why, and for how long (until it is ended where there is no time)."""
+    """The limit on concurrent calls, where 0 pauses the provider, and its reason. Without `seconds` it stays in force
+    until it is ended."""
 
     concurrency: Annotated[int, Field(ge=0, le=10_000)]
     reason: Text
@@ -38,7 +39,7 @@ class LimitRequest(BaseModel):
 
 
 class AgentView(BaseModel):
-    """An agent of the configuration."""
+    """A configured agent."""
 
     id: str
     description: str
@@ -49,37 +50,37 @@ class AgentView(BaseModel):
     limits: Mapping[str, Any]
 
 
-@router.get("/providers", dependencies=_LOOK)
-def list_providers(here: Here) -> list[ProviderSummary]:
-    """Every provider with its models: state, use and limit, place in the fallback chain."""
-    app = here.app
+@router.get("/providers", dependencies=_VIEW)
+def list_providers(services: Services) -> list[ProviderSummary]:
+    """List all providers with their models, state, usage, limit and position in the fallback chain."""
+    app = services.app
     credentials, states = app.store.credentials, RouteStates(app.database).load()
     return list(overview(app.effective(), lambda name: credentials.get(name) is not None, states, app.clock.now()))
 
 
-@router.post("/providers/{provider}/probe", dependencies=_ACT)
-async def probe(here: Here, provider: Name, asked: ProbeRequest) -> ProbeResult:
-    """Ask a provider now whether it works."""
-    return await here.app.gateway.probe(_known(here, provider), deep=asked.deep)
+@router.post("/providers/{provider}/probe", dependencies=_OPERATE)
+async def probe(services: Services, provider: Name, body: ProbeRequest) -> ProbeResult:
+    """Probe a provider now."""
+    return await services.app.gateway.probe(_known(services, provider), deep=body.deep)
 
 
-@router.post("/providers/{provider}/reset", dependencies=_ACT, status_code=204)
-async def reset(here: Here, provider: Name) -> None:
-    """Have a provider's broken routes probed now."""
-    here.app.gateway.reset(_known(here, provider))
+@router.post("/providers/{provider}/reset", dependencies=_OPERATE, status_code=204)
+async def reset(services: Services, provider: Name) -> None:
+    """Probe the open routes of a provider now, without waiting for their circuit breakers."""
+    services.app.gateway.reset(_known(services, provider))
 
 
-@router.put("/providers/{provider}/limit", dependencies=_ACT)
-async def limit(here: Here, who: Who, provider: Name, asked: LimitRequest) -> Override:
-    """Change how many calls a provider is given at once: an override, for every process."""
-    change = LimitProvider(target=_known(here, provider), concurrency=asked.concurrency)
-    reason = here.app.redactor.text(asked.reason)
-    return here.app.store.add_override(change, reason=reason, actor=who.name, seconds=asked.seconds)
+@router.put("/providers/{provider}/limit", dependencies=_OPERATE)
+async def limit(services: Services, principal: Caller, provider: Name, body: LimitRequest) -> Override:
+    """Limit the concurrent calls to a provider in all processes, by an override."""
+    change = LimitProvider(target=_known(services, provider), concurrency=body.concurrency)
+    reason = services.app.redactor.text(body.reason)
+    return services.app.store.add_override(change, reason=reason, actor=principal.name, seconds=body.seconds)
 
 
-@router.get("/agents", dependencies=needs(Role.VIEWER, "agents"))
-def list_agents(here: Here) -> list[AgentView]:
-    """The agents of the configuration in force."""
+@router.get("/agents", dependencies=requires(Role.VIEWER, "agents"))
+def list_agents(services: Services) -> list[AgentView]:
+    """List the agents of the configuration in force."""
     return [
         AgentView(
             id=agent.id,
@@ -90,12 +91,12 @@ def list_agents(here: Here) -> list[AgentView]:
             tools=agent.tools,
             limits=agent.limits.model_dump(mode="json", exclude_none=True),
         )
-        for agent in here.app.configuration.agents
+        for agent in services.app.configuration.agents
     ]
 
 
-def _known(here: ApiServices, name: str) -> str:
-    known = here.app.configuration.runtime.providers
+def _known(services: ApiServices, name: str) -> str:
+    known = services.app.configuration.runtime.providers
     if name not in known:
-        raise NotFoundError(f"expected a provider of the configuration ({', '.join(known) or 'none'}), got '{name}'")
+        raise NotFoundError(f"There is no provider '{name}'. Configured are: {', '.join(known) or 'none'}.")
     return name

@@ -1,4 +1,4 @@
-"""Runs: list, show, start, resume, cancel, fork, and the questions that they ask."""
+"""Runs and approvals: list and show runs; start, resume, cancel, pause and fork them; answer their questions."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from orchestration.storage.runs import Run
 from orchestration.storage.timeline import HeartbeatRow
 from orchestration.web.api.services import (
     ApiServices,
+    Caller,
     Cursor,
-    Here,
     Limit,
     ListPage,
     Name,
+    OptionalText,
     Seconds,
+    Services,
     Text,
-    Who,
-    Words,
-    needs,
     page,
+    requires,
 )
 from orchestration.web.problems import NotAllowedError
 from orchestration.workflows.step_count import count_steps
@@ -41,18 +41,19 @@ from orchestration.workflows.step_count import count_steps
 router = APIRouter()
 _AREA = "runs"
 _GOAL = Annotated[str, StringConstraints(min_length=1, max_length=100_000, strip_whitespace=True)]
-_MOST_EVENTS = 100_000
-_LOOK = needs(Role.VIEWER, _AREA)
-_STEER = needs(Role.OPERATOR, _AREA)
+# Far more than the longest run has. It only bounds the memory that one request can take.
+_MAX_EVENTS = 100_000
+_VIEW = requires(Role.VIEWER, _AREA)
+_OPERATE = requires(Role.OPERATOR, _AREA)
 
 
 class NewRun(BaseModel):
-    """What is asked for. `checks` are commands, as words, that have to pass at the end."""
+    """A run to start. `checks` are commands, each as a list of arguments, that must succeed at the end of the run."""
 
     goal: _GOAL
     workspace: Text
-    agent: Words | None = None
-    provider: Words | None = None
+    agent: OptionalText | None = None
+    provider: OptionalText | None = None
     priority: Literal["low", "normal", "high"] = "normal"
     checks: list[list[Text]] = Field(default_factory=list, max_length=20)
     approve: list[Text] = Field(default_factory=list, max_length=50)
@@ -60,23 +61,23 @@ class NewRun(BaseModel):
 
 
 class ReasonBody(BaseModel):
-    """Why."""
+    """The reason, for the timeline."""
 
-    reason: Words = ""
+    reason: OptionalText = ""
 
 
-class ForkAt(BaseModel):
-    """The part to begin with; the last where there is none."""
+class ForkRequest(BaseModel):
+    """The number of the part to fork from, from `GET /runs/{run}/parts`; without one, the last part."""
 
     number: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
 
 
 class ApprovalAnswer(BaseModel):
-    """A person's answer to a question."""
+    """The answer to a pending approval."""
 
     approval: Annotated[str, StringConstraints(min_length=1, max_length=200)]
     decision: Literal["approved", "denied"]
-    reason: Words = ""
+    reason: OptionalText = ""
 
 
 class NumberedEvent(BaseModel):
@@ -87,7 +88,7 @@ class NumberedEvent(BaseModel):
 
 
 class RunDetails(BaseModel):
-    """One run with what belongs to it."""
+    """A run with its agents, artifacts and pending approvals."""
 
     run: Run
     steps_executed: int
@@ -99,43 +100,47 @@ class RunDetails(BaseModel):
 
 
 class RunPart(BaseModel):
-    """A place at which a run can be forked."""
+    """A part of a run from which it can be forked."""
 
     number: int
     part: str | None
 
 
-@router.get("/runs", dependencies=_LOOK)
+@router.get("/runs", dependencies=_VIEW)
 def list_runs(
-    here: Here, status: Annotated[list[RunStatus] | None, Query()] = None, limit: Limit = 50, cursor: Cursor = None
+    services: Services,
+    status: Annotated[list[RunStatus] | None, Query()] = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
 ) -> ListPage[Run]:
-    """The newest runs first."""
-    return page(here.app.runs.list(status or (), limit + 1, before=cursor), limit)  # type: ignore[return-value]
+    """List runs, newest first."""
+    return page(services.app.runs.list(status or (), limit + 1, before=cursor), limit)  # type: ignore[return-value]
 
 
-@router.post("/runs", status_code=201, dependencies=_STEER)
-async def start_run(here: Here, who: Who, asked: NewRun) -> Run:
-    """Begin a run; the workers take it where there are any."""
-    options: dict[str, Any] = {"checks": asked.checks, "approve": asked.approve}
-    if asked.seconds is not None:
-        options["seconds"] = asked.seconds
-    return await here.app.launcher.start(
-        asked.goal,
-        Path(asked.workspace),
-        agent=asked.agent,
-        provider=asked.provider,
-        priority=asked.priority,
+@router.post("/runs", status_code=201, dependencies=_OPERATE)
+async def start_run(services: Services, principal: Caller, body: NewRun) -> Run:
+    """Start a run. If there are workers, one of them carries it out."""
+    options: dict[str, Any] = {"checks": body.checks, "approve": body.approve}
+    if body.seconds is not None:
+        options["seconds"] = body.seconds
+    return await services.app.launcher.start(
+        body.goal,
+        Path(body.workspace),
+        agent=body.agent,
+        provider=body.provider,
+        priority=body.priority,
         options=options,
-        origin=f"api: {who.name}",
+        origin=f"api: {principal.name}",
     )
 
 
-@router.get("/runs/{run}", dependencies=_LOOK)
-def show_run(here: Here, run: Name) -> RunDetails:
-    """One run: how far it is, what its agents do, what it wrote. `run` is an identifier, an end of one, or `latest`."""
-    app = here.app
+@router.get("/runs/{run}", dependencies=_VIEW)
+def show_run(services: Services, run: Name) -> RunDetails:
+    """Show a run with its progress, agents, artifacts and pending approvals. `run` is an identifier, the end of one, or
+    `latest`."""
+    app = services.app
     found = app.find_run(run)
-    steps = count_steps([event for _, event in app.timeline.list(found.id, limit=_MOST_EVENTS)])
+    steps = count_steps([event for _, event in app.timeline.list(found.id, limit=_MAX_EVENTS)])
     return RunDetails(
         run=found,
         steps_executed=steps.executed,
@@ -147,89 +152,91 @@ def show_run(here: Here, run: Name) -> RunDetails:
     )
 
 
-@router.get("/runs/{run}/events", dependencies=_LOOK)
+@router.get("/runs/{run}/events", dependencies=_VIEW)
 def list_run_events(
-    here: Here, run: Name, after: Annotated[int, Query(ge=0, le=2**53)] = 0, limit: Limit = 100
+    services: Services, run: Name, after: Annotated[int, Query(ge=0, le=2**53)] = 0, limit: Limit = 100
 ) -> list[NumberedEvent]:
-    """A run's events in their order, those behind the number `after`."""
-    found = here.app.timeline.list(here.app.find_run(run).id, after=after, limit=limit)
+    """List the events of a run in order, starting behind the number `after`."""
+    found = services.app.timeline.list(services.app.find_run(run).id, after=after, limit=limit)
     return [NumberedEvent(id=number, event=event) for number, event in found]
 
 
-@router.get("/runs/{run}/artifacts/{name:path}", dependencies=_LOOK, response_class=FileResponse)
-def get_artifact(here: Here, who: Who, run: Name, name: str) -> FileResponse:
-    """The content of an artifact, for saving. An event says who has read it."""
-    found = here.app.find_run(run)
-    if name not in {record.name for record in here.app.artifacts.list(found.id)}:
-        raise NotFoundError(f"expected an artifact of {found.id}, got another name; `GET /runs/{{run}}` lists them")
-    path = here.app.artifacts.path(found.id, name)
+@router.get("/runs/{run}/artifacts/{name:path}", dependencies=_VIEW, response_class=FileResponse)
+def get_artifact(services: Services, principal: Caller, run: Name, name: str) -> FileResponse:
+    """Download an artifact. An event records who has read it."""
+    found = services.app.find_run(run)
+    if name not in {record.name for record in services.app.artifacts.list(found.id)}:
+        raise NotFoundError(f"Run {found.id} has no artifact of this name. `GET /runs/{{run}}` lists them.")
+    path = services.app.artifacts.path(found.id, name)
     if not path.is_file():
-        raise NotFoundError(f"expected the artifact on the disk, got none: '{name}' is gone")
-    here.app.bus.publish(ArtifactRead(name=name), run_id=found.id, actor=who.name)
+        raise NotFoundError(f"The file of the artifact '{name}' is missing on disk.")
+    services.app.bus.publish(ArtifactRead(name=name), run_id=found.id, actor=principal.name)
     return FileResponse(path, media_type="application/octet-stream", filename=path.name)
 
 
-@router.get("/runs/{run}/parts", dependencies=_LOOK)
-async def list_parts(here: Here, run: Name) -> list[RunPart]:
-    """The places at which a run can be forked."""
-    found = await _found(here, run)
-    return [RunPart(number=part.number, part=part.child_id) for part in await here.app.control.parts(found.id)]
+@router.get("/runs/{run}/parts", dependencies=_VIEW)
+async def list_parts(services: Services, run: Name) -> list[RunPart]:
+    """List the parts of a run from which it can be forked."""
+    found = await _find(services, run)
+    return [RunPart(number=part.number, part=part.child_id) for part in await services.app.control.parts(found.id)]
 
 
-@router.post("/runs/{run}/resume", dependencies=_STEER)
-async def resume_run(here: Here, run: Name) -> Run:
-    """Go on with a run from its last committed steps."""
-    return await here.app.launcher.resume((await _found(here, run)).id, queue=None)
+@router.post("/runs/{run}/resume", dependencies=_OPERATE)
+async def resume_run(services: Services, run: Name) -> Run:
+    """Resume a run from its last committed step."""
+    return await services.app.launcher.resume((await _find(services, run)).id, queue=None)
 
 
-@router.post("/runs/{run}/cancel", dependencies=_STEER)
-async def cancel_run(here: Here, run: Name, why: ReasonBody) -> Run:
-    """Stop a run, running tools too. It can be resumed."""
-    found = await _found(here, run)
-    await here.app.control.cancel(found.id, here.app.redactor.text(why.reason))
-    return await here.app.get_run(found.id)
+@router.post("/runs/{run}/cancel", dependencies=_OPERATE)
+async def cancel_run(services: Services, run: Name, body: ReasonBody) -> Run:
+    """Cancel a run, including its running tools. It can be resumed."""
+    found = await _find(services, run)
+    await services.app.control.cancel(found.id, services.app.redactor.text(body.reason))
+    return await services.app.get_run(found.id)
 
 
-@router.post("/runs/{run}/pause", dependencies=_STEER)
-async def pause_run(here: Here, run: Name, why: ReasonBody) -> Run:
-    """Stop a run, and leave it unfinished."""
-    found = await _found(here, run)
-    await here.app.control.pause(found.id, here.app.redactor.text(why.reason))
-    return await here.app.get_run(found.id)
+@router.post("/runs/{run}/pause", dependencies=_OPERATE)
+async def pause_run(services: Services, run: Name, body: ReasonBody) -> Run:
+    """Pause a run: stop it, but leave it unfinished."""
+    found = await _find(services, run)
+    await services.app.control.pause(found.id, services.app.redactor.text(body.reason))
+    return await services.app.get_run(found.id)
 
 
-@router.post("/runs/{run}/fork", status_code=201, dependencies=_STEER)
-async def fork_run(here: Here, run: Name, at: ForkAt) -> Run:
-    """Begin a new run that shares what came before a part of this one."""
-    return await here.app.launcher.fork((await _found(here, run)).id, at.number, queue=None)
+@router.post("/runs/{run}/fork", status_code=201, dependencies=_OPERATE)
+async def fork_run(services: Services, run: Name, body: ForkRequest) -> Run:
+    """Start a new run that shares everything before a part of this one."""
+    return await services.app.launcher.fork((await _find(services, run)).id, body.number, queue=None)
 
 
-@router.get("/approvals", dependencies=needs(Role.VIEWER, "runs"))
-def list_approvals(here: Here, subject: Annotated[str | None, Query(max_length=64)] = None) -> list[Approval]:
-    """The questions that wait for an answer, oldest first; `subject` is a run or an incident."""
-    return list(here.app.approvals.list_open(subject))
+@router.get("/approvals", dependencies=requires(Role.VIEWER, "runs"))
+def list_approvals(services: Services, subject: Annotated[str | None, Query(max_length=64)] = None) -> list[Approval]:
+    """List pending approvals, oldest first; `subject` is a run or an incident."""
+    return list(services.app.approvals.list_open(subject))
 
 
-@router.post("/approvals/decisions", dependencies=needs(Role.RESPONDER, "runs"))
-def decide(here: Here, who: Who, answer: ApprovalAnswer) -> Approval:
-    """Answer a question, once."""
-    approval = here.app.approvals.get(answer.approval)
-    _check_may_answer(who, approval)
+@router.post("/approvals/decisions", dependencies=requires(Role.RESPONDER, "runs"))
+def decide(services: Services, principal: Caller, answer: ApprovalAnswer) -> Approval:
+    """Answer a pending approval. It can be answered only once."""
+    approval = services.app.approvals.get(answer.approval)
+    _check_may_answer(principal, approval)
     if approval.decision is not None:
-        raise ConflictError(f"expected an open question, got one that {approval.decided_by} has {approval.decision}")
-    here.app.answer(approval, approved=answer.decision == "approved", by=who.name, reason=answer.reason)
-    return here.app.approvals.get(approval.id)
+        raise ConflictError(f"{approval.decided_by} has already {approval.decision} this.")
+    services.app.answer(approval, approved=answer.decision == "approved", by=principal.name, reason=answer.reason)
+    return services.app.approvals.get(approval.id)
 
 
-def _check_may_answer(who: Principal, approval: Approval) -> None:
-    """A run asks those who may steer runs, unless it says whom. Raises NotAllowedError."""
+def _check_may_answer(principal: Principal, approval: Approval) -> None:
+    """An approval without a role is for operators, who control runs. Raises NotAllowedError."""
     try:
         needed = Role(approval.role) if approval.role else Role.OPERATOR
     except ValueError:
         needed = Role.ADMIN
-    if not who.role.includes(needed):
-        raise NotAllowedError(f"expected the role {needed.value} to answer this, got {who.name} ({who.role.value})")
+    if not principal.role.includes(needed):
+        raise NotAllowedError(
+            f"This requires the role {needed.value}. {principal.name} has the role {principal.role.value}."
+        )
 
 
-async def _found(here: ApiServices, run: str) -> Run:
-    return await anyio.to_thread.run_sync(partial(here.app.find_run, run))
+async def _find(services: ApiServices, run: str) -> Run:
+    return await anyio.to_thread.run_sync(partial(services.app.find_run, run))

@@ -1,4 +1,4 @@
-"""What the routes of the API work with, and who may use which."""
+"""What the routes of the API share: services, authorization, parameter types and pagination."""
 
 from __future__ import annotations
 
@@ -23,13 +23,14 @@ from orchestration.web.problems import NotAllowedError, NotSignedInError
 
 T = TypeVar("T")
 
-_MOST_AT_ONCE = 500
+_MAX_PAGE_SIZE = 500
+# Between these years, adding a time span of the API to a moment cannot overflow `datetime`.
 _FIRST_YEAR, _LAST_YEAR = 1970, 9000
 
 
 @dataclass(frozen=True, slots=True)
 class ApiServices:
-    """The application and what belongs to its control process."""
+    """The application, its control process, and what the server adds to them."""
 
     app: Application
     control: ControlProcess
@@ -38,90 +39,103 @@ class ApiServices:
     feed: Feed
 
 
-def handles_of(request: Request) -> ApiServices:
-    """The handles that the server was built with."""
-    handles: ApiServices = request.app.state.handles
-    return handles
+def services_of(request: Request) -> ApiServices:
+    """The services that the server was built with."""
+    services: ApiServices = request.app.state.services
+    return services
 
 
 def principal_of(request: Request) -> Principal:
-    """Who asks. Raises NotSignedInError."""
+    """The principal who makes a request. Raises NotSignedInError."""
     found = getattr(request.state, "principal", None)
     if not isinstance(found, Principal):
-        raise NotSignedInError("expected somebody who is signed in, got nobody")
+        raise NotSignedInError("Sign in first.")
     return found
 
 
-Here = Annotated[ApiServices, Depends(handles_of)]
-Who = Annotated[Principal, Depends(principal_of)]
+Services = Annotated[ApiServices, Depends(services_of)]
+Caller = Annotated[Principal, Depends(principal_of)]
 
 
 @dataclass(frozen=True, slots=True)
 class RequiredRole:
-    """What somebody has to be, and for which area, to use a route."""
+    """The role, and the area that a token's scopes must contain, that a route requires."""
 
     role: Role
     area: str | None
 
     def __call__(self, request: Request) -> None:
-        """Raises NotAllowedError for somebody who is less."""
+        """Raise NotAllowedError unless the principal has the role for the area."""
         principal = principal_of(request)
         allowed = principal.role.includes(self.role) if self.area is None else principal.may(self.role, self.area)
         if not allowed:
-            narrowed = "" if principal.scopes is None else f", for {', '.join(sorted(principal.scopes)) or 'nothing'}"
+            has = f"the role {principal.role.value}"
+            if principal.scopes is not None:
+                has += f" and the scopes {', '.join(sorted(principal.scopes)) or '(none)'}"
             raise NotAllowedError(
-                f"expected the role {self.role.value} for {self.area}, got {principal.name} "
-                f"({principal.role.value}{narrowed}); ask an admin"
+                f"This requires the role {self.role.value} for {self.area}. {principal.name} has {has}. Ask an admin."
             )
 
 
-def needs(role: Role, area: str | None) -> list[Dependency]:
-    """The dependencies of a route that somebody with this role may use."""
+def requires(role: Role, area: str | None) -> list[Dependency]:
+    """The dependencies of a route that requires this role."""
     return [Depends(RequiredRole(role, area))]
 
 
-def _sane(moment: datetime) -> datetime:
+def _in_range(moment: datetime) -> datetime:
     if not _FIRST_YEAR < moment.year < _LAST_YEAR:
         raise ValueError(f"expected a year from {_FIRST_YEAR + 1} to {_LAST_YEAR - 1}")
     return moment.astimezone(UTC)
 
 
-def _plain(text: str) -> str:
+def _printable(text: str) -> str:
     if any(not (character.isprintable() or character in "\n\r\t") for character in text):
-        raise ValueError("expected text, got characters that are none")
+        raise ValueError("control characters are not allowed")
     return text
 
 
-# RFC 3339 with a time zone.
-Moment = Annotated[AwareDatetime, AfterValidator(_sane)]
-Text = Annotated[str, StringConstraints(min_length=1, max_length=10_000, strip_whitespace=True), AfterValidator(_plain)]
-Words = Annotated[str, StringConstraints(max_length=10_000, strip_whitespace=True), AfterValidator(_plain)]
+# RFC 3339, with a time zone: a time without one would mean different moments on the client and on the server.
+Moment = Annotated[AwareDatetime, AfterValidator(_in_range)]
+Text = Annotated[
+    str, StringConstraints(min_length=1, max_length=10_000, strip_whitespace=True), AfterValidator(_printable)
+]
+OptionalText = Annotated[str, StringConstraints(max_length=10_000, strip_whitespace=True), AfterValidator(_printable)]
 Name = Annotated[str, Path(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@:-]{0,127}$")]
 Seconds = Annotated[float, Field(gt=0, le=366 * 86_400, allow_inf_nan=False)]
-Limit = Annotated[int, Query(ge=1, le=_MOST_AT_ONCE, description="How many at most.")]
+Limit = Annotated[int, Query(ge=1, le=_MAX_PAGE_SIZE, description="The maximum number of items.")]
 Cursor = Annotated[
     str | None,
-    Query(pattern=r"^[A-Za-z0-9-]{1,64}$", description="`next` of the page before; leave it out for the first."),
+    Query(
+        pattern=r"^[A-Za-z0-9-]{1,64}$",
+        description="The `next` value of the previous page. Omit it for the first page.",
+    ),
 ]
 
 
+# The former names, which the routes of incidents use.
+Here = Services
+Who = Caller
+Words = OptionalText
+needs = requires
+
+
 class ListPage(BaseModel, Generic[T]):
-    """A page of a list, the newest first; `next` begins the following one, and is null on the last."""
+    """One page of a list, newest first. `next` is the cursor of the following page, and null on the last one."""
 
     items: Sequence[T]
     next: str | None
 
 
 def page(found: Sequence[Any], limit: int) -> dict[str, Any]:
-    """A page of what was found; `limit + 1` were asked for, so that it is known whether there are more."""
+    """A page of what a query found. The query asks for `limit + 1` items, so that it is known whether more follow."""
     shown = found[:limit]
     return {"items": shown, "next": shown[-1].id if len(found) > limit else None}
 
 
 def number_of(cursor: str | None) -> int | None:
-    """A cursor of a list that goes by number. Raises UsageError."""
+    """The number in a cursor of a list that is ordered by number. Raises UsageError."""
     if cursor is None:
         return None
     if not (cursor.isascii() and cursor.isdigit() and len(cursor) < 19):
-        raise UsageError("expected `next` of an earlier page, got something else")
+        raise UsageError("The cursor is invalid. Pass the `next` value of the previous page.")
     return int(cursor)

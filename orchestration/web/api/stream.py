@@ -1,4 +1,4 @@
-"""`GET /api/v1/events`: what happens, as server-sent events; a reader that comes back goes on where it was."""
+"""`GET /api/v1/events`: all events as server-sent events. A client that reconnects continues where it was."""
 
 from __future__ import annotations
 
@@ -13,43 +13,46 @@ from starlette.responses import StreamingResponse
 
 from orchestration.events import Event
 from orchestration.security.principal import Role
-from orchestration.web.api.services import Here, needs
+from orchestration.web.api.services import Services, requires
 from orchestration.web.feed import Feed, Numbered
 
 router = APIRouter()
 _Kinds = Annotated[
-    list[str] | None, Query(max_length=20, description="Only events of these kinds, or that begin so (`run.`).")
+    list[str] | None,
+    Query(max_length=20, description="Only events of these kinds, or with these prefixes, such as `run.`."),
 ]
 _LastId = Annotated[str | None, Header(alias="Last-Event-ID", max_length=20)]
 
 
-@router.get("/events", dependencies=needs(Role.VIEWER, "events"), response_class=StreamingResponse)
+@router.get("/events", dependencies=requires(Role.VIEWER, "events"), response_class=StreamingResponse)
 async def stream_events(
-    here: Here,
+    services: Services,
     last_event_id: _LastId = None,
     after: Annotated[int | None, Query(ge=0, le=2**53)] = None,
     run: Annotated[str | None, Query(max_length=64)] = None,
     kind: _Kinds = None,
 ) -> StreamingResponse:
-    """Everything that happens from now on, or since the event `Last-Event-ID` (or `after`). Each has its number as
-    `id`, its kind as `event`, and the whole event as JSON."""
+    """Stream events from now on, or from the one after `Last-Event-ID` (or `after`). Each has its number as `id`, its
+    kind as `event`, and the whole event as JSON in `data`."""
     seen = int(last_event_id) if last_event_id and last_event_id.isascii() and last_event_id.isdigit() else after
-    lines = _lines(here.feed, seen, run, tuple(kind or ()))
+    lines = _lines(services.feed, seen, run, tuple(kind or ()))
+    # Keeps nginx from buffering the stream.
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return StreamingResponse(lines, media_type="text/event-stream", headers=headers)
 
 
 async def _lines(feed: Feed, after: int | None, run: str | None, kinds: Sequence[str]) -> AsyncIterator[str]:
-    yield ": here\n\n"
-    # Without the database a stream ends; a reader comes back by itself and goes on where it was.
+    # Sent at once, so that proxies and clients see the headers of the response before the first event.
+    yield ": connected\n\n"
+    # If the database fails, the stream ends. `EventSource` then reconnects with `Last-Event-ID`, so nothing is missed.
     with contextlib.suppress(SQLAlchemyError):
         async with contextlib.aclosing(feed.listen(after)) as batches:
             async for batch in batches:
-                wanted = [one for one in batch if _fits(one[1], run, kinds)]
-                yield "".join(map(_line, wanted)) or ": still here\n\n"
+                wanted = [one for one in batch if _matches(one[1], run, kinds)]
+                yield "".join(map(_line, wanted)) or ": keep-alive\n\n"
 
 
-def _fits(event: Event, run: str | None, kinds: Sequence[str]) -> bool:
+def _matches(event: Event, run: str | None, kinds: Sequence[str]) -> bool:
     if run is not None and event.run_id != run:
         return False
     return not kinds or any(event.kind == one or (one.endswith(".") and event.kind.startswith(one)) for one in kinds)

@@ -1,7 +1,7 @@
-"""The dashboard: pages rendered by the server, kept up to date by signs over one event stream.
+"""The dashboard: pages rendered on the server, and refreshed when the event stream says that something changed.
 
-To add a page, write a module with a `routes(site)`, and name it in `_SECTIONS`; with a title, it gets a place in the
-menu.
+To add a page, write a module with a function `routes(site)` and list it in `_SECTIONS`. A section with a title appears
+in the menu.
 """
 
 from __future__ import annotations
@@ -37,13 +37,12 @@ __all__ = ["Streams", "routes", "streams_of"]
 
 @dataclass(frozen=True, slots=True)
 class _Section:
-    """A page or several. `title` is empty where the menu does not name it; it does so for those with the role
-    `needed`."""
+    """One page or several. Only a section with a `title` is in the menu, and only for principals with `role`."""
 
     routes: Callable[[DashboardSite], Sequence[Route]]
     path: str = ""
     title: str = ""
-    needed: Role = Role.VIEWER
+    role: Role = Role.VIEWER
 
 
 _SECTIONS = (
@@ -58,20 +57,20 @@ _SECTIONS = (
     _Section(drills.routes, "/drills", "Drills"),
     _Section(maintenance.routes, "/maintenance", "Maintenance"),
     _Section(resources.routes, "/resources", "Resources"),
-    _Section(figures.routes, "/figures", "Figures"),
+    _Section(figures.routes, "/figures", "Statistics"),
     _Section(configuration.routes, "/configuration", "Configuration"),
     _Section(audit.routes, "/audit", "Audit", Role.ADMIN),
 )
 
 
 def streams_of(app: Application) -> Streams:
-    """The event streams of an application; the server closes them before it stops."""
+    """The event streams of an application. The server must close them before it stops."""
     return Streams(app.timeline, app.clock, ordered=app.database.is_sqlite)
 
 
 def routes(app: Application, streams: Streams | None = None) -> list[Route | Mount]:
-    """Every page, to be mounted at the root. `request.state` has to hold `principal`, and `csrf` where there are
-    sessions."""
-    menu = [(section.path, section.title, section.needed) for section in _SECTIONS if section.title]
+    """The routes of all pages, to be mounted at the root. They expect `request.state.principal`, and
+    `request.state.csrf` where there are sessions."""
+    menu = [(section.path, section.title, section.role) for section in _SECTIONS if section.title]
     site = DashboardSite(app, streams or streams_of(app), menu)
     return [*site.routes(), *(route for section in _SECTIONS for route in section.routes(site))]

@@ -1,4 +1,4 @@
-"""Alerts: what fires, what is watched, and what is silenced until when."""
+"""The alerts page: active and resolved alerts, and the silences that mute them."""
 
 from __future__ import annotations
 
@@ -18,15 +18,17 @@ from orchestration.storage.silences import SilenceKind, SilenceRow
 from orchestration.web.pages.forms import Form
 from orchestration.web.pages.site import DashboardSite, SitePage, Values
 
-_AT_ONCE = 100
+_ALERTS_SHOWN = 100
+# A silence has to have an end in the database. "Until ended" means a year, so that a forgotten one does not mute for
+# ever.
 _UNTIL_ENDED = timedelta(days=366)
 
 
 def routes(site: DashboardSite) -> Sequence[Route]:
-    """The page with its forms."""
+    """The page and its forms."""
     alerts = _Alerts(site)
-    deeds = {"silence": (alerts.silence, Role.RESPONDER), "end-silence": (alerts.end, Role.RESPONDER)}
-    return site.page(SitePage("/alerts", "alerts.html", "alerts", alerts.read, ("alert", "silence")), deeds)
+    actions = {"silence": (alerts.silence, Role.RESPONDER), "end-silence": (alerts.end, Role.RESPONDER)}
+    return site.page(SitePage("/alerts", "alerts.html", "alerts", alerts.read, ("alert", "silence")), actions)
 
 
 class _Alerts:
@@ -39,8 +41,8 @@ class _Alerts:
     def _read(self) -> Values:
         app = self._app
         return {
-            "firing": app.alerts.list([AlertStatus.FIRING, AlertStatus.PENDING], limit=_AT_ONCE),
-            "over": app.alerts.list([AlertStatus.RESOLVED], limit=_AT_ONCE // 4),
+            "firing": app.alerts.list([AlertStatus.FIRING, AlertStatus.PENDING], limit=_ALERTS_SHOWN),
+            "resolved": app.alerts.list([AlertStatus.RESOLVED], limit=_ALERTS_SHOWN // 4),
             "silences": app.silences.list(app.clock.now()),
         }
 

@@ -1,4 +1,4 @@
-"""Audit: who did what, the newest first, and whether every line is as it was written."""
+"""The audit page: the entries of the audit trail, newest first, and whether the chain is intact."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ from orchestration.storage.audit import AuditTable
 from orchestration.web.pages.forms import whole_number
 from orchestration.web.pages.site import DashboardSite, SitePage, Values
 
-_AT_ONCE = 50
-# Up to so many lines, which takes well under a second, all are checked whenever somebody looks; above, when asked.
-_CHECKED_UNASKED = 5_000
+_ENTRIES_SHOWN = 50
+# Verifying this many entries takes well under a second, so every view of the page does it. A longer trail is verified
+# on request only.
+_VERIFIED_ON_EVERY_VIEW = 5_000
 
 
 def routes(site: DashboardSite) -> Sequence[Route]:
-    """The page; like the trail in the API it is for admins."""
-    return site.page(SitePage("/audit", "audit.html", "access", _Audit(site).read, needed=Role.ADMIN))
+    """The page. Like the audit trail in the API, it is for admins only."""
+    return site.page(SitePage("/audit", "audit.html", "access", _Audit(site).read, role=Role.ADMIN))
 
 
 class _Audit:
@@ -36,20 +37,20 @@ class _Audit:
         if text := query.get("before", ""):
             before = whole_number(text)
             if before is None:
-                raise UsageError(f"expected the number of a line in 'before', got '{text[:20]}'")
+                raise UsageError(f"expected the number of an entry in 'before', got '{text[:20]}'")
         actor, check = query.get("actor", "").strip(), "check" in query
         return await anyio.to_thread.run_sync(self._read, before, actor, check)
 
     def _read(self, before: int | None, actor: str, check: bool) -> Values:
         table = self._trail.table
-        found = table.list(actor=actor or None, before=before, limit=_AT_ONCE + 1)
+        found = table.list(actor=actor or None, before=before, limit=_ENTRIES_SHOWN + 1)
         newest = next(iter(table.list(limit=1)), None)
-        checks = check or newest is None or newest.sequence <= _CHECKED_UNASKED
+        checks = check or newest is None or newest.sequence <= _VERIFIED_ON_EVERY_VIEW
         return {
-            "lines": found[:_AT_ONCE],
+            "lines": found[:_ENTRIES_SHOWN],
             "before": before,
             "actor": actor,
-            "next": found[_AT_ONCE - 1].sequence if len(found) > _AT_ONCE else None,
+            "next": found[_ENTRIES_SHOWN - 1].sequence if len(found) > _ENTRIES_SHOWN else None,
             "newest": newest,
             "verdict": self._trail.verify() if checks else None,
         }

@@ -1,4 +1,4 @@
-"""The configuration: what is in force, what is wrong with the file, what changed when, and the overrides on top."""
+"""The configuration page: current settings, findings about the file, differences between versions, and overrides."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from orchestration.security.principal import Principal, Role
 from orchestration.web.pages.forms import Form, whole_number
 from orchestration.web.pages.site import DashboardSite, SitePage, Values
 
-_VERSIONS = 30
+_VERSIONS_SHOWN = 30
 
 
 def routes(site: DashboardSite) -> Sequence[Route]:
-    """The page with its forms."""
+    """The page and its forms."""
     view = _Configuration(site)
-    deeds = {
+    actions = {
         "end-override": (view.end_override, Role.OPERATOR),
         "stop-automation": (view.stop_automation, Role.RESPONDER),
         "roll-back": (view.roll_back, Role.ADMIN),
     }
     subjects = ("configuration", "override", "credentials")
-    return site.page(SitePage("/configuration", "configuration.html", "configuration", view.read, subjects), deeds)
+    return site.page(SitePage("/configuration", "configuration.html", "configuration", view.read, subjects), actions)
 
 
 class _Configuration:
@@ -40,7 +40,7 @@ class _Configuration:
 
     def _read(self, before: int | None, after: int | None) -> Values:
         app = self._app
-        versions = app.store.history(_VERSIONS)
+        versions = app.store.history(_VERSIONS_SHOWN)
         newest = versions[0].number if versions else None
         earlier = versions[1].number if len(versions) > 1 else newest
         new, old = (newest if after is None else after), (earlier if before is None else before)
@@ -61,7 +61,7 @@ class _Configuration:
         }
 
     def _values(self, override: Override) -> dict[str, Any]:
-        """What an override sets, without what would fill the page."""
+        """The values that an override sets, without those that are shown elsewhere or would fill the page."""
         hidden = {"kind", "target", "document", "over"}
         values = override.change.model_dump(mode="json", exclude=hidden, exclude_none=True)
         shown: dict[str, Any] = self._app.redactor.data(values)
@@ -72,7 +72,8 @@ class _Configuration:
         return "/configuration", "override-removed"
 
     async def stop_automation(self, request: Request, form: Form, principal: Principal) -> tuple[str, str]:  # noqa: ARG002
-        # On this thread: those who follow the configuration are told on the one that changes it.
+        # On the event loop's thread and not in a worker thread: the store calls its subscribers on the thread that
+        # changes the configuration, and they expect to be called on the event loop.
         seconds = form.seconds("duration")
         self._app.store.add_override(
             StopAutomation(), reason=form.text("reason"), actor=principal.name, seconds=seconds

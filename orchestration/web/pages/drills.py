@@ -1,4 +1,4 @@
-"""Drills: what is rehearsed, what each expects, what is held now, and how it went over time."""
+"""The drills page: all drills with their expected outcomes, the ones that are running, and past results."""
 
 from __future__ import annotations
 
@@ -21,15 +21,17 @@ from orchestration.storage.drills import DrillHistory, DrillRecord
 from orchestration.web.pages.forms import Form
 from orchestration.web.pages.site import DashboardSite, SitePage, Values
 
-_SHOWN = 100
-_LATELY = 12
+_HISTORY_SHOWN = 100
+_RESULTS_PER_DRILL = 12
 _QUICK, _ALL = "quick", "all"
-_TOLD = timedelta(hours=1)
+# For how long the page says that the latest drills could not be run.
+_FAILURE_SHOWN_FOR = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
 class DrillRowView:
-    """A drill with its last results, the newest first; `impossible` says why it cannot be held here, else nothing."""
+    """A drill with its latest results, newest first. `impossible` says why it cannot run on this machine, or is
+    empty."""
 
     drill: Drill
     impossible: str
@@ -37,8 +39,8 @@ class DrillRowView:
 
 
 @dataclass(frozen=True, slots=True)
-class StepLine:
-    """A drill of the set that is under way, with its result where it has one; `left_out` says why it is not held."""
+class SessionDrill:
+    """One drill of the running session, with its result once it has one. `left_out` says why it is skipped."""
 
     drill: str
     result: DrillRecord | None
@@ -50,17 +52,17 @@ class StepLine:
 
 
 def routes(site: DashboardSite) -> Sequence[Route]:
-    """The page with its forms."""
+    """The page and its forms."""
     drills = _Drills(site)
-    deeds = {"begin": (drills.begin, Role.OPERATOR), "stop": (drills.stop, Role.OPERATOR)}
-    return site.page(SitePage("/drills", "drills.html", "drills", drills.read, ("drill",), stales=True), deeds)
+    actions = {"begin": (drills.begin, Role.OPERATOR), "stop": (drills.stop, Role.OPERATOR)}
+    return site.page(SitePage("/drills", "drills.html", "drills", drills.read, ("drill",), refreshes=True), actions)
 
 
 class _Drills:
     def __init__(self, site: DashboardSite) -> None:
         self._app = site.app
         self._history = DrillHistory(site.app.database)
-        self._room = DrillSessions(site.app)
+        self._sessions = DrillSessions(site.app)
 
     async def read(self, request: Request) -> Values:
         return await anyio.to_thread.run_sync(self._read, request.query_params.get("drill", ""))
@@ -68,49 +70,50 @@ class _Drills:
     def _read(self, chosen: str) -> Values:
         names = [drill.name for drill in catalogue.ALL]
         if chosen and chosen not in names:
-            raise UsageError(f"expected a drill ({', '.join(names)}), got '{chosen[:64]}'; choose one of the list")
+            raise UsageError(f"There is no drill '{chosen[:64]}'. Choose one of: {', '.join(names)}.")
         lines = [
-            DrillRowView(drill, drill.impossible(), self._history.list(drill.name, _LATELY)) for drill in catalogue.ALL
+            DrillRowView(drill, drill.impossible(), self._history.list(drill.name, _RESULTS_PER_DRILL))
+            for drill in catalogue.ALL
         ]
-        session = self._room.under_way()
-        held = [line.results[0] for line in lines if line.results]
+        session = self._sessions.under_way()
+        latest = [line.results[0] for line in lines if line.results]
         return {
             "lines": lines,
-            "held": len(held),
-            "passed": sum(record.passed for record in held),
-            "last": max((record.started_at for record in held), default=None),
+            "run_count": len(latest),
+            "passed": sum(record.passed for record in latest),
+            "last": max((record.started_at for record in latest), default=None),
             "chosen": chosen,
-            "history": self._history.list(chosen or None, _SHOWN),
+            "history": self._history.list(chosen or None, _HISTORY_SHOWN),
             "session": session,
             "steps": _steps(session) if session else (),
-            "trouble": self._trouble(),
+            "failure": self._latest_failure(),
             "quick": sum(drill.quick for drill in catalogue.ALL),
             "scenarios": [one.value for one in Scenario if any(drill.scenario is one for drill in catalogue.ALL)],
         }
 
-    def _trouble(self) -> Event | None:
-        """Why the last set that was begun here could not be held, if that is so and was lately."""
-        found = self._app.timeline.list_newest_of_kind("drill.concluded", self._app.clock.now() - _TOLD, 1)
+    def _latest_failure(self) -> Event | None:
+        """The event that says why the latest drills did not finish, if they failed recently."""
+        found = self._app.timeline.list_newest_of_kind("drill.concluded", self._app.clock.now() - _FAILURE_SHOWN_FOR, 1)
         return found[0][1] if found and found[0][1].data.get("message") else None
 
     async def begin(self, request: Request, form: Form, principal: Principal) -> tuple[str, str]:  # noqa: ARG002
-        game_day = self._app.redactor.text(form.text("game_day", needed=False))[:100]
-        await self._room.begin(_names(form.text("drills")), principal.name, game_day)
+        game_day = self._app.redactor.text(form.text("game_day", required=False))[:100]
+        await self._sessions.begin(_names(form.text("drills")), principal.name, game_day)
         return "/drills", "drills-begun"
 
     async def stop(self, request: Request, form: Form, principal: Principal) -> tuple[str, str]:  # noqa: ARG002
-        await anyio.to_thread.run_sync(self._room.stop, principal.name)
+        await anyio.to_thread.run_sync(self._sessions.stop, principal.name)
         return "/drills", "drills-stopped"
 
 
-def _steps(session: DrillSession) -> list[StepLine]:
+def _steps(session: DrillSession) -> list[SessionDrill]:
     results = {record.drill: record for record in session.results}
     left_out = session.left_out or {}
-    return [StepLine(name, results.get(name), left_out.get(name, "")) for name in session.drills]
+    return [SessionDrill(name, results.get(name), left_out.get(name, "")) for name in session.drills]
 
 
 def _names(choice: str) -> list[str]:
-    """What a choice of the page stands for; a drill's or a scenario's name for itself."""
+    """The names that an option of the form stands for. The name of a drill or of a scenario stands for itself."""
     if choice in (_QUICK, _ALL):
         return [drill.name for drill in catalogue.ALL if drill.quick or choice == _ALL]
     return [choice]

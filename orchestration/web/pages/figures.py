@@ -1,4 +1,4 @@
-"""Figures: the measures of the incidents, as plots with the tables behind them. Drills never count."""
+"""The statistics page: incident statistics as plots and tables. Drills are not counted."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _PLOTTED = (Measure.MTTD, Measure.MTTA, Measure.MTTR)
 
 @dataclass(frozen=True, slots=True)
 class MonthPlot:
-    """A line or several over the months of a year; a value that is unknown is None."""
+    """One or more lines over the months of a year. A value that is not known is None."""
 
     id: str
     title: str
@@ -43,7 +43,7 @@ class _Figures:
     async def read(self, request: Request) -> Values:
         chosen = request.query_params.get("range", "30 d")
         if chosen not in _RANGES:
-            raise UsageError(f"expected a range ({', '.join(_RANGES)}), got '{chosen[:20]}'; choose one of the list")
+            raise UsageError(f"There is no time range '{chosen[:20]}'. Choose one of: {', '.join(_RANGES)}.")
         return await anyio.to_thread.run_sync(self._read, chosen)
 
     def _read(self, chosen: str) -> Values:
@@ -63,19 +63,19 @@ class _Figures:
 
 
 def _plots(report: StatisticsReport) -> list[MonthPlot]:
-    """What is plotted by month: medians in minutes, shares in percent, and how many incidents there were."""
+    """The monthly plots: medians in minutes, shares in percent, and the number of incidents."""
     months = report.groups
     return [
         MonthPlot(
-            "medians", "Medians", "min", "in minutes; below it says from what to what",
+            "medians", "Medians", "min", "in minutes; the definitions are in the table below",
             [measure.label for measure in _PLOTTED], [(group.name, _medians(group)) for group in months],
         ),
         MonthPlot(
-            "shares", "SLA kept, and what came back", "%", "in percent of those that count for it",
-            ["SLA response", "SLA resolution", "Came back"], [(group.name, _shares(group)) for group in months],
+            "shares", "SLA compliance and recurrence", "%", "in percent of the incidents that qualify",
+            ["SLA response", "SLA resolution", "Recurred"], [(group.name, _shares(group)) for group in months],
         ),
         MonthPlot(
-            "counts", "Incidents", "", "by the month of detection",
+            "counts", "Incidents", "", "by month of detection",
             ["Incidents"], [(group.name, [float(group.count)]) for group in months],
         ),
     ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""How times, amounts and states are put into words and signs on a page. Pure."""
+"""Formats times, amounts and states for pages, and the confirmations that forms lead to. Pure."""
 
 from __future__ import annotations
 
@@ -11,44 +11,44 @@ from orchestration.domain.run_status import RunStatus
 from orchestration.domain.severity import Severity
 from orchestration.incidents.review import span
 
-# What a form that has worked says on the page it leads to. The address names one of these and no text of its own, so
-# that nobody can put words into our mouth by a link.
-DONE: Mapping[str, str] = {
-    "acknowledged": "You have acknowledged it. Nobody else is paged any more.",
-    "noted": "The note is on the timeline.",
-    "assigned": "It is assigned.",
-    "impact": "The impact is written down.",
-    "estimate": "The estimate is written down.",
-    "severity": "The severity has changed.",
-    "escalated": "The level is being told.",
-    "mitigating": "The attempt is on the timeline.",
-    "resolved": "It is resolved. Everybody who was told is told so.",
-    "reopened": "It is open again. People are told.",
-    "cancelled-incident": "It is a false alarm now.",
-    "merged": "It was merged; the other incident goes on for both.",
-    "reviewed": "That part of the review is written.",
-    "action-added": "The action item is written down.",
-    "action-done": "The action item is done.",
-    "closed": "It is closed.",
-    "approved": "You have approved it. It goes on.",
-    "denied": "You have denied it.",
-    "run-cancelled": "The run is cancelled. It can be resumed.",
-    "run-resumed": "The run goes on from its last committed steps.",
-    "run-forked": "This is the fork. It shares what came before that part.",
-    "limit": "The limit is in force, here at once and in the workers within a second.",
-    "switched-off": "No calls go there until the override ends.",
-    "override-removed": "The override has ended.",
-    "answers": "The provider answers.",
-    "silent": "The provider does not answer; the table says why.",
-    "rolled-back": "The file holds that version now. Processes take it in like any other edit.",
-    "silenced": "The silence is in force.",
-    "silence-ended": "The silence has ended.",
-    "drills-begun": "They are being held. This page follows them.",
-    "drills-stopped": "They were told to stop, and clear away what they made.",
-    "job-begun": "The job is being done. What comes of it stands here.",
-    "signed": "It is signed off, for every month that waited.",
-    "rehearsed": "The newest backup was restored into a scratch database, and is good.",
-    "guard-reset": "The action may run by itself again.",
+# The confirmation that a page shows after a form has worked. The URL carries only a key of this table and never a text:
+# otherwise anybody could make the dashboard show a message of theirs through a link.
+CONFIRMATIONS: Mapping[str, str] = {
+    "acknowledged": "Incident acknowledged. Paging has stopped.",
+    "noted": "Note added to the timeline.",
+    "assigned": "Incident assigned.",
+    "impact": "Impact saved.",
+    "estimate": "Estimate saved.",
+    "severity": "Severity changed.",
+    "escalated": "Incident escalated. The level is being notified.",
+    "mitigating": "Mitigation recorded on the timeline.",
+    "resolved": "Incident resolved. Everybody who was notified of it is being informed.",
+    "reopened": "Incident reopened. Its audience is being notified.",
+    "cancelled-incident": "Incident cancelled as a false alarm.",
+    "merged": "Incidents merged. This is the one that continues.",
+    "reviewed": "Section of the review saved.",
+    "action-added": "Action item added.",
+    "action-done": "Action item marked as done.",
+    "closed": "Incident closed.",
+    "approved": "Approved. Work continues.",
+    "denied": "Denied.",
+    "run-cancelled": "Run cancelled. It can be resumed.",
+    "run-resumed": "Run resumed from its last committed step.",
+    "run-forked": "Run forked. This is the new run; it shares everything up to the chosen step.",
+    "limit": "Limit set. The workers apply it within a second.",
+    "switched-off": "Provider disabled until the override ends.",
+    "override-removed": "Override ended.",
+    "answers": "The provider works.",
+    "silent": "The probe failed. The table shows the reason.",
+    "rolled-back": "Version restored to the file. All processes load it like any other edit.",
+    "silenced": "Silence added.",
+    "silence-ended": "Silence ended.",
+    "drills-begun": "Drills started. This page shows their progress.",
+    "drills-stopped": "Drills are being stopped and cleaned up.",
+    "job-begun": "Job started. Its result will appear here.",
+    "signed": "Duty signed off for every open month.",
+    "rehearsed": "The latest backup was restored into a scratch database and is intact.",
+    "guard-reset": "Guard reset. The action may run without approval again.",
     "automation-stopped": "Automation is stopped until the override ends.",
 }
 
@@ -64,23 +64,23 @@ _TONES: Mapping[str, str] = {
 }
 
 
-def tone(word: str) -> str:
-    """Which of four tones a state has: good, fair, bad, or calm where there is nothing to judge."""
-    return _TONES.get(str(word), "calm")
+def tone(state: str) -> str:
+    """The colour class of a state: good, fair, bad, or calm for a neutral one."""
+    return _TONES.get(str(state), "calm")
 
 
 def stamp(moment: datetime | None) -> str:
-    """A time in full, UTC."""
+    """A full date and time, in UTC."""
     return "unknown" if moment is None else f"{moment:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def iso(moment: datetime) -> str:
-    """A time for machines."""
+    """A time in ISO 8601, for the `datetime` attribute."""
     return moment.isoformat().replace("+00:00", "Z")
 
 
 def ago(moment: datetime, now: datetime) -> str:
-    """How long ago, in the largest unit that fits; or in how long."""
+    """The time since a moment, or until it, in the largest unit that fits."""
     seconds = abs(int((now - moment).total_seconds()))
     unit, size = next((one for one in (("d", 86_400), ("h", 3600), ("min", 60)) if seconds >= one[1]), ("s", 1))
     length = f"{seconds // size} {unit}"
@@ -88,7 +88,7 @@ def ago(moment: datetime, now: datetime) -> str:
 
 
 def seconds(value: float | None) -> str:
-    """A duration in the unit that fits; above a minute in two."""
+    """A duration in a suitable unit; in two units from a minute on."""
     if value is None:
         return "unknown"
     if value < 1:
@@ -99,26 +99,26 @@ def seconds(value: float | None) -> str:
 
 
 def money(usd: float | None) -> str:
-    """Dollars; small amounts to a hundredth of a cent."""
+    """An amount in US dollars; less than a dollar to a hundredth of a cent, which is what one call costs."""
     if usd is None:
-        return "no price known"
+        return "unknown"
     return f"${usd:,.4f}" if 0 < usd < 1 else f"${usd:,.2f}"
 
 
 def number(value: float) -> str:
-    """A number with separators, without decimals that say nothing."""
+    """A number with thousands separators, and with only as many decimals as matter."""
     if 0 < abs(value) < 1:
         return f"{value:.3f}"
     return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.1f}"
 
 
-def many(count: int, noun: str) -> str:
-    """So many of something."""
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+def many(count: int, singular: str, plural: str = "") -> str:
+    """A count with its noun; the plural is the singular with an `s` unless it is given."""
+    return f"{count:,} {singular if count == 1 else plural or singular + 's'}"
 
 
 def size(count: int) -> str:
-    """Bytes in the unit that fits."""
+    """A number of bytes in a suitable unit."""
     amount = float(count)
     for unit in ("B", "kB", "MB", "GB"):
         if amount < 1000 or unit == "GB":
@@ -128,28 +128,28 @@ def size(count: int) -> str:
 
 
 def share(part: float | None) -> str:
-    """A share from 0 to 1 as percent."""
+    """A share between 0 and 1 in percent."""
     return "unknown" if part is None else f"{part:.1%}"
 
 
 def first_line(text: str, width: int = 100) -> str:
-    """The first line of a text, cut to a width."""
+    """The first line of a text, truncated to a width."""
     line = text.strip().splitlines()[0] if text.strip() else ""
     return line if len(line) <= width else line[: width - 1] + "…"
 
 
-def plain(word: object) -> str:
-    """A name as people write it."""
-    return str(word).replace("_", " ").replace("-", " ")
+def plain(name: object) -> str:
+    """An identifier with spaces instead of hyphens and underscores."""
+    return str(name).replace("_", " ").replace("-", " ")
 
 
 def pretty(value: Any) -> str:
-    """JSON for people."""
+    """Indented JSON."""
     return json.dumps(value, indent=2, ensure_ascii=False, default=str)
 
 
 def severity_words(severity: Severity) -> str:
-    """A severity with its meaning."""
+    """A severity with its name, such as `P1 high`."""
     words = {Severity.P0: "critical", Severity.P1: "high", Severity.P2: "medium", Severity.P3: "low"}
     return f"{severity.value} {words[severity]}"
 

@@ -1,4 +1,4 @@
-"""What a form of ours has sent: text fields, checked one by one."""
+"""Reads and validates the forms that the pages send."""
 
 from __future__ import annotations
 
@@ -12,34 +12,35 @@ from orchestration.alerts.payload import PayloadRefusedError
 from orchestration.errors import UsageError
 from orchestration.web.intake import read_body
 
-_MOST_BYTES = 200_000
-_MOST_FIELDS = 50
-_MOST_DIGITS = 15
+_MAX_BYTES = 200_000
+_MAX_FIELDS = 50
+# The most digits for which a number still fits a database's 64-bit integer and JavaScript's exact range.
+_MAX_DIGITS = 15
 
 
 class Form:
-    """The fields of a form. Each reader raises UsageError for what cannot be meant."""
+    """The fields of a form. Every reader raises UsageError for a value that is not valid."""
 
     def __init__(self, fields: Mapping[str, str]) -> None:
         self._fields = fields
 
-    def text(self, name: str, *, needed: bool = True) -> str:
-        """A text without blanks around it."""
+    def text(self, name: str, *, required: bool = True) -> str:
+        """The text of a field, stripped of surrounding white space."""
         value = self._fields.get(name, "").strip()
-        if needed and not value:
-            raise UsageError(f"expected something in the field '{name}', got nothing; fill it in")
+        if required and not value:
+            raise UsageError(f"The field '{name}' is empty. Fill it in.")
         return value
 
-    def whole(self, name: str, least: int, most: int) -> int:
-        """A whole number within bounds."""
+    def whole(self, name: str, minimum: int, maximum: int) -> int:
+        """A whole number between two bounds, both included."""
         value = self.text(name)
         number = whole_number(value)
-        if number is None or not least <= number <= most:
-            raise UsageError(f"expected a whole number from {least} to {most} in '{name}', got '{value[:20]}'")
+        if number is None or not minimum <= number <= maximum:
+            raise UsageError(f"expected a whole number from {minimum} to {maximum} in '{name}', got '{value[:20]}'")
         return number
 
     def seconds(self, name: str) -> float | None:
-        """One of the durations that our forms offer; None for `until I end it`."""
+        """One of the durations that forms offer; None for `until ended`."""
         value = self.text(name)
         if value not in DURATIONS:
             raise UsageError(f"expected one of {', '.join(DURATIONS)} in '{name}', got '{value[:20]}'")
@@ -56,25 +57,28 @@ DURATIONS: Mapping[str, float | None] = {
 
 
 async def read_form(request: Request) -> Form:
-    """Read the form. Raises UsageError for one that is too long or is none, and where its token is not the page's."""
+    """Read the form of a request. Raises UsageError if it is too long, malformed or without the session's CSRF
+    token."""
     try:
-        body = await read_body(request, _MOST_BYTES)
-        pairs = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=_MOST_FIELDS, strict_parsing=bool(body))
+        body = await read_body(request, _MAX_BYTES)
+        pairs = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=_MAX_FIELDS, strict_parsing=bool(body))
     except (PayloadRefusedError, ValueError) as error:
         raise UsageError(
-            f"expected a form of this page with less than {_MOST_BYTES:,} bytes, got something else"
-        ) from (error)
+            f"The form is malformed or larger than {_MAX_BYTES:,} bytes. Reload the page and try again."
+        ) from error
     fields = dict(pairs)
+    # SameSite=Lax keeps other sites from sending the cookie with a POST, but not pages on another port of the same host
+    # or on a sibling subdomain, which count as the same site. The token keeps those out, too.
     if not hmac.compare_digest(fields.pop("csrf", "").encode(), csrf_of(request).encode()):
-        raise UsageError("expected a form of this session, got one of another; load the page again and repeat it")
+        raise UsageError("The form belongs to another session. Reload the page and try again.")
     return Form(fields)
 
 
 def whole_number(text: str) -> int | None:
-    """The number that a text of digits means; None for any other text, and for one that no record has."""
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS else None
+    """The number that a text of digits denotes; None for any other text and for numbers that no record can have."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS else None
 
 
 def csrf_of(request: Request) -> str:
-    """The token that the server has given this session; empty where there is no need of one."""
+    """The CSRF token of the session; empty where there are no sessions."""
     return str(getattr(request.state, "csrf", "") or "")

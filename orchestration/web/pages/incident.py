@@ -31,13 +31,13 @@ _REVIEWABLE = (IncidentStatus.RESOLVED, IncidentStatus.IN_REVIEW, IncidentStatus
 def routes(site: DashboardSite) -> Sequence[Route]:
     """The page with its forms."""
     view = _Incident(site)
-    deeds = {name: (partial(view.change, change, done), Role.RESPONDER) for name, (change, done) in CHANGES.items()}
-    deeds["approve"] = (partial(view.decide, True), Role.RESPONDER)
-    deeds["deny"] = (partial(view.decide, False), Role.RESPONDER)
+    actions = {name: (partial(view.change, change, done), Role.RESPONDER) for name, (change, done) in CHANGES.items()}
+    actions["approve"] = (partial(view.decide, True), Role.RESPONDER)
+    actions["deny"] = (partial(view.decide, False), Role.RESPONDER)
     page = SitePage(
-        "/incidents/{incident}", "incident.html", "incidents", view.read, (*SUBJECTS, "action"), stales=True
+        "/incidents/{incident}", "incident.html", "incidents", view.read, (*SUBJECTS, "action"), refreshes=True
     )
-    return site.page(page, deeds)
+    return site.page(page, actions)
 
 
 class _Incident:

@@ -29,7 +29,7 @@ def _escalate(service: IncidentService, name: str, me: Actor, form: Form) -> Inc
 
 
 def _resolve(service: IncidentService, name: str, me: Actor, form: Form) -> Incident:
-    return service.resolve(name, me, form.text("resolution"), form.text("root_cause", needed=False))
+    return service.resolve(name, me, form.text("resolution"), form.text("root_cause", required=False))
 
 
 def _review(service: IncidentService, name: str, me: Actor, form: Form) -> Incident:

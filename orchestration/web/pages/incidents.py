@@ -51,7 +51,7 @@ class Card:
 def routes(site: DashboardSite) -> Sequence[Route]:
     """The board."""
     return site.page(
-        SitePage("/incidents", "incidents.html", "incidents", _Incidents(site).read, SUBJECTS, stales=True)
+        SitePage("/incidents", "incidents.html", "incidents", _Incidents(site).read, SUBJECTS, refreshes=True)
     )
 
 
@@ -95,7 +95,7 @@ class _Incidents:
         owing = [one for one in owing if missing_fields(one) and not one.drill]
         return {
             "cards": open_cards(records, now),
-            "owing": [(one, missing_fields(one)) for one in owing],
+            "reviews_due": [(one, missing_fields(one)) for one in owing],
             "history": records.table.list(severities=severities, scenario=scenario, is_open=False, limit=_AT_ONCE),
             "severities": list(Severity),
             "scenarios": list(Scenario),

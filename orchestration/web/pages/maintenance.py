@@ -1,4 +1,4 @@
-"""Maintenance: what the system does by the calendar to stay well, backups, reports, and what people sign off."""
+"""The maintenance page: scheduled jobs, backups, reports, and the duties that people sign off."""
 
 from __future__ import annotations
 
@@ -17,42 +17,43 @@ from orchestration.web.pages.forms import Form
 from orchestration.web.pages.markdown import html
 from orchestration.web.pages.site import DashboardSite, SitePage, Values
 
-_SHOWN = 30
-_REHEARSALS = timedelta(days=90)
+_RUNS_SHOWN = 30
+# Long enough to contain the monthly rehearsal of the last backup, even if one month was missed.
+_REHEARSALS_SHOWN_FOR = timedelta(days=90)
 
 
 def routes(site: DashboardSite) -> Sequence[Route]:
-    """The page with its forms, and a page for each report."""
-    upkeep = _Maintenance(site)
+    """The page with its forms, and one page for each report."""
+    view = _Maintenance(site)
     subjects = ("maintenance", "backup", "duty")
-    page = SitePage("/maintenance", "maintenance.html", "maintenance", upkeep.read, subjects, stales=True)
-    report = SitePage("/maintenance/reports/{report}", "report.html", "maintenance", upkeep.read_report)
-    deeds = {
-        "sign-off": (upkeep.sign_off, Role.OPERATOR),
-        "rehearse": (upkeep.rehearse, Role.OPERATOR),
-        "run": (upkeep.run_job, Role.OPERATOR),
+    page = SitePage("/maintenance", "maintenance.html", "maintenance", view.read, subjects, refreshes=True)
+    report = SitePage("/maintenance/reports/{report}", "report.html", "maintenance", view.read_report)
+    actions = {
+        "sign-off": (view.sign_off, Role.OPERATOR),
+        "rehearse": (view.rehearse, Role.OPERATOR),
+        "run": (view.run_job, Role.OPERATOR),
     }
-    return [*site.page(page, deeds), *site.page(report)]
+    return [*site.page(page, actions), *site.page(report)]
 
 
 class _Maintenance:
     def __init__(self, site: DashboardSite) -> None:
         self._app = site.app
-        self._room = ProjectMaintenance(site.app)
+        self._maintenance = ProjectMaintenance(site.app)
 
     async def read(self, request: Request) -> Values:  # noqa: ARG002
         return await anyio.to_thread.run_sync(self._read)
 
     def _read(self) -> Values:
-        room, since = self._room, self._app.clock.now() - _REHEARSALS
+        maintenance, since = self._maintenance, self._app.clock.now() - _REHEARSALS_SHOWN_FOR
         rehearsed = self._app.timeline.list_newest_of_kind("backup.rehearsed", since)
         failed = self._app.timeline.list_newest_of_kind("backup.failed", since)
         return {
-            "standings": room.service.statuses(),
-            "history": room.records.list_runs(limit=_SHOWN),
-            "duties": room.records.list_sign_offs(limit=_SHOWN),
+            "jobs": maintenance.service.statuses(),
+            "history": maintenance.records.list_runs(limit=_RUNS_SHOWN),
+            "duties": maintenance.records.list_sign_offs(limit=_RUNS_SHOWN),
             "about": SIGN_OFFS,
-            "backups": room.vault.list(),
+            "backups": maintenance.vault.list(),
             "rehearsed": {str(event.data.get("backup")): event for _, event in rehearsed},
             "failed": failed[-1][1] if failed else None,
             "reports": [path.stem for path in list_reports(self._app)],
@@ -70,11 +71,11 @@ class _Maintenance:
         return "/maintenance", "signed"
 
     async def run_job(self, request: Request, form: Form, principal: Principal) -> tuple[str, str]:  # noqa: ARG002
-        await self._app.tasks.start(self._room.service.start, form.text("job"), principal.name)
+        await self._app.tasks.start(self._maintenance.service.start, form.text("job"), principal.name)
         return "/maintenance", "job-begun"
 
     async def rehearse(self, request: Request, form: Form, principal: Principal) -> tuple[str, str]:  # noqa: ARG002
-        tried = await anyio.to_thread.run_sync(self._room.upkeep.rehearse)
-        if not tried.good:
-            raise ConflictError(f"{tried.backup} could not be restored: {'; '.join(tried.problems)}")
+        result = await anyio.to_thread.run_sync(self._maintenance.upkeep.rehearse)
+        if not result.good:
+            raise ConflictError(f"Backup {result.backup} could not be restored: {'; '.join(result.problems)}")
         return "/maintenance", "rehearsed"

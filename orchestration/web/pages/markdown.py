@@ -1,4 +1,7 @@
-"""Markdown of ours as HTML that can do nothing: no mark-up of its own, no address, no picture, no style."""
+"""Renders Markdown as inert HTML: no embedded HTML, no links, no images, no styles.
+
+Runbooks are edited by users, and reports quote model output and log lines, so nothing in the text may be trusted.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,8 @@ _MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
 
 
 def html(text: str) -> str:
-    """The text as HTML. What may be too wide can be scrolled, by the keyboard too."""
+    """The text as HTML. Wide tables and code blocks scroll, and can be focused so that the keyboard scrolls them
+    too."""
     clean = nh3.clean(_MARKDOWN.render(text), tags=_TAGS, attributes={})
     numbers = count(1)
 

@@ -1,4 +1,4 @@
-"""The first page: is everything well, and if not, what needs me?"""
+"""The overview page: what needs attention, open incidents, providers, runs and workers."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ from orchestration.web.pages.runs import is_rehearsed
 from orchestration.web.pages.site import DashboardSite, SitePage, Values
 
 _SUBJECTS = ("run", "approval", "incident", "alert", "route", "worker", "configuration", "override", "calendar")
-_SHOWN = 12
+_RUNS_SHOWN = 12
 _ENDED = tuple(status for status in RunStatus if status.ended)
 
 
 @dataclass(frozen=True, slots=True)
 class AttentionItem:
-    """Something that needs a person: what, why, where to go, and how urgent (`bad` before `fair`)."""
+    """Something that a person has to do. Items with the tone `bad` come before those with `fair`."""
 
     tone: str
-    what: str
-    why: str
+    title: str
+    detail: str
     link: str
 
 
 def routes(site: DashboardSite) -> Sequence[Route]:
     """The page."""
-    return site.page(SitePage("/", "overview.html", "overview", _Overview(site).read, _SUBJECTS, stales=True))
+    return site.page(SitePage("/", "overview.html", "overview", _Overview(site).read, _SUBJECTS, refreshes=True))
 
 
 class _Overview:
@@ -53,16 +53,16 @@ class _Overview:
         cards = open_cards(app.incident_service.records, now)
         workers = [worker for control in found.control for worker in control["workers"]]
         today = now.replace(hour=0, minute=0, second=0, microsecond=0)
-        recent = app.runs.list(_ENDED, _SHOWN)
-        under_way = sum(count for status, count in app.runs.count_by_status().items() if not status.ended)
+        recent = app.runs.list(_ENDED, _RUNS_SHOWN)
+        unfinished_count = sum(count for status, count in app.runs.count_by_status().items() if not status.ended)
         providers = by_provider(app)
-        needs = list(_needs(app.store.refused, cards, found, automated=app.configuration.automation.enabled))
+        needs = list(_attention_items(app.store.refused, cards, found, automated=app.configuration.automation.enabled))
         return {
             "needs": sorted(needs, key=lambda need: need.tone != "bad"),
             "cards": cards,
             "found": found,
-            "under_way": under_way,
-            "unfinished": found.runs[:_SHOWN],
+            "unfinished_count": unfinished_count,
+            "unfinished": found.runs[:_RUNS_SHOWN],
             "questions": {question.subject: question for question in found.questions},
             "rehearsed": {run.id for run in (*found.runs, *recent) if is_rehearsed(run)},
             "workers": workers,
@@ -70,35 +70,37 @@ class _Overview:
             "firing": len(app.alerts.list([AlertStatus.FIRING], limit=1000)),
             "counts": app.runs.count_by_status(since=now - timedelta(days=1)),
             "today": self._spend.totals(since=today),
-            "lately": recent,
+            "finished": recent,
         }
 
 
-def _needs(
+def _attention_items(
     refused: Sequence[object], cards: Sequence[Card], found: Overview, *, automated: bool
 ) -> Iterator[AttentionItem]:
     for card in cards:
         incident = card.incident
         if card.unattended:
-            why = f"{incident.scenario.value}, nobody has acknowledged it"
+            detail = f"{incident.scenario.value}, not acknowledged"
             tone = "bad" if incident.severity.value in ("P0", "P1") else "fair"
             drill = " (drill)" if incident.drill else ""
-            yield AttentionItem(tone, f"{incident.severity}: {incident.title}{drill}", why, f"/incidents/{incident.id}")
+            yield AttentionItem(
+                tone, f"{incident.severity}: {incident.title}{drill}", detail, f"/incidents/{incident.id}"
+            )
     for question in found.questions:
         kind = "incidents" if question.subject.startswith("inc-") else "runs"
-        yield AttentionItem("fair", question.question, "it waits for your answer", f"/{kind}/{question.subject}")
+        yield AttentionItem("fair", question.question, "waiting for approval", f"/{kind}/{question.subject}")
     if refused:
         yield AttentionItem(
-            "fair", "The configuration file cannot be used", "the last good one stays in force", "/configuration"
+            "fair", "The configuration file is invalid", "the last valid version stays in force", "/configuration"
         )
     if not automated:
-        yield AttentionItem("fair", "Automation is stopped", "nothing is repaired without a person", "/configuration")
+        yield AttentionItem("fair", "Automation is stopped", "nothing is repaired automatically", "/configuration")
     if not found.control:
         yield AttentionItem(
-            "fair", "Nobody serves", "no worker takes waiting runs; start: orchestrator serve", "/resources"
+            "fair", "No control process is running", "queued runs do not start; run: orchestrator serve", "/resources"
         )
     waiting = [run for run in found.runs if run.status is RunStatus.WAITING]
-    asked = {question.subject for question in found.questions}
-    for run in waiting[:_SHOWN]:
-        if run.id not in asked:
-            yield AttentionItem("fair", f"{run.id} waits", run.reason, f"/runs/{run.id}")
+    with_question = {question.subject for question in found.questions}
+    for run in waiting[:_RUNS_SHOWN]:
+        if run.id not in with_question:
+            yield AttentionItem("fair", f"{run.id} is waiting", run.reason, f"/runs/{run.id}")

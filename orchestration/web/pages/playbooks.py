@@ -1,4 +1,4 @@
-"""Playbooks: what the system does about a trouble, as people read it; what it did, would do, and may not do now."""
+"""The playbook pages: the list with tripped guards, and for each playbook its runbook, history and dry run."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ from orchestration.web.pages.forms import Form
 from orchestration.web.pages.markdown import html
 from orchestration.web.pages.site import DashboardSite, SitePage, Values
 
-# What playbooks do shows in these events; the response to an incident begins and ends with the incident's own.
+# Actions and guards have events of their own; that a playbook run starts or finishes shows in its incident's events.
 SUBJECTS = ("action", "guard", "incident")
-_LATELY = 200
-_HISTORY = 20
+_RECENT_RUNS = 200
+_HISTORY_SHOWN = 20
 
 
 def routes(site: DashboardSite) -> Sequence[Route]:
-    """The list, and a page for each."""
-    books = _Playbooks(site)
-    every = SitePage("/playbooks", "playbooks.html", "playbooks", books.read_all, SUBJECTS)
-    one = SitePage("/playbooks/{playbook}", "playbook.html", "playbooks", books.read_one, SUBJECTS)
+    """The list, and one page for each playbook."""
+    view = _Playbooks(site)
+    list_page = SitePage("/playbooks", "playbooks.html", "playbooks", view.read_all, SUBJECTS)
+    playbook_page = SitePage("/playbooks/{playbook}", "playbook.html", "playbooks", view.read_one, SUBJECTS)
     return [
-        *site.page(every, {"reset": (books.reset, Role.OPERATOR)}),
-        *site.page(one, {"dry-run": (books.dry_run, Role.RESPONDER)}),
+        *site.page(list_page, {"reset": (view.reset, Role.OPERATOR)}),
+        *site.page(playbook_page, {"dry-run": (view.dry_run, Role.RESPONDER)}),
     ]
 
 
 def runs_on(records: PlaybookRecords, incident_id: str) -> list[tuple[PlaybookRun, tuple[ActionRun, ...]]]:
-    """The runs of playbooks on an incident with their actions, the newest run first."""
+    """The playbook runs on an incident with their actions, newest run first."""
     return [(run, records.list_actions(run_id=run.id)) for run in records.list_runs(incident_id=incident_id)]
 
 
@@ -52,13 +52,13 @@ class _Playbooks:
 
     def _read_all(self) -> Values:
         catalogue = self._catalogue()
-        lately: dict[str, list[PlaybookRun]] = {}
-        for run in self._records.list_runs(limit=_LATELY):
-            lately.setdefault(run.playbook, []).append(run)
+        recent_runs: dict[str, list[PlaybookRun]] = {}
+        for run in self._records.list_runs(limit=_RECENT_RUNS):
+            recent_runs.setdefault(run.playbook, []).append(run)
         return {
             "entries": catalogue.all(),
             "mistakes": catalogue.mistakes,
-            "lately": lately,
+            "recent_runs": recent_runs,
             "trips": self._records.list_trips(),
         }
 
@@ -67,8 +67,8 @@ class _Playbooks:
 
     def _read_one(self, name: str) -> Values:
         entry = self._catalogue().get(name)
-        runs = self._records.list_runs(playbook=name, limit=_HISTORY)
-        # Without the title, which the page has itself.
+        runs = self._records.list_runs(playbook=name, limit=_HISTORY_SHOWN)
+        # Without the first line, its title: the page has a heading of its own.
         text = runbook(entry.playbook).partition("\n")[2]
         return {
             "entry": entry,
@@ -80,7 +80,7 @@ class _Playbooks:
         }
 
     async def dry_run(self, request: Request, form: Form, principal: Principal) -> Values:  # noqa: ARG002
-        incident = form.text("incident", needed=False) or None
+        incident = form.text("incident", required=False) or None
         return {"plan": await preview(self._app, request.path_params["playbook"], incident)}
 
     async def reset(self, request: Request, form: Form, principal: Principal) -> tuple[str, str]:  # noqa: ARG002
@@ -88,10 +88,10 @@ class _Playbooks:
         now = self._app.clock.now()
         count = await anyio.to_thread.run_sync(self._records.reset_trips, action, principal.name, now)
         if not count:
-            raise ConflictError(f"expected an action with a guard that has tripped, got '{action[:64]}'; look again")
+            raise ConflictError(f"No guard is tripped for the action '{action[:64]}'. Reload the page.")
         self._app.bus.publish(GuardReset(action=action, count=count), actor=principal.name)
         return "/playbooks", "guard-reset"
 
     def _catalogue(self) -> PlaybookCatalogue:
-        """The playbooks as they are now; a person may have edited them."""
+        """The playbooks as they are on disk: people edit them while the server runs."""
         return PlaybookCatalogue(self._app.root / PLAYBOOKS)

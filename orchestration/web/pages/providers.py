@@ -1,5 +1,4 @@
-"""Providers: breakers, limits with sliders that act, latency, errors, spend, and what the providers say of their own
-limits."""
+"""The providers page: breakers, concurrency limits, latency, errors, spend, and the headroom that providers report."""
 
 from __future__ import annotations
 
@@ -23,16 +22,17 @@ from orchestration.storage.spend import Spend
 from orchestration.web.pages.forms import Form
 from orchestration.web.pages.site import DashboardSite, SitePage, Values
 
-_MOST = 64
-_MOST_ALLOWED = 10_000
-_LATELY = timedelta(hours=1)
+# Where a slider ends unless the limit is higher: most providers take less, and a longer slider is hard to set.
+_SLIDER_MAX = 64
+_MAX_CONCURRENCY = 10_000
+_USAGE_WINDOW = timedelta(hours=1)
 
 
 @dataclass(slots=True)
-class Lately:
-    """The tries of the last hour at one provider. Failures that another route made good count, too."""
+class RecentUsage:
+    """The attempts at one provider in the last hour, including failures that a fallback made up for."""
 
-    tries: int = 0
+    attempts: int = 0
     failures: dict[str, int] = field(default_factory=dict)
     seconds: list[float] = field(default_factory=list)
     first_tokens: list[float] = field(default_factory=list)
@@ -43,15 +43,15 @@ class Lately:
 
     @property
     def error_rate(self) -> float | None:
-        return self.failed / self.tries if self.tries else None
+        return self.failed / self.attempts if self.attempts else None
 
     @property
     def median(self) -> float | None:
         return statistics.median(self.seconds) if self.seconds else None
 
     @property
-    def slowest(self) -> float | None:
-        """The 90th percentile, by nearest rank."""
+    def percentile_90(self) -> float | None:
+        """The 90th percentile, by the nearest-rank method."""
         ranked = sorted(self.seconds)
         return ranked[-(-9 * len(ranked) // 10) - 1] if ranked else None
 
@@ -62,7 +62,7 @@ class Lately:
 
 @dataclass(frozen=True, slots=True)
 class ProviderView:
-    """A provider with its routes. `most` is where its slider ends; `overrides` are those about it."""
+    """A provider with its routes. `most` is the maximum of its slider."""
 
     name: str
     lines: tuple[ProviderSummary, ...]
@@ -76,7 +76,7 @@ class ProviderView:
 
     @property
     def state(self) -> str:
-        """The worst of its routes' states; `disabled` and `paused` where a person or a playbook has said so."""
+        """The worst state of its routes; `disabled` or `paused` if the configuration or an override says so."""
         if not self.first.enabled:
             return "disabled"
         if self.concurrency == 0:
@@ -86,20 +86,20 @@ class ProviderView:
 
 
 def routes(site: DashboardSite) -> Sequence[Route]:
-    """The page with its forms."""
+    """The page and its forms."""
     providers = _Providers(site)
-    deeds = {
+    actions = {
         "limit": (providers.limit, Role.OPERATOR),
         "switch-off": (providers.switch_off, Role.OPERATOR),
         "end-override": (providers.end_override, Role.OPERATOR),
         "probe": (providers.probe, Role.RESPONDER),
     }
     subjects = ("route", "override", "configuration", "model_call")
-    return site.page(SitePage("/providers", "providers.html", "providers", providers.read, subjects), deeds)
+    return site.page(SitePage("/providers", "providers.html", "providers", providers.read, subjects), actions)
 
 
 def by_provider(app: Project) -> list[ProviderView]:
-    """Every provider of the configuration, in the order of the fallback chain, those in no chain last."""
+    """All configured providers in the order of the fallback chain, those outside the chain last."""
     configuration, credentials = app.configuration, app.store.credentials
     states = RouteStates(app.database).load()
     lines = overview(configuration, lambda name: credentials.get(name) is not None, states, app.clock.now())
@@ -108,7 +108,7 @@ def by_provider(app: Project) -> list[ProviderView]:
             name=name,
             lines=tuple(line for line in lines if line.provider == name),
             concurrency=settings.concurrency,
-            most=max(_MOST, settings.concurrency),
+            most=max(_SLIDER_MAX, settings.concurrency),
             overrides=tuple(one for one in app.store.overrides if _is_about(one, name)),
         )
         for name, settings in configuration.runtime.providers.items()
@@ -126,32 +126,32 @@ class _Providers:
         self._spend = Spend(site.app.database)
 
     async def read(self, request: Request) -> Values:
-        asked = request.query_params.get("asked", "")
-        return await anyio.to_thread.run_sync(self._read, asked)
+        probed = request.query_params.get("asked", "")
+        return await anyio.to_thread.run_sync(self._read, probed)
 
-    def _read(self, asked: str) -> Values:
+    def _read(self, probed: str) -> Values:
         now = self._app.clock.now()
         today = now.replace(hour=0, minute=0, second=0, microsecond=0)
         calls = [
             event.data
             for kind in ("model_call.finished", "model_call.failed")
-            for _, event in self._app.timeline.list_newest_of_kind(kind, now - _LATELY)
+            for _, event in self._app.timeline.list_newest_of_kind(kind, now - _USAGE_WINDOW)
         ]
         runtime = self._app.configuration.runtime
         return {
             "views": by_provider(self._app),
-            "lately": lately(calls),
+            "usage": recent_usage(calls),
             "spent": self._spend.by_provider(today),
             "total": self._spend.totals(since=today),
             "daily_tokens": runtime.daily_tokens,
             "daily_usd": runtime.daily_usd,
-            "nothing": Lately(),
-            "asked": asked,
+            "no_usage": RecentUsage(),
+            "probed": probed,
         }
 
     async def limit(self, request: Request, form: Form, principal: Principal) -> tuple[str, str]:  # noqa: ARG002
         name = self._known(form)
-        change = LimitProvider(target=name, concurrency=form.whole("concurrency", 0, _MOST_ALLOWED))
+        change = LimitProvider(target=name, concurrency=form.whole("concurrency", 0, _MAX_CONCURRENCY))
         return self._override(form, principal, change, "limit")
 
     async def switch_off(self, request: Request, form: Form, principal: Principal) -> tuple[str, str]:  # noqa: ARG002
@@ -167,7 +167,7 @@ class _Providers:
         return f"/providers?asked={name}", "answers" if result.ok else "silent"
 
     def _override(self, form: Form, principal: Principal, change: AnyChange, done: str) -> tuple[str, str]:
-        # On this thread: those who follow the configuration are told on the one that changes it.
+        # On the event loop's thread: see the same note in the configuration page.
         seconds = form.seconds("duration")
         self._app.store.add_override(change, reason=form.text("reason"), actor=principal.name, seconds=seconds)
         return "/providers", done
@@ -176,24 +176,24 @@ class _Providers:
         name = form.text("provider")
         if self._app.configuration.provider(name) is None:
             known = ", ".join(self._app.configuration.runtime.providers)
-            raise NotFoundError(f"expected a provider of the configuration ({known}), got '{name[:64]}'")
+            raise NotFoundError(f"There is no provider '{name[:64]}'. Configured are: {known}.")
         return name
 
 
-def lately(calls: Sequence[Mapping[str, Any]]) -> dict[str, Lately]:
-    """What came of the tries in these calls, by provider. Pure."""
-    found: dict[str, Lately] = {}
+def recent_usage(calls: Sequence[Mapping[str, Any]]) -> dict[str, RecentUsage]:
+    """Aggregates the attempts of model calls by provider. Pure."""
+    found: dict[str, RecentUsage] = {}
     for call in calls:
         for one in call.get("tries") or ():
             provider = str(one.get("route", "")).partition("/")[0]
-            seen = found.setdefault(provider, Lately())
-            seen.tries += 1
+            usage = found.setdefault(provider, RecentUsage())
+            usage.attempts += 1
             if one.get("outcome") == "ok":
-                seen.seconds.append(float(one.get("seconds") or 0.0))
+                usage.seconds.append(float(one.get("seconds") or 0.0))
             else:
                 outcome = str(one.get("outcome"))
-                seen.failures[outcome] = seen.failures.get(outcome, 0) + 1
+                usage.failures[outcome] = usage.failures.get(outcome, 0) + 1
         if call.get("first_token_seconds") is not None:
             provider = str(call.get("route", "")).partition("/")[0]
-            found.setdefault(provider, Lately()).first_tokens.append(float(call["first_token_seconds"]))
+            found.setdefault(provider, RecentUsage()).first_tokens.append(float(call["first_token_seconds"]))
     return found

@@ -1,4 +1,4 @@
-"""Resources: what the machine and the processes use, now and over time."""
+"""The resources page: what the machine and the processes use, now and over time."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ from orchestration.storage.samples import Samples, SampleSeries
 from orchestration.web.pages.site import DashboardSite, SitePage, Values
 
 RANGES = {"1h": timedelta(hours=1), "6h": timedelta(hours=6), "1d": timedelta(days=1), "7d": timedelta(days=7)}
+# More points than this cannot be told apart at the width of a plot.
 _POINTS = 120
 
 
 @dataclass(frozen=True, slots=True)
 class ResourcePlot:
-    """What is drawn, and stands in the table behind it. A row is a moment and a value for each series, None where
-    there is none; `limit` is where trouble begins by the configuration."""
+    """A plot and the table behind it. A row is a time with one value per series, or None where there is none. `limit`
+    is the alert threshold of the configuration."""
 
     id: str
     title: str
@@ -40,7 +41,9 @@ class ResourcePlot:
 def routes(site: DashboardSite) -> Sequence[Route]:
     """The page."""
     return site.page(
-        SitePage("/resources", "resources.html", "resources", _Resources(site).read, ("worker", "control"), stales=True)
+        SitePage(
+            "/resources", "resources.html", "resources", _Resources(site).read, ("worker", "control"), refreshes=True
+        )
     )
 
 
@@ -52,31 +55,37 @@ class _Resources:
     async def read(self, request: Request) -> Values:
         chosen = request.query_params.get("range", "1h")
         if chosen not in RANGES:
-            raise UsageError(f"expected a range ({', '.join(RANGES)}), got '{chosen[:20]}'; choose one of the list")
+            raise UsageError(f"There is no time range '{chosen[:20]}'. Choose one of: {', '.join(RANGES)}.")
         return await anyio.to_thread.run_sync(self._read, chosen)
 
     def _read(self, chosen: str) -> Values:
         now = self._app.clock.now()
         thresholds = self._app.configuration.monitoring.thresholds
-        of_host = "of the container's limit where there is one"
+        of_host = "of the container's limit if there is one"
         wanted = (
             ("cpu_percent", "Processor", of_host, "%", thresholds.cpu_percent),
             ("memory_percent", "Memory", of_host, "%", thresholds.memory_percent),
-            ("disk_free_percent", "Free disk", "space or files, whichever is less", "%", thresholds.disk_free_percent),
-            ("event_loop_lag_seconds", "Event loop lag", "by how much a loop was late at worst", "s", None),
-            ("latency_ratio", "Provider latency", "median ÷ its own baseline; 1 is as usual", "×", None),
+            (
+                "disk_free_percent",
+                "Free disk",
+                "space or inodes, whichever is lower",
+                "%",
+                thresholds.disk_free_percent,
+            ),
+            ("event_loop_lag_seconds", "Event loop lag", "largest delay of an event loop", "s", None),
+            ("latency_ratio", "Provider latency", "median relative to its baseline; 1 is normal", "×", None),
         )
         plots = []
         for name, title, meaning, unit, limit in wanted:
             series = self._samples.query(name, now - RANGES[chosen], now, now)
             plots.append(plot(name, title, meaning, unit, series, limit))
-        return {"plots": plots, "found": overview(self._app), "ranges": list(RANGES), "chosen": chosen}
+        return {"plots": plots, "overview": overview(self._app), "ranges": list(RANGES), "chosen": chosen}
 
 
 def plot(
     name: str, title: str, meaning: str, unit: str, series: Sequence[SampleSeries], limit: float | None = None
 ) -> ResourcePlot:
-    """A plot of series: thinned to as many points as can be told apart, by means. Pure."""
+    """A plot of series, averaged down to a limited number of points. Pure."""
     moments = [at for one in series for at, _ in one.points]
     if not moments:
         return ResourcePlot(name, title, meaning, unit, (), (), limit)

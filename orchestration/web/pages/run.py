@@ -1,4 +1,4 @@
-"""One run: its waterfall, what it wrote, what it asks, and the handles to steer it."""
+"""The page of one run: waterfall, artifacts, approvals, and the forms that control it."""
 
 from __future__ import annotations
 
@@ -22,23 +22,24 @@ from orchestration.web.pages.runs import is_rehearsed
 from orchestration.web.pages.site import DashboardSite, SitePage, Values, principal_of
 from orchestration.web.pages.waterfall import AGENT_KINDS, waterfall
 
-_AT_ONCE = 300
-_MOST_CHECKED_BYTES = 20_000_000
+_EVENTS_SHOWN = 300
+# Hashing this much takes well under a tenth of a second. More would delay every refresh of the page.
+_MAX_VERIFIED_BYTES = 20_000_000
 _RESUMABLE = (RunStatus.STOPPED, RunStatus.FAILED, RunStatus.CANCELLED)
 
 
 def routes(site: DashboardSite) -> Sequence[Route]:
-    """The page, and the files that the run has written."""
-    run = _Run(site)
-    deeds = {
-        "cancel": (run.cancel, Role.OPERATOR),
-        "resume": (run.resume, Role.OPERATOR),
-        "fork": (run.fork, Role.OPERATOR),
-        "approve": (run.approve, Role.RESPONDER),
-        "deny": (run.deny, Role.RESPONDER),
+    """The page with its forms, and the artifacts of the run."""
+    view = _Run(site)
+    actions = {
+        "cancel": (view.cancel, Role.OPERATOR),
+        "resume": (view.resume, Role.OPERATOR),
+        "fork": (view.fork, Role.OPERATOR),
+        "approve": (view.approve, Role.RESPONDER),
+        "deny": (view.deny, Role.RESPONDER),
     }
-    page = site.page(SitePage("/runs/{run}", "run.html", "runs", run.read, ("run/ID",)), deeds)
-    return [*page, Route("/runs/{run}/artifacts/{name}", run.artifact)]
+    page = site.page(SitePage("/runs/{run}", "run.html", "runs", view.read, ("run/ID",)), actions)
+    return [*page, Route("/runs/{run}/artifacts/{name}", view.artifact)]
 
 
 class _Run:
@@ -56,40 +57,44 @@ class _Run:
 
     def _read(self, run: Run, before: int | None) -> Values:
         app = self._app
-        events = app.timeline.list_newest(run.id, before=before, limit=_AT_ONCE)
+        events = app.timeline.list_newest(run.id, before=before, limit=_EVENTS_SHOWN)
         agents = app.timeline.list_of_kinds([run.id], AGENT_KINDS)[run.id]
         fall = waterfall(agents, events, run.started_at or run.created_at, run.finished_at or app.clock.now())
-        working = [lane.id for lane in fall.lanes if lane.ended is None]
+        active = [lane.id for lane in fall.lanes if lane.ended is None]
         artifacts = app.artifacts.list(run.id)
         return {
             "run": run,
             "fall": fall,
             "rehearsed": is_rehearsed(run) or any(event.data.get("rehearsal") for _, event in events),
-            "beats": [beat for beat in app.timeline.list_heartbeats(run.id) if beat.agent_run_id in working],
+            "heartbeats": [beat for beat in app.timeline.list_heartbeats(run.id) if beat.agent_run_id in active],
             "artifacts": artifacts,
             "altered": self._altered(run, artifacts),
             "questions": app.approvals.list_open(run.id),
             "lines": [(event, line) for _, event in reversed(events) if (line := event_text(event))],
-            "earlier": events[0][0] if len(events) == _AT_ONCE else None,
+            "earlier": events[0][0] if len(events) == _EVENTS_SHOWN else None,
             "paged": before is not None,
         }
 
     def _altered(self, run: Run, artifacts: Sequence[ArtifactRecord]) -> dict[str, str] | None:
-        """Which files are not as they were written; None where looking would take too long."""
-        if sum(one.size for one in artifacts) > _MOST_CHECKED_BYTES:
+        """Artifacts that were changed since they were written, each with what is wrong; None if checking takes too
+        long."""
+        if sum(one.size for one in artifacts) > _MAX_VERIFIED_BYTES:
             return None
         return dict(self._app.artifacts.verify(run.id))
 
     async def artifact(self, request: Request) -> Response:
-        """A file as text, whatever is in it: a browser must not take it for a page. An event says who has read it."""
+        """Serve an artifact as plain text, whatever its type, and record who has read it.
+
+        An artifact is written by a model. Served as HTML or SVG it could run scripts in the dashboard's origin;
+        `nosniff` keeps browsers from guessing a type, and `sandbox` takes the origin away should one do so anyway."""
         principal = principal_of(request)
         if principal is None or not principal.may(Role.VIEWER, "runs"):
-            return PlainTextResponse("sign in first", 403 if principal else 401)
+            return PlainTextResponse("Sign in first.", 403 if principal else 401)
         run_id, name = request.path_params["run"], request.path_params["name"]
         try:
             data = await anyio.to_thread.run_sync(self._bytes, run_id, name)
         except (NotFoundError, OSError):
-            return PlainTextResponse("there is no such file any more", 404)
+            return PlainTextResponse("This artifact does not exist.", 404)
         self._app.bus.publish(ArtifactRead(name=name), run_id=run_id, actor=principal.name)
         headers = {
             "X-Content-Type-Options": "nosniff",
@@ -100,11 +105,11 @@ class _Run:
 
     def _bytes(self, run_id: str, name: str) -> bytes:
         if name not in [record.name for record in self._app.artifacts.list(run_id)]:
-            raise NotFoundError(f"expected a file that {run_id} wrote, got '{name}'")
+            raise NotFoundError(f"Run {run_id} has no artifact '{name}'.")
         return self._app.artifacts.path(run_id, name).read_bytes()
 
     async def cancel(self, request: Request, form: Form, principal: Principal) -> tuple[str, str]:
-        reason = form.text("reason", needed=False) or f"cancelled by {principal.name}"
+        reason = form.text("reason", required=False) or f"cancelled by {principal.name}"
         run = await self._app.control.cancel(request.path_params["run"], reason)
         return f"/runs/{run.id}", "run-cancelled"
 
@@ -129,14 +134,14 @@ class _Run:
 
 
 async def decide(app: Application, form: Form, principal: Principal, subject: str, *, approved: bool) -> None:
-    """Answer one question about a run or an incident. Raises ConflictError when it was answered already, and
-    NotFoundError when that subject has no such question."""
-    name, reason = form.text("approval"), form.text("reason", needed=False)
+    """Answer one question of a run or an incident. Raises ConflictError if it is already answered, and NotFoundError if
+    the subject has no such question."""
+    name, reason = form.text("approval"), form.text("reason", required=False)
 
     def work() -> None:
         question = app.approvals.get(name)
         if question.subject != subject:
-            raise NotFoundError(f"expected a question about {subject}, got '{name}'")
+            raise NotFoundError(f"There is no question '{name}' about {subject}.")
         app.answer(question, approved=approved, by=principal.name, reason=reason)
 
     await anyio.to_thread.run_sync(work)

@@ -1,4 +1,4 @@
-"""Runs: the list, newest first."""
+"""The page that lists runs, newest first."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from orchestration.storage.runs import Run
 from orchestration.storage.spend import Spend
 from orchestration.web.pages.site import DashboardSite, SitePage, Values
 
-_AT_ONCE = 50
+_RUNS_PER_PAGE = 50
 _FILTERS: Mapping[str, tuple[RunStatus, ...]] = {
     "all": (),
     "unfinished": tuple(status for status in RunStatus if not status.ended),
@@ -24,7 +24,7 @@ _FILTERS: Mapping[str, tuple[RunStatus, ...]] = {
 
 
 def routes(site: DashboardSite) -> Sequence[Route]:
-    """The list."""
+    """The page."""
     return site.page(SitePage("/runs", "runs.html", "runs", _Runs(site).read, ("run", "approval")))
 
 
@@ -36,13 +36,13 @@ class _Runs:
     async def read(self, request: Request) -> Values:
         chosen = request.query_params.get("status", "all")
         if chosen not in _FILTERS:
-            raise UsageError(f"expected a status ({', '.join(_FILTERS)}), got '{chosen[:20]}'; choose one of the list")
+            raise UsageError(f"There is no status '{chosen[:20]}'. Choose one of: {', '.join(_FILTERS)}.")
         before = request.query_params.get("before") or None
         return await anyio.to_thread.run_sync(self._read, chosen, before)
 
     def _read(self, chosen: str, before: str | None) -> Values:
-        found = self._app.runs.list(_FILTERS[chosen], _AT_ONCE + 1, before=before)
-        shown, counts = found[:_AT_ONCE], self._app.runs.count_by_status()
+        found = self._app.runs.list(_FILTERS[chosen], _RUNS_PER_PAGE + 1, before=before)
+        shown, counts = found[:_RUNS_PER_PAGE], self._app.runs.count_by_status()
         questions = {question.subject: question for question in self._app.approvals.list_open()}
         return {
             "runs": shown,
@@ -52,24 +52,24 @@ class _Runs:
             "chosen": chosen,
             "filters": _counted(counts),
             "before": before,
-            "next": shown[-1].id if len(found) > _AT_ONCE else None,
+            "next": shown[-1].id if len(found) > _RUNS_PER_PAGE else None,
         }
 
 
 def is_rehearsed(run: Run) -> bool:
-    """Whether the answers of a run came from no real model, as far as its own record tells."""
+    """Whether a run was answered by the rehearsal provider, according to its own record."""
     use: Mapping[str, Any] = (run.outcome or {}).get("use") or {}
     return bool(use.get("rehearsal"))
 
 
 def _used(runs: Sequence[Run]) -> dict[str, tuple[int, float]]:
-    """Tokens and dollars of those that have come to an end, by their own records; no rehearsal is charged."""
+    """Tokens and dollars of finished runs, from their own records: calls to the rehearsal provider are not charged."""
     uses = {run.id: run.outcome["use"] for run in runs if run.outcome and run.outcome.get("use")}
     return {name: (int(use["tokens"]), float(use["usd"])) for name, use in uses.items()}
 
 
 def _counted(counts: Mapping[RunStatus, int]) -> list[tuple[str, int]]:
-    """The filters that find something, each with how much; `all` and `unfinished` always."""
+    """The filters with their number of runs, without empty ones; `all` and `unfinished` are always there."""
     totals = [
         (name, sum(count for status, count in counts.items() if not statuses or status in statuses))
         for name, statuses in _FILTERS.items()

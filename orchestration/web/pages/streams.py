@@ -1,7 +1,8 @@
-"""Live updates: a page is told that something has changed, and then fetches itself anew.
+"""Live updates: a stream tells a page that something has changed, and the page fetches itself again.
 
-One look at the timeline serves all who listen, whichever process wrote there. What is sent is no content but a sign, so
-a thousand open pages cost one query a look, and nobody is shown anything that the page itself would not show.
+One poll of the timeline serves all open pages, whichever process wrote the events. The stream carries no content, only
+the notice of a change: a thousand open pages cost one query per poll, and no page shows anything that its own request
+would not be allowed to read.
 """
 
 from __future__ import annotations
@@ -17,111 +18,114 @@ from orchestration.clock import Clock
 from orchestration.events import Event
 from orchestration.storage.timeline import HeartbeatRow, Timeline
 
-_LOOK_SECONDS = 0.5
-_QUIET_SECONDS = 15.0
-_AT_ONCE = 1000
-# On a server, a transaction that takes long may commit a lower number later.
+_POLL_SECONDS = 0.5
+# Proxies commonly close a connection that has been silent for 30 or 60 seconds.
+_KEEPALIVE_SECONDS = 15.0
+_BATCH = 1000
+# PostgreSQL hands out sequence numbers before the commit, so a slow transaction may make a lower number visible after a
+# higher one. This many numbers are read again on every poll.
 _OVERLAP = 200
 _OF_RUN = "run/"
 
-_Found = tuple[Sequence[tuple[int, Event]], Sequence[HeartbeatRow]]
+_PollResult = tuple[Sequence[tuple[int, Event]], Sequence[HeartbeatRow]]
 
 
 class Streams:
-    """Tells pages that something has changed. `close` ends every stream; call it before the server is to stop."""
+    """Notifies pages of changes. `close` ends all streams; uvicorn waits for open responses, so call it before
+    stopping."""
 
     def __init__(self, timeline: Timeline, clock: Clock, *, ordered: bool) -> None:
         self._timeline = timeline
         self._clock = clock
         self._overlap = 0 if ordered else _OVERLAP
-        self._began: int | None = None
+        self._start: int | None = None
         self._sequence = 0
         self._newest: dict[str, int] = {}
-        self._news: Counter[str] = Counter()
+        self._changes: Counter[str] = Counter()
         self._seen: set[int] = set()
-        self._beats: Mapping[str, Sequence[HeartbeatRow]] = {}
+        self._heartbeats: Mapping[str, Sequence[HeartbeatRow]] = {}
         self._watched: Counter[str] = Counter()
-        self._looking = anyio.Lock()
-        self._looked_at = float("-inf")
+        self._polling = anyio.Lock()
+        self._polled_at = float("-inf")
         self._closed = anyio.Event()
 
     @property
     def open(self) -> int:
-        """How many streams there are now."""
+        """The number of open streams."""
         return self._watched[""]
 
     def close(self) -> None:
-        """End every stream, and let no new one last."""
+        """End all streams; new ones end immediately."""
         self._closed.set()
 
     async def listen(self, subjects: Sequence[str], after: int | None) -> AsyncIterator[str]:
-        """What to send to one page: a sign whenever something about one of these subjects is new.
+        """The lines to send to one page: a notice whenever something about one of these subjects has changed.
 
-        A subject is the first part of an event's kind, or `run/ID`. `after` is the last number that the page knows of:
-        from when it was made, or from before its connection broke.
+        A subject is the first part of an event's kind, or `run/ID`. `after` is the last event number that the page has
+        seen: from when it was rendered, or from before its connection broke.
         """
         watched = ["", *subjects]
         self._watched.update(watched)
         try:
-            async for line in self._signs(subjects, after):
+            async for line in self._lines(subjects, after):
                 yield line
         finally:
             self._watched.subtract(watched)
-            self._watched += Counter()  # without those that nobody watches any more
+            self._watched += Counter()  # drops the subjects that no page watches any more
 
-    async def _signs(self, subjects: Sequence[str], after: int | None) -> AsyncIterator[str]:
-        await self._look()
+    async def _lines(self, subjects: Sequence[str], after: int | None) -> AsyncIterator[str]:
+        await self._poll()
         known = self._state(subjects)
         newest = max((self._newest.get(subject, 0) for subject in subjects), default=0)
-        missed = after is not None and (after < (self._began or 0) or after < newest)
-        yield _sign(self._sequence) if missed else f"id: {self._sequence}\n\n"
-        said_at = self._clock.monotonic()
+        missed = after is not None and (after < (self._start or 0) or after < newest)
+        yield _notice(self._sequence) if missed else f"id: {self._sequence}\n\n"
+        sent_at = self._clock.monotonic()
         while not self._closed.is_set():
-            with anyio.move_on_after(_LOOK_SECONDS):
+            with anyio.move_on_after(_POLL_SECONDS):
                 await self._closed.wait()
-            await self._look()
+            await self._poll()
             state, now = self._state(subjects), self._clock.monotonic()
             if state != known:
-                yield _sign(self._sequence)
-                known, said_at = state, now
-            elif now - said_at > _QUIET_SECONDS:
-                yield ": still here\n\n"
-                said_at = now
+                yield _notice(self._sequence)
+                known, sent_at = state, now
+            elif now - sent_at > _KEEPALIVE_SECONDS:
+                yield ": keep-alive\n\n"
+                sent_at = now
 
     def _state(self, subjects: Sequence[str]) -> Sequence[tuple[int, Sequence[HeartbeatRow]]]:
-        return [(self._news[subject], self._beats.get(subject, ())) for subject in subjects]
+        return [(self._changes[subject], self._heartbeats.get(subject, ())) for subject in subjects]
 
-    async def _look(self) -> None:
-        """Look once for everybody who asks within the same moment. Without the database there is nothing new."""
-        async with self._looking:
-            if self._clock.monotonic() - self._looked_at < _LOOK_SECONDS * 0.8:
+    async def _poll(self) -> None:
+        """Read the timeline once for all streams that poll within the same interval; a database error means no news."""
+        async with self._polling:
+            if self._clock.monotonic() - self._polled_at < _POLL_SECONDS * 0.8:
                 return
             runs = [name.removeprefix(_OF_RUN) for name in self._watched if name.startswith(_OF_RUN)]
             try:
-                events, beats = await anyio.to_thread.run_sync(self._read, self._began, self._sequence, runs)
+                events, heartbeats = await anyio.to_thread.run_sync(self._read, self._start, self._sequence, runs)
             except SQLAlchemyError:
                 return
             finally:
-                self._looked_at = self._clock.monotonic()
-            self._take(events)
-            self._beats = {_OF_RUN + run: [beat for beat in beats if beat.run_id == run] for run in runs}
+                self._polled_at = self._clock.monotonic()
+            self._record(events)
+            self._heartbeats = {_OF_RUN + run: [beat for beat in heartbeats if beat.run_id == run] for run in runs}
 
-    def _read(self, began: int | None, sequence: int, runs: Sequence[str]) -> _Found:
-        # What agents do at this moment is on no timeline; it is read for the runs that somebody looks at.
-        beats = self._timeline.list_heartbeats(*runs) if runs else ()
-        if began is None:
-            self._began = self._sequence = self._timeline.last_sequence()
-            return (), beats
-        return self._timeline.list_since(max(0, sequence - self._overlap), _AT_ONCE), beats
+    def _read(self, start: int | None, sequence: int, runs: Sequence[str]) -> _PollResult:
+        # Heartbeats are not on the timeline. They are read only for the runs whose pages are open.
+        heartbeats = self._timeline.list_heartbeats(*runs) if runs else ()
+        if start is None:
+            self._start = self._sequence = self._timeline.last_sequence()
+            return (), heartbeats
+        return self._timeline.list_since(max(0, sequence - self._overlap), _BATCH), heartbeats
 
-    def _take(self, events: Sequence[tuple[int, Event]]) -> None:
+    def _record(self, events: Sequence[tuple[int, Event]]) -> None:
         for sequence, event in events:
             if sequence in self._seen:
                 continue
             self._seen.add(sequence)
             self._sequence = max(self._sequence, sequence)
             for subject in _subjects(event):
-                self._news[subject] += 1
+                self._changes[subject] += 1
                 self._newest[subject] = max(self._newest.get(subject, 0), sequence)
         self._seen = {one for one in self._seen if one > self._sequence - self._overlap}
 
@@ -131,5 +135,5 @@ def _subjects(event: Event) -> Sequence[str]:
     return (kind, _OF_RUN + event.run_id) if event.run_id else (kind,)
 
 
-def _sign(sequence: int) -> str:
+def _notice(sequence: int) -> str:
     return f"event: news\nid: {sequence}\ndata: {sequence}\n\n"

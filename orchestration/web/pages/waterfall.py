@@ -1,6 +1,6 @@
-"""A run as a waterfall: agents, and under each its model and tool calls, with when they began and how long they took.
+"""A run as a waterfall: its agents, and below each agent its model and tool calls on a common time axis.
 
-Pure: it is made from events. A call is told of when it has ended, so its beginning is its end minus its length.
+Pure: it is computed from events. A call is reported when it ends, so its start is its end minus its duration.
 """
 
 from __future__ import annotations
@@ -15,12 +15,13 @@ from orchestration.events import Event
 AGENT_KINDS = ("agent.started", "agent.finished", "agent.interrupted", "agent.retried")
 CALL_KINDS = ("model_call.finished", "model_call.failed", "tool_call.finished", "tool_call.refused")
 WIDTH = 1000.0
-_LEAST = 2.0
+# Shorter bars would be invisible: 1 ms of a run of ten minutes is less than a pixel.
+_MIN_WIDTH = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class TimeSpan:
-    """Where something stands in time, in thousandths of the whole."""
+    """A position on the time axis, in thousandths of the run's duration."""
 
     x: float
     width: float
@@ -28,7 +29,7 @@ class TimeSpan:
 
 @dataclass(frozen=True, slots=True)
 class AttemptBar:
-    """One try of a model call."""
+    """One attempt of a model call."""
 
     route: str
     outcome: str
@@ -39,8 +40,8 @@ class AttemptBar:
 
 @dataclass(frozen=True, slots=True)
 class CallBar:
-    """A model or a tool call. `usd` is None where no price is known; `fallback` says that another route than the first
-    answered."""
+    """A model or tool call. `usd` is None if the price is not known; `fallback` means that more than one route was
+    tried."""
 
     number: int
     kind: str
@@ -62,7 +63,7 @@ class CallBar:
 
     @property
     def retries(self) -> int:
-        """Tries beyond the first."""
+        """The attempts after the first one."""
         return max(0, len(self.attempts) - 1)
 
     @property
@@ -76,7 +77,7 @@ class CallBar:
 
 @dataclass(slots=True)
 class AgentLane:
-    """One agent at work on one task. `resumed` counts how often another process took it over."""
+    """One agent working on one task. `resumed` counts how often it was continued in another process."""
 
     id: str
     agent: str
@@ -92,7 +93,7 @@ class AgentLane:
 
     @property
     def tokens(self) -> int:
-        """Of the whole task once it has ended, until then of the calls that are shown."""
+        """The tokens of the whole task once it has finished; until then those of the calls that are shown."""
         return int(self.use["tokens"]) if self.use else sum(call.tokens for call in self.calls)
 
     @property
@@ -102,7 +103,7 @@ class AgentLane:
 
 @dataclass(frozen=True, slots=True)
 class Waterfall:
-    """The whole. `loose` are calls of no agent's lane."""
+    """All lanes of a run. `loose` are the calls that belong to no lane."""
 
     began: datetime
     ended: datetime
@@ -125,8 +126,8 @@ class Waterfall:
 def waterfall(
     agents: Iterable[Event], calls: Sequence[tuple[int, Event]], began: datetime, until: datetime
 ) -> Waterfall:
-    """Make it, `until` the run's end or now: of the agents' events of the whole run, and of as many calls as are to be
-    shown."""
+    """Build the waterfall from the agent events of the whole run and the call events that are to be shown. `until` is
+    the end of the run, or now."""
     lanes = _lanes(agents)
     ended = max([began + timedelta(milliseconds=1), until, *(event.at for _, event in calls)])
     loose: list[CallBar] = []
@@ -162,7 +163,7 @@ def _lanes(events: Iterable[Event]) -> dict[str, AgentLane]:
 
 
 def _agent_run(event: Event) -> str:
-    """The agent's run that a call belongs to: named, or in front of the number in its key."""
+    """The agent run that a call belongs to: named in the event, or the part of its key before the call's number."""
     return str(event.data.get("agent_run_id") or str(event.data.get("key") or "").rpartition("/")[0])
 
 
@@ -208,8 +209,8 @@ def _attempt(one: Mapping[str, Any]) -> AttemptBar:
 
 
 def _span(began: datetime, ended: datetime, begin: datetime, end: datetime) -> TimeSpan:
-    """A part of the whole; never so short that it cannot be seen, never outside."""
+    """The position of an interval, at least `_MIN_WIDTH` wide and never outside the axis."""
     whole = (end - begin).total_seconds()
-    x = min(WIDTH - _LEAST, max(0.0, (began - begin).total_seconds() / whole * WIDTH))
+    x = min(WIDTH - _MIN_WIDTH, max(0.0, (began - begin).total_seconds() / whole * WIDTH))
     right = min(WIDTH, (ended - begin).total_seconds() / whole * WIDTH)
-    return TimeSpan(round(x, 1), round(max(_LEAST, right - x), 1))
+    return TimeSpan(round(x, 1), round(max(_MIN_WIDTH, right - x), 1))

@@ -1,29 +1,29 @@
-// What makes the pages pleasant; they work without it. 1. Say whether the page is live. 2. Keep "5 min ago" true.
-// 3. Show the number at a slider. 4. Draw plots from the tables behind them.
+// Progressive enhancement; every page works without it. 1. Shows whether the page is live. 2. Keeps "5 min ago" up to
+// date. 3. Shows the value of a slider. 4. Draws plots from the tables behind them.
 (() => {
   "use strict";
 
   const pill = document.getElementById("stream");
-  const say = (text, state) => {
+  const setStatus = (text, state) => {
     if (pill.textContent !== text) pill.textContent = text;
     pill.classList.toggle("on", state === "on");
     pill.classList.toggle("off", state === "off");
   };
   if (pill) {
-    say("connecting", "");
-    document.addEventListener("htmx:sse:after:connection", () => say("live", "on"));
-    document.addEventListener("htmx:sse:before:message", () => say("live", "on"));
-    document.addEventListener("htmx:sse:error", () => say("reconnecting", "off"));
-    document.addEventListener("htmx:sse:close", () => say("not live", "off"));
+    setStatus("connecting", "");
+    document.addEventListener("htmx:sse:after:connection", () => setStatus("live", "on"));
+    document.addEventListener("htmx:sse:before:message", () => setStatus("live", "on"));
+    document.addEventListener("htmx:sse:error", () => setStatus("reconnecting", "off"));
+    document.addEventListener("htmx:sse:close", () => setStatus("offline", "off"));
   }
 
   document.querySelector("nav [aria-current]")?.scrollIntoView({ inline: "center", block: "nearest" });
 
-  // By the server's clock: the machine that shows the page may be wrong.
-  const ahead = Date.parse(document.body.dataset.now) - Date.now();
+  // Relative to the server's clock: the clock of the viewer's machine may be wrong.
+  const clockOffset = Date.parse(document.body.dataset.now) - Date.now();
   const units = [["d", 86400], ["h", 3600], ["min", 60], ["s", 1]];
   const relative = (moment) => {
-    const gone = Math.trunc((Date.now() + ahead - moment) / 1000);
+    const gone = Math.trunc((Date.now() + clockOffset - moment) / 1000);
     const seconds = Math.abs(gone);
     const [unit, size] = units.find(([, size]) => seconds >= size) || units[3];
     const text = `${Math.floor(seconds / size)} ${unit}`;
@@ -70,7 +70,7 @@
       }))],
     };
   };
-  const LIMIT = "trouble begins";
+  const LIMIT = "alert threshold";
   const drawn = new WeakMap();
   const draw = () => {
     if (!window.uPlot) return;

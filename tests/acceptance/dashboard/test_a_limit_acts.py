@@ -113,8 +113,8 @@ def move(page: Page, to: int) -> None:
         slider.press("ArrowRight")
     expect(section.locator(".slider output")).to_have_text(str(to))
     section.get_by_label("Reason").first.fill("it is too much for it")
-    section.get_by_role("button", name="Set the limit").click()
-    expect(page.locator("p[role=status]")).to_contain_text("The limit is in force")
+    section.get_by_role("button", name="Set limit").click()
+    expect(page.locator("p[role=status]")).to_contain_text("Limit set")
 
 
 @SCREENS
@@ -129,7 +129,7 @@ def test_a_limit_that_is_changed_is_seen_to_act_at_the_provider_and_on_the_page(
             wait_until(lambda: busy.in_flight == CALLERS, "for all callers to be served")
             page = opener(dashboard.url, "/providers", screen)
             busy_one = page.locator("#provider-busy")
-            in_use = busy_one.locator(".figure", has_text="Calls at once").locator("dd")
+            in_use = busy_one.locator(".figure", has_text="Concurrent calls").locator("dd")
             expect(in_use).to_contain_text(f"{CALLERS} of {CALLERS}")
 
             move(page, 2)
@@ -142,7 +142,7 @@ def test_a_limit_that_is_changed_is_seen_to_act_at_the_provider_and_on_the_page(
 
             for _ in range(2):
                 busy_one.get_by_role("button", name="End now").first.click()
-                expect(page.locator("p[role=status]")).to_contain_text("The override has ended")
+                expect(page.locator("p[role=status]")).to_contain_text("Override ended")
             mark(page)
             wait_until(lambda: busy.in_flight == CALLERS, "for all callers to be served again")
             expect(in_use).to_contain_text(f"{CALLERS} of {CALLERS}")

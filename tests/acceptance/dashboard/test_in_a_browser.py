@@ -61,7 +61,7 @@ def test_every_page_is_accessible_keeps_to_its_policy_and_fits_the_screen(
         assert too_wide == 0, path
     hold_drills(dashboard.app)
     page.goto("/drills")
-    expect(page.get_by_role("heading", name="Under way")).to_be_visible()
+    expect(page.get_by_role("heading", name="Running")).to_be_visible()
     assert violations(page) == []
     dashboard.app.leases.release("drills", "drills-1")
 
@@ -104,10 +104,10 @@ def test_an_incident_is_seen_coming_acknowledged_and_resolved(
     found = declare(dashboard.app, f"live-{screen['color_scheme']}", f"live {screen['color_scheme']}", Facts())
     page.get_by_role("link", name=f"{found.severity}: {found.title}").click()
     page.get_by_role("button", name="Acknowledge").click()
-    expect(page.locator("p[role=status]")).to_contain_text("You have acknowledged it")
+    expect(page.locator("p[role=status]")).to_contain_text("Incident acknowledged")
     assert dashboard.app.incident_service.records.get(found.id).acknowledged_by == "ada"
     page.get_by_text("Resolve…").click()
-    page.get_by_label("What ended it").fill("it was a test")
+    page.get_by_label("Resolution", exact=True).fill("it was a test")
     page.get_by_role("button", name="Resolve", exact=True).click()
     expect(page.locator("h1 .badge").last).to_have_text("resolved")
 
@@ -121,7 +121,7 @@ def test_an_approval_is_given_and_the_run_goes_on(
     expect(page.get_by_role("heading", name="may executor start?")).to_be_visible()
     page.get_by_label("Reason").first.fill("looks right")
     page.get_by_role("button", name="Approve").click()
-    expect(page.locator("p[role=status]")).to_contain_text("You have approved it")
+    expect(page.locator("p[role=status]")).to_contain_text("Approved. Work continues")
     expect(page.locator("h1 .badge").first).to_have_text("running")
     assert dashboard.app.approvals.list_open(run.id) == ()
     page.get_by_text("Cancel…").click()
@@ -133,7 +133,7 @@ def test_what_somebody_types_survives_an_update(dashboard: Dashboard, opened: Op
     found = declare(dashboard.app, "typed", "a trouble", Facts())
     page = opened(f"/incidents/{found.id}")
     mark(page)
-    page.get_by_text("Note…").click()
+    page.get_by_text("Add a note…").click()
     page.get_by_label("Text").first.fill("half a thou")
     dashboard.post(f"/incidents/{found.id}/note", text="somebody else was quicker")
     expect(page.locator("ol.timeline")).to_contain_text("somebody else was quicker")
@@ -145,12 +145,12 @@ def test_what_somebody_types_survives_an_update(dashboard: Dashboard, opened: Op
 def test_everything_works_without_a_script(dashboard: Dashboard, opened: Opener) -> None:
     found = declare(dashboard.app, "plain", "a plain trouble", Facts())
     page = opened("/incidents", java_script_enabled=False)
-    expect(page.locator("#stream")).to_have_text("reload for news")
+    expect(page.locator("#stream")).to_have_text("reload to update")
     page.locator(f"#card-{found.id}").get_by_role("button", name="Acknowledge").click()
-    expect(page.locator("p[role=status]")).to_contain_text("You have acknowledged it")
-    page.get_by_text("Note…").click()
+    expect(page.locator("p[role=status]")).to_contain_text("Incident acknowledged")
+    page.get_by_text("Add a note…").click()
     page.get_by_label("Text").first.fill("by hand")
-    page.get_by_role("button", name="Write it down").first.click()
+    page.get_by_role("button", name="Add note").click()
     expect(page.locator("ol.timeline")).to_contain_text("by hand")
 
 
@@ -158,13 +158,13 @@ def test_the_keyboard_is_enough(dashboard: Dashboard, opened: Opener) -> None:
     found = declare(dashboard.app, "keys", "a trouble for the keyboard", Facts())
     page = opened(f"/incidents/{found.id}")
     page.keyboard.press("Tab")
-    expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+    expect(page.get_by_role("link", name="Skip to content")).to_be_focused()
     page.keyboard.press("Enter")
     page.keyboard.press("Tab")
     page.keyboard.press("Tab")
     expect(page.get_by_role("button", name="Acknowledge")).to_be_focused()
     page.keyboard.press("Enter")
-    expect(page.locator("p[role=status]")).to_contain_text("You have acknowledged it")
+    expect(page.locator("p[role=status]")).to_contain_text("Incident acknowledged")
 
 
 def test_the_page_says_when_it_is_not_live_any_more(dashboard: Dashboard, opened: Opener) -> None:

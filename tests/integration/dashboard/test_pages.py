@@ -62,8 +62,8 @@ def test_what_people_and_models_write_is_shown_and_never_obeyed(dashboard: Dashb
 
 def test_the_overview_says_what_needs_somebody_the_worst_first(dashboard: Dashboard) -> None:
     text = dashboard.get("/").text
-    assert "things need you" in text
-    assert text.index("P0: the database does not answer") < text.index("Nobody serves")
+    assert "items need attention" in text
+    assert text.index("P0: the database does not answer") < text.index("No control process is running")
 
 
 def test_the_overview_counts_all_runs_under_way_and_shows_the_newest(dashboard: Dashboard) -> None:
@@ -72,8 +72,8 @@ def test_the_overview_counts_all_runs_under_way_and_shows_the_newest(dashboard: 
         stopped = Run(f"run-stopped{number}", "g", "/tmp", now, RunStatus.STOPPED, "its worker was stopped")
         dashboard.app.runs.add(stopped)
     text = dashboard.get("/").text
-    assert "70 runs under way" in text
-    assert "All 70" in text
+    assert "70 unfinished runs" in text
+    assert "Show all 70" in text
 
 
 def test_an_incident_that_somebody_has_needs_nobody_else(dashboard: Dashboard) -> None:
@@ -133,7 +133,7 @@ def test_a_number_in_an_address_that_means_nothing_is_passed_over(dashboard: Das
 
 
 def test_a_word_of_what_was_done_cannot_be_put_into_our_mouth(dashboard: Dashboard) -> None:
-    assert "You have acknowledged it" in dashboard.get("/incidents?done=acknowledged").text
+    assert "Incident acknowledged" in dashboard.get("/incidents?done=acknowledged").text
     assert "wire money" not in dashboard.get("/incidents?done=wire+money+now").text
 
 
@@ -156,7 +156,7 @@ def test_a_changed_artifact_is_told_apart(dashboard: Dashboard, run: Run) -> Non
     dashboard.app.artifacts.write(run.id, "spoilt.md", "as it was", "planner")
     dashboard.app.artifacts.path(run.id, "spoilt.md").write_text("otherwise")
     text = dashboard.get(f"/runs/{run.id}").text
-    assert "as written" in text
+    assert ">unchanged</span>" in text
     assert ">changed</span>" in text
 
 
@@ -164,13 +164,13 @@ def test_the_plots_have_tables_behind_them(dashboard: Dashboard) -> None:
     text = dashboard.get("/resources").text
     assert 'id="plot-cpu_percent"' in text
     assert text.count("data-x=") > 100
-    assert "Nothing was measured" in text
+    assert "No measurements" in text
     assert dashboard.get("/resources?range=1y").status_code == 422
 
 
 def test_the_configuration_shows_differences_and_no_secret(dashboard: Dashboard) -> None:
     text = dashboard.get("/configuration").text
-    assert "In force now" in text
+    assert "Current configuration" in text
     assert dashboard.get("/configuration?from=999&to=1").status_code == 404
 
 
@@ -203,7 +203,7 @@ def test_without_the_database_a_page_says_so(dashboard: Dashboard, monkeypatch: 
     monkeypatch.setattr(Timeline, "last_sequence", fail)
     answer = dashboard.get("/")
     assert answer.status_code == 503
-    assert "the database does not answer" in answer.text
+    assert "The database is not available" in answer.text
 
 
 def test_files_may_be_kept_because_their_address_changes_with_them(dashboard: Dashboard) -> None:

@@ -25,7 +25,7 @@ def test_the_list_names_every_playbook_with_its_last_runs_and_the_guards_that_tr
 ) -> None:
     text = dashboard.get("/playbooks").text
     assert f'href="{_BOOK}"' in text
-    assert "shipped" in text
+    assert "built-in" in text
     assert f"on {incidents['taken'].id}" in text
     assert "3 times in an hour" in text
 
@@ -55,9 +55,9 @@ def test_a_dry_run_says_what_would_be_done_and_changes_nothing(
     before = dict(service._bodies)
     answer = dashboard.post(f"{_BOOK}/dry-run", incident=incidents["taken"].id)
     assert answer.status_code == 200, answer.text
-    assert "It would try, in this order" in answer.text
-    assert 'hx-get="/playbooks' not in answer.text, "news would take the place of the plan"
-    assert len(PlaybookRecords(dashboard.app.database).list_runs(incident_id=incidents["taken"].id)) == 1
+    assert "in this order until one helps" in answer.text
+    assert 'hx-get="/playbooks' not in answer.text, "a refresh would replace the plan"
+    assert len(PlaybookRecords(dashboard.app.database).runs(incident_id=incidents["taken"].id)) == 1
     assert service._bodies == before, "the response of the process that serves stays in its place"
 
 

@@ -43,9 +43,9 @@ def test_drills_that_are_under_way_are_followed_and_no_others_are_begun(dashboar
     hold_drills(dashboard.app)
     try:
         text = dashboard.get("/drills").text
-        for said in ("begun by ben", "autumn", "is held now", "detected after 750 ms", "left out: it has no wings"):
+        for said in ("started by ben", "autumn", "running</span>", "detected after 750 ms", "skipped: it has no wings"):
             assert said in text
-        assert "waits</span>" in text
+        assert "queued</span>" in text
         assert 'action="/drills/begin"' not in text
         refused = dashboard.post("/drills/begin", drills="agent-crashes")
         assert (refused.status_code, "expected no drills under way, got some" in refused.text) == (409, True)
@@ -58,14 +58,14 @@ def test_only_operators_begin_drills_and_only_known_ones(dashboard: Dashboard) -
     assert dashboard.post("/drills/stop").status_code == 409
     dashboard.principal = Principal("rae", Role.RESPONDER)
     assert dashboard.post("/drills/begin", drills="quick").status_code == 403
-    assert "<button disabled>Begin</button>" in dashboard.get("/drills").text
+    assert "<button disabled>Start</button>" in dashboard.get("/drills").text
 
 
 def test_a_drill_is_begun_on_the_page_and_the_page_follows_it_to_its_end(dashboard: Dashboard) -> None:
     answer = dashboard.post("/drills/begin", drills="edit-refused", game_day="by hand")
     assert answer.headers["location"] == "/drills?done=drills-begun"
-    wait_until(lambda: "is held now" in dashboard.get("/drills").text, "for the drill to begin")
-    wait_until(lambda: "Under way" not in dashboard.get("/drills").text, "for its end", seconds=100)
+    wait_until(lambda: "running</span>" in dashboard.get("/drills").text, "for the drill to begin")
+    wait_until(lambda: 'class="running"' not in dashboard.get("/drills").text, "for its end", seconds=100)
     (record, *_) = DrillHistory(dashboard.app.database).list("edit-refused")
     assert (record.drill, record.game_day) == ("edit-refused", "by hand")
     assert "by hand" in dashboard.get("/drills?drill=edit-refused").text
@@ -90,7 +90,7 @@ def test_a_job_is_begun_on_the_page_and_what_it_said_stands_there(dashboard: Das
 def test_maintenance_shows_jobs_backups_and_reports(dashboard: Dashboard) -> None:
     text = dashboard.get("/maintenance").text
     assert "restore the newest backup into a scratch database" in text
-    assert "not since it was made" in text
+    assert "not rehearsed" in text
     assert 'href="/maintenance/reports/daily-digest-2026-03-02"' in text
 
 
@@ -105,7 +105,7 @@ def test_a_report_is_rendered_and_no_other_file_is_reached(dashboard: Dashboard)
 def test_a_restore_is_rehearsed_and_the_backup_says_so(dashboard: Dashboard) -> None:
     answer = dashboard.post("/maintenance/rehearse")
     assert answer.headers["location"] == "/maintenance?done=rehearsed"
-    wait_until(lambda: "not since it was made" not in dashboard.get("/maintenance").text, "for the sign of it")
+    wait_until(lambda: "not rehearsed" not in dashboard.get("/maintenance").text, "for the sign of it")
 
 
 def test_a_duty_is_signed_off_once_with_a_note_by_an_operator(dashboard: Dashboard) -> None:
@@ -145,9 +145,9 @@ def test_the_audit_trail_is_read_page_by_page_and_by_who_did_it(dashboard: Dashb
 
 
 def test_a_line_of_the_audit_trail_that_was_changed_is_named(dashboard: Dashboard) -> None:
-    assert "are as they were written" in dashboard.get("/audit").text
+    assert "verified" in dashboard.get("/audit").text
     with dashboard.app.database.write() as connection:
         connection.execute(sa.update(audit).where(audit.c.sequence == 2).values(actor="nobody"))
-    assert "Line 2 is not as it was written" in dashboard.get("/audit").text
+    assert "Entry 2 was changed or removed" in dashboard.get("/audit").text
     with dashboard.app.database.write() as connection:
         connection.execute(sa.update(audit).where(audit.c.sequence == 2).values(actor="ben"))

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestration.events import Event
-from orchestration.web.pages.providers import lately
+from orchestration.web.pages.providers import recent_usage
 from orchestration.web.pages.waterfall import WIDTH, Waterfall, waterfall
 
 NOON = datetime(2026, 3, 3, 12, 0, tzinfo=UTC)
@@ -97,12 +97,12 @@ def test_nothing_stands_outside_whatever_the_clocks_say(calls: list[tuple[float,
 
 
 def test_what_providers_did_lately_counts_tries_that_another_route_made_good() -> None:
-    found = lately([model_call(1, 1, "timeout", "ok", first_token_seconds=0.2).data, model_call(2, 1, "ok").data])
-    assert (found["p0"].tries, found["p0"].failures, found["p0"].error_rate) == (2, {"timeout": 1}, 0.5)
-    assert (found["p1"].tries, found["p1"].median, found["p1"].error_rate) == (1, 1.0, 0.0)
+    found = recent_usage([model_call(1, 1, "timeout", "ok", first_token_seconds=0.2).data, model_call(2, 1, "ok").data])
+    assert (found["p0"].attempts, found["p0"].failures, found["p0"].error_rate) == (2, {"timeout": 1}, 0.5)
+    assert (found["p1"].attempts, found["p1"].median, found["p1"].error_rate) == (1, 1.0, 0.0)
     assert found["p"].first_token == 0.2
 
 
 def test_nine_of_ten_answers_are_at_least_as_fast_as_the_90th_percentile() -> None:
-    found = lately([{"tries": [{"route": "p/m", "outcome": "ok", "seconds": float(n)}]} for n in range(1, 11)])
-    assert found["p"].slowest == 9.0
+    found = recent_usage([{"tries": [{"route": "p/m", "outcome": "ok", "seconds": float(n)}]} for n in range(1, 11)])
+    assert found["p"].percentile_90 == 9.0

@@ -21,8 +21,8 @@ _PUBLIC = {"/healthz", "/readyz", "/sign-in", "/setup"}
 
 def api_routes() -> Iterator[tuple[str, APIRoute, RequiredRole]]:
     """Each route of the API with its method and with what it needs."""
-    for room in api.ROOMS.values():
-        for route in room.router.routes:
+    for module in api.ROUTERS.values():
+        for route in module.router.routes:
             assert isinstance(route, APIRoute)
             needs = [one.dependency for one in route.dependencies if isinstance(one.dependency, RequiredRole)]
             assert len(needs) == 1, f"{route.path} has to say once what it needs"
