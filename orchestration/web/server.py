@@ -30,7 +30,7 @@ from orchestration.web import intake
 from orchestration.web.auth_middleware import AuthMiddleware
 from orchestration.web.exposure import Exposure
 from orchestration.web.feed import Feed
-from orchestration.web.gateway import GatewayEndpoint
+from orchestration.web.gateway.endpoint import GatewayEndpoint
 from orchestration.web.health import HealthEndpoints
 from orchestration.web.problems import problem
 from orchestration.web.sign_in import SignInPages

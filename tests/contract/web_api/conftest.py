@@ -18,7 +18,7 @@ from orchestration.rehearsal.listener import LoopbackListener
 from orchestration.security.principal import Principal, Role
 from orchestration.storage.access import TokenRow
 from orchestration.storage.database import Database
-from orchestration.web.gateway import GatewayEndpoint
+from orchestration.web.gateway.endpoint import GatewayEndpoint
 from tests.support.gateway import Desk, configuration
 from tests.support.patience import patient
 from tests.support.vendor import Vendor, vendor

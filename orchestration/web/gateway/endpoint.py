@@ -1,0 +1,114 @@
+"""The routes under `/v1`."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from orchestration.alerts.payload import PayloadRefusedError
+from orchestration.app.application import Application
+from orchestration.errors import NotFoundError, OrchestratorError
+from orchestration.providers.wire import Allowance, Completion, GatewayCall
+from orchestration.security.access import GATEWAY
+from orchestration.security.principal import Principal, Role
+from orchestration.storage.access import TokenRow
+from orchestration.web.gateway.admission import RequestAdmission
+from orchestration.web.gateway.completions import (
+    END_OF_STREAM,
+    completion_body,
+    completion_chunks,
+    completion_headers,
+    event_line,
+)
+from orchestration.web.gateway.errors import BadRequestError, error_response
+from orchestration.web.gateway.models import AUTO, list_models, model_entry, resolve_model
+from orchestration.web.gateway.requests import ChatRequest, parse_request
+from orchestration.web.gateway.streaming import CompletionStream
+from orchestration.web.intake import read_body
+
+# Room for several images in one request, which clients send as base64 inside the JSON.
+_MAX_BYTES = 32_000_000
+# The length of the column that holds the name of the agent of a call.
+_MAX_AGENT_NAME = 64
+
+
+class GatewayEndpoint:
+    """Serves chat completions and the list of models."""
+
+    def __init__(self, app: Application) -> None:
+        self._app = app
+        self._admission = RequestAdmission()
+
+    def routes(self) -> list[Route]:
+        """The routes, to be mounted at the root."""
+        return [
+            Route("/v1/chat/completions", self._complete, methods=["POST"]),
+            Route("/v1/models", self._list_models, methods=["GET"]),
+            Route("/v1/models/{model:path}", self._show_model, methods=["GET"]),
+        ]
+
+    async def _complete(self, request: Request) -> Response:
+        token: TokenRow | None = request.state.token
+        try:
+            _check_role(request, Role.OPERATOR)
+            chat = parse_request(await _read_body(request), request.headers)
+            call = self._call(chat, request)
+            self._admission.admit(token, self._app.clock.monotonic())
+            if chat.stream and not chat.whole:
+                return CompletionStream(self._app, self._admission, token, chat, call)
+            with self._admission.in_progress(token):
+                completion = await self._app.gateway.complete(chat.body, call)
+        except OrchestratorError as error:
+            return error_response(error, self._app.clock.monotonic())
+        return self._respond(chat, completion)
+
+    def _respond(self, chat: ChatRequest, completion: Completion) -> Response:
+        now, headers = int(self._app.clock.now().timestamp()), completion_headers(completion)
+        if not chat.stream:
+            return JSONResponse(completion_body(completion, now), headers=headers)
+        text = "".join(map(event_line, completion_chunks(completion, now, usage=chat.usage))) + END_OF_STREAM
+        return Response(text, headers=headers, media_type="text/event-stream")
+
+    async def _list_models(self, request: Request) -> Response:
+        try:
+            _check_role(request, Role.VIEWER)
+        except BadRequestError as error:
+            return error_response(error, self._app.clock.monotonic())
+        return JSONResponse({"object": "list", "data": list(list_models(self._app.effective()))})
+
+    async def _show_model(self, request: Request) -> Response:
+        name = request.path_params["model"]
+        try:
+            _check_role(request, Role.VIEWER)
+            if name != AUTO:
+                resolve_model(self._app.effective(), name)
+        except (BadRequestError, NotFoundError) as error:
+            return error_response(error, self._app.clock.monotonic())
+        return JSONResponse(model_entry(name, name.partition("/")[0] if "/" in name else "orchestrator"))
+
+    def _call(self, chat: ChatRequest, request: Request) -> GatewayCall:
+        provider, model = (None, None) if chat.model == AUTO else resolve_model(self._app.effective(), chat.model)
+        token: TokenRow | None = request.state.token
+        limits = token.limits if token else {}
+        tokens = limits.get("daily_tokens")
+        daily = Allowance(None if tokens is None else int(tokens), limits.get("daily_usd"))
+        # By the token's identifier and not its name: names may be used again, and spending is counted by agent.
+        agent = f"client:{token.id if token else request.state.principal.name}"[:_MAX_AGENT_NAME]
+        return GatewayCall(agent=agent, provider=provider, model=model, only=chat.only, daily=daily)
+
+
+def _check_role(request: Request, role: Role) -> None:
+    principal: Principal = request.state.principal
+    if not principal.may(role, GATEWAY):
+        message = (
+            f"This requires a token with the scope '{GATEWAY}' and the role {role.value}. '{principal.name}' has not."
+        )
+        raise BadRequestError(message, 403, "permission_denied")
+
+
+async def _read_body(request: Request) -> bytes:
+    try:
+        return await read_body(request, _MAX_BYTES)
+    except PayloadRefusedError:
+        raise BadRequestError(f"The request is larger than {_MAX_BYTES:,} bytes.", 413) from None
