@@ -1,9 +1,8 @@
-"""The door of the server: who asks, whether they may come in this way, and a line in the audit trail for every write.
+"""Authentication, protection against forged requests, and the audit trail, for everything that the server serves.
 
-1. The `Host` has to be one of ours. 2. Who asks is found out: a bearer token, else a session's cookie. 3. What a
-browser sends has to come from a page of ours, and to the API with the session's token. 4. What is left goes on, with
-`request.state.principal` and `request.state.csrf`; what somebody may do is judged behind the door, by each route.
-"""
+1. The `Host` header must name this server. 2. The principal is identified by a bearer token, else by a session cookie.
+3. A write by a browser must come from a page of this server, and must have the session's CSRF token. 4. The request
+goes on, with `request.state.principal` and `request.state.csrf`. What a principal may do is checked by each route."""
 
 from __future__ import annotations
 
@@ -39,13 +38,16 @@ _LOCAL = "local"
 _log = logs.get_logger("web")
 
 HEADERS = {
+    # Scripts and styles come from files of ours only, never from the page: text of models and alerts that slipped
+    # through the templates' escaping could not run. `default-src 'none'` covers whatever browsers add later.
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
         "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
     ),
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
-    # `no-referrer` would make browsers send `Origin: null` with our own forms.
+    # `no-referrer` would be stricter, but makes browsers send `Origin: null` with the forms of our own pages
+    # (https://fetch.spec.whatwg.org/#append-a-request-origin-header), which `_is_same_origin` has to refuse.
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -54,8 +56,8 @@ HEADERS = {
 
 
 class AuthMiddleware:
-    """Stands before everything that is served. `isolated` says whether nothing may be changed now; `recorded` returns
-    when all that was said is on the timeline."""
+    """ASGI middleware in front of all routes. `isolated` says whether the system is isolated and writes are refused;
+    `recorded` waits until all events so far are on the timeline."""
 
     def __init__(
         self,
@@ -81,11 +83,11 @@ class AuthMiddleware:
         if scope["type"] != "http":
             await send({"type": "websocket.close", "code": 1008})
             return
-        send = partial(_send_safely, scope, send)
+        send = partial(_send_with_headers, scope, send)
         if scope["path"] in _HEALTH:
             await self._app(scope, receive, send)
             return
-        refusal = await self._enter(scope)
+        refusal = await self._authenticate(scope)
         if refusal is not None:
             await refusal(scope, receive, send)
         elif _is_audited(scope):
@@ -93,28 +95,31 @@ class AuthMiddleware:
         else:
             await self._app(scope, receive, send)
 
-    async def _enter(self, scope: Scope) -> Response | None:
-        """Let a request in, and note whose it is; else the answer that it gets."""
+    async def _authenticate(self, scope: Scope) -> Response | None:
+        """Identify the principal of a request. Returns the response to one that is refused."""
         headers, path, state = Headers(scope=scope), scope["path"], scope.setdefault("state", {})
         state["principal"], state["csrf"], state["token"], state["session"] = None, "", None, ""
         if not self._exposure.answers_to(headers.get("host", "")):
-            return problem(421, "expected a host name of this server; name it with `orchestrator serve --name HOST`")
+            return problem(
+                421, "This is not a host name of this server. Allow it with `orchestrator serve --name HOST`."
+            )
         if path.startswith(INTAKE):
-            # It has keys of its own, which an `Authorization` header may carry.
+            # The intake authenticates senders by keys of its own, which may be in the `Authorization` header.
             return None
         try:
-            entered = await anyio.to_thread.run_sync(self._identify, headers, source_of(scope), state)
+            signed_in = await anyio.to_thread.run_sync(self._identify, headers, source_of(scope), state)
         except (OrchestratorError, SQLAlchemyError) as error:
             return of_error(error)
-        if entered is not None:
-            state["principal"], state["csrf"], state["token"] = entered.principal, entered.csrf, entered.token
-        return self._judge(scope, headers, entered)
+        if signed_in is not None:
+            state["principal"], state["csrf"], state["token"] = signed_in.principal, signed_in.csrf, signed_in.token
+        return self._check(scope, headers, signed_in)
 
     def _identify(self, headers: Headers, source: str, state: dict[str, Any]) -> SignedIn | None:
         scheme, _, secret = headers.get("authorization", "").partition(" ")
         by_token = scheme.lower() == "bearer"
         if not self._exposure.sign_in:
-            # A client of the gateway endpoint keeps its limits; any other word will do, since some clients need one.
+            # A valid token keeps its limits. Any other is ignored: OpenAI's clients refuse to start without some API
+            # key.
             known = self._access.known_token(secret.strip()) if by_token else None
             return known or SignedIn(Principal(_LOCAL, Role.ADMIN), self._open_csrf)
         if by_token:
@@ -122,43 +127,47 @@ class AuthMiddleware:
         state["session"] = session_of(headers)
         return self._access.of_session(state["session"]) if state["session"] else None
 
-    def _judge(self, scope: Scope, headers: Headers, entered: SignedIn | None) -> Response | None:
-        path, reads = scope["path"], scope["method"] in _SAFE
-        by_token = entered is not None and entered.token is not None
-        if not reads and not by_token and not _is_own(headers):
-            return problem(403, "expected a request of a page of this server, got one of another")
-        if entered is None:
-            return None if path in _OPEN or path.startswith("/static/") else _stranger(scope)
-        if not reads and _is_by_script(path) and not by_token and not self._knows_session(headers, entered):
-            return problem(403, "expected the session's token in X-CSRF-Token; `GET /api/v1/me` has it")
-        if not reads and self._isolated() and path not in ("/sign-in", "/sign-out"):
-            return problem(503, "this system is isolated: nothing may be changed until a person ends that")
+    def _check(self, scope: Scope, headers: Headers, signed_in: SignedIn | None) -> Response | None:
+        path, is_read = scope["path"], scope["method"] in _SAFE
+        by_token = signed_in is not None and signed_in.token is not None
+        if not is_read and not by_token and not _is_same_origin(headers):
+            return problem(403, "This request comes from a page of another site.")
+        if signed_in is None:
+            return None if path in _OPEN or path.startswith("/static/") else _unauthenticated(scope)
+        if not is_read and _is_for_programs(path) and not by_token and not self._has_csrf_token(headers, signed_in):
+            return problem(403, "The header X-CSRF-Token must have the session's token, which `GET /api/v1/me` shows.")
+        if not is_read and self._isolated() and path not in ("/sign-in", "/sign-out"):
+            return problem(503, "The system is isolated. Nothing can be changed until a person ends the isolation.")
         return None
 
-    def _knows_session(self, headers: Headers, entered: SignedIn) -> bool:
-        """Whether it comes from a page that has the session's token; without sign-in there are no sessions."""
+    def _has_csrf_token(self, headers: Headers, signed_in: SignedIn) -> bool:
+        """Whether the request has the session's CSRF token; without sign-in there are no sessions."""
         shown = headers.get("x-csrf-token", "").encode()
-        return not self._exposure.sign_in or hmac.compare_digest(shown, entered.csrf.encode())
+        return not self._exposure.sign_in or hmac.compare_digest(shown, signed_in.csrf.encode())
 
     async def _audited(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Write the line, and have on the timeline what was done, before the answer begins: what somebody was told is
-        done stays so, whatever becomes of this process."""
+        """Write the audit entry, and wait for the timeline, before the response starts.
+
+        Once a client has seen that something was done, the entry must exist even if this process dies. Written after
+        the response, it could be lost.
+        """
         written = False
 
         async def write(status: int) -> None:
             nonlocal written
             written = True
+            # Shielded: a client that disconnects cancels the request, which must not leave a write without its entry.
             with anyio.CancelScope(shield=True):
                 await anyio.to_thread.run_sync(self._write, scope, status)
                 await self._recorded()
 
-        async def note(message: Message) -> None:
+        async def send_audited(message: Message) -> None:
             if message["type"] == "http.response.start":
                 await write(message["status"])
             await send(message)
 
         try:
-            await self._app(scope, receive, note)
+            await self._app(scope, receive, send_audited)
         finally:
             if not written:
                 await write(500)
@@ -174,25 +183,29 @@ class AuthMiddleware:
             _log.error("audit.unwritten", action=scope["path"], status=status, error=type(error).__name__)
 
 
-def _is_by_script(path: str) -> bool:
-    """Whether what is sent there comes from a script or a program; forms carry their token among their fields, and the
-    pages look at it."""
+def _is_for_programs(path: str) -> bool:
+    """Whether a path is for scripts and programs, which send the CSRF token as a header. Forms of pages send it as a
+    field, which the pages check."""
     return path.startswith(("/api/", GATEWAY))
 
 
 def source_of(scope: Scope) -> str:
-    """The address that a request came from."""
+    """The network address of the client."""
     client = scope.get("client")
     return str(client[0])[:64] if client else ""
 
 
 def cookie_name(scope: Scope) -> str:
-    """What the session's cookie is called; the prefix has browsers see that it is ours alone."""
+    """The name of the session's cookie.
+
+    Browsers accept a cookie with the prefix `__Host-` only over HTTPS and from this very host, so no sibling subdomain
+    can plant one (https://developer.mozilla.org/docs/Web/HTTP/Reference/Headers/Set-Cookie#cookie_prefixes).
+    """
     return "__Host-session" if scope.get("scheme") == "https" else "session"
 
 
 def session_of(headers: Headers) -> str:
-    """The session that a browser shows."""
+    """The session in the cookies of a request; empty if there is none."""
     cookies = SimpleCookie()
     try:
         cookies.load(headers.get("cookie", ""))
@@ -202,38 +215,43 @@ def session_of(headers: Headers) -> str:
     return found.value if found else ""
 
 
-async def _send_safely(scope: Scope, send: Send, message: Message) -> None:
-    """Add what tells browsers to be careful."""
+async def _send_with_headers(scope: Scope, send: Send, message: Message) -> None:
+    """Add the security headers to a response."""
     if message["type"] == "http.response.start":
         headers = MutableHeaders(scope=message)
         for name, value in HEADERS.items():
             headers.setdefault(name, value)
         if not scope["path"].startswith("/static/"):
+            # Otherwise the back button shows pages after somebody has signed out on a shared machine.
             headers.setdefault("Cache-Control", "no-store")
         if scope.get("scheme") == "https":
             headers.setdefault("Strict-Transport-Security", "max-age=31536000")
     await send(message)
 
 
-def _is_own(headers: Headers) -> bool:
-    """Whether a browser sent it from a page of ours; other programs send neither header."""
+def _is_same_origin(headers: Headers) -> bool:
+    """Whether a browser sent the request from a page of this server. Programs send neither of the two headers.
+
+    `Sec-Fetch-Site` cannot be forged by a page, but only newer browsers send it; `Origin` covers the others. `none` is
+    a request that the user made, by a bookmark or the address bar."""
     if headers.get("sec-fetch-site", "none") not in ("same-origin", "none"):
         return False
     scheme, separator, host = headers.get("origin", "").partition("://")
     return not scheme or (bool(separator) and host == headers.get("host"))
 
 
-def _stranger(scope: Scope) -> Response:
+def _unauthenticated(scope: Scope) -> Response:
     path = scope["path"]
     if scope["method"] not in _SAFE or path.startswith(("/api/", GATEWAY, "/metrics", "/stream")):
-        detail = "expected a token (`Authorization: Bearer …`) or a session, got neither; sign in, or make a token"
+        detail = "Sign in, or send a token (`Authorization: Bearer …`)."
         return problem(401, detail, headers={"WWW-Authenticate": "Bearer"})
     query = scope.get("query_string", b"").decode("latin-1")
     return RedirectResponse("/sign-in?next=" + quote(path + (f"?{query}" if query else ""), safe=""), 303)
 
 
 def _is_audited(scope: Scope) -> bool:
-    """Writes of people and programs; model calls and alerts have records of their own."""
+    """Whether a request belongs in the audit trail: all writes except model calls and alerts, which have records of
+    their own, and signing in, which has events."""
     path = scope["path"]
     if scope["method"] in _SAFE or path.startswith((GATEWAY, INTAKE)) or path in _OPEN:
         return False

@@ -1,7 +1,7 @@
-"""Where the server listens, and what has to be so before it may. Pure.
+"""Where the server listens, and under which conditions it may. Pure.
 
-On this machine alone (the loopback address) plain HTTP will do. For anybody else there has to be a sign-in, and TLS:
-ours, or that of a proxy that is named.
+On the loopback address plain HTTP is enough. On any other address sign-in is required, and TLS, either of this server
+or of a named proxy.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ _LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 
 @dataclass(frozen=True, slots=True)
 class Exposure:
-    """How a server is reached. `names` are the host names by which people reach it beside `host`; `proxies` the
-    addresses of proxies whose word on a client's address and on TLS is taken. Raises UsageError for what is not safe.
+    """How the server is reached. `names` are further host names of the server; `proxies` are the addresses of proxies
+    whose `X-Forwarded-For` and `X-Forwarded-Proto` are trusted. Raises UsageError for a combination that is not safe.
     """
 
     host: str = "127.0.0.1"
@@ -33,38 +33,43 @@ class Exposure:
 
     def __post_init__(self) -> None:
         if (self.certificate is None) != (self.key is None):
-            raise UsageError("expected --certificate and --key together, got one of them; give both files")
+            raise UsageError("--certificate and --key belong together. Give both.")
         for file in (self.certificate, self.key):
             if file is not None and not file.is_file():
-                raise UsageError(f"expected a file in PEM format, got '{file}', which is none; correct the path")
+                raise UsageError(f"There is no file '{file}'. Give the path of a file in PEM format.")
         if is_local(self.host):
             if not self.sign_in and self.proxies:
-                raise UsageError("expected sign-in behind a proxy, got --no-sign-in; leave one of them out")
+                raise UsageError(
+                    "--no-sign-in is not possible behind a proxy, which other machines can use. Leave one out."
+                )
             return
         if not self.sign_in:
             raise UsageError(
-                f"expected sign-in off the loopback address, got --no-sign-in on {self.host}; leave it out"
+                f"--no-sign-in is possible on the loopback address only, not on {self.host}. Leave it out."
             )
         if self.certificate is None and not self.proxies:
             raise UsageError(
-                f"expected TLS for {self.host}, got none; give --certificate and --key, or name the proxy that has "
-                "them with --proxy ADDRESS"
+                f"{self.host} can be reached from other machines, so TLS is required. Give --certificate and --key, or "
+                "the proxy that terminates TLS with --proxy ADDRESS."
             )
         if is_any(self.host) and not self.names:
             raise UsageError(
-                f"expected the name by which people reach it, got none for {self.host}; give --name HOST, once for each"
+                f"{self.host} stands for all addresses. Name the hosts by which the server is reached with --name HOST."
             )
 
     @property
     def url(self) -> str:
-        """Where a browser finds it."""
+        """The address for a browser."""
         name = self.names[0] if self.names and not is_local(self.host) else self.host
         host = f"[{name}]" if ":" in name else name
         return f"{'https' if self.certificate else 'http'}://{host}:{self.port}"
 
     def answers_to(self, host: str) -> bool:
-        """Whether a request may name this host (its `Host` header): a page on a strange name that resolves to us is a
-        trap (DNS rebinding)."""
+        """Whether a `Host` header names this server.
+
+        Refusing other names stops DNS rebinding: a page on a name of the attacker, which then resolves to 127.0.0.1, is
+        same-origin with this server as far as the browser knows.
+        """
         name = _without_port(host).lower().rstrip(".")
         if name in {each.lower() for each in self.names}:
             return True
@@ -72,17 +77,17 @@ class Exposure:
 
 
 def is_local(host: str) -> bool:
-    """Whether only this machine reaches that address."""
+    """Whether an address can be reached from this machine only."""
     return host == "localhost" or (_is_address(host) and ipaddress.ip_address(host).is_loopback)
 
 
 def is_any(host: str) -> bool:
-    """Whether it stands for every address of this machine."""
+    """Whether an address stands for all addresses of this machine."""
     return not host or (_is_address(host) and ipaddress.ip_address(host).is_unspecified)
 
 
 def checked_proxies(proxies: Sequence[str]) -> tuple[str, ...]:
-    """The addresses of proxies. Raises UsageError for what is none."""
+    """The addresses of proxies. Raises UsageError for anything that is not an address or a network."""
     for proxy in proxies:
         try:
             ipaddress.ip_network(proxy, strict=False)

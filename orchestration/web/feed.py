@@ -1,4 +1,4 @@
-"""Live events for everybody who listens: one look at the timeline serves all, whichever process wrote there."""
+"""Live events for all subscribers: one poll of the timeline serves all, whichever process wrote the events."""
 
 from __future__ import annotations
 
@@ -14,54 +14,56 @@ from orchestration.storage.timeline import Timeline
 
 Numbered = tuple[int, Event]
 
-_LOOK_SECONDS = 0.25
-_QUIET_SECONDS = 15.0
-_AT_ONCE = 1000
-# On a server a transaction that takes long may commit a lower number later: so many numbers are looked at once more.
+_POLL_SECONDS = 0.25
+# Proxies commonly close a connection that has been silent for 30 or 60 seconds.
+_KEEPALIVE_SECONDS = 15.0
+_BATCH = 1000
+# PostgreSQL hands out sequence numbers before the commit, so a slow transaction may make a lower number visible after a
+# higher one. This many numbers are read again on every poll.
 _OVERLAP = 200
 
 
 class Feed:
-    """Follows the timeline while somebody listens. `close` ends all streams; call it before the server is to stop."""
+    """Follows the timeline while there are subscribers. Call `close` before the server stops: it ends all streams."""
 
     def __init__(self, timeline: Timeline, clock: Clock, *, ordered: bool) -> None:
-        """`ordered` says that numbers become visible in their order, as they do where there is one writer."""
+        """`ordered` means that event numbers become visible in order, as they do in SQLite, which has one writer."""
         self._timeline = timeline
         self._clock = clock
         self._overlap = 0 if ordered else _OVERLAP
         self._mark: tuple[int, ...] = ()
-        self._turn = 0
+        self._generation = 0
         self._news = anyio.Event()
-        self._reading = anyio.Lock()
+        self._read_lock = anyio.Lock()
         self._cached: tuple[tuple[int, int], Sequence[Numbered]] = ((-1, -1), ())
         self._closed = False
-        self.listeners = 0
+        self.subscribers = 0
 
     def close(self) -> None:
-        """End every stream, and let no new one last."""
+        """End all streams; new ones end immediately."""
         self._closed = True
         self._news.set()
 
     async def run(self) -> None:
-        """Look for news while somebody listens, until cancelled."""
+        """Poll for new events while there are subscribers, until cancelled."""
         while True:
-            await self._clock.sleep(_LOOK_SECONDS)
-            if not self.listeners:
+            await self._clock.sleep(_POLL_SECONDS)
+            if not self.subscribers:
                 continue
             try:
-                mark = await anyio.to_thread.run_sync(self._look)
-            except SQLAlchemyError:  # it comes back; who listens waits
+                mark = await anyio.to_thread.run_sync(self._poll)
+            except SQLAlchemyError:  # subscribers wait until the database is back
                 continue
             if mark != self._mark:
                 self._mark = mark
-                self._turn += 1
+                self._generation += 1
                 news, self._news = self._news, anyio.Event()
                 news.set()
 
-    async def listen(self, after: int | None = None) -> AsyncGenerator[Sequence[Numbered], None]:
-        """What happens from now on, or since an event that somebody has seen last; an empty batch now and then says
-        that nothing has. Ends when the feed is closed."""
-        self.listeners += 1
+    async def subscribe(self, after: int | None = None) -> AsyncGenerator[Sequence[Numbered], None]:
+        """Batches of events from now on, or from the one after `after`. An empty batch is a keep-alive. Ends when the
+        feed is closed."""
+        self.subscribers += 1
         try:
             last = await anyio.to_thread.run_sync(self._timeline.last_sequence) if after is None else after
             before = await self._read(last)
@@ -74,32 +76,32 @@ class Feed:
                     seen = {number for number, _ in found}
                     last = max(last, fresh[-1][0])
                     yield fresh
-                elif not await _came(news):
+                elif not await _wait_for(news):
                     yield ()
         finally:
-            self.listeners -= 1
+            self.subscribers -= 1
 
     async def _read(self, last: int) -> Sequence[Numbered]:
-        """What is on the timeline behind a number, and the last ones before it where numbers may come late. Those who
-        have all heard the same so far share one reading."""
+        """The events behind a number, and the last ones before it where numbers may become visible late. Subscribers at
+        the same position share one query."""
         start = max(0, last - self._overlap)
-        async with self._reading:
-            key = (start, self._turn)
+        async with self._read_lock:
+            key = (start, self._generation)
             if self._cached[0] != key:
-                found = await anyio.to_thread.run_sync(self._timeline.list_since, start, _AT_ONCE)
+                found = await anyio.to_thread.run_sync(self._timeline.list_since, start, _BATCH)
                 self._cached = (key, found)
             return self._cached[1]
 
-    def _look(self) -> tuple[int, ...]:
+    def _poll(self) -> tuple[int, ...]:
         last = self._timeline.last_sequence()
         if not self._overlap:
             return (last,)
-        return tuple(number for number, _ in self._timeline.list_since(max(0, last - self._overlap), _AT_ONCE))
+        return tuple(number for number, _ in self._timeline.list_since(max(0, last - self._overlap), _BATCH))
 
 
-async def _came(news: anyio.Event) -> bool:
-    """Wait for news; False when there is none for a while."""
-    with anyio.move_on_after(_QUIET_SECONDS):
+async def _wait_for(news: anyio.Event) -> bool:
+    """Wait for new events; False if there are none within the keep-alive interval."""
+    with anyio.move_on_after(_KEEPALIVE_SECONDS):
         await news.wait()
         return True
     return False

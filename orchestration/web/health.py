@@ -1,4 +1,4 @@
-"""`/healthz`, `/readyz` and `/metrics`: for those who look after the process."""
+"""`/healthz`, `/readyz` and `/metrics`, for supervisors, load balancers and Prometheus."""
 
 from __future__ import annotations
 
@@ -14,12 +14,15 @@ from orchestration.security.principal import Role
 from orchestration.storage.database import Database
 from orchestration.web.problems import problem
 
-_PATIENCE_SECONDS = 2.0
+_READY_TIMEOUT_SECONDS = 2.0
+# The version of the text format that Prometheus expects
+# (https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format).
 _CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class HealthEndpoints:
-    """Says whether this process is there, and whether it can work. Neither tells a stranger anything else."""
+    """Reports whether this process is alive, and whether it is ready. Both need no sign-in, so they disclose nothing
+    else."""
 
     def __init__(self, database: Database, metrics: Metrics | None) -> None:
         self._database = database
@@ -37,8 +40,9 @@ class HealthEndpoints:
         return JSONResponse({"status": "ok"})
 
     async def _ready(self, request: Request) -> Response:  # noqa: ARG002
-        with anyio.move_on_after(_PATIENCE_SECONDS):
+        with anyio.move_on_after(_READY_TIMEOUT_SECONDS):
             try:
+                # Abandoned on timeout: a query on a hanging database cannot be cancelled from here.
                 await anyio.to_thread.run_sync(self._database.version, abandon_on_cancel=True)
             except SQLAlchemyError:
                 return JSONResponse({"status": "no database"}, 503)
@@ -47,7 +51,7 @@ class HealthEndpoints:
 
     async def _show_metrics(self, request: Request) -> Response:
         if not request.state.principal.may(Role.VIEWER, "metrics"):
-            return problem(403, "expected a token with the scope 'metrics', got one without")
+            return problem(403, "This requires a token with the scope 'metrics'.")
         if self._metrics is None:
-            return problem(404, "expected a control process, which has metrics, got another")
+            return problem(404, "This process collects no metrics; the control process does.")
         return Response(self._metrics.render(), media_type=_CONTENT_TYPE)

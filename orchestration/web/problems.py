@@ -1,4 +1,4 @@
-"""Errors over HTTP: problem details (RFC 9457), with a status for each kind of error of ours. Pure."""
+"""Errors over HTTP as problem details (RFC 9457), with a status for each class of error. Pure."""
 
 from __future__ import annotations
 
@@ -16,39 +16,40 @@ from orchestration.security.access import LockedError, SignInError
 from orchestration.storage.database import StorageError
 
 _TITLES = {
-    400: "The request cannot be read",
-    401: "Sign in first",
+    400: "Malformed request",
+    401: "Not signed in",
     403: "Not allowed",
     404: "Not found",
-    405: "Not possible here",
+    405: "Method not allowed",
     409: "Not possible in this state",
-    413: "Too much",
-    421: "Not this server",
-    422: "The request is wrong",
-    428: "A condition is missing",
-    429: "Too many",
-    500: "A fault of ours",
-    503: "Not available now",
+    413: "Request too large",
+    421: "Wrong host name",
+    422: "Invalid request",
+    428: "Precondition required",
+    429: "Too many requests",
+    500: "Internal error",
+    503: "Temporarily unavailable",
 }
-_AGAIN_SECONDS = 5
+_RETRY_AFTER_SECONDS = 5
 
 
 class NotAllowedError(OrchestratorError):
-    """Known, and not allowed to do this."""
+    """The principal does not have the necessary role or scope."""
 
 
 class NotSignedInError(OrchestratorError):
-    """Nobody whom we know."""
+    """The request has no principal."""
 
 
 def problem(status: int, detail: str, *, headers: Mapping[str, str] | None = None, **more: Any) -> JSONResponse:
-    """The answer that says what is wrong."""
+    """The response that describes a problem."""
     body = {"type": "about:blank", "title": _TITLES.get(status, "Error"), "status": status, "detail": detail, **more}
     return JSONResponse(body, status, headers, media_type="application/problem+json")
 
 
 def status_of(error: Exception) -> int:
-    """The status that stands for an error; 500 for one that is not for users."""
+    """The HTTP status of an error; 500 for one that users are not meant to see."""
+    # In order: several of these classes are subclasses of later ones.
     statuses: tuple[tuple[type[Exception], int], ...] = (
         (NotFoundError, 404),
         (PayloadRefusedError, 413),
@@ -66,7 +67,7 @@ def status_of(error: Exception) -> int:
 
 
 def of_error(error: Exception) -> JSONResponse:
-    """The answer for an error."""
+    """The response to an error."""
     status = status_of(error)
     more: dict[str, Any] = {}
     headers = {}
@@ -79,7 +80,11 @@ def of_error(error: Exception) -> JSONResponse:
     if status == 401:
         headers["WWW-Authenticate"] = "Bearer"
     if status == 503:
-        headers["Retry-After"] = str(_AGAIN_SECONDS)
-        return problem(status, "the database does not answer; try again in a moment", headers=headers)
-    detail = str(error) if isinstance(error, OrchestratorError | PayloadRefusedError) else "the log says what happened"
+        headers["Retry-After"] = str(_RETRY_AFTER_SECONDS)
+        return problem(status, "The database is not available. Try again in a moment.", headers=headers)
+    detail = (
+        str(error)
+        if isinstance(error, OrchestratorError | PayloadRefusedError)
+        else "Internal error. The log has the details."
+    )
     return problem(status, detail, headers=headers, **more)

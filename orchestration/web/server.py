@@ -1,4 +1,4 @@
-"""The web server of a control process: everything that is served over HTTP, put together, and kept alive by uvicorn."""
+"""The web server of a control process: assembles everything that is served over HTTP, and runs it in uvicorn."""
 
 from __future__ import annotations
 
@@ -36,14 +36,16 @@ from orchestration.web.problems import problem
 from orchestration.web.sign_in import SignInPages
 
 _PAGES = "orchestration.web.pages"
-# Answers that are under way when the server is to stop may take this long to end; event streams are ended at once.
+# How long responses may take to finish when the server stops. Uvicorn waits for every open response until then, and an
+# event stream never finishes by itself: `WebServer.close` ends the streams first.
 _GRACE_SECONDS = 5
-_LONGEST_HEAD = 64_000
+# The most that the request line and the headers may take together. Larger requests are answered with 400.
+_MAX_HEAD_BYTES = 64_000
 
 
 @dataclass(frozen=True, slots=True)
 class WebServer:
-    """What is served, and what has to be told before it stops."""
+    """The ASGI application, and what must be closed before it stops."""
 
     asgi: Starlette
     access: AccessControl
@@ -52,7 +54,7 @@ class WebServer:
 
 
 def build(app: Application, control: ControlProcess, exposure: Exposure) -> WebServer:
-    """Put everything together: the API, the gateway endpoint, the door for alerts, the pages, and who may use them."""
+    """Put the API, the gateway endpoint, the intake for alerts, the pages and the authentication together."""
     from orchestration.web import api
     from orchestration.web.api.services import ApiServices
 
@@ -68,7 +70,7 @@ def build(app: Application, control: ControlProcess, exposure: Exposure) -> WebS
         Mount(api.PREFIX, api.build(ApiServices(app, control, access, trail, feed))),
         *pages,
     ]
-    door = Middleware(
+    authentication = Middleware(
         AuthMiddleware,
         access=access,
         trail=trail,
@@ -81,7 +83,7 @@ def build(app: Application, control: ControlProcess, exposure: Exposure) -> WebS
         feed.close()
         close_pages()
 
-    asgi = Starlette(routes=routes, middleware=[door], exception_handlers={HTTPException: _http})
+    asgi = Starlette(routes=routes, middleware=[authentication], exception_handlers={HTTPException: _http})
     return WebServer(asgi, access, feed, close)
 
 
@@ -89,8 +91,8 @@ def build(app: Application, control: ControlProcess, exposure: Exposure) -> WebS
 async def serving_web(
     app: Application, control: ControlProcess, exposure: Exposure, *, any_port: bool = False
 ) -> AsyncIterator[tuple[WebServer, str]]:
-    """Serve for as long as the block lasts; yields what is served, and its address. `any_port` takes a free port where
-    the wanted one is taken. Raises UsageError where there is none to be had."""
+    """Serve for as long as the block lasts; yields the server and its address. With `any_port`, a free port is used if
+    the configured one is taken. Raises UsageError if the address cannot be used."""
     listening = _listen(exposure, any_port=any_port)
     found = replace(exposure, port=listening.getsockname()[1])
     web = build(app, control, found)
@@ -112,11 +114,15 @@ async def serving_web(
 
 
 class _Server(uvicorn.Server):
-    """Uvicorn without its own hand on the signals: who serves decides when it ends."""
+    """Uvicorn without its own signal handlers.
+
+    Uvicorn installs handlers for SIGINT and SIGTERM in `capture_signals`, and raises the signals again after it has
+    stopped. Here the control process handles signals: it also has workers and runs to stop, and in a certain order.
+    """
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
-        self._answers = anyio.Event()
+        self._listening = anyio.Event()
         self._ended = anyio.Event()
 
     @contextlib.contextmanager
@@ -130,16 +136,17 @@ class _Server(uvicorn.Server):
             self._ended.set()
 
     async def until_started(self) -> None:
-        """Return when it answers."""
-        await self._answers.wait()
+        """Return when the server accepts connections."""
+        await self._listening.wait()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        self._answers.set()
+        self._listening.set()
 
     async def stop(self) -> None:
-        """Take no more requests, and return when those under way have ended or have had their time."""
+        """Accept no more requests, and return when the current ones have finished or have run out of time."""
         self.should_exit = True
+        # Somewhat longer than uvicorn's own limit, after which it cancels the responses that are left.
         with anyio.move_on_after(_GRACE_SECONDS + 2):
             await self._ended.wait()
 
@@ -159,7 +166,7 @@ def _settings(web: WebServer, exposure: Exposure) -> uvicorn.Config:
         proxy_headers=bool(exposure.proxies),
         forwarded_allow_ips=list(exposure.proxies),
         timeout_graceful_shutdown=_GRACE_SECONDS,
-        h11_max_incomplete_event_size=_LONGEST_HEAD,
+        h11_max_incomplete_event_size=_MAX_HEAD_BYTES,
         **more,
     )
 
@@ -168,31 +175,31 @@ def _listen(exposure: Exposure, *, any_port: bool) -> socket.socket:
     if exposure.certificate and exposure.key:
         _check_certificate(exposure)
     try:
-        return _bound(exposure.host, exposure.port)
+        return _bind(exposure.host, exposure.port)
     except OSError as error:
         if any_port and error.errno is not None and exposure.port:
             with contextlib.suppress(OSError):
-                return _bound(exposure.host, 0)
+                return _bind(exposure.host, 0)
         raise UsageError(
-            f"expected an address to listen on, got {exposure.host}:{exposure.port}: {error.strerror or error}; "
-            "take another with --host and --port"
+            f"Cannot listen on {exposure.host}:{exposure.port}: {error.strerror or error}. "
+            "Choose another address with --host and --port."
         ) from error
 
 
-def _bound(host: str, port: int) -> socket.socket:
+def _bind(host: str, port: int) -> socket.socket:
     kind, _, _, _, address = socket.getaddrinfo(host or "0.0.0.0", port, type=socket.SOCK_STREAM)[0]  # noqa: S104
-    # The protocol is named so that asyncio sees that it is TCP, and does not let the second half of an answer wait for
-    # the first half's acknowledgement.
-    made = socket.socket(kind, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    # With the protocol given and not 0, asyncio recognizes TCP and sets TCP_NODELAY. Without it, Nagle's algorithm
+    # delays the second packet of a response by up to 40 ms, until the first one is acknowledged.
+    listening = socket.socket(kind, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        made.bind(address)
-        made.listen(2048)
-        made.setblocking(False)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
+        listening.listen(2048)
+        listening.setblocking(False)
     except OSError:
-        made.close()
+        listening.close()
         raise
-    return made
+    return listening
 
 
 def _check_certificate(exposure: Exposure) -> None:
@@ -202,12 +209,12 @@ def _check_certificate(exposure: Exposure) -> None:
         )
     except (ssl.SSLError, OSError) as error:
         raise UsageError(
-            f"expected a certificate and its key in PEM format, got {exposure.certificate}: {error}"
+            f"Cannot use the certificate {exposure.certificate} with the key {exposure.key}: {error}."
         ) from error
 
 
 def _pages(app: Application) -> tuple[list[BaseRoute], Callable[[], None]]:
-    """The dashboard, where this release has one."""
+    """The dashboard, if it is installed."""
     if importlib.util.find_spec(_PAGES) is None:
         return [], lambda: None
     pages = importlib.import_module(_PAGES)
@@ -217,5 +224,5 @@ def _pages(app: Application) -> tuple[list[BaseRoute], Callable[[], None]]:
 
 async def _http(request: Request, error: Exception) -> Response:  # noqa: ARG001
     status = error.status_code if isinstance(error, HTTPException) else 500
-    detail = "there is nothing at this address" if status == 404 else str(getattr(error, "detail", error))
+    detail = "There is nothing at this address." if status == 404 else str(getattr(error, "detail", error))
     return problem(status, detail, headers=getattr(error, "headers", None))

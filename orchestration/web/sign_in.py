@@ -1,4 +1,4 @@
-"""Signing in and out, and the page on which the first user is made. They need no script and no style sheet."""
+"""Signing in and out, and the page that creates the first user. They work without scripts and style sheets."""
 
 from __future__ import annotations
 
@@ -22,10 +22,11 @@ from orchestration.web.auth_middleware import cookie_name, source_of
 from orchestration.web.intake import read_body
 from orchestration.web.problems import status_of
 
-_MOST_BYTES = 16_000
+_MAX_BYTES = 16_000
 _STATIC = Path(__file__).with_name("static")
-# A password takes 16 MB and a fifth of a second to check: so many at once, whoever asks.
-_AT_ONCE = 2
+# Checking a password takes 16 MB and a fifth of a second, which is the point of scrypt. This many are checked at a
+# time, so that a flood of sign-ins cannot take all memory and all worker threads.
+_CONCURRENT_CHECKS = 2
 
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -42,12 +43,12 @@ _PAGE = """<!doctype html>
 
 
 class SignInPages:
-    """The pages at the door."""
+    """The pages for signing in and out, and for the first user."""
 
     def __init__(self, access: AccessControl, trail: AuditTrail) -> None:
         self._access = access
         self._trail = trail
-        self._threads = anyio.CapacityLimiter(_AT_ONCE)
+        self._threads = anyio.CapacityLimiter(_CONCURRENT_CHECKS)
 
     def routes(self) -> list[Route]:
         """The routes, to be mounted at the root."""
@@ -60,25 +61,27 @@ class SignInPages:
         ]
 
     async def _show_sign_in(self, request: Request) -> Response:
-        return HTMLResponse(_sign_in_page(_way(request.query_params.get("next", ""))))
+        return HTMLResponse(_sign_in_page(_safe_target(request.query_params.get("next", ""))))
 
     async def _show_setup(self, request: Request) -> Response:
         return HTMLResponse(_setup_page(request.query_params.get("key", "")))
 
     async def _sign_in(self, request: Request) -> Response:
-        def enter(fields: Mapping[str, str]) -> str:
+        def open_session(fields: Mapping[str, str]) -> str:
             return self._access.sign_in(fields.get("name", ""), fields.get("password", ""), source_of(request.scope))
 
-        return await self._enter(request, enter, lambda fields: _sign_in_page(_way(fields.get("next", ""))))
+        return await self._start_session(
+            request, open_session, lambda fields: _sign_in_page(_safe_target(fields.get("next", "")))
+        )
 
     async def _set_up(self, request: Request) -> Response:
-        def enter(fields: Mapping[str, str]) -> str:
+        def open_session(fields: Mapping[str, str]) -> str:
             name = fields.get("name", "")
             session = self._access.set_up(fields.get("key", ""), name, fields.get("password", ""))
             self._trail.write("setup", "first user", "done", {"user": name, "source": source_of(request.scope)})
             return session
 
-        return await self._enter(request, enter, lambda fields: _setup_page(fields.get("key", "")))
+        return await self._start_session(request, open_session, lambda fields: _setup_page(fields.get("key", "")))
 
     async def _sign_out(self, request: Request) -> Response:
         session = request.state.session
@@ -88,22 +91,22 @@ class SignInPages:
         response.delete_cookie(cookie_name(request.scope), secure=request.url.scheme == "https", httponly=True)
         return response
 
-    async def _enter(
+    async def _start_session(
         self,
         request: Request,
-        enter: Callable[[Mapping[str, str]], str],
-        again: Callable[[Mapping[str, str]], str],
+        open_session: Callable[[Mapping[str, str]], str],
+        retry_page: Callable[[Mapping[str, str]], str],
     ) -> Response:
         fields: Mapping[str, str] = {}
         try:
             fields = await _fields(request)
-            session = await anyio.to_thread.run_sync(enter, fields, limiter=self._threads)
+            session = await anyio.to_thread.run_sync(open_session, fields, limiter=self._threads)
         except (OrchestratorError, PayloadRefusedError) as error:
-            page = again(fields).replace("<!--problem-->", f'<p role="alert">{escape(str(error))}</p>')
+            page = retry_page(fields).replace("<!--problem-->", f'<p role="alert">{escape(str(error))}</p>')
             return HTMLResponse(page, status_of(error))
         except SQLAlchemyError:
-            return HTMLResponse(_page_of_outage(again(fields)), 503)
-        response = RedirectResponse(_way(fields.get("next", "")), 303)
+            return HTMLResponse(_outage_page(retry_page(fields)), 503)
+        response = RedirectResponse(_safe_target(fields.get("next", "")), 303)
         response.set_cookie(
             cookie_name(request.scope),
             session,
@@ -116,29 +119,32 @@ class SignInPages:
 
 
 async def _fields(request: Request) -> Mapping[str, str]:
-    body = await read_body(request, _MOST_BYTES)
+    body = await read_body(request, _MAX_BYTES)
     try:
         return dict(parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=10))
     except ValueError:
-        raise ConflictError("expected a form, got something else; load the page again") from None
+        raise ConflictError("The form is malformed. Reload the page and try again.") from None
 
 
-def _way(text: str) -> str:
-    """Where to go afterwards: a path of ours, never another server."""
+def _safe_target(text: str) -> str:
+    """The path to go to after signing in; `/` for anything that could lead to another server.
+
+    Browsers treat `//host` and `/\\host` as addresses of other servers, so a check for a leading slash is not enough.
+    """
     inside = text.startswith("/") and not text.startswith(("//", "/\\")) and text.isprintable()
     return quote(text, safe="/?&=%#:,.-_~") if inside else "/"
 
 
-def _sign_in_page(way: str) -> str:
-    hidden = f'<input type="hidden" name="next" value="{escape(way)}">'
-    text = "Users are added with <code>orchestrator users add NAME</code>."
+def _sign_in_page(target: str) -> str:
+    hidden = f'<input type="hidden" name="next" value="{escape(target)}">'
+    text = "An admin adds users with <code>orchestrator users add NAME</code>."
     return _page("Sign in", text, "/sign-in", hidden, "current-password", "Sign in")
 
 
 def _setup_page(key: str) -> str:
     hidden = f'<input type="hidden" name="key" value="{escape(key)}">'
-    text = "The first user is an admin, and can add others. The password has at least 12 characters."
-    return _page("Make the first user", text, "/setup", hidden, "new-password", "Make the user and sign in")
+    text = "The first user is an admin and can add others. The password must have at least 12 characters."
+    return _page("Create the first user", text, "/setup", hidden, "new-password", "Create user and sign in")
 
 
 def _page(title: str, text: str, action: str, hidden: str, autocomplete: str, button: str) -> str:
@@ -150,5 +156,5 @@ def _page(title: str, text: str, action: str, hidden: str, autocomplete: str, bu
     )  # fmt: skip
 
 
-def _page_of_outage(page: str) -> str:
-    return page.replace("<!--problem-->", '<p role="alert">The database does not answer; try again in a moment.</p>')
+def _outage_page(page: str) -> str:
+    return page.replace("<!--problem-->", '<p role="alert">The database is not available. Try again in a moment.</p>')

@@ -46,7 +46,7 @@ async def _lines(feed: Feed, after: int | None, run: str | None, kinds: Sequence
     yield ": connected\n\n"
     # If the database fails, the stream ends. `EventSource` then reconnects with `Last-Event-ID`, so nothing is missed.
     with contextlib.suppress(SQLAlchemyError):
-        async with contextlib.aclosing(feed.listen(after)) as batches:
+        async with contextlib.aclosing(feed.subscribe(after)) as batches:
             async for batch in batches:
                 wanted = [one for one in batch if _matches(one[1], run, kinds)]
                 yield "".join(map(_line, wanted)) or ": keep-alive\n\n"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from orchestration.config.schema import Configuration, ProviderKind
+from orchestration.config.schema import Configuration
+from orchestration.domain.provider_kind import ProviderKind
 from orchestration.errors import NotFoundError
 
 AUTO = "auto"

@@ -46,7 +46,7 @@ def sign_in(opener: Opener, ground: DrillEnvironment, screen: Mapping[str, Any])
     page = opener(found[1], found[2], screen)
     page.get_by_label("Name").fill("ada")
     page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Make the user and sign in").click()
+    page.get_by_role("button", name="Create user and sign in").click()
     return page
 
 

@@ -73,7 +73,7 @@ def test_what_goes_wrong_elsewhere_is_one_sentence(there: Call, incident: str) -
     assert isinstance(there("incidents", "ack", incident).exception, ConflictError)
     refused = there("incidents", "note", incident, "x", role=Role.VIEWER).exception
     assert isinstance(refused, RefusedError)
-    assert (refused.status, "expected the role responder" in str(refused)) == (403, True)
+    assert (refused.status, "requires the role responder" in str(refused)) == (403, True)
     assert isinstance(there("config", "show").exception, UsageError)
 
 

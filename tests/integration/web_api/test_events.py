@@ -78,13 +78,13 @@ def test_many_readers_hear_the_same(server: RunningWebServer) -> None:
     readers = [threading.Thread(target=read, args=(client,)) for client in clients]
     for reader in readers:
         reader.start()
-    until(lambda: server.web.feed.listeners >= 20)
+    until(lambda: server.web.feed.subscribers >= 20)
     say(server, *(f"crowd.{index}" for index in range(50)))
     for reader in readers:
         reader.join(timeout=patient(30))
     assert len(heard) == 20
     assert all(one == heard[0] for one in heard)
-    until(lambda: server.web.feed.listeners == 0)
+    until(lambda: server.web.feed.subscribers == 0)
 
 
 @pytest.mark.parametrize("last", ["nonsense", "-1", "1e9", "９"])

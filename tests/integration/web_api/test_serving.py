@@ -67,7 +67,7 @@ def test_a_server_that_rests_is_small_and_open_streams_do_not_hold_its_end(proje
         stop(process, seconds=25)
         assert began.is_within(20), began
         assert process.returncode == 0
-        assert next(second.iter_lines()) == ": here"
+        assert next(second.iter_lines()) == ": connected"
 
 
 @pytest.mark.timeout(180)
@@ -123,7 +123,7 @@ def test_a_port_that_was_named_and_is_taken_is_said(project: ConsoleProject) -> 
 
 def test_what_is_not_safe_is_refused_before_anything_starts(project: ConsoleProject) -> None:
     said = project.call("serve", "--workers", "0", "--host", "0.0.0.0")
-    assert (said.code, "expected TLS" in said.err) == (2, True)
+    assert (said.code, "TLS is required" in said.err) == (2, True)
     assert "serving" not in said.out
 
 

@@ -39,7 +39,7 @@ class Listening:
         self.feed = Feed(cast("Timeline", self.timeline), self.clock, ordered=ordered)
 
     async def listen(self, heard: list[int], after: int | None = None) -> None:
-        async for batch in self.feed.listen(after):
+        async for batch in self.feed.subscribe(after):
             heard += [number for number, _ in batch]
 
     def write(self, *numbers: int) -> None:
@@ -76,7 +76,7 @@ async def test_a_listener_hears_everything_once_and_in_order(ordered: bool) -> N
         await here.looks(heard, 5)
         group.cancel_scope.cancel()
     assert heard == [2, 3, 4, 5, 6]
-    assert here.feed.listeners == 0
+    assert here.feed.subscribers == 0
 
 
 async def test_without_a_place_to_go_on_from_a_listener_begins_with_now() -> None:
@@ -125,7 +125,7 @@ async def test_many_listeners_cost_no_more_readings_than_one() -> None:
         group.start_soon(here.feed.run)
         for one in heard:
             group.start_soon(here.listen, one, 1)
-        while here.feed.listeners < 100:
+        while here.feed.subscribers < 100:
             await anyio.sleep(0.005)
         await here.looks([], 0)
         here.timeline.reads = 0

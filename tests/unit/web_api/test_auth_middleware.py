@@ -1,4 +1,4 @@
-"""The door without sign-in, and in isolation; the rest is tested with a whole server."""
+"""The authentication middleware without sign-in, and in isolation; the rest is tested with a whole server."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ Serve = Callable[..., httpx2.AsyncClient]
 def serve(trail: AuditTrail, tmp_path: Path) -> Serve:
     def make(*, isolated: bool = False) -> httpx2.AsyncClient:
         database = Database(f"sqlite:///{tmp_path / 'orchestrator.db'}")
-        access = AccessControl(database, EventBus(FakeClock()), FakeClock())
-        door = Middleware(
+        access = AccessControl(database, Bus(FakeClock()), FakeClock())
+        authentication = Middleware(
             AuthMiddleware,
             access=access,
             trail=trail,
@@ -60,7 +60,7 @@ def serve(trail: AuditTrail, tmp_path: Path) -> Serve:
         methods = ["GET", "POST", "DELETE"]
         app = Starlette(
             routes=[Route("/fail", fail, methods=methods), Route("/{path:path}", say, methods=methods)],
-            middleware=[door],
+            middleware=[authentication],
         )
         transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
         return httpx2.AsyncClient(transport=transport, base_url="http://localhost:8642")
