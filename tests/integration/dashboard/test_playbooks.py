@@ -57,7 +57,7 @@ def test_a_dry_run_says_what_would_be_done_and_changes_nothing(
     assert answer.status_code == 200, answer.text
     assert "in this order until one helps" in answer.text
     assert 'hx-get="/playbooks' not in answer.text, "a refresh would replace the plan"
-    assert len(PlaybookRecords(dashboard.app.database).runs(incident_id=incidents["taken"].id)) == 1
+    assert len(PlaybookRecords(dashboard.app.database).list_runs(incident_id=incidents["taken"].id)) == 1
     assert service._bodies == before, "the response of the process that serves stays in its place"
 
 

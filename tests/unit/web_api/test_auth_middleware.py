@@ -48,7 +48,7 @@ Serve = Callable[..., httpx2.AsyncClient]
 def serve(trail: AuditTrail, tmp_path: Path) -> Serve:
     def make(*, isolated: bool = False) -> httpx2.AsyncClient:
         database = Database(f"sqlite:///{tmp_path / 'orchestrator.db'}")
-        access = AccessControl(database, Bus(FakeClock()), FakeClock())
+        access = AccessControl(database, EventBus(FakeClock()), FakeClock())
         authentication = Middleware(
             AuthMiddleware,
             access=access,
