@@ -18,7 +18,7 @@ _ROWS_AT_ONCE = 20
 
 @dataclass(frozen=True, slots=True)
 class InboxDelivery:
-    """What one sender handed in at once: notices, as JSON, in their order."""
+    """One delivery of a sender: alerts as JSON, in their order."""
 
     source: str
     received_at: datetime
@@ -36,8 +36,8 @@ class _Batch:
 class AlertInbox:
     """Deliveries that have not become alerts yet.
 
-    Threads that put at the same time share one transaction, hence one wait for the disk: whoever gets to write first
-    writes for all who wait, and each of them returns only after the commit.
+    Threads that add at the same time share one transaction, and so one wait for the disk (a group commit): the first to
+    get the lock writes for all that wait, and each returns only after the commit.
     """
 
     def __init__(self, database: Database) -> None:
@@ -47,7 +47,7 @@ class AlertInbox:
         self._open = _Batch()
 
     def add(self, delivery: InboxDelivery) -> None:
-        """Write a delivery; on return it is on the disk. Raises what the database raises, and then it is not."""
+        """Write a delivery; on return it is on the disk. If the database raises, it is not stored."""
         row = {
             "source": delivery.source,
             "received_at": delivery.received_at,
@@ -63,8 +63,8 @@ class AlertInbox:
             raise batch.error
 
     def list(self, at_most: int) -> tuple[InboxDelivery, ...]:
-        """The oldest deliveries, until `at_most` notices are reached or passed. They stay until `Alerts.save` is told
-        that they were taken."""
+        """The oldest deliveries, until they hold `at_most` alerts or more. They stay in the inbox until `Alerts.save`
+        removes them, together with writing the alerts."""
         query = sa.select(alert_inbox).order_by(alert_inbox.c.sequence).limit(at_most)
         result: list[InboxDelivery] = []
         count = 0
@@ -77,7 +77,7 @@ class AlertInbox:
         return tuple(result)
 
     def count(self) -> int:
-        """How many deliveries wait."""
+        """The number of waiting deliveries."""
         with self._database.read() as connection:
             return int(connection.execute(sa.select(sa.func.count()).select_from(alert_inbox)).scalar_one())
 

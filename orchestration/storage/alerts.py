@@ -58,11 +58,11 @@ class Alerts:
         self._database = database
 
     def save(self, rows: Sequence[AlertRow], dropped: Collection[str] = (), taken: Collection[int] = ()) -> None:
-        """Write alerts, new or changed; forget those of the identifiers `dropped`.
+        """Write new and changed alerts, and delete those with the identifiers `dropped`.
 
-        In the same transaction the deliveries with the sequence numbers `taken` leave the inbox, so that what came in
-        is either still there or has become an alert. Numbers, not up to a number: a sender whose transaction takes long
-        may commit a lower one later.
+        The deliveries with the sequence numbers `taken` leave the inbox in the same transaction, so that a delivery is
+        either still in the inbox or has become an alert. These are single numbers, not all up to the highest: a slow
+        transaction may commit a lower number later.
         """
         with self._database.write() as connection:
             if rows:
@@ -92,7 +92,7 @@ class Alerts:
             return tuple(GroupRow(**row._mapping) for row in connection.execute(sa.select(alert_groups)))
 
     def find(self, text: str) -> AlertRow:
-        """The one alert whose identifier ends or begins with `text`. Raises NotFoundError."""
+        """The one alert whose identifier starts or ends with `text`. Raises NotFoundError."""
         command = "orchestrator alerts list --all"
         return _alert(find_row(self._database, alerts, text, what="an alert", command=command))
 
@@ -106,7 +106,7 @@ class Alerts:
         before: str | None = None,
         limit: int = 50,
     ) -> tuple[AlertRow, ...]:
-        """The newest alerts first, of the given statuses or of all; `before` begins behind the alert of that id."""
+        """Alerts of the given statuses or of all, newest first; `before` continues after the alert with that id."""
         query = sa.select(alerts).order_by(alerts.c.since.desc(), alerts.c.id.desc()).limit(limit)
         if statuses:
             query = query.where(alerts.c.status.in_([status.value for status in statuses]))
@@ -120,7 +120,8 @@ class Alerts:
             return tuple(_alert(row) for row in connection.execute(query))
 
     def list_unfinished(self, ended_after: datetime) -> tuple[AlertRow, ...]:
-        """What a start goes on with: all that pends or fires, and what ended after that moment; oldest first."""
+        """The alerts to continue with after a start: pending and firing ones, and those that ended after a time; oldest
+        first."""
         open_ = alerts.c.status != AlertStatus.RESOLVED.value
         recent = alerts.c.updated_at > ended_after
         query = sa.select(alerts).where(open_ | recent).order_by(alerts.c.since, alerts.c.id)
@@ -128,13 +129,13 @@ class Alerts:
             return tuple(_alert(row) for row in connection.execute(query))
 
     def prune(self, ended_before: datetime) -> int:
-        """Forget what was resolved before that moment. Returns how many."""
+        """Delete alerts that were resolved before a time; returns how many."""
         old = (alerts.c.status == AlertStatus.RESOLVED.value) & (alerts.c.updated_at < ended_before)
         with self._database.write() as connection:
             return connection.execute(sa.delete(alerts).where(old)).rowcount
 
     def _upsert(self, table: sa.Table, key: str) -> Any:
-        """Both dialects word it alike; SQLAlchemy has no common form."""
+        """Insert or update. Both dialects have the same statement, but SQLAlchemy has no common form of it."""
         insert = (sqlite.insert if self._database.is_sqlite else postgresql.insert)(table)
         changed = {column.name: insert.excluded[column.name] for column in table.columns if column.name != key}
         return insert.on_conflict_do_update(index_elements=[key], set_=changed)

@@ -40,7 +40,7 @@ class ApprovalTable:
         self._database = database
 
     def add(self, approval: Approval) -> bool:
-        """Record a question; False, and no change, when the same one was asked already."""
+        """Add a question; False, and no change, if it was asked before: a repeated step asks once."""
         with self._database.write() as connection:
             known = connection.execute(sa.select(approvals.c.id).where(approvals.c.id == approval.id)).first()
             if known is None:
@@ -48,32 +48,32 @@ class ApprovalTable:
             return known is None
 
     def decide(self, approval_id: str, decision: str, by: str, reason: str, at: datetime) -> None:
-        """Answer a question once. Raises ConflictError when it was answered already, NotFoundError when unknown."""
+        """Answer a question. Raises ConflictError if it was answered before, NotFoundError if it is unknown."""
         values = {"decision": decision, "decided_by": by, "reason": reason, "decided_at": at}
         with self._database.write() as connection:
             query = sa.update(approvals).where(approvals.c.id == approval_id, approvals.c.decision.is_(None))
             if connection.execute(query.values(**values)).rowcount:
                 return
         known = self.get(approval_id)
-        raise ConflictError(f"expected an open question, got one that {known.decided_by} has {known.decision} already")
+        raise ConflictError(f"The question is no longer open: {known.decided_by} has {known.decision} it already.")
 
     def get(self, approval_id: str) -> Approval:
         """One question. Raises NotFoundError."""
         with self._database.read() as connection:
             row = connection.execute(sa.select(approvals).where(approvals.c.id == approval_id)).one_or_none()
         if row is None:
-            raise NotFoundError(f"expected a question that was asked, got '{approval_id}'")
+            raise NotFoundError(f"There is no question '{approval_id}'.")
         return Approval(**row._mapping)
 
     def withdraw(self, approval_id: str, decision: str, reason: str, at: datetime) -> None:
-        """End a question that nobody need answer any more; one that was answered meanwhile stays so."""
+        """Close a question that needs no answer any more; one that was answered meanwhile keeps its answer."""
         values = {"decision": decision, "decided_by": "system", "reason": reason, "decided_at": at}
         with self._database.write() as connection:
             query = sa.update(approvals).where(approvals.c.id == approval_id, approvals.c.decision.is_(None))
             connection.execute(query.values(**values))
 
     def list_open(self, subject: str | None = None) -> tuple[Approval, ...]:
-        """The questions without an answer, oldest first."""
+        """The open questions, oldest first."""
         query = sa.select(approvals).where(approvals.c.decision.is_(None)).order_by(approvals.c.created_at)
         if subject is not None:
             query = query.where(approvals.c.subject == subject)

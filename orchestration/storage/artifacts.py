@@ -1,4 +1,4 @@
-"""What is known of the artifacts."""
+"""The records of artifacts; the files themselves are on the disk."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The audit trail: who did what, each line sealed to the one before it."""
+"""The audit trail: who did what, each line chained to the one before it by its digest."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import sqlalchemy as sa
 from orchestration.storage.database import Database
 from orchestration.storage.tables import audit
 
-_AT_ONCE = 5000
+_BATCH = 5000
 
 
 @dataclass(frozen=True, slots=True)
 class AuditRow:
-    """One line. `outcome` is `done`, `refused` or `failed`; `digest` seals the line and all before it."""
+    """One line. `outcome` is `done`, `refused` or `failed`; `digest` covers the line and all before it."""
 
     sequence: int
     at: datetime
@@ -29,13 +29,13 @@ class AuditRow:
 
 
 class AuditTable:
-    """The trail in the database; nothing is ever taken from it."""
+    """The trail in the database; nothing is ever deleted from it."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def append(self, row: AuditRow, seal: Callable[[str, AuditRow], str]) -> AuditRow:
-        """Write a line behind the last; its number and its digest are made here, one writer at a time."""
+        """Append a line. Its number and digest depend on the last line, so one writer appends at a time."""
         with self._database.write(exclusive="audit") as connection:
             last = connection.execute(sa.select(audit).order_by(audit.c.sequence.desc()).limit(1)).one_or_none()
             values = {column.name: getattr(row, column.name) for column in audit.columns}
@@ -45,7 +45,7 @@ class AuditTable:
         return AuditRow(**sealed)
 
     def list(self, *, actor: str | None = None, before: int | None = None, limit: int = 50) -> tuple[AuditRow, ...]:
-        """The newest lines first; `before` begins behind a number."""
+        """Lines, newest first; `before` continues after a number."""
         query = sa.select(audit).order_by(audit.c.sequence.desc()).limit(limit)
         if actor is not None:
             query = query.where(audit.c.actor == actor)
@@ -55,13 +55,13 @@ class AuditTable:
             return tuple(AuditRow(**row._mapping) for row in connection.execute(query))
 
     def iterate(self) -> Iterator[AuditRow]:
-        """Every line, oldest first."""
+        """Every line, oldest first, read in batches: the trail may not fit into memory."""
         last = 0
         while True:
-            query = sa.select(audit).where(audit.c.sequence > last).order_by(audit.c.sequence).limit(_AT_ONCE)
+            query = sa.select(audit).where(audit.c.sequence > last).order_by(audit.c.sequence).limit(_BATCH)
             with self._database.read() as connection:
                 rows = [AuditRow(**row._mapping) for row in connection.execute(query)]
             yield from rows
-            if len(rows) < _AT_ONCE:
+            if len(rows) < _BATCH:
                 return
             last = rows[-1].sequence

@@ -1,4 +1,4 @@
-"""Versions of the configuration file, and the overrides."""
+"""Versions of the configuration file, and overrides."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from orchestration.storage.tables import config_versions, overrides
 
 
 class ConfigurationVersions:
-    """Every version of the file that was once in force."""
+    """Every version of the file that was in force."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def add(self, text: str, sha256: str, now: datetime) -> ConfigVersion:
-        """Keep a version, and return it; the newest again if its text is the same."""
+        """Store a version, and return it; the newest again if its text is the same."""
         newest = sa.select(config_versions).order_by(config_versions.c.number.desc()).limit(1)
         with _reported(), self._database.write(exclusive="config_versions") as connection:
             row = connection.execute(newest).one_or_none()
@@ -34,7 +34,7 @@ class ConfigurationVersions:
         return ConfigVersion(number, sha256, text, now)
 
     def list(self, limit: int = 50) -> tuple[ConfigVersion, ...]:
-        """The newest versions, newest first."""
+        """Versions, newest first."""
         query = sa.select(config_versions).order_by(config_versions.c.number.desc()).limit(limit)
         with _reported(), self._database.read() as connection:
             return tuple(ConfigVersion(*row) for row in connection.execute(query))
@@ -45,7 +45,7 @@ class ConfigurationVersions:
         with _reported(), self._database.read() as connection:
             row = connection.execute(query).one_or_none()
         if row is None:
-            raise NotFoundError(f"there is no configuration version {number}; `orchestrator config history` lists them")
+            raise NotFoundError(f"There is no configuration version {number}. `orchestrator config history` lists all.")
         return ConfigVersion(*row)
 
 
@@ -56,7 +56,7 @@ class Overrides:
         self._database = database
 
     def add(self, override: Override) -> None:
-        """Keep an override."""
+        """Store an override."""
         change, origin = override.change, override.origin
         row = {
             **override.model_dump(include={"id", "reason", "actor", "created_at", "expires_at"}),
@@ -71,7 +71,7 @@ class Overrides:
             connection.execute(sa.insert(overrides).values(row))
 
     def remove(self, override_id: str, now: datetime) -> None:
-        """End it now. Raises NotFoundError when there is none in force by that id."""
+        """End an override now. Raises NotFoundError if no override with that id is in force."""
         statement = (
             sa.update(overrides)
             .where(overrides.c.id == override_id, overrides.c.removed_at.is_(None), _not_expired(now))
@@ -80,12 +80,13 @@ class Overrides:
         with _reported(), self._database.write() as connection:
             found = connection.execute(statement).rowcount
         if not found:
-            raise NotFoundError(f"no override {override_id} is in force; it may have ended already")
+            raise NotFoundError(f"No override {override_id} is in force. It may have expired or been removed.")
 
     def list_active(self, now: datetime) -> tuple[Override, ...]:
-        """Those that have neither ended nor been taken away, oldest first.
+        """Overrides that have neither expired nor been removed, oldest first.
 
-        A row of a kind that this release does not know was written by a newer one, which is the one to obey it.
+        Rows of a kind that this release does not know are left out: a newer release wrote them, and processes of that
+        release apply them.
         """
         query = (
             sa.select(overrides)
@@ -117,8 +118,8 @@ def _override(row: sa.RowMapping) -> Override | None:
 
 @contextmanager
 def _reported() -> Iterator[None]:
-    """Turn what goes wrong in the database into an error of ours."""
+    """Turn an error of the database into one that the configuration store handles."""
     try:
         yield
     except sa.exc.SQLAlchemyError as error:
-        raise StorageError(f"the configuration's history cannot be reached: {error.__class__.__name__}") from error
+        raise StorageError(f"the configuration's history is unavailable: {error.__class__.__name__}") from error

@@ -1,8 +1,8 @@
-"""Where values lie: each of them while they are few, or how many in each bucket of a scale. Pure.
+"""Distributions of values: exact while they are few, else as counts in logarithmic buckets. Pure.
 
-The scale is logarithmic, so that whatever is read from it is within `RELATIVE_ERROR` of the value itself (the scale of
-DDSketch: Masson, Rim and Lee, VLDB 2019), or within 5 ms of one below 10 ms. Counts on one scale add up exactly. They
-are kept as digits of one large number, for then a single addition merges thousands of them.
+A value read from the buckets is within `RELATIVE_ERROR` of the exact one (as in DDSketch: Masson, Rim and Lee, VLDB
+2019), or within 5 ms of one below 10 ms. Counts on the same scale can be added. They are stored as the digits of one
+large integer, because a single addition of Python integers then merges thousands of counts.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ _DIGIT_BYTES = 4
 
 
 class Distribution(Protocol):
-    """So many values; `total` is their sum."""
+    """A number `n` of values; `total` is their sum."""
 
     n: int
     total: float
 
     def at(self, rank: int) -> float:
-        """The value of that rank; the least has rank 0."""
+        """The value of a rank; the smallest has rank 0."""
 
 
 class ExactValues(Distribution):
-    """All values, each as it is."""
+    """A distribution that keeps every value."""
 
     def __init__(self, values: Iterable[float] = ()) -> None:
         self._ranked = sorted(values)
@@ -46,7 +46,7 @@ class ExactValues(Distribution):
 
 
 class SketchedValues(Distribution):
-    """How many values lie in each bucket. Their number and sum are exact, a value is within `RELATIVE_ERROR`."""
+    """A distribution by counts in buckets. Number and sum are exact, values are within `RELATIVE_ERROR`."""
 
     def __init__(self, counts: Sequence[int], total: float) -> None:
         self._up_to = list(accumulate(counts))
@@ -59,10 +59,10 @@ class SketchedValues(Distribution):
 
 
 def pack(columns: Sequence[Sequence[float]]) -> int:
-    """How many values of each column lie in each bucket, as one number; such numbers are merged by adding them.
+    """The bucket counts of several columns as one integer; the sum of two such integers merges their counts.
 
-    No column may come to more than 2³² − 1 values. The digits of the longest times come last, for most numbers do
-    without them.
+    A column may have at most 2³² − 1 values in total, or a digit would overflow into the next. The digits of the
+    largest values come last: most integers then end before them, and stay short.
     """
     width = len(columns) * _DIGIT_BYTES
     digits = bytearray(_BUCKETS * width)
@@ -73,17 +73,17 @@ def pack(columns: Sequence[Sequence[float]]) -> int:
 
 
 def to_bytes(packed: int) -> bytes:
-    """A packed number for keeping."""
+    """Serialise a packed integer."""
     return packed.to_bytes((packed.bit_length() + 7) // 8, "little")
 
 
 def from_bytes(kept: bytes | bytearray | memoryview) -> int:
-    """The packed number again."""
+    """Read a packed integer."""
     return int.from_bytes(kept, "little")
 
 
 def unpack(packed: int, totals: Sequence[float]) -> tuple[SketchedValues, ...]:
-    """The sketches of the columns, of which the sums are given."""
+    """The distributions of the columns, given their sums."""
     columns = len(totals)
     digits = packed.to_bytes(_BUCKETS * columns * _DIGIT_BYTES, "little")
     counts = struct.unpack(f"<{_BUCKETS * columns}I", digits)
@@ -91,7 +91,7 @@ def unpack(packed: int, totals: Sequence[float]) -> tuple[SketchedValues, ...]:
 
 
 def _bucket(value: float) -> int:
-    """Bucket 0 goes up to the least that is told apart; the last one takes whatever is longer than a century."""
+    """Bucket 0 holds everything up to the smallest value of the scale, the last one everything over a century."""
     if value <= _LEAST_SECONDS:
         return 0
     return min(_BUCKETS - 1, math.ceil(math.log(value / _LEAST_SECONDS) / _STEP))

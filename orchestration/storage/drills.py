@@ -1,4 +1,4 @@
-"""The history of the drills."""
+"""The history of drills."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from orchestration.storage.tables import drill_runs
 
 @dataclass(frozen=True, slots=True)
 class DrillRecord:
-    """One drill that was held. `figures` are JSON values; `misses` says in words what went otherwise than expected."""
+    """The result of one drill. `figures` are JSON values; `misses` says in words which expectations it missed."""
 
     id: str
     drill: str
@@ -28,20 +28,20 @@ class DrillRecord:
 
 
 class DrillHistory:
-    """The drills in the database."""
+    """The results of drills in the database."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def add(self, record: DrillRecord) -> None:
-        """Record a drill."""
+        """Add a result."""
         values = {column.name: getattr(record, column.name) for column in drill_runs.columns}
         values |= {"figures": dict(record.figures), "misses": list(record.misses)}
         with self._database.write() as connection:
             connection.execute(sa.insert(drill_runs).values(**values))
 
     def list(self, drill: str | None = None, limit: int = 50) -> tuple[DrillRecord, ...]:
-        """The newest first, of one drill or of all."""
+        """Results, newest first, of one drill or of all."""
         query = sa.select(drill_runs).order_by(drill_runs.c.started_at.desc(), drill_runs.c.id.desc()).limit(limit)
         if drill is not None:
             query = query.where(drill_runs.c.drill == drill)

@@ -1,4 +1,4 @@
-"""Finding a row by what people type: an identifier, or an end of one that fits no other."""
+"""Finding a row by what people type: an identifier, or the start or end of one if it is unique."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from orchestration.storage.database import Database
 
 
 def find_row(database: Database, table: sa.Table, text: str, *, what: str, command: str) -> sa.Row[Any]:
-    """The one row of `table` whose `id` ends or begins with `text`. Raises NotFoundError.
+    """The one row of `table` whose `id` starts or ends with `text`. Raises NotFoundError.
 
-    `what` names the thing for the message (`an alert`), `command` what lists those there are.
+    For the message, `what` names the thing (`an alert`), and `command` lists all of them.
     """
     column = table.c.id
     like = column.startswith(text, autoescape=True) | column.endswith(text, autoescape=True)
@@ -24,5 +24,5 @@ def find_row(database: Database, table: sa.Table, text: str, *, what: str, comma
         return (exact or list(rows))[0]
     if rows:
         names = ", ".join(row.id for row in rows)
-        raise NotFoundError(f"expected the name of {what}, got '{text}', which fits {names}; write more of it")
-    raise NotFoundError(f"expected {what} that exists, got '{text}'; `{command}` shows those there are")
+        raise NotFoundError(f"'{text}' is ambiguous: it matches {names}. Type more of the identifier.")
+    raise NotFoundError(f"There is no {what.split(' ', 1)[1]} '{text}'. `{command}` shows all.")

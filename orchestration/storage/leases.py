@@ -1,4 +1,5 @@
-"""Leases: who is alive, who leads, who holds something; by the database's clock, so that hosts need not agree."""
+"""Leases: who is alive, who leads, who holds something. They use the database's clock, so that the clocks of hosts may
+differ."""
 
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ from orchestration.storage.tables import leases
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """A claim on a name by a holder, good while `live`."""
+    """A holder's claim on a name, valid while `live`."""
 
     name: str
     holder: str
@@ -23,13 +24,13 @@ class Lease:
 
 
 class Leases:
-    """Claims with an expiry. A holder that stops renewing loses its claim by itself."""
+    """Claims that expire: a holder that stops renewing loses its claim."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def acquire(self, name: str, holder: str, seconds: float, data: Mapping[str, Any] | None = None) -> bool:
-        """Take or renew `name` for `seconds`. False when another holder's claim is still good."""
+        """Acquire or renew `name` for `seconds`; False if another holder's claim is still valid."""
         with self._database.write(exclusive=f"lease/{name}") as connection:
             now = self._now(connection)
             current = connection.execute(sa.select(leases).where(leases.c.name == name)).one_or_none()
@@ -43,17 +44,18 @@ class Leases:
             return True
 
     def release(self, name: str, holder: str) -> None:
-        """Give `name` up, if `holder` still has it."""
+        """Release `name`, if `holder` still has it: it may have expired, and belong to another by now."""
         with self._database.write() as connection:
             connection.execute(sa.delete(leases).where(leases.c.name == name, leases.c.holder == holder))
 
     def list(self, prefix: str) -> tuple[Lease, ...]:
-        """All leases whose name begins with `prefix`, expired ones too."""
+        """All leases whose name starts with `prefix`, including expired ones."""
         with self._database.read() as connection:
             now = self._now(connection)
             rows = connection.execute(sa.select(leases).where(leases.c.name.startswith(prefix, autoescape=True)))
             return tuple(Lease(row.name, row.holder, row.expires_at > now, row.data) for row in rows)
 
     def _now(self, connection: sa.Connection) -> float:
+        # `now()` of PostgreSQL is the start of the transaction, which may have waited for a lock since.
         clock = "unixepoch('subsec')" if self._database.is_sqlite else "extract(epoch from clock_timestamp())"
         return float(connection.execute(sa.text(f"SELECT {clock}")).scalar_one())

@@ -1,4 +1,4 @@
-"""What maintenance keeps: planned times, runs of jobs, sign-offs; and the old rows that it takes away."""
+"""The records of maintenance: planned times, runs of jobs, sign-offs; and the old rows that it deletes."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from orchestration.storage.tables import (
     runs,
 )
 
-# By how much the clocks of two control processes may differ.
+# The clocks of two control processes may differ by this much.
 _SKEW = timedelta(hours=1)
 
 
 class JobOutcome(StrEnum):
-    """How a run of a job came out. `interrupted`: its process ended before it did."""
+    """The outcome of a run of a job. `interrupted`: its process ended first."""
 
     RUNNING = "running"
     SUCCEEDED = "succeeded"
@@ -36,7 +36,7 @@ class JobOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class JobRun:
-    """One run of a job. `planned_at` is None where a person asked for it; `output` is what it has to say."""
+    """One run of a job. `planned_at` is None if a person requested it; `output` is its result in words."""
 
     id: str
     job: str
@@ -50,7 +50,7 @@ class JobRun:
 
 @dataclass(frozen=True, slots=True)
 class SignOff:
-    """Something that a person does once in a period (`2026-03`) and signs off; not signed while `signed_at` is None."""
+    """A duty that a person carries out and signs off once in a period (`2026-03`); open while `signed_at` is None."""
 
     duty: str
     period: str
@@ -61,16 +61,16 @@ class SignOff:
 
 
 class MaintenanceRecords:
-    """Jobs and duties in the database."""
+    """Jobs and sign-offs in the database."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def last_planned(self, job: str, now: datetime) -> datetime:
-        """The last planned time of a job that was taken on.
+        """The last planned time of a job that a process claimed.
 
-        Of a job never seen before it is `now`, and so it is for a time that is still to come: the clock has been set
-        back since, and nothing would be done until then. Either is kept.
+        For a new job this is `now`, so that it does not run at once. It is also `now` if the stored time is in the
+        future: the clock has been set back since, and the job would not run until then. Either is stored.
         """
         query = sa.select(maintenance_jobs.c.planned_at).where(maintenance_jobs.c.job == job)
         with self._database.read() as connection:
@@ -83,7 +83,7 @@ class MaintenanceRecords:
         return now
 
     def claim(self, run: JobRun, seen: datetime) -> bool:
-        """Take on a planned time and record the run that begins, unless somebody has since the time `seen` was read."""
+        """Claim a planned time and record its run; False if another process has claimed one since `seen` was read."""
         table = maintenance_jobs
         query = sa.update(table).where(table.c.job == run.job, table.c.planned_at == seen)
         with self._database.write(exclusive=f"maintenance/{run.job}") as connection:
@@ -93,12 +93,12 @@ class MaintenanceRecords:
             return True
 
     def add_run(self, run: JobRun) -> None:
-        """Record a run that a person asked for."""
+        """Record a run that a person requested."""
         with self._database.write() as connection:
             connection.execute(sa.insert(maintenance_runs).values(**_run_values(run)))
 
     def finish_run(self, run_id: str, outcome: JobOutcome, output: str, at: datetime) -> None:
-        """Record how a run came out; what is over already stays as it is."""
+        """Record the outcome of a run; one that has an outcome keeps it."""
         mine = (maintenance_runs.c.id == run_id) & (maintenance_runs.c.outcome == JobOutcome.RUNNING.value)
         with self._database.write() as connection:
             values = {"outcome": outcome.value, "output": output, "ended_at": at}
@@ -107,7 +107,7 @@ class MaintenanceRecords:
     def list_runs(
         self, job: str | None = None, *, outcomes: Collection[JobOutcome] = (), limit: int = 50
     ) -> tuple[JobRun, ...]:
-        """The newest runs first, of one job or of all."""
+        """Runs, newest first, of one job or of all."""
         query = sa.select(maintenance_runs).order_by(maintenance_runs.c.started_at.desc(), maintenance_runs.c.id.desc())
         if job is not None:
             query = query.where(maintenance_runs.c.job == job)
@@ -117,7 +117,7 @@ class MaintenanceRecords:
             return tuple(_run(row) for row in connection.execute(query.limit(limit)))
 
     def request_sign_off(self, duty: str, period: str, at: datetime) -> None:
-        """Ask for a duty, once a period."""
+        """Request the sign-off of a duty, once per period."""
         key = (maintenance_duties.c.duty == duty) & (maintenance_duties.c.period == period)
         with self._database.write(exclusive="maintenance/duties") as connection:
             if connection.execute(sa.select(sa.func.count()).where(key)).scalar():
@@ -126,14 +126,14 @@ class MaintenanceRecords:
             connection.execute(sa.insert(maintenance_duties).values(**values))
 
     def sign_off(self, duty: str, by: str, note: str, at: datetime) -> int:
-        """Sign off everything that is open of a duty. Returns how many periods that were."""
+        """Sign off a duty for all open periods; returns how many there were."""
         is_open = (maintenance_duties.c.duty == duty) & maintenance_duties.c.signed_at.is_(None)
         query = sa.update(maintenance_duties).where(is_open)
         with self._database.write() as connection:
             return connection.execute(query.values(signed_at=at, signed_by=by, note=note)).rowcount
 
     def list_sign_offs(self, *, only_open: bool = False, limit: int = 50) -> tuple[SignOff, ...]:
-        """The newest duties first, all or those that nobody has signed."""
+        """Sign-offs, newest first, all or only open ones."""
         query = sa.select(maintenance_duties).order_by(maintenance_duties.c.period.desc(), maintenance_duties.c.duty)
         if only_open:
             query = query.where(maintenance_duties.c.signed_at.is_(None))
@@ -142,19 +142,20 @@ class MaintenanceRecords:
 
 
 class OldRows:
-    """Rows that have been kept long enough. All is taken away in batches, so that no writer waits long."""
+    """Rows past their retention. They are deleted in batches, so that no writer waits long."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def delete_events(self, before: datetime, batch: int) -> int:
-        """Delete at most so many events from before a moment; returns how many.
+        """Delete at most `batch` events from before a time; returns how many.
 
-        Those of unfinished runs stay, and the newest sign of a backup: how old it is has to be known.
+        Events of unfinished runs stay, and so does the newest event of a backup: its age is monitored.
         """
         unfinished = sa.select(runs.c.id).where(runs.c.status.not_in([one.value for one in RunStatus if one.ended]))
         last_backup = sa.select(sa.func.max(events.c.sequence)).where(events.c.kind == "backup.made")
         of_ended = sa.or_(events.c.run_id.is_(None), events.c.run_id.not_in(unfinished))
+        # A comparison with NULL is never true: without any backup, nothing would be deleted.
         kept = sa.func.coalesce(last_backup.scalar_subquery(), -1)
         old = sa.select(events.c.sequence).where(events.c.at < before, of_ended, events.c.sequence != kept)
         chosen = old.order_by(events.c.sequence).limit(batch)
@@ -162,13 +163,13 @@ class OldRows:
             return connection.execute(sa.delete(events).where(events.c.sequence.in_(chosen))).rowcount
 
     def delete_heartbeats(self, before: datetime) -> int:
-        """Delete the heartbeats of runs that ended before a moment; returns how many."""
+        """Delete the heartbeats of runs that ended before a time; returns how many."""
         ended = sa.select(runs.c.id).where(runs.c.finished_at < before)
         with self._database.write() as connection:
             return connection.execute(sa.delete(heartbeats).where(heartbeats.c.run_id.in_(ended))).rowcount
 
     def unfinished(self, run_ids: Collection[str]) -> frozenset[str]:
-        """Those of these runs that have not come to an end."""
+        """Those of the runs that have not ended."""
         ended = [one.value for one in RunStatus if one.ended]
         query = sa.select(runs.c.id).where(runs.c.id.in_(list(run_ids)), runs.c.status.not_in(ended))
         with self._database.read() as connection:

@@ -1,4 +1,4 @@
-"""The state of routes, as processes tell each other."""
+"""The state of routes, shared between processes."""
 
 from __future__ import annotations
 
@@ -13,19 +13,20 @@ from orchestration.storage.tables import route_states
 
 _SEEN = "seen"
 _PROBER = "prober"
+# Processes report every few seconds; one that has not for this long is gone, or no longer uses the route.
 _SEEN_SECONDS = 15.0
 
 _State = dict[str, Any]
 
 
 class RouteStates:
-    """One JSON state for each route, and beside it what each process has seen of the route lately."""
+    """One JSON state for each route, and with it the latest report of each process about the route."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def save(self, provider: str, model: str, state: _State, at: datetime) -> None:
-        """Say what is known of a route; of two states the one whose `since` is the later stays."""
+        """Store the state of a route, unless the stored one has a later `since`: another process has written since."""
 
         def merged(before: _State) -> _State:
             if before.get("since", 0.0) > state.get("since", 0.0):
@@ -35,7 +36,8 @@ class RouteStates:
         self._change(provider, model, merged, at)
 
     def report(self, provider: str, model: str, process: str, seen: _State, at: datetime) -> None:
-        """Say what a process sees of a route now: calls under way, room left. Forgotten unless said again."""
+        """Store what a process sees of a route now: running calls, remaining capacity. It expires unless it is
+        repeated."""
 
         def merged(before: _State) -> _State:
             now = at.timestamp()
@@ -45,7 +47,7 @@ class RouteStates:
         self._change(provider, model, merged, at)
 
     def claim(self, provider: str, model: str, process: str, seconds: float, at: datetime) -> bool:
-        """Whether this process is the one to probe a route; it then is for so many seconds."""
+        """Whether this process may probe a route; if so, no other may for this many seconds."""
         now = at.timestamp()
 
         def merged(before: _State) -> _State:
@@ -56,7 +58,7 @@ class RouteStates:
         return bool(self._change(provider, model, merged, at)[_PROBER]["process"] == process)
 
     def load(self) -> dict[tuple[str, str], tuple[_State, datetime]]:
-        """What was last said of each route, and when."""
+        """The last state of each route, and its time."""
         with self._database.read() as connection:
             rows = connection.execute(sa.select(route_states))
             return {(row.provider, row.model): (row.state, row.updated_at) for row in rows}
@@ -77,6 +79,6 @@ class RouteStates:
 
 
 def seen_now(state: _State, now: datetime) -> tuple[_State, ...]:
-    """What processes that are alive see of a route, the latest last."""
+    """The unexpired reports about a route, the latest last."""
     said = [one for one in state.get(_SEEN, {}).values() if now.timestamp() - one["at"] < _SEEN_SECONDS]
     return tuple(sorted(said, key=lambda one: float(one["at"])))

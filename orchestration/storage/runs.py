@@ -1,4 +1,4 @@
-"""Runs: what was asked for and how far it has come."""
+"""Runs: what was requested, and how far it is."""
 
 from __future__ import annotations
 
@@ -60,18 +60,16 @@ class Runs:
         with self._database.read() as connection:
             row = connection.execute(sa.select(runs).where(runs.c.id == run_id)).one_or_none()
         if row is None:
-            raise NotFoundError(
-                f"expected a run that exists, got '{run_id}'; `orchestrator runs list` shows those there are"
-            )
+            raise NotFoundError(f"There is no run '{run_id}'. `orchestrator runs list` shows all.")
         return _run(row)
 
     def find(self, text: str) -> Run:
-        """The one run whose identifier ends or begins with `text`; `latest` is the newest. Raises NotFoundError."""
+        """The one run whose identifier starts or ends with `text`; `latest` is the newest. Raises NotFoundError."""
         if text == "latest":
             newest = self.list(limit=1)
             if newest:
                 return newest[0]
-            raise NotFoundError("expected a run, got 'latest' and there is none yet; start one with `orchestrator run`")
+            raise NotFoundError("There are no runs yet. Start one with `orchestrator run`.")
         with self._database.read() as connection:
             like = runs.c.id.startswith(text, autoescape=True) | runs.c.id.endswith(text, autoescape=True)
             rows = connection.execute(sa.select(runs).where((runs.c.id == text) | like).limit(10)).all()
@@ -80,13 +78,13 @@ class Runs:
             return _run((exact or rows)[0])
         if rows:
             names = ", ".join(row.id for row in rows)
-            raise NotFoundError(f"expected the name of one run, got '{text}', which fits {names}; write more of it")
+            raise NotFoundError(f"'{text}' is ambiguous: it matches {names}. Type more of the identifier.")
         return self.get(text)
 
     def list(
         self, statuses: Sequence[RunStatus] = (), limit: int = 50, *, before: str | None = None
     ) -> tuple[Run, ...]:
-        """The newest runs first, of the given statuses or of all; `before` begins behind the run of that identifier."""
+        """Runs of the given statuses or of all, newest first; `before` continues after the run with that identifier."""
         query = sa.select(runs).order_by(runs.c.created_at.desc(), runs.c.id.desc()).limit(limit)
         if statuses:
             query = query.where(runs.c.status.in_([status.value for status in statuses]))
@@ -98,7 +96,7 @@ class Runs:
             return tuple(_run(row) for row in connection.execute(query))
 
     def count_by_status(self, since: datetime | None = None) -> dict[RunStatus, int]:
-        """How many runs there are of each status, made since a moment or ever; statuses of none are left out."""
+        """The number of runs of each status, created since a time or ever; statuses without runs are left out."""
         query = sa.select(runs.c.status, sa.func.count()).group_by(runs.c.status)
         if since is not None:
             query = query.where(runs.c.created_at >= since)
@@ -128,7 +126,7 @@ class Runs:
             return bool(done.rowcount)
 
     def reopen(self, run_id: str) -> None:
-        """Let a run that had ended go on."""
+        """Set an ended run back to running."""
         with self._database.write() as connection:
             connection.execute(
                 sa.update(runs)

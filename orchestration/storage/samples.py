@@ -1,4 +1,4 @@
-"""Samples for plots: each measurement is kept for hours, the means of minutes for days, those of hours for weeks."""
+"""Samples for plots: single measurements for hours, means of minutes for days, means of hours for weeks."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from orchestration.storage.tables import samples
 RAW, MINUTE, HOUR = 0, 60_000, 3_600_000
 _KEEP_RAW = timedelta(hours=2)
 _KEEP_MINUTES = timedelta(days=2)
-# Samples are written in batches; a minute is only summed up when nothing can come to it any more.
+# Samples are written in batches, so a minute is only averaged when no sample of it can arrive any more.
 _LATE = 60_000
 _LONGEST_LABELS = 512
 
 
 @dataclass(frozen=True, slots=True)
 class StoredSample:
-    """One measurement, or the mean of several that begin at `at`."""
+    """One measurement, or the mean of several that start at `at`."""
 
     name: str
     at: datetime
@@ -32,7 +32,7 @@ class StoredSample:
 
 @dataclass(frozen=True, slots=True)
 class SampleSeries:
-    """What was measured of one thing, in order of time."""
+    """The measurements of one set of labels, in order of time."""
 
     labels: Mapping[str, str]
     points: tuple[tuple[datetime, float], ...]
@@ -45,8 +45,8 @@ class Samples:
         self._database = database
 
     def add(self, batch: Iterable[StoredSample]) -> None:
-        """Keep samples; of several for the same thing in the same millisecond the last. Labels too long for the table
-        are left out."""
+        """Store samples; of several with the same labels and millisecond, the last. Those with labels too long for the
+        table are left out."""
         rows = {(one.name, _key(one.labels), _milliseconds(one.at)): one.value for one in batch}
         values = [
             {"name": name, "step": RAW, "labels": labels, "at": at, "value": value, "count": 1}
@@ -59,13 +59,13 @@ class Samples:
             connection.execute(sa.insert(samples), values)
 
     def query(self, name: str, start: datetime, end: datetime, now: datetime) -> tuple[SampleSeries, ...]:
-        """What was measured from `start` until before `end`: as fine as it is still kept, and not finer than a plot of
+        """The measurements from `start` until before `end`, as detailed as they still are, but not more than a plot of
         that length can show."""
         step = _step_for(start, end, now)
         points: dict[str, list[tuple[int, float]]] = {}
         after = _milliseconds(start)
         with self._database.read() as connection:
-            # What has not been summed up yet is taken as it is.
+            # The newest part is not averaged yet, so finer samples complete it.
             for finer in [one for one in (HOUR, MINUTE, RAW) if one <= step]:
                 columns = samples.c.labels, samples.c.at, samples.c.value
                 query = sa.select(*columns).where(samples.c.name == name, samples.c.step == finer)
@@ -79,7 +79,7 @@ class Samples:
         )
 
     def roll_up(self, now: datetime, retention: timedelta) -> None:
-        """Make the means that are due, and drop what is older than it is kept."""
+        """Compute the means that are due, and delete what is past its retention."""
         with self._database.write() as connection:
             self._make_means(connection, RAW, MINUTE, _milliseconds(now) - _LATE)
             self._make_means(connection, MINUTE, HOUR, _milliseconds(now) - 2 * _LATE)
@@ -88,10 +88,11 @@ class Samples:
                 connection.execute(sa.delete(samples).where(samples.c.step == step, samples.c.at < oldest))
 
     def _make_means(self, connection: sa.Connection, finer: int, coarser: int, until: int) -> None:
-        """Means of the whole steps that have ended by `until` and are not there yet."""
+        """Compute the missing means of whole steps that ended by `until`."""
         newest = connection.execute(sa.select(sa.func.max(samples.c.at)).where(samples.c.step == coarser)).scalar()
         start = 0 if newest is None else newest + coarser
-        # Written out, not bound: a server must see that what is selected is what it groups by.
+        # A literal, not a parameter: PostgreSQL compares selected and grouped expressions before it knows parameters,
+        # and would refuse the statement.
         width = sa.literal_column(str(coarser), sa.BigInteger)
         slot = samples.c.at // width * width
         mean = sa.func.sum(samples.c.value * samples.c.count) / sa.func.sum(samples.c.count)
@@ -105,7 +106,7 @@ class Samples:
 
 
 def _step_for(start: datetime, end: datetime, now: datetime) -> int:
-    """The step for a range: as coarse as its length allows, and one that is still kept for its beginning."""
+    """The step for a range: as coarse as its length allows, and one that is still stored for its start."""
     needed = max(end - start, now - start)
     if needed <= _KEEP_RAW:
         return RAW

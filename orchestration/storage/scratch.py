@@ -1,4 +1,4 @@
-"""Databases on a server that are there for a while only, such as for a drill."""
+"""Temporary databases on a server, such as for a drill."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
 @contextmanager
 def scratch_database(server_url: str, name: str) -> Iterator[str]:
-    """A new database beside the one of the address, dropped at the end; yields its address. The database that the
-    address names is not touched. Raises UsageError for an address that is not PostgreSQL's, and for a bad name."""
+    """Create a database on the server of a URL, yield its URL, and drop it at the end. The database that the given URL
+    names is not changed. Raises UsageError for a URL that is not PostgreSQL's, and for an invalid name."""
     try:
         url = sa.make_url(server_url)
     except sa.exc.ArgumentError as error:
-        raise UsageError("expected a database's address such as postgresql+psycopg://…, got something else") from error
+        raise UsageError("This is not the URL of a database. Expected one such as postgresql+psycopg://…") from error
     if url.get_backend_name() != "postgresql":
-        raise UsageError(f"expected the address of a PostgreSQL server, got one of {url.get_backend_name()}")
+        raise UsageError(f"expected the URL of a PostgreSQL server, got one of {url.get_backend_name()}")
     if not _NAME.fullmatch(name):
-        raise UsageError(f"expected small letters, digits and underscores as a database's name, got '{name}'")
+        raise UsageError(f"expected a database name of lower-case letters, digits and underscores, got '{name}'")
+    # CREATE DATABASE cannot run inside a transaction.
     engine = sa.create_engine(url, isolation_level="AUTOCOMMIT")
     try:
         with engine.connect() as connection:

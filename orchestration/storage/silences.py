@@ -17,7 +17,7 @@ from orchestration.storage.tables import silences
 
 
 class SilenceKind(StrEnum):
-    """A silence mutes what is known already; a maintenance window is planned ahead."""
+    """A silence mutes a known problem; a maintenance window is planned ahead."""
 
     SILENCE = "silence"
     MAINTENANCE = "maintenance"
@@ -25,7 +25,7 @@ class SilenceKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SilenceRow:
-    """Alerts that fit every one of the matchers are not reported from `starts_at` until `ends_at`."""
+    """Alerts that match all matchers are not reported from `starts_at` until `ends_at`."""
 
     id: str
     kind: SilenceKind
@@ -51,12 +51,12 @@ class Silences:
             connection.execute(sa.insert(silences).values(**values))
 
     def find(self, text: str) -> SilenceRow:
-        """The one silence whose identifier ends or begins with `text`. Raises NotFoundError."""
+        """The one silence whose identifier starts or ends with `text`. Raises NotFoundError."""
         command = "orchestrator silences list --all"
         return _silence(find_row(self._database, silences, text, what="a silence", command=command))
 
     def list(self, now: datetime, *, ended: bool = False, limit: int = 1000) -> tuple[SilenceRow, ...]:
-        """Those in force and those to come, the next to end first; `ended` adds the old ones."""
+        """Present and future silences, the next to end first; `ended` includes past ones."""
         query = sa.select(silences).order_by(silences.c.ends_at, silences.c.id).limit(limit)
         if not ended:
             query = query.where(silences.c.ends_at > now)
@@ -64,15 +64,15 @@ class Silences:
             return tuple(_silence(row) for row in connection.execute(query))
 
     def expire(self, silence_id: str, now: datetime) -> None:
-        """End a silence now; one that was still to come never begins. Raises ConflictError when it has ended."""
+        """End a silence now; a future one never starts. Raises ConflictError if it has ended."""
         running = (silences.c.id == silence_id) & (silences.c.ends_at > now)
         with self._database.write() as connection:
             ended = connection.execute(sa.update(silences).where(running).values(ends_at=now))
         if not ended.rowcount:
-            raise ConflictError(f"expected a silence that has not ended, got '{silence_id}'; there is nothing to do")
+            raise ConflictError(f"Silence {silence_id} has already ended.")
 
     def prune(self, ended_before: datetime) -> int:
-        """Forget what ended before that moment. Returns how many."""
+        """Delete silences that ended before a time; returns how many."""
         with self._database.write() as connection:
             return connection.execute(sa.delete(silences).where(silences.c.ends_at < ended_before)).rowcount
 

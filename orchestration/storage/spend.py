@@ -1,4 +1,4 @@
-"""What model calls cost, each recorded once."""
+"""The cost of model calls, each recorded once."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from orchestration.storage.tables import spend
 
 @dataclass(frozen=True, slots=True)
 class Charge:
-    """The cost of one call; `usd` is None where no price is known."""
+    """The cost of one call; `usd` is None if no price is known."""
 
     key: str
     run_id: str | None
@@ -35,7 +35,7 @@ class Spend:
         self._database = database
 
     def add(self, charge: Charge) -> bool:
-        """Record a charge; False, and no change, when its key was recorded before."""
+        """Add a charge; False, and no change, if its key was added before: a repeated step is charged once."""
         values = {column.name: getattr(charge, column.name) for column in spend.columns}
         with self._database.write() as connection:
             if connection.execute(sa.select(spend.c.key).where(spend.c.key == charge.key)).first():
@@ -44,7 +44,7 @@ class Spend:
             return True
 
     def add_all(self, charges: Sequence[Charge]) -> None:
-        """Record charges, those that are new."""
+        """Add those of the charges that are new."""
         with self._database.write() as connection:
             keys = [charge.key for charge in charges]
             known = set(connection.execute(sa.select(spend.c.key).where(spend.c.key.in_(keys))).scalars())
@@ -54,7 +54,7 @@ class Spend:
                 connection.execute(sa.insert(spend), rows)
 
     def add_events(self, events: Sequence[Event]) -> None:
-        """Record what the model calls among these events have cost; those that a budget limits are recorded already."""
+        """Add the cost of the model calls among these events; calls under a budget were charged when they ended."""
         charges = [_charge(event) for event in events if event.kind == "model_call.finished" and event.data.get("key")]
         if charges:
             self.add_all(charges)
@@ -62,7 +62,7 @@ class Spend:
     def totals(
         self, run_id: str | None = None, agent: str | None = None, since: datetime | None = None
     ) -> tuple[int, float]:
-        """Tokens and dollars used: by a run, by one agent in it, or since a moment; None leaves a condition out."""
+        """Tokens and dollars used by a run, by one agent in it, or since a time; None leaves a condition out."""
         tokens = sa.func.coalesce(sa.func.sum(spend.c.prompt_tokens + spend.c.completion_tokens), 0)
         query = sa.select(tokens, sa.func.coalesce(sa.func.sum(spend.c.usd), 0.0))
         if run_id is not None:
@@ -76,11 +76,11 @@ class Spend:
             return int(row[0]), float(row[1])
 
     def by_run(self, run_ids: Collection[str]) -> Mapping[str, tuple[int, float]]:
-        """Tokens and dollars used by each of these runs; those that used none are left out."""
+        """Tokens and dollars used by each of the runs; runs without use are left out."""
         return self._by(spend.c.run_id, spend.c.run_id.in_(run_ids))
 
     def by_provider(self, since: datetime) -> Mapping[str, tuple[int, float]]:
-        """Tokens and dollars used at each provider since a moment."""
+        """Tokens and dollars used at each provider since a time."""
         return self._by(spend.c.provider, spend.c.at >= since)
 
     def _by(self, column: sa.Column[str], condition: sa.ColumnElement[bool]) -> Mapping[str, tuple[int, float]]:

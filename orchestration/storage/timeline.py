@@ -1,4 +1,4 @@
-"""The timeline: every event, in the order in which it was written, and the last sign of progress of each agent."""
+"""The timeline: every event in the order of writing, and the last progress of each agent."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from orchestration.storage.tables import events, heartbeats
 PROGRESS = "agent.progress"
 _BATCH_SECONDS = 0.1
 _BATCH_SIZE = 500
-_AT_MOST_WAITING = 100_000
+_MAX_PENDING = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,23 +58,23 @@ class Timeline:
             connection.execute(sa.insert(events), rows)
 
     def list(self, run_id: str, *, after: int = 0, limit: int = 1000) -> tuple[tuple[int, Event], ...]:
-        """A run's events with their sequence numbers, those after `after`."""
+        """A run's events after a sequence number, each with its own."""
         return self._read(sa.select(events).where(events.c.run_id == run_id, events.c.sequence > after), limit)
 
     def list_newest(self, run_id: str, *, before: int | None = None, limit: int = 500) -> tuple[tuple[int, Event], ...]:
-        """A run's last events with their sequence numbers, in order; `before` takes those ahead of a number."""
+        """A run's last events with their sequence numbers, in order; with `before`, those ahead of that number."""
         query = sa.select(events).where(events.c.run_id == run_id).order_by(events.c.sequence.desc()).limit(limit)
         if before is not None:
             query = query.where(events.c.sequence < before)
         return self._backwards(query)
 
     def list_newest_of_kind(self, kind: str, since: datetime, limit: int = 1000) -> tuple[tuple[int, Event], ...]:
-        """Everybody's last events of a kind since a moment, in order."""
+        """The last events of a kind since a time, of all runs, in order."""
         query = sa.select(events).where(events.c.kind == kind).order_by(events.c.sequence.desc()).limit(limit)
         return tuple((number, event) for number, event in self._backwards(query) if event.at >= since)
 
     def list_of_kinds(self, run_ids: Collection[str], kinds: Collection[str]) -> Mapping[str, Sequence[Event]]:
-        """The events of some kinds of each of these runs, oldest first."""
+        """The events of some kinds of each of the runs, oldest first."""
         query = sa.select(events).where(events.c.run_id.in_(run_ids), events.c.kind.in_(kinds))
         found: dict[str | None, Any] = {run_id: [] for run_id in run_ids}
         for _, event in self._read(query, None):
@@ -82,27 +82,27 @@ class Timeline:
         return {run_id: found[run_id] for run_id in run_ids}
 
     def list_recent(self, kinds: Collection[str], since: datetime, limit: int = 1000) -> tuple[Event, ...]:
-        """The newest events of some kinds from a moment on, oldest first."""
+        """The newest events of some kinds since a time, oldest first."""
         query = sa.select(events).where(events.c.kind.in_(kinds), events.c.at >= since)
         with self._database.read() as connection:
             rows = connection.execute(query.order_by(events.c.sequence.desc()).limit(limit)).all()
             return tuple(_event(row) for row in reversed(rows))
 
     def list_since(self, sequence: int, limit: int = 1000) -> tuple[tuple[int, Event], ...]:
-        """Everybody's events after that sequence number."""
+        """All events after a sequence number."""
         return self._read(sa.select(events).where(events.c.sequence > sequence), limit)
 
     def list_numbered(self, sequences: Iterable[int]) -> tuple[tuple[int, Event], ...]:
-        """The events of these sequence numbers, as far as they are there."""
+        """The events with these sequence numbers, as far as they exist."""
         return self._read(sa.select(events).where(events.c.sequence.in_(list(sequences))), None)
 
     def last_sequence(self) -> int:
-        """The newest sequence number; 0 when there is none."""
+        """The newest sequence number; 0 if there are no events."""
         with self._database.read() as connection:
             return int(connection.execute(sa.select(sa.func.max(events.c.sequence))).scalar() or 0)
 
     def find_last(self, kind: str) -> Event | None:
-        """The newest event of a kind."""
+        """The newest event of a kind, or None."""
         query = sa.select(events).where(events.c.kind == kind).order_by(events.c.sequence.desc()).limit(1)
         with self._database.read() as connection:
             row = connection.execute(query).one_or_none()
@@ -118,7 +118,7 @@ class Timeline:
             return tuple((row.sequence, _event(row)) for row in connection.execute(query))[::-1]
 
     def save_heartbeats(self, latest: Iterable[Event]) -> None:
-        """Keep each agent's last progress."""
+        """Store the last progress of each agent."""
         with self._database.write() as connection:
             for event in latest:
                 row = {
@@ -133,7 +133,7 @@ class Timeline:
                     connection.execute(sa.insert(heartbeats).values(agent_run_id=event.data["agent_run_id"], **row))
 
     def list_heartbeats(self, *run_ids: str) -> tuple[HeartbeatRow, ...]:
-        """The last progress of each agent of these runs."""
+        """The last progress of each agent of the runs."""
         query = sa.select(heartbeats).where(heartbeats.c.run_id.in_(run_ids)).order_by(heartbeats.c.agent_run_id)
         with self._database.read() as connection:
             return tuple(HeartbeatRow(**row._mapping) for row in connection.execute(query))
@@ -144,11 +144,11 @@ def _event(row: sa.Row[Any]) -> Event:
 
 
 class TimelineWriter:
-    """Takes events from the bus and writes them in batches on a thread of its own, so that nobody waits for the disk.
+    """Writes events from the bus in batches, on a thread of its own, so that no emitter waits for the disk.
 
-    `redact` is applied to every event's data. While the database cannot be written, events wait in memory up to a
-    bound; beyond it the oldest are dropped and counted in `dropped`. `also` are given each batch before it is written;
-    a batch may come to them twice.
+    `redact` is applied to the data of every event. While the database cannot be written, events wait in memory up to a
+    limit; beyond it the oldest are dropped, and counted in `dropped`. `also` are called with each batch before it is
+    written; after a failure they get the same batch again.
     """
 
     def __init__(
@@ -162,31 +162,31 @@ class TimelineWriter:
         self._also = also
         self._clock = SystemClock()
         self._queue: queue.SimpleQueue[Event | Callable[[], object] | None] = queue.SimpleQueue()
-        self._told: list[Callable[[], object]] = []
+        self._callbacks: list[Callable[[], object]] = []
         self._thread = threading.Thread(target=self._write_all, name="timeline-writer", daemon=True)
         self.dropped = 0
 
     def start(self) -> None:
-        """Begin writing."""
+        """Start the thread."""
         self._thread.start()
 
     def write_soon(self, event: Event) -> None:
-        """Accept an event; never blocks."""
+        """Accept an event; never blocks. A subscriber of the bus."""
         self._queue.put(event)
 
-    def call_when_written(self, tell: Callable[[], object]) -> None:
-        """Write what was accepted so far without waiting for more, and then call this, on the thread that writes; also
-        where it cannot be written now. Never blocks."""
-        self._queue.put(tell)
+    def call_when_written(self, callback: Callable[[], object]) -> None:
+        """Write what was accepted so far without waiting for more, then call `callback` on the writing thread, even if
+        the write fails. Never blocks."""
+        self._queue.put(callback)
 
     def close(self) -> None:
-        """Write what is left and stop."""
+        """Write the rest and stop."""
         self._queue.put(None)
         self._thread.join(timeout=10)
 
     def _write_all(self) -> None:
-        """1. Wait for an event. 2. Gather what else comes within a moment. 3. Write it; on failure keep it and go on
-        gathering, so that nothing is lost while the database is away."""
+        """1. Wait for an event. 2. Gather what else arrives within a moment. 3. Write it; after a failure keep it and
+        go on gathering, so that nothing is lost while the database is unavailable."""
         pending: list[Event] = []
         open_ = True
         while open_:
@@ -197,17 +197,17 @@ class TimelineWriter:
                 self._drop_oldest(pending)
             else:
                 pending.clear()
-            told, self._told = self._told, []
-            for tell in told:
-                tell()
+            callbacks, self._callbacks = self._callbacks, []
+            for callback in callbacks:
+                callback()
 
     def _gather(self, pending: list[Event]) -> bool:
         item = self._queue.get()
-        # Counted from the first event: with a limit from one to the next, a steady trickle would never be written.
+        # Measured from the first event: with a limit between events, a steady trickle would never be written.
         end = self._clock.monotonic() + _BATCH_SECONDS
         while item is not None:
             if not isinstance(item, Event):
-                self._told.append(item)
+                self._callbacks.append(item)
                 return True
             pending.append(item)
             if len(pending) >= _BATCH_SIZE:
@@ -233,7 +233,7 @@ class TimelineWriter:
             self._timeline.save_heartbeats(latest.values())
 
     def _drop_oldest(self, pending: list[Event]) -> None:
-        excess = len(pending) - _AT_MOST_WAITING
+        excess = len(pending) - _MAX_PENDING
         if excess > 0:
             del pending[:excess]
             self.dropped += excess

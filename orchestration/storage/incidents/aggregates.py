@@ -1,4 +1,4 @@
-"""What figures over incidents are made of, read from the incidents themselves by narrow indexes."""
+"""Aggregates of incidents, computed from the incidents themselves through covering indexes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from orchestration.domain.severity import Severity
 from orchestration.storage.incidents.tallies import MEASURES, Tally, TallyCell, tally
 from orchestration.storage.tables import incident_clocks, incidents
 
-# By what figures can be split.
+# The attributes by which figures can be split.
 GROUPS = ("severity", "scenario", "month")
 Tallies = Mapping[TallyCell, Tally]
 _RESOLVED_IN = MEASURES.index("seconds_to_resolve")
@@ -23,7 +23,7 @@ _RESOLVED_IN = MEASURES.index("seconds_to_resolve")
 
 @dataclass(frozen=True, slots=True)
 class IncidentSelection:
-    """Which incidents: detected from `since` up to and without `until`, of these kinds. Drills never count."""
+    """Which incidents to aggregate: detected from `since` until before `until`, of these kinds. Drills never count."""
 
     since: datetime | None = None
     until: datetime | None = None
@@ -31,21 +31,21 @@ class IncidentSelection:
     scenario: Scenario | None = None
 
     def has(self, cell: TallyCell) -> bool:
-        """Whether incidents of these kinds are meant, whatever their time."""
+        """Whether incidents of this cell are selected, whatever their time."""
         return (not self.severities or cell.severity in self.severities) and self.scenario in (None, cell.scenario)
 
 
-def how_many(connection: sa.Connection, selection: IncidentSelection, limit: int) -> int:
-    """How many incidents are selected; `limit` where there are more, which are not counted."""
+def count(connection: sa.Connection, selection: IncidentSelection, limit: int) -> int:
+    """The number of selected incidents, counted up to `limit`."""
     some = sa.select(sa.literal(1)).where(*_selected(incidents, incidents.c.detected_at, selection)).limit(limit)
     return int(connection.execute(sa.select(sa.func.count()).select_from(some.subquery())).scalar_one())
 
 
 def read(connection: sa.Connection, selection: IncidentSelection, now: datetime | None) -> dict[TallyCell, Tally]:
-    """Tally the selected incidents, and the SLA records that began in that time.
+    """Tally the selected incidents, and the SLA records that started in that time.
 
-    A target that is open past its deadline at `now` is breached, one that is open within it is left out. Without `now`
-    all that are open are left out.
+    An open target past its deadline at `now` is breached; one within its deadline is left out. Without `now` all open
+    targets are left out: whether they are breached would change without any write.
     """
     found = defaultdict(Tally, _incidents(connection, selection))
     clocks = incident_clocks.c
@@ -62,13 +62,14 @@ def read(connection: sa.Connection, selection: IncidentSelection, now: datetime 
 
 
 def read_overdue(connection: sa.Connection, selection: IncidentSelection, now: datetime) -> dict[TallyCell, Tally]:
-    """Tally the targets that are open past their deadline at `now`, which `read` leaves out without it."""
+    """Tally the open targets past their deadline at `now`, which `read` without `now` leaves out."""
     clocks = incident_clocks.c
     counts = (
         _count(clocks.response_at.is_(None) & (clocks.response_due_at <= now)),
         _count(clocks.resolution_due_at <= now),
     )
-    # Few are open. Asked for the kinds as well, the database would take an index of all.
+    # Few records are open, and a partial index holds just those. With the kinds as conditions, the planner would choose
+    # an index of all records.
     running = [clocks.counted.is_(True), clocks.resolution_at.is_(None), *_between(clocks.started_at, selection)]
     found = {cell: Tally(breached=list(row)) for cell, row in _clocks(connection, counts, running)}
     return {cell: each for cell, each in found.items() if selection.has(cell)}
@@ -114,7 +115,8 @@ def _selected(table: sa.Table, moment: sa.Column[Any], selection: IncidentSelect
 
 
 def _kinds(table: sa.Table, selection: IncidentSelection) -> list[sa.ColumnElement[bool]]:
-    """All severities and scenarios are named where none is asked for: the indexes begin with them."""
+    """Names all severities and scenarios if none is selected: the indexes start with these columns, and could not be
+    used without a condition on them."""
     severities, scenarios = selection.severities or Severity, [selection.scenario] if selection.scenario else Scenario
     return [
         table.c.severity.in_([severity.value for severity in severities]),

@@ -1,4 +1,4 @@
-"""What figures are made of: of few incidents each of them, of many the sums of whole days and months."""
+"""Aggregates for figures: from single incidents while they are few, else from sums of whole days and months."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from orchestration.storage.incidents.aggregates import IncidentSelection, Tallie
 from orchestration.storage.incidents.rollup import DayRange, IncidentRollup, month_from
 from orchestration.storage.incidents.tallies import Tally
 
-# Up to so many incidents each of them is read, and every figure is exact.
+# Up to this many incidents are read one by one, and every figure is exact.
 EXACT_UP_TO = 2_000
 
 
@@ -28,12 +28,12 @@ class IncidentFigures:
     def tallies(self, selection: IncidentSelection, now: datetime) -> Tallies:
         """Tally the selected incidents as of `now`, by severity, scenario and month.
 
-        Where there are many, whole days before today come from the sums, and the rest from the incidents. The time that
-        takes grows with the number of days and of incidents of one day, not with that of all incidents.
+        If there are many, whole days before today come from the sums, and the rest from the incidents. So the time
+        grows with the number of days and of incidents per day, not with that of all incidents.
         """
         days = _whole_days(selection, now)
         with self._database.read() as connection:
-            few = aggregates.how_many(connection, selection, self._exact_up_to + 1) <= self._exact_up_to
+            few = aggregates.count(connection, selection, self._exact_up_to + 1) <= self._exact_up_to
             if few or days is None:
                 return aggregates.read(connection, selection, now)
         found = defaultdict(Tally, self._sums.read(days, selection))
@@ -46,12 +46,12 @@ class IncidentFigures:
         return dict(found)
 
     def roll_up(self, now: datetime) -> None:
-        """Sum up whatever has changed, so that nobody who asks has to wait for it, and no marks pile up."""
+        """Sum up what has changed, so that no query has to, and marks do not pile up."""
         self._sums.roll_up(DayRange(None, month_from(_day(now) + timedelta(days=1))))
 
 
 def _whole_days(selection: IncidentSelection, now: datetime) -> DayRange | None:
-    """The whole days of a selection that are over."""
+    """The whole past days of a selection."""
     first = None if selection.since is None else _day(selection.since + timedelta(days=1, microseconds=-1))
     end = _day(now) if selection.until is None else min(_day(now), _day(selection.until))
     return None if first is not None and first >= end else DayRange(first, end)
@@ -62,7 +62,7 @@ def _within(selection: IncidentSelection, days: DayRange) -> IncidentSelection:
 
 
 def _rest(selection: IncidentSelection, days: DayRange) -> Iterator[IncidentSelection]:
-    """What of a selection lies before and behind its whole days."""
+    """The parts of a selection before and after its whole days."""
     if days.first is not None:
         yield replace(selection, until=_midnight(days.first))
     yield replace(selection, since=_midnight(days.end))

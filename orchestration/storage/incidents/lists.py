@@ -1,4 +1,4 @@
-"""By which conditions a list of incidents is found, so that it takes no longer where there are a million."""
+"""Conditions for listing incidents in the same time, whether there are a hundred or a million."""
 
 from __future__ import annotations
 
@@ -19,14 +19,15 @@ Condition = sa.ColumnElement[bool]
 def streams(
     statuses: Sequence[str], severities: Sequence[Severity], scenario: Scenario | None, is_open: bool | None
 ) -> Iterator[list[Condition]]:
-    """The conditions under which to look for the newest, such that together they find all that fit.
+    """Sets of conditions, one query each; together the queries find all matching incidents.
 
-    Each of them follows one index from its newest end. Of several values at once a database would read and sort all
-    incidents that have them; and of two things that have each an index it may follow the wrong one to the far end.
+    Each query follows one index from its newest end, and stops at the limit. With several values of a column in one
+    query, a database reads and sorts all incidents that have them; and if two columns have an index each, it may follow
+    the wrong one to the far end.
     """
     status, severity, kind = incidents.c.status, incidents.c.severity, incidents.c.scenario
     wanted = [list(statuses), [each.value for each in severities], [scenario.value] if scenario else []]
-    if is_open:  # few are
+    if is_open:  # few incidents are open, so reading all of them is fast
         columns = (status, severity, kind)
         yield [incidents.c.is_open.is_(True), *(_aside(c).in_(v) for c, v in zip(columns, wanted, strict=True) if v)]
         return
@@ -39,7 +40,8 @@ def streams(
 
 
 def position(since: datetime | None, before: str | None) -> Iterator[Condition]:
-    """From when on, and behind which incident. The plain comparison with its time is for the index."""
+    """The start of a page: since a time, and after an incident. The plain comparison is redundant, but lets the
+    database use the index."""
     at = incidents.c.detected_at
     if since is not None:
         yield at >= since
@@ -50,5 +52,5 @@ def position(since: datetime | None, before: str | None) -> Iterator[Condition]:
 
 
 def _aside(column: sa.Column[Any]) -> sa.ColumnElement[Any]:
-    """The column, in a form of which no index is made."""
+    """The column in a form that no index covers, so that the planner cannot choose its index."""
     return sa.func.coalesce(column, column)

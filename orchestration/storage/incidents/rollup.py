@@ -1,11 +1,11 @@
-"""Incidents summed up by whole days and months, so that figures over a million take no longer than over few.
+"""Sums of incidents over whole days and months, so that figures over a million take no longer than over few.
 
-1. Whoever changes what counts of an incident marks its day, in the same transaction. 2. Whoever reads first sums up
-what is marked: days from the incidents, then months from the days. 3. A mark is a row of its own, and a sum is kept
-only if all the marks that were seen before it was made are still there to be taken away. So a change in the meantime
-leaves its own mark, and of two processes that sum up the same day one gives way.
+1. A change of an incident that affects figures marks its day, in the same transaction. 2. A reader first sums up what
+is marked: days from the incidents, then months from the days. 3. A mark is a row of its own, and a sum is stored only
+if all marks that were read before it was computed still exist to be deleted. So a change in the meantime leaves its own
+mark, and of two processes that sum up the same day one gives way.
 
-A day begins and ends at midnight UTC.
+A day starts and ends at midnight UTC.
 """
 
 from __future__ import annotations
@@ -26,25 +26,25 @@ from orchestration.storage.incidents.aggregates import IncidentSelection
 from orchestration.storage.incidents.tallies import MEASURES, TARGETS, Tally, TallyCell
 from orchestration.storage.tables import incident_tallies, incident_tally_marks
 
-# What of an incident's row the sums are made of.
+# The columns of an incident that the sums depend on.
 COUNTED = ("counted", "detected_at", "severity", "scenario", "month", *MEASURES, "recurred")
-# The columns of a sum, but for that of its measures.
+# The columns of a sum, except that of its measures.
 _SUMS = ("total", "resolved", "recurred", *(f"{target}_{how}" for how in ("met", "breached") for target in TARGETS))
 _DAY, _MONTH = "day", "month"
-_AT_ONCE = 16  # days or months in one transaction: no writer waits long
-_MOST_TOKENS = 500
-_TRIES = 5
+_BATCH = 16  # days or months in one transaction, so that no writer waits long
+_MOST_TOKENS = 500  # bound parameters of one statement; older SQLite allows 999
+_TRIES = 5  # a busy system marks a day again while it is summed up; the next reader continues
 
 
 @dataclass(frozen=True, slots=True)
 class DayRange:
-    """Whole days from `first` up to and without `end`; from the beginning where there is no `first`."""
+    """Whole days from `first` (None: the very first) until before `end`."""
 
     first: date | None
     end: date
 
     def spans(self) -> Iterator[tuple[str, str, str]]:
-        """The same as days and months, as many of the months as fit: what they are, and between which dates."""
+        """The range as spans of days and of whole months: the kind of each, its first day and its end."""
         month_end = self.end.replace(day=1)
         month_first = None if self.first is None else month_from(self.first)
         if month_first is not None and month_first >= month_end:
@@ -57,7 +57,7 @@ class DayRange:
 
 
 def mark(connection: sa.Connection, moments: Iterable[datetime]) -> None:
-    """Note that something has changed of an incident that was detected, or of an SLA record that began, at these."""
+    """Mark the days of incidents that were detected, or of SLA records that started, at these times as changed."""
     _mark(connection, _DAY, {_text(moment.astimezone(UTC).date()) for moment in moments})
 
 
@@ -68,8 +68,7 @@ class IncidentRollup:
         self._database = database
 
     def read(self, days: DayRange, selection: IncidentSelection) -> dict[TallyCell, Tally]:
-        """Tally the incidents of these days, but for the targets that are open. The time of the selection is not
-        looked at."""
+        """Tally the incidents of these days, without open targets. The times of the selection are ignored."""
         self.roll_up(days)
         found: defaultdict[TallyCell, Tally] = defaultdict(Tally)
         with self._database.read() as connection:
@@ -79,7 +78,7 @@ class IncidentRollup:
         return dict(found)
 
     def roll_up(self, days: DayRange) -> None:
-        """Sum up what has changed of these days, and of the months among them."""
+        """Sum up the marked ones of these days, and of the months among them."""
         months = [span for span in days.spans() if span[0] == _MONTH]
         for span, first, end in ((_DAY, _text(days.first), _text(days.end)), *months):
             for _ in range(_TRIES):
@@ -87,20 +86,22 @@ class IncidentRollup:
                     marked = _marked(connection, span, first, end)
                 if not marked:
                     break
-                for number in range(0, len(marked), _AT_ONCE):
-                    self._sum_up(span, marked[number : number + _AT_ONCE])
+                for number in range(0, len(marked), _BATCH):
+                    self._sum_up(span, marked[number : number + _BATCH])
 
     def _sum_up(self, span: str, begins: Sequence[str]) -> None:
         make = _of_day if span == _DAY else _of_month
         with self._database.read() as connection:
             found = {begin: _tokens(connection, span, begin) for begin in begins}
-            seen = {begin: tokens for begin, tokens in found.items() if tokens}  # the others somebody has done by now
+            seen = {
+                begin: tokens for begin, tokens in found.items() if tokens
+            }  # another process has done the others by now
             made = {begin: make(connection, date.fromisoformat(begin)) for begin in seen}
         with self._database.write() as connection:
             for begin, tokens in seen.items():
-                if _take_away(connection, span, begin, tokens):
-                    _put(connection, span, begin, made[begin])
-                else:  # some may be newer than what the other has seen
+                if _delete_marks(connection, span, begin, tokens):
+                    _store(connection, span, begin, made[begin])
+                else:  # some marks may be newer than what the other process has read
                     _mark(connection, span, {begin})
             if span == _DAY:
                 _mark(connection, _MONTH, {f"{begin[:7]}-01" for begin in seen})
@@ -121,18 +122,18 @@ def _of_month(connection: sa.Connection, first: date) -> Mapping[TallyCell, Tall
     return found
 
 
-def _take_away(connection: sa.Connection, span: str, begin: str, tokens: Sequence[str]) -> bool:
-    """Delete these marks; False where somebody else has taken one of them away."""
+def _delete_marks(connection: sa.Connection, span: str, begin: str, tokens: Sequence[str]) -> bool:
+    """Delete these marks; False if another process has deleted one of them."""
     marks = incident_tally_marks.c
-    taken = 0
+    deleted = 0
     for number in range(0, len(tokens), _MOST_TOKENS):
         some = marks.token.in_(tokens[number : number + _MOST_TOKENS])
         query = sa.delete(incident_tally_marks).where(marks.span == span, marks.begin == begin, some)
-        taken += connection.execute(query).rowcount
-    return taken == len(tokens)
+        deleted += connection.execute(query).rowcount
+    return deleted == len(tokens)
 
 
-def _put(connection: sa.Connection, span: str, begin: str, made: Mapping[TallyCell, Tally]) -> None:
+def _store(connection: sa.Connection, span: str, begin: str, made: Mapping[TallyCell, Tally]) -> None:
     table = incident_tallies
     connection.execute(sa.delete(table).where(table.c.span == span, table.c.begin == begin))
     rows = [{"span": span, "begin": begin, **_row(cell, tally)} for cell, tally in made.items()]
@@ -190,7 +191,7 @@ def _count(tally: Tally, sums: Sequence[Any]) -> None:
 
 
 def month_from(day: date) -> date:
-    """The first of a month, this day or the next."""
+    """The first day of a month on or after a day."""
     if day.day == 1:
         return day
     return (day.replace(day=1) + timedelta(days=31)).replace(day=1)

@@ -1,6 +1,6 @@
-"""Incidents: their rows, documents, timelines, timers, SLA records and the settings they were declared under.
+"""Incidents: their rows, documents, timelines, timers, SLA records, and the settings they were declared under.
 
-Everything that changes an incident takes a connection, so that it stands or falls with the rest of the transaction.
+Methods that change an incident take a connection, so that they are part of the caller's transaction.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from orchestration.storage.tables import (
 )
 
 Values = Mapping[str, Any]
-_LAST_CHARACTER = "\uffff"
+_LAST_CHARACTER = "\uffff"  # sorts behind every character of an identifier
 _LISTED = ("id", "scenario", "severity", "status", "drill", "title", "assignee", "acknowledged_by", "detected_at")
 
 
 @dataclass(frozen=True, slots=True)
 class IncidentRow:
-    """An incident as it stands in a list."""
+    """An incident in a list."""
 
     id: str
     scenario: Scenario
@@ -49,7 +49,7 @@ class IncidentRow:
 
 @dataclass(frozen=True, slots=True)
 class TimerRow:
-    """Something that waits."""
+    """A timer of an incident."""
 
     incident_id: str
     kind: str
@@ -75,30 +75,27 @@ class IncidentTable:
         self._database = database
 
     def get(self, connection: sa.Connection, incident_id: str) -> Values:
-        """One incident. Raises NotFoundError."""
+        """The document of an incident. Raises NotFoundError."""
         query = sa.select(incident_documents.c.document).where(incident_documents.c.incident_id == incident_id)
         document: Values | None = connection.execute(query).scalar_one_or_none()
         if document is None:
-            raise NotFoundError(
-                f"expected an incident that exists, got '{incident_id}'; "
-                "`orchestrator incidents list` shows those there are"
-            )
+            raise NotFoundError(f"There is no incident '{incident_id}'. `orchestrator incidents list` shows all.")
         return document
 
     def find_by_key(self, connection: sa.Connection, key: str) -> Values | None:
-        """The incident of that key that is open; else the newest."""
+        """The open incident with a key, else the newest with it, or None."""
         query = sa.select(incidents.c.id).where(incidents.c.key == key)
         newest = query.order_by(incidents.c.is_open.desc(), incidents.c.detected_at.desc(), incidents.c.id.desc())
         found = connection.execute(newest.limit(1)).scalar_one_or_none()
         return None if found is None else self.get(connection, found)
 
     def add(self, connection: sa.Connection, row: Values, document: Values) -> None:
-        """Add an incident. Raises sqlalchemy's IntegrityError when another of its key is open."""
+        """Add an incident. Raises SQLAlchemy's IntegrityError if another with the same key is open."""
         connection.execute(sa.insert(incidents).values(**row, reversed_id=row["id"][::-1]))
         connection.execute(sa.insert(incident_documents).values(incident_id=row["id"], document=document))
 
     def update(self, connection: sa.Connection, version: int, row: Values, document: Values) -> bool:
-        """Replace an incident that is still at `version`; False, and no change, when it is not."""
+        """Replace an incident that is still at `version`; False, and no change, if another writer has changed it."""
         same = (incidents.c.id == row["id"]) & (incidents.c.version == version)
         if not connection.execute(sa.update(incidents).where(same).values(**row)).rowcount:
             return False
@@ -107,26 +104,26 @@ class IncidentTable:
         return True
 
     def save_clock(self, connection: sa.Connection, row: Values) -> None:
-        """Write an SLA record, in place of the one of the same number."""
+        """Write an SLA record, replacing the one with the same number."""
         same = (incident_clocks.c.incident_id == row["incident_id"]) & (incident_clocks.c.number == row["number"])
         if not connection.execute(sa.update(incident_clocks).where(same).values(**row)).rowcount:
             connection.execute(sa.insert(incident_clocks).values(**row))
 
     def mark_clocks(self, connection: sa.Connection, incident_id: str, *, counted: bool) -> set[datetime]:
-        """Let all SLA records of an incident count, or none; returns when they began."""
+        """Let all SLA records of an incident count in figures, or none; returns their start times."""
         whose = incident_clocks.c.incident_id == incident_id
         connection.execute(sa.update(incident_clocks).where(whose).values(counted=counted))
         return set(connection.execute(sa.select(incident_clocks.c.started_at).where(whose)).scalars())
 
     def add_entries(self, connection: sa.Connection, rows: Sequence[Values]) -> list[int]:
-        """Add lines to a timeline; returns their numbers, in order."""
+        """Append lines to a timeline; returns their sequence numbers, in order."""
         query = sa.insert(incident_entries).returning(incident_entries.c.sequence, sort_by_parameter_order=True)
         return list(connection.execute(query, [{**row, "announced": False} for row in rows]).scalars())
 
     def set_timers(
         self, connection: sa.Connection, incident_id: str, due: Mapping[str, datetime], at: datetime
     ) -> None:
-        """Let exactly these wait; those that waited and are not among them are done."""
+        """Set exactly these timers; others of the incident are done."""
         whose = incident_timers.c.incident_id == incident_id
         known = {row.kind: row for row in connection.execute(sa.select(incident_timers).where(whose))}
         for kind, row in known.items():
@@ -143,7 +140,7 @@ class IncidentTable:
             connection.execute(sa.insert(incident_timers), new)
 
     def list_due_timers(self, now: datetime, limit: int) -> tuple[TimerRow, ...]:
-        """What is due, longest waiting first."""
+        """Timers that are due, the longest overdue first."""
         waiting = incident_timers.c.done_at.is_(None) & (incident_timers.c.due_at <= now)
         query = sa.select(incident_timers.c.incident_id, incident_timers.c.kind, incident_timers.c.due_at)
         order = (incident_timers.c.due_at, incident_timers.c.incident_id, incident_timers.c.kind)
@@ -153,7 +150,7 @@ class IncidentTable:
             )
 
     def list_timers(self, incident_id: str) -> tuple[TimerRow, ...]:
-        """What waits for an incident, soonest first."""
+        """The pending timers of an incident, soonest first."""
         query = sa.select(incident_timers.c.incident_id, incident_timers.c.kind, incident_timers.c.due_at)
         waiting = (incident_timers.c.incident_id == incident_id) & incident_timers.c.done_at.is_(None)
         with self._database.read() as connection:
@@ -161,7 +158,7 @@ class IncidentTable:
             return tuple(TimerRow(*row) for row in rows)
 
     def postpone_timer(self, timer: TimerRow, until: datetime) -> None:
-        """Let something wait longer, if it is still what waits."""
+        """Postpone a timer, unless it has changed since it was read."""
         same = (
             (incident_timers.c.incident_id == timer.incident_id)
             & (incident_timers.c.kind == timer.kind)
@@ -171,8 +168,9 @@ class IncidentTable:
             connection.execute(sa.update(incident_timers).where(same).values(due_at=until))
 
     def list_unannounced(self, before: datetime, limit: int) -> tuple[EntryRow, ...]:
-        """Lines written before a moment that were never said to the rest of the system, oldest first."""
-        # In the words and the order of the partial index: otherwise all that was ever written is gone through.
+        """Lines written before a time that were never published as events, oldest first."""
+        # The condition and order are those of the partial index, literally: with a bound parameter the planner cannot
+        # use it, and would scan every line ever written.
         unsaid = sa.text("NOT incident_entries.announced")
         query = sa.select(*_entry_columns()).where(unsaid, incident_entries.c.written_at < before)
         with self._database.read() as connection:
@@ -181,13 +179,13 @@ class IncidentTable:
             return tuple(EntryRow(*row) for row in rows)
 
     def mark_announced(self, sequences: Sequence[int]) -> None:
-        """Note that these lines have been said."""
+        """Record that these lines were published."""
         query = sa.update(incident_entries).where(incident_entries.c.sequence.in_(sequences))
         with self._database.write() as connection:
             connection.execute(query.values(announced=True))
 
     def list_entries(self, incident_id: str, *, after: int = 0) -> tuple[EntryRow, ...]:
-        """The timeline of an incident, in the order in which it was written."""
+        """The timeline of an incident, in the order of writing."""
         whose = (incident_entries.c.incident_id == incident_id) & (incident_entries.c.sequence > after)
         query = sa.select(*_entry_columns()).where(whose).order_by(incident_entries.c.sequence)
         with self._database.read() as connection:
@@ -230,14 +228,14 @@ class IncidentTable:
         return tuple(_listed(row) for row in ranked[:limit])
 
     def list_with_open_actions(self, limit: int = 1000) -> tuple[Values, ...]:
-        """The documents of incidents whose action items are not all done, oldest first."""
+        """The documents of incidents with open action items, oldest first."""
         ids = sa.select(incidents.c.id).where(sa.text("incidents.open_actions > 0")).order_by(incidents.c.detected_at)
         with self._database.read() as connection:
             found = connection.execute(ids.limit(limit)).scalars().all()
             return tuple(self.get(connection, each) for each in found)
 
     def find_id(self, text: str) -> str:
-        """The one id that ends or begins with `text`; `latest` is the newest. Raises NotFoundError."""
+        """The one id that starts or ends with `text`; `latest` is the newest. Raises NotFoundError."""
         if text == "latest":
             return self._newest()
         with self._database.read() as connection:
@@ -250,15 +248,12 @@ class IncidentTable:
         if len(found) == 1:
             return found[0]
         if found:
-            raise NotFoundError(
-                f"expected the name of one incident, got '{text}', which fits {', '.join(found)}; write more of it"
-            )
-        raise NotFoundError(
-            f"expected an incident that exists, got '{text}'; `orchestrator incidents list` shows those there are"
-        )
+            raise NotFoundError(f"'{text}' is ambiguous: it matches {', '.join(found)}. Type more of the identifier.")
+        raise NotFoundError(f"There is no incident '{text}'. `orchestrator incidents list` shows all.")
 
     def _begins(self, column: sa.Column[str], text: str) -> sa.ColumnElement[bool]:
-        # SQLite uses no index for LIKE with an escape; a range says the same.
+        # SQLite uses no index for LIKE with ESCAPE (https://sqlite.org/optoverview.html#the_like_optimization); a range
+        # is equivalent.
         if self._database.is_sqlite:
             return (column >= text) & (column < text + _LAST_CHARACTER)
         return column.startswith(text, autoescape=True)
@@ -266,7 +261,7 @@ class IncidentTable:
     def _newest(self) -> str:
         newest = self.list(limit=1)
         if not newest:
-            raise NotFoundError("expected an incident, got 'latest' and there has been none yet")
+            raise NotFoundError("There have been no incidents yet.")
         return newest[0].id
 
 

@@ -1,4 +1,4 @@
-"""What incidents come to when they are counted together: by severity, scenario and month. Pure."""
+"""Tallies: incidents counted by severity, scenario and month. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import NamedTuple
 from orchestration.storage import distributions
 from orchestration.storage.distributions import Distribution, ExactValues
 
-# Columns that a figure can be made of.
+# The columns that figures are computed from.
 MEASURES = (
     "seconds_to_detect",
     "seconds_to_acknowledge",
@@ -22,7 +22,7 @@ MEASURES = (
 )
 TARGETS = ("response", "resolution")
 _HEADER = struct.Struct(f"<{len(MEASURES)}I{len(MEASURES)}d")
-_QUICK = 1  # of zlib; the digits are nearly all zeroes
+_QUICK = 1  # the lowest level of zlib is enough: nearly all digits are zero
 
 
 class TallyCell(NamedTuple):
@@ -35,10 +35,10 @@ class TallyCell(NamedTuple):
 
 @dataclass(slots=True)
 class Tally:
-    """So many incidents. The lists have an element for each of `MEASURES`, or of `TARGETS`.
+    """Counts and values of a number of incidents. The lists have an element for each of `MEASURES`, or of `TARGETS`.
 
-    `invalid` counts negative values, `values` holds the others; `packed` stands for more of them, of which the sums are
-    in `sums` and only the bucket is known.
+    `invalid` counts negative values (a clock was set back), `values` holds the others. `packed` holds more values as
+    bucket counts, with their sums in `sums`.
     """
 
     total: int = 0
@@ -52,7 +52,7 @@ class Tally:
     packed: int = 0
 
     def count(self, other: Tally) -> None:
-        """Count those of another as well."""
+        """Add the counts and values of another tally."""
         self.total += other.total
         self.resolved += other.resolved
         self.recurred += other.recurred
@@ -65,19 +65,19 @@ class Tally:
             values.extend(more)
 
     def distributions(self) -> tuple[Distribution, ...]:
-        """Where the values of each measure lie: exactly, unless some are known by their bucket only."""
+        """The distribution of each measure; exact, unless some values are known by their bucket only."""
         if not self.packed:
             return tuple(map(ExactValues, self.values))
         packed, sums = self._all_packed()
         return distributions.unpack(packed, sums)
 
     def to_bytes(self) -> bytes:
-        """All that is known of the measures, for keeping."""
+        """Serialise the measures."""
         packed, sums = self._all_packed()
         return zlib.compress(_HEADER.pack(*self.invalid, *sums) + distributions.to_bytes(packed), _QUICK)
 
     def add_bytes(self, kept: bytes) -> None:
-        """Count what was kept by `to_bytes`."""
+        """Add measures that `to_bytes` has serialised."""
         data = zlib.decompress(kept)
         header = _HEADER.unpack_from(data)
         self.invalid = list(map(add, self.invalid, header))
@@ -90,7 +90,7 @@ class Tally:
 
 
 def tally(rows: Sequence[Sequence[float | None]], resolved: int, recurred: int) -> Tally:
-    """Of incidents, by the values of their measures."""
+    """The tally of incidents, given the values of their measures."""
     columns = list(zip(*rows, strict=True))
     return Tally(
         total=len(rows),
@@ -102,7 +102,7 @@ def tally(rows: Sequence[Sequence[float | None]], resolved: int, recurred: int) 
 
 
 def merged(tallies: Iterable[Tally]) -> Tally:
-    """All of them together."""
+    """The sum of tallies."""
     whole = Tally()
     for each in tallies:
         whole.count(each)
@@ -110,6 +110,6 @@ def merged(tallies: Iterable[Tally]) -> Tally:
 
 
 def split(tallies: Mapping[TallyCell, Tally], by: str) -> dict[str, Tally]:
-    """Merged into the groups of one of the names of `TallyCell`, in order."""
+    """Tallies merged by one attribute of `TallyCell`, in its order."""
     names = sorted({getattr(cell, by) for cell in tallies})
     return {name: merged(each for cell, each in tallies.items() if getattr(cell, by) == name) for name in names}

@@ -41,7 +41,7 @@ def test_it_is_dropped_after_an_error_too(postgres_url: str) -> None:
     ("url", "name", "message"),
     [
         ("sqlite:///x.db", "drill", "expected the address of a PostgreSQL server, got one of sqlite"),
-        ("nonsense", "drill", "expected a database's address"),
+        ("nonsense", "drill", "not the URL of a database"),
         ("postgresql+psycopg://x/y", 'drill"; --', "expected small letters"),
     ],
 )

@@ -152,7 +152,7 @@ def test_a_review_is_written_exported_and_closed(console: Console, tmp_path: Pat
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("show", "inc-nothing"), "expected an incident that exists"),
+        (("show", "inc-nothing"), "There is no incident"),
         (("review", "latest", "--set", "mood=good"), "expected FIELD=TEXT"),
         (("review", "latest", "--set", "root-cause= "), "expected FIELD=TEXT"),
         (("actions", "--done", "1"), "name it first"),

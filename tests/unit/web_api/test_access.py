@@ -127,7 +127,7 @@ def test_the_last_admin_stays(access: AccessControl) -> None:
     access.add_user("only", Role.ADMIN, PASSWORD, actor="t")
     access.add_user("other", Role.OPERATOR, PASSWORD, actor="t")
     for change in ({"disabled": True}, {"role": Role.VIEWER}):
-        with pytest.raises(ConflictError, match="expected at least one admin to stay"):
+        with pytest.raises(ConflictError, match="is the last enabled admin"):
             access.change_user("only", actor="t", **change)  # type: ignore[arg-type]
     access.change_user("other", actor="t", role=Role.ADMIN)
     assert access.change_user("only", actor="t", disabled=True).disabled_at is not None
