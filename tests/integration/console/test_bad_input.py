@@ -165,7 +165,7 @@ def test_a_run_named_by_too_little_is_not_guessed(project: ConsoleProject) -> No
     project.call("run", "x", "--queue")
     project.call("run", "y", "--queue")
     answer = project.call("runs", "show", "run-")
-    assert (answer.code, "write more of it" in answer.err) == (2, True)
+    assert (answer.code, "is ambiguous" in answer.err) == (2, True)
 
 
 def test_a_database_that_another_program_keeps_locked_is_told_within_seconds(project: ConsoleProject) -> None:

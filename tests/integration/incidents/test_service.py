@@ -233,7 +233,7 @@ def test_an_incident_is_found_by_its_ending_and_by_latest(room: Room) -> None:
     two = room.service.open_or_join(a_report(key="other", at=after(seconds=5)))
     assert room.service.records.find(one.id[-5:]).id == one.id
     assert room.service.records.find("latest").id == two.id
-    for text, message in (("inc-", f"fits .*{one.id}"), ("", "exists"), ("%", "exists")):
+    for text, message in (("inc-", f"matches .*{one.id}"), ("", "There is no incident"), ("%", "There is no incident")):
         with pytest.raises(NotFoundError, match=message):
             room.service.records.find(text)
 

@@ -25,7 +25,7 @@ class Written:
     def last_sequence(self) -> int:
         return max(self.numbers, default=0)
 
-    def since(self, sequence: int, limit: int = 1000) -> Sequence[Numbered]:
+    def list_since(self, sequence: int, limit: int = 1000) -> Sequence[Numbered]:
         self.reads += 1
         event = Event("a.b", FakeClock().now())
         return [(number, event) for number in sorted(self.numbers) if number > sequence][:limit]
