@@ -46,7 +46,7 @@ _SHIPPED = (
     ),
     ProviderDescriptor(
         ProviderKind.OPENAI,
-        "OpenAI, or with a `baseUrl` any server that speaks its dialect",
+        "OpenAI, or with a `baseUrl` any server with a compatible API",
         f"{_MODULES}.endpoint:Endpoint",
         base_url="https://api.openai.com/v1",
         api_key_env="OPENAI_API_KEY",
@@ -54,7 +54,7 @@ _SHIPPED = (
     ),
     ProviderDescriptor(
         ProviderKind.GITHUB,
-        "GitHub Models, retired on 2026-07-30, and servers that speak its dialect",
+        "GitHub Models, retired on 2026-07-30, and servers with a compatible API",
         f"{_MODULES}.github:GitHubEndpoint",
         base_url="https://models.github.ai",
         api_key_env="GITHUB_TOKEN",
