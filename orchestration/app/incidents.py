@@ -25,6 +25,7 @@ from orchestration.app.live_credentials import LiveCredentials
 from orchestration.config.response import Contact, ResponseSettings
 from orchestration.domain.severity import Severity
 from orchestration.events import Event
+from orchestration.events.incidents import IncidentEvent
 from orchestration.incidents import background, oncall
 from orchestration.incidents.journal import ReportJournal
 from orchestration.monitoring.assembly import Monitoring, MonitoringContext
@@ -110,7 +111,7 @@ class IncidentResponse:
         # What another process has done while it led is in the database only.
         self.alerts.reset()
         await anyio.to_thread.run_sync(self._recall)
-        unsubscribe = app.bus.subscribe(self._hear)
+        unsubscribe = app.bus.subscribe(self._on_event)
         try:
             async with self._channels, self.monitoring.running(), anyio.create_task_group() as group:
                 group.start_soon(self._judge)
@@ -144,9 +145,9 @@ class IncidentResponse:
     def _marked(self, signal: Signal) -> Signal:
         return replace(signal, drill=True) if self._drill else signal
 
-    def _hear(self, event: Event) -> None:
+    def _on_event(self, event: Event) -> None:
         """Where an incident has changed, there is something to send."""
-        if event.kind.startswith("incident."):
+        if isinstance(event.payload, IncidentEvent):
             self.sender.nudge()
 
     async def _judge(self) -> None:

@@ -61,7 +61,7 @@ class PlaybookResponse:
         while True:
             while not self._leads():
                 await self._app.clock.sleep(_LOOK_SECONDS)
-            unsubscribe = self._app.bus.subscribe(self._responder.receive)
+            unsubscribe = self._app.bus.subscribe(self._responder.on_event)
             try:
                 async with anyio.create_task_group() as group:
                     group.start_soon(self._app.recovery.recover_flows, is_response)

@@ -19,6 +19,7 @@ from orchestration.cli.live_view import LiveView
 from orchestration.cli.render import live_board, outcome_text
 from orchestration.domain.run_hold import RunHold
 from orchestration.domain.run_status import RunStatus
+from orchestration.events.runs import RunCancelled, RunFinished
 from orchestration.storage.runs import Run
 from orchestration.storage.timeline import Timeline
 
@@ -28,7 +29,7 @@ _WORKERS_LOOK_SECONDS = 1.0
 _HAND_ON_SECONDS = 8.0
 # Another process writes what it has to say a moment after it has ended a run.
 _LAST_WORDS_SECONDS = 2.0
-_LAST_WORDS = frozenset({"run.finished", "run.cancelled"})
+_LAST_WORDS = frozenset({RunFinished.kind, RunCancelled.kind})
 _MOST_AT_ONCE = 10_000
 
 

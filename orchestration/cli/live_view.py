@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from orchestration.app.event_text import event_text
 from orchestration.events import Event
+from orchestration.events.agents import AgentFinished, AgentInterrupted, AgentStarted
+from orchestration.events.providers import ModelCallFinished
+from orchestration.events.render import followed_line
 from orchestration.storage.timeline import HeartbeatRow
 
 
@@ -34,18 +36,18 @@ class LiveView:
 
     def take(self, event: Event) -> str | None:
         """Note an event; returns the line to print for it, if it is worth one."""
-        data = event.data
-        line = self.agents.get(str(data.get("agent_run_id", "")))
-        if event.kind == "agent.started":
-            self.agents[data["agent_run_id"]] = AgentProgress(event.agent or "", data["title"])
-        elif event.kind == "agent.interrupted":
-            self.agents.pop(str(data.get("agent_run_id", "")), None)
-        elif line is not None and event.kind == "agent.finished":
-            line.state = "failed" if data["failing"] else "done"
-            line.activity = data["failing"]["message"] if data["failing"] else ""
-        elif event.kind == "model_call.finished":
-            self._count(event)
-        return event_text(event)
+        match event.payload:
+            case AgentStarted(agent_run_id=agent_run, title=title):
+                self.agents[agent_run] = AgentProgress(event.agent or "", title)
+            case AgentInterrupted(agent_run_id=agent_run):
+                self.agents.pop(agent_run, None)
+            case AgentFinished(agent_run_id=agent_run, failing=failing) if agent_run in self.agents:
+                line = self.agents[agent_run]
+                line.state = "failed" if failing else "done"
+                line.activity = failing.message if failing else ""
+            case ModelCallFinished() as call:
+                self._count(event.agent, call)
+        return followed_line(event)
 
     def beat(self, heartbeat: HeartbeatRow) -> None:
         """Note an agent's last sign of progress."""
@@ -53,15 +55,15 @@ class LiveView:
             line.activity = heartbeat.activity
             line.coming = heartbeat.tokens
 
-    def _count(self, event: Event) -> None:
-        tokens, usd = int(event.data.get("tokens") or 0), float(event.data.get("usd") or 0.0)
-        self.tokens += tokens
+    def _count(self, agent: str | None, call: ModelCallFinished) -> None:
+        usd = call.usd or 0.0
+        self.tokens += call.tokens
         self.usd += usd
-        self.rehearsal = self.rehearsal or bool(event.data.get("rehearsal"))
+        self.rehearsal = self.rehearsal or call.rehearsal
         for line in self.agents.values():
-            if line.agent == event.agent and line.state == "running":
-                line.tokens += tokens
+            if line.agent == agent and line.state == "running":
+                line.tokens += call.tokens
                 line.coming = 0
                 line.usd += usd
-                line.provider = str(event.data.get("route") or line.provider)
+                line.provider = call.route or line.provider
                 return

@@ -8,13 +8,13 @@ from typing import Any
 import click
 
 from orchestration.app import application, project
-from orchestration.app.event_text import event_text
 from orchestration.cli import common
 from orchestration.cli.follow import conclude, follow
 from orchestration.cli.render import age, console, outcome_text, runs_table, table
 from orchestration.cli.run import patience_option
 from orchestration.domain.run_status import RunStatus
 from orchestration.errors import ConflictError
+from orchestration.events.render import followed_line
 from orchestration.workflows.step_count import count_steps
 
 _run_argument = click.argument("run", metavar="RUN")
@@ -82,7 +82,7 @@ def show(config: str, run: str, with_events: bool, as_json: bool) -> None:
             now = here.clock.now()
             rows = [(beat.agent, beat.activity, f"{age(now, beat.progress_at)} ago") for beat in beats]
             console().print(table(("AGENT", "LAST SEEN DOING", "WHEN"), rows))
-        lines = [(event, event_text(event)) for event in events]
+        lines = [(event, followed_line(event)) for event in events]
         shown = [f"{event.at:%H:%M:%S} {line}" for event, line in lines if line]
         click.echo("\n" + "\n".join(shown if with_events else shown[-15:]))
 

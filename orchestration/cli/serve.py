@@ -17,12 +17,18 @@ from orchestration.app import Application, application
 from orchestration.app.control import ControlProcess, serving
 from orchestration.cli import common
 from orchestration.events import Event
+from orchestration.events.configuration import ConfigurationRefused
+from orchestration.events.render import render
+from orchestration.events.runs import CalendarApplied
+from orchestration.events.workers import WorkerKilled, WorkerLost, WorkerReplaced, WorkerStarted
 from orchestration.web.exposure import DEFAULT_PORT, Exposure, checked_proxies
 
 if TYPE_CHECKING:
     from orchestration.web.server import WebServer
 
 _file = click.Path(path_type=Path, dir_okay=False)
+
+_SHOWN = (WorkerStarted, WorkerLost, WorkerKilled, WorkerReplaced, CalendarApplied, ConfigurationRefused)
 
 
 @click.command()
@@ -104,16 +110,5 @@ async def _say_how_to_begin(web: WebServer, url: str) -> None:
 
 
 def _tell(event: Event) -> None:
-    data = event.data
-    sentences = {
-        "worker.started": "worker {worker} started (process {pid})",
-        "worker.lost": "worker {worker} (process {pid}) ended by itself with exit code {exit_code}",
-        "worker.killed": "worker {worker} (process {pid}) was killed: {reason}; it was doing: {doing}",
-        "worker.replaced": "worker {worker} is replaced",
-        "calendar.applied": "calendar: {schedules}",
-        "configuration.refused": "the configuration was refused; {message}",
-    }
-    if event.kind not in sentences or (event.kind == "calendar.applied" and not data["schedules"]):
-        return
-    named = {**data, "schedules": ", ".join(data.get("schedules", ()))}
-    click.echo(f"{event.at:%H:%M:%S} {sentences[event.kind].format(**named)}")
+    if isinstance(event.payload, _SHOWN) and event.payload != CalendarApplied(()):
+        click.echo(f"{event.at:%H:%M:%S} {render(event)}")

@@ -14,6 +14,7 @@ from orchestration.domain.run_status import RunStatus
 from orchestration.drills.environment import DrillEnvironment
 from orchestration.drills.model import DrillExpectation
 from orchestration.drills.observation import DrillObservation, ObservedAction, ObservedResponse, ObservedWork
+from orchestration.events.agents import ToolCallFinished
 from orchestration.incidents.model import Incident, TimelineEntry
 from orchestration.incidents.records import IncidentRecords
 from orchestration.playbooks.catalogue import PlaybookCatalogue
@@ -91,7 +92,7 @@ class DrillObserver:
             events = [event for _, event in self._timeline.list(run.id, limit=100_000)]
             counted = count_steps(events)
             broken = run.status in (RunStatus.FAILED, RunStatus.CANCELLED)
-            tools = [float(one.data.get("seconds", 0.0)) for one in events if one.kind == "tool_call.finished"]
+            tools = [one.payload.seconds for one in events if isinstance(one.payload, ToolCallFinished)]
             total = replace(
                 total,
                 steps=total.steps + counted.executed,

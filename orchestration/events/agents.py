@@ -120,7 +120,7 @@ class ToolCallRefused(EventPayload):
     """A tool call was not permitted."""
 
     kind: ClassVar[str] = "tool_call.refused"
-    template: ClassVar[str] = "refused: {reason}"
+    template: ClassVar[str] = "tool call refused: {reason}"
     level: ClassVar[int] = logging.ERROR
     followed: ClassVar[bool] = True
 

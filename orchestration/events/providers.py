@@ -19,6 +19,12 @@ class CallAttempt:
     seconds: float
     detail: str
 
+    @property
+    def names(self) -> tuple[str, str]:
+        """The provider and the model. A model's own name may hold slashes (`github/openai/gpt-4.1`)."""
+        provider, _, model = self.route.partition("/")
+        return provider, model
+
 
 @dataclass(frozen=True, slots=True)
 class ModelCallFinished(EventPayload):
@@ -66,6 +72,12 @@ class RouteEvent(EventPayload):
     detail: str
     openings: int
     probe_at: float | None
+
+    @property
+    def names(self) -> tuple[str, str]:
+        """The provider and the model. A model's own name may hold slashes (`github/openai/gpt-4.1`)."""
+        provider, _, model = self.route.partition("/")
+        return provider, model
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,7 +51,7 @@ class RunWaiting(EventPayload):
     hints: tuple[str, ...]
 
     def sentence(self) -> str:
-        return f"waiting: {self.reason}" + "".join(f"\n         → {hint}" for hint in self.hints)
+        return f"waits: {self.reason}" + "".join(f"\n         → {hint}" for hint in self.hints)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +172,7 @@ class ApprovalRequested(EventPayload):
     """A person has to decide, for a run or for an incident. `again` after a restart: nobody is paged twice."""
 
     kind: ClassVar[str] = "approval.requested"
-    template: ClassVar[str] = "waiting for approval: {question}"
+    template: ClassVar[str] = "waits for approval: {question}"
     about_run: ClassVar[bool] = True
     followed: ClassVar[bool] = True
 

@@ -116,4 +116,4 @@ class SecretRedacted(EventPayload):
 
     found: str
     place: str
-    count: int
+    count: int = 1

@@ -1,16 +1,16 @@
-"""Events as log entries. Hand `log_event` to the bus as a subscriber."""
+"""Events as log entries. Subscribe `log_event` to the bus."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from datetime import datetime
-from typing import Any, Protocol
 
 import structlog
 
-# By the last word of the event's kind; all others are INFO.
-LEVELS: dict[str, int] = {
+from orchestration.events import Event
+from orchestration.events.payload import UnlistedPayload
+
+# A plug-in's own kinds have no level in the catalogue: it follows from the last word, as for the product's own names.
+_LEVELS: dict[str, int] = {
     "progress": logging.DEBUG,
     "heartbeat": logging.DEBUG,
     "retried": logging.WARNING,
@@ -28,32 +28,18 @@ LEVELS: dict[str, int] = {
 }
 
 
-class EventLike(Protocol):
-    """What the log reads of an event."""
-
-    @property
-    def kind(self) -> str: ...
-    @property
-    def at(self) -> datetime: ...
-    @property
-    def run_id(self) -> str | None: ...
-    @property
-    def agent(self) -> str | None: ...
-    @property
-    def actor(self) -> str: ...
-    @property
-    def data(self) -> Mapping[str, Any]: ...
-
-
-def level_of(kind: str) -> int:
-    """The level of an event of this kind."""
-    return LEVELS.get(kind.rpartition(".")[2], logging.INFO)
-
-
-def log_event(event: EventLike) -> None:
-    """Write an event to the log."""
+def log_event(event: Event) -> None:
+    """Write an event to the log: its data, and its sentence as the message unless the data has one."""
     fields = {"run": event.run_id, "agent": event.agent, "actor": None if event.actor == "system" else event.actor}
     known = {name: value for name, value in fields.items() if value is not None}
     # `level` and `event` are arguments of the logger itself.
     data = {f"{name}_" if name in ("level", "event") else name: value for name, value in event.data.items()}
-    structlog.stdlib.get_logger("events").log(level_of(event.kind), event.kind, **{**data, **known, "at": event.at})
+    if not isinstance(event.payload, UnlistedPayload):
+        data.setdefault("message", event.payload.sentence())
+    structlog.stdlib.get_logger("events").log(_level_of(event), event.kind, **{**data, **known, "at": event.at})
+
+
+def _level_of(event: Event) -> int:
+    if isinstance(event.payload, UnlistedPayload):
+        return _LEVELS.get(event.kind.rpartition(".")[2], logging.INFO)
+    return event.payload.level

@@ -98,7 +98,8 @@ class Monitoring:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Monitoring]:
         """Monitor for as long as the block lasts."""
-        subscriptions = [self._around.bus.subscribe(self._counting.take), self._around.bus.subscribe(self._others.own)]
+        subscribe = self._around.bus.subscribe
+        subscriptions = [subscribe(self._counting.on_event), subscribe(self._others.on_own_event)]
         try:
             async with anyio.create_task_group() as group:
                 group.start_soon(self._lag.measure)
@@ -161,8 +162,8 @@ class Monitoring:
         return ()
 
     def _hear(self, event: Event) -> None:
-        self._counting.take(event)
-        self.monitor.take(event)
+        self._counting.on_event(event)
+        self.monitor.on_event(event)
 
     async def _look_at_routes(self) -> Iterable[Signal]:
         signals = await self.providers.look_at_routes()

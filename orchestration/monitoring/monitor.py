@@ -37,7 +37,7 @@ _log = logs.get_logger(__name__)
 class EventListener(Protocol):
     """Something that learns from events and may tell signals at once. Called on any thread; must be quick."""
 
-    def take(self, event: Event) -> Iterable[Signal]: ...
+    def on_event(self, event: Event) -> Iterable[Signal]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ class Monitor:
         running = asyncio.get_running_loop()
         self._wake = lambda: _set_from_anywhere(running, arrived)
         self._wake()  # for what has come before
-        unsubscribe = self._bus.subscribe(self.take)
+        unsubscribe = self._bus.subscribe(self.on_event)
         task_status.started()
         try:
             async with anyio.create_task_group() as group:
@@ -112,11 +112,11 @@ class Monitor:
             unsubscribe()
             self._wake = lambda: None
 
-    def take(self, event: Event) -> None:
+    def on_event(self, event: Event) -> None:
         """What an event tells, at once. Safe from any thread; the bus calls it while `run` runs."""
         self.add(signals_of(event))
         for listener in self._listeners:
-            self.add(listener.take(event))
+            self.add(listener.on_event(event))
 
     def add(self, signals: Iterable[Signal]) -> None:
         """Hand on signals, from whoever has some. Safe from any thread."""

@@ -30,7 +30,7 @@ from orchestration.workflows.engine import Engine
 # The bus is local to a process: what another process has declared is found by this sweep.
 _SWEEP_SECONDS = 5.0
 _MOST_OPEN = 1000
-_WAKES = frozenset({IncidentDetected.kind, IncidentReopened.kind, RouteClosed.kind})
+_WAKES = (IncidentDetected, IncidentReopened, RouteClosed)
 # An acknowledged incident too: the response may have died between its acknowledgement and its first step. Starting a
 # response that exists changes nothing.
 _NEEDS_RESPONSE = frozenset({IncidentStatus.DETECTED, IncidentStatus.REOPENED, IncidentStatus.ACKNOWLEDGED})
@@ -47,9 +47,9 @@ class Responder:
         self._engine = engine
         self._wake = anyio.Event()
 
-    def receive(self, event: Event) -> None:
+    def on_event(self, event: Event) -> None:
         """Wake up for an incident; a subscriber of the bus, on the event loop's thread."""
-        if event.kind in _WAKES:
+        if isinstance(event.payload, _WAKES):
             self._wake.set()
 
     async def run(self) -> None:

@@ -19,6 +19,7 @@ from orchestration.clock import Clock
 from orchestration.config.credentials import CredentialSource
 from orchestration.config.schema import Configuration
 from orchestration.events import Event, EventBus
+from orchestration.events.configuration import CredentialsChanged
 from orchestration.providers import liveness
 from orchestration.providers.attempt import ChunkCallback, RouteAttempt
 from orchestration.providers.attempt_history import AttemptHistory
@@ -179,7 +180,7 @@ class Gateway:
         self._limiter.wake()
 
     def _on_event(self, event: Event) -> None:
-        if event.kind == "credentials.changed":
+        if isinstance(event.payload, CredentialsChanged):
             self._retry_credentials()
 
     def _retry_credentials(self) -> None:

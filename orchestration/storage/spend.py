@@ -9,6 +9,7 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from orchestration.events import Event
+from orchestration.events.providers import ModelCallFinished
 from orchestration.storage.database import Database
 from orchestration.storage.tables import spend
 
@@ -55,7 +56,8 @@ class Spend:
 
     def add_events(self, events: Sequence[Event]) -> None:
         """Add the cost of the model calls among these events; calls under a budget were charged when they ended."""
-        charges = [_charge(event) for event in events if event.kind == "model_call.finished" and event.data.get("key")]
+        calls = [(event, event.payload) for event in events if isinstance(event.payload, ModelCallFinished)]
+        charges = [_charge(event, call, call.key) for event, call in calls if call.key]
         if charges:
             self.add_all(charges)
 
@@ -91,8 +93,7 @@ class Spend:
             return {name: (int(count), float(usd)) for name, count, usd in connection.execute(query)}
 
 
-def _charge(event: Event) -> Charge:
-    data = event.data
-    provider, _, model = str(data["route"]).partition("/")
-    tokens = int(data["prompt_tokens"]), int(data["completion_tokens"])
-    return Charge(str(data["key"]), event.run_id, event.agent, provider, model, *tokens, data["usd"], event.at)
+def _charge(event: Event, call: ModelCallFinished, key: str) -> Charge:
+    provider, _, model = call.route.partition("/")
+    tokens = call.prompt_tokens, call.completion_tokens
+    return Charge(key, event.run_id, event.agent, provider, model, *tokens, call.usd, event.at)

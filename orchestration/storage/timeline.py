@@ -14,10 +14,11 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from orchestration.clock import SystemClock
 from orchestration.events import Event
+from orchestration.events.agents import AgentProgressed
 from orchestration.storage.database import Database
 from orchestration.storage.tables import events, heartbeats
 
-PROGRESS = "agent.progress"
+PROGRESS = AgentProgressed.kind
 _BATCH_SECONDS = 0.1
 _BATCH_SIZE = 500
 _MAX_PENDING = 100_000

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from orchestration.events import Event
+from orchestration.events.agents import AgentFinished, AgentInterrupted, AgentProgressed, AgentStarted
+from orchestration.events.runs import RunCancelled, RunFinished, RunStarted, RunStopped
 
-_RUN_LEFT = ("run.finished", "run.cancelled", "run.stopped")
+_RUN_LEFT = (RunFinished, RunCancelled, RunStopped)
 
 
 class ProcessActivity:
@@ -17,19 +19,19 @@ class ProcessActivity:
         self._agents: dict[str, tuple[str, str, str]] = {}
         self.runs: set[str] = set()
 
-    def record(self, event: Event) -> None:
+    def on_event(self, event: Event) -> None:
         """Update the activity by an event; a subscriber of the bus."""
-        key, run_id = str(event.data.get("agent_run_id", "")), event.run_id or ""
-        if event.kind == "run.started":
+        run_id, payload = event.run_id or "", event.payload
+        if isinstance(payload, RunStarted):
             self.runs.add(run_id)
-        elif event.kind == "agent.started":
+        elif isinstance(payload, AgentStarted):
             self.runs.add(run_id)
-            self._agents[key] = (event.agent or "", run_id, "")
-        elif event.kind == "agent.progress" and key in self._agents:
-            self._agents[key] = (event.agent or "", run_id, str(event.data["activity"]))
-        elif event.kind in ("agent.finished", "agent.interrupted"):
-            self._agents.pop(key, None)
-        elif event.kind in _RUN_LEFT:
+            self._agents[payload.agent_run_id] = (event.agent or "", run_id, "")
+        elif isinstance(payload, AgentProgressed) and payload.agent_run_id in self._agents:
+            self._agents[payload.agent_run_id] = (event.agent or "", run_id, payload.activity)
+        elif isinstance(payload, AgentFinished | AgentInterrupted):
+            self._agents.pop(payload.agent_run_id, None)
+        elif isinstance(payload, _RUN_LEFT):
             self.runs.discard(run_id)
             self._agents = {key: one for key, one in self._agents.items() if one[1] != run_id}
 

@@ -57,7 +57,7 @@ class WorkerProcess:
         # The signals are received before anything is built: a stop during the start must not kill half a process.
         with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
             async with self._services as services, anyio.create_task_group() as group:
-                services.bus.subscribe(self._activity.record)
+                services.bus.subscribe(self._activity.on_event)
                 _watch_supervisor(stop, services.stop_seconds)
                 group.start_soon(_set_on_signal, signals, stop)
                 group.start_soon(self._send_heartbeats)

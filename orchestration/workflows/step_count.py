@@ -6,11 +6,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from orchestration.events import Event
+from orchestration.events.agents import AgentFinished, ToolCallFinished
+from orchestration.events.providers import ModelCallFinished
 
 # The events that stand for one executed step; their `key` is the agent's run, a slash, and the step's number in it.
 # `after` is the number of the last step that had to be committed before this one could begin, where it is not the one
 # before: steps that run side by side do not wait for each other.
-STEP_EVENTS = frozenset({"model_call.finished", "tool_call.finished"})
+STEP_EVENTS = (ModelCallFinished, ToolCallFinished)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,19 +37,20 @@ def count_steps(events: Iterable[Event]) -> StepCount:
     committed: dict[str, int] = {}
     executed = redone = repeated = 0
     for event in events:
-        if event.kind == "agent.finished" and event.data.get("failing"):
-            given_up = str(event.data.get("agent_run_id"))
+        payload = event.payload
+        if isinstance(payload, AgentFinished) and payload.failing is not None:
+            given_up = payload.agent_run_id
             seen = {step for step in seen if step[0] != given_up}
             committed.pop(given_up, None)
-        if event.kind not in STEP_EVENTS or "/" not in str(event.data.get("key") or ""):
+        if not isinstance(payload, STEP_EVENTS) or payload.key is None or "/" not in payload.key:
             continue
-        flow, _, text = str(event.data["key"]).rpartition("/")
+        flow, _, text = payload.key.rpartition("/")
         number = int(text)
         executed += 1
         if (flow, number) in seen:
             redone += 1
             repeated += number <= committed[flow]
         seen.add((flow, number))
-        after = event.data.get("after", number - 1)
+        after = payload.after if isinstance(payload, ToolCallFinished) and payload.after is not None else number - 1
         committed[flow] = max(committed.get(flow, after), after)
     return StepCount(executed, redone, repeated)

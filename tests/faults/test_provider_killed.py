@@ -75,4 +75,4 @@ def test_a_provider_that_comes_back_while_the_run_waits_is_used_at_once(
         command.wait_for("waits: no provider can answer now")
         provider.start()
         assert command.wait() == 0, command.output
-    assert "goes on" in command.output
+    assert "planner: continues" in command.output

@@ -7,17 +7,26 @@ from datetime import datetime
 from statistics import median
 
 from orchestration.events import Event
+from orchestration.events.agents import AgentFinished, AgentStarted
+from orchestration.events.runs import (
+    ApprovalDecided,
+    ApprovalRequested,
+    RunCancelled,
+    RunContinued,
+    RunFinished,
+    RunResumed,
+    RunStarted,
+    RunStopped,
+    RunWaiting,
+)
 from orchestration.storage.timeline import HeartbeatRow
 
 # What tells whether a run is at work, and which of its agents are.
-KINDS = (
-    *("run.started", "run.resumed", "run.continued", "run.waiting", "run.stopped", "run.finished", "run.cancelled"),
-    *("approval.requested", "approval.decided", "agent.started", "agent.finished"),
-)
-_BEGINS = frozenset({"run.started", "run.continued", "approval.decided"})
+_BEGINS = frozenset({RunStarted.kind, RunContinued.kind, ApprovalDecided.kind})
 # From here on progress can be expected anew, of all that were at work before.
-_GOES_ON = frozenset({"run.resumed", "run.continued", "approval.decided"})
-_PAUSES = frozenset({"run.waiting", "approval.requested", "run.stopped", "run.finished", "run.cancelled"})
+_GOES_ON = frozenset({RunResumed.kind, RunContinued.kind, ApprovalDecided.kind})
+_PAUSES = frozenset({RunWaiting.kind, ApprovalRequested.kind, RunStopped.kind, RunFinished.kind, RunCancelled.kind})
+KINDS = _BEGINS | _GOES_ON | _PAUSES | {AgentStarted.kind, AgentFinished.kind}
 
 # Half-width of the usual range in standard deviations, and what makes one of a median deviation if times are normal.
 _SPREAD = 3.0
@@ -64,7 +73,7 @@ def seconds_at_work(events: Iterable[Event], now: datetime) -> float:
     """How long a run has been at work since it was started or last resumed; waiting does not count."""
     total, since = 0.0, None
     for event in events:
-        if event.kind == "run.resumed":
+        if event.kind == RunResumed.kind:
             total, since = 0.0, event.at
         elif event.kind in _BEGINS and since is None:
             since = event.at
@@ -89,11 +98,10 @@ def expected_seconds(past: Sequence[float], floor: float = _FLOOR_SECONDS) -> fl
 def _agents_at_work(events: Iterable[Event]) -> dict[str, tuple[str, datetime]]:
     at_work: dict[str, tuple[str, datetime]] = {}
     for event in events:
-        task = str(event.data.get("agent_run_id", ""))
-        if event.kind == "agent.started":
-            at_work[task] = (event.agent or "", event.at)
-        elif event.kind == "agent.finished":
-            at_work.pop(task, None)
+        if isinstance(event.payload, AgentStarted):
+            at_work[event.payload.agent_run_id] = (event.agent or "", event.at)
+        elif isinstance(event.payload, AgentFinished):
+            at_work.pop(event.payload.agent_run_id, None)
         elif event.kind in _GOES_ON:
             at_work = {name: (agent, event.at) for name, (agent, _) in at_work.items()}
     return at_work

@@ -18,6 +18,7 @@ from orchestration.config.credentials import CredentialSource
 from orchestration.config.schema import Configuration
 from orchestration.errors import NotFoundError
 from orchestration.events import Event
+from orchestration.events.providers import CallAttempt, ModelCallFailed, ModelCallFinished, RouteClosed, RouteOpened
 from orchestration.monitoring.health.provider_health import (
     OK,
     ProviderHealth,
@@ -26,7 +27,6 @@ from orchestration.monitoring.health.provider_health import (
     in_use,
     usable,
 )
-from orchestration.monitoring.signals.event_signals import tries_of
 from orchestration.providers.endpoint import CallFailed
 from orchestration.providers.failures import FailureKind
 from orchestration.providers.route_table import RouteTable
@@ -66,26 +66,31 @@ class ProviderWatch:
         self._told_at = float("-inf")
         self.board = ProviderHealthBoard()
 
-    def take(self, event: Event) -> tuple[Signal, ...]:
-        """What an event tells of providers, at once. Safe from any thread."""
-        if event.kind in ("model_call.finished", "model_call.failed"):
-            for provider, _, one in tries_of(event):
-                self._asked[provider] = None
-                if str(one.get("outcome")) not in _NOT_ITS_FAULT:
-                    self._due[provider] = float("-inf")
-                elif self._was_at_work(provider, event.at, one.get("seconds")):
-                    self._unhurried.add(provider)
-            return ()
-        if event.kind not in ("route.opened", "route.closed"):
-            return ()
-        provider, _, model = str(event.data.get("route", "")).partition("/")
+    def on_event(self, event: Event) -> tuple[Signal, ...]:
+        """The signals that follow from an event at once. Safe from any thread."""
+        match event.payload:
+            case ModelCallFinished() | ModelCallFailed() as call:
+                self._note_attempts(call.tries, event.at)
+                return ()
+            case RouteOpened() as route:
+                provider, model = route.names
+                self.board.opened(provider, model, event.at, route.reason, route.detail)
+            case RouteClosed() as route:
+                provider, model = route.names
+                self.board.closed(provider, model, event.at)
+            case _:
+                return ()
         self._asked[provider] = None
-        if event.kind == "route.opened":
-            reason, detail = str(event.data.get("reason", "")), str(event.data.get("detail", ""))
-            self.board.opened(provider, model, event.at, reason, detail)
-        else:
-            self.board.closed(provider, model, event.at)
         return tuple(self._changed(drill=event.data.get("drill") is True))
+
+    def _note_attempts(self, attempts: Iterable[CallAttempt], ended: datetime) -> None:
+        for attempt in attempts:
+            provider, _ = attempt.names
+            self._asked[provider] = None
+            if attempt.outcome not in _NOT_ITS_FAULT:
+                self._due[provider] = float("-inf")
+            elif self._was_at_work(provider, ended, attempt.seconds):
+                self._unhurried.add(provider)
 
     async def look_at_routes(self) -> tuple[Signal, ...]:
         """What other processes have said of their routes. Tells what changed, and now and then everything."""
@@ -132,13 +137,11 @@ class ProviderWatch:
             self._settings = settings
             await before.aclose()
 
-    def _was_at_work(self, name: str, ended: datetime, seconds: object) -> bool:
+    def _was_at_work(self, name: str, ended: datetime, seconds: float) -> bool:
         """Whether a provider was carrying out a call when it did not answer a probe: it can only do one thing at a time
         then, and its silence means less than that of others."""
         silent_at = self._silent_at.get(name)
-        if silent_at is None or not isinstance(seconds, int | float):
-            return False
-        return ended - timedelta(seconds=seconds) < silent_at < ended
+        return silent_at is not None and ended - timedelta(seconds=seconds) < silent_at < ended
 
     def _interval(self, name: str) -> float:
         interval = self._configuration().monitoring.probe_seconds

@@ -17,6 +17,8 @@ from orchestration.clock import Clock
 from orchestration.domain.run_status import RunStatus
 from orchestration.errors import NotFoundError
 from orchestration.events import Event
+from orchestration.events.agents import AgentFinished, ToolCallFinished
+from orchestration.events.runs import ArtifactWritten, RunCancelled, RunFinished, RunStopped
 from orchestration.monitoring.collectors.scan_record import FoundSecret, ScannedFile, ScanRecord, State
 from orchestration.security.scan import Find, FolderScan, SecretFinding, scan_file
 from orchestration.storage.artifacts import ArtifactTable
@@ -27,9 +29,7 @@ _RUNS = 200
 _MOST_STANDING = 1000
 _MOST_DUE = 10_000
 # A step that is committed may have left a file; a run that its agents have left is looked at once more.
-_WRITTEN = frozenset(
-    {"tool_call.finished", "artifact.written", "agent.finished", "run.finished", "run.cancelled", "run.stopped"}
-)
+_WRITTEN = (ToolCallFinished, ArtifactWritten, AgentFinished, RunFinished, RunCancelled, RunStopped)
 # What a run was about to write when it ended is there by then.
 _SLACK = timedelta(seconds=30)
 # So far back is looked where nothing was kept: what ran before anybody watched counts too.
@@ -86,9 +86,9 @@ class SecretWatch:
         """Whether a run has got on since it was looked at."""
         return bool(self._due)
 
-    def take(self, event: Event) -> Iterable[Signal]:
+    def on_event(self, event: Event) -> Iterable[Signal]:
         """Note that a run has got on; `look_at_due` then looks at it. Safe from any thread."""
-        if event.kind in _WRITTEN and event.run_id:
+        if isinstance(event.payload, _WRITTEN) and event.run_id:
             self._due.append(event.run_id)
         return ()
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from orchestration.alerts.signal import Signal
 from orchestration.clock import Clock
 from orchestration.events import Event
+from orchestration.events.workers import WorkerStarted
 from orchestration.storage.leases import Lease, Leases
 
 PREFIXES = ("worker/", "executor/")
@@ -35,10 +36,10 @@ class WorkerWatch:
         self._supervised: dict[int, str] = {}
         self._newest: dict[str, int] = {}
 
-    def take(self, event: Event) -> tuple[Signal, ...]:
-        """Learn from `worker.started` which process is which worker. Safe from any thread."""
-        pid, worker = event.data.get("pid"), str(event.data.get("worker"))
-        if event.kind == "worker.started" and isinstance(pid, int):
+    def on_event(self, event: Event) -> tuple[Signal, ...]:
+        """Learn which process is which worker, when one starts. Safe from any thread."""
+        if isinstance(event.payload, WorkerStarted):
+            pid, worker = event.payload.pid, str(event.payload.worker)
             self._supervised[pid] = worker
             self._newest[worker] = pid
         return ()

@@ -7,6 +7,7 @@ from typing import Any
 
 from orchestration.config.schema import Configuration
 from orchestration.domain.run_status import RunStatus
+from orchestration.events.agents import AgentFinished
 from orchestration.monitoring.collectors.log_reader import NAME, error_lines
 from orchestration.monitoring.collectors.workers import PREFIXES
 from orchestration.monitoring.health.wait_graph import WaitGraph, wait_graph
@@ -39,7 +40,7 @@ class IncidentDiagnosis:
         """Who waits for what now."""
         unfinished = self._runs.list([status for status in RunStatus if not status.ended], limit=_AT_MOST)
         names = [run.id for run in unfinished]
-        ended = self._timeline.list_of_kinds(names, ["agent.finished"]).values()
+        ended = self._timeline.list_of_kinds(names, [AgentFinished.kind]).values()
         done = {event.data.get("agent_run_id") for events in ended for event in events}
         beats = [beat for beat in self._timeline.list_heartbeats(*names) if beat.agent_run_id not in done]
         workers = [lease for prefix in PREFIXES for lease in self._leases.list(prefix) if lease.live]

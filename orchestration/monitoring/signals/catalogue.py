@@ -4,6 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from orchestration.events.agents import AgentFinished, ToolCallRefused
+from orchestration.events.maintenance import BackupFailed, BackupMade
+from orchestration.events.notifications import NotificationFailed, NotificationRetried, NotificationSent
+from orchestration.events.payload import EventPayload
+from orchestration.events.providers import ModelCallFailed, ModelCallFinished, RouteClosed, RouteOpened
+from orchestration.events.runs import (
+    ApprovalDecided,
+    ApprovalRequested,
+    RunCancelled,
+    RunContinued,
+    RunCreated,
+    RunFinished,
+    RunWaiting,
+)
+from orchestration.events.security import SecretRedacted, SignInFailed
+from orchestration.events.workers import WorkerKilled, WorkerLost, WorkerReplaced, WorkerStarted
+
 
 @dataclass(frozen=True, slots=True)
 class SignalKind:
@@ -19,7 +36,7 @@ class SignalKind:
 class EventSignal:
     """An event that becomes signals, with the data that is read from it."""
 
-    event: str
+    event: type[EventPayload]
     data: tuple[str, ...]
     signals: tuple[str, ...]
 
@@ -60,30 +77,30 @@ SIGNALS: tuple[SignalKind, ...] = (
 )
 
 EVENTS: tuple[EventSignal, ...] = (
-    EventSignal("agent.finished", ("agent_run_id", "failing"), ("agent_finished",)),
-    EventSignal("run.finished", ("status", "reason"), ("run_finished",)),
-    EventSignal("run.cancelled", ("reason",), ("run_finished",)),
-    EventSignal("run.waiting", ("reason", "hints"), ("run_waiting",)),
-    EventSignal("approval.requested", ("question",), ("run_waiting",)),
-    EventSignal("run.continued", (), ("run_waiting",)),
-    EventSignal("approval.decided", (), ("run_waiting",)),
-    EventSignal("model_call.finished", ("tries", "seconds"), ("model_call",)),
-    EventSignal("model_call.failed", ("tries", "seconds"), ("model_call",)),
-    EventSignal("route.opened", ("route", "provider", "reason", "detail"), ("provider_up", "providers_usable")),
-    EventSignal("route.closed", ("route", "provider"), ("provider_up", "providers_usable")),
-    EventSignal("tool_call.refused", ("about", "what", "reason"), ("tool_refused",)),
-    EventSignal("secret.redacted", ("found", "place", "count"), ("secret_found",)),
-    EventSignal("sign_in.failed", ("source", "user", "reason"), ("sign_in_failed",)),
-    EventSignal("backup.made", (), ("backup_age_seconds",)),
-    EventSignal("backup.failed", ("message",), ("backup_failed",)),
-    EventSignal("run.created", ("schedule", "due_at"), ("schedule_late_seconds",)),
-    EventSignal("notification.sent", ("channel",), ("channel_up",)),
-    EventSignal("notification.retried", ("channel", "message"), ("channel_up",)),
-    EventSignal("notification.failed", ("channel", "message"), ("channel_up",)),
-    EventSignal("worker.started", ("worker", "pid"), ("worker_up",)),
-    EventSignal("worker.lost", ("worker", "exit_code"), ("worker_up",)),
-    EventSignal("worker.killed", ("worker", "reason"), ("worker_up",)),
-    EventSignal("worker.replaced", ("worker", "reason"), ("worker_replaced",)),
+    EventSignal(AgentFinished, ("agent_run_id", "failing"), ("agent_finished",)),
+    EventSignal(RunFinished, ("status", "reason"), ("run_finished",)),
+    EventSignal(RunCancelled, ("reason",), ("run_finished",)),
+    EventSignal(RunWaiting, ("reason", "hints"), ("run_waiting",)),
+    EventSignal(ApprovalRequested, ("question",), ("run_waiting",)),
+    EventSignal(RunContinued, (), ("run_waiting",)),
+    EventSignal(ApprovalDecided, (), ("run_waiting",)),
+    EventSignal(ModelCallFinished, ("tries", "seconds"), ("model_call",)),
+    EventSignal(ModelCallFailed, ("tries", "seconds"), ("model_call",)),
+    EventSignal(RouteOpened, ("route", "provider", "reason", "detail"), ("provider_up", "providers_usable")),
+    EventSignal(RouteClosed, ("route", "provider"), ("provider_up", "providers_usable")),
+    EventSignal(ToolCallRefused, ("about", "what", "reason"), ("tool_refused",)),
+    EventSignal(SecretRedacted, ("found", "place", "count"), ("secret_found",)),
+    EventSignal(SignInFailed, ("source", "user", "reason"), ("sign_in_failed",)),
+    EventSignal(BackupMade, (), ("backup_age_seconds",)),
+    EventSignal(BackupFailed, ("message",), ("backup_failed",)),
+    EventSignal(RunCreated, ("schedule", "due_at"), ("schedule_late_seconds",)),
+    EventSignal(NotificationSent, ("channel",), ("channel_up",)),
+    EventSignal(NotificationRetried, ("channel", "message"), ("channel_up",)),
+    EventSignal(NotificationFailed, ("channel", "message"), ("channel_up",)),
+    EventSignal(WorkerStarted, ("worker", "pid"), ("worker_up",)),
+    EventSignal(WorkerLost, ("worker", "exit_code"), ("worker_up",)),
+    EventSignal(WorkerKilled, ("worker", "reason"), ("worker_up",)),
+    EventSignal(WorkerReplaced, ("worker",), ("worker_replaced",)),
 )
 
 GAUGES = frozenset(signal.name for signal in SIGNALS if signal.gauge)
@@ -115,7 +132,7 @@ workers, the log, the files that agents have written, and the installed packages
 def signals_page() -> str:
     """The reference page, in Markdown."""
     signals = [f"| `{one.name}` | {_names(one.labels)} | {one.meaning} |" for one in SIGNALS]
-    events = [f"| `{one.event}` | {_names(one.data)} | {_names(one.signals)} |" for one in EVENTS]
+    events = [f"| `{one.event.kind}` | {_names(one.data)} | {_names(one.signals)} |" for one in EVENTS]
     return _PAGE.format(signals="\n".join(signals), events="\n".join(events))
 
 

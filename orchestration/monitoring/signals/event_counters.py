@@ -1,15 +1,21 @@
-"""Counts what happens: hand `Counting.take` to the bus as a subscriber."""
+"""Counts events and signals into the metrics."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable
 
 from orchestration import metrics
 from orchestration.alerts.signal import Signal
 from orchestration.events import Event
+from orchestration.events.agents import AgentFinished, AgentRetried, ToolCallFinished, ToolCallRefused
+from orchestration.events.incidents import IncidentEvent
+from orchestration.events.notifications import NotificationEvent, NotificationSent
+from orchestration.events.payload import EventPayload
+from orchestration.events.providers import ModelCallFailed, ModelCallFinished, RouteEvent, RouteOpened
+from orchestration.events.runs import ApprovalRequested, RunCancelled, RunFinished, RunStarted, RunStopped, RunWaiting
+from orchestration.events.security import SecretRedacted, SignInFailed
+from orchestration.events.workers import WorkerKilled, WorkerLost, WorkerReplaced, WorkerStarted
 from orchestration.metrics import Metrics
-from orchestration.monitoring.signals.event_signals import tries_of
 
 
 class EventCounters:
@@ -21,40 +27,51 @@ class EventCounters:
     def __init__(self, instruments: Metrics, channel_type: Callable[[str], str] = str) -> None:
         self._metrics = instruments
         self._channel_type = channel_type
-        self._readers: Mapping[str, Callable[[Event], None]] = {
-            "run.started": lambda _: self._metrics.count(metrics.RUNS_STARTED),
-            "run.finished": lambda event: self._metrics.count(metrics.RUNS, outcome=event.data.get("status")),
-            "run.cancelled": lambda _: self._metrics.count(metrics.RUNS, outcome="cancelled"),
-            "run.stopped": lambda _: self._metrics.count(metrics.RUNS, outcome="stopped"),
-            "run.waiting": lambda _: self._metrics.count(metrics.RUNS_WAITING),
-            "approval.requested": lambda _: self._metrics.count(metrics.RUNS_WAITING),
-            "agent.finished": self._agent_finished,
-            "agent.retried": lambda event: self._metrics.count(metrics.AGENT_RETRIES, agent=event.agent),
-            "model_call.finished": self._model_call,
-            "model_call.failed": self._model_call,
-            "tool_call.finished": self._tool_call,
-            "tool_call.refused": lambda event: self._metrics.count(metrics.REFUSED, about=event.data.get("about")),
-            "secret.redacted": lambda event: self._add(metrics.SECRETS, event.data.get("count", 1)),
-            "sign_in.failed": lambda _: self._metrics.count(metrics.SIGN_INS_FAILED),
-        }
 
-    def take(self, event: Event) -> None:
-        """Count an event."""
-        if (reader := self._readers.get(event.kind)) is not None:
-            reader(event)
-            return
-        subject, _, change = event.kind.partition(".")
-        if subject == "route":
-            state = {"opened": "open"}.get(change, change)
-            self._metrics.count(metrics.ROUTE_CHANGES, provider=event.data.get("provider"), state=state)
-        elif subject == "incident" and event.data.get("drill") is not True:
-            self._metrics.count(metrics.INCIDENTS, severity=event.data.get("severity"), change=change)
-        elif subject == "notification":
-            outcome = "ok" if change == "sent" else change
-            channel = self._channel_type(str(event.data.get("channel")))
-            self._metrics.count(metrics.NOTIFICATIONS, channel=channel, outcome=outcome)
-        elif subject == "worker":
-            self._metrics.count(metrics.WORKERS, worker_change=change)
+    def on_event(self, event: Event) -> None:
+        """Count an event. Subscribe it to the bus."""
+        count, payload = self._metrics.count, event.payload
+        match payload:
+            case RunStarted():
+                count(metrics.RUNS_STARTED)
+            case RunFinished():
+                count(metrics.RUNS, outcome=payload.status)
+            case RunCancelled() | RunStopped():
+                count(metrics.RUNS, outcome=payload.kind.rpartition(".")[2])
+            case RunWaiting() | ApprovalRequested():
+                count(metrics.RUNS_WAITING)
+            case AgentFinished():
+                self._agent_finished(event.agent, payload)
+            case AgentRetried():
+                count(metrics.AGENT_RETRIES, agent=event.agent)
+            case ModelCallFinished() | ModelCallFailed():
+                self._model_call(payload)
+            case ToolCallFinished():
+                self._tool_call(payload)
+            case ToolCallRefused():
+                count(metrics.REFUSED, about=payload.about)
+            case SecretRedacted():
+                self._add(metrics.SECRETS, payload.count)
+            case SignInFailed():
+                count(metrics.SIGN_INS_FAILED)
+            case _:
+                self._count_change(payload)
+
+    def _count_change(self, payload: EventPayload) -> None:
+        """Count a change of something that has many: the last part of the kind is the label."""
+        change = payload.kind.rpartition(".")[2]
+        match payload:
+            case RouteEvent():
+                state = "open" if isinstance(payload, RouteOpened) else change
+                self._metrics.count(metrics.ROUTE_CHANGES, provider=payload.provider, state=state)
+            case IncidentEvent() if payload.drill is not True:
+                self._metrics.count(metrics.INCIDENTS, severity=payload.severity, change=change)
+            case NotificationEvent():
+                outcome = "ok" if isinstance(payload, NotificationSent) else change
+                channel = self._channel_type(payload.channel)
+                self._metrics.count(metrics.NOTIFICATIONS, channel=channel, outcome=outcome)
+            case WorkerStarted() | WorkerLost() | WorkerKilled() | WorkerReplaced():
+                self._metrics.count(metrics.WORKERS, worker_change=change)
 
     def measure(self, signals: Iterable[Signal]) -> None:
         """Take over what was seen: gauges, of several disks the fullest, and counts that no event tells."""
@@ -92,42 +109,32 @@ class EventCounters:
             for state in metrics.LABELS["state"]:
                 self._metrics.set(metrics.ROUTES, counted.get((provider, state), 0), provider=provider, state=state)
 
-    def _agent_finished(self, event: Event) -> None:
-        outcome = "failed" if event.data.get("failing") else "succeeded"
-        self._metrics.count(metrics.AGENTS, agent=event.agent, outcome=outcome)
-        use = event.data.get("use")
-        seconds = use.get("seconds") if isinstance(use, Mapping) else None
-        self._observe(metrics.AGENT_SECONDS, seconds, agent=event.agent)
+    def _agent_finished(self, agent: str | None, payload: AgentFinished) -> None:
+        outcome = "failed" if payload.failing else "succeeded"
+        self._metrics.count(metrics.AGENTS, agent=agent, outcome=outcome)
+        self._metrics.observe(metrics.AGENT_SECONDS, payload.use.seconds, agent=agent)
 
-    def _model_call(self, event: Event) -> None:
-        data = event.data
-        self._metrics.count(metrics.MODEL_CALLS, outcome=data.get("outcome"))
-        tries = list(tries_of(event))
-        for provider, _, one in tries:
-            self._metrics.count(metrics.MODEL_TRIES, provider=provider, outcome=one.get("outcome"))
-        if event.kind == "model_call.failed":
+    def _model_call(self, payload: ModelCallFinished | ModelCallFailed) -> None:
+        self._metrics.count(metrics.MODEL_CALLS, outcome=payload.outcome)
+        for attempt in payload.tries:
+            self._metrics.count(metrics.MODEL_TRIES, provider=attempt.names[0], outcome=attempt.outcome)
+        if isinstance(payload, ModelCallFailed):
             return
-        answered = str(data.get("route", ""))
-        provider = answered.partition("/")[0]
-        if tries and tries[0][2].get("route") != answered:
+        provider = payload.route.partition("/")[0]
+        if payload.tries and payload.tries[0].route != payload.route:
             self._metrics.count(metrics.FALLBACKS)
-        self._observe(metrics.MODEL_SECONDS, data.get("seconds"), provider=provider)
-        self._observe(metrics.FIRST_TOKEN, data.get("first_token_seconds"), provider=provider)
-        for direction in ("prompt", "completion"):
-            tokens = data.get(f"{direction}_tokens")
-            self._add(metrics.TOKENS, tokens, provider=provider, direction=direction)
-        self._add(metrics.DOLLARS, data.get("usd"), provider=provider)
+        self._metrics.observe(metrics.MODEL_SECONDS, payload.seconds, provider=provider)
+        if payload.first_token_seconds is not None:
+            self._metrics.observe(metrics.FIRST_TOKEN, payload.first_token_seconds, provider=provider)
+        self._add(metrics.TOKENS, payload.prompt_tokens, provider=provider, direction="prompt")
+        self._add(metrics.TOKENS, payload.completion_tokens, provider=provider, direction="completion")
+        self._add(metrics.DOLLARS, payload.usd or 0.0, provider=provider)
 
-    def _tool_call(self, event: Event) -> None:
-        tool = event.data.get("tool")
-        outcome = "ok" if event.data.get("ok") else "failed"
-        self._metrics.count(metrics.TOOL_CALLS, tool=tool, outcome=outcome)
-        self._observe(metrics.TOOL_SECONDS, event.data.get("seconds"), tool=tool)
+    def _tool_call(self, payload: ToolCallFinished) -> None:
+        outcome = "ok" if payload.ok else "failed"
+        self._metrics.count(metrics.TOOL_CALLS, tool=payload.tool, outcome=outcome)
+        self._metrics.observe(metrics.TOOL_SECONDS, payload.seconds, tool=payload.tool)
 
-    def _observe(self, instrument: metrics.Instrument, value: Any, **labels: object) -> None:
-        if isinstance(value, int | float):
-            self._metrics.observe(instrument, float(value), **labels)
-
-    def _add(self, instrument: metrics.Instrument, value: Any, **labels: object) -> None:
-        if isinstance(value, int | float) and value >= 0:
+    def _add(self, instrument: metrics.Instrument, value: float, **labels: object) -> None:
+        if value >= 0:  # a counter that was given a negative number would raise
             self._metrics.count(instrument, float(value), **labels)

@@ -1,114 +1,146 @@
-"""From events to signals. Pure: what an event tells needs no looking."""
+"""From events to signals. Pure: an event says by itself what there is to know, so nothing has to be checked."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
-from types import MappingProxyType
-from typing import Any
+from functools import singledispatch
 
 from orchestration.alerts.signal import Signal
 from orchestration.events import Event
-
-_Translator = Callable[[Event], Iterator[Signal]]
+from orchestration.events.agents import AgentFinished, ToolCallRefused
+from orchestration.events.catalogue import CATALOGUE
+from orchestration.events.maintenance import BackupFailed, BackupMade
+from orchestration.events.notifications import NotificationEvent, NotificationSent
+from orchestration.events.payload import EventPayload
+from orchestration.events.providers import ModelCallFailed, ModelCallFinished
+from orchestration.events.runs import (
+    ApprovalDecided,
+    ApprovalRequested,
+    RunCancelled,
+    RunContinued,
+    RunCreated,
+    RunFinished,
+    RunWaiting,
+)
+from orchestration.events.security import SecretRedacted, SignInFailed
+from orchestration.events.workers import WorkerKilled, WorkerLost, WorkerReplaced, WorkerStarted
 
 
 def signals_of(event: Event) -> tuple[Signal, ...]:
-    """What an event tells; nothing for most. Never fails: data that is missing is taken as empty."""
-    translate = _TRANSLATORS.get(event.kind)
-    return () if translate is None else tuple(translate(event))
+    """The signals that follow from an event; none for most. Never fails: missing data counts as empty."""
+    return tuple(_signals(event.payload, event))
 
 
-def tries_of(event: Event) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
-    """The tries of a model call: provider, model, and what is known of the try."""
-    for one in _list(event.data.get("tries")):
-        if isinstance(one, Mapping):
-            provider, _, model = str(one.get("route", "")).partition("/")
-            yield provider, model, one
+@singledispatch
+def _signals(_payload: EventPayload, _event: Event) -> Iterator[Signal]:
+    # `route.opened` and `route.closed` end here, too: whether a provider is up depends on all of its routes, which
+    # only the collector of providers knows.
+    return iter(())
 
 
-def _agent_finished(event: Event) -> Iterator[Signal]:
-    failing = event.data.get("failing")
-    failing = failing if isinstance(failing, Mapping) else {}
-    outcome = "failed" if failing else "succeeded"
-    labels = {"agent": event.agent or "", "run": event.run_id or "", "outcome": outcome, "kind": _text(failing, "kind")}
-    evidence = {"message": _text(failing, "message"), "agent_run_id": _text(event.data, "agent_run_id")}
-    yield _signal(event, "agent_finished", labels, evidence if failing else {})
+@_signals.register
+def _(payload: AgentFinished, event: Event) -> Iterator[Signal]:
+    failing = payload.failing
+    outcome, kind = ("failed", failing.kind) if failing else ("succeeded", "")
+    labels = {"agent": event.agent or "", "run": event.run_id or "", "outcome": outcome, "kind": kind}
+    evidence = {"message": failing.message, "agent_run_id": payload.agent_run_id} if failing else {}
+    yield _signal(event, "agent_finished", labels, evidence)
 
 
-def _run_finished(event: Event) -> Iterator[Signal]:
-    outcome = "cancelled" if event.kind == "run.cancelled" else _text(event.data, "status")
-    labels = {"run": event.run_id or "", "outcome": outcome}
-    yield _signal(event, "run_finished", labels, {"reason": _text(event.data, "reason")})
+@_signals.register
+def _(payload: RunFinished | RunCancelled, event: Event) -> Iterator[Signal]:
+    outcome = payload.status if isinstance(payload, RunFinished) else "cancelled"
+    yield _signal(event, "run_finished", {"run": event.run_id or "", "outcome": outcome}, {"reason": payload.reason})
 
 
-def _run_waiting(event: Event) -> Iterator[Signal]:
-    reason = _text(event.data, "reason") or _text(event.data, "question")
-    evidence = {"reason": reason, "hints": _list(event.data.get("hints"))}
+@_signals.register
+def _(payload: RunWaiting, event: Event) -> Iterator[Signal]:
+    evidence = {"reason": payload.reason, "hints": list(payload.hints)}
     yield _signal(event, "run_waiting", {"run": event.run_id or ""}, evidence)
 
 
-def _run_continued(event: Event) -> Iterator[Signal]:
+@_signals.register
+def _(payload: ApprovalRequested, event: Event) -> Iterator[Signal]:
+    yield _signal(event, "run_waiting", {"run": event.run_id or ""}, {"reason": payload.question, "hints": []})
+
+
+@_signals.register
+def _(_: RunContinued | ApprovalDecided, event: Event) -> Iterator[Signal]:
     yield _signal(event, "run_waiting", {"run": event.run_id or ""}, value=0.0)
 
 
-def _model_call(event: Event) -> Iterator[Signal]:
-    whole = _number(event.data.get("seconds"))
-    for provider, model, one in tries_of(event):
-        labels = {"provider": provider, "model": model, "outcome": _text(one, "outcome")}
-        evidence = {"status": one.get("status"), "detail": _text(one, "detail"), "run": event.run_id or ""}
-        yield _signal(event, "model_call", labels, evidence, _number(one.get("seconds"), whole))
+@_signals.register
+def _(payload: ModelCallFinished | ModelCallFailed, event: Event) -> Iterator[Signal]:
+    for attempt in payload.tries:
+        provider, model = attempt.names
+        labels = {"provider": provider, "model": model, "outcome": attempt.outcome}
+        evidence = {"status": attempt.status, "detail": attempt.detail, "run": event.run_id or ""}
+        yield _signal(event, "model_call", labels, evidence, attempt.seconds or payload.seconds)
 
 
-def _tool_refused(event: Event) -> Iterator[Signal]:
-    labels = {"agent": event.agent or "", "run": event.run_id or "", "about": _text(event.data, "about")}
-    yield _signal(event, "tool_refused", labels, _texts(event, "what", "reason"))
+@_signals.register
+def _(payload: ToolCallRefused, event: Event) -> Iterator[Signal]:
+    labels = {"agent": event.agent or "", "run": event.run_id or "", "about": payload.about}
+    yield _signal(event, "tool_refused", labels, {"what": payload.what, "reason": payload.reason})
 
 
-def _secret_redacted(event: Event) -> Iterator[Signal]:
-    labels = {"kind": _text(event.data, "found"), "place": _text(event.data, "place")}
-    labels |= {"run": event.run_id or "", "agent": event.agent or ""}
-    yield _signal(event, "secret_found", labels, {"redacted": True}, _number(event.data.get("count"), 1.0))
+@_signals.register
+def _(payload: SecretRedacted, event: Event) -> Iterator[Signal]:
+    labels = {"kind": payload.found, "place": payload.place, "run": event.run_id or "", "agent": event.agent or ""}
+    yield _signal(event, "secret_found", labels, {"redacted": True}, float(payload.count))
 
 
-def _sign_in_failed(event: Event) -> Iterator[Signal]:
-    yield _signal(event, "sign_in_failed", _texts(event, "source"), _texts(event, "user", "reason"))
+@_signals.register
+def _(payload: SignInFailed, event: Event) -> Iterator[Signal]:
+    evidence = {"user": payload.user, "reason": payload.reason}
+    yield _signal(event, "sign_in_failed", {"source": payload.source}, evidence)
 
 
-def _backup_made(event: Event) -> Iterator[Signal]:
+@_signals.register
+def _(_: BackupMade, event: Event) -> Iterator[Signal]:
     yield _signal(event, "backup_age_seconds", {}, value=0.0)
 
 
-def _backup_failed(event: Event) -> Iterator[Signal]:
-    yield _signal(event, "backup_failed", {}, _texts(event, "message"))
+@_signals.register
+def _(payload: BackupFailed, event: Event) -> Iterator[Signal]:
+    yield _signal(event, "backup_failed", {}, {"message": payload.message})
 
 
-def _schedule_started(event: Event) -> Iterator[Signal]:
+@_signals.register
+def _(payload: RunCreated, event: Event) -> Iterator[Signal]:
     """A run that a schedule started names the schedule and the time at which it was due."""
-    schedule = _text(event.data, "schedule")
-    if not schedule:
+    if not payload.schedule or not payload.due_at:
         return
     try:
-        late = (event.at - datetime.fromisoformat(_text(event.data, "due_at"))).total_seconds()
+        late = (event.at - datetime.fromisoformat(payload.due_at)).total_seconds()
     except (ValueError, TypeError):  # no time, or one without a zone
         return
-    yield _signal(event, "schedule_late_seconds", {"schedule": schedule}, value=max(0.0, late))
+    yield _signal(event, "schedule_late_seconds", {"schedule": payload.schedule}, value=max(0.0, late))
 
 
-def _channel(event: Event) -> Iterator[Signal]:
-    up = 1.0 if event.kind == "notification.sent" else 0.0
-    yield _signal(event, "channel_up", _texts(event, "channel"), {"detail": _text(event.data, "message")}, up)
+@_signals.register
+def _(payload: NotificationEvent, event: Event) -> Iterator[Signal]:
+    up = 1.0 if isinstance(payload, NotificationSent) else 0.0
+    yield _signal(event, "channel_up", {"channel": payload.channel}, {"detail": payload.message or ""}, up)
 
 
-def _worker(event: Event) -> Iterator[Signal]:
-    up = 1.0 if event.kind == "worker.started" else 0.0
-    code = _text(event.data, "exit_code")
-    reason = _text(event.data, "reason") or (f"exit code {code}" if code else "")
-    yield _signal(event, "worker_up", _texts(event, "worker"), {"reason": reason}, up)
+@_signals.register
+def _(payload: WorkerStarted | WorkerKilled | WorkerLost, event: Event) -> Iterator[Signal]:
+    up, reason = 0.0, ""
+    match payload:
+        case WorkerStarted():
+            up = 1.0
+        case WorkerKilled():
+            reason = payload.reason
+        case WorkerLost(exit_code=int(code)):
+            reason = f"exit code {code}"
+    yield _signal(event, "worker_up", {"worker": str(payload.worker)}, {"reason": reason}, up)
 
 
-def _worker_replaced(event: Event) -> Iterator[Signal]:
-    yield _signal(event, "worker_replaced", _texts(event, "worker"), _texts(event, "reason"))
+@_signals.register
+def _(payload: WorkerReplaced, event: Event) -> Iterator[Signal]:
+    yield _signal(event, "worker_replaced", {"worker": str(payload.worker)})
 
 
 def _signal(
@@ -121,48 +153,4 @@ def _signal(
     return Signal(name, event.at, value, labels, evidence or {}, drill=event.data.get("drill") is True)
 
 
-def _texts(event: Event, *names: str) -> dict[str, str]:
-    return {name: _text(event.data, name) for name in names}
-
-
-def _text(data: Mapping[str, Any], name: str) -> str:
-    value = data.get(name)
-    return "" if value is None else str(value)
-
-
-def _number(value: object, otherwise: float = 0.0) -> float:
-    return float(value) if isinstance(value, int | float) else otherwise
-
-
-def _list(value: object) -> list[Any]:
-    return list(value) if isinstance(value, list | tuple) else []
-
-
-# `route.opened` and `route.closed` are not here: whether a provider is up is known from all of its routes together.
-_TRANSLATORS: Mapping[str, _Translator] = MappingProxyType(
-    {
-        "agent.finished": _agent_finished,
-        "run.finished": _run_finished,
-        "run.cancelled": _run_finished,
-        "run.waiting": _run_waiting,
-        "approval.requested": _run_waiting,
-        "run.continued": _run_continued,
-        "approval.decided": _run_continued,
-        "model_call.finished": _model_call,
-        "model_call.failed": _model_call,
-        "tool_call.refused": _tool_refused,
-        "secret.redacted": _secret_redacted,
-        "sign_in.failed": _sign_in_failed,
-        "backup.made": _backup_made,
-        "backup.failed": _backup_failed,
-        "run.created": _schedule_started,
-        "notification.sent": _channel,
-        "notification.retried": _channel,
-        "notification.failed": _channel,
-        "worker.started": _worker,
-        "worker.lost": _worker,
-        "worker.killed": _worker,
-        "worker.replaced": _worker_replaced,
-    }
-)
-KINDS = frozenset(_TRANSLATORS)
+KINDS = frozenset(kind for kind, one in CATALOGUE.items() if _signals.dispatch(one) is not _signals.dispatch(object))

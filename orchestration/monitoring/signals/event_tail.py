@@ -31,7 +31,7 @@ class EventTail:
         self._last: int | None = None
         self._gaps: dict[int, float] = {}
 
-    def own(self, event: Event) -> None:
+    def on_own_event(self, event: Event) -> None:
         """Remember an event of this process, which the timeline will show as well. Safe from any thread."""
         if event.kind == PROGRESS:
             return

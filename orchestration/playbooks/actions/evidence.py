@@ -14,6 +14,8 @@ import anyio.to_thread
 
 from orchestration.domain.run_status import RunStatus
 from orchestration.errors import NotFoundError, OrchestratorError
+from orchestration.events.agents import AgentFinished
+from orchestration.events.runs import RunResumed
 from orchestration.monitoring.collectors.log_reader import NAME, recent_errors
 from orchestration.monitoring.collectors.processes import ProcessUse
 from orchestration.monitoring.collectors.progress import KINDS, furthest_behind
@@ -164,16 +166,15 @@ class RunEvidence(EvidenceAction[RunSelection]):
         kinds: set[str] = set()
         for run in runs:
             for _, event in self.services.timeline.list(run.id, limit=_EVENTS):
-                failing = event.data.get("failing") if event.kind == "agent.finished" else None
-                if failing:
-                    kinds.add(str(failing["kind"]))
+                if isinstance(event.payload, AgentFinished) and event.payload.failing is not None:
+                    kinds.add(event.payload.failing.kind)
         return kinds
 
     def _restarts(self, runs: Sequence[Run]) -> Counter[str]:
         counts: Counter[str] = Counter()
         for run in runs:
             events = self.services.timeline.list(run.id, limit=_EVENTS)
-            counts[run.id] = sum(1 for _, event in events if event.kind == "run.resumed")
+            counts[run.id] = sum(1 for _, event in events if event.kind == RunResumed.kind)
         return counts
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 import anyio.to_thread
 
 from orchestration.events import Event
+from orchestration.events.agents import ToolCallRefused
+from orchestration.events.runs import ArtifactRead
+from orchestration.events.security import SecretRedacted, SignInFailed
 from orchestration.incidents.model import Incident
 from orchestration.playbooks.actions import (
     Action,
@@ -25,8 +28,8 @@ from orchestration.playbooks.actions.exposure import Exposed, exposed
 from orchestration.security.vulnerabilities import audit, installed
 
 # Signs of an attack on the timeline, and who has read what agents wrote.
-SIGNS = ("secret.redacted", "sign_in.failed", "tool_call.refused")
-_READ = ("artifact.read",)
+SIGNS = (SecretRedacted.kind, SignInFailed.kind, ToolCallRefused.kind)
+_READ = (ArtifactRead.kind,)
 _BEFORE = timedelta(hours=1)
 _MOST = 20
 # What the timeline calls the moment from which on something was done about it.
@@ -91,8 +94,12 @@ class AccessCheckAction(SecurityAction[NoParameters]):
     async def run(self, context: ActionContext, parameters: NoParameters) -> ActionOutcome:
         incident = await self.incident(context)
         seen = await self.events(SIGNS, incident.detected_at - _BEFORE)
-        sign_ins = Counter(str(event.data.get("source") or "unknown") for event in _of(seen, "sign_in.failed"))
-        refused = Counter(_refusal(event) for event in _of(seen, "tool_call.refused") if _concerns(event, incident))
+        sign_ins = Counter(one.payload.source or "unknown" for one in seen if isinstance(one.payload, SignInFailed))
+        refused = Counter(
+            _refusal(event.agent, event.payload)
+            for event in seen
+            if isinstance(event.payload, ToolCallRefused) and _concerns(event, incident)
+        )
         findings = {
             "failed_sign_ins": sign_ins.total(),
             "sources": [f"{source} ({count})" for source, count in sign_ins.most_common(_MOST)],
@@ -184,12 +191,8 @@ def _concerns(event: Event, incident: Incident) -> bool:
     return not incident.blast_radius.runs or event.run_id is None or event.run_id in incident.blast_radius.runs
 
 
-def _of(events: Iterable[Event], kind: str) -> Iterable[Event]:
-    return (event for event in events if event.kind == kind)
-
-
-def _refusal(event: Event) -> str:
-    return f"{event.agent or 'an agent'}: {event.data.get('about', '')} {event.data.get('what', '')}".rstrip()
+def _refusal(agent: str | None, refused: ToolCallRefused) -> str:
+    return f"{agent or 'an agent'}: {refused.about} {refused.what}".rstrip()
 
 
 def _place(root: Any, one: Exposed) -> str:

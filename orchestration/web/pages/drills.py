@@ -16,6 +16,7 @@ from orchestration.drills import catalogue
 from orchestration.drills.model import Drill
 from orchestration.errors import UsageError
 from orchestration.events import Event
+from orchestration.events.drills import DrillConcluded
 from orchestration.security.principal import Principal, Role
 from orchestration.storage.drills import DrillHistory, DrillRecord
 from orchestration.web.pages.forms import Form
@@ -93,7 +94,9 @@ class _Drills:
 
     def _latest_failure(self) -> Event | None:
         """The event that says why the latest drills did not finish, if they failed recently."""
-        found = self._app.timeline.list_newest_of_kind("drill.concluded", self._app.clock.now() - _FAILURE_SHOWN_FOR, 1)
+        found = self._app.timeline.list_newest_of_kind(
+            DrillConcluded.kind, self._app.clock.now() - _FAILURE_SHOWN_FOR, 1
+        )
         return found[0][1] if found and found[0][1].data.get("message") else None
 
     async def begin(self, request: Request, form: Form, principal: Principal) -> tuple[str, str]:  # noqa: ARG002

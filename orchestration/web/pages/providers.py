@@ -15,6 +15,7 @@ from starlette.routing import Route
 from orchestration.app.project import Project
 from orchestration.config.overrides import AnyChange, LimitProvider, Override, SwitchOffProvider
 from orchestration.errors import NotFoundError
+from orchestration.events.providers import ModelCallFailed, ModelCallFinished
 from orchestration.providers.provider_summary import ProviderSummary, overview
 from orchestration.security.principal import Principal, Role
 from orchestration.storage.route_states import RouteStates
@@ -134,7 +135,7 @@ class _Providers:
         today = now.replace(hour=0, minute=0, second=0, microsecond=0)
         calls = [
             event.data
-            for kind in ("model_call.finished", "model_call.failed")
+            for kind in (ModelCallFinished.kind, ModelCallFailed.kind)
             for _, event in self._app.timeline.list_newest_of_kind(kind, now - _USAGE_WINDOW)
         ]
         runtime = self._app.configuration.runtime

@@ -10,9 +10,9 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from orchestration.app.application import Application
-from orchestration.app.event_text import event_text
 from orchestration.domain.run_status import RunStatus
 from orchestration.errors import NotFoundError
+from orchestration.events.render import followed_line
 from orchestration.events.runs import ArtifactRead
 from orchestration.security.principal import Principal, Role
 from orchestration.storage.artifacts import ArtifactRecord
@@ -70,7 +70,7 @@ class _Run:
             "artifacts": artifacts,
             "altered": self._altered(run, artifacts),
             "questions": app.approvals.list_open(run.id),
-            "lines": [(event, line) for _, event in reversed(events) if (line := event_text(event))],
+            "lines": [(event, line) for _, event in reversed(events) if (line := followed_line(event))],
             "earlier": events[0][0] if len(events) == _EVENTS_SHOWN else None,
             "paged": before is not None,
         }

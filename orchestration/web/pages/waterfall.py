@@ -5,15 +5,24 @@ Pure: it is computed from events. A call is reported when it ends, so its start 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any
 
 from orchestration.events import Event
+from orchestration.events.agents import (
+    AgentFinished,
+    AgentInterrupted,
+    AgentStarted,
+    ToolCallFinished,
+    ToolCallRefused,
+    Usage,
+)
+from orchestration.events.providers import CallAttempt, ModelCallFailed, ModelCallFinished
 
-AGENT_KINDS = ("agent.started", "agent.finished", "agent.interrupted", "agent.retried")
-CALL_KINDS = ("model_call.finished", "model_call.failed", "tool_call.finished", "tool_call.refused")
+AGENT_KINDS = (AgentStarted.kind, AgentFinished.kind, AgentInterrupted.kind)
+_ModelCall = ModelCallFinished | ModelCallFailed
+_Call = _ModelCall | ToolCallFinished | ToolCallRefused
 WIDTH = 1000.0
 # Shorter bars would be invisible: 1 ms of a run of ten minutes is less than a pixel.
 _MIN_WIDTH = 2.0
@@ -25,17 +34,6 @@ class TimeSpan:
 
     x: float
     width: float
-
-
-@dataclass(frozen=True, slots=True)
-class AttemptBar:
-    """One attempt of a model call."""
-
-    route: str
-    outcome: str
-    seconds: float
-    detail: str
-    status: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +57,7 @@ class CallBar:
     usd: float | None = None
     first_token: float | None = None
     rehearsal: bool = False
-    attempts: tuple[AttemptBar, ...] = ()
+    attempts: tuple[CallAttempt, ...] = ()
 
     @property
     def retries(self) -> int:
@@ -87,18 +85,18 @@ class AgentLane:
     state: str = "running"
     message: str = ""
     resumed: int = 0
-    use: Mapping[str, Any] = field(default_factory=dict)
+    use: Usage | None = None
     span: TimeSpan = field(default_factory=lambda: TimeSpan(0.0, 0.0))
     calls: list[CallBar] = field(default_factory=list)
 
     @property
     def tokens(self) -> int:
         """The tokens of the whole task once it has finished; until then those of the calls that are shown."""
-        return int(self.use["tokens"]) if self.use else sum(call.tokens for call in self.calls)
+        return self.use.tokens if self.use else sum(call.tokens for call in self.calls)
 
     @property
     def usd(self) -> float:
-        return float(self.use["usd"]) if self.use else sum(call.usd or 0.0 for call in self.calls)
+        return self.use.usd if self.use else sum(call.usd or 0.0 for call in self.calls)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,11 +130,10 @@ def waterfall(
     ended = max([began + timedelta(milliseconds=1), until, *(event.at for _, event in calls)])
     loose: list[CallBar] = []
     for number, event in calls:
-        if event.kind not in CALL_KINDS:
-            continue
-        call = _call(number, event, began, ended)
-        lane = lanes.get(_agent_run(event))
-        (loose if lane is None else lane.calls).append(call)
+        payload = event.payload
+        if isinstance(payload, _Call):
+            lane = lanes.get(_agent_run(payload))
+            (loose if lane is None else lane.calls).append(_call(number, event.at, payload, began, ended))
     for lane in lanes.values():
         lane.span = _span(lane.began, lane.ended or ended, began, ended)
     return Waterfall(began, ended, tuple(lanes.values()), tuple(loose))
@@ -145,66 +142,61 @@ def waterfall(
 def _lanes(events: Iterable[Event]) -> dict[str, AgentLane]:
     lanes: dict[str, AgentLane] = {}
     for event in events:
-        key = str(event.data.get("agent_run_id", ""))
-        lane = lanes.get(key)
-        if event.kind == "agent.started" and lane is None:
-            lanes[key] = AgentLane(key, event.agent or "", str(event.data.get("title", "")), event.at)
-        elif event.kind == "agent.started" and lane is not None:
-            lane.resumed += 1
-            lane.state, lane.ended = "running", None
-        elif event.kind == "agent.interrupted" and lane is not None:
-            lane.state, lane.ended = "interrupted", event.at
-        elif event.kind == "agent.finished" and lane is not None:
-            failing = event.data.get("failing")
-            lane.state, lane.ended = ("failed" if failing else "done"), event.at
-            lane.message = str(failing["message"]) if failing else ""
-            lane.use = event.data.get("use") or {}
+        payload = event.payload
+        if not isinstance(payload, AgentStarted | AgentInterrupted | AgentFinished):
+            continue
+        lane = lanes.get(payload.agent_run_id)
+        match payload:
+            case AgentStarted() if lane is None:
+                lanes[payload.agent_run_id] = AgentLane(
+                    payload.agent_run_id, event.agent or "", payload.title, event.at
+                )
+            case AgentStarted() if lane is not None:
+                lane.resumed += 1
+                lane.state, lane.ended = "running", None
+            case AgentInterrupted() if lane is not None:
+                lane.state, lane.ended = "interrupted", event.at
+            case AgentFinished(failing=failing) if lane is not None:
+                lane.state, lane.ended = ("failed" if failing else "done"), event.at
+                lane.message = failing.message if failing else ""
+                lane.use = payload.use
     return lanes
 
 
-def _agent_run(event: Event) -> str:
-    """The agent run that a call belongs to: named in the event, or the part of its key before the call's number."""
-    return str(event.data.get("agent_run_id") or str(event.data.get("key") or "").rpartition("/")[0])
+def _agent_run(payload: _Call) -> str:
+    """The agent run that a call belongs to: the part of its key before the call's number."""
+    return "" if isinstance(payload, ToolCallRefused) else (payload.key or "").rpartition("/")[0]
 
 
-def _call(number: int, event: Event, begin: datetime, end: datetime) -> CallBar:
-    data = event.data
-    began = event.at - timedelta(seconds=float(data.get("seconds") or 0.0))
-    span = _span(began, event.at, begin, end)
-    if event.kind == "tool_call.refused":
-        about = f"{data.get('what', '')}: {data.get('reason', '')}"
-        return CallBar(number, "refused", "refused", about, ok=False, began=began, ended=event.at, span=span)
-    if event.kind == "tool_call.finished":
-        name, about, ok = str(data.get("tool")), str(data.get("about") or ""), bool(data.get("ok"))
-        return CallBar(number, "tool", name, about, ok=ok, began=began, ended=event.at, span=span)
-    return CallBar(
-        number=number,
-        kind="model",
-        name=str(data.get("route") or "no route"),
-        about="",
-        ok=event.kind == "model_call.finished",
-        began=began,
-        ended=event.at,
-        span=span,
-        outcome=str(data.get("outcome", "")),
-        tokens=int(data.get("tokens") or 0),
-        prompt_tokens=int(data.get("prompt_tokens") or 0),
-        completion_tokens=int(data.get("completion_tokens") or 0),
-        estimated=bool(data.get("estimated")),
-        usd=data.get("usd"),
-        first_token=data.get("first_token_seconds"),
-        rehearsal=bool(data.get("rehearsal")),
-        attempts=tuple(_attempt(one) for one in data.get("tries") or ()),
+def _call(number: int, at: datetime, payload: _Call, begin: datetime, end: datetime) -> CallBar:
+    began = at - timedelta(seconds=0.0 if isinstance(payload, ToolCallRefused) else payload.seconds)
+    span = _span(began, at, begin, end)
+    match payload:
+        case ToolCallRefused():
+            about = f"{payload.what}: {payload.reason}"
+            return CallBar(number, "refused", "refused", about, ok=False, began=began, ended=at, span=span)
+        case ToolCallFinished():
+            return CallBar(number, "tool", payload.tool, payload.about, payload.ok, began, at, span)
+        case ModelCallFinished() | ModelCallFailed():
+            return _model_call(number, payload, began, at, span)
+
+
+def _model_call(number: int, call: _ModelCall, began: datetime, ended: datetime, span: TimeSpan) -> CallBar:
+    ok = isinstance(call, ModelCallFinished)
+    bar = CallBar(
+        number, "model", call.route or "no route", "", ok, began, ended, span, call.outcome, attempts=call.tries
     )
-
-
-def _attempt(one: Mapping[str, Any]) -> AttemptBar:
-    return AttemptBar(
-        str(one.get("route", "")),
-        str(one.get("outcome", "")),
-        float(one.get("seconds") or 0.0),
-        str(one.get("detail") or ""),
-        one.get("status"),
+    if not isinstance(call, ModelCallFinished):
+        return bar
+    return replace(
+        bar,
+        tokens=call.tokens,
+        prompt_tokens=call.prompt_tokens,
+        completion_tokens=call.completion_tokens,
+        estimated=call.estimated,
+        usd=call.usd,
+        first_token=call.first_token_seconds,
+        rehearsal=call.rehearsal,
     )
 
 

@@ -36,7 +36,7 @@ def test_a_stopped_run_goes_on_when_asked_and_shows_that_it_does(project: Consol
         again = project.call("coordinate", "--patience", "0.3")
         assert f"{run_id}: no provider can answer now" in again.out, "the state comes first"
         assert f"run {run_id} resumed" in again.out
-        assert "planner: starts: plan" in again.out
+        assert "planner: started: plan" in again.out
     project.document["runtime"]["ollama"] = {"type": "rehearsal", "defaultModel": "rehearsal"}
     project.write()
     done = project.call("runs", "resume", run_id)

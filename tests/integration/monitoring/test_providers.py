@@ -76,9 +76,9 @@ async def test_a_request_that_failed_has_its_provider_probed_at_once() -> None:
         server.refuse(3600)
         tries = [{"route": "openai/rehearsal", "outcome": "unreachable"}]
         refused = [{"route": "openai/rehearsal", "outcome": "bad_request"}]
-        assert watch.take(Event("model_call.failed", clock.now(), data={"tries": refused})) == ()
+        assert watch.on_event(Event("model_call.failed", clock.now(), data={"tries": refused})) == ()
         assert await watch.probe() == ()
-        assert watch.take(Event("model_call.failed", clock.now(), data={"tries": tries})) == ()
+        assert watch.on_event(Event("model_call.failed", clock.now(), data={"tries": tries})) == ()
         assert ups(await watch.probe()) == [("openai", 0.0, "unreachable")]
         await watch.aclose()
 
@@ -128,7 +128,7 @@ async def test_the_gateway_and_the_watch_agree_when_a_providers_port_is_closed(d
         watch = ProviderWatch(lambda: configuration, Key(), clock)
         heard: list[Event] = []
         bus.subscribe(heard.append)
-        bus.subscribe(lambda event: [*watch.take(event)] and None)
+        bus.subscribe(lambda event: [*watch.on_event(event)] and None)
         async with gateway.running():
             await watch.probe()
             await gateway.complete(CHAT, GatewayCall())
@@ -191,8 +191,8 @@ async def test_one_that_was_at_work_when_it_said_nothing_is_not_hurried_again() 
         await clock.sleep(1)
         assert ups(await watch.probe()) == [("openai", 0.0, "timeout")]
         tries = [{"route": "openai/rehearsal", "outcome": "ok", "seconds": 4.0}]
-        watch.take(Event("model_call.finished", clock.now(), data={"tries": tries, "seconds": 4.0}))
+        watch.on_event(Event("model_call.finished", clock.now(), data={"tries": tries, "seconds": 4.0}))
         server.faults.add(FaultOrder(fault="slow", number=1.5, count=2))
-        watch.take(Event("model_call.failed", clock.now(), data={"tries": [{**tries[0], "outcome": "timeout"}]}))
+        watch.on_event(Event("model_call.failed", clock.now(), data={"tries": [{**tries[0], "outcome": "timeout"}]}))
         assert ups(await watch.probe()) == [("openai", 1.0, "")], "it is given the time that it takes"
         await watch.aclose()

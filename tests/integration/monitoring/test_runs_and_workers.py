@@ -161,13 +161,13 @@ def test_a_worker_goes_by_its_supervisors_name_and_is_forgotten_when_another_has
     def look() -> set[tuple[str, float]]:
         return {(one.labels["worker"], one.value) for one in watch.look()}
 
-    watch.take(Event("worker.started", NOON, data={"worker": 1, "pid": 100}))
+    watch.on_event(Event("worker.started", NOON, data={"worker": 1, "pid": 100}))
     leases.acquire("executor/host-100", "x", 60, {"pid": 100})
     leases.acquire("executor/elsewhere-100", "y", 60, {"pid": 100, "host": "elsewhere"})
     assert look() == {("1", 1.0), ("elsewhere-100", 1.0)}
     leases.acquire("executor/host-100", "x", -1, {"pid": 100})
     assert look() == {("1", 0.0), ("elsewhere-100", 1.0)}
-    watch.take(Event("worker.started", NOON, data={"worker": 1, "pid": 101}))
+    watch.on_event(Event("worker.started", NOON, data={"worker": 1, "pid": 101}))
     assert look() == {("elsewhere-100", 1.0)}
     leases.acquire("executor/host-101", "z", 60, {"pid": 101})
     assert look() == {("1", 1.0), ("elsewhere-100", 1.0)}
@@ -199,7 +199,7 @@ async def test_the_events_of_other_processes_are_heard_once_and_our_own_not_agai
     clock = FakeClock(NOON)
     timeline, bus = Timeline(database), EventBus(clock)
     others = EventTail(timeline, clock)
-    bus.subscribe(others.own)
+    bus.subscribe(others.on_own_event)
     timeline.append([Event("long.ago", NOON)])
     assert others.look() == ()
     ours = [bus.emit("run.finished", run_id="run-1") for _ in range(2)]

@@ -56,7 +56,7 @@ class House:
         return path
 
     def hears(self, kind: str, run: str = "run-1") -> tuple[Signal, ...]:
-        assert self.watch.take(Event(kind, self.clock.now(), run)) == ()
+        assert self.watch.on_event(Event(kind, self.clock.now(), run)) == ()
         return self.watch.look_at_due()
 
 
@@ -106,8 +106,8 @@ def test_a_step_that_is_committed_has_its_run_looked_at_and_only_that(house: Hou
 
 def test_other_events_and_runs_that_nobody_knows_cost_nothing(house: House) -> None:
     house.write("work/settings.py", KEY)
-    house.watch.take(Event("model_call.finished", NOON, "run-1"))
-    house.watch.take(Event("agent.finished", NOON))
+    house.watch.on_event(Event("model_call.finished", NOON, "run-1"))
+    house.watch.on_event(Event("agent.finished", NOON))
     assert not house.watch.is_due
     assert house.hears("run.finished", "run-of-another-database") == ()
 

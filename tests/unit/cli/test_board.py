@@ -21,7 +21,7 @@ def beat(activity: str, tokens: int) -> HeartbeatRow:
 
 def test_the_board_shows_what_each_agent_does_uses_and_asks() -> None:
     board = LiveView()
-    assert taken(board, "agent.started", **PLANNER) == "planner: starts: plan"
+    assert taken(board, "agent.started", **PLANNER) == "planner: started: plan"
     board.beat(beat("hears from a/b", 12))
     line = board.agents["r.planner"]
     assert (line.activity, line.tokens + line.coming) == ("hears from a/b", 12)

@@ -113,3 +113,25 @@ def test_no_payload_field_has_the_name_of_a_field_of_the_event() -> None:
     own = {field.name for field in dataclasses.fields(Event)} | set(vars(EventPayload))
     clashes = {kind: {field.name for field in dataclasses.fields(one)} & own for kind, one in CATALOGUE.items()}  # type: ignore[arg-type]
     assert not any(clashes.values())
+
+
+def test_no_kind_is_named_outside_the_catalogue() -> None:
+    named = [
+        f"{path.relative_to(ROOT)}:{node.lineno}: {node.value}"
+        for path, tree in sources()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and node.value in CATALOGUE
+    ]
+    assert named == []
+
+
+def test_the_product_publishes_only_types() -> None:
+    emitted = [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for path, tree in sources()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "emit"
+        if "bus" in ast.unparse(node.func.value)
+    ]
+    # An entry of an incident that another release wrote is announced as it is.
+    assert [place.partition(":")[0] for place in emitted] == ["orchestration/incidents/unit_of_work.py"]

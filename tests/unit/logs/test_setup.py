@@ -127,12 +127,12 @@ async def test_each_event_is_an_entry_with_its_own_time_and_a_level_by_its_kind(
     await clock.advance(1.5)
     bus.emit("model_call.failed", run_id="run-1", agent="executor", provider="ollama", message="refused")
     bus.emit("route.tripped", actor="anna", level="odd", event="odd")
-    bus.emit("run.finished", run_id="run-1")
+    bus.emit("run.finished", run_id="run-1", status="succeeded")
     bus.emit("step.progress", tokens=3)
     assert log.lines == [
         "2026-01-05T09:00:01.500Z ERROR model_call.failed run=run-1 agent=executor provider=ollama message=refused",
         "2026-01-05T09:00:01.500Z WARNING route.tripped level_=odd event_=odd actor=anna",
-        "2026-01-05T09:00:01.500Z INFO run.finished run=run-1",
+        "2026-01-05T09:00:01.500Z INFO run.finished run=run-1 status=succeeded message=succeeded",
     ]
 
 

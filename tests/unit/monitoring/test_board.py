@@ -113,12 +113,12 @@ async def test_a_route_that_opens_is_told_at_once_and_only_once() -> None:
     watch = ProviderWatch(configuration, NoCredentials(), FakeClock(NOON))
     for name in ("ollama", "azure"):
         watch.board.probed(name, "ok")
-    assert len(watch.take(bus.emit("route.closed", route="ollama/m", provider="ollama"))) == 3
+    assert len(watch.on_event(bus.emit("route.closed", route="ollama/m", provider="ollama"))) == 3
     opened = {"route": "ollama/m", "provider": "ollama", "reason": "timeout", "detail": "no token in 5 s"}
     bus = EventBus(FakeClock(LATER))
-    up, count = watch.take(bus.emit("route.opened", **opened))
+    up, count = watch.on_event(bus.emit("route.opened", **opened))
     assert (up.labels, up.value, up.evidence["reason"]) == ({"provider": "ollama"}, 0.0, "timeout")
     assert (count.name, count.value, count.evidence) == ("providers_usable", 1.0, {"down": {"ollama": "timeout"}})
-    assert watch.take(bus.emit("route.opened", **opened)) == ()
+    assert watch.on_event(bus.emit("route.opened", **opened)) == ()
     assert watch.route_states() == [("ollama", "open"), ("azure", "closed")]
     await watch.aclose()

@@ -20,7 +20,7 @@ class Desk:
         self.bus = EventBus(self.clock)
         self.metrics = Metrics()
         self.counting = EventCounters(self.metrics, lambda name: {"ours": "slack"}.get(name, name))
-        self.bus.subscribe(self.counting.take)
+        self.bus.subscribe(self.counting.on_event)
 
     def value(self, name: str, **labels: str) -> float:
         found = rendered(self.metrics).get(f"orchestration_{name}", [])

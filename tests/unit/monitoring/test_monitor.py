@@ -154,7 +154,7 @@ async def two_batches(desk: Desk) -> None:
 
 async def test_listeners_hear_every_event_and_may_tell_signals() -> None:
     class Echo:
-        def take(self, event: Event) -> Iterable[Signal]:
+        def on_event(self, event: Event) -> Iterable[Signal]:
             return (Signal(event.kind, event.at),)
 
     desk = Desk([Echo()])

@@ -25,19 +25,19 @@ def test_the_page_of_signals_is_current() -> None:
 
 
 # Whether a provider is up is told by the providers' watch, which knows all of its routes.
-TRANSLATED = [heard for heard in EVENTS if not heard.event.startswith("route.")]
+TRANSLATED = [heard for heard in EVENTS if not heard.event.kind.startswith("route.")]
 
 
-@pytest.mark.parametrize("heard", TRANSLATED, ids=lambda one: one.event)
+@pytest.mark.parametrize("heard", TRANSLATED, ids=lambda one: one.event.kind)
 def test_every_event_of_the_page_becomes_the_signals_that_it_says(heard: Any) -> None:
     tries = [{"route": "ollama/m", "outcome": "ok"}] if "tries" in heard.data else []
     due = {"schedule": "nightly", "due_at": "2026-01-05T08:59:00+00:00"}
-    found = signals_of(event(heard.event, tries=tries, **due))
+    found = signals_of(event(heard.event.kind, tries=tries, **due))
     assert [signal.name for signal in found] == list(heard.signals)
 
 
 @given(
-    st.sampled_from([heard.event for heard in EVENTS]),
+    st.sampled_from([heard.event.kind for heard in EVENTS]),
     st.dictionaries(
         st.sampled_from(sorted({name for heard in EVENTS for name in heard.data})),
         st.recursive(

@@ -10,7 +10,7 @@ from orchestration.workers.activity import ProcessActivity
 def said(*events: tuple[str, str, dict[str, Any]]) -> ProcessActivity:
     doing = ProcessActivity()
     for kind, run_id, data in events:
-        doing.record(Event(kind, datetime.now(UTC), run_id, data.get("agent"), data=data))
+        doing.on_event(Event(kind, datetime.now(UTC), run_id, data.get("agent"), data=data))
     return doing
 
 
