@@ -1,4 +1,8 @@
-"""The console command. Each group of commands is a module that is loaded only when it is used."""
+"""The console command `orchestrator`.
+
+Each group of commands is a module that is imported only when one of its commands is called: importing all of them, with
+the database and the durable engine behind them, would make even `--help` take seconds.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +16,12 @@ import click
 
 from orchestration.errors import OrchestratorError, UsageError
 
-_ON_SERVER = ("runs", "incidents", "status")
+_REMOTE_COMMANDS = ("runs", "incidents", "status")
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
 
 class LazyGroup(click.Group):
-    """A group whose commands are named with their help, and imported when they are called."""
+    """A group that lists its commands without importing them."""
 
     def __init__(self, *args: Any, lazy: Mapping[str, tuple[str, str]] | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -29,10 +33,10 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in self._lazy:
             return None
-        place = self._lazy[cmd_name][0]
+        location = self._lazy[cmd_name][0]
         if ctx.params.get("server"):
-            place = _on_server(cmd_name)
-        module, _, attribute = place.partition(":")
+            location = _remote_command(cmd_name)
+        module, _, attribute = location.partition(":")
         command: click.Command = getattr(importlib.import_module(f"orchestration.cli.{module}"), attribute)
         return command
 
@@ -41,10 +45,11 @@ class LazyGroup(click.Group):
             formatter.write_dl([(name, about) for name, (_, about) in self._lazy.items()])
 
 
-def _on_server(name: str) -> str:
-    """Where a command is that works on a server instead of on this machine's project. Raises UsageError."""
-    if name not in _ON_SERVER:
-        raise UsageError(f"expected one of {', '.join(_ON_SERVER)} with --server, got '{name}'; run it on that machine")
+def _remote_command(name: str) -> str:
+    """The location of the variant of a command that works on a server. Raises UsageError if there is none."""
+    if name not in _REMOTE_COMMANDS:
+        known = ", ".join(_REMOTE_COMMANDS)
+        raise UsageError(f"'{name}' does not work with --server; only {known} do. Run it on the server's machine.")
     return f"remote:{name}"
 
 
@@ -52,31 +57,31 @@ def _on_server(name: str) -> str:
     cls=LazyGroup,
     context_settings=_CONTEXT,
     lazy={
-        "init": ("init:init", "Begin a project: write its configuration."),
-        "run": ("run:run", "Work a goal through the agents, and follow it."),
-        "demo": ("run:demo", "Work a real goal on the sample repository."),
-        "coordinate": ("run:coordinate", "Go on with unfinished runs, or start one."),
+        "init": ("init:init", "Create a project: write its configuration."),
+        "run": ("run:run", "Run the agents on a goal, and follow the run."),
+        "demo": ("run:demo", "Run the agents on the sample repository."),
+        "coordinate": ("run:coordinate", "Resume unfinished runs, or start one."),
         "runs": ("runs:runs", "List, show, resume, cancel, fork and approve runs."),
-        "agents": ("agents:agents", "List agents; run one, or all at once."),
-        "providers": ("providers:providers", "List providers and their state; probe them."),
+        "agents": ("agents:agents", "List agents; run one, or all of them in parallel."),
+        "providers": ("providers:providers", "List providers with their state; probe them."),
         "alerts": ("alerts:alerts", "List and show alerts."),
-        "silences": ("silences:silences", "Mute alerts for a time, now or in a window of maintenance."),
+        "silences": ("silences:silences", "Mute alerts for a while, now or in a maintenance window."),
         "config": ("config:config", "Validate, show, compare and restore the configuration."),
-        "contacts": ("contacts:contacts", "List who is told of incidents; test their channels."),
-        "drill": ("drill:drill", "Rehearse failures: inject real faults, and score what becomes of them."),
-        "playbooks": ("playbooks:playbooks", "List, show, check and foresee playbooks; what they have done."),
+        "contacts": ("contacts:contacts", "List the contacts; test their channels."),
+        "drill": ("drill:drill", "Rehearse failures: inject real faults, and score the response."),
+        "playbooks": ("playbooks:playbooks", "List, show, validate and dry-run playbooks; show their history."),
         "incidents": ("incidents:incidents", "List, show, acknowledge, resolve and review incidents."),
-        "oncall": ("oncall:oncall", "Who is on call, and who is told of what."),
-        "stats": ("stats:stats", "Time to detect, to acknowledge and to resolve; SLA kept; recurrence."),
-        "backups": ("backups:backups", "Make, list, check and restore backups."),
-        "maintenance": ("maintenance:maintenance", "Jobs of maintenance; what people sign off."),
-        "reports": ("reports:reports", "List and show the digests and reports."),
-        "status": ("status:status", "What is going on, in one screen."),
-        "doctor": ("doctor:doctor", "Check this machine and this project, and say what to mend."),
-        "serve": ("serve:serve", "Take runs, respond to incidents, serve dashboard and API, until told to stop."),
+        "oncall": ("oncall:oncall", "Show who is on call, and who is notified of what."),
+        "stats": ("stats:stats", "Show times to detect, acknowledge and resolve, SLA compliance and recurrence."),
+        "backups": ("backups:backups", "Make, list, verify and restore backups."),
+        "maintenance": ("maintenance:maintenance", "List and run maintenance jobs; sign off duties."),
+        "reports": ("reports:reports", "List and show digests and reports."),
+        "status": ("status:status", "Show the state of the system on one screen."),
+        "doctor": ("doctor:doctor", "Check this machine and this project, and say what to fix."),
+        "serve": ("serve:serve", "Start the control process: workers, incident response, dashboard and API."),
         "users": ("users:users", "Add, change and list who can sign in."),
-        "tokens": ("tokens:tokens", "Make and revoke tokens for the API and the gateway endpoint."),
-        "audit": ("tokens:audit", "Who did what; check that nobody has changed it."),
+        "tokens": ("tokens:tokens", "Create and revoke tokens for the API and the gateway endpoint."),
+        "audit": ("tokens:audit", "List and verify the audit trail."),
     },
 )
 @click.option(
@@ -85,7 +90,7 @@ def _on_server(name: str) -> str:
     envvar="ORCHESTRATOR_CONFIG",
     default="config/agents.config.json",
     show_default=True,
-    help="The configuration file; its project is the folder that everything else is relative to.",
+    help="The configuration file. Other paths are relative to its project folder.",
 )
 @click.option(
     "--server",
@@ -96,12 +101,13 @@ def _on_server(name: str) -> str:
 @click.version_option(package_name="agent-orchestration", prog_name="orchestrator")
 @click.pass_context
 def cli(context: click.Context, config_file: str, server: str | None) -> None:  # noqa: ARG001 (read by `get_command`)
-    """Agents that answer their own pager: durable multi-agent work, and the response when it goes wrong."""
+    """Agents that answer their own pager: a durable runtime for multi-agent workflows with its own incident
+    response."""
     context.obj = config_file
 
 
 def main() -> None:
-    """Run the console command; every error becomes one message and an exit code."""
+    """Run the console command. Every expected error becomes one message and an exit code."""
     try:
         code = cli(standalone_mode=False)
     except OrchestratorError as error:
@@ -114,24 +120,26 @@ def main() -> None:
         click.echo("orchestrator: interrupted", err=True)
         code = 130
     except BrokenPipeError:
-        # The reader went away (`| head`): nothing to say, and nowhere to say it. Keep the interpreter from trying.
+        # The reader has gone away (`| head`). Python flushes standard output once more at exit, which would print
+        # another error, so it gets a place to write to (https://docs.python.org/3/library/signal.html#note-on-sigpipe).
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
     except Exception as error:
-        if (sentence := _sentence(error)) is None:
+        if (message := _environment_error(error)) is None:
             raise
-        click.echo(f"orchestrator: {sentence}", err=True)
+        click.echo(f"orchestrator: {message}", err=True)
         code = 2 if isinstance(error, UnicodeEncodeError) else 1
     sys.exit(code if isinstance(code, int) else 0)
 
 
-def _sentence(error: Exception) -> str | None:
-    """What the surroundings did to us, for people; None for what is a fault of ours, which shows where it is."""
+def _environment_error(error: Exception) -> str | None:
+    """A message for an error of the environment; None for a bug, whose traceback says where it is."""
+    # Looked up and not imported: if SQLAlchemy is not loaded, the error cannot be one of its own.
     database = sys.modules.get("sqlalchemy.exc")
     if database is not None and isinstance(error, database.DBAPIError):
-        return f"the database failed: {error.orig}; what was committed is safe, and unfinished runs can be resumed"
+        return f"the database failed: {error.orig}. What was committed is safe, and unfinished runs can be resumed."
     if isinstance(error, UnicodeEncodeError):
-        return "expected arguments as text in UTF-8, got other bytes"
+        return "an argument is not valid UTF-8"
     if isinstance(error, OSError):
         return f"{error.filename or 'the system'}: {error.strerror or error}"
     return None

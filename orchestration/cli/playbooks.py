@@ -1,4 +1,4 @@
-"""`orchestrator playbooks`: what the system would do, what it has done, and what holds it back."""
+"""`orchestrator playbooks`: show, validate and dry-run playbooks, show their history, and reset guards."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _name_argument = click.argument("name", metavar="PLAYBOOK")
 
 @click.group()
 def playbooks() -> None:
-    """Playbooks: those that are shipped, and your own in config/playbooks/, which win by name."""
+    """Built-in playbooks, and your own in config/playbooks/, which replace built-in ones of the same name."""
 
 
 @playbooks.command("list")
@@ -54,12 +54,12 @@ def list_playbooks(config: str, as_json: bool) -> None:
             entry.playbook.name,
             entry.playbook.scenario.value,
             str(entry.playbook.version),
-            "your own" if entry.own else "shipped",
+            "custom" if entry.own else "built-in",
             entry.playbook.title,
         )
         for entry in entries
     ]
-    console().print(table(("PLAYBOOK", "SCENARIO", "VERSION", "FROM", "TITLE"), rows))
+    console().print(table(("PLAYBOOK", "SCENARIO", "VERSION", "SOURCE", "TITLE"), rows))
 
 
 @playbooks.command()
@@ -67,7 +67,7 @@ def list_playbooks(config: str, as_json: bool) -> None:
 @common.json_option
 @click.pass_obj
 def show(config: str, name: str, as_json: bool) -> None:
-    """Show a playbook as the runbook that people read."""
+    """Show a playbook as a runbook."""
     playbook = _catalogue(config).get(name).playbook
     if as_json:
         common.print_json(playbook.model_dump(mode="json", by_alias=True))
@@ -87,7 +87,7 @@ def render(config: str, folder: Path, as_json: bool) -> None:
         path = folder / f"{entry.playbook.name}.md"
         path.write_text(runbook(entry.playbook), encoding="utf-8")
         written.append(path)
-    _say_paths(written, as_json)
+    _print_paths(written, as_json)
 
 
 @playbooks.command()
@@ -95,24 +95,26 @@ def render(config: str, folder: Path, as_json: bool) -> None:
 @common.json_option
 @click.pass_obj
 def validate(config: str, files: tuple[Path, ...], as_json: bool) -> int:
-    """Check FILES, else your own playbooks and the shipped ones; exit code 2 when there is something to mend."""
+    """Validate FILES, by default all playbooks. The exit code is 2 if there are errors."""
     mistakes = [mistake for file in files for mistake in _mistakes(file)] if files else _catalogue(config).mistakes
     if as_json:
         common.print_json({"valid": not mistakes, "mistakes": mistakes})
     else:
         for mistake in mistakes:
             click.echo(str(mistake))
-        click.echo(f"{len(mistakes)} to mend" if mistakes else "all of them can be used")
+        click.echo(f"{len(mistakes)} errors" if mistakes else "no errors")
     return 2 if mistakes else 0
 
 
 @playbooks.command("dry-run")
 @_name_argument
-@click.option("--incident", help="On this incident (`latest` is the newest).  [default: on all that there is]")
+@click.option(
+    "--incident", help="For this incident (`latest` is the newest).  [default: the current state of the system]"
+)
 @common.json_option
 @click.pass_obj
 def dry_run(config: str, name: str, incident: str | None, as_json: bool) -> None:
-    """Show what a playbook would do now, step by step. It looks as it would look, and changes nothing."""
+    """Show what a playbook would do now, step by step. Only read-only steps run; nothing is changed."""
     from orchestration.app.dry_run import preview
 
     async def work() -> PlaybookPlan:
@@ -128,12 +130,12 @@ def dry_run(config: str, name: str, incident: str | None, as_json: bool) -> None
 
 @playbooks.command()
 @click.argument("name", metavar="PLAYBOOK", required=False)
-@click.option("--incident", help="Only on this incident; `latest` is the newest.")
+@click.option("--incident", help="Only runs on this incident; `latest` is the newest.")
 @click.option("--limit", type=click.IntRange(1, 10_000), default=20, show_default=True)
 @common.json_option
 @click.pass_obj
 def history(config: str, name: str | None, incident: str | None, limit: int, as_json: bool) -> None:
-    """Show what playbooks have done, and which guards are tripped."""
+    """Show the runs of playbooks, and the tripped guards."""
     with project(config) as here:
         records = PlaybookRecords(here.database)
         incident_id = None if incident is None else here.incident_service.records.find(incident).id
@@ -155,7 +157,7 @@ def history(config: str, name: str | None, incident: str | None, limit: int, as_
         )
         for run in runs
     ]
-    console().print(table(("STARTED (UTC)", "PLAYBOOK", "INCIDENT", "STATE", "CHANGES", "WHAT HELPED"), rows))
+    console().print(table(("STARTED (UTC)", "PLAYBOOK", "INCIDENT", "STATE", "CHANGES", "RESULT"), rows))
     for trip in trips:
         click.echo(
             f"tripped: {trip.guard} for {trip.action}: {trip.because}; orchestrator playbooks reset {trip.action}"
@@ -167,24 +169,28 @@ def history(config: str, name: str | None, incident: str | None, limit: int, as_
 @common.json_option
 @click.pass_obj
 def reset(config: str, action: str, as_json: bool) -> None:
-    """Let ACTION run by itself again, after a guard has tripped for it."""
+    """Reset the guards of ACTION, so that it may run without approval again."""
     with project(config) as here:
         count = PlaybookRecords(here.database).reset_trips(action, getpass.getuser(), here.clock.now())
     if not count:
-        raise UsageError(f"expected an action with a guard that has tripped, got '{action}'; see playbooks history")
+        raise UsageError(
+            f"No guard is tripped for the action '{action}'. List tripped guards with: orchestrator playbooks history"
+        )
     if as_json:
         common.print_json({"action": action, "reset": count})
     else:
-        click.echo(f"{action}: may run by itself again")
+        click.echo(f"{action}: guards reset")
 
 
 @playbooks.command()
 @_name_argument
-@click.option("--cacao", "as_cacao", is_flag=True, required=True, help="In the form of CACAO 2.0 (OASIS).")
-@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="Into a file instead.")
+@click.option("--cacao", "as_cacao", is_flag=True, required=True, help="In the CACAO 2.0 format (OASIS).")
+@click.option(
+    "--output", type=click.Path(path_type=Path, dir_okay=False), help="Write to a file instead of standard output."
+)
 @click.pass_obj
 def export(config: str, name: str, as_cacao: bool, output: Path | None) -> None:  # noqa: ARG001 (the one form so far)
-    """Write a playbook as JSON for other tools."""
+    """Export a playbook as JSON for other tools."""
     with project(config) as here:
         document = cacao.export(_catalogue(config).get(name).playbook, here.clock.now())
     text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
@@ -207,7 +213,7 @@ def _mistakes(file: Path) -> tuple[DocumentError, ...]:
     return ()
 
 
-def _say_paths(paths: list[Path], as_json: bool) -> None:
+def _print_paths(paths: list[Path], as_json: bool) -> None:
     if as_json:
         common.print_json(paths)
     else:
@@ -216,20 +222,20 @@ def _say_paths(paths: list[Path], as_json: bool) -> None:
 
 
 def _print_plan(plan: PlaybookPlan) -> None:
-    click.echo(f"{plan.playbook} on {plan.incident or 'all that there is'}; nothing is changed\n")
-    click.echo("It has looked:")
+    click.echo(f"{plan.playbook} on {plan.incident or 'the current state of the system'}; nothing is changed\n")
+    click.echo("Findings:")
     _print_steps(plan.looked)
     click.echo("Likely causes:")
     for cause in plan.causes:
         click.echo(f"  {cause.summary} ({cause.weight} of 100)")
     for call in plan.calls:
-        click.echo(f"It would call a person at once, {call}")
-    click.echo("It would try, in this order, until something helps:")
+        click.echo(f"A person would be called immediately, {call}")
+    click.echo("Mitigations, in this order until one helps:")
     for option in plan.options:
         click.echo(f"  {option.summary}" + ("" if option.applies else " (does not apply now)"))
         if option.applies:
             _print_steps(option.steps, "    ")
-    click.echo("Then:")
+    click.echo("Afterwards:")
     _print_steps((*plan.recover, *plan.document))
 
 

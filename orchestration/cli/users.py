@@ -20,12 +20,12 @@ from orchestration.storage.audit import AuditTable
 
 _role = click.Choice([role.value for role in Role])
 _stdin_option = click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
-_LONGEST = 1024
+_MAX_PASSWORD = 1024
 
 
 @click.group()
 def users() -> None:
-    """Users: viewer, responder, operator, admin; each may do what those before it may."""
+    """Manage users. Their roles are viewer, responder, operator and admin; each includes the ones before it."""
 
 
 @users.command("list")
@@ -33,14 +33,14 @@ def users() -> None:
 @click.pass_obj
 def list_users(config: str, as_json: bool) -> None:
     """List the users."""
-    with admission(config) as (_, access, _trail):
+    with access_control(config) as (_, access, _trail):
         found = access.table.list_users()
     if as_json:
-        common.print_json([_plain(user) for user in found])
+        common.print_json([_as_json(user) for user in found])
     elif not found:
-        click.echo("no users yet; add one: orchestrator users add NAME --role admin")
+        click.echo("No users. Add one with: orchestrator users add NAME --role admin")
     else:
-        rows = [(one.name, one.role, "kept out" if one.disabled_at else "let in") for one in found]
+        rows = [(one.name, one.role, "disabled" if one.disabled_at else "enabled") for one in found]
         console().print(table(("USER", "ROLE", "STATE"), rows))
 
 
@@ -51,12 +51,12 @@ def list_users(config: str, as_json: bool) -> None:
 @common.json_option
 @click.pass_obj
 def add(config: str, name: str, role: str, password_stdin: bool, as_json: bool) -> None:
-    """Let NAME in."""
+    """Add the user NAME."""
     password = read_password(from_stdin=password_stdin)
-    with admission(config) as (me, access, trail):
+    with access_control(config) as (me, access, trail):
         user = access.add_user(name, Role(role), password, actor=me)
         trail.write(me, "user added", "done", {"user": name, "role": role, "from": "console"})
-    _say(user, as_json)
+    _print_user(user, as_json)
 
 
 @users.command()
@@ -65,11 +65,11 @@ def add(config: str, name: str, role: str, password_stdin: bool, as_json: bool) 
 @common.json_option
 @click.pass_obj
 def role(config: str, name: str, role: str, as_json: bool) -> None:
-    """Give NAME another ROLE."""
-    with admission(config) as (me, access, trail):
+    """Change the role of NAME to ROLE."""
+    with access_control(config) as (me, access, trail):
         user = access.change_user(name, actor=me, role=Role(role))
         trail.write(me, "user's role changed", "done", {"user": name, "role": role, "from": "console"})
-    _say(user, as_json)
+    _print_user(user, as_json)
 
 
 @users.command()
@@ -78,12 +78,12 @@ def role(config: str, name: str, role: str, as_json: bool) -> None:
 @common.json_option
 @click.pass_obj
 def password(config: str, name: str, password_stdin: bool, as_json: bool) -> None:
-    """Give NAME another password; their sessions end."""
+    """Change the password of NAME. All sessions of the user end."""
     chosen = read_password(from_stdin=password_stdin)
-    with admission(config) as (me, access, trail):
+    with access_control(config) as (me, access, trail):
         user = access.change_user(name, actor=me, password=chosen)
         trail.write(me, "user's password changed", "done", {"user": name, "from": "console"})
-    _say(user, as_json)
+    _print_user(user, as_json)
 
 
 @users.command()
@@ -91,7 +91,7 @@ def password(config: str, name: str, password_stdin: bool, as_json: bool) -> Non
 @common.json_option
 @click.pass_obj
 def disable(config: str, name: str, as_json: bool) -> None:
-    """Keep NAME out, at once."""
+    """Disable NAME. All sessions of the user end immediately."""
     _set_disabled(config, name, as_json, disabled=True)
 
 
@@ -105,37 +105,40 @@ def enable(config: str, name: str, as_json: bool) -> None:
 
 
 @contextmanager
-def admission(config: str) -> Iterator[tuple[str, AccessControl, AuditTrail]]:
-    """Who is at the console, the door, and the audit trail. Whoever can write the database may do all of it."""
-    with project(config) as here:
-        yield getpass.getuser(), AccessControl(here.database, here.bus, here.clock), trail_of(here)
+def access_control(config: str) -> Iterator[tuple[str, AccessControl, AuditTrail]]:
+    """The name of the console's user, access control, and the audit trail.
+
+    There is no check of roles here: whoever can write the database file could change the users anyway.
+    """
+    with project(config) as opened:
+        yield getpass.getuser(), AccessControl(opened.database, opened.bus, opened.clock), trail_of(opened)
 
 
-def trail_of(here: Project) -> AuditTrail:
+def trail_of(opened: Project) -> AuditTrail:
     """A project's audit trail."""
-    return AuditTrail(AuditTable(here.database), here.bus, here.clock, here.redactor.data)
+    return AuditTrail(AuditTable(opened.database), opened.bus, opened.clock, opened.redactor.data)
 
 
 def read_password(*, from_stdin: bool) -> str:
-    """A password from a terminal, twice and unseen, or the first line of standard input."""
+    """A password, typed twice at the terminal without echo, or read from the first line of standard input."""
     if from_stdin:
-        return sys.stdin.readline(_LONGEST).rstrip("\r\n")
+        return sys.stdin.readline(_MAX_PASSWORD).rstrip("\r\n")
     return str(click.prompt("Password", hide_input=True, confirmation_prompt=True))
 
 
 def _set_disabled(config: str, name: str, as_json: bool, *, disabled: bool) -> None:
-    with admission(config) as (me, access, trail):
+    with access_control(config) as (me, access, trail):
         user = access.change_user(name, actor=me, disabled=disabled)
         trail.write(me, "user kept out" if disabled else "user let in", "done", {"user": name, "from": "console"})
-    _say(user, as_json)
+    _print_user(user, as_json)
 
 
-def _say(user: UserRow, as_json: bool) -> None:
+def _print_user(user: UserRow, as_json: bool) -> None:
     if as_json:
-        common.print_json(_plain(user))
+        common.print_json(_as_json(user))
     else:
-        click.echo(f"{user.name}: {user.role}" + (", kept out" if user.disabled_at else ""))
+        click.echo(f"{user.name}: {user.role}" + (", disabled" if user.disabled_at else ""))
 
 
-def _plain(user: UserRow) -> dict[str, object]:
+def _as_json(user: UserRow) -> dict[str, object]:
     return {"name": user.name, "role": user.role, "created_at": user.created_at, "disabled_at": user.disabled_at}

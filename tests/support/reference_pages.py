@@ -49,33 +49,27 @@ not known are kept and warned of. Editors complete and check the file by `config
 
 _API = """# API
 
-`orchestrator serve` serves it at `/api/v1`; its description in OpenAPI 3.1 is at `/api/v1/openapi.json` (with a token).
-The routes below are under `/api/v1`. [Who may use them](../how-to/sign-in.md). Python programs have
+`orchestrator serve` offers the API at `/api/v1`; `/api/v1/openapi.json` describes it in OpenAPI 3.1 (with a token). The
+paths below are relative to `/api/v1`. [Who may use them](../how-to/sign-in.md). Python programs can use
 `orchestration.client.Client`; the console command has `--server URL`.
 
-- **Who asks**: `Authorization: Bearer TOKEN`, or a session's cookie. A script with a session sends its token from
-  `GET /me` as `X-CSRF-Token` with everything but `GET`.
-- **Role and scope**: each role may do what those before it may: viewer, responder, operator, admin. A token that is
-  narrowed down to scopes may do that in those alone.
-- **Names**: `{run}`, `{incident}`, `{alert}` and the like are identifiers, or ends of one that fit no other; `latest`
-  is the newest run or incident.
-- **Pages**: lists of runs, incidents, alerts and the audit trail answer `items` and `next`; ask again with
-  `cursor=next` until it is null. `limit` is at most 500.
-- **Times** are RFC 3339 with a time zone; durations are seconds.
-- **Errors** are problem details (RFC 9457): `title`, `status` and `detail`, which says what was expected, what came,
-  and what to do. 401 sign in; 403 not allowed; 404 not there; 409 not possible in this state (`reason` says why, for
-  incidents); 413 too long; 422 the request is wrong (`errors` says where); 429 too many; 503 the database does not
-  answer, or the system is isolated.
-- **Once only**: a write with `Idempotency-Key` is done once within a day; repeated, it is answered as before, with
-  `Idempotency-Replayed: true`.
-- **Live**: `GET /events` is a stream of server-sent events; `Last-Event-ID` goes on where a reader was. `run=ID` and
-  `kind=run.` (a kind, or its beginning) narrow it down. [The kinds](events.md).
-- **Audit**: every write leaves a line in the audit trail, sealed to the one before it; `orchestrator audit verify`
-  checks them all.
-
-Beside the API there are `/healthz` and `/readyz`, which ask nobody who they are; `/metrics` for Prometheus, which needs
-a viewer or a token with the scope `metrics`; `/v1`, [the gateway endpoint](../how-to/use-the-gateway.md); and
-`/api/v1/intake/…`, [the door for alerts](../how-to/receive-alerts.md).
+- **Authentication**: `Authorization: Bearer TOKEN`, or a session cookie. A script that uses a session sends the token
+  from `GET /me` as `X-CSRF-Token` with every request except `GET`.
+- **Role and scope**: the roles are viewer, responder, operator and admin; each includes the ones before it. A token with
+  scopes is valid for those areas only.
+- **Identifiers**: `{run}`, `{incident}`, `{alert}` and so on are identifiers, or the unambiguous end of one; `latest` is
+  the newest run or incident.
+- **Pagination**: lists of runs, incidents, alerts and the audit trail return `items` and `next`. Repeat the request with
+  `cursor=next` until `next` is null. `limit` is at most 500.
+- **Times** are RFC 3339 with a time zone; durations are in seconds.
+- **Errors** are problem details (RFC 9457): `title`, `status`, and `detail`, which says what is wrong and what to do. 401
+  not signed in; 403 not allowed; 404 not found; 409 not possible in this state (`reason` says why, for incidents); 413
+  too large; 422 invalid (`errors` says where); 429 too many requests; 503 the database is not available, or the system is
+  isolated.
+- **Idempotency**: a write with an `Idempotency-Key` is carried out once within a day; when repeated, it gets the same
+  response again, with `Idempotency-Replayed: true`.
+- **Live events**: `GET /events` is a stream of server-sent events; with `Last-Event-ID` a client continues where it was.
+  `run=ID` and `kind=run.` (a kind, or a prefix of kinds) filter it. [The kinds](events.md).
 """
 
 

@@ -122,7 +122,7 @@ def test_what_was_done_is_shown_and_a_tripped_guard_is_reset_by_a_person(console
     assert "orchestrator playbooks reset run.restart" in console.run("history").output
     assert console.json("reset", "run.restart") == {"action": "run.restart", "reset": 1}
     assert console.json("history")["tripped"] == []
-    with pytest.raises(UsageError, match="expected an action with a guard that has tripped"):
+    with pytest.raises(UsageError, match="No guard is tripped for the action"):
         console.run("reset", "run.restart")
 
 
