@@ -49,27 +49,27 @@ not known are kept and warned of. Editors complete and check the file by `config
 
 _API = """# API
 
-`orchestrator serve` offers the API at `/api/v1`; `/api/v1/openapi.json` describes it in OpenAPI 3.1 (with a token). The
-paths below are relative to `/api/v1`. [Who may use them](../how-to/sign-in.md). Python programs can use
+`orchestrator serve` offers the API at `/api/v1`; `/api/v1/openapi.json` describes it in OpenAPI 3.1 (with a token).
+The paths below are relative to `/api/v1`. [Who may use them](../how-to/sign-in.md). Python programs can use
 `orchestration.client.Client`; the console command has `--server URL`.
 
 - **Authentication**: `Authorization: Bearer TOKEN`, or a session cookie. A script that uses a session sends the token
   from `GET /me` as `X-CSRF-Token` with every request except `GET`.
-- **Role and scope**: the roles are viewer, responder, operator and admin; each includes the ones before it. A token with
-  scopes is valid for those areas only.
-- **Identifiers**: `{run}`, `{incident}`, `{alert}` and so on are identifiers, or the unambiguous end of one; `latest` is
-  the newest run or incident.
-- **Pagination**: lists of runs, incidents, alerts and the audit trail return `items` and `next`. Repeat the request with
-  `cursor=next` until `next` is null. `limit` is at most 500.
+- **Role and scope**: the roles are viewer, responder, operator and admin; each includes the ones before it. A token
+  with scopes is valid for those areas only.
+- **Identifiers**: `{run}`, `{incident}`, `{alert}` and so on are identifiers, or the unambiguous end of one; `latest`
+  is the newest run or incident.
+- **Pagination**: lists of runs, incidents, alerts and the audit trail return `items` and `next`. Repeat the request
+  with `cursor=next` until `next` is null. `limit` is at most 500.
 - **Times** are RFC 3339 with a time zone; durations are in seconds.
-- **Errors** are problem details (RFC 9457): `title`, `status`, and `detail`, which says what is wrong and what to do. 401
-  not signed in; 403 not allowed; 404 not found; 409 not possible in this state (`reason` says why, for incidents); 413
-  too large; 422 invalid (`errors` says where); 429 too many requests; 503 the database is not available, or the system is
-  isolated.
+- **Errors** are problem details (RFC 9457): `title`, `status`, and `detail`, which says what is wrong and what to do.
+  401 not signed in; 403 not allowed; 404 not found; 409 not possible in this state (`reason` says why, for
+  incidents); 413 too large; 422 invalid (`errors` says where); 429 too many requests; 503 the database is not
+  available, or the system is isolated.
 - **Idempotency**: a write with an `Idempotency-Key` is carried out once within a day; when repeated, it gets the same
   response again, with `Idempotency-Replayed: true`.
-- **Live events**: `GET /events` is a stream of server-sent events; with `Last-Event-ID` a client continues where it was.
-  `run=ID` and `kind=run.` (a kind, or a prefix of kinds) filter it. [The kinds](events.md).
+- **Live events**: `GET /events` is a stream of server-sent events; with `Last-Event-ID` a client continues where it
+  was. `run=ID` and `kind=run.` (a kind, or a prefix of kinds) filter it. [The kinds](events.md).
 """
 
 
