@@ -1,4 +1,4 @@
-"""One try on one route, with its time limits: connecting, first token, next token, whole call."""
+"""One attempt on one route, with its time limits: connecting, first token, next token, whole call."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ T = TypeVar("T")
 
 _PROGRESS_SECONDS = 0.25
 
-# Takes each chunk of a stream; while it does, no time limit of the provider's runs.
+# Receives each chunk of a stream. Time limits do not run meanwhile: a slow consumer is not the provider's fault.
 ChunkCallback = Callable[[Mapping[str, Any]], Awaitable[None]]
 
 
 class RouteAttempt:
-    """A try. `first_token_seconds` is set as soon as there is a token."""
+    """One attempt. `first_token_seconds` is set as soon as there is a token."""
 
     def __init__(
         self,
@@ -88,7 +88,8 @@ class RouteAttempt:
     async def _from_chunks(
         self, chunks: AsyncIterator[Mapping[str, Any]], body: ChatBody, timer: asyncio.Timeout, end: float
     ) -> Completion:
-        """Chunks are held back until there is a token, so that another route can still take over."""
+        """Assemble a stream. Chunks are held back until there is a token: until one has been delivered, another route
+        can still take over without the consumer noticing."""
         assembly = StreamAssembly()
         held: list[Mapping[str, Any]] = []
         async for chunk in chunks:
@@ -115,7 +116,7 @@ class RouteAttempt:
         return replace(completion, first_token_seconds=self.first_token_seconds)
 
     async def _deliver(self, chunks: list[Mapping[str, Any]], timer: asyncio.Timeout) -> list[Mapping[str, Any]]:
-        """Hand chunks on; returns those that are left, which are none."""
+        """Deliver chunks to the consumer; returns those that are left, which are none."""
         if self._on_chunk is not None:
             timer.reschedule(None)
             self.last_activity = None
@@ -157,7 +158,10 @@ class RouteAttempt:
 
 
 def _read(function: Callable[P, T], *arguments: P.args, **more: P.kwargs) -> T:
-    """What a function makes of an answer. Raises CallFailed when the answer is not of the shape that it says it is."""
+    """Apply a function to an answer. Raises CallFailed if the answer has an unexpected shape.
+
+    Compatible servers omit fields or send null for them; a KeyError in our code must become a failure of the route.
+    """
     try:
         return function(*arguments, **more)
     except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""What has happened in one call so far, and what that leaves to be tried. Pure."""
+"""The attempts of one call so far, and which routes are still worth trying. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from orchestration.providers.failures import Failure, FailureKind, RequestRefuse
 from orchestration.providers.wire import Route, RouteTry
 
 _TRIES_PER_ROUTE = 3
-# Worth another try after a wait, if no other route can be used sooner.
+# Temporary by nature, so worth another attempt after a wait if no other route is usable sooner.
 _AGAIN_LATER = frozenset({FailureKind.RATE_LIMITED, FailureKind.OVERLOADED})
 
 
@@ -23,14 +23,14 @@ class _RouteFailures:
 
 @dataclass(slots=True)
 class AttemptHistory:
-    """The tries of one call. `refusal` is set when a content filter refused and another route may still answer."""
+    """The attempts of one call. `refusal` is set if a content filter refused and another route may still answer."""
 
     tries: list[RouteTry] = field(default_factory=list)
     refusal: RequestRefusedError | None = None
     _by_route: dict[Route, _RouteFailures] = field(default_factory=dict)
 
     def add_failure(self, route: Route, failure: Failure, now: float, pause: float) -> None:
-        """Note a failed attempt; `pause` is how long to leave the route alone in seconds."""
+        """Record a failed attempt; `pause` is how many seconds to leave the route alone."""
         trouble = self._by_route.setdefault(route, _RouteFailures())
         trouble.failures += 1
         again = failure.kind in _AGAIN_LATER and trouble.failures < _TRIES_PER_ROUTE
@@ -41,9 +41,9 @@ class AttemptHistory:
         return self._by_route[route].failures if route in self._by_route else 0
 
     def pause(self, route: Route, now: float) -> float:
-        """Seconds until a route is worth another try in this call; infinity when it is not."""
+        """Seconds until a route is worth another attempt in this call; infinity if it is not."""
         return max(0.0, self._by_route[route].again_at - now) if route in self._by_route else 0.0
 
     def latest(self, route: Route) -> RouteTry | None:
-        """The last try on a route."""
+        """The last attempt on a route."""
         return next((one for one in reversed(self.tries) if one.route == route), None)

@@ -1,7 +1,7 @@
-"""The circuit breaker of one route. Pure: the time is an argument, in seconds since 1970, so that it can be shared.
+"""The circuit breaker of one route. Pure: time is an argument, in seconds since 1970, so that states can be shared.
 
-closed → open when failures come together (or one comes that time does not mend); open → half-open when a probe is due,
-for that one probe; half-open → closed when it succeeds, → open, for longer, when it does not.
+closed → open when failures come close together, or one comes that time does not heal; open → half-open when a probe is
+due, for that one probe; half-open → closed when the probe succeeds, or → open, for longer, when it fails.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class BreakerState(StrEnum):
     HALF_OPEN = "half-open"
 
 
-# One failure is enough: it was confirmed by a retry on the spot, or no second try can go better.
+# One failure is enough: an immediate retry has confirmed it, or no retry can go better.
 _TRIP_AT_ONCE = frozenset(
     {
         FailureKind.UNREACHABLE,
@@ -34,16 +34,19 @@ _TRIP_AT_ONCE = frozenset(
     }
 )
 _COUNT = frozenset({FailureKind.TIMEOUT, FailureKind.OVERLOADED})
-# Only a person can mend these: a new key, another provider. No probe is made.
+# Only a person can fix these, with a new key or another provider. Probing would only repeat
+# requests that were rejected.
 _UNTIL_CHANGED = frozenset({FailureKind.AUTHENTICATION, FailureKind.RETIRED})
+# Where a used-up quota has no reset time. Quotas reset by the day or month; an hour keeps the probes rare without
+# leaving the route closed for long after a top-up.
 _QUOTA_SECONDS = 3600.0
-# How long a rate-limited route rests when its provider does not say.
+# The pause after a 429 without Retry-After. Ollama, for one, never sends one.
 _DEFAULT_RATE_LIMIT_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class BreakerRules:
-    """When to trip and when to probe; seconds."""
+    """When to trip and when to probe, in seconds."""
 
     failures: int = 2
     window: float = 60.0
@@ -55,8 +58,8 @@ class BreakerRules:
 class Breaker:
     """The breaker's state.
 
-    `probe_at` is None while closed, and where only a change by a person can help. `held_until` is the end of a wait
-    that the provider asked for, during which the route is whole but not to be used.
+    `probe_at` is None while closed, and where only a person can help. `held_until` is the end of a Retry-After, during
+    which the route works but must not be used.
     """
 
     state: BreakerState = BreakerState.CLOSED
@@ -72,26 +75,27 @@ class Breaker:
         return self.state is BreakerState.CLOSED and now >= self.held_until
 
     def probe_due(self, now: float) -> bool:
-        """Whether it is time for a probe; from the moment it is taken up, no other is."""
+        """Whether a probe is due. Once it is in progress the route is half-open, so no second one is."""
         return self.state is BreakerState.OPEN and self.probe_at is not None and now >= self.probe_at
 
     def usable_at(self) -> float | None:
-        """The earliest moment at which the route may be used again; None when only a person can help."""
+        """The earliest moment at which the route may be used again; None if only a person can help."""
         return self.held_until if self.state is BreakerState.CLOSED else self.probe_at
 
     def half_opened(self, now: float) -> Breaker:
-        """The state while the one probe is under way."""
+        """The state while the one probe is in progress."""
         return replace(self, state=BreakerState.HALF_OPEN, since=now, probe_at=None)
 
     def succeeded(self) -> Breaker:
-        """The state after an answer. Where the route is open it says nothing: it began before the trouble did."""
+        """The state after an answer. An open route stays open: that call began before the route failed, so its success
+        proves nothing about now."""
         return replace(self, failures=()) if self.state is BreakerState.CLOSED and self.failures else self
 
     def failed(self, failure: Failure, now: float, rules: BreakerRules) -> Breaker:
         """The state after a failed attempt.
 
-        Where the route is open already, calls that were under way add nothing, however many they are, unless one tells
-        that no probe will ever help.
+        If the route is open already, failures of calls in progress add nothing, however many there are, unless one
+        shows that no probe will ever help.
         """
         if self.state is not BreakerState.CLOSED:
             worse = failure.kind in _UNTIL_CHANGED and self.reason not in _UNTIL_CHANGED
@@ -111,17 +115,17 @@ class Breaker:
         return self._opened(failure, now, rules)
 
     def recovered(self, now: float) -> Breaker:
-        """The state after a probe has succeeded: closed, and what was before is forgotten."""
+        """The state after a successful probe: closed, with a clean history."""
         return self if self.state is BreakerState.CLOSED else Breaker(since=now)
 
     def reset(self, now: float) -> Breaker:
-        """Open with a probe due at once: something changed that may have mended the route."""
+        """Open, with a probe due at once: something has changed that may have fixed the route."""
         return self if self.state is BreakerState.CLOSED else replace(self, state=BreakerState.OPEN, probe_at=now)
 
     def merged(self, other: Breaker) -> Breaker:
-        """What two processes know together: the newer change of state, and the longer wait that a provider asked for.
+        """The states of two processes combined: the newer change of state, and the later end of a Retry-After.
 
-        A probe that is under way here decides, whatever another process has found before.
+        A probe in progress here decides, whatever another process has found before.
         """
         if self.state is BreakerState.HALF_OPEN:
             return self
@@ -158,7 +162,7 @@ class Breaker:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Breaker:
-        """The state of another process, perhaps of another release. Raises ValueError for what is none."""
+        """The state of another process, perhaps of another release. Raises ValueError if the data is not a state."""
         try:
             known = {field.name: data[field.name] for field in fields(cls) if field.name in data}
             state, failures = BreakerState(known["state"]), tuple(known.get("failures", ()))

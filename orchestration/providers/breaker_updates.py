@@ -1,4 +1,4 @@
-"""The one place where a route's breaker changes: whoever has to know is told."""
+"""The one place where a route's breaker changes, so that events, waiting calls and other processes follow."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _KINDS: Mapping[BreakerState, type[RouteEvent]] = {
 
 
 class BreakerUpdates:
-    """Takes over new states of breakers. `wake` has the calls that wait decide anew."""
+    """Applies new states of breakers. `wake` makes waiting calls decide again."""
 
     def __init__(self, bus: EventBus, wake: Callable[[], None]) -> None:
         self._bus = bus
         self._wake = wake
 
     def apply(self, record: RouteRecord, breaker: Breaker) -> None:
-        """Take over a state that came about here, and say so if it has changed."""
+        """Apply a state that resulted from a call or probe of this process, and publish an event if it has changed."""
         before = record.breaker
         if breaker == before:
             return
@@ -43,11 +43,11 @@ class BreakerUpdates:
         self._bus.publish(payload)
 
     def adopt(self, record: RouteRecord, breaker: Breaker) -> None:
-        """Take over a state that has been told elsewhere."""
+        """Adopt a state from another process, which has published the event."""
         record.breaker = breaker
         self._wake()
 
 
 def _shared_part(breaker: Breaker) -> tuple[object, ...]:
-    """What other processes have to know; the single failures are each process's own."""
+    """The part that other processes have to know; the failures in the window are each process's own."""
     return breaker.state, breaker.reason, breaker.held_until, breaker.probe_at

@@ -1,4 +1,4 @@
-"""Places at providers: how many calls each is given at once, and who is next when one becomes free."""
+"""Concurrency at providers: how many calls each gets at once, and which call is next when a slot becomes free."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from orchestration.clock import Clock
 from orchestration.errors import OrchestratorError
 from orchestration.providers.route import RouteRecord
 
-# A route at which a place was taken, or for how many seconds there is none: infinity for `until something changes`.
-# Raises an OrchestratorError when there is nothing to wait for.
+# Returns a route at which a slot is now occupied, or for how many seconds there is none: infinity means "until
+# something changes". Raises an OrchestratorError if there is nothing to wait for.
 Decide = Callable[[], RouteRecord | float]
 
 
@@ -28,7 +28,7 @@ class _Waiter:
     error: OrchestratorError | None = None
 
     def decide_again(self) -> bool:
-        """Decide anew; returns whether the wait is over."""
+        """Decide again; returns whether the wait is over."""
         try:
             decision = self.decide()
         except OrchestratorError as error:
@@ -42,14 +42,18 @@ class _Waiter:
 
 
 class ConcurrencyLimiter:
-    """Hands places to calls in the order in which they came, each at whichever of its routes is free first."""
+    """Gives slots to calls in the order of their arrival, each at the first of its routes that is free.
+
+    A semaphore per provider would not do: a call may use several providers, limits change while calls wait, and a call
+    that waits for a slot at one provider must be able to take one at another.
+    """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._waiters: dict[_Waiter, None] = {}
 
     async def acquire(self, decide: Decide) -> RouteRecord:
-        """A route at which a place is now held, to be given back by `leave`. Raises what `decide` raises."""
+        """Wait for a route and occupy a slot there; `release` frees it. Raises what `decide` raises."""
         waiter = _Waiter(decide, anyio.Event())
         if not waiter.decide_again():
             await self._wait(waiter)
@@ -58,7 +62,8 @@ class ConcurrencyLimiter:
         return waiter.record
 
     def release(self, record: RouteRecord) -> None:
-        """Give a place back; the first in the queue that can use it has it at once."""
+        """Free a slot. The first waiting call that can use it gets it in the same step, so that a call that arrives
+        later cannot overtake it."""
         record.provider.in_use -= 1
         for waiter in tuple(self._waiters):
             if waiter.decide_again():
@@ -67,7 +72,7 @@ class ConcurrencyLimiter:
                 return
 
     def wake(self) -> None:
-        """Have every waiting call decide anew: a route opened or closed, or a limit changed."""
+        """Let every waiting call decide again: a route opened or closed, or a limit changed."""
         for waiter in tuple(self._waiters):
             if waiter.decide_again():
                 self._end(waiter)
@@ -91,7 +96,7 @@ class ConcurrencyLimiter:
             self._waiters.pop(waiter, None)
 
     async def _wait_for(self, changed: anyio.Event, seconds: float) -> bool:
-        """Wait for the bell, at most so long; returns whether it rang."""
+        """Wait for a change, at most so long; returns whether there was one."""
         if seconds == math.inf:
             await changed.wait()
             return True

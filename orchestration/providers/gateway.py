@@ -1,7 +1,8 @@
-"""The gateway: one request in, an answer from whichever route works.
+"""The gateway: one request in, an answer from the first route that works.
 
-For each route, in order of preference: is its breaker closed, is it not held back, is a place free? Then it is tried; a
-failure is classed, recorded, and the next route is tried at once. Nothing sleeps while another route could be used.
+For each route, in order of preference: is its breaker closed, has its Retry-After passed, is a slot free? If so, it is
+tried. A failure is classified and recorded, and the next route is tried at once. Nothing sleeps while another route
+could be used.
 """
 
 from __future__ import annotations
@@ -46,16 +47,18 @@ from orchestration.providers.wire import ChatBody, Completion, GatewayCall, Rout
 from orchestration.storage.route_states import RouteStates
 
 _POLL_SECONDS = 0.25
-# Worth one more try on the spot; both together count as one failure.
+# A pooled connection may have been closed by the other side, and a proxy may have cut one answer short: both look like
+# a provider that is down. One more try tells them apart, and both tries together count as one failure.
 _AGAIN_AT_ONCE = frozenset({FailureKind.UNREACHABLE, FailureKind.MALFORMED})
-# The request itself is at fault: no other route would do better, unless the configuration says that one may.
+# The request itself is at fault, so no other route would do better (a content filter may, if the configuration says
+# so).
 _FINAL = frozenset({FailureKind.BAD_REQUEST, FailureKind.CONTENT_FILTER})
-# Says something about all of a provider's routes.
+# Failures that concern the provider and not one model, so they open the breakers of all its routes.
 _PROVIDER_WIDE = frozenset({FailureKind.UNREACHABLE, FailureKind.AUTHENTICATION, FailureKind.RETIRED})
 
 
 class Gateway:
-    """Everything that is asked of a model goes through here."""
+    """Every model call goes through here."""
 
     def __init__(
         self,
@@ -68,7 +71,7 @@ class Gateway:
         random: Callable[[], float] = random.random,
         redact: Callable[[str], str] = str,
     ) -> None:
-        """`redact` takes secrets out of what providers say before it is written down for other processes."""
+        """`redact` removes secrets from error messages of providers before they are shared with other processes."""
         self._configuration = configuration
         self._bus = bus
         self._clock = clock
@@ -85,7 +88,7 @@ class Gateway:
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[Gateway]:
-        """Probe broken routes, and exchange their states with other processes, for as long as the block lasts."""
+        """Probe open routes and exchange their states with other processes for as long as the block lasts."""
         unsubscribe = self._bus.subscribe(self._on_event)
         try:
             if self._sync is not None:
@@ -106,11 +109,11 @@ class Gateway:
                 await self._routes.aclose()
 
     async def complete(self, body: ChatBody, call: GatewayCall, on_chunk: ChunkCallback | None = None) -> Completion:
-        """A whole answer; `on_chunk` is given each chunk of it as it comes, from the first token on.
+        """Return a whole answer; `on_chunk` receives each chunk as it arrives, from the first token on.
 
-        Fails over from route to route; once a token was handed on no more, then BrokenOffError tells the caller to ask
-        again. Raises NoRouteError when no provider can answer now, RequestRefusedError when the request is at fault,
-        and BudgetExceededError when the call would cost too much.
+        Fails over from route to route until the first token has been delivered. After that a failure raises
+        BrokenOffError, and the caller has to repeat the request. Raises NoRouteError when no provider can answer now,
+        RequestRefusedError when the request is at fault, and BudgetExceededError when the call would exceed a budget.
         """
         history = AttemptHistory()
         started = self._clock.monotonic()
@@ -139,12 +142,15 @@ class Gateway:
         return completion
 
     async def probe(self, provider: str, *, deep: bool = False) -> ProbeResult:
-        """Ask a provider now whether it works; `deep` has a model write. Raises NotFoundError for an unknown one."""
+        """Probe a provider now; with `deep`, a model has to generate tokens. Raises NotFoundError for an unknown
+        one."""
         return await self._prober.probe(provider, deep=deep)
 
     async def probe_broken(self, providers: Iterable[str]) -> None:
-        """Ask those of the providers that are out of use whether they work by now, whoever else is to probe them:
-        somebody asks for work, perhaps because they have just mended one."""
+        """Probe those of the providers that have an open route, whichever process is due to probe them.
+
+        For the start of a run: the user may have just repaired the provider, and should not wait for the next probe.
+        """
         async with anyio.create_task_group() as group:
             for name in providers:
                 if any(record.breaker.state is not BreakerState.CLOSED for record in self._routes.of_provider(name)):
@@ -155,25 +161,25 @@ class Gateway:
         return tuple(status_of(record) for record in self._routes.all())
 
     async def wait_for_route(self, call: GatewayCall) -> None:
-        """Return when some route for this call may work again."""
+        """Wait until some route may accept this call."""
         while not any(self._selector.admits(record) for record in self._routes.candidates(call)):
             await self._clock.sleep(_POLL_SECONDS)
 
     def set_limit(self, provider: str, concurrency: int) -> None:
-        """Change how many calls a provider is given at once; 0 pauses it. Waiters go on at once when it grows.
+        """Change a provider's concurrency; 0 pauses it. Waiting calls start at once when it grows.
 
-        What is under way ends as it would have. The next edit of the provider's `concurrency` takes this back.
+        Calls in progress are not affected. The next edit of the provider's `concurrency` overrides this.
         """
         self._routes.provider(provider).limit = concurrency
         self._limiter.wake()
 
     def reset(self, provider: str) -> None:
-        """Have a provider's broken routes probed now."""
+        """Make a provider's open routes due for a probe now."""
         for record in self._routes.of_provider(provider):
             self._updates.apply(record, record.breaker.reset(self._now()))
 
     async def reconfigure(self) -> None:
-        """Take over the configuration and the credentials as they are now."""
+        """Apply the current configuration and credentials."""
         for provider in await self._routes.refresh(self._clock.monotonic()):
             self.reset(provider)
         self._retry_credentials()
@@ -191,7 +197,7 @@ class Gateway:
     async def _ask(
         self, body: ChatBody, call: GatewayCall, history: AttemptHistory, on_chunk: ChunkCallback | None
     ) -> Completion:
-        """1. Choose a route. 2. Try it. 3. When it fails, record that and choose again, until none is left."""
+        """1. Choose a route. 2. Try it. 3. If it fails, record the failure and choose again, until no route is left."""
         while True:
             record = await self._limiter.acquire(lambda: self._selector.choose(call, history))
             try:
@@ -209,7 +215,7 @@ class Gateway:
         history: AttemptHistory,
         on_chunk: ChunkCallback | None,
     ) -> Completion | None:
-        """Try a route, twice where that may help; None when it failed and another may be tried."""
+        """Try a route, twice where that may help; None if it failed and another route may be tried."""
         for last in (False, True):
             attempt = RouteAttempt(record, self._clock, seconds=call.seconds, progress=call.progress, on_chunk=on_chunk)
             try:
@@ -232,7 +238,8 @@ class Gateway:
         return None
 
     def _retries_at_once(self, record: RouteRecord, failure: Failure) -> bool:
-        """Calls that fail together do not each ask a second time: the first that is sure speaks for all."""
+        """Whether to try once more on the spot. When many calls fail together, the first confirmed failure opens the
+        breaker, and the others do not each send a second request to a provider that is down."""
         return failure.kind in _AGAIN_AT_ONCE and not failure.confirmed and record.breaker.admits(self._now())
 
     def _record_success(
@@ -254,7 +261,7 @@ class Gateway:
             self._updates.apply(one, one.breaker.failed(failure, self._now(), one.rules))
 
     def _refuse(self, record: RouteRecord, failure: Failure, history: AttemptHistory, *, final: bool) -> None:
-        """Raise the refusal, unless it is a content filter's and the configuration lets another route be asked."""
+        """Raise the refusal, unless a content filter refused and the configuration allows another route."""
         what = "content filter" if failure.kind is FailureKind.CONTENT_FILTER else "request"
         message = f"{record.route} refused the {what}: {failure.message}"
         refusal = RequestRefusedError(message, failure.kind, record.route, tuple(history.tries))

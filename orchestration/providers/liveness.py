@@ -1,12 +1,12 @@
-"""Keeps watch over a call whose provider says nothing: is it thinking, or gone?
+"""Liveness of a provider during a call: is it thinking, or gone?
 
-A model may think for minutes before its first token, so the time limits of a call are generous; a provider that hangs
-would hold its callers for as long. But one that thinks still answers a cheap probe. So beside a call that has been
-quiet for a moment the provider is probed, again and again, ever more seldom. When neither the call nor the probe hears
-anything, the call is given up, and the next route is tried.
+A model may think for minutes before its first token, so the time limits of a call are generous, and a provider that
+hangs would block its callers for as long. But a provider that is thinking still answers a cheap probe. So while a call
+has been idle for a moment, the provider is probed, at growing intervals. If neither the call nor the probe hears
+anything, the call is abandoned and the next route is tried.
 
-Some servers do one thing at a time and answer no probe while they work. So silence counts only where it is known that
-the provider does both: by what it is, or because it was seen to answer a probe beside a call before.
+Some servers process one request at a time and answer no probe while they work. So silence counts only if the provider
+is known to answer probes during calls: because of its kind, or because it has done so before.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from orchestration.providers.route import RouteRecord
 from orchestration.providers.wire import ChatBody, Completion
 
 _IDLE_SECONDS = 0.5
-# A vendor's service counts every request, and may think for seconds: there it is asked when that has become unusual.
+# A vendor counts every request against the rate limit, and several idle seconds are usual there: probe later.
 _IDLE_REMOTE_SECONDS = 5.0
-# A call has surely reached the server by then, so that an answer to a probe proves that it can do both.
+# By then the call has reached the server, so an answer to a probe proves that the server can do both at once.
 _PROOF_SECONDS = 0.1
 _PAUSE_SECONDS = 1.0
 _LONGEST_PAUSE_SECONDS = 15.0
@@ -34,7 +34,7 @@ _FRESH_SECONDS = 1.0
 
 
 async def complete(record: RouteRecord, attempt: RouteAttempt, body: ChatBody, clock: Clock) -> Completion:
-    """The answer of a try that is watched over. Raises CallFailed, and what the attempt's `on_chunk` raises."""
+    """Complete an attempt while watching the provider. Raises CallFailed, and what the attempt's `on_chunk` raises."""
     gone: list[Failure] = []
     watching: list[asyncio.Task[None]] = []
     loop = asyncio.get_running_loop()
@@ -43,7 +43,7 @@ async def complete(record: RouteRecord, attempt: RouteAttempt, body: ChatBody, c
         gone.append(await _until_gone(record, attempt, clock))
         timer.reschedule(loop.time())
 
-    # Most calls are over by then, and cost no task of their own.
+    # Most calls end before that, and a task for each would cost more than the timer.
     later = loop.call_later(_PROOF_SECONDS, lambda: watching.append(loop.create_task(watch())))
     try:
         async with asyncio.timeout(None) as timer:
@@ -59,7 +59,7 @@ async def complete(record: RouteRecord, attempt: RouteAttempt, body: ChatBody, c
 
 
 async def _ended(task: asyncio.Task[None]) -> None:
-    """Wait until a watch that is not needed any more has let go of its probe."""
+    """Cancel a watch and wait until it has released its probe's connection."""
     task.cancel()
     await asyncio.wait({task})
     if not task.cancelled() and (error := task.exception()) is not None:
@@ -67,7 +67,7 @@ async def _ended(task: asyncio.Task[None]) -> None:
 
 
 async def _until_gone(record: RouteRecord, attempt: RouteAttempt, clock: Clock) -> Failure:
-    """Returns once it is plain that nobody is there. Begins when the call has surely reached the server."""
+    """Return the failure once it is certain that the provider is gone."""
     provider, pause = record.provider, _PAUSE_SECONDS
     local = provider.endpoint.settings.is_local
     while True:
@@ -92,9 +92,12 @@ async def _until_idle(attempt: RouteAttempt, seconds: float) -> None:
 
 
 async def _probe(record: RouteRecord, attempt: RouteAttempt, clock: Clock) -> Failure | None:
-    """Probe beside the call, or hear what came of a probe beside another that ended since this one is quiet; None when
-    it was answered. A refusal says nothing of the call: a server that is about to stop takes no new connections, and
-    ends what is under way."""
+    """Probe during the call; None if the provider answered.
+
+    A probe for another call that ended while this one was idle counts, too: one probe at a time is enough for all. A
+    refused connection says nothing about the call: a server that is shutting down accepts no new connections but
+    finishes the requests in progress.
+    """
     provider, now = record.provider, asyncio.get_running_loop().time
     async with provider.probing:
         at, outcome = provider.last_parallel_probe

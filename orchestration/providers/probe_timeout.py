@@ -1,8 +1,9 @@
-"""How long to wait for the answer to a cheap question before silence means something.
+"""The timeout of a cheap probe: how long silence may last before it means something.
 
-A provider that usually answers within a few milliseconds is given a second; one that is slow, or of which nothing is
-known, more. After a silence the next wait is twice as long, so that one that has become slower is not taken for dead
-for ever, as TCP does with its retransmissions (RFC 6298). What our own process slept through does not count.
+A provider that usually answers within milliseconds gets a second; one that is slow or unknown gets more. After each
+timeout the next one is doubled, so that a provider that has become slower is not considered dead forever; TCP does the
+same with its retransmissions (https://www.rfc-editor.org/rfc/rfc6298). Time in which our own process did not run is not
+counted.
 """
 
 from __future__ import annotations
@@ -14,14 +15,14 @@ import anyio
 _LEAST_SECONDS = 1.0
 _UNKNOWN_SECONDS = 3.0
 _MOST_SECONDS = 5.0
-# So many times what its slowest answer took lately, a provider may take.
+# A provider may take this many times as long as the slowest of its recent answers.
 _TIMES = 4.0
 _KEPT = 20
 _TICK_SECONDS = 0.05
 
 
 class ProbeTimeout:
-    """What one provider's answers have taught."""
+    """The probe timeout of one provider, adapted to its answers."""
 
     def __init__(self) -> None:
         self._answers: deque[float] = deque(maxlen=_KEPT)
@@ -30,29 +31,32 @@ class ProbeTimeout:
 
     @property
     def seconds(self) -> float:
-        """How long to wait now."""
+        """How long the next probe may take."""
         if not self._hurried:
             return _MOST_SECONDS
         usual = max(_LEAST_SECONDS, _TIMES * max(self._answers)) if self._answers else _UNKNOWN_SECONDS
         return float(min(_MOST_SECONDS, usual * 2**self._silences))
 
     def record_answer(self, seconds: float) -> None:
-        """It has answered, after so long."""
+        """Count an answer that took so long."""
         self._answers.append(seconds)
         self._silences = 0
 
     def use_longest(self) -> None:
-        """Wait as long as can be from now on: it turned out to have been at work when it was silent."""
+        """Use the longest timeout from now on: the provider was working on a call when it did not answer."""
         self._hurried = False
 
     def record_silence(self) -> None:
-        """It has not answered in time."""
+        """Count a probe that was not answered in time."""
         self._silences = min(self._silences + 1, 8)
 
 
 async def sleep_while_running(seconds: float) -> None:
-    """Sleep for so many seconds in which our own process gets to run: one that was held up, by a machine that is busy
-    or asleep, must not take that for the silence of somebody else."""
+    """Sleep for so many seconds during which our own process gets to run.
+
+    If the machine was suspended or overloaded, it is we who were silent. A plain sleep would end as soon as the machine
+    resumes and blame the provider; in ticks, each suspension costs one tick.
+    """
     left = seconds
     while left > 0:
         tick = min(_TICK_SECONDS, left)

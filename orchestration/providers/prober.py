@@ -1,4 +1,4 @@
-"""Finding out whether a broken route works again, so that no user's request is the guinea pig."""
+"""Probes that find out whether an open route works again, so that no user's request has to."""
 
 from __future__ import annotations
 
@@ -20,17 +20,18 @@ from orchestration.providers.wire import Route
 MayProbe = Callable[[RouteRecord], Awaitable[bool]]
 
 _POLL_SECONDS = 0.25
-# A cheap probe proves that these are over; for the others a model has to write.
+# A cheap probe proves that these are over. For the others a model has to generate tokens: an Ollama server whose runner
+# is wedged still answers its list of models.
 _CHEAP_IS_ENOUGH = frozenset({FailureKind.UNREACHABLE, FailureKind.AUTHENTICATION})
-# A list of models that is refused or not there says nothing of the chat: some keys may not list, some servers cannot.
+# A refused or missing list of models says nothing about chat: some keys may not list models, some servers cannot.
 _CHEAP_IS_NO_PROOF = frozenset({FailureKind.AUTHENTICATION, FailureKind.MODEL_MISSING, FailureKind.BAD_REQUEST})
-# Whoever refuses what is asked is alive.
+# A provider that refuses a request is alive.
 _ALIVE = frozenset({FailureKind.CONTENT_FILTER, FailureKind.BAD_REQUEST})
 _A_FEW_TOKENS = {"messages": [{"role": "user", "content": "ping"}], "max_tokens": 8}
 
 
 class Prober:
-    """Probes providers: in the background where a route is due, and when a person asks."""
+    """Probes providers: in the background when a route is due, and on request."""
 
     def __init__(self, routes: RouteTable, updates: BreakerUpdates, clock: Clock, may_probe: MayProbe) -> None:
         self._routes = routes
@@ -39,7 +40,7 @@ class Prober:
         self._may_probe = may_probe
 
     async def run(self) -> None:
-        """Probe what is due, each route once at a time among all processes, until cancelled."""
+        """Probe due routes until cancelled, each by one process at a time."""
         async with anyio.create_task_group() as group:
             while True:
                 for record in tuple(self._routes.all()):
@@ -48,10 +49,11 @@ class Prober:
                 await self._clock.sleep(_POLL_SECONDS)
 
     async def probe(self, provider: str, *, deep: bool) -> ProbeResult:
-        """Ask a provider now. A success closes the routes for which it is proof; a failure is only reported."""
+        """Probe a provider now. A success closes the routes that it proves to work; a failure is only reported, because
+        a probe by hand must not open a route that serves calls."""
         started = self._clock.monotonic()
         if not self._routes.provider(provider).endpoint.base_url and self._routes.provider(provider).rehearsal:
-            return ProbeResult(provider, "ok", "it is embedded, and starts with the first run that asks for it", 0.0)
+            return ProbeResult(provider, "ok", "it is embedded and starts with the first run that uses it", 0.0)
         record = self._main_record(provider)
         try:
             await self._routes.provider(provider).endpoint.probe(self._clock.now())
@@ -87,7 +89,7 @@ class Prober:
         except CallFailed as error:
             failure = error.failure
         if record.breaker is not half_open:
-            return  # It was reset, or a call has learnt more, while the probe was under way.
+            return  # The route was reset, or a call found out more, while the probe was in progress.
         if failure is None:
             self._updates.apply(record, half_open.recovered(self._now()))
             return
@@ -95,7 +97,7 @@ class Prober:
         self._updates.apply(record, half_open.probe_failed(failure, self._now(), record.rules))
 
     async def _probe_enough(self, record: RouteRecord, reason: str) -> None:
-        """As much as it takes to prove that what was wrong is over. Raises CallFailed."""
+        """Probe as deeply as it takes to prove that the failure is over. Raises CallFailed."""
         deep = record.provider.settings.deep_probe or reason not in _CHEAP_IS_ENOUGH
         try:
             await record.provider.endpoint.probe(self._clock.now())
@@ -107,7 +109,8 @@ class Prober:
             await self._probe_model(record)
 
     async def _probe_model(self, record: RouteRecord | None) -> None:
-        """Have a model write a few tokens. The first may take as long as in a call: the model may have to be loaded."""
+        """Have a model generate a few tokens. The first may take as long as in a call: the model may have to be
+        loaded."""
         if record is None:
             raise CallFailed(Failure(FailureKind.MODEL_MISSING, "no model is configured; set `defaultModel`"))
         seconds = record.provider.settings.timeouts.first_token

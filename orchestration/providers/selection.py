@@ -1,4 +1,4 @@
-"""Which route a call takes next, or how long it has to wait for one."""
+"""Selecting the route that a call uses next, or how long it has to wait for one."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from orchestration.providers.route import RouteRecord
 from orchestration.providers.route_table import RouteTable
 from orchestration.providers.wire import GatewayCall
 
-# A wait that a provider asks for, or a backoff, is sat out up to this long when nothing else can be used.
+# A Retry-After or a backoff up to this long is waited out if no other route can be used; a longer one fails the call,
+# so that the run is shown as waiting instead of looking slow.
 _LONGEST_WAIT_SECONDS = 5.0
 
 
 class RouteSelector:
-    """Chooses for one call after the other; knows the configuration and the time, and changes only places taken."""
+    """Selects a route for each call. Its only side effect is to occupy a slot at the selected provider."""
 
     def __init__(self, routes: RouteTable, configuration: Callable[[], Configuration], clock: Clock) -> None:
         self._routes = routes
@@ -27,9 +28,9 @@ class RouteSelector:
         self._clock = clock
 
     def choose(self, call: GatewayCall, history: AttemptHistory) -> RouteRecord | float:
-        """The first route that can be used now, a place taken there; else seconds until one may be.
+        """The first route that can be used now, with a slot occupied; otherwise the seconds until one may be usable.
 
-        Raises NoRouteError when none will be within our patience, or the refusal that the last route gave.
+        Raises NoRouteError if none will be usable soon enough, or the refusal of the last route.
         """
         candidates = self._routes.candidates(call)
         fallback = self._configuration().runtime.when_busy == "fallback"
@@ -48,11 +49,11 @@ class RouteSelector:
         raise history.refusal or self.no_route(call, candidates, history)
 
     def admits(self, record: RouteRecord) -> bool:
-        """Whether a new call may use a route now, if a place is free."""
+        """Whether a new call may use a route now, provided that a slot is free."""
         return self._pause(record, AttemptHistory()) <= 0
 
     def no_route(self, call: GatewayCall, candidates: Sequence[RouteRecord], history: AttemptHistory) -> NoRouteError:
-        """What to tell a caller whom nobody can answer now."""
+        """The error for a call that no provider can answer now."""
         if not candidates:
             name = call.provider or self._configuration().runtime.default_provider
             return NoRouteError(f"no provider can be used: '{name}' is disabled or has no `defaultModel`")
@@ -80,7 +81,7 @@ class RouteSelector:
 
 
 def hints_of(records: Sequence[RouteRecord]) -> tuple[str, ...]:
-    """What a person can do about each provider, one line each."""
+    """What an operator can do about each provider, one line each."""
     return tuple(dict.fromkeys(f"{record.route.provider}: {record.provider.endpoint.hint}" for record in records))
 
 

@@ -1,4 +1,4 @@
-"""What the processes that share a database tell each other of routes. Without the database each decides alone."""
+"""Exchange of route states between the processes that share a database. Without it, each process decides alone."""
 
 from __future__ import annotations
 
@@ -21,17 +21,18 @@ from orchestration.providers.route_table import RouteTable, address_of
 from orchestration.storage.route_states import RouteStates
 
 _EXCHANGE_SECONDS = 0.3
-# What a process sees is said when it has changed, though not each time; and anew while calls are under way.
+# Live figures (slots in use, headroom) are written when they change, at most once a second, and repeated while calls
+# are in progress: a reader takes figures that are not repeated for those of a process that has died.
 _REPORT_SECONDS = 1.0
 _REPORT_AGAIN_SECONDS = 5.0
 _LAST_SECONDS = 2.0
-# As long as most probes take; then another process may try, in case this one has died.
+# Longer than most probes take. After that another process may probe, in case the first has died.
 _CLAIM_SECONDS = 5.0
 _LONGEST_WAIT_SECONDS = 1.0
 
 
 class RouteStateSync:
-    """Tells what changed here and takes over what changed elsewhere."""
+    """Publishes what changed here and adopts what changed elsewhere."""
 
     def __init__(
         self,
@@ -57,7 +58,7 @@ class RouteStateSync:
             await self.exchange()
 
     async def exchange(self) -> None:
-        """Take over, then tell."""
+        """Adopt the states of others, then publish our own. In the other order a stale state of ours would win."""
         with contextlib.suppress(SQLAlchemyError):
             known = await anyio.to_thread.run_sync(self._states.load)
             for record in self._routes.all():
@@ -67,7 +68,7 @@ class RouteStateSync:
                 await self._tell(record)
 
     async def may_probe(self, record: RouteRecord) -> bool:
-        """Whether this process is the one that probes a route now; without the database each is."""
+        """Whether this process may probe a route now; without the database every process may."""
         route, now = record.route, self._clock.now()
         claim = functools.partial(self._states.claim, route.provider, route.model, self._process, _CLAIM_SECONDS, now)
         with anyio.move_on_after(_LONGEST_WAIT_SECONDS), contextlib.suppress(SQLAlchemyError):
@@ -75,12 +76,14 @@ class RouteStateSync:
         return True
 
     async def flush(self) -> None:
-        """Tell what is still untold, at the end of the process; not at any price."""
+        """Publish what is left at the end of the process, within a time limit: a dead database must not delay the
+        exit."""
         with anyio.move_on_after(_LAST_SECONDS, shield=True):
             await self.exchange()
 
     def _adopt(self, record: RouteRecord, state: dict[str, Any]) -> None:
-        """A key may have been replaced since the last process refused it: whoever comes new asks once."""
+        """Merge a state from the database. A process that has just started tries a rejected key once: it may have been
+        replaced while no process ran."""
         if state.get("address", "") == address_of(record.provider.settings):
             with contextlib.suppress(ValueError):
                 merged = record.breaker.merged(Breaker.from_json(state))

@@ -1,4 +1,4 @@
-"""How much is asked of a provider in a minute, and what it says of that itself."""
+"""Limits per minute: our own for each provider, and the headroom that a provider reports."""
 
 from __future__ import annotations
 
@@ -11,20 +11,21 @@ _ROUNDING = 1e-6
 
 @dataclass(slots=True)
 class TokenBucket:
-    """So many units in a minute, and at most a minute's worth at once. Pure: the time is an argument, in seconds."""
+    """A rate limit of so many units per minute, with bursts of a minute's worth. Pure: time is an argument, in
+    seconds."""
 
     per_minute: float
     filled_at: float = float("-inf")
     level: float = 0.0
 
     def wait(self, now: float) -> float:
-        """Seconds until a whole unit may be taken; 0 when now."""
+        """Seconds until a whole unit is available; 0 if one is now."""
         self._fill(now)
         missing = 1.0 - self.level
         return missing / (self.per_minute / 60) if missing > _ROUNDING else 0.0
 
     def take(self, units: float, now: float) -> None:
-        """Take units, more than there are if need be: what a call costs is known only afterwards. Later calls wait."""
+        """Take units, even more than there are: the tokens of a call are known only afterwards. Later calls wait."""
         self._fill(now)
         self.level -= units
 
@@ -41,7 +42,11 @@ class TokenBucket:
 
 
 def headroom(headers: Mapping[str, str]) -> dict[str, float]:
-    """What a provider says of its own limits, `remaining-tokens` and the like; unknown ones (−1) are left out."""
+    """The provider's own limits from its headers, such as `remaining-tokens`.
+
+    Azure documents the names and sends −1 for a value that it does not know, which is left out here:
+    https://learn.microsoft.com/azure/ai-foundry/openai/how-to/quota.
+    """
     found: dict[str, float] = {}
     for name, text in headers.items():
         if name.startswith(_HEADROOM):

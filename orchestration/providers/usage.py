@@ -1,4 +1,4 @@
-"""What each call is expected to cost, what it did cost, and the event that says so."""
+"""The expected cost of a call, its real cost, and the event that records it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from orchestration.storage.spend import Charge
 
 
 class UsageAccounting:
-    """Prices from the configuration, charges for the database, events for everyone."""
+    """Prices calls by the configuration, and makes their charges and events."""
 
     def __init__(
         self, routes: RouteTable, configuration: Callable[[], Configuration], bus: EventBus, clock: Clock
@@ -31,7 +31,8 @@ class UsageAccounting:
         self._clock = clock
 
     def expected(self, body: ChatBody, call: GatewayCall) -> SpentAmount:
-        """What a call will need at least: its prompt, and as much of an answer as it asks for, at the dearest route."""
+        """The least that a call will need: its prompt and the answer tokens it asks for, at the most expensive
+        route."""
         most = body.get("max_completion_tokens") or body.get("max_tokens") or 0
         usage = TokenUsage(estimate_tokens(body.get("messages")), int(most))
         prices = [self.price(record.route, usage) or 0.0 for record in self._routes.candidates(call)]
@@ -47,7 +48,8 @@ class UsageAccounting:
         return dollars / 1_000_000
 
     def charge(self, call: GatewayCall, completion: Completion | None) -> Charge | None:
-        """What to record of a call; None when it cost nothing. A call without a key of its own is never repeated."""
+        """The charge of a call; None if it cost nothing. A call without a key is never repeated, so it gets a new
+        one."""
         if completion is None:
             return None
         usage, route, now = completion.usage, completion.route, self._clock.now()
@@ -58,7 +60,7 @@ class UsageAccounting:
     def publish(
         self, call: GatewayCall, completion: Completion | None, history: AttemptHistory, outcome: str, seconds: float
     ) -> None:
-        """One event per call: route, tries, time to first token, tokens, price, outcome."""
+        """Publish the event of a call: route, attempts, time to first token, tokens, price, outcome."""
         tries = tuple(
             CallAttempt(str(one.route), one.outcome, one.status, one.seconds, one.detail) for one in history.tries
         )
