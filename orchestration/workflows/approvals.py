@@ -1,4 +1,4 @@
-"""Waiting for a person's word, however long it takes and across restarts."""
+"""Approvals: a run waits for a person's decision, however long it takes and across restarts."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ from orchestration.storage.runs import Run, Runs
 from orchestration.workflows.engine import Flow
 from orchestration.workflows.model import StoredRecord
 
+# The decision is written by another process, and SQLite has no notifications. Few runs wait at a time.
 _POLL_SECONDS = 0.5
 
 
 class DeniedError(OrchestratorError):
-    """A person said no."""
+    """A person denied the approval."""
 
 
 class ApprovalDecision(StoredRecord):
-    """A person's answer to a question."""
+    """A person's decision on an approval."""
 
     decision: str
     by: str | None
@@ -31,7 +32,7 @@ class ApprovalDecision(StoredRecord):
 
 
 class Approvals:
-    """Asks, waits, and hands the answer to the flow that waits."""
+    """Requests approvals and records decisions."""
 
     def __init__(self, table: ApprovalTable, runs: Runs, bus: EventBus, clock: Clock) -> None:
         self._table = table
@@ -40,14 +41,14 @@ class Approvals:
         self._clock = clock
 
     async def wait(self, flow: Flow, run: Run, question: str, topic: str) -> None:
-        """Ask and wait for the answer. Raises DeniedError on a no."""
+        """Request an approval and wait for the decision. Raises DeniedError if it is denied."""
         approval = Approval(f"{flow.id}.{topic}", run.id, question, self._clock.now())
         answer = await flow.step("approval", ApprovalDecision, lambda: self._ask_and_wait(approval))
         if answer.decision != "approved":
             raise DeniedError(f"{answer.by} denied it: {answer.reason or 'no reason given'}")
 
     def decide(self, approval: Approval, *, approved: bool, by: str, reason: str) -> None:
-        """Record a person's answer. Raises ConflictError when there is one already."""
+        """Record a person's decision. Raises ConflictError if there is one already."""
         decision = "approved" if approved else "denied"
         self._table.decide(approval.id, decision, by, reason, self._clock.now())
         of_run = approval.subject.startswith("run-")
@@ -55,12 +56,14 @@ class Approvals:
         self._bus.publish(decided, run_id=approval.subject if of_run else None, actor=by)
 
     async def _ask_and_wait(self, approval: Approval) -> ApprovalDecision:
-        """The wait is one step, recorded with its answer; after a restart it begins again and finds the question."""
+        """Request and wait in one step, recorded with its decision; after a restart it runs again and finds the
+        request."""
         new = await anyio.to_thread.run_sync(self._table.add, approval)
         await self._set_status(
             approval, RunStatus.WAITING, f"waits for approval: {approval.question}", RunHold.APPROVAL
         )
-        # Said again after a restart, because the first time may have been lost; `again` lets nobody be paged twice.
+        # Published again after a restart, because the first event may have been lost with the process; `again` prevents
+        # a second page.
         self._bus.publish(
             ApprovalRequested(approval=approval.id, question=approval.question, again=not new), run_id=approval.subject
         )

@@ -1,4 +1,4 @@
-"""The flow of a run: agents in their order, reviews and corrections, artifacts, and how it ends."""
+"""The flow of a run: its agents in order, reviews and corrections, artifacts, and the outcome."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _LEAST_SECONDS = 0.1
 
 
 class AgentFailedError(OrchestratorError):
-    """An agent did not deliver, and the run cannot go on without it."""
+    """An agent failed, and the run cannot continue without its result."""
 
 
 class WorkflowMember(StoredRecord):
@@ -51,7 +51,7 @@ class WorkflowMember(StoredRecord):
 
 
 class RunSetup(StoredRecord):
-    """What the run was started with; later edits of the configuration do not change it."""
+    """The settings that a run started with; later edits of the configuration do not change them."""
 
     levels: tuple[tuple[WorkflowMember, ...], ...]
     baseline: str
@@ -67,14 +67,15 @@ _NOTHING = RunSetup(levels=(), baseline="", seconds=None, review_rounds=0, paral
 
 
 class RunProgress:
-    """What has come out of the run so far; rebuilt from the records when the flow is replayed."""
+    """The results of the run so far; rebuilt from the recorded steps when the flow is replayed."""
 
     def __init__(self, setup: RunSetup) -> None:
         self.setup = setup
         self.context: dict[str, str] = {}
         self.use = AgentUsage()
         self.plan: RunPlan | None = None
-        # The last of each reviewer, what the last execution left undone, and the checks that did not pass after it.
+        # The last review of each reviewer, the steps that the last execution did not finish, and the checks that
+        # failed.
         self.reviews: dict[str, ReviewReport] = {}
         self.undone: tuple[str, ...] = ()
         self.failed_checks: tuple[str, ...] = ()
@@ -89,7 +90,7 @@ class RunProgress:
         return None if limit is None else max(0, limit - self.use.model_calls)
 
     def check_limits(self) -> None:
-        """Raise AgentFailedError when the run's working time or its model calls are used up."""
+        """Raise AgentFailedError if the run's working time or its model calls are used up."""
         if self.model_calls_left() == 0:
             raise AgentFailedError(f"not finished within the {self.setup.model_calls} model calls that the run has")
         if self.setup.seconds is not None and self.use.seconds >= self.setup.seconds:
@@ -100,12 +101,12 @@ class RunProgress:
         return tuple(review for review in self.reviews.values() if review.verdict != "approved")
 
     def verdict(self) -> str | None:
-        """What the reviewers say together; None when there was none."""
+        """The verdict of all reviewers together; None if there was no review."""
         return next((review.verdict for review in (*self.changes_wanted(), *self.reviews.values())), None)
 
 
 class Coordinator:
-    """Runs a goal through the agents of the workflow."""
+    """Takes a goal through the agents of the workflow."""
 
     def __init__(
         self,
@@ -127,13 +128,13 @@ class Coordinator:
         self._flush = flush
 
     async def body(self, flow: Flow, _payload: None) -> RunOutcome:
-        """The flow itself. What was asked for stands in the run's own record."""
+        """The flow itself. The goal and the options are in the run's record."""
         run = await anyio.to_thread.run_sync(self._runs.get, flow.id)
         if run.status in (RunStatus.WAITING, RunStatus.STOPPED):
-            # Taken up again: whatever it waited for then, it says so anew if it has to wait now.
+            # Resumed or recovered. If it still has to wait, the step that waits sets the status again.
             await anyio.to_thread.run_sync(self._runs.set_status, run.id, RunStatus.RUNNING)
         elif run.status is RunStatus.QUEUED:
-            # Not a part of the step "begin": a fork takes that over from its origin, and runs all the same.
+            # Not in the step "begin": a fork inherits that step's record without running it, but has to be marked, too.
             await anyio.to_thread.run_sync(
                 lambda: self._runs.set_status(run.id, RunStatus.RUNNING, started_at=self._clock.now())
             )
@@ -145,18 +146,18 @@ class Coordinator:
         except (AgentFailedError, DeniedError, StepError) as error:
             progress.failing = str(error)
         except Exception as error:  # noqa: BLE001 (a run must come to an end; being cancelled is no Exception)
-            progress.failing = f"a fault of the system: {type(error).__name__}: {error}"
+            progress.failing = f"internal error: {type(error).__name__}: {error}"
         return await flow.step("end", RunOutcome, lambda: self._end(run, progress))
 
     async def _begin(self, run: Run) -> RunSetup:
-        """Fix what this run works with, and record the workspace as it was before."""
+        """Fix the settings of this run, and record the workspace as it was before."""
         setup = make_setup(run, self._configuration(), await self._workspace.snapshot(run))
         self._bus.publish(RunStarted(goal=run.goal, workspace=run.workspace), run_id=run.id)
         await self._flush()
         return setup
 
     async def _level(self, flow: Flow, run: Run, progress: RunProgress, members: Sequence[WorkflowMember]) -> None:
-        """Run agents that do not depend on each other side by side."""
+        """Run agents that do not depend on each other concurrently."""
         progress.check_limits()
         for member in members:
             if member.id in progress.setup.approve:
@@ -172,7 +173,11 @@ class Coordinator:
     async def _start(
         self, flow: Flow, run: Run, progress: RunProgress, member: WorkflowMember, suffix: str = ""
     ) -> ChildFlow[AgentResult]:
-        """Start the child flow that does an agent's part."""
+        """Start the child flow for an agent.
+
+        One flow per agent: the engine numbers steps per flow, and agents that run concurrently within one would get
+        each other's recorded results on replay.
+        """
         name = f"{flow.id}.{member.id}{suffix}"
         if member.role is AgentRole.EXECUTOR:
             steps = progress.plan.steps if progress.plan else (_whole_goal(run),)
@@ -200,7 +205,7 @@ class Coordinator:
     async def _process_result(
         self, flow: Flow, run: Run, progress: RunProgress, member: WorkflowMember, result: AgentResult
     ) -> None:
-        """Turn an agent's result into artifacts and into what the next agents are told."""
+        """Turn an agent's result into artifacts and into context for the next agents."""
         if result.failing is not None:
             raise AgentFailedError(f"{member.id}: {result.failing.message}")
         if member.role is AgentRole.PLANNER:
@@ -218,7 +223,7 @@ class Coordinator:
     async def _process_changes(
         self, flow: Flow, run: Run, progress: RunProgress, member: WorkflowMember, result: AgentResult
     ) -> None:
-        """Record what the executor changed in the workspace, and check it."""
+        """Record the executor's changes to the workspace, and run the checks."""
         execution = ExecutionPlan.model_validate(result.output)
         tree = await flow.step("snapshot", str, lambda: self._workspace.snapshot(run))
         patch = await flow.step("patch", str, lambda: self._workspace.patch(run, progress.setup.baseline, tree))
@@ -245,7 +250,7 @@ class Coordinator:
     async def _correct_until_approved(
         self, flow: Flow, run: Run, progress: RunProgress, reviewers: Sequence[WorkflowMember]
     ) -> None:
-        """Send the work back to the executor while a reviewer asks for changes, a bounded number of times."""
+        """Send the work back to the executor while a reviewer requests changes, a bounded number of times."""
         executor = _member_of_role(progress.setup, AgentRole.EXECUTOR)
         for number in range(1, progress.setup.review_rounds + 1):
             wanted = progress.changes_wanted()
@@ -279,7 +284,7 @@ class Coordinator:
         await flow.step("artifact", NoneType, lambda: self._workspace.write(run, name, text, agent))
 
     async def _end(self, run: Run, progress: RunProgress) -> RunOutcome:
-        """Settle how the run ended. A run that was cancelled meanwhile stays cancelled."""
+        """Record the outcome. A run that was cancelled in the meantime stays cancelled."""
         reason = progress.failing or _shortfall(progress)
         status = RunStatus.FAILED if reason else RunStatus.SUCCEEDED
         result = RunOutcome(status=status, reason=reason, use=progress.use, verdict=progress.verdict())
@@ -294,7 +299,7 @@ class Coordinator:
 
 
 def make_setup(run: Run, configuration: Configuration, baseline: str) -> RunSetup:
-    """What a run works with, from the configuration as it is now and the run's own options."""
+    """The settings of a run, from the current configuration and the run's own options."""
     runtime = configuration.runtime
     agents = _taking_part(run, configuration)
     edges = () if run.agent or run.options.get("agents") else configuration.workflow
@@ -319,7 +324,7 @@ def _taking_part(run: Run, configuration: Configuration) -> Sequence[AgentSettin
     agent = configuration.agent(run.agent)
     if agent is None:
         known = ", ".join(agent.id for agent in configuration.agents)
-        raise NotFoundError(f"expected an agent of the configuration ({known}), got '{run.agent}'")
+        raise NotFoundError(f"There is no agent '{run.agent}'. Configured agents: {known}.")
     return (agent,)
 
 
@@ -339,19 +344,19 @@ def _member_of_role(setup: RunSetup, role: AgentRole) -> WorkflowMember | None:
 
 
 def _whole_goal(run: Run) -> PlanStep:
-    """The goal as one piece of work, for an executor that no planner precedes."""
+    """The whole goal as one step, for an executor without a planner before it."""
     return PlanStep(id="goal", title=run.goal.strip().splitlines()[0][:300], instructions=run.goal)
 
 
 def _last_runs(commands: Sequence[CommandRecord]) -> list[CommandRecord]:
-    """Of each command that the executors ran, its last run."""
+    """The last execution of each command that the executors ran."""
     return list({record.command: record for record in commands}.values())
 
 
 def _shortfall(progress: RunProgress) -> str:
-    """Why a run that went through has not delivered; an empty string if it has.
+    """Why a run that reached its end has not succeeded; an empty string if it has.
 
-    What an executor did not do counts where no reviewer has judged it.
+    Steps that an executor did not finish count only if no reviewer has judged the result.
     """
     if wanted := progress.changes_wanted():
         rounds = progress.setup.review_rounds

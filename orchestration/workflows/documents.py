@@ -1,4 +1,4 @@
-"""The documents that a run leaves behind, as Markdown. Pure."""
+"""The documents that a run produces, as Markdown. Pure."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ REHEARSAL_NOTE = (
 
 
 def labelled(text: str, *, rehearsal: bool) -> str:
-    """The text, with a note on top where it came from the rehearsal provider."""
+    """The text, with a note on top if it came from the rehearsal provider."""
     return REHEARSAL_NOTE + text if rehearsal else text
 
 
 def plan_document(goal: str, plan: RunPlan) -> str:
-    """The plan for people and for the agents that follow."""
+    """The plan, for people and for the next agents."""
     parts = [f"# Plan\n\nGoal: {goal.strip()}\n\n{plan.summary.strip()}\n"]
     parts += [_step(number, step) for number, step in enumerate(plan.steps, 1)]
     if plan.risks:
@@ -33,7 +33,7 @@ def plan_document(goal: str, plan: RunPlan) -> str:
 
 
 def tests_document(reports: Sequence[tuple[PlanStep, StepReport]], checks: Sequence[CommandRecord]) -> str:
-    """What the executors say they did, and what the commands that check it printed."""
+    """The executors' reports, and the output of the commands that check the result."""
     parts = ["# Test report\n"]
     for step, report in reports:
         state = "done" if report.done else "NOT done"
@@ -55,7 +55,7 @@ def review_document(review: ReviewReport) -> str:
 
 
 def correction_step(reviews: Sequence[ReviewReport], round_number: int) -> PlanStep:
-    """What reviewers have found as a piece of work for the executor."""
+    """The reviewers' findings as a step for the executor."""
     found = [finding for review in reviews for finding in review.findings]
     summary = "\n\n".join(review.summary.strip() for review in reviews)
     findings = _bullets([_finding(finding) for finding in found]) or summary
@@ -86,7 +86,7 @@ def _finding(finding: ReviewFinding) -> str:
 
 
 def failed_check(record: CommandRecord) -> str:
-    """A check that did not pass, as a reason."""
+    """A failed check as the reason of a run."""
     return f"the check `{' '.join(record.command)}` did not pass ({_ending(record)})"
 
 

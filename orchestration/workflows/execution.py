@@ -1,4 +1,4 @@
-"""The flow that carries out a plan: its steps in waves, each by an agent of its own."""
+"""The flow that executes a plan: its steps in waves, each step by an agent of its own."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _LEAST_SECONDS = 0.1
 
 
 class ExecutionTask(StoredRecord):
-    """Plan steps to carry out: `task` is what each agent is told beside its step."""
+    """Plan steps to execute: `task` is what each agent receives beside its step."""
 
     task: AgentTask
     steps: tuple[PlanStep, ...]
@@ -35,7 +35,7 @@ class ExecutedStep(StoredRecord):
 
 
 class ExecutionPlan(StoredRecord):
-    """What has come of the steps."""
+    """The executed steps and their reports."""
 
     entries: tuple[ExecutedStep, ...]
 

@@ -1,4 +1,4 @@
-"""Signs of progress, not mere of life: a token came, a tool printed, a step was taken."""
+"""Heartbeats: signs of progress, not merely of life. A token arrived, a tool printed, a step began."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _EVERY_SECONDS = 0.25
 
 
 class HeartbeatEmitter:
-    """One agent's pulse. Beats that come too close together are dropped, except where the activity changes."""
+    """Publishes one agent's heartbeats. Those that come too close together are dropped unless the activity changes."""
 
     def __init__(self, bus: EventBus, clock: Clock, *, run_id: str, agent: str, agent_run_id: str) -> None:
         self._bus = bus
@@ -23,7 +23,7 @@ class HeartbeatEmitter:
         self._last = float("-inf")
 
     def beat(self, activity: str, tokens: int = 0) -> None:
-        """Say what the agent is doing, and how many tokens of the present answer have come."""
+        """Report what the agent is doing, and how many tokens of the current answer have arrived."""
         now = self._clock.monotonic()
         if activity == self._activity and now - self._last < _EVERY_SECONDS:
             return

@@ -1,4 +1,4 @@
-"""What flows hand to agents and get back. Everything here goes through the engine's store as JSON."""
+"""What flows pass to agents and receive from them. Everything here is stored as JSON by the engine."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class StoredRecord(BaseModel):
 
 
 class ModelAnswer(BaseModel):
-    """A value that a model writes: keys that were not asked for are dropped rather than held against it."""
+    """A value that a language model writes: unknown keys are dropped, since models like to add some."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -35,7 +35,7 @@ class PlanStep(ModelAnswer):
 
 
 class RunPlan(ModelAnswer):
-    """What the planner makes of a goal."""
+    """The planner's plan for a goal."""
 
     summary: str
     steps: tuple[PlanStep, ...] = Field(min_length=1, max_length=50)
@@ -43,7 +43,7 @@ class RunPlan(ModelAnswer):
 
 
 class StepReport(ModelAnswer):
-    """What an executor says about the step it worked on."""
+    """An executor's report on its step."""
 
     summary: str
     done: bool
@@ -51,7 +51,7 @@ class StepReport(ModelAnswer):
 
 
 class ReviewFinding(ModelAnswer):
-    """One remark of a reviewer."""
+    """One finding of a reviewer."""
 
     severity: Literal["blocker", "major", "minor", "note"]
     message: str
@@ -60,7 +60,7 @@ class ReviewFinding(ModelAnswer):
 
 
 class ReviewReport(ModelAnswer):
-    """A reviewer's judgement."""
+    """A reviewer's verdict and findings."""
 
     verdict: Literal["approved", "changes_requested"]
     summary: str
@@ -68,13 +68,13 @@ class ReviewReport(ModelAnswer):
 
 
 class TextAnswer(ModelAnswer):
-    """What a worker without a role of its own delivers."""
+    """The result of an agent without a special role."""
 
     text: str
 
 
 class CommandRecord(StoredRecord):
-    """A command that was run on the way, as evidence."""
+    """A command that was run, as evidence."""
 
     command: tuple[str, ...]
     exit_code: int | None
@@ -82,8 +82,8 @@ class CommandRecord(StoredRecord):
 
 
 class AgentTask(StoredRecord):
-    """What an agent is asked to do. `attempt` counts from 1; `context` holds what came before, by artifact name;
-    `seconds` and `model_calls` are what is left of the run's."""
+    """An agent's task. `attempt` counts from 1; `context` has the earlier results by artifact name; `seconds` and
+    `model_calls` are what is left of the run's limits."""
 
     run_id: str
     agent: str
@@ -97,7 +97,7 @@ class AgentTask(StoredRecord):
 
 
 class AgentUsage(StoredRecord):
-    """What was used up: active seconds (waiting for a provider not counted), model calls, tokens, money."""
+    """Resources used: active seconds (without waiting for a provider), model calls, tokens, money."""
 
     seconds: float = 0.0
     model_calls: int = 0
@@ -106,12 +106,12 @@ class AgentUsage(StoredRecord):
     rehearsal: bool = False
 
     def plus(self, other: AgentUsage) -> AgentUsage:
-        """This and then the other."""
+        """The usage of this followed by the other."""
         return _sum((self, other), seconds=self.seconds + other.seconds)
 
 
 def side_by_side(uses: Iterable[AgentUsage]) -> AgentUsage:
-    """What was used by work done at the same time, whose seconds do not add up."""
+    """The usage of concurrent work, whose seconds do not add up."""
     together = tuple(uses)
     return _sum(together, seconds=max((use.seconds for use in together), default=0.0))
 
@@ -127,14 +127,14 @@ def _sum(uses: Sequence[AgentUsage], seconds: float) -> AgentUsage:
 
 
 class FailingCheck(StoredRecord):
-    """Why an agent did not deliver. `kind` is stable, for rules; `message` is for people."""
+    """Why an agent failed. `kind` is stable and meant for rules; `message` is for people."""
 
     kind: str
     message: str
 
 
 class AgentResult(StoredRecord):
-    """What an agent delivered, or why it did not."""
+    """An agent's output, or why it failed."""
 
     output: dict[str, Any] | None = None
     failing: FailingCheck | None = None

@@ -1,4 +1,4 @@
-"""What the coordinator needs from rooms above it; `app` hands it in."""
+"""Protocols that the coordinator defines and upper layers implement; `app` passes the implementations in."""
 
 from __future__ import annotations
 
@@ -24,5 +24,5 @@ class RunWorkspacePort(Protocol):
         ...
 
     async def write(self, run: Run, name: str, text: str, agent: str) -> None:
-        """Keep an artifact; doing it again with the same text changes nothing."""
+        """Write an artifact; writing the same text again changes nothing."""
         ...

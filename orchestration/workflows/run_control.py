@@ -1,4 +1,4 @@
-"""What people and playbooks may do to a run: start, resume, cancel, fork."""
+"""Control of runs by people and playbooks: start, resume, cancel, pause, fork."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ from orchestration.workflows.model import AgentUsage
 
 Exporter = Callable[[Run, str, Path], Awaitable[None]]
 
-# The engine's names for the records of a child's start and of its result.
+# The name under which the engine records the start of a child: that of its one workflow function.
 _CHILD_STARTED = "flow"
 
 
-# Nobody works on a flow in one of these.
+# Nobody works on a flow in one of these states.
 _IDLE = frozenset({FlowState.INTERRUPTED, FlowState.CANCELLED, FlowState.CRASHED})
 _ENDED = frozenset({FlowState.SUCCEEDED, FlowState.FAILED})
 _ENDED_BADLY = {
-    FlowState.CRASHED: "its process crashed too often while it worked on it; resume the run to try once more",
-    FlowState.FAILED: "it ended by a fault of the system, which the log names; resume the run to try once more",
+    FlowState.CRASHED: "its process crashed too often while working on it; resume the run to try once more",
+    FlowState.FAILED: "it ended with an internal error, which is in the log; resume the run to try once more",
 }
 
 
 class RunControl:
-    """The handles of runs. Each works on any run of the database, whichever process it ran in."""
+    """Controls any run of the database, whichever process it ran in."""
 
     def __init__(self, runs: Runs, engine: Engine, bus: EventBus, clock: Clock, forks: Path, export: Exporter) -> None:
         self._runs = runs
@@ -51,25 +51,25 @@ class RunControl:
         self._suspects: frozenset[str] = frozenset()
 
     async def start(self, run: Run, *, queue: bool = False) -> None:
-        """Record a run and begin it here, or leave it to the workers."""
+        """Record a run and start it here, or leave it to the workers."""
         await anyio.to_thread.run_sync(self._runs.add, run)
         self._bus.publish(RunCreated(goal=run.goal, priority=run.priority, origin=run.origin), run_id=run.id)
         await self._begin(run, queue=queue)
 
     async def unfinished(self) -> tuple[Run, ...]:
-        """Runs that have not come to an end, oldest first."""
+        """Runs that have not ended, oldest first."""
         statuses = [status for status in RunStatus if not status.ended]
         return tuple(reversed(await anyio.to_thread.run_sync(lambda: self._runs.list(statuses, limit=1000))))
 
     async def resume(self, run_id: str, *, shared: bool = False) -> Run:
-        """Go on with a run from its last committed steps, in this process, or with `shared` in any worker.
+        """Continue a run from its last committed steps, in this process, or with `shared` in any worker.
 
-        A run that was interrupted or cancelled goes on where it was; one that failed goes back to the step that
-        failed. Raises ConflictError when it succeeded, or is running in a live process.
+        A run that was interrupted or cancelled continues where it was; one that failed goes back to the step that
+        failed. Raises ConflictError if it has succeeded or a live process is working on it.
         """
         run = await anyio.to_thread.run_sync(self._runs.get, run_id)
         if run.status is RunStatus.SUCCEEDED:
-            raise ConflictError(f"expected an unfinished run, got {run.id}, which succeeded; fork it to go another way")
+            raise ConflictError(f"{run.id} has succeeded and cannot be resumed; fork it to take another path")
         # Empty when a process died between recording the run and beginning it.
         tree = await self._engine.tree(run.id)
         if not tree:
@@ -83,15 +83,16 @@ class RunControl:
             await self._continue_parts(run, shared=shared)
         else:
             raise ConflictError(
-                f"expected a run that stands still, got {run.id}, which process {tree[0].executor} is working on; "
+                f"{run.id} is running: process {tree[0].executor} is working on it; "
                 "watch it with `orchestrator runs show`, or cancel it first"
             )
         self._bus.publish(RunResumed(), run_id=run.id)
         return await anyio.to_thread.run_sync(self._runs.get, run.id)
 
     async def settle(self) -> tuple[str, ...]:
-        """Mark as failed every run whose flow has ended without saying how: it crashed too often, or by a fault of
-        ours. To be called every few seconds; a run has to be found so twice in a row. Returns their identifiers."""
+        """Mark as failed every run whose flow has ended without recording an outcome: it crashed too often, or hit a
+        bug of ours. Call it every few seconds. A run must be found like that twice in a row, because a flow ends a
+        moment before its run's outcome is visible. Returns the identifiers."""
         states = await self._engine.states([run.id for run in await self.unfinished()])
         found = {run_id: reason for run_id, state in states.items() if (reason := _ENDED_BADLY.get(state))}
         settled = [run_id for run_id in found if run_id in self._suspects]
@@ -113,8 +114,8 @@ class RunControl:
         hold: RunHold = RunHold.CANCELLED_BY_PERSON,
         held_by: str | None = None,
     ) -> Run:
-        """Stop a run, running tools too. Its committed steps stay, so it can be resumed. Raises ConflictError when it
-        has ended already."""
+        """Stop a run, including running tools. Its committed steps stay, so it can be resumed. Raises ConflictError if
+        it has ended already."""
         run = await anyio.to_thread.run_sync(self._runs.get, run_id)
         now = self._clock.now()
         cancelled = await anyio.to_thread.run_sync(
@@ -123,7 +124,7 @@ class RunControl:
             )
         )
         if not cancelled:
-            raise ConflictError(f"expected a run that has not ended, got {run.id}, which is {run.status}")
+            raise ConflictError(f"{run.id} has ended already: it is {run.status}")
         if await self._engine.tree(run.id):
             await self._engine.cancel(run.id)
         self._bus.publish(RunCancelled(reason=reason), run_id=run.id)
@@ -132,7 +133,7 @@ class RunControl:
     async def pause(
         self, run_id: str, reason: str, *, hold: RunHold = RunHold.PAUSED_BY_PERSON, held_by: str | None = None
     ) -> Run:
-        """Stop a run as `cancel` does, but leave it unfinished: it is to be resumed when the reason is gone.
+        """Stop a run as `cancel` does, but leave it unfinished, to be resumed when the reason is gone.
 
         `held_by` is the incident whose response pauses it.
         """
@@ -141,7 +142,7 @@ class RunControl:
             lambda: self._runs.set_status(run.id, RunStatus.STOPPED, reason, hold=hold, held_by=held_by)
         )
         if not stopped:
-            raise ConflictError(f"expected a run that has not ended, got {run.id}, which is {run.status}")
+            raise ConflictError(f"{run.id} has ended already: it is {run.status}")
         if await self._engine.tree(run.id):
             await self._engine.cancel(run.id)
         self._bus.publish(RunStopped(reason=reason), run_id=run.id)
@@ -152,24 +153,25 @@ class RunControl:
         return any(status.state is FlowState.INTERRUPTED for status in await self._engine.tree(run_id))
 
     async def recover(self) -> int:
-        """Leave to the workers whatever of unfinished runs dead processes have left; returns how many parts."""
+        """Leave the parts of unfinished runs that dead processes owned to the workers; returns how many parts."""
         return sum([await self._engine.recover(run.id, shared=True) for run in await self.unfinished()])
 
     async def parts(self, run_id: str) -> tuple[StepRecord, ...]:
-        """The run's own steps at which an agent or a group of agents was started: where it can be forked."""
+        """The steps at which a run started an agent or a group of agents: where it can be forked."""
         return tuple(step for step in await self._engine.steps(run_id) if step.name == _CHILD_STARTED)
 
     async def fork(self, run_id: str, number: int | None = None, *, shared: bool = False) -> Run:
-        """Begin a new run that shares everything before a part of this one, in a copy of the workspace as it was then.
+        """Start a new run that shares everything before one part of this run, in a copy of the workspace as it was
+        then.
 
-        `number` is one of `parts`; without it, the last. Raises UsageError for any other number.
+        `number` is one of `parts`, by default the last. Raises UsageError for any other number.
         """
         run = await anyio.to_thread.run_sync(self._runs.get, run_id)
         parts = [step.number for step in await self.parts(run.id)]
         chosen = number if number is not None else max(parts, default=None)
         if chosen not in parts:
             names = ", ".join(map(str, parts)) or "none yet"
-            raise UsageError(f"expected the number of a part of {run.id} ({names}), got {number}")
+            raise UsageError(f"{run.id} has no part {number}; its parts: {names}")
         now = self._clock.now()
         new = new_id("run", now.timestamp())
         fork = replace(
@@ -200,31 +202,33 @@ class RunControl:
             await self._engine.start(RUN, run.id, None)
 
     async def _reopen(self, run: Run) -> None:
-        """Have the run's record say that it goes on, before it does."""
+        """Mark the run as running before it is: the other way round, a fast run could end first and be reopened."""
         await anyio.to_thread.run_sync(self._runs.reopen, run.id)
 
     async def _continue_parts(self, run: Run, *, shared: bool) -> None:
-        """Go on with all parts of a run on which nobody works. They may be of several kinds, because a process can die
-        while it cancels a run, or takes it back."""
+        """Continue all parts of a run on which nobody works. They may be in several states, because a process can die
+        while it cancels or rewinds a run."""
         await self._engine.recover(run.id, shared=shared)
         await self._engine.claim(run.id, shared=shared)
         await self._engine.resume(run.id, shared=shared)
 
     async def _rewind_run(self, run: Run, tree: Mapping[str, FlowStatus], *, shared: bool) -> None:
-        """Take a failed run back to its failed steps. Raises ConflictError when no step of it failed."""
+        """Rewind a failed run to its failed steps. Raises ConflictError if none of its steps failed."""
         if tree[run.id].state is not FlowState.FAILED and not await self._failed_steps(run.id):
             raise ConflictError(
-                f"expected a run with a failed step, got {run.id}, which failed because {run.reason}; "
-                "fork it from the part that should be done again"
+                f"{run.id} has no failed step to go back to; it failed because {run.reason}. "
+                "Fork it from the part that should be repeated"
             )
         await self._reopen(run)
         await self._rewind(run.id, tree, shared=shared)
 
     async def _rewind(self, flow_id: str, tree: Mapping[str, FlowStatus], *, shared: bool) -> None:
-        """Rewind the failed descendants of a flow, the lowest first, then the flow to where it took their results.
+        """Rewind the failed descendants of a flow, the lowest first, then the flow itself to where it read their
+        results.
 
-        One that says that it failed, though none of its steps did, is done again from the start; one that ended by a
-        fault of ours goes on where it was.
+        The parent must come last: rewound first, it would read the old result of its child again. A flow whose result
+        says that it failed, though none of its steps did, is repeated from the start; one that ended with an internal
+        error continues where it was.
         """
         failed = await self._failed_steps(flow_id)
         number = 1
@@ -242,7 +246,7 @@ class RunControl:
 
 
 def _is_idle(tree: Sequence[FlowStatus]) -> bool:
-    """Whether some part of a run waits for somebody to go on with it."""
+    """Whether some part of a run has no process that works on it."""
     states = {status.state for status in tree}
     return bool(states & _IDLE) or (FlowState.QUEUED in states and FlowState.RUNNING not in states)
 

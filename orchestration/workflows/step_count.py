@@ -1,4 +1,4 @@
-"""Proof that nothing was done twice, from the timeline alone. Pure."""
+"""Proof from the timeline alone that no committed step ran twice. Pure."""
 
 from __future__ import annotations
 

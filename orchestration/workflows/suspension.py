@@ -1,4 +1,4 @@
-"""Work that cannot go on now, and says so: no provider answers. It waits where it is and loses nothing."""
+"""Suspension: a run that no provider answers is shown as waiting, keeps its place, and loses nothing."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ from orchestration.storage.runs import Runs
 
 
 class RunSuspension:
-    """Keeps each run's status true while some of its agents wait."""
+    """Keeps the status of runs correct while some of their agents wait.
+
+    Several agents of a run may wait at once, so it is shown as running again only when the last of them continues.
+    """
 
     def __init__(self, runs: Runs, bus: EventBus) -> None:
         self._runs = runs
@@ -26,7 +29,7 @@ class RunSuspension:
 
     @contextlib.asynccontextmanager
     async def on(self, run_id: str, agent: str, reason: str, hints: Sequence[str]) -> AsyncIterator[None]:
-        """For as long as the block lasts, the run is shown as waiting, with the reason and what a person can do."""
+        """Show the run as waiting for as long as the block lasts, with the reason and what an operator can do."""
         self._waiting[run_id] += 1
         try:
             await self._set_status(run_id, RunStatus.WAITING, reason, RunHold.NO_PROVIDER)

@@ -1,8 +1,8 @@
 """The durable engine, and the only place that knows which one it is.
 
-A *flow* is a durable function: its body runs again from the start after a crash, and each step that was committed hands
-back its recorded result instead of running. What a body does outside its steps must therefore come out the same each
-time: no clock, no randomness, no reading of anything that changes.
+A *flow* is a durable function: after a crash its body runs again from the start, and each committed step returns its
+recorded result instead of running. Whatever a body does outside its steps must therefore be deterministic: no clock, no
+randomness, no reading of anything that changes.
 """
 
 from orchestration.workflows.engine.flow import ChildFlow, Flow, FlowBody, NamedStep, StepError

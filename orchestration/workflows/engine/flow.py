@@ -1,4 +1,4 @@
-"""What a flow's body may do: steps, children, waiting."""
+"""What the body of a flow may do: run steps, start child flows, sleep."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ _CHILD_POLL_SECONDS = 0.1
 
 
 class StepError(OrchestratorError):
-    """A step failed, now or in the execution that is being replayed; both look the same to the body.
+    """A step failed, now or in the execution that is being replayed; the body cannot tell the difference.
 
-    `kind` is the name of the error's class; `data` holds JSON that the error carried in an attribute `data`.
+    `kind` is the name of the error's class; `data` is JSON from the error's attribute `data`, if it had one.
     """
 
     def __init__(self, kind: str, message: str, data: Any = None) -> None:
@@ -55,7 +55,7 @@ class NamedStep(Generic[T]):
 
 
 class Flow:
-    """The handle that a body is given. Values that go through it are stored as JSON and typed at both ends."""
+    """The handle that a body receives. Values are stored as JSON and typed at both ends."""
 
     def __init__(self, flow_id: str, start_child: ChildStarter) -> None:
         self.id = flow_id
@@ -69,11 +69,10 @@ class Flow:
     async def step(self, name: str, model: StepFunction[Any]) -> Any: ...
 
     async def step(self, name: str, model: Any, function: StepFunction[Any] | None = None) -> Any:
-        """Run `function` once and record what it returns; after a crash the record is returned instead.
+        """Run `function` once and record its result, of the type `model`; after a crash return the record instead.
 
-        `model` is the type of the result. A step interrupted half-way runs again, so its effects outside must bear
-        that. Raises StepError when the function fails (recorded too); stops early, unrecorded, when the flow is
-        cancelled.
+        A step that is interrupted half-way runs again, so its outside effects must be idempotent. Raises StepError when
+        the function fails (which is recorded, too). If the flow is cancelled, the step stops early and unrecorded.
         """
         self._check_owner(name)
         one = NamedStep(name, model, function) if function is not None else NamedStep(name, JSON, model)
@@ -87,11 +86,13 @@ class Flow:
     async def steps(self, named: Sequence[tuple[str, StepFunction[Any]]]) -> list[Any]: ...
 
     async def steps(self, named: Sequence[Any]) -> list[Any]:
-        """Run single steps side by side; results come in the order given. The first StepError, if any, is raised
-        after all have ended."""
+        """Run single steps concurrently; results come in the order given. The first StepError, if any, is raised after
+        all have ended."""
         self._check_owner("steps")
         wanted = [one if isinstance(one, NamedStep) else NamedStep(one[0], JSON, one[1]) for one in named]
-        # Numbers are drawn here, in order, so that a replay gives each step its own result whatever order they end in.
+        # The engine numbers steps in the order of their calls. Gathered coroutines call in whatever order they are
+        # scheduled, and on replay a step would get the result of another, without any error. So numbers are reserved
+        # here, in order.
         reserved = [(DBOS.reserve_step(), one) for one in wanted]
         results = await asyncio.gather(
             *(
@@ -109,33 +110,33 @@ class Flow:
         ]
 
     async def start(self, kind: FlowKind[P, R], child_id: str, payload: P) -> ChildFlow[R]:
-        """Start a child flow under an identifier of our choosing, which should begin with this flow's own."""
+        """Start a child flow under an identifier that begins with this flow's own: prefixes make the tree of a run."""
         self._check_owner(kind.name)
         with SetWorkflowID(child_id):
             return ChildFlow(child_id, kind.result, await self._start_child(kind, payload))
 
     async def result(self, child: ChildFlow[R]) -> R:
-        """Wait for a child and return what it returned. Raises StepError when it failed."""
+        """Wait for a child flow and return its result. Raises StepError if it failed."""
         self._check_owner(child.id)
         stored = await _unwrapped(child.handle.get_result(polling_interval_sec=_CHILD_POLL_SECONDS))
         return from_json(child.result, stored, f"the result of {child.id}")
 
     async def sleep(self, seconds: float) -> None:
-        """Wait; a restart in between does not begin the wait anew."""
+        """Sleep; after a restart only the remaining time is waited."""
         self._check_owner("sleep")
         await DBOS.sleep_async(seconds)
 
     def _check_owner(self, what: str) -> None:
-        """Steps are numbered as they are called: from several tasks at once the numbers would depend on chance."""
+        """Steps are numbered as they are called; called from several tasks, the numbers would depend on scheduling."""
         if asyncio.current_task() is not self._owner:
             raise RuntimeError(
-                f"expected '{what}' to be called by the flow's own task, got a side task of {self.id}; "
-                "use Flow.steps, or give the side work a child flow of its own"
+                f"'{what}' was called from a side task of {self.id}; call it from the flow's own task, use Flow.steps, "
+                "or give the side work a child flow of its own"
             )
 
 
 def as_portable(error: Exception) -> PortableWorkflowError:
-    """The form in which the engine stores an error, and which comes out of the store as it went in."""
+    """The error in the one form that the engine stores without pickling it."""
     if isinstance(error, PortableWorkflowError):
         return error
     kind = error.kind if isinstance(error, StepError) else type(error).__name__

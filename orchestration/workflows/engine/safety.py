@@ -1,4 +1,4 @@
-"""What has to be changed in the engine before it may be used: no pickle, no chatter, quicker cancelling."""
+"""Changes to the engine before it may be used: no pickle, no chatter, faster cancelling."""
 
 from __future__ import annotations
 
@@ -8,23 +8,24 @@ from typing import Any, NoReturn
 import dbos._core
 import dbos._serialization
 
-# How often running steps look whether their flow was cancelled from elsewhere. The engine's own second is too slow for
-# "stops within its limit + 1 s".
+# How often a running step checks whether its flow was cancelled by another process. The engine's own second is too
+# slow: a tool has to stop within its limit plus one second.
 _CANCEL_POLL_SECONDS = 0.25
 
 
 def _refuse(*_: Any) -> NoReturn:
     raise TypeError(
-        "expected JSON in the engine's tables, got a pickle; it is not read, because a pickle can run code: "
+        "the engine's tables hold a pickle, which is not read because it could run code; "
         "delete the row or restore the database from a backup"
     )
 
 
 def make_safe() -> None:
-    """Apply the changes; doing it again does no harm.
+    """Apply the changes; repeating them does no harm.
 
-    The engine picks a decoder by a column of the row it reads, so a row put there by somebody else could name pickle
-    and run code, whatever serializer is configured. The decoder itself is therefore replaced by a refusal.
+    The engine selects the decoder by a column of the row that it reads (`operation_outputs.serialization`). Whoever can
+    insert a row could therefore name pickle and run code, even with a JSON serializer configured. Configuration cannot
+    prevent that, so the decoder itself is replaced by one that refuses.
     """
     dbos._serialization.DefaultSerializer.serialize = _refuse  # type: ignore[method-assign, assignment]
     dbos._serialization.DefaultSerializer.deserialize = _refuse  # type: ignore[method-assign, assignment]
@@ -32,7 +33,7 @@ def make_safe() -> None:
 
 
 def quieten() -> None:
-    """Send the engine's log lines through our own logging, from warnings upward."""
+    """Route the engine's log lines from warnings upward through our own logging."""
     logger = logging.getLogger("dbos")
     logger.handlers.clear()
     logger.propagate = True

@@ -1,4 +1,4 @@
-"""Starting, stopping and steering flows."""
+"""The durable engine of one process: it starts, stops and controls flows."""
 
 from __future__ import annotations
 
@@ -32,23 +32,29 @@ P = TypeVar("P")
 R = TypeVar("R")
 
 APPLICATION = "orchestration"
-# Fixed on purpose: a version taken from the code would strand unfinished work at each edit.
+# Fixed on purpose. DBOS takes a hash of the code by default and resumes only work of the same version, so each edit
+# would strand unfinished runs: https://docs.dbos.dev/python/tutorials/upgrading-workflows.
 APPLICATION_VERSION = "1"
 SHARED_QUEUE = "runs"
 _OWN_QUEUE_PREFIX = "process-"
+# A live process renews five times before its lease expires, so that a slow disk does not look like a crash.
 _LEASE_SECONDS = 10.0
 _LEASE_RENEWAL_SECONDS = 2.0
+# Polling costs 3.5 % of a core per queue and process at 0.1 s. There are two queues.
 _QUEUE_POLL_SECONDS = 0.2
-# How soon an edited calendar is in force; the engine's own half minute would let a time pass.
+# How soon an edited schedule is in force. With the engine's own 30 s a time within the next half minute would be
+# missed.
 _CALENDAR_POLL_SECONDS = 1.0
+# DBOS would try a hundred times by default. A run that has crashed five processes will crash the sixth.
 _CRASHES_BEFORE_GIVING_UP = 5
+# Deleting 1,000 flows takes about 0.1 s, during which SQLite lets nobody else write.
 _FORGOTTEN_AT_ONCE = 200
 
 PRIORITIES = {"high": 1, "normal": 10, "low": 100}
 
 
 class FlowState(StrEnum):
-    """Where a flow stands, in our words."""
+    """The state of a flow. The engine's own names are in `_STATES`."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -70,14 +76,14 @@ _STATES = {
 }
 
 
-# Nothing goes on by itself from here; a person may still resume what failed or was cancelled.
+# Nothing continues by itself from here, though a failed or cancelled flow may still be resumed by a person.
 _OVER = frozenset({FlowState.SUCCEEDED, FlowState.FAILED, FlowState.CANCELLED, FlowState.CRASHED})
 
 
 @dataclass(frozen=True, slots=True)
 class FlowStatus:
-    """One flow as it stands now. `executor` is the process that has it: None while any worker may take it.
-    `working` tells a flow whose process has taken it up from one that waits on that process's queue."""
+    """One flow as it is now. `executor` is the process that owns it, None while any worker may claim it. `working`
+    distinguishes a flow that its process is running from one that waits on that process's queue."""
 
     id: str
     state: FlowState
@@ -104,7 +110,7 @@ class StepRecord:
 
 @dataclass(frozen=True, slots=True)
 class FlowSchedule:
-    """A flow that starts by the calendar: a cron expression in a time zone, and what to start it with."""
+    """A flow that starts on a schedule: a cron expression in a time zone, and the payload to start it with."""
 
     name: str
     cron: str
@@ -125,7 +131,11 @@ _registered: dict[str, RegisteredFlow] = {}
 
 @DBOS.workflow(name="flow", max_recovery_attempts=_CRASHES_BEFORE_GIVING_UP)
 async def _flow(kind: str, payload: Any) -> Any:
-    """The one function that the engine knows; it finds the body by its kind."""
+    """The one function that the engine knows; it looks up the body by its kind.
+
+    DBOS stores the name of the function with each workflow. With one function for all kinds, moving or renaming a body
+    in our code cannot strand stored flows.
+    """
     flow = Flow(str(DBOS.workflow_id), _start_flow)
     flow_type, body = _registered[kind].kind, _registered[kind].body
     try:
@@ -137,7 +147,7 @@ async def _flow(kind: str, payload: Any) -> Any:
 
 @DBOS.workflow(name="scheduled")
 async def _scheduled(at: Any, context: Any) -> Any:
-    """What the engine's calendar calls."""
+    """The function that the engine's scheduler calls."""
     return await _flow(context["kind"], {**context["payload"], "at": str(at)})
 
 
@@ -146,9 +156,10 @@ async def _start_flow(kind: FlowKind[P, Any], payload: P) -> Any:
 
 
 class Engine:
-    """One process's part of the durable engine. There can be only one in a process at a time.
+    """One process's part of the durable engine. DBOS is a singleton, so there can be only one in a process at a time.
 
-    `shared` says whether this process takes any waiting run (a worker) or only those it is told to run (the console).
+    `shared` means that this process claims any waiting run (a worker); otherwise it runs only what it started itself
+    (the console).
     """
 
     def __init__(self, url: str, leases: Leases, *, shared: bool = False) -> None:
@@ -185,7 +196,7 @@ class Engine:
             await _start_flow(kind, payload)
 
     async def enqueue(self, kind: FlowKind[P, Any], flow_id: str, payload: P, priority: str = "normal") -> None:
-        """Leave a flow for any worker to take, the more urgent first."""
+        """Leave a flow to any worker; urgent flows are claimed first."""
         stored = to_json(kind.payload, payload)
         with SetWorkflowID(flow_id), SetEnqueueOptions(priority=PRIORITIES[priority]):
             await DBOS.enqueue_workflow_async(SHARED_QUEUE, _flow, kind.name, stored)
@@ -204,7 +215,7 @@ class Engine:
             raise StepError(type(error).__name__, str(error)) from error
 
     async def cancel(self, flow_id: str) -> None:
-        """Stop a flow and its children, running steps too. Committed steps stay, so it can be resumed."""
+        """Stop a flow and its children, including running steps. Committed steps stay, so it can be resumed."""
         await DBOS.cancel_workflow_async(flow_id, cancel_children=True)
 
     async def tree(self, flow_id: str) -> tuple[FlowStatus, ...]:
@@ -215,7 +226,7 @@ class Engine:
         return tuple(_status(status, alive) for status in own)
 
     async def states(self, flow_ids: Sequence[str]) -> Mapping[str, FlowState]:
-        """Where each of these flows stands; those that never began are left out."""
+        """The state of each of these flows; those that never started are left out."""
         if not flow_ids:
             return {}
         found = await DBOS.list_workflows_async(workflow_ids=list(flow_ids), load_input=False, load_output=False)
@@ -227,25 +238,25 @@ class Engine:
         return tuple(_record(flow_id, step) for step in await DBOS.list_workflow_steps_async(flow_id))
 
     async def recover(self, flow_id: str, *, shared: bool = False) -> int:
-        """Take over the parts of a flow whose process is gone, however often that has happened; returns how many.
+        """Claim the parts of a flow whose process is gone, however often that has happened; returns how many.
 
-        `shared`, here and below, leaves the flow to the workers; otherwise it goes on in this process.
-
-        Parts that a live process holds are left alone: taking them would run a step twice at the same time.
+        `shared`, here and below, leaves the flow to the workers; otherwise it continues in this process. Parts that a
+        live process owns are left alone: claiming them would run a step twice at the same time.
         """
         orphans = [status for status in await self.tree(flow_id) if status.state is FlowState.INTERRUPTED]
         queue = self._queue(shared=shared)
         return await anyio.to_thread.run_sync(lambda: self._claim_all(orphans, queue, recovery_attempts=0))
 
     async def claim(self, flow_id: str, *, shared: bool = False) -> int:
-        """Take the parts of a flow that wait in a queue, to begin them here; returns how many."""
+        """Claim the parts of a flow that wait in a queue; returns how many."""
         waiting = [status for status in await self.tree(flow_id) if status.state is FlowState.QUEUED]
         return await anyio.to_thread.run_sync(self._claim_all, waiting, self._queue(shared=shared))
 
     async def recover_all(self, wanted: Callable[[str], bool] = lambda _: True) -> int:
-        """Take over every flow whose process is gone, of those whose identifier is wanted; returns how many.
+        """Claim every flow whose process is gone and whose identifier is wanted; returns how many.
 
-        One that has crashed several times is left as it is then.
+        DBOS recovers only the work of its own executor at launch, never that of other processes. A flow that has
+        crashed several times stays as it is.
         """
         pending = await DBOS.list_workflows_async(
             status=["PENDING", "ENQUEUED"], load_input=False, load_output=False, limit=10_000
@@ -256,26 +267,26 @@ class Engine:
         return await anyio.to_thread.run_sync(self._claim_all, orphans, self._own_queue)
 
     async def resume(self, flow_id: str, *, shared: bool = False) -> None:
-        """Go on with a flow that was cancelled or had crashed too often, and with its unfinished children."""
+        """Continue a flow that was cancelled or has crashed too often, with its unfinished children."""
         stopped = (FlowState.CANCELLED, FlowState.CRASHED)
         ids = [status.id for status in await self.tree(flow_id) if status.state in stopped]
         if ids:
             await DBOS.resume_workflows_async(ids, queue_name=self._queue(shared=shared))
 
     async def rewind(self, flow_id: str, number: int, *, shared: bool = False) -> None:
-        """Forget an ended flow's steps from `number` on and run it again from there, under the same identifier."""
+        """Discard an ended flow's steps from `number` on and run it again from there, under the same identifier."""
         await DBOS.rewind_workflow_async(flow_id, start_step=number, queue_name=self._queue(shared=shared))
 
     async def fork(self, flow_id: str, number: int, new_id: str, *, shared: bool = False) -> None:
-        """Begin a new flow that shares the steps before `number` and goes its own way from there."""
+        """Start a new flow that shares the steps before `number` and runs on its own from there."""
         with SetWorkflowID(new_id):
             await DBOS.fork_workflow_async(flow_id, number, queue_name=self._queue(shared=shared))
 
     async def apply_schedules(self, kind: FlowKind[Any, Any], schedules: Sequence[FlowSchedule]) -> None:
-        """Make the calendar hold exactly these; each starts a flow of `kind` on the workers' queue when its time comes.
+        """Replace the schedules by exactly these; each starts a flow of `kind` on the workers' queue when it is due.
 
-        The flow's payload is the schedule's with the planned time added under `at`. Of several processes that keep the
-        calendar, one starts the flow. A time that passed while no process ran is not caught up.
+        The flow's payload is that of the schedule with the planned time added under `at`. If several processes run the
+        scheduler, one of them starts the flow. A time that passed while no process ran is not made up for.
         """
         wanted = {schedule.name for schedule in schedules}
         for known in await DBOS.list_schedules_async():
@@ -296,8 +307,11 @@ class Engine:
         )
 
     async def forget_ended(self, before: datetime, kept: Callable[[Sequence[str]], Awaitable[frozenset[str]]]) -> int:
-        """Delete the flows that ended before a moment, each with its descendants and all their steps, in batches;
-        returns how many. `kept` is asked which of some flows have to stay, although they stand still."""
+        """Delete the flows that ended before a moment, with their descendants and steps, in batches; returns how many.
+
+        `kept` returns which of the given flows must stay although they have ended, because their runs may be resumed.
+        DBOS has no retention of its own.
+        """
         deleted, passed = 0, 0
         while page := await self._page_of_ended(before, passed):
             roots = [flow.workflow_id for flow in page if not _is_child(flow)]
@@ -337,10 +351,11 @@ class Engine:
         )
         quieten()
         DBOS.listen_queues([SHARED_QUEUE] if self._shared else [])
-        # The engine's name for a queue that lives in memory only: nobody else can take what is put there.
+        # An internal queue is registered in this process only, so no other process claims what is put there.
         self._dbos._registry._register_internal_queue(self._own_queue, polling_interval_sec=_QUEUE_POLL_SECONDS)
         DBOS.launch()
         self._database = self._dbos._sys_db
+        # `never_update`: otherwise a restart would overwrite a limit that was set while running.
         await DBOS.register_queue_async(
             SHARED_QUEUE, polling_interval_sec=_QUEUE_POLL_SECONDS, on_conflict="never_update"
         )
@@ -360,7 +375,8 @@ class Engine:
         close_engine(self._pool)  # the durable engine closes only what it has made itself
 
     def _count_no_crash(self) -> None:
-        """A process that stops in good order has crashed nobody: its flows may be taken up as often as it takes."""
+        """Reset the crash counters of this process's flows: DBOS counts every recovery as a crash, but an orderly stop
+        is none, and flows must survive any number of restarts."""
         if self._database is not None:
             table = self._database.tables.workflow_status
             mine = (table.c.status == "PENDING") & (table.c.executor_id == self.executor_id)
@@ -370,7 +386,7 @@ class Engine:
     async def _keep_lease(self) -> None:
         while True:
             await anyio.sleep(_LEASE_RENEWAL_SECONDS)
-            # While the database is away nobody can take our flows either; the lease is good again when it is back.
+            # While the database is down nobody can claim our flows, either; the lease is renewed when it is back.
             with contextlib.suppress(sa.exc.SQLAlchemyError):
                 await self._renew()
 
@@ -387,19 +403,20 @@ class Engine:
         return SHARED_QUEUE if shared else self._own_queue
 
     def _claim_all(self, flows: list[FlowStatus], queue: str, **values: Any) -> int:
-        """Put flows that nobody works on into a queue; returns how many we got.
+        """Put flows that nobody works on into a queue; returns how many were claimed.
 
-        Atomic: of several that try, one wins, and none does once a live process has the flow. The engine leaves a flow
-        in the queue it was in, and that of a process that is gone is one that nobody looks into.
+        Each claim is a compare-and-set: of several processes that try, one wins, and none does once a live process owns
+        the flow. DBOS's own recovery leaves a flow in its previous queue, and the queue of a dead process is polled by
+        nobody. `resume_workflow` is no substitute: it resets the crash counter.
         """
         if self._database is None:
-            raise RuntimeError("expected a running engine, got one that was not launched")
+            raise RuntimeError("The engine is not running. Use it inside `async with engine.running()`.")
         with self._database.engine.begin() as connection:
             claims = [self._claim(self._database, flow, {**values, "queue_name": queue}) for flow in flows]
             return sum(connection.execute(claim).rowcount for claim in claims)
 
     def _claim(self, database: SystemDatabase, flow: FlowStatus, values: Mapping[str, Any]) -> sa.Update:
-        """Put a flow that is still in the hands where it was seen on a queue."""
+        """The update that claims a flow if its owner is still the one that was seen."""
         table = database.tables.workflow_status
         waits = (table.c.status == "ENQUEUED") & (table.c.queue_name == flow.queue)
         works = (table.c.status == "PENDING") & (table.c.executor_id == flow.executor)
@@ -412,7 +429,7 @@ class Engine:
 
 
 def _is_child(status: Any) -> bool:
-    """Whether a flow goes with another one; a run that a schedule has started does not."""
+    """Whether a flow is deleted with its parent. A run that a schedule has started has a parent but stays by itself."""
     parent = status.parent_workflow_id
     return parent is not None and _is_below(status.workflow_id, parent)
 

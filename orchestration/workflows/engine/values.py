@@ -16,7 +16,7 @@ StoredType = type[T] | TypeAdapter[T]
 
 JSON: Final[TypeAdapter[Any]] = TypeAdapter(Any)
 
-# Building an adapter costs as much as hundreds of reads with it, and each step needs one.
+# Building an adapter costs as much as hundreds of reads with it, and every step needs one.
 _adapters: dict[Any, TypeAdapter[Any]] = {}
 
 
