@@ -40,26 +40,26 @@ class RouteAttempt:
         self._clock = clock
         self._limits = record.provider.settings.timeouts
         self._call_seconds = self._limits.call if seconds is None else min(self._limits.call, seconds)
-        # An answer that does not come as a stream has its first token when it has its last.
+        # Without streaming the first token arrives together with the last.
         self._first_seconds = self._limits.first_token if record.provider.settings.streaming else self._call_seconds
         self._progress = progress
         self._on_chunk = on_chunk
         self._said = float("-inf")
         self._started = clock.monotonic()
         self._rehearsal = record.provider.rehearsal
-        # When something was last heard, in seconds of the event loop; None while it is not the provider's turn.
+        # When the provider last sent something, in seconds of the event loop; None while we do not wait for it.
         self.last_activity: float | None = None
         self.first_token_seconds: float | None = None
 
     @property
     def idle_seconds(self) -> float:
-        """For how long the provider has said nothing although it is its turn; 0 before it is asked, and while what it
-        said is handed on."""
+        """How long the provider has sent nothing although we wait for it; 0 before the request, and while the consumer
+        processes a chunk."""
         return 0.0 if self.last_activity is None else asyncio.get_running_loop().time() - self.last_activity
 
     @property
     def has_delivered(self) -> bool:
-        """Whether a token has left our hands, so that no other route can take over."""
+        """Whether a token has been delivered, so that no other route can take over."""
         return self._on_chunk is not None and self.first_token_seconds is not None
 
     @property

@@ -1,4 +1,7 @@
-"""Azure OpenAI and AI Foundry: the v1 address and the older one, with a key or an Entra token."""
+"""Azure OpenAI and AI Foundry: the v1 address and the older one, with a key or an Entra token.
+
+https://learn.microsoft.com/azure/ai-foundry/openai/api-version-lifecycle describes both kinds of address.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ _SCOPE = "https://ai.azure.com/.default"
 
 
 class AzureEndpoint(Endpoint):
-    """`model` is the deployment's name. With `apiVersion` the older addresses are used, else v1."""
+    """`model` is the name of the deployment. With `apiVersion` the older addresses are used, otherwise v1."""
 
     hint = "check the endpoint, the deployment's name and AZURE_OPENAI_API_KEY in .env"
 
@@ -46,7 +49,7 @@ class AzureEndpoint(Endpoint):
         return self.base_url.removesuffix("/v1").removesuffix("/openai")
 
     def _entra_token(self) -> str:
-        """A token for the scope of AI Foundry; the library keeps it until shortly before it expires."""
+        """A token for the scope of AI Foundry; the library caches it until shortly before it expires."""
         try:
             from azure.core.exceptions import AzureError, ClientAuthenticationError  # type: ignore[import-not-found]
             from azure.identity import DefaultAzureCredential  # type: ignore[import-not-found]

@@ -1,4 +1,4 @@
-"""What calls may cost: a hard stop before the call that would go over."""
+"""Budgets: a hard stop before the call that would exceed one."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class SpentAmount:
 
 @dataclass(frozen=True, slots=True)
 class BudgetScope:
-    """Whose spending is added up: a run's, one agent's in it, or everybody's or one client's since a moment."""
+    """Whose spending is summed: that of a run, of one agent in it, or of everybody or one client since a moment."""
 
     run_id: str | None = None
     agent: str | None = None
@@ -42,7 +42,7 @@ class BudgetScope:
 
 @dataclass(frozen=True, slots=True)
 class _Limit:
-    """What a scope may use, and the settings in which that is said."""
+    """What a scope may use, and the keys of the settings that say so."""
 
     tokens: int | None
     usd: float | None
@@ -55,18 +55,18 @@ class _Limit:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Reservation:
-    """What was set aside for one call under way."""
+    """What is set aside for one call in progress."""
 
     scopes: tuple[BudgetScope, ...]
     amount: SpentAmount
 
 
 class Budgets:
-    """Limits on tokens and money for each run, each agent in it, each client, and the day. Calls without a limit cost
-    nothing here.
+    """Limits on tokens and money per run, per agent in it, per client and per day. Calls without a limit cost nothing
+    here.
 
-    What was used is read from the database each time, so that processes that work side by side see each other's
-    spending; what calls under way may still use is set aside here.
+    Spending is read from the database each time, so that concurrent processes see each other's; what calls in progress
+    may still use is set aside in this process.
     """
 
     def __init__(self, spend: Spend, configuration: Callable[[], Configuration]) -> None:
@@ -76,9 +76,10 @@ class Budgets:
         self._lock = anyio.Lock()
 
     async def reserve(self, call: GatewayCall, expect: Callable[[], SpentAmount], now: datetime) -> Reservation | None:
-        """Set aside what a call is expected to cost; None, and it is not asked, where nothing limits the call.
+        """Set aside the expected cost of a call; None if nothing limits the call, and `expect` is not called then.
 
-        Raises BudgetExceededError when that would go over a limit.
+        Raises BudgetExceededError if that would exceed a limit. The lock makes check and reservation one step:
+        otherwise calls that start together would each fit, and together exceed the budget.
         """
         limits = dict(self._limits(call, now))
         if not limits:
@@ -93,7 +94,7 @@ class Budgets:
         return reservation
 
     async def settle(self, reservation: Reservation, charge: Charge | None) -> None:
-        """Put what the call really cost in the place of what was set aside; None when it cost nothing."""
+        """Replace what was set aside by the real cost; None if the call cost nothing."""
         async with self._lock:
             try:
                 if charge is not None:

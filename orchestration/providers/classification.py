@@ -1,4 +1,4 @@
-"""From what a provider did to the class of failure. Pure; the table is the one in docs/reference/providers.md."""
+"""Classifying the failures of providers. Pure; the table is the one in docs/reference/providers.md."""
 
 from __future__ import annotations
 
@@ -20,16 +20,17 @@ _BY_STATUS = {
     410: FailureKind.RETIRED,
 }
 _QUOTA_CODES = frozenset({"insufficient_quota", "quota_exceeded", "billing_hard_limit_reached"})
-# Azure answers 429 for four reasons: calls or tokens in a minute, a used-up quota, and no capacity for anyone.
+# Azure answers 429 for four reasons, told apart only by the message: requests per minute, tokens per minute, a used-up
+# quota, and no capacity: https://learn.microsoft.com/azure/ai-foundry/openai/how-to/quota.
 _NO_CAPACITY = re.compile(r"(?i)no.?capacity|high demand|overloaded|at capacity|temporarily unable")
 _QUOTA_WORDS = re.compile(r"(?i)quota[^.]{0,40}(exceeded|exhausted|used up)|exceeded[^.]{0,40}\bquota\b|billing")
-# A wait this long is no rate limit any more: whoever asks should go elsewhere until then.
+# A wait this long is no rate limit any more but a quota: calls should go elsewhere until its reset.
 _LONG_WAIT_SECONDS = 3600.0
 _SHOWN_CHARACTERS = 300
 
 
 def from_response(status: int, headers: Mapping[str, str], body: bytes, now: datetime) -> Failure:
-    """Class an answer whose status is not 200. `now` is needed for a Retry-After that is a date."""
+    """Classify an answer whose status is not 200. `now` is needed for a Retry-After that is a date."""
     error = error_of(body)
     message = str(error.get("message") or body[:_SHOWN_CHARACTERS].decode("utf-8", "replace")).strip()
     wait = retry_after(headers, now)
@@ -37,7 +38,10 @@ def from_response(status: int, headers: Mapping[str, str], body: bytes, now: dat
 
 
 def from_error(error: Mapping[str, Any]) -> Failure:
-    """Class an error that came as a line of a stream under status 200."""
+    """Classify an error that came as a line of a stream under status 200.
+
+    The status line was sent before the error happened; Ollama reports errors in the middle of a stream like that.
+    """
     message = str(error.get("message") or error)
     if is_content_filter(error):
         return Failure(FailureKind.CONTENT_FILTER, message, 200)
@@ -45,7 +49,7 @@ def from_error(error: Mapping[str, Any]) -> Failure:
 
 
 def error_of(body: bytes) -> Mapping[str, Any]:
-    """The error object of an answer: OpenAI's form, Ollama's native text, or nothing."""
+    """The error object of an answer: OpenAI's form, Ollama's native text, or an empty object."""
     try:
         data = json.loads(body)
     except ValueError:
@@ -57,16 +61,20 @@ def error_of(body: bytes) -> Mapping[str, Any]:
 
 
 def is_content_filter(error: Mapping[str, Any]) -> bool:
-    """Whether a provider refused the content, in OpenAI's or in Azure's words."""
+    """Whether a content filter refused, by OpenAI's or Azure's code.
+
+    https://learn.microsoft.com/azure/ai-foundry/openai/concepts/content-filter
+    """
     inner = error.get("innererror")
     inner_code = inner.get("code") if isinstance(inner, dict) else None
     return error.get("code") == "content_filter" or inner_code == "ResponsibleAIPolicyViolation"
 
 
 def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
-    """The wait that a provider asks for, in seconds, from any of its three forms; None where there is none.
+    """The wait that a provider asks for, in seconds; None if it does not.
 
-    `retry-after-ms` is the most exact and wins; `retry-after` holds seconds or a date (RFC 9110, section 10.2.3).
+    Azure's `retry-after-ms` is the most exact and wins; `retry-after` is in seconds or a date:
+    https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3.
     """
     milliseconds = _number(headers.get("retry-after-ms"))
     if milliseconds is not None:
@@ -103,7 +111,8 @@ def _kind_of_429(error: Mapping[str, Any], message: str, wait: float | None) -> 
 
 
 def _is_hard_quota(error: Mapping[str, Any], message: str, wait: float | None) -> bool:
-    """Azure's rate-limit messages name a page about quota increases, so `rate limit` in the text decides first."""
+    """Whether a 429 means a used-up quota. Azure's rate-limit messages link to a page about quota increases, so the
+    words "rate limit" decide first."""
     if error.get("code") in _QUOTA_CODES or error.get("type") in _QUOTA_CODES:
         return True
     if wait is not None and wait >= _LONG_WAIT_SECONDS:

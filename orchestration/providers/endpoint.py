@@ -1,4 +1,4 @@
-"""One provider over HTTP: the OpenAI dialect. Other vendors differ in addresses, headers and probes."""
+"""One provider over HTTP, in the OpenAI dialect. Other vendors differ in addresses, headers and probes."""
 
 from __future__ import annotations
 
@@ -22,14 +22,16 @@ from orchestration.providers import classification
 from orchestration.providers.failures import Failure, FailureKind
 from orchestration.providers.probe_timeout import ProbeTimeout, sleep_while_running
 
-# When a probe is asked a second time, on a connection of its own: the first may be one that died unnoticed.
+# A second probe follows on another connection: the pooled one may have died without notice, behind a NAT for example,
+# and its packets vanish until TCP gives up after minutes.
 _SECOND_AFTER_SECONDS = 0.2
+# An error page of a proxy can be of any size; more than this would only be cut off later.
 _MOST_ERROR_BYTES = 64_000
 _DRAIN_SECONDS = 0.1
 
 
 class CallFailed(Exception):  # noqa: N818 (control flow within this room, never shown)
-    """A try ended in a failure that has been classed."""
+    """An attempt ended in a classified failure."""
 
     def __init__(self, failure: Failure) -> None:
         super().__init__(failure.message)
@@ -38,7 +40,7 @@ class CallFailed(Exception):  # noqa: N818 (control flow within this room, never
 
 @dataclass(frozen=True, slots=True)
 class EndpointResponse:
-    """What came back: headers, and either the whole body or the chunks."""
+    """A provider's response: headers, and either the whole body or the chunks."""
 
     headers: Mapping[str, str]
     body: Mapping[str, Any] | None
@@ -61,34 +63,35 @@ class Endpoint:
             timeout=httpx2.Timeout(None, connect=settings.timeouts.connect),
             verify=_tls(),
             limits=httpx2.Limits(max_connections=None, max_keepalive_connections=20, keepalive_expiry=30),
+            # A proxy from the environment would receive the keys; providers are reached directly.
             trust_env=False,
         )
 
     @property
     def base_url(self) -> str:
-        """The address without a slash at its end."""
+        """The address without a trailing slash."""
         return (self.settings.effective_base_url or "").rstrip("/")
 
     def chat_url(self, model: str) -> str:  # noqa: ARG002 (other dialects name the model in the address)
-        """Where chat requests go."""
+        """The URL of chat requests."""
         return f"{self.base_url}/chat/completions"
 
     def probe_url(self) -> str:
-        """What a cheap probe asks for."""
+        """The URL of a cheap probe."""
         return f"{self.base_url}/models"
 
     async def headers(self) -> dict[str, str]:
-        """How we prove who we are. Raises CallFailed when the credentials are missing."""
+        """The headers that authenticate us. Raises CallFailed if the credentials are missing."""
         key = self.api_key()
         return {"authorization": f"Bearer {key}"} if key else {}
 
     def chat_body(self, model: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        """The request's body for this provider."""
+        """The request body for this provider."""
         return {"model": model, **body}
 
     @asynccontextmanager
     async def chat(self, model: str, body: Mapping[str, Any], now: datetime) -> AsyncIterator[EndpointResponse]:
-        """Send a request; yields the answer's beginning. Raises CallFailed for everything that is no answer."""
+        """Send a request; yields the response. Raises CallFailed for everything that is not an answer."""
         streaming = self.settings.streaming
         request_body = self.chat_body(model, body)
         if streaming:
@@ -106,7 +109,7 @@ class Endpoint:
                     await response.aclose()
 
     async def probe(self, now: datetime) -> None:
-        """Ask something cheap. Raises CallFailed when the provider would not answer a real request either."""
+        """Probe cheaply. Raises CallFailed if the provider would not answer a real request, either."""
         async with self._in_use():
             response = await self._probed()
         if response.status_code != 200:
@@ -122,11 +125,12 @@ class Endpoint:
             await self.aclose()
 
     def check_probe(self, body: bytes) -> None:
-        """Raise CallFailed when the answer to a probe is not what the vendor gives."""
+        """Raise CallFailed if the answer to a probe is not what the vendor sends: a captive portal or a wrong port
+        answers 200, too."""
         try:
             json.loads(body)
         except ValueError as error:
-            message = f"expected JSON from {self.probe_url()}, got something else; is the address right?"
+            message = f"{self.probe_url()} did not answer with JSON; is the address right?"
             raise CallFailed(Failure(FailureKind.MALFORMED, message, 200)) from error
 
     async def aclose(self) -> None:
@@ -134,8 +138,8 @@ class Endpoint:
         await self._client.aclose()
 
     async def _probed(self) -> httpx2.Response:
-        """The answer to a probe, or to the second one that is sent when the first stays unanswered for a moment; the
-        first to be answered, or to fail, counts. Raises CallFailed."""
+        """Send a probe, and a second one if the first is not answered at once; whichever is answered or fails first
+        counts. Raises CallFailed."""
         request = await self._request("GET", self.probe_url())
         found: list[httpx2.Response | httpx2.HTTPError] = []
         limit, begun = self.probe_timeout.seconds, asyncio.get_running_loop().time()
@@ -173,12 +177,12 @@ class Endpoint:
                     await self.aclose()
 
     async def _request(self, method: str, url: str, body: Mapping[str, Any] | None = None) -> httpx2.Request:
-        """Raises CallFailed when the address or the credentials cannot be used."""
+        """Build a request. Raises CallFailed if the address or the credentials cannot be used."""
         headers = await self.headers()
         try:
             return self._client.build_request(method, url, json=body, headers=headers)
         except httpx2.InvalidURL as error:
-            message = f"expected an address that can be called, got '{url}': {error}"
+            message = f"the address '{url}' cannot be called: {error}"
             raise CallFailed(Failure(FailureKind.UNREACHABLE, message)) from error
 
     def api_key(self) -> str | None:
@@ -190,7 +194,7 @@ class Endpoint:
         if key is None:
             raise CallFailed(Failure(FailureKind.AUTHENTICATION, f"{name} is not set; put it in .env"))
         if not (key.isascii() and key.isprintable()):
-            message = f"{name} holds a character that no HTTP header can carry; copy it into .env anew"
+            message = f"{name} has a character that no HTTP header can carry; copy the key into .env again"
             raise CallFailed(Failure(FailureKind.AUTHENTICATION, message))
         return key
 
@@ -223,12 +227,12 @@ async def _chunks(response: httpx2.Response) -> AsyncIterator[Mapping[str, Any]]
                 return
             yield _chunk(data)
         elif line.startswith(b"{"):
-            # Some servers put an error into the stream as a bare line of JSON.
+            # Some servers write an error into the stream as a bare line of JSON, without `data:`.
             yield _chunk(line)
 
 
 async def _lines(parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """Lines end with a line feed and nothing else: JSON may hold the other characters that end lines of text."""
+    """Split at line feeds only. Python's `splitlines` also splits at U+2028 and others, which JSON may contain."""
     rest = b""
     async for part in parts:
         *lines, rest = (rest + part).split(b"\n")
@@ -238,7 +242,7 @@ async def _lines(parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
 
 
 async def _drain(parts: AsyncIterator[bytes]) -> None:
-    """Read what is left, which is nothing: only then can the connection carry another call."""
+    """Read the end of the response: until then the connection is not returned to the pool."""
     with anyio.move_on_after(_DRAIN_SECONDS), contextlib.suppress(httpx2.HTTPError):
         async for _ in parts:
             pass
@@ -257,7 +261,7 @@ def _chunk(text: bytes) -> Mapping[str, Any]:
 
 
 def _whole(body: bytes) -> Mapping[str, Any]:
-    """A whole answer. Raises CallFailed when it is not one."""
+    """Parse a whole answer. Raises CallFailed if it is not one."""
     try:
         data = json.loads(body)
     except ValueError as error:
@@ -276,7 +280,7 @@ def _has_message(choice: object) -> bool:
 
 
 def failure_of(error: httpx2.HTTPError, *, begun: bool = False) -> Failure:
-    """Class what the HTTP client says. Before an answer began it is `unreachable`, in the middle of one `malformed`."""
+    """Classify an error of the HTTP client: `unreachable` before the answer began, `malformed` in the middle of it."""
     text = str(error) or type(error).__name__
     if begun:
         return Failure(FailureKind.MALFORMED, f"the answer broke off: {text}", 200)
@@ -287,5 +291,5 @@ def failure_of(error: httpx2.HTTPError, *, begun: bool = False) -> Failure:
 
 @functools.cache
 def _tls() -> ssl.SSLContext:
-    """One for all providers: reading the certificates takes longer than a call."""
+    """One TLS context for all providers: loading the certificates takes longer than a call."""
     return httpx2.create_ssl_context(trust_env=False)

@@ -27,8 +27,8 @@ class FailureKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """One failed try. `retry_after` is in seconds, None where the provider did not say. `sure`: it has been confirmed,
-    so that no second try on the spot is needed."""
+    """One failed attempt. `retry_after` is in seconds, None if the provider sent none. `confirmed` means that no
+    immediate retry is needed."""
 
     kind: FailureKind
     message: str
@@ -38,10 +38,7 @@ class Failure:
 
 
 class GatewayError(OrchestratorError):
-    """A model call that could not be answered; `tries` says what was attempted.
-
-    `outcome` is how the call's event names it.
-    """
+    """A model call failed; `tries` lists the attempts. `outcome` is its name in the call's event."""
 
     outcome = "error"
 
@@ -51,10 +48,10 @@ class GatewayError(OrchestratorError):
 
 
 class NoRouteError(GatewayError):
-    """No provider can answer now. The work can wait: the same call may go through later.
+    """No provider can answer now. The work can wait: the same call may succeed later.
 
-    `retry_at` is the earliest moment, in monotonic seconds, at which a route may work again, None when only a person
-    can change that (a key, a model, a provider that is gone). `hints` say what to do, one line each.
+    `retry_at` is the earliest moment, in monotonic seconds, at which a route may work again; None if only a person can
+    help (a key, a model, a provider that is gone). `hints` say what to do, one line each.
     """
 
     outcome = "no_route"
@@ -73,7 +70,7 @@ class NoRouteError(GatewayError):
 
 
 class BrokenOffError(NoRouteError):
-    """An answer broke off after its beginning had been handed on. Nothing can take that back: ask again."""
+    """An answer broke off after its first tokens had been delivered. They cannot be taken back: repeat the request."""
 
     outcome = "broken_off"
 
@@ -89,6 +86,6 @@ class RequestRefusedError(GatewayError):
 
 
 class BudgetExceededError(GatewayError):
-    """The run, the agent or the period has used up its tokens or its money. A hard stop, before the call is made."""
+    """The run, the agent or the period has used up its tokens or money. A hard stop before the call is made."""
 
     outcome = "budget"

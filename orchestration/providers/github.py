@@ -1,4 +1,4 @@
-"""GitHub Models, retired on 2026-07-30: it answers 410, which is for good. Kept because configurations name it."""
+"""GitHub Models, which was retired on 2026-07-30 and answers 410 for good. Kept because configurations name it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Ollama: chat by its OpenAI-compatible address, probes by its own."""
+"""Ollama: chat through its OpenAI-compatible API, probes through its own.
+
+https://docs.ollama.com/api/openai-compatibility and https://docs.ollama.com/api/tags.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,8 @@ from orchestration.providers.endpoint import Endpoint
 
 
 class OllamaEndpoint(Endpoint):
-    """Ollama, source at v0.33: `/v1/chat/completions` for work, `/api/tags` to see whether it is there."""
+    """`/v1/chat/completions` for work, `/api/tags` as the probe: unlike `/`, it fails when the models cannot be
+    read."""
 
     hint = "start it with: ollama serve"
 

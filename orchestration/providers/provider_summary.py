@@ -1,4 +1,4 @@
-"""What the configuration and the database tell of the providers, for those who only look. Pure."""
+"""Providers and routes for display, from the configuration and the database. Pure; calls nobody."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ States = Mapping[tuple[str, str], tuple[dict[str, Any], datetime]]
 
 @dataclass(frozen=True, slots=True)
 class ProviderSummary:
-    """One route as it is shown.
+    """One route, for display.
 
-    `order` is 1 for the default provider, 2 for its first fallback and so on; None where work comes only by name.
-    `state` is `unknown` where no process has had reason to say anything. `key` names the variable that holds the key.
+    `order` is 1 for the default provider, 2 for its first fallback and so on; None if it is used only by name. `state`
+    is `unknown` if no process has reported on the route. `key` names the variable that holds the key.
     """
 
     provider: str
@@ -48,7 +48,7 @@ class ProviderSummary:
 def overview(
     configuration: Configuration, key_present: Callable[[str], bool], states: States, now: datetime
 ) -> tuple[ProviderSummary, ...]:
-    """Every provider of the configuration with its default model, and the models that processes have told of."""
+    """Every configured provider with its default model, and the other models that processes have reported on."""
     order = _order(configuration)
     return tuple(
         _line(name, model, settings, order.get(name), key_present, states, now)
@@ -58,7 +58,7 @@ def overview(
 
 
 def _order(configuration: Configuration) -> dict[str, int]:
-    """A rehearsal never stands in for another provider, nor another for it."""
+    """The fallback chain. The rehearsal provider never replaces another, nor another it."""
     runtime = configuration.runtime
     chain = list(dict.fromkeys((runtime.default_provider, *runtime.fallback_providers)))
     rehearsing = [

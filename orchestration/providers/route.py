@@ -1,4 +1,4 @@
-"""One route of the gateway: its breaker, its place at the provider, and what was last seen of it."""
+"""One route of the gateway: its breaker, its provider's concurrency, and its latest results."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from orchestration.providers.wire import Route
 
 
 class ProviderState:
-    """A configured provider: its endpoint and how much is asked of it. It stays the same through edits.
+    """A configured provider: its endpoint and its use. The object stays the same when the settings change.
 
-    `answers_during_calls`: it is known to answer probes while a call is under way, so that silence to both says more.
-    `last_parallel_probe` is when it was last probed beside a call, in seconds of the event loop, and what came of it;
-    `probing` is held meanwhile: one question is enough for all calls.
+    `answers_during_calls`: it is known to answer probes while it works on a call, so silence to both means that it is
+    gone. `last_parallel_probe` is the time of the last probe during a call, in seconds of the event loop, and its
+    failure; the lock `probing` makes one probe serve all calls.
     """
 
     def __init__(self, endpoint: Endpoint) -> None:
@@ -46,7 +46,7 @@ class ProviderState:
         return self.settings.type is ProviderKind.REHEARSAL
 
     def renew(self, endpoint: Endpoint, now: float) -> Endpoint:
-        """Go on with other settings; returns the endpoint so far, whose calls may still be under way."""
+        """Switch to other settings; returns the previous endpoint, which may still have calls in progress."""
         before, self.endpoint = self.endpoint, endpoint
         self.answers_during_calls = _answers_during_calls(endpoint.settings)
         if before.settings.concurrency != endpoint.settings.concurrency:
@@ -55,7 +55,7 @@ class ProviderState:
         return before
 
     def try_acquire(self, now: float) -> bool:
-        """Take a place for one call, if one is free."""
+        """Occupy a slot for one call, if one is free."""
         if self.in_use >= self.limit:
             return False
         self.in_use += 1
@@ -65,12 +65,12 @@ class ProviderState:
     def wait(self, now: float) -> float:
         """Seconds until our own limits on requests and tokens in a minute let another call through.
 
-        `now` is monotonic here, so that a change of the wall clock neither stops nor floods a provider.
+        `now` is monotonic, so that a change of the wall clock neither blocks nor floods a provider.
         """
         return max((bucket.wait(now) for bucket in self._buckets.values()), default=0.0)
 
     def count(self, now: float, *, requests: int = 0, tokens: int = 0) -> None:
-        """Count what was asked of the provider; `now` as in `wait`."""
+        """Count requests and tokens against our own limits; `now` as in `wait`."""
         for name, units in (("requests", requests), ("tokens", tokens)):
             if name in self._buckets and units:
                 self._buckets[name].take(units, now)
@@ -95,7 +95,7 @@ def _answers_during_calls(settings: ProviderSettings) -> bool:
 
 @dataclass(slots=True, eq=False)
 class RouteRecord:
-    """What the gateway knows of a route. `unsynced` while other processes have not been told of the breaker's state."""
+    """What the gateway knows about a route. `unsynced` until other processes can read the breaker's state."""
 
     route: Route
     provider: ProviderState
@@ -113,7 +113,7 @@ class RouteRecord:
 
 @dataclass(frozen=True, slots=True)
 class RouteStatus:
-    """A route as it is shown to people."""
+    """The state of a route, for display."""
 
     provider: str
     model: str
@@ -145,7 +145,7 @@ class ProbeResult:
 
 
 def status_of(record: RouteRecord) -> RouteStatus:
-    """A route as it is now."""
+    """The current state of a route."""
     breaker, provider = record.breaker, record.provider
     usable_at = breaker.usable_at()
     return RouteStatus(

@@ -1,4 +1,4 @@
-"""Which routes there are, and which of them a call may use, in order of preference."""
+"""The routes, and which of them a call may use, in order of preference."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from orchestration.providers.wire import GatewayCall, Route
 
 
 class RouteTable:
-    """The providers of the configuration and the routes that calls have taken or may take."""
+    """The providers of the configuration, and the routes that calls have used or may use."""
 
     def __init__(self, configuration: Callable[[], Configuration], credentials: CredentialSource) -> None:
         self._configuration = configuration
@@ -29,8 +29,8 @@ class RouteTable:
             if settings is None:
                 known = ", ".join(self._configuration().runtime.providers) or "none"
                 raise NotFoundError(
-                    f"expected a provider of the configuration ({known}), got '{name}'; "
-                    "correct the name, or describe the provider under `runtime`"
+                    f"There is no provider '{name}'. Configured providers: {known}. "
+                    "Correct the name, or add the provider under `runtime`"
                 )
             self._providers[name] = ProviderState(make_endpoint(name, settings, self._credentials))
         return self._providers[name]
@@ -38,8 +38,8 @@ class RouteTable:
     def candidates(self, call: GatewayCall) -> list[RouteRecord]:
         """The routes that a call may use, the preferred first. Raises NotFoundError for an unknown provider.
 
-        The rehearsal provider is used where it is asked for or is the default; it never stands in for another, nor
-        another for it.
+        The rehearsal provider is used only if it is requested or is the default. It never replaces another provider,
+        nor another it: scripted text must not end up in real work, and a rehearsal must not cost money.
         """
         runtime = self._configuration().runtime
         preferred = call.provider or runtime.default_provider
@@ -49,27 +49,27 @@ class RouteTable:
         return [record for name in names if (record := self._candidate(name, preferred, call)) is not None]
 
     def of_provider(self, name: str) -> list[RouteRecord]:
-        """The routes known of one provider: its default model's, and those that calls have taken."""
+        """The known routes of one provider: that of its default model, and those that calls have used."""
         self._default_record(name)
         return [record for record in self._records.values() if record.route.provider == name]
 
     def all(self) -> Iterator[RouteRecord]:
-        """Every route of every provider that is enabled, in the order of the configuration."""
+        """Every route of every enabled provider, in the order of the configuration."""
         for name, settings in self._configuration().runtime.providers.items():
             if settings.enabled:
                 yield from self.of_provider(name)
 
     def record(self, route: Route) -> RouteRecord:
-        """What is known of a route."""
+        """The record of a route."""
         if route not in self._records:
             self._records[route] = RouteRecord(route, self.provider(route.provider))
         return self._records[route]
 
     async def refresh(self, now: float) -> tuple[str, ...]:
-        """Take over changed settings; returns the names of the providers that are another server or account now.
+        """Apply changed settings; returns the names of the providers that are now another server or account.
 
-        A provider keeps its places and those who wait for them, and what is known of its routes. Calls under way end on
-        the connection on which they began. `now` is monotonic.
+        A provider keeps its slots, its waiting calls and its route records. Calls in progress end on the connection on
+        which they began. `now` is monotonic.
         """
         moved = []
         for name, provider in list(self._providers.items()):
@@ -86,7 +86,7 @@ class RouteTable:
         return tuple(moved)
 
     def _forget(self, name: str) -> None:
-        """May be called twice: edits can follow each other while connections are being closed."""
+        """Forget a provider. May be called twice, because edits can follow each other while connections are closing."""
         self._providers.pop(name, None)
         for route in [route for route in self._records if route.provider == name]:
             del self._records[route]
@@ -106,7 +106,7 @@ class RouteTable:
         return self.record(Route(name, model)) if model else None
 
     def _knows(self, name: str, preferred: str, model: str) -> bool:
-        """A model that the call names is meant for the preferred provider, and for others that list it."""
+        """Whether a requested model is meant for a provider: for the preferred one, and for others that list it."""
         return name == preferred or self._configuration().model(name, model) is not None
 
     def _default_record(self, name: str) -> None:
@@ -116,6 +116,6 @@ class RouteTable:
 
 
 def address_of(settings: ProviderSettings) -> str:
-    """Whom one talks to under these settings, and as whom; no secret."""
+    """The server and account that these settings address, without any secret."""
     parts = settings.type, settings.effective_base_url, settings.api_version, settings.auth
     return " ".join(str(part) for part in (*parts, settings.effective_api_key_env) if part)

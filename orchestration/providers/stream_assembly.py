@@ -1,4 +1,8 @@
-"""Putting a streamed answer together, and telling whether an answer is whole. Pure."""
+"""Assembling a streamed answer, and checking that an answer is complete. Pure.
+
+A stream that is cut off cleanly looks like a short answer; client libraries return it as a success. Only the missing
+finish reason gives it away.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +28,7 @@ class StreamAssembly:
         self._usage: Mapping[str, Any] | None = None
 
     def add(self, chunk: Mapping[str, Any]) -> bool:
-        """Take in a chunk; returns whether it brought a token."""
+        """Add a chunk; returns whether it contained a token."""
         self._usage = chunk.get("usage") or self._usage
         choices = chunk.get("choices")
         if not choices:
@@ -38,7 +42,7 @@ class StreamAssembly:
         if refusal := delta.get("refusal"):
             self._refusal.append(refusal)
             came = True
-        # What a model thinks is no part of the answer, but a sign that one is coming.
+        # Thoughts are not part of the answer, but show that the model is alive. Servers use either name for them.
         came = came or any(delta.get(name) for name in _THOUGHTS)
         for part in delta.get("tool_calls") or ():
             self._add_tool_call(part)
@@ -70,7 +74,7 @@ class StreamAssembly:
 
 
 def usage_of(reported: Mapping[str, Any] | None, body: Mapping[str, Any], message: Mapping[str, Any]) -> TokenUsage:
-    """The provider's own count where there is one."""
+    """The provider's own count if there is one, else an estimate."""
     if reported and "prompt_tokens" in reported:
         return TokenUsage(int(reported["prompt_tokens"] or 0), int(reported.get("completion_tokens") or 0))
     return TokenUsage(estimate_tokens(body.get("messages")), estimate_tokens(message), estimated=True)
@@ -87,12 +91,12 @@ def as_chunk(body: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def estimate_tokens(value: object) -> int:
-    """Roughly how many tokens a JSON value is: four characters make one."""
+    """A rough estimate of the tokens of a JSON value: four characters each, the usual average for English text."""
     return 1 + len(str(value)) // _CHARACTERS_PER_TOKEN
 
 
 def fault_of(message: Mapping[str, Any], finish_reason: str | None) -> Failure | None:
-    """What is wrong with an answer that came under status 200; None when it is whole."""
+    """What is wrong with an answer of status 200; None if it is complete."""
     if finish_reason == "content_filter":
         return Failure(FailureKind.CONTENT_FILTER, "the provider's content filter stopped the answer", 200)
     if finish_reason is None:

@@ -1,4 +1,4 @@
-"""What goes into the gateway and what comes out: the OpenAI chat format, with types of our own around it."""
+"""The gateway's input and output: the OpenAI chat format, with types of our own around it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ProgressCallback = Callable[["CallProgress"], None]
 
 @dataclass(frozen=True, slots=True, order=True)
 class Route:
-    """One way to an answer: a model at a provider."""
+    """A model at a provider."""
 
     provider: str
     model: str
@@ -24,7 +24,7 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class TokenUsage:
-    """Tokens, as the provider counted them (estimated where it does not say, and then marked so)."""
+    """Tokens as counted by the provider; if it does not report them, estimated and marked so."""
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
@@ -37,7 +37,7 @@ class TokenUsage:
 
 @dataclass(frozen=True, slots=True)
 class CallProgress:
-    """A sign that an answer is coming: given for the first token and then at most a few times a second."""
+    """Progress of an answer: reported for the first token, then at most a few times a second."""
 
     route: Route
     completion_tokens: int
@@ -65,7 +65,7 @@ class Allowance:
 
 @dataclass(frozen=True, slots=True)
 class GatewayCall:
-    """Who is calling and what they want, beside the request itself.
+    """The caller and its preferences, beside the request itself.
 
     `provider` and `model` are preferences: the default provider's default model otherwise. `only` keeps the call on
     that provider. `key` makes the call's accounting idempotent: the same key is charged once. `daily` is what all calls

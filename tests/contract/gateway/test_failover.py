@@ -297,7 +297,7 @@ async def test_a_call_may_be_kept_on_one_provider_and_name_its_model(
     with pytest.raises(NoRouteError):
         await desk.ask(provider="b", only=True)
     assert str((await desk.ask(provider="b", model="other")).route) == "a/m"
-    with pytest.raises(NotFoundError, match="expected a provider of the configuration"):
+    with pytest.raises(NotFoundError, match="There is no provider"):
         await desk.ask(provider="nowhere")
 
 

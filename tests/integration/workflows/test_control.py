@@ -52,7 +52,7 @@ async def test_a_fault_of_ours_ends_the_run_too(tmp_path: Path) -> None:
     async with house(tmp_path, lambda task: {"summary": "a plan", "steps": []}) as one:
         run = await one.work()
         assert run.status is RunStatus.FAILED
-        assert run.reason.startswith("a fault of the system: ValidationError")
+        assert run.reason.startswith("internal error: ValidationError")
         assert run.finished_at is not None
 
 
@@ -212,11 +212,11 @@ async def test_what_is_being_worked_on_or_has_succeeded_is_not_resumed(tmp_path:
     async with house(tmp_path, lambda task: slow() if task.role is AgentRole.REVIEWER else usual(task)) as one:
         await one.control.start(a_run())
         await until(lambda: one.asked["reviewer"])
-        with pytest.raises(ConflictError, match="stands still"):
+        with pytest.raises(ConflictError, match="is running: process"):
             await one.control.resume("run-1")
         go_on.set()
         await one.engine.result("run-1")
-        with pytest.raises(ConflictError, match="which succeeded"):
+        with pytest.raises(ConflictError, match="has succeeded and cannot be resumed"):
             await one.control.resume("run-1")
         with pytest.raises(ConflictError, match="not ended"):
             await one.control.cancel("run-1")
