@@ -1,4 +1,4 @@
-"""From what a model wrote to what was asked for. Pure."""
+"""Parsing a model's answer into the type that was requested. Pure."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ OUTPUTS: dict[AgentRole, type[BaseModel]] = {
 }
 
 
-# Bounds on the work that an answer made of braces causes.
+# Bounds on the parsing work: an answer that consists of opening braces would take quadratic time.
 _MOST_TRIES = 500
 _MOST_OBJECTS = 20
 
 
 class MalformedAnswerError(ValueError):
-    """The answer is not of the form that was asked for; the message tells the model what to correct."""
+    """The answer does not have the requested form; the message tells the model what to correct."""
 
 
 def parse(text: str | None, output: type[BaseModel]) -> BaseModel:
-    """Read an answer: a JSON object, alone, in a fence, or with words around it. Raises MalformedAnswerError.
+    """Parse an answer: a JSON object by itself, in a fence, or within other text. Raises MalformedAnswerError.
 
-    An agent that is only asked for text may answer in plain words.
+    An agent whose result is only text may answer in plain words.
     """
     content = (text or "").strip()
     if not content:
@@ -62,7 +62,7 @@ def parse(text: str | None, output: type[BaseModel]) -> BaseModel:
 
 
 def _checked(answer: BaseModel) -> BaseModel:
-    """The answer, if it makes sense beyond its form. Raises MalformedAnswerError."""
+    """Check what the schema cannot express. Raises MalformedAnswerError."""
     if isinstance(answer, RunPlan):
         ids = Counter(step.id for step in answer.steps)
         if twice := [step_id for step_id, count in ids.items() if count > 1]:
@@ -77,12 +77,12 @@ def _checked(answer: BaseModel) -> BaseModel:
 
 
 def response_format(output: type[BaseModel]) -> dict[str, Any]:
-    """The request's `response_format` for providers that can be held to a schema."""
+    """The `response_format` of the request, for providers that can enforce a schema."""
     return {"type": "json_schema", "json_schema": {"name": output.__name__, "schema": output.model_json_schema()}}
 
 
 def _json_objects(text: str) -> Iterator[dict[str, Any]]:
-    """The complete JSON objects in the text that are not inside one another."""
+    """The complete top-level JSON objects in the text."""
     decoder = json.JSONDecoder()
     start = text.find("{")
     for _ in range(_MOST_TRIES):

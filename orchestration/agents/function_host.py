@@ -1,5 +1,6 @@
-"""Calls the user's own function. Run as a script, never imported:
-`python function_host.py MODULE:FUNCTION GIVEN RESULT`.
+"""Hosts a call of the user's own function: `python function_host.py MODULE:FUNCTION INPUT OUTPUT`.
+
+It is run as a script and never imported, because it must not load any of our packages into the user's process.
 """
 
 import asyncio
@@ -14,7 +15,7 @@ from typing import Any
 def main() -> None:
     entry_point, given, result = sys.argv[1:]
     module, _, name = entry_point.partition(":")
-    # In the place of this file's own folder, whose names must not hide the user's.
+    # Python puts this file's folder first on the path, where our module names would hide the user's.
     sys.path[0] = str(Path.cwd())
     function: Any = importlib.import_module(module)
     for part in name.split("."):
@@ -25,8 +26,8 @@ def main() -> None:
     try:
         text = json.dumps(value, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
-        sys.exit(f"expected a result that is JSON, got {type(value).__name__}: {error}")
-    # Whole or not at all: the function may be stopped at any moment.
+        sys.exit(f"the result has to be JSON; {type(value).__name__} is not: {error}")
+    # Renamed into place, so that a process that is killed while writing leaves no half result.
     unfinished = Path(f"{result}.unfinished")
     unfinished.write_text(text)
     unfinished.replace(result)

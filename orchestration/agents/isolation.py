@@ -1,9 +1,10 @@
-"""What a command may reach: its workspace, and neither the rest of the disk (to write), our secrets, nor the network.
+"""Isolation of a command: it can write only to its workspace, and reaches neither our secrets nor the network.
 
-Used by `sandbox_init.py` in the process that becomes the command, so it needs the standard library alone. Three means
-of Linux, each taken as far as the kernel lets us: Landlock for writing, signals and the memory of other processes
-(landlock(7)); a mount namespace in which what holds secrets is empty (mount_namespaces(7)); a network namespace that
-has its own loopback and nothing else (network_namespaces(7)). None needs root where user namespaces are allowed.
+Used by `sandbox_init.py` in the process that becomes the command, so it depends on the standard library alone. It uses
+three mechanisms of Linux, each as far as the kernel allows: Landlock against writing, signals and access to the memory
+of other processes (landlock(7)); a mount namespace in which files with secrets are empty (mount_namespaces(7)); a
+network namespace with a loopback of its own and nothing else (network_namespaces(7)). None of them needs root where
+user namespaces are allowed.
 """
 
 import contextlib
@@ -20,13 +21,14 @@ from typing import Any
 FILES, SECRETS, NETWORK = "files", "secrets", "network"
 
 _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS = 24, 38
-# What root may do beside the files it owns, by number (capabilities(7)): look into other processes, load modules, make
-# devices, mount, trace. What it may do with files it keeps: it is a usual user in a container.
+# The capabilities of root that do not concern files, by number (capabilities(7)): inspect other processes, load
+# modules, make devices, mount, trace. Those that concern files are kept, because root is the usual user in a container.
 _PRIVILEGES = (2, 8, 9, 12, 13, 16, 17, 18, 19, 21, 22, 25, 27, 32, 33, 34, 38, 39, 40)
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
 _RULESET_VERSION = 1
 _PATH_BENEATH = 1
-# Rights of Landlock by the version that brought them; only such as change something. Those of files, then of folders.
+# The access rights of Landlock that change something, by the ABI version that introduced them. A right that the kernel
+# does not know makes the whole ruleset invalid.
 _WRITE_FILE, _TRUNCATE = 1 << 1, 1 << 14
 _CHANGES = (0b1_1111_1111 << 4) | _WRITE_FILE
 _CHANGES_SINCE = {2: 1 << 13, 3: _TRUNCATE}
@@ -36,7 +38,7 @@ _DEVICE_FOLDERS = ("/dev/pts", "/dev/shm")  # noqa: S108 (to be written to by a 
 _NEW_USER, _NEW_MOUNTS, _NEW_NETWORK = 0x10000000, 0x00020000, 0x40000000
 _PRIVATE, _BIND, _READ_ONLY = (1 << 18) | (1 << 14), 4096, 1
 _GET_FLAGS, _SET_FLAGS, _UP = 0x8913, 0x8914, 1
-# Sockets that give away the machine or its user: they are files, which cutting off the network does not close.
+# Sockets that give control of the machine or its user. They are files, so a network namespace does not close them.
 _SERVICES = (
     *("/run/docker.sock", "/run/podman/podman.sock", "/run/containerd/containerd.sock", "/run/crio/crio.sock"),
     *("/run/dbus/system_bus_socket", "/run/systemd/private"),
@@ -44,10 +46,10 @@ _SERVICES = (
 
 
 def isolate(plan: Mapping[str, Any], libc: ctypes.CDLL) -> list[str]:
-    """Build the wall around this process and all that it starts; there is no way back.
+    """Isolate this process and all that it starts; there is no way back.
 
-    `plan` has `writable`, the files and folders that may be changed; `hidden`, those that are to look empty; and
-    `network`, whether to leave it. Returns which of FILES, SECRETS and NETWORK the kernel has not let us close off.
+    `plan` has `writable`, the files and folders that may be changed; `hidden`, those that appear empty; and `network`,
+    whether to keep it. Returns which of FILES, SECRETS and NETWORK could not be closed off on this kernel.
     """
     cut = not plan["network"]
     own_mounts = _namespaces(libc, network=cut)
@@ -59,18 +61,19 @@ def isolate(plan: Mapping[str, Any], libc: ctypes.CDLL) -> list[str]:
     if not _keep_from_writing(libc, plan["writable"]):
         missing.append(FILES)
     for number in _PRIVILEGES:
-        libc.prctl(_PR_CAPBSET_DROP, number, 0, 0, 0)  # says no where we have none
+        libc.prctl(_PR_CAPBSET_DROP, number, 0, 0, 0)  # fails if we do not have it, which is as good
     return missing
 
 
 def _namespaces(libc: ctypes.CDLL, *, network: bool) -> bool:
-    """Mounts of our own, and a network of our own; as a user of our own where we are not root."""
+    """Enter new mount and network namespaces; without root, in a new user namespace that allows them."""
     wanted = _NEW_MOUNTS | (_NEW_NETWORK if network else 0)
     user, group = os.geteuid(), os.getegid()
     if libc.unshare(wanted) != 0:
         if libc.unshare(_NEW_USER | wanted) != 0:
             return False
         with contextlib.suppress(OSError):
+            # The kernel accepts a gid_map from an unprivileged process only after this (user_namespaces(7)).
             _write("/proc/self/setgroups", "deny")
             _write("/proc/self/uid_map", f"{user} {user} 1")
             _write("/proc/self/gid_map", f"{group} {group} 1")
@@ -83,7 +86,7 @@ def _write(path: str, text: str) -> None:
 
 
 def _hide(libc: ctypes.CDLL, paths: Iterable[str]) -> bool:
-    """Put nothing over each file and folder. What is not there needs no hiding."""
+    """Mount something empty over each file and folder. What does not exist needs no hiding."""
     hidden = True
     for path in paths:
         if os.path.isdir(path):  # noqa: PTH112
@@ -95,12 +98,12 @@ def _hide(libc: ctypes.CDLL, paths: Iterable[str]) -> bool:
 
 
 def _loopback() -> bool:
-    """Bring up the loopback of the new network, so that tests can talk to servers of their own."""
+    """Bring up the loopback of the new network, so that a project's tests can talk to their own servers."""
     request = struct.pack("16sH14x", b"lo", 0)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket, contextlib.suppress(OSError):
         flags = struct.unpack("16sH14x", fcntl.ioctl(any_socket, _GET_FLAGS, request))[1]
         fcntl.ioctl(any_socket, _SET_FLAGS, struct.pack("16sH14x", b"lo", flags | _UP))
-    return True  # without a loopback the network is cut off all the more
+    return True  # without a loopback the network is closed off all the same
 
 
 def _keep_from_writing(libc: ctypes.CDLL, writable: Iterable[str]) -> bool:
@@ -124,7 +127,7 @@ def _keep_from_writing(libc: ctypes.CDLL, writable: Iterable[str]) -> bool:
 
 
 def _allow(libc: ctypes.CDLL, rules: int, path: str, changes: int) -> None:
-    """Where there is nothing of this name, there is nothing to allow."""
+    """Allow changes below a path. A path that does not exist is skipped."""
     with contextlib.suppress(OSError):
         place = os.open(path, os.O_PATH | os.O_CLOEXEC)
         rights = changes if os.path.isdir(path) else changes & (_WRITE_FILE | _TRUNCATE)  # noqa: PTH112

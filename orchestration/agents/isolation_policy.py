@@ -1,4 +1,4 @@
-"""Which wall a command gets: by the configuration, and by where its workspace is."""
+"""Which isolation a command gets, by the configuration and the place of its workspace."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from orchestration.agents.sandbox import IsolationLauncher
 from orchestration.config.schema import Configuration
 
 IsolationPolicy = Callable[[Path], IsolationLauncher | None]
-"""The wall for a command in this workspace; None: it is to have none."""
+"""The isolation of a command in a workspace; None for none."""
 
 
 def isolation_for(configuration: Configuration, project: Path, workspace: Path) -> IsolationLauncher | None:
-    """The wall around a command in `workspace`. What the project knows and the command must not is hidden: the keys in
-    `.env`, and all of the state that is not the way to the workspace."""
+    """The isolation of a command in `workspace`. Hidden are the keys in `.env`, and all state except the path to the
+    workspace: the database there holds the results of other runs."""
     settings = configuration.runtime.commands
     if settings.wall == "off":
         return None

@@ -1,4 +1,5 @@
-"""The flow of one agent: ask the model, run the tools it asks for, until it answers. Each of these is a checkpoint."""
+"""The flow of one agent: call the model, run the tools that it requests, until it answers. Each call is a
+checkpoint."""
 
 from __future__ import annotations
 
@@ -26,10 +27,11 @@ from orchestration.workflows.model import AgentResult, AgentTask, AgentUsage, Co
 
 T = TypeVar("T")
 
+# A model that cannot produce the format after two corrections rarely does after ten, and each costs a call.
 _MAX_CORRECTIONS = 2
 _DEFAULT_MODEL_CALLS = 60
 
-# What went wrong in a step, by the class of its error. All else is a fault of ours or of the machine.
+# The kinds of failures by the class of a step's error. Everything else is a bug of ours or a fault of the machine.
 _KINDS = {
     "BudgetExceededError": "budget_exceeded",
     "RequestRefusedError": "request_refused",
@@ -40,12 +42,12 @@ _KINDS = {
 }
 _UNEXPECTED = "internal_error"
 
-# Trying again with a fresh conversation may help against these, and against nothing else.
+# A fresh conversation may help against these, and against nothing else.
 _WORTH_ANOTHER_ATTEMPT = frozenset({"malformed_answer", "too_many_model_calls"})
 
 
 class AgentSetup(StoredRecord):
-    """What this agent works with, fixed when it starts."""
+    """The settings of this agent, fixed when it starts."""
 
     system: str
     tools: tuple[dict[str, Any], ...]
@@ -57,7 +59,7 @@ class AgentSetup(StoredRecord):
 
 
 class GivenUpError(Exception):
-    """The agent cannot deliver; `failing` says why."""
+    """The agent gives up; `failing` says why."""
 
     def __init__(self, kind: str, message: str) -> None:
         super().__init__(message)
@@ -65,7 +67,7 @@ class GivenUpError(Exception):
 
 
 class AgentConversation:
-    """One attempt: the messages so far. Rebuilt from the records when the flow is replayed."""
+    """The messages of one attempt. Rebuilt from the recorded steps when the flow is replayed."""
 
     def __init__(self, setup: AgentSetup, task: AgentTask) -> None:
         self.messages: list[Mapping[str, Any]] = [
@@ -77,24 +79,24 @@ class AgentConversation:
         self._most_calls = setup.limits.get("model_calls", _DEFAULT_MODEL_CALLS)
 
     def add(self, message: Mapping[str, Any]) -> None:
-        """Take note of what the model or a tool said."""
+        """Append a message of the model or a tool."""
         self.messages.append(message)
 
     def request_correction(self, problem: str) -> None:
-        """Tell the model what was wrong with its answer. Raises GivenUpError when it has been told often enough."""
+        """Tell the model what is wrong with its answer. Raises GivenUpError after the last allowed correction."""
         self.corrections += 1
         if self.corrections > _MAX_CORRECTIONS:
             raise GivenUpError("malformed_answer", f"{problem} (after {_MAX_CORRECTIONS} corrections)")
         self.add({"role": "user", "content": problem})
 
     def check(self) -> None:
-        """Raise GivenUpError when the conversation has become too long to lead anywhere."""
+        """Raise GivenUpError if the conversation has reached its number of model calls."""
         if self.calls >= self._most_calls:
             raise GivenUpError("too_many_model_calls", f"not finished after {self._most_calls} model calls")
 
 
 class UsageBudget:
-    """What the agent has used, over all its attempts, and whether it may go on."""
+    """What the agent has used in all its attempts, and whether it may continue."""
 
     def __init__(self) -> None:
         self.use = AgentUsage()
@@ -104,19 +106,19 @@ class UsageBudget:
         self._model_calls: int | None = None
 
     def next_number(self) -> int:
-        """A number for the next step that costs something; the same again when the flow is replayed."""
+        """A number for the next step that costs something. It is the same on replay, so it can key the accounting."""
         self.last_number += 1
         return self.last_number
 
     def limit(self, limits: UsageLimits, task: AgentTask) -> None:
-        """Set the time and the most model calls: the agent's own or what is left of the run's, whichever is less."""
+        """Set the limits of time and model calls: the agent's own or what is left of the run's, whichever is less."""
         self._seconds = min((one for one in (limits.seconds, task.seconds) if one is not None), default=None)
         self._model_calls = min(
             (one for one in (limits.model_calls, task.model_calls) if one is not None), default=None
         )
 
     def add(self, use: AgentUsage) -> None:
-        """Count what was used."""
+        """Add usage."""
         self.use = self.use.plus(use)
 
     def seconds_left(self) -> float | None:
@@ -124,7 +126,7 @@ class UsageBudget:
         return None if self._seconds is None else self._seconds - self.use.seconds
 
     def check(self) -> None:
-        """Raise GivenUpError when the time or the model calls are used up."""
+        """Raise GivenUpError if the time or the model calls are used up."""
         if self._model_calls is not None and self.use.model_calls >= self._model_calls:
             raise GivenUpError("too_many_model_calls", f"not finished after {self._model_calls} model calls")
         left = self.seconds_left()
@@ -134,7 +136,7 @@ class UsageBudget:
 
 @dataclass(frozen=True, slots=True)
 class AgentWork:
-    """One agent's task and all that belongs to it."""
+    """One agent's task and its context."""
 
     flow: Flow
     run: Run
@@ -161,8 +163,9 @@ class AgentLoop:
         flush: Callable[[], Awaitable[None]],
         project_root: Path,
     ) -> None:
-        """`configuration` gives the one in force, `look` takes in what other processes have changed in it. `recorded`
-        returns when what was said is on the timeline: nothing is committed of which nobody would know."""
+        """`configuration` returns the one in force; `refresh` reads what other processes have changed in it. `flush`
+        returns when all events are on the timeline: a step is committed only after its events are, or a crash in
+        between would leave work that no timeline shows."""
         self._runs = runs
         self._model_calls = model_calls
         self._tool_calls = tool_calls
@@ -179,7 +182,7 @@ class AgentLoop:
         publish(AgentStarted(flow.id, _title(task)))
         try:
             result = await self._work(flow, run, task)
-        except BaseException:  # cancelled, or the process ends: the flow goes on elsewhere or never
+        except BaseException:  # cancelled, or the process ends: the flow continues elsewhere, or never
             publish(AgentInterrupted(flow.id))
             raise
         failing = FailureCause(**result.failing.model_dump()) if result.failing else None
@@ -206,7 +209,7 @@ class AgentLoop:
         configuration = self._configuration()
         agent = configuration.agent(task.agent)
         if agent is None:
-            raise NotFoundError(f"expected agent '{task.agent}' in the configuration, got none; was it removed?")
+            raise NotFoundError(f"There is no agent '{task.agent}' in the configuration any more. Was it removed?")
         return AgentSetup(
             system=prompts.system_prompt(agent, answers.OUTPUTS[task.role], self._project_root),
             tools=tuple(self._tool_calls.schemas(agent)),
@@ -218,7 +221,7 @@ class AgentLoop:
         )
 
     async def _deliver(self, work: AgentWork) -> dict[str, Any]:
-        """Attempt the task, anew where a fresh conversation may help."""
+        """Attempt the task, again where a fresh conversation may help."""
         if work.setup.entry_point is not None:
             return await self._call_own_code(work, work.setup.entry_point)
         attempt = 1
@@ -256,7 +259,8 @@ class AgentLoop:
         if work.setup.tools and not conversation.corrections:
             body["tools"] = list(work.setup.tools)
         else:
-            # Held to the schema only without tools: some servers stop calling tools as soon as they are given one.
+            # The schema is enforced only without tools: Ollama and some others call no tools once they are given a
+            # format.
             body["response_format"] = answers.response_format(work.output)
         call = GatewayCall(
             run_id=work.run.id,
@@ -275,7 +279,7 @@ class AgentLoop:
     async def _use_tools(
         self, work: AgentWork, conversation: AgentConversation, calls: Sequence[Mapping[str, Any]]
     ) -> None:
-        """Run the tools that the model asked for: side by side if none of them changes anything, else in its order."""
+        """Run the requested tools: concurrently if all of them only read, otherwise in the model's order."""
         seconds, after = work.usage.seconds_left(), work.usage.last_number
         side_by_side = all(self._tool_calls.only_reads(name_of(call)) for call in calls)
         named = [
@@ -320,15 +324,15 @@ class AgentLoop:
         return answer.model_dump(mode="json")
 
     async def _flushed(self, function: Callable[..., Awaitable[T]], *arguments: Any, **options: Any) -> T:
-        """Do what a step does, and have it on the timeline before the step is committed."""
+        """Run the function of a step, and flush its events before the step is committed."""
         try:
             return await function(*arguments, **options)
         finally:
             await self._flush()
 
     async def _own_code(self, work: AgentWork, prepared: str, seconds: float | None) -> OwnCodeAnswer:
-        """Call the function that the configuration names now: where the step is done again after a failure, that may be
-        what was mended."""
+        """Call the function that the configuration names now, not the recorded one: if the step is repeated after a
+        failure, the entry point may be what was corrected."""
         await self._refresh()
         agent = self._configuration().agent(work.task.agent)
         entry_point = (agent.entry_point if agent else None) or prepared
@@ -336,7 +340,7 @@ class AgentLoop:
 
 
 def _title(task: AgentTask) -> str:
-    """What the agent works on, in one line."""
+    """The agent's work in one line."""
     if task.step is not None:
         return task.step.title
     return {AgentRole.PLANNER: "plan", AgentRole.REVIEWER: "review"}.get(

@@ -1,4 +1,4 @@
-"""An agent's model calls: through the gateway, with waiting, budgets and signs of progress."""
+"""An agent's model calls: through the gateway, with waiting, budgets and heartbeats."""
 
 from __future__ import annotations
 
@@ -21,11 +21,12 @@ from orchestration.workflows.heartbeat import HeartbeatEmitter
 from orchestration.workflows.model import AgentUsage, StoredRecord
 from orchestration.workflows.suspension import RunSuspension
 
+# OpenAI refuses longer function names, and what a model invented is sent back with the conversation.
 _LONGEST_NAME = 64
 
 
 class TimeLimitError(OrchestratorError):
-    """The agent's working time was over before the model had answered."""
+    """The agent's working time ended before the model had answered."""
 
 
 class ModelReply(StoredRecord):
@@ -37,7 +38,7 @@ class ModelReply(StoredRecord):
 
 
 class ModelCalls:
-    """Asks a model and waits as long as no provider can answer."""
+    """Calls models, and waits as long as no provider can answer."""
 
     def __init__(
         self, gateway: Gateway, waiting: RunSuspension, bus: EventBus, clock: Clock, redactor: ReportingRedactor
@@ -49,9 +50,9 @@ class ModelCalls:
         self._redactor = redactor
 
     async def ask(self, agent_run_id: str, body: Mapping[str, Any], call: GatewayCall) -> ModelReply:
-        """One model call as a step: the message and what it cost, redacted.
+        """One model call as a step: the message and its usage, redacted.
 
-        Time spent waiting for a provider is not counted. The call's key makes it be accounted for once even when the
+        Time spent waiting for a provider is not counted. The call's key makes sure that it is charged once even if the
         step is repeated.
         """
         run_id, agent = call.run_id or "", call.agent or ""
@@ -68,7 +69,7 @@ class ModelCalls:
         return ModelReply(use=_use(completion), **clean)
 
     async def _complete(self, body: Mapping[str, Any], call: GatewayCall, run_id: str, agent: str) -> Completion:
-        # The limit is the agent's own. Were it the provider's to keep, running into it would count against the route.
+        # The limit is the agent's. If it were passed to the gateway, reaching it would count as a timeout of the route.
         left, call = call.seconds, replace(call, seconds=None)
         while True:
             problem: NoRouteError | None = None
@@ -86,8 +87,8 @@ class ModelCalls:
 
 
 def clean_message(message: Mapping[str, Any]) -> dict[str, Any]:
-    """What a model said in the one form that is stored and sent back: a text, and tool calls that each have an id, a
-    name and their arguments as text. Providers and models deviate in all of them."""
+    """A model's message in the one form that is stored and sent back: a text, and tool calls that each have an id, a
+    name and arguments as text. Providers and models deviate in each of these."""
     content = message.get("content")
     if isinstance(content, list):
         content = "".join(str(part.get("text") or "") for part in content if isinstance(part, dict))

@@ -1,7 +1,8 @@
-"""What a process says that it runs, in the list of processes (`ps aux | grep agents`).
+"""The title of a worker in the list of processes (`ps aux | grep agents`): which runs it is executing.
 
-Linux shows a process's arguments as they stand in its own memory. So the last argument is made long enough for what is
-to be said later, and is then written over: no library is needed, and nothing outside that argument is touched.
+Linux shows a process's arguments as they are in its own memory (proc_pid_cmdline(5)). So the last argument is made long
+enough for later titles and then overwritten in place: no library is needed, and no memory outside that argument is
+touched.
 """
 
 from __future__ import annotations
@@ -15,12 +16,12 @@ _ARGUMENTS_START = 45  # of the fields after the name, see proc_pid_stat(5)
 
 
 def room() -> str:
-    """The argument to start a process with, as its last."""
+    """The last argument to start a process with."""
     return MARK + "nothing".ljust(_WIDTH)
 
 
 def show(text: str) -> bool:
-    """Say what this process runs; False where it was not started with room for it, or the system has no such list."""
+    """Set the title of this process; False if it was not started with room for it, or the system has no `/proc`."""
     try:
         fields = Path("/proc/self/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
         start, end = int(fields[_ARGUMENTS_START]), int(fields[_ARGUMENTS_START + 1])

@@ -1,4 +1,4 @@
-"""A run's workspace and artifacts, as the coordinator needs them."""
+"""A run's workspace and artifacts: implements the coordinator's port."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from orchestration.workflows.heartbeat import HeartbeatEmitter
 from orchestration.workflows.model import CommandRecord
 
 _SHOWN_CHARACTERS = 8000
-# Under this name the run's checks show their progress.
+# The name under which the run's checks report progress.
 _CHECKER = "checks"
 
 
 class RunWorkspace:
-    """Opens the workspace of a run when it is needed; keeps nothing that a restart would lose."""
+    """Opens the workspace of a run when it is needed; has no state that a restart would lose."""
 
     def __init__(
         self,
@@ -41,7 +41,7 @@ class RunWorkspace:
         self._clock = clock
         self._redactor = redactor
         self._walls = walls
-        # Only while somebody works with one: all of them then share its lock.
+        # Weak references: while somebody uses a workspace, all users of it share its lock.
         self._open: WeakValueDictionary[str, Workspace] = WeakValueDictionary()
 
     def workspace(self, run: Run) -> Workspace:
@@ -76,7 +76,7 @@ class RunWorkspace:
         return command_record(command, result.exit_code, output, result.stopped)
 
     async def write(self, run: Run, name: str, text: str, agent: str) -> None:
-        """Keep an artifact, redacted; doing it again with the same text changes nothing."""
+        """Write an artifact, redacted; writing the same text again changes nothing."""
         clean = self._redactor.text(text, "an artifact", run_id=run.id, agent=agent)
         artifact = self._artifacts.write(run.id, name, clean, agent)
         self._bus.publish(ArtifactWritten(name=name, sha256=artifact.sha256), run_id=run.id, agent=agent)
@@ -91,7 +91,8 @@ class RunWorkspace:
 
 
 def command_record(command: tuple[str, ...], exit_code: int | None, output: str, stopped: str | None) -> CommandRecord:
-    """A command with the end of what it printed: that is where the verdict stands; and why it was stopped, if so."""
+    """A command with the end of its output, where test runners print their verdict, and why it was stopped, if it
+    was."""
     text = output if stopped is None else f"{output.rstrip()}\n[stopped: {stopped}]".lstrip()
     cut = text if len(text) <= _SHOWN_CHARACTERS else "…" + text[-_SHOWN_CHARACTERS:]
     return CommandRecord(command=command, exit_code=exit_code, output=cut)

@@ -30,7 +30,8 @@ from orchestration.errors import OrchestratorError
 _INIT = Path(__file__).with_name("sandbox_init.py")
 _ISOLATION = Path(__file__).with_name("isolation.py")
 _FUNCTION_HOST = Path(__file__).with_name("function_host.py")
-# How long a keeper may need to end everything. One that needs longer was stopped by its command, and is killed.
+# How long the init process may need to end everything. If it needs longer, its command has stopped it, and it is
+# killed.
 _INIT_SECONDS = 0.9
 _PIPE_SECONDS = 2.0
 _MOST_RESULT_BYTES = 5_000_000
@@ -41,9 +42,9 @@ OutputCallback = Callable[[int], None]
 
 @dataclass(frozen=True, slots=True)
 class IsolationLauncher:
-    """What a command may reach: it changes only its folder, a home of its own and what is `writable`; files that are
-    `hidden` look empty to it; and it has the network or not. Where the kernel does not let us build all of it, the
-    command runs behind what there is, unless it is `required`."""
+    """What a command may reach: it can change only its folder, a home of its own and what is `writable`; `hidden` files
+    appear empty to it; and it has the network or not. If the kernel cannot do all of this, the command runs with what
+    the kernel can do, unless everything is `required`."""
 
     writable: tuple[Path, ...] = ()
     hidden: tuple[Path, ...] = ()
@@ -51,7 +52,7 @@ class IsolationLauncher:
     required: bool = False
 
     def plan(self, *own: Path) -> dict[str, Any]:
-        """It as the keeper reads it, for a command with these folders of its own."""
+        """The plan for the init process of a command that owns these folders."""
         return {
             "writable": [str(path) for path in (*own, *self.writable)],
             "hidden": [str(path) for path in self.hidden],
@@ -62,8 +63,8 @@ class IsolationLauncher:
 
 @dataclass(frozen=True, slots=True)
 class SandboxLimits:
-    """What a command may use, together with all that it starts. `output_bytes` are kept; the rest is read and thrown
-    away. Without a wall it reaches what we reach."""
+    """What a command may use, together with all that it starts. Output beyond `output_bytes` is discarded. Without
+    isolation it reaches whatever we reach."""
 
     seconds: float = 300.0
     memory_mb: int = 2048
@@ -74,7 +75,7 @@ class SandboxLimits:
     isolation: IsolationLauncher | None = None
 
     def describe(self, name: str) -> str:
-        """The sentence for a limit that was reached, by the keeper's name for it."""
+        """The sentence for a limit that was reached, by its name in the init process."""
         return {
             "seconds": f"it took longer than {self.seconds:g} s",
             "memory_bytes": f"it used more than {self.memory_mb} MB of memory",
@@ -100,11 +101,11 @@ class CommandResult:
 
 
 class OwnCodeError(OrchestratorError):
-    """The user's own function failed, or was stopped."""
+    """The user's own function failed or was stopped."""
 
 
 def environment(home: Path, extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """What a command finds in its environment: enough to run, and none of our secrets."""
+    """The environment of a command: enough to run, and none of our secrets."""
     passed = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     return {**passed, "HOME": str(home), "TMPDIR": str(home), "PYTHONDONTWRITEBYTECODE": "1", **(extra or {})}
 
@@ -128,7 +129,7 @@ async def run(
     on_output: OutputCallback | None = None,
     clock: Clock | None = None,
 ) -> CommandResult:
-    """Run a command to its end, or until a limit is reached or the caller is cancelled; nothing of it is left then."""
+    """Run a command until it ends, reaches a limit, or the caller is cancelled. No process of it is left after that."""
     async with _folder("orchestrator-") as home:
         return await _Command(limits, on_output, clock or SystemClock()).run(
             command, cwd, environment(home, extra_environment)
@@ -156,7 +157,7 @@ class _Command:
             said = await self._watch(process, verdict, variables["HOME"])
         stopped = said.get("stopped")
         if not said:
-            reason: str | None = "it ended the process that watches over it"
+            reason: str | None = "it killed the process that supervises it"
         else:
             reason = None if stopped is None else self._limits.describe(stopped)
         code = said.get("code") if reason is None else None
@@ -186,9 +187,9 @@ class _Command:
         )
 
     async def _watch(self, process: asyncio.subprocess.Process, verdict: BinaryIO, home: str) -> dict[str, Any]:
-        """Wait for the end, which the keeper brings about in time; on being cancelled, bring it about now.
+        """Wait for the end of the command; if cancelled, end it now.
 
-        Returns the keeper's verdict, without a `code` when it was ended itself.
+        Returns the report of the init process, without a `code` if that process was itself killed.
         """
         reading = asyncio.create_task(self._read(process))
         said: dict[str, Any] = {}
@@ -196,7 +197,7 @@ class _Command:
             await _readable(verdict, self._limits.seconds + _INIT_SECONDS)
         finally:
             if process.stdin is not None:
-                process.stdin.close()  # tells the keeper to end everything
+                process.stdin.close()  # tells the init process to end everything
 
             async def finish() -> None:
                 said.update(await self._verdict(process, verdict))
@@ -208,7 +209,7 @@ class _Command:
         return said
 
     async def _verdict(self, process: asyncio.subprocess.Process, verdict: BinaryIO) -> dict[str, Any]:
-        """What the keeper says. It does not answer when its command has killed or stopped it."""
+        """The report of the init process. There is none if its command has killed or stopped it."""
         if not await _readable(verdict, _INIT_SECONDS):
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
@@ -225,7 +226,7 @@ class _Command:
         return f"{text}\n[… {self._cut:,} more bytes were cut]" if self._cut else text
 
     async def _read(self, process: asyncio.subprocess.Process) -> None:
-        """Read what the command prints until it and all it started have closed their end."""
+        """Read the output until the command and everything it started have closed their end of the pipe."""
         if process.stdout is None:
             return
         said = float("-inf")
@@ -240,7 +241,7 @@ class _Command:
 
 
 async def _readable(stream: BinaryIO, seconds: float) -> bool:
-    """Wait until something can be read, or the other end is closed; False when the time is over first."""
+    """Wait until there is something to read or the other end is closed; False if the time runs out first."""
     loop = asyncio.get_running_loop()
     event = asyncio.Event()
     loop.add_reader(stream.fileno(), event.set)
@@ -255,7 +256,7 @@ async def _readable(stream: BinaryIO, seconds: float) -> bool:
 
 
 async def _close(process: asyncio.subprocess.Process, reading: asyncio.Task[None]) -> None:
-    """Wait until all output is read; not for ever, because who escaped from a keeper that was killed may hold it."""
+    """Wait until all output is read, but not forever: a process that escaped a killed init may keep the pipe open."""
     ending = asyncio.create_task(process.wait())
     _, unfinished = await asyncio.wait({reading, ending}, timeout=_PIPE_SECONDS)
     if unfinished:
@@ -265,7 +266,7 @@ async def _close(process: asyncio.subprocess.Process, reading: asyncio.Task[None
 
 @contextlib.asynccontextmanager
 async def _folder(prefix: str) -> AsyncIterator[Path]:
-    """A folder of its own for as long as the block lasts. What a command leaves there may be much, or locked."""
+    """A temporary folder for as long as the block lasts, removed in a thread: a command may leave much in it."""
     path = Path(tempfile.mkdtemp(prefix=prefix))
     try:
         yield path
@@ -274,12 +275,12 @@ async def _folder(prefix: str) -> AsyncIterator[Path]:
 
 
 async def _at_once(function: Callable[[], object]) -> None:
-    """Do something that may block in a thread, whatever comes."""
+    """Run a blocking function in a thread, to its end even if cancelled."""
     await _whatever_comes(asyncio.to_thread(function))
 
 
 async def _whatever_comes(work: Coroutine[Any, Any, object]) -> None:
-    """Finish work of bounded length, also while being cancelled, once or again; then let the cancelling through."""
+    """Finish work of bounded length even if cancelled, once or repeatedly; then raise the cancellation."""
     task = asyncio.ensure_future(work)
     cancelled: asyncio.CancelledError | None = None
     with anyio.CancelScope(shield=True):
@@ -294,7 +295,8 @@ async def _whatever_comes(work: Coroutine[Any, Any, object]) -> None:
 
 
 def _kill_all_of(home: str) -> None:
-    """Kill every process that was started with this home: that is how a command's processes are known."""
+    """Kill every process with this home directory, which identifies the processes of a command that has killed its
+    init process."""
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
             if process.environ().get("HOME") == home:
@@ -309,9 +311,9 @@ async def call_python(
     *,
     on_output: OutputCallback | None = None,
 ) -> Any:
-    """Call the user's own `module:function` with JSON, in a process of its own; returns what it returned, as JSON.
+    """Call the user's own `module:function` with JSON in a process of its own; returns its result as JSON.
 
-    Raises OwnCodeError when it fails or has to be stopped.
+    Raises OwnCodeError if it fails or has to be stopped.
     """
     async with _folder("orchestrator-call-") as folder:
         given, result = folder / "given.json", folder / "result.json"
@@ -326,7 +328,7 @@ async def call_python(
             raise OwnCodeError(f"{entry_point} failed (exit code {ended.exit_code}): {ended.output[-2000:].strip()}")
         if (size := result.stat().st_size) > _MOST_RESULT_BYTES:
             raise OwnCodeError(
-                f"expected a result of at most {_MOST_RESULT_BYTES:,} bytes of JSON, got {size:,} from {entry_point}; "
-                "have it write a file instead"
+                f"{entry_point} returned {size:,} bytes of JSON; at most {_MOST_RESULT_BYTES:,} are allowed. "
+                "Let it write a file instead"
             )
         return json.loads(result.read_text())

@@ -1,11 +1,11 @@
-"""Stands between us and a command, so that nothing of it outlives its limits: run as a script, never imported.
+"""The init process of a sandbox: nothing of a command outlives its limits. Run as a script, never imported.
 
-`python keeper.py LIMITS COMMAND…`: LIMITS is JSON with `seconds`, `memory_bytes`, `cpu_seconds`, `file_bytes`,
-`processes`, `status_fd`, and `wall`: null, or a plan for `wall.build` and whether it is `required`. The keeper adopts
-whatever the command leaves behind (PR_SET_CHILD_SUBREAPER, see prctl(2)). When a limit is reached, or its standard
-input closes because we say so or because we died, it ends everything: first politely, then not. How it went stands on
-`status_fd` as JSON: `code`, negative for a signal, and `stopped`, the limit that was reached. It keeps the limits by
-itself, so that they hold even while our process hangs.
+`python sandbox_init.py LIMITS COMMAND…`: LIMITS is JSON with `seconds`, `memory_bytes`, `cpu_seconds`, `file_bytes`,
+`processes`, `status_fd`, and `isolation`: null, or a plan for `isolation.isolate` and whether it is `required`. This
+process adopts whatever the command leaves behind (PR_SET_CHILD_SUBREAPER, see prctl(2)). When a limit is reached, or
+its standard input closes because the caller wants it to or has died, it ends everything, first with SIGTERM, then with
+SIGKILL. It reports on `status_fd` as JSON: `code`, negative for a signal, and `stopped`, the limit that was reached. It
+enforces the limits itself, so that they hold even while the calling process hangs.
 """
 
 import contextlib
@@ -30,8 +30,8 @@ _GRACE_SECONDS = 0.4
 _LOOK_SECONDS = 0.1
 _PAGE = resource.getpagesize()
 _TICKS = os.sysconf("SC_CLK_TCK")
-# What is ignored stays so in a program that this one turns into: the first two are by Python, the others where the
-# service was started in the background, by nohup for one.
+# Ignored signals stay ignored after exec (execve(2)). Python ignores the first two; the others are ignored if the
+# service was started in the background, by nohup for example.
 _IGNORED = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT)
 _LIMIT_OF_SIGNAL = {-signal.SIGXCPU: "cpu_seconds", -signal.SIGXFSZ: "file_bytes"}
 
@@ -40,10 +40,10 @@ def main() -> None:
     limits, command = json.loads(sys.argv[1]), sys.argv[2:]
     libc = ctypes.CDLL(None, use_errno=True)
     libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    keeper = os.getpid()
+    init = os.getpid()
     child = os.fork()
     if child == 0:
-        become(command, limits, libc, keeper)
+        become(command, limits, libc, init)
     null = os.open(os.devnull, os.O_RDWR)
     os.dup2(null, 1)
     os.dup2(null, 2)
@@ -52,12 +52,13 @@ def main() -> None:
     os.write(limits["status_fd"], json.dumps({"code": code, "stopped": stopped}).encode())
 
 
-def become(command: list[str], limits: dict[str, Any], libc: ctypes.CDLL, keeper: int) -> None:
-    """In the child: take the limits on, and turn into the command."""
+def become(command: list[str], limits: dict[str, Any], libc: ctypes.CDLL, init: int) -> None:
+    """In the child: apply the limits, and turn into the command."""
     os.setsid()
     missing = isolation.isolate(limits["isolation"], libc) if limits["isolation"] else []
     libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != keeper:
+    # The parent may have died before the line above took effect.
+    if os.getppid() != init:
         os._exit(1)
     os.close(limits["status_fd"])
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
@@ -67,7 +68,7 @@ def become(command: list[str], limits: dict[str, Any], libc: ctypes.CDLL, keeper
     resource.setrlimit(resource.RLIMIT_CPU, (limits["cpu_seconds"], limits["cpu_seconds"] + 1))
     resource.setrlimit(resource.RLIMIT_FSIZE, (limits["file_bytes"], limits["file_bytes"]))
     if missing and limits["isolation"]["required"]:
-        os.write(2, f"{command[0]}: this machine does not let it be walled off from {', '.join(missing)}\n".encode())
+        os.write(2, f"{command[0]}: this machine cannot isolate it from {', '.join(missing)}\n".encode())
         os._exit(126)
     try:
         os.execvp(command[0], command)  # noqa: S606 (no shell is the point)
@@ -102,7 +103,7 @@ def watch(child: int, limits: dict[str, Any]) -> tuple[int, str | None]:
 
 
 def limit_reached(limits: dict[str, Any]) -> str | None:
-    """Which limit all processes of the command together are over."""
+    """The limit that all processes of the command together exceed."""
     memory, processes = 0, 0
     times = os.times()
     seconds = times.children_user + times.children_system
@@ -131,7 +132,7 @@ def stop(child: int, *, politely: bool) -> int:
 
 
 def end_all(child: int) -> None:
-    """Kill what is left of the command's group, and all that it left behind: that is below us now."""
+    """Kill the rest of the command's group and everything it left behind, which are now our children."""
     signal_group(child, signal.SIGKILL)
     while True:
         for pid in descendants(os.getpid()):
@@ -151,7 +152,7 @@ def signal_group(group: int, number: int) -> None:
 
 
 def descendants(pid: int) -> Iterator[int]:
-    """All processes below one, the nearer first. What ends or begins meanwhile may be missed."""
+    """All processes below one, the nearer first. One that starts or ends in the meantime may be missed."""
     waiting = [pid]
     while waiting:
         for child in children(waiting.pop(0)):

@@ -1,4 +1,4 @@
-"""Text from models and files, made such that it can be stored and sent. Pure."""
+"""Text from models and files, made safe to store and send. Pure."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import Any
 
 
 def sound(value: Any) -> Any:
-    """A JSON value whose texts hold no half of a surrogate pair; models cut characters in two, file names hold any
-    byte, and neither UTF-8 nor a database takes them."""
+    """A JSON value without unpaired surrogates. Models cut characters in two and file names contain any byte, and
+    neither UTF-8 nor a database accepts those."""
     if isinstance(value, str):
         return value.encode("utf-8", "replace").decode()
     if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""An agent's tool calls: permitted, limited, reported, and recorded without secrets."""
+"""An agent's tool calls: permissions, limits, events, and redacted results."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ _LEAST_SECONDS = 0.1
 
 
 def name_of(call: Mapping[str, Any]) -> str:
-    """The name of the tool that a model asks for."""
+    """The name of the tool that a model requests."""
     return str(call["function"]["name"])
 
 
 class ToolAnswer(StoredRecord):
-    """What a tool call gave: the text for the model, how long it took, and the command if it ran one."""
+    """The result of a tool call: the text for the model, its duration, and the command if it ran one."""
 
     text: str
     ok: bool
@@ -46,7 +46,7 @@ class ToolAnswer(StoredRecord):
 
 
 class OwnCodeAnswer(StoredRecord):
-    """What the user's own function returned, any JSON, and how long it took."""
+    """The JSON that the user's own function returned, and how long it took."""
 
     output: Any
     seconds: float
@@ -74,7 +74,7 @@ class ToolCalls:
         return [ALL[name].schema() for name in agent.tools if name in ALL]
 
     def only_reads(self, name: str) -> bool:
-        """Whether a tool changes nothing, so that it may run beside others."""
+        """Whether a tool only reads, so that it may run concurrently with others."""
         tool = ALL.get(name)
         return tool is not None and tool.reads_only
 
@@ -91,8 +91,8 @@ class ToolCalls:
     ) -> ToolAnswer:
         """One tool call as a step.
 
-        `after` is the number of the last step that was committed when this one began. Never fails for what a model can
-        get wrong: the answer then tells it what to do.
+        `after` is the number of the last step that was committed when this one began. A model's mistake is never an
+        error: the answer tells the model what to do instead.
         """
         name = name_of(call)
         started = self._clock.monotonic()
@@ -117,7 +117,7 @@ class ToolCalls:
         command = None
         if "command" in result.data:
             data = result.data
-            # The model is told the same, of which is reported below.
+            # `quiet`, because the same output is in the text below, whose findings are reported.
             output = self._redactor.quiet(data["output"])
             command = command_record(tuple(data["command"]), data["exit_code"], output, data["stopped"])
         told = self._redactor.text(result.text, "a tool's answer", run_id=run.id, agent=task.agent)
@@ -138,7 +138,7 @@ class ToolCalls:
             entry_point,
             payload,
             self._project_root,
-            # It is the whole of the agent's work, so it has the whole of the agent's time.
+            # The function is all of the agent's work, so it gets all of the agent's time.
             limits if seconds is None else replace(limits, seconds=max(_LEAST_SECONDS, seconds)),
             on_output=lambda count: heartbeat.beat(f"{entry_point} printed {count:,} bytes"),
         )
@@ -150,7 +150,7 @@ class ToolCalls:
     ) -> ToolResult:
         configuration = self._configuration()
         if configuration.runtime.isolated:
-            # No `tool_call.refused`: it is our own doing, and must not look like an agent out of bounds.
+            # No `tool_call.refused` event: that would look like an agent that exceeds its permissions.
             return ToolResult(f"refused: {ISOLATED}", ok=False)
         agent = configuration.agent(task.agent)
         tool = ALL.get(name)
@@ -204,7 +204,7 @@ class ToolCalls:
 
 
 def _about(arguments: str) -> str:
-    """What a call is about, in a few words: its path, its pattern or its command."""
+    """The subject of a call in a few words: its path, pattern or command."""
     try:
         values = sound(json.loads(arguments or "{}"))
     except (ValueError, RecursionError):

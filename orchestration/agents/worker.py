@@ -1,7 +1,7 @@
 """A worker's process: `python -m orchestration.agents.worker MODULE:FUNCTION ARGUMENTS…`.
 
-The list of processes shows workers under this name, and at the end of the line what each runs now (see `title`). What a
-worker does is the business of the room that starts it and names the function; this room knows nothing of it.
+The list of processes shows workers under this name, and at the end of the line what each is running (see
+`process_title`). What a worker does is up to the package that starts it and names the function.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ def command(entry_point: str, *arguments: str) -> tuple[str, ...]:
 
 
 def main() -> int:
-    """Call the function that the command line names with the arguments that follow it."""
+    """Call the function that the command line names, with the arguments that follow."""
     entry_point, *arguments = [word for word in sys.argv[1:] if not word.startswith(process_title.MARK)]
     module, _, name = entry_point.partition(":")
     function: Any = getattr(importlib.import_module(module), name)

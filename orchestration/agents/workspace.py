@@ -1,6 +1,6 @@
-"""The folder that a run works in, and a history of it kept outside: a shadow git repository that is not the user's.
+"""The folder that a run works in, and its history in a shadow git repository outside that folder.
 
-The user's own repository, its index and its configuration are never touched; hooks do not run.
+The user's own repository, its index and its configuration are never touched, and no hooks run.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from orchestration.agents.sandbox import CommandResult, SandboxLimits
 from orchestration.errors import OrchestratorError, UsageError
 from orchestration.security.safe_folder import SKIPPED
 
-# Larger files are recorded too, but neither held in memory nor compared.
+# Larger files are recorded, too, but git streams them and does not diff them.
 _LARGE_FILE_BYTES = 20 * 1_048_576
 _EXCLUDED = (".git", "node_modules/", ".venv/", "venv/", "__pycache__/", "*.pyc", ".mypy_cache/", ".pytest_cache/")
 _SETTINGS = {
@@ -38,7 +38,7 @@ _LIMITS = SandboxLimits(seconds=600, memory_mb=2048, cpu_seconds=600, output_byt
 
 
 class WorkspaceError(OrchestratorError):
-    """The workspace's history could not be kept."""
+    """The history of the workspace could not be recorded."""
 
 
 def checked_root(path: Path, state_folder: Path) -> Path:
@@ -78,7 +78,7 @@ def _is_ours_to_work_in(root: Path, state: Path) -> bool:
 
 
 class Workspace:
-    """A folder with a history. One at a time records; steps that run side by side wait for each other here."""
+    """A folder with a history. Concurrent steps record one after the other: a git index has a single writer."""
 
     def __init__(self, root: Path, shadow: Path) -> None:
         self.root = root
@@ -96,7 +96,7 @@ class Workspace:
             return await self._record("", await asyncio.to_thread(_repositories_in, self.root))
 
     async def diff(self, before: str, after: str) -> str:
-        """What changed between two snapshots, as a unified patch."""
+        """The changes between two snapshots, as a unified patch."""
         return (await self._git("diff-tree", "-p", "--no-color", "--find-renames", before, after)).output
 
     async def export(self, tree: str, target: Path) -> None:
@@ -112,7 +112,8 @@ class Workspace:
             index.unlink(missing_ok=True)
 
     async def _record(self, folder: str, repositories: Sequence[str]) -> str:
-        """The tree of a folder, with those of the repositories in it put in: git by itself only notes their commits."""
+        """The tree of a folder including the repositories inside it. By itself, git records only the commit of those,
+        and a fork would get an empty folder."""
         below = [path for path in repositories if path != folder and _is_in(path, folder)]
         nearest = [path for path in below if not any(path != other and _is_in(path, other) for other in below)]
         inner = [path.removeprefix(f"{folder}/") if folder else path for path in nearest]
@@ -141,18 +142,19 @@ class Workspace:
 
     @property
     def objects(self) -> Path:
-        """Where everything that was recorded stands."""
+        """The folder of the recorded objects."""
         return self._shadow / "objects"
 
     async def begin_with(self, earlier: Workspace) -> None:
-        """Begin with all that was recorded of another workspace, so that it can be looked back at from here."""
+        """Start with the history of another workspace, so that a fork can compare with it."""
         await self._prepare()
         # Git never changes an object that it has written, so both may have the same file.
         copy = partial(shutil.copytree, copy_function=os.link, dirs_exist_ok=True)
         await anyio.to_thread.run_sync(copy, earlier.objects, self.objects)
 
     async def _prepare(self) -> None:
-        """Make the shadow repository, whole or not at all, or free it of what a killed process has left."""
+        """Create the shadow repository, whole or not at all, or remove the lock files that a killed process has
+        left."""
         if self._shadow.exists():
             for lock in self._shadow.glob("*.lock"):
                 lock.unlink(missing_ok=True)

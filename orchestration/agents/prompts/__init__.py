@@ -1,4 +1,4 @@
-"""What agents are told. Each prompt is a file with a version in its name; a new version is a new file."""
+"""The prompts of agents. Each is a file with a version in its name; a new version is a new file."""
 
 from __future__ import annotations
 
@@ -12,17 +12,16 @@ from orchestration.config.schema import AgentRole, AgentSettings
 from orchestration.errors import UsageError
 from orchestration.workflows.model import AgentTask
 
-# Of each document that comes with a task: a patch can be longer than all that a model can read.
+# The limit per document of a task: a patch can exceed the context of any model.
 _MOST_CHARACTERS = 60_000
 
 CURRENT_VERSION = dict.fromkeys(AgentRole, 1)
 
 
 def system_prompt(agent: AgentSettings, output: type[BaseModel], root: Path) -> str:
-    """The role's prompt, or the file below the project's root that the configuration names instead, with the form of
-    the answer at the end.
+    """The role's prompt, or the file that the configuration names instead, followed by the schema of the answer.
 
-    Raises UsageError when the named file cannot be read.
+    Raises UsageError if the file cannot be read.
     """
     role = agent.effective_role
     text = _own(root / agent.prompt) if agent.prompt else _shipped(role)
@@ -35,7 +34,7 @@ def system_prompt(agent: AgentSettings, output: type[BaseModel], root: Path) -> 
 
 
 def task_prompt(task: AgentTask) -> str:
-    """What this agent has to do now, and what came before."""
+    """The agent's task, and the results before it."""
     parts = [f"Goal:\n{task.goal.strip()}"]
     if task.step is not None:
         step = task.step

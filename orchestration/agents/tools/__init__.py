@@ -1,4 +1,4 @@
-"""The tools that agents have. Each takes typed arguments and gives text that a model can work with."""
+"""The tools of agents. Each takes typed arguments and returns text for the model."""
 
 from __future__ import annotations
 
@@ -15,24 +15,25 @@ from orchestration.security.safe_folder import SafeFolder
 
 
 class Arguments(BaseModel):
-    """What a tool is called with; keys that it does not know are refused, so that a model learns of its mistake."""
+    """The arguments of a tool. Unknown keys are refused, so that the model learns of its mistake."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 @dataclass(frozen=True, slots=True)
 class ToolContext:
-    """What a tool may work with. `heard` is told how many bytes a command has printed: a sign of progress."""
+    """What a tool works with. `on_output` receives the number of bytes that a command has printed: a sign of
+    progress."""
 
     folder: SafeFolder
     commands: Sequence[str]
     limits: SandboxLimits
-    heard: Callable[[int], None]
+    on_output: Callable[[int], None]
 
 
 @dataclass(frozen=True, slots=True)
 class ToolResult:
-    """What a tool did, for the model; `data` is for us."""
+    """The result of a tool: text for the model, `data` for us."""
 
     text: str
     ok: bool = True
@@ -41,7 +42,7 @@ class ToolResult:
 
 @dataclass(frozen=True, slots=True)
 class AgentTool:
-    """A tool: what it is called, what it takes, what it does. `reads_only` ones may run side by side."""
+    """A tool: name, arguments, function. Tools that only read may run concurrently."""
 
     name: str
     description: str
@@ -59,7 +60,7 @@ class AgentTool:
 
 
 class BadArgumentsError(ValueError):
-    """A model called a tool wrongly; the message tells it how to do it right."""
+    """A model called a tool incorrectly; the message tells it how to do better."""
 
 
 def parse_arguments(tool: AgentTool, text: str) -> Arguments:

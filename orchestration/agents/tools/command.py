@@ -13,7 +13,7 @@ from orchestration.security.permissions import checked_command
 
 
 def _split(value: object) -> object:
-    """Models like to write a command as one line."""
+    """Accept a command as one line, too, which models like to write."""
     if not isinstance(value, str):
         return value
     try:
@@ -30,7 +30,7 @@ class CommandArguments(Arguments):
 
 async def _run(context: ToolContext, arguments: CommandArguments) -> ToolResult:
     command = checked_command(arguments.command, context.commands)
-    result = await sandbox.run(command, context.folder.root, context.limits, on_output=context.heard)
+    result = await sandbox.run(command, context.folder.root, context.limits, on_output=context.on_output)
     verdict = f"stopped: {result.stopped}" if result.stopped else f"exit code {result.exit_code}"
     data = {"command": list(command), "exit_code": result.exit_code, "output": result.output, "stopped": result.stopped}
     return ToolResult(f"{result.output.rstrip()}\n[{verdict}]".lstrip(), ok=result.ok, data=data)

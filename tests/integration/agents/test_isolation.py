@@ -16,7 +16,7 @@ from orchestration.agents.sandbox import CommandResult, IsolationLauncher, Sandb
 from orchestration.config.schema import Configuration
 
 GAPS = anyio.run(sandbox.isolation_gaps, Path.cwd())
-whole = pytest.mark.skipif(bool(GAPS), reason=f"this machine does not let a command be walled off from {GAPS}")
+whole = pytest.mark.skipif(bool(GAPS), reason=f"this machine cannot isolate a command from {GAPS}")
 
 
 @pytest.fixture

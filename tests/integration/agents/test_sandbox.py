@@ -103,7 +103,7 @@ async def test_a_command_that_kills_its_keeper_is_ended_with_its_daemons(tmp_pat
     started = Stopwatch()
     result = await run(tmp_path, body, seconds=20)
     assert started.is_within(10), started
-    assert (result.exit_code, result.stopped) == (None, "it ended the process that watches over it")
+    assert (result.exit_code, result.stopped) == (None, "it killed the process that supervises it")
     until(lambda: left_over(tmp_path) == [])
 
 
@@ -299,8 +299,8 @@ async def test_an_own_function_runs_in_the_projects_folder(own: Path) -> None:
     ("name", "said"),
     [
         ("fails", "KeyError: 'nothing here'"),
-        ("odd", "expected a result that is JSON, got set"),
-        ("number", "expected a result that is JSON, got float"),
+        ("odd", "the result has to be JSON; set is not"),
+        ("number", "the result has to be JSON; float is not"),
         ("leaves", "exit code 3"),
         ("missing", "has no attribute 'missing'"),
         ("much", "got 6,000,002 from"),
