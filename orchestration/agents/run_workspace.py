@@ -33,14 +33,14 @@ class RunWorkspace:
         bus: EventBus,
         clock: Clock,
         redactor: ReportingRedactor,
-        walls: IsolationPolicy,
+        isolation: IsolationPolicy,
     ) -> None:
         self._state_folder = state_folder
         self._artifacts = artifacts
         self._bus = bus
         self._clock = clock
         self._redactor = redactor
-        self._walls = walls
+        self._isolation = isolation
         # Weak references: while somebody uses a workspace, all users of it share its lock.
         self._open: WeakValueDictionary[str, Workspace] = WeakValueDictionary()
 
@@ -67,11 +67,11 @@ class RunWorkspace:
         )
         heartbeat.beat(f"runs {command[0]}")
 
-        def heard(count: int) -> None:
+        def on_output(count: int) -> None:
             heartbeat.beat(f"{command[0]} printed {count:,} bytes")
 
         root = self.workspace(run).root
-        result = await sandbox.run(command, root, SandboxLimits(isolation=self._walls(root)), on_output=heard)
+        result = await sandbox.run(command, root, SandboxLimits(isolation=self._isolation(root)), on_output=on_output)
         output = self._redactor.text(result.output, "a check's output", run_id=run.id)
         return command_record(command, result.exit_code, output, result.stopped)
 
