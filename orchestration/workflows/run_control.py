@@ -124,7 +124,7 @@ class RunControl:
             )
         )
         if not cancelled:
-            raise ConflictError(f"{run.id} has ended already: it is {run.status}")
+            raise ConflictError(f"{run.id} has ended already ({run.status})")
         if await self._engine.tree(run.id):
             await self._engine.cancel(run.id)
         self._bus.publish(RunCancelled(reason=reason), run_id=run.id)
@@ -142,7 +142,7 @@ class RunControl:
             lambda: self._runs.set_status(run.id, RunStatus.STOPPED, reason, hold=hold, held_by=held_by)
         )
         if not stopped:
-            raise ConflictError(f"{run.id} has ended already: it is {run.status}")
+            raise ConflictError(f"{run.id} has ended already ({run.status})")
         if await self._engine.tree(run.id):
             await self._engine.cancel(run.id)
         self._bus.publish(RunStopped(reason=reason), run_id=run.id)

@@ -168,7 +168,7 @@ async def test_an_answer_that_came_while_no_process_ran_is_found(tmp_path: Path)
         await one.control.resume("run-1")
         await one.engine.result("run-1")
         assert (status(one), one.runs.get("run-1").reason) == (RunStatus.FAILED, "ada denied it: too soon")
-        with pytest.raises(ConflictError, match="fork it"):
+        with pytest.raises(ConflictError, match="Fork it from the part"):
             await one.control.resume("run-1")
 
 
@@ -218,7 +218,7 @@ async def test_what_is_being_worked_on_or_has_succeeded_is_not_resumed(tmp_path:
         await one.engine.result("run-1")
         with pytest.raises(ConflictError, match="has succeeded and cannot be resumed"):
             await one.control.resume("run-1")
-        with pytest.raises(ConflictError, match="not ended"):
+        with pytest.raises(ConflictError, match="has ended already"):
             await one.control.cancel("run-1")
 
 

@@ -195,7 +195,7 @@ async def test_a_cancelled_run_stops_and_resumes_where_it_was(tmp_path: Path) ->
         await reached.wait()
         await one.control.cancel("run-1", "not now")
         assert (one.runs.get("run-1").status, one.runs.get("run-1").reason) == (RunStatus.CANCELLED, "not now")
-        with pytest.raises(ConflictError, match="not ended"):
+        with pytest.raises(ConflictError, match="has ended already"):
             await one.control.cancel("run-1")
         go_on.set()
         await one.control.resume("run-1")
