@@ -1,4 +1,4 @@
-"""Judging the configuration as it stands on the disk, without a database."""
+"""Validation of the configuration on the disk, without a database."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from orchestration.security.redaction import Redactor
 
 @dataclass(frozen=True, slots=True)
 class ConfigCheck:
-    """Everything that is to be said of the configuration file and of `.env`."""
+    """All findings about the configuration file and `.env`."""
 
     findings: tuple[ConfigFinding, ...]
 
@@ -28,7 +28,7 @@ class ConfigCheck:
 
 
 def check_files(config_file: Path, environment: Mapping[str, str]) -> ConfigCheck:
-    """Read both files and judge them."""
+    """Read and validate both files."""
     loader = ConfigLoader(config_file, Redactor().find)
     variables, findings = read_env_file(loader.root / ".env")
     loaded = loader.load(EnvironmentCredentials(environment, variables).names)

@@ -1,7 +1,7 @@
-"""The control process: keeps the workers alive and the calendar true, responds to incidents and tells others of it,
-and looks after backups and reports.
+"""The control process: supervises the workers, keeps the calendar of schedules, responds to incidents, and runs
+maintenance.
 
-Other services of a control process (the web, monitoring) are one more context manager beside `serving`.
+The web server is one more context manager beside `serving`.
 """
 
 from __future__ import annotations
@@ -27,13 +27,15 @@ from orchestration.workers.supervisor import Supervisor, WorkerLimits
 from orchestration.workflows.processes import CONTROL_PREFIX, this_process
 
 _LEADER = "leader"
+# After a crash of the leader another process takes over within this time; a stall of the database shorter than that
+# does not change the leader.
 _LEASE_SECONDS = 10.0
-_LOOK_SECONDS = 1.0
+_RENEWAL_SECONDS = 1.0
 
 
 class ControlProcess:
-    """A control process at work. `supervisor` says how its workers are; `leads` whether the calendar is its own; `url`
-    is where its dashboard is, once it serves one."""
+    """A running control process. `supervisor` knows its workers; `leads` says whether it leads; `url` is the address of
+    its dashboard, once it serves one."""
 
     def __init__(self, app: Application, config_file: Path, workers: int, *, drill: bool = False) -> None:
         self._app = app
@@ -45,7 +47,7 @@ class ControlProcess:
         self.maintenance = ProjectMaintenance(app, self.incidents.outbox)
         upkeep = self.maintenance.upkeep
         self.playbooks = PlaybookResponse(app, self.incidents, self.supervisor, upkeep, lambda: self.leads)
-        self._unheard = False
+        self._unannounced = False
         self._applied: Sequence[ScheduleSettings] | None = None
 
     @property
@@ -53,29 +55,29 @@ class ControlProcess:
         return self._app.engine.executor_id
 
     def serves_at(self, url: str) -> None:
-        """Have links in messages lead here, and others know of it."""
+        """Use this address for links in messages, and publish it to other processes."""
         self.url = self._app.serves_at = url
 
-    async def tell(self) -> None:
-        """Keep a lease that says that this process is here and how its workers are, until cancelled."""
+    async def announce(self) -> None:
+        """Keep a lease with the address and the workers of this process, until cancelled."""
         while True:
-            with self._bearing_outages():
+            with self._surviving_outages():
                 states = [one.as_json() for one in self.supervisor.workers]
                 await self._acquire(CONTROL_PREFIX + self._holder, workers=states, url=self.url)
-            await self._app.clock.sleep(_LOOK_SECONDS)
+            await self._app.clock.sleep(_RENEWAL_SECONDS)
 
-    async def keep_calendar(self) -> None:
-        """Apply the schedules at the start and after each edit, until cancelled; of several control processes one
-        leads, and when it is gone another takes over."""
+    async def follow_schedules(self) -> None:
+        """Apply the schedules at the start and after each edit, until cancelled. Of several control processes one
+        leads; when it is gone, another takes over."""
         while True:
-            with self._bearing_outages():
+            with self._surviving_outages():
                 await self._lead()
-            await self._app.clock.sleep(_LOOK_SECONDS)
+            await self._app.clock.sleep(_RENEWAL_SECONDS)
 
-    async def leave(self) -> None:
-        """Give the leases up. The calendar is emptied, so that no time starts a run while nobody serves; the control
-        process that leads next fills it again."""
-        with self._bearing_outages():
+    async def release(self) -> None:
+        """Release the leases. The calendar is emptied first, so that no run starts while no control process is running;
+        the next leader fills it again."""
+        with self._surviving_outages():
             if self.leads:
                 await self._app.calendar.apply(())
                 await anyio.to_thread.run_sync(self._app.leases.release, _LEADER, self._holder)
@@ -91,16 +93,16 @@ class ControlProcess:
             self._applied = wanted
 
     @contextlib.contextmanager
-    def _bearing_outages(self) -> Iterator[None]:
-        """Without the database nobody hears of us; the workers still need their supervisor."""
+    def _surviving_outages(self) -> Iterator[None]:
+        """Without the database this process cannot announce itself, but the workers still need their supervisor."""
         try:
             yield
         except SQLAlchemyError as error:
-            if not self._unheard:
+            if not self._unannounced:
                 self._app.bus.publish(ControlUnheard(message=type(error).__name__))
-            self._unheard = True
+            self._unannounced = True
         else:
-            self._unheard = False
+            self._unannounced = False
 
     async def _acquire(self, name: str, **data: Any) -> bool:
         about = this_process(**data)
@@ -117,16 +119,16 @@ class ControlProcess:
 async def serving(
     app: Application, config_file: Path, workers: int | None = None, *, drill: bool = False
 ) -> AsyncIterator[ControlProcess]:
-    """Serve a project for as long as the block lasts, with so many workers, else with as many as the configuration
-    says. On leaving, the workers are stopped and leave their runs resumable. With `drill` all trouble is marked as
-    rehearsed."""
+    """Serve a project for as long as the block lasts, with so many workers, else with the number in the
+    configuration. On leaving, the workers are stopped and leave their runs resumable. With `drill`, every incident is
+    marked as part of a drill."""
     count = app.configuration.runtime.workers if workers is None else workers
     control = ControlProcess(app, config_file, count, drill=drill)
     try:
         async with anyio.create_task_group() as group:
             group.start_soon(control.supervisor.run)
-            group.start_soon(control.tell)
-            group.start_soon(control.keep_calendar)
+            group.start_soon(control.announce)
+            group.start_soon(control.follow_schedules)
             group.start_soon(control.incidents.run)
             group.start_soon(control.playbooks.run)
             group.start_soon(control.maintenance.run, lambda: control.leads)
@@ -134,4 +136,4 @@ async def serving(
             group.cancel_scope.cancel()
     finally:
         with anyio.CancelScope(shield=True):
-            await control.leave()
+            await control.release()

@@ -1,7 +1,7 @@
-"""The road of trouble in a control process: what is seen becomes alerts, alerts become incidents, people are told.
+"""Incident response in a control process: signals become alerts, alerts become incidents, and people are notified.
 
-Of several control processes one leads and walks it; the others stand by. Without the database the one that leads goes
-on leading: somebody has to notice.
+Of several control processes only the leading one does this. Without the database the leader goes on leading: an outage
+of the database is itself an incident, and somebody has to notice it.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from orchestration.alerts.engine import AlertEngine
 from orchestration.alerts.intake import AlertIntake
 from orchestration.alerts.signal import Signal
 from orchestration.app.application import Application
+from orchestration.app.leadership import while_leading
 from orchestration.app.live_credentials import LiveCredentials
 from orchestration.config.response import Contact, ResponseSettings
 from orchestration.domain.severity import Severity
@@ -35,18 +36,17 @@ from orchestration.notifications.sender import OutboxSender
 from orchestration.storage.alert_inbox import AlertInbox
 from orchestration.storage.outbox import Outbox
 
-# An alert is judged as soon as there is something to judge, but not more often than this; and when nothing comes, for
-# the sake of those whose time has come.
-_AT_MOST_EVERY_SECONDS = 0.2
-_AT_LEAST_EVERY_SECONDS = 1.0
-_LOOK_SECONDS = 0.2
-# No window of ours that counts is longer.
+# Alerts are evaluated when signals arrive, but not more often than this, so that a burst is one evaluation.
+_MIN_INTERVAL_SECONDS = 0.2
+# They are evaluated without signals, too: an absence, or the end of a hold time, brings none.
+_MAX_INTERVAL_SECONDS = 1.0
+# No window of the built-in rules is longer.
 _RECALLED_SECONDS = 3600.0
 
 
 class IncidentResponse:
-    """Everything between a signal and somebody being told. Run it with `run`. With `drill` all that is seen is marked
-    as rehearsed, so that it never counts in the figures and says what it is in every text."""
+    """Everything between a signal and a notification. With `drill`, every signal is marked as part of a drill, so that
+    its incidents count in no figure and say in every text what they are."""
 
     def __init__(self, app: Application, leads: Callable[[], bool], *, drill: bool = False) -> None:
         self._app = app
@@ -71,17 +71,8 @@ class IncidentResponse:
         )
         self.intake = AlertIntake(inbox, lambda: app.configuration.alerting.intake, self._credentials.get, redact)
         self.monitoring = Monitoring(
-            MonitoringContext(
-                configuration=app.effective,
-                credentials=self._credentials,
-                database=app.database,
-                bus=app.bus,
-                clock=app.clock,
-                redactor=app.redactor,
-                root=app.root,
-                engine_file=_file_of(app.engine_url),
-            ),
-            self._take,
+            self._monitoring_context(),
+            self._receive,
         )
         self.outbox = Outbox(app.database, app.redactor.data)
         self._channels = ChannelRegistry(self._response, self._credentials, app.clock)
@@ -94,27 +85,35 @@ class IncidentResponse:
             app.redactor.data,
             app.engine.executor_id,
         )
-        self._seen = anyio.Event()
+        self._received = anyio.Event()
 
     async def run(self) -> None:
-        """Walk the road whenever this process leads, until cancelled."""
-        while True:
-            while not self._leads():
-                await self._app.clock.sleep(_LOOK_SECONDS)
-            async with self._walking():
-                while self._leads():
-                    await self._app.clock.sleep(_LOOK_SECONDS)
+        """Respond whenever this process leads, until cancelled."""
+        await while_leading(self._leads, self._app.clock, self._responding)
+
+    def _monitoring_context(self) -> MonitoringContext:
+        app = self._app
+        return MonitoringContext(
+            configuration=app.effective,
+            credentials=self._credentials,
+            database=app.database,
+            bus=app.bus,
+            clock=app.clock,
+            redactor=app.redactor,
+            root=app.root,
+            engine_file=_file_of(app.engine_url),
+        )
 
     @contextlib.asynccontextmanager
-    async def _walking(self) -> AsyncIterator[None]:
+    async def _responding(self) -> AsyncIterator[None]:
         app = self._app
-        # What another process has done while it led is in the database only.
+        # Another process may have led meanwhile; what it has done is only in the database.
         self.alerts.reset()
         await anyio.to_thread.run_sync(self._recall)
         unsubscribe = app.bus.subscribe(self._on_event)
         try:
             async with self._channels, self.monitoring.running(), anyio.create_task_group() as group:
-                group.start_soon(self._judge)
+                group.start_soon(self._evaluate)
                 group.start_soon(background.keep, app.incident_service, self.journal, app.bus, app.clock)
                 group.start_soon(background.keep_sums, app.statistics, app.bus, app.clock)
                 group.start_soon(self.sender.run)
@@ -128,17 +127,17 @@ class IncidentResponse:
         return self._app.configuration.response
 
     def _first_audience(self) -> tuple[Contact, ...]:
-        """Those who are told of the worst."""
+        """The recipients of P0 incidents, whom the last resort notifies directly."""
         response = self._response()
         return oncall.contacts(response.audience_of(Severity.P0), response, self._app.clock.now())
 
-    def _take(self, signals: Sequence[Signal]) -> None:
+    def _receive(self, signals: Sequence[Signal]) -> None:
         for signal in signals:
             self.alerts.add_signal(self._marked(signal))
-        self._seen.set()
+        self._received.set()
 
     def _recall(self) -> None:
-        """Count on from what was seen before the restart, or before another process led."""
+        """Continue the windows of the rules from what was recorded before a restart, or while another process led."""
         with contextlib.suppress(SQLAlchemyError):
             self.alerts.recall(self._marked(signal) for signal in self.monitoring.recall(_RECALLED_SECONDS))
 
@@ -146,20 +145,21 @@ class IncidentResponse:
         return replace(signal, drill=True) if self._drill else signal
 
     def _on_event(self, event: Event) -> None:
-        """Where an incident has changed, there is something to send."""
+        """A change of an incident may have put something into the outbox."""
         if isinstance(event.payload, IncidentEvent):
             self.sender.nudge()
 
-    async def _judge(self) -> None:
+    async def _evaluate(self) -> None:
         while True:
-            with anyio.move_on_after(_AT_LEAST_EVERY_SECONDS):
-                await self._seen.wait()
-            self._seen = anyio.Event()
+            with anyio.move_on_after(_MAX_INTERVAL_SECONDS):
+                await self._received.wait()
+            # Replaced before the evaluation: a signal that arrives during it causes another one.
+            self._received = anyio.Event()
             await anyio.to_thread.run_sync(self.alerts.evaluate, self._app.clock.now())
-            await self._app.clock.sleep(_AT_MOST_EVERY_SECONDS)
+            await self._app.clock.sleep(_MIN_INTERVAL_SECONDS)
 
 
 def _file_of(url: str) -> Path | None:
-    """The file behind an SQLite address."""
+    """The file of an SQLite URL; None for a server."""
     parsed = sa.make_url(url)
     return Path(parsed.database) if parsed.get_backend_name() == "sqlite" and parsed.database else None

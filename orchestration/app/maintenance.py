@@ -1,9 +1,10 @@
-"""The maintenance of a project: its backups, also where the database cannot be opened, and its jobs."""
+"""The maintenance of a project: its backups, even if the database cannot be opened, and its jobs."""
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import anyio
@@ -11,6 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
 from orchestration.app.application import Application
+from orchestration.app.leadership import while_leading
 from orchestration.app.project import DATABASE_FILE, ENGINE_FILE, Project, database_url, load_runtime
 from orchestration.clock import Clock, SystemClock
 from orchestration.config.loader import ConfigLoader
@@ -41,14 +43,13 @@ from orchestration.storage.outbox import Outbox
 from orchestration.storage.samples import Samples
 from orchestration.workflows.processes import CONTROL_PREFIX, LEASE_PREFIX, is_live
 
-_LOOK_SECONDS = 0.2
 _LONGEST_REPORT = 1_000_000
 
 
 class BackupSource:
-    """The backups of a project whose database nobody has opened: it may be damaged, or gone.
+    """The backups of a project whose database is not opened: it may be damaged, or gone.
 
-    Raises ConfigurationError when the file does not tell where things are.
+    Raises ConfigurationError if the directories cannot be read from the configuration.
     """
 
     def __init__(self, config_file: Path, clock: Clock | None = None) -> None:
@@ -64,7 +65,7 @@ class BackupSource:
         self.vault = _vault(loader.root, state_folder, server_url, settings, clock, EventBus(clock))
 
     def in_use(self) -> tuple[str, ...]:
-        """The live processes that hold a lease; none where the database cannot tell."""
+        """The live processes that hold a lease; none if the database cannot be read."""
         url = sa.make_url(self._url)
         if url.get_backend_name() == "sqlite" and not Path(url.database or "").exists():
             return ()
@@ -95,7 +96,7 @@ class ProjectMaintenance:
         self.upkeep = BackupService(self.vault, watch, app.clock, app.bus, trail.problems)
         self.records = MaintenanceRecords(app.database)
         records, incidents = self.records, app.incident_service.records
-        workshop = JobContext(
+        context = JobContext(
             backups=self.vault,
             backup_service=self.upkeep,
             digest=DigestReport(app.log_folder, records, incidents, app.alerts, app.runs, self.vault),
@@ -111,30 +112,34 @@ class ProjectMaintenance:
             ),
             records=records,
             settings=settings,
-            retention=RetentionJob(
-                lambda: app.configuration,
-                app.log_folder,
-                app.artifacts.folder,
-                app.runs,
-                OldRows(app.database),
-                app.alerts,
-                Samples(app.database),
-                app.engine,
-            ).run,
+            retention=self._retention().run,
         )
         holder = app.engine.executor_id
-        self.service = MaintenanceScheduler(jobs(workshop), settings, records, app.leases, app.clock, app.bus, holder)
+        self.service = MaintenanceScheduler(jobs(context), settings, records, app.leases, app.clock, app.bus, holder)
 
     async def run(self, leads: Callable[[], bool]) -> None:
-        """Keep the calendar of maintenance whenever this process leads, until cancelled."""
-        while True:
-            while not leads():
-                await self._app.clock.sleep(_LOOK_SECONDS)
-            async with anyio.create_task_group() as group:
-                group.start_soon(self.service.run)
-                while leads():
-                    await self._app.clock.sleep(_LOOK_SECONDS)
-                group.cancel_scope.cancel()
+        """Run the jobs that are due whenever this process leads, until cancelled."""
+        await while_leading(leads, self._app.clock, self._working)
+
+    @contextlib.asynccontextmanager
+    async def _working(self) -> AsyncIterator[None]:
+        async with anyio.create_task_group() as group:
+            group.start_soon(self.service.run)
+            yield
+            group.cancel_scope.cancel()
+
+    def _retention(self) -> RetentionJob:
+        app = self._app
+        return RetentionJob(
+            lambda: app.configuration,
+            app.log_folder,
+            app.artifacts.folder,
+            app.runs,
+            OldRows(app.database),
+            app.alerts,
+            Samples(app.database),
+            app.engine,
+        )
 
     def _advisories(self) -> Path:
         return self._app.root / self._app.configuration.monitoring.advisories_directory
@@ -148,39 +153,41 @@ def vault_of(here: Project) -> BackupStore:
 
 
 def reports_folder(here: Project) -> Path:
-    """Where the reports of a project are."""
+    """The folder of a project's reports."""
     named = here.configuration.maintenance.reports_directory
     return here.root / named if named else here.state_folder / "reports"
 
 
 def list_reports(here: Project) -> list[Path]:
-    """The reports of a project, the newest first."""
+    """The reports of a project, newest first."""
     found = reports_folder(here).glob("*.md")
     return sorted(found, key=lambda path: (path.stem[-10:], path.stem), reverse=True)
 
 
 def find_report(here: Project, name: str) -> str:
     """The text of a report. Raises NotFoundError, and OrchestratorError for one that cannot be read."""
-    # By comparison with what is there: no path is made of what somebody asks for.
+    # By comparison with existing files: no path is built from a name in a request.
     path = next((one for one in list_reports(here) if one.stem == name), None)
     if path is None:
-        raise NotFoundError(f"expected a report that is there, got '{name[:64]}'; the list of reports has the names")
+        raise NotFoundError(f"There is no report '{name[:64]}'. `orchestrator reports list` shows all.")
     try:
         return path.read_text(encoding="utf-8", errors="replace")[:_LONGEST_REPORT]
     except OSError as error:
-        raise OrchestratorError(f"expected to read {path.name}: {error.strerror}; look at its folder") from error
+        raise OrchestratorError(
+            f"{path.name} cannot be read: {error.strerror}. Check the permissions of its folder."
+        ) from error
 
 
 def sign_off(here: Project, duty: str, by: str, note: str) -> tuple[SignOff, ...]:
-    """Sign off a duty, for every month that waits; returns all of it. Raises NotFoundError for a name that is none, and
-    ConflictError when nothing of it waits."""
+    """Sign off a duty for every open month; returns its sign-offs. Raises NotFoundError for an unknown duty, and
+    ConflictError if none is open."""
     if duty not in SIGN_OFFS:
-        raise NotFoundError(f"expected a duty ({', '.join(SIGN_OFFS)}), got '{duty[:64]}'; correct the name")
+        raise NotFoundError(f"There is no duty '{duty[:64]}'. Duties: {', '.join(SIGN_OFFS)}.")
     records = MaintenanceRecords(here.database)
     if not records.sign_off(duty, by, here.redactor.text(note), here.clock.now()):
         raise ConflictError(
-            f"expected {duty} to wait for a signature, got it signed or not asked for yet; "
-            "see `orchestrator maintenance list`"
+            f"{duty} is not waiting for a sign-off: it is signed off already, or not due yet. "
+            "`orchestrator maintenance list` shows what is open."
         )
     here.bus.publish(DutySigned(duty=duty), actor=by)
     return tuple(one for one in records.list_sign_offs() if one.duty == duty)

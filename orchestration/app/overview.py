@@ -1,4 +1,4 @@
-"""What is going on in a project, from its records alone: quick to gather, whoever does the work."""
+"""The state of a project, read from its records alone: fast, whichever process does the work."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _CLOSED = "closed"
 
 @dataclass(frozen=True, slots=True)
 class ProviderOutOfUse:
-    """A provider's model that is not asked now, why, and since when (RFC 3339)."""
+    """A route that gets no calls at present, with the reason and the time since when (RFC 3339)."""
 
     provider: str
     model: str
@@ -50,12 +50,11 @@ def overview(here: Project) -> Overview:
 
 
 def _out_of_use(here: Project) -> list[ProviderOutOfUse]:
-    """By what processes last said of routes that the configuration still has. A route may have been seen at work, and
-    nothing have been said of its breaker yet."""
+    """The routes of configured providers whose breaker is not closed, by the last report of any process."""
     known = here.configuration.runtime.providers
     return [
         ProviderOutOfUse(provider, model, state["state"], state["reason"], f"{said:%Y-%m-%dT%H:%M:%SZ}")
         for (provider, model), (state, said) in RouteStates(here.database).load().items()
-        # A route that has only been used so far, and never failed, is told of without a state.
+        # A route that has never failed has reports, but no state of a breaker.
         if state.get("state", _CLOSED) != _CLOSED and provider in known and known[provider].enabled
     ]

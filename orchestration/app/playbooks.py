@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import anyio
 
 from orchestration.app.application import Application
 from orchestration.app.incidents import IncidentResponse
+from orchestration.app.leadership import while_leading
 from orchestration.clock import Clock
 from orchestration.incidents.review import draft
 from orchestration.incidents.service import IncidentService
@@ -26,7 +28,6 @@ from orchestration.workers.fleet import SupervisedFleet
 from orchestration.workers.supervisor import Supervisor
 
 PLAYBOOKS = Path("config", "playbooks")
-_LOOK_SECONDS = 0.2
 
 
 class PlaybookResponse:
@@ -53,24 +54,25 @@ class PlaybookResponse:
         self._responder = Responder(self.services, self.records, app.engine)
 
     def catalogue(self) -> PlaybookCatalogue:
-        """The playbooks as they are now; a person may have edited them."""
+        """The playbooks, read anew: the user may have edited them."""
         return PlaybookCatalogue(self._app.root / PLAYBOOKS)
 
     async def run(self) -> None:
         """Respond whenever this process leads, until cancelled."""
-        while True:
-            while not self._leads():
-                await self._app.clock.sleep(_LOOK_SECONDS)
-            unsubscribe = self._app.bus.subscribe(self._responder.on_event)
-            try:
-                async with anyio.create_task_group() as group:
-                    group.start_soon(self._app.recovery.recover_flows, is_response)
-                    group.start_soon(self._responder.run)
-                    while self._leads():
-                        await self._app.clock.sleep(_LOOK_SECONDS)
-                    group.cancel_scope.cancel()
-            finally:
-                unsubscribe()
+        await while_leading(self._leads, self._app.clock, self._responding)
+
+    @contextlib.asynccontextmanager
+    async def _responding(self) -> AsyncIterator[None]:
+        unsubscribe = self._app.bus.subscribe(self._responder.on_event)
+        try:
+            async with anyio.create_task_group() as group:
+                # Workers leave responses alone: only the leader may act on an incident.
+                group.start_soon(self._app.recovery.recover_flows, is_response)
+                group.start_soon(self._responder.run)
+                yield
+                group.cancel_scope.cancel()
+        finally:
+            unsubscribe()
 
 
 def action_services(

@@ -56,12 +56,11 @@ _RECORDED_SECONDS = 1.0
 class Project:
     """A project's configuration and records.
 
-    Raises ConfigurationError when neither the file nor an earlier version of it can be used, and UsageError when the
+    Raises ConfigurationError if neither the file nor an earlier version of it can be used, and UsageError if the
     database cannot.
     """
 
     def __init__(self, config_file: Path, clock: Clock | None = None) -> None:
-        self.config_file = config_file
         self.clock = clock or SystemClock()
         self.bus = EventBus(self.clock)
         self.redactor = Redactor()
@@ -74,9 +73,8 @@ class Project:
         self.log_folder = self.root / runtime.log_directory
         self._server_url = database_url(source, runtime.database_url_env)
         self.opened_at = self.clock.now()
+        # The address of the dashboard, if known: of this process, or of one that was serving when this was opened.
         self.serves_at = ""
-        """Where the dashboard is, as far as it is known: of this process, or of one that served when this was opened.
-        """
         self._writer: TimelineWriter | None = None
         self.database = open_database(self._server_url or f"sqlite:///{self.state_folder / DATABASE_FILE}")
         self.store = ConfigurationStore(
@@ -86,12 +84,21 @@ class Project:
             versions=ConfigurationVersions(self.database),
             overrides=Overrides(self.database),
         )
+        self._build_repositories()
+        self.artifacts = ArtifactStore(
+            self.root / runtime.artifacts_directory, ArtifactTable(self.database), self.clock
+        )
+        self._build_incidents()
+
+    def _build_repositories(self) -> None:
         self.leases = Leases(self.database)
         self.runs = Runs(self.database)
         self.timeline = Timeline(self.database)
         self.approvals = ApprovalTable(self.database)
         self.alerts = Alerts(self.database)
         self.silences = Silences(self.database)
+
+    def _build_incidents(self) -> None:
         self.templates = TemplateRenderer.read(self.root / _TEMPLATES)
         ports = Ports(
             settings=lambda: self.configuration.response,
@@ -101,9 +108,6 @@ class Project:
         )
         self.incident_service = IncidentService(self.database, self.bus, self.clock, ports)
         self.statistics = Statistics(IncidentFigures(self.database))
-        self.artifacts = ArtifactStore(
-            self.root / runtime.artifacts_directory, ArtifactTable(self.database), self.clock
-        )
 
     @property
     def configuration(self) -> Configuration:
@@ -112,7 +116,8 @@ class Project:
 
     @property
     def engine_url(self) -> str:
-        """The engine's own tables: beside ours on a server, in a file of their own on SQLite, which has one writer."""
+        """The URL of the durable engine's tables. With SQLite they have a file of their own: it allows one writer at a
+        time, and the engine's many small commits would hold up ours."""
         return self._server_url or f"sqlite:///{self.state_folder / ENGINE_FILE}"
 
     @contextlib.contextmanager
@@ -129,27 +134,27 @@ class Project:
             self.bus.subscribe(writer.write_soon)
             self.store.subscribe(lambda configuration: logging.set_level(configuration.monitoring.log_level))
             self.store.open(or_last_good=or_last_good)
-            with contextlib.suppress(SQLAlchemyError):  # what a message says besides is worth more than its link
+            with contextlib.suppress(SQLAlchemyError):  # a notification without a link is better than none
                 self.serves_at = next((one["url"] for one in control_processes(self.leases) if one["url"]), "")
             yield
 
     def incident_url(self, incident_id: str) -> str:
-        """Where people see an incident; empty where that is not known. Asks nothing of the database: it is called in
-        the middle of a transaction."""
+        """The URL of an incident's page; empty if the address of the dashboard is unknown. It does not read the
+        database, since it is called within a transaction."""
         base = self.configuration.response.dashboard_url or self.serves_at
         return f"{base.rstrip('/')}/incidents/{incident_id}" if base else ""
 
     async def recorded(self) -> None:
-        """Return when everything that was said so far is on the timeline: what is acknowledged after that is not lost,
-        whatever becomes of this process. A database that does not answer is not waited for."""
+        """Return when all events emitted so far are on the timeline, so that what is acknowledged after that survives a
+        crash of this process. If the database does not answer, this returns after a second."""
         writer, loop, written = self._writer, asyncio.get_running_loop(), anyio.Event()
 
-        def tell() -> None:
+        def set_written() -> None:
             with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
                 loop.call_soon_threadsafe(written.set)
 
         if writer is not None:
-            writer.call_when_written(tell)
+            writer.call_when_written(set_written)
             with anyio.move_on_after(_RECORDED_SECONDS):
                 await written.wait()
 
@@ -167,7 +172,7 @@ class Project:
             self.incident_service.note(question.subject, person(by), said)
 
     def find_run(self, text: str) -> Run:
-        """The run of that name. Raises NotFoundError."""
+        """The run with an identifier or a unique part of one. Raises NotFoundError."""
         return self.runs.find(text)
 
     async def get_run(self, run_id: str) -> Run:
@@ -185,15 +190,16 @@ class Project:
 
 @contextlib.contextmanager
 def project(config_file: str) -> Iterator[Project]:
-    """Open a project's records. A broken configuration does not keep anyone from looking."""
+    """Open a project's records; with a broken configuration, by its last good version."""
     here = Project(Path(config_file))
     with here.opened(or_last_good=True):
         yield here
 
 
 def load_runtime(source: ConfigSource) -> RuntimeSettings:
-    """Where things are, by the file, even one with findings. A file that does not tell is taken to mean the usual
-    places if there is a database: it holds the versions to go back to. Raises ConfigurationError."""
+    """The section `runtime` of the file, even of one with errors: it names the directories. For a file that cannot be
+    read at all, the defaults are used if there is a database in them: it holds the earlier versions. Raises
+    ConfigurationError."""
     reading = source.read()
     loaded = source.loader.load()
     if loaded.configuration is not None:
@@ -205,13 +211,13 @@ def load_runtime(source: ConfigSource) -> RuntimeSettings:
 
 
 def database_url(source: ConfigSource, name: str | None) -> str | None:
-    """The address of the database server that a variable holds; None without a variable. Raises UsageError."""
+    """The URL of the database server, from an environment variable; None without a variable. Raises UsageError."""
     if name is None:
         return None
     reading = source.read()
     value = reading.state.credentials.get(name) if reading.state else os.environ.get(name)
     if value is None:
         raise UsageError(
-            f"expected the database's address in {name}, got nothing; put {name}=postgresql+psycopg://… into .env"
+            f"The variable {name} with the URL of the database is not set. Put {name}=postgresql+psycopg://… into .env."
         )
     return value

@@ -1,4 +1,4 @@
-"""Opening a project's database, and saying in one sentence why that cannot be done."""
+"""Opening a project's database, with one sentence that says why it cannot be opened."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from orchestration.errors import UsageError
 from orchestration.storage.database import REPLACING, Database, StorageError
 
 _LOCK_SECONDS = 5.0
-# The durable engine's own file. It is made after ours, so where it is alone, ours is lost.
+# The durable engine's file is created after ours. If it exists alone, ours is lost, and creating an empty one would
+# hide that.
 _ENGINE_FILE = "engine.db"
 
 
 def open_database(url: str) -> Database:
-    """The database at an address, with its tables up to date. Raises UsageError for one that cannot be used."""
+    """Open the database at a URL, and bring its tables up to date. Raises UsageError if it cannot be used."""
     check_database(url)
     with _explained(url):
         database = Database(url)
@@ -27,23 +28,23 @@ def open_database(url: str) -> Database:
 
 
 def check_database(url: str) -> None:
-    """Raise UsageError for an SQLite file that is none, that is gone, or that another program keeps locked.
+    """Raise UsageError for an SQLite file that is not a database, is gone, or is locked by another program.
 
-    Writers are quick here, so a lock that lasts is not ours; without this look each command would wait half a minute
-    and then fail somewhere in the middle.
+    Our own writers are fast, so a lock that lasts is not theirs. Without this check every command would wait for half a
+    minute, and then fail somewhere in the middle.
     """
     with _explained(url):
         parsed = sa.make_url(url)
         file = Path(parsed.database or "")
         if parsed.get_backend_name() == "sqlite" and file.with_name(REPLACING).exists():
             raise UsageError(
-                f"expected a database, got {file}, which is just being restored, or was when that broke off; "
-                "wait, or run `orchestrator backups restore` once more"
+                f"A restore of the database {file} is running, or was interrupted. "
+                "Wait for it, or run `orchestrator backups restore` again."
             )
         if parsed.get_backend_name() == "sqlite" and not file.exists() and file.with_name(_ENGINE_FILE).exists():
             raise UsageError(
-                f"expected the database {file} beside {_ENGINE_FILE}, got none; put it back, restore it from a backup, "
-                f"or move {_ENGINE_FILE} away too to begin anew"
+                f"The database {file} is missing, although {_ENGINE_FILE} exists. Put it back, restore it from a "
+                f"backup, or move {_ENGINE_FILE} away as well to start from scratch."
             )
         if parsed.get_backend_name() == "sqlite" and file.exists():
             with contextlib.closing(sqlite3.connect(file, timeout=_LOCK_SECONDS, isolation_level=None)) as connection:
@@ -58,9 +59,9 @@ def _explained(url: str) -> Iterator[None]:
     except StorageError as error:
         raise UsageError(f"{_shown(url)}: {error}") from error
     except sa.exc.ArgumentError as error:
-        raise UsageError("expected a database's address such as postgresql+psycopg://…, got something else") from error
+        raise UsageError("This is not the URL of a database. Expected one such as postgresql+psycopg://…") from error
     except (sqlite3.Error, sa.exc.SQLAlchemyError, OSError) as error:
-        raise UsageError(f"expected a database that can be used at {_shown(url)}, got: {_reason(error)}") from error
+        raise UsageError(f"The database at {_shown(url)} cannot be used: {_reason(error)}") from error
 
 
 def _shown(url: str) -> str:
@@ -74,9 +75,9 @@ def _reason(error: Exception) -> str:
         "locked": f"and it stayed so for {_LOCK_SECONDS:g} s; close the program that holds it",
         "not a database": "move it away, or restore it from a backup",
         "malformed": "move it away, or restore it from a backup",
-        "readonly": "give this user the right to write it",
-        "unable to open": "give this user the right to write its folder",
-        "Permission denied": "give this user the right to write there",
-        "Read-only file system": "name a folder that can be written to in runtime.stateDirectory",
+        "readonly": "make it writable for this user",
+        "unable to open": "make its folder writable for this user",
+        "Permission denied": "make it writable for this user",
+        "Read-only file system": "set runtime.stateDirectory to a writable folder",
     }
-    return text + next((f"; {hint}" for part, hint in advice.items() if part in text), "; see that it runs and answers")
+    return text + next((f"; {hint}" for part, hint in advice.items() if part in text), "; check that it is running")

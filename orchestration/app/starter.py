@@ -1,4 +1,4 @@
-"""A new project: the configuration that one begins with."""
+"""A new project and its first configuration."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from orchestration.config.reference import json_schema
 from orchestration.errors import UsageError
 
 CONFIGURATION = "agents.config.json"
-# Providers that the configuration to begin with describes.
+# The providers that the shipped configuration defines.
 PROVIDERS = ("ollama", "azure", "github", "openai", "rehearsal")
 
 
 def shipped() -> str:
-    """The text of the configuration to begin with."""
+    """The text of the shipped configuration."""
     return (files("orchestration.config") / "starter" / CONFIGURATION).read_text(encoding="utf-8")
 
 
 def begin(folder: Path, provider: str) -> tuple[Path, ...]:
     """Write `config/agents.config.json`, which uses `provider` first, and its JSON Schema into a folder.
 
-    Raises UsageError, and writes nothing, where there is a configuration already.
+    Raises UsageError, and writes nothing, if there is a configuration already.
     """
     configuration = folder / "config" / CONFIGURATION
     if configuration.exists():
-        raise UsageError(f"expected no configuration yet, got {configuration}; edit that, or name another folder")
+        raise UsageError(f"{configuration} exists already. Edit it, or name another folder.")
     schema = configuration.with_name("agents.config.schema.json")
     configuration.parent.mkdir(parents=True, exist_ok=True)
     schema.write_text(json_schema(), encoding="utf-8")
@@ -35,7 +35,7 @@ def begin(folder: Path, provider: str) -> tuple[Path, ...]:
 
 
 def credential(provider: str) -> str:
-    """The name of the environment variable that holds the key of a provider; empty where it needs none."""
+    """The environment variable with the key of a provider; empty if it needs none."""
     return str(json.loads(shipped())["runtime"][provider].get("apiKeyEnv", ""))
 
 

@@ -1,6 +1,6 @@
-"""Examining this machine and this project: what is in order, what is not, and what to do about it.
+"""Health checks of this machine and this project, with advice for each problem.
 
-Nothing is changed, and nothing that is broken keeps the rest from being examined.
+Nothing is changed, and a failing check does not prevent the others.
 """
 
 from orchestration.app.doctor.diagnosis import CheckResult, CheckStatus

@@ -1,4 +1,4 @@
-"""What is said of one thing that was looked at."""
+"""The result of one health check."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class CheckStatus(StrEnum):
-    """A warning can be lived with; a problem keeps runs from being carried out, or results from being kept."""
+    """A problem prevents runs or loses results; a warning does not."""
 
     OK = "ok"
     WARNING = "warning"
@@ -16,7 +16,7 @@ class CheckStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """One thing that was looked at, what was found, and what to do if that is not as it should be."""
+    """One check: its subject, what it found, and advice unless all is well."""
 
     subject: str
     health: CheckStatus
@@ -25,15 +25,15 @@ class CheckResult:
 
 
 def ok(subject: str, found: str) -> CheckResult:
-    """It is as it should be."""
+    """A result that needs no action."""
     return CheckResult(subject, CheckStatus.OK, found)
 
 
 def warning(subject: str, found: str, advice: str) -> CheckResult:
-    """It can be lived with."""
+    """A result that should be improved."""
     return CheckResult(subject, CheckStatus.WARNING, found, advice)
 
 
 def problem(subject: str, found: str, advice: str) -> CheckResult:
-    """It has to be mended."""
+    """A result that has to be corrected."""
     return CheckResult(subject, CheckStatus.PROBLEM, found, advice)

@@ -1,4 +1,4 @@
-"""The whole examination, in the order in which it is shown."""
+"""All health checks, in the order in which they are shown."""
 
 from __future__ import annotations
 
@@ -24,30 +24,30 @@ from orchestration.storage.database import HEAD, Database
 
 
 async def examine(config_file: Path, environment: Mapping[str, str], clock: Clock) -> Sequence[CheckResult]:
-    """Look at everything. A configuration that cannot be read is a finding, and the usual settings stand in for it."""
+    """Run all checks. A configuration that cannot be read is a result, and the other checks then use the defaults."""
     loader = ConfigLoader(config_file)
     credentials = EnvironmentCredentials(environment, read_env_file(loader.root / ".env")[0])
     configuration = loader.load(credentials.names).configuration or Configuration()
-    here = list(machine.look(configuration, loader.root, clock.now()))
+    here = list(machine.check(configuration, loader.root, clock.now()))
     database = await anyio.to_thread.run_sync(_database, configuration, loader.root, credentials)
-    wall = await _wall(configuration)
-    asked = await providers.look(configuration, credentials, clock)
+    isolation = await _isolation(configuration)
+    asked = await providers.check(configuration, credentials, clock)
     redactor = Redactor()
     redactor.remember(credentials.secrets(configuration))
-    found = [*here, wall, database, *_configuration(config_file, environment), *asked]
+    found = [*here, isolation, database, *_configuration(config_file, environment), *asked]
     return [replace(one, found=redactor.text(one.found)) for one in found]
 
 
-async def _wall(configuration: Configuration) -> CheckResult:
-    """Whether the commands of agents can be kept to their workspace."""
+async def _isolation(configuration: Configuration) -> CheckResult:
+    """Whether the commands of agents can be isolated."""
     subject, setting = "commands", configuration.runtime.commands.wall
     if setting == "off":
-        return warning(subject, "agents' commands reach all that you reach", "remove runtime.commands.wall")
+        return warning(subject, "agents' commands can reach everything that you can", "remove runtime.commands.wall")
     if not (gaps := await isolation_gaps(Path.cwd())):
-        return ok(subject, "agents' commands are walled off: files, secrets, network")
+        return ok(subject, "agents' commands are isolated: files, secrets, network")
     advice = "allow user namespaces and Landlock, or run in a container; see docs/explanation/security.md"
     kind = problem if setting == "required" else warning
-    return kind(subject, f"agents' commands cannot be walled off from {gaps}", advice)
+    return kind(subject, f"agents' commands cannot be isolated from {gaps}", advice)
 
 
 def _configuration(config_file: Path, environment: Mapping[str, str]) -> Sequence[CheckResult]:
@@ -63,21 +63,21 @@ def _configuration(config_file: Path, environment: Mapping[str, str]) -> Sequenc
 
 
 def _database(configuration: Configuration, root: Path, credentials: EnvironmentCredentials) -> CheckResult:
-    """Whether it can be opened and is of this release's version. It is not brought up to date here."""
+    """Whether the database can be opened and has this release's version. It is not migrated here."""
     name, file = configuration.runtime.database_url_env, root / configuration.runtime.state_directory / DATABASE_FILE
     url = credentials.get(name) if name else f"sqlite:///{file}"
     if url is None:
         return problem("database", f"{name} is not set", f"put {name}=postgresql+psycopg://… into .env")
     if name is None and not file.exists():
-        return ok("database", f"{file} will be made")
+        return ok("database", f"{file} will be created")
     try:
         check_database(url)
         version = _version(url)
     except OrchestratorError as error:
-        return problem("database", str(error), "mend it; nothing can be run until then")
+        return problem("database", str(error), "correct this first; nothing can run without a database")
     if version is not None and version > HEAD:
         found = f"version {version}, newer than {HEAD}"
-        return problem("database", found, "install the release that wrote it, or name another database")
+        return problem("database", found, "install the release that wrote it, or configure another database")
     return ok("database", f"version {version or 'none yet'}" + ("" if version == HEAD else f", becomes {HEAD} on use"))
 
 

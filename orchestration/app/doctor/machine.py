@@ -16,14 +16,14 @@ from orchestration.app.doctor.diagnosis import CheckResult, ok, problem, warning
 from orchestration.config.schema import Configuration
 
 _OLDEST_PYTHON = (3, 11)
-_OLDEST_SQLITE = (3, 35, 0)  # the first that can return what it has inserted
+_OLDEST_SQLITE = (3, 35, 0)  # the first with INSERT … RETURNING
 _LEAST_FREE_BYTES = 200 * 1_048_576
 _CLOCK_TOLERANCE_SECONDS = 300
 _GIGABYTE = 1_073_741_824
 
 
-def look(configuration: Configuration, root: Path, now: datetime) -> Iterator[CheckResult]:
-    """Everything about the machine."""
+def check(configuration: Configuration, root: Path, now: datetime) -> Iterator[CheckResult]:
+    """All checks of the machine."""
     yield python(sys.version_info[:2])
     yield sqlite(sqlite3.sqlite_version_info)
     yield git(shutil.which("git"))
@@ -41,14 +41,14 @@ def look(configuration: Configuration, root: Path, now: datetime) -> Iterator[Ch
 
 
 def python(version: tuple[int, ...]) -> CheckResult:
-    """Whether this Python is new enough."""
+    """Whether Python is recent enough."""
     if version < _OLDEST_PYTHON:
         return problem("python", platform.python_version(), "install Python 3.11 or newer")
     return ok("python", f"{platform.python_version()} ({sys.executable})")
 
 
 def sqlite(version: tuple[int, ...]) -> CheckResult:
-    """Whether the SQLite that Python brings is new enough."""
+    """Whether Python's SQLite is recent enough."""
     text = ".".join(map(str, version))
     if version < _OLDEST_SQLITE:
         return problem("sqlite", text, "use a Python with SQLite 3.35 or newer, or PostgreSQL (databaseUrlEnv)")
@@ -56,14 +56,14 @@ def sqlite(version: tuple[int, ...]) -> CheckResult:
 
 
 def git(path: str | None) -> CheckResult:
-    """Whether git is there: the history of each workspace is kept with it."""
+    """Whether git is installed: it keeps the history of each workspace."""
     if path is None:
         return problem("git", "not found", "install it: apt-get install git")
     return ok("git", path)
 
 
 def disk(free: int, total: int, threshold_percent: float) -> CheckResult:
-    """Whether there is room; bytes."""
+    """Whether there is disk space, given in bytes."""
     percent = 100 * free / total if total else 0.0
     found = f"{free / _GIGABYTE:.1f} GB free ({percent:.0f} %)"
     advice = "clean up: find logs/ -mtime +7 -delete; find artifacts/ -mtime +7 -delete"
@@ -73,11 +73,12 @@ def disk(free: int, total: int, threshold_percent: float) -> CheckResult:
 
 
 def folder(key: str, path: Path) -> CheckResult:
-    """Whether a folder can be written to, or made. One that is there is tried."""
+    """Whether a folder is writable or can be created. An existing one is tried: access rights alone do not show a full
+    or read-only file system."""
     nearest = _nearest(path)
-    advice = f"give this user the right to write there, or name another folder in runtime.{key}"
+    advice = f"make it writable for this user, or set another folder in runtime.{key}"
     if not nearest.is_dir():
-        return problem(key, f"{nearest} is no folder", advice)
+        return problem(key, f"{nearest} is not a folder", advice)
     try:
         if nearest == path:
             with tempfile.TemporaryFile(dir=path):
@@ -85,13 +86,13 @@ def folder(key: str, path: Path) -> CheckResult:
     except OSError as error:
         return problem(key, f"{path}: {error.strerror}", advice)
     if not os.access(nearest, os.W_OK | os.X_OK):
-        return problem(key, f"{path} cannot be made", advice)
+        return problem(key, f"{path} cannot be created", advice)
     return ok(key, str(path))
 
 
 def log(path: Path) -> CheckResult:
-    """Whether the log can be written."""
-    advice = "give this user the right to write it, or move it away"
+    """Whether the log is writable."""
+    advice = "make it writable for this user, or move it away"
     try:
         if path.exists():
             with path.open("ab"):
@@ -102,11 +103,11 @@ def log(path: Path) -> CheckResult:
 
 
 def clock(now: datetime, newest: tuple[Path, datetime] | None) -> CheckResult:
-    """Whether the clock may be right: nothing was written in the future."""
+    """Whether the clock is plausible: no file of the project is from the future."""
     text = f"{now:%Y-%m-%d %H:%M:%S} UTC"
     if newest is not None and (newest[1] - now).total_seconds() > _CLOCK_TOLERANCE_SECONDS:
         found = f"{text}, but {newest[0]} was written at {newest[1]:%Y-%m-%d %H:%M:%S} UTC"
-        return problem("clock", found, "set the clock: deadlines and schedules go by it")
+        return problem("clock", found, "set the clock: deadlines and schedules depend on it")
     return ok("clock", text)
 
 

@@ -1,4 +1,4 @@
-"""The providers: asked all at once, each whether it answers."""
+"""The providers: probed in parallel."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _PROBE_SECONDS = 4.0
 _HERE = ("localhost", "127.0.0.1", "::1")
 
 
-async def look(
+async def check(
     configuration: Configuration, credentials: EnvironmentCredentials, clock: Clock
 ) -> Sequence[CheckResult]:
-    """Each provider that is switched on; a problem if none of the fallback chain answers."""
+    """Probe each enabled provider; it is a problem if none of the fallback chain answers."""
     routing = RouteTable(lambda: configuration, credentials)
     failures: dict[str, Failure | None] = {}
     async with anyio.create_task_group() as group:
@@ -57,12 +57,12 @@ def _line(configuration: Configuration, routing: RouteTable, name: str, failure:
     if failure.kind is FailureKind.AUTHENTICATION and key:
         advice = f"put a valid {key}=… into .env"
     elif failure.kind is FailureKind.RETIRED:
-        advice = "it is gone for good: use Azure AI Foundry or any OpenAI-compatible server instead"
+        advice = "it was shut down for good: use Azure AI Foundry or any OpenAI-compatible server instead"
     return warning(subject, f"{failure.kind.value}: {failure.message}", advice)
 
 
 def _ollama(configuration: Configuration) -> list[CheckResult]:
-    """Whether Ollama is installed, where it is meant to run on this machine."""
+    """Whether Ollama is installed, if the configuration expects it on this machine."""
     local = [
         settings
         for settings in configuration.runtime.providers.values()

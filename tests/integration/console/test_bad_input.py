@@ -125,7 +125,7 @@ CASES = {
     "too many workers": Case(("serve", "--workers", "1000"), "0<=x<=64"),
     "file where the database should be": Case(("status",), "is not a database", put("var/orchestrator.db", b"x" * 900)),
     "file where the engine's should be": Case(
-        ("run", "x"), "beside engine.db, got none", put("var/engine.db", b"x" * 900)
+        ("run", "x"), "is missing, although engine.db exists", put("var/engine.db", b"x" * 900)
     ),
     "database of a newer release": Case(
         ("status",), "written by a newer release", database_with("UPDATE alembic_version SET version_num = '9999'")

@@ -69,7 +69,7 @@ def test_providers_are_asked_at_once_and_each_failure_says_what_to_do(project: C
         found = checks(project)
     assert {found[f"provider {name}"]["health"] for name in ("good", "slow", "slower")} == {"ok"}
     assert "put a valid LOCKED_KEY=… into .env" in found["provider locked"]["advice"]
-    assert "gone for good" in found["provider gone"]["advice"]
+    assert "shut down for good" in found["provider gone"]["advice"]
     assert found["provider ollama"]["advice"] == "start it with: ollama serve"
     assert found["fallback chain"]["found"] == "good answers first of gone, good, slow"
     assert "swordfish-2000" not in str(found)

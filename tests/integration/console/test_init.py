@@ -59,7 +59,7 @@ def test_a_configuration_that_is_there_stays(tmp_path: Path) -> None:
     begin(tmp_path, "ollama")
     file = tmp_path / "config" / CONFIGURATION
     file.write_text("mine")
-    with pytest.raises(UsageError, match="expected no configuration yet"):
+    with pytest.raises(UsageError, match="exists already"):
         begin(tmp_path, "openai")
     refused = call(tmp_path, "init")
     assert (refused.returncode, "Traceback" in refused.stderr) == (2, False)

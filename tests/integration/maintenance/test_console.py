@@ -40,7 +40,7 @@ def test_backups_are_made_listed_checked_and_found_damaged(project: ConsoleProje
         (("backups", "verify", "nothing"), "expected the name of one backup"),
         (("backups", "restore", "nothing", "--yes"), "expected the name of one backup"),
         (("maintenance", "run", "back-up"), "expected a job of maintenance (backup, daily-digest"),
-        (("maintenance", "sign-off", "nothing", "--note", "x"), "expected a duty (playbook-review"),
+        (("maintenance", "sign-off", "nothing", "--note", "x"), "There is no duty 'nothing'. Duties: playbook-review"),
         (("reports", "show", "nothing"), "expected a report in"),
     ],
 )
@@ -61,7 +61,7 @@ def test_a_job_is_done_now_its_report_is_shown_and_a_duty_is_signed_off(project:
     assert "contacts (" in project.call("maintenance", "list").out
     assert project.call("maintenance", "sign-off", "contacts", "--note", "all were reached").code == 0
     again = project.call("maintenance", "sign-off", "contacts", "--note", "once more")
-    assert (again.code, "signed or not asked for yet" in again.err) == (1, True)
+    assert (again.code, "is not waiting for a sign-off" in again.err) == (1, True)
 
 
 def test_a_job_that_fails_has_the_exit_code_1_and_stands_in_the_next_digest(project: ConsoleProject) -> None:

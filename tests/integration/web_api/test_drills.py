@@ -133,7 +133,7 @@ def test_backups_duties_and_reports_are_looked_after(server: RunningWebServer, c
     assert "contacts" in waiting
     (signed,) = client.send("POST", "/maintenance/duties/contacts/sign-off", {"note": "each was reached"})
     assert (signed["signed_by"], signed["note"]) == ("test", "each was reached")
-    with pytest.raises(ConflictError, match="wait for a signature"):
+    with pytest.raises(ConflictError, match="is not waiting for a sign-off"):
         client.send("POST", "/maintenance/duties/contacts/sign-off", {"note": "again"})
     report = client.get("/maintenance/reports")[0]["report"]
     with server.client(Role.VIEWER) as viewer:

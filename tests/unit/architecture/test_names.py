@@ -13,6 +13,7 @@ _NOUNS = {
     "monitoring",
     "formatting",  # of numbers and times on pages
     "scoring",  # of a drill
+    "streaming",  # of an answer
 }
 # Words of an earlier vocabulary that nobody would search for.
 _ABANDONED = {
