@@ -30,8 +30,8 @@ import anyio
 from benchmarks.hook import Hook, a_hook
 from orchestration.clock import SystemClock
 from orchestration.drills.disk import small_disk
-from orchestration.drills.environment import DrillEnvironment, standing_ground
-from orchestration.drills.model import DrillSetting
+from orchestration.drills.environment import DrillEnvironment, drill_environment
+from orchestration.drills.setup import DrillSetting
 from orchestration.events import Event
 from orchestration.rehearsal.scenes import scripted_calls
 from orchestration.storage.timeline import Timeline
@@ -74,7 +74,7 @@ class Exporter:
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                lines = [f'trouble{{trouble="{name}"}} 1\n' for name in list(exporter.since)]
+                lines = [f'trouble{{problem="{name}"}} 1\n' for name in list(exporter.since)]
                 body = "".join(["trouble_exporter 1\n", *lines]).encode()
                 self.send_response(200)
                 self.send_header("content-type", "text/plain; version=0.0.4")
@@ -201,7 +201,7 @@ async def served(scenario: str, hook: Hook) -> AsyncIterator[DrillEnvironment]:
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True)))
         stack.enter_context(small_disk(folder, disk))
-        ground = await stack.enter_async_context(standing_ground(folder / "p", setting, SystemClock()))
+        ground = await stack.enter_async_context(drill_environment(folder / "p", setting, SystemClock()))
         ground.write_configuration(stock(ground.read_configuration(), hook.url))
         await ground.serve()
         yield ground

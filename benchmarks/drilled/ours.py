@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.drilled.model import Fault, Outcome
-from orchestration.drills.processes import DrillError, environment
+from orchestration.drills.processes import DrillError, process_environment
 
 NAME = "ours"
 _ROOT = Path(__file__).resolve().parents[2]
@@ -26,7 +26,11 @@ async def hold(fault: Fault) -> Outcome:
         shutil.copy(_ROOT / "config" / "agents.config.json", config)
         command = (sys.executable, "-m", "orchestration", "--config", str(config), "drill", fault.name, "--json")
         child = await asyncio.create_subprocess_exec(
-            *command, cwd=folder, env=environment(), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+            *command,
+            cwd=folder,
+            env=process_environment(),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
         )
         try:
             printed, said = await child.communicate()

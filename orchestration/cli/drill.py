@@ -17,7 +17,7 @@ from orchestration.clock import SystemClock
 from orchestration.drills import catalogue
 from orchestration.drills.model import Drill
 from orchestration.drills.result_figures import figures, in_words, markdown, total
-from orchestration.drills.runner import DrillResult, hold
+from orchestration.drills.runner import DrillResult, run_drill
 from orchestration.errors import UsageError
 from orchestration.ids import new_id
 from orchestration.storage.drills import DrillHistory, DrillRecord
@@ -85,9 +85,9 @@ def drill(
 
 def _chosen(names: Sequence[str], *, every: bool, quick: bool) -> tuple[Drill, ...]:
     if every:
-        return catalogue.ALL
+        return catalogue.list_drills()
     if quick:
-        return tuple(one for one in catalogue.ALL if one.quick)
+        return tuple(one for one in catalogue.list_drills() if one.quick)
     if not names:
         raise UsageError("expected drills or scenarios by name, got none; `orchestrator drill --list` shows them")
     return catalogue.find(names)
@@ -104,7 +104,7 @@ def _possible(one: Drill, against: str | None, *, aside: bool) -> bool:
 def _held(here: Project, one: Drill, where: DrillDatabase, *, aside: bool) -> DrillResult:
     """Hold one drill, say how it went, and keep it in the history."""
     click.echo(f"{one.name}: {one.fault}", err=aside)
-    result = common.run_async(lambda: hold(one, SystemClock(), keep=where.keep, against=where.against))
+    result = common.run_async(lambda: run_drill(one, SystemClock(), keep=where.keep, against=where.against))
     record = DrillRecord(
         id=new_id("drill", result.started_at.timestamp()),
         drill=one.name,

@@ -34,7 +34,7 @@ class ControlGroup:
             self.try_to_remove()
             raise DrillError(f"expected a control group with limits, got: {error}") from error
 
-    def take(self, pid: int) -> None:
+    def add(self, pid: int) -> None:
         """Have a process, and all that it will start, live in the group."""
         for folder in self._folders:
             with contextlib.suppress(ProcessLookupError):

@@ -15,11 +15,11 @@ import psutil
 
 from orchestration.clock import Clock
 from orchestration.drills import control_group
-from orchestration.drills.model import DrillSetting
 from orchestration.drills.postgres_server import PostgresServer
-from orchestration.drills.processes import PROGRAMS, DrillError, DrillProcess, end_all_of
+from orchestration.drills.processes import PROGRAMS, DrillError, DrillProcess, kill_all_of
 from orchestration.drills.project import DATABASE_VARIABLE, configuration
 from orchestration.drills.rehearsal_process import RehearsalProcess
+from orchestration.drills.setup import DrillSetting
 from orchestration.rehearsal import samples
 from orchestration.storage.database import Database
 from orchestration.storage.leases import Leases
@@ -46,7 +46,7 @@ class DrillEnvironment:
         self.providers = {name: RehearsalProcess(name, folder, setting.latency_ms, clock) for name in setting.providers}
         self.runs: list[str] = []
         self.kept: dict[str, Any] = {}
-        self.struck_at: datetime | None = None
+        self.injected_at: datetime | None = None
         self._server = server
         self._group: control_group.ControlGroup | None = None
         self._control: DrillProcess | None = None
@@ -82,15 +82,15 @@ class DrillEnvironment:
             raise DrillError("expected the address of the dashboard, got none")
         return found.strip()
 
-    def strikes(self, at: datetime | None = None) -> None:
+    def mark_injected(self, at: datetime | None = None) -> None:
         """Say that the fault strikes now, or when it did, where preparing it takes a while; times count from then."""
-        self.struck_at = at or self.clock.now()
+        self.injected_at = at or self.clock.now()
 
-    async def strikes_by_run(self, goal: str, *, agent: str | None = None) -> None:
+    async def inject_by_run(self, goal: str, *, agent: str | None = None) -> None:
         """Leave a goal to the workers whose run is itself the fault; it strikes when the run is made."""
         run = await self.run(goal, agent=agent)
         made = await self.database.call(lambda: Runs(self.database).get(run))
-        self.strikes(made.created_at)
+        self.mark_injected(made.created_at)
 
     @property
     def primary(self) -> RehearsalProcess:
@@ -139,7 +139,7 @@ class DrillEnvironment:
         """Start the control process, and wait until its workers work. Raises DrillError."""
         printed = self.folder / f"serve.{self.clock.now():%H%M%S%f}.log"
         self._control = self._command(printed, "serve", "--drill")
-        await self._control.says("serving ", _START_SECONDS)
+        await self._control.wait_for_output("serving ", _START_SECONDS)
         await self.until(self._all_at_work, "all workers to work", _START_SECONDS)
 
     def confine(self, *, memory_mb: int | None = None, cpus: float | None = None) -> None:
@@ -148,7 +148,7 @@ class DrillEnvironment:
         self._group = control_group.make(memory_mb, cpus)
         control = psutil.Process(self.control.pid)
         for process in (control, *control.children(recursive=True)):
-            self._group.take(process.pid)
+            self._group.add(process.pid)
 
     async def run(self, goal: str, *, agent: str | None = None, priority: str = "normal") -> str:
         """Leave a goal to the workers; returns the run's identifier. Raises DrillError."""
@@ -202,7 +202,7 @@ class DrillEnvironment:
 
         await self.until(is_there, f"the file {name}")
 
-    async def wait_for_ends(self) -> None:
+    async def wait_for_runs(self) -> None:
         """Wait until every run has ended. Raises DrillError."""
 
         def ended() -> bool:
@@ -226,7 +226,7 @@ class DrillEnvironment:
         finally:
             for provider in self.providers.values():
                 provider.close()
-            await anyio.to_thread.run_sync(end_all_of, self.folder)
+            await anyio.to_thread.run_sync(kill_all_of, self.folder)
             if self._group is not None:
                 await self._group.remove()
             self.close_database()
@@ -240,14 +240,14 @@ class DrillEnvironment:
 
 
 @contextlib.asynccontextmanager
-async def standing_ground(
+async def drill_environment(
     folder: Path, setting: DrillSetting, clock: Clock, server: PostgresServer | None = None
 ) -> AsyncIterator[DrillEnvironment]:
-    """A ground that is surely cleared of its processes."""
-    ground = DrillEnvironment(folder, setting, clock, server)
+    """A environment that is surely cleared of its processes."""
+    environment = DrillEnvironment(folder, setting, clock, server)
     try:
-        await ground.prepare()
-        yield ground
+        await environment.prepare()
+        yield environment
     finally:
         with anyio.CancelScope(shield=True):
-            await ground.stop()
+            await environment.stop()

@@ -43,7 +43,7 @@ class ObservedResponse:
     level: int = 0
     reasons: tuple[str, ...] = ()
     asked: tuple[str, ...] = ()
-    acts: tuple[ObservedAction, ...] = ()
+    actions: tuple[ObservedAction, ...] = ()
     stable: float = 0.0
 
 
@@ -70,10 +70,10 @@ class DrillObservation:
 
     seconds: float
     response: ObservedResponse | None = None
-    effort: ObservedWork = ObservedWork()
-    others: tuple[tuple[Scenario, str], ...] = ()
-    early: tuple[str, ...] = ()
+    work: ObservedWork = ObservedWork()
+    other_incidents: tuple[tuple[Scenario, str], ...] = ()
+    early_incidents: tuple[str, ...] = ()
     paged: int = 0
     manual_steps: tuple[str, ...] = ()
-    trouble: str = ""
+    problem: str = ""
     slowness: float = 1.0

@@ -12,7 +12,7 @@ from pathlib import Path
 from orchestration.domain.playbook_state import PlaybookRunState
 from orchestration.domain.run_status import RunStatus
 from orchestration.drills.environment import DrillEnvironment
-from orchestration.drills.model import DrillExpectation
+from orchestration.drills.expectation import DrillExpectation
 from orchestration.drills.observation import DrillObservation, ObservedAction, ObservedResponse, ObservedWork
 from orchestration.events.agents import ToolCallFinished
 from orchestration.incidents.model import Incident, TimelineEntry
@@ -32,9 +32,9 @@ _MOST = 1000
 class DrillObserver:
     """Looks at one drill's records. Everything here blocks."""
 
-    def __init__(self, ground: DrillEnvironment) -> None:
-        database = ground.database
-        self._ground = ground
+    def __init__(self, environment: DrillEnvironment) -> None:
+        database = environment.database
+        self._ground = environment
         self._incidents = IncidentRecords(database)
         self._playbooks = PlaybookRecords(database)
         self._approvals = ApprovalTable(database)
@@ -62,7 +62,7 @@ class DrillObserver:
     def response(self, incident: Incident, since: datetime) -> ObservedResponse:
         """What was done about an incident, with times after `since`."""
         played = self.responses(incident)
-        acts = self._playbooks.list_actions(incident_id=incident.id)
+        actions = self._playbooks.list_actions(incident_id=incident.id)
         playbook = _playbook(played[0].playbook) if played else None
         entries = self._incidents.entries(incident.id)
         return ObservedResponse(
@@ -80,11 +80,11 @@ class DrillObserver:
             level=max(_levels(entries), default=0),
             reasons=tuple(str(entry.data.get("reason", "")) for entry in entries if entry.kind == "escalated"),
             asked=tuple(_action_of(playbook, key) for key in self.asked(incident)),
-            acts=tuple(_act(one) for one in acts),
+            actions=tuple(_observed(one) for one in actions),
             stable=playbook.verify.stable if playbook else 0.0,
         )
 
-    def effort(self, calls: Sequence[dict[str, object]]) -> ObservedWork:
+    def work(self, calls: Sequence[dict[str, object]]) -> ObservedWork:
         """What became of the work."""
         runs = self.runs()
         total = ObservedWork(calls=len(calls), calls_repeated=repeated_calls(calls))
@@ -142,9 +142,9 @@ def observe(
     return DrillObservation(
         seconds=(now - since).total_seconds(),
         response=None if incident is None else watcher.response(incident, since),
-        effort=watcher.effort(calls),
-        others=others,
-        early=tuple(one.title for one in incidents if one.detected_at < since),
+        work=watcher.work(calls),
+        other_incidents=others,
+        early_incidents=tuple(one.title for one in incidents if one.detected_at < since),
         paged=watcher.paged(),
         manual_steps=() if incident is None else watcher.manual_steps(incident),
     )
@@ -189,7 +189,7 @@ def _action_of(playbook: Playbook | None, key: str) -> str:
     return next((step.action for _, step in steps if step.id == name), name)
 
 
-def _act(one: ActionRun) -> ObservedAction:
+def _observed(one: ActionRun) -> ObservedAction:
     return ObservedAction(one.phase, one.step, one.action, one.state.value, one.mode, one.summary, bool(one.findings))
 
 

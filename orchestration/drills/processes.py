@@ -28,7 +28,7 @@ class DrillError(OrchestratorError):
     """A drill cannot be held: what it needs did not start, or did not get as far as the fault."""
 
 
-def environment(folder: Path | None = None) -> dict[str, str]:
+def process_environment(folder: Path | None = None) -> dict[str, str]:
     """What the processes of a drill find: enough to run, and none of the credentials of whoever holds it. With the
     drill's `folder`, its programs are found before all others, and what is started can be known by it."""
     passed = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
@@ -39,7 +39,7 @@ def environment(folder: Path | None = None) -> dict[str, str]:
     return found
 
 
-def end_all_of(folder: Path) -> None:
+def kill_all_of(folder: Path) -> None:
     """Kill what a drill's processes have started to outlive them: whatever carries the mark of its folder."""
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):
@@ -57,7 +57,7 @@ class DrillProcess:
             self._process = subprocess.Popen(  # noqa: S603 (our own program)
                 (sys.executable, "-m", *arguments),
                 cwd=folder,
-                env=environment(folder),
+                env=process_environment(folder),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -78,7 +78,7 @@ class DrillProcess:
         """Whether it is gone."""
         return self._process.poll() is not None
 
-    async def says(self, text: str, seconds: float) -> str:
+    async def wait_for_output(self, text: str, seconds: float) -> str:
         """Wait until it has printed a text; returns the line. Raises DrillError."""
         end = self._clock.monotonic() + seconds
         while True:

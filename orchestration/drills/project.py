@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from orchestration.drills.model import DrillSetting
+from orchestration.drills.setup import DrillSetting
 
 PLANNER = ("read_file", "list_files", "search_files")
 EXECUTOR = (*PLANNER, "write_file", "replace_in_file", "run_command")

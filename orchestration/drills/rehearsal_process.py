@@ -32,7 +32,7 @@ class RehearsalProcess:
         printed = self._folder / f"{self.name}.{self._clock.now():%H%M%S%f}.log"
         options = ("--port", str(self._port), "--latency-ms", str(self._latency_ms))
         self._child = DrillProcess(("orchestration.rehearsal", *options), self._folder, printed, self._clock)
-        self.url = await self._child.says("http://", _START_SECONDS)
+        self.url = await self._child.wait_for_output("http://", _START_SECONDS)
         self._port = int(self.url.rpartition(":")[2])
 
     async def kill(self) -> None:

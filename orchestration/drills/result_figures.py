@@ -32,17 +32,17 @@ class DrillTotals:
 
 def figures(result: DrillResult) -> dict[str, Any]:
     """What is kept of a drill, as JSON values; times in seconds after the fault."""
-    response, effort = result.seen.response, result.seen.effort
+    response, work = result.seen.response, result.seen.work
     values: dict[str, Any] = {
         "ending": result.drill.expects.ending.value,
         "seconds": round(result.seen.seconds, 2),
         "slowness": result.seen.slowness,
-        "run": effort.status.partition("\n")[0][:200],
-        "steps": effort.steps,
-        "steps_lost": effort.lost,
-        "steps_repeated": effort.repeated,
-        "model_calls": effort.calls,
-        "model_calls_repeated": effort.calls_repeated,
+        "run": work.status.partition("\n")[0][:200],
+        "steps": work.steps,
+        "steps_lost": work.lost,
+        "steps_repeated": work.repeated,
+        "model_calls": work.calls,
+        "model_calls_repeated": work.calls_repeated,
         "by_hand": list(result.seen.manual_steps),
     }
     if response is None:
@@ -59,7 +59,7 @@ def figures(result: DrillResult) -> dict[str, Any]:
         "approval_asked_for": list(response.asked),
         "actions": [
             {"phase": act.phase, "step": act.step, "action": act.action, "state": act.state, "says": act.summary}
-            for act in response.acts
+            for act in response.actions
             if act.phase != "verify"
         ],
     }
@@ -67,7 +67,7 @@ def figures(result: DrillResult) -> dict[str, Any]:
 
 def total(results: Sequence[DrillResult]) -> DrillTotals:
     """The sum of a session."""
-    efforts = [one.seen.effort for one in results]
+    efforts = [one.seen.work for one in results]
     responses = [one.seen.response for one in results if one.seen.response is not None]
     slowness = [one.seen.slowness for one in results]
     return DrillTotals(
@@ -77,8 +77,8 @@ def total(results: Sequence[DrillResult]) -> DrillTotals:
         longest_detection=_rounded(max((one.detected_after for one in responses), default=None)),
         slowness=round(sum(slowness) / len(slowness), 2) if slowness else 1.0,
         median_resolution=_rounded(median_resolution([one.seen for one in results])),
-        steps_lost=sum(effort.lost for effort in efforts),
-        steps_repeated=sum(effort.repeated for effort in efforts),
+        steps_lost=sum(work.lost for work in efforts),
+        steps_repeated=sum(work.repeated for work in efforts),
     )
 
 

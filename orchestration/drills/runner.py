@@ -15,8 +15,9 @@ from orchestration.clock import Clock
 from orchestration.drills import observer
 from orchestration.drills.calibration import Calibration
 from orchestration.drills.disk import small_disk
-from orchestration.drills.environment import DrillEnvironment, standing_ground
-from orchestration.drills.model import Drill, DrillOutcome
+from orchestration.drills.environment import DrillEnvironment, drill_environment
+from orchestration.drills.expectation import DrillOutcome
+from orchestration.drills.model import Drill
 from orchestration.drills.observation import DrillObservation
 from orchestration.drills.observer import DrillObserver
 from orchestration.drills.postgres_server import postgres_server
@@ -48,7 +49,7 @@ class DrillResult:
         return not self.misses
 
 
-async def hold(drill: Drill, clock: Clock, *, keep: Path | None = None, against: str | None = None) -> DrillResult:
+async def run_drill(drill: Drill, clock: Clock, *, keep: Path | None = None, against: str | None = None) -> DrillResult:
     """Hold a drill in a folder of its own: below `keep`, which stays, else in a temporary one; with a database file of
     its own, or a scratch database on the server at the address `against`."""
     started, begun = clock.now(), clock.monotonic()
@@ -60,7 +61,7 @@ async def hold(drill: Drill, clock: Clock, *, keep: Path | None = None, against:
         ):
             seen = await _calibrated(there, folder, clock)
     except (DrillError, SQLAlchemyError, StorageError) as error:
-        seen = DrillObservation(clock.monotonic() - begun, trouble=f"{type(error).__name__}: {error}")
+        seen = DrillObservation(clock.monotonic() - begun, problem=f"{type(error).__name__}: {error}")
     return DrillResult(drill, started, seen, score(drill.expects, seen), folder if keep else None)
 
 
@@ -99,40 +100,40 @@ async def _observed(drill: Drill, folder: Path, clock: Clock) -> DrillObservatio
         if setting.own_server:
             server = await stack.enter_async_context(postgres_server(clock))
             setting = replace(setting, database_url=server.url)
-        ground = await stack.enter_async_context(standing_ground(folder, setting, clock, server))
-        await _begin(drill, ground)
+        environment = await stack.enter_async_context(drill_environment(folder, setting, clock, server))
+        await _begin(drill, environment)
         since = clock.now()
-        await drill.inject(ground)
-        return await _watched(drill, ground, ground.struck_at or since)
+        await drill.inject(environment)
+        return await _watched(drill, environment, environment.injected_at or since)
 
 
-async def _begin(drill: Drill, ground: DrillEnvironment) -> None:
+async def _begin(drill: Drill, environment: DrillEnvironment) -> None:
     """Serve, and have the work under way."""
-    await ground.serve()
+    await environment.serve()
     if drill.prepare is not None:
-        await drill.prepare(ground)
-    goal = ground.sample.goal if drill.work.sample else drill.work.goal
+        await drill.prepare(environment)
+    goal = environment.sample.goal if drill.work.sample else drill.work.goal
     if goal is not None:
-        await ground.run(goal, agent=drill.work.agent, priority=drill.work.priority)
-        await ground.wait_for_calls(drill.work.calls)
+        await environment.run(goal, agent=drill.work.agent, priority=drill.work.priority)
+        await environment.wait_for_calls(drill.work.calls)
         if drill.work.sign:
-            await ground.wait_for_file(drill.work.sign)
+            await environment.wait_for_file(drill.work.sign)
 
 
-async def _watched(drill: Drill, ground: DrillEnvironment, since: datetime) -> DrillObservation:
+async def _watched(drill: Drill, environment: DrillEnvironment, since: datetime) -> DrillObservation:
     """Look until what is expected has come, or the deadline."""
-    watcher = DrillObserver(ground)
-    end = ground.clock.monotonic() + drill.expects.deadline
-    while ground.clock.monotonic() < end:
+    watcher = DrillObserver(environment)
+    end = environment.clock.monotonic() + drill.expects.deadline
+    while environment.clock.monotonic() < end:
         try:
-            if await ground.database.call(lambda: _is_over(drill, watcher, since, ground.clock.now())):
+            if await environment.database.call(lambda: _is_over(drill, watcher, since, environment.clock.now())):
                 break
         except (SQLAlchemyError, StorageError):
             pass  # the database is what the drill has taken away
-        await ground.clock.sleep(_LOOK_SECONDS)
-    calls = await ground.calls()
-    now = ground.clock.now()
-    return await ground.database.call(lambda: observer.observe(watcher, drill.expects, since, now, calls))
+        await environment.clock.sleep(_LOOK_SECONDS)
+    calls = await environment.calls()
+    now = environment.clock.now()
+    return await environment.database.call(lambda: observer.observe(watcher, drill.expects, since, now, calls))
 
 
 def _is_over(drill: Drill, watcher: DrillObserver, since: datetime, now: datetime) -> bool:

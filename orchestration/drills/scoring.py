@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from orchestration.drills.model import (
+from orchestration.drills.expectation import (
     DETECTED_SECONDS,
     RESOLVED_SECONDS,
     STOPPED_SECONDS,
@@ -50,13 +50,13 @@ def median_resolution(seen: Sequence[DrillObservation]) -> float | None:
 
 
 def _misses(expects: DrillExpectation, seen: DrillObservation) -> Iterator[ScoringMiss]:
-    if seen.trouble:
-        yield ScoringMiss("drill", "a drill that can be held", seen.trouble)
-    if seen.early:
-        yield ScoringMiss("quiet before", "no incident before the fault", ", ".join(seen.early))
+    if seen.problem:
+        yield ScoringMiss("drill", "a drill that can be held", seen.problem)
+    if seen.early_incidents:
+        yield ScoringMiss("quiet before", "no incident before the fault", ", ".join(seen.early_incidents))
     if seen.paged:
         yield ScoringMiss("paged", "nobody paged", f"{seen.paged} messages on channels that reach people")
-    yield from _effort(expects, seen.effort, seen.slowness)
+    yield from _effort(expects, seen.work, seen.slowness)
     yield from _others(expects, seen)
     if expects.ending is DrillOutcome.ABSORBED:
         if seen.response is not None:
@@ -67,23 +67,23 @@ def _misses(expects: DrillExpectation, seen: DrillObservation) -> Iterator[Scori
         yield from _response(expects, seen.response, seen.slowness)
 
 
-def _effort(expects: DrillExpectation, effort: ObservedWork, slowness: float) -> Iterator[ScoringMiss]:
-    if expects.work_succeeds and effort.succeeded is False:
-        yield ScoringMiss("work", "a run that succeeds", effort.status or "one without an end")
-    if effort.lost:
-        yield ScoringMiss("steps lost", "0", str(effort.lost))
-    if effort.repeated:
-        yield ScoringMiss("committed steps repeated", "0", str(effort.repeated))
-    if effort.calls_repeated > expects.calls_repeated:
-        yield ScoringMiss("model calls repeated", f"at most {expects.calls_repeated}", str(effort.calls_repeated))
+def _effort(expects: DrillExpectation, work: ObservedWork, slowness: float) -> Iterator[ScoringMiss]:
+    if expects.work_succeeds and work.succeeded is False:
+        yield ScoringMiss("work", "a run that succeeds", work.status or "one without an end")
+    if work.lost:
+        yield ScoringMiss("steps lost", "0", str(work.lost))
+    if work.repeated:
+        yield ScoringMiss("committed steps repeated", "0", str(work.repeated))
+    if work.calls_repeated > expects.calls_repeated:
+        yield ScoringMiss("model calls repeated", f"at most {expects.calls_repeated}", str(work.calls_repeated))
     if expects.stopped_within is not None:
         soon = expects.stopped_within + (slowness - 1) * STOPPED_SECONDS
-        if not 0 < effort.longest_tool <= soon:
-            yield ScoringMiss("stopped", f"within {soon:.3g} s", f"{effort.longest_tool:.1f} s")
+        if not 0 < work.longest_tool <= soon:
+            yield ScoringMiss("stopped", f"within {soon:.3g} s", f"{work.longest_tool:.1f} s")
 
 
 def _others(expects: DrillExpectation, seen: DrillObservation) -> Iterator[ScoringMiss]:
-    for scenario, title in seen.others:
+    for scenario, title in seen.other_incidents:
         if scenario not in expects.beside:
             yield ScoringMiss("other incident", "none", f"{scenario.value}: {title}")
 
@@ -115,7 +115,7 @@ def _repair(expects: DrillExpectation, response: ObservedResponse, slowness: flo
         yield ScoringMiss("helped", expects.helped, response.helped or "nothing")
     if expects.level is not None and response.level != expects.level:
         yield ScoringMiss("level called", str(expects.level), str(response.level or "nobody"))
-    by_people = [act.step for act in response.acts if act.state == "done" and act.mode == "ask"]
+    by_people = [act.step for act in response.actions if act.state == "done" and act.mode == "ask"]
     if by_people:
         yield ScoringMiss("by itself", "no hand on it", f"a person's word for {', '.join(by_people)}")
 
@@ -136,10 +136,10 @@ def _evidence(expects: DrillExpectation, response: ObservedResponse) -> Iterator
     for action in expects.asks:
         if action not in response.asked:
             yield ScoringMiss("asks", f"for approval of {action}", ", ".join(response.asked) or "no question")
-    found = {act.step for act in response.acts if act.findings}
+    found = {act.step for act in response.actions if act.findings}
     if missing := [step for step in expects.finds if step not in found]:
         yield ScoringMiss("evidence", f"findings of {', '.join(missing)}", ", ".join(sorted(found)) or "none")
-    offered = {act.action for act in response.acts if act.state in ("suggested", "done")} | set(response.asked)
+    offered = {act.action for act in response.actions if act.state in ("suggested", "done")} | set(response.asked)
     if missing := [action for action in expects.offers if action not in offered]:
         yield ScoringMiss("options", ", ".join(missing), ", ".join(sorted(offered)) or "none")
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 from orchestration.domain.scenario import Scenario
 from orchestration.domain.severity import Severity
 from orchestration.drills.environment import DrillEnvironment
-from orchestration.drills.faults.fixtures import AGENT_FILES, OWN_CODE, STRIKE, strike, with_files
-from orchestration.drills.model import Drill, DrillExpectation, DrillOutcome, DrillSetting, DrillWork, Inject
+from orchestration.drills.expectation import DrillExpectation, DrillOutcome
+from orchestration.drills.faults.fixtures import AGENT_FILES, OWN_CODE, TRIGGER, trigger, with_files
+from orchestration.drills.model import Drill, DrillWork, Inject
 from orchestration.drills.project import laid_over
+from orchestration.drills.setup import DrillSetting
 
 _SCENARIO = Scenario.AGENT_FAILURE
 # The rule waits 3 s, so that the news of a broken provider can come first.
@@ -21,89 +22,97 @@ _RESTARTED = DrillExpectation(
 _FILES = with_files(AGENT_FILES)
 
 
-def drills() -> Iterator[Drill]:
-    """All of them."""
-    yield _drill("agent-crashes", "The user's own agent raises an error", strike("crash"), quick=True)
-    yield _drill("agent-exits", "The user's own agent ends its process", strike("exit"))
-    yield _drill("agent-leaks", "An agent takes memory without end", strike("leak"))
-    yield _drill(
-        "agent-always-crashes",
-        "An agent fails again whenever it is restarted",
-        strike("always crash"),
-        DrillExpectation(
-            DrillOutcome.HANDED_OVER,
-            _SCENARIO,
-            Severity.P2,
-            level=2,
-            offers=("run.restart",),
-            finds=("runs", "agents"),
-            holds=3.0,
-            work_succeeds=False,
-        ),
-    )
-    yield Drill(
-        "answers-malformed",
-        "The model's answers do not match the form that was asked for, for a while",
-        replace(_RESTARTED, calls_repeated=3),
-        _plan_badly,
-        _SCENARIO,
-        DrillWork(),
-        DrillSetting(providers=("primary",)),
-    )
-    yield Drill(
-        "configuration-breaks-agent",
-        "A person's edit breaks an agent that worked",
-        DrillExpectation(
-            DrillOutcome.HANDED_OVER,
-            _SCENARIO,
-            Severity.P2,
-            asks=("config.last-good",),
-            finds=("runs", "agents"),
-            holds=3.0,
-            work_succeeds=False,
-        ),
-        _break_agent,
-        _SCENARIO,
-        DrillWork(),
-        _FILES,
-        prepare=_one_good_run,
-    )
-    yield Drill(
-        "edit-refused",
-        "A person saves a configuration that is no JSON",
-        DrillExpectation(DrillOutcome.ABSORBED),
-        _save_nonsense,
-        _SCENARIO,
-    )
-
-
 def _drill(name: str, fault: str, inject: Inject, expects: DrillExpectation = _RESTARTED, **more: Any) -> Drill:
     return Drill(name, fault, expects, inject, _SCENARIO, OWN_CODE, _FILES, **more)
 
 
-async def _one_good_run(ground: DrillEnvironment) -> None:
-    (ground.workspace / STRIKE).write_text("")
-    await ground.run("Do the work once.", agent="own-code")
-    await ground.wait_for_ends()
+async def _one_good_run(environment: DrillEnvironment) -> None:
+    (environment.workspace / TRIGGER).write_text("")
+    await environment.run("Do the work once.", agent="own-code")
+    await environment.wait_for_runs()
 
 
-async def _break_agent(ground: DrillEnvironment) -> None:
+async def _break_agent(environment: DrillEnvironment) -> None:
     """The agent's function is called wrongly from now on; then it is asked to work."""
-    document = ground.read_configuration()
+    document = environment.read_configuration()
     agents = [
         laid_over(agent, {"entryPoint": "drill_agent:absent"}) if agent["id"] == "own-code" else agent
         for agent in document["agents"]
     ]
-    ground.write_configuration({**document, "agents": agents})
-    await ground.clock.sleep(2)
-    await ground.strikes_by_run("Do the work again.", agent="own-code")
+    environment.write_configuration({**document, "agents": agents})
+    await environment.clock.sleep(2)
+    await environment.inject_by_run("Do the work again.", agent="own-code")
 
 
-async def _plan_badly(ground: DrillEnvironment) -> None:
+async def _plan_badly(environment: DrillEnvironment) -> None:
     """The planner gives up after three bad answers, twice; from then on they are good."""
-    await ground.primary.fault("bad_json_answer", count=6, match={"role": "planner"})
-    await ground.strikes_by_run(ground.sample.goal)
+    await environment.primary.fault("bad_json_answer", count=6, match={"role": "planner"})
+    await environment.inject_by_run(environment.sample.goal)
 
 
-async def _save_nonsense(ground: DrillEnvironment) -> None:
-    ground.configuration_file.write_text('{"runtime": {"defaultProvider": ', encoding="utf-8")
+async def _save_nonsense(environment: DrillEnvironment) -> None:
+    environment.configuration_file.write_text('{"runtime": {"defaultProvider": ', encoding="utf-8")
+
+
+AGENT_CRASHES = _drill("agent-crashes", "The user's own agent raises an error", trigger("crash"), quick=True)
+AGENT_EXITS = _drill("agent-exits", "The user's own agent ends its process", trigger("exit"))
+AGENT_LEAKS = _drill("agent-leaks", "An agent takes memory without end", trigger("leak"))
+AGENT_ALWAYS_CRASHES = _drill(
+    "agent-always-crashes",
+    "An agent fails again whenever it is restarted",
+    trigger("always crash"),
+    DrillExpectation(
+        DrillOutcome.HANDED_OVER,
+        _SCENARIO,
+        Severity.P2,
+        level=2,
+        offers=("run.restart",),
+        finds=("runs", "agents"),
+        holds=3.0,
+        work_succeeds=False,
+    ),
+)
+ANSWERS_MALFORMED = Drill(
+    "answers-malformed",
+    "The model's answers do not match the form that was asked for, for a while",
+    replace(_RESTARTED, calls_repeated=3),
+    _plan_badly,
+    _SCENARIO,
+    DrillWork(),
+    DrillSetting(providers=("primary",)),
+)
+CONFIGURATION_BREAKS_AGENT = Drill(
+    "configuration-breaks-agent",
+    "A person's edit breaks an agent that worked",
+    DrillExpectation(
+        DrillOutcome.HANDED_OVER,
+        _SCENARIO,
+        Severity.P2,
+        asks=("config.last-good",),
+        finds=("runs", "agents"),
+        holds=3.0,
+        work_succeeds=False,
+    ),
+    _break_agent,
+    _SCENARIO,
+    DrillWork(),
+    _FILES,
+    prepare=_one_good_run,
+)
+EDIT_REFUSED = Drill(
+    "edit-refused",
+    "A person saves a configuration that is no JSON",
+    DrillExpectation(DrillOutcome.ABSORBED),
+    _save_nonsense,
+    _SCENARIO,
+)
+
+DRILLS = (
+    AGENT_CRASHES,
+    AGENT_EXITS,
+    AGENT_LEAKS,
+    AGENT_ALWAYS_CRASHES,
+    ANSWERS_MALFORMED,
+    CONFIGURATION_BREAKS_AGENT,
+    EDIT_REFUSED,
+)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
 
 import anyio
 import anyio.to_thread
@@ -14,9 +13,11 @@ from orchestration.domain.scenario import Scenario
 from orchestration.domain.severity import Severity
 from orchestration.drills import postgres_server
 from orchestration.drills.environment import DrillEnvironment
-from orchestration.drills.model import Drill, DrillExpectation, DrillOutcome, DrillSetting, DrillWork
+from orchestration.drills.expectation import DrillExpectation, DrillOutcome
+from orchestration.drills.model import Drill, DrillWork
 from orchestration.drills.observer import DrillObserver
 from orchestration.drills.processes import DrillProcess
+from orchestration.drills.setup import DrillSetting
 
 _SCENARIO = Scenario.CONTROL_PLANE
 _ABSORBED = DrillExpectation(DrillOutcome.ABSORBED, calls_repeated=1)
@@ -32,187 +33,198 @@ _PAGE = 4096
 _ROOT_PAGE = "SELECT rootpage FROM sqlite_master WHERE name = 'spend'"
 
 
-def drills() -> Iterator[Drill]:
-    """All of them."""
-    yield Drill("worker-killed", "The only worker is killed while it works", _ABSORBED, _kill_worker, _SCENARIO)
-    yield Drill(
-        "workers-crash-again",
-        "Workers are killed three times within a short time",
-        DrillExpectation(
-            DrillOutcome.REPAIRED,
-            _SCENARIO,
-            Severity.P1,
-            helped="by-itself",
-            holds=backoff.delay(_DEATHS, 1.0),
-            calls_repeated=3,
-            deadline=120,
-        ),
-        _kill_workers,
-        _SCENARIO,
-        setting=DrillSetting(latency_ms=60),
-    )
-    yield Drill("control-killed", "The control process is killed while work runs", _ABSORBED, _kill_control, _SCENARIO)
-    yield Drill(
-        "control-killed-in-response",
-        "The control process is killed while it responds to an incident",
-        DrillExpectation(
-            DrillOutcome.REPAIRED,
-            Scenario.PROVIDER_UNAVAILABLE,
-            Severity.P2,
-            helped="use-fallback",
-            calls_repeated=2,
-        ),
-        _kill_in_response,
-        _SCENARIO,
-    )
-    yield Drill(
-        "database-stops",
-        "The database cannot be opened for 8 seconds",
-        DrillExpectation(
-            DrillOutcome.REPAIRED,
-            _SCENARIO,
-            Severity.P0,
-            helped="by-itself",
-            finds=("database",),
-            every=_DATABASE_SECONDS,
-            lasts=_AWAY_SECONDS,
-            calls_repeated=1,
-        ),
-        _take_database,
-        _SCENARIO,
-        sqlite_only=True,
-    )
-    yield Drill(
-        "database-locked",
-        "Another program keeps the database's file locked for 12 seconds",
-        DrillExpectation(
-            DrillOutcome.REPAIRED,
-            _SCENARIO,
-            Severity.P0,
-            helped="by-itself",
-            finds=("database",),
-            holds=_LOCK_PATIENCE_SECONDS,
-            every=_DATABASE_SECONDS,
-            lasts=_LOCKED_SECONDS,
-            calls_repeated=1,
-        ),
-        _lock_database,
-        _SCENARIO,
-        sqlite_only=True,
-    )
-    yield Drill(
-        "database-server-stops",
-        "The PostgreSQL server is stopped, and started again after 8 seconds",
-        DrillExpectation(
-            DrillOutcome.REPAIRED,
-            _SCENARIO,
-            Severity.P0,
-            helped="by-itself",
-            finds=("database",),
-            every=_DATABASE_SECONDS,
-            lasts=_AWAY_SECONDS,
-            calls_repeated=1,
-        ),
-        _stop_server,
-        _SCENARIO,
-        setting=DrillSetting(own_server=True),
-        impossible=postgres_server.impossible,
-    )
-    yield Drill(
-        "database-damaged",
-        "A page of the database is overwritten",
-        DrillExpectation(
-            DrillOutcome.HANDED_OVER,
-            _SCENARIO,
-            Severity.P0,
-            level=4,
-            offers=("security.isolate", "security.restore-test"),
-            every=_DATABASE_SECONDS,
-            work_succeeds=False,
-        ),
-        _damage_database,
-        _SCENARIO,
-        DrillWork(),
-        DrillSetting(configuration={"monitoring": {"integritySeconds": _DATABASE_SECONDS}}),
-        prepare=_back_up,
-        sqlite_only=True,
-    )
+async def _kill_worker(environment: DrillEnvironment) -> None:
+    os.killpg((await environment.worker_pids())[0], signal.SIGKILL)
 
 
-async def _kill_worker(ground: DrillEnvironment) -> None:
-    os.killpg((await ground.worker_pids())[0], signal.SIGKILL)
-
-
-async def _kill_workers(ground: DrillEnvironment) -> None:
+async def _kill_workers(environment: DrillEnvironment) -> None:
     seen: set[int] = set()
 
     async def fresh() -> set[int]:
-        return set(await ground.worker_pids()) - seen
+        return set(await environment.worker_pids()) - seen
 
     for _ in range(_DEATHS):
-        pids = await ground.until(fresh, "a worker to kill")
-        ground.strikes()  # that they die again and again is known when the third is replaced, after a pause
+        pids = await environment.until(fresh, "a worker to kill")
+        environment.mark_injected()  # that they die again and again is known when the third is replaced, after a pause
         for pid in pids:
             os.killpg(pid, signal.SIGKILL)
         seen |= pids
 
 
-async def _kill_control(ground: DrillEnvironment) -> None:
+async def _kill_control(environment: DrillEnvironment) -> None:
     """Whoever supervises it starts it again, as a service manager does."""
-    ground.control.kill()
-    await ground.serve()
+    environment.control.kill()
+    await environment.serve()
 
 
-async def _kill_in_response(ground: DrillEnvironment) -> None:
-    await ground.primary.kill()
-    watcher = DrillObserver(ground)
+async def _kill_in_response(environment: DrillEnvironment) -> None:
+    await environment.primary.kill()
+    watcher = DrillObserver(environment)
 
     async def responding() -> bool:
-        incidents = await ground.database.call(watcher.incidents)
+        incidents = await environment.database.call(watcher.incidents)
         return any(watcher.responses(incident) for incident in incidents)
 
-    await ground.until(responding, "a response")
-    await _kill_control(ground)
+    await environment.until(responding, "a response")
+    await _kill_control(environment)
 
 
-async def _take_database(ground: DrillEnvironment) -> None:
+async def _take_database(environment: DrillEnvironment) -> None:
     """A link to nowhere stands in the file's place, so that nobody can begin a new file there: opening it fails, as
     connecting to a server that is stopped does."""
-    file, hidden = ground.database_file, ground.database_file.with_suffix(".hidden")
-    ground.close_database()
+    file, hidden = environment.database_file, environment.database_file.with_suffix(".hidden")
+    environment.close_database()
     file.rename(hidden)
     file.symlink_to(file.parent / "nowhere" / file.name)
-    await ground.clock.sleep(_AWAY_SECONDS)
+    await environment.clock.sleep(_AWAY_SECONDS)
     hidden.replace(file)
 
 
-async def _lock_database(ground: DrillEnvironment) -> None:
+async def _lock_database(environment: DrillEnvironment) -> None:
     """A process of its own holds the lock of writers, as a backup that stands still or a forgotten console does."""
-    ground.close_database()
-    words = ("orchestration.drills.sqlite_lock", str(ground.database_file), str(_LOCKED_SECONDS))
-    child = DrillProcess(words, ground.folder, ground.folder / "locking.log", ground.clock)
-    await child.says("locked", _START_SECONDS)
-    ground.strikes()
+    environment.close_database()
+    words = ("orchestration.drills.sqlite_lock", str(environment.database_file), str(_LOCKED_SECONDS))
+    child = DrillProcess(words, environment.folder, environment.folder / "locking.log", environment.clock)
+    await child.wait_for_output("locked", _START_SECONDS)
+    environment.mark_injected()
     await child.wait(_LOCKED_SECONDS + _START_SECONDS)
 
 
-async def _stop_server(ground: DrillEnvironment) -> None:
-    ground.close_database()
-    await anyio.to_thread.run_sync(ground.server.stop)
-    await ground.clock.sleep(_AWAY_SECONDS)
-    await ground.server.start()
+async def _stop_server(environment: DrillEnvironment) -> None:
+    environment.close_database()
+    await anyio.to_thread.run_sync(environment.server.stop)
+    await environment.clock.sleep(_AWAY_SECONDS)
+    await environment.server.start()
 
 
-async def _back_up(ground: DrillEnvironment) -> None:
+async def _back_up(environment: DrillEnvironment) -> None:
     """So that there is something which a person can restore, once they were told that it can be."""
-    await ground.command("backups", "make")
+    await environment.command("backups", "make")
 
 
-async def _damage_database(ground: DrillEnvironment) -> None:
+async def _damage_database(environment: DrillEnvironment) -> None:
     """Nonsense over the first page of a table, as a dying disk leaves it."""
-    with ground.database.read() as connection:
+    with environment.database.read() as connection:
         connection.exec_driver_sql("PRAGMA wal_checkpoint(FULL)")
         found = connection.exec_driver_sql(_ROOT_PAGE).scalar_one()
-    with ground.database_file.open("r+b") as file:
+    with environment.database_file.open("r+b") as file:
         file.seek((found - 1) * _PAGE)
         file.write(b"\xde\xad\xbe\xef" * (_PAGE // 4))
+
+
+WORKER_KILLED = Drill("worker-killed", "The only worker is killed while it works", _ABSORBED, _kill_worker, _SCENARIO)
+WORKERS_CRASH_AGAIN = Drill(
+    "workers-crash-again",
+    "Workers are killed three times within a short time",
+    DrillExpectation(
+        DrillOutcome.REPAIRED,
+        _SCENARIO,
+        Severity.P1,
+        helped="by-itself",
+        holds=backoff.delay(_DEATHS, 1.0),
+        calls_repeated=3,
+        deadline=120,
+    ),
+    _kill_workers,
+    _SCENARIO,
+    setting=DrillSetting(latency_ms=60),
+)
+CONTROL_KILLED = Drill(
+    "control-killed", "The control process is killed while work runs", _ABSORBED, _kill_control, _SCENARIO
+)
+CONTROL_KILLED_IN_RESPONSE = Drill(
+    "control-killed-in-response",
+    "The control process is killed while it responds to an incident",
+    DrillExpectation(
+        DrillOutcome.REPAIRED,
+        Scenario.PROVIDER_UNAVAILABLE,
+        Severity.P2,
+        helped="use-fallback",
+        calls_repeated=2,
+    ),
+    _kill_in_response,
+    _SCENARIO,
+)
+DATABASE_STOPS = Drill(
+    "database-stops",
+    "The database cannot be opened for 8 seconds",
+    DrillExpectation(
+        DrillOutcome.REPAIRED,
+        _SCENARIO,
+        Severity.P0,
+        helped="by-itself",
+        finds=("database",),
+        every=_DATABASE_SECONDS,
+        lasts=_AWAY_SECONDS,
+        calls_repeated=1,
+    ),
+    _take_database,
+    _SCENARIO,
+    sqlite_only=True,
+)
+DATABASE_LOCKED = Drill(
+    "database-locked",
+    "Another program keeps the database's file locked for 12 seconds",
+    DrillExpectation(
+        DrillOutcome.REPAIRED,
+        _SCENARIO,
+        Severity.P0,
+        helped="by-itself",
+        finds=("database",),
+        holds=_LOCK_PATIENCE_SECONDS,
+        every=_DATABASE_SECONDS,
+        lasts=_LOCKED_SECONDS,
+        calls_repeated=1,
+    ),
+    _lock_database,
+    _SCENARIO,
+    sqlite_only=True,
+)
+DATABASE_SERVER_STOPS = Drill(
+    "database-server-stops",
+    "The PostgreSQL server is stopped, and started again after 8 seconds",
+    DrillExpectation(
+        DrillOutcome.REPAIRED,
+        _SCENARIO,
+        Severity.P0,
+        helped="by-itself",
+        finds=("database",),
+        every=_DATABASE_SECONDS,
+        lasts=_AWAY_SECONDS,
+        calls_repeated=1,
+    ),
+    _stop_server,
+    _SCENARIO,
+    setting=DrillSetting(own_server=True),
+    impossible=postgres_server.impossible,
+)
+DATABASE_DAMAGED = Drill(
+    "database-damaged",
+    "A page of the database is overwritten",
+    DrillExpectation(
+        DrillOutcome.HANDED_OVER,
+        _SCENARIO,
+        Severity.P0,
+        level=4,
+        offers=("security.isolate", "security.restore-test"),
+        every=_DATABASE_SECONDS,
+        work_succeeds=False,
+    ),
+    _damage_database,
+    _SCENARIO,
+    DrillWork(),
+    DrillSetting(configuration={"monitoring": {"integritySeconds": _DATABASE_SECONDS}}),
+    prepare=_back_up,
+    sqlite_only=True,
+)
+
+DRILLS = (
+    WORKER_KILLED,
+    WORKERS_CRASH_AGAIN,
+    CONTROL_KILLED,
+    CONTROL_KILLED_IN_RESPONSE,
+    DATABASE_STOPS,
+    DATABASE_LOCKED,
+    DATABASE_SERVER_STOPS,
+    DATABASE_DAMAGED,
+)

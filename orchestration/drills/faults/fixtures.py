@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from orchestration.drills.environment import DrillEnvironment
-from orchestration.drills.model import DrillSetting, DrillWork, Inject
+from orchestration.drills.model import DrillWork, Inject
 from orchestration.drills.project import agents
+from orchestration.drills.setup import DrillSetting
 from orchestration.rehearsal.scenes import scripted_calls
 
-STRIKE, WORKING, STRUCK = "strike.txt", "working.txt", "struck.txt"
+TRIGGER, WORKING, TRIGGERED = "trigger.txt", "working.txt", "triggered.txt"
 
 # Works until it is struck, then fails in the way that the file says; once only, unless the word `always` is in it.
 # The same text serves as an agent of the user's own and as a tool.
@@ -25,12 +26,12 @@ def work(task):
 
 def run(folder):
     (folder / "{WORKING}").write_text("")
-    while not (folder / "{STRIKE}").exists():
+    while not (folder / "{TRIGGER}").exists():
         print("works", flush=True)
         time.sleep(0.2)
-    how = (folder / "{STRIKE}").read_text()
-    if "always" in how or not (folder / "{STRUCK}").exists():
-        (folder / "{STRUCK}").write_text("")
+    how = (folder / "{TRIGGER}").read_text()
+    if "always" in how or not (folder / "{TRIGGERED}").exists():
+        (folder / "{TRIGGERED}").write_text("")
         fail(how)
 
 
@@ -78,13 +79,13 @@ def limited(**limits: Any) -> list[dict[str, Any]]:
     ]
 
 
-def strike(how: str) -> Inject:
+def trigger(how: str) -> Inject:
     """Have the work fail in that way."""
 
-    async def inject(ground: DrillEnvironment) -> None:
-        new = ground.workspace / f"{STRIKE}.new"
+    async def inject(environment: DrillEnvironment) -> None:
+        new = environment.workspace / f"{TRIGGER}.new"
         new.write_text(how)
-        new.replace(ground.workspace / STRIKE)
+        new.replace(environment.workspace / TRIGGER)
 
     return inject
 
@@ -92,7 +93,7 @@ def strike(how: str) -> Inject:
 def provider_fault(fault: str, **order: Any) -> Inject:
     """Have the first provider answer with a fault of the rehearsal server."""
 
-    async def inject(ground: DrillEnvironment) -> None:
-        await ground.primary.fault(fault, **order)
+    async def inject(environment: DrillEnvironment) -> None:
+        await environment.primary.fault(fault, **order)
 
     return inject

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 from orchestration.domain.scenario import Scenario
 from orchestration.domain.severity import Severity
 from orchestration.drills import control_group
 from orchestration.drills.environment import DrillEnvironment
-from orchestration.drills.faults.fixtures import TOOL, TOOL_FILES, limited, strike, with_files
-from orchestration.drills.model import Drill, DrillExpectation, DrillOutcome, DrillSetting, DrillWork
+from orchestration.drills.expectation import DrillExpectation, DrillOutcome
+from orchestration.drills.faults.fixtures import TOOL, TOOL_FILES, limited, trigger, with_files
+from orchestration.drills.model import Drill, DrillWork
 from orchestration.drills.project import laid_over
+from orchestration.drills.setup import DrillSetting
 
 _SCENARIO = Scenario.HIGH_RESOURCE_USAGE
 _DISK_MB = 256
@@ -49,62 +50,6 @@ _STOPPED = DrillExpectation(
 )
 
 
-def drills() -> Iterator[Drill]:
-    """All of them."""
-    yield Drill(
-        "disk-filled-with-old-logs",
-        "Old logs of the system itself fill its disk",
-        DrillExpectation(
-            DrillOutcome.REPAIRED,
-            _SCENARIO,
-            Severity.P1,
-            helped="clear-away",
-            finds=("machine",),
-        ),
-        _fill_with_logs,
-        _SCENARIO,
-        DrillWork(),
-        _SMALL_DISK,
-        impossible=_no_mount,
-    )
-    yield Drill(
-        "disk-filled-by-others",
-        "Files that are not ours fill the disk",
-        DrillExpectation(
-            DrillOutcome.HANDED_OVER,
-            _SCENARIO,
-            Severity.P1,
-            level=2,
-            finds=("machine",),
-        ),
-        _fill_with_foreign_files,
-        _SCENARIO,
-        DrillWork(),
-        _SMALL_DISK,
-        impossible=_no_mount,
-    )
-    yield Drill(
-        "command-burns-processor",
-        "A command of an agent burns the processor, within its own limits",
-        _STOPPED,
-        _burn,
-        _SCENARIO,
-        TOOL,
-        _shared(cpuPercent=_CPU_PERCENT),
-        impossible=lambda: control_group.impossible(cpus=_CPUS),
-    )
-    yield Drill(
-        "command-takes-memory",
-        "A command of an agent takes most of the memory there is, within its own limits",
-        _STOPPED,
-        _hoard,
-        _SCENARIO,
-        TOOL,
-        _shared(memoryPercent=_MEMORY_PERCENT),
-        impossible=lambda: control_group.impossible(memory_mb=_MEMORY_MB),
-    )
-
-
 def _shared(**thresholds: float) -> DrillSetting:
     """Whatever else is short is left alone, and a command may use all there is."""
     spared = {"cpuPercent": 100, "memoryPercent": 100} | thresholds
@@ -122,54 +67,115 @@ def _no_mount() -> str:
     return "a file system of its own can be mounted by root only"
 
 
-async def _burn(ground: DrillEnvironment) -> None:
+async def _burn(environment: DrillEnvironment) -> None:
     """With a share of the machine of its own, so that it does not matter what else that does."""
-    ground.confine(cpus=_CPUS)
-    await _watch(ground, "cpu-high")
-    await strike("burn")(ground)
+    environment.confine(cpus=_CPUS)
+    await _watch(environment, "cpu-high")
+    await trigger("burn")(environment)
 
 
-async def _hoard(ground: DrillEnvironment) -> None:
-    ground.confine(memory_mb=_MEMORY_MB)
-    await _watch(ground, "memory-high")
-    await strike("hoard")(ground)
+async def _hoard(environment: DrillEnvironment) -> None:
+    environment.confine(memory_mb=_MEMORY_MB)
+    await _watch(environment, "memory-high")
+    await trigger("hoard")(environment)
 
 
-async def _watch(ground: DrillEnvironment, rule: str) -> None:
+async def _watch(environment: DrillEnvironment, rule: str) -> None:
     """Have the rule look from now on, at a shorter time than usual; the fault strikes once it does."""
     quick = {"enabled": True, "window": _WINDOW_SECONDS, "hold": 0, "keepFiring": 1}
-    ground.write_configuration(laid_over(ground.read_configuration(), {"alerting": {"rules": {rule: quick}}}))
-    await ground.clock.sleep(_HEEDED_SECONDS)
-    ground.strikes()
+    environment.write_configuration(laid_over(environment.read_configuration(), {"alerting": {"rules": {rule: quick}}}))
+    await environment.clock.sleep(_HEEDED_SECONDS)
+    environment.mark_injected()
 
 
-async def _fill_with_logs(ground: DrillEnvironment) -> None:
+async def _fill_with_logs(environment: DrillEnvironment) -> None:
     """Rotated logs that are a month old."""
-    then = ground.clock.now().timestamp() - _OLD_SECONDS
+    then = environment.clock.now().timestamp() - _OLD_SECONDS
     number = 0
-    while (free := _free_percent(ground.folder)) > _LEFT_PERCENT:
-        _strike_when_short(ground, free)
+    while (free := _free_percent(environment.folder)) > _LEFT_PERCENT:
+        _strike_when_short(environment, free)
         number += 1
-        path = ground.folder / "logs" / f"orchestrator.log.20200101T000000.{number:06}Z"
+        path = environment.folder / "logs" / f"orchestrator.log.20200101T000000.{number:06}Z"
         path.write_bytes(b"x" * _PIECE)
         os.utime(path, (then, then))
 
 
-async def _fill_with_foreign_files(ground: DrillEnvironment) -> None:
+async def _fill_with_foreign_files(environment: DrillEnvironment) -> None:
     number = 0
-    (ground.folder / "theirs").mkdir()
-    while (free := _free_percent(ground.folder)) > _LEFT_PERCENT:
-        _strike_when_short(ground, free)
+    (environment.folder / "theirs").mkdir()
+    while (free := _free_percent(environment.folder)) > _LEFT_PERCENT:
+        _strike_when_short(environment, free)
         number += 1
-        (ground.folder / "theirs" / f"{number}.bin").write_bytes(b"x" * _PIECE)
+        (environment.folder / "theirs" / f"{number}.bin").write_bytes(b"x" * _PIECE)
 
 
-def _strike_when_short(ground: DrillEnvironment, free: float) -> None:
+def _strike_when_short(environment: DrillEnvironment, free: float) -> None:
     """It is not the filling that is the fault: it strikes when too little is left."""
-    if ground.struck_at is None and free < _SHORT_PERCENT:
-        ground.strikes()
+    if environment.injected_at is None and free < _SHORT_PERCENT:
+        environment.mark_injected()
 
 
 def _free_percent(folder: Path) -> float:
     usage = shutil.disk_usage(folder)
     return 100 * usage.free / usage.total
+
+
+DISK_FILLED_WITH_OLD_LOGS = Drill(
+    "disk-filled-with-old-logs",
+    "Old logs of the system itself fill its disk",
+    DrillExpectation(
+        DrillOutcome.REPAIRED,
+        _SCENARIO,
+        Severity.P1,
+        helped="clear-away",
+        finds=("machine",),
+    ),
+    _fill_with_logs,
+    _SCENARIO,
+    DrillWork(),
+    _SMALL_DISK,
+    impossible=_no_mount,
+)
+DISK_FILLED_BY_OTHERS = Drill(
+    "disk-filled-by-others",
+    "Files that are not ours fill the disk",
+    DrillExpectation(
+        DrillOutcome.HANDED_OVER,
+        _SCENARIO,
+        Severity.P1,
+        level=2,
+        finds=("machine",),
+    ),
+    _fill_with_foreign_files,
+    _SCENARIO,
+    DrillWork(),
+    _SMALL_DISK,
+    impossible=_no_mount,
+)
+COMMAND_BURNS_PROCESSOR = Drill(
+    "command-burns-processor",
+    "A command of an agent burns the processor, within its own limits",
+    _STOPPED,
+    _burn,
+    _SCENARIO,
+    TOOL,
+    _shared(cpuPercent=_CPU_PERCENT),
+    impossible=lambda: control_group.impossible(cpus=_CPUS),
+)
+COMMAND_TAKES_MEMORY = Drill(
+    "command-takes-memory",
+    "A command of an agent takes most of the memory there is, within its own limits",
+    _STOPPED,
+    _hoard,
+    _SCENARIO,
+    TOOL,
+    _shared(memoryPercent=_MEMORY_PERCENT),
+    impossible=lambda: control_group.impossible(memory_mb=_MEMORY_MB),
+)
+
+DRILLS = (
+    DISK_FILLED_WITH_OLD_LOGS,
+    DISK_FILLED_BY_OTHERS,
+    COMMAND_BURNS_PROCESSOR,
+    COMMAND_TAKES_MEMORY,
+)

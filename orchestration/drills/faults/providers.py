@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 from orchestration.domain.scenario import Scenario
 from orchestration.domain.severity import Severity
 from orchestration.drills.environment import DrillEnvironment
+from orchestration.drills.expectation import DrillExpectation, DrillOutcome
 from orchestration.drills.faults.fixtures import provider_fault
-from orchestration.drills.model import Drill, DrillExpectation, DrillOutcome, DrillSetting, Inject
+from orchestration.drills.model import Drill, Inject
+from orchestration.drills.setup import DrillSetting
 
 _SCENARIO = Scenario.PROVIDER_UNAVAILABLE
 # Past a provider that fails, all work goes to the next one. The call that was under way is made again there.
@@ -36,72 +37,106 @@ _OLLAMA = DrillSetting(
 _PASSES_BY_ITSELF = DrillExpectation(DrillOutcome.ABSORBED, calls_repeated=2)
 
 
-def drills() -> Iterator[Drill]:
-    """All of them."""
-    yield _drill("provider-killed", "The provider's process is killed", _kill, quick=True)
-    yield _drill(
-        "all-providers-killed",
-        "Every provider is killed, and comes back after 8 seconds",
-        _kill_all_for_a_while,
-        replace(
-            _REROUTED,
-            severity=Severity.P1,
-            helped="by-itself",
-            level=2,
-            lasts=_AWAY_SECONDS,
-            beside=frozenset({_SCENARIO}),
-        ),
-    )
-    yield _drill(
-        "provider-port-closed", "The provider's port is closed for a minute", provider_fault("refuse", seconds=60.0)
-    )
-    yield _drill("provider-hangs", "The provider takes requests and never answers", provider_fault("hang"))
-    yield _drill("provider-stalls", "Answers stop in the middle, connections stay open", provider_fault("stall"))
-    yield _drill("provider-overloaded", "The provider says that it is overloaded (503)", provider_fault("503"), _FEWER)
-    yield _drill("provider-fails", "The provider's server fails (500)", provider_fault("500"), _FEWER)
-    yield _drill("provider-behind-broken-proxy", "A proxy answers in HTML (502)", provider_fault("html"), _FEWER)
-    yield _drill("provider-garbage", "The provider answers with bytes that are no JSON", provider_fault("garbage"))
-    yield _drill("answers-truncated", "Streams end in the middle, without an error", provider_fault("truncate"))
-    yield _drill("connections-reset", "Connections are reset in the middle of answers", provider_fault("disconnect"))
-    yield _drill(
-        "rate-limit-storm", "Every call is refused with 429 and a Retry-After", provider_fault("429", number=30.0)
-    )
-    yield _drill("quota-used-up", "The quota is used up (429)", provider_fault("429_quota"))
-    yield _drill(
-        "credentials-rotated",
-        "The key is refused (401) after it was rotated elsewhere",
-        provider_fault("401"),
-        replace(_REROUTED, level=1, finds=("probe", "credentials", "chain")),
-        quick=True,
-    )
-    yield _drill(
-        "access-denied", "A network rule denies access (403)", provider_fault("403"), replace(_REROUTED, level=1)
-    )
-    yield _drill("provider-retired", "The service is retired (410), as GitHub Models is", provider_fault("410"))
-    yield _drill("model-missing", "The model does not exist any more (404)", provider_fault("404"))
-    yield _drill(
-        "ollama-stopped",
-        "The only provider is an Ollama on this machine, and it is stopped",
-        _kill,
-        replace(_REROUTED, severity=Severity.P1, helped="start-ollama", finds=("probe",)),
-        setting=_OLLAMA,
-    )
-    yield _drill(
-        "passing-fault", "A single call fails (500)", provider_fault("500", count=1, match=_CALLS), _PASSES_BY_ITSELF
-    )
-
-
 def _drill(name: str, fault: str, inject: Inject, expects: DrillExpectation = _REROUTED, **more: Any) -> Drill:
     return Drill(name, fault, expects, inject, _SCENARIO, **more)
 
 
-async def _kill(ground: DrillEnvironment) -> None:
-    await ground.primary.kill()
+async def _kill(environment: DrillEnvironment) -> None:
+    await environment.primary.kill()
 
 
-async def _kill_all_for_a_while(ground: DrillEnvironment) -> None:
-    for provider in ground.providers.values():
+async def _kill_all_for_a_while(environment: DrillEnvironment) -> None:
+    for provider in environment.providers.values():
         await provider.kill()
-    await ground.clock.sleep(_AWAY_SECONDS)
-    for provider in ground.providers.values():
+    await environment.clock.sleep(_AWAY_SECONDS)
+    for provider in environment.providers.values():
         await provider.start()
+
+
+PROVIDER_KILLED = _drill("provider-killed", "The provider's process is killed", _kill, quick=True)
+ALL_PROVIDERS_KILLED = _drill(
+    "all-providers-killed",
+    "Every provider is killed, and comes back after 8 seconds",
+    _kill_all_for_a_while,
+    replace(
+        _REROUTED,
+        severity=Severity.P1,
+        helped="by-itself",
+        level=2,
+        lasts=_AWAY_SECONDS,
+        beside=frozenset({_SCENARIO}),
+    ),
+)
+PROVIDER_PORT_CLOSED = _drill(
+    "provider-port-closed", "The provider's port is closed for a minute", provider_fault("refuse", seconds=60.0)
+)
+PROVIDER_HANGS = _drill("provider-hangs", "The provider takes requests and never answers", provider_fault("hang"))
+PROVIDER_STALLS = _drill(
+    "provider-stalls", "Answers stop in the middle, connections stay open", provider_fault("stall")
+)
+PROVIDER_OVERLOADED = _drill(
+    "provider-overloaded", "The provider says that it is overloaded (503)", provider_fault("503"), _FEWER
+)
+PROVIDER_FAILS = _drill("provider-fails", "The provider's server fails (500)", provider_fault("500"), _FEWER)
+PROVIDER_BEHIND_BROKEN_PROXY = _drill(
+    "provider-behind-broken-proxy", "A proxy answers in HTML (502)", provider_fault("html"), _FEWER
+)
+PROVIDER_GARBAGE = _drill(
+    "provider-garbage", "The provider answers with bytes that are no JSON", provider_fault("garbage")
+)
+ANSWERS_TRUNCATED = _drill(
+    "answers-truncated", "Streams end in the middle, without an error", provider_fault("truncate")
+)
+CONNECTIONS_RESET = _drill(
+    "connections-reset", "Connections are reset in the middle of answers", provider_fault("disconnect")
+)
+RATE_LIMIT_STORM = _drill(
+    "rate-limit-storm", "Every call is refused with 429 and a Retry-After", provider_fault("429", number=30.0)
+)
+QUOTA_USED_UP = _drill("quota-used-up", "The quota is used up (429)", provider_fault("429_quota"))
+CREDENTIALS_ROTATED = _drill(
+    "credentials-rotated",
+    "The key is refused (401) after it was rotated elsewhere",
+    provider_fault("401"),
+    replace(_REROUTED, level=1, finds=("probe", "credentials", "chain")),
+    quick=True,
+)
+ACCESS_DENIED = _drill(
+    "access-denied", "A network rule denies access (403)", provider_fault("403"), replace(_REROUTED, level=1)
+)
+PROVIDER_RETIRED = _drill(
+    "provider-retired", "The service is retired (410), as GitHub Models is", provider_fault("410")
+)
+MODEL_MISSING = _drill("model-missing", "The model does not exist any more (404)", provider_fault("404"))
+OLLAMA_STOPPED = _drill(
+    "ollama-stopped",
+    "The only provider is an Ollama on this machine, and it is stopped",
+    _kill,
+    replace(_REROUTED, severity=Severity.P1, helped="start-ollama", finds=("probe",)),
+    setting=_OLLAMA,
+)
+PASSING_FAULT = _drill(
+    "passing-fault", "A single call fails (500)", provider_fault("500", count=1, match=_CALLS), _PASSES_BY_ITSELF
+)
+
+DRILLS = (
+    PROVIDER_KILLED,
+    ALL_PROVIDERS_KILLED,
+    PROVIDER_PORT_CLOSED,
+    PROVIDER_HANGS,
+    PROVIDER_STALLS,
+    PROVIDER_OVERLOADED,
+    PROVIDER_FAILS,
+    PROVIDER_BEHIND_BROKEN_PROXY,
+    PROVIDER_GARBAGE,
+    ANSWERS_TRUNCATED,
+    CONNECTIONS_RESET,
+    RATE_LIMIT_STORM,
+    QUOTA_USED_UP,
+    CREDENTIALS_ROTATED,
+    ACCESS_DENIED,
+    PROVIDER_RETIRED,
+    MODEL_MISSING,
+    OLLAMA_STOPPED,
+    PASSING_FAULT,
+)

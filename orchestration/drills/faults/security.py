@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import httpx2
@@ -11,8 +10,9 @@ import httpx2
 from orchestration.domain.scenario import Scenario
 from orchestration.domain.severity import Severity
 from orchestration.drills.environment import DrillEnvironment
+from orchestration.drills.expectation import DrillExpectation, DrillOutcome
 from orchestration.drills.faults.fixtures import TOOL_GOAL, with_files
-from orchestration.drills.model import Drill, DrillExpectation, DrillOutcome, DrillWork, Inject
+from orchestration.drills.model import Drill, DrillWork, Inject
 from orchestration.drills.processes import DrillError
 from orchestration.rehearsal.scenes import scripted_calls
 
@@ -60,96 +60,25 @@ _REFUSED = DrillExpectation(
 )
 
 
-def drills() -> Iterator[Drill]:
-    """All of them."""
-    yield Drill(
-        "secret-written",
-        "An agent prints a key and writes it into a file",
-        DrillExpectation(
-            DrillOutcome.HANDED_OVER,
-            _SCENARIO,
-            Severity.P1,
-            level=_SECURITY_TEAM,
-            finds=("scope",),
-            work_succeeds=False,
-        ),
-        _leak,
-        _SCENARIO,
-        DrillWork(),
-        with_files({"work/tool.py": _LEAKING}),
-    )
-    yield Drill(
-        "path-escape",
-        "An agent reads and writes outside its workspace",
-        _REFUSED,
-        _run(_ESCAPE),
-        _SCENARIO,
-        DrillWork(),
-        with_files({}),
-    )
-    yield Drill(
-        "command-refused",
-        "An agent runs commands that it may not",
-        _REFUSED,
-        _run(_COMMANDS),
-        _SCENARIO,
-        DrillWork(),
-        with_files({}),
-    )
-    yield Drill(
-        "sign-ins-guessed",
-        "Somebody tries one token after another at the door of the API",
-        DrillExpectation(
-            DrillOutcome.REPAIRED,
-            _SCENARIO,
-            Severity.P2,
-            helped="watch-closely",
-            level=_SECURITY_TEAM,
-            finds=("access",),
-        ),
-        _guess,
-        _SCENARIO,
-        DrillWork(),
-        with_files({}),
-        quick=True,
-    )
-    yield Drill(
-        "vulnerable-package",
-        "An advisory names a package that is installed",
-        DrillExpectation(
-            DrillOutcome.HANDED_OVER,
-            _SCENARIO,
-            Severity.P2,
-            level=_SECURITY_TEAM,
-            offers=("security.update-command",),
-            finds=("packages",),
-        ),
-        _publish_advisory,
-        _SCENARIO,
-        DrillWork(),
-        with_files({}, monitoring={"auditDependencies": True, "auditSeconds": 1}),
-    )
-
-
 def _run(goal: str) -> Inject:
-    async def inject(ground: DrillEnvironment) -> None:
-        await ground.strikes_by_run(goal, agent="helper")
+    async def inject(environment: DrillEnvironment) -> None:
+        await environment.inject_by_run(goal, agent="helper")
 
     return inject
 
 
-async def _leak(ground: DrillEnvironment) -> None:
+async def _leak(environment: DrillEnvironment) -> None:
     """It strikes when the key stands in the file."""
-    await ground.run(TOOL_GOAL, agent="helper")
-    await ground.wait_for_file(_LEAK)
-    written = (ground.workspace / _LEAK).stat().st_mtime
-    ground.strikes(datetime.fromtimestamp(written, UTC))
+    await environment.run(TOOL_GOAL, agent="helper")
+    await environment.wait_for_file(_LEAK)
+    written = (environment.workspace / _LEAK).stat().st_mtime
+    environment.mark_injected(datetime.fromtimestamp(written, UTC))
 
 
-async def _guess(ground: DrillEnvironment) -> None:
+async def _guess(environment: DrillEnvironment) -> None:
     """As often as it takes to be locked out, and once more. Raises DrillError where the door does not close."""
     answers = []
-    async with httpx2.AsyncClient(base_url=ground.address, trust_env=False) as client:
+    async with httpx2.AsyncClient(base_url=environment.address, trust_env=False) as client:
         for number in range(_GUESSES + 1):
             headers = {"Authorization": f"Bearer guessed-{number}"}
             answers.append((await client.get("/api/v1/me", headers=headers)).status_code)
@@ -157,11 +86,11 @@ async def _guess(ground: DrillEnvironment) -> None:
         raise DrillError(f"expected a door that stays closed and locks out who guesses, got the answers {answers}")
 
 
-async def _publish_advisory(ground: DrillEnvironment) -> None:
+async def _publish_advisory(environment: DrillEnvironment) -> None:
     """An OSV record about every version of a package that is surely installed."""
     record = {
         "id": "DRILL-2026-1",
-        "modified": f"{ground.clock.now():%Y-%m-%dT%H:%M:%SZ}",
+        "modified": f"{environment.clock.now():%Y-%m-%dT%H:%M:%SZ}",
         "summary": "a rehearsed vulnerability",
         "affected": [
             {
@@ -170,6 +99,83 @@ async def _publish_advisory(ground: DrillEnvironment) -> None:
             }
         ],
     }
-    folder = ground.folder / "var" / "advisories"
+    folder = environment.folder / "var" / "advisories"
     folder.mkdir(exist_ok=True)
     (folder / "drill.json").write_text(json.dumps(record), encoding="utf-8")
+
+
+SECRET_WRITTEN = Drill(
+    "secret-written",
+    "An agent prints a key and writes it into a file",
+    DrillExpectation(
+        DrillOutcome.HANDED_OVER,
+        _SCENARIO,
+        Severity.P1,
+        level=_SECURITY_TEAM,
+        finds=("scope",),
+        work_succeeds=False,
+    ),
+    _leak,
+    _SCENARIO,
+    DrillWork(),
+    with_files({"work/tool.py": _LEAKING}),
+)
+PATH_ESCAPE = Drill(
+    "path-escape",
+    "An agent reads and writes outside its workspace",
+    _REFUSED,
+    _run(_ESCAPE),
+    _SCENARIO,
+    DrillWork(),
+    with_files({}),
+)
+COMMAND_REFUSED = Drill(
+    "command-refused",
+    "An agent runs commands that it may not",
+    _REFUSED,
+    _run(_COMMANDS),
+    _SCENARIO,
+    DrillWork(),
+    with_files({}),
+)
+SIGN_INS_GUESSED = Drill(
+    "sign-ins-guessed",
+    "Somebody tries one token after another at the door of the API",
+    DrillExpectation(
+        DrillOutcome.REPAIRED,
+        _SCENARIO,
+        Severity.P2,
+        helped="watch-closely",
+        level=_SECURITY_TEAM,
+        finds=("access",),
+    ),
+    _guess,
+    _SCENARIO,
+    DrillWork(),
+    with_files({}),
+    quick=True,
+)
+VULNERABLE_PACKAGE = Drill(
+    "vulnerable-package",
+    "An advisory names a package that is installed",
+    DrillExpectation(
+        DrillOutcome.HANDED_OVER,
+        _SCENARIO,
+        Severity.P2,
+        level=_SECURITY_TEAM,
+        offers=("security.update-command",),
+        finds=("packages",),
+    ),
+    _publish_advisory,
+    _SCENARIO,
+    DrillWork(),
+    with_files({}, monitoring={"auditDependencies": True, "auditSeconds": 1}),
+)
+
+DRILLS = (
+    SECRET_WRITTEN,
+    PATH_ESCAPE,
+    COMMAND_REFUSED,
+    SIGN_INS_GUESSED,
+    VULNERABLE_PACKAGE,
+)

@@ -13,7 +13,8 @@ from orchestration.app.drill_sessions import DrillSession, DrillSessions
 from orchestration.domain.scenario import Scenario
 from orchestration.domain.severity import Severity
 from orchestration.drills import catalogue
-from orchestration.drills.model import Drill, DrillOutcome
+from orchestration.drills.expectation import DrillOutcome
+from orchestration.drills.model import Drill
 from orchestration.security.principal import Role
 from orchestration.storage.drills import DrillHistory, DrillRecord
 from orchestration.web.api.services import Caller, Limit, OptionalText, Services, Text, requires
@@ -52,7 +53,7 @@ class NewDrills(BaseModel):
 def list_drills(services: Services) -> list[DrillView]:
     """List all drills."""
     history = DrillHistory(services.app.database)
-    return [_view(one, next(iter(history.list(one.name, 1)), None)) for one in catalogue.ALL]
+    return [_view(one, next(iter(history.list(one.name, 1)), None)) for one in catalogue.list_drills()]
 
 
 @router.post("/drills", status_code=202, dependencies=_OPERATE)

@@ -69,12 +69,12 @@ class _Drills:
         return await anyio.to_thread.run_sync(self._read, request.query_params.get("drill", ""))
 
     def _read(self, chosen: str) -> Values:
-        names = [drill.name for drill in catalogue.ALL]
+        names = [drill.name for drill in catalogue.list_drills()]
         if chosen and chosen not in names:
             raise UsageError(f"There is no drill '{chosen[:64]}'. Choose one of: {', '.join(names)}.")
         lines = [
             DrillRowView(drill, drill.impossible(), self._history.list(drill.name, _RESULTS_PER_DRILL))
-            for drill in catalogue.ALL
+            for drill in catalogue.list_drills()
         ]
         session = self._sessions.under_way()
         latest = [line.results[0] for line in lines if line.results]
@@ -88,8 +88,10 @@ class _Drills:
             "session": session,
             "steps": _steps(session) if session else (),
             "failure": self._latest_failure(),
-            "quick": sum(drill.quick for drill in catalogue.ALL),
-            "scenarios": [one.value for one in Scenario if any(drill.scenario is one for drill in catalogue.ALL)],
+            "quick": sum(drill.quick for drill in catalogue.list_drills()),
+            "scenarios": [
+                one.value for one in Scenario if any(drill.scenario is one for drill in catalogue.list_drills())
+            ],
         }
 
     def _latest_failure(self) -> Event | None:
@@ -118,5 +120,5 @@ def _steps(session: DrillSession) -> list[SessionDrill]:
 def _names(choice: str) -> list[str]:
     """The names that an option of the form stands for. The name of a drill or of a scenario stands for itself."""
     if choice in (_QUICK, _ALL):
-        return [drill.name for drill in catalogue.ALL if drill.quick or choice == _ALL]
+        return [drill.name for drill in catalogue.list_drills() if drill.quick or choice == _ALL]
     return [choice]

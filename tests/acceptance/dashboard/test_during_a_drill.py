@@ -14,7 +14,7 @@ from playwright.sync_api import Page, expect
 
 from orchestration.clock import SystemClock
 from orchestration.drills import catalogue
-from orchestration.drills.environment import DrillEnvironment, standing_ground
+from orchestration.drills.environment import DrillEnvironment, drill_environment
 from orchestration.drills.project import laid_over
 from tests.support.browser import SCREENS, Opener, has_not_moved, mark
 from tests.support.patience import patient
@@ -31,17 +31,17 @@ def ready(folder: Path) -> Iterator[tuple[DrillEnvironment, BlockingPortal]]:
     setting = replace(DRILL.setting, configuration=laid_over(DRILL.setting.configuration, SHORTLY))
     with (
         start_blocking_portal() as portal,
-        portal.wrap_async_context_manager(standing_ground(folder, setting, SystemClock())) as ground,
+        portal.wrap_async_context_manager(drill_environment(folder, setting, SystemClock())) as environment,
     ):
-        portal.call(ground.serve)
+        portal.call(environment.serve)
         assert DRILL.prepare is not None
-        portal.call(DRILL.prepare, ground)
-        yield ground, portal
+        portal.call(DRILL.prepare, environment)
+        yield environment, portal
 
 
-def sign_in(opener: Opener, ground: DrillEnvironment, screen: Mapping[str, Any]) -> Page:
+def sign_in(opener: Opener, environment: DrillEnvironment, screen: Mapping[str, Any]) -> Page:
     """The overview, for the first user, made by the link that the control process has printed."""
-    found = re.search(r"(http://\S+)(/setup\?key=\S+)", ground.control.output)
+    found = re.search(r"(http://\S+)(/setup\?key=\S+)", environment.control.output)
     assert found is not None
     page = opener(found[1], found[2], screen)
     page.get_by_label("Name").fill("ada")
@@ -54,10 +54,10 @@ def sign_in(opener: Opener, ground: DrillEnvironment, screen: Mapping[str, Any])
 def test_an_incident_is_acknowledged_and_an_approval_given_while_a_drill_runs(
     opener: Opener, tmp_path: Path, screen: Mapping[str, Any]
 ) -> None:
-    with ready(tmp_path) as (ground, portal):
-        page = sign_in(opener, ground, screen)
+    with ready(tmp_path) as (environment, portal):
+        page = sign_in(opener, environment, screen)
         mark(page)
-        portal.start_task_soon(DRILL.inject, ground)
+        portal.start_task_soon(DRILL.inject, environment)
         page.get_by_role("link", name=re.compile("P2: .*own-code")).first.click(timeout=patient(30) * 1000)
         expect(page.locator("h1 .badge.label")).to_have_text("drill")
         page.get_by_role("button", name="Acknowledge").click()

@@ -54,7 +54,7 @@ def test_the_newest_drills_come_first_and_of_one_drill_only_its_own(config: str)
 
 def test_the_drills_are_listed_with_what_they_expect(config: str) -> None:
     listed = json.loads(output(config, "--list", "--json"))
-    assert [one["drill"] for one in listed] == [drill.name for drill in catalogue.ALL]
+    assert [one["drill"] for one in listed] == [drill.name for drill in catalogue.list_drills()]
     assert listed[0]["expects"]["severity"] == "P2"
     assert "credentials-rotated" in output(config, "--list", "provider-unavailable")
 
@@ -72,10 +72,10 @@ def test_the_table_for_a_document_stands_alone_and_all_else_beside_it(
     """The drill itself is held elsewhere; here is what is made of its result."""
 
     async def held(one: Drill, *_: object, **__: object) -> DrillResult:
-        seen = DrillObservation(9.0, effort=ObservedWork(steps=3), slowness=2.5)
+        seen = DrillObservation(9.0, work=ObservedWork(steps=3), slowness=2.5)
         return DrillResult(one, NOW, seen, (ScoringMiss("detected", "an incident within 3 s", "none"),))
 
-    monkeypatch.setattr(commands, "hold", held)
+    monkeypatch.setattr(commands, "run_drill", held)
     command = ["--config", config, "drill", "provider-killed", "--markdown"]
     ended = CliRunner().invoke(cli, command, catch_exceptions=False, standalone_mode=False)
     assert ended.return_value == 1

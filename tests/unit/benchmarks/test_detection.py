@@ -9,8 +9,8 @@ from benchmarks.detection import SCENARIOS, Exporter, stock, told_of
 from benchmarks.hook import a_hook
 from orchestration.config.schema import Configuration, MonitoringSettings
 from orchestration.domain.scenario import Scenario
-from orchestration.drills.model import DrillSetting
 from orchestration.drills.project import configuration
+from orchestration.drills.setup import DrillSetting
 
 
 def test_a_median_is_told_with_its_range() -> None:

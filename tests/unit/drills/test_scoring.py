@@ -8,7 +8,7 @@ import pytest
 
 from orchestration.domain.scenario import Scenario
 from orchestration.domain.severity import Severity
-from orchestration.drills.model import DrillExpectation, DrillOutcome
+from orchestration.drills.expectation import DrillExpectation, DrillOutcome
 from orchestration.drills.observation import DrillObservation, ObservedAction, ObservedResponse, ObservedWork
 from orchestration.drills.scoring import ScoringMiss, median_resolution, score
 
@@ -33,7 +33,7 @@ GOOD = ObservedResponse(
     playbook="provider-unavailable",
     state="helped",
     helped="use-fallback",
-    acts=(PROBED, RESTARTED),
+    actions=(PROBED, RESTARTED),
     stable=3.0,
 )
 CALLED = replace(GOOD, resolved_after=None, state="handed-over", helped=None, level=2, asked=("config.last-good",))
@@ -41,9 +41,9 @@ WORKED = ObservedWork(succeeded=True, status="succeeded", steps=40, calls=20, lo
 
 
 def missed(
-    expects: DrillExpectation, response: ObservedResponse | None, effort: ObservedWork = WORKED, **values: object
+    expects: DrillExpectation, response: ObservedResponse | None, work: ObservedWork = WORKED, **values: object
 ) -> list[str]:
-    seen = DrillObservation(seconds=5.0, response=response, effort=effort, **values)  # type: ignore[arg-type]
+    seen = DrillObservation(seconds=5.0, response=response, work=work, **values)  # type: ignore[arg-type]
     return [miss.what for miss in score(expects, seen)]
 
 
@@ -65,8 +65,8 @@ def test_a_drill_that_went_as_expected_misses_nothing(
         ({"helped": "wait-with-fewer-calls"}, "helped"),
         ({"helped": None}, "helped"),
         ({"drill": False}, "marked"),
-        ({"acts": (RESTARTED,)}, "evidence"),
-        ({"acts": (PROBED, replace(RESTARTED, mode="ask"))}, "by itself"),
+        ({"actions": (RESTARTED,)}, "evidence"),
+        ({"actions": (PROBED, replace(RESTARTED, mode="ask"))}, "by itself"),
     ],
 )
 def test_each_thing_that_goes_wrong_with_a_repair_is_named(change: dict[str, object], what: str) -> None:
@@ -83,7 +83,7 @@ def test_the_time_of_watching_does_not_count_against_the_resolution() -> None:
     [
         ({"level": 1}, "level called"),
         ({"asked": ()}, "asks"),
-        ({"acts": (PROBED,)}, "options"),
+        ({"actions": (PROBED,)}, "options"),
     ],
 )
 def test_each_thing_that_goes_wrong_with_a_call_is_named(change: dict[str, object], what: str) -> None:
@@ -132,7 +132,7 @@ def test_every_limit_follows_from_what_the_fault_is_like() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "effort", "what"),
+    ("change", "work", "what"),
     [
         ({"detected_after": 4.9}, {}, "detected"),
         ({"resolved_after": 32.9}, {}, "resolved"),
@@ -140,11 +140,11 @@ def test_every_limit_follows_from_what_the_fault_is_like() -> None:
     ],
 )
 def test_only_what_our_own_processes_need_is_widened_when_the_machine_is_slow(
-    change: dict[str, object], effort: dict[str, object], what: str
+    change: dict[str, object], work: dict[str, object], what: str
 ) -> None:
     """Twice as slow: 2 and 15 and 1 s more, and no more than that."""
     expects = replace(REPAIRED, limit=3.0)
-    response, worked = replace(GOOD, **change), replace(WORKED, **effort)  # type: ignore[arg-type]
+    response, worked = replace(GOOD, **change), replace(WORKED, **work)  # type: ignore[arg-type]
     assert missed(expects, response, worked) == [what]
     assert missed(expects, response, worked, slowness=2.0) == []
     assert missed(expects, response, worked, slowness=1.5) == [what]
@@ -158,16 +158,16 @@ def test_a_tool_must_have_been_stopped_in_time_and_must_have_run(took: float) ->
 
 def test_further_incidents_fail_a_drill_unless_they_are_foreseen() -> None:
     others = ((Scenario.AGENT_FAILURE, "Agent planner fails"),)
-    assert missed(REPAIRED, GOOD, others=others) == ["other incident"]
-    assert missed(replace(REPAIRED, beside=frozenset({Scenario.AGENT_FAILURE})), GOOD, others=others) == []
+    assert missed(REPAIRED, GOOD, other_incidents=others) == ["other incident"]
+    assert missed(replace(REPAIRED, beside=frozenset({Scenario.AGENT_FAILURE})), GOOD, other_incidents=others) == []
 
 
 def test_noise_before_the_fault_and_pages_fail_a_drill() -> None:
-    assert missed(REPAIRED, GOOD, early=("Processor use is high",), paged=2) == ["quiet before", "paged"]
+    assert missed(REPAIRED, GOOD, early_incidents=("Processor use is high",), paged=2) == ["quiet before", "paged"]
 
 
 def test_a_drill_that_could_not_be_held_says_why() -> None:
-    seen = DrillObservation(3.0, trouble="expected a run, got nothing")
+    seen = DrillObservation(3.0, problem="expected a run, got nothing")
     assert score(ABSORBED, seen) == (ScoringMiss("drill", "a drill that can be held", "expected a run, got nothing"),)
     assert str(score(ABSORBED, seen)[0]) == "drill: expected a drill that can be held, got expected a run, got nothing"
 

@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from orchestration.clock import SystemClock
-from orchestration.drills.processes import DrillError, DrillProcess, environment
+from orchestration.drills.processes import DrillError, DrillProcess, process_environment
 from orchestration.drills.rehearsal_process import RehearsalProcess
 from tests.support.patience import patient
 
@@ -37,15 +37,15 @@ async def test_a_provider_that_was_killed_comes_back_at_its_address_and_its_call
 
 async def test_what_it_prints_is_waited_for_and_a_process_that_ends_first_is_an_error(tmp_path: Path) -> None:
     child = DrillProcess(("orchestration", "--version"), tmp_path, tmp_path / "log", CLOCK)
-    assert "orchestrator" in await child.says("orchestrator", 30)
+    assert "orchestrator" in await child.wait_for_output("orchestrator", 30)
     assert await child.wait(patient(30)) == 0
     with pytest.raises(DrillError, match="expected 'something else' of a process"):
-        await child.says("something else", 30)
+        await child.wait_for_output("something else", 30)
 
 
 async def test_one_that_is_stopped_is_gone(tmp_path: Path) -> None:
     child = DrillProcess(("orchestration.rehearsal",), tmp_path, tmp_path / "log", CLOCK)
-    await child.says("http://", 30)
+    await child.wait_for_output("http://", 30)
     await child.stop()
     assert child.ended
     assert not psutil.pid_exists(child.pid)
@@ -54,4 +54,4 @@ async def test_one_that_is_stopped_is_gone(tmp_path: Path) -> None:
 def test_no_credential_is_handed_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "not-for-drills")
     monkeypatch.setenv("ORCHESTRATOR_CONFIG", "mine.json")
-    assert {"OPENAI_API_KEY", "ORCHESTRATOR_CONFIG"}.isdisjoint(environment())
+    assert {"OPENAI_API_KEY", "ORCHESTRATOR_CONFIG"}.isdisjoint(process_environment())

@@ -15,8 +15,8 @@ import sqlalchemy as sa
 from orchestration.clock import SystemClock
 from orchestration.drills import control_group, postgres_server
 from orchestration.drills.environment import DrillEnvironment
-from orchestration.drills.model import DrillSetting
-from orchestration.drills.processes import DrillError, DrillProcess, end_all_of, environment
+from orchestration.drills.processes import DrillError, DrillProcess, kill_all_of, process_environment
+from orchestration.drills.setup import DrillSetting
 from orchestration.monitoring.collectors import cgroup
 from tests.support.patience import patient
 
@@ -25,7 +25,7 @@ MEGABYTE = 1_048_576
 
 @contextmanager
 def a_process(folder: Path | None = None) -> Iterator[subprocess.Popen[bytes]]:
-    process = subprocess.Popen(["sleep", "60"], env=environment(folder), start_new_session=True)
+    process = subprocess.Popen(["sleep", "60"], env=process_environment(folder), start_new_session=True)
     try:
         yield process
     finally:
@@ -38,7 +38,7 @@ async def test_who_lives_in_a_group_has_its_share_and_the_group_goes_with_its_la
         pytest.skip(reason)
     share = control_group.make(100, 0.5)
     with a_process() as process:
-        share.take(process.pid)
+        share.add(process.pid)
         seen = cgroup.read(membership=Path(f"/proc/{process.pid}/cgroup"))
         assert (seen.memory_limit, seen.cpus) == (100 * MEGABYTE, 0.5)
         assert not share.try_to_remove()
@@ -78,35 +78,35 @@ def test_without_postgres_it_is_said_why(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_what_carries_the_mark_of_a_drill_is_ended_and_nothing_else(tmp_path: Path) -> None:
     mine, other = tmp_path / "mine", tmp_path / "other"
     with a_process(mine) as started, a_process(other) as of_another, a_process() as of_nobody:
-        end_all_of(mine)
+        kill_all_of(mine)
         assert started.wait(patient(5)) < 0
         assert (of_another.poll(), of_nobody.poll()) == (None, None)
 
 
 async def test_programs_of_a_drill_are_found_before_all_others(tmp_path: Path) -> None:
     setting = DrillSetting(providers=("primary",), programs={"ollama": "#!/bin/sh\necho mine $1\n"})
-    ground = DrillEnvironment(tmp_path, setting, SystemClock())
+    environment = DrillEnvironment(tmp_path, setting, SystemClock())
     try:
-        await ground.prepare()
-        found = await anyio.run_process(["ollama", "serve"], env=environment(tmp_path))
+        await environment.prepare()
+        found = await anyio.run_process(["ollama", "serve"], env=process_environment(tmp_path))
         assert found.stdout == b"mine serve\n"
     finally:
-        await ground.stop()
+        await environment.stop()
 
 
 async def test_a_provider_that_somebody_else_has_started_again_is_asked_for_its_calls(tmp_path: Path) -> None:
-    ground = DrillEnvironment(tmp_path, DrillSetting(providers=("primary",)), SystemClock())
+    environment = DrillEnvironment(tmp_path, DrillSetting(providers=("primary",)), SystemClock())
     try:
-        await ground.prepare()
-        port = ground.primary.url.rpartition(":")[2]
-        await ground.primary.kill()
-        assert await ground.calls() == []
+        await environment.prepare()
+        port = environment.primary.url.rpartition(":")[2]
+        await environment.primary.kill()
+        assert await environment.calls() == []
         words = ("orchestration.rehearsal", "--port", port)
-        again = DrillProcess(words, tmp_path, tmp_path / "again.log", ground.clock)
-        await again.says("http://", 30)
-        assert await ground.calls() == []
+        again = DrillProcess(words, tmp_path, tmp_path / "again.log", environment.clock)
+        await again.wait_for_output("http://", 30)
+        assert await environment.calls() == []
     finally:
-        await ground.stop()
+        await environment.stop()
     assert await again.wait(patient(5)) < 0, "whatever a drill has started is ended with it"
 
 
@@ -116,7 +116,7 @@ async def test_the_lock_of_another_program_is_real_and_lasts_as_long_as_it_says(
     with closing(sqlite3.connect(file, timeout=0, isolation_level=None)) as own:
         own.execute("CREATE TABLE here (number INTEGER)")
         child = DrillProcess(words, tmp_path, tmp_path / "locking.log", clock)
-        await child.says("locked", 10)
+        await child.wait_for_output("locked", 10)
         with pytest.raises(sqlite3.OperationalError, match="locked"):
             own.execute("BEGIN IMMEDIATE")
         assert await child.wait(patient(10)) == 0

@@ -11,9 +11,10 @@ import pytest
 from orchestration.clock import SystemClock
 from orchestration.drills import catalogue, runner
 from orchestration.drills.disk import small_disk
-from orchestration.drills.model import Drill, DrillSetting
+from orchestration.drills.model import Drill
 from orchestration.drills.processes import DrillError
 from orchestration.drills.project import provider
+from orchestration.drills.setup import DrillSetting
 
 DRILL = catalogue.find(["provider-killed"])[0]
 
@@ -25,9 +26,9 @@ def broken() -> Drill:
 
 
 async def test_what_kept_a_drill_from_being_held_is_told(tmp_path: Path) -> None:
-    result = await runner.hold(broken(), SystemClock(), keep=tmp_path)
+    result = await runner.run_drill(broken(), SystemClock(), keep=tmp_path)
     assert not result.passed
-    assert "E012" in result.seen.trouble
+    assert "E012" in result.seen.problem
     assert result.misses[0].what == "drill"
     assert _listening_in(tmp_path) == []
 
