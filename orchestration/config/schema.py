@@ -254,6 +254,14 @@ class Thresholds(Section):
     stalled_seconds: PositiveSeconds = 120
 
 
+class CollectorSettings(Section):
+    """A collector from an installed package, by its name: whether it runs, how often, and its own options."""
+
+    enabled: bool = True
+    seconds: PositiveSeconds | None = None
+    options: Annotated[dict[str, Any], Field(default_factory=dict)]
+
+
 class MonitoringSettings(Section):
     """What is watched, how often, and how long it is kept. `advisories_directory` holds OSV records, one JSON file
     each, against which the installed packages are audited."""
@@ -271,6 +279,7 @@ class MonitoringSettings(Section):
     audit_seconds: PositiveSeconds = 6 * 3600.0
     advisories_directory: str = "var/advisories"
     dead_man_seconds: PositiveSeconds = 60.0
+    collectors: Annotated[dict[str, CollectorSettings], Field(default_factory=dict)]
 
 
 class ScheduleSettings(Section):

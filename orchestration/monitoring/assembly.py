@@ -14,15 +14,17 @@ import anyio.to_thread
 from orchestration.alerts.signal import Signal
 from orchestration.clock import Clock
 from orchestration.config.credentials import CredentialSource
-from orchestration.config.schema import Configuration, MonitoringSettings
+from orchestration.config.schema import CollectorSettings, Configuration, MonitoringSettings
 from orchestration.events import Event, EventBus
 from orchestration.metrics import Metrics
 from orchestration.monitoring.collectors.backups import BackupWatch
 from orchestration.monitoring.collectors.calls import CallWatch
 from orchestration.monitoring.collectors.databases import DatabaseWatch
+from orchestration.monitoring.collectors.descriptor import CollectorContext, InstalledCollector
 from orchestration.monitoring.collectors.log_errors import LogErrors
 from orchestration.monitoring.collectors.log_reader import NAME
 from orchestration.monitoring.collectors.loop_lag import LoopLag
+from orchestration.monitoring.collectors.plugins import own_collectors
 from orchestration.monitoring.collectors.providers import ProviderWatch
 from orchestration.monitoring.collectors.resources import ResourceCollector
 from orchestration.monitoring.collectors.runs import RunWatch
@@ -33,6 +35,7 @@ from orchestration.monitoring.collectors.workers import WorkerWatch
 from orchestration.monitoring.health.dead_man_switch import DeadManSwitch
 from orchestration.monitoring.health.sample_writer import SampleWriter
 from orchestration.monitoring.monitor import Monitor, Sink, in_thread
+from orchestration.monitoring.signals.catalogue import GAUGES
 from orchestration.monitoring.signals.event_counters import EventCounters
 from orchestration.monitoring.signals.event_signals import KINDS, signals_of
 from orchestration.monitoring.signals.event_tail import EventTail
@@ -80,7 +83,8 @@ class Monitoring:
         self.vulnerabilities = VulnerabilityWatch(self._advisories, clock)
         self._counting = EventCounters(self.metrics, self._channel_type)
         self._calls = CallWatch(clock)
-        self._keeper = SampleWriter(self.samples, clock, lambda: configuration().monitoring.retention_days)
+        gauges = GAUGES | {one.name for own in own_collectors().usable for one in own.signals if one.gauge}
+        self._keeper = SampleWriter(self.samples, clock, lambda: configuration().monitoring.retention_days, gauges)
         self._others = EventTail(timeline, clock)
         self._lag = LoopLag(clock)
         self._runs = RunWatch(runs, timeline, clock, configuration)
@@ -94,6 +98,7 @@ class Monitoring:
         )
         self._dead_man = DeadManSwitch(self._dead_man_url, self.monitor.healthy)
         self._add_loops()
+        self._add_own_collectors()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Monitoring]:
@@ -144,6 +149,18 @@ class Monitoring:
         every(10, "samples", in_thread(self._keeper.look))
         every(5, "loops", self.monitor.look_at_loops)
         every(lambda: self._settings().dead_man_seconds, "dead-man", self._ping)
+
+    def _add_own_collectors(self) -> None:
+        for descriptor in own_collectors().usable:
+            settings = self._settings().collectors.get(descriptor.name, CollectorSettings())
+            if settings.enabled:
+                context = CollectorContext(
+                    settings.options, self._around.credentials.get, self._around.clock, self._around.root
+                )
+                collector = InstalledCollector(descriptor, context)
+                self.monitor.every(
+                    settings.seconds or descriptor.seconds, descriptor.name, in_thread(collector.collect)
+                )
 
     def _settings(self) -> MonitoringSettings:
         return self._around.configuration().monitoring

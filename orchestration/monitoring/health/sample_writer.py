@@ -1,9 +1,9 @@
-"""Keeps gauges as samples for plots."""
+"""Stores gauges as samples, for plots."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from datetime import timedelta
 
 from orchestration.alerts.signal import Signal
@@ -16,13 +16,18 @@ _SUM_UP_EVERY_SECONDS = 60.0
 
 
 class SampleWriter:
-    """Gathers in memory, writes now and then. While the database cannot be written the newest are kept, up to a
-    bound. Safe from any thread."""
+    """Buffers samples in memory and writes them in batches.
 
-    def __init__(self, samples: Samples, clock: Clock, retention_days: Callable[[], int]) -> None:
+    While the database cannot be written, the newest samples are kept, up to a bound. Safe from any thread.
+    """
+
+    def __init__(
+        self, samples: Samples, clock: Clock, retention_days: Callable[[], int], gauges: Collection[str] = GAUGES
+    ) -> None:
         self._samples = samples
         self._clock = clock
         self._retention_days = retention_days
+        self._gauges = gauges
         self._lock = threading.Lock()
         self._waiting: list[StoredSample] = []
         self._summed_up_at = float("-inf")
@@ -32,7 +37,7 @@ class SampleWriter:
         gauges = [
             StoredSample(one.name, one.at, one.value, one.labels)
             for one in signals
-            if one.name in GAUGES and not one.drill
+            if one.name in self._gauges and not one.drill
         ]
         with self._lock:
             self._waiting = [*self._waiting, *gauges][-_MOST_WAITING:]

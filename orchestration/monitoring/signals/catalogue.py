@@ -20,16 +20,7 @@ from orchestration.events.runs import (
 )
 from orchestration.events.security import SecretRedacted, SignInFailed
 from orchestration.events.workers import WorkerKilled, WorkerLost, WorkerReplaced, WorkerStarted
-
-
-@dataclass(frozen=True, slots=True)
-class SignalKind:
-    """A signal: its name, its labels, what its value means. `gauge`: its values are kept as samples for plots."""
-
-    name: str
-    labels: tuple[str, ...]
-    meaning: str
-    gauge: bool = False
+from orchestration.monitoring.signals.descriptor import SignalDescriptor
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,39 +32,184 @@ class EventSignal:
     signals: tuple[str, ...]
 
 
-SIGNALS: tuple[SignalKind, ...] = (
-    SignalKind("provider_up", ("provider",), "1: it answers, 0: it does not; evidence: reason, detail", gauge=True),
-    SignalKind("providers_usable", (), "members of the fallback chain that answer", gauge=True),
-    SignalKind(
-        "agent_finished", ("agent", "run", "outcome", "kind"), "1; outcome succeeded or failed, kind of failure"
+SIGNALS: tuple[SignalDescriptor, ...] = (
+    SignalDescriptor(
+        "provider_up",
+        ("provider",),
+        "1: it answers, 0: it does not; evidence: reason, detail",
+        unit="state",
+        source="providers",
+        gauge=True,
     ),
-    SignalKind("run_finished", ("run", "outcome"), "1; outcome succeeded, failed or cancelled"),
-    SignalKind("run_waiting", ("run",), "1: it waits, 0: it goes on; evidence: reason, hints"),
-    SignalKind(
-        "model_call", ("provider", "model", "outcome"), "seconds that one try took; outcome ok or a failure class"
+    SignalDescriptor(
+        "providers_usable",
+        (),
+        "members of the fallback chain that answer",
+        unit="providers",
+        source="providers",
+        gauge=True,
     ),
-    SignalKind("latency_ratio", ("provider", "model"), "median latency now ÷ its own baseline", gauge=True),
-    SignalKind("error_rate_ratio", ("provider", "model"), "share of failed tries now ÷ its own baseline", gauge=True),
-    SignalKind("progress_age_seconds", ("run", "agent"), "since the last progress; agent empty: between two agents"),
-    SignalKind("run_overdue_ratio", ("run",), "time at work ÷ time expected from past runs"),
-    SignalKind("cpu_percent", ("host",), "processor use, of the container's limit where there is one", gauge=True),
-    SignalKind("memory_percent", ("host",), "memory use, of the container's limit where there is one", gauge=True),
-    SignalKind("disk_free_percent", ("host", "path"), "free space or free files, whichever is less", gauge=True),
-    SignalKind("event_loop_lag_seconds", ("process",), "by how much the event loop was late at worst", gauge=True),
-    SignalKind("database_up", (), "1: it answers, 0: it does not"),
-    SignalKind("database_intact", (), "1: its check found nothing, 0: it is damaged"),
-    SignalKind("worker_up", ("worker",), "1: its lease is good, 0: it stopped renewing it"),
-    SignalKind("worker_replaced", ("worker",), "1; its supervisor started another in its place"),
-    SignalKind("loop_age_seconds", ("loop",), "by how much a loop of the system is behind its own interval"),
-    SignalKind("schedule_late_seconds", ("schedule",), "how late a schedule started a run"),
-    SignalKind("backup_age_seconds", (), "since the last backup that was made and checked", gauge=True),
-    SignalKind("backup_failed", (), "1; evidence: message"),
-    SignalKind("channel_up", ("channel",), "1: the last delivery went through, 0: it failed"),
-    SignalKind("log_errors", ("fingerprint",), "error lines since the last look; evidence: sample, new"),
-    SignalKind("sign_in_failed", ("source",), "1; evidence: user, reason"),
-    SignalKind("tool_refused", ("agent", "run", "about"), "1; evidence: what, reason"),
-    SignalKind("secret_found", ("kind", "place", "run", "agent"), "how many, 0 when gone; evidence: redacted, lines"),
-    SignalKind("vulnerability", ("package", "version", "advisory"), "1; evidence: summary, fixed"),
+    SignalDescriptor(
+        "agent_finished",
+        ("agent", "run", "outcome", "kind"),
+        "1; outcome succeeded or failed, kind of failure",
+        unit="occurrence",
+    ),
+    SignalDescriptor(
+        "run_finished", ("run", "outcome"), "1; outcome succeeded, failed or cancelled", unit="occurrence"
+    ),
+    SignalDescriptor(
+        "run_waiting",
+        ("run",),
+        "1: it waits, 0: it goes on; evidence: reason, hints",
+        unit="state",
+    ),
+    SignalDescriptor(
+        "model_call",
+        ("provider", "model", "outcome"),
+        "seconds that one try took; outcome ok or a failure class",
+        unit="seconds",
+    ),
+    SignalDescriptor(
+        "latency_ratio",
+        ("provider", "model"),
+        "median latency now ÷ its own baseline",
+        unit="ratio",
+        source="calls",
+        gauge=True,
+    ),
+    SignalDescriptor(
+        "error_rate_ratio",
+        ("provider", "model"),
+        "share of failed tries now ÷ its own baseline",
+        unit="ratio",
+        source="calls",
+        gauge=True,
+    ),
+    SignalDescriptor(
+        "progress_age_seconds",
+        ("run", "agent"),
+        "since the last progress; agent empty: between two agents",
+        unit="seconds",
+        source="runs",
+    ),
+    SignalDescriptor(
+        "run_overdue_ratio", ("run",), "time at work ÷ time expected from past runs", unit="ratio", source="runs"
+    ),
+    SignalDescriptor(
+        "cpu_percent",
+        ("host",),
+        "processor use, of the container's limit where there is one",
+        unit="percent",
+        source="resources",
+        gauge=True,
+    ),
+    SignalDescriptor(
+        "memory_percent",
+        ("host",),
+        "memory use, of the container's limit where there is one",
+        unit="percent",
+        source="resources",
+        gauge=True,
+    ),
+    SignalDescriptor(
+        "disk_free_percent",
+        ("host", "path"),
+        "free space or free files, whichever is less",
+        unit="percent",
+        source="resources",
+        gauge=True,
+    ),
+    SignalDescriptor(
+        "event_loop_lag_seconds",
+        ("process",),
+        "by how much the event loop was late at worst",
+        unit="seconds",
+        source="loop_lag",
+        gauge=True,
+    ),
+    SignalDescriptor(
+        "database_up",
+        (),
+        "1: it answers, 0: it does not",
+        unit="state",
+        source="databases",
+    ),
+    SignalDescriptor(
+        "database_intact", (), "1: its check found nothing, 0: it is damaged", unit="state", source="databases"
+    ),
+    SignalDescriptor(
+        "worker_up", ("worker",), "1: its lease is good, 0: it stopped renewing it", unit="state", source="workers"
+    ),
+    SignalDescriptor(
+        "worker_replaced", ("worker",), "1; its supervisor started another in its place", unit="occurrence"
+    ),
+    SignalDescriptor(
+        "loop_age_seconds",
+        ("loop",),
+        "by how much a loop of the system is behind its own interval",
+        unit="seconds",
+        source="monitor",
+    ),
+    SignalDescriptor(
+        "schedule_late_seconds",
+        ("schedule",),
+        "how late a schedule started a run",
+        unit="seconds",
+    ),
+    SignalDescriptor(
+        "backup_age_seconds",
+        (),
+        "since the last backup that was made and checked",
+        unit="seconds",
+        source="backups",
+        gauge=True,
+    ),
+    SignalDescriptor(
+        "backup_failed",
+        (),
+        "1; evidence: message",
+        unit="occurrence",
+    ),
+    SignalDescriptor(
+        "channel_up",
+        ("channel",),
+        "1: the last delivery went through, 0: it failed",
+        unit="state",
+    ),
+    SignalDescriptor(
+        "log_errors",
+        ("fingerprint",),
+        "error lines since the last round; evidence: sample, new",
+        unit="lines",
+        source="log_errors",
+    ),
+    SignalDescriptor(
+        "sign_in_failed",
+        ("source",),
+        "1; evidence: user, reason",
+        unit="occurrence",
+    ),
+    SignalDescriptor(
+        "tool_refused",
+        ("agent", "run", "about"),
+        "1; evidence: what, reason",
+        unit="occurrence",
+    ),
+    SignalDescriptor(
+        "secret_found",
+        ("kind", "place", "run", "agent"),
+        "how many, 0 when gone; evidence: redacted, lines",
+        unit="secrets",
+        source="secrets",
+    ),
+    SignalDescriptor(
+        "vulnerability",
+        ("package", "version", "advisory"),
+        "1; evidence: summary, fixed",
+        unit="occurrence",
+        source="vulnerabilities",
+    ),
 )
 
 EVENTS: tuple[EventSignal, ...] = (
@@ -107,33 +243,41 @@ GAUGES = frozenset(signal.name for signal in SIGNALS if signal.gauge)
 
 _PAGE = """# Signals
 
-What monitoring sees, before anybody has judged it. Alert rules read these names, labels and values. Seconds and percent
-are meant literally; a ratio of 1 is as usual.
+What monitoring observes, before any rule has evaluated it. Alert rules read these names, labels and values. The unit
+`state` is 1 or 0; a ratio of 1 is as usual.
 
-| signal | labels | value |
-| --- | --- | --- |
+| signal | labels | unit | value | reported by |
+| --- | --- | --- | --- | --- |
 {signals}
 
 ## From which events
 
-What an event tells becomes a signal at once. Any part of the system may emit these; data that is missing is taken as
-empty. The event of a run that a schedule started has the time at which it was due as `due_at`. `drill: true` in an
-event's data marks its signals as those of a drill.
+These events become signals at once. Missing data counts as empty. The event of a run that a schedule started has the
+time at which it was due as `due_at`. `drill: true` in an event's data marks its signals as those of a drill.
 
 | event | data | signals |
 | --- | --- | --- |
 {events}
 
-All other signals come from looking: at resources, providers, runs and their heartbeats, the database, the leases of
-workers, the log, the files that agents have written, and the installed packages.
+Collectors report the others: they check resources, providers, runs and their heartbeats, the database, the leases of
+workers, the log, the files that agents have written, and the installed packages. A package can add
+[a signal of your own](../how-to/own-signal.md).
 """
 
 
 def signals_page() -> str:
     """The reference page, in Markdown."""
-    signals = [f"| `{one.name}` | {_names(one.labels)} | {one.meaning} |" for one in SIGNALS]
+    signals = [
+        f"| `{one.name}` | {_names(one.labels)} | {one.unit} | {one.meaning} | {_reporters(one)} |" for one in SIGNALS
+    ]
     events = [f"| `{one.event.kind}` | {_names(one.data)} | {_names(one.signals)} |" for one in EVENTS]
     return _PAGE.format(signals="\n".join(signals), events="\n".join(events))
+
+
+def _reporters(signal: SignalDescriptor) -> str:
+    collector = [f"the collector `{signal.source}`"] if signal.source else []
+    events = ["events"] if any(signal.name in one.signals for one in EVENTS) else []
+    return " and ".join([*collector, *events])
 
 
 def _names(names: tuple[str, ...]) -> str:

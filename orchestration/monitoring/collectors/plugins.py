@@ -1,0 +1,37 @@
+"""Collectors from installed packages: those that are named under the entry point `orchestration.collectors`."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from orchestration import logs
+from orchestration.monitoring.collectors.descriptor import CollectorDescriptor
+from orchestration.monitoring.signals.catalogue import SIGNALS
+from orchestration.plugins import PluginError, Plugins, load_plugins
+
+GROUP = "orchestration.collectors"
+_SHIPPED = frozenset(signal.name for signal in SIGNALS)
+
+_log = logs.get_logger(__name__)
+
+
+@cache
+def own_collectors() -> Plugins[CollectorDescriptor]:
+    """The collectors of installed packages, and why each of the others cannot be used."""
+    found = load_plugins(GROUP, "collector", _validate)
+    for problem in found.problems:
+        _log.warning("collector.plugin_broken", message=problem)
+    return found
+
+
+def _validate(loaded: object) -> CollectorDescriptor:
+    if not isinstance(loaded, CollectorDescriptor):
+        raise PluginError(f"expected a CollectorDescriptor, got {type(loaded).__name__}")
+    if "." not in loaded.name:
+        raise PluginError(f"its name must have a full stop in it, such as own.{loaded.name}")
+    # Rules that ship with the product read these names: a second source would make them fire or resolve at random.
+    if taken := sorted(_SHIPPED & {signal.name for signal in loaded.signals}):
+        raise PluginError(f"the product has a signal '{taken[0]}' already; choose another name")
+    if not loaded.seconds > 0:
+        raise PluginError("its interval must be longer than zero seconds")
+    return loaded
