@@ -1,4 +1,4 @@
-"""Actions on the database: is it whole, what could be restored, make a backup, take in what was journalled."""
+"""Actions on the database: check it, list and make backups, replay the journal."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from orchestration.playbooks.actions import (
 from orchestration.playbooks.model import Risk
 from orchestration.playbooks.ports import ActionServices, BackupPort
 
-# The engine's own file, which stands beside ours where both are SQLite.
+# The durable engine's own file, beside ours where both are SQLite.
 _ENGINE_FILE = "engine.db"
 # A day, and some time to make it: as the alert rule `backup-old` has it.
 _OLD_SECONDS = 26 * 3600
 
 
 async def integrity_of(services: ActionServices) -> tuple[bool, list[str]]:
-    """Whether the database answers, and what is damaged in it; no damage is known of one that does not answer."""
+    """Whether the database answers, and what is damaged in it. If it does not answer, no damage can be known."""
     watch = DatabaseWatch(services.database, services.clock, (Path(services.state_folder, _ENGINE_FILE),))
     signals = list(await watch.look())
     reachable = all(signal.value for signal in signals if signal.name == "database_up")
@@ -38,16 +38,16 @@ async def integrity_of(services: ActionServices) -> tuple[bool, list[str]]:
     return reachable, [str(finding) for signal in broken for finding in _list(signal.evidence.get("findings"))]
 
 
-def upkeep_of(services: ActionServices) -> BackupPort:
-    """What looks after backups. Raises ActionError where nothing does."""
+def backups_of(services: ActionServices) -> BackupPort:
+    """What manages backups. Raises ActionError if nothing does."""
     if services.backups is None:
-        raise ActionError("expected something that makes and checks backups, found none in this process")
+        raise ActionError("this process does not manage backups")
     return services.backups
 
 
 @action
 class DatabaseCheckAction(Action[NoParameters]):
-    """See whether the database is well."""
+    """Check the database."""
 
     name = "database.check"
     summary = "see whether the database answers, and whether what is in it is whole"
@@ -62,14 +62,14 @@ class DatabaseCheckAction(Action[NoParameters]):
 
 @action
 class ListBackupsAction(Action[NoParameters]):
-    """See what could be restored."""
+    """List what could be restored."""
 
     name = "database.backups"
     summary = "list the good backups, and see whether the newest is recent enough"
     finds = ("count", "newest", "newest_good")
 
     async def run(self, context: ActionContext, parameters: NoParameters) -> ActionOutcome:
-        backups = list(await upkeep_of(self.services).backups())
+        backups = list(await backups_of(self.services).backups())
         newest = f"{backups[0]['backup']}, of {backups[0]['made_at']}" if backups else "none"
         recent = bool(backups) and float(backups[0]["age_seconds"]) <= _OLD_SECONDS
         age = "" if not backups or recent else ", which is too old"
@@ -89,11 +89,11 @@ class BackupAction(Action[NoParameters]):
     finds = ("backup",)
 
     async def preview(self, context: ActionContext, parameters: NoParameters) -> str:
-        upkeep_of(self.services)
+        backups_of(self.services)
         return self.summary
 
     async def run(self, context: ActionContext, parameters: NoParameters) -> ActionOutcome:
-        made = await upkeep_of(self.services).back_up()
+        made = await backups_of(self.services).back_up()
         return ActionOutcome(f"made the backup {made['backup']}; it is good", {"backup": made["backup"]}, undo={})
 
     async def undo(self, context: ActionContext, undo: Mapping[str, Any]) -> str:
@@ -102,7 +102,7 @@ class BackupAction(Action[NoParameters]):
 
 @action
 class ReplayJournalAction(Action[NoParameters]):
-    """Take in what was journalled."""
+    """Replay the journal."""
 
     name = "database.replay"
     summary = "take in what was journalled while the database was away"

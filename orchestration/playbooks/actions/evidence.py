@@ -1,4 +1,4 @@
-"""Actions that look: at logs, runs, waits, the configuration, the project, the machine. They change nothing."""
+"""Actions that collect evidence: from logs, runs, waits, the configuration, the project, the machine. All only read."""
 
 from __future__ import annotations
 
@@ -36,33 +36,35 @@ _LINES = 20
 _COMMITS = 10
 _EVENTS = 5000
 _RECENT = timedelta(days=1)
+# Runnable processes per processor. A busy build machine reaches 2 to 4 and still answers; at 8 a console does not.
 _UNRESPONSIVE_LOAD = 8.0
-# Of one processor.
+# Of one processor: what a process without any waiting uses, less the noise of measuring.
 _RUNAWAY_PERCENT = 95.0
+# Below that a process is not worth killing, even where processor time is short.
 _BUSY_PERCENT = 20.0
-# Of the processor time that all of our processes use.
+# Of the processor time that all of our processes use: more than all the others together.
 _MOST_SHARE = 0.5
-# Of the memory there is, where that is short.
+# Of the whole memory, where that is short.
 _HOARD_SHARE = 1 / 3
 
 
 class RunSelection(Parameters):
-    """Runs by identifier; none named means all that are unfinished, which is right for looking."""
+    """Runs by identifier; without any, all that are unfinished, which is safe for an action that only reads."""
 
     runs: tuple[str, ...] = ()
 
 
 class AgentSelection(Parameters):
-    """Agents by name; none named means all."""
+    """Agents by name; without any, all."""
 
     agents: tuple[str, ...] = ()
 
 
 class EvidenceAction(Action[P]):
-    """What the actions here share."""
+    """What the evidence actions share."""
 
     def found(self, names: Sequence[str]) -> list[Run]:
-        """The runs that are meant and exist."""
+        """The named runs that exist; without any, all unfinished ones."""
         if not names:
             return list(self.services.runs.list([status for status in RunStatus if not status.ended], 1000))
         runs = []
@@ -97,7 +99,7 @@ class LogEvidence(EvidenceAction[RunSelection]):
 
 @action
 class RunEvidence(EvidenceAction[RunSelection]):
-    """See how runs are."""
+    """Check the state of runs."""
 
     name = "evidence.runs"
     summary = "see the state of these runs, their last activity, and why they failed"
@@ -151,7 +153,7 @@ class RunEvidence(EvidenceAction[RunSelection]):
         )
 
     def _behind(self, runs: Sequence[Run], now: datetime) -> Mapping[str, tuple[float, str]]:
-        """By the same measure as the alert: a run hangs with any of its agents, whatever the others do meanwhile."""
+        """By the same measure as the alert: a run hangs as soon as one of its agents does, whatever the others do."""
         names = [run.id for run in runs]
         events, beats = (
             self.services.timeline.list_of_kinds(names, KINDS),
@@ -179,7 +181,7 @@ class RunEvidence(EvidenceAction[RunSelection]):
 
 
 def _activity(activities: Sequence[str]) -> str:
-    """What hangs, in a word: `tool`, `model`, or `other`."""
+    """What hangs, in one word: `tool`, `model` or `other`."""
     text = " ".join(activities)
     if "uses " in text or "printed" in text:
         return "tool"
@@ -188,7 +190,7 @@ def _activity(activities: Sequence[str]) -> str:
 
 @action
 class WaitEvidence(EvidenceAction[RunSelection]):
-    """See who waits for whom."""
+    """Find what waits for what."""
 
     name = "evidence.waits"
     summary = "draw who waits for what, and name circles"
@@ -208,7 +210,7 @@ class WaitEvidence(EvidenceAction[RunSelection]):
 
 @action
 class ConfigurationEvidence(EvidenceAction[AgentSelection]):
-    """See whether the configuration is sound, and what changed."""
+    """Check the configuration, and find what changed."""
 
     name = "evidence.config"
     summary = "check the configuration, and compare it with the one of the last good run"
@@ -236,7 +238,7 @@ class ConfigurationEvidence(EvidenceAction[AgentSelection]):
 
 
 def diff_of(store: Any, before: int, after: int) -> Sequence[Any]:
-    """What changed between two kept versions; nothing where one of them is gone."""
+    """What changed between two stored versions; nothing if one of them was deleted."""
     try:
         changes: Sequence[Any] = store.diff(before, after)
     except OrchestratorError:
@@ -246,7 +248,7 @@ def diff_of(store: Any, before: int, after: int) -> Sequence[Any]:
 
 @action
 class ProjectHistoryEvidence(EvidenceAction[NoParameters]):
-    """See what changed in the project."""
+    """Find what changed in the project."""
 
     name = "evidence.git"
     summary = "read the project's latest commits"
@@ -330,7 +332,7 @@ def unresponsive(seen: ResourceSnapshot) -> bool:
 
 @action
 class LoadEvidence(EvidenceAction[NoParameters]):
-    """See what explains the load."""
+    """Find what explains the load."""
 
     name = "evidence.load"
     summary = "see whether the running work explains the load, and what grows or runs away"
@@ -372,7 +374,7 @@ class LoadEvidence(EvidenceAction[NoParameters]):
 
 @action
 class ErrorEvidence(EvidenceAction[NoParameters]):
-    """See how often things fail now."""
+    """Measure how often runs fail now."""
 
     name = "evidence.errors"
     summary = "count what succeeded and what failed within the last minutes"

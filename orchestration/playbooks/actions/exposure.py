@@ -1,4 +1,4 @@
-"""Where secrets stand now: in artifacts and workspaces of runs. Only places, kinds and names are told, never values."""
+"""Where secrets are exposed: in artifacts and workspaces of runs. Reports places, kinds and names, never values."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from orchestration.security.scan import FolderScan
 from orchestration.storage.runs import Run
 
 QUARANTINE = "quarantine"
+# Of each file: a secret in a larger one is still found by the scan, only not matched with a variable.
 _MOST_BYTES = 2_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Exposed:
     """A file that holds secrets. `artifact` is `run/name` where it is one of ours, empty in a workspace;
-    `variables` are those whose values stand in it."""
+    `variables` are those whose values it contains."""
 
     path: Path
     kinds: tuple[str, ...]
@@ -54,8 +55,8 @@ def secrets_in(services: ActionServices, paths: Iterable[Path]) -> frozenset[str
 
 
 def values_in(services: ActionServices, paths: Iterable[Path]) -> frozenset[str]:
-    """The values of credentials that stand in files. For comparing only. Blocks."""
-    # Not every variable holds a secret: the path of a folder may stand in any file.
+    """The values of credentials that files contain. For comparing only. Blocks."""
+    # Not every variable holds a secret: the path of a folder may occur in any file.
     secret = services.store.credentials.secrets(services.store.file)
     texts = [_text(path) for path in paths]
     return frozenset(value for value in secret if len(value) >= MINIMUM_LENGTH and any(value in text for text in texts))

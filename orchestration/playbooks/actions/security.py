@@ -1,4 +1,4 @@
-"""Actions that look at a security alert: where it was seen, who tried to get in, what is vulnerable, what is whole."""
+"""Actions that assess a security alert: what is exposed, who tried to get in, what is vulnerable, what is intact."""
 
 from __future__ import annotations
 
@@ -23,37 +23,38 @@ from orchestration.playbooks.actions import (
     P,
     action,
 )
-from orchestration.playbooks.actions.database import integrity_of, upkeep_of
+from orchestration.playbooks.actions.database import backups_of, integrity_of
 from orchestration.playbooks.actions.exposure import Exposed, exposed
 from orchestration.security.vulnerabilities import audit, installed
 
-# Signs of an attack on the timeline, and who has read what agents wrote.
+# The events on the timeline that are signs of an attack; and those that show who has read what agents wrote.
 SIGNS = (SecretRedacted.kind, SignInFailed.kind, ToolCallRefused.kind)
 _READ = (ArtifactRead.kind,)
+# An alert fires after the fact: what led to it is searched for so much earlier.
 _BEFORE = timedelta(hours=1)
 _MOST = 20
-# What the timeline calls the moment from which on something was done about it.
+# The kinds of timeline entries with which the response began to act.
 _ACTED = frozenset({"mitigating", "mitigation-attempted"})
 
 
 class SecurityAction(Action[P]):
-    """What the actions here share."""
+    """What the security actions share."""
 
     async def incident(self, context: ActionContext) -> Incident:
-        """The incident that is looked at."""
+        """The incident that is assessed."""
         return await anyio.to_thread.run_sync(self.services.incidents.get, context.incident_id)
 
     async def events(self, kinds: Sequence[str], since: datetime) -> tuple[Event, ...]:
-        """What the timeline tells from a moment on."""
+        """The events of some kinds since a moment."""
         return await anyio.to_thread.run_sync(self.services.timeline.list_recent, kinds, since)
 
 
 @action
 class ExposureScopeAction(SecurityAction[NoParameters]):
-    """See how far it goes."""
+    """Find the extent of an exposure."""
 
     name = "security.scope"
-    summary = "find where it was seen, when first and last, which credentials stand there, and who has read it"
+    summary = "find what is exposed and where, since when, which credentials are among it, and who has read it"
     finds = ("secrets", "places", "artifacts", "variables", "readers", "first", "last", "new")
 
     async def run(self, context: ActionContext, parameters: NoParameters) -> ActionOutcome:
@@ -68,7 +69,7 @@ class ExposureScopeAction(SecurityAction[NoParameters]):
             "secrets": sum(one.count for one in found),
             "places": [_place(self.services.root, one) for one in found],
             "artifacts": [one.artifact for one in found if one.artifact],
-            # Not called `credentials`: what stands under such a key is taken for a secret itself, and redacted.
+            # Not called `credentials`: redaction takes the value of such a key for a secret itself.
             "variables": sorted({name for one in found for name in one.variables}),
             "readers": sorted({event.actor for event in reads if event.actor}),
             "first": min(moments).isoformat(),
@@ -78,14 +79,14 @@ class ExposureScopeAction(SecurityAction[NoParameters]):
         return ActionOutcome(_scope_says(findings), findings, {"kinds": {str(one.path): one.kinds for one in found}})
 
     def _acted_at(self, incident_id: str) -> datetime | None:
-        """When something was last done about it; what comes after that is new."""
+        """When the response last acted; signs after that are new."""
         entries = self.services.incidents.entries(incident_id)
         return max((entry.at for entry in entries if entry.kind in _ACTED), default=None)
 
 
 @action
 class AccessCheckAction(SecurityAction[NoParameters]):
-    """See who tried to get in."""
+    """Find who tried to get in."""
 
     name = "security.access"
     summary = "count failed sign-ins by source, and what agents were refused"
@@ -115,7 +116,7 @@ class Vulnerabilities(SecurityAction[NoParameters]):
     """Compare the installed packages with the advisories."""
 
     name = "security.vulnerabilities"
-    summary = "compare the installed packages with the folder of advisories, and say how old it is"
+    summary = "compare the installed packages with the folder of advisories, and report how old it is"
     finds = ("vulnerable", "found", "advisories", "stale")
 
     async def run(self, context: ActionContext, parameters: NoParameters) -> ActionOutcome:
@@ -137,7 +138,7 @@ class Vulnerabilities(SecurityAction[NoParameters]):
 
 @action
 class Integrity(SecurityAction[NoParameters]):
-    """See that nothing was tampered with."""
+    """Check that nothing was tampered with."""
 
     name = "security.integrity"
     summary = "check the database, the artifacts' checksums, and the chain of the audit log"
@@ -146,7 +147,7 @@ class Integrity(SecurityAction[NoParameters]):
     async def run(self, context: ActionContext, parameters: NoParameters) -> ActionOutcome:
         reachable, problems = await integrity_of(self.services)
         if not reachable:
-            raise ActionError("expected a database that answers, got none; its integrity is not known")
+            raise ActionError("the database does not answer; its integrity is not known")
         incident = await self.incident(context)
         problems += await anyio.to_thread.run_sync(self._changed_artifacts, incident.blast_radius.runs)
         upkeep = self.services.backups
@@ -158,7 +159,7 @@ class Integrity(SecurityAction[NoParameters]):
         return ActionOutcome(summary, {"intact": not problems, "problems": problems, "audit_checked": chain})
 
     def _changed_artifacts(self, runs: Sequence[str]) -> list[str]:
-        """Artifacts that are not as they were written. Missing ones may have been cleaned up, or be in quarantine."""
+        """Artifacts that were changed since they were written. Missing ones may have been cleaned up or quarantined."""
         artifacts = self.services.artifacts
         return [
             f"artifact {run}/{name} was {what}"
@@ -170,14 +171,14 @@ class Integrity(SecurityAction[NoParameters]):
 
 @action
 class RestoreTest(SecurityAction[NoParameters]):
-    """See that the newest backup can be restored."""
+    """Check that the newest backup can be restored."""
 
     name = "security.restore-test"
     summary = "restore the newest backup into a scratch database, and leave the one in use alone"
     finds = ("restored", "seconds", "problems")
 
     async def run(self, context: ActionContext, parameters: NoParameters) -> ActionOutcome:
-        result = await upkeep_of(self.services).rehearse_restore()
+        result = await backups_of(self.services).rehearse_restore()
         problems = [str(problem) for problem in result["problems"]]
         if not result["restored"]:
             raise ActionError(f"the newest backup could not be restored: {'; '.join(problems)}")
@@ -187,7 +188,7 @@ class RestoreTest(SecurityAction[NoParameters]):
 
 
 def _concerns(event: Event, incident: Incident) -> bool:
-    """Whether an event is about what the incident touches; an incident about no run is about all of them."""
+    """Whether an event concerns the incident. One that names no runs concerns all of them."""
     return not incident.blast_radius.runs or event.run_id is None or event.run_id in incident.blast_radius.runs
 
 

@@ -59,8 +59,8 @@ def _it_stood_apart(config: Path, folder: Path, name: str) -> None:
 
 async def test_a_game_day_holds_its_drills_and_keeps_them_under_its_name(config: Path) -> None:
     app = Project(config)
-    schedule = {"name": "monthly", "drills": ["provider-killed"]}
-    assert await game_days.hold(app, {"schedule": schedule, "at": "2026-03-01T09:00:00Z"}) == {"held": 1, "passed": 1}
+    payload = {"schedule": {"name": "monthly", "drills": ["provider-killed"]}, "at": "2026-03-01T09:00:00Z"}
+    assert await game_days.hold(app.config_file, app.bus, payload) == {"held": 1, "passed": 1}
     history = DrillHistory(app.database).list()
     app.database.close()
     assert [(record.drill, record.game_day, record.passed) for record in history] == [

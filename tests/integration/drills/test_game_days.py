@@ -37,7 +37,7 @@ def test_the_console_command_holds_them_under_the_name_of_the_schedule() -> None
 async def test_a_game_day_that_cannot_be_held_is_an_event_and_no_crash(app: Project) -> None:
     heard: list[Any] = []
     app.bus.subscribe(heard.append)
-    assert await game_days.hold(app, planned("no-such-drill")) == {"held": 0, "passed": 0}
+    assert await game_days.hold(app.config_file, app.bus, planned("no-such-drill")) == {"held": 0, "passed": 0}
     assert [(event.kind, event.data["name"], event.data["held"]) for event in heard] == [
         ("game_day.finished", "monthly", 0)
     ]
