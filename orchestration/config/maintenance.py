@@ -1,4 +1,4 @@
-"""When the system looks after itself, where its backups and reports go, and how long they are kept."""
+"""When maintenance jobs run, where backups and reports go, and how long they are kept."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from pydantic import Field
 from orchestration.config.response import TimeZone
 from orchestration.config.section import Section
 
-# Minute, hour, day, month, weekday: the backup before the night's end, reports when people come to work.
+# Minute, hour, day, month, weekday. The backup runs at night, before retention deletes anything; reports arrive when
+# people start work; the restore drill has the newest backup to restore.
 DEFAULT_CRONS: Mapping[str, str] = MappingProxyType(
     {
         "backup": "30 2 * * *",
@@ -27,15 +28,15 @@ DEFAULT_CRONS: Mapping[str, str] = MappingProxyType(
 
 
 class JobSettings(Section):
-    """When a job of maintenance is due: `cron` in the time zone of the section, its own default unless given."""
+    """When a maintenance job is due: `cron`, in the time zone of the section; each job has a default."""
 
     enabled: bool = True
     cron: str | None = None
 
 
 class BackupSettings(Section):
-    """Where backups go (`backups` in the state directory unless said; better on another disk), and how many are kept:
-    the newest of each of so many days, weeks and months."""
+    """Where backups go (by default `backups` in the state directory; another disk is better), and how many are kept:
+    the newest of each of that many days, weeks and months."""
 
     directory: str | None = None
     daily: Annotated[int, Field(ge=1, le=3650)] = 7
@@ -44,9 +45,9 @@ class BackupSettings(Section):
 
 
 class MaintenanceSettings(Section):
-    """What the system does by the calendar to stay well. `audience` names who gets the reports, as in the response:
-    contacts, rotations, levels; without anybody they go to the log. `reportsDirectory` is `reports` in the state
-    directory unless said. Beyond `artifactsMegabytes` the artifacts of the oldest runs that have ended go first."""
+    """Scheduled maintenance. `audience` names the recipients of reports: contacts, rotations or levels, as in the
+    response; without any they go to the log. `reportsDirectory` is `reports` in the state directory by default. Beyond
+    `artifactsMegabytes`, the artifacts of the oldest ended runs are deleted first."""
 
     enabled: bool = True
     time_zone: TimeZone = "UTC"
@@ -57,6 +58,6 @@ class MaintenanceSettings(Section):
     jobs: dict[str, JobSettings] = Field(default_factory=dict)
 
     def cron_of(self, job: str) -> str | None:
-        """When a job is due; None where it never is."""
+        """When a job is due; None if it is disabled."""
         settings = self.jobs.get(job, JobSettings())
         return (settings.cron or DEFAULT_CRONS[job]) if self.enabled and settings.enabled else None

@@ -1,7 +1,7 @@
-"""The shape of `config/agents.config.json`.
+"""The structure of `config/agents.config.json`.
 
-Keys in the file are camelCase, attributes here are snake_case. Keys that are not known are kept, so that files written
-for other versions still load; `config.checks` names them in a warning. All values are immutable once loaded.
+Keys in the file are camelCase, attributes here are snake_case. Unknown keys are kept, so that files for other versions
+still load; a warning names them. All values are immutable.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ WELL_KNOWN_PROVIDERS: dict[str, ProviderKind] = {
 
 
 class Metadata(Section):
-    """Who this configuration belongs to; free text, shown in reports."""
+    """What this configuration is for; free text, shown in reports."""
 
     name: str = "agents"
     version: str = "1"
@@ -43,7 +43,8 @@ class Metadata(Section):
 
 
 class Timeouts(Section):
-    """Time limits of one model call, in seconds. The first token has its own: loading a model is slow, not dead."""
+    """Time limits of one model call, in seconds. The first token has its own limit: a model may have to be loaded
+    first."""
 
     connect: PositiveSeconds = 5.0
     first_token: PositiveSeconds = 120.0
@@ -52,7 +53,7 @@ class Timeouts(Section):
 
 
 class BreakerSettings(Section):
-    """When a route is taken out of use, and when it is probed again."""
+    """When the circuit breaker of a route opens, and when the route is probed again."""
 
     failures: Annotated[int, Field(ge=1, le=100)] = 2
     window: PositiveSeconds = 60.0
@@ -61,7 +62,7 @@ class BreakerSettings(Section):
 
 
 class ProviderSettings(Section):
-    """One provider: where it is, how to prove who we are, how much to ask of it at once."""
+    """One provider: its address, its credentials, its limits."""
 
     type: ProviderType = ProviderKind.OPENAI
     enabled: bool = True
@@ -91,7 +92,7 @@ class ProviderSettings(Section):
 
     @property
     def is_local(self) -> bool:
-        """Whether it is on this machine. An address that is none is nowhere."""
+        """Whether the provider runs on this machine; False for an invalid address."""
         try:
             host = urlsplit(self.effective_base_url or "").hostname or ""
         except ValueError:
@@ -100,7 +101,7 @@ class ProviderSettings(Section):
 
     @property
     def effective_api_key_env(self) -> str | None:
-        """The variable that holds the key; None where no key is sent.
+        """The variable with the key; None if no key is sent.
 
         A compatible server of one's own, told by its `baseUrl`, needs none unless the section says so.
         """
@@ -113,7 +114,7 @@ class ProviderSettings(Section):
 
 
 class UsageLimits(Section):
-    """How much one run or one agent may use before it is stopped. None means no limit of its own."""
+    """The most that one run or one agent may use before it is stopped. None means no limit of its own."""
 
     seconds: PositiveSeconds | None = None
     model_calls: Annotated[int, Field(gt=0)] | None = None
@@ -126,10 +127,11 @@ class UsageLimits(Section):
 
 
 class CommandSettings(Section):
-    """What the commands of agents, and the checks of a run, may reach beside their workspace.
+    """What the commands of agents, and the checks of a run, may access besides their workspace.
 
-    `writable` are more files and folders that they may change: absolute, from `~`, or relative to the project. `wall`
-    says whether they run behind the wall that this machine lets us build, only behind a whole one, or behind none.
+    `writable` are further files and folders that they may change: absolute, from `~`, or relative to the project.
+    `wall` says how they are isolated: as far as this machine permits (`possible`), completely or not at all started
+    (`required`), or not (`off`).
     """
 
     network: bool = False
@@ -138,9 +140,9 @@ class CommandSettings(Section):
 
 
 class RuntimeSettings(Section):
-    """How runs are carried out. The daily limits are for everything that is asked of models in a day (UTC).
+    """How runs are executed. The daily limits apply to all model calls of a day (UTC).
 
-    `isolated` closes the system off: no new runs, no tools for agents, an API that can only be read.
+    `isolated` isolates the system: no new runs, no tools for agents, a read-only API.
     """
 
     default_provider: str = "ollama"
@@ -168,7 +170,7 @@ class RuntimeSettings(Section):
     @model_validator(mode="before")
     @classmethod
     def _gather_providers(cls, data: Any) -> Any:
-        """Providers are sections of `runtime` itself (`runtime.ollama`); collect them under one name."""
+        """Collect the providers, which are sections of `runtime` itself (`runtime.ollama`), under one key."""
         if not isinstance(data, dict):
             return data
         gathered = data.get("providers", {})
@@ -194,7 +196,7 @@ def _with_type(name: str, section: object) -> object:
 
 
 class ModelSettings(Section):
-    """What is known of one model: what it costs and how much it reads."""
+    """One model: its prices and the size of its context."""
 
     name: str
     input_usd_per_million: Annotated[float, Field(ge=0)] | None = None
@@ -203,7 +205,7 @@ class ModelSettings(Section):
 
 
 class AgentRole(StrEnum):
-    """What the coordinator may ask of an agent."""
+    """The part that an agent plays in a run."""
 
     PLANNER = "planner"
     EXECUTOR = "executor"
@@ -212,7 +214,7 @@ class AgentRole(StrEnum):
 
 
 class AgentSettings(Section):
-    """One agent: its part in the work, its model, its tools, its limits."""
+    """One agent: its role, its model, its tools, its limits."""
 
     id: Identifier
     description: str = ""
@@ -229,7 +231,7 @@ class AgentSettings(Section):
 
     @property
     def effective_role(self) -> AgentRole:
-        """The role, which for the three well-known names need not be said."""
+        """The role; agents called `planner`, `executor` or `reviewer` have it by their name."""
         if self.role is not None:
             return self.role
         known = {role.value: role for role in AgentRole}
@@ -237,7 +239,7 @@ class AgentSettings(Section):
 
 
 class WorkflowEdge(Section):
-    """`to` starts when `from` has delivered `artifact`."""
+    """`to` starts when `from` has produced `artifact`."""
 
     source: str = Field(alias="from", validation_alias=AliasChoices("from", "source"))
     target: str = Field(alias="to", validation_alias=AliasChoices("to", "target"))
@@ -245,7 +247,7 @@ class WorkflowEdge(Section):
 
 
 class Thresholds(Section):
-    """The playbook's numbers: when a resource is in trouble."""
+    """Thresholds from the incident response playbook, over which alerts fire."""
 
     cpu_percent: Annotated[float, Field(gt=0, le=100)] = 90
     memory_percent: Annotated[float, Field(gt=0, le=100)] = 95
@@ -263,8 +265,8 @@ class CollectorSettings(Section):
 
 
 class MonitoringSettings(Section):
-    """What is watched, how often, and how long it is kept. `advisories_directory` holds OSV records, one JSON file
-    each, against which the installed packages are audited."""
+    """What is monitored, how often, and how long records are kept. The installed packages are audited against the OSV
+    records in `advisories_directory`, one JSON file each."""
 
     metrics: Any = True
     log_level: LogLevel = "INFO"
@@ -283,8 +285,8 @@ class MonitoringSettings(Section):
 
 
 class ScheduleSettings(Section):
-    """A run that starts by the calendar; or, with `drills` in the place of a goal, a game day: drills by name or by
-    scenario, or `all`."""
+    """A run that starts on a schedule; or, with `drills` instead of a goal, a game day: drills by name or scenario, or
+    `all`."""
 
     name: Identifier
     cron: str
@@ -304,21 +306,21 @@ class ScheduleSettings(Section):
 
 
 ActionMode = Literal["off", "suggest", "ask", "auto"]
-# Actions that cannot be taken back and yet touch nothing but what the system itself has made.
+# Actions that cannot be undone, but affect only what the system itself has created.
 _HARMLESS_ACTIONS: Mapping[str, ActionMode] = MappingProxyType(
     {"cleanup.logs": "auto", "cleanup.artifacts": "auto", "process.kill": "auto"}
 )
 
 
 class AutomationSettings(Section):
-    """What the system may do by itself. `enabled` is the one switch that stops every automatic action; `actions` sets
-    the mode of single ones, whatever a playbook says."""
+    """What the system may do automatically. `enabled` is the kill switch of all automatic actions; `actions` sets the
+    mode of single ones and overrides the playbooks."""
 
     enabled: bool = True
     actions: dict[str, ActionMode] = Field(default_factory=dict)
 
     def mode_of(self, action: str) -> ActionMode | None:
-        """The mode that is set for an action; None where its playbook decides."""
+        """The configured mode of an action; None if its playbook decides."""
         return self.actions.get(action, _HARMLESS_ACTIONS.get(action))
 
 
@@ -341,7 +343,7 @@ class Configuration(Section):
     @model_validator(mode="before")
     @classmethod
     def _accept_short_forms(cls, data: Any) -> Any:
-        """A model may be just its name; the workflow may be wrapped as `{"edges": [...]}`."""
+        """Accept a model that is just a name, and a workflow that is wrapped as `{"edges": [...]}`."""
         if not isinstance(data, dict):
             return data
         result = dict(data)
@@ -360,7 +362,7 @@ class Configuration(Section):
         return self.runtime.providers.get(name)
 
     def model(self, provider: str, name: str) -> ModelSettings | None:
-        """What the file says of a provider's model, or None."""
+        """The settings of a provider's model, or None."""
         return next((model for model in self.models.get(provider, ()) if model.name == name), None)
 
 

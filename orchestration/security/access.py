@@ -1,6 +1,6 @@
-"""Who is let in: users with passwords, sessions of browsers, tokens of programs, and the first of all users.
+"""Access control: users with passwords, browser sessions, API tokens, and the creation of the first user.
 
-Nothing that opens a door is kept: sessions and tokens are random, and only their SHA-256 is in the database.
+The database holds no usable secret: sessions and tokens are random, and only their SHA-256 is stored.
 """
 
 from __future__ import annotations
@@ -31,39 +31,43 @@ from orchestration.security.principal import Principal, Role
 from orchestration.storage.access import AccessTable, SessionRow, TokenRow, UserRow
 from orchestration.storage.database import Database
 
-# What a token may be narrowed down to.
+# The areas to which the scopes of a token can restrict it.
 AREAS = (
     *("runs", "agents", "incidents", "alerts", "providers", "configuration", "contacts", "statistics", "playbooks"),
     *("drills", "maintenance", "events", "metrics", "access", "gateway"),
 )
 GATEWAY = "gateway"
-# Of a gateway client: how much it may use in a day (UTC), ask in a minute, and have under way at once.
+# The limits of a gateway client: use per day (UTC), requests per minute, concurrent requests.
 CLIENT_LIMITS = ("daily_tokens", "daily_usd", "requests_per_minute", "concurrency")
-TOKEN_PREFIX = "orc_"  # noqa: S105 (a mark by which a leaked token is known)
+TOKEN_PREFIX = "orc_"  # noqa: S105 (a prefix by which secret scanners recognise a leaked token)
+# A session ends overnight, and at the latest after a week, as OWASP's session management cheat sheet advises for
+# administrative interfaces.
 _IDLE = timedelta(hours=12)
 _LONGEST = timedelta(days=7)
+# Each request uses the session; writing that down more often would make every page view a write.
 _TOUCH = timedelta(minutes=1)
 _WINDOW = timedelta(minutes=15)
+# Failures count per source: a lock by user name alone would let anyone lock the on-call engineer out.
 _MOST_FOR_USER = 5
 _MOST_OF_SOURCE = 25
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,63}")
 
 
 class SignInError(OrchestratorError):
-    """Not let in. The message never tells whether the name or the password was wrong."""
+    """A sign-in was refused. The message never says whether the name or the password was wrong."""
 
 
 class LockedError(SignInError):
-    """Too many have failed: nobody is asked until `seconds` have passed."""
+    """Too many sign-ins of this source have failed; it is refused for `seconds`."""
 
     def __init__(self, seconds: float) -> None:
-        super().__init__(f"too many sign-ins have failed; try again in {seconds / 60:.0f} minutes")
+        super().__init__(f"Too many sign-ins have failed. Try again in {seconds / 60:.0f} minutes.")
         self.seconds = seconds
 
 
 @dataclass(frozen=True, slots=True)
 class SignedIn:
-    """Somebody who was let in. `csrf` is empty for a token; `token` is its record."""
+    """An authenticated caller. `csrf` is empty for a token; `token` is its record."""
 
     principal: Principal
     csrf: str = ""
@@ -71,7 +75,7 @@ class SignedIn:
 
 
 class AccessControl:
-    """The door. All of it blocks."""
+    """Authenticates users, sessions and tokens, and manages them. Every method blocks."""
 
     def __init__(self, database: Database, bus: EventBus, clock: Clock) -> None:
         self.table = AccessTable(database)
@@ -80,26 +84,29 @@ class AccessControl:
         self._setup = ""
 
     def has_users(self) -> bool:
-        """Whether anybody can sign in at all."""
+        """Whether there is any user."""
         return bool(self.table.list_users())
 
     def new_setup_key(self) -> str:
-        """A key with which the first user can be made, once, in this process; the one before it opens nothing more."""
+        """A key for creating the first user, valid once and in this process only; it replaces an earlier key."""
         key = secrets.token_urlsafe(24)
         self._setup = digest(key)
         return key
 
     def set_up(self, key: str, name: str, password: str) -> str:
-        """Make the first user, an admin, and sign them in. Returns the session. Raises SignInError for a wrong key and
-        ConflictError when there are users."""
+        """Create the first user, an admin, and sign them in; returns the session. Raises SignInError for a wrong key,
+        and ConflictError if there are users."""
         if not (self._setup and hmac.compare_digest(digest(key), self._setup)):
-            raise SignInError("expected the link that `orchestrator serve` printed, got another; start it anew for one")
+            raise SignInError(
+                "This set-up link is not valid. Use the one that `orchestrator serve` printed, or restart it for "
+                "a new one."
+            )
         self.add_user(name, Role.ADMIN, password, actor="setup", first=True)
         self._setup = ""
         return self._new_session(name)
 
     def add_user(self, name: str, role: Role, password: str, *, actor: str, first: bool = False) -> UserRow:
-        """Add somebody. Raises UsageError for a name or a password that is none, ConflictError for a name taken."""
+        """Add a user. Raises UsageError for an invalid name or password, ConflictError if the name exists."""
         if not _NAME.fullmatch(name):
             raise UsageError(f"expected a name of letters, digits and . _ @ -, got '{name[:64]}'")
         user = UserRow(name, role.value, passwords.digest(passwords.checked(password)), self._clock.now())
@@ -116,8 +123,8 @@ class AccessControl:
         password: str | None = None,
         disabled: bool | None = None,
     ) -> UserRow:
-        """Change somebody's role or password, or keep them out; their sessions end. Raises NotFoundError, UsageError,
-        and ConflictError for the last admin."""
+        """Change a user's role or password, or disable them; their sessions end. Raises NotFoundError, UsageError, and
+        ConflictError for the last admin."""
         values: dict[str, str | datetime | None] = {}
         if role is not None:
             values["role"] = role.value
@@ -126,31 +133,32 @@ class AccessControl:
         if disabled is not None:
             values["disabled_at"] = self._clock.now() if disabled else None
         if not values:
-            raise UsageError("expected something to change: a role, a password, or whether they are kept out")
+            raise UsageError("Nothing to change. Give a role, a password, or whether the user is disabled.")
         self.table.update_user(name, keep_an=Role.ADMIN.value, **values)
         self._bus.publish(UserChanged(user=name, changed=tuple(sorted(values))), actor=actor)
         user = self.table.find_user(name)
         if user is None:
-            raise ConflictError(f"expected a user that exists, got '{name}', who is gone")
+            raise ConflictError(f"The user '{name}' no longer exists.")
         return user
 
     def sign_in(self, name: str, password: str, source: str) -> str:
-        """Let somebody in; returns the session, for the browser to keep. Raises SignInError, and LockedError without
-        looking at the password once too many have failed, for this name or altogether, from one source."""
+        """Sign a user in; returns the session, for the browser's cookie. Raises SignInError. Raises LockedError,
+        without checking the password, if too many sign-ins of the source have failed, for this name or in total."""
         now = self._clock.now()
         self._check_lock(name, source, now)
         user = self.table.find_user(name)
+        # An unknown name costs the same time as a wrong password, so that the time does not tell which names exist.
         kept = user.password if user is not None else passwords.NOBODY
         right = passwords.matches(password[:1024], kept) and user is not None and user.disabled_at is None
         if not right:
             self.note_failure(name, source, "wrong name or password")
-            raise SignInError("expected a name and its password, got a pair that does not fit; try again")
+            raise SignInError("The name or the password is wrong.")
         self.table.remove_failures(source, name)
         self._bus.publish(SignInSucceeded(source=source, user=name), actor=name)
         return self._new_session(name)
 
     def note_failure(self, name: str, source: str, reason: str) -> None:
-        """Say that somebody was not let in, and when that locks them out."""
+        """Record a failed sign-in, and report it if it locks the source out."""
         now, shown = self._clock.now(), name[:64]
         self.table.add_failure(source, shown, now, now - _WINDOW)
         self._bus.publish(SignInFailed(source=source, user=shown, reason=reason))
@@ -158,7 +166,7 @@ class AccessControl:
             self._bus.publish(SignInLocked(source=source, user=shown, seconds=_WINDOW.total_seconds()))
 
     def of_session(self, session: str) -> SignedIn | None:
-        """Whose session it is; None for one that is over, or that never was."""
+        """The user of a session; None for one that has ended or never existed."""
         found, now = self.table.find_session(digest(session)), self._clock.now()
         if found is None:
             return None
@@ -174,16 +182,16 @@ class AccessControl:
         self.table.remove_session(digest(session))
 
     def of_token(self, secret: str, source: str) -> SignedIn:
-        """Whose token it is. Raises SignInError for one that opens nothing, LockedError for a source that guesses."""
+        """The caller with a token. Raises SignInError for an invalid one, LockedError for a source that guesses."""
         entered = self.known_token(secret)
         if entered is None:
             self._check_lock("", source, self._clock.now())
             self.note_failure("", source, "no token that is in force")
-            raise SignInError("expected a token that is in force, got one that is not; make a new one")
+            raise SignInError("The token is unknown, expired or revoked. Create a new one.")
         return entered
 
     def known_token(self, secret: str) -> SignedIn | None:
-        """Whose token it is; None for one that opens nothing."""
+        """The caller with a token; None for an invalid one."""
         token = self.table.find_token_by_digest(digest(secret))
         if token is None or not token.is_valid(self._clock.now()):
             return None
@@ -200,14 +208,14 @@ class AccessControl:
         expires_at: datetime | None = None,
         limits: Mapping[str, float] | None = None,
     ) -> tuple[str, TokenRow]:
-        """Make a token; returns the secret, which is shown once, and its record. Raises UsageError."""
+        """Create a token; returns the secret, which is shown only once, and its record. Raises UsageError."""
         now = self._clock.now()
         if not _NAME.fullmatch(name):
             raise UsageError(f"expected a name of letters, digits and . _ @ -, got '{name[:64]}'")
         if unknown := sorted(set(scopes or ()) - set(AREAS)):
             raise UsageError(f"expected scopes among {', '.join(AREAS)}, got '{unknown[0]}'")
         if expires_at is not None and expires_at <= now:
-            raise UsageError("expected an end in the future, got one that has passed")
+            raise UsageError("The expiry is in the past.")
         secret = TOKEN_PREFIX + secrets.token_urlsafe(32)
         chosen = None if scopes is None else sorted(set(scopes))
         token = TokenRow(
@@ -222,7 +230,7 @@ class AccessControl:
         return secret, token
 
     def revoke_token(self, text: str, *, actor: str) -> TokenRow:
-        """End a token. Raises NotFoundError."""
+        """Revoke a token. Raises NotFoundError."""
         token = self.table.find_token(text)
         self.table.revoke_token(token.id, self._clock.now())
         self._bus.publish(TokenRevoked(token=token.id, name=token.name), actor=actor)
@@ -238,14 +246,13 @@ class AccessControl:
             raise LockedError(wait)
 
     def _wait(self, name: str, source: str, now: datetime) -> float:
-        """Seconds until this source may try again: one who guesses is kept out, and not the one whose name they use."""
+        """Seconds until this source may try again. The user whose name was guessed can still sign in from elsewhere."""
         failures = self.table.list_failures(source, now - _WINDOW)
         return locked_for(failures, name, now)
 
 
 def locked_for(failures: Sequence[tuple[str, datetime]], name: str, now: datetime) -> float:
-    """Seconds for which a source stays locked out as `name` after its failures of the last while; 0 when it is not.
-    Pure."""
+    """Seconds for which a source stays locked out as `name`, given its recent failures; 0 if it is not. Pure."""
     mine = [at for user, at in failures if user == name]
     counted = [(mine, _MOST_FOR_USER), ([at for _, at in failures], _MOST_OF_SOURCE)]
     ends = [times[-most] + _WINDOW for times, most in counted if len(times) >= most]
@@ -253,5 +260,5 @@ def locked_for(failures: Sequence[tuple[str, datetime]], name: str, now: datetim
 
 
 def digest(secret: str) -> str:
-    """What is kept of something random that opens a door."""
+    """The digest of a random secret. One round of SHA-256 is enough: 256 random bits cannot be guessed."""
     return hashlib.sha256(secret.encode()).hexdigest()

@@ -1,8 +1,8 @@
-"""The audit trail's seals: each line's digest covers the line and the digest before it, so that nothing can be changed,
-taken out or put in between without everything behind it being wrong.
+"""The audit trail as a hash chain: the digest of each line covers the line and the previous digest, so that no line can
+be changed, removed or inserted without invalidating all later digests.
 
-What the chain cannot show by itself is that lines are missing at its end: compare its last number and digest with what
-was noted elsewhere (each is also an event, `audit.written`, in the log).
+The chain alone cannot show that lines are missing at its end: compare its last number and digest with a copy elsewhere
+(each is also an event, `audit.written`, in the log).
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from orchestration.storage.audit import AuditRow, AuditTable
 
 @dataclass(frozen=True, slots=True)
 class TrailVerdict:
-    """How many lines are as they were written; `broken_at` is the first that is not. `digest` seals the last good."""
+    """The number of intact lines and the digest of the last of them; `broken_at` is the first line that is not
+    intact."""
 
     lines: int
     broken_at: int | None
@@ -29,7 +30,7 @@ class TrailVerdict:
 
 
 class AuditTrail:
-    """Writes the audit trail and checks it."""
+    """Writes and verifies the audit trail."""
 
     def __init__(self, table: AuditTable, bus: EventBus, clock: Clock, redact: Callable[[Any], Any]) -> None:
         self.table = table
@@ -38,7 +39,7 @@ class AuditTrail:
         self._redact = redact
 
     def write(self, actor: str, action: str, outcome: str, details: Mapping[str, Any]) -> AuditRow:
-        """Say who did what, and how it ended. Blocks."""
+        """Append who did what, and its outcome. Blocks."""
         clean = self._redact(dict(details))
         row = AuditRow(0, self._clock.now(), actor[:128], str(self._redact(action))[:255], outcome, clean)
         written = self.table.append(row, seal)
@@ -47,7 +48,7 @@ class AuditTrail:
         return written
 
     def verify(self) -> TrailVerdict:
-        """Check every line. Blocks."""
+        """Verify every line. Blocks."""
         before, count = "", 0
         for row in self.table.iterate():
             if row.sequence != count + 1 or row.digest != seal(before, row):
@@ -56,12 +57,13 @@ class AuditTrail:
         return TrailVerdict(count, None, before)
 
     def problems(self) -> list[str]:
-        """What is wrong with the trail, in words; nothing where it is whole. Blocks."""
+        """What is wrong with the trail, in words; empty if it is intact. Blocks."""
         broken = self.verify().broken_at
-        return [] if broken is None else [f"line {broken} of the audit trail is not as it was written"]
+        return [] if broken is None else [f"line {broken} of the audit trail was changed after it was written"]
 
 
 def seal(before: str, row: AuditRow) -> str:
-    """The digest of a line behind one with the digest `before`. Pure."""
+    """The digest of a line after one with the digest `before`. Pure."""
+    # A fixed form: the digest must not depend on the order of keys, or on how the database returns text.
     values = [before, row.sequence, row.at.timestamp(), row.actor, row.action, row.outcome, row.details]
     return hashlib.sha256(json.dumps(values, sort_keys=True, ensure_ascii=True).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""What a tool call may touch: files of the workspace, and commands that the configuration allows."""
+"""What a tool call may access: files of the workspace, and commands that the configuration allows."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 
 from orchestration.errors import OrchestratorError
 
-# Files and folders that hold secrets by custom. Agents have no business with them, whatever the task.
+# Files and folders that hold secrets by convention. No task of an agent needs them.
 _SECRET_FILES = (
     ".env",
     ".env.*",
@@ -33,14 +33,14 @@ _SECRET_FILES = (
     ".git-credentials",
 )
 _HARMLESS = (".env.example", ".env.sample", ".env.template")
-# The same for a process that imports nothing of ours: matches the lower-case name of what holds secrets.
+# The same as one expression over lower-case names, for the sandbox process, which must not import this package.
 SECRET_NAMES = f"(?!(?:{'|'.join(map(re.escape, _HARMLESS))})$)(?:{'|'.join(map(fnmatch.translate, _SECRET_FILES))})"
 _SECRET = re.compile(SECRET_NAMES)
-_LONGEST_PATH = 4096
+_LONGEST_PATH = 4096  # PATH_MAX of Linux
 
 
 class PermissionRefusedError(OrchestratorError):
-    """A tool call was refused. `kind` is what was asked for: `path` or `command`; `what` is which."""
+    """A tool call was refused. `kind` is `path` or `command`; `what` is the one that was requested."""
 
     def __init__(self, kind: str, what: str, reason: str) -> None:
         super().__init__(reason)
@@ -49,13 +49,14 @@ class PermissionRefusedError(OrchestratorError):
 
 
 def checked_path(text: str, *, writing: bool) -> PurePosixPath:
-    """A path inside the workspace, as parts that can be walked from its root. Raises PermissionRefusedError.
+    """A path inside the workspace, relative to its root. Raises PermissionRefusedError.
 
-    Pure: whether links lead out of the workspace is seen by `security.folder` while it walks.
+    Pure: symbolic links that lead out of the workspace are refused by `security.safe_folder` when it opens the path. A
+    check here would be a race: an agent can replace a folder by a link between the check and the use.
     """
     if "\0" in text or len(text) > _LONGEST_PATH or not _can_be_encoded(text):
         shown = text[:80].encode("utf-8", "replace").decode()
-        raise PermissionRefusedError("path", shown, "expected a path, got something that cannot be one")
+        raise PermissionRefusedError("path", shown, "This is not a valid path.")
     path = PurePosixPath(text.strip() or ".")
     if path.is_absolute():
         raise PermissionRefusedError(
@@ -65,20 +66,21 @@ def checked_path(text: str, *, writing: bool) -> PurePosixPath:
     if ".." in parts:
         raise PermissionRefusedError("path", text, f"expected a path inside the workspace, got '{text}' with '..'")
     if ".git" in (part.lower() for part in parts):
-        advice = "which keeps it itself; write elsewhere" if writing else "and is no file of the project; read those"
+        advice = "which manages it; write elsewhere" if writing else "and is not a file of the project"
         raise PermissionRefusedError("path", text, f"'{text}' belongs to git, {advice}")
     if any(holds_secrets(part) for part in parts):
-        raise PermissionRefusedError("path", text, f"'{text}' holds secrets by its name; agents may not touch it")
+        raise PermissionRefusedError("path", text, f"'{text}' holds secrets, by its name; agents may not access it")
     return PurePosixPath(*parts)
 
 
 def holds_secrets(name: str) -> bool:
-    """Whether the name of a file or a folder says that it holds secrets."""
+    """Whether a file or folder holds secrets, by its name."""
     return _SECRET.match(name.lower()) is not None
 
 
 def checked_command(command: Sequence[str], allowed: Sequence[str]) -> tuple[str, ...]:
-    """A command that begins with one of the allowed ones, word by word. Raises PermissionRefusedError."""
+    """A command that starts with an allowed one, compared word by word: as strings, `git` would allow `git-shell`.
+    Raises PermissionRefusedError."""
     words = tuple(command)
     if not words or not words[0] or any("\0" in word or not _can_be_encoded(word) for word in words):
         shown = " ".join(words)[:200].encode("utf-8", "replace").decode()
@@ -88,12 +90,12 @@ def checked_command(command: Sequence[str], allowed: Sequence[str]) -> tuple[str
         return words
     names = ", ".join(f"'{prefix}'" for prefix in allowed) or "none"
     line = shlex.join(words)[:200]
-    reason = f"'{line}' is not among the commands that this agent may run ({names}); use one of these"
+    reason = f"'{line}' is not one of the commands that this agent may run ({names})"
     raise PermissionRefusedError("command", line, reason)
 
 
 def _words(prefix: str) -> tuple[str, ...]:
-    """An allowed command as words; none, so that it allows nothing, when its quotes do not match."""
+    """An allowed command as words; empty, so that it allows nothing, if its quotes do not match."""
     try:
         return tuple(shlex.split(prefix))
     except ValueError:
@@ -101,7 +103,7 @@ def _words(prefix: str) -> tuple[str, ...]:
 
 
 def _can_be_encoded(text: str) -> bool:
-    """Whether the system takes it: half of a surrogate pair, which JSON can hold, it does not."""
+    """Whether the file system accepts a text. JSON can contain half of a surrogate pair, which it does not."""
     try:
         os.fsencode(text)
     except UnicodeEncodeError:

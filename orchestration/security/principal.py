@@ -1,4 +1,4 @@
-"""Who asks, and what they may do. Pure."""
+"""Callers, their roles, and what they may do. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Role(StrEnum):
-    """What a person or a token is trusted with; each may do what those before it may."""
+    """The role of a user or a token; each includes the ones before it."""
 
     VIEWER = "viewer"
     RESPONDER = "responder"
@@ -22,13 +22,13 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who asks: a user, a token or the local console. `scopes` narrow a token down to areas (`runs`, `incidents`);
-    None means all."""
+    """An authenticated caller: a user, a token or the local console. `scopes` restrict a token to areas (`runs`,
+    `incidents`); None means all."""
 
     name: str
     role: Role
     scopes: frozenset[str] | None = None
 
     def may(self, needed: Role, area: str) -> bool:
-        """Whether something in an area that needs this role is allowed."""
+        """Whether an operation in an area that needs this role is allowed."""
         return self.role.includes(needed) and (self.scopes is None or area in self.scopes)

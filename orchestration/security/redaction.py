@@ -12,7 +12,7 @@ from urllib.parse import quote
 from orchestration.config.secrets import names_a_secret
 from orchestration.security.secret_patterns import PATTERNS, SecretPattern
 
-# Shorter values are words that stand in harmless text as well.
+# Shorter values also occur in harmless text.
 MINIMUM_LENGTH = 6
 
 _KNOWN = "credential"
@@ -24,7 +24,7 @@ _ASCII_LOWER = {code: code + 32 for code in range(ord("A"), ord("Z") + 1)}
 
 @dataclass(frozen=True, slots=True, order=True)
 class SecretMatch:
-    """A secret in a text, from `start` up to and without `end`. It does not hold the secret itself."""
+    """The position of a secret in a text, from `start` until before `end`; it does not contain the secret itself."""
 
     start: int
     end: int
@@ -32,7 +32,7 @@ class SecretMatch:
 
 
 class Redactor:
-    """Knows what secrets look like, and every credential that was ever loaded. Safe to use from several threads."""
+    """Finds secrets by their patterns, and every credential that was ever loaded. Thread-safe."""
 
     def __init__(self, values: Iterable[str] = ()) -> None:
         self._lock = threading.Lock()
@@ -40,13 +40,14 @@ class Redactor:
         self.remember(values)
 
     def remember(self, values: Iterable[str]) -> None:
-        """Redact these values too, from now on and for good: a rotated key is still in old places."""
+        """Redact these values as well, for the life of the process: a rotated key is still in old texts."""
         spellings = {spelling for value in values if len(value) >= MINIMUM_LENGTH for spelling in _spellings(value)}
         with self._lock:
+            # The longest first: a value that contains another must not be left half visible.
             self._values = tuple(sorted(spellings.union(self._values), key=len, reverse=True))
 
     def text(self, text: str) -> str:
-        """The text with `[redacted:kind]` in place of each secret."""
+        """The text with each secret replaced by `[redacted:kind]`."""
         parts, at = [], 0
         for match in self.find(text):
             parts += [text[at : match.start], f"[redacted:{match.kind}]"]
@@ -54,9 +55,9 @@ class Redactor:
         return "".join([*parts, text[at:]]) if parts else text
 
     def data(self, value: Any) -> Any:
-        """JSON values with all text in them redacted, and all text under a key such as `password` hidden.
+        """JSON values with all texts redacted, and everything under a key such as `password` hidden.
 
-        What is no JSON value is turned into text first.
+        Other values are converted to text first.
         """
         match value:
             case None | bool() | int() | float():
@@ -82,12 +83,12 @@ class Redactor:
 
 
 def _spellings(value: str) -> set[str]:
-    """How a value may come to stand in a text: as it is, in JSON, in a URL."""
+    """The forms in which a value can occur in a text: plain, in JSON, in a URL."""
     return {value, json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1], quote(value, safe="")}
 
 
 def _hide(value: Any) -> Any:
-    """Text under a telling key, however deep; numbers such as limits and counts may stay."""
+    """Hide all text under a key that names a secret, at any depth; numbers such as limits and counts may stay."""
     match value:
         case None | bool() | int() | float() | "":
             return value
@@ -105,7 +106,7 @@ def _find_patterns(text: str) -> Iterator[SecretMatch]:
     if len(text) < _SHORTEST:
         return
     lowered = text.lower()
-    if len(lowered) != len(text):  # some capitals become two characters, which would shift all places
+    if len(lowered) != len(text):  # some capitals (İ) become two characters, which would shift all positions
         lowered = text.translate(_ASCII_LOWER)
     for anchor, pattern in _ANCHORS:
         haystack = lowered if pattern.any_case else text
@@ -129,7 +130,7 @@ def _occurrences(text: str, part: str) -> Iterator[int]:
 
 
 def _merge(matches: list[SecretMatch]) -> list[SecretMatch]:
-    """Join what overlaps, so that nothing of either shows; the more telling kind names the whole."""
+    """Join overlapping matches, so that no part of either is visible; the more specific kind names the result."""
     merged: list[SecretMatch] = []
     for match in sorted(matches):
         if merged and match.start < merged[-1].end:

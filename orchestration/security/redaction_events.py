@@ -1,4 +1,4 @@
-"""Redaction that says when it has caught something: for the sinks whose texts come from agents."""
+"""Redaction that reports what it has found, for sinks whose texts come from agents."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from orchestration.events import EventBus
 from orchestration.events.security import SecretRedacted
 from orchestration.security.redaction import SecretMatch
 
-# Told at once, and then once in so many seconds with how many there were.
+# The first is reported at once; further ones are counted and reported together, so that a loop that prints a key does
+# not flood the timeline.
 _EVERY_SECONDS = 60.0
 _MOST_REMEMBERED = 1000
 
@@ -19,7 +20,7 @@ _Key = tuple[str, str, str | None, str | None]
 
 
 class RedactionEvents(Protocol):
-    """What is needed of a redactor."""
+    """The methods of a redactor that are used here."""
 
     def find(self, text: str) -> list[SecretMatch]: ...
     def text(self, text: str) -> str: ...
@@ -27,11 +28,10 @@ class RedactionEvents(Protocol):
 
 
 class ReportingRedactor:
-    """Redacts, and emits `secret.redacted` with kind, place and number, never with what it was.
+    """Redacts, and emits `secret.redacted` with kind, place and number, never with the secret.
 
-    `place` names the sink, one of a few: what agents call things does not belong in it. A flood is counted: of one kind
-    in one place of one run and agent, what comes within a minute of the last event is told in the next. Safe to use
-    from several threads.
+    `place` names the sink, one of a fixed few: names that agents choose do not belong in it. What is found within a
+    minute of the last event, of the same kind, place, run and agent, is counted in the next event. Thread-safe.
     """
 
     def __init__(self, redactor: RedactionEvents, bus: EventBus, clock: Clock) -> None:
@@ -39,8 +39,8 @@ class ReportingRedactor:
         self._bus = bus
         self._clock = clock
         self._lock = threading.Lock()
-        # When it was last told (monotonic), and how many there were since.
-        self._told: dict[_Key, tuple[float, int]] = {}
+        # The time of the last event (monotonic), and the number of secrets since.
+        self._reported: dict[_Key, tuple[float, int]] = {}
 
     def text(self, text: str, place: str, *, run_id: str | None = None, agent: str | None = None) -> str:
         """The text without secrets."""
@@ -50,7 +50,7 @@ class ReportingRedactor:
         return clean
 
     def quiet(self, text: str) -> str:
-        """The text without secrets, and no word of it: where the same goes to another sink."""
+        """The text without secrets, and without an event: for a text that goes to another sink as well."""
         return self._redactor.text(text)
 
     def data(self, value: Any, place: str, *, run_id: str | None = None, agent: str | None = None) -> Any:
@@ -70,14 +70,14 @@ class ReportingRedactor:
                 self._bus.publish(SecretRedacted(found=kind, place=place, count=due), run_id=run_id, agent=agent)
 
     def _due(self, key: _Key, count: int) -> int:
-        """How many are to be told now; 0: not yet."""
+        """The number to report now; 0 if it is too early."""
         now = self._clock.monotonic()
         with self._lock:
-            told_at, waiting = self._told.pop(key, (float("-inf"), 0))
-            due = now - told_at >= _EVERY_SECONDS
-            self._told[key] = (now, 0) if due else (told_at, waiting + count)
-            if len(self._told) > _MOST_REMEMBERED:
-                del self._told[next(iter(self._told))]
+            reported_at, waiting = self._reported.pop(key, (float("-inf"), 0))
+            due = now - reported_at >= _EVERY_SECONDS
+            self._reported[key] = (now, 0) if due else (reported_at, waiting + count)
+            if len(self._reported) > _MOST_REMEMBERED:
+                del self._reported[next(iter(self._reported))]
             return waiting + count if due else 0
 
 

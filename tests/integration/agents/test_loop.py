@@ -174,7 +174,7 @@ async def test_what_a_model_gets_wrong_it_is_told(tmp_path: Path) -> None:
         answers = told(model.asked[-1])
         for answer, said in zip(
             answers,
-            ("no tool 'fly'", "got no JSON", "with '..'", "not among the commands", "No such file", "holds secrets"),
+            ("no tool 'fly'", "got no JSON", "with '..'", "not one of the commands", "No such file", "holds secrets"),
             strict=True,
         ):
             assert said in answer

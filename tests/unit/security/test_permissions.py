@@ -110,7 +110,7 @@ def test_a_word_that_cannot_be_passed_on_is_refused(word: str) -> None:
 
 
 def test_an_allowed_command_with_a_fault_in_it_allows_nothing() -> None:
-    with pytest.raises(PermissionRefusedError, match="not among the commands"):
+    with pytest.raises(PermissionRefusedError, match="not one of the commands"):
         checked_command(["make", "test"], ['make "test'])
 
 

@@ -84,4 +84,4 @@ def test_another_kind_place_run_or_agent_is_told_of_its_own(house: House) -> Non
 def test_what_is_remembered_is_bounded(house: House) -> None:
     for number in range(1_500):
         house.redactor.text(KEY, "an artifact", run_id=f"run-{number}")
-    assert len(house.redactor._told) == 1000
+    assert len(house.redactor._reported) == 1000
