@@ -44,12 +44,12 @@ def fill(here: Project) -> dict[str, Incident]:
     """Fill all pages; returns the incidents by a word for each."""
     worst = declare(
         here, "db", "the database does not answer", Facts(database_unreachable=True), scenario=Scenario.CONTROL_PLANE,
-        summary="no query has come back for 40 s",
+        summary="no query has returned for 40 s",
         evidence=({"query": "SELECT 1", "error": "timeout", "seconds": 40.2},),
         blast_radius=BlastRadius(hosts=("box-1",)),
     )  # fmt: skip
     taken = declare(
-        here, "agent:executor", "executor fails again and again", Facts(agents_failing=1, agents_total=4),
+        here, "agent:executor", "the executor fails repeatedly", Facts(agents_failing=1, agents_total=4),
         blast_radius=BlastRadius(agents=("executor",), providers=("ollama",)),
     )  # fmt: skip
     here.incident_service.acknowledge(taken.id, BEN)
@@ -83,15 +83,15 @@ def respond(here: Project, incident_id: str, number: int = 1) -> None:
     records.save_action(
         ActionRun(
             key=f"{run_id}/limit", phase="mitigate", step="limit", action="limit-provider", risk="reversible",
-            mode="auto", state=ActionState.DONE, summary="azure may have 2 calls at once", evidence={"before": 8},
-            undo={"concurrency": 8}, **about,
+            mode="auto", state=ActionState.DONE, summary="azure is limited to 2 concurrent calls",
+            evidence={"before": 8}, undo={"concurrency": 8}, **about,
         )
     )  # fmt: skip
     records.save_action(
         ActionRun(
             key=f"{run_id}/restart", phase="mitigate", step="restart", action=f"restart-worker-{number}",
             risk="disruptive", mode="ask", state=ActionState.LEFT_OUT, guard="hourly-cap",
-            summary="it was done 3 times in an hour", **about,
+            summary="already ran 3 times in an hour", **about,
         )
     )  # fmt: skip
     trip = GuardTrip(f"trip-{number}", "hourly-cap", f"restart-worker-{number}", incident_id, "3 times in an hour", now)

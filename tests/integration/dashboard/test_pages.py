@@ -78,7 +78,7 @@ def test_the_overview_counts_all_runs_under_way_and_shows_the_newest(dashboard: 
 
 def test_an_incident_that_somebody_has_needs_nobody_else(dashboard: Dashboard) -> None:
     needs = dashboard.get("/").text.partition("Open incidents")[0]
-    assert "executor fails again and again" not in needs
+    assert "the executor fails repeatedly" not in needs
 
 
 def test_rehearsals_and_drills_are_labelled_wherever_they_show(dashboard: Dashboard) -> None:
