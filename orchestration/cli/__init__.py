@@ -118,6 +118,7 @@ def main() -> None:
         code = 2
     except (KeyboardInterrupt, click.Abort):
         click.echo("orchestrator: interrupted", err=True)
+        # 128 + SIGINT, as shells report it.
         code = 130
     except BrokenPipeError:
         # The reader has gone away (`| head`). Python flushes standard output once more at exit, which would print

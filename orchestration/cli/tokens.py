@@ -85,6 +85,7 @@ def create(
     if as_json:
         common.print_json({"secret": secret, "token": _as_json(token)})
     else:
+        # The secret alone goes to standard output, so that a script can capture it; the hint goes to standard error.
         click.echo(secret)
         click.echo(f"{token.id}: store the secret above now; it is not shown again", err=True)
 

@@ -122,7 +122,9 @@ def trail_of(opened: Project) -> AuditTrail:
 def read_password(*, from_stdin: bool) -> str:
     """A password, typed twice at the terminal without echo, or read from the first line of standard input."""
     if from_stdin:
+        # The limit keeps a file that is piped in by mistake from being read into memory; scrypt gets no endless input.
         return sys.stdin.readline(_MAX_PASSWORD).rstrip("\r\n")
+    # Never as an argument of the command: those are visible to every user of the machine in the list of processes.
     return str(click.prompt("Password", hide_input=True, confirmation_prompt=True))
 
 

@@ -74,6 +74,7 @@ class AuthMiddleware:
         self._exposure = exposure
         self._isolated = isolated
         self._recorded = recorded
+        # Without sign-in there is no session that could hold a CSRF token. Forms need one all the same.
         self._open_csrf = secrets.token_urlsafe(24)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -81,9 +82,11 @@ class AuthMiddleware:
             await self._app(scope, receive, send)
             return
         if scope["type"] != "http":
+            # 1008 is a violation of policy (RFC 6455, 7.4.1).
             await send({"type": "websocket.close", "code": 1008})
             return
         send = partial(_send_with_headers, scope, send)
+        # Before authentication, which needs the database: the health of the process must be known when that is away.
         if scope["path"] in _HEALTH:
             await self._app(scope, receive, send)
             return
@@ -108,6 +111,7 @@ class AuthMiddleware:
             return None
         try:
             signed_in = await anyio.to_thread.run_sync(self._identify, headers, source_of(scope), state)
+        # A token that cannot be checked is not let in, even if only the database is at fault.
         except (OrchestratorError, SQLAlchemyError) as error:
             return of_error(error)
         if signed_in is not None:
@@ -180,6 +184,7 @@ class AuthMiddleware:
         try:
             self._trail.write(principal.name, f"{scope['method']} {scope['path']}", outcome, details)
         except SQLAlchemyError as error:
+            # The write itself has been carried out. Failing the response now would make the client repeat it.
             _log.error("audit.unwritten", action=scope["path"], status=status, error=type(error).__name__)
 
 

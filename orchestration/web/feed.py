@@ -48,6 +48,7 @@ class Feed:
         """Poll for new events while there are subscribers, until cancelled."""
         while True:
             await self._clock.sleep(_POLL_SECONDS)
+            # Nobody listens most of the time, and a poll costs a query four times a second.
             if not self.subscribers:
                 continue
             try:
@@ -67,6 +68,7 @@ class Feed:
         try:
             last = await anyio.to_thread.run_sync(self._timeline.last_sequence) if after is None else after
             before = await self._read(last)
+            # Numbers that were visible before are not sent again when the overlap is read once more.
             seen = {number for number, _ in before if number <= last}
             while not self._closed:
                 news = self._news
@@ -85,6 +87,7 @@ class Feed:
         """The events behind a number, and the last ones before it where numbers may become visible late. Subscribers at
         the same position share one query."""
         start = max(0, last - self._overlap)
+        # One at a time: a hundred streams that are woken at once would otherwise run the same query a hundred times.
         async with self._read_lock:
             key = (start, self._generation)
             if self._cached[0] != key:

@@ -37,6 +37,8 @@ class HealthEndpoints:
         ]
 
     async def _health(self, request: Request) -> Response:  # noqa: ARG002
+        # Without a look at the database: a supervisor restarts a process that is not healthy, and that would not bring
+        # the database back but would lose the incident response that runs without it.
         return JSONResponse({"status": "ok"})
 
     async def _ready(self, request: Request) -> Response:  # noqa: ARG002

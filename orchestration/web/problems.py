@@ -75,8 +75,10 @@ def of_error(error: Exception) -> JSONResponse:
         more["reason"] = error.reason.value
     if isinstance(error, ConfigurationError):
         more["findings"] = [finding.as_json() for finding in error.findings]
+    # Rounded, and at least 1: `Retry-After: 0` invites the client to come back at once.
     if isinstance(error, LockedError):
         headers["Retry-After"] = str(max(1, round(error.seconds)))
+    # RFC 9110 requires the header with 401. `Bearer` makes no browser show its own password dialog, as `Basic` would.
     if status == 401:
         headers["WWW-Authenticate"] = "Bearer"
     if status == 503:

@@ -157,10 +157,16 @@ def _settings(web: WebServer, exposure: Exposure) -> uvicorn.Config:
         more = {"ssl_certfile": str(exposure.certificate), "ssl_keyfile": str(exposure.key)}
     return uvicorn.Config(
         web.asgi,
+        # Uvicorn would set up handlers of its own, past the log file and its redaction.
         log_config=None,
+        # Writes are in the audit trail. Lines for reads would fill the log with the polling of dashboards and of
+        # Prometheus.
         access_log=False,
+        # The application is started before the server and stopped after it, not by the server.
         lifespan="off",
+        # Nothing here uses WebSockets, which are not covered by the checks for forged requests.
         ws="none",
+        # No need to tell the world which server and version to look for flaws in.
         server_header=False,
         date_header=True,
         proxy_headers=bool(exposure.proxies),
@@ -192,8 +198,10 @@ def _bind(host: str, port: int) -> socket.socket:
     # delays the second packet of a response by up to 40 ms, until the first one is acknowledged.
     listening = socket.socket(kind, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
+        # A restart can use the port at once, although connections of the process before it are still in TIME_WAIT.
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(address)
+        # Uvicorn's own backlog. The kernel cuts it to `net.core.somaxconn` where that is lower.
         listening.listen(2048)
         listening.setblocking(False)
     except OSError:

@@ -102,6 +102,7 @@ class SignInPages:
             fields = await _fields(request)
             session = await anyio.to_thread.run_sync(open_session, fields, limiter=self._threads)
         except (OrchestratorError, PayloadRefusedError) as error:
+            # The message is the same for a wrong name and a wrong password: it must not tell which names exist.
             page = retry_page(fields).replace("<!--problem-->", f'<p role="alert">{escape(str(error))}</p>')
             return HTMLResponse(page, status_of(error))
         except SQLAlchemyError:
@@ -112,6 +113,8 @@ class SignInPages:
             session,
             secure=request.url.scheme == "https",
             httponly=True,
+            # Not `strict`: following a link in a page or an e-mail to an incident would then arrive without the
+            # session.
             samesite="lax",
             path="/",
         )
@@ -148,6 +151,7 @@ def _setup_page(key: str) -> str:
 
 
 def _page(title: str, text: str, action: str, hidden: str, autocomplete: str, button: str) -> str:
+    # Found and not named, so that an update of the vendored file needs no change here.
     found = sorted(_STATIC.glob("vendor/pico-*.min.css"))
     style = f'<link rel="stylesheet" href="/static/vendor/{found[-1].name}">' if found else ""
     return _PAGE.format(

@@ -59,6 +59,7 @@ def build(services: ApiServices) -> FastAPI:
         title="Agent orchestration",
         version=version("agent-orchestration"),
         description="Start and control runs, respond to incidents, and do all else that the console command does.",
+        # FastAPI's documentation pages load scripts from a CDN, which the Content-Security-Policy forbids.
         docs_url=None,
         redoc_url=None,
         openapi_url="/openapi.json",
@@ -76,6 +77,7 @@ def build(services: ApiServices) -> FastAPI:
     api.add_middleware(IdempotencyKeys, table=services.access.table, clock=services.app.clock)
     api.add_exception_handler(RequestValidationError, _invalid_request)
     api.add_exception_handler(HTTPException, _http)
+    # `Exception` last, for bugs: the client gets no details, which may contain secrets; the log has them, redacted.
     for kind in (OrchestratorError, SQLAlchemyError, Exception):
         api.add_exception_handler(kind, _on_error)
     return api

@@ -20,6 +20,7 @@ from orchestration.web.api.services import Caller, Cursor, Limit, ListPage, Name
 router = APIRouter()
 _AREA = "access"
 _ADMINISTER = requires(Role.ADMIN, _AREA)
+# `SecretStr`, so that the password appears neither in validation errors nor in a logged representation of the request.
 _Password = Annotated[SecretStr, Field(max_length=256)]
 
 
@@ -138,6 +139,7 @@ def list_tokens(services: Services) -> list[TokenView]:
 @router.post("/tokens", status_code=201, dependencies=_ADMINISTER)
 def add_token(services: Services, principal: Caller, body: NewToken) -> CreatedToken:
     """Create a token for a program: for this API or, with the scope `gateway`, for the gateway endpoint."""
+    # Checked here and not by the role alone: the new token would otherwise be a way around the scopes of the old one.
     if principal.scopes is not None:
         raise ConflictError(
             "A token with scopes cannot create tokens, which could have more scopes. Sign in, or use another token."

@@ -89,6 +89,7 @@ def add_silence(services: Services, principal: Caller, body: NewSilence) -> Sile
         comment=app.redactor.text(body.comment),
         created_at=now,
     )
+    # Only with `starts_at` in the past. Such a silence would never mute anything, and nobody would notice.
     if silence.ends_at <= now:
         raise UsageError(
             f"The silence would already have ended, at {silence.ends_at:%Y-%m-%d %H:%M} UTC. Choose a later start."

@@ -50,6 +50,7 @@ class IdempotencyKeys:
         except PayloadRefusedError as error:
             await of_error(error)(scope, receive, send)
             return
+        # Whether it is the same request is decided by a digest of its body, so the body is read here and handed on.
         replay = _Replay(body, receive)
         key = Headers(scope=scope).get("idempotency-key")
         if key is None or scope["state"]["principal"] is None:
@@ -61,9 +62,12 @@ class IdempotencyKeys:
             await self._once(scope, replay, send, key, body)
 
     async def _once(self, scope: Scope, receive: Receive, send: Send, key: str, body: bytes) -> None:
+        # The key is stored as a digest together with the principal: keys of two clients may be equal, and the database
+        # should not hold values that clients may have derived from secrets.
         name = _digest(_principal_key(scope), key.encode("latin-1", "replace"))
         request = _digest(scope["method"].encode(), scope["path"].encode(), body)
         now = self._clock.now()
+        # Claimed before the request is carried out: two copies that arrive at once must not both find the key unused.
         known = await anyio.to_thread.run_sync(self._table.claim_key, name, request, now, now - _KEPT_FOR)
         if known is not None:
             await _response_for(known, request)(scope, receive, send)
@@ -141,6 +145,7 @@ def _response_for(known: KeptAnswer, request: str) -> Response:
             409,
             "The token was already created. Its secret was shown then and is not stored. Create another token.",
         )
+    # So that a client can tell a repeated response from a first one.
     headers: dict[str, Any] = {"Idempotency-Replayed": "true"}
     kind = "application/problem+json" if known.status >= 400 else "application/json"
     return Response(known.body, known.status, headers, media_type=kind)

@@ -97,6 +97,7 @@ def test_contact(services: Services, principal: Caller, contact: Name) -> TestSe
     chosen = _find_contact(response.contacts or (OPERATOR,), contact)
     rows = [message_row(notice, chosen, place, "test", now) for place in response.reachable(chosen)]
     services.control.incidents.outbox.add(rows)
+    # Without it the sender would find the messages only with its next poll, seconds later.
     services.control.incidents.sender.nudge()
     return TestSent(keys=[row.key for row in rows])
 

@@ -167,10 +167,12 @@ def get_artifact(services: Services, principal: Caller, run: Name, name: str) ->
     found = services.app.find_run(run)
     if name not in {record.name for record in services.app.artifacts.list(found.id)}:
         raise NotFoundError(f"Run {found.id} has no artifact of this name. `GET /runs/{{run}}` lists them.")
+    # The name was found among the records, so it cannot contain `..` and lead out of the run's folder.
     path = services.app.artifacts.path(found.id, name)
     if not path.is_file():
         raise NotFoundError(f"The file of the artifact '{name}' is missing on disk.")
     services.app.bus.publish(ArtifactRead(name=name), run_id=found.id, actor=principal.name)
+    # Always as a download and never with the type of the file: an HTML artifact must not run in this origin.
     return FileResponse(path, media_type="application/octet-stream", filename=path.name)
 
 
@@ -230,6 +232,7 @@ def _check_may_answer(principal: Principal, approval: Approval) -> None:
     """An approval without a role is for operators, who control runs. Raises NotAllowedError."""
     try:
         needed = Role(approval.role) if approval.role else Role.OPERATOR
+    # A role that this release does not know was written by a newer one. The strictest role is the safe reading.
     except ValueError:
         needed = Role.ADMIN
     if not principal.role.includes(needed):

@@ -67,6 +67,7 @@ class RequiredRole:
     def __call__(self, request: Request) -> None:
         """Raise NotAllowedError unless the principal has the role for the area."""
         principal = principal_of(request)
+        # A route without an area, such as `GET /me`, is open to every token whatever its scopes are.
         allowed = principal.role.includes(self.role) if self.area is None else principal.may(self.role, self.area)
         if not allowed:
             has = f"the role {principal.role.value}"
@@ -100,7 +101,9 @@ Text = Annotated[
     str, StringConstraints(min_length=1, max_length=10_000, strip_whitespace=True), AfterValidator(_printable)
 ]
 OptionalText = Annotated[str, StringConstraints(max_length=10_000, strip_whitespace=True), AfterValidator(_printable)]
+# No slash and no leading dot: identifiers are used in paths of files in several places.
 Name = Annotated[str, Path(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@:-]{0,127}$")]
+# A year at most: what is meant to last longer belongs in the configuration file.
 Seconds = Annotated[float, Field(gt=0, le=366 * 86_400, allow_inf_nan=False)]
 Limit = Annotated[int, Query(ge=1, le=_MAX_PAGE_SIZE, description="The maximum number of items.")]
 Cursor = Annotated[

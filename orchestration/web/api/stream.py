@@ -34,6 +34,7 @@ async def stream_events(
 ) -> StreamingResponse:
     """Stream events from now on, or from the one after `Last-Event-ID` (or `after`). Each has its number as `id`, its
     kind as `event`, and the whole event as JSON in `data`."""
+    # Browsers send `Last-Event-ID` by themselves when they reconnect; it is newer than `after` in the address.
     seen = int(last_event_id) if last_event_id and last_event_id.isascii() and last_event_id.isdigit() else after
     lines = _lines(services.feed, seen, run, tuple(kind or ()))
     # Keeps nginx from buffering the stream.

@@ -57,6 +57,7 @@ class _Alerts:
             starts_at=now,
             ends_at=now + (_UNTIL_ENDED if seconds is None else timedelta(seconds=seconds)),
             author=principal.name,
+            # Redacted like every text that people type: they paste commands with keys in them.
             comment=app.redactor.text(form.text("comment")),
             created_at=now,
         )

@@ -43,6 +43,7 @@ class _Audit:
 
     def _read(self, before: int | None, actor: str, check: bool) -> Values:
         table = self._trail.table
+        # One more than is shown, so that it is known whether there is another page.
         found = table.list(actor=actor or None, before=before, limit=_ENTRIES_SHOWN + 1)
         newest = next(iter(table.list(limit=1)), None)
         checks = check or newest is None or newest.sequence <= _VERIFIED_ON_EVERY_VIEW

@@ -45,6 +45,7 @@ class _Configuration:
         earlier = versions[1].number if len(versions) > 1 else newest
         new, old = (newest if after is None else after), (earlier if before is None else before)
         changes = app.store.diff(old, new) if old is not None and new is not None else ()
+        # Settings hold no secrets, only names of variables. A user may still have written a key into one by mistake.
         document = app.configuration.model_dump(mode="json", by_alias=True, exclude_none=True)
         return {
             "sections": app.redactor.data(document),

@@ -102,6 +102,7 @@ class _Drills:
         return found[0][1] if found and found[0][1].data.get("message") else None
 
     async def begin(self, request: Request, form: Form, principal: Principal) -> tuple[str, str]:  # noqa: ARG002
+        # Redacted like every text that people type: they paste commands with keys in them.
         game_day = self._app.redactor.text(form.text("game_day", required=False))[:100]
         await self._sessions.begin(_names(form.text("drills")), principal.name, game_day)
         return "/drills", "drills-begun"

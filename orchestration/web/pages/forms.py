@@ -52,6 +52,8 @@ DURATIONS: Mapping[str, float | None] = {
     "1 h": 3600.0,
     "8 h": 28_800.0,
     "1 d": 86_400.0,
+    # The last option is a word and not an empty value, so that a forgotten field is an error and not an unlimited
+    # override.
     "until ended": None,
 }
 
@@ -61,6 +63,8 @@ async def read_form(request: Request) -> Form:
     token."""
     try:
         body = await read_body(request, _MAX_BYTES)
+        # The number of fields is limited before they are parsed: the parser's cost grows with it, and anybody who is
+        # signed in can send a form.
         pairs = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=_MAX_FIELDS, strict_parsing=bool(body))
     except (PayloadRefusedError, ValueError) as error:
         raise UsageError(

@@ -67,6 +67,7 @@ class _Overview:
             "rehearsed": {run.id for run in (*found.runs, *recent) if is_rehearsed(run)},
             "workers": workers,
             "providers": providers,
+            # Only the number is shown. The bound keeps an alert storm from loading tens of thousands of rows.
             "firing": len(app.alerts.list([AlertStatus.FIRING], limit=1000)),
             "counts": app.runs.count_by_status(since=now - timedelta(days=1)),
             "today": self._spend.totals(since=today),
@@ -86,6 +87,7 @@ def _attention_items(
             yield AttentionItem(
                 tone, f"{incident.severity}: {incident.title}{drill}", detail, f"/incidents/{incident.id}"
             )
+    # Before the waiting runs below: a run that asks a question is also waiting, and is named here only once.
     for question in found.questions:
         kind = "incidents" if question.subject.startswith("inc-") else "runs"
         yield AttentionItem("fair", question.question, "waiting for approval", f"/{kind}/{question.subject}")

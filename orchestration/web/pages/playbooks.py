@@ -87,6 +87,7 @@ class _Playbooks:
         action = form.text("action")
         now = self._app.clock.now()
         count = await anyio.to_thread.run_sync(self._records.reset_trips, action, principal.name, now)
+        # Somebody else may have reset it between loading the page and pressing the button.
         if not count:
             raise ConflictError(f"No guard is tripped for the action '{action[:64]}'. Reload the page.")
         self._app.bus.publish(GuardReset(action=action, count=count), actor=principal.name)

@@ -54,6 +54,7 @@ class RecentUsage:
     def percentile_90(self) -> float | None:
         """The 90th percentile, by the nearest-rank method."""
         ranked = sorted(self.seconds)
+        # `-(-a // b)` rounds up without floating point, in which 0.9 * 10 may come out as slightly more than 9.
         return ranked[-(-9 * len(ranked) // 10) - 1] if ranked else None
 
     @property
@@ -114,6 +115,7 @@ def by_provider(app: Project) -> list[ProviderView]:
         )
         for name, settings in configuration.runtime.providers.items()
     ]
+    # `None` cannot be compared to numbers, so whether there is a position comes first in the key.
     return sorted(views, key=lambda view: (view.first.order is None, view.first.order or 0))
 
 

@@ -90,6 +90,7 @@ def plot(
     if not moments:
         return ResourcePlot(name, title, meaning, unit, (), (), limit)
     first = min(moments)
+    # Never narrower than a second: samples come every few seconds, and an empty slot between them would break the line.
     width = max((max(moments) - first).total_seconds() / _POINTS, 1.0)
     slots: dict[int, list[list[float]]] = {}
     for index, one in enumerate(series):

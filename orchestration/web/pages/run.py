@@ -38,6 +38,7 @@ def routes(site: DashboardSite) -> Sequence[Route]:
         "approve": (view.approve, Role.RESPONDER),
         "deny": (view.deny, Role.RESPONDER),
     }
+    # Only events of this run refresh the page: with many active runs, every page would otherwise reload all the time.
     page = site.page(SitePage("/runs/{run}", "run.html", "runs", view.read, ("run/ID",)), actions)
     return [*page, Route("/runs/{run}/artifacts/{name}", view.artifact)]
 
@@ -50,6 +51,8 @@ class _Run:
         run = await self._app.get_run(request.path_params["run"])
         before = whole_number(request.query_params.get("before", ""))
         values = await anyio.to_thread.run_sync(self._read, run, before)
+        # A run whose process has died still has the status `running`. It can be resumed although its status does not
+        # say so.
         attended = run.status.ended or await self._app.placement.is_attended(run.id)
         parts = await self._app.control.parts(run.id)
         resumable = run.status in _RESUMABLE or not attended
@@ -90,6 +93,7 @@ class _Run:
         principal = principal_of(request)
         if principal is None or not principal.may(Role.VIEWER, "runs"):
             return PlainTextResponse("Sign in first.", 403 if principal else 401)
+        # The name is looked up in the records and never joined to a path, so it cannot lead out of the run's folder.
         run_id, name = request.path_params["run"], request.path_params["name"]
         try:
             data = await anyio.to_thread.run_sync(self._bytes, run_id, name)

@@ -77,7 +77,9 @@ class DashboardSite:
         self._menu = menu
         self._templates = jinja2.Environment(
             loader=jinja2.FileSystemLoader(_FOLDER / "templates"),
+            # Titles, goals and log lines come from models and from other systems: none of them may become markup.
             autoescape=True,
+            # A misspelt variable fails in the first test that renders the page, instead of showing nothing.
             undefined=jinja2.StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
@@ -111,6 +113,7 @@ class DashboardSite:
             return await self._error(request, 403 if principal else 401, refusal)
         try:
             result = await action(request, await read_form(request), principal)
+        # The order matters: a database error must not be reported as a mistake in the form.
         except NotFoundError as error:
             return await self._error(request, 404, str(error))
         except (SQLAlchemyError, StorageError):
@@ -143,7 +146,9 @@ class DashboardSite:
             "refreshes": page.refreshes,
         }
         frame["problem"] = problem
+        # Rendering a long page takes tens of milliseconds, during which the event loop has to serve streams and calls.
         text = await anyio.to_thread.run_sync(lambda: self._render(page.template, {**frame, **values, **(extra or {})}))
+        # `no-store`: after signing out, the back button must not show the page from the browser's cache.
         return HTMLResponse(text, status, {"Cache-Control": "no-store"})
 
     async def _error(self, request: Request, status: int, message: str) -> Response:

@@ -127,6 +127,8 @@ def waterfall(
     """Build the waterfall from the agent events of the whole run and the call events that are to be shown. `until` is
     the end of the run, or now."""
     lanes = _lanes(agents)
+    # At least a millisecond, because positions are divided by the duration. Events may be later than `until`: clocks of
+    # several hosts differ, and calls can finish after their run was cancelled.
     ended = max([began + timedelta(milliseconds=1), until, *(event.at for _, event in calls)])
     loose: list[CallBar] = []
     for number, event in calls:
