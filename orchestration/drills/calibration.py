@@ -1,7 +1,7 @@
-"""How much slower than alone a program runs on this machine now, so that a drill is not failed by what else it does.
+"""How much slower than on a quiet machine a program runs now, so that other load does not fail a drill.
 
-Every second a piece of work that takes a twentieth of a second of processor time is done, and it is measured how long
-that took. On a machine that is quiet both are the same; the mean of the quotient is by how much a program is held up.
+Every second a piece of work that takes 0.05 s of processor time is timed. On a quiet machine the elapsed time is the
+same; the mean of the quotient is the factor by which programs are slowed down.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ import anyio.to_thread
 from orchestration.clock import Clock
 
 _EVERY_SECONDS = 1.0
+# Five per cent of one processor: enough for the scheduler to interrupt it, too little to disturb the drill.
 _WORK_SECONDS = 0.05
 _COUNT = 2_000
-# Below that it is noise.
+# Below that it is the noise of measuring, and the limits stay as they are.
 _LEAST = 1.1
 
 
@@ -31,12 +32,12 @@ class Calibration:
 
     @property
     def slowness(self) -> float:
-        """The mean of what was seen; 1 on a quiet machine."""
+        """The mean of the measurements; 1 on a quiet machine."""
         return slowness_of(self._seen)
 
     @asynccontextmanager
     async def measuring(self) -> AsyncIterator[None]:
-        """Measure again and again for as long as the block lasts."""
+        """Measure repeatedly for as long as the block lasts."""
         failed: Exception | None = None
         async with anyio.create_task_group() as group:
             group.start_soon(self._measure)
@@ -54,7 +55,7 @@ class Calibration:
             await self._clock.sleep(_EVERY_SECONDS)
 
     def _once(self) -> float:
-        """Seconds that passed for a second of processor time."""
+        """Elapsed seconds per second of processor time."""
         begun, used = self._clock.monotonic(), time.thread_time()
         while (worked := time.thread_time() - used) < _WORK_SECONDS:
             sum(range(_COUNT))
@@ -62,6 +63,6 @@ class Calibration:
 
 
 def slowness_of(seen: list[float]) -> float:
-    """What the measurements say together. Pure."""
+    """The factor that the measurements add up to. Pure."""
     mean = sum(seen) / len(seen) if seen else 1.0
     return round(mean, 2) if mean > _LEAST else 1.0

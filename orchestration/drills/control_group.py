@@ -1,4 +1,8 @@
-"""A share of the machine for drills that use it up: a control group with limits of its own (version 2, or 1)."""
+"""A share of the machine for drills that use it up: a control group with limits of its own.
+
+Both versions of the kernel's interface: https://docs.kernel.org/admin-guide/cgroup-v2.html, and version 1 for hosts and
+containers that still mount one hierarchy per controller.
+"""
 
 from __future__ import annotations
 
@@ -13,17 +17,18 @@ from orchestration.drills.processes import DrillError
 
 _ROOT = Path("/sys/fs/cgroup")
 _MEGABYTE = 1_048_576
-_PERIOD = 100_000  # microseconds
-# So many times what others weigh: it gets its share although the machine is busy.
-_FIRST = 10
+# In microseconds; the kernel's own default period.
+_PERIOD = 100_000
+# Ten times the default weight: the drill gets its share although the machine is busy.
+_WEIGHT_FACTOR = 10
 _LEAVE_SECONDS = 10.0
 
 
 class ControlGroup:
-    """One group: a folder in version 2, one for each kind of limit in version 1."""
+    """One group: a folder in version 2, one per controller in version 1."""
 
     def __init__(self, limits: dict[Path, str]) -> None:
-        """Make it. Raises DrillError where that cannot be."""
+        """Create it. Raises DrillError if that is impossible."""
         self._folders = tuple(dict.fromkeys(file.parent for file in limits))
         try:
             for folder in self._folders:
@@ -35,19 +40,19 @@ class ControlGroup:
             raise DrillError(f"expected a control group with limits, got: {error}") from error
 
     def add(self, pid: int) -> None:
-        """Have a process, and all that it will start, live in the group."""
+        """Move a process into the group, with everything that it will start."""
         for folder in self._folders:
             with contextlib.suppress(ProcessLookupError):
                 (folder / "cgroup.procs").write_text(str(pid))
 
     async def remove(self) -> None:
-        """Take it away, as soon as its last process is gone."""
+        """Remove it as soon as its last process is gone."""
         with anyio.move_on_after(_LEAVE_SECONDS):
             while not self.try_to_remove():  # noqa: ASYNC110 (the kernel tells nobody)
                 await anyio.sleep(0.05)
 
     def try_to_remove(self) -> bool:
-        """Whether it is gone; it stays while a process lives in it."""
+        """Whether it is gone. The kernel keeps a group while a process is in it."""
         for folder in self._folders:
             with contextlib.suppress(OSError):
                 folder.rmdir()
@@ -55,12 +60,12 @@ class ControlGroup:
 
 
 def make(memory_mb: int | None, cpus: float | None) -> ControlGroup:
-    """A group with these limits. Raises DrillError where there can be none."""
+    """Create a group with these limits. Raises DrillError if that is impossible."""
     return ControlGroup(dict(_limits(f"drill-{secrets.token_hex(6)}", memory_mb, cpus)))
 
 
 def impossible(memory_mb: int | None = None, cpus: float | None = None) -> str:
-    """Why there can be no such group here; nothing where there can."""
+    """Why there can be no such group on this machine; empty if there can."""
     try:
         group = make(memory_mb, cpus)
     except DrillError as error:
@@ -70,15 +75,16 @@ def impossible(memory_mb: int | None = None, cpus: float | None = None) -> str:
 
 
 def _limits(name: str, memory_mb: int | None, cpus: float | None) -> Iterator[tuple[Path, str]]:
-    """The files that hold the limits, and what goes into them."""
+    """The files of the limits, with their contents."""
     second = (_ROOT / "cgroup.controllers").exists()
     if memory_mb is not None:
         place = _ROOT / name / "memory.max" if second else _ROOT / "memory" / name / "memory.limit_in_bytes"
         yield place, str(memory_mb * _MEGABYTE)
     if cpus is not None and second:
         yield _ROOT / name / "cpu.max", f"{int(cpus * _PERIOD)} {_PERIOD}"
-        yield _ROOT / name / "cpu.weight", str(100 * _FIRST)
+        yield _ROOT / name / "cpu.weight", str(100 * _WEIGHT_FACTOR)
     elif cpus is not None:
         yield _ROOT / "cpu" / name / "cpu.cfs_quota_us", str(int(cpus * _PERIOD))
-        yield _ROOT / "cpu" / name / "cpu.shares", str(1024 * _FIRST)
+        yield _ROOT / "cpu" / name / "cpu.shares", str(1024 * _WEIGHT_FACTOR)
+        # Our own collector measures a group of version 1 by the accounting controller: a group needs one there too.
         yield _ROOT / "cpuacct" / name / "cpuacct.usage", "0"

@@ -12,8 +12,8 @@ from orchestration.drills.processes import DrillError
 
 @contextmanager
 def small_disk(folder: Path, megabytes: int | None) -> Iterator[None]:
-    """Have the folder be a file system of its own of that size, in memory, for as long as the block lasts; without a
-    size it stays what it is. Raises DrillError where that cannot be."""
+    """Mount a file system of that size, in memory, over the folder for as long as the block lasts; without a size the
+    folder stays as it is. Raises DrillError if that is impossible."""
     if megabytes is None:
         yield
         return
@@ -21,6 +21,7 @@ def small_disk(folder: Path, megabytes: int | None) -> Iterator[None]:
     try:
         yield
     finally:
+        # Lazily: a process of the drill that is still ending keeps files open, which would refuse an ordinary unmount.
         _call("umount", "--lazy", str(folder))
 
 

@@ -1,4 +1,4 @@
-"""Where a drill takes place: a project of its own, its providers, and the real control process with real workers."""
+"""Where a drill runs: a project of its own, its providers, and the real control process with real workers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ from orchestration.storage.leases import Leases
 from orchestration.storage.runs import Runs
 from orchestration.workflows.processes import control_processes
 
-_LOOK_SECONDS = 0.1
+_POLL_SECONDS = 0.1
+# A cold start imports everything and runs all migrations, which takes its time where other load competes.
 _START_SECONDS = 90.0
 _COMMAND_SECONDS = 60.0
 
@@ -34,7 +35,7 @@ T = TypeVar("T")
 
 
 class DrillEnvironment:
-    """A drill's project while it runs. Faults and what they need reach it by these methods alone."""
+    """The project of a drill while it runs. Faults reach it through these methods alone."""
 
     def __init__(self, folder: Path, setting: DrillSetting, clock: Clock, server: PostgresServer | None = None) -> None:
         self.folder = folder
@@ -61,21 +62,21 @@ class DrillEnvironment:
 
     @property
     def control(self) -> DrillProcess:
-        """The control process. Raises DrillError when there is none."""
+        """The control process. Raises DrillError if it was not started."""
         if self._control is None:
-            raise DrillError("expected a control process, got none; serve first")
+            raise DrillError("the control process was not started; call `serve` first")
         return self._control
 
     @property
     def server(self) -> PostgresServer:
-        """The drill's own database server. Raises DrillError when there is none."""
+        """The drill's own database server. Raises DrillError if it has none."""
         if self._server is None:
             raise DrillError("expected a database server of the drill's own, got none; its setting has to ask for one")
         return self._server
 
     @property
     def address(self) -> str:
-        """Where the control process serves its dashboard and its API. Raises DrillError."""
+        """The URL of the control process's dashboard and API. Raises DrillError."""
         lines = (line.partition("API: ") for line in self.control.output.splitlines())
         found = next((address for said, _, address in lines if said.startswith("dashboard")), "")
         if not found:
@@ -83,22 +84,23 @@ class DrillEnvironment:
         return found.strip()
 
     def mark_injected(self, at: datetime | None = None) -> None:
-        """Say that the fault strikes now, or when it did, where preparing it takes a while; times count from then."""
+        """Mark the injection of the fault, now or at a known time; all times count from there. Needed only where
+        preparing the fault takes a while: otherwise it is the call of the drill's `inject`."""
         self.injected_at = at or self.clock.now()
 
     async def inject_by_run(self, goal: str, *, agent: str | None = None) -> None:
-        """Leave a goal to the workers whose run is itself the fault; it strikes when the run is made."""
+        """Start a run which is itself the fault; it counts as injected when the run is created."""
         run = await self.run(goal, agent=agent)
         made = await self.database.call(lambda: Runs(self.database).get(run))
         self.mark_injected(made.created_at)
 
     @property
     def primary(self) -> RehearsalProcess:
-        """The provider that is used first."""
+        """The provider that calls go to first."""
         return next(iter(self.providers.values()))
 
     async def prepare(self) -> None:
-        """Make the project and start its providers."""
+        """Create the project and start its providers."""
         self.configuration_file.parent.mkdir(parents=True)
         (self.folder / "logs").mkdir()
         self.sample = samples.copy_to(self.workspace)
@@ -116,7 +118,7 @@ class DrillEnvironment:
         self._write_environment()
 
     def _write_environment(self) -> None:
-        """It may hold a password: nobody else may read it."""
+        """The file may hold a password, so nobody else may read it."""
         values = dict(self.setting.environment)
         if self.setting.database_url is not None:
             values[DATABASE_VARIABLE] = self.setting.database_url
@@ -125,7 +127,7 @@ class DrillEnvironment:
         file.write_text("".join(f"{name}={value}\n" for name, value in values.items()), encoding="utf-8")
 
     def write_configuration(self, document: Mapping[str, Any]) -> None:
-        """Put another configuration in the place of the file, in one go."""
+        """Replace the configuration file atomically: the system must never read half of it."""
         new = self.configuration_file.with_suffix(".new")
         new.write_text(json.dumps(document, indent=2), encoding="utf-8")
         new.replace(self.configuration_file)
@@ -136,15 +138,15 @@ class DrillEnvironment:
         return document
 
     async def serve(self) -> None:
-        """Start the control process, and wait until its workers work. Raises DrillError."""
+        """Start the control process, and wait until its workers are ready. Raises DrillError."""
         printed = self.folder / f"serve.{self.clock.now():%H%M%S%f}.log"
         self._control = self._command(printed, "serve", "--drill")
         await self._control.wait_for_output("serving ", _START_SECONDS)
         await self.until(self._all_at_work, "all workers to work", _START_SECONDS)
 
     def confine(self, *, memory_mb: int | None = None, cpus: float | None = None) -> None:
-        """From now on the control process, and all that it has started and will start, has a share of the machine
-        only. Raises DrillError where that cannot be."""
+        """Limit the control process, with all that it has started and will start, to a share of the machine. Raises
+        DrillError if that is impossible."""
         self._group = control_group.make(memory_mb, cpus)
         control = psutil.Process(self.control.pid)
         for process in (control, *control.children(recursive=True)):
@@ -169,17 +171,17 @@ class DrillEnvironment:
             raise DrillError(f"expected `{' '.join(arguments)}` to end well, got: {child.output[-500:]}")
 
     def close_database(self) -> None:
-        """Let go of the database; it is opened again when it is needed."""
+        """Close the database; it is opened again when it is needed. A fault that replaces the file needs that."""
         if self._database is not None:
             self._database.close()
 
     async def until(self, condition: Callable[[], Awaitable[T]], what: str, seconds: float = 60.0) -> T:
-        """Look again and again until the condition gives something true, and return that. Raises DrillError."""
+        """Poll until the condition returns something true, and return that. Raises DrillError."""
         end = self.clock.monotonic() + seconds
         while not (found := await condition()):
             if self.clock.monotonic() > end:
                 raise DrillError(f"waited {seconds:g} s in vain for {what}")
-            await self.clock.sleep(_LOOK_SECONDS)
+            await self.clock.sleep(_POLL_SECONDS)
         return found
 
     async def calls(self) -> list[dict[str, Any]]:
@@ -187,7 +189,7 @@ class DrillEnvironment:
         return [call for provider in self.providers.values() for call in await provider.calls()]
 
     async def wait_for_calls(self, count: int) -> None:
-        """Wait until so many model calls have come. Raises DrillError."""
+        """Wait for so many model calls. Raises DrillError."""
 
         async def enough() -> bool:
             return len(await self.calls()) >= count
@@ -214,12 +216,12 @@ class DrillEnvironment:
         await self.until(all_ended, "the end of the runs")
 
     async def worker_pids(self) -> list[int]:
-        """The processes of the workers that work."""
+        """The process numbers of the workers that are ready."""
         controls = await self.database.call(lambda: control_processes(Leases(self.database)))
         return [one["pid"] for control in controls for one in control["workers"] if one["state"] == "works"]
 
     async def stop(self) -> None:
-        """End everything that was started."""
+        """Stop everything that was started."""
         try:
             if self._control is not None:
                 await self._control.stop()
@@ -243,7 +245,7 @@ class DrillEnvironment:
 async def drill_environment(
     folder: Path, setting: DrillSetting, clock: Clock, server: PostgresServer | None = None
 ) -> AsyncIterator[DrillEnvironment]:
-    """A environment that is surely cleared of its processes."""
+    """An environment whose processes are certainly stopped at the end."""
     environment = DrillEnvironment(folder, setting, clock, server)
     try:
         await environment.prepare()

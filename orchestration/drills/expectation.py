@@ -12,8 +12,8 @@ from orchestration.domain.severity import Severity
 class DrillOutcome(StrEnum):
     """How a fault is expected to end.
 
-    `repaired`: an incident that the system resolves with no hand on it. `handed-over`: an incident that a person is
-    called for. `absorbed`: the layers below carry on, so that there is nothing to respond to.
+    `repaired`: an incident that the system resolves without a person. `handed-over`: an incident for which a person is
+    called. `absorbed`: retries and checkpoints cope with it, so there is no incident at all.
     """
 
     REPAIRED = "repaired"
@@ -21,8 +21,8 @@ class DrillOutcome(StrEnum):
     ABSORBED = "absorbed"
 
 
-# The limits that every drill has to keep, in seconds. Where they come from: an outage has to be detected within 2 s and
-# repaired within 15 s beyond the window of watching, and a step that is stuck stopped within 1 s of its limit.
+# The limits for every drill, in seconds, from the requirements: an outage has to be detected within 2 s and repaired
+# within 15 s plus the stability window, and a step that is stuck has to be stopped within 1 s of its limit.
 DETECTED_SECONDS = 2.0
 RESOLVED_SECONDS = 15.0
 STOPPED_SECONDS = 1.0
@@ -30,19 +30,17 @@ STOPPED_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class DrillExpectation:
-    """What has to come of a fault, times in seconds from the moment at which it struck.
+    """What has to come of a fault; times are in seconds from its injection.
 
-    No drill has limits of its own. It says what its fault is like: `holds` is for how long the trouble has to last
-    before it is trouble at all (the rule's hold, a limit without progress, a window of measuring), `every` how often it
-    is looked at, `lasts` for how long the fault stays by itself, so that nothing can be well before, and `limit` what a
-    tool call may take by its own setting. The limits follow: see `detected_within`, `resolved_within` and
-    `stopped_within`.
+    No drill sets limits of its own. It describes its fault, and the limits follow (`detected_within`,
+    `resolved_within`, `stopped_within`): `holds` is how long the condition has to last before it counts (the hold of
+    the alert rule, a limit without progress, a measuring window), `every` how often it is checked, `lasts` how long the
+    fault stays whatever the system does, and `limit` how long a tool call may take by its own setting.
 
-    `helped` is the option of the playbook that has to be the one that helped; `level` the one that has to be called;
-    `asks` the actions for which a person's approval has to be asked, `offers` those that have to be suggested or asked
-    for; `finds` the steps whose findings have to be there as evidence. `beside` are scenarios of further incidents that
-    the same fault may rightly open. `calls_repeated` bounds the model calls that were answered and made again all the
-    same.
+    `helped` is the option of the playbook that has to help; `level` the escalation level that has to be called; `asks`
+    are the actions that have to be put to a person, `offers` those that have to be suggested or put to one; `finds` the
+    steps that have to leave findings as evidence. `beside` are the scenarios of further incidents that the same fault
+    may rightly open. `calls_repeated` bounds the model calls that were answered and made again.
     """
 
     ending: DrillOutcome
@@ -64,16 +62,16 @@ class DrillExpectation:
 
     @property
     def detected_within(self) -> float:
-        """Two seconds, beyond what the trouble has to last and the interval at which it is looked at."""
+        """Two seconds, plus how long the condition has to last and the interval of checking it."""
         return DETECTED_SECONDS + self.holds + self.every
 
     @property
     def resolved_within(self) -> float:
-        """A quarter of a minute, beyond the window of watching, what the trouble has to last, and what it lasts by
-        itself."""
+        """Fifteen seconds, plus how long the condition has to last, and how long the fault stays; the stability window
+        comes on top."""
         return RESOLVED_SECONDS + self.holds + self.lasts
 
     @property
     def stopped_within(self) -> float | None:
-        """How long the longest tool call may have taken; None where it has no limit that counts here."""
+        """How long the longest tool call may have taken; None if its limit is not under test."""
         return None if self.limit is None else self.limit + STOPPED_SECONDS

@@ -18,10 +18,10 @@ _USUAL = DrillSetting()
 
 @dataclass(frozen=True, slots=True)
 class DrillWork:
-    """What runs while the fault strikes: the sample's goal, or a goal of the drill's own by one agent alone.
+    """What runs when the fault is injected: the goal of the sample project, or a goal of the drill's own for one agent.
 
-    The fault strikes when `calls` model calls have been answered and the workspace holds the file `sign`; without a
-    goal the system stands idle.
+    The fault is injected once `calls` model calls were answered and the workspace holds the file `sign`; without a goal
+    the system is idle.
     """
 
     goal: str | None = None
@@ -34,9 +34,9 @@ class DrillWork:
 
 @dataclass(frozen=True, slots=True)
 class Drill:
-    """A rehearsed failure. `prepare` is done before the work begins, `inject` is the fault itself. `impossible` says
-    why it cannot be held on this machine; nothing where it can. `quick` ones take a few seconds, `sqlite_only` ones
-    lay hands on the database's file."""
+    """A rehearsed failure. `prepare` runs before the work starts, `inject` is the fault itself. `impossible` returns
+    why the drill cannot be run on this machine, or nothing. `quick` drills take a few seconds; `sqlite_only` ones
+    manipulate the file of the database."""
 
     name: str
     fault: str

@@ -1,4 +1,4 @@
-"""What was seen of a drill. All times are seconds after the fault. Pure."""
+"""What was observed of a drill. All times are in seconds after the fault. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from orchestration.domain.severity import Severity
 
 @dataclass(frozen=True, slots=True)
 class ObservedAction:
-    """One step of the playbook, as it went."""
+    """One step of the playbook, and how it ended."""
 
     phase: str
     step: str
@@ -23,10 +23,10 @@ class ObservedAction:
 
 @dataclass(frozen=True, slots=True)
 class ObservedResponse:
-    """The incident that a fault has led to, and what was done about it.
+    """The incident that a fault has led to, and the response to it.
 
-    `level` is the highest that was called, 0 for nobody. `asked` are actions that wait for a person's approval;
-    `stable` the seconds for which the playbook watches that things stay well.
+    `level` is the highest level that was called, 0 for none. `asked` are the actions that wait for approval; `stable`
+    is for how many seconds the playbook verifies that the repair lasts.
     """
 
     incident_id: str
@@ -49,8 +49,8 @@ class ObservedResponse:
 
 @dataclass(frozen=True, slots=True)
 class ObservedWork:
-    """What became of the work. `lost` counts committed steps of runs that cannot go on; `repeated` committed steps
-    that were carried out once more; `calls_repeated` model calls that had been answered and were made again."""
+    """What became of the work. `lost` counts the committed steps of runs that cannot continue; `repeated` the committed
+    steps that were executed again; `calls_repeated` the model calls that had been answered and were made again."""
 
     succeeded: bool | None = None
     status: str = ""

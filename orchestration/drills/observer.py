@@ -1,4 +1,4 @@
-"""Watches a drill from outside: reads the database, and touches nothing."""
+"""Observes a drill from outside: reads its database, and changes nothing."""
 
 from __future__ import annotations
 
@@ -26,11 +26,12 @@ from orchestration.storage.runs import Run, Runs
 from orchestration.storage.timeline import Timeline
 from orchestration.workflows.step_count import count_steps
 
+# More than any drill creates; without a limit the tables give 50 rows.
 _MOST = 1000
 
 
 class DrillObserver:
-    """Looks at one drill's records. Everything here blocks."""
+    """Reads the records of one drill. Every method blocks."""
 
     def __init__(self, environment: DrillEnvironment) -> None:
         database = environment.database
@@ -52,11 +53,11 @@ class DrillObserver:
         return tuple(self._runs.get(run_id) for run_id in self._ground.runs)
 
     def responses(self, incident: Incident) -> tuple[PlaybookRun, ...]:
-        """The playbooks at work on an incident, the newest first."""
+        """The playbook runs on an incident, newest first."""
         return self._playbooks.list_runs(incident_id=incident.id)
 
     def asked(self, incident: Incident) -> tuple[str, ...]:
-        """The keys of the actions of an incident that wait for a person."""
+        """The keys of the actions of an incident that wait for approval."""
         return tuple(approval.id for approval in self._approvals.list_open(incident.id))
 
     def response(self, incident: Incident, since: datetime) -> ObservedResponse:
@@ -107,11 +108,11 @@ class DrillObserver:
         return replace(total, succeeded=succeeded, status=", ".join(_status(run) for run in runs))
 
     def paged(self) -> int:
-        """Messages that went to channels which reach people."""
+        """The number of channels that reach people and were used: a drill must not wake anybody."""
         return sum(1 for name in self._outbox.last_attempts() if name not in ("log", "console"))
 
     def manual_steps(self, incident: Incident) -> tuple[str, ...]:
-        """The commands that a person would have had to give for what was done."""
+        """The commands that a person would have had to run to do the same."""
         done = {(one.phase, one.step) for one in self._playbooks.list_actions(incident_id=incident.id)}
         played = self.responses(incident)
         steps = _playbook(played[0].playbook).steps() if played else ()
@@ -120,8 +121,8 @@ class DrillObserver:
 
 
 def chosen(incidents: Iterable[Incident], expects: DrillExpectation, since: datetime) -> Incident | None:
-    """The incident that a drill is about: the first of its scenario after the fault, else the first of any that may
-    not stand beside it."""
+    """The incident that a drill is about: the first of its scenario after the fault; without one, the first of any
+    other scenario that was not to be expected too."""
     after = [one for one in incidents if one.detected_at >= since]
     of_scenario = [one for one in after if one.scenario is expects.scenario]
     others = [one for one in after if one.scenario not in expects.beside]
@@ -135,7 +136,7 @@ def observe(
     now: datetime,
     calls: Sequence[dict[str, object]],
 ) -> DrillObservation:
-    """Everything that is scored, as it now stands."""
+    """Everything that is scored, as of now."""
     incidents = watcher.incidents()
     incident = chosen(incidents, expects, since)
     others = tuple((one.scenario, one.title) for one in incidents if one.detected_at >= since and one is not incident)
@@ -151,18 +152,19 @@ def observe(
 
 
 def repeated_calls(calls: Sequence[dict[str, object]]) -> int:
-    """Calls that had been answered well and were made again: the same conversation, answered without a fault twice."""
+    """Calls that were answered and then made again: the same conversation, answered twice without a fault."""
     answered = Counter(str(call["fingerprint"]) for call in calls if not call.get("fault"))
     return sum(count - 1 for count in answered.values())
 
 
 def is_played(played: Sequence[PlaybookRun]) -> bool:
-    """Whether the newest playbook has come to its end."""
+    """Whether the newest playbook run has ended."""
     return bool(played) and played[0].state is not PlaybookRunState.RUNNING
 
 
 @cache
 def _catalogue() -> PlaybookCatalogue:
+    # A folder that does not exist: a drill runs the shipped playbooks, whatever the user has of their own.
     return PlaybookCatalogue(Path("no-playbooks-of-ones-own"))
 
 
@@ -182,7 +184,7 @@ def _levels(entries: Iterable[TimelineEntry]) -> list[int]:
 
 
 def _action_of(playbook: Playbook | None, key: str) -> str:
-    """The action behind the key of a question: the step stands in it, before the number."""
+    """The action that a question asks about: its key holds the step, before the number."""
     parts = key.split("/")
     name = parts[-2] if len(parts) > 1 else key
     steps = playbook.steps() if playbook else ()

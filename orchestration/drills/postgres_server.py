@@ -1,5 +1,5 @@
-"""A PostgreSQL server for one drill: in a temporary folder, on a free port of this machine, stopped and started again
-while others look on."""
+"""A PostgreSQL server for one drill: in a temporary folder, on a free port of this machine, so that the drill can stop
+and start it."""
 
 from __future__ import annotations
 
@@ -24,14 +24,15 @@ from orchestration.drills.processes import DrillError
 
 # PostgreSQL refuses to run as root; Debian's packages make this user.
 _USER = "postgres"
+# Debian keeps the server's programs off the PATH, one folder per version.
 _INSTALLED = Path("/usr/lib/postgresql")
 _START_SECONDS = 30.0
 _STOP_SECONDS = 10.0
-_LOOK_SECONDS = 0.05
+_POLL_SECONDS = 0.05
 
 
 class PostgresServer:
-    """One server. What was committed outlives a stop."""
+    """One server. Committed data survives a stop."""
 
     def __init__(self, binaries: Path, folder: Path, clock: Clock) -> None:
         self._binaries = binaries
@@ -46,7 +47,7 @@ class PostgresServer:
         return f"postgresql+psycopg://{_USER}@127.0.0.1:{self._port}/postgres"
 
     def prepare(self) -> None:
-        """Make what it keeps its data in. Blocks. Raises DrillError."""
+        """Create its data folder. Blocks. Raises DrillError."""
         words = ("initdb", "-D", str(self._data), "-U", _USER, "-A", "trust", "--no-sync")
         done = subprocess.run(  # noqa: S603 (found on this machine, no data)
             self._command(*words), cwd=self._folder, capture_output=True, text=True, check=False
@@ -55,8 +56,9 @@ class PostgresServer:
             raise DrillError(f"expected a PostgreSQL server, got: {done.stderr.strip()[-500:]}")
 
     async def start(self) -> None:
-        """Begin to answer; again, at the same address. Raises DrillError."""
+        """Start it; always at the same address. Raises DrillError."""
         settings = (
+            # A drill does not cut the power: waiting for the disk would only slow it down.
             *("fsync=off", f"port={self._port}", "listen_addresses=127.0.0.1"),
             f"unix_socket_directories={self._folder}",
         )
@@ -69,10 +71,10 @@ class PostgresServer:
         while not await anyio.to_thread.run_sync(self._answers):
             if self._process.poll() is not None or self._clock.monotonic() > end:
                 raise DrillError(f"expected a PostgreSQL server that answers, see {self._folder / 'server.log'}")
-            await self._clock.sleep(_LOOK_SECONDS)
+            await self._clock.sleep(_POLL_SECONDS)
 
     def stop(self) -> None:
-        """End at once, with every connection (a "fast shutdown"). Blocks."""
+        """Stop it and drop every connection (a "fast shutdown", which is what SIGINT asks for). Blocks."""
         process, self._process = self._process, None
         if process is None:
             return
@@ -103,7 +105,7 @@ class PostgresServer:
 
 @asynccontextmanager
 async def postgres_server(clock: Clock) -> AsyncIterator[PostgresServer]:
-    """A running server, gone with all its data at the end. Raises DrillError."""
+    """A running server, removed with all its data at the end. Raises DrillError."""
     binaries = _binaries()
     if binaries is None:
         raise DrillError(impossible())
@@ -122,7 +124,7 @@ async def postgres_server(clock: Clock) -> AsyncIterator[PostgresServer]:
 
 
 def impossible() -> str:
-    """Why there can be no such server here; nothing where there can."""
+    """Why there can be no such server on this machine; empty if there can."""
     if _binaries() is None:
         return "PostgreSQL's server (`postgres`, `initdb`) is not installed on this machine"
     if os.geteuid() == 0 and not (_has_user() and shutil.which("setpriv")):

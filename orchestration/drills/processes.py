@@ -1,4 +1,4 @@
-"""The processes of a drill: each in a session of its own, with what it prints in a file, and surely ended."""
+"""The processes of a drill: each in a session of its own, with its output in a file, and certainly ended."""
 
 from __future__ import annotations
 
@@ -16,21 +16,24 @@ import orchestration
 from orchestration.clock import Clock
 from orchestration.errors import OrchestratorError
 
-# Where a drill's project has its own programs.
+# The folder of a drill's project that holds its own programs.
 PROGRAMS = "bin"
+# Nothing else is passed on: a real API key in the environment would let a drill reach a real provider.
 _PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "VIRTUAL_ENV")
+# An environment variable is inherited by every descendant, also by one that left the session and the process group.
 _MARK = "ORCHESTRATOR_DRILL"
-_LOOK_SECONDS = 0.05
+_POLL_SECONDS = 0.05
+# Longer than the control process takes to stop its workers in a drill (`workerStopSeconds` is 2).
 _GRACE_SECONDS = 15.0
 
 
 class DrillError(OrchestratorError):
-    """A drill cannot be held: what it needs did not start, or did not get as far as the fault."""
+    """A drill cannot be run: what it needs did not start, or did not get as far as the fault."""
 
 
 def process_environment(folder: Path | None = None) -> dict[str, str]:
-    """What the processes of a drill find: enough to run, and none of the credentials of whoever holds it. With the
-    drill's `folder`, its programs are found before all others, and what is started can be known by it."""
+    """The environment variables of a drill's processes: enough to run, and no credentials. With the drill's `folder`,
+    its own programs come first on the PATH, and its processes can be recognised."""
     passed = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     found = {**passed, "PYTHONPATH": str(Path(orchestration.__file__).parents[1])}
     if folder is not None:
@@ -40,7 +43,7 @@ def process_environment(folder: Path | None = None) -> dict[str, str]:
 
 
 def kill_all_of(folder: Path) -> None:
-    """Kill what a drill's processes have started to outlive them: whatever carries the mark of its folder."""
+    """Kill every process that carries the mark of a drill's folder, also those that outlived their parents."""
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):
             if process.environ().get(_MARK) == str(folder):
@@ -48,7 +51,7 @@ def kill_all_of(folder: Path) -> None:
 
 
 class DrillProcess:
-    """One process. `folder` is where it works, the drill's own."""
+    """One process, which runs in the drill's folder."""
 
     def __init__(self, arguments: Sequence[str], folder: Path, printed: Path, clock: Clock) -> None:
         self._clock = clock
@@ -87,25 +90,25 @@ class DrillProcess:
                 return found
             if self.ended or self._clock.monotonic() > end:
                 raise DrillError(f"expected '{text}' of a process within {seconds:g} s, got: {self.output[-500:]}")
-            await self._clock.sleep(_LOOK_SECONDS)
+            await self._clock.sleep(_POLL_SECONDS)
 
     async def wait(self, seconds: float) -> int:
-        """Its exit code, when it has ended. Raises DrillError when it does not."""
+        """Wait for its exit code. Raises DrillError if it does not end in time."""
         end = self._clock.monotonic() + seconds
         while (code := self._process.poll()) is None:
             if self._clock.monotonic() > end:
                 raise DrillError(f"expected a process to end within {seconds:g} s, and it did not")
-            await self._clock.sleep(_LOOK_SECONDS)
+            await self._clock.sleep(_POLL_SECONDS)
         return code
 
     def kill(self) -> None:
-        """What `kill -9` does, to it and to what it has started in its session."""
+        """Send SIGKILL to the process and to everything in its session."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
 
     async def stop(self) -> None:
-        """Ask it to end, and see to it."""
+        """Ask it to end, then make sure of it."""
         try:
             if not self.ended:
                 self._process.terminate()

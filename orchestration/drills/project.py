@@ -1,4 +1,4 @@
-"""The configuration of a drill's project: short limits and intervals, and nobody who could be disturbed. Pure."""
+"""The configuration of a drill's project: short limits and intervals, and nobody to disturb. Pure."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from orchestration.drills.setup import DrillSetting
 
 PLANNER = ("read_file", "list_files", "search_files")
 EXECUTOR = (*PLANNER, "write_file", "replace_in_file", "run_command")
-# Rules about the machine would tell of whatever else it does; the drills about it switch them on.
+# The rules about the machine would fire for whatever else runs on it; the drills about resources switch them on.
 OFF = ("cpu-high", "memory-high", "disk-low", "unresponsive", "loop-late", "errors-logged")
 DATABASE_VARIABLE = "DRILL_DATABASE_URL"
-# Only the log is told: a drill that wakes somebody is no drill.
+# They are notified in the log only: a drill must not wake anybody.
 _PEOPLE = ("engineer", "lead", "manager", "security")
 
 
 def configuration(setting: DrillSetting, urls: Mapping[str, str]) -> dict[str, Any]:
-    """The whole file, for providers at these addresses."""
+    """The whole configuration, for providers at these addresses."""
     return laid_over(_usual(setting, urls), setting.configuration)
 
 
 def laid_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Both together: objects are joined, and of everything else the upper one counts."""
+    """Both merged: objects key by key; of everything else the upper value wins."""
     joined = dict(below)
     for name, value in above.items():
         under = joined.get(name)
@@ -41,6 +41,7 @@ def _usual(setting: DrillSetting, urls: Mapping[str, str]) -> dict[str, Any]:
             "workers": setting.workers,
             "workerHeartbeatSeconds": 5,
             "workerStopSeconds": 2,
+            # One retry: a drill about a failing agent would spend its time on backoff otherwise.
             "agentRetries": 1,
             "limits": {"seconds": 600},
             **({"databaseUrlEnv": DATABASE_VARIABLE} if setting.database_url else {}),
@@ -54,6 +55,7 @@ def _usual(setting: DrillSetting, urls: Mapping[str, str]) -> dict[str, Any]:
         "monitoring": {
             "resourceSeconds": 1,
             "scanSeconds": 1,
+            # Both read much and find nothing in a fresh project; the drills about them set their own intervals.
             "integritySeconds": 600,
             "auditDependencies": False,
             "thresholds": {"stalledSeconds": 120},
@@ -70,7 +72,7 @@ def _usual(setting: DrillSetting, urls: Mapping[str, str]) -> dict[str, Any]:
 
 
 def provider(url: str, **more: Any) -> dict[str, Any]:
-    """A provider's section, with the product's own limits and intervals."""
+    """The section of a provider, with the product's default limits and intervals."""
     return {
         "type": "openai",
         "baseUrl": f"{url}/v1",
@@ -81,7 +83,7 @@ def provider(url: str, **more: Any) -> dict[str, Any]:
 
 
 def agents() -> list[dict[str, Any]]:
-    """The agents: those of the sample, one that uses tools as it is told, one of the user's own code."""
+    """The agents: those of the sample, one that runs scripted tool calls, one that is the user's own code."""
     return [
         {"id": "planner", "description": "Plans", "tools": list(PLANNER), "outputs": ["plan.md"]},
         {

@@ -1,4 +1,4 @@
-"""A rehearsal provider in a process of its own, that can be killed and come back at the same address."""
+"""A rehearsal provider in a process of its own, which can be killed and started again at the same address."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _ANSWER_SECONDS = 5.0
 
 
 class RehearsalProcess:
-    """One provider of a drill. The calls of a process that was killed are kept."""
+    """One provider of a drill. The calls to a process that was killed are kept."""
 
     def __init__(self, name: str, folder: Path, latency_ms: float, clock: Clock) -> None:
         self.name = name
@@ -28,7 +28,7 @@ class RehearsalProcess:
         self._kept: list[dict[str, Any]] = []
 
     async def start(self) -> None:
-        """Begin to answer; again, at the address that it had before. Raises DrillError."""
+        """Start it, at the address that it had before. Raises DrillError."""
         printed = self._folder / f"{self.name}.{self._clock.now():%H%M%S%f}.log"
         options = ("--port", str(self._port), "--latency-ms", str(self._latency_ms))
         self._child = DrillProcess(("orchestration.rehearsal", *options), self._folder, printed, self._clock)
@@ -36,24 +36,24 @@ class RehearsalProcess:
         self._port = int(self.url.rpartition(":")[2])
 
     async def kill(self) -> None:
-        """End it as `kill -9` does."""
+        """Kill it without warning, as `kill -9` does."""
         if self._child is not None:
             self._kept = await self.calls()
             self._child.kill()
             self._child = None
 
     def close(self) -> None:
-        """End it, whatever it does."""
+        """Stop it, whatever it is doing."""
         if self._child is not None:
             self._child.kill()
 
     async def fault(self, name: str, **order: Any) -> None:
-        """Have requests answered with a fault; see `docs/reference/rehearsal-provider.md`. Raises DrillError."""
+        """Answer requests with a fault; see `docs/reference/rehearsal-provider.md`. Raises DrillError."""
         await self._ask("POST", "/rehearsal/faults", {"fault": name, **order})
 
     async def calls(self) -> list[dict[str, Any]]:
-        """All model calls so far; those of the last that could be asked while nobody answers. Whoever has started it
-        again may have been somebody else."""
+        """All model calls so far; while nothing answers, those known from before. A playbook may have started another
+        process at this address, so it is asked over HTTP and not through our child process."""
         if not self.url:
             return self._kept
         try:

@@ -1,4 +1,4 @@
-"""A drill's result as figures: for the history, for JSON and for the table. Pure."""
+"""The result of a drill as figures: for the history, for JSON and for the table. Pure."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ _HEADS = (
 
 @dataclass(frozen=True, slots=True)
 class DrillTotals:
-    """All drills of one session together, in seconds. `median_resolution` is beyond the window of watching, of those
-    `resolved`, None without any; `slowness` the mean over the drills."""
+    """The totals of one session of drills, times in seconds. `median_resolution` is that of the `resolved` ones,
+    without the stability window, None without any; `slowness` is the mean over the drills."""
 
     held: int
     passed: int
@@ -31,7 +31,7 @@ class DrillTotals:
 
 
 def figures(result: DrillResult) -> dict[str, Any]:
-    """What is kept of a drill, as JSON values; times in seconds after the fault."""
+    """The figures of a drill as JSON values; times in seconds after the fault."""
     response, work = result.seen.response, result.seen.work
     values: dict[str, Any] = {
         "ending": result.drill.expects.ending.value,
@@ -60,13 +60,14 @@ def figures(result: DrillResult) -> dict[str, Any]:
         "actions": [
             {"phase": act.phase, "step": act.step, "action": act.action, "state": act.state, "says": act.summary}
             for act in response.actions
+            # A verification is repeated every second: it would hide the few actions that matter.
             if act.phase != "verify"
         ],
     }
 
 
 def total(results: Sequence[DrillResult]) -> DrillTotals:
-    """The sum of a session."""
+    """The totals of a session."""
     efforts = [one.seen.work for one in results]
     responses = [one.seen.response for one in results if one.seen.response is not None]
     slowness = [one.seen.slowness for one in results]
@@ -104,7 +105,7 @@ def markdown(rows: Sequence[tuple[str, bool, Mapping[str, Any]]], whole: DrillTo
 
 
 def in_words(whole: DrillTotals) -> str:
-    """The sum of a session, in a few sentences."""
+    """The totals of a session, in a few sentences."""
     resolution = "none" if whole.median_resolution is None else f"{whole.median_resolution:.1f} s"
     slow = (
         f" Limits were widened: programs ran {whole.slowness:g} times slower than alone." if whole.slowness > 1 else ""

@@ -1,4 +1,4 @@
-"""Holds one drill: the project stands, work runs, the fault strikes; then it is only watched."""
+"""Runs one drill: start the project, start work, inject the fault; then only observe."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from orchestration.incidents.model import Incident
 from orchestration.storage.database import StorageError
 from orchestration.storage.scratch import scratch_database
 
-_LOOK_SECONDS = 0.1
-# How long nothing must come before a fault counts as absorbed: longer than any rule of the drills holds.
+_POLL_SECONDS = 0.1
+# How long no incident may be opened before a fault counts as absorbed: longer than the hold of any rule in a drill.
 _QUIET_SECONDS = 4.0
 
 
 @dataclass(frozen=True, slots=True)
 class DrillResult:
-    """How a drill went. `folder` is where its project is, None when it was cleared away."""
+    """The result of a drill. `folder` is where its project was kept, None if it was deleted."""
 
     drill: Drill
     started_at: datetime
@@ -45,13 +45,13 @@ class DrillResult:
 
     @property
     def passed(self) -> bool:
-        """Whether all went as expected."""
+        """Whether everything went as expected."""
         return not self.misses
 
 
 async def run_drill(drill: Drill, clock: Clock, *, keep: Path | None = None, against: str | None = None) -> DrillResult:
-    """Hold a drill in a folder of its own: below `keep`, which stays, else in a temporary one; with a database file of
-    its own, or a scratch database on the server at the address `against`."""
+    """Run a drill in a folder of its own: below `keep`, where it stays, or else a temporary one; with a database file
+    of its own, or a scratch database on the server at the address `against`."""
     started, begun = clock.now(), clock.monotonic()
     try:
         with (
@@ -87,7 +87,7 @@ def _folder(drill: Drill, keep: Path | None) -> Iterator[Path]:
 
 
 async def _calibrated(drill: Drill, folder: Path, clock: Clock) -> DrillObservation:
-    """What is seen, with how slow the machine was meanwhile."""
+    """The observation, with how slow the machine was meanwhile."""
     calibration = Calibration(clock)
     async with calibration.measuring():
         seen = await _observed(drill, folder, clock)
@@ -108,7 +108,7 @@ async def _observed(drill: Drill, folder: Path, clock: Clock) -> DrillObservatio
 
 
 async def _begin(drill: Drill, environment: DrillEnvironment) -> None:
-    """Serve, and have the work under way."""
+    """Start the system, and the work during which the fault is injected."""
     await environment.serve()
     if drill.prepare is not None:
         await drill.prepare(environment)
@@ -130,7 +130,7 @@ async def _watched(drill: Drill, environment: DrillEnvironment, since: datetime)
                 break
         except (SQLAlchemyError, StorageError):
             pass  # the database is what the drill has taken away
-        await environment.clock.sleep(_LOOK_SECONDS)
+        await environment.clock.sleep(_POLL_SECONDS)
     calls = await environment.calls()
     now = environment.clock.now()
     return await environment.database.call(lambda: observer.observe(watcher, drill.expects, since, now, calls))

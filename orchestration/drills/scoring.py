@@ -1,4 +1,4 @@
-"""Whether a drill went as expected. Pure: what was declared beside what was seen."""
+"""Whether a drill went as expected. Pure: compares the expectation with the observation."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _HANDED_OVER = "handed-over"
 
 @dataclass(frozen=True, slots=True)
 class ScoringMiss:
-    """Something that was expected and did not come; `what` is a stable name."""
+    """One deviation from the expectation; `what` is a stable name."""
 
     what: str
     expected: str
@@ -31,16 +31,17 @@ class ScoringMiss:
 
 
 def score(expects: DrillExpectation, seen: DrillObservation) -> tuple[ScoringMiss, ...]:
-    """Everything that went otherwise than expected; nothing when the drill has passed.
+    """Every deviation from the expectation; none if the drill passed.
 
-    What our own processes need (the 2, 15 and 1 s of the limits) is widened by how much slower than usual the machine
-    was seen to be; what a rule or a setting says is not.
+    The times that our own processes need (the 2, 15 and 1 s of the limits) are widened by the measured slowness of the
+    machine; the times that a rule or a setting prescribes are not, because they pass by the clock.
     """
     return tuple(_misses(expects, seen))
 
 
 def median_resolution(seen: Sequence[DrillObservation]) -> float | None:
-    """The median time from the fault to the resolution beyond the stability window, of what was resolved by itself."""
+    """The median time from the fault to the resolution, without the stability window, of what was resolved
+    automatically."""
     times = [
         one.response.resolved_after - one.response.stable
         for one in seen

@@ -1,4 +1,4 @@
-"""The project in which a drill runs. Pure."""
+"""How the project of a drill is set up. Pure."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class DrillSetting:
-    """The project in which a drill takes place. `configuration` is laid over that of every drill; `providers` are
-    rehearsal servers, the first is the default and the others its fallbacks; `latency_ms` lies between two pieces of
-    their answers. `files` are written into the project; `environment` into its `.env`.
+    """The project of a drill. `configuration` is merged over the one that all drills share; `providers` are rehearsal
+    servers, of which the first is the default and the others are its fallbacks; `latency_ms` is the pause between two
+    chunks of their answers. `files` are written into the project, `environment` into its `.env`.
 
-    `disk_mb` puts the project onto a file system of its own of that size. `programs` are scripts that it finds on its
-    PATH before all others. `database_url` is a server's database, in the place of a file; `own_server` has a PostgreSQL
-    server started for the drill alone.
+    `disk_mb` mounts a file system of that size for the project. `programs` are scripts that come first on its PATH.
+    `database_url` names a database on a server instead of a file; `own_server` starts a PostgreSQL server for this
+    drill alone.
     """
 
     providers: tuple[str, ...] = ("primary", "second")

@@ -11,7 +11,7 @@ import click
 
 
 def main(file: str, seconds: str) -> None:
-    """Lock it, say so, and let go after so many seconds."""
+    """Lock the file, print that, and release it after so many seconds."""
     with closing(sqlite3.connect(file, timeout=10, isolation_level=None)) as connection:
         connection.execute("BEGIN IMMEDIATE")
         click.echo("locked")

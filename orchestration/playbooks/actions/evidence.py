@@ -36,7 +36,7 @@ _LINES = 20
 _COMMITS = 10
 _EVENTS = 5000
 _RECENT = timedelta(days=1)
-# Runnable processes per processor. A busy build machine reaches 2 to 4 and still answers; at 8 a console does not.
+# Waiting processes per processor: with so many, even a process that needs little waits noticeably for its turn.
 _UNRESPONSIVE_LOAD = 8.0
 # Of one processor: what a process without any waiting uses, less the noise of measuring.
 _RUNAWAY_PERCENT = 95.0
