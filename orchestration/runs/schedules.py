@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio.to_thread
+from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from orchestration.config.schema import ScheduleSettings
 from orchestration.errors import NotFoundError, UsageError
@@ -23,9 +24,22 @@ from orchestration.ids import new_id
 from orchestration.runs.launcher import RunLauncher
 from orchestration.storage.runs import Run, Runs
 from orchestration.workflows.coordinator import RUN
-from orchestration.workflows.engine import Engine, Flow, FlowSchedule, untyped
+from orchestration.workflows.engine import JSON, Engine, Flow, FlowKind, FlowSchedule
 
-SCHEDULED = untyped("scheduled")
+_RUN_ID = TypeAdapter[str | None](str | None)
+
+
+class PlannedStart(BaseModel):
+    """The payload of the flow: a schedule as it was when the calendar was applied, and the planned time."""
+
+    model_config = ConfigDict(frozen=True)
+
+    schedule: ScheduleSettings
+    at: str
+
+
+# The result is the identifier of the run, or the report of a game day.
+SCHEDULED = FlowKind("scheduled", PlannedStart, JSON)
 
 HoldGameDay = Callable[[Mapping[str, Any]], Awaitable[Any]]
 """Holds the drills of a schedule; the argument is the flow's payload, with `schedule` and `at`."""
@@ -49,23 +63,23 @@ class RunSchedules:
         await self._engine.apply_schedules(SCHEDULED, [_flow_schedule(settings) for settings in schedules])
         self._bus.publish(CalendarApplied(schedules=tuple(settings.name for settings in schedules)))
 
-    async def body(self, flow: Flow, payload: Any) -> Any:
+    async def body(self, flow: Flow, planned: PlannedStart) -> Any:
         """The flow of one planned time."""
-        if payload["schedule"].get("drills"):
-            return await flow.step("drills", lambda: self._hold_game_day(payload))
-        run_id = await flow.step("record", lambda: self._record(payload))
+        if planned.schedule.drills:
+            payload = planned.model_dump(mode="json", by_alias=True)
+            return await flow.step("drills", JSON, lambda: self._hold_game_day(payload))
+        run_id = await flow.step("record", _RUN_ID, lambda: self._record(planned))
         if run_id is not None:
             await flow.start(RUN, run_id, None)
         return run_id
 
-    async def _record(self, payload: Any) -> str | None:
+    async def _record(self, start: PlannedStart) -> str | None:
         """Record the run, once however often this is repeated; None, with an event, if it cannot be started."""
-        settings = ScheduleSettings.model_validate(payload["schedule"])
-        planned = datetime.fromisoformat(payload["at"])
+        settings, planned = start.schedule, datetime.fromisoformat(start.at)
         try:
             run = await self._run(settings, planned)
         except UsageError as error:
-            self._bus.publish(ScheduleRefused(name=settings.name, at_time=payload["at"], message=str(error)))
+            self._bus.publish(ScheduleRefused(name=settings.name, at_time=start.at, message=str(error)))
             return None
         if not await anyio.to_thread.run_sync(self._is_recorded, run.id):
             await anyio.to_thread.run_sync(self._runs.add, run)

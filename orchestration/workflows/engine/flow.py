@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar, overload
+from typing import Any, Generic, TypeVar
 
 from dbos import DBOS, PortableWorkflowError, SetWorkflowID
 
 from orchestration.errors import OrchestratorError
 from orchestration.workflows.engine.kinds import FlowKind
-from orchestration.workflows.engine.values import JSON, StoredType, from_json, to_json
+from orchestration.workflows.engine.values import StoredType, from_json, to_json
 
 T = TypeVar("T")
 P = TypeVar("P")
@@ -62,39 +62,26 @@ class Flow:
         self._start_child = start_child
         self._owner = asyncio.current_task()
 
-    @overload
-    async def step(self, name: str, model: StoredType[T], function: StepFunction[T]) -> T: ...
-
-    @overload
-    async def step(self, name: str, model: StepFunction[Any]) -> Any: ...
-
-    async def step(self, name: str, model: Any, function: StepFunction[Any] | None = None) -> Any:
+    async def step(self, name: str, model: StoredType[T], function: StepFunction[T]) -> T:
         """Run `function` once and record its result, of the type `model`; after a crash return the record instead.
 
         A step that is interrupted half-way runs again, so its outside effects must be idempotent. Raises StepError when
         the function fails (which is recorded, too). If the flow is cancelled, the step stops early and unrecorded.
         """
         self._check_owner(name)
-        one = NamedStep(name, model, function) if function is not None else NamedStep(name, JSON, model)
+        one = NamedStep(name, model, function)
         stored = await _unwrapped(DBOS.run_step_async({"name": name, "preemptible": True}, _portable(one)))
-        return from_json(one.model, stored, f"step '{name}' of {self.id}")
+        return from_json(model, stored, f"step '{name}' of {self.id}")
 
-    @overload
-    async def steps(self, named: Sequence[NamedStep[T]]) -> list[T]: ...
-
-    @overload
-    async def steps(self, named: Sequence[tuple[str, StepFunction[Any]]]) -> list[Any]: ...
-
-    async def steps(self, named: Sequence[Any]) -> list[Any]:
+    async def steps(self, named: Sequence[NamedStep[T]]) -> list[T]:
         """Run single steps concurrently; results come in the order given. The first StepError, if any, is raised after
         all have ended."""
         self._check_owner("steps")
-        wanted = [one if isinstance(one, NamedStep) else NamedStep(one[0], JSON, one[1]) for one in named]
         # The engine numbers steps in the order of their calls. Gathered coroutines call in whatever order they are
         # scheduled, and on replay a step would get the result of another, without any error. So numbers are reserved
         # here, in order.
-        reserved = [(DBOS.reserve_step(), one) for one in wanted]
-        results = await asyncio.gather(
+        reserved = [(DBOS.reserve_step(), one) for one in named]
+        results: list[Any] = await asyncio.gather(
             *(
                 _unwrapped(slot.run_async({"name": one.name, "preemptible": True}, _portable(one)))
                 for slot, one in reserved
@@ -106,7 +93,7 @@ class Flow:
                 raise result
         return [
             from_json(one.model, result, f"step '{one.name}' of {self.id}")
-            for one, result in zip(wanted, results, strict=True)
+            for one, result in zip(named, results, strict=True)
         ]
 
     async def start(self, kind: FlowKind[P, R], child_id: str, payload: P) -> ChildFlow[R]:
