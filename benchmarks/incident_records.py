@@ -18,6 +18,8 @@ from orchestration.clock import FakeClock
 from orchestration.config.response import Contact, ResponseSettings
 from orchestration.domain.scenario import Scenario
 from orchestration.events import EventBus
+from orchestration.incidents.commands.acknowledgement import Acknowledge
+from orchestration.incidents.commands.resolution import Resolve
 from orchestration.incidents.model import person
 from orchestration.incidents.report import BlastRadius, Facts, TroubleReport
 from orchestration.incidents.service import IncidentService, Ports
@@ -78,11 +80,11 @@ def make_samples(service: IncidentService, clock: FakeClock) -> None:
     for number in range(SAMPLES):
         incident = service.open_or_join(a_report(number, clock.now()))
         pass_time(clock, 60 + number)
-        service.acknowledge(incident.id, person("ada"))
+        service.execute(incident.id, person("ada"), Acknowledge())
         pass_time(clock, 600 + 7 * number)
         if number >= SAMPLES - LEFT_OPEN:
             continue
-        service.resolve(incident.id, person("ada"), "mended")
+        service.execute(incident.id, person("ada"), Resolve("mended"))
 
 
 def pass_time(clock: FakeClock, seconds: float) -> None:

@@ -21,6 +21,7 @@ from benchmarks.incident_records import BEGIN, SAMPLES, SPAN, a_desk, a_report, 
 from orchestration.clock import FakeClock
 from orchestration.domain.scenario import Scenario
 from orchestration.domain.severity import Severity
+from orchestration.incidents.commands.resolution import Resolve
 from orchestration.incidents.model import person
 from orchestration.incidents.service import IncidentService
 from orchestration.incidents.statistics import Statistics
@@ -73,7 +74,7 @@ def calls(database: Database, service: IncidentService, clock: FakeClock) -> dic
         return service.open_or_join(a_report(SAMPLES + RECENT + next(number), clock.now()))
 
     def after_a_change() -> object:
-        service.resolve(waiting.pop(), ADA, "mended")
+        service.execute(waiting.pop(), ADA, Resolve("mended"))
         return stats(days=30)()
 
     def board() -> object:

@@ -13,7 +13,7 @@ import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import Any, Generic, Literal, Self, TypeVar, get_type_hints
+from typing import Any, Generic, Literal, Protocol, Self, TypeVar, get_type_hints
 
 import httpx2
 
@@ -71,6 +71,23 @@ class IncidentRecord:
     detected_at: datetime
     assignee: str | None = None
     resolved_at: datetime | None = None
+
+
+class IncidentRequest(Protocol):
+    """A command for an incident, such as `Acknowledge()` or `Resolve("restarted it")`: see
+    `orchestration.incidents.commands`. Those for people all are such requests."""
+
+    @property
+    def api_method(self) -> str:
+        """The HTTP method."""
+
+    @property
+    def api_path(self) -> str:
+        """The path below the incident."""
+
+    @property
+    def api_body(self) -> Mapping[str, Any] | None:
+        """The body as JSON values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,9 +234,22 @@ class Client:
         """One incident: `incident`, `timeline`, `timers`, `sla`, `missing`."""
         return dict(self.get(f"/incidents/{_part(incident)}"))
 
+    def execute(self, incident: str, command: IncidentRequest, *, key: str | None = None) -> IncidentRecord:
+        """Give a command: `client.execute("latest", Resolve("restarted it"))`."""
+        path = f"/incidents/{_part(incident)}/{command.api_path}"
+        return _record(IncidentRecord, self.send(command.api_method, path, command.api_body, key=key))
+
     def act_on_incident(self, incident: str, act: str, **fields_: Any) -> IncidentRecord:
-        """Do something to an incident: `acknowledge`, `notes`, `escalate`, `resolve` and so on, with its fields."""
+        """Give a command by its name in the API: `acknowledge`, `notes`, `resolve` and so on, with its fields."""
         return _record(IncidentRecord, self.send("POST", f"/incidents/{_part(incident)}/{_part(act)}", fields_ or None))
+
+    def review(self, incident: str) -> str:
+        """The post-incident review so far, as Markdown."""
+        return self._request("GET", f"/incidents/{_part(incident)}/review").text
+
+    def action_items(self) -> Sequence[Mapping[str, Any]]:
+        """The open action items of all incidents."""
+        return list(self.get("/action-items"))
 
     def drills(self) -> Sequence[Mapping[str, Any]]:
         """Every drill there is, with what it expects and its last result."""
@@ -280,13 +310,17 @@ class Client:
         return self._ask(method, path, json=body, headers=headers)
 
     def _ask(self, method: str, path: str, **more: Any) -> Any:
+        response = self._request(method, path, **more)
+        return response.json() if response.content else None
+
+    def _request(self, method: str, path: str, **more: Any) -> httpx2.Response:
         try:
             response = self._http.request(method, path, **more)
         except httpx2.HTTPError as error:
             raise self._unreachable(error) from error
         if response.status_code >= 300:
             raise _error(response)
-        return response.json() if response.content else None
+        return response
 
     def _unreachable(self, error: httpx2.HTTPError) -> UnreachableError:
         return UnreachableError(

@@ -26,6 +26,7 @@ from orchestration.config.store import ConfigurationStore
 from orchestration.errors import UsageError
 from orchestration.events import EventBus
 from orchestration.ids import new_id
+from orchestration.incidents.commands.note import AddNote
 from orchestration.incidents.model import person
 from orchestration.incidents.service import IncidentService, Ports
 from orchestration.incidents.statistics import Statistics
@@ -169,7 +170,7 @@ class Project:
         )
         if not question.subject.startswith("run-"):
             said = f"{'approved' if approved else 'denied'}: {question.question}{f'; {reason}' if reason else ''}"
-            self.incident_service.note(question.subject, person(by), said)
+            self.incident_service.execute(question.subject, person(by), AddNote(said))
 
     def find_run(self, text: str) -> Run:
         """The run with an identifier or a unique part of one. Raises NotFoundError."""

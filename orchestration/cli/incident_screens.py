@@ -66,10 +66,9 @@ def _indented(text: str) -> str:
 
 
 def _likely(entries: Sequence[TimelineEntry]) -> list[str]:
-    """What the playbook takes for the cause, as it said last."""
-    notes = [str(entry.data.get("text", "")) for entry in entries if entry.kind == "noted"]
-    causes = [text.removeprefix(notices.LIKELY) for text in notes if text.startswith(notices.LIKELY)]
-    return [f"  likely     {causes[-1]}"] if causes else []
+    """The likely causes, as the playbook ranked them last."""
+    ranked = [entry.data["likely_causes"] for entry in entries if "likely_causes" in entry.data]
+    return [f"  likely     {'; '.join(ranked[-1])}"] if ranked else []
 
 
 def _nobodys(incident: Incident) -> str:

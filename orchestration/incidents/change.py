@@ -1,6 +1,6 @@
-"""One change of one incident in the making: the new incident, its timeline entries, and whom to tell. Pure.
+"""One change of one incident while it is being made: the new incident, its timeline entries, its notifications. Pure.
 
-What is done to an incident is a function that takes a turn. The desk begins the turn and writes what came out of it.
+A command is applied to a change. The unit of work creates the change, and writes the result in one transaction.
 """
 
 from __future__ import annotations
@@ -17,14 +17,15 @@ from orchestration.incidents.escalation import EscalationRule
 from orchestration.incidents.model import Actor, Incident, TimelineEntry, move, not_before
 from orchestration.notifications.notice import NoticeKind
 
-# Somebody who was paged so lately knows; what automation has found since stands on the timeline.
+# Rules of escalation and a playbook often call for the same level within seconds of each other. A second page in that
+# time says nothing new to a person who has just been woken; what was found since is on the timeline.
 FRESH_SECONDS = 300.0
 _PAGES = frozenset({NoticeKind.INITIAL, NoticeKind.ESCALATION})
 
 
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """A notice to be sent. `step` makes it idempotent; a `lasting` one is sent although somebody has acknowledged."""
+    """A notice to be sent. `step` makes it idempotent; a `lasting` one is sent even after an acknowledgement."""
 
     kind: NoticeKind
     contacts: tuple[Contact, ...]
@@ -34,7 +35,7 @@ class Notification:
 
 
 class IncidentChange:
-    """The change, as far as it has come. `now` is never before the incident's last change."""
+    """The change so far. `now` is never before the incident's last change."""
 
     def __init__(self, incident: Incident, settings: ResponseSettings, now: datetime, actor: Actor) -> None:
         self.incident = incident
@@ -60,14 +61,14 @@ class IncidentChange:
         self.entries.append(TimelineEntry(self.now, kind, str(self.actor), data))
 
     def transition(self, to: IncidentStatus, **data: Any) -> None:
-        """Go to another state. Raises RefusedError."""
+        """Move to another status. Raises IncidentRefusedError."""
         self.incident, entry = move(self.incident, to, self.now, self.actor, **data)
         self.entries.append(entry)
 
     def notify(
         self, kind: NoticeKind, contacts: Sequence[Contact], step: str, reason: str = "", *, lasting: bool = False
     ) -> None:
-        """Tell these contacts; from now on they belong to those who are told how it ends."""
+        """Notify these contacts; from now on they also learn how the incident ends."""
         self.notifications.append(Notification(kind, tuple(contacts), step, reason, lasting))
         names = [contact.id for contact in contacts]
         self.set(notified=tuple(dict.fromkeys([*self.incident.notified, *names])))
@@ -75,15 +76,15 @@ class IncidentChange:
             self.set(paged_at={**self.incident.paged_at, **dict.fromkeys(names, self.now)})
 
     def notify_everyone(self, kind: NoticeKind, step: str, reason: str = "") -> None:
-        """Tell everybody who has been told before."""
+        """Notify everyone who has been notified before."""
         self.notify(kind, self.contacts_for(self.incident.notified), step, reason)
 
     def contacts_for(self, names: Iterable[str]) -> tuple[Contact, ...]:
-        """The contacts that are meant, by the settings of this incident."""
+        """The contacts behind names such as `level-2`, by the settings of this incident."""
         return oncall.contacts(names, self.settings, self.now)
 
     def start_paging(self) -> None:
-        """Tell those who are to be told first, start the way up, and promise the next word."""
+        """Page the first contacts, start the escalation, and schedule the next update."""
         audience = self.settings.audience_of(self.incident.severity)
         levels = self.settings.escalation.levels
         first = oncall.level_names(levels[0]) if levels and escalation.pages(self.incident) else ()
@@ -97,13 +98,13 @@ class IncidentChange:
         )
 
     def escalate(self, level: int, reason: str, step: str, **data: Any) -> None:
-        """Tell a level, apart from those whom this same turn tells already.
+        """Notify a level, except for contacts whom this same change notifies already.
 
-        It is not a page that waits for an answer, so an acknowledgement does not hold it back. Automation does not page
-        anybody twice within five minutes; a person may.
+        It is not a page that waits for an acknowledgement, so none holds it back. Automation does not page a contact
+        twice within five minutes; a person may.
         """
         meant = self.contacts_for([f"level-{level}"])
-        told = {contact.id for telling in self.notifications for contact in telling.contacts}
+        told = {contact.id for each in self.notifications for contact in each.contacts}
         told |= frozenset() if self.actor.human else self._freshly_paged()
         contacts = [contact for contact in meant if contact.id not in told]
         self.add_entry("escalated", level=level, reason=reason, contacts=[contact.id for contact in meant], **data)
@@ -114,13 +115,19 @@ class IncidentChange:
         since = self.now - timedelta(seconds=FRESH_SECONDS)
         return frozenset(name for name, at in self.incident.paged_at.items() if at > since)
 
+    def stop_timers(self) -> None:
+        """Stop pages, updates and a suppression: the incident has ended."""
+        self.set(page_due=None, update_due=None, suppressed_until=None)
+        self.stops_pages = True
+
     def finish(self) -> None:
-        """Apply the rules of escalation that hold now and have not been applied."""
+        """Apply the escalation rules that hold now and have not been applied."""
         if not self.changed:
             return
         for rule in escalation.rules_due(self.incident, self.settings, self.now):
             self.set(escalated=(*self.incident.escalated, rule.value))
             self.escalate(rule.level, rule.sentence, f"rule-{list(EscalationRule).index(rule)}", rule=rule.value)
-        if self.stops_pages:  # a page that was stopped may never have arrived
+        if self.stops_pages:
+            # A page that was stopped may never have arrived, so it must not count as a recent one.
             self.set(paged_at={})
         self.set(changed_at=self.now)

@@ -95,85 +95,82 @@ def declare(
         impact_started_at=report.started_at,
         recurrence_of=recurrence_of,
     )
-    turn = IncidentChange(incident, snapshot.settings, now, Actor(report.source))
+    change = IncidentChange(incident, snapshot.settings, now, Actor(report.source))
     data: dict[str, Any] = {"severity": severity.value, "ground": ground.value, **_seen(report)}
     linked = {"recurrence_of": recurrence_of} if recurrence_of else {}
-    turn.entries.append(TimelineEntry(at, "detected", str(turn.actor), {**data, **linked}))
-    turn.start_paging()
-    return turn
+    change.entries.append(TimelineEntry(at, "detected", str(change.actor), {**data, **linked}))
+    change.start_paging()
+    return change
 
 
-def absorb(turn: IncidentChange, report: TroubleReport) -> None:
+def absorb(change: IncidentChange, report: TroubleReport) -> None:
     """Take a report of the same trouble in; one that says nothing new changes nothing."""
-    incident = turn.incident
+    incident = change.incident
     blast = widened(incident.blast_radius, report.blast_radius)
     fingerprints = tuple(dict.fromkeys([*incident.fingerprints, *report.fingerprints]))
     news = {"blast_radius": blast, "fingerprints": fingerprints, "facts": worst(incident.facts, report.facts)}
     if any(getattr(incident, name) != value for name, value in news.items()):
         added = [each for each in fingerprints if each not in incident.fingerprints]
-        turn.set(**news, last_seen_at=max(incident.last_seen_at, report.at))
-        turn.add_entry("joined", **{**_seen(report), "fingerprints": added})
+        change.set(**news, last_seen_at=max(incident.last_seen_at, report.at))
+        change.add_entry("joined", **{**_seen(report), "fingerprints": added})
     if incident.cleared_at is not None and report.at > incident.cleared_at:
-        turn.set(cleared_at=None, last_seen_at=report.at)
-        turn.add_entry("returned", reason="it was seen again before it had been gone for long enough")
-    _become_real(turn, report)
-    _raise_by_facts(turn, report)
+        change.set(cleared_at=None, last_seen_at=report.at)
+        change.add_entry("returned", reason="it was seen again before it had been gone for long enough")
+    _become_real(change, report)
+    _raise_by_facts(change, report)
 
 
-def reopen(turn: IncidentChange, reason: str) -> None:
+def reopen(change: IncidentChange, reason: str) -> None:
     """The trouble is back: a new SLA record starts, and everybody is told again. Raises RefusedError."""
-    incident = turn.incident
-    turn.transition(IncidentStatus.REOPENED, reason=reason)
-    turn.set(
-        clock=sla.start(incident.severity, turn.settings, turn.now, incident.clock.number + 1),
+    incident = change.incident
+    change.transition(IncidentStatus.REOPENED, reason=reason)
+    change.set(
+        clock=sla.start(incident.severity, change.settings, change.now, incident.clock.number + 1),
         **dict.fromkeys(_ENDS),
     )
-    turn.start_paging()
+    change.start_paging()
 
 
-def clear(turn: IncidentChange, at: datetime) -> None:
+def clear(change: IncidentChange, at: datetime) -> None:
     """The trouble is not seen any more. It is resolved when that has lasted; what was seen later counts more."""
-    incident = turn.incident
+    incident = change.incident
     if incident.cleared_at is not None or at < incident.last_seen_at:
         return
-    turn.set(cleared_at=at)
+    change.set(cleared_at=at)
     if incident.status.is_open:
-        turn.add_entry("cleared", stable_for=turn.settings.stability_seconds)
+        change.add_entry("cleared", stable_for=change.settings.stability_seconds)
 
 
-def suppress(turn: IncidentChange, until: datetime, reason: str) -> None:
-    """Keep quiet during maintenance; when it ends, it is judged again. Raises RefusedError."""
-    turn.transition(IncidentStatus.SUPPRESSED, reason=reason, until=until.isoformat())
-    turn.set(suppressed_until=until, page_due=None, update_due=None)
-    turn.stops_pages = True
-
-
-def end_suppression(turn: IncidentChange) -> None:
+def end_suppression(change: IncidentChange) -> None:
     """The maintenance is over and the trouble is still there: the response begins, and its clock with it."""
-    incident = turn.incident
-    turn.transition(IncidentStatus.DETECTED, reason="the maintenance window has ended")
-    turn.set(suppressed_until=None, clock=sla.start(incident.severity, turn.settings, turn.now, incident.clock.number))
-    turn.start_paging()
+    incident = change.incident
+    change.transition(IncidentStatus.DETECTED, reason="the maintenance window has ended")
+    change.set(
+        suppressed_until=None, clock=sla.start(incident.severity, change.settings, change.now, incident.clock.number)
+    )
+    change.start_paging()
 
 
-def change_severity(turn: IncidentChange, severity: Severity, ground: SeverityReason, reason: str) -> None:
+def change_severity(change: IncidentChange, severity: Severity, ground: SeverityReason, reason: str) -> None:
     """Make it more or less severe: the targets count anew from the original start, and people are told."""
-    incident = turn.incident
+    incident = change.incident
     require_open(incident, "change its severity")
     rises = severity.worse_than(incident.severity)
-    change = {"from": incident.severity.value, "to": severity.value, "reason": reason}
-    turn.set(severity=severity, severity_reason=ground, clock=sla.recompute(incident.clock, severity, turn.settings))
-    turn.add_entry("severity-raised" if rises else "severity-lowered", **change)
+    details = {"from": incident.severity.value, "to": severity.value, "reason": reason}
+    change.set(
+        severity=severity, severity_reason=ground, clock=sla.recompute(incident.clock, severity, change.settings)
+    )
+    change.add_entry("severity-raised" if rises else "severity-lowered", **details)
     if incident.status is IncidentStatus.SUPPRESSED:
         return
     step = f"{severity.value}-{incident.version}"
-    turn.notify_everyone(NoticeKind.UPDATE, step, f"severity {incident.severity.value} → {severity.value}: {reason}")
+    change.notify_everyone(NoticeKind.UPDATE, step, f"severity {incident.severity.value} → {severity.value}: {reason}")
     newcomers = [
-        contact for contact in turn.contacts_for(turn.settings.audience_of(severity)) if _is_new(turn, contact.id)
+        contact for contact in change.contacts_for(change.settings.audience_of(severity)) if _is_new(change, contact.id)
     ]
     if rises and newcomers:
-        turn.notify(NoticeKind.INITIAL, newcomers, step, reason)
-    _start_pages(turn)
+        change.notify(NoticeKind.INITIAL, newcomers, step, reason)
+    _start_pages(change)
 
 
 def widened(one: BlastRadius, other: BlastRadius) -> BlastRadius:
@@ -201,31 +198,31 @@ def _after_false_alarm(latest: Incident, report: TroubleReport) -> Correlation:
     return Correlation.FALSE_ALARM if recent and same else Correlation.NEW
 
 
-def _raise_by_facts(turn: IncidentChange, report: TroubleReport) -> None:
+def _raise_by_facts(change: IncidentChange, report: TroubleReport) -> None:
     """Only facts that are worse than any before raise it: a person who has lowered it is not overruled by the same."""
     severity, ground = judge(report.scenario, report.facts)
-    if not severity.worse_than(turn.incident.assessed_severity):
+    if not severity.worse_than(change.incident.assessed_severity):
         return
-    turn.set(assessed_severity=severity)
-    if severity.worse_than(turn.incident.severity):
-        change_severity(turn, severity, ground, f"the facts are worse: {ground.value}")
+    change.set(assessed_severity=severity)
+    if severity.worse_than(change.incident.severity):
+        change_severity(change, severity, ground, f"the facts are worse: {ground.value}")
 
 
-def _become_real(turn: IncidentChange, report: TroubleReport) -> None:
-    if turn.incident.drill and not report.drill:
-        turn.set(drill=False)
-        turn.add_entry("became-real", reason="the same trouble was seen outside the drill")
-        turn.notify_everyone(NoticeKind.UPDATE, "real", "this is no drill any more")
+def _become_real(change: IncidentChange, report: TroubleReport) -> None:
+    if change.incident.drill and not report.drill:
+        change.set(drill=False)
+        change.add_entry("became-real", reason="the same trouble was seen outside the drill")
+        change.notify_everyone(NoticeKind.UPDATE, "real", "this is no drill any more")
 
 
-def _start_pages(turn: IncidentChange) -> None:
+def _start_pages(change: IncidentChange) -> None:
     """An incident that nobody was to be woken for gets a way up once it is worse."""
-    if turn.incident.page_due is None and not turn.incident.acknowledged:
-        turn.set(page_due=escalation.next_page(turn.incident, turn.settings, turn.now))
+    if change.incident.page_due is None and not change.incident.acknowledged:
+        change.set(page_due=escalation.next_page(change.incident, change.settings, change.now))
 
 
-def _is_new(turn: IncidentChange, contact: str) -> bool:
-    return contact not in turn.incident.notified
+def _is_new(change: IncidentChange, contact: str) -> bool:
+    return contact not in change.incident.notified
 
 
 def _seen(report: TroubleReport) -> dict[str, Any]:

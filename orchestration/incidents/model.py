@@ -25,8 +25,6 @@ class Refusal(StrEnum):
     ILLEGAL_MOVE = "illegal-move"
     NOT_OPEN = "not-open"
     ALREADY_DONE = "already-done"
-    NOT_WORSE = "not-worse"
-    NOT_BETTER = "not-better"
     ONLY_A_PERSON = "only-a-person"
     INTO_ITSELF = "into-itself"
     ANOTHER_IS_OPEN = "another-is-open"

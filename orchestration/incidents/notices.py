@@ -13,9 +13,6 @@ from orchestration.incidents.model import Incident, ReviewField
 from orchestration.incidents.report import BlastRadius, Facts
 from orchestration.notifications.notice import Notice, NoticeKind
 
-# What a note begins with that names the likely causes, the likeliest first.
-LIKELY = "likely causes: "
-
 _INVESTIGATING = (IncidentStatus.DETECTED, IncidentStatus.ACKNOWLEDGED, IncidentStatus.REOPENED)
 
 

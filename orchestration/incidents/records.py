@@ -22,6 +22,7 @@ from orchestration.storage.incidents.table import EntryRow, IncidentTable
 
 _INCIDENT = TypeAdapter(Incident)
 _REPORT = TypeAdapter(TroubleReport)
+_LIKELY_CAUSES = "likely causes: "
 
 
 class IncidentRecords:
@@ -44,7 +45,7 @@ class IncidentRecords:
     def entries(self, incident_id: str) -> tuple[TimelineEntry, ...]:
         """Its timeline, oldest first; by time, where something was written late."""
         rows = sorted(self.table.list_entries(incident_id), key=lambda row: (row.at, row.sequence))
-        return tuple(TimelineEntry(row.at, row.kind, row.actor, row.data) for row in rows)
+        return tuple(_entry(row) for row in rows)
 
     def with_open_actions(self) -> tuple[Incident, ...]:
         """Incidents of which action items are still to be done, oldest first."""
@@ -135,6 +136,21 @@ def report_to_json(report: TroubleReport) -> dict[str, Any]:
 def report_from_json(values: Mapping[str, Any]) -> TroubleReport:
     """The report again. Raises pydantic's ValidationError."""
     return _REPORT.validate_python(values)
+
+
+def _entry(row: EntryRow) -> TimelineEntry:
+    return TimelineEntry(row.at, row.kind, row.actor, upgraded(row.kind, row.data))
+
+
+def upgraded(kind: str, data: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The data of a timeline entry as it is written today.
+
+    At first the likely causes were only in the text of a note, and a timeline is never rewritten.
+    """
+    text = str(data.get("text", ""))
+    if kind != "noted" or "likely_causes" in data or not text.startswith(_LIKELY_CAUSES):
+        return data
+    return {**data, "likely_causes": text.removeprefix(_LIKELY_CAUSES).split("; ")}
 
 
 def _document(incident: Incident) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from orchestration.incidents.model import Incident, ReviewField, TimelineEntry
 from orchestration.incidents.sla import TargetKind
 
 _BLANK = "_To be written by a person._"
-_HIDDEN = ("evidence", "summary", "title", "contacts", "stable_for", "fingerprints", "source")
+_HIDDEN = ("evidence", "summary", "title", "contacts", "stable_for", "fingerprints", "source", "likely_causes")
 # What an entry is about, said without its name.
 _MAIN = ("text", "question", "action")
 

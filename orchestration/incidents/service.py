@@ -1,10 +1,11 @@
-"""The desk: the only writer of incidents.
+"""The incident service: the only writer of incidents.
 
-One transaction holds the incident, its timeline, what waits for it, and the messages about it; they stand or fall
-together. Only then is it said on the bus. What waits stands in a table of ours and not in the durable engine: a row in
-the same transaction is simpler, survives as well, and cannot be forgotten when the incident changes.
+One transaction holds the incident, its timeline, its timers and the messages about it; they are committed together or
+not at all. Only then is the change published on the bus. Timers are rows in a table of ours rather than timers of the
+durable engine: a row in the same transaction is simpler, survives as well, and cannot be forgotten when the incident
+changes.
 
-Any number of processes may use a desk each; how that is kept safe is in `ledger`.
+Any number of processes may use a service each; `unit_of_work` explains how that is safe.
 """
 
 from __future__ import annotations
@@ -12,21 +13,23 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from dataclasses import replace
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
 from orchestration.clock import Clock
 from orchestration.config.response import ResponseSettings
-from orchestration.domain.severity import Severity
 from orchestration.events import EventBus
 from orchestration.ids import new_id
-from orchestration.incidents import closing, intake, response, timers
+from orchestration.incidents import followup, intake, timers
 from orchestration.incidents.change import IncidentChange
+from orchestration.incidents.commands.base import IncidentCommand
+from orchestration.incidents.commands.merge import Merge, absorb
+from orchestration.incidents.commands.reopening import Reopen
 from orchestration.incidents.escalation import IncidentTimer
 from orchestration.incidents.intake import Correlation, DetectionSnapshot
-from orchestration.incidents.model import Actor, Incident, IncidentRefusedError, Refusal, ReviewField
+from orchestration.incidents.model import Actor, Incident, IncidentRefusedError, Refusal
 from orchestration.incidents.report import TroubleReport
 from orchestration.incidents.unit_of_work import Committed, Ports, Reached, UnitOfWork
 from orchestration.storage.database import Database
@@ -40,154 +43,58 @@ _LONGEST_KEY = 200
 
 
 class IncidentService:
-    """What can be done to incidents.
+    """Opens incidents from reports, applies commands to them, and fires their timers.
 
-    Every method returns the incident as it is afterwards. Those that take an id raise NotFoundError, and RefusedError
-    with a reason where it cannot be done. All raise SQLAlchemyError while the database is away; see `journal`.
+    Every method raises SQLAlchemyError while the database is unavailable; `journal` covers for that.
     """
 
     def __init__(self, database: Database, bus: EventBus, clock: Clock, ports: Ports) -> None:
-        self._ledger = UnitOfWork(database, bus, clock, ports)
-        self.records = self._ledger.records
+        self._unit_of_work = UnitOfWork(database, bus, clock, ports)
+        self.records = self._unit_of_work.records
         self._clock = clock
         self._ports = ports
 
     def open_or_join(
         self, report: TroubleReport, incident_id: str | None = None, reached: Reached = frozenset()
     ) -> Incident:
-        """Take a trouble in: it joins, reopens or recurs, or a new incident begins.
+        """Open an incident for a report, or let the report join or reopen the incident of the same key.
 
-        `incident_id` is for a new one that has been told of already under that name, to those in `reached`. A report
-        that is older than what is known of the trouble, or about a false alarm that merely goes on, changes nothing.
+        `incident_id` names a new incident that has been announced already, to those in `reached`, while the database
+        was unavailable. A report that is older than what is known, or about a false alarm that continues, changes
+        nothing.
         """
         clean = self.clean(report)
-        return self._ledger.run(lambda connection: self._take(connection, clean, incident_id, reached))
+        return self._unit_of_work.run(lambda connection: self._take(connection, clean, incident_id, reached))
 
     def mark_cleared(self, key: str, at: datetime) -> Incident | None:
-        """The trouble was not seen any more at `at`. Once that has lasted, its incident is resolved. None without."""
-        return self._ledger.run(lambda connection: self._clear(connection, _short(key), at))
+        """Record that the problem was gone at `at`; once that has lasted, its incident is resolved."""
+        return self._unit_of_work.run(lambda connection: self._clear(connection, _short(key), at))
 
-    def acknowledge(self, incident_id: str, actor: Actor) -> Incident:
-        """Take it. A person's acknowledgement stops every page that has not gone out, in the same transaction."""
-        return self._ledger.change(incident_id, actor, response.acknowledge)
+    def execute(self, incident_id: str, actor: Actor, command: IncidentCommand) -> Incident:
+        """Apply a command. A merge returns the incident that continues.
 
-    def note(self, incident_id: str, actor: Actor, text: str) -> Incident:
-        """Write on the timeline."""
-        return self._ledger.change(incident_id, actor, lambda turn: response.note(turn, self._text(text)))
-
-    def assign(self, incident_id: str, actor: Actor, contact: str) -> Incident:
-        """Put it into somebody's hands."""
-        return self._ledger.change(incident_id, actor, lambda turn: response.assign(turn, contact))
-
-    def set_impact(self, incident_id: str, actor: Actor, text: str, started_at: datetime | None = None) -> Incident:
-        """Say whom it hurts, and since when."""
-        return self._ledger.change(
-            incident_id, actor, lambda turn: response.set_impact(turn, self._text(text), started_at)
-        )
-
-    def set_eta(self, incident_id: str, actor: Actor, eta: datetime | None) -> Incident:
-        """Say when it will be resolved; beyond the target, that escalates."""
-        return self._ledger.change(incident_id, actor, lambda turn: response.set_eta(turn, eta))
-
-    def raise_severity(self, incident_id: str, actor: Actor, severity: Severity, reason: str) -> Incident:
-        """Make it worse."""
-        return self._ledger.change(
-            incident_id, actor, lambda turn: response.raise_severity(turn, severity, self._text(reason))
-        )
-
-    def lower_severity(self, incident_id: str, actor: Actor, severity: Severity, reason: str) -> Incident:
-        """Make it less bad; only a person may."""
-        return self._ledger.change(
-            incident_id, actor, lambda turn: response.lower_severity(turn, severity, self._text(reason))
-        )
-
-    def escalate(
-        self, incident_id: str, actor: Actor, level: int, reason: str, *, unless_taken: bool = False
-    ) -> Incident:
-        """Tell a level, 1 to 4, now; `unless_taken` only notes it where somebody has acknowledged the incident."""
-        why = self._text(reason)
-        return self._ledger.change(
-            incident_id, actor, lambda turn: response.escalate(turn, level, why, unless_taken=unless_taken)
-        )
-
-    def request_approval(self, incident_id: str, actor: Actor, question: str) -> Incident:
-        """Ask those who are told for a person's approval of what a playbook would do."""
-        return self._ledger.change(
-            incident_id, actor, lambda turn: response.request_approval(turn, self._text(question))
-        )
-
-    def begin_mitigation(self, incident_id: str, actor: Actor, action: str) -> Incident:
-        """Do something about it; a further attempt while it is being mitigated is noted."""
-        return self._ledger.change(incident_id, actor, lambda turn: response.begin_mitigation(turn, self._text(action)))
-
-    def mitigation_failed(self, incident_id: str, actor: Actor, reason: str) -> Incident:
-        """What was tried did not help; back to mitigating, and after so many times to the next level."""
-        return self._ledger.change(
-            incident_id, actor, lambda turn: response.mitigation_failed(turn, self._text(reason))
-        )
-
-    def mitigated(self, incident_id: str, actor: Actor, how: str) -> Incident:
-        """The impact has stopped."""
-        return self._ledger.change(incident_id, actor, lambda turn: response.mitigated(turn, self._text(how)))
-
-    def begin_verification(self, incident_id: str, actor: Actor, how: str = "") -> Incident:
-        """Watch whether the mitigation holds."""
-        return self._ledger.change(incident_id, actor, lambda turn: response.begin_verification(turn, self._text(how)))
-
-    def resolve(self, incident_id: str, actor: Actor, resolution: str, root_cause: str = "") -> Incident:
-        """It is over; everybody who was told is told so."""
-        what, why = self._text(resolution), self._text(root_cause)
-        return self._ledger.change(incident_id, actor, lambda turn: closing.resolve(turn, what, why))
-
-    def reopen(self, incident_id: str, actor: Actor, reason: str) -> Incident:
-        """It is back: a new SLA record starts, and people are told again."""
-        return self._ledger.run(lambda connection: self._reopen(connection, incident_id, actor, self._text(reason)))
-
-    def cancel(self, incident_id: str, actor: Actor, reason: str) -> Incident:
-        """It was a false alarm."""
-        return self._ledger.change(incident_id, actor, lambda turn: closing.cancel(turn, self._text(reason)))
-
-    def suppress(self, incident_id: str, actor: Actor, until: datetime, reason: str) -> Incident:
-        """Keep quiet during maintenance; it is judged again when that ends."""
-        return self._ledger.change(incident_id, actor, lambda turn: intake.suppress(turn, until, self._text(reason)))
-
-    def merge(self, incident_id: str, actor: Actor, into: str) -> Incident:
-        """It is the same trouble as another incident; returns that one."""
-        return self._ledger.run(lambda connection: self._merge(connection, incident_id, actor, into))
-
-    def close(self, incident_id: str, actor: Actor) -> Incident:
-        """The review is complete."""
-        return self._ledger.change(incident_id, actor, closing.close)
-
-    def complete_review_field(self, incident_id: str, actor: Actor, field: ReviewField, text: str) -> Incident:
-        """Write a part of the review."""
-        return self._ledger.change(incident_id, actor, lambda turn: closing.write_review(turn, field, self._text(text)))
-
-    def add_action(self, incident_id: str, actor: Actor, text: str, owner: str, due: date) -> Incident:
-        """Something to be done, by whom and by when."""
-        return self._ledger.change(
-            incident_id, actor, lambda turn: response.add_action(turn, self._text(text), owner, due)
-        )
-
-    def finish_action(self, incident_id: str, actor: Actor, number: int) -> Incident:
-        """An action item is done."""
-        return self._ledger.change(incident_id, actor, lambda turn: response.finish_action(turn, number))
+        Raises NotFoundError, and IncidentRefusedError with a reason where the incident's state does not allow it.
+        """
+        if isinstance(command, Merge):
+            command = Merge(self.records.table.find_id(command.into))
+        clean = self._redacted(command)
+        return self._unit_of_work.run(lambda connection: self._execute(connection, incident_id, actor, clean))
 
     def fire_due_timers(self, now: datetime) -> int:
         """Do everything that is due at `now`, however long ago it fell due; returns how much that was.
 
         1. Say what was committed and never said, because a process died in between. 2. Fire each timer in a transaction
         of its own, and ask the incident again before. 3. One that cannot be fired waits a minute before the error is
-        raised, so that it does not keep the others from their turn.
+        raised, so that it does not keep the others from their change.
         """
-        self._ledger.announce_pending(now)
+        self._unit_of_work.announce_pending(now)
         count = 0
         for timer in self.records.table.list_due_timers(now, _TIMERS_AT_ONCE):
             count += self._fire(timer, now)
         return count
 
     def clean(self, report: TroubleReport) -> TroubleReport:
-        """The report without any secret, and with a key that fits."""
+        """The report without secrets, and with a key that fits its column."""
         return replace(
             report,
             key=_short(report.key),
@@ -200,13 +107,13 @@ class IncidentService:
     def _fire(self, timer: TimerRow, now: datetime) -> bool:
         fired = False
 
-        def handling(turn: IncidentChange) -> None:
+        def handling(change: IncidentChange) -> None:
             nonlocal fired
-            timers.fire(turn, IncidentTimer(timer.kind))
-            fired = turn.changed
+            timers.fire(change, IncidentTimer(timer.kind))
+            fired = change.changed
 
         try:
-            self._ledger.change(timer.incident_id, Actor("timer"), handling, now)
+            self._unit_of_work.change(timer.incident_id, Actor("timer"), handling, now)
         except Exception:
             with contextlib.suppress(SQLAlchemyError):
                 self.records.table.postpone_timer(timer, now + timedelta(seconds=_POSTPONED_SECONDS))
@@ -220,9 +127,11 @@ class IncidentService:
         actor = Actor(report.source)
         match intake.correlate(latest, report, self._settings_of(connection, latest)):
             case Correlation.JOINS if latest is not None:
-                return self._ledger.handle(connection, latest, actor, lambda turn: intake.absorb(turn, report))
+                return self._unit_of_work.handle(
+                    connection, latest, actor, lambda change: intake.absorb(change, report)
+                )
             case Correlation.REOPENS if latest is not None:
-                return self._ledger.handle(connection, latest, actor, lambda turn: _come_back(turn, report))
+                return self._unit_of_work.handle(connection, latest, actor, lambda change: _come_back(change, report))
             case Correlation.RECURS if latest is not None:
                 return self._declare(connection, report, incident_id, latest, reached)
             case Correlation.STALE | Correlation.FALSE_ALARM if latest is not None:
@@ -243,35 +152,57 @@ class IncidentService:
         policy = self.records.save_policy(connection, settings)
         snapshot = DetectionSnapshot(settings, policy, self._ports.playbook(report.scenario))
         name = incident_id or new_id("inc", now.timestamp())
-        turn = intake.declare(name, report, snapshot, now, earlier.id if earlier else None)
-        written = self._ledger.write(connection, turn, None, reached)
+        change = intake.declare(name, report, snapshot, now, earlier.id if earlier else None)
+        written = self._unit_of_work.write(connection, change, None, reached)
         if earlier is None:
             return written
-        linked = self._ledger.handle(connection, earlier, turn.actor, lambda old: closing.link_recurrence(old, name))
+        linked = self._unit_of_work.handle(
+            connection, earlier, change.actor, lambda old: followup.link_recurrence(old, name)
+        )
         return Committed(written.result, (*written.announcements, *linked.announcements))
 
     def _clear(self, connection: sa.Connection, key: str, at: datetime) -> Committed[Incident | None]:
         latest = self.records.latest_of_key(connection, key)
         if latest is None:
             return Committed(None)
-        written = self._ledger.handle(connection, latest, Actor("monitoring"), lambda turn: intake.clear(turn, at))
+        written = self._unit_of_work.handle(
+            connection, latest, Actor("monitoring"), lambda change: intake.clear(change, at)
+        )
         return Committed(written.result if written.result.status.is_open else None, written.announcements)
 
-    def _reopen(self, connection: sa.Connection, incident_id: str, actor: Actor, reason: str) -> Committed[Incident]:
+    def _execute(
+        self, connection: sa.Connection, incident_id: str, actor: Actor, command: IncidentCommand
+    ) -> Committed[Incident]:
         incident = self.records.load(connection, incident_id)
+        match command:
+            case Merge():
+                return self._merge(connection, incident, actor, command)
+            case Reopen():
+                self._require_none_open(connection, incident)
+        return self._unit_of_work.handle(connection, incident, actor, command.apply)
+
+    def _require_none_open(self, connection: sa.Connection, incident: Incident) -> None:
+        """Two open incidents of one key would split its reports between them."""
         newest = self.records.latest_of_key(connection, incident.key)
         if newest is not None and newest.id != incident.id and newest.status.is_open:
             raise IncidentRefusedError(
-                Refusal.ANOTHER_IS_OPEN, f"expected a trouble without an open incident, got one with {newest.id}"
+                Refusal.ANOTHER_IS_OPEN,
+                f"{incident.id} cannot be reopened: {newest.id} is open for the same problem; work on that one",
             )
-        return self._ledger.handle(connection, incident, actor, lambda turn: intake.reopen(turn, reason))
 
-    def _merge(self, connection: sa.Connection, incident_id: str, actor: Actor, into: str) -> Committed[Incident]:
-        incident = self.records.load(connection, incident_id)
-        target = self.records.load(connection, into)
-        taken = self._ledger.handle(connection, target, actor, lambda turn: response.merge_in(turn, incident))
-        merged = self._ledger.handle(connection, incident, actor, lambda turn: closing.merge(turn, into))
-        return Committed(taken.result, (*merged.announcements, *taken.announcements))
+    def _merge(
+        self, connection: sa.Connection, incident: Incident, actor: Actor, command: Merge
+    ) -> Committed[Incident]:
+        # The target goes first: where it refuses, nothing has been written yet.
+        target = self.records.load(connection, command.into)
+        absorbed = self._unit_of_work.handle(connection, target, actor, lambda change: absorb(change, incident))
+        merged = self._unit_of_work.handle(connection, incident, actor, command.apply)
+        return Committed(absorbed.result, (*merged.announcements, *absorbed.announcements))
+
+    def _redacted(self, command: IncidentCommand) -> IncidentCommand:
+        """The command without any secret in its texts. Enums are strings as well, but never secret."""
+        values = {field.name: getattr(command, field.name) for field in command.fields()}
+        return command.with_values({name: self._text(text) for name, text in values.items() if type(text) is str})
 
     def _settings_of(self, connection: sa.Connection, incident: Incident | None) -> ResponseSettings:
         return self._ports.settings() if incident is None else self.records.policy(connection, incident.policy)
@@ -280,10 +211,10 @@ class IncidentService:
         return str(self._ports.redact(text))
 
 
-def _come_back(turn: IncidentChange, report: TroubleReport) -> None:
-    intake.reopen(turn, f"{report.source} has seen it again")
-    turn.set(last_seen_at=max(turn.incident.last_seen_at, report.at))
-    intake.absorb(turn, report)
+def _come_back(change: IncidentChange, report: TroubleReport) -> None:
+    intake.reopen(change, f"{report.source} has seen it again")
+    change.set(last_seen_at=max(change.incident.last_seen_at, report.at))
+    intake.absorb(change, report)
 
 
 def _short(key: str) -> str:

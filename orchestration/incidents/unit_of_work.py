@@ -140,35 +140,35 @@ class UnitOfWork:
         now: datetime | None = None,
     ) -> Committed[Incident]:
         settings = self.records.policy(connection, incident.policy)
-        turn = IncidentChange(incident, settings, now or self._clock.now(), actor)
-        handling(turn)
-        return self.write(connection, turn, incident)
+        change = IncidentChange(incident, settings, now or self._clock.now(), actor)
+        handling(change)
+        return self.write(connection, change, incident)
 
     def write(
-        self, connection: sa.Connection, turn: IncidentChange, before: Incident | None, reached: Reached = frozenset()
+        self, connection: sa.Connection, change: IncidentChange, before: Incident | None, reached: Reached = frozenset()
     ) -> Committed[Incident]:
-        turn.finish()
-        if before is not None and not turn.changed:
+        change.finish()
+        if before is not None and not change.changed:
             return Committed(before)
-        incident = replace(turn.incident, version=turn.incident.version + 1)
+        incident = replace(change.incident, version=change.incident.version + 1)
         if before is None:
             self.records.add(connection, incident)
         elif not self.records.replace(connection, before, incident):
             raise StaleError
         written_at = self._clock.now()
-        entries = [replace(entry, data=self._ports.redact(dict(entry.data))) for entry in turn.entries]
+        entries = [replace(entry, data=self._ports.redact(dict(entry.data))) for entry in change.entries]
         rows = self.records.append(connection, incident.id, entries, written_at)
-        self.records.set_timers(connection, incident, turn.settings, written_at)
-        if turn.stops_pages:
-            self._outbox.cancel_pages(incident.id, turn.now, connection)
-        for each in turn.notifications:
-            messages = self._messages(incident, each, turn)
-            self._outbox.add([_unless_told(row, reached, turn.now) for row in messages], connection)
+        self.records.set_timers(connection, incident, change.settings, written_at)
+        if change.stops_pages:
+            self._outbox.cancel_pages(incident.id, change.now, connection)
+        for each in change.notifications:
+            messages = self._messages(incident, each, change)
+            self._outbox.add([_unless_told(row, reached, change.now) for row in messages], connection)
         return Committed(incident, tuple((incident, row) for row in rows))
 
-    def _messages(self, incident: Incident, told: Notification, turn: IncidentChange) -> tuple[OutboxRow, ...]:
+    def _messages(self, incident: Incident, told: Notification, change: IncidentChange) -> tuple[OutboxRow, ...]:
         notice = notices.notice(incident, told, self._ports.url(incident.id))
-        rows = self._ports.plan(notice, told.contacts, turn.settings, told.step, turn.now)
+        rows = self._ports.plan(notice, told.contacts, change.settings, told.step, change.now)
         return tuple(replace(row, stops_on_acknowledge=False) for row in rows) if told.lasting else rows
 
 

@@ -3,6 +3,7 @@ durable step, so each method may be repeated after a crash and then changes noth
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -12,8 +13,14 @@ from orchestration.clock import Clock
 from orchestration.config.schema import Configuration
 from orchestration.domain.incident_status import IncidentStatus
 from orchestration.domain.playbook_state import PlaybookRunState
+from orchestration.incidents.commands.acknowledgement import Acknowledge
+from orchestration.incidents.commands.approval_request import RequestApproval
+from orchestration.incidents.commands.base import IncidentCommand
+from orchestration.incidents.commands.manual_escalation import Escalate, EscalateUnlessAcknowledged
+from orchestration.incidents.commands.mitigation import BeginMitigation, BeginVerification, RecordFailedMitigation
+from orchestration.incidents.commands.note import RecordLikelyCauses
+from orchestration.incidents.commands.resolution import Resolve
 from orchestration.incidents.model import Actor, Incident, IncidentRefusedError
-from orchestration.incidents.notices import LIKELY
 from orchestration.incidents.records import IncidentRecords
 from orchestration.incidents.service import IncidentService
 from orchestration.playbooks.catalogue import PlaybookCatalogue
@@ -62,19 +69,17 @@ class IncidentUpdates:
     async def record_hypotheses(self, execution: PlaybookExecution, causes: Sequence[RankedHypothesis]) -> None:
         """Put the likely causes on the timeline, with the evidence for each."""
         await self._update(execution, hypotheses=tuple(causes), phase="diagnose")
-        lines = [f"{cause.summary} ({cause.weight} of 100)" for cause in causes[:3]]
-        await self._note(execution, LIKELY + "; ".join(lines))
+        lines = tuple(f"{cause.summary} ({cause.weight} of 100)" for cause in causes[:3])
+        await self._execute(execution, RecordLikelyCauses(lines))
 
     async def escalate(self, execution: PlaybookExecution, rule: EscalateWhen) -> None:
         """Call a person because the playbook asks for it."""
-        await self._apply(lambda: self._escalate(execution, rule.level, rule.reason))
+        await self._execute(execution, EscalateUnlessAcknowledged(rule.level, rule.reason))
 
     async def mitigating(self, execution: PlaybookExecution, option: Option) -> None:
         """Report which option is tried now."""
         await self._update(execution, phase="mitigate")
-        await self._apply(
-            lambda: self._service.begin_mitigation(execution.incident_id, _actor(execution), option.summary)
-        )
+        await self._execute(execution, BeginMitigation(option.summary))
 
     async def verifying(self, execution: PlaybookExecution) -> None:
         """Report that the effect is being verified now."""
@@ -82,13 +87,13 @@ class IncidentUpdates:
         incident = await self._incident(execution)
         if incident.status is IncidentStatus.MITIGATING:
             how = "it is watched whether that helped"
-            await self._apply(lambda: self._service.begin_verification(incident.id, _actor(execution), how))
+            await self._execute(execution, BeginVerification(how))
 
     async def did_not_help(self, execution: PlaybookExecution, option: Option) -> None:
         """Report that an option did not help, and that it was undone."""
         undone = "" if option.keep else "; it was taken back"
         reason = f"{option.summary}: did not help{undone}"
-        await self._apply(lambda: self._service.mitigation_failed(execution.incident_id, _actor(execution), reason))
+        await self._execute(execution, RecordFailedMitigation(reason))
 
     async def hand_over(self, execution: PlaybookExecution, causes: Sequence[RankedHypothesis], *, tried: bool) -> None:
         """Call a person, with everything that is known."""
@@ -96,21 +101,21 @@ class IncidentUpdates:
         likely = causes[0].summary if causes else "unknown"
         outcome = "has not helped" if tried else "could do nothing by itself"
         reason = f"the playbook {execution.playbook} {outcome}; the likeliest cause: {likely}"
-        await self._apply(lambda: self._escalate(execution, _NEXT_LEVEL, reason))
+        await self._execute(execution, EscalateUnlessAcknowledged(_NEXT_LEVEL, reason))
 
     async def resolve(self, execution: PlaybookExecution, causes: Sequence[RankedHypothesis], helped: str) -> None:
         """Resolve the incident: the option helped, and that was verified."""
         cause = causes[0].summary if causes and causes[0].id != "unknown" else ""
-        await self._apply(lambda: self._service.resolve(execution.incident_id, _actor(execution), helped, cause))
+        await self._execute(execution, Resolve(helped, cause))
 
     async def approval_requested(self, execution: PlaybookExecution, question: str) -> None:
         """Notify the people on call that an approval is needed."""
-        await self._apply(lambda: self._service.request_approval(execution.incident_id, _actor(execution), question))
+        await self._execute(execution, RequestApproval(question))
 
     async def approval_expired(self, execution: PlaybookExecution, question: str) -> None:
         """Escalate a question that nobody answered."""
         reason = f"nobody has answered: {question}"
-        await self._apply(lambda: self._service.escalate(execution.incident_id, _actor(execution), _NEXT_LEVEL, reason))
+        await self._execute(execution, Escalate(_NEXT_LEVEL, reason))
 
     async def close(self, run_id: str, state: PlaybookRunState, summary: str) -> ClosedResponse:
         """Record how the run ended."""
@@ -131,12 +136,8 @@ class IncidentUpdates:
         self._records.add_run(
             PlaybookRun(run_id, incident_id, playbook.name, playbook.version, now, drill=incident.drill)
         )
-        self._unless_refused(lambda: self._service.acknowledge(incident_id, Actor(f"playbook:{playbook.name}")))
+        self._execute_once(incident_id, Actor(f"playbook:{playbook.name}"), Acknowledge())
         return OpenedResponse(playbook, facts, incident.failed_attempts if earlier else 0)
-
-    def _escalate(self, execution: PlaybookExecution, level: int, reason: str) -> Incident:
-        """Once a person has acknowledged the incident, it is for them to decide who else is woken."""
-        return self._service.escalate(execution.incident_id, _actor(execution), level, reason, unless_taken=True)
 
     async def _incident(self, execution: PlaybookExecution) -> Incident:
         return await anyio.to_thread.run_sync(self._incidents.get, execution.incident_id)
@@ -144,18 +145,13 @@ class IncidentUpdates:
     async def _update(self, execution: PlaybookExecution, **values: Any) -> None:
         await anyio.to_thread.run_sync(lambda: self._records.update_run(execution.run_id, **values))
 
-    async def _note(self, execution: PlaybookExecution, text: str) -> None:
-        await self._apply(lambda: self._service.note(execution.incident_id, _actor(execution), text))
+    async def _execute(self, execution: PlaybookExecution, command: IncidentCommand) -> None:
+        await anyio.to_thread.run_sync(self._execute_once, execution.incident_id, _actor(execution), command)
 
-    async def _apply(self, change: Callable[[], object]) -> None:
-        await anyio.to_thread.run_sync(self._unless_refused, change)
-
-    def _unless_refused(self, change: Callable[[], object]) -> None:
-        """A change that is refused was made already: by us before a crash, or by a person in the meantime."""
-        try:
-            change()
-        except IncidentRefusedError:
-            return
+    def _execute_once(self, incident_id: str, actor: Actor, command: IncidentCommand) -> None:
+        """A command that is refused was carried out already: by us before a crash, or by a person in the meantime."""
+        with contextlib.suppress(IncidentRefusedError):
+            self._service.execute(incident_id, actor, command)
 
 
 def facts_of(incident: Incident, configuration: Configuration) -> dict[str, Any]:

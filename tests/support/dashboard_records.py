@@ -14,6 +14,9 @@ from orchestration.domain.run_status import RunStatus
 from orchestration.domain.scenario import Scenario
 from orchestration.events import Event
 from orchestration.ids import new_id
+from orchestration.incidents.commands.acknowledgement import Acknowledge
+from orchestration.incidents.commands.mitigation import BeginMitigation
+from orchestration.incidents.commands.resolution import Resolve
 from orchestration.incidents.model import Actor, Incident, person
 from orchestration.incidents.report import BlastRadius, Facts, TroubleReport
 from orchestration.security.audit_trail import AuditTrail
@@ -52,15 +55,15 @@ def fill(here: Project) -> dict[str, Incident]:
         here, "agent:executor", "the executor fails repeatedly", Facts(agents_failing=1, agents_total=4),
         blast_radius=BlastRadius(agents=("executor",), providers=("ollama",)),
     )  # fmt: skip
-    here.incident_service.acknowledge(taken.id, BEN)
-    here.incident_service.begin_mitigation(
-        taken.id, Actor("playbook:agent-failure"), "restart the agent with another provider"
+    here.incident_service.execute(taken.id, BEN, Acknowledge())
+    here.incident_service.execute(
+        taken.id, Actor("playbook:agent-failure"), BeginMitigation("restart the agent with another provider")
     )
     over = declare(here, "provider:azure", "azure is slow", Facts(latency_ratio=3.0), drill=True)
-    here.incident_service.resolve(over.id, BEN, "it went away by itself")
+    here.incident_service.execute(over.id, BEN, Resolve("it went away by itself"))
     owing = declare(here, "provider:openai", "openai answers 429", Facts(providers_down=1, providers_usable=1))
-    here.incident_service.acknowledge(owing.id, BEN)
-    here.incident_service.resolve(owing.id, BEN, "the fallback took over", "a burst of runs")
+    here.incident_service.execute(owing.id, BEN, Acknowledge())
+    here.incident_service.execute(owing.id, BEN, Resolve("the fallback took over", "a burst of runs"))
     _alerts(here)
     _samples(here)
     respond(here, taken.id)

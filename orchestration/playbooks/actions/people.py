@@ -9,6 +9,7 @@ from typing import Any
 
 import anyio.to_thread
 
+from orchestration.incidents.commands.approval_request import RequestApproval
 from orchestration.incidents.model import Actor
 from orchestration.notifications.recipients import substitute
 from orchestration.playbooks.actions import (
@@ -73,7 +74,7 @@ class RemindAction(Action[RequiredRuns]):
         for question in questions:
             text = f"{question.subject} waits for an answer: {question.question}"
             if text not in recent:
-                self.services.incident_service.request_approval(context.incident_id, Actor(context.actor), text)
+                self.services.incident_service.execute(context.incident_id, Actor(context.actor), RequestApproval(text))
         return [question.question for question in questions]
 
 

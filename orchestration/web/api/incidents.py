@@ -1,34 +1,36 @@
-"""Incidents: everything that people do with them."""
+"""Incidents: read them, and give every command that people may give.
+
+The routes of commands are built from the table of commands: the command itself is the request body.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import date
+import inspect
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query
-from pydantic import BaseModel, Field
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, create_model
 from starlette.responses import PlainTextResponse
 
 from orchestration.domain.incident_status import IncidentStatus
 from orchestration.domain.scenario import Scenario
 from orchestration.domain.severity import Severity
+from orchestration.incidents.commands.base import CommandField, IncidentCommand
+from orchestration.incidents.commands.table import COMMANDS
 from orchestration.incidents.escalation import missing_fields
 from orchestration.incidents.model import Incident, ReviewField, TimelineEntry, person
 from orchestration.incidents.review import clock_lines, draft
 from orchestration.security.principal import Role
 from orchestration.storage.incidents.table import IncidentRow, TimerRow
 from orchestration.web.api.services import (
-    ApiServices,
     Cursor,
     Here,
     Limit,
     ListPage,
     Moment,
     Name,
-    Text,
     Who,
-    Words,
     needs,
     page,
 )
@@ -36,78 +38,10 @@ from orchestration.web.api.services import (
 router = APIRouter()
 _AREA = "incidents"
 _LOOK = needs(Role.VIEWER, _AREA)
-_RESPOND = needs(Role.RESPONDER, _AREA)
-_Number = Annotated[int, Path(ge=1, le=100_000)]
-
-
-class Note(BaseModel):
-    """Something for the timeline."""
-
-    text: Text
-
-
-class ReasonedChange(BaseModel):
-    """The reason, kept on the timeline."""
-
-    reason: Text
-
-
-class Assignment(BaseModel):
-    """Into whose hands."""
-
-    contact: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_.-]{0,63}$")]
-
-
-class Impact(BaseModel):
-    """Whom it hurts, and since when."""
-
-    text: Text
-    started_at: Moment | None = None
-
-
-class Estimate(BaseModel):
-    """When it will be resolved; null takes an estimate back."""
-
-    eta: Moment | None
-
-
-class NewSeverity(BaseModel):
-    """How bad it is, and why that is so."""
-
-    severity: Severity
-    reason: Text
-
-
-class Escalation(BaseModel):
-    """Which level is told now, and why."""
-
-    level: Annotated[int, Field(ge=1, le=4)]
-    reason: Text
-
-
-class Resolution(BaseModel):
-    """What ended it, and why it had happened where that is known."""
-
-    resolution: Text
-    root_cause: Words = ""
-
-
-class MergeInto(BaseModel):
-    """The incident that goes on for both."""
-
-    into: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,64}$")]
-
-
-class NewAction(BaseModel):
-    """Something to be done, by whom and by when."""
-
-    text: Text
-    owner: Text
-    due: date
 
 
 class IncidentDetails(BaseModel):
-    """One incident with what belongs to it."""
+    """One incident with its timeline, timers, targets and the missing parts of its review."""
 
     incident: Incident
     timeline: Sequence[TimelineEntry]
@@ -156,116 +90,16 @@ def show_incident(here: Here, incident: Name) -> IncidentDetails:
 
 @router.get("/incidents/{incident}/review", dependencies=_LOOK, response_class=PlainTextResponse)
 def show_review(here: Here, incident: Name) -> PlainTextResponse:
-    """The review as it stands, as Markdown."""
+    """The review so far, as Markdown."""
     records = here.app.incident_service.records
     found = records.find(incident)
     text = draft(found, records.entries(found.id), records.settings(found), here.app.clock.now())
     return PlainTextResponse(text, media_type="text/markdown; charset=utf-8")
 
 
-@router.post("/incidents/{incident}/acknowledge", dependencies=_RESPOND)
-def acknowledge(here: Here, who: Who, incident: Name) -> Incident:
-    """Take it: paging stops at once."""
-    return here.app.incident_service.acknowledge(_id(here, incident), person(who.name))
-
-
-@router.post("/incidents/{incident}/notes", dependencies=_RESPOND)
-def note(here: Here, who: Who, incident: Name, asked: Note) -> Incident:
-    """Write on the timeline."""
-    return here.app.incident_service.note(_id(here, incident), person(who.name), asked.text)
-
-
-@router.post("/incidents/{incident}/assign", dependencies=_RESPOND)
-def assign(here: Here, who: Who, incident: Name, asked: Assignment) -> Incident:
-    """Put it into somebody's hands."""
-    return here.app.incident_service.assign(_id(here, incident), person(who.name), asked.contact)
-
-
-@router.post("/incidents/{incident}/impact", dependencies=_RESPOND)
-def set_impact(here: Here, who: Who, incident: Name, asked: Impact) -> Incident:
-    """Say whom it hurts and how."""
-    return here.app.incident_service.set_impact(_id(here, incident), person(who.name), asked.text, asked.started_at)
-
-
-@router.post("/incidents/{incident}/estimate", dependencies=_RESPOND)
-def set_estimate(here: Here, who: Who, incident: Name, asked: Estimate) -> Incident:
-    """Say when it will be resolved."""
-    return here.app.incident_service.set_eta(_id(here, incident), person(who.name), asked.eta)
-
-
-@router.post("/incidents/{incident}/severity", dependencies=_RESPOND)
-def set_severity(here: Here, who: Who, incident: Name, asked: NewSeverity) -> Incident:
-    """Change how bad it is, for better or worse."""
-    service, found = here.app.incident_service, here.app.incident_service.records.find(incident)
-    act = service.raise_severity if asked.severity.worse_than(found.severity) else service.lower_severity
-    return act(found.id, person(who.name), asked.severity, asked.reason)
-
-
-@router.post("/incidents/{incident}/escalate", dependencies=_RESPOND)
-def escalate(here: Here, who: Who, incident: Name, asked: Escalation) -> Incident:
-    """Tell a level now."""
-    return here.app.incident_service.escalate(_id(here, incident), person(who.name), asked.level, asked.reason)
-
-
-@router.post("/incidents/{incident}/mitigate", dependencies=_RESPOND)
-def mitigate(here: Here, who: Who, incident: Name, asked: Note) -> Incident:
-    """Say what is being tried."""
-    return here.app.incident_service.begin_mitigation(_id(here, incident), person(who.name), asked.text)
-
-
-@router.post("/incidents/{incident}/resolve", dependencies=_RESPOND)
-def resolve(here: Here, who: Who, incident: Name, asked: Resolution) -> Incident:
-    """It is over: everybody who was told is told so."""
-    return here.app.incident_service.resolve(_id(here, incident), person(who.name), asked.resolution, asked.root_cause)
-
-
-@router.post("/incidents/{incident}/reopen", dependencies=_RESPOND)
-def reopen(here: Here, who: Who, incident: Name, asked: ReasonedChange) -> Incident:
-    """It is back."""
-    return here.app.incident_service.reopen(_id(here, incident), person(who.name), asked.reason)
-
-
-@router.post("/incidents/{incident}/cancel", dependencies=_RESPOND)
-def cancel(here: Here, who: Who, incident: Name, asked: ReasonedChange) -> Incident:
-    """It was a false alarm."""
-    return here.app.incident_service.cancel(_id(here, incident), person(who.name), asked.reason)
-
-
-@router.post("/incidents/{incident}/merge", dependencies=_RESPOND)
-def merge(here: Here, who: Who, incident: Name, asked: MergeInto) -> Incident:
-    """It is the same trouble as another incident, which is returned."""
-    return here.app.incident_service.merge(_id(here, incident), person(who.name), _id(here, asked.into))
-
-
-@router.post("/incidents/{incident}/close", dependencies=_RESPOND)
-def close(here: Here, who: Who, incident: Name) -> Incident:
-    """The review is complete."""
-    return here.app.incident_service.close(_id(here, incident), person(who.name))
-
-
-@router.put("/incidents/{incident}/review/{field}", dependencies=_RESPOND)
-def write_review(here: Here, who: Who, incident: Name, field: ReviewField, asked: Note) -> Incident:
-    """Write a part of the review."""
-    return here.app.incident_service.complete_review_field(_id(here, incident), person(who.name), field, asked.text)
-
-
-@router.post("/incidents/{incident}/actions", status_code=201, dependencies=_RESPOND)
-def add_action(here: Here, who: Who, incident: Name, asked: NewAction) -> Incident:
-    """Something to be done so that it does not happen again."""
-    return here.app.incident_service.add_action(
-        _id(here, incident), person(who.name), asked.text, asked.owner, asked.due
-    )
-
-
-@router.post("/incidents/{incident}/actions/{number}/done", dependencies=_RESPOND)
-def finish_action(here: Here, who: Who, incident: Name, number: _Number) -> Incident:
-    """An action item is done."""
-    return here.app.incident_service.finish_action(_id(here, incident), person(who.name), number)
-
-
 @router.get("/action-items", dependencies=_LOOK)
 def list_open_actions(here: Here) -> list[dict[str, Any]]:
-    """The action items that are still to be done, of all incidents."""
+    """The open action items of all incidents."""
     return [
         {"incident": each.id, "number": item.number, "text": item.text, "owner": item.owner, "due": item.due}
         for each in here.app.incident_service.records.with_open_actions()
@@ -274,5 +108,50 @@ def list_open_actions(here: Here) -> list[dict[str, Any]]:
     ]
 
 
-def _id(here: ApiServices, incident: str) -> str:
-    return here.app.incident_service.records.table.find_id(incident)
+def add_command(target: APIRouter, command: type[IncidentCommand]) -> None:
+    """Add the route of one command, if people can give it through the API."""
+    spec = command.spec
+    if spec.api is None:
+        return
+    target.add_api_route(
+        f"/incidents/{{incident}}/{spec.api.path}",
+        _endpoint(command),
+        methods=[spec.api.method],
+        name=spec.api.operation,
+        description=spec.summary,
+        status_code=spec.api.status,
+        dependencies=needs(spec.role, _AREA),
+    )
+
+
+def _endpoint(command: type[IncidentCommand]) -> Callable[..., Incident]:
+    """A function that gives the command; its signature tells FastAPI what to read from path and body."""
+    in_path = [field for field in command.fields() if field.input.in_path]
+    in_body = [field for field in command.fields() if not field.input.in_path]
+
+    def give(here: Here, who: Who, incident: Name, **values: Any) -> Incident:
+        body = values.pop("body", None)
+        sent = {field.name: getattr(body, field.name) for field in in_body}
+        service = here.app.incident_service
+        return service.execute(service.records.table.find_id(incident), person(who.name), command(**sent, **values))
+
+    parameters = {"here": Here, "who": Who, "incident": Name, **{field.name: field.annotation for field in in_path}}
+    if in_body:
+        parameters["body"] = _body(command, in_body) if in_path else command
+    give.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=kind) for name, kind in parameters.items()],
+        return_annotation=Incident,
+    )
+    return give
+
+
+def _body(command: type[IncidentCommand], fields: Sequence[CommandField]) -> type[BaseModel]:
+    """The fields that are not in the path, as a model of their own."""
+    values: dict[str, Any] = {
+        field.name: (field.annotation, ... if field.required else field.default) for field in fields
+    }
+    return create_model(command.__name__, __doc__=command.__doc__, **values)
+
+
+for each in COMMANDS.values():
+    add_command(router, each)

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Annotated, Any, Generic, TypeVar
 
 from fastapi import Depends, Path, Query
 from fastapi.params import Depends as Dependency
-from pydantic import AfterValidator, AwareDatetime, BaseModel, Field, StringConstraints
+from pydantic import BaseModel, Field
 from starlette.requests import Request
 
 from orchestration.app.application import Application
 from orchestration.app.control import ControlProcess
+from orchestration.domain import request_fields
 from orchestration.errors import UsageError
 from orchestration.security.access import AccessControl
 from orchestration.security.audit_trail import AuditTrail
@@ -24,8 +24,6 @@ from orchestration.web.problems import NotAllowedError, NotSignedInError
 T = TypeVar("T")
 
 _MAX_PAGE_SIZE = 500
-# Between these years, adding a time span of the API to a moment cannot overflow `datetime`.
-_FIRST_YEAR, _LAST_YEAR = 1970, 9000
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,24 +81,9 @@ def requires(role: Role, area: str | None) -> list[Dependency]:
     return [Depends(RequiredRole(role, area))]
 
 
-def _in_range(moment: datetime) -> datetime:
-    if not _FIRST_YEAR < moment.year < _LAST_YEAR:
-        raise ValueError(f"expected a year from {_FIRST_YEAR + 1} to {_LAST_YEAR - 1}")
-    return moment.astimezone(UTC)
-
-
-def _printable(text: str) -> str:
-    if any(not (character.isprintable() or character in "\n\r\t") for character in text):
-        raise ValueError("control characters are not allowed")
-    return text
-
-
-# RFC 3339, with a time zone: a time without one would mean different moments on the client and on the server.
-Moment = Annotated[AwareDatetime, AfterValidator(_in_range)]
-Text = Annotated[
-    str, StringConstraints(min_length=1, max_length=10_000, strip_whitespace=True), AfterValidator(_printable)
-]
-OptionalText = Annotated[str, StringConstraints(max_length=10_000, strip_whitespace=True), AfterValidator(_printable)]
+Moment = request_fields.Moment
+Text = request_fields.Text
+OptionalText = request_fields.OptionalText
 # No slash and no leading dot: identifiers are used in paths of files in several places.
 Name = Annotated[str, Path(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@:-]{0,127}$")]
 # A year at most: what is meant to last longer belongs in the configuration file.

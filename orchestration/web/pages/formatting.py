@@ -9,27 +9,13 @@ from typing import Any
 
 from orchestration.domain.run_status import RunStatus
 from orchestration.domain.severity import Severity
+from orchestration.incidents.commands.table import COMMANDS
 from orchestration.incidents.review import span
 
 # The confirmation that a page shows after a form has worked. The URL carries only a key of this table and never a text:
 # otherwise anybody could make the dashboard show a message of theirs through a link.
 CONFIRMATIONS: Mapping[str, str] = {
-    "acknowledged": "Incident acknowledged. Paging has stopped.",
-    "noted": "Note added to the timeline.",
-    "assigned": "Incident assigned.",
-    "impact": "Impact saved.",
-    "estimate": "Estimate saved.",
-    "severity": "Severity changed.",
-    "escalated": "Incident escalated. The level is being notified.",
-    "mitigating": "Mitigation recorded on the timeline.",
-    "resolved": "Incident resolved. Everybody who was notified of it is being informed.",
-    "reopened": "Incident reopened. Its audience is being notified.",
-    "cancelled-incident": "Incident cancelled as a false alarm.",
-    "merged": "Incidents merged. This is the one that continues.",
-    "reviewed": "Section of the review saved.",
-    "action-added": "Action item added.",
-    "action-done": "Action item marked as done.",
-    "closed": "Incident closed.",
+    **{each.spec.page.done: each.spec.page.confirmation for each in COMMANDS.values() if each.spec.page},
     "approved": "Approved. Work continues.",
     "denied": "Denied.",
     "run-cancelled": "Run cancelled. It can be resumed.",

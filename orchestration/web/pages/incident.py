@@ -1,4 +1,4 @@
-"""One incident: what somebody who was woken needs on one page, and every handle of the desk."""
+"""One incident: everything that a person who was just woken needs on one page, and a form for every command."""
 
 from __future__ import annotations
 
@@ -9,29 +9,36 @@ import anyio.to_thread
 from starlette.requests import Request
 from starlette.routing import Route
 
+from orchestration.config.response import ResponseSettings
 from orchestration.domain.incident_status import IncidentStatus
 from orchestration.domain.severity import Severity
 from orchestration.incidents import notices
+from orchestration.incidents.commands.base import IncidentCommand
+from orchestration.incidents.commands.inputs import Choices
 from orchestration.incidents.escalation import missing_fields
-from orchestration.incidents.model import ReviewField, person
+from orchestration.incidents.model import Incident, ReviewField, person
 from orchestration.incidents.review import draft, spoken
 from orchestration.security.principal import Principal, Role
+from orchestration.storage.incidents.table import IncidentRow
 from orchestration.storage.playbooks import PlaybookRecords
+from orchestration.web.pages.formatting import first_line, severity_words
 from orchestration.web.pages.forms import Form
-from orchestration.web.pages.incident_forms import CHANGES, Change
+from orchestration.web.pages.incident_forms import FORMS, command_from, forms_for
 from orchestration.web.pages.incidents import SUBJECTS, card_of
 from orchestration.web.pages.playbooks import runs_on
 from orchestration.web.pages.run import decide
 from orchestration.web.pages.site import DashboardSite, SitePage, Values
 
 _LEVELS = {1: "on-call engineer", 2: "technical lead", 3: "project manager", 4: "security team"}
+# Room for a title in a list of choices.
+_TITLE_WIDTH = 60
 _REVIEWABLE = (IncidentStatus.RESOLVED, IncidentStatus.IN_REVIEW, IncidentStatus.CLOSED)
 
 
 def routes(site: DashboardSite) -> Sequence[Route]:
     """The page with its forms."""
     view = _Incident(site)
-    actions = {name: (partial(view.change, change, done), Role.RESPONDER) for name, (change, done) in CHANGES.items()}
+    actions = {name: (partial(view.give, command), command.spec.role) for name, command in FORMS.items()}
     actions["approve"] = (partial(view.decide, True), Role.RESPONDER)
     actions["deny"] = (partial(view.decide, False), Role.RESPONDER)
     page = SitePage(
@@ -58,29 +65,42 @@ class _Incident:
             "incident": found,
             "card": card_of(records, found, now),
             "status_word": notices.status_word(found),
-            "hurts": found.impact or notices.touched(found),
+            "impact": found.impact or notices.touched(found),
             "entries": [(entry, spoken(entry), entry.data.get("evidence") or ()) for entry in reversed(entries)],
             "timers": records.table.list_timers(found.id),
             "responses": runs_on(self._playbooks, found.id),
             "questions": self._app.approvals.list_open(found.id),
-            "contacts": settings.contacts,
-            "levels": _LEVELS,
-            "severities": [one for one in Severity if one is not found.severity],
-            "others": [row for row in others if row.id != found.id],
+            "forms": forms_for(found, _choices(found, settings, others)),
             "reviewable": found.status in _REVIEWABLE,
             "review_fields": list(ReviewField),
             "missing": missing_fields(found),
             "draft": draft(found, entries, settings, now),
         }
 
-    async def change(
-        self, change: Change, done: str, request: Request, form: Form, principal: Principal
+    async def give(
+        self, command: type[IncidentCommand], request: Request, form: Form, principal: Principal
     ) -> tuple[str, str]:
-        name, me = request.path_params["incident"], person(principal.name)
-        changed = await anyio.to_thread.run_sync(change, self._service, name, me, form)
-        return f"/incidents/{changed.id}", done
+        name, wanted = request.path_params["incident"], command_from(command, form)
+        changed = await anyio.to_thread.run_sync(self._service.execute, name, person(principal.name), wanted)
+        return f"/incidents/{changed.id}", command.spec.page.done if command.spec.page else ""
 
     async def decide(self, approved: bool, request: Request, form: Form, principal: Principal) -> tuple[str, str]:
         name = request.path_params["incident"]
         await decide(self._app, form, principal, name, approved=approved)
         return f"/incidents/{name}", "approved" if approved else "denied"
+
+
+def _choices(
+    incident: Incident, settings: ResponseSettings, others: Sequence[IncidentRow]
+) -> dict[Choices, list[tuple[str, str]]]:
+    severities = [one for one in Severity if one is not incident.severity]
+    return {
+        Choices.CONTACTS: [(one.id, one.name or one.id) for one in settings.contacts],
+        Choices.LEVELS: [(str(number), f"{number}: {title}") for number, title in _LEVELS.items()],
+        Choices.SEVERITIES: [(one.value, severity_words(one)) for one in severities],
+        Choices.OTHER_INCIDENTS: [
+            (row.id, f"{row.severity.value} {first_line(row.title, _TITLE_WIDTH)}")
+            for row in others
+            if row.id != incident.id
+        ],
+    }

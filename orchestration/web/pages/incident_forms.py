@@ -1,75 +1,131 @@
-"""What the forms of an incident do: each one handle of the desk, and the word that says that it is done."""
+"""The forms of an incident: what they ask for, and the command that a submitted form means. Built from the table."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from enum import Enum
+from typing import Any
 
-from orchestration.domain.severity import Severity
+from orchestration.domain.incident_status import IncidentStatus
 from orchestration.errors import UsageError
-from orchestration.incidents.model import Actor, Incident, ReviewField
-from orchestration.incidents.service import IncidentService
+from orchestration.incidents.commands.base import CommandField, IncidentCommand, PageForm, ShownWhile
+from orchestration.incidents.commands.inputs import Choices
+from orchestration.incidents.commands.table import COMMANDS
+from orchestration.incidents.model import Incident
 from orchestration.web.pages.forms import Form
 
-Change = Callable[[IncidentService, str, Actor, Form], Incident]
+FORMS: Mapping[str, type[IncidentCommand]] = {
+    command.spec.page.name: command for command in COMMANDS.values() if command.spec.page
+}
+_RESOLVED = (IncidentStatus.RESOLVED, IncidentStatus.IN_REVIEW)
 
 
-def _change_severity(service: IncidentService, name: str, me: Actor, form: Form) -> Incident:
+@dataclass(frozen=True, slots=True)
+class FieldView:
+    """A field of a form. `control` is a type of HTML's `input`, or `textarea`, or `select`."""
+
+    name: str
+    label: str
+    hint: str
+    control: str
+    rows: int
+    required: bool
+    value: str
+    options: Sequence[tuple[str, str]] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FormView:
+    """A form, ready to be shown."""
+
+    page: PageForm
+    fields: Sequence[FieldView]
+
+
+def forms_for(incident: Incident, choices: Mapping[Choices, Sequence[tuple[str, str]]]) -> list[FormView]:
+    """The forms that the page offers in its list, by the incident's state; none that has nothing to choose from."""
+    shown = [(command.spec.page, command) for command in FORMS.values() if _is_shown(command.spec.page, incident)]
+    views = [(page, [_view(field, incident, choices) for field in command.fields()]) for page, command in shown if page]
+    return [
+        FormView(page, [field for field in fields if field.label])
+        for page, fields in sorted(views, key=lambda each: each[0].order)
+        if all(field.options for field in fields if field.control == "select")
+    ]
+
+
+def command_from(command: type[IncidentCommand], form: Form) -> IncidentCommand:
+    """The command that a form means. Raises UsageError."""
+    return command(**dict(_values(command, form)))
+
+
+def _is_shown(page: PageForm | None, incident: Incident) -> bool:
+    match page.shown if page else ShownWhile.ELSEWHERE:
+        case ShownWhile.ALWAYS:
+            return True
+        case ShownWhile.OPEN:
+            return incident.status.is_open
+        case ShownWhile.RESOLVED:
+            return incident.status in _RESOLVED
+        case _:
+            return False
+
+
+def _view(field: CommandField, incident: Incident, choices: Mapping[Choices, Sequence[tuple[str, str]]]) -> FieldView:
+    asked = field.input
+    value = getattr(incident, asked.prefill) if asked.prefill else asked.console_default
+    return FieldView(
+        name=field.name,
+        label=asked.label,
+        hint=asked.hint,
+        control=_control(field),
+        rows=asked.rows,
+        required=field.required,
+        value="" if value is None else str(value),
+        options=() if asked.choices is None else choices[asked.choices],
+    )
+
+
+def _control(field: CommandField) -> str:
+    if field.input.choices is not None:
+        return "select"
+    if issubclass(field.kind, datetime):
+        return "datetime-local"
+    if issubclass(field.kind, date):
+        return "date"
+    return "textarea" if field.input.rows else "text"
+
+
+def _values(command: type[IncidentCommand], form: Form) -> Iterator[tuple[str, Any]]:
+    for field in command.fields():
+        if field.required or form.text(field.name, needed=False):
+            yield field.name, _read(field, form)
+
+
+def _read(field: CommandField, form: Form) -> Any:
+    if issubclass(field.kind, Enum):
+        return _member(field, form.text(field.name))
+    if issubclass(field.kind, datetime):
+        return _moment(form, field.name)
+    if issubclass(field.kind, date):
+        return _day(form, field.name)
+    if issubclass(field.kind, int):
+        least, most = field.bounds
+        return form.whole(field.name, least or 0, most or 0)
+    return form.text(field.name)
+
+
+def _member(field: CommandField, text: str) -> Any:
     try:
-        wanted = Severity(form.text("severity"))
+        return field.kind(text)
     except ValueError as error:
-        raise UsageError("expected a severity from P0 to P3; choose one of the list") from error
-    worse = wanted.worse_than(service.records.get(name).severity)
-    act = service.raise_severity if worse else service.lower_severity
-    return act(name, me, wanted, form.text("reason"))
-
-
-def _escalate(service: IncidentService, name: str, me: Actor, form: Form) -> Incident:
-    return service.escalate(name, me, form.whole("level", 1, 4), form.text("reason"))
-
-
-def _resolve(service: IncidentService, name: str, me: Actor, form: Form) -> Incident:
-    return service.resolve(name, me, form.text("resolution"), form.text("root_cause", required=False))
-
-
-def _review(service: IncidentService, name: str, me: Actor, form: Form) -> Incident:
-    try:
-        field = ReviewField(form.text("field"))
-    except ValueError as error:
-        raise UsageError("expected a part of the review; choose one of the list") from error
-    return service.complete_review_field(name, me, field, form.text("text"))
-
-
-def _add_action(service: IncidentService, name: str, me: Actor, form: Form) -> Incident:
-    return service.add_action(name, me, form.text("text"), form.text("owner"), _day(form, "due"))
-
-
-def _finish_action(service: IncidentService, name: str, me: Actor, form: Form) -> Incident:
-    return service.finish_action(name, me, form.whole("number", 1, 9999))
-
-
-CHANGES: Mapping[str, tuple[Change, str]] = {
-    "acknowledge": (lambda service, name, me, _: service.acknowledge(name, me), "acknowledged"),
-    "note": (lambda service, name, me, form: service.note(name, me, form.text("text")), "noted"),
-    "assign": (lambda service, name, me, form: service.assign(name, me, form.text("contact")), "assigned"),
-    "impact": (lambda service, name, me, form: service.set_impact(name, me, form.text("text")), "impact"),
-    "estimate": (lambda service, name, me, form: service.set_eta(name, me, _moment(form, "eta")), "estimate"),
-    "severity": (_change_severity, "severity"),
-    "escalate": (_escalate, "escalated"),
-    "mitigate": (lambda service, name, me, form: service.begin_mitigation(name, me, form.text("text")), "mitigating"),
-    "resolve": (_resolve, "resolved"),
-    "reopen": (lambda service, name, me, form: service.reopen(name, me, form.text("reason")), "reopened"),
-    "cancel": (lambda service, name, me, form: service.cancel(name, me, form.text("reason")), "cancelled-incident"),
-    "merge": (lambda service, name, me, form: service.merge(name, me, form.text("into")), "merged"),
-    "review": (_review, "reviewed"),
-    "action": (_add_action, "action-added"),
-    "action-done": (_finish_action, "action-done"),
-    "close": (lambda service, name, me, _: service.close(name, me), "closed"),
-}  # fmt: skip
+        known = ", ".join(str(member.value) for member in field.kind)
+        raise UsageError(f"expected one of {known} in '{field.name}', got '{text[:20]}'") from error
 
 
 def _moment(form: Form, name: str) -> datetime:
-    """A date and time, UTC, as a browser's field for these sends it."""
+    """A date and time, UTC, as a browser's field for these sends it: without a zone."""
     try:
         moment = datetime.fromisoformat(form.text(name))
     except ValueError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from orchestration.domain.incident_status import IncidentStatus
+from orchestration.incidents.commands.acknowledgement import Acknowledge
 from orchestration.incidents.model import ReviewField, person
 from orchestration.incidents.report import Facts
 from orchestration.security.principal import Principal, Role
@@ -62,7 +63,7 @@ def test_an_incident_is_reopened_found_to_be_a_false_alarm_or_merged(dashboard: 
 
 
 def test_what_cannot_be_done_is_said_on_the_same_page(dashboard: Dashboard, incident: str) -> None:
-    dashboard.app.incident_service.acknowledge(incident, person("ben"))
+    dashboard.app.incident_service.execute(incident, person("ben"), Acknowledge())
     answer = dashboard.post(f"/incidents/{incident}/acknowledge")
     assert answer.status_code == 409
     assert "was acknowledged by ben already" in answer.text
@@ -74,10 +75,10 @@ def test_what_cannot_be_done_is_said_on_the_same_page(dashboard: Dashboard, inci
     [
         ("note", {"text": " "}, "field &#39;text&#39; is empty"),
         ("escalate", {"level": "9", "reason": "r"}, "expected a whole number from 1 to 4"),
-        ("severity", {"severity": "P9", "reason": "r"}, "expected a severity"),
+        ("severity", {"severity": "P9", "reason": "r"}, "expected one of P0, P1, P2, P3"),
         ("estimate", {"eta": "soon"}, "expected a date and a time"),
         ("action", {"text": "t", "owner": "o", "due": "soon"}, "expected a date"),
-        ("review", {"field": "poem", "text": "t"}, "expected a part of the review"),
+        ("review", {"field": "poem", "text": "t"}, "expected one of resolution, workarounds"),
     ],
 )
 def test_a_field_that_cannot_be_meant_changes_nothing(

@@ -1,4 +1,4 @@
-"""A process of its own with a desk, which dies at a named point: `desk_process.py DATABASE POINT ACTION [ID]`."""
+"""A process with an incident service that dies at a named point: `service_process.py DATABASE POINT ACTION [ID]`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from orchestration.clock import FakeClock
 from orchestration.events import EventBus
+from orchestration.incidents.commands.acknowledgement import Acknowledge
 from orchestration.incidents.service import IncidentService, Ports
 from orchestration.storage.database import Database
 from tests.support.incidents import ADA, HALF, NOON, a_report, plan, some_settings
@@ -26,7 +27,7 @@ def main(path: str, point: str, action: str, incident_id: str = "") -> None:
     if action == "report":
         service.open_or_join(a_report(HALF))
     elif action == "acknowledge":
-        service.acknowledge(incident_id, ADA)
+        service.execute(incident_id, ADA, Acknowledge())
     elif action == "tick":
         service.fire_due_timers(NOON + timedelta(minutes=10))
     print("survived", flush=True)

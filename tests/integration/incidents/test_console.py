@@ -14,6 +14,8 @@ from click.testing import CliRunner, Result
 from orchestration.app import project
 from orchestration.cli import cli
 from orchestration.errors import OrchestratorError
+from orchestration.incidents.commands.mitigation import BeginMitigation
+from orchestration.incidents.commands.resolution import Resolve
 from orchestration.incidents.model import Incident, IncidentRefusedError
 from orchestration.storage.incidents.figures import IncidentFigures
 from tests.support.incidents import HALF, MACHINE, a_report
@@ -44,7 +46,7 @@ class Console:
             incident = here.incident_service.open_or_join(
                 a_report(HALF, at, started_at=at - timedelta(minutes=1), **values)
             )
-            return here.incident_service.begin_mitigation(incident.id, MACHINE, "restart executor")
+            return here.incident_service.execute(incident.id, MACHINE, BeginMitigation("restart executor"))
 
     def run(self, *arguments: str) -> Result:
         result = CliRunner().invoke(cli, ["--config", str(self.config), *arguments])
@@ -99,7 +101,7 @@ def test_lists_are_short_and_narrowed(console: Console) -> None:
     assert [row["id"] for row in console.json("incidents", "list", "--open", "--severity", "P1", "--since", "1h")] == [
         console.incident.id
     ]
-    assert console.do("list", "--severity", "P0").strip() == "no incidents that fit"
+    assert console.do("list", "--severity", "P0").strip() == "no matching incidents"
 
 
 def test_everything_can_be_done_from_the_console(console: Console) -> None:
@@ -155,10 +157,10 @@ def test_a_review_is_written_exported_and_closed(console: Console, tmp_path: Pat
         (("show", "inc-nothing"), "There is no incident"),
         (("review", "latest", "--set", "mood=good"), "expected FIELD=TEXT"),
         (("review", "latest", "--set", "root-cause= "), "expected FIELD=TEXT"),
-        (("actions", "--done", "1"), "name it first"),
-        (("actions", "latest", "--add", "x"), "an action item has both"),
+        (("actions", "--done", "1"), "name the incident whose action item"),
+        (("actions", "latest", "--add", "x"), "every action item has both"),
         (("actions", "latest", "--done", "3"), r"expected an action item \(none\), got 3"),
-        (("severity", "latest", "P1", "--reason", "x"), "expected a severity less bad than P1"),
+        (("severity", "latest", "P1", "--reason", "x"), "is P1 already"),
         (("export", "latest", "--output", "/proc/none/review.md"), "a file that can be written"),
     ],
 )
@@ -200,8 +202,8 @@ def test_stats_of_very_many_incidents_say_how_precise_they_are(
         with project(str(console.config)) as here:
             old = here.clock.now() - timedelta(days=3)
             patch.setattr(here.clock, "now", lambda: old)
-            here.incident_service.resolve(
-                here.incident_service.open_or_join(a_report(HALF, old, key="old")).id, MACHINE, "mended"
+            here.incident_service.execute(
+                here.incident_service.open_or_join(a_report(HALF, old, key="old")).id, MACHINE, Resolve("mended")
             )
         assert "medians and 90th percentiles are within 1% of the true ones" in console.run("stats").output
         assert console.json("stats")["relative_error"] == 0.01

@@ -12,6 +12,10 @@ from hypothesis import strategies as st
 
 from orchestration.domain.scenario import Scenario
 from orchestration.domain.severity import Severity
+from orchestration.incidents.commands.acknowledgement import Acknowledge
+from orchestration.incidents.commands.cancellation import Cancel
+from orchestration.incidents.commands.merge import Merge
+from orchestration.incidents.commands.resolution import Resolve
 from orchestration.incidents.statistics import IncidentGroup, Measure, Statistics
 from orchestration.storage.incidents.aggregates import IncidentSelection
 from orchestration.storage.incidents.figures import IncidentFigures
@@ -40,10 +44,10 @@ def handled(
     incident = room.service.open_or_join(a_report(key=f"key-{number}", at=start, **values))  # type: ignore[arg-type]
     if ack is not None:
         room.go_to(start + timedelta(minutes=ack))
-        room.service.acknowledge(incident.id, ADA)
+        room.service.execute(incident.id, ADA, Acknowledge())
     if resolve is not None:
         room.go_to(start + timedelta(minutes=resolve))
-        room.service.resolve(incident.id, ADA, "mended")
+        room.service.execute(incident.id, ADA, Resolve("mended"))
     return incident.id
 
 
@@ -82,9 +86,9 @@ def test_an_unknown_start_is_left_out_and_an_impossible_one_is_shown(room: Room,
 def test_automations_acknowledgement_has_a_figure_of_its_own(room: Room, statistics: Statistics) -> None:
     incident = room.service.open_or_join(a_report())
     room.go_to(after(seconds=3))
-    room.service.acknowledge(incident.id, MACHINE)
+    room.service.execute(incident.id, MACHINE, Acknowledge())
     room.go_to(after(minutes=3))
-    room.service.acknowledge(incident.id, ADA)
+    room.service.execute(incident.id, ADA, Acknowledge())
     total = statistics.report(ALL, "severity", after(days=1)).total
     assert (figure(total, Measure.MTTA_AUTOMATION).mean, figure(total, Measure.MTTA).mean) == (3.0, 180.0)
 
@@ -92,9 +96,9 @@ def test_automations_acknowledgement_has_a_figure_of_its_own(room: Room, statist
 def test_drills_false_alarms_and_merged_ones_do_not_count(room: Room, statistics: Statistics) -> None:
     kept = handled(room, 1, ack=1, resolve=2)
     handled(room, 2, ack=1, resolve=2, drill=True)
-    room.service.cancel(handled(room, 3), ADA, "false alarm")
+    room.service.execute(handled(room, 3), ADA, Cancel("false alarm"))
     other = handled(room, 4)
-    room.service.merge(handled(room, 5), ADA, other)
+    room.service.execute(handled(room, 5), ADA, Merge(other))
     total = statistics.report(ALL, "severity", after(days=9)).total
     assert total.count == 2
     assert {row.target: (row.met, row.breached) for row in total.compliance} == {
@@ -120,7 +124,7 @@ def test_a_reopening_starts_a_record_of_its_own_and_is_no_recurrence(room: Room,
     room.go_to(after(minutes=20))
     room.service.open_or_join(a_report(key="key-1", at=after(minutes=20)))
     room.go_to(after(hours=9))
-    room.service.resolve(incident, ADA, "really mended")
+    room.service.execute(incident, ADA, Resolve("really mended"))
     total = statistics.report(ALL, "severity", after(days=1)).total
     assert [(row.met, row.breached) for row in total.compliance] == [(1, 1), (2, 0)]
     assert (total.recurrence.recurred, total.recurrence.resolved) == (0, 1)

@@ -12,6 +12,8 @@ import sqlalchemy as sa
 
 from orchestration.domain.incident_status import IncidentStatus
 from orchestration.domain.severity import Severity
+from orchestration.incidents.commands.acknowledgement import Acknowledge
+from orchestration.incidents.commands.resolution import Resolve
 from orchestration.incidents.journal import ReportJournal
 from orchestration.notifications.notice import Notice
 from tests.integration.incidents.conftest import Room
@@ -113,7 +115,7 @@ def test_handing_over_twice_does_no_harm(kept: Kept) -> None:
 def test_a_trouble_that_came_back_and_went_while_the_database_was_away_is_resolved_again(kept: Kept) -> None:
     incident = kept.journal.report(a_report())
     assert incident is not None
-    kept.room.service.resolve(incident.id, ADA, "mended")
+    kept.room.service.execute(incident.id, ADA, Resolve("mended"))
     with kept.database_away():
         kept.journal.report(a_report(at=after(minutes=10)))
         kept.journal.clear("agent:executor", after(minutes=12))
@@ -186,7 +188,7 @@ def test_an_incident_from_the_journal_can_be_worked_on_like_any_other(kept: Kept
         kept.journal.report(a_report(HALF))
     kept.room.go_to(after(minutes=20))
     kept.journal.replay()
-    incident = kept.room.service.acknowledge(kept.told[0].incident_id, ADA)
+    incident = kept.room.service.execute(kept.told[0].incident_id, ADA, Acknowledge())
     assert incident.acknowledged_at == after(minutes=20)
     assert incident.clock.started_at == after()
 
@@ -202,6 +204,6 @@ def test_whom_the_last_resort_reached_is_not_paged_again_and_hears_of_the_end(ke
     incident = kept.room.service.records.get(kept.told[0].incident_id)
     pages = {contact: state for kind, contact, state in kept.room.messages(incident) if kind == "initial"}
     assert pages == {"ada": "sent", "ben": "sent", "cleo": "pending", "sec": "pending"}
-    kept.room.service.resolve(incident.id, ADA, "mended")
+    kept.room.service.execute(incident.id, ADA, Resolve("mended"))
     ends = {contact for kind, contact, _ in kept.room.messages(incident) if kind == "resolved"}
     assert {"ada", "ben"} <= ends

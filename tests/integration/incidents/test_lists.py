@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from orchestration.domain.scenario import Scenario
 from orchestration.domain.severity import Severity
+from orchestration.incidents.commands.acknowledgement import Acknowledge
 from orchestration.incidents.statistics import Statistics
 from orchestration.storage.database import Database
 from orchestration.storage.incidents.aggregates import IncidentSelection
@@ -153,7 +154,7 @@ def test_no_list_goes_through_all_incidents(room: Room) -> None:
 
 def test_the_desks_loop_goes_through_nothing_that_is_done(room: Room) -> None:
     incident = room.service.open_or_join(a_report())
-    room.service.acknowledge(incident.id, ADA)
+    room.service.execute(incident.id, ADA, Acknowledge())
     with plans(room.database) as steps:
         room.tick(after(days=2))
         room.service.open_or_join(a_report(at=after(days=2)))

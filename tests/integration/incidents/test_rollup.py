@@ -13,6 +13,16 @@ from alembic import command
 from alembic.config import Config
 
 from orchestration.domain.severity import Severity
+from orchestration.incidents.commands.acknowledgement import Acknowledge
+from orchestration.incidents.commands.cancellation import Cancel
+from orchestration.incidents.commands.impact import SetImpact
+from orchestration.incidents.commands.merge import Merge
+from orchestration.incidents.commands.mitigation import BeginMitigation
+from orchestration.incidents.commands.note import AddNote
+from orchestration.incidents.commands.reopening import Reopen
+from orchestration.incidents.commands.resolution import Resolve
+from orchestration.incidents.commands.severity_change import ChangeSeverity
+from orchestration.incidents.commands.suppression import Suppress
 from orchestration.incidents.statistics import Statistics
 from orchestration.storage import migrations
 from orchestration.storage.database import Database
@@ -27,16 +37,16 @@ from tests.support.incidents import ADA, ALL_AGENTS, HALF, MACHINE, NOON, ONE_AG
 
 FACTS = (ONE_AGENT, HALF, ALL_AGENTS)
 LATE_CHANGES: dict[str, Callable[[Room, str, str], object]] = {
-    "acknowledged": lambda room, one, _: room.service.acknowledge(one, ADA),
-    "taken on by automation": lambda room, one, _: room.service.begin_mitigation(one, MACHINE, "restart"),
-    "resolved": lambda room, one, _: room.service.resolve(one, ADA, "mended"),
-    "cancelled": lambda room, one, _: room.service.cancel(one, ADA, "it was none"),
-    "merged": lambda room, one, other: room.service.merge(one, ADA, other),
-    "suppressed": lambda room, one, _: room.service.suppress(one, ADA, after(days=40), "maintenance"),
-    "made worse": lambda room, one, _: room.service.raise_severity(one, ADA, Severity.P0, "worse"),
-    "made better": lambda room, one, _: room.service.lower_severity(one, ADA, Severity.P3, "better"),
-    "found to have begun before": lambda room, one, _: room.service.set_impact(
-        one, ADA, "slow", NOON - timedelta(hours=1)
+    "acknowledged": lambda room, one, _: room.service.execute(one, ADA, Acknowledge()),
+    "taken on by automation": lambda room, one, _: room.service.execute(one, MACHINE, BeginMitigation("restart")),
+    "resolved": lambda room, one, _: room.service.execute(one, ADA, Resolve("mended")),
+    "cancelled": lambda room, one, _: room.service.execute(one, ADA, Cancel("it was none")),
+    "merged": lambda room, one, other: room.service.execute(one, ADA, Merge(other)),
+    "suppressed": lambda room, one, _: room.service.execute(one, ADA, Suppress(after(days=40), "maintenance")),
+    "made worse": lambda room, one, _: room.service.execute(one, ADA, ChangeSeverity(Severity.P0, "worse")),
+    "made better": lambda room, one, _: room.service.execute(one, ADA, ChangeSeverity(Severity.P3, "better")),
+    "found to have begun before": lambda room, one, _: room.service.execute(
+        one, ADA, SetImpact("slow", NOON - timedelta(hours=1))
     ),
 }
 
@@ -47,9 +57,9 @@ def test_an_incident_of_a_day_that_was_summed_up_may_still_be(room: Room, what: 
     one, other = (room.service.open_or_join(a_report(HALF, key=key)).id for key in ("one", "other"))
     for time in range(reopened):
         room.go_to(after(days=2 + 8 * time))
-        room.service.resolve(one, ADA, "mended")
+        room.service.execute(one, ADA, Resolve("mended"))
         room.go_to(after(days=8 + 8 * time))
-        room.service.reopen(one, ADA, "it is back")
+        room.service.execute(one, ADA, Reopen("it is back"))
     room.go_to(after(days=36))
     from_sums(room.database).build_rollups(after(days=36))
     LATE_CHANGES[what](room, one, other)
@@ -60,7 +70,7 @@ def test_an_incident_of_a_day_that_was_summed_up_may_still_be(room: Room, what: 
 
 
 def test_what_returns_counts_for_the_day_of_what_returned(room: Room) -> None:
-    room.service.resolve(room.service.open_or_join(a_report(HALF)).id, ADA, "mended")
+    room.service.execute(room.service.open_or_join(a_report(HALF)).id, ADA, Resolve("mended"))
     from_sums(room.database).build_rollups(after(days=9))
     room.go_to(after(days=9))
     room.service.open_or_join(a_report(HALF, after(days=9)))
@@ -85,7 +95,7 @@ def some_days(room: Room, days: int = 70) -> datetime:
         room.go_to(after(days=number))
         incident = room.service.open_or_join(a_report(FACTS[number % 3], after(days=number), key=f"key-{number}"))
         room.go_to(after(days=number, minutes=30 + number))
-        room.service.resolve(incident.id, ADA, "mended")
+        room.service.execute(incident.id, ADA, Resolve("mended"))
     return after(days=days)
 
 
@@ -100,8 +110,8 @@ def test_sums_are_the_same_on_both_kinds_of_database(anywhere: Room) -> None:
     compare(anywhere.database, now)
     late = anywhere.service.records.table.list(since=None, limit=1000)[-1].id
     anywhere.go_to(now)
-    anywhere.service.reopen(late, ADA, "it is back")
-    anywhere.service.cancel(late, ADA, "it was none")
+    anywhere.service.execute(late, ADA, Reopen("it is back"))
+    anywhere.service.execute(late, ADA, Cancel("it was none"))
     compare(anywhere.database, now)
     from_sums(anywhere.database).build_rollups(now)
     assert marks(anywhere) == []
@@ -125,10 +135,10 @@ def test_a_change_that_counts_for_nothing_marks_no_day(room: Room) -> None:
     from_sums(room.database).build_rollups(now)
     room.go_to(now)
     incident = room.service.records.find("latest")
-    room.service.note(incident.id, ADA, "a note")
-    room.service.set_impact(incident.id, ADA, "slow")
+    room.service.execute(incident.id, ADA, AddNote("a note"))
+    room.service.execute(incident.id, ADA, SetImpact("slow"))
     assert marks(room) == []
-    room.service.reopen(incident.id, ADA, "it is back")
+    room.service.execute(incident.id, ADA, Reopen("it is back"))
     assert {begin for _, begin in marks(room)} == {"2026-03-05", "2026-03-06"}  # its own, and that of the new record
 
 
@@ -172,8 +182,8 @@ def test_a_change_while_a_day_is_summed_up_is_not_lost(room: Room, monkeypatch: 
             room.service.records.get(victim).recurred_as is None
             and room.service.records.get(victim).status == "resolved"
         ):
-            room.service.reopen(victim, ADA, "just now")
-            room.service.cancel(victim, ADA, "it was none")
+            room.service.execute(victim, ADA, Reopen("just now"))
+            room.service.execute(victim, ADA, Cancel("it was none"))
         return found
 
     monkeypatch.setattr(rollup.aggregates, "read", meanwhile)
@@ -212,8 +222,8 @@ def test_processes_that_sum_up_and_change_at_once_agree_in_the_end(anywhere: Roo
 
     def change() -> None:
         for name in names:
-            anywhere.service.reopen(name, ADA, "it is back")
-            anywhere.service.resolve(name, ADA, "mended again")
+            anywhere.service.execute(name, ADA, Reopen("it is back"))
+            anywhere.service.execute(name, ADA, Resolve("mended again"))
 
     def read(database: Database) -> None:
         for _ in range(8):

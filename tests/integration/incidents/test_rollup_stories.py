@@ -12,6 +12,15 @@ from hypothesis import strategies as st
 
 from orchestration.domain.scenario import Scenario
 from orchestration.domain.severity import Severity
+from orchestration.incidents.commands.acknowledgement import Acknowledge
+from orchestration.incidents.commands.cancellation import Cancel
+from orchestration.incidents.commands.impact import SetImpact
+from orchestration.incidents.commands.merge import Merge
+from orchestration.incidents.commands.mitigation import BeginMitigation
+from orchestration.incidents.commands.reopening import Reopen
+from orchestration.incidents.commands.resolution import Resolve
+from orchestration.incidents.commands.severity_change import ChangeSeverity
+from orchestration.incidents.commands.suppression import Suppress
 from orchestration.incidents.model import IncidentRefusedError
 from tests.integration.incidents.conftest import Room
 from tests.support.figures import compare, compare_all, from_sums
@@ -78,16 +87,16 @@ class Story:
     def change(self, what: str, one: str, other: str) -> None:
         service = self.room.service
         doing: dict[str, Callable[[], object]] = {
-            "acknowledge": lambda: service.acknowledge(one, ADA),
-            "automation": lambda: service.begin_mitigation(one, MACHINE, "restart"),
-            "resolve": lambda: service.resolve(one, ADA, "mended"),
-            "reopen": lambda: service.reopen(one, ADA, "it is back"),
-            "cancel": lambda: service.cancel(one, ADA, "false alarm"),
-            "merge": lambda: service.merge(one, ADA, other),
-            "suppress": lambda: service.suppress(one, ADA, self.now + timedelta(hours=2), "maintenance"),
-            "worse": lambda: service.raise_severity(one, ADA, Severity.P0, "worse"),
-            "better": lambda: service.lower_severity(one, ADA, Severity.P3, "better"),
-            "impact": lambda: service.set_impact(one, ADA, "slow", self.now - timedelta(days=2)),
+            "acknowledge": lambda: service.execute(one, ADA, Acknowledge()),
+            "automation": lambda: service.execute(one, MACHINE, BeginMitigation("restart")),
+            "resolve": lambda: service.execute(one, ADA, Resolve("mended")),
+            "reopen": lambda: service.execute(one, ADA, Reopen("it is back")),
+            "cancel": lambda: service.execute(one, ADA, Cancel("false alarm")),
+            "merge": lambda: service.execute(one, ADA, Merge(other)),
+            "suppress": lambda: service.execute(one, ADA, Suppress(self.now + timedelta(hours=2), "maintenance")),
+            "worse": lambda: service.execute(one, ADA, ChangeSeverity(Severity.P0, "worse")),
+            "better": lambda: service.execute(one, ADA, ChangeSeverity(Severity.P3, "better")),
+            "impact": lambda: service.execute(one, ADA, SetImpact("slow", self.now - timedelta(days=2))),
         }
         doing[what]()
 

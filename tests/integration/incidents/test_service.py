@@ -9,6 +9,24 @@ from orchestration.config.response import Contact, EscalationLevel, EscalationSe
 from orchestration.domain.incident_status import IncidentStatus
 from orchestration.domain.severity import Severity
 from orchestration.errors import NotFoundError
+from orchestration.incidents.commands.acknowledgement import Acknowledge
+from orchestration.incidents.commands.action_items import AddActionItem, CompleteActionItem
+from orchestration.incidents.commands.assignment import Assign
+from orchestration.incidents.commands.cancellation import Cancel
+from orchestration.incidents.commands.closure import Close
+from orchestration.incidents.commands.estimate import SetEstimate
+from orchestration.incidents.commands.impact import SetImpact
+from orchestration.incidents.commands.merge import Merge
+from orchestration.incidents.commands.mitigation import (
+    BeginMitigation,
+    BeginVerification,
+    MarkMitigated,
+    RecordFailedMitigation,
+)
+from orchestration.incidents.commands.note import AddNote
+from orchestration.incidents.commands.reopening import Reopen
+from orchestration.incidents.commands.resolution import Resolve
+from orchestration.incidents.commands.review_field import WriteReview
 from orchestration.incidents.escalation import due_times
 from orchestration.incidents.model import IncidentRefusedError, Refusal, ReviewField
 from orchestration.incidents.report import BlastRadius, Facts
@@ -47,12 +65,12 @@ def test_another_key_is_another_incident(room: Room) -> None:
 def test_what_comes_back_soon_is_reopened_and_later_is_a_new_one_linked_to_the_earlier(room: Room) -> None:
     first = room.service.open_or_join(a_report())
     room.go_to(after(minutes=10))
-    room.service.resolve(first.id, ADA, "restarted")
+    room.service.execute(first.id, ADA, Resolve("restarted"))
     room.go_to(after(minutes=30))
     again = room.service.open_or_join(a_report(at=after(minutes=30)))
     assert (again.id, again.status, again.clock.number) == (first.id, IncidentStatus.REOPENED, 1)
     room.go_to(after(minutes=40))
-    room.service.resolve(first.id, ADA, "restarted again")
+    room.service.execute(first.id, ADA, Resolve("restarted again"))
     room.go_to(after(days=2))
     later = room.service.open_or_join(a_report(at=after(days=2)))
     assert (later.recurrence_of, room.service.records.get(first.id).recurred_as) == (first.id, later.id)
@@ -60,7 +78,7 @@ def test_what_comes_back_soon_is_reopened_and_later_is_a_new_one_linked_to_the_e
 
 
 def test_a_false_alarm_that_goes_on_opens_nothing_until_it_was_over(room: Room) -> None:
-    cancelled = room.service.cancel(room.service.open_or_join(a_report()).id, ADA, "the check is wrong")
+    cancelled = room.service.execute(room.service.open_or_join(a_report()).id, ADA, Cancel("the check is wrong"))
     assert room.service.open_or_join(a_report(at=after(minutes=1))).id == cancelled.id
     assert room.service.mark_cleared("agent:executor", after(minutes=2)) is None
     assert room.service.open_or_join(a_report(at=after(minutes=3))).id != cancelled.id
@@ -105,9 +123,9 @@ def test_the_same_settings_are_kept_once(room: Room) -> None:
 
 def test_an_acknowledgement_stops_what_has_not_gone_out_and_automations_does_not(room: Room) -> None:
     incident = room.service.open_or_join(a_report(HALF))
-    room.service.acknowledge(incident.id, MACHINE)
+    room.service.execute(incident.id, MACHINE, Acknowledge())
     assert {state for _, _, state in room.messages(incident)} == {"pending"}
-    room.service.acknowledge(incident.id, ADA)
+    room.service.execute(incident.id, ADA, Acknowledge())
     assert room.messages(incident) == [
         ("acknowledged", "ada", "pending"),
         ("acknowledged", "ben", "pending"),
@@ -119,17 +137,17 @@ def test_an_acknowledgement_stops_what_has_not_gone_out_and_automations_does_not
 
 def test_the_security_teams_message_is_not_stopped_by_an_acknowledgement(room: Room) -> None:
     incident = room.service.open_or_join(a_report(Facts(access_refused=True)))
-    room.service.acknowledge(incident.id, ADA)
+    room.service.execute(incident.id, ADA, Acknowledge())
     assert ("escalation", "sec", "pending") in room.messages(incident)
 
 
 def test_a_refused_change_leaves_nothing_behind(room: Room) -> None:
-    incident = room.service.acknowledge(room.service.open_or_join(a_report()).id, ADA)
+    incident = room.service.execute(room.service.open_or_join(a_report()).id, ADA, Acknowledge())
     before = (room.kinds(incident), room.messages(incident))
     with pytest.raises(IncidentRefusedError):
-        room.service.acknowledge(incident.id, ADA)
+        room.service.execute(incident.id, ADA, Acknowledge())
     with pytest.raises(NotFoundError, match="incidents list"):
-        room.service.acknowledge("inc-unknown", ADA)
+        room.service.execute("inc-unknown", ADA, Acknowledge())
     assert (room.kinds(incident), room.messages(incident)) == before
 
 
@@ -148,7 +166,7 @@ def test_a_merged_incident_stops_and_its_reports_go_to_the_other(room: Room) -> 
         room.service.open_or_join(a_report()),
         room.service.open_or_join(a_report(HALF, key="provider")),
     )
-    merged = room.service.merge(two.id, ADA, one.id)
+    merged = room.service.execute(two.id, ADA, Merge(one.id))
     assert (merged.id, merged.severity) == (one.id, Severity.P1)
     assert room.service.records.get(two.id).merged_into == one.id
     assert room.service.open_or_join(a_report(ALL_AGENTS, after(minutes=1), key="provider")).id == one.id
@@ -157,35 +175,35 @@ def test_a_merged_incident_stops_and_its_reports_go_to_the_other(room: Room) -> 
 
 def test_an_old_incident_is_not_reopened_beside_a_new_one_of_its_key(room: Room) -> None:
     first = room.service.open_or_join(a_report())
-    room.service.resolve(first.id, ADA, "mended")
+    room.service.execute(first.id, ADA, Resolve("mended"))
     room.go_to(after(days=1))
     second = room.service.open_or_join(a_report(at=after(days=1)))
     with pytest.raises(IncidentRefusedError, match=second.id) as refused:
-        room.service.reopen(first.id, ADA, "really this one")
+        room.service.execute(first.id, ADA, Reopen("really this one"))
     assert refused.value.reason is Refusal.ANOTHER_IS_OPEN
 
 
 def test_an_incident_goes_through_its_whole_life(room: Room) -> None:
     name = room.service.open_or_join(a_report(started_at=after(minutes=-1))).id
     service = room.service
-    service.acknowledge(name, MACHINE)
-    service.begin_mitigation(name, MACHINE, "restart executor")
-    service.acknowledge(name, ADA)
-    service.assign(name, ADA, "ada")
-    service.set_impact(name, ADA, "no reviews for two customers")
-    service.set_eta(name, ADA, after(hours=1))
-    service.note(name, ADA, "the new model does not fit into memory")
-    service.begin_verification(name, MACHINE, "watch it for a minute")
-    service.mitigation_failed(name, MACHINE, "it failed again")
-    service.mitigated(name, ADA, "smaller model")
-    service.begin_verification(name, ADA)
+    service.execute(name, MACHINE, Acknowledge())
+    service.execute(name, MACHINE, BeginMitigation("restart executor"))
+    service.execute(name, ADA, Acknowledge())
+    service.execute(name, ADA, Assign("ada"))
+    service.execute(name, ADA, SetImpact("no reviews for two customers"))
+    service.execute(name, ADA, SetEstimate(after(hours=1)))
+    service.execute(name, ADA, AddNote("the new model does not fit into memory"))
+    service.execute(name, MACHINE, BeginVerification("watch it for a minute"))
+    service.execute(name, MACHINE, RecordFailedMitigation("it failed again"))
+    service.execute(name, ADA, MarkMitigated("smaller model"))
+    service.execute(name, ADA, BeginVerification())
     room.go_to(after(minutes=9))
-    service.resolve(name, ADA, "smaller model in use", "the model was too large")
+    service.execute(name, ADA, Resolve("smaller model in use", "the model was too large"))
     for field in ReviewField:
-        service.complete_review_field(name, ADA, field, "none")
-    service.add_action(name, ADA, "check sizes before loading", "ben", after(days=7).date())
-    service.finish_action(name, ADA, 1)
-    closed = service.close(name, ADA)
+        service.execute(name, ADA, WriteReview(field, "none"))
+    service.execute(name, ADA, AddActionItem("check sizes before loading", "ben", after(days=7).date()))
+    service.execute(name, ADA, CompleteActionItem(1))
+    closed = service.execute(name, ADA, Close())
     assert closed.status is IncidentStatus.CLOSED
     assert (closed.acknowledged_at, closed.automation_at) == (NOON, NOON)
     assert closed.verified_at == closed.resolved_at == after(minutes=9)
@@ -211,8 +229,8 @@ def test_no_secret_reaches_the_database_or_a_message(room: Room) -> None:
         labels={"line": "hunter2-very-secret"},
     )
     incident = room.service.open_or_join(report)
-    room.service.note(incident.id, ADA, "it was hunter2-very-secret")
-    room.service.resolve(incident.id, ADA, "hunter2-very-secret rotated")
+    room.service.execute(incident.id, ADA, AddNote("it was hunter2-very-secret"))
+    room.service.execute(incident.id, ADA, Resolve("hunter2-very-secret rotated"))
     room.database.close()
     files = list(room.folder.glob("orchestrator.db*"))
     assert files
@@ -243,7 +261,7 @@ def test_lists_are_narrowed(room: Room) -> None:
     for number, facts in enumerate((Facts(), HALF, ALL_AGENTS)):
         room.go_to(after(minutes=number))
         names.append(room.service.open_or_join(a_report(facts, after(minutes=number), key=f"key-{number}")).id)
-    room.service.resolve(names[0], ADA, "mended")
+    room.service.execute(names[0], ADA, Resolve("mended"))
     table = room.service.records.table
     assert [row.id for row in table.list(limit=2)] == [names[2], names[1]]
     assert [row.id for row in table.list(is_open=True)] == [names[2], names[1]]
@@ -254,7 +272,7 @@ def test_lists_are_narrowed(room: Room) -> None:
 
 def test_a_row_is_the_same_as_the_document_and_versions_rise_by_one(room: Room) -> None:
     incident = room.service.open_or_join(a_report())
-    after_note = room.service.note(incident.id, ADA, "seen")
+    after_note = room.service.execute(incident.id, ADA, AddNote("seen"))
     with room.database.read() as connection:
         row = connection.execute(sa.select(incidents)).one()
     assert (row.version, after_note.version) == (2, 2)

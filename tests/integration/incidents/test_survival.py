@@ -12,6 +12,9 @@ import pytest
 import sqlalchemy as sa
 
 from orchestration.domain.severity import Severity
+from orchestration.incidents.commands.acknowledgement import Acknowledge
+from orchestration.incidents.commands.note import AddNote
+from orchestration.incidents.commands.severity_change import ChangeSeverity
 from orchestration.incidents.model import IncidentRefusedError, person
 from orchestration.incidents.service import IncidentService
 from orchestration.storage.outbox import OutboxState
@@ -130,7 +133,7 @@ def test_of_many_who_acknowledge_one_has_it(room: Room) -> None:
 
     def take(service: IncidentService, name: str) -> None:
         try:
-            won.append(service.acknowledge(incident.id, person(name)).acknowledged_by)
+            won.append(service.execute(incident.id, person(name), Acknowledge()).acknowledged_by)
         except IncidentRefusedError:
             return
 
@@ -158,7 +161,7 @@ def test_no_page_goes_out_after_an_acknowledgement_however_busy_the_sender_is(ro
         acknowledged.clear()
         sender = threading.Thread(target=send)
         sender.start()
-        room.service.acknowledge(incident.id, ADA)
+        room.service.execute(incident.id, ADA, Acknowledge())
         acknowledged.set()
         sender.join(patient(30))
         assert late == []
@@ -178,7 +181,7 @@ def test_a_change_that_was_overtaken_is_done_again_on_what_the_other_left(room: 
         return found
 
     stale.records.load = overtaken  # type: ignore[method-assign]
-    after_ack = stale.acknowledge(incident.id, ADA)
+    after_ack = stale.execute(incident.id, ADA, Acknowledge())
     assert (after_ack.acknowledged_by, room.kinds(incident)) == ("ada", ["detected", "acknowledged"])
 
 
@@ -218,9 +221,9 @@ def test_an_escalation_goes_on_after_a_restart(room: Room) -> None:
 
 def test_a_clock_that_is_set_back_keeps_the_timeline_in_order(room: Room) -> None:
     incident = room.service.open_or_join(a_report())
-    room.service.note(incident.id, ADA, "one")
+    room.service.execute(incident.id, ADA, AddNote("one"))
     room.go_to(after(hours=-1))
-    room.service.note(incident.id, ADA, "two")
+    room.service.execute(incident.id, ADA, AddNote("two"))
     assert [entry.at for entry in room.service.records.entries(incident.id)] == [NOON, NOON, NOON]
 
 
@@ -228,10 +231,12 @@ def test_a_clock_that_is_set_back_keeps_the_timeline_in_order(room: Room) -> Non
 def test_severity_falls_only_by_a_person(room: Room, actor) -> None:  # type: ignore[no-untyped-def]
     incident = room.service.open_or_join(a_report(HALF))
     if actor.human:
-        assert room.service.lower_severity(incident.id, actor, Severity.P3, "a test site").severity is Severity.P3
+        assert (
+            room.service.execute(incident.id, actor, ChangeSeverity(Severity.P3, "a test site")).severity is Severity.P3
+        )
         return
     with pytest.raises(IncidentRefusedError):
-        room.service.lower_severity(incident.id, actor, Severity.P3, "it looks fine")
+        room.service.execute(incident.id, actor, ChangeSeverity(Severity.P3, "it looks fine"))
     assert room.service.records.get(incident.id).severity is Severity.P1
 
 

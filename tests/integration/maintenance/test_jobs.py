@@ -20,6 +20,8 @@ from orchestration.domain.run_status import RunStatus
 from orchestration.domain.scenario import Scenario
 from orchestration.domain.severity import Severity
 from orchestration.events import Event
+from orchestration.incidents.commands.action_items import AddActionItem
+from orchestration.incidents.commands.resolution import Resolve
 from orchestration.incidents.model import person
 from orchestration.incidents.report import Facts, TroubleReport
 from orchestration.maintenance.jobs import SIGN_OFFS
@@ -153,8 +155,8 @@ async def test_the_weekly_report_has_figures_sla_lasting_alerts_audit_and_action
         (advisories / "one.json").write_text(json.dumps(ADVISORY))
         ada = person("ada")
         incident = an_incident(app, "a", "Down", NOW - timedelta(days=1), declared=Severity.P1)
-        app.incident_service.resolve(incident, ada, "restarted it", "a bad update")
-        app.incident_service.add_action(incident, ada, "pin the version", "ada", NOW.date())
+        app.incident_service.execute(incident, ada, Resolve("restarted it", "a bad update"))
+        app.incident_service.execute(incident, ada, AddActionItem("pin the version", "ada", NOW.date()))
         an_incident(app, "b", "Down before", NOW - timedelta(days=9), declared=Severity.P2)
         app.alerts.save([an_alert("lasting", NOW - timedelta(days=8)), an_alert("fresh", NOW - timedelta(days=1))])
         await done(room, "weekly-report")

@@ -12,6 +12,7 @@ import pytest
 from orchestration.config.schema import AutomationSettings, Configuration
 from orchestration.domain.incident_status import IncidentStatus
 from orchestration.domain.playbook_state import ActionState, PlaybookRunState
+from orchestration.incidents.commands.resolution import Resolve
 from orchestration.playbooks.ids import response_id
 from orchestration.playbooks.runner import RESPONSE
 from orchestration.playbooks.step_results import ResponseRequest
@@ -164,7 +165,7 @@ async def test_a_response_stops_when_a_person_has_settled_the_incident(room: Res
     room.write_playbook(playbook(CURE, mode="ask"))
 
     def settle(incident: Any, _: Any) -> None:
-        room.incident_service.resolve(incident.id, ADA, "mended by hand")
+        room.incident_service.execute(incident.id, ADA, Resolve("mended by hand"))
 
     ended, incident_id = await with_answer(room, settle)
     assert ended["state"] == "overtaken"

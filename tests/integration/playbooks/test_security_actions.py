@@ -18,6 +18,7 @@ import pytest
 from orchestration.domain.run_status import RunStatus
 from orchestration.domain.scenario import Scenario
 from orchestration.errors import ConflictError, OrchestratorError, UsageError
+from orchestration.incidents.commands.mitigation import BeginMitigation
 from orchestration.playbooks.actions import ActionError
 from orchestration.playbooks.model import Mode
 from orchestration.storage.runs import Run
@@ -83,7 +84,7 @@ async def test_what_came_before_something_was_done_is_not_new(tmp_path: Path) ->
         ward.app.bus.emit("sign_in.failed", source="10.0.0.9", user="root", reason="password")
         await ward.until(lambda: ward.app.timeline.find_last("sign_in.failed"))
         assert (await ward.run("security.scope")).findings["new"] == 1
-        ward.app.incident_service.begin_mitigation(ward.incident.id, _machine(), "watch closely")
+        ward.app.incident_service.execute(ward.incident.id, _machine(), BeginMitigation("watch closely"))
         assert (await ward.run("security.scope")).findings["new"] == 0
         ward.app.bus.emit("sign_in.failed", source="10.0.0.9", user="root", reason="password")
         await ward.until(lambda: len(ward.app.timeline.list_recent(["sign_in.failed"], ward.incident.detected_at)) == 2)

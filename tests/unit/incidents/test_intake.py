@@ -10,7 +10,12 @@ import pytest
 
 from orchestration.domain.incident_status import IncidentStatus
 from orchestration.domain.severity import Severity
-from orchestration.incidents import closing, intake, response
+from orchestration.incidents import intake
+from orchestration.incidents.commands.acknowledgement import Acknowledge
+from orchestration.incidents.commands.cancellation import Cancel
+from orchestration.incidents.commands.resolution import Resolve
+from orchestration.incidents.commands.severity_change import ChangeSeverity
+from orchestration.incidents.commands.suppression import Suppress
 from orchestration.incidents.escalation import IncidentTimer, due_times
 from orchestration.incidents.intake import Correlation, correlate
 from orchestration.incidents.model import Incident
@@ -35,7 +40,7 @@ SETTINGS = some_settings()
 
 
 def resolved_at(moment: datetime) -> Incident:
-    return turned(declared().incident, partial(closing.resolve, resolution="mended"), at=moment).incident
+    return turned(declared().incident, Resolve(resolution="mended").apply, at=moment).incident
 
 
 def test_an_incident_begins_with_its_severity_its_clock_and_its_first_page() -> None:
@@ -105,9 +110,7 @@ def test_better_facts_never_lower_it() -> None:
 
 def test_a_severity_that_a_person_has_lowered_is_not_raised_again_by_the_same_facts() -> None:
     incident = declared(a_report(HALF)).incident
-    lowered = turned(
-        incident, partial(response.lower_severity, severity=Severity.P3, reason="only the test site")
-    ).incident
+    lowered = turned(incident, ChangeSeverity(severity=Severity.P3, reason="only the test site").apply).incident
     same = turned(lowered, partial(intake.absorb, report=a_report(HALF, after(minutes=1)))).incident
     assert same.severity is Severity.P3
     assert IncidentTimer.PAGE not in due_times(same, SETTINGS)
@@ -135,7 +138,7 @@ def test_after_it_was_resolved_time_decides(status: IncidentStatus, seen: timede
 
 
 def test_a_false_alarm_keeps_quiet_until_it_ends_or_gets_worse_or_a_day_has_gone_by() -> None:
-    cancelled = turned(declared().incident, partial(closing.cancel, reason="the test was wrong")).incident
+    cancelled = turned(declared().incident, Cancel(reason="the test was wrong").apply).incident
     same, worse = a_report(at=after(minutes=5)), a_report(HALF, after(minutes=5))
     assert correlate(cancelled, same, SETTINGS) is Correlation.FALSE_ALARM
     assert correlate(cancelled, worse, SETTINGS) is Correlation.NEW
@@ -158,8 +161,8 @@ def test_a_clearing_that_is_older_than_the_last_sighting_is_none() -> None:
 
 
 def test_a_reopened_incident_starts_a_new_record_and_tells_again() -> None:
-    acknowledged = turned(declared().incident, response.acknowledge, at=after(minutes=1)).incident
-    ended = turned(acknowledged, partial(closing.resolve, resolution="mended"), at=after(hours=1)).incident
+    acknowledged = turned(declared().incident, Acknowledge().apply, at=after(minutes=1)).incident
+    ended = turned(acknowledged, Resolve(resolution="mended").apply, at=after(hours=1)).incident
     turn = turned(ended, partial(intake.reopen, reason="it is back"), at=after(hours=1, minutes=30))
     incident = turn.incident
     assert (incident.status, incident.clock.number, incident.acknowledged) == (IncidentStatus.REOPENED, 1, False)
@@ -170,9 +173,7 @@ def test_a_reopened_incident_starts_a_new_record_and_tells_again() -> None:
 
 
 def test_maintenance_keeps_quiet_and_then_judges_again() -> None:
-    quiet = turned(
-        declared().incident, partial(intake.suppress, until=after(hours=1), reason="new disk"), at=after(minutes=1)
-    )
+    quiet = turned(declared().incident, Suppress(until=after(hours=1), reason="new disk").apply, at=after(minutes=1))
     assert quiet.stops_pages
     assert due_times(quiet.incident, SETTINGS) == {IncidentTimer.SUPPRESSION: after(hours=1)}
     worse = turned(quiet.incident, partial(intake.absorb, report=a_report(ALL_AGENTS, after(minutes=2))))
@@ -182,11 +183,9 @@ def test_maintenance_keeps_quiet_and_then_judges_again() -> None:
     assert said(awake)[0] == ("initial", "initial-2", ("ada", "ben", "cleo", "sec"))
 
 
-@pytest.mark.parametrize(
-    "handling", [partial(closing.resolve, resolution="mended"), partial(closing.cancel, reason="false alarm")]
-)
+@pytest.mark.parametrize("handling", [Resolve(resolution="mended").apply, Cancel(reason="false alarm").apply])
 def test_maintenance_does_not_swallow_the_end_for_those_who_were_told_before(handling: Handling) -> None:
-    hush = partial(intake.suppress, until=after(hours=1), reason="new disk")
+    hush = Suppress(until=after(hours=1), reason="new disk").apply
     quiet = turned(declared().incident, hush).incident
     assert [each.contacts[0].id for each in turned(quiet, handling).notifications] == ["ada"]
     never_told = replace(quiet, notified=())

@@ -11,8 +11,23 @@ import pytest
 from orchestration.domain.incident_status import IncidentStatus
 from orchestration.domain.scenario import Scenario
 from orchestration.domain.severity import Severity
-from orchestration.incidents import closing, intake, response
+from orchestration.incidents import intake
 from orchestration.incidents.change import IncidentChange
+from orchestration.incidents.commands.acknowledgement import Acknowledge
+from orchestration.incidents.commands.action_items import AddActionItem, CompleteActionItem
+from orchestration.incidents.commands.assignment import Assign
+from orchestration.incidents.commands.closure import Close
+from orchestration.incidents.commands.estimate import SetEstimate
+from orchestration.incidents.commands.impact import SetImpact
+from orchestration.incidents.commands.manual_escalation import Escalate, EscalateUnlessAcknowledged
+from orchestration.incidents.commands.merge import absorb
+from orchestration.incidents.commands.mitigation import (
+    BeginMitigation,
+    BeginVerification,
+    MarkMitigated,
+    RecordFailedMitigation,
+)
+from orchestration.incidents.commands.severity_change import ChangeSeverity
 from orchestration.incidents.escalation import EscalationRule, IncidentTimer, due_times
 from orchestration.incidents.model import IncidentRefusedError, Refusal
 from orchestration.incidents.report import BlastRadius, Facts, TroubleReport
@@ -36,7 +51,7 @@ SETTINGS = some_settings()
 
 
 def test_a_persons_acknowledgement_stops_the_pages_and_the_clock_and_tells_the_others() -> None:
-    turn = turned(declared().incident, response.acknowledge, at=after(minutes=5))
+    turn = turned(declared().incident, Acknowledge().apply, at=after(minutes=5))
     incident = turn.incident
     assert turn.stops_pages
     assert (incident.status, incident.acknowledged_by) == (IncidentStatus.ACKNOWLEDGED, "ada")
@@ -50,20 +65,18 @@ def test_a_persons_acknowledgement_stops_the_pages_and_the_clock_and_tells_the_o
 
 
 def test_automations_acknowledgement_is_kept_apart_and_stops_nothing() -> None:
-    turn = turned(declared().incident, response.acknowledge, actor=MACHINE, at=after(seconds=2))
+    turn = turned(declared().incident, Acknowledge().apply, actor=MACHINE, at=after(seconds=2))
     assert (turn.incident.automation_at, turn.incident.acknowledged_at) == (after(seconds=2), None)
     assert not turn.stops_pages
     assert IncidentTimer.PAGE in due_times(turn.incident, SETTINGS)
     assert [entry.kind for entry in turn.entries] == ["acknowledged-automatically"]
-    taken = turned(turn.incident, response.acknowledge, at=after(minutes=1)).incident
+    taken = turned(turn.incident, Acknowledge().apply, at=after(minutes=1)).incident
     assert (taken.automation_at, taken.acknowledged_at) == (after(seconds=2), after(minutes=1))
 
 
 def test_an_acknowledgement_while_automation_works_does_not_disturb_it() -> None:
-    working_on = turned(
-        declared().incident, partial(response.begin_mitigation, action="restart"), actor=MACHINE
-    ).incident
-    taken = turned(working_on, response.acknowledge).incident
+    working_on = turned(declared().incident, BeginMitigation(text="restart").apply, actor=MACHINE).incident
+    taken = turned(working_on, Acknowledge().apply).incident
     assert (taken.status, taken.acknowledged) == (IncidentStatus.MITIGATING, True)
     assert (taken.automation_at, taken.acknowledged_by) == (NOON, "ada")
 
@@ -71,21 +84,19 @@ def test_an_acknowledgement_while_automation_works_does_not_disturb_it() -> None
 @pytest.mark.parametrize(
     ("handling", "reason"),
     [
-        (response.acknowledge, Refusal.ALREADY_DONE),
-        (partial(response.assign, contact="ada"), Refusal.ALREADY_DONE),
-        (partial(response.raise_severity, severity=Severity.P2, reason=""), Refusal.NOT_WORSE),
-        (partial(response.raise_severity, severity=Severity.P3, reason=""), Refusal.NOT_WORSE),
-        (partial(response.lower_severity, severity=Severity.P1, reason=""), Refusal.NOT_BETTER),
-        (partial(response.mitigated, how=""), Refusal.ALREADY_DONE),
-        (partial(response.begin_verification, how=""), Refusal.ILLEGAL_MOVE),
-        (partial(response.merge_in, other=declared().incident), Refusal.INTO_ITSELF),
-        (partial(response.finish_action, number=7), Refusal.NO_SUCH_ACTION),
-        (closing.close, Refusal.ILLEGAL_MOVE),
+        (Acknowledge().apply, Refusal.ALREADY_DONE),
+        (Assign(contact="ada").apply, Refusal.ALREADY_DONE),
+        (ChangeSeverity(severity=Severity.P2, reason="").apply, Refusal.ALREADY_DONE),
+        (MarkMitigated(how="").apply, Refusal.ALREADY_DONE),
+        (BeginVerification(how="").apply, Refusal.ILLEGAL_MOVE),
+        (partial(absorb, other=declared().incident), Refusal.INTO_ITSELF),
+        (CompleteActionItem(number=7).apply, Refusal.NO_SUCH_ACTION),
+        (Close().apply, Refusal.ILLEGAL_MOVE),
         (partial(intake.reopen, reason=""), Refusal.ILLEGAL_MOVE),
     ],
 )
 def test_what_makes_no_sense_is_refused_with_a_reason(handling: Handling, reason: Refusal) -> None:
-    incident = turned(declared().incident, response.acknowledge).incident
+    incident = turned(declared().incident, Acknowledge().apply).incident
     incident = replace(incident, assignee="ada", mitigated_at=NOON)
     with pytest.raises(IncidentRefusedError) as refused:
         turned(incident, handling)
@@ -93,7 +104,7 @@ def test_what_makes_no_sense_is_refused_with_a_reason(handling: Handling, reason
 
 
 def test_only_a_person_lowers_a_severity() -> None:
-    lower = partial(response.lower_severity, severity=Severity.P3, reason="it looks fine")
+    lower = ChangeSeverity(severity=Severity.P3, reason="it looks fine").apply
     with pytest.raises(IncidentRefusedError) as refused:
         turned(declared().incident, lower, actor=MACHINE)
     assert refused.value.reason is Refusal.ONLY_A_PERSON
@@ -104,17 +115,17 @@ def test_only_a_person_lowers_a_severity() -> None:
 def test_attempts_are_kept_for_everybody_who_is_told_and_after_three_failures_the_lead_is() -> None:
     incident = declared().incident
     for number in (1, 2, 3):
-        incident = turned(incident, partial(response.begin_mitigation, action=f"try {number}"), actor=MACHINE).incident
-        incident = turned(incident, partial(response.begin_verification, how="watch"), actor=MACHINE).incident
+        incident = turned(incident, BeginMitigation(text=f"try {number}").apply, actor=MACHINE).incident
+        incident = turned(incident, BeginVerification(how="watch").apply, actor=MACHINE).incident
         assert incident.mitigated_at is not None
-        turn = turned(incident, partial(response.mitigation_failed, reason="still failing"), actor=MACHINE)
+        turn = turned(incident, RecordFailedMitigation(reason="still failing").apply, actor=MACHINE)
         incident = turn.incident
         assert bool(turn.notifications) is (number == 3)
     assert incident.attempted_actions == ("try 1", "try 2", "try 3")
     assert (incident.status, incident.mitigated_at) == (IncidentStatus.MITIGATING, None)
     assert [(each.reason, each.lasting) for each in turn.notifications] == [(EscalationRule.PERSISTS.sentence, True)]
     assert said(turn) == [("escalation", "rule-1", ("ben",))]
-    assert not turned(incident, partial(response.mitigation_failed, reason="again")).notifications
+    assert not turned(incident, RecordFailedMitigation(reason="again").apply).notifications
 
 
 @pytest.mark.parametrize(
@@ -148,14 +159,14 @@ def test_nobody_is_told_twice_of_the_same_moment() -> None:
 
 
 def test_an_estimate_beyond_the_target_goes_to_the_project_manager_once() -> None:
-    turn = turned(declared().incident, partial(response.set_eta, eta=after(days=4)))
+    turn = turned(declared().incident, SetEstimate(eta=after(days=4)).apply)
     assert said(turn) == [("escalation", "rule-4", ("cleo",))]
-    assert not turned(turn.incident, partial(response.set_eta, eta=after(days=5))).notifications
-    assert not turned(declared().incident, partial(response.set_eta, eta=after(days=1))).notifications
+    assert not turned(turn.incident, SetEstimate(eta=after(days=5)).apply).notifications
+    assert not turned(declared().incident, SetEstimate(eta=after(days=1)).apply).notifications
 
 
 def test_a_rise_by_hand_tells_the_new_audience_and_the_lead_once() -> None:
-    rise = partial(response.raise_severity, severity=Severity.P0, reason="all customers")
+    rise = ChangeSeverity(severity=Severity.P0, reason="all customers").apply
     turn = turned(declared().incident, rise)
     assert said(turn) == [("update", "P0-0", ("ada",)), ("initial", "P0-0", ("ben", "cleo", "sec"))]
     assert [entry.kind for entry in turn.entries] == ["severity-raised", "escalated"]
@@ -163,30 +174,30 @@ def test_a_rise_by_hand_tells_the_new_audience_and_the_lead_once() -> None:
 
 
 def test_a_level_can_be_told_by_hand() -> None:
-    turn = turned(declared().incident, partial(response.escalate, level=3, reason="customers are calling"))
+    turn = turned(declared().incident, Escalate(level=3, reason="customers are calling").apply)
     assert said(turn) == [("escalation", "hand3-0", ("cleo",))]
 
 
 def test_the_impact_and_its_start_can_be_said_later() -> None:
-    turn = turned(declared().incident, partial(response.set_impact, text="two customers", started_at=after(minutes=-5)))
+    turn = turned(declared().incident, SetImpact(text="two customers", started_at=after(minutes=-5)).apply)
     assert (turn.incident.impact, turn.incident.impact_started_at) == ("two customers", after(minutes=-5))
 
 
 def test_a_merged_incident_takes_the_other_ones_people_and_severity_in() -> None:
     other = replace(declared(a_report(ALL_AGENTS, fingerprints=("f-9",))).incident, id="inc-2")
-    turn = turned(declared().incident, partial(response.merge_in, other=other))
+    turn = turned(declared().incident, partial(absorb, other=other))
     assert turn.incident.notified == ("ada", "ben", "cleo", "sec")
     assert turn.incident.fingerprints == ("f-1", "f-9")
     assert turn.incident.severity is Severity.P0
 
 
 def test_an_action_item_is_added_and_ticked_off_once() -> None:
-    add = partial(response.add_action, text="alert on the queue", owner="ben", due=date(2026, 3, 20))
+    add = AddActionItem(text="alert on the queue", owner="ben", due=date(2026, 3, 20)).apply
     incident = turned(declared().incident, add).incident
-    done = turned(incident, partial(response.finish_action, number=1), at=after(days=1)).incident
+    done = turned(incident, CompleteActionItem(number=1).apply, at=after(days=1)).incident
     assert (done.actions[0].done_at, done.actions[0].done_by) == (after(days=1), "ada")
     with pytest.raises(IncidentRefusedError, match="was done by ada already"):
-        turned(done, partial(response.finish_action, number=1))
+        turned(done, CompleteActionItem(number=1).apply)
 
 
 def test_a_turn_that_does_nothing_writes_nothing() -> None:
@@ -198,28 +209,25 @@ def test_a_turn_that_does_nothing_writes_nothing() -> None:
 
 def test_automation_does_not_page_anybody_again_who_was_paged_just_now_and_a_person_may() -> None:
     incident = declared(a_report(HALF)).incident
-    assert (
-        said(turned(incident, partial(response.escalate, level=2, reason="r"), at=after(seconds=1), actor=MACHINE))
-        == []
-    )
-    by_person = turned(incident, partial(response.escalate, level=2, reason="r"), at=after(seconds=1))
+    assert said(turned(incident, Escalate(level=2, reason="r").apply, at=after(seconds=1), actor=MACHINE)) == []
+    by_person = turned(incident, Escalate(level=2, reason="r").apply, at=after(seconds=1))
     assert [names for _, _, names in said(by_person)] == [("ben",)]
-    later = turned(incident, partial(response.escalate, level=2, reason="r"), at=after(minutes=5), actor=MACHINE)
+    later = turned(incident, Escalate(level=2, reason="r").apply, at=after(minutes=5), actor=MACHINE)
     assert [names for _, _, names in said(later)] == [("ben",)]
     assert [entry.kind for entry in later.entries] == ["escalated"]
 
 
 def test_an_escalation_reaches_those_whose_page_was_stopped_by_an_acknowledgement() -> None:
-    incident = turned(declared(a_report(HALF)).incident, response.acknowledge, at=after(seconds=1)).incident
-    again = turned(incident, partial(response.escalate, level=2, reason="r"), at=after(seconds=2), actor=MACHINE)
+    incident = turned(declared(a_report(HALF)).incident, Acknowledge().apply, at=after(seconds=1)).incident
+    again = turned(incident, Escalate(level=2, reason="r").apply, at=after(seconds=2), actor=MACHINE)
     assert [names for _, _, names in said(again)] == [("ben",)]
 
 
 def test_what_is_only_worth_a_page_while_nobody_has_it_is_noted_afterwards() -> None:
-    call = partial(response.escalate, level=2, reason="r", unless_taken=True)
+    call = EscalateUnlessAcknowledged(level=2, reason="r").apply
     incident = declared(a_report(HALF)).incident
     assert [names for _, _, names in said(turned(incident, call, at=after(minutes=6), actor=MACHINE))] == [("ben",)]
-    taken = turned(incident, response.acknowledge, at=after(seconds=1)).incident
+    taken = turned(incident, Acknowledge().apply, at=after(seconds=1)).incident
     turn = turned(taken, call, at=after(minutes=6), actor=MACHINE)
     assert said(turn) == []
     assert [entry.data for entry in turn.entries] == [{"text": "level 2 was not paged, since ada has it: r"}]

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import date, timedelta
-from functools import partial
 
 import pytest
 
 from orchestration.domain.scenario import Scenario
-from orchestration.incidents import closing, response
+from orchestration.incidents.commands.acknowledgement import Acknowledge
+from orchestration.incidents.commands.action_items import AddActionItem
+from orchestration.incidents.commands.mitigation import BeginMitigation, RecordFailedMitigation
+from orchestration.incidents.commands.resolution import Resolve
+from orchestration.incidents.commands.review_field import WriteReview
 from orchestration.incidents.model import Incident, ReviewField, TimelineEntry
 from orchestration.incidents.report import Facts
 from orchestration.incidents.review import clock_lines, draft, span, spoken
@@ -22,11 +25,11 @@ def a_story(**values: object) -> tuple[Incident, list[TimelineEntry]]:
     turn = declared(a_report(started_at=after(minutes=-2), **values))  # type: ignore[arg-type]
     entries, incident = list(turn.entries), turn.incident
     for minutes, actor, handling in (
-        (1, MACHINE, partial(response.begin_mitigation, action="restart executor")),
-        (2, MACHINE, partial(response.mitigation_failed, reason="it failed | again")),
-        (3, ADA, response.acknowledge),
-        (4, ADA, partial(response.add_action, text="check the size", owner="ben", due=date(2026, 3, 20))),
-        (5, ADA, partial(closing.resolve, resolution="smaller model", root_cause="model too large")),
+        (1, MACHINE, BeginMitigation(text="restart executor").apply),
+        (2, MACHINE, RecordFailedMitigation(reason="it failed | again").apply),
+        (3, ADA, Acknowledge().apply),
+        (4, ADA, AddActionItem(text="check the size", owner="ben", due=date(2026, 3, 20)).apply),
+        (5, ADA, Resolve(resolution="smaller model", root_cause="model too large").apply),
     ):
         turn = turned(incident, handling, at=after(minutes=minutes), actor=actor)  # type: ignore[arg-type]
         incident, entries = turn.incident, entries + turn.entries
@@ -74,7 +77,7 @@ def test_what_nobody_knows_is_left_blank_and_not_made_up() -> None:
 def test_what_people_wrote_stands_where_it_belongs() -> None:
     incident, entries = a_story()
     for field in ReviewField:
-        incident = turned(incident, partial(closing.write_review, field=field, text=f"text of {field}")).incident
+        incident = turned(incident, WriteReview(field=field, text=f"text of {field}").apply).incident
     text = draft(incident, entries, SETTINGS, NOON)
     assert all(f"text of {field}" in text for field in ReviewField if field is not ReviewField.SECURITY)
 

@@ -13,8 +13,24 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from orchestration.domain.incident_status import IncidentStatus
 from orchestration.domain.severity import Severity
-from orchestration.incidents import closing, intake, response, timers
+from orchestration.incidents import intake, timers
 from orchestration.incidents.change import IncidentChange
+from orchestration.incidents.commands.acknowledgement import Acknowledge
+from orchestration.incidents.commands.cancellation import Cancel
+from orchestration.incidents.commands.closure import Close
+from orchestration.incidents.commands.manual_escalation import Escalate
+from orchestration.incidents.commands.merge import Merge
+from orchestration.incidents.commands.mitigation import (
+    BeginMitigation,
+    BeginVerification,
+    MarkMitigated,
+    RecordFailedMitigation,
+)
+from orchestration.incidents.commands.note import AddNote
+from orchestration.incidents.commands.resolution import Resolve
+from orchestration.incidents.commands.review_field import WriteReview
+from orchestration.incidents.commands.severity_change import ChangeSeverity
+from orchestration.incidents.commands.suppression import Suppress
 from orchestration.incidents.escalation import IncidentTimer, due_times, rules_due
 from orchestration.incidents.intake import Correlation
 from orchestration.incidents.model import MOVES, Actor, Incident, IncidentRefusedError, ReviewField
@@ -28,23 +44,23 @@ BLASTS = st.sampled_from([BlastRadius(), BlastRadius(agents=("planner",)), Blast
 STATUSES = {status.value for status in IncidentStatus}
 PEOPLE = st.sampled_from([ADA, MACHINE])
 WORK: dict[str, Callable[[IncidentChange], None]] = {
-    "acknowledge": response.acknowledge,
-    "note": partial(response.note, text="seen"),
-    "begin mitigation": partial(response.begin_mitigation, action="restart"),
-    "mitigation failed": partial(response.mitigation_failed, reason="no better"),
-    "mitigated": partial(response.mitigated, how="restart"),
-    "begin verification": partial(response.begin_verification, how="watch"),
-    "escalate": partial(response.escalate, level=2, reason="help"),
+    "acknowledge": Acknowledge().apply,
+    "note": AddNote(text="seen").apply,
+    "begin mitigation": BeginMitigation(text="restart").apply,
+    "mitigation failed": RecordFailedMitigation(reason="no better").apply,
+    "mitigated": MarkMitigated(how="restart").apply,
+    "begin verification": BeginVerification(how="watch").apply,
+    "escalate": Escalate(level=2, reason="help").apply,
 }
 ENDS: dict[str, Callable[[IncidentChange], None]] = {
-    "resolve": partial(closing.resolve, resolution="mended"),
+    "resolve": Resolve(resolution="mended").apply,
     "reopen": partial(intake.reopen, reason="again"),
-    "close": closing.close,
-    **{field.value: partial(closing.write_review, field=field, text="none") for field in ReviewField},
+    "close": Close().apply,
+    **{field.value: WriteReview(field=field, text="none").apply for field in ReviewField},
 }
 ASIDE: dict[str, Callable[[IncidentChange], None]] = {
-    "cancel": partial(closing.cancel, reason="false alarm"),
-    "merge": partial(closing.merge, into="inc-2"),
+    "cancel": Cancel(reason="false alarm").apply,
+    "merge": Merge(into="inc-2").apply,
 }
 
 
@@ -66,7 +82,7 @@ class AnIncident(RuleBasedStateMachine):
 
     @rule()
     def acknowledge(self) -> None:
-        self._turn(response.acknowledge, ADA)
+        self._turn(Acknowledge().apply, ADA)
 
     @rule()
     def mitigate_and_verify(self) -> None:
@@ -91,8 +107,7 @@ class AnIncident(RuleBasedStateMachine):
     @rule(severity=st.sampled_from(Severity), actor=PEOPLE)
     def change_severity(self, severity: Severity, actor: Actor) -> None:
         before = self.incident.severity
-        handling = response.raise_severity if severity.worse_than(before) else response.lower_severity
-        self._turn(partial(handling, severity=severity, reason="judged anew"), actor)
+        self._turn(ChangeSeverity(severity, "judged anew").apply, actor)
         assert actor.human or not before.worse_than(self.incident.severity)
 
     @rule(facts=FACTS, blast=BLASTS)
@@ -113,7 +128,7 @@ class AnIncident(RuleBasedStateMachine):
     @rule(minutes=st.integers(1, 100))
     def suppress(self, minutes: int) -> None:
         until = self.now + timedelta(minutes=minutes)
-        self._turn(partial(intake.suppress, until=until, reason="maintenance"), ADA)
+        self._turn(Suppress(until=until, reason="maintenance").apply, ADA)
 
     @rule(seconds=st.sampled_from([1, 30, 600, 3600, 4 * 3600, 86_400, 40 * 86_400]))
     def wait(self, seconds: int) -> None:

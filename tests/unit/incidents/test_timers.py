@@ -12,7 +12,12 @@ from orchestration.config.response import EscalationLevel, EscalationSettings
 from orchestration.domain.incident_status import IncidentStatus
 from orchestration.domain.scenario import Scenario
 from orchestration.domain.severity import Severity
-from orchestration.incidents import closing, intake, notices, response, timers
+from orchestration.incidents import intake, notices, timers
+from orchestration.incidents.commands.closure import Close
+from orchestration.incidents.commands.mitigation import BeginMitigation, BeginVerification
+from orchestration.incidents.commands.resolution import Resolve
+from orchestration.incidents.commands.review_field import WriteReview
+from orchestration.incidents.commands.severity_change import ChangeSeverity
 from orchestration.incidents.escalation import IncidentTimer, due_times, missing_fields
 from orchestration.incidents.model import Incident, IncidentRefusedError, Refusal, ReviewField
 from orchestration.incidents.report import BlastRadius, Facts, TroubleReport
@@ -28,7 +33,7 @@ TWO_LEVELS = some_settings(
 
 
 def resolved(report: TroubleReport | None = None, at: datetime = NOON) -> Incident:
-    return turned(declared(report).incident, partial(closing.resolve, resolution="mended"), at=at).incident
+    return turned(declared(report).incident, Resolve(resolution="mended").apply, at=at).incident
 
 
 def test_unanswered_pages_go_up_and_round_and_then_end() -> None:
@@ -87,9 +92,7 @@ def test_a_rise_gives_the_new_targets_their_own_warnings() -> None:
     late = turned(
         declared().incident, partial(timers.fire, timer=IncidentTimer.RESPONSE_BREACHED), at=after(hours=4)
     ).incident
-    risen = turned(
-        late, partial(response.raise_severity, severity=Severity.P0, reason="worse"), at=after(hours=4)
-    ).incident
+    risen = turned(late, ChangeSeverity(severity=Severity.P0, reason="worse").apply, at=after(hours=4)).incident
     assert due_times(risen, SETTINGS)[IncidentTimer.RESPONSE_BREACHED] == after(minutes=15)
 
 
@@ -102,7 +105,7 @@ def test_the_promised_word_is_given_and_the_next_one_promised() -> None:
 
 def test_stability_resolves_and_says_so_to_everybody_who_was_told() -> None:
     incident = declared(a_report(ALL_AGENTS)).incident
-    incident = turned(incident, partial(response.begin_mitigation, action="restart"), actor=MACHINE).incident
+    incident = turned(incident, BeginMitigation(text="restart").apply, actor=MACHINE).incident
     incident = turned(incident, partial(intake.clear, at=after(minutes=2))).incident
     turn = turned(incident, partial(timers.fire, timer=IncidentTimer.STABILITY), at=after(minutes=2, seconds=30))
     assert turn.incident.status is IncidentStatus.RESOLVED
@@ -115,9 +118,9 @@ def test_stability_resolves_and_says_so_to_everybody_who_was_told() -> None:
 
 
 def test_what_was_verified_says_when() -> None:
-    incident = turned(declared().incident, partial(response.begin_mitigation, action="restart")).incident
-    incident = turned(incident, partial(response.begin_verification, how=""), at=after(minutes=1)).incident
-    done = turned(incident, partial(closing.resolve, resolution="it holds"), at=after(minutes=2)).incident
+    incident = turned(declared().incident, BeginMitigation(text="restart").apply).incident
+    incident = turned(incident, BeginVerification(how="").apply, at=after(minutes=1)).incident
+    done = turned(incident, Resolve(resolution="it holds").apply, at=after(minutes=2)).incident
     assert (done.mitigated_at, done.verified_at, done.resolved_at) == (
         after(minutes=1),
         after(minutes=2),
@@ -142,7 +145,7 @@ def test_reminders_come_before_the_deadline_at_it_and_daily_after_until_the_fiel
         seen.append((due, said(turn)[0][0], said(turn)[0][2]))
     assert [each[0] for each in seen] == [after(hours=12), after(hours=24), after(hours=48), after(hours=72)]
     assert {each[1:] for each in seen} == {("reminder", ("ada",))}
-    filled = turned(incident, partial(closing.write_review, field=ReviewField.WORKAROUNDS, text="none")).incident
+    filled = turned(incident, WriteReview(field=ReviewField.WORKAROUNDS, text="none").apply).incident
     assert IncidentTimer.RECORD not in due_times(filled, SETTINGS)
 
 
@@ -152,14 +155,14 @@ def test_nobody_is_reminded_of_a_drill() -> None:
 
 def test_it_closes_when_everything_is_written_and_not_before() -> None:
     incident = resolved()
-    with pytest.raises(IncidentRefusedError, match=r"without workarounds, root-cause") as refused:
-        turned(incident, closing.close)
+    with pytest.raises(IncidentRefusedError, match="missing: workarounds, root-cause") as refused:
+        turned(incident, Close().apply)
     assert refused.value.reason is Refusal.REVIEW_INCOMPLETE
     for field in missing_fields(incident):
-        incident = turned(incident, partial(closing.write_review, field=field, text="written")).incident
+        incident = turned(incident, WriteReview(field=field, text="written").apply).incident
     assert incident.status is IncidentStatus.IN_REVIEW
     assert set(due_times(incident, SETTINGS)) == {IncidentTimer.WATCH}
-    closed = turned(incident, closing.close, at=after(days=2)).incident
+    closed = turned(incident, Close().apply, at=after(days=2)).incident
     assert (closed.status, closed.closed_at) == (IncidentStatus.CLOSED, after(days=2))
 
 
@@ -170,8 +173,8 @@ def test_a_security_alert_needs_its_own_section_and_a_p3_only_its_record() -> No
 
 
 def test_an_open_incident_is_not_reviewed() -> None:
-    with pytest.raises(IncidentRefusedError, match="expected a resolved incident to review"):
-        turned(declared().incident, partial(closing.write_review, field=ReviewField.RESOLUTION, text="x"))
+    with pytest.raises(IncidentRefusedError, match="only a resolved incident can be reviewed"):
+        turned(declared().incident, WriteReview(field=ReviewField.RESOLUTION, text="x").apply)
 
 
 def test_the_watch_ends_by_itself() -> None:

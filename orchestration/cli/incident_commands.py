@@ -1,0 +1,97 @@
+"""The console commands of incidents, built from the table of commands: for this machine's project and for a server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from datetime import date, datetime
+from enum import Enum
+from typing import Any
+
+import click
+
+from orchestration.cli import common
+from orchestration.cli.timespec import MOMENT, ago, ahead, due_date
+from orchestration.clock import SystemClock
+from orchestration.incidents.commands.base import CommandField, IncidentCommand
+from orchestration.incidents.commands.table import COMMANDS
+
+# Carries out a command on the incident that a text names, and prints what came of it.
+Give = Callable[[click.Context, str, IncidentCommand, bool], None]
+
+_POSITIONAL = "_argument"
+
+
+def add_commands(group: click.Group, give: Give, *, remote: bool = False) -> None:
+    """Add every command that has a console command of its own."""
+    for command in COMMANDS.values():
+        if command.spec.console and not command.spec.composite:
+            group.add_command(_command(command, give, remote=remote))
+
+
+def _command(command: type[IncidentCommand], give: Give, *, remote: bool) -> click.Command:
+    def callback(incident: str, as_json: bool, **given: Any) -> None:
+        values = _values(command, given, SystemClock().now())
+        give(click.get_current_context(), incident, command(**values), as_json)
+
+    fields = command.fields()
+    parameters: list[click.Parameter] = [
+        click.Argument(["incident"], metavar="INCIDENT"),
+        *(_argument(field) for field in fields if field.input.argument),
+        *(_extra_argument(field) for field in fields if remote and field.input.remote_argument),
+        *(_option(field) for field in fields if not field.input.argument),
+    ]
+    built = click.Command(command.spec.console, params=parameters, callback=callback, help=command.spec.summary)
+    return common.json_option(built)
+
+
+def _argument(field: CommandField) -> click.Argument:
+    return click.Argument([field.name], type=_type(field), metavar=field.input.metavar or None)
+
+
+def _extra_argument(field: CommandField) -> click.Argument:
+    return click.Argument(
+        [field.name + _POSITIONAL], type=_type(field), metavar=f"[{field.name.upper()}]", required=False
+    )
+
+
+def _option(field: CommandField) -> click.Option:
+    name = field.input.option or f"--{field.name.replace('_', '-')}"
+    given: dict[str, Any] = {"type": _type(field), "help": field.input.description}
+    if field.input.console_default is not None:
+        given |= {"default": field.input.console_default, "show_default": True}
+    elif field.required:
+        # Without `default`: click takes even None for a default, and the option would not be required.
+        given |= {"required": True}
+    else:
+        given |= {"default": field.default}
+    return click.Option([name, field.name], **given)
+
+
+def _type(field: CommandField) -> click.ParamType[Any]:
+    kind = field.kind
+    if issubclass(kind, Enum):
+        return click.Choice([str(member.value) for member in kind])
+    if issubclass(kind, date):  # a datetime is one, too
+        return MOMENT
+    if kind is int:
+        return click.IntRange(*field.bounds)
+    return click.STRING
+
+
+def _values(command: type[IncidentCommand], given: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+    return dict(_parsed(command, given, now))
+
+
+def _parsed(command: type[IncidentCommand], given: Mapping[str, Any], now: datetime) -> Iterator[tuple[str, Any]]:
+    for field in command.fields():
+        positional = given.get(field.name + _POSITIONAL)
+        value = given[field.name] if positional is None else positional
+        yield field.name, value if value is None else _read(field, value, now)
+
+
+def _read(field: CommandField, value: Any, now: datetime) -> Any:
+    if issubclass(field.kind, Enum):
+        return field.kind(value)
+    if issubclass(field.kind, datetime):
+        return ago(value, now) if field.input.past else ahead(value, now)
+    return due_date(value, now) if issubclass(field.kind, date) else value

@@ -1,0 +1,127 @@
+"""`orchestrator --server URL incidents`: the incidents of a server, and every command for them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import click
+
+from orchestration.cli import common
+from orchestration.cli.incident_commands import add_commands
+from orchestration.cli.incident_options import (
+    action_item_commands,
+    action_item_options,
+    incident_argument,
+    review_parts_option,
+)
+from orchestration.cli.render import first_line
+from orchestration.cli.server import client_of, limit_option, print_record, print_records
+from orchestration.client import IncidentRecord
+from orchestration.incidents.commands.base import IncidentCommand
+from orchestration.incidents.commands.review_field import WriteReview
+
+
+@click.group()
+def incidents() -> None:
+    """Incidents of the server."""
+
+
+@incidents.command("list")
+@click.option("--status", "statuses", multiple=True)
+@click.option("--severity", "severities", multiple=True)
+@click.option("--open", "only_open", is_flag=True, help="Only those that are not over.")
+@limit_option
+@common.json_option
+@click.pass_context
+def list_incidents(
+    context: click.Context,
+    statuses: tuple[str, ...],
+    severities: tuple[str, ...],
+    only_open: bool,
+    limit: int,
+    as_json: bool,
+) -> None:
+    """List the newest incidents."""
+    with client_of(context) as client:
+        found = client.incidents(status=statuses, severity=severities, open=only_open or None, limit=limit).items
+    rows = [
+        (one.id, one.severity, one.status, f"{one.detected_at:%Y-%m-%d %H:%M}", first_line(one.title, 70))
+        for one in found
+    ]
+    columns = ("INCIDENT", "SEVERITY", "STATUS", "DETECTED (UTC)", "TITLE")
+    print_records(found, as_json, columns, rows, "no matching incidents")
+
+
+@incidents.command("show")
+@incident_argument
+@common.json_option
+@click.pass_context
+def show_incident(context: click.Context, incident: str, as_json: bool) -> None:
+    """Show one incident with its timeline."""
+    with client_of(context) as client:
+        found = client.incident(incident)
+    print_record(found, as_json, "\n".join(_incident_lines(found)))
+
+
+@incidents.command()
+@incident_argument
+@review_parts_option
+@common.json_option
+@click.pass_context
+def review(context: click.Context, incident: str, parts: Sequence[WriteReview], as_json: bool) -> None:
+    """Show the review so far and what is missing, or write parts of it."""
+    with client_of(context) as client:
+        for part in parts:
+            client.execute(incident, part)
+        found = client.incident(incident)
+        text = "" if parts else client.review(incident)
+    missing = found["missing"]
+    record = {"incident": found["incident"]["id"], "review": found["incident"]["review"], "missing": missing}
+    print_record(record, as_json, f"{text}missing: {', '.join(missing) or 'nothing'}")
+
+
+@incidents.command()
+@click.argument("incident", metavar="[INCIDENT]", required=False)
+@action_item_options
+@common.json_option
+@click.pass_context
+def actions(context: click.Context, /, incident: str | None, as_json: bool, **given: Any) -> None:
+    """List action items: of one incident, or all that are open; add one, or mark one as done."""
+    commands = action_item_commands(incident, **given)
+    with client_of(context) as client:
+        for command in commands:
+            client.execute(str(incident), command)
+        found = list(client.action_items()) if incident is None else _action_items(client.incident(incident))
+    columns = ("INCIDENT", "NUMBER", "DUE", "OWNER", "STATE", "WHAT")
+    print_records(found, as_json, columns, [_row(item) for item in found], "no action items")
+
+
+def _give(context: click.Context, incident: str, command: IncidentCommand, as_json: bool) -> None:
+    with client_of(context) as client:
+        found = client.execute(incident, command)
+    print_record(found, as_json, _line(found))
+
+
+def _line(found: IncidentRecord) -> str:
+    return f"{found.id}: {found.severity} {found.status}: {found.title}"
+
+
+def _incident_lines(found: Mapping[str, Any]) -> list[str]:
+    incident = found["incident"]
+    head = f"{incident['id']}: {incident['severity']} {incident['status']}: {incident['title']}"
+    timeline = [f"{entry['at'][:19]}  {entry['kind']} by {entry['actor']}" for entry in found["timeline"]]
+    return [head, incident["summary"], *found["sla"], "", *timeline]
+
+
+def _action_items(found: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    incident = found["incident"]
+    return [{"incident": incident["id"], **item} for item in incident["actions"]]
+
+
+def _row(item: Mapping[str, Any]) -> tuple[str, ...]:
+    state = "done" if item.get("done_at") else "open"
+    return (item["incident"], str(item["number"]), item["due"], item["owner"], state, item["text"])
+
+
+add_commands(incidents, _give, remote=True)

@@ -1,0 +1,42 @@
+"""The server that `--server` names: its client, and how its records are printed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from orchestration.cli import common
+from orchestration.cli.render import console, table
+from orchestration.client import Client
+
+# A variable rather than an option: the arguments of a process are visible to every user of the machine.
+TOKEN_VARIABLE = "ORCHESTRATOR_TOKEN"  # noqa: S105 (the variable's name)
+limit_option = click.option("--limit", type=click.IntRange(1, 500), default=20, show_default=True)
+
+
+def client_of(context: click.Context) -> Client:
+    """A client of the server."""
+    return Client(context.find_root().params["server"], os.environ.get(TOKEN_VARIABLE))
+
+
+def print_record(found: Any, as_json: bool, text: str) -> None:
+    """Print a record as JSON, or the text about it."""
+    if as_json:
+        common.print_json(found)
+    else:
+        click.echo(text)
+
+
+def print_records(
+    found: Any, as_json: bool, columns: Sequence[str], rows: Sequence[tuple[str, ...]], nothing: str
+) -> None:
+    """Print records as JSON or as a table, or say that there are none."""
+    if as_json:
+        common.print_json(found)
+    elif rows:
+        console().print(table(tuple(columns), rows))
+    else:
+        click.echo(nothing)

@@ -1,0 +1,69 @@
+"""Merging two incidents of one problem."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from orchestration.domain.incident_status import IncidentStatus
+from orchestration.incidents import intake
+from orchestration.incidents.change import IncidentChange
+from orchestration.incidents.commands.base import ApiRoute, CommandSpec, IncidentCommand, PageForm, ShownWhile
+from orchestration.incidents.commands.inputs import Choices, Input
+from orchestration.incidents.model import Incident, IncidentRefusedError, Refusal, require_open
+
+
+@dataclass(frozen=True, slots=True)
+class Merge(IncidentCommand):
+    """End this incident in favour of another one about the same problem."""
+
+    into: Annotated[
+        str,
+        Field(pattern=r"^[A-Za-z0-9-]{1,64}$"),
+        Input("The incident that continues.", label="Merge into", argument=True, choices=Choices.OTHER_INCIDENTS),
+    ]
+
+    spec: ClassVar = CommandSpec(
+        summary="Merge the incident into another one about the same problem, which continues and is returned.",
+        console="merge",
+        api=ApiRoute("merge", "merge"),
+        page=PageForm(
+            "merge",
+            "merged",
+            "Incidents merged. This is the one that continues.",
+            title="Merge",
+            button="Merge",
+            shown=ShownWhile.OPEN,
+            order=90,
+            danger=True,
+            explanation="Both incidents have the same cause; work continues in the other one.",
+        ),
+    )
+
+    def apply(self, change: IncidentChange) -> None:
+        """End the incident that is merged. The service applies `absorb` to the other one in the same transaction."""
+        change.transition(IncidentStatus.MERGED, into=self.into)
+        change.set(merged_into=self.into)
+        change.stop_timers()
+
+
+def absorb(change: IncidentChange, other: Incident) -> None:
+    """Take over what another incident affects and whom it has notified. Raises IncidentRefusedError."""
+    incident = change.incident
+    if incident.id == other.id:
+        raise IncidentRefusedError(
+            Refusal.INTO_ITSELF, f"{incident.id} cannot be merged into itself; name another incident"
+        )
+    require_open(incident, "merge into")
+    change.set(
+        blast_radius=intake.widened(incident.blast_radius, other.blast_radius),
+        fingerprints=tuple(dict.fromkeys([*incident.fingerprints, *other.fingerprints])),
+        notified=tuple(dict.fromkeys([*incident.notified, *other.notified])),
+        drill=incident.drill and other.drill,
+    )
+    change.add_entry("took-in", incident=other.id, title=other.title)
+    if other.severity.worse_than(change.incident.severity):
+        change.set(assessed_severity=min(other.assessed_severity, incident.assessed_severity))
+        intake.change_severity(change, other.severity, other.severity_reason, f"{other.id} was merged into it")

@@ -1,0 +1,50 @@
+"""Notes on the timeline."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+from orchestration.domain.request_fields import Text
+from orchestration.incidents.change import IncidentChange
+from orchestration.incidents.commands.base import ApiRoute, CommandSpec, IncidentCommand, PageForm, ShownWhile
+from orchestration.incidents.commands.inputs import Input
+
+
+@dataclass(frozen=True, slots=True)
+class AddNote(IncidentCommand):
+    """Write a note on the timeline; possible at any time, also after the incident has ended."""
+
+    text: Annotated[Text, Input("The note.", label="Text", rows=3, argument=True)]
+
+    spec: ClassVar = CommandSpec(
+        summary="Add a note to the timeline.",
+        console="note",
+        api=ApiRoute("note", "notes"),
+        page=PageForm(
+            "note",
+            "noted",
+            "Note added to the timeline.",
+            title="Add a note",
+            button="Add note",
+            shown=ShownWhile.ALWAYS,
+            order=10,
+        ),
+    )
+
+    def apply(self, change: IncidentChange) -> None:
+        """Add the entry."""
+        change.add_entry("noted", text=self.text)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordLikelyCauses(IncidentCommand):
+    """A playbook's ranking of the likely causes, the likeliest first."""
+
+    causes: tuple[str, ...]
+
+    spec: ClassVar = CommandSpec(summary="Record the likely causes on the timeline.")
+
+    def apply(self, change: IncidentChange) -> None:
+        """Add the entry; `likely_causes` is what programs read, `text` is for people."""
+        change.add_entry("noted", text=f"likely causes: {'; '.join(self.causes)}", likely_causes=list(self.causes))

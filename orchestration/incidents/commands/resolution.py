@@ -1,0 +1,59 @@
+"""Resolving an incident."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Annotated, ClassVar
+
+from orchestration.domain.incident_status import IncidentStatus
+from orchestration.domain.request_fields import OptionalText, Text
+from orchestration.incidents import followup
+from orchestration.incidents.change import IncidentChange
+from orchestration.incidents.commands.base import ApiRoute, CommandSpec, IncidentCommand, PageForm, ShownWhile
+from orchestration.incidents.commands.inputs import Input
+from orchestration.incidents.model import ReviewField
+from orchestration.notifications.notice import NoticeKind
+
+
+@dataclass(frozen=True, slots=True)
+class Resolve(IncidentCommand):
+    """The problem is over: pages stop, everyone who was notified is told, and the follow-up begins."""
+
+    resolution: Annotated[Text, Input("What ended it.", label="Resolution", rows=2)]
+    root_cause: Annotated[
+        OptionalText, Input("Why it happened, if that is known.", label="Root cause", hint="if known", rows=2)
+    ] = ""
+
+    spec: ClassVar = CommandSpec(
+        summary="Resolve the incident, and tell everyone who was notified.",
+        console="resolve",
+        api=ApiRoute("resolve", "resolve"),
+        page=PageForm(
+            "resolve",
+            "resolved",
+            "Incident resolved. Everybody who was notified of it is being informed.",
+            title="Resolve",
+            button="Resolve",
+            shown=ShownWhile.OPEN,
+            order=30,
+        ),
+    )
+
+    def apply(self, change: IncidentChange) -> None:
+        """Stop both clocks and begin the follow-up."""
+        incident = change.incident
+        change.transition(IncidentStatus.RESOLVED, resolution=self.resolution, root_cause=self.root_cause)
+        given = {ReviewField.RESOLUTION: self.resolution, ReviewField.ROOT_CAUSE: self.root_cause}
+        change.set(
+            mitigated_at=incident.mitigated_at or change.now,
+            verified_at=change.now if incident.status is IncidentStatus.VERIFYING else None,
+            resolved_at=change.now,
+            clock=replace(incident.clock, resolved_at=change.now),
+            review={**incident.review, **{each: text for each, text in given.items() if text}},
+            watched_until=change.now + timedelta(days=change.settings.recurrence_days),
+        )
+        change.stop_timers()
+        followup.begin(change)
+        if followup.is_announced(incident):
+            change.notify_everyone(NoticeKind.RESOLVED, f"resolved-{incident.paging_rounds}")
