@@ -114,8 +114,8 @@ class IncidentResponse:
         try:
             async with self._channels, self.monitoring.running(), anyio.create_task_group() as group:
                 group.start_soon(self._evaluate)
-                group.start_soon(background.keep, app.incident_service, self.journal, app.bus, app.clock)
-                group.start_soon(background.keep_sums, app.statistics, app.bus, app.clock)
+                group.start_soon(background.run, app.incident_service, self.journal, app.bus, app.clock)
+                group.start_soon(background.refresh_sums, app.statistics, app.bus, app.clock)
                 group.start_soon(self.sender.run)
                 yield
                 group.cancel_scope.cancel()

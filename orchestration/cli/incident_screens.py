@@ -1,4 +1,4 @@
-"""Incidents for people: the list, and the first screen of somebody who was woken."""
+"""Incidents as text: the list, and the first screen for a person who was just woken."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from orchestration.config.response import ResponseSettings
 from orchestration.domain.severity import Severity
 from orchestration.incidents import notices
 from orchestration.incidents.model import Incident, TimelineEntry
-from orchestration.incidents.review import clock_lines, spoken
+from orchestration.incidents.review import clock_lines, entry_text
 from orchestration.storage.incidents.table import IncidentRow
 
 _COLOURS = {Severity.P0: "bold red", Severity.P1: "red", Severity.P2: "yellow", Severity.P3: "dim"}
@@ -22,7 +22,7 @@ _COLOURS = {Severity.P0: "bold red", Severity.P1: "red", Severity.P2: "yellow", 
 def incidents_table(found: Sequence[IncidentRow], now: datetime) -> Table:
     """Incidents, one a line."""
     return table(
-        ("INCIDENT", "SEVERITY", "STATUS", "AGE", "WHOSE", "TITLE"),
+        ("INCIDENT", "SEVERITY", "STATUS", "AGE", "OWNER", "TITLE"),
         [
             (
                 row.id,
@@ -38,25 +38,28 @@ def incidents_table(found: Sequence[IncidentRow], now: datetime) -> Table:
 
 
 def screen(incident: Incident, entries: Sequence[TimelineEntry], settings: ResponseSettings, now: datetime) -> str:
-    """What broke, since when, whom it hurts, the clocks, what was tried, what to do now; then the timeline."""
+    """What broke, since when, who is affected, the targets, what was tried, what to do now; then the timeline."""
     since = incident.impact_started_at or incident.detected_at
     eta = "Unknown" if incident.eta is None else f"{incident.eta:%Y-%m-%d %H:%M} UTC"
-    whose = incident.assignee or incident.acknowledged_by
+    owner = incident.assignee or incident.acknowledged_by
     lines = [
         f"{incident.severity} {notices.status_word(incident)}: {incident.title}" + _mark(incident),
         f"  what       {_indented(incident.summary) or 'Unknown'}",
         f"  since      {since:%Y-%m-%d %H:%M:%S} UTC ({age(now, since)} ago); detected by {incident.source}",
-        f"  hurts      {incident.impact or notices.touched(incident) or 'Unknown'}",
+        f"  impact     {incident.impact or notices.affected(incident) or 'Unknown'}",
         *_likely(entries),
         f"  why {incident.severity}     {incident.severity_reason.value.replace('-', ' ')}",
-        f"  whose      {whose or _nobodys(incident)}",
+        f"  owner      {owner or _nobody(incident)}",
         *(f"  SLA        {line}" for line in clock_lines(incident, settings, now)),
         f"  ETA        {eta}",
         *_tried(incident),
         *_links(incident),
-        *(f"  {'now' if number == 0 else '':10} {command}" for number, command in enumerate(notices.to_do(incident))),
+        *(
+            f"  {'now' if number == 0 else '':10} {command}"
+            for number, command in enumerate(notices.next_commands(incident))
+        ),
         "",
-        *(f"{entry.at:%Y-%m-%d %H:%M:%S} {spoken(entry)}" for entry in entries),
+        *(f"{entry.at:%Y-%m-%d %H:%M:%S} {entry_text(entry)}" for entry in entries),
     ]
     return "\n".join(lines)
 
@@ -71,11 +74,11 @@ def _likely(entries: Sequence[TimelineEntry]) -> list[str]:
     return [f"  likely     {'; '.join(ranked[-1])}"] if ranked else []
 
 
-def _nobodys(incident: Incident) -> str:
+def _nobody(incident: Incident) -> str:
     at = incident.automation_at
     if at is None or not incident.status.is_open:
         return "nobody has acknowledged it"
-    return f"nobody has acknowledged it; the playbook {incident.playbook} is at work since {at:%H:%M:%S}"
+    return f"nobody has acknowledged it; the playbook {incident.playbook} has been at work since {at:%H:%M:%S}"
 
 
 def _mark(incident: Incident) -> str:
@@ -92,6 +95,6 @@ def _links(incident: Incident) -> list[str]:
     links = {
         "earlier": incident.recurrence_of,
         "later": incident.recurred_as,
-        "went into": incident.merged_into,
+        "merged into": incident.merged_into,
     }
     return [f"  {name:10} {other}" for name, other in links.items() if other]

@@ -1,7 +1,7 @@
 """The business calendar: on which days people work, and when, in their own time zone. Pure.
 
-Days are local days; every opening is turned into UTC by itself, so that a day on which the clocks change is as long as
-it really is.
+Days are local days; each opening is converted to UTC separately, so that a day on which the clocks change has its true
+length.
 """
 
 from __future__ import annotations

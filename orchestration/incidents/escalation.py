@@ -1,7 +1,7 @@
-"""When somebody further up is told, and what else falls due for an incident. Pure.
+"""When an incident escalates, and what else falls due for it. Pure.
 
-Everything that waits is derived from the incident itself by `due_times`. The desk keeps the answer in a table so that
-it can be found by time, and asks again before it acts: a row that is out of date does no harm.
+Every timer is derived from the incident itself by `due_times`. The service stores them in a table so that they can be
+found by time, and derives them again before it acts: a row that is out of date does no harm.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from orchestration.domain.severity import Severity
 from orchestration.incidents.model import Incident, ReviewField
 from orchestration.incidents.sla import TargetKind
 
-# Playbook: immediate post-resolution within 24 hours, review within a week. The first reminder comes before the end.
+# The playbook asks for the record within 24 hours of the resolution and for the review within a week. The first
+# reminder comes halfway, while there is time left to act on it.
 RECORD_SECONDS, REVIEW_SECONDS = DAY, 7 * DAY
 _FIRST_REMINDER = 0.5
 _REMINDER_SECONDS = DAY
@@ -32,7 +33,7 @@ _REVIEW = (
 
 
 class IncidentTimer(StrEnum):
-    """What can fall due."""
+    """The timers of an incident."""
 
     PAGE = "page"
     RESPONSE_AT_RISK = "response-at-risk"
@@ -54,7 +55,7 @@ TARGET_TIMERS = {
 
 
 class EscalationRule(StrEnum):
-    """The playbook's "when to escalate". Each is applied once to an incident."""
+    """The playbook's rules of escalation. Each applies once to an incident."""
 
     DATA_OR_SECURITY = "data-or-security"
     PERSISTS = "persists-after-mitigation"
@@ -64,7 +65,7 @@ class EscalationRule(StrEnum):
 
     @property
     def level(self) -> int:
-        """Who is told: the security team at once, the project manager for time and business, else the lead."""
+        """The level: the security team at once, the project manager for delays, otherwise the technical lead."""
         return {EscalationRule.DATA_OR_SECURITY: 4, EscalationRule.ESTIMATE: 3}.get(self, 2)
 
     @property
@@ -105,12 +106,12 @@ def _holding(incident: Incident, settings: ResponseSettings, now: datetime) -> I
 
 
 def pages(incident: Incident) -> bool:
-    """Whether unanswered pages of this incident move up; a P3 is a ticket that nobody is woken for."""
+    """Whether unacknowledged pages of this incident escalate; a P3 is a ticket that nobody is woken for."""
     return incident.severity is not Severity.P3
 
 
 def level_to_page(incident: Incident, settings: ResponseSettings) -> EscalationLevel | None:
-    """The next level to page; None when all have been, as often as the settings say."""
+    """The next level to page; None when all have been paged as often as the settings say."""
     levels, times = settings.escalation.levels, settings.escalation.repeat
     if not levels or incident.levels_paged >= len(levels) * times:
         return None
@@ -118,7 +119,7 @@ def level_to_page(incident: Incident, settings: ResponseSettings) -> EscalationL
 
 
 def next_page(incident: Incident, settings: ResponseSettings, now: datetime) -> datetime | None:
-    """When the next level is to be paged, counted from now: after a downtime each level still gets its time."""
+    """When to page the next level. It counts from now, so that after a downtime each level still gets its time."""
     levels = settings.escalation.levels
     if not pages(incident) or not levels or level_to_page(incident, settings) is None:
         return None
@@ -127,12 +128,12 @@ def next_page(incident: Incident, settings: ResponseSettings, now: datetime) -> 
 
 
 def next_update(incident: Incident, settings: ResponseSettings, now: datetime) -> datetime:
-    """When the next word about the incident is promised for."""
+    """When the next update about the incident is promised."""
     return now + timedelta(seconds=settings.update_seconds.get(incident.severity, HOUR))
 
 
 def due_times(incident: Incident, settings: ResponseSettings) -> dict[IncidentTimer, datetime]:
-    """Everything that waits, and until when."""
+    """Every timer that runs, and when it falls due."""
     if incident.status is IncidentStatus.SUPPRESSED:
         waiting = {
             IncidentTimer.SUPPRESSION: incident.suppressed_until,
@@ -157,22 +158,22 @@ def due_times(incident: Incident, settings: ResponseSettings) -> dict[IncidentTi
 
 
 def warning(incident: Incident, timer: IncidentTimer) -> str:
-    """The mark of a warning that has been given: since this alarm, at this severity."""
+    """The mark of a warning: it is given once for each round of paging and severity."""
     return f"{timer.value}-{incident.paging_rounds}-{incident.severity.value}"
 
 
 def missing_fields(incident: Incident) -> tuple[ReviewField, ...]:
-    """What has still to be written before it can be closed: for a P3 its record, for all others the review too."""
+    """What is missing before the incident can be closed: for a P3 its record, for all others the review as well."""
     return missing_record(incident) + missing_review(incident)
 
 
 def missing_record(incident: Incident) -> tuple[ReviewField, ...]:
-    """What is due within a day."""
+    """The missing fields that are due within a day."""
     return tuple(each for each in _RECORD if not incident.review.get(each))
 
 
 def missing_review(incident: Incident) -> tuple[ReviewField, ...]:
-    """What is due within a week."""
+    """The missing fields that are due within a week."""
     if not pages(incident):
         return ()
     security = (ReviewField.SECURITY,) if incident.scenario is Scenario.SECURITY_ALERT else ()

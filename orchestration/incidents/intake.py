@@ -1,7 +1,7 @@
-"""How an incident begins, takes in more, is cleared and comes back. Pure.
+"""How an incident begins, absorbs further reports, is cleared and comes back. Pure.
 
-Reports of one key are one trouble. While an incident of it is open they join it; soon after it was resolved they
-reopen it; later they begin a new one, linked to the earlier.
+Reports with one key are about one problem. While its incident is open they join it; soon after its resolution they
+reopen it; later they open a new incident, linked to the earlier one.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from orchestration.incidents import escalation, sla
 from orchestration.incidents.change import IncidentChange
 from orchestration.incidents.model import Actor, Incident, TimelineEntry, require_open
 from orchestration.incidents.report import BlastRadius, TroubleReport
-from orchestration.incidents.severity import SeverityReason, judge, worst
+from orchestration.incidents.severity import SeverityReason, assess, worst
 from orchestration.notifications.notice import NoticeKind
 
-# A false alarm that goes on keeps quiet for so long, unless it ends or gets worse.
+# A false alarm that continues stays quiet for so long, unless it ends or gets worse.
 FALSE_ALARM_SECONDS = DAY
 
 
 class Correlation(StrEnum):
-    """What a report is to the newest incident of its key."""
+    """How a report relates to the newest incident of its key."""
 
     NEW = "new"
     JOINS = "joins"
@@ -38,7 +38,7 @@ class Correlation(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DetectionSnapshot:
-    """What is fixed at detection and used to the end: the settings, the name they are kept under, the playbook."""
+    """What is fixed at detection and used to the end: the settings, the name they are stored under, the playbook."""
 
     settings: ResponseSettings
     policy: str
@@ -46,7 +46,7 @@ class DetectionSnapshot:
 
 
 def correlate(latest: Incident | None, report: TroubleReport, settings: ResponseSettings) -> Correlation:
-    """What to do with a report, given the newest incident of its key."""
+    """Decide what to do with a report, given the newest incident of its key."""
     if latest is None:
         return Correlation.NEW
     if latest.status.is_open:
@@ -67,9 +67,9 @@ def correlate(latest: Incident | None, report: TroubleReport, settings: Response
 def declare(
     identifier: str, report: TroubleReport, snapshot: DetectionSnapshot, now: datetime, recurrence_of: str | None = None
 ) -> IncidentChange:
-    """Begin an incident. It counts from when the trouble was seen, also where that could not be written at once."""
+    """Begin an incident. Its clocks start when the problem was seen, even if that could not be written at once."""
     at = min(report.at, now)
-    severity, ground = judge(report.scenario, report.facts)
+    severity, ground = assess(report.scenario, report.facts)
     incident = Incident(
         id=identifier,
         key=report.key,
@@ -104,9 +104,9 @@ def declare(
 
 
 def absorb(change: IncidentChange, report: TroubleReport) -> None:
-    """Take a report of the same trouble in; one that says nothing new changes nothing."""
+    """Absorb a report of the same problem; one that says nothing new changes nothing."""
     incident = change.incident
-    blast = widened(incident.blast_radius, report.blast_radius)
+    blast = combined(incident.blast_radius, report.blast_radius)
     fingerprints = tuple(dict.fromkeys([*incident.fingerprints, *report.fingerprints]))
     news = {"blast_radius": blast, "fingerprints": fingerprints, "facts": worst(incident.facts, report.facts)}
     if any(getattr(incident, name) != value for name, value in news.items()):
@@ -121,7 +121,7 @@ def absorb(change: IncidentChange, report: TroubleReport) -> None:
 
 
 def reopen(change: IncidentChange, reason: str) -> None:
-    """The trouble is back: a new SLA record starts, and everybody is told again. Raises RefusedError."""
+    """Reopen the incident: a new SLA record starts, and everyone is notified again. Raises IncidentRefusedError."""
     incident = change.incident
     change.transition(IncidentStatus.REOPENED, reason=reason)
     change.set(
@@ -132,7 +132,7 @@ def reopen(change: IncidentChange, reason: str) -> None:
 
 
 def clear(change: IncidentChange, at: datetime) -> None:
-    """The trouble is not seen any more. It is resolved when that has lasted; what was seen later counts more."""
+    """Mark the problem as gone. The incident is resolved once that has lasted; a later sighting overrides it."""
     incident = change.incident
     if incident.cleared_at is not None or at < incident.last_seen_at:
         return
@@ -142,7 +142,7 @@ def clear(change: IncidentChange, at: datetime) -> None:
 
 
 def end_suppression(change: IncidentChange) -> None:
-    """The maintenance is over and the trouble is still there: the response begins, and its clock with it."""
+    """The maintenance is over and the problem is still there: the response begins, and its clock with it."""
     incident = change.incident
     change.transition(IncidentStatus.DETECTED, reason="the maintenance window has ended")
     change.set(
@@ -152,7 +152,7 @@ def end_suppression(change: IncidentChange) -> None:
 
 
 def change_severity(change: IncidentChange, severity: Severity, ground: SeverityReason, reason: str) -> None:
-    """Make it more or less severe: the targets count anew from the original start, and people are told."""
+    """Raise or lower the severity: the targets are recomputed from the original start, and people are notified."""
     incident = change.incident
     require_open(incident, "change its severity")
     rises = severity.worse_than(incident.severity)
@@ -173,8 +173,8 @@ def change_severity(change: IncidentChange, severity: Severity, ground: Severity
     _start_pages(change)
 
 
-def widened(one: BlastRadius, other: BlastRadius) -> BlastRadius:
-    """What both touch, each name once."""
+def combined(one: BlastRadius, other: BlastRadius) -> BlastRadius:
+    """Everything that either affects, each name once."""
     names = (field.name for field in fields(BlastRadius))
     return BlastRadius(**{name: tuple(dict.fromkeys([*getattr(one, name), *getattr(other, name)])) for name in names})
 
@@ -192,15 +192,15 @@ _ENDS = (
 
 
 def _after_false_alarm(latest: Incident, report: TroubleReport) -> Correlation:
-    severity, _ = judge(report.scenario, report.facts)
+    severity, _ = assess(report.scenario, report.facts)
     recent = report.at - latest.changed_at < timedelta(seconds=FALSE_ALARM_SECONDS)
     same = latest.cleared_at is None and not severity.worse_than(latest.assessed_severity)
     return Correlation.FALSE_ALARM if recent and same else Correlation.NEW
 
 
 def _raise_by_facts(change: IncidentChange, report: TroubleReport) -> None:
-    """Only facts that are worse than any before raise it: a person who has lowered it is not overruled by the same."""
-    severity, ground = judge(report.scenario, report.facts)
+    """Only facts worse than any before raise the severity: they do not overrule a person who has lowered it."""
+    severity, ground = assess(report.scenario, report.facts)
     if not severity.worse_than(change.incident.assessed_severity):
         return
     change.set(assessed_severity=severity)
@@ -216,7 +216,7 @@ def _become_real(change: IncidentChange, report: TroubleReport) -> None:
 
 
 def _start_pages(change: IncidentChange) -> None:
-    """An incident that nobody was to be woken for gets a way up once it is worse."""
+    """An incident that nobody was paged for starts to escalate once it is worse."""
     if change.incident.page_due is None and not change.incident.acknowledged:
         change.set(page_due=escalation.next_page(change.incident, change.settings, change.now))
 

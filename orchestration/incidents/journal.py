@@ -1,8 +1,7 @@
-"""The last resort: troubles are taken in also while the database cannot be written.
+"""The last resort: reports are accepted even while the database cannot be written.
 
-They are judged in memory, written to a file, told directly when they are P0 or P1, and handed to the desk in order
-once the database is back. What is handed over twice does no harm there, so the file is only removed when all of it has
-been.
+They are assessed in memory, written to a file, sent directly if they are P0 or P1, and replayed in order once the
+database is back. Replaying a report twice does no harm, so the file is only removed when all of it has been replayed.
 """
 
 from __future__ import annotations
@@ -27,11 +26,11 @@ from orchestration.events import EventBus
 from orchestration.events.incidents import IncidentJournalled, IncidentReplayed
 from orchestration.ids import new_id
 from orchestration.incidents.model import Incident
-from orchestration.incidents.notices import hurts
+from orchestration.incidents.notices import describe_impact
 from orchestration.incidents.records import report_from_json, report_to_json
 from orchestration.incidents.report import TroubleReport
 from orchestration.incidents.service import IncidentService
-from orchestration.incidents.severity import judge
+from orchestration.incidents.severity import assess
 from orchestration.incidents.unit_of_work import Reached
 from orchestration.notifications.notice import Notice, NoticeKind
 from orchestration.storage.database import StorageError
@@ -41,10 +40,10 @@ _UNREACHABLE = (StorageError, SQLAlchemyError)
 
 
 class ReportJournal:
-    """A desk that never refuses a report. Safe to use from several threads and processes.
+    """Accepts every report, with or without the database. Safe to use from several threads and processes.
 
-    `last_resort` tells people without the database (log, standard error, a direct send); it must not raise. `reached`
-    says whom it has told of an incident: they are not paged once more when the database is back.
+    `last_resort` notifies people without the database (log, standard error, a direct send); it must not raise.
+    `reached` returns who was notified of an incident that way: they are not paged again when the database is back.
     """
 
     def __init__(
@@ -67,15 +66,15 @@ class ReportJournal:
         self._unwritten: list[dict[str, Any]] = []
 
     def report(self, report: TroubleReport) -> Incident | None:
-        """As the desk does it; None where it could only be kept for later."""
+        """Open or join an incident; None if the report could only be journalled."""
         with contextlib.suppress(*_UNREACHABLE):
             self.replay()
             return self._service.open_or_join(report)
-        self._judge(self._service.clean(report))
+        self._assess(self._service.clean(report))
         return None
 
     def clear(self, key: str, at: datetime) -> Incident | None:
-        """As the desk does it; None where it could only be kept for later."""
+        """Mark the incident as cleared; None if that could only be journalled."""
         with contextlib.suppress(*_UNREACHABLE):
             self.replay()
             return self._service.mark_cleared(key, at)
@@ -84,22 +83,22 @@ class ReportJournal:
 
     @property
     def waiting(self) -> bool:
-        """Whether anything has still to be handed to the desk."""
+        """Whether anything has still to be replayed."""
         return bool(self._unwritten) or self._path.exists()
 
     def replay(self) -> int:
-        """Hand over what is kept, in order; returns how many records that was.
+        """Replay the journal in order; returns the number of records.
 
-        Raises what the database raises; then all of it is still kept. A line that cannot be read, such as the last one
-        of a process that died while writing, is put aside.
+        Raises what the database raises; the whole journal is then kept. A line that cannot be read, such as the last
+        one of a process that died while writing, is moved to a file of its own.
         """
         if not self.waiting:
             return 0
         with self._locked():
             lines = self._lines()
             lines += [json.dumps(record) for record in self._unwritten]
-            aside = [line for line in lines if not self._hand_over(line)]
-            with contextlib.suppress(OSError):  # then it is handed over once more, which does no harm
+            aside = [line for line in lines if not self._replay_line(line)]
+            with contextlib.suppress(OSError):  # then it is replayed once more, which does no harm
                 self._put_aside(aside)
                 self._path.unlink(missing_ok=True)
             self._unwritten.clear()
@@ -110,11 +109,11 @@ class ReportJournal:
     def _lines(self) -> list[str]:
         if not self._path.exists():
             return []
-        text = self._path.read_text(encoding="utf-8", errors="replace")  # torn in the middle of a character, perhaps
+        text = self._path.read_text(encoding="utf-8", errors="replace")  # a torn write may end inside a character
         return [line for line in text.split("\n") if line]
 
-    def _hand_over(self, line: str) -> bool:
-        """False for one that can never be handed over."""
+    def _replay_line(self, line: str) -> bool:
+        """False for a line that can never be replayed."""
         try:
             record = json.loads(line)
             if record["kind"] == "clear":
@@ -129,8 +128,8 @@ class ReportJournal:
             return False
         return True
 
-    def _judge(self, report: TroubleReport) -> None:
-        severity, ground = judge(report.scenario, report.facts)
+    def _assess(self, report: TroubleReport) -> None:
+        severity, ground = assess(report.scenario, report.facts)
         known = self._told.get(report.key)
         identifier = known[0] if known else new_id("inc", self._clock.now().timestamp())
         self._keep({"kind": "report", "incident": identifier, "report": report_to_json(report)})
@@ -142,7 +141,7 @@ class ReportJournal:
             self._last_resort(_notice(identifier, severity, report))
 
     def _keep(self, record: dict[str, Any]) -> None:
-        """Write a record so that it survives a loss of power; in memory where even that fails."""
+        """Write a record so that it survives a power loss; keep it in memory if even that fails."""
         with self._locked():
             try:
                 _append(self._path, [*self._unwritten, record])
@@ -157,7 +156,10 @@ class ReportJournal:
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
-        """Alone with the file, among the threads and, where a lock can be had, among the processes."""
+        """Exclude other threads and, where locks work, other processes.
+
+        On a full or read-only disk there is no lock to be had; a report that is journalled twice is better than none.
+        """
         with self._guard, contextlib.ExitStack() as stack:
             with contextlib.suppress(OSError):
                 self._folder.mkdir(parents=True, exist_ok=True)
@@ -171,13 +173,14 @@ class ReportJournal:
 
 
 def _append(path: Path, records: list[dict[str, Any]]) -> None:
-    """Add whole lines. One that was torn off before gets its end first, so that it spoils no other."""
+    """Append whole lines. A line that was torn before is ended first, so that it does not corrupt the next one."""
     torn = path.exists() and path.stat().st_size > 0 and path.read_bytes()[-1:] != b"\n"
     text = "".join(json.dumps(record) + "\n" for record in records)
     with path.open("a", encoding="utf-8") as stream:
         stream.write("\n" + text if torn else text)
         stream.flush()
         os.fsync(stream.fileno())
+    # A new file is only safe once its directory entry is, too: see fsync(2).
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)
@@ -195,7 +198,7 @@ def _notice(identifier: str, severity: Severity, report: TroubleReport) -> Notic
         status="INVESTIGATING",
         started_at=report.started_at,
         detected_at=report.at,
-        impact=hurts(report.scenario, report.facts, report.blast_radius),
+        impact=describe_impact(report.scenario, report.facts, report.blast_radius),
         details=f"{report.summary}\nThe database cannot be written. This was sent without it and is kept in a file.",
         to_do=("orchestrator doctor", f"orchestrator incidents show {identifier}"),
         drill=report.drill,

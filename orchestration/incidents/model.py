@@ -1,4 +1,4 @@
-"""An incident, its states, and the moves between them. Pure: a move returns the new incident and a timeline entry."""
+"""An incident, its statuses, and the transitions between them. Pure: a transition returns a new incident."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from orchestration.incidents.sla import SlaClock
 
 
 class Refusal(StrEnum):
-    """Why something cannot be done to an incident; also the field in the log and the label of the metric."""
+    """Why a command was refused; also the field in the log and the label of the metric."""
 
     SAME_STATE = "same-state"
     ILLEGAL_MOVE = "illegal-move"
@@ -33,7 +33,7 @@ class Refusal(StrEnum):
 
 
 class IncidentRefusedError(ConflictError):
-    """The incident is in a state in which this cannot be done."""
+    """The state of the incident does not allow this."""
 
     def __init__(self, reason: Refusal, message: str) -> None:
         super().__init__(message)
@@ -42,7 +42,7 @@ class IncidentRefusedError(ConflictError):
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who does something. What the system does by itself is kept apart from what people do, everywhere."""
+    """Who does something. What automation does is kept apart from what people do, everywhere."""
 
     name: str
     human: bool = False
@@ -68,7 +68,7 @@ class TimelineEntry:
 
 @dataclass(frozen=True, slots=True)
 class ActionItem:
-    """Something to be done so that it does not happen again, with an owner and a date."""
+    """A measure against recurrence, with an owner and a date."""
 
     number: int
     text: str
@@ -178,7 +178,7 @@ class Incident:
 
     @property
     def acknowledged(self) -> bool:
-        """Whether a person has taken it, since it was detected or reopened."""
+        """Whether a person has acknowledged it since it was detected or last reopened."""
         return self.clock.acknowledged_at is not None
 
     @property
@@ -191,7 +191,7 @@ class Incident:
 def move(
     incident: Incident, to: IncidentStatus, at: datetime, actor: Actor, **data: Any
 ) -> tuple[Incident, TimelineEntry]:
-    """Go to another state. The entry is called after it. Raises RefusedError."""
+    """Move to another status, after which the entry is named. Raises IncidentRefusedError."""
     if to is incident.status:
         raise IncidentRefusedError(Refusal.SAME_STATE, f"{incident.id} is {to} already; nothing was changed")
     allowed = MOVES[incident.status]
@@ -207,12 +207,12 @@ def move(
 
 
 def not_before(incident: Incident, at: datetime) -> datetime:
-    """`at`, or the incident's last change where the machine's clock has been set back: time only goes on."""
+    """`at`, or the incident's last change if the machine's clock was set back: a timeline never runs backwards."""
     return max(at, incident.changed_at)
 
 
 def require_open(incident: Incident, wanted: str) -> None:
-    """Raises RefusedError unless the trouble is still there."""
+    """Raises IncidentRefusedError unless the incident is open."""
     if not incident.status.is_open:
         raise IncidentRefusedError(
             Refusal.NOT_OPEN,

@@ -1,4 +1,4 @@
-"""What is said of an incident at a moment: the notice from which every text and payload is made. Pure."""
+"""The notice about an incident at a moment, from which every message is rendered. Pure."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from orchestration.notifications.notice import Notice, NoticeKind
 _INVESTIGATING = (IncidentStatus.DETECTED, IncidentStatus.ACKNOWLEDGED, IncidentStatus.REOPENED)
 
 
-def notice(incident: Incident, telling: Notification, url: str = "") -> Notice:
-    """The notice of one telling. `url` is where the incident can be seen."""
+def notice(incident: Incident, notification: Notification, url: str = "") -> Notice:
+    """The notice for one notification. `url` is the address of the incident's page."""
     return Notice(
-        kind=telling.kind,
+        kind=notification.kind,
         incident_id=incident.id,
         severity=incident.severity,
         scenario=incident.scenario,
         title=incident.title,
         status=status_word(incident),
-        impact=incident.impact or touched(incident),
+        impact=incident.impact or affected(incident),
         started_at=incident.impact_started_at,
         detected_at=incident.detected_at,
         eta=incident.eta,
@@ -34,27 +34,27 @@ def notice(incident: Incident, telling: Notification, url: str = "") -> Notice:
         duration=duration(incident),
         root_cause=incident.review.get(ReviewField.ROOT_CAUSE, ""),
         resolution=incident.review.get(ReviewField.RESOLUTION, ""),
-        review=_review(incident) if telling.kind is NoticeKind.RESOLVED else "",
-        reason=telling.reason,
+        review=_review(incident) if notification.kind is NoticeKind.RESOLVED else "",
+        reason=notification.reason,
         tried=incident.attempted_actions,
-        to_do=to_do(incident),
+        to_do=next_commands(incident),
         url=url,
         drill=incident.drill,
     )
 
 
 def status_word(incident: Incident) -> str:
-    """The state in the playbook's capitals."""
+    """The status as the playbook's templates write it, in capitals."""
     return "INVESTIGATING" if incident.status in _INVESTIGATING else incident.status.value.upper()
 
 
-def touched(incident: Incident) -> str:
-    """Whom it hurts, as far as is known; empty where nothing is known of that."""
-    return hurts(incident.scenario, incident.facts, incident.blast_radius)
+def affected(incident: Incident) -> str:
+    """Who is affected, as far as is known; empty if nothing is known."""
+    return describe_impact(incident.scenario, incident.facts, incident.blast_radius)
 
 
-def hurts(scenario: Scenario, facts: Facts, blast: BlastRadius) -> str:
-    """Whom a trouble hurts, by its facts and what it touches."""
+def describe_impact(scenario: Scenario, facts: Facts, blast: BlastRadius) -> str:
+    """Who is affected by a problem, by its facts and its blast radius."""
     parts = (
         _providers(facts, blast.providers),
         _agents(facts, blast.agents),
@@ -95,27 +95,27 @@ def _listed(what: str, names: tuple[str, ...]) -> str:
 
 
 def duration(incident: Incident) -> timedelta | None:
-    """From the start of the impact, or from detection where that is not known, to the end; None while it is open."""
+    """From the start of the impact, or from detection if that is unknown, to the end; None while it is open."""
     if incident.resolved_at is None:
         return None
     start = min(incident.impact_started_at or incident.detected_at, incident.resolved_at)
     return incident.resolved_at - start
 
 
-def to_do(incident: Incident) -> tuple[str, ...]:
-    """The two commands that somebody would use next."""
+def next_commands(incident: Incident) -> tuple[str, ...]:
+    """The two commands to use next."""
     command = "orchestrator incidents"
     if incident.status.is_open and not incident.acknowledged:
-        return (f"{command} ack {incident.id}", look(incident))
+        return (f"{command} ack {incident.id}", diagnostic_command(incident))
     if incident.status.is_open:
-        return (look(incident), f'{command} resolve {incident.id} --resolution "…"')
+        return (diagnostic_command(incident), f'{command} resolve {incident.id} --resolution "…"')
     if incident.status in (IncidentStatus.RESOLVED, IncidentStatus.IN_REVIEW):
         return (f"{command} review {incident.id}", f"{command} reopen {incident.id}")
     return (f"{command} export {incident.id}", f"{command} show {incident.id}")
 
 
-def look(incident: Incident) -> str:
-    """The command that shows most of this trouble."""
+def diagnostic_command(incident: Incident) -> str:
+    """The command that shows most of this problem."""
     blast, path = incident.blast_radius, incident.labels.get("path")
     if incident.scenario is Scenario.PROVIDER_UNAVAILABLE:
         return " ".join(["orchestrator providers probe", *(shlex.quote(name) for name in blast.providers)])

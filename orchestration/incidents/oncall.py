@@ -1,6 +1,6 @@
-"""Who is on call at a moment, and who is meant by a name in the configuration. Pure.
+"""Who is on call at a moment, and which contacts a name in the configuration stands for. Pure.
 
-Quiet hours are not looked at here: they hold a message back, they do not change whom it is for.
+Quiet hours play no part here: they delay a message, they do not change whom it is for.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _LEVEL = "level-"
 
 @dataclass(frozen=True, slots=True)
 class OnCallShift:
-    """Who is on call in a rotation, and until when. `override` where somebody stands in for another."""
+    """Who is on call in a rotation, and until when; `override` when a contact stands in for another."""
 
     rotation: str
     level: int
@@ -29,7 +29,7 @@ class OnCallShift:
 
 
 def on_call(rotation: OnCallRotation, moment: datetime) -> OnCallShift | None:
-    """Who has duty at a moment; None before the rotation starts. Of overlapping overrides the last one counts."""
+    """Who is on call at a moment; None before the rotation starts. Of overlapping overrides the last one counts."""
     zone = ZoneInfo(rotation.time_zone)
     for shift in reversed(rotation.overrides):
         start, end = _shift(shift, zone)
@@ -52,10 +52,10 @@ def duties(settings: ResponseSettings, moment: datetime) -> tuple[OnCallShift, .
 
 
 def contacts(names: Iterable[str], settings: ResponseSettings, moment: datetime) -> tuple[Contact, ...]:
-    """The contacts that names mean at a moment, each once, in order.
+    """The contacts that names stand for at a moment, each once, in order.
 
-    `everyone` means all contacts, a rotation whoever has duty in it. `level-N` means whoever has duty at that level,
-    and all contacts of that level where nobody has. Names that mean nobody are left out.
+    `everyone` stands for all contacts, a rotation for its contact on call. `level-N` stands for the contacts on call at
+    that level, or for all contacts of that level if nobody is on call. Unknown names are left out.
     """
     known = {contact.id: contact for contact in settings.contacts}
     ids = dict.fromkeys(each for name in names for each in _meant(name, settings, moment))
@@ -63,7 +63,7 @@ def contacts(names: Iterable[str], settings: ResponseSettings, moment: datetime)
 
 
 def audience(severity: Severity, settings: ResponseSettings, moment: datetime) -> tuple[Contact, ...]:
-    """Who is told first of an incident of that severity."""
+    """Who is notified first of an incident of that severity."""
     return contacts(settings.audience_of(severity), settings, moment)
 
 
@@ -86,7 +86,7 @@ def _meant(name: str, settings: ResponseSettings, moment: datetime) -> Iterator[
 
 
 def _turn(rotation: OnCallRotation, moment: datetime, zone: ZoneInfo) -> int:
-    """Which turn it is, from 0; negative before the start. A turn begins at hand-over time, not at midnight."""
+    """The number of the turn, from 0; negative before the start. A turn begins at hand-over time, not at midnight."""
     turn = (moment.astimezone(zone).date() - rotation.start).days // rotation.days
     return turn if moment >= _handover(rotation, turn, zone) else turn - 1
 

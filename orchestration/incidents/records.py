@@ -1,4 +1,4 @@
-"""How an incident is written to the database and read back."""
+"""How incidents are written to the database and read back."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _LIKELY_CAUSES = "likely causes: "
 
 
 class IncidentRecords:
-    """Incidents as the desk knows them, over the tables in which they stand."""
+    """Incidents as values, over the tables in which they are stored."""
 
     def __init__(self, database: Database) -> None:
         self.table = IncidentTable(database)
@@ -43,12 +43,12 @@ class IncidentRecords:
         return self.get(self.table.find_id(text))
 
     def entries(self, incident_id: str) -> tuple[TimelineEntry, ...]:
-        """Its timeline, oldest first; by time, where something was written late."""
+        """The timeline, oldest first; by time, since some entries are written late."""
         rows = sorted(self.table.list_entries(incident_id), key=lambda row: (row.at, row.sequence))
         return tuple(_entry(row) for row in rows)
 
     def with_open_actions(self) -> tuple[Incident, ...]:
-        """Incidents of which action items are still to be done, oldest first."""
+        """Incidents with open action items, oldest first."""
         return tuple(_INCIDENT.validate_python(document) for document in self.table.list_with_open_actions())
 
     def settings(self, incident: Incident) -> ResponseSettings:
@@ -61,7 +61,7 @@ class IncidentRecords:
         return _INCIDENT.validate_python(self.table.get(connection, incident_id))
 
     def latest_of_key(self, connection: sa.Connection, key: str) -> Incident | None:
-        """The open incident of a key, else its newest. One that was merged stands for the one it went into."""
+        """The open incident of a key, or its newest. A merged incident is replaced by the one it was merged into."""
         document = self.table.find_by_key(connection, key)
         incident = None if document is None else _INCIDENT.validate_python(document)
         while incident is not None and incident.merged_into is not None:
@@ -69,14 +69,14 @@ class IncidentRecords:
         return incident
 
     def save_policy(self, connection: sa.Connection, settings: ResponseSettings) -> str:
-        """Keep the settings, once however many incidents use them; returns the name to find them by."""
+        """Store the settings, once for all incidents that use them; returns the name to find them by."""
         data = settings.model_dump(mode="json", by_alias=True)
         name = hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
         self.table.put_policy(connection, name, data)
         return name
 
     def policy(self, connection: sa.Connection, name: str) -> ResponseSettings:
-        """The settings kept under a name."""
+        """The settings stored under a name."""
         if name not in self._policies:
             self._policies[name] = ResponseSettings.model_validate(self.table.policy(connection, name))
         return self._policies[name]
@@ -88,7 +88,7 @@ class IncidentRecords:
         rollup.mark(connection, {incident.detected_at, incident.clock.started_at})
 
     def replace(self, connection: sa.Connection, before: Incident, incident: Incident) -> bool:
-        """Write an incident that is still as it was before; False when somebody else has changed it meanwhile."""
+        """Write an incident, unless another process has changed it since it was read; False in that case."""
         if not self.table.update(connection, before.version, _row(incident), _document(incident)):
             return False
         self.table.save_clock(connection, _clock(incident))
@@ -101,7 +101,7 @@ class IncidentRecords:
     def append(
         self, connection: sa.Connection, incident_id: str, entries: Sequence[TimelineEntry], at: datetime
     ) -> tuple[EntryRow, ...]:
-        """Add to the timeline; nothing is ever taken from it."""
+        """Append to the timeline; entries are never changed or removed."""
         rows = [
             {
                 "incident_id": incident_id,
@@ -122,7 +122,7 @@ class IncidentRecords:
     def set_timers(
         self, connection: sa.Connection, incident: Incident, settings: ResponseSettings, at: datetime
     ) -> None:
-        """Let wait what is to wait for this incident."""
+        """Store the timers of this incident."""
         due = {timer.value: moment for timer, moment in escalation.due_times(incident, settings).items()}
         self.table.set_timers(connection, incident.id, due, at)
 
@@ -134,7 +134,7 @@ def report_to_json(report: TroubleReport) -> dict[str, Any]:
 
 
 def report_from_json(values: Mapping[str, Any]) -> TroubleReport:
-    """The report again. Raises pydantic's ValidationError."""
+    """The report from JSON values. Raises pydantic's ValidationError."""
     return _REPORT.validate_python(values)
 
 
@@ -208,7 +208,7 @@ def _clock(incident: Incident) -> dict[str, Any]:
 
 
 def _moments_of_change(before: Incident, after: Incident) -> set[datetime]:
-    """The times under which the figures count what has changed of it."""
+    """The times whose daily sums the change affects."""
     moments: set[datetime] = set()
     if _counted(_row(before)) != _counted(_row(after)):
         moments |= {before.detected_at, after.detected_at}

@@ -1,4 +1,4 @@
-"""What is handed to the desk: a trouble as it is seen from outside, with the facts by which it is judged."""
+"""Reports: a problem as it is seen from outside, with the facts by which its severity is assessed."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from orchestration.domain.severity import Severity
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What severity is judged by; what is not known is left at its default.
+    """The facts that decide the severity; unknown ones keep their defaults.
 
     `failure_rate` and `latency_ratio` are over the rule's window: the share of failed steps, and the present latency
-    over its own baseline. `providers_usable` counts what is left of the fallback chain. `declared` is what a person or
-    an outside alert says; it can only make things worse.
+    over its own baseline. `providers_usable` counts what is left of the fallback chain. `declared` is the severity
+    that a person or an external alert claims; it can only make things worse.
     """
 
     agents_failing: int = 0
@@ -40,7 +40,7 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class BlastRadius:
-    """Whom and what a trouble touches, by name."""
+    """What a problem affects, by name."""
 
     agents: tuple[str, ...] = ()
     providers: tuple[str, ...] = ()
@@ -50,7 +50,7 @@ class BlastRadius:
 
 @dataclass(frozen=True, slots=True)
 class TroubleReport:
-    """A trouble, seen now. Reports with the same `key` are about the same trouble and end up in one incident.
+    """A problem, seen now. Reports with the same `key` are about the same problem and end up in one incident.
 
     `fingerprints` are those of the alerts in it; `started_at` is when the impact began, None where that is not known.
     `evidence` is JSON for the timeline: log lines, samples, a refused call.

@@ -13,7 +13,7 @@ from orchestration.incidents.sla import TargetKind
 
 _BLANK = "_To be written by a person._"
 _HIDDEN = ("evidence", "summary", "title", "contacts", "stable_for", "fingerprints", "source", "likely_causes")
-# What an entry is about, said without its name.
+# The data that an entry is about; its line shows them without their names.
 _MAIN = ("text", "question", "action")
 
 
@@ -38,12 +38,12 @@ def draft(incident: Incident, entries: Sequence[TimelineEntry], settings: Respon
 
 
 def clock_lines(incident: Incident, settings: ResponseSettings, now: datetime) -> tuple[str, ...]:
-    """Both targets: until when, and how they stand."""
+    """Both targets: when they are due, and whether they are met."""
     return tuple(_clock_line(incident, kind, settings, now) for kind in TargetKind)
 
 
-def spoken(entry: TimelineEntry) -> str:
-    """An entry in words."""
+def entry_text(entry: TimelineEntry) -> str:
+    """A timeline entry as one line of text."""
     data = {key: value for key, value in entry.data.items() if key not in _HIDDEN and value not in (None, "", [])}
     main = "".join(f": {_plain(data.pop(key))}" for key in _MAIN if key in data)
     details = "; ".join(f"{key.replace('_', ' ')}: {_plain(value)}" for key, value in data.items())
@@ -92,11 +92,11 @@ def _section(title: str, lines: Sequence[str]) -> str:
 
 
 def _impact(incident: Incident) -> list[str]:
-    return [line for line in (incident.impact or _BLANK, notices.touched(incident)) if line]
+    return [line for line in (incident.impact or _BLANK, notices.affected(incident)) if line]
 
 
 def _timeline(entries: Sequence[TimelineEntry]) -> list[str]:
-    rows = [f"| {entry.at:%Y-%m-%d %H:%M:%S} | {_cell(spoken(entry))} |" for entry in entries]
+    rows = [f"| {entry.at:%Y-%m-%d %H:%M:%S} | {_cell(entry_text(entry))} |" for entry in entries]
     return ["| when | what |", "| --- | --- |", *rows]
 
 

@@ -1,7 +1,7 @@
-"""How bad an incident is, from the facts and never from a text alone. Pure; source: the playbook's severity levels.
+"""The severity of an incident, from facts and never from a text alone. Pure; source: the playbook's severity levels.
 
-The first rule that holds decides; they stand from the worst down, so that more facts can only make it worse. Where the
-playbook gives no number, it stands below with a name.
+The first rule that holds decides; rules are ordered from the worst down, so that more facts can only make it worse.
+Thresholds that the playbook leaves open are named constants below.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _Ordered = TypeVar("_Ordered", int, Severity)
 
 
 def _many_failing(facts: Facts) -> bool:
-    """More than one, or half of those there are: the playbook names both."""
+    """More than one agent, or half of them: the playbook names both."""
     half = facts.agents_total > 0 and facts.agents_failing >= MAJOR_FAILURE_RATE * facts.agents_total
     return facts.agents_failing > 1 or (facts.agents_failing > 0 and half)
 
@@ -82,11 +82,11 @@ _RULES: tuple[_Rule, ...] = (
 )
 
 
-def judge(scenario: Scenario, facts: Facts) -> tuple[Severity, SeverityReason]:
-    """The severity, and the ground for it.
+def assess(scenario: Scenario, facts: Facts) -> tuple[Severity, SeverityReason]:
+    """The severity, and the reason for it.
 
-    What somebody has declared can make it worse, never better than the facts; where there is no fact at all it decides.
-    Without either it is P2, and P1 for a security alert: if unsure, the worse.
+    A declared severity can make it worse, never better than the facts; without any fact it decides. Without either it
+    is P2, or P1 for a security alert: if unsure, the worse.
     """
     severity, ground = _by_the_facts(scenario, facts)
     if facts.declared is not None and (facts.declared.worse_than(severity) or ground is SeverityReason.UNSURE):
@@ -102,7 +102,7 @@ def _by_the_facts(scenario: Scenario, facts: Facts) -> tuple[Severity, SeverityR
 
 
 def worst(one: Facts, other: Facts) -> Facts:
-    """Both taken together: of each fact the worse."""
+    """Both combined: the worse of each fact."""
     return Facts(
         agents_failing=max(one.agents_failing, other.agents_failing),
         agents_total=max(one.agents_total, other.agents_total),

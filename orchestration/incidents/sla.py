@@ -1,9 +1,9 @@
-"""The SLA clock: how soon an incident must be acknowledged and resolved, and how it stands against that. Pure.
+"""The SLA clock: how soon an incident must be acknowledged and resolved, and whether it is on time. Pure.
 
-It starts at detection. Response stops at the first acknowledgement by a person, or at the resolution where nobody had
-to; resolution stops at the resolution. P0 to P2 run by the wall clock. P3's "next business day", which no standard
-defines, is close of business on the first business day strictly after the local date of detection. The playbook's "less
-than 15 minutes" is taken at its word: at the deadline itself a target is breached.
+It starts at detection. The response target stops at the first acknowledgement by a person, or at the resolution if
+there was none; the resolution target stops at the resolution. P0 to P2 run by the wall clock. P3's "next business day",
+which no standard defines, is close of business on the first business day strictly after the local date of detection.
+The playbook's "less than 15 minutes" is taken at its word: at the deadline itself a target is breached.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from orchestration.incidents.calendar import BusinessCalendar
 
 
 class TargetKind(StrEnum):
-    """What is promised."""
+    """The two targets."""
 
     RESPONSE = "response"
     RESOLUTION = "resolution"
 
 
 class TargetState(StrEnum):
-    """How a promise stands."""
+    """The state of a target."""
 
     ON_TRACK = "on-track"
     AT_RISK = "at-risk"
@@ -55,11 +55,11 @@ class SlaClock:
         return self.acknowledged_at or self.resolved_at
 
     def at_risk_from(self, kind: TargetKind, percent: float) -> datetime:
-        """When that share of the time will have gone by."""
+        """When that share of the time has passed."""
         return self.started_at + (self.due(kind) - self.started_at) * (percent / 100)
 
     def state(self, kind: TargetKind, now: datetime, percent: float) -> TargetState:
-        """How the target stands at a moment."""
+        """The state of the target at a moment."""
         stopped = self.stopped_at(kind)
         if (stopped or now) >= self.due(kind):
             return TargetState.BREACHED

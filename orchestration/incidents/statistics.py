@@ -29,12 +29,12 @@ class Measure(StrEnum):
 
     @property
     def label(self) -> str:
-        """How it is called."""
+        """The name of the measure."""
         return _NAMES[self][0]
 
     @property
     def variant(self) -> str:
-        """From what to what."""
+        """From when to when it is measured."""
         return _NAMES[self][1]
 
 
@@ -49,7 +49,7 @@ _NAMES = {
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What many values come to; nothing of none."""
+    """Many values, summarised; None for each figure if there are no values."""
 
     n: int = 0
     mean: float | None = None
@@ -105,7 +105,7 @@ class IncidentGroup:
 
 @dataclass(frozen=True, slots=True)
 class StatisticsReport:
-    """All together, and split by one thing.
+    """All incidents together, and split by one property.
 
     Medians and 90th percentiles are within `relative_error` of the true ones (or within 5 ms, below 10 ms): 0 means
     that they are exact. All else is always exact.
@@ -120,7 +120,7 @@ class StatisticsReport:
 
     @property
     def note(self) -> str:
-        """How far the figures can be relied on; empty where they are exact."""
+        """How exact the figures are; empty if they are exact."""
         if not self.relative_error:
             return ""
         return f"medians and 90th percentiles are within {self.relative_error:.0%} of the true ones; all else is exact"
@@ -150,7 +150,7 @@ class Statistics:
         )
 
     def build_rollups(self, now: datetime) -> None:
-        """Do beforehand what the next report over many incidents would have to do."""
+        """Build the daily sums that the next report over many incidents would have to build."""
         self._figures.roll_up(now)
 
 

@@ -1,7 +1,7 @@
-"""What happens when something falls due. Pure.
+"""What happens when a timer falls due. Pure.
 
-Each function leaves the incident such that the same thing is not due any more at the same moment; so a timer that is
-seen twice, by one process or by two, is acted on once.
+Each function leaves the incident in a state in which the same timer is not due any more; so a timer that is seen twice,
+by one process or by two, fires once.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from orchestration.notifications.notice import NoticeKind
 
 
 def fire(change: IncidentChange, timer: IncidentTimer) -> None:
-    """Do what is due, if it still is."""
+    """Fire a timer, if it is still due."""
     due = escalation.due_times(change.incident, change.settings).get(timer)
     if due is not None and due <= change.now:
         _ACTIONS[timer](change)
 
 
 def _page(change: IncidentChange) -> None:
-    """Nobody has answered: page the next level, and give it its time."""
+    """Nobody has acknowledged: page the next level, and give it its time."""
     level = escalation.level_to_page(change.incident, change.settings)
     if level is None:
         change.set(page_due=None)
@@ -68,7 +68,7 @@ def _warn(change: IncidentChange, timer: IncidentTimer, *, tell: bool) -> None:
 
 
 def _update(change: IncidentChange) -> None:
-    """The word that was promised. After a downtime it is said once, not once for each time it was missed."""
+    """Send the promised update. After a downtime it is sent once, not once for each time that was missed."""
     number = change.incident.updates + 1
     change.set(updates=number, update_due=escalation.next_update(change.incident, change.settings, change.now))
     change.add_entry("update-sent", number=number)

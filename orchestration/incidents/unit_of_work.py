@@ -1,8 +1,8 @@
-"""The ledger: how a change of an incident is written, whole or not at all, and then said.
+"""The unit of work: a change of an incident is written whole or not at all, and then published.
 
-One transaction holds the incident, its timeline, what waits for it, and the messages about it. Only after the commit is
-it said on the bus. Every change is a compare-and-set on the incident's version, so that any number of processes may
-write.
+One transaction holds the incident, its timeline, its timers and the messages about it. Only after the commit is the
+change published on the bus. Every change is a compare-and-set on the incident's version, so that any number of
+processes may write.
 """
 
 from __future__ import annotations
@@ -34,21 +34,24 @@ from orchestration.storage.outbox import Outbox, OutboxRow, OutboxState
 T = TypeVar("T")
 Planner = Callable[[Notice, Sequence[Contact], ResponseSettings, str, datetime], tuple[OutboxRow, ...]]
 Handling = Callable[[IncidentChange], None]
-# Contacts and their channels that have been told already, without the outbox.
+# Contacts and channels that have been notified already, without the outbox.
 Reached = frozenset[tuple[str, str]]
 
+# Each lost race means that another process made progress; so many in a row mean that something is wrong.
 _TRIES = 50
+# The process that committed a change publishes it within milliseconds. One that is unpublished for longer belongs to a
+# process that died; publishing sooner would mostly publish twice.
 _ANNOUNCED_WITHIN_SECONDS = 5.0
 _ANNOUNCED_AT_ONCE = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """What the desk uses besides the database.
+    """What the incident service uses besides the database.
 
-    `settings` gives the response settings in force, `plan` turns a notice into messages, `redact` hides secrets in JSON
-    values, `playbook` names the playbook of a scenario, `url` says where an incident can be seen. `reached` is called
-    with the name of each point at which a test may want to pull the plug: `committed`, `announced`.
+    `settings` returns the response settings in force, `plan` turns a notice into messages, `redact` hides secrets in
+    JSON values, `playbook` names the playbook of a scenario, `url` is the address of an incident's page. `reached` is
+    called with the name of each fault point, at which tests kill the process: `committed`, `announced`.
     """
 
     settings: Callable[[], ResponseSettings]
@@ -60,19 +63,19 @@ class Ports:
 
 
 class StaleError(Exception):
-    """Somebody else has changed the incident in the meantime."""
+    """The incident was changed by another process in the meantime."""
 
 
 @dataclass(frozen=True, slots=True)
 class Committed(Generic[T]):
-    """What came out of a transaction, and what is to be said of it once it is committed."""
+    """The result of a transaction, and what is to be published once it is committed."""
 
     result: T
     announcements: tuple[tuple[Incident, EntryRow], ...] = ()
 
 
 class UnitOfWork:
-    """Writes turns. Raises SQLAlchemyError while the database is away, and whatever a handling raises."""
+    """Writes changes. Raises SQLAlchemyError while the database is unavailable, and whatever a handling raises."""
 
     def __init__(self, database: Database, bus: EventBus, clock: Clock, ports: Ports) -> None:
         self.records = IncidentRecords(database)
@@ -83,8 +86,8 @@ class UnitOfWork:
         self._ports = ports
 
     def run(self, work: Callable[[sa.Connection], Committed[T]]) -> T:
-        """1. Do the work in a transaction. 2. When somebody else was quicker, do it again on what they left. 3. After
-        the commit, say what happened; whoever dies before that leaves it to the next tick of any process."""
+        """1. Do the work in a transaction. 2. If another process was quicker, repeat it on the new state. 3. After the
+        commit, publish what happened; if the process dies before, `announce_pending` of any process does that."""
         for _ in range(_TRIES):
             try:
                 with self._database.write() as connection:
@@ -94,18 +97,18 @@ class UnitOfWork:
             self._ports.reached("committed")
             self._announce(written.announcements)
             return written.result
-        raise ConflictError("expected to change an incident, but others kept changing it; try again")
+        raise ConflictError("the incident was changed by others again and again; try again")
 
     def announce_pending(self, now: datetime) -> None:
-        """Say what was committed and never said, because a process died in between."""
+        """Publish what was committed but never published, because a process died in between."""
         before = now - timedelta(seconds=_ANNOUNCED_WITHIN_SECONDS)
         rows = self.records.table.list_unannounced(before, _ANNOUNCED_AT_ONCE)
         self._announce([(self._readable(row.incident_id), row) for row in rows])
 
-    def _announce(self, said: Sequence[tuple[Incident | None, EntryRow]]) -> None:
-        if not said:
+    def _announce(self, announcements: Sequence[tuple[Incident | None, EntryRow]]) -> None:
+        if not announcements:
             return
-        for incident, row in said:
+        for incident, row in announcements:
             about = {} if incident is None else _about(incident)
             kind = incident_event(row.kind)
             if kind is not None:
@@ -114,11 +117,11 @@ class UnitOfWork:
                 unlisted = f"incident.{row.kind.replace('-', '_')}"
                 self._bus.emit(unlisted, actor=row.actor, incident=row.incident_id, **about, detail=dict(row.data))
         self._ports.reached("announced")
-        with contextlib.suppress(SQLAlchemyError):  # then the next tick says it once more
-            self.records.table.mark_announced([row.sequence for _, row in said])
+        with contextlib.suppress(SQLAlchemyError):  # then it is published once more, which subscribers tolerate
+            self.records.table.mark_announced([row.sequence for _, row in announcements])
 
     def _readable(self, incident_id: str) -> Incident | None:
-        """None for one whose document is broken: it must not keep the others from being said."""
+        """None for an incident whose document is broken: it must not block the announcements of the others."""
         try:
             return self.records.get(incident_id)
         except (ValueError, NotFoundError):

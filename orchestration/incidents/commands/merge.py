@@ -58,7 +58,7 @@ def absorb(change: IncidentChange, other: Incident) -> None:
         )
     require_open(incident, "merge into")
     change.set(
-        blast_radius=intake.widened(incident.blast_radius, other.blast_radius),
+        blast_radius=intake.combined(incident.blast_radius, other.blast_radius),
         fingerprints=tuple(dict.fromkeys([*incident.fingerprints, *other.fingerprints])),
         notified=tuple(dict.fromkeys([*incident.notified, *other.notified])),
         drill=incident.drill and other.drill,

@@ -17,7 +17,7 @@ from orchestration.incidents.commands.base import IncidentCommand
 from orchestration.incidents.commands.inputs import Choices
 from orchestration.incidents.escalation import missing_fields
 from orchestration.incidents.model import Incident, ReviewField, person
-from orchestration.incidents.review import draft, spoken
+from orchestration.incidents.review import draft, entry_text
 from orchestration.security.principal import Principal, Role
 from orchestration.storage.incidents.table import IncidentRow
 from orchestration.storage.playbooks import PlaybookRecords
@@ -65,8 +65,8 @@ class _Incident:
             "incident": found,
             "card": card_of(records, found, now),
             "status_word": notices.status_word(found),
-            "impact": found.impact or notices.touched(found),
-            "entries": [(entry, spoken(entry), entry.data.get("evidence") or ()) for entry in reversed(entries)],
+            "impact": found.impact or notices.affected(found),
+            "entries": [(entry, entry_text(entry), entry.data.get("evidence") or ()) for entry in reversed(entries)],
             "timers": records.table.list_timers(found.id),
             "responses": runs_on(self._playbooks, found.id),
             "questions": self._app.approvals.list_open(found.id),

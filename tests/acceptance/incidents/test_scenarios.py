@@ -20,9 +20,9 @@ def check_first_minute(project: Watched, *parts: str) -> None:
     """Somebody who has never seen this system learns what broke and what to do; both commands work as they stand."""
     lines = project.call("incidents", "show", "latest").splitlines()
     first = "\n".join(lines[: lines.index("")])
-    for part in (*parts, "since ", "hurts ", "tried ", "ago); detected by monitoring"):
+    for part in (*parts, "since ", "impact ", "tried ", "ago); detected by monitoring"):
         assert part in first
-    assert "hurts      Unknown" not in first
+    assert "impact     Unknown" not in first
     (mail, *_) = project.mails("INCIDENT")
     text = mail.get_content()
     assert "Impact: Unknown" not in text

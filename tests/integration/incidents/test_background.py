@@ -9,7 +9,7 @@ import anyio
 import sqlalchemy as sa
 
 from orchestration.clock import SystemClock
-from orchestration.incidents.background import keep, keep_sums
+from orchestration.incidents.background import refresh_sums, run
 from orchestration.incidents.journal import ReportJournal
 from orchestration.incidents.statistics import Statistics
 from orchestration.storage.incidents.figures import IncidentFigures
@@ -27,7 +27,7 @@ async def kept(room: Room, journal: ReportJournal) -> AsyncIterator[None]:
         now = staticmethod(room.clock.now)  # type: ignore[assignment]
 
     async with anyio.create_task_group() as group:
-        group.start_soon(keep, room.service, journal, room.bus, Quick(), 0.01)
+        group.start_soon(run, room.service, journal, room.bus, Quick(), 0.01)
         yield
         group.cancel_scope.cancel()
 
@@ -77,7 +77,7 @@ async def test_sums_are_kept_fresh_also_after_they_could_not_be(room: Room) -> N
     async with anyio.create_task_group() as group:
         clock = SystemClock()
         clock.now = room.clock.now  # type: ignore[method-assign]
-        group.start_soon(keep_sums, Statistics(IncidentFigures(room.database)), room.bus, clock, 0.01)
+        group.start_soon(refresh_sums, Statistics(IncidentFigures(room.database)), room.bus, clock, 0.01)
         await until(lambda: "incidents.sum_up_failed" in room.said())
         _rename(room, "away", "incidents")
         await until(lambda: count(incident_tally_marks) == 0)

@@ -76,9 +76,9 @@ def test_the_first_screen_says_what_broke_and_what_to_do_before_anything_else(co
     for part in (
         "what       3 of its last 4 steps failed",
         "(10 min ago); detected by monitoring",
-        "hurts      agent executor",
+        "impact     agent executor",
         "why P1     multiple agents failing",
-        "whose      nobody has acknowledged it",
+        "owner      nobody has acknowledged it",
         "SLA        response on-track",
         "SLA        resolution on-track",
         "tried      restart executor",

@@ -15,7 +15,7 @@ from orchestration.incidents.commands.resolution import Resolve
 from orchestration.incidents.commands.review_field import WriteReview
 from orchestration.incidents.model import Incident, ReviewField, TimelineEntry
 from orchestration.incidents.report import Facts
-from orchestration.incidents.review import clock_lines, draft, span, spoken
+from orchestration.incidents.review import clock_lines, draft, entry_text, span
 from tests.support.incidents import ADA, MACHINE, NOON, a_report, after, declared, some_settings, turned
 
 SETTINGS = some_settings()
@@ -111,7 +111,7 @@ def test_an_entry_is_said_in_words() -> None:
     entry = TimelineEntry(
         NOON, "severity-raised", "ada", {"from": "P2", "to": "P0", "reason": "all customers", "eta": None}
     )
-    assert spoken(entry) == "severity raised by ada (from: P2; to: P0; reason: all customers)"
+    assert entry_text(entry) == "severity raised by ada (from: P2; to: P0; reason: all customers)"
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from orchestration.domain.scenario import Scenario
 from orchestration.domain.severity import Severity
 from orchestration.incidents.report import Facts
-from orchestration.incidents.severity import SeverityReason, judge, worst
+from orchestration.incidents.severity import SeverityReason, assess, worst
 
 FACTS = st.builds(
     Facts,
@@ -69,11 +69,11 @@ FACTS = st.builds(
     ],
 )
 def test_the_table_of_the_playbook(facts: Facts, severity: Severity, ground: SeverityReason) -> None:
-    assert judge(Scenario.AGENT_FAILURE, facts) == (severity, ground)
+    assert assess(Scenario.AGENT_FAILURE, facts) == (severity, ground)
 
 
 def test_a_security_alert_of_which_nothing_is_known_is_taken_for_worse() -> None:
-    assert judge(Scenario.SECURITY_ALERT, Facts()) == (Severity.P1, SeverityReason.UNSURE)
+    assert assess(Scenario.SECURITY_ALERT, Facts()) == (Severity.P1, SeverityReason.UNSURE)
 
 
 @given(st.sampled_from(Scenario), FACTS, FACTS, st.integers(0, 3), st.integers(0, 3))
@@ -83,8 +83,8 @@ def test_more_facts_never_make_it_better(
     """Of as many agents, and where the state of the fallbacks is known: what was not known was taken for the worse."""
     here = replace(one, agents_total=5, declared=None, providers_usable=usable)
     there = replace(other, agents_total=5, declared=None, providers_usable=usable_there)
-    alone, ground = judge(scenario, here)
-    assert ground is SeverityReason.UNSURE or not alone.worse_than(judge(scenario, worst(here, there))[0])
+    alone, ground = assess(scenario, here)
+    assert ground is SeverityReason.UNSURE or not alone.worse_than(assess(scenario, worst(here, there))[0])
 
 
 @given(FACTS, FACTS)
@@ -98,6 +98,6 @@ def test_the_worst_of_two_is_the_same_in_either_order_and_taken_twice(one: Facts
 def test_a_declaration_can_only_make_it_worse_than_the_facts(
     scenario: Scenario, facts: Facts, declared: Severity
 ) -> None:
-    plain, ground = judge(scenario, replace(facts, declared=None))
-    severity, _ = judge(scenario, replace(facts, declared=declared))
+    plain, ground = assess(scenario, replace(facts, declared=None))
+    severity, _ = assess(scenario, replace(facts, declared=declared))
     assert ground is SeverityReason.UNSURE or not plain.worse_than(severity)

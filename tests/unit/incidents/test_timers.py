@@ -245,4 +245,4 @@ def test_a_notice_says_what_is_known_and_what_to_do_now() -> None:
 )
 def test_the_first_word_says_whom_it_hurts_and_where_to_look(report: TroubleReport, impact: str, command: str) -> None:
     incident = declared(report).incident
-    assert (notices.touched(incident), notices.look(incident)) == (impact, command)
+    assert (notices.affected(incident), notices.diagnostic_command(incident)) == (impact, command)
