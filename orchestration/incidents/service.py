@@ -26,7 +26,7 @@ from orchestration.incidents import followup, intake, timers
 from orchestration.incidents.change import IncidentChange
 from orchestration.incidents.commands.base import IncidentCommand
 from orchestration.incidents.commands.merge import Merge, absorb
-from orchestration.incidents.commands.reopening import Reopen
+from orchestration.incidents.commands.reopen import Reopen
 from orchestration.incidents.escalation import IncidentTimer
 from orchestration.incidents.intake import Correlation, DetectionSnapshot
 from orchestration.incidents.model import Actor, Incident, IncidentRefusedError, Refusal

@@ -15,7 +15,7 @@ from orchestration.notifications.notice import NoticeKind
 
 
 @dataclass(frozen=True, slots=True)
-class Cancel(IncidentCommand):
+class CancelIncident(IncidentCommand):
     """The incident was a false alarm."""
 
     reason: Annotated[Text, Input("Why; kept on the timeline.", label="Reason")]

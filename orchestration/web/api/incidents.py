@@ -24,20 +24,20 @@ from orchestration.incidents.review import clock_lines, draft
 from orchestration.security.principal import Role
 from orchestration.storage.incidents.table import IncidentRow, TimerRow
 from orchestration.web.api.services import (
+    Caller,
     Cursor,
-    Here,
     Limit,
     ListPage,
     Moment,
     Name,
-    Who,
-    needs,
+    Services,
     page,
+    requires,
 )
 
 router = APIRouter()
 _AREA = "incidents"
-_LOOK = needs(Role.VIEWER, _AREA)
+_READ = requires(Role.VIEWER, _AREA)
 
 
 class IncidentDetails(BaseModel):
@@ -50,9 +50,9 @@ class IncidentDetails(BaseModel):
     missing: Sequence[ReviewField]
 
 
-@router.get("/incidents", dependencies=_LOOK)
+@router.get("/incidents", dependencies=_READ)
 def list_incidents(
-    here: Here,
+    services: Services,
     status: Annotated[list[IncidentStatus] | None, Query()] = None,
     severity: Annotated[list[Severity] | None, Query()] = None,
     scenario: Scenario | None = None,
@@ -62,7 +62,7 @@ def list_incidents(
     cursor: Cursor = None,
 ) -> ListPage[IncidentRow]:
     """The newest incidents first."""
-    found = here.app.incident_service.records.table.list(
+    found = services.app.incident_service.records.table.list(
         statuses=[one.value for one in status or ()],
         severities=severity or (),
         scenario=scenario,
@@ -74,35 +74,35 @@ def list_incidents(
     return page(found, limit)  # type: ignore[return-value]
 
 
-@router.get("/incidents/{incident}", dependencies=_LOOK)
-def show_incident(here: Here, incident: Name) -> IncidentDetails:
+@router.get("/incidents/{incident}", dependencies=_READ)
+def show_incident(services: Services, incident: Name) -> IncidentDetails:
     """One incident, with its timeline and clocks. `incident` is an identifier, an end of one, or `latest`."""
-    records = here.app.incident_service.records
+    records = services.app.incident_service.records
     found = records.find(incident)
     return IncidentDetails(
         incident=found,
         timeline=records.entries(found.id),
         timers=records.table.list_timers(found.id),
-        sla=clock_lines(found, records.settings(found), here.app.clock.now()),
+        sla=clock_lines(found, records.settings(found), services.app.clock.now()),
         missing=missing_fields(found),
     )
 
 
-@router.get("/incidents/{incident}/review", dependencies=_LOOK, response_class=PlainTextResponse)
-def show_review(here: Here, incident: Name) -> PlainTextResponse:
+@router.get("/incidents/{incident}/review", dependencies=_READ, response_class=PlainTextResponse)
+def show_review(services: Services, incident: Name) -> PlainTextResponse:
     """The review so far, as Markdown."""
-    records = here.app.incident_service.records
+    records = services.app.incident_service.records
     found = records.find(incident)
-    text = draft(found, records.entries(found.id), records.settings(found), here.app.clock.now())
+    text = draft(found, records.entries(found.id), records.settings(found), services.app.clock.now())
     return PlainTextResponse(text, media_type="text/markdown; charset=utf-8")
 
 
-@router.get("/action-items", dependencies=_LOOK)
-def list_open_actions(here: Here) -> list[dict[str, Any]]:
+@router.get("/action-items", dependencies=_READ)
+def list_open_actions(services: Services) -> list[dict[str, Any]]:
     """The open action items of all incidents."""
     return [
         {"incident": each.id, "number": item.number, "text": item.text, "owner": item.owner, "due": item.due}
-        for each in here.app.incident_service.records.with_open_actions()
+        for each in services.app.incident_service.records.with_open_actions()
         for item in each.actions
         if item.done_at is None
     ]
@@ -120,7 +120,7 @@ def add_command(target: APIRouter, command: type[IncidentCommand]) -> None:
         name=spec.api.operation,
         description=spec.summary,
         status_code=spec.api.status,
-        dependencies=needs(spec.role, _AREA),
+        dependencies=requires(spec.role, _AREA),
     )
 
 
@@ -129,13 +129,19 @@ def _endpoint(command: type[IncidentCommand]) -> Callable[..., Incident]:
     in_path = [field for field in command.fields() if field.input.in_path]
     in_body = [field for field in command.fields() if not field.input.in_path]
 
-    def give(here: Here, who: Who, incident: Name, **values: Any) -> Incident:
+    def give(services: Services, caller: Caller, incident: Name, **values: Any) -> Incident:
         body = values.pop("body", None)
         sent = {field.name: getattr(body, field.name) for field in in_body}
-        service = here.app.incident_service
-        return service.execute(service.records.table.find_id(incident), person(who.name), command(**sent, **values))
+        service = services.app.incident_service
+        name = service.records.table.find_id(incident)
+        return service.execute(name, person(caller.name), command(**sent, **values))
 
-    parameters = {"here": Here, "who": Who, "incident": Name, **{field.name: field.annotation for field in in_path}}
+    parameters = {
+        "services": Services,
+        "caller": Caller,
+        "incident": Name,
+        **{field.name: field.annotation for field in in_path},
+    }
     if in_body:
         parameters["body"] = _body(command, in_body) if in_path else command
     give.__signature__ = inspect.Signature(  # type: ignore[attr-defined]

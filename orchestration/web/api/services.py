@@ -98,13 +98,6 @@ Cursor = Annotated[
 ]
 
 
-# The former names, which the routes of incidents use.
-Here = Services
-Who = Caller
-Words = OptionalText
-needs = requires
-
-
 class ListPage(BaseModel, Generic[T]):
     """One page of a list, newest first. `next` is the cursor of the following page, and null on the last one."""
 

@@ -99,7 +99,7 @@ def _control(field: CommandField) -> str:
 
 def _values(command: type[IncidentCommand], form: Form) -> Iterator[tuple[str, Any]]:
     for field in command.fields():
-        if field.required or form.text(field.name, needed=False):
+        if field.required or form.text(field.name, required=False):
             yield field.name, _read(field, form)
 
 

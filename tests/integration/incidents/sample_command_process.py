@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 from orchestration.incidents import commands
 
@@ -28,7 +29,8 @@ def main(folder: Path) -> None:
         incident = server.app.incident_service.open_or_join(a_report(at=server.app.clock.now())).id
         token = server.token(Role.ADMIN)
         with Client(server.url, token) as client:
-            client.execute(incident, COMMANDS["Bookmark"](page="one"))
+            bookmark: Any = COMMANDS["Bookmark"]
+            client.execute(incident, bookmark(page="one"))
         there = CliRunner(env={"ORCHESTRATOR_TOKEN": token})
         there.invoke(cli, ["--server", server.url, "incidents", "bookmark", incident, "two"], catch_exceptions=False)
         here = ["--config", str(server.project.file), "incidents", "bookmark", incident, "three"]

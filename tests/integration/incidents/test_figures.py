@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from orchestration.domain.scenario import Scenario
 from orchestration.domain.severity import Severity
 from orchestration.incidents.commands.acknowledgement import Acknowledge
-from orchestration.incidents.commands.cancellation import Cancel
+from orchestration.incidents.commands.cancellation import CancelIncident
 from orchestration.incidents.commands.merge import Merge
 from orchestration.incidents.commands.resolution import Resolve
 from orchestration.incidents.statistics import IncidentGroup, Measure, Statistics
@@ -96,7 +96,7 @@ def test_automations_acknowledgement_has_a_figure_of_its_own(room: Room, statist
 def test_drills_false_alarms_and_merged_ones_do_not_count(room: Room, statistics: Statistics) -> None:
     kept = handled(room, 1, ack=1, resolve=2)
     handled(room, 2, ack=1, resolve=2, drill=True)
-    room.service.execute(handled(room, 3), ADA, Cancel("false alarm"))
+    room.service.execute(handled(room, 3), ADA, CancelIncident("false alarm"))
     other = handled(room, 4)
     room.service.execute(handled(room, 5), ADA, Merge(other))
     total = statistics.report(ALL, "severity", after(days=9)).total

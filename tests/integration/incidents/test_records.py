@@ -41,7 +41,7 @@ def stored(database: Database, incident_id: str) -> dict[str, Any]:
 def test_a_document_of_an_earlier_version_is_read_and_written_with_the_same_names(room: Room) -> None:
     incident = room.service.open_or_join(a_report(HALF))
     with room.database.write() as connection:
-        values = {"document": {**OLD, "id": incident.id, "version": incident.version}}
+        values = {"document": {**OLD, "id": incident.id, "policy": incident.policy, "version": incident.version}}
         whose = incident_documents.c.incident_id == incident.id
         connection.execute(sa.update(incident_documents).where(whose).values(**values))
     found = IncidentRecords(room.database).get(incident.id)

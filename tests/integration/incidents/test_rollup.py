@@ -14,12 +14,12 @@ from alembic.config import Config
 
 from orchestration.domain.severity import Severity
 from orchestration.incidents.commands.acknowledgement import Acknowledge
-from orchestration.incidents.commands.cancellation import Cancel
+from orchestration.incidents.commands.cancellation import CancelIncident
 from orchestration.incidents.commands.impact import SetImpact
 from orchestration.incidents.commands.merge import Merge
 from orchestration.incidents.commands.mitigation import BeginMitigation
 from orchestration.incidents.commands.note import AddNote
-from orchestration.incidents.commands.reopening import Reopen
+from orchestration.incidents.commands.reopen import Reopen
 from orchestration.incidents.commands.resolution import Resolve
 from orchestration.incidents.commands.severity_change import ChangeSeverity
 from orchestration.incidents.commands.suppression import Suppress
@@ -40,7 +40,7 @@ LATE_CHANGES: dict[str, Callable[[Room, str, str], object]] = {
     "acknowledged": lambda room, one, _: room.service.execute(one, ADA, Acknowledge()),
     "taken on by automation": lambda room, one, _: room.service.execute(one, MACHINE, BeginMitigation("restart")),
     "resolved": lambda room, one, _: room.service.execute(one, ADA, Resolve("mended")),
-    "cancelled": lambda room, one, _: room.service.execute(one, ADA, Cancel("it was none")),
+    "cancelled": lambda room, one, _: room.service.execute(one, ADA, CancelIncident("it was none")),
     "merged": lambda room, one, other: room.service.execute(one, ADA, Merge(other)),
     "suppressed": lambda room, one, _: room.service.execute(one, ADA, Suppress(after(days=40), "maintenance")),
     "made worse": lambda room, one, _: room.service.execute(one, ADA, ChangeSeverity(Severity.P0, "worse")),
@@ -111,7 +111,7 @@ def test_sums_are_the_same_on_both_kinds_of_database(anywhere: Room) -> None:
     late = anywhere.service.records.table.list(since=None, limit=1000)[-1].id
     anywhere.go_to(now)
     anywhere.service.execute(late, ADA, Reopen("it is back"))
-    anywhere.service.execute(late, ADA, Cancel("it was none"))
+    anywhere.service.execute(late, ADA, CancelIncident("it was none"))
     compare(anywhere.database, now)
     from_sums(anywhere.database).build_rollups(now)
     assert marks(anywhere) == []
@@ -183,7 +183,7 @@ def test_a_change_while_a_day_is_summed_up_is_not_lost(room: Room, monkeypatch: 
             and room.service.records.get(victim).status == "resolved"
         ):
             room.service.execute(victim, ADA, Reopen("just now"))
-            room.service.execute(victim, ADA, Cancel("it was none"))
+            room.service.execute(victim, ADA, CancelIncident("it was none"))
         return found
 
     monkeypatch.setattr(rollup.aggregates, "read", meanwhile)

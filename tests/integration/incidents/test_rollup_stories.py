@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from orchestration.domain.scenario import Scenario
 from orchestration.domain.severity import Severity
 from orchestration.incidents.commands.acknowledgement import Acknowledge
-from orchestration.incidents.commands.cancellation import Cancel
+from orchestration.incidents.commands.cancellation import CancelIncident
 from orchestration.incidents.commands.impact import SetImpact
 from orchestration.incidents.commands.merge import Merge
 from orchestration.incidents.commands.mitigation import BeginMitigation
-from orchestration.incidents.commands.reopening import Reopen
+from orchestration.incidents.commands.reopen import Reopen
 from orchestration.incidents.commands.resolution import Resolve
 from orchestration.incidents.commands.severity_change import ChangeSeverity
 from orchestration.incidents.commands.suppression import Suppress
@@ -91,7 +91,7 @@ class Story:
             "automation": lambda: service.execute(one, MACHINE, BeginMitigation("restart")),
             "resolve": lambda: service.execute(one, ADA, Resolve("mended")),
             "reopen": lambda: service.execute(one, ADA, Reopen("it is back")),
-            "cancel": lambda: service.execute(one, ADA, Cancel("false alarm")),
+            "cancel": lambda: service.execute(one, ADA, CancelIncident("false alarm")),
             "merge": lambda: service.execute(one, ADA, Merge(other)),
             "suppress": lambda: service.execute(one, ADA, Suppress(self.now + timedelta(hours=2), "maintenance")),
             "worse": lambda: service.execute(one, ADA, ChangeSeverity(Severity.P0, "worse")),

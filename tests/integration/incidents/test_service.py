@@ -12,7 +12,7 @@ from orchestration.errors import NotFoundError
 from orchestration.incidents.commands.acknowledgement import Acknowledge
 from orchestration.incidents.commands.action_items import AddActionItem, CompleteActionItem
 from orchestration.incidents.commands.assignment import Assign
-from orchestration.incidents.commands.cancellation import Cancel
+from orchestration.incidents.commands.cancellation import CancelIncident
 from orchestration.incidents.commands.closure import Close
 from orchestration.incidents.commands.estimate import SetEstimate
 from orchestration.incidents.commands.impact import SetImpact
@@ -24,7 +24,7 @@ from orchestration.incidents.commands.mitigation import (
     RecordFailedMitigation,
 )
 from orchestration.incidents.commands.note import AddNote
-from orchestration.incidents.commands.reopening import Reopen
+from orchestration.incidents.commands.reopen import Reopen
 from orchestration.incidents.commands.resolution import Resolve
 from orchestration.incidents.commands.review_field import WriteReview
 from orchestration.incidents.escalation import due_times
@@ -78,7 +78,9 @@ def test_what_comes_back_soon_is_reopened_and_later_is_a_new_one_linked_to_the_e
 
 
 def test_a_false_alarm_that_goes_on_opens_nothing_until_it_was_over(room: Room) -> None:
-    cancelled = room.service.execute(room.service.open_or_join(a_report()).id, ADA, Cancel("the check is wrong"))
+    cancelled = room.service.execute(
+        room.service.open_or_join(a_report()).id, ADA, CancelIncident("the check is wrong")
+    )
     assert room.service.open_or_join(a_report(at=after(minutes=1))).id == cancelled.id
     assert room.service.mark_cleared("agent:executor", after(minutes=2)) is None
     assert room.service.open_or_join(a_report(at=after(minutes=3))).id != cancelled.id

@@ -13,7 +13,7 @@ import pytest
 from orchestration.domain.playbook_state import ActionState
 from orchestration.domain.run_status import RunStatus
 from orchestration.domain.scenario import Scenario
-from orchestration.incidents.commands.cancellation import Cancel
+from orchestration.incidents.commands.cancellation import CancelIncident
 from orchestration.incidents.report import TroubleReport
 from orchestration.playbooks.actions import ActionError
 from orchestration.storage.approvals import Approval
@@ -161,7 +161,7 @@ def waiting(ward: Ward) -> list[tuple[str, str]]:
 
 async def test_pages_on_a_broken_channel_go_out_on_the_next_one_and_can_be_withdrawn(tmp_path: Path) -> None:
     async with a_ward(tmp_path, response=PEOPLE) as ward:
-        ward.app.incident_service.execute(ward.incident.id, _ada(), Cancel("only the page below counts"))
+        ward.app.incident_service.execute(ward.incident.id, _ada(), CancelIncident("only the page below counts"))
         ward.declare(key="a further trouble")
         for row in ward.services.outbox.list_pending():
             ward.services.outbox.cancel([row.key], ward.app.clock.now())

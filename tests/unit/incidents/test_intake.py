@@ -12,7 +12,7 @@ from orchestration.domain.incident_status import IncidentStatus
 from orchestration.domain.severity import Severity
 from orchestration.incidents import intake
 from orchestration.incidents.commands.acknowledgement import Acknowledge
-from orchestration.incidents.commands.cancellation import Cancel
+from orchestration.incidents.commands.cancellation import CancelIncident
 from orchestration.incidents.commands.resolution import Resolve
 from orchestration.incidents.commands.severity_change import ChangeSeverity
 from orchestration.incidents.commands.suppression import Suppress
@@ -138,7 +138,7 @@ def test_after_it_was_resolved_time_decides(status: IncidentStatus, seen: timede
 
 
 def test_a_false_alarm_keeps_quiet_until_it_ends_or_gets_worse_or_a_day_has_gone_by() -> None:
-    cancelled = turned(declared().incident, Cancel(reason="the test was wrong").apply).incident
+    cancelled = turned(declared().incident, CancelIncident(reason="the test was wrong").apply).incident
     same, worse = a_report(at=after(minutes=5)), a_report(HALF, after(minutes=5))
     assert correlate(cancelled, same, SETTINGS) is Correlation.FALSE_ALARM
     assert correlate(cancelled, worse, SETTINGS) is Correlation.NEW
@@ -183,7 +183,7 @@ def test_maintenance_keeps_quiet_and_then_judges_again() -> None:
     assert said(awake)[0] == ("initial", "initial-2", ("ada", "ben", "cleo", "sec"))
 
 
-@pytest.mark.parametrize("handling", [Resolve(resolution="mended").apply, Cancel(reason="false alarm").apply])
+@pytest.mark.parametrize("handling", [Resolve(resolution="mended").apply, CancelIncident(reason="false alarm").apply])
 def test_maintenance_does_not_swallow_the_end_for_those_who_were_told_before(handling: Handling) -> None:
     hush = Suppress(until=after(hours=1), reason="new disk").apply
     quiet = turned(declared().incident, hush).incident

@@ -16,7 +16,7 @@ from orchestration.domain.severity import Severity
 from orchestration.incidents import intake, timers
 from orchestration.incidents.change import IncidentChange
 from orchestration.incidents.commands.acknowledgement import Acknowledge
-from orchestration.incidents.commands.cancellation import Cancel
+from orchestration.incidents.commands.cancellation import CancelIncident
 from orchestration.incidents.commands.closure import Close
 from orchestration.incidents.commands.manual_escalation import Escalate
 from orchestration.incidents.commands.merge import Merge
@@ -59,7 +59,7 @@ ENDS: dict[str, Callable[[IncidentChange], None]] = {
     **{field.value: WriteReview(field=field, text="none").apply for field in ReviewField},
 }
 ASIDE: dict[str, Callable[[IncidentChange], None]] = {
-    "cancel": Cancel(reason="false alarm").apply,
+    "cancel": CancelIncident(reason="false alarm").apply,
     "merge": Merge(into="inc-2").apply,
 }
 
