@@ -1,4 +1,4 @@
-"""`orchestrator agents`: which agents there are, and running one or all of them."""
+"""`orchestrator agents`: list the agents, and run one or all of them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def list_agents(config: str, as_json: bool) -> None:
 @agents.command("run")
 @click.argument("agent", required=False)
 @click.argument("goal", nargs=-1)
-@click.option("--all", "every", is_flag=True, help="Run every agent at once, and resume what was left over.")
+@click.option("--all", "every", is_flag=True, help="Run every agent at once, and resume interrupted runs.")
 @common.workspace_option
 @common.provider_option
 @patience_option
@@ -59,7 +59,7 @@ def run_agent(
     if every and agent is not None:
         goal = (agent, *goal)
     if not every and agent is None:
-        raise UsageError("expected the name of an agent or --all, got neither; see `orchestrator agents list`")
+        raise UsageError("Name an agent, or use --all. `orchestrator agents list` shows all agents.")
     text = common.read_goal(goal, None)
 
     async def work() -> int:

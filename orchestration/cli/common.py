@@ -1,4 +1,4 @@
-"""What the commands share: opening the project, printing JSON or text, reading a goal."""
+"""What commands share: running coroutines, printing JSON, reading a goal."""
 
 from __future__ import annotations
 
@@ -48,7 +48,8 @@ priority_option = click.option(
 
 
 def run_async(function: Callable[[], Awaitable[T]]) -> T:
-    """Run a coroutine function to its end on a new event loop. Being told to end (SIGTERM) is like Ctrl-C."""
+    """Run a coroutine function on a new event loop. SIGTERM acts like Ctrl-C, so that an unfinished run is marked as
+    stopped and can be resumed."""
     try:
         return anyio.run(_heeding_sigterm, function)
     except asyncio.CancelledError as error:
@@ -97,7 +98,7 @@ def plain(data: Any) -> Any:
 def read_goal(words: Sequence[str], file: Path | None) -> str | None:
     """The goal from the command line, from a file, or from standard input (`-`). Raises UsageError."""
     if words and file is not None:
-        raise UsageError("expected a goal or --goal-file, got both; leave one out")
+        raise UsageError("Give either a goal or --goal-file, not both.")
     if file is not None:
         text = _read(file)
     elif list(words) == ["-"]:

@@ -1,4 +1,4 @@
-"""`orchestrator config`: look at the configuration, compare its versions, go back to one."""
+"""`orchestrator config`: show and validate the configuration, compare versions, roll back."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from orchestration.events.configuration import ConfigurationRolledBack
 
 @click.group()
 def config() -> None:
-    """The configuration: the file, its versions, and the overrides on top."""
+    """The configuration: the file, its versions, and the overrides."""
 
 
 @config.command()
@@ -60,7 +60,7 @@ def _count(number: int, noun: str) -> str:
 @common.json_option
 @click.pass_obj
 def show(config: str, as_json: bool) -> None:
-    """Print the configuration in force, and what overrides change in it and until when. Secrets are never shown."""
+    """Print the configuration in force, and the overrides in it with their expiry. Secrets are never shown."""
     with project(config) as here:
         document = here.redactor.data(here.configuration.model_dump(mode="json", by_alias=True, exclude_none=True))
         overrides = here.store.overrides
@@ -134,11 +134,11 @@ def diff(config: str, before: int | None, after: int | None, as_json: bool) -> N
 
 @config.command()
 @click.argument("number", type=int)
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @common.json_option
 @click.pass_obj
 def rollback(config: str, number: int, yes: bool, as_json: bool) -> int:
-    """Write version NUMBER into the file. Running processes take it in like any other edit."""
+    """Write version NUMBER into the file. Running processes apply it like any other edit."""
     with project(config) as here:
         found = here.store.changes_to(number)
         changes = here.redactor.data([common.plain(change) for change in found or ()])
@@ -169,7 +169,7 @@ def _value(value: Any) -> str:
 
 @config.group()
 def overrides() -> None:
-    """Changes on top of the file, each with a reason and an end."""
+    """Overrides: changes on top of the file, each with a reason and an expiry."""
 
 
 @overrides.command("list")
@@ -193,7 +193,7 @@ def list_overrides(config: str, as_json: bool) -> None:
 @common.json_option
 @click.pass_obj
 def remove(config: str, override: str, as_json: bool) -> None:
-    """End OVERRIDE before its time."""
+    """Remove OVERRIDE before it expires."""
     with project(config) as here:
         here.store.remove_override(override, getpass.getuser())
         if as_json:

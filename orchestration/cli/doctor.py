@@ -1,4 +1,4 @@
-"""`orchestrator doctor`: is this machine, and this project, in order?"""
+"""`orchestrator doctor`: check this machine and this project."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _STYLES = {CheckStatus.OK: "green", CheckStatus.WARNING: "yellow", CheckStatus.P
 @common.json_option
 @click.pass_obj
 def doctor(config: str, as_json: bool) -> int:
-    """Check this machine and this project, and say what to mend. Exit code 1 if there is a problem."""
+    """Check this machine and this project, and say what to correct. Exit code 1 if there is a problem."""
     found = common.run_async(lambda: examine(Path(config), dict(os.environ), SystemClock()))
     problems = sum(one.health is CheckStatus.PROBLEM for one in found)
     if as_json:
@@ -29,7 +29,7 @@ def doctor(config: str, as_json: bool) -> int:
         for one in found:
             _print(one)
         warnings = sum(one.health is CheckStatus.WARNING for one in found)
-        click.echo(f"\n{problems} to mend, {warnings} to look at" if problems or warnings else "\nall in order")
+        click.echo(f"\n{problems} problems, {warnings} warnings" if problems or warnings else "\nno problems")
     return 1 if problems else 0
 
 

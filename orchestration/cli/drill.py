@@ -1,4 +1,4 @@
-"""`orchestrator drill`: rehearse failures, and see whether the response is what was expected."""
+"""`orchestrator drill`: inject faults, and check the response to them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _COLUMNS = ("DRILL", "RESULT", "DETECTED", "MITIGATED", "RESOLVED", "LOST", "REP
 
 @dataclass(frozen=True, slots=True)
 class DrillDatabase:
-    """Where drills are held, and under which name their results are kept."""
+    """Where drills run, and under which name their results are stored."""
 
     keep: Path | None
     against: str | None
@@ -36,14 +36,16 @@ class DrillDatabase:
 
 @click.command()
 @click.argument("names", nargs=-1, metavar="[DRILL | SCENARIO]...")
-@click.option("--all", "every", is_flag=True, help="Hold every drill there is.")
-@click.option("--quick", is_flag=True, help="Hold those that take a few seconds.")
-@click.option("--list", "only_list", is_flag=True, help="Show the drills and what each expects; hold none.")
-@click.option("--history", is_flag=True, help="Show the drills that were held; hold none.")
-@click.option("--against", metavar="URL", help="With scratch databases on this PostgreSQL server instead of files.")
-@click.option("--game-day", default="", help="Keep the results under this name.")
-@click.option("--keep", type=click.Path(path_type=Path, file_okay=False), help="Keep each drill's project below here.")
-@click.option("--markdown", "as_markdown", is_flag=True, help="Print the table for a document.")
+@click.option("--all", "every", is_flag=True, help="Run every drill.")
+@click.option("--quick", is_flag=True, help="Run only drills that take a few seconds.")
+@click.option("--list", "only_list", is_flag=True, help="List the drills and their expectations; run none.")
+@click.option("--history", is_flag=True, help="List earlier results; run none.")
+@click.option("--against", metavar="URL", help="Use temporary databases on this PostgreSQL server instead of files.")
+@click.option("--game-day", default="", help="Store the results under this name.")
+@click.option(
+    "--keep", type=click.Path(path_type=Path, file_okay=False), help="Keep the project of each drill below this folder."
+)
+@click.option("--markdown", "as_markdown", is_flag=True, help="Print the table as Markdown.")
 @common.json_option
 @click.pass_obj
 def drill(
@@ -59,7 +61,7 @@ def drill(
     as_markdown: bool,
     as_json: bool,
 ) -> int:
-    """Inject real faults, each into a project of its own with its own database, and watch what becomes of them.
+    """Inject real faults, each into a temporary project with its own database, and check the response.
 
     Nothing of yours is touched, nobody is paged, and no figure counts it. Exit code 1 when a drill goes otherwise than
     expected.
@@ -89,7 +91,7 @@ def _chosen(names: Sequence[str], *, every: bool, quick: bool) -> tuple[Drill, .
     if quick:
         return tuple(one for one in catalogue.list_drills() if one.quick)
     if not names:
-        raise UsageError("expected drills or scenarios by name, got none; `orchestrator drill --list` shows them")
+        raise UsageError("Name at least one drill or scenario. `orchestrator drill --list` shows all.")
     return catalogue.find(names)
 
 
@@ -102,7 +104,7 @@ def _possible(one: Drill, against: str | None, *, aside: bool) -> bool:
 
 
 def _held(here: Project, one: Drill, where: DrillDatabase, *, aside: bool) -> DrillResult:
-    """Hold one drill, say how it went, and keep it in the history."""
+    """Run one drill, print its result, and add it to the history."""
     click.echo(f"{one.name}: {one.fault}", err=aside)
     result = common.run_async(lambda: run_drill(one, SystemClock(), keep=where.keep, against=where.against))
     record = DrillRecord(

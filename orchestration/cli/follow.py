@@ -1,4 +1,4 @@
-"""Following runs on a terminal, or line by line where there is none, until they end or can go no further.
+"""Following runs on a terminal, or line by line without one, until they end or cannot continue.
 
 What is shown is read from the database, so it does not matter which process carries a run out.
 """
@@ -23,18 +23,18 @@ from orchestration.events.runs import RunCancelled, RunFinished
 from orchestration.storage.runs import Run
 from orchestration.storage.timeline import Timeline
 
-_LOOK_SECONDS = 0.2
-_WORKERS_LOOK_SECONDS = 1.0
-# A run that is handed on from one process to the next is nobody's for a moment.
-_HAND_ON_SECONDS = 8.0
-# Another process writes what it has to say a moment after it has ended a run.
-_LAST_WORDS_SECONDS = 2.0
-_LAST_WORDS = frozenset({RunFinished.kind, RunCancelled.kind})
-_MOST_AT_ONCE = 10_000
+_POLL_SECONDS = 0.2
+_WORKERS_CHECK_SECONDS = 1.0
+# While a run moves from a stopped worker to the next, no process works on it for a moment.
+_HANDOVER_SECONDS = 8.0
+# The timeline is written in batches, so the last event of a run can arrive after its status has changed.
+_LAST_EVENT_SECONDS = 2.0
+_LAST_EVENTS = frozenset({RunFinished.kind, RunCancelled.kind})
+_MAX_EVENTS = 10_000
 
 
 class RunFollower:
-    """Shows the events of some runs as they come: those since a moment are printed, earlier ones only noted."""
+    """Shows the events of runs as they arrive: those since a time are printed, earlier ones only update the view."""
 
     def __init__(self, timeline: Timeline, run_ids: Sequence[str], since: datetime, *, quiet: bool) -> None:
         self.board = LiveView()
@@ -46,13 +46,13 @@ class RunFollower:
         self._ended: set[str] = set()
 
     @property
-    def heard_all(self) -> bool:
-        """Whether the end of each run has been seen."""
+    def complete(self) -> bool:
+        """Whether the last event of each run has been read."""
         return len(self._ended) == len(self._after)
 
     @contextmanager
     def showing(self) -> Iterator[None]:
-        """Keep the board on the terminal for as long as the block lasts."""
+        """Show the live view on the terminal, inside the block."""
         if self._quiet or not sys.stdout.isatty():
             yield
             return
@@ -63,12 +63,12 @@ class RunFollower:
             finally:
                 self._print = click.echo
 
-    def look(self) -> None:
-        """Read what is new, and print a line for each event that is worth one."""
+    def poll(self) -> None:
+        """Read new events, and print a line for each that is meant for people."""
         for run_id, after in self._after.items():
-            for sequence, event in self._timeline.list(run_id, after=after, limit=_MOST_AT_ONCE):
+            for sequence, event in self._timeline.list(run_id, after=after, limit=_MAX_EVENTS):
                 self._after[run_id] = sequence
-                if event.kind in _LAST_WORDS and event.at >= self._since:
+                if event.kind in _LAST_EVENTS and event.at >= self._since:
                     self._ended.add(run_id)
                 line = self.board.take(event)
                 if line and not self._quiet and event.at >= self._since:
@@ -78,7 +78,7 @@ class RunFollower:
 
 
 class FollowLimit:
-    """When to stop following runs that have not ended. `why` is the reason, once there is one."""
+    """Decides when to stop following unfinished runs; `why` is the reason, once there is one."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
@@ -87,11 +87,11 @@ class FollowLimit:
         self.why = ""
 
     def used_up(self, open_: Sequence[Run], *, unattended: bool) -> bool:
-        """Whether all of the runs have waited too long for a provider, or for a worker that is no longer there."""
+        """Whether all runs have waited too long for a provider, or for a worker that is gone."""
         stuck = all(run.status is RunStatus.WAITING and run.hold is not RunHold.APPROVAL for run in open_)
-        self._waited = self._waited + _LOOK_SECONDS if stuck else 0.0
-        self._unattended = self._unattended + _LOOK_SECONDS if unattended else 0.0
-        if self._unattended > _HAND_ON_SECONDS:
+        self._waited = self._waited + _POLL_SECONDS if stuck else 0.0
+        self._unattended = self._unattended + _POLL_SECONDS if unattended else 0.0
+        if self._unattended > _HANDOVER_SECONDS:
             self.why = "no worker takes it any more"
         return self._waited > self._seconds or bool(self.why)
 
@@ -105,7 +105,7 @@ async def follow(
     run_ids = [run.id for run in runs]
     for run_id in run_ids:
         if not quiet and await application.placement.is_elsewhere(run_id):
-            click.echo(f"{run_id}: a worker of `orchestrator serve` carries it out; Ctrl-C only stops looking on")
+            click.echo(f"{run_id}: a worker of `orchestrator serve` works on it; Ctrl-C only stops following")
     follower = RunFollower(application.timeline, run_ids, application.opened_at, quiet=quiet)
     try:
         with follower.showing():
@@ -114,7 +114,7 @@ async def follow(
         reader_gone = isinstance(error, BrokenPipeError)
         because = "nobody reads its output any more" if reader_gone else "it was interrupted"
         with anyio.CancelScope(shield=True):
-            for run in await _let_go(application, run_ids, because):
+            for run in await _stop_own(application, run_ids, because):
                 click.echo(outcome_text(run, ()), err=True)
         raise
     return tuple([await application.get_run(run_id) for run_id in run_ids])
@@ -126,32 +126,32 @@ async def _until_no_further(
     looked, unattended = float("-inf"), False
     while True:
         open_ = [run for run in [await application.get_run(run_id) for run_id in run_ids] if not run.status.ended]
-        await anyio.to_thread.run_sync(follower.look)
+        await anyio.to_thread.run_sync(follower.poll)
         if not open_:
-            await _hear_the_last(application, follower)
+            await _read_last_events(application, follower)
             return
-        if (now := application.clock.monotonic()) - looked > _WORKERS_LOOK_SECONDS:
+        if (now := application.clock.monotonic()) - looked > _WORKERS_CHECK_SECONDS:
             looked, unattended = now, await _unattended(application, open_)
         if patience.used_up(open_, unattended=unattended):
-            await _let_go(application, run_ids, patience.why)
+            await _stop_own(application, run_ids, patience.why)
             return
-        await application.clock.sleep(_LOOK_SECONDS)
+        await application.clock.sleep(_POLL_SECONDS)
 
 
-async def _hear_the_last(application: Application, follower: RunFollower) -> None:
-    deadline = application.clock.monotonic() + _LAST_WORDS_SECONDS
-    while not follower.heard_all and application.clock.monotonic() < deadline:
-        await application.clock.sleep(_LOOK_SECONDS / 2)
-        await anyio.to_thread.run_sync(follower.look)
+async def _read_last_events(application: Application, follower: RunFollower) -> None:
+    deadline = application.clock.monotonic() + _LAST_EVENT_SECONDS
+    while not follower.complete and application.clock.monotonic() < deadline:
+        await application.clock.sleep(_POLL_SECONDS / 2)
+        await anyio.to_thread.run_sync(follower.poll)
 
 
 async def _unattended(application: Application, open_: Sequence[Run]) -> bool:
-    """Whether no live process carries any of the runs out, or is about to."""
+    """Whether no live process works on any of the runs, or could."""
     return not any([await application.placement.is_attended(run.id) for run in open_])
 
 
-async def _let_go(application: Application, run_ids: Sequence[str], because: str) -> list[Run]:
-    """Stop those of the runs that have not ended and that no other process has; returns all that have not ended."""
+async def _stop_own(application: Application, run_ids: Sequence[str], because: str) -> list[Run]:
+    """Stop the unfinished runs of this process; returns all unfinished ones."""
     for run_id in run_ids:
         run = await application.get_run(run_id)
         if not run.status.ended and not await application.placement.is_elsewhere(run_id):
@@ -160,7 +160,7 @@ async def _let_go(application: Application, run_ids: Sequence[str], because: str
 
 
 def conclude(application: Application, runs: Sequence[Run], *, quiet: bool) -> int:
-    """Say how the runs came out; returns the exit code."""
+    """Print the outcomes of the runs; returns the exit code."""
     if not quiet:
         for run in runs:
             click.echo(outcome_text(run, application.artifacts_of(run)))

@@ -1,4 +1,4 @@
-"""`orchestrator init`: begin a project."""
+"""`orchestrator init`: create a project."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from orchestration.cli import common
 )
 @common.json_option
 def init(folder: Path, provider: str, as_json: bool) -> None:
-    """Write the configuration of a new project into FOLDER, the current one unless given. What is there stays."""
+    """Write the configuration of a new project into FOLDER, by default the current one. Existing files are kept."""
     written = [str(path) for path in begin(folder, provider)]
     key = credential(provider)
     if as_json:
@@ -29,7 +29,7 @@ def init(folder: Path, provider: str, as_json: bool) -> None:
     if folder != Path():
         click.echo(f"  cd {folder}")
     if key:
-        click.echo(f"  put {key}=… into .env, and see that its endpoint in the configuration is yours")
+        click.echo(f"  put {key}=… into .env, and set its endpoint in the configuration")
     click.echo("  orchestrator doctor            says what is missing")
     click.echo('  orchestrator run "GOAL"        works a goal in the current folder')
     click.echo("  orchestrator serve             keeps agents, response and dashboard running")

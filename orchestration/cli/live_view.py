@@ -1,4 +1,4 @@
-"""What is going on in the runs that are followed, gathered from their events. Pure."""
+"""The state of the followed runs, gathered from their events. Pure."""
 
 from __future__ import annotations
 

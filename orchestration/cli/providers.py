@@ -1,4 +1,4 @@
-"""`orchestrator providers`: which providers there are, how they are, and whether they answer now."""
+"""`orchestrator providers`: list the providers with their state, and probe them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def providers() -> None:
 @common.json_option
 @click.pass_obj
 def list_providers(config: str, as_json: bool) -> None:
-    """List providers: state, use and limit, place in the fallback chain, whether the key is there."""
+    """List the providers: state, use and limits, position in the fallback chain, and whether the key is set."""
     with project(config) as here:
         credentials = here.store.credentials
         states = RouteStates(here.database).load()
@@ -37,11 +37,11 @@ def list_providers(config: str, as_json: bool) -> None:
 
 @providers.command("probe")
 @click.argument("names", metavar="[NAME]...", nargs=-1)
-@click.option("--deep", is_flag=True, help="Have the model write a few tokens, too. That may cost something.")
+@click.option("--deep", is_flag=True, help="Generate a few tokens as well. That may cost money.")
 @common.json_option
 @click.pass_obj
 def probe(config: str, names: tuple[str, ...], deep: bool, as_json: bool) -> int:
-    """Ask each NAME (all that are enabled by default) whether it answers; exit with 1 when one does not."""
+    """Probe each NAME, by default all enabled providers; exit code 1 if one does not answer."""
     from orchestration.app.provider_probes import probe_providers
 
     with project(config) as here:

@@ -1,4 +1,4 @@
-"""`orchestrator run`, `demo` and `coordinate`: work a goal and follow it."""
+"""`orchestrator run`, `demo` and `coordinate`: start a run and follow it."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ patience_option = click.option(
 
 @click.command()
 @click.argument("goal", nargs=-1)
-@click.option("--goal-file", type=click.Path(path_type=Path), help="Read the goal from a file: an issue's text, say.")
+@click.option("--goal-file", type=click.Path(path_type=Path), help="Read the goal from a file, such as an issue.")
 @common.workspace_option
 @click.option("--agent", help="Run this agent alone.")
 @common.provider_option
 @common.priority_option
-@click.option("--check", "checks", multiple=True, help="A command that has to pass at the end. Repeatable.")
+@click.option("--check", "checks", multiple=True, help="A command that must pass at the end. Repeatable.")
 @click.option("--approve", multiple=True, help="Ask for approval before this agent starts. Repeatable.")
-@click.option("--seconds", type=common.SecondsParam(min=1), help="Working time that the run may take.")
+@click.option("--seconds", type=common.SecondsParam(min=1), help="The working time that the run may use.")
 @click.option("--queue", is_flag=True, help="Leave the run to `orchestrator serve` and return at once.")
 @patience_option
 @common.json_option
@@ -57,10 +57,10 @@ def run(
     patience: float,
     as_json: bool,
 ) -> int:
-    """Work GOAL through the agents, and follow it until it ends. `-` reads the goal from standard input."""
+    """Run the agents on GOAL, and follow the run until it ends. `-` reads the goal from standard input."""
     text = common.read_goal(goal, goal_file)
     if text is None:
-        raise UsageError('expected a goal, got none; say what should be done: orchestrator run "make the tests pass"')
+        raise UsageError('There is no goal. Say what should be done: orchestrator run "make the tests pass"')
     options: dict[str, Any] = {"checks": [split_command(check) for check in checks], "approve": list(approve)}
     if seconds is not None:
         options["seconds"] = seconds
@@ -88,7 +88,7 @@ def run(
 @common.json_option
 @click.pass_obj
 def demo(config: str, provider: str | None, as_json: bool) -> int:
-    """Work a real goal on a copy of the sample repository: a bug with a failing test."""
+    """Run the agents on a copy of the sample repository: a bug with a failing test."""
 
     async def work() -> int:
         async with application(config) as app:
@@ -116,7 +116,7 @@ def demo(config: str, provider: str | None, as_json: bool) -> int:
 def coordinate(
     config: str, goal: tuple[str, ...], workspace: Path | None, provider: str | None, patience: float, as_json: bool
 ) -> int:
-    """Show the state of unfinished runs and go on with them; without any, start one on GOAL or on the sample."""
+    """Show unfinished runs and continue them; if there are none, start one on GOAL or on the sample."""
     text = common.read_goal(goal, None)
 
     async def work() -> int:
@@ -174,7 +174,7 @@ def _say_queued(run: Run, *, as_json: bool) -> int:
     if as_json:
         common.print_json(run)
     else:
-        click.echo(f"{run.id}: queued; `orchestrator serve` takes it, `orchestrator runs show {run.id}` shows it")
+        click.echo(f"{run.id}: queued for `orchestrator serve`; `orchestrator runs show {run.id}` shows it")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""`orchestrator runs`: what runs there are, and what may be done to them."""
+"""`orchestrator runs`: list, show and steer runs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _MOST_EVENTS = 100_000
 
 @click.group()
 def runs() -> None:
-    """Runs: RUN is an identifier, an end of one that fits no other, or `latest`."""
+    """Runs. RUN is an identifier, a unique start or end of one, or `latest`."""
 
 
 @runs.command("list")
@@ -45,11 +45,11 @@ def list_runs(config: str, statuses: tuple[str, ...], limit: int, as_json: bool)
 
 @runs.command()
 @_run_argument
-@click.option("--events", "with_events", is_flag=True, help="Show every event, not only the last ones.")
+@click.option("--events", "with_events", is_flag=True, help="Show every event, not only the latest.")
 @common.json_option
 @click.pass_obj
 def show(config: str, run: str, with_events: bool, as_json: bool) -> None:
-    """Show one run: how far it is, what its agents do, what it wrote."""
+    """Show a run: its progress, what its agents do, and its artifacts."""
     with project(config) as here:
         found = here.find_run(run)
         events = [event for _, event in here.timeline.list(found.id, limit=_MOST_EVENTS)]
@@ -92,7 +92,7 @@ def show(config: str, run: str, with_events: bool, as_json: bool) -> None:
 @common.json_option
 @click.pass_obj
 def steps(config: str, run: str, as_json: bool) -> None:
-    """List the parts of a run: the numbers that `fork` takes."""
+    """List the parts of a run, with the numbers for `runs fork --from`."""
 
     async def work() -> None:
         async with application(config) as app:
@@ -112,28 +112,28 @@ def steps(config: str, run: str, as_json: bool) -> None:
 @common.json_option
 @click.pass_obj
 def resume(config: str, run: str, patience: float, as_json: bool) -> int:
-    """Go on with a run from its last committed steps, and follow it."""
+    """Continue a run from its last committed steps, and follow it."""
     return _steer(config, run, patience, as_json, lambda app, found: app.launcher.resume(found.id))
 
 
 @runs.command()
 @_run_argument
-@click.option("--from", "number", type=int, help="The part to begin with.  [default: the last]")
+@click.option("--from", "number", type=int, help="The part to start from.  [default: the last]")
 @patience_option
 @common.json_option
 @click.pass_obj
 def fork(config: str, run: str, number: int | None, patience: float, as_json: bool) -> int:
-    """Begin a new run that shares what came before a part of RUN, in a copy of its workspace as it was then."""
+    """Start a new run that shares everything before a part of RUN, in a copy of its workspace as it was then."""
     return _steer(config, run, patience, as_json, lambda app, found: app.launcher.fork(found.id, number))
 
 
 @runs.command()
 @_run_argument
-@click.option("--reason", default="", help="Why; kept with the run.")
+@click.option("--reason", default="", help="The reason; stored with the run.")
 @common.json_option
 @click.pass_obj
 def cancel(config: str, run: str, reason: str, as_json: bool) -> None:
-    """Stop a run, running tools too. It can be resumed."""
+    """Stop a run and its running tools. It can be resumed."""
 
     async def work() -> None:
         async with application(config) as app:
@@ -148,19 +148,19 @@ def cancel(config: str, run: str, reason: str, as_json: bool) -> None:
 
 @runs.command()
 @_run_argument
-@click.option("--reason", default="", help="Why; kept with the answer.")
+@click.option("--reason", default="", help="The reason; stored with the answer.")
 @click.pass_obj
 def approve(config: str, run: str, reason: str) -> None:
-    """Say yes to what a run asks."""
+    """Approve the open question of a run."""
     _decide(config, run, reason, approved=True)
 
 
 @runs.command()
 @_run_argument
-@click.option("--reason", default="", help="Why; kept with the answer.")
+@click.option("--reason", default="", help="The reason; stored with the answer.")
 @click.pass_obj
 def deny(config: str, run: str, reason: str) -> None:
-    """Say no to what a run asks."""
+    """Deny the open question of a run."""
     _decide(config, run, reason, approved=False)
 
 
@@ -181,7 +181,7 @@ def _decide(config: str, run: str, reason: str, *, approved: bool) -> None:
         found = here.find_run(run)
         questions = here.approvals.list_open(found.id)
         if not questions:
-            raise ConflictError(f"expected a run that asks something, got {found.id}, which is {found.status}")
+            raise ConflictError(f"Run {found.id} has no open question; it is {found.status}.")
         for question in questions:
             here.answer(question, approved=approved, by=getpass.getuser(), reason=reason)
             click.echo(f"{found.id}: {'approved' if approved else 'denied'}: {question.question}")

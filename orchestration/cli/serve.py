@@ -37,15 +37,15 @@ _SHOWN = (WorkerStarted, WorkerLost, WorkerKilled, WorkerReplaced, CalendarAppli
 @click.option(
     "--port",
     type=click.IntRange(0, 65_535),
-    help=f"The port.  [default: {DEFAULT_PORT}, or a free one where that is taken]",
+    help=f"The port.  [default: {DEFAULT_PORT}, or a free one if that is in use]",
 )
-@click.option("--name", "names", multiple=True, help="A host name by which it is reached, too. Repeatable.")
-@click.option("--certificate", type=_file, help="TLS: the certificate, in PEM format.")
-@click.option("--key", type=_file, help="TLS: its key, in PEM format.")
-@click.option("--proxy", "proxies", multiple=True, help="The address of a proxy in front of it. Repeatable.")
-@click.option("--no-sign-in", is_flag=True, help="Whoever reaches it on this machine may do everything.")
-@click.option("--drill", is_flag=True, help="Mark every incident as rehearsed: it counts in no figure.")
-@click.option("--no-web", is_flag=True, help="Serve nothing over HTTP.")
+@click.option("--name", "names", multiple=True, help="Another host name of this server. Repeatable.")
+@click.option("--certificate", type=_file, help="The TLS certificate, in PEM format.")
+@click.option("--key", type=_file, help="The key of the certificate, in PEM format.")
+@click.option("--proxy", "proxies", multiple=True, help="The address of a trusted reverse proxy. Repeatable.")
+@click.option("--no-sign-in", is_flag=True, help="Allow everything to everyone on this machine.")
+@click.option("--drill", is_flag=True, help="Mark every incident as a drill: it counts in no figure.")
+@click.option("--no-web", is_flag=True, help="Do not serve the dashboard and the API.")
 @click.pass_obj
 def serve(
     config: str,
@@ -60,8 +60,8 @@ def serve(
     drill: bool,
     no_web: bool,
 ) -> int:
-    """Take waiting and scheduled runs, respond to incidents, and serve dashboard and API until told to stop (Ctrl-C,
-    SIGTERM). Unfinished runs can be resumed then."""
+    """Execute queued and scheduled runs, respond to incidents, and serve the dashboard and the API until stopped
+    (Ctrl-C, SIGTERM). Unfinished runs can be resumed afterwards."""
     wanted = Exposure(
         host, DEFAULT_PORT if port is None else port, names, certificate, key, checked_proxies(proxies), not no_sign_in
     )
@@ -76,7 +76,7 @@ def serve(
                 ):
                     click.echo(f"serving {app.root} with {len(control.supervisor.workers)} workers; Ctrl-C stops it")
                     async for _ in signals:
-                        click.echo("stopping: unfinished runs keep their place and go on with the next serve")
+                        click.echo("stopping; the next `orchestrator serve` continues unfinished runs")
                         break
         click.echo("stopped")
         return 0
@@ -99,14 +99,16 @@ async def _web(
         if wanted.sign_in:
             await _say_how_to_begin(web, url)
         else:
-            click.echo("without sign-in: whoever can reach this address on this machine may do everything")
+            click.echo("without sign-in: everyone on this machine may do everything")
         yield
 
 
 async def _say_how_to_begin(web: WebServer, url: str) -> None:
     if not await anyio.to_thread.run_sync(web.access.has_users):
         key = web.access.new_setup_key()
-        click.echo(f"nobody can sign in yet; make the first user here, once:\n  {url}/setup?{urlencode({'key': key})}")
+        click.echo(
+            f"nobody can sign in yet; create the first user here, once:\n  {url}/setup?{urlencode({'key': key})}"
+        )
 
 
 def _tell(event: Event) -> None:

@@ -1,4 +1,4 @@
-"""`orchestrator stats`: the measures of the incidents."""
+"""`orchestrator stats`: statistics of incidents."""
 
 from __future__ import annotations
 
@@ -18,11 +18,9 @@ from orchestration.storage.incidents.aggregates import GROUPS, IncidentSelection
 
 
 @click.command()
-@click.option(
-    "--since", type=MOMENT, default="30d", show_default=True, help="From when: 30d, 12h, or a date; or `all`."
-)
-@click.option("--until", type=MOMENT, help="Up to when.  [default: now]")
-@click.option("--by", type=click.Choice(GROUPS), default="severity", show_default=True, help="What to split by.")
+@click.option("--since", type=MOMENT, default="30d", show_default=True, help="Start: 30d, 12h, a date, or `all`.")
+@click.option("--until", type=MOMENT, help="End.  [default: now]")
+@click.option("--by", type=click.Choice(GROUPS), default="severity", show_default=True, help="Group by.")
 @click.option("--severity", "severities", multiple=True, type=click.Choice([each.value for each in Severity]))
 @click.option("--scenario", type=click.Choice([each.value for each in Scenario]))
 @common.json_option
@@ -36,7 +34,7 @@ def stats(
     scenario: str | None,
     as_json: bool,
 ) -> None:
-    """Show time to detect, to acknowledge and to resolve, SLA compliance and recurrence; drills never count."""
+    """Show times to detect, acknowledge and resolve, SLA compliance and recurrence. Drills never count."""
     with project(config) as here:
         now = here.clock.now()
         selection = IncidentSelection(

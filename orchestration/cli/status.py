@@ -1,4 +1,4 @@
-"""`orchestrator status`: what is going on, in one screen."""
+"""`orchestrator status`: the state of the project on one screen."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from orchestration.cli.render import console, runs_table, table
 @common.json_option
 @click.pass_obj
 def status(config: str, as_json: bool) -> None:
-    """What is going on, in one screen: runs, questions, providers out of use, processes."""
+    """Show the state of the project on one screen: runs, open questions, unavailable providers, processes."""
     with project(config) as here:
         found = overview(here)
         if as_json:

@@ -1,4 +1,4 @@
-"""Moments on the command line: `30d`, `12h`, `45min` ago, or a date and time."""
+"""Times on the command line: `30d`, `12h`, `45min` ago, or a date and time."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ MOMENT = MomentParam()
 
 
 def ago(text: str, now: datetime) -> datetime:
-    """The moment that the text means, spans counted back from now. Times without a zone are UTC."""
+    """Parse a time; a span counts back from now. Times without a zone are UTC."""
     return _moment(text, now, -1)
 
 
 def ahead(text: str, now: datetime) -> datetime:
-    """The moment that the text means, spans counted forward from now. Times without a zone are UTC."""
+    """Parse a time; a span counts forward from now. Times without a zone are UTC."""
     return _moment(text, now, 1)
 
 
 def due_date(text: str, now: datetime) -> date:
-    """The day that the text means, spans counted forward from today."""
+    """Parse a day; a span counts forward from today."""
     return ahead(text, now).date()
 
 

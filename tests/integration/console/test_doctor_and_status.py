@@ -45,7 +45,7 @@ def test_a_project_in_order_passes_and_nothing_is_made(project: ConsoleProject) 
     project.document["runtime"]["ollama"]["enabled"] = False
     project.write()
     answer = project.call("doctor")
-    assert (answer.code, answer.out.rstrip().splitlines()[-1]) == (0, "all in order"), answer
+    assert (answer.code, answer.out.rstrip().splitlines()[-1]) == (0, "no problems"), answer
     assert sorted(path.name for path in project.root.iterdir()) == ["config", "work"]
     assert all(one["health"] == "ok" for one in checks(project).values())
 
