@@ -33,7 +33,9 @@ _FUNCTION_HOST = Path(__file__).with_name("function_host.py")
 # How long the init process may need to end everything. If it needs longer, its command has stopped it, and it is
 # killed.
 _INIT_SECONDS = 0.9
+# How long to wait for the rest of the output once the command has ended.
 _PIPE_SECONDS = 2.0
+# The result is stored as a checkpoint and sent to the next agent.
 _MOST_RESULT_BYTES = 5_000_000
 _PASSED_ON = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TERM", "VIRTUAL_ENV")
 

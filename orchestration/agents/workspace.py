@@ -22,7 +22,9 @@ from orchestration.security.safe_folder import SKIPPED
 
 # Larger files are recorded, too, but git streams them and does not diff them.
 _LARGE_FILE_BYTES = 20 * 1_048_576
+# What can be rebuilt, and would make each snapshot slow.
 _EXCLUDED = (".git", "node_modules/", ".venv/", "venv/", "__pycache__/", "*.pyc", ".mypy_cache/", ".pytest_cache/")
+# The user's git settings may sign commits, run filters or ask for a password.
 _SETTINGS = {
     "GIT_CONFIG_NOSYSTEM": "1",
     "GIT_CONFIG_GLOBAL": os.devnull,
@@ -30,6 +32,8 @@ _SETTINGS = {
     "GIT_OPTIONAL_LOCKS": "0",
     "LC_ALL": "C.UTF-8",
 }
+# `safe.directory`: in a container the files often belong to another user, and git would refuse to work. `gc.auto`: a
+# collection in the background would outlive the step.
 _OPTIONS = (
     *("-c", "core.hooksPath=/dev/null", "-c", "safe.directory=*", "-c", "gc.auto=0", "-c", "core.autocrlf=false"),
     *("-c", "core.fsmonitor=false", "-c", "core.quotePath=false", "-c", f"core.bigFileThreshold={_LARGE_FILE_BYTES}"),
@@ -166,6 +170,7 @@ class Workspace:
         info = new / "info"
         info.mkdir(exist_ok=True)
         (info / "exclude").write_text("\n".join(_EXCLUDED) + "\n")
+        # Bytes as they are: no conversion of line ends or encodings, which would change files on the way back.
         (info / "attributes").write_text("* -text -ident -filter -working-tree-encoding -diff\n* !diff\n")
         new.rename(self._shadow)
 

@@ -18,6 +18,7 @@ from orchestration.providers.wire import CallProgress, ChatBody, Completion, Pro
 P = ParamSpec("P")
 T = TypeVar("T")
 
+# Tokens can come by the hundred per second; a heartbeat for each would cost more than it tells.
 _PROGRESS_SECONDS = 0.25
 
 # Receives each chunk of a stream. Time limits do not run meanwhile: a slow consumer is not the provider's fault.
@@ -81,6 +82,7 @@ class RouteAttempt:
                         return await self._from_body(answer.body or {}, body, timer)
                     return await self._from_chunks(answer.chunks, body, timer, end)
         except TimeoutError as error:
+            # A TimeoutError from inside, not from our limit: a bug, and not the provider's failure.
             if not timer.expired():
                 raise
             raise CallFailed(Failure(FailureKind.TIMEOUT, self._timeout_message(end))) from error

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from orchestration.providers.failures import Failure, FailureKind, RequestRefusedError
 from orchestration.providers.wire import Route, RouteTry
 
+# With backoff, three attempts take a few seconds. After that waiting is honest, and another attempt only load.
 _TRIES_PER_ROUTE = 3
 # Temporary by nature, so worth another attempt after a wait if no other route is usable sooner.
 _AGAIN_LATER = frozenset({FailureKind.RATE_LIMITED, FailureKind.OVERLOADED})

@@ -46,11 +46,13 @@ class AzureEndpoint(Endpoint):
 
     @property
     def _resource(self) -> str:
+        # People paste any of the forms that the portal shows.
         return self.base_url.removesuffix("/v1").removesuffix("/openai")
 
     def _entra_token(self) -> str:
         """A token for the scope of AI Foundry; the library caches it until shortly before it expires."""
         try:
+            # Optional and slow to import: only those who use Entra pay for it.
             from azure.core.exceptions import AzureError, ClientAuthenticationError  # type: ignore[import-not-found]
             from azure.identity import DefaultAzureCredential  # type: ignore[import-not-found]
         except ImportError as error:

@@ -33,6 +33,7 @@ _TRIP_AT_ONCE = frozenset(
         FailureKind.RETIRED,
     }
 )
+# One slow or overloaded answer is no outage; several within the window are.
 _COUNT = frozenset({FailureKind.TIMEOUT, FailureKind.OVERLOADED})
 # Only a person can fix these, with a new key or another provider. Probing would only repeat
 # requests that were rejected.

@@ -100,6 +100,7 @@ class Budgets:
                 if charge is not None:
                     await anyio.to_thread.run_sync(self._spend.add, charge)
             finally:
+                # Even if the charge cannot be written: a reservation that stays would shrink the budget for good.
                 self._open.discard(reservation)
 
     def _used(self, scopes: tuple[BudgetScope, ...]) -> dict[BudgetScope, SpentAmount]:

@@ -65,6 +65,7 @@ class ConcurrencyLimiter:
         """Free a slot. The first waiting call that can use it gets it in the same step, so that a call that arrives
         later cannot overtake it."""
         record.provider.in_use -= 1
+        # A copy, because a waiter that is served leaves the queue.
         for waiter in tuple(self._waiters):
             if waiter.decide_again():
                 self._end(waiter)
@@ -89,6 +90,7 @@ class ConcurrencyLimiter:
                 if waiter in self._waiters and waiter.decide_again():
                     self._end(waiter)
         except BaseException:
+            # Cancelled in the moment in which a slot was assigned: without this, the slot would be lost.
             if waiter.record is not None:
                 self.release(waiter.record)
             raise

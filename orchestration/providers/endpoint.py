@@ -27,6 +27,7 @@ from orchestration.providers.probe_timeout import ProbeTimeout, sleep_while_runn
 _SECOND_AFTER_SECONDS = 0.2
 # An error page of a proxy can be of any size; more than this would only be cut off later.
 _MOST_ERROR_BYTES = 64_000
+# A server that keeps the connection open after `[DONE]` must not delay a finished answer.
 _DRAIN_SECONDS = 0.1
 
 
@@ -95,6 +96,8 @@ class Endpoint:
         streaming = self.settings.streaming
         request_body = self.chat_body(model, body)
         if streaming:
+            # Without `include_usage` OpenAI sends no token counts for a stream:
+            # https://platform.openai.com/docs/api-reference/chat/create#chat-create-stream_options.
             request_body |= {"stream": True, "stream_options": {"include_usage": True}}
         async with self._in_use():
             request = await self._request("POST", self.chat_url(model), request_body)
@@ -202,6 +205,7 @@ class Endpoint:
         if response.status_code != 200:
             body = await _beginning(response)
             raise CallFailed(classification.from_response(response.status_code, response.headers, body, now))
+        # Some servers ignore `stream` and answer with one object; the content type tells.
         if streaming and "json" not in response.headers.get("content-type", ""):
             return EndpointResponse(response.headers, None, _chunks(response))
         return EndpointResponse(response.headers, _whole(await response.aread()), None)

@@ -28,6 +28,7 @@ class UnusableEndpoint(Endpoint):
 def make_endpoint(name: str, settings: ProviderSettings, credentials: CredentialSource) -> Endpoint:
     """The endpoint of a provider. One whose kind is not installed or cannot be loaded fails its calls, not this one."""
     kind = find_provider_kind(settings.type)
+    # The configuration check reports this, too, but the package may have been removed since.
     if kind is None:
         reason = f'no installed package has the provider type "{settings.type}"'
         return UnusableEndpoint(name, settings, credentials, reason)

@@ -46,6 +46,7 @@ from orchestration.providers.usage import UsageAccounting
 from orchestration.providers.wire import ChatBody, Completion, GatewayCall, RouteTry
 from orchestration.storage.route_states import RouteStates
 
+# How often a run without any route checks for one. It has waited for seconds already, so this need not be instant.
 _POLL_SECONDS = 0.25
 # A pooled connection may have been closed by the other side, and a proxy may have cut one answer short: both look like
 # a provider that is down. One more try tells them apart, and both tries together count as one failure.
@@ -83,6 +84,7 @@ class Gateway:
         self._selector = RouteSelector(self._routes, configuration, clock)
         self._accounting = UsageAccounting(self._routes, configuration, bus, clock)
         self._sync = None if states is None else RouteStateSync(self._routes, self._updates, clock, states, redact)
+        # Without a database nobody else could probe for us.
         may_probe = self._sync.may_probe if self._sync else _always_may_probe
         self._prober = Prober(self._routes, self._updates, clock, may_probe)
 
@@ -137,6 +139,7 @@ class Gateway:
         finally:
             self._accounting.publish(call, completion, history, outcome, self._clock.monotonic() - started)
             if reservation is not None:
+                # Shielded: a cancelled call would otherwise leave its reservation behind, which shrinks the budget.
                 with anyio.CancelScope(shield=True):
                     await self._budgets.settle(reservation, self._accounting.charge(call, completion))
         return completion
@@ -223,6 +226,7 @@ class Gateway:
             except CallFailed as error:
                 failure = error.failure
                 history.tries.append(_failed(record, attempt, failure))
+                # Checked before any retry: repeating a refused request costs money and is refused again.
                 if failure.kind in _FINAL:
                     self._refuse(record, failure, history, final=attempt.has_delivered)
                     return None

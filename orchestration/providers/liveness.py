@@ -22,14 +22,17 @@ from orchestration.providers.failures import Failure, FailureKind
 from orchestration.providers.route import RouteRecord
 from orchestration.providers.wire import ChatBody, Completion
 
+# On this machine a probe costs nothing, and half a second without a token is already unusual in the middle of a stream.
 _IDLE_SECONDS = 0.5
 # A vendor counts every request against the rate limit, and several idle seconds are usual there: probe later.
 _IDLE_REMOTE_SECONDS = 5.0
 # By then the call has reached the server, so an answer to a probe proves that the server can do both at once.
 _PROOF_SECONDS = 0.1
+# A loading model is silent for a minute: growing pauses keep that to a handful of probes.
 _PAUSE_SECONDS = 1.0
 _LONGEST_PAUSE_SECONDS = 15.0
 _POLL_SECONDS = 0.05
+# With many calls to one provider, the result of a probe serves all of them for this long.
 _FRESH_SECONDS = 1.0
 
 

@@ -12,12 +12,15 @@ from collections import deque
 
 import anyio
 
+# A garbage collection or a busy disk can delay a healthy server by several hundred milliseconds.
 _LEAST_SECONDS = 1.0
 _UNKNOWN_SECONDS = 3.0
+# Longer would only delay the failover: whoever needs five seconds for a list of models will not answer a call, either.
 _MOST_SECONDS = 5.0
 # A provider may take this many times as long as the slowest of its recent answers.
 _TIMES = 4.0
 _KEPT = 20
+# The error after a suspension is at most one tick.
 _TICK_SECONDS = 0.05
 
 

@@ -19,6 +19,7 @@ from orchestration.providers.wire import Route
 
 MayProbe = Callable[[RouteRecord], Awaitable[bool]]
 
+# Well below the shortest `probeAfter`, so that a probe is never noticeably late.
 _POLL_SECONDS = 0.25
 # A cheap probe proves that these are over. For the others a model has to generate tokens: an Ollama server whose runner
 # is wedged still answers its list of models.

@@ -78,6 +78,7 @@ class RouteTable:
                 self._forget(name)
                 await provider.endpoint.retire()
             elif settings != provider.settings:
+                # Another server or account: what is known of the old one says nothing about the new one.
                 if address_of(settings) != address_of(provider.settings):
                     moved.append(name)
                 if settings.default_model != provider.settings.default_model and provider.settings.default_model:

@@ -40,6 +40,7 @@ class RouteSelector:
             if pause > 0:
                 pauses.append(pause)
                 continue
+            # With `whenBusy: wait` a later route is taken only if no earlier one is merely busy.
             if not (busy and not fallback) and record.provider.try_acquire(self._clock.monotonic()):
                 return record
             busy = True

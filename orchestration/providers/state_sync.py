@@ -20,11 +20,13 @@ from orchestration.providers.route import RouteRecord
 from orchestration.providers.route_table import RouteTable, address_of
 from orchestration.storage.route_states import RouteStates
 
+# Three exchanges fit into the second within which all processes must agree.
 _EXCHANGE_SECONDS = 0.3
 # Live figures (slots in use, headroom) are written when they change, at most once a second, and repeated while calls
 # are in progress: a reader takes figures that are not repeated for those of a process that has died.
 _REPORT_SECONDS = 1.0
 _REPORT_AGAIN_SECONDS = 5.0
+# A stopping process has a few seconds before its supervisor kills it.
 _LAST_SECONDS = 2.0
 # Longer than most probes take. After that another process may probe, in case the first has died.
 _CLAIM_SECONDS = 5.0
@@ -99,6 +101,7 @@ class RouteStateSync:
         if record.unsynced and record.breaker.state is not BreakerState.HALF_OPEN:
             about = {"address": address_of(record.provider.settings), "last_failure": self._redact(record.last_failure)}
             state = {**record.breaker.as_json(), **about}
+            # Cleared before the write: a change during the write sets it again, and clearing it later would lose that.
             record.unsynced = False
             try:
                 await anyio.to_thread.run_sync(self._states.save, route.provider, route.model, state, now)

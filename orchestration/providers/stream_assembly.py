@@ -65,8 +65,11 @@ class StreamAssembly:
 
     def _add_tool_call(self, part: Mapping[str, Any]) -> None:
         call = self._tool_calls.setdefault(
-            int(part.get("index") or 0), {"id": "", "type": "function", "function": {"name": "", "arguments": ""}}
+            # A missing index means 0: some servers send one tool call without numbering it.
+            int(part.get("index") or 0),
+            {"id": "", "type": "function", "function": {"name": "", "arguments": ""}},
         )
+        # The id and name come in the first part; later parts carry null or an empty string.
         call["id"] = part.get("id") or call["id"]
         function = part.get("function") or {}
         call["function"]["name"] += function.get("name") or ""

@@ -60,8 +60,10 @@ def _replace(path: Path, data: bytes) -> None:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
+    # Temporary files are private; artifacts are for everyone who may read the project.
     Path(file.name).chmod(0o644)
     Path(file.name).rename(path)
+    # The rename itself survives a power failure only once the folder is synced (fsync(2)).
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)

@@ -141,6 +141,7 @@ class Coordinator:
         progress = RunProgress(_NOTHING)
         try:
             progress.setup = await flow.step("begin", RunSetup, lambda: self._begin(run))
+            # Levels, not the setup of today: a resumed run keeps the workflow that it started with.
             for members in progress.setup.levels:
                 await self._level(flow, run, progress, members)
         except (AgentFailedError, DeniedError, StepError) as error:
@@ -165,6 +166,7 @@ class Coordinator:
         children = [await self._start(flow, run, progress, member) for member in members]
         results = [await flow.result(child) for child in children]
         progress.use = progress.use.plus(side_by_side(result.use for result in results))
+        # In the configured order, whichever agent ended first: steps must have the same numbers on replay.
         for member, result in zip(members, results, strict=True):
             await self._process_result(flow, run, progress, member, result)
         if reviewers := [member for member in members if member.role is AgentRole.REVIEWER]:

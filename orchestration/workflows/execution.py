@@ -50,6 +50,7 @@ async def body(flow: Flow, execution: ExecutionTask) -> AgentResult:
     commands: list[CommandRecord] = []
     use = AgentUsage()
     failing: FailingCheck | None = None
+    # Steps that name the same file never share a wave: their agents would overwrite each other's changes.
     for wave in graph.waves(execution.steps, execution.parallel):
         if execution.task.seconds is not None and use.seconds >= execution.task.seconds:
             failing = FailingCheck(kind="time_limit", message=f"the working time is used up before step {wave[0].id}")

@@ -21,6 +21,7 @@ def levels(needs: Mapping[str, Iterable[str]]) -> tuple[tuple[str, ...], ...]:
 
     The order within a group is that of the mapping. Raises CycleError when no order exists.
     """
+    # Unknown names are dropped: they would never become ready.
     open_needs = {name: set(required) & set(needs) for name, required in needs.items()}
     result: list[tuple[str, ...]] = []
     while open_needs:

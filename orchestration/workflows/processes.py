@@ -55,9 +55,11 @@ def is_live(lease: Lease) -> bool:
 
 
 def _is_gone(lease: Lease) -> bool:
+    # The processes of another host cannot be seen from here; there the lease has to expire.
     if lease.data.get("host") != socket.gethostname():
         return False
     try:
+        # Process ids are reused: only the same start time makes it the same process.
         return bool(abs(psutil.Process(lease.data["pid"]).create_time() - lease.data["started"]) > 1)
     except psutil.NoSuchProcess:
         return True

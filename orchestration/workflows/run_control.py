@@ -118,6 +118,7 @@ class RunControl:
         it has ended already."""
         run = await anyio.to_thread.run_sync(self._runs.get, run_id)
         now = self._clock.now()
+        # The record first: an engine that is cancelled first could still write "failed" as the outcome.
         cancelled = await anyio.to_thread.run_sync(
             lambda: self._runs.set_status(
                 run.id, RunStatus.CANCELLED, reason, hold=hold, held_by=held_by, finished_at=now
@@ -189,6 +190,7 @@ class RunControl:
             started_at=None,
             finished_at=None,
         )
+        # Workspace and record before the engine: a fork that runs at once must find both.
         await self._export(run, _tree_before(await self._engine.steps(run.id), chosen), Path(fork.workspace))
         await anyio.to_thread.run_sync(self._runs.add, fork)
         await self._engine.fork(run.id, chosen, new, shared=shared)

@@ -36,6 +36,7 @@ class RunSuspension:
             self._bus.publish(RunWaiting(reason=reason, hints=tuple(hints)), run_id=run_id, agent=agent)
             yield
         finally:
+            # Counted before any await: a second agent that starts to wait in between must be seen.
             self._waiting[run_id] -= 1
             others = self._waiting[run_id]
             if not others:

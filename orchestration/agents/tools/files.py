@@ -10,9 +10,11 @@ from pydantic import Field
 from orchestration.agents.text import sound
 from orchestration.agents.tools import AgentTool, Arguments, ToolContext, ToolResult
 
+# About 15,000 tokens: more crowds everything else out of a model's context.
 _MOST_BYTES = 1_000_000
 _MOST_CHARACTERS = 60_000
 _MOST_ENTRIES = 500
+# Git decides by nearly the same rule whether a file is text: no zero byte in its first 8,000 bytes.
 _LOOKED_AT = 8192
 
 

@@ -364,6 +364,7 @@ class Engine:
         dbos, self._dbos = self._dbos, None
         if dbos is None:
             return
+        # `DBOS.destroy` does not stop running workflows. One that outlived the engine would write to a closed pool.
         tasks = tuple(dbos._workflow_tasks)
         for task in tasks:
             task.cancel()
