@@ -14,6 +14,7 @@ import httpx2
 
 from orchestration.storage.alert_inbox import AlertInbox
 from orchestration.storage.database import Database
+from tests.support.database import migrated
 from tests.support.intake_process import TOKEN
 
 ALERTMANAGER = "/api/v1/intake/alertmanager"
@@ -39,8 +40,7 @@ class RunningIntake:
 
 @contextmanager
 def running_intake(file: Path, fault: str = "", port: int = 0) -> Iterator[RunningIntake]:
-    database = Database(f"sqlite:///{file}")
-    database.migrate()
+    database = migrated(f"sqlite:///{file}")
     command = [sys.executable, "-m", "tests.support.intake_process", str(file), str(port), *([fault] if fault else [])]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:

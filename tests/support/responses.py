@@ -37,10 +37,10 @@ from orchestration.playbooks.runner import RESPONSE, PlaybookRunner
 from orchestration.playbooks.step_results import ResponseRequest
 from orchestration.security.redaction import Redactor
 from orchestration.storage.approvals import ApprovalTable
-from orchestration.storage.database import Database
 from orchestration.storage.leases import Leases
 from orchestration.storage.playbooks import PlaybookRecords
 from orchestration.workflows.engine import Engine
+from tests.support.database import migrated
 from tests.support.incidents import a_report, plan, some_settings
 
 EFFECTS = "effects.log"
@@ -118,8 +118,7 @@ class ResponseRoom:
         self.clock = SystemClock()
         self.bus = EventBus(self.clock)
         self.bus.subscribe(self.events.append)
-        self.database = Database(f"sqlite:///{self.folder}/orchestrator.db")
-        self.database.migrate()
+        self.database = migrated(f"sqlite:///{self.folder}/orchestrator.db")
         redactor = Redactor()
         ports = Ports(settings=some_settings, plan=plan, redact=redactor.data)
         self.incident_service = IncidentService(self.database, self.bus, self.clock, ports)

@@ -17,8 +17,8 @@ from orchestration.clock import SystemClock
 from orchestration.rehearsal.listener import LoopbackListener
 from orchestration.security.principal import Principal, Role
 from orchestration.storage.access import TokenRow
-from orchestration.storage.database import Database
 from orchestration.web.gateway.endpoint import GatewayEndpoint
+from tests.support.database import migrated
 from tests.support.gateway import Desk, configuration
 from tests.support.patience import patient
 from tests.support.vendor import Vendor, vendor
@@ -74,9 +74,8 @@ async def an_endpoint(
 async def serve(tmp_path: Path) -> AsyncIterator[Serve]:
     """Serves providers; `principal` and `token` say who asks, the rest goes into the configuration."""
     async with AsyncExitStack() as stack:
-        database = Database(f"sqlite:///{tmp_path / 'orchestrator.db'}")
+        database = migrated(f"sqlite:///{tmp_path / 'orchestrator.db'}")
         stack.callback(database.close)
-        database.migrate()
 
         async def make(providers: Mapping[str, Any], **more: Any) -> Endpoint:
             who = {name: more.pop(name) for name in ("principal", "token") if name in more}

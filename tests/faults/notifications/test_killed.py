@@ -16,6 +16,7 @@ import pytest
 from orchestration.storage.database import Database
 from orchestration.storage.outbox import Outbox, OutboxState
 from tests.faults.notifications.sender_process import work
+from tests.support.database import migrated
 from tests.support.notices import NOON
 from tests.support.patience import patient
 from tests.support.receivers import HttpReceiver, Mailbox, http_receiver, mail_server
@@ -33,8 +34,7 @@ class Scene:
     database: Database = field(init=False)
 
     def __post_init__(self) -> None:
-        self.database = Database(f"sqlite:///{self.folder}/orchestrator.db")
-        self.database.migrate()
+        self.database = migrated(f"sqlite:///{self.folder}/orchestrator.db")
 
     def die_at(self, point: str) -> None:
         """Let another process begin, and be killed."""

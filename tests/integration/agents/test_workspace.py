@@ -16,9 +16,9 @@ from orchestration.events import Event, EventBus
 from orchestration.security.redaction import Redactor
 from orchestration.security.redaction_events import ReportingRedactor
 from orchestration.storage.artifacts import ArtifactTable
-from orchestration.storage.database import Database
 from orchestration.storage.runs import Run
 from orchestration.workflows.artifacts import ArtifactStore
+from tests.support.database import migrated
 
 SECRET = "correct-horse-battery"
 
@@ -240,8 +240,7 @@ def test_copies_that_the_system_makes_for_work_are_accepted(tmp_path: Path) -> N
 
 @pytest.fixture
 def bench(tmp_path: Path) -> RunWorkspace:
-    database = Database(f"sqlite:///{tmp_path}/db")
-    database.migrate()
+    database = migrated(f"sqlite:///{tmp_path}/db")
     store = ArtifactStore(tmp_path / "artifacts", ArtifactTable(database), SystemClock())
     clock = SystemClock()
     bus = EventBus(clock)

@@ -14,8 +14,8 @@ from click.testing import CliRunner
 from orchestration.cli import cli
 from orchestration.cli.silences import read_duration, read_time
 from orchestration.errors import OrchestratorError, UsageError
-from orchestration.storage.database import Database
 from tests.support.alerts import Bench
+from tests.support.database import migrated
 
 SHIPPED = Path(__file__).parents[3] / "config/agents.config.json"
 
@@ -46,8 +46,7 @@ def console(tmp_path: Path) -> Console:
 @pytest.fixture
 def fired(console: Console) -> Bench:
     """Two alerts: one fires, one is over."""
-    database = Database(console.database)
-    database.migrate()
+    database = migrated(console.database)
     bench = Bench(database)
     for value in (0, 1):
         bench.signal("provider_up", value, provider="openai")

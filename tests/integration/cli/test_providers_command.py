@@ -18,7 +18,7 @@ from orchestration.clock import SystemClock
 from orchestration.errors import OrchestratorError
 from orchestration.providers.failures import NoRouteError
 from orchestration.security.redaction import Redactor
-from orchestration.storage.database import Database
+from tests.support.database import migrated
 from tests.support.gateway import Desk, configuration, provider
 from tests.support.patience import patient
 from tests.support.vendor import Vendor, as_json, refused, vendor
@@ -78,8 +78,7 @@ def run(project: Path) -> Run:
 
 async def learn(project: Path, server: Vendor) -> None:
     """Let a process that is gone by now have learnt that the default provider's model is missing."""
-    database = Database(f"sqlite:///{project.parent.parent / 'var' / 'orchestrator.db'}")
-    database.migrate()
+    database = migrated(f"sqlite:///{project.parent.parent / 'var' / 'orchestrator.db'}")
     redactor = Redactor()
     redactor.remember(frozenset({SECRET}))
     settings = {"main": provider(server.url, apiKeyEnv="MAIN_KEY", concurrency=3, breaker={"probeAfter": 60})}

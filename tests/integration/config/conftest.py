@@ -20,6 +20,7 @@ from orchestration.events import Event, EventBus
 from orchestration.security.redaction import Redactor
 from orchestration.storage.configuration import ConfigurationVersions, Overrides
 from orchestration.storage.database import Database
+from tests.support.database import migrated
 from tests.support.patience import Stopwatch, until_async
 
 
@@ -66,8 +67,7 @@ class Project:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Iterator[Project]:
-    database = Database(f"sqlite:///{tmp_path}/var/state.db")
-    database.migrate()
+    database = migrated(f"sqlite:///{tmp_path}/var/state.db")
     (tmp_path / "project").mkdir()
     yield Project(tmp_path / "project", database)
     database.close()

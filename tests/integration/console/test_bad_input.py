@@ -65,6 +65,8 @@ def with_mode(name: str, mode: int) -> Callable[[ConsoleProject], None]:
     return lambda project: (project.root / name).chmod(mode)
 
 
+NO_BOSS = "There is no agent 'boss'. Configured agents: planner, executor, reviewer."
+
 CASES = {
     "no configuration": Case(("--config", "nope.json", "run", "x"), "E001 it cannot be read"),
     "configuration that is a folder": Case(("--config", "config", "run", "x"), "E001 this is not a regular file"),
@@ -82,10 +84,10 @@ CASES = {
         ("run", "x"), "OPENAI_API_KEY", edited(lambda it: it["runtime"].update(defaultProvider="openai") or
                                               it["runtime"]["openai"].update(enabled=True))
     ),
-    "unknown provider": Case(("run", "x", "--provider", "claud"), "got 'claud'"),
-    "provider that is off": Case(("run", "x", "--provider", "azure"), "which is disabled"),
-    "unknown agent": Case(("run", "x", "--agent", "boss"), "(planner, executor, reviewer), got 'boss'"),
-    "unknown agent alone": Case(("agents", "run", "boss", "x"), "got 'boss'"),
+    "unknown provider": Case(("run", "x", "--provider", "claud"), "There is no provider 'claud'. Configured"),
+    "provider that is off": Case(("run", "x", "--provider", "azure"), "Provider 'azure' is disabled. Set"),
+    "unknown agent": Case(("run", "x", "--agent", "boss"), NO_BOSS),
+    "unknown agent alone": Case(("agents", "run", "boss", "x"), NO_BOSS),
     "no agent": Case(("agents", "run"), "the name of an agent or --all"),
     "no goal": Case(("run",), "There is no goal."),
     "empty goal": Case(("run", "  "), "got an empty one"),

@@ -14,14 +14,14 @@ from orchestration.storage.database import Database
 from orchestration.storage.runs import Run, Runs
 from orchestration.storage.spend import Charge, Spend
 from orchestration.storage.timeline import Timeline
+from tests.support.database import migrated
 
 NOON = datetime(2026, 3, 3, 12, 0, tzinfo=UTC)
 
 
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
-    database = Database(f"sqlite:///{tmp_path / 'test.db'}")
-    database.migrate()
+    database = migrated(f"sqlite:///{tmp_path / 'test.db'}")
     yield database
     database.close()
 

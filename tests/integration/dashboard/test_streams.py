@@ -15,10 +15,10 @@ from sqlalchemy.exc import OperationalError
 from orchestration.clock import SystemClock
 from orchestration.events import Event
 from orchestration.storage import tables
-from orchestration.storage.database import Database
 from orchestration.storage.timeline import Timeline
 from orchestration.web.pages.streams import Streams
 from tests.support.dashboard import Dashboard
+from tests.support.database import migrated
 from tests.support.patience import fail_after, patient
 from tests.support.project import wait_until
 
@@ -49,8 +49,7 @@ class CountingTimeline(Timeline):
 
 @pytest.fixture
 def timeline(tmp_path: Path) -> Iterator[CountingTimeline]:
-    database = Database(f"sqlite:///{tmp_path / 'test.db'}")
-    database.migrate()
+    database = migrated(f"sqlite:///{tmp_path / 'test.db'}")
     yield CountingTimeline(database)
     database.close()
 

@@ -18,6 +18,7 @@ from orchestration.incidents.service import IncidentService, Ports
 from orchestration.security.redaction import Redactor
 from orchestration.storage.database import Database
 from orchestration.storage.outbox import Outbox, OutboxRow
+from tests.support.database import migrated
 from tests.support.incidents import NOON, plan, some_settings
 
 
@@ -70,7 +71,6 @@ class Room:
 
 @pytest.fixture
 def room(tmp_path: Path) -> Iterator[Room]:
-    database = Database(f"sqlite:///{tmp_path}/orchestrator.db")
-    database.migrate()
+    database = migrated(f"sqlite:///{tmp_path}/orchestrator.db")
     yield Room(database, tmp_path)
     database.close()

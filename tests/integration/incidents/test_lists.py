@@ -22,6 +22,7 @@ from orchestration.storage.incidents.figures import IncidentFigures
 from orchestration.storage.incidents.table import IncidentTable
 from orchestration.storage.tables import incidents
 from tests.integration.incidents.conftest import Room
+from tests.support.database import migrated
 from tests.support.incidents import ADA, NOON, a_report, after
 
 STATUSES = ("detected", "resolved", "closed", "cancelled")
@@ -60,8 +61,7 @@ def fill(database: Database) -> list[dict[str, Any]]:
 
 @pytest.fixture
 def filled(database_url: str) -> Iterator[tuple[IncidentTable, list[dict[str, Any]]]]:
-    database = Database(database_url)
-    database.migrate()
+    database = migrated(database_url)
     yield IncidentTable(database), fill(database)
     database.close()
 

@@ -32,6 +32,7 @@ from orchestration.storage.incidents.aggregates import IncidentSelection
 from orchestration.storage.incidents.figures import IncidentFigures
 from orchestration.storage.tables import incident_clocks, incident_tallies, incident_tally_marks, incidents
 from tests.integration.incidents.conftest import Room
+from tests.support.database import migrated
 from tests.support.figures import compare, compare_all, from_sums
 from tests.support.incidents import ADA, ALL_AGENTS, HALF, MACHINE, NOON, ONE_AGENT, a_report, after
 
@@ -83,8 +84,7 @@ def test_what_returns_counts_for_the_day_of_what_returned(room: Room) -> None:
 @pytest.fixture
 def anywhere(database_url: str, room: Room) -> Iterator[Room]:
     """A room over a database of either kind."""
-    database = Database(database_url)
-    database.migrate()
+    database = migrated(database_url)
     yield Room(database, room.folder)
     database.close()
 

@@ -17,6 +17,7 @@ from orchestration.maintenance.backups.postgres import PostgresDatabase
 from orchestration.maintenance.backups.sqlite import SqliteFiles
 from orchestration.storage.database import Database
 from orchestration.storage.runs import Run, Runs
+from tests.support.database import migrated
 
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 
@@ -63,8 +64,7 @@ def _house(tmp_path: Path, url: str) -> Iterator[House]:
     sqlite = sa.make_url(url).get_backend_name() == "sqlite"
     if sqlite:
         url = f"sqlite:///{folder}/orchestrator.db"
-    database = Database(url)
-    database.migrate()
+    database = migrated(url)
     clock = FakeClock(NOON)
     bus = EventBus(clock)
     said: list[Event] = []

@@ -23,6 +23,7 @@ from orchestration.maintenance.backups import BackupError, BackupStore
 from orchestration.maintenance.backups.sqlite import SqliteFiles
 from orchestration.storage.database import HEAD, REPLACING, Database
 from tests.integration.maintenance.conftest import House
+from tests.support.database import migrated
 
 
 def nobody() -> tuple[str, ...]:
@@ -324,8 +325,7 @@ def test_without_pg_dump_the_failure_says_what_to_install(
 ) -> None:
     from orchestration.maintenance.backups.postgres import PostgresDatabase
 
-    database = Database(postgres_url)
-    database.migrate()
+    database = migrated(postgres_url)
     database.close()
     vault = BackupStore(
         tmp_path / "b", tmp_path / "w", PostgresDatabase(postgres_url), sqlite_house.clock, sqlite_house.bus

@@ -22,6 +22,7 @@ from orchestration.monitoring.collectors import databases
 from orchestration.monitoring.collectors.databases import DatabaseWatch, is_damage, quick_check, unreadable
 from orchestration.storage.database import Database, UnavailableError
 from orchestration.storage.timeline import Timeline
+from tests.support.database import migrated
 from tests.support.patience import fail_after, patient
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -107,8 +108,7 @@ async def test_the_engines_file_is_looked_at_too_once_it_is_there(database: Data
     engine = tmp_path / "engine.db"
     watch = DatabaseWatch(database, FakeClock(), [engine])
     assert values(await watch.look()) == {"database_up": 1.0}
-    other = Database(f"sqlite:///{engine}")
-    other.migrate()
+    other = migrated(f"sqlite:///{engine}")
     fill(other)
     assert values((*await watch.look(), *watch.check())) == {"database_up": 1.0, "database_intact": 1.0}
     damage(other)
@@ -170,8 +170,7 @@ async def test_a_file_that_another_program_keeps_locked_is_down_and_nobody_waits
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(databases, "_LOCK_SECONDS", 0.1)
-    database = Database(f"sqlite:///{tmp_path}/orchestrator.db")
-    database.migrate()
+    database = migrated(f"sqlite:///{tmp_path}/orchestrator.db")
     watch = DatabaseWatch(database, FakeClock())
     with closing(sqlite3.connect(tmp_path / "orchestrator.db", isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
@@ -193,8 +192,7 @@ async def test_who_waits_already_for_a_locked_file_gives_up_when_it_is_noticed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(databases, "_LOCK_SECONDS", 0.5)
-    database = Database(f"sqlite:///{tmp_path}/orchestrator.db")
-    database.migrate()
+    database = migrated(f"sqlite:///{tmp_path}/orchestrator.db")
     failed: list[Exception] = []
 
     def write() -> None:
@@ -276,8 +274,7 @@ def test_a_page_that_the_disk_does_not_give_back_is_damage(database: Database, m
 
 async def test_nothing_is_written_to_a_file_that_was_moved_away(tmp_path: Path) -> None:
     file = tmp_path / "orchestrator.db"
-    database = Database(f"sqlite:///{file}")
-    database.migrate()
+    database = migrated(f"sqlite:///{file}")
     watch = DatabaseWatch(database, FakeClock())
     assert [signal.value for signal in await watch.look()] == [1.0]
     file.rename(tmp_path / "away.db")

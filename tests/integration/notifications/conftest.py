@@ -18,6 +18,7 @@ from orchestration.security.redaction import Redactor
 from orchestration.storage.database import Database
 from orchestration.storage.leases import Leases
 from orchestration.storage.outbox import Outbox, OutboxRow
+from tests.support.database import migrated
 from tests.support.notices import NOON
 from tests.support.receivers import HttpReceiver, http_receiver
 
@@ -79,8 +80,7 @@ async def make_bench(tmp_path: Path) -> AsyncIterator[Callable[..., SenderBench]
     made: list[SenderBench] = []
 
     def make(settings: ResponseSettings, *, fake: bool = False, **more: Any) -> SenderBench:
-        database = Database(f"sqlite:///{tmp_path}/orchestrator.db")
-        database.migrate()
+        database = migrated(f"sqlite:///{tmp_path}/orchestrator.db")
         made.append(SenderBench(database, FakeClock(NOON) if fake else SystemClock(), settings, **more))
         return made[-1]
 

@@ -17,7 +17,6 @@ from orchestration.domain.run_status import RunStatus
 from orchestration.errors import ConflictError, UsageError
 from orchestration.events import EventBus
 from orchestration.storage.approvals import ApprovalTable
-from orchestration.storage.database import Database
 from orchestration.storage.leases import Leases
 from orchestration.storage.runs import Run, Runs
 from orchestration.workflows import execution
@@ -27,6 +26,7 @@ from orchestration.workflows.engine import JSON, Engine, Flow
 from orchestration.workflows.execution import AGENT, EXECUTION
 from orchestration.workflows.model import AgentResult, AgentTask, AgentUsage, CommandRecord, FailingCheck
 from orchestration.workflows.run_control import RunControl
+from tests.support.database import migrated
 
 PLAN = {
     "summary": "two mends and a note",
@@ -78,8 +78,7 @@ class House:
         self.bench = PaperWorkbench()
         self.asked: Counter[str] = Counter()
         self._answer = answer
-        self.database = Database(f"sqlite:///{folder}/orchestrator.db")
-        self.database.migrate()
+        self.database = migrated(f"sqlite:///{folder}/orchestrator.db")
         self.runs = Runs(self.database)
         self.table = ApprovalTable(self.database)
         self.approvals = Approvals(self.table, self.runs, self.bus, SystemClock())

@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from orchestration.storage.database import Database
 from orchestration.storage.leases import Leases
 from orchestration.workflows.engine import JSON, Engine, Flow, FlowState, NamedStep, StepError, service, untyped
+from tests.support.database import migrated
 from tests.support.patience import fail_after, patient
 
 TRIP = untyped("trip")
@@ -32,8 +32,7 @@ SCRIPT = Path(__file__).with_name("engine_process.py")
 
 @asynccontextmanager
 async def engine(folder: Path, *, shared: bool = False, **bodies: Any) -> AsyncIterator[Engine]:
-    database = Database(f"sqlite:///{folder}/orchestrator.db")
-    database.migrate()
+    database = migrated(f"sqlite:///{folder}/orchestrator.db")
     one = Engine(f"sqlite:///{folder}/engine.db", Leases(database), shared=shared)
     for kind, body in bodies.items():
         one.register(untyped(kind), body)

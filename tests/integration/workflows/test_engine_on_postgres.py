@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from orchestration.storage.database import Database
 from orchestration.storage.leases import Leases
 from orchestration.workflows.engine import JSON, Engine, Flow, FlowState, untyped
+from tests.support.database import migrated
 
 PARENT = untyped("parent")
 CHILD = untyped("child")
@@ -17,8 +17,7 @@ CHILD = untyped("child")
 
 @asynccontextmanager
 async def engine(url: str, **bodies: Any) -> AsyncIterator[Engine]:
-    database = Database(url)
-    database.migrate()
+    database = migrated(url)
     one = Engine(url, Leases(database))
     for kind, body in bodies.items():
         one.register(untyped(kind), body)

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from orchestration.storage.database import Database
 from orchestration.storage.leases import Leases
 from orchestration.workflows.engine import Engine, Flow, FlowKind, NamedStep, StepError
 from orchestration.workflows.model import AgentUsage, CommandRecord, StoredRecord
+from tests.support.database import migrated
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +35,7 @@ LEG = FlowKind("leg", str, CommandRecord)
 
 @asynccontextmanager
 async def engine(folder: Path) -> AsyncIterator[Engine]:
-    database = Database(f"sqlite:///{folder}/orchestrator.db")
-    database.migrate()
+    database = migrated(f"sqlite:///{folder}/orchestrator.db")
     one = Engine(f"sqlite:///{folder}/engine.db", Leases(database))
     async with one.running():
         yield one

@@ -15,6 +15,7 @@ from orchestration.monitoring.health.sample_writer import SampleWriter
 from orchestration.storage.database import Database
 from orchestration.storage.samples import HOUR, MINUTE, RAW, Samples, StoredSample
 from orchestration.storage.tables import samples
+from tests.support.database import migrated
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 MONTH = timedelta(days=30)
@@ -22,8 +23,7 @@ MONTH = timedelta(days=30)
 
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
-    database = Database(f"sqlite:///{tmp_path}/orchestrator.db")
-    database.migrate()
+    database = migrated(f"sqlite:///{tmp_path}/orchestrator.db")
     yield database
     database.close()
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from orchestration.storage.database import Database
+from tests.support.database import migrated
 
 
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
-    database = Database(f"sqlite:///{tmp_path}/orchestrator.db")
-    database.migrate()
+    database = migrated(f"sqlite:///{tmp_path}/orchestrator.db")
     yield database
     database.close()

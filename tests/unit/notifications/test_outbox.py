@@ -15,6 +15,7 @@ from orchestration.notifications.notice import NoticeKind
 from orchestration.security.redaction import Redactor
 from orchestration.storage.database import Database
 from orchestration.storage.outbox import Backlog, DeliveryAttempt, Outbox, OutboxRow, OutboxState, SendOutcome
+from tests.support.database import migrated
 from tests.support.notices import NOON
 
 MINUTE = timedelta(minutes=1)
@@ -226,8 +227,7 @@ kinds = st.sampled_from(["initial", "update", "escalation", "resolved", "acknowl
 
 @pytest.fixture(scope="module")
 def lasting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
-    database = Database(f"sqlite:///{tmp_path_factory.mktemp('order')}/orchestrator.db")
-    database.migrate()
+    database = migrated(f"sqlite:///{tmp_path_factory.mktemp('order')}/orchestrator.db")
     yield database
     database.close()
 

@@ -16,7 +16,7 @@ from orchestration.events import EventBus
 from orchestration.security import passwords
 from orchestration.security.access import _NAME, AccessControl, LockedError, SignInError, locked_for
 from orchestration.security.principal import Role
-from orchestration.storage.database import Database
+from tests.support.database import migrated
 
 NOON = datetime(2026, 3, 3, 12, 0, tzinfo=UTC)
 PASSWORD = "correct horse battery"
@@ -30,8 +30,7 @@ def clock() -> FakeClock:
 @pytest.fixture
 def access(database_url: str, clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> Iterator[AccessControl]:
     monkeypatch.setattr(passwords, "_N", 2)  # what is tested here is not how long a password takes
-    database = Database(database_url)
-    database.migrate()
+    database = migrated(database_url)
     yield AccessControl(database, EventBus(clock), clock)
     database.close()
 

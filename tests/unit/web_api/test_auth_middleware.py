@@ -24,6 +24,7 @@ from orchestration.storage.audit import AuditTable
 from orchestration.storage.database import Database
 from orchestration.web.auth_middleware import AuthMiddleware
 from orchestration.web.exposure import Exposure
+from tests.support.database import migrated
 
 
 async def say(request: Request) -> Response:
@@ -36,8 +37,7 @@ async def fail(request: Request) -> Response:
 
 @pytest.fixture
 def trail(tmp_path: Path) -> AuditTrail:
-    database = Database(f"sqlite:///{tmp_path / 'orchestrator.db'}")
-    database.migrate()
+    database = migrated(f"sqlite:///{tmp_path / 'orchestrator.db'}")
     return AuditTrail(AuditTable(database), EventBus(FakeClock()), FakeClock(), lambda data: data)
 
 

@@ -14,12 +14,12 @@ from orchestration.security.audit_trail import AuditTrail
 from orchestration.security.redaction import Redactor
 from orchestration.storage.audit import AuditTable
 from orchestration.storage.database import Database
+from tests.support.database import migrated
 
 
 @pytest.fixture
 def database(database_url: str) -> Iterator[Database]:
-    made = Database(database_url)
-    made.migrate()
+    made = migrated(database_url)
     yield made
     made.close()
 
