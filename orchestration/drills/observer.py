@@ -35,7 +35,7 @@ class DrillObserver:
 
     def __init__(self, environment: DrillEnvironment) -> None:
         database = environment.database
-        self._ground = environment
+        self._environment = environment
         self._incidents = IncidentRecords(database)
         self._playbooks = PlaybookRecords(database)
         self._approvals = ApprovalTable(database)
@@ -50,7 +50,7 @@ class DrillObserver:
 
     def runs(self) -> tuple[Run, ...]:
         """The drill's runs."""
-        return tuple(self._runs.get(run_id) for run_id in self._ground.runs)
+        return tuple(self._runs.get(run_id) for run_id in self._environment.runs)
 
     def responses(self, incident: Incident) -> tuple[PlaybookRun, ...]:
         """The playbook runs on an incident, newest first."""

@@ -1,7 +1,8 @@
 """A playbook in the form of CACAO 2.0 (OASIS Committee Specification, 2023), for other tools to read. Pure.
 
-CACAO knows no approval, no dry run, no verification with undo and no rate limit: those stand in extensions' place as
-plain descriptions. Identifiers are made from the names, so that the same playbook always gives the same document.
+CACAO has no approval, dry run, verification with undo or rate limit: those are exported as plain descriptions, since no
+tool would understand an extension of ours. Identifiers derive from names: the same playbook gives the same document.
+The specification: https://docs.oasis-open.org/cacao/security-playbooks/v2.0/security-playbooks-v2.0.html.
 """
 
 from __future__ import annotations

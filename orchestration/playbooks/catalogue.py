@@ -1,4 +1,4 @@
-"""Which playbooks there are: the shipped ones, and the user's in `config/playbooks/`, which win by name."""
+"""All playbooks: the shipped ones, and the user's in `config/playbooks/`, which replace shipped ones of their name."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ class PlaybookEntry:
 
 
 class PlaybookCatalogue:
-    """All playbooks, read once. A user's playbook that cannot be used does not hide the shipped one of its name:
-    `mistakes` names what is wrong, and the shipped one stays. So it is with packages of users' own actions."""
+    """All playbooks, read once. An invalid playbook of the user does not replace the shipped one of its name:
+    `mistakes` lists what is wrong, and the shipped one is used. The same goes for packages of users' own actions."""
 
     def __init__(self, folder: Path) -> None:
         self.mistakes = [DocumentError(plugins.GROUP, 1, 1, "", trouble) for trouble in plugins.load()]
@@ -54,12 +54,13 @@ class PlaybookCatalogue:
         return self._entries[name]
 
     def choose(self, scenario: Scenario, facts: Mapping[str, Any]) -> Playbook | None:
-        """The playbook for an incident: of those that apply the one with most conditions; None where none does."""
+        """The playbook for an incident: of those that apply, the one with the most conditions; None if none does."""
         fitting = [
             entry
             for entry in self.all()
             if entry.playbook.scenario is scenario and conditions.holds(entry.playbook.applies_when, facts)
         ]
+        # The most specific one wins; of two equally specific ones, the user's.
         best = max(fitting, key=lambda entry: (len(entry.playbook.applies_when), entry.own), default=None)
         return best.playbook if best else None
 
@@ -82,7 +83,7 @@ def load(path: Path) -> PlaybookEntry:
 
 
 def checked(playbook: Playbook, file: str, text: str) -> Playbook:
-    """The playbook again, if all of its actions exist and are called rightly. Raises PlaybookError."""
+    """The playbook, if all of its actions exist and have valid parameters. Raises PlaybookError."""
     if mistakes := tuple(_mistakes(playbook, file, text)):
         raise PlaybookError(file, mistakes)
     return playbook
@@ -124,6 +125,7 @@ def _step_problems(name: str, parameters: Mapping[str, Any]) -> Iterable[str]:
     names = set(kind.parameters.model_fields)
     for unknown in set(parameters) - names:
         yield f"{name} has no parameter '{unknown}'; it has {', '.join(sorted(names)) or 'none'}"
+    # A reference gets its value when the playbook runs; only then can the parameters be validated.
     if any(isinstance(value, str) and value.startswith(_REFERENCE) for value in parameters.values()):
         return
     try:

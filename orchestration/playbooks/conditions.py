@@ -1,4 +1,4 @@
-"""Conditions on what was found: the whole language that playbooks have for "when". Pure.
+"""Conditions on findings: the whole language that playbooks have for `when`. Pure.
 
 A condition is a mapping; all of its entries must hold. A key names a fact (`probe.outcome`), the value is what it must
 be: a plain value, a list of allowed values, or one test such as `{above: 3}`. `any`, `all` and `not` combine
@@ -13,10 +13,12 @@ from typing import Any
 Condition = Mapping[str, Any]
 Facts = Mapping[str, Any]
 
+# Not None: a finding may be None itself, and a condition may ask for that.
 _UNKNOWN = object()
 
 
 def _number(value: Any) -> bool:
+    # A bool is an int in Python; `above: 0` must not hold for `true`.
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
@@ -40,7 +42,7 @@ def holds(condition: Condition, facts: Facts) -> bool:
 
 
 def problems(condition: object, path: str = "") -> Iterator[tuple[str, str]]:
-    """What is wrong with a condition as it stands in a file: where in it, and why."""
+    """The mistakes in a condition of a file: where in it, and what is wrong."""
     if not isinstance(condition, Mapping):
         yield path, "expected a mapping of facts to what they must be"
         return
@@ -55,7 +57,7 @@ def problems(condition: object, path: str = "") -> Iterator[tuple[str, str]]:
 
 
 def names(condition: Condition) -> Iterator[str]:
-    """The facts that a condition asks for."""
+    """The facts that a condition refers to."""
     for key, wanted in condition.items():
         if key in ("any", "all"):
             for part in wanted:

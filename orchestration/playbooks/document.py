@@ -1,4 +1,4 @@
-"""A playbook's file: YAML, and where in it everything stands, so that an error can name its line."""
+"""Reading a playbook's file: YAML, with the position of every value, so that an error can name its line."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from pydantic import ValidationError
 from orchestration.errors import UsageError
 from orchestration.playbooks.model import Playbook
 
+# Many times the largest shipped playbook: what is longer was not meant to be one.
 _MOST_BYTES = 262_144
 Path = tuple[str | int, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class DocumentError:
-    """One thing to mend in a playbook's file."""
+    """One mistake in a playbook's file."""
 
     file: str
     line: int
@@ -42,7 +43,8 @@ class PlaybookError(UsageError):
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML without its surprises: `on`, `off`, `yes` and `no` are words (a mode is called `off`), dates stay text."""
+    """YAML without its surprises: `on`, `off`, `yes` and `no` stay text, as in YAML 1.2 (a mode is called `off`); so do
+    dates."""
 
     yaml_implicit_resolvers = {  # noqa: RUF012 (as the base class has it)
         first: [(tag, expression) for tag, expression in resolvers if not tag.endswith((":bool", ":timestamp"))]
@@ -63,6 +65,7 @@ def parse(text: str, file: str) -> Playbook:
         data = yaml.load(text, _Loader)  # noqa: S506 (a safe loader, with fewer surprises)
     except yaml.YAMLError as error:
         raise PlaybookError(file, (_syntax(file, error),)) from error
+    # PyYAML silently keeps the last of two equal keys: half of a guard would be lost.
     if duplicates := list(_duplicates(node, file)):
         raise PlaybookError(file, tuple(duplicates))
     try:

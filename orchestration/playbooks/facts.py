@@ -9,7 +9,7 @@ from orchestration.errors import OrchestratorError
 
 
 class UnknownFactError(OrchestratorError):
-    """A step refers to something that is not known. An unknown target is refused, never taken as everything."""
+    """A step refers to an unknown fact. An unknown target is refused; it never means everything."""
 
 
 class KnownFacts(Mapping[str, Any]):
@@ -28,12 +28,12 @@ class KnownFacts(Mapping[str, Any]):
         return len(self._facts)
 
     def learn(self, step: str, findings: Mapping[str, Any]) -> None:
-        """Take in what a step has found."""
+        """Add the findings of a step."""
         for name, value in findings.items():
             self._facts[f"{step}.{name}"] = value
 
     def resolve(self, value: Any) -> Any:
-        """A parameter with every `$name` in it replaced by what is known. Raises UnknownFactError."""
+        """A parameter with every `$name` in it replaced by its value. Raises UnknownFactError."""
         if isinstance(value, str) and value.startswith("$"):
             return self._named(value[1:])
         if isinstance(value, Mapping):

@@ -1,8 +1,8 @@
 """What holds the machine back. Each guard is a pure decision that names its reason; the strictest one counts.
 
-The limits follow what operators of such systems have settled on: few automatic runs in an hour and then ask, few
-attempts at one incident and then escalate, none at all when most of the fleet is unwell, one switch that stops
-everything, and an empty target set that means refuse and never everything.
+The limits are those that operators of such systems have settled on: few automatic runs per hour and then ask, few
+attempts per incident and then escalate, none while most of the fleet is unhealthy, one switch that stops everything,
+and an empty set of targets that means refuse, never everything.
 """
 
 from __future__ import annotations
@@ -28,16 +28,17 @@ class Guard(StrEnum):
     DESTRUCTIVE = "destructive"
 
 
-# Once these have tripped for an action, it asks each time until a person has reset them.
+# These stay tripped for an action until a person resets them. Each is a sign of a loop: were it to end by itself after
+# an hour, a repair that does harm would begin again at night.
 LATCHING = frozenset({Guard.HOURLY_CAP.value, Guard.FLEET_SHARE.value})
 
 
 @dataclass(frozen=True, slots=True)
 class GuardSituation:
-    """What the guards look at. `recent` are the moments at which this action changed something by itself, for any
-    incident; `attempts` how many options were tried on this incident; `targets` is None where an action has none.
-    `tripped` says that a guard tripped earlier and that no person has reset it since; `allowed` that the configuration
-    lets this very action run by itself although what it does cannot be taken back."""
+    """What the guards decide by. `recent` are the times at which this action ran automatically, for any incident;
+    `attempts` is how many options were tried on this incident; `targets` is None for an action without targets.
+    `tripped` means that a guard has tripped and was not reset; `allowed` that the configuration lets this destructive
+    action run automatically."""
 
     now: datetime
     automation_enabled: bool
@@ -54,7 +55,7 @@ class GuardSituation:
 class GuardVerdict:
     """How far the step may go, and which guard held it back; `because` is for the timeline.
 
-    With `wait` the step is only put off, by so many seconds.
+    With `wait` the step is only postponed, by so many seconds.
     """
 
     mode: Mode
@@ -80,7 +81,7 @@ def judge(wanted: Mode, settings: GuardSettings, situation: GuardSituation) -> G
 
 
 def _holds_back(verdict: GuardVerdict, wanted: Mode) -> bool:
-    """Whether it is stricter than what was wanted. Only what would run by itself is put off."""
+    """Whether it is stricter than what was wanted. Only an automatic step is postponed."""
     return verdict.mode.at_most(wanted) is not wanted or (verdict.wait > 0 and wanted is Mode.AUTO)
 
 

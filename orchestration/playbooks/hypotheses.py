@@ -1,4 +1,4 @@
-"""Which causes would explain what was found, the likeliest first. Pure."""
+"""The causes that would explain the findings, the likeliest first. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["RankedHypothesis", "rank"]
 
 
 def rank(hypotheses: Sequence[Hypothesis], facts: Mapping[str, Any]) -> tuple[RankedHypothesis, ...]:
-    """Those that fit, by weight; of equal weight the one that the author put first."""
+    """The hypotheses that fit, by weight; of equal ones the author's first. Sorting is stable, so a replay agrees."""
     fitting = [hypothesis for hypothesis in hypotheses if conditions.holds(hypothesis.when, facts)]
     fitting.sort(key=lambda hypothesis: -hypothesis.weight)
     return tuple(_ranked(hypothesis, facts) for hypothesis in fitting) or (_NONE,)

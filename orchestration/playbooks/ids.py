@@ -1,4 +1,4 @@
-"""How the flows of responses are called, so that whoever takes up flows can tell them from runs. Pure."""
+"""The identifiers of response flows, which tell them from those of runs. Pure."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ def response_id(incident_id: str, number: int) -> str:
 
 
 def is_response(flow_id: str) -> bool:
-    """Whether a flow is a response: those belong to the control process, all others to the workers."""
+    """Whether a flow is a response. The control process recovers those; workers recover all others."""
     return flow_id.startswith(_PREFIX)

@@ -1,4 +1,4 @@
-"""A dry run: what a playbook would do now, exactly, with nothing done. Only steps that look are carried out."""
+"""A dry run: exactly what a playbook would do now, without doing it. Only steps that read are run."""
 
 from __future__ import annotations
 
@@ -58,12 +58,12 @@ class PlaybookPlan:
 async def plan(
     executor: StepExecutor, playbook: Playbook, facts: Mapping[str, Any], *, incident: str | None = None
 ) -> PlaybookPlan:
-    """Look as the playbook looks, then foresee the rest."""
+    """Run the steps that read, then predict the rest."""
     return await _Planner(executor, playbook, facts).plan(incident)
 
 
 def imagined(playbook: Playbook, configuration: Configuration) -> dict[str, Any]:
-    """What would be known of an incident that touches everything, where there is none."""
+    """The facts of an imagined incident that affects everything, for a dry run without an incident."""
     runtime = configuration.runtime
     return {
         "incident.id": "no-incident",

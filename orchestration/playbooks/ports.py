@@ -1,4 +1,4 @@
-"""What actions reach of the rest of the system: its public services, never its internals. The app fills them in."""
+"""The services that actions may use of the rest of the system, never its internals. The application provides them."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Fleet(Protocol):
 
 
 class BackupPort(Protocol):
-    """Backups and retention, which a room above looks after. What cannot be done raises OrchestratorError."""
+    """Backups, which a layer above manages: playbooks may not import it. Every method may raise OrchestratorError."""
 
     async def integrity(self) -> Mapping[str, Any]:
         """Check the database and the chain of the audit log: `intact`, `problems`, and `audit_checked`, true where the
@@ -66,21 +66,21 @@ class BackupPort(Protocol):
 
 
 class Journalled(Protocol):
-    """What was taken in while the database could not be written."""
+    """The reports that were journalled while the database could not be written."""
 
     @property
     def waiting(self) -> bool:
-        """Whether anything has still to be handed over."""
+        """Whether reports wait to be replayed."""
         ...
 
     def replay(self) -> int:
-        """Hand it over; returns how many records that was. Blocks. Raises what the database raises."""
+        """Replay them; returns how many there were. Blocks. Raises what the database raises."""
         ...
 
 
 class Revoker(Protocol):
-    """Takes a credential out of use at its vendor. None is shipped: the vendors that are supported have no call by
-    which a key revokes itself. Users can hand their own in by the name of the variable."""
+    """Revokes a credential at its vendor. None is shipped, because no supported vendor has a call by which a key
+    revokes itself. Users can provide their own, by the name of the variable."""
 
     async def revoke(self, credential: str) -> str:
         """Revoke what the variable `credential` holds; returns what was done. It may be called again after a crash.
@@ -92,7 +92,7 @@ class Reviews(Protocol):
     """Drafts of post-incident reviews."""
 
     def draft(self, incident_id: str) -> Path:
-        """Write the draft, in the place of an earlier one; returns where it is."""
+        """Write the draft, replacing an earlier one; returns its path."""
         ...
 
 

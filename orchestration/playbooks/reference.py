@@ -16,7 +16,7 @@ from orchestration.playbooks.runbook import runbook
 _ACTIONS = """# Actions
 
 What the steps of playbooks can do. An action with the risk *reads* changes nothing; what a *reversible* one changes can
-be taken back, or does no harm when it stays; a *destructive* one asks a person unless `automation.actions` in the
+be undone, or does no harm if it stays; a *destructive* one asks a person unless `automation.actions` in the
 configuration lets just that action run by itself. What an action finds can be used by later steps and conditions as
 `step.name`. [Add one of your own](../how-to/own-action.md).
 
@@ -26,7 +26,7 @@ configuration lets just that action run by itself. What an action finds can be u
 _WORDS = {
     Risk.READS: "reads",
     Risk.REVERSIBLE: "reversible",
-    Risk.DESTRUCTIVE: "destructive: cannot be taken back",
+    Risk.DESTRUCTIVE: "destructive: cannot be undone",
 }
 _PLAYBOOK = """<!-- Made from orchestration/playbooks/library/{file}; `orchestrator playbooks render` makes it anew. -->
 
@@ -58,7 +58,7 @@ def _facts(kind: type[AnyAction]) -> Iterator[str]:
     yield ""
     yield f"- risk: {_WORDS[kind.risk]}"
     if kind.undo_summary:
-        yield f"- taken back: {kind.undo_summary}"
+        yield f"- undo: {kind.undo_summary}"
     yield f"- finds: {', '.join(f'`{name}`' for name in kind.finds) or 'nothing'}"
     fields = kind.parameters.model_fields
     about = inspect.cleandoc(kind.parameters.__doc__ or "").replace("\n", " ")

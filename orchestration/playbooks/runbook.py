@@ -1,4 +1,4 @@
-"""The runbook: a playbook as text for people, in the playbook's own shape. Pure; what runs and what is read are one."""
+"""The runbook: a playbook as text for people. Pure. Made from what is executed, so the two cannot differ."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from orchestration.drills.project import laid_over
 from orchestration.drills.setup import DrillSetting
 
 _SCENARIO = Scenario.AGENT_FAILURE
-# The rule waits 3 s, so that the news of a broken provider can come first.
+# The rule holds for 3 s: if a broken provider is the cause, its own incident has to come first.
 _RESTARTED = DrillExpectation(
     DrillOutcome.REPAIRED, _SCENARIO, Severity.P2, helped="restart", finds=("runs", "agents"), holds=3.0
 )
@@ -33,19 +33,20 @@ async def _one_good_run(environment: DrillEnvironment) -> None:
 
 
 async def _break_agent(environment: DrillEnvironment) -> None:
-    """The agent's function is called wrongly from now on; then it is asked to work."""
+    """Name a function that does not exist as the agent's entry point; then start a run."""
     document = environment.read_configuration()
     agents = [
         laid_over(agent, {"entryPoint": "drill_agent:absent"}) if agent["id"] == "own-code" else agent
         for agent in document["agents"]
     ]
     environment.write_configuration({**document, "agents": agents})
+    # Longer than the interval at which an edited configuration is read.
     await environment.clock.sleep(2)
     await environment.inject_by_run("Do the work again.", agent="own-code")
 
 
 async def _plan_badly(environment: DrillEnvironment) -> None:
-    """The planner gives up after three bad answers, twice; from then on they are good."""
+    """Six bad answers: the planner gives up after three, is restarted, gives up again, and then succeeds."""
     await environment.primary.fault("bad_json_answer", count=6, match={"role": "planner"})
     await environment.inject_by_run(environment.sample.goal)
 

@@ -22,9 +22,9 @@ from orchestration.drills.setup import DrillSetting
 _SCENARIO = Scenario.CONTROL_PLANE
 _ABSORBED = DrillExpectation(DrillOutcome.ABSORBED, calls_repeated=1)
 _AWAY_SECONDS = 8.0
-# How often it is looked whether the database answers.
+# The interval at which the database is checked.
 _DATABASE_SECONDS = 2.0
-# A writer waits for so long before a lock that lasts is taken for trouble.
+# How long a writer waits for a lock before it counts as a failure of the database.
 _LOCK_PATIENCE_SECONDS = 4.0
 _LOCKED_SECONDS = 12.0
 _START_SECONDS = 10.0
@@ -45,14 +45,15 @@ async def _kill_workers(environment: DrillEnvironment) -> None:
 
     for _ in range(_DEATHS):
         pids = await environment.until(fresh, "a worker to kill")
-        environment.mark_injected()  # that they die again and again is known when the third is replaced, after a pause
+        # The last one counts: a crash loop is known only when the third worker is replaced, after a pause.
+        environment.mark_injected()
         for pid in pids:
             os.killpg(pid, signal.SIGKILL)
         seen |= pids
 
 
 async def _kill_control(environment: DrillEnvironment) -> None:
-    """Whoever supervises it starts it again, as a service manager does."""
+    """Kill it, and start it again as a service manager would."""
     environment.control.kill()
     await environment.serve()
 
@@ -70,8 +71,8 @@ async def _kill_in_response(environment: DrillEnvironment) -> None:
 
 
 async def _take_database(environment: DrillEnvironment) -> None:
-    """A link to nowhere stands in the file's place, so that nobody can begin a new file there: opening it fails, as
-    connecting to a server that is stopped does."""
+    """Replace the file by a link to nowhere: opening it fails, as connecting to a stopped server does. With the file
+    merely gone, SQLite would create an empty one."""
     file, hidden = environment.database_file, environment.database_file.with_suffix(".hidden")
     environment.close_database()
     file.rename(hidden)
@@ -81,7 +82,7 @@ async def _take_database(environment: DrillEnvironment) -> None:
 
 
 async def _lock_database(environment: DrillEnvironment) -> None:
-    """A process of its own holds the lock of writers, as a backup that stands still or a forgotten console does."""
+    """Another process holds the write lock, as a stuck backup or a forgotten console would."""
     environment.close_database()
     words = ("orchestration.drills.sqlite_lock", str(environment.database_file), str(_LOCKED_SECONDS))
     child = DrillProcess(words, environment.folder, environment.folder / "locking.log", environment.clock)
@@ -98,13 +99,14 @@ async def _stop_server(environment: DrillEnvironment) -> None:
 
 
 async def _back_up(environment: DrillEnvironment) -> None:
-    """So that there is something which a person can restore, once they were told that it can be."""
+    """Make a backup first: the playbook has to be able to offer one for restoring."""
     await environment.command("backups", "make")
 
 
 async def _damage_database(environment: DrillEnvironment) -> None:
-    """Nonsense over the first page of a table, as a dying disk leaves it."""
+    """Overwrite the first page of a table, as a failing disk would."""
     with environment.database.read() as connection:
+        # Pages that are still in the write-ahead log would hide the damage in the file.
         connection.exec_driver_sql("PRAGMA wal_checkpoint(FULL)")
         found = connection.exec_driver_sql(_ROOT_PAGE).scalar_one()
     with environment.database_file.open("r+b") as file:

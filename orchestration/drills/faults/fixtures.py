@@ -1,4 +1,4 @@
-"""What the drills of several scenarios share: the user's own code and tools that fail when they are struck."""
+"""What the drills of several scenarios share: the user's own code and tools that fail when they are triggered."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from orchestration.rehearsal.scenes import scripted_calls
 
 TRIGGER, WORKING, TRIGGERED = "trigger.txt", "working.txt", "triggered.txt"
 
-# Works until it is struck, then fails in the way that the file says; once only, unless the word `always` is in it.
+# Works until it is triggered, then fails in the way that the file says; once only, unless it says `always`, so that a
+# restarted agent can succeed.
 # The same text serves as an agent of the user's own and as a tool.
 FAULTY = f'''\
 import os, signal, sys, time
@@ -73,16 +74,17 @@ def with_files(files: dict[str, str], **configuration: Any) -> DrillSetting:
 
 
 def limited(**limits: Any) -> list[dict[str, Any]]:
-    """All agents, the one that uses tools with these limits."""
+    """All agents, with these limits for the one that runs scripted tool calls."""
     return [
         {**agent, "limits": {**agent["limits"], **limits}} if agent["id"] == "helper" else agent for agent in agents()
     ]
 
 
 def trigger(how: str) -> Inject:
-    """Have the work fail in that way."""
+    """Make the work fail in that way."""
 
     async def inject(environment: DrillEnvironment) -> None:
+        # Renamed into place: the agent polls for the file, and must not read it half written.
         new = environment.workspace / f"{TRIGGER}.new"
         new.write_text(how)
         new.replace(environment.workspace / TRIGGER)
@@ -91,7 +93,7 @@ def trigger(how: str) -> Inject:
 
 
 def provider_fault(fault: str, **order: Any) -> Inject:
-    """Have the first provider answer with a fault of the rehearsal server."""
+    """Make the first provider answer with a fault of the rehearsal server."""
 
     async def inject(environment: DrillEnvironment) -> None:
         await environment.primary.fault(fault, **order)

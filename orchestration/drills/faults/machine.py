@@ -22,7 +22,7 @@ _SHORT_PERCENT = 10.5
 _LEFT_PERCENT = 7.0
 _PIECE = 1_000_000
 _OLD_SECONDS = 30 * 86_400.0
-# Whatever else this machine does must not look like the disk's trouble.
+# At 100 % the rules about processor and memory never fire: other load must not open an incident of its own.
 _SMALL_DISK = DrillSetting(
     disk_mb=_DISK_MB,
     configuration={
@@ -32,14 +32,14 @@ _SMALL_DISK = DrillSetting(
 )
 
 
-# Of a control group's own share. The mean of a window is above it when the window is nearly full of the trouble.
+# Of a control group's own share. The mean over a window exceeds it once the window is nearly full of the fault.
 _CPU_PERCENT = 80.0
 _MEMORY_PERCENT = 70.0
 _CPUS = 1.0
 _MEMORY_MB = 1000
 _WINDOW_SECONDS = 5.0
-# An edit of the configuration is in force by then.
-_HEEDED_SECONDS = 3.0
+# Longer than the interval at which the control process reads an edited configuration.
+_RELOAD_SECONDS = 3.0
 _STOPPED = DrillExpectation(
     DrillOutcome.REPAIRED,
     _SCENARIO,
@@ -51,7 +51,7 @@ _STOPPED = DrillExpectation(
 
 
 def _shared(**thresholds: float) -> DrillSetting:
-    """Whatever else is short is left alone, and a command may use all there is."""
+    """Only these thresholds can be exceeded, and a command may use everything there is."""
     spared = {"cpuPercent": 100, "memoryPercent": 100} | thresholds
     return with_files(
         TOOL_FILES,
@@ -61,14 +61,14 @@ def _shared(**thresholds: float) -> DrillSetting:
 
 
 def _no_mount() -> str:
-    """Only root may make a file system of its own."""
+    """Only root may mount a file system."""
     if os.geteuid() == 0 and shutil.which("mount") and shutil.which("umount"):
         return ""
     return "a file system of its own can be mounted by root only"
 
 
 async def _burn(environment: DrillEnvironment) -> None:
-    """With a share of the machine of its own, so that it does not matter what else that does."""
+    """In a share of its own, so that other load on the machine does not matter."""
     environment.confine(cpus=_CPUS)
     await _watch(environment, "cpu-high")
     await trigger("burn")(environment)
@@ -81,10 +81,10 @@ async def _hoard(environment: DrillEnvironment) -> None:
 
 
 async def _watch(environment: DrillEnvironment, rule: str) -> None:
-    """Have the rule look from now on, at a shorter time than usual; the fault strikes once it does."""
+    """Switch the rule on, with a shorter window than usual; the fault counts as injected once it is in force."""
     quick = {"enabled": True, "window": _WINDOW_SECONDS, "hold": 0, "keepFiring": 1}
     environment.write_configuration(laid_over(environment.read_configuration(), {"alerting": {"rules": {rule: quick}}}))
-    await environment.clock.sleep(_HEEDED_SECONDS)
+    await environment.clock.sleep(_RELOAD_SECONDS)
     environment.mark_injected()
 
 
@@ -93,7 +93,7 @@ async def _fill_with_logs(environment: DrillEnvironment) -> None:
     then = environment.clock.now().timestamp() - _OLD_SECONDS
     number = 0
     while (free := _free_percent(environment.folder)) > _LEFT_PERCENT:
-        _strike_when_short(environment, free)
+        _mark_when_short(environment, free)
         number += 1
         path = environment.folder / "logs" / f"orchestrator.log.20200101T000000.{number:06}Z"
         path.write_bytes(b"x" * _PIECE)
@@ -104,13 +104,13 @@ async def _fill_with_foreign_files(environment: DrillEnvironment) -> None:
     number = 0
     (environment.folder / "theirs").mkdir()
     while (free := _free_percent(environment.folder)) > _LEFT_PERCENT:
-        _strike_when_short(environment, free)
+        _mark_when_short(environment, free)
         number += 1
         (environment.folder / "theirs" / f"{number}.bin").write_bytes(b"x" * _PIECE)
 
 
-def _strike_when_short(environment: DrillEnvironment, free: float) -> None:
-    """It is not the filling that is the fault: it strikes when too little is left."""
+def _mark_when_short(environment: DrillEnvironment, free: float) -> None:
+    """Filling takes a while and is not the fault itself: that is when too little is left."""
     if environment.injected_at is None and free < _SHORT_PERCENT:
         environment.mark_injected()
 

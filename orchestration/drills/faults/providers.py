@@ -15,15 +15,15 @@ from orchestration.drills.model import Drill, Inject
 from orchestration.drills.setup import DrillSetting
 
 _SCENARIO = Scenario.PROVIDER_UNAVAILABLE
-# Past a provider that fails, all work goes to the next one. The call that was under way is made again there.
+# All work is routed around a provider that fails. The call that was in flight is made again at the next one.
 _REROUTED = DrillExpectation(
     DrillOutcome.REPAIRED, _SCENARIO, Severity.P2, helped="use-fallback", finds=("probe", "chain"), calls_repeated=2
 )
-# Another provider carries the work meanwhile; this one is only asked for less.
+# An overloaded provider is not avoided for long: it gets fewer calls, and the next one takes the rest meanwhile.
 _FEWER = replace(_REROUTED, helped="wait-with-fewer-calls")
 _AWAY_SECONDS = 8.0
 _CALLS = {"path": "/v1/chat/completions"}
-# What the playbook finds as Ollama on the PATH is a rehearsal provider, on the port that it is given.
+# The `ollama` that the playbook finds on the PATH starts a rehearsal provider, on the port that it is given.
 _OLLAMA_PROGRAM = f"""\
 #!/bin/sh
 [ "$1" = serve ] || exit 2

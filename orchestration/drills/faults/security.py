@@ -18,9 +18,9 @@ from orchestration.rehearsal.scenes import scripted_calls
 
 _SCENARIO = Scenario.SECURITY_ALERT
 _SECURITY_TEAM = 4
-# After so many failures from one source it is locked out.
+# The number of failures after which a source is locked out.
 _GUESSES = 5
-# Put together here, so that no scanner of this repository takes it for a real one.
+# Assembled at run time, so that no secret scanner takes this file for a leak.
 _LEAK = "notes.txt"
 _LEAKING = f"""\
 from pathlib import Path
@@ -47,7 +47,7 @@ _COMMANDS = "\n".join(
 )
 
 
-# It was refused what it tried, and its run is stopped, without a hand; the security team is told.
+# What it tried was refused, and its run is stopped automatically; the security team is notified.
 _REFUSED = DrillExpectation(
     DrillOutcome.REPAIRED,
     _SCENARIO,
@@ -68,7 +68,7 @@ def _run(goal: str) -> Inject:
 
 
 async def _leak(environment: DrillEnvironment) -> None:
-    """It strikes when the key stands in the file."""
+    """Injected when the key is in the file."""
     await environment.run(TOOL_GOAL, agent="helper")
     await environment.wait_for_file(_LEAK)
     written = (environment.workspace / _LEAK).stat().st_mtime
@@ -76,7 +76,7 @@ async def _leak(environment: DrillEnvironment) -> None:
 
 
 async def _guess(environment: DrillEnvironment) -> None:
-    """As often as it takes to be locked out, and once more. Raises DrillError where the door does not close."""
+    """As often as it takes to be locked out, and once more. Raises DrillError if that does not lock it out."""
     answers = []
     async with httpx2.AsyncClient(base_url=environment.address, trust_env=False) as client:
         for number in range(_GUESSES + 1):
@@ -87,7 +87,7 @@ async def _guess(environment: DrillEnvironment) -> None:
 
 
 async def _publish_advisory(environment: DrillEnvironment) -> None:
-    """An OSV record about every version of a package that is surely installed."""
+    """An OSV record about every version of a package that is certainly installed: https://ossf.github.io/osv-schema/."""
     record = {
         "id": "DRILL-2026-1",
         "modified": f"{environment.clock.now():%Y-%m-%dT%H:%M:%SZ}",
@@ -140,7 +140,7 @@ COMMAND_REFUSED = Drill(
 )
 SIGN_INS_GUESSED = Drill(
     "sign-ins-guessed",
-    "Somebody tries one token after another at the door of the API",
+    "An attacker tries one token after another at the API",
     DrillExpectation(
         DrillOutcome.REPAIRED,
         _SCENARIO,

@@ -26,7 +26,7 @@ from orchestration.drills.setup import DrillSetting
 _SCENARIO = Scenario.WORKFLOW_STUCK
 _STALLED_SECONDS = 4.0
 _STALLED: dict[str, Any] = {"monitoring": {"thresholds": {"stalledSeconds": _STALLED_SECONDS}}}
-# How often it is looked how runs get on.
+# The interval at which the progress of runs is checked.
 _RUNS_SECONDS = 2.0
 _COMMAND_SECONDS = 3.0
 _WENT_ON = DrillExpectation(

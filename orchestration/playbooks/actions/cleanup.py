@@ -1,4 +1,4 @@
-"""Actions that clear away: rotated logs and artifacts that are old, and only what the system itself has made."""
+"""Actions that free disk space: they delete old rotated logs and artifacts, and only what the system itself created."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from orchestration.playbooks.model import Risk
 from orchestration.storage.runs import Runs
 
 _DAY = 86_400.0
-# Copies that a rotation made: the name of a log, then its moment.
+# The names of rotated logs. The log that is being written never matches, whatever its age.
 _ROTATED = re.compile(r"orchestrator\.(?:log|jsonl)\.\d{8}T\d{6}\.\d+Z(?:\.gz)?")
 
 
@@ -28,7 +28,7 @@ class Age(Parameters):
 
 
 class CleanUp(Action[Age]):
-    """What the actions here share."""
+    """What the clean-up actions share."""
 
     risk = Risk.DESTRUCTIVE
     finds = ("freed_bytes", "removed")
@@ -87,7 +87,7 @@ class CleanArtifacts(CleanUp):
 
 
 def is_older(path: Path, now: datetime, days: float) -> bool:
-    """Whether nothing in it was written for so long."""
+    """Whether nothing in it was modified for so long. A folder's own time tells nothing of the files in it."""
     newest = max((one.lstat().st_mtime for one in (path, *path.rglob("*"))), default=0.0)
     return now.timestamp() - newest > days * _DAY
 
@@ -100,7 +100,7 @@ def size_of(path: Path) -> int:
 
 
 def remove(path: Path) -> None:
-    """Delete a file, or a folder with all that is in it; one that is gone already is as wanted."""
+    """Delete a file, or a folder with everything in it; one that is gone already is no error."""
     if path.is_dir():
         shutil.rmtree(path, ignore_errors=True)
     else:
@@ -108,7 +108,7 @@ def remove(path: Path) -> None:
 
 
 def _ended(runs: Runs, run_id: str) -> bool:
-    """Whether a folder belongs to a run of ours that has come to an end."""
+    """Whether a folder belongs to a run that has ended."""
     try:
         return runs.get(run_id).status.ended
     except NotFoundError:

@@ -1,4 +1,4 @@
-"""Actions that write down: what an incident meant for the SLA, and the draft of its review."""
+"""Actions that document: the effect of an incident on the SLA, and the draft of its review."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from orchestration.playbooks.actions import Action, ActionContext, ActionOutcome
 
 @action
 class SlaAction(Action[NoParameters]):
-    """Note what it meant for the SLA."""
+    """Record the effect on the SLA."""
 
     name = "document.sla"
     summary = "compare the incident's times with its targets"

@@ -27,7 +27,7 @@ def load() -> tuple[str, ...]:
     troubles = []
     for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
         try:
-            _take(entry)
+            _load(entry)
         except (Exception, SystemExit) as error:  # noqa: BLE001 (whatever a user's module does when it is imported)
             told = str(error) if isinstance(error, UsageError) else f"{type(error).__name__}: {error}"
             where = f"{entry.dist.name} {entry.dist.version}" if entry.dist else "an unknown package"
@@ -36,7 +36,7 @@ def load() -> tuple[str, ...]:
     return tuple(troubles)
 
 
-def _take(entry: EntryPoint) -> None:
+def _load(entry: EntryPoint) -> None:
     """Load what an entry point names. Nothing of it is kept when a part is no sound action. Raises anything."""
     before = dict(REGISTRY)
     try:
