@@ -1,4 +1,4 @@
-"""One try to send one message: what is sent, how it ended, and what that means. No database in here."""
+"""One attempt to send one message, and what its result means. Touches no database."""
 
 from __future__ import annotations
 
@@ -12,19 +12,21 @@ from orchestration.notifications.channels import ChannelMessage, ChannelRegistry
 from orchestration.notifications.notice import Notice
 from orchestration.storage.outbox import OutboxRow, SendOutcome
 
-# Takes JSON values and returns them without any secret in them; `Redactor.data` is one.
+# Takes JSON values and returns them without secrets; `Redactor.data` is one.
 Redact = Callable[[Any], Any]
 
+# The waits double from two seconds to a minute. A minute at most, since what waits is a page; a quarter of a second at
+# least, since full jitter may choose almost nothing.
 FIRST_SECONDS, AT_MOST_SECONDS, AT_LEAST_SECONDS = 2.0, 60.0, 0.25
-# What fails in a way that no channel knows may be our own mistake: it is not tried for ever.
-MOST_UNEXPECTED = 5
-_LONGEST_DETAIL = 500
+# An error that no channel expects may be a mistake of ours, which repeating does not mend.
+MAX_UNEXPECTED = 5
+_MAX_DETAIL_LENGTH = 500
 
 
 @dataclass(frozen=True, slots=True)
 class DeliveryResult:
-    """How a try ended. `wait` are the seconds before the next one; `hold` those for which the receiver asked;
-    `error` is one that nobody expected, to be raised when everything else has been done."""
+    """How an attempt ended. `wait` are the seconds before the next attempt; `hold` are those for which the receiver
+    asked; `error` is an unexpected one, to be raised when everything else has been done."""
 
     outcome: SendOutcome
     seconds: float
@@ -37,7 +39,7 @@ class DeliveryResult:
 async def attempt(
     row: OutboxRow, channels: ChannelRegistry, clock: Clock, redact: Redact, random: float
 ) -> DeliveryResult:
-    """Send a message that was claimed. `random` in [0, 1) spreads those that failed together. Raises nothing."""
+    """Send a claimed message. `random` in [0, 1) spreads the retries of messages that failed together. Never raises."""
     began = clock.monotonic()
 
     def since() -> float:
@@ -46,13 +48,13 @@ async def attempt(
     try:
         await channels.send(row.channel, message_of(row, redact))
     except DeliveryError as error:
-        detail = str(redact(str(error)))[:_LONGEST_DETAIL]
+        detail = str(redact(str(error)))[:_MAX_DETAIL_LENGTH]
         if error.permanent:
             return DeliveryResult(SendOutcome.FAILED, since(), detail)
         wait = max(_wait(row.attempts, random), error.retry_after or 0.0)
         return DeliveryResult(SendOutcome.RETRIED, since(), detail, wait, error.retry_after or 0.0)
     except Exception as error:  # noqa: BLE001 — one message that cannot be handled must not hold up the others
-        outcome = SendOutcome.FAILED if row.attempts >= MOST_UNEXPECTED else SendOutcome.RETRIED
+        outcome = SendOutcome.FAILED if row.attempts >= MAX_UNEXPECTED else SendOutcome.RETRIED
         return DeliveryResult(
             outcome, since(), f"unexpected {type(error).__name__}", _wait(row.attempts, random), error=error
         )
@@ -60,7 +62,7 @@ async def attempt(
 
 
 def message_of(row: OutboxRow, redact: Redact) -> ChannelMessage:
-    """What is sent, without secrets. Raises KeyError, TypeError or ValueError for a payload that is none."""
+    """The message without secrets. Raises KeyError, TypeError or ValueError for a damaged payload."""
     payload = redact(dict(row.payload))
     return ChannelMessage(
         key=row.key,

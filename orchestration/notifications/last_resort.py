@@ -1,4 +1,4 @@
-"""Telling people without any database: when it is the database that is down, and to test a contact's channels."""
+"""Notifications without the database: for the case that the database is down, and to test channels."""
 
 from __future__ import annotations
 
@@ -32,21 +32,22 @@ async def last_resort(
     *,
     templates: TemplateRenderer = SHIPPED,
 ) -> tuple[DeliveryAttempt, ...]:
-    """Tell the log and standard error, then everybody at once on every channel; each try is limited in time.
+    """Notify the log and standard error, then all contacts at once on every channel, each within its time limit.
 
-    Hand over the audience of P0. Quiet hours are not kept. Returns the evidence of each try; never raises.
+    `contacts` is the audience of P0. Quiet hours do not apply: without the database nothing could be sent later.
+    Returns a record of each attempt; never raises.
     """
     done: list[DeliveryAttempt] = []
-    # The operator is told by the built-in channels alone, whatever the file says.
+    # The built-in channels come first and by themselves: the configuration may be what is broken.
     for audience, settings in (((OPERATOR,), ResponseSettings()), (tuple(contacts), response)):
-        with contextlib.suppress(Exception):  # the last place there is: whatever fails, the next way is tried
+        with contextlib.suppress(Exception):  # nothing comes after this: whatever fails, the next way is used
             rows = plan(notice, audience, settings, STEP, clock.now(), templates=templates) if audience else ()
             done += await send_directly(rows, settings, credentials, clock, redact)
     return tuple(done)
 
 
 class LastResort:
-    """`last_resort` for callers that may not wait, on any thread: each notice is told on a thread of its own."""
+    """`last_resort` for callers that must not wait, on any thread: each notice is sent on a thread of its own."""
 
     def __init__(
         self,
@@ -56,7 +57,7 @@ class LastResort:
         clock: Clock,
         redact: Redact,
     ) -> None:
-        """`contacts` gives the audience of P0, `response` the configuration, each as it is at that moment."""
+        """`contacts` returns the present audience of P0, `response` the present configuration."""
         self._contacts = contacts
         self._response = response
         self._credentials = credentials
@@ -66,38 +67,38 @@ class LastResort:
         self._reached: dict[str, frozenset[tuple[str, str]]] = {}
 
     def __call__(self, notice: Notice) -> None:
-        """Begin to tell everybody; never raises and never waits."""
+        """Start to notify everybody; never raises and never waits."""
         self._threads = [thread for thread in self._threads if thread.is_alive()]
-        thread = threading.Thread(target=self._tell, args=(notice,), name="last-resort", daemon=True)
+        thread = threading.Thread(target=self._send, args=(notice,), name="last-resort", daemon=True)
         self._threads.append(thread)
         thread.start()
 
     def reached(self, incident_id: str) -> frozenset[tuple[str, str]]:
-        """Who has been told of an incident in this way, as (contact, channel); waits for what has been begun."""
+        """Who was notified of an incident in this way, as (contact, channel); waits for what has been started."""
         self.close()
         return self._reached.get(incident_id, frozenset())
 
     def close(self, seconds: float = 10.0) -> None:
-        """Wait for what has been begun, so long at most for each."""
+        """Wait for what has been started, at most so many seconds for each."""
         for thread in self._threads:
             thread.join(seconds)
 
-    def _tell(self, notice: Notice) -> None:
+    def _send(self, notice: Notice) -> None:
         try:
             contacts, response = self._contacts(), self._response()
-        except Exception:  # noqa: BLE001 — without a configuration the machine itself is still told
+        except Exception:  # noqa: BLE001 — the log and the console need no configuration
             contacts, response = (), ResponseSettings()
         done = anyio.run(last_resort, notice, contacts, response, self._credentials, self._clock, self._redact)
         sent = {each.key for each in done if each.outcome is SendOutcome.SENT}
-        told = [(one.id, place.channel) for one in (*contacts, OPERATOR) for place in one.channels]
-        reached = [one for one in told if message_key(notice.incident_id, STEP, *one) in sent]
+        addresses = [(one.id, place.channel) for one in (*contacts, OPERATOR) for place in one.channels]
+        reached = [one for one in addresses if message_key(notice.incident_id, STEP, *one) in sent]
         self._reached[notice.incident_id] = self._reached.get(notice.incident_id, frozenset()).union(reached)
 
 
 async def send_directly(
     rows: Sequence[OutboxRow], response: ResponseSettings, credentials: CredentialSource, clock: Clock, redact: Redact
 ) -> list[DeliveryAttempt]:
-    """Send messages side by side, once each, within their channels' time limits. Raises nothing for a failed one."""
+    """Send messages at the same time, once each, within the time limits of their channels. A failure is not raised."""
     done: dict[str, DeliveryAttempt] = {}
     async with ChannelRegistry(lambda: response, credentials, clock) as channels, anyio.create_task_group() as group:
 

@@ -1,4 +1,4 @@
-"""What there is to say about an incident at one moment. Every text and payload is made from this and nothing else."""
+"""A notice: the state of an incident at one moment. Every text and payload is made from it, and from nothing else."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from orchestration.domain.severity import Severity
 
 
 class NoticeKind(StrEnum):
-    """Why somebody is told. `initial`, `escalation` and `at-risk` are pages: they stop at the acknowledgement."""
+    """The reason for a notice. `initial`, `escalation` and `at-risk` are pages, which stop at the acknowledgement."""
 
     INITIAL = "initial"
     ESCALATION = "escalation"
@@ -29,22 +29,22 @@ class NoticeKind(StrEnum):
 
     @property
     def is_page(self) -> bool:
-        """Whether it must not go out any more once somebody has acknowledged the incident."""
+        """Whether it must not be sent any more once the incident is acknowledged."""
         return self in (NoticeKind.INITIAL, NoticeKind.ESCALATION, NoticeKind.AT_RISK)
 
     @property
     def closes(self) -> bool:
-        """Whether the incident is over with it, so that nothing about it is firing any more."""
+        """Whether it ends the incident, so that nothing about it is firing any more."""
         return self in (NoticeKind.RESOLVED, NoticeKind.CANCELLED)
 
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """An incident as it is told. None and empty stand for what is not known, and are shown as "Unknown".
+    """One notice about an incident. None and empty values are unknown, and are shown as "Unknown".
 
-    `status` is in the playbook's capitals (INVESTIGATING, MITIGATING, VERIFYING, RESOLVED …). `tried` is what the
-    system has done so far, `to_do` the commands that a person would use next, one line each. `reason` says why this
-    notice is sent when its kind does not tell (the rule that escalated). `drill` marks a rehearsal in every text.
+    `status` is one of the playbook's words in capitals (INVESTIGATING, MITIGATING, VERIFYING, RESOLVED …). `tried` is
+    what the system has done so far, `to_do` the commands to use next, one in each line. `reason` is why this notice is
+    sent if its kind does not say so, such as the rule that escalated. `drill` marks a drill in every text.
     """
 
     kind: NoticeKind
@@ -75,7 +75,7 @@ class Notice:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Notice:
-        """The notice that `as_json` was made from. Keys that are not known are left out."""
+        """The notice that `as_json` was made from. Unknown keys are ignored: they come from a newer release."""
         known = {field.name: data[field.name] for field in fields(cls) if field.name in data}
         for name in ("started_at", "detected_at", "eta", "next_update"):
             if known.get(name) is not None:

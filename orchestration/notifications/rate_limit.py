@@ -1,4 +1,4 @@
-"""How fast a channel may be used."""
+"""The rate limit of a channel."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ from orchestration.clock import Clock
 
 
 class SendRate:
-    """Gives out turns, `per_second` of them at most; any number for None."""
+    """Spaces messages evenly, at most `per_second`; None means no limit.
+
+    Evenly rather than in bursts, since vendors count over windows of their own that we do not know.
+    """
 
     def __init__(self, clock: Clock, per_second: float | None) -> None:
         self._clock = clock
@@ -14,17 +17,18 @@ class SendRate:
         self._next = clock.monotonic()
 
     def set_rate(self, per_second: float | None) -> None:
-        """Go on at another rate."""
+        """Continue with another rate."""
         self._per_second = per_second
 
     def hold(self, seconds: float) -> None:
-        """Give out no turn for that long: the receiver asked for it."""
+        """Send nothing for so many seconds, because the receiver asked for it."""
         self._next = max(self._next, self._clock.monotonic() + seconds)
 
     async def acquire(self) -> None:
-        """Wait for a turn."""
+        """Wait until the next message may be sent."""
         now = self._clock.monotonic()
         mine = max(now, self._next)
+        # Reserved before the wait, so that callers that wait at the same time get one time each.
         self._next = mine + (1 / self._per_second if self._per_second else 0.0)
         if mine > now:
             await self._clock.sleep(mine - now)

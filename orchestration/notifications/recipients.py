@@ -1,4 +1,4 @@
-"""Who gets which message when: from a notice to the rows of the outbox. Pure."""
+"""Recipients: from a notice to the rows of the outbox. Pure."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ from orchestration.notifications.templates.values import zone_of
 from orchestration.storage.outbox import OutboxRow, OutboxState
 
 LONGEST_KEY = 160
-# With the waits between them, about half a minute.
+# Five attempts take about half a minute with the waits between them: long enough for a short outage to pass, and short
+# enough for the fallback to come well before the deadline to acknowledge a P0.
 LOG_FALLBACK_AFTER = 5
 
-# Whoever reads the log and the terminal; told when nobody else is there to be told.
+# The person who reads the log and the terminal; notified when there is no contact.
 OPERATOR = Contact(
     id="operator", name="operator", channels=tuple(ContactAddress(channel=name) for name in BUILT_IN_CHANNELS)
 )
@@ -37,11 +38,11 @@ def plan(
     *,
     templates: TemplateRenderer = SHIPPED,
 ) -> tuple[OutboxRow, ...]:
-    """One message for each contact on each of its working channels.
+    """One message for each contact on each of its reachable channels.
 
-    `step` tells the notices of one incident apart (`initial`, `escalation-2`): with incident, contact and channel it
-    makes the key, so planning the same step again adds nothing. Without any contact, or with none that can be reached,
-    the log and the console are told.
+    `step` distinguishes the notices of one incident (`initial`, `escalation-2`). With incident, contact and channel it
+    makes the key, so that planning the same step again adds nothing. If no contact can be reached, the messages go to
+    the log and the console.
     """
     rows = [row for contact in contacts for row in _for_contact(notice, contact, response, step, now, templates)]
     rows = rows or list(_for_contact(notice, OPERATOR, response, step, now, templates))
@@ -49,7 +50,7 @@ def plan(
 
 
 def message_key(incident_id: str, step: str, contact: str, channel: str) -> str:
-    """The idempotency key of a message, at most 160 characters; a longer one ends in a hash of the whole."""
+    """The idempotency key of a message, at most 160 characters; a longer one ends in a hash of the whole text."""
     text = f"{incident_id}:{step}:{contact}:{channel}"
     if len(text) <= LONGEST_KEY:
         return text
@@ -89,24 +90,27 @@ def message_row(
 
 
 def due_at(contact: Contact, notice: Notice, now: datetime) -> datetime:
-    """When a contact may be told: now, or at the end of its quiet hours. A test never waits."""
+    """When a contact may be notified: now, or at the end of its quiet hours. A test never waits."""
     if contact.quiet_hours is None or notice.kind is NoticeKind.TEST:
         return now
     return after_quiet_hours(contact.quiet_hours, contact.time_zone, notice.severity, now)
 
 
 def after_quiet_hours(quiet: QuietHours, zone: str, severity: Severity, now: datetime) -> datetime:
-    """`now` where the severity may disturb or it is not quiet, else the first moment after `now` at which the local
-    clock shows `quiet.end`. An end that the change to summer time skips comes as long after midnight as ever."""
+    """`now` if the severity may disturb or these are not quiet hours, else the next time at which the local clock shows
+    `quiet.end`. An end that the change to summer time skips comes as long after midnight as on other days."""
     local = now.astimezone(zone_of(zone))
     if severity in quiet.severities or not _is_quiet(quiet, local.time()):
         return now
     days = (local.date(), local.date() + timedelta(days=1))
-    return min(end for day in days for end in _moments(day, quiet.end, zone_of(zone)) if end > now)
+    return min(end for day in days for end in _times_of(day, quiet.end, zone_of(zone)) if end > now)
 
 
-def _moments(day: date, at: time, zone: ZoneInfo) -> Iterator[datetime]:
-    """When the local clock shows a time on a day: once; twice when it is put back; a skipped time once, late."""
+def _times_of(day: date, at: time, zone: ZoneInfo) -> Iterator[datetime]:
+    """The moments at which the local clock shows a time on a day.
+
+    Two when the clock is set back (PEP 495 tells them apart by `fold`), one late moment when the time is skipped.
+    """
     first = datetime.combine(day, at, zone)
     second = first.replace(fold=1)
     yield first.astimezone(UTC)
@@ -151,14 +155,14 @@ def carries(settings: ChannelSettings, kind: NoticeKind) -> bool:
 def substitute(
     failed: OutboxRow, siblings: Sequence[OutboxRow], response: ResponseSettings, now: datetime
 ) -> OutboxRow | None:
-    """What to send in place of a message that will never go out: the same on the contact's next working channel.
+    """The replacement for a message that was rejected for good: the same text on the contact's next channel.
 
-    `siblings` are the messages about the same incident. When every channel has a message of this step already, the log
-    is told, unless one of them went out or still may.
+    `siblings` are the messages about the same incident. If every channel has a message of this step already, the text
+    goes to the log, unless one of those was sent or may still be.
     """
     step = failed.payload.get("step")
     kind = next((kind for kind in NoticeKind if kind == failed.kind), None)
-    if step is None or kind is None:  # a message that cannot be read cannot be read elsewhere either
+    if step is None or kind is None:  # a damaged payload is damaged on every channel
         return None
     same = [row for row in siblings if row.contact == failed.contact and row.payload.get("step") == step]
     used = {failed.channel, *(row.channel for row in same)}
@@ -166,19 +170,19 @@ def substitute(
     for place in response.reachable(contact):
         settings = response.channel(place.channel)
         if place.channel not in used and settings is not None and carries(settings, kind):
-            return _moved(failed, place, now)
+            return _moved_to(failed, place, now)
     alive = any(row.key != failed.key and row.state in (OutboxState.SENT, OutboxState.PENDING) for row in same)
     log = ChannelKind.LOG.value
-    return None if alive or log in used else _moved(failed, ContactAddress(channel=log), now)
+    return None if alive or log in used else _moved_to(failed, ContactAddress(channel=log), now)
 
 
 def fallback(row: OutboxRow, now: datetime) -> OutboxRow | None:
-    """What the log is told while a page does not get through; the page itself goes on being tried."""
+    """The copy for the log of a page that keeps failing, if it is time for one. The page itself is still sent again."""
     log = ContactAddress(channel=ChannelKind.LOG.value)
-    return _moved(row, log, now) if row.attempts >= LOG_FALLBACK_AFTER and row.stops_on_acknowledge else None
+    return _moved_to(row, log, now) if row.attempts >= LOG_FALLBACK_AFTER and row.stops_on_acknowledge else None
 
 
-def _moved(row: OutboxRow, place: ContactAddress, now: datetime) -> OutboxRow:
+def _moved_to(row: OutboxRow, place: ContactAddress, now: datetime) -> OutboxRow:
     return replace(
         row,
         key=message_key(row.incident_id or row.key, str(row.payload["step"]), row.contact, place.channel),

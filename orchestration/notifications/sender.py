@@ -1,7 +1,7 @@
-"""The one sender. It leads by a lease, and takes from the outbox whatever is due.
+"""The sender of the outbox. Of all processes one leads by a lease, and sends whatever is due.
 
-A message is sent first and marked then: if the process dies between the two it is sent again, with the same key, by
-which receivers know it. It is never lost.
+A message is sent first and marked as sent afterwards. If the process dies in between, the message is sent again with
+the same key, by which receivers recognise it. Marking first would lose the message instead.
 """
 
 from __future__ import annotations
@@ -37,16 +37,19 @@ from orchestration.storage.outbox import DeliveryAttempt, Outbox, OutboxRow, Sen
 T = TypeVar("T")
 
 LEASE = "notifications.sender"
+# Renewed three times within its duration, so that one slow write does not lose the lease.
 LEASE_SECONDS = 10.0
 _RENEW_SECONDS = 3.0
 _POLL_SECONDS = 1.0
-# After a nudge the row may not be committed yet: look again soon, a few times.
+# A nudge may arrive before the transaction that adds the row is committed, so the outbox is read again soon, a few
+# times.
 _SOON_SECONDS, _SOON_TIMES = 0.05, 20
 _BATCH = 50
+# One slow receiver among many on a channel (a hanging mail server) must not hold up the others.
 _AT_ONCE = 8
-# A claim outlasts the channel's own time limit, so that nobody else sends what is being sent.
+# A claim lasts longer than the channel's own time limit, so that a new leader does not send what is still being sent.
 _CLAIM_MARGIN_SECONDS = 5.0
-# What is under way when we are stopped may still finish, for that long.
+# Deliveries in progress may finish for this long after a stop: cutting one off would send it twice.
 _GRACE_SECONDS = 2.0
 _EVENTS: Mapping[SendOutcome, type[NotificationEvent]] = {
     SendOutcome.SENT: NotificationSent,
@@ -56,11 +59,11 @@ _EVENTS: Mapping[SendOutcome, type[NotificationEvent]] = {
 
 
 def _nothing(_point: str) -> None:
-    """Nobody watches."""
+    """The default: no test watches."""
 
 
 class OutboxSender:
-    """Sends what is in the outbox. Run `run` in any number of processes; one of them sends.
+    """Sends the messages of the outbox. Call `run` in any number of processes; one of them sends.
 
     `on_point` is called at named points ("after-claim", "after-send", "after-mark"), at which tests end the process.
     """
@@ -88,12 +91,12 @@ class OutboxSender:
         self._leads = False
         self._renew_at = 0.0
         self._lanes: set[str] = set()
-        self._paces: dict[str, SendRate] = {}
+        self._rates: dict[str, SendRate] = {}
         self._in_flight: set[anyio.CancelScope] = set()
         self._deadline = math.inf
         self._loop: asyncio.AbstractEventLoop | None = None
         self._wake = anyio.Event()
-        self._soon = 0
+        self._soon_left = 0
 
     @property
     def leads(self) -> bool:
@@ -101,37 +104,38 @@ class OutboxSender:
         return self._leads
 
     def nudge(self) -> None:
-        """Look at once: something was put. From any thread; hand it to `Outbox.subscribe`."""
+        """Read the outbox at once, because a message was added. May be called on any thread."""
         if self._loop is not None:
             with contextlib.suppress(RuntimeError):  # the loop has just been closed
                 self._loop.call_soon_threadsafe(self._wake.set)
 
     async def run(self) -> None:
-        """Send until cancelled. Whatever goes wrong, the database too, is logged and tried again.
+        """Send until cancelled. Any failure, even of the database, is logged, and the work is repeated.
 
-        1. Lead, or wait to. 2. Start a lane for each channel on which something is due and none is at work, so that
-        one that hangs delays no other. 3. Wait for a nudge or a moment.
+        1. Lead, or wait until this process may.
+        2. Start a lane for each channel with messages due and none at work: a channel that hangs delays no other.
+        3. Wait for a nudge, or for a second, since messages also become due by time.
         """
         self._loop = asyncio.get_running_loop()
         self._deadline = math.inf
         unsubscribe = self._outbox.subscribe(self.nudge)
-        troubles = 0
+        failures = 0
         try:
             async with anyio.create_task_group() as lanes:
                 try:
                     while True:
-                        troubles = 0 if await self._survives(lambda: self._tick(lanes)) else troubles + 1
-                        self._soon = 0 if troubles else self._soon
-                        await self._pause(backoff.delay(troubles, 1.0) if troubles else _POLL_SECONDS)
+                        failures = 0 if await self._guard(lambda: self._tick(lanes)) else failures + 1
+                        self._soon_left = 0 if failures else self._soon_left
+                        await self._pause(backoff.delay(failures, 1.0) if failures else _POLL_SECONDS)
                 finally:
-                    self._hurry()
+                    self._limit_deliveries()
         finally:
             unsubscribe()
             self._loop = None
-            await self._resign()
+            await self._release_lease()
 
     async def send_due(self) -> None:
-        """Send what is due now, and return when that is done. Raises what no channel expected, at the end."""
+        """Send what is due now, and return when that is done. Raises an unexpected error of a channel at the end."""
         errors: list[Exception] = []
         while names := await self._call(lambda: self._outbox.list_due_channels(self._clock.now())):
             async with anyio.create_task_group() as lanes:
@@ -141,7 +145,7 @@ class OutboxSender:
             raise errors[0]
 
     async def _tick(self, lanes: anyio.abc.TaskGroup) -> None:
-        if not await self._lead():
+        if not await self._acquire_lease():
             return
         for name in await self._call(lambda: self._outbox.list_due_channels(self._clock.now())):
             if name not in self._lanes:
@@ -151,26 +155,26 @@ class OutboxSender:
     async def _lane(self, name: str) -> None:
         errors: list[Exception] = []
         try:
-            await self._survives(lambda: self._drain(name, errors))
+            await self._guard(lambda: self._drain(name, errors))
         finally:
             self._lanes.discard(name)
         for error in errors:
             self._log.error("notification.broken", channel=name, message=str(error), exc_info=error)
 
     async def _drain(self, name: str, errors: list[Exception]) -> None:
-        """Send what is due on a channel, some of it side by side, until nothing is."""
+        """Send what is due on a channel, several messages at a time, until nothing is due."""
         slots = anyio.Semaphore(_AT_ONCE)
         while rows := await self._call(lambda: self._outbox.list_due(name, self._clock.now(), _BATCH)):
             async with anyio.create_task_group() as group:
                 for row in rows:
-                    await self._pace(name).acquire()
+                    await self._rate(name).acquire()
                     await slots.acquire()
                     group.start_soon(self._deliver, row, slots, errors)
-            if self._loop is not None and not await self._lead():
+            if self._loop is not None and not await self._acquire_lease():
                 return
 
     async def _deliver(self, row: OutboxRow, slots: anyio.Semaphore, errors: list[Exception]) -> None:
-        """Claim, send, mark. Being stopped in the middle would mean sending it twice, so what has begun may finish."""
+        """Claim, send, mark. A delivery that has begun may finish: stopping it halfway would send the message twice."""
         scope = anyio.CancelScope(shield=True, deadline=self._deadline)
         self._in_flight.add(scope)
         try:
@@ -199,17 +203,17 @@ class OutboxSender:
             case SendOutcome.SENT:
                 await self._call(lambda: self._outbox.mark_sent(row, delivery))
             case SendOutcome.RETRIED:
-                self._pace(row.channel).hold(result.hold)
+                self._rate(row.channel).hold(result.hold)
                 also = None if result.error else fallback(row, now)
                 due_at = now + timedelta(seconds=result.wait)
                 await self._call(lambda: self._outbox.postpone(row, due_at, delivery, [also] if also else []))
             case SendOutcome.FAILED:
                 response = self._channels.response
-                instead = partial(substitute, row, response=response, now=now)
-                await self._call(lambda: self._outbox.mark_failed(row, delivery, instead))
-        self._tell(row, result)
+                replacement = partial(substitute, row, response=response, now=now)
+                await self._call(lambda: self._outbox.mark_failed(row, delivery, replacement))
+        self._publish(row, result)
 
-    def _tell(self, row: OutboxRow, result: DeliveryResult) -> None:
+    def _publish(self, row: OutboxRow, result: DeliveryResult) -> None:
         payload = _EVENTS[result.outcome](
             incident=row.incident_id,
             contact=row.contact,
@@ -222,27 +226,27 @@ class OutboxSender:
         )
         self._bus.publish(payload)
 
-    async def _lead(self) -> bool:
+    async def _acquire_lease(self) -> bool:
         if self._clock.monotonic() >= self._renew_at or not self._leads:
             self._leads = await self._call(lambda: self._leases.acquire(LEASE, self._holder, LEASE_SECONDS))
             self._renew_at = self._clock.monotonic() + _RENEW_SECONDS
         return self._leads
 
-    async def _resign(self) -> None:
+    async def _release_lease(self) -> None:
         if self._leads:
             self._leads = False
             with anyio.CancelScope(shield=True):
-                await self._survives(lambda: self._call(lambda: self._leases.release(LEASE, self._holder)))
+                await self._guard(lambda: self._call(lambda: self._leases.release(LEASE, self._holder)))
 
-    def _hurry(self) -> None:
+    def _limit_deliveries(self) -> None:
         self._deadline = anyio.current_time() + _GRACE_SECONDS
         for scope in self._in_flight:
             scope.deadline = self._deadline
 
     async def _pause(self, seconds: float) -> None:
-        """Wait, at most until the next nudge; shortly while a nudge is fresh."""
-        if self._soon > 0:
-            self._soon -= 1
+        """Wait until the next nudge at most, and only shortly after a recent one."""
+        if self._soon_left > 0:
+            self._soon_left -= 1
             seconds = _SOON_SECONDS
         async with anyio.create_task_group() as group:
 
@@ -255,16 +259,16 @@ class OutboxSender:
             group.cancel_scope.cancel()
         if self._wake.is_set():
             self._wake = anyio.Event()
-            self._soon = _SOON_TIMES
+            self._soon_left = _SOON_TIMES
 
-    def _pace(self, name: str) -> SendRate:
-        rate = self._channels.rate(name)
-        pace = self._paces.setdefault(name, SendRate(self._clock, rate))
-        pace.set_rate(rate)
-        return pace
+    def _rate(self, name: str) -> SendRate:
+        per_second = self._channels.rate(name)
+        send_rate = self._rates.setdefault(name, SendRate(self._clock, per_second))
+        send_rate.set_rate(per_second)
+        return send_rate
 
-    async def _survives(self, work: Callable[[], Awaitable[object]]) -> bool:
-        """Do something; False when it failed."""
+    async def _guard(self, work: Callable[[], Awaitable[object]]) -> bool:
+        """Do something; returns False if it failed."""
         try:
             await work()
         except Exception:  # noqa: BLE001 — the sender outlives a database that is away, and anything else

@@ -1,4 +1,4 @@
-"""Ways to reach people: one module for each vendor, behind one small protocol."""
+"""Notification channels: one module for each vendor, behind one small protocol."""
 
 from orchestration.notifications.channels.channel import Channel, ChannelContext, ChannelMessage, DeliveryError
 from orchestration.notifications.channels.registry import ChannelRegistry

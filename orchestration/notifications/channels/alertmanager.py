@@ -1,4 +1,4 @@
-"""Alertmanager: our incidents as alerts of theirs, firing and resolved."""
+"""Prometheus Alertmanager: our incidents as its alerts, by `POST /api/v2/alerts`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from orchestration.notifications.channels.channel import ChannelContext, Channel
 from orchestration.notifications.channels.http import HttpPoster
 from orchestration.notifications.notice import Notice, NoticeKind
 
-# Without an end, Alertmanager takes an alert for resolved after `resolve_timeout`, five minutes by default.
+# Without an end, Alertmanager resolves an alert after `resolve_timeout`, five minutes by default, unless it is sent
+# again and again. We send only changes, so a firing alert gets an end that is far away.
 _FIRING = timedelta(days=7)
 _TEST = timedelta(minutes=1)
 ORIGIN = "agent-orchestration"
@@ -39,8 +40,8 @@ class AlertmanagerChannel:
 def alerts(message: ChannelMessage, now: datetime) -> list[dict[str, Any]]:
     """One alert for each severity: that of the incident fires, the others are resolved.
 
-    The severity is a label, since Alertmanager routes by labels, and labels are what an alert is. So an incident whose
-    severity has changed is another alert, and the one before has to be ended.
+    The severity has to be a label, since Alertmanager routes by labels; but the labels are also the alert's identity.
+    An incident whose severity changes is therefore another alert, and the alert before it has to be ended.
     """
     notice = message.notice
     if notice.kind is NoticeKind.TEST:
@@ -62,7 +63,7 @@ def _alert(message: ChannelMessage, severity: Severity, now: datetime, ends_at: 
 
 
 def _labels(notice: Notice, severity: Severity) -> dict[str, str]:
-    """`origin` lets our own receiver of alerts know its own again."""
+    """The alert's labels. By `origin` our own intake recognises alerts that come back to it."""
     return {
         "alertname": "OrchestratorTest" if notice.kind is NoticeKind.TEST else "OrchestratorIncident",
         "incident": notice.incident_id,

@@ -1,4 +1,7 @@
-"""Some hundred other services, by the Apprise library, which is an extra."""
+"""About a hundred other services, by the Apprise library, which is an optional dependency.
+
+The services and their URLs: https://github.com/caronc/apprise/wiki.
+"""
 
 from __future__ import annotations
 
@@ -9,19 +12,22 @@ from orchestration.notifications.channels.channel import ChannelContext, Channel
 
 
 class AppriseChannel:
-    """Hands messages to Apprise; its URL (`urlEnv`) says which service, and holds the secret."""
+    """Passes messages to Apprise. Its URL (`urlEnv`) names the service and contains the secret."""
 
     def __init__(self, context: ChannelContext) -> None:
         self._context = context
 
     async def send(self, message: ChannelMessage) -> None:
-        """Send one message. Raises DeliveryError; Apprise does not say why, so that a failure may pass."""
+        """Send one message.
+
+        Raises DeliveryError; Apprise does not say why it failed, so every failure may be temporary.
+        """
         library = _library()
         service = library.Apprise()
         if not service.add(self._context.url()):
-            raise DeliveryError("Apprise does not know such a URL; see its list of services", permanent=True)
+            raise DeliveryError("Apprise does not know this kind of URL; see its list of services", permanent=True)
         if not await service.async_notify(title=message.subject, body=message.body, body_format="text"):
-            raise DeliveryError("Apprise could not send it", permanent=False)
+            raise DeliveryError("Apprise could not send the message", permanent=False)
 
     async def aclose(self) -> None:
         """Nothing stays open."""

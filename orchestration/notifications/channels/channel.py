@@ -1,4 +1,4 @@
-"""What every channel is: something that a message can be sent on."""
+"""The interface of channels, and what they are made from."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from orchestration.notifications.notice import Notice
 
 @dataclass(frozen=True, slots=True)
 class ChannelMessage:
-    """One message to one contact, redacted. `key` is the same each time it is sent, so that receivers can tell."""
+    """One message to one contact, redacted. `key` is the same each time it is sent, so that receivers recognise it."""
 
     key: str
     contact: str
@@ -26,15 +26,15 @@ class ChannelMessage:
 
     @property
     def text(self) -> str:
-        """The whole text, as the playbook has it: subject, a blank line, body."""
+        """The whole text in the playbook's form: subject, a blank line, body."""
         return f"{self.subject}\n\n{self.body}"
 
 
 class DeliveryError(Exception):
-    """A message did not get through.
+    """A message was not delivered.
 
-    `permanent`: trying again will not help. `retry_after`: seconds for which the receiver asked us to wait.
-    The message may hold what the receiver answered, so redact it before it is shown.
+    `permanent`: sending it again will not help. `retry_after`: the seconds that the receiver asked us to wait. The text
+    may quote the receiver's answer, so redact it before it is shown.
     """
 
     def __init__(self, message: str, *, permanent: bool, retry_after: float | None = None) -> None:
@@ -47,7 +47,7 @@ class Channel(Protocol):
     """A way to reach people."""
 
     async def send(self, message: ChannelMessage) -> None:
-        """Hand a message over; returns when the receiver has taken it. Raises DeliveryError."""
+        """Send a message; returns when the receiver has accepted it. Raises DeliveryError."""
         ...
 
     async def aclose(self) -> None:

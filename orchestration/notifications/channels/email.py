@@ -19,7 +19,7 @@ _UNSAFE = re.compile(r"[\x00-\x1f\x7f]")
 
 
 class EmailChannel:
-    """Sends mail through one server; a connection for each message, since they are few and far between."""
+    """Sends mail through one server, with a connection for each message: they are few, and servers close idle ones."""
 
     def __init__(self, context: ChannelContext) -> None:
         self._context = context
@@ -46,7 +46,9 @@ class EmailChannel:
         except aiosmtplib.SMTPResponseException as error:
             raise _refusal(error) from error
         except aiosmtplib.SMTPNotSupported as error:
-            raise DeliveryError(f"the mail server cannot do what is asked: {error.message}", permanent=True) from error
+            raise DeliveryError(
+                f"the mail server does not support what is configured: {error.message}", permanent=True
+            ) from error
         except (aiosmtplib.SMTPException, OSError, ValueError) as error:
             reason = str(error) if type(error) is aiosmtplib.SMTPException else type(error).__name__
             raise DeliveryError(
@@ -58,8 +60,11 @@ class EmailChannel:
 
 
 def compose(message: ChannelMessage, sender: str) -> EmailMessage:
-    """The mail. Its Message-ID is made from the key, so that a duplicate is known as one; all mails about an incident
-    refer to one more, that of the incident, so that mail readers show them as one thread. Raises DeliveryError."""
+    """The mail. Raises DeliveryError for a bad address.
+
+    Its Message-ID is made from the key, so that mail readers drop a duplicate. All mails about an incident refer to the
+    same Message-ID, which no mail has, so that they are shown as one thread.
+    """
     mail = EmailMessage(policy=SMTP)
     origin, recipient = _address(sender, "sender"), _address(message.address or "", "address")
     mail["From"], mail["To"] = origin, recipient
@@ -68,6 +73,7 @@ def compose(message: ChannelMessage, sender: str) -> EmailMessage:
     mail["Message-ID"] = f"<{_digest(message.key)}@{origin.domain}>"
     thread = f"<{_digest(message.notice.incident_id)}@{origin.domain}>"
     mail["In-Reply-To"], mail["References"] = thread, thread
+    # RFC 3834: keeps vacation responders from answering.
     mail["Auto-Submitted"] = "auto-generated"
     if message.notice.severity in (Severity.P0, Severity.P1):
         mail["Importance"] = "high"
@@ -81,9 +87,9 @@ def _address(text: str, key: str) -> Address:
             raise ValueError("a control character")
         address = Address(addr_spec=text)
     except (ValueError, HeaderParseError, IndexError) as error:
-        raise DeliveryError(f'"{key}" is no e-mail address; expected name@domain', permanent=True) from error
+        raise DeliveryError(f'"{key}" is not an e-mail address; expected name@domain', permanent=True) from error
     if not address.domain or not address.username:
-        raise DeliveryError(f'"{key}" is no e-mail address; expected name@domain', permanent=True)
+        raise DeliveryError(f'"{key}" is not an e-mail address; expected name@domain', permanent=True)
     return address
 
 

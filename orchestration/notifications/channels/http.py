@@ -1,4 +1,4 @@
-"""Posting JSON to a receiver, and reading its answer as: taken, later, or never."""
+"""Posting JSON to a receiver, and classifying its answer: accepted, send again later, or rejected."""
 
 from __future__ import annotations
 
@@ -14,15 +14,17 @@ import httpx2
 from orchestration.clock import Clock
 from orchestration.notifications.channels.channel import DeliveryError
 
-_MOST_ANSWER_BYTES = 2_000
-_LONGEST_WAIT = 3600.0
-# Too early, too many, and a time-out of the receiver's own: the same request may be taken later.
-_LATER = {408, 425, 429}
+# Enough for any error message; a receiver must not be able to fill our memory or the audit trail.
+_MAX_ANSWER_BYTES = 2_000
+# A Retry-After of days, by mistake or by intent, must not silence a page.
+_MAX_WAIT = 3600.0
+# Request Timeout, Too Early (RFC 8470) and Too Many Requests: the same request may be accepted later.
+_RETRYABLE = {408, 425, 429}
 
 
 class HttpPoster:
-    """A connection to one receiver. It knows no proxy but its own, and follows no redirect: both could carry a secret
-    to somebody else."""
+    """A connection to one receiver. It uses no proxy of the environment and follows no redirect: either could send a
+    secret to another party."""
 
     def __init__(self, clock: Clock, timeout: float) -> None:
         self._clock = clock
@@ -38,12 +40,12 @@ class HttpPoster:
         try:
             async with self._client.stream("POST", url, content=body, headers=dict(headers)) as response:
                 if not response.is_success:
-                    raise _refusal(response, await _beginning(response), host, self._clock.now())
+                    raise _refusal(response, await _first_bytes(response), host, self._clock.now())
         except httpx2.TransportError as error:
             message = f"{host} was not reached ({type(error).__name__})"
             raise DeliveryError(message, permanent=isinstance(error, httpx2.UnsupportedProtocol)) from error
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-            raise DeliveryError(f"{host} did not answer sensibly ({type(error).__name__})", permanent=False) from error
+            raise DeliveryError(f"{host} sent an invalid answer ({type(error).__name__})", permanent=False) from error
 
     async def aclose(self) -> None:
         """Close every connection."""
@@ -51,19 +53,19 @@ class HttpPoster:
 
 
 def encode(data: Any) -> bytes:
-    """JSON as it goes over the wire."""
+    """Compact JSON in UTF-8. Lone surrogates, which cannot be encoded, are escaped instead of losing the message."""
     return json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace")
 
 
 def retry_after(value: str | None, now: datetime) -> float | None:
-    """Seconds to wait by a Retry-After header, which is a number or a date; at most an hour."""
+    """The seconds of a Retry-After header, which is a number or a date (RFC 9110, 10.2.3); at most an hour."""
     if value is None:
         return None
     try:
         seconds = float(value) if value.strip().isdecimal() else _until(value, now)
     except ValueError:
         return None
-    return min(_LONGEST_WAIT, max(0.0, seconds))
+    return min(_MAX_WAIT, max(0.0, seconds))
 
 
 def _until(value: str, now: datetime) -> float:
@@ -76,21 +78,21 @@ def _refusal(response: httpx2.Response, answer: str, host: str, now: datetime) -
     if response.is_redirect:
         return DeliveryError(f"{host} answered {status}, a redirect; use the address that it leads to", permanent=True)
     wait = retry_after(response.headers.get("retry-after"), now)
-    permanent = status < 500 and status not in _LATER
+    permanent = status < 500 and status not in _RETRYABLE
     return DeliveryError(f"{host} answered {status}: {answer}".rstrip(": "), permanent=permanent, retry_after=wait)
 
 
-async def _beginning(response: httpx2.Response) -> str:
-    taken = b""
+async def _first_bytes(response: httpx2.Response) -> str:
+    received = b""
     async for chunk in response.aiter_bytes():
-        taken += chunk
-        if len(taken) >= _MOST_ANSWER_BYTES:
+        received += chunk
+        if len(received) >= _MAX_ANSWER_BYTES:
             break
-    return " ".join(taken[:_MOST_ANSWER_BYTES].decode("utf-8", "replace").split())
+    return " ".join(received[:_MAX_ANSWER_BYTES].decode("utf-8", "replace").split())
 
 
 def _host(url: str) -> str:
-    """What may be shown of an address: its path is the secret of many receivers."""
+    """The part of a URL that may be shown: for many receivers the path is the secret."""
     try:
         parts = urlsplit(url)
         return (parts.hostname or "the address") + (f":{parts.port}" if parts.port else "")

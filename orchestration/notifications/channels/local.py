@@ -1,4 +1,4 @@
-"""The two channels that every machine has: the log, and standard error."""
+"""The two built-in channels: the log, and standard error."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _WIDTH = 100
 
 
 class LogChannel:
-    """Writes messages to `logs/orchestrator.log`, as errors where they are pages of P0 or P1."""
+    """Writes messages to `logs/orchestrator.log`; pages of P0 and P1 as errors, on which log collectors may alert."""
 
     def __init__(self, _context: ChannelContext) -> None:
         self._log = logs.get_logger("notifications")
@@ -38,7 +38,7 @@ class LogChannel:
 
 
 class ConsoleChannel:
-    """Writes messages to standard error, as one block that stands out."""
+    """Writes messages to standard error, as a block between two rules."""
 
     def __init__(self, _context: ChannelContext) -> None:
         """It needs no settings."""
@@ -52,7 +52,7 @@ class ConsoleChannel:
 
 
 def write_block(message: ChannelMessage) -> None:
-    """Write one clear block to standard error. Raises DeliveryError."""
+    """Write a block to standard error. Raises DeliveryError."""
     rule = "=" * _WIDTH
     block = f"\n{rule}\n{message.text.rstrip()}\n{rule}\n"
     try:

@@ -1,4 +1,7 @@
-"""PagerDuty, by its Events API v2. One incident of ours is one alert of theirs: the dedup key is the incident's id."""
+"""PagerDuty, by its Events API v2: https://developer.pagerduty.com/docs/events-api-v2/overview/.
+
+One incident of ours is one alert of theirs, with the incident's id as the dedup key.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +19,11 @@ _ACTIONS = {
     NoticeKind.RESOLVED: "resolve",
     NoticeKind.CANCELLED: "resolve",
 }
-# An alert of their own: they must not open the incident's again, and wake nobody.
-_APART = (NoticeKind.REMINDER, NoticeKind.TEST)
-_LONGEST_SUMMARY, _LONGEST_DEDUP_KEY = 1024, 255
+# These get an alert of their own, with severity info: a trigger with the incident's dedup key after its end would open
+# a new alert, and wake somebody.
+_SEPARATE = (NoticeKind.REMINDER, NoticeKind.TEST)
+# Longer values are rejected with 400, so they are cut. Of the dedup key the end is kept, where the unique part is.
+_MAX_SUMMARY, _MAX_DEDUP_KEY = 1024, 255
 
 
 class PagerDutyChannel:
@@ -29,7 +34,7 @@ class PagerDutyChannel:
         self._poster = HttpPoster(context.clock, context.settings.timeout)
 
     async def send(self, message: ChannelMessage) -> None:
-        """Send one event; a test is resolved again at once. Raises DeliveryError."""
+        """Send one event; a test is resolved at once, so that it pages nobody for long. Raises DeliveryError."""
         url = (self._context.settings.url or ADDRESS).rstrip("/") + "/v2/enqueue"
         data = event(message, self._context.secret("routingKeyEnv"))
         await self._poster.post_json(url, data)
@@ -42,14 +47,14 @@ class PagerDutyChannel:
 
 
 def event(message: ChannelMessage, routing_key: str) -> dict[str, Any]:
-    """The message as an event within PagerDuty's limits (summary 1,024, dedup key 255 characters, 512 kB in all)."""
+    """The message as an event, within the limits on its fields. The body is far below the limit of 512 kB in all."""
     notice = message.notice
-    apart = notice.kind in _APART
-    dedup_key = f"{notice.incident_id}/{notice.kind.value}" if apart else notice.incident_id
+    separate = notice.kind in _SEPARATE
+    dedup_key = f"{notice.incident_id}/{notice.kind.value}" if separate else notice.incident_id
     payload = {
-        "summary": message.subject[:_LONGEST_SUMMARY],
+        "summary": message.subject[:_MAX_SUMMARY],
         "source": "agent-orchestration",
-        "severity": "info" if apart else _SEVERITIES[notice.severity],
+        "severity": "info" if separate else _SEVERITIES[notice.severity],
         "timestamp": message.created_at.isoformat(),
         "component": notice.scenario.value,
         "class": "drill" if notice.drill else notice.kind.value,
@@ -58,7 +63,7 @@ def event(message: ChannelMessage, routing_key: str) -> dict[str, Any]:
     return {
         "routing_key": routing_key,
         "event_action": _ACTIONS.get(notice.kind, "trigger"),
-        "dedup_key": dedup_key[-_LONGEST_DEDUP_KEY:],
+        "dedup_key": dedup_key[-_MAX_DEDUP_KEY:],
         "payload": payload,
         "client": "orchestrator",
         "links": [{"href": notice.url, "text": notice.incident_id}] if notice.url else [],

@@ -1,4 +1,4 @@
-"""All channels of the configuration, ready to send on; made when first used, and anew when their settings change."""
+"""The channels of the configuration, made when they are first used, and again when their settings change."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ class ChannelRegistry:
     """Sends messages on channels by their names. Use as an asynchronous context manager."""
 
     def __init__(self, settings: Callable[[], ResponseSettings], credentials: CredentialSource, clock: Clock) -> None:
-        """`settings` gives the configuration in force at each moment; so do the credentials."""
+        """`settings` returns the configuration in force; the credentials, too, are read at each message."""
         self._settings = settings
         self._credentials = credentials
         self._clock = clock
         self._made: dict[str, tuple[ChannelSettings, Channel]] = {}
-        # Still sending, perhaps; settings change rarely enough to keep them until the end.
+        # A replaced channel may still be sending. Settings change rarely enough to keep them open until the end.
         self._retired: list[Channel] = []
 
     async def __aenter__(self) -> Self:
@@ -43,12 +43,12 @@ class ChannelRegistry:
         return self._settings()
 
     def timeout(self, name: str) -> float:
-        """How long a try on a channel may take."""
+        """The time limit of one attempt on a channel, in seconds."""
         settings = self.response.channel(name)
         return 1.0 if settings is None else settings.timeout
 
     def rate(self, name: str) -> float | None:
-        """How many messages a channel takes a second; None for any number."""
+        """How many messages a channel accepts in a second; None means no limit."""
         settings = self.response.channel(name)
         kind = None if settings is None else find_channel_kind(settings.type)
         return None if settings is None or kind is None else settings.per_second or kind.per_second
@@ -57,13 +57,15 @@ class ChannelRegistry:
         """Send a message, within the channel's time limit. Raises DeliveryError."""
         settings = self.response.channel(name)
         if settings is None or not settings.enabled:
-            raise DeliveryError(f'there is no channel "{name}" in use any more', permanent=True)
+            raise DeliveryError(f'the channel "{name}" is not in use any more', permanent=True)
         channel = self._channel(name, settings)
         try:
             with anyio.fail_after(settings.timeout):
                 await channel.send(message)
         except TimeoutError as error:
-            raise DeliveryError(f"{name} did not take it within {settings.timeout:g} s", permanent=False) from error
+            raise DeliveryError(
+                f"{name} did not accept the message within {settings.timeout:g} s", permanent=False
+            ) from error
 
     def _channel(self, name: str, settings: ChannelSettings) -> Channel:
         known = self._made.get(name)

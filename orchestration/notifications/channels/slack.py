@@ -1,12 +1,15 @@
-"""Slack, by an incoming webhook. It is one-way: nobody can acknowledge from there."""
+"""Slack, by an incoming webhook: https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks.
+
+It is one-way: nobody can acknowledge an incident from there. The URL itself is the secret.
+"""
 
 from __future__ import annotations
 
 from orchestration.notifications.channels.channel import ChannelContext, ChannelMessage
 from orchestration.notifications.channels.http import HttpPoster
 
-# Slack cuts a text at 40,000 characters; escaping makes at most five of one.
-_LONGEST_TEXT = 8_000
+# Slack truncates a text at 40,000 characters, and escaping turns one character into five at most.
+_MAX_TEXT = 8_000
 
 
 class SlackChannel:
@@ -18,7 +21,7 @@ class SlackChannel:
 
     async def send(self, message: ChannelMessage) -> None:
         """Post one message. Raises DeliveryError."""
-        data = {"text": escape(message.text[:_LONGEST_TEXT]), "mrkdwn": False, "unfurl_links": False}
+        data = {"text": escape(message.text[:_MAX_TEXT]), "mrkdwn": False, "unfurl_links": False}
         await self._poster.post_json(self._context.url(), data)
 
     async def aclose(self) -> None:
@@ -27,5 +30,8 @@ class SlackChannel:
 
 
 def escape(text: str) -> str:
-    """Text in which nothing is a mention or a link: Slack gives a meaning to these three characters alone."""
+    """Text without mentions or links, so that an alert's text cannot page a whole workspace by `<!channel>`.
+
+    These three characters are all that Slack's markup reserves.
+    """
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -8,8 +8,8 @@ from orchestration.domain.severity import Severity
 from orchestration.notifications.channels.channel import ChannelContext, ChannelMessage
 from orchestration.notifications.channels.http import HttpPoster
 
-# Teams refuses a message of more than 28 kB; a character takes up to four bytes, and a line some seventy more.
-_LONGEST_SUBJECT, _LONGEST_BODY, _MOST_LINES = 300, 4_000, 100
+# Teams rejects a message of more than 28 kB. A character takes up to four bytes, and each line about seventy more.
+_MAX_SUBJECT, _MAX_BODY, _MAX_LINES = 300, 4_000, 100
 _COLOURS = {Severity.P0: "attention", Severity.P1: "attention", Severity.P2: "warning", Severity.P3: "default"}
 
 
@@ -30,16 +30,20 @@ class TeamsChannel:
 
 
 def card_message(message: ChannelMessage) -> dict[str, Any]:
-    """The message as an Adaptive Card. Its texts are runs, in which Markdown means nothing: a title makes no link."""
+    """The message as an Adaptive Card.
+
+    The texts are text runs rather than text blocks: Teams renders Markdown in the latter, and an alert's title could
+    place a link in the card.
+    """
     colour = "good" if message.notice.kind.closes else _COLOURS[message.notice.severity]
-    subject = _line(message.subject[:_LONGEST_SUBJECT], weight="bolder", size="medium", color=colour)
-    lines = [_line(line or " ") for line in message.body[:_LONGEST_BODY].splitlines()[:_MOST_LINES]]
+    subject = _line(message.subject[:_MAX_SUBJECT], weight="bolder", size="medium", color=colour)
+    lines = [_line(line or " ") for line in message.body[:_MAX_BODY].splitlines()[:_MAX_LINES]]
     card = {
         "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
         "type": "AdaptiveCard",
         "version": "1.4",
         "body": [subject, *lines],
-        # A run of text is no link, not even one that is an address.
+        # A text run is never a link, so the incident's URL becomes a button.
         "actions": [{"type": "Action.OpenUrl", "title": "Open it", "url": url}] if (url := message.notice.url) else [],
         "msteams": {"width": "Full"},
     }
@@ -47,5 +51,5 @@ def card_message(message: ChannelMessage) -> dict[str, Any]:
     return {"type": "message", "attachments": [attachment]}
 
 
-def _line(text: str, **look: str) -> dict[str, Any]:
-    return {"type": "RichTextBlock", "spacing": "none", "inlines": [{"type": "TextRun", "text": text, **look}]}
+def _line(text: str, **style: str) -> dict[str, Any]:
+    return {"type": "RichTextBlock", "spacing": "none", "inlines": [{"type": "TextRun", "text": text, **style}]}

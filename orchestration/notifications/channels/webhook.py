@@ -1,10 +1,10 @@
-"""Webhooks of one's own: a CloudEvent, signed.
+"""The webhook for a user's own service: a signed CloudEvent.
 
-| header | holds |
+| header | value |
 | --- | --- |
-| `Orchestrator-Id` | the message's key: the same each time it is sent; take it once |
-| `Orchestrator-Timestamp` | Unix seconds of the sending; refuse what is older than five minutes |
-| `Orchestrator-Signature` | `sha256=` and the hexadecimal HMAC-SHA256 of `timestamp.body`, by `secretEnv` |
+| `Orchestrator-Id` | the message's key, the same each time it is sent; process each key once |
+| `Orchestrator-Timestamp` | Unix seconds of the time of sending; reject messages older than five minutes |
+| `Orchestrator-Signature` | `sha256=` and the hexadecimal HMAC-SHA256 of `timestamp.body`, with `secretEnv` |
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ SOURCE = "/orchestrator/notifications"
 
 
 class WebhookChannel:
-    """Posts messages to an address of the user's."""
+    """Posts messages to a URL of the user's."""
 
     def __init__(self, context: ChannelContext) -> None:
         self._context = context
         self._poster = HttpPoster(context.clock, context.settings.timeout)
 
     async def send(self, message: ChannelMessage) -> None:
-        """Post one message; any 2xx means that it was taken. Raises DeliveryError."""
+        """Post one message; any 2xx means that it was accepted. Raises DeliveryError."""
         body = encode(cloud_event(message))
         stamp = str(int(self._context.clock.now().timestamp()))
         headers = {
@@ -52,7 +52,7 @@ def signature(key: str, timestamp: str, body: bytes) -> str:
 
 
 def cloud_event(message: ChannelMessage) -> dict[str, Any]:
-    """The message as a CloudEvent 1.0; source and id together tell duplicates."""
+    """The message as a CloudEvent 1.0. By its specification, source and id together identify duplicates."""
     return {
         "specversion": "1.0",
         "id": message.key,

@@ -1,4 +1,4 @@
-"""Texts from notices: the shipped templates, or the user's own in their place."""
+"""Renders notices with the shipped templates, or with the user's own."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from orchestration.notifications.templates.values import values
 
 @dataclass(frozen=True, slots=True)
 class RenderedMessage:
-    """A finished text. `note` says why a user's own template was not used; it stands at the end of the body too."""
+    """A rendered text. `note` says why a user's own template was not used; it is at the end of the body too."""
 
     subject: str
     body: str
@@ -40,7 +40,7 @@ class TemplateRenderer:
 
     @classmethod
     def read(cls, folder: Path) -> TemplateRenderer:
-        """Users' own templates from a folder (`config/templates`), where there are any."""
+        """Read the user's own templates from a folder (`config/templates`)."""
         own: dict[NoticeKind, str] = {}
         broken: dict[NoticeKind, str] = {}
         for kind in NoticeKind:
@@ -56,11 +56,12 @@ class TemplateRenderer:
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """What is wrong with users' templates, as far as that shows before they are used."""
+        """What is wrong with the user's templates, as far as that can be known before they are used."""
         return tuple(self._broken.values())
 
     def render(self, notice: Notice, contact: Contact) -> RenderedMessage:
-        """The text of a notice for a contact. A broken template of the user's gives way to the shipped one."""
+        """The text of a notice for a contact. If the user's own template fails, the shipped one is used: a page with
+        plain wording is better than none."""
         given = values(notice, contact.name or contact.id, contact.time_zone)
         note = self._broken.get(notice.kind, "")
         text = None
@@ -77,7 +78,7 @@ class TemplateRenderer:
 
 
 def _footer(notice: Notice, incident_id: str, url: str, note: str) -> str:
-    """What stands below every text, whoever wrote its template."""
+    """The lines below every text, shipped or the user's own: nobody can leave out that it is a drill."""
     if notice.kind is NoticeKind.REPORT:
         lines = [f"Report: {incident_id}" + (f" {url}" if url else "")]
     else:

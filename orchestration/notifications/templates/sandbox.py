@@ -1,4 +1,4 @@
-"""Templates that users write: Jinja2, cut down to what a message needs, so that no mistake in one can hurt.
+"""Users' templates: Jinja2, restricted to what a message needs, so that no mistake in one can stop a notification.
 
 Jinja's own sandbox keeps a template from reaching Python, but limits neither memory nor time: `"x" * 10**10`,
 `"%9999999d" % 1`, `"{:>9999999}".format(1)`, `|center(9999999)` and nested loops are all allowed in it. So only the
@@ -14,9 +14,9 @@ import jinja2
 from jinja2 import nodes
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-LONGEST_OUTPUT = 20_000
-_LONGEST_SOURCE = 20_000
-_DEEPEST_LOOP = 2
+MAX_OUTPUT = 20_000
+_MAX_SOURCE = 20_000
+_MAX_LOOP_DEPTH = 2
 
 _NODES = (
     nodes.Template, nodes.Output, nodes.TemplateData, nodes.Name, nodes.Const, nodes.Getattr, nodes.Getitem,
@@ -39,13 +39,13 @@ class _Environment(ImmutableSandboxedEnvironment):
         return attr in _METHODS if isinstance(obj, str) else super().is_safe_attribute(obj, attr, value)
 
     def wrap_str_format(self, value: Any) -> None:
-        """Jinja would hand out a `format` of its own here, which keeps Python out of reach but not a huge width."""
+        """No `str.format` at all. Jinja's own replacement keeps Python out of reach, but allows a huge width."""
 
 
 def compile_template(source: str, name: str) -> jinja2.Template:
-    """Make a template from its text. Raises TemplateProblem."""
-    if len(source) > _LONGEST_SOURCE:
-        raise TemplateProblem(f"{name}: expected at most {_LONGEST_SOURCE:,} characters, got {len(source):,}")
+    """Compile a template. Raises TemplateProblem."""
+    if len(source) > _MAX_SOURCE:
+        raise TemplateProblem(f"{name}: expected at most {_MAX_SOURCE:,} characters, got {len(source):,}")
     try:
         _check(_ENVIRONMENT.parse(source, name), name)
         return _ENVIRONMENT.from_string(source)
@@ -56,14 +56,14 @@ def compile_template(source: str, name: str) -> jinja2.Template:
 
 
 def render(template: jinja2.Template, values: Mapping[str, Any], name: str) -> str:
-    """Fill a template in. Raises TemplateProblem for an unknown name, an error in it, or too long a text."""
+    """Render a template. Raises TemplateProblem for an unknown name, an error, or a text that is too long."""
     parts: list[str] = []
     length = 0
     try:
         for part in template.generate(**values):
             length += len(part)
-            if length > LONGEST_OUTPUT:
-                raise TemplateProblem(f"{name}: the text is longer than {LONGEST_OUTPUT:,} characters")
+            if length > MAX_OUTPUT:
+                raise TemplateProblem(f"{name}: the text is longer than {MAX_OUTPUT:,} characters")
             parts.append(part)
     except (jinja2.TemplateError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError) as error:
         raise TemplateProblem(f"{name}: {error}") from error
@@ -75,12 +75,12 @@ def _check(tree: nodes.Template, name: str) -> None:
         if not isinstance(node, _NODES):
             allowed = "variables, if, for, comparisons, + and - and the listed filters"
             raise TemplateProblem(f"{name}:{node.lineno}: {type(node).__name__} may not be used; expected {allowed}")
-        if isinstance(node, nodes.For) and (depth >= _DEEPEST_LOOP or node.recursive):
-            raise TemplateProblem(f"{name}:{node.lineno}: loops may not be nested deeper than {_DEEPEST_LOOP}")
+        if isinstance(node, nodes.For) and (depth >= _MAX_LOOP_DEPTH or node.recursive):
+            raise TemplateProblem(f"{name}:{node.lineno}: loops may not be nested deeper than {_MAX_LOOP_DEPTH}")
 
 
 def _walk(node: nodes.Node, depth: int) -> Iterator[tuple[nodes.Node, int]]:
-    """Every part of a template, and in how many loops it stands."""
+    """Every node of a template, with the number of loops around it."""
     yield node, depth
     inner = depth + 1 if isinstance(node, nodes.For) else depth
     for child in node.iter_child_nodes():

@@ -1,4 +1,4 @@
-"""What templates are given: the notice as texts, "Unknown" where something is not known. Pure."""
+"""The variables of templates: a notice as texts, with "Unknown" for missing values. Pure."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from zoneinfo import ZoneInfo
 from orchestration.notifications.notice import Notice
 
 UNKNOWN = "Unknown"
-LONGEST_LINE, _LONGEST_TEXT, _MOST_LINES = 300, 4_000, 20
-# Terminals and mail readers obey these; a line break is the only control that a text needs.
+MAX_LINE, _MAX_TEXT, _MAX_LINES = 300, 4_000, 20
+# Terminals and mail readers act on these: they can hide text, reverse it, or move the cursor. A line break is the only
+# control character that a text needs.
 _CONTROLS = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ufeff\u200b-\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 )
@@ -39,7 +40,7 @@ def values(notice: Notice, contact: str, zone: str) -> dict[str, Any]:
         "resolution": one_line(notice.resolution),
         "review": one_line(notice.review),
         "reason": one_line(notice.reason),
-        "tried": tuple(one_line(each) for each in notice.tried[:_MOST_LINES]),
+        "tried": tuple(one_line(each) for each in notice.tried[:_MAX_LINES]),
         "to_do": _commands(notice),
         "url": one_line(notice.url) if notice.url else "",
         "drill": notice.drill,
@@ -48,14 +49,14 @@ def values(notice: Notice, contact: str, zone: str) -> dict[str, Any]:
 
 
 def guidance(notice: Notice) -> str:
-    """What was tried and what to do now, for somebody who has never seen this system."""
-    tried = [f"- {one_line(each)}" for each in notice.tried[:_MOST_LINES]] or ["- nothing yet"]
+    """What was tried and what to do now, for a person who has never seen this system."""
+    tried = [f"- {one_line(each)}" for each in notice.tried[:_MAX_LINES]] or ["- nothing yet"]
     commands = [f"  {each}" for each in _commands(notice)]
     return "\n".join(["", "Tried so far:", *tried, "", "What to do now:", *commands])
 
 
 def moment(at: datetime | None, zone: str) -> str:
-    """`2026-01-05 09:00:00 UTC (10:00:00 Europe/Vienna)`; the local date too where it differs."""
+    """`2026-01-05 09:00:00 UTC (10:00:00 Europe/Vienna)`, with the local date if it differs."""
     if at is None:
         return UNKNOWN
     exact = at.astimezone(UTC)
@@ -67,7 +68,7 @@ def moment(at: datetime | None, zone: str) -> str:
 
 
 def zone_of(name: str) -> ZoneInfo:
-    """The time zone of that name; UTC where the machine does not know it, for the message matters more."""
+    """The time zone of that name; UTC if the machine does not know it, since the message matters more than the zone."""
     try:
         return ZoneInfo(name)
     except (OSError, ValueError, KeyError):
@@ -88,16 +89,16 @@ def span(duration: timedelta) -> str:
 def one_line(text: str) -> str:
     """The text on one line, without control characters; "Unknown" for none."""
     line = " ".join(_clean(text).split())
-    return _cut(line, LONGEST_LINE) or UNKNOWN
+    return _cut(line, MAX_LINE) or UNKNOWN
 
 
 def many_lines(text: str) -> str:
     """The text with its line breaks, without other control characters; "Unknown" for none."""
-    return _cut(_clean(text).strip(), _LONGEST_TEXT) or UNKNOWN
+    return _cut(_clean(text).strip(), _MAX_TEXT) or UNKNOWN
 
 
 def _commands(notice: Notice) -> Sequence[str]:
-    given = tuple(one_line(each) for each in notice.to_do[:_MOST_LINES])
+    given = tuple(one_line(each) for each in notice.to_do[:_MAX_LINES])
     subject = one_line(notice.incident_id)
     return given or (f"orchestrator incidents ack {subject}", f"orchestrator incidents show {subject}")
 

@@ -60,7 +60,7 @@ async def test_a_channel_that_hangs_or_refuses_delays_no_other(receiver: HttpRec
         done = await last_resort(P0, [a_contact("ada", "slow", "bad", "hook")], response, {}, SystemClock(), REDACT)
     assert [each.outcome for each in done[2:]] == [SendOutcome.FAILED, SendOutcome.FAILED, SendOutcome.SENT]
     assert [each.detail for each in done[2:4]] == [
-        "slow did not take it within 0.2 s",
+        "slow did not accept the message within 0.2 s",
         "NOT_SET is not set; put NOT_SET=… into .env",
     ]
 

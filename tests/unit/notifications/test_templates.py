@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from orchestration.config.response import Contact
 from orchestration.notifications.notice import Notice, NoticeKind
 from orchestration.notifications.templates import SHIPPED, TemplateRenderer
-from orchestration.notifications.templates.values import LONGEST_LINE, moment, one_line, span
+from orchestration.notifications.templates.values import MAX_LINE, moment, one_line, span
 from tests.support.notices import a_contact, a_notice
 
 ADA = a_contact("ada", "log", time_zone="Europe/Vienna")
@@ -122,7 +122,7 @@ def test_a_field_is_one_line_without_controls_whatever_is_in_it(value: str) -> N
     assert line
     assert len(line.splitlines()) == 1
     assert not {unicodedata.category(character) for character in line} & {"Cc", "Cs", "Zl", "Zp"}
-    assert len(line) <= LONGEST_LINE + 40
+    assert len(line) <= MAX_LINE + 40
 
 
 @given(st.text(), st.text())
