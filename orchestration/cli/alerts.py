@@ -1,4 +1,4 @@
-"""`orchestrator alerts`: what fires, what did, and why it was told or not."""
+"""`orchestrator alerts`: which alerts fire or have fired, and why each was reported or not."""
 
 from __future__ import annotations
 
@@ -18,26 +18,32 @@ _OPEN = (AlertStatus.PENDING, AlertStatus.FIRING)
 
 @click.group()
 def alerts() -> None:
-    """Alerts: ALERT is an identifier, or an end of one that fits no other."""
+    """Alerts: ALERT is an id, or a unique end of one."""
 
 
 @alerts.command("list")
-@click.option("--all", "every", is_flag=True, help="Those that are over, too.")
+@click.option("--all", "include_resolved", is_flag=True, help="Include resolved alerts.")
 @click.option("--scenario", type=click.Choice([one.value for one in Scenario]))
 @click.option("--name", help="Only alerts of this name.")
 @click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True)
 @common.json_option
 @click.pass_obj
-def list_alerts(config: str, every: bool, scenario: str | None, name: str | None, limit: int, as_json: bool) -> None:
-    """List what pends and fires, the newest first."""
-    with project(config) as here:
-        found = here.alerts.list(() if every else _OPEN, scenario=scenario, name=name, limit=limit)
+def list_alerts(
+    config: str, include_resolved: bool, scenario: str | None, name: str | None, limit: int, as_json: bool
+) -> None:
+    """List pending and firing alerts, the newest first."""
+    with project(config) as opened:
+        found = opened.alerts.list(() if include_resolved else _OPEN, scenario=scenario, name=name, limit=limit)
         if as_json:
             common.print_json(found)
         elif not found:
-            click.echo("no alert yet" if every else "nothing fires; what is over: orchestrator alerts list --all")
+            click.echo(
+                "there are no alerts yet"
+                if include_resolved
+                else "no alert is firing; to see resolved alerts: orchestrator alerts list --all"
+            )
         else:
-            now = here.clock.now()
+            now = opened.clock.now()
             rows = [
                 (
                     one.id,
@@ -56,9 +62,9 @@ def list_alerts(config: str, every: bool, scenario: str | None, name: str | None
 @common.json_option
 @click.pass_obj
 def show(config: str, alert: str, as_json: bool) -> None:
-    """Show one alert with everything that is known of it."""
-    with project(config) as here:
-        found = here.alerts.find(alert)
+    """Show everything about one alert."""
+    with project(config) as opened:
+        found = opened.alerts.find(alert)
         if as_json:
             common.print_json(found)
             return
@@ -66,7 +72,7 @@ def show(config: str, alert: str, as_json: bool) -> None:
 
 
 def title_of(alert: AlertRow) -> str:
-    """What a list says of an alert."""
+    """The title of an alert in lists."""
     drill = "DRILL: " if alert.drill else ""
     return drill + str(alert.state.get("title") or alert.name)
 

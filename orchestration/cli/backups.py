@@ -1,4 +1,4 @@
-"""`orchestrator backups`: make, list, check and restore."""
+"""`orchestrator backups`: make, list, verify and restore."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ _backup_argument = click.argument("backup", metavar="BACKUP", default="latest")
 
 @click.group()
 def backups() -> None:
-    """Backups: BACKUP is an identifier, an end of one that fits no other, or `latest`."""
+    """Backups: BACKUP is an id, a unique beginning or end of one, or `latest`."""
 
 
 @backups.command()
 @common.json_option
 @click.pass_obj
 def make(config: str, as_json: bool) -> None:
-    """Make a backup while everything runs, open it again and check it; only then does it count."""
-    with project(config) as here:
-        backup = vault_of(here).make()
+    """Make a backup while everything runs, and verify it; only then does it count."""
+    with project(config) as opened:
+        backup = vault_of(opened).make()
         if as_json:
             common.print_json(_described(backup))
         else:
@@ -41,7 +41,7 @@ def make(config: str, as_json: bool) -> None:
 @common.json_option
 @click.pass_obj
 def list_backups(config: str, as_json: bool) -> None:
-    """List the good backups, the newest first."""
+    """List the verified backups, the newest first."""
     store = BackupSource(Path(config))
     found = store.vault.list()
     if as_json:
@@ -59,35 +59,37 @@ def list_backups(config: str, as_json: bool) -> None:
 def verify(config: str, backup: str, as_json: bool) -> int:
     """Restore BACKUP into a scratch database and check that. Exit code 1 if it is not good."""
     vault = BackupSource(Path(config)).vault
-    tried = vault.verify(vault.find(backup))
+    verification = vault.verify(vault.find(backup))
     if as_json:
-        common.print_json({**common.plain(tried), "good": tried.good})
-    elif tried.good:
-        click.echo(f"{tried.backup}: good; restored into a scratch database and checked in {tried.seconds:.1f} s")
+        common.print_json({**common.plain(verification), "good": verification.good})
+    elif verification.good:
+        click.echo(
+            f"{verification.backup}: good; restored into a scratch database and checked in {verification.seconds:.1f} s"
+        )
     else:
-        click.echo(f"{tried.backup}: NOT good: {'; '.join(tried.problems)}")
-    return 0 if tried.good else 1
+        click.echo(f"{verification.backup}: NOT good: {'; '.join(verification.problems)}")
+    return 0 if verification.good else 1
 
 
 @backups.command()
 @click.argument("backup", metavar="BACKUP")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @common.json_option
 @click.pass_obj
 def restore(config: str, backup: str, yes: bool, as_json: bool) -> None:
-    """Put BACKUP in the place of the database, once it has been checked; the old one is kept aside.
+    """Replace the database with BACKUP after verifying it; the old database is kept.
 
-    Refused while a process of the system runs. Unfinished runs go on from where the backup has them.
+    Refused while a process of the system runs. Unfinished runs continue from where the backup has them.
     """
     store = BackupSource(Path(config))
     found = store.vault.find(backup)
     if not yes:
         made = f"{found.made_at:%Y-%m-%d %H:%M} UTC"
-        click.confirm(f"Put {found.id}, made {made}, in the place of the database?", abort=True)
+        click.confirm(f"Replace the database with {found.id}, made {made}?", abort=True)
     restored = store.vault.restore(found, store.in_use)
-    with project(config) as here:
+    with project(config) as opened:
         actor, seconds = getpass.getuser(), restored.seconds
-        here.bus.publish(BackupRestored(backup=restored.backup, aside=restored.aside, seconds=seconds), actor=actor)
+        opened.bus.publish(BackupRestored(backup=restored.backup, aside=restored.aside, seconds=seconds), actor=actor)
     if as_json:
         common.print_json(restored)
     else:

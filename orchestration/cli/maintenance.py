@@ -1,4 +1,4 @@
-"""`orchestrator maintenance`: what the system does by the calendar to stay well, and what people sign off."""
+"""`orchestrator maintenance`: the regular jobs, and what people sign off."""
 
 from __future__ import annotations
 
@@ -20,24 +20,26 @@ from orchestration.storage.maintenance import JobOutcome, JobRun, MaintenanceRec
 
 @click.group()
 def maintenance() -> None:
-    """Jobs of maintenance, daily, weekly and monthly; `orchestrator serve` does them when they are due."""
+    """Maintenance jobs, daily, weekly and monthly; `orchestrator serve` runs them when they are due."""
 
 
 @maintenance.command("list")
 @common.json_option
 @click.pass_obj
 def list_jobs(config: str, as_json: bool) -> None:
-    """List the jobs, when each is due, what came of it last, and the duties that wait for a signature."""
+    """List the jobs, when each is due, how its last run ended, and what is waiting to be signed off."""
 
-    async def look() -> tuple[tuple[JobStatus, ...], tuple[SignOff, ...]]:
+    async def load() -> tuple[tuple[JobStatus, ...], tuple[SignOff, ...]]:
         async with application(config) as app:
-            room = ProjectMaintenance(app)
-            standings = await anyio.to_thread.run_sync(room.service.statuses)
-            return standings, await anyio.to_thread.run_sync(lambda: room.records.list_sign_offs(only_open=True))
+            opened_maintenance = ProjectMaintenance(app)
+            statuses = await anyio.to_thread.run_sync(opened_maintenance.service.statuses)
+            return statuses, await anyio.to_thread.run_sync(
+                lambda: opened_maintenance.records.list_sign_offs(only_open=True)
+            )
 
-    standings, duties = common.run_async(look)
+    statuses, sign_offs = common.run_async(load)
     if as_json:
-        common.print_json({"jobs": standings, "duties": duties})
+        common.print_json({"jobs": statuses, "duties": sign_offs})
         return
     rows = [
         (
@@ -47,11 +49,11 @@ def list_jobs(config: str, as_json: bool) -> None:
             "" if one.last is None else f"{one.last.outcome.value} {moment(one.last.started_at)}",
             one.about,
         )
-        for one in standings
+        for one in statuses
     ]
     console().print(table(("JOB", "CRON", "DUE", "LAST", "WHAT"), rows))
-    for duty in duties:
-        click.echo(f"to be signed off: {duty.duty} ({duty.period}): {SIGN_OFFS.get(duty.duty, '')}")
+    for one in sign_offs:
+        click.echo(f"to be signed off: {one.duty} ({one.period}): {SIGN_OFFS.get(one.duty, '')}")
 
 
 @maintenance.command("run")
@@ -59,13 +61,13 @@ def list_jobs(config: str, as_json: bool) -> None:
 @common.json_option
 @click.pass_obj
 def run_job(config: str, job: str, as_json: bool) -> int:
-    """Do JOB now. Exit code 1 if it fails."""
+    """Run JOB now. Exit code 1 if it fails."""
 
-    async def work() -> JobRun:
+    async def run() -> JobRun:
         async with application(config) as app:
             return await ProjectMaintenance(app).service.run_now(job, getpass.getuser())
 
-    done = common.run_async(work)
+    done = common.run_async(run)
     if as_json:
         common.print_json(done)
     else:
@@ -79,7 +81,7 @@ def run_job(config: str, job: str, as_json: bool) -> int:
 @common.json_option
 @click.pass_obj
 def history(config: str, job: str | None, limit: int, as_json: bool) -> None:
-    """Show the last runs of JOB, or of all jobs, and what each had to say."""
+    """Show the last runs of JOB, or of all jobs, with their output."""
     with project(config) as here:
         found = MaintenanceRecords(here.database).list_runs(job, limit=limit)
         if as_json:
@@ -88,16 +90,16 @@ def history(config: str, job: str | None, limit: int, as_json: bool) -> None:
         rows = [
             (one.job, moment(one.started_at), one.outcome.value, one.actor, first_line(one.output, 90)) for one in found
         ]
-        console().print(table(("JOB", "STARTED", "OUTCOME", "BY", "SAID"), rows))
+        console().print(table(("JOB", "STARTED", "OUTCOME", "BY", "OUTPUT"), rows))
 
 
 @maintenance.command("sign-off")
 @click.argument("duty", metavar="DUTY")
-@click.option("--note", required=True, help="What was done, and what came of it; others will read it.")
+@click.option("--note", required=True, help="What was done, and with what result. Others will read it.")
 @common.json_option
 @click.pass_obj
 def sign_off(config: str, duty: str, note: str, as_json: bool) -> None:
-    """Sign off DUTY: that a person has done what is asked for every month."""
+    """Sign off DUTY: confirm that you have done this monthly task."""
     with project(config) as here:
         actor = getpass.getuser()
         signed = project_maintenance.sign_off(here, duty, actor, note)

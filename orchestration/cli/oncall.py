@@ -1,4 +1,4 @@
-"""`orchestrator oncall`: who is on call, and who is told of what."""
+"""`orchestrator oncall`: who is on call, and who is notified of what."""
 
 from __future__ import annotations
 
@@ -18,28 +18,30 @@ def oncall() -> None:
 
 
 @oncall.command()
-@click.option("--at", "at", type=MOMENT, help="At another moment: 12h from now, or a time.  [default: now]")
+@click.option(
+    "--at", "at", type=MOMENT, help="At another time: 12h for 12 hours from now, or a date and time.  [default: now]"
+)
 @common.json_option
 @click.pass_obj
 def show(config: str, at: str | None, as_json: bool) -> None:
-    """Show who has duty, who is told first by severity, and who is paged next."""
-    with project(config) as here:
-        now = here.clock.now()
+    """Show who is on call, who is notified first by severity, and who is paged next."""
+    with project(config) as opened:
+        now = opened.clock.now()
         moment = now if at is None else ahead(at, now)
-        settings = here.configuration.response
-        on_duty = duties(settings, moment)
-        told = {severity.value: [each.id for each in audience(severity, settings, moment)] for severity in Severity}
+        settings = opened.configuration.response
+        shifts = duties(settings, moment)
+        notified = {severity.value: [each.id for each in audience(severity, settings, moment)] for severity in Severity}
         levels = [
             (level, [each.id for each in contacts(level_names(level), settings, moment)])
             for level in settings.escalation.levels
         ]
         if as_json:
             paged = [{"level": level.level, "contacts": ids, "after": level.after} for level, ids in levels]
-            common.print_json({"at": moment, "on_call": on_duty, "told_first": told, "levels": paged})
+            common.print_json({"at": moment, "on_call": shifts, "told_first": notified, "levels": paged})
             return
         click.echo(f"at {moment:%Y-%m-%d %H:%M} UTC")
         if not settings.contacts:
-            click.echo("nobody: the configuration has no contacts, so incidents go to the log and the console alone")
+            click.echo("nobody: the configuration has no contacts, so incidents only go to the log and the console")
             return
         rows = [
             (
@@ -49,12 +51,14 @@ def show(config: str, at: str | None, as_json: bool) -> None:
                 f"{duty.until:%Y-%m-%d %H:%M}",
                 "yes" if duty.override else "",
             )
-            for duty in on_duty
+            for duty in shifts
         ]
         if rows:
-            console().print(table(("ROTATION", "LEVEL", "ON CALL", "UNTIL (UTC)", "STANDS IN"), rows))
+            console().print(table(("ROTATION", "LEVEL", "ON CALL", "UNTIL (UTC)", "OVERRIDE"), rows))
         console().print(
-            table(("SEVERITY", "TOLD FIRST"), [(name, ", ".join(ids) or "nobody") for name, ids in told.items()])
+            table(
+                ("SEVERITY", "NOTIFIED FIRST"), [(name, ", ".join(ids) or "nobody") for name, ids in notified.items()]
+            )
         )
         steps = [(str(level.level), ", ".join(ids) or "nobody", f"{level.after / 60:g} min") for level, ids in levels]
         console().print(table(("LEVEL", "PAGED", "NEXT AFTER"), steps))

@@ -1,4 +1,4 @@
-"""`orchestrator reports`: the digests, the weekly and the monthly reports."""
+"""`orchestrator reports`: the daily digests, and the weekly and monthly reports."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from orchestration.errors import NotFoundError
 
 @click.group()
 def reports() -> None:
-    """Reports: what maintenance has written, by name or `latest`. `orchestrator maintenance run` writes one now."""
+    """Maintenance reports, by name or `latest`. `orchestrator maintenance run` writes one now."""
 
 
 @reports.command("list")
@@ -20,8 +20,8 @@ def reports() -> None:
 @click.pass_obj
 def list_reports(config: str, as_json: bool) -> None:
     """List the reports, the newest first."""
-    with project(config) as here:
-        found = sorted(reports_folder(here).glob("*.md"), key=lambda path: path.stat().st_mtime, reverse=True)
+    with project(config) as opened:
+        found = sorted(reports_folder(opened).glob("*.md"), key=lambda path: path.stat().st_mtime, reverse=True)
         if as_json:
             common.print_json([{"report": path.stem, "path": path} for path in found])
         elif found:
@@ -36,13 +36,13 @@ def list_reports(config: str, as_json: bool) -> None:
 @click.pass_obj
 def show(config: str, report: str, as_json: bool) -> None:
     """Print REPORT."""
-    with project(config) as here:
-        folder = reports_folder(here)
+    with project(config) as opened:
+        folder = reports_folder(opened)
         found = sorted(folder.glob("*.md"), key=lambda path: path.stat().st_mtime)
         path = next((one for one in reversed(found) if report in (one.stem, "latest")), None)
         if path is None:
             known = ", ".join(one.stem for one in found[-5:]) or "none"
-            raise NotFoundError(f"expected a report in {folder} ({known}), got '{report}'; correct the name")
+            raise NotFoundError(f"there is no report '{report}' in {folder}; the newest are {known}")
         text = path.read_text(encoding="utf-8")
         if as_json:
             common.print_json({"report": path.stem, "path": path, "text": text})

@@ -1,4 +1,4 @@
-"""`orchestrator silences`: mute alerts for a time, now or in a window of maintenance that is still to come."""
+"""`orchestrator silences`: mute alerts for a time, from now on or in a future maintenance window."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ _LONGEST = timedelta(days=366)
 
 @click.group()
 def silences() -> None:
-    """Silences: what fits every matcher is recorded, and not told, until the silence ends."""
+    """Silences: alerts that match every matcher are stored and not reported until the silence ends."""
 
 
 @silences.command()
 @click.argument("matchers", nargs=-1, required=True, metavar="MATCHER...")
 @click.option("--duration", default="2h", show_default=True, help="How long, such as 45m, 2h or 1d.")
-@click.option("--start", help="When it begins, such as 2026-03-01T22:00Z: a window of maintenance.  [default: now]")
-@click.option("--comment", required=True, help="Why; others will read it.")
-@click.option("--author", help="Who.  [default: the user of this machine]")
+@click.option("--start", help="When it begins, such as 2026-03-01T22:00Z, for a maintenance window.  [default: now]")
+@click.option("--comment", required=True, help="The reason. Others will read it.")
+@click.option("--author", help="Who adds it.  [default: the current user]")
 @common.json_option
 @click.pass_obj
 def add(
@@ -43,9 +43,9 @@ def add(
     author: str | None,
     as_json: bool,
 ) -> None:
-    """Mute alerts that fit every MATCHER: agent="planner", host=~"web.*", alertname!="cpu-high", source!~"a|b"."""
-    with project(config) as here:
-        now = here.clock.now()
+    """Mute alerts that match every MATCHER: agent="planner", host=~"web.*", alertname!="cpu-high", source!~"a|b"."""
+    with project(config) as opened:
+        now = opened.clock.now()
         begins = now if start is None else read_time(start)
         silence = SilenceRow(
             id=new_id("silence", now.timestamp()),
@@ -54,13 +54,15 @@ def add(
             starts_at=begins,
             ends_at=begins + read_duration(duration),
             author=author or getpass.getuser(),
-            comment=here.redactor.text(comment),
+            comment=opened.redactor.text(comment),
             created_at=now,
         )
         if silence.ends_at <= now:
-            raise UsageError(f"expected an end in the future, got {silence.ends_at:%Y-%m-%d %H:%M} UTC; begin later")
-        here.silences.add(silence)
-        here.bus.publish(SilenceAdded(silence=silence.id, matchers=tuple(silence.matchers)), actor=silence.author)
+            raise UsageError(
+                f"the silence would end at {silence.ends_at:%Y-%m-%d %H:%M} UTC, which has passed; give a later start"
+            )
+        opened.silences.add(silence)
+        opened.bus.publish(SilenceAdded(silence=silence.id, matchers=tuple(silence.matchers)), actor=silence.author)
         if as_json:
             common.print_json(silence)
         else:
@@ -68,18 +70,18 @@ def add(
 
 
 @silences.command("list")
-@click.option("--all", "every", is_flag=True, help="Those that have ended, too.")
+@click.option("--all", "include_ended", is_flag=True, help="Include silences that have ended.")
 @common.json_option
 @click.pass_obj
-def list_silences(config: str, every: bool, as_json: bool) -> None:
-    """List the silences in force and those to come."""
-    with project(config) as here:
-        now = here.clock.now()
-        found = here.silences.list(now, ended=every)
+def list_silences(config: str, include_ended: bool, as_json: bool) -> None:
+    """List active and future silences."""
+    with project(config) as opened:
+        now = opened.clock.now()
+        found = opened.silences.list(now, ended=include_ended)
         if as_json:
             common.print_json(found)
         elif not found:
-            click.echo("no silence in force")
+            click.echo("there are no active silences")
         else:
             rows = [
                 (
@@ -100,19 +102,19 @@ def list_silences(config: str, every: bool, as_json: bool) -> None:
 @common.json_option
 @click.pass_obj
 def expire(config: str, silence: str, as_json: bool) -> None:
-    """End a silence now; what it mutes and still fires is told."""
-    with project(config) as here:
-        found = here.silences.find(silence)
-        here.silences.expire(found.id, here.clock.now())
-        here.bus.publish(SilenceExpired(silence=found.id), actor=getpass.getuser())
+    """End a silence now; alerts that it muted and that still fire are reported."""
+    with project(config) as opened:
+        found = opened.silences.find(silence)
+        opened.silences.expire(found.id, opened.clock.now())
+        opened.bus.publish(SilenceExpired(silence=found.id), actor=getpass.getuser())
         if as_json:
-            common.print_json(here.silences.find(found.id))
+            common.print_json(opened.silences.find(found.id))
         else:
             click.echo(f"{found.id}: ended")
 
 
 def state_of(silence: SilenceRow, now: datetime) -> str:
-    """Whether a silence is in force, to come, or over."""
+    """Whether a silence is in force, still to come, or has ended."""
     if silence.ends_at <= now:
         return "ended"
     return "in force" if silence.starts_at <= now else "to come"

@@ -1,7 +1,7 @@
-"""When a cron expression is due in a time zone, also over the change to summer time and back. Pure.
+"""When a cron expression is due in a time zone, including the changes to and from summer time. Pure.
 
-A time that the change to summer time skips comes as long after midnight as ever (2:30 is then 3:30); one that comes
-twice when the clock is put back counts the first time.
+A time that the change to summer time skips is moved by the change (2:30 becomes 3:30); a time that occurs twice when
+the clock is set back counts the first time. The cron library computes with local times, so this is handled here.
 """
 
 from __future__ import annotations
@@ -12,34 +12,34 @@ from zoneinfo import ZoneInfo
 
 from croniter import CroniterBadDateError, croniter  # type: ignore[import-untyped]
 
-# No change of the clock is longer.
-_LONGEST_CHANGE = timedelta(hours=3)
+# No time zone changes its clock by more.
+_MAX_CHANGE = timedelta(hours=3)
 
 
 def next_due(cron: str, zone: str, after: datetime) -> datetime | None:
-    """The first planned time after a moment; None for an expression that never comes true."""
+    """The first planned time after a moment; None for an expression that never matches."""
     found: list[datetime] = []
     bound: datetime | None = None
-    for local, planned in _planned(cron, zone, _local(after, zone) - _LONGEST_CHANGE):
+    for local, planned in _planned(cron, zone, _local(after, zone) - _MAX_CHANGE):
         if bound is not None and local > bound:
             break
         if planned > after:
-            # Where the clock changes, a later time on the wall may be the earlier one.
+            # When the clock changes, the later of two local times may be the earlier moment.
             found.append(planned)
-            bound = bound or local + _LONGEST_CHANGE
+            bound = bound or local + _MAX_CHANGE
     return min(found, default=None)
 
 
 def last_due(cron: str, zone: str, until: datetime) -> datetime:
-    """The last planned time up to a moment, of an expression that comes true."""
-    start, end = _local(until, zone) - _LONGEST_CHANGE, _local(until, zone) + _LONGEST_CHANGE
+    """The last planned time up to a moment, of an expression that matches at all."""
+    start, end = _local(until, zone) - _MAX_CHANGE, _local(until, zone) + _MAX_CHANGE
     found = []
     for local, planned in _planned(cron, zone, start):
         if local > end:
             break
         found.append(planned)
     earlier: datetime = croniter(cron, start + timedelta(microseconds=1)).get_prev(datetime)
-    return max(planned for planned in (*found, _moment(earlier, zone)) if planned <= until)
+    return max(planned for planned in (*found, _to_utc(earlier, zone)) if planned <= until)
 
 
 def _planned(cron: str, zone: str, start: datetime) -> Iterator[tuple[datetime, datetime]]:
@@ -50,10 +50,10 @@ def _planned(cron: str, zone: str, start: datetime) -> Iterator[tuple[datetime, 
             local: datetime = times.get_next(datetime)
         except CroniterBadDateError:  # such as the 30th of February
             return
-        yield local, _moment(local, zone)
+        yield local, _to_utc(local, zone)
 
 
-def _moment(local: datetime, zone: str) -> datetime:
+def _to_utc(local: datetime, zone: str) -> datetime:
     return local.replace(tzinfo=ZoneInfo(zone)).astimezone(UTC)
 
 

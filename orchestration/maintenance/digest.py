@@ -1,4 +1,4 @@
-"""The daily digest: what happened over night, and whether all is well now."""
+"""The daily digest: what happened since the last one, and what is wrong now."""
 
 from __future__ import annotations
 
@@ -20,13 +20,15 @@ from orchestration.storage.maintenance import JobOutcome, JobRun, MaintenanceRec
 from orchestration.storage.runs import Run, Runs
 
 NAME = "daily-digest"
-_LONGEST = timedelta(days=7)
+# After a long time without a digest the log has been rotated anyway, and nobody reads a report on a month.
+_MAX_PERIOD = timedelta(days=7)
 _SHOWN = 30
+# A day, and two hours for a backup that takes long: the same limit as that of the alert `backup-old`.
 _OLD_BACKUP = timedelta(hours=26)
 
 
 class DigestReport:
-    """Gathers the digest from the records. Blocks."""
+    """Collects the digest from the records. Blocks."""
 
     def __init__(
         self,
@@ -35,34 +37,34 @@ class DigestReport:
         incidents: IncidentRecords,
         alerts: Alerts,
         runs: Runs,
-        vault: BackupStore,
+        backups: BackupStore,
     ) -> None:
         self._log_folder = log_folder
         self._records = records
         self._incidents = incidents
         self._alerts = alerts
         self._runs = runs
-        self._vault = vault
+        self._backups = backups
 
     def write(self, now: datetime) -> MaintenanceReport:
-        """The digest of everything since the last one, of a week at most."""
+        """The digest of everything since the last one, but of a week at most."""
         since = self._since(now)
         errors = errors_since(self._log_folder, since)
         open_incidents = self._incidents.table.list(is_open=True, limit=1000)
         ended = [one for one in self._incidents.table.list(since=since, limit=1000) if one.resolved_at is not None]
         alerts = self._alerts.list([AlertStatus.FIRING], limit=1000)
-        backups = self._vault.list()
+        found_backups = self._backups.list()
         runs = [run for run in self._runs.list(limit=10_000) if (run.finished_at or now) >= since]
         jobs = [run for run in self._records.list_runs(limit=1000) if run.started_at >= since and run.job != NAME]
-        duties = self._records.list_sign_offs(only_open=True)
-        gist = (
-            _error_gist(errors),
+        sign_offs = self._records.list_sign_offs(only_open=True)
+        summary = (
+            _error_summary(errors),
             f"incidents: {len(open_incidents)} open, {len(ended)} ended",
             f"alerts: {len(alerts)} firing",
-            _backup_gist(backups, now),
-            _run_gist(runs),
-            _job_gist(jobs),
-            f"duties to be signed off: {', '.join(f'{one.duty} {one.period}' for one in duties) or 'none'}",
+            _backup_summary(found_backups, now),
+            _run_summary(runs),
+            _job_summary(jobs),
+            f"to be signed off: {', '.join(f'{one.duty} {one.period}' for one in sign_offs) or 'none'}",
         )
         parts = (
             f"From {moment(since)} to {moment(now)}.\n",
@@ -70,26 +72,26 @@ class DigestReport:
             section("Open incidents", _incident_table(open_incidents, now)),
             section("Incidents that ended", _incident_table(ended, now)),
             section("Alerts that fire", _alert_table(alerts, now)),
-            section("Backups", _backup_table(backups[:_SHOWN])),
+            section("Backups", _backup_table(found_backups[:_SHOWN])),
             section("Runs that did not succeed", _run_table(runs)),
             section("Maintenance", _job_table(jobs)),
-            section("Duties", _duty_table(duties)),
+            section("To be signed off", _sign_off_table(sign_offs)),
         )
-        return MaintenanceReport(NAME, "Daily digest", gist, "\n".join(parts))
+        return MaintenanceReport(NAME, "Daily digest", summary, "\n".join(parts))
 
     def _since(self, now: datetime) -> datetime:
-        """When the last digest was begun; a day ago where there was none."""
+        """When the last digest was started; a day ago if there was none."""
         last = next(iter(self._records.list_runs(NAME, outcomes=[JobOutcome.SUCCEEDED], limit=1)), None)
-        return max(now - _LONGEST, last.started_at if last else now - timedelta(days=1))
+        return max(now - _MAX_PERIOD, last.started_at if last else now - timedelta(days=1))
 
 
-def _error_gist(errors: Sequence[ErrorGroup]) -> str:
+def _error_summary(errors: Sequence[ErrorGroup]) -> str:
     new = [group for group in errors if group.new]
     lines = sum(group.count for group in errors)
     return f"errors in the log: {lines} of {len(errors)} kinds, {len(new)} of them new"
 
 
-def _backup_gist(backups: Sequence[Backup], now: datetime) -> str:
+def _backup_summary(backups: Sequence[Backup], now: datetime) -> str:
     if not backups:
         return "backups: NONE that is good"
     age = now - backups[0].made_at
@@ -97,12 +99,12 @@ def _backup_gist(backups: Sequence[Backup], now: datetime) -> str:
     return f"backups: {len(backups)} good, the newest {span(age)} old{warning}"
 
 
-def _run_gist(runs: Sequence[Run]) -> str:
+def _run_summary(runs: Sequence[Run]) -> str:
     counts = Counter(run.status.value for run in runs)
     return "runs: " + (", ".join(f"{count} {status}" for status, count in sorted(counts.items())) or "none")
 
 
-def _job_gist(jobs: Sequence[JobRun]) -> str:
+def _job_summary(jobs: Sequence[JobRun]) -> str:
     failed = sorted({run.job for run in jobs if run.outcome in (JobOutcome.FAILED, JobOutcome.INTERRUPTED)})
     return f"maintenance: {len(jobs)} jobs done, failed: {', '.join(failed) or 'none'}"
 
@@ -150,5 +152,5 @@ def _job_table(jobs: Sequence[JobRun]) -> list[str]:
     return table(("job", "outcome", "started", "said"), rows)
 
 
-def _duty_table(duties: Sequence[SignOff]) -> list[str]:
-    return table(("duty", "of", "asked"), [(one.duty, one.period, moment(one.asked_at)) for one in duties])
+def _sign_off_table(sign_offs: Sequence[SignOff]) -> list[str]:
+    return table(("duty", "of", "asked"), [(one.duty, one.period, moment(one.asked_at)) for one in sign_offs])

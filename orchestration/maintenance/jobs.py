@@ -1,4 +1,4 @@
-"""The jobs of maintenance, by the playbook's calendar: daily, weekly, monthly."""
+"""The maintenance jobs, on the playbook's calendar: daily, weekly, monthly."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from orchestration.maintenance.scheduler import JobFunction, MaintenanceJob
 from orchestration.maintenance.service import BackupService
 from orchestration.storage.maintenance import MaintenanceRecords
 
-# What people do once a month and sign off, and what there is to be done.
+# What people do once a month and sign off, each with what there is to do. The keys are stored and typed by people.
 SIGN_OFFS = MappingProxyType(
     {
         "playbook-review": "read the playbooks against the month's incidents, and bring them up to date",
-        "contacts": "see that the escalation contacts are right, and that each got the test message",
-        "disaster-recovery": "look at the restore drill, and restore on another machine",
+        "contacts": "check that the escalation contacts are right and that each received the test message",
+        "disaster-recovery": "check the result of the restore drill, and restore on another machine",
     }
 )
 
 
 @dataclass(frozen=True, slots=True)
 class JobContext:
-    """What the jobs work with. `retention` needs the durable engine, which not every process has."""
+    """The services that jobs use. `retention` needs the durable engine, which not every process has."""
 
     backups: BackupStore
     backup_service: BackupService
@@ -44,28 +44,35 @@ class JobContext:
     retention: Callable[[datetime], Awaitable[str]]
 
 
-def jobs(workshop: JobContext) -> tuple[MaintenanceJob, ...]:
+def jobs(context: JobContext) -> tuple[MaintenanceJob, ...]:
     """All jobs; their names are those of `config.maintenance.DEFAULT_CRONS`."""
-    here = workshop
     return (
+        MaintenanceJob("backup", "make a backup, verify it, delete old ones", _threaded(lambda _: _back_up(context))),
         MaintenanceJob(
-            "backup", "make a backup, open it again, clear old ones away", _threaded(lambda _: _back_up(here))
+            "daily-digest",
+            "the night's errors, incidents, alerts, backups, runs",
+            _report(context, context.digest.write),
+        ),
+        MaintenanceJob("retention", "delete what is older than the retention period", context.retention),
+        MaintenanceJob(
+            "weekly-report",
+            "incident figures, SLA, old alerts, vulnerabilities",
+            _report(context, context.figures.weekly),
         ),
         MaintenanceJob(
-            "daily-digest", "the night's errors, incidents, alerts, backups, runs", _report(here, here.digest.write)
-        ),
-        MaintenanceJob("retention", "delete what is older than it is kept", here.retention),
-        MaintenanceJob(
-            "weekly-report", "incident figures, SLA, lasting alerts, audit", _report(here, here.figures.weekly)
+            "restore-drill", "restore the newest backup into a scratch database", _threaded(lambda _: _drill(context))
         ),
         MaintenanceJob(
-            "restore-drill", "restore the newest backup into a scratch database", _threaded(lambda _: _drill(here))
+            "contacts-test", "send a test message to every contact", _threaded(lambda now: _test(context, now))
         ),
         MaintenanceJob(
-            "contacts-test", "send a test message to every contact", _threaded(lambda now: _test(here, now))
+            "monthly-duties",
+            "remind people of what they have to sign off",
+            _threaded(lambda now: _remind(context, now)),
         ),
-        MaintenanceJob("monthly-duties", "remind of what people sign off", _threaded(lambda now: _remind(here, now))),
-        MaintenanceJob("trend-report", "incident figures by month and scenario", _report(here, here.figures.trend)),
+        MaintenanceJob(
+            "trend-report", "incident figures by month and scenario", _report(context, context.figures.trend)
+        ),
     )
 
 
@@ -76,36 +83,36 @@ def _threaded(function: Callable[[datetime], str]) -> JobFunction:
     return work
 
 
-def _report(here: JobContext, make: Callable[[datetime], MaintenanceReport]) -> JobFunction:
-    return _threaded(lambda now: str(here.writer.publish(make(now), now)))
+def _report(context: JobContext, make: Callable[[datetime], MaintenanceReport]) -> JobFunction:
+    return _threaded(lambda now: str(context.writer.publish(make(now), now)))
 
 
-def _back_up(here: JobContext) -> str:
-    backup = here.backups.make()
-    gone = here.backups.prune(here.settings().backups)
+def _back_up(context: JobContext) -> str:
+    backup = context.backups.make()
+    gone = context.backups.prune(context.settings().backups)
     return f"{backup.id}: {backup.bytes:,} bytes, {backup.rows:,} rows, {backup.seconds:.1f} s; {len(gone)} old deleted"
 
 
-def _drill(here: JobContext) -> str:
-    tried = here.backup_service.rehearse()
+def _drill(context: JobContext) -> str:
+    tried = context.backup_service.rehearse()
     if not tried.good:
         raise BackupError(f"{tried.backup} could not be restored: {'; '.join(tried.problems)}")
     return f"{tried.backup} restored and checked in {tried.seconds:.1f} s"
 
 
-def _test(here: JobContext, now: datetime) -> str:
-    reached = here.writer.test_contacts(now)
+def _test(context: JobContext, now: datetime) -> str:
+    reached = context.writer.test_contacts(now)
     return f"sent to {', '.join(reached)}"
 
 
-def _remind(here: JobContext, now: datetime) -> str:
-    period = f"{now.astimezone(ZoneInfo(here.settings().time_zone)):%Y-%m}"
-    for duty in SIGN_OFFS:
-        here.records.request_sign_off(duty, period, now)
-    waiting = here.records.list_sign_offs(only_open=True)
-    gist = tuple(
+def _remind(context: JobContext, now: datetime) -> str:
+    period = f"{now.astimezone(ZoneInfo(context.settings().time_zone)):%Y-%m}"
+    for name in SIGN_OFFS:
+        context.records.request_sign_off(name, period, now)
+    open_sign_offs = context.records.list_sign_offs(only_open=True)
+    summary = tuple(
         f"{one.duty} ({one.period}): {SIGN_OFFS.get(one.duty, '')}; "
         f"then `orchestrator maintenance sign-off {one.duty} --note …`"
-        for one in waiting
+        for one in open_sign_offs
     )
-    return str(here.writer.publish(MaintenanceReport("monthly-duties", "To be signed off", gist, ""), now))
+    return str(context.writer.publish(MaintenanceReport("monthly-duties", "To be signed off", summary, ""), now))

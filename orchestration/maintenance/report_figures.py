@@ -1,4 +1,4 @@
-"""The weekly report and the monthly trend: incident figures, the SLA, alerts that last, known vulnerabilities."""
+"""The weekly report and the monthly trend: incident figures, the SLA, old alerts, known vulnerabilities."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SHOWN = 50
 
 
 class FigureReports:
-    """Makes both reports from the records. `advisories` is the folder of known vulnerabilities. Blocks."""
+    """Writes both reports from the records. `advisories` is the folder of known vulnerabilities. Blocks."""
 
     def __init__(
         self,
@@ -40,15 +40,15 @@ class FigureReports:
         self._time_zone = time_zone
 
     def weekly(self, now: datetime) -> MaintenanceReport:
-        """The last seven days beside the seven before."""
+        """The last seven days compared with the seven before."""
         week = self._statistics.report(IncidentSelection(now - _WEEK, now), "severity", now)
         before = self._statistics.report(IncidentSelection(now - 2 * _WEEK, now - _WEEK), "severity", now)
         old = [one for one in self._alerts.list([AlertStatus.FIRING], limit=1000) if now - one.since > _WEEK]
         found = audit(installed(), self._advisories())
         actions = self._open_actions()
-        gist = (
+        summary = (
             f"incidents: {week.total.count}, {before.total.count} in the week before",
-            *_sla_gist(week.total),
+            *_sla_summary(week.total),
             f"alerts that have fired for more than a week: {len(old)}",
             f"dependencies: {found.verdict(now)}",
             f"action items to be done: {len(actions)}",
@@ -61,17 +61,17 @@ class FigureReports:
             section("Dependencies", [found.verdict(now), "", *_vulnerabilities(found)]),
             section("Action items to be done", actions[:_SHOWN]),
         )
-        return MaintenanceReport(WEEKLY, "Weekly report", gist, "\n".join(parts))
+        return MaintenanceReport(WEEKLY, "Weekly report", summary, "\n".join(parts))
 
     def trend(self, now: datetime) -> MaintenanceReport:
-        """The last months side by side, and by scenario."""
+        """The last months compared with each other, and by scenario."""
         since = _months_before(now, self._time_zone(), _MONTHS)
         months, scenarios = self._statistics.reports(IncidentSelection(since, now), ("month", "scenario"), now)
-        again = months.total.recurrence
-        gist = (
+        recurrence = months.total.recurrence
+        summary = (
             f"incidents since {since:%Y-%m-%d}: {months.total.count}",
-            *_sla_gist(months.total),
-            f"recurrence: {_share(again.rate)} ({again.recurred} of {again.resolved} resolved)",
+            *_sla_summary(months.total),
+            f"recurrence: {_share(recurrence.rate)} ({recurrence.recurred} of {recurrence.resolved} resolved)",
             *(f"{group.name}: {group.count} incidents" for group in months.groups),
         )
         parts = (
@@ -81,7 +81,7 @@ class FigureReports:
             section("By scenario", _figures(scenarios.groups)),
             section("Recurrence by scenario", _recurrence(scenarios.groups)),
         )
-        return MaintenanceReport(TREND, "Trends", gist, "\n".join(parts))
+        return MaintenanceReport(TREND, "Trends", summary, "\n".join(parts))
 
     def _open_actions(self) -> list[str]:
         return [
@@ -93,7 +93,7 @@ class FigureReports:
 
 
 def _months_before(now: datetime, zone: str, months: int) -> datetime:
-    """The first of the month so many months ago."""
+    """The start of the month so many months ago."""
     local = now.astimezone(ZoneInfo(zone))
     year, month = divmod(local.year * 12 + local.month - 1 - months, 12)
     return local.replace(year=year, month=month + 1, day=1, hour=0, minute=0, second=0, microsecond=0)
@@ -140,7 +140,7 @@ def _sla(groups: Iterable[IncidentGroup]) -> list[str]:
     return table(("group", "target", "met", "in time", "breached"), rows)
 
 
-def _sla_gist(group: IncidentGroup) -> Iterator[str]:
+def _sla_summary(group: IncidentGroup) -> Iterator[str]:
     for one in group.compliance:
         yield f"SLA {one.target}: {_share(one.rate)} ({one.met} met, {one.breached} breached)"
 

@@ -1,4 +1,4 @@
-"""Reports: a file for each, and the gist of it to those who want to know."""
+"""Maintenance reports: a file for each, and a summary for its audience."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ _STEP = "report"
 
 @dataclass(frozen=True, slots=True)
 class MaintenanceReport:
-    """What there is to say. `gist` is a line each of what matters most, `body` all else, in Markdown."""
+    """A report: `summary` has one line for each main point, `body` has the details in Markdown."""
 
     name: str
     title: str
-    gist: tuple[str, ...]
+    summary: tuple[str, ...]
     body: str
 
 
 class ReportWriter:
-    """Writes reports and sends their gist through the outbox. Blocks."""
+    """Writes reports and sends their summaries through the outbox. Blocks."""
 
     def __init__(
         self,
@@ -49,19 +49,22 @@ class ReportWriter:
         self._redact = redact
 
     def publish(self, report: MaintenanceReport, now: datetime) -> Path:
-        """Write a report in the place of an earlier one of that day, and tell its audience, once a day."""
+        """Write a report, replacing an earlier one of that day, and send its summary to the audience, once a day.
+
+        The day is in the key of the messages, so that a job that is repeated sends no second one.
+        """
         folder = self.folder
         folder.mkdir(parents=True, exist_ok=True, mode=0o750)
         day = f"{now.astimezone(ZoneInfo(self._configuration().maintenance.time_zone)):%Y-%m-%d}"
         path = folder / f"{report.name}-{day}.md"
-        head = "\n".join([f"# {report.title}, {day}", "", *(f"- {line}" for line in report.gist), ""])
+        head = "\n".join([f"# {report.title}, {day}", "", *(f"- {line}" for line in report.summary), ""])
         path.write_text(self._redact(f"{head}\n{report.body}"), encoding="utf-8")
-        details = "\n".join([*report.gist, "", f"The whole report: {path}"])
-        self._tell(f"report-{report.name}-{day}", f"{report.title}, {day}", details, now)
+        details = "\n".join([*report.summary, "", f"The whole report: {path}"])
+        self._notify(f"report-{report.name}-{day}", f"{report.title}, {day}", details, now)
         return path
 
     def test_contacts(self, now: datetime) -> tuple[str, ...]:
-        """Put a test message to every contact on each of its channels into the outbox; returns whom it will reach."""
+        """Put a test message to every contact on each of its channels into the outbox; returns who will get it."""
         response = self._configuration().response
         notice = Notice(
             kind=NoticeKind.TEST,
@@ -76,7 +79,7 @@ class ReportWriter:
         self._outbox.add(rows)
         return tuple(f"{row.contact} by {row.channel}" for row in rows)
 
-    def _tell(self, name: str, title: str, details: str, now: datetime) -> None:
+    def _notify(self, name: str, title: str, details: str, now: datetime) -> None:
         notice = Notice(
             kind=NoticeKind.REPORT,
             incident_id=name,
@@ -94,23 +97,23 @@ class ReportWriter:
 
 
 def section(title: str, lines: Iterable[str]) -> str:
-    """A part of a report; without anything to say it says so."""
+    """A section of a report; an empty one says so."""
     return "\n".join([f"## {title}", "", *(list(lines) or ["Nothing."]), ""])
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
-    """The lines of a table; none without rows."""
+    """The lines of a table in Markdown; none without rows."""
     lines = ["| " + " | ".join(_cell(value) for value in row) + " |" for row in rows]
     head = ["| " + " | ".join(columns) + " |", "| " + " | ".join("---" for _ in columns) + " |"]
     return [*head, *lines] if lines else []
 
 
 def moment(at: datetime | None) -> str:
-    """A time as reports have it."""
+    """A time in the format of reports."""
     return "" if at is None else f"{at:%Y-%m-%d %H:%M} UTC"
 
 
 def _cell(value: object) -> str:
-    """One line of text that is no mark-up."""
+    """One line of text without mark-up: titles and errors come from elsewhere, and reports are shown as HTML."""
     text = " ".join(str(value).split()).replace("\\", "\\\\").replace("|", "\\|")
     return text.replace("<", "&lt;")[:300]

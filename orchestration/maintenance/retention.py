@@ -1,6 +1,6 @@
-"""Old things go: logs, artifacts, events, heartbeats, alerts that are over, and the steps of runs that have ended.
+"""Retention: deletes old logs, artifacts, events, heartbeats, resolved alerts, and the steps of ended runs.
 
-Only what the system has made itself, and nothing of a run that has not come to an end.
+It deletes only what the system has made itself, and nothing of a run that has not ended: such a run can be resumed.
 """
 
 from __future__ import annotations
@@ -22,14 +22,15 @@ from orchestration.storage.runs import Runs
 from orchestration.storage.samples import Samples
 from orchestration.workflows.engine import Engine
 
+# Each batch is one transaction, which keeps other writers of SQLite waiting.
 _BATCH = 2_000
 _MEGABYTE = 1_000_000
-# The name of a log, then the moment of its rotation.
+# The name of a log, then the time of its rotation. Anything else in the folder is not ours.
 _ROTATED = re.compile(r"orchestrator\.(?:log|jsonl)\.\d{8}T\d{6}\.\d+Z(?:\.gz)?")
 
 
 class RetentionJob:
-    """Takes away what is older than `monitoring.retentionDays`."""
+    """Deletes what is older than `monitoring.retentionDays`."""
 
     def __init__(
         self,
@@ -52,7 +53,7 @@ class RetentionJob:
         self._engine = engine
 
     async def run(self, now: datetime) -> str:
-        """Do all of it; returns what went, in words."""
+        """Delete all of it; returns a summary."""
         days = self._configuration().monitoring.retention_days
         before = now - timedelta(days=days)
         files = await anyio.to_thread.run_sync(self._files, now, float(days))
@@ -61,9 +62,9 @@ class RetentionJob:
         return f"older than {days} days: {files}, {rows}, {flows} flows of the engine"
 
     def _files(self, now: datetime, days: float) -> str:
-        logs = _removed([path for path in self._logs() if is_older(path, now, days)])
+        logs = _delete([path for path in self._logs() if is_older(path, now, days)])
         ended = [path for path in self._artifacts() if is_older(path, now, days)]
-        artifacts = _removed([*ended, *self._beyond_limit(ended)])
+        artifacts = _delete([*ended, *self._beyond_limit(ended)])
         return f"{logs} of logs, {artifacts} of artifacts"
 
     def _rows(self, before: datetime, now: datetime) -> str:
@@ -79,22 +80,24 @@ class RetentionJob:
         return await anyio.to_thread.run_sync(self._old.unfinished, flow_ids)
 
     def _logs(self) -> Iterator[Path]:
-        """Copies that a rotation has made; the logs themselves stay."""
+        """The rotated logs; the current ones stay."""
         return (path for path in sorted(self._log_folder.glob("orchestrator.*")) if _ROTATED.fullmatch(path.name))
 
     def _artifacts(self) -> Iterator[Path]:
-        """The folders of runs of ours that have ended."""
+        """The folders of our runs that have ended. A link is never followed: it may lead out of the folder."""
         for path in sorted(self._artifact_folder.iterdir()) if self._artifact_folder.is_dir() else ():
             if path.is_dir() and not path.is_symlink() and self._has_ended(path.name):
                 yield path
 
-    def _beyond_limit(self, gone: Sequence[Path]) -> list[Path]:
-        """The folders that go for their size, the oldest runs first; identifiers sort by time."""
+    def _beyond_limit(self, deleted: Sequence[Path]) -> list[Path]:
+        """The folders to delete for their total size, the oldest runs first; the ids of runs sort by time."""
         limit = self._configuration().maintenance.artifacts_megabytes
         if limit is None:
             return []
-        left = [path for path in self._artifacts() if path not in gone]
-        excess = sum(size_of(path) for path in self._artifact_folder.iterdir() if path not in gone) - limit * _MEGABYTE
+        left = [path for path in self._artifacts() if path not in deleted]
+        excess = (
+            sum(size_of(path) for path in self._artifact_folder.iterdir() if path not in deleted) - limit * _MEGABYTE
+        )
         chosen = []
         for path in left:
             if excess <= 0:
@@ -110,7 +113,7 @@ class RetentionJob:
             return False
 
 
-def _removed(paths: Sequence[Path]) -> str:
+def _delete(paths: Sequence[Path]) -> str:
     size = 0
     for path in paths:
         size += size_of(path)

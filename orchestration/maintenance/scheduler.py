@@ -1,4 +1,4 @@
-"""The calendar of maintenance: what is due is done once, by whoever leads, and kept on record with what came of it."""
+"""The schedule of maintenance: each job that is due is run once, by the leader, and recorded with its result."""
 
 from __future__ import annotations
 
@@ -30,20 +30,22 @@ from orchestration.workflows.processes import is_live, this_process
 
 JobFunction = Callable[[datetime], Awaitable[str]]
 
+# The actor of runs that nobody asked for; it is stored.
 CALENDAR = "calendar"
 _LEASE_PREFIX = "maintenance/"
+# A job runs for minutes in a thread while its lease is renewed beside it; a process that dies frees the job after this.
 _LEASE_SECONDS = 30.0
 _RENEW_SECONDS = 5.0
-_LOOK_SECONDS = 5.0
-# A job whose process died is done once more; not for ever, for it may have been the job that killed it.
-_MOST_TRIES = 2
-_LONGEST_OUTPUT = 20_000
+_POLL_SECONDS = 5.0
+# A job whose process died is run once more, but not for ever: it may be the job that killed the process.
+_MAX_ATTEMPTS = 2
+_MAX_OUTPUT = 20_000
 
 
 @dataclass(frozen=True, slots=True)
 class MaintenanceJob:
-    """Something to be done now and then. `work` is given the time and returns what it has to say; it raises when it
-    failed, and can be done again at any time."""
+    """A job that is run regularly. `work` gets the time and returns a summary; it raises if it failed, and must be safe
+    to repeat at any time."""
 
     name: str
     about: str
@@ -52,7 +54,7 @@ class MaintenanceJob:
 
 @dataclass(frozen=True, slots=True)
 class JobStatus:
-    """A job, when it is due next (None: never by itself), and its last run."""
+    """A job, when it is due next (None if it is never due by itself), and its last run."""
 
     job: str
     about: str
@@ -61,8 +63,8 @@ class JobStatus:
     last: JobRun | None
 
 
-class _Begun:
-    """Hands on that a job has begun, and remembers it."""
+class _StartRecorder:
+    """Passes on that a job was started, and remembers its run."""
 
     def __init__(self, status: anyio.abc.TaskStatus[JobRun]) -> None:
         self._status = status
@@ -75,7 +77,7 @@ class _Begun:
 
 
 class MaintenanceScheduler:
-    """The jobs of a project. `holder` names this process in leases; `settings` gives the configuration in force."""
+    """Runs the jobs of a project. `holder` names this process in leases; `settings` returns the present settings."""
 
     def __init__(
         self,
@@ -97,43 +99,43 @@ class MaintenanceScheduler:
         self._busy: set[str] = set()
 
     async def run(self) -> None:
-        """Do whatever is due, until cancelled. Only the process that leads calls this.
+        """Run jobs when they are due, until cancelled. Only the leading process calls this.
 
-        A job that was due while nobody led is caught up once, however often it was missed. Each job has a task of its
-        own, so that one that fails or takes long holds up no other.
+        A job that was due while no process led is run once, however often it was missed. Each job has its own task, so
+        that one that fails or takes long delays no other.
         """
         async with anyio.create_task_group() as group:
             while True:
-                # Without the database nothing can be claimed; what is due then is still due when it is back.
+                # Without the database no job can be claimed; what is due now is still due when the database is back.
                 with contextlib.suppress(SQLAlchemyError):
                     await anyio.to_thread.run_sync(self._close_interrupted)
                     for job in await anyio.to_thread.run_sync(self._due):
-                        group.start_soon(self._do_planned, job)
-                await self._clock.sleep(_LOOK_SECONDS)
+                        group.start_soon(self._run_planned, job)
+                await self._clock.sleep(_POLL_SECONDS)
 
     async def run_now(
         self, name: str, actor: str, *, task_status: anyio.abc.TaskStatus[JobRun] = anyio.TASK_STATUS_IGNORED
     ) -> JobRun:
-        """Do a job now because somebody asks for it; returns how it came out, and tells `task_status` when it has
-        begun. Raises NotFoundError, and ConflictError when the job is being done already."""
+        """Run a job now on request; returns its run, and informs `task_status` when the job has started.
+
+        Raises NotFoundError, and ConflictError if the job is running already.
+        """
         job = self.job(name)
         run = self._new_run(name, actor, None)
         async with self._holding(name) as held:
             if not held:
-                raise ConflictError(
-                    f"expected the job {name} at rest, got one that is being done; see `orchestrator maintenance list`"
-                )
+                raise ConflictError(f"the job {name} is running already; see `orchestrator maintenance history {name}`")
             await anyio.to_thread.run_sync(self._records.add_run, run)
             task_status.started(run)
-            return await self._work(job, run)
+            return await self._run_job(job, run)
 
     async def start(self, name: str, actor: str, *, task_status: anyio.abc.TaskStatus[JobRun]) -> None:
-        """The same for a task group's `start`: what goes wrong once it has begun is kept on record, and not raised."""
-        begun = _Begun(task_status)
+        """The same for a task group's `start`: once the job has started, an error is recorded and not raised."""
+        recorder = _StartRecorder(task_status)
         try:
-            await self.run_now(name, actor, task_status=begun)
+            await self.run_now(name, actor, task_status=recorder)
         except SQLAlchemyError as error:
-            if begun.run is None:
+            if recorder.run is None:
                 raise
             self._bus.publish(MaintenanceUnrecorded(job=name, message=type(error).__name__))
 
@@ -141,14 +143,14 @@ class MaintenanceScheduler:
         """The job of that name. Raises NotFoundError."""
         if name not in self._jobs:
             known = ", ".join(self._jobs)
-            raise NotFoundError(f"expected a job of maintenance ({known}), got '{name}'; correct the name")
+            raise NotFoundError(f"there is no maintenance job '{name}'; the jobs are {known}")
         return self._jobs[name]
 
     def statuses(self) -> tuple[JobStatus, ...]:
-        """Every job as it stands now. Blocks."""
-        return tuple(self._standing(job) for job in self._jobs.values())
+        """The status of every job. Blocks."""
+        return tuple(self._status(job) for job in self._jobs.values())
 
-    def _standing(self, job: MaintenanceJob) -> JobStatus:
+    def _status(self, job: MaintenanceJob) -> JobStatus:
         settings = self._settings()
         cron = settings.cron_of(job.name)
         last = next(iter(self._records.list_runs(job.name, limit=1)), None)
@@ -158,7 +160,7 @@ class MaintenanceScheduler:
         return JobStatus(job.name, job.about, cron, due, last)
 
     def _due(self) -> list[str]:
-        """The jobs that are due and that this process is not at already."""
+        """The jobs that are due and that this process is not running already."""
         settings, now = self._settings(), self._clock.now()
         return [name for name in self._jobs if name not in self._busy and self._is_due(name, settings, now)]
 
@@ -168,13 +170,13 @@ class MaintenanceScheduler:
             return False
         planned = self._records.last_planned(name, now)
         due = next_due(cron, settings.time_zone, planned)
-        return (due is not None and due <= now) or self._is_broken_off(name, planned)
+        return (due is not None and due <= now) or self._was_interrupted(name, planned)
 
-    def _is_broken_off(self, name: str, planned: datetime) -> bool:
-        tries = [run for run in self._records.list_runs(name, limit=_MOST_TRIES + 1) if run.planned_at == planned]
-        return bool(tries) and tries[0].outcome is JobOutcome.INTERRUPTED and len(tries) < _MOST_TRIES
+    def _was_interrupted(self, name: str, planned: datetime) -> bool:
+        attempts = [run for run in self._records.list_runs(name, limit=_MAX_ATTEMPTS + 1) if run.planned_at == planned]
+        return bool(attempts) and attempts[0].outcome is JobOutcome.INTERRUPTED and len(attempts) < _MAX_ATTEMPTS
 
-    async def _do_planned(self, name: str) -> None:
+    async def _run_planned(self, name: str) -> None:
         if name in self._busy:
             return
         self._busy.add(name)
@@ -182,14 +184,18 @@ class MaintenanceScheduler:
             async with self._holding(name) as held:
                 run = await anyio.to_thread.run_sync(self._claim, name) if held else None
                 if run is not None:
-                    await self._work(self._jobs[name], run)
+                    await self._run_job(self._jobs[name], run)
         except SQLAlchemyError as error:
             self._bus.publish(MaintenanceUnrecorded(job=name, message=type(error).__name__))
         finally:
             self._busy.discard(name)
 
     def _claim(self, name: str) -> JobRun | None:
-        """Take on the planned time that is due, if nobody has since; None otherwise."""
+        """Claim the planned time that is due; None if another process has claimed it.
+
+        Decided again here, after the lease was acquired: another process may have run the job in between. The compare
+        and set of `claim` covers the case that a lease expired while its holder was suspended.
+        """
         settings, now = self._settings(), self._clock.now()
         if not self._is_due(name, settings, now):
             return None
@@ -201,11 +207,11 @@ class MaintenanceScheduler:
         run = self._new_run(name, CALENDAR, planned)
         return run if self._records.claim(run, seen) else None
 
-    async def _work(self, job: MaintenanceJob, run: JobRun) -> JobRun:
-        """Do it, and record what came of it, whatever that is."""
+    async def _run_job(self, job: MaintenanceJob, run: JobRun) -> JobRun:
+        """Run a job and record its outcome, whatever it is."""
         self._bus.publish(MaintenanceStarted(job=job.name, job_run=run.id), actor=run.actor)
         try:
-            said = await job.work(self._clock.now())
+            output = await job.work(self._clock.now())
         except Exception as error:  # noqa: BLE001 (a job may fail in any way, and the others go on)
             done = self._ended(run, JobOutcome.FAILED, f"{type(error).__name__}: {error}")
         except BaseException:
@@ -213,7 +219,7 @@ class MaintenanceScheduler:
                 await self._record(self._ended(run, JobOutcome.INTERRUPTED, "the process was told to stop"))
             raise
         else:
-            done = self._ended(run, JobOutcome.SUCCEEDED, said)
+            done = self._ended(run, JobOutcome.SUCCEEDED, output)
         await self._record(done)
         kind = MaintenanceFinished if done.outcome is JobOutcome.SUCCEEDED else MaintenanceFailed
         self._bus.publish(kind(job.name, run.id, done.output[:500]), actor=run.actor)
@@ -224,7 +230,7 @@ class MaintenanceScheduler:
         await anyio.to_thread.run_sync(self._records.finish_run, run.id, run.outcome, run.output, at)
 
     def _ended(self, run: JobRun, outcome: JobOutcome, output: str) -> JobRun:
-        return replace(run, outcome=outcome, output=output[:_LONGEST_OUTPUT], ended_at=self._clock.now())
+        return replace(run, outcome=outcome, output=output[:_MAX_OUTPUT], ended_at=self._clock.now())
 
     def _new_run(self, name: str, actor: str, planned: datetime | None) -> JobRun:
         now = self._clock.now()
@@ -232,7 +238,7 @@ class MaintenanceScheduler:
 
     @contextlib.asynccontextmanager
     async def _holding(self, name: str) -> AsyncIterator[bool]:
-        """Hold a job, so that no other process does it at the same time; yields whether that could be had."""
+        """Hold the lease of a job, so that no other process runs it at the same time; yields whether it was free."""
         holder = f"{self._holder}/{new_id('hold', self._clock.now().timestamp())}"
         if not await self._acquire(name, holder):
             yield False
@@ -263,7 +269,7 @@ class MaintenanceScheduler:
         return await anyio.to_thread.run_sync(lambda: take(_LEASE_PREFIX + name, holder, _LEASE_SECONDS, about))
 
     def _close_interrupted(self) -> None:
-        """Close what is recorded as being done and is held by nobody: its process is gone."""
+        """Mark runs as interrupted that are recorded as running while no process holds their lease."""
         going = self._records.list_runs(outcomes=[JobOutcome.RUNNING])
         if not going:
             return
@@ -271,5 +277,5 @@ class MaintenanceScheduler:
         for run in going:
             if run.job not in held:
                 self._records.finish_run(
-                    run.id, JobOutcome.INTERRUPTED, "its process ended before it did", self._clock.now()
+                    run.id, JobOutcome.INTERRUPTED, "its process ended before the job did", self._clock.now()
                 )

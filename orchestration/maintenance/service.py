@@ -1,4 +1,4 @@
-"""What playbooks and people ask of maintenance: is all whole, could it be restored, make a backup now."""
+"""Backups as a service for playbooks and people: check integrity, rehearse a restore, make a backup now."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from orchestration.monitoring.collectors.databases import DatabaseWatch
 
 
 class BackupService:
-    """Implements `playbooks.ports.Upkeep`. `audit` says what is wrong with the chain of the audit log, where there is
+    """Implements `playbooks.ports.Upkeep`. `audit` returns what is wrong with the chain of the audit log, if there is
     one."""
 
     def __init__(
         self,
-        vault: BackupStore,
+        backups: BackupStore,
         watch: DatabaseWatch,
         clock: Clock,
         bus: EventBus,
         audit: Callable[[], Sequence[str]] | None = None,
     ) -> None:
-        self._vault = vault
+        self._backups = backups
         self._watch = watch
         self._clock = clock
         self._bus = bus
@@ -37,11 +37,11 @@ class BackupService:
 
     async def integrity(self) -> Mapping[str, Any]:
         """Check the database and the chain of the audit log: `intact`, `problems`, and `audit_checked`, true where the
-        chain was checked too. A database that cannot be looked at is not intact."""
+        chain was checked too. A database that cannot be checked is not intact."""
         signals = await anyio.to_thread.run_sync(self._watch.check)
         problems = [finding for signal in signals if signal.value != 1.0 for finding in _findings(signal)]
         if not signals:
-            problems.append("the database could not be looked at")
+            problems.append("the database could not be checked")
         if self._audit is not None:
             problems += await anyio.to_thread.run_sync(self._audit)
         return {"intact": not problems, "problems": problems, "audit_checked": self._audit is not None}
@@ -49,35 +49,35 @@ class BackupService:
     async def rehearse_restore(self) -> Mapping[str, Any]:
         """Restore the newest backup into a scratch database: `restored`, `backup`, `seconds`, `problems`."""
         try:
-            tried = await anyio.to_thread.run_sync(self.rehearse)
+            verification = await anyio.to_thread.run_sync(self.rehearse)
         except (OrchestratorError, OSError) as error:
             return {"restored": False, "backup": None, "seconds": 0.0, "problems": [str(error)]}
         return {
-            "restored": tried.good,
-            "backup": tried.backup,
-            "seconds": tried.seconds,
-            "problems": list(tried.problems),
+            "restored": verification.good,
+            "backup": verification.backup,
+            "seconds": verification.seconds,
+            "problems": list(verification.problems),
         }
 
     async def back_up(self) -> Mapping[str, Any]:
         """Make a backup, open it again and check it: as in `backups`. Raises BackupError and ConflictError."""
-        return _described(await anyio.to_thread.run_sync(self._vault.make))
+        return _described(await anyio.to_thread.run_sync(self._backups.make))
 
     async def backups(self) -> Sequence[Mapping[str, Any]]:
         """The good backups, newest first: `backup`, `made_at`, `age_seconds`, `bytes`, `rows`, `version`, `seconds`."""
-        found = await anyio.to_thread.run_sync(self._vault.list)
+        found = await anyio.to_thread.run_sync(self._backups.list)
         now = self._clock.now()
         return [{**_described(one), "age_seconds": (now - one.made_at).total_seconds()} for one in found]
 
     def rehearse(self) -> BackupVerification:
         """A drill: the newest backup, restored into a scratch database. Blocks. Raises NotFoundError without one."""
-        tried = self._vault.verify(self._vault.find("latest"))
-        if tried.good:
-            self._bus.publish(BackupRehearsed(backup=tried.backup, seconds=tried.seconds))
+        verification = self._backups.verify(self._backups.find("latest"))
+        if verification.good:
+            self._bus.publish(BackupRehearsed(backup=verification.backup, seconds=verification.seconds))
         else:
-            message = f"{tried.backup} could not be restored: {'; '.join(tried.problems)}"
+            message = f"{verification.backup} could not be restored: {'; '.join(verification.problems)}"
             self._bus.publish(BackupFailed(message=message))
-        return tried
+        return verification
 
 
 def _findings(signal: Signal) -> list[str]:

@@ -1,6 +1,7 @@
-"""Backups: made while everything runs, opened again before they count, kept by age, restored by way of a copy.
+"""Backups: made while everything runs, verified before they count, kept by age, and restored through a verified copy.
 
-A backup is a folder with packed copies of the databases and a `manifest.json`, which is written last.
+A backup is a folder with compressed copies of the databases and a `manifest.json`. The manifest is written last, so
+that a folder without one is an unfinished backup.
 """
 
 from orchestration.maintenance.backups.manifest import Backup, BackupError, DatabaseCopy, OpenedBackup

@@ -1,4 +1,4 @@
-"""Packing a file with its checksum, and unpacking it only as it was packed."""
+"""Compressed files on the disk, with checksums."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from typing import BinaryIO
 from orchestration.maintenance.backups.manifest import BackupError
 
 _CHUNK = 1_048_576
-# Most of what can be saved is saved at once; the higher levels take many times as long.
+# Low levels save most of what can be saved; the higher ones take many times as long.
 _LEVEL = 3
 
 
 def pack(source: Path, target: Path) -> None:
-    """Write the file packed, down to the disk."""
+    """Write the compressed file, and flush it to the disk."""
     with source.open("rb") as plain, target.open("xb") as file:
         with gzip.GzipFile(fileobj=file, mode="wb", compresslevel=_LEVEL, mtime=0) as packed:
             while data := plain.read(_CHUNK):
@@ -26,7 +26,7 @@ def pack(source: Path, target: Path) -> None:
 
 
 def unpack(source: Path, target: Path) -> None:
-    """Write the file unpacked, down to the disk. Raises BackupError when it is damaged."""
+    """Write the decompressed file, and flush it to the disk. Raises BackupError if it is damaged."""
     try:
         with gzip.open(source, "rb") as packed, target.open("xb") as file:
             while data := packed.read(_CHUNK):
@@ -43,13 +43,13 @@ def sha256(path: Path) -> str:
 
 
 def sync(file: BinaryIO) -> None:
-    """See that what was written is on the disk."""
+    """Flush a file to the disk."""
     file.flush()
     os.fsync(file.fileno())
 
 
 def sync_folder(folder: Path) -> None:
-    """See that the names in a folder are on the disk."""
+    """Flush the names in a folder to the disk; see fsync(2): flushing a new file does not flush its name."""
     number = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(number)

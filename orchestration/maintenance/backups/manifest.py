@@ -1,4 +1,4 @@
-"""What is written beside a backup, and compared with what is found in it. Pure."""
+"""The manifest of a backup, and its comparison with the restored databases. Pure."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ class DatabaseCopy:
 
 @dataclass(frozen=True, slots=True)
 class Backup:
-    """A backup that was opened again and found to hold what it should. `version` is that of our tables, `source` the
-    kind of database, `seconds` how long making and checking it took."""
+    """A verified backup. `version` is that of our tables, `source` the kind of database, `seconds` how long making and
+    verifying it took."""
 
     id: str
     made_at: datetime
@@ -43,18 +43,18 @@ class Backup:
 
     @property
     def bytes(self) -> int:
-        """Its size, packed."""
+        """Its compressed size."""
         return sum(copy.bytes for copy in self.copies)
 
     @property
     def rows(self) -> int:
-        """How many rows it holds."""
+        """The number of rows in it."""
         return sum(sum(copy.rows.values()) for copy in self.copies)
 
 
 @dataclass(frozen=True, slots=True)
 class OpenedBackup:
-    """What was found in a database that was restored from a backup."""
+    """The contents of a database that was restored from a backup."""
 
     rows: Mapping[str, Mapping[str, int]]
     version: str | None
@@ -67,25 +67,26 @@ class BackupDatabases(Protocol):
     source: str
 
     def copy(self, folder: Path, scratch: Path) -> tuple[tuple[DatabaseCopy, ...], str]:
-        """Put packed copies into a folder, all of the same moment; returns them, and the version of our tables. What
-        is not packed yet goes into the scratch database's place. Raises BackupError, OSError.
+        """Put compressed copies into a folder, all as of the same moment; returns them and the version of our tables.
+
+        Uncompressed copies go into `scratch`. Raises BackupError, OSError.
         """
         ...
 
     def restore(self, folder: Path, copies: Sequence[DatabaseCopy], scratch: Path) -> OpenedBackup:
-        """Restore copies into a scratch database and say what is in it. Raises BackupError, OSError."""
+        """Restore copies into a scratch database and return its contents. Raises BackupError, OSError."""
         ...
 
     def discard(self, scratch: Path) -> None:
-        """Take the scratch database away again; one that is not there is as wanted."""
+        """Delete the scratch database, if there is one."""
         ...
 
     def swap(self, scratch: Path, aside: Path) -> str:
-        """Put the scratch database in the place of the true one; returns where the old one is. Raises BackupError."""
+        """Replace the real database with the scratch one; returns where the old one is. Raises BackupError."""
         ...
 
     def users(self) -> tuple[str, ...]:
-        """Who has the true database open now, as far as that can be seen from outside, in words."""
+        """Descriptions of the processes that have the real database open, as far as they can be seen from outside."""
         ...
 
 
@@ -105,7 +106,7 @@ def from_json(text: str) -> Backup:
 
 
 def differences(backup: Backup, opened: OpenedBackup, newest: str) -> tuple[str, ...]:
-    """What is wrong with a backup, by what was found in it; `newest` is the version of the tables that we know."""
+    """What is wrong with a backup, by its restored contents. `newest` is the newest version of the tables we know."""
     found = list(opened.problems)
     if opened.version != backup.version:
         found.append(f"expected tables of version {backup.version}, got {opened.version}")

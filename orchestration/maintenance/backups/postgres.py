@@ -1,4 +1,4 @@
-"""Copies of a PostgreSQL database, by the server's own tools `pg_dump` and `pg_restore`."""
+"""Copies of a PostgreSQL database, made by `pg_dump` and restored by `pg_restore`."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ from orchestration.maintenance.backups import archive
 from orchestration.maintenance.backups.manifest import BackupError, DatabaseCopy, OpenedBackup
 
 _DUMP = "database.dump"
-_MOST_SECONDS = 6 * 3600.0
-_LONGEST_NAME = 63
-# What libpq reads from its environment, by the option of an address that says the same.
+_MAX_SECONDS = 6 * 3600.0
+# PostgreSQL silently truncates longer identifiers (NAMEDATALEN), so that two names could become one.
+_MAX_NAME_LENGTH = 63
+# The environment variables of libpq, by the URL option that means the same.
 _VARIABLES = {"sslmode": "PGSSLMODE", "sslrootcert": "PGSSLROOTCERT", "host": "PGHOST", "options": "PGOPTIONS"}
 
 
@@ -33,7 +34,7 @@ class PostgresDatabase:
         self._name = str(self._url.database)
 
     def copy(self, folder: Path, scratch: Path) -> tuple[tuple[DatabaseCopy, ...], str]:  # noqa: ARG002 (it packs as it goes)
-        """Dump what is committed at one moment; the rows are counted as of the same moment."""
+        """Dump what is committed at one moment, and count the rows as of the same moment by an exported snapshot."""
         file = folder / _DUMP
         with self._connected(self._name) as connection:
             connection.execution_options(isolation_level="REPEATABLE READ")
@@ -48,7 +49,7 @@ class PostgresDatabase:
         return (DatabaseCopy(_DUMP, _DUMP, archive.sha256(file), file.stat().st_size, rows),), version
 
     def restore(self, folder: Path, copies: Sequence[DatabaseCopy], scratch: Path) -> OpenedBackup:
-        """Restore into a database of its own beside the true one, and count what is in it."""
+        """Restore into a separate database on the same server, and count its rows."""
         name = self._scratch(scratch)
         self.discard(scratch)
         with self._administering() as connection:
@@ -65,8 +66,8 @@ class PostgresDatabase:
             connection.execute(sa.text(f"DROP DATABASE IF EXISTS {_quoted(self._scratch(scratch))}"))
 
     def swap(self, scratch: Path, aside: Path) -> str:
-        """Give the scratch database the true one's name, and the true one another, in one transaction."""
-        kept = f"{self._name[:30]}_before_{_plain(aside.name)}"[:_LONGEST_NAME]
+        """Rename both databases in one transaction, so that no moment is without a database of that name."""
+        kept = f"{self._name[:30]}_before_{_plain(aside.name)}"[:_MAX_NAME_LENGTH]
         away = f"ALTER DATABASE {_quoted(self._name)} RENAME TO {_quoted(kept)}"
         known = sa.text("SELECT count(*) FROM pg_database WHERE datname = :name")
         with self._administering("READ COMMITTED") as connection, connection.begin():
@@ -86,7 +87,7 @@ class PostgresDatabase:
             return tuple(f"session {pid} ({who})" for pid, who in connection.execute(query, {"name": self._name}))
 
     def _scratch(self, scratch: Path) -> str:
-        return f"{self._name[:25]}_{_plain(scratch.name)}"[:_LONGEST_NAME]
+        return f"{self._name[:25]}_{_plain(scratch.name)}"[:_MAX_NAME_LENGTH]
 
     @contextlib.contextmanager
     def _connected(self, database: str) -> Iterator[sa.Connection]:
@@ -102,13 +103,13 @@ class PostgresDatabase:
 
     @contextlib.contextmanager
     def _administering(self, isolation_level: str = "AUTOCOMMIT") -> Iterator[sa.Connection]:
-        """A connection to the server's own database: ours may be gone, or must not be used while it is renamed."""
+        """A connection to the server's maintenance database: ours may be missing, or must be unused to be renamed."""
         with self._connected("postgres") as connection:
             connection.execution_options(isolation_level=isolation_level)
             yield connection
 
     def _run(self, tool: str, *arguments: str, database: str) -> None:
-        """Run one of the server's tools; the password goes by the environment, which other users cannot read."""
+        """Run one of the server's tools. The password is passed in the environment: other users can read arguments."""
         path = shutil.which(tool)
         if path is None:
             raise BackupError(f"expected {tool} on this machine, got none; install PostgreSQL's client programs")
@@ -118,14 +119,14 @@ class PostgresDatabase:
                 env=self._environment(database),
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
-                timeout=_MOST_SECONDS,
+                timeout=_MAX_SECONDS,
                 check=False,
             )
         except subprocess.TimeoutExpired as error:
-            raise BackupError(f"{tool} was stopped: it took longer than {_MOST_SECONDS / 3600:g} h") from error
+            raise BackupError(f"{tool} was stopped: it took longer than {_MAX_SECONDS / 3600:g} h") from error
         if done.returncode:
-            said = done.stderr.decode(errors="replace").strip().splitlines() or ["it gave no reason"]
-            raise BackupError(f"{tool} failed: {said[0][:500]}")
+            lines = done.stderr.decode(errors="replace").strip().splitlines() or ["it gave no reason"]
+            raise BackupError(f"{tool} failed: {lines[0][:500]}")
 
     def _environment(self, database: str) -> Mapping[str, str]:
         url = self._url

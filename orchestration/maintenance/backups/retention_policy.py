@@ -1,4 +1,4 @@
-"""Which backups are kept: the newest of each of the last days, weeks and months that have one. Pure."""
+"""Which backups are kept: the newest of each of the last days, weeks and months with a backup. Pure."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from orchestration.maintenance.backups.manifest import Backup
 
 
 def kept(backups: Iterable[Backup], settings: BackupSettings) -> frozenset[str]:
-    """The identifiers of those that are kept. The newest is always among them.
+    """The ids of the backups to keep. The newest is always one of them.
 
-    Days are counted by those that have a backup, not by the calendar: where none could be made for a month, the old
-    ones do not go.
+    Only days with a backup are counted, not days of the calendar: if no backup could be made for a month, the old ones
+    are not deleted in the meantime.
     """
     newest_first = sorted(backups, key=lambda backup: (backup.made_at, backup.id), reverse=True)
     rules: tuple[tuple[int, Callable[[datetime], Hashable]], ...] = (

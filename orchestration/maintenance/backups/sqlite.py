@@ -1,4 +1,4 @@
-"""Copies of SQLite files that are in use: ours and the durable engine's, both of one moment."""
+"""Copies of SQLite files in use: ours and the durable engine's, both as of the same moment."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from orchestration.maintenance.backups.manifest import BackupError, DatabaseCopy
 from orchestration.storage.database import REPLACING
 
 _WAIT_SECONDS = 30.0
-_MOST_FINDINGS = 5
+_MAX_FINDINGS = 5
+# The files that SQLite keeps beside a database: https://www.sqlite.org/tempfiles.html.
 _BESIDE = ("-wal", "-shm", "-journal")
 
 
@@ -32,9 +33,9 @@ class SqliteFiles:
         self._ours = files[0]
 
     def copy(self, folder: Path, scratch: Path) -> tuple[tuple[DatabaseCopy, ...], str]:
-        """Pack what is in the files at one moment. Writers wait only until the moment is fixed, not for the copying."""
+        """Copy the files as of one moment. Writers wait only until the moment is fixed, not for the copying."""
         scratch.mkdir(mode=0o700)
-        with contextlib.ExitStack() as stack, _explained(scratch):
+        with contextlib.ExitStack() as stack, _backup_errors(scratch):
             present = {name: file for name, file in self._files.items() if file.exists()}
             if self._ours.name not in present:
                 raise BackupError(f"expected a database at {self._ours}, got none; start the system first")
@@ -42,20 +43,20 @@ class SqliteFiles:
             version = _version(views[self._ours.name])
             if version is None:
                 raise BackupError(f"expected the tables of this program in {self._ours}, got others")
-            return tuple(_packed(name, view, folder, scratch) for name, view in views.items()), version
+            return tuple(_pack(name, view, folder, scratch) for name, view in views.items()), version
 
     def restore(self, folder: Path, copies: Sequence[DatabaseCopy], scratch: Path) -> OpenedBackup:
-        """Unpack into files in the scratch folder and check each page, each index and each reference."""
+        """Decompress into the scratch folder and check every page, index and reference."""
         scratch.mkdir(mode=0o700)
         rows: dict[str, Mapping[str, int]] = {}
         problems: list[str] = []
         version = None
-        with _explained(scratch):
+        with _backup_errors(scratch):
             for copy in copies:
                 file = scratch / Path(copy.name).name
                 archive.unpack(folder / copy.file, file)
                 file.chmod(0o600)
-                with _opened(file) as connection:
+                with _open_copy(file) as connection:
                     findings = _check(connection)
                     problems += [f"{copy.name}: {finding}" for finding in findings]
                     rows[copy.name] = {} if findings else _rows(connection)
@@ -71,41 +72,38 @@ class SqliteFiles:
             scratch.rmdir()
 
     def swap(self, scratch: Path, aside: Path) -> str:
-        """Put the scratch files in the place of the true ones, which are kept aside with all that belongs to them.
+        """Replace the real files with the scratch ones; the old files are kept in `aside`.
 
-        1. A mark beside the database keeps every process from opening it. 2. The old files get a second name aside.
-        3. What belongs to the old file alone goes, or SQLite would play it into the new one. 4. Each new file takes
-        the place of an old one. 5. The mark goes. Broken off in between, the same restore is begun once more; the old
-        files are aside by then.
+        1. A mark beside the database keeps every process from opening it.
+        2. The old files get a second name in `aside`.
+        3. The files that belong to an old file are deleted, or SQLite would apply the old log to the new file.
+        4. Each new file replaces an old one.
+        5. The mark is removed.
+
+        After a crash in between, the same restore is run again; by then the old files are safe in `aside`.
         """
         mark = self._ours.with_name(REPLACING)
-        broken_off = mark.exists()
+        interrupted = mark.exists()
         mark.touch()
         archive.sync_folder(mark.parent)
         if users := self.users():
-            if not broken_off:
+            if not interrupted:
                 mark.unlink()
             raise BackupError(f"expected a database that nobody uses, got {', '.join(users)}; stop that first")
         aside.mkdir(parents=True, mode=0o700)
         for file in self._files.values():
             for path in _with_all(file):
-                _second_name(path, aside / path.name)
+                _link(path, aside / path.name)
         archive.sync_folder(aside)
         for name, file in self._files.items():
-            _as_owned_as(file if file.exists() else file.parent, scratch / name)
-            for path in _with_all(file)[1 if file.exists() else 0 :]:
-                path.unlink()
-            if (scratch / name).exists():
-                (scratch / name).replace(file)
-            else:
-                file.unlink(missing_ok=True)
+            _replace(file, scratch / name)
         archive.sync_folder(mark.parent)
         mark.unlink()
         archive.sync_folder(mark.parent)
         return str(aside)
 
     def users(self) -> tuple[str, ...]:
-        """The processes of this machine that have one of the files open, as far as we may see them."""
+        """The processes of this machine that have one of the files open, as far as we are allowed to see them."""
         ours = {str(file.resolve()) for file in self._files.values()}
         return tuple(
             f"process {process.pid} ({' '.join(_command(process)[:4])})"
@@ -114,7 +112,7 @@ class SqliteFiles:
         )
 
     def _views(self, files: Mapping[str, Path], stack: contextlib.ExitStack) -> dict[str, sqlite3.Connection]:
-        """A connection to each file, all of which see the same moment: nobody could write while they were opened."""
+        """A connection to each file. All see the same moment, since the files are locked for writing meanwhile."""
         views = {}
         with contextlib.ExitStack() as locks:
             for file in files.values():
@@ -123,7 +121,7 @@ class SqliteFiles:
             for name, file in files.items():
                 views[name] = stack.enter_context(closing(_connect(file)))
                 views[name].execute("BEGIN")
-                # Only reading fixes what the transaction sees.
+                # BEGIN alone does nothing yet: SQLite fixes the snapshot of a transaction at its first read.
                 views[name].execute("SELECT count(*) FROM sqlite_master").fetchone()
         return views
 
@@ -133,16 +131,16 @@ def _connect(file: Path) -> sqlite3.Connection:
 
 
 @contextlib.contextmanager
-def _opened(file: Path) -> Iterator[sqlite3.Connection]:
-    """A copy that nobody else has, without files beside it."""
+def _open_copy(file: Path) -> Iterator[sqlite3.Connection]:
+    """A connection to a copy that nobody else uses; `immutable` keeps SQLite from creating files beside it."""
     with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as connection:
         yield connection
 
 
-def _packed(name: str, view: sqlite3.Connection, folder: Path, scratch: Path) -> DatabaseCopy:
+def _pack(name: str, view: sqlite3.Connection, folder: Path, scratch: Path) -> DatabaseCopy:
     plain, packed = scratch / name, folder / f"{name}.gz"
     with closing(sqlite3.connect(plain, isolation_level=None)) as target:
-        target.execute("PRAGMA synchronous=OFF")  # the packed file is what has to be on the disk
+        target.execute("PRAGMA synchronous=OFF")  # only the compressed file has to survive a crash
         view.backup(target)
     archive.pack(plain, packed)
     plain.unlink()
@@ -151,9 +149,9 @@ def _packed(name: str, view: sqlite3.Connection, folder: Path, scratch: Path) ->
 
 def _check(connection: sqlite3.Connection) -> list[str]:
     try:
-        found = [str(row[0]) for row in connection.execute(f"PRAGMA integrity_check({_MOST_FINDINGS})")]
+        found = [str(row[0]) for row in connection.execute(f"PRAGMA integrity_check({_MAX_FINDINGS})")]
         found = [] if found == ["ok"] else found
-        lost = connection.execute("PRAGMA foreign_key_check").fetchmany(_MOST_FINDINGS)
+        lost = connection.execute("PRAGMA foreign_key_check").fetchmany(_MAX_FINDINGS)
     except sqlite3.DatabaseError as error:
         return [str(error)]
     return found + [f"{row[0]} refers to a row of {row[2]} that is not there" for row in lost]
@@ -177,20 +175,31 @@ def _version(connection: sqlite3.Connection) -> str | None:
 
 
 def _with_all(file: Path) -> list[Path]:
-    """A database file and what belongs to it, as far as it is there."""
+    """A database file and the files that belong to it, if they exist."""
     return [path for path in (file, *(file.with_name(file.name + end) for end in _BESIDE)) if path.exists()]
 
 
-def _as_owned_as(model: Path, file: Path) -> None:
-    """The system may run as another user than who restores."""
+def _replace(file: Path, new: Path) -> None:
+    """Replace a database file with a new one, or delete it if there is no new one."""
+    _copy_owner(file if file.exists() else file.parent, new)
+    for path in _with_all(file)[1 if file.exists() else 0 :]:
+        path.unlink()
+    if new.exists():
+        new.replace(file)
+    else:
+        file.unlink(missing_ok=True)
+
+
+def _copy_owner(model: Path, file: Path) -> None:
+    """Copy owner and mode: the system may run as another user than the one who restores."""
     if file.exists():
         owner = model.stat()
         os.chown(file, owner.st_uid, owner.st_gid)
         file.chmod(owner.st_mode & 0o666)
 
 
-def _second_name(path: Path, other: Path) -> None:
-    """A second name for a file, or a copy where the file system has no second names."""
+def _link(path: Path, other: Path) -> None:
+    """A hard link to a file, or a copy if the file system has no links."""
     try:
         os.link(path, other)
     except OSError:
@@ -212,7 +221,7 @@ def _command(process: psutil.Process) -> list[str]:
 
 
 @contextlib.contextmanager
-def _explained(folder: Path) -> Iterator[None]:
+def _backup_errors(folder: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:

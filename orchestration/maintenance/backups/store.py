@@ -1,4 +1,4 @@
-"""The folder of backups: making, listing, checking, restoring and clearing away."""
+"""The folder of backups: making, listing, verifying, restoring and deleting them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _SCRATCH = ".scratch"
 
 @dataclass(frozen=True, slots=True)
 class BackupVerification:
-    """What came of opening a backup again, and how many seconds it took; good where there are no problems."""
+    """The result of verifying a backup, and how many seconds that took."""
 
     backup: str
     problems: tuple[str, ...]
@@ -50,7 +50,7 @@ class BackupVerification:
 
 @dataclass(frozen=True, slots=True)
 class RestoreResult:
-    """A backup that took the place of the database; `aside` is where the old one is now."""
+    """A backup that replaced the database; `aside` is where the old database is now."""
 
     backup: str
     aside: str
@@ -71,22 +71,24 @@ class BackupStore:
         self._bus = bus
 
     def make(self) -> Backup:
-        """Make a backup, open it again and check it; only then does it count. What was acknowledged before this began
-        is in it. Raises BackupError, and ConflictError where another process is at it."""
+        """Make a backup and verify it; only then does it count. Whatever was acknowledged before this call is in it.
+
+        Raises BackupError, and ConflictError if another process uses the folder.
+        """
         try:
-            with self._alone():
+            with self._locked():
                 backup = self._make()
         except ConflictError:
             raise
         except (OrchestratorError, OSError) as error:
-            failure = BackupError(self._told(error))
+            failure = BackupError(self._explain(error))
             self._bus.publish(BackupFailed(message=str(failure)))
             raise failure from error
         self._bus.publish(BackupMade(backup.id, backup.bytes, backup.rows, backup.seconds))
         return backup
 
     def list(self) -> tuple[Backup, ...]:
-        """The backups that counted when they were made, the newest first; what is no backup is left out."""
+        """The verified backups, the newest first; a folder without a valid manifest is ignored."""
         found = []
         for path in self.folder.glob(f"{_PREFIX}-*/{MANIFEST}"):
             with contextlib.suppress(BackupError, OSError, UnicodeDecodeError):
@@ -94,21 +96,21 @@ class BackupStore:
         return tuple(sorted(found, key=lambda backup: (backup.made_at, backup.id), reverse=True))
 
     def find(self, text: str) -> Backup:
-        """The one backup whose identifier ends or begins with `text`; `latest` is the newest. Raises NotFoundError."""
+        """The one backup whose id begins or ends with `text`; `latest` is the newest. Raises NotFoundError."""
         backups = self.list()
-        fitting = [one for one in backups if text and (one.id.startswith(text) or one.id.endswith(text))]
+        matching = [one for one in backups if text and (one.id.startswith(text) or one.id.endswith(text))]
         if text == "latest":
-            fitting = list(backups[:1])
-        if len(fitting) == 1:
-            return fitting[0]
-        known = ", ".join(one.id for one in (fitting or backups)[:5]) or "none"
+            matching = list(backups[:1])
+        if len(matching) == 1:
+            return matching[0]
+        known = ", ".join(one.id for one in (matching or backups)[:5]) or "none"
         raise NotFoundError(
             f"expected the name of one backup in {self.folder} ({known}), got '{text}'; see `orchestrator backups list`"
         )
 
     def verify(self, backup: Backup) -> BackupVerification:
-        """Restore a backup into a scratch database, check that, and take it away again; with the time it took."""
-        with self._alone():
+        """Restore a backup into a scratch database, check that, and delete it again."""
+        with self._locked():
             started = self._clock.monotonic()
             with self._scratch() as scratch:
                 problems = self._check(self.folder / backup.id, backup, scratch)
@@ -120,7 +122,7 @@ class BackupStore:
 
         Raises ConflictError while anybody does, and BackupError when the backup is damaged: all is then as before.
         """
-        with self._alone():
+        with self._locked():
             started = self._clock.monotonic()
             self._refuse_users(in_use)
             with self._scratch() as scratch:
@@ -136,13 +138,13 @@ class BackupStore:
             return RestoreResult(backup.id, aside, self._clock.monotonic() - started)
 
     def prune(self, settings: BackupSettings) -> tuple[str, ...]:
-        """Delete the backups that need not be kept any more; returns their names. What restores put aside stays."""
-        with self._alone():
+        """Delete the backups that need not be kept; returns their names. Databases that a restore replaced are kept."""
+        with self._locked():
             backups = self.list()
             keep = kept(backups, settings)
             old = [backup.id for backup in backups if backup.id not in keep]
             for name in old:
-                # The manifest first: half a backup must not look like a whole one.
+                # The manifest first: after a crash, half a backup must not look like a whole one.
                 (self.folder / name / MANIFEST).unlink()
                 shutil.rmtree(self.folder / name)
             return tuple(old)
@@ -171,7 +173,7 @@ class BackupStore:
         return backup
 
     def _check(self, folder: Path, backup: Backup, scratch: Path) -> tuple[str, ...]:
-        """What is wrong with a backup, by restoring it."""
+        """What is wrong with a backup, found by restoring it."""
         if backup.source != self._databases.source:
             return (f"expected a backup of {self._databases.source}, got one of {backup.source}",)
         for copy in backup.copies:
@@ -188,7 +190,7 @@ class BackupStore:
     def _refuse_users(self, in_use: Callable[[], tuple[str, ...]]) -> None:
         if users := (*in_use(), *self._databases.users()):
             listed = ", ".join(dict.fromkeys(users))
-            raise ConflictError(f"expected a system at rest, got {listed}; stop it, then restore once more")
+            raise ConflictError(f"the database is in use by {listed}; stop the system, then restore again")
 
     @contextlib.contextmanager
     def _scratch(self) -> Iterator[Path]:
@@ -200,8 +202,11 @@ class BackupStore:
             self._databases.discard(scratch)
 
     @contextlib.contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Hold the folder; what a process that was killed has left in it goes."""
+    def _locked(self) -> Iterator[None]:
+        """Lock the folder, and delete what a killed process has left in it.
+
+        The lock is the kernel's (flock), which ends with its process: a lock file that stays behind locks nothing.
+        """
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         with (self.folder / ".lock").open("w") as lock:
             try:
@@ -214,7 +219,7 @@ class BackupStore:
                 shutil.rmtree(left, ignore_errors=True)
             yield
 
-    def _told(self, error: Exception) -> str:
+    def _explain(self, error: Exception) -> str:
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             full = Path(error.filename or self.folder)
             place = next((one for one in (full, *full.parents) if one.is_dir()), self.folder)

@@ -242,7 +242,7 @@ def test_the_time_to_wait_is_a_number_or_a_date(value: str | None, seconds: floa
         ({"type": "pagerduty", "url": "http://127.0.0.1:1"}, '"routingKeyEnv" is not set'),
         ({"type": "webhook", "url": "gopher://127.0.0.1:1"}, "UnsupportedProtocol"),
         ({"type": "apprise", "url": "json://127.0.0.1:1"}, "pip install 'agent-orchestration[apprise]'"),
-        ({"type": "slack", "url": "http://127.0.0.1:1", "enabled": False}, "no channel"),
+        ({"type": "slack", "url": "http://127.0.0.1:1", "enabled": False}, "not in use any more"),
     ],
 )
 async def test_a_channel_without_its_settings_fails_for_good(send: Send, channel: dict[str, str], advice: str) -> None:

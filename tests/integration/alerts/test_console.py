@@ -82,8 +82,8 @@ def test_an_alert_is_shown_with_its_reason(console: Console, fired: Bench) -> No
 
 
 def test_without_alerts_it_says_so_and_an_unknown_one_is_an_error_with_advice(console: Console) -> None:
-    assert "nothing fires" in console.run("alerts", "list")
-    assert "no alert yet" in console.run("alerts", "list", "--all")
+    assert "no alert is firing" in console.run("alerts", "list")
+    assert "there are no alerts yet" in console.run("alerts", "list", "--all")
     with pytest.raises(OrchestratorError, match="alerts list --all"):
         console.run("alerts", "show", "nothing")
 
@@ -95,7 +95,7 @@ def test_a_silence_is_added_listed_and_ended(console: Console) -> None:
     assert added["matchers"] == ['agent="planner"', 'host=~"web.*"']
     assert "in force" in console.run("silences", "list")
     assert "ended" in console.run("silences", "expire", added["id"][-5:])
-    assert console.run("silences", "list") == "no silence in force\n"
+    assert console.run("silences", "list") == "there are no active silences\n"
     assert [one["id"] for one in console.json("silences", "list", "--all")] == [added["id"]]
 
 
@@ -113,7 +113,7 @@ def test_a_silence_with_a_start_is_a_window_of_maintenance(console: Console) -> 
         (["nonsense"], "a matcher such as"),
         (["a=b", "--duration", "soon"], "a duration"),
         (["a=b", "--start", "tomorrow"], "a time such as"),
-        (["a=b", "--start", "2020-01-01T00:00Z"], "an end in the future"),
+        (["a=b", "--start", "2020-01-01T00:00Z"], "which has passed; give a later start"),
     ],
 )
 def test_a_silence_that_makes_no_sense_is_refused(console: Console, arguments: list[str], reason: str) -> None:

@@ -98,7 +98,7 @@ def test_all_that_was_acknowledged_before_the_backup_began_is_in_it_while_others
 def test_a_restore_is_refused_while_the_database_is_in_use(house: House) -> None:
     backup = house.vault.make()
     house.database.close()
-    with pytest.raises(ConflictError, match=r"process 7 on here.*stop it"):
+    with pytest.raises(ConflictError, match=r"process 7 on here; stop the system"):
         house.vault.restore(backup, lambda: ("process 7 on here",))
     with somebody_using(house), pytest.raises(ConflictError, match=r"process|session"):
         house.vault.restore(backup, nobody)

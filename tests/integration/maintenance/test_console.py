@@ -39,9 +39,9 @@ def test_backups_are_made_listed_checked_and_found_damaged(project: ConsoleProje
     [
         (("backups", "verify", "nothing"), "expected the name of one backup"),
         (("backups", "restore", "nothing", "--yes"), "expected the name of one backup"),
-        (("maintenance", "run", "back-up"), "expected a job of maintenance (backup, daily-digest"),
+        (("maintenance", "run", "back-up"), "there is no maintenance job 'back-up'; the jobs are backup, daily-digest"),
         (("maintenance", "sign-off", "nothing", "--note", "x"), "There is no duty 'nothing'. Duties: playbook-review"),
-        (("reports", "show", "nothing"), "expected a report in"),
+        (("reports", "show", "nothing"), "there is no report 'nothing' in"),
     ],
 )
 def test_a_wrong_name_is_told_in_words(project: ConsoleProject, arguments: tuple[str, ...], says: str) -> None:

@@ -75,7 +75,7 @@ def test_a_restore_is_refused_while_a_run_is_at_work(provider: RehearsalProcess,
         command.wait_for("waits for approval")
         project.call("backups", "make")
         said = project.call("backups", "restore", "latest", "--yes", code=1)
-        assert f"expected a system at rest, got process {command.process.pid}" in said
+        assert f"the database is in use by process {command.process.pid}" in said
         assert command.process.poll() is None
 
 

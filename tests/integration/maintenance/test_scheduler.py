@@ -171,7 +171,7 @@ async def test_a_job_that_is_being_done_is_not_begun_a_second_time(bench: Bench)
     first, second = bench.service("one"), bench.service("two")
     doing = asyncio.create_task(first.run_now("backup", "ada"))
     await until(lambda: bench.done)
-    with pytest.raises(ConflictError, match="being done"):
+    with pytest.raises(ConflictError, match="running already"):
         await second.run_now("backup", "ben")
     bench.held["backup"].set()
     assert (await doing).outcome is JobOutcome.SUCCEEDED
@@ -208,7 +208,7 @@ async def test_what_a_killed_process_was_doing_is_recorded_as_interrupted(sqlite
     bench.records.add_run(JobRun("job-1", "backup", "ada", None, bench.house.clock.now()))
     async with running(bench.service()):
         await until(lambda: bench.outcomes() == [JobOutcome.INTERRUPTED])
-    assert bench.history()[0].output == "its process ended before it did"
+    assert bench.history()[0].output == "its process ended before the job did"
 
 
 async def test_a_clock_that_was_years_ahead_for_a_while_stops_no_job_for_years(sqlite_bench: Bench) -> None:

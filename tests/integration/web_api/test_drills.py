@@ -108,14 +108,14 @@ def test_a_job_is_begun_once_and_what_came_of_it_is_told(server: RunningWebServe
     assert (run.id, "0 old deleted" in run.output) == (begun.id, True)
     (line,) = [one for one in client.maintenance_jobs() if one["job"] == "backup"]
     assert line["last"]["id"] == begun.id
-    with pytest.raises(NotFoundError, match="expected a job of maintenance"):
+    with pytest.raises(NotFoundError, match="there is no maintenance job"):
         client.run_job("poetry")
 
 
 def test_a_job_that_is_being_done_is_not_begun_again(server: RunningWebServer, client: Client) -> None:
     name = "maintenance/daily-digest"
     server.app.leases.acquire(name, "somebody-else", 30)
-    with pytest.raises(ConflictError, match="expected the job daily-digest at rest"):
+    with pytest.raises(ConflictError, match="the job daily-digest is running already"):
         client.run_job("daily-digest")
     server.app.leases.release(name, "somebody-else")
     client.run_job("daily-digest")
