@@ -1,4 +1,4 @@
-"""The files that runs leave behind, each with its checksum in the database."""
+"""The files that runs produce, each with its checksum in the database."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class ArtifactStore:
         self._clock = clock
 
     def path(self, run_id: str, name: str) -> Path:
-        """Where an artifact is. Raises UsageError for a name that is no plain file name."""
+        """The path of an artifact. Raises UsageError for anything but a plain file name."""
         if not _NAME.fullmatch(name):
             raise UsageError(f"expected a plain file name for an artifact, got '{name}'; correct the agent's `outputs`")
         return self.folder / run_id / name
@@ -43,7 +43,7 @@ class ArtifactStore:
         return self._table.list(run_id)
 
     def verify(self, run_id: str) -> tuple[tuple[str, str], ...]:
-        """The artifacts that are not as they were written: name, and `missing` or `changed`."""
+        """The artifacts that are not as they were written: their names, with `missing` or `changed`."""
         wrong = []
         for record in self.list(run_id):
             path = self.path(run_id, record.name)

@@ -1,4 +1,4 @@
-"""In which order agents and plan steps run. Pure."""
+"""The order of agents and plan steps. Pure."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ _USUAL_ORDER = (AgentRole.PLANNER, AgentRole.EXECUTOR, AgentRole.REVIEWER)
 
 
 class CycleError(UsageError):
-    """Things wait for each other in a circle; the message names it."""
+    """Names depend on each other in a cycle; the message shows it."""
 
 
 def levels(needs: Mapping[str, Iterable[str]]) -> tuple[tuple[str, ...], ...]:
-    """Group names so that each comes after all it needs; names in one group can go side by side.
+    """Group names so that each comes after all that it needs; names in one group can run concurrently.
 
-    The order within a group is that of the mapping. Raises CycleError when no order exists.
+    The order within a group is that of the mapping. Raises CycleError if no order exists.
     """
     # Unknown names are dropped: they would never become ready.
     open_needs = {name: set(required) & set(needs) for name, required in needs.items()}
@@ -28,7 +28,7 @@ def levels(needs: Mapping[str, Iterable[str]]) -> tuple[tuple[str, ...], ...]:
         ready = tuple(name for name, required in open_needs.items() if not required)
         if not ready:
             raise CycleError(
-                f"expected an order in which each comes after what it needs, got a circle: {_circle(open_needs)}; "
+                f"expected an order in which each comes after what it needs, got a circle: {_cycle(open_needs)}; "
                 "remove one of these dependencies"
             )
         result.append(ready)
@@ -40,7 +40,7 @@ def levels(needs: Mapping[str, Iterable[str]]) -> tuple[tuple[str, ...], ...]:
 
 
 def agent_levels(agents: Sequence[AgentSettings], edges: Sequence[WorkflowEdge]) -> tuple[tuple[str, ...], ...]:
-    """The order of the agents of a workflow; without edges, planner → executor → reviewer, all others beside them.
+    """The levels of the agents of a workflow; without edges, planner → executor → reviewer, all others beside them.
 
     With edges, only agents that an edge names take part.
     """
@@ -59,9 +59,9 @@ def _usual_pairs(agents: Sequence[AgentSettings]) -> list[tuple[str, str]]:
 
 
 def waves(steps: Sequence[PlanStep], at_most: int) -> tuple[tuple[PlanStep, ...], ...]:
-    """Group plan steps into waves: within one, no step needs another or names the same file, and at most `at_most` run.
+    """Group plan steps into waves of at most `at_most`: within one, no step needs another or names the same file.
 
-    A dependency on a step that does not exist is ignored: models invent them, and the order stays right without.
+    A dependency on a step that does not exist is ignored: models invent them, and the order is right without them.
     """
     by_id = {step.id: step for step in steps}
     result: list[tuple[PlanStep, ...]] = []
@@ -71,7 +71,7 @@ def waves(steps: Sequence[PlanStep], at_most: int) -> tuple[tuple[PlanStep, ...]
 
 
 def _apart(steps: Sequence[PlanStep], at_most: int) -> list[tuple[PlanStep, ...]]:
-    """Split steps that could go side by side wherever two of them would touch the same file."""
+    """Split a level wherever two of its steps would change the same file."""
     result: list[list[PlanStep]] = []
     for step in steps:
         for wave in result:
@@ -83,8 +83,8 @@ def _apart(steps: Sequence[PlanStep], at_most: int) -> list[tuple[PlanStep, ...]
     return [tuple(wave) for wave in result]
 
 
-def _circle(needs: Mapping[str, set[str]]) -> str:
-    """Follow needs from any name until one comes back."""
+def _cycle(needs: Mapping[str, set[str]]) -> str:
+    """Follow the needs from any name until one repeats."""
     path = [next(iter(needs))]
     while True:
         following = min(needs[path[-1]])

@@ -1,4 +1,4 @@
-"""Which processes carry out runs now. Each holds a lease as long as it lives; this reads the leases, and no more."""
+"""The processes that execute runs. Each holds a lease as long as it lives; this module only reads the leases."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CONTROL_PREFIX = "control/"
 
 @dataclass(frozen=True, slots=True)
 class LiveProcess:
-    """A process that carries out runs; `shared` if it takes whatever run waits (a worker)."""
+    """A process that executes runs; `shared` if it claims any waiting run (a worker)."""
 
     executor: str
     host: str
@@ -27,7 +27,7 @@ class LiveProcess:
 
 
 def live_processes(leases: Leases) -> tuple[LiveProcess, ...]:
-    """The processes that are alive: their lease is good, and if they are of this host, they are there."""
+    """The live processes: their lease is valid, and if they are on this host, they exist."""
     found = (lease for lease in leases.list(LEASE_PREFIX) if is_live(lease))
     return tuple(
         LiveProcess(lease.holder, lease.data["host"], lease.data["pid"], bool(lease.data.get("shared")))
@@ -36,8 +36,8 @@ def live_processes(leases: Leases) -> tuple[LiveProcess, ...]:
 
 
 def control_processes(leases: Leases) -> tuple[dict[str, Any], ...]:
-    """The live control processes, each with its host, its process, its workers, and the address at which it serves
-    (empty: nowhere)."""
+    """The live control processes, each with its host, process id, workers, and the URL that it serves (empty for
+    none)."""
     found = (lease.data for lease in leases.list(CONTROL_PREFIX) if is_live(lease))
     return tuple(
         {"host": one["host"], "pid": one["pid"], "workers": one["workers"], "url": one.get("url", "")} for one in found
@@ -45,12 +45,12 @@ def control_processes(leases: Leases) -> tuple[dict[str, Any], ...]:
 
 
 def this_process(**data: Any) -> Mapping[str, Any]:
-    """What a process says of itself in a lease, so that others on its host can see at once whether it is gone."""
+    """The data of a process in its lease, from which others on its host can see at once whether it is gone."""
     return {"host": socket.gethostname(), "pid": os.getpid(), "started": psutil.Process().create_time(), **data}
 
 
 def is_live(lease: Lease) -> bool:
-    """Whether a lease is good and its holder, if a process of this host, still there: nobody need wait for the end."""
+    """Whether a lease is valid and its holder, if on this host, exists: a crash is noticed before the lease expires."""
     return lease.live and not _is_gone(lease)
 
 

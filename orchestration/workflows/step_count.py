@@ -17,10 +17,10 @@ STEP_EVENTS = (ModelCallFinished, ToolCallFinished)
 
 @dataclass(frozen=True, slots=True)
 class StepCount:
-    """Steps that were executed, those of them executed again after an interruption, and those again though committed.
+    """How many steps were executed, how many of these again, and how many again although they were committed.
 
-    A step that was under way when its process died runs again: that is expected, once for each interruption and agent.
-    A committed step must never run again.
+    A step in progress when its process dies runs again, which is expected once for each interruption and agent. A
+    committed step must never run again.
     """
 
     executed: int
@@ -29,9 +29,9 @@ class StepCount:
 
 
 def count_steps(events: Iterable[Event]) -> StepCount:
-    """Count a run's steps. A step is known to be committed once one that has to wait for it was executed.
+    """Count a run's steps. A step is known to be committed once a step that waits for it was executed.
 
-    An agent that gave up has delivered nothing: when it is restarted it begins anew, and rightly.
+    An agent that gave up has delivered nothing, so it rightly starts over when it is restarted.
     """
     seen: set[tuple[str, int]] = set()
     committed: dict[str, int] = {}

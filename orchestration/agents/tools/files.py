@@ -73,11 +73,11 @@ async def _replace(context: ToolContext, arguments: ReplaceArguments) -> ToolRes
     if len(data) > _MOST_BYTES or b"\0" in data[:_LOOKED_AT]:
         what = "not text" if len(data) <= _MOST_BYTES else f"larger than {_MOST_BYTES:,} bytes"
         return ToolResult(f"{arguments.path} is {what}; it cannot be changed with this tool", ok=False)
-    # Bytes that are no UTF-8 come back out as they went in.
+    # Bytes that are not UTF-8 are written back unchanged.
     text = data.decode("utf-8", "surrogateescape")
     count = text.count(arguments.old)
     if _is_done(text, arguments):
-        # A step that was interrupted runs again: the second time finds its work done.
+        # A step that was interrupted runs again, and may find its work done.
         return ToolResult(f"{arguments.path} holds the new text already; nothing was changed")
     if count != 1:
         found = "not found" if count == 0 else f"found {count} times"
@@ -92,7 +92,7 @@ async def _replace(context: ToolContext, arguments: ReplaceArguments) -> ToolRes
 
 
 def _is_done(text: str, arguments: ReplaceArguments) -> bool:
-    """Whether the new text is there, and the old one nowhere but in it."""
+    """Whether the new text is there, and the old text only within it."""
     old, new = arguments.old, arguments.new
     return bool(new) and new in text and text.count(old) == text.count(new) * new.count(old)
 

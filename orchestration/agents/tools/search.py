@@ -13,7 +13,8 @@ from orchestration.agents.tools import AgentTool, Arguments, ToolContext, ToolRe
 from orchestration.security.permissions import SECRET_NAMES
 from orchestration.security.safe_folder import SKIPPED
 
-# A regular expression can take for ever, so the search is a process that can be stopped; it imports nothing of ours.
+# A regular expression can take exponential time and cannot be interrupted, so the search is a process that can be
+# killed. It imports nothing of ours.
 _SCRIPT = """
 import json, os, re, stat, sys
 given = json.loads(sys.argv[1])
