@@ -1,7 +1,7 @@
-"""Drills that are started from a page or the API: one set at a time, by the console command in a process of its own.
+"""Drills started from a page or the API: one session at a time, by the console command in a process of its own.
 
-That process gives each drill a project and a database of its own, and enters the results into this project's history of
-drills. A lease says what is under way: it is good as long as that process lives, also when this one is killed.
+That process gives each drill a project and a database of its own, and adds the results to this project's history. A
+lease says what is running: it is valid as long as that process lives, even if this one is killed.
 """
 
 from __future__ import annotations
@@ -34,9 +34,10 @@ from orchestration.storage.leases import Lease
 from orchestration.workflows.processes import is_live, this_process
 
 _LEASE = "drills"
-# The longest that one drill takes, with all that is made for it and cleared away; the lease ends by itself after that.
+# The longest that one drill takes, including set-up and clean-up. The lease expires after that, so that a lost session
+# does not block drills for ever.
 _LONGEST_SECONDS = 180.0
-# A drill that is told to stop has to end its own control process, which ends its workers.
+# A drill that is asked to stop has to stop its own control process, which has to stop its workers.
 _GRACE_SECONDS = 30.0
 _MOST_SAID = 2000
 _LONGEST_LINE = 1_000_000
@@ -44,8 +45,8 @@ _LONGEST_LINE = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class DrillSession:
-    """A set of drills that is under way. `current` is the one that is held now; `results` are those of the others that
-    were held, the oldest first; `left_out` says why some are not held."""
+    """A running set of drills. `current` is the one that runs now; `results` are those of finished ones, oldest first;
+    `left_out` says why some cannot run."""
 
     id: str
     drills: tuple[str, ...]
@@ -134,7 +135,7 @@ class _Holding:
 
     @contextlib.asynccontextmanager
     async def _process(self) -> AsyncIterator[asyncio.subprocess.Process]:
-        with anyio.CancelScope(shield=True):  # half started, a process would be nobody's
+        with anyio.CancelScope(shield=True):  # a cancelled start would leave a process without an owner
             process = await asyncio.create_subprocess_exec(
                 *command(str(self._app.config_file), self._session),
                 stdin=asyncio.subprocess.DEVNULL,
@@ -201,7 +202,7 @@ class _Holding:
 
 
 def command(config_file: str, session: DrillSession) -> tuple[str, ...]:
-    """The command that holds them."""
+    """The command that runs them."""
     named = ("--game-day", session.game_day) if session.game_day else ()
     program = (sys.executable, "-m", "orchestration", "--config", config_file)
     return (*program, "drill", "--json", *named, "--", *session.drills)

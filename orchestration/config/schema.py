@@ -46,7 +46,9 @@ class Timeouts(Section):
     """Time limits of one model call, in seconds. The first token has its own limit: a model may have to be loaded
     first."""
 
+    # A TCP handshake needs no longer on any working network; waiting would only delay the fallback.
     connect: PositiveSeconds = 5.0
+    # Ollama loads a model of several gigabytes from disk before the first token.
     first_token: PositiveSeconds = 120.0
     next_token: PositiveSeconds = 30.0
     call: PositiveSeconds = 600.0
@@ -55,6 +57,7 @@ class Timeouts(Section):
 class BreakerSettings(Section):
     """When the circuit breaker of a route opens, and when the route is probed again."""
 
+    # One failure may be chance; a third would cost another run its time limit.
     failures: Annotated[int, Field(ge=1, le=100)] = 2
     window: PositiveSeconds = 60.0
     probe_after: PositiveSeconds = 5.0
@@ -68,6 +71,7 @@ class ProviderSettings(Section):
     enabled: bool = True
     base_url: str | None = Field(default=None, validation_alias=AliasChoices("host", "endpoint", "baseUrl", "base_url"))
     default_model: str | None = None
+    # 0 pauses the provider: its calls wait, which `limit_provider` uses.
     concurrency: Annotated[int, Field(ge=0, le=10_000)] = 4
     streaming: bool = True
     timeouts: Timeouts = Timeouts()
@@ -79,7 +83,9 @@ class ProviderSettings(Section):
     api_version: str | None = None
     requests_per_minute: Annotated[int, Field(gt=0)] | None = None
     tokens_per_minute: Annotated[int, Field(gt=0)] | None = None
+    # A deep probe generates tokens, which costs money at most vendors.
     deep_probe: bool = False
+    # Whether a playbook may start `ollama serve` on this machine: the user decides what runs on it.
     allow_start: bool = False
     status_url: str | None = None
     options: dict[str, Any] = Field(default_factory=dict)
@@ -163,6 +169,7 @@ class RuntimeSettings(Section):
     agent_retries: Annotated[int, Field(ge=0, le=20)] = 2
     workers: Annotated[int, Field(ge=0, le=64)] = 2
     worker_memory_mb: Annotated[int, Field(ge=128)] = 2048
+    # Workers send one heartbeat a second. A shorter limit would kill sound ones on a machine that swaps.
     worker_heartbeat_seconds: PositiveSeconds = 15.0
     worker_stop_seconds: PositiveSeconds = 10.0
     providers: dict[str, ProviderSettings] = Field(default_factory=dict)
@@ -253,6 +260,7 @@ class Thresholds(Section):
     memory_percent: Annotated[float, Field(gt=0, le=100)] = 95
     disk_free_percent: Annotated[float, Field(gt=0, le=100)] = 10
     agent_failure_percent: Annotated[float, Field(gt=0, le=100)] = 50
+    # Longer than the longest silence of a sound agent: the wait for a first token.
     stalled_seconds: PositiveSeconds = 120
 
 
@@ -280,6 +288,7 @@ class MonitoringSettings(Section):
     audit_dependencies: bool = True
     audit_seconds: PositiveSeconds = 6 * 3600.0
     advisories_directory: str = "var/advisories"
+    # Below the shortest period that common dead man's switch services accept, with room for a lost request.
     dead_man_seconds: PositiveSeconds = 60.0
     collectors: Annotated[dict[str, CollectorSettings], Field(default_factory=dict)]
 

@@ -1,4 +1,4 @@
-"""Tables of who may do what: users, their sessions, tokens, failed sign-ins, kept answers, and the audit trail."""
+"""Tables of access control: users, sessions, tokens, failed sign-ins, stored responses, and the audit trail."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ users = sa.Table(
     sa.Column("disabled_at", UtcDateTime),
 )
 
-# `digest` is the SHA-256 of what the holder shows; what is in the database opens nothing.
+# `digest` is the SHA-256 of the secret, so that a copy of the database lets nobody in.
 sessions = sa.Table(
     "sessions",
     metadata,

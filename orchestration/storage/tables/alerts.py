@@ -1,4 +1,4 @@
-"""Tables of the alerts: what came in, what holds, what the desk was told, and what is silenced."""
+"""Tables of alerts: deliveries, alerts, what was reported of each group, and silences."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every table is made with."""
+"""What all tables share."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Dialect
 
+# Fixed names: a migration can only drop or change a constraint whose name it knows, and SQLite gives none.
 metadata = sa.MetaData(
     naming_convention={
         "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -18,7 +19,7 @@ metadata = sa.MetaData(
 
 
 class UtcDateTime(sa.TypeDecorator[datetime]):
-    """A point in time, always UTC and aware; SQLite would hand back naive values."""
+    """A time, always aware and in UTC. SQLite stores no time zone, so its driver returns naive values."""
 
     impl = sa.DateTime(timezone=True)
     cache_ok = True

@@ -1,4 +1,4 @@
-"""The table of the drills that were held."""
+"""The table of drill results."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Tables of the incidents.
+"""Tables of incidents.
 
-`incidents` is narrow, for lists and statistics; all else of an incident is one document in `incident_documents`. Times
-that a measure is made of stand as seconds, so that a figure is read from an index alone. `incident_tallies` sums whole
-days and months up, and `incident_tally_marks` says which of them have changed since.
+`incidents` is narrow, for lists and statistics; the rest of an incident is one document in `incident_documents`.
+Durations are stored as seconds, so that figures can be read from an index alone. `incident_tallies` holds sums of whole
+days and months, and `incident_tally_marks` says which of them are outdated.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ incidents = sa.Table(
     sa.Column("seconds_of_impact", sa.Float),
     sa.Column("recurred", sa.Boolean, nullable=False),
     sa.Column("version", sa.Integer, nullable=False),
-    # At most one incident of a key is open, whoever reports it first.
+    # At most one incident of a key is open. Two processes that report at the same time are decided here: the second
+    # insert fails, and its report joins the incident of the first.
     sa.Index(
         "uq_incidents_open_key",
         "key",
@@ -170,7 +171,7 @@ incident_tallies = sa.Table(
     sa.Column("measures", sa.LargeBinary, nullable=False),
 )
 
-# A row for each change, never one that is changed: whoever sums up takes away those that it has seen, and no other.
+# One row per change, never updated: a process that sums up deletes exactly the marks that it has read.
 incident_tally_marks = sa.Table(
     "incident_tally_marks",
     metadata,

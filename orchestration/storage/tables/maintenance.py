@@ -1,4 +1,4 @@
-"""Tables of maintenance: when each job was last due, what came of it, and what people have signed off."""
+"""Tables of maintenance: the last planned time of each job, runs of jobs, and sign-offs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 from orchestration.storage.tables.base import UtcDateTime, id_column, metadata
 
-# `planned_at` is the last planned time that somebody has taken on; a job that is new begins where it was first seen.
+# `planned_at` is the last planned time that a process has claimed; for a new job it is the time of its first start.
 maintenance_jobs = sa.Table(
     "maintenance_jobs",
     metadata,

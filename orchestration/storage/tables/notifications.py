@@ -1,4 +1,4 @@
-"""Tables of the notifications: what is to be sent, and the evidence of each try."""
+"""Tables of notifications: the outbox, and the evidence of each delivery attempt."""
 
 from __future__ import annotations
 

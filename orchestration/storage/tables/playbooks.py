@@ -1,4 +1,4 @@
-"""Tables of the playbooks: what was run on which incident, each action with how it ended, and tripped guards."""
+"""Tables of playbooks: their runs on incidents, each action with its outcome, and tripped guards."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The table of samples: what was measured, for plots."""
+"""The table of samples for plots."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 from orchestration.storage.tables.base import metadata
 
-# `step` is how many milliseconds a row stands for, 0 for a single measurement; `at` is where they begin.
+# `step` is the number of milliseconds that a row covers, 0 for a single measurement; `at` is where they start.
 samples = sa.Table(
     "samples",
     metadata,

@@ -1,4 +1,4 @@
-"""Tables of the work: runs, their artifacts, events, and what steers them."""
+"""Tables of runs: runs, artifacts, events, leases, approvals, and what steers them."""
 
 from __future__ import annotations
 
