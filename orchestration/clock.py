@@ -1,4 +1,4 @@
-"""The only place that reads time. Everything else is given a clock, so that tests decide what time it is."""
+"""The only module that reads the time. Everything else receives a clock, so that tests control the time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import anyio.lowlevel
 
 
 class Clock(Protocol):
-    """What the system knows of time."""
+    """The time, as the system reads it."""
 
     def now(self) -> datetime:
         """The time of day, UTC, for people and records."""
@@ -77,5 +77,6 @@ class FakeClock:
 
 
 async def _let_others_run() -> None:
+    # A woken task may wake another, and each needs a turn of the event loop of its own.
     for _ in range(10):
         await anyio.lowlevel.checkpoint()

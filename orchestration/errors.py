@@ -1,7 +1,7 @@
 """Errors that a user may see.
 
-Every message says what was expected, what came, and what to do. The console turns each of them into one clear
-message and an exit code; none of them ever shows a traceback.
+Every message says what is wrong and what to do. The console prints it and exits with `exit_code`; no traceback is ever
+shown.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ class UsageError(OrchestratorError):
 
 
 class NotFoundError(UsageError):
-    """A thing was asked for by name that does not exist."""
+    """There is nothing of that name."""
 
 
 class ConflictError(OrchestratorError):
-    """The thing exists, but is in a state in which this cannot be done."""
+    """The operation is not possible in the present state."""

@@ -1,4 +1,4 @@
-"""Identifiers: short, sortable by time, safe in file names and URLs, easy to read out on a telephone."""
+"""Identifiers: short, sortable by time, safe in file names and URLs, easy to read out on the telephone."""
 
 from __future__ import annotations
 

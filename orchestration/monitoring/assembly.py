@@ -53,7 +53,7 @@ _MOST_RECALLED = 5000
 
 @dataclass(frozen=True, slots=True)
 class MonitoringContext:
-    """What the monitoring works with. `engine_file` is the engine's own SQLite file, where there is one."""
+    """The dependencies of the monitoring. `engine_file` is the engine's own SQLite file, if it has one."""
 
     configuration: Callable[[], Configuration]
     credentials: CredentialSource
@@ -66,35 +66,41 @@ class MonitoringContext:
 
 
 class Monitoring:
-    """The monitor with all that it runs; the parts that others ask are attributes."""
+    """The monitor and its collectors; those that other rooms query are public attributes."""
 
-    def __init__(self, around: MonitoringContext, sink: Sink, metrics: Metrics | None = None) -> None:
-        configuration, clock, database = around.configuration, around.clock, around.database
+    def __init__(self, context: MonitoringContext, sink: Sink, metrics: Metrics | None = None) -> None:
+        configuration, clock, database = context.configuration, context.clock, context.database
         runtime, timeline, runs = configuration().runtime, Timeline(database), Runs(database)
-        logs, artifacts = around.root / runtime.log_directory, around.root / runtime.artifacts_directory
-        folders = [around.root, logs, artifacts, around.root / runtime.state_directory]
-        self._around = around
+        logs, artifacts = context.root / runtime.log_directory, context.root / runtime.artifacts_directory
+        folders = [context.root, logs, artifacts, context.root / runtime.state_directory]
+        self._context = context
         self._sink = sink
         self.metrics = metrics or Metrics()
         self.samples = Samples(database)
-        self.providers = ProviderWatch(configuration, around.credentials, clock, RouteStates(database))
-        self.resources = ResourceCollector(clock, folders, around.redactor.text)
+        self.providers = ProviderWatch(configuration, context.credentials, clock, RouteStates(database))
+        self.resources = ResourceCollector(clock, folders, context.redactor.text)
         self.workers = WorkerWatch(Leases(database), clock)
         self.vulnerabilities = VulnerabilityWatch(self._advisories, clock)
         self._counting = EventCounters(self.metrics, self._channel_type)
         self._calls = CallWatch(clock)
         gauges = GAUGES | {one.name for own in own_collectors().usable for one in own.signals if one.gauge}
-        self._keeper = SampleWriter(self.samples, clock, lambda: configuration().monitoring.retention_days, gauges)
-        self._others = EventTail(timeline, clock)
+        self._sample_writer = SampleWriter(
+            self.samples, clock, lambda: configuration().monitoring.retention_days, gauges
+        )
+        self._event_tail = EventTail(timeline, clock)
         self._lag = LoopLag(clock)
         self._runs = RunWatch(runs, timeline, clock, configuration)
-        self._databases = DatabaseWatch(database, clock, [around.engine_file] if around.engine_file else [])
+        self._databases = DatabaseWatch(database, clock, [context.engine_file] if context.engine_file else [])
         self._log_errors = LogErrors(logs / NAME, clock)
         self._backups = BackupWatch(timeline, clock)
-        record = ScanRecord(around.root / runtime.state_directory / "secret-scan.json")
-        self._secrets = SecretWatch(artifacts, ArtifactTable(database), runs, around.redactor.find, clock, record)
+        record = ScanRecord(context.root / runtime.state_directory / "secret-scan.json")
+        self._secrets = SecretWatch(artifacts, ArtifactTable(database), runs, context.redactor.find, clock, record)
         self.monitor = Monitor(
-            around.bus, clock, self._take, [self.providers, self.workers, self._secrets], self._counting.failed_look
+            context.bus,
+            clock,
+            self._receive,
+            [self.providers, self.workers, self._secrets],
+            self._counting.count_failed_round,
         )
         self._dead_man = DeadManSwitch(self._dead_man_url, self.monitor.healthy)
         self._add_loops()
@@ -103,8 +109,8 @@ class Monitoring:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Monitoring]:
         """Monitor for as long as the block lasts."""
-        subscribe = self._around.bus.subscribe
-        subscriptions = [subscribe(self._counting.on_event), subscribe(self._others.on_own_event)]
+        subscribe = self._context.bus.subscribe
+        subscriptions = [subscribe(self._counting.on_event), subscribe(self._event_tail.on_own_event)]
         try:
             async with anyio.create_task_group() as group:
                 group.start_soon(self._lag.measure)
@@ -116,38 +122,41 @@ class Monitoring:
         finally:
             for unsubscribe in subscriptions:
                 unsubscribe()
-            self._around.database.suspend("")  # nobody watches it any more
+            self._context.database.suspend("")  # nothing checks it any more, so nothing would lift a suspension
             with anyio.CancelScope(shield=True):
                 await self.providers.aclose()
 
     def recall(self, seconds: float) -> list[Signal]:
-        """What was to be seen in so many seconds up to now, by the events and the log that are kept; oldest first.
-        Blocks."""
-        since = self._around.clock.now() - timedelta(seconds=seconds)
-        events = Timeline(self._around.database).list_recent(KINDS, since, _MOST_RECALLED)
+        """The signals of the last seconds, from stored events and the log, oldest first. Blocks."""
+        since = self._context.clock.now() - timedelta(seconds=seconds)
+        events = Timeline(self._context.database).list_recent(KINDS, since, _MOST_RECALLED)
         signals = [signal for event in events for signal in signals_of(event)]
         return sorted([*signals, *self._log_errors.recall(since)], key=lambda signal: signal.at)
 
     def _add_loops(self) -> None:
-        """Every loop there is, with its interval in seconds."""
+        """Every collector, with its interval in seconds.
+
+        Half a second to two seconds where a person waits for the answer (a run that hangs, a worker that died, a
+        database that is gone); minutes where a check reads much or changes rarely.
+        """
         every = self.monitor.every
-        every(0.5, "events", self._hear_others)
-        every(1, "routes", self._look_at_routes)
+        every(0.5, "events", self._read_other_processes)
+        every(1, "routes", self._collect_routes)
         every(1, "probes", self.providers.probe)
-        every(lambda: self._settings().resource_seconds, "resources", in_thread(self.resources.look))
-        every(lambda: self._settings().resource_seconds, "lag", self._lag.look)
-        every(2, "runs", in_thread(self._runs.look))
-        every(2, "workers", in_thread(self.workers.look))
-        every(2, "database", self._databases.look)
+        every(lambda: self._settings().resource_seconds, "resources", in_thread(self.resources.collect))
+        every(lambda: self._settings().resource_seconds, "lag", self._lag.collect)
+        every(2, "runs", in_thread(self._runs.collect))
+        every(2, "workers", in_thread(self.workers.collect))
+        every(2, "database", self._databases.collect)
         every(lambda: self._settings().integrity_seconds, "integrity", in_thread(self._databases.check))
-        every(10, "calls", self._calls.look)
-        every(1, "log", in_thread(self._log_errors.look))
-        every(lambda: self._settings().scan_seconds, "secrets", in_thread(self._look_for_secrets))
-        every(0.1, "written", self._look_at_written)
-        every(lambda: self._settings().audit_seconds, "audit", in_thread(self._look_for_vulnerabilities))
-        every(60, "backups", in_thread(self._backups.look))
-        every(10, "samples", in_thread(self._keeper.look))
-        every(5, "loops", self.monitor.look_at_loops)
+        every(10, "calls", self._calls.collect)
+        every(1, "log", in_thread(self._log_errors.collect))
+        every(lambda: self._settings().scan_seconds, "secrets", in_thread(self._scan_secrets))
+        every(0.1, "written", self._scan_written)
+        every(lambda: self._settings().audit_seconds, "audit", in_thread(self._audit))
+        every(60, "backups", in_thread(self._backups.collect))
+        every(10, "samples", in_thread(self._sample_writer.write))
+        every(5, "loops", self.monitor.collect_loop_ages)
         every(lambda: self._settings().dead_man_seconds, "dead-man", self._ping)
 
     def _add_own_collectors(self) -> None:
@@ -155,7 +164,7 @@ class Monitoring:
             settings = self._settings().collectors.get(descriptor.name, CollectorSettings())
             if settings.enabled:
                 context = CollectorContext(
-                    settings.options, self._around.credentials.get, self._around.clock, self._around.root
+                    settings.options, self._context.credentials.get, self._context.clock, self._context.root
                 )
                 collector = InstalledCollector(descriptor, context)
                 self.monitor.every(
@@ -163,27 +172,27 @@ class Monitoring:
                 )
 
     def _settings(self) -> MonitoringSettings:
-        return self._around.configuration().monitoring
+        return self._context.configuration().monitoring
 
-    def _take(self, signals: Sequence[Signal]) -> None:
-        """What is learnt from the signals themselves, and then on to the sink, their evidence redacted."""
-        self._calls.note(signals)
-        self._keeper.note(signals)
+    def _receive(self, signals: Sequence[Signal]) -> None:
+        """Learn from the signals, then pass them to the sink with their evidence redacted."""
+        self._calls.record(signals)
+        self._sample_writer.record(signals)
         self._counting.measure(signals)
-        redact = self._around.redactor.data
+        redact = self._context.redactor.data
         self._sink([replace(one, evidence=redact(dict(one.evidence))) if one.evidence else one for one in signals])
 
-    async def _hear_others(self) -> Iterable[Signal]:
-        for event in await anyio.to_thread.run_sync(self._others.look, abandon_on_cancel=True):
-            self._hear(event)
+    async def _read_other_processes(self) -> Iterable[Signal]:
+        for event in await anyio.to_thread.run_sync(self._event_tail.read, abandon_on_cancel=True):
+            self._on_foreign_event(event)
         return ()
 
-    def _hear(self, event: Event) -> None:
+    def _on_foreign_event(self, event: Event) -> None:
         self._counting.on_event(event)
         self.monitor.on_event(event)
 
-    async def _look_at_routes(self) -> Iterable[Signal]:
-        signals = await self.providers.look_at_routes()
+    async def _collect_routes(self) -> Iterable[Signal]:
+        signals = await self.providers.collect_routes()
         self._counting.routes(self.providers.route_states())
         return signals
 
@@ -191,25 +200,25 @@ class Monitoring:
         await self._dead_man.ping()
         return ()
 
-    def _look_for_secrets(self) -> Iterable[Signal]:
-        return self._secrets.look() if self._settings().scan_secrets else ()
+    def _scan_secrets(self) -> Iterable[Signal]:
+        return self._secrets.collect() if self._settings().scan_secrets else ()
 
-    async def _look_at_written(self) -> Iterable[Signal]:
-        """A step that is committed is looked at at once; everything else is seen by the clock."""
+    async def _scan_written(self) -> Iterable[Signal]:
+        """Scan what a committed step wrote at once; everything else is scanned on an interval."""
         if not (self._secrets.is_due and self._settings().scan_secrets):
             return ()
-        return await in_thread(self._secrets.look_at_due)()
+        return await in_thread(self._secrets.scan_due)()
 
-    def _look_for_vulnerabilities(self) -> Iterable[Signal]:
-        return self.vulnerabilities.look() if self._settings().audit_dependencies else ()
+    def _audit(self) -> Iterable[Signal]:
+        return self.vulnerabilities.collect() if self._settings().audit_dependencies else ()
 
     def _channel_type(self, name: str) -> str:
-        settings = self._around.configuration().response.channels.get(name)
+        settings = self._context.configuration().response.channels.get(name)
         return settings.type if settings else name
 
     def _advisories(self) -> Path:
-        return self._around.root / self._settings().advisories_directory
+        return self._context.root / self._settings().advisories_directory
 
     def _dead_man_url(self) -> str | None:
-        name = self._around.configuration().response.dead_man_url_env
-        return self._around.credentials.get(name) if name else None
+        name = self._context.configuration().response.dead_man_url_env
+        return self._context.credentials.get(name) if name else None

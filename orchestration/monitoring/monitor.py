@@ -1,8 +1,8 @@
-"""Runs everything that looks, each on its own interval, and hands on what they see.
+"""Runs the collectors, each on its own interval, and delivers their signals in batches.
 
-1. What an event tells becomes signals at once. 2. What has to be looked at is looked at on an interval. 3. Both go to
-the sink in batches, a tenth of a second after the first signal in one. Whatever fails is contained: it is logged once,
-counted, and tried again; nothing else stops for it.
+1. Events become signals at once. 2. Collectors run on their intervals. 3. The signals of both go to the sink in
+batches, a tenth of a second after the first signal of a batch. A failure is contained: it is logged once, counted, and
+tried again; nothing else stops for it.
 """
 
 from __future__ import annotations
@@ -24,34 +24,35 @@ from orchestration.events import Event, EventBus
 from orchestration.monitoring.signals.event_signals import signals_of
 
 Sink = Callable[[Sequence[Signal]], None]
-Look = Callable[[], Awaitable[Iterable[Signal]]]
+Round = Callable[[], Awaitable[Iterable[Signal]]]
 
+# The signals of one fault arrive together; in a batch the rules are evaluated once for all of them.
 _GATHER_SECONDS = 0.1
 _MOST_WAITING = 50_000
-# So much later than its interval a loop may be before the dead-man address is left to complain.
+# A loop may be this late before the pings to the dead-man address stop, which tells people outside that it is stuck.
 _LAGGING_SECONDS = 60.0
 
 _log = logs.get_logger(__name__)
 
 
 class EventListener(Protocol):
-    """Something that learns from events and may tell signals at once. Called on any thread; must be quick."""
+    """Learns from events, and may report signals at once. Called on any thread; must be quick."""
 
     def on_event(self, event: Event) -> Iterable[Signal]: ...
 
 
 @dataclass(frozen=True, slots=True)
 class CollectorLoop:
-    """Something to look at again and again."""
+    """A collector with its interval."""
 
     name: str
     seconds: Callable[[], float]
-    look: Look
+    collect: Round
 
 
 @dataclass(slots=True)
 class _Pulse:
-    """When a loop last came round, and when it last did what it is for."""
+    """When a loop last came round, and when it last succeeded."""
 
     seconds: Callable[[], float]
     round_at: float
@@ -59,18 +60,21 @@ class _Pulse:
     failing: set[str] = field(default_factory=set)
 
 
-def in_thread(look: Callable[[], Iterable[Signal]]) -> Look:
-    """A look that blocks, made one that does not. It is left to itself when everything stops: a disk or a server that
-    hangs must not keep us from stopping too."""
+def in_thread(collect: Callable[[], Iterable[Signal]]) -> Round:
+    """Run a blocking collector on a thread, which is abandoned when everything stops.
+
+    A disk or a server that hangs must not keep the process from stopping.
+    """
 
     async def run() -> Iterable[Signal]:
-        return await anyio.to_thread.run_sync(look, abandon_on_cancel=True)
+        return await anyio.to_thread.run_sync(collect, abandon_on_cancel=True)
 
     return run
 
 
 class Monitor:
-    """Looks, listens, and tells. The sink is called on the event loop, one batch at a time; it should be quick."""
+    """Runs collectors, listens to events, and delivers. The sink is called on the event loop, one batch at a time; it
+    should be quick."""
 
     def __init__(
         self,
@@ -90,16 +94,16 @@ class Monitor:
         self._pulses: dict[str, _Pulse] = {}
         self._wake: Callable[[], None] = lambda: None
 
-    def every(self, seconds: float | Callable[[], float], name: str, look: Look) -> None:
-        """Look again and again, once `run` runs. An interval that may change is a function, asked each time."""
-        self._loops.append(CollectorLoop(name, seconds if callable(seconds) else lambda: seconds, look))
+    def every(self, seconds: float | Callable[[], float], name: str, collect: Round) -> None:
+        """Add a collector, to run from `run` on. An interval that may change is a function, called before each wait."""
+        self._loops.append(CollectorLoop(name, seconds if callable(seconds) else lambda: seconds, collect))
 
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
-        """Look and listen until cancelled; started when it listens."""
+        """Collect and listen until cancelled; started when it listens."""
         arrived = asyncio.Event()
         running = asyncio.get_running_loop()
         self._wake = lambda: _set_from_anywhere(running, arrived)
-        self._wake()  # for what has come before
+        self._wake()  # for signals that were added before
         unsubscribe = self._bus.subscribe(self.on_event)
         task_status.started()
         try:
@@ -107,25 +111,25 @@ class Monitor:
                 for loop in self._loops:
                     self.watch(loop.name, loop.seconds)
                     group.start_soon(self._repeat, loop)
-                group.start_soon(self._hand_on, arrived)
+                group.start_soon(self._deliver, arrived)
         finally:
             unsubscribe()
             self._wake = lambda: None
 
     def on_event(self, event: Event) -> None:
-        """What an event tells, at once. Safe from any thread; the bus calls it while `run` runs."""
+        """Turn an event into signals. Safe from any thread; the bus calls it while `run` runs."""
         self.add(signals_of(event))
         for listener in self._listeners:
             self.add(listener.on_event(event))
 
     def add(self, signals: Iterable[Signal]) -> None:
-        """Hand on signals, from whoever has some. Safe from any thread."""
+        """Queue signals for the sink. Safe from any thread."""
         if batch := tuple(signals):
             self._waiting.extend(batch)
             self._wake()
 
     def watch(self, loop: str, seconds: Callable[[], float]) -> Callable[[], None]:
-        """Watch a loop that is not ours; call what is returned each time that it has done its work."""
+        """Watch a loop that runs elsewhere; it calls what is returned whenever it has done its work."""
         now = self._clock.monotonic()
         pulse = self._pulses.setdefault(loop, _Pulse(seconds, now, now))
 
@@ -136,40 +140,40 @@ class Monitor:
         return beat
 
     def healthy(self) -> bool:
-        """Whether all loops come round, be it that what they look at cannot be seen."""
+        """Whether all loops come round. One whose collector fails is healthy: it still tries."""
         now = self._clock.monotonic()
         return all(now - pulse.round_at - pulse.seconds() < _LAGGING_SECONDS for pulse in self._pulses.values())
 
-    async def look_at_loops(self) -> tuple[Signal, ...]:
-        """By how much each loop is behind its interval, counted from when it last did what it is for."""
+    async def collect_loop_ages(self) -> tuple[Signal, ...]:
+        """How far each loop is behind its interval, counted from its last success."""
         now, moment = self._clock.monotonic(), self._clock.now()
         ages = {name: max(0.0, now - pulse.done_at - pulse.seconds()) for name, pulse in self._pulses.items()}
         return tuple(Signal("loop_age_seconds", moment, age, {"loop": name}) for name, age in ages.items())
 
     async def _repeat(self, loop: CollectorLoop) -> None:
         while True:
-            await self._look(loop)
+            await self._run_round(loop)
             await self._clock.sleep(loop.seconds())
 
-    async def _look(self, loop: CollectorLoop) -> None:
+    async def _run_round(self, loop: CollectorLoop) -> None:
         pulse = self._pulses[loop.name]
         try:
-            self.add(await loop.look())
-        except Exception as error:  # noqa: BLE001 — whatever goes wrong in one must not stop the others
-            self._note_failure(loop.name, pulse, error)
+            self.add(await loop.collect())
+        except Exception as error:  # noqa: BLE001 — one collector must not stop the others
+            self._log_failure(loop.name, pulse, error)
         else:
             pulse.failing.clear()
             pulse.done_at = self._clock.monotonic()
         pulse.round_at = self._clock.monotonic()
 
-    def _note_failure(self, name: str, pulse: _Pulse, error: Exception) -> None:
+    def _log_failure(self, name: str, pulse: _Pulse, error: Exception) -> None:
         kind = type(error).__name__
         self._count_failure()
         if kind not in pulse.failing:
             pulse.failing.add(kind)
-            _log.exception("monitoring.look_failed", loop=name, message=f"looking at {name} failed: {kind}")
+            _log.exception("monitoring.look_failed", loop=name, message=f"the collector {name} failed: {kind}")
 
-    async def _hand_on(self, arrived: asyncio.Event) -> None:
+    async def _deliver(self, arrived: asyncio.Event) -> None:
         failing = ""
         while True:
             await arrived.wait()
@@ -177,17 +181,17 @@ class Monitor:
             arrived.clear()
             batch = [self._waiting.popleft() for _ in range(len(self._waiting))]
             if batch:
-                failing = self._give(batch, failing)
+                failing = self._send(batch, failing)
 
-    def _give(self, batch: Sequence[Signal], failing: str) -> str:
-        """Give a batch to the sink; returns the kind of its failure, which is told when it is another than before."""
+    def _send(self, batch: Sequence[Signal], failing: str) -> str:
+        """Give a batch to the sink; returns the kind of its failure, which is logged when it differs from the last."""
         try:
             self._sink(batch)
-        except Exception as error:  # noqa: BLE001 — signals must go on flowing whatever their receiver does
+        except Exception as error:  # noqa: BLE001 — a broken receiver must not end the monitoring
             kind = type(error).__name__
             self._count_failure()
             if kind != failing:
-                _log.exception("monitoring.sink_failed", message=f"{len(batch)} signals were not taken: {kind}")
+                _log.exception("monitoring.sink_failed", message=f"{len(batch)} signals could not be processed: {kind}")
             return kind
         return ""
 
@@ -195,5 +199,5 @@ class Monitor:
 def _set_from_anywhere(running: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:
     try:
         running.call_soon_threadsafe(event.set)
-    except RuntimeError:  # the loop has just been closed; there is nobody left to tell
+    except RuntimeError:  # the loop has just been closed, so nothing waits for the event
         return

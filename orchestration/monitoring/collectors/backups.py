@@ -1,4 +1,4 @@
-"""Watches the age of the last backup that was made and checked."""
+"""The age of the last backup that was made and verified."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class BackupWatch:
         self._clock = clock
         self._began = clock.now()
 
-    def look(self) -> tuple[Signal, ...]:
+    def collect(self) -> tuple[Signal, ...]:
         """The age now. Blocks."""
         last, now = self._timeline.find_last(BackupMade.kind), self._clock.now()
         since = last.at if last is not None else self._began

@@ -1,7 +1,7 @@
 """How a route does now against how it usually does. Pure: time is an argument.
 
-A median over the last minutes stands against a median over the hours before them: neither a single slow call nor a
-single good one moves it. Medians rather than means, since latencies have long tails.
+The median of the last minutes is compared with the median of the hours before: no single call moves it, slow or fast.
+Medians rather than means, since latencies have long tails.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from statistics import median
 _SHORT_SECONDS = 300.0
 _LONG_SECONDS = 24 * 3600.0
 _MOST_CALLS = 1000
+# Fewer calls than these make a ratio that jumps with each call; a false page at night costs more than a late one.
 _ENOUGH_NOW = 5
 _ENOUGH_BEFORE = 20
-# Below these a difference means nothing: nobody minds ten milliseconds instead of one, or one failure in fifty.
+# Below these a difference means nothing: ten milliseconds instead of one is a ratio of ten and no problem at all.
 _LEAST_SECONDS = 0.05
 _LEAST_FAILURE_RATE = 0.02
 
@@ -27,7 +28,7 @@ class Baseline:
     calls: deque[tuple[float, float, bool]] = field(default_factory=lambda: deque(maxlen=_MOST_CALLS))
 
     def add(self, at: float, seconds: float, *, ok: bool) -> None:
-        """Take a call in; `at` is in seconds and does not go back."""
+        """Add a call; `at` is in seconds and never decreases."""
         self.calls.append((at, seconds, ok))
 
     def latency_ratio(self, now: float) -> float | None:

@@ -9,8 +9,9 @@ from orchestration.alerts.signal import Signal
 from orchestration.clock import Clock
 from orchestration.monitoring.collectors.baseline import Baseline
 
-# These say something about the request, not about the route.
+# These outcomes depend on the request, not on the route.
 _NO_MEASURE = frozenset({"bad_request", "content_filter", "cancelled", ""})
+# A bound on memory: a program that asks for made-up model names must not grow it without end.
 _MOST_ROUTES = 200
 
 
@@ -22,8 +23,8 @@ class CallWatch:
         self._lock = threading.Lock()
         self._routes: dict[tuple[str, str], Baseline] = {}
 
-    def note(self, signals: Iterable[Signal]) -> None:
-        """Learn from what was called."""
+    def record(self, signals: Iterable[Signal]) -> None:
+        """Add calls to the baselines of their routes."""
         for signal in signals:
             outcome = signal.labels.get("outcome", "")
             if signal.name != "model_call" or outcome in _NO_MEASURE:
@@ -34,7 +35,7 @@ class CallWatch:
                     baseline = self._routes.setdefault(key, Baseline())
                     baseline.add(signal.at.timestamp(), signal.value, ok=outcome == "ok")
 
-    async def look(self) -> tuple[Signal, ...]:
+    async def collect(self) -> tuple[Signal, ...]:
         """The ratios of the routes for which enough calls are known."""
         now = self._clock.now()
         found = []

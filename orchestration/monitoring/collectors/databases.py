@@ -1,4 +1,4 @@
-"""Watches the database: whether it answers, and whether what is in it is whole."""
+"""The database: whether it answers, and whether its contents are intact."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from orchestration.storage.tables import runs
 
 _QUICK_SECONDS = 5.0
 _PATIENCE_SECONDS = 5.0
-# Writers are quick here, so a lock that lasts is not ours.
+# Our transactions take milliseconds, so a lock that lasts this long belongs to another program.
 _LOCK_SECONDS = 4.0
 _MOST_ASKING = 2
 _MOST_FINDINGS = 5
-# PostgreSQL's words for damage: data_corrupted, index_corrupted, undefined_table. A table of ours that is not there
-# was lost with what it held.
+# data_corrupted, index_corrupted, undefined_table: https://www.postgresql.org/docs/current/errcodes-appendix.html.
+# A table of ours that does not exist was lost with its contents.
 _DAMAGED = frozenset({"XX001", "XX002", "42P01"})
 _DAMAGED_SQLITE = ("malformed", "not a database", "no such table")
 
 
 class DatabaseWatch:
-    """Looks at our database, and with SQLite also at the files beside it (`also`), such as the engine's."""
+    """Checks our database, and with SQLite also other files (`also`), such as the engine's."""
 
     def __init__(self, database: Database, clock: Clock, also: Sequence[Path] = ()) -> None:
         self._database = database
@@ -39,12 +39,11 @@ class DatabaseWatch:
         self._first = {path: path.stat().st_ino for path in self._files if path.exists()}
         self._asking = 0
 
-    async def look(self) -> tuple[Signal, ...]:
-        """Whether it answers, in time, and can be written; while it does not, nobody is let to it. Where the answer
-        smells of damage, the damage is looked for at once.
+    async def collect(self) -> tuple[Signal, ...]:
+        """Check that the database answers in time and can be written, and suspend its use while it does not.
 
-        A server that is cut off may keep a connection waiting for minutes: such a thread is left to itself, and there
-        are never more than two.
+        If the answer indicates damage, its integrity is checked at once. A server that is cut off may keep a connection
+        waiting for minutes: such a thread is abandoned, and there are never more than two.
         """
         if self._asking < _MOST_ASKING:
             with anyio.move_on_after(_PATIENCE_SECONDS):
@@ -62,22 +61,22 @@ class DatabaseWatch:
 
     def _answer(self) -> tuple[Signal, ...]:
         now = self._clock.now()
-        trouble, damaged = self._gone() or self._locked() or self._query()
-        self._database.suspend(trouble)
-        trouble = trouble or next(filter(None, map(unreadable, self._files)), "")
-        up = Signal("database_up", now, 0.0 if trouble else 1.0, {}, {"detail": trouble} if trouble else {})
+        problem, damaged = self._gone() or self._locked() or self._query()
+        self._database.suspend(problem)
+        problem = problem or next(filter(None, map(unreadable, self._files)), "")
+        up = Signal("database_up", now, 0.0 if problem else 1.0, {}, {"detail": problem} if problem else {})
         return (up, *self.check()) if damaged else (up,)
 
     def check(self) -> tuple[Signal, ...]:
-        """Whether it is whole: by what a query says, and on SQLite by its own check of every page. Blocks.
+        """Check the integrity: by a query, and on SQLite by its own check of every page. Blocks.
 
-        Says nothing of a database that cannot be seen.
+        Reports nothing for a database that cannot be reached.
         """
-        trouble, damaged = self._query()
+        problem, damaged = self._query()
         checked = [quick_check(path) for path in self._files if path.exists()]
-        findings = [trouble] if damaged else []
+        findings = [problem] if damaged else []
         findings += [finding for one in checked for finding in one or ()]
-        if not findings and (None in checked or self._gone() or (trouble and not self._files)):
+        if not findings and (None in checked or self._gone() or (problem and not self._files)):
             return ()
         return (self._intact(findings),)
 
@@ -86,7 +85,7 @@ class DatabaseWatch:
         return Signal("database_intact", self._clock.now(), 0.0 if findings else 1.0, {}, evidence)
 
     def _query(self) -> tuple[str, bool]:
-        """What is wrong, and whether it is damage; an empty text when all is well."""
+        """What is wrong, and whether it is damage; an empty text if nothing is."""
         try:
             with self._database.read(even_suspended=True) as connection:
                 connection.execute(sa.select(runs.c.id).limit(1)).first()
@@ -95,8 +94,7 @@ class DatabaseWatch:
         return "", False
 
     def _locked(self) -> tuple[str, bool] | None:
-        """Whether another program keeps an SQLite file locked, seen over a connection of its own: ours are those that
-        wait."""
+        """Whether another program keeps an SQLite file locked. Tested on a new connection: ours may be waiting."""
         for path in self._files[:1]:
             try:
                 with closing(sqlite3.connect(path, timeout=_LOCK_SECONDS, isolation_level=None)) as file:
@@ -108,16 +106,16 @@ class DatabaseWatch:
         return None
 
     def _gone(self) -> tuple[str, bool] | None:
-        """Whether a file is not what it was: open connections would go on as if it were, and lose all they write."""
+        """Whether a file was deleted or replaced: open connections would go on with the old one, unseen."""
         for path in self._files:
             try:
                 number = path.stat().st_ino
             except OSError:
                 if path not in self._first:
                     continue  # not made yet
-                return f"expected the database file {path.name}, which is gone", False
+                return f"the database file {path.name} is gone", False
             if self._first.setdefault(path, number) != number:
-                return f"expected the database file {path.name} that was opened, got another in its place", False
+                return f"the database file {path.name} was replaced: there is another in its place", False
         return None
 
 

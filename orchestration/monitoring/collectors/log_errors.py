@@ -1,4 +1,4 @@
-"""Watches the log for errors, grouped by what makes them the same."""
+"""Errors in the log, grouped by fingerprint."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class _Group:
 
 
 class LogErrors:
-    """Follows the log of all processes. A fingerprint that the log did not hold at the start, nor since, is new."""
+    """Follows the log of all processes. A fingerprint is new if it was in the log neither at the start nor since."""
 
     def __init__(self, path: Path, clock: Clock) -> None:
         self._path = path
@@ -48,8 +48,8 @@ class LogErrors:
             found.append(Signal("log_errors", at, 1.0, {"fingerprint": name}, self._evidence(name, _Group(1, entry))))
         return tuple(reversed(found))
 
-    def look(self) -> tuple[Signal, ...]:
-        """The errors since the last look. Blocks."""
+    def collect(self) -> tuple[Signal, ...]:
+        """The errors since the last round. Blocks."""
         groups: dict[str, _Group] = {}
         for entry in entries(self._follower.read()):
             if entry.get("level") in ERRORS:

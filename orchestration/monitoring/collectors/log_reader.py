@@ -12,17 +12,17 @@ from typing import Any
 
 NAME = "orchestrator.jsonl"
 ERRORS = frozenset({"ERROR", "CRITICAL"})
-# One look reads so much and leaves the rest for the next: a flood of lines must not stop everything else.
+# One round reads this much and leaves the rest for the next: a flood of lines must not delay everything else.
 _MOST_BYTES = 4_000_000
 _CHUNK = 262_144
 _TELLING_BYTES = 4096
 
 
 class LogFollower:
-    """Hands out every line once, from the end of the file as it was at the start.
+    """Returns every line once, from the end that the file had at the start.
 
     The log is rotated by copying the file and emptying it. What was not read yet is then read from the copy; copies
-    made since the last look are read whole.
+    made since the last round are read whole.
     """
 
     def __init__(self, path: Path) -> None:
@@ -52,12 +52,12 @@ class LogFollower:
             with self._path.open("rb") as file:
                 file.seek(self._offset)
                 data = file.read(_MOST_BYTES)
-                self._file = os.fstat(file.fileno()).st_ino  # it may have come into being since it was looked for
+                self._file = os.fstat(file.fileno()).st_ino  # it may have been created since `_stat`
         except FileNotFoundError:
             return []
         whole = data[: data.rfind(b"\n") + 1]
         if not whole and len(data) == _MOST_BYTES:
-            whole = data  # one endless line: nobody will miss it
+            whole = data  # one endless line; waiting for its end would read nothing ever again
         self._offset += len(whole)
         return _lines(whole)
 

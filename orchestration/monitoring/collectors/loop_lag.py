@@ -1,4 +1,4 @@
-"""How late the event loop is: by how much a short sleep lasts longer than it should."""
+"""How late the event loop is: by how much a short sleep outlasts its duration."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _EVERY_SECONDS = 0.5
 
 
 class LoopLag:
-    """Measures all the time, and tells the worst since it was last asked."""
+    """Measures continuously, and reports the worst value since the last round."""
 
     def __init__(self, clock: Clock, process: str = "") -> None:
         self._clock = clock
@@ -25,7 +25,7 @@ class LoopLag:
             await self._clock.sleep(_EVERY_SECONDS)
             self._worst = max(self._worst, self._clock.monotonic() - started - _EVERY_SECONDS)
 
-    async def look(self) -> tuple[Signal, ...]:
-        """The worst since the last look."""
+    async def collect(self) -> tuple[Signal, ...]:
+        """The worst value since the last round."""
         worst, self._worst = self._worst, 0.0
         return (Signal("event_loop_lag_seconds", self._clock.now(), worst, {"process": self._process}),)

@@ -82,7 +82,7 @@ class MemoryWatch:
         self._points: dict[tuple[int, float], list[Point]] = {}
         self._commands: dict[tuple[int, float], str] = {}
 
-    def look(self, now: float) -> tuple[Leak, ...]:
+    def measure(self, now: float) -> tuple[Leak, ...]:
         """Measure once, at `now` in seconds; blocks for some milliseconds."""
         seen = {}
         for process in family():
@@ -92,10 +92,10 @@ class MemoryWatch:
                 self._commands.setdefault(key, self._redact(_command(process)))
             except _GONE:
                 continue
-        self.note(now, seen)
+        self.record(now, seen)
         return self.leaks()
 
-    def note(self, now: float, seen: dict[tuple[int, float], int]) -> None:
+    def record(self, now: float, seen: dict[tuple[int, float], int]) -> None:
         """Add a measurement of each process, by its number and start; the others are gone."""
         self._points = {key: [*self._points.get(key, []), (now, size)][-_KEPT_POINTS:] for key, size in seen.items()}
         self._commands = {key: command for key, command in self._commands.items() if key in seen}

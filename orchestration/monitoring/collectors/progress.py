@@ -1,4 +1,4 @@
-"""How far runs have come: the age of the last progress, the time at work, the time to be expected. Pure."""
+"""The progress of runs: the age of the last progress, the time at work, the expected time. Pure."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from orchestration.events.runs import (
 )
 from orchestration.storage.timeline import HeartbeatRow
 
-# What tells whether a run is at work, and which of its agents are.
+# The events that show whether a run is at work, and which of its agents are.
 _BEGINS = frozenset({RunStarted.kind, RunContinued.kind, ApprovalDecided.kind})
-# From here on progress can be expected anew, of all that were at work before.
+# After these, the age of progress starts at zero for every agent that was at work before.
 _GOES_ON = frozenset({RunResumed.kind, RunContinued.kind, ApprovalDecided.kind})
 _PAUSES = frozenset({RunWaiting.kind, ApprovalRequested.kind, RunStopped.kind, RunFinished.kind, RunCancelled.kind})
 KINDS = _BEGINS | _GOES_ON | _PAUSES | {AgentStarted.kind, AgentFinished.kind}
@@ -85,8 +85,8 @@ def seconds_at_work(events: Iterable[Event], now: datetime) -> float:
 def expected_seconds(past: Sequence[float], floor: float = _FLOOR_SECONDS) -> float | None:
     """How long a run may be expected to take at most, from how long others took; None while too few are known.
 
-    The median plus three deviations, estimated from the median absolute deviation, so that a run which hung for a
-    night does not teach us to wait for a night.
+    The median plus three deviations, estimated from the median absolute deviation, so that one run that hung
+    for a night does not raise the expectation to a night.
     """
     if len(past) < _ENOUGH_RUNS:
         return None

@@ -1,4 +1,4 @@
-"""Watches the providers: their routes' breakers, and a light probe of each, so that breakage shows while all is idle.
+"""Providers: their routes' breakers, and a light probe of each, so that a fault shows while nothing else runs.
 
 Probes go past the gateway's breakers: a list of models that is answered says nothing about a route that was taken out
 of use because its quota is used up.
@@ -32,17 +32,17 @@ from orchestration.providers.failures import FailureKind
 from orchestration.providers.route_table import RouteTable
 from orchestration.storage.route_states import RouteStates
 
-# A provider that is down is looked at more often, so that its return is noticed soon.
+# A provider that is down is probed more often, so that its return is noticed soon.
 _AGAIN_SECONDS = 5.0
-# To ask a provider on this machine costs nothing and disturbs nobody.
+# A probe of a provider on this machine costs nothing: no rate limit, no network.
 _LOCAL_SECONDS = 1.0
-_TELL_EVERY_SECONDS = 5.0
-# These say something about the request, not about the provider.
+_REPORT_EVERY_SECONDS = 5.0
+# These outcomes depend on the request, not on the provider.
 _NOT_ITS_FAULT = frozenset({OK, FailureKind.BAD_REQUEST.value, FailureKind.CONTENT_FILTER.value})
 
 
 class ProviderWatch:
-    """The providers of the configuration, as they stand."""
+    """The health of the providers of the configuration."""
 
     def __init__(
         self,
@@ -61,9 +61,9 @@ class ProviderWatch:
         self._due: dict[str, float] = {}
         self._silent_at: dict[str, datetime] = {}
         self._unhurried: set[str] = set()
-        self._told: dict[str, ProviderHealth] = {}
-        self._told_usable: int | None = None
-        self._told_at = float("-inf")
+        self._reported: dict[str, ProviderHealth] = {}
+        self._reported_usable: int | None = None
+        self._reported_at = float("-inf")
         self.board = ProviderHealthBoard()
 
     def on_event(self, event: Event) -> tuple[Signal, ...]:
@@ -92,19 +92,19 @@ class ProviderWatch:
             elif self._was_at_work(provider, ended, attempt.seconds):
                 self._unhurried.add(provider)
 
-    async def look_at_routes(self) -> tuple[Signal, ...]:
-        """What other processes have said of their routes. Tells what changed, and now and then everything."""
+    async def collect_routes(self) -> tuple[Signal, ...]:
+        """Read the route states of other processes. Reports changes, and now and then everything."""
         if self._states is not None:
-            said = await anyio.to_thread.run_sync(self._states.load, abandon_on_cancel=True)
-            for (provider, model), (state, at) in said.items():
+            states = await anyio.to_thread.run_sync(self._states.load, abandon_on_cancel=True)
+            for (provider, model), (state, at) in states.items():
                 if state.get("state") == "open":
                     self.board.opened(provider, model, at, str(state.get("reason", "")))
                 elif state.get("state") == "closed":
                     self.board.closed(provider, model, at)
-        return tuple(self._tell())
+        return tuple(self._all_when_due())
 
     async def probe(self) -> tuple[Signal, ...]:
-        """Probe the providers that it is time for, side by side."""
+        """Probe the providers that are due, concurrently."""
         await self._follow_settings()
         now = self._clock.monotonic()
         due = [name for name in self._used() if self._due.get(name, float("-inf")) <= now]
@@ -114,7 +114,7 @@ class ProviderWatch:
         return tuple(self._changed())
 
     def standings(self) -> dict[str, ProviderHealth]:
-        """How every provider in use stands."""
+        """The health of every provider in use."""
         return {name: self.board.standing(name, models) for name, models in self._used().items()}
 
     def route_states(self) -> list[tuple[str, str]]:
@@ -130,7 +130,7 @@ class ProviderWatch:
         await self._routing.aclose()
 
     async def _follow_settings(self) -> None:
-        """Connect anew where the settings of a provider have changed; no probe is under way then."""
+        """Reconnect if a provider's settings have changed; no probe is under way then."""
         settings = self._configuration().runtime.providers
         if settings != self._settings:
             before, self._routing = self._routing, RouteTable(self._configuration, self._credentials)
@@ -138,8 +138,10 @@ class ProviderWatch:
             await before.aclose()
 
     def _was_at_work(self, name: str, ended: datetime, seconds: float) -> bool:
-        """Whether a provider was carrying out a call when it did not answer a probe: it can only do one thing at a time
-        then, and its silence means less than that of others."""
+        """Whether a provider was working on a call when it did not answer a probe.
+
+        A local server often handles one request at a time; its silence then means that it is busy, not down.
+        """
         silent_at = self._silent_at.get(name)
         return silent_at is not None and ended - timedelta(seconds=seconds) < silent_at < ended
 
@@ -153,7 +155,7 @@ class ProviderWatch:
         self._due[name] = self._clock.monotonic() + interval
         broken = self.board.broken_routes(name)
         if broken and broken.issuperset(self._used().get(name, ())):
-            return  # the gateway looks after it, and its word counts
+            return  # the gateway probes it through its breaker, which decides
         try:
             endpoint = self._routing.provider(name).endpoint
             if name in self._unhurried:
@@ -165,28 +167,28 @@ class ProviderWatch:
                 self._silent_at[name] = self._clock.now()
             self._due[name] = self._clock.monotonic() + min(interval, _AGAIN_SECONDS)
         except NotFoundError:
-            return  # taken out of the configuration a moment ago
+            return  # removed from the configuration a moment ago
         else:
             self.board.probed(name, OK)
 
     def _used(self) -> dict[str, tuple[str, ...]]:
         return dict(in_use(self._configuration(), tuple(self._asked)))
 
-    def _tell(self) -> Iterable[Signal]:
-        if self._clock.monotonic() - self._told_at >= _TELL_EVERY_SECONDS:
-            self._told_at = self._clock.monotonic()
-            self._told, self._told_usable = {}, None
+    def _all_when_due(self) -> Iterable[Signal]:
+        if self._clock.monotonic() - self._reported_at >= _REPORT_EVERY_SECONDS:
+            self._reported_at = self._clock.monotonic()
+            self._reported, self._reported_usable = {}, None
         return self._changed()
 
     def _changed(self, *, drill: bool = False) -> Iterable[Signal]:
         now, standings = self._clock.now(), self.standings()
         for name, standing in standings.items():
-            if standing.up is not None and self._told.get(name) != standing:
-                self._told[name] = standing
+            if standing.up is not None and self._reported.get(name) != standing:
+                self._reported[name] = standing
                 evidence = {"reason": standing.reason, "detail": standing.detail}
                 yield Signal("provider_up", now, float(standing.up), {"provider": name}, evidence, drill)
         count = usable(standings, chain(self._configuration()))
-        if count is not None and count != self._told_usable:
-            self._told_usable = count
+        if count is not None and count != self._reported_usable:
+            self._reported_usable = count
             down = {name: standing.reason for name, standing in standings.items() if standing.up is False}
             yield Signal("providers_usable", now, float(count), {}, {"down": down}, drill)

@@ -15,7 +15,7 @@ from orchestration.clock import Clock
 from orchestration.monitoring.collectors import cgroup, processes
 from orchestration.monitoring.collectors.processes import Leak, MemoryWatch, ProcessUse
 
-# From here on it is worth the time to look who uses it all.
+# From here on the processes that use most are worth listing; it takes a quarter of a second, so not every round.
 _LOOK_CLOSER_PERCENT = 80.0
 _MEMORY_EVERY_SECONDS = 30.0
 _TOP = 5
@@ -54,7 +54,7 @@ class ResourceSnapshot:
 
 
 class ResourceCollector:
-    """Measures. The processor's use is that between two looks."""
+    """Measures. The processor's use is the one between two rounds."""
 
     def __init__(
         self,
@@ -77,22 +77,22 @@ class ResourceCollector:
     def snapshot(self) -> ResourceSnapshot:
         """Everything now, with the processes that use most of it. Blocks for a quarter of a second.
 
-        The processor's use is that of the last look; without one, that while the processes were measured.
+        The processor's use is that of the last round; without one, that while the processes were measured.
         """
-        looked = self._cpu is not None
-        if not looked:
+        measured = self._cpu is not None
+        if not measured:
             self._measure_cpu(self._usage())
         top = processes.top(_TOP, self._redact, self._clock)
         usage = self._usage()
-        if not looked:
+        if not measured:
             self._measure_cpu(usage)
         return self._seen(usage, top)
 
-    def look(self) -> tuple[Signal, ...]:
-        """One round of signals; who uses it all is looked at when it is much. Blocks."""
+    def collect(self) -> tuple[Signal, ...]:
+        """One round of signals; the processes that use most are listed when use is high. Blocks."""
         if self._clock.monotonic() - self._memory_at >= _MEMORY_EVERY_SECONDS:
             self._memory_at = self._clock.monotonic()
-            self._leaks = self._memory.look(self._memory_at)
+            self._leaks = self._memory.measure(self._memory_at)
         usage = self._usage()
         self._measure_cpu(usage)
         seen = self._seen(usage)
@@ -167,8 +167,10 @@ def memory_of(usage: cgroup.CgroupUsage, machine: int) -> tuple[int, int] | None
 
 
 def disks(folders: Iterable[Path]) -> tuple[DiskUsage, ...]:
-    """The file systems of these folders, each once, by the first folder that is on it; folders not there yet are
-    looked for above."""
+    """The file systems of these folders, each once, by the first folder on it.
+
+    For a folder that does not exist yet, its nearest existing parent counts.
+    """
     seen: dict[int, DiskUsage] = {}
     for folder in folders:
         place = next((one for one in (folder, *folder.parents) if one.exists()), Path("/"))
@@ -176,7 +178,7 @@ def disks(folders: Iterable[Path]) -> tuple[DiskUsage, ...]:
             device, found = place.stat().st_dev, os.statvfs(place)
         except OSError:
             continue
-        # As `df` counts: what is kept for root is neither used nor free.
+        # As `df` counts: blocks reserved for root are neither used nor free to us.
         usable = found.f_blocks - found.f_bfree + found.f_bavail
         files = 100.0 * found.f_favail / found.f_files if found.f_files else 100.0
         free = 100.0 * found.f_bavail / usable if usable else 100.0

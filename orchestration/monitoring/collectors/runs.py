@@ -1,4 +1,4 @@
-"""Watches the runs: what they wait for, when they last got on, and whether they take longer than others did."""
+"""Runs: what they wait for, when they last made progress, and whether they take longer than earlier ones."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from orchestration.storage.timeline import HeartbeatRow, Timeline
 _PAST_RUNS = 300
 _LEARN_EVERY_SECONDS = 60.0
 _AT_MOST = 500
-# After so long without a look the database was away, or the machine asleep.
+# After so long without a round the database was away, or the machine asleep.
 _BLIND_SECONDS = 10.0
 
 
 class RunWatch:
-    """Looks at all runs of the database, whichever process works on them."""
+    """Checks all runs of the database, whichever process works on them."""
 
     def __init__(
         self, runs: Runs, timeline: Timeline, clock: Clock, configuration: Callable[[], Configuration]
@@ -35,22 +35,22 @@ class RunWatch:
         self._configuration = configuration
         # Since when each run has been at work at the latest, where we saw it begin; None where it was at work before.
         self._working: dict[str, datetime | None] = {}
-        self._looked_at: datetime | None = None
+        self._checked_at: datetime | None = None
         self._past: tuple[Run, ...] = ()
-        self._learnt_at = float("-inf")
+        self._learned_at = float("-inf")
 
-    def look(self) -> tuple[Signal, ...]:
+    def collect(self) -> tuple[Signal, ...]:
         """One round of signals. Blocks."""
-        if self._clock.monotonic() - self._learnt_at >= _LEARN_EVERY_SECONDS:
-            self._learnt_at = self._clock.monotonic()
+        if self._clock.monotonic() - self._learned_at >= _LEARN_EVERY_SECONDS:
+            self._learned_at = self._clock.monotonic()
             self._past = self._runs.list([RunStatus.SUCCEEDED], limit=_PAST_RUNS)
         unfinished = self._runs.list([RunStatus.RUNNING, RunStatus.WAITING], limit=_AT_MOST)
         names = [run.id for run in unfinished if run.status is RunStatus.RUNNING]
         now = self._clock.now()
-        if self._looked_at is not None and (now - self._looked_at).total_seconds() > _BLIND_SECONDS:
-            self._working = dict.fromkeys(names, now)  # where nobody could look, nothing could get on either
-        self._working = {name: self._working.get(name, self._looked_at) for name in names}
-        self._looked_at = now
+        if self._checked_at is not None and (now - self._checked_at).total_seconds() > _BLIND_SECONDS:
+            self._working = dict.fromkeys(names, now)  # without the database no run could make progress either
+        self._working = {name: self._working.get(name, self._checked_at) for name in names}
+        self._checked_at = now
         events, beats = self._timeline.list_of_kinds(names, KINDS), self._timeline.list_heartbeats(*names)
         return tuple(
             signal
@@ -67,7 +67,7 @@ class RunWatch:
         if run.status is RunStatus.WAITING:
             yield Signal("run_waiting", now, 1.0, labels, {"reason": run.reason}, drill)
             return
-        # That it goes on is seen in its status before its events tell so: what was before does not count.
+        # A run's status changes before its events are written: the age from before the wait must not be reported.
         since = self._working.get(run.id)
         most = math.inf if since is None else (now - since).total_seconds()
         for agent, known in progress_ages(events, beats, now).items():

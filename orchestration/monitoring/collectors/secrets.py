@@ -83,17 +83,17 @@ class SecretWatch:
 
     @property
     def is_due(self) -> bool:
-        """Whether a run has got on since it was looked at."""
+        """Whether a run has made progress since it was scanned."""
         return bool(self._due)
 
     def on_event(self, event: Event) -> Iterable[Signal]:
-        """Note that a run has got on; `look_at_due` then looks at it. Safe from any thread."""
+        """Queue a run that has made progress for `scan_due`. Safe from any thread."""
         if isinstance(event.payload, _WRITTEN) and event.run_id:
             self._due.append(event.run_id)
         return ()
 
-    def look_at_due(self) -> tuple[Signal, ...]:
-        """Look at the runs that have got on. Blocks."""
+    def scan_due(self) -> tuple[Signal, ...]:
+        """Scan the runs that have made progress. Blocks."""
         names = dict.fromkeys(self._due.popleft() for _ in range(len(self._due)))
         with self._lock:
             runs = [run for name in names if (run := self._run(name)) is not None]
@@ -101,8 +101,8 @@ class SecretWatch:
             self._save_what_is_new()
         return signals
 
-    def look(self) -> tuple[Signal, ...]:
-        """Look at everything that may have changed. Blocks."""
+    def collect(self) -> tuple[Signal, ...]:
+        """Scan everything that may have changed. Blocks."""
         begun = self._clock.now()
         with self._lock:
             runs = self._recent_runs()
@@ -164,7 +164,7 @@ class SecretWatch:
         for finding in self._artifact_scan.look(below):
             path = Path(finding.place).relative_to(self._artifacts)
             run = path.parts[0] if len(path.parts) > 1 else ""
-            yield from self._tell(finding, f"artifacts/{path}", run, self._agent(run, path.name) if run else "")
+            yield from self._report(finding, f"artifacts/{path}", run, self._agent(run, path.name) if run else "")
 
     def _agent(self, run: str, name: str) -> str:
         """Who has written an artifact. A finding is told also where the database cannot say that."""
@@ -174,14 +174,14 @@ class SecretWatch:
 
     def _in_workspace(self, name: str, workspace: _Workspace) -> Iterator[Signal]:
         for finding in workspace.scan.look():
-            yield from self._tell(finding, finding.place, name, "")
+            yield from self._report(finding, finding.place, name, "")
 
     def _workspace(self, run: Run) -> _Workspace:
         since = (run.started_at or run.created_at).timestamp()
         scan = FolderScan(Path(run.workspace), self._find, since=since)
         return self._workspaces.setdefault(run.id, _Workspace(scan))
 
-    def _tell(self, finding: SecretFinding, place: str, run: str, agent: str) -> Iterator[Signal]:
+    def _report(self, finding: SecretFinding, place: str, run: str, agent: str) -> Iterator[Signal]:
         """A finding, unless it is known. What is beyond the bound is told each time that it is seen."""
         path, count = Path(finding.place), len(finding.lines)
         labels = {"kind": finding.kind, "place": place, "run": run, "agent": agent}

@@ -27,7 +27,7 @@ class VulnerabilityWatch:
         self._packages = packages
         self.last: VulnerabilityAudit | None = None
 
-    def look(self) -> tuple[Signal, ...]:
+    def collect(self) -> tuple[Signal, ...]:
         """One audit. Blocks. Its verdict goes to the log, since no finding may also mean that nothing was compared."""
         self.last = audit(self._packages(), self._folder())
         now = self._clock.now()

@@ -1,4 +1,4 @@
-"""Watches the workers: whoever stops renewing its lease has stopped working, whatever it says."""
+"""Workers: one that stops renewing its lease has stopped working, whatever else it reports."""
 
 from __future__ import annotations
 
@@ -12,21 +12,24 @@ from orchestration.events.workers import WorkerStarted
 from orchestration.storage.leases import Lease, Leases
 
 PREFIXES = ("worker/", "executor/")
-# How long a lost worker is spoken of: until somebody has seen to it, or nobody will.
+# A lost worker is reported for this long: after ten minutes an incident has been opened, and repeating it adds nothing.
 _FORGET_SECONDS = 600.0
 
 
 @dataclass(frozen=True, slots=True)
 class _Process:
-    """Who holds a lease: by its supervisor's name for it where there is one, else by the name of the lease."""
+    """The holder of a lease, by its supervisor's number if it has one, else by the lease's name."""
 
     worker: str
     pid: int | None
 
 
 class WorkerWatch:
-    """Remembers who was alive. A lease that was given up in order is no loss; one that was dead before we began is
-    somebody else's story; and one whose worker has a successor is forgotten."""
+    """Remembers which workers were alive.
+
+    A lease that was released is no loss. One that had run out before this process started was reported by the process
+    before. One whose worker has a successor is forgotten.
+    """
 
     def __init__(self, leases: Leases, clock: Clock) -> None:
         self._leases = leases
@@ -44,11 +47,11 @@ class WorkerWatch:
             self._newest[worker] = pid
         return ()
 
-    def look(self) -> tuple[Signal, ...]:
+    def collect(self) -> tuple[Signal, ...]:
         """One round of signals. Blocks."""
         now = self._clock.now()
         leases = {lease.name: lease for prefix in PREFIXES for lease in self._leases.list(prefix)}
-        self._note(leases)
+        self._update(leases)
         found = [
             Signal("worker_up", now, 1.0, {"worker": process.worker}, dict(leases[name].data))
             for name, process in self._alive.items()
@@ -60,10 +63,10 @@ class WorkerWatch:
         return tuple(found)
 
     def alive(self) -> frozenset[str]:
-        """The workers whose leases were good at the last look."""
+        """The workers whose leases were valid in the last round."""
         return frozenset(process.worker for process in self._alive.values())
 
-    def _note(self, leases: dict[str, Lease]) -> None:
+    def _update(self, leases: dict[str, Lease]) -> None:
         now = self._clock.monotonic()
         live = {name: self._process(lease) for name, lease in leases.items() if lease.live}
         lost = {name: (process, now) for name, process in self._alive.items() if name not in live}

@@ -1,4 +1,4 @@
-"""The watcher is watched: a request to an address that complains when the requests stop coming."""
+"""Regular requests to an address that alerts when they stop: a dead process cannot report its own death."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _SECONDS = 10.0
 
 
 class DeadManSwitch:
-    """Asks for an address that is a secret. While something of ours lags, it keeps silent on purpose."""
+    """Pings a secret address. While a loop of the monitoring lags, it stays silent on purpose."""
 
     def __init__(self, url: Callable[[], str | None], healthy: Callable[[], bool]) -> None:
         self._url = url
@@ -21,7 +21,7 @@ class DeadManSwitch:
         self._failed = False
 
     async def ping(self) -> bool:
-        """Ask once; False when nothing was sent or nobody answered. Tells the log when that begins and ends."""
+        """Ping once; False if nothing was sent or answered. The first of several failures is logged."""
         url = self._url()
         if url is None or not self._healthy():
             return False
@@ -32,6 +32,6 @@ class DeadManSwitch:
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             problem = type(error).__name__  # its text would show the address
         if problem and not self._failed:
-            _log.warning("dead_man.unanswered", message=f"expected an answer from the dead-man address, got {problem}")
+            _log.warning("dead_man.unanswered", message=f"the dead-man address did not answer: {problem}")
         self._failed = bool(problem)
         return not problem

@@ -1,4 +1,4 @@
-"""What other rooms ask when something is wrong: errors of a run, who waits for what."""
+"""Questions about a fault that other rooms ask: the errors of a run, and the wait-for graph."""
 
 from __future__ import annotations
 
@@ -37,11 +37,16 @@ class IncidentDiagnosis:
         return error_lines(self._log, run_id, limit)
 
     def wait_graph(self, configuration: Configuration) -> WaitGraph:
-        """Who waits for what now."""
+        """The wait-for graph as it is now."""
         unfinished = self._runs.list([status for status in RunStatus if not status.ended], limit=_AT_MOST)
         names = [run.id for run in unfinished]
         ended = self._timeline.list_of_kinds(names, [AgentFinished.kind]).values()
-        done = {event.data.get("agent_run_id") for events in ended for event in events}
+        done = {
+            event.payload.agent_run_id
+            for events in ended
+            for event in events
+            if isinstance(event.payload, AgentFinished)
+        }
         beats = [beat for beat in self._timeline.list_heartbeats(*names) if beat.agent_run_id not in done]
         workers = [lease for prefix in PREFIXES for lease in self._leases.list(prefix) if lease.live]
         return wait_graph(

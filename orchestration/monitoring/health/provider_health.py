@@ -1,4 +1,4 @@
-"""What is known of the providers, from their routes' breakers and from probes. Pure."""
+"""The health of providers, from their routes' breakers and from probes. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ OK = "ok"
 
 @dataclass(frozen=True, slots=True)
 class ProviderHealth:
-    """Whether a provider can be used; None while nobody has looked. `reason` is a class of failure."""
+    """Whether a provider can be used; None before the first check. `reason` is a class of failure."""
 
     up: bool | None
     reason: str = ""
@@ -39,8 +39,8 @@ class _Provider:
 class ProviderHealthBoard:
     """One line for each provider. Safe to use from several threads.
 
-    A provider is up when some route of it is in use and its last probe was answered. A route that nobody has spoken of
-    is taken to be in use: breakers are only heard of when they open.
+    A provider is up if one of its routes is in use and its last probe was answered. A route without a report counts as
+    in use: breakers are only reported when they open.
     """
 
     def __init__(self) -> None:
@@ -49,11 +49,11 @@ class ProviderHealthBoard:
 
     def opened(self, provider: str, model: str, at: datetime, reason: str, detail: str = "") -> None:
         """A route's breaker opened at that time."""
-        self._note(provider, model, _Route(at, True, reason, detail))
+        self._update(provider, model, _Route(at, True, reason, detail))
 
     def closed(self, provider: str, model: str, at: datetime) -> None:
         """A route's breaker closed at that time, which it only does after an answer."""
-        self._note(provider, model, _Route(at, False))
+        self._update(provider, model, _Route(at, False))
 
     def probed(self, provider: str, outcome: str, detail: str = "") -> None:
         """A probe has ended; `outcome` is `ok` or a class of failure."""
@@ -66,7 +66,7 @@ class ProviderHealthBoard:
             return frozenset(model for model, route in self._of(provider).routes.items() if route.open)
 
     def standing(self, provider: str, models: Sequence[str]) -> ProviderHealth:
-        """How a provider stands; `models` are those that it is used for, without any all that were heard of."""
+        """The health of a provider; `models` are those that it is used for, or all known ones if that is empty."""
         with self._lock:
             known = self._of(provider)
             models = models or list(known.routes)
@@ -78,8 +78,8 @@ class ProviderHealthBoard:
             outcome, detail = known.probe
             return ProviderHealth(True) if outcome == OK else ProviderHealth(False, outcome, detail)
 
-    def _note(self, provider: str, model: str, route: _Route) -> None:
-        """The same news comes by event and by database, in any order: the newest counts."""
+    def _update(self, provider: str, model: str, route: _Route) -> None:
+        """Record a change. It arrives by event and by database, in any order: the newest counts."""
         with self._lock:
             known = self._of(provider).routes.get(model)
             if known is not None and known.at >= route.at:
@@ -127,6 +127,6 @@ def chain(configuration: Configuration) -> tuple[str, ...]:
 
 
 def usable(standings: Mapping[str, ProviderHealth], members: Sequence[str]) -> int | None:
-    """How many members of the chain can be used; None until each of them has been looked at."""
+    """How many members of the chain can be used; None until each of them has been checked."""
     ups = [standings[name].up for name in members if name in standings]
     return None if len(ups) < len(members) or None in ups else sum(bool(up) for up in ups)

@@ -32,8 +32,8 @@ class SampleWriter:
         self._waiting: list[StoredSample] = []
         self._summed_up_at = float("-inf")
 
-    def note(self, signals: Iterable[Signal]) -> None:
-        """Take gauges in; what a drill caused belongs in no plot of how things usually are."""
+    def record(self, signals: Iterable[Signal]) -> None:
+        """Add gauges. Values that a drill caused are left out: plots show normal operation."""
         gauges = [
             StoredSample(one.name, one.at, one.value, one.labels)
             for one in signals
@@ -42,8 +42,8 @@ class SampleWriter:
         with self._lock:
             self._waiting = [*self._waiting, *gauges][-_MOST_WAITING:]
 
-    def look(self) -> tuple[Signal, ...]:
-        """Write what has gathered, and sum up what is due. Blocks."""
+    def write(self) -> tuple[Signal, ...]:
+        """Write the buffer, and roll up what is due. Blocks."""
         with self._lock:
             batch, self._waiting = self._waiting, []
         try:

@@ -1,6 +1,6 @@
 """Who waits for what: runs, agents, approvals, providers, limits and workers as a graph. Pure.
 
-A cycle in it is a deadlock: everybody in it waits for somebody else in it.
+A cycle is a deadlock: each of its members waits for another.
 """
 
 from __future__ import annotations

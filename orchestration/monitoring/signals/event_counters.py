@@ -19,9 +19,9 @@ from orchestration.metrics import Metrics
 
 
 class EventCounters:
-    """Reads events and signals into the metrics. Quick, and never raises for data that is not as expected.
+    """Reads events and signals into the metrics. Quick, and never raises.
 
-    `channel_type` tells the type of a channel of the configuration by its name, which is the user's own.
+    `channel_type` maps a channel's name to its type: names are the user's own, and a label must have few values.
     """
 
     def __init__(self, instruments: Metrics, channel_type: Callable[[str], str] = str) -> None:
@@ -74,7 +74,7 @@ class EventCounters:
                 self._metrics.count(metrics.WORKERS, worker_change=change)
 
     def measure(self, signals: Iterable[Signal]) -> None:
-        """Take over what was seen: gauges, of several disks the fullest, and counts that no event tells."""
+        """Set the gauges from signals (of several disks the fullest), and count what no event reports."""
         disks: list[float] = []
         for signal in signals:
             if signal.name in ("cpu_percent", "memory_percent"):
@@ -95,8 +95,8 @@ class EventCounters:
         if disks:
             self._metrics.set(metrics.RESOURCE, min(disks) / 100, resource="disk_free")
 
-    def failed_look(self) -> None:
-        """Count a look of the monitoring that failed."""
+    def count_failed_round(self) -> None:
+        """Count a round of a collector that failed."""
         self._metrics.count(metrics.LOOP_FAILURES)
 
     def routes(self, states: Iterable[tuple[str, str]]) -> None:

@@ -1,4 +1,4 @@
-"""The events of other processes on this database: read from the timeline, each once, none of our own again."""
+"""The events of other processes: read from the timeline, each once, without those of this process."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from orchestration.storage.timeline import PROGRESS, Timeline
 
 _MOST = 1000
 _REMEMBERED = 50_000
-# How long a number that is missing may still come: its transaction may be open yet. One that was rolled back never
-# comes.
+# A missing number may still appear while its transaction is open; one that was rolled back never does. Sequences of
+# PostgreSQL are not transactional: https://www.postgresql.org/docs/current/functions-sequence.html
 _GAP_SECONDS = 10.0
 _MOST_GAPS = 500
 
@@ -21,7 +21,7 @@ _Key = tuple[str, datetime, str | None, str | None]
 
 
 class EventTail:
-    """Follows the timeline from its end as it was at the first look."""
+    """Follows the timeline from where it ended at the first read."""
 
     def __init__(self, timeline: Timeline, clock: Clock) -> None:
         self._timeline = timeline
@@ -32,7 +32,7 @@ class EventTail:
         self._gaps: dict[int, float] = {}
 
     def on_own_event(self, event: Event) -> None:
-        """Remember an event of this process, which the timeline will show as well. Safe from any thread."""
+        """Remember an event of this process, which will appear on the timeline too. Safe from any thread."""
         if event.kind == PROGRESS:
             return
         with self._lock:
@@ -40,21 +40,21 @@ class EventTail:
             if len(self._own) > _REMEMBERED:
                 del self._own[next(iter(self._own))]
 
-    def look(self) -> tuple[Event, ...]:
-        """What others have said since the last look. Blocks."""
+    def read(self) -> tuple[Event, ...]:
+        """The events of other processes since the last read. Blocks."""
         if self._last is None:
             self._last = self._timeline.last_sequence()
             return ()
         rows = self._timeline.list_since(self._last, _MOST)
         if not rows:
-            # Numbers go back when a backup is restored: what is read on from is what there is then.
+            # A restored backup has lower numbers: reading goes on from its last one, or nothing would be read again.
             self._last = min(self._last, self._timeline.last_sequence())
         late = self._timeline.list_numbered(self._gaps) if self._gaps else ()
-        self._last = self._note_gaps(self._last, [number for number, _ in rows], [number for number, _ in late])
+        self._last = self._record_gaps(self._last, [number for number, _ in rows], [number for number, _ in late])
         return tuple(event for _, event in (*late, *rows) if not self._is_own(event))
 
-    def _note_gaps(self, last: int, numbers: list[int], arrived: list[int]) -> int:
-        """Remember the numbers that are missing between those that came; returns the newest."""
+    def _record_gaps(self, last: int, numbers: list[int], arrived: list[int]) -> int:
+        """Remember the missing numbers between those that came; returns the newest."""
         now = self._clock.monotonic()
         kept = {number: since for number, since in self._gaps.items() if now - since < _GAP_SECONDS}
         self._gaps = {number: since for number, since in kept.items() if number not in arrived}

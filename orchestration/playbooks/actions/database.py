@@ -30,7 +30,7 @@ _OLD_SECONDS = 26 * 3600
 async def integrity_of(services: ActionServices) -> tuple[bool, list[str]]:
     """Whether the database answers, and what is damaged in it. If it does not answer, no damage can be known."""
     watch = DatabaseWatch(services.database, services.clock, (Path(services.state_folder, _ENGINE_FILE),))
-    signals = list(await watch.look())
+    signals = list(await watch.collect())
     reachable = all(signal.value for signal in signals if signal.name == "database_up")
     if len(signals) == 1:
         signals += await anyio.to_thread.run_sync(watch.check, abandon_on_cancel=True)

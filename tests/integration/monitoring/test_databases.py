@@ -54,7 +54,7 @@ def values(signals: tuple[Signal, ...]) -> dict[str, float]:
 async def test_a_database_that_is_well_answers_and_is_whole(database: Database) -> None:
     fill(database)
     watch = DatabaseWatch(database, FakeClock())
-    assert values(await watch.look()) == {"database_up": 1.0}
+    assert values(await watch.collect()) == {"database_up": 1.0}
     assert values(watch.check()) == {"database_intact": 1.0}
 
 
@@ -70,7 +70,7 @@ def test_damaged_pages_are_found_though_the_database_still_answers(database: Dat
 async def test_a_database_that_cannot_be_read_for_damage_is_down_and_damaged_at_once(database: Database) -> None:
     fill(database)
     damage(database, first_page=True)
-    found = await DatabaseWatch(database, FakeClock()).look()
+    found = await DatabaseWatch(database, FakeClock()).collect()
     assert values(found) == {"database_up": 0.0, "database_intact": 0.0}
     assert "not a database" in str(found[0].evidence["detail"])
 
@@ -83,34 +83,34 @@ async def test_an_empty_file_in_the_place_of_the_database_is_data_that_was_lost(
         path.with_name(name).unlink(missing_ok=True)
     path.touch()
     watch = DatabaseWatch(database, FakeClock())
-    assert values(await watch.look()) == {"database_up": 0.0, "database_intact": 0.0}
+    assert values(await watch.collect()) == {"database_up": 0.0, "database_intact": 0.0}
     assert values(watch.check()) == {"database_intact": 0.0}
 
 
 async def test_a_file_that_is_deleted_is_noticed_though_open_connections_go_on(database: Database) -> None:
     watch = DatabaseWatch(database, FakeClock())
-    await watch.look()
+    await watch.collect()
     path_of(database).unlink()
-    (up,) = await watch.look()
-    assert (up.value, up.evidence["detail"]) == (0.0, "expected the database file orchestrator.db, which is gone")
+    (up,) = await watch.collect()
+    assert (up.value, up.evidence["detail"]) == (0.0, "the database file orchestrator.db is gone")
     assert watch.check() == ()
 
 
 async def test_a_file_that_was_put_in_its_place_is_noticed(database: Database, tmp_path: Path) -> None:
     watch = DatabaseWatch(database, FakeClock())
-    await watch.look()
+    await watch.collect()
     shutil.copy(path_of(database), tmp_path / "copy")
     (tmp_path / "copy").rename(path_of(database))
-    assert "another in its place" in str((await watch.look())[0].evidence["detail"])
+    assert "another in its place" in str((await watch.collect())[0].evidence["detail"])
 
 
 async def test_the_engines_file_is_looked_at_too_once_it_is_there(database: Database, tmp_path: Path) -> None:
     engine = tmp_path / "engine.db"
     watch = DatabaseWatch(database, FakeClock(), [engine])
-    assert values(await watch.look()) == {"database_up": 1.0}
+    assert values(await watch.collect()) == {"database_up": 1.0}
     other = migrated(f"sqlite:///{engine}")
     fill(other)
-    assert values((*await watch.look(), *watch.check())) == {"database_up": 1.0, "database_intact": 1.0}
+    assert values((*await watch.collect(), *watch.check())) == {"database_up": 1.0, "database_intact": 1.0}
     damage(other)
     assert "engine.db" in str(watch.check()[0].evidence["findings"])
 
@@ -118,7 +118,7 @@ async def test_the_engines_file_is_looked_at_too_once_it_is_there(database: Data
 async def test_a_server_that_is_not_there_is_down_and_says_nothing_of_damage() -> None:
     database = Database("postgresql+psycopg://nobody@127.0.0.1:9/none?connect_timeout=2")
     watch = DatabaseWatch(database, FakeClock())
-    (up,) = await watch.look()
+    (up,) = await watch.collect()
     assert up.value == 0.0
     assert "nobody" not in str(up.evidence)
     assert watch.check() == ()
@@ -140,13 +140,13 @@ async def test_a_database_that_keeps_everybody_waiting_is_down_after_a_few_secon
     monkeypatch.setattr(watch, "_query", query)
     with fail_after(10):
         while len(asked) < 2:
-            (up,) = await watch.look()
+            (up,) = await watch.collect()
             assert (up.value, up.evidence) == (0.0, {"detail": "no answer within 0.05 s"})
-    assert [one.value for one in (*await watch.look(), *await watch.look())] == [0.0, 0.0]
+    assert [one.value for one in (*await watch.collect(), *await watch.collect())] == [0.0, 0.0]
     assert len(asked) == 2
     release.set()
     with fail_after(5):
-        while values(await watch.look())["database_up"] == 0.0:
+        while values(await watch.collect())["database_up"] == 0.0:
             await anyio.sleep(0.01)
 
 
@@ -163,7 +163,7 @@ async def test_a_database_that_another_writes_to_is_not_taken_for_damaged(
     with closing(sqlite3.connect(path_of(database), isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
         assert quick_check(path_of(database)) == []
-        assert values(await DatabaseWatch(database, FakeClock()).look()) == {"database_up": 0.0}
+        assert values(await DatabaseWatch(database, FakeClock()).collect()) == {"database_up": 0.0}
 
 
 async def test_a_file_that_another_program_keeps_locked_is_down_and_nobody_waits_for_it(
@@ -174,14 +174,14 @@ async def test_a_file_that_another_program_keeps_locked_is_down_and_nobody_waits
     watch = DatabaseWatch(database, FakeClock())
     with closing(sqlite3.connect(tmp_path / "orchestrator.db", isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
-        (up,) = await watch.look()
+        (up,) = await watch.collect()
         assert up.value == 0.0
         assert "database is locked" in str(up.evidence["detail"])
         for use in (database.write, database.read):
             with pytest.raises(UnavailableError, match="locked"), use():
                 pass
         other.execute("ROLLBACK")
-    (up,) = await watch.look()
+    (up,) = await watch.collect()
     assert (up.value, up.evidence) == (1.0, {})
     with database.write() as connection:
         connection.exec_driver_sql("CREATE TABLE back (number INTEGER)")
@@ -208,7 +208,7 @@ async def test_who_waits_already_for_a_locked_file_gives_up_when_it_is_noticed(
         other.execute("BEGIN EXCLUSIVE")
         for writer in writers:
             writer.start()
-        (up,) = await DatabaseWatch(database, FakeClock()).look()
+        (up,) = await DatabaseWatch(database, FakeClock()).collect()
         assert up.value == 0.0
         for writer in writers:
             writer.join(patient(5))  # a quarter of a second; without being told, half a minute
@@ -254,7 +254,7 @@ async def test_an_engines_file_that_cannot_be_read_is_down_but_bars_nobody_from_
     engine = tmp_path / "engine.db"
     engine.mkdir()
     watch = DatabaseWatch(database, FakeClock(), [engine])
-    (up,) = await watch.look()
+    (up,) = await watch.collect()
     assert (up.value, up.evidence["detail"]) == (0.0, "engine.db cannot be read: disk I/O error")
     assert watch.check() == (), "nothing is said of what was not read"
     with database.write():
@@ -276,10 +276,10 @@ async def test_nothing_is_written_to_a_file_that_was_moved_away(tmp_path: Path) 
     file = tmp_path / "orchestrator.db"
     database = migrated(f"sqlite:///{file}")
     watch = DatabaseWatch(database, FakeClock())
-    assert [signal.value for signal in await watch.look()] == [1.0]
+    assert [signal.value for signal in await watch.collect()] == [1.0]
     file.rename(tmp_path / "away.db")
-    assert [signal.value for signal in await watch.look()] == [0.0]
-    with pytest.raises(UnavailableError, match="which is gone"), database.write():
+    assert [signal.value for signal in await watch.collect()] == [0.0]
+    with pytest.raises(UnavailableError, match="is gone"), database.write():
         pass
     database.suspend("")
     database.engine.dispose()
@@ -287,7 +287,7 @@ async def test_nothing_is_written_to_a_file_that_was_moved_away(tmp_path: Path) 
         pass
     assert not file.exists(), "no new one is made in its place"
     (tmp_path / "away.db").rename(file)
-    assert [signal.value for signal in await watch.look()] == [1.0]
+    assert [signal.value for signal in await watch.collect()] == [1.0]
     with database.write():
         pass
     database.close()

@@ -219,7 +219,7 @@ async def test_a_route_that_opens_anywhere_makes_its_provider_unusable(tmp_path:
 async def test_gauges_become_samples(tmp_path: Path, database: Database) -> None:
     async with monitored(tmp_path, database) as house:
         await house.wait_for("memory_percent")
-        house.monitoring._keeper.look()
+        house.monitoring._sample_writer.write()
         now = house.clock.now()
         (series,) = house.monitoring.samples.query("memory_percent", now.replace(hour=0, minute=0), now, now)
     assert series.points[0][1] > 0

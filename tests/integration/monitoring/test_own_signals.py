@@ -105,6 +105,6 @@ def test_a_signal_that_is_not_declared_is_refused(tmp_path: Path, name: str, lab
     signal = Signal(name, clock.now(), 1.0, labels)
     declared = (SignalDescriptor("files", ("folder",), "files"),)
     descriptor = CollectorDescriptor("own.files", "files", declared, lambda _: Misreporter(signal))
-    context = CollectorContext({}, {}.get, clock, tmp_path)
+    context = CollectorContext({}, lambda _: None, clock, tmp_path)
     with pytest.raises(ValueError, match=f"own.files does not declare {name}"):
         InstalledCollector(descriptor, context).collect()

@@ -54,7 +54,7 @@ def test_a_worker_that_is_stopped_is_down_and_up_again_when_it_goes_on(database:
     watch = WorkerWatch(Leases(database), SystemClock())
 
     def values() -> list[tuple[str, float]]:
-        return [(one.labels["worker"], one.value) for one in watch.look()]
+        return [(one.labels["worker"], one.value) for one in watch.collect()]
 
     with process(WORKER, database.url) as worker:
         until(lambda: values() == [("w1", 1.0)])
@@ -113,7 +113,7 @@ def test_a_child_whose_memory_grows_is_suspected_and_a_steady_one_is_not() -> No
         assert grower.stdin is not None
         assert grower.stdout is not None
         for minute in range(13):
-            leaks = watch.look(60.0 * minute)
+            leaks = watch.measure(60.0 * minute)
             grower.stdin.write("more\n")
             grower.stdin.flush()
             grower.stdout.readline()

@@ -97,11 +97,11 @@ async def test_what_another_process_has_said_of_a_route_counts_until_it_says_oth
         watch = ProviderWatch(lambda: configuration, Key(), clock, states)
         await watch.probe()
         states.save("openai", "rehearsal", {"state": "open", "reason": "quota"}, clock.now())
-        assert ups(await watch.look_at_routes()) == [("openai", 0.0, "quota")]
+        assert ups(await watch.collect_routes()) == [("openai", 0.0, "quota")]
         await clock.advance(15)
         assert await watch.probe() == ()  # a list of models proves nothing about a quota
         states.save("openai", "rehearsal", {"state": "closed"}, clock.now())
-        assert ups(await watch.look_at_routes()) == [("openai", 1.0, "")]
+        assert ups(await watch.collect_routes()) == [("openai", 1.0, "")]
         await watch.aclose()
 
 
@@ -112,7 +112,7 @@ async def test_everything_is_told_again_now_and_then_so_that_nobody_has_to_remem
     await watch.probe()
     told = 0
     for _ in range(20):
-        told += len(ups(await watch.look_at_routes()))
+        told += len(ups(await watch.collect_routes()))
         await clock.advance(1)
     assert told == 4
     await watch.aclose()

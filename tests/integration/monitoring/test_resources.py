@@ -110,10 +110,10 @@ def test_memory_in_a_real_control_group_is_measured_against_its_limit(tmp_path: 
 async def test_a_processor_limit_is_what_the_percentage_is_of() -> None:
     clock, used = FakeClock(), 10.0
     resources = ResourceCollector(clock, [], str, lambda: CgroupUsage(cpus=0.5, cpu_seconds=used))
-    assert "cpu_percent" not in [signal.name for signal in resources.look()]
+    assert "cpu_percent" not in [signal.name for signal in resources.collect()]
     await clock.advance(1.0)
     used += 0.45
-    (cpu,) = [signal for signal in resources.look() if signal.name == "cpu_percent"]
+    (cpu,) = [signal for signal in resources.collect() if signal.name == "cpu_percent"]
     assert (cpu.value, cpu.evidence["cpus"]) == (90.0, 0.5)
     assert "top" in cpu.evidence
 
@@ -132,7 +132,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 def free(place: Path) -> float:
     clock = SystemClock()
-    signals = ResourceCollector(clock, [place], str).look()
+    signals = ResourceCollector(clock, [place], str).collect()
     (signal,) = [one for one in signals if one.name == "disk_free_percent"]
     assert signal.labels["path"] == str(place)
     return signal.value
@@ -165,19 +165,19 @@ def test_a_process_that_grows_steadily_is_suspected_and_forgotten_when_it_is_gon
     watch = MemoryWatch(str)
     for minute in range(15):
         seen = {(10, 1.0): 100 * MEGABYTE + 3 * minute * MEGABYTE, (11, 1.0): 500 * MEGABYTE}
-        watch.note(60.0 * minute, seen)
+        watch.record(60.0 * minute, seen)
     (leak,) = watch.leaks()
     assert leak.pid == 10
     assert leak.bytes_per_second == pytest.approx(3 * MEGABYTE / 60)
-    watch.note(1000.0, {(11, 1.0): 500 * MEGABYTE})
+    watch.record(1000.0, {(11, 1.0): 500 * MEGABYTE})
     assert watch.leaks() == ()
 
 
 def test_the_first_look_does_not_make_up_a_processor_use_that_was_never_measured(tmp_path: Path) -> None:
     resources = ResourceCollector(SystemClock(), [tmp_path], str)
-    assert [signal.name for signal in resources.look()] == ["memory_percent", "disk_free_percent"]
+    assert [signal.name for signal in resources.collect()] == ["memory_percent", "disk_free_percent"]
     time.sleep(0.05)
-    assert [signal.name for signal in resources.look()] == ["cpu_percent", "memory_percent", "disk_free_percent"]
+    assert [signal.name for signal in resources.collect()] == ["cpu_percent", "memory_percent", "disk_free_percent"]
 
 
 def test_a_snapshot_is_json_and_names_the_processes(tmp_path: Path) -> None:

@@ -61,9 +61,9 @@ class House:
                 )
             )
 
-    async def look(self, second: float) -> dict[str, Signal]:
+    async def collect(self, second: float) -> dict[str, Signal]:
         await self.clock.advance(second - self.clock.monotonic())
-        return {signal.name: signal for signal in self.watch.look()}
+        return {signal.name: signal for signal in self.watch.collect()}
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ async def test_a_run_that_gives_no_sign_of_progress_grows_old(house: House) -> N
     house.happens("run.started", 0)
     house.happens("agent.started", 1, agent="executor", agent_run_id="e")
     house.beats(30)
-    found = await house.look(150)
+    found = await house.collect(150)
     signal = found["progress_age_seconds"]
     assert (signal.labels, signal.value) == ({"run": "run-1", "agent": "executor"}, 120.0)
     assert signal.evidence == {
@@ -86,7 +86,7 @@ async def test_a_run_that_gives_no_sign_of_progress_grows_old(house: House) -> N
         "doing": "uses run_command",
     }
     house.beats(151)
-    assert (await house.look(152))["progress_age_seconds"].value == 1.0
+    assert (await house.collect(152))["progress_age_seconds"].value == 1.0
 
 
 @pytest.mark.parametrize("before", [RunStatus.WAITING, RunStatus.STOPPED])
@@ -96,24 +96,24 @@ async def test_a_run_that_goes_on_has_its_whole_time_also_before_its_events_say_
     house.runs.add(Run("run-1", "g", "/w", NOON, before))
     house.happens("run.started", 0)
     house.happens("agent.started", 1, agent="executor", agent_run_id="e")
-    assert "progress_age_seconds" not in await house.look(1000)
+    assert "progress_age_seconds" not in await house.collect(1000)
     house.runs.set_status("run-1", RunStatus.RUNNING)
-    assert (await house.look(1002))["progress_age_seconds"].value == 2.0
-    assert (await house.look(1010))["progress_age_seconds"].value == 10.0
+    assert (await house.collect(1002))["progress_age_seconds"].value == 2.0
+    assert (await house.collect(1010))["progress_age_seconds"].value == 10.0
 
 
 async def test_a_run_that_was_at_work_before_anybody_watched_is_as_old_as_it_is(house: House) -> None:
     house.runs.add(Run("run-1", "g", "/w", NOON, RunStatus.RUNNING))
     house.happens("run.started", 0)
-    assert (await house.look(500))["progress_age_seconds"].value == 500.0
-    assert (await house.look(502))["progress_age_seconds"].value == 502.0
+    assert (await house.collect(500))["progress_age_seconds"].value == 500.0
+    assert (await house.collect(502))["progress_age_seconds"].value == 502.0
 
 
 async def test_a_run_that_waits_is_waiting_and_neither_stalled_nor_late(house: House) -> None:
     house.past(5, 100)
     house.runs.add(Run("run-1", "g", "/w", NOON, RunStatus.WAITING, reason="no provider can answer now"))
     house.happens("run.started", 0)
-    found = await house.look(5000)
+    found = await house.collect(5000)
     assert set(found) == {"run_waiting"}
     assert found["run_waiting"].evidence == {"reason": "no provider can answer now"}
 
@@ -124,7 +124,7 @@ async def test_a_run_is_late_against_runs_of_the_same_agent_that_were_no_rehears
     house.past(9, 80, agent="planner")
     house.runs.add(Run("run-1", "g", "/w", NOON, RunStatus.RUNNING, started_at=NOON, origin="drill stuck"))
     house.happens("run.started", 0)
-    signal = (await house.look(600))["run_overdue_ratio"]
+    signal = (await house.collect(600))["run_overdue_ratio"]
     assert signal.value == 3.0
     assert signal.evidence == {"seconds": 600.0, "expected_seconds": 200.0}
     assert signal.drill
@@ -135,7 +135,7 @@ async def test_a_run_is_late_against_runs_of_the_same_agent_that_were_no_rehears
 async def test_runs_that_ended_are_left_alone(house: House) -> None:
     house.runs.add(Run("run-1", "g", "/w", NOON, RunStatus.FAILED))
     house.runs.add(Run("run-2", "g", "/w", NOON, RunStatus.QUEUED))
-    assert await house.look(1000) == {}
+    assert await house.collect(1000) == {}
 
 
 def test_a_worker_whose_lease_runs_out_is_lost_and_one_that_leaves_in_order_is_not(database: Database) -> None:
@@ -144,54 +144,54 @@ def test_a_worker_whose_lease_runs_out_is_lost_and_one_that_leaves_in_order_is_n
     for name in ("worker/a", "worker/b", "executor/c"):
         leases.acquire(name, name, 60, {"pid": 7})
     watch = WorkerWatch(leases, FakeClock())
-    assert {(one.labels["worker"], one.value) for one in watch.look()} == {("a", 1.0), ("b", 1.0), ("c", 1.0)}
+    assert {(one.labels["worker"], one.value) for one in watch.collect()} == {("a", 1.0), ("b", 1.0), ("c", 1.0)}
     assert watch.alive() == {"a", "b", "c"}
     leases.acquire("worker/a", "worker/a", -1)
     leases.release("worker/b", "worker/b")
     for _ in range(2):
-        assert {(one.labels["worker"], one.value) for one in watch.look()} == {("a", 0.0), ("c", 1.0)}
+        assert {(one.labels["worker"], one.value) for one in watch.collect()} == {("a", 0.0), ("c", 1.0)}
     leases.acquire("worker/a", "worker/a", 60)
-    assert {(one.labels["worker"], one.value) for one in watch.look()} == {("a", 1.0), ("c", 1.0)}
+    assert {(one.labels["worker"], one.value) for one in watch.collect()} == {("a", 1.0), ("c", 1.0)}
 
 
 def test_a_worker_goes_by_its_supervisors_name_and_is_forgotten_when_another_has_its_place(database: Database) -> None:
     leases = Leases(database)
     watch = WorkerWatch(leases, FakeClock())
 
-    def look() -> set[tuple[str, float]]:
-        return {(one.labels["worker"], one.value) for one in watch.look()}
+    def collect() -> set[tuple[str, float]]:
+        return {(one.labels["worker"], one.value) for one in watch.collect()}
 
     watch.on_event(Event("worker.started", NOON, data={"worker": 1, "pid": 100}))
     leases.acquire("executor/host-100", "x", 60, {"pid": 100})
     leases.acquire("executor/elsewhere-100", "y", 60, {"pid": 100, "host": "elsewhere"})
-    assert look() == {("1", 1.0), ("elsewhere-100", 1.0)}
+    assert collect() == {("1", 1.0), ("elsewhere-100", 1.0)}
     leases.acquire("executor/host-100", "x", -1, {"pid": 100})
-    assert look() == {("1", 0.0), ("elsewhere-100", 1.0)}
+    assert collect() == {("1", 0.0), ("elsewhere-100", 1.0)}
     watch.on_event(Event("worker.started", NOON, data={"worker": 1, "pid": 101}))
-    assert look() == {("elsewhere-100", 1.0)}
+    assert collect() == {("elsewhere-100", 1.0)}
     leases.acquire("executor/host-101", "z", 60, {"pid": 101})
-    assert look() == {("1", 1.0), ("elsewhere-100", 1.0)}
+    assert collect() == {("1", 1.0), ("elsewhere-100", 1.0)}
 
 
 async def test_a_lost_worker_is_not_spoken_of_for_ever(database: Database) -> None:
     leases, clock = Leases(database), FakeClock()
     watch = WorkerWatch(leases, clock)
     leases.acquire("worker/a", "a", 60)
-    watch.look()
+    watch.collect()
     leases.acquire("worker/a", "a", -1)
-    assert [one.value for one in watch.look()] == [0.0]
+    assert [one.value for one in watch.collect()] == [0.0]
     await clock.advance(601)
-    assert watch.look() == ()
+    assert watch.collect() == ()
 
 
 async def test_the_age_of_the_last_backup_is_read_from_the_timeline(house: House) -> None:
     watch = BackupWatch(house.timeline, house.clock)
     await house.clock.advance(50)
-    (never,) = watch.look()
+    (never,) = watch.collect()
     assert (never.value, never.evidence) == (50.0, {"never": True})
     house.happens("backup.made", 20)
     house.happens("backup.made", 40)
-    (signal,) = watch.look()
+    (signal,) = watch.collect()
     assert (signal.value, signal.evidence) == (10.0, {"never": False})
 
 
@@ -201,47 +201,47 @@ async def test_the_events_of_other_processes_are_heard_once_and_our_own_not_agai
     others = EventTail(timeline, clock)
     bus.subscribe(others.on_own_event)
     timeline.append([Event("long.ago", NOON)])
-    assert others.look() == ()
+    assert others.read() == ()
     ours = [bus.emit("run.finished", run_id="run-1") for _ in range(2)]
     theirs = Event("run.finished", NOON + timedelta(seconds=1), "run-2", data={"status": "failed"})
     timeline.append([ours[0], theirs, ours[1]])
-    assert [(event.run_id, event.data) for event in others.look()] == [("run-2", {"status": "failed"})]
-    assert others.look() == ()
+    assert [(event.run_id, event.data) for event in others.read()] == [("run-2", {"status": "failed"})]
+    assert others.read() == ()
     again = Event("run.finished", NOON, "run-1")
     timeline.append([again])
-    assert [event.run_id for event in others.look()] == ["run-1"]
+    assert [event.run_id for event in others.read()] == ["run-1"]
 
 
 async def test_an_event_whose_transaction_took_longer_than_that_of_a_later_one_is_heard_too(database: Database) -> None:
     """As on a server: numbers are given out at the start of a transaction, and seen at its end."""
     clock, timeline = FakeClock(NOON), Timeline(database)
     others = EventTail(timeline, clock)
-    others.look()
+    others.read()
     with database.write() as connection:
         row = {"at": NOON, "kind": "later", "actor": "system", "data": {}, "sequence": 5}
         connection.execute(events.insert().values(**row))
-    assert [event.kind for event in others.look()] == ["later"]
+    assert [event.kind for event in others.read()] == ["later"]
     with database.write() as connection:
         connection.execute(events.insert().values(**{**row, "kind": "late", "sequence": 3}))
-    assert [event.kind for event in others.look()] == ["late"]
-    assert others.look() == ()
+    assert [event.kind for event in others.read()] == ["late"]
+    assert others.read() == ()
     await clock.advance(11)
-    others.look()
+    others.read()
     with database.write() as connection:
         connection.execute(events.insert().values(**{**row, "kind": "too late", "sequence": 4}))
-    assert others.look() == ()
+    assert others.read() == ()
 
 
 def test_after_a_restored_backup_it_goes_on_from_what_there_is(database: Database) -> None:
     timeline = Timeline(database)
     timeline.append([Event("old", NOON), Event("lost", NOON)])
     others = EventTail(timeline, FakeClock(NOON))
-    others.look()
+    others.read()
     with database.write() as connection:
         connection.execute(events.delete().where(events.c.kind == "lost"))
-    assert others.look() == ()
+    assert others.read() == ()
     timeline.append([Event("new", NOON)])
-    assert [event.kind for event in others.look()] == ["new"]
+    assert [event.kind for event in others.read()] == ["new"]
 
 
 def test_who_waits_for_what_is_read_from_the_database(database: Database, tmp_path: Any) -> None:

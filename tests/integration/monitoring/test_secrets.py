@@ -57,7 +57,7 @@ class House:
 
     def hears(self, kind: str, run: str = "run-1") -> tuple[Signal, ...]:
         assert self.watch.on_event(Event(kind, self.clock.now(), run)) == ()
-        return self.watch.look_at_due()
+        return self.watch.scan_due()
 
 
 @pytest.fixture
@@ -67,29 +67,29 @@ def house(tmp_path: Path, database: Database) -> House:
 
 def test_a_secret_is_found_with_its_run_and_its_agent_and_seen_to_be_gone(house: House) -> None:
     house.run("run-1")
-    assert house.watch.look() == ()
+    assert house.watch.collect() == ()
     plan = house.write("artifacts/run-1/plan.md", f"# Plan\n{KEY}\n")
     house.table.save(ArtifactRecord("run-1", "plan.md", "planner", "0", 9, NOON))
-    (signal,) = house.watch.look()
+    (signal,) = house.watch.collect()
     place = "artifacts/run-1/plan.md"
     assert signal.labels == {"kind": "openai-key", "place": place, "run": "run-1", "agent": "planner"}
     assert signal.evidence == {"redacted": False, "lines": [2]}
     settings = house.write("work/settings.py", f"KEY = '{KEY}'\n")
     house.runs.set_status("run-1", RunStatus.SUCCEEDED)
-    (signal,) = house.watch.look()
+    (signal,) = house.watch.collect()
     assert (signal.labels["run"], signal.labels["place"]) == ("run-1", str(settings))
-    assert house.watch.look() == ()
+    assert house.watch.collect() == ()
 
     found = signal.labels
     settings.write_text(f"# changed\nKEY = '{KEY}'\n")
-    assert house.watch.look() == ()
+    assert house.watch.collect() == ()
     settings.write_text("KEY = ''\n")
-    (gone,) = house.watch.look()
+    (gone,) = house.watch.collect()
     assert (gone.name, gone.value, gone.labels) == ("secret_found", 0.0, found)
     plan.unlink()
-    (gone,) = house.watch.look()
+    (gone,) = house.watch.collect()
     assert (gone.value, gone.labels["place"]) == (0.0, place)
-    assert house.watch.look() == ()
+    assert house.watch.collect() == ()
 
 
 @pytest.mark.parametrize("kind", ["tool_call.finished", "artifact.written", "agent.finished", "run.finished"])
@@ -115,7 +115,7 @@ def test_other_events_and_runs_that_nobody_knows_cost_nothing(house: House) -> N
 def test_a_run_that_begins_and_ends_between_two_looks_is_looked_at(house: House) -> None:
     house.run("run-1", RunStatus.SUCCEEDED, NOON)
     house.write("work/settings.py", KEY)
-    (signal,) = house.watch.look()
+    (signal,) = house.watch.collect()
     assert signal.labels["run"] == "run-1"
 
 
@@ -131,31 +131,31 @@ def test_more_of_the_same_in_a_file_is_told(house: House) -> None:
 def test_what_ended_while_nobody_watched_is_looked_at_after_the_restart_and_nothing_else(house: House) -> None:
     house.run("run-1", RunStatus.SUCCEEDED, NOON)
     old = house.write("work/settings.py", KEY)
-    assert len(house.watch.look()) == 1
+    assert len(house.watch.collect()) == 1
     house.clock = FakeClock(NOON + timedelta(hours=2))
     house.run("run-2", RunStatus.SUCCEEDED, NOON + timedelta(hours=1))
     house.write("artifacts/run-2/late.md", TOKEN, NOON + timedelta(hours=1))
     new = house.write("work/new.py", TOKEN, NOON + timedelta(hours=1))
     house.restart()
-    found = {(signal.labels["place"], signal.labels["run"]) for signal in house.watch.look()}
+    found = {(signal.labels["place"], signal.labels["run"]) for signal in house.watch.collect()}
     assert found == {(str(new), "run-2"), ("artifacts/run-2/late.md", "run-2")}
     house.restart()
-    assert house.watch.look() == ()
+    assert house.watch.collect() == ()
 
     old.unlink()
     house.restart()
-    (gone,) = house.watch.look()
+    (gone,) = house.watch.collect()
     assert (gone.value, gone.labels["place"]) == (0.0, str(old)), "what was found before the restart is still watched"
 
 
 def test_a_run_that_was_stopped_while_nobody_watched_is_looked_at_once(house: House) -> None:
     house.run("run-1", RunStatus.STOPPED)
     house.write("work/settings.py", KEY)
-    assert len(house.watch.look()) == 1
+    assert len(house.watch.collect()) == 1
     house.write("work/more.py", KEY)
-    assert [Path(signal.labels["place"]).name for signal in house.watch.look()] == ["more.py"]
+    assert [Path(signal.labels["place"]).name for signal in house.watch.collect()] == ["more.py"]
     house.write("work/of-the-user.py", KEY)
-    assert house.watch.look() == ()
+    assert house.watch.collect() == ()
 
 
 def test_a_workspace_that_is_too_much_for_one_look_is_read_to_its_end_also_after_its_run(house: House) -> None:
@@ -165,20 +165,20 @@ def test_a_workspace_that_is_too_much_for_one_look_is_read_to_its_end_also_after
     assert len(house.hears("tool_call.finished")) == 10
     assert house.watch.is_due
     house.runs.set_status("run-1", RunStatus.STOPPED)
-    assert [len(house.watch.look()) for _ in range(3)] == [10, 5, 0]
+    assert [len(house.watch.collect()) for _ in range(3)] == [10, 5, 0]
 
 
 def test_the_first_watch_of_all_looks_back_a_day(house: House) -> None:
     house.run("run-1", RunStatus.SUCCEEDED, NOON - timedelta(hours=30))
     house.write("work/settings.py", KEY)
-    assert house.watch.look() == ()
+    assert house.watch.collect() == ()
 
 
 def test_the_newest_runs_artifacts_come_first_however_many_there_are(house: House) -> None:
     for number in range(5_001):
         house.write(f"artifacts/run-{number:05}/plan.md", "# Plan")
     house.write("artifacts/run-05000/notes.md", KEY)
-    assert [signal.labels["place"] for signal in house.watch.look()] == ["artifacts/run-05000/notes.md"]
+    assert [signal.labels["place"] for signal in house.watch.collect()] == ["artifacts/run-05000/notes.md"]
 
 
 def test_a_secret_is_told_also_when_what_is_known_cannot_be_written(house: House) -> None:
@@ -187,7 +187,7 @@ def test_a_secret_is_told_also_when_what_is_known_cannot_be_written(house: House
     house.write("work/settings.py", KEY)
     assert len(house.hears("tool_call.finished")) == 1
     (house.root / "var" / "secret-scan.json").rmdir()
-    house.watch.look()
+    house.watch.collect()
     seen = house.record.read()
     assert seen is not None
     assert list(seen.standing) == [house.workspace / "settings.py"]

@@ -113,7 +113,7 @@ def test_errors_are_grouped_counted_and_marked_when_new(log: Log) -> None:
     log.write("no answer after 17 s")
     log.write("no answer after 4 s", level="INFO")
     log.write("disk full", level="CRITICAL")
-    slow, full = watch.look()
+    slow, full = watch.collect()
     assert (slow.value, slow.evidence["new"]) == (2.0, True)
     assert slow.evidence["sample"] == "x.failed no answer after 3 s"
     entry = slow.evidence["entry"]
@@ -121,7 +121,7 @@ def test_errors_are_grouped_counted_and_marked_when_new(log: Log) -> None:
     assert (entry["message"], entry["run"]) == ("no answer after 3 s", "run-1")
     assert full.value == 1.0
     log.write("no answer after 5 s")
-    (again,) = watch.look()
+    (again,) = watch.collect()
     assert again.labels == slow.labels
     assert again.evidence["new"] is False
 
@@ -129,7 +129,7 @@ def test_errors_are_grouped_counted_and_marked_when_new(log: Log) -> None:
 def test_an_error_that_the_log_held_before_the_start_is_not_new(log: Log) -> None:
     watch = LogErrors(log.path, FakeClock())
     log.write("long ago")
-    (signal,) = watch.look()
+    (signal,) = watch.collect()
     assert signal.evidence["new"] is False
 
 
@@ -137,7 +137,7 @@ def test_lines_that_are_no_entries_do_no_harm(log: Log) -> None:
     watch = LogErrors(log.path, FakeClock())
     with log.path.open("ab") as file:
         file.write(b'not json\n[1, 2]\n\xff\xfe\n"ERROR"\n{"level": "ERROR"}\n')
-    (signal,) = watch.look()
+    (signal,) = watch.collect()
     assert signal.value == 1.0
 
 

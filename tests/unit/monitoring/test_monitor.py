@@ -81,11 +81,11 @@ async def test_events_from_other_threads_arrive_too() -> None:
 async def test_each_loop_keeps_its_own_interval() -> None:
     desk = Desk()
 
-    async def look(name: str) -> Iterable[Signal]:
+    async def collect(name: str) -> Iterable[Signal]:
         return (desk.signal(name),)
 
-    desk.monitor.every(1.0, "often", lambda: look("often"))
-    desk.monitor.every(lambda: 10.0, "seldom", lambda: look("seldom"))
+    desk.monitor.every(1.0, "often", lambda: collect("often"))
+    desk.monitor.every(lambda: 10.0, "seldom", lambda: collect("seldom"))
     async with desk.running():
         for _ in range(25):
             await desk.settle(0.4)
@@ -109,7 +109,7 @@ async def test_a_loop_that_fails_is_tried_again_stops_nothing_and_grows_old() ->
         async with desk.running():
             for _ in range(49):
                 await desk.settle(0.5)
-            signals = await desk.monitor.look_at_loops()
+            signals = await desk.monitor.collect_loop_ages()
     assert [(entry["event"], entry["loop"]) for entry in log] == [("monitoring.look_failed", "broken")]
     assert {signal.labels["loop"]: signal.value for signal in signals} == {"broken": pytest.approx(23.5), "fine": 0.0}
     assert desk.failures == 25
@@ -125,7 +125,7 @@ async def test_a_loop_that_hangs_is_noticed_and_the_dead_man_is_left_to_complain
         assert desk.monitor.healthy()
         await desk.settle(2)
         assert not desk.monitor.healthy()
-        (age,) = await desk.monitor.look_at_loops()
+        (age,) = await desk.monitor.collect_loop_ages()
         assert (age.labels, age.value) == ({"loop": "stuck"}, 61.0)
 
 
@@ -169,9 +169,9 @@ async def test_loops_of_other_rooms_are_watched_by_their_beats() -> None:
     desk = Desk()
     beat = desk.monitor.watch("sender", lambda: 5.0)
     await desk.settle(30)
-    assert [signal.value for signal in await desk.monitor.look_at_loops()] == [25.0]
+    assert [signal.value for signal in await desk.monitor.collect_loop_ages()] == [25.0]
     beat()
-    assert [signal.value for signal in await desk.monitor.look_at_loops()] == [0.0]
+    assert [signal.value for signal in await desk.monitor.collect_loop_ages()] == [0.0]
 
 
 async def test_signals_from_before_the_start_are_handed_on_at_the_start() -> None:
@@ -195,10 +195,10 @@ async def test_an_interval_that_is_changed_counts_from_the_next_look_on() -> Non
     desk = Desk()
     seconds = 10.0
 
-    async def look() -> Iterable[Signal]:
+    async def collect() -> Iterable[Signal]:
         return (desk.signal("looked"),)
 
-    desk.monitor.every(lambda: seconds, "changing", look)
+    desk.monitor.every(lambda: seconds, "changing", collect)
     async with desk.running():
         seconds = 1.0
         await desk.settle(10)
@@ -236,8 +236,8 @@ async def test_the_lag_is_the_worst_since_the_last_look() -> None:
         await clock.advance(0.1)
         clock.late = 0.75
         await clock.advance(1.0)
-        (worst,) = await lag.look()
-        (after,) = await lag.look()
+        (worst,) = await lag.collect()
+        (after,) = await lag.collect()
         group.cancel_scope.cancel()
     assert (worst.labels, worst.value) == ({"process": "control"}, pytest.approx(0.75))
     assert after.value == 0.0

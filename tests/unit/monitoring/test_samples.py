@@ -120,22 +120,22 @@ def test_summing_up_often_or_once_gives_the_same_hours(tmp_path: Path, points: d
     assert hours[0]
 
 
-def test_the_keeper_keeps_gauges_only_and_none_that_a_drill_caused(database: Database) -> None:
+def test_the_sample_writer_keeps_gauges_only_and_none_that_a_drill_caused(database: Database) -> None:
     store, clock = Samples(database), FakeClock(NOON)
     keeper = SampleWriter(store, clock, lambda: 30)
-    keeper.note([Signal("cpu_percent", NOON, 5, {"host": "a"}), Signal("run_finished", NOON, 1, {"run": "r"})])
-    keeper.note([Signal("memory_percent", NOON, 99, {"host": "a"}, drill=True)])
-    assert keeper.look() == ()
+    keeper.record([Signal("cpu_percent", NOON, 5, {"host": "a"}), Signal("run_finished", NOON, 1, {"run": "r"})])
+    keeper.record([Signal("memory_percent", NOON, 99, {"host": "a"}, drill=True)])
+    assert keeper.write() == ()
     assert counted(database) == {RAW: 1}
 
 
 def test_what_cannot_be_written_now_is_written_later(database: Database) -> None:
     keeper = SampleWriter(Samples(database), FakeClock(NOON), lambda: 30)
-    keeper.note([Signal("cpu_percent", NOON, 5, {"host": "a"})])
+    keeper.record([Signal("cpu_percent", NOON, 5, {"host": "a"})])
     samples.drop(database.engine)
     with pytest.raises(sa.exc.OperationalError):
-        keeper.look()
+        keeper.write()
     samples.create(database.engine)
-    keeper.note([Signal("cpu_percent", NOON + timedelta(seconds=5), 6, {"host": "a"})])
-    keeper.look()
+    keeper.record([Signal("cpu_percent", NOON + timedelta(seconds=5), 6, {"host": "a"})])
+    keeper.write()
     assert counted(database) == {RAW: 2}
