@@ -303,7 +303,7 @@ async def test_an_own_function_runs_in_the_projects_folder(own: Path) -> None:
         ("number", "the result has to be JSON; float is not"),
         ("leaves", "exit code 3"),
         ("missing", "has no attribute 'missing'"),
-        ("much", "got 6,000,002 from"),
+        ("much", "returned 6,000,002 bytes of JSON"),
     ],
 )
 async def test_an_own_function_that_fails_says_why(own: Path, name: str, said: str) -> None:
