@@ -44,7 +44,7 @@ def test_each_name_comes_as_early_as_it_can(needs: dict[str, list[str]]) -> None
         assert place[name] == max((place[other] + 1 for other in required), default=0)
 
 
-def test_a_circle_is_named() -> None:
+def test_a_cycle_is_named() -> None:
     with pytest.raises(CycleError, match=r"a → c → b → a|b → a → c → b|c → b → a → c"):
         levels({"a": ["c"], "b": ["a"], "c": ["b"], "free": []})
 
