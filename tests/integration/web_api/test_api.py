@@ -94,7 +94,7 @@ def test_a_run_is_begun_followed_and_shown(server: RunningWebServer, api: httpx2
         ({"goal": "x", "workspace": "/" + "y" * 300}, "too long"),
         ({"goal": "x", "workspace": "/", "agent": "nobody"}, "agent"),
         ({"goal": "x", "workspace": "/", "provider": "nobody"}, "provider"),
-        ({"goal": "x", "workspace": "/a\u0000b"}, "text"),
+        ({"goal": "x", "workspace": "/a\u0000b"}, "control characters"),
     ],
 )
 def test_what_cannot_be_done_is_a_problem_that_says_why(api: httpx2.Client, body: dict[str, Any], what: str) -> None:

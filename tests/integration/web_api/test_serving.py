@@ -118,7 +118,7 @@ def test_a_port_that_was_named_and_is_taken_is_said(project: ConsoleProject) -> 
         other.listen()
         port = str(other.getsockname()[1])
         said = project.call("serve", "--workers", "0", "--port", port)
-    assert (said.code, "take another with --host and --port" in said.err) == (2, True)
+    assert (said.code, "Choose another address with --host and --port" in said.err) == (2, True)
 
 
 def test_what_is_not_safe_is_refused_before_anything_starts(project: ConsoleProject) -> None:
