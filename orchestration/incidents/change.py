@@ -70,6 +70,7 @@ class IncidentChange:
     ) -> None:
         """Notify these contacts; from now on they also learn how the incident ends."""
         self.notifications.append(Notification(kind, tuple(contacts), step, reason, lasting))
+        # The order matters: reminders go to the first contact who was notified.
         names = [contact.id for contact in contacts]
         self.set(notified=tuple(dict.fromkeys([*self.incident.notified, *names])))
         if kind in _PAGES:
@@ -88,6 +89,8 @@ class IncidentChange:
         audience = self.settings.audience_of(self.incident.severity)
         levels = self.settings.escalation.levels
         first = oncall.level_names(levels[0]) if levels and escalation.pages(self.incident) else ()
+        # The round is part of each message's key: a transaction that is repeated sends nothing twice, while a
+        # reopened incident pages anew.
         self.set(levels_paged=1, paging_rounds=self.incident.paging_rounds + 1)
         self.set(
             page_due=escalation.next_page(self.incident, self.settings, self.now),

@@ -101,6 +101,7 @@ def _holding(incident: Incident, settings: ResponseSettings, now: datetime) -> I
         yield EscalationRule.SEVERITY_ROSE
     if any(len(systems) > 1 for systems in (blast.agents, blast.providers, blast.hosts)):
         yield EscalationRule.SEVERAL_SYSTEMS
+    # An incident lasts until now at least: without an estimate, or past it, the deadline itself decides.
     if max(incident.eta or now, now) >= incident.clock.resolution_due:
         yield EscalationRule.ESTIMATE
 

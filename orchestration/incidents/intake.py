@@ -51,6 +51,7 @@ def correlate(latest: Incident | None, report: TroubleReport, settings: Response
         return Correlation.NEW
     if latest.status.is_open:
         return Correlation.JOINS
+    # Reports may arrive hours late, replayed from the journal. An old sighting must not reopen what ended since.
     if report.at <= max(at for at in (latest.last_seen_at, latest.cleared_at, latest.resolved_at) if at is not None):
         return Correlation.STALE
     if latest.status is IncidentStatus.CANCELLED:
@@ -68,35 +69,11 @@ def declare(
     identifier: str, report: TroubleReport, snapshot: DetectionSnapshot, now: datetime, recurrence_of: str | None = None
 ) -> IncidentChange:
     """Begin an incident. Its clocks start when the problem was seen, even if that could not be written at once."""
+    # The clock of another machine may be ahead; nothing is detected in the future.
     at = min(report.at, now)
-    severity, ground = assess(report.scenario, report.facts)
-    incident = Incident(
-        id=identifier,
-        key=report.key,
-        scenario=report.scenario,
-        severity=severity,
-        assessed_severity=severity,
-        first_severity=severity,
-        severity_reason=ground,
-        title=report.title,
-        summary=report.summary,
-        detected_at=at,
-        last_seen_at=at,
-        changed_at=at,
-        clock=sla.start(severity, snapshot.settings, at),
-        policy=snapshot.policy,
-        playbook=snapshot.playbook,
-        facts=report.facts,
-        blast_radius=report.blast_radius,
-        source=report.source,
-        drill=report.drill,
-        labels=dict(report.labels),
-        fingerprints=tuple(dict.fromkeys(report.fingerprints)),
-        impact_started_at=report.started_at,
-        recurrence_of=recurrence_of,
-    )
+    incident = _new_incident(identifier, report, snapshot, at, recurrence_of)
     change = IncidentChange(incident, snapshot.settings, now, Actor(report.source))
-    data: dict[str, Any] = {"severity": severity.value, "ground": ground.value, **_seen(report)}
+    data = {"severity": incident.severity.value, "ground": incident.severity_reason.value, **_seen(report)}
     linked = {"recurrence_of": recurrence_of} if recurrence_of else {}
     change.entries.append(TimelineEntry(at, "detected", str(change.actor), {**data, **linked}))
     change.start_paging()
@@ -161,6 +138,7 @@ def change_severity(change: IncidentChange, severity: Severity, ground: Severity
         severity=severity, severity_reason=ground, clock=sla.recompute(incident.clock, severity, change.settings)
     )
     change.add_entry("severity-raised" if rises else "severity-lowered", **details)
+    # Maintenance stays quiet. If the problem outlives it, paging starts with the severity of that moment.
     if incident.status is IncidentStatus.SUPPRESSED:
         return
     step = f"{severity.value}-{incident.version}"
@@ -179,6 +157,7 @@ def combined(one: BlastRadius, other: BlastRadius) -> BlastRadius:
     return BlastRadius(**{name: tuple(dict.fromkeys([*getattr(one, name), *getattr(other, name)])) for name in names})
 
 
+# What described the earlier end says nothing about the new occurrence.
 _ENDS = (
     "mitigated_at",
     "verified_at",
@@ -189,6 +168,37 @@ _ENDS = (
     "watched_until",
     "eta",
 )
+
+
+def _new_incident(
+    identifier: str, report: TroubleReport, snapshot: DetectionSnapshot, at: datetime, recurrence_of: str | None
+) -> Incident:
+    severity, reason = assess(report.scenario, report.facts)
+    return Incident(
+        id=identifier,
+        key=report.key,
+        scenario=report.scenario,
+        severity=severity,
+        assessed_severity=severity,
+        first_severity=severity,
+        severity_reason=reason,
+        title=report.title,
+        summary=report.summary,
+        detected_at=at,
+        last_seen_at=at,
+        changed_at=at,
+        clock=sla.start(severity, snapshot.settings, at),
+        policy=snapshot.policy,
+        playbook=snapshot.playbook,
+        facts=report.facts,
+        blast_radius=report.blast_radius,
+        source=report.source,
+        drill=report.drill,
+        labels=dict(report.labels),
+        fingerprints=tuple(dict.fromkeys(report.fingerprints)),
+        impact_started_at=report.started_at,
+        recurrence_of=recurrence_of,
+    )
 
 
 def _after_false_alarm(latest: Incident, report: TroubleReport) -> Correlation:

@@ -116,6 +116,7 @@ def next_commands(incident: Incident) -> tuple[str, ...]:
 
 def diagnostic_command(incident: Incident) -> str:
     """The command that shows most of this problem."""
+    # Names come from alerts and configuration, and people paste these commands into a shell: hence the quoting.
     blast, path = incident.blast_radius, incident.labels.get("path")
     if incident.scenario is Scenario.PROVIDER_UNAVAILABLE:
         return " ".join(["orchestrator providers probe", *(shlex.quote(name) for name in blast.providers)])

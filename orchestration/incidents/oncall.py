@@ -39,6 +39,7 @@ def on_call(rotation: OnCallRotation, moment: datetime) -> OnCallShift | None:
     if turn < 0:
         return None
     until = _handover(rotation, turn + 1, zone)
+    # A shift ends early where an override begins.
     upcoming = [start for start, _ in (_shift(shift, zone) for shift in rotation.overrides) if moment < start < until]
     return OnCallShift(
         rotation.id, rotation.level, rotation.members[turn % len(rotation.members)], min([until, *upcoming])

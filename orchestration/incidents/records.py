@@ -77,6 +77,7 @@ class IncidentRecords:
 
     def policy(self, connection: sa.Connection, name: str) -> ResponseSettings:
         """The settings stored under a name."""
+        # The name is a digest of the content, so a cached policy is never out of date.
         if name not in self._policies:
             self._policies[name] = ResponseSettings.model_validate(self.table.policy(connection, name))
         return self._policies[name]

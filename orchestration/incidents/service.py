@@ -64,11 +64,11 @@ class IncidentService:
         nothing.
         """
         clean = self.clean(report)
-        return self._unit_of_work.run(lambda connection: self._take(connection, clean, incident_id, reached))
+        return self._unit_of_work.run(lambda connection: self._open_or_join(connection, clean, incident_id, reached))
 
     def mark_cleared(self, key: str, at: datetime) -> Incident | None:
         """Record that the problem was gone at `at`; once that has lasted, its incident is resolved."""
-        return self._unit_of_work.run(lambda connection: self._clear(connection, _short(key), at))
+        return self._unit_of_work.run(lambda connection: self._mark_cleared(connection, _short(key), at))
 
     def execute(self, incident_id: str, actor: Actor, command: IncidentCommand) -> Incident:
         """Apply a command. A merge returns the incident that continues.
@@ -120,7 +120,7 @@ class IncidentService:
             raise
         return fired
 
-    def _take(
+    def _open_or_join(
         self, connection: sa.Connection, report: TroubleReport, incident_id: str | None, reached: Reached
     ) -> Committed[Incident]:
         latest = self.records.latest_of_key(connection, report.key)
@@ -156,12 +156,13 @@ class IncidentService:
         written = self._unit_of_work.write(connection, change, None, reached)
         if earlier is None:
             return written
+        # In the same transaction, so that the recurrence rate cannot miss it.
         linked = self._unit_of_work.handle(
             connection, earlier, change.actor, lambda old: followup.link_recurrence(old, name)
         )
         return Committed(written.result, (*written.announcements, *linked.announcements))
 
-    def _clear(self, connection: sa.Connection, key: str, at: datetime) -> Committed[Incident | None]:
+    def _mark_cleared(self, connection: sa.Connection, key: str, at: datetime) -> Committed[Incident | None]:
         latest = self.records.latest_of_key(connection, key)
         if latest is None:
             return Committed(None)
@@ -221,4 +222,5 @@ def _short(key: str) -> str:
     """A key that fits its column; a long one ends in its digest."""
     if len(key) <= _LONGEST_KEY:
         return key
+    # Two long keys may share their beginning; the digest keeps their incidents apart.
     return f"{key[: _LONGEST_KEY - 65]}:{hashlib.sha256(key.encode()).hexdigest()}"

@@ -52,6 +52,7 @@ class SlaClock:
         """When the target's clock stopped; None while it runs."""
         if kind is TargetKind.RESOLUTION:
             return self.resolved_at
+        # A problem may be over before anybody acknowledges it; there is nothing left to respond to then.
         return self.acknowledged_at or self.resolved_at
 
     def at_risk_from(self, kind: TargetKind, percent: float) -> datetime:
@@ -81,6 +82,7 @@ def start(severity: Severity, settings: ResponseSettings, at: datetime, number: 
 
 def recompute(clock: SlaClock, severity: Severity, settings: ResponseSettings) -> SlaClock:
     """The same record for another severity, from the original start."""
+    # From the original start: a severity that rises must not buy new time.
     fresh = start(severity, settings, clock.started_at)
     return replace(clock, response_due=fresh.response_due, resolution_due=fresh.resolution_due)
 

@@ -43,6 +43,7 @@ def _at_risk(kind: TargetKind) -> Callable[[IncidentChange], None]:
     def act(change: IncidentChange) -> None:
         timer, breached = escalation.TARGET_TIMERS[kind]
         late = change.now >= change.incident.clock.due(kind)
+        # After a downtime both warnings may be due at once; only the breach is then announced.
         _warn(change, timer, tell=not late)
         if late:
             fire(change, breached)

@@ -159,9 +159,11 @@ class UnitOfWork:
         elif not self.records.replace(connection, before, incident):
             raise StaleError
         written_at = self._clock.now()
+        # Here and not in the commands, so that no entry can reach the database unredacted.
         entries = [replace(entry, data=self._ports.redact(dict(entry.data))) for entry in change.entries]
         rows = self.records.append(connection, incident.id, entries, written_at)
         self.records.set_timers(connection, incident, change.settings, written_at)
+        # In this transaction: once an acknowledgement is committed, no sender can claim another page.
         if change.stops_pages:
             self._outbox.cancel_pages(incident.id, change.now, connection)
         for each in change.notifications:
@@ -178,6 +180,7 @@ class UnitOfWork:
 def _unless_told(row: OutboxRow, reached: Reached, now: datetime) -> OutboxRow:
     if row.kind != NoticeKind.INITIAL.value or (row.contact, row.channel) not in reached:
         return row
+    # The row stays as a record that this contact was notified, without being sent again.
     return replace(row, state=OutboxState.SENT, settled_at=now, detail="told while the database was away")
 
 

@@ -42,6 +42,7 @@ class Acknowledge(IncidentCommand):
         else:
             change.add_entry("acknowledged", after_seconds=seconds)
         change.set(
+            # The clock is that of the current SLA record; MTTA counts the first acknowledgement of all.
             clock=replace(incident.clock, acknowledged_at=change.now),
             acknowledged_at=incident.acknowledged_at or change.now,
             acknowledged_by=change.actor.name,

@@ -61,6 +61,7 @@ def absorb(change: IncidentChange, other: Incident) -> None:
         blast_radius=intake.combined(incident.blast_radius, other.blast_radius),
         fingerprints=tuple(dict.fromkeys([*incident.fingerprints, *other.fingerprints])),
         notified=tuple(dict.fromkeys([*incident.notified, *other.notified])),
+        # One real problem makes both real: the statistics leave drills out.
         drill=incident.drill and other.drill,
     )
     change.add_entry("took-in", incident=other.id, title=other.title)

@@ -144,6 +144,7 @@ def _endpoint(command: type[IncidentCommand]) -> Callable[..., Incident]:
     }
     if in_body:
         parameters["body"] = _body(command, in_body) if in_path else command
+    # FastAPI derives validation and documentation from the signature, so each route needs one of its own.
     give.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
         [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=kind) for name, kind in parameters.items()],
         return_annotation=Incident,
