@@ -42,6 +42,7 @@ class ControlGroup:
     def add(self, pid: int) -> None:
         """Move a process into the group, with everything that it will start."""
         for folder in self._folders:
+            # A process may end between being listed and being moved.
             with contextlib.suppress(ProcessLookupError):
                 (folder / "cgroup.procs").write_text(str(pid))
 

@@ -104,6 +104,7 @@ class DrillProcess:
     def kill(self) -> None:
         """Send SIGKILL to the process and to everything in its session."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
+            # Its session leader is the group leader too, so this reaches workers whose parent has died already.
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
 

@@ -38,6 +38,7 @@ class RehearsalProcess:
     async def kill(self) -> None:
         """Kill it without warning, as `kill -9` does."""
         if self._child is not None:
+            # The calls live in the process that is about to die; scoring needs them.
             self._kept = await self.calls()
             self._child.kill()
             self._child = None

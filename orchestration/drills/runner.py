@@ -129,7 +129,7 @@ async def _watched(drill: Drill, environment: DrillEnvironment, since: datetime)
             if await environment.database.call(lambda: _is_over(drill, watcher, since, environment.clock.now())):
                 break
         except (SQLAlchemyError, StorageError):
-            pass  # the database is what the drill has taken away
+            pass  # the database is what the fault has made unavailable
         await environment.clock.sleep(_POLL_SECONDS)
     calls = await environment.calls()
     now = environment.clock.now()
@@ -152,4 +152,5 @@ def _has_ended(drill: Drill, watcher: DrillObserver, incident: Incident) -> bool
     played = observer.is_played(watcher.responses(incident))
     if drill.expects.ending is DrillOutcome.REPAIRED:
         return played
+    # A response that waits for approval will wait for as long as the drill lets it.
     return played or bool(watcher.asked(incident))

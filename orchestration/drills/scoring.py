@@ -79,6 +79,7 @@ def _effort(expects: DrillExpectation, work: ObservedWork, slowness: float) -> I
         yield ScoringMiss("model calls repeated", f"at most {expects.calls_repeated}", str(work.calls_repeated))
     if expects.stopped_within is not None:
         soon = expects.stopped_within + (slowness - 1) * STOPPED_SECONDS
+        # Zero means that no tool call has ended at all, which is worse than a late one.
         if not 0 < work.longest_tool <= soon:
             yield ScoringMiss("stopped", f"within {soon:.3g} s", f"{work.longest_tool:.1f} s")
 

@@ -66,6 +66,8 @@ class ApprovalRequests:
             approval = await anyio.to_thread.run_sync(self._table.get, key)
             if approval.decision is not None:
                 return _answer(approval)
+            # The answer comes first: one that was given in the last moment counts, although the incident is settled
+            # now.
             if not follow_up and (settled := await self._updates.settled(execution)):
                 return await self._withdraw(key, ApprovalOutcome.SUPERSEDED, settled)
             if approval.expires_at is not None and self._clock.now() >= approval.expires_at:

@@ -54,6 +54,7 @@ class StepExecutor:
             action = self._action(step.action)
             values = facts.resolve(dict(step.parameters))
             parameters = actions.parse(type(action), values)
+            # In a thread: the targets of a clean-up are found by walking through folders.
             targets = await anyio.to_thread.run_sync(action.targets, parameters)
             cap = action.at_most(parameters)
         except Exception as error:  # noqa: BLE001 (an action may be the user's own, with any fault)
@@ -61,6 +62,7 @@ class StepExecutor:
         verdict = await self._judge(execution, step, action, targets, attempts)
         guard = verdict.guard.value if verdict.guard else None
         mode = verdict.mode.at_most(cap)
+        # A step that reads and runs at once needs no preview, which may itself ask providers or scan folders.
         only_reads = action.risk is Risk.READS and mode is Mode.AUTO
         preview = "" if only_reads else await self._preview(execution, step, action, parameters)
         return StepDecision(mode, values, verdict.because, guard, verdict.wait, preview, targets)
@@ -116,13 +118,14 @@ class StepExecutor:
     async def undo(self, execution: PlaybookExecution, done: ActionRun) -> ActionRun:
         """Undo an action, if that is possible; returns its new record."""
         known = await anyio.to_thread.run_sync(self._records.find_action, done.key)
+        # Read again from the table: after a crash the record in hand may be older than what was undone already.
         if known is None or known.state is not ActionState.DONE or known.undo is None:
             return known or done
         context = self._context(execution, known.key, known.actor, "it did not help")
         try:
             summary = self._services.redactor.text(await self._action(known.action).undo(context, known.undo))
         except Exception as error:  # noqa: BLE001 (an action may be the user's own, with any fault)
-            failed = replace(known, summary=f"{known.summary}; could not be taken back: {self._describe(error)}")
+            failed = replace(known, summary=f"{known.summary}; could not be undone: {self._describe(error)}")
             await anyio.to_thread.run_sync(self._records.save_action, failed)
             self._emit(execution, failed)
             return failed

@@ -71,6 +71,7 @@ class GuardVerdict:
 
 def judge(wanted: Mode, settings: GuardSettings, situation: GuardSituation) -> GuardVerdict:
     """The mode in which a step may run. Steps that only read are held back by nothing but `off`."""
+    # Reading stays possible with the kill switch on: a person who takes over needs the evidence most.
     if wanted is Mode.OFF or situation.risk is Risk.READS:
         return GuardVerdict(wanted)
     for guard in GUARDS:
@@ -102,6 +103,7 @@ def _fleet_share(settings: GuardSettings, situation: GuardSituation) -> GuardVer
     if unhealthy <= settings.fleet_percent:
         return None
     because = f"{unhealthy:.0f} % of the fleet is unwell, more than {settings.fleet_percent:.0f} %"
+    # When most of the fleet fails, the cause is rarely in one worker; restarting them all would take the rest down too.
     return GuardVerdict(Mode.ASK, Guard.FLEET_SHARE, f"{because}: acting could make it worse")
 
 
@@ -125,6 +127,7 @@ def _cooldown(settings: GuardSettings, situation: GuardSituation) -> GuardVerdic
     left = 0.0 if last is None else settings.cooldown - (situation.now - last).total_seconds()
     if left <= 0:
         return None
+    # Postponed, not put to a person: two incidents at once are normal, and the wait is short.
     return GuardVerdict(Mode.AUTO, Guard.COOLDOWN, f"it ran less than {settings.cooldown:g} s ago", wait=left)
 
 
@@ -137,7 +140,7 @@ def _tripped(_: GuardSettings, situation: GuardSituation) -> GuardVerdict | None
 def _destructive(_: GuardSettings, situation: GuardSituation) -> GuardVerdict | None:
     if situation.risk is not Risk.DESTRUCTIVE or situation.allowed:
         return None
-    return GuardVerdict(Mode.ASK, Guard.DESTRUCTIVE, "what it does cannot be taken back")
+    return GuardVerdict(Mode.ASK, Guard.DESTRUCTIVE, "what it does cannot be undone")
 
 
 # The first that holds a step back names the reason, so those that forbid come before those that only ask.

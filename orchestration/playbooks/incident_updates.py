@@ -91,7 +91,7 @@ class IncidentUpdates:
 
     async def did_not_help(self, execution: PlaybookExecution, option: Option) -> None:
         """Report that an option did not help, and that it was undone."""
-        undone = "" if option.keep else "; it was taken back"
+        undone = "" if option.keep else "; it was undone"
         reason = f"{option.summary}: did not help{undone}"
         await self._execute(execution, RecordFailedMitigation(reason))
 
@@ -131,6 +131,7 @@ class IncidentUpdates:
         playbook = self._catalogue().choose(incident.scenario, facts)
         if playbook is None or not incident.status.is_open:
             return None
+        # A reopened incident keeps the attempts of the earlier response: the guard counts them per incident.
         earlier = self._records.list_runs(incident_id=incident_id)
         now = self._clock.now()
         self._records.add_run(

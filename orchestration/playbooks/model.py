@@ -30,7 +30,7 @@ class Mode(StrEnum):
 
 
 class Risk(StrEnum):
-    """What an action can do: look, change what can be taken back, change what cannot."""
+    """What an action can do: only read, make a change that can be undone, or one that cannot."""
 
     READS = "reads"
     REVERSIBLE = "reversible"

@@ -54,6 +54,7 @@ class PlaybookRunner:
             state, summary = await response.respond()
         except SupersededError as error:
             state, summary = PlaybookRunState.SUPERSEDED, str(error)
+        # Before the follow-ups, which may wait for an hour: the run is over as far as the incident is concerned.
         closed = await flow.step("close", ClosedResponse, partial(self._updates.close, flow.id, state, summary))
         await response.follow_up()
         return closed
@@ -119,6 +120,8 @@ class _Response:
             await self._steps.check_open()
             key = self._steps.key(Phase.RECOVER, step)
             decision = await self._steps.decide(step)
+            # It cannot wait here: the incident would stay open, and page people, for something that may never be
+            # approved.
             if step.optional and decision.mode is Mode.ASK:
                 await self._steps.post_question(step, key, decision)
                 self._follow_ups.append((step, key, decision))
@@ -160,6 +163,7 @@ class _Response:
             return False
         self._tried = True
         self._steps.attempts += 1
+        # No verification after a failed step: the option did not happen as it was meant.
         broken = any(one.state is ActionState.FAILED and one.step not in optional for one in done)
         if not broken and await self._verified(option.id):
             return True

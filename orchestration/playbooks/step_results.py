@@ -61,6 +61,7 @@ class ApprovalOutcome(StrEnum):
     APPROVED = "approved"
     DENIED = "denied"
     EXPIRED = "expired"
+    # Stored as version 0.1 called it.
     SUPERSEDED = "overtaken"
 
 

@@ -125,6 +125,7 @@ class StepRunner:
         return f"{self._flow.id}/{phase.value}/{scope or '-'}/{step.id}/{self._count}"
 
     async def _run_together(self, phase: Phase, group: Sequence[Step], scope: str) -> None:
+        # Keys are drawn before anything runs, so that they do not depend on which step ends first.
         keys = [self.key(phase, step, scope) for step in group]
         named = [
             NamedStep(f"look:{step.id}", ActionRun, partial(self._decide_and_act, phase, step, key))

@@ -135,7 +135,7 @@ class PlaybookRecords:
 
     def mark_undone(self, action: ActionRun, summary: str) -> ActionRun:
         """Record that an action was undone; returns the new record."""
-        undone = replace(action, state=ActionState.UNDONE, summary=f"{action.summary}; taken back: {summary}")
+        undone = replace(action, state=ActionState.UNDONE, summary=f"{action.summary}; undone: {summary}")
         self.save_action(undone)
         return undone
 

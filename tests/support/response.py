@@ -102,7 +102,7 @@ class Ward:
 
     async def undo(self, name: str, outcome: ActionOutcome, key: str = "k-1") -> str:
         """Take it back, from what was kept of it as JSON."""
-        assert outcome.undo is not None, f"{name} has nothing to be taken back"
+        assert outcome.undo is not None, f"{name} has nothing to undo"
         return await self.action(name).undo(self.context(key), json.loads(json.dumps(outcome.undo)))
 
     @property

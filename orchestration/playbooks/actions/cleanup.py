@@ -81,6 +81,7 @@ class CleanArtifacts(CleanUp):
     def old(self, now: datetime, parameters: Age) -> Iterator[Path]:
         folder = self.services.artifacts.folder
         for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+            # A link could lead out of the folder of artifacts: deleting through it would delete what is not ours.
             ours = path.is_dir() and not path.is_symlink() and _ended(self.services.runs, path.name)
             if ours and is_older(path, now, parameters.older_than_days):
                 yield path

@@ -60,6 +60,7 @@ class IsolateAction(Action[NoParameters]):
             return ActionOutcome(f"the system was isolated already, by {known.actor}", {"override": known.id})
         made = add_override(self, context, IsolateOverride(), None)
         how = f"orchestrator config overrides remove {made}"
+        # No `undo`: the system must stay isolated although the verification cannot succeed while it is.
         return ActionOutcome(f"the system is isolated; a person lifts that with `{how}`", {"override": made})
 
 

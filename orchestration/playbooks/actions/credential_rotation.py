@@ -67,6 +67,7 @@ class Rotate(ReversibleAction[SomeCredentials, RotationUndo]):
         reason = f"{context.incident_id}: exposed [{context.key}]"
         digests = await anyio.to_thread.run_sync(revoke, self._file, known, reason)
         self.services.store.refresh()
+        # Refused here first: a vendor that does not answer must not keep the value in use.
         revoked, failures = await self._revoke(parameters.variables)
         credentials = self.services.store.credentials
         waiting = [name for name in parameters.variables if credentials.get(name) is None]

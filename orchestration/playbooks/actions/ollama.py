@@ -28,8 +28,10 @@ from orchestration.playbooks.actions import (
 from orchestration.playbooks.actions.providers import is_local_ollama
 from orchestration.playbooks.model import Mode, Risk
 
+# It answers before any model is loaded, so this is the start of the server alone.
 _WAIT_SECONDS = 30.0
 _POLL_SECONDS = 0.25
+# Ollama unloads its model on SIGTERM, which takes a moment.
 _GRACE_SECONDS = 3.0
 
 

@@ -52,6 +52,7 @@ class UpdateCommand(ReversibleAction[SomePackages, UpdateUndo]):
         return parameters.packages
 
     def at_most(self, parameters: SomePackages) -> Mode:
+        # Whatever the configuration allows: an update may break what it is to protect.
         return Mode.ASK
 
     async def preview(self, context: ActionContext, parameters: SomePackages) -> str:

@@ -309,7 +309,7 @@ class ResetBreaker(ProviderAction[SomeProviders]):
         return ActionOutcome(f"the routes of {', '.join(names)} are probed now", undo={})
 
     async def undo(self, context: ActionContext, undo: Mapping[str, Any]) -> str:
-        return "nothing had to be taken back: routes that do not answer stay out of use"
+        return "nothing had to be undone: routes that do not answer stay out of use"
 
 
 @action

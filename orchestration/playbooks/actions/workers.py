@@ -22,6 +22,7 @@ from orchestration.playbooks.actions import (
 )
 from orchestration.playbooks.model import Risk
 
+# A stuck process rarely heeds SIGTERM: this is only for one that still can clean up.
 _GRACE_SECONDS = 1.0
 
 
@@ -100,6 +101,7 @@ class KillProcess(Action[SomeProcesses]):
         return "kill " + ", ".join(self._described(int(number)) for number in parameters.processes)
 
     async def run(self, context: ActionContext, parameters: SomeProcesses) -> ActionOutcome:
+        # One that is gone counts as success: after a crash in the middle of this step, we have killed it ourselves.
         gone = [number for number in parameters.processes if not psutil.pid_exists(int(number))]
         killed = [number for number in parameters.processes if number not in gone and await self._kill(int(number))]
         if not killed and not gone:

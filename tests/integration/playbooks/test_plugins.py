@@ -86,7 +86,7 @@ async def test_the_action_of_the_how_to_works_in_a_playbook_as_ours_do(site: Pat
         done = await ward.act("own.drain", given)
         assert (done.state, done.findings) == (ActionState.DONE, {"drained": ["search"]})
         undone = await ward.executor.undo(ward.response(), done)
-        assert (undone.state, undone.summary) == (ActionState.UNDONE, "drained; taken back: put search back")
+        assert (undone.state, undone.summary) == (ActionState.UNDONE, "drained; undone: put search back")
 
 
 def test_a_module_makes_several_known(site: Path) -> None:
@@ -169,7 +169,7 @@ async def test_a_response_goes_on_when_the_package_of_its_action_is_gone(site: P
         failed = await ward.approve("own.drain", given, decision, "k-2")
         assert failed.state is ActionState.FAILED
         undone = await ward.executor.undo(ward.response(), done)
-        assert (undone.state, "could not be taken back" in undone.summary) == (ActionState.DONE, True)
+        assert (undone.state, "could not be undone" in undone.summary) == (ActionState.DONE, True)
     playbook = tmp_path / "search.yaml"
     playbook.write_text(PLAYBOOK)
     with pytest.raises(PlaybookError, match=r"got 'own\.drain'"):
