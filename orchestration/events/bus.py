@@ -76,6 +76,7 @@ class EventBus:
         return self._deliver(Event(kind, self._clock.now(), run_id, agent, actor, data))
 
     def _deliver(self, event: Event) -> Event:
+        # A copy, since a subscriber may unsubscribe while it is called.
         for subscriber in tuple(self._subscribers):
             subscriber(event)
         return event

@@ -53,6 +53,7 @@ class EventPayload:
 class UnlistedPayload(EventPayload):
     """Data of a kind that the catalogue does not know: from a plug-in, or from a newer release."""
 
+    # Of no kind, so that it is never taken for one of the catalogue.
     kind: ClassVar[str] = ""
     template: ClassVar[str] = "something happened"
 
@@ -69,6 +70,7 @@ def _read(cls: Any, data: Mapping[str, Any]) -> Any:
     for name, (hint, default) in _fields(cls).items():
         try:
             values[name] = _fitted(hint, data[name])
+        # Per field, not for the whole: one odd value in an old row must not hide the others from a page or a report.
         except (KeyError, TypeError):
             values[name] = _empty(hint) if default is dataclasses.MISSING else default
     return cls(**values)

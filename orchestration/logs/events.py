@@ -35,6 +35,7 @@ def log_event(event: Event) -> None:
     # `level` and `event` are arguments of the logger itself.
     data = {f"{name}_" if name in ("level", "event") else name: value for name, value in event.data.items()}
     if not isinstance(event.payload, UnlistedPayload):
+        # Not over a message of the event's own: errors are grouped by it, and a known one must not look new.
         data.setdefault("message", event.payload.sentence())
     structlog.stdlib.get_logger("events").log(_level_of(event), event.kind, **{**data, **known, "at": event.at})
 

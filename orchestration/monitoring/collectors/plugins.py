@@ -28,6 +28,7 @@ def _validate(loaded: object) -> CollectorDescriptor:
     if not isinstance(loaded, CollectorDescriptor):
         raise PluginError(f"expected a CollectorDescriptor, got {type(loaded).__name__}")
     if "." not in loaded.name:
+        # Also reserved for later: a collector of ours without a full stop can never collide with one that is installed.
         raise PluginError(f"its name must have a full stop in it, such as own.{loaded.name}")
     # Rules that ship with the product read these names: a second source would make them fire or resolve at random.
     if taken := sorted(_SHIPPED & {signal.name for signal in loaded.signals}):

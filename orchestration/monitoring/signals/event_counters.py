@@ -121,6 +121,7 @@ class EventCounters:
         if isinstance(payload, ModelCallFailed):
             return
         provider = payload.route.partition("/")[0]
+        # The last attempt is the one that answered; a retry at the same route is no fallback.
         if payload.tries and payload.tries[0].route != payload.route:
             self._metrics.count(metrics.FALLBACKS)
         self._metrics.observe(metrics.MODEL_SECONDS, payload.seconds, provider=provider)

@@ -153,4 +153,5 @@ def _signal(
     return Signal(name, event.at, value, labels, evidence or {}, drill=event.data.get("drill") is True)
 
 
+# What is read back after a restart: only events that become signals, out of many more.
 KINDS = frozenset(kind for kind, one in CATALOGUE.items() if _signals.dispatch(one) is not _signals.dispatch(object))
