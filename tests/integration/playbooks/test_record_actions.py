@@ -81,7 +81,7 @@ class Keeper:
 async def test_backups_are_listed_and_made_by_what_looks_after_them(tmp_path: Path) -> None:
     async with a_ward(tmp_path) as ward:
         for name in ("database.backups", "database.backup"):
-            with pytest.raises(ActionError, match="expected something that makes and checks backups, found none"):
+            with pytest.raises(ActionError, match="this process does not manage backups"):
                 await ward.run(name)
         keeper = Keeper()
         ward.use(backups=keeper)

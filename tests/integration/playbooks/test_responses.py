@@ -83,7 +83,7 @@ async def test_a_leaked_secret_is_quarantined_and_its_rotation_waits_for_a_perso
         assert (status(ward), ward.app.store.credentials.get("PAID_KEY")) == (IncidentStatus.RESOLVED, NEW)
         took = done(ward)
         assert {took[step].state for step in ("quarantine", "rotate", "integrity", "draft")} == {ActionState.DONE}
-        assert took["restore"].summary.startswith("expected something that makes and checks backups")
+        assert took["restore"].summary.startswith("this process does not manage backups")
         assert took["rotate"].actor == "ada"
         assert OLD not in str(took)
 

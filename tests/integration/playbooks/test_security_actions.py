@@ -389,7 +389,7 @@ async def test_integrity_looks_at_the_artifacts_and_the_chain_of_the_audit_log(t
 
 async def test_a_restore_is_rehearsed_by_what_looks_after_backups(tmp_path: Path) -> None:
     async with a_ward(tmp_path) as ward:
-        with pytest.raises(ActionError, match="expected something that makes and checks backups"):
+        with pytest.raises(ActionError, match="this process does not manage backups"):
             await ward.run("security.restore-test")
         ward.use(backups=Keeper(restore={"restored": True, "seconds": 1.25, "problems": []}))
         assert (await ward.run("security.restore-test")).findings["seconds"] == 1.25
