@@ -88,7 +88,7 @@ CASES = {
     "provider that is off": Case(("run", "x", "--provider", "azure"), "Provider 'azure' is disabled. Set"),
     "unknown agent": Case(("run", "x", "--agent", "boss"), NO_BOSS),
     "unknown agent alone": Case(("agents", "run", "boss", "x"), NO_BOSS),
-    "no agent": Case(("agents", "run"), "the name of an agent or --all"),
+    "no agent": Case(("agents", "run"), "Name an agent, or use --all"),
     "no goal": Case(("run",), "There is no goal."),
     "empty goal": Case(("run", "  "), "got an empty one"),
     "empty goal on standard input": Case(("run", "-"), "got an empty one", data=b""),
@@ -118,12 +118,12 @@ CASES = {
     "seconds that are no number": Case(("run", "x", "--seconds", "soon"), "not a valid float"),
     "seconds that are none": Case(("run", "x", "--seconds", "nan"), "no number of seconds"),
     "seconds below one": Case(("run", "x", "--seconds", "0"), "x>=1"),
-    "unknown run": Case(("runs", "show", "run-zzz"), "got 'run-zzz'"),
-    "unknown run to resume": Case(("runs", "resume", "run-zzz"), "got 'run-zzz'"),
-    "no run yet": Case(("runs", "show", "latest"), "there is none yet"),
+    "unknown run": Case(("runs", "show", "run-zzz"), "There is no run 'run-zzz'"),
+    "unknown run to resume": Case(("runs", "resume", "run-zzz"), "There is no run 'run-zzz'"),
+    "no run yet": Case(("runs", "show", "latest"), "There are no runs yet"),
     "unknown command": Case(("dance",), "No such command 'dance'"),
     "unknown version": Case(("config", "rollback", "99"), "no configuration version 99"),
-    "unknown override": Case(("config", "overrides", "remove", "o-1"), "no override o-1"),
+    "unknown override": Case(("config", "overrides", "remove", "o-1"), "No override o-1"),
     "too many workers": Case(("serve", "--workers", "1000"), "0<=x<=64"),
     "file where the database should be": Case(("status",), "is not a database", put("var/orchestrator.db", b"x" * 900)),
     "file where the engine's should be": Case(
@@ -132,8 +132,8 @@ CASES = {
     "database of a newer release": Case(
         ("status",), "written by a newer release", database_with("UPDATE alembic_version SET version_num = '9999'")
     ),
-    "file where the state folder should be": Case(("status",), "got: [Errno", put("var", b"")),
-    "read-only project": Case(("status",), "right to write", with_mode(".", 0o555), command=AS_ANYBODY),
+    "file where the state folder should be": Case(("status",), "cannot be used: [Errno", put("var", b"")),
+    "read-only project": Case(("status",), "writable", with_mode(".", 0o555), command=AS_ANYBODY),
     "read-only log folder": Case(
         ("run", "x"), "E025", lambda it: (it.root / "logs").mkdir(mode=0o555), command=AS_ANYBODY
     ),
