@@ -74,7 +74,7 @@ class Exporter:
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                lines = [f'trouble{{problem="{name}"}} 1\n' for name in list(exporter.since)]
+                lines = [f'trouble{{trouble="{name}"}} 1\n' for name in list(exporter.since)]
                 body = "".join(["trouble_exporter 1\n", *lines]).encode()
                 self.send_response(200)
                 self.send_header("content-type", "text/plain; version=0.0.4")
