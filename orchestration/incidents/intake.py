@@ -128,14 +128,16 @@ def end_suppression(change: IncidentChange) -> None:
     change.start_paging()
 
 
-def change_severity(change: IncidentChange, severity: Severity, ground: SeverityReason, reason: str) -> None:
+def change_severity(change: IncidentChange, severity: Severity, severity_reason: SeverityReason, reason: str) -> None:
     """Raise or lower the severity: the targets are recomputed from the original start, and people are notified."""
     incident = change.incident
     require_open(incident, "change its severity")
     rises = severity.worse_than(incident.severity)
     details = {"from": incident.severity.value, "to": severity.value, "reason": reason}
     change.set(
-        severity=severity, severity_reason=ground, clock=sla.recompute(incident.clock, severity, change.settings)
+        severity=severity,
+        severity_reason=severity_reason,
+        clock=sla.recompute(incident.clock, severity, change.settings),
     )
     change.add_entry("severity-raised" if rises else "severity-lowered", **details)
     # Maintenance stays quiet. If the problem outlives it, paging starts with the severity of that moment.

@@ -46,8 +46,13 @@ def entry_text(entry: TimelineEntry) -> str:
     """A timeline entry as one line of text."""
     data = {key: value for key, value in entry.data.items() if key not in _HIDDEN and value not in (None, "", [])}
     main = "".join(f": {_plain(data.pop(key))}" for key in _MAIN if key in data)
-    details = "; ".join(f"{key.replace('_', ' ')}: {_plain(value)}" for key, value in data.items())
+    details = "; ".join(f"{_label(key)}: {_plain(value)}" for key, value in data.items())
     return f"{entry.kind.replace('-', ' ')} by {entry.actor}{main}" + (f" ({details})" if details else "")
+
+
+def _label(key: str) -> str:
+    # Entries keep the key under which severity reasons have been stored from the first release on.
+    return "because" if key == "ground" else key.replace("_", " ")
 
 
 def span(length: timedelta) -> str:
@@ -68,7 +73,7 @@ def _overview(incident: Incident) -> str:
         ("Incident", incident.id + (" (drill)" if incident.drill else "")),
         (
             "Severity",
-            f"{incident.severity} (at detection {incident.first_severity}; ground: {incident.severity_reason})",
+            f"{incident.severity} (at detection {incident.first_severity}; because: {incident.severity_reason})",
         ),
         ("Scenario", incident.scenario.value),
         ("Status", incident.status.value),

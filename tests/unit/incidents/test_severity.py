@@ -35,7 +35,7 @@ FACTS = st.builds(
 
 
 @pytest.mark.parametrize(
-    ("facts", "severity", "ground"),
+    ("facts", "severity", "reason"),
     [
         (Facts(agents_failing=3, agents_total=3), Severity.P0, SeverityReason.ALL_AGENTS_DOWN),
         (Facts(agents_failing=1, agents_total=1), Severity.P0, SeverityReason.ALL_AGENTS_DOWN),
@@ -68,8 +68,8 @@ FACTS = st.builds(
         (Facts(), Severity.P2, SeverityReason.UNSURE),
     ],
 )
-def test_the_table_of_the_playbook(facts: Facts, severity: Severity, ground: SeverityReason) -> None:
-    assert assess(Scenario.AGENT_FAILURE, facts) == (severity, ground)
+def test_the_table_of_the_playbook(facts: Facts, severity: Severity, reason: SeverityReason) -> None:
+    assert assess(Scenario.AGENT_FAILURE, facts) == (severity, reason)
 
 
 def test_a_security_alert_of_which_nothing_is_known_is_taken_for_worse() -> None:
@@ -83,8 +83,8 @@ def test_more_facts_never_make_it_better(
     """Of as many agents, and where the state of the fallbacks is known: what was not known was taken for the worse."""
     here = replace(one, agents_total=5, declared=None, providers_usable=usable)
     there = replace(other, agents_total=5, declared=None, providers_usable=usable_there)
-    alone, ground = assess(scenario, here)
-    assert ground is SeverityReason.UNSURE or not alone.worse_than(assess(scenario, worst(here, there))[0])
+    alone, reason = assess(scenario, here)
+    assert reason is SeverityReason.UNSURE or not alone.worse_than(assess(scenario, worst(here, there))[0])
 
 
 @given(FACTS, FACTS)
@@ -98,6 +98,6 @@ def test_the_worst_of_two_is_the_same_in_either_order_and_taken_twice(one: Facts
 def test_a_declaration_can_only_make_it_worse_than_the_facts(
     scenario: Scenario, facts: Facts, declared: Severity
 ) -> None:
-    plain, ground = assess(scenario, replace(facts, declared=None))
+    plain, reason = assess(scenario, replace(facts, declared=None))
     severity, _ = assess(scenario, replace(facts, declared=declared))
-    assert ground is SeverityReason.UNSURE or not plain.worse_than(severity)
+    assert reason is SeverityReason.UNSURE or not plain.worse_than(severity)
