@@ -16,7 +16,11 @@ import click
 
 from orchestration.errors import OrchestratorError, UsageError
 
+# Only these have a variant on the API. The other commands read files of the project or start processes, so they need
+# the machine itself, and refusing is better than silently working on the local project.
 _REMOTE_COMMANDS = ("runs", "incidents", "status")
+# click wraps help at 80 columns by default, which breaks most of the option lines here in two
+# (https://click.palletsprojects.com/en/stable/api/#click.Context).
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
 
@@ -28,12 +32,16 @@ class LazyGroup(click.Group):
         self._lazy = dict(lazy or {})
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        # In the order of the table, from the first command that a user needs to the rarest; click would sort them by
+        # name.
         return list(self._lazy)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        # None lets click report the unknown command in its usual form.
         if cmd_name not in self._lazy:
             return None
         location = self._lazy[cmd_name][0]
+        # click parses the options of the group before it resolves the subcommand, so `--server` is known here.
         if ctx.params.get("server"):
             location = _remote_command(cmd_name)
         module, _, attribute = location.partition(":")
@@ -41,6 +49,7 @@ class LazyGroup(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        # click's own version calls `get_command` for each line of the help, which would import every command.
         with formatter.section("Commands"):
             formatter.write_dl([(name, about) for name, (_, about) in self._lazy.items()])
 
@@ -109,12 +118,15 @@ def cli(context: click.Context, config_file: str, server: str | None) -> None:  
 def main() -> None:
     """Run the console command. Every expected error becomes one message and an exit code."""
     try:
+        # Outside its standalone mode click returns a command's return value, which is the exit code here, and raises
+        # its errors to the caller (https://click.palletsprojects.com/en/stable/api/#click.Command.main).
         code = cli(standalone_mode=False)
     except OrchestratorError as error:
         click.echo(f"orchestrator: {error}", err=True)
         code = error.exit_code
     except click.ClickException as error:
         error.show()
+        # click gives 1 to some of its own errors; here each of them is a wrong request, as UsageError is.
         code = 2
     except (KeyboardInterrupt, click.Abort):
         click.echo("orchestrator: interrupted", err=True)
@@ -129,7 +141,10 @@ def main() -> None:
         if (message := _environment_error(error)) is None:
             raise
         click.echo(f"orchestrator: {message}", err=True)
+        # Python keeps undecodable bytes of an argument as surrogates (PEP 383), which fail when they are first
+        # encoded: this is a wrong argument, not a failure of the system.
         code = 2 if isinstance(error, UnicodeEncodeError) else 1
+    # A command without a return value has succeeded.
     sys.exit(code if isinstance(code, int) else 0)
 
 

@@ -56,6 +56,7 @@ def run_agent(
     as_json: bool,
 ) -> int:
     """Run AGENT alone on GOAL; without a goal, on the workspace's docs/backlog.md or on the sample."""
+    # click gives the first word to AGENT; with --all there is no agent to name, so it is part of the goal.
     if every and agent is not None:
         goal = (agent, *goal)
     if not every and agent is None:
@@ -64,6 +65,7 @@ def run_agent(
 
     async def work() -> int:
         async with application(config) as app:
+            # Listed before the new runs start: the new ones need no resuming.
             left_over = list(await app.control.unfinished()) if every else []
             names = [one.id for one in app.configuration.agents] if every or agent is None else [agent]
             runs = [await start_given_or_sample(app, text, workspace, agent=name, provider=provider) for name in names]

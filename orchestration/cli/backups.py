@@ -42,6 +42,8 @@ def make(config: str, as_json: bool) -> None:
 @click.pass_obj
 def list_backups(config: str, as_json: bool) -> None:
     """List the verified backups, the newest first."""
+    # Not by way of the project, as in `make`: backups are looked for when the database is damaged or gone, and a
+    # command that opens it first would fail exactly then.
     store = BackupSource(Path(config))
     found = store.vault.list()
     if as_json:
@@ -87,6 +89,7 @@ def restore(config: str, backup: str, yes: bool, as_json: bool) -> None:
         made = f"{found.made_at:%Y-%m-%d %H:%M} UTC"
         click.confirm(f"Replace the database with {found.id}, made {made}?", abort=True)
     restored = store.vault.restore(found, store.in_use)
+    # Opened only now, so that the event is on the timeline of the restored database and not of the one put aside.
     with project(config) as opened:
         actor, seconds = getpass.getuser(), restored.seconds
         opened.bus.publish(BackupRestored(backup=restored.backup, aside=restored.aside, seconds=seconds), actor=actor)

@@ -32,6 +32,7 @@ class SecondsParam(click.FloatRange):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         number = super().convert(value, param, ctx)
+        # `inf` passes a range without an upper bound, and `nan` passes any, since every comparison with it is false.
         if not math.isfinite(number):
             self.fail(f"{value!r} is no number of seconds.", param, ctx)
         return number
@@ -52,6 +53,7 @@ def run_async(function: Callable[[], Awaitable[T]]) -> T:
     stopped and can be resumed."""
     try:
         return anyio.run(_heeding_sigterm, function)
+    # The same exit code for SIGTERM as for Ctrl-C: in both cases the run can be resumed.
     except asyncio.CancelledError as error:
         raise KeyboardInterrupt from error
 
@@ -70,12 +72,14 @@ def print_json(data: Any) -> None:
 
 def as_json(data: Any) -> str:
     """Data as indented JSON."""
+    # Names and goals in other scripts stay readable for people.
     return json.dumps(plain(data), indent=2, ensure_ascii=False)
 
 
 def plain(data: Any) -> Any:
     """Data as JSON values: records become objects, times become RFC 3339. `public_names` of a record apply."""
     if dataclasses.is_dataclass(data) and not isinstance(data, type):
+        # The JSON is an interface for scripts: a field that is renamed in the code keeps its old name here.
         names: Mapping[str, str] = getattr(data, "public_names", {})
         return {
             names.get(field.name, field.name): plain(getattr(data, field.name)) for field in dataclasses.fields(data)
@@ -84,6 +88,7 @@ def plain(data: Any) -> Any:
         return {str(key): plain(value) for key, value in data.items()}
     if isinstance(data, Enum):
         return data.value
+    # Before `date`, because every datetime is also a date.
     if isinstance(data, datetime):
         return data.isoformat().replace("+00:00", "Z")
     if isinstance(data, date):
@@ -102,6 +107,7 @@ def read_goal(words: Sequence[str], file: Path | None) -> str | None:
     if file is not None:
         text = _read(file)
     elif list(words) == ["-"]:
+        # Bounded, because standard input may be endless, and one byte more than the limit shows that it is too long.
         text = _decoded(sys.stdin.buffer.read(_GOAL_BYTES), "standard input")
     elif words:
         text = " ".join(words)
@@ -129,6 +135,7 @@ def _read(file: Path) -> str:
     try:
         with file.open("rb") as stream:
             data = stream.read(_GOAL_BYTES)
+    # A path with a null byte raises ValueError, not OSError.
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise UsageError(f"expected a text file with the goal, got '{file}': {reason}; name another") from error
@@ -137,6 +144,7 @@ def _read(file: Path) -> str:
 
 def _decoded(data: bytes, source: str) -> str:
     try:
+        # Editors on Windows begin a file with a byte order mark, which is no part of the goal.
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         if len(data) == _GOAL_BYTES:

@@ -36,6 +36,7 @@ def validate(config: str, as_json: bool) -> int:
         common.print_json({"file": config, "usable": checked.usable, "findings": findings})
     else:
         _print_findings(config, checked)
+    # The exit code of UsageError, with which every other command ends that cannot use this file.
     return 0 if checked.usable else 2
 
 
@@ -79,6 +80,8 @@ def show(config: str, as_json: bool) -> None:
         common.print_json(document)
         if here.store.refused:
             number = here.store.number
+            # On standard error, so that standard output is the JSON document alone and can be piped into another
+            # program.
             click.echo(f"\n{config} cannot be used now; this is version {number}, the last good one", err=True)
         for one in overrides:
             click.echo(f"override {one.id}: {_sentence(here, one)}", err=True)
@@ -121,6 +124,7 @@ def history(config: str, limit: int, as_json: bool) -> None:
 def diff(config: str, before: int | None, after: int | None, as_json: bool) -> None:
     """Show what changed from version BEFORE to version AFTER.  [default: the last change]"""
     with project(config) as here:
+        # With a single version both numbers are the same, and the difference is empty rather than an error.
         numbers = [one.number for one in here.store.history(2)]
         new = after if after is not None else numbers[0]
         old = before if before is not None else numbers[-1]
@@ -140,10 +144,12 @@ def diff(config: str, before: int | None, after: int | None, as_json: bool) -> N
 def rollback(config: str, number: int, yes: bool, as_json: bool) -> int:
     """Write version NUMBER into the file. Running processes apply it like any other edit."""
     with project(config) as here:
+        # Compared before the file is written: afterwards there would be no difference.
         found = here.store.changes_to(number)
         changes = here.redactor.data([common.plain(change) for change in found or ()])
         if not as_json:
             _print_changes(changes)
+        # A script or a scheduled job has nobody to answer, and would hang on the question.
         asks = not (yes or as_json) and sys.stdin.isatty() and sys.stdout.isatty()
         if asks and not click.confirm(f"write version {number} into {config}?"):
             click.echo("nothing was written")
@@ -203,6 +209,8 @@ def remove(config: str, override: str, as_json: bool) -> None:
 
 
 def _as_json(here: Project, override: Override) -> Any:
+    # A pinned version carries the whole configuration, and `over` repeats the file's own value: neither says what
+    # changed.
     return here.redactor.data(override.model_dump(mode="json", exclude={"change": {"document", "over"}}))
 
 

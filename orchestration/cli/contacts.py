@@ -84,6 +84,8 @@ def test_contacts(config: str, contact: str | None, channel: str | None, as_json
     with project(config) as opened:
         addresses = _choose(opened, contact, channel)
         results = common.run_async(lambda: _send_tests(opened, addresses))
+        # The outbox's sender belongs to the process that leads. A test has to work without one, and its user waits
+        # for the result of this one attempt.
         if as_json:
             common.print_json(results)
         else:
@@ -157,12 +159,14 @@ async def _send_tests(opened: Project, addresses: Sequence[tuple[Contact, Contac
         status="TEST",
         details="Sent by: orchestrator contacts test",
     )
+    # An address that cannot be used is reported with its reason instead of being tried.
     usable = [(contact, address) for contact, address in addresses if address in response.reachable(contact)]
     rows = [message_row(notice, contact, address, "test", now) for contact, address in usable]
     deliveries = await send_directly(rows, response, opened.store.credentials, opened.clock, opened.redactor.data)
     outbox = Outbox(opened.database, opened.redactor.data)
     sent = {}
     for row, delivery in zip(rows, deliveries, strict=True):
+        # Recorded as settled, so that the outbox does not send the test a second time.
         await anyio.to_thread.run_sync(outbox.add_settled, row, delivery)
         sent[row.contact, row.channel] = delivery
     return [

@@ -21,6 +21,7 @@ _STYLES = {CheckStatus.OK: "green", CheckStatus.WARNING: "yellow", CheckStatus.P
 @click.pass_obj
 def doctor(config: str, as_json: bool) -> int:
     """Check this machine and this project, and say what to correct. Exit code 1 if there is a problem."""
+    # Without opening the project, which may be what is broken.
     found = common.run_async(lambda: examine(Path(config), dict(os.environ), SystemClock()))
     problems = sum(one.health is CheckStatus.PROBLEM for one in found)
     if as_json:
@@ -36,6 +37,7 @@ def doctor(config: str, as_json: bool) -> int:
 def _print(one: CheckResult) -> None:
     output = console()
     line = Text(f"{one.health.value:<9}", style=_STYLES[one.health])
+    # Without folding: rich would cut a long path at the width of the terminal, and it could not be copied.
     output.print(line + Text(f"{one.subject:<20}{one.found}", style=""), soft_wrap=True)
     if one.advice:
         output.print(Text(f"{'':<29}→ {one.advice}", style="dim"), soft_wrap=True)

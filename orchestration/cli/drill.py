@@ -75,6 +75,7 @@ def drill(
         return 0
     with project(config) as here:
         where = DrillDatabase(keep, against, game_day)
+        # With JSON or Markdown on standard output, progress goes to standard error.
         aside = as_json or as_markdown
         possible = [one for one in chosen if _possible(one, against, aside=aside)]
         results = [_held(here, one, where, aside=aside) for one in possible]
@@ -95,10 +96,13 @@ def _chosen(names: Sequence[str], *, every: bool, quick: bool) -> tuple[Drill, .
     return catalogue.find(names)
 
 
+# Such a drill damages the file of an SQLite database, and a server has none.
 def _possible(one: Drill, against: str | None, *, aside: bool) -> bool:
     on_server = "it lays hands on a database's file" if against and one.sqlite_only else ""
     reason = one.impossible() or on_server
     if reason:
+        # The dashboard follows a session by these lines: a drill's name, a colon, and why it was left out or what it
+        # injects. See `orchestration.app.drill_sessions`.
         click.echo(f"{one.name}: left out: {reason}", err=aside)
     return not reason
 
@@ -117,9 +121,11 @@ def _held(here: Project, one: Drill, where: DrillDatabase, *, aside: bool) -> Dr
         figures=here.redactor.data(figures(result)),
         misses=[here.redactor.text(str(miss)) for miss in result.misses],
     )
+    # Into the caller's project: the drill's own database is deleted with it.
     DrillHistory(here.database).add(record)
     for miss in result.misses:
         click.echo(f"  not as expected: {miss}", err=aside)
+    # The same limits on a busy machine would report the machine's load as a failed response.
     if result.seen.slowness > 1:
         slow = f"a program ran {result.seen.slowness:g} times slower than alone"
         click.echo(f"  the machine was busy: {slow}, so the limits were widened by that", err=aside)
@@ -135,6 +141,7 @@ def _conclude(results: Sequence[DrillResult], as_json: bool) -> None:
     click.echo("seconds after the fault; lost and repeated count committed steps")
     commands = dict.fromkeys(line for result in results for line in result.seen.manual_steps)
     if commands:
+        # Several drills can ask for the same command; a reader needs each only once.
         click.echo("a person would have had to:")
         for line in commands:
             click.echo(f"  {line}")

@@ -23,13 +23,17 @@ from orchestration.events.runs import RunCancelled, RunFinished
 from orchestration.storage.runs import Run
 from orchestration.storage.timeline import Timeline
 
+# Short enough that a line seems to appear at once.
 _POLL_SECONDS = 0.2
+# Asking who works on a run reads the engine's tree of workflows and the leases, which costs more than reading the
+# run.
 _WORKERS_CHECK_SECONDS = 1.0
 # While a run moves from a stopped worker to the next, no process works on it for a moment.
 _HANDOVER_SECONDS = 8.0
 # The timeline is written in batches, so the last event of a run can arrive after its status has changed.
 _LAST_EVENT_SECONDS = 2.0
 _LAST_EVENTS = frozenset({RunFinished.kind, RunCancelled.kind})
+# A long run is read in parts of this size, the rest with the next poll, so that memory stays bounded.
 _MAX_EVENTS = 10_000
 
 
@@ -68,6 +72,8 @@ class RunFollower:
         for run_id, after in self._after.items():
             for sequence, event in self._timeline.list(run_id, after=after, limit=_MAX_EVENTS):
                 self._after[run_id] = sequence
+                # A resumed run already has the last event of an earlier attempt on its timeline; only one of this
+                # attempt ends it.
                 if event.kind in _LAST_EVENTS and event.at >= self._since:
                     self._ended.add(run_id)
                 line = self.board.take(event)
@@ -88,8 +94,10 @@ class FollowLimit:
 
     def used_up(self, open_: Sequence[Run], *, unattended: bool) -> bool:
         """Whether all runs have waited too long for a provider, or for a worker that is gone."""
+        # An approval is left out: a person may take hours, and the run is right to wait.
         stuck = all(run.status is RunStatus.WAITING and run.hold is not RunHold.APPROVAL for run in open_)
         self._waited = self._waited + _POLL_SECONDS if stuck else 0.0
+        # Any sign of a worker starts the count anew, so that only an uninterrupted absence ends the following.
         self._unattended = self._unattended + _POLL_SECONDS if unattended else 0.0
         if self._unattended > _HANDOVER_SECONDS:
             self.why = "no worker takes it any more"
@@ -113,8 +121,10 @@ async def follow(
     except (anyio.get_cancelled_exc_class(), BrokenPipeError) as error:
         reader_gone = isinstance(error, BrokenPipeError)
         because = "nobody reads its output any more" if reader_gone else "it was interrupted"
+        # The task is cancelled already; without the shield the first await would stop the stopping.
         with anyio.CancelScope(shield=True):
             for run in await _stop_own(application, run_ids, because):
+                # On standard error: after a broken pipe nobody reads standard output.
                 click.echo(outcome_text(run, ()), err=True)
         raise
     return tuple([await application.get_run(run_id) for run_id in run_ids])
@@ -126,6 +136,7 @@ async def _until_no_further(
     looked, unattended = float("-inf"), False
     while True:
         open_ = [run for run in [await application.get_run(run_id) for run_id in run_ids] if not run.status.ended]
+        # In a thread: a slow read must not hold up the run itself, which works on this event loop.
         await anyio.to_thread.run_sync(follower.poll)
         if not open_:
             await _read_last_events(application, follower)
@@ -154,6 +165,7 @@ async def _stop_own(application: Application, run_ids: Sequence[str], because: s
     """Stop the unfinished runs of this process; returns all unfinished ones."""
     for run_id in run_ids:
         run = await application.get_run(run_id)
+        # A run of another process is not ours to stop; Ctrl-C only ends the following.
         if not run.status.ended and not await application.placement.is_elsewhere(run_id):
             await application.launcher.stop([run_id], because or None)
     return [run for run in [await application.get_run(run_id) for run_id in run_ids] if not run.status.ended]

@@ -18,12 +18,14 @@ from orchestration.incidents.commands.table import COMMANDS
 # Carries out a command on the incident that a text names, and prints what came of it.
 Give = Callable[[click.Context, str, IncidentCommand, bool], None]
 
+# The old positional form and the option are two parameters, and click needs a name for each.
 _POSITIONAL = "_argument"
 
 
 def add_commands(group: click.Group, give: Give, *, remote: bool = False) -> None:
     """Add every command that has a console command of its own."""
     for command in COMMANDS.values():
+        # Composite commands share one console command (`review`, `actions`), which is written by hand.
         if command.spec.console and not command.spec.composite:
             group.add_command(_command(command, give, remote=remote))
 
@@ -91,6 +93,7 @@ def _parsed(command: type[IncidentCommand], given: Mapping[str, Any], now: datet
 
 def _read(field: CommandField, value: Any, now: datetime) -> Any:
     if issubclass(field.kind, Enum):
+        # A datetime before a date, because every datetime is also a date.
         return field.kind(value)
     if issubclass(field.kind, datetime):
         return ago(value, now) if field.input.past else ahead(value, now)

@@ -52,6 +52,8 @@ _ACTION_ITEM_OPTIONS = (
 
 def action_item_options(function: Function) -> Function:
     """The options by which action items are added and marked as done."""
+    # Reversed, because click shows the options of decorators in the order in which they are written, and they apply
+    # from the last to the first.
     return reduce(lambda decorated, option: option(decorated), reversed(_ACTION_ITEM_OPTIONS), function)
 
 
@@ -59,6 +61,7 @@ def action_item_commands(
     incident: str | None, *, text: str | None, owner: str | None, due: str | None, done: int | None
 ) -> list[IncidentCommand]:
     """The commands that these options mean. Raises UsageError where something is missing."""
+    # Checked before anything is executed, so that a wrong pair of options changes nothing.
     if incident is None and (text is not None or done is not None):
         raise UsageError("name the incident whose action item you add or mark as done")
     if text is not None and (owner is None or due is None):

@@ -88,6 +88,7 @@ def show(config: str, incident: str, as_json: bool) -> None:
         records = here.incident_service.records
         entries, settings = records.entries(found.id), records.settings(found)
         if as_json:
+            # The timers say what happens next if nobody acts, which the incident itself does not hold.
             waiting = [{"kind": row.kind, "due_at": row.due_at} for row in records.table.list_timers(found.id)]
             common.print_json({**common.plain(found), "timers": waiting, "timeline": entries})
             return
@@ -125,6 +126,7 @@ def export(config: str, incident: str, output: Path | None, as_json: bool) -> No
         entries = here.incident_service.records.entries(found.id)
         text = common.as_json({**common.plain(found), "timeline": entries}) if as_json else _markdown(here, found)
         if output is None:
+            # The Markdown ends with a line break of its own, JSON does not.
             click.echo(text, nl=as_json)
             return
         try:
@@ -197,6 +199,7 @@ def deny(config: str, incident: str, question: str | None, reason: str, as_json:
 def _answer(config: str, text: str, question: str | None, decision: str, reason: str, as_json: bool) -> None:
     with _found(config, text) as (here, found):
         waiting = [one for one in here.approvals.list_open(found.id) if question is None or question in one.question]
+        # Never all at once: an approval counts for the question that a person has read.
         if len(waiting) != 1:
             listed = "; ".join(one.question for one in waiting) or "none"
             raise UsageError(f"expected one open question of {found.id}, got {listed}; choose with --question")

@@ -51,6 +51,7 @@ class LiveView:
 
     def beat(self, heartbeat: HeartbeatRow) -> None:
         """Note an agent's last sign of progress."""
+        # The last heartbeat of an agent stays in its table after the agent has ended.
         if (line := self.agents.get(heartbeat.agent_run_id)) is not None and line.state == "running":
             line.activity = heartbeat.activity
             line.coming = heartbeat.tokens
@@ -60,9 +61,11 @@ class LiveView:
         self.tokens += call.tokens
         self.usd += usd
         self.rehearsal = self.rehearsal or call.rehearsal
+        # The event names the agent and not its agent run, so the tokens go to the first of its tasks that runs.
         for line in self.agents.values():
             if line.agent == agent and line.state == "running":
                 line.tokens += call.tokens
+                # These tokens are in the total of the finished call; keeping both would count them twice.
                 line.coming = 0
                 line.usd += usd
                 line.provider = call.route or line.provider

@@ -30,6 +30,7 @@ def list_jobs(config: str, as_json: bool) -> None:
     """List the jobs, when each is due, how its last run ended, and what is waiting to be signed off."""
 
     async def load() -> tuple[tuple[JobStatus, ...], tuple[SignOff, ...]]:
+        # The jobs are built with the engine, whose records retention deletes, so records alone are not enough.
         async with application(config) as app:
             opened_maintenance = ProjectMaintenance(app)
             statuses = await anyio.to_thread.run_sync(opened_maintenance.service.statuses)

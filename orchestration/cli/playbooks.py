@@ -152,6 +152,7 @@ def history(config: str, name: str | None, incident: str | None, limit: int, as_
             run.playbook + (" (drill)" if run.drill else ""),
             run.incident_id,
             run.state.value,
+            # Steps that only read are left out: what a reader of the history asks is what was changed.
             str(sum(action.risk != "reads" and action.state == "done" for action in actions[run.id])),
             first_line(run.summary, 80),
         )
@@ -184,6 +185,7 @@ def reset(config: str, action: str, as_json: bool) -> None:
 
 @playbooks.command()
 @_name_argument
+# Required although it is the only format: another one can be added without changing what the command means.
 @click.option("--cacao", "as_cacao", is_flag=True, required=True, help="In the CACAO 2.0 format (OASIS).")
 @click.option(
     "--output", type=click.Path(path_type=Path, dir_okay=False), help="Write to a file instead of standard output."
@@ -202,6 +204,7 @@ def export(config: str, name: str, as_cacao: bool, output: Path | None) -> None:
 
 
 def _catalogue(config: str) -> PlaybookCatalogue:
+    # By the path alone: playbooks can be listed and validated without a database, before the first start and in CI.
     return PlaybookCatalogue(Path(config).absolute().parent.parent / PLAYBOOKS)
 
 

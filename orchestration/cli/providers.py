@@ -42,10 +42,12 @@ def list_providers(config: str, as_json: bool) -> None:
 @click.pass_obj
 def probe(config: str, names: tuple[str, ...], deep: bool, as_json: bool) -> int:
     """Probe each NAME, by default all enabled providers; exit code 1 if one does not answer."""
+    # Only a probe needs the gateway; `list` reads the states that running processes have stored.
     from orchestration.app.provider_probes import probe_providers
 
     with project(config) as here:
         known = here.configuration.runtime.providers
+        # A name given twice would be probed twice at the same time. Disabled providers are probed only by name.
         chosen = tuple(dict.fromkeys(names)) or tuple(name for name, one in known.items() if one.enabled)
         results = common.run_async(lambda: probe_providers(here, chosen, deep=deep))
     if as_json:

@@ -64,6 +64,7 @@ def show_run(context: click.Context, run: str, as_json: bool) -> None:
 
 @runs.command("start")
 @click.argument("goal", nargs=-1, required=True)
+# Required: the console's own folder means nothing on another machine.
 @click.option("--workspace", required=True, help="A folder on the server.")
 @common.provider_option
 @common.json_option
@@ -121,6 +122,7 @@ def deny(context: click.Context, run: str, reason: str) -> None:
 def _decide(context: click.Context, run: str, reason: str, *, approved: bool) -> None:
     with client_of(context) as client:
         found = client.run(run)
+        # By its full identifier: `latest` could name another run by now.
         questions = client.approvals(found.id)
         if not questions:
             click.echo(f"{found.id} asks nothing; it is {found.status}")

@@ -28,7 +28,11 @@ COLOURS = {
 
 def console() -> Console:
     """Where text goes: in colour on a terminal, plain and unwrapped elsewhere."""
+    # Without highlighting: rich would colour numbers and paths in texts by its own patterns
+    # (https://rich.readthedocs.io/en/stable/highlighting.html).
     output = Console(highlight=False)
+    # Without a terminal rich falls back to 80 columns (https://rich.readthedocs.io/en/stable/console.html), which
+    # would fold rows that scripts read line by line.
     return output if output.is_terminal else Console(highlight=False, width=200, no_color=True)
 
 
@@ -36,8 +40,11 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str | Text]]) -> Table
     """A plain table without lines."""
     result = Table(box=None, pad_edge=False, header_style="bold", show_edge=False)
     for name in columns:
+        # Folded and not cut: a cut identifier cannot be copied into the next command.
         result.add_column(name, overflow="fold")
     for row in rows:
+        # As Text, because rich reads square brackets in a string as markup, and titles such as `[drill] …` would lose
+        # them (https://rich.readthedocs.io/en/stable/markup.html).
         result.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in row))
     return result
 
@@ -61,6 +68,7 @@ def runs_table(runs: Sequence[Run], now: datetime) -> Table:
 
 def age(now: datetime, then: datetime) -> str:
     """How long ago, in the largest unit that fits."""
+    # Never negative: the time may come from a machine whose clock is ahead.
     seconds = max(0, int((now - then).total_seconds()))
     for unit, size in (("d", 86_400), ("h", 3600), ("min", 60)):
         if seconds >= size:
@@ -78,7 +86,10 @@ def first_line(text: str, width: int) -> str:
 def live_board(board: LiveView) -> Iterator[Callable[[str], None]]:
     """Keep the board at the bottom of the terminal; yields a function that prints a line above it."""
     output = console()
+    # A function instead of a renderable: rich calls it at each refresh, so the board is always of the present, and
+    # `transient` leaves only the printed lines behind (https://rich.readthedocs.io/en/stable/live.html).
     with Live(get_renderable=lambda: _board(board, output.width), console=output, refresh_per_second=4, transient=True):
+        # Through the same console, which prints above the board; any other output would tear it apart.
         yield lambda line: output.print(Text(line))
 
 
@@ -127,6 +138,7 @@ def outcome_text(run: Run, artifacts: Sequence[Path]) -> str:
             lines.append("  rehearsal  answered by the rehearsal provider, not by a real model")
     lines.append(f"  workspace  {run.workspace}")
     lines += [f"  artifact   {path}" for path in artifacts]
+    # A cancelled run keeps its checkpoints, so it can be resumed like a stopped one.
     if run.status in (RunStatus.STOPPED, RunStatus.FAILED, RunStatus.CANCELLED):
         lines.append(f"  go on      orchestrator runs resume {run.id}")
     elif run.status is not RunStatus.SUCCEEDED:

@@ -21,6 +21,7 @@ def reports() -> None:
 def list_reports(config: str, as_json: bool) -> None:
     """List the reports, the newest first."""
     with project(config) as opened:
+        # By the time of writing: names of different reports do not sort by date.
         found = sorted(reports_folder(opened).glob("*.md"), key=lambda path: path.stat().st_mtime, reverse=True)
         if as_json:
             common.print_json([{"report": path.stem, "path": path} for path in found])

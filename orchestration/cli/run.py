@@ -74,6 +74,8 @@ def run(
                 provider=provider,
                 priority=priority,
                 options=options,
+                # None lets the launcher decide by whether workers are running; False would keep the run in this
+                # process.
                 queue=queue or None,
             )
             if queue:
@@ -92,6 +94,8 @@ def demo(config: str, provider: str | None, as_json: bool) -> int:
 
     async def work() -> int:
         async with application(config) as app:
+            # A first try must work without a key and without a network, but must not pretend: the label says that it
+            # is a script.
             chosen = provider or await app.launcher.providers.first_answering()
             if chosen is None:
                 chosen = "rehearsal"
@@ -124,6 +128,8 @@ def coordinate(
             runs = list(await app.control.unfinished())
             if runs and not as_json:
                 _say_state(app, runs)
+            # A goal that was given is work of its own; without one, the sample must not be added to runs that wait
+            # already.
             if not runs or text is not None:
                 runs.append(await start_given_or_sample(app, text, workspace, provider=provider))
             await app.launcher.resume_abandoned(runs)
@@ -139,6 +145,7 @@ def _say_state(app: Application, runs: Sequence[Run]) -> None:
     for run in runs:
         if run.reason:
             click.echo(f"  {run.id}: {run.reason}")
+        # The last few are what an operator needs to see whether the run is stuck.
         for beat in app.timeline.list_heartbeats(run.id)[-3:]:
             click.echo(f"  {run.id}: {beat.agent}: {beat.activity}, {age(now, beat.progress_at)} ago")
     click.echo()
@@ -158,6 +165,7 @@ async def start_given_or_sample(
 
 
 async def _start_sample(app: Application, **values: Any) -> Run:
+    # A fresh copy each time: agents change the files, and the bug must be there for the next demo.
     sample = samples.copy_to(app.new_demo_folder())
     options: dict[str, Any] = {"checks": [list(sample.test_command)]}
     return await app.launcher.start(sample.goal, sample.workspace, options=options, **values)

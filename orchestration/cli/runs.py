@@ -18,6 +18,8 @@ from orchestration.events.render import followed_line
 from orchestration.workflows.step_count import count_steps
 
 _run_argument = click.argument("run", metavar="RUN")
+# Repeated steps can be counted only over the whole timeline; the limit bounds the memory that a runaway run could
+# take.
 _MOST_EVENTS = 100_000
 
 
@@ -56,6 +58,7 @@ def show(config: str, run: str, with_events: bool, as_json: bool) -> None:
         beats = here.timeline.list_heartbeats(found.id)
         steps = count_steps(events)
         artifacts = here.artifacts_of(found)
+        # An artifact is evidence of what a run did, so a file that was changed afterwards must not pass for it.
         altered = here.artifacts.verify(found.id)
         questions = here.approvals.list_open(found.id)
         if as_json:
@@ -177,6 +180,7 @@ def _steer(config: str, run: str, patience: float, as_json: bool, action: Any) -
 
 
 def _decide(config: str, run: str, reason: str, *, approved: bool) -> None:
+    # The records are enough: the process that executes the run reads the answer from the database.
     with project(config) as here:
         found = here.find_run(run)
         questions = here.approvals.list_open(found.id)

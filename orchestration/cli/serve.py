@@ -62,16 +62,20 @@ def serve(
 ) -> int:
     """Execute queued and scheduled runs, respond to incidents, and serve the dashboard and the API until stopped
     (Ctrl-C, SIGTERM). Unfinished runs can be resumed afterwards."""
+    # Before anything starts: a wrong proxy or host must not leave half a server behind.
     wanted = Exposure(
         host, DEFAULT_PORT if port is None else port, names, certificate, key, checked_proxies(proxies), not no_sign_in
     )
 
     async def work() -> int:
+        # Received from here on, and not as a KeyboardInterrupt: workers and leases are released in order even if the
+        # signal comes while the process is still starting (https://anyio.readthedocs.io/en/stable/signals.html).
         with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
             async with application(config) as app:
                 app.bus.subscribe(_tell)
                 async with (
                     serving(app, Path(config), workers, drill=drill) as control,
+                    # Inside `serving`, so that it closes first: no page shows a response that is being dismantled.
                     _web(app, control, None if no_web else wanted, any_port=port is None),
                 ):
                     click.echo(f"serving {app.root} with {len(control.supervisor.workers)} workers; Ctrl-C stops it")
@@ -91,6 +95,7 @@ async def _web(
     if wanted is None:
         yield
         return
+    # The web framework is imported by this command alone, and not even here with --no-web.
     from orchestration.web.server import serving_web
 
     async with serving_web(app, control, wanted, any_port=any_port) as (web, url):
@@ -105,6 +110,8 @@ async def _web(
 
 async def _say_how_to_begin(web: WebServer, url: str) -> None:
     if not await anyio.to_thread.run_sync(web.access.has_users):
+        # Printed here only: whoever can read the console of this process is its operator, and may name the first
+        # admin.
         key = web.access.new_setup_key()
         click.echo(
             f"nobody can sign in yet; create the first user here, once:\n  {url}/setup?{urlencode({'key': key})}"
@@ -112,5 +119,6 @@ async def _say_how_to_begin(web: WebServer, url: str) -> None:
 
 
 def _tell(event: Event) -> None:
+    # An empty calendar is applied at a start without schedules and at every stop; neither is news.
     if isinstance(event.payload, _SHOWN) and event.payload != CalendarApplied(()):
         click.echo(f"{event.at:%H:%M:%S} {render(event)}")

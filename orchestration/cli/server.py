@@ -14,11 +14,13 @@ from orchestration.client import Client
 
 # A variable rather than an option: the arguments of a process are visible to every user of the machine.
 TOKEN_VARIABLE = "ORCHESTRATOR_TOKEN"  # noqa: S105 (the variable's name)
+# The largest page of the API; more would be refused by the server with a less helpful message.
 limit_option = click.option("--limit", type=click.IntRange(1, 500), default=20, show_default=True)
 
 
 def client_of(context: click.Context) -> Client:
     """A client of the server."""
+    # `--server` is an option of the outermost group, whatever subcommand this is.
     return Client(context.find_root().params["server"], os.environ.get(TOKEN_VARIABLE))
 
 

@@ -18,6 +18,7 @@ from orchestration.ids import new_id
 from orchestration.storage.silences import SilenceKind, SilenceRow
 
 _UNITS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400}
+# A silence is for a limited time. What should never alert belongs in the rules of the configuration.
 _LONGEST = timedelta(days=366)
 
 
@@ -54,6 +55,7 @@ def add(
             starts_at=begins,
             ends_at=begins + read_duration(duration),
             author=author or getpass.getuser(),
+            # A comment may quote a log line, and the list of silences is shown to every user.
             comment=opened.redactor.text(comment),
             created_at=now,
         )
@@ -106,6 +108,7 @@ def expire(config: str, silence: str, as_json: bool) -> None:
     with project(config) as opened:
         found = opened.silences.find(silence)
         opened.silences.expire(found.id, opened.clock.now())
+        # On the timeline, because alerts that were muted are reported from now on, and somebody will ask why.
         opened.bus.publish(SilenceExpired(silence=found.id), actor=getpass.getuser())
         if as_json:
             common.print_json(opened.silences.find(found.id))

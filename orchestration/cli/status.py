@@ -45,6 +45,7 @@ def _print_processes(found: Overview) -> None:
         for control in found.control
         for worker in control["workers"]
     ]
+    # A supervised worker also holds a lease of its own; without this it would be listed twice.
     supervised = {(control["host"], worker["pid"]) for control in found.control for worker in control["workers"]}
     supervised |= {(control["host"], control["pid"]) for control in found.control}
     rows += [

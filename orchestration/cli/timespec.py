@@ -17,6 +17,7 @@ class MomentParam(click.ParamType[str]):
     name = "moment"
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        # `all` is the value for which no start is computed at all.
         if value != "all" and not _SPAN.fullmatch(value) and _at(value) is None:
             expected = "30d, 12h, 45min, or a time such as 2026-03-01T09:00+00:00"
             self.fail(f"expected {expected}, got '{value}'", param, ctx)
@@ -52,4 +53,5 @@ def _at(text: str) -> datetime | None:
         moment = datetime.fromisoformat(text)
     except ValueError:
         return None
+    # UTC and not the local zone: servers, reports and logs all show UTC.
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -72,6 +72,7 @@ def create(
     as_json: bool,
 ) -> None:
     """Create a token called NAME, and print its secret."""
+    # A gateway token reaches model calls and nothing else, even though its role could do more.
     chosen = (GATEWAY,) if gateway else scopes or None
     limits = zip(CLIENT_LIMITS, (daily_tokens, daily_usd, requests_per_minute, concurrency), strict=True)
     given = {key: value for key, value in limits if value is not None}
@@ -143,4 +144,5 @@ def verify(config: str, as_json: bool) -> int:
 
 
 def _as_json(token: TokenRow) -> dict[str, object]:
+    # Not even the digest of the secret leaves the database.
     return {name: getattr(token, name) for name in TokenRow.__dataclass_fields__ if name != "digest"}

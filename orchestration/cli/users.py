@@ -131,6 +131,8 @@ def read_password(*, from_stdin: bool) -> str:
 def _set_disabled(config: str, name: str, as_json: bool, *, disabled: bool) -> None:
     with access_control(config) as (me, access, trail):
         user = access.change_user(name, actor=me, disabled=disabled)
+        # Entries with these texts are stored in the trail, which is never rewritten, so they keep their first
+        # wording.
         trail.write(me, "user kept out" if disabled else "user let in", "done", {"user": name, "from": "console"})
     _print_user(user, as_json)
 
