@@ -23,6 +23,7 @@ class ActiveAlerts:
         self._ids_at: tuple[datetime | None, set[str]] = (None, set())
 
     def __iter__(self) -> Iterator[Alert]:
+        # A copy, because callers apply observations to alerts while they iterate over them (`expire`, for one).
         return iter(tuple(self._alerts.values()))
 
     def from_rules(self) -> list[Alert]:
@@ -37,6 +38,8 @@ class ActiveAlerts:
             newest = alert if known is None or known.since <= alert.since else known
             older = known if newest is alert else alert
             self._alerts[key] = newest
+            # Left open in the database, the older row would be loaded again at each start and could never be resolved,
+            # since only one alert is tracked for each fingerprint.
             if older is not None and is_open(older):
                 self.dropped.add(older.id)
 
@@ -46,6 +49,8 @@ class ActiveAlerts:
         before = self._alerts.get(key)
         after = advance(before, observation, timing, now, lambda: self._new_id(now))
         if after is not None:
+            # A pending alert may still be dropped. Without the occurrence before it, the flips would be lost with it,
+            # and an alert that comes and goes would never be recognised as flapping.
             if before is not None and before.id != after.id:
                 self._before[key] = before
             self._alerts[key] = after
@@ -80,6 +85,8 @@ class ActiveAlerts:
     def expire(self, timing: AlertTiming, forget_seconds: float, now: datetime) -> None:
         """Resolve inbound alerts that ended while they flapped, and those that no sender has repeated for too long."""
         for alert in self:
+            # The rules observe our own alerts at every evaluation, so these end by observation. Only a sender can fall
+            # silent.
             if alert.source == OWN or not alert.firing:
                 continue
             unrepeated = (now - alert.seen_at).total_seconds() >= forget_seconds

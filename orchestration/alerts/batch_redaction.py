@@ -12,6 +12,8 @@ from orchestration.security.redaction import Redactor
 # Takes JSON values and returns them without secrets; `Redactor.data` is one.
 Redact = Callable[[Any], Any]
 
+# Alerts repeat the same few label names thousands of times, and the check of a name costs more than the lookup. The
+# cache is bounded, since senders choose the names.
 _names_a_secret = lru_cache(maxsize=4096)(names_a_secret)
 
 
@@ -24,6 +26,8 @@ def batch_redactor(redactor: Redactor) -> Redact:
 
     def redact(value: Any) -> Any:
         texts = list(_texts(value))
+        # The joined text has no keys beside their values, so a value that is a secret only because of its key's name
+        # would not be found in it.
         suspicious = any(_names_a_secret(key) for key, is_key in texts if is_key)
         if suspicious or redactor.find("\n".join(text for text, _ in texts)):
             return redactor.data(value)

@@ -28,6 +28,7 @@ from orchestration.storage.alert_inbox import AlertInbox, InboxDelivery
 from orchestration.storage.alerts import Alerts
 from orchestration.storage.silences import Silences
 
+# A storm is taken in parts. One evaluation of all of it would keep the rules, and so our own alerts, waiting.
 _ALERTS_PER_EVALUATION = 10_000
 
 
@@ -100,6 +101,7 @@ class AlertEngine:
         for row in rows:
             with self.errors.isolate(f"kept alert {row.name}"):
                 kept.append((from_row(row), decision_of(row)))
+        # The groups before the alerts: an alert whose group is not known to be reported would be reported as new.
         self._notifier.load()
         self._active.restore(alert for alert, _ in kept)
         self._buffer.restore(kept)
@@ -121,13 +123,19 @@ class AlertEngine:
                 self.load(now)
         with self.errors.isolate("configuration"):
             self.rulebook.configure(self._configuration())
+        # Before anything is applied, or an alert that began in this evaluation would not be seen as a change to
+        # publish.
         before = self._active.firing()
         self._evaluate_rules(now)
+        # Each part may fail by itself: monitoring must go on with the other rules when the inbox cannot be read, and
+        # the inbox must be emptied when a rule is broken.
         taken: list[int] = []
         with self.errors.isolate("inbox"):
             taken = self._apply_inbox(now)
         context = self._context(now)
         kept, decisions = run_stages(context.alerts, context)
+        # Stored before the incident service hears of it: an incident that refers to an alert which a crash has lost
+        # could never be cleared.
         self._save(context.alerts, decisions, taken)
         with self.errors.isolate("events"):
             self._publish_changes(before, context.alerts, {decision.alert: decision for decision in decisions})
@@ -163,7 +171,10 @@ class AlertEngine:
             for alert in inbound:
                 with self.errors.isolate(f"inbound {delivery.source}"):
                     self._active.apply_inbound(alert, delivery.source, timing, now)
+            # By number, never "up to a number": with several writers a delivery with a lower number may be committed
+            # later, and would be removed unread.
             taken.append(delivery.sequence)
+        # After the inbox, so that a repetition that has just arrived keeps its alert from expiring.
         self._active.expire(timing, self._settings.intake.forget_seconds, now)
         return taken
 
@@ -175,6 +186,8 @@ class AlertEngine:
         return result
 
     def _context(self, now: datetime) -> StageContext:
+        # When the database cannot be read, the silences read last stay in force. With none, a database outage would
+        # page for everything that was muted on purpose.
         with self.errors.isolate("silences"):
             self._silences_in_force = parse_silences(self._silences.list(now))
         return StageContext(
@@ -194,6 +207,7 @@ class AlertEngine:
         with self.errors.isolate("saving alerts"):
             self._alerts.save(self._buffer.rows(due), sorted(dropped), taken)
             self._buffer.mark_written(due)
+            # Only after the commit: if saving fails, the dropped alerts must be removed at the next evaluation.
             self._active.dropped = set()
 
     def _publish_changes(

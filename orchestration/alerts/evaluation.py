@@ -19,6 +19,8 @@ def observe(
 ) -> Iterator[AlertObservation]:
     """Observe each series of a rule, and the series of its `active` alerts."""
     for series in window.series(now, active):
+        # A signal that ends a series is proof, so such a series counts as watched for ever: its emptiness means that
+        # the condition is gone, even just after a restart.
         result = evaluate_rule(window.rule, series.samples, now, float("inf") if series.cleared else watched)
         yield _observation(window.rule, series, result, now, context)
 
@@ -35,6 +37,8 @@ def active_series(rule: AlertRule, alerts: Collection[Alert]) -> list[SeriesKey]
 def identity(rule: AlertRule, key: SeriesKey) -> str:
     """The fingerprint of a series."""
     labels, drill = key
+    # With the drill in it: otherwise a real failure during a drill of the same fault would be taken for the drill's
+    # alert.
     return fingerprint(rule.name, {**dict(labels), "drill": "true"} if drill else dict(labels))
 
 
@@ -49,6 +53,8 @@ def _observation(
         return observation
     latest = (result.counted or series.samples)[-1:] or ()
     details = {name: value for sample in latest for name, value in sample.labels.items() if name not in labels}
+    # Labels last: they identify the alert, so a detail of the same name in some sample must not replace them in the
+    # text.
     values = _values(rule, result) | details | labels
     return AlertObservation(
         rule.name,

@@ -58,6 +58,7 @@ def facts_from_json(values: Mapping[str, Any]) -> Facts:
 
 
 _NAMES = tuple(field.name for field in fields(Facts))
+# Every other fact is a count or a flag, of which each change is news.
 _STEPS = MappingProxyType({"failure_rate": 4.0, "latency_ratio": 1.0})
 
 
@@ -80,6 +81,7 @@ def _distinct(result: RuleResult, label: str) -> int:
 
 def _agents(result: RuleResult, context: FactContext) -> dict[str, Any]:
     """An agent counts as failing if its latest task failed, whatever came before."""
+    # Samples are oldest first, so the newest of each agent remains in the dictionary.
     latest = {sample.labels.get("agent", ""): sample for sample in result.samples}
     failing = sum(any(sample is one for one in result.counted) for sample in latest.values())
     return {
@@ -114,6 +116,7 @@ _BUILDERS: Mapping[FactKind, Callable[[RuleResult, FactContext], dict[str, Any]]
         FactKind.RUN: _run,
         FactKind.PROVIDER: _provider,
         FactKind.SLOWNESS: lambda result, _: {"latency_ratio": result.value},
+        # The same kind serves a share of calls and a ratio to the usual error rate; a ratio above 1 is not a share.
         FactKind.ERRORS: lambda result, _: {"failure_rate": result.value if result.value <= 1 else None},
         FactKind.RESOURCES: _flag("resource_exhausted"),
         FactKind.DATABASE_DOWN: _flag("database_unreachable"),

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from hashlib import sha256
 
+# Shorter than the column, with room for the prefix of a drill. Subjects come from senders' labels and may be of any
+# length.
 _MAX_KEY_LENGTH = 200
 
 

@@ -36,6 +36,8 @@ class GroupNotifier:
         for row in self._alerts.list_groups():
             with self._errors.isolate(f"group {row.key}"):
                 kept[row.key] = group_from_row(row)
+        # Loading is repeated until it succeeds, and evaluations report meanwhile; the stored state must not undo what
+        # they did.
         self.notified = {**kept, **self.notified}
 
     def report(self, kept: Kept, context: StageContext) -> tuple[str, ...]:
@@ -53,6 +55,8 @@ class GroupNotifier:
         keys = []
         for key in cleared_groups(context, kept):
             with self._errors.isolate(f"clear {key}"):
+                # The incident service first: if it fails, the group is still remembered and is cleared at the next
+                # evaluation.
                 self._reporter.clear(key, context.now)
                 del self.notified[key]
                 self._unsaved.add(key)

@@ -14,6 +14,7 @@ from orchestration.incidents.report import BlastRadius, Facts, TroubleReport
 _MAX_LINES = 10
 _MAX_EVIDENCE = 20
 _MAX_NAMES = 50
+# Most other details are scalars copied from the evidence, which is stored right beside them.
 _IDENTIFYING = ("agent", "run", "provider", "model", "host", "path", "worker", "channel", "loop", "source", "place")
 
 
@@ -29,6 +30,8 @@ def report_of(group: Sequence[Alert], now: datetime) -> TroubleReport:
         at=now,
         source=first.source,
         fingerprints=tuple(dict.fromkeys(alert.fingerprint for alert in group)),
+        # A sender's clock may be ahead of ours, and an incident that began after it was detected would have a negative
+        # time to detect.
         started_at=min(now, *(alert.since for alert in group)),
         blast_radius=blast_radius_of(group),
         evidence=tuple(_evidence(alert) for alert in group[:_MAX_EVIDENCE]),
@@ -53,6 +56,8 @@ def blast_radius_of(group: Sequence[Alert]) -> BlastRadius:
         agents=_names(group, "agent"),
         providers=_names(group, "provider"),
         runs=_names(group, "run"),
+        # Prometheus names a target by `instance` (https://prometheus.io/docs/concepts/jobs_instances/); our own signals
+        # use `host`.
         hosts=_names(group, "host") or _names(group, "instance"),
     )
 

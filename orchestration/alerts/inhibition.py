@@ -36,11 +36,14 @@ _FOLLOWS_FROM_THE_DATABASE = "alertname=~agent.*|run-.*|worker.*|loop-.*|schedul
 
 DEFAULTS: tuple[Inhibition, ...] = (
     _ours("database-down", _FOLLOWS_FROM_THE_DATABASE, linger=120),
+    # Nothing is lost by muting the sum: the provider's own alert carries the number of usable providers in its facts,
+    # and so gets the right severity.
     _ours("provider-down", "alertname=no-provider"),
     _ours("provider-down", "alertname=~provider-(failing|slow|errors)", equal=("provider",), linger=600),
     _ours("provider-down|no-provider", "alertname=agent-failed", f"kind=~{_OF_PROVIDERS}", linger=900),
     _ours("no-provider", "alertname=~agents-failing|run-.*", linger=900),
     _ours("provider-failing", "alertname=provider-errors", equal=("provider",), linger=600),
+    # A run fails because its agent failed; reported by itself, the second would add nothing to the first.
     _ours("agent-failed", "alertname=run-failed", equal=("run",), linger=900),
     _ours("worker-lost", "alertname=~run-(stalled|overdue)", equal=("run",), linger=60),
     _ours("workers-crashing", "alertname=worker-lost"),
@@ -86,12 +89,17 @@ def _pairs(alerts: Sequence[Alert], rules: Sequence[Inhibition], now: datetime) 
         targets = [(alert, labels) for alert, labels in known if alert.firing and all_fit(rule.target, labels)]
         for source, labels in sources if targets else ():
             for target, others in targets:
+                # A label that one side lacks does not prevent the inhibition. Alertmanager treats a missing label as an
+                # empty one there (https://prometheus.io/docs/alerting/latest/configuration/#inhibit_rule), which would
+                # separate a cause without the label from all of its consequences.
                 same = all(labels[name] == others[name] for name in rule.equal if labels.get(name) and others.get(name))
                 if same and source.id != target.id and _in_time(source, target, rule, now):
                     yield source.id, target.id
 
 
 def _in_time(source: Alert, target: Alert, rule: Inhibition, now: datetime) -> bool:
+    # A drill must not hide a real failure, nor a real failure the outcome of a drill. Two alerts with one fingerprint
+    # are two occurrences of the same problem, not cause and effect.
     if source.drill != target.drill or source.fingerprint == target.fingerprint:
         return False
     if source.firing:

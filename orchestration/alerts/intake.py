@@ -43,6 +43,7 @@ class AlertIntake:
         Raises PayloadRefusedError, or what the database raises; then nothing of the delivery is stored.
         """
         settings = self._settings()
+        # Verified over the raw bytes, before they are parsed: what has not proved its origin must not reach the parser.
         self._authentication(source, settings).verify(headers, body, now.timestamp())
         batch = source.read(InboundRequest(headers, body, settings, now))
         if batch.alerts:

@@ -15,6 +15,8 @@ from orchestration.incidents.report import Facts
 OWN = "monitoring"
 NO_FACTS = Facts()
 REMEDIATION = "remediation"
+# As many as `alerting.flapping.transitions` may ask for; an alert that comes and goes for weeks must not grow without
+# end.
 _MAX_FLIPS = 50
 
 
@@ -159,6 +161,8 @@ def _advance_holding(
         **{name: getattr(observation, name) for name in _COPIED},
         updated_at=now,
     )
+    # The sender's clock may be ahead of ours. Without the floor, an alert without a hold would not fire until our clock
+    # has caught up.
     held = max(0.0, (now - alert.since).total_seconds())
     if alert.status is AlertStatus.PENDING and held >= timing.hold:
         flips = (*alert.flips, now)[-_MAX_FLIPS:]
@@ -169,6 +173,7 @@ def _advance_holding(
 
 def _advance_clear(alert: Alert, observation: AlertObservation, timing: AlertTiming, now: datetime) -> Alert:
     """A firing alert whose condition is gone: resolved, unless that is too recent or the alert is flapping."""
+    # Not before it was last seen to hold and not after now, whatever the sender's clock says.
     gone = alert.clear_since or min(now, max(observation.since, alert.seen_at))
     quiet = (now - gone).total_seconds()
     marked = replace(alert, clear_since=gone, updated_at=now)

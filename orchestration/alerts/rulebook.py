@@ -63,11 +63,15 @@ class Rulebook:
 
     def configure(self, configuration: Configuration) -> None:
         """Use the rules of a configuration. An unchanged rule keeps its window."""
+        # The configuration is replaced as a whole when it changes, so identity is enough, and this runs several times a
+        # second.
         if configuration is self._configured:
             return
         windows = {}
         for rule in defaults.rules(configuration):
             old = self._windows.get(rule.name)
+            # An edit of one rule must not restart the windows of the others: each would need to be watched for a whole
+            # window again.
             windows[rule.name] = old if old is not None and old.rule == rule else SignalWindow(rule)
         self._windows = windows
         self._by_signal = {}
@@ -93,6 +97,8 @@ class Rulebook:
             yield from ((one, timing) for one in observations)
         for alert in alerts:
             if alert.name not in self._windows:
+                # Without this, an alert of a rule that was switched off would fire for ever, since nothing observes it
+                # any more.
                 yield cleared_observation(alert, now), timing_of(settings)
 
     @property
@@ -120,6 +126,7 @@ class Rulebook:
         if signal.name == _USABLE:
             self._facts = FactContext(self._facts.agents, int(signal.value))
         windows = self._by_signal.get(signal.name, ())
+        # Not an error: a collector from a plug-in may send signals for which nobody has written a rule.
         self.unknown += not windows
         for window in windows:
             window.add(signal)

@@ -91,8 +91,12 @@ def evaluate_rule(rule: AlertRule, samples: Sequence[SignalSample], now: datetim
         return RuleResult(ConditionState.UNKNOWN, 0.0, counted)
     value = _AGGREGATES[rule.aggregate](samples, counted, rule.window)
     if _COMPARE[rule.comparison](value, rule.threshold):
+        # A comparison such as "fewer than 1" holds for an empty window too. That is evidence only if the window was
+        # watched in full.
         state = ConditionState.HOLDS if whole or samples else ConditionState.UNKNOWN
         return RuleResult(state, value, counted, tuple(samples))
+    # A count can only grow while the window fills up, so a low one proves nothing until then. A measured value is what
+    # it is.
     certain = whole or rule.aggregate not in _EMPTY_IS_ZERO
     return RuleResult(ConditionState.CLEAR if certain else ConditionState.UNKNOWN, value, counted)
 

@@ -30,6 +30,8 @@ class Silence:
 def validate_matchers(texts: Sequence[str]) -> tuple[Matcher, ...]:
     """Parse the matchers of a new silence. Raises UsageError, also if they would match every alert."""
     matchers = parse_matchers(texts)
+    # At least one matcher must not match the empty value, as Alertmanager requires of its silences too: an empty target
+    # has to mean refusal, never "everything".
     if all_fit(matchers, {}):
         raise UsageError(
             'name the alerts to mute by at least one matcher such as agent="planner"; '

@@ -157,6 +157,7 @@ STAGES: tuple[Stage, ...] = (
     _not_inhibited,
     _grouped,
     _not_flapping,
+    # Last, since it decides about whole groups: an alert that is muted must not make its group new or larger.
     _not_reported_already,
 )
 

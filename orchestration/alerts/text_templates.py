@@ -33,6 +33,7 @@ def fill(template: str, values: Mapping[str, str]) -> str:
         text = _NameFormatter(values).vformat(template, (), {})
     except ValueError:
         text = template
+    # Names that had no value leave separators at the end ("failed: ") behind.
     return " ".join(text.split()).rstrip(":,; ")[:_MAX_LENGTH]
 
 

@@ -58,6 +58,7 @@ class WebhookAuth:
 
     def verify(self, headers: Mapping[str, str], body: bytes, now: float) -> None:
         """Check the token or the signature. Raises PayloadRefusedError."""
+        # Checked again: the body may have taken long to arrive, and a caller may not have checked at all.
         self.precheck(headers, now)
         if self._has_token(headers):
             return

@@ -44,6 +44,8 @@ class SignalWindow:
         self.rule = rule
         self.dropped = 0
         self._max_series = max_series
+        # These aggregates use only the newest sample, so keeping more would cost memory for each series and change
+        # nothing.
         wanted = 1 if rule.aggregate in (Aggregate.LAST, Aggregate.ABSENT) else rule.last
         self._max_samples = min(wanted or max_samples, max_samples)
         self._counts_drops = wanted is None
@@ -64,10 +66,13 @@ class SignalWindow:
         """Every series, and the `expected` ones even without samples, with the samples of the window, oldest first."""
         absent = self.rule.aggregate is Aggregate.ABSENT
         begin = now - timedelta(seconds=self.rule.window)
+        # A clearing signal is used once. What comes after it counts again, as when a run is resumed and stalls a second
+        # time.
         clears, self._clears = self._clears, deque(maxlen=self._max_series)
         for key in {**self._series, **dict.fromkeys(expected)}:
             samples = self._series.get(key, deque())
             cleared = max((signal.at for signal in clears if _agree(key, signal)), default=None)
+            # Samples up to and including the moment of the clearing signal are about what has ended.
             begin_here = begin if cleared is None else max(begin, cleared + _INSTANT)
             while samples and samples[0].at < begin_here and not (absent and cleared is None):
                 samples.popleft()
@@ -107,4 +112,5 @@ def _visible(signal: Signal) -> dict[str, str]:
         for name, value in signal.evidence.items()
         if isinstance(value, str | int | float) and len(str(value)) <= _LONGEST_SCALAR
     }
+    # Labels win over evidence of the same name, which is free text and may hold anything.
     return {**scalars, **{name: storable_text(value) for name, value in signal.labels.items()}}

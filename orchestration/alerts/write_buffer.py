@@ -38,6 +38,8 @@ class AlertWriteBuffer:
             old, stored = self._written.get(alert.id, (None, None))
             decision = _latest(decisions.get(alert.id), stored)
             if old is None or decision != stored or _differs(alert, old):
+                # A decision alone is a reason to write: the reason why an alert was not reported is what people look
+                # for afterwards.
                 result.append((alert, decision))
         return result
 
@@ -75,6 +77,8 @@ def _plain(value: Any) -> Any:
 
 
 def _differs(new: Alert, old: Alert) -> bool:
+    # Not the value or the evidence, which change with every sample; a reader of the stored row needs them once a
+    # minute.
     same = (new.status, new.facts, new.flapping, new.title, new.flips, new.clear_since is None) == (
         old.status,
         old.facts,

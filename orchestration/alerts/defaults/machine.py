@@ -53,6 +53,8 @@ def resources(thresholds: Thresholds) -> Iterator[AlertRule]:
     )
     yield AlertRule(
         "unresponsive",
+        # A single late turn of the loop is garbage collection or a burst of work; the hold leaves only a loop that
+        # stays blocked.
         "event_loop_lag_seconds",
         Scenario.HIGH_RESOURCE_USAGE,
         1.0,
@@ -73,12 +75,16 @@ def control_plane() -> Iterator[AlertRule]:
     yield down("database-down", "database_up", _ITSELF, window=120).replace(
         subject="database", facts=FactKind.DATABASE_DOWN, title="The database does not answer", summary="{detail}"
     )
+    # Integrity is checked every ten minutes by default. A window shorter than that would be empty between two checks,
+    # and an empty window counts as recovered.
     yield down("database-damaged", "database_intact", _ITSELF, window=_HOUR).replace(
         subject="database", facts=FactKind.CORRUPTION, title="The database is damaged", summary="{detail}"
     )
     yield from _workers()
     yield from _loops()
     yield from _backups()
+    # The signal comes only with a message, and a quiet system may send none for hours. A failed channel must not look
+    # recovered merely because nobody was paged since.
     yield down("channel-down", "channel_up", _ITSELF, window=_DAY).replace(
         hold=30,
         by=("channel",),
@@ -87,6 +93,7 @@ def control_plane() -> Iterator[AlertRule]:
         title="The channel {channel} fails",
         summary="{detail}",
     )
+    # The sum, not the count: the collector reports repetitions of one error as a single signal with their number.
     yield counted("errors-logged", "log_errors", _ITSELF, at_least=20, window=300).replace(
         aggregate=Aggregate.SUM,
         by=("fingerprint",),
@@ -98,6 +105,7 @@ def control_plane() -> Iterator[AlertRule]:
 
 
 def _workers() -> Iterator[AlertRule]:
+    # A worker that dies is normally replaced at once, which is routine. The hold leaves the replacement time to arrive.
     yield down("worker-lost", "worker_up", _ITSELF, window=300).replace(
         hold=15,
         by=("worker",),
@@ -124,6 +132,7 @@ def _loops() -> Iterator[AlertRule]:
         title="The loop {loop} lags",
         summary="It is {value} s behind",
     )
+    # Beside `loop-late`, for the case that nothing reports the age any more: then only its absence can be seen.
     yield above("loop-silent", "loop_age_seconds", _ITSELF, 0).replace(
         aggregate=Aggregate.ABSENT,
         window=120,
@@ -133,6 +142,7 @@ def _loops() -> Iterator[AlertRule]:
         title="The loop {loop} is silent",
         summary="No sign of it for {value} s",
     )
+    # The signal comes once, with the run that was late. The window decides how long the alert lasts.
     yield above("schedule-late", "schedule_late_seconds", _ITSELF, 300).replace(
         window=_HOUR,
         by=("schedule",),
@@ -144,6 +154,7 @@ def _loops() -> Iterator[AlertRule]:
 
 
 def _backups() -> Iterator[AlertRule]:
+    # Backups are daily by default. At 24 hours exactly, one that takes longer than the one before would be an alert.
     yield above("backup-old", "backup_age_seconds", _ITSELF, 26 * _HOUR).replace(
         window=_HOUR,
         subject="backup",

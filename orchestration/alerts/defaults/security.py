@@ -35,6 +35,7 @@ def rules() -> Iterator[AlertRule]:
         title="A secret was kept out of {place}",
         summary="A secret ({kind}) was redacted before it was written to {place}; find out how it got there",
     )
+    # As many failures as lock a source out for one user name, so that the alert and the lock come together.
     yield counted("sign-ins-failed", "sign_in_failed", _SECURITY, at_least=5, window=300).replace(
         by=("source",),
         subject="{source}",
@@ -42,6 +43,8 @@ def rules() -> Iterator[AlertRule]:
         title="Sign-ins from {source} fail",
         summary="{value} failed sign-ins from {source} in {window} s",
     )
+    # A model that is told why a call was refused usually does not repeat it. One slip is no incident; insisting is a
+    # sign.
     yield counted("tool-refused", "tool_refused", _SECURITY, at_least=3, window=600).replace(
         by=("agent", "run"),
         subject="{agent}",
@@ -49,6 +52,8 @@ def rules() -> Iterator[AlertRule]:
         title="Agent {agent} wants what it may not",
         summary="{value} refused calls of {agent} in {window} s, the last about {about}: {reason}",
     )
+    # Once is enough: whoever still uses a revoked token has either missed the rotation or should never have had the
+    # token.
     yield counted("token-revoked", "token_revoked", _SECURITY, at_least=1, window=3600).replace(
         by=("source",),
         subject="{source}",
@@ -57,6 +62,7 @@ def rules() -> Iterator[AlertRule]:
         summary="Somebody at {source} used a token that is revoked",
     )
     yield counted("vulnerability", "vulnerability", _SECURITY, at_least=1, window=_DAY).replace(
+        # By advisory, so that updating a package past one advisory does not hide that another still applies.
         by=("package", "advisory"),
         subject="dependencies",
         facts=FactKind.VULNERABILITY,

@@ -11,6 +11,7 @@ from orchestration.config.schema import Thresholds
 from orchestration.domain.scenario import Scenario
 from orchestration.domain.severity import Severity
 
+# A run that was cancelled or stopped on purpose, or that waits for a person, says nothing about the agent's health.
 _OVER = ('outcome!~"cancelled|stopped|waiting"',)
 _FAILED = ('outcome!~"ok|succeeded"',)
 # Failures of a call that are not the provider's fault do not count against it.
@@ -40,6 +41,8 @@ def agents(thresholds: Thresholds) -> Iterator[AlertRule]:
         summary="The last work of {agent} failed: {kind}, {message}",
     )
     yield AlertRule(
+        # Over the last ten rather than all of the window: on a busy system the failures of the last minute would
+        # otherwise drown in the successes before them.
         "agents-failing",
         "agent_finished",
         Scenario.AGENT_FAILURE,
@@ -103,6 +106,7 @@ def providers() -> Iterator[AlertRule]:
         summary="No member of the fallback chain answers",
     )
     yield AlertRule(
+        # At least six calls, so that one failed call of two is not half an outage.
         "provider-failing",
         "model_call",
         Scenario.PROVIDER_UNAVAILABLE,
@@ -118,6 +122,7 @@ def providers() -> Iterator[AlertRule]:
         title="Calls to {provider} fail",
         summary="{value} of the calls to {provider} in {window} s failed, the last with {outcome}",
     )
+    # Between the ratios that make an incident P2 (slow) and P1 (degraded), so that people hear of it before it is P1.
     yield _ratio("provider-slow", "latency_ratio", 2.0, FactKind.SLOWNESS, "is slow", "answers {value} times as slowly")
     yield _ratio(
         "provider-errors", "error_rate_ratio", 3.0, FactKind.ERRORS, "fails often", "fails {value} times as often"
@@ -144,6 +149,8 @@ def _ratio(name: str, signal: str, limit: float, facts: FactKind, title: str, su
 def runs(thresholds: Thresholds) -> Iterator[AlertRule]:
     """Runs that make no progress, or too little. Their end, for whatever reason, ends the alert."""
     yield AlertRule(
+        # No hold: the threshold is an age already, longer than the wait for a first token, which is the longest that a
+        # healthy agent is silent.
         "run-stalled",
         "progress_age_seconds",
         Scenario.WORKFLOW_STUCK,

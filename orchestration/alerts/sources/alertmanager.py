@@ -56,6 +56,8 @@ def _read_alert(alert: Mapping[str, Any], place: str, request: InboundRequest) -
         firing=firing,
         at=(started if firing else ended).astimezone(UTC),
         labels=labels,
+        # Annotation names are a convention only; `summary` and `description` are those of the Prometheus documentation,
+        # `message` is common in older rule sets.
         title=annotations.get("title") or annotations.get("summary") or name,
         summary=annotations.get("description") or annotations.get("message") or annotations.get("summary", ""),
         severity=severity_of(labels, request.settings),
