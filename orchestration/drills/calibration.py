@@ -51,11 +51,13 @@ class Calibration:
 
     async def _measure(self) -> None:
         while True:
+            # On a thread of its own: the event loop is needed to observe the drill meanwhile.
             self._seen.append(await anyio.to_thread.run_sync(self._once))
             await self._clock.sleep(_EVERY_SECONDS)
 
     def _once(self) -> float:
         """Elapsed seconds per second of processor time."""
+        # `thread_time` counts this thread alone: processor time of the drill's other threads is not work done here.
         begun, used = self._clock.monotonic(), time.thread_time()
         while (worked := time.thread_time() - used) < _WORK_SECONDS:
             sum(range(_COUNT))

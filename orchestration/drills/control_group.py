@@ -67,6 +67,7 @@ def make(memory_mb: int | None, cpus: float | None) -> ControlGroup:
 
 def impossible(memory_mb: int | None = None, cpus: float | None = None) -> str:
     """Why there can be no such group on this machine; empty if there can."""
+    # Tried rather than guessed from the user: in a container, root may find `/sys/fs/cgroup` mounted read-only.
     try:
         group = make(memory_mb, cpus)
     except DrillError as error:
@@ -77,10 +78,12 @@ def impossible(memory_mb: int | None = None, cpus: float | None = None) -> str:
 
 def _limits(name: str, memory_mb: int | None, cpus: float | None) -> Iterator[tuple[Path, str]]:
     """The files of the limits, with their contents."""
+    # Version 2 has this file in its root; version 1 has a folder for each controller there instead.
     second = (_ROOT / "cgroup.controllers").exists()
     if memory_mb is not None:
         place = _ROOT / name / "memory.max" if second else _ROOT / "memory" / name / "memory.limit_in_bytes"
         yield place, str(memory_mb * _MEGABYTE)
+    # The default weight is 100 in version 2 (`cpu.weight`) and 1024 in version 1 (`cpu.shares`).
     if cpus is not None and second:
         yield _ROOT / name / "cpu.max", f"{int(cpus * _PERIOD)} {_PERIOD}"
         yield _ROOT / name / "cpu.weight", str(100 * _WEIGHT_FACTOR)

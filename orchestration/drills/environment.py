@@ -139,9 +139,11 @@ class DrillEnvironment:
 
     async def serve(self) -> None:
         """Start the control process, and wait until its workers are ready. Raises DrillError."""
+        # A log for each start, because `wait_for_output` searches a log from its beginning.
         printed = self.folder / f"serve.{self.clock.now():%H%M%S%f}.log"
         self._control = self._command(printed, "serve", "--drill")
         await self._control.wait_for_output("serving ", _START_SECONDS)
+        # The line above is printed before the workers are ready, and a fault must not strike while they start.
         await self.until(self._all_at_work, "all workers to work", _START_SECONDS)
 
     def confine(self, *, memory_mb: int | None = None, cpus: float | None = None) -> None:
@@ -149,6 +151,7 @@ class DrillEnvironment:
         DrillError if that is impossible."""
         self._group = control_group.make(memory_mb, cpus)
         control = psutil.Process(self.control.pid)
+        # Only what a member starts later joins the group by itself; workers that run already have to be moved.
         for process in (control, *control.children(recursive=True)):
             self._group.add(process.pid)
 
@@ -222,12 +225,14 @@ class DrillEnvironment:
 
     async def stop(self) -> None:
         """Stop everything that was started."""
+        # The control process goes first: it would respond to the providers as they vanish.
         try:
             if self._control is not None:
                 await self._control.stop()
         finally:
             for provider in self.providers.values():
                 provider.close()
+            # Before the group is removed, because the kernel keeps one that is not empty.
             await anyio.to_thread.run_sync(kill_all_of, self.folder)
             if self._group is not None:
                 await self._group.remove()

@@ -48,6 +48,7 @@ class PostgresServer:
 
     def prepare(self) -> None:
         """Create its data folder. Blocks. Raises DrillError."""
+        # `trust` asks for no password: the server listens on loopback only and holds nothing but a drill.
         words = ("initdb", "-D", str(self._data), "-U", _USER, "-A", "trust", "--no-sync")
         done = subprocess.run(  # noqa: S603 (found on this machine, no data)
             self._command(*words), cwd=self._folder, capture_output=True, text=True, check=False
@@ -60,6 +61,7 @@ class PostgresServer:
         settings = (
             # A drill does not cut the power: waiting for the disk would only slow it down.
             *("fsync=off", f"port={self._port}", "listen_addresses=127.0.0.1"),
+            # Debian's default folder for sockets belongs to its own servers and may be missing where none was started.
             f"unix_socket_directories={self._folder}",
         )
         options = [word for setting in settings for word in ("-c", setting)]
@@ -93,10 +95,13 @@ class PostgresServer:
         before: Sequence[str] = ()
         if os.geteuid() == 0:
             user = pwd.getpwnam(_USER)
+            # `setpriv` replaces itself by the server, so `stop` signals the server and not a parent such as `su`.
             before = ("setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups", "--")
         return (*before, str(self._binaries / program), *words)
 
     def _answers(self) -> bool:
+        # Without a pool the connection is closed at once; a pooled one would outlive this
+        # engine, which nobody disposes of.
         engine = sa.create_engine(self.url, poolclass=sa.NullPool)
         with contextlib.suppress(sa.exc.OperationalError), engine.connect():
             return True
@@ -118,6 +123,7 @@ async def postgres_server(clock: Clock) -> AsyncIterator[PostgresServer]:
         await server.start()
         yield server
     finally:
+        # Also when the drill is being cancelled, or the server would be left running.
         with anyio.CancelScope(shield=True):
             await anyio.to_thread.run_sync(server.stop)
         shutil.rmtree(folder, ignore_errors=True)
@@ -149,6 +155,7 @@ def _has_user() -> bool:
 
 
 def _free_port() -> int:
+    # Another program may take the port before the server does; `start` then fails and names the server's log.
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

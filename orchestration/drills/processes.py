@@ -61,6 +61,7 @@ class DrillProcess:
                 (sys.executable, "-m", *arguments),
                 cwd=folder,
                 env=process_environment(folder),
+                # A program that asks for input reads its end at once, instead of waiting at the operator's terminal.
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -116,4 +117,5 @@ class DrillProcess:
                 with contextlib.suppress(DrillError):
                     await self.wait(_GRACE_SECONDS)
         finally:
+            # Also after an orderly end: what the process had started may have outlived it.
             self.kill()

@@ -29,6 +29,8 @@ class RehearsalProcess:
 
     async def start(self) -> None:
         """Start it, at the address that it had before. Raises DrillError."""
+        # A log for each start: in a shared one `wait_for_output` would find the address
+        # that the former process printed.
         printed = self._folder / f"{self.name}.{self._clock.now():%H%M%S%f}.log"
         options = ("--port", str(self._port), "--latency-ms", str(self._latency_ms))
         self._child = DrillProcess(("orchestration.rehearsal", *options), self._folder, printed, self._clock)
@@ -65,6 +67,7 @@ class RehearsalProcess:
 
     async def _ask(self, method: str, path: str, body: Any = None) -> Any:
         try:
+            # Proxies that the environment names are left out: the provider listens on loopback.
             async with httpx2.AsyncClient(timeout=_ANSWER_SECONDS, trust_env=False) as client:
                 answer = await client.request(method, self.url + path, json=body)
                 answer.raise_for_status()

@@ -54,12 +54,15 @@ async def run_drill(drill: Drill, clock: Clock, *, keep: Path | None = None, aga
     of its own, or a scratch database on the server at the address `against`."""
     started, begun = clock.now(), clock.monotonic()
     try:
+        # Left in reverse: the disk is unmounted before its folder is deleted, and a scratch
+        # database is dropped once no process uses it any more.
         with (
             _database(drill, started, against) as there,
             _folder(drill, keep) as folder,
             small_disk(folder, drill.setting.disk_mb),
         ):
             seen = await _calibrated(there, folder, clock)
+    # A drill that could not be held is a result, too: the other drills of a session still get their turn.
     except (DrillError, SQLAlchemyError, StorageError) as error:
         seen = DrillObservation(clock.monotonic() - begun, problem=f"{type(error).__name__}: {error}")
     return DrillResult(drill, started, seen, score(drill.expects, seen), folder if keep else None)
@@ -102,6 +105,7 @@ async def _observed(drill: Drill, folder: Path, clock: Clock) -> DrillObservatio
             setting = replace(setting, database_url=server.url)
         environment = await stack.enter_async_context(drill_environment(folder, setting, clock, server))
         await _begin(drill, environment)
+        # Read before the injection: some faults are detected while their injection is still going on.
         since = clock.now()
         await drill.inject(environment)
         return await _watched(drill, environment, environment.injected_at or since)
@@ -143,6 +147,7 @@ def _is_over(drill: Drill, watcher: DrillObserver, since: datetime, now: datetim
         return False
     incident = observer.chosen(watcher.incidents(), drill.expects, since)
     if drill.expects.ending is DrillOutcome.ABSORBED:
+        # Counted from the end of the work: a run that fails at last could still open an incident.
         ends = [run.finished_at for run in runs if run.finished_at] or [since]
         return incident is not None or (now - max(ends)).total_seconds() > _QUIET_SECONDS
     return incident is not None and _has_ended(drill, watcher, incident)

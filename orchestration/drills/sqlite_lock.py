@@ -12,6 +12,8 @@ import click
 
 def main(file: str, seconds: str) -> None:
     """Lock the file, print that, and release it after so many seconds."""
+    # With `isolation_level=None` Python begins no transaction of its own. BEGIN IMMEDIATE
+    # takes the write lock at once, without a write.
     with closing(sqlite3.connect(file, timeout=10, isolation_level=None)) as connection:
         connection.execute("BEGIN IMMEDIATE")
         click.echo("locked")

@@ -36,6 +36,7 @@ async def _serve(port: int, latency: float) -> None:
         loop.add_signal_handler(signal_number, stopped.set)
     async with RehearsalServer(port=port, latency=latency) as server:
         sys.stdout.write(f"{server.url}\n")
+        # Output to a pipe or a file is buffered in blocks, and the parent process waits for this line.
         sys.stdout.flush()
         await stopped.wait()
 

@@ -10,6 +10,7 @@ from datetime import datetime
 from orchestration.rehearsal.conversation import RehearsalReply, RehearsalToolCall
 
 _CHARACTERS_PER_TOKEN = 4  # the usual rule of thumb for English
+# Short enough that an ordinary answer is many pieces: several faults stop a stream in the middle of them.
 _CHARACTERS_PER_PIECE = 16
 
 
@@ -40,6 +41,8 @@ class RehearsalAnswer:
 
 def fingerprint(messages: object) -> str:
     """The same for the same messages, so that a repeated model call can be recognised."""
+    # The order of keys means nothing in JSON: without sorting, a replayed request that was
+    # serialised differently would count as a new call.
     return hashlib.sha256(json.dumps(messages, sort_keys=True).encode()).hexdigest()
 
 

@@ -6,6 +6,7 @@ from collections import Counter, deque
 from dataclasses import asdict, dataclass
 from typing import Any
 
+# A bound for a server that is left running; the counts by path and fault stay complete.
 _CALLS_KEPT = 10_000
 
 

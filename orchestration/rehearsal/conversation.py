@@ -74,6 +74,7 @@ class RehearsalReply:
 
 def read_conversation(request: WireChatRequest) -> RehearsalRequest:
     """The parts of a chat request that matter to the scenes."""
+    # OpenAI's newer models take the system prompt in the role `developer`: https://platform.openai.com/docs/guides/text
     system = "\n".join(message.text for message in request.messages if message.role in ("system", "developer"))
     role = _ROLE.search(system)
     return RehearsalRequest(

@@ -27,6 +27,8 @@ class FaultMatch(BaseModel):
 class FaultOrder(BaseModel):
     """`POST /rehearsal/faults`. With neither `count` nor `seconds` the fault stays until it is cleared."""
 
+    # A misspelt `count` or `match` has to be refused: ignored, it would leave a fault
+    # that hits every request until somebody clears it.
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     fault: str
@@ -49,11 +51,13 @@ class FaultRegistry:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
+        # The class has a method `list`, which hides the built-in one in annotations.
         self._active: builtins.list[_ActiveFault] = []
 
     def add(self, order: FaultOrder) -> None:
         """Put a fault in force. Raises UsageError for an unknown fault."""
         injection = find_fault(order.fault, order.number)
+        # Monotonic, so that a step of the wall clock neither shortens nor prolongs a fault.
         until = None if order.seconds is None else self._clock.monotonic() + order.seconds
         self._active.append(_ActiveFault(order, injection, order.count, until))
 

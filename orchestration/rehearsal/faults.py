@@ -51,10 +51,13 @@ def refuse(reply: WireReply, seconds: float, _now: datetime) -> WireReply:
     return replace(reply, pieces=(), ending=StreamEnding.SILENCE, refuse=seconds)
 
 
+# The connection is accepted and nothing follows, so only a time limit of the client's own ends this.
 def hang(reply: WireReply, _number: float, _now: datetime) -> WireReply:
     return replace(reply, pieces=(), ending=StreamEnding.SILENCE)
 
 
+# Apart from `slow_tokens`, because clients need a separate limit for the first token:
+# a model that is being loaded is slow and well.
 def slow(reply: WireReply, seconds: float, _now: datetime) -> WireReply:
     return replace(reply, delay=seconds)
 
@@ -67,6 +70,7 @@ def stall(reply: WireReply, _number: float, _now: datetime) -> WireReply:
     return reply.cut(then=StreamEnding.SILENCE)
 
 
+# The hardest fault to notice: several client libraries take a stream that ends without a finish reason as complete.
 def truncate(reply: WireReply, _number: float, _now: datetime) -> WireReply:
     return reply.cut(then=StreamEnding.CLEAN)
 
@@ -93,6 +97,8 @@ def garbage(reply: WireReply, _number: float, _now: datetime) -> WireReply:
     return replace(reply, pieces=(b"\x00\xff this is ", b"no JSON {{{"), streaming=False)
 
 
+# What a proxy in front of a provider sends. Clients have to go by the status,
+# since the body is in no provider's format.
 def html(reply: WireReply, _number: float, _now: datetime) -> WireReply:
     page = b"<!doctype html><title>502</title>", b"<h1>Bad gateway</h1><p>rehearsal proxy</p>"
     return replace(reply, pieces=page, status=502, content_type="text/html", streaming=False)
@@ -126,6 +132,7 @@ def rate_limited(reply: WireReply, headers: dict[str, str]) -> WireReply:
     return replace(limited, headers=headers)
 
 
+# RFC 9110, section 10.2.3, allows whole seconds, or a date as below.
 def retry_in_seconds(reply: WireReply, seconds: float, _now: datetime) -> WireReply:
     return rate_limited(reply, {"retry-after": f"{seconds:.0f}"})
 
@@ -185,6 +192,7 @@ _ALL = (
     Fault(
         "404_azure",
         "The deployment does not exist, in Azure's form.",
+        # Azure calls a model by the name of its deployment, so this is its form of a missing model.
         error(404, "there is no deployment of this name", code="DeploymentNotFound"),
     ),
     Fault("410", "The service is retired, as GitHub Models is.", error(410, "this service was retired", code="gone")),
@@ -193,6 +201,8 @@ _ALL = (
     Fault("429_date", "Rate limited; `retry-after` as a date.", retry_at_date, number=_SECONDS_TO_WAIT, default=2),
     Fault("429_ms", "Rate limited; `retry-after-ms`.", retry_in_milliseconds, number=_SECONDS_TO_WAIT, default=2),
     Fault("429_bare", "Rate limited, without a header that says for how long.", retry_unspecified),
+    # The status of a limit that passes by itself; only the code tells the client that waiting is useless:
+    # https://platform.openai.com/docs/guides/error-codes
     Fault(
         "429_quota",
         "The quota is used up.",
@@ -200,6 +210,7 @@ _ALL = (
     ),
     Fault("500", "The server fails.", error(500, "internal error", kind="server_error")),
     Fault("502", "A gateway fails.", error(502, "bad gateway", kind="server_error")),
+    # In Ollama's words, and without a `retry-after`, which it never sends.
     Fault(
         "503", "Ollama's queue is full.", error(503, "server busy, please try again. maximum pending requests exceeded")
     ),
@@ -215,6 +226,7 @@ def find_fault(name: str, number: float | None = None) -> Injection:
     fault = FAULTS.get(name)
     if fault is None:
         raise UsageError(f"expected one of the faults {', '.join(FAULTS)}, got {name!r}")
+    # Written so that NaN is refused as well: every comparison with it is false.
     if number is not None and not 0 <= number < math.inf:
         raise UsageError(f"expected a number of zero or more for the fault {name}, got {number}")
     return Injection(fault, fault.default if number is None else number)

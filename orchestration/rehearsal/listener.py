@@ -34,6 +34,8 @@ class LoopbackListener:
 
     async def open(self, app: ASGIApp) -> None:
         """Start serving. Raises OrchestratorError when another program listens on the same port."""
+        # SO_REUSEADDR lets two sockets be bound to one port while neither listens, so a
+        # conflict may show only here: socket(7).
         try:
             self._socket.listen()
         except OSError as error:
@@ -43,6 +45,7 @@ class LoopbackListener:
         try:
             await server.ready.wait()
         except asyncio.CancelledError:
+            # The task of the server would otherwise go on listening, with nobody left to close it.
             server.stopping.set()
             raise
         self._app, self._server = app, server
@@ -66,6 +69,7 @@ class LoopbackListener:
         """Reset the connection of this peer address, as a crashed machine would."""
         if self._server is None:
             return
+        # ASGI hands over no connection, only the peer's address, which is unique among the open ones.
         for connection in tuple(self._server.server_state.connections):
             if connection.transport.get_extra_info("peername") == client:
                 raw: socket.socket = connection.transport.get_extra_info("socket")
@@ -81,6 +85,8 @@ class LoopbackListener:
         server, self._server = self._server, None
         if server is None:
             return
+        # Nothing is awaited between closing and binding again, so no other program gets the port in between. A socket
+        # that is bound but does not listen refuses connections, as the port of a stopped provider does.
         for listening in server.servers:
             listening.close()
         self._socket = _bind(self.port)
@@ -115,12 +121,16 @@ class _Server(uvicorn.Server):
 def _settings(app: ASGIApp) -> uvicorn.Config:
     return uvicorn.Config(
         app,
+        # Fixed: uvicorn picks httptools where that is installed, and `reset` reaches into the protocol's transport.
         http="h11",
         ws="none",
         lifespan="off",
+        # uvicorn would otherwise configure logging for the whole process, which also embeds this server in a run.
         log_config=None,
         log_level="warning",
         access_log=False,
+        # uvicorn trusts forwarding headers from this machine, and with them a client could change the peer
+        # address by which `reset` finds its connection.
         proxy_headers=False,
         server_header=False,
         # Longer than any client keeps an idle connection, so that none is closed under a request by accident.
@@ -133,6 +143,7 @@ def _bind(port: int) -> socket.socket:
     # asyncio sets TCP_NODELAY only on sockets with the protocol named; without it Nagle's algorithm and the client's
     # delayed acknowledgement hold each answer back for 40 ms.
     bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    # Connections that were just cut hold the port in TIME_WAIT, and binding it again would fail without this.
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         bound.bind((LOOPBACK, port))

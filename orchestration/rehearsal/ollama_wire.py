@@ -14,6 +14,7 @@ from orchestration.rehearsal.conversation import RehearsalToolCall
 from orchestration.rehearsal.wire_reply import WireDialect, WireReply, stream_piece, whole
 
 VERSION = "0.33.0-rehearsal"
+# Ollama's own default, after which it unloads an idle model: https://docs.ollama.com/faq
 _KEPT_LOADED = timedelta(minutes=5)
 _DETAILS = {
     "parent_model": "",
@@ -88,6 +89,7 @@ def _calls(answer: RehearsalAnswer) -> tuple[dict[str, Any], ...]:
 
 def _function(answer: RehearsalAnswer, call: RehearsalToolCall) -> dict[str, Any]:
     broken = answer.reply.broken_calls
+    # Ollama sends arguments as an object. Only as text can they be invalid JSON inside a line that is valid.
     return {"name": call.name, "arguments": arguments_text(answer.reply, call) if broken else dict(call.arguments)}
 
 
@@ -95,6 +97,7 @@ def _end(answer: RehearsalAnswer) -> dict[str, Any]:
     """Counts and durations (nanoseconds); a rehearsal takes no measurable time."""
     return {
         "done": True,
+        # Ollama has no reason of its own for tool calls; only its `/v1` paths translate this one to `tool_calls`.
         "done_reason": "stop",
         "total_duration": 1,
         "load_duration": 1,
@@ -106,5 +109,6 @@ def _end(answer: RehearsalAnswer) -> dict[str, Any]:
 
 
 def _model(name: str) -> dict[str, Any]:
+    # Ollama adds the tag `latest` to a name without one, and its lists always show it.
     tagged = f"{name}:latest"
     return {"name": tagged, "model": tagged, "size": 0, "digest": "0" * 64, "details": _DETAILS}

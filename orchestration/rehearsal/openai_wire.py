@@ -24,6 +24,7 @@ def models(names: tuple[str, ...]) -> WireReply:
 
 def completion(answer: RehearsalAnswer) -> WireReply:
     """The answer as one object."""
+    # OpenAI sends null, not an empty text, as the content beside tool calls.
     message: dict[str, Any] = {"role": "assistant", "content": answer.reply.text or None, "refusal": None}
     if answer.reply.calls:
         message["tool_calls"] = [_tool_call(answer, index) for index in range(len(answer.reply.calls))]
@@ -34,6 +35,8 @@ def completion(answer: RehearsalAnswer) -> WireReply:
 
 def stream(answer: RehearsalAnswer, *, include_usage: bool, pause: float) -> WireReply:
     """The answer as server-sent events, `pause` seconds apart."""
+    # With `include_usage` every chunk carries a `usage` of null, and the last one the usage but no
+    # choices: see `stream_options` in the API reference.
     events = (_event({**chunk, "usage": None} if include_usage else chunk) for chunk in _chunks(answer))
     usage = [_event({**_head(answer, "chat.completion.chunk"), "choices": [], "usage": _usage(answer)})]
     return WireReply(

@@ -22,6 +22,7 @@ from orchestration.rehearsal.transmission import Transmission
 from orchestration.rehearsal.wire_reply import WireReply, dialect_of, whole
 
 _MODELS = (MODEL,)
+# For clients that cannot add a header: every one of them lets its user name a model.
 _FAULT_MARK = "?fault="
 
 Endpoint = Callable[[Request], Awaitable[Transmission]]
@@ -79,6 +80,8 @@ class RehearsalEndpoints:
             usage = chat.stream_options is not None and chat.stream_options.include_usage
             return openai_wire.stream(answered, include_usage=usage, pause=self._latency)
 
+        # The fingerprint is of the body as it was sent: fields that are not read here are missing from the validated
+        # request, and two calls that differ in them alone would count as one made twice.
         return self._chat(request, chat, fingerprint(body["messages"]), render)
 
     async def _ollama_chat(self, request: Request) -> Transmission:
@@ -95,11 +98,13 @@ class RehearsalEndpoints:
     ) -> Transmission:
         path = request.url.path
         model, _, model_fault = chat.model.partition(_FAULT_MARK)
+        # Refused before a fault is looked up: looking one up uses it up, and this call fails anyway.
         if not model.startswith(MODEL_PREFIX):
             return self._send(_unknown_model(path, model))
         conversation = read_conversation(chat)
         injection = self._injection(request, role=conversation.role, model_fault=model_fault)
         name = injection.fault.name if injection else None
+        # Recorded before anything is sent: a call that a fault leaves without an answer was made all the same.
         self._call_log.add_call(ChatCall(path, model, conversation.role, key, chat.stream, name))
         prompt_tokens = sum(count_tokens(message.text) for message in chat.messages)
         answered = RehearsalAnswer(_reply(conversation, injection), model, key, self._clock.now(), prompt_tokens)

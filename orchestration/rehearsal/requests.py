@@ -20,6 +20,7 @@ class WireFunction(BaseModel):
         if isinstance(self.arguments, dict):
             return self.arguments
         try:
+            # The client sends the broken call of a faulty answer back as history, and the conversation has to go on.
             arguments = json.loads(self.arguments)
         except ValueError:
             return {}
@@ -70,6 +71,8 @@ class ResponseFormat(BaseModel):
     """The format that the answer must have."""
 
     type: str = "text"
+    # `{"type": "json_object"}` asks for JSON without naming a schema:
+    # https://platform.openai.com/docs/api-reference/chat/create
     json_schema: SchemaFormat = SchemaFormat()
 
 
@@ -105,6 +108,8 @@ class OllamaChatRequest(WireChatRequest):
 
     @property
     def schema_wanted(self) -> Mapping[str, Any] | None:
+        # Ollama takes a schema here, or the word `json` for any JSON:
+        # https://docs.ollama.com/capabilities/structured-outputs
         if isinstance(self.format, dict):
             return self.format
         return {"type": "object"} if self.format else None

@@ -47,11 +47,14 @@ class RehearsalServer:
 
     async def start(self) -> None:
         """Begin to answer. Raises OrchestratorError when the port is taken."""
+        # uvicorn and Starlette are imported this late because commands that never start a
+        # server import the package, too.
         from orchestration.rehearsal.application import build_application
         from orchestration.rehearsal.listener import LoopbackListener
 
         listener = LoopbackListener(self._port, self._clock)
         await listener.open(build_application(self._clock, self.faults, self.call_log, listener, self._latency))
+        # Remembered only once it serves: `url` and `refuse` must not reach a listener whose port was taken.
         self._listener = listener
 
     async def stop(self) -> None:

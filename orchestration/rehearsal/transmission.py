@@ -54,16 +54,23 @@ class Transmission(Response):
     async def _end(self, scope: Scope, send: Send) -> None:
         if self._reply.ending is StreamEnding.CLEAN:
             await send({"type": "http.response.body", "body": b"", "more_body": False})
+        # Only after the body: the client that ordered the port to be closed has its
+        # answer by then, and closing cuts its connection.
         if self._reply.refuse:
             self._line.refuse(self._reply.refuse)
         if self._reply.ending is StreamEnding.RESET:
             self._line.reset(scope["client"])
+        # An ASGI app that returns early makes uvicorn send a status 500 or close the connection, and the client would
+        # see an end where the fault asks for silence or a reset.
         if self._reply.ending is not StreamEnding.CLEAN:
             await anyio.sleep_forever()
 
     def _wire_headers(self) -> list[tuple[bytes, bytes]]:
+        # uvicorn sets its own Date header in the main loop, which our listener replaces.
         date = format_datetime(self._clock.now(), usegmt=True)
         headers = {HEADER: "true", "date": date, "content-type": self._reply.content_type, **self._reply.headers}
+        # A reply that is broken off announces no length: its pieces would add up to it, and the client would take the
+        # cut text as complete instead of waiting for the rest.
         if self._reply.ending is StreamEnding.CLEAN and not self._reply.streaming:
             headers["content-length"] = str(sum(map(len, self._reply.pieces)))
         return [(name.encode(), value.encode()) for name, value in headers.items()]

@@ -26,6 +26,7 @@ class WireDialect(StrEnum):
 
 def dialect_of(path: str) -> WireDialect:
     """The dialect in which a client of this path expects its errors."""
+    # Ollama serves OpenAI's format on `/v1`, with OpenAI's errors: https://docs.ollama.com/api/openai-compatibility
     return WireDialect.OLLAMA if path.startswith("/api/") else WireDialect.OPENAI
 
 
@@ -50,6 +51,7 @@ class WireReply:
 
     def cut(self, *, then: StreamEnding) -> WireReply:
         """Stop in the middle: the last half of the pieces is never sent."""
+        # At least one piece: cut to nothing, it would be a reply that never began, which is a fault of its own.
         return replace(self, pieces=self.pieces[: max(1, len(self.pieces) // 2)], ending=then)
 
     def error(self, status: int, message: str, *, kind: str = "api_error", code: str | None = None) -> WireReply:

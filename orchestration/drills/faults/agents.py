@@ -26,6 +26,8 @@ def _drill(name: str, fault: str, inject: Inject, expects: DrillExpectation = _R
     return Drill(name, fault, expects, inject, _SCENARIO, OWN_CODE, _FILES, **more)
 
 
+# The rollback that the playbook asks about goes to a version with which a run
+# succeeded, so one has to be on record first.
 async def _one_good_run(environment: DrillEnvironment) -> None:
     (environment.workspace / TRIGGER).write_text("")
     await environment.run("Do the work once.", agent="own-code")
@@ -80,6 +82,7 @@ ANSWERS_MALFORMED = Drill(
     _plan_badly,
     _SCENARIO,
     DrillWork(),
+    # No fallback: another provider would give good answers, and the fault would never be seen.
     DrillSetting(providers=("primary",)),
 )
 CONFIGURATION_BREAKS_AGENT = Drill(

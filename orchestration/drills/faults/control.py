@@ -29,6 +29,7 @@ _LOCK_PATIENCE_SECONDS = 4.0
 _LOCKED_SECONDS = 12.0
 _START_SECONDS = 10.0
 _DEATHS = 3
+# SQLite's default page size: https://www.sqlite.org/pragma.html#pragma_page_size
 _PAGE = 4096
 _ROOT_PAGE = "SELECT rootpage FROM sqlite_master WHERE name = 'spend'"
 

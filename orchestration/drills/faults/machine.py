@@ -18,6 +18,8 @@ from orchestration.drills.setup import DrillSetting
 
 _SCENARIO = Scenario.HIGH_RESOURCE_USAGE
 _DISK_MB = 256
+# Above the rule's threshold of 10 %, so that the fault is marked before the rule can fire;
+# otherwise it could be detected before it was injected.
 _SHORT_PERCENT = 10.5
 _LEFT_PERCENT = 7.0
 _PIECE = 1_000_000
@@ -36,6 +38,7 @@ _SMALL_DISK = DrillSetting(
 _CPU_PERCENT = 80.0
 _MEMORY_PERCENT = 70.0
 _CPUS = 1.0
+# `hoard` stops at 800 MB: over the rule's threshold for this group, under the limit at which the kernel would kill it.
 _MEMORY_MB = 1000
 _WINDOW_SECONDS = 5.0
 # Longer than the interval at which the control process reads an edited configuration.

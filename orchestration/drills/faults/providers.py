@@ -22,6 +22,7 @@ _REROUTED = DrillExpectation(
 # An overloaded provider is not avoided for long: it gets fewer calls, and the next one takes the rest meanwhile.
 _FEWER = replace(_REROUTED, helped="wait-with-fewer-calls")
 _AWAY_SECONDS = 8.0
+# Calls only: a health probe could otherwise use up the single fault before any call meets it.
 _CALLS = {"path": "/v1/chat/completions"}
 # The `ollama` that the playbook finds on the PATH starts a rehearsal provider, on the port that it is given.
 _OLLAMA_PROGRAM = f"""\
@@ -64,6 +65,7 @@ ALL_PROVIDERS_KILLED = _drill(
         helped="by-itself",
         level=2,
         lasts=_AWAY_SECONDS,
+        # Each provider that is down has an incident of its own, and the drill is about the first one.
         beside=frozenset({_SCENARIO}),
     ),
 )

@@ -41,6 +41,7 @@ _WENT_ON = DrillExpectation(
 )
 
 
+# SIGSTOP can be neither caught nor ignored (signal(7)), so a missing heartbeat is all that gives the worker away.
 async def _freeze(environment: DrillEnvironment) -> None:
     os.kill((await environment.worker_pids())[0], signal.SIGSTOP)
 

@@ -31,5 +31,6 @@ def copy_to(directory: Path) -> SampleGoal:
     workspace = directory.resolve()
     if workspace.exists() and (not workspace.is_dir() or any(workspace.iterdir())):
         raise UsageError(f"expected a new or empty folder for the sample, got {workspace}; name another one")
+    # Compiled files are left by tests that were run in the source itself, and belong to no fresh project.
     shutil.copytree(_SOURCE, workspace, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
     return SampleGoal(GOAL, workspace, TEST_COMMAND)

@@ -15,6 +15,7 @@ def example(schema: Schema, root: Schema | None = None) -> Any:
     root = schema if root is None else root
     if "$ref" in schema:
         return example(_resolve(schema["$ref"], root), root)
+    # Pydantic writes an optional field as `anyOf` with null last, so the first choice is the real type.
     if choices := schema.get("anyOf") or schema.get("oneOf"):
         return example(choices[0], root)
     if "const" in schema:

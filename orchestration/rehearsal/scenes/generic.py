@@ -81,12 +81,14 @@ def execute(conversation: RehearsalRequest) -> RehearsalReply:
 
 def review(_conversation: RehearsalRequest) -> RehearsalReply:
     """Approve, and say that no model has reviewed the change."""
+    # Approved, because changes requested here would only send an executor round again that leaves a note and no more.
     note = finding("note", "This was a rehearsal: no model has read the change.")
     return reviewed("Not a real review.", note, approved=True)
 
 
 def fill_in(conversation: RehearsalRequest) -> RehearsalReply:
     """The smallest answer that matches the schema. Raises UsageError when the schema itself is broken."""
+    # The schema is the client's, so whatever is wrong with it is answered with 400 and never with 500.
     try:
         return RehearsalReply(json.dumps(example(conversation.schema or {})))
     except (AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:

@@ -28,10 +28,12 @@ def call(conversation: RehearsalRequest) -> RehearsalReply:
 
 def _next(conversation: RehearsalRequest) -> RehearsalToolCall | None:
     scripted = _CALL.findall(conversation.user_text)
+    # Failed calls count as made: one that was refused must not be tried again for ever.
     done = len(conversation.past_calls)
     if done >= len(scripted):
         return None
     tool, arguments = scripted[done]
+    # A goal is a person's text: a line that only resembles a call must not fail the request.
     try:
         return RehearsalToolCall(tool, json.loads(arguments))
     except ValueError:

@@ -152,6 +152,7 @@ def is_planning(conversation: RehearsalRequest) -> bool:
 
 def is_executing(conversation: RehearsalRequest) -> bool:
     """Whether an executor with the necessary tools is on one of the steps known here."""
+    # Without these tools the generic scene answers: a call of a tool that was not offered fails each time it is made.
     able = conversation.role == "executor" and conversation.tools >= _TOOLS
     return able and "tallybook" in conversation.user_text and _job(conversation) is not None
 
@@ -197,6 +198,7 @@ def execute(conversation: RehearsalRequest) -> RehearsalReply:
     runs = conversation.results("run_command")
     if job.repair and not runs:
         return RehearsalReply(calls=(job.test_call,))
+    # A step that is carried out again after a restart finds its own repair in the workspace.
     if job.repair and len(conversation.past_calls) == 1 and tests_pass(runs[0]):
         return executed("Nothing to repair: the tests pass already.", done=True)
     if not conversation.results("read_file"):
