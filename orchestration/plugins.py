@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Generic, TypeVar
 
@@ -23,6 +24,22 @@ class Plugins(Generic[T]):
 
     usable: tuple[T, ...] = ()
     problems: tuple[str, ...] = ()
+
+
+def plugin_registry(
+    group: str, what: str, validate: Callable[[object], T], warn: Callable[[str], None]
+) -> Callable[[], Plugins[T]]:
+    """A function that loads a group when it is first called, once in each process, and warns of what cannot be used."""
+
+    # Not at import: the code of a user's package runs only in a process that needs it.
+    @cache
+    def load() -> Plugins[T]:
+        plugins = load_plugins(group, what, validate)
+        for problem in plugins.problems:
+            warn(problem)
+        return plugins
+
+    return load
 
 
 def load_plugins(group: str, what: str, validate: Callable[[object], T]) -> Plugins[T]:

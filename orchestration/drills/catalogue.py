@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
 
 from orchestration.drills.faults import agents, control, machine, providers, security, stuck
 from orchestration.drills.model import Drill
 from orchestration.errors import NotFoundError
 from orchestration.logs import get_logger
-from orchestration.plugins import PluginError, Plugins, load_plugins
+from orchestration.plugins import PluginError, plugin_registry
 
 GROUP = "orchestration.drills"
 SHIPPED: tuple[Drill, ...] = (
@@ -21,15 +20,6 @@ SHIPPED: tuple[Drill, ...] = (
     *control.DRILLS,
 )
 _log = get_logger(__name__)
-
-
-@cache
-def own_drills() -> Plugins[Drill]:
-    """The drills that users have installed, loaded once for each process."""
-    plugins = load_plugins(GROUP, "drill", _validate)
-    for problem in plugins.problems:
-        _log.warning("drill.plugin_broken", message=problem)
-    return plugins
 
 
 def list_drills() -> tuple[Drill, ...]:
@@ -57,3 +47,8 @@ def _validate(found: object) -> Drill:
     if any(drill.name == found.name for drill in SHIPPED):
         raise PluginError(f"a drill named '{found.name}' is shipped; choose another name")
     return found
+
+
+own_drills = plugin_registry(
+    GROUP, "drill", _validate, lambda problem: _log.warning("drill.plugin_broken", message=problem)
+)

@@ -7,13 +7,12 @@ its descriptor under the entry point `orchestration.alert_sources`.
 from __future__ import annotations
 
 import re
-from functools import cache
 
 from orchestration import logs
 from orchestration.alerts.source import AlertSource
 from orchestration.alerts.sources.alertmanager import ALERTMANAGER
 from orchestration.alerts.sources.webhook import WEBHOOK
-from orchestration.plugins import PluginError, Plugins, load_plugins
+from orchestration.plugins import PluginError, plugin_registry
 
 GROUP = "orchestration.alert_sources"
 # With a full stop in it, so that no source that we ship later can take it. It becomes a part of a URL.
@@ -33,15 +32,6 @@ def alert_sources() -> tuple[AlertSource, ...]:
     return (*_SHIPPED, *own_sources().usable)
 
 
-@cache
-def own_sources() -> Plugins[AlertSource]:
-    """The sources of users' packages, loaded once in each process."""
-    plugins = load_plugins(GROUP, "alert source", _validate)
-    for problem in plugins.problems:
-        _log.warning("alert_source.plugin_broken", message=problem)
-    return plugins
-
-
 def _validate(found: object) -> AlertSource:
     if not isinstance(found, AlertSource):
         raise PluginError(f"it names {found!r}, which is not an AlertSource")
@@ -50,3 +40,8 @@ def _validate(found: object) -> AlertSource:
     if not _OWN_PATH.fullmatch(found.path) or found.route in {source.route for source in _SHIPPED}:
         raise PluginError(f"its path '{found.path}' is taken, or has characters other than letters, digits and ._-/")
     return found
+
+
+own_sources = plugin_registry(
+    GROUP, "alert source", _validate, lambda problem: _log.warning("alert_source.plugin_broken", message=problem)
+)

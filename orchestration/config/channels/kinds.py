@@ -6,7 +6,6 @@ user's package names its descriptor under the entry point `orchestration.channel
 
 from __future__ import annotations
 
-from functools import cache
 from types import MappingProxyType
 
 from orchestration import logs
@@ -14,7 +13,7 @@ from orchestration.config.channels.checks import EMAIL, check_encryption, check_
 from orchestration.config.channels.descriptor import ChannelDescriptor
 from orchestration.config.channels.settings import OWN_KIND, ChannelSettings
 from orchestration.domain.channel_kind import ChannelKind
-from orchestration.plugins import PluginError, Plugins, load_plugins
+from orchestration.plugins import PluginError, plugin_registry
 
 GROUP = "orchestration.channels"
 _MODULES = "orchestration.notifications.channels"
@@ -121,15 +120,6 @@ def find_channel_kind(name: str) -> ChannelDescriptor | None:
     return next((descriptor for descriptor in own_channel_kinds().usable if descriptor.name == name), None)
 
 
-@cache
-def own_channel_kinds() -> Plugins[ChannelDescriptor]:
-    """The kinds of users' packages, loaded once in each process."""
-    plugins = load_plugins(GROUP, "channel", _validate)
-    for problem in plugins.problems:
-        _log.warning("channel.plugin_broken", message=problem)
-    return plugins
-
-
 def _validate(found: object) -> ChannelDescriptor:
     if not isinstance(found, ChannelDescriptor):
         raise PluginError(f"it names {found!r}, which is not a ChannelDescriptor")
@@ -144,3 +134,8 @@ def _validate(found: object) -> ChannelDescriptor:
 
 def _setting_keys() -> set[str]:
     return {field.alias or name for name, field in ChannelSettings.model_fields.items()}
+
+
+own_channel_kinds = plugin_registry(
+    GROUP, "channel", _validate, lambda problem: _log.warning("channel.plugin_broken", message=problem)
+)

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from urllib.parse import SplitResult, urlsplit
 
-from pydantic import ValidationError
-
 from orchestration.config.checks.environment import CheckEnvironment
+from orchestration.config.checks.options import check_options
 from orchestration.config.document import JsonPath
 from orchestration.config.findings import FindingCode
 from orchestration.config.problems import Problem, suggest
-from orchestration.config.providers.descriptor import ProviderDescriptor
 from orchestration.config.providers.kinds import SHIPPED_PROVIDERS, find_provider_kind, own_provider_kinds
 from orchestration.config.schema import Configuration, ProviderSettings
 from orchestration.domain.provider_kind import ProviderKind
@@ -98,24 +96,11 @@ def _check_kind(name: str, settings: ProviderSettings, needed: bool) -> Iterator
         message = f'the provider "{name}" cannot be used: no installed package has the type "{settings.type}"'
         yield Problem(code, _section(name, "type"), message, hint=f"Install its package. {known}{broken}".strip())
         return
-    yield from _check_options(name, kind, settings)
+    yield from check_options(
+        kind.options, settings.options, _section(name, "options"), f'a provider of the type "{kind.name}"'
+    )
     for check in kind.checks:
         yield from check(name, settings, ("runtime", "providers", name))
-
-
-def _check_options(name: str, kind: ProviderDescriptor, settings: ProviderSettings) -> Iterator[Problem]:
-    path = _section(name, "options")
-    if kind.options is None:
-        for key in settings.options:
-            message = f'a provider of the type "{kind.name}" has no option "{key}"'
-            yield Problem(FindingCode.UNKNOWN_KEY, (*path, key), message, hint="It has no effect; remove it.")
-        return
-    try:
-        kind.options.model_validate(settings.options)
-    except ValidationError as error:
-        for detail in error.errors(include_input=False, include_url=False):
-            message = f'the options of a provider of the type "{kind.name}" are wrong'
-            yield Problem(FindingCode.WRONG_VALUE, (*path, *detail["loc"]), message, detail["msg"])
 
 
 def _check_address(name: str, settings: ProviderSettings) -> Iterator[Problem]:

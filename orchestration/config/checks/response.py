@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import combinations
 
-from pydantic import ValidationError
-
 from orchestration.config.channels.checks import is_http_url
-from orchestration.config.channels.descriptor import ChannelDescriptor
 from orchestration.config.channels.kinds import (
     BUILT_IN_CHANNELS,
     SHIPPED_CHANNELS,
@@ -17,6 +14,7 @@ from orchestration.config.channels.kinds import (
 )
 from orchestration.config.channels.settings import ChannelSettings
 from orchestration.config.checks.environment import CheckEnvironment
+from orchestration.config.checks.options import check_options
 from orchestration.config.document import JsonPath
 from orchestration.config.findings import FindingCode
 from orchestration.config.problems import Problem, suggest
@@ -116,7 +114,7 @@ def _check_channel(name: str, settings: ChannelSettings, path: JsonPath) -> Iter
     for key in kind.missing(settings):
         hint = f'Set "{key}" in response.channels.{name}.'
         yield Problem(FindingCode.CHANNEL_INCOMPLETE, (*path, key), f'the channel "{name}" has no "{key}"', hint=hint)
-    yield from _check_options(kind, settings, (*path, "options"))
+    yield from check_options(kind.options, settings.options, (*path, "options"), f'a channel of the type "{kind.name}"')
     for check in kind.checks:
         yield from check(name, settings, path)
 
@@ -129,20 +127,6 @@ def _unknown_kind(name: str, kind: str, path: JsonPath) -> Problem:
     return Problem(
         FindingCode.UNKNOWN_CHANNEL_TYPE, path, message, hint=f"Install its package. {known}{broken}".strip()
     )
-
-
-def _check_options(kind: ChannelDescriptor, settings: ChannelSettings, path: JsonPath) -> Iterator[Problem]:
-    if kind.options is None:
-        for key in settings.options:
-            message = f'a channel of the type "{kind.name}" has no option "{key}"'
-            yield Problem(FindingCode.UNKNOWN_KEY, (*path, key), message, hint="It has no effect; remove it.")
-        return
-    try:
-        kind.options.model_validate(settings.options)
-    except ValidationError as error:
-        for detail in error.errors(include_input=False, include_url=False):
-            message = f'the options of a channel of the type "{kind.name}" are wrong'
-            yield Problem(FindingCode.WRONG_VALUE, (*path, *detail["loc"]), message, detail["msg"])
 
 
 def _check_contact(

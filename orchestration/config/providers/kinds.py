@@ -7,7 +7,6 @@ from the OpenAI dialect. A user's package names its descriptor under the entry p
 from __future__ import annotations
 
 import re
-from functools import cache
 from types import MappingProxyType
 from typing import Annotated
 
@@ -16,7 +15,7 @@ from pydantic import AfterValidator, WithJsonSchema
 from orchestration import logs
 from orchestration.config.providers.descriptor import ProviderDescriptor
 from orchestration.domain.provider_kind import ProviderKind
-from orchestration.plugins import PluginError, Plugins, load_plugins
+from orchestration.plugins import PluginError, plugin_registry
 
 GROUP = "orchestration.providers"
 # With a full stop in it, as the names of a user's own actions have, so that no kind that we ship later can take it.
@@ -102,15 +101,6 @@ def find_provider_kind(name: str) -> ProviderDescriptor | None:
     return next((descriptor for descriptor in own_provider_kinds().usable if descriptor.name == name), None)
 
 
-@cache
-def own_provider_kinds() -> Plugins[ProviderDescriptor]:
-    """The kinds of users' packages, loaded once in each process."""
-    plugins = load_plugins(GROUP, "provider", _validate)
-    for problem in plugins.problems:
-        _log.warning("provider.plugin_broken", message=problem)
-    return plugins
-
-
 def _validate(found: object) -> ProviderDescriptor:
     if not isinstance(found, ProviderDescriptor):
         raise PluginError(f"it names {found!r}, which is not a ProviderDescriptor")
@@ -121,3 +111,8 @@ def _validate(found: object) -> ProviderDescriptor:
     if unknown := [key for key in (*found.required, *found.optional) if key not in _KEYS]:
         raise PluginError(f"the keys {', '.join(unknown)} do not exist; settings of its own go into `options`")
     return found
+
+
+own_provider_kinds = plugin_registry(
+    GROUP, "provider", _validate, lambda problem: _log.warning("provider.plugin_broken", message=problem)
+)

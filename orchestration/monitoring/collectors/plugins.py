@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-from functools import cache
-
 from orchestration import logs
 from orchestration.monitoring.collectors.descriptor import CollectorDescriptor
 from orchestration.monitoring.signals.catalogue import SIGNALS
-from orchestration.plugins import PluginError, Plugins, load_plugins
+from orchestration.plugins import PluginError, plugin_registry
 
 GROUP = "orchestration.collectors"
 _SHIPPED = frozenset(signal.name for signal in SIGNALS)
 
 _log = logs.get_logger(__name__)
-
-
-@cache
-def own_collectors() -> Plugins[CollectorDescriptor]:
-    """The collectors of installed packages, and why each of the others cannot be used."""
-    found = load_plugins(GROUP, "collector", _validate)
-    for problem in found.problems:
-        _log.warning("collector.plugin_broken", message=problem)
-    return found
 
 
 def _validate(loaded: object) -> CollectorDescriptor:
@@ -36,3 +25,8 @@ def _validate(loaded: object) -> CollectorDescriptor:
     if not loaded.seconds > 0:
         raise PluginError("its interval must be longer than zero seconds")
     return loaded
+
+
+own_collectors = plugin_registry(
+    GROUP, "collector", _validate, lambda problem: _log.warning("collector.plugin_broken", message=problem)
+)

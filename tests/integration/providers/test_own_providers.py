@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,23 @@ async def server() -> AsyncIterator[Vendor]:
         yield running
 
 
+OpenGateway = Callable[[dict[str, dict[str, Any]]], Desk]
+
+
+@pytest.fixture
+async def open_gateway() -> AsyncIterator[OpenGateway]:
+    """Makes gateways, and closes their connections in the end."""
+    made: list[Desk] = []
+
+    def make(providers: dict[str, dict[str, Any]]) -> Desk:
+        made.append(Desk(configuration(providers), credentials=KEYS))
+        return made[-1]
+
+    yield make
+    for one in made:
+        await one.gateway._routes.aclose()
+
+
 def install_the_how_to(site: Path, code: str = CODE) -> None:
     found = re.search(r'^lab = "(\S+)"$', PAGE, re.MULTILINE)
     assert found is not None
@@ -55,9 +72,11 @@ def codes(tmp_path: Path, document: dict[str, Any] | None = None) -> dict[str, s
 
 
 @pytest.mark.parametrize("streaming", [True, False])
-async def test_the_provider_of_the_how_to_is_called_and_probed(site: Path, server: Vendor, streaming: bool) -> None:
+async def test_the_provider_of_the_how_to_is_called_and_probed(
+    site: Path, server: Vendor, open_gateway: OpenGateway, streaming: bool
+) -> None:
     install_the_how_to(site)
-    desk = Desk(configuration({"lab": lab(server.url, streaming=streaming)}), credentials=KEYS)
+    desk = open_gateway({"lab": lab(server.url, streaming=streaming)})
     completion = await desk.ask()
     assert (await desk.gateway.probe("lab")).ok
     assert completion.message["content"] == "Yes."
@@ -85,7 +104,7 @@ def test_its_settings_are_checked_like_those_of_ours(site: Path, tmp_path: Path)
 
 
 async def test_without_its_package_the_file_is_used_and_calls_go_to_the_next_provider(
-    site: Path, tmp_path: Path, server: Vendor
+    site: Path, tmp_path: Path, server: Vendor, open_gateway: OpenGateway
 ) -> None:
     assert 'no installed package has the type "own.lab"' in codes(tmp_path)["E027"]
     document = json.loads(f"{{{RUNTIME}}}")
@@ -93,23 +112,27 @@ async def test_without_its_package_the_file_is_used_and_calls_go_to_the_next_pro
     found = codes(tmp_path, document)
     assert found["W011"].startswith("runtime.providers.lab.type: ") or "lab.type" in found["W011"]
     assert "E027" not in found
-    desk = Desk(configuration({"lab": lab("http://127.0.0.1:9"), "next": provider(server.url)}), credentials=KEYS)
+    desk = open_gateway({"lab": lab("http://127.0.0.1:9"), "next": provider(server.url)})
     assert str((await desk.ask()).route) == "next/m"
     (opened,) = desk.said("route.opened")
     assert 'no installed package has the provider type "own.lab"' in opened.data["detail"]
 
 
-async def test_a_class_that_cannot_be_made_fails_its_calls_with_the_reason(site: Path, server: Vendor) -> None:
+async def test_a_class_that_cannot_be_made_fails_its_calls_with_the_reason(
+    site: Path, server: Vendor, open_gateway: OpenGateway
+) -> None:
     install_the_how_to(site, CODE.replace('"own_lab:LabEndpoint"', '"own_lab:Gone"'))
-    desk = Desk(configuration({"lab": lab(server.url)}), credentials=KEYS)
+    desk = open_gateway({"lab": lab(server.url)})
     with pytest.raises(NoRouteError, match="cannot be loaded from own_lab:Gone"):
         await desk.ask()
 
 
-async def test_a_class_that_is_no_endpoint_fails_its_calls_with_the_reason(site: Path, server: Vendor) -> None:
+async def test_a_class_that_is_no_endpoint_fails_its_calls_with_the_reason(
+    site: Path, server: Vendor, open_gateway: OpenGateway
+) -> None:
     other = "\n\nclass Other:\n    def __init__(self, *_): ...\n"
     install_the_how_to(site, CODE.replace('"own_lab:LabEndpoint"', '"own_lab:Other"') + other)
-    desk = Desk(configuration({"lab": lab(server.url)}), credentials=KEYS)
+    desk = open_gateway({"lab": lab(server.url)})
     with pytest.raises(NoRouteError, match="own_lab:Other is no subclass of Endpoint"):
         await desk.ask()
 
