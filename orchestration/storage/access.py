@@ -63,6 +63,8 @@ class KeptAnswer:
     """The response to a request with an idempotency key; `status` is None while the request is being handled."""
 
     key: str
+    # A digest of method, path and body. A key that comes again with another request is a mistake of the client, and
+    # must not be answered with somebody's earlier response (draft-ietf-httpapi-idempotency-key-header).
     request: str
     status: int | None
     body: str
@@ -102,14 +104,17 @@ class AccessTable:
         with self._database.write(exclusive="users") as connection:
             if not connection.execute(sa.update(users).where(users.c.name == name).values(**values)).rowcount:
                 raise NotFoundError(f"There is no user '{name}'. `orchestrator users list` shows all.")
+            # Checked after the change: the error takes the change back, and the query sees the users as they would be.
             able = sa.select(users.c.name).where(users.c.role == keep_an, users.c.disabled_at.is_(None))
             if not connection.execute(able.limit(1)).first():
                 raise ConflictError(f"'{name}' is the last enabled {keep_an}. Add another one first.")
+            # A changed password must also end the sessions of whoever has used the old one.
             connection.execute(sa.delete(sessions).where(sessions.c.user == name))
 
     def add_session(self, session: SessionRow) -> None:
         """Add a session, and delete expired ones."""
         with self._database.write() as connection:
+            # Here, because no maintenance job does it. Sign-ins are rare, so the cost does not matter.
             connection.execute(sa.delete(sessions).where(sessions.c.expires_at < session.created_at))
             connection.execute(sa.insert(sessions).values(**_values(session, sessions)))
 
@@ -139,6 +144,7 @@ class AccessTable:
     def find_token_by_digest(self, digest: str) -> TokenRow | None:
         """The token with that digest, or None."""
         with self._database.read() as connection:
+            # The index compares digests of random secrets, so how long the search takes reveals nothing about a token.
             row = connection.execute(sa.select(tokens).where(tokens.c.digest == digest)).one_or_none()
             return None if row is None else TokenRow(**row._mapping)
 
@@ -171,6 +177,8 @@ class AccessTable:
             sign_in_failures.c.source == source, sign_in_failures.c.at >= since
         )
         with self._database.read() as connection:
+            # By number and not by time: the caller counts back from the last one, and a clock that is set back would
+            # reorder them.
             return tuple((row.user, row.at) for row in connection.execute(query.order_by(sign_in_failures.c.sequence)))
 
     def remove_failures(self, source: str, user: str) -> None:
@@ -182,6 +190,7 @@ class AccessTable:
     def claim_key(self, key: str, request: str, now: datetime, forget_before: datetime) -> KeptAnswer | None:
         """Claim an idempotency key for a request. None if the claim succeeded, else the response that is stored for
         it."""
+        # Without the lock, PostgreSQL would let two copies of a request both find the key unused.
         with self._database.write(exclusive=f"answer/{key}") as connection:
             connection.execute(sa.delete(kept_answers).where(kept_answers.c.at < forget_before))
             row = connection.execute(sa.select(kept_answers).where(kept_answers.c.key == key)).one_or_none()

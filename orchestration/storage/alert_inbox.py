@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from orchestration.storage.database import Database
 from orchestration.storage.tables import alert_inbox
 
+# One row holds a whole request, which may be several megabytes, so few are fetched from the database at a time.
 _ROWS_AT_ONCE = 20
 
 
@@ -42,6 +43,8 @@ class AlertInbox:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        # Held only to join or to replace the open batch, never during a write: requests that arrive while a batch is
+        # committed must be able to join the next one.
         self._joining = threading.Lock()
         self._writing = threading.Lock()
         self._open = _Batch()
@@ -57,6 +60,7 @@ class AlertInbox:
             batch = self._open
             batch.rows.append(row)
         with self._writing:
+            # The thread that held the lock before may have written this batch as well.
             if not batch.written:
                 self._write(batch)
         if batch.error is not None:
@@ -72,6 +76,7 @@ class AlertInbox:
             for row in connection.execute(query.execution_options(yield_per=_ROWS_AT_ONCE)):
                 result.append(InboxDelivery(**row._mapping))
                 count += len(row.notices)
+                # `limit` alone would not bound the memory: it counts rows, and a row may hold thousands of alerts.
                 if count >= at_most:
                     break
         return tuple(result)
@@ -83,8 +88,11 @@ class AlertInbox:
 
     def _write(self, batch: _Batch) -> None:
         with self._joining:
+            # Closed before the insert: a row that joined later would be acknowledged without having been written.
             self._open = _Batch()
         try:
+            # The sender drops its copy once it has our 2xx, so this commit has to survive a loss of power as well.
+            # Alertmanager repeats a delivery only after a 5xx or a network error.
             with self._database.write(synced=True) as connection:
                 connection.execute(sa.insert(alert_inbox), batch.rows)
         except Exception as error:  # noqa: BLE001 — handed to every thread of the batch, which raises it

@@ -68,6 +68,8 @@ class Alerts:
             if rows:
                 connection.execute(self._upsert(alerts, "id"), [_alert_values(row) for row in rows])
             if dropped:
+                # Executed once per identifier: a single `IN` may exceed the number of parameters that SQLite allows in
+                # a statement (https://sqlite.org/limits.html).
                 gone = sa.delete(alerts).where(alerts.c.id == sa.bindparam("gone"))
                 connection.execute(gone, [{"gone": name} for name in dropped])
             if taken:
@@ -113,6 +115,7 @@ class Alerts:
         for column, wanted in (("scenario", scenario), ("group_key", group_key), ("name", name)):
             if wanted is not None:
                 query = query.where(alerts.c[column] == wanted)
+        # A position and not an offset: alerts that come in while somebody turns the pages would shift every offset.
         if before is not None:
             since = sa.select(alerts.c.since).where(alerts.c.id == before).scalar_subquery()
             query = query.where((alerts.c.since < since) | ((alerts.c.since == since) & (alerts.c.id < before)))
@@ -123,6 +126,7 @@ class Alerts:
         """The alerts to continue with after a start: pending and firing ones, and those that ended after a time; oldest
         first."""
         open_ = alerts.c.status != AlertStatus.RESOLVED.value
+        # Not `ends_at`: that is by the sender's clock, and may be missing.
         recent = alerts.c.updated_at > ended_after
         query = sa.select(alerts).where(open_ | recent).order_by(alerts.c.since, alerts.c.id)
         with self._database.read() as connection:
@@ -130,6 +134,7 @@ class Alerts:
 
     def prune(self, ended_before: datetime) -> int:
         """Delete alerts that were resolved before a time; returns how many."""
+        # An alert that still fires is never deleted, however old: after a restart the engine goes on with stored ones.
         old = (alerts.c.status == AlertStatus.RESOLVED.value) & (alerts.c.updated_at < ended_before)
         with self._database.write() as connection:
             return connection.execute(sa.delete(alerts).where(old)).rowcount

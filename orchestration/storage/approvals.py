@@ -51,9 +51,12 @@ class ApprovalTable:
         """Answer a question. Raises ConflictError if it was answered before, NotFoundError if it is unknown."""
         values = {"decision": decision, "decided_by": by, "reason": reason, "decided_at": at}
         with self._database.write() as connection:
+            # The condition decides between two people who answer at once: only one of the two updates finds the row
+            # open.
             query = sa.update(approvals).where(approvals.c.id == approval_id, approvals.c.decision.is_(None))
             if connection.execute(query.values(**values)).rowcount:
                 return
+        # Read after the transaction, which is safe: an answer is never changed or taken back.
         known = self.get(approval_id)
         raise ConflictError(f"The question is no longer open: {known.decided_by} has {known.decision} it already.")
 

@@ -34,6 +34,8 @@ class ArtifactTable:
         values = {column.name: getattr(artifact, column.name) for column in artifacts.columns}
         key = (artifacts.c.run_id == artifact.run_id) & (artifacts.c.name == artifact.name)
         with self._database.write() as connection:
+            # A repeated step writes its artifact again. Replacing the row works on both databases, which differ in
+            # their upserts.
             connection.execute(sa.delete(artifacts).where(key))
             connection.execute(sa.insert(artifacts).values(**values))
 

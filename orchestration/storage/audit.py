@@ -37,6 +37,9 @@ class AuditTable:
     def append(self, row: AuditRow, seal: Callable[[str, AuditRow], str]) -> AuditRow:
         """Append a line. Its number and digest depend on the last line, so one writer appends at a time."""
         with self._database.write(exclusive="audit") as connection:
+            # Numbered here and not by the database: a sequence of PostgreSQL leaves a gap after a rollback, and
+            # verification takes a gap for a removed line
+            # (https://www.postgresql.org/docs/current/functions-sequence.html).
             last = connection.execute(sa.select(audit).order_by(audit.c.sequence.desc()).limit(1)).one_or_none()
             values = {column.name: getattr(row, column.name) for column in audit.columns}
             numbered = AuditRow(**values | {"sequence": last.sequence + 1 if last else 1})
@@ -59,6 +62,8 @@ class AuditTable:
         last = 0
         while True:
             query = sa.select(audit).where(audit.c.sequence > last).order_by(audit.c.sequence).limit(_BATCH)
+            # A connection for each batch instead of one for the whole trail: an open reader keeps SQLite's write-ahead
+            # log from being reset, and there are only two connections (https://sqlite.org/wal.html).
             with self._database.read() as connection:
                 rows = [AuditRow(**row._mapping) for row in connection.execute(query)]
             yield from rows

@@ -24,7 +24,10 @@ class ConfigurationVersions:
 
     def add(self, text: str, sha256: str, now: datetime) -> ConfigVersion:
         """Store a version, and return it; the newest again if its text is the same."""
+        # Only the newest is compared: a file that is changed back is a new version, because it is in force again from
+        # now on.
         newest = sa.select(config_versions).order_by(config_versions.c.number.desc()).limit(1)
+        # Several processes notice an edit of the file at once; without the lock each would record a version of its own.
         with _reported(), self._database.write(exclusive="config_versions") as connection:
             row = connection.execute(newest).one_or_none()
             if row is not None and row.sha256 == sha256:
@@ -122,4 +125,5 @@ def _reported() -> Iterator[None]:
     try:
         yield
     except sa.exc.SQLAlchemyError as error:
+        # The class alone: SQLAlchemy's message quotes the parameters of the statement, here the text of the file.
         raise StorageError(f"the configuration's history is unavailable: {error.__class__.__name__}") from error

@@ -72,6 +72,8 @@ class Database:
             if self.is_sqlite:
                 self._begin(connection)
             elif exclusive is not None:
+                # This kind of lock ends with the transaction, so a process that dies while it holds one blocks nobody:
+                # https://www.postgresql.org/docs/current/explicit-locking.html#ADVISORY-LOCKS
                 connection.execute(sa.text("SELECT pg_advisory_xact_lock(hashtext(:name))"), {"name": exclusive})
             yield connection
 
@@ -83,6 +85,8 @@ class Database:
                 try:
                     connection.exec_driver_sql("BEGIN IMMEDIATE")
                 except OperationalError as error:
+                    # Only a lock is worth waiting for: a full disk or a damaged file would fail the same way in each
+                    # slice.
                     if number == _SLICES or "locked" not in str(error.orig):
                         raise
                 else:
@@ -104,6 +108,7 @@ class Database:
     def read(self, *, even_suspended: bool = False) -> Iterator[sa.Connection]:
         """A connection for reading. Raises UnavailableError while the database is suspended, unless
         `even_suspended`."""
+        # The probe that decides when the suspension ends has to read while everybody else is refused.
         if not even_suspended:
             self._check()
         with self.engine.connect() as connection:
@@ -118,6 +123,7 @@ class Database:
         current = self.version()
         if current == HEAD:
             return
+        # Versions are numbers of equal length, so comparing them as text is right.
         if current is not None and current > HEAD:
             raise StorageError(
                 f"The database is at version {current}, but this release knows versions up to {HEAD}: it was "

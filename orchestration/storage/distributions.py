@@ -16,7 +16,10 @@ from itertools import accumulate
 from typing import Protocol
 
 RELATIVE_ERROR = 0.01
+# The number of buckets grows only with the logarithm of the range: a scale that ends beyond any incident costs about
+# 1,300 of them.
 _LEAST_SECONDS, _MOST_SECONDS = 0.01, 100 * 365.25 * 86_400
+# With this ratio between the ends of a bucket, the value in its middle is off by at most `RELATIVE_ERROR` (DDSketch).
 _BASE = (1 + RELATIVE_ERROR) / (1 - RELATIVE_ERROR)
 _STEP = math.log(_BASE)
 _BUCKETS = 2 + math.ceil(math.log(_MOST_SECONDS / _LEAST_SECONDS) / _STEP)
@@ -39,6 +42,7 @@ class ExactValues(Distribution):
     def __init__(self, values: Iterable[float] = ()) -> None:
         self._ranked = sorted(values)
         self.n = len(self._ranked)
+        # Without the rounding errors of a plain sum, which grow with the number of values.
         self.total = math.fsum(self._ranked)
 
     def at(self, rank: int) -> float:
@@ -55,6 +59,7 @@ class SketchedValues(Distribution):
 
     def at(self, rank: int) -> float:
         bucket = bisect_right(self._up_to, rank)
+        # The value whose distance to either end of the bucket is the same share of that end.
         return _LEAST_SECONDS / 2 if bucket == 0 else 2 * _LEAST_SECONDS * _BASE**bucket / (_BASE + 1)
 
 
@@ -85,6 +90,7 @@ def from_bytes(kept: bytes | bytearray | memoryview) -> int:
 def unpack(packed: int, totals: Sequence[float]) -> tuple[SketchedValues, ...]:
     """The distributions of the columns, given their sums."""
     columns = len(totals)
+    # Padded to full length: `to_bytes` has left out the zeros of the buckets above the largest value.
     digits = packed.to_bytes(_BUCKETS * columns * _DIGIT_BYTES, "little")
     counts = struct.unpack(f"<{_BUCKETS * columns}I", digits)
     return tuple(SketchedValues(counts[number::columns], total) for number, total in enumerate(totals))

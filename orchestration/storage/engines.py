@@ -39,6 +39,7 @@ def make_engine(url: str, *, pool_size: int | None = None) -> sa.Engine:
         pool_size=pool_size or _SQLITE_POOL,
         max_overflow=0,
         pool_timeout=60,
+        # The pool lends a connection to any thread, one at a time; sqlite3 would refuse all but the one that opened it.
         connect_args={"check_same_thread": False, "timeout": BUSY_SECONDS},
     )
     event.listen(engine, "do_connect", _refuse_new_file(Path(parsed.database or ":memory:")))
@@ -80,6 +81,7 @@ def _refuse_new_file(file: Path) -> Callable[..., None]:
 
     def check(*_arguments: object) -> None:
         nonlocal seen
+        # The first connection may create the file, as in a new project; only a later one must find it.
         if seen and not file.exists():
             raise sqlite3.OperationalError(f"the database file {file.name} is gone")
         seen = file.name != ":memory:"
@@ -101,6 +103,7 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
     # The durable engine reads the time from SQLite. On Python 3.11 it does so in whole seconds, so its rate limits fire
     # early; on later ones it uses the modifier 'subsec', which SQLite before 3.42 (Debian 12 has 3.40) does not know,
     # so its start fails. Both forms are answered here, to the millisecond.
+    # A separate connection computes all other forms: a replaced function cannot call what it has replaced.
     plain = sqlite3.connect(":memory:", check_same_thread=False)
     connection.create_function("strftime", -1, _precise(plain, "strftime", ("%s", "now")))
     connection.create_function("unixepoch", -1, _precise(plain, "unixepoch", ("subsec",)))

@@ -16,8 +16,10 @@ def find_row(database: Database, table: sa.Table, text: str, *, what: str, comma
     For the message, `what` names the thing (`an alert`), and `command` lists all of them.
     """
     column = table.c.id
+    # `autoescape`, because an underscore or a percent sign in what a person types is no wildcard.
     like = column.startswith(text, autoescape=True) | column.endswith(text, autoescape=True)
     with database.read() as connection:
+        # Ten are enough to say that it is ambiguous. An empty text would match every row.
         rows = connection.execute(sa.select(table).where((column == text) | like).limit(10)).all() if text else []
     exact = [row for row in rows if row.id == text]
     if len(exact or rows) == 1:

@@ -31,6 +31,7 @@ class Leases:
 
     def acquire(self, name: str, holder: str, seconds: float, data: Mapping[str, Any] | None = None) -> bool:
         """Acquire or renew `name` for `seconds`; False if another holder's claim is still valid."""
+        # Without the lock, two processes on PostgreSQL could both find the lease expired, and both hold it.
         with self._database.write(exclusive=f"lease/{name}") as connection:
             now = self._now(connection)
             current = connection.execute(sa.select(leases).where(leases.c.name == name)).one_or_none()
@@ -52,6 +53,7 @@ class Leases:
         """All leases whose name starts with `prefix`, including expired ones."""
         with self._database.read() as connection:
             now = self._now(connection)
+            # Expired ones are wanted, too: they are how a process that died without releasing its lease is noticed.
             rows = connection.execute(sa.select(leases).where(leases.c.name.startswith(prefix, autoescape=True)))
             return tuple(Lease(row.name, row.holder, row.expires_at > now, row.data) for row in rows)
 

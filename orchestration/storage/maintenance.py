@@ -78,6 +78,7 @@ class MaintenanceRecords:
             found: datetime | None = connection.execute(query).scalar()
         if found is not None and found <= now + _SKEW:
             return found
+        # Under the same name as in `claim`, so that no process claims a time while another one replaces it.
         with self._database.write(exclusive=f"maintenance/{job}") as connection:
             connection.execute(sa.delete(maintenance_jobs).where(maintenance_jobs.c.job == job))
             connection.execute(sa.insert(maintenance_jobs).values(job=job, planned_at=now))
@@ -100,6 +101,7 @@ class MaintenanceRecords:
 
     def finish_run(self, run_id: str, outcome: JobOutcome, output: str, at: datetime) -> None:
         """Record the outcome of a run; one that has an outcome keeps it."""
+        # A new leader may have closed the run as interrupted; a process that reports late must not overwrite that.
         mine = (maintenance_runs.c.id == run_id) & (maintenance_runs.c.outcome == JobOutcome.RUNNING.value)
         with self._database.write() as connection:
             values = {"outcome": outcome.value, "output": output, "ended_at": at}
@@ -155,10 +157,13 @@ class OldRows:
         """
         unfinished = sa.select(runs.c.id).where(runs.c.status.not_in([one.value for one in RunStatus if one.ended]))
         last_backup = sa.select(sa.func.max(events.c.sequence)).where(events.c.kind == BackupMade.kind)
+        # For an event without a run, `NOT IN` compares NULL, and is not true either.
         of_ended = sa.or_(events.c.run_id.is_(None), events.c.run_id.not_in(unfinished))
         # A comparison with NULL is never true: without any backup, nothing would be deleted.
         kept = sa.func.coalesce(last_backup.scalar_subquery(), -1)
         old = sa.select(events.c.sequence).where(events.c.at < before, of_ended, events.c.sequence != kept)
+        # In a subquery, because PostgreSQL has no DELETE with LIMIT, and SQLite has it only where it was compiled in:
+        # https://sqlite.org/lang_delete.html#optional_limit_and_order_by_clauses
         chosen = old.order_by(events.c.sequence).limit(batch)
         with self._database.write() as connection:
             return connection.execute(sa.delete(events).where(events.c.sequence.in_(chosen))).rowcount

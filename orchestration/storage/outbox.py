@@ -117,6 +117,8 @@ class Outbox:
 
     def cancel_pages(self, incident_id: str, at: datetime, connection: sa.Connection) -> int:
         """Cancel the pages of an incident that have not gone out, in the transaction of its acknowledgement."""
+        # A message that is being sent at this moment is pending, too, and is cancelled with the others. If it does go
+        # out, `mark_sent` corrects that.
         query = sa.update(outbox).where(
             outbox.c.incident_id == incident_id,
             outbox.c.stops_on_acknowledge,
@@ -157,6 +159,8 @@ class Outbox:
 
     def claim(self, row: OutboxRow, until: datetime) -> OutboxRow | None:
         """Begin a try, unless the message was cancelled or somebody else began one since it was read: then None."""
+        # `attempts` serves as the row's version: it rises with each claim, so of two senders that have read the row,
+        # one misses.
         query = sa.update(outbox).where(
             outbox.c.key == row.key,
             outbox.c.state == OutboxState.PENDING.value,
@@ -175,6 +179,8 @@ class Outbox:
         """It will never go out. What `instead` makes of the messages about the same incident is put in the same
         transaction, unless this one was cancelled meanwhile; so that of two that fail at once the second knows."""
         with self._database.write() as connection:
+            # Read under the lock, before the decision: if two channels fail at once, each would otherwise leave the
+            # replacement to the other.
             siblings = self._locked(row.incident_id, connection)
             if self._settle(row, OutboxState.FAILED, delivery, (OutboxState.PENDING,), connection):
                 other = instead(siblings)
@@ -190,6 +196,7 @@ class Outbox:
             outbox.c.attempts == row.attempts,
         )
         with self._database.write() as connection:
+            # The attempt was made, whatever has become of the message since: its evidence is stored in any case.
             connection.execute(sa.insert(deliveries), [_delivery_values(delivery)])
             if connection.execute(query.values(due_at=due_at, detail=delivery.detail)).rowcount and meanwhile:
                 self.add(meanwhile, connection)
@@ -228,6 +235,8 @@ class Outbox:
 
     def _insert(self, rows: Sequence[OutboxRow], connection: sa.Connection) -> int:
         keys = [row.key for row in rows]
+        # If another transaction inserts the same key in between, the primary key refuses one of the two. That one is
+        # rolled back, and finds the key when it is repeated.
         known = set(connection.execute(sa.select(outbox.c.key).where(outbox.c.key.in_(keys))).scalars())
         new = list({row.key: row for row in rows if row.key not in known}.values())
         if new:
@@ -245,12 +254,15 @@ class Outbox:
         query = sa.update(outbox).where(
             outbox.c.key == row.key, outbox.c.state.in_([allowed.value for allowed in only_from])
         )
+        # Claiming has moved `due_at` ahead. What is stored in the end is when the message was really due.
         values = {"state": state.value, "settled_at": delivery.at, "detail": delivery.detail, "due_at": row.due_at}
         connection.execute(sa.insert(deliveries), [_delivery_values(delivery)])
         return connection.execute(query.values(**values)).rowcount > 0
 
     def _locked(self, incident_id: str | None, connection: sa.Connection) -> tuple[OutboxRow, ...]:
         """The messages about an incident, held until the transaction ends; always in the same order."""
+        # In one order everywhere, or two transactions could each wait for a row that the other has locked. SQLite has
+        # no FOR UPDATE and needs none: its write transactions run one at a time.
         query = sa.select(outbox).where(outbox.c.incident_id == incident_id).order_by(outbox.c.key).with_for_update()
         return tuple(_row(row) for row in connection.execute(query))
 
@@ -273,6 +285,8 @@ def _sendable(now: datetime) -> sa.ColumnElement[bool]:
     after = sa.exists().where(
         _same_stream(later), later.c.state == pending, later.c.due_at <= now, _place(later) > _place(outbox)
     )
+    # Only one that was never tried may go early. After a failure it waits as long as the receiver asked, or as the
+    # back-off says.
     may_go = sa.or_(outbox.c.due_at <= now, sa.and_(outbox.c.attempts == 0, after))
     return sa.and_(outbox.c.state == pending, may_go, ~before)
 
@@ -284,6 +298,7 @@ def _same_stream(other: sa.FromClause) -> sa.ColumnElement[bool]:
 
 def _place(table: sa.FromClause) -> sa.Tuple:
     """Where a message stands in its stream; what was put at the same moment begins with the beginning."""
+    # The names are those of `NoticeKind`, which storage may not import: notifications are a layer above.
     rank = sa.case(
         (table.c.kind == "initial", 0), (table.c.kind.in_(("resolved", "cancelled", "reminder")), 2), else_=1
     )

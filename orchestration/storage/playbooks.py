@@ -98,6 +98,7 @@ class PlaybookRecords:
     def add_run(self, run: PlaybookRun) -> None:
         """Record a run; recording it again changes nothing."""
         with self._database.write() as connection:
+            # After a crash the engine repeats the step that records the run, with the same identifier.
             if connection.execute(sa.select(playbook_runs.c.id).where(playbook_runs.c.id == run.id)).first() is None:
                 connection.execute(sa.insert(playbook_runs).values(**_values(run, playbook_runs)))
 
@@ -155,6 +156,8 @@ class PlaybookRecords:
             action_runs.c.action == action,
             action_runs.c.started_at > since,
             action_runs.c.mode == "auto",
+            # One that failed may have changed something half-way, so it counts towards the limit; one that a guard held
+            # back does not.
             action_runs.c.state.in_([ActionState.DONE.value, ActionState.FAILED.value, ActionState.UNDONE.value]),
         )
         with self._database.read() as connection:
@@ -162,6 +165,7 @@ class PlaybookRecords:
 
     def add_trip(self, trip: GuardTrip) -> None:
         """Record that a guard tripped, once per action until it is reset."""
+        # Not locked: if two processes record a trip at once, `reset_trips` ends both of them together.
         if self.find_trip(trip.action) is None:
             with self._database.write() as connection:
                 connection.execute(sa.insert(guard_trips).values(**_values(trip, guard_trips)))

@@ -31,6 +31,8 @@ class RouteStates:
         def merged(before: _State) -> _State:
             if before.get("since", 0.0) > state.get("since", 0.0):
                 return before
+            # The reports and the claim of a probe belong to other processes; the caller knows the state of the breaker
+            # alone.
             return {**state, **{name: before[name] for name in (_SEEN, _PROBER) if name in before}}
 
         self._change(provider, model, merged, at)
@@ -66,6 +68,8 @@ class RouteStates:
     def _change(self, provider: str, model: str, change: Callable[[_State], _State], at: datetime) -> _State:
         key = (route_states.c.provider == provider) & (route_states.c.model == model)
         with self._database.write() as connection:
+            # Locked before it is read: two processes that merge into the same JSON would otherwise lose one of the
+            # changes. On SQLite the transaction itself keeps other writers out.
             before = connection.execute(sa.select(route_states.c.state).where(key).with_for_update()).scalar()
             after = change(before or {})
             values = {"state": after, "updated_at": at}

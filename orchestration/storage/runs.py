@@ -89,6 +89,7 @@ class Runs:
         if statuses:
             query = query.where(runs.c.status.in_([status.value for status in statuses]))
         if before is not None:
+            # A position and not an offset, which every new run would shift.
             created = sa.select(runs.c.created_at).where(runs.c.id == before).scalar_subquery()
             same = (runs.c.created_at == created) & (runs.c.id < before)
             query = query.where((runs.c.created_at < created) | same)
@@ -117,6 +118,7 @@ class Runs:
 
         What held the run before is forgotten unless it is given again.
         """
+        # The condition is part of the update: a person may cancel the run after the caller has read its status.
         ended = [status.value for status in RunStatus if status.ended]
         query = sa.update(runs).where(runs.c.id == run_id, runs.c.status.not_in(ended))
         with self._database.write() as connection:

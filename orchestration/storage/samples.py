@@ -17,6 +17,7 @@ _KEEP_RAW = timedelta(hours=2)
 _KEEP_MINUTES = timedelta(days=2)
 # Samples are written in batches, so a minute is only averaged when no sample of it can arrive any more.
 _LATE = 60_000
+# The length of the column. PostgreSQL would refuse the whole batch for one longer value; SQLite ignores the length.
 _LONGEST_LABELS = 512
 
 
@@ -81,6 +82,7 @@ class Samples:
     def roll_up(self, now: datetime, retention: timedelta) -> None:
         """Compute the means that are due, and delete what is past its retention."""
         with self._database.write() as connection:
+            # Means first, in the same transaction: nothing may be deleted below that is in no mean yet.
             self._make_means(connection, RAW, MINUTE, _milliseconds(now) - _LATE)
             self._make_means(connection, MINUTE, HOUR, _milliseconds(now) - 2 * _LATE)
             for step, keep in ((RAW, _KEEP_RAW), (MINUTE, _KEEP_MINUTES), (HOUR, retention)):
@@ -90,11 +92,15 @@ class Samples:
     def _make_means(self, connection: sa.Connection, finer: int, coarser: int, until: int) -> None:
         """Compute the missing means of whole steps that ended by `until`."""
         newest = connection.execute(sa.select(sa.func.max(samples.c.at)).where(samples.c.step == coarser)).scalar()
+        # Slots up to the newest mean are finished, and their finer samples may be gone: averaging them again could only
+        # spoil them.
         start = 0 if newest is None else newest + coarser
         # A literal, not a parameter: PostgreSQL compares selected and grouped expressions before it knows parameters,
         # and would refuse the statement.
         width = sa.literal_column(str(coarser), sa.BigInteger)
         slot = samples.c.at // width * width
+        # Weighted by the number of samples: a plain mean of means would count a minute with one sample as much as a
+        # full one.
         mean = sa.func.sum(samples.c.value * samples.c.count) / sa.func.sum(samples.c.count)
         query = (
             sa.select(samples.c.name, width, samples.c.labels, slot, mean, sa.func.sum(samples.c.count))

@@ -10,6 +10,8 @@ import sqlalchemy as sa
 
 from orchestration.errors import UsageError
 
+# An identifier cannot be a bound parameter, so the name is written into the statement, and only harmless names may be.
+# PostgreSQL cuts names after 63 bytes without an error.
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
 
@@ -34,6 +36,8 @@ def scratch_database(server_url: str, name: str) -> Iterator[str]:
             yield url.set(database=name).render_as_string(hide_password=False)
         finally:
             with engine.connect() as connection:
+                # FORCE (PostgreSQL 13 and later) ends the connections of processes that a failed drill has left behind;
+                # the server refuses to drop a database in use.
                 connection.exec_driver_sql(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
     finally:
         engine.dispose()

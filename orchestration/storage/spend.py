@@ -57,6 +57,7 @@ class Spend:
     def add_events(self, events: Sequence[Event]) -> None:
         """Add the cost of the model calls among these events; calls under a budget were charged when they ended."""
         calls = [(event, event.payload) for event in events if isinstance(event.payload, ModelCallFinished)]
+        # A call without a key has no identity by which a repeated event would be recognised.
         charges = [_charge(event, call, call.key) for event, call in calls if call.key]
         if charges:
             self.add_all(charges)
@@ -65,6 +66,7 @@ class Spend:
         self, run_id: str | None = None, agent: str | None = None, since: datetime | None = None
     ) -> tuple[int, float]:
         """Tokens and dollars used by a run, by one agent in it, or since a time; None leaves a condition out."""
+        # In SQL the sum of no rows is NULL, not 0.
         tokens = sa.func.coalesce(sa.func.sum(spend.c.prompt_tokens + spend.c.completion_tokens), 0)
         query = sa.select(tokens, sa.func.coalesce(sa.func.sum(spend.c.usd), 0.0))
         if run_id is not None:

@@ -19,8 +19,10 @@ from orchestration.storage.database import Database
 from orchestration.storage.tables import events, heartbeats
 
 PROGRESS = AgentProgressed.kind
+# What a kill may lose of the events that nobody waits for (docs/explanation/durability.md).
 _BATCH_SECONDS = 0.1
 _BATCH_SIZE = 500
+# Bounds the memory while the database is unavailable, which may be for hours.
 _MAX_PENDING = 100_000
 
 
@@ -71,6 +73,8 @@ class Timeline:
 
     def list_newest_of_kind(self, kind: str, since: datetime, limit: int = 1000) -> tuple[tuple[int, Event], ...]:
         """The last events of a kind since a time, of all runs, in order."""
+        # The time is compared afterwards: as a condition of the query it would make the database read every older event
+        # of the kind whenever fewer than `limit` are recent.
         query = sa.select(events).where(events.c.kind == kind).order_by(events.c.sequence.desc()).limit(limit)
         return tuple((number, event) for number, event in self._backwards(query) if event.at >= since)
 
@@ -162,8 +166,10 @@ class TimelineWriter:
         self._redact = redact
         self._also = also
         self._clock = SystemClock()
+        # Unbounded, so that no emitter ever waits; the limit applies to what the thread has taken out.
         self._queue: queue.SimpleQueue[Event | Callable[[], object] | None] = queue.SimpleQueue()
         self._callbacks: list[Callable[[], object]] = []
+        # A daemon, and joined for a limited time only: a database that hangs must not keep the process from ending.
         self._thread = threading.Thread(target=self._write_all, name="timeline-writer", daemon=True)
         self.dropped = 0
 
@@ -224,8 +230,11 @@ class TimelineWriter:
             Event(event.kind, event.at, event.run_id, event.agent, event.actor, self._redact(dict(event.data)))
             for event in pending
         ]
+        # Progress is a state and not history: of each agent only the last is stored, or tokens would fill the timeline.
         lasting = [event for event in clean if event.kind != PROGRESS]
         if lasting:
+            # Before the timeline: these recognise what they have seen, so a batch that is repeated after a failure does
+            # no harm there, while a row of the timeline would be written twice.
             for keep in self._also:
                 keep(lasting)
             self._timeline.append(lasting)

@@ -84,6 +84,7 @@ def _incidents(connection: sa.Connection, selection: IncidentSelection) -> dict[
     for severity, scenario, month, recurred, *values in connection.execute(wanted):
         cell = TallyCell(severity, scenario, month)
         rows[cell].append(values)
+        # The rate is a share of the resolved incidents, so one that is open again must be missing above the line, too.
         again[cell] += recurred and values[_RESOLVED_IN] is not None
     return {
         cell: tally(each, sum(1 for values in each if values[_RESOLVED_IN] is not None), again[cell])

@@ -32,12 +32,16 @@ class IncidentFigures:
         grows with the number of days and of incidents per day, not with that of all incidents.
         """
         days = _whole_days(selection, now)
+        # Returned before the sums are read, which may write: threads that hold one connection while they wait for
+        # another would block each other in SQLite's pool of two.
         with self._database.read() as connection:
             few = aggregates.count(connection, selection, self._exact_up_to + 1) <= self._exact_up_to
             if few or days is None:
                 return aggregates.read(connection, selection, now)
         found = defaultdict(Tally, self._sums.read(days, selection))
         with self._database.read() as connection:
+            # The sums leave open targets out, because a deadline passes without any write that could mark the day as
+            # changed.
             parts = [aggregates.read_overdue(connection, _within(selection, days), now)]
             parts += [aggregates.read(connection, each, now) for each in _rest(selection, days)]
         for part in parts:
@@ -53,6 +57,7 @@ class IncidentFigures:
 def _whole_days(selection: IncidentSelection, now: datetime) -> DayRange | None:
     """The whole past days of a selection."""
     first = None if selection.since is None else _day(selection.since + timedelta(days=1, microseconds=-1))
+    # Today is never summed up: each new incident would make its sum outdated at once.
     end = _day(now) if selection.until is None else min(_day(now), _day(selection.until))
     return None if first is not None and first >= end else DayRange(first, end)
 

@@ -91,6 +91,8 @@ class IncidentRollup:
 
     def _sum_up(self, span: str, begins: Sequence[str]) -> None:
         make = _of_day if span == _DAY else _of_month
+        # Computed before the write transaction, so that no writer waits for it. Whether it is still true then is what
+        # the marks tell.
         with self._database.read() as connection:
             found = {begin: _tokens(connection, span, begin) for begin in begins}
             seen = {
@@ -104,6 +106,7 @@ class IncidentRollup:
                 else:  # some marks may be newer than what the other process has read
                     _mark(connection, span, {begin})
             if span == _DAY:
+                # In the transaction of the days: a month that was not marked now would stay wrong for good.
                 _mark(connection, _MONTH, {f"{begin[:7]}-01" for begin in seen})
 
 
@@ -135,6 +138,7 @@ def _delete_marks(connection: sa.Connection, span: str, begin: str, tokens: Sequ
 
 def _store(connection: sa.Connection, span: str, begin: str, made: Mapping[TallyCell, Tally]) -> None:
     table = incident_tallies
+    # All rows of the span are replaced, because a severity or scenario may have no incident of that day any more.
     connection.execute(sa.delete(table).where(table.c.span == span, table.c.begin == begin))
     rows = [{"span": span, "begin": begin, **_row(cell, tally)} for cell, tally in made.items()]
     if rows:
@@ -147,6 +151,7 @@ def _tokens(connection: sa.Connection, span: str, begin: str) -> Sequence[str]:
 
 
 def _mark(connection: sa.Connection, span: str, begins: Iterable[str]) -> None:
+    # Random, so that no two changes make the same mark: one that comes during a summing up must survive it.
     rows = [{"span": span, "begin": begin, "token": uuid.uuid4().hex} for begin in begins]
     if rows:
         connection.execute(sa.insert(incident_tally_marks), rows)
@@ -198,4 +203,5 @@ def month_from(day: date) -> date:
 
 
 def _text(day: date | None) -> str:
+    # The empty text sorts before every date.
     return "" if day is None else day.isoformat()

@@ -85,12 +85,15 @@ class IncidentTable:
     def find_by_key(self, connection: sa.Connection, key: str) -> Values | None:
         """The open incident with a key, else the newest with it, or None."""
         query = sa.select(incidents.c.id).where(incidents.c.key == key)
+        # An open incident first, although a newer one may have ended since: an older incident can be reopened.
         newest = query.order_by(incidents.c.is_open.desc(), incidents.c.detected_at.desc(), incidents.c.id.desc())
         found = connection.execute(newest.limit(1)).scalar_one_or_none()
         return None if found is None else self.get(connection, found)
 
     def add(self, connection: sa.Connection, row: Values, document: Values) -> None:
         """Add an incident. Raises SQLAlchemy's IntegrityError if another with the same key is open."""
+        # People type the end of an identifier, because its beginning is the time and much alike for all of a day. An
+        # index finds beginnings only, so the identifier is stored backwards as well.
         connection.execute(sa.insert(incidents).values(**row, reversed_id=row["id"][::-1]))
         connection.execute(sa.insert(incident_documents).values(incident_id=row["id"], document=document))
 
@@ -117,6 +120,8 @@ class IncidentTable:
 
     def add_entries(self, connection: sa.Connection, rows: Sequence[Values]) -> list[int]:
         """Append lines to a timeline; returns their sequence numbers, in order."""
+        # Otherwise the numbers may come back in another order than the rows:
+        # https://docs.sqlalchemy.org/en/20/core/connections.html#correlating-returning-rows-to-parameter-sets
         query = sa.insert(incident_entries).returning(incident_entries.c.sequence, sort_by_parameter_order=True)
         return list(connection.execute(query, [{**row, "announced": False} for row in rows]).scalars())
 
@@ -193,6 +198,8 @@ class IncidentTable:
 
     def put_policy(self, connection: sa.Connection, sha256: str, settings: Values) -> None:
         """Keep response settings under their digest, once."""
+        # Two processes may both miss it and insert it. The second fails on the primary key, and its unit of work is
+        # repeated.
         known = sa.select(incident_policies.c.sha256).where(incident_policies.c.sha256 == sha256)
         if connection.execute(known).first() is None:
             connection.execute(sa.insert(incident_policies).values(sha256=sha256, settings=settings))
@@ -219,6 +226,7 @@ class IncidentTable:
         newest = columns.order_by(incidents.c.detected_at.desc(), incidents.c.id.desc()).limit(limit)
         position = tuple(lists.position(since, before))
         with self._database.read() as connection:
+            # Keyed by identifier: an incident that changes between two of the queries may be found by both.
             found = {
                 row["id"]: row
                 for conditions in lists.streams(statuses, severities, scenario, is_open)
@@ -229,6 +237,7 @@ class IncidentTable:
 
     def list_with_open_actions(self, limit: int = 1000) -> tuple[Values, ...]:
         """The documents of incidents with open action items, oldest first."""
+        # Written as in the partial index, for the same reason as in `list_unannounced`.
         ids = sa.select(incidents.c.id).where(sa.text("incidents.open_actions > 0")).order_by(incidents.c.detected_at)
         with self._database.read() as connection:
             found = connection.execute(ids.limit(limit)).scalars().all()

@@ -21,6 +21,7 @@ MEASURES = (
     "seconds_of_impact",
 )
 TARGETS = ("response", "resolution")
+# Little-endian on every machine, because it is stored, and a database may be restored elsewhere.
 _HEADER = struct.Struct(f"<{len(MEASURES)}I{len(MEASURES)}d")
 _QUICK = 1  # the lowest level of zlib is enough: nearly all digits are zero
 

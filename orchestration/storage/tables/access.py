@@ -60,12 +60,14 @@ kept_answers = sa.Table(
     sa.Column("request", sa.String(64), nullable=False),
     sa.Column("status", sa.Integer),
     sa.Column("body", sa.Text, nullable=False),
+    # Old responses are deleted whenever a key is claimed.
     sa.Column("at", UtcDateTime, nullable=False, index=True),
 )
 
 audit = sa.Table(
     "audit",
     metadata,
+    # Not numbered by the database, whose sequences have gaps: a missing number must mean that a line was removed.
     sa.Column("sequence", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=False),
     sa.Column("at", UtcDateTime, nullable=False),
     sa.Column("actor", sa.String(128), nullable=False),

@@ -26,6 +26,7 @@ alerts = sa.Table(
     sa.Column("starts_at", UtcDateTime),
     sa.Column("ends_at", UtcDateTime),
     sa.Column("updated_at", UtcDateTime, nullable=False),
+    # For the start, which loads what has not ended, and for deleting what ended long ago.
     sa.Index("ix_alerts_status_updated_at", "status", "updated_at"),
     sa.Index("ix_alerts_fingerprint", "fingerprint"),
     sa.Index("ix_alerts_since", "since"),

@@ -27,13 +27,16 @@ class UtcDateTime(sa.TypeDecorator[datetime]):
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
         if value is None:
             return None
+        # A naive time would silently count as UTC, whatever zone it was meant in.
         if value.tzinfo is None:
             raise ValueError(f"expected a time with a time zone, got {value.isoformat()}; use clock.now()")
+        # SQLite drops the offset when it stores a time, so only one in UTC comes back as the same moment.
         return value.astimezone(UTC)
 
     def process_result_value(self, value: Any | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
         if value is None:
             return None
+        # PostgreSQL returns times in the zone of the session.
         moment: datetime = value
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 

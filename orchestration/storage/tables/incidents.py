@@ -29,6 +29,7 @@ incidents = sa.Table(
     sa.Column("detected_at", UtcDateTime, nullable=False),
     sa.Column("resolved_at", UtcDateTime),
     sa.Column("counted", sa.Boolean, nullable=False),
+    # Stored, because the two databases have no common function that formats a time, and to be read from the index.
     sa.Column("month", sa.String(7), nullable=False),
     sa.Column("seconds_to_detect", sa.Float),
     sa.Column("seconds_to_acknowledge", sa.Float),
@@ -36,6 +37,7 @@ incidents = sa.Table(
     sa.Column("seconds_to_resolve", sa.Float),
     sa.Column("seconds_of_impact", sa.Float),
     sa.Column("recurred", sa.Boolean, nullable=False),
+    # Compared and raised by every change: of two that started from the same version, one has to be repeated.
     sa.Column("version", sa.Integer, nullable=False),
     # At most one incident of a key is open. Two processes that report at the same time are decided here: the second
     # insert fails, and its report joins the incident of the first.
@@ -53,6 +55,7 @@ incidents = sa.Table(
     sa.Index("ix_incidents_status_detected_at", "status", "detected_at"),
     sa.Index("ix_incidents_severity_detected_at", "severity", "detected_at"),
     sa.Index("ix_incidents_scenario_detected_at", "scenario", "detected_at"),
+    # A database uses one index for a list. With two of them to choose from, it may follow the wrong one to the far end.
     sa.Index("ix_incidents_kinds", "severity", "scenario", "detected_at"),
     sa.Index("ix_incidents_status_kinds", "status", "severity", "scenario", "detected_at"),
     sa.Index(
@@ -62,6 +65,8 @@ incidents = sa.Table(
         postgresql_where=sa.text("open_actions > 0"),
     ),
     sa.Index(
+        # First what is compared for equality, then the time, which is a range; the rest makes the index answer by
+        # itself.
         "ix_incidents_measures",
         "counted",
         "severity",
@@ -93,6 +98,8 @@ incident_entries = sa.Table(
     sa.Column("kind", sa.String(64), nullable=False),
     sa.Column("actor", sa.String(128), nullable=False),
     sa.Column("data", sa.JSON, nullable=False),
+    # `at` may be long past, for a report that was replayed from the journal. Whether an entry should have been
+    # published by now depends on when it was written.
     sa.Column("written_at", UtcDateTime, nullable=False),
     sa.Column("announced", sa.Boolean, nullable=False),
     sa.Index("ix_incident_entries_incident_id_sequence", "incident_id", "sequence"),

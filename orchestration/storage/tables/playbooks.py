@@ -44,6 +44,7 @@ action_runs = sa.Table(
     sa.Column("actor", sa.String(128), nullable=False),
     sa.Column("started_at", UtcDateTime, nullable=False),
     sa.Column("finished_at", UtcDateTime),
+    # For the limit on automatic runs of an action per hour.
     sa.Index("ix_action_runs_action_started_at", "action", "started_at"),
 )
 

@@ -12,6 +12,7 @@ samples = sa.Table(
     metadata,
     sa.Column("name", sa.String(64), primary_key=True),
     sa.Column("step", sa.Integer, primary_key=True, autoincrement=False),
+    # Text, because it is part of the key: PostgreSQL's `json` has no equality operator.
     sa.Column("labels", sa.String(512), primary_key=True),
     sa.Column("at", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("value", sa.Float, nullable=False),

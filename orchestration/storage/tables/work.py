@@ -45,6 +45,7 @@ artifacts = sa.Table(
 events = sa.Table(
     "events",
     metadata,
+    # SQLite numbers rows by itself only in a column of exactly the type INTEGER: https://sqlite.org/autoinc.html
     sa.Column("sequence", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True),
     sa.Column("at", UtcDateTime, nullable=False),
     sa.Column("kind", sa.String(64), nullable=False),
@@ -72,6 +73,7 @@ leases = sa.Table(
     metadata,
     id_column("name"),
     sa.Column("holder", sa.String(128), nullable=False),
+    # Seconds by the database's own clock, with which alone they are compared.
     sa.Column("expires_at", sa.Float, nullable=False),
     sa.Column("data", sa.JSON, nullable=False),
 )

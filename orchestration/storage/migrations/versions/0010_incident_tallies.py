@@ -81,8 +81,10 @@ def _index(incidents: list[str], clocks: list[str]) -> None:
 
 
 def _mark(table: str, moment: str) -> sa.Insert:
+    # SQLite stores a time as text that begins with the day, in UTC.
     day = sa.func.substr(sa.cast(sa.column(moment), sa.Text()), 1, 10)
     if op.get_bind().dialect.name == "postgresql":
         day = sa.func.to_char(sa.func.timezone("UTC", sa.column(moment)), "YYYY-MM-DD")
+    # The name of the table is token enough: there are no other marks yet, and each table marks a day once.
     days = sa.select(sa.literal("day"), day, sa.literal(table)).select_from(sa.table(table)).distinct()
     return sa.insert(tables.incident_tally_marks).from_select(["span", "begin", "token"], days)

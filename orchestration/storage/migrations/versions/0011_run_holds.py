@@ -24,6 +24,7 @@ _HOLDS = (
     ("nobody reads its output", "interrupted"),
     ("no worker takes it", "interrupted"),
 )
+# Described here and not imported: `tables` has the columns of the newest version, which may not exist yet at this one.
 _runs = sa.table(
     "runs",
     *(sa.column(name, sa.String) for name in ("id", "status", "reason", "origin", "hold", "held_by", "forked_from")),
@@ -31,6 +32,7 @@ _runs = sa.table(
 
 
 def upgrade() -> None:
+    # Nullable, as SQLite demands of a column that is added without a default; most runs are not held anyway.
     op.add_column("runs", sa.Column("hold", sa.String(length=32), nullable=True))
     op.add_column("runs", sa.Column("held_by", sa.String(length=64), nullable=True))
     op.add_column("runs", sa.Column("forked_from", sa.String(length=64), nullable=True))

@@ -15,6 +15,7 @@ branch_labels = None
 depends_on = None
 
 _REASON = re.compile(r"(?P<incident>inc-[^\s:]+): .*\[(?P<key>[^\[\]#]+)(?:#(?P<part>[^\[\]]*))?\]", re.DOTALL)
+# As long as the identifiers that they repeat: the column of an action's key has 200 characters as well.
 _COLUMNS = {"incident_id": 64, "action_key": 200, "action_part": 16}
 _overrides = sa.table("overrides", *(sa.column(name, sa.String) for name in ("id", "reason", *_COLUMNS)))
 
