@@ -18,4 +18,5 @@ class RunStatus(StrEnum):
 
     @property
     def ended(self) -> bool:
+        # Stopped is not among them: a run that was paused has to be found by everything that looks for unfinished work.
         return self in (RunStatus.SUCCEEDED, RunStatus.FAILED, RunStatus.CANCELLED)

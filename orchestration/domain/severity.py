@@ -15,4 +15,5 @@ class Severity(StrEnum):
 
     def worse_than(self, other: Severity) -> bool:
         """Whether this one is the more urgent."""
+        # The names sort by urgency, so there is no table of ranks that could disagree with them.
         return self.value < other.value

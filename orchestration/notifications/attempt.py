@@ -51,6 +51,7 @@ async def attempt(
         detail = str(redact(str(error)))[:_MAX_DETAIL_LENGTH]
         if error.permanent:
             return DeliveryResult(SendOutcome.FAILED, since(), detail)
+        # The longer of the two: a receiver that names too short a time must not switch off our own backoff.
         wait = max(_wait(row.attempts, random), error.retry_after or 0.0)
         return DeliveryResult(SendOutcome.RETRIED, since(), detail, wait, error.retry_after or 0.0)
     except Exception as error:  # noqa: BLE001 — one message that cannot be handled must not hold up the others

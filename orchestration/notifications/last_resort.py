@@ -69,6 +69,8 @@ class LastResort:
     def __call__(self, notice: Notice) -> None:
         """Start to notify everybody; never raises and never waits."""
         self._threads = [thread for thread in self._threads if thread.is_alive()]
+        # A thread with an event loop of its own, since the caller's may be what is stuck; a daemon, since a receiver
+        # that hangs must not keep the process from ending.
         thread = threading.Thread(target=self._send, args=(notice,), name="last-resort", daemon=True)
         self._threads.append(thread)
         thread.start()
@@ -104,6 +106,7 @@ async def send_directly(
 
         async def send(row: OutboxRow) -> None:
             result = await attempt(replace(row, attempts=1), channels, clock, redact, 1.0)
+            # Whatever is not sent has failed: a message that bypasses the outbox is never sent again.
             outcome = SendOutcome.SENT if result.outcome is SendOutcome.SENT else SendOutcome.FAILED
             done[row.key] = DeliveryAttempt(row.key, clock.now(), outcome, round(result.seconds, 3), result.detail)
 

@@ -14,6 +14,7 @@ class SendRate:
     def __init__(self, clock: Clock, per_second: float | None) -> None:
         self._clock = clock
         self._per_second = per_second
+        # Monotonic: a wall clock that is set back would stop all messages until it has caught up.
         self._next = clock.monotonic()
 
     def set_rate(self, per_second: float | None) -> None:

@@ -170,6 +170,7 @@ class OutboxSender:
                     await self._rate(name).acquire()
                     await slots.acquire()
                     group.start_soon(self._deliver, row, slots, errors)
+            # A long backlog can outlast the lease. Without this check two processes would work on the same outbox.
             if self._loop is not None and not await self._acquire_lease():
                 return
 
@@ -179,6 +180,8 @@ class OutboxSender:
         self._in_flight.add(scope)
         try:
             with scope:
+                # Claimed one by one, right before it is sent: in a batch, a message behind a slow one would lose its
+                # claim before its turn.
                 until = self._clock.now() + timedelta(
                     seconds=self._channels.timeout(row.channel) + _CLAIM_MARGIN_SECONDS
                 )
@@ -203,12 +206,15 @@ class OutboxSender:
             case SendOutcome.SENT:
                 await self._call(lambda: self._outbox.mark_sent(row, delivery))
             case SendOutcome.RETRIED:
+                # A Retry-After is about the receiver, not about one message, so the whole channel waits.
                 self._rate(row.channel).hold(result.hold)
                 also = None if result.error else fallback(row, now)
                 due_at = now + timedelta(seconds=result.wait)
                 await self._call(lambda: self._outbox.postpone(row, due_at, delivery, [also] if also else []))
             case SendOutcome.FAILED:
                 response = self._channels.response
+                # A function, to be called in the transaction of the failure: two channels that fail at the same time
+                # would otherwise each leave the replacement to the other.
                 replacement = partial(substitute, row, response=response, now=now)
                 await self._call(lambda: self._outbox.mark_failed(row, delivery, replacement))
         self._publish(row, result)
@@ -235,6 +241,8 @@ class OutboxSender:
     async def _release_lease(self) -> None:
         if self._leads:
             self._leads = False
+            # Released rather than left to expire, so that another process sends at once and not only when the lease has
+            # run out.
             with anyio.CancelScope(shield=True):
                 await self._guard(lambda: self._call(lambda: self._leases.release(LEASE, self._holder)))
 

@@ -149,10 +149,12 @@ class AccessControl:
         user = self.table.find_user(name)
         # An unknown name costs the same time as a wrong password, so that the time does not tell which names exist.
         kept = user.password if user is not None else passwords.NOBODY
+        # Cut, because a caller who has not signed in must not decide how much there is to hash.
         right = passwords.matches(password[:1024], kept) and user is not None and user.disabled_at is None
         if not right:
             self.note_failure(name, source, "wrong name or password")
             raise SignInError("The name or the password is wrong.")
+        # For this name only: a source that guesses at others must not clear its count by signing in as itself.
         self.table.remove_failures(source, name)
         self._bus.publish(SignInSucceeded(source=source, user=name), actor=name)
         return self._new_session(name)
@@ -183,6 +185,8 @@ class AccessControl:
 
     def of_token(self, secret: str, source: str) -> SignedIn:
         """The caller with a token. Raises SignInError for an invalid one, LockedError for a source that guesses."""
+        # The lock applies to invalid tokens only. Behind a shared address, one client that guesses would otherwise shut
+        # out all others.
         entered = self.known_token(secret)
         if entered is None:
             self._check_lock("", source, self._clock.now())

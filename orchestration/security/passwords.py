@@ -17,6 +17,7 @@ _LEAST, _MOST = 12, 256
 def digest(password: str) -> str:
     """What is kept of a password: `scrypt$n$r$p$salt$key`. Takes about a fifth of a second of processor time."""
     salt = secrets.token_bytes(_SALT)
+    # The parameters are part of it, so that they can be raised later without invalidating what is stored.
     return "$".join(("scrypt", str(_N), str(_R), str(_P), _text(salt), _text(_key(password, salt, _N, _R, _P))))
 
 
@@ -46,6 +47,8 @@ NOBODY = "$".join(("scrypt", str(_N), str(_R), str(_P), base64.b64encode(bytes(_
 
 
 def _key(password: str, salt: bytes, n: int, r: int, p: int) -> bytes:
+    # OpenSSL's own memory limit is 32 MiB (https://docs.python.org/3/library/hashlib.html#hashlib.scrypt), which would
+    # leave no room for higher parameters.
     return hashlib.scrypt(password.encode(), salt=salt, n=n, r=r, p=p, maxmem=64 * 2**20, dklen=_LENGTH)
 
 

@@ -65,6 +65,7 @@ def checked_path(text: str, *, writing: bool) -> PurePosixPath:
     parts = [part for part in path.parts if part != "."]
     if ".." in parts:
         raise PermissionRefusedError("path", text, f"expected a path inside the workspace, got '{text}' with '..'")
+    # On a file system that ignores case, `.GIT` is the same folder.
     if ".git" in (part.lower() for part in parts):
         advice = "which manages it; write elsewhere" if writing else "and is not a file of the project"
         raise PermissionRefusedError("path", text, f"'{text}' belongs to git, {advice}")

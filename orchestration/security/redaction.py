@@ -96,6 +96,7 @@ def _hide(value: Any) -> Any:
             return {key: _hide(inner) for key, inner in value.items()}
         case list() | tuple() | set() | frozenset():
             return [_hide(inner) for inner in value]
+        # What is redacted already keeps its kind, which says more than "secret".
         case str() if value.startswith("[redacted:"):
             return value
         case _:

@@ -73,6 +73,7 @@ class ReportingRedactor:
         """The number to report now; 0 if it is too early."""
         now = self._clock.monotonic()
         with self._lock:
+            # Removed and added again, so that the first key is always the one that was not used for the longest time.
             reported_at, waiting = self._reported.pop(key, (float("-inf"), 0))
             due = now - reported_at >= _EVERY_SECONDS
             self._reported[key] = (now, 0) if due else (reported_at, waiting + count)

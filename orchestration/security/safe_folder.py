@@ -34,6 +34,8 @@ class SafeFolder:
         with self._parent(path, writing=False) as (folder, name):
             file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
             with os.fdopen(file, "rb") as stream:
+                # Checked on the open file, since a name can be replaced in between. O_NONBLOCK keeps a named pipe from
+                # blocking the open until somebody writes to it (fifo(7)).
                 if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
                     raise PermissionRefusedError(
                         "path", path, f"expected a file, got '{path}', which is something else"
@@ -46,8 +48,11 @@ class SafeFolder:
             mode = self._mode(folder, name, path)
             if mode is not None and self._same(folder, name, data):
                 return False
+            # In the same folder, since a rename is atomic only within one file system (rename(2)).
             temporary = f".{secrets.token_hex(8)}.tmp"
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+            # A new file gets the mode that the umask leaves; one that replaces another is private until it has the
+            # other's mode.
             file = os.open(temporary, flags, 0o666 if mode is None else 0o600, dir_fd=folder)
             try:
                 with os.fdopen(file, "wb") as stream:
@@ -114,6 +119,8 @@ class SafeFolder:
         real = Path(os.path.realpath(self.root.joinpath(asked)))
         if not real.is_relative_to(self.root):
             raise PermissionRefusedError("path", path, f"'{path}' leads out of the workspace; that is not allowed")
+        # Checked again: a link inside the workspace may lead to `.git`, or to a file with secrets under a harmless
+        # name.
         return checked_path(str(real.relative_to(self.root)), writing=writing)
 
     def _mode(self, folder: int, name: str, path: str) -> int | None:

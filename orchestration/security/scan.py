@@ -68,6 +68,7 @@ class FolderScan:
                 break
             left -= found.st_size
             text = _text(Path(path))
+            # The state is from before the reading: what is written meanwhile changes it, and is read the next time.
             self._seen[path] = state
             findings += scan_text(self._find, text, path) if text else ()
         return tuple(findings)
@@ -87,6 +88,7 @@ class FolderScan:
                     found = os.stat(path, follow_symlinks=False)  # noqa: PTH116
                 except OSError:
                     continue
+                # By both times: a file that is moved here keeps its time of modification, however old.
                 recent = max(found.st_mtime, found.st_ctime) >= self._since
                 if stat.S_ISREG(found.st_mode) and 0 < found.st_size <= _MOST_BYTES and recent:
                     yield path, found

@@ -83,6 +83,7 @@ def audit(packages: Mapping[str, str], folder: Path) -> VulnerabilityAudit:
         read += 1
         changed = _moment(record.get("modified"))
         newest = changed if newest is None else max(newest, changed or newest)
+        # OSV goes on publishing a record that was a mistake or a duplicate, with the time of its withdrawal.
         if not record.get("withdrawn"):
             found += _matches(record, names)
     return VulnerabilityAudit(tuple(dict.fromkeys(found)), len(names), read, unreadable, newest)
@@ -99,12 +100,14 @@ def affects(affected: Mapping[str, Any], version: str) -> bool:
     return any(
         _in_range(parsed, _list(one.get("events")))
         for one in _list(affected.get("ranges"))
+        # Ranges of the type GIT name commits, which cannot be compared with an installed version.
         if isinstance(one, dict) and one.get("type") == "ECOSYSTEM"
     )
 
 
 def _matches(record: Mapping[str, Any], packages: Mapping[str, str]) -> Iterator[Vulnerability]:
     for affected in _list(record.get("affected")):
+        # An ecosystem may be followed by a colon and a release, as in `Debian:12`.
         package = affected.get("package") if isinstance(affected, dict) else None
         if not isinstance(package, dict) or str(package.get("ecosystem", "")).partition(":")[0] != "PyPI":
             continue
@@ -133,6 +136,8 @@ def _events(events: Iterable[Any]) -> Iterator[tuple[Version, str]]:
         for kind in ("introduced", "fixed", "last_affected"):
             if isinstance(event, dict) and kind in event:
                 try:
+                    # The schema uses "0" for a version before all others; PEP 440 sorts pre-releases of version 0
+                    # before it.
                     yield (_BEGINNING if event[kind] == "0" else Version(str(event[kind]))), kind
                 except InvalidVersion:
                     continue

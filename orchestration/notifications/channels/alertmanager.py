@@ -56,6 +56,7 @@ def _alert(message: ChannelMessage, severity: Severity, now: datetime, ends_at: 
     alert: dict[str, Any] = {
         "labels": _labels(notice, severity),
         "annotations": annotations,
+        # Never after now: Alertmanager refuses an alert that ends before it starts, and the resolved ones end now.
         "startsAt": min(notice.started_at or notice.detected_at or message.created_at, now).isoformat(),
         "endsAt": ends_at.isoformat(),
     }

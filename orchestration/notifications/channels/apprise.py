@@ -35,6 +35,7 @@ class AppriseChannel:
 
 def _library() -> Any:
     try:
+        # Imported at the first message, so that only those who use it have to install it.
         return importlib.import_module("apprise")
     except ImportError as error:
         advice = "the Apprise library is missing; install it with: pip install 'agent-orchestration[apprise]'"

@@ -14,7 +14,9 @@ import aiosmtplib
 from orchestration.domain.severity import Severity
 from orchestration.notifications.channels.channel import ChannelContext, ChannelMessage, DeliveryError
 
+# The ports of SMTP (RFC 5321), of submission (RFC 6409) and of submission over TLS (RFC 8314).
 _PORTS = {"none": 25, "starttls": 587, "implicit": 465}
+# Python refuses a header with a line feed in it, and the page would be lost. Subjects are made from alerts' texts.
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -39,9 +41,12 @@ class EmailChannel:
                 timeout=settings.timeout,
                 use_tls=settings.tls == "implicit",
                 start_tls=settings.tls == "starttls",
+                # By default the library looks this machine's name up (`socket.getfqdn`), which takes seconds where no
+                # name server answers.
                 local_hostname=mail["Message-ID"].rpartition("@")[2].rstrip(">"),
             )
         except aiosmtplib.SMTPRecipientsRefused as error:
+            # Each mail has one recipient, so the first refusal is the only one.
             raise _refusal(error.recipients[0]) from error
         except aiosmtplib.SMTPResponseException as error:
             raise _refusal(error) from error

@@ -59,6 +59,7 @@ def write_block(message: ChannelMessage) -> None:
         if sys.stderr is None:
             raise ValueError("closed")
         encoding = sys.stderr.encoding or "utf-8"
+        # A terminal that cannot show a character must not cost the page: the character is escaped instead.
         sys.stderr.write(block.encode(encoding, "backslashreplace").decode(encoding))
         sys.stderr.flush()
     except (OSError, ValueError) as error:

@@ -13,6 +13,7 @@ from orchestration.notifications.channels.http import HttpPoster
 from orchestration.notifications.notice import NoticeKind
 
 ADDRESS = "https://events.pagerduty.com"
+# The Events API knows these four and no others: https://developer.pagerduty.com/docs/send-alert-event.
 _SEVERITIES = {Severity.P0: "critical", Severity.P1: "error", Severity.P2: "warning", Severity.P3: "info"}
 _ACTIONS = {
     NoticeKind.ACKNOWLEDGED: "acknowledge",
@@ -38,6 +39,7 @@ class PagerDutyChannel:
         url = (self._context.settings.url or ADDRESS).rstrip("/") + "/v2/enqueue"
         data = event(message, self._context.secret("routingKeyEnv"))
         await self._poster.post_json(url, data)
+        # With the same dedup key, by which PagerDuty finds the alert that was triggered just before.
         if message.notice.kind is NoticeKind.TEST:
             await self._poster.post_json(url, {**data, "event_action": "resolve"})
 

@@ -45,6 +45,7 @@ class ChannelRegistry:
     def timeout(self, name: str) -> float:
         """The time limit of one attempt on a channel, in seconds."""
         settings = self.response.channel(name)
+        # A channel that is gone from the configuration fails at once, so its messages need no longer claim.
         return 1.0 if settings is None else settings.timeout
 
     def rate(self, name: str) -> float | None:

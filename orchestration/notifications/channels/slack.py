@@ -21,6 +21,8 @@ class SlackChannel:
 
     async def send(self, message: ChannelMessage) -> None:
         """Post one message. Raises DeliveryError."""
+        # Otherwise Slack reads asterisks, underscores and backticks as formatting, and names of variables
+        # and files are full of underscores: https://docs.slack.dev/messaging/formatting-message-text.
         data = {"text": escape(message.text[:_MAX_TEXT]), "mrkdwn": False, "unfurl_links": False}
         await self._poster.post_json(self._context.url(), data)
 

@@ -30,6 +30,8 @@ class WebhookChannel:
     async def send(self, message: ChannelMessage) -> None:
         """Post one message; any 2xx means that it was accepted. Raises DeliveryError."""
         body = encode(cloud_event(message))
+        # The time of sending, not of the message: to its receiver, a message that waited for hours would look like a
+        # replay.
         stamp = str(int(self._context.clock.now().timestamp()))
         headers = {
             "content-type": "application/cloudevents+json; charset=utf-8",

@@ -16,6 +16,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 MAX_OUTPUT = 20_000
 _MAX_SOURCE = 20_000
+# Each level multiplies the time that a template may take by the length of a list.
 _MAX_LOOP_DEPTH = 2
 
 _NODES = (
@@ -88,8 +89,11 @@ def _walk(node: nodes.Node, depth: int) -> Iterator[tuple[nodes.Node, int]]:
 
 
 def _environment() -> _Environment:
+    # An unknown name is an error: a misspelt variable would otherwise leave a silent gap in a page. No escaping, since
+    # the texts are not HTML.
     environment = _Environment(undefined=jinja2.StrictUndefined, autoescape=False, keep_trailing_newline=True)
     environment.filters = {name: each for name, each in environment.filters.items() if name in _FILTERS}
+    # Jinja's globals include `range` and `lipsum`, with which a short template makes a long text.
     environment.globals.clear()
     return environment
 
