@@ -110,6 +110,8 @@ class Monitoring:
     async def running(self) -> AsyncIterator[Monitoring]:
         """Monitor for as long as the block lasts."""
         subscribe = self._context.bus.subscribe
+        # Before the monitor runs: an event of this process that the tail has not heard of would pass for
+        # another process's.
         subscriptions = [subscribe(self._counting.on_event), subscribe(self._event_tail.on_own_event)]
         try:
             async with anyio.create_task_group() as group:
@@ -123,6 +125,7 @@ class Monitoring:
             for unsubscribe in subscriptions:
                 unsubscribe()
             self._context.database.suspend("")  # nothing checks it any more, so nothing would lift a suspension
+            # Closing connections has to wait for them, which a cancelled task may do in a shielded scope only.
             with anyio.CancelScope(shield=True):
                 await self.providers.aclose()
 
@@ -142,6 +145,7 @@ class Monitoring:
         every = self.monitor.every
         every(0.5, "events", self._read_other_processes)
         every(1, "routes", self._collect_routes)
+        # Every provider has an interval of its own; this loop only finds those that are due.
         every(1, "probes", self.providers.probe)
         every(lambda: self._settings().resource_seconds, "resources", in_thread(self.resources.collect))
         every(lambda: self._settings().resource_seconds, "lag", self._lag.collect)
@@ -152,6 +156,7 @@ class Monitoring:
         every(10, "calls", self._calls.collect)
         every(1, "log", in_thread(self._log_errors.collect))
         every(lambda: self._settings().scan_seconds, "secrets", in_thread(self._scan_secrets))
+        # So often because it only reads a flag unless a step has written something.
         every(0.1, "written", self._scan_written)
         every(lambda: self._settings().audit_seconds, "audit", in_thread(self._audit))
         every(60, "backups", in_thread(self._backups.collect))
@@ -179,6 +184,7 @@ class Monitoring:
         self._calls.record(signals)
         self._sample_writer.record(signals)
         self._counting.measure(signals)
+        # Evidence ends up in messages to people, and may quote the output of tools and providers.
         redact = self._context.redactor.data
         self._sink([replace(one, evidence=redact(dict(one.evidence))) if one.evidence else one for one in signals])
 

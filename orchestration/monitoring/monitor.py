@@ -28,6 +28,7 @@ Round = Callable[[], Awaitable[Iterable[Signal]]]
 
 # The signals of one fault arrive together; in a batch the rules are evaluated once for all of them.
 _GATHER_SECONDS = 0.1
+# A bound for as long as the sink is stuck. The oldest signals are dropped, because rules go by the newest.
 _MOST_WAITING = 50_000
 # A loop may be this late before the pings to the dead-man address stop, which tells people outside that it is stuck.
 _LAGGING_SECONDS = 60.0
@@ -104,6 +105,7 @@ class Monitor:
         running = asyncio.get_running_loop()
         self._wake = lambda: _set_from_anywhere(running, arrived)
         self._wake()  # for signals that were added before
+        # Before `started`, or an event that is published right after the start could be missed.
         unsubscribe = self._bus.subscribe(self.on_event)
         task_status.started()
         try:
@@ -164,11 +166,13 @@ class Monitor:
         else:
             pulse.failing.clear()
             pulse.done_at = self._clock.monotonic()
+        # Also after a failure: the dead-man switch is about loops that hang, and this one has come round.
         pulse.round_at = self._clock.monotonic()
 
     def _log_failure(self, name: str, pulse: _Pulse, error: Exception) -> None:
         kind = type(error).__name__
         self._count_failure()
+        # Once for each kind of failure: a collector that fails every second would fill the log with one traceback.
         if kind not in pulse.failing:
             pulse.failing.add(kind)
             _log.exception("monitoring.look_failed", loop=name, message=f"the collector {name} failed: {kind}")
@@ -178,6 +182,7 @@ class Monitor:
         while True:
             await arrived.wait()
             await self._clock.sleep(_GATHER_SECONDS)
+            # Cleared before the batch is taken, so that a signal which arrives in between sets it again.
             arrived.clear()
             batch = [self._waiting.popleft() for _ in range(len(self._waiting))]
             if batch:

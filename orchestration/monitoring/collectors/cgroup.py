@@ -41,10 +41,13 @@ def read(root: Path = ROOT, membership: Path = _SELF) -> CgroupUsage:
 
 
 def _version_2(root: Path, place: Path) -> CgroupUsage:
+    # The interface files: https://docs.kernel.org/admin-guide/cgroup-v2.html
     cpus = [quota for group in _upwards(root, place) if (quota := _quota_2(_text(group / "cpu.max"))) is not None]
     limit, limited = _tightest([(group, _number(group / "memory.max")) for group in _upwards(root, place)])
     microseconds = _table(place / "cpu.stat").get("usage_usec")
+    # Of the group that has the limit, which need not be ours: whatever else is in it counts against the limit, too.
     used = _number(limited / "memory.current") if limited else None
+    # As kubelet and `docker stats` count it: inactive file cache is dropped before anything is killed.
     idle = _table(limited / "memory.stat").get("inactive_file", 0) if limited else 0
     return CgroupUsage(
         cpus=min(cpus, default=None),
@@ -69,6 +72,7 @@ def _version_1(root: Path, groups: Mapping[str, str], usage: CgroupUsage) -> Cgr
         places = _upwards(memory, _place(memory, groups.get("memory", "/")))
         limit, limited = _tightest([(group, _number(group / "memory.limit_in_bytes")) for group in places])
         if limited is not None and (whole := _number(limited / "memory.usage_in_bytes")) is not None:
+            # In version 1 only the `total_` figures include the groups below, as the use itself does.
             used = max(0, whole - _table(limited / "memory.stat").get("total_inactive_file", 0))
     return CgroupUsage(cpus, seconds, limit, used)
 
@@ -77,6 +81,7 @@ def _groups(text: str) -> dict[str, str]:
     """`/proc/self/cgroup`: our place by controller; version 2's has the empty name."""
     places: dict[str, str] = {}
     for line in text.splitlines():
+        # At the first two colons only: the path that follows may hold more of them, see cgroups(7).
         _, _, rest = line.partition(":")
         controllers, _, place = rest.partition(":")
         places |= dict.fromkeys(controllers.split(","), place)
@@ -89,6 +94,7 @@ def _unified(root: Path) -> Path | None:
 
 
 def _hierarchy(root: Path, controller: str) -> Path | None:
+    # Distributions mount these two together and link their single names to it; some containers lack the links.
     for name in (controller, "cpu,cpuacct"):
         if (root / name).is_dir() and (name == controller or controller in name.split(",")):
             return root / name
@@ -98,6 +104,7 @@ def _hierarchy(root: Path, controller: str) -> Path | None:
 def _place(root: Path, place: str) -> Path:
     """Our group's folder; inside a container the group may be mounted as the root, whatever its name outside."""
     inside = root / place.strip("/")
+    # A path with `..` leads out of our cgroup namespace, see cgroup_namespaces(7), so only the root can be read.
     return inside if ".." not in place and inside.is_dir() else root
 
 
@@ -123,6 +130,7 @@ def _quota_2(text: str) -> float | None:
 
 def _quota_1(group: Path) -> float | None:
     quota, period = _number(group / "cpu.cfs_quota_us"), _number(group / "cpu.cfs_period_us")
+    # Version 1 writes -1 for a group without a quota.
     return quota / period if quota is not None and quota > 0 and period else None
 
 

@@ -18,6 +18,7 @@ from orchestration.storage.database import Database
 from orchestration.storage.tables import runs
 
 _QUICK_SECONDS = 5.0
+# Longer than a lock is waited for below, so that a lock is reported as one and not as a missing answer.
 _PATIENCE_SECONDS = 5.0
 # Our transactions take milliseconds, so a lock that lasts this long belongs to another program.
 _LOCK_SECONDS = 4.0
@@ -53,6 +54,7 @@ class DatabaseWatch:
         return (Signal("database_up", self._clock.now(), 0.0, {}, {"detail": detail}),)
 
     def _ask(self) -> tuple[Signal, ...]:
+        # Counted on the thread: one that was abandoned holds its connection until the server or the kernel gives up.
         self._asking += 1
         try:
             return self._answer()
@@ -61,8 +63,11 @@ class DatabaseWatch:
 
     def _answer(self) -> tuple[Signal, ...]:
         now = self._clock.now()
+        # The query comes last: a connection that is open already goes on answering from a file that is gone or locked.
         problem, damaged = self._gone() or self._locked() or self._query()
         self._database.suspend(problem)
+        # Reported, but no reason to suspend: connections that are open keep working when the file cannot
+        # be opened anew.
         problem = problem or next(filter(None, map(unreadable, self._files)), "")
         up = Signal("database_up", now, 0.0 if problem else 1.0, {}, {"detail": problem} if problem else {})
         return (up, *self.check()) if damaged else (up,)
@@ -87,6 +92,7 @@ class DatabaseWatch:
     def _query(self) -> tuple[str, bool]:
         """What is wrong, and whether it is damage; an empty text if nothing is."""
         try:
+            # This query is what finds out that a suspension can end.
             with self._database.read(even_suspended=True) as connection:
                 connection.execute(sa.select(runs.c.id).limit(1)).first()
         except SQLAlchemyError as error:
@@ -97,6 +103,8 @@ class DatabaseWatch:
         """Whether another program keeps an SQLite file locked. Tested on a new connection: ours may be waiting."""
         for path in self._files[:1]:
             try:
+                # BEGIN IMMEDIATE takes the write lock without writing. Without an isolation level Python begins no
+                # transaction of its own around it.
                 with closing(sqlite3.connect(path, timeout=_LOCK_SECONDS, isolation_level=None)) as file:
                     file.execute("BEGIN IMMEDIATE")
                     file.execute("ROLLBACK")
@@ -124,6 +132,8 @@ def quick_check(path: Path) -> list[str] | None:
     over a connection of its own."""
     try:
         with closing(_opened(path)) as file:
+            # Not `integrity_check`, which also compares indexes with tables and takes much longer:
+            # https://www.sqlite.org/pragma.html#pragma_quick_check
             rows = file.execute(f"PRAGMA quick_check({_MOST_FINDINGS})").fetchall()
     except sqlite3.OperationalError as error:
         # A page that the disk does not give back is lost, in a file that can be opened. All else may pass: a lock, a
@@ -140,6 +150,7 @@ def unreadable(path: Path) -> str:
     if not path.exists():
         return ""
     try:
+        # SQLite opens a file lazily, so only a first read shows whether it can be opened.
         with closing(_opened(path)) as file:
             file.execute("PRAGMA schema_version").fetchone()
     except sqlite3.OperationalError as error:
@@ -150,6 +161,7 @@ def unreadable(path: Path) -> str:
 
 
 def _opened(path: Path) -> sqlite3.Connection:
+    # Read-only, since SQLite would create a file that is missing.
     return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=_QUICK_SECONDS)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 # What is put in their place holds nothing that any of these would match again.
 _RULES: tuple[tuple[re.Pattern[str], str], ...] = (
+    # In this order: a URL or a quoted text goes as a whole, before its parts look like paths or numbers.
     (re.compile(r"[a-z][a-z0-9+.-]{1,20}://[^\s'\"<>]+", re.IGNORECASE), "<url>"),
     (re.compile(r"'[^'\n]*'|\"[^\"\n]*\"|`[^`\n]*`"), "<text>"),
     (re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE), "<id>"),
@@ -38,6 +39,7 @@ def normalised(text: str) -> str:
 
 def fingerprint(entry: Mapping[str, Any]) -> str:
     """Who a log entry is: twelve hexadecimal digits from its event, its message and the last line of its exception."""
+    # The frames above the last line change with every release; the last line says what the error was.
     exception = str(entry.get("exception") or "").strip().rpartition("\n")[2]
     message = entry.get("message") or entry.get("reason") or entry.get("detail") or ""
     parts = (str(entry.get("event") or ""), str(message), exception)

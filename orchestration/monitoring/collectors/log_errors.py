@@ -42,6 +42,7 @@ class LogErrors:
             at = _moment(entry.get("at"))
             if at is None or at >= self._began:
                 continue
+            # The newest come first, so everything after this one is older still.
             if at < since:
                 break
             name = fingerprint(entry)

@@ -55,6 +55,7 @@ class LogFollower:
                 self._file = os.fstat(file.fileno()).st_ino  # it may have been created since `_stat`
         except FileNotFoundError:
             return []
+        # The last line may still be being written; it is read in a later round, when it is complete.
         whole = data[: data.rfind(b"\n") + 1]
         if not whole and len(data) == _MOST_BYTES:
             whole = data  # one endless line; waiting for its end would read nothing ever again
@@ -100,6 +101,7 @@ def error_lines(path: Path, run_id: str, limit: int = 20) -> list[dict[str, Any]
 
     Looks through a few megabytes at most. No file is no line.
     """
+    # Packed copies are left out because they cannot be read backwards from their end.
     copies = sorted(copy for copy in path.parent.glob(f"{path.name}.*") if copy.suffix != ".gz")
     found = (
         entry for file in (path, *copies[-1:]) for entry in recent_errors(file, run_id) if entry.get("run") == run_id
@@ -110,6 +112,7 @@ def error_lines(path: Path, run_id: str, limit: int = 20) -> list[dict[str, Any]
 def recent_errors(path: Path, holding: str = "") -> Iterator[dict[str, Any]]:
     """The errors among the last megabytes of a file, newest first; only lines that hold a text, where one is given."""
     text = holding.encode()
+    # The bytes are tested first: parsing every line as JSON is what would take the time.
     lines = _backwards(path, lambda line: text in line and any(level in line for level in (b"ERROR", b"CRITICAL")))
     return (entry for entry in entries(lines) if entry.get("level") in ERRORS)
 
@@ -125,6 +128,7 @@ def _backwards(path: Path, wanted: Callable[[bytes], bool]) -> list[bytes]:
                 step = min(_CHUNK, at - least)
                 at -= step
                 file.seek(at)
+                # A chunk usually begins in the middle of a line, the start of which is in the chunk before it.
                 first, *whole = (file.read(step) + rest).split(b"\n")
                 found += [line for line in reversed(whole) if wanted(line)]
                 rest = first

@@ -46,6 +46,8 @@ class Leak:
 
 def top(count: int, redact: Callable[[str], str], clock: Clock) -> tuple[ProcessUse, ...]:
     """The `count` busiest and the `count` largest processes. Blocks for a fifth of a second to measure."""
+    # psutil's own `cpu_percent` measures since the last call for the same process, which may be long
+    # ago: https://psutil.readthedocs.io
     before = {process.pid: (process, seconds) for process in psutil.process_iter() if (seconds := _cpu(process)) >= 0}
     started = clock.monotonic()
     time.sleep(_BETWEEN_SECONDS)
@@ -87,6 +89,7 @@ class MemoryWatch:
         seen = {}
         for process in family():
             try:
+                # Process numbers are reused; together with the time of its start a number means one process.
                 key = (process.pid, process.create_time())
                 seen[key] = process.memory_info().rss
                 self._commands.setdefault(key, self._redact(_command(process)))

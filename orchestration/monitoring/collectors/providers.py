@@ -87,8 +87,11 @@ class ProviderWatch:
         for attempt in attempts:
             provider, _ = attempt.names
             self._asked[provider] = None
+            # Traffic notices a fault before the next probe is due, so a failed call has the provider probed at once.
             if attempt.outcome not in _NOT_ITS_FAULT:
                 self._due[provider] = float("-inf")
+            # It answered a call while it left a probe unanswered: it is busy, and its probes get the longest
+            # limit from now on.
             elif self._was_at_work(provider, ended, attempt.seconds):
                 self._unhurried.add(provider)
 

@@ -126,6 +126,7 @@ class ResourceCollector:
         of = {"used_bytes": seen.memory_used, "total_bytes": seen.memory_total}
         yield Signal("memory_percent", now, seen.memory_percent, host, {**evidence, **of})
         for disk in seen.disks:
+            # A file system without a free inode refuses new files just as a full one does.
             free = min(disk.free_percent, disk.free_files_percent)
             room = f"{_megabytes(disk.free_bytes)} of {_megabytes(disk.total_bytes)}"
             yield Signal("disk_free_percent", now, free, {**host, "path": disk.path}, {**asdict(disk), "free": room})
@@ -148,6 +149,7 @@ def _megabytes(count: int) -> str:
 
 def _machine_cpu_seconds() -> float:
     """Processor time that all processes of the machine have used; what a virtual machine's host took counts too."""
+    # Waiting for a disk is idle time, and guest time is part of user time already: proc_stat(5).
     times = psutil.cpu_times()
     return float(sum(times) - times.idle - getattr(times, "iowait", 0.0) - getattr(times, "guest", 0.0))
 
@@ -180,6 +182,7 @@ def disks(folders: Iterable[Path]) -> tuple[DiskUsage, ...]:
             continue
         # As `df` counts: blocks reserved for root are neither used nor free to us.
         usable = found.f_blocks - found.f_bfree + found.f_bavail
+        # Some file systems, such as btrfs, make inodes as they need them and report none at all.
         files = 100.0 * found.f_favail / found.f_files if found.f_files else 100.0
         free = 100.0 * found.f_bavail / usable if usable else 100.0
         total = usable * found.f_frsize

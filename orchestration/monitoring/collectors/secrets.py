@@ -71,6 +71,7 @@ class SecretWatch:
         self._find = find
         self._clock = clock
         self._record = record
+        # `scan_due` and `collect` run on the threads of two loops and change the same records.
         self._lock = threading.Lock()
         self._due: deque[str] = deque(maxlen=_MOST_DUE)
         seen = record.read()
@@ -138,6 +139,7 @@ class SecretWatch:
     def _in_due(self, run: Run) -> Iterator[Signal]:
         workspace, now = self._workspace(run), self._clock.monotonic()
         if now < workspace.rests_until and not run.status.ended:
+            # Queued again, or what this step has written would be found only by the slow scan of everything.
             self._due.append(run.id)
             return
         yield from self._in_artifacts(run.id)

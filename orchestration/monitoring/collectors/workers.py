@@ -80,6 +80,7 @@ class WorkerWatch:
     def _process(self, lease: Lease) -> _Process:
         pid = lease.data.get("pid")
         known = self._supervised.get(pid) if isinstance(pid, int) else None
+        # Process numbers mean something on one machine only: a worker of another host may have the same.
         if known is not None and lease.data.get("host", socket.gethostname()) == socket.gethostname():
             return _Process(known, pid)
         return _Process(lease.name.partition("/")[2], None)

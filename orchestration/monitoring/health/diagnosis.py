@@ -40,6 +40,8 @@ class IncidentDiagnosis:
         """The wait-for graph as it is now."""
         unfinished = self._runs.list([status for status in RunStatus if not status.ended], limit=_AT_MOST)
         names = [run.id for run in unfinished]
+        # Heartbeats outlive the agents that sent them: those of agents that have finished would draw
+        # waits that are over.
         ended = self._timeline.list_of_kinds(names, [AgentFinished.kind]).values()
         done = {
             event.payload.agent_run_id

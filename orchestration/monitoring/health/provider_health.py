@@ -85,6 +85,7 @@ class ProviderHealthBoard:
             if known is not None and known.at >= route.at:
                 return
             self._of(provider).routes[model] = route
+            # A breaker closes only after an answer, which makes the failed probe before it out of date.
             if known is not None and known.open and not route.open:
                 self._of(provider).probe = (OK, "")
 
@@ -121,6 +122,7 @@ def chain(configuration: Configuration) -> tuple[str, ...]:
         settings = runtime.providers.get(name)
         if settings is None or not settings.enabled:
             continue
+        # Even a rehearsal that is configured as a fallback: its invented answers must not end up in real work.
         if settings.type is not ProviderKind.REHEARSAL or name == runtime.default_provider:
             usable.append(name)
     return tuple(usable)
@@ -129,4 +131,5 @@ def chain(configuration: Configuration) -> tuple[str, ...]:
 def usable(standings: Mapping[str, ProviderHealth], members: Sequence[str]) -> int | None:
     """How many members of the chain can be used; None until each of them has been checked."""
     ups = [standings[name].up for name in members if name in standings]
+    # A count before all have been checked would be too low, and raise an alert at every start.
     return None if len(ups) < len(members) or None in ups else sum(bool(up) for up in ups)

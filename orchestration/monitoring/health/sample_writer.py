@@ -44,6 +44,8 @@ class SampleWriter:
 
     def write(self) -> tuple[Signal, ...]:
         """Write the buffer, and roll up what is due. Blocks."""
+        # The lock is not held while the database is written: `record` runs on the event loop and must not
+        # wait for a disk.
         with self._lock:
             batch, self._waiting = self._waiting, []
         try:
@@ -53,6 +55,7 @@ class SampleWriter:
                 self._waiting = [*batch, *self._waiting][-_MOST_WAITING:]
             raise
         if self._clock.monotonic() - self._summed_up_at >= _SUM_UP_EVERY_SECONDS:
+            # Set first, so that a roll-up that fails is tried again in a minute and not in every round.
             self._summed_up_at = self._clock.monotonic()
             self._samples.roll_up(self._clock.now(), timedelta(days=self._retention_days()))
         return ()

@@ -37,6 +37,7 @@ class WaitGraph:
         for wait in self.waits:
             graph.setdefault(wait.who, set()).add(wait.what)
         found: list[tuple[str, ...]] = []
+        # The sorter reports one cycle at a time; each is cut open so that the next one is found.
         while True:
             try:
                 TopologicalSorter(graph).prepare()
@@ -87,6 +88,7 @@ def wait_graph(
         waits += _of_run(run, working.get(run.id, []), asked.get(run.id), workers, run.provider or default_provider)
     needed = {wait.what for wait in waits}
     waits += [WaitEdge(f"provider:{name}", f"repair:{name}", why) for name, why in down.items()]
+    # A paused provider that nothing waits for explains nothing, and would only clutter the graph.
     closed = [name for name, limit in limits.items() if limit == 0 and f"provider:{name}" in needed]
     waits += [WaitEdge(f"provider:{name}", f"limit:{name}", "its limit is 0: it is paused") for name in closed]
     return WaitGraph(tuple(sorted(set(waits))))

@@ -64,6 +64,7 @@ class EventCounters:
             case RouteEvent():
                 state = "open" if isinstance(payload, RouteOpened) else change
                 self._metrics.count(metrics.ROUTE_CHANGES, provider=payload.provider, state=state)
+            # Figures about real incidents must not include those that a drill has caused.
             case IncidentEvent() if payload.drill is not True:
                 self._metrics.count(metrics.INCIDENTS, severity=payload.severity, change=change)
             case NotificationEvent():
@@ -90,6 +91,7 @@ class EventCounters:
                 self._metrics.set(metrics.BACKUP_AGE, signal.value)
             elif signal.name == "log_errors":
                 self._metrics.count(metrics.LOG_ERRORS, signal.value)
+            # What was redacted before it was stored is counted by its event already.
             elif signal.name == "secret_found" and not signal.evidence.get("redacted"):
                 self._metrics.count(metrics.SECRETS, signal.value)
         if disks:
@@ -103,6 +105,8 @@ class EventCounters:
         """Set how many routes of each provider are in each state."""
         counted: dict[tuple[str, str], int] = {}
         for provider, state in states:
+            # Mapped to the labels' values first: two providers that both become `other` would overwrite each
+            # other's counts.
             key = metrics.label_value("provider", provider), metrics.label_value("state", state)
             counted[key] = counted.get(key, 0) + 1
         for provider in {provider for provider, _ in counted}:

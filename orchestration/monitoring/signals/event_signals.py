@@ -154,4 +154,5 @@ def _signal(
 
 
 # What is read back after a restart: only events that become signals, out of many more.
+# Derived from the functions above, so that none of them can be forgotten here.
 KINDS = frozenset(kind for kind, one in CATALOGUE.items() if _signals.dispatch(one) is not _signals.dispatch(object))

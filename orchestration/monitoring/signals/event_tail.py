@@ -11,6 +11,7 @@ from orchestration.events import Event
 from orchestration.storage.timeline import PROGRESS, Timeline
 
 _MOST = 1000
+# Own events that never reach the timeline, because writing them failed, would otherwise stay in memory for good.
 _REMEMBERED = 50_000
 # A missing number may still appear while its transaction is open; one that was rolled back never does. Sequences of
 # PostgreSQL are not transactional: https://www.postgresql.org/docs/current/functions-sequence.html
@@ -27,12 +28,14 @@ class EventTail:
         self._timeline = timeline
         self._clock = clock
         self._lock = threading.Lock()
+        # Counted, not only remembered: two equal events of one moment are two rows of the timeline.
         self._own: Counter[_Key] = Counter()
         self._last: int | None = None
         self._gaps: dict[int, float] = {}
 
     def on_own_event(self, event: Event) -> None:
         """Remember an event of this process, which will appear on the timeline too. Safe from any thread."""
+        # Progress is stored as heartbeats and never appears on the timeline.
         if event.kind == PROGRESS:
             return
         with self._lock:
