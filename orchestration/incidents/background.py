@@ -15,6 +15,7 @@ from orchestration.incidents.statistics import Statistics
 
 # A timer fires at most so late. A round with nothing due costs 0.2 ms (docs/explanation/measurements.md).
 _SECONDS = 1.0
+# Often enough that a request finds few outdated days, which it would have to sum up itself.
 _SUM_UP_SECONDS = 60.0
 
 
@@ -28,6 +29,7 @@ async def run(
     """
 
     def work() -> None:
+        # First: what was reported while the database was away may have made an incident whose timers are already due.
         journal.replay()
         service.fire_due_timers(clock.now())
 
@@ -58,6 +60,8 @@ async def _repeat(
     failing = False
     while True:
         try:
+            # In a thread: a locked SQLite database may make it wait for half a minute, in which the loop has others to
+            # serve.
             await anyio.to_thread.run_sync(work)
         except Exception as error:  # noqa: BLE001 (whatever one incident does, the others' timers must go on)
             if not failing:

@@ -33,6 +33,7 @@ class BusinessCalendar:
 
     def next_close(self, moment: datetime) -> datetime:
         """Close of business on the first business day strictly after the local date of `moment`, in UTC."""
+        # It ends: the configuration demands at least one weekday, and holidays are single days.
         day = next(day for day in _days(self._local_date(moment) + _DAY) if self.is_business_day(day))
         return self._at(day, self._hours.end)
 

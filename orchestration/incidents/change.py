@@ -50,6 +50,7 @@ class IncidentChange:
     @property
     def changed(self) -> bool:
         """Whether there is anything to write."""
+        # Compared by value: a command that sets what is there already writes nothing, and wakes nobody.
         return self.incident != self._before or bool(self.entries)
 
     def set(self, **values: Any) -> None:
@@ -90,7 +91,7 @@ class IncidentChange:
         levels = self.settings.escalation.levels
         first = oncall.level_names(levels[0]) if levels and escalation.pages(self.incident) else ()
         # The round is part of each message's key: a transaction that is repeated sends nothing twice, while a
-        # reopened incident pages anew.
+        # reopened incident pages anew. The notice below pages the first level, so the timer continues with the second.
         self.set(levels_paged=1, paging_rounds=self.incident.paging_rounds + 1)
         self.set(
             page_due=escalation.next_page(self.incident, self.settings, self.now),
@@ -111,6 +112,8 @@ class IncidentChange:
         told |= frozenset() if self.actor.human else self._freshly_paged()
         contacts = [contact for contact in meant if contact.id not in told]
         self.add_entry("escalated", level=level, reason=reason, contacts=[contact.id for contact in meant], **data)
+        # With nobody at that level it is planned all the same: a notice without a contact goes to the log and the
+        # console.
         if contacts or not meant:
             self.notify(NoticeKind.ESCALATION, contacts, step, reason, lasting=True)
 

@@ -54,6 +54,7 @@ TARGET_TIMERS = {
 }
 
 
+# New rules go to the end: the key of a message contains the position of its rule.
 class EscalationRule(StrEnum):
     """The playbook's rules of escalation. Each applies once to an incident."""
 
@@ -138,10 +139,12 @@ def due_times(incident: Incident, settings: ResponseSettings) -> dict[IncidentTi
     if incident.status is IncidentStatus.SUPPRESSED:
         waiting = {
             IncidentTimer.SUPPRESSION: incident.suppressed_until,
+            # The problem may go away before the maintenance ends; then nobody has to be woken at its end.
             IncidentTimer.STABILITY: _stable_at(incident, settings),
         }
     elif incident.status.is_open:
         waiting = {
+            # Asked again before each page: an acknowledgement may have come after the timer's row was read.
             IncidentTimer.PAGE: incident.page_due if pages(incident) and not incident.acknowledged else None,
             IncidentTimer.UPDATE: incident.update_due,
             IncidentTimer.STABILITY: _stable_at(incident, settings),
@@ -200,5 +203,6 @@ def _target_times(incident: Incident, settings: ResponseSettings) -> Iterator[tu
     for kind, (at_risk, breached) in TARGET_TIMERS.items():
         if incident.clock.stopped_at(kind) is None and warning(incident, breached) not in incident.warned:
             yield breached, incident.clock.due(kind)
+            # Only while the breach has not been announced: after that a warning that it may come says nothing.
             if warning(incident, at_risk) not in incident.warned:
                 yield at_risk, incident.clock.at_risk_from(kind, settings.at_risk_percent)

@@ -45,5 +45,6 @@ def end_watch(change: IncidentChange) -> None:
 
 def link_recurrence(change: IncidentChange, later: str) -> None:
     """Link the incident as which the problem came back."""
+    # The watch has found what it was for; the later incident is watched in turn.
     change.set(recurred_as=later, watched_until=None)
     change.add_entry("recurred", incident=later)

@@ -49,6 +49,7 @@ def correlate(latest: Incident | None, report: TroubleReport, settings: Response
     """Decide what to do with a report, given the newest incident of its key."""
     if latest is None:
         return Correlation.NEW
+    # An open incident accepts late reports as well: `absorb` takes the later of two sightings.
     if latest.status.is_open:
         return Correlation.JOINS
     # Reports may arrive hours late, replayed from the journal. An old sighting must not reopen what ended since.
@@ -59,6 +60,7 @@ def correlate(latest: Incident | None, report: TroubleReport, settings: Response
     if latest.resolved_at is None:
         return Correlation.NEW
     since = report.at - latest.resolved_at
+    # No status follows `closed`, so whatever returns after the review is a recurrence, however soon.
     reopens = latest.status is not IncidentStatus.CLOSED and since <= timedelta(seconds=settings.reopen_seconds)
     if reopens:
         return Correlation.REOPENS
@@ -90,6 +92,7 @@ def absorb(change: IncidentChange, report: TroubleReport) -> None:
         added = [each for each in fingerprints if each not in incident.fingerprints]
         change.set(**news, last_seen_at=max(incident.last_seen_at, report.at))
         change.add_entry("joined", **{**_seen(report), "fingerprints": added})
+    # By the time of the sighting and not of the report, which may have waited in the journal while the problem cleared.
     if incident.cleared_at is not None and report.at > incident.cleared_at:
         change.set(cleared_at=None, last_seen_at=report.at)
         change.add_entry("returned", reason="it was seen again before it had been gone for long enough")
@@ -123,7 +126,10 @@ def end_suppression(change: IncidentChange) -> None:
     incident = change.incident
     change.transition(IncidentStatus.DETECTED, reason="the maintenance window has ended")
     change.set(
-        suppressed_until=None, clock=sla.start(incident.severity, change.settings, change.now, incident.clock.number)
+        suppressed_until=None,
+        # Under the same number, so that this record replaces the one from before the maintenance: nobody was asked to
+        # respond to that.
+        clock=sla.start(incident.severity, change.settings, change.now, incident.clock.number),
     )
     change.start_paging()
 
@@ -143,6 +149,7 @@ def change_severity(change: IncidentChange, severity: Severity, severity_reason:
     # Maintenance stays quiet. If the problem outlives it, paging starts with the severity of that moment.
     if incident.status is IncidentStatus.SUPPRESSED:
         return
+    # With the version: a severity may rise, fall and rise again, and each time people have to learn of it.
     step = f"{severity.value}-{incident.version}"
     change.notify_everyone(NoticeKind.UPDATE, step, f"severity {incident.severity.value} → {severity.value}: {reason}")
     newcomers = [
@@ -159,7 +166,8 @@ def combined(one: BlastRadius, other: BlastRadius) -> BlastRadius:
     return BlastRadius(**{name: tuple(dict.fromkeys([*getattr(one, name), *getattr(other, name)])) for name in names})
 
 
-# What described the earlier end says nothing about the new occurrence.
+# What described the earlier end says nothing about the new occurrence. `acknowledged_at` is not among them: MTTA
+# counts the first acknowledgement of all, and the new record asks for its own.
 _ENDS = (
     "mitigated_at",
     "verified_at",
@@ -205,6 +213,8 @@ def _new_incident(
 
 def _after_false_alarm(latest: Incident, report: TroubleReport) -> Correlation:
     severity, _ = assess(report.scenario, report.facts)
+    # A false alarm is a judgement about one occurrence. If that ended or got worse, the judgement does not cover the
+    # next.
     recent = report.at - latest.changed_at < timedelta(seconds=FALSE_ALARM_SECONDS)
     same = latest.cleared_at is None and not severity.worse_than(latest.assessed_severity)
     return Correlation.FALSE_ALARM if recent and same else Correlation.NEW

@@ -67,6 +67,7 @@ class ReportJournal:
 
     def report(self, report: TroubleReport) -> Incident | None:
         """Open or join an incident; None if the report could only be journalled."""
+        # The journal first: behind a newer report, an older one of the same key would count as stale, and be lost.
         with contextlib.suppress(*_UNREACHABLE):
             self.replay()
             return self._service.open_or_join(report)
@@ -102,6 +103,7 @@ class ReportJournal:
                 self._put_aside(aside)
                 self._path.unlink(missing_ok=True)
             self._unwritten.clear()
+            # The database knows these incidents now. In another outage people have to be told again.
             self._told.clear()
         self._bus.publish(IncidentReplayed(records=len(lines) - len(aside), aside=len(aside)))
         return len(lines) - len(aside)
@@ -122,6 +124,7 @@ class ReportJournal:
                 self._service.open_or_join(
                     report_from_json(record["report"]), record["incident"], self._reached(record["incident"])
                 )
+        # Before the next clause, because StorageError is an OrchestratorError: the line is good, and must be kept.
         except _UNREACHABLE:
             raise
         except (OrchestratorError, ValidationError, ValueError, LookupError, TypeError):
@@ -132,6 +135,7 @@ class ReportJournal:
         severity, ground = assess(report.scenario, report.facts)
         known = self._told.get(report.key)
         identifier = known[0] if known else new_id("inc", self._clock.now().timestamp())
+        # Before anybody is told: the incident that people are sent to has to exist under this identifier later.
         self._keep({"kind": "report", "incident": identifier, "report": report_to_json(report)})
         if known is not None and not severity.worse_than(known[1]):
             return
@@ -160,6 +164,7 @@ class ReportJournal:
 
         On a full or read-only disk there is no lock to be had; a report that is journalled twice is better than none.
         """
+        # The thread lock as well, because the lists in memory need one even where no lock file can be made.
         with self._guard, contextlib.ExitStack() as stack:
             with contextlib.suppress(OSError):
                 self._folder.mkdir(parents=True, exist_ok=True)

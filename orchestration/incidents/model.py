@@ -48,6 +48,7 @@ class Actor:
     human: bool = False
 
     def __str__(self) -> str:
+        # No name of a user may contain a colon, so that nobody can pass for automation in a timeline.
         return self.name if self.human else f"automation:{self.name}"
 
 
@@ -125,6 +126,7 @@ class Incident:
     scenario: Scenario
     severity: Severity
     assessed_severity: Severity
+    # A rise is measured from here, because a person may lower the severity in between.
     first_severity: Severity
     severity_reason: SeverityReason
     title: str
@@ -148,6 +150,7 @@ class Incident:
     assignee: str | None = None
     acknowledged_at: datetime | None = None
     acknowledged_by: str = ""
+    # Apart from `acknowledged_at`, because the response target counts people only.
     automation_at: datetime | None = None
     mitigated_at: datetime | None = None
     verified_at: datetime | None = None
@@ -184,6 +187,7 @@ class Incident:
     @property
     def counted(self) -> bool:
         """Whether the statistics count it: no drill, no false alarm, no duplicate."""
+        # Nobody is asked to respond to a suppressed incident; it counts from its next status on.
         aside = (IncidentStatus.CANCELLED, IncidentStatus.MERGED, IncidentStatus.SUPPRESSED)
         return not self.drill and self.status not in aside
 

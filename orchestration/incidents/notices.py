@@ -98,6 +98,7 @@ def duration(incident: Incident) -> timedelta | None:
     """From the start of the impact, or from detection if that is unknown, to the end; None while it is open."""
     if incident.resolved_at is None:
         return None
+    # A person may enter a start that is later than the end; no message may tell of a negative duration.
     start = min(incident.impact_started_at or incident.detected_at, incident.resolved_at)
     return incident.resolved_at - start
 

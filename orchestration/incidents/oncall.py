@@ -79,6 +79,7 @@ def _meant(name: str, settings: ResponseSettings, moment: datetime) -> Iterator[
     elif name.startswith(_LEVEL):
         number = name.removeprefix(_LEVEL)
         on_duty = [duty.contact for duty in duties(settings, moment) if str(duty.level) == number]
+        # A gap in the rotation must not mean that a page reaches nobody.
         yield from on_duty or (contact.id for contact in settings.contacts if str(contact.level) == number)
     else:
         rotation = next((each for each in settings.rotations if each.id == name), None)
@@ -93,6 +94,7 @@ def _turn(rotation: OnCallRotation, moment: datetime, zone: ZoneInfo) -> int:
 
 
 def _handover(rotation: OnCallRotation, turn: int, zone: ZoneInfo) -> datetime:
+    # Days are added to the date and not to a moment, so that the hand-over keeps its local time when the clocks change.
     day = rotation.start + timedelta(days=turn * rotation.days)
     return datetime.combine(day, rotation.hand_over, zone).astimezone(UTC)
 

@@ -44,6 +44,7 @@ class IncidentRecords:
 
     def entries(self, incident_id: str) -> tuple[TimelineEntry, ...]:
         """The timeline, oldest first; by time, since some entries are written late."""
+        # The number alone would put what was replayed from the journal after what happened later.
         rows = sorted(self.table.list_entries(incident_id), key=lambda row: (row.at, row.sequence))
         return tuple(_entry(row) for row in rows)
 
@@ -95,6 +96,7 @@ class IncidentRecords:
         self.table.save_clock(connection, _clock(incident))
         moments = _moments_of_change(before, incident)
         if before.counted != incident.counted:
+            # An incident that was reopened has older SLA records, which `save_clock` above does not touch.
             moments |= self.table.mark_clocks(connection, incident.id, counted=incident.counted)
         rollup.mark(connection, moments)
         return True

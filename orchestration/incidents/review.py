@@ -12,6 +12,7 @@ from orchestration.incidents.model import Incident, ReviewField, TimelineEntry
 from orchestration.incidents.sla import TargetKind
 
 _BLANK = "_To be written by a person._"
+# Long, or shown elsewhere in the review; `likely_causes` repeats the entry's text for programs.
 _HIDDEN = ("evidence", "summary", "title", "contacts", "stable_for", "fingerprints", "source", "likely_causes")
 # The data that an entry is about; its line shows them without their names.
 _MAIN = ("text", "question", "action")

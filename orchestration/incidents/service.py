@@ -39,6 +39,7 @@ __all__ = ["IncidentService", "Ports"]
 
 _TIMERS_AT_ONCE = 200
 _POSTPONED_SECONDS = 60.0
+# Must fit the column of 255 characters: PostgreSQL would refuse a longer key, SQLite would store it.
 _LONGEST_KEY = 200
 
 
@@ -76,6 +77,8 @@ class IncidentService:
         Raises NotFoundError, and IncidentRefusedError with a reason where the incident's state does not allow it.
         """
         if isinstance(command, Merge):
+            # People name an incident by the end of its identifier; what is stored and compared below is the whole of
+            # it.
             command = Merge(self.records.table.find_id(command.into))
         clean = self._redacted(command)
         return self._unit_of_work.run(lambda connection: self._execute(connection, incident_id, actor, clean))
@@ -115,6 +118,7 @@ class IncidentService:
         try:
             self._unit_of_work.change(timer.incident_id, Actor("timer"), handling, now)
         except Exception:
+            # If the database is why it failed, postponing fails, too; the next round then finds the timer as it was.
             with contextlib.suppress(SQLAlchemyError):
                 self.records.table.postpone_timer(timer, now + timedelta(seconds=_POSTPONED_SECONDS))
             raise
@@ -206,6 +210,7 @@ class IncidentService:
         return command.with_values({name: self._text(text) for name, text in values.items() if type(text) is str})
 
     def _settings_of(self, connection: sa.Connection, incident: Incident | None) -> ResponseSettings:
+        # An incident keeps the settings of its detection, so an edit does not change how long it may be reopened.
         return self._ports.settings() if incident is None else self.records.policy(connection, incident.policy)
 
     def _text(self, text: str) -> str:

@@ -60,6 +60,7 @@ _RULES: tuple[_Rule, ...] = (
     (Severity.P0, SeverityReason.CORRUPTION, lambda facts: facts.corruption),
     (Severity.P0, SeverityReason.BREACH, lambda facts: facts.breach),
     (Severity.P0, SeverityReason.DATABASE_UNREACHABLE, lambda facts: facts.database_unreachable),
+    # A total of 0 means that it is unknown, and must not count as "all of them".
     (Severity.P0, SeverityReason.ALL_AGENTS_DOWN, lambda facts: 0 < facts.agents_total <= facts.agents_failing),
     (Severity.P1, SeverityReason.MANY_AGENTS_FAILING, _many_failing),
     (Severity.P1, SeverityReason.HIGH_FAILURE_RATE, lambda facts: (facts.failure_rate or 0) >= MAJOR_FAILURE_RATE),
@@ -111,7 +112,9 @@ def worst(one: Facts, other: Facts) -> Facts:
         providers_down=max(one.providers_down, other.providers_down),
         providers_usable=_least(one.providers_usable, other.providers_usable),
         runs_affected=max(one.runs_affected, other.runs_affected),
+        # A workaround for one of two problems leaves the other without any.
         has_workaround=one.has_workaround and other.has_workaround,
+        # The values sort by number, and the lowest number is the worst severity.
         declared=_least(one.declared, other.declared),
         **{name: getattr(one, name) or getattr(other, name) for name in _FLAGS},
     )

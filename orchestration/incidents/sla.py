@@ -62,6 +62,7 @@ class SlaClock:
     def state(self, kind: TargetKind, now: datetime, percent: float) -> TargetState:
         """The state of the target at a moment."""
         stopped = self.stopped_at(kind)
+        # Asked first: a target that was reached late stays breached.
         if (stopped or now) >= self.due(kind):
             return TargetState.BREACHED
         if stopped is not None:

@@ -160,6 +160,7 @@ def summarise(values: Distribution) -> Summary:
     if n == 0:
         return Summary()
     median = (values.at((n - 1) // 2) + values.at(n // 2)) / 2
+    # The nearest rank is always a value that occurred, also with few of them.
     return Summary(n, values.total / n, median, values.at(math.ceil(0.9 * n) - 1))
 
 

@@ -32,6 +32,7 @@ def _page(change: IncidentChange) -> None:
         change.set(page_due=None)
         return
     contacts = change.contacts_for(oncall.level_names(level))
+    # Raised first: the wait that `next_page` adds is that of the level which is paged now.
     change.set(levels_paged=change.incident.levels_paged + 1)
     change.set(page_due=escalation.next_page(change.incident, change.settings, change.now))
     change.add_entry("paged", level=level.level, contacts=[contact.id for contact in contacts])
@@ -97,6 +98,8 @@ def _remind_of_review(change: IncidentChange) -> None:
 def _remind(change: IncidentChange, what: str, reason: str) -> None:
     incident = change.incident
     change.add_entry("reminded", of=what, reason=reason)
+    # One person, since a reminder to everybody is a duty of nobody. Without an assignee it is whoever was notified
+    # first.
     names = [incident.assignee] if incident.assignee else incident.notified[:1]
     change.notify(NoticeKind.REMINDER, change.contacts_for(names), f"{what}-{incident.version}", reason)
 

@@ -92,6 +92,7 @@ class UnitOfWork:
             try:
                 with self._database.write() as connection:
                     written = work(connection)
+            # IntegrityError: another process has opened an incident of the same key first, or stored the same settings.
             except (StaleError, IntegrityError):
                 continue
             self._ports.reached("committed")
@@ -102,6 +103,7 @@ class UnitOfWork:
     def announce_pending(self, now: datetime) -> None:
         """Publish what was committed but never published, because a process died in between."""
         before = now - timedelta(seconds=_ANNOUNCED_WITHIN_SECONDS)
+        # At most so many per round, so that the timers do not wait long after an outage.
         rows = self.records.table.list_unannounced(before, _ANNOUNCED_AT_ONCE)
         self._announce([(self._readable(row.incident_id), row) for row in rows])
 
@@ -151,12 +153,14 @@ class UnitOfWork:
         self, connection: sa.Connection, change: IncidentChange, before: Incident | None, reached: Reached = frozenset()
     ) -> Committed[Incident]:
         change.finish()
+        # Without a new version: a command that changes nothing must not make another process repeat its own.
         if before is not None and not change.changed:
             return Committed(before)
         incident = replace(change.incident, version=change.incident.version + 1)
         if before is None:
             self.records.add(connection, incident)
         elif not self.records.replace(connection, before, incident):
+            # Rolls back everything that this attempt has written.
             raise StaleError
         written_at = self._clock.now()
         # Here and not in the commands, so that no entry can reach the database unredacted.

@@ -33,6 +33,7 @@ class AddActionItem(IncidentCommand):
 
     def apply(self, change: IncidentChange) -> None:
         """Add it under the next number."""
+        # Items are never removed, so the next number is always free.
         item = ActionItem(len(change.incident.actions) + 1, self.text, self.owner, self.due)
         change.set(actions=(*change.incident.actions, item))
         change.add_entry("action-added", number=item.number, text=self.text, owner=self.owner, due=self.due.isoformat())

@@ -24,5 +24,7 @@ class RequestApproval(IncidentCommand):
         require_open(change.incident, "request approval for")
         change.add_entry("approval-requested", question=self.question)
         contacts = change.contacts_for([*change.incident.notified, "level-1"])
+        # A playbook may ask more than once; with the version, each question has a message of its own.
         step = f"approval-{change.incident.version}"
+        # Lasting: an acknowledgement stops pages, but does not answer the question.
         change.notify(NoticeKind.APPROVAL, contacts, step, self.question, lasting=True)

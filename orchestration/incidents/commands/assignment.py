@@ -19,6 +19,7 @@ class Assign(IncidentCommand):
 
     contact: Annotated[
         str,
+        # The form of a contact's id in the configuration. Which ids exist is decided by each incident's own settings.
         Field(pattern=r"^[A-Za-z][A-Za-z0-9_.-]{0,63}$"),
         Input("The contact's id.", label="Contact", argument=True, choices=Choices.CONTACTS),
     ]

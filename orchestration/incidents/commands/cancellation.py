@@ -39,6 +39,7 @@ class CancelIncident(IncidentCommand):
 
     def apply(self, change: IncidentChange) -> None:
         """End it without any follow-up."""
+        # Whether the end is announced depends on the status that the transition below replaces.
         before = change.incident
         change.transition(IncidentStatus.CANCELLED, reason=self.reason)
         change.stop_timers()

@@ -35,6 +35,8 @@ class Close(IncidentCommand):
         """Close it, unless something is missing."""
         incident = change.incident
         missing = escalation.missing_fields(incident)
+        # In any other status the transition below refuses, with the moves that are possible; the review is not what is
+        # missing.
         if incident.status in (IncidentStatus.RESOLVED, IncidentStatus.IN_REVIEW) and missing:
             raise IncidentRefusedError(
                 Refusal.REVIEW_INCOMPLETE,

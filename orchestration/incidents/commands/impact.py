@@ -40,6 +40,7 @@ class SetImpact(IncidentCommand):
 
     def apply(self, change: IncidentChange) -> None:
         """Record the impact; the earlier start stays where no new one is given."""
+        # Possible in every status: the extent and the start of an impact are often known only after its end.
         started = {"started_at": self.started_at.isoformat()} if self.started_at else {}
         change.add_entry("impact-set", text=self.text, **started)
         change.set(impact=self.text, impact_started_at=self.started_at or change.incident.impact_started_at)

@@ -43,6 +43,7 @@ class Input:
     prefill: str = ""
     choices: Choices | None = None
     console_default: Any = None
+    # Kept for scripts of users that pass the value by position to `--server`.
     remote_argument: bool = False
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:

@@ -46,6 +46,7 @@ class Merge(IncidentCommand):
         """End the incident that is merged. The service applies `absorb` to the other one in the same transaction."""
         change.transition(IncidentStatus.MERGED, into=self.into)
         change.set(merged_into=self.into)
+        # No notice of its own: whoever was notified of this one is taken over by the other, and learns how that ends.
         change.stop_timers()
 
 
@@ -66,5 +67,7 @@ def absorb(change: IncidentChange, other: Incident) -> None:
     )
     change.add_entry("took-in", incident=other.id, title=other.title)
     if other.severity.worse_than(change.incident.severity):
+        # Severities sort by number, so the least is the worst: better facts of one incident must not hide those of the
+        # other.
         change.set(assessed_severity=min(other.assessed_severity, incident.assessed_severity))
         intake.change_severity(change, other.severity, other.severity_reason, f"{other.id} was merged into it")

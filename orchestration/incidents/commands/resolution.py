@@ -46,7 +46,9 @@ class Resolve(IncidentCommand):
         change.transition(IncidentStatus.RESOLVED, resolution=self.resolution, root_cause=self.root_cause)
         given = {ReviewField.RESOLUTION: self.resolution, ReviewField.ROOT_CAUSE: self.root_cause}
         change.set(
+            # The impact has ended at the latest now.
             mitigated_at=incident.mitigated_at or change.now,
+            # Only where somebody watched whether it held: no verification is made up.
             verified_at=change.now if incident.status is IncidentStatus.VERIFYING else None,
             resolved_at=change.now,
             clock=replace(incident.clock, resolved_at=change.now),
@@ -56,4 +58,6 @@ class Resolve(IncidentCommand):
         change.stop_timers()
         followup.begin(change)
         if followup.is_announced(incident):
+            # With the round: an incident that is reopened ends a second time, and people have to learn of that end,
+            # too.
             change.notify_everyone(NoticeKind.RESOLVED, f"resolved-{incident.paging_rounds}")

@@ -24,4 +24,5 @@ class Suppress(IncidentCommand):
         """Stop pages and updates until then."""
         change.transition(IncidentStatus.SUPPRESSED, reason=self.reason, until=self.until.isoformat())
         change.set(suppressed_until=self.until, page_due=None, update_due=None)
+        # What has not gone out yet must not wake anybody after the maintenance was declared.
         change.stops_pages = True

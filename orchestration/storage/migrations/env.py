@@ -4,7 +4,7 @@ from alembic import context
 
 from orchestration.storage.tables import metadata
 
-# SQLite can neither drop a constraint nor change a column; batch mode copies the table instead:
+# SQLite can neither drop a constraint nor change a column; migrations in batch mode copy the table instead:
 # https://sqlite.org/lang_altertable.html
 context.configure(connection=context.config.attributes["connection"], target_metadata=metadata, render_as_batch=True)
 with context.begin_transaction():

@@ -55,7 +55,7 @@ incidents = sa.Table(
     sa.Index("ix_incidents_status_detected_at", "status", "detected_at"),
     sa.Index("ix_incidents_severity_detected_at", "severity", "detected_at"),
     sa.Index("ix_incidents_scenario_detected_at", "scenario", "detected_at"),
-    # A database uses one index for a list. With two of them to choose from, it may follow the wrong one to the far end.
+    # A list follows one index. With one for each of the two columns, the database may follow the wrong one to the end.
     sa.Index("ix_incidents_kinds", "severity", "scenario", "detected_at"),
     sa.Index("ix_incidents_status_kinds", "status", "severity", "scenario", "detected_at"),
     sa.Index(

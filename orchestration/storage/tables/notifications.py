@@ -10,7 +10,6 @@ outbox = sa.Table(
     "outbox",
     metadata,
     sa.Column("key", sa.String(160), primary_key=True),
-    # NULL for what is about no incident, such as a report or a test of a channel.
     sa.Column("incident_id", sa.String(64), index=True),
     sa.Column("kind", sa.String(32), nullable=False),
     sa.Column("contact", sa.String(64), nullable=False),
