@@ -9,4 +9,5 @@ def delay(attempt: int, random: float, *, first: float = 0.5, at_most: float = 3
     `random` in [0, 1) is the caller's. Full jitter spreads callers that failed together best:
     https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/.
     """
+    # The exponent is limited because a power of two beyond 1023 overflows a float.
     return random * min(at_most, first * 2.0 ** min(attempt, 32))

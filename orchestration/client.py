@@ -22,7 +22,9 @@ from orchestration.errors import ConflictError, NotFoundError, OrchestratorError
 T = TypeVar("T")
 
 _PREFIX = "/api/v1"
+# Longer than any answer of the API takes, since work is started and not waited for.
 _SECONDS = 30.0
+# The same classes as without a server, so that callers and exit codes need no second case.
 _ERRORS: Mapping[int, type[OrchestratorError]] = {404: NotFoundError, 409: ConflictError, 422: UsageError}
 
 
@@ -157,6 +159,7 @@ class Client:
 
     def __init__(self, url: str, token: str | None = None, *, seconds: float = _SECONDS) -> None:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
+        # Checked here, because httpx2 would notice only at the first request.
         if not url.startswith(("http://", "https://")):
             raise UsageError(f"expected a server's address such as https://host:8642, got '{url}'")
         self._http = httpx2.Client(base_url=url.rstrip("/") + _PREFIX, headers=headers, timeout=seconds)
@@ -182,6 +185,7 @@ class Client:
 
     def all_runs(self, *, status: Sequence[str] = ()) -> Iterator[RunRecord]:
         """Every run, page by page."""
+        # The largest page that the API gives.
         page = self.runs(status=status, limit=500)
         yield from page.items
         while page.next is not None:
@@ -290,10 +294,14 @@ class Client:
     ) -> Iterator[EventRecord]:
         """What happens from now on, or since an event; until the server stops. Go on behind the last one's `id`."""
         query = _query({"after": after, "run": run, "kind": list(kinds)})
+        # The server sends a comment when there is nothing else to send, so a silence of this length means that it is
+        # gone.
         patient = httpx2.Timeout(_SECONDS, read=2 * _SECONDS)
         try:
             with self._http.stream("GET", "/events", params=query, timeout=patient) as response:
                 if response.status_code != 200:
+                    # The body of a streamed response has to be read before it can be decoded
+                    # (https://www.python-httpx.org/quickstart/#streaming-responses).
                     response.read()
                     raise _error(response)
                 yield from _events(response.iter_lines())
@@ -306,6 +314,7 @@ class Client:
 
     def send(self, method: str, path: str, body: Mapping[str, Any] | None = None, *, key: str | None = None) -> Any:
         """Have something done; with an idempotency key, so that a repetition does it once."""
+        # Always with a key: whoever repeats a request whose answer was lost must not start a second run.
         headers = {"Idempotency-Key": key or secrets.token_hex(16)}
         return self._ask(method, path, json=body, headers=headers)
 
@@ -318,6 +327,7 @@ class Client:
             response = self._http.request(method, path, **more)
         except httpx2.HTTPError as error:
             raise self._unreachable(error) from error
+        # A redirect is an error too: a request with a token is not repeated at an address that nobody chose.
         if response.status_code >= 300:
             raise _error(response)
         return response
@@ -336,6 +346,7 @@ def _events(lines: Iterator[str]) -> Iterator[EventRecord]:
             name, _, value = line.partition(":")
             found[name] = value.removeprefix(" ")
         elif "data" in found:
+            # A comment that keeps the connection open ends with an empty line as well, but has no data.
             yield _record(EventRecord, {"id": int(found["id"]), **json.loads(found["data"])})
             found = {}
 
@@ -344,6 +355,7 @@ def _error(response: httpx2.Response) -> OrchestratorError:
     try:
         detail = str(response.json()["detail"])
     except (ValueError, KeyError, TypeError):
+        # A proxy or another program answers there, and its page is no use as a message.
         detail = f"expected an answer of the API, got {response.status_code}; is that the address of a server?"
     kind = _ERRORS.get(response.status_code)
     return kind(detail) if kind else RefusedError(detail, response.status_code)
@@ -362,12 +374,14 @@ def _record(kind: type[T], data: Mapping[str, Any]) -> T:
 
 
 def _query(values: Mapping[str, Any]) -> dict[str, Any]:
+    # `str(True)` is not what the API reads as a boolean.
     plain = {name: str(value).lower() if isinstance(value, bool) else value for name, value in values.items()}
     return {name: value for name, value in plain.items() if value is not None and value != []}
 
 
 def _part(text: str) -> str:
     """A part of a path. Raises UsageError for what would be several."""
+    # An identifier comes from the command line; with a slash in it the request would go to another address.
     if not text or any(character in "/?#%\\" or not character.isprintable() for character in text):
         raise UsageError(f"expected a name or an identifier, got '{text[:64]}'")
     return text

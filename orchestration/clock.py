@@ -58,9 +58,12 @@ class FakeClock:
 
     async def sleep(self, seconds: float) -> None:
         if seconds <= 0:
+            # Even a sleep of zero lets other tasks run, as the real one does; a loop of such sleeps would block the
+            # rest otherwise.
             await anyio.lowlevel.checkpoint()
             return
         event = anyio.Event()
+        # The counter decides between equal times, in the order of the calls: events cannot be compared.
         heapq.heappush(self._sleepers, (self._elapsed + seconds, next(self._order), event))
         await event.wait()
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 class OrchestratorError(Exception):
     """Something failed; the message says what, and what to do about it."""
 
+    # As click and the shells have it: 1 for a failure, 2 for a wrong request.
     exit_code = 1
 
 

@@ -21,6 +21,8 @@ _FAILURES = (
     *("unreachable", "timeout", "rate_limited", "quota", "overloaded", "authentication", "model_missing", "retired"),
     *("content_filter", "bad_request", "malformed"),
 )
+# Every combination of labels is a time series of its own, so open sets such as run identifiers would grow without end
+# (https://prometheus.io/docs/practices/naming/#labels).
 LABELS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "agent": ("planner", "executor", "reviewer", OTHER),
@@ -112,6 +114,8 @@ class Metrics:
     """The instruments of one process, in a registry of their own. Safe to use from several threads."""
 
     def __init__(self) -> None:
+        # Not the library's global registry, which refuses a name that a second application of the process declares
+        # again.
         self._registry = CollectorRegistry()
         self._made: dict[str, Counter | Gauge | Histogram] = {}
         for one in INSTRUMENTS:

@@ -44,6 +44,7 @@ class Application(Project):
         from orchestration.security.redaction_events import ReportingRedactor
         from orchestration.workflows.engine import Engine
 
+        # With SQLite the engine has a file of its own, which opening the project has not checked.
         check_database(self.engine_url)
         self.tasks = BackgroundTasks()
         self._rehearsal = EmbeddedRehearsal()
@@ -72,12 +73,14 @@ class Application(Project):
             self.engine.running(),
             self.tasks.running(),
         ):
+            # Before the watching begins, so that the first edit reaches the gateway.
             self.store.subscribe(self._reconfigure)
             self.tasks.start_soon(self.store.watch)
             self.tasks.start_soon(self.recovery.settle_runs)
             yield
 
     def _reconfigure(self, _: Configuration) -> None:
+        # Subscribers are called synchronously on the event loop, and the gateway closes old clients asynchronously.
         self.tasks.start_soon(self.gateway.reconfigure)
 
     def _build_gateway(self) -> Gateway:
@@ -184,6 +187,8 @@ async def application(config_file: str, *, shared: bool = False) -> AsyncIterato
             async with app.running():
                 yield app
         except BaseExceptionGroup as group:
+            # Every task group raises its errors as a group (https://anyio.readthedocs.io/en/stable/tasks.html), which
+            # the console would print as a traceback instead of one sentence.
             raise _only_one(group) from group
 
 

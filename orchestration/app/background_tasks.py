@@ -27,8 +27,10 @@ class BackgroundTasks:
                 try:
                     yield
                 finally:
+                    # The tasks are loops without an end of their own; without this the block would never be left.
                     self._group.cancel_scope.cancel()
         finally:
+            # From here on, `start_soon` drops what a late subscriber still asks for.
             self._group = None
 
     def start_soon(self, function: Callable[..., Coroutine[Any, Any, Any]], *arguments: Any) -> None:

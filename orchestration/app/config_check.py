@@ -31,5 +31,6 @@ def check_files(config_file: Path, environment: Mapping[str, str]) -> ConfigChec
     """Read and validate both files."""
     loader = ConfigLoader(config_file, Redactor().find)
     variables, findings = read_env_file(loader.root / ".env")
+    # The names are enough to check with; a value that is never passed on cannot appear in a finding.
     loaded = loader.load(EnvironmentCredentials(environment, variables).names)
     return ConfigCheck((*findings, *loaded.findings))

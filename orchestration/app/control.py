@@ -47,6 +47,7 @@ class ControlProcess:
         self.maintenance = ProjectMaintenance(app, self.incidents.outbox)
         upkeep = self.maintenance.upkeep
         self.playbooks = PlaybookResponse(app, self.incidents, self.supervisor, upkeep, lambda: self.leads)
+        # One event for each outage, and not one for each second of it.
         self._unannounced = False
         self._applied: Sequence[ScheduleSettings] | None = None
 
@@ -87,6 +88,8 @@ class ControlProcess:
         self.leads = await self._acquire(_LEADER)
         wanted = self._app.configuration.schedules
         if not self.leads:
+            # Another leader may change or empty the calendar in the meantime, so it is applied anew after the next
+            # take-over.
             self._applied = None
         elif wanted != self._applied:
             await self._app.calendar.apply(wanted)
@@ -99,6 +102,7 @@ class ControlProcess:
             yield
         except SQLAlchemyError as error:
             if not self._unannounced:
+                # The name of the class only: the text of a database error quotes the statement with its values.
                 self._app.bus.publish(ControlUnheard(message=type(error).__name__))
             self._unannounced = True
         else:
@@ -133,7 +137,10 @@ async def serving(
             group.start_soon(control.playbooks.run)
             group.start_soon(control.maintenance.run, lambda: control.leads)
             yield control
+            # The loops run until they are cancelled.
             group.cancel_scope.cancel()
     finally:
+        # After the task group, whose end stops the workers: another process that sees the leases free may take the
+        # runs over. The shield is for a stop by cancellation, in which the first await would raise.
         with anyio.CancelScope(shield=True):
             await control.release()

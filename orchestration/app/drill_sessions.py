@@ -39,7 +39,10 @@ _LEASE = "drills"
 _LONGEST_SECONDS = 180.0
 # A drill that is asked to stop has to stop its own control process, which has to stop its workers.
 _GRACE_SECONDS = 30.0
+# The end of the output, where an error has its message.
 _MOST_SAID = 2000
+# asyncio limits a line to 64 KiB and raises ValueError beyond it
+# (https://docs.python.org/3/library/asyncio-stream.html).
 _LONGEST_LINE = 1_000_000
 
 
@@ -77,6 +80,7 @@ class DrillSessions:
 
     def under_way(self) -> DrillSession | None:
         """What is held now; None when nothing is. Blocks."""
+        # The lease of a killed process stays valid until it expires, but no drill runs then.
         lease = self._lease()
         if lease is None or not is_live(lease):
             return None
@@ -91,6 +95,7 @@ class DrillSessions:
         lease, session = self._lease(), self.under_way()
         if lease is None or session is None:
             raise ConflictError("expected drills that are under way, got none; they may just have ended")
+        # A process number means nothing on another machine; here it could be anybody's.
         if lease.data["host"] != socket.gethostname():
             raise ConflictError(f"expected drills of this machine, got some on {lease.data['host']}; stop them there")
         if lease.data["pid"] != os.getpid():  # else it has not even begun
@@ -139,9 +144,12 @@ class _Holding:
             process = await asyncio.create_subprocess_exec(
                 *command(str(self._app.config_file), self._session),
                 stdin=asyncio.subprocess.DEVNULL,
+                # The results are read from the history, which survives this process.
                 stdout=asyncio.subprocess.DEVNULL,
                 stderr=asyncio.subprocess.PIPE,
                 limit=_LONGEST_LINE,
+                # A session of its own: a Ctrl-C at the terminal reaches only this process, which then lets the drills
+                # clear away what they have started.
                 start_new_session=True,
             )
         try:
@@ -173,6 +181,7 @@ class _Holding:
     async def _finished(self) -> None:
         """Say how the last one went."""
         name, actor, session = self._session.current, self._session.actor, self._session.id
+        # The drill wrote its record before it named the next one, so the newest record is its own.
         newest = await anyio.to_thread.run_sync(lambda: self._history.list(name, 1)) if name else ()
         for record in newest:
             finished = DrillFinished(session, name, record.passed, tuple(record.misses))
@@ -189,6 +198,7 @@ class _Holding:
     async def _tell(self, pid: int) -> None:
         about = {"pid": pid, "session": _written(self._session)}
         with contextlib.suppress(psutil.NoSuchProcess):
+            # Process numbers are reused; the start time tells this process from a later one with its number.
             about["started"] = psutil.Process(pid).create_time()
         data = {**this_process(), **about}
         await anyio.to_thread.run_sync(lambda: self._app.leases.acquire(_LEASE, self._session.id, self._seconds, data))
@@ -205,6 +215,7 @@ def command(config_file: str, session: DrillSession) -> tuple[str, ...]:
     """The command that runs them."""
     named = ("--game-day", session.game_day) if session.game_day else ()
     program = (sys.executable, "-m", "orchestration", "--config", config_file)
+    # Behind `--`, a name can never be read as an option.
     return (*program, "drill", "--json", *named, "--", *session.drills)
 
 

@@ -25,12 +25,15 @@ async def hold(config_file: Path, bus: EventBus, payload: Mapping[str, Any]) -> 
         *command(str(config_file), schedule["name"], tuple(schedule["drills"])),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
+        # With --json, progress goes to standard error; a pipe that nobody reads would fill up and halt the drills.
         stderr=asyncio.subprocess.DEVNULL,
+        # As for drill sessions: a Ctrl-C must not cut off the clearing away.
         start_new_session=True,
     )
     try:
         printed, _ = await process.communicate()
     finally:
+        # The flow can be cancelled, and drills must not run on without anyone to record them.
         if process.returncode is None:
             process.terminate()
             await process.wait()

@@ -18,6 +18,8 @@ async def while_leading(
     while True:
         while not leads():
             await clock.sleep(_CHECK_SECONDS)
+        # Entered anew for each term: what another process did in between is in the database and not in this one's
+        # memory.
         async with work():
             while leads():
                 await clock.sleep(_CHECK_SECONDS)

@@ -63,6 +63,7 @@ class PlaybookResponse:
 
     @contextlib.asynccontextmanager
     async def _responding(self) -> AsyncIterator[None]:
+        # Before the tasks start: an incident that is reported while they do must not be missed.
         unsubscribe = self._app.bus.subscribe(self._responder.on_event)
         try:
             async with anyio.create_task_group() as group:
@@ -72,6 +73,7 @@ class PlaybookResponse:
                 yield
                 group.cancel_scope.cancel()
         finally:
+            # A handler that stays behind would respond beside the next leader.
             unsubscribe()
 
 

@@ -65,10 +65,14 @@ class Project:
         self.clock = clock or SystemClock()
         self.bus = EventBus(self.clock)
         self.redactor = Redactor()
+        # With the redactor's patterns: a secret in the file is a finding, and is never repeated in one.
         loader = ConfigLoader(config_file, self.redactor.find)
         self.root = loader.root
         self.config_file = loader.path
+        # A copy: what a library changes in the environment of this process is not the user's setting.
         source = ConfigSource(loader, self.root / ".env", dict(os.environ), self.redactor.remember)
+        # Read before the store exists: the section says where the database is, and the database holds the versions
+        # that the store falls back to.
         runtime = load_runtime(source)
         self.state_folder = self.root / runtime.state_directory
         self.log_folder = self.root / runtime.log_directory
@@ -126,11 +130,14 @@ class Project:
         """Write the log and the timeline for as long as the block lasts."""
         self._writer = writer = TimelineWriter(self.timeline, self.redactor.data, [Spend(self.database).add_events])
         with contextlib.ExitStack() as stack:
+            # Callbacks run in reverse: the writer empties its queue while the log and the database are still open.
             stack.callback(self.database.close)
+            # At this level until the configuration is loaded, which names the user's.
             logging = logs.configure(self.log_folder, "INFO", self.redactor.data)
             stack.callback(logging.close)
             writer.start()
             stack.callback(writer.close)
+            # Before the store is opened, so that its first events are on the timeline, too.
             self.bus.subscribe(logs.log_event)
             self.bus.subscribe(writer.write_soon)
             self.store.subscribe(lambda configuration: logging.set_level(configuration.monitoring.log_level))
@@ -162,12 +169,14 @@ class Project:
     def answer(self, question: Approval, *, approved: bool, by: str, reason: str) -> None:
         """Record a person's answer; what a response asked is answered on its incident's timeline, too. Raises
         ConflictError when there is an answer already."""
+        # Brings the durable engine with it, which takes long to import; few commands answer a question.
         from orchestration.workflows.approvals import Approvals
 
         reason = self.redactor.text(reason)
         Approvals(self.approvals, self.runs, self.bus, self.clock).decide(
             question, approved=approved, by=by, reason=reason
         )
+        # The subject of any other question is an incident, whose timeline has to show who decided.
         if not question.subject.startswith("run-"):
             said = f"{'approved' if approved else 'denied'}: {question.question}{f'; {reason}' if reason else ''}"
             self.incident_service.execute(question.subject, person(by), AddNote(said))

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from orchestration.errors import UsageError
 from orchestration.storage.database import REPLACING, Database, StorageError
 
+# Far longer than any of our own transactions, and short enough for somebody who waits at a prompt.
 _LOCK_SECONDS = 5.0
 # The durable engine's file is created after ours. If it exists alone, ours is lost, and creating an empty one would
 # hide that.
@@ -47,7 +48,11 @@ def check_database(url: str) -> None:
                 f"backup, or move {_ENGINE_FILE} away as well to start from scratch."
             )
         if parsed.get_backend_name() == "sqlite" and file.exists():
+            # By `sqlite3` itself and in its autocommit mode: it would otherwise open transactions of its own
+            # (https://docs.python.org/3/library/sqlite3.html#transaction-control).
             with contextlib.closing(sqlite3.connect(file, timeout=_LOCK_SECONDS, isolation_level=None)) as connection:
+                # Only an attempt to write shows a lock: in WAL mode readers are never held up
+                # (https://www.sqlite.org/wal.html).
                 connection.execute("BEGIN IMMEDIATE")
                 connection.execute("ROLLBACK")
 
@@ -59,6 +64,7 @@ def _explained(url: str) -> Iterator[None]:
     except StorageError as error:
         raise UsageError(f"{_shown(url)}: {error}") from error
     except sa.exc.ArgumentError as error:
+        # Without the URL itself: what could not be parsed may still have a password in it.
         raise UsageError("This is not the URL of a database. Expected one such as postgresql+psycopg://…") from error
     except (sqlite3.Error, sa.exc.SQLAlchemyError, OSError) as error:
         raise UsageError(f"The database at {_shown(url)} cannot be used: {_reason(error)}") from error
@@ -70,6 +76,7 @@ def _shown(url: str) -> str:
 
 def _reason(error: Exception) -> str:
     cause = error.orig if isinstance(error, sa.exc.DBAPIError) and error.orig is not None else error
+    # The server's message has further lines, with hints for its own tools.
     text = (str(cause).strip() or type(cause).__name__).splitlines()[0]
     advice = {
         "locked": f"and it stayed so for {_LOCK_SECONDS:g} s; close the program that holds it",

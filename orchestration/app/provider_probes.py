@@ -42,6 +42,7 @@ async def probe_providers(here: Project, names: Sequence[str], *, deep: bool) ->
 async def _gateway(here: Project, names: Sequence[str]) -> AsyncIterator[Gateway]:
     async with EmbeddedRehearsal() as rehearsal:
         known = here.configuration.runtime.providers
+        # A server is started only if it is probed: `orchestrator providers probe NAME` should touch nothing else.
         if any(is_embedded(known[name]) for name in names):
             await rehearsal.start()
 

@@ -30,6 +30,7 @@ def begin(folder: Path, provider: str) -> tuple[Path, ...]:
     schema = configuration.with_name("agents.config.schema.json")
     configuration.parent.mkdir(parents=True, exist_ok=True)
     schema.write_text(json_schema(), encoding="utf-8")
+    # The configuration last: it is what refuses a second `init`, so an interrupted one can be repeated.
     configuration.write_text(_with_provider(shipped(), provider), encoding="utf-8")
     return configuration, schema
 
@@ -43,7 +44,9 @@ def _with_provider(text: str, provider: str) -> str:
     document = json.loads(text)
     runtime = document["runtime"]
     if runtime["defaultProvider"] == provider:
+        # As shipped: writing the parsed document would reformat it for nothing.
         return text
     runtime["defaultProvider"] = provider
+    # Providers that need a key are shipped as disabled; the one that was chosen must not be.
     runtime[provider].pop("enabled", None)
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"

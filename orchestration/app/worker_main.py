@@ -21,11 +21,14 @@ ENTRY_POINT = "orchestration.app.worker_main:main"
 
 def main(config_file: str) -> int:
     """Work until asked to stop; returns the exit code."""
+    # Standard output is claimed before the application is built: a library that prints during that would corrupt the
+    # heartbeats.
     process = WorkerProcess(_services(config_file), claim_standard_output())
     try:
         anyio.run(process.run)
     except OrchestratorError as error:
         sys.stderr.write(f"worker: {error}\n")
+        # The supervisor reports this code with the lost worker; a crash has another one.
         return 2
     return 0
 
@@ -46,5 +49,6 @@ async def _services(config_file: str) -> AsyncIterator[WorkerServices]:
 
 
 async def _mark_stopped(app: Application, run_ids: Iterable[str]) -> None:
+    # A run that another process has taken over is not stopped, whatever happens to this worker.
     own = [run_id for run_id in run_ids if not await app.placement.is_elsewhere(run_id)]
     await app.launcher.stop(own, "its worker was stopped; the next one goes on with it", RunHold.WORKER_STOPPED)

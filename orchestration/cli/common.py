@@ -53,8 +53,8 @@ def run_async(function: Callable[[], Awaitable[T]]) -> T:
     stopped and can be resumed."""
     try:
         return anyio.run(_heeding_sigterm, function)
-    # The same exit code for SIGTERM as for Ctrl-C: in both cases the run can be resumed.
     except asyncio.CancelledError as error:
+        # The same exit code for SIGTERM as for Ctrl-C: in both cases the run can be resumed.
         raise KeyboardInterrupt from error
 
 
@@ -135,8 +135,8 @@ def _read(file: Path) -> str:
     try:
         with file.open("rb") as stream:
             data = stream.read(_GOAL_BYTES)
-    # A path with a null byte raises ValueError, not OSError.
     except (OSError, ValueError) as error:
+        # A path with a null byte raises ValueError, not OSError.
         reason = error.strerror if isinstance(error, OSError) else error
         raise UsageError(f"expected a text file with the goal, got '{file}': {reason}; name another") from error
     return _decoded(data, f"'{file}'")

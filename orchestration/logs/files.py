@@ -18,6 +18,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+# About a second in all: others hold the lock for one line or one rotation, unless they are stopped.
 _LOCK_ATTEMPTS = 1000
 _LOCK_SECONDS = 0.001
 

@@ -17,6 +17,7 @@ from orchestration.logs.lines import json_line, text_line, timestamp
 # Takes an entry and returns it without any secret in it; `Redactor.data` is one.
 Redact = Callable[[Any], Any]
 
+# A full disk fails every line, and standard error would then get as many.
 _COMPLAINT_SECONDS = 60.0
 # Libraries with handlers of their own, or with more to say than anyone wants to read.
 _LIBRARIES = {
@@ -89,9 +90,13 @@ def configure(directory: Path, level: str, redact: Redact, rotation: LogRotation
     logging.getLogger().addHandler(handler)
     result.set_level(level)
     structlog.configure(
+        # The level first: what is filtered out costs nothing more
+        # (https://www.structlog.org/en/stable/performance.html).
         processors=[structlog.stdlib.filter_by_level, structlog.contextvars.merge_contextvars, _hand_over],
         wrapper_class=structlog.stdlib.BoundLogger,
         logger_factory=structlog.stdlib.LoggerFactory(),
+        # A cached logger would keep the configuration from before `configure`, and loggers are made when modules are
+        # imported.
         cache_logger_on_first_use=False,
     )
     return result

@@ -20,6 +20,7 @@ def next_due(cron: str, zone: str, after: datetime) -> datetime | None:
     """The first planned time after a moment; None for an expression that never matches."""
     found: list[datetime] = []
     bound: datetime | None = None
+    # Begun earlier than `after`: a local time that the clock skips is planned later than it reads.
     for local, planned in _planned(cron, zone, _local(after, zone) - _MAX_CHANGE):
         if bound is not None and local > bound:
             break
@@ -38,6 +39,7 @@ def last_due(cron: str, zone: str, until: datetime) -> datetime:
         if local > end:
             break
         found.append(planned)
+    # `get_prev` leaves out its starting point, and the times above leave it out as well.
     earlier: datetime = croniter(cron, start + timedelta(microseconds=1)).get_prev(datetime)
     return max(planned for planned in (*found, _to_utc(earlier, zone)) if planned <= until)
 
@@ -54,6 +56,8 @@ def _planned(cron: str, zone: str, start: datetime) -> Iterator[tuple[datetime, 
 
 
 def _to_utc(local: datetime, zone: str) -> datetime:
+    # With the default `fold=0` this is the first of two equal local times; a skipped one gets the offset from before
+    # the change, which moves it forward (https://peps.python.org/pep-0495/).
     return local.replace(tzinfo=ZoneInfo(zone)).astimezone(UTC)
 
 

@@ -54,7 +54,9 @@ class DigestReport:
         ended = [one for one in self._incidents.table.list(since=since, limit=1000) if one.resolved_at is not None]
         alerts = self._alerts.list([AlertStatus.FIRING], limit=1000)
         found_backups = self._backups.list()
+        # A run that is still going belongs to every digest until it ends.
         runs = [run for run in self._runs.list(limit=10_000) if (run.finished_at or now) >= since]
+        # The digest that is being written is the newest run of its own job, and has no outcome yet.
         jobs = [run for run in self._records.list_runs(limit=1000) if run.started_at >= since and run.job != NAME]
         sign_offs = self._records.list_sign_offs(only_open=True)
         summary = (
@@ -81,7 +83,9 @@ class DigestReport:
 
     def _since(self, now: datetime) -> datetime:
         """When the last digest was started; a day ago if there was none."""
+        # A digest that failed has told nobody anything, so its period is part of the next one.
         last = next(iter(self._records.list_runs(NAME, outcomes=[JobOutcome.SUCCEEDED], limit=1)), None)
+        # From its start and not its end: what happened while it was written would be in neither.
         return max(now - _MAX_PERIOD, last.started_at if last else now - timedelta(days=1))
 
 
@@ -142,6 +146,7 @@ def _backup_table(backups: Sequence[Backup]) -> list[str]:
 
 
 def _run_table(runs: Sequence[Run]) -> list[str]:
+    # Waiting and stopped runs are not failures, but somebody may have to act on them.
     good = (RunStatus.SUCCEEDED, RunStatus.QUEUED, RunStatus.RUNNING)
     bad = [run for run in runs if run.status not in good]
     return table(("run", "status", "reason"), [(run.id, run.status.value, run.reason) for run in bad[:_SHOWN]])

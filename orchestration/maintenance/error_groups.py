@@ -48,6 +48,7 @@ def errors_since(folder: Path, since: datetime) -> tuple[ErrorGroup, ...]:
 
 def _error_lines(folder: Path) -> Iterator[bytes]:
     """Lines that may be errors, oldest file first. A file that disappears or is damaged is read as far as possible."""
+    # The time in the name of a rotated file makes names sort by age.
     for path in [*sorted(folder.glob(f"{NAME}.*")), folder / NAME]:
         try:
             with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
@@ -57,6 +58,7 @@ def _error_lines(folder: Path) -> Iterator[bytes]:
 
 
 def _add_to(group: ErrorGroup | None, name: str, at: datetime, entry: Mapping[str, Any]) -> ErrorGroup:
+    # Which field has the text depends on the kind of event.
     text = entry.get("message") or entry.get("reason") or entry.get("detail") or ""
     sample = f"{entry.get('event', '')} {text}".strip()[:_MAX_SAMPLE]
     if group is None:

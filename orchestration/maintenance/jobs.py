@@ -76,6 +76,7 @@ def jobs(context: JobContext) -> tuple[MaintenanceJob, ...]:
     )
 
 
+# In a thread: the event loop has to go on renewing the job's lease and this process's own.
 def _threaded(function: Callable[[datetime], str]) -> JobFunction:
     async def work(now: datetime) -> str:
         return await anyio.to_thread.run_sync(function, now)
@@ -89,6 +90,7 @@ def _report(context: JobContext, make: Callable[[datetime], MaintenanceReport]) 
 
 def _back_up(context: JobContext) -> str:
     backup = context.backups.make()
+    # Only after a new backup has been verified: a failed one must not cost an old one.
     gone = context.backups.prune(context.settings().backups)
     return f"{backup.id}: {backup.bytes:,} bytes, {backup.rows:,} rows, {backup.seconds:.1f} s; {len(gone)} old deleted"
 
@@ -96,6 +98,7 @@ def _back_up(context: JobContext) -> str:
 def _drill(context: JobContext) -> str:
     tried = context.backup_service.rehearse()
     if not tried.good:
+        # Raised, and so recorded as a failed run of the job, which a report alone would not be.
         raise BackupError(f"{tried.backup} could not be restored: {'; '.join(tried.problems)}")
     return f"{tried.backup} restored and checked in {tried.seconds:.1f} s"
 
@@ -106,9 +109,11 @@ def _test(context: JobContext, now: datetime) -> str:
 
 
 def _remind(context: JobContext, now: datetime) -> str:
+    # In the time zone of the settings: on the first of a month, UTC can still be in the month before.
     period = f"{now.astimezone(ZoneInfo(context.settings().time_zone)):%Y-%m}"
     for name in SIGN_OFFS:
         context.records.request_sign_off(name, period, now)
+    # Those of earlier months as well: a duty stays open until a person has signed it off.
     open_sign_offs = context.records.list_sign_offs(only_open=True)
     summary = tuple(
         f"{one.duty} ({one.period}): {SIGN_OFFS.get(one.duty, '')}; "

@@ -95,6 +95,7 @@ class FigureReports:
 def _months_before(now: datetime, zone: str, months: int) -> datetime:
     """The start of the month so many months ago."""
     local = now.astimezone(ZoneInfo(zone))
+    # By the calendar: months differ in length, so no number of days is a number of months.
     year, month = divmod(local.year * 12 + local.month - 1 - months, 12)
     return local.replace(year=year, month=month + 1, day=1, hour=0, minute=0, second=0, microsecond=0)
 
@@ -119,6 +120,7 @@ def _figures(groups: Iterable[IncidentGroup]) -> list[str]:
         for figure in group.figures
         if figure.n
     ]
+    # A group without a measured time still has incidents, and must not disappear from the table.
     empty = [(group.name or "all", group.count, "", 0, "", "", "") for group in groups if not _has_figures(group)]
     return table(("group", "incidents", "measure", "n", "median", "90th percentile", "covers"), [*rows, *empty])
 

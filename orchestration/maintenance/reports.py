@@ -54,6 +54,7 @@ class ReportWriter:
         The day is in the key of the messages, so that a job that is repeated sends no second one.
         """
         folder = self.folder
+        # Not readable by everyone: reports quote errors and titles from the project.
         folder.mkdir(parents=True, exist_ok=True, mode=0o750)
         day = f"{now.astimezone(ZoneInfo(self._configuration().maintenance.time_zone)):%Y-%m-%d}"
         path = folder / f"{report.name}-{day}.md"
@@ -68,6 +69,7 @@ class ReportWriter:
         response = self._configuration().response
         notice = Notice(
             kind=NoticeKind.TEST,
+            # The day is in the key of the messages, so that a job that is repeated sends nothing twice.
             incident_id=f"test-contacts-{now:%Y-%m-%d}",
             severity=Severity.P3,
             scenario=Scenario.CONTROL_PLANE,
@@ -116,4 +118,5 @@ def moment(at: datetime | None) -> str:
 def _cell(value: object) -> str:
     """One line of text without mark-up: titles and errors come from elsewhere, and reports are shown as HTML."""
     text = " ".join(str(value).split()).replace("\\", "\\\\").replace("|", "\\|")
+    # Escaped before a renderer sees it, because raw HTML is legal in Markdown.
     return text.replace("<", "&lt;")[:300]

@@ -58,6 +58,7 @@ class RetentionJob:
         before = now - timedelta(days=days)
         files = await anyio.to_thread.run_sync(self._files, now, float(days))
         rows = await anyio.to_thread.run_sync(self._rows, before, now)
+        # The engine knows nothing of our runs: `_unfinished` names the flows of those that can still be resumed.
         flows = await self._engine.forget_ended(before, self._unfinished)
         return f"older than {days} days: {files}, {rows}, {flows} flows of the engine"
 
@@ -95,6 +96,8 @@ class RetentionJob:
         if limit is None:
             return []
         left = [path for path in self._artifacts() if path not in deleted]
+        # Everything in the folder takes up room, so everything counts; what may be deleted is chosen from `left`
+        # alone.
         excess = (
             sum(size_of(path) for path in self._artifact_folder.iterdir() if path not in deleted) - limit * _MEGABYTE
         )
@@ -110,6 +113,7 @@ class RetentionJob:
         try:
             return self._runs.get(run_id).status.ended
         except NotFoundError:
+            # A folder that is not one of our runs was put there by the user.
             return False
 
 

@@ -35,7 +35,9 @@ CALENDAR = "calendar"
 _LEASE_PREFIX = "maintenance/"
 # A job runs for minutes in a thread while its lease is renewed beside it; a process that dies frees the job after this.
 _LEASE_SECONDS = 30.0
+# Several attempts within one lease, so that a short outage of the database does not cost the job.
 _RENEW_SECONDS = 5.0
+# A cron expression is precise to the minute, so a few seconds of delay do not matter.
 _POLL_SECONDS = 5.0
 # A job whose process died is run once more, but not for ever: it may be the job that killed the process.
 _MAX_ATTEMPTS = 2
@@ -108,6 +110,7 @@ class MaintenanceScheduler:
             while True:
                 # Without the database no job can be claimed; what is due now is still due when the database is back.
                 with contextlib.suppress(SQLAlchemyError):
+                    # First, because a job that was interrupted is due once more.
                     await anyio.to_thread.run_sync(self._close_interrupted)
                     for job in await anyio.to_thread.run_sync(self._due):
                         group.start_soon(self._run_planned, job)
@@ -125,6 +128,8 @@ class MaintenanceScheduler:
         async with self._holding(name) as held:
             if not held:
                 raise ConflictError(f"the job {name} is running already; see `orchestrator maintenance history {name}`")
+            # Recorded only with the lease in hand: a refused request leaves no run behind that would look
+            # interrupted.
             await anyio.to_thread.run_sync(self._records.add_run, run)
             task_status.started(run)
             return await self._run_job(job, run)
@@ -156,6 +161,7 @@ class MaintenanceScheduler:
         last = next(iter(self._records.list_runs(job.name, limit=1)), None)
         due = None
         if cron is not None:
+            # From the planned time of the last run and not from its start: a late start must not shift the calendar.
             due = next_due(cron, settings.time_zone, self._records.last_planned(job.name, self._clock.now()))
         return JobStatus(job.name, job.about, cron, due, last)
 
@@ -179,6 +185,7 @@ class MaintenanceScheduler:
     async def _run_planned(self, name: str) -> None:
         if name in self._busy:
             return
+        # Before the first await, so that the next round does not start the job a second time.
         self._busy.add(name)
         try:
             async with self._holding(name) as held:
@@ -203,6 +210,7 @@ class MaintenanceScheduler:
         cron = settings.cron_of(name)
         due = None if cron is None else next_due(cron, settings.time_zone, seen)
         missed = cron is not None and due is not None and due <= now
+        # Only the newest of several missed times: a backup that was missed five times is needed once.
         planned = last_due(str(cron), settings.time_zone, now) if missed else seen
         run = self._new_run(name, CALENDAR, planned)
         return run if self._records.claim(run, seen) else None
@@ -215,6 +223,7 @@ class MaintenanceScheduler:
         except Exception as error:  # noqa: BLE001 (a job may fail in any way, and the others go on)
             done = self._ended(run, JobOutcome.FAILED, f"{type(error).__name__}: {error}")
         except BaseException:
+            # A cancellation. The next leader would close the record as well, but only when it finds the lease free.
             with anyio.CancelScope(shield=True), contextlib.suppress(SQLAlchemyError):
                 await self._record(self._ended(run, JobOutcome.INTERRUPTED, "the process was told to stop"))
             raise
@@ -239,6 +248,8 @@ class MaintenanceScheduler:
     @contextlib.asynccontextmanager
     async def _holding(self, name: str) -> AsyncIterator[bool]:
         """Hold the lease of a job, so that no other process runs it at the same time; yields whether it was free."""
+        # A name for each hold: the lease of the same holder would be renewed instead of refused, and a requested run
+        # and a planned one of the same process would run together.
         holder = f"{self._holder}/{new_id('hold', self._clock.now().timestamp())}"
         if not await self._acquire(name, holder):
             yield False
@@ -251,6 +262,7 @@ class MaintenanceScheduler:
             except Exception as error:  # noqa: BLE001 (raised again below, where the group does not wrap it)
                 failure = error
             finally:
+                # The renewal is cancelled before the release, or it could take the lease again.
                 group.cancel_scope.cancel()
                 with anyio.CancelScope(shield=True), contextlib.suppress(SQLAlchemyError):
                     await anyio.to_thread.run_sync(self._leases.release, _LEASE_PREFIX + name, holder)
@@ -260,6 +272,7 @@ class MaintenanceScheduler:
     async def _renew(self, name: str, holder: str) -> None:
         while True:
             await anyio.sleep(_RENEW_SECONDS)  # leases go by the database's clock
+            # Still ours for several more attempts; if it is lost, the compare and set of the next claim decides.
             with contextlib.suppress(SQLAlchemyError):
                 await self._acquire(name, holder)
 
@@ -273,6 +286,7 @@ class MaintenanceScheduler:
         going = self._records.list_runs(outcomes=[JobOutcome.RUNNING])
         if not going:
             return
+        # By their leases and not by their age: a backup of a large database may run for hours.
         held = {lease.name.removeprefix(_LEASE_PREFIX) for lease in self._leases.list(_LEASE_PREFIX) if is_live(lease)}
         for run in going:
             if run.job not in held:

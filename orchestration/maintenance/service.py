@@ -41,6 +41,7 @@ class BackupService:
         signals = await anyio.to_thread.run_sync(self._watch.check)
         problems = [finding for signal in signals if signal.value != 1.0 for finding in _findings(signal)]
         if not signals:
+            # Silence is not health: without a single result nothing was checked.
             problems.append("the database could not be checked")
         if self._audit is not None:
             problems += await anyio.to_thread.run_sync(self._audit)
@@ -76,6 +77,7 @@ class BackupService:
             self._bus.publish(BackupRehearsed(backup=verification.backup, seconds=verification.seconds))
         else:
             message = f"{verification.backup} could not be restored: {'; '.join(verification.problems)}"
+            # A backup that cannot be restored is no backup, so it raises the same alert as a failed one.
             self._bus.publish(BackupFailed(message=message))
         return verification
 

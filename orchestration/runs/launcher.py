@@ -79,10 +79,12 @@ class RunLauncher:
         cannot be started, and while the system is isolated."""
         self._check_isolation()
         self._check_agents([agent] if agent else [], (options or {}).get("approve", []))
+        # Before anything is recorded, so that a run without a usable provider is refused and not started to fail.
         await self.providers.prepare(provider, here=here)
         now = self._clock.now()
         return Run(
             id=new_id("run", now.timestamp()),
+            # The goal is stored, shown and sent to providers; a key that was pasted into it must not be.
             goal=self._redactor.text(goal),
             workspace=str(checked_root(workspace, self._state_folder)),
             created_at=now,
@@ -99,6 +101,7 @@ class RunLauncher:
         if await self._goes_to_workers(queue):
             return await self._control.resume(run_id, shared=True)
         run = await anyio.to_thread.run_sync(self._runs.get, run_id)
+        # Otherwise it would be marked as stopped once more when this process ends.
         self._stopped.pop(run_id, None)
         await self.providers.prepare(run.provider)
         return await self._control.resume(run_id)
@@ -107,6 +110,7 @@ class RunLauncher:
         """Continue those of the runs that no live process works on."""
         for run in runs:
             with contextlib.suppress(ConflictError):
+                # Refused where a live process works on the run, which is not a mistake here.
                 await self.resume(run.id)
 
     async def fork(self, run_id: str, number: int | None = None, *, queue: bool | None = False) -> Run:
@@ -125,6 +129,7 @@ class RunLauncher:
         which they wait."""
         for run_id in run_ids:
             run = await anyio.to_thread.run_sync(self._runs.get, run_id)
+            # A run that waited for a provider keeps that reason, which says more than that it was stopped.
             reason, cause = (because, hold) if because else (run.reason, run.hold)
             self._stopped[run_id] = reason, cause
             if await anyio.to_thread.run_sync(partial(self._set_stopped, run_id, reason, cause)):
@@ -137,7 +142,9 @@ class RunLauncher:
         try:
             yield
         finally:
+            # The engine has shut down by now, so nothing can overwrite this status.
             for run_id, (reason, hold) in self._stopped.items():
+                # Called directly: in a cancelled task an await would raise before the status is written.
                 self._set_stopped(run_id, reason, hold)
 
     def _set_stopped(self, run_id: str, reason: str, hold: RunHold | None) -> bool:

@@ -62,6 +62,7 @@ class ProviderReadiness:
 
     async def first_answering(self) -> str | None:
         """The first real provider of the fallback chain that answers a probe; None if none does."""
+        # One after the other: the first in the chain counts, not the fastest.
         for name in (self._runtime.default_provider, *self._runtime.fallback_providers):
             settings = self._runtime.providers.get(name)
             if settings is None or not settings.enabled or settings.type is ProviderKind.REHEARSAL:

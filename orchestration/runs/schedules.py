@@ -68,6 +68,7 @@ class RunSchedules:
         if planned.schedule.drills:
             payload = planned.model_dump(mode="json", by_alias=True)
             return await flow.step("drills", JSON, lambda: self._hold_game_day(payload))
+        # A step of its own: after a crash the recorded identifier is read back, and no second run is recorded.
         run_id = await flow.step("record", _RUN_ID, lambda: self._record(planned))
         if run_id is not None:
             await flow.start(RUN, run_id, None)
@@ -79,6 +80,7 @@ class RunSchedules:
         try:
             run = await self._run(settings, planned)
         except UsageError as error:
+            # An event and not an error: the flow is complete, and repeating it would refuse the run again.
             self._bus.publish(ScheduleRefused(name=settings.name, at_time=start.at, message=str(error)))
             return None
         if not await anyio.to_thread.run_sync(self._is_recorded, run.id):

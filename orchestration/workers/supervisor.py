@@ -135,6 +135,7 @@ class Supervisor:
             await self._run_process(worker)
             attempt = 0 if self._clock.monotonic() - started_at > _SOUND_SECONDS else attempt + 1
             worker.state, worker.pid, worker.activity, worker.memory_mb = "waits", None, "nothing", 0
+            # At least half of the delay: full jitter could make a worker that crashes at once restart at once.
             await self._clock.sleep(backoff.delay(attempt, 0.5 + self._random() / 2))
             worker.replaced += 1
             self._bus.publish(WorkerReplaced(worker=worker.number, times=worker.replaced))
@@ -143,8 +144,11 @@ class Supervisor:
         with anyio.CancelScope(shield=True):  # a cancelled start would leave a process without an owner
             process = await asyncio.create_subprocess_exec(
                 *self._command,
+                # The worker learns of this process's death by the end of its standard input.
                 stdin=PIPE,
                 stdout=PIPE,
+                # A process group of its own, so that a kill reaches the tools of its agents, and a Ctrl-C at the
+                # terminal does not.
                 start_new_session=True,
             )
         worker.state, worker.pid, worker.beat_at, worker.replacement_requested = "starts", process.pid, None, False
@@ -205,4 +209,5 @@ def _memory_mb(pid: int) -> int:
     try:
         return int(psutil.Process(pid).memory_info().rss // _MEGABYTE)
     except psutil.Error:
+        # The process has just ended; its exit code is noticed at the next check.
         return 0

@@ -33,6 +33,7 @@ async def examine(config_file: Path, environment: Mapping[str, str], clock: Cloc
     isolation = await _isolation(configuration)
     asked = await providers.check(configuration, credentials, clock)
     redactor = Redactor()
+    # Providers' messages can repeat the key that they refuse, and this output is pasted into bug reports.
     redactor.remember(credentials.secrets(configuration))
     found = [*here, isolation, database, *_configuration(config_file, environment), *asked]
     return [replace(one, found=redactor.text(one.found)) for one in found]
@@ -68,6 +69,7 @@ def _database(configuration: Configuration, root: Path, credentials: Environment
     url = credentials.get(name) if name else f"sqlite:///{file}"
     if url is None:
         return problem("database", f"{name} is not set", f"put {name}=postgresql+psycopg://… into .env")
+    # Opening would create the file, and a check must not.
     if name is None and not file.exists():
         return ok("database", f"{file} will be created")
     try:
@@ -75,6 +77,7 @@ def _database(configuration: Configuration, root: Path, credentials: Environment
         version = _version(url)
     except OrchestratorError as error:
         return problem("database", str(error), "correct this first; nothing can run without a database")
+    # Newer tables are known only to the release that wrote them.
     if version is not None and version > HEAD:
         found = f"version {version}, newer than {HEAD}"
         return problem("database", found, "install the release that wrote it, or configure another database")

@@ -94,6 +94,7 @@ def log(path: Path) -> CheckResult:
     """Whether the log is writable."""
     advice = "make it writable for this user, or move it away"
     try:
+        # Opened for appending, and nothing is written: the check must not change the log.
         if path.exists():
             with path.open("ab"):
                 pass
@@ -112,6 +113,7 @@ def clock(now: datetime, newest: tuple[Path, datetime] | None) -> CheckResult:
 
 
 def _newest(root: Path) -> tuple[Path, datetime] | None:
+    # This package was installed before now, so its own file is a lower bound even in an empty project.
     files = [Path(__file__), *(root / name for name in ("config/agents.config.json", ".env", "var/orchestrator.db"))]
     written = [(file, datetime.fromtimestamp(file.stat().st_mtime, UTC)) for file in files if file.is_file()]
     return max(written, key=lambda one: one[1], default=None)

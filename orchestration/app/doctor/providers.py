@@ -17,6 +17,7 @@ from orchestration.providers.endpoint import CallFailed
 from orchestration.providers.failures import Failure, FailureKind
 from orchestration.providers.route_table import RouteTable
 
+# The probes run in parallel, so this is about how long the whole command takes when nothing answers.
 _PROBE_SECONDS = 4.0
 _HERE = ("localhost", "127.0.0.1", "::1")
 
@@ -29,6 +30,7 @@ async def check(
     failures: dict[str, Failure | None] = {}
     async with anyio.create_task_group() as group:
         for name, settings in configuration.runtime.providers.items():
+            # The embedded rehearsal provider starts when it is first used, so there is nothing to ask.
             if settings.enabled and not _is_embedded(configuration, name):
                 group.start_soon(_ask, routing, name, failures, clock)
     await routing.aclose()
@@ -37,6 +39,8 @@ async def check(
 
 
 async def _ask(routing: RouteTable, name: str, failures: dict[str, Failure | None], clock: Clock) -> None:
+    # Set before the attempt, because `move_on_after` ends the block without an error
+    # (https://anyio.readthedocs.io/en/stable/cancellation.html).
     failures[name] = Failure(FailureKind.TIMEOUT, f"no answer within {_PROBE_SECONDS:g} s")
     with anyio.move_on_after(_PROBE_SECONDS):
         try:
@@ -80,6 +84,7 @@ def _chain(configuration: Configuration, failures: dict[str, Failure | None]) ->
     """Whether a run that names no provider could go on now."""
     runtime = configuration.runtime
     chain = (runtime.default_provider, *runtime.fallback_providers)
+    # None means that the provider answered, so a provider that was not asked needs another default.
     answering = [name for name in chain if _is_embedded(configuration, name) or failures.get(name, ...) is None]
     if answering:
         return ok("fallback chain", f"{answering[0]} answers first of {', '.join(chain)}")

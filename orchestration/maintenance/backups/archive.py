@@ -11,6 +11,7 @@ from typing import BinaryIO
 
 from orchestration.maintenance.backups.manifest import BackupError
 
+# In pieces, so that memory does not grow with the database.
 _CHUNK = 1_048_576
 # Low levels save most of what can be saved; the higher ones take many times as long.
 _LEVEL = 3
@@ -19,6 +20,8 @@ _LEVEL = 3
 def pack(source: Path, target: Path) -> None:
     """Write the compressed file, and flush it to the disk."""
     with source.open("rb") as plain, target.open("xb") as file:
+        # Without a time in the header the same content gives the same bytes
+        # (https://docs.python.org/3/library/gzip.html).
         with gzip.GzipFile(fileobj=file, mode="wb", compresslevel=_LEVEL, mtime=0) as packed:
             while data := plain.read(_CHUNK):
                 packed.write(data)

@@ -111,9 +111,11 @@ def differences(backup: Backup, opened: OpenedBackup, newest: str) -> tuple[str,
     if opened.version != backup.version:
         found.append(f"expected tables of version {backup.version}, got {opened.version}")
     elif backup.version > newest:
+        # Versions are numbers of equal length, so they sort as text.
         found.append(f"expected tables of version {newest} or older, got {backup.version}: install the newer release")
     for copy in backup.copies:
         rows = opened.rows.get(copy.name, {})
+        # The tables of both: one that is missing is as wrong as one that was added.
         wrong = [table for table in sorted({*copy.rows, *rows}) if copy.rows.get(table) != rows.get(table)]
         found += [f"{copy.name}: {table} has {rows.get(table)} rows, not {copy.rows.get(table)}" for table in wrong]
     return tuple(found)

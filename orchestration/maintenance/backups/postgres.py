@@ -17,6 +17,7 @@ from orchestration.maintenance.backups import archive
 from orchestration.maintenance.backups.manifest import BackupError, DatabaseCopy, OpenedBackup
 
 _DUMP = "database.dump"
+# A tool that hangs would hold the lock of the backup folder, and with it every later backup.
 _MAX_SECONDS = 6 * 3600.0
 # PostgreSQL silently truncates longer identifiers (NAMEDATALEN), so that two names could become one.
 _MAX_NAME_LENGTH = 63
@@ -37,11 +38,15 @@ class PostgresDatabase:
         """Dump what is committed at one moment, and count the rows as of the same moment by an exported snapshot."""
         file = folder / _DUMP
         with self._connected(self._name) as connection:
+            # The snapshot lasts as long as this transaction, so the connection stays open while `pg_dump` reads
+            # (https://www.postgresql.org/docs/current/functions-admin.html#FUNCTIONS-SNAPSHOT-SYNCHRONIZATION).
             connection.execution_options(isolation_level="REPEATABLE READ")
             snapshot = connection.execute(sa.text("SELECT pg_export_snapshot()")).scalar_one()
             rows, version = _rows(connection), _version(connection)
             if version is None:
                 raise BackupError("expected the tables of this program in the database, got others")
+            # Without owners and privileges, because the roles of this server may not exist on the one it is restored
+            # to (https://www.postgresql.org/docs/current/app-pgdump.html).
             arguments = ("--format=custom", "--no-owner", "--no-privileges", f"--snapshot={snapshot}")
             self._run("pg_dump", *arguments, f"--file={file}", database=self._name)
         with file.open("rb") as dumped:
@@ -53,8 +58,12 @@ class PostgresDatabase:
         name = self._scratch(scratch)
         self.discard(scratch)
         with self._administering() as connection:
+            # From template0: objects that were added to template1 would collide with those of the dump
+            # (https://www.postgresql.org/docs/current/app-pgdump.html).
             connection.execute(sa.text(f"CREATE DATABASE {_quoted(name)} TEMPLATE template0"))
         (copy,) = copies
+        # `pg_restore` goes on after an error by default, and a partly restored copy could pass for a good one
+        # (https://www.postgresql.org/docs/current/app-pgrestore.html).
         arguments = ("--exit-on-error", "--no-owner", "--no-privileges", f"--dbname={name}")
         self._run("pg_restore", *arguments, str(folder / copy.file), database=name)
         with self._connected(name) as connection:
@@ -68,6 +77,8 @@ class PostgresDatabase:
     def swap(self, scratch: Path, aside: Path) -> str:
         """Rename both databases in one transaction, so that no moment is without a database of that name."""
         kept = f"{self._name[:30]}_before_{_plain(aside.name)}"[:_MAX_NAME_LENGTH]
+        # A database with a session on it cannot be renamed, so this also fails if somebody has connected since the
+        # check.
         away = f"ALTER DATABASE {_quoted(self._name)} RENAME TO {_quoted(kept)}"
         known = sa.text("SELECT count(*) FROM pg_database WHERE datname = :name")
         with self._administering("READ COMMITTED") as connection, connection.begin():
@@ -91,6 +102,7 @@ class PostgresDatabase:
 
     @contextlib.contextmanager
     def _connected(self, database: str) -> Iterator[sa.Connection]:
+        # Without a pool: an idle connection would keep the scratch database from being dropped or renamed.
         engine = sa.create_engine(self._url.set(database=database), poolclass=sa.NullPool)
         try:
             with engine.connect() as connection:
@@ -101,6 +113,8 @@ class PostgresDatabase:
         finally:
             engine.dispose()
 
+    # Without a transaction by default: CREATE and DROP DATABASE are not allowed in one
+    # (https://www.postgresql.org/docs/current/sql-createdatabase.html).
     @contextlib.contextmanager
     def _administering(self, isolation_level: str = "AUTOCOMMIT") -> Iterator[sa.Connection]:
         """A connection to the server's maintenance database: ours may be missing, or must be unused to be renamed."""
@@ -115,6 +129,7 @@ class PostgresDatabase:
             raise BackupError(f"expected {tool} on this machine, got none; install PostgreSQL's client programs")
         try:
             done = subprocess.run(  # noqa: S603 (a list of our own, no shell)
+                # Without a password the tool would ask for one on a terminal that is not there, and wait.
                 [path, "--no-password", *arguments],
                 env=self._environment(database),
                 stdin=subprocess.DEVNULL,
@@ -138,6 +153,7 @@ class PostgresDatabase:
             "PGDATABASE": database,
         }
         options = {_VARIABLES[name]: str(value) for name, value in url.query.items() if name in _VARIABLES}
+        # Nothing else of the environment: a PGSERVICE or PGHOSTADDR of the user's shell would lead to another server.
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
         return {**kept, **{name: value for name, value in given.items() if value is not None}, **options}
 

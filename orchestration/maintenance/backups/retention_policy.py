@@ -18,6 +18,8 @@ def kept(backups: Iterable[Backup], settings: BackupSettings) -> frozenset[str]:
     newest_first = sorted(backups, key=lambda backup: (backup.made_at, backup.id), reverse=True)
     rules: tuple[tuple[int, Callable[[datetime], Hashable]], ...] = (
         (settings.daily, lambda at: at.date()),
+        # The year of the week and not of the date: the first days of January can belong to the last week of
+        # December's year.
         (settings.weekly, lambda at: at.isocalendar()[:2]),
         (settings.monthly, lambda at: (at.year, at.month)),
     )

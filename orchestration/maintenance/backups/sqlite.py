@@ -36,6 +36,7 @@ class SqliteFiles:
         """Copy the files as of one moment. Writers wait only until the moment is fixed, not for the copying."""
         scratch.mkdir(mode=0o700)
         with contextlib.ExitStack() as stack, _backup_errors(scratch):
+            # The engine's file does not exist until the engine has been started once.
             present = {name: file for name, file in self._files.items() if file.exists()}
             if self._ours.name not in present:
                 raise BackupError(f"expected a database at {self._ours}, got none; start the system first")
@@ -55,6 +56,7 @@ class SqliteFiles:
             for copy in copies:
                 file = scratch / Path(copy.name).name
                 archive.unpack(folder / copy.file, file)
+                # A copy holds whatever the database holds, so only its owner may read it.
                 file.chmod(0o600)
                 with _open_copy(file) as connection:
                     findings = _check(connection)
@@ -87,6 +89,7 @@ class SqliteFiles:
         mark.touch()
         archive.sync_folder(mark.parent)
         if users := self.users():
+            # The mark of an interrupted restore stays: half of the files may be replaced, and nobody may open them.
             if not interrupted:
                 mark.unlink()
             raise BackupError(f"expected a database that nobody uses, got {', '.join(users)}; stop that first")
@@ -151,6 +154,7 @@ def _check(connection: sqlite3.Connection) -> list[str]:
     try:
         found = [str(row[0]) for row in connection.execute(f"PRAGMA integrity_check({_MAX_FINDINGS})")]
         found = [] if found == ["ok"] else found
+        # `integrity_check` does not look at foreign keys (https://www.sqlite.org/pragma.html#pragma_integrity_check).
         lost = connection.execute("PRAGMA foreign_key_check").fetchmany(_MAX_FINDINGS)
     except sqlite3.DatabaseError as error:
         return [str(error)]
@@ -182,6 +186,7 @@ def _with_all(file: Path) -> list[Path]:
 def _replace(file: Path, new: Path) -> None:
     """Replace a database file with a new one, or delete it if there is no new one."""
     _copy_owner(file if file.exists() else file.parent, new)
+    # The file itself is not deleted: the rename replaces it in one step, so a database of that name always exists.
     for path in _with_all(file)[1 if file.exists() else 0 :]:
         path.unlink()
     if new.exists():
@@ -208,6 +213,7 @@ def _link(path: Path, other: Path) -> None:
 
 def _open_files(process: psutil.Process) -> set[str]:
     try:
+        # Processes of other users cannot be inspected; for them there are the leases.
         return {one.path for one in process.open_files()}
     except (psutil.Error, OSError):
         return set()
@@ -225,6 +231,7 @@ def _backup_errors(folder: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
+        # Reported like any other full disk, so that it gets the same advice.
         if "full" in str(error):
             raise OSError(errno.ENOSPC, str(error), str(folder)) from error
         raise BackupError(f"the database could not be read: {error}") from error

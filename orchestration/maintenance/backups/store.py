@@ -79,6 +79,7 @@ class BackupStore:
             with self._locked():
                 backup = self._make()
         except ConflictError:
+            # Not a failed backup: another process is just making one, or uses one.
             raise
         except (OrchestratorError, OSError) as error:
             failure = BackupError(self._explain(error))
@@ -90,7 +91,9 @@ class BackupStore:
     def list(self) -> tuple[Backup, ...]:
         """The verified backups, the newest first; a folder without a valid manifest is ignored."""
         found = []
+        # Unfinished backups have another prefix, so half of one is never listed.
         for path in self.folder.glob(f"{_PREFIX}-*/{MANIFEST}"):
+            # One damaged manifest must not hide the other backups.
             with contextlib.suppress(BackupError, OSError, UnicodeDecodeError):
                 found.append(from_json(path.read_text(encoding="utf-8")))
         return tuple(sorted(found, key=lambda backup: (backup.made_at, backup.id), reverse=True))
@@ -153,6 +156,7 @@ class BackupStore:
         now, started = self._clock.now(), self._clock.monotonic()
         name = new_id(_PREFIX, now.timestamp())
         making = self.folder / f"{_UNFINISHED}-{name}"
+        # Only the owner may read a backup: it holds everything that the database holds.
         making.mkdir(mode=0o700)
         try:
             with self._scratch() as scratch:
@@ -161,11 +165,13 @@ class BackupStore:
                 path.chmod(0o600)
             backup = Backup(name, now, self._databases.source, version, 0.0, copies)
             with self._scratch() as scratch:
+                # Verified before the manifest exists, because the manifest is what makes it count.
                 if problems := self._check(making, backup, scratch):
                     raise BackupError(f"the copy is not good: {'; '.join(problems)}")
             backup = Backup(name, now, backup.source, version, self._clock.monotonic() - started, copies)
             self._write(making / MANIFEST, to_json(backup))
             archive.sync_folder(making)
+            # The rename is the moment from which the backup exists.
             making.rename(self.folder / name)
             archive.sync_folder(self.folder)
         finally:
@@ -177,8 +183,10 @@ class BackupStore:
         if backup.source != self._databases.source:
             return (f"expected a backup of {self._databases.source}, got one of {backup.source}",)
         for copy in backup.copies:
+            # A manifest can come from elsewhere, and must not name a file outside its folder.
             if Path(copy.file).name != copy.file or not (folder / copy.file).is_file():
                 return (f"{copy.file} is missing",)
+            # Before the restore, whose tools would fail in ways that say less.
             if archive.sha256(folder / copy.file) != copy.sha256:
                 return (f"{copy.file} is damaged: its checksum is another",)
         try:
@@ -188,6 +196,7 @@ class BackupStore:
         return differences(backup, opened, HEAD)
 
     def _refuse_users(self, in_use: Callable[[], tuple[str, ...]]) -> None:
+        # Leases show our processes on every machine, the database shows any other program on this one.
         if users := (*in_use(), *self._databases.users()):
             listed = ", ".join(dict.fromkeys(users))
             raise ConflictError(f"the database is in use by {listed}; stop the system, then restore again")
@@ -215,6 +224,7 @@ class BackupStore:
                 raise ConflictError(
                     f"expected {self.folder} to be free, got another process at work in it; wait until it is done"
                 ) from None
+            # Nobody can be at work on these: the lock is ours.
             for left in [*self.folder.glob(f"{_UNFINISHED}-*"), *self._workplace.glob(f"{_SCRATCH}-*")]:
                 shutil.rmtree(left, ignore_errors=True)
             yield
