@@ -51,6 +51,7 @@ class ApprovalRequests:
             role=_ROLE,
             expires_at=now + _EXPIRES_AFTER,
         )
+        # For a new question only: a step that is repeated after a crash must not notify people twice.
         if await anyio.to_thread.run_sync(self._table.add, approval):
             self._bus.publish(
                 ApprovalRequested(incident=execution.incident_id, approval=key, question=approval.question)
@@ -72,6 +73,8 @@ class ApprovalRequests:
                 return await self._withdraw(key, ApprovalOutcome.SUPERSEDED, settled)
             if approval.expires_at is not None and self._clock.now() >= approval.expires_at:
                 if not follow_up:
+                    # Before it is withdrawn: after a crash in between, a withdrawn question would look answered and
+                    # never escalate.
                     await self._updates.approval_expired(execution, approval.question)
                 return await self._withdraw(key, ApprovalOutcome.EXPIRED, "nobody answered in time")
             await self._clock.sleep(_POLL_SECONDS)

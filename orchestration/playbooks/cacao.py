@@ -14,7 +14,9 @@ from typing import Any
 from orchestration.playbooks import conditions
 from orchestration.playbooks.model import Phase, Playbook, Step
 
+# The name space of our version 5 UUIDs (RFC 9562): another one would give every exported object a new identity.
 _SPACE = uuid.UUID("8f0d2c6e-4d0b-5c39-9a4c-6a1f0b6a7d11")
+# The specification's vocabulary of playbook types has no word for verification, which is closest to detection.
 _TYPES = {
     Phase.IDENTIFY: "detection",
     Phase.DIAGNOSE: "investigation",
@@ -31,9 +33,11 @@ def export(playbook: Playbook, modified: datetime) -> dict[str, Any]:
     start, end = _id("start", playbook.name), _id("end", playbook.name)
     workflow: dict[str, Any] = {end: {"type": "end"}}
     following = end
+    # From the end, because each step names the one that follows it.
     for phase, step in reversed(order):
         following = _add(workflow, playbook, phase, step, following)
     workflow[start] = {"type": "start", "on_completion": following}
+    # CACAO wants timestamps of RFC 3339 in UTC, with a Z and not an offset.
     stamp = modified.isoformat(timespec="milliseconds").replace("+00:00", "Z")
     agent = _id("software", "orchestrator")
     return {
@@ -58,9 +62,11 @@ def _add(workflow: dict[str, Any], playbook: Playbook, phase: Phase, step: Step,
         "type": "action",
         "name": f"{phase.value}: {step.id}",
         "description": f"{step.why.strip()} (mode: {step.mode.value})".strip(),
+        # In milliseconds, as the specification counts.
         "timeout": int(step.timeout * 1000),
         "on_completion": following,
         "agent": _id("software", "orchestrator"),
+        # `manual`, because no other tool could carry out one of our actions.
         "commands": [{"type": "manual", "command": command} for command in step.manual_steps]
         or [{"type": "manual", "command": step.action}],
     }

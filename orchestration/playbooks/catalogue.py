@@ -106,6 +106,7 @@ def _mistakes(playbook: Playbook, file: str, text: str) -> Iterator[DocumentErro
     lines = text.splitlines()
     seen: set[str] = set()
     for phase, step in playbook.steps():
+        # Found in the text, because a validated playbook no longer knows its lines.
         line = next((number for number, one in enumerate(lines, 1) if f"step: {step.id}" in one), 1)
         where = f"{phase.value}.{step.id}"
         if step.id in seen:

@@ -86,6 +86,7 @@ def _entry_holds(key: str, wanted: Any, facts: Facts) -> bool:
 
 def _fact_fits(fact: Any, wanted: Any) -> bool:
     if isinstance(wanted, Mapping):
+        # A finding of None is as good as unknown to a test: it can be neither above nor below anything.
         known = fact is not _UNKNOWN and fact is not None
         return all(
             known == value if name == "known" else known and TESTS[name](fact, value) for name, value in wanted.items()
@@ -139,4 +140,5 @@ def _test_in_words(key: str, name: str, value: Any) -> str:
 
 
 def _shown(value: Any) -> str:
+    # Numbers are kept out: 1 equals True and would be shown as "yes".
     return {True: "yes", False: "no", None: "unknown"}.get(value, str(value)) if not _number(value) else str(value)

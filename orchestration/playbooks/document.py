@@ -46,6 +46,7 @@ class _Loader(yaml.SafeLoader):
     """YAML without its surprises: `on`, `off`, `yes` and `no` stay text, as in YAML 1.2 (a mode is called `off`); so do
     dates."""
 
+    # Lists of its own: changing those of the base class would change YAML for the whole process.
     yaml_implicit_resolvers = {  # noqa: RUF012 (as the base class has it)
         first: [(tag, expression) for tag, expression in resolvers if not tag.endswith((":bool", ":timestamp"))]
         for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
@@ -60,6 +61,7 @@ def parse(text: str, file: str) -> Playbook:
     if len(text.encode()) > _MOST_BYTES:
         raise PlaybookError(file, (DocumentError(file, 1, 1, "", f"expected at most {_MOST_BYTES:,} bytes, got more"),))
     try:
+        # Read twice, because only nodes know their lines and only loaded values can be validated.
         node = yaml.compose(text, _Loader)
         places = dict(_places(node)) if node is not None else {}
         data = yaml.load(text, _Loader)  # noqa: S506 (a safe loader, with fewer surprises)
@@ -108,6 +110,7 @@ def _syntax(file: str, error: yaml.YAMLError) -> DocumentError:
 def _mistakes(file: str, error: ValidationError, places: dict[Path, tuple[int, int]]) -> Iterator[DocumentError]:
     for item in error.errors(include_url=False, include_input=False, include_context=False):
         path: Path = tuple(item["loc"])
+        # A key that is missing has no line of its own, so the nearest part around it is named.
         nearest = path
         while nearest and nearest not in places:
             nearest = nearest[:-1]

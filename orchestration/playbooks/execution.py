@@ -61,6 +61,7 @@ class StepExecutor:
             return StepDecision(Mode.OFF, {}, self._describe(error))
         verdict = await self._judge(execution, step, action, targets, attempts)
         guard = verdict.guard.value if verdict.guard else None
+        # After the guards, so that a cap of the action itself holds whatever the configuration allows.
         mode = verdict.mode.at_most(cap)
         # A step that reads and runs at once needs no preview, which may itself ask providers or scan folders.
         only_reads = action.risk is Risk.READS and mode is Mode.AUTO
@@ -77,6 +78,8 @@ class StepExecutor:
         known = await anyio.to_thread.run_sync(self._records.find_action, key)
         if known is not None and known.state is not ActionState.STARTED:
             return known
+        # A record that still says `started` was left by a process that died in the action. It runs again, and
+        # its key keeps the effect from happening twice.
         started = known or self._started(execution, phase, step, key, decision, actor)
         # Saved before the action runs: the hourly cap has to count an action even if the process dies in it.
         await anyio.to_thread.run_sync(self._records.save_action, started)
@@ -161,6 +164,8 @@ class StepExecutor:
             attempts=attempts,
             fleet_unhealthy_percent=_unhealthy_percent(self._services.fleet.workers()),
             tripped=tripped is not None,
+            # Only the configuration can let a destructive action run by itself, and only by naming it; the
+            # `auto` of a playbook does not count.
             allowed=configured == Mode.AUTO.value,
         )
         return guards.judge(wanted, execution.guards, situation)
@@ -179,6 +184,7 @@ class StepExecutor:
         try:
             action = self._action(step.action)
             parameters = actions.parse(type(action), started.parameters)
+            # A step that hangs has to end with a reason, or it would hold up the whole response.
             with anyio.fail_after(step.timeout):
                 outcome = await action.run(context, parameters)
         except TimeoutError:

@@ -34,6 +34,8 @@ class KnownFacts(Mapping[str, Any]):
 
     def resolve(self, value: Any) -> Any:
         """A parameter with every `$name` in it replaced by its value. Raises UnknownFactError."""
+        # A reference is a whole value and never a part of a text, so that nothing that was found can be
+        # spliced into a command.
         if isinstance(value, str) and value.startswith("$"):
             return self._named(value[1:])
         if isinstance(value, Mapping):

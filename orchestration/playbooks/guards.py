@@ -95,6 +95,7 @@ def _empty_target(_: GuardSettings, situation: GuardSituation) -> GuardVerdict |
 def _kill_switch(_: GuardSettings, situation: GuardSituation) -> GuardVerdict | None:
     if situation.automation_enabled:
         return None
+    # Asked and not refused: a person who has switched automation off may still want the step, on their own word.
     return GuardVerdict(Mode.ASK, Guard.KILL_SWITCH, "automatic actions are switched off (`automation.enabled`)")
 
 

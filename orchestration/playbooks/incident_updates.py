@@ -85,6 +85,7 @@ class IncidentUpdates:
         """Report that the effect is being verified now."""
         await self._update(execution, phase="verify")
         incident = await self._incident(execution)
+        # When it is only watched whether the fault passes by itself, nothing was begun that could be verified.
         if incident.status is IncidentStatus.MITIGATING:
             how = "it is watched whether that helped"
             await self._execute(execution, BeginVerification(how))
@@ -105,6 +106,7 @@ class IncidentUpdates:
 
     async def resolve(self, execution: PlaybookExecution, causes: Sequence[RankedHypothesis], helped: str) -> None:
         """Resolve the incident: the option helped, and that was verified."""
+        # "Unknown" means that a person has to look; as a root cause it would close that question.
         cause = causes[0].summary if causes and causes[0].id != "unknown" else ""
         await self._execute(execution, Resolve(helped, cause))
 
@@ -115,6 +117,7 @@ class IncidentUpdates:
     async def approval_expired(self, execution: PlaybookExecution, question: str) -> None:
         """Escalate a question that nobody answered."""
         reason = f"nobody has answered: {question}"
+        # Also when the incident is acknowledged: the person who did that has not answered either.
         await self._execute(execution, Escalate(_NEXT_LEVEL, reason))
 
     async def close(self, run_id: str, state: PlaybookRunState, summary: str) -> ClosedResponse:

@@ -18,6 +18,7 @@ Seconds = Annotated[float, Field(gt=0, le=86_400)]
 class Mode(StrEnum):
     """How far the machine may go by itself with a step."""
 
+    # In order of how far the machine may go: `at_most` compares by position.
     OFF = "off"
     SUGGEST = "suggest"
     ASK = "ask"
@@ -89,6 +90,7 @@ class Option(PlaybookPart):
     summary: str = Field(alias="says")
     when: dict[str, Any] = Field(default_factory=dict)
     steps: Annotated[tuple[Step, ...], Field(min_length=1)]
+    # For options whose undo would do harm, or nothing: an isolation stays in force, and a restarted run goes on.
     keep: bool = False
 
     _check_when = field_validator("when")(_checked)
@@ -116,6 +118,7 @@ class VerificationPart(PlaybookPart):
     fails: dict[str, Any] = Field(default_factory=dict)
     within: Seconds = 60.0
     stable: Annotated[float, Field(ge=0, le=3600)] = 10.0
+    # Each check is a checkpoint in the database, so ten in a second are enough.
     every: Annotated[float, Field(ge=0.1, le=60)] = 1.0
 
     _check_holds = field_validator("holds", "fails")(_checked)

@@ -126,6 +126,7 @@ class _Planner:
         return tuple([await self._foresee(phase, step) for step in steps])
 
     async def _foresee(self, phase: Phase, step: Step) -> PlannedStep:
+        # As before the first attempt, or the guard on attempts would hide what the playbook begins with.
         decision = await self._executor.decide(self._response, step, self._facts, 0)
         summary = "; ".join(part for part in (decision.preview or step.why.strip(), decision.reason) if part)
         mode, values = decision.mode.value, decision.parameters

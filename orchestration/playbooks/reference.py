@@ -46,6 +46,7 @@ def playbook_page(entry: PlaybookEntry) -> str:
 
 
 def _anchor(name: str) -> str:
+    # Renderers such as GitHub's leave the full stop out of a heading's anchor.
     return name.replace(".", "")
 
 

@@ -80,8 +80,10 @@ class Responder:
 
     async def end_reroutes(self) -> None:
         """End the reroutes around providers that answer again: the preferred order is the user's."""
+        # Not known yet (None) is not enough: before the first probe nobody can tell whether it answers.
         answering = {name for name, health in self._services.provider_health().items() if health.up}
         for override in self._services.store.overrides:
+            # What a person has rerouted is theirs to end.
             if override.origin is None or not isinstance(override.change, RouteTo):
                 continue
             action = await anyio.to_thread.run_sync(self._records.find_action, override.origin.action_key)

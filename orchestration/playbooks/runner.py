@@ -97,8 +97,11 @@ class _Response:
         await self._steps.observe(Phase.IDENTIFY, self._playbook.identify)
         await self._steps.observe(Phase.DIAGNOSE, self._playbook.diagnose)
         causes = await self._diagnose()
+        # Before any option: where a person is needed at once, nobody waits for attempts to fail first.
         await self._escalate_early()
         helped = await self._mitigate(causes)
+        # A person may have settled the incident during the last verification; to page or resolve now
+        # would contradict them.
         await self._steps.check_open()
         if helped is None:
             hand_over = partial(self._updates.hand_over, self._execution, causes, tried=self._tried)
@@ -159,6 +162,7 @@ class _Response:
         self._steps.before_acting = None
         acted = any(one.state is ActionState.DONE for one in done)
         optional = {step.id for step in option.steps if step.optional}
+        # An option that was denied or only suggested is no attempt: the guard limits what was done to the system.
         if not acted:
             return False
         self._tried = True
@@ -186,12 +190,14 @@ class _Response:
         # Counted, not read from a clock: a replay has to take the same path as the first execution.
         elapsed = held = 0.0
         number = 0
+        # What begins to hold in the last moment still gets the time in which it has to last.
         while elapsed <= verify.within + verify.stable:
             number += 1
             await self._steps.observe(Phase.VERIFY, verify.steps, scope=f"{scope}.{number}")
             if verify.fails and conditions.holds(verify.fails, self._steps.facts):
                 return False
             held = held + verify.every if conditions.holds(verify.holds, self._steps.facts) else 0.0
+            # Greater, not equal: the first look that holds adds an interval that has not passed yet.
             if held > verify.stable:
                 return True
             if elapsed > verify.within and not held:

@@ -94,6 +94,7 @@ class StepRunner:
             decision = await self._flow.step(f"decide:{step.id}", StepDecision, decide)
             if not decision.wait:
                 return decision
+            # The engine's own sleep: a flow that is recovered after a crash waits for the rest of it only.
             await self._flow.sleep(decision.wait)
         return decision
 
@@ -115,6 +116,7 @@ class StepRunner:
 
     async def check_open(self) -> None:
         """Raises SupersededError as soon as somebody else has settled the incident."""
+        # A step, because a replay has to stop where the first execution stopped, whatever has become of the incident.
         settled = await self._flow.step("check", str, partial(self._updates.settled, self._execution))
         if settled:
             raise SupersededError(settled)
@@ -127,6 +129,8 @@ class StepRunner:
     async def _run_together(self, phase: Phase, group: Sequence[Step], scope: str) -> None:
         # Keys are drawn before anything runs, so that they do not depend on which step ends first.
         keys = [self.key(phase, step, scope) for step in group]
+        # One durable step for each: the engine numbers steps in the order of their calls, so branches of several
+        # steps could be replayed with each other's results.
         named = [
             NamedStep(f"look:{step.id}", ActionRun, partial(self._decide_and_act, phase, step, key))
             for step, key in zip(group, keys, strict=True)

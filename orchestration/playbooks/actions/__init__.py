@@ -27,6 +27,7 @@ class NoParameters(Parameters):
 class UndoState(BaseModel):
     """What an action needs to undo itself. Stored as JSON: another process, of a later version, may have to do it."""
 
+    # Unlike parameters, it ignores unknown keys: another version may have stored it.
     model_config = ConfigDict(frozen=True)
 
     def as_json(self) -> dict[str, Any]:
@@ -167,6 +168,7 @@ A = TypeVar("A", bound=type[AnyAction])
 
 def action(kind: A) -> A:
     """Register an action under its name. Raises UsageError if the name is taken."""
+    # The same class may come twice: by its decorator, and by an entry point that names it.
     if REGISTRY.setdefault(kind.name, kind) is not kind:
         raise UsageError(f"an action named '{kind.name}' exists already; choose another name")
     return kind

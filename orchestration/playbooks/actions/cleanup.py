@@ -30,6 +30,7 @@ class Age(Parameters):
 class CleanUp(Action[Age]):
     """What the clean-up actions share."""
 
+    # No copy is kept, least of all on a disk that is full.
     risk = Risk.DESTRUCTIVE
     finds = ("freed_bytes", "removed")
 
@@ -49,6 +50,7 @@ class CleanUp(Action[Age]):
 
     def _clear(self, context: ActionContext, parameters: Age) -> ActionOutcome:
         freed, removed = 0, []
+        # Listed anew: an approval may come long after the preview.
         for path in self.old(context.now, parameters):
             freed += size_of(path)
             remove(path)
@@ -89,6 +91,7 @@ class CleanArtifacts(CleanUp):
 
 def is_older(path: Path, now: datetime, days: float) -> bool:
     """Whether nothing in it was modified for so long. A folder's own time tells nothing of the files in it."""
+    # `lstat`, so that a link counts by its own age and not by that of a file outside.
     newest = max((one.lstat().st_mtime for one in (path, *path.rglob("*"))), default=0.0)
     return now.timestamp() - newest > days * _DAY
 
@@ -103,6 +106,7 @@ def size_of(path: Path) -> int:
 def remove(path: Path) -> None:
     """Delete a file, or a folder with everything in it; one that is gone already is no error."""
     if path.is_dir():
+        # What cannot be deleted is left behind: the rest of the space is needed now.
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)

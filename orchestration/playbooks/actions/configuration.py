@@ -49,6 +49,7 @@ class LastGood(ReversibleAction[ForMinutes, OverridesUndo]):
     async def run(self, context: ActionContext, parameters: ForMinutes) -> ActionOutcome:
         version = await anyio.to_thread.run_sync(self._last_good)
         change = PinConfiguration(number=version.number, document=json.loads(version.text))
+        # An override and no edit: the file is the user's, and counts again when the time is up.
         made = add_override(self, context, change, parameters.minutes)
         summary = f"version {version.number} of the configuration is in force; the file was not touched"
         return ActionOutcome(summary, {"version": version.number}, undo=OverridesUndo(overrides=(made,)).as_json())

@@ -58,6 +58,7 @@ class IsolateAction(Action[NoParameters]):
         known = next((one for one in self.services.store.overrides if one.change.kind == "isolate"), None)
         if known is not None and not made_by(self, context):
             return ActionOutcome(f"the system was isolated already, by {known.actor}", {"override": known.id})
+        # Without an end: an isolation that ran out by itself would open the system with the cause still inside.
         made = add_override(self, context, IsolateOverride(), None)
         how = f"orchestrator config overrides remove {made}"
         # No `undo`: the system must stay isolated although the verification cannot succeed while it is.
@@ -145,6 +146,7 @@ def _move_in(folder: Path, move: _Move) -> bool:
     """Move one file, unless it was moved before; False if there is no such file."""
     if move.source.is_symlink() or not move.source.is_file():
         return move.target.is_file()
+    # `mkdir` applies its mode to the last folder only, and never to one that exists.
     for part in (folder.parent, folder, move.target.parent):
         part.mkdir(mode=0o700, parents=True, exist_ok=True)
         part.chmod(0o700)

@@ -49,6 +49,7 @@ class Rotate(ReversibleAction[SomeCredentials, RotationUndo]):
         return parameters.variables
 
     def at_most(self, parameters: SomeCredentials) -> Mode:
+        # Whatever the configuration allows: until new values are in place, everything that uses the old ones stops.
         return Mode.ASK
 
     async def preview(self, context: ActionContext, parameters: SomeCredentials) -> str:

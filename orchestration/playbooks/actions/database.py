@@ -32,6 +32,7 @@ async def integrity_of(services: ActionServices) -> tuple[bool, list[str]]:
     watch = DatabaseWatch(services.database, services.clock, (Path(services.state_folder, _ENGINE_FILE),))
     signals = list(await watch.collect())
     reachable = all(signal.value for signal in signals if signal.name == "database_up")
+    # A lone signal means that nothing hinted at damage, and then `collect` has not looked for any.
     if len(signals) == 1:
         signals += await anyio.to_thread.run_sync(watch.check, abandon_on_cancel=True)
     broken = [signal for signal in signals if signal.name == "database_intact" and not signal.value]

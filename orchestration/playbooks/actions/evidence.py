@@ -274,6 +274,7 @@ class ProjectHistoryEvidence(EvidenceAction[NoParameters]):
         )
         try:
             ended = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)  # noqa: S603
+        # A machine without git is no failure of the response: the other evidence still counts.
         except (OSError, subprocess.SubprocessError):
             return None
         return ended.stdout.splitlines() if ended.returncode == 0 else None
@@ -346,6 +347,7 @@ class LoadEvidence(EvidenceAction[NoParameters]):
         workers = {int(worker["pid"]): str(worker["worker"]) for worker in self.services.fleet.workers()}
         running = len(self.services.runs.list([RunStatus.RUNNING], 1000))
         ours = [process for process in seen.top if process.ours]
+        # Workers are replaced and never killed as runaways, and neither is this process.
         commands = [process for process in ours if process.pid not in workers and process.pid != os.getpid()]
         runaway = [str(process.pid) for process in commands if self._runs_away(process, ours, seen)]
         growing = [leak.command[:80] for leak in seen.leaks]

@@ -36,6 +36,7 @@ def exposed(services: ActionServices, run_ids: Sequence[str]) -> tuple[Exposed, 
     folder = services.artifacts.folder
     runs = list(_runs(services, run_ids))
     roots = [(folder / run.id, 0.0) for run in runs] if run_ids else [(folder, 0.0)]
+    # What is older than the run is the user's own, and was not exposed by it.
     roots += [(Path(run.workspace), (run.started_at or run.created_at).timestamp()) for run in runs]
     found = [path for root, since in roots for path in _holding(services, root, since)]
     return tuple(_described(services, Path(path), kinds, count) for path, kinds, count in found)
@@ -51,6 +52,7 @@ def secrets_in(services: ActionServices, paths: Iterable[Path]) -> frozenset[str
     """What looks like a secret in files. For comparing only. Blocks."""
     texts = [_text(path) for path in paths]
     values = {text[match.start : match.end] for text in texts for match in services.redactor.find(text)}
+    # Shorter ones occur in any file by chance.
     return frozenset(value for value in values if len(value) >= MINIMUM_LENGTH)
 
 

@@ -81,10 +81,12 @@ class Lower(ReversibleAction[LowerParameters, OverridesUndo]):
     def _named(self, parameters: LowerParameters) -> tuple[str, ...]:
         providers = self.services.configuration().runtime.providers
         enabled = tuple(name for name, settings in providers.items() if settings.enabled)
+        # All of them have to be asked for with `*`; an empty list stays empty, and the guard refuses it.
         return enabled if EVERYTHING in parameters.providers else tuple(n for n in parameters.providers if n in enabled)
 
     def _limits(self, parameters: LowerParameters) -> dict[str, int]:
         providers = self.services.configuration().runtime.providers
+        # Never 0, which would pause the provider altogether.
         return {name: max(1, int(providers[name].concurrency * parameters.factor)) for name in self._named(parameters)}
 
 
@@ -110,11 +112,13 @@ class Restore(Action[NoParameters]):
             for share, minutes in reversed(list(zip(_RAMP, _RAMP_MINUTES, strict=True))):
                 step = LimitProvider(target=name, concurrency=max(1, int(full[name] * share)))
                 add_override(self, context, step, minutes, part=f"{share:g}")
+            # Removed last, so that the full limit is at no moment in force.
             remove_overrides(self, context, ids)
         names = ", ".join(lowered) or "none had been lowered"
         return ActionOutcome(f"limits come back step by step: {names}", {"restored": sorted(lowered)}, undo={})
 
     async def undo(self, context: ActionContext, undo: Mapping[str, Any]) -> str:
+        # Undoing it would lower the limits of a provider that has just recovered.
         return "the limits continue to come back"
 
     def _lowered(self, context: ActionContext) -> dict[str, list[str]]:
@@ -126,4 +130,5 @@ class Restore(Action[NoParameters]):
         return found
 
     def _full(self, name: str) -> int:
+        # From the file, because the configuration in force has the lowered limit.
         return self.services.store.file.runtime.providers[name].concurrency

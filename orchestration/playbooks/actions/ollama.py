@@ -65,6 +65,7 @@ class StartOllama(ReversibleAction[NoParameters, OllamaUndo]):
         return tuple(self._local())
 
     def at_most(self, parameters: NoParameters) -> Mode:
+        # Starting a program on a person's machine needs their word: `allowStart` of the provider, or an approval.
         allowed = all(settings.allow_start for settings in self._local().values())
         return Mode.AUTO if allowed else Mode.ASK
 
@@ -124,6 +125,7 @@ class StartOllama(ReversibleAction[NoParameters, OllamaUndo]):
     def _start(self, name: str, key: str) -> OllamaProcess:
         """Start it in a session of its own, so that it outlives this process; its output goes beside our log."""
         address = urlsplit(self._local()[name].effective_base_url or "")
+        # `ollama serve` learns its address from the environment only: https://docs.ollama.com/faq
         variables = {**os.environ, "OLLAMA_HOST": f"{address.hostname}:{address.port or 11434}"}
         self.services.log_folder.mkdir(parents=True, exist_ok=True)
         with Path(self.services.log_folder, "ollama.log").open("ab") as log:
@@ -162,6 +164,7 @@ def _started_at(number: int) -> float:
 
 def _is_same(number: int, started: float) -> bool:
     """Whether a process is still the one that was started then: process numbers are reused."""
+    # A second apart is still the same: the time is derived from ticks since boot, which shift with the wall clock.
     return psutil.pid_exists(number) and abs(_started_at(number) - started) < 1
 
 

@@ -69,6 +69,7 @@ class UpdateCommand(ReversibleAction[SomePackages, UpdateUndo]):
         return f"installed {_listed(state.versions)} again; restart the system"
 
     def _update(self, parameters: SomePackages) -> ActionOutcome:
+        # Also the case of a step that is repeated after a crash, when pip had finished already.
         if not self._vulnerable(parameters):
             return ActionOutcome(
                 "none of them is vulnerable, so nothing was installed",
@@ -76,6 +77,7 @@ class UpdateCommand(ReversibleAction[SomePackages, UpdateUndo]):
                 undo=UpdateUndo(versions={}).as_json(),
             )
         wanted = self._wanted(parameters)
+        # Read first: once pip has run, the former versions are recorded nowhere.
         before = {name: version for name, version in installed().items() if name in wanted}
         command = _install(wanted)
         _run(command)
@@ -92,6 +94,7 @@ class UpdateCommand(ReversibleAction[SomePackages, UpdateUndo]):
         wanted: dict[str, str] = {}
         for one in self._vulnerable(parameters):
             if one.fixed:
+                # Compared as versions: as text, 1.9 would be newer than 1.10.
                 wanted[one.package] = max(wanted.get(one.package, one.fixed), one.fixed, key=Version)
         if not wanted:
             names = ", ".join(parameters.packages)
@@ -100,6 +103,7 @@ class UpdateCommand(ReversibleAction[SomePackages, UpdateUndo]):
 
 
 def _install(versions: Mapping[str, str]) -> list[str]:
+    # The pip of this interpreter: one from the PATH may belong to another environment.
     return [sys.executable, "-m", "pip", "install", *(f"{name}=={version}" for name, version in versions.items())]
 
 

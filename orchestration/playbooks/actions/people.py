@@ -153,6 +153,7 @@ class RedirectAction(ReversibleAction[SomeChannels, RedirectUndo]):
 
 def _untold(outbox: Outbox, now: datetime) -> list[OutboxRow]:
     """Pages that are due and have not gone out, to contacts whom the same page has not reached by another channel."""
+    # One that was tried already is due again only later, and has reached nobody all the same.
     due = [row for row in outbox.list_pending() if row.stops_on_acknowledge and (row.due_at <= now or row.attempts)]
     return [row for row in due if not _told_otherwise(row, outbox.list_for_incident(str(row.incident_id)))]
 

@@ -114,6 +114,8 @@ class ProbeAction(ProviderAction[SomeProviders]):
 
     def _is_local_ollama(self, result: ProbeResult) -> bool:
         settings = self.services.configuration().provider(result.provider)
+        # Only where nothing listens: an Ollama that answers with an error runs, and a second one could
+        # not take its port.
         return settings is not None and result.outcome == "unreachable" and is_local_ollama(settings)
 
 
@@ -152,6 +154,7 @@ class StatusPage(ProviderAction[SomeProviders]):
 
 async def _indicator(client: httpx2.AsyncClient, url: str) -> str:
     """The indicator on a status page of the common form: `none`, `minor`, `major` or `critical`; else `unknown`."""
+    # The format of Atlassian Statuspage, which many vendors use: https://www.githubstatus.com/api
     try:
         response = await client.get(url)
         return str(response.json()["status"]["indicator"])
@@ -268,6 +271,8 @@ class Reroute(ProviderAction[RouteParameters], ReversibleAction[RouteParameters,
             if self.services.configuration().provider(parameters.to) is None:
                 raise ActionError(f"expected a provider of the configuration, got '{parameters.to}'")
             return parameters.to
+        # Probed although it counts as usable: that may be known from some seconds ago, and all calls are
+        # about to go there.
         for name in self.usable():
             if name not in parameters.providers and (await self.services.gateway.probe(name)).ok:
                 return name
@@ -305,6 +310,7 @@ class ResetBreaker(ProviderAction[SomeProviders]):
     async def run(self, context: ActionContext, parameters: SomeProviders) -> ActionOutcome:
         names = self.targets(parameters)
         for name in names:
+            # Only probed: a breaker that was closed by force would send calls to a provider that is still down.
             self.services.gateway.reset(name)
         return ActionOutcome(f"the routes of {', '.join(names)} are probed now", undo={})
 

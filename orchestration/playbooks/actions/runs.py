@@ -169,6 +169,7 @@ class Restart(NamedRunsAction):
         return "the runs go on: what they have done since is kept"
 
     async def _restart(self, run_id: str) -> None:
+        # A step that is repeated after a crash may find that the run has finished meanwhile.
         if (await self.get(run_id)).status is RunStatus.SUCCEEDED:
             return
         try:
@@ -217,6 +218,7 @@ class Fork(NamedRunsAction, ReversibleAction[SomeRuns, RunsUndo]):
         known = await self._forked_before(context)
 
         async def fork(run_id: str) -> None:
+            # Stopped first, or the run would do the same work beside its fork.
             await self.stop(context, run_id)
             forks.append(known.get(run_id) or (await self.services.control.fork(run_id, shared=True)).id)
 
@@ -235,6 +237,7 @@ class Fork(NamedRunsAction, ReversibleAction[SomeRuns, RunsUndo]):
                     hold=RunHold.STOPPED_BY_RESPONSE,
                     held_by=context.incident_id,
                 )
+            # A fork that has ended by itself needs no stopping.
             except ConflictError:
                 continue
         return f"stopped {', '.join(state.runs)}"
@@ -303,6 +306,7 @@ class Pause(RunAction[ByPriority], ReversibleAction[ByPriority, RunsUndo]):
                 held_by=context.incident_id,
             )
 
+        # What this step had paused before a crash, so that undoing it resumes those runs as well.
         before = await self.paused_for(context.incident_id)
         done, _ = await self.each(await self._pausable(parameters.priority), pause)
         done = [*before, *done]
@@ -314,6 +318,7 @@ class Pause(RunAction[ByPriority], ReversibleAction[ByPriority, RunsUndo]):
 
     async def _pausable(self, priority: str) -> list[str]:
         unfinished = await self.unfinished()
+        # A stopped run waits for a person's decision, and undoing the pause would resume it without one.
         return [run.id for run in unfinished if run.priority == priority and run.status is not RunStatus.STOPPED]
 
 

@@ -146,6 +146,7 @@ class Integrity(SecurityAction[NoParameters]):
 
     async def run(self, context: ActionContext, parameters: NoParameters) -> ActionOutcome:
         reachable, problems = await integrity_of(self.services)
+        # Fails rather than reporting no problems: an integrity that is not known must not pass for a good one.
         if not reachable:
             raise ActionError("the database does not answer; its integrity is not known")
         incident = await self.incident(context)

@@ -111,6 +111,7 @@ class KillProcess(Action[SomeProcesses]):
 
     async def _kill(self, number: int) -> bool:
         """Kill a process with its group, by SIGTERM first; False if it is not ours, or gone."""
+        # Checked again right before the signal: the number may have been reused since the step was decided.
         if number not in self._ours():
             return False
         for sign in (signal.SIGTERM, signal.SIGKILL):
@@ -128,6 +129,7 @@ class KillProcess(Action[SomeProcesses]):
                 found.update(child.pid for child in psutil.Process(root).children(recursive=True))
             except psutil.NoSuchProcess:
                 continue
+        # Workers are left to `worker.replace`, which lets their supervisor know.
         return found - workers - {os.getpid()}
 
     def _described(self, number: int) -> str:
