@@ -58,6 +58,7 @@ def isolate(plan: Mapping[str, Any], libc: ctypes.CDLL) -> list[str]:
         missing.append(SECRETS)
     if cut and not (own_mounts and _loopback()):
         missing.append(NETWORK)
+    # After the mounts: a process that Landlock restricts may not mount anything any more (landlock(7)).
     if not _keep_from_writing(libc, plan["writable"]):
         missing.append(FILES)
     for number in _PRIVILEGES:
@@ -68,6 +69,7 @@ def isolate(plan: Mapping[str, Any], libc: ctypes.CDLL) -> list[str]:
 def _namespaces(libc: ctypes.CDLL, *, network: bool) -> bool:
     """Enter new mount and network namespaces; without root, in a new user namespace that allows them."""
     wanted = _NEW_MOUNTS | (_NEW_NETWORK if network else 0)
+    # Read first: in a new user namespace both are the overflow id until they are mapped (user_namespaces(7)).
     user, group = os.geteuid(), os.getegid()
     if libc.unshare(wanted) != 0:
         if libc.unshare(_NEW_USER | wanted) != 0:
@@ -77,6 +79,7 @@ def _namespaces(libc: ctypes.CDLL, *, network: bool) -> bool:
             _write("/proc/self/setgroups", "deny")
             _write("/proc/self/uid_map", f"{user} {user} 1")
             _write("/proc/self/gid_map", f"{group} {group} 1")
+    # Private, or what is mounted here would appear in the mount namespace of the host, too (mount_namespaces(7)).
     return bool(libc.mount(b"none", b"/", None, _PRIVATE, None) == 0)
 
 
@@ -120,6 +123,8 @@ def _keep_from_writing(libc: ctypes.CDLL, writable: Iterable[str]) -> bool:
         return False
     for path in (*writable, *_DEVICES, *_DEVICE_FOLDERS):
         _allow(libc, rules, path, changes)
+    # landlock_restrict_self(2) requires this of a process without CAP_SYS_ADMIN. It also keeps setuid programs from
+    # gaining rights.
     libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     closed = bool(libc.syscall(_RESTRICT_SELF, rules, 0) == 0)
     os.close(rules)
@@ -131,6 +136,7 @@ def _allow(libc: ctypes.CDLL, rules: int, path: str, changes: int) -> None:
     with contextlib.suppress(OSError):
         place = os.open(path, os.O_PATH | os.O_CLOEXEC)
         rights = changes if os.path.isdir(path) else changes & (_WRITE_FILE | _TRUNCATE)  # noqa: PTH112
+        # Without padding: the kernel declares `struct landlock_path_beneath_attr` as packed.
         libc.syscall(_ADD_RULE, rules, _PATH_BENEATH, struct.pack("=Qi", rights, place), 0)
         os.close(place)
 

@@ -205,6 +205,7 @@ class AgentLoop:
         return AgentResult(output=output, failing=failing, use=usage.use, commands=tuple(usage.commands))
 
     async def _prepare(self, run: Run, task: AgentTask) -> AgentSetup:
+        # Another process may have changed the configuration a moment ago.
         await self._refresh()
         configuration = self._configuration()
         agent = configuration.agent(task.agent)

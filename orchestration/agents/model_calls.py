@@ -105,10 +105,12 @@ def _clean_call(number: int, call: Any) -> dict[str, Any]:
     function = function if isinstance(function, dict) else {}
     arguments = function.get("arguments")
     return {
+        # Some servers leave the id out, and the answer to a tool call has to name one.
         "id": str(given.get("id") or f"call_{number}"),
         "type": "function",
         "function": {
             "name": str(function.get("name") or "")[:_LONGEST_NAME],
+            # Text in OpenAI's format; Ollama's own API and some others give the object itself.
             "arguments": arguments
             if isinstance(arguments, str)
             else json.dumps({} if arguments is None else arguments),

@@ -109,6 +109,7 @@ class OwnCodeError(OrchestratorError):
 def environment(home: Path, extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """The environment of a command: enough to run, and none of our secrets."""
     passed = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    # A home of its own, because `.netrc`, `.pypirc` and the like in the user's hold credentials.
     return {**passed, "HOME": str(home), "TMPDIR": str(home), "PYTHONDONTWRITEBYTECODE": "1", **(extra or {})}
 
 
@@ -155,6 +156,7 @@ class _Command:
             try:
                 process = await self._start(command, cwd, variables, told)
             finally:
+                # Our copy has to go: while it is open, the other end never learns that the init process has died.
                 os.close(told)
             said = await self._watch(process, verdict, variables["HOME"])
         stopped = said.get("stopped")
@@ -185,6 +187,8 @@ class _Command:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
             pass_fds=(told,),
+            # Ctrl-C in a terminal goes to the whole process group. The command must not get it before the init process
+            # ends it in order.
             start_new_session=True,
         )
 

@@ -44,6 +44,7 @@ def main() -> None:
     child = os.fork()
     if child == 0:
         become(command, limits, libc, init)
+    # Our copies of the output's pipe would keep it open after the command has closed its own.
     null = os.open(os.devnull, os.O_RDWR)
     os.dup2(null, 1)
     os.dup2(null, 2)
@@ -65,6 +66,8 @@ def become(command: list[str], limits: dict[str, Any], libc: ctypes.CDLL, init: 
     for number in _IGNORED:
         signal.signal(number, signal.SIG_DFL)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    # The soft limit sends SIGXCPU, by which the limit is recognised; a command that ignores it is killed a second later
+    # (setrlimit(2)).
     resource.setrlimit(resource.RLIMIT_CPU, (limits["cpu_seconds"], limits["cpu_seconds"] + 1))
     resource.setrlimit(resource.RLIMIT_FSIZE, (limits["file_bytes"], limits["file_bytes"]))
     if missing and limits["isolation"]["required"]:
@@ -83,6 +86,7 @@ def watch(child: int, limits: dict[str, Any]) -> tuple[int, str | None]:
     Returns its exit code, and the limit that was reached.
     """
     deadline = time.monotonic() + limits["seconds"]
+    # `select` can wait for it with a time limit, which `waitpid` cannot.
     over = os.pidfd_open(child)
     next_look = 0.0
     while True:

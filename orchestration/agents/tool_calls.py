@@ -154,6 +154,8 @@ class ToolCalls:
             return ToolResult(f"refused: {ISOLATED}", ok=False)
         agent = configuration.agent(task.agent)
         tool = ALL.get(name)
+        # By the configuration in force, not by the tools that the agent started with: one that was taken away since is
+        # refused.
         if agent is None or tool is None or name not in agent.tools:
             known = ", ".join(agent.tools) if agent and agent.tools else "none"
             return self._refused(run, task, "tool", name, f"there is no tool '{name}' for you; there is: {known}")

@@ -103,6 +103,7 @@ class RouteAttempt:
                 held = await self._deliver(held, timer)
                 timer.reschedule(self._limit_from_now(end, self._limits.next_token))
         usage = _read(assembly.usage, body)
+        # Checked before the rest is delivered: as long as no token is out, another route can still take over.
         completion = self._completion(_read(assembly.message), assembly.finish_reason, usage)
         await self._deliver(held, timer)
         return completion

@@ -30,6 +30,8 @@ class AzureEndpoint(Endpoint):
             return f"{self._resource}/openai/deployments/{quote(model, safe='')}/chat/completions?api-version={version}"
         return f"{self._resource}/openai/v1/chat/completions"
 
+    # Azure's Resource Health would tell more, but needs credentials of its own for the Resource Manager:
+    # https://learn.microsoft.com/azure/service-health/resource-health-overview.
     def probe_url(self) -> str:
         if self.settings.api_version:
             return f"{self._resource}/openai/models?api-version={self.settings.api_version}"
@@ -37,6 +39,7 @@ class AzureEndpoint(Endpoint):
 
     async def headers(self) -> dict[str, str]:
         if self.settings.auth == "entra":
+            # In a thread: the library blocks while it asks the metadata service or a command line for a token.
             return {"authorization": f"Bearer {await anyio.to_thread.run_sync(self._entra_token)}"}
         key = self.api_key()
         return {"api-key": key} if key else {}

@@ -142,6 +142,7 @@ class Breaker:
 
     def _opened(self, failure: Failure, now: float, rules: BreakerRules) -> Breaker:
         openings = self.openings + 1
+        # The exponent is bounded, since a route that stays down for months would overflow the number.
         wait: float | None = min(rules.probe_after * 2 ** min(openings - 1, 16), rules.probe_at_most)
         if failure.kind is FailureKind.QUOTA:
             wait = failure.retry_after or _QUOTA_SECONDS

@@ -135,6 +135,7 @@ def _check(scope: BudgetScope, limit: _Limit, used: SpentAmount, aside: SpentAmo
             f"{scope} may use {limit.tokens:,} tokens{period} and has used {used.tokens:,}{others}; this call needs "
             f"about {needed.tokens:,} more. {_advice(scope, limit.tokens_key)}"
         )
+    # A model without prices is expected to cost nothing, which would pass even when the limit is used up.
     if limit.usd is not None and (expected.usd > limit.usd or used.usd >= limit.usd):
         others = f" and set ${aside.usd:,.2f} aside for calls under way" if aside.usd else ""
         raise BudgetExceededError(

@@ -15,8 +15,10 @@ _BY_STATUS = {
     401: FailureKind.AUTHENTICATION,
     402: FailureKind.QUOTA,
     403: FailureKind.AUTHENTICATION,
+    # Ollama answers 404 for a model that was not pulled, Azure for a deployment that does not exist.
     404: FailureKind.MODEL_MISSING,
     408: FailureKind.TIMEOUT,
+    # GitHub Models answers 410 since its retirement; by RFC 9110 the condition is likely to be permanent.
     410: FailureKind.RETIRED,
 }
 _QUOTA_CODES = frozenset({"insufficient_quota", "quota_exceeded", "billing_hard_limit_reached"})

@@ -50,6 +50,8 @@ class ConcurrencyLimiter:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
+        # A dictionary as an ordered set: calls are served as they came, and a cancelled one leaves from the middle at
+        # once.
         self._waiters: dict[_Waiter, None] = {}
 
     async def acquire(self, decide: Decide) -> RouteRecord:

@@ -61,8 +61,10 @@ class Endpoint:
         self._retired = False
         self.probe_timeout = ProbeTimeout()
         self._client = httpx2.AsyncClient(
+            # The other limits depend on whether there was a token yet, so each attempt keeps them itself.
             timeout=httpx2.Timeout(None, connect=settings.timeouts.connect),
             verify=_tls(),
+            # The slots of the gateway limit connections: a call that waits in the pool cannot take another route.
             limits=httpx2.Limits(max_connections=None, max_keepalive_connections=20, keepalive_expiry=30),
             # A proxy from the environment would receive the keys; providers are reached directly.
             trust_env=False,

@@ -94,6 +94,7 @@ class Gateway:
         unsubscribe = self._bus.subscribe(self._on_event)
         try:
             if self._sync is not None:
+                # Before the first call, or a new process would begin with a provider that the others know to be down.
                 await self._sync.exchange()
             async with anyio.create_task_group() as group:
                 group.start_soon(self._prober.run)
@@ -231,6 +232,7 @@ class Gateway:
                     self._refuse(record, failure, history, final=attempt.has_delivered)
                     return None
                 if not last and not attempt.has_delivered and self._retries_at_once(record, failure):
+                    # `try_acquire` has counted the first request only.
                     record.provider.count(self._clock.monotonic(), requests=1)
                     continue
                 self._record_failure(record, failure, history)

@@ -18,8 +18,11 @@ class OllamaEndpoint(Endpoint):
         return f"{self._root}/v1/chat/completions"
 
     def probe_url(self) -> str:
+        # Not `/api/ps`: it lists the loaded models (https://docs.ollama.com/api/ps), and a healthy server that is idle
+        # has none.
         return f"{self._root}/api/tags"
 
     @property
     def _root(self) -> str:
+        # People name either address: that of Ollama's own API, or that of the OpenAI-compatible one.
         return self.base_url.removesuffix("/v1")

@@ -68,6 +68,7 @@ class Prober:
         return ProbeResult(provider, outcome, detail, self._clock.monotonic() - started)
 
     def _half_open(self, record: RouteRecord, group: TaskGroup) -> None:
+        # Checked again: the state may have changed while the claim on the probe was awaited.
         if record.breaker.probe_due(self._now()):
             self._updates.apply(record, record.breaker.half_opened(self._now()))
             group.start_soon(self._probe_route, record, record.breaker)

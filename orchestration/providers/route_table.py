@@ -72,6 +72,7 @@ class RouteTable:
         which they began. `now` is monotonic.
         """
         moved = []
+        # A copy, because calls may add providers while connections are closed below.
         for name, provider in list(self._providers.items()):
             settings = self._configuration().provider(name)
             if settings is None:

@@ -74,6 +74,7 @@ class RouteStateSync:
         route, now = record.route, self._clock.now()
         claim = functools.partial(self._states.claim, route.provider, route.model, self._process, _CLAIM_SECONDS, now)
         with anyio.move_on_after(_LONGEST_WAIT_SECONDS), contextlib.suppress(SQLAlchemyError):
+            # Abandoned, because the thread may hang for as long as the database does.
             return await anyio.to_thread.run_sync(claim, abandon_on_cancel=True)
         return True
 
@@ -98,6 +99,7 @@ class RouteStateSync:
 
     async def _tell(self, record: RouteRecord) -> None:
         route, now = record.route, self._clock.now()
+        # A probe in progress is not shared: if this process died, the others would wait for its result for ever.
         if record.unsynced and record.breaker.state is not BreakerState.HALF_OPEN:
             about = {"address": address_of(record.provider.settings), "last_failure": self._redact(record.last_failure)}
             state = {**record.breaker.as_json(), **about}

@@ -31,6 +31,8 @@ class StreamAssembly:
         """Add a chunk; returns whether it contained a token."""
         self._usage = chunk.get("usage") or self._usage
         choices = chunk.get("choices")
+        # The chunk with the token counts has no choices, and neither has Azure's first one, which holds the results of
+        # its content filter for the prompt.
         if not choices:
             return False
         self.finish_reason = choices[0].get("finish_reason") or self.finish_reason
@@ -105,6 +107,7 @@ def fault_of(message: Mapping[str, Any], finish_reason: str | None) -> Failure |
     if finish_reason is None:
         return Failure(FailureKind.MALFORMED, "the answer ended without a finish_reason: it was cut off", 200)
     said = any(message.get(part) for part in ("content", "tool_calls", "refusal"))
+    # A model can spend its whole budget of tokens on thinking. That is no fault of the provider.
     if not said and finish_reason != "length":
         return Failure(FailureKind.MALFORMED, "the answer was empty", 200)
     return None

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 _HEADROOM = "x-ratelimit-"
+# A wait that is computed from the level may end a rounding error too early, and the caller would wait once more for
+# nothing.
 _ROUNDING = 1e-6
 
 

@@ -33,6 +33,8 @@ class ArtifactStore:
         """Write an artifact whole or not at all, and record it."""
         data = text.encode()
         path = self.path(run_id, name)
+        # The file first: a record without its file counts as missing, while a file without a record is written again
+        # when the step is repeated.
         _replace(path, data)
         record = ArtifactRecord(run_id, name, agent, hashlib.sha256(data).hexdigest(), len(data), self._clock.now())
         self._table.save(record)

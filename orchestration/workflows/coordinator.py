@@ -148,6 +148,7 @@ class Coordinator:
             progress.failing = str(error)
         except Exception as error:  # noqa: BLE001 (a run must come to an end; being cancelled is no Exception)
             progress.failing = f"internal error: {type(error).__name__}: {error}"
+        # A step, so that a replay after the last crash neither overwrites the outcome nor announces it again.
         return await flow.step("end", RunOutcome, lambda: self._end(run, progress))
 
     async def _begin(self, run: Run) -> RunSetup:
@@ -227,6 +228,8 @@ class Coordinator:
     ) -> None:
         """Record the executor's changes to the workspace, and run the checks."""
         execution = ExecutionPlan.model_validate(result.output)
+        # Recorded, because on a replay the workspace may have changed: the patch must be the one that the reviewer has
+        # seen.
         tree = await flow.step("snapshot", str, lambda: self._workspace.snapshot(run))
         patch = await flow.step("patch", str, lambda: self._workspace.patch(run, progress.setup.baseline, tree))
         checks = [await self._check(flow, run, command) for command in progress.setup.checks]
@@ -313,6 +316,7 @@ def make_setup(run: Run, configuration: Configuration, baseline: str) -> RunSetu
         baseline=baseline,
         seconds=run.options.get("seconds", runtime.limits.seconds),
         model_calls=runtime.limits.model_calls,
+        # A single agent has no executor beside it to send the work back to.
         review_rounds=0 if run.agent else runtime.review_rounds,
         parallel_steps=runtime.parallel_steps,
         checks=tuple(tuple(command) for command in run.options.get("checks", ())),

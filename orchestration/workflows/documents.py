@@ -58,6 +58,7 @@ def correction_step(reviews: Sequence[ReviewReport], round_number: int) -> PlanS
     """The reviewers' findings as a step for the executor."""
     found = [finding for review in reviews for finding in review.findings]
     summary = "\n\n".join(review.summary.strip() for review in reviews)
+    # A reviewer may ask for changes in its summary without listing a finding, and an empty list asks for nothing.
     findings = _bullets([_finding(finding) for finding in found]) or summary
     files = tuple(dict.fromkeys(finding.file for finding in found if finding.file))
     return PlanStep(

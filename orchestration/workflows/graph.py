@@ -87,6 +87,8 @@ def _cycle(needs: Mapping[str, set[str]]) -> str:
     """Follow the needs from any name until one repeats."""
     path = [next(iter(needs))]
     while True:
+        # The smallest name, since a set has another order in each process and the message should be the same every
+        # time.
         following = min(needs[path[-1]])
         if following in path:
             return " → ".join([*path[path.index(following) :], following])

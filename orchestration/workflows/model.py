@@ -26,6 +26,7 @@ class ModelAnswer(BaseModel):
 class PlanStep(ModelAnswer):
     """One piece of work that an executor can do by itself."""
 
+    # It becomes a part of the identifier of the step's flow, hence the narrow alphabet.
     id: str = Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_.-]+$")
     title: str = Field(min_length=1, max_length=300)
     instructions: str

@@ -60,6 +60,8 @@ def _is_gone(lease: Lease) -> bool:
         return False
     try:
         # Process ids are reused: only the same start time makes it the same process.
+        # A second of tolerance: the start is computed from the machine's boot time, which Linux gives in whole seconds
+        # (proc_stat(5)).
         return bool(abs(psutil.Process(lease.data["pid"]).create_time() - lease.data["started"]) > 1)
     except psutil.NoSuchProcess:
         return True

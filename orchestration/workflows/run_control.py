@@ -101,6 +101,7 @@ class RunControl:
             now = self._clock.now()
             ended = partial(self._runs.set_status, run_id, RunStatus.FAILED, found[run_id], finished_at=now)
             if await anyio.to_thread.run_sync(ended):
+                # The flow has ended without recording what it used, so that these zeros mean "unknown".
                 use = Usage(**AgentUsage().model_dump())
                 finished = RunFinished(RunStatus.FAILED.value, found[run_id], use, verdict=None)
                 self._bus.publish(finished, run_id=run_id)

@@ -21,6 +21,7 @@ StepFunction = Callable[[], Awaitable[T]]
 FlowBody = Callable[["Flow", P], Awaitable[R]]
 ChildStarter = Callable[[FlowKind[Any, Any], Any], Awaitable[Any]]
 
+# DBOS asks once a second by default, which every agent of a run would add to its time.
 _CHILD_POLL_SECONDS = 0.1
 
 
@@ -70,6 +71,7 @@ class Flow:
         """
         self._check_owner(name)
         one = NamedStep(name, model, function)
+        # Only a preemptible step ends early when its flow is cancelled; any other runs to its end.
         stored = await _unwrapped(DBOS.run_step_async({"name": name, "preemptible": True}, _portable(one)))
         return from_json(model, stored, f"step '{name}' of {self.id}")
 
@@ -86,6 +88,7 @@ class Flow:
                 _unwrapped(slot.run_async({"name": one.name, "preemptible": True}, _portable(one)))
                 for slot, one in reserved
             ),
+            # Otherwise the first error would end the flow while its other steps are still at work.
             return_exceptions=True,
         )
         for result in results:

@@ -163,6 +163,8 @@ class Engine:
     """
 
     def __init__(self, url: str, leases: Leases, *, shared: bool = False) -> None:
+        # Unique for each start. With DBOS's default, "local", a second process would take over the running flows of the
+        # first.
         self.executor_id = f"{socket.gethostname()}-{os.getpid()}-{os.urandom(3).hex()}"
         self._url = url
         self._leases = leases
@@ -180,6 +182,8 @@ class Engine:
     async def running(self) -> AsyncIterator[Engine]:
         """Launch on the current event loop; on leaving, stop at once and leave unfinished flows resumable."""
         await self._renew()
+        # The lease comes first: without one, the flows of this process would look like those of a dead one to all
+        # others.
         await self._launch()
         async with anyio.create_task_group() as group:
             group.start_soon(self._keep_lease)
@@ -216,6 +220,7 @@ class Engine:
 
     async def cancel(self, flow_id: str) -> None:
         """Stop a flow and its children, including running steps. Committed steps stay, so it can be resumed."""
+        # Without `cancel_children` DBOS stops the parent alone, and its agents go on.
         await DBOS.cancel_workflow_async(flow_id, cancel_children=True)
 
     async def tree(self, flow_id: str) -> tuple[FlowStatus, ...]:
@@ -271,6 +276,7 @@ class Engine:
         stopped = (FlowState.CANCELLED, FlowState.CRASHED)
         ids = [status.id for status in await self.tree(flow_id) if status.state in stopped]
         if ids:
+            # Without a queue's name DBOS uses an internal queue, which it polls once a second.
             await DBOS.resume_workflows_async(ids, queue_name=self._queue(shared=shared))
 
     async def rewind(self, flow_id: str, number: int, *, shared: bool = False) -> None:
@@ -343,6 +349,7 @@ class Engine:
                 "system_database_engine": self._pool,
                 "application_version": APPLICATION_VERSION,
                 "executor_id": self.executor_id,
+                # DBOS pickles by default, and reading a pickle can run code.
                 "serializer": DBOSPortableJSONSerializer(),
                 "log_level": "WARNING",
                 "notification_listener_polling_interval_sec": 0.25,
