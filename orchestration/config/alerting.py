@@ -76,6 +76,7 @@ class RuleSettings(Section):
     """
 
     enabled: bool = True
+    # Without a value a field keeps that of the built-in rule; a default here would overwrite it silently.
     signal: Identifier | None = None
     scenario: Scenario | None = None
     aggregate: Aggregate | None = None
@@ -106,6 +107,7 @@ class InhibitionSettings(Section):
     source: Annotated[tuple[str, ...], Field(min_length=1)]
     target: Annotated[tuple[str, ...], Field(min_length=1)]
     equal: tuple[Identifier, ...] = ()
+    # The effects of a source end after it: a rule with a window still sees the old samples for a while.
     linger: Seconds = 5 * MINUTE
 
 
@@ -117,6 +119,7 @@ class FlappingSettings(Section):
     quiet: PositiveSeconds = 10 * MINUTE
 
 
+# The words that Prometheus, Alertmanager and other senders use for the same four levels.
 _SEVERITIES = MappingProxyType(
     {
         **{severity.value.lower(): severity for severity in Severity},
@@ -151,12 +154,14 @@ class IntakeSettings(Section):
     forget_seconds: PositiveSeconds = 24 * HOUR
     severity_label: str = "severity"
     severities: dict[str, Severity] = Field(default_factory=dict)
+    # A sender's unknown word may be its worst one; a page too many is the smaller mistake.
     unknown_severity: Severity = Severity.P1
     scenarios: dict[str, Scenario] = Field(default_factory=dict)
     default_scenario: Scenario = Scenario.CONTROL_PLANE
 
     def severity(self, word: str) -> Severity:
         """What a sender's word for the severity means here."""
+        # Senders write the same word in different letters, and so do users.
         small = word.strip().lower()
         own = {name.lower(): severity for name, severity in self.severities.items()}
         return own.get(small) or _SEVERITIES.get(small, self.unknown_severity)

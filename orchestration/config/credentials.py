@@ -47,6 +47,7 @@ class EnvironmentCredentials:
 
     def get(self, name: str) -> str | None:
         """The value of a variable; None if it is not set or empty. A revoked value counts as not set."""
+        # A revoked value of the environment gives way to a fresh one in `.env`, although the environment comes first.
         return next((value for value in self.values(name) if not self.revoked.contains(value)), None)
 
     @property
@@ -75,6 +76,7 @@ class EnvironmentCredentials:
         environment = [(name, value) for name, value in self.environment.items() if name != "PWD"]
         candidates = [*environment, *self.env_file.items()]
         values = {value for name, value in candidates if name in named or names_a_secret(name)}
+        # Of `.env` only: the environment of a process is full of random-looking values that are no secrets.
         values |= {value for value in self.env_file.values() if _looks_random(value)}
         values |= {password for value in self.env_file.values() if (password := _password(value))}
         # Clients of Ollama need a key that is never checked, and examples use `ollama`; redacted, that word would
@@ -93,6 +95,8 @@ def read_env_file(path: Path) -> tuple[dict[str, str], tuple[ConfigFinding, ...]
         return {}, (error.finding,)
     values: dict[str, str] = {}
     findings = []
+    # The parser itself: `dotenv_values` only logs a line that it cannot read
+    # (https://saurabh-kumar.com/python-dotenv/reference/).
     for binding in parse_stream(io.StringIO(text)):
         if binding.error:
             hint = "Write NAME=value on one line, and close every quote."
@@ -125,4 +129,5 @@ def _password(value: str) -> str | None:
     try:
         return urlsplit(value).password
     except ValueError:
+        # A value that only looks like a URL, such as one with a stray bracket, has no password to find.
         return None

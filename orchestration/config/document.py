@@ -72,6 +72,7 @@ class _Reader:
     def __init__(self, text: str) -> None:
         self._text = text
         self._at = 0
+        # Only at line feeds, as editors count lines; `splitlines` would break at further characters.
         self._line_starts = [0, *(match.end() for match in re.finditer("\n", text))]
         self._values: dict[JsonPath, Position] = {}
         self._keys: dict[JsonPath, Position] = {}
@@ -115,6 +116,7 @@ class _Reader:
         position = self._position()
         key = self._string("a key in double quotes")
         inner = (*path, key)
+        # The later value is kept, as other parsers do, but the finding keeps such a file from being used.
         if key in result:
             self._duplicates.append((inner, position))
         self._keys[inner] = position
@@ -144,6 +146,7 @@ class _Reader:
         match = _STRING.match(self._text, self._at)
         if match is None:
             raise self._error(expected, self._string_hint())
+        # The standard library decodes the escapes; the pattern has admitted nothing that it would refuse.
         text: str = json.loads(match.group())
         try:
             text.encode()
@@ -157,6 +160,7 @@ class _Reader:
         if match is None:
             raise self._error('a value: "text", a number, true, false, null, {…} or […]', self._string_hint())
         value = json.loads(match.group())
+        # Python reads a number that is too large, such as 1e999, as infinity.
         if value in (float("inf"), float("-inf")):
             raise self._error("a number that fits into 64 bits")
         self._at = match.end()

@@ -28,6 +28,8 @@ class FindingCode(StrEnum):
 
     def __new__(cls, code: str, meaning: str) -> Self:
         member = str.__new__(cls, code)
+        # Without this the value would be the pair, and a code in a stored finding would not be found again
+        # (https://docs.python.org/3/howto/enum.html#when-to-use-new-vs-init).
         member._value_ = code
         member.meaning = meaning
         return member

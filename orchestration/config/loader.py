@@ -68,6 +68,7 @@ class ConfigLoader:
 
     def parse(self, text: str, variables: Iterable[str] = ()) -> LoadedConfiguration:
         """Validate a text as if it were in the file."""
+        # Of the text and not of the bytes: a byte order mark that an editor adds is no new version.
         sha256 = hashlib.sha256(text.encode()).hexdigest()
         try:
             document = read(text)
@@ -80,11 +81,13 @@ class ConfigLoader:
             return LoadedConfiguration(str(self.path), text, sha256, None, (finding,))
         configuration, problems = build(document, self.find_secrets)
         problems += _secrets(document, self.find_secrets)
+        # The checks read attributes, which exist only if the structure is valid.
         if configuration is not None:
             problems += check(
                 configuration, inspect_environment(configuration.runtime, self.root, frozenset(variables))
             )
         placed = [*_duplicates(str(self.path), document), *(each.place(str(self.path), document) for each in problems)]
+        # In the order of the file, so that a user can go through it once from top to bottom.
         findings = sorted(placed, key=lambda finding: (finding.line, finding.column, finding.code))
         return LoadedConfiguration(str(self.path), text, sha256, configuration, tuple(findings))
 

@@ -43,6 +43,7 @@ def parse_matcher(text: str) -> Matcher:
     if operator in ("=", "!="):
         return Matcher(name, operator, value)
     try:
+        # Values of labels may have line breaks, and a match has to cover the whole value.
         return Matcher(name, operator, value, re.compile(value, re.DOTALL))
     except re.error as error:
         raise UsageError(

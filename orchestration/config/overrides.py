@@ -60,6 +60,7 @@ class PinConfiguration(OverrideChange):
     number: int
     document: dict[str, Any]
 
+    # Checked when it is read back, too: a version that an older release stored may no longer be a configuration.
     @field_validator("document")
     @classmethod
     def _must_be_a_configuration(cls, document: dict[str, Any]) -> dict[str, Any]:
@@ -84,6 +85,7 @@ class RouteTo(OverrideChange):
         return agents or [file.runtime.default_provider]
 
     def superseded(self, file: Configuration) -> bool:
+        # A provider that the user has removed from the file cannot be routed to.
         return super().superseded(file) or file.provider(self.provider) is None
 
     def apply(self, configuration: Configuration) -> Configuration:
@@ -91,6 +93,8 @@ class RouteTo(OverrideChange):
             agent.model_copy(update={"provider": self.provider}) if self.affects(agent.id) else agent
             for agent in configuration.agents
         )
+        # `model_copy` does not validate (https://docs.pydantic.dev/latest/concepts/models/#model-copy);
+        # `add_override` checks the result as a whole.
         rerouted = configuration.model_copy(update={"agents": agents})
         if self.target != EVERYTHING:
             return rerouted
@@ -185,6 +189,7 @@ class IsolateOverride(OverrideChange):
         return _with_runtime(configuration, isolated=True)
 
 
+# Stored as JSON and told apart by `kind`, so a kind that was once released keeps its name.
 AnyChange = Annotated[
     PinConfiguration
     | RouteTo
@@ -251,6 +256,7 @@ class OverrideStore(Protocol):
 def effective(file: Configuration, overrides: Iterable[Override], now: datetime) -> Configuration:
     """The file with every override that is in force; the newer of two that change the same value wins."""
     in_force = [override for override in overrides if override.in_force(now) and not override.change.superseded(file)]
+    # A pin replaces the whole configuration, and would undo every change that was applied before it.
     in_force.sort(key=lambda override: (not isinstance(override.change, PinConfiguration), override.created_at))
     configuration = file
     for override in in_force:

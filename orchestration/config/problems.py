@@ -35,6 +35,7 @@ class Problem:
     def place(self, file: str, document: Document) -> ConfigFinding:
         """The finding, with the position in the file."""
         path = path_in_file(self.path, document)
+        # An unknown key is wrong itself, whatever its value; every other finding is about the value.
         at_key = document.keys.get(path) if self.code is FindingCode.UNKNOWN_KEY else None
         line, column = at_key or document.position(path)
         return ConfigFinding(self.code, file, line, column, show_path(path), self.message, self.expected, self.hint)

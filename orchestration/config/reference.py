@@ -20,6 +20,7 @@ def json_schema() -> str:
     schema = Configuration.model_json_schema(by_alias=True)
     parts, properties = schema["$defs"], schema["properties"]
     provider = parts["ProviderSettings"]["properties"]
+    # Pydantic publishes one name for a field; an editor would underline the other spellings that are accepted.
     provider |= {"endpoint": provider["host"], "baseUrl": provider["host"], "tokenEnv": provider["apiKeyEnv"]}
     section = {"$ref": "#/$defs/ProviderSettings"}
     parts["RuntimeSettings"]["properties"] |= dict.fromkeys(WELL_KNOWN_PROVIDERS, section)

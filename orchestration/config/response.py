@@ -137,6 +137,7 @@ class BusinessHours(Section):
 
 
 def _check_country(country: str, subdivision: str | None) -> None:
+    # Imported only where a country is configured: every command reads the configuration, and few files name one.
     from holidays import list_supported_countries
 
     known = list_supported_countries()
@@ -146,6 +147,7 @@ def _check_country(country: str, subdivision: str | None) -> None:
         raise ValueError(f"one of the parts of {country} whose holidays are known: {', '.join(known[country])}")
 
 
+# The targets of the incident response playbook; P3 has none in hours, but the next business day.
 _TARGETS = MappingProxyType(
     {
         Severity.P0: TargetSettings(response=15 * MINUTE, resolution=4 * HOUR),
@@ -200,6 +202,7 @@ class ResponseSettings(Section):
 
     def reachable(self, contact: Contact) -> tuple[ContactAddress, ...]:
         """The channels on which a contact can be reached, as far as this file tells; each once, in the file's order."""
+        # Reversed, so that of two entries for one channel the first in the file counts.
         usable = {place.channel: place for place in reversed(contact.channels) if self._reaches(place)}
         return tuple(place for place in contact.channels if usable.get(place.channel) is place)
 

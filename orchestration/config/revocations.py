@@ -54,6 +54,7 @@ def revoke(path: Path, values: Iterable[str], reason: str) -> list[str]:
     is refused already keeps its reason."""
     known = load(path)
     if not known.key:
+        # Each project has a key of its own, so equal values have different digests elsewhere.
         known = RevokedValues(secrets.token_hex(_KEY_BYTES), {})
     digests = {**known.digests}
     for digest in map(known.digest, values):

@@ -69,6 +69,7 @@ class ProviderSettings(Section):
 
     type: ProviderType = ProviderKind.OPENAI
     enabled: bool = True
+    # The shipped file uses the word of each vendor: `host` for Ollama, `endpoint` for Azure, `baseUrl` for OpenAI.
     base_url: str | None = Field(default=None, validation_alias=AliasChoices("host", "endpoint", "baseUrl", "base_url"))
     default_model: str | None = None
     # 0 pauses the provider: its calls wait, which `limit_provider` uses.
@@ -159,6 +160,7 @@ class RuntimeSettings(Section):
     artifacts_directory: str = "artifacts"
     state_directory: str = "var"
     database_url_env: EnvironmentName | None = None
+    # A run without any limit could go on, and spend, for ever.
     limits: UsageLimits = UsageLimits(seconds=3600)
     commands: CommandSettings = CommandSettings()
     isolated: bool = False
@@ -174,6 +176,7 @@ class RuntimeSettings(Section):
     worker_stop_seconds: PositiveSeconds = 10.0
     providers: dict[str, ProviderSettings] = Field(default_factory=dict)
 
+    # Before validation, because a section with an unknown name would otherwise be an unknown key.
     @model_validator(mode="before")
     @classmethod
     def _gather_providers(cls, data: Any) -> Any:
@@ -198,6 +201,7 @@ def is_provider_section(name: str, section: object) -> bool:
 
 def _with_type(name: str, section: object) -> object:
     if isinstance(section, dict) and name in WELL_KNOWN_PROVIDERS:
+        # The section's own `type` comes last and wins: a section `azure` may be a compatible server.
         return {"type": WELL_KNOWN_PROVIDERS[name], **section}
     return section
 
@@ -309,6 +313,8 @@ class ScheduleSettings(Section):
 
     @model_validator(mode="after")
     def _has_something_to_do(self) -> ScheduleSettings:
+        # Exactly one: a schedule with both would have to decide which comes first, and one with neither starts
+        # nothing.
         if bool(self.goal.strip()) == bool(self.drills):
             raise ValueError("a goal, or drills, and not both")
         return self

@@ -49,6 +49,8 @@ def literal_secrets(value: Any, find: SecretFinder, path: JsonPath = ()) -> Iter
 
 def _is_secret(text: str, path: JsonPath, find: SecretFinder) -> bool:
     if not text.strip() or _REFERENCE.fullmatch(text):
+        # The name of a variable is what belongs here, even under a key that is called a secret.
         return False
+    # An entry of a list has a number for a key; the list's own key says what it holds.
     key = next((part for part in reversed(path) if isinstance(part, str)), "")
     return names_a_secret(key) or bool(find(text))

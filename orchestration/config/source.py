@@ -72,9 +72,12 @@ class ConfigSource:
         env_findings = (*env_findings, *(self._revoked_finding(name) for name in fresh.revoked_names))
         self.remember(fresh.secrets())
         on_disk = SourceState(self.loader.load(fresh.names), fresh, env_findings)
+        # In this order: both files as they are, the configuration in force with the new credentials, and the new
+        # configuration with the credentials in force.
         candidates = [on_disk]
         if state is not None:
             candidates.append(SourceState(self.loader.parse(state.loaded.text, fresh.names), fresh, env_findings))
+            # A revocation counts at once, even where the rest of the new `.env` cannot be used.
             before = replace(state.credentials, revoked=fresh.revoked)
             candidates.append(self._checked(on_disk.loaded.text, before))
         good = next((candidate for candidate in candidates if not candidate.errors), None)
@@ -104,4 +107,5 @@ def _file_signature(path: Path) -> tuple[int, int, int] | None:
         status = path.stat()
     except (OSError, ValueError):
         return None
+    # The inode as well: a file that is replaced within the resolution of the clock may have the same size.
     return status.st_mtime_ns, status.st_size, status.st_ino

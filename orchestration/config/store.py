@@ -80,6 +80,7 @@ class ConfigurationStore:
         Raises ConfigurationError if the files cannot be used; with `or_last_good`, only if no stored version can be
         used either. Workers pass that: one that is replaced while the user edits must not wait for the edit.
         """
+        # Before the reading: an edit that comes meanwhile differs from it, and is read at the next tick.
         self._signature = self._source.signature()
         reading = self._source.read()
         if reading.state is None and or_last_good:
@@ -95,6 +96,8 @@ class ConfigurationStore:
         """The configuration in force now."""
         state, now = self._opened(), self._clock.now()
         in_force = tuple(override for override in self._overrides if override.in_force(now))
+        # Every access asks for the configuration, so it is computed only when something that it is made of has
+        # changed.
         if self._effective is None or self._effective[0] is not state or self._effective[1] != in_force:
             self._effective = (state, in_force, effective(state.configuration, in_force, now))
         return self._effective[2]
@@ -138,6 +141,7 @@ class ConfigurationStore:
 
     async def refresh_in_thread(self) -> None:
         """Read and apply now what `watch` would see in a moment: another process may just have changed something."""
+        # One at a time, or an older reading could be applied after a newer one.
         async with self._refreshing:
             self._apply(await to_thread.run_sync(self._read_all))
 
@@ -165,6 +169,7 @@ class ConfigurationStore:
         with the credentials of today.
         """
         version = self._versions.get(number)
+        # Checked before the file is touched: a version that cannot be used would only be refused after the fact.
         self._source.loader.parse(version.text, self.credentials.names).usable()
         replace_text(self._source.loader.path, version.text)
         return version
@@ -194,8 +199,10 @@ class ConfigurationStore:
             expires_at=None if seconds is None else now + timedelta(seconds=seconds),
             origin=origin,
         )
+        # Stored first: a change that only this process knew of would end with it.
         self._override_store.add(override)
         self._set_overrides((*self._overrides, override))
+        # Without `document` and `over`, which repeat the configuration: this goes on the timeline.
         details = override.model_dump(
             mode="json", exclude={"actor": True, "created_at": True, "origin": True, "change": {"document", "over"}}
         )
@@ -227,6 +234,7 @@ class ConfigurationStore:
     def _read_all(self) -> _Snapshot:
         signature = self._source.signature()
         if signature == self._signature:
+            # Overrides are read even if no file has changed, since other processes add and remove them.
             return self._add_stored(None)
         self._signature = signature
         return self._add_stored(self._source.read(self._state))
@@ -277,8 +285,10 @@ class ConfigurationStore:
     def _publish(self) -> None:
         current = self.current
         published = (current, self.credentials)
+        # Watching comes here twice a second; subscribers want to hear only of changes.
         if published == self._published:
             return
         self._published = published
+        # A copy: a subscriber may unsubscribe while it is called.
         for subscriber in tuple(self._subscribers):
             subscriber(current)

@@ -47,6 +47,8 @@ def build(document: Document, find_secrets: SecretFinder) -> tuple[Configuration
     try:
         configuration = Configuration.model_validate(document.value)
     except ValidationError as error:
+        # Without the input: pydantic's messages quote it, and a misplaced value may be a secret
+        # (https://docs.pydantic.dev/latest/errors/errors/).
         details = error.errors(include_input=False, include_url=False, include_context=True)
         return None, [_problem(detail, document, find_secrets) for detail in details]
     return configuration, list(unknown_keys(configuration))
@@ -70,6 +72,7 @@ def known_keys(model: type[Section]) -> set[str]:
     for name, field in model.model_fields.items():
         alias = field.validation_alias
         choices = alias.choices if isinstance(alias, AliasChoices) else [alias or name]
+        # Names with an underscore are those of the code, and are no advice for the file.
         keys |= {choice for choice in choices if isinstance(choice, str) and "_" not in choice}
     return keys
 
@@ -96,6 +99,7 @@ def _problem(detail: ErrorDetails, document: Document, find_secrets: SecretFinde
 def _expected(detail: ErrorDetails) -> str:
     if detail["type"] == "string_pattern_mismatch":
         return _EXPECTED_PATTERNS.get(str(detail["loc"][-1]), "a different format")
+    # Pydantic's own beginnings, which read badly behind "expected".
     own = detail["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
     return _EXPECTED_TYPES.get(detail["type"], own)
 

@@ -52,14 +52,18 @@ def _read_bytes(path: Path) -> bytes:
 def replace_text(path: Path, text: str) -> None:
     """Write the whole file or nothing, even if the machine stops in the middle; its access rights stay."""
     path = path.resolve()  # replace the target, not a symbolic link to it
+    # In the same folder, because a file cannot be renamed to another file system.
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     temporary = Path(name)
     try:
+        # Line endings stay as they are, so that a rollback restores the version unchanged.
         with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
             file.write(text)
             file.flush()
             # Without this, a loss of power after the rename can leave an empty file under the old name.
             os.fsync(file.fileno())
+        # `mkstemp` makes files that only the owner can read, which would lock out a service that runs as another
+        # user.
         temporary.chmod(path.stat().st_mode & 0o7777 if path.exists() else 0o644)
         temporary.replace(path)
     finally:

@@ -58,6 +58,7 @@ def diff(before: str, after: str) -> tuple[ConfigDifference, ...]:
 
 
 def _flatten(value: Any, path: str = "") -> dict[str, Any]:
+    # An empty object or list is a value itself: there is nothing in it that could differ.
     if isinstance(value, dict) and value:
         parts = [_flatten(inner, f"{path}.{key}".removeprefix(".")) for key, inner in value.items()]
     elif isinstance(value, list) and value:

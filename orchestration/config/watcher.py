@@ -43,10 +43,15 @@ async def _ticks(folders: set[Path], clock: Clock) -> AsyncGenerator[None, None]
     """Watches folders, not files: most editors replace a file, and changes of the new one would go unnoticed."""
     notifications = awatch(
         *folders,
+        # Nothing is filtered, because the signature decides what counts; the default filter ignores some names
+        # (https://watchfiles.helpmanual.io/api/filters/).
         watch_filter=None,
+        # The default of 1.6 s would use up most of the two seconds within which an edit has to be in force
+        # (https://watchfiles.helpmanual.io/api/watch/).
         debounce=200,
         rust_timeout=int(_TICK_SECONDS * 1000),
         yield_on_timeout=True,
+        # The project's folder is watched for `.env`, and everything below it would need a watch of its own.
         recursive=False,
     )
     try:

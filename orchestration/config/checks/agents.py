@@ -9,6 +9,7 @@ from orchestration.config.findings import FindingCode
 from orchestration.config.problems import Problem, suggest
 from orchestration.config.schema import Configuration
 
+# Repeated here, because the tools are in a layer above this one.
 KNOWN_TOOLS = frozenset({"read_file", "write_file", "replace_in_file", "list_files", "search_files", "run_command"})
 
 

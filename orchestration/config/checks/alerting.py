@@ -78,6 +78,8 @@ def template_error(text: str) -> str:
     except ValueError as error:
         return str(error)
     for _, name, form, conversion in fields:
+        # Names of labels only: `str.format` would also read attributes and items of what it is given
+        # (https://docs.python.org/3/library/string.html#format-string-syntax).
         if name is not None and (not _FIELD.fullmatch(name) or form or conversion):
             return f"{{{name}}} is not a label name"
     return ""

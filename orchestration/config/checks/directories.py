@@ -17,6 +17,7 @@ def check(configuration: Configuration, environment: CheckEnvironment) -> Iterat
     seen: dict[str, str] = {}
     for key, name in directories(configuration.runtime).items():
         path = ("runtime", key)
+        # Normalised, because `logs`, `./logs` and `artifacts/../logs` are one folder.
         normal = normpath(name)
         if not name.strip() or normal in (".", "/") or PurePosixPath(normal).parts[0] == "..":
             expected = "a folder inside the project, or an absolute path"

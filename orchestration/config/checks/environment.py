@@ -36,6 +36,7 @@ def inspect_environment(runtime: RuntimeSettings, root: Path, variables: frozens
 def _writable(directory: Path) -> bool:
     """Whether the directory, or the nearest existing one above it, is writable."""
     try:
+        # `lexists`, because a broken link is in the way of a folder, and `exists` would pass it over.
         nearest = next(place for place in (directory, *directory.parents) if os.path.lexists(place))
         return nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)
     except (OSError, ValueError):  # a part of the path is too long, or contains a NUL

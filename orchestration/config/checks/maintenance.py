@@ -45,8 +45,10 @@ def _is_possible(cron: str) -> bool:
     """Whether an expression is valid, has no seconds, and is due some day: there is no 30 February."""
     from croniter import CroniterBadDateError, croniter  # type: ignore[import-untyped]
 
+    # A sixth field is seconds, and the scheduler looks only every few seconds.
     if len(cron.split()) != _FIELDS or not is_cron(cron):
         return False
+    # A day that never comes is valid to croniter until the next time is asked for.
     try:
         croniter(cron, 0.0).get_next()
     except CroniterBadDateError:

@@ -38,6 +38,8 @@ def _check_cycle(configuration: Configuration) -> Iterator[Problem]:
     try:
         TopologicalSorter(_sources(configuration)).prepare()
     except CycleError as error:
+        # The second argument is the cycle, whose first and last node are the same
+        # (https://docs.python.org/3/library/graphlib.html#graphlib.CycleError).
         cycle: list[str] = error.args[1]
         last = (cycle[-2], cycle[-1])
         index = next(i for i, edge in enumerate(configuration.workflow) if (edge.source, edge.target) == last)
