@@ -44,6 +44,8 @@ class AgentStarted(EventPayload):
 class AgentInterrupted(EventPayload):
     """An agent was interrupted; it goes on elsewhere or never."""
 
+    # Ends the agent's bar in the waterfall and its line in the live view; until the agent starts again it is not at
+    # work.
     kind: ClassVar[str] = "agent.interrupted"
     template: ClassVar[str] = "interrupted"
 
@@ -65,6 +67,8 @@ class AgentFinished(EventPayload):
         if self.failing is not None:
             return f"failed: {self.failing.message}"
         use = self.use
+        # Four digits, because a call may cost much less than a cent; a local model costs nothing, and has no price to
+        # show.
         money = f", ${use.usd:.4f}" if use.usd else ""
         label = " [rehearsal]" if use.rehearsal else ""
         return f"done in {use.seconds:.1f} s, {use.model_calls} model calls, {use.tokens} tokens{money}{label}"
@@ -87,8 +91,11 @@ class AgentRetried(EventPayload):
 class AgentProgressed(EventPayload):
     """A heartbeat: what an agent is doing, and the tokens of the answer that is arriving."""
 
+    # The kind of version 0.1, which clients know; only the type was renamed.
     kind: ClassVar[str] = "agent.progress"
     template: ClassVar[str] = "{activity}"
+    # Heartbeats would drown everything else in the log. The timeline keeps only the last of each agent, too
+    # (`storage/timeline.py`).
     level: ClassVar[int] = logging.DEBUG
 
     agent_run_id: str
@@ -109,6 +116,8 @@ class ToolCallFinished(EventPayload):
     about: str
     ok: bool
     seconds: float
+    # For steps that run side by side, which do not wait for the step before them. With it, the timeline alone can prove
+    # that no committed step was repeated (`workflows/step_count.py`).
     after: int | None = None
 
     def sentence(self) -> str:
@@ -119,11 +128,13 @@ class ToolCallFinished(EventPayload):
 class ToolCallRefused(EventPayload):
     """A tool call was not permitted."""
 
+    # The response to a security alert reads these as possible signs of an attack.
     kind: ClassVar[str] = "tool_call.refused"
     template: ClassVar[str] = "tool call refused: {reason}"
     level: ClassVar[int] = logging.ERROR
     followed: ClassVar[bool] = True
 
+    # `about` is one of a few words, since it becomes the label of a metric; `what` may be anything that a model writes.
     about: str
     what: str
     reason: str

@@ -45,6 +45,7 @@ class SilenceAdded(EventPayload):
     silence: str
     matchers: tuple[str, ...]
 
+    # A template cannot join a list.
     def sentence(self) -> str:
         return f"silence {self.silence} added: {', '.join(self.matchers)}"
 

@@ -59,6 +59,7 @@ class EventBus:
     ) -> Event:
         """Publish that something happened now."""
         event = Event(payload.kind, self._clock.now(), run_id, agent, actor, payload.data())
+        # Into the dictionary where `cached_property` looks: the attribute of a frozen dataclass cannot be set.
         event.__dict__["payload"] = payload  # what it would be read back as: most subscribers ask for it
         return self._deliver(event)
 

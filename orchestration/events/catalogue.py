@@ -40,6 +40,7 @@ MODULES = (
 
 
 def _listed() -> dict[str, type[EventPayload]]:
+    # By module and not by subclass registration: a plug-in's subclasses must not become kinds of the product.
     found = [
         one
         for module in MODULES
@@ -60,5 +61,6 @@ def read_payload(kind: str, data: Mapping[str, Any]) -> EventPayload:
 
 def incident_event(entry: str) -> type[incidents.IncidentEvent] | None:
     """The event that announces a timeline entry of this kind; None for one that the catalogue does not know."""
+    # An entry may have been written by a newer process on the same database; the caller then publishes it untyped.
     found = CATALOGUE.get(f"incident.{entry.replace('-', '_')}")
     return found if found is not None and issubclass(found, incidents.IncidentEvent) else None

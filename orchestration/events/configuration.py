@@ -17,6 +17,7 @@ class ConfigurationLoaded(EventPayload):
     kind: ClassVar[str] = "configuration.loaded"
     template: ClassVar[str] = "configuration loaded"
 
+    # Without the database a version cannot be numbered, but the configuration must come into force all the same.
     number: int | None
     sha256: str
     warnings: tuple[Mapping[str, Any], ...]
@@ -38,6 +39,7 @@ class ConfigurationRefused(EventPayload):
 class ConfigurationUnrecorded(EventPayload):
     """The database could not be asked for overrides, nor told of this version."""
 
+    # The log is where this is seen at once: the timeline is in the database that does not answer.
     kind: ClassVar[str] = "configuration.unrecorded"
     template: ClassVar[str] = "the database could not be read for the configuration: {message}"
     level: ClassVar[int] = logging.WARNING
@@ -61,6 +63,8 @@ class CredentialsChanged(EventPayload):
 
     kind: ClassVar[str] = "credentials.changed"
 
+    # Names only: an event goes to sinks that must never hold a value. The gateway tries rejected keys again on this
+    # event.
     names: tuple[str, ...]
 
     def sentence(self) -> str:
@@ -75,8 +79,10 @@ class OverrideAdded(EventPayload):
     template: ClassVar[str] = "override {id} added: {reason}"
 
     id: str
+    # JSON and not the override's type: `events` is a layer below `config`.
     change: Mapping[str, Any]
     reason: str
+    # As text, because the data of an event holds JSON values only.
     expires_at: str | None
 
 

@@ -63,9 +63,11 @@ class DrillStopped(EventPayload):
 class DrillConcluded(EventPayload):
     """A set of drills ended; `message` is empty unless its process failed."""
 
+    # A set of drills runs in a process of its own, which may die before it has reported anything.
     kind: ClassVar[str] = "drill.concluded"
 
     session: str
+    # 1 says only that a drill missed an expectation, which its own event reports in full.
     exit_code: int
     message: str
 
@@ -81,6 +83,7 @@ class GameDayFinished(EventPayload):
     template: ClassVar[str] = "game day {name}: {passed} of {held} drills passed"
 
     name: str
+    # Not `at`, which is the time of the event itself: the game day may have been due earlier.
     at_time: str
     held: int
     passed: int

@@ -21,7 +21,10 @@ class IncidentEvent(EventPayload):
     scenario: str | None = None
     severity: str | None = None
     status: str | None = None
+    # Only True leaves an event out of the metrics: an incident whose record cannot be read counts as a real one.
     drill: bool | None = None
+    # Untyped, because what an entry holds depends on its kind, and entries of earlier releases are announced as they
+    # are.
     detail: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -45,6 +48,7 @@ class IncidentAcknowledged(IncidentEvent):
 class IncidentAcknowledgedAutomatically(IncidentEvent):
     """Automation acknowledged an incident of low severity."""
 
+    # A kind of its own, because automation's acknowledgement stops neither pages nor the response target.
     kind: ClassVar[str] = "incident.acknowledged_automatically"
     template: ClassVar[str] = "{incident} acknowledged automatically"
 
@@ -142,6 +146,7 @@ class IncidentReturned(IncidentEvent):
 class IncidentCleared(IncidentEvent):
     """The problem is no longer seen."""
 
+    # Not the end yet: the incident is resolved only when the problem has stayed away for the stability window.
     kind: ClassVar[str] = "incident.cleared"
     template: ClassVar[str] = "{incident} cleared"
 
@@ -166,6 +171,7 @@ class IncidentSeverityLowered(IncidentEvent):
 class IncidentBecameReal(IncidentEvent):
     """The problem of a drill was seen outside the drill."""
 
+    # Drills are left out of statistics and metrics; from here on the incident counts.
     kind: ClassVar[str] = "incident.became_real"
     template: ClassVar[str] = "{incident} is no longer only a drill"
 
@@ -214,6 +220,7 @@ class IncidentResponseAtRisk(IncidentEvent):
 class IncidentResponseBreached(IncidentEvent):
     """The response target was missed."""
 
+    # Not an error in the log: errors count towards an alert, and an incident must not cause another one.
     kind: ClassVar[str] = "incident.response_breached"
     template: ClassVar[str] = "{incident} missed its response target"
 
@@ -350,6 +357,7 @@ class IncidentRecurred(IncidentEvent):
 class IncidentJournalled(EventPayload):
     """Without the database, a report was written to a file of its own, to be replayed."""
 
+    # The log is the only sink that is sure to have it now; the timeline follows when the database is back.
     kind: ClassVar[str] = "incident.journalled"
     template: ClassVar[str] = "{incident} ({severity}) was written to the journal: the database does not answer"
 
@@ -373,9 +381,11 @@ class IncidentReplayed(EventPayload):
 class IncidentTickFailed(EventPayload):
     """What is due of the incidents could not be done; it is tried again."""
 
+    # Of all incidents and not of one, hence the plural; it is published once until a round succeeds again.
     kind: ClassVar[str] = "incidents.tick_failed"
     template: ClassVar[str] = "incidents could not be attended to: {error}"
 
+    # The class of the error only: a database's message may quote the statement with its parameters.
     error: str
 
 

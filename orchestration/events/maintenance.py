@@ -17,6 +17,7 @@ class MaintenanceStarted(EventPayload):
     template: ClassVar[str] = "{job} started"
 
     job: str
+    # Not `run_id`, which is the event's own field and names a run of agents.
     job_run: str
 
 
@@ -49,6 +50,7 @@ class MaintenanceFailed(EventPayload):
 class MaintenanceUnrecorded(EventPayload):
     """A maintenance job could not be recorded, because the database does not answer."""
 
+    # Not an error: a job that could not be claimed is still due, and runs once the database answers.
     kind: ClassVar[str] = "maintenance.unrecorded"
     template: ClassVar[str] = "{job} could not be recorded: {message}"
     level: ClassVar[int] = logging.WARNING
@@ -61,6 +63,7 @@ class MaintenanceUnrecorded(EventPayload):
 class BackupMade(EventPayload):
     """A backup was made, opened again and checked."""
 
+    # The newest of these gives the age of the last backup, which is monitored; so retention never deletes it.
     kind: ClassVar[str] = "backup.made"
     template: ClassVar[str] = "backup {backup} made in {seconds:.1f} s"
 
@@ -74,6 +77,7 @@ class BackupMade(EventPayload):
 class BackupFailed(EventPayload):
     """A backup could not be made, or could not be restored in a rehearsal."""
 
+    # One kind for making and for restoring on trial: a backup that cannot be restored is none.
     kind: ClassVar[str] = "backup.failed"
     template: ClassVar[str] = "backup failed: {message}"
     level: ClassVar[int] = logging.ERROR

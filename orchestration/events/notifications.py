@@ -16,7 +16,9 @@ class NotificationEvent(EventPayload):
     incident: str | None
     contact: str
     channel: str
+    # Not `kind`, which is the event's own.
     notice: str
+    # The receiver gets it too (`Orchestrator-Id`, `Message-ID`), so that both logs can be compared.
     key: str
     attempt: int
     seconds: float
@@ -35,6 +37,7 @@ class NotificationSent(NotificationEvent):
 class NotificationRetried(NotificationEvent):
     """A channel did not accept a notification; it is sent again later."""
 
+    # For monitoring the channel is down all the same: a page that is not out yet has reached nobody.
     kind: ClassVar[str] = "notification.retried"
     template: ClassVar[str] = "{notice} to {contact} by {channel} is sent again later: {message}"
     level: ClassVar[int] = logging.WARNING

@@ -22,6 +22,7 @@ class EventPayload:
 
     kind: ClassVar[str]
     template: ClassVar[str]
+    # Stated by each type, because every line at ERROR counts towards the alert `errors-logged`.
     level: ClassVar[int] = logging.INFO
     # Whether the sentence is about the run as a whole: it then begins with the run's identifier.
     about_run: ClassVar[bool] = False
@@ -61,6 +62,7 @@ class UnlistedPayload(EventPayload):
 @cache
 def _fields(cls: Any) -> Mapping[str, tuple[Any, Any]]:
     """The type and the default of each field."""
+    # Cached by class: resolving annotations is slow, and each event that is published or read needs them.
     hints = get_type_hints(cls)
     return {field.name: (hints[field.name], field.default) for field in dataclasses.fields(cls)}
 
@@ -81,6 +83,7 @@ def _fitted(hint: Any, value: Any) -> Any:
     origin, arguments = get_origin(hint), get_args(hint)
     if hint is Any:
         return value
+    # The catalogue writes optional fields as `X | None`, so the first argument is the type of a value.
     if origin in (Union, types.UnionType):
         return None if value is None else _fitted(arguments[0], value)
     if origin is tuple and isinstance(value, list | tuple):
@@ -90,6 +93,7 @@ def _fitted(hint: Any, value: Any) -> Any:
             return _read(hint, value)
         if origin is not None and issubclass(origin, Mapping):
             return dict(value)
+    # JSON does not tell 1 from 1.0, and other writers store whole numbers of seconds as integers.
     if hint is float and isinstance(value, int | float):
         return float(value)
     # `bool` is an `int` to Python, but a flag is no number to a reader.

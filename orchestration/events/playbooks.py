@@ -21,6 +21,7 @@ class ActionEvent(EventPayload):
     step: str
     action: str
     state: str
+    # None where nothing held it back. The value is that of the guard itself, so that log, metric and timeline agree.
     guard: str | None
     message: str
     drill: bool
@@ -37,6 +38,7 @@ class ActionFinished(ActionEvent):
 class ActionFailed(ActionEvent):
     """A playbook's action failed."""
 
+    # A kind of its own, because the level in the log belongs to the kind.
     kind: ClassVar[str] = "action.failed"
     template: ClassVar[str] = "{action} failed: {message}"
     level: ClassVar[int] = logging.ERROR

@@ -33,6 +33,7 @@ class ModelCallFinished(EventPayload):
     kind: ClassVar[str] = "model_call.finished"
     template: ClassVar[str] = "{route} answered: {tokens} tokens in {seconds:.1f} s"
 
+    # A step's own key, by which the cost of a call that is repeated after a crash is recorded once.
     key: str | None
     outcome: str
     seconds: float
@@ -42,7 +43,9 @@ class ModelCallFinished(EventPayload):
     tokens: int
     prompt_tokens: int
     completion_tokens: int
+    # Some servers report no usage; then the tokens are an estimate, and every figure that is made of them says so.
     estimated: bool
+    # None where no price is known, which is not the same as free.
     usd: float | None
     rehearsal: bool
 
@@ -71,6 +74,7 @@ class RouteEvent(EventPayload):
     reason: str
     detail: str
     openings: int
+    # Seconds since 1970, as in the breaker's state, which several processes share; None where no probe is planned.
     probe_at: float | None
 
     @property
@@ -84,6 +88,8 @@ class RouteEvent(EventPayload):
 class RouteOpened(RouteEvent):
     """A route is taken out of use because it fails."""
 
+    # Not an error: calls fail over. Whether the provider is down depends on all of its routes, which its collector
+    # knows.
     kind: ClassVar[str] = "route.opened"
     template: ClassVar[str] = "{route} is out of use: {reason}"
     followed: ClassVar[bool] = True
@@ -102,5 +108,6 @@ class RouteClosed(RouteEvent):
 class RouteHalfOpen(RouteEvent):
     """A route that was out of use is probed with one call."""
 
+    # Not followed: while a provider is away, each probe would be a line.
     kind: ClassVar[str] = "route.half_open"
     template: ClassVar[str] = "{route} is being probed"

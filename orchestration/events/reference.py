@@ -60,6 +60,7 @@ def _row(payload: type[EventPayload]) -> str:
 
 def _field(field: dataclasses.Field[object]) -> str:
     """The name and the JSON type, such as `hints: list of str`."""
+    # Annotations are not evaluated in these modules, so the type is the text of the source, as a reader expects it.
     text, optional = str(field.type), "?" if field.default is None else ""
     nullable = " or null" if text.endswith(" | None") and not optional else ""
     text = text.removesuffix(" | None")

@@ -10,6 +10,7 @@ def render(event: Event) -> str:
     sentence = event.payload.sentence()
     if event.agent:
         return f"{event.agent}: {sentence}"
+    # Only for sentences about the run: the others have a subject of their own, such as an artifact.
     return f"run {event.run_id} {sentence}" if event.payload.about_run and event.run_id else sentence
 
 

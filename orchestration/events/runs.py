@@ -22,6 +22,7 @@ class RunCreated(EventPayload):
     goal: str
     priority: str
     origin: str
+    # Rows from before these fields name the schedule in the sentence of `origin` only.
     schedule: str | None = None
     due_at: str | None = None
 
@@ -51,6 +52,7 @@ class RunWaiting(EventPayload):
     hints: tuple[str, ...]
 
     def sentence(self) -> str:
+        # As far in as the times before the lines, so that the hints stand under the sentence.
         return f"waits: {self.reason}" + "".join(f"\n         → {hint}" for hint in self.hints)
 
 
@@ -58,6 +60,7 @@ class RunWaiting(EventPayload):
 class RunContinued(EventPayload):
     """What a run was waiting for has come."""
 
+    # Not `run.resumed`: waiting pauses the clock of the expected time, while a resumption starts it anew.
     kind: ClassVar[str] = "run.continued"
     template: ClassVar[str] = "continues"
     about_run: ClassVar[bool] = True
@@ -151,6 +154,7 @@ class ScheduleRefused(EventPayload):
     level: ClassVar[int] = logging.ERROR
 
     name: str
+    # Not `at`: the run was due then, which may be long before the event.
     at_time: str
     message: str
 
@@ -178,6 +182,7 @@ class ApprovalRequested(EventPayload):
 
     approval: str
     question: str
+    # The event is published again after a restart, because the first one may have died with its process.
     again: bool | None = None
     incident: str | None = None
 
@@ -213,6 +218,7 @@ class ArtifactWritten(EventPayload):
 class ArtifactRead(EventPayload):
     """A person or a program read an artifact."""
 
+    # For the response to an exposed secret, which has to know who may have seen it.
     kind: ClassVar[str] = "artifact.read"
     template: ClassVar[str] = "artifact {name} was read"
 

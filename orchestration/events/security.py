@@ -28,6 +28,7 @@ class SignInFailed(EventPayload):
     template: ClassVar[str] = "sign-in of {user} from {source} failed: {reason}"
     level: ClassVar[int] = logging.ERROR
 
+    # Failures are counted by source: a lock by name alone would let anybody lock the on-call engineer out.
     source: str
     user: str
     reason: str
@@ -103,6 +104,8 @@ class AuditWritten(EventPayload):
 
     action: str
     outcome: str
+    # With the digest, so that the log holds a copy elsewhere: the chain alone cannot show that lines are missing at its
+    # end.
     number: int
     digest: str
 
@@ -114,6 +117,9 @@ class SecretRedacted(EventPayload):
     kind: ClassVar[str] = "secret.redacted"
     template: ClassVar[str] = "{count} × {found} redacted from {place}"
 
+    # The kind of secret, never a part of it; `kind` is the event's own.
     found: str
     place: str
+    # Repetitions within a minute are counted in one event, so that a loop that prints a key does not flood the
+    # timeline.
     count: int = 1

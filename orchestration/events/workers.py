@@ -31,6 +31,7 @@ class WorkerLost(EventPayload):
     worker: int
     pid: int
     doing: str
+    # Negative for a signal, as in `subprocess`.
     exit_code: int | None
 
 
@@ -38,6 +39,7 @@ class WorkerLost(EventPayload):
 class WorkerKilled(EventPayload):
     """The supervisor ended a worker process; `reason` says why."""
 
+    # Not an error in the log: the supervisor decided it, and replaces the worker.
     kind: ClassVar[str] = "worker.killed"
     template: ClassVar[str] = "worker {worker} (process {pid}) was killed: {reason}; it was doing: {doing}"
 
@@ -63,6 +65,7 @@ class WorkerReplaced(EventPayload):
 class ControlUnheard(EventPayload):
     """The control process cannot report its state, because the database does not answer."""
 
+    # Its lease is not renewed meanwhile, so another process may come to lead although this one still runs.
     kind: ClassVar[str] = "control.unheard"
     template: ClassVar[str] = "the control process cannot report its state: {message}"
 
