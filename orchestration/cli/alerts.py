@@ -13,7 +13,7 @@ from orchestration.domain.scenario import Scenario
 from orchestration.storage.alerts import AlertRow
 
 _COLOURS = {AlertStatus.FIRING: "red", AlertStatus.PENDING: "yellow", AlertStatus.RESOLVED: "green"}
-# A resolved alert needs nobody; `--all` adds it.
+# A resolved alert needs no attention; `--all` adds it.
 _OPEN = (AlertStatus.PENDING, AlertStatus.FIRING)
 
 

@@ -83,9 +83,9 @@ def test_contacts(config: str, contact: str | None, channel: str | None, as_json
     """Send a test message to CONTACT, or to every contact, and show what happened to each message."""
     with project(config) as opened:
         addresses = _choose(opened, contact, channel)
-        results = common.run_async(lambda: _send_tests(opened, addresses))
         # The outbox's sender belongs to the process that leads. A test has to work without one, and its user waits
         # for the result of this one attempt.
+        results = common.run_async(lambda: _send_tests(opened, addresses))
         if as_json:
             common.print_json(results)
         else:

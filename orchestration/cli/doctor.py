@@ -37,7 +37,7 @@ def doctor(config: str, as_json: bool) -> int:
 def _print(one: CheckResult) -> None:
     output = console()
     line = Text(f"{one.health.value:<9}", style=_STYLES[one.health])
-    # Without folding: rich would cut a long path at the width of the terminal, and it could not be copied.
+    # Without folding: rich would break a long path at the width of the terminal, and it could not be copied.
     output.print(line + Text(f"{one.subject:<20}{one.found}", style=""), soft_wrap=True)
     if one.advice:
         output.print(Text(f"{'':<29}→ {one.advice}", style="dim"), soft_wrap=True)

@@ -96,8 +96,8 @@ def _chosen(names: Sequence[str], *, every: bool, quick: bool) -> tuple[Drill, .
     return catalogue.find(names)
 
 
-# Such a drill damages the file of an SQLite database, and a server has none.
 def _possible(one: Drill, against: str | None, *, aside: bool) -> bool:
+    # Such a drill damages the file of an SQLite database, and a server has none.
     on_server = "it lays hands on a database's file" if against and one.sqlite_only else ""
     reason = one.impossible() or on_server
     if reason:
@@ -139,9 +139,9 @@ def _conclude(results: Sequence[DrillResult], as_json: bool) -> None:
         return
     console().print(table(_COLUMNS, [_row(result) for result in results]))
     click.echo("seconds after the fault; lost and repeated count committed steps")
+    # Several drills can ask for the same command; a reader needs each only once.
     commands = dict.fromkeys(line for result in results for line in result.seen.manual_steps)
     if commands:
-        # Several drills can ask for the same command; a reader needs each only once.
         click.echo("a person would have had to:")
         for line in commands:
             click.echo(f"  {line}")

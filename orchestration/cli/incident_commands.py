@@ -93,8 +93,8 @@ def _parsed(command: type[IncidentCommand], given: Mapping[str, Any], now: datet
 
 def _read(field: CommandField, value: Any, now: datetime) -> Any:
     if issubclass(field.kind, Enum):
-        # A datetime before a date, because every datetime is also a date.
         return field.kind(value)
+    # A datetime before a date, because every datetime is also a date.
     if issubclass(field.kind, datetime):
         return ago(value, now) if field.input.past else ahead(value, now)
     return due_date(value, now) if issubclass(field.kind, date) else value

@@ -19,7 +19,7 @@ from orchestration.cli import common
 def init(folder: Path, provider: str, as_json: bool) -> None:
     """Write the configuration of a new project into FOLDER, by default the current one. Existing files are kept."""
     written = [str(path) for path in begin(folder, provider)]
-    # The name of the variable and never its value: the user puts the key into .env, which is not in git.
+    # The name of the variable and never its value: the key belongs in .env, and the user puts it there.
     key = credential(provider)
     if as_json:
         common.print_json({"written": written, "provider": provider, "credential": key or None})
