@@ -112,7 +112,7 @@ class IncidentChange:
         told |= frozenset() if self.actor.human else self._freshly_paged()
         contacts = [contact for contact in meant if contact.id not in told]
         self.add_entry("escalated", level=level, reason=reason, contacts=[contact.id for contact in meant], **data)
-        # With nobody at that level it is planned all the same: a notice without a contact goes to the log and the
+        # With nobody at that level the notice is planned all the same: without a contact it goes to the log and the
         # console.
         if contacts or not meant:
             self.notify(NoticeKind.ESCALATION, contacts, step, reason, lasting=True)

@@ -37,6 +37,7 @@ from orchestration.storage.incidents.table import TimerRow
 
 __all__ = ["IncidentService", "Ports"]
 
+# What is left stays due, and follows in the next round, a second later.
 _TIMERS_AT_ONCE = 200
 _POSTPONED_SECONDS = 60.0
 # Must fit the column of 255 characters: PostgreSQL would refuse a longer key, SQLite would store it.

@@ -183,6 +183,7 @@ def _group(name: str, tally: Tally) -> IncidentGroup:
             for measure, values, invalid in zip(Measure, tally.distributions(), tally.invalid, strict=True)
         ),
         compliance=tuple(
+            # Left out where no target has ended: 0 of 0 is not a compliance of 0 %.
             Compliance(target, met, breached, share(met, met + breached))
             for target, met, breached in zip(TARGETS, tally.met, tally.breached, strict=True)
             if met or breached

@@ -32,8 +32,8 @@ class IncidentFigures:
         grows with the number of days and of incidents per day, not with that of all incidents.
         """
         days = _whole_days(selection, now)
-        # Returned before the sums are read, which may write: threads that hold one connection while they wait for
-        # another would block each other in SQLite's pool of two.
+        # This connection is returned before the sums are read, which may write: threads that hold one connection while
+        # they wait for another would block each other in SQLite's pool of two.
         with self._database.read() as connection:
             few = aggregates.count(connection, selection, self._exact_up_to + 1) <= self._exact_up_to
             if few or days is None:

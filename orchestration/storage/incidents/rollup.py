@@ -91,8 +91,8 @@ class IncidentRollup:
 
     def _sum_up(self, span: str, begins: Sequence[str]) -> None:
         make = _of_day if span == _DAY else _of_month
-        # Computed before the write transaction, so that no writer waits for it. Whether it is still true then is what
-        # the marks tell.
+        # The sums are computed before the write transaction, so that no writer waits for them. Whether they are still
+        # true then is what the marks tell.
         with self._database.read() as connection:
             found = {begin: _tokens(connection, span, begin) for begin in begins}
             seen = {

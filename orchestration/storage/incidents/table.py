@@ -120,7 +120,7 @@ class IncidentTable:
 
     def add_entries(self, connection: sa.Connection, rows: Sequence[Values]) -> list[int]:
         """Append lines to a timeline; returns their sequence numbers, in order."""
-        # Otherwise the numbers may come back in another order than the rows:
+        # Without `sort_by_parameter_order` the numbers may come back in another order than the rows:
         # https://docs.sqlalchemy.org/en/20/core/connections.html#correlating-returning-rows-to-parameter-sets
         query = sa.insert(incident_entries).returning(incident_entries.c.sequence, sort_by_parameter_order=True)
         return list(connection.execute(query, [{**row, "announced": False} for row in rows]).scalars())
