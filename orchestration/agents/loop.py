@@ -58,7 +58,7 @@ class AgentSetup(StoredRecord):
     entry_point: str | None
 
 
-class GivenUpError(Exception):
+class AgentGaveUpError(Exception):
     """The agent gives up; `failing` says why."""
 
     def __init__(self, kind: str, message: str) -> None:
@@ -83,16 +83,16 @@ class AgentConversation:
         self.messages.append(message)
 
     def request_correction(self, problem: str) -> None:
-        """Tell the model what is wrong with its answer. Raises GivenUpError after the last allowed correction."""
+        """Tell the model what is wrong with its answer. Raises AgentGaveUpError after the last allowed correction."""
         self.corrections += 1
         if self.corrections > _MAX_CORRECTIONS:
-            raise GivenUpError("malformed_answer", f"{problem} (after {_MAX_CORRECTIONS} corrections)")
+            raise AgentGaveUpError("malformed_answer", f"{problem} (after {_MAX_CORRECTIONS} corrections)")
         self.add({"role": "user", "content": problem})
 
     def check(self) -> None:
-        """Raise GivenUpError if the conversation has reached its number of model calls."""
+        """Raise AgentGaveUpError if the conversation has reached its number of model calls."""
         if self.calls >= self._most_calls:
-            raise GivenUpError("too_many_model_calls", f"not finished after {self._most_calls} model calls")
+            raise AgentGaveUpError("too_many_model_calls", f"not finished after {self._most_calls} model calls")
 
 
 class UsageBudget:
@@ -126,12 +126,12 @@ class UsageBudget:
         return None if self._seconds is None else self._seconds - self.use.seconds
 
     def check(self) -> None:
-        """Raise GivenUpError if the time or the model calls are used up."""
+        """Raise AgentGaveUpError if the time or the model calls are used up."""
         if self._model_calls is not None and self.use.model_calls >= self._model_calls:
-            raise GivenUpError("too_many_model_calls", f"not finished after {self._model_calls} model calls")
+            raise AgentGaveUpError("too_many_model_calls", f"not finished after {self._model_calls} model calls")
         left = self.seconds_left()
         if left is not None and left <= 0:
-            raise GivenUpError("time_limit", f"not finished within its {self._seconds:g} s of working time")
+            raise AgentGaveUpError("time_limit", f"not finished within its {self._seconds:g} s of working time")
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +198,7 @@ class AgentLoop:
             setup = await flow.step("prepare", AgentSetup, partial(self._prepare, run, task))
             usage.limit(UsageLimits.model_validate(setup.limits), task)
             output = await self._deliver(AgentWork(flow, run, task, setup, usage))
-        except GivenUpError as error:
+        except AgentGaveUpError as error:
             failing = error.failing
         except StepError as error:
             failing = _failing(error)
@@ -229,7 +229,7 @@ class AgentLoop:
         while True:
             try:
                 return await self._converse(work, AgentConversation(work.setup, work.task))
-            except GivenUpError as error:
+            except AgentGaveUpError as error:
                 work.usage.check()
                 if attempt == work.setup.attempts or error.failing.kind not in _WORTH_ANOTHER_ATTEMPT:
                     raise
@@ -321,7 +321,7 @@ class AgentLoop:
         try:
             answer = answers.parse(output if isinstance(output, str) else json.dumps(output), work.output)
         except answers.MalformedAnswerError as error:
-            raise GivenUpError("malformed_answer", f"{entry_point}: {error}") from error
+            raise AgentGaveUpError("malformed_answer", f"{entry_point}: {error}") from error
         return answer.model_dump(mode="json")
 
     async def _flushed(self, function: Callable[..., Awaitable[T]], *arguments: Any, **options: Any) -> T:

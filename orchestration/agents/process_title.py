@@ -15,13 +15,13 @@ _WIDTH = 100
 _ARGUMENTS_START = 45  # of the fields after the name, see proc_pid_stat(5)
 
 
-def room() -> str:
-    """The last argument to start a process with."""
+def reserved_argument() -> str:
+    """The last argument to start a process with: it reserves the memory for later titles."""
     return MARK + "nothing".ljust(_WIDTH)
 
 
 def show(text: str) -> bool:
-    """Set the title of this process; False if it was not started with room for it, or the system has no `/proc`."""
+    """Set the title of this process; False if it was started without the reserved argument, or there is no `/proc`."""
     try:
         fields = Path("/proc/self/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
         start, end = int(fields[_ARGUMENTS_START]), int(fields[_ARGUMENTS_START + 1])
@@ -29,8 +29,8 @@ def show(text: str) -> bool:
     except (OSError, IndexError, ValueError):
         return False
     place = arguments.rfind(b"\0" + MARK.encode()) + 1
-    if place == 0 or end - start != len(arguments) or len(arguments) - place - 1 != len(room()):
+    if place == 0 or end - start != len(arguments) or len(arguments) - place - 1 != len(reserved_argument()):
         return False
-    words = f"{MARK}{text}".encode("ascii", "replace")[: len(room())].ljust(len(room()))
+    words = f"{MARK}{text}".encode("ascii", "replace")[: len(reserved_argument())].ljust(len(reserved_argument()))
     ctypes.memmove(start + place, words, len(words))
     return True

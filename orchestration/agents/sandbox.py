@@ -43,7 +43,7 @@ OutputCallback = Callable[[int], None]
 
 
 @dataclass(frozen=True, slots=True)
-class IsolationLauncher:
+class IsolationRules:
     """What a command may reach: it can change only its folder, a home of its own and what is `writable`; `hidden` files
     appear empty to it; and it has the network or not. If the kernel cannot do all of this, the command runs with what
     the kernel can do, unless everything is `required`."""
@@ -74,7 +74,7 @@ class SandboxLimits:
     output_bytes: int = 200_000
     file_bytes: int = 1 << 30
     processes: int = 512
-    isolation: IsolationLauncher | None = None
+    isolation: IsolationRules | None = None
 
     def describe(self, name: str) -> str:
         """The sentence for a limit that was reached, by its name in the init process."""
@@ -115,7 +115,7 @@ def environment(home: Path, extra: Mapping[str, str] | None = None) -> dict[str,
 
 async def isolation_gaps(folder: Path) -> str:
     """What this machine does not let a command be isolated from, separated by commas; empty for nothing."""
-    plan = json.dumps(IsolationLauncher().plan())
+    plan = json.dumps(IsolationRules().plan())
     probed = await run((sys.executable, "-I", "-S", str(_ISOLATION), plan), folder, SandboxLimits(seconds=10))
     try:
         return ", ".join(json.loads(probed.output)) if probed.ok else "everything"

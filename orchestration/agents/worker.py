@@ -15,7 +15,7 @@ from orchestration.agents import process_title
 
 def command(entry_point: str, *arguments: str) -> tuple[str, ...]:
     """The command that starts a worker's process."""
-    return (sys.executable, "-m", __name__, entry_point, *arguments, process_title.room())
+    return (sys.executable, "-m", __name__, entry_point, *arguments, process_title.reserved_argument())
 
 
 def main() -> int:

@@ -1,4 +1,7 @@
-"""Reports groups of alerts to the incident service, and remembers what was reported."""
+"""Reports groups of alerts to the incident service, and remembers what was reported.
+
+Whether a group is reported is decided in `stages.notify_reason`; whom an incident notifies, in the incident service.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from orchestration.alerts.incident_reports import group_facts, report_of
 from orchestration.alerts.model import Alert
 from orchestration.alerts.ports import IncidentReporter
 from orchestration.alerts.records import group_from_row, group_to_row
-from orchestration.alerts.stages import Kept, NotifiedState, StageContext, cleared_groups
+from orchestration.alerts.stages import NotifiedState, RemainingAlerts, StageContext, cleared_groups
 from orchestration.alerts.write_buffer import redacted
 from orchestration.storage.alerts import Alerts
 
@@ -40,7 +43,7 @@ class GroupNotifier:
         # they did.
         self.notified = {**kept, **self.notified}
 
-    def report(self, kept: Kept, context: StageContext) -> tuple[str, ...]:
+    def report(self, kept: RemainingAlerts, context: StageContext) -> tuple[str, ...]:
         """Report each firing group. One whose report fails is reported again at the next evaluation."""
         firing = {alert.id for alert in context.alerts if alert.firing}
         keys = []
@@ -50,7 +53,7 @@ class GroupNotifier:
                 keys.append(key)
         return tuple(keys)
 
-    def clear(self, kept: Kept, context: StageContext) -> tuple[str, ...]:
+    def clear(self, kept: RemainingAlerts, context: StageContext) -> tuple[str, ...]:
         """Report the end of each group that has ended."""
         keys = []
         for key in cleared_groups(context, kept):

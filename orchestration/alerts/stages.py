@@ -1,6 +1,8 @@
 """The stages that alerts pass before they are reported: each takes alerts and returns fewer. Pure.
 
-The order is the literal `STAGES`. Each decision of a stage has a reason, which is also what is stored.
+To notify means here: to report a group of alerts to the incident service, which then decides whom to page. The order is
+the literal `STAGES`; `notify_reason` decides about a whole group. Each decision has a reason, which is also what is
+stored.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from orchestration.storage.silences import SilenceKind
 
 
 class NotifyReason(StrEnum):
-    """Why an alert was reported, or not."""
+    """Why an alert was reported to the incident service, or not. The values are stored."""
 
     NEW = "new"
     GREW = "grew"
@@ -73,12 +75,13 @@ class NotifyDecision:
     by: str = ""
 
 
-Kept = tuple[Alert, ...]
+RemainingAlerts = tuple[Alert, ...]
 Decisions = tuple[NotifyDecision, ...]
-Stage = Callable[[Kept, StageContext], tuple[Kept, Decisions]]
+StageResult = tuple[RemainingAlerts, Decisions]
+Stage = Callable[[RemainingAlerts, StageContext], StageResult]
 
 
-def _reportable(alerts: Kept, context: StageContext) -> tuple[Kept, Decisions]:
+def _reportable(alerts: RemainingAlerts, context: StageContext) -> StageResult:
     """A pending alert is not reported, nor is the end of an alert that never was."""
 
     def reason(alert: Alert) -> NotifyReason | None:
@@ -89,23 +92,23 @@ def _reportable(alerts: Kept, context: StageContext) -> tuple[Kept, Decisions]:
     return _without(alerts, reason)
 
 
-def _not_from_remediation(alerts: Kept, _context: StageContext) -> tuple[Kept, Decisions]:
+def _not_from_remediation(alerts: RemainingAlerts, _context: StageContext) -> StageResult:
     """Remediation opens no incidents about itself."""
     return _without(
         alerts, lambda alert: _firing(alert, alert.matchable.get("origin") == REMEDIATION, NotifyReason.REMEDIATION)
     )
 
 
-def _not_in_maintenance(alerts: Kept, context: StageContext) -> tuple[Kept, Decisions]:
+def _not_in_maintenance(alerts: RemainingAlerts, context: StageContext) -> StageResult:
     """What happens in a maintenance window is evaluated again when the window ends."""
     return _covered(alerts, context, SilenceKind.MAINTENANCE, NotifyReason.MAINTENANCE)
 
 
-def _not_silenced(alerts: Kept, context: StageContext) -> tuple[Kept, Decisions]:
+def _not_silenced(alerts: RemainingAlerts, context: StageContext) -> StageResult:
     return _covered(alerts, context, SilenceKind.SILENCE, NotifyReason.SILENCED)
 
 
-def _not_inhibited(alerts: Kept, context: StageContext) -> tuple[Kept, Decisions]:
+def _not_inhibited(alerts: RemainingAlerts, context: StageContext) -> StageResult:
     """A consequence of a known alert is not reported by itself. A silenced alert still inhibits its consequences."""
     causes = muted(context.alerts, context.inhibitions, context.now)
     kept = tuple(alert for alert in alerts if alert.resolved or alert.id not in causes)
@@ -113,7 +116,7 @@ def _not_inhibited(alerts: Kept, context: StageContext) -> tuple[Kept, Decisions
     return kept, tuple(NotifyDecision(alert.id, NotifyReason.INHIBITED, causes[alert.id]) for alert in lost)
 
 
-def _not_flapping(alerts: Kept, context: StageContext) -> tuple[Kept, Decisions]:
+def _not_flapping(alerts: RemainingAlerts, context: StageContext) -> StageResult:
     """A flapping alert is reported once, and again only if it gets worse."""
 
     def reason(alert: Alert) -> NotifyReason | None:
@@ -129,12 +132,12 @@ def _not_flapping(alerts: Kept, context: StageContext) -> tuple[Kept, Decisions]
     return _without(alerts, reason)
 
 
-def _grouped(alerts: Kept, _context: StageContext) -> tuple[Kept, Decisions]:
+def _grouped(alerts: RemainingAlerts, _context: StageContext) -> StageResult:
     """Sort the alerts by group, so that the next stages find each group in one piece."""
     return tuple(sorted(alerts, key=lambda alert: (alert.group, alert.since, alert.id))), ()
 
 
-def _not_reported_already(alerts: Kept, context: StageContext) -> tuple[Kept, Decisions]:
+def _not_reported_already(alerts: RemainingAlerts, context: StageContext) -> StageResult:
     """A group is reported when it is new, when an alert joins it, when it gets worse, and at long intervals."""
     kept: list[Alert] = []
     decisions: list[NotifyDecision] = []
@@ -162,7 +165,7 @@ STAGES: tuple[Stage, ...] = (
 )
 
 
-def run_stages(alerts: Iterable[Alert], context: StageContext) -> tuple[Kept, Decisions]:
+def run_stages(alerts: Iterable[Alert], context: StageContext) -> StageResult:
     """Run all stages: the alerts to report, and a decision about each alert that was given."""
     kept, decisions = tuple(alerts), list[NotifyDecision]()
     for stage in STAGES:
@@ -181,10 +184,12 @@ def notify_reason(firing: Sequence[Alert], reported: NotifiedState | None, conte
         return NotifyReason.GREW
     if worse(group_facts(firing), reported.facts):
         return NotifyReason.WORSE
+    # A repetition has no effect on an open incident. It matters where a person has resolved the incident although the
+    # alert still fires: the incident service then reopens it.
     return NotifyReason.REPEATED if _is_due(context, reported) else NotifyReason.UNCHANGED
 
 
-def cleared_groups(context: StageContext, kept: Kept) -> tuple[str, ...]:
+def cleared_groups(context: StageContext, kept: RemainingAlerts) -> tuple[str, ...]:
     """The groups that have ended: they were reported, none of their reported alerts fires, and none is new.
 
     A muted alert still fires, so muting ends nothing; an alert that has ended is cleared, muted or not. A resolution
@@ -201,14 +206,14 @@ def _is_due(context: StageContext, reported: NotifiedState | None) -> bool:
     return reported is not None and (context.now - reported.at).total_seconds() >= context.repeat_seconds
 
 
-def _covered(alerts: Kept, context: StageContext, kind: SilenceKind, reason: NotifyReason) -> tuple[Kept, Decisions]:
+def _covered(alerts: RemainingAlerts, context: StageContext, kind: SilenceKind, reason: NotifyReason) -> StageResult:
     """Drop firing alerts that a silence covers. Resolved ones pass: their beginning was reported, so is their end."""
     causes = dict(_causes(alerts, [one for one in context.silences if one.kind is kind], context.now))
     kept = tuple(alert for alert in alerts if alert.id not in causes)
     return kept, tuple(NotifyDecision(name, reason, by) for name, by in causes.items())
 
 
-def _causes(alerts: Kept, silences: Sequence[Silence], now: datetime) -> Iterator[tuple[str, str]]:
+def _causes(alerts: RemainingAlerts, silences: Sequence[Silence], now: datetime) -> Iterator[tuple[str, str]]:
     for alert in alerts if silences else ():
         labels = alert.matchable
         cause = next((one for one in silences if alert.firing and one.covers(labels, now)), None)
@@ -220,7 +225,7 @@ def _firing(alert: Alert, condition: bool, reason: NotifyReason) -> NotifyReason
     return reason if condition and alert.firing else None
 
 
-def _without(alerts: Kept, reason: Callable[[Alert], NotifyReason | None]) -> tuple[Kept, Decisions]:
+def _without(alerts: RemainingAlerts, reason: Callable[[Alert], NotifyReason | None]) -> StageResult:
     """Drop the alerts for which there is a reason."""
     checked = [(alert, reason(alert)) for alert in alerts]
     kept = tuple(alert for alert, drop_reason in checked if drop_reason is None)

@@ -22,7 +22,7 @@ from orchestration.app.incidents import IncidentResponse
 from orchestration.app.maintenance import ProjectMaintenance
 from orchestration.app.playbooks import PlaybookResponse
 from orchestration.config.schema import ScheduleSettings
-from orchestration.events.workers import ControlUnheard
+from orchestration.events.workers import ControlProcessSilent
 from orchestration.workers.supervisor import Supervisor, WorkerLimits
 from orchestration.workflows.processes import CONTROL_PREFIX, this_process
 
@@ -103,7 +103,7 @@ class ControlProcess:
         except SQLAlchemyError as error:
             if not self._unannounced:
                 # The name of the class only: the text of a database error quotes the statement with its values.
-                self._app.bus.publish(ControlUnheard(message=type(error).__name__))
+                self._app.bus.publish(ControlProcessSilent(message=type(error).__name__))
             self._unannounced = True
         else:
             self._unannounced = False

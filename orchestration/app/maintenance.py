@@ -20,7 +20,7 @@ from orchestration.config.maintenance import MaintenanceSettings
 from orchestration.config.source import ConfigSource
 from orchestration.errors import ConflictError, NotFoundError, OrchestratorError
 from orchestration.events import EventBus
-from orchestration.events.maintenance import DutySigned
+from orchestration.events.maintenance import DutySignedOff
 from orchestration.maintenance.backups import BackupStore
 from orchestration.maintenance.backups.manifest import BackupDatabases
 from orchestration.maintenance.backups.postgres import PostgresDatabase
@@ -189,7 +189,7 @@ def sign_off(here: Project, duty: str, by: str, note: str) -> tuple[SignOff, ...
             f"{duty} is not waiting for a sign-off: it is signed off already, or not due yet. "
             "`orchestrator maintenance list` shows what is open."
         )
-    here.bus.publish(DutySigned(duty=duty), actor=by)
+    here.bus.publish(DutySignedOff(duty=duty), actor=by)
     return tuple(one for one in records.list_sign_offs() if one.duty == duty)
 
 

@@ -168,7 +168,9 @@ class IntakeSettings(Section):
 
 
 class AlertingSettings(Section):
-    """How alerts are made, muted and told. `repeatSeconds`: what still fires is told again after that time."""
+    """How alerts are made, muted and reported. `repeatSeconds`: an alert that still fires is reported again after that
+    time. While its incident is open, that changes nothing and notifies nobody; an incident that was resolved in the
+    meantime is reopened."""
 
     rules: dict[Identifier, RuleSettings] = Field(default_factory=dict)
     inhibitions: tuple[InhibitionSettings, ...] = ()

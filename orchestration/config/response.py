@@ -1,6 +1,6 @@
-"""Who is told of an incident, how, and how soon: contacts, channels, escalation, targets, the business calendar.
+"""Who is notified of an incident, how, and how soon: contacts, channels, escalation, targets, the business calendar.
 
-The words of the incident response stand here too, since every room above speaks them.
+The terms of the incident response are defined here, because every package above uses them.
 """
 
 from __future__ import annotations

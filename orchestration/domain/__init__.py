@@ -1,1 +1,1 @@
-"""The words of the domain, each with its rules: what every room above may speak of. Pure."""
+"""The words of the domain, each with its rules: what every package above may use. Pure."""

@@ -46,7 +46,7 @@ class IncidentAcknowledged(IncidentEvent):
 
 @dataclass(frozen=True, slots=True)
 class IncidentAcknowledgedAutomatically(IncidentEvent):
-    """Automation acknowledged an incident of low severity."""
+    """Automation began to respond; people are still paged."""
 
     # A kind of its own, because automation's acknowledgement stops neither pages nor the response target.
     kind: ClassVar[str] = "incident.acknowledged_automatically"
@@ -306,27 +306,27 @@ class IncidentEstimateSet(IncidentEvent):
 
 
 @dataclass(frozen=True, slots=True)
-class IncidentTookIn(IncidentEvent):
+class IncidentMergedIn(IncidentEvent):
     """Another incident was merged into this one."""
 
     kind: ClassVar[str] = "incident.took_in"
-    template: ClassVar[str] = "{incident} took in another incident"
+    template: ClassVar[str] = "{incident} had another incident merged into it"
 
 
 @dataclass(frozen=True, slots=True)
-class IncidentActionAdded(IncidentEvent):
-    """A follow-up action was added."""
+class IncidentActionItemAdded(IncidentEvent):
+    """An action item was added."""
 
     kind: ClassVar[str] = "incident.action_added"
-    template: ClassVar[str] = "{incident} has a new follow-up action"
+    template: ClassVar[str] = "{incident} has a new action item"
 
 
 @dataclass(frozen=True, slots=True)
-class IncidentActionDone(IncidentEvent):
-    """A follow-up action was completed."""
+class IncidentActionItemCompleted(IncidentEvent):
+    """An action item was completed."""
 
     kind: ClassVar[str] = "incident.action_done"
-    template: ClassVar[str] = "{incident} completed a follow-up action"
+    template: ClassVar[str] = "{incident} completed an action item"
 
 
 @dataclass(frozen=True, slots=True)
@@ -390,7 +390,7 @@ class IncidentTickFailed(EventPayload):
 
 
 @dataclass(frozen=True, slots=True)
-class IncidentSumUpFailed(EventPayload):
+class IncidentStatisticsFailed(EventPayload):
     """The figures of the incidents could not be updated; it is tried again."""
 
     kind: ClassVar[str] = "incidents.sum_up_failed"

@@ -60,7 +60,7 @@ class MaintenanceUnrecorded(EventPayload):
 
 
 @dataclass(frozen=True, slots=True)
-class BackupMade(EventPayload):
+class BackupCreated(EventPayload):
     """A backup was made, opened again and checked."""
 
     # The newest of these gives the age of the last backup, which is monitored; so retention never deletes it.
@@ -75,7 +75,7 @@ class BackupMade(EventPayload):
 
 @dataclass(frozen=True, slots=True)
 class BackupFailed(EventPayload):
-    """A backup could not be made, or could not be restored in a rehearsal."""
+    """A backup could not be made, or could not be restored in a restore test."""
 
     # One kind for making and for restoring on trial: a backup that cannot be restored is none.
     kind: ClassVar[str] = "backup.failed"
@@ -86,7 +86,7 @@ class BackupFailed(EventPayload):
 
 
 @dataclass(frozen=True, slots=True)
-class BackupRehearsed(EventPayload):
+class BackupRestoreTested(EventPayload):
     """A backup was restored into a scratch database and checked."""
 
     kind: ClassVar[str] = "backup.rehearsed"
@@ -109,7 +109,7 @@ class BackupRestored(EventPayload):
 
 
 @dataclass(frozen=True, slots=True)
-class DutySigned(EventPayload):
+class DutySignedOff(EventPayload):
     """A person signed a duty off."""
 
     kind: ClassVar[str] = "duty.signed"

@@ -45,8 +45,8 @@ class ActionFailed(ActionEvent):
 
 
 @dataclass(frozen=True, slots=True)
-class ActionReturned(EventPayload):
-    """An action was taken back, because its reason is gone."""
+class ActionUndone(EventPayload):
+    """An action was undone, because its reason is gone."""
 
     kind: ClassVar[str] = "action.returned"
     template: ClassVar[str] = "an action was undone: {message}"

@@ -62,7 +62,7 @@ class WorkerReplaced(EventPayload):
 
 
 @dataclass(frozen=True, slots=True)
-class ControlUnheard(EventPayload):
+class ControlProcessSilent(EventPayload):
     """The control process cannot report its state, because the database does not answer."""
 
     # Its lease is not renewed meanwhile, so another process may come to lead although this one still runs.

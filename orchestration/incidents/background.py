@@ -8,7 +8,7 @@ import anyio.to_thread
 
 from orchestration.clock import Clock
 from orchestration.events import EventBus
-from orchestration.events.incidents import IncidentSumUpFailed, IncidentTickFailed
+from orchestration.events.incidents import IncidentStatisticsFailed, IncidentTickFailed
 from orchestration.incidents.journal import ReportJournal
 from orchestration.incidents.service import IncidentService
 from orchestration.incidents.statistics import Statistics
@@ -49,7 +49,7 @@ async def refresh_sums(statistics: Statistics, bus: EventBus, clock: Clock, seco
         statistics.build_rollups(clock.now())
 
     def complain(error: Exception) -> None:
-        bus.publish(IncidentSumUpFailed(error=error.__class__.__name__))
+        bus.publish(IncidentStatisticsFailed(error=error.__class__.__name__))
 
     await _repeat(work, complain, clock, seconds)
 

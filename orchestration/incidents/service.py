@@ -22,13 +22,13 @@ from orchestration.clock import Clock
 from orchestration.config.response import ResponseSettings
 from orchestration.events import EventBus
 from orchestration.ids import new_id
-from orchestration.incidents import followup, intake, timers
+from orchestration.incidents import followup, lifecycle, timers
 from orchestration.incidents.change import IncidentChange
 from orchestration.incidents.commands.base import IncidentCommand
 from orchestration.incidents.commands.merge import Merge, absorb
 from orchestration.incidents.commands.reopen import Reopen
 from orchestration.incidents.escalation import IncidentTimer
-from orchestration.incidents.intake import Correlation, DetectionSnapshot
+from orchestration.incidents.lifecycle import Correlation, DetectionSnapshot
 from orchestration.incidents.model import Actor, Incident, IncidentRefusedError, Refusal
 from orchestration.incidents.report import TroubleReport
 from orchestration.incidents.unit_of_work import Committed, Ports, Reached, UnitOfWork
@@ -130,10 +130,10 @@ class IncidentService:
     ) -> Committed[Incident]:
         latest = self.records.latest_of_key(connection, report.key)
         actor = Actor(report.source)
-        match intake.correlate(latest, report, self._settings_of(connection, latest)):
+        match lifecycle.correlate(latest, report, self._settings_of(connection, latest)):
             case Correlation.JOINS if latest is not None:
                 return self._unit_of_work.handle(
-                    connection, latest, actor, lambda change: intake.absorb(change, report)
+                    connection, latest, actor, lambda change: lifecycle.absorb(change, report)
                 )
             case Correlation.REOPENS if latest is not None:
                 return self._unit_of_work.handle(connection, latest, actor, lambda change: _come_back(change, report))
@@ -157,7 +157,7 @@ class IncidentService:
         policy = self.records.save_policy(connection, settings)
         snapshot = DetectionSnapshot(settings, policy, self._ports.playbook(report.scenario))
         name = incident_id or new_id("inc", now.timestamp())
-        change = intake.declare(name, report, snapshot, now, earlier.id if earlier else None)
+        change = lifecycle.declare(name, report, snapshot, now, earlier.id if earlier else None)
         written = self._unit_of_work.write(connection, change, None, reached)
         if earlier is None:
             return written
@@ -172,7 +172,7 @@ class IncidentService:
         if latest is None:
             return Committed(None)
         written = self._unit_of_work.handle(
-            connection, latest, Actor("monitoring"), lambda change: intake.clear(change, at)
+            connection, latest, Actor("monitoring"), lambda change: lifecycle.clear(change, at)
         )
         return Committed(written.result if written.result.status.is_open else None, written.announcements)
 
@@ -219,9 +219,9 @@ class IncidentService:
 
 
 def _come_back(change: IncidentChange, report: TroubleReport) -> None:
-    intake.reopen(change, f"{report.source} has seen it again")
+    lifecycle.reopen(change, f"{report.source} has seen it again")
     change.set(last_seen_at=max(change.incident.last_seen_at, report.at))
-    intake.absorb(change, report)
+    lifecycle.absorb(change, report)
 
 
 def _short(key: str) -> str:

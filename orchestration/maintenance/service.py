@@ -12,7 +12,7 @@ from orchestration.alerts.signal import Signal
 from orchestration.clock import Clock
 from orchestration.errors import OrchestratorError
 from orchestration.events import EventBus
-from orchestration.events.maintenance import BackupFailed, BackupRehearsed
+from orchestration.events.maintenance import BackupFailed, BackupRestoreTested
 from orchestration.maintenance.backups import Backup, BackupStore, BackupVerification
 from orchestration.monitoring.collectors.databases import DatabaseWatch
 
@@ -74,7 +74,7 @@ class BackupService:
         """A drill: the newest backup, restored into a scratch database. Blocks. Raises NotFoundError without one."""
         verification = self._backups.verify(self._backups.find("latest"))
         if verification.good:
-            self._bus.publish(BackupRehearsed(backup=verification.backup, seconds=verification.seconds))
+            self._bus.publish(BackupRestoreTested(backup=verification.backup, seconds=verification.seconds))
         else:
             message = f"{verification.backup} could not be restored: {'; '.join(verification.problems)}"
             # A backup that cannot be restored is no backup, so it raises the same alert as a failed one.

@@ -66,7 +66,7 @@ class MonitoringContext:
 
 
 class Monitoring:
-    """The monitor and its collectors; those that other rooms query are public attributes."""
+    """The monitor and its collectors; those that other packages query are public attributes."""
 
     def __init__(self, context: MonitoringContext, sink: Sink, metrics: Metrics | None = None) -> None:
         configuration, clock, database = context.configuration, context.clock, context.database

@@ -13,7 +13,7 @@ from orchestration.domain.playbook_state import ActionState
 from orchestration.errors import OrchestratorError
 from orchestration.events import Event
 from orchestration.events.incidents import IncidentDetected, IncidentReopened
-from orchestration.events.playbooks import ActionReturned
+from orchestration.events.playbooks import ActionUndone
 from orchestration.events.providers import RouteClosed
 from orchestration.incidents.model import Incident
 from orchestration.logs import get_logger
@@ -96,4 +96,4 @@ class Responder:
         reason = f"{action.incident_id}: the provider answers again"
         context = ActionContext(action.incident_id, action.key, _ACTOR, reason, self._services.clock.now())
         summary = await find_action(action.action)(self._services).undo(context, action.undo or {})
-        self._services.bus.publish(ActionReturned(incident=action.incident_id, message=summary), actor=_ACTOR)
+        self._services.bus.publish(ActionUndone(incident=action.incident_id, message=summary), actor=_ACTOR)

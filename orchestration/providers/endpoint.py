@@ -31,7 +31,7 @@ _MOST_ERROR_BYTES = 64_000
 _DRAIN_SECONDS = 0.1
 
 
-class CallFailed(Exception):  # noqa: N818 (control flow within this room, never shown)
+class CallFailed(Exception):  # noqa: N818 (control flow within this package, never shown)
     """An attempt ended in a classified failure."""
 
     def __init__(self, failure: Failure) -> None:

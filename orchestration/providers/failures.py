@@ -69,7 +69,7 @@ class NoRouteError(GatewayError):
         self.hints = hints
 
 
-class BrokenOffError(NoRouteError):
+class StreamInterruptedError(NoRouteError):
     """An answer broke off after its first tokens had been delivered. They cannot be taken back: repeat the request."""
 
     outcome = "broken_off"

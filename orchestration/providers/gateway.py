@@ -30,12 +30,12 @@ from orchestration.providers.budget import Budgets
 from orchestration.providers.concurrency import ConcurrencyLimiter
 from orchestration.providers.endpoint import CallFailed
 from orchestration.providers.failures import (
-    BrokenOffError,
     BudgetExceededError,
     Failure,
     FailureKind,
     NoRouteError,
     RequestRefusedError,
+    StreamInterruptedError,
 )
 from orchestration.providers.prober import Prober
 from orchestration.providers.route import ProbeResult, RouteRecord, RouteStatus, status_of
@@ -115,8 +115,9 @@ class Gateway:
         """Return a whole answer; `on_chunk` receives each chunk as it arrives, from the first token on.
 
         Fails over from route to route until the first token has been delivered. After that a failure raises
-        BrokenOffError, and the caller has to repeat the request. Raises NoRouteError when no provider can answer now,
-        RequestRefusedError when the request is at fault, and BudgetExceededError when the call would exceed a budget.
+        StreamInterruptedError, and the caller has to repeat the request. Raises NoRouteError when no provider can
+        answer now, RequestRefusedError when the request is at fault, and BudgetExceededError when the call would exceed
+        a budget.
         """
         history = AttemptHistory()
         started = self._clock.monotonic()
@@ -277,9 +278,9 @@ class Gateway:
         history.refusal = refusal
         history.add_failure(record.route, failure, self._clock.monotonic(), 0.0)
 
-    def _broken_off(self, record: RouteRecord, failure: Failure, history: AttemptHistory) -> BrokenOffError:
+    def _broken_off(self, record: RouteRecord, failure: Failure, history: AttemptHistory) -> StreamInterruptedError:
         message = f"the answer of {record.route} broke off after it had begun ({failure.message}); ask again"
-        return BrokenOffError(message, tuple(history.tries), hints=hints_of([record]))
+        return StreamInterruptedError(message, tuple(history.tries), hints=hints_of([record]))
 
     def _now(self) -> float:
         return self._clock.now().timestamp()

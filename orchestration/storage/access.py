@@ -59,7 +59,7 @@ class TokenRow:
 
 
 @dataclass(frozen=True, slots=True)
-class KeptAnswer:
+class IdempotentResponse:
     """The response to a request with an idempotency key; `status` is None while the request is being handled."""
 
     key: str
@@ -187,7 +187,7 @@ class AccessTable:
         with self._database.write() as connection:
             connection.execute(sa.delete(sign_in_failures).where(same))
 
-    def claim_key(self, key: str, request: str, now: datetime, forget_before: datetime) -> KeptAnswer | None:
+    def claim_key(self, key: str, request: str, now: datetime, forget_before: datetime) -> IdempotentResponse | None:
         """Claim an idempotency key for a request. None if the claim succeeded, else the response that is stored for
         it."""
         # Without the lock, PostgreSQL would let two copies of a request both find the key unused.
@@ -196,7 +196,7 @@ class AccessTable:
             row = connection.execute(sa.select(kept_answers).where(kept_answers.c.key == key)).one_or_none()
             if row is None:
                 connection.execute(sa.insert(kept_answers).values(key=key, request=request, body="", at=now))
-            return None if row is None else KeptAnswer(**row._mapping)
+            return None if row is None else IdempotentResponse(**row._mapping)
 
     def save_response(self, key: str, status: int, body: str) -> None:
         """Store the response to the request that claimed a key."""

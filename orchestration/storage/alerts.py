@@ -18,7 +18,7 @@ from orchestration.storage.tables import alert_groups, alert_inbox, alerts
 
 @dataclass(frozen=True, slots=True)
 class AlertRow:
-    """An alert as it is kept. `state` is what the alerts room needs to go on with it, as JSON.
+    """An alert as it is kept. `state` is what the alerts package needs to go on with it, as JSON.
 
     `verdict` is the last decision about it; `muted_by` names the silence or the alert that mutes it.
     """

@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from orchestration.domain.run_status import RunStatus
-from orchestration.events.maintenance import BackupMade
+from orchestration.events.maintenance import BackupCreated
 from orchestration.storage.database import Database
 from orchestration.storage.tables import (
     events,
@@ -156,7 +156,7 @@ class OldRows:
         Events of unfinished runs stay, and so does the newest event of a backup: its age is monitored.
         """
         unfinished = sa.select(runs.c.id).where(runs.c.status.not_in([one.value for one in RunStatus if one.ended]))
-        last_backup = sa.select(sa.func.max(events.c.sequence)).where(events.c.kind == BackupMade.kind)
+        last_backup = sa.select(sa.func.max(events.c.sequence)).where(events.c.kind == BackupCreated.kind)
         # For an event without a run, `NOT IN` compares NULL, and is not true either.
         of_ended = sa.or_(events.c.run_id.is_(None), events.c.run_id.not_in(unfinished))
         # A comparison with NULL is never true: without any backup, nothing would be deleted.

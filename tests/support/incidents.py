@@ -9,9 +9,9 @@ from typing import Any
 from orchestration.config.response import Contact, ResponseSettings
 from orchestration.domain.scenario import Scenario
 from orchestration.domain.severity import Severity
-from orchestration.incidents import intake
+from orchestration.incidents import lifecycle
 from orchestration.incidents.change import IncidentChange
-from orchestration.incidents.intake import DetectionSnapshot
+from orchestration.incidents.lifecycle import DetectionSnapshot
 from orchestration.incidents.model import Actor, Incident, person
 from orchestration.incidents.report import BlastRadius, Facts, TroubleReport
 from orchestration.notifications.notice import Notice, NoticeKind
@@ -53,7 +53,7 @@ def declared(
 ) -> IncidentChange:
     """A turn in which an incident has just begun."""
     chosen = report or a_report()
-    turn = intake.declare(
+    turn = lifecycle.declare(
         "inc-1", chosen, DetectionSnapshot(settings or some_settings(), "p", "agent-failure"), now or chosen.at
     )
     turn.finish()

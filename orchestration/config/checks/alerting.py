@@ -18,8 +18,8 @@ from orchestration.errors import UsageError
 _FIELD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _NEEDED = ("signal", "scenario", "threshold")
 
-# The built-in rules. They are defined in `alerts.defaults`, which this room below it may not import; a test keeps the
-# two equal.
+# The built-in rules. They are defined in `alerts.defaults`, which this package below it may not import; a test
+# keeps the two equal.
 KNOWN_RULES = frozenset(
     {
         "agent-failed",

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from orchestration.domain.incident_status import IncidentStatus
-from orchestration.incidents import intake
+from orchestration.incidents import lifecycle
 from orchestration.incidents.change import IncidentChange
 from orchestration.incidents.commands.base import ApiRoute, CommandSpec, IncidentCommand, PageForm, ShownWhile
 from orchestration.incidents.commands.inputs import Choices, Input
@@ -59,7 +59,7 @@ def absorb(change: IncidentChange, other: Incident) -> None:
         )
     require_open(incident, "merge into")
     change.set(
-        blast_radius=intake.combined(incident.blast_radius, other.blast_radius),
+        blast_radius=lifecycle.combined(incident.blast_radius, other.blast_radius),
         fingerprints=tuple(dict.fromkeys([*incident.fingerprints, *other.fingerprints])),
         notified=tuple(dict.fromkeys([*incident.notified, *other.notified])),
         # One real problem makes both real: the statistics leave drills out.
@@ -70,4 +70,4 @@ def absorb(change: IncidentChange, other: Incident) -> None:
         # Severities sort by number, so the least is the worst: better facts of one incident must not hide those of the
         # other.
         change.set(assessed_severity=min(other.assessed_severity, incident.assessed_severity))
-        intake.change_severity(change, other.severity, other.severity_reason, f"{other.id} was merged into it")
+        lifecycle.change_severity(change, other.severity, other.severity_reason, f"{other.id} was merged into it")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 from orchestration.domain.request_fields import Text
-from orchestration.incidents import intake
+from orchestration.incidents import lifecycle
 from orchestration.incidents.change import IncidentChange
 from orchestration.incidents.commands.base import ApiRoute, CommandSpec, IncidentCommand, PageForm, ShownWhile
 from orchestration.incidents.commands.inputs import Input
@@ -36,4 +36,4 @@ class Reopen(IncidentCommand):
 
     def apply(self, change: IncidentChange) -> None:
         """Start over. The service makes sure that no newer incident of the same problem is open."""
-        intake.reopen(change, self.reason)
+        lifecycle.reopen(change, self.reason)

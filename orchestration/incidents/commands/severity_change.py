@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar
 
 from orchestration.domain.request_fields import Text
 from orchestration.domain.severity import Severity
-from orchestration.incidents import intake
+from orchestration.incidents import lifecycle
 from orchestration.incidents.change import IncidentChange
 from orchestration.incidents.commands.base import ApiRoute, CommandSpec, IncidentCommand, PageForm, ShownWhile
 from orchestration.incidents.commands.inputs import Choices, Input
@@ -51,4 +51,4 @@ class ChangeSeverity(IncidentCommand):
             raise IncidentRefusedError(
                 Refusal.ONLY_A_PERSON, f"expected a person to lower a severity, got {change.actor}"
             )
-        intake.change_severity(change, self.severity, SeverityReason.DECLARED, self.reason)
+        lifecycle.change_severity(change, self.severity, SeverityReason.DECLARED, self.reason)

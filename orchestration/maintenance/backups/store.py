@@ -14,7 +14,7 @@ from orchestration.clock import Clock
 from orchestration.config.maintenance import BackupSettings
 from orchestration.errors import ConflictError, NotFoundError, OrchestratorError
 from orchestration.events import EventBus
-from orchestration.events.maintenance import BackupFailed, BackupMade
+from orchestration.events.maintenance import BackupCreated, BackupFailed
 from orchestration.ids import new_id
 from orchestration.maintenance.backups import archive
 from orchestration.maintenance.backups.manifest import (
@@ -85,7 +85,7 @@ class BackupStore:
             failure = BackupError(self._explain(error))
             self._bus.publish(BackupFailed(message=str(failure)))
             raise failure from error
-        self._bus.publish(BackupMade(backup.id, backup.bytes, backup.rows, backup.seconds))
+        self._bus.publish(BackupCreated(backup.id, backup.bytes, backup.rows, backup.seconds))
         return backup
 
     def list(self) -> tuple[Backup, ...]:

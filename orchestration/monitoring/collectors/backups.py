@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from orchestration.alerts.signal import Signal
 from orchestration.clock import Clock
-from orchestration.events.maintenance import BackupMade
+from orchestration.events.maintenance import BackupCreated
 from orchestration.storage.timeline import Timeline
 
 
@@ -18,7 +18,7 @@ class BackupWatch:
 
     def collect(self) -> tuple[Signal, ...]:
         """The age now. Blocks."""
-        last, now = self._timeline.find_last(BackupMade.kind), self._clock.now()
+        last, now = self._timeline.find_last(BackupCreated.kind), self._clock.now()
         since = last.at if last is not None else self._began
         age = max(0.0, (now - since).total_seconds())
         return (Signal("backup_age_seconds", now, age, {}, {"never": last is None}),)

@@ -31,7 +31,7 @@ _MOST_DUE = 10_000
 # A step that is committed may have left a file; a run that its agents have left is looked at once more.
 _WRITTEN = (ToolCallFinished, ArtifactWritten, AgentFinished, RunFinished, RunCancelled, RunStopped)
 # What a run was about to write when it ended is there by then.
-_SLACK = timedelta(seconds=30)
+_CLOCK_TOLERANCE = timedelta(seconds=30)
 # So far back is looked where nothing was kept: what ran before anybody watched counts too.
 _FIRST_LOOK_BACK = timedelta(days=1)
 # While steps follow each other fast, looking at a large workspace takes no more than this share of the time.
@@ -116,7 +116,7 @@ class SecretWatch:
                 if name not in runs and workspace.scan.complete:
                     del self._workspaces[name]
             if complete:
-                self._until = max(self._until, begun - _SLACK)
+                self._until = max(self._until, begun - _CLOCK_TOLERANCE)
             self._unsaved = self._unsaved or bool(runs)
             self._save_what_is_new()
         return tuple(signals)

@@ -1,4 +1,4 @@
-"""Questions about a fault that other rooms ask: the errors of a run, and the wait-for graph."""
+"""Questions about a fault that other packages ask: the errors of a run, and the wait-for graph."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from orchestration.events.agents import AgentFinished, ToolCallRefused
-from orchestration.events.maintenance import BackupFailed, BackupMade
+from orchestration.events.maintenance import BackupCreated, BackupFailed
 from orchestration.events.notifications import NotificationFailed, NotificationRetried, NotificationSent
 from orchestration.events.payload import EventPayload
 from orchestration.events.providers import ModelCallFailed, ModelCallFinished, RouteClosed, RouteOpened
@@ -227,7 +227,7 @@ EVENTS: tuple[EventSignal, ...] = (
     EventSignal(ToolCallRefused, ("about", "what", "reason"), ("tool_refused",)),
     EventSignal(SecretRedacted, ("found", "place", "count"), ("secret_found",)),
     EventSignal(SignInFailed, ("source", "user", "reason"), ("sign_in_failed",)),
-    EventSignal(BackupMade, (), ("backup_age_seconds",)),
+    EventSignal(BackupCreated, (), ("backup_age_seconds",)),
     EventSignal(BackupFailed, ("message",), ("backup_failed",)),
     EventSignal(RunCreated, ("schedule", "due_at"), ("schedule_late_seconds",)),
     EventSignal(NotificationSent, ("channel",), ("channel_up",)),

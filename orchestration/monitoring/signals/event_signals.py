@@ -10,7 +10,7 @@ from orchestration.alerts.signal import Signal
 from orchestration.events import Event
 from orchestration.events.agents import AgentFinished, ToolCallRefused
 from orchestration.events.catalogue import CATALOGUE
-from orchestration.events.maintenance import BackupFailed, BackupMade
+from orchestration.events.maintenance import BackupCreated, BackupFailed
 from orchestration.events.notifications import NotificationEvent, NotificationSent
 from orchestration.events.payload import EventPayload
 from orchestration.events.providers import ModelCallFailed, ModelCallFinished
@@ -98,7 +98,7 @@ def _(payload: SignInFailed, event: Event) -> Iterator[Signal]:
 
 
 @_signals.register
-def _(_: BackupMade, event: Event) -> Iterator[Signal]:
+def _(_: BackupCreated, event: Event) -> Iterator[Signal]:
     yield _signal(event, "backup_age_seconds", {}, value=0.0)
 
 

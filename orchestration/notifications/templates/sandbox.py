@@ -31,7 +31,7 @@ _FILTERS = {
 _METHODS = {"endswith", "lower", "lstrip", "rstrip", "split", "splitlines", "startswith", "strip", "upper"}
 
 
-class TemplateProblem(Exception):  # noqa: N818 (control flow within this room)
+class TemplateProblem(Exception):  # noqa: N818 (control flow within this package)
     """A template cannot be used; the message says where and why."""
 
 

@@ -21,7 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from orchestration.alerts.payload import PayloadRefusedError
 from orchestration.clock import Clock
-from orchestration.storage.access import AccessTable, KeptAnswer
+from orchestration.storage.access import AccessTable, IdempotentResponse
 from orchestration.web.intake import read_body
 from orchestration.web.problems import of_error, problem
 
@@ -132,7 +132,7 @@ class _Recorder:
             await anyio.to_thread.run_sync(self._store, self)
 
 
-def _response_for(known: KeptAnswer, request: str) -> Response:
+def _response_for(known: IdempotentResponse, request: str) -> Response:
     if known.request != request:
         return problem(422, "This Idempotency-Key was used for another request. Use a new one.")
     if known.status is None:

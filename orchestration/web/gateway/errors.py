@@ -9,11 +9,11 @@ from starlette.responses import JSONResponse, Response
 
 from orchestration.errors import NotFoundError, OrchestratorError
 from orchestration.providers.failures import (
-    BrokenOffError,
     BudgetExceededError,
     FailureKind,
     NoRouteError,
     RequestRefusedError,
+    StreamInterruptedError,
 )
 
 
@@ -46,7 +46,7 @@ def error_body(error: OrchestratorError) -> tuple[int, dict[str, Any]]:
                 kind = "content_filter"
         case BudgetExceededError():
             status, kind, code = 429, "insufficient_quota", "insufficient_quota"
-        case BrokenOffError():
+        case StreamInterruptedError():
             status, kind, code = 502, "server_error", "broken_off"
         case NoRouteError():
             status, kind, code = 503, "server_error", "no_route"

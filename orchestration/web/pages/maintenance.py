@@ -11,7 +11,7 @@ from starlette.routing import Route
 
 from orchestration.app.maintenance import ProjectMaintenance, find_report, list_reports, sign_off
 from orchestration.errors import ConflictError
-from orchestration.events.maintenance import BackupFailed, BackupRehearsed
+from orchestration.events.maintenance import BackupFailed, BackupRestoreTested
 from orchestration.maintenance.jobs import SIGN_OFFS
 from orchestration.security.principal import Principal, Role
 from orchestration.web.pages.forms import Form
@@ -47,7 +47,7 @@ class _Maintenance:
 
     def _read(self) -> Values:
         maintenance, since = self._maintenance, self._app.clock.now() - _REHEARSALS_SHOWN_FOR
-        rehearsed = self._app.timeline.list_newest_of_kind(BackupRehearsed.kind, since)
+        rehearsed = self._app.timeline.list_newest_of_kind(BackupRestoreTested.kind, since)
         failed = self._app.timeline.list_newest_of_kind(BackupFailed.kind, since)
         return {
             "jobs": maintenance.service.statuses(),

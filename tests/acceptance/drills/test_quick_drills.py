@@ -33,7 +33,7 @@ def held(config: Path, keep: Path, name: str) -> dict[str, Any]:
     return found
 
 
-# It starts a control process, a worker and providers, and waits for the whole road: about 20 s.
+# It starts a control process, a worker and providers, and waits for the whole flow: about 20 s.
 def test_a_fault_is_detected_repaired_and_proved_without_a_hand_on_it(config: Path, tmp_path: Path) -> None:
     name = "tool-blocks"
     keep = tmp_path / "kept"

@@ -10,7 +10,7 @@ import anyio.lowlevel
 import pytest
 from starlette.responses import PlainTextResponse, Response
 
-from orchestration.providers.failures import BrokenOffError, NoRouteError, RequestRefusedError
+from orchestration.providers.failures import NoRouteError, RequestRefusedError, StreamInterruptedError
 from orchestration.providers.wire import CallProgress
 from tests.contract.gateway.conftest import MakeDesk
 from tests.support.gateway import provider
@@ -263,7 +263,7 @@ async def test_an_answer_that_was_handed_on_in_part_is_not_begun_again(
 
     first.answer = lambda asked: paused(delta(content="Ye"), *rest)
     desk = make_desk(both(first, second, **LIMITS))
-    with pytest.raises(BrokenOffError, match="broke off"):
+    with pytest.raises(StreamInterruptedError, match="broke off"):
         await desk.ask(on_chunk)
     assert text(chunks) == "Ye"
     assert (len(first.chats), len(second.chats)) == (1, 0)

@@ -12,7 +12,7 @@ import pytest
 
 from orchestration.agents import isolation, sandbox
 from orchestration.agents.isolation_policy import isolation_for
-from orchestration.agents.sandbox import CommandResult, IsolationLauncher, SandboxLimits
+from orchestration.agents.sandbox import CommandResult, IsolationRules, SandboxLimits
 from orchestration.config.schema import Configuration
 
 GAPS = anyio.run(sandbox.isolation_gaps, Path.cwd())
@@ -26,7 +26,7 @@ def room(tmp_path: Path) -> Path:
 
 
 async def shell(room: Path, script: str, **settings: object) -> CommandResult:
-    limits = SandboxLimits(seconds=20, isolation=IsolationLauncher(**settings))  # type: ignore[arg-type]
+    limits = SandboxLimits(seconds=20, isolation=IsolationRules(**settings))  # type: ignore[arg-type]
     return await sandbox.run(("sh", "-c", script), room / "work", limits)
 
 
@@ -107,7 +107,7 @@ async def test_it_cannot_take_its_wall_down(room: Path) -> None:
 
 @whole
 async def test_its_limits_hold_behind_the_wall_too(room: Path) -> None:
-    limits = SandboxLimits(seconds=0.5, isolation=IsolationLauncher())
+    limits = SandboxLimits(seconds=0.5, isolation=IsolationRules())
     result = await sandbox.run(("sh", "-c", "trap : TERM; while :; do sleep 0.1; done"), room / "work", limits)
     assert result.stopped == "it took longer than 0.5 s"
 
@@ -149,7 +149,7 @@ def test_the_keys_and_the_state_of_the_project_are_hidden_and_the_way_to_the_wor
 
 
 def test_the_wall_can_be_left_out_and_be_insisted_on(tmp_path: Path) -> None:
-    def built(setting: str) -> IsolationLauncher | None:
+    def built(setting: str) -> IsolationRules | None:
         configuration = Configuration.model_validate({"runtime": {"commands": {"wall": setting}}})
         return isolation_for(configuration, tmp_path, tmp_path)
 

@@ -42,8 +42,9 @@ def test_a_worker_calls_what_the_command_line_names_and_shows_what_it_runs(tmp_p
 def test_whatever_it_shows_nothing_else_of_the_command_line_changes(tmp_path: Path, text: str) -> None:
     _, words = shown(tmp_path, text)
     assert words[:5] == [sys.executable, "-m", "orchestration.agents.worker", "entry:main", text]
-    assert len(words[5]) == len(process_title.room())
-    assert words[5].startswith(("--runs=" + text.encode("ascii", "replace").decode())[: len(process_title.room())])
+    reserved = len(process_title.reserved_argument())
+    assert len(words[5]) == reserved
+    assert words[5].startswith(("--runs=" + text.encode("ascii", "replace").decode())[:reserved])
 
 
 def test_a_process_without_room_for_it_shows_nothing_and_goes_on() -> None:

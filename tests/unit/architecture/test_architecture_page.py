@@ -16,7 +16,7 @@ PAGES = [ROOT / "docs" / "explanation" / "architecture.md", ROOT / "CONTRIBUTING
 _CODE = re.compile(r"`([^`\n]+)`")
 _FILE = re.compile(r"(?:orchestration|tests|docs|config|deploy|benchmarks)/[\w./*-]*")
 _DOTTED = re.compile(r"[a-z_]+(?:\.[A-Za-z_]+)+")
-_ROOMS = {path.stem for path in (ROOT / "orchestration").iterdir()} - {"__init__", "__main__", "__pycache__"}
+_PACKAGES = {path.stem for path in (ROOT / "orchestration").iterdir()} - {"__init__", "__main__", "__pycache__"}
 
 
 def quoted(page: Path) -> list[str]:
@@ -51,7 +51,7 @@ def test_every_dotted_name_is_there() -> None:
         text
         for page in PAGES
         for text in quoted(page)
-        if _DOTTED.fullmatch(text) and text.split(".")[0] in {"orchestration", *_ROOMS} and not text.endswith(".md")
+        if _DOTTED.fullmatch(text) and text.split(".")[0] in {"orchestration", *_PACKAGES} and not text.endswith(".md")
     }
     missing = []
     for name in sorted(names):
@@ -62,10 +62,10 @@ def test_every_dotted_name_is_there() -> None:
     assert missing == []
 
 
-def test_every_room_is_on_the_map() -> None:
+def test_every_package_is_on_the_map() -> None:
     page = PAGES[0].read_text(encoding="utf-8")
-    rooms = {path.name for path in (ROOT / "orchestration").iterdir() if (path / "__init__.py").exists()}
-    assert {room for room in rooms if f"`{room}`" not in page} == set()
+    packages = {path.name for path in (ROOT / "orchestration").iterdir() if (path / "__init__.py").exists()}
+    assert {package for package in packages if f"`{package}`" not in page} == set()
 
 
 def test_the_forge_runs_what_the_readme_says() -> None:

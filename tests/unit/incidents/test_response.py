@@ -11,7 +11,7 @@ import pytest
 from orchestration.domain.incident_status import IncidentStatus
 from orchestration.domain.scenario import Scenario
 from orchestration.domain.severity import Severity
-from orchestration.incidents import intake
+from orchestration.incidents import lifecycle
 from orchestration.incidents.change import IncidentChange
 from orchestration.incidents.commands.acknowledgement import Acknowledge
 from orchestration.incidents.commands.action_items import AddActionItem, CompleteActionItem
@@ -92,7 +92,7 @@ def test_an_acknowledgement_while_automation_works_does_not_disturb_it() -> None
         (partial(absorb, other=declared().incident), Refusal.INTO_ITSELF),
         (CompleteActionItem(number=7).apply, Refusal.NO_SUCH_ACTION),
         (Close().apply, Refusal.ILLEGAL_MOVE),
-        (partial(intake.reopen, reason=""), Refusal.ILLEGAL_MOVE),
+        (partial(lifecycle.reopen, reason=""), Refusal.ILLEGAL_MOVE),
     ],
 )
 def test_what_makes_no_sense_is_refused_with_a_reason(handling: Handling, reason: Refusal) -> None:

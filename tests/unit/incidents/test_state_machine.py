@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from orchestration.domain.incident_status import IncidentStatus
 from orchestration.domain.severity import Severity
-from orchestration.incidents import intake, timers
+from orchestration.incidents import lifecycle, timers
 from orchestration.incidents.change import IncidentChange
 from orchestration.incidents.commands.acknowledgement import Acknowledge
 from orchestration.incidents.commands.cancellation import CancelIncident
@@ -32,7 +32,7 @@ from orchestration.incidents.commands.review_field import WriteReview
 from orchestration.incidents.commands.severity_change import ChangeSeverity
 from orchestration.incidents.commands.suppression import Suppress
 from orchestration.incidents.escalation import IncidentTimer, due_times, rules_due
-from orchestration.incidents.intake import Correlation
+from orchestration.incidents.lifecycle import Correlation
 from orchestration.incidents.model import MOVES, Actor, Incident, IncidentRefusedError, ReviewField
 from orchestration.incidents.report import BlastRadius, Facts
 from orchestration.notifications.notice import NoticeKind
@@ -54,7 +54,7 @@ WORK: dict[str, Callable[[IncidentChange], None]] = {
 }
 ENDS: dict[str, Callable[[IncidentChange], None]] = {
     "resolve": Resolve(resolution="mended").apply,
-    "reopen": partial(intake.reopen, reason="again"),
+    "reopen": partial(lifecycle.reopen, reason="again"),
     "close": Close().apply,
     **{field.value: WriteReview(field=field, text="none").apply for field in ReviewField},
 }
@@ -114,16 +114,16 @@ class AnIncident(RuleBasedStateMachine):
     def see(self, facts: Facts, blast: BlastRadius) -> None:
         before = self.incident
         report = a_report(facts, self.now, blast_radius=blast)
-        match intake.correlate(before, report, SETTINGS):
+        match lifecycle.correlate(before, report, SETTINGS):
             case Correlation.JOINS:
-                self._turn(partial(intake.absorb, report=report), MACHINE)
+                self._turn(partial(lifecycle.absorb, report=report), MACHINE)
             case Correlation.REOPENS:
-                self._turn(partial(intake.reopen, reason="seen again"), MACHINE)
+                self._turn(partial(lifecycle.reopen, reason="seen again"), MACHINE)
         assert not before.severity.worse_than(self.incident.severity)
 
     @rule()
     def clear(self) -> None:
-        self._turn(partial(intake.clear, at=self.now), MACHINE)
+        self._turn(partial(lifecycle.clear, at=self.now), MACHINE)
 
     @rule(minutes=st.integers(1, 100))
     def suppress(self, minutes: int) -> None:

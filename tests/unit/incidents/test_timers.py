@@ -12,7 +12,7 @@ from orchestration.config.response import EscalationLevel, EscalationSettings
 from orchestration.domain.incident_status import IncidentStatus
 from orchestration.domain.scenario import Scenario
 from orchestration.domain.severity import Severity
-from orchestration.incidents import intake, notices, timers
+from orchestration.incidents import lifecycle, notices, timers
 from orchestration.incidents.commands.closure import Close
 from orchestration.incidents.commands.mitigation import BeginMitigation, BeginVerification
 from orchestration.incidents.commands.resolution import Resolve
@@ -106,7 +106,7 @@ def test_the_promised_word_is_given_and_the_next_one_promised() -> None:
 def test_stability_resolves_and_says_so_to_everybody_who_was_told() -> None:
     incident = declared(a_report(ALL_AGENTS)).incident
     incident = turned(incident, BeginMitigation(text="restart").apply, actor=MACHINE).incident
-    incident = turned(incident, partial(intake.clear, at=after(minutes=2))).incident
+    incident = turned(incident, partial(lifecycle.clear, at=after(minutes=2))).incident
     turn = turned(incident, partial(timers.fire, timer=IncidentTimer.STABILITY), at=after(minutes=2, seconds=30))
     assert turn.incident.status is IncidentStatus.RESOLVED
     assert said(turn) == [("resolved", "resolved-1", ("ada", "ben", "cleo", "sec"))]

@@ -1,4 +1,4 @@
-"""How incidents begin, take in more, rise, come back, and are quiet in between."""
+"""How incidents are opened, joined by further reports, raised, cleared and reopened."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import pytest
 
 from orchestration.domain.incident_status import IncidentStatus
 from orchestration.domain.severity import Severity
-from orchestration.incidents import intake
+from orchestration.incidents import lifecycle
 from orchestration.incidents.commands.acknowledgement import Acknowledge
 from orchestration.incidents.commands.cancellation import CancelIncident
 from orchestration.incidents.commands.resolution import Resolve
 from orchestration.incidents.commands.severity_change import ChangeSeverity
 from orchestration.incidents.commands.suppression import Suppress
 from orchestration.incidents.escalation import IncidentTimer, due_times
-from orchestration.incidents.intake import Correlation, correlate
+from orchestration.incidents.lifecycle import Correlation, correlate
 from orchestration.incidents.model import Incident
 from orchestration.incidents.report import BlastRadius, Facts, TroubleReport
 from orchestration.incidents.severity import SeverityReason
@@ -82,19 +82,19 @@ def test_it_counts_from_when_it_was_seen_although_it_could_only_be_written_later
 
 def test_the_same_again_changes_nothing() -> None:
     incident = declared().incident
-    assert not turned(incident, partial(intake.absorb, report=a_report(at=after(minutes=1)))).changed
+    assert not turned(incident, partial(lifecycle.absorb, report=a_report(at=after(minutes=1)))).changed
 
 
 def test_what_is_new_joins_and_widens_it() -> None:
     more = a_report(at=after(minutes=1), fingerprints=("f-1", "f-2"), blast_radius=BlastRadius(runs=("run-1",)))
-    turn = turned(declared().incident, partial(intake.absorb, report=more))
+    turn = turned(declared().incident, partial(lifecycle.absorb, report=more))
     assert turn.incident.fingerprints == ("f-1", "f-2")
     assert turn.incident.blast_radius == BlastRadius(agents=("executor",), runs=("run-1",))
     assert [(entry.kind, entry.data["fingerprints"]) for entry in turn.entries] == [("joined", ["f-2"])]
 
 
 def test_worse_facts_raise_it_and_tell_whom_that_concerns() -> None:
-    turn = turned(declared().incident, partial(intake.absorb, report=a_report(HALF, after(minutes=30))))
+    turn = turned(declared().incident, partial(lifecycle.absorb, report=a_report(HALF, after(minutes=30))))
     assert turn.incident.severity is Severity.P1
     assert turn.incident.clock.response_due == after(hours=1)
     assert said(turn) == [("update", "P1-0", ("ada",)), ("initial", "P1-0", ("ben",))]
@@ -103,7 +103,7 @@ def test_worse_facts_raise_it_and_tell_whom_that_concerns() -> None:
 
 def test_better_facts_never_lower_it() -> None:
     incident = declared(a_report(ALL_AGENTS)).incident
-    turn = turned(incident, partial(intake.absorb, report=a_report(ONE_AGENT, after(minutes=1))))
+    turn = turned(incident, partial(lifecycle.absorb, report=a_report(ONE_AGENT, after(minutes=1))))
     assert turn.incident.severity is Severity.P0
     assert turn.incident.facts == ALL_AGENTS
 
@@ -111,10 +111,10 @@ def test_better_facts_never_lower_it() -> None:
 def test_a_severity_that_a_person_has_lowered_is_not_raised_again_by_the_same_facts() -> None:
     incident = declared(a_report(HALF)).incident
     lowered = turned(incident, ChangeSeverity(severity=Severity.P3, reason="only the test site").apply).incident
-    same = turned(lowered, partial(intake.absorb, report=a_report(HALF, after(minutes=1)))).incident
+    same = turned(lowered, partial(lifecycle.absorb, report=a_report(HALF, after(minutes=1)))).incident
     assert same.severity is Severity.P3
     assert IncidentTimer.PAGE not in due_times(same, SETTINGS)
-    worse = turned(same, partial(intake.absorb, report=a_report(ALL_AGENTS, after(minutes=2)))).incident
+    worse = turned(same, partial(lifecycle.absorb, report=a_report(ALL_AGENTS, after(minutes=2)))).incident
     assert worse.severity is Severity.P0
     assert IncidentTimer.PAGE in due_times(worse, SETTINGS)
 
@@ -143,27 +143,27 @@ def test_a_false_alarm_keeps_quiet_until_it_ends_or_gets_worse_or_a_day_has_gone
     assert correlate(cancelled, same, SETTINGS) is Correlation.FALSE_ALARM
     assert correlate(cancelled, worse, SETTINGS) is Correlation.NEW
     assert correlate(cancelled, a_report(at=after(days=1)), SETTINGS) is Correlation.NEW
-    over = turned(cancelled, partial(intake.clear, at=after(minutes=1))).incident
+    over = turned(cancelled, partial(lifecycle.clear, at=after(minutes=1))).incident
     assert correlate(over, same, SETTINGS) is Correlation.NEW
 
 
 def test_what_was_cleared_is_resolved_only_when_that_has_lasted() -> None:
-    cleared = turned(declared().incident, partial(intake.clear, at=after(minutes=1))).incident
+    cleared = turned(declared().incident, partial(lifecycle.clear, at=after(minutes=1))).incident
     assert due_times(cleared, SETTINGS)[IncidentTimer.STABILITY] == after(minutes=1, seconds=30)
-    again = turned(cleared, partial(intake.absorb, report=a_report(at=after(minutes=1, seconds=10))))
+    again = turned(cleared, partial(lifecycle.absorb, report=a_report(at=after(minutes=1, seconds=10))))
     assert IncidentTimer.STABILITY not in due_times(again.incident, SETTINGS)
     assert [entry.kind for entry in again.entries] == ["returned"]
 
 
 def test_a_clearing_that_is_older_than_the_last_sighting_is_none() -> None:
-    incident = turned(declared().incident, partial(intake.absorb, report=a_report(HALF, after(minutes=5)))).incident
-    assert not turned(incident, partial(intake.clear, at=after(minutes=4))).changed
+    incident = turned(declared().incident, partial(lifecycle.absorb, report=a_report(HALF, after(minutes=5)))).incident
+    assert not turned(incident, partial(lifecycle.clear, at=after(minutes=4))).changed
 
 
 def test_a_reopened_incident_starts_a_new_record_and_tells_again() -> None:
     acknowledged = turned(declared().incident, Acknowledge().apply, at=after(minutes=1)).incident
     ended = turned(acknowledged, Resolve(resolution="mended").apply, at=after(hours=1)).incident
-    turn = turned(ended, partial(intake.reopen, reason="it is back"), at=after(hours=1, minutes=30))
+    turn = turned(ended, partial(lifecycle.reopen, reason="it is back"), at=after(hours=1, minutes=30))
     incident = turn.incident
     assert (incident.status, incident.clock.number, incident.acknowledged) == (IncidentStatus.REOPENED, 1, False)
     assert incident.clock.started_at == after(hours=1, minutes=30)
@@ -176,9 +176,9 @@ def test_maintenance_keeps_quiet_and_then_judges_again() -> None:
     quiet = turned(declared().incident, Suppress(until=after(hours=1), reason="new disk").apply, at=after(minutes=1))
     assert quiet.stops_pages
     assert due_times(quiet.incident, SETTINGS) == {IncidentTimer.SUPPRESSION: after(hours=1)}
-    worse = turned(quiet.incident, partial(intake.absorb, report=a_report(ALL_AGENTS, after(minutes=2))))
+    worse = turned(quiet.incident, partial(lifecycle.absorb, report=a_report(ALL_AGENTS, after(minutes=2))))
     assert (worse.incident.severity, said(worse)) == (Severity.P0, [])
-    awake = turned(worse.incident, intake.end_suppression, at=after(hours=1))
+    awake = turned(worse.incident, lifecycle.end_suppression, at=after(hours=1))
     assert awake.incident.clock.started_at == after(hours=1)
     assert said(awake)[0] == ("initial", "initial-2", ("ada", "ben", "cleo", "sec"))
 
@@ -195,11 +195,11 @@ def test_maintenance_does_not_swallow_the_end_for_those_who_were_told_before(han
 def test_a_real_report_makes_a_drill_real() -> None:
     drill = declared(a_report(drill=True)).incident
     assert drill.drill
-    turn = turned(drill, partial(intake.absorb, report=a_report(at=after(minutes=1))))
+    turn = turned(drill, partial(lifecycle.absorb, report=a_report(at=after(minutes=1))))
     assert not turn.incident.drill
     assert said(turn) == [("update", "real", ("ada",))]
 
 
 def test_a_second_drill_does_not_make_a_real_incident_a_drill() -> None:
     report: TroubleReport = a_report(at=after(minutes=1), drill=True)
-    assert not turned(declared().incident, partial(intake.absorb, report=report), actor=ADA).incident.drill
+    assert not turned(declared().incident, partial(lifecycle.absorb, report=report), actor=ADA).incident.drill
