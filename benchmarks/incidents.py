@@ -1,7 +1,8 @@
 """`python -m benchmarks.incidents [COUNT…]`: how long list, show and statistics take with so many incidents recorded.
 
 Each figure is the 95th percentile of calls to the packages that the console and the web call, on SQLite, in
-milliseconds; beside it their processor time, which other work on the machine does not change. The first call does not count.
+milliseconds; beside it their processor time, which other work on the machine does not change. The first call does not
+count.
 """
 
 from __future__ import annotations

@@ -149,7 +149,7 @@ class CommandSettings(Section):
 class RuntimeSettings(Section):
     """How runs are executed. The daily limits apply to all model calls of a day (UTC).
 
-    `isolated` isolates the system: no new runs, no tools for agents, a read-only API.
+    `isolated` turns isolation mode on: no new runs, no tools for agents, a read-only API.
     """
 
     default_provider: str = "ollama"

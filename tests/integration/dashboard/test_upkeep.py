@@ -90,7 +90,7 @@ def test_a_job_is_begun_on_the_page_and_what_it_said_stands_there(dashboard: Das
 def test_maintenance_shows_jobs_backups_and_reports(dashboard: Dashboard) -> None:
     text = dashboard.get("/maintenance").text
     assert "restore the newest backup into a scratch database" in text
-    assert "not rehearsed" in text
+    assert "not tested" in text
     assert 'href="/maintenance/reports/daily-digest-2026-03-02"' in text
 
 
