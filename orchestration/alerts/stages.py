@@ -185,7 +185,7 @@ def notify_reason(firing: Sequence[Alert], reported: NotifiedState | None, conte
     if worse(group_facts(firing), reported.facts):
         return NotifyReason.WORSE
     # A repetition has no effect on an open incident. It matters where a person has resolved the incident although the
-    # alert still fires: the incident service then reopens it.
+    # alert still fires: the incident service then reopens it, or opens a new one.
     return NotifyReason.REPEATED if _is_due(context, reported) else NotifyReason.UNCHANGED
 
 

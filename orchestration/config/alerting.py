@@ -169,8 +169,8 @@ class IntakeSettings(Section):
 
 class AlertingSettings(Section):
     """How alerts are made, muted and reported. `repeatSeconds`: an alert that still fires is reported again after that
-    time. While its incident is open, that changes nothing and notifies nobody; an incident that was resolved in the
-    meantime is reopened."""
+    time. While its incident is open, that changes nothing and notifies nobody. After its incident has been resolved,
+    that reopens it or opens a new one."""
 
     rules: dict[Identifier, RuleSettings] = Field(default_factory=dict)
     inhibitions: tuple[InhibitionSettings, ...] = ()

@@ -1,4 +1,4 @@
-"""Events of incidents: one for each entry of an incident's timeline, and those of intake and upkeep."""
+"""Events of incidents: one for each entry of an incident's timeline, and those of the journal and of upkeep."""
 
 from __future__ import annotations
 

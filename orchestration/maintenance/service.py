@@ -1,4 +1,4 @@
-"""Backups as a service for playbooks and people: check integrity, rehearse a restore, make a backup now."""
+"""Backups as a service for playbooks and people: check integrity, test a restore, make a backup now."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class BackupService:
     async def rehearse_restore(self) -> Mapping[str, Any]:
         """Restore the newest backup into a scratch database: `restored`, `backup`, `seconds`, `problems`."""
         try:
-            verification = await anyio.to_thread.run_sync(self.rehearse)
+            verification = await anyio.to_thread.run_sync(self.test_restore)
         except (OrchestratorError, OSError) as error:
             return {"restored": False, "backup": None, "seconds": 0.0, "problems": [str(error)]}
         return {
@@ -70,8 +70,8 @@ class BackupService:
         now = self._clock.now()
         return [{**_described(one), "age_seconds": (now - one.made_at).total_seconds()} for one in found]
 
-    def rehearse(self) -> BackupVerification:
-        """A drill: the newest backup, restored into a scratch database. Blocks. Raises NotFoundError without one."""
+    def test_restore(self) -> BackupVerification:
+        """Restore the newest backup into a scratch database. Blocks. Raises NotFoundError without one."""
         verification = self._backups.verify(self._backups.find("latest"))
         if verification.good:
             self._bus.publish(BackupRestoreTested(backup=verification.backup, seconds=verification.seconds))

@@ -90,7 +90,7 @@ class Option(PlaybookPart):
     summary: str = Field(alias="says")
     when: dict[str, Any] = Field(default_factory=dict)
     steps: Annotated[tuple[Step, ...], Field(min_length=1)]
-    # For options whose undo would do harm, or nothing: an isolation stays in force, and a restarted run goes on.
+    # For options whose undo would do harm, or nothing: isolation mode stays in force, and a restarted run goes on.
     keep: bool = False
 
     _check_when = field_validator("when")(_checked)

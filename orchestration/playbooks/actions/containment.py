@@ -1,4 +1,4 @@
-"""Actions that contain a security incident: isolate the whole system, or quarantine single files."""
+"""Actions that contain a security incident: turn isolation mode on, or quarantine single files."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class SomeArtifacts(Parameters):
 
 @action
 class IsolateAction(Action[NoParameters]):
-    """Isolate the system. Only a person lifts that, so that no failed verification opens it again."""
+    """Turn isolation mode on. Only a person lifts it, so that no failed verification opens it again."""
 
     name = "security.isolate"
     summary = "no new runs, no tools for agents, a read-only API, until a person lifts it"
@@ -58,7 +58,7 @@ class IsolateAction(Action[NoParameters]):
         known = next((one for one in self.services.store.overrides if one.change.kind == "isolate"), None)
         if known is not None and not made_by(self, context):
             return ActionOutcome(f"the system was isolated already, by {known.actor}", {"override": known.id})
-        # Without an end: an isolation that ran out by itself would open the system with the cause still inside.
+        # Without an end: isolation mode that ran out by itself would open the system with the cause still inside.
         made = add_override(self, context, IsolateOverride(), None)
         how = f"orchestrator config overrides remove {made}"
         # No `undo`: the system must stay isolated although the verification cannot succeed while it is.

@@ -19,8 +19,8 @@ from orchestration.web.pages.markdown import html
 from orchestration.web.pages.site import DashboardSite, SitePage, Values
 
 _RUNS_SHOWN = 30
-# Long enough to contain the monthly rehearsal of the last backup, even if one month was missed.
-_REHEARSALS_SHOWN_FOR = timedelta(days=90)
+# Long enough to contain the monthly restore test of the last backup, even if one month was missed.
+_RESTORE_TESTS_SHOWN_FOR = timedelta(days=90)
 
 
 def routes(site: DashboardSite) -> Sequence[Route]:
@@ -31,7 +31,7 @@ def routes(site: DashboardSite) -> Sequence[Route]:
     report = SitePage("/maintenance/reports/{report}", "report.html", "maintenance", view.read_report)
     actions = {
         "sign-off": (view.sign_off, Role.OPERATOR),
-        "rehearse": (view.rehearse, Role.OPERATOR),
+        "rehearse": (view.test_restore, Role.OPERATOR),
         "run": (view.run_job, Role.OPERATOR),
     }
     return [*site.page(page, actions), *site.page(report)]
@@ -46,8 +46,8 @@ class _Maintenance:
         return await anyio.to_thread.run_sync(self._read)
 
     def _read(self) -> Values:
-        maintenance, since = self._maintenance, self._app.clock.now() - _REHEARSALS_SHOWN_FOR
-        rehearsed = self._app.timeline.list_newest_of_kind(BackupRestoreTested.kind, since)
+        maintenance, since = self._maintenance, self._app.clock.now() - _RESTORE_TESTS_SHOWN_FOR
+        restore_tests = self._app.timeline.list_newest_of_kind(BackupRestoreTested.kind, since)
         failed = self._app.timeline.list_newest_of_kind(BackupFailed.kind, since)
         return {
             "jobs": maintenance.service.statuses(),
@@ -55,7 +55,7 @@ class _Maintenance:
             "duties": maintenance.records.list_sign_offs(limit=_RUNS_SHOWN),
             "about": SIGN_OFFS,
             "backups": maintenance.vault.list(),
-            "rehearsed": {str(event.data.get("backup")): event for _, event in rehearsed},
+            "restore_tests": {str(event.data.get("backup")): event for _, event in restore_tests},
             "failed": failed[-1][1] if failed else None,
             "reports": [path.stem for path in list_reports(self._app)],
         }
@@ -75,8 +75,8 @@ class _Maintenance:
         await self._app.tasks.start(self._maintenance.service.start, form.text("job"), principal.name)
         return "/maintenance", "job-begun"
 
-    async def rehearse(self, request: Request, form: Form, principal: Principal) -> tuple[str, str]:  # noqa: ARG002
-        result = await anyio.to_thread.run_sync(self._maintenance.upkeep.rehearse)
+    async def test_restore(self, request: Request, form: Form, principal: Principal) -> tuple[str, str]:  # noqa: ARG002
+        result = await anyio.to_thread.run_sync(self._maintenance.upkeep.test_restore)
         if not result.good:
             raise ConflictError(f"Backup {result.backup} could not be restored: {'; '.join(result.problems)}")
         return "/maintenance", "rehearsed"

@@ -190,7 +190,7 @@ def test_silences_are_listed_found_ended_and_forgotten(database: Database) -> No
     assert silences.list(NOON, ended=True) == (past, now, later)
     silences.expire("s-later", NOON)
     assert silences.list(NOON) == (now,)
-    with pytest.raises(ConflictError, match="not ended"):
+    with pytest.raises(ConflictError, match="already ended"):
         silences.expire("s-past", NOON)
     assert silences.find("now") == now
     with pytest.raises(NotFoundError, match="silences list --all"):
