@@ -130,8 +130,7 @@ def main() -> None:
         code = 2
     except (KeyboardInterrupt, click.Abort):
         click.echo("orchestrator: interrupted", err=True)
-        # 128 + SIGINT, as shells report it.
-        code = 130
+        code = 130  # 128 + SIGINT, as shells report it
     except BrokenPipeError:
         # The reader has gone away (`| head`). Python flushes standard output once more at exit, which would print
         # another error, so it gets a place to write to (https://docs.python.org/3/library/signal.html#note-on-sigpipe).

@@ -65,8 +65,7 @@ def run_agent(
 
     async def work() -> int:
         async with application(config) as app:
-            # Listed before the new runs start: the new ones need no resuming.
-            left_over = list(await app.control.unfinished()) if every else []
+            left_over = list(await app.control.unfinished()) if every else []  # before the new runs start
             names = [one.id for one in app.configuration.agents] if every or agent is None else [agent]
             runs = [await start_given_or_sample(app, text, workspace, agent=name, provider=provider) for name in names]
             await app.launcher.resume_abandoned(left_over)

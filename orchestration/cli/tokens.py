@@ -72,8 +72,7 @@ def create(
     as_json: bool,
 ) -> None:
     """Create a token called NAME, and print its secret."""
-    # A gateway token reaches model calls and nothing else, even though its role could do more.
-    chosen = (GATEWAY,) if gateway else scopes or None
+    chosen = (GATEWAY,) if gateway else scopes or None  # model calls only, though the role could do more
     limits = zip(CLIENT_LIMITS, (daily_tokens, daily_usd, requests_per_minute, concurrency), strict=True)
     given = {key: value for key, value in limits if value is not None}
     with project(config) as opened:

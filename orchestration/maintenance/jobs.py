@@ -60,9 +60,7 @@ def jobs(context: JobContext) -> tuple[MaintenanceJob, ...]:
             _report(context, context.figures.weekly),
         ),
         MaintenanceJob(
-            "restore-drill",
-            "restore the newest backup into a scratch database",
-            _threaded(lambda _: _test_restore(context)),
+            "restore-drill", "restore the newest backup into a scratch database", _threaded(lambda _: _verify(context))
         ),
         MaintenanceJob(
             "contacts-test", "send a test message to every contact", _threaded(lambda now: _test(context, now))
@@ -97,7 +95,7 @@ def _back_up(context: JobContext) -> str:
     return f"{backup.id}: {backup.bytes:,} bytes, {backup.rows:,} rows, {backup.seconds:.1f} s; {len(gone)} old deleted"
 
 
-def _test_restore(context: JobContext) -> str:
+def _verify(context: JobContext) -> str:
     tried = context.backup_service.test_restore()
     if not tried.good:
         # Raised, and so recorded as a failed run of the job, which a report alone would not be.

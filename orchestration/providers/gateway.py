@@ -233,8 +233,7 @@ class Gateway:
                     self._refuse(record, failure, history, final=attempt.has_delivered)
                     return None
                 if not last and not attempt.has_delivered and self._retries_at_once(record, failure):
-                    # `try_acquire` has counted the first request only.
-                    record.provider.count(self._clock.monotonic(), requests=1)
+                    record.provider.count(self._clock.monotonic(), requests=1)  # `try_acquire` counted the first only
                     continue
                 self._record_failure(record, failure, history)
                 if attempt.has_delivered:

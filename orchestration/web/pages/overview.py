@@ -79,14 +79,8 @@ def _attention_items(
     refused: Sequence[object], cards: Sequence[Card], found: Overview, *, automated: bool
 ) -> Iterator[AttentionItem]:
     for card in cards:
-        incident = card.incident
         if card.unattended:
-            detail = f"{incident.scenario.value}, not acknowledged"
-            tone = "bad" if incident.severity.value in ("P0", "P1") else "fair"
-            drill = " (drill)" if incident.drill else ""
-            yield AttentionItem(
-                tone, f"{incident.severity}: {incident.title}{drill}", detail, f"/incidents/{incident.id}"
-            )
+            yield _unattended_item(card)
     # Before the waiting runs below: a run that asks a question is also waiting, and is named here only once.
     for question in found.questions:
         kind = "incidents" if question.subject.startswith("inc-") else "runs"
@@ -106,3 +100,10 @@ def _attention_items(
     for run in waiting[:_RUNS_SHOWN]:
         if run.id not in with_question:
             yield AttentionItem("fair", f"{run.id} is waiting", run.reason, f"/runs/{run.id}")
+
+
+def _unattended_item(card: Card) -> AttentionItem:
+    incident = card.incident
+    tone = "bad" if incident.severity.value in ("P0", "P1") else "fair"
+    title = f"{incident.severity}: {incident.title}{' (drill)' if incident.drill else ''}"
+    return AttentionItem(tone, title, f"{incident.scenario.value}, not acknowledged", f"/incidents/{incident.id}")
