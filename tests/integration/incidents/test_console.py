@@ -221,4 +221,4 @@ def test_who_is_on_call_is_shown_for_now_and_for_later(console: Console) -> None
 
 def test_without_contacts_on_call_says_what_happens_instead(console: Console) -> None:
     console.configure()
-    assert "the log and the console alone" in console.run("oncall", "show").output
+    assert "incidents only go to the log and the console" in console.run("oncall", "show").output
