@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from tests.support.engine_rows import committed_steps
@@ -75,4 +76,6 @@ def test_a_provider_that_comes_back_while_the_run_waits_is_used_at_once(
         command.wait_for("waits: no provider can answer now")
         provider.start()
         assert command.wait() == 0, command.output
-    assert "planner: continues" in command.output
+    waited = set(re.findall(r"(\w+): waits: no provider can answer now", command.output))
+    continued = set(re.findall(r"(\w+): continues$", command.output, re.MULTILINE))
+    assert continued == waited, command.output

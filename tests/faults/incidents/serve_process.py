@@ -25,7 +25,7 @@ if __name__ == "__main__":
     reached = partial(die_at, sys.argv[1])
     for module, name, port in (
         (sys.modules[Project.__module__], "Ports", "reached"),
-        (sys.modules[IncidentResponse.__module__], "Sender", "on_point"),
+        (sys.modules[IncidentResponse.__module__], "OutboxSender", "on_point"),
     ):
         setattr(module, name, partial(getattr(module, name), **{port: reached}))
     sys.argv[1:2] = []

@@ -103,7 +103,7 @@ def test_a_file_that_is_moved_away_and_put_back(watch: Watch) -> None:
         file.rename(project.root / "away.db")
         check_told_without_the_database(project, serve, "the database file orchestrator.db is gone")
         refused = project.call("incidents", "list", code=2)
-        assert "put it back, restore it from a backup" in refused
+        assert "Put it back, restore it from a backup" in refused
         assert not file.exists(), "nobody begins a new one in its place"
         (project.root / "away.db").rename(file)
         check_handed_over(project)
