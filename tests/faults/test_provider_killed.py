@@ -78,4 +78,5 @@ def test_a_provider_that_comes_back_while_the_run_waits_is_used_at_once(
         assert command.wait() == 0, command.output
     waited = set(re.findall(r"(\w+): waits: no provider can answer now", command.output))
     continued = set(re.findall(r"(\w+): continues$", command.output, re.MULTILINE))
+    assert waited, command.output
     assert continued == waited, command.output
