@@ -38,7 +38,7 @@ def test_each_provider_gives_a_configuration_that_can_be_used(provider: str, tmp
 
 def test_a_goal_is_worked_in_a_project_that_was_just_begun(tmp_path: Path) -> None:
     said = call(tmp_path, "config", "validate")
-    assert (said.returncode, "`orchestrator init` begins a project" in said.stdout) == (2, True)
+    assert (said.returncode, "Create a project with `orchestrator init`" in said.stdout) == (2, True)
     begun = call(tmp_path, "init", "--provider", "rehearsal")
     assert begun.returncode == 0, begun.stderr
     assert "orchestrator doctor" in begun.stdout

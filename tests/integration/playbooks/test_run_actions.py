@@ -64,7 +64,7 @@ async def test_a_failed_run_goes_on_from_its_last_step_when_the_model_is_well_ag
         await ward.until(lambda: status(ward, run) is RunStatus.SUCCEEDED)
         again = await ward.run("run.restart", runs=[run.id])
         assert (again.findings["restarted"], status(ward, run)) == ([run.id], RunStatus.SUCCEEDED)
-        with pytest.raises(ActionError, match="got 'run-none'"):
+        with pytest.raises(ActionError, match="There is no run 'run-none'"):
             await ward.run("run.restart", runs=["run-none"])
 
 

@@ -135,7 +135,7 @@ def test_with_workers_about_a_run_is_handed_over_and_followed(project: ConsolePr
         until(lambda: shared_processes(project))
         answer = project.call("run", "note it", "--workspace", "work")
         assert answer.code == 0, answer
-        assert "a worker of `orchestrator serve` carries it out" in answer.out
+        assert "a worker of `orchestrator serve` works on it" in answer.out
         assert "planner: done in" in answer.out
         assert "reviewer: done in" in answer.out
 
@@ -148,7 +148,7 @@ def test_looking_on_can_end_while_the_worker_goes_on(project: ConsoleProject) ->
         (run,) = impatient.json()
         assert (impatient.code, run["status"]) == (1, "waiting")
         with project.started("coordinate", "--patience", "60") as looking:
-            wait_for_line(looking, "carries it out")
+            wait_for_line(looking, "a worker of `orchestrator serve` works on it")
             said = stop(looking, signal.SIGINT)
         assert looking.returncode == 130
         assert f"orchestrator runs cancel {run['id']}" in said
