@@ -127,10 +127,11 @@ def read_duration(text: str) -> timedelta:
     """A duration such as `90s`, `45m`, `2h`, `1d`, or `1h30m`. Raises UsageError."""
     parts = re.findall(r"(\d{1,9})\s*([a-z]+)", text.strip().lower())
     whole = re.fullmatch(r"(?:\s*\d{1,9}\s*(?:min|[smhd])\s*)+", text.strip().lower())
-    length = timedelta(seconds=sum(int(count) * _UNITS[unit] for count, unit in parts)) if whole else timedelta()
-    if not timedelta() < length <= _LONGEST:
+    seconds = sum(int(count) * _UNITS[unit] for count, unit in parts) if whole else 0
+    # Compared as a number: a `timedelta` overflows with what may be typed here.
+    if not 0 < seconds <= _LONGEST.total_seconds():
         raise UsageError(f"expected a duration of at most 366 days, such as 45m, 2h or 1d, got '{text[:40]}'")
-    return length
+    return timedelta(seconds=seconds)
 
 
 def read_time(text: str) -> datetime:

@@ -7,7 +7,8 @@ from datetime import UTC, date, datetime, timedelta
 
 import click
 
-_SPAN = re.compile(r"(\d{1,6})(d|h|min)")
+# Five digits, since a million days lie outside the years that a `datetime` can hold.
+_SPAN = re.compile(r"(\d{1,5})(d|h|min)")
 _UNITS = {"d": timedelta(days=1), "h": timedelta(hours=1), "min": timedelta(minutes=1)}
 
 

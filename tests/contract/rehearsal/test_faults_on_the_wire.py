@@ -219,12 +219,19 @@ async def test_a_posted_fault_may_be_for_one_role(client: httpx2.AsyncClient) ->
 
 
 @pytest.mark.parametrize(
-    "order", [{}, {"fault": "418"}, {"fault": "503", "count": 0}, {"fault": "refuse"}, {"fault": "refuse", "count": 1}]
+    ("order", "reason"),
+    [
+        ({}, "fault is wrong: Field required"),
+        ({"fault": "418"}, "expected"),
+        ({"fault": "503", "count": 0}, "count is wrong: Input should be greater than or equal to 1"),
+        ({"fault": "refuse"}, "expected"),
+        ({"fault": "refuse", "count": 1}, "expected"),
+    ],
 )
-async def test_a_bad_order_is_refused_and_changes_nothing(client: httpx2.AsyncClient, order: dict) -> None:
+async def test_a_bad_order_is_refused_and_changes_nothing(client: httpx2.AsyncClient, order: dict, reason: str) -> None:
     response = await client.post(FAULTS, json=order)
     assert (response.status_code, (await client.get(FAULTS)).json()["faults"]) == (400, [])
-    assert "expected" in response.json()["error"]["message"]
+    assert reason in response.json()["error"]["message"]
 
 
 async def test_calls_are_listed_so_that_a_repeated_one_shows(client: httpx2.AsyncClient) -> None:

@@ -101,9 +101,9 @@ async def test_the_models_are_listed(client: httpx2.AsyncClient) -> None:
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        (b"{", "a JSON body"),
-        (b"\xff", "a JSON body"),
-        (b"[" * 100_000, "a JSON body"),
+        (b"{", "not valid JSON"),
+        (b"\xff", "not valid JSON"),
+        (b"[" * 100_000, "not valid JSON"),
         (b"[]", "the body"),
         (b'{"messages": []}', "model"),
         (b'{"model": "rehearsal-1", "messages": []}', "messages"),

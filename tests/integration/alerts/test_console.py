@@ -134,7 +134,9 @@ def test_durations_are_read(text: str, seconds: int) -> None:
     assert read_duration(text) == timedelta(seconds=seconds)
 
 
-@pytest.mark.parametrize("text", ["", "0s", "5", "h", "-1h", "1w", "367d", "1h x", "999999999d"])
+@pytest.mark.parametrize(
+    "text", ["", "0s", "5", "h", "-1h", "1w", "367d", "1h x", "999999999d", "999999999d 999999999d"]
+)
 def test_what_is_no_duration_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="a duration of at most 366 days"):
         read_duration(text)

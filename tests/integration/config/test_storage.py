@@ -115,6 +115,6 @@ def test_a_database_that_cannot_be_used_is_an_error_of_ours(tmp_path: Path) -> N
     database = Database(f"sqlite:///{tmp_path}/empty.db")
     calls = [lambda: ConfigurationVersions(database).list(), lambda: Overrides(database).list_active(NOW)]
     for call in calls:
-        with pytest.raises(StorageError, match="cannot be reached"):
+        with pytest.raises(StorageError, match="history is unavailable"):
             call()
     database.close()

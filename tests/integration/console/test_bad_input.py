@@ -111,7 +111,7 @@ CASES = {
     ),
     "workspace whose name is no text": Case(
         ("run", "x", "--workspace", os.fsdecode(b"w\xff")),
-        "text in UTF-8",
+        "not valid UTF-8",
         lambda it: Path(os.fsdecode(os.fsencode(it.root) + b"/w\xff")).mkdir(),
     ),
     "check that is no command": Case(("run", "x", "--check", "'"), "No closing quotation"),

@@ -60,7 +60,7 @@ def test_the_drills_are_listed_with_what_they_expect(config: str) -> None:
 
 
 def test_without_names_nothing_is_held(config: str) -> None:
-    with pytest.raises(UsageError, match="expected drills or scenarios by name, got none"):
+    with pytest.raises(UsageError, match="Name at least one drill or scenario"):
         output(config)
     with pytest.raises(NotFoundError, match="got 'no-such-drill'"):
         output(config, "no-such-drill")

@@ -39,9 +39,9 @@ def test_it_is_dropped_after_an_error_too(postgres_url: str) -> None:
 @pytest.mark.parametrize(
     ("url", "name", "message"),
     [
-        ("sqlite:///x.db", "drill", "expected the address of a PostgreSQL server, got one of sqlite"),
+        ("sqlite:///x.db", "drill", "expected the URL of a PostgreSQL server, got one of sqlite"),
         ("nonsense", "drill", "not the URL of a database"),
-        ("postgresql+psycopg://x/y", 'drill"; --', "expected small letters"),
+        ("postgresql+psycopg://x/y", 'drill"; --', "expected a database name of lower-case letters"),
     ],
 )
 def test_other_addresses_and_names_are_refused(url: str, name: str, message: str) -> None:

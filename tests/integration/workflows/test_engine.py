@@ -76,12 +76,15 @@ async def test_a_failed_step_looks_the_same_when_it_is_replayed(tmp_path: Path) 
 
 async def test_steps_side_by_side_get_their_own_results_back_whatever_order_they_end_in(tmp_path: Path) -> None:
     calls: list[int] = []
+    ended = [asyncio.Event() for _ in range(3)]
 
     async def body(flow: Flow, _: Any) -> Any:
         def slow(number: int) -> Any:
             async def function() -> int:
-                await asyncio.sleep(0.03 * (3 - number))
+                if number < 2:  # the last step ends first, however busy the machine is
+                    await ended[number + 1].wait()
                 calls.append(number)
+                ended[number].set()
                 return number
 
             return function

@@ -10,7 +10,7 @@ _MEDIAN_LINES = 6
 _MOST_LINES = 70
 _LONG_LINES = 30
 _SHARE_OF_LONG = 0.01
-_COMMENTS_IN_100_LINES = 1.6
+_COMMENTS_IN_100_LINES = 3
 
 
 @pytest.fixture(scope="module")
