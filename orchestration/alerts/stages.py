@@ -175,7 +175,7 @@ def run_stages(alerts: Iterable[Alert], context: StageContext) -> StageResult:
 
 
 def notify_reason(firing: Sequence[Alert], reported: NotifiedState | None, context: StageContext) -> NotifyReason:
-    """The decision about a group: why it is reported now, or that nothing has changed."""
+    """Whether a group is reported, or notified again: the reason, or that nothing has changed."""
     if not firing:
         return NotifyReason.UNCHANGED
     if reported is None:
