@@ -8,6 +8,7 @@ import structlog
 
 from orchestration.events import Event
 from orchestration.events.payload import UnlistedPayload
+from orchestration.logs.origin import EVENTS
 
 # A plug-in's own kinds have no level in the catalogue: it follows from the last word, as for the product's own names.
 _LEVELS: dict[str, int] = {
@@ -37,7 +38,7 @@ def log_event(event: Event) -> None:
     if not isinstance(event.payload, UnlistedPayload):
         # Not over a message of the event's own: errors are grouped by it, and a known one must not look new.
         data.setdefault("message", event.payload.sentence())
-    structlog.stdlib.get_logger("events").log(_level_of(event), event.kind, **{**data, **known, "at": event.at})
+    structlog.stdlib.get_logger(EVENTS).log(_level_of(event), event.kind, **{**data, **known, "at": event.at})
 
 
 def _level_of(event: Event) -> int:

@@ -15,6 +15,7 @@ _BARE = re.compile(r"[\w.:/@+%,-]+", re.ASCII)
 # JSON leaves these as they are, but terminals obey some of them and some readers break lines at others.
 _CONTROLS = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\u202a-\u202e\u2066-\u2069]")
 _FIRST = ("run", "agent", "provider", "model")
+_ELSEWHERE = frozenset({"at", "level", "event", "logger", "origin", "message", "exception", *_FIRST})
 
 
 def text_line(entry: Mapping[str, Any]) -> str:
@@ -24,7 +25,11 @@ def text_line(entry: Mapping[str, Any]) -> str:
     apart.
     """
     level = "ERROR" if entry["level"] == "CRITICAL" else entry["level"]
-    names = [name for name in entry if name not in {"at", "level", "event", "logger", *_FIRST, "message", "exception"}]
+    names = [
+        name
+        for name in entry
+        if name not in {"at", "level", "event", "logger", "origin", *_FIRST, "message", "exception"}
+    ]
     order = [*_FIRST, *names, "message", "exception"]
     fields = [f"{_bare_or_quoted(name)}={_value(entry[name])}" for name in order if entry.get(name) is not None]
     return " ".join([entry["at"], level, _bare_or_quoted(str(entry["event"])), *fields])

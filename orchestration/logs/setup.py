@@ -11,6 +11,7 @@ from typing import Any, Protocol, cast
 
 import structlog
 
+from orchestration.logs import origin
 from orchestration.logs.files import LogFile, LogRotation
 from orchestration.logs.lines import json_line, text_line, timestamp
 
@@ -153,7 +154,9 @@ class _Handler(logging.Handler):
 def _head(record: logging.LogRecord) -> dict[str, Any]:
     fields = getattr(record, "fields", {})
     moment = fields.get("at") or datetime.fromtimestamp(record.created, UTC)
-    return {"at": timestamp(moment), "level": record.levelname, "logger": record.name}
+    head = {"at": timestamp(moment), "level": record.levelname, "logger": record.name}
+    written_by = origin.origin(record.name, str(record.msg), fields.get("actor"))
+    return head if written_by is None else {**head, origin.FIELD: written_by}
 
 
 def _body(record: logging.LogRecord) -> dict[str, Any]:
@@ -162,7 +165,7 @@ def _body(record: logging.LogRecord) -> dict[str, Any]:
     if fields is None:
         body = {"event": record.name, "message": _message(record)}
     else:
-        reserved = {"at", "level", "logger"}
+        reserved = {"at", "level", "logger", origin.FIELD}
         body = {"event": record.msg, **{key: value for key, value in fields.items() if key not in reserved}}
     if record.exc_info:
         body["exception"] = _EXCEPTIONS.formatException(record.exc_info)

@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
 from orchestration.domain.playbook_state import ActionState, PlaybookRunState
+from orchestration.logs.origin import mark_task
 from orchestration.playbooks import conditions, hypotheses
 from orchestration.playbooks.approvals import ApprovalRequests
 from orchestration.playbooks.execution import PlaybookExecution, StepExecutor
@@ -46,6 +47,8 @@ class PlaybookRunner:
 
     async def body(self, flow: Flow, request: ResponseRequest) -> ClosedResponse | None:
         """The flow itself. The first step fixes the playbook; None if there is nothing to do."""
+        # The engine runs each flow in a task of its own, which ends with it.
+        mark_task()
         opened = await flow.step("open", OPENED, partial(self._updates.open, flow.id, request.incident))
         if opened is None:
             return None

@@ -10,6 +10,7 @@ from typing import Any
 
 from orchestration.alerts.signal import Signal
 from orchestration.clock import Clock
+from orchestration.logs.origin import repeats_incident
 from orchestration.monitoring.collectors.error_fingerprint import fingerprint
 from orchestration.monitoring.collectors.log_reader import ERRORS, LogFollower, entries, recent_errors
 
@@ -40,7 +41,7 @@ class LogErrors:
         found = []
         for entry in recent_errors(self._path):
             at = _moment(entry.get("at"))
-            if at is None or at >= self._began:
+            if at is None or at >= self._began or repeats_incident(entry):
                 continue
             # The newest come first, so everything after this one is older still.
             if at < since:
@@ -53,7 +54,8 @@ class LogErrors:
         """The errors since the last round. Blocks."""
         groups: dict[str, _Group] = {}
         for entry in entries(self._follower.read()):
-            if entry.get("level") in ERRORS:
+            # An urgent notice is written as an error; many of them must not become an incident about incidents.
+            if entry.get("level") in ERRORS and not repeats_incident(entry):
                 groups.setdefault(fingerprint(entry), _Group(0, entry)).count += 1
         now = self._clock.now()
         return tuple(

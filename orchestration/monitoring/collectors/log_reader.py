@@ -10,6 +10,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from orchestration.logs.origin import written_by_response
+
 NAME = "orchestrator.jsonl"
 ERRORS = frozenset({"ERROR", "CRITICAL"})
 # One round reads this much and leaves the rest for the next: a flood of lines must not delay everything else.
@@ -97,7 +99,7 @@ def entries(lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
 
 
 def error_lines(path: Path, run_id: str, limit: int = 20) -> list[dict[str, Any]]:
-    """The newest errors of a run, oldest first, from the log and if need be from the newest copy of it.
+    """The newest errors of a run's own, oldest first, from the log and if need be from the newest copy of it.
 
     Looks through a few megabytes at most. No file is no line.
     """
@@ -106,7 +108,12 @@ def error_lines(path: Path, run_id: str, limit: int = 20) -> list[dict[str, Any]
     found = (
         entry for file in (path, *copies[-1:]) for entry in recent_errors(file, run_id) if entry.get("run") == run_id
     )
-    return list(islice(found, limit))[::-1]
+    return list(islice(evidence(found), limit))[::-1]
+
+
+def evidence(lines: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """The lines that may say something about a cause: all but those that the response itself wrote."""
+    return (line for line in lines if not written_by_response(line))
 
 
 def recent_errors(path: Path, holding: str = "") -> Iterator[dict[str, Any]]:

@@ -8,6 +8,7 @@ import anyio.to_thread
 
 from orchestration import logs
 from orchestration.domain.severity import Severity
+from orchestration.logs.origin import LOGGED_NOTICE
 from orchestration.notifications.channels.channel import ChannelContext, ChannelMessage, DeliveryError
 
 _WIDTH = 100
@@ -25,7 +26,7 @@ class LogChannel:
         urgent = notice.kind.is_page and notice.severity in (Severity.P0, Severity.P1)
         write = self._log.error if urgent else self._log.warning
         write(
-            "notification.logged",
+            LOGGED_NOTICE,
             incident=notice.incident_id,
             severity=notice.severity.value,
             contact=message.contact,

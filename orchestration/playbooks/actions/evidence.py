@@ -16,7 +16,8 @@ from orchestration.domain.run_status import RunStatus
 from orchestration.errors import NotFoundError, OrchestratorError
 from orchestration.events.agents import AgentFinished
 from orchestration.events.runs import RunResumed
-from orchestration.monitoring.collectors.log_reader import NAME, recent_errors
+from orchestration.logs.lines import timestamp
+from orchestration.monitoring.collectors.log_reader import NAME, evidence, recent_errors
 from orchestration.monitoring.collectors.processes import ProcessUse
 from orchestration.monitoring.collectors.progress import KINDS, furthest_behind
 from orchestration.monitoring.collectors.resources import ResourceSnapshot
@@ -36,6 +37,8 @@ _LINES = 20
 _COMMITS = 10
 _EVENTS = 5000
 _RECENT = timedelta(days=1)
+# An error explains an incident if it came with it or shortly before.
+_ERRORS_BEFORE = timedelta(minutes=15)
 # Waiting processes per processor: with so many, even a process that needs little waits noticeably for its turn.
 _UNRESPONSIVE_LOAD = 8.0
 # Of one processor: what a process without any waiting uses, less the noise of measuring.
@@ -85,16 +88,26 @@ class LogEvidence(EvidenceAction[RunSelection]):
     finds = ("errors", "last_error")
 
     async def run(self, context: ActionContext, parameters: RunSelection) -> ActionOutcome:
-        lines = await anyio.to_thread.run_sync(self._lines, parameters.runs)
+        lines = await anyio.to_thread.run_sync(self._lines, context, parameters.runs)
         last = str(lines[-1].get("message") or lines[-1].get("event")) if lines else ""
         summary = f"{len(lines)} error lines" + (f", the last: {last[:200]}" if last else "")
         return ActionOutcome(summary, {"errors": len(lines), "last_error": last[:500]}, {"lines": lines})
 
-    def _lines(self, runs: Sequence[str]) -> list[dict[str, Any]]:
+    def _lines(self, context: ActionContext, runs: Sequence[str]) -> list[dict[str, Any]]:
         if not runs:
-            return list(islice(recent_errors(self.services.log_folder / NAME), _LINES))[::-1]
+            # The log writes all times alike, so they compare as text.
+            since = timestamp(self._began(context) - _ERRORS_BEFORE)
+            errors = evidence(recent_errors(self.services.log_folder / NAME))
+            return list(islice((line for line in errors if str(line.get("at", "")) >= since), _LINES))[::-1]
         lines = [line for run in runs for line in self.services.diagnosis.error_lines(run, _LINES)]
         return sorted(lines, key=lambda line: str(line.get("at", "")))[-_LINES:]
+
+    def _began(self, context: ActionContext) -> datetime:
+        try:
+            incident = self.services.incidents.get(context.incident_id)
+        except NotFoundError:  # a dry run without an incident
+            return context.now
+        return min(incident.impact_started_at or incident.detected_at, incident.detected_at)
 
 
 @action

@@ -14,6 +14,7 @@ import pytest
 
 from orchestration.config.overrides import effective
 from orchestration.domain.run_status import RunStatus
+from orchestration.logs.lines import timestamp
 from orchestration.monitoring.collectors.processes import ProcessUse
 from orchestration.monitoring.collectors.resources import ResourceSnapshot
 from orchestration.playbooks.actions import ActionError, parse
@@ -40,12 +41,21 @@ def concurrency(ward: Ward, at: datetime | None = None) -> int:
 async def test_the_error_lines_of_a_run_are_collected_or_those_of_the_whole_log(tmp_path: Path) -> None:
     async with a_ward(tmp_path) as ward:
         log = ward.app.log_folder / "orchestrator.jsonl"
+        began = ward.incident.detected_at
         lines = [
-            {"at": "2026-11-25T10:00:01Z", "level": "ERROR", "run": "run-1", "message": "first"},
-            {"at": "2026-11-25T10:00:02Z", "level": "INFO", "run": "run-1", "message": "harmless"},
-            {"at": "2026-11-25T10:00:03Z", "level": "ERROR", "run": "run-2", "message": "elsewhere"},
-            {"at": "2026-11-25T10:00:04Z", "level": "ERROR", "run": "run-1", "message": "last"},
-            {"at": "2026-11-25T10:00:05Z", "level": "ERROR", "message": "of no run"},
+            {"at": timestamp(began - timedelta(days=1)), "level": "ERROR", "message": "of another day"},
+            {"at": timestamp(began + timedelta(seconds=1)), "level": "ERROR", "run": "run-1", "message": "first"},
+            {"at": timestamp(began + timedelta(seconds=2)), "level": "INFO", "run": "run-1", "message": "harmless"},
+            {"at": timestamp(began + timedelta(seconds=3)), "level": "ERROR", "run": "run-2", "message": "elsewhere"},
+            {"at": timestamp(began + timedelta(seconds=4)), "level": "ERROR", "run": "run-1", "message": "last"},
+            {"at": timestamp(began + timedelta(seconds=5)), "level": "ERROR", "message": "of no run"},
+            {
+                "at": timestamp(began + timedelta(seconds=6)),
+                "level": "ERROR",
+                "event": "notification.logged",
+                "logger": "notifications",
+                "message": "[INCIDENT] [Severity: P0] of no run",
+            },
         ]
         log.write_text("".join(json.dumps(line) + "\n" for line in lines))
         found = await ward.run("evidence.logs", runs=["run-1"])
