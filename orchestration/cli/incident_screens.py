@@ -12,7 +12,8 @@ from orchestration.cli.render import age, first_line, table
 from orchestration.config.response import ResponseSettings
 from orchestration.domain.severity import Severity
 from orchestration.incidents import notices
-from orchestration.incidents.model import Incident, TimelineEntry
+from orchestration.incidents.folded_timeline import fold
+from orchestration.incidents.model import Incident, TimelineEntry, describe_actor
 from orchestration.incidents.review import clock_lines, entry_text
 from orchestration.storage.incidents.table import IncidentRow
 
@@ -41,7 +42,7 @@ def screen(incident: Incident, entries: Sequence[TimelineEntry], settings: Respo
     """What broke, since when, who is affected, the targets, what was tried, what to do now; then the timeline."""
     since = incident.impact_started_at or incident.detected_at
     eta = "Unknown" if incident.eta is None else f"{incident.eta:%Y-%m-%d %H:%M} UTC"
-    owner = incident.assignee or incident.acknowledged_by
+    owner = incident.assignee or describe_actor(incident.acknowledged_by)
     lines = [
         f"{incident.severity} {notices.status_word(incident)}: {incident.title}" + _mark(incident),
         f"  what       {_indented(incident.summary) or 'Unknown'}",
@@ -59,7 +60,8 @@ def screen(incident: Incident, entries: Sequence[TimelineEntry], settings: Respo
             for number, command in enumerate(notices.next_commands(incident))
         ),
         "",
-        *(f"{entry.at:%Y-%m-%d %H:%M:%S} {entry_text(entry)}" for entry in entries),
+        "Timeline (UTC):",
+        *(f"{entry.at:%Y-%m-%d %H:%M:%S} {entry_text(entry)}" for entry in fold(entries)),
     ]
     return "\n".join(lines)
 

@@ -29,6 +29,7 @@ from orchestration.errors import UsageError
 from orchestration.incidents.commands.base import IncidentCommand
 from orchestration.incidents.commands.review_field import WriteReview
 from orchestration.incidents.escalation import missing_fields
+from orchestration.incidents.folded_timeline import fold
 from orchestration.incidents.model import Actor, Incident, person
 from orchestration.incidents.review import draft
 
@@ -90,7 +91,7 @@ def show(config: str, incident: str, as_json: bool) -> None:
         if as_json:
             # The timers say what happens next if nobody acts, which the incident itself does not hold.
             waiting = [{"kind": row.kind, "due_at": row.due_at} for row in records.table.list_timers(found.id)]
-            common.print_json({**common.plain(found), "timers": waiting, "timeline": entries})
+            common.print_json({**common.plain(found), "timers": waiting, "timeline": fold(entries)})
             return
         click.echo(screen(found, entries, settings, here.clock.now()))
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
+from pydantic import TypeAdapter
 
 from orchestration.cli import common
 from orchestration.cli.incident_commands import add_commands
@@ -20,6 +21,8 @@ from orchestration.cli.server import client_of, limit_option, print_record, prin
 from orchestration.client import IncidentRecord
 from orchestration.incidents.commands.base import IncidentCommand
 from orchestration.incidents.commands.review_field import WriteReview
+from orchestration.incidents.folded_timeline import FoldedEntry
+from orchestration.incidents.review import entry_text
 
 
 @click.group()
@@ -110,8 +113,9 @@ def _line(found: IncidentRecord) -> str:
 def _incident_lines(found: Mapping[str, Any]) -> list[str]:
     incident = found["incident"]
     head = f"{incident['id']}: {incident['severity']} {incident['status']}: {incident['title']}"
-    timeline = [f"{entry['at'][:19]}  {entry['kind']} by {entry['actor']}" for entry in found["timeline"]]
-    return [head, incident["summary"], *found["sla"], "", *timeline]
+    entries = TypeAdapter(list[FoldedEntry]).validate_python(found["timeline"])
+    timeline = [f"{entry.at:%Y-%m-%d %H:%M:%S} {entry_text(entry)}" for entry in entries]
+    return [head, incident["summary"], *found["sla"], "", "Timeline (UTC):", *timeline]
 
 
 def _action_items(found: Mapping[str, Any]) -> list[Mapping[str, Any]]:

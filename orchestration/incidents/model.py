@@ -57,6 +57,12 @@ def person(name: str) -> Actor:
     return Actor(name, human=True)
 
 
+def describe_actor(actor: str) -> str:
+    """Who did something, from its text, such that nobody takes a person's name for anything else: `local` is a name,
+    and so is `UTC`."""
+    return actor if not actor or ":" in actor else f"user {actor}"
+
+
 @dataclass(frozen=True, slots=True)
 class TimelineEntry:
     """One line of an incident's timeline. `kind` is a stable name; `data` holds JSON values only."""

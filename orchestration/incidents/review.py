@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 from orchestration.config.response import ResponseSettings
 from orchestration.domain.scenario import Scenario
 from orchestration.incidents import notices
-from orchestration.incidents.model import Incident, ReviewField, TimelineEntry
+from orchestration.incidents.folded_timeline import FoldedEntry, fold
+from orchestration.incidents.model import Incident, ReviewField, TimelineEntry, describe_actor
 from orchestration.incidents.sla import TargetKind
 
 _BLANK = "_To be written by a person._"
@@ -43,12 +44,21 @@ def clock_lines(incident: Incident, settings: ResponseSettings, now: datetime) -
     return tuple(_clock_line(incident, kind, settings, now) for kind in TargetKind)
 
 
-def entry_text(entry: TimelineEntry) -> str:
+def entry_text(entry: TimelineEntry | FoldedEntry) -> str:
     """A timeline entry as one line of text."""
+    again = ""
+    if isinstance(entry, FoldedEntry) and entry.last_at is not None:
+        again = f" ({entry.count} times, last {entry.last_at:%Y-%m-%d %H:%M:%S})"
+    return _entry_text(entry) + again
+
+
+def _entry_text(entry: TimelineEntry | FoldedEntry) -> str:
     data = {key: value for key, value in entry.data.items() if key not in _HIDDEN and value not in (None, "", [])}
     main = "".join(f": {_plain(data.pop(key))}" for key in _MAIN if key in data)
     details = "; ".join(f"{_label(key)}: {_plain(value)}" for key, value in data.items())
-    return f"{entry.kind.replace('-', ' ')} by {entry.actor}{main}" + (f" ({details})" if details else "")
+    return f"{entry.kind.replace('-', ' ')} by {describe_actor(entry.actor)}{main}" + (
+        f" ({details})" if details else ""
+    )
 
 
 def _label(key: str) -> str:
@@ -80,7 +90,7 @@ def _overview(incident: Incident) -> str:
         ("Status", incident.status.value),
         ("Impact began", _time(incident.impact_started_at)),
         ("Detected", f"{_time(incident.detected_at)} by {incident.source}"),
-        ("Acknowledged", f"{_time(incident.acknowledged_at)} {incident.acknowledged_by}".strip()),
+        ("Acknowledged", _time(incident.acknowledged_at) + _by(incident.acknowledged_by)),
         ("Automation began", _time(incident.automation_at)),
         ("Mitigated", _time(incident.mitigated_at)),
         ("Resolved", _time(incident.resolved_at)),
@@ -102,7 +112,7 @@ def _impact(incident: Incident) -> list[str]:
 
 
 def _timeline(entries: Sequence[TimelineEntry]) -> list[str]:
-    rows = [f"| {entry.at:%Y-%m-%d %H:%M:%S} | {_cell(entry_text(entry))} |" for entry in entries]
+    rows = [f"| {entry.at:%Y-%m-%d %H:%M:%S} | {_cell(entry_text(entry))} |" for entry in fold(entries)]
     return ["| when | what |", "| --- | --- |", *rows]
 
 
@@ -168,7 +178,11 @@ def _written(incident: Incident, field: ReviewField) -> str:
 
 
 def _time(moment: datetime | None) -> str:
-    return "Unknown" if moment is None else f"{moment:%Y-%m-%d %H:%M:%S}"
+    return "Unknown" if moment is None else f"{moment:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _by(actor: str) -> str:
+    return f" by {describe_actor(actor)}" if actor else ""
 
 
 def _cell(text: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import anyio
@@ -17,10 +18,12 @@ from orchestration.ids import new_id
 from orchestration.playbooks import actions, conditions, guards
 from orchestration.playbooks.actions import ActionContext, ActionOutcome, AnyAction, Parameters
 from orchestration.playbooks.actions.registry import find_action, find_action_or_none
+from orchestration.playbooks.conditions import Condition
 from orchestration.playbooks.facts import KnownFacts
 from orchestration.playbooks.guards import GuardSituation, GuardVerdict
 from orchestration.playbooks.model import GuardSettings, Mode, Phase, Risk, Step
 from orchestration.playbooks.ports import ActionServices
+from orchestration.playbooks.repeated_checks import folded
 from orchestration.playbooks.step_results import StepDecision
 from orchestration.storage.playbooks import ActionRun, GuardTrip, PlaybookRecords
 
@@ -37,6 +40,8 @@ class PlaybookExecution:
     playbook: str
     guards: GuardSettings
     drill: bool
+    # The conditions of its verification.
+    asked: tuple[Condition, ...] = ()
 
 
 class StepExecutor:
@@ -75,6 +80,8 @@ class StepExecutor:
 
         Never raises for what can go wrong in an action: the record then says what it was.
         """
+        if phase is Phase.VERIFY and self._action(step.action).risk is Risk.READS:
+            return await self._check(execution, self._started(execution, phase, step, key, decision, actor), step)
         known = await anyio.to_thread.run_sync(self._records.find_action, key)
         if known is not None and known.state is not ActionState.STARTED:
             return known
@@ -112,9 +119,11 @@ class StepExecutor:
             summary=decision.reason or decision.preview,
             finished_at=self._services.clock.now(),
         )
-        await anyio.to_thread.run_sync(self._records.save_action, skipped)
         if decision.guard is not None:
             await anyio.to_thread.run_sync(self._trip, execution, step, decision)
+        if phase is Phase.VERIFY:
+            return await self._record_check(execution, skipped)
+        await anyio.to_thread.run_sync(self._records.save_action, skipped)
         self._emit(execution, skipped)
         return skipped
 
@@ -135,6 +144,18 @@ class StepExecutor:
         undone = await anyio.to_thread.run_sync(self._records.mark_undone, known, summary)
         self._emit(execution, undone)
         return undone
+
+    async def _check(self, execution: PlaybookExecution, started: ActionRun, step: Step) -> ActionRun:
+        """Make one of many checks. Nothing is recorded before: what only reads counts towards no limit."""
+        return await self._record_check(execution, await self._carry_out(execution, step, started))
+
+    async def _record_check(self, execution: PlaybookExecution, check: ActionRun) -> ActionRun:
+        find = partial(self._records.find_check, check.run_id, check.phase, check.step, Phase.MITIGATE.value)
+        kept = folded(await anyio.to_thread.run_sync(find), check, execution.asked)
+        await anyio.to_thread.run_sync(self._records.save_action, kept)
+        if kept.count == 1:
+            self._emit(execution, check)
+        return check
 
     def _action(self, name: str) -> AnyAction:
         return find_action(name)(self._services)

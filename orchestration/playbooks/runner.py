@@ -69,6 +69,7 @@ class PlaybookRunner:
             playbook=opened.playbook.name,
             guards=opened.playbook.guards,
             drill=bool(opened.facts["incident.drill"]),
+            asked=(opened.playbook.verify.holds, opened.playbook.verify.fails),
         )
         facts = KnownFacts(opened.facts)
         steps = StepRunner(flow, execution, facts, self._executor, self._updates, self._approvals)

@@ -53,7 +53,11 @@ class PlaybookRun:
 
 @dataclass(frozen=True, slots=True)
 class ActionRun:
-    """One action of a playbook run. `key` stays the same when the step is repeated after a crash."""
+    """One action of a playbook run. `key` stays the same when the step is repeated after a crash.
+
+    A check that a verification repeats is one record for as long as its answer stays the same: `count` says how often
+    it was made, `started_at` when first, and `finished_at` when last.
+    """
 
     key: str
     run_id: str
@@ -73,6 +77,7 @@ class ActionRun:
     evidence: Mapping[str, Any] = field(default_factory=dict)
     undo: Mapping[str, Any] | None = None
     finished_at: datetime | None = None
+    count: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +138,20 @@ class PlaybookRecords:
             query = sa.update(action_runs).where(action_runs.c.key == action.key)
             if not connection.execute(query.values(**values)).rowcount:
                 connection.execute(sa.insert(action_runs).values(**values))
+
+    def find_check(self, run_id: str, phase: str, step: str, before: str) -> ActionRun | None:
+        """The newest record of a step in a phase, unless an action of the phase `before` it has begun since."""
+        later = action_runs.alias()
+        begun = sa.exists().where(
+            later.c.run_id == run_id, later.c.phase == before, later.c.started_at > action_runs.c.started_at
+        )
+        same = (action_runs.c.run_id == run_id) & (action_runs.c.phase == phase) & (action_runs.c.step == step)
+        newest = (action_runs.c.started_at.desc(), action_runs.c.key.desc())
+        with self._database.read() as connection:
+            row = connection.execute(
+                sa.select(action_runs).where(same, ~begun).order_by(*newest).limit(1)
+            ).one_or_none()
+        return None if row is None else _action(row)
 
     def mark_undone(self, action: ActionRun, summary: str) -> ActionRun:
         """Record that an action was undone; returns the new record."""

@@ -8,7 +8,7 @@ from typing import ClassVar
 from orchestration.domain.incident_status import IncidentStatus
 from orchestration.incidents.change import IncidentChange
 from orchestration.incidents.commands.base import ApiRoute, CommandSpec, IncidentCommand, PageForm
-from orchestration.incidents.model import IncidentRefusedError, Refusal, require_open
+from orchestration.incidents.model import IncidentRefusedError, Refusal, describe_actor, require_open
 from orchestration.notifications.notice import NoticeKind
 
 _UNATTENDED = (IncidentStatus.DETECTED, IncidentStatus.REOPENED)
@@ -33,9 +33,8 @@ class Acknowledge(IncidentCommand):
             _acknowledge_automatically(change)
             return
         if incident.acknowledged:
-            raise IncidentRefusedError(
-                Refusal.ALREADY_DONE, f"{incident.id} was acknowledged by {incident.acknowledged_by} already"
-            )
+            by = describe_actor(incident.acknowledged_by)
+            raise IncidentRefusedError(Refusal.ALREADY_DONE, f"{incident.id} was acknowledged by {by} already")
         seconds = round((change.now - incident.clock.started_at).total_seconds(), 1)
         if incident.status in _UNATTENDED:
             change.transition(IncidentStatus.ACKNOWLEDGED, after_seconds=seconds)
@@ -49,7 +48,8 @@ class Acknowledge(IncidentCommand):
             page_due=None,
         )
         change.stops_pages = True
-        change.notify_everyone(NoticeKind.ACKNOWLEDGED, f"ack-{incident.paging_rounds}", f"{change.actor.name} has it")
+        reason = f"{describe_actor(change.actor.name)} has it"
+        change.notify_everyone(NoticeKind.ACKNOWLEDGED, f"ack-{incident.paging_rounds}", reason)
 
 
 def _acknowledge_automatically(change: IncidentChange) -> None:

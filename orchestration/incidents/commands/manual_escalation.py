@@ -12,7 +12,7 @@ from orchestration.incidents.change import IncidentChange
 from orchestration.incidents.commands.base import ApiRoute, CommandSpec, IncidentCommand, PageForm, ShownWhile
 from orchestration.incidents.commands.inputs import Choices, Input
 from orchestration.incidents.commands.note import AddNote
-from orchestration.incidents.model import require_open
+from orchestration.incidents.model import describe_actor, require_open
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,5 +69,5 @@ class EscalateUnlessAcknowledged(IncidentCommand):
         if not change.incident.acknowledged:
             Escalate(self.level, self.reason).apply(change)
             return
-        by = change.incident.acknowledged_by
+        by = describe_actor(change.incident.acknowledged_by)
         AddNote(f"level {self.level} was not paged, since {by} has it: {self.reason}").apply(change)

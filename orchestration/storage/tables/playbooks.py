@@ -44,6 +44,8 @@ action_runs = sa.Table(
     sa.Column("actor", sa.String(128), nullable=False),
     sa.Column("started_at", UtcDateTime, nullable=False),
     sa.Column("finished_at", UtcDateTime),
+    # With a default in the database, because a process of an earlier release may write rows without it.
+    sa.Column("count", sa.Integer, nullable=False, server_default="1"),
     # For the limit on automatic runs of an action per hour.
     sa.Index("ix_action_runs_action_started_at", "action", "started_at"),
 )

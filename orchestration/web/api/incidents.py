@@ -19,7 +19,8 @@ from orchestration.domain.severity import Severity
 from orchestration.incidents.commands.base import CommandField, IncidentCommand
 from orchestration.incidents.commands.table import COMMANDS
 from orchestration.incidents.escalation import missing_fields
-from orchestration.incidents.model import Incident, ReviewField, TimelineEntry, person
+from orchestration.incidents.folded_timeline import FoldedEntry, fold
+from orchestration.incidents.model import Incident, ReviewField, person
 from orchestration.incidents.review import clock_lines, draft
 from orchestration.security.principal import Role
 from orchestration.storage.incidents.table import IncidentRow, TimerRow
@@ -41,10 +42,13 @@ _READ = requires(Role.VIEWER, _AREA)
 
 
 class IncidentDetails(BaseModel):
-    """One incident with its timeline, timers, targets and the missing parts of its review."""
+    """One incident with its timeline, timers, targets and the missing parts of its review.
+
+    Entries of the timeline that repeat each other are one entry with a `count`.
+    """
 
     incident: Incident
-    timeline: Sequence[TimelineEntry]
+    timeline: Sequence[FoldedEntry]
     timers: Sequence[TimerRow]
     sla: Sequence[str]
     missing: Sequence[ReviewField]
@@ -81,7 +85,7 @@ def show_incident(services: Services, incident: Name) -> IncidentDetails:
     found = records.find(incident)
     return IncidentDetails(
         incident=found,
-        timeline=records.entries(found.id),
+        timeline=fold(records.entries(found.id)),
         timers=records.table.list_timers(found.id),
         sla=clock_lines(found, records.settings(found), services.app.clock.now()),
         missing=missing_fields(found),

@@ -10,6 +10,7 @@ from typing import Any
 from orchestration.domain.run_status import RunStatus
 from orchestration.domain.severity import Severity
 from orchestration.incidents.commands.table import COMMANDS
+from orchestration.incidents.model import describe_actor
 from orchestration.incidents.review import span
 
 # The confirmation that a page shows after a form has worked. The URL carries only a key of this table and never a text:
@@ -58,6 +59,11 @@ def tone(state: str) -> str:
 def stamp(moment: datetime | None) -> str:
     """A full date and time, in UTC."""
     return "unknown" if moment is None else f"{moment:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def someone(actor: str) -> str:
+    """Who did something, unmistakably; empty for nobody."""
+    return describe_actor(actor)
 
 
 def iso(moment: datetime) -> str:
@@ -152,6 +158,7 @@ FILTERS = {
     "size": size,
     "share": share,
     "first_line": first_line,
+    "someone": someone,
     "plain": plain,
     "pretty": pretty,
     "severity_words": severity_words,

@@ -16,6 +16,7 @@ from orchestration.incidents import notices
 from orchestration.incidents.commands.base import IncidentCommand
 from orchestration.incidents.commands.inputs import Choices
 from orchestration.incidents.escalation import missing_fields
+from orchestration.incidents.folded_timeline import fold
 from orchestration.incidents.model import Incident, ReviewField, person
 from orchestration.incidents.review import draft, entry_text
 from orchestration.security.principal import Principal, Role
@@ -66,7 +67,9 @@ class _Incident:
             "card": card_of(records, found, now),
             "status_word": notices.status_word(found),
             "impact": found.impact or notices.affected(found),
-            "entries": [(entry, entry_text(entry), entry.data.get("evidence") or ()) for entry in reversed(entries)],
+            "entries": [
+                (entry, entry_text(entry), entry.data.get("evidence") or ()) for entry in reversed(fold(entries))
+            ],
             "timers": records.table.list_timers(found.id),
             "responses": runs_on(self._playbooks, found.id),
             "questions": self._app.approvals.list_open(found.id),

@@ -71,7 +71,7 @@ def test_an_incident_is_acknowledged_and_an_approval_given_while_a_drill_runs(
         mark(page)
         expect(page.locator("h1 .badge").nth(1)).to_have_text("resolved", timeout=patient(30) * 1000)
         assert has_not_moved(page)
-        expect(page.locator("ol.timeline")).to_contain_text("acknowledged by ada")
+        expect(page.locator("ol.timeline")).to_contain_text("acknowledged by user ada")
         page.goto("/audit")
         for act in ("acknowledge", "approve"):
             row = page.locator("tr", has_text=re.compile(f"POST /incidents/.*/{act}"))

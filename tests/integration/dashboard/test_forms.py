@@ -66,7 +66,7 @@ def test_what_cannot_be_done_is_said_on_the_same_page(dashboard: Dashboard, inci
     dashboard.app.incident_service.execute(incident, person("ben"), Acknowledge())
     answer = dashboard.post(f"/incidents/{incident}/acknowledge")
     assert answer.status_code == 409
-    assert "was acknowledged by ben already" in answer.text
+    assert "was acknowledged by user ben already" in answer.text
     assert f'hx-get="/incidents/{incident}"' in answer.text
 
 

@@ -96,6 +96,18 @@ async def test_what_does_not_help_is_undone_in_reverse_order_and_the_next_is_tri
     assert states == {"a": ActionState.UNDONE, "b": ActionState.UNDONE, "c": ActionState.DONE}
 
 
+async def test_a_verification_leaves_one_record_for_each_change_of_its_answer(room: ResponseRoom) -> None:
+    room.write_playbook(playbook(WORSE, CURE, pointing_to="worse"))
+    incident = room.an_incident()
+    await room.respond(incident)
+    checks = [one for one in room.records.list_actions(incident_id=incident.id) if one.phase == "verify"]
+    # The second option begins a verification of its own, so its checks are not added to those of the first.
+    assert [one.findings["there"] for one in checks] == [False, True]
+    assert checks[0].count >= 4
+    assert all(one.finished_at is not None and one.finished_at >= one.started_at for one in checks)
+    assert len([one for one in room.events if one.data.get("phase") == "verify"]) == 2
+
+
 async def test_the_option_that_the_likeliest_cause_points_to_is_tried_first(room: ResponseRoom) -> None:
     room.write_playbook(playbook(WORSE, CURE))
     await room.respond(room.an_incident())

@@ -230,4 +230,4 @@ def test_what_is_only_worth_a_page_while_nobody_has_it_is_noted_afterwards() -> 
     taken = turned(incident, Acknowledge().apply, at=after(seconds=1)).incident
     turn = turned(taken, call, at=after(minutes=6), actor=MACHINE)
     assert said(turn) == []
-    assert [entry.data for entry in turn.entries] == [{"text": "level 2 was not paged, since ada has it: r"}]
+    assert [entry.data for entry in turn.entries] == [{"text": "level 2 was not paged, since user ada has it: r"}]

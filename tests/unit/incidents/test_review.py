@@ -40,8 +40,8 @@ def test_a_review_tells_the_story_in_order_with_its_figures() -> None:
     text = draft(*a_story(), SETTINGS, after(days=1))
     order = [
         "# Post-incident review: executor fails",
-        "| Impact began | 2026-03-03 11:58:00 |",
-        "| Acknowledged | 2026-03-03 12:03:00 ada |",
+        "| Impact began | 2026-03-03 11:58:00 UTC |",
+        "| Acknowledged | 2026-03-03 12:03:00 UTC by user ada |",
         "| Duration | 7 min |",
         "## Impact",
         "agent executor",
@@ -111,7 +111,7 @@ def test_an_entry_is_said_in_words() -> None:
     entry = TimelineEntry(
         NOON, "severity-raised", "ada", {"from": "P2", "to": "P0", "reason": "all customers", "eta": None}
     )
-    assert entry_text(entry) == "severity raised by ada (from: P2; to: P0; reason: all customers)"
+    assert entry_text(entry) == "severity raised by user ada (from: P2; to: P0; reason: all customers)"
 
 
 @pytest.mark.parametrize(
