@@ -26,6 +26,7 @@ from orchestration.storage.runs import Run, Runs
 from orchestration.storage.timeline import Timeline
 from orchestration.workflows.step_count import count_steps
 
+BY_ITSELF = "by-itself"
 # More than any drill creates; without a limit the tables give 50 rows.
 _MOST = 1000
 
@@ -77,7 +78,7 @@ class DrillObserver:
             resolved_after=_after(since, incident.resolved_at),
             playbook=played[0].playbook if played else None,
             state=played[0].state.value if played else "",
-            helped=_helped(playbook, played),
+            helped=_helped(played),
             level=max(_levels(entries), default=0),
             reasons=tuple(str(entry.data.get("reason", "")) for entry in entries if entry.kind == "escalated"),
             asked=tuple(_action_of(playbook, key) for key in self.asked(incident)),
@@ -172,11 +173,11 @@ def _playbook(name: str) -> Playbook:
     return _catalogue().get(name).playbook
 
 
-def _helped(playbook: Playbook | None, played: Sequence[PlaybookRun]) -> str | None:
+def _helped(played: Sequence[PlaybookRun]) -> str | None:
     """The option that helped, by its name."""
-    if playbook is None or played[0].state is not PlaybookRunState.HELPED:
+    if not played or played[0].state is not PlaybookRunState.HELPED:
         return None
-    return next((option.id for option in playbook.mitigate if option.summary == played[0].summary), "by-itself")
+    return played[0].helped or BY_ITSELF
 
 
 def _levels(entries: Iterable[TimelineEntry]) -> list[int]:

@@ -92,19 +92,25 @@ def rules_due(incident: Incident, settings: ResponseSettings, now: datetime) -> 
 
 
 def _holding(incident: Incident, settings: ResponseSettings, now: datetime) -> Iterator[EscalationRule]:
-    facts, blast = incident.facts, incident.blast_radius
+    facts = incident.facts
     security = facts.breach or facts.secret_exposed or facts.access_refused
     if facts.data_loss or facts.corruption or security or incident.scenario is Scenario.SECURITY_ALERT:
         yield EscalationRule.DATA_OR_SECURITY
+    if pages(incident):
+        yield from _worsening(incident, settings)
+    # An incident lasts until now at least: without an estimate, or past it, the deadline itself decides.
+    if max(incident.eta or now, now) >= incident.clock.resolution_due:
+        yield EscalationRule.ESTIMATE
+
+
+def _worsening(incident: Incident, settings: ResponseSettings) -> Iterator[EscalationRule]:
+    blast = incident.blast_radius
     if incident.failed_attempts >= settings.escalation.after_failed_attempts:
         yield EscalationRule.PERSISTS
     if incident.severity.worse_than(incident.first_severity):
         yield EscalationRule.SEVERITY_ROSE
     if any(len(systems) > 1 for systems in (blast.agents, blast.providers, blast.hosts)):
         yield EscalationRule.SEVERAL_SYSTEMS
-    # An incident lasts until now at least: without an estimate, or past it, the deadline itself decides.
-    if max(incident.eta or now, now) >= incident.clock.resolution_due:
-        yield EscalationRule.ESTIMATE
 
 
 def pages(incident: Incident) -> bool:

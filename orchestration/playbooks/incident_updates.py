@@ -120,13 +120,15 @@ class IncidentUpdates:
         # Also when the incident is acknowledged: the person who did that has not answered either.
         await self._execute(execution, Escalate(_NEXT_LEVEL, reason))
 
-    async def close(self, run_id: str, state: PlaybookRunState, summary: str) -> ClosedResponse:
+    async def close(
+        self, run_id: str, state: PlaybookRunState, summary: str, helped: str | None = None
+    ) -> ClosedResponse:
         """Record how the run ended."""
         now = self._clock.now()
         await anyio.to_thread.run_sync(
-            lambda: self._records.update_run(run_id, state=state, summary=summary, finished_at=now)
+            lambda: self._records.update_run(run_id, state=state, summary=summary, helped=helped, finished_at=now)
         )
-        return ClosedResponse(state, summary)
+        return ClosedResponse(state, summary, helped)
 
     def _open(self, run_id: str, incident_id: str) -> OpenedResponse | None:
         incident = self._incidents.get(incident_id)

@@ -55,10 +55,11 @@ class PlaybookRunner:
         response = self._response(flow, opened)
         try:
             state, summary = await response.respond()
+            helped = response.helped
         except SupersededError as error:
-            state, summary = PlaybookRunState.SUPERSEDED, str(error)
+            state, summary, helped = PlaybookRunState.SUPERSEDED, str(error), None
         # Before the follow-ups, which may wait for an hour: the run is over as far as the incident is concerned.
-        closed = await flow.step("close", ClosedResponse, partial(self._updates.close, flow.id, state, summary))
+        closed = await flow.step("close", ClosedResponse, partial(self._updates.close, flow.id, state, summary, helped))
         await response.follow_up()
         return closed
 
@@ -93,6 +94,7 @@ class _Response:
         self._execution = execution
         self._steps = steps
         self._updates = updates
+        self.helped: str | None = None
         self._tried = False
         self._follow_ups: list[tuple[Step, str, StepDecision]] = []
 
@@ -153,6 +155,7 @@ class _Response:
         for option in fitting:
             # Asked again: what an earlier option has found may rule this one out.
             if self._applies(option) and await self._try(option):
+                self.helped = option.id
                 return option.summary
         return None
 

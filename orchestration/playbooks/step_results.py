@@ -32,10 +32,11 @@ class OpenedResponse:
 
 @dataclass(frozen=True, slots=True)
 class ClosedResponse:
-    """How a response ended, and why in one sentence."""
+    """How a response ended, why in one sentence, and the option that helped; None where it passed by itself."""
 
     state: PlaybookRunState
     summary: Summary
+    helped: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,7 @@ class RankedHypothesis:
 
 @dataclass(frozen=True, slots=True)
 class PlaybookRun:
-    """One run of a playbook on one incident."""
+    """One run of a playbook on one incident. `helped` is the option after which the verification held."""
 
     id: str
     incident_id: str
@@ -49,6 +49,7 @@ class PlaybookRun:
     hypotheses: Sequence[RankedHypothesis] = ()
     drill: bool = False
     finished_at: datetime | None = None
+    helped: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,10 +16,14 @@ _HOUR, _DAY = 3600.0, 86_400.0
 
 
 def resources(thresholds: Thresholds) -> Iterator[AlertRule]:
-    """Processor and memory fluctuate, so their mean must be high for a while; free disk space does not."""
-    for name, limit, window, hold in (
-        ("cpu", thresholds.cpu_percent, 60.0, 30.0),
-        ("memory", thresholds.memory_percent, 30.0, 10.0),
+    """Processor and memory fluctuate, so their mean must be high for a while; free disk space does not.
+
+    A processor that is busy is one that works, often for somebody else: a ticket, until work suffers, for which there
+    are rules about late loops, slow providers and runs that take too long. Without memory or disk, work fails.
+    """
+    for name, limit, window, hold, facts in (
+        ("cpu", thresholds.cpu_percent, 60.0, 30.0, FactKind.MINOR),
+        ("memory", thresholds.memory_percent, 30.0, 10.0, FactKind.RESOURCES),
     ):
         yield AlertRule(
             f"{name}-high",
@@ -34,7 +38,7 @@ def resources(thresholds: Thresholds) -> Iterator[AlertRule]:
             min_samples=2,
             by=("host",),
             subject="{host}",
-            facts=FactKind.RESOURCES,
+            facts=facts,
             title={"cpu": "Processor", "memory": "Memory"}[name] + " use of {host} is high",
             summary=f"{name} use is {{value}} %, above {{threshold}} %",
         )

@@ -12,6 +12,7 @@ from orchestration.incidents.change import IncidentChange
 from orchestration.incidents.commands.base import ApiRoute, CommandSpec, IncidentCommand, PageForm, ShownWhile
 from orchestration.incidents.commands.inputs import Choices, Input
 from orchestration.incidents.commands.note import AddNote
+from orchestration.incidents.escalation import pages
 from orchestration.incidents.model import describe_actor, require_open
 
 
@@ -56,7 +57,8 @@ class Escalate(IncidentCommand):
 
 @dataclass(frozen=True, slots=True)
 class EscalateUnlessAcknowledged(IncidentCommand):
-    """Notify a level, unless a person has acknowledged the incident: they decide whom else to wake."""
+    """Notify a level, unless a person has acknowledged the incident: they decide whom else to wake. For a P3, which is
+    a ticket, nobody is paged."""
 
     level: int
     reason: str
@@ -66,8 +68,10 @@ class EscalateUnlessAcknowledged(IncidentCommand):
     def apply(self, change: IncidentChange) -> None:
         """Page the level, or note why it was not paged."""
         require_open(change.incident, "escalate")
-        if not change.incident.acknowledged:
+        if not pages(change.incident):
+            AddNote(f"nobody was paged, since a P3 is a ticket: {self.reason}").apply(change)
+        elif change.incident.acknowledged:
+            by = describe_actor(change.incident.acknowledged_by)
+            AddNote(f"level {self.level} was not paged, since {by} has it: {self.reason}").apply(change)
+        else:
             Escalate(self.level, self.reason).apply(change)
-            return
-        by = describe_actor(change.incident.acknowledged_by)
-        AddNote(f"level {self.level} was not paged, since {by} has it: {self.reason}").apply(change)

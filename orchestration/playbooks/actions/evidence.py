@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
@@ -45,7 +45,7 @@ _UNRESPONSIVE_LOAD = 8.0
 _RUNAWAY_PERCENT = 95.0
 # Below that a process is not worth killing, even where processor time is short.
 _BUSY_PERCENT = 20.0
-# Of the processor time that all of our processes use: more than all the others together.
+# Of the processor time that several processes use together: at least as much as all the others.
 _MOST_SHARE = 0.5
 # Of the whole memory, where that is short.
 _HOARD_SHARE = 1 / 3
@@ -369,22 +369,40 @@ class LoadEvidence(EvidenceAction[NoParameters]):
             summary,
             {
                 "running": running,
-                "expected": running > 0 and bool(ours),
+                "expected": running > 0 and self._ours_mostly(ours, seen),
                 "growing": growing,
                 "growing_workers": [workers[leak.pid] for leak in seen.leaks if leak.pid in workers],
                 "runaway": runaway,
             },
         )
 
+    def _ours_mostly(self, ours: Sequence[ProcessUse], seen: ResourceSnapshot) -> bool:
+        """Whether what is short is used by us rather than by a neighbour."""
+        short_of_memory = seen.memory_percent > self.services.configuration().monitoring.thresholds.memory_percent
+        return _most(ours, seen.top, _memory if short_of_memory else _cpu)
+
     def _runs_away(self, process: ProcessUse, ours: Sequence[ProcessUse], seen: ResourceSnapshot) -> bool:
-        """Whether it takes a whole processor; or, where processor or memory is short, most of what we have of it: on a
-        machine that others use as well nobody gets a whole one."""
+        """Whether it takes a whole processor; or, where we have made processor or memory short, most of what we have
+        of it: on a machine that others use as well nobody gets a whole one. A busy neighbour is no reason to kill."""
         limits = self.services.configuration().monitoring.thresholds
-        short = (seen.cpu_percent or 0.0) > limits.cpu_percent
+        short = (seen.cpu_percent or 0.0) > limits.cpu_percent and _most(ours, seen.top, _cpu)
         most = _MOST_SHARE * sum(one.cpu_percent for one in ours)
         burns = process.cpu_percent > (max(_BUSY_PERCENT, most) if short else _RUNAWAY_PERCENT)
         hoards = process.memory_bytes > _HOARD_SHARE * seen.memory_total
         return burns or (hoards and seen.memory_percent > limits.memory_percent)
+
+
+def _most(ours: Sequence[ProcessUse], everything: Sequence[ProcessUse], use: Callable[[ProcessUse], float]) -> bool:
+    """Whether at least half of what the busiest and largest processes use is used by ours."""
+    return sum(map(use, ours)) >= _MOST_SHARE * sum(map(use, everything))
+
+
+def _cpu(process: ProcessUse) -> float:
+    return process.cpu_percent
+
+
+def _memory(process: ProcessUse) -> float:
+    return process.memory_bytes
 
 
 @action

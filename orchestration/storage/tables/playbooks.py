@@ -17,6 +17,7 @@ playbook_runs = sa.Table(
     sa.Column("phase", sa.String(16), nullable=False),
     sa.Column("says", sa.Text, nullable=False, key="summary"),
     sa.Column("hypotheses", sa.JSON, nullable=False),
+    sa.Column("helped", sa.String(64)),
     sa.Column("drill", sa.Boolean, nullable=False),
     sa.Column("started_at", UtcDateTime, nullable=False),
     sa.Column("finished_at", UtcDateTime),

@@ -178,6 +178,20 @@ async def test_who_takes_most_of_a_processor_that_is_short_runs_away(
         assert (await ward.run("evidence.load")).findings["runaway"] == ["12"]
 
 
+async def test_a_busy_neighbour_is_neither_our_load_nor_a_reason_to_kill(tmp_path: Path) -> None:
+    async with a_ward(tmp_path) as ward:
+        a_run(ward, "run-1")
+        processes = [
+            ProcessUse(pid=12, command="works", cpu_percent=40.0, memory_bytes=900, ours=True),
+            ProcessUse(pid=13, command="neighbour", cpu_percent=150.0, memory_bytes=1, ours=False),
+        ]
+        seen = Seen(processes, [])
+        seen.cpu_percent = 97.0
+        ward.use(resources=type("Room", (), {"snapshot": lambda _: seen})(), fleet=Fleet())
+        found = (await ward.run("evidence.load")).findings
+        assert (found["running"], found["expected"], found["runaway"]) == (1, False, [])
+
+
 async def test_who_holds_much_memory_runs_away_where_that_is_short(tmp_path: Path) -> None:
     async with a_ward(tmp_path) as ward:
         processes = [

@@ -45,7 +45,7 @@ class RecordedUpdates:
     def __init__(self, text: str) -> None:
         self.text = text
         self.received: list[str] = []
-        self.closed: tuple[str, str] | None = None
+        self.closed: tuple[str, str, str | None] | None = None
 
     async def open(self, run_id: str, incident_id: str) -> OpenedResponse:
         return OpenedResponse(parse(self.text, "sample.yaml"), {"incident.id": incident_id, "incident.drill": True}, 0)
@@ -53,8 +53,10 @@ class RecordedUpdates:
     async def settled(self, execution: PlaybookExecution) -> str:
         return "the incident is resolved already" if "resolve" in self.received else ""
 
-    async def close(self, run_id: str, state: PlaybookRunState, summary: str) -> ClosedResponse:
-        self.closed = (state.value, summary)
+    async def close(
+        self, run_id: str, state: PlaybookRunState, summary: str, helped: str | None = None
+    ) -> ClosedResponse:
+        self.closed = (state.value, summary, helped)
         return ClosedResponse(state, summary)
 
     def __getattr__(self, name: str) -> Any:
@@ -121,7 +123,7 @@ WELL, WORKING, BROKEN = (
 
 async def test_its_own_resolution_does_not_keep_a_response_from_writing_things_up() -> None:
     response = await played(WORKING, WELL)
-    assert response.updates.closed == ("helped", "Begin again")
+    assert response.updates.closed == ("helped", "Begin again", "again")
     assert response.executor.done[-1] == "draft"
 
 
@@ -141,5 +143,5 @@ async def test_without_one_the_whole_time_is_waited() -> None:
 async def test_where_no_way_applies_and_all_is_well_it_has_passed_by_itself() -> None:
     text = TEXT.replace("says: Begin again", "says: Begin again\n    when: { after.failed: { above: 9 } }")
     response = await played(WORKING, WELL, text=text)
-    assert response.updates.closed == ("helped", "it passed by itself")
+    assert response.updates.closed == ("helped", "it passed by itself", None)
     assert "restart" not in response.executor.done
