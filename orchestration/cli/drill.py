@@ -12,6 +12,7 @@ from rich.text import Text
 
 from orchestration.app import Project, project
 from orchestration.cli import common
+from orchestration.cli.blind_drills import BlindChoice, blind_options, run_blind_drills
 from orchestration.cli.render import console, first_line, table
 from orchestration.clock import SystemClock
 from orchestration.drills import catalogue
@@ -45,6 +46,7 @@ class DrillDatabase:
 @click.option(
     "--keep", type=click.Path(path_type=Path, file_okay=False), help="Keep the project of each drill below this folder."
 )
+@blind_options
 @click.option("--markdown", "as_markdown", is_flag=True, help="Print the table as Markdown.")
 @common.json_option
 @click.pass_obj
@@ -60,12 +62,16 @@ def drill(
     keep: Path | None,
     as_markdown: bool,
     as_json: bool,
+    blind: BlindChoice,
 ) -> int:
     """Inject real faults, each into a temporary project with its own database, and check the response.
 
     Nothing of yours is touched, nobody is paged, and no figure counts it. Exit code 1 when a drill goes otherwise than
     expected.
     """
+    if blind.wanted:
+        _refuse_names(names, every=every or quick)
+        return run_blind_drills(blind, keep, as_json=as_json)
     if history:
         _show_history(config, names, as_json)
         return 0
@@ -84,6 +90,11 @@ def drill(
     else:
         _conclude(results, as_json)
     return 0 if all(result.passed for result in results) else 1
+
+
+def _refuse_names(names: Sequence[str], *, every: bool) -> None:
+    if names or every:
+        raise UsageError("Blind drills are drawn by their seed: leave out --all, --quick and the names of drills.")
 
 
 def _chosen(names: Sequence[str], *, every: bool, quick: bool) -> tuple[Drill, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -23,6 +23,21 @@ def small_disk(folder: Path, megabytes: int | None) -> Iterator[None]:
     finally:
         # Lazily: a process of the drill that is still ending keeps files open, which would refuse an ordinary unmount.
         _call("umount", "--lazy", str(folder))
+
+
+def remount(folder: Path) -> Callable[[], None]:
+    """Mount a folder over itself, read-only; returns how to undo it. Raises DrillError if that is impossible."""
+    _call("mount", "--bind", str(folder), str(folder))
+    # A bind mount takes over the flags of the file system; only a remount changes them: mount(8), "Bind mounts".
+    _call("mount", "-o", "remount,bind,ro", str(folder))
+    return lambda: _call("umount", "--lazy", str(folder))
+
+
+def mounts_below(folder: Path) -> list[str]:
+    """Where anything is still mounted in a folder: proc_pid_mountinfo(5), fifth field."""
+    mounts = Path("/proc/self/mountinfo")
+    points = [line.split()[4] for line in mounts.read_text().splitlines()] if mounts.exists() else []
+    return [point for point in points if Path(point).is_relative_to(folder)]
 
 
 def _call(*command: str) -> None:

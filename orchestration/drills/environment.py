@@ -141,7 +141,7 @@ class DrillEnvironment:
         """Start the control process, and wait until its workers are ready. Raises DrillError."""
         # A log for each start, because `wait_for_output` searches a log from its beginning.
         printed = self.folder / f"serve.{self.clock.now():%H%M%S%f}.log"
-        self._control = self._command(printed, "serve", "--drill")
+        self._control = self._command(printed, "serve", "--drill", variables=self.setting.variables)
         await self._control.wait_for_output("serving ", _START_SECONDS)
         # The line above is printed before the workers are ready, and a fault must not strike while they start.
         await self.until(self._all_at_work, "all workers to work", _START_SECONDS)
@@ -154,6 +154,15 @@ class DrillEnvironment:
         # Only what a member starts later joins the group by itself; workers that run already have to be moved.
         for process in (control, *control.children(recursive=True)):
             self._group.add(process.pid)
+
+    async def start_neighbour(self, *words: str) -> DrillProcess:
+        """Start a program of somebody else in the same share of the machine; see `orchestration.drills.neighbour`."""
+        printed = self.folder / f"neighbour.{self.clock.now():%H%M%S%f}.log"
+        child = DrillProcess(("orchestration.drills.neighbour", *words), self.folder, printed, self.clock)
+        await child.wait_for_output("at work", _START_SECONDS)
+        if self._group is not None:
+            self._group.add(child.pid)
+        return child
 
     async def run(self, goal: str, *, agent: str | None = None, priority: str = "normal") -> str:
         """Leave a goal to the workers; returns the run's identifier. Raises DrillError."""
@@ -241,9 +250,9 @@ class DrillEnvironment:
     async def _all_at_work(self) -> bool:
         return len(await self.worker_pids()) >= self.setting.workers
 
-    def _command(self, printed: Path, *arguments: str) -> DrillProcess:
+    def _command(self, printed: Path, *arguments: str, variables: Mapping[str, str] | None = None) -> DrillProcess:
         words = ("orchestration", "--config", str(self.configuration_file), *arguments)
-        return DrillProcess(words, self.folder, printed, self.clock)
+        return DrillProcess(words, self.folder, printed, self.clock, variables)
 
 
 @contextlib.asynccontextmanager

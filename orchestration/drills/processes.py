@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import psutil
@@ -42,25 +42,41 @@ def process_environment(folder: Path | None = None) -> dict[str, str]:
     return found
 
 
-def kill_all_of(folder: Path) -> None:
-    """Kill every process that carries the mark of a drill's folder, also those that outlived their parents."""
+def all_of(folder: Path) -> list[psutil.Process]:
+    """Every process that carries the mark of a drill's folder, also those that outlived their parents."""
+    found = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):
             if process.environ().get(_MARK) == str(folder):
-                process.kill()
+                found.append(process)
+    return found
+
+
+def kill_all_of(folder: Path) -> None:
+    """Kill every process that carries the mark of a drill's folder."""
+    for process in all_of(folder):
+        with contextlib.suppress(psutil.Error):
+            process.kill()
 
 
 class DrillProcess:
     """One process, which runs in the drill's folder."""
 
-    def __init__(self, arguments: Sequence[str], folder: Path, printed: Path, clock: Clock) -> None:
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        folder: Path,
+        printed: Path,
+        clock: Clock,
+        variables: Mapping[str, str] | None = None,
+    ) -> None:
         self._clock = clock
         self._printed = printed
         with printed.open("ab") as output:
             self._process = subprocess.Popen(  # noqa: S603 (our own program)
                 (sys.executable, "-m", *arguments),
                 cwd=folder,
-                env=process_environment(folder),
+                env=process_environment(folder) | dict(variables or {}),
                 # A program that asks for input reads its end at once, instead of waiting at the operator's terminal.
                 stdin=subprocess.DEVNULL,
                 stdout=output,

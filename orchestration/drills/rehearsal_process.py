@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +47,18 @@ class RehearsalProcess:
             self._child.kill()
             self._child = None
 
+    def freeze(self) -> None:
+        """Stop it in its tracks: the port accepts connections, and nothing answers."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self._child is not None:
+            os.killpg(self._child.pid, number)
+
     def close(self) -> None:
         """Stop it, whatever it is doing."""
         if self._child is not None:
@@ -53,6 +67,10 @@ class RehearsalProcess:
     async def fault(self, name: str, **order: Any) -> None:
         """Answer requests with a fault; see `docs/reference/rehearsal-provider.md`. Raises DrillError."""
         await self._ask("POST", "/rehearsal/faults", {"fault": name, **order})
+
+    async def end_faults(self) -> None:
+        """End all faults. Raises DrillError."""
+        await self._ask("DELETE", "/rehearsal/faults")
 
     async def calls(self) -> list[dict[str, Any]]:
         """All model calls so far; while nothing answers, those known from before. A playbook may have started another

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -17,6 +16,7 @@ from orchestration.drills.calibration import Calibration
 from orchestration.drills.disk import small_disk
 from orchestration.drills.environment import DrillEnvironment, drill_environment
 from orchestration.drills.expectation import DrillOutcome
+from orchestration.drills.folders import project_folder
 from orchestration.drills.model import Drill
 from orchestration.drills.observation import DrillObservation
 from orchestration.drills.observer import DrillObserver
@@ -58,7 +58,7 @@ async def run_drill(drill: Drill, clock: Clock, *, keep: Path | None = None, aga
         # database is dropped once no process uses it any more.
         with (
             _database(drill, started, against) as there,
-            _folder(drill, keep) as folder,
+            project_folder(drill.name, keep) as folder,
             small_disk(folder, drill.setting.disk_mb),
         ):
             seen = await _calibrated(there, folder, clock)
@@ -76,17 +76,6 @@ def _database(drill: Drill, started: datetime, against: str | None) -> Iterator[
         return
     with scratch_database(against, new_id("drill", started.timestamp()).replace("-", "_")) as url:
         yield replace(drill, setting=replace(drill.setting, database_url=url))
-
-
-@contextmanager
-def _folder(drill: Drill, keep: Path | None) -> Iterator[Path]:
-    if keep is not None:
-        folder = keep / drill.name
-        folder.mkdir(parents=True)
-        yield folder.resolve()
-        return
-    with tempfile.TemporaryDirectory(prefix=f"drill-{drill.name}-", ignore_cleanup_errors=True) as name:
-        yield Path(name).resolve()
 
 
 async def _calibrated(drill: Drill, folder: Path, clock: Clock) -> DrillObservation:

@@ -13,9 +13,9 @@ class DrillSetting:
     servers, of which the first is the default and the others are its fallbacks; `latency_ms` is the pause between two
     chunks of their answers. `files` are written into the project, `environment` into its `.env`.
 
-    `disk_mb` mounts a file system of that size for the project. `programs` are scripts that come first on its PATH.
-    `database_url` names a database on a server instead of a file; `own_server` starts a PostgreSQL server for this
-    drill alone.
+    `variables` are added to the environment of the control process, which hands it on to its workers. `disk_mb` mounts
+    a file system of that size for the project. `programs` are scripts that come first on its PATH. `database_url` names
+    a database on a server instead of a file; `own_server` starts a PostgreSQL server for this drill alone.
     """
 
     providers: tuple[str, ...] = ("primary", "second")
@@ -25,6 +25,7 @@ class DrillSetting:
     files: Mapping[str, str] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
     programs: Mapping[str, str] = field(default_factory=dict)
+    variables: Mapping[str, str] = field(default_factory=dict)
     disk_mb: int | None = None
     database_url: str | None = None
     own_server: bool = False

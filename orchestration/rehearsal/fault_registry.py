@@ -25,7 +25,8 @@ class FaultMatch(BaseModel):
 
 
 class FaultOrder(BaseModel):
-    """`POST /rehearsal/faults`. With neither `count` nor `seconds` the fault stays until it is cleared."""
+    """`POST /rehearsal/faults`. With neither `count` nor `seconds` the fault stays until it is cleared. With `every` it
+    hits only one of so many matching requests, as a bad line does."""
 
     # A misspelt `count` or `match` has to be refused: ignored, it would leave a fault
     # that hits every request until somebody clears it.
@@ -35,6 +36,7 @@ class FaultOrder(BaseModel):
     number: float | None = None
     count: Annotated[int, Field(ge=1)] | None = None
     seconds: Annotated[float, Field(gt=0)] | None = None
+    every: Annotated[int, Field(ge=1)] = 1
     match: FaultMatch | None = None
 
 
@@ -44,6 +46,12 @@ class _ActiveFault:
     injection: Injection
     left: int | None
     until: float | None
+    met: int = 0
+
+    def spares(self) -> bool:
+        """Count a request that it matches; whether this one gets through."""
+        self.met += 1
+        return self.met % self.order.every != 0
 
 
 class FaultRegistry:
@@ -70,7 +78,7 @@ class FaultRegistry:
         fault = next(
             (fault for fault in self._current() if (fault.order.match or FaultMatch()).matches(path, role)), None
         )
-        if fault is None:
+        if fault is None or fault.spares():
             return None
         if fault.left is not None:
             fault.left -= 1

@@ -97,6 +97,18 @@ def garbage(reply: WireReply, _number: float, _now: datetime) -> WireReply:
     return replace(reply, pieces=(b"\x00\xff this is ", b"no JSON {{{"), streaming=False)
 
 
+# In the middle of a piece, where text or arguments are. No byte 0xFF can be in UTF-8, so it never passes for an answer.
+def flipped(reply: WireReply, _number: float, _now: datetime) -> WireReply:
+    middle = len(reply.pieces) // 2
+    before, hit, after = reply.pieces[:middle], reply.pieces[middle : middle + 1], reply.pieces[middle + 1 :]
+    return replace(reply, pieces=(*before, *map(_damaged, hit), *after))
+
+
+def _damaged(piece: bytes) -> bytes:
+    middle = len(piece) // 2
+    return piece[:middle] + b"\xff\xff" + piece[middle + 2 :]
+
+
 # What a proxy in front of a provider sends. Clients have to go by the status,
 # since the body is in no provider's format.
 def html(reply: WireReply, _number: float, _now: datetime) -> WireReply:
@@ -174,6 +186,7 @@ _ALL = (
     Fault("error_line", "An error comes in the middle of an answer with status 200.", error_line),
     Fault("empty", "Status 200 with an empty body.", empty),
     Fault("garbage", "Status 200 with a body that is not JSON.", garbage),
+    Fault("flipped", "Two bytes in the middle of the answer are overwritten.", flipped),
     Fault("html", "Status 502 with a proxy's HTML page.", html),
     Fault("400", "The request is invalid.", error(400, "a field has a wrong value", kind=_BAD_REQUEST)),
     Fault("400_content_filter", "Azure's content filter refuses the prompt.", content_filter),
