@@ -6,7 +6,7 @@ from collections.abc import Container, Iterable, Iterator
 from datetime import datetime
 
 from orchestration.alerts.inbound import InboundAlert
-from orchestration.alerts.model import OWN, Alert, AlertObservation, AlertTiming, ConditionState, advance
+from orchestration.alerts.model import Alert, AlertObservation, AlertTiming, ConditionState, advance
 from orchestration.domain.alert_status import AlertStatus
 from orchestration.ids import new_id
 
@@ -28,7 +28,7 @@ class ActiveAlerts:
 
     def from_rules(self) -> list[Alert]:
         """The alerts that rules have made."""
-        return [alert for alert in self if alert.source == OWN]
+        return [alert for alert in self if not alert.external]
 
     def restore(self, alerts: Iterable[Alert]) -> None:
         """Restore stored alerts, oldest first. If several are open under one fingerprint, the newest continues."""
@@ -87,7 +87,7 @@ class ActiveAlerts:
         for alert in self:
             # The rules observe our own alerts at every evaluation, so these end by observation. Only a sender can fall
             # silent.
-            if alert.source == OWN or not alert.firing:
+            if not alert.external or not alert.firing:
                 continue
             unrepeated = (now - alert.seen_at).total_seconds() >= forget_seconds
             if alert.clear_since is not None or unrepeated:

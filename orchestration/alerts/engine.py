@@ -182,7 +182,7 @@ class AlertEngine:
         result: list[InboundAlert] = []
         for data in delivery.notices:
             with self.errors.isolate(f"inbound {delivery.source}"):
-                result.append(InboundAlert.from_json(data))
+                result.append(InboundAlert.from_json(data).classified(self._settings.intake))
         return result
 
     def _context(self, now: datetime) -> StageContext:

@@ -19,9 +19,12 @@ def fingerprint(name: str, labels: Mapping[str, str]) -> str:
     return digest.hexdigest()[:16]
 
 
-def group_key(scenario: str, subject: str, *, drill: bool = False) -> str:
-    """The key of the group that an alert belongs to: scenario and subject. A drill never joins a real group."""
-    key = f"{scenario}:{subject or 'all'}"
+def group_key(scenario: str, subject: str, *, drill: bool = False, external: bool = False) -> str:
+    """The key of the group that an alert belongs to: scenario and subject.
+
+    A drill never joins a real group, and what another system reports never joins what we have seen ourselves.
+    """
+    key = f"{'external:' if external else ''}{scenario}:{subject or 'all'}"
     if len(key) > _MAX_KEY_LENGTH:
         key = f"{key[: _MAX_KEY_LENGTH - 17]}#{sha256(key.encode()).hexdigest()[:16]}"
     return f"drill:{key}" if drill else key

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -16,7 +16,10 @@ from orchestration.incidents.report import Facts
 
 @dataclass(frozen=True, slots=True)
 class InboundAlert:
-    """One alert of a source, firing or resolved. `at` is when it began, or when it ended."""
+    """One alert of a source, firing or resolved. `at` is when it began, or when it ended.
+
+    `scenario` is decided by our configuration (`classified`), whatever a reader puts there.
+    """
 
     name: str
     fingerprint: str
@@ -26,7 +29,7 @@ class InboundAlert:
     title: str = ""
     summary: str = ""
     severity: Severity = Severity.P1
-    scenario: Scenario = Scenario.CONTROL_PLANE
+    scenario: Scenario = Scenario.EXTERNAL_ALERT
     details: Mapping[str, str] = field(default_factory=dict)
     drill: bool = False
 
@@ -57,6 +60,10 @@ class InboundAlert:
         }
         return cls(**values)
 
+    def classified(self, settings: IntakeSettings) -> InboundAlert:
+        """The alert with the scenario that the configuration gives it."""
+        return replace(self, scenario=settings.scenario(self.name))
+
     def observation(self, source: str) -> AlertObservation:
         """The alert as an observation of its condition."""
         return AlertObservation(
@@ -86,14 +93,6 @@ def subject_of(alert: InboundAlert) -> str:
 def severity_of(labels: Mapping[str, str], settings: IntakeSettings) -> Severity:
     """The severity that the labels ask for; the configured one where they have no word that is known."""
     return settings.severity(labels.get(settings.severity_label, ""))
-
-
-def scenario_of(name: str, labels: Mapping[str, str], settings: IntakeSettings) -> Scenario:
-    """The scenario of the label `scenario`, else of the configuration's table of names, else the default."""
-    label = labels.get("scenario", "")
-    if label in set(Scenario):
-        return Scenario(label)
-    return settings.scenarios.get(name, settings.default_scenario)
 
 
 # From the most specific to the least: of `host` and `job`, the host says more about what is broken.

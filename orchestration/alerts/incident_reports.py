@@ -7,7 +7,9 @@ from dataclasses import replace
 from datetime import datetime
 
 from orchestration.alerts.facts import merge_facts
+from orchestration.alerts.links import links_of
 from orchestration.alerts.model import Alert
+from orchestration.domain.scenario import Scenario
 from orchestration.incidents.report import BlastRadius, Facts, TroubleReport
 
 # A report is stored and shown with its incident; thousands of alerts in one group must not make it unreadable.
@@ -37,6 +39,7 @@ def report_of(group: Sequence[Alert], now: datetime) -> TroubleReport:
         evidence=tuple(_evidence(alert) for alert in group[:_MAX_EVIDENCE]),
         labels=_common(group),
         drill=first.drill,
+        links=links_of(group),
     )
 
 
@@ -52,10 +55,12 @@ def group_facts(group: Iterable[Alert]) -> Facts:
 
 def blast_radius_of(group: Sequence[Alert]) -> BlastRadius:
     """What the alerts affect, by their labels."""
+    # A label `agent` or `run` of another system names something of its own, even if ours has the same name.
+    ours = [alert for alert in group if alert.scenario is not Scenario.EXTERNAL_ALERT]
     return BlastRadius(
-        agents=_names(group, "agent"),
-        providers=_names(group, "provider"),
-        runs=_names(group, "run"),
+        agents=_names(ours, "agent"),
+        providers=_names(ours, "provider"),
+        runs=_names(ours, "run"),
         # Prometheus names a target by `instance` (https://prometheus.io/docs/concepts/jobs_instances/); our own signals
         # use `host`.
         hosts=_names(group, "host") or _names(group, "instance"),

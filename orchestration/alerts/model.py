@@ -10,9 +10,8 @@ from enum import StrEnum
 from orchestration.alerts.fingerprint import group_key
 from orchestration.domain.alert_status import AlertStatus
 from orchestration.domain.scenario import Scenario
-from orchestration.incidents.report import Facts
+from orchestration.incidents.report import OWN_SOURCE, Facts
 
-OWN = "monitoring"
 NO_FACTS = Facts()
 REMEDIATION = "remediation"
 # As many as `alerting.flapping.transitions` may ask for; an alert that comes and goes for weeks must not grow without
@@ -54,7 +53,7 @@ class Alert:
     summary: str = ""
     facts: Facts = NO_FACTS
     evidence: Mapping[str, object] = field(default_factory=dict)
-    source: str = OWN
+    source: str = OWN_SOURCE
     starts_at: datetime | None = None
     ends_at: datetime | None = None
     clear_since: datetime | None = None
@@ -65,7 +64,13 @@ class Alert:
     @property
     def group(self) -> str:
         """The key of the group in which it is reported."""
-        return group_key(self.scenario, self.subject, drill=self.drill)
+        mapped = self.external and self.scenario is not Scenario.EXTERNAL_ALERT
+        return group_key(self.scenario, self.subject, drill=self.drill, external=mapped)
+
+    @property
+    def external(self) -> bool:
+        """Whether another system sent it."""
+        return self.source != OWN_SOURCE
 
     @property
     def firing(self) -> bool:
@@ -100,7 +105,7 @@ class AlertObservation:
     summary: str = ""
     facts: Facts = NO_FACTS
     evidence: Mapping[str, object] = field(default_factory=dict)
-    source: str = OWN
+    source: str = OWN_SOURCE
     drill: bool = False
 
 

@@ -49,7 +49,12 @@ def _described(source: AlertSource) -> str:
 def rules_page() -> str:
     """The page, in Markdown."""
     rules = tuple(default_rules(Thresholds()))
-    return "\n".join([_PAGE, *(_section(scenario, rules) for scenario in Scenario)])
+    return "\n".join(
+        [
+            _PAGE,
+            *(_section(scenario, rules) for scenario in Scenario if any(rule.scenario is scenario for rule in rules)),
+        ]
+    )
 
 
 def _section(scenario: Scenario, rules: tuple[AlertRule, ...]) -> str:

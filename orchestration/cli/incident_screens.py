@@ -100,4 +100,5 @@ def _links(incident: Incident) -> list[str]:
         "later": incident.recurred_as,
         "merged into": incident.merged_into,
     }
-    return [f"  {name:10} {other}" for name, other in links.items() if other]
+    addresses = [f"  {link.name:10} {link.url}" for link in incident.links]
+    return [*addresses, *(f"  {name:10} {other}" for name, other in links.items() if other)]

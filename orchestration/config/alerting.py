@@ -143,7 +143,11 @@ class IntakeSettings(Section):
     a token (sent as `Authorization: Bearer …`) or a secret (with which the body is signed).
 
     `severities` maps values of the label `severityLabel`, in small letters, and comes before our own map; what neither
-    knows is `unknownSeverity`. `scenarios` maps names of alerts.
+    knows is `unknownSeverity`.
+
+    An alert from outside is handed over to people, with its runbook, and changes nothing here. `scenarios` maps names
+    of alerts that are about this system to a scenario of ours, `defaultScenario` all others; `allowedActions` names the
+    actions that the playbooks of those scenarios may then take. Nothing that a sender writes can do either.
     """
 
     token_env: EnvironmentName | None = None
@@ -157,7 +161,17 @@ class IntakeSettings(Section):
     # A sender's unknown word may be its worst one; a page too many is the smaller mistake.
     unknown_severity: Severity = Severity.P1
     scenarios: dict[str, Scenario] = Field(default_factory=dict)
-    default_scenario: Scenario = Scenario.CONTROL_PLANE
+    default_scenario: Scenario = Scenario.EXTERNAL_ALERT
+    allowed_actions: tuple[str, ...] = ()
+
+    def scenario(self, name: str) -> Scenario:
+        """The scenario of the alerts of this name."""
+        return self.scenarios.get(name, self.default_scenario)
+
+    @property
+    def maps_to_own(self) -> bool:
+        """Whether any alert from outside counts as trouble of this system."""
+        return {*self.scenarios.values(), self.default_scenario} != {Scenario.EXTERNAL_ALERT}
 
     def severity(self, word: str) -> Severity:
         """What a sender's word for the severity means here."""

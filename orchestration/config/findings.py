@@ -92,6 +92,11 @@ class FindingCode(StrEnum):
         "W020",
         "The variable with the alert intake's secret is not set, so it refuses every request.",
     )
+    ALLOWED_ACTIONS_UNUSED = (
+        "W021",
+        "Actions are allowed for alerts from outside, but no such alert is mapped to a scenario of this system.",
+    )
+    UNKNOWN_ALLOWED_ACTION = "W022", "An action that is allowed for alerts from outside is not one of the shipped ones."
     CHANNEL_VARIABLE_UNSET = "W030", "A variable that a channel needs is not set: the channel does not work."
     EMPTY_LEVEL = "W031", "There are contacts, but none at a level of the escalation: the level is skipped."
     OVERLAPPING_SHIFTS = "W032", "Two on-call overrides overlap; the later one in the file counts."

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Scenario(StrEnum):
-    """The playbook's five scenarios, and one for the system itself."""
+    """The playbook's five scenarios, one for the system itself, and one for whatever other systems report."""
 
     AGENT_FAILURE = "agent-failure"
     PROVIDER_UNAVAILABLE = "provider-unavailable"
@@ -14,3 +14,4 @@ class Scenario(StrEnum):
     WORKFLOW_STUCK = "workflow-stuck"
     SECURITY_ALERT = "security-alert"
     CONTROL_PLANE = "control-plane"
+    EXTERNAL_ALERT = "external-alert"

@@ -83,7 +83,7 @@ class DrillObserver:
             reasons=tuple(str(entry.data.get("reason", "")) for entry in entries if entry.kind == "escalated"),
             asked=tuple(_action_of(playbook, key) for key in self.asked(incident)),
             actions=tuple(_observed(one) for one in actions),
-            stable=playbook.verify.stable if playbook else 0.0,
+            stable=playbook.verify.stable if playbook and playbook.verify else 0.0,
         )
 
     def work(self, calls: Sequence[dict[str, object]]) -> ObservedWork:

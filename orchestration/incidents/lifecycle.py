@@ -17,7 +17,7 @@ from orchestration.domain.severity import Severity
 from orchestration.incidents import escalation, sla
 from orchestration.incidents.change import IncidentChange
 from orchestration.incidents.model import Actor, Incident, TimelineEntry, require_open
-from orchestration.incidents.report import BlastRadius, TroubleReport
+from orchestration.incidents.report import MAX_LINKS, BlastRadius, TroubleReport
 from orchestration.incidents.severity import SeverityReason, assess, worst
 from orchestration.notifications.notice import NoticeKind
 
@@ -87,7 +87,12 @@ def absorb(change: IncidentChange, report: TroubleReport) -> None:
     incident = change.incident
     blast = combined(incident.blast_radius, report.blast_radius)
     fingerprints = tuple(dict.fromkeys([*incident.fingerprints, *report.fingerprints]))
-    news = {"blast_radius": blast, "fingerprints": fingerprints, "facts": worst(incident.facts, report.facts)}
+    news = {
+        "blast_radius": blast,
+        "fingerprints": fingerprints,
+        "facts": worst(incident.facts, report.facts),
+        "links": tuple(dict.fromkeys([*incident.links, *report.links]))[:MAX_LINKS],
+    }
     if any(getattr(incident, name) != value for name, value in news.items()):
         added = [each for each in fingerprints if each not in incident.fingerprints]
         change.set(**news, last_seen_at=max(incident.last_seen_at, report.at))
@@ -206,6 +211,7 @@ def _new_incident(
         drill=report.drill,
         labels=dict(report.labels),
         fingerprints=tuple(dict.fromkeys(report.fingerprints)),
+        links=report.links[:MAX_LINKS],
         impact_started_at=report.started_at,
         recurrence_of=recurrence_of,
     )

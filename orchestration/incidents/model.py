@@ -13,7 +13,7 @@ from orchestration.domain.incident_status import MOVES, IncidentStatus
 from orchestration.domain.scenario import Scenario
 from orchestration.domain.severity import Severity
 from orchestration.errors import ConflictError
-from orchestration.incidents.report import BlastRadius, Facts
+from orchestration.incidents.report import OWN_SOURCE, BlastRadius, Facts, IncidentLink
 from orchestration.incidents.severity import SeverityReason
 from orchestration.incidents.sla import SlaClock
 
@@ -150,6 +150,7 @@ class Incident:
     drill: bool = False
     labels: Mapping[str, str] = field(default_factory=dict)
     fingerprints: tuple[str, ...] = ()
+    links: tuple[IncidentLink, ...] = ()
     impact_started_at: datetime | None = None
     impact: str = ""
     eta: datetime | None = None
@@ -189,6 +190,12 @@ class Incident:
     def acknowledged(self) -> bool:
         """Whether a person has acknowledged it since it was detected or last reopened."""
         return self.clock.acknowledged_at is not None
+
+    @property
+    def external(self) -> bool:
+        """Whether another system reported it. No playbook may then change anything here unless the configuration
+        names the action."""
+        return self.source != OWN_SOURCE
 
     @property
     def counted(self) -> bool:

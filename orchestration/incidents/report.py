@@ -9,6 +9,11 @@ from typing import ClassVar
 from orchestration.domain.scenario import Scenario
 from orchestration.domain.severity import Severity
 
+# The source of what this system has seen itself. Whatever has another source was reported from outside.
+OWN_SOURCE = "monitoring"
+# More addresses than this help nobody who was just woken.
+MAX_LINKS = 10
+
 
 @dataclass(frozen=True, slots=True)
 class Facts:
@@ -49,6 +54,14 @@ class BlastRadius:
 
 
 @dataclass(frozen=True, slots=True)
+class IncidentLink:
+    """An address that a sender gave with its alert: the runbook, a dashboard, where the alert comes from."""
+
+    name: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
 class TroubleReport:
     """A problem, seen now. Reports with the same `key` are about the same problem and end up in one incident.
 
@@ -65,10 +78,11 @@ class TroubleReport:
     summary: str
     facts: Facts
     at: datetime
-    source: str = "monitoring"
+    source: str = OWN_SOURCE
     fingerprints: tuple[str, ...] = ()
     started_at: datetime | None = None
     blast_radius: BlastRadius = BlastRadius()
     evidence: tuple[dict[str, object], ...] = ()
     labels: dict[str, str] = field(default_factory=dict)
     drill: bool = False
+    links: tuple[IncidentLink, ...] = ()

@@ -33,7 +33,8 @@ _HOUR = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class PlaybookExecution:
-    """One run of a playbook on an incident, as its steps need to know it."""
+    """One run of a playbook on an incident, as its steps need to know it. `external` means that another system reported
+    the incident."""
 
     run_id: str
     incident_id: str
@@ -42,6 +43,7 @@ class PlaybookExecution:
     drill: bool
     # The conditions of its verification.
     asked: tuple[Condition, ...] = ()
+    external: bool = False
 
 
 class StepExecutor:
@@ -168,7 +170,8 @@ class StepExecutor:
         targets: tuple[str, ...] | None,
         attempts: int,
     ) -> GuardVerdict:
-        automation = self._services.configuration().automation
+        configuration = self._services.configuration()
+        automation, intake = configuration.automation, configuration.alerting.intake
         configured = automation.mode_of(step.action)
         wanted = step.mode if configured is None else Mode(configured)
         if action.risk is Risk.READS:
@@ -188,6 +191,8 @@ class StepExecutor:
             # Only the configuration can let a destructive action run by itself, and only by naming it; the
             # `auto` of a playbook does not count.
             allowed=configured == Mode.AUTO.value,
+            external=execution.external,
+            named=intake.maps_to_own and step.action in intake.allowed_actions,
         )
         return guards.judge(wanted, execution.guards, situation)
 

@@ -18,6 +18,7 @@ from orchestration.playbooks.model import GuardSettings, Mode, Risk
 class Guard(StrEnum):
     """The guards by name; the value is the log field, the metric label and the word on the timeline."""
 
+    EXTERNAL_ALERT = "external-alert"
     KILL_SWITCH = "kill-switch"
     FLEET_SHARE = "fleet-share"
     ATTEMPTS = "attempts-per-incident"
@@ -38,7 +39,8 @@ class GuardSituation:
     """What the guards decide by. `recent` are the times at which this action ran automatically, for any incident;
     `attempts` is how many options were tried on this incident; `targets` is None for an action without targets.
     `tripped` means that a guard has tripped and was not reset; `allowed` that the configuration lets this destructive
-    action run automatically."""
+    action run automatically. `external` means that another system reported the incident, and `named` that the
+    configuration names this action for what it maps to a scenario of ours."""
 
     now: datetime
     automation_enabled: bool
@@ -49,6 +51,8 @@ class GuardSituation:
     fleet_unhealthy_percent: float = 0.0
     tripped: bool = False
     allowed: bool = False
+    external: bool = False
+    named: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +94,18 @@ def _empty_target(_: GuardSettings, situation: GuardSituation) -> GuardVerdict |
     if situation.targets is None or situation.targets:
         return None
     return GuardVerdict(Mode.OFF, Guard.EMPTY_TARGET, "it has nothing to act on, and nothing never means everything")
+
+
+def _external_alert(_: GuardSettings, situation: GuardSituation) -> GuardVerdict | None:
+    if not situation.external or situation.named:
+        return None
+    # Refused, not put to a person: whoever can send an alert could otherwise have people asked to isolate or change
+    # this system, until somebody says yes.
+    return GuardVerdict(
+        Mode.OFF,
+        Guard.EXTERNAL_ALERT,
+        "an alert of another system changes nothing here (`alerting.intake.allowedActions` does not name this action)",
+    )
 
 
 def _kill_switch(_: GuardSettings, situation: GuardSituation) -> GuardVerdict | None:
@@ -146,6 +162,7 @@ def _destructive(_: GuardSettings, situation: GuardSituation) -> GuardVerdict | 
 
 # The first that holds a step back names the reason, so those that forbid come before those that only ask.
 GUARDS: tuple[Callable[[GuardSettings, GuardSituation], GuardVerdict | None], ...] = (
+    _external_alert,
     _empty_target,
     _kill_switch,
     _fleet_share,

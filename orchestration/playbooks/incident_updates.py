@@ -18,7 +18,7 @@ from orchestration.incidents.commands.approval_request import RequestApproval
 from orchestration.incidents.commands.base import IncidentCommand
 from orchestration.incidents.commands.manual_escalation import Escalate, EscalateUnlessAcknowledged
 from orchestration.incidents.commands.mitigation import BeginMitigation, BeginVerification, RecordFailedMitigation
-from orchestration.incidents.commands.note import RecordLikelyCauses
+from orchestration.incidents.commands.note import AddNote, RecordLikelyCauses
 from orchestration.incidents.commands.resolution import Resolve
 from orchestration.incidents.model import Actor, Incident, IncidentRefusedError
 from orchestration.incidents.records import IncidentRecords
@@ -26,14 +26,14 @@ from orchestration.incidents.service import IncidentService
 from orchestration.playbooks.catalogue import PlaybookCatalogue
 from orchestration.playbooks.execution import PlaybookExecution
 from orchestration.playbooks.hypotheses import RankedHypothesis
-from orchestration.playbooks.model import EscalateWhen, Option
+from orchestration.playbooks.model import EscalateWhen, HandOver, Option
 from orchestration.playbooks.step_results import ClosedResponse, OpenedResponse
 from orchestration.storage.playbooks import PlaybookRecords, PlaybookRun
 
 # The alert rules about the system itself begin with the part that they watch: `database-down`, `workers-crash-loop`.
 _COMPONENTS = ("database", "worker", "backup", "channel")
-# Whom to call when the playbook has run out of options: the first level was notified when the incident was opened.
-_NEXT_LEVEL = 2
+# The first level was notified when the incident was opened.
+_FIRST_LEVEL, _NEXT_LEVEL = 1, 2
 
 
 class IncidentUpdates:
@@ -69,6 +69,8 @@ class IncidentUpdates:
     async def record_hypotheses(self, execution: PlaybookExecution, causes: Sequence[RankedHypothesis]) -> None:
         """Put the likely causes on the timeline, with the evidence for each."""
         await self._update(execution, hypotheses=tuple(causes), phase="diagnose")
+        if not causes:
+            return
         lines = tuple(f"{cause.summary} ({cause.weight} of 100)" for cause in causes[:3])
         await self._execute(execution, RecordLikelyCauses(lines))
 
@@ -96,13 +98,18 @@ class IncidentUpdates:
         reason = f"{option.summary}: did not help{undone}"
         await self._execute(execution, RecordFailedMitigation(reason))
 
-    async def hand_over(self, execution: PlaybookExecution, causes: Sequence[RankedHypothesis], *, tried: bool) -> None:
-        """Call a person, with everything that is known."""
+    async def hand_over(
+        self, execution: PlaybookExecution, causes: Sequence[RankedHypothesis], rule: HandOver, *, tried: bool
+    ) -> None:
+        """Hand over to people, with everything that is known."""
         await self._update(execution, phase="mitigate")
         likely = causes[0].summary if causes else "unknown"
         outcome = "has not helped" if tried else "could do nothing by itself"
-        reason = f"the playbook {execution.playbook} {outcome}; the likeliest cause: {likely}"
-        await self._execute(execution, EscalateUnlessAcknowledged(_NEXT_LEVEL, reason))
+        because = rule.reason or f"the playbook {execution.playbook} {outcome}; the likeliest cause: {likely}"
+        links = (await self._incident(execution)).links
+        reason = "; ".join([because, *(f"{link.name}: {link.url}" for link in links)])
+        paged = EscalateUnlessAcknowledged(rule.level, reason)
+        await self._execute(execution, AddNote(f"handed over: {reason}") if rule.level == _FIRST_LEVEL else paged)
 
     async def resolve(self, execution: PlaybookExecution, causes: Sequence[RankedHypothesis], helped: str) -> None:
         """Resolve the incident: the option helped, and that was verified."""
@@ -175,6 +182,7 @@ def facts_of(incident: Incident, configuration: Configuration) -> dict[str, Any]
         "incident.hosts": list(incident.blast_radius.hosts),
         "incident.agents_failing_percent": 100.0 * facts.agents_failing / total if total else 0.0,
         "incident.drill": incident.drill,
+        "incident.external": incident.external,
         **{f"incident.label.{name}": value for name, value in incident.labels.items()},
     }
 

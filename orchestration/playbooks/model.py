@@ -143,8 +143,19 @@ class EscalateWhen(PlaybookPart):
     _check_when = field_validator("when")(_checked)
 
 
+class HandOver(PlaybookPart):
+    """Who continues when the playbook can do no more, and why. At level 1 nobody is paged anew: the people on call were
+    notified when the incident was opened, and escalation goes on by itself if nobody acknowledges it."""
+
+    level: Annotated[int, Field(ge=1, le=4)] = 2
+    reason: str = ""
+
+
 class Playbook(PlaybookPart):
-    """One playbook. `applies_when` narrows it down within its scenario; the most specific one that fits is used."""
+    """One playbook. `applies_when` narrows it down within its scenario; the most specific one that fits is used.
+
+    One without `verify` never ends an incident: it gathers evidence, and hands over to people.
+    """
 
     name: Name = Field(alias="playbook")
     title: str
@@ -158,7 +169,8 @@ class Playbook(PlaybookPart):
     diagnose: tuple[Step, ...] = ()
     hypotheses: tuple[Hypothesis, ...] = ()
     mitigate: tuple[Option, ...] = ()
-    verify: VerificationPart
+    verify: VerificationPart | None = None
+    hand_over: HandOver = HandOver()
     recover: tuple[Step, ...] = ()
     document: tuple[Step, ...] = ()
     escalate: tuple[EscalateWhen, ...] = ()
@@ -171,6 +183,6 @@ class Playbook(PlaybookPart):
         yield from ((Phase.IDENTIFY, step) for step in self.identify)
         yield from ((Phase.DIAGNOSE, step) for step in self.diagnose)
         yield from ((Phase.MITIGATE, step) for option in self.mitigate for step in option.steps)
-        yield from ((Phase.VERIFY, step) for step in self.verify.steps)
+        yield from ((Phase.VERIFY, step) for step in (self.verify.steps if self.verify else ()))
         yield from ((Phase.RECOVER, step) for step in self.recover)
         yield from ((Phase.DOCUMENT, step) for step in self.document)

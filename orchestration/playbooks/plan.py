@@ -8,6 +8,7 @@ from typing import Any
 
 from orchestration.config.schema import Configuration
 from orchestration.domain.playbook_state import ActionState
+from orchestration.domain.scenario import Scenario
 from orchestration.playbooks import conditions, hypotheses
 from orchestration.playbooks.execution import PlaybookExecution, StepExecutor
 from orchestration.playbooks.facts import KnownFacts
@@ -76,6 +77,7 @@ def imagined(playbook: Playbook, configuration: Configuration) -> dict[str, Any]
         "incident.hosts": [],
         "incident.agents_failing_percent": 0.0,
         "incident.drill": False,
+        "incident.external": playbook.scenario is Scenario.EXTERNAL_ALERT,
     }
 
 
@@ -86,7 +88,12 @@ class _Planner:
         self._facts = KnownFacts(facts)
         incident = str(facts["incident.id"])
         self._response = PlaybookExecution(
-            "dry-run", incident, playbook.name, playbook.guards, bool(facts["incident.drill"])
+            "dry-run",
+            incident,
+            playbook.name,
+            playbook.guards,
+            drill=bool(facts["incident.drill"]),
+            external=bool(facts["incident.external"]),
         )
 
     async def plan(self, incident: str | None) -> PlaybookPlan:

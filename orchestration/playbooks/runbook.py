@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from orchestration.playbooks import conditions
-from orchestration.playbooks.model import Mode, Option, Playbook, Step
+from orchestration.playbooks.model import Mode, Option, Playbook, Step, VerificationPart
 
 _MODES = {
     Mode.AUTO: "by itself",
@@ -33,12 +33,14 @@ def _parts(playbook: Playbook, mark: str) -> Iterator[str]:
         ("Identify", _steps(playbook.identify)),
         ("Diagnose", _steps(playbook.diagnose) + _causes(playbook)),
         ("Mitigate", "".join(_option(option) for option in playbook.mitigate) or "   - A person decides.\n"),
-        ("Verify", _verification(playbook)),
+        ("Verify", "" if playbook.verify is None else _verification(playbook.verify)),
         ("Recover", _steps(playbook.recover)),
         ("Document", _steps(playbook.document)),
     ]
     for number, (name, text) in enumerate([(name, text) for name, text in numbered if text], 1):
         yield f"{number}. **{name}**:\n{text}"
+    if playbook.hand_over.reason:
+        yield f"**Hand over** to level {playbook.hand_over.level}: {playbook.hand_over.reason}\n"
     if playbook.escalate:
         yield "**Escalate:**\n"
         yield _bullets(
@@ -84,8 +86,7 @@ def _causes(playbook: Playbook) -> str:
     )
 
 
-def _verification(playbook: Playbook) -> str:
-    verify = playbook.verify
+def _verification(verify: VerificationPart) -> str:
     stable = f" and stays so for {verify.stable:g} s" if verify.stable else ""
     rule = f"   - It has helped when {conditions.in_words(verify.holds)}{stable}, within {verify.within:g} s.\n"
     return (

@@ -35,6 +35,7 @@ from orchestration.playbooks.step_runner import StepRunner, SupersededError
 from orchestration.workflows.engine import Flow, FlowKind
 
 RESPONSE = FlowKind("response", ResponseRequest, CLOSED)
+_HANDED_OVER = "nothing that the playbook knows has helped; a person was called"
 
 
 class PlaybookRunner:
@@ -64,13 +65,15 @@ class PlaybookRunner:
         return closed
 
     def _response(self, flow: Flow, opened: OpenedResponse) -> _Response:
+        verify = opened.playbook.verify
         execution = PlaybookExecution(
             run_id=flow.id,
             incident_id=str(opened.facts["incident.id"]),
             playbook=opened.playbook.name,
             guards=opened.playbook.guards,
             drill=bool(opened.facts["incident.drill"]),
-            asked=(opened.playbook.verify.holds, opened.playbook.verify.fails),
+            asked=(verify.holds, verify.fails) if verify else (),
+            external=bool(opened.facts.get("incident.external")),
         )
         facts = KnownFacts(opened.facts)
         steps = StepRunner(flow, execution, facts, self._executor, self._updates, self._approvals)
@@ -110,10 +113,11 @@ class _Response:
         # would contradict them.
         await self._steps.check_open()
         if helped is None:
-            hand_over = partial(self._updates.hand_over, self._execution, causes, tried=self._tried)
+            rule = self._playbook.hand_over
+            hand_over = partial(self._updates.hand_over, self._execution, causes, rule, tried=self._tried)
             await self._report("hand-over", hand_over)
             await self._steps.observe(Phase.DOCUMENT, self._playbook.document)
-            return PlaybookRunState.HANDED_OVER, "nothing that the playbook knows has helped; a person was called"
+            return PlaybookRunState.HANDED_OVER, rule.reason or _HANDED_OVER
         await self._recover()
         await self._report("resolve", partial(self._updates.resolve, self._execution, causes, helped))
         await self._steps.observe(Phase.DOCUMENT, self._playbook.document, settled=True)
@@ -138,7 +142,9 @@ class _Response:
                 await self._steps.run_decided(Phase.RECOVER, step, key, decision)
 
     async def _diagnose(self) -> tuple[RankedHypothesis, ...]:
-        causes = hypotheses.rank(self._playbook.hypotheses, self._steps.facts)
+        # A playbook that considers no causes leaves the question open, rather than say that none of them fits.
+        considered = self._playbook.hypotheses
+        causes = hypotheses.rank(considered, self._steps.facts) if considered else ()
         await self._report("hypotheses", partial(self._updates.record_hypotheses, self._execution, causes))
         return causes
 
@@ -193,6 +199,8 @@ class _Response:
         """Check repeatedly until what should hold has held for long enough. False when the time is up, or as soon as
         the playbook's condition of failure holds."""
         verify = self._playbook.verify
+        if verify is None:
+            return False
         await self._report("verify", partial(self._updates.verifying, self._execution))
         # Counted, not read from a clock: a replay has to take the same path as the first execution.
         elapsed = held = 0.0

@@ -12,7 +12,7 @@ from datetime import UTC
 from typing import Any
 
 from orchestration.alerts.fingerprint import fingerprint
-from orchestration.alerts.inbound import InboundAlert, scenario_of, severity_of
+from orchestration.alerts.inbound import InboundAlert, severity_of
 from orchestration.alerts.payload import PayloadRefusedError, items, mapping, status, texts, when
 from orchestration.alerts.source import AlertSource, InboundBatch, InboundRequest
 from orchestration.alerts.text_templates import storable_text
@@ -61,10 +61,18 @@ def _read_alert(alert: Mapping[str, Any], place: str, request: InboundRequest) -
         title=annotations.get("title") or annotations.get("summary") or name,
         summary=annotations.get("description") or annotations.get("message") or annotations.get("summary", ""),
         severity=severity_of(labels, request.settings),
-        scenario=scenario_of(name, labels, request.settings),
-        details={**annotations, "generatorURL": storable_text(alert.get("generatorURL") or "")},
+        details={**annotations, **_addresses(alert)},
         drill=labels.get("drill") == "true",
     )
+
+
+def _addresses(alert: Mapping[str, Any]) -> dict[str, str]:
+    """The addresses that stand beside the labels: `generatorURL`, and those that Grafana adds.
+
+    https://grafana.com/docs/grafana/latest/alerting/configure-notifications/manage-contact-points/integrations/webhook-notifier/
+    """
+    given = {name: alert.get(name) for name in ("generatorURL", "dashboardURL", "panelURL")}
+    return {name: storable_text(value) for name, value in given.items() if isinstance(value, str) and value}
 
 
 def _fingerprint(value: object) -> str:

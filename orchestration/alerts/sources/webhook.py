@@ -10,7 +10,7 @@ from datetime import UTC
 from typing import Any
 
 from orchestration.alerts.fingerprint import fingerprint
-from orchestration.alerts.inbound import InboundAlert, scenario_of, severity_of
+from orchestration.alerts.inbound import InboundAlert, severity_of
 from orchestration.alerts.payload import PayloadRefusedError, items, mapping, status, texts, when
 from orchestration.alerts.source import AlertSource, InboundBatch, InboundRequest
 from orchestration.alerts.text_templates import storable_text
@@ -19,8 +19,8 @@ from orchestration.alerts.text_templates import storable_text
 def read_webhook(request: InboundRequest) -> InboundBatch:
     """The alerts of a body: one, or several under `alerts`. Raises PayloadRefusedError.
 
-    Each needs a `name`. `status` is `firing` unless it is `resolved`; `severity`, `scenario`, `summary`, `description`,
-    `startsAt` and `endsAt` are optional.
+    Each needs a `name`. `status` is `firing` unless it is `resolved`; `severity`, `summary`, `description`, `links`,
+    `startsAt` and `endsAt` are optional. `scenario` is kept as a label, and decides nothing.
     """
     payload = mapping(request.payload(), "the body")
     alerts = items(payload.get("alerts", [payload]), "alerts", request.settings.max_alerts)
@@ -55,6 +55,12 @@ def _read_alert(alert: Mapping[str, Any], place: str, request: InboundRequest) -
         title=storable_text(alert.get("summary") or name),
         summary=storable_text(alert.get("description") or alert.get("summary") or ""),
         severity=severity_of(labels, settings),
-        scenario=scenario_of(name, labels, settings),
+        details=_links(alert.get("links")),
         drill=labels.get("drill") == "true",
     )
+
+
+def _links(value: object) -> dict[str, str]:
+    """The addresses by name. Anything else under `links` is the sender's own, and ignored."""
+    given = value.items() if isinstance(value, dict) else ()
+    return {storable_text(name): storable_text(url) for name, url in given if isinstance(url, str)}

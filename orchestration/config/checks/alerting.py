@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from string import Formatter
 
-from orchestration.config.alerting import RuleSettings
+from orchestration.config.alerting import IntakeSettings, RuleSettings
 from orchestration.config.checks.environment import CheckEnvironment
 from orchestration.config.document import JsonPath
 from orchestration.config.findings import FindingCode
@@ -56,6 +56,39 @@ KNOWN_RULES = frozenset(
     }
 )
 
+# The shipped actions that change something; from `playbooks.actions`, and kept equal in the same way.
+KNOWN_ACTIONS = frozenset(
+    {
+        "cleanup.artifacts",
+        "cleanup.logs",
+        "config.last-good",
+        "database.backup",
+        "database.replay",
+        "limit.lower",
+        "limit.restore",
+        "log.debug",
+        "people.redirect",
+        "people.remind",
+        "process.kill",
+        "provider.reset-breaker",
+        "provider.route",
+        "provider.start-ollama",
+        "run.cancel",
+        "run.fork",
+        "run.pause",
+        "run.raise-limit",
+        "run.recover",
+        "run.restart",
+        "run.resume-paused",
+        "run.resume-waiting",
+        "security.isolate",
+        "security.quarantine",
+        "security.rotate",
+        "security.update-command",
+        "worker.replace",
+    }
+)
+
 
 def check(configuration: Configuration, environment: CheckEnvironment) -> Iterator[Problem]:
     """Check the section `alerting`."""
@@ -65,10 +98,26 @@ def check(configuration: Configuration, environment: CheckEnvironment) -> Iterat
     for index, inhibition in enumerate(settings.inhibitions):
         for key in ("source", "target"):
             yield from _check_matchers(("alerting", "inhibitions", index, key), getattr(inhibition, key))
+    yield from _check_allowed_actions(settings.intake)
     for key, variable in (("tokenEnv", settings.intake.token_env), ("secretEnv", settings.intake.secret_env)):
         if variable is not None and variable not in environment.variables:
             message, hint = f"the intake needs {variable}, which is not set", f"Add a line {variable}=… to .env."
             yield Problem(FindingCode.INTAKE_CLOSED, ("alerting", "intake", key), message, hint=hint)
+
+
+def _check_allowed_actions(intake: IntakeSettings) -> Iterator[Problem]:
+    path: JsonPath = ("alerting", "intake", "allowedActions")
+    if intake.allowed_actions and not intake.maps_to_own:
+        message = "these actions have no effect: every alert from outside has the scenario external-alert"
+        hint = (
+            "Map the alerts that are about this system to one of its scenarios in `scenarios`, or remove the actions."
+        )
+        yield Problem(FindingCode.ALLOWED_ACTIONS_UNUSED, path, message, hint=hint)
+    for index, name in enumerate(intake.allowed_actions):
+        if name not in KNOWN_ACTIONS:
+            message = f"there is no action '{name}' unless an installed package adds it"
+            hint = suggest(name, KNOWN_ACTIONS)
+            yield Problem(FindingCode.UNKNOWN_ALLOWED_ACTION, (*path, index), message, hint=hint)
 
 
 def template_error(text: str) -> str:

@@ -8,6 +8,7 @@ from orchestration.errors import OrchestratorError
 from orchestration.playbooks.actions import (
     REGISTRY,
     AnyAction,
+    alert_evidence,
     cleanup,
     configuration,
     containment,
@@ -28,6 +29,7 @@ from orchestration.playbooks.actions import (
 
 __all__ = [
     "REGISTRY",
+    "alert_evidence",
     "cleanup",
     "complete",
     "configuration",

@@ -47,7 +47,7 @@ def test_what_fires_and_ends_there_is_told_and_cleared_here(program: Path, tmp_p
             def told(kind: str) -> bool:
                 bench.now = datetime.now(UTC)
                 bench.evaluate()
-                return (kind, "control-plane:web-1") in bench.reporter.calls
+                return (kind, "external-alert:web-1") in bench.reporter.calls
 
             sender.post(an_alert("HighLoad", instance="web-1", severity="warning"))
             until(lambda: told("report"))

@@ -17,7 +17,7 @@ from orchestration.storage.database import Database
 from tests.support.alerts import NOON, Bench
 from tests.support.intake import a_webhook, one
 
-KEY = "control-plane:web-1"
+KEY = "external-alert:web-1"
 
 
 class InboundSender:
@@ -84,7 +84,7 @@ def test_each_alert_is_judged_by_its_own_status(bench: Bench, sender: InboundSen
     bench.evaluate()
     sender.send(one("resolved"), one(fingerprint="aa", labels={"alertname": "Full", "instance": "db-1"}))
     bench.evaluate()
-    assert list(bench.reported()) == [("report", "control-plane:db-1"), ("report", KEY), ("clear", KEY)]
+    assert list(bench.reported()) == [("report", "external-alert:db-1"), ("report", KEY), ("clear", KEY)]
 
 
 def test_the_inbox_is_emptied_only_when_its_alerts_are_kept(

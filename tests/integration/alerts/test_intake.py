@@ -166,6 +166,6 @@ def test_killed_before_the_answer_nothing_that_was_accepted_is_lost(
         bench = Bench(intake.database)
         bench.evaluate()
         bench.evaluate()
-        assert list(bench.reported()) == [("report", "control-plane:web-1")]
+        assert list(bench.reported()) == [("report", "external-alert:web-1")]
         assert len(bench.alerts.list()) == 1
         assert intake.inbox.count() == 0

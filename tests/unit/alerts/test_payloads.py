@@ -47,7 +47,7 @@ class TestAlertmanager:
             title="load is high",
             summary="it is 42",
             severity=Severity.P0,
-            scenario=Scenario.CONTROL_PLANE,
+            scenario=Scenario.EXTERNAL_ALERT,
             details={
                 "summary": "load is high",
                 "description": "it is 42",
@@ -117,16 +117,16 @@ def test_severities_are_mapped_and_an_unknown_word_counts_as_the_worse(word: str
     assert alert.severity is Severity(severity)
 
 
-def test_the_scenario_comes_from_a_label_from_the_table_or_from_the_default() -> None:
+def test_the_scenario_comes_from_our_table_and_never_from_the_sender() -> None:
     settings = IntakeSettings(scenarios={"DiskFull": Scenario.HIGH_RESOURCE_USAGE})
 
     def scenario(name: str, **labels: str) -> Scenario:
         payload = a_webhook(one(labels={"alertname": name, **labels}))
-        return batch(ALERTMANAGER, payload, settings).alerts[0].scenario
+        return batch(ALERTMANAGER, payload, settings).alerts[0].classified(settings).scenario
 
-    assert scenario("X", scenario="security-alert") is Scenario.SECURITY_ALERT
+    assert scenario("X", scenario="security-alert") is Scenario.EXTERNAL_ALERT
     assert scenario("DiskFull", scenario="nonsense") is Scenario.HIGH_RESOURCE_USAGE
-    assert scenario("X") is Scenario.CONTROL_PLANE
+    assert scenario("X") is Scenario.EXTERNAL_ALERT
 
 
 def test_an_alert_survives_being_stored() -> None:

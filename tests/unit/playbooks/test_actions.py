@@ -63,7 +63,7 @@ def facts_named(entry: PlaybookEntry) -> Iterator[str]:
     playbook = entry.playbook
     for part in (*playbook.hypotheses, *playbook.mitigate, *playbook.escalate, *(step for _, step in playbook.steps())):
         yield from conditions.names(part.when)
-    yield from conditions.names(playbook.verify.holds)
+    yield from conditions.names(playbook.verify.holds if playbook.verify else {})
     for cause in playbook.hypotheses:
         yield from cause.evidence
     for _, step in playbook.steps():
