@@ -112,6 +112,7 @@ def read_env_file(path: Path) -> tuple[dict[str, str], tuple[ConfigFinding, ...]
 def _named_variables(configuration: Configuration) -> set[str]:
     names = {provider.effective_api_key_env for provider in configuration.runtime.providers.values()}
     names |= {name for channel in configuration.response.channels.values() for name in channel.variables.values()}
+    names |= {name for revoker in configuration.revokers.values() for name in revoker.named_variables.values()}
     names |= {configuration.runtime.database_url_env, configuration.response.dead_man_url_env}
     return {name for name in names if name}
 

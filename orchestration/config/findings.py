@@ -75,6 +75,7 @@ class FindingCode(StrEnum):
     RESERVED_NAME = "E049", "A contact, a rotation or a channel has a reserved name."
     BAD_SHIFT = "E050", "An on-call override ends before it starts, or has no time zone."
     BAD_DASHBOARD_URL = "E051", "The address of the dashboard is not an `http://` or `https://` URL."
+    BAD_REVOKER_URL = "E052", "A revoker's address is not an `http://` or `https://` URL."
     UNKNOWN_JOB = "E060", "A maintenance job does not exist."
 
     UNKNOWN_KEY = "W001", "A key is unknown. It has no effect."
@@ -107,6 +108,9 @@ class FindingCode(StrEnum):
         "W036",
         "No installed package provides a channel's type, so nobody is reached on it.",
     )
+    UNKNOWN_VENDOR = "W040", "No installed package knows a revoker's vendor, so it revokes nothing."
+    NO_REVOCATION = "W041", "The vendor of a revoker has no documented call that revokes; a person has to do it."
+    REVOKER_VARIABLE_UNSET = "W042", "A variable that a revoker needs is not set: it cannot revoke."
 
     @property
     def severity(self) -> FindingLevel:

@@ -19,6 +19,7 @@ from orchestration.config.maintenance import MaintenanceSettings
 from orchestration.config.providers.kinds import ProviderType, find_provider_kind
 from orchestration.config.response import ResponseSettings
 from orchestration.config.section import EnvironmentName, Identifier, LogLevel, PositiveSeconds, Section
+from orchestration.config.vendors.settings import RevokerSettings
 from orchestration.domain.provider_kind import ProviderKind
 
 # Section names under `runtime` that are providers without saying so; any other section needs a `type`.
@@ -278,7 +279,11 @@ class CollectorSettings(Section):
 
 class MonitoringSettings(Section):
     """What is monitored, how often, and how long records are kept. The installed packages are audited against the OSV
-    records in `advisories_directory`, one JSON file each."""
+    records in `advisories_directory`, one JSON file each.
+
+    Exposed credentials are probed at their vendors until they are refused: first every `credential_probe_seconds`, then
+    less and less often.
+    """
 
     metrics: Any = True
     log_level: LogLevel = "INFO"
@@ -289,6 +294,8 @@ class MonitoringSettings(Section):
     integrity_seconds: PositiveSeconds = 600.0
     scan_secrets: bool = True
     scan_seconds: PositiveSeconds = 10.0
+    probe_credentials: bool = True
+    credential_probe_seconds: PositiveSeconds = 60.0
     audit_dependencies: bool = True
     audit_seconds: PositiveSeconds = 6 * 3600.0
     advisories_directory: str = "var/advisories"
@@ -354,6 +361,7 @@ class Configuration(Section):
     response: ResponseSettings = ResponseSettings()
     alerting: AlertingSettings = AlertingSettings()
     maintenance: MaintenanceSettings = MaintenanceSettings()
+    revokers: dict[Identifier, RevokerSettings] = Field(default_factory=dict)
 
     @model_validator(mode="before")
     @classmethod

@@ -11,6 +11,7 @@ from orchestration.config.checks import (
     maintenance,
     providers,
     response,
+    revokers,
     schedules,
     workflow,
 )
@@ -35,6 +36,7 @@ CHECKS: tuple[Check, ...] = (
     response.check_dashboard,
     alerting.check,
     maintenance.check,
+    revokers.check,
 )
 
 
