@@ -11,6 +11,7 @@ import anyio
 from orchestration.app.application import Application
 from orchestration.app.incidents import IncidentResponse
 from orchestration.app.leadership import while_leading
+from orchestration.app.live_credentials import EvenRevokedCredentials
 from orchestration.clock import Clock
 from orchestration.incidents.review import draft
 from orchestration.incidents.service import IncidentService
@@ -23,6 +24,9 @@ from orchestration.playbooks.incident_updates import IncidentUpdates
 from orchestration.playbooks.ports import ActionServices, BackupPort, Fleet
 from orchestration.playbooks.responder import Responder
 from orchestration.playbooks.runner import RESPONSE, PlaybookRunner
+from orchestration.security.exposed_credentials import FILE as EXPOSED_FILE
+from orchestration.security.exposed_credentials import ExposedCredentials
+from orchestration.security.vendors.registry import VendorRegistry
 from orchestration.storage.playbooks import PlaybookRecords
 from orchestration.workers.fleet import SupervisedFleet
 from orchestration.workers.supervisor import Supervisor
@@ -107,6 +111,8 @@ def action_services(
         outbox=incidents.outbox,
         reviews=ReviewFiles(app.incident_service, app.state_folder / "reviews", app.clock),
         journal=incidents.journal,
+        vendors=VendorRegistry(app.effective, EvenRevokedCredentials(app.store), app.clock),
+        exposed_credentials=ExposedCredentials(app.state_folder / EXPOSED_FILE),
     )
 
 

@@ -11,6 +11,7 @@ from anyio import Lock, to_thread
 from orchestration.clock import Clock
 from orchestration.config.credentials import EnvironmentCredentials
 from orchestration.config.document import JsonSyntaxError
+from orchestration.config.env_file import with_variable
 from orchestration.config.findings import ConfigFinding, ConfigurationError
 from orchestration.config.overrides import AnyChange, Override, OverrideOrigin, OverrideStore, effective
 from orchestration.config.schema import Configuration
@@ -220,6 +221,20 @@ class ConfigurationStore:
         self._override_store.remove(override_id, self._clock.now())
         self._set_overrides(tuple(override for override in self._overrides if override.id != override_id))
         self._bus.publish(OverrideRemoved(id=override_id), actor=actor)
+
+    def write_credential(self, name: str, value: str) -> None:
+        """Put a value that a vendor has issued into `.env`; `refresh` then puts it in force. Blocks.
+
+        Raises UsageError for a value that `.env` cannot hold, UnreadableError and OSError for a file that cannot be
+        changed.
+        """
+        path = self._source.env_path
+        before = read_text(path) if path.exists() else ""
+        self._source.remember(frozenset({value}))
+        text = with_variable(before, name, value)
+        if not path.exists():
+            path.touch(mode=0o600)
+        replace_text(path, text)
 
     def _set_overrides(self, overrides: tuple[Override, ...]) -> None:
         self._generation += 1

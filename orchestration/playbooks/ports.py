@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,7 +17,9 @@ from orchestration.monitoring.collectors.resources import ResourceCollector
 from orchestration.monitoring.health.diagnosis import IncidentDiagnosis
 from orchestration.monitoring.health.provider_health import ProviderHealth
 from orchestration.providers.gateway import Gateway
+from orchestration.security.exposed_credentials import ExposedCredentials
 from orchestration.security.redaction import Redactor
+from orchestration.security.vendors.registry import VendorRegistry
 from orchestration.storage.approvals import ApprovalTable
 from orchestration.storage.database import Database
 from orchestration.storage.outbox import Outbox
@@ -78,16 +80,6 @@ class Journalled(Protocol):
         ...
 
 
-class Revoker(Protocol):
-    """Revokes a credential at its vendor. None is shipped, because no supported vendor has a call by which a key
-    revokes itself. Users can provide their own, by the name of the variable."""
-
-    async def revoke(self, credential: str) -> str:
-        """Revoke what the variable `credential` holds; returns what was done. It may be called again after a crash.
-        Raises OrchestratorError."""
-        ...
-
-
 class Reviews(Protocol):
     """Drafts of post-incident reviews."""
 
@@ -125,4 +117,5 @@ class ActionServices:
     outbox: Outbox
     reviews: Reviews
     journal: Journalled
-    revokers: Mapping[str, Revoker] = field(default_factory=dict)
+    vendors: VendorRegistry
+    exposed_credentials: ExposedCredentials

@@ -18,6 +18,8 @@ from orchestration.cli import cli
 from orchestration.config.channels.kinds import SHIPPED_CHANNELS
 from orchestration.config.providers.kinds import SHIPPED_PROVIDERS
 from orchestration.config.reference import json_schema
+from orchestration.config.vendors.kinds import SHIPPED_VENDORS
+from orchestration.config.vendors.reference import vendors_table
 from orchestration.events.reference import events_page
 from orchestration.notifications.reference import channels_table
 from orchestration.playbooks.actions import Action
@@ -30,6 +32,7 @@ from tests.support.project import ROOT
 
 REFERENCE = ROOT / "docs" / "reference"
 _INTAKE = ROOT / "docs" / "how-to" / "receive-alerts.md"
+_ROTATION = ROOT / "docs" / "how-to" / "rotate-a-credential.md"
 _WIDTH = 100
 
 _COMMANDS = """# Console commands
@@ -197,6 +200,11 @@ def providers_page() -> str:
     return _with_table(REFERENCE / "providers.md", "types", providers_table(SHIPPED_PROVIDERS.values()))
 
 
+def rotation_page() -> str:
+    """How to rotate a credential, with every vendor's page."""
+    return _with_table(_ROTATION, "vendors", vendors_table(SHIPPED_VENDORS.values()))
+
+
 PAGES: dict[Path, Callable[[], str]] = {
     REFERENCE / "api.md": api_page,
     REFERENCE / "commands.md": commands_page,
@@ -207,6 +215,7 @@ PAGES: dict[Path, Callable[[], str]] = {
     REFERENCE / "alert-rules.md": rules_page,
     _INTAKE: intake_page,
     REFERENCE / "providers.md": providers_page,
+    _ROTATION: rotation_page,
     **_playbooks(),
     ROOT / "config" / "playbook.schema.json": playbook_schema,
 }

@@ -9,7 +9,6 @@ import anyio.to_thread
 
 from orchestration.config.revocations import FILE as REVOCATIONS_FILE
 from orchestration.config.revocations import restore, revoke
-from orchestration.errors import OrchestratorError
 from orchestration.playbooks.actions import (
     ActionContext,
     ActionError,
@@ -19,14 +18,21 @@ from orchestration.playbooks.actions import (
     UndoState,
     action,
 )
-from orchestration.playbooks.actions.exposure import exposed, quarantined, secrets_in, values_in
+from orchestration.playbooks.actions.exposed_values import remember, remembered_values
+from orchestration.playbooks.actions.vendor_revocation import RevocationReport, instructions, revoke_at_vendors
 from orchestration.playbooks.model import Mode, Risk
+from orchestration.security.exposed_credentials import ExposedValue
 
 
 class SomeCredentials(Parameters):
-    """Variables of `.env` by name."""
+    """Variables of `.env` by name, and exposed secrets that no variable holds, as `security.scope` calls them."""
 
-    variables: tuple[str, ...]
+    variables: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
+
+    @property
+    def subjects(self) -> tuple[str, ...]:
+        return (*self.variables, *self.others)
 
 
 class RotationUndo(UndoState):
@@ -40,44 +46,50 @@ class Rotate(ReversibleAction[SomeCredentials, RotationUndo]):
     """Take exposed credentials out of use."""
 
     name = "security.rotate"
-    summary = "refuse the exposed values of credentials, and revoke them where the vendor has a call for that"
+    summary = "refuse the exposed values of credentials, revoke them where a revoker is configured, and probe them"
     risk = Risk.REVERSIBLE
     undo_summary = "the values are accepted again; what was revoked at a vendor stays revoked"
-    finds = ("retired", "waiting", "revoked")
+    finds = ("retired", "waiting", "revoked", "replaced", "probed")
 
     def targets(self, parameters: SomeCredentials) -> tuple[str, ...]:
-        return parameters.variables
+        return parameters.subjects
 
     def at_most(self, parameters: SomeCredentials) -> Mode:
         # Whatever the configuration allows: until new values are in place, everything that uses the old ones stops.
         return Mode.ASK
 
     async def preview(self, context: ActionContext, parameters: SomeCredentials) -> str:
-        names = ", ".join(parameters.variables)
-        calls = ", ".join(name for name in parameters.variables if name in self.services.revokers)
-        revoke = f"revoke {calls} at the vendor" if calls else "revoke nothing at a vendor (do that yourself)"
+        known = await anyio.to_thread.run_sync(remember, self.services, context.incident_id)
+        kinds = {one.subject: one.kind for one in known}
+        lines = [instructions(self.services, name, kinds.get(name, ""), name) for name in parameters.variables]
+        lines += [instructions(self.services, "", kinds.get(name, ""), name) for name in parameters.others]
         return (
-            f"refuse the exposed values of {names} from now on, and {revoke}; put the new values into .env first, "
-            "or whatever needs them stops until you do"
+            f"refuse the exposed values of {', '.join(parameters.subjects)} from now on; {'; '.join(lines)}. Put new "
+            "values into .env first, or whatever needs them stops until you do"
         )
 
     async def run(self, context: ActionContext, parameters: SomeCredentials) -> ActionOutcome:
-        known = await anyio.to_thread.run_sync(self._exposed_values, context.incident_id, parameters)
-        if not known:
+        exposed = await anyio.to_thread.run_sync(self._exposed, context.incident_id, parameters)
+        if not exposed:
             raise ActionError("no exposed value was found; nothing was refused")
         reason = f"{context.incident_id}: exposed [{context.key}]"
-        digests = await anyio.to_thread.run_sync(revoke, self._file, known, reason)
+        values = {one.value for _, one in exposed}
+        digests = await anyio.to_thread.run_sync(revoke, self._file, values, reason)
         self.services.store.refresh()
         # Refused here first: a vendor that does not answer must not keep the value in use.
-        revoked, failures = await self._revoke(parameters.variables)
+        report = await revoke_at_vendors(self.services, exposed)
         credentials = self.services.store.credentials
         waiting = [name for name in parameters.variables if credentials.get(name) is None]
-        summary = f"{len(known)} exposed values are refused from now on"
-        summary += f"; new values are missing for {', '.join(waiting)}" if waiting else "; new values are in use"
-        summary += f"; revoked at the vendor: {', '.join(revoked)}" if revoked else "; none was revoked at a vendor"
-        summary += f"; not revoked: {'; '.join(failures)}" if failures else ""
-        findings = {"retired": len(known), "waiting": waiting, "revoked": revoked}
-        return ActionOutcome(summary, findings, undo=RotationUndo(digests=tuple(digests)).as_json())
+        findings = {
+            "retired": len(values),
+            "waiting": waiting,
+            "revoked": list(report.revoked),
+            "replaced": report.replaced,
+            "probed": {subject: status.value for subject, status in report.probed.items()},
+        }
+        summary = _summary(len(values), waiting, report)
+        undo = RotationUndo(digests=tuple(digests)).as_json()
+        return ActionOutcome(summary, findings, {**report.revoked, **report.evidence}, undo)
 
     async def revert(self, context: ActionContext, state: RotationUndo) -> str:
         await anyio.to_thread.run_sync(restore, self._file, state.digests)
@@ -88,25 +100,21 @@ class Rotate(ReversibleAction[SomeCredentials, RotationUndo]):
     def _file(self) -> Path:
         return self.services.state_folder / REVOCATIONS_FILE
 
-    async def _revoke(self, names: Sequence[str]) -> tuple[list[str], list[str]]:
-        """Call the vendors that have a call for it; returns what was revoked, and what went wrong."""
-        revoked, failures = [], []
-        for name in names:
-            if (revoker := self.services.revokers.get(name)) is None:
-                continue
-            try:
-                await revoker.revoke(name)
-                revoked.append(name)
-            except OrchestratorError as error:
-                failures.append(f"{name}: {error}")
-        return revoked, failures
+    def _exposed(self, incident_id: str, parameters: SomeCredentials) -> list[tuple[str, ExposedValue]]:
+        """The exposed values that are to be taken out of use, by subject. Blocks."""
+        remember(self.services, incident_id)
+        found = remembered_values(self.services, incident_id)
+        return [(subject, value) for subject in parameters.subjects for value in found.get(subject, ())]
 
-    def _exposed_values(self, incident_id: str, parameters: SomeCredentials) -> frozenset[str]:
-        """The secrets in the exposed files, in quarantine or not, except what another variable holds. Blocks."""
-        incident = self.services.incidents.get(incident_id)
-        paths = [one.path for one in exposed(self.services, incident.blast_radius.runs)]
-        paths += quarantined(self.services, incident_id)
-        credentials = self.services.store.credentials
-        mine = {value for name in parameters.variables for value in credentials.values(name)}
-        others = credentials.secrets(self.services.store.file) - mine
-        return (values_in(self.services, paths) | secrets_in(self.services, paths)) - others
+
+def _summary(count: int, waiting: Sequence[str], report: RevocationReport) -> str:
+    parts = [
+        f"{count} exposed values are refused from now on",
+        f"new values are missing for {', '.join(waiting)}" if waiting else "new values are in use",
+        f"revoked at the vendor: {', '.join(report.revoked)}" if report.revoked else "none was revoked at a vendor",
+    ]
+    parts += [f"the new value from the vendor is in .env: {', '.join(report.replaced)}"] if report.replaced else []
+    failed = [f"{subject}: {why}" for subject, why in report.failed.items()]
+    parts += [f"not revoked: {'; '.join(failed)}"] if failed else []
+    parts += [f"{subject} is {status.value}" for subject, status in report.probed.items()]
+    return "; ".join(parts)

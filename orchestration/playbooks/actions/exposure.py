@@ -48,12 +48,12 @@ def quarantined(services: ActionServices, incident_id: str) -> list[Path]:
     return [path for path in sorted(folder.glob("*/*")) if path.is_file()]
 
 
-def secrets_in(services: ActionServices, paths: Iterable[Path]) -> frozenset[str]:
-    """What looks like a secret in files. For comparing only. Blocks."""
+def secrets_in(services: ActionServices, paths: Iterable[Path]) -> dict[str, str]:
+    """What looks like a secret in files, with its kind. For comparing only. Blocks."""
     texts = [_text(path) for path in paths]
-    values = {text[match.start : match.end] for text in texts for match in services.redactor.find(text)}
+    values = {text[match.start : match.end]: match.kind for text in texts for match in services.redactor.find(text)}
     # Shorter ones occur in any file by chance.
-    return frozenset(value for value in values if len(value) >= MINIMUM_LENGTH)
+    return {value: kind for value, kind in values.items() if len(value) >= MINIMUM_LENGTH}
 
 
 def values_in(services: ActionServices, paths: Iterable[Path]) -> frozenset[str]:

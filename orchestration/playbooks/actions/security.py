@@ -24,6 +24,7 @@ from orchestration.playbooks.actions import (
     action,
 )
 from orchestration.playbooks.actions.database import backups_of, integrity_of
+from orchestration.playbooks.actions.exposed_values import remember
 from orchestration.playbooks.actions.exposure import Exposed, exposed
 from orchestration.security.vulnerabilities import audit, installed
 
@@ -55,7 +56,7 @@ class ExposureScopeAction(SecurityAction[NoParameters]):
 
     name = "security.scope"
     summary = "find what is exposed and where, since when, which credentials are among it, and who has read it"
-    finds = ("secrets", "places", "artifacts", "variables", "readers", "first", "last", "new")
+    finds = ("secrets", "places", "artifacts", "variables", "others", "readers", "first", "last", "new")
 
     async def run(self, context: ActionContext, parameters: NoParameters) -> ActionOutcome:
         incident = await self.incident(context)
@@ -64,6 +65,7 @@ class ExposureScopeAction(SecurityAction[NoParameters]):
         signs = [event for event in await self.events(SIGNS, since) if _concerns(event, incident)]
         reads = [event for event in await self.events(_READ, since) if _concerns(event, incident)]
         acted = await anyio.to_thread.run_sync(self._acted_at, context.incident_id)
+        known = await anyio.to_thread.run_sync(remember, self.services, context.incident_id) if found else ()
         moments = [incident.detected_at, *(one.written_at for one in found), *(event.at for event in signs)]
         findings = {
             "secrets": sum(one.count for one in found),
@@ -71,6 +73,7 @@ class ExposureScopeAction(SecurityAction[NoParameters]):
             "artifacts": [one.artifact for one in found if one.artifact],
             # Not called `credentials`: redaction takes the value of such a key for a secret itself.
             "variables": sorted({name for one in found for name in one.variables}),
+            "others": sorted(one.subject for one in known if not one.variable)[:_MOST],
             "readers": sorted({event.actor for event in reads if event.actor}),
             "first": min(moments).isoformat(),
             "last": max(moments).isoformat(),

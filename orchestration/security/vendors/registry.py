@@ -65,6 +65,10 @@ class VendorRegistry:
         vendor = vendor_of_kind(kind)
         return None if vendor is None else VendorMatch(vendor, RevokerSettings(vendor=vendor.name))
 
+    def is_configured(self, variable: str) -> bool:
+        """Whether a revoker names the variable."""
+        return any(variable in one.variables for one in self._configuration().revokers.values() if one.enabled)
+
     @asynccontextmanager
     async def connected(self, match: VendorMatch) -> AsyncIterator[CredentialVendor]:
         """The vendor, for as long as the block lasts. Raises VendorError if it cannot be asked at all."""

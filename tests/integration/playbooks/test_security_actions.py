@@ -7,13 +7,14 @@ import json
 import os
 import stat
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.responses import JSONResponse
 
 from orchestration.domain.run_status import RunStatus
 from orchestration.domain.scenario import Scenario
@@ -23,9 +24,11 @@ from orchestration.playbooks.actions import ActionError
 from orchestration.playbooks.model import Mode
 from orchestration.storage.runs import Run
 from tests.integration.agents.rooms import DONE, ScriptedModel, calls
+from tests.support.credential_vendors import ADMIN, Behaviour, VendorServer, azure, github, openai, vendor_server
 from tests.support.project import provider_at
 from tests.support.response import EXECUTOR, NOWHERE, Ward, a_ward
 
+GITHUB = "ghp_" + "a1B2" * 9
 OLD, NEW = "sk-proj-0ld0ld0ld0ld0ld0ld0ld01234", "sk-proj-n3wn3wn3wn3wn3wn3wn3w56789"
 KEYED = {"own": NOWHERE["own"], "paid": provider_at("http://127.0.0.1:9", apiKeyEnv="PAID_KEY")}
 
@@ -209,9 +212,12 @@ async def test_an_exposed_value_is_refused_and_a_new_one_is_used_at_once(tmp_pat
         leak(ward, f"{OLD} and 0ther-0ther-0ther")
         ward.declare(Scenario.SECURITY_ALERT, runs=["run-1"])
         await ward.run("security.quarantine", artifacts=["run-1/notes.md"])
-        assert "revoke nothing at a vendor" in await ward.preview("security.rotate", variables=["PAID_KEY"])
+        await ward.run("security.scope")
+        page = "revoke it yourself at https://platform.openai.com/api-keys"
+        assert page in await ward.preview("security.rotate", variables=["PAID_KEY"])
         rotated = await ward.run("security.rotate", variables=["PAID_KEY"])
-        assert rotated.findings == {"retired": 1, "waiting": ["PAID_KEY"], "revoked": []}
+        assert (rotated.findings["retired"], rotated.findings["waiting"]) == (1, ["PAID_KEY"])
+        assert (rotated.findings["revoked"], rotated.findings["probed"]) == ([], {"PAID_KEY": "unknown"})
         store = ward.app.store
         assert (store.credentials.get("PAID_KEY"), store.credentials.get("OTHER_TOKEN")) == (None, "0ther-0ther-0ther")
         assert "PAID_KEY was exposed and is refused" in str(store.findings[0])
@@ -240,38 +246,111 @@ async def test_a_value_that_the_process_was_started_with_gives_way_to_a_new_one_
             assert (rotated.findings["waiting"], ward.app.store.credentials.get("PAID_KEY")) == ([], NEW)
 
 
-class Vendor:
-    """A vendor with a call that revokes."""
+@asynccontextmanager
+async def a_leaked_key(
+    tmp_path: Path, behaviour: Behaviour, value: str, *others: str, **revoker: Any
+) -> AsyncIterator[tuple[Ward, VendorServer]]:
+    """An incident about the value of VENDOR_KEY in an artifact, and the vendor of it, whose revoker is configured."""
+    (tmp_path / ".env").write_text(f"# mine\nVENDOR_KEY={value}\nADMIN={ADMIN}\nOTHER=kept\n")
+    automation = {"actions": {"security.rotate": "auto"}}
+    async with vendor_server(behaviour, value, *others) as server:
+        settings = {"variables": ["VENDOR_KEY"], "baseUrl": server.url, **revoker}
+        settings["options"] = {key: text.format(url=server.url) for key, text in revoker.get("options", {}).items()}
+        async with a_ward(tmp_path, automation=automation, revokers={"main": settings}) as ward:
+            a_run(ward)
+            leak(ward, value)
+            ward.declare(Scenario.SECURITY_ALERT, runs=["run-1"])
+            scope = (await ward.run("security.scope")).findings
+            assert (scope["variables"], scope["others"]) == (["VENDOR_KEY"], [])
+            await ward.run("security.quarantine", artifacts=scope["artifacts"])
+            yield ward, server
 
-    def __init__(self, *, away: bool = False) -> None:
-        self.revoked: list[str] = []
-        self._away = away
 
-    async def revoke(self, credential: str) -> str:
-        if self._away:
-            raise OrchestratorError("the vendor does not answer")
-        self.revoked.append(credential)
-        return "revoked"
+async def test_a_leaked_token_is_revoked_at_its_vendor_on_a_persons_word_and_probed(tmp_path: Path) -> None:
+    async with a_leaked_key(tmp_path, github, GITHUB, vendor="github") as (ward, server):
+        decision = await ward.decide("security.rotate", {"variables": ["VENDOR_KEY"]})
+        assert (decision.mode, "VENDOR_KEY: revoke it at GitHub (revoker main)" in decision.preview) == (Mode.ASK, True)
+        assert server.received == []
+        server.upset = lambda _: JSONResponse({"message": "Server Error"}, 500)
+        failed = await ward.run("security.rotate", variables=["VENDOR_KEY"])
+        assert failed.findings["revoked"] == []
+        assert failed.findings["probed"] == {"VENDOR_KEY": "unknown"}
+        assert "not revoked: VENDOR_KEY: 127.0.0.1:" in failed.summary
+        server.upset = None
+        # The same key: the person's one word covers the repetition after a crash.
+        done = await ward.run("security.rotate", variables=["VENDOR_KEY"])
+        assert (done.findings["revoked"], server.valid) == (["VENDOR_KEY"], set())
+        assert done.findings["probed"] == {"VENDOR_KEY": "refused"}
+        assert ward.app.store.credentials.get("VENDOR_KEY") is None
+        assert GITHUB not in json.dumps([done.summary, done.evidence, failed.evidence])
+        assert GITHUB not in (ward.app.state_folder / "exposed-credentials.json").read_text()
 
 
-async def test_a_vendor_with_a_call_for_it_is_asked_to_revoke_and_only_on_a_persons_word(tmp_path: Path) -> None:
+async def test_azure_s_new_key_is_in_env_at_once_and_the_rest_of_the_file_as_it_was(tmp_path: Path) -> None:
+    options = {
+        "subscription": "sub",
+        "resourceGroup": "group",
+        "account": "lab",
+        "tenant": "tenant",
+        "clientId": "app-1",
+        "clientSecretEnv": "ADMIN",
+        "authority": "{url}",
+    }
+    exposed = "exposed-azure-key-000001"
+    leaked = a_leaked_key(tmp_path, azure, exposed, "another-azure-key-000002", vendor="azure", options=options)
+    async with leaked as (ward, server):
+        done = await ward.run("security.rotate", variables=["VENDOR_KEY"])
+        fresh = ward.app.store.credentials.get("VENDOR_KEY")
+        assert (fresh in server.valid, fresh != exposed) == (True, True)
+        assert (done.findings["waiting"], done.findings["replaced"]) == ([], ["VENDOR_KEY"])
+        assert done.findings["probed"] == {"VENDOR_KEY": "refused"}
+        text = (ward.root / ".env").read_text()
+        assert text == f"# mine\nVENDOR_KEY={fresh}\nADMIN={ADMIN}\nOTHER=kept\n"
+        assert str(fresh) not in ward.app.redactor.text(f"it is {fresh}")
+        # Carried out once more after a crash: nothing is regenerated again.
+        again = await ward.run("security.rotate", variables=["VENDOR_KEY"])
+        assert (again.findings["waiting"], ward.app.store.credentials.get("VENDOR_KEY")) == ([], fresh)
+
+
+async def test_a_secret_of_no_variable_is_rotated_by_its_form_and_one_without_an_api_names_the_page(
+    tmp_path: Path,
+) -> None:
+    pypi = "pypi-AgEI" + "a1B2" * 15
+    async with vendor_server(github, GITHUB) as server:
+        revokers = {"any": {"vendor": "github", "baseUrl": server.url}}
+        async with a_ward(tmp_path, revokers=revokers) as ward:
+            a_run(ward)
+            leak(ward, f"{GITHUB} and {pypi}")
+            ward.declare(Scenario.SECURITY_ALERT, runs=["run-1"])
+            others = (await ward.run("security.scope")).findings["others"]
+            assert [one.partition(" ")[0] for one in others] == ["github-token", "pypi-token"]
+            preview = await ward.preview("security.rotate", others=others)
+            assert f"{others[0]}: revoke it at GitHub (revoker any)" in preview
+            assert f"{others[1]}: revoke it yourself at https://pypi.org/manage/account/token/" in preview
+            done = await ward.run("security.rotate", others=others)
+            assert (done.findings["revoked"], server.valid) == (others[:1], set())
+            assert done.findings["probed"] == {others[0]: "refused", others[1]: "unknown"}
+
+
+async def test_a_provider_s_key_is_probed_at_the_configured_address(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text(f"PAID_KEY={OLD}\n")
-    async with a_ward(tmp_path, KEYED, automation={"actions": {"security.rotate": "auto"}}) as ward:
-        a_run(ward)
-        vendor = Vendor()
-        ward.use(revokers={"PAID_KEY": vendor})
-        with pytest.raises(ActionError, match="no exposed value was found; nothing was refused"):
-            await ward.run("security.rotate", variables=["PAID_KEY"])
-        leak(ward)
-        decision = await ward.decide("security.rotate", {"variables": ["PAID_KEY"]})
-        assert (decision.mode, "revoke PAID_KEY at the vendor" in decision.preview) == (Mode.ASK, True)
-        assert vendor.revoked == []
-        rotated = await ward.run("security.rotate", variables=["PAID_KEY"])
-        assert (rotated.findings["revoked"], vendor.revoked) == (["PAID_KEY"], ["PAID_KEY"])
-        ward.use(revokers={"PAID_KEY": Vendor(away=True)})
-        rotated = await ward.run("security.rotate", variables=["PAID_KEY"])
-        assert rotated.summary.endswith("not revoked: PAID_KEY: the vendor does not answer")
-        assert ward.app.store.credentials.get("PAID_KEY") is None
+    async with vendor_server(openai, OLD) as server:
+        paid = provider_at(server.url, apiKeyEnv="PAID_KEY")
+        async with a_ward(tmp_path, {"paid": paid}) as ward:
+            a_run(ward)
+            leak(ward)
+            ward.declare(Scenario.SECURITY_ALERT, runs=["run-1"])
+            await ward.run("security.scope")
+            for valid, upset, expected in (
+                ({OLD}, None, "accepted"),
+                (set(), None, "refused"),
+                (set(), lambda _: JSONResponse({"data": []}), "unknown"),  # it accepts any key
+                (set(), lambda _: JSONResponse({}, 403), "unknown"),
+            ):
+                server.valid, server.upset = valid, upset
+                done = await ward.run("security.rotate", variables=["PAID_KEY"])
+                assert done.findings["probed"] == {"PAID_KEY": expected}
+            assert {one.path for one in server.received} == {"/v1/models"}
 
 
 def advise(root: Path, package: str, fixed: str, last: str = "") -> None:
