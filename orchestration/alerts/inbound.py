@@ -16,8 +16,9 @@ from orchestration.incidents.report import Facts
 
 @dataclass(frozen=True, slots=True)
 class InboundAlert:
-    """One alert of a source, firing or resolved. `at` is when it began, or when it ended.
+    """One alert of a source, firing or resolved.
 
+    `at` is when it began, or when it ended; when it was received, if the sender does not say (`start_known`).
     `scenario` is decided by our configuration (`classified`), whatever a reader puts there.
     """
 
@@ -32,6 +33,7 @@ class InboundAlert:
     scenario: Scenario = Scenario.EXTERNAL_ALERT
     details: Mapping[str, str] = field(default_factory=dict)
     drill: bool = False
+    start_known: bool = True
 
     def to_json(self) -> dict[str, Any]:
         """The alert as JSON values, as the inbox stores it."""
@@ -45,15 +47,18 @@ class InboundAlert:
             "summary": self.summary,
             "severity": self.severity.value,
             "scenario": self.scenario.value,
-            "details": dict(self.details),
+            "details": {**self.details, **({} if self.start_known else {_START: "received"})},
             "drill": self.drill,
         }
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> InboundAlert:
         """The reverse of `to_json`. Raises ValueError, KeyError or TypeError for anything else."""
+        details = dict(data["details"])
         values = {
             **data,
+            "details": details,
+            "start_known": details.pop(_START, None) is None,
             "at": datetime.fromisoformat(data["at"]),
             "severity": Severity(data["severity"]),
             "scenario": Scenario(data["scenario"]),
@@ -72,6 +77,7 @@ class InboundAlert:
             state=ConditionState.HOLDS if self.firing else ConditionState.CLEAR,
             scenario=self.scenario,
             since=self.at,
+            since_known=self.start_known,
             labels=self.labels,
             details=self.details,
             value=1.0,
@@ -95,5 +101,7 @@ def severity_of(labels: Mapping[str, str], settings: IntakeSettings) -> Severity
     return settings.severity(labels.get(settings.severity_label, ""))
 
 
+# A detail, because a process of an earlier release refuses an alert with a key that it does not know.
+_START = "start"
 # From the most specific to the least: of `host` and `job`, the host says more about what is broken.
 _SUBJECT_LABELS = ("subject", "provider", "agent", "run", "host", "instance", "service", "job")

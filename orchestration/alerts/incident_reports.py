@@ -34,13 +34,19 @@ def report_of(group: Sequence[Alert], now: datetime) -> TroubleReport:
         fingerprints=tuple(dict.fromkeys(alert.fingerprint for alert in group)),
         # A sender's clock may be ahead of ours, and an incident that began after it was detected would have a negative
         # time to detect.
-        started_at=min(now, *(alert.since for alert in group)),
+        started_at=_started_at(group, now),
         blast_radius=blast_radius_of(group),
         evidence=tuple(_evidence(alert) for alert in group[:_MAX_EVIDENCE]),
         labels=_common(group),
         drill=first.drill,
         links=links_of(group),
     )
+
+
+def _started_at(group: Sequence[Alert], now: datetime) -> datetime | None:
+    """When the impact began; None if no sender says so. The time of receipt would make every detection look instant."""
+    known = [alert.since for alert in group if alert.since_known]
+    return min(now, *known) if known else None
 
 
 def group_facts(group: Iterable[Alert]) -> Facts:

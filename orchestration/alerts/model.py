@@ -32,9 +32,9 @@ class Alert:
     """A condition that holds, or has held.
 
     Each occurrence has a new `id`; the `fingerprint` stays the same. `labels` identify the alert, `details` are further
-    labels of the latest sample. `since` is when the condition began, by the sender's clock, which may be ahead of ours.
-    `seen_at` is when it was last observed to hold, `clear_since` when it was first observed gone. `flips` are the times
-    at which it last began to fire or was resolved.
+    labels of the latest sample. `since` is when the condition began, by the sender's clock, which may be ahead of ours;
+    where nobody knows (`since_known`), when it was first seen. `seen_at` is when it was last observed to hold,
+    `clear_since` when it was first observed gone. `flips` are the times at which it last began to fire or was resolved.
     """
 
     id: str
@@ -60,6 +60,7 @@ class Alert:
     flips: tuple[datetime, ...] = ()
     flapping: bool = False
     drill: bool = False
+    since_known: bool = True
 
     @property
     def group(self) -> str:
@@ -107,6 +108,7 @@ class AlertObservation:
     evidence: Mapping[str, object] = field(default_factory=dict)
     source: str = OWN_SOURCE
     drill: bool = False
+    since_known: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +160,7 @@ def _advance_holding(
             now,
             now,
             flips=flips,
+            since_known=observation.since_known,
         )
     alert = replace(
         alert,

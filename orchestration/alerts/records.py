@@ -36,6 +36,7 @@ def to_row(alert: Alert, decision: NotifyDecision | None) -> AlertRow:
             "clear_since": None if alert.clear_since is None else alert.clear_since.isoformat(),
             "flips": [flip.isoformat() for flip in alert.flips],
             "flapping": alert.flapping,
+            "since_known": alert.since_known,
         },
         since=alert.since,
         updated_at=alert.updated_at,
@@ -73,6 +74,7 @@ def from_row(row: AlertRow) -> Alert:
         clear_since=_time(state["clear_since"]),
         flips=tuple(datetime.fromisoformat(flip) for flip in state["flips"]),
         flapping=state["flapping"],
+        since_known=state.get("since_known", True),  # rows of earlier releases do not say
         drill=row.drill,
     )
 

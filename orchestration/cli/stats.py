@@ -71,7 +71,9 @@ def _print(group: IncidentGroup) -> None:
     ]
     console().print(table(("MEASURE", "N", "MEDIAN", "P90", "MEAN", "COVERS", "VARIANT"), rows))
     for target in group.compliance:
-        click.echo(f"SLA {target.target}: {_share(target.rate)} ({target.met} met, {target.breached} breached)")
+        click.echo(f"SLA {target.target}: {_share(target.rate)} ({target.sentence})")
+    if group.recurrence.resolved:
+        click.echo(f"ended: {group.endings.sentence}")
     again = group.recurrence
     click.echo(f"recurrence: {_share(again.rate)} ({again.recurred} of {again.resolved} resolved)")
 

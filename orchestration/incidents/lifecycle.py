@@ -105,15 +105,31 @@ def absorb(change: IncidentChange, report: TroubleReport) -> None:
     _raise_by_facts(change, report)
 
 
-def reopen(change: IncidentChange, reason: str) -> None:
-    """Reopen the incident: a new SLA record starts, and everyone is notified again. Raises IncidentRefusedError."""
+def reopen(change: IncidentChange, reason: str, seen_at: datetime | None = None) -> None:
+    """Reopen the incident: a new SLA record starts, and everyone is notified again. Raises IncidentRefusedError.
+
+    `seen_at` is when the problem was seen again, which for a replayed report is before now.
+    """
     incident = change.incident
+    continued = _was_not_repaired(change, incident, seen_at or change.now)
     change.transition(IncidentStatus.REOPENED, reason=reason)
     change.set(
-        clock=sla.start(incident.severity, change.settings, change.now, incident.clock.number + 1),
+        clock=sla.reopen(
+            incident.clock,
+            incident.severity,
+            change.settings,
+            change.now,
+            continued=continued,
+        ),
         **dict.fromkeys(_ENDS),
     )
     change.start_paging()
+
+
+def _was_not_repaired(change: IncidentChange, incident: Incident, at: datetime) -> bool:
+    """Whether the resolution did not hold for as long as the reopen window."""
+    resolved = incident.resolved_at
+    return resolved is not None and at - resolved <= timedelta(seconds=change.settings.reopen_seconds)
 
 
 def clear(change: IncidentChange, at: datetime) -> None:

@@ -9,6 +9,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, ClassVar
 
+from orchestration.domain.incident_end import IncidentEnd
 from orchestration.domain.incident_status import MOVES, IncidentStatus
 from orchestration.domain.scenario import Scenario
 from orchestration.domain.severity import Severity
@@ -184,6 +185,7 @@ class Incident:
     recurrence_of: str | None = None
     recurred_as: str | None = None
     merged_into: str | None = None
+    ended_by: IncidentEnd | None = None
     version: int = 0
 
     @property

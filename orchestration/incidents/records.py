@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from pydantic import TypeAdapter
 
 from orchestration.config.response import ResponseSettings
+from orchestration.domain.incident_end import IncidentEnd
 from orchestration.incidents import escalation
 from orchestration.incidents.model import Incident, TimelineEntry
 from orchestration.incidents.report import TroubleReport
@@ -23,6 +24,7 @@ from orchestration.storage.incidents.table import EntryRow, IncidentTable
 _INCIDENT = TypeAdapter(Incident)
 _REPORT = TypeAdapter(TroubleReport)
 _LIKELY_CAUSES = "likely causes: "
+_UNKNOWN_END = "unknown"
 
 
 class IncidentRecords:
@@ -94,6 +96,8 @@ class IncidentRecords:
         if not self.table.update(connection, before.version, _row(incident), _document(incident)):
             return False
         self.table.save_clock(connection, _clock(incident))
+        if incident.clock.continues is not None:
+            self.table.continue_clock(connection, incident.clock.continues, _clock(incident))
         moments = _moments_of_change(before, incident)
         if before.counted != incident.counted:
             # An incident that was reopened has older SLA records, which `save_clock` above does not touch.
@@ -173,9 +177,10 @@ def _row(incident: Incident) -> dict[str, Any]:
         "seconds_to_detect": _seconds(incident.impact_started_at, incident.detected_at),
         "seconds_to_acknowledge": _seconds(incident.detected_at, incident.acknowledged_at),
         "seconds_to_automation": _seconds(incident.detected_at, incident.automation_at),
-        "seconds_to_resolve": _seconds(incident.detected_at, incident.resolved_at),
-        "seconds_of_impact": _seconds(incident.impact_started_at, incident.resolved_at),
+        "seconds_to_resolve": _seconds(incident.detected_at, _repaired_at(incident)),
+        "seconds_of_impact": _seconds(incident.impact_started_at, _repaired_at(incident)),
         "recurred": incident.recurred_as is not None,
+        "ended_by": _ended_by(incident),
     }
 
 
@@ -207,7 +212,21 @@ def _clock(incident: Incident) -> dict[str, Any]:
         "response_at": clock.stopped_at(TargetKind.RESPONSE),
         "resolution_due_at": clock.resolution_due,
         "resolution_at": clock.resolved_at,
+        "ended_by": _ended_by(incident),
+        "continues": clock.continues is not None,
     }
+
+
+def _ended_by(incident: Incident) -> str | None:
+    """On what the resolution rests; `unknown` if a release recorded it that did not ask, None while it is not over."""
+    if incident.resolved_at is None:
+        return None
+    return incident.ended_by.value if incident.ended_by else _UNKNOWN_END
+
+
+def _repaired_at(incident: Incident) -> datetime | None:
+    """When it was repaired: a workaround ends an incident, and repairs nothing."""
+    return None if incident.ended_by is IncidentEnd.WORKAROUND else incident.resolved_at
 
 
 def _moments_of_change(before: Incident, after: Incident) -> set[datetime]:
@@ -216,7 +235,7 @@ def _moments_of_change(before: Incident, after: Incident) -> set[datetime]:
     if _counted(_row(before)) != _counted(_row(after)):
         moments |= {before.detected_at, after.detected_at}
     if _clock(before) != _clock(after):
-        moments |= {before.clock.started_at, after.clock.started_at}
+        moments |= {clock.start(kind) for clock in (before.clock, after.clock) for kind in TargetKind}
     return moments
 
 

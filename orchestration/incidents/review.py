@@ -136,7 +136,7 @@ def _clock_line(incident: Incident, kind: TargetKind, settings: ResponseSettings
     stopped = clock.stopped_at(kind)
     due = clock.due(kind)
     if stopped is not None:
-        how = f"after {span(stopped - clock.started_at)}"
+        how = f"after {span(stopped - clock.start(kind))}"
     else:
         how = f"{span(due - now)} left" if due > now else f"{span(now - due)} late"
     return f"{kind.value} {state.value}: due {due:%Y-%m-%d %H:%M} UTC, {how}"

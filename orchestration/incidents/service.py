@@ -219,7 +219,7 @@ class IncidentService:
 
 
 def _come_back(change: IncidentChange, report: TroubleReport) -> None:
-    lifecycle.reopen(change, f"{report.source} has seen it again")
+    lifecycle.reopen(change, f"{report.source} has seen it again", report.at)
     change.set(last_seen_at=max(change.incident.last_seen_at, report.at))
     lifecycle.absorb(change, report)
 

@@ -35,7 +35,11 @@ class TargetState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SlaClock:
-    """One record of both targets. `number` counts the reopenings: each of them starts a new record."""
+    """One record of both targets. `number` counts the reopenings: each of them starts a new record.
+
+    What was reopened soon after its resolution was never repaired. Its resolution target goes on from the first start,
+    `resolution_from`, and is counted by the record of that start, whose number is `continues`.
+    """
 
     started_at: datetime
     response_due: datetime
@@ -43,6 +47,12 @@ class SlaClock:
     number: int = 0
     acknowledged_at: datetime | None = None
     resolved_at: datetime | None = None
+    resolution_from: datetime | None = None
+    continues: int | None = None
+
+    def start(self, kind: TargetKind) -> datetime:
+        """When the target's clock started."""
+        return self.resolution_from or self.started_at if kind is TargetKind.RESOLUTION else self.started_at
 
     def due(self, kind: TargetKind) -> datetime:
         """The deadline."""
@@ -57,7 +67,7 @@ class SlaClock:
 
     def at_risk_from(self, kind: TargetKind, percent: float) -> datetime:
         """When that share of the time has passed."""
-        return self.started_at + (self.due(kind) - self.started_at) * (percent / 100)
+        return self.start(kind) + (self.due(kind) - self.start(kind)) * (percent / 100)
 
     def state(self, kind: TargetKind, now: datetime, percent: float) -> TargetState:
         """The state of the target at a moment."""
@@ -81,11 +91,27 @@ def start(severity: Severity, settings: ResponseSettings, at: datetime, number: 
     )
 
 
+def reopen(
+    clock: SlaClock, severity: Severity, settings: ResponseSettings, at: datetime, *, continued: bool
+) -> SlaClock:
+    """The record after a reopening; a `continued` one keeps the start of its resolution target."""
+    fresh = start(severity, settings, at, clock.number + 1)
+    if not continued:
+        return fresh
+    began = clock.start(TargetKind.RESOLUTION)
+    return replace(
+        fresh,
+        resolution_due=start(severity, settings, began).resolution_due,
+        resolution_from=began,
+        continues=clock.number if clock.continues is None else clock.continues,
+    )
+
+
 def recompute(clock: SlaClock, severity: Severity, settings: ResponseSettings) -> SlaClock:
     """The same record for another severity, from the original start."""
     # From the original start: a severity that rises must not buy new time.
-    fresh = start(severity, settings, clock.started_at)
-    return replace(clock, response_due=fresh.response_due, resolution_due=fresh.resolution_due)
+    response, resolution = (start(severity, settings, clock.start(kind)) for kind in TargetKind)
+    return replace(clock, response_due=response.response_due, resolution_due=resolution.resolution_due)
 
 
 def _deadline(seconds: float | None, settings: ResponseSettings, at: datetime) -> datetime:

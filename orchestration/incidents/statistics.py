@@ -7,7 +7,7 @@ Always with n, median and 90th percentile: means of such times are poor for tren
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -15,7 +15,7 @@ from enum import StrEnum
 from orchestration.storage.distributions import RELATIVE_ERROR, Distribution
 from orchestration.storage.incidents.aggregates import IncidentSelection
 from orchestration.storage.incidents.figures import IncidentFigures
-from orchestration.storage.incidents.tallies import TARGETS, Tally, merged, split
+from orchestration.storage.incidents.tallies import ENDS, TARGETS, Tally, merged, split
 
 
 class Measure(StrEnum):
@@ -42,8 +42,11 @@ _NAMES = {
     Measure.MTTD: ("MTTD", "detected − impact started, where the start is known"),
     Measure.MTTA: ("MTTA", "first acknowledgement by a person − detected"),
     Measure.MTTA_AUTOMATION: ("MTTA of automation", "automation began − detected"),
-    Measure.MTTR: ("MTTR", "last resolved − detected"),
-    Measure.MTTR_IMPACT: ("MTTR from impact", "last resolved − impact started, where the start is known"),
+    Measure.MTTR: ("MTTR", "last resolved − first detected, but for those ended by a workaround"),
+    Measure.MTTR_IMPACT: (
+        "MTTR from impact",
+        "last resolved − impact started, where the start is known, but for those ended by a workaround",
+    ),
 }
 
 
@@ -75,12 +78,40 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Compliance:
-    """A target: met ÷ (met + breached). Open past its deadline is breached, open within it is left out."""
+    """A target: met ÷ (met + breached + by_workaround). Open past its deadline is breached, open within it is left out.
+
+    `by_workaround` counts incidents that ended in time, but only by a workaround: nothing was repaired. One that was
+    reopened soon after its resolution is measured from its first start.
+    """
 
     target: str
     met: int
     breached: int
     rate: float | None
+    by_workaround: int = 0
+
+    @property
+    def sentence(self) -> str:
+        """The counts in words."""
+        around = f", {self.by_workaround} only by a workaround" if self.by_workaround else ""
+        return f"{self.met} met, {self.breached} breached{around}"
+
+
+@dataclass(frozen=True, slots=True)
+class Endings:
+    """How the resolved incidents ended: by proof, by the word of a person, or by a workaround. Earlier releases did not
+    record it; theirs are `unknown`."""
+
+    proof: int = 0
+    person: int = 0
+    workaround: int = 0
+    unknown: int = 0
+
+    @property
+    def sentence(self) -> str:
+        """The counts in words; those of which nothing is known only where there are any."""
+        unknown = f", {self.unknown} unknown" if self.unknown else ""
+        return f"{self.proof} by proof, {self.person} by a person, {self.workaround} by a workaround{unknown}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +132,7 @@ class IncidentGroup:
     figures: tuple[Figure, ...]
     compliance: tuple[Compliance, ...]
     recurrence: Recurrence
+    endings: Endings = Endings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,14 +214,18 @@ def _group(name: str, tally: Tally) -> IncidentGroup:
             _figure(measure, summarise(values), tally.total, invalid)
             for measure, values, invalid in zip(Measure, tally.distributions(), tally.invalid, strict=True)
         ),
-        compliance=tuple(
-            # Left out where no target has ended: 0 of 0 is not a compliance of 0 %.
-            Compliance(target, met, breached, share(met, met + breached))
-            for target, met, breached in zip(TARGETS, tally.met, tally.breached, strict=True)
-            if met or breached
-        ),
+        compliance=tuple(_compliance(tally)),
         recurrence=Recurrence(tally.recurred, tally.resolved, share(tally.recurred, tally.resolved)),
+        endings=Endings(**dict(zip(ENDS, tally.ended, strict=True)), unknown=tally.resolved - sum(tally.ended)),
     )
+
+
+def _compliance(tally: Tally) -> Iterator[Compliance]:
+    around = (0, tally.by_workaround)
+    for target, met, breached, by_workaround in zip(TARGETS, tally.met, tally.breached, around, strict=True):
+        # Left out where no target has ended: 0 of 0 is not a compliance of 0 %.
+        if ended := met + breached + by_workaround:
+            yield Compliance(target, met, breached, share(met, ended), by_workaround)
 
 
 def _figure(measure: Measure, summary: Summary, total: int, invalid: int) -> Figure:

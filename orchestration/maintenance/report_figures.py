@@ -48,6 +48,7 @@ class FigureReports:
         actions = self._open_actions()
         summary = (
             f"incidents: {week.total.count}, {before.total.count} in the week before",
+            f"ended: {week.total.endings.sentence}",
             *_sla_summary(week.total),
             f"alerts that have fired for more than a week: {len(old)}",
             f"dependencies: {found.verdict(now)}",
@@ -56,6 +57,7 @@ class FigureReports:
         parts = (
             f"From {moment(now - _WEEK)} to {moment(now)}. Drills never count.{_note(week, before)}\n",
             section("Incidents", [*_figures([week.total, *week.groups]), "", "The week before:", *_counts(before)]),
+            section("How they ended", _endings([week.total, *week.groups])),
             section("SLA", _sla([week.total, *week.groups])),
             section("Alerts older than a week", _alert_table(old, now)),
             section("Dependencies", [found.verdict(now), "", *_vulnerabilities(found)]),
@@ -70,6 +72,7 @@ class FigureReports:
         recurrence = months.total.recurrence
         summary = (
             f"incidents since {since:%Y-%m-%d}: {months.total.count}",
+            f"ended: {months.total.endings.sentence}",
             *_sla_summary(months.total),
             f"recurrence: {_share(recurrence.rate)} ({recurrence.recurred} of {recurrence.resolved} resolved)",
             *(f"{group.name}: {group.count} incidents" for group in months.groups),
@@ -77,6 +80,7 @@ class FigureReports:
         parts = (
             f"Since {moment(since)}. Drills never count.{_note(months)}\n",
             section("By month", _figures(months.groups)),
+            section("How they ended, by month", _endings(months.groups)),
             section("SLA by month", _sla(months.groups)),
             section("By scenario", _figures(scenarios.groups)),
             section("Recurrence by scenario", _recurrence(scenarios.groups)),
@@ -135,16 +139,32 @@ def _counts(report: StatisticsReport) -> list[str]:
 
 def _sla(groups: Iterable[IncidentGroup]) -> list[str]:
     rows = [
-        (group.name or "all", one.target, _share(one.rate), one.met, one.breached)
+        (group.name or "all", one.target, _share(one.rate), one.met, one.by_workaround, one.breached)
         for group in groups
         for one in group.compliance
     ]
-    return table(("group", "target", "met", "in time", "breached"), rows)
+    return table(("group", "target", "met", "in time", "only by a workaround", "breached"), rows)
+
+
+def _endings(groups: Iterable[IncidentGroup]) -> list[str]:
+    rows = [
+        (
+            group.name or "all",
+            ends.proof,
+            ends.person,
+            ends.workaround,
+            ends.unknown,
+            group.count - group.recurrence.resolved,
+        )
+        for group in groups
+        for ends in (group.endings,)
+    ]
+    return table(("group", "by proof", "by a person", "by a workaround", "unknown", "open"), rows)
 
 
 def _sla_summary(group: IncidentGroup) -> Iterator[str]:
     for one in group.compliance:
-        yield f"SLA {one.target}: {_share(one.rate)} ({one.met} met, {one.breached} breached)"
+        yield f"SLA {one.target}: {_share(one.rate)} ({one.sentence})"
 
 
 def _recurrence(groups: Iterable[IncidentGroup]) -> list[str]:

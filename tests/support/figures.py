@@ -33,6 +33,7 @@ def assert_same(found: StatisticsReport, true: StatisticsReport) -> None:
 def assert_same_group(found: IncidentGroup, true: IncidentGroup) -> None:
     """Counts are equal, means but for rounding, ranks within the stated error."""
     assert (found.count, found.compliance, found.recurrence) == (true.count, true.compliance, true.recurrence)
+    assert found.endings == true.endings
     for one, other in zip(found.figures, true.figures, strict=True):
         assert (one.n, one.invalid, one.coverage) == (other.n, other.invalid, other.coverage)
         if other.n:

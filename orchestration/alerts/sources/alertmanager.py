@@ -47,7 +47,8 @@ def _read_alert(alert: Mapping[str, Any], place: str, request: InboundRequest) -
     name = labels.pop("alertname", "") or "unnamed"
     # By its own status: that of the group is "firing" as long as any alert in it fires.
     firing = status(alert.get("status"), f"{place}.status")
-    started = when(alert.get("startsAt"), f"{place}.startsAt") or request.received_at
+    given = when(alert.get("startsAt"), f"{place}.startsAt")
+    started = given or request.received_at
     # Of an alert that fires, `endsAt` is Go's zero time, the year 1, which `when` reads as no time.
     ended = when(alert.get("endsAt"), f"{place}.endsAt") or request.received_at
     return InboundAlert(
@@ -55,6 +56,7 @@ def _read_alert(alert: Mapping[str, Any], place: str, request: InboundRequest) -
         fingerprint=_fingerprint(alert.get("fingerprint")) or fingerprint(name, labels),
         firing=firing,
         at=(started if firing else ended).astimezone(UTC),
+        start_known=given is not None,
         labels=labels,
         # Annotation names are a convention only; `summary` and `description` are those of the Prometheus documentation,
         # `message` is common in older rule sets.

@@ -43,7 +43,8 @@ def _read_alert(alert: Mapping[str, Any], place: str, request: InboundRequest) -
             labels.setdefault(label, storable_text(alert[key]))
     firing = status(alert.get("status", "firing"), f"{place}.status")
     key = "startsAt" if firing else "endsAt"
-    at = when(alert.get(key), f"{place}.{key}") or request.received_at
+    given = when(alert.get(key), f"{place}.{key}")
+    at = given or request.received_at
     # Without severity and scenario, so that a sender may leave them out, or change them, when the alert is over.
     identifying = {key: text for key, text in labels.items() if key not in (settings.severity_label, "scenario")}
     return InboundAlert(
@@ -51,6 +52,7 @@ def _read_alert(alert: Mapping[str, Any], place: str, request: InboundRequest) -
         fingerprint=fingerprint(name, identifying),
         firing=firing,
         at=at.astimezone(UTC),
+        start_known=given is not None,
         labels=labels,
         title=storable_text(alert.get("summary") or name),
         summary=storable_text(alert.get("description") or alert.get("summary") or ""),

@@ -10,6 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from orchestration.domain.incident_end import IncidentEnd
 from orchestration.domain.scenario import Scenario
 from orchestration.domain.severity import Severity
 from orchestration.storage.incidents.tallies import MEASURES, Tally, TallyCell, tally
@@ -19,6 +20,11 @@ from orchestration.storage.tables import incident_clocks, incidents
 GROUPS = ("severity", "scenario", "month")
 Tallies = Mapping[TallyCell, Tally]
 _RESOLVED_IN = MEASURES.index("seconds_to_resolve")
+_UNKNOWN = "unknown"
+# The resolution of an incident that was reopened is counted once, by the record of its first start.
+_counts = ~incident_clocks.c.continues
+# Never NULL, since `NOT NULL` would be neither counted as met nor as anything else.
+_worked_around = sa.func.coalesce(incident_clocks.c.ended_by, "") == IncidentEnd.WORKAROUND.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +58,13 @@ def read(connection: sa.Connection, selection: IncidentSelection, now: datetime 
     response, resolution = clocks.response_at, clocks.resolution_at
     counts = (
         _count(response < clocks.response_due_at),
-        _count(resolution < clocks.resolution_due_at),
+        _count(_counts & (resolution < clocks.resolution_due_at) & ~_worked_around),
         _count(_or_now(response, now) >= clocks.response_due_at),
-        _count(_or_now(resolution, now) >= clocks.resolution_due_at),
+        _count(_counts & (_or_now(resolution, now) >= clocks.resolution_due_at)),
+        _count(_counts & (resolution < clocks.resolution_due_at) & _worked_around),
     )
     for cell, row in _clocks(connection, counts, _selected(incident_clocks, clocks.started_at, selection)):
-        found[cell].met[:], found[cell].breached[:] = row[:2], row[2:]
+        found[cell].met[:], found[cell].breached[:], found[cell].by_workaround = row[:2], row[2:4], row[4]
     return dict(found)
 
 
@@ -66,7 +73,7 @@ def read_overdue(connection: sa.Connection, selection: IncidentSelection, now: d
     clocks = incident_clocks.c
     counts = (
         _count(clocks.response_at.is_(None) & (clocks.response_due_at <= now)),
-        _count(clocks.resolution_due_at <= now),
+        _count(_counts & (clocks.resolution_due_at <= now)),
     )
     # Few records are open, and a partial index holds just those. With the kinds as conditions, the planner would choose
     # an index of all records.
@@ -77,19 +84,21 @@ def read_overdue(connection: sa.Connection, selection: IncidentSelection, now: d
 
 def _incidents(connection: sa.Connection, selection: IncidentSelection) -> dict[TallyCell, Tally]:
     table = incidents.c
-    query = sa.select(table.severity, table.scenario, table.month, table.recurred, *(table[name] for name in MEASURES))
+    columns = (table.severity, table.scenario, table.month, table.recurred, table.ended_by)
+    query = sa.select(*columns, *(table[name] for name in MEASURES))
     rows: defaultdict[TallyCell, list[Sequence[float | None]]] = defaultdict(list)
+    ends: defaultdict[TallyCell, list[str | None]] = defaultdict(list)
     again: defaultdict[TallyCell, int] = defaultdict(int)
     wanted = query.where(*_selected(incidents, table.detected_at, selection))
-    for severity, scenario, month, recurred, *values in connection.execute(wanted):
+    for severity, scenario, month, recurred, ended_by, *values in connection.execute(wanted):
         cell = TallyCell(severity, scenario, month)
         rows[cell].append(values)
+        # A process of an earlier release writes the time only.
+        end = ended_by or (None if values[_RESOLVED_IN] is None else _UNKNOWN)
+        ends[cell].append(end)
         # The rate is a share of the resolved incidents, so one that is open again must be missing above the line, too.
-        again[cell] += recurred and values[_RESOLVED_IN] is not None
-    return {
-        cell: tally(each, sum(1 for values in each if values[_RESOLVED_IN] is not None), again[cell])
-        for cell, each in rows.items()
-    }
+        again[cell] += recurred and end is not None
+    return {cell: tally(each, ends[cell], again[cell]) for cell, each in rows.items()}
 
 
 def _clocks(

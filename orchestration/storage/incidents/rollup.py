@@ -23,13 +23,18 @@ import sqlalchemy as sa
 from orchestration.storage.database import Database
 from orchestration.storage.incidents import aggregates
 from orchestration.storage.incidents.aggregates import IncidentSelection
-from orchestration.storage.incidents.tallies import MEASURES, TARGETS, Tally, TallyCell
+from orchestration.storage.incidents.tallies import ENDS, MEASURES, TARGETS, Tally, TallyCell
 from orchestration.storage.tables import incident_tallies, incident_tally_marks
 
 # The columns of an incident that the sums depend on.
-COUNTED = ("counted", "detected_at", "severity", "scenario", "month", *MEASURES, "recurred")
+COUNTED = ("counted", "detected_at", "severity", "scenario", "month", *MEASURES, "recurred", "ended_by")
 # The columns of a sum, except that of its measures.
-_SUMS = ("total", "resolved", "recurred", *(f"{target}_{how}" for how in ("met", "breached") for target in TARGETS))
+_SUMS = (
+    *("total", "resolved", "recurred"),
+    *(f"{target}_{how}" for how in ("met", "breached") for target in TARGETS),
+    *(f"ended_{end}" for end in ENDS),
+    "resolution_workaround",
+)
 _DAY, _MONTH = "day", "month"
 _BATCH = 16  # days or months in one transaction, so that no writer waits long
 _MOST_TOKENS = 500  # bound parameters of one statement; older SQLite allows 999
@@ -79,6 +84,7 @@ class IncidentRollup:
 
     def roll_up(self, days: DayRange) -> None:
         """Sum up the marked ones of these days, and of the months among them."""
+        self._mark_incomplete()
         months = [span for span in days.spans() if span[0] == _MONTH]
         for span, first, end in ((_DAY, _text(days.first), _text(days.end)), *months):
             for _ in range(_TRIES):
@@ -88,6 +94,19 @@ class IncidentRollup:
                     break
                 for number in range(0, len(marked), _BATCH):
                     self._sum_up(span, marked[number : number + _BATCH])
+
+    def _mark_incomplete(self) -> None:
+        """Mark the sums of processes of an earlier release, which do not count how incidents ended."""
+        table = incident_tallies.c
+        # The condition of the partial index, literally, or the planner would not use it.
+        incomplete = sa.text("incident_tallies.resolution_workaround IS NULL")
+        query = sa.select(table.span, table.begin).where(incomplete).distinct()
+        with self._database.read() as connection:
+            found = connection.execute(query).all()
+        if found:
+            with self._database.write() as connection:
+                for span in (_DAY, _MONTH):
+                    _mark(connection, span, {row.begin for row in found if row.span == span})
 
     def _sum_up(self, span: str, begins: Sequence[str]) -> None:
         make = _of_day if span == _DAY else _of_month
@@ -166,7 +185,8 @@ def _marked(connection: sa.Connection, span: str, first: str, end: str) -> Seque
 
 def _sums(span: str, first: str, end: str, selection: IncidentSelection) -> sa.Select[Any]:
     sums = incident_tallies.c
-    columns = (sums.begin, sums.severity, sums.scenario, *(sums[name] for name in _SUMS), sums.measures)
+    counts = (sa.func.coalesce(sums[name], 0) for name in _SUMS)
+    columns = (sums.begin, sums.severity, sums.scenario, *counts, sums.measures)
     query = sa.select(*columns).where(sums.span == span, sums.begin >= first, sums.begin < end)
     if selection.severities:
         query = query.where(sums.severity.in_([severity.value for severity in selection.severities]))
@@ -176,7 +196,10 @@ def _sums(span: str, first: str, end: str, selection: IncidentSelection) -> sa.S
 
 
 def _row(cell: TallyCell, tally: Tally) -> dict[str, Any]:
-    sums = (tally.total, tally.resolved, tally.recurred, *tally.met, *tally.breached)
+    sums = (
+        *(tally.total, tally.resolved, tally.recurred),
+        *(*tally.met, *tally.breached, *tally.ended, tally.by_workaround),
+    )
     return {
         "severity": cell.severity,
         "scenario": cell.scenario,
@@ -186,12 +209,15 @@ def _row(cell: TallyCell, tally: Tally) -> dict[str, Any]:
 
 
 def _count(tally: Tally, sums: Sequence[Any]) -> None:
-    total, resolved, recurred, *targets, measures = sums
+    total, resolved, recurred, *more, by_workaround, measures = sums
+    met, breached, ended = more[: len(TARGETS)], more[len(TARGETS) : -len(ENDS)], more[-len(ENDS) :]
     tally.total += total
     tally.resolved += resolved
     tally.recurred += recurred
-    tally.met = list(map(add, tally.met, targets))
-    tally.breached = list(map(add, tally.breached, targets[len(TARGETS) :]))
+    tally.met = list(map(add, tally.met, met))
+    tally.breached = list(map(add, tally.breached, breached))
+    tally.ended = list(map(add, tally.ended, ended))
+    tally.by_workaround += by_workaround
     tally.add_bytes(measures)
 
 

@@ -112,6 +112,19 @@ class IncidentTable:
         if not connection.execute(sa.update(incident_clocks).where(same).values(**row)).rowcount:
             connection.execute(sa.insert(incident_clocks).values(**row))
 
+    def continue_clock(self, connection: sa.Connection, number: int, row: Values) -> None:
+        """Let the SLA record `number` count the resolution of a later record that continues it."""
+        first = (incident_clocks.c.incident_id == row["incident_id"]) & (incident_clocks.c.number == number)
+        counted = {name: row[name] for name in ("resolution_due_at", "resolution_at", "ended_by")}
+        connection.execute(sa.update(incident_clocks).where(first).values(counted))
+
+    def list_clocks(self, incident_id: str) -> tuple[Values, ...]:
+        """All SLA records of an incident, in order."""
+        whose = incident_clocks.c.incident_id == incident_id
+        with self._database.read() as connection:
+            rows = connection.execute(sa.select(incident_clocks).where(whose).order_by(incident_clocks.c.number))
+            return tuple(dict(row) for row in rows.mappings())
+
     def mark_clocks(self, connection: sa.Connection, incident_id: str, *, counted: bool) -> set[datetime]:
         """Let all SLA records of an incident count in figures, or none; returns their start times."""
         whose = incident_clocks.c.incident_id == incident_id

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from operator import add
 from typing import NamedTuple
 
+from orchestration.domain.incident_end import IncidentEnd
 from orchestration.storage import distributions
 from orchestration.storage.distributions import Distribution, ExactValues
 
@@ -21,6 +22,8 @@ MEASURES = (
     "seconds_of_impact",
 )
 TARGETS = ("response", "resolution")
+# How incidents ended, as their rows say; of others nothing is known.
+ENDS = tuple(end.value for end in IncidentEnd)
 # Little-endian on every machine, because it is stored, and a database may be restored elsewhere.
 _HEADER = struct.Struct(f"<{len(MEASURES)}I{len(MEASURES)}d")
 _QUICK = 1  # the lowest level of zlib is enough: nearly all digits are zero
@@ -36,15 +39,18 @@ class TallyCell(NamedTuple):
 
 @dataclass(slots=True)
 class Tally:
-    """Counts and values of a number of incidents. The lists have an element for each of `MEASURES`, or of `TARGETS`.
+    """Counts and values of incidents. The lists have an element for each of `MEASURES`, `TARGETS` or `ENDS`.
 
-    `invalid` counts negative values (a clock was set back), `values` holds the others. `packed` holds more values as
-    bucket counts, with their sums in `sums`.
+    `by_workaround` counts resolution targets that were stopped in time, but only by a workaround. `invalid` counts
+    negative values (a clock was set back), `values` holds the others. `packed` holds more values as bucket counts, with
+    their sums in `sums`.
     """
 
     total: int = 0
     resolved: int = 0
     recurred: int = 0
+    ended: list[int] = field(default_factory=lambda: [0] * len(ENDS))
+    by_workaround: int = 0
     met: list[int] = field(default_factory=lambda: [0] * len(TARGETS))
     breached: list[int] = field(default_factory=lambda: [0] * len(TARGETS))
     invalid: list[int] = field(default_factory=lambda: [0] * len(MEASURES))
@@ -58,6 +64,8 @@ class Tally:
         self.resolved += other.resolved
         self.recurred += other.recurred
         self.packed += other.packed
+        self.by_workaround += other.by_workaround
+        self.ended = list(map(add, self.ended, other.ended))
         self.met = list(map(add, self.met, other.met))
         self.breached = list(map(add, self.breached, other.breached))
         self.invalid = list(map(add, self.invalid, other.invalid))
@@ -90,13 +98,14 @@ class Tally:
         return self.packed + distributions.pack(self.values), sums
 
 
-def tally(rows: Sequence[Sequence[float | None]], resolved: int, recurred: int) -> Tally:
-    """The tally of incidents, given the values of their measures."""
+def tally(rows: Sequence[Sequence[float | None]], ends: Sequence[str | None], recurred: int) -> Tally:
+    """The tally of incidents, given the values of their measures and how each ended, None for those that have not."""
     columns = list(zip(*rows, strict=True))
     return Tally(
         total=len(rows),
-        resolved=resolved,
+        resolved=sum(1 for end in ends if end is not None),
         recurred=recurred,
+        ended=[ends.count(end) for end in ENDS],
         invalid=[sum(1 for value in column if value is not None and value < 0) for column in columns],
         values=[[value for value in column if value is not None and value >= 0] for column in columns],
     )

@@ -37,6 +37,8 @@ incidents = sa.Table(
     sa.Column("seconds_to_resolve", sa.Float),
     sa.Column("seconds_of_impact", sa.Float),
     sa.Column("recurred", sa.Boolean, nullable=False),
+    # A value of IncidentEnd, or `unknown`; NULL for one that has not ended, and for rows of earlier releases.
+    sa.Column("ended_by", sa.String(16)),
     # Compared and raised by every change: of two that started from the same version, one has to be repeated.
     sa.Column("version", sa.Integer, nullable=False),
     # At most one incident of a key is open. Two processes that report at the same time are decided here: the second
@@ -79,6 +81,7 @@ incidents = sa.Table(
         "seconds_to_resolve",
         "seconds_of_impact",
         "recurred",
+        "ended_by",
     ),
 )
 
@@ -140,6 +143,9 @@ incident_clocks = sa.Table(
     sa.Column("response_at", UtcDateTime),
     sa.Column("resolution_due_at", UtcDateTime, nullable=False),
     sa.Column("resolution_at", UtcDateTime),
+    sa.Column("ended_by", sa.String(16)),
+    # The resolution of such a record is counted by the record that it continues.
+    sa.Column("continues", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Index(
         "ix_incident_clocks_measures",
         "counted",
@@ -151,6 +157,8 @@ incident_clocks = sa.Table(
         "response_at",
         "resolution_due_at",
         "resolution_at",
+        "ended_by",
+        "continues",
     ),
     sa.Index(
         "ix_incident_clocks_running",
@@ -175,7 +183,18 @@ incident_tallies = sa.Table(
     sa.Column("response_breached", sa.Integer, nullable=False),
     sa.Column("resolution_met", sa.Integer, nullable=False),
     sa.Column("resolution_breached", sa.Integer, nullable=False),
+    # NULL where a process of an earlier release has summed up; such a sum is made anew.
+    sa.Column("ended_proof", sa.Integer),
+    sa.Column("ended_person", sa.Integer),
+    sa.Column("ended_workaround", sa.Integer),
+    sa.Column("resolution_workaround", sa.Integer),
     sa.Column("measures", sa.LargeBinary, nullable=False),
+    sa.Index(
+        "ix_incident_tallies_incomplete",
+        "begin",
+        sqlite_where=sa.text("resolution_workaround IS NULL"),
+        postgresql_where=sa.text("resolution_workaround IS NULL"),
+    ),
 )
 
 # One row per change, never updated: a process that sums up deletes exactly the marks that it has read.

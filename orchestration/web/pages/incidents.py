@@ -71,8 +71,8 @@ def card_of(records: IncidentRecords, incident: Incident, now: datetime) -> Card
 def _clock(incident: Incident, kind: TargetKind, now: datetime, percent: float) -> ClockView:
     clock = incident.clock
     stopped = clock.stopped_at(kind)
-    whole = (clock.due(kind) - clock.started_at).total_seconds()
-    gone = ((stopped or now) - clock.started_at).total_seconds() / whole if whole > 0 else 1.0
+    whole = (clock.due(kind) - clock.start(kind)).total_seconds()
+    gone = ((stopped or now) - clock.start(kind)).total_seconds() / whole if whole > 0 else 1.0
     return ClockView(kind, clock.state(kind, now, percent), clock.due(kind), stopped, min(1.0, max(0.0, gone)))
 
 

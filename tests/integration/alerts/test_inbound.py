@@ -151,3 +151,16 @@ def test_a_sender_cannot_poison_the_store(bench: Bench, sender: InboundSender) -
     bench.evaluate()
     assert len(bench.alerts.list()) == 2
     assert bench.engine.errors.failing == frozenset()
+
+
+def test_the_start_of_an_alert_whose_sender_does_not_say_is_unknown(bench: Bench, sender: InboundSender) -> None:
+    sender.send(one(startsAt=None))
+    bench.evaluate()
+    assert [report.started_at for report in bench.reporter.reports] == [None]
+    # It stays unknown after a restart; what another sender says of the same subject is known.
+    bench.restart()
+    bench.now += timedelta(minutes=1)
+    labels = {"alertname": "Other", "instance": "web-1", "severity": "critical"}
+    sender.send(one(labels=labels, fingerprint="b2", startsAt="2026-03-01T11:50:00Z"))
+    bench.evaluate()
+    assert bench.reporter.reports[-1].started_at == NOON - timedelta(minutes=10)
