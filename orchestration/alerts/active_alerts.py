@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator
+from dataclasses import replace
 from datetime import datetime
 
 from orchestration.alerts.inbound import InboundAlert
@@ -91,7 +92,9 @@ class ActiveAlerts:
                 continue
             unrepeated = (now - alert.seen_at).total_seconds() >= forget_seconds
             if alert.clear_since is not None or unrepeated:
-                self.apply(cleared_observation(alert, now), timing, now)
+                # A sender that has fallen silent has not said that the condition is gone.
+                observation = replace(cleared_observation(alert, now), unobserved=alert.clear_since is None)
+                self.apply(observation, timing, now)
 
     def prune(self, ended_before: datetime, keep: frozenset[str]) -> None:
         """Drop alerts that were resolved before a time, except for the ids in `keep`."""

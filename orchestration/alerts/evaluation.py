@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from dataclasses import replace
 from datetime import datetime
 
 from orchestration.alerts.facts import FactContext, facts_of
@@ -47,7 +48,15 @@ def _observation(
 ) -> AlertObservation:
     labels, drill = dict(series.key[0]), series.key[1]
     observation = AlertObservation(
-        rule.name, identity(rule, series.key), result.state, rule.scenario, now, labels, drill=drill
+        rule.name,
+        identity(rule, series.key),
+        result.state,
+        rule.scenario,
+        now,
+        labels,
+        drill=drill,
+        # A signal that ends a series is an observation of its own.
+        unobserved=result.unobserved and not series.cleared,
     )
     if result.state is not ConditionState.HOLDS:
         return observation
@@ -71,6 +80,10 @@ def _observation(
         facts_of(rule, result, context),
         json_values(latest[0].evidence) if latest else {},
         drill=drill,
+        duties=tuple(
+            replace(duty, subject=fill(duty.subject, values), summary=fill(duty.summary, values))
+            for duty in rule.duties
+        ),
     )
 
 

@@ -60,11 +60,16 @@ class GroupNotifier:
             with self._errors.isolate(f"clear {key}"):
                 # The incident service first: if it fails, the group is still remembered and is cleared at the next
                 # evaluation.
-                self._reporter.clear(key, context.now)
+                self._reporter.clear(key, context.now, observed=self._observed(key, context))
                 del self.notified[key]
                 self._unsaved.add(key)
                 keys.append(key)
         return tuple(keys)
+
+    def _observed(self, key: str, context: StageContext) -> bool:
+        """Whether each reported alert of a group was observed to be gone; one that is not known any more was not."""
+        proven = {alert.id for alert in context.alerts if alert.resolved and not alert.unobserved}
+        return self.notified[key].alerts <= proven
 
     def save(self) -> None:
         """Store the changes. If that fails, they are stored the next time."""

@@ -40,6 +40,7 @@ def report_of(group: Sequence[Alert], now: datetime) -> TroubleReport:
         labels=_common(group),
         drill=first.drill,
         links=links_of(group),
+        duties=tuple(dict.fromkeys(duty for alert in group for duty in alert.duties)),
     )
 
 

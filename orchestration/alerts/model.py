@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from orchestration.alerts.fingerprint import group_key
 from orchestration.domain.alert_status import AlertStatus
+from orchestration.domain.duty import DutyRequest
 from orchestration.domain.scenario import Scenario
 from orchestration.incidents.report import OWN_SOURCE, Facts
 
@@ -35,6 +36,8 @@ class Alert:
     labels of the latest sample. `since` is when the condition began, by the sender's clock, which may be ahead of ours;
     where nobody knows (`since_known`), when it was first seen. `seen_at` is when it was last observed to hold,
     `clear_since` when it was first observed gone. `flips` are the times at which it last began to fire or was resolved.
+    `unobserved` marks one that ended because nothing was observed any more, which does not show that its condition is
+    gone. `duties` are what has to be done before it counts as repaired.
     """
 
     id: str
@@ -61,6 +64,8 @@ class Alert:
     flapping: bool = False
     drill: bool = False
     since_known: bool = True
+    unobserved: bool = False
+    duties: tuple[DutyRequest, ...] = ()
 
     @property
     def group(self) -> str:
@@ -91,7 +96,10 @@ class Alert:
 
 @dataclass(frozen=True, slots=True)
 class AlertObservation:
-    """One observation of one condition. `since` is when it began, as far as that is known."""
+    """One observation of one condition. `since` is when it began, as far as that is known.
+
+    `unobserved` marks a clear one that rests on the absence of samples alone.
+    """
 
     name: str
     fingerprint: str
@@ -109,6 +117,8 @@ class AlertObservation:
     source: str = OWN_SOURCE
     drill: bool = False
     since_known: bool = True
+    unobserved: bool = False
+    duties: tuple[DutyRequest, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +176,7 @@ def _advance_holding(
         alert,
         seen_at=now,
         clear_since=None,
+        unobserved=False,
         **{name: getattr(observation, name) for name in _COPIED},
         updated_at=now,
     )
@@ -184,7 +195,7 @@ def _advance_clear(alert: Alert, observation: AlertObservation, timing: AlertTim
     # Not before it was last seen to hold and not after now, whatever the sender's clock says.
     gone = alert.clear_since or min(now, max(observation.since, alert.seen_at))
     quiet = (now - gone).total_seconds()
-    marked = replace(alert, clear_since=gone, updated_at=now)
+    marked = replace(alert, clear_since=gone, updated_at=now, unobserved=observation.unobserved)
     if alert.flapping:
         return replace(marked, status=AlertStatus.RESOLVED, ends_at=now) if quiet >= timing.quiet else marked
     if quiet < timing.keep_firing:
@@ -195,4 +206,16 @@ def _advance_clear(alert: Alert, observation: AlertObservation, timing: AlertTim
     return replace(marked, status=AlertStatus.RESOLVED, ends_at=now, flips=flips)
 
 
-_COPIED = ("labels", "details", "value", "subject", "title", "summary", "facts", "evidence", "source", "drill")
+_COPIED = (
+    "labels",
+    "details",
+    "value",
+    "subject",
+    "title",
+    "summary",
+    "facts",
+    "evidence",
+    "source",
+    "drill",
+    "duties",
+)

@@ -16,6 +16,7 @@ class IncidentReporter(Protocol):
         """Report a problem that is new or has got worse. After an exception it is reported again the next time."""
         ...
 
-    def clear(self, key: str, at: datetime) -> object:
-        """Report that nothing of what was reported under this key holds any more."""
+    def clear(self, key: str, at: datetime, *, observed: bool) -> object:
+        """Report that nothing of what was reported under this key fires any more: because it was observed to be gone,
+        or because nothing was observed at all."""
         ...

@@ -6,11 +6,16 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from orchestration.alerts.facts import facts_from_json, facts_to_json
 from orchestration.alerts.model import Alert
 from orchestration.alerts.stages import NotifiedState, NotifyDecision, NotifyReason
+from orchestration.domain.duty import DutyRequest
 from orchestration.domain.scenario import Scenario
 from orchestration.storage.alerts import AlertRow, GroupRow
+
+_DUTY = TypeAdapter(DutyRequest)
 
 
 def to_row(alert: Alert, decision: NotifyDecision | None) -> AlertRow:
@@ -37,6 +42,8 @@ def to_row(alert: Alert, decision: NotifyDecision | None) -> AlertRow:
             "flips": [flip.isoformat() for flip in alert.flips],
             "flapping": alert.flapping,
             "since_known": alert.since_known,
+            "unobserved": alert.unobserved,
+            "duties": [_DUTY.dump_python(duty, mode="json") for duty in alert.duties],
         },
         since=alert.since,
         updated_at=alert.updated_at,
@@ -76,6 +83,9 @@ def from_row(row: AlertRow) -> Alert:
         flapping=state["flapping"],
         since_known=state.get("since_known", True),  # rows of earlier releases do not say
         drill=row.drill,
+        # Not in rows that an earlier release has written.
+        unobserved=state.get("unobserved", False),
+        duties=tuple(_DUTY.validate_python(duty) for duty in state.get("duties", ())),
     )
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from orchestration.alerts.model import ConditionState
 from orchestration.config.alerting import Aggregate, Comparison, FactKind
 from orchestration.config.matchers import Matcher, all_fit
+from orchestration.domain.duty import DutyRequest
 from orchestration.domain.scenario import Scenario
 from orchestration.domain.severity import Severity
 
@@ -20,7 +21,10 @@ from orchestration.domain.severity import Severity
 class AlertRule:
     """When signals of one kind are an alert; the fields are those of `config.alerting.RuleSettings`.
 
-    Times are in seconds. `title`, `summary` and `subject` are filled in with {value}, {threshold}, {window} and labels.
+    Times are in seconds. `title`, `summary`, `subject` and the texts of `duties` are filled in with {value},
+    {threshold}, {window} and labels. `absence_proves` says whether an empty window shows that the condition is gone: by
+    default so for counts, where no event means that it does not happen any more, and not for measured values, where it
+    means that nobody measures. `duties` outlive the alert: they are what has to be repaired.
     """
 
     name: str
@@ -41,6 +45,8 @@ class AlertRule:
     subject: str = ""
     facts: FactKind = FactKind.NONE
     severity: Severity | None = None
+    absence_proves: bool | None = None
+    duties: tuple[DutyRequest, ...] = ()
     title: str = "{alertname}"
     summary: str = "{signal} is {value}; the limit is {threshold}"
 
@@ -52,6 +58,11 @@ class AlertRule:
         if self.aggregate is Aggregate.RATE:
             return self.threshold * self.window > 1
         return self.min_samples > 1
+
+    @property
+    def ends_by_absence(self) -> bool:
+        """Whether an empty window shows that the condition is gone."""
+        return self.aggregate in _EMPTY_IS_ZERO if self.absence_proves is None else self.absence_proves
 
     def replace(self, **changes: Any) -> AlertRule:
         """A copy of the rule with other values in some fields."""
@@ -70,12 +81,16 @@ class SignalSample:
 
 @dataclass(frozen=True, slots=True)
 class RuleResult:
-    """The result of a rule for one series. `counted` are the `samples` that match the rule; both are oldest first."""
+    """The result of a rule for one series. `counted` are the `samples` that match the rule; both are oldest first.
+
+    `unobserved` marks a clear one that rests on the absence of samples where that proves nothing.
+    """
 
     state: ConditionState
     value: float
     counted: tuple[SignalSample, ...] = ()
     samples: tuple[SignalSample, ...] = ()
+    unobserved: bool = False
 
 
 def evaluate_rule(rule: AlertRule, samples: Sequence[SignalSample], now: datetime, watched: float) -> RuleResult:
@@ -86,7 +101,8 @@ def evaluate_rule(rule: AlertRule, samples: Sequence[SignalSample], now: datetim
         return _absent(rule, samples, now, watched)
     counted = tuple(sample for sample in samples if all_fit(rule.match, sample.labels))
     if not samples and rule.aggregate not in _EMPTY_IS_ZERO:
-        return RuleResult(ConditionState.CLEAR if whole else ConditionState.UNKNOWN, 0.0)
+        state = ConditionState.CLEAR if whole else ConditionState.UNKNOWN
+        return RuleResult(state, 0.0, unobserved=not rule.ends_by_absence)
     if samples and len(samples) < rule.min_samples:
         return RuleResult(ConditionState.UNKNOWN, 0.0, counted)
     value = _AGGREGATES[rule.aggregate](samples, counted, rule.window)
@@ -98,7 +114,11 @@ def evaluate_rule(rule: AlertRule, samples: Sequence[SignalSample], now: datetim
     # A count can only grow while the window fills up, so a low one proves nothing until then. A measured value is what
     # it is.
     certain = whole or rule.aggregate not in _EMPTY_IS_ZERO
-    return RuleResult(ConditionState.CLEAR if certain else ConditionState.UNKNOWN, value, counted)
+    # A count that fell because its window moved on was not observed to be gone where absence proves nothing.
+    unobserved = rule.aggregate in _EMPTY_IS_ZERO and not rule.ends_by_absence
+    return RuleResult(
+        ConditionState.CLEAR if certain else ConditionState.UNKNOWN, value, counted, unobserved=unobserved
+    )
 
 
 def _absent(rule: AlertRule, samples: Sequence[SignalSample], now: datetime, watched: float) -> RuleResult:

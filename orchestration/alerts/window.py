@@ -92,10 +92,11 @@ class SignalWindow:
 
 
 def _agree(key: SeriesKey, signal: Signal) -> bool:
-    """Whether a series and a signal agree on every label that both have, and have at least one in common."""
+    """Whether a series and a signal agree on every label that both have, and have at least one in common, unless the
+    rule has a single series without labels."""
     shared = [(name, value) for name, value in key[0] if value and name in signal.labels]
     same = all(storable_text(signal.labels[name]) == value for name, value in shared)
-    return bool(shared) and same and key[1] == signal.drill
+    return (bool(shared) or not key[0]) and same and key[1] == signal.drill
 
 
 def series_key(rule: AlertRule, labels: Mapping[str, str], *, drill: bool) -> SeriesKey:

@@ -60,7 +60,8 @@ class AlertWriteBuffer:
 def redacted(alert: Alert, redact: Redact) -> Alert:
     """The alert with nothing secret in it."""
     texts = ("labels", "details", "subject", "title", "summary", "evidence")
-    return replace(alert, **{name: redact(_plain(getattr(alert, name))) for name in texts})
+    duties = tuple(replace(duty, subject=redact(duty.subject), summary=redact(duty.summary)) for duty in alert.duties)
+    return replace(alert, duties=duties, **{name: redact(_plain(getattr(alert, name))) for name in texts})
 
 
 def _latest(new: NotifyDecision | None, stored: NotifyDecision | None) -> NotifyDecision | None:
@@ -79,12 +80,13 @@ def _plain(value: Any) -> Any:
 def _differs(new: Alert, old: Alert) -> bool:
     # Not the value or the evidence, which change with every sample; a reader of the stored row needs them once a
     # minute.
-    same = (new.status, new.facts, new.flapping, new.title, new.flips, new.clear_since is None) == (
+    same = (new.status, new.facts, new.flapping, new.title, new.flips, new.duties, new.clear_since is None) == (
         old.status,
         old.facts,
         old.flapping,
         old.title,
         old.flips,
+        old.duties,
         old.clear_since is None,
     )
     return not same or new.updated_at - old.updated_at >= _REFRESH

@@ -58,6 +58,8 @@ def _extra_argument(field: CommandField) -> click.Argument:
 
 def _option(field: CommandField) -> click.Option:
     name = field.input.option or f"--{field.name.replace('_', '-')}"
+    if field.kind is bool:
+        return click.Option([name, field.name], is_flag=True, help=field.input.description)
     given: dict[str, Any] = {"type": _type(field), "help": field.input.description}
     if field.input.console_default is not None:
         given |= {"default": field.input.console_default, "show_default": True}

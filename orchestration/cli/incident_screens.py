@@ -10,8 +10,9 @@ from rich.text import Text
 
 from orchestration.cli.render import age, first_line, table
 from orchestration.config.response import ResponseSettings
+from orchestration.domain.incident_status import IncidentStatus
 from orchestration.domain.severity import Severity
-from orchestration.incidents import notices
+from orchestration.incidents import notices, resolution
 from orchestration.incidents.folded_timeline import fold
 from orchestration.incidents.model import Incident, TimelineEntry, describe_actor
 from orchestration.incidents.review import clock_lines, entry_text
@@ -54,6 +55,7 @@ def screen(incident: Incident, entries: Sequence[TimelineEntry], settings: Respo
         *(f"  SLA        {line}" for line in clock_lines(incident, settings, now)),
         f"  ETA        {eta}",
         *_tried(incident),
+        *_left(incident),
         *_links(incident),
         *(
             f"  {'now' if number == 0 else '':10} {command}"
@@ -92,6 +94,13 @@ def _tried(incident: Incident) -> list[str]:
     failed = f" ({incident.failed_attempts} failed)" if incident.failed_attempts else ""
     actions = incident.attempted_actions or ("nothing yet",)
     return [f"  tried      {action}{failed if number == 0 else ''}" for number, action in enumerate(actions)]
+
+
+def _left(incident: Incident) -> list[str]:
+    """What a mitigated incident rests on, and what keeps an open one from being resolved."""
+    mitigated = [f"  mitigated  {incident.proof}"] if incident.status is IncidentStatus.MITIGATED else []
+    found = resolution.blockers(incident) if incident.status.is_open else ()
+    return mitigated + [f"  {'open' if number == 0 else '':10} {each.summary}" for number, each in enumerate(found)]
 
 
 def _links(incident: Incident) -> list[str]:

@@ -274,6 +274,38 @@ class IncidentMitigated(IncidentEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class IncidentSilent(IncidentEvent):
+    """Nothing more is heard of one of its alerts, which does not show that the problem is gone."""
+
+    kind: ClassVar[str] = "incident.silent"
+    template: ClassVar[str] = "nothing more is heard of {incident}"
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentDutyOpened(IncidentEvent):
+    """Something has to be done before the incident may be resolved."""
+
+    kind: ClassVar[str] = "incident.duty_opened"
+    template: ClassVar[str] = "{incident} has a new duty"
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentDutyDone(IncidentEvent):
+    """A duty was done."""
+
+    kind: ClassVar[str] = "incident.duty_done"
+    template: ClassVar[str] = "{incident} has a duty less"
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentDutyDismissed(IncidentEvent):
+    """A duty was dismissed."""
+
+    kind: ClassVar[str] = "incident.duty_dismissed"
+    template: ClassVar[str] = "{incident} has a duty dismissed"
+
+
+@dataclass(frozen=True, slots=True)
 class IncidentNoted(IncidentEvent):
     """A note was added."""
 

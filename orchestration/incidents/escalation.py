@@ -14,6 +14,7 @@ from orchestration.config.response import DAY, HOUR, EscalationLevel, ResponseSe
 from orchestration.domain.incident_status import IncidentStatus
 from orchestration.domain.scenario import Scenario
 from orchestration.domain.severity import Severity
+from orchestration.incidents import resolution
 from orchestration.incidents.model import Incident, ReviewField
 from orchestration.incidents.sla import TargetKind
 
@@ -146,14 +147,14 @@ def due_times(incident: Incident, settings: ResponseSettings) -> dict[IncidentTi
         waiting = {
             IncidentTimer.SUPPRESSION: incident.suppressed_until,
             # The problem may go away before the maintenance ends; then nobody has to be woken at its end.
-            IncidentTimer.STABILITY: _stable_at(incident, settings),
+            IncidentTimer.STABILITY: resolution.due_at(incident, settings),
         }
     elif incident.status.is_open:
         waiting = {
             # Asked again before each page: an acknowledgement may have come after the timer's row was read.
-            IncidentTimer.PAGE: incident.page_due if pages(incident) and not incident.acknowledged else None,
+            IncidentTimer.PAGE: incident.page_due if _is_paged(incident) else None,
             IncidentTimer.UPDATE: incident.update_due,
-            IncidentTimer.STABILITY: _stable_at(incident, settings),
+            IncidentTimer.STABILITY: resolution.due_at(incident, settings),
             **dict(_target_times(incident, settings)),
         }
     elif incident.status in (IncidentStatus.RESOLVED, IncidentStatus.IN_REVIEW):
@@ -201,8 +202,9 @@ def next_reminder(resolved_at: datetime, seconds: float, now: datetime) -> datet
     return deadline if now < deadline else now + timedelta(seconds=_REMINDER_SECONDS)
 
 
-def _stable_at(incident: Incident, settings: ResponseSettings) -> datetime | None:
-    return incident.cleared_at and incident.cleared_at + timedelta(seconds=settings.stability_seconds)
+def _is_paged(incident: Incident) -> bool:
+    # Nobody is woken for a workaround that holds and is taken back by itself.
+    return pages(incident) and not incident.acknowledged and not resolution.settles_by_itself(incident)
 
 
 def _target_times(incident: Incident, settings: ResponseSettings) -> Iterator[tuple[IncidentTimer, datetime]]:

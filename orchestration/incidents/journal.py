@@ -74,12 +74,12 @@ class ReportJournal:
         self._assess(self._service.clean(report))
         return None
 
-    def clear(self, key: str, at: datetime) -> Incident | None:
-        """Mark the incident as cleared; None if that could only be journalled."""
+    def clear(self, key: str, at: datetime, *, observed: bool) -> Incident | None:
+        """Mark a group of alerts as cleared, or as silent; None if that could only be journalled."""
         with contextlib.suppress(*_UNREACHABLE):
             self.replay()
-            return self._service.mark_cleared(key, at)
-        self._keep({"kind": "clear", "key": key, "at": at.isoformat()})
+            return self._service.mark_cleared(key, at, observed=observed)
+        self._keep({"kind": "clear", "key": key, "at": at.isoformat(), "observed": observed})
         return None
 
     @property
@@ -119,7 +119,9 @@ class ReportJournal:
         try:
             record = json.loads(line)
             if record["kind"] == "clear":
-                self._service.mark_cleared(record["key"], datetime.fromisoformat(record["at"]))
+                # A record from before the field was kept meant an observation.
+                at, observed = datetime.fromisoformat(record["at"]), record.get("observed", True)
+                self._service.mark_cleared(record["key"], at, observed=observed)
             else:
                 self._service.open_or_join(
                     report_from_json(record["report"]), record["incident"], self._reached(record["incident"])

@@ -1,4 +1,4 @@
-"""How an incident begins, absorbs further reports, is cleared and comes back. Pure.
+"""How an incident begins, absorbs further reports, and comes back. Pure.
 
 Reports with one key are about one problem. While its incident is open they join it; soon after its resolution they
 reopen it; later they open a new incident, linked to the earlier one.
@@ -14,8 +14,9 @@ from typing import Any
 from orchestration.config.response import DAY, ResponseSettings
 from orchestration.domain.incident_status import IncidentStatus
 from orchestration.domain.severity import Severity
-from orchestration.incidents import escalation, sla
+from orchestration.incidents import conditions, duties, escalation, sla
 from orchestration.incidents.change import IncidentChange
+from orchestration.incidents.condition import ConditionStatus, IncidentCondition
 from orchestration.incidents.model import Actor, Incident, TimelineEntry, require_open
 from orchestration.incidents.report import MAX_LINKS, BlastRadius, TroubleReport
 from orchestration.incidents.severity import SeverityReason, assess, worst
@@ -75,6 +76,7 @@ def declare(
     at = min(report.at, now)
     incident = _new_incident(identifier, report, snapshot, at, recurrence_of)
     change = IncidentChange(incident, snapshot.settings, now, Actor(report.source))
+    duties.open_all(change, report.duties)
     data = {"severity": incident.severity.value, "ground": incident.severity_reason.value, **_seen(report)}
     linked = {"recurrence_of": recurrence_of} if recurrence_of else {}
     change.entries.append(TimelineEntry(at, "detected", str(change.actor), {**data, **linked}))
@@ -97,10 +99,8 @@ def absorb(change: IncidentChange, report: TroubleReport) -> None:
         added = [each for each in fingerprints if each not in incident.fingerprints]
         change.set(**news, last_seen_at=max(incident.last_seen_at, report.at))
         change.add_entry("joined", **{**_seen(report), "fingerprints": added})
-    # By the time of the sighting and not of the report, which may have waited in the journal while the problem cleared.
-    if incident.cleared_at is not None and report.at > incident.cleared_at:
-        change.set(cleared_at=None, last_seen_at=report.at)
-        change.add_entry("returned", reason="it was seen again before it had been gone for long enough")
+    conditions.fire(change, report.key, report.at)
+    duties.open_all(change, report.duties)
     _become_real(change, report)
     _raise_by_facts(change, report)
 
@@ -121,6 +121,11 @@ def reopen(change: IncidentChange, reason: str, seen_at: datetime | None = None)
             change.now,
             continued=continued,
         ),
+        # No alert fires when a person reopens it, so no alert can clear it again: that person is the observer.
+        conditions={},
+        asserted_by=change.actor.name if change.actor.human else "",
+        proof="",
+        responses=0,
         **dict.fromkeys(_ENDS),
     )
     change.start_paging()
@@ -130,16 +135,6 @@ def _was_not_repaired(change: IncidentChange, incident: Incident, at: datetime) 
     """Whether the resolution did not hold for as long as the reopen window."""
     resolved = incident.resolved_at
     return resolved is not None and at - resolved <= timedelta(seconds=change.settings.reopen_seconds)
-
-
-def clear(change: IncidentChange, at: datetime) -> None:
-    """Mark the problem as gone. The incident is resolved once that has lasted; a later sighting overrides it."""
-    incident = change.incident
-    if incident.cleared_at is not None or at < incident.last_seen_at:
-        return
-    change.set(cleared_at=at)
-    if incident.status.is_open:
-        change.add_entry("cleared", stable_for=change.settings.stability_seconds)
 
 
 def end_suppression(change: IncidentChange) -> None:
@@ -194,6 +189,8 @@ _ENDS = (
     "verified_at",
     "resolved_at",
     "cleared_at",
+    "proven_at",
+    "ended_by",
     "record_due",
     "review_due",
     "watched_until",
@@ -230,6 +227,7 @@ def _new_incident(
         links=report.links[:MAX_LINKS],
         impact_started_at=report.started_at,
         recurrence_of=recurrence_of,
+        conditions={report.key: IncidentCondition(ConditionStatus.FIRING, at)},
     )
 
 

@@ -9,11 +9,13 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, ClassVar
 
+from orchestration.domain.duty import Duty
 from orchestration.domain.incident_end import IncidentEnd
 from orchestration.domain.incident_status import MOVES, IncidentStatus
 from orchestration.domain.scenario import Scenario
 from orchestration.domain.severity import Severity
 from orchestration.errors import ConflictError
+from orchestration.incidents.condition import ConditionStatus, IncidentCondition
 from orchestration.incidents.report import OWN_SOURCE, BlastRadius, Facts, IncidentLink
 from orchestration.incidents.severity import SeverityReason
 from orchestration.incidents.sla import SlaClock
@@ -31,6 +33,8 @@ class Refusal(StrEnum):
     ANOTHER_IS_OPEN = "another-is-open"
     REVIEW_INCOMPLETE = "review-incomplete"
     NO_SUCH_ACTION = "no-such-action"
+    NO_SUCH_DUTY = "no-such-duty"
+    NOT_REPAIRED = "not-repaired"
 
 
 class IncidentRefusedError(ConflictError):
@@ -110,6 +114,11 @@ class Incident:
     `paging_rounds` counts how often paging started over, `levels_paged` the levels paged in the current round.
     `escalated` and `warned` hold the rules and warnings that have fired and must not fire again. Fields that end in
     `_due` or `_until` hold the time of the next scheduled step.
+
+    `conditions` are the groups of alerts that it is about, by their key. `duties` have to end before it may. `proof` is
+    what a playbook has verified, and `proven_at` when; an action or a return of the problem after that makes it void.
+    `acted_at` is when automation last changed anything for it. `asserted_by` is the person who has reopened it: no
+    alert can then speak for its end. `responses` counts the further responses since its detection or reopening.
     """
 
     # The names under which these fields are stored and published (API, `--json`). Clients and existing databases
@@ -185,7 +194,14 @@ class Incident:
     recurrence_of: str | None = None
     recurred_as: str | None = None
     merged_into: str | None = None
+    conditions: Mapping[str, IncidentCondition] = field(default_factory=dict)
+    duties: tuple[Duty, ...] = ()
+    acted_at: datetime | None = None
+    proof: str = ""
+    proven_at: datetime | None = None
+    asserted_by: str = ""
     ended_by: IncidentEnd | None = None
+    responses: int = 0
     version: int = 0
 
     @property
@@ -198,6 +214,25 @@ class Incident:
         """Whether another system reported it. No playbook may then change anything here unless the configuration
         names the action."""
         return self.source != OWN_SOURCE
+
+    @property
+    def known_conditions(self) -> Mapping[str, IncidentCondition]:
+        """The conditions; one that was written before they were kept has that of its own key."""
+        if self.conditions or self.asserted_by:
+            return self.conditions
+        if self.cleared_at is not None:
+            return {self.key: IncidentCondition(ConditionStatus.CLEARED, self.cleared_at)}
+        return {self.key: IncidentCondition(ConditionStatus.FIRING, self.detected_at)}
+
+    @property
+    def open_duties(self) -> tuple[Duty, ...]:
+        """The duties that keep it open."""
+        return tuple(duty for duty in self.duties if duty.is_open)
+
+    @property
+    def proven(self) -> bool:
+        """Whether a playbook has verified its effect, and nothing was done since."""
+        return self.proven_at is not None and (self.acted_at is None or self.acted_at <= self.proven_at)
 
     @property
     def counted(self) -> bool:

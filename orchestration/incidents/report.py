@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import ClassVar
 
+from orchestration.domain.duty import DutyRequest
 from orchestration.domain.scenario import Scenario
 from orchestration.domain.severity import Severity
 
@@ -66,7 +67,8 @@ class TroubleReport:
     """A problem, seen now. Reports with the same `key` are about the same problem and end up in one incident.
 
     `fingerprints` are those of the alerts in it; `started_at` is when the impact began, None where that is not known.
-    `evidence` is JSON for the timeline: log lines, samples, a refused call.
+    `evidence` is JSON for the timeline: log lines, samples, a refused call. `duties` are what has to be done before the
+    problem counts as repaired, even when its symptom is gone.
     """
 
     # Reports wait in journal files, which may be from before the field was renamed.
@@ -86,3 +88,4 @@ class TroubleReport:
     labels: dict[str, str] = field(default_factory=dict)
     drill: bool = False
     links: tuple[IncidentLink, ...] = ()
+    duties: tuple[DutyRequest, ...] = ()

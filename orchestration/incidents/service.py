@@ -22,7 +22,7 @@ from orchestration.clock import Clock
 from orchestration.config.response import ResponseSettings
 from orchestration.events import EventBus
 from orchestration.ids import new_id
-from orchestration.incidents import followup, lifecycle, timers
+from orchestration.incidents import conditions, followup, lifecycle, timers
 from orchestration.incidents.change import IncidentChange
 from orchestration.incidents.commands.base import IncidentCommand
 from orchestration.incidents.commands.merge import Merge, absorb
@@ -68,9 +68,15 @@ class IncidentService:
         clean = self.clean(report)
         return self._unit_of_work.run(lambda connection: self._open_or_join(connection, clean, incident_id, reached))
 
-    def mark_cleared(self, key: str, at: datetime) -> Incident | None:
-        """Record that the problem was gone at `at`; once that has lasted, its incident is resolved."""
-        return self._unit_of_work.run(lambda connection: self._mark_cleared(connection, _short(key), at))
+    def mark_cleared(self, key: str, at: datetime, *, observed: bool = True) -> Incident | None:
+        """Record that the alerts of a group are gone since `at`; or, not `observed`, that nothing is heard of them.
+
+        Once every alert of the incident has been observed to be gone, and nothing else is left to be repaired, the
+        incident is resolved.
+        """
+        return self._unit_of_work.run(
+            lambda connection: self._mark_cleared(connection, _short(key), at, observed=observed)
+        )
 
     def execute(self, incident_id: str, actor: Actor, command: IncidentCommand) -> Incident:
         """Apply a command. A merge returns the incident that continues.
@@ -106,6 +112,10 @@ class IncidentService:
             summary=self._text(report.summary),
             labels=self._ports.redact(dict(report.labels)),
             evidence=tuple(self._ports.redact(dict(piece)) for piece in report.evidence),
+            duties=tuple(
+                replace(duty, subject=self._text(duty.subject), summary=self._text(duty.summary))
+                for duty in report.duties
+            ),
         )
 
     def _fire(self, timer: TimerRow, now: datetime) -> bool:
@@ -167,12 +177,14 @@ class IncidentService:
         )
         return Committed(written.result, (*written.announcements, *linked.announcements))
 
-    def _mark_cleared(self, connection: sa.Connection, key: str, at: datetime) -> Committed[Incident | None]:
+    def _mark_cleared(
+        self, connection: sa.Connection, key: str, at: datetime, *, observed: bool
+    ) -> Committed[Incident | None]:
         latest = self.records.latest_of_key(connection, key)
         if latest is None:
             return Committed(None)
         written = self._unit_of_work.handle(
-            connection, latest, Actor("monitoring"), lambda change: lifecycle.clear(change, at)
+            connection, latest, Actor("monitoring"), lambda change: conditions.clear(change, key, at, observed=observed)
         )
         return Committed(written.result if written.result.status.is_open else None, written.announcements)
 

@@ -78,9 +78,9 @@ def _update(change: IncidentChange) -> None:
 
 
 def _stable(change: IncidentChange) -> None:
-    seconds = change.settings.stability_seconds
-    tried = f" after: {'; '.join(change.incident.attempted_actions)}" if change.incident.attempted_actions else ""
-    Resolve(f"not seen for {seconds:g} s{tried}").apply(change)
+    incident = change.incident
+    tried = f" after: {'; '.join(incident.attempted_actions)}" if incident.attempted_actions else ""
+    Resolve(incident.proof or f"observed to be gone for {change.settings.stability_seconds:g} s{tried}").apply(change)
 
 
 def _remind_of_record(change: IncidentChange) -> None:

@@ -23,6 +23,7 @@ class NoticeKind(StrEnum):
     ACKNOWLEDGED = "acknowledged"
     RESOLVED = "resolved"
     CANCELLED = "cancelled"
+    MERGED = "merged"
     REMINDER = "reminder"
     TEST = "test"
     REPORT = "report"
@@ -35,7 +36,7 @@ class NoticeKind(StrEnum):
     @property
     def closes(self) -> bool:
         """Whether it ends the incident, so that nothing about it is firing any more."""
-        return self in (NoticeKind.RESOLVED, NoticeKind.CANCELLED)
+        return self in (NoticeKind.RESOLVED, NoticeKind.CANCELLED, NoticeKind.MERGED)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -11,10 +12,13 @@ from typing import Any
 import anyio
 import anyio.to_thread
 
+from orchestration.domain.duty import DutyRequest
 from orchestration.domain.playbook_state import ActionState
 from orchestration.errors import OrchestratorError
 from orchestration.events.playbooks import ActionFailed, ActionFinished
 from orchestration.ids import new_id
+from orchestration.incidents.commands.mitigation import RecordAction
+from orchestration.incidents.model import Actor, IncidentRefusedError
 from orchestration.playbooks import actions, conditions, guards
 from orchestration.playbooks.actions import ActionContext, ActionOutcome, AnyAction, Parameters
 from orchestration.playbooks.actions.registry import find_action, find_action_or_none
@@ -92,7 +96,9 @@ class StepExecutor:
         started = known or self._started(execution, phase, step, key, decision, actor)
         # Saved before the action runs: the hourly cap has to count an action even if the process dies in it.
         await anyio.to_thread.run_sync(self._records.save_action, started)
-        finished = await self._carry_out(execution, step, started)
+        finished, duties = await self._carry_out(execution, step, started)
+        # Before the action counts as done: repeated after a crash, it asks for the same duties again.
+        await anyio.to_thread.run_sync(self._record_change, execution, finished, duties)
         await anyio.to_thread.run_sync(self._records.save_action, finished)
         self._emit(execution, finished)
         return finished
@@ -103,7 +109,9 @@ class StepExecutor:
         """Run a step that only reads, and record nothing. Raises OrchestratorError for one that does more."""
         if self._action(step.action).risk is not Risk.READS:
             raise OrchestratorError(f"expected a step that only looks, got {step.action}, which changes something")
-        return await self._carry_out(execution, step, self._started(execution, phase, step, "", decision, AUTOMATION))
+        started = self._started(execution, phase, step, "", decision, AUTOMATION)
+        seen, _ = await self._carry_out(execution, step, started)
+        return seen
 
     async def skip(
         self,
@@ -205,7 +213,20 @@ class StepExecutor:
         except Exception as error:  # noqa: BLE001 (an action may be the user's own, with any fault)
             return f"cannot be foreseen: {self._describe(error)}"
 
-    async def _carry_out(self, execution: PlaybookExecution, step: Step, started: ActionRun) -> ActionRun:
+    def _record_change(
+        self, execution: PlaybookExecution, finished: ActionRun, duties: tuple[DutyRequest, ...]
+    ) -> None:
+        """Report to the incident that something was changed, and what that leaves to be done."""
+        if not duties and finished.risk == Risk.READS.value:
+            return
+        # The incident may have been ended by a person in the meantime; the action's own record tells what was done.
+        with contextlib.suppress(IncidentRefusedError):
+            actor = Actor(f"{AUTOMATION}:{execution.playbook}")
+            self._services.incident_service.execute(execution.incident_id, actor, RecordAction(duties))
+
+    async def _carry_out(
+        self, execution: PlaybookExecution, step: Step, started: ActionRun
+    ) -> tuple[ActionRun, tuple[DutyRequest, ...]]:
         context = self._context(execution, started.key, started.actor, step.why)
         try:
             action = self._action(step.action)
@@ -214,10 +235,10 @@ class StepExecutor:
             with anyio.fail_after(step.timeout):
                 outcome = await action.run(context, parameters)
         except TimeoutError:
-            return self._failed(started, f"did not end within its {step.timeout:g} s")
+            return self._failed(started, f"did not end within its {step.timeout:g} s"), ()
         except Exception as error:  # noqa: BLE001 (whatever goes wrong in an action, the response goes on)
-            return self._failed(started, self._describe(error))
-        return self._succeeded(started, outcome)
+            return self._failed(started, self._describe(error)), ()
+        return self._succeeded(started, outcome), outcome.duties
 
     def _describe(self, error: Exception) -> str:
         """What went wrong, for the timeline: in the action's own words where it has any."""

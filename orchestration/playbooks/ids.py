@@ -5,9 +5,10 @@ from __future__ import annotations
 _PREFIX = "response-"
 
 
-def response_id(incident_id: str, number: int) -> str:
-    """The flow of the response to an incident; `number` counts how often it was reopened."""
-    return f"{_PREFIX}{incident_id}-{number}"
+def response_id(incident_id: str, number: int, further: int = 0) -> str:
+    """The flow of the response to an incident; `number` counts how often it was reopened, and `further` the responses
+    since then that had to follow because the problem returned."""
+    return f"{_PREFIX}{incident_id}-{number}" + (f"-{further}" if further else "")
 
 
 def is_response(flow_id: str) -> bool:

@@ -17,9 +17,13 @@ from orchestration.incidents.commands.acknowledgement import Acknowledge
 from orchestration.incidents.commands.approval_request import RequestApproval
 from orchestration.incidents.commands.base import IncidentCommand
 from orchestration.incidents.commands.manual_escalation import Escalate, EscalateUnlessAcknowledged
-from orchestration.incidents.commands.mitigation import BeginMitigation, BeginVerification, RecordFailedMitigation
+from orchestration.incidents.commands.mitigation import (
+    BeginMitigation,
+    BeginVerification,
+    RecordFailedMitigation,
+    RecordProof,
+)
 from orchestration.incidents.commands.note import AddNote, RecordLikelyCauses
-from orchestration.incidents.commands.resolution import Resolve
 from orchestration.incidents.model import Actor, Incident, IncidentRefusedError
 from orchestration.incidents.records import IncidentRecords
 from orchestration.incidents.service import IncidentService
@@ -112,10 +116,11 @@ class IncidentUpdates:
         await self._execute(execution, AddNote(f"handed over: {reason}") if rule.level == _FIRST_LEVEL else paged)
 
     async def resolve(self, execution: PlaybookExecution, causes: Sequence[RankedHypothesis], helped: str) -> None:
-        """Resolve the incident: the option helped, and that was verified."""
+        """Record that the option helped, and that this was verified: resolves the incident, unless more is left to be
+        repaired."""
         # "Unknown" means that a person has to look; as a root cause it would close that question.
         cause = causes[0].summary if causes and causes[0].id != "unknown" else ""
-        await self._execute(execution, Resolve(helped, cause))
+        await self._execute(execution, RecordProof(helped, cause))
 
     async def approval_requested(self, execution: PlaybookExecution, question: str) -> None:
         """Notify the people on call that an approval is needed."""

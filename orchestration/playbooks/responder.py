@@ -1,13 +1,17 @@
-"""Starts a response for every incident, also after a restart; and ends reroutes once the provider works again."""
+"""Starts a response for every incident, also after a restart; takes workarounds back once they are not needed any more,
+and ends the duties that are seen to be done."""
 
 from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
 
 import anyio
 import anyio.abc
 import anyio.to_thread
 from sqlalchemy.exc import SQLAlchemyError
 
-from orchestration.config.overrides import RouteTo
+from orchestration.config.overrides import LimitProvider, RouteTo
 from orchestration.domain.incident_status import IncidentStatus
 from orchestration.domain.playbook_state import ActionState
 from orchestration.errors import OrchestratorError
@@ -15,11 +19,13 @@ from orchestration.events import Event
 from orchestration.events.incidents import IncidentDetected, IncidentReopened
 from orchestration.events.playbooks import ActionUndone
 from orchestration.events.providers import RouteClosed
-from orchestration.incidents.model import Incident
+from orchestration.incidents.commands.duties import CompleteDuty
+from orchestration.incidents.model import Actor, Incident, IncidentRefusedError
 from orchestration.logs import get_logger
 from orchestration.playbooks.actions import ActionContext
 from orchestration.playbooks.actions.providers import RerouteUndo
 from orchestration.playbooks.actions.registry import find_action
+from orchestration.playbooks.duty_proofs import proof_of
 from orchestration.playbooks.ids import response_id
 from orchestration.playbooks.ports import ActionServices
 from orchestration.playbooks.runner import RESPONSE
@@ -35,6 +41,7 @@ _WAKES = (IncidentDetected, IncidentReopened, RouteClosed)
 # response that exists changes nothing.
 _NEEDS_RESPONSE = frozenset({IncidentStatus.DETECTED, IncidentStatus.REOPENED, IncidentStatus.ACKNOWLEDGED})
 _ACTOR = "playbook:return"
+_OBSERVER = Actor("duties")
 _log = get_logger(__name__)
 
 
@@ -60,40 +67,59 @@ class Responder:
             # Replaced before the sweep: an event that arrives during it causes another one.
             self._wake = anyio.Event()
             try:
-                await self._start_missing()
-                await self.end_reroutes()
+                incidents = await anyio.to_thread.run_sync(self._open_incidents)
+                await self._start_missing(incidents)
+                await self.end_workarounds(incidents)
+                await anyio.to_thread.run_sync(self._end_duties, incidents)
             except OrchestratorError as error:
                 _log.error("responses.failed", message=str(error))
             except SQLAlchemyError as error:  # the database is away: the next sweep finds what this one missed
                 _log.error("responses.failed", message=type(error).__name__)
 
-    async def _start_missing(self) -> None:
-        for incident in await anyio.to_thread.run_sync(self._open_incidents):
+    async def _start_missing(self, incidents: Sequence[Incident]) -> None:
+        for incident in incidents:
             if incident.status in _NEEDS_RESPONSE:
                 # One response per detection: the number of the SLA clock counts how often the incident was reopened.
-                name = response_id(incident.id, incident.clock.number)
+                name = response_id(incident.id, incident.clock.number, incident.responses)
                 await self._engine.start(RESPONSE, name, ResponseRequest(incident.id))
 
     def _open_incidents(self) -> list[Incident]:
         rows = self._services.incidents.table.list(is_open=True, limit=_MOST_OPEN)
         return [self._services.incidents.get(row.id) for row in rows]
 
-    async def end_reroutes(self) -> None:
-        """End the reroutes around providers that answer again: the preferred order is the user's."""
+    async def end_workarounds(self, incidents: Sequence[Incident]) -> None:
+        """End what responses put in force for as long as a problem lasts: the preferred settings are the user's."""
         # Not known yet (None) is not enough: before the first probe nobody can tell whether it answers.
         answering = {name for name, health in self._services.provider_health().items() if health.up}
+        firing = {incident.id for incident in incidents if incident.cleared_at is None}
         for override in self._services.store.overrides:
-            # What a person has rerouted is theirs to end.
-            if override.origin is None or not isinstance(override.change, RouteTo):
+            # What a person has put in force is theirs to end.
+            if override.origin is None or not isinstance(override.change, RouteTo | LimitProvider):
                 continue
             action = await anyio.to_thread.run_sync(self._records.find_action, override.origin.action_key)
-            if action is None or action.state is not ActionState.DONE or action.undo is None:
-                continue
-            if set(RerouteUndo.model_validate(action.undo).avoids) <= answering:
-                await self._return(action)
+            if action is not None and _is_over(action, answering, firing):
+                await self._undo(action)
 
-    async def _return(self, action: ActionRun) -> None:
-        reason = f"{action.incident_id}: the provider answers again"
+    def _end_duties(self, incidents: Sequence[Incident]) -> None:
+        for incident, duty in ((one, duty) for one in incidents for duty in one.open_duties):
+            evidence = proof_of(self._services, duty)
+            if evidence:
+                # A person may have ended it, or the incident, since it was read.
+                with contextlib.suppress(IncidentRefusedError):
+                    command = CompleteDuty(duty.number, evidence)
+                    self._services.incident_service.execute(incident.id, _OBSERVER, command)
+
+    async def _undo(self, action: ActionRun) -> None:
+        reason = f"{action.incident_id}: it is not needed any more"
         context = ActionContext(action.incident_id, action.key, _ACTOR, reason, self._services.clock.now())
         summary = await find_action(action.action)(self._services).undo(context, action.undo or {})
         self._services.bus.publish(ActionUndone(incident=action.incident_id, message=summary), actor=_ACTOR)
+
+
+def _is_over(action: ActionRun, answering: set[str], firing: set[str]) -> bool:
+    """Whether the cause of a workaround is gone: the provider answers again, or nothing of its incident fires."""
+    if action.state is not ActionState.DONE or not action.undo:
+        return False
+    if "avoids" in action.undo:
+        return set(RerouteUndo.model_validate(action.undo).avoids) <= answering
+    return action.incident_id not in firing

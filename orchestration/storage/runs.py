@@ -96,6 +96,14 @@ class Runs:
         with self._database.read() as connection:
             return tuple(_run(row) for row in connection.execute(query))
 
+    def list_forks(self, run: Run, limit: int = 50) -> tuple[Run, ...]:
+        """The forks of a run, newest first."""
+        # The time keeps the search to the newer part of an index; there is none by origin, for which nobody else asks.
+        query = sa.select(runs).where(runs.c.created_at >= run.created_at, runs.c.forked_from == run.id)
+        with self._database.read() as connection:
+            rows = connection.execute(query.order_by(runs.c.created_at.desc()).limit(limit))
+            return tuple(_run(row) for row in rows)
+
     def count_by_status(self, since: datetime | None = None) -> dict[RunStatus, int]:
         """The number of runs of each status, created since a time or ever; statuses without runs are left out."""
         query = sa.select(runs.c.status, sa.func.count()).group_by(runs.c.status)

@@ -8,6 +8,7 @@ from orchestration.alerts.defaults.rule_builders import above, counted, down
 from orchestration.alerts.rules import AlertRule
 from orchestration.config.alerting import Aggregate, Comparison, FactKind
 from orchestration.config.schema import Thresholds
+from orchestration.domain.duty import DutyKind, DutyRequest
 from orchestration.domain.scenario import Scenario
 from orchestration.domain.severity import Severity
 
@@ -82,7 +83,12 @@ def control_plane() -> Iterator[AlertRule]:
     # Integrity is checked every ten minutes by default. A window shorter than that would be empty between two checks,
     # and an empty window counts as recovered.
     yield down("database-damaged", "database_intact", _ITSELF, window=_HOUR).replace(
-        subject="database", facts=FactKind.CORRUPTION, title="The database is damaged", summary="{detail}"
+        subject="database",
+        facts=FactKind.CORRUPTION,
+        title="The database is damaged",
+        summary="{detail}",
+        # That the database is intact again does not show what became of the rows that were damaged.
+        duties=(DutyRequest(DutyKind.CHECK_DATA, "database", "check what was lost while the database was damaged"),),
     )
     yield from _workers()
     yield from _loops()
@@ -146,9 +152,11 @@ def _loops() -> Iterator[AlertRule]:
         title="The loop {loop} is silent",
         summary="No sign of it for {value} s",
     )
-    # The signal comes once, with the run that was late. The window decides how long the alert lasts.
+    # The signal comes once, with the run that was late. The window decides how long the alert lasts; nothing is left to
+    # be repaired then.
     yield above("schedule-late", "schedule_late_seconds", _ITSELF, 300).replace(
         window=_HOUR,
+        absence_proves=True,
         by=("schedule",),
         subject="{schedule}",
         severity=Severity.P3,
@@ -166,6 +174,12 @@ def _backups() -> Iterator[AlertRule]:
         title="The last backup is old",
         summary="The last good backup is {value} s old",
     )
-    yield counted("backup-failed", "backup_failed", _ITSELF, at_least=1, window=_HOUR).replace(
-        subject="backup", severity=Severity.P2, title="A backup failed", summary="{message}"
+    # Only a backup that succeeds shows that backups can be made again.
+    yield counted("backup-failed", "backup_failed", _ITSELF, at_least=1, window=_DAY).replace(
+        absence_proves=False,
+        cleared_by=("backup_made",),
+        subject="backup",
+        severity=Severity.P2,
+        title="A backup failed",
+        summary="{message}",
     )

@@ -8,6 +8,7 @@ from orchestration.alerts.defaults.rule_builders import counted
 from orchestration.alerts.rules import AlertRule
 from orchestration.config.alerting import Aggregate, FactKind
 from orchestration.config.matchers import parse_matchers
+from orchestration.domain.duty import DutyKind, DutyRequest
 from orchestration.domain.scenario import Scenario
 
 _SECURITY = Scenario.SECURITY_ALERT
@@ -24,10 +25,19 @@ def rules() -> Iterator[AlertRule]:
         facts=FactKind.SECRET,
         title="A secret was written to {place}",
         summary="{place} holds a secret ({kind}) that was not redacted; whoever can read the file has it",
+        # Removing the file does not take the secret back from anybody who has read it.
+        duties=(
+            DutyRequest(
+                DutyKind.ROTATE_CREDENTIAL,
+                "{kind} in {place}",
+                "rotate or revoke the credential ({kind}) that was in {place}, or establish that it is worthless",
+            ),
+        ),
     )
     yield counted("secret-redacted", "secret_found", _SECURITY, at_least=1, window=600).replace(
         aggregate=Aggregate.SUM,
         where=parse_matchers(['redacted="true"']),
+        absence_proves=False,
         hold=3,  # long enough to learn whether the same secret is in a file too, which is worse
         by=("kind", "place"),
         subject="redacted",
@@ -40,6 +50,9 @@ def rules() -> Iterator[AlertRule]:
         by=("source",),
         subject="{source}",
         facts=FactKind.ACCESS,
+        # That the attempts have stopped may also mean that one has succeeded.
+        absence_proves=False,
+        duties=(_confirm("{source}", "confirm that nobody at {source} got in"),),
         title="Sign-ins from {source} fail",
         summary="{value} failed sign-ins from {source} in {window} s",
     )
@@ -49,6 +62,7 @@ def rules() -> Iterator[AlertRule]:
         by=("agent", "run"),
         subject="{agent}",
         facts=FactKind.ACCESS,
+        absence_proves=False,
         title="Agent {agent} wants what it may not",
         summary="{value} refused calls of {agent} in {window} s, the last about {about}: {reason}",
     )
@@ -58,6 +72,8 @@ def rules() -> Iterator[AlertRule]:
         by=("source",),
         subject="{source}",
         facts=FactKind.ACCESS,
+        absence_proves=False,
+        duties=(_confirm("{source}", "find out who at {source} has the revoked token"),),
         title="A revoked token was used",
         summary="Somebody at {source} used a token that is revoked",
     )
@@ -69,3 +85,7 @@ def rules() -> Iterator[AlertRule]:
         title="{package} has a known vulnerability",
         summary="{package} {version}: {advisory} {summary}",
     )
+
+
+def _confirm(subject: str, summary: str) -> DutyRequest:
+    return DutyRequest(DutyKind.CONFIRM_AT_SOURCE, subject, summary)

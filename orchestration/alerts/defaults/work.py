@@ -8,6 +8,7 @@ from orchestration.alerts.rules import AlertRule
 from orchestration.config.alerting import Aggregate, Comparison, FactKind
 from orchestration.config.matchers import parse_matchers
 from orchestration.config.schema import Thresholds
+from orchestration.domain.duty import DutyKind, DutyRequest
 from orchestration.domain.scenario import Scenario
 from orchestration.domain.severity import Severity
 
@@ -73,6 +74,12 @@ def agents(thresholds: Thresholds) -> Iterator[AlertRule]:
         by=("run",),
         subject="agents",
         facts=FactKind.RUN,
+        # Also when the next run succeeds: this one's goal was not reached.
+        duties=(
+            DutyRequest(
+                DutyKind.RECOVER_RUN, "{run}", "resume {run} until it succeeds, or decide that it need not be finished"
+            ),
+        ),
         title="Run {run} failed",
         summary="{run} ended without its goal: {reason}",
     )

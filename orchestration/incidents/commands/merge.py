@@ -8,11 +8,12 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from orchestration.domain.incident_status import IncidentStatus
-from orchestration.incidents import lifecycle
+from orchestration.incidents import conditions, duties, followup, lifecycle
 from orchestration.incidents.change import IncidentChange
 from orchestration.incidents.commands.base import ApiRoute, CommandSpec, IncidentCommand, PageForm, ShownWhile
 from orchestration.incidents.commands.inputs import Choices, Input
 from orchestration.incidents.model import Incident, IncidentRefusedError, Refusal, require_open
+from orchestration.notifications.notice import NoticeKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +45,14 @@ class Merge(IncidentCommand):
 
     def apply(self, change: IncidentChange) -> None:
         """End the incident that is merged. The service applies `absorb` to the other one in the same transaction."""
+        before = change.incident
         change.transition(IncidentStatus.MERGED, into=self.into)
         change.set(merged_into=self.into)
-        # No notice of its own: whoever was notified of this one is taken over by the other, and learns how that ends.
         change.stop_timers()
+        # Paging services keep an alert for each incident. That of a merged one would stay open for good, since from now
+        # on only the other incident is reported.
+        if followup.is_announced(before):
+            change.notify_everyone(NoticeKind.MERGED, "merged", f"it continues as {self.into}")
 
 
 def absorb(change: IncidentChange, other: Incident) -> None:
@@ -66,6 +71,8 @@ def absorb(change: IncidentChange, other: Incident) -> None:
         drill=incident.drill and other.drill,
     )
     change.add_entry("took-in", incident=other.id, title=other.title)
+    conditions.take_over(change, other)
+    duties.take_over(change, other)
     if other.severity.worse_than(change.incident.severity):
         # Severities sort by number, so the least is the worst: better facts of one incident must not hide those of the
         # other.

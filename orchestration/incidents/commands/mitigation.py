@@ -5,12 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
+from orchestration.domain.duty import DutyRequest
 from orchestration.domain.incident_status import IncidentStatus
 from orchestration.domain.request_fields import Text
+from orchestration.incidents import duties, resolution
 from orchestration.incidents.change import IncidentChange
 from orchestration.incidents.commands.base import ApiRoute, CommandSpec, IncidentCommand, PageForm, ShownWhile
 from orchestration.incidents.commands.inputs import Input
-from orchestration.incidents.model import IncidentRefusedError, Refusal, require_open
+from orchestration.incidents.commands.resolution import Resolve
+from orchestration.incidents.model import ReviewField, require_open
+from orchestration.notifications.notice import NoticeKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,23 +68,6 @@ class RecordFailedMitigation(IncidentCommand):
 
 
 @dataclass(frozen=True, slots=True)
-class MarkMitigated(IncidentCommand):
-    """The impact has stopped; whether for good is still to be verified."""
-
-    how: str
-
-    spec: ClassVar = CommandSpec(summary="Record that the impact has stopped.")
-
-    def apply(self, change: IncidentChange) -> None:
-        """Stop the clock of the impact."""
-        require_open(change.incident, "mark as mitigated")
-        if change.incident.mitigated_at is not None:
-            raise IncidentRefusedError(Refusal.ALREADY_DONE, f"{change.incident.id} is mitigated already")
-        change.set(mitigated_at=change.now)
-        change.add_entry("mitigated", how=self.how)
-
-
-@dataclass(frozen=True, slots=True)
 class BeginVerification(IncidentCommand):
     """Watch whether the mitigation holds."""
 
@@ -92,3 +79,51 @@ class BeginVerification(IncidentCommand):
         """Move to verifying."""
         change.transition(IncidentStatus.VERIFYING, how=self.how)
         change.set(mitigated_at=change.incident.mitigated_at or change.now)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordAction(IncidentCommand):
+    """Automation has changed something for this incident: earlier observations do not show what came of it."""
+
+    duties: tuple[DutyRequest, ...] = ()
+
+    spec: ClassVar = CommandSpec(summary="Record that something was changed for the incident.")
+
+    def apply(self, change: IncidentChange) -> None:
+        """Note the time, and open the duties that the action leaves behind. Raises IncidentRefusedError."""
+        require_open(change.incident, "record an action for")
+        change.set(acted_at=change.now)
+        duties.open_all(change, self.duties)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordProof(IncidentCommand):
+    """A playbook has verified its effect. That resolves the incident if nothing else is left to be repaired; until then
+    it is mitigated."""
+
+    proof: str
+    root_cause: str = ""
+
+    spec: ClassVar = CommandSpec(summary="Record that a playbook has verified its effect.")
+
+    def apply(self, change: IncidentChange) -> None:
+        """Resolve the incident, or say what it still waits for."""
+        require_open(change.incident, "record a proof for")
+        change.set(
+            proof=self.proof,
+            proven_at=change.now,
+            mitigated_at=change.incident.mitigated_at or change.now,
+            review={ReviewField.ROOT_CAUSE: self.root_cause, **change.incident.review}
+            if self.root_cause
+            else change.incident.review,
+        )
+        left = resolution.blockers(change.incident)
+        if not left:
+            Resolve(self.proof, self.root_cause).apply(change)
+            return
+        if change.incident.status is IncidentStatus.MITIGATED:
+            return
+        waits = [each.summary for each in left]
+        change.transition(IncidentStatus.MITIGATED, how=self.proof, waits_for=waits)
+        reason = f"mitigated, not resolved: {self.proof}. It waits for this: {'; '.join(waits)}"
+        change.notify_everyone(NoticeKind.UPDATE, f"mitigated-{change.incident.version}", reason)

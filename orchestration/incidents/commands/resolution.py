@@ -6,13 +6,14 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Annotated, ClassVar
 
+from orchestration.domain.incident_end import IncidentEnd
 from orchestration.domain.incident_status import IncidentStatus
 from orchestration.domain.request_fields import OptionalText, Text
-from orchestration.incidents import followup
+from orchestration.incidents import duties, followup, resolution
 from orchestration.incidents.change import IncidentChange
 from orchestration.incidents.commands.base import ApiRoute, CommandSpec, IncidentCommand, PageForm, ShownWhile
 from orchestration.incidents.commands.inputs import Input
-from orchestration.incidents.model import ReviewField
+from orchestration.incidents.model import IncidentRefusedError, Refusal, ReviewField
 from orchestration.notifications.notice import NoticeKind
 
 
@@ -24,6 +25,14 @@ class Resolve(IncidentCommand):
     root_cause: Annotated[
         OptionalText, Input("Why it happened, if that is known.", label="Root cause", hint="if known", rows=2)
     ] = ""
+    anyway: Annotated[
+        bool,
+        Input(
+            "Resolve although an alert still fires or a duty is open; its duties are dismissed with the resolution "
+            "as their reason.",
+            label="Resolve although an alert still fires or a duty is open",
+        ),
+    ] = False
 
     spec: ClassVar = CommandSpec(
         summary="Resolve the incident, and tell everyone who was notified.",
@@ -41,16 +50,23 @@ class Resolve(IncidentCommand):
     )
 
     def apply(self, change: IncidentChange) -> None:
-        """Stop both clocks and begin the follow-up."""
+        """Stop both clocks and begin the follow-up. Raises IncidentRefusedError while something is not repaired."""
         incident = change.incident
-        change.transition(IncidentStatus.RESOLVED, resolution=self.resolution, root_cause=self.root_cause)
+        end = self._end(change)
+        change.transition(
+            IncidentStatus.RESOLVED, resolution=self.resolution, root_cause=self.root_cause, ended_by=end.value
+        )
+        if change.actor.human:
+            duties.dismiss_all(change, self.resolution)
         given = {ReviewField.RESOLUTION: self.resolution, ReviewField.ROOT_CAUSE: self.root_cause}
         change.set(
             # The impact has ended at the latest now.
             mitigated_at=incident.mitigated_at or change.now,
             # Only where somebody watched whether it held: no verification is made up.
-            verified_at=change.now if incident.status is IncidentStatus.VERIFYING else None,
+            verified_at=incident.proven_at or (change.now if incident.status is IncidentStatus.VERIFYING else None),
             resolved_at=change.now,
+            ended_by=end,
+            asserted_by="",
             clock=replace(incident.clock, resolved_at=change.now),
             review={**incident.review, **{each: text for each, text in given.items() if text}},
             watched_until=change.now + timedelta(days=change.settings.recurrence_days),
@@ -61,3 +77,16 @@ class Resolve(IncidentCommand):
             # With the round: an incident that is reopened ends a second time, and people have to learn of that end,
             # too.
             change.notify_everyone(NoticeKind.RESOLVED, f"resolved-{incident.paging_rounds}")
+
+    def _end(self, change: IncidentChange) -> IncidentEnd:
+        """On what the resolution rests. Raises IncidentRefusedError where it may not happen."""
+        incident, human = change.incident, change.actor.human
+        found = [each for each in resolution.blockers(incident) if each.kind.binds_people or not human]
+        # In a status that allows no resolution the transition refuses, with the moves that are possible.
+        if found and incident.status.is_open and not (human and self.anyway):
+            raise IncidentRefusedError(
+                Refusal.NOT_REPAIRED,
+                f"{incident.id} is not repaired: {'; '.join(each.summary for each in found)}. End the duties with "
+                f"`orchestrator incidents duty`, or resolve it all the same with `--anyway`",
+            )
+        return resolution.end_of(incident, human=human)

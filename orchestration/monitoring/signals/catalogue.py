@@ -166,6 +166,12 @@ SIGNALS: tuple[SignalDescriptor, ...] = (
         gauge=True,
     ),
     SignalDescriptor(
+        "backup_made",
+        (),
+        "1; a backup was made and checked",
+        unit="occurrence",
+    ),
+    SignalDescriptor(
         "backup_failed",
         (),
         "1; evidence: message",
@@ -227,7 +233,7 @@ EVENTS: tuple[EventSignal, ...] = (
     EventSignal(ToolCallRefused, ("about", "what", "reason"), ("tool_refused",)),
     EventSignal(SecretRedacted, ("found", "place", "count"), ("secret_found",)),
     EventSignal(SignInFailed, ("source", "user", "reason"), ("sign_in_failed",)),
-    EventSignal(BackupCreated, (), ("backup_age_seconds",)),
+    EventSignal(BackupCreated, (), ("backup_age_seconds", "backup_made")),
     EventSignal(BackupFailed, ("message",), ("backup_failed",)),
     EventSignal(RunCreated, ("schedule", "due_at"), ("schedule_late_seconds",)),
     EventSignal(NotificationSent, ("channel",), ("channel_up",)),

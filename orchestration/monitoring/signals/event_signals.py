@@ -100,6 +100,7 @@ def _(payload: SignInFailed, event: Event) -> Iterator[Signal]:
 @_signals.register
 def _(_: BackupCreated, event: Event) -> Iterator[Signal]:
     yield _signal(event, "backup_age_seconds", {}, value=0.0)
+    yield _signal(event, "backup_made", {})
 
 
 @_signals.register

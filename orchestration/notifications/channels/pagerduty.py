@@ -19,6 +19,7 @@ _ACTIONS = {
     NoticeKind.ACKNOWLEDGED: "acknowledge",
     NoticeKind.RESOLVED: "resolve",
     NoticeKind.CANCELLED: "resolve",
+    NoticeKind.MERGED: "resolve",
 }
 # These get an alert of their own, with severity info: a trigger with the incident's dedup key after its end would open
 # a new alert, and wake somebody.

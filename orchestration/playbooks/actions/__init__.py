@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar, Generic, TypeAlias, TypeVar, get_ar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from orchestration.domain.duty import DutyRequest
 from orchestration.errors import OrchestratorError, UsageError
 from orchestration.playbooks.model import Mode, Risk
 from orchestration.playbooks.ports import ActionServices
@@ -66,12 +67,14 @@ class ActionContext:
 @dataclass(frozen=True, slots=True)
 class ActionOutcome:
     """What an action did: a sentence for the timeline, findings for later steps, evidence for people, and `undo`:
-    everything that `Action.undo` needs, None if there is nothing to undo."""
+    everything that `Action.undo` needs, None if there is nothing to undo. `duties` are what it leaves to be done before
+    the incident may be resolved."""
 
     summary: str
     findings: Mapping[str, Any] = field(default_factory=dict)
     evidence: Mapping[str, Any] = field(default_factory=dict)
     undo: Mapping[str, Any] | None = None
+    duties: tuple[DutyRequest, ...] = ()
 
     @property
     def says(self) -> str:

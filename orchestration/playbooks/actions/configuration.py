@@ -8,6 +8,7 @@ import anyio.to_thread
 
 from orchestration.config.overrides import PinConfiguration, SetLogLevel
 from orchestration.config.versions import ConfigVersion
+from orchestration.domain.duty import DutyOwner
 from orchestration.domain.run_status import RunStatus
 from orchestration.playbooks.actions import (
     ActionContext,
@@ -18,7 +19,12 @@ from orchestration.playbooks.actions import (
     ReversibleAction,
     action,
 )
-from orchestration.playbooks.actions.override_effects import OverridesUndo, add_override, remove_overrides
+from orchestration.playbooks.actions.override_effects import (
+    OverridesUndo,
+    add_override,
+    remove_overrides,
+    workaround_duties,
+)
 from orchestration.playbooks.model import Risk
 
 # How far back a version with a run that succeeded is looked for.
@@ -52,7 +58,12 @@ class LastGood(ReversibleAction[ForMinutes, OverridesUndo]):
         # An override and no edit: the file is the user's, and counts again when the time is up.
         made = add_override(self, context, change, parameters.minutes)
         summary = f"version {version.number} of the configuration is in force; the file was not touched"
-        return ActionOutcome(summary, {"version": version.number}, undo=OverridesUndo(overrides=(made,)).as_json())
+        return ActionOutcome(
+            summary,
+            {"version": version.number},
+            undo=OverridesUndo(overrides=(made,)).as_json(),
+            duties=workaround_duties((made,), "mend the configuration file", DutyOwner.RESPONDER),
+        )
 
     async def revert(self, context: ActionContext, state: OverridesUndo) -> str:
         remove_overrides(self, context, state.overrides)

@@ -14,6 +14,7 @@ import anyio.to_thread
 
 from orchestration.config.overrides import IsolateOverride
 from orchestration.config.textfile import replace_text
+from orchestration.domain.duty import DutyKind, DutyOwner, DutyRequest
 from orchestration.errors import NotFoundError, UsageError
 from orchestration.playbooks.actions import (
     Action,
@@ -57,12 +58,22 @@ class IsolateAction(Action[NoParameters]):
     async def run(self, context: ActionContext, parameters: NoParameters) -> ActionOutcome:
         known = next((one for one in self.services.store.overrides if one.change.kind == "isolate"), None)
         if known is not None and not made_by(self, context):
-            return ActionOutcome(f"the system was isolated already, by {known.actor}", {"override": known.id})
+            return ActionOutcome(
+                f"the system was isolated already, by {known.actor}",
+                {"override": known.id},
+                duties=_lift(known.id),
+            )
         # Without an end: isolation mode that ran out by itself would open the system with the cause still inside.
         made = add_override(self, context, IsolateOverride(), None)
         how = f"orchestrator config overrides remove {made}"
         # No `undo`: the system must stay isolated although the verification cannot succeed while it is.
-        return ActionOutcome(f"the system is isolated; a person lifts that with `{how}`", {"override": made})
+        return ActionOutcome(
+            f"the system is isolated; a person lifts that with `{how}`", {"override": made}, duties=_lift(made)
+        )
+
+
+def _lift(override: str) -> tuple[DutyRequest, ...]:
+    return (DutyRequest(DutyKind.LIFT_ISOLATION, override, "lift the isolation", DutyOwner.ADMIN),)
 
 
 class QuarantineUndo(UndoState):
@@ -112,7 +123,13 @@ class Quarantine(ReversibleAction[SomeArtifacts, QuarantineUndo]):
         names = [move.name for move in moved]
         undo = QuarantineUndo(folder=str(folder), artifacts=tuple(names)).as_json()
         return ActionOutcome(
-            f"moved {', '.join(names)} to {folder}", {"moved": names, "folder": str(folder)}, undo=undo
+            f"moved {', '.join(names)} to {folder}",
+            {"moved": names, "folder": str(folder)},
+            undo=undo,
+            duties=tuple(
+                DutyRequest(DutyKind.CHECK_QUARANTINED_FILE, name, f"decide what becomes of {name}, in {folder}")
+                for name in names
+            ),
         )
 
     def _restore(self, folder: Path, names: Sequence[str]) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import Field
 
 from orchestration.config.overrides import EVERYTHING, LimitProvider
+from orchestration.domain.duty import DutyOwner
 from orchestration.playbooks.actions import (
     Action,
     ActionContext,
@@ -24,6 +25,7 @@ from orchestration.playbooks.actions.override_effects import (
     made_by,
     made_for,
     remove_overrides,
+    workaround_duties,
 )
 from orchestration.playbooks.model import Risk
 
@@ -71,7 +73,10 @@ class Lower(ReversibleAction[LowerParameters, OverridesUndo]):
         ]
         summary = "at most " + ", ".join(f"{to} calls at once to {name}" for name, to in limits.items())
         return ActionOutcome(
-            summary, {"limits": limits, "overrides": made}, undo=OverridesUndo(overrides=tuple(made)).as_json()
+            summary,
+            {"limits": limits, "overrides": made},
+            undo=OverridesUndo(overrides=tuple(made)).as_json(),
+            duties=workaround_duties(made, "lift the lowered limit", DutyOwner.AUTOMATION),
         )
 
     async def revert(self, context: ActionContext, state: OverridesUndo) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from orchestration.config.overrides import AnyChange, Override, OverrideOrigin
+from orchestration.domain.duty import DutyKind, DutyOwner, DutyRequest
 from orchestration.errors import NotFoundError
 from orchestration.playbooks.actions import ActionContext, AnyAction, UndoState
 
@@ -31,6 +32,11 @@ def add_override(
         change, reason=context.reason, actor=context.actor, seconds=seconds, origin=origin
     )
     return made.id
+
+
+def workaround_duties(ids: Sequence[str], summary: str, owner: DutyOwner) -> tuple[DutyRequest, ...]:
+    """The duty to take each of these overrides back, before the incident may be resolved."""
+    return tuple(DutyRequest(DutyKind.REMOVE_WORKAROUND, one, f"{summary} ({one})", owner) for one in ids)
 
 
 def made_by(of: AnyAction, context: ActionContext) -> list[Override]:

@@ -11,6 +11,7 @@ import httpx2
 from orchestration.config.overrides import EVERYTHING, RouteTo
 from orchestration.config.providers.kinds import find_provider_kind
 from orchestration.config.schema import Configuration, ProviderSettings
+from orchestration.domain.duty import DutyOwner
 from orchestration.domain.provider_kind import ProviderKind
 from orchestration.playbooks.actions import (
     Action,
@@ -24,7 +25,13 @@ from orchestration.playbooks.actions import (
     ReversibleAction,
     action,
 )
-from orchestration.playbooks.actions.override_effects import OverridesUndo, add_override, made_by, remove_overrides
+from orchestration.playbooks.actions.override_effects import (
+    OverridesUndo,
+    add_override,
+    made_by,
+    remove_overrides,
+    workaround_duties,
+)
 from orchestration.playbooks.model import Risk
 from orchestration.providers.breaker import BreakerState
 from orchestration.providers.route import ProbeResult
@@ -259,7 +266,10 @@ class Reroute(ProviderAction[RouteParameters], ReversibleAction[RouteParameters,
             return ActionOutcome(f"all calls go past {', '.join(parameters.providers)} already", {"provider": to})
         summary = f"calls go to {to} first, past {', '.join(parameters.providers)}, for {parameters.minutes:g} min"
         undo = RerouteUndo(overrides=tuple(made), avoids=parameters.providers)
-        return ActionOutcome(summary, {"provider": to, "overrides": made}, undo=undo.as_json())
+        duties = workaround_duties(
+            made, f"use {', '.join(parameters.providers)} again, once it answers", DutyOwner.AUTOMATION
+        )
+        return ActionOutcome(summary, {"provider": to, "overrides": made}, undo=undo.as_json(), duties=duties)
 
     async def revert(self, context: ActionContext, state: RerouteUndo) -> str:
         remove_overrides(self, context, state.overrides)

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from orchestration.config.overrides import LimitAgent
 from orchestration.config.schema import UsageLimits
+from orchestration.domain.duty import DutyKind, DutyOwner, DutyRequest
 from orchestration.domain.run_hold import RunHold
 from orchestration.domain.run_status import RunStatus
 from orchestration.errors import ConflictError, OrchestratorError
@@ -25,7 +26,12 @@ from orchestration.playbooks.actions import (
     UndoState,
     action,
 )
-from orchestration.playbooks.actions.override_effects import OverridesUndo, add_override, remove_overrides
+from orchestration.playbooks.actions.override_effects import (
+    OverridesUndo,
+    add_override,
+    remove_overrides,
+    workaround_duties,
+)
 from orchestration.playbooks.model import Risk
 from orchestration.storage.runs import Run
 
@@ -195,7 +201,13 @@ class Cancel(NamedRunsAction, ReversibleAction[SomeRuns, RunsUndo]):
     async def run(self, context: ActionContext, parameters: SomeRuns) -> ActionOutcome:
         done, refused = await self.each(parameters.runs, lambda run_id: self.stop(context, run_id))
         undo = RunsUndo(runs=tuple(done)).as_json()
-        return ActionOutcome(f"stopped {', '.join(done) or 'none'}", {"cancelled": done}, refused, undo=undo)
+        return ActionOutcome(
+            f"stopped {', '.join(done) or 'none'}",
+            {"cancelled": done},
+            refused,
+            undo=undo,
+            duties=_recoveries(done, "it was stopped by the response"),
+        )
 
     async def revert(self, context: ActionContext, state: RunsUndo) -> str:
         return await self.resume_all(state.runs)
@@ -226,7 +238,12 @@ class Fork(NamedRunsAction, ReversibleAction[SomeRuns, RunsUndo]):
         if not done:
             raise ActionError("; ".join(refused.values()) or "there was nothing to fork")
         undo = RunsUndo(runs=tuple(forks)).as_json()
-        return ActionOutcome(f"forked {', '.join(done)} as {', '.join(forks)}", {"forks": forks}, undo=undo)
+        return ActionOutcome(
+            f"forked {', '.join(done)} as {', '.join(forks)}",
+            {"forks": forks},
+            undo=undo,
+            duties=_recoveries(done, "its work goes on in a fork"),
+        )
 
     async def revert(self, context: ActionContext, state: RunsUndo) -> str:
         for run_id in state.runs:
@@ -268,7 +285,16 @@ class RaiseLimit(ReversibleAction[MoreTime, OverridesUndo]):
     async def run(self, context: ActionContext, parameters: MoreTime) -> ActionOutcome:
         made = [self._raise(context, agent, parameters) for agent in parameters.agents]
         summary = f"{', '.join(parameters.agents)} may take {parameters.factor:g} times as long"
-        return ActionOutcome(summary, {"overrides": made}, undo=OverridesUndo(overrides=tuple(made)).as_json())
+        return ActionOutcome(
+            summary,
+            {"overrides": made},
+            undo=OverridesUndo(overrides=tuple(made)).as_json(),
+            duties=workaround_duties(
+                made,
+                "set the time limit in the configuration, or decide that the old one is right",
+                DutyOwner.RESPONDER,
+            ),
+        )
 
     async def revert(self, context: ActionContext, state: OverridesUndo) -> str:
         remove_overrides(self, context, state.overrides)
@@ -311,7 +337,11 @@ class Pause(RunAction[ByPriority], ReversibleAction[ByPriority, RunsUndo]):
         done, _ = await self.each(await self._pausable(parameters.priority), pause)
         done = [*before, *done]
         undo = RunsUndo(runs=tuple(done)).as_json()
-        return ActionOutcome(f"paused {', '.join(done) or 'none'}", {"paused": done}, undo=undo)
+        duties = tuple(
+            DutyRequest(DutyKind.REMOVE_WORKAROUND, run_id, f"resume {run_id}, which is paused", DutyOwner.AUTOMATION)
+            for run_id in done
+        )
+        return ActionOutcome(f"paused {', '.join(done) or 'none'}", {"paused": done}, undo=undo, duties=duties)
 
     async def revert(self, context: ActionContext, state: RunsUndo) -> str:
         return await self.resume_all(state.runs)
@@ -363,3 +393,11 @@ class Recover(ResumingAction):
     async def run(self, context: ActionContext, parameters: NoParameters) -> ActionOutcome:
         taken = await self.services.control.recover()
         return ActionOutcome(f"{taken} parts of runs were taken over", {"taken": taken}, undo={})
+
+
+def _recoveries(runs: Sequence[str], because: str) -> tuple[DutyRequest, ...]:
+    """The duty to bring each of these runs to its end."""
+    return tuple(
+        DutyRequest(DutyKind.RECOVER_RUN, run_id, f"resume {run_id}, or decide that it need not be finished: {because}")
+        for run_id in runs
+    )

@@ -12,7 +12,7 @@ from starlette.routing import Route
 from orchestration.config.response import ResponseSettings
 from orchestration.domain.incident_status import IncidentStatus
 from orchestration.domain.severity import Severity
-from orchestration.incidents import notices
+from orchestration.incidents import notices, resolution
 from orchestration.incidents.commands.base import IncidentCommand
 from orchestration.incidents.commands.inputs import Choices
 from orchestration.incidents.escalation import missing_fields
@@ -70,6 +70,7 @@ class _Incident:
             "entries": [
                 (entry, entry_text(entry), entry.data.get("evidence") or ()) for entry in reversed(fold(entries))
             ],
+            "blockers": resolution.blockers(found) if found.status.is_open else (),
             "timers": records.table.list_timers(found.id),
             "responses": runs_on(self._playbooks, found.id),
             "questions": self._app.approvals.list_open(found.id),

@@ -90,6 +90,8 @@ def _view(field: CommandField, incident: Incident, choices: Mapping[Choices, Seq
 def _control(field: CommandField) -> str:
     if field.input.choices is not None:
         return "select"
+    if field.kind is bool:
+        return "checkbox"
     if issubclass(field.kind, datetime):
         return "datetime-local"
     if issubclass(field.kind, date):
@@ -110,6 +112,8 @@ def _read(field: CommandField, form: Form) -> Any:
         return _moment(form, field.name)
     if issubclass(field.kind, date):
         return _day(form, field.name)
+    if field.kind is bool:  # before the numbers, of which it is one
+        return True
     if issubclass(field.kind, int):
         least, most = field.bounds
         return form.whole(field.name, least or 0, most or 0)

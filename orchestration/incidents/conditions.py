@@ -1,0 +1,66 @@
+"""How the conditions of an incident change: they fire, clear, fall silent, and are taken over in a merge. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from orchestration.domain.incident_status import IncidentStatus
+from orchestration.incidents.change import IncidentChange
+from orchestration.incidents.condition import ConditionStatus, IncidentCondition
+from orchestration.incidents.model import Incident
+
+
+def fire(change: IncidentChange, key: str, at: datetime) -> None:
+    """The alerts of a group fire, as was seen at that time."""
+    known = change.incident.known_conditions
+    before = known.get(key)
+    # By the time of the sighting and not of the report, which may have waited in the journal while the problem cleared.
+    if before is not None and (before.fires or at <= before.since):
+        return
+    was_clear = change.incident.cleared_at is not None
+    _set(change, {**known, key: IncidentCondition(ConditionStatus.FIRING, at)})
+    change.set(last_seen_at=max(change.incident.last_seen_at, at))
+    if was_clear:
+        change.add_entry("returned", reason="it was seen again before it had been gone for long enough")
+    _answer_again(change)
+
+
+def clear(change: IncidentChange, key: str, at: datetime, *, observed: bool) -> None:
+    """The alerts of a group fire no more: they were observed to be gone, or nothing more is heard of them."""
+    known = change.incident.known_conditions
+    before = known.get(key)
+    status = ConditionStatus.CLEARED if observed else ConditionStatus.SILENT
+    # A later observation counts more than silence; nothing takes a proof back but the problem itself.
+    ends = before is not None and (before.fires or (before.status is ConditionStatus.SILENT and observed))
+    if before is None or not ends or at < before.since:
+        return
+    _set(change, {**known, key: IncidentCondition(status, at)})
+    if change.incident.status.is_open:
+        left = sum(each.fires for each in change.incident.conditions.values())
+        kind = "cleared" if observed else "silent"
+        change.add_entry(kind, stable_for=change.settings.stability_seconds, key=key, still_firing=left)
+
+
+def take_over(change: IncidentChange, other: Incident) -> None:
+    """The conditions of another incident become conditions of this one."""
+    # What fires in either fires in both.
+    both = dict(other.known_conditions)
+    for key, condition in change.incident.known_conditions.items():
+        if key not in both or condition.fires:
+            both[key] = condition
+    _set(change, both)
+
+
+def _set(change: IncidentChange, conditions: Mapping[str, IncidentCondition]) -> None:
+    firing = any(each.fires for each in conditions.values())
+    gone = None if firing else max((each.since for each in conditions.values()), default=None)
+    change.set(conditions=dict(conditions), cleared_at=gone)
+
+
+def _answer_again(change: IncidentChange) -> None:
+    """What was proved is void; where the response had come to its end, another one begins."""
+    change.set(proof="", proven_at=None)
+    if change.incident.status is IncidentStatus.MITIGATED:
+        change.transition(IncidentStatus.DETECTED, reason="the problem has returned")
+        change.set(mitigated_at=None, responses=change.incident.responses + 1)
