@@ -83,10 +83,16 @@ def from_row(row: AlertRow) -> Alert:
         flapping=state["flapping"],
         since_known=state.get("since_known", True),  # rows of earlier releases do not say
         drill=row.drill,
-        # Not in rows that an earlier release has written.
-        unobserved=state.get("unobserved", False),
-        duties=tuple(_DUTY.validate_python(duty) for duty in state.get("duties", ())),
+        **_later(state),
     )
+
+
+def _later(state: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields that are not in rows of earlier releases."""
+    return {
+        "unobserved": state.get("unobserved", False),
+        "duties": tuple(_DUTY.validate_python(duty) for duty in state.get("duties", ())),
+    }
 
 
 def decision_of(row: AlertRow) -> NotifyDecision | None:

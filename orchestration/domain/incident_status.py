@@ -42,7 +42,7 @@ MOVES: Mapping[IncidentStatus, frozenset[IncidentStatus]] = {
     _S.MITIGATING: frozenset({_S.VERIFYING, _S.MITIGATED, _S.RESOLVED}) | _ASIDE,
     _S.VERIFYING: frozenset({_S.MITIGATING, _S.MITIGATED, _S.RESOLVED}) | _ASIDE,
     # Back to detected when the problem returns in spite of what was done: then it is answered anew.
-    _S.MITIGATED: frozenset({_S.DETECTED, _S.MITIGATING, _S.RESOLVED}) | _ASIDE,
+    _S.MITIGATED: frozenset({_S.DETECTED, _S.MITIGATING, _S.VERIFYING, _S.RESOLVED}) | _ASIDE,
     # Back to detected, since the incident is assessed again when the maintenance window ends.
     _S.SUPPRESSED: frozenset({_S.DETECTED, _S.RESOLVED}) | _ASIDE,
     _S.RESOLVED: frozenset({_S.IN_REVIEW, _S.REOPENED, _S.CLOSED}),

@@ -11,12 +11,16 @@ from orchestration.incidents.condition import ConditionStatus, IncidentCondition
 from orchestration.incidents.model import Incident
 
 
-def fire(change: IncidentChange, key: str, at: datetime) -> None:
-    """The alerts of a group fire, as was seen at that time."""
+def fire(change: IncidentChange, key: str, at: datetime, *, renewed: bool = False) -> None:
+    """The alerts of a group fire, as was seen at that time; `renewed` where that sighting is kept though they fired."""
     known = change.incident.known_conditions
     before = known.get(key)
     # By the time of the sighting and not of the report, which may have waited in the journal while the problem cleared.
-    if before is not None and (before.fires or at <= before.since):
+    if before is not None and at <= before.since:
+        return
+    if before is not None and before.fires:
+        if renewed:
+            _set(change, {**known, key: IncidentCondition(ConditionStatus.FIRING, at)})
         return
     was_clear = change.incident.cleared_at is not None
     _set(change, {**known, key: IncidentCondition(ConditionStatus.FIRING, at)})

@@ -95,11 +95,12 @@ def absorb(change: IncidentChange, report: TroubleReport) -> None:
         "facts": worst(incident.facts, report.facts),
         "links": tuple(dict.fromkeys([*incident.links, *report.links]))[:MAX_LINKS],
     }
-    if any(getattr(incident, name) != value for name, value in news.items()):
+    is_news = any(getattr(incident, name) != value for name, value in news.items())
+    if is_news:
         added = [each for each in fingerprints if each not in incident.fingerprints]
         change.set(**news, last_seen_at=max(incident.last_seen_at, report.at))
         change.add_entry("joined", **{**_seen(report), "fingerprints": added})
-    conditions.fire(change, report.key, report.at)
+    conditions.fire(change, report.key, report.at, renewed=is_news)
     duties.open_all(change, report.duties)
     _become_real(change, report)
     _raise_by_facts(change, report)

@@ -35,7 +35,7 @@ class FileDesk:
     def report(self, report: TroubleReport) -> None:
         self._write(f"report {report.key}")
 
-    def clear(self, key: str, at: datetime) -> None:
+    def clear(self, key: str, at: datetime, *, observed: bool) -> None:
         self._write(f"clear {key}")
 
     def _write(self, line: str) -> None:

@@ -37,10 +37,10 @@ class RecordingReporter:
         self.calls.append(("report", report.key))
         self.reports.append(report)
 
-    def clear(self, key: str, at: datetime) -> None:
+    def clear(self, key: str, at: datetime, *, observed: bool) -> None:
         if self.broken is not None:
             raise self.broken
-        self.calls.append(("clear", key))
+        self.calls.append(("clear" if observed else "silent", key))
 
 
 class Bench:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from orchestration.config.response import Contact, ResponseSettings
 from orchestration.domain.scenario import Scenario
 from orchestration.domain.severity import Severity
-from orchestration.incidents import lifecycle
+from orchestration.incidents import conditions, lifecycle
 from orchestration.incidents.change import IncidentChange
 from orchestration.incidents.lifecycle import DetectionSnapshot
 from orchestration.incidents.model import Actor, Incident, person
@@ -73,6 +74,11 @@ def turned(
     handling(turn)
     turn.finish()
     return turn
+
+
+def cleared(at: datetime, key: str = "agent:executor") -> Callable[[IncidentChange], None]:
+    """The observation that the alerts of that key are gone."""
+    return partial(conditions.clear, key=key, at=at, observed=True)
 
 
 def said(turn: IncidentChange) -> list[tuple[str, str, tuple[str, ...]]]:

@@ -68,6 +68,33 @@ class RecordFailedMitigation(IncidentCommand):
 
 
 @dataclass(frozen=True, slots=True)
+class MarkMitigated(IncidentCommand):
+    """The impact has stopped by a workaround; the problem itself is still to be repaired."""
+
+    how: Annotated[Text, Input("The workaround that carries the load.", label="Workaround", argument=True)]
+
+    spec: ClassVar = CommandSpec(
+        summary="Record that a workaround has stopped the impact; the incident stays open.",
+        console="mitigated",
+        api=ApiRoute("mark_mitigated", "mitigated"),
+        page=PageForm(
+            "mitigated",
+            "mitigated",
+            "Workaround recorded. The incident stays open until the problem itself is repaired.",
+            title="Record a workaround",
+            button="Record",
+            shown=ShownWhile.OPEN,
+            order=45,
+        ),
+    )
+
+    def apply(self, change: IncidentChange) -> None:
+        """Stop the clock of the impact."""
+        change.transition(IncidentStatus.MITIGATED, how=self.how)
+        change.set(proof=self.how, mitigated_at=change.incident.mitigated_at or change.now)
+
+
+@dataclass(frozen=True, slots=True)
 class BeginVerification(IncidentCommand):
     """Watch whether the mitigation holds."""
 

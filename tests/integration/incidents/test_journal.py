@@ -57,7 +57,7 @@ def kept(room: Room) -> Kept:
 def test_while_the_database_works_the_journal_is_the_desk(kept: Kept) -> None:
     incident = kept.journal.report(a_report())
     assert incident is not None
-    assert kept.journal.clear("agent:executor", after(minutes=1)) is not None
+    assert kept.journal.clear("agent:executor", after(minutes=1), observed=True) is not None
     assert (kept.told, kept.lines, kept.journal.waiting) == ([], [], False)
 
 
@@ -85,7 +85,7 @@ def test_only_p0_and_p1_are_told_and_each_rise_once(kept: Kept) -> None:
 def test_records_are_replayed_in_order_before_the_next_report(kept: Kept) -> None:
     with kept.database_away():
         kept.journal.report(a_report())
-        kept.journal.clear("agent:executor", after(minutes=1))
+        kept.journal.clear("agent:executor", after(minutes=1), observed=True)
         kept.journal.report(a_report(key="other", at=after(minutes=2)))
     kept.room.go_to(after(minutes=5))
     third = kept.journal.report(a_report(HALF, key="third", at=after(minutes=5)))
@@ -100,7 +100,7 @@ def test_handing_over_twice_does_no_harm(kept: Kept) -> None:
     with kept.database_away():
         kept.journal.report(a_report(at=after()))
         kept.journal.report(a_report(HALF, at=after(seconds=30)))
-        kept.journal.clear("agent:executor", after(minutes=1))
+        kept.journal.clear("agent:executor", after(minutes=1), observed=True)
     before = "\n".join(kept.lines) + "\n"
     kept.room.go_to(after(minutes=5))
     kept.journal.replay()
@@ -115,10 +115,10 @@ def test_handing_over_twice_does_no_harm(kept: Kept) -> None:
 def test_a_trouble_that_came_back_and_went_while_the_database_was_away_is_resolved_again(kept: Kept) -> None:
     incident = kept.journal.report(a_report())
     assert incident is not None
-    kept.room.service.execute(incident.id, ADA, Resolve("mended"))
+    kept.room.service.execute(incident.id, ADA, Resolve("mended", anyway=True))
     with kept.database_away():
         kept.journal.report(a_report(at=after(minutes=10)))
-        kept.journal.clear("agent:executor", after(minutes=12))
+        kept.journal.clear("agent:executor", after(minutes=12), observed=True)
     kept.room.go_to(after(minutes=40))
     kept.journal.replay()
     assert kept.room.service.records.get(incident.id).status is IncidentStatus.REOPENED
@@ -204,6 +204,6 @@ def test_whom_the_last_resort_reached_is_not_paged_again_and_hears_of_the_end(ke
     incident = kept.room.service.records.get(kept.told[0].incident_id)
     pages = {contact: state for kind, contact, state in kept.room.messages(incident) if kind == "initial"}
     assert pages == {"ada": "sent", "ben": "sent", "cleo": "pending", "sec": "pending"}
-    kept.room.service.execute(incident.id, ADA, Resolve("mended"))
+    kept.room.service.execute(incident.id, ADA, Resolve("mended", anyway=True))
     ends = {contact for kind, contact, _ in kept.room.messages(incident) if kind == "resolved"}
     assert {"ada", "ben"} <= ends

@@ -40,7 +40,7 @@ FACTS = (ONE_AGENT, HALF, ALL_AGENTS)
 LATE_CHANGES: dict[str, Callable[[Room, str, str], object]] = {
     "acknowledged": lambda room, one, _: room.service.execute(one, ADA, Acknowledge()),
     "taken on by automation": lambda room, one, _: room.service.execute(one, MACHINE, BeginMitigation("restart")),
-    "resolved": lambda room, one, _: room.service.execute(one, ADA, Resolve("mended")),
+    "resolved": lambda room, one, _: room.service.execute(one, ADA, Resolve("mended", anyway=True)),
     "cancelled": lambda room, one, _: room.service.execute(one, ADA, CancelIncident("it was none")),
     "merged": lambda room, one, other: room.service.execute(one, ADA, Merge(other)),
     "suppressed": lambda room, one, _: room.service.execute(one, ADA, Suppress(after(days=40), "maintenance")),
@@ -58,7 +58,7 @@ def test_an_incident_of_a_day_that_was_summed_up_may_still_be(room: Room, what: 
     one, other = (room.service.open_or_join(a_report(HALF, key=key)).id for key in ("one", "other"))
     for time in range(reopened):
         room.go_to(after(days=2 + 8 * time))
-        room.service.execute(one, ADA, Resolve("mended"))
+        room.service.execute(one, ADA, Resolve("mended", anyway=True))
         room.go_to(after(days=8 + 8 * time))
         room.service.execute(one, ADA, Reopen("it is back"))
     room.go_to(after(days=36))
@@ -95,7 +95,7 @@ def some_days(room: Room, days: int = 70) -> datetime:
         room.go_to(after(days=number))
         incident = room.service.open_or_join(a_report(FACTS[number % 3], after(days=number), key=f"key-{number}"))
         room.go_to(after(days=number, minutes=30 + number))
-        room.service.execute(incident.id, ADA, Resolve("mended"))
+        room.service.execute(incident.id, ADA, Resolve("mended", anyway=True))
     return after(days=days)
 
 
@@ -223,7 +223,7 @@ def test_processes_that_sum_up_and_change_at_once_agree_in_the_end(anywhere: Roo
     def change() -> None:
         for name in names:
             anywhere.service.execute(name, ADA, Reopen("it is back"))
-            anywhere.service.execute(name, ADA, Resolve("mended again"))
+            anywhere.service.execute(name, ADA, Resolve("mended again", anyway=True))
 
     def read(database: Database) -> None:
         for _ in range(8):

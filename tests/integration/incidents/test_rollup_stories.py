@@ -89,7 +89,7 @@ class Story:
         doing: dict[str, Callable[[], object]] = {
             "acknowledge": lambda: service.execute(one, ADA, Acknowledge()),
             "automation": lambda: service.execute(one, MACHINE, BeginMitigation("restart")),
-            "resolve": lambda: service.execute(one, ADA, Resolve("mended")),
+            "resolve": lambda: service.execute(one, ADA, Resolve("mended", anyway=True)),
             "reopen": lambda: service.execute(one, ADA, Reopen("it is back")),
             "cancel": lambda: service.execute(one, ADA, CancelIncident("false alarm")),
             "merge": lambda: service.execute(one, ADA, Merge(other)),

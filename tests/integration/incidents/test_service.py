@@ -65,12 +65,12 @@ def test_another_key_is_another_incident(room: Room) -> None:
 def test_what_comes_back_soon_is_reopened_and_later_is_a_new_one_linked_to_the_earlier(room: Room) -> None:
     first = room.service.open_or_join(a_report())
     room.go_to(after(minutes=10))
-    room.service.execute(first.id, ADA, Resolve("restarted"))
+    room.service.execute(first.id, ADA, Resolve("restarted", anyway=True))
     room.go_to(after(minutes=30))
     again = room.service.open_or_join(a_report(at=after(minutes=30)))
     assert (again.id, again.status, again.clock.number) == (first.id, IncidentStatus.REOPENED, 1)
     room.go_to(after(minutes=40))
-    room.service.execute(first.id, ADA, Resolve("restarted again"))
+    room.service.execute(first.id, ADA, Resolve("restarted again", anyway=True))
     room.go_to(after(days=2))
     later = room.service.open_or_join(a_report(at=after(days=2)))
     assert (later.recurrence_of, room.service.records.get(first.id).recurred_as) == (first.id, later.id)
@@ -177,7 +177,7 @@ def test_a_merged_incident_stops_and_its_reports_go_to_the_other(room: Room) -> 
 
 def test_an_old_incident_is_not_reopened_beside_a_new_one_of_its_key(room: Room) -> None:
     first = room.service.open_or_join(a_report())
-    room.service.execute(first.id, ADA, Resolve("mended"))
+    room.service.execute(first.id, ADA, Resolve("mended", anyway=True))
     room.go_to(after(days=1))
     second = room.service.open_or_join(a_report(at=after(days=1)))
     with pytest.raises(IncidentRefusedError, match=second.id) as refused:
@@ -200,7 +200,7 @@ def test_an_incident_goes_through_its_whole_life(room: Room) -> None:
     service.execute(name, ADA, MarkMitigated("smaller model"))
     service.execute(name, ADA, BeginVerification())
     room.go_to(after(minutes=9))
-    service.execute(name, ADA, Resolve("smaller model in use", "the model was too large"))
+    service.execute(name, ADA, Resolve("smaller model in use", "the model was too large", anyway=True))
     for field in ReviewField:
         service.execute(name, ADA, WriteReview(field, "none"))
     service.execute(name, ADA, AddActionItem("check sizes before loading", "ben", after(days=7).date()))
@@ -232,7 +232,7 @@ def test_no_secret_reaches_the_database_or_a_message(room: Room) -> None:
     )
     incident = room.service.open_or_join(report)
     room.service.execute(incident.id, ADA, AddNote("it was hunter2-very-secret"))
-    room.service.execute(incident.id, ADA, Resolve("hunter2-very-secret rotated"))
+    room.service.execute(incident.id, ADA, Resolve("hunter2-very-secret rotated", anyway=True))
     room.database.close()
     files = list(room.folder.glob("orchestrator.db*"))
     assert files
@@ -263,7 +263,7 @@ def test_lists_are_narrowed(room: Room) -> None:
     for number, facts in enumerate((Facts(), HALF, ALL_AGENTS)):
         room.go_to(after(minutes=number))
         names.append(room.service.open_or_join(a_report(facts, after(minutes=number), key=f"key-{number}")).id)
-    room.service.execute(names[0], ADA, Resolve("mended"))
+    room.service.execute(names[0], ADA, Resolve("mended", anyway=True))
     table = room.service.records.table
     assert [row.id for row in table.list(limit=2)] == [names[2], names[1]]
     assert [row.id for row in table.list(is_open=True)] == [names[2], names[1]]

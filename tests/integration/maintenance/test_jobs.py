@@ -155,7 +155,7 @@ async def test_the_weekly_report_has_figures_sla_lasting_alerts_audit_and_action
         (advisories / "one.json").write_text(json.dumps(ADVISORY))
         ada = person("ada")
         incident = an_incident(app, "a", "Down", NOW - timedelta(days=1), declared=Severity.P1)
-        app.incident_service.execute(incident, ada, Resolve("restarted it", "a bad update"))
+        app.incident_service.execute(incident, ada, Resolve("restarted it", "a bad update", anyway=True))
         app.incident_service.execute(incident, ada, AddActionItem("pin the version", "ada", NOW.date()))
         an_incident(app, "b", "Down before", NOW - timedelta(days=9), declared=Severity.P2)
         app.alerts.save([an_alert("lasting", NOW - timedelta(days=8)), an_alert("fresh", NOW - timedelta(days=1))])

@@ -132,10 +132,10 @@ async def test_a_reroute_ends_by_itself_when_the_provider_answers_again(tmp_path
             done = await ward.act("provider.route", {"providers": ["one"]}, key="k-9")
             assert done.state is ActionState.DONE
             responder = ward.responder()
-            await responder.end_reroutes()
+            await responder.end_workarounds(())
             assert ward.overrides == [("route_to", "*")]
             up["one"] = True
-            await responder.end_reroutes()
+            await responder.end_workarounds(())
             assert ward.overrides == []
             assert [event.data["incident"] for event in ward.of("action.returned")] == [ward.incident.id]
 
@@ -152,7 +152,7 @@ async def test_what_a_person_routes_is_not_taken_back(tmp_path: Path) -> None:
         async with a_ward(tmp_path, {"one": provider_at(one.url), "two": provider_at(two.url)}) as ward:
             ward.use(provider_health=lambda: {"one": _Standing(up=True)})
             ward.app.store.add_override(RouteTo(provider="two"), reason="I like it [more]", actor="ada")
-            await ward.responder().end_reroutes()
+            await ward.responder().end_workarounds(())
             assert ward.overrides == [("route_to", "*")]
 
 

@@ -30,6 +30,7 @@ from tests.support.incidents import (
     ONE_AGENT,
     a_report,
     after,
+    cleared,
     declared,
     said,
     some_settings,
@@ -40,7 +41,7 @@ SETTINGS = some_settings()
 
 
 def resolved_at(moment: datetime) -> Incident:
-    return turned(declared().incident, Resolve(resolution="mended").apply, at=moment).incident
+    return turned(declared().incident, Resolve(resolution="mended", anyway=True).apply, at=moment).incident
 
 
 def test_an_incident_begins_with_its_severity_its_clock_and_its_first_page() -> None:
@@ -143,26 +144,26 @@ def test_a_false_alarm_keeps_quiet_until_it_ends_or_gets_worse_or_a_day_has_gone
     assert correlate(cancelled, same, SETTINGS) is Correlation.FALSE_ALARM
     assert correlate(cancelled, worse, SETTINGS) is Correlation.NEW
     assert correlate(cancelled, a_report(at=after(days=1)), SETTINGS) is Correlation.NEW
-    over = turned(cancelled, partial(lifecycle.clear, at=after(minutes=1))).incident
+    over = turned(cancelled, cleared(after(minutes=1))).incident
     assert correlate(over, same, SETTINGS) is Correlation.NEW
 
 
 def test_what_was_cleared_is_resolved_only_when_that_has_lasted() -> None:
-    cleared = turned(declared().incident, partial(lifecycle.clear, at=after(minutes=1))).incident
-    assert due_times(cleared, SETTINGS)[IncidentTimer.STABILITY] == after(minutes=1, seconds=30)
-    again = turned(cleared, partial(lifecycle.absorb, report=a_report(at=after(minutes=1, seconds=10))))
+    gone = turned(declared().incident, cleared(after(minutes=1))).incident
+    assert due_times(gone, SETTINGS)[IncidentTimer.STABILITY] == after(minutes=1, seconds=30)
+    again = turned(gone, partial(lifecycle.absorb, report=a_report(at=after(minutes=1, seconds=10))))
     assert IncidentTimer.STABILITY not in due_times(again.incident, SETTINGS)
     assert [entry.kind for entry in again.entries] == ["returned"]
 
 
 def test_a_clearing_that_is_older_than_the_last_sighting_is_none() -> None:
     incident = turned(declared().incident, partial(lifecycle.absorb, report=a_report(HALF, after(minutes=5)))).incident
-    assert not turned(incident, partial(lifecycle.clear, at=after(minutes=4))).changed
+    assert not turned(incident, cleared(after(minutes=4))).changed
 
 
 def test_a_reopened_incident_starts_a_new_record_and_tells_again() -> None:
     acknowledged = turned(declared().incident, Acknowledge().apply, at=after(minutes=1)).incident
-    ended = turned(acknowledged, Resolve(resolution="mended").apply, at=after(hours=1)).incident
+    ended = turned(acknowledged, Resolve(resolution="mended", anyway=True).apply, at=after(hours=1)).incident
     turn = turned(ended, partial(lifecycle.reopen, reason="it is back"), at=after(hours=1, minutes=30))
     incident = turn.incident
     assert (incident.status, incident.clock.number, incident.acknowledged) == (IncidentStatus.REOPENED, 1, False)
@@ -183,7 +184,9 @@ def test_maintenance_keeps_quiet_and_then_judges_again() -> None:
     assert said(awake)[0] == ("initial", "initial-2", ("ada", "ben", "cleo", "sec"))
 
 
-@pytest.mark.parametrize("handling", [Resolve(resolution="mended").apply, CancelIncident(reason="false alarm").apply])
+@pytest.mark.parametrize(
+    "handling", [Resolve(resolution="mended", anyway=True).apply, CancelIncident(reason="false alarm").apply]
+)
 def test_maintenance_does_not_swallow_the_end_for_those_who_were_told_before(handling: Handling) -> None:
     hush = Suppress(until=after(hours=1), reason="new disk").apply
     quiet = turned(declared().incident, hush).incident

@@ -13,11 +13,12 @@ from tests.support.incidents import ADA, NOON, after, declared
 
 STATES = tuple(IncidentStatus)
 ALLOWED = {
-    "detected": "acknowledged mitigating resolved suppressed cancelled merged",
-    "reopened": "acknowledged mitigating resolved suppressed cancelled merged",
-    "acknowledged": "mitigating resolved suppressed cancelled merged",
-    "mitigating": "verifying resolved cancelled merged",
-    "verifying": "mitigating resolved cancelled merged",
+    "detected": "acknowledged mitigating mitigated resolved suppressed cancelled merged",
+    "reopened": "acknowledged mitigating mitigated resolved suppressed cancelled merged",
+    "acknowledged": "mitigating mitigated resolved suppressed cancelled merged",
+    "mitigating": "verifying mitigated resolved cancelled merged",
+    "verifying": "mitigating mitigated resolved cancelled merged",
+    "mitigated": "detected mitigating verifying resolved cancelled merged",
     "suppressed": "detected resolved cancelled merged",
     "resolved": "in-review reopened closed",
     "in-review": "reopened closed",

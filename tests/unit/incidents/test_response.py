@@ -17,6 +17,7 @@ from orchestration.incidents.commands.acknowledgement import Acknowledge
 from orchestration.incidents.commands.action_items import AddActionItem, CompleteActionItem
 from orchestration.incidents.commands.assignment import Assign
 from orchestration.incidents.commands.closure import Close
+from orchestration.incidents.commands.duties import CompleteDuty
 from orchestration.incidents.commands.estimate import SetEstimate
 from orchestration.incidents.commands.impact import SetImpact
 from orchestration.incidents.commands.manual_escalation import Escalate, EscalateUnlessAcknowledged
@@ -24,9 +25,9 @@ from orchestration.incidents.commands.merge import absorb
 from orchestration.incidents.commands.mitigation import (
     BeginMitigation,
     BeginVerification,
-    MarkMitigated,
     RecordFailedMitigation,
 )
+from orchestration.incidents.commands.resolution import Resolve
 from orchestration.incidents.commands.severity_change import ChangeSeverity
 from orchestration.incidents.escalation import EscalationRule, IncidentTimer, due_times
 from orchestration.incidents.model import IncidentRefusedError, Refusal
@@ -87,7 +88,8 @@ def test_an_acknowledgement_while_automation_works_does_not_disturb_it() -> None
         (Acknowledge().apply, Refusal.ALREADY_DONE),
         (Assign(contact="ada").apply, Refusal.ALREADY_DONE),
         (ChangeSeverity(severity=Severity.P2, reason="").apply, Refusal.ALREADY_DONE),
-        (MarkMitigated(how="").apply, Refusal.ALREADY_DONE),
+        (CompleteDuty(7, "done").apply, Refusal.NO_SUCH_DUTY),
+        (Resolve("mended").apply, Refusal.NOT_REPAIRED),
         (BeginVerification(how="").apply, Refusal.ILLEGAL_MOVE),
         (partial(absorb, other=declared().incident), Refusal.INTO_ITSELF),
         (CompleteActionItem(number=7).apply, Refusal.NO_SUCH_ACTION),

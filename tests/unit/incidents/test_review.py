@@ -29,7 +29,7 @@ def a_story(**values: object) -> tuple[Incident, list[TimelineEntry]]:
         (2, MACHINE, RecordFailedMitigation(reason="it failed | again").apply),
         (3, ADA, Acknowledge().apply),
         (4, ADA, AddActionItem(text="check the size", owner="ben", due=date(2026, 3, 20)).apply),
-        (5, ADA, Resolve(resolution="smaller model", root_cause="model too large").apply),
+        (5, ADA, Resolve(resolution="smaller model", root_cause="model too large", anyway=True).apply),
     ):
         turn = turned(incident, handling, at=after(minutes=minutes), actor=actor)  # type: ignore[arg-type]
         incident, entries = turn.incident, entries + turn.entries

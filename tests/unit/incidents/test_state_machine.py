@@ -11,26 +11,32 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from orchestration.domain.duty import DutyKind, DutyRequest
+from orchestration.domain.incident_end import IncidentEnd
 from orchestration.domain.incident_status import IncidentStatus
 from orchestration.domain.severity import Severity
-from orchestration.incidents import lifecycle, timers
+from orchestration.incidents import conditions, lifecycle, resolution, timers
 from orchestration.incidents.change import IncidentChange
 from orchestration.incidents.commands.acknowledgement import Acknowledge
 from orchestration.incidents.commands.cancellation import CancelIncident
 from orchestration.incidents.commands.closure import Close
+from orchestration.incidents.commands.duties import CompleteDuty, DismissDuty
 from orchestration.incidents.commands.manual_escalation import Escalate
 from orchestration.incidents.commands.merge import Merge
 from orchestration.incidents.commands.mitigation import (
     BeginMitigation,
     BeginVerification,
     MarkMitigated,
+    RecordAction,
     RecordFailedMitigation,
+    RecordProof,
 )
 from orchestration.incidents.commands.note import AddNote
 from orchestration.incidents.commands.resolution import Resolve
 from orchestration.incidents.commands.review_field import WriteReview
 from orchestration.incidents.commands.severity_change import ChangeSeverity
 from orchestration.incidents.commands.suppression import Suppress
+from orchestration.incidents.condition import ConditionStatus
 from orchestration.incidents.escalation import IncidentTimer, due_times, rules_due
 from orchestration.incidents.lifecycle import Correlation
 from orchestration.incidents.model import MOVES, Actor, Incident, IncidentRefusedError, ReviewField
@@ -43,17 +49,25 @@ FACTS = st.sampled_from([Facts(has_workaround=True), ONE_AGENT, HALF, ALL_AGENTS
 BLASTS = st.sampled_from([BlastRadius(), BlastRadius(agents=("planner",)), BlastRadius(providers=("a", "b"))])
 STATUSES = {status.value for status in IncidentStatus}
 PEOPLE = st.sampled_from([ADA, MACHINE])
+RECOVER = DutyRequest(DutyKind.RECOVER_RUN, "run-1", "resume run-1")
+KEYS = ("agent:executor", "agent:planner")
 WORK: dict[str, Callable[[IncidentChange], None]] = {
     "acknowledge": Acknowledge().apply,
     "note": AddNote(text="seen").apply,
     "begin mitigation": BeginMitigation(text="restart").apply,
     "mitigation failed": RecordFailedMitigation(reason="no better").apply,
-    "mitigated": MarkMitigated(how="restart").apply,
+    "mitigated": MarkMitigated("another provider").apply,
+    "act": RecordAction().apply,
+    "leave a duty": RecordAction((RECOVER,)).apply,
+    "prove": RecordProof("the restart helped").apply,
+    "resolve by itself": Resolve("it is over").apply,
+    "do the duty": CompleteDuty(1, "the run has succeeded").apply,
+    "dismiss the duty": DismissDuty(1, "not needed").apply,
     "begin verification": BeginVerification(how="watch").apply,
     "escalate": Escalate(level=2, reason="help").apply,
 }
 ENDS: dict[str, Callable[[IncidentChange], None]] = {
-    "resolve": Resolve(resolution="mended").apply,
+    "resolve": Resolve(resolution="mended", anyway=True).apply,
     "reopen": partial(lifecycle.reopen, reason="again"),
     "close": Close().apply,
     **{field.value: WriteReview(field=field, text="none").apply for field in ReviewField},
@@ -75,6 +89,7 @@ class AnIncident(RuleBasedStateMachine):
         turn = declared(a_report(facts))
         self.now, self.incident, self.entries = NOON, turn.incident, list(turn.entries)
         self.steps = [f"{each.step}:{contact.id}" for each in turn.notifications for contact in each.contacts]
+        self.firing = {KEYS[0]}
 
     @rule(name=st.sampled_from(sorted(WORK)), actor=PEOPLE)
     def work(self, name: str, actor: Actor) -> None:
@@ -110,20 +125,26 @@ class AnIncident(RuleBasedStateMachine):
         self._turn(ChangeSeverity(severity, "judged anew").apply, actor)
         assert actor.human or not before.worse_than(self.incident.severity)
 
-    @rule(facts=FACTS, blast=BLASTS)
-    def see(self, facts: Facts, blast: BlastRadius) -> None:
+    @rule(facts=FACTS, blast=BLASTS, key=st.sampled_from(KEYS), duties=st.sampled_from([(), (RECOVER,)]))
+    def see(self, facts: Facts, blast: BlastRadius, key: str, duties: tuple[DutyRequest, ...]) -> None:
+        """The second key is that of an incident which was merged into this one."""
         before = self.incident
-        report = a_report(facts, self.now, blast_radius=blast)
+        report = a_report(facts, self.now, key=key, blast_radius=blast, duties=duties)
         match lifecycle.correlate(before, report, SETTINGS):
             case Correlation.JOINS:
                 self._turn(partial(lifecycle.absorb, report=report), MACHINE)
+                self.firing.add(key)
             case Correlation.REOPENS:
                 self._turn(partial(lifecycle.reopen, reason="seen again"), MACHINE)
+                self._turn(partial(lifecycle.absorb, report=report), MACHINE)
+                self.firing = {key}
         assert not before.severity.worse_than(self.incident.severity)
 
-    @rule()
-    def clear(self) -> None:
-        self._turn(partial(lifecycle.clear, at=self.now), MACHINE)
+    @rule(key=st.sampled_from(KEYS), observed=st.booleans())
+    def clear(self, key: str, observed: bool) -> None:
+        self._turn(partial(conditions.clear, key=key, observed=observed, at=self.now), MACHINE)
+        if observed:
+            self.firing.discard(key)
 
     @rule(minutes=st.integers(1, 100))
     def suppress(self, minutes: int) -> None:
@@ -194,6 +215,7 @@ class AnIncident(RuleBasedStateMachine):
         turn.finish()
         self.steps += [f"{each.step}:{contact.id}" for each in turn.notifications for contact in each.contacts]
         self._assert_the_end_is_told(turn)
+        self._assert_it_is_repaired(turn)
         self.incident = replace(turn.incident, version=self.incident.version + int(turn.changed))
         self.entries += turn.entries
 
@@ -205,6 +227,21 @@ class AnIncident(RuleBasedStateMachine):
         told = {contact.id for each in turn.notifications if each.kind is kind for contact in each.contacts}
         assert told == set(self.incident.notified)
         assert turn.stops_pages
+
+    def _assert_it_is_repaired(self, turn: IncidentChange) -> None:
+        """By itself the system resolves only what was seen to be gone, with every duty ended."""
+        after = turn.incident
+        if after.status is not IncidentStatus.RESOLVED or self.incident.status is IncidentStatus.RESOLVED:
+            return
+        assert not after.open_duties
+        if turn.actor.human:
+            left = [each for each in resolution.blockers(self.incident) if each.kind.binds_people]
+            assert (after.ended_by is IncidentEnd.WORKAROUND) is bool(left)
+        else:
+            # What fell silent counts as gone only where a proof or an ended duty stood in for the observation.
+            silent = {key for key, one in after.conditions.items() if one.status is ConditionStatus.SILENT}
+            assert self.firing <= silent
+            assert not silent or after.proven or after.duties
 
     def _due(self) -> list[IncidentTimer]:
         return [timer for timer, due in due_times(self.incident, SETTINGS).items() if due <= self.now]

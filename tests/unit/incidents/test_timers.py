@@ -12,7 +12,7 @@ from orchestration.config.response import EscalationLevel, EscalationSettings
 from orchestration.domain.incident_status import IncidentStatus
 from orchestration.domain.scenario import Scenario
 from orchestration.domain.severity import Severity
-from orchestration.incidents import lifecycle, notices, timers
+from orchestration.incidents import notices, timers
 from orchestration.incidents.commands.closure import Close
 from orchestration.incidents.commands.mitigation import BeginMitigation, BeginVerification
 from orchestration.incidents.commands.resolution import Resolve
@@ -21,7 +21,18 @@ from orchestration.incidents.commands.severity_change import ChangeSeverity
 from orchestration.incidents.escalation import IncidentTimer, due_times, missing_fields
 from orchestration.incidents.model import Incident, IncidentRefusedError, Refusal, ReviewField
 from orchestration.incidents.report import BlastRadius, Facts, TroubleReport
-from tests.support.incidents import ALL_AGENTS, MACHINE, NOON, a_report, after, declared, said, some_settings, turned
+from tests.support.incidents import (
+    ALL_AGENTS,
+    MACHINE,
+    NOON,
+    a_report,
+    after,
+    cleared,
+    declared,
+    said,
+    some_settings,
+    turned,
+)
 
 SETTINGS = some_settings()
 OLLAMA = BlastRadius(providers=("ollama",))
@@ -33,7 +44,7 @@ TWO_LEVELS = some_settings(
 
 
 def resolved(report: TroubleReport | None = None, at: datetime = NOON) -> Incident:
-    return turned(declared(report).incident, Resolve(resolution="mended").apply, at=at).incident
+    return turned(declared(report).incident, Resolve(resolution="mended", anyway=True).apply, at=at).incident
 
 
 def test_unanswered_pages_go_up_and_round_and_then_end() -> None:
@@ -106,12 +117,12 @@ def test_the_promised_word_is_given_and_the_next_one_promised() -> None:
 def test_stability_resolves_and_says_so_to_everybody_who_was_told() -> None:
     incident = declared(a_report(ALL_AGENTS)).incident
     incident = turned(incident, BeginMitigation(text="restart").apply, actor=MACHINE).incident
-    incident = turned(incident, partial(lifecycle.clear, at=after(minutes=2))).incident
+    incident = turned(incident, cleared(after(minutes=2))).incident
     turn = turned(incident, partial(timers.fire, timer=IncidentTimer.STABILITY), at=after(minutes=2, seconds=30))
     assert turn.incident.status is IncidentStatus.RESOLVED
     assert said(turn) == [("resolved", "resolved-1", ("ada", "ben", "cleo", "sec"))]
     notice = notices.notice(turn.incident, turn.notifications[0])
-    assert notice.resolution == "not seen for 30 s after: restart"
+    assert notice.resolution == "observed to be gone for 30 s after: restart"
     assert notice.duration == timedelta(minutes=2, seconds=30)
     assert (notice.status, notice.root_cause) == ("RESOLVED", "")
     assert notice.review.startswith("due 2026-03-10")
@@ -120,7 +131,7 @@ def test_stability_resolves_and_says_so_to_everybody_who_was_told() -> None:
 def test_what_was_verified_says_when() -> None:
     incident = turned(declared().incident, BeginMitigation(text="restart").apply).incident
     incident = turned(incident, BeginVerification(how="").apply, at=after(minutes=1)).incident
-    done = turned(incident, Resolve(resolution="it holds").apply, at=after(minutes=2)).incident
+    done = turned(incident, Resolve(resolution="it holds", anyway=True).apply, at=after(minutes=2)).incident
     assert (done.mitigated_at, done.verified_at, done.resolved_at) == (
         after(minutes=1),
         after(minutes=2),
