@@ -157,7 +157,8 @@ class StepExecutor:
 
     async def _check(self, execution: PlaybookExecution, started: ActionRun, step: Step) -> ActionRun:
         """Make one of many checks. Nothing is recorded before: what only reads counts towards no limit."""
-        return await self._record_check(execution, await self._carry_out(execution, step, started))
+        seen, _ = await self._carry_out(execution, step, started)
+        return await self._record_check(execution, seen)
 
     async def _record_check(self, execution: PlaybookExecution, check: ActionRun) -> ActionRun:
         find = partial(self._records.find_check, check.run_id, check.phase, check.step, Phase.MITIGATE.value)
