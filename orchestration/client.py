@@ -175,8 +175,20 @@ class Client:
         self._http.close()
 
     def status(self) -> Mapping[str, Any]:
-        """What is going on: `runs`, `questions`, `providers`, `processes`, `control`."""
+        """What is going on: `isolation`, `runs`, `questions`, `providers`, `processes`, `control`."""
         return dict(self.get("/status"))
+
+    def isolation(self) -> Mapping[str, Any]:
+        """Whether the system is isolated: `isolated`, and `isolation` with since when, by whom and why."""
+        return dict(self.get("/isolation"))
+
+    def isolate(self, reason: str, incident: str | None = None) -> Mapping[str, Any]:
+        """Isolate the system, for an incident perhaps; `changed` is false if it was isolated already."""
+        return dict(self.send("POST", "/isolation", {"reason": reason, "incident": incident}))
+
+    def lift_isolation(self, reason: str) -> Mapping[str, Any]:
+        """Lift the isolation; `changed` is false if the system was not isolated."""
+        return dict(self.send("POST", "/isolation/lift", {"reason": reason}))
 
     def runs(self, *, status: Sequence[str] = (), limit: int = 50, cursor: str | None = None) -> Listed[RunRecord]:
         """The newest runs first."""

@@ -87,6 +87,7 @@ ROUTE_CHANGES = Instrument(
 ROUTES = Instrument(
     Gauge, "provider_routes", "Routes of a provider, by the state of their breaker.", ("provider", "state")
 )
+ISOLATED = Instrument(Gauge, "isolated", "1 while the system is isolated, else 0.")
 PROVIDERS_USABLE = Instrument(Gauge, "providers_usable", "Members of the fallback chain that can be used.")
 INCIDENTS = Instrument(
     Counter, "incident_changes_total", "Incidents that came to a state, drills left out.", ("severity", "change")

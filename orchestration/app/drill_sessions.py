@@ -24,6 +24,7 @@ import psutil
 from sqlalchemy.exc import SQLAlchemyError
 
 from orchestration.app.application import Application
+from orchestration.config.isolation import require_not_isolated
 from orchestration.drills import catalogue
 from orchestration.drills.model import Drill
 from orchestration.errors import ConflictError, UsageError
@@ -71,6 +72,7 @@ class DrillSessions:
     async def begin(self, names: Sequence[str], actor: str, game_day: str = "") -> DrillSession:
         """Begin to hold the drills of these names, or of these scenarios. Raises NotFoundError for others, UsageError
         for one that cannot be held here, and ConflictError while some are under way."""
+        require_not_isolated(self._app.store, "begin a drill")
         chosen = _chosen(names)
         now = self._app.clock.now()
         drills = tuple(one.name for one in chosen)

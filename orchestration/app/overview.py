@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from orchestration.app.project import Project
+from orchestration.config.isolation import isolation_of
 from orchestration.domain.run_status import RunStatus
 from orchestration.storage.approvals import Approval
 from orchestration.storage.route_states import RouteStates
@@ -29,8 +30,9 @@ class ProviderOutOfUse:
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """Unfinished runs, open questions, providers out of use, and live processes."""
+    """Unfinished runs, open questions, providers out of use, and live processes; and before all, the isolation."""
 
+    isolation: Mapping[str, Any] | None
     runs: Sequence[Run]
     questions: Sequence[Approval]
     providers: Sequence[ProviderOutOfUse]
@@ -40,7 +42,9 @@ class Overview:
 
 def overview(here: Project) -> Overview:
     """Read it all."""
+    isolation = isolation_of(here.store)
     return Overview(
+        isolation=None if isolation is None else isolation.as_json(),
         runs=here.runs.list([status for status in RunStatus if not status.ended]),
         questions=here.approvals.list_open(),
         providers=_out_of_use(here),

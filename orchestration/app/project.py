@@ -15,6 +15,7 @@ import anyio.to_thread
 from sqlalchemy.exc import SQLAlchemyError
 
 from orchestration import logs
+from orchestration.app.isolation_record import IsolationRecorder
 from orchestration.app.project_database import open_database
 from orchestration.clock import Clock, SystemClock
 from orchestration.config.findings import ConfigurationError
@@ -23,13 +24,17 @@ from orchestration.config.revocations import FILE as REVOCATIONS_FILE
 from orchestration.config.schema import Configuration, RuntimeSettings
 from orchestration.config.source import ConfigSource
 from orchestration.config.store import ConfigurationStore
+from orchestration.domain.scenario import Scenario
+from orchestration.domain.severity import Severity
 from orchestration.errors import UsageError
 from orchestration.events import EventBus
 from orchestration.ids import new_id
+from orchestration.incidents import oncall
 from orchestration.incidents.commands.note import AddNote
 from orchestration.incidents.model import person
 from orchestration.incidents.service import IncidentService, Ports
 from orchestration.incidents.statistics import Statistics
+from orchestration.notifications.notice import Notice, NoticeKind
 from orchestration.notifications.recipients import plan
 from orchestration.notifications.templates import TemplateRenderer
 from orchestration.security.redaction import Redactor
@@ -39,6 +44,7 @@ from orchestration.storage.artifacts import ArtifactTable
 from orchestration.storage.configuration import ConfigurationVersions, Overrides
 from orchestration.storage.incidents.figures import IncidentFigures
 from orchestration.storage.leases import Leases
+from orchestration.storage.outbox import Outbox
 from orchestration.storage.runs import Run, Runs
 from orchestration.storage.silences import Silences
 from orchestration.storage.spend import Spend
@@ -140,6 +146,7 @@ class Project:
             # Before the store is opened, so that its first events are on the timeline, too.
             self.bus.subscribe(logs.log_event)
             self.bus.subscribe(writer.write_soon)
+            self.bus.subscribe(IsolationRecorder(self.notify, self.incident_service).on_event)
             self.store.subscribe(lambda configuration: logging.set_level(configuration.monitoring.log_level))
             self.store.open(or_last_good=or_last_good)
             with contextlib.suppress(SQLAlchemyError):  # a notification without a link is better than none
@@ -151,6 +158,23 @@ class Project:
         database, since it is called within a transaction."""
         base = self.configuration.response.dashboard_url or self.serves_at
         return f"{base.rstrip('/')}/incidents/{incident_id}" if base else ""
+
+    def notify(self, name: str, title: str, details: str) -> None:
+        """Send a notice that is about no incident to everybody who is notified of a P0 incident, once for each name."""
+        now, response = self.clock.now(), self.configuration.response
+        notice = Notice(
+            kind=NoticeKind.REPORT,
+            incident_id=name,
+            severity=Severity.P1,
+            scenario=Scenario.CONTROL_PLANE,
+            title=title,
+            status="REPORT",
+            details=details,
+        )
+        people = oncall.audience(Severity.P0, response, now)
+        Outbox(self.database, self.redactor.data).add(
+            plan(notice, people, response, "notice", now, templates=self.templates)
+        )
 
     async def recorded(self) -> None:
         """Return when all events emitted so far are on the timeline, so that what is acknowledged after that survives a

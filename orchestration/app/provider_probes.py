@@ -9,6 +9,7 @@ import anyio
 
 from orchestration.app.live_credentials import LiveCredentials
 from orchestration.app.project import Project
+from orchestration.config.isolation import require_not_isolated
 from orchestration.config.schema import Configuration
 from orchestration.errors import NotFoundError
 from orchestration.providers.budget import Budgets
@@ -21,7 +22,8 @@ from orchestration.storage.spend import Spend
 
 async def probe_providers(here: Project, names: Sequence[str], *, deep: bool) -> tuple[ProbeResult, ...]:
     """Probe providers in parallel, and share the results with other processes. Raises NotFoundError for an unknown
-    name."""
+    name, and IsolatedError."""
+    require_not_isolated(here.store, "probe a provider")
     known = here.configuration.runtime.providers
     for name in names:
         if name not in known:

@@ -18,7 +18,7 @@ from orchestration.errors import OrchestratorError, UsageError
 
 # Only these have a variant on the API. The other commands read files of the project or start processes, so they need
 # the machine itself, and refusing is better than silently working on the local project.
-_REMOTE_COMMANDS = ("runs", "incidents", "status")
+_REMOTE_COMMANDS = ("runs", "incidents", "isolate", "status")
 # click wraps help at 80 columns by default, which breaks most of the option lines here in two
 # (https://click.palletsprojects.com/en/stable/api/#click.Context).
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
@@ -80,6 +80,7 @@ def _remote_command(name: str) -> str:
         "drill": ("drill:drill", "Rehearse failures: inject real faults, and score the response."),
         "playbooks": ("playbooks:playbooks", "List, show, validate and dry-run playbooks; show their history."),
         "incidents": ("incidents:incidents", "List, show, acknowledge, resolve and review incidents."),
+        "isolate": ("isolate:isolate", "Isolate the system in an emergency; lift the isolation."),
         "oncall": ("oncall:oncall", "Show who is on call, and who is notified of what."),
         "stats": ("stats:stats", "Show times to detect, acknowledge and resolve, SLA compliance and recurrence."),
         "backups": ("backups:backups", "Make, list, verify and restore backups."),
@@ -105,7 +106,7 @@ def _remote_command(name: str) -> str:
     "--server",
     envvar="ORCHESTRATOR_SERVER",
     metavar="URL",
-    help="Work on a server (runs, incidents, status), with the token in ORCHESTRATOR_TOKEN.",
+    help="Work on a server (runs, incidents, isolate, status), with the token in ORCHESTRATOR_TOKEN.",
 )
 @click.version_option(package_name="agent-orchestration", prog_name="orchestrator")
 @click.pass_context

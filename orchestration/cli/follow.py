@@ -9,14 +9,17 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
 
 import anyio
 import anyio.to_thread
 import click
 
 from orchestration.app import Application
+from orchestration.cli.isolate import echo_isolation
 from orchestration.cli.live_view import LiveView
 from orchestration.cli.render import live_board, outcome_text
+from orchestration.config.isolation import Isolation, isolation_of
 from orchestration.domain.run_hold import RunHold
 from orchestration.domain.run_status import RunStatus
 from orchestration.events.runs import RunCancelled, RunFinished
@@ -40,8 +43,17 @@ _MAX_EVENTS = 10_000
 class RunFollower:
     """Shows the events of runs as they arrive: those since a time are printed, earlier ones only update the view."""
 
-    def __init__(self, timeline: Timeline, run_ids: Sequence[str], since: datetime, *, quiet: bool) -> None:
+    def __init__(
+        self,
+        timeline: Timeline,
+        run_ids: Sequence[str],
+        since: datetime,
+        isolation: Callable[[], Isolation | None],
+        *,
+        quiet: bool,
+    ) -> None:
         self.board = LiveView()
+        self._isolation = isolation
         self._timeline = timeline
         self._after = dict.fromkeys(run_ids, 0)
         self._since = since
@@ -69,6 +81,7 @@ class RunFollower:
 
     def poll(self) -> None:
         """Read new events, and print a line for each that is meant for people."""
+        self._show_isolation()
         for run_id, after in self._after.items():
             for sequence, event in self._timeline.list(run_id, after=after, limit=_MAX_EVENTS):
                 self._after[run_id] = sequence
@@ -81,6 +94,13 @@ class RunFollower:
                     self._print(f"{event.at:%H:%M:%S} {line}")
             for heartbeat in self._timeline.list_heartbeats(run_id):
                 self.board.beat(heartbeat)
+
+    def _show_isolation(self) -> None:
+        found = self._isolation()
+        sentence = "" if found is None else found.sentence
+        if sentence and sentence != self.board.isolation and not self._quiet:
+            echo_isolation(found, self._print)
+        self.board.isolation = sentence
 
 
 class FollowLimit:
@@ -114,7 +134,8 @@ async def follow(
     for run_id in run_ids:
         if not quiet and await application.placement.is_elsewhere(run_id):
             click.echo(f"{run_id}: a worker of `orchestrator serve` works on it; Ctrl-C only stops following")
-    follower = RunFollower(application.timeline, run_ids, application.opened_at, quiet=quiet)
+    isolation = partial(isolation_of, application.store)
+    follower = RunFollower(application.timeline, run_ids, application.opened_at, isolation, quiet=quiet)
     try:
         with follower.showing():
             await _until_no_further(application, run_ids, follower, FollowLimit(patience))

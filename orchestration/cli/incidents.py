@@ -20,8 +20,10 @@ from orchestration.cli.incident_options import (
     review_parts_option,
 )
 from orchestration.cli.incident_screens import incidents_table, screen
+from orchestration.cli.isolate import echo_isolation
 from orchestration.cli.render import console, table
 from orchestration.cli.timespec import MOMENT, ago
+from orchestration.config.isolation import isolation_of
 from orchestration.domain.incident_status import IncidentStatus
 from orchestration.domain.scenario import Scenario
 from orchestration.domain.severity import Severity
@@ -93,6 +95,7 @@ def show(config: str, incident: str, as_json: bool) -> None:
             waiting = [{"kind": row.kind, "due_at": row.due_at} for row in records.table.list_timers(found.id)]
             common.print_json({**common.plain(found), "timers": waiting, "timeline": fold(entries)})
             return
+        echo_isolation(isolation_of(here.store))
         click.echo(screen(found, entries, settings, here.clock.now()))
 
 

@@ -33,6 +33,8 @@ class LiveView:
     tokens: int = 0
     usd: float = 0.0
     rehearsal: bool = False
+    # The sentence about the isolation, if the system is isolated: the first line of the view.
+    isolation: str = ""
 
     def take(self, event: Event) -> str | None:
         """Note an event; returns the line to print for it, if it is worth one."""

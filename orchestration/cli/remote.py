@@ -1,16 +1,17 @@
-"""What the console command can do on a server (`--server URL`): runs, incidents, status. The token is read from the
-variable ORCHESTRATOR_TOKEN, so that it stands in no list of processes."""
+"""What the console command can do on a server (`--server URL`): runs, incidents, isolation, status. The token is
+read from the variable ORCHESTRATOR_TOKEN, so that it stands in no list of processes."""
 
 from __future__ import annotations
 
 import click
 
 from orchestration.cli import common
+from orchestration.cli.isolate import echo_isolation_record, incident_option, print_isolation, reason_option
 from orchestration.cli.remote_incidents import incidents
 from orchestration.cli.render import first_line
 from orchestration.cli.server import client_of, limit_option, print_record, print_records
 
-__all__ = ["incidents", "runs", "status"]
+__all__ = ["incidents", "isolate", "runs", "status"]
 
 _run = click.argument("run", metavar="RUN")
 _reason = click.option("--reason", default="", help="Why.")
@@ -26,11 +27,50 @@ def status(context: click.Context, as_json: bool) -> None:
     if as_json:
         common.print_json(found)
         return
+    echo_isolation_record(found.get("isolation"))
     workers = sum(len(control["workers"]) for control in found["control"])
     questions = len(found["questions"])
     click.echo(f"{len(found['runs'])} unfinished runs, {questions} questions wait for an answer, {workers} workers")
     for route in found["providers"]:
         click.echo(f"out of use: {route['provider']}/{route['model']}, {route['reason']}, as of {route['since']}")
+
+
+@click.group()
+def isolate() -> None:
+    """Isolation mode of the server."""
+
+
+@isolate.command("on")
+@reason_option
+@incident_option
+@common.json_option
+@click.pass_context
+def isolate_on(context: click.Context, reason: str, incident: str | None, as_json: bool) -> None:
+    """Isolate the server's system."""
+    with client_of(context) as client:
+        found = client.isolate(reason, incident)
+    print_isolation(found["isolation"], as_json, "" if found["changed"] else "It was isolated already.")
+
+
+@isolate.command("off")
+@reason_option
+@common.json_option
+@click.pass_context
+def isolate_off(context: click.Context, reason: str, as_json: bool) -> None:
+    """Lift the isolation."""
+    with client_of(context) as client:
+        found = client.lift_isolation(reason)
+    print_isolation(None, as_json, "The isolation is lifted." if found["changed"] else "The system is not isolated.")
+
+
+@isolate.command("status")
+@common.json_option
+@click.pass_context
+def isolate_status(context: click.Context, as_json: bool) -> None:
+    """Show whether the server's system is isolated, since when, by whom and why."""
+    with client_of(context) as client:
+        found = client.isolation()
+    print_isolation(found["isolation"], as_json)
 
 
 @click.group()

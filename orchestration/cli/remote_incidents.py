@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,9 +17,10 @@ from orchestration.cli.incident_options import (
     incident_argument,
     review_parts_option,
 )
+from orchestration.cli.isolate import echo_isolation_record
 from orchestration.cli.render import first_line
 from orchestration.cli.server import client_of, limit_option, print_record, print_records
-from orchestration.client import IncidentRecord
+from orchestration.client import IncidentRecord, RefusedError
 from orchestration.incidents.commands.base import IncidentCommand
 from orchestration.incidents.commands.review_field import WriteReview
 from orchestration.incidents.folded_timeline import FoldedEntry
@@ -64,6 +66,10 @@ def show_incident(context: click.Context, incident: str, as_json: bool) -> None:
     """Show one incident with its timeline."""
     with client_of(context) as client:
         found = client.incident(incident)
+        # Not in a token's scopes, perhaps; the incident can be shown all the same.
+        with contextlib.suppress(RefusedError):
+            if not as_json:
+                echo_isolation_record(client.isolation()["isolation"])
     print_record(found, as_json, "\n".join(_incident_lines(found)))
 
 

@@ -102,7 +102,8 @@ def _board(board: LiveView, width: int) -> Group:
     label = " · rehearsal: no real model answers" if board.rehearsal else ""
     total = Text(f"{len(working)} at work · {board.tokens} tokens{money}{label}", style="dim", overflow="ellipsis")
     total.no_wrap = True
-    return Group(table(names, rows), total) if rows else Group(total)
+    head = [Text(board.isolation, style="bold red")] if board.isolation else []
+    return Group(*head, *([table(names, rows)] if rows else []), total)
 
 
 # From which width of the terminal on there is room for a column, and how wide it is; two share what is left.

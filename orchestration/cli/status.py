@@ -7,7 +7,9 @@ import click
 from orchestration.app import project
 from orchestration.app.overview import Overview, overview
 from orchestration.cli import common
+from orchestration.cli.isolate import echo_isolation
 from orchestration.cli.render import console, runs_table, table
+from orchestration.config.isolation import isolation_of
 
 
 @click.command()
@@ -20,6 +22,7 @@ def status(config: str, as_json: bool) -> None:
         if as_json:
             common.print_json(found)
             return
+        echo_isolation(isolation_of(here.store))
         click.echo(_summary(found))
         if found.runs:
             console().print(runs_table(found.runs, here.clock.now()))

@@ -179,7 +179,7 @@ class StopAutomation(OverrideChange):
 
 
 class IsolateOverride(OverrideChange):
-    """Isolate the system until a person lifts it: no new runs, no tools for agents, a read-only API."""
+    """Isolate the system until a person lifts it: no new runs, no tools for agents, no model calls for clients."""
 
     for_people: ClassVar[bool] = True
 

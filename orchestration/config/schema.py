@@ -150,7 +150,7 @@ class CommandSettings(Section):
 class RuntimeSettings(Section):
     """How runs are executed. The daily limits apply to all model calls of a day (UTC).
 
-    `isolated` turns isolation mode on: no new runs, no tools for agents, a read-only API.
+    `isolated` turns isolation mode on: no run starts or is resumed, agents have no tools, clients get no model calls.
     """
 
     default_provider: str = "ollama"

@@ -13,7 +13,14 @@ from orchestration.config.credentials import EnvironmentCredentials
 from orchestration.config.document import JsonSyntaxError
 from orchestration.config.env_file import with_variable
 from orchestration.config.findings import ConfigFinding, ConfigurationError
-from orchestration.config.overrides import AnyChange, Override, OverrideOrigin, OverrideStore, effective
+from orchestration.config.overrides import (
+    AnyChange,
+    IsolateOverride,
+    Override,
+    OverrideOrigin,
+    OverrideStore,
+    effective,
+)
 from orchestration.config.schema import Configuration
 from orchestration.config.source import ConfigSource, SourceReading, SourceState
 from orchestration.config.textfile import UnreadableError, read_text, replace_text
@@ -29,6 +36,7 @@ from orchestration.events.configuration import (
     OverrideAdded,
     OverrideRemoved,
 )
+from orchestration.events.security import IsolationLifted, IsolationStarted
 from orchestration.ids import new_id
 
 Subscriber = Callable[[Configuration], None]
@@ -208,9 +216,12 @@ class ConfigurationStore:
             mode="json", exclude={"actor": True, "created_at": True, "origin": True, "change": {"document", "over"}}
         )
         self._bus.publish(OverrideAdded(**details), actor=actor)
+        if isinstance(change, IsolateOverride):
+            incident = origin.incident_id if origin else None
+            self._bus.publish(IsolationStarted(reason=reason, override=override.id, incident=incident), actor=actor)
         return override
 
-    def remove_override(self, override_id: str, actor: str) -> None:
+    def remove_override(self, override_id: str, actor: str, reason: str = "") -> None:
         """End a change before it expires. Raises NotFoundError, and ConflictError if only a person may end it."""
         known = next((one for one in self._overrides if one.id == override_id), None)
         if known is not None and known.change.for_people and actor.startswith(AUTOMATION):
@@ -218,9 +229,14 @@ class ConfigurationStore:
                 f"Only a person may remove an override of kind {known.change.kind}: "
                 f"`orchestrator config overrides remove {override_id}`."
             )
+        if known is not None and known.change.for_people and not reason:
+            raise ConflictError("Lifting the isolation takes a reason: use `orchestrator isolate off`, or its page.")
         self._override_store.remove(override_id, self._clock.now())
         self._set_overrides(tuple(override for override in self._overrides if override.id != override_id))
         self._bus.publish(OverrideRemoved(id=override_id), actor=actor)
+        if known is not None and isinstance(known.change, IsolateOverride):
+            incident = known.origin.incident_id if known.origin else None
+            self._bus.publish(IsolationLifted(reason=reason, override=override_id, incident=incident), actor=actor)
 
     def write_credential(self, name: str, value: str) -> None:
         """Put a value that a vendor has issued into `.env`; `refresh` then puts it in force. Blocks.

@@ -123,3 +123,30 @@ class SecretRedacted(EventPayload):
     # Repetitions within a minute are counted in one event, so that a loop that prints a key does not flood the
     # timeline.
     count: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class IsolationStarted(EventPayload):
+    """The system was isolated: no run starts, agents have no tools, clients get no model calls."""
+
+    kind: ClassVar[str] = "isolation.started"
+    template: ClassVar[str] = "the system is isolated: {reason}"
+    level: ClassVar[int] = logging.WARNING
+
+    reason: str
+    # The override that keeps it in force, and the incident that it was done for.
+    override: str
+    incident: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class IsolationLifted(EventPayload):
+    """A person lifted the isolation."""
+
+    kind: ClassVar[str] = "isolation.lifted"
+    template: ClassVar[str] = "the isolation was lifted: {reason}"
+    level: ClassVar[int] = logging.WARNING
+
+    reason: str
+    override: str
+    incident: str | None = None

@@ -12,6 +12,7 @@ import anyio.to_thread
 
 from orchestration.agents.workspace import checked_root
 from orchestration.clock import Clock
+from orchestration.config.isolation import require_not_isolated
 from orchestration.config.store import ConfigurationStore
 from orchestration.domain.run_hold import RunHold
 from orchestration.domain.run_status import RunStatus
@@ -77,7 +78,7 @@ class RunLauncher:
     ) -> Run:
         """A new run, checked but not recorded yet; `here` if this process will work on it. Raises UsageError if it
         cannot be started, and while the system is isolated."""
-        self._check_isolation()
+        require_not_isolated(self._store, "start a run")
         self._check_agents([agent] if agent else [], (options or {}).get("approve", []))
         # Before anything is recorded, so that a run without a usable provider is refused and not started to fail.
         await self.providers.prepare(provider, here=here)
@@ -97,7 +98,9 @@ class RunLauncher:
         )
 
     async def resume(self, run_id: str, *, queue: bool | None = False) -> Run:
-        """Continue a run. Raises ConflictError if it has succeeded or a live process works on it."""
+        """Continue a run. Raises ConflictError if it has succeeded, a live process works on it, or the system is
+        isolated."""
+        require_not_isolated(self._store, "resume a run")
         if await self._goes_to_workers(queue):
             return await self._control.resume(run_id, shared=True)
         run = await anyio.to_thread.run_sync(self._runs.get, run_id)
@@ -116,7 +119,7 @@ class RunLauncher:
     async def fork(self, run_id: str, number: int | None = None, *, queue: bool | None = False) -> Run:
         """Start a new run that shares everything before one part of this run. Raises UsageError if there is no such
         part, and while the system is isolated."""
-        self._check_isolation()
+        require_not_isolated(self._store, "fork a run")
         if await self._goes_to_workers(queue):
             return await self._control.fork(run_id, number, shared=True)
         await self.providers.prepare((await anyio.to_thread.run_sync(self._runs.get, run_id)).provider)
@@ -152,14 +155,6 @@ class RunLauncher:
 
     async def _goes_to_workers(self, queue: bool | None) -> bool:
         return await self._placement.has_workers() if queue is None else queue
-
-    def _check_isolation(self) -> None:
-        if self._store.current.runtime.isolated:
-            raise UsageError(
-                "The system is isolated and accepts no new runs. Find the override with "
-                "`orchestrator config overrides list`, and lift it with `orchestrator config overrides remove ID` (or "
-                "set `runtime.isolated` to false in the file)."
-            )
 
     def _check_agents(self, names: Sequence[str], approve: Sequence[str]) -> None:
         known = [agent.id for agent in self._store.current.agents]

@@ -16,6 +16,7 @@ from typing import Any
 import anyio.to_thread
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
+from orchestration.config.isolation import IsolatedError
 from orchestration.config.schema import ScheduleSettings
 from orchestration.errors import NotFoundError, UsageError
 from orchestration.events import EventBus
@@ -79,7 +80,7 @@ class RunSchedules:
         settings, planned = start.schedule, datetime.fromisoformat(start.at)
         try:
             run = await self._run(settings, planned)
-        except UsageError as error:
+        except (UsageError, IsolatedError) as error:
             # An event and not an error: the flow is complete, and repeating it would refuse the run again.
             self._bus.publish(ScheduleRefused(name=settings.name, at_time=start.at, message=str(error)))
             return None

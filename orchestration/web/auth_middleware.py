@@ -56,8 +56,7 @@ HEADERS = {
 
 
 class AuthMiddleware:
-    """ASGI middleware in front of all routes. `isolated` says whether the system is isolated and writes are refused;
-    `recorded` waits until all events so far are on the timeline."""
+    """ASGI middleware in front of all routes. `recorded` waits until all events so far are on the timeline."""
 
     def __init__(
         self,
@@ -65,14 +64,12 @@ class AuthMiddleware:
         access: AccessControl,
         trail: AuditTrail,
         exposure: Exposure,
-        isolated: Callable[[], bool],
         recorded: Callable[[], Awaitable[None]],
     ) -> None:
         self._app = app
         self._access = access
         self._trail = trail
         self._exposure = exposure
-        self._isolated = isolated
         self._recorded = recorded
         # Without sign-in there is no session that could hold a CSRF token. Forms need one all the same.
         self._open_csrf = secrets.token_urlsafe(24)
@@ -140,8 +137,6 @@ class AuthMiddleware:
             return None if path in _OPEN or path.startswith("/static/") else _unauthenticated(scope)
         if not is_read and _is_for_programs(path) and not by_token and not self._has_csrf_token(headers, signed_in):
             return problem(403, "The header X-CSRF-Token must have the session's token, which `GET /api/v1/me` shows.")
-        if not is_read and self._isolated() and path not in ("/sign-in", "/sign-out"):
-            return problem(503, "The system is isolated. Nothing can be changed until a person ends the isolation.")
         return None
 
     def _has_csrf_token(self, headers: Headers, signed_in: SignedIn) -> bool:

@@ -22,6 +22,7 @@ from starlette.routing import BaseRoute, Mount
 
 from orchestration.app.application import Application
 from orchestration.app.control import ControlProcess
+from orchestration.config.isolation import isolation_of
 from orchestration.errors import UsageError
 from orchestration.security.access import AccessControl
 from orchestration.security.audit_trail import AuditTrail
@@ -63,7 +64,7 @@ def build(app: Application, control: ControlProcess, exposure: Exposure) -> WebS
     feed = Feed(app.timeline, app.clock, ordered=app.database.is_sqlite)
     pages, close_pages = _pages(app)
     routes: list[BaseRoute] = [
-        *HealthEndpoints(app.database, control.incidents.monitoring.metrics).routes(),
+        *HealthEndpoints(app.database, control.incidents.monitoring.metrics, lambda: isolation_of(app.store)).routes(),
         *SignInPages(access, trail).routes(),
         *intake.routes(control.incidents.intake, app.clock, app.bus),
         *GatewayEndpoint(app).routes(),
@@ -75,7 +76,6 @@ def build(app: Application, control: ControlProcess, exposure: Exposure) -> WebS
         access=access,
         trail=trail,
         exposure=exposure,
-        isolated=lambda: bool(getattr(app.configuration.runtime, "isolated", False)),
         recorded=app.recorded,
     )
 

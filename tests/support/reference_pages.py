@@ -68,7 +68,7 @@ The paths below are relative to `/api/v1`. [Who may use them](../how-to/sign-in.
 - **Errors** are problem details (RFC 9457): `title`, `status`, and `detail`, which says what is wrong and what to do.
   401 not signed in; 403 not allowed; 404 not found; 409 not possible in this state (`reason` says why, for
   incidents); 413 too large; 422 invalid (`errors` says where); 429 too many requests; 503 the database is not
-  available, or the system is isolated.
+  available, or the system is isolated and a model was called.
 - **Idempotency**: a write with an `Idempotency-Key` is carried out once within a day; when repeated, it gets the same
   response again, with `Idempotency-Replayed: true`.
 - **Live events**: `GET /events` is a stream of server-sent events; with `Last-Event-ID` a client continues where it

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import anyio.to_thread
+from sqlalchemy.exc import SQLAlchemyError
 
 from orchestration.agents.sandbox import isolation_gaps
 from orchestration.app.config_check import check_files
@@ -16,10 +19,13 @@ from orchestration.app.project import DATABASE_FILE
 from orchestration.app.project_database import check_database
 from orchestration.clock import Clock
 from orchestration.config.credentials import EnvironmentCredentials, read_env_file
+from orchestration.config.isolation import isolation_among
 from orchestration.config.loader import ConfigLoader
+from orchestration.config.overrides import Override
 from orchestration.config.schema import Configuration
 from orchestration.errors import OrchestratorError
 from orchestration.security.redaction import Redactor
+from orchestration.storage.configuration import Overrides
 from orchestration.storage.database import HEAD, Database
 
 
@@ -30,12 +36,13 @@ async def examine(config_file: Path, environment: Mapping[str, str], clock: Cloc
     configuration = loader.load(credentials.names).configuration or Configuration()
     here = list(machine.check(configuration, loader.root, clock.now()))
     database = await anyio.to_thread.run_sync(_database, configuration, loader.root, credentials)
+    isolated = await anyio.to_thread.run_sync(_isolated, configuration, loader.root, credentials, clock.now())
     isolation = await _isolation(configuration)
     asked = await providers.check(configuration, credentials, clock)
     redactor = Redactor()
     # Providers' messages can repeat the key that they refuse, and this output is pasted into bug reports.
     redactor.remember(credentials.secrets(configuration))
-    found = [*here, isolation, database, *_configuration(config_file, environment), *asked]
+    found = [*isolated, *here, isolation, database, *_configuration(config_file, environment), *asked]
     return [replace(one, found=redactor.text(one.found)) for one in found]
 
 
@@ -82,6 +89,21 @@ def _database(configuration: Configuration, root: Path, credentials: Environment
         found = f"version {version}, newer than {HEAD}"
         return problem("database", found, "install the release that wrote it, or configure another database")
     return ok("database", f"version {version or 'none yet'}" + ("" if version == HEAD else f", becomes {HEAD} on use"))
+
+
+def _isolated(
+    configuration: Configuration, root: Path, credentials: EnvironmentCredentials, now: datetime
+) -> Sequence[CheckResult]:
+    """The isolation, if the system is isolated. It comes first: nothing can be started before it is lifted."""
+    name, file = configuration.runtime.database_url_env, root / configuration.runtime.state_directory / DATABASE_FILE
+    url = credentials.get(name) if name else f"sqlite:///{file}"
+    overrides: tuple[Override, ...] = ()
+    if url is not None and (name or file.exists()):
+        # That the database cannot be read is a finding of its own check.
+        with contextlib.suppress(OrchestratorError, SQLAlchemyError), contextlib.closing(Database(url)) as database:
+            overrides = Overrides(database).list_active(now)
+    found = isolation_among(configuration, overrides)
+    return [] if found is None else [problem("isolation", found.sentence, found.remedy)]
 
 
 def _version(url: str) -> str | None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import anyio.to_thread
 
+from orchestration.config.isolation import LIFT
 from orchestration.config.overrides import IsolateOverride
 from orchestration.config.textfile import replace_text
 from orchestration.domain.duty import DutyKind, DutyOwner, DutyRequest
@@ -42,12 +43,12 @@ class SomeArtifacts(Parameters):
 
 @action
 class IsolateAction(Action[NoParameters]):
-    """Turn isolation mode on. Only a person lifts it, so that no failed verification opens it again."""
+    """Turn isolation mode on. Only a person lifts it, so that no failed verification opens the system again."""
 
     name = "security.isolate"
-    summary = "no new runs, no tools for agents, a read-only API, until a person lifts it"
+    summary = "no run starts or is resumed, agents have no tools, clients get no model calls, until a person lifts it"
     risk = Risk.REVERSIBLE
-    undo_summary = "only by a person, with `orchestrator config overrides remove`"
+    undo_summary = "only by a person, with `orchestrator isolate off`"
     finds = ("override",)
 
     async def preview(self, context: ActionContext, parameters: NoParameters) -> str:
@@ -65,10 +66,9 @@ class IsolateAction(Action[NoParameters]):
             )
         # Without an end: isolation mode that ran out by itself would open the system with the cause still inside.
         made = add_override(self, context, IsolateOverride(), None)
-        how = f"orchestrator config overrides remove {made}"
         # No `undo`: the system must stay isolated although the verification cannot succeed while it is.
         return ActionOutcome(
-            f"the system is isolated; a person lifts that with `{how}`", {"override": made}, duties=_lift(made)
+            f"the system is isolated; a person lifts that with `{LIFT}`", {"override": made}, duties=_lift(made)
         )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 import anyio.to_thread
 from pydantic import Field
 
+from orchestration.config.isolation import require_not_isolated
 from orchestration.config.overrides import LimitAgent
 from orchestration.config.schema import UsageLimits
 from orchestration.domain.duty import DutyKind, DutyOwner, DutyRequest
@@ -90,6 +91,7 @@ class RunAction(Action[P]):
     async def resume(self, run_id: str) -> None:
         """Hand a run to the workers; one that is still being stopped is given the time for it. Raises ConflictError
         for one that is being worked on."""
+        require_not_isolated(self.services.store, "resume a run")
         for _ in range(_RETRIES):
             try:
                 await self.services.control.resume(run_id, shared=True)
@@ -230,6 +232,7 @@ class Fork(NamedRunsAction, ReversibleAction[SomeRuns, RunsUndo]):
         known = await self._forked_before(context)
 
         async def fork(run_id: str) -> None:
+            require_not_isolated(self.services.store, "fork a run")
             # Stopped first, or the run would do the same work beside its fork.
             await self.stop(context, run_id)
             forks.append(known.get(run_id) or (await self.services.control.fork(run_id, shared=True)).id)

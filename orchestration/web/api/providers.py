@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
+from orchestration.config.isolation import require_not_isolated
 from orchestration.config.overrides import LimitProvider, Override
 from orchestration.config.schema import AgentRole
 from orchestration.errors import NotFoundError
@@ -61,12 +62,14 @@ def list_providers(services: Services) -> list[ProviderSummary]:
 @router.post("/providers/{provider}/probe", dependencies=_OPERATE)
 async def probe(services: Services, provider: Name, body: ProbeRequest) -> ProbeResult:
     """Probe a provider now."""
+    require_not_isolated(services.app.store, "probe a provider")
     return await services.app.gateway.probe(_known(services, provider), deep=body.deep)
 
 
 @router.post("/providers/{provider}/reset", dependencies=_OPERATE, status_code=204)
 async def reset(services: Services, provider: Name) -> None:
     """Probe the open routes of a provider now, without waiting for their circuit breakers."""
+    require_not_isolated(services.app.store, "probe a provider")
     services.app.gateway.reset(_known(services, provider))
 
 

@@ -8,6 +8,7 @@ from starlette.routing import Route
 
 from orchestration.alerts.payload import PayloadRefusedError
 from orchestration.app.application import Application
+from orchestration.config.isolation import IsolatedError, require_not_isolated
 from orchestration.errors import NotFoundError, OrchestratorError
 from orchestration.providers.wire import Allowance, Completion, GatewayCall
 from orchestration.security.access import GATEWAY
@@ -52,6 +53,7 @@ class GatewayEndpoint:
         token: TokenRow | None = request.state.token
         try:
             _check_role(request, Role.OPERATOR)
+            self._check_isolation()
             chat = parse_request(await _read_body(request), request.headers)
             call = self._call(chat, request)
             self._admission.admit(token, self._app.clock.monotonic())
@@ -86,6 +88,12 @@ class GatewayEndpoint:
         except (BadRequestError, NotFoundError) as error:
             return error_response(error, self._app.clock.monotonic())
         return JSONResponse(model_entry(name, name.partition("/")[0] if "/" in name else "orchestrator"))
+
+    def _check_isolation(self) -> None:
+        try:
+            require_not_isolated(self._app.store, "call a model")
+        except IsolatedError as error:
+            raise BadRequestError(str(error), 503, "isolated") from None
 
     def _call(self, chat: ChatRequest, request: Request) -> GatewayCall:
         provider, model = (None, None) if chat.model == AUTO else resolve_model(self._app.effective(), chat.model)

@@ -21,6 +21,7 @@ from orchestration.web.pages import (
     figures,
     incident,
     incidents,
+    isolation,
     maintenance,
     overview,
     playbooks,
@@ -59,6 +60,7 @@ _SECTIONS = (
     _Section(resources.routes, "/resources", "Resources"),
     _Section(figures.routes, "/figures", "Statistics"),
     _Section(configuration.routes, "/configuration", "Configuration"),
+    _Section(isolation.routes),
     _Section(audit.routes, "/audit", "Audit", Role.ADMIN),
 )
 

@@ -25,6 +25,8 @@ CONFIRMATIONS: Mapping[str, str] = {
     "limit": "Limit set. The workers apply it within a second.",
     "switched-off": "Provider disabled until the override ends.",
     "override-removed": "Override ended.",
+    "isolated": "The system is isolated. All processes know it within a second.",
+    "isolation-lifted": "The isolation is lifted. Runs can be started and resumed.",
     "answers": "The provider works.",
     "silent": "The probe failed. The table shows the reason.",
     "rolled-back": "Version restored to the file. All processes load it like any other edit.",

@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.routing import Route
 
 from orchestration.app.project import Project
+from orchestration.config.isolation import require_not_isolated
 from orchestration.config.overrides import AnyChange, LimitProvider, Override, SwitchOffProvider
 from orchestration.errors import NotFoundError
 from orchestration.events.providers import ModelCallFailed, ModelCallFinished
@@ -166,6 +167,7 @@ class _Providers:
 
     async def probe(self, request: Request, form: Form, principal: Principal) -> tuple[str, str]:  # noqa: ARG002
         name = self._known(form)
+        require_not_isolated(self._app.store, "probe a provider")
         result = await self._app.gateway.probe(name)
         return f"/providers?asked={name}", "answers" if result.ok else "silent"
 

@@ -23,6 +23,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from orchestration.app.application import Application
+from orchestration.config.isolation import isolation_of
 from orchestration.errors import ConflictError, NotFoundError, OrchestratorError
 from orchestration.security.principal import Principal, Role
 from orchestration.storage.database import StorageError
@@ -177,6 +178,7 @@ class DashboardSite:
             "problem": "",
             "confirmation": CONFIRMATIONS.get(request.query_params.get("done", ""), ""),
             "automation": self.app.configuration.automation.enabled,
+            "isolation": isolation_of(self.app.store),
         }
 
     def _frame(self, request: Request) -> dict[str, Any]:

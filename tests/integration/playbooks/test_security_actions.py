@@ -16,9 +16,10 @@ from typing import Any
 import pytest
 from starlette.responses import JSONResponse
 
+from orchestration.config.isolation import IsolatedError
 from orchestration.domain.run_status import RunStatus
 from orchestration.domain.scenario import Scenario
-from orchestration.errors import ConflictError, OrchestratorError, UsageError
+from orchestration.errors import ConflictError, OrchestratorError
 from orchestration.incidents.commands.mitigation import BeginMitigation
 from orchestration.playbooks.actions import ActionError
 from orchestration.playbooks.model import Mode
@@ -126,15 +127,18 @@ async def test_isolation_closes_everything_off_until_a_person_lifts_it(tmp_path:
         async with a_ward(tmp_path, {"own": provider}, [EXECUTOR]) as ward:
             run = await ward.app.launcher.prepare("mend it", ward.root / "work", agent="executor")
             assert await ward.preview("security.isolate") == (
-                "isolate the system: no new runs, no tools for agents, a read-only API, until a person lifts it"
+                "isolate the system: no run starts or is resumed, agents have no tools, clients get no model calls, "
+                "until a person lifts it"
             )
             assert not ward.app.effective().runtime.isolated
             isolated = await ward.run("security.isolate")
             assert ward.app.effective().runtime.isolated
             assert (await ward.run("security.isolate")).findings == isolated.findings
-            with pytest.raises(UsageError, match="The system is isolated and accepts no new runs"):
+            with pytest.raises(
+                IsolatedError, match=r"Cannot start a run. The system is isolated since .* Lift it with"
+            ):
                 await ward.app.launcher.start("mend it", ward.root / "work", agent="executor")
-            with pytest.raises(UsageError, match="accepts no new runs"):
+            with pytest.raises(IsolatedError, match="Cannot fork a run"):
                 await ward.app.launcher.fork("run-0")
             await ward.app.control.start(run)
             await ward.app.engine.result(run.id)
@@ -145,7 +149,9 @@ async def test_isolation_closes_everything_off_until_a_person_lifts_it(tmp_path:
             assert isolated.undo is None
             with pytest.raises(ConflictError, match="Only a person may remove an override of kind isolate"):
                 ward.app.store.remove_override(number, "playbook:test")
-            ward.app.store.remove_override(number, "ada")
+            with pytest.raises(ConflictError, match="takes a reason"):
+                ward.app.store.remove_override(number, "ada")
+            ward.app.store.remove_override(number, "ada", "the key is rotated")
             assert not ward.app.effective().runtime.isolated
 
 
