@@ -104,7 +104,9 @@ def test_a_stranger_isolates_nothing_and_an_isolated_system_is_looked_after(watc
         lifted = project.call("isolate", "off", "--reason", "web-9 was rebuilt")
         assert lifted == "The isolation is lifted.\n"
         wait_until(lambda: "isolated" not in site.get("/readyz").json(), "for the server to know")
-        kinds = [kind for (kind,) in project.rows("SELECT kind FROM events WHERE kind LIKE 'isolation.%' ORDER BY id")]
+        kinds = [
+            kind for (kind,) in project.rows("SELECT kind FROM events WHERE kind LIKE 'isolation.%' ORDER BY sequence")
+        ]
         assert kinds == ["isolation.started", "isolation.lifted"]
         notices = ["[REPORT] The system was isolated", "[REPORT] The isolation of the system was lifted"]
         wait_until(lambda: len(project.mails("REPORT")) >= 8, "for everybody to be notified of both")

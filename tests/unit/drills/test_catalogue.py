@@ -31,7 +31,9 @@ def urls(setting: DrillSetting) -> dict[str, str]:
 def test_there_are_at_least_25_over_all_scenarios_with_names_of_their_own() -> None:
     assert len(catalogue.SHIPPED) >= 25
     assert len({drill.name for drill in catalogue.SHIPPED}) == len(catalogue.SHIPPED)
-    assert set(Counter(drill.scenario for drill in catalogue.SHIPPED)) == set(Scenario)
+    # What other systems report is not examined here, so nothing can be rehearsed for it.
+    ours = set(Scenario) - {Scenario.EXTERNAL_ALERT}
+    assert set(Counter(drill.scenario for drill in catalogue.SHIPPED)) == ours
 
 
 @by_name
