@@ -27,7 +27,7 @@ class Calibration:
     """Collects measurements."""
 
     def __init__(self, clock: Clock) -> None:
-        self._clock = clock
+        self.clock = clock
         self._seen: list[float] = []
 
     @property
@@ -53,15 +53,15 @@ class Calibration:
         while True:
             # On a thread of its own: the event loop is needed to observe the drill meanwhile.
             self._seen.append(await anyio.to_thread.run_sync(self._once))
-            await self._clock.sleep(_EVERY_SECONDS)
+            await self.clock.sleep(_EVERY_SECONDS)
 
     def _once(self) -> float:
         """Elapsed seconds per second of processor time."""
         # `thread_time` counts this thread alone: processor time of the drill's other threads is not work done here.
-        begun, used = self._clock.monotonic(), time.thread_time()
+        begun, used = self.clock.monotonic(), time.thread_time()
         while (worked := time.thread_time() - used) < _WORK_SECONDS:
             sum(range(_COUNT))
-        return (self._clock.monotonic() - begun) / worked
+        return (self.clock.monotonic() - begun) / worked
 
 
 def slowness_of(seen: list[float]) -> float:

@@ -164,11 +164,13 @@ class DrillEnvironment:
             self._group.add(child.pid)
         return child
 
-    async def run(self, goal: str, *, agent: str | None = None, priority: str = "normal") -> str:
+    async def run(
+        self, goal: str, *, agent: str | None = None, priority: str = "normal", workspace: Path | None = None
+    ) -> str:
         """Leave a goal to the workers; returns the run's identifier. Raises DrillError."""
         printed = self.folder / f"run.{len(self.runs)}.json"
         alone = () if agent is None else ("--agent", agent)
-        options = ("--queue", "--json", "--workspace", str(self.workspace), "--priority", priority, *alone)
+        options = ("--queue", "--json", "--workspace", str(workspace or self.workspace), "--priority", priority, *alone)
         child = self._command(printed, "run", *options, goal)
         if await child.wait(_COMMAND_SECONDS):
             raise DrillError(f"expected a run, got: {child.output[-500:]}")
@@ -178,7 +180,9 @@ class DrillEnvironment:
 
     async def command(self, *arguments: str) -> None:
         """Give a command of the console. Raises DrillError when it does not end well."""
-        child = self._command(self.folder / f"{'-'.join(arguments)}.log", *arguments)
+        # Not named after the arguments: a question is long, and may hold a slash.
+        printed = self.folder / f"{arguments[0]}.{self.clock.now():%H%M%S%f}.log"
+        child = self._command(printed, *arguments)
         if await child.wait(_COMMAND_SECONDS):
             raise DrillError(f"expected `{' '.join(arguments)}` to end well, got: {child.output[-500:]}")
 

@@ -37,6 +37,8 @@ class DrillExpectation:
     the alert rule, a limit without progress, a measuring window), `every` how often it is checked, `lasts` how long the
     fault stays whatever the system does, and `limit` how long a tool call may take by its own setting.
 
+    `answers` are the questions, by their action, to which the person on call says yes; nothing may be resolved before.
+
     `helped` is the option of the playbook that has to help; `level` the escalation level that has to be called; `asks`
     are the actions that have to be put to a person, `offers` those that have to be suggested or put to one; `finds` the
     steps that have to leave findings as evidence. `beside` are the scenarios of further incidents that the same fault
@@ -49,6 +51,7 @@ class DrillExpectation:
     helped: str | None = None
     level: int | None = None
     asks: tuple[str, ...] = ()
+    answers: tuple[str, ...] = ()
     offers: tuple[str, ...] = ()
     finds: tuple[str, ...] = ()
     holds: float = 0.0

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from typing import Any
 
 from orchestration.domain.scenario import Scenario
 from orchestration.drills.environment import DrillEnvironment
 from orchestration.drills.expectation import DrillExpectation
 from orchestration.drills.setup import DrillSetting
 
-Inject = Callable[[DrillEnvironment], Awaitable[None]]
+Inject = Callable[[DrillEnvironment], Coroutine[Any, Any, None]]
 Possible = Callable[[], str]
 
 _USUAL = DrillSetting()
@@ -34,7 +35,8 @@ class DrillWork:
 
 @dataclass(frozen=True, slots=True)
 class Drill:
-    """A rehearsed failure. `prepare` runs before the work starts, `inject` is the fault itself. `impossible` returns
+    """A rehearsed failure. `prepare` runs before the work starts, `inject` is the fault itself; `attend` is what the
+    person on call does beside answering questions, from the moment of the fault on. `impossible` returns
     why the drill cannot be run on this machine, or nothing. `quick` drills take a few seconds; `sqlite_only` ones
     manipulate the file of the database."""
 
@@ -46,6 +48,7 @@ class Drill:
     work: DrillWork = DrillWork(sample=True, calls=2)
     setting: DrillSetting = _USUAL
     prepare: Inject | None = None
+    attend: Inject | None = None
     impossible: Possible = lambda: ""
     quick: bool = False
     sqlite_only: bool = False

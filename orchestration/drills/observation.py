@@ -26,7 +26,7 @@ class ObservedResponse:
     """The incident that a fault has led to, and the response to it.
 
     `level` is the highest level that was called, 0 for none. `asked` are the actions that wait for approval; `stable`
-    is for how many seconds the playbook verifies that the repair lasts.
+    is for how many seconds the playbook verifies that the repair lasts, `answered_after` when a person last answered.
     """
 
     incident_id: str
@@ -45,6 +45,7 @@ class ObservedResponse:
     asked: tuple[str, ...] = ()
     actions: tuple[ObservedAction, ...] = ()
     stable: float = 0.0
+    answered_after: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

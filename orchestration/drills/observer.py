@@ -19,7 +19,7 @@ from orchestration.incidents.model import Incident, TimelineEntry
 from orchestration.incidents.records import IncidentRecords
 from orchestration.playbooks.catalogue import PlaybookCatalogue
 from orchestration.playbooks.model import Playbook
-from orchestration.storage.approvals import ApprovalTable
+from orchestration.storage.approvals import Approval, ApprovalTable
 from orchestration.storage.outbox import Outbox
 from orchestration.storage.playbooks import ActionRun, PlaybookRecords, PlaybookRun
 from orchestration.storage.runs import Run, Runs
@@ -61,6 +61,17 @@ class DrillObserver:
         """The keys of the actions of an incident that wait for approval."""
         return tuple(approval.id for approval in self._approvals.list_open(incident.id))
 
+    def questions(self, incident: Incident) -> tuple[tuple[str, Approval], ...]:
+        """The open questions of an incident, each with the action that it is about."""
+        played = self.responses(incident)
+        playbook = _playbook(played[0].playbook) if played else None
+        return tuple((_action_of(playbook, one.id), one) for one in self._approvals.list_open(incident.id))
+
+    def _answered_at(self, incident: Incident) -> datetime | None:
+        """When a person last answered a question: an answer makes the action theirs."""
+        actions = self._playbooks.list_actions(incident_id=incident.id)
+        return max((one.started_at for one in actions if one.mode == "ask" and one.state.value == "done"), default=None)
+
     def response(self, incident: Incident, since: datetime) -> ObservedResponse:
         """What was done about an incident, with times after `since`."""
         played = self.responses(incident)
@@ -84,6 +95,7 @@ class DrillObserver:
             asked=tuple(_action_of(playbook, key) for key in self.asked(incident)),
             actions=tuple(_observed(one) for one in actions),
             stable=playbook.verify.stable if playbook and playbook.verify else 0.0,
+            answered_after=_after(since, self._answered_at(incident)),
         )
 
     def work(self, calls: Sequence[dict[str, object]]) -> ObservedWork:

@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
+import anyio
 from sqlalchemy.exc import SQLAlchemyError
 
 from orchestration.clock import Clock
-from orchestration.drills import observer
+from orchestration.drills import observer, person
 from orchestration.drills.calibration import Calibration
 from orchestration.drills.disk import small_disk
 from orchestration.drills.environment import DrillEnvironment, drill_environment
@@ -97,7 +98,7 @@ async def _observed(drill: Drill, folder: Path, clock: Clock) -> DrillObservatio
         # Read before the injection: some faults are detected while their injection is still going on.
         since = clock.now()
         await drill.inject(environment)
-        return await _watched(drill, environment, environment.injected_at or since)
+        return await _attended(drill, environment, environment.injected_at or since)
 
 
 async def _begin(drill: Drill, environment: DrillEnvironment) -> None:
@@ -111,6 +112,23 @@ async def _begin(drill: Drill, environment: DrillEnvironment) -> None:
         await environment.wait_for_calls(drill.work.calls)
         if drill.work.sign:
             await environment.wait_for_file(drill.work.sign)
+
+
+async def _attended(drill: Drill, environment: DrillEnvironment, since: datetime) -> DrillObservation:
+    """Watch, while the person on call does what a person has to do."""
+    failed: Exception | None = None
+    async with anyio.create_task_group() as group:
+        group.start_soon(person.answer_questions, environment, drill.expects.answers)
+        if drill.attend is not None:
+            group.start_soon(drill.attend, environment)
+        try:
+            seen = await _watched(drill, environment, since)
+        except (DrillError, SQLAlchemyError, StorageError) as error:
+            failed = error  # raised again below, where no group wraps it
+        group.cancel_scope.cancel()
+    if failed is not None:
+        raise failed
+    return seen
 
 
 async def _watched(drill: Drill, environment: DrillEnvironment, since: datetime) -> DrillObservation:

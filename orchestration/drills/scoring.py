@@ -117,9 +117,19 @@ def _repair(expects: DrillExpectation, response: ObservedResponse, slowness: flo
         yield ScoringMiss("helped", expects.helped, response.helped or "nothing")
     if expects.level is not None and response.level != expects.level:
         yield ScoringMiss("level called", str(expects.level), str(response.level or "nobody"))
-    by_people = [act.step for act in response.actions if act.state == "done" and act.mode == "ask"]
-    if by_people:
+    yield from _answers(expects, response)
+
+
+def _answers(expects: DrillExpectation, response: ObservedResponse) -> Iterator[ScoringMiss]:
+    """A person has said yes to what was expected, to nothing else, and before it was resolved."""
+    said_yes = {act.action: act.step for act in response.actions if act.state == "done" and act.mode == "ask"}
+    if by_people := [step for action, step in said_yes.items() if action not in expects.answers]:
         yield ScoringMiss("by itself", "no hand on it", f"a person's word for {', '.join(by_people)}")
+    if missing := [action for action in expects.answers if action not in said_yes]:
+        yield ScoringMiss("answered", f"a question about {', '.join(missing)}", ", ".join(said_yes) or "none")
+    resolved, answered = response.resolved_after, response.answered_after
+    if expects.answers and resolved is not None and answered is not None and resolved < answered:
+        yield ScoringMiss("resolved", "after the answer", f"{answered - resolved:.1f} s before it")
 
 
 def _soon_resolved(expects: DrillExpectation, slowness: float) -> float:

@@ -21,7 +21,8 @@ End = Callable[[], Awaitable[None]]
 Injection = Callable[[DrillEnvironment, DrawnFault], Awaitable[End]]
 
 # The files by which a drill makes its own `python3` fail, and shifts the clock of its processes.
-TOOL_FAULT, CLOCK_FILE = "bin/python3.fault", "clock"
+# The order lies where commands may write, since it is carried out once, and where nobody takes it for a result.
+TOOL_FAULT, CLOCK_FILE = "work/__pycache__/python3.fault", "clock"
 MEMORY_MB, DISK_MB = 1200, 256
 _FOREVER = 600.0
 _MEMORY_SHARE = 0.8
@@ -71,7 +72,9 @@ async def _spoil(environment: DrillEnvironment, fault: DrawnFault) -> End:
 
 
 async def _damage_tool_result(environment: DrillEnvironment, fault: DrawnFault) -> End:
-    (environment.folder / TOOL_FAULT).write_text(fault.values["how"], encoding="utf-8")
+    order = environment.folder / TOOL_FAULT
+    order.parent.mkdir(exist_ok=True)
+    _write_whole(order, fault.values["how"])
     return _nothing
 
 

@@ -16,6 +16,7 @@ import anyio.to_thread
 from sqlalchemy.exc import SQLAlchemyError
 
 from orchestration.clock import Clock
+from orchestration.domain.run_status import RunStatus
 from orchestration.drills import control_group, folders
 from orchestration.drills.blind import collection
 from orchestration.drills.blind.injection import CLOCK_FILE, DISK_MB, INJECTIONS, MEMORY_MB, TOOL_FAULT
@@ -31,7 +32,7 @@ from orchestration.drills.processes import DrillError, all_of
 from orchestration.drills.project import OFF
 from orchestration.drills.setup import DrillSetting
 from orchestration.storage.database import StorageError
-from orchestration.storage.runs import Runs
+from orchestration.storage.runs import Run, Runs
 
 _POLL_SECONDS = 0.25
 # How long the work may go on after the last fault, before what is still broken is repaired by the drill.
@@ -102,7 +103,7 @@ async def run_blind(plan: BlindPlan, clock: Clock, reference: Mapping[str, str],
     try:
         with folders.project_folder(plan.name, keep) as folder:
             async with calibration.measuring():
-                seen = await _observed(plan, folder, clock, reference)
+                seen = await _observed(plan, folder, calibration, reference)
             seen = replace(seen, left=_left_in(folder))
     # A drill that could not be carried out is a result, too: the others still get their turn.
     except (DrillError, SQLAlchemyError, StorageError, OSError) as error:
@@ -125,15 +126,17 @@ async def run_reference(clock: Clock) -> Mapping[str, str]:
             return await anyio.to_thread.run_sync(collection.result_of, environment)
 
 
-async def _observed(plan: BlindPlan, folder: Path, clock: Clock, reference: Mapping[str, str]) -> BlindObservation:
+async def _observed(
+    plan: BlindPlan, folder: Path, calibration: Calibration, reference: Mapping[str, str]
+) -> BlindObservation:
     with small_disk(folder, DISK_MB if "disk-full" in _names(plan) else None):
-        async with drill_environment(folder, _setting(plan, folder), clock) as environment:
+        async with drill_environment(folder, _setting(plan, folder), calibration.clock) as environment:
             await environment.serve()
             if "share" in plan.needs:
                 environment.confine(memory_mb=MEMORY_MB, cpus=_CPUS if "processor-busy" in _names(plan) else None)
             await environment.run(environment.sample.goal)
             await environment.wait_for_calls(1)
-            return await _BlindDrill(plan, environment, reference).observe()
+            return await _BlindDrill(plan, environment, reference, calibration).observe()
 
 
 def _names(plan: BlindPlan) -> set[str]:
@@ -148,10 +151,13 @@ def _left_in(folder: Path) -> tuple[str, ...]:
 class _BlindDrill:
     """One drill whose work has begun."""
 
-    def __init__(self, plan: BlindPlan, environment: DrillEnvironment, reference: Mapping[str, str]) -> None:
+    def __init__(
+        self, plan: BlindPlan, environment: DrillEnvironment, reference: Mapping[str, str], calibration: Calibration
+    ) -> None:
         self._plan = plan
         self._environment = environment
         self._reference = reference
+        self._calibration = calibration
         self._clock = environment.clock
         self._since = environment.clock.now()
         self._begun = environment.clock.monotonic()
@@ -167,8 +173,7 @@ class _BlindDrill:
             try:
                 await self._until(self._work_has_ended, self._last_fault() + _PATIENCE_SECONDS)
                 self._repair.set()
-                await self._until(self._all_is_settled, self._elapsed() + _SETTLE_SECONDS)
-                await self._clock.sleep(_QUIET_SECONDS)
+                await self._until(self._all_is_settled, self._elapsed() + _SETTLE_SECONDS, _QUIET_SECONDS)
             except (DrillError, OSError, SQLAlchemyError) as error:
                 failed = error
             self._repair.set()
@@ -193,23 +198,34 @@ class _BlindDrill:
     def _last_fault(self) -> float:
         return max((fault.at + (fault.lasts or 0.0) for fault in self._plan.faults), default=0.0)
 
-    async def _until(self, condition: Callable[[], bool], until: float) -> None:
+    async def _until(self, condition: Callable[[], bool], until: float, lasting: float = 0.0) -> None:
+        """Wait until it has held for `lasting` seconds, which a slow machine prolongs, or until that moment."""
+        held_since = None
         while self._elapsed() < until:
-            try:
-                if await self._environment.database.call(condition):
-                    return
-            except (SQLAlchemyError, StorageError):
-                pass  # the database is what a fault has made unavailable
+            held_since = (held_since or self._elapsed()) if await self._holds(condition) else None
+            if held_since is not None and self._elapsed() - held_since >= lasting * self._calibration.slowness:
+                return
             await self._clock.sleep(_POLL_SECONDS)
+
+    async def _holds(self, condition: Callable[[], bool]) -> bool:
+        try:
+            return await self._environment.database.call(condition)
+        except (SQLAlchemyError, StorageError):
+            return False  # the database is what a fault has made unavailable
 
     def _work_has_ended(self) -> bool:
         """Whether every fault has come, the ones with an end are over, and the work is done."""
         due = self._injected == len(self._plan.faults) and self._elapsed() > self._last_fault()
-        return due and all(Runs(self._environment.database).get(run).status.ended for run in self._environment.runs)
+        return due and all(run.status.ended for run in self._runs())
 
     def _all_is_settled(self) -> bool:
+        """Whether the work is done and every incident is over or with a person; what failed needs one."""
         incidents = collection.incidents(self._environment, self._since)
-        return self._work_has_ended() and all(one.called or not one.is_open for one in incidents)
+        done = all(run.status is RunStatus.SUCCEEDED for run in self._runs()) or any(one.called for one in incidents)
+        return self._work_has_ended() and done and all(one.called or not one.is_open for one in incidents)
+
+    def _runs(self) -> list[Run]:
+        return [Runs(self._environment.database).get(run) for run in self._environment.runs]
 
     async def _collect(self) -> BlindObservation:
         environment = self._environment

@@ -11,7 +11,7 @@ from orchestration.drills.environment import DrillEnvironment
 from orchestration.drills.expectation import DrillExpectation, DrillOutcome
 from orchestration.drills.faults.fixtures import AGENT_FILES, OWN_CODE, TRIGGER, trigger, with_files
 from orchestration.drills.model import Drill, DrillWork, Inject
-from orchestration.drills.project import laid_over
+from orchestration.drills.project import agents, laid_over
 from orchestration.drills.setup import DrillSetting
 
 _SCENARIO = Scenario.AGENT_FAILURE
@@ -20,6 +20,20 @@ _RESTARTED = DrillExpectation(
     DrillOutcome.REPAIRED, _SCENARIO, Severity.P2, helped="restart", finds=("runs", "agents"), holds=3.0
 )
 _FILES = with_files(AGENT_FILES)
+# A person who is awake: reads a question and gives a command, which starts a program.
+_ANSWER_SECONDS = 10.0
+# Works for longer than its limit, and shows that it gets on.
+_SLOW_SECONDS, _LIMIT_SECONDS = 6.0, 4.0
+_SLOW = f"""\
+import time
+
+
+def work(task):
+    for _ in range(int({_SLOW_SECONDS} / 0.2)):
+        print("gets on", flush=True)
+        time.sleep(0.2)
+    return "The work was done."
+"""
 
 
 def _drill(name: str, fault: str, inject: Inject, expects: DrillExpectation = _RESTARTED, **more: Any) -> Drill:
@@ -37,11 +51,11 @@ async def _one_good_run(environment: DrillEnvironment) -> None:
 async def _break_agent(environment: DrillEnvironment) -> None:
     """Name a function that does not exist as the agent's entry point; then start a run."""
     document = environment.read_configuration()
-    agents = [
+    broken = [
         laid_over(agent, {"entryPoint": "drill_agent:absent"}) if agent["id"] == "own-code" else agent
         for agent in document["agents"]
     ]
-    environment.write_configuration({**document, "agents": agents})
+    environment.write_configuration({**document, "agents": broken})
     # Longer than the interval at which an edited configuration is read.
     await environment.clock.sleep(2)
     await environment.inject_by_run("Do the work again.", agent="own-code")
@@ -50,6 +64,17 @@ async def _break_agent(environment: DrillEnvironment) -> None:
 async def _plan_badly(environment: DrillEnvironment) -> None:
     """Six bad answers: the planner gives up after three, is restarted, gives up again, and then succeeds."""
     await environment.primary.fault("bad_json_answer", count=6, match={"role": "planner"})
+    await environment.inject_by_run(environment.sample.goal)
+
+
+async def _work_slowly(environment: DrillEnvironment) -> None:
+    await environment.inject_by_run("Do a long piece of work.", agent="own-code")
+
+
+async def _half_break_provider(environment: DrillEnvironment) -> None:
+    """It answers with nonsense, which is no failure of a call, and its own status says that it is not well."""
+    await environment.primary.fault("bad_json_answer", match={"path": "/v1/chat/completions"})
+    await environment.primary.fault("503", match={"path": "/v1/models"})
     await environment.inject_by_run(environment.sample.goal)
 
 
@@ -89,19 +114,44 @@ CONFIGURATION_BREAKS_AGENT = Drill(
     "configuration-breaks-agent",
     "A person's edit breaks an agent that worked",
     DrillExpectation(
-        DrillOutcome.HANDED_OVER,
+        DrillOutcome.REPAIRED,
         _SCENARIO,
         Severity.P2,
-        asks=("config.last-good",),
+        helped="last-good-configuration",
+        answers=("config.last-good",),
         finds=("runs", "agents"),
         holds=3.0,
-        work_succeeds=False,
+        lasts=_ANSWER_SECONDS,
     ),
     _break_agent,
     _SCENARIO,
     DrillWork(),
     _FILES,
     prepare=_one_good_run,
+)
+WORK_OUTGROWS_ITS_LIMIT = Drill(
+    "work-outgrows-its-limit",
+    "An agent's work takes longer than its time limit, and gets on",
+    replace(_RESTARTED, helped="more-time", holds=3.0 + 2 * _LIMIT_SECONDS, lasts=_SLOW_SECONDS),
+    _work_slowly,
+    _SCENARIO,
+    DrillWork(),
+    with_files(
+        {"drill_agent.py": _SLOW},
+        agents=[
+            laid_over(agent, {"limits": {"seconds": _LIMIT_SECONDS}}) if agent["id"] == "own-code" else agent
+            for agent in agents()
+        ],
+    ),
+)
+PROVIDER_TALKS_NONSENSE = Drill(
+    "provider-talks-nonsense",
+    "A provider whose own check fails answers with nonsense, and nobody watches that check",
+    replace(_RESTARTED, helped="other-provider", finds=("runs", "agents", "probe"), holds=8.0, calls_repeated=6),
+    _half_break_provider,
+    _SCENARIO,
+    DrillWork(),
+    DrillSetting(configuration={"alerting": {"rules": {"provider-down": {"enabled": False}}}}),
 )
 EDIT_REFUSED = Drill(
     "edit-refused",
@@ -118,5 +168,7 @@ DRILLS = (
     AGENT_ALWAYS_CRASHES,
     ANSWERS_MALFORMED,
     CONFIGURATION_BREAKS_AGENT,
+    WORK_OUTGROWS_ITS_LIMIT,
+    PROVIDER_TALKS_NONSENSE,
     EDIT_REFUSED,
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 from orchestration.domain.scenario import Scenario
@@ -11,8 +12,18 @@ from orchestration.domain.severity import Severity
 from orchestration.drills import control_group
 from orchestration.drills.environment import DrillEnvironment
 from orchestration.drills.expectation import DrillExpectation, DrillOutcome
-from orchestration.drills.faults.fixtures import TOOL, TOOL_FILES, limited, trigger, with_files
+from orchestration.drills.faults.fixtures import (
+    FAULTY,
+    TOOL,
+    TOOL_FILES,
+    TOOL_GOAL,
+    TRIGGER,
+    limited,
+    trigger,
+    with_files,
+)
 from orchestration.drills.model import Drill, DrillWork
+from orchestration.drills.observer import BY_ITSELF
 from orchestration.drills.project import laid_over
 from orchestration.drills.setup import DrillSetting
 
@@ -41,6 +52,8 @@ _CPUS = 1.0
 # `hoard` stops at 800 MB: over the rule's threshold for this group, under the limit at which the kernel would kill it.
 _MEMORY_MB = 1000
 _WINDOW_SECONDS = 5.0
+_NEIGHBOUR_SECONDS = 20.0
+_MUCH = 3
 # Longer than the interval at which the control process reads an edited configuration.
 _RELOAD_SECONDS = 3.0
 _STOPPED = DrillExpectation(
@@ -51,6 +64,8 @@ _STOPPED = DrillExpectation(
     finds=("machine", "load"),
     holds=_WINDOW_SECONDS,
 )
+# A busy processor is a ticket; that memory runs out makes work fail.
+_CALMED = replace(_STOPPED, severity=Severity.P3)
 
 
 def _shared(**thresholds: float) -> DrillSetting:
@@ -123,6 +138,26 @@ def _free_percent(folder: Path) -> float:
     return 100 * usage.free / usage.total
 
 
+async def _be_neighbours(environment: DrillEnvironment) -> None:
+    """Another program uses up the share of the machine in which we run."""
+    environment.confine(cpus=_CPUS)
+    await _watch(environment, "cpu-high")
+    await environment.start_neighbour("burn", str(_NEIGHBOUR_SECONDS))
+
+
+async def _start_much(environment: DrillEnvironment) -> None:
+    """Several unimportant runs at once, of which none takes most."""
+    environment.confine(cpus=_CPUS)
+    await _watch(environment, "cpu-high")
+    for number in range(_MUCH):
+        workspace = environment.folder / f"work-{number}"
+        workspace.mkdir()
+        (workspace / "tool.py").write_text(FAULTY, encoding="utf-8")
+        (workspace / TRIGGER).write_text("burn", encoding="utf-8")
+        await environment.run(TOOL_GOAL, agent="helper", priority="low", workspace=workspace)
+    environment.mark_injected()
+
+
 DISK_FILLED_WITH_OLD_LOGS = Drill(
     "disk-filled-with-old-logs",
     "Old logs of the system itself fill its disk",
@@ -158,7 +193,7 @@ DISK_FILLED_BY_OTHERS = Drill(
 COMMAND_BURNS_PROCESSOR = Drill(
     "command-burns-processor",
     "A command of an agent burns the processor, within its own limits",
-    _STOPPED,
+    _CALMED,
     _burn,
     _SCENARIO,
     TOOL,
@@ -176,7 +211,47 @@ COMMAND_TAKES_MEMORY = Drill(
     impossible=lambda: control_group.impossible(memory_mb=_MEMORY_MB),
 )
 
+BUSY_NEIGHBOUR = Drill(
+    "busy-neighbour",
+    "Another program uses up the processor; nothing of ours fails, so nobody is paged",
+    DrillExpectation(
+        DrillOutcome.REPAIRED,
+        _SCENARIO,
+        Severity.P3,
+        helped=BY_ITSELF,
+        level=0,
+        finds=("machine", "load"),
+        holds=_WINDOW_SECONDS,
+        lasts=_NEIGHBOUR_SECONDS,
+    ),
+    _be_neighbours,
+    _SCENARIO,
+    setting=DrillSetting(configuration={"monitoring": {"thresholds": {"cpuPercent": _CPU_PERCENT}}}),
+    impossible=lambda: control_group.impossible(cpus=_CPUS),
+)
+TOO_MUCH_AT_ONCE = Drill(
+    "too-much-at-once",
+    "More unimportant runs at once than the processor can do",
+    DrillExpectation(
+        DrillOutcome.REPAIRED,
+        _SCENARIO,
+        Severity.P3,
+        helped="less-at-once",
+        level=0,
+        finds=("machine", "load"),
+        holds=2 * _WINDOW_SECONDS,
+        calls_repeated=_MUCH,
+    ),
+    _start_much,
+    _SCENARIO,
+    DrillWork(),
+    replace(_shared(cpuPercent=_CPU_PERCENT), workers=_MUCH),
+    impossible=lambda: control_group.impossible(cpus=_CPUS),
+)
+
 DRILLS = (
+    BUSY_NEIGHBOUR,
+    TOO_MUCH_AT_ONCE,
     DISK_FILLED_WITH_OLD_LOGS,
     DISK_FILLED_BY_OTHERS,
     COMMAND_BURNS_PROCESSOR,

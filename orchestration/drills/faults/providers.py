@@ -6,13 +6,16 @@ import sys
 from dataclasses import replace
 from typing import Any
 
+from orchestration.domain.playbook_state import ActionState
 from orchestration.domain.scenario import Scenario
 from orchestration.domain.severity import Severity
 from orchestration.drills.environment import DrillEnvironment
 from orchestration.drills.expectation import DrillExpectation, DrillOutcome
 from orchestration.drills.faults.fixtures import provider_fault
 from orchestration.drills.model import Drill, Inject
+from orchestration.drills.observer import DrillObserver
 from orchestration.drills.setup import DrillSetting
+from orchestration.storage.playbooks import PlaybookRecords
 
 _SCENARIO = Scenario.PROVIDER_UNAVAILABLE
 # All work is routed around a provider that fails. The call that was in flight is made again at the next one.
@@ -22,6 +25,11 @@ _REROUTED = DrillExpectation(
 # An overloaded provider is not avoided for long: it gets fewer calls, and the next one takes the rest meanwhile.
 _FEWER = replace(_REROUTED, helped="wait-with-fewer-calls")
 _AWAY_SECONDS = 8.0
+# A person who is awake: reads a question and gives a command, which starts a program.
+_ANSWER_SECONDS = 10.0
+_ATTEND_SECONDS = 60.0
+# As many failures as take a route out of use, of which one call makes several.
+_FAILURES = 6
 # Calls only: a health probe could otherwise use up the single fault before any call meets it.
 _CALLS = {"path": "/v1/chat/completions"}
 # The `ollama` that the playbook finds on the PATH starts a rehearsal provider, on the port that it is given.
@@ -52,6 +60,22 @@ async def _kill_all_for_a_while(environment: DrillEnvironment) -> None:
     await environment.clock.sleep(_AWAY_SECONDS)
     for provider in environment.providers.values():
         await provider.start()
+
+
+async def _grant_quota(environment: DrillEnvironment) -> None:
+    """As the vendor does, once the request was prepared and a person has agreed to it."""
+    records = PlaybookRecords(environment.database)
+
+    def requested() -> bool:
+        incidents = DrillObserver(environment).incidents()
+        actions = (act for one in incidents for act in records.list_actions(incident_id=one.id))
+        return any(act.action == "provider.quota-text" and act.state is ActionState.DONE for act in actions)
+
+    async def is_requested() -> bool:
+        return await environment.database.call(requested)
+
+    await environment.until(is_requested, "a request for quota", _ATTEND_SECONDS)
+    await environment.primary.end_faults()
 
 
 PROVIDER_KILLED = _drill("provider-killed", "The provider's process is killed", _kill, quick=True)
@@ -117,6 +141,28 @@ OLLAMA_STOPPED = _drill(
     replace(_REROUTED, severity=Severity.P1, helped="start-ollama", finds=("probe",)),
     setting=_OLLAMA,
 )
+PROVIDER_RECOVERED = _drill(
+    "provider-recovered",
+    "Calls fail until the provider is taken out of use; then it works again",
+    provider_fault("500", count=_FAILURES, match=_CALLS),
+    replace(_REROUTED, helped="close-breakers", finds=("chain",)),
+)
+QUOTA_OF_THE_ONLY_PROVIDER = _drill(
+    "quota-of-the-only-provider",
+    "The quota of the only provider is used up, and the vendor gives more when asked",
+    provider_fault("429_quota"),
+    replace(
+        _REROUTED,
+        severity=Severity.P1,
+        level=2,
+        helped="ask-for-quota",
+        answers=("provider.quota-text",),
+        finds=("probe", "limits"),
+        lasts=_ANSWER_SECONDS,
+    ),
+    setting=DrillSetting(providers=("primary",)),
+    attend=_grant_quota,
+)
 PASSING_FAULT = _drill(
     "passing-fault", "A single call fails (500)", provider_fault("500", count=1, match=_CALLS), _PASSES_BY_ITSELF
 )
@@ -140,5 +186,7 @@ DRILLS = (
     PROVIDER_RETIRED,
     MODEL_MISSING,
     OLLAMA_STOPPED,
+    PROVIDER_RECOVERED,
+    QUOTA_OF_THE_ONLY_PROVIDER,
     PASSING_FAULT,
 )

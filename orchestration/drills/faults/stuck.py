@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from dataclasses import replace
 from typing import Any
 
 from orchestration.domain.scenario import Scenario
@@ -15,12 +16,13 @@ from orchestration.drills.faults.fixtures import (
     OWN_CODE,
     TOOL,
     TOOL_FILES,
+    TRIGGER,
     limited,
     provider_fault,
     trigger,
     with_files,
 )
-from orchestration.drills.model import Drill
+from orchestration.drills.model import Drill, DrillWork
 from orchestration.drills.setup import DrillSetting
 
 _SCENARIO = Scenario.WORKFLOW_STUCK
@@ -29,6 +31,9 @@ _STALLED: dict[str, Any] = {"monitoring": {"thresholds": {"stalledSeconds": _STA
 # The interval at which the progress of runs is checked.
 _RUNS_SECONDS = 2.0
 _COMMAND_SECONDS = 3.0
+# Five past runs are enough to know, and a minute is the least that any run may take: a tenth of it is too long here.
+_USUAL_RUNS, _OVERDUE_RATIO, _OVERDUE_SECONDS, _OVERDUE_HOLD = 5, 0.1, 6.0, 1.0
+_LONG_SECONDS = 18.0
 _WENT_ON = DrillExpectation(
     DrillOutcome.REPAIRED,
     _SCENARIO,
@@ -44,6 +49,21 @@ _WENT_ON = DrillExpectation(
 # SIGSTOP can be neither caught nor ignored (signal(7)), so a missing heartbeat is all that gives the worker away.
 async def _freeze(environment: DrillEnvironment) -> None:
     os.kill((await environment.worker_pids())[0], signal.SIGSTOP)
+
+
+async def _work_as_usual(environment: DrillEnvironment) -> None:
+    """As often as it takes to know how long such a run takes."""
+    (environment.workspace / TRIGGER).write_text("")
+    for _ in range(_USUAL_RUNS):
+        await environment.run("Do the work.", agent="own-code")
+    await environment.wait_for_runs()
+    (environment.workspace / TRIGGER).unlink()
+
+
+async def _work_long(environment: DrillEnvironment) -> None:
+    await environment.inject_by_run("Do the work.", agent="own-code")
+    await environment.clock.sleep(_LONG_SECONDS)
+    await trigger("")(environment)
 
 
 TOOL_BLOCKS = Drill(
@@ -94,6 +114,35 @@ MODEL_GIVES_NOTHING = Drill(
         configuration=_STALLED,
     ),
 )
+PROVIDER_LEAVES_CALLS_HANGING = Drill(
+    "provider-leaves-calls-hanging",
+    "A provider takes every request and answers none, and nobody watches its own check",
+    replace(_WENT_ON, helped="reroute", finds=("runs", "waits", "probe")),
+    provider_fault("hang"),
+    _SCENARIO,
+    setting=DrillSetting(
+        configuration={**_STALLED, "alerting": {"rules": {"provider-down": {"enabled": False}}}},
+    ),
+)
+WORK_TAKES_LONGER_THAN_USUAL = Drill(
+    "work-takes-longer-than-usual",
+    "A run takes much longer than such runs do, and gets on",
+    DrillExpectation(
+        DrillOutcome.REPAIRED,
+        _SCENARIO,
+        Severity.P2,
+        helped="more-time",
+        finds=("runs", "waits"),
+        holds=_OVERDUE_SECONDS + _OVERDUE_HOLD,
+        every=_RUNS_SECONDS,
+        lasts=_LONG_SECONDS,
+    ),
+    _work_long,
+    _SCENARIO,
+    DrillWork(),
+    with_files(AGENT_FILES, alerting={"rules": {"run-overdue": {"threshold": _OVERDUE_RATIO, "hold": _OVERDUE_HOLD}}}),
+    prepare=_work_as_usual,
+)
 WORKER_FREEZES = Drill(
     "worker-freezes",
     "A worker's process is stopped in its tracks (SIGSTOP)",
@@ -108,5 +157,7 @@ DRILLS = (
     TOOL_OVER_ITS_LIMIT,
     TOOL_LEAKS,
     MODEL_GIVES_NOTHING,
+    PROVIDER_LEAVES_CALLS_HANGING,
+    WORK_TAKES_LONGER_THAN_USUAL,
     WORKER_FREEZES,
 )

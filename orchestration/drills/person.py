@@ -1,0 +1,42 @@
+"""The person on call in a drill, who uses the console as any user does."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from orchestration.drills.environment import DrillEnvironment
+from orchestration.drills.observer import DrillObserver
+from orchestration.storage.database import StorageError
+
+_POLL_SECONDS = 0.5
+_REASON = "a drill: as the playbook proposes"
+
+
+async def answer_questions(environment: DrillEnvironment, actions: Collection[str]) -> None:
+    """Say yes to every question about one of these actions, each once. Ends by being cancelled. Raises DrillError."""
+    answered: set[str] = set()
+    while actions:
+        for incident, key, question in await _open(environment, actions):
+            if key not in answered:
+                answered.add(key)
+                words = ("incidents", "approve", incident, "--question", question, "--reason", _REASON)
+                await environment.command(*words)
+        await environment.clock.sleep(_POLL_SECONDS)
+
+
+async def _open(environment: DrillEnvironment, actions: Collection[str]) -> list[tuple[str, str, str]]:
+    """The open questions about these actions: the incident, the key, the text."""
+
+    def questions() -> Iterator[tuple[str, str, str]]:
+        observer = DrillObserver(environment)
+        for incident in observer.incidents():
+            for action, one in observer.questions(incident):
+                if action in actions:
+                    yield incident.id, one.id, one.question
+
+    try:
+        return await environment.database.call(lambda: list(questions()))
+    except (SQLAlchemyError, StorageError):
+        return []  # the database is what the fault has made unavailable
