@@ -16,7 +16,9 @@ from orchestration.cli.blind_drills import BlindChoice, blind_options, run_blind
 from orchestration.cli.render import console, first_line, table
 from orchestration.clock import SystemClock
 from orchestration.drills import catalogue
+from orchestration.drills.coverage import named, options_of
 from orchestration.drills.model import Drill
+from orchestration.drills.observer import shipped_playbooks
 from orchestration.drills.result_figures import figures, in_words, markdown, total
 from orchestration.drills.runner import DrillResult, run_drill
 from orchestration.errors import UsageError
@@ -85,11 +87,19 @@ def drill(
         aside = as_json or as_markdown
         possible = [one for one in chosen if _possible(one, against, aside=aside)]
         results = [_held(here, one, where, aside=aside) for one in possible]
+        if every and (untried := _untried(total(results).options_helped)):
+            click.echo(f"options that helped in no drill: {', '.join(untried)}", err=aside)
     if as_markdown:
         click.echo(markdown([(one.drill.name, one.passed, figures(one)) for one in results], total(results)))
     else:
         _conclude(results, as_json)
     return 0 if all(result.passed for result in results) else 1
+
+
+def _untried(helped: Sequence[str]) -> tuple[str, ...]:
+    """The options of the playbooks, by scenario, that were not carried out to their end in any drill."""
+    names = [named(option) for option in options_of(shipped_playbooks())]
+    return tuple(name for name in names if name not in helped)
 
 
 def _refuse_names(names: Sequence[str], *, every: bool) -> None:

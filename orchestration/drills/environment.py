@@ -165,12 +165,28 @@ class DrillEnvironment:
         return child
 
     async def run(
-        self, goal: str, *, agent: str | None = None, priority: str = "normal", workspace: Path | None = None
+        self,
+        goal: str,
+        *,
+        agent: str | None = None,
+        priority: str = "normal",
+        workspace: Path | None = None,
+        approve: str | None = None,
     ) -> str:
         """Leave a goal to the workers; returns the run's identifier. Raises DrillError."""
         printed = self.folder / f"run.{len(self.runs)}.json"
         alone = () if agent is None else ("--agent", agent)
-        options = ("--queue", "--json", "--workspace", str(workspace or self.workspace), "--priority", priority, *alone)
+        asked = () if approve is None else ("--approve", approve)
+        options = (
+            "--queue",
+            "--json",
+            "--workspace",
+            str(workspace or self.workspace),
+            "--priority",
+            priority,
+            *alone,
+            *asked,
+        )
         child = self._command(printed, "run", *options, goal)
         if await child.wait(_COMMAND_SECONDS):
             raise DrillError(f"expected a run, got: {child.output[-500:]}")
@@ -178,13 +194,14 @@ class DrillEnvironment:
         self.runs.append(found)
         return found
 
-    async def command(self, *arguments: str) -> None:
-        """Give a command of the console. Raises DrillError when it does not end well."""
+    async def command(self, *arguments: str, code: int = 0) -> str:
+        """Give a command of the console; returns what it printed. Raises DrillError when it ends with another code."""
         # Not named after the arguments: a question is long, and may hold a slash.
         printed = self.folder / f"{arguments[0]}.{self.clock.now():%H%M%S%f}.log"
         child = self._command(printed, *arguments)
-        if await child.wait(_COMMAND_SECONDS):
-            raise DrillError(f"expected `{' '.join(arguments)}` to end well, got: {child.output[-500:]}")
+        if (ended := await child.wait(_COMMAND_SECONDS)) != code:
+            raise DrillError(f"expected `{' '.join(arguments)}` to end with {code}, got {ended}: {child.output[-500:]}")
+        return child.output
 
     def close_database(self) -> None:
         """Close the database; it is opened again when it is needed. A fault that replaces the file needs that."""

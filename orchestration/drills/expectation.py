@@ -39,7 +39,10 @@ class DrillExpectation:
 
     `answers` are the questions, by their action, to which the person on call says yes; nothing may be resolved before.
 
-    `helped` is the option of the playbook that has to help; `level` the escalation level that has to be called; `asks`
+    `channels` are channels to this machine that messages may go to, beside the log.
+
+    `helped` is the option of the playbook that has to help, `contains` the one that has to be carried out although only
+    a person can end the incident; `level` the escalation level that has to be called; `asks`
     are the actions that have to be put to a person, `offers` those that have to be suggested or put to one; `finds` the
     steps that have to leave findings as evidence. `beside` are the scenarios of further incidents that the same fault
     may rightly open. `calls_repeated` bounds the model calls that were answered and made again.
@@ -49,9 +52,11 @@ class DrillExpectation:
     scenario: Scenario | None = None
     severity: Severity | None = None
     helped: str | None = None
+    contains: str | None = None
     level: int | None = None
     asks: tuple[str, ...] = ()
     answers: tuple[str, ...] = ()
+    channels: frozenset[str] = frozenset()
     offers: tuple[str, ...] = ()
     finds: tuple[str, ...] = ()
     holds: float = 0.0

@@ -10,7 +10,7 @@ from orchestration.domain.severity import Severity
 
 @dataclass(frozen=True, slots=True)
 class ObservedAction:
-    """One step of the playbook, and how it ended."""
+    """One step of the playbook, the option to which it belongs, and how it ended."""
 
     phase: str
     step: str
@@ -19,6 +19,7 @@ class ObservedAction:
     mode: str
     summary: str
     findings: bool = False
+    option: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import cache
@@ -18,7 +18,7 @@ from orchestration.events.agents import ToolCallFinished
 from orchestration.incidents.model import Incident, TimelineEntry
 from orchestration.incidents.records import IncidentRecords
 from orchestration.playbooks.catalogue import PlaybookCatalogue
-from orchestration.playbooks.model import Playbook
+from orchestration.playbooks.model import Phase, Playbook
 from orchestration.storage.approvals import Approval, ApprovalTable
 from orchestration.storage.outbox import Outbox
 from orchestration.storage.playbooks import ActionRun, PlaybookRecords, PlaybookRun
@@ -93,7 +93,7 @@ class DrillObserver:
             level=max(_levels(entries), default=0),
             reasons=tuple(str(entry.data.get("reason", "")) for entry in entries if entry.kind == "escalated"),
             asked=tuple(_action_of(playbook, key) for key in self.asked(incident)),
-            actions=tuple(_observed(one) for one in actions),
+            actions=tuple(_observed(one, playbook) for one in actions),
             stable=playbook.verify.stable if playbook and playbook.verify else 0.0,
             answered_after=_after(since, self._answered_at(incident)),
         )
@@ -120,9 +120,9 @@ class DrillObserver:
         succeeded = all(run.status is RunStatus.SUCCEEDED for run in runs)
         return replace(total, succeeded=succeeded, status=", ".join(_status(run) for run in runs))
 
-    def paged(self) -> int:
+    def paged(self, harmless: Collection[str] = ()) -> int:
         """The number of channels that reach people and were used: a drill must not wake anybody."""
-        return sum(1 for name in self._outbox.last_attempts() if name not in ("log", "console"))
+        return sum(1 for name in self._outbox.last_attempts() if name not in ("log", "console", *harmless))
 
     def manual_steps(self, incident: Incident) -> tuple[str, ...]:
         """The commands that a person would have had to run to do the same."""
@@ -159,7 +159,7 @@ def observe(
         work=watcher.work(calls),
         other_incidents=others,
         early_incidents=tuple(one.title for one in incidents if one.detected_at < since),
-        paged=watcher.paged(),
+        paged=watcher.paged(expects.channels),
         manual_steps=() if incident is None else watcher.manual_steps(incident),
     )
 
@@ -179,6 +179,11 @@ def is_played(played: Sequence[PlaybookRun]) -> bool:
 def _catalogue() -> PlaybookCatalogue:
     # A folder that does not exist: a drill runs the shipped playbooks, whatever the user has of their own.
     return PlaybookCatalogue(Path("no-playbooks-of-ones-own"))
+
+
+def shipped_playbooks() -> tuple[Playbook, ...]:
+    """The playbooks that answer in a drill."""
+    return tuple(entry.playbook for entry in _catalogue().all())
 
 
 def _playbook(name: str) -> Playbook:
@@ -204,8 +209,12 @@ def _action_of(playbook: Playbook | None, key: str) -> str:
     return next((step.action for _, step in steps if step.id == name), name)
 
 
-def _observed(one: ActionRun) -> ObservedAction:
-    return ObservedAction(one.phase, one.step, one.action, one.state.value, one.mode, one.summary, bool(one.findings))
+def _observed(one: ActionRun, playbook: Playbook | None) -> ObservedAction:
+    options = playbook.mitigate if playbook and one.phase == Phase.MITIGATE.value else ()
+    # The names of steps are unique in a playbook.
+    option = next((option.id for option in options if one.step in {step.id for step in option.steps}), None)
+    state = one.state.value
+    return ObservedAction(one.phase, one.step, one.action, state, one.mode, one.summary, bool(one.findings), option)
 
 
 def _after(since: datetime, moment: datetime | None) -> float | None:

@@ -6,9 +6,11 @@ from collections.abc import Collection, Iterator
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from orchestration.domain.playbook_state import ActionState
 from orchestration.drills.environment import DrillEnvironment
 from orchestration.drills.observer import DrillObserver
 from orchestration.storage.database import StorageError
+from orchestration.storage.playbooks import ActionRun, PlaybookRecords
 
 _POLL_SECONDS = 0.5
 _REASON = "a drill: as the playbook proposes"
@@ -24,6 +26,28 @@ async def answer_questions(environment: DrillEnvironment, actions: Collection[st
                 words = ("incidents", "approve", incident, "--question", question, "--reason", _REASON)
                 await environment.command(*words)
         await environment.clock.sleep(_POLL_SECONDS)
+
+
+async def wait_for_action(
+    environment: DrillEnvironment, action: str, state: ActionState = ActionState.DONE, seconds: float = 90.0
+) -> ActionRun:
+    """Wait until a playbook has come to an action. Raises DrillError."""
+
+    def find() -> ActionRun | None:
+        records = PlaybookRecords(environment.database)
+        incidents = DrillObserver(environment).incidents()
+        found = (act for one in incidents for act in records.list_actions(incident_id=one.id))
+        return next((act for act in found if act.action == action and act.state is state), None)
+
+    async def found() -> ActionRun | None:
+        try:
+            return await environment.database.call(find)
+        except (SQLAlchemyError, StorageError):
+            return None
+
+    act = await environment.until(found, f"the action {action}", seconds)
+    assert act is not None  # noqa: S101 (`until` returns what is true)
+    return act
 
 
 async def _open(environment: DrillEnvironment, actions: Collection[str]) -> list[tuple[str, str, str]]:

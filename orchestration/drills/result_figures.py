@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from orchestration.drills.coverage import ScenarioOption, named
+from orchestration.drills.observer import BY_ITSELF
 from orchestration.drills.runner import DrillResult
 from orchestration.drills.scoring import median_resolution
 
@@ -18,7 +20,8 @@ _HEADS = (
 @dataclass(frozen=True, slots=True)
 class DrillTotals:
     """The totals of one session of drills, times in seconds. `median_resolution` is that of the `resolved` ones,
-    without the stability window, None without any; `slowness` is the mean over the drills."""
+    without the stability window, None without any; `options_helped` are the options of playbooks that were carried out
+    to the end that was expected, by scenario; `slowness` is the mean over the drills."""
 
     held: int
     passed: int
@@ -28,6 +31,7 @@ class DrillTotals:
     slowness: float
     steps_lost: int
     steps_repeated: int
+    options_helped: Sequence[str] = ()
 
 
 def figures(result: DrillResult) -> dict[str, Any]:
@@ -80,7 +84,17 @@ def total(results: Sequence[DrillResult]) -> DrillTotals:
         median_resolution=_rounded(median_resolution([one.seen for one in results])),
         steps_lost=sum(work.lost for work in efforts),
         steps_repeated=sum(work.repeated for work in efforts),
+        options_helped=tuple(sorted({named(option) for option in _carried_out(results)})),
     )
+
+
+def _carried_out(results: Sequence[DrillResult]) -> Iterator[ScenarioOption]:
+    for one in results:
+        response = one.seen.response
+        if response is not None and response.helped not in (None, BY_ITSELF):
+            yield response.scenario, str(response.helped)
+        if one.passed and one.drill.expects.contains and one.drill.expects.scenario:
+            yield one.drill.expects.scenario, one.drill.expects.contains
 
 
 def who_helped(known: Mapping[str, Any]) -> str:

@@ -101,6 +101,7 @@ def _response(expects: DrillExpectation, response: ObservedResponse, slowness: f
     if not response.drill:
         yield ScoringMiss("marked", "an incident that is marked as a drill", "one that counts")
     yield from _evidence(expects, response)
+    yield from _contained(expects, response)
     if expects.ending is DrillOutcome.REPAIRED:
         yield from _repair(expects, response, slowness)
     else:
@@ -142,6 +143,16 @@ def _call(expects: DrillExpectation, response: ObservedResponse) -> Iterator[Sco
         yield ScoringMiss("person", "a person called", _described(response))
     if expects.level is not None and response.level != expects.level:
         yield ScoringMiss("level called", str(expects.level), str(response.level or "nobody"))
+
+
+def _contained(expects: DrillExpectation, response: ObservedResponse) -> Iterator[ScoringMiss]:
+    if expects.contains is None:
+        return
+    done = {act.option for act in response.actions if act.state == "done"}
+    failed = {act.option for act in response.actions if act.state == "failed"}
+    if expects.contains not in done - failed:
+        got = ", ".join(sorted(filter(None, done))) or "none"
+        yield ScoringMiss("contained", f"the option {expects.contains} carried out", got)
 
 
 def _evidence(expects: DrillExpectation, response: ObservedResponse) -> Iterator[ScoringMiss]:

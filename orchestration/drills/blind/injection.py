@@ -203,10 +203,10 @@ async def _take_database(environment: DrillEnvironment, _fault: DrawnFault) -> E
 
 async def _lock_database(environment: DrillEnvironment, fault: DrawnFault) -> End:
     environment.close_database()
-    words = (str(environment.database_file), str(fault.lasts or 0.0), fault.values["lock"])
+    words = (str(environment.database_file), str(fault.lasts or 0.0))
     printed = environment.folder / "locking.log"
     child = DrillProcess(("orchestration.drills.sqlite_lock", *words), environment.folder, printed, environment.clock)
-    await child.wait_for_output("locked", _START_SECONDS)
+    await child.wait_for_output("holds the lock", _START_SECONDS)
 
     async def end() -> None:
         child.kill()

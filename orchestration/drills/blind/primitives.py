@@ -103,7 +103,7 @@ def _database(fault: DrawnFault) -> GroundTruth:
     seconds = fault.lasts or 0.0
     return GroundTruth(
         detected_as=frozenset({_ITSELF, _AGENT, _STUCK}),
-        demands=seconds > (10.0 if "lock" in fault.values else 6.0),
+        demands=seconds > (10.0 if fault.primitive.name == "database-locked" else 6.0),
         causes=frozenset({"passed", "database", "unreachable", "process-died", "passing-fault"}),
         permits=_RESTARTS,
     )
@@ -317,13 +317,7 @@ PRIMITIVES: tuple[Primitive, ...] = (
         needs=("mount",),
     ),
     Primitive("database-away", "database", _database, lasts=(1.0, 12.0)),
-    Primitive(
-        "database-locked",
-        "database",
-        _database,
-        lambda dice: {"lock": dice.one_of(("IMMEDIATE", "EXCLUSIVE"))},
-        lasts=(1.0, 15.0),
-    ),
+    Primitive("database-locked", "database", _database, lasts=(1.0, 15.0)),
 )
 
 

@@ -162,11 +162,12 @@ class _BlindDrill:
         self._since = environment.clock.now()
         self._begun = environment.clock.monotonic()
         self._injected = 0
+        # Raised at the end, where no group of tasks wraps them.
+        self._failures: list[Exception] = []
         self._repair = anyio.Event()
 
     async def observe(self) -> BlindObservation:
         """Inject, watch, repair what is still broken, and watch again."""
-        failed: Exception | None = None
         async with anyio.create_task_group() as group:
             for fault in self._plan.faults:
                 group.start_soon(self._inject, fault)
@@ -175,13 +176,21 @@ class _BlindDrill:
                 self._repair.set()
                 await self._until(self._all_is_settled, self._elapsed() + _SETTLE_SECONDS, _QUIET_SECONDS)
             except (DrillError, OSError, SQLAlchemyError) as error:
-                failed = error
+                self._failures.append(error)
             self._repair.set()
-        if failed is not None:
-            raise failed
+        if self._failures:
+            raise self._failures[0]
         return await self._collect()
 
     async def _inject(self, fault: DrawnFault) -> None:
+        try:
+            await self._inject_and_end(fault)
+        except (DrillError, OSError, SQLAlchemyError) as error:
+            self._failures.append(error)
+            self._injected = len(self._plan.faults)
+            self._repair.set()
+
+    async def _inject_and_end(self, fault: DrawnFault) -> None:
         await self._clock.sleep(max(0.0, fault.at - self._elapsed()))
         end = await INJECTIONS[fault.primitive.name](self._environment, fault)
         self._injected += 1

@@ -29,6 +29,9 @@ _LOCK_PATIENCE_SECONDS = 4.0
 _LOCKED_SECONDS = 12.0
 _START_SECONDS = 10.0
 _DEATHS = 3
+_CHANNEL, _CHANNEL_HOLD = "hook", 1.0
+# Starting a program of the console takes a few seconds.
+_COMMAND_SECONDS = 5.0
 # SQLite's default page size: https://www.sqlite.org/pragma.html#pragma_page_size
 _PAGE = 4096
 _ROOT_PAGE = "SELECT rootpage FROM sqlite_master WHERE name = 'spend'"
@@ -87,7 +90,7 @@ async def _lock_database(environment: DrillEnvironment) -> None:
     environment.close_database()
     words = ("orchestration.drills.sqlite_lock", str(environment.database_file), str(_LOCKED_SECONDS))
     child = DrillProcess(words, environment.folder, environment.folder / "locking.log", environment.clock)
-    await child.wait_for_output("locked", _START_SECONDS)
+    await child.wait_for_output("holds the lock", _START_SECONDS)
     environment.mark_injected()
     await child.wait(_LOCKED_SECONDS + _START_SECONDS)
 
@@ -113,6 +116,23 @@ async def _damage_database(environment: DrillEnvironment) -> None:
     with environment.database_file.open("r+b") as file:
         file.seek((found - 1) * _PAGE)
         file.write(b"\xde\xad\xbe\xef" * (_PAGE // 4))
+
+
+async def _fail_backup(environment: DrillEnvironment) -> None:
+    """A file lies where the folder of the backups should be."""
+    folder = environment.folder / "var" / "backups"
+    if folder.exists():
+        folder.rename(folder.with_suffix(".aside"))
+    folder.write_text("", encoding="utf-8")
+    try:
+        await environment.command("backups", "make", code=1)
+    finally:
+        folder.unlink()
+
+
+async def _break_channel(environment: DrillEnvironment) -> None:
+    """Something that is worth a page; the page does not arrive."""
+    await environment.primary.kill()
 
 
 WORKER_KILLED = Drill("worker-killed", "The only worker is killed while it works", _ABSORBED, _kill_worker, _SCENARIO)
@@ -201,6 +221,46 @@ DATABASE_SERVER_STOPS = Drill(
     setting=DrillSetting(own_server=True),
     impossible=postgres_server.impossible,
 )
+BACKUP_FAILS = Drill(
+    "backup-fails",
+    "A backup cannot be written, because something is in the way for a moment",
+    DrillExpectation(
+        DrillOutcome.REPAIRED, _SCENARIO, Severity.P2, helped="again", finds=("backups",), lasts=_COMMAND_SECONDS
+    ),
+    _fail_backup,
+    _SCENARIO,
+    DrillWork(),
+)
+CHANNEL_BROKEN = Drill(
+    "channel-broken",
+    "The receiver of a channel is gone when a page is due",
+    DrillExpectation(
+        DrillOutcome.REPAIRED,
+        _SCENARIO,
+        Severity.P2,
+        helped="other-channel",
+        finds=("channels",),
+        holds=_CHANNEL_HOLD,
+        channels=frozenset({_CHANNEL}),
+        beside=frozenset({Scenario.PROVIDER_UNAVAILABLE}),
+        calls_repeated=2,
+    ),
+    _break_channel,
+    _SCENARIO,
+    setting=DrillSetting(
+        configuration={
+            "alerting": {"rules": {"channel-down": {"hold": _CHANNEL_HOLD}}},
+            "response": {
+                # The discard port of this machine, on which nothing listens.
+                "channels": {_CHANNEL: {"type": "webhook", "url": "http://127.0.0.1:9/"}},
+                "contacts": [
+                    {"id": "engineer", "level": 1, "channels": [{"channel": _CHANNEL}, {"channel": "log"}]},
+                    {"id": "lead", "level": 2, "channels": [{"channel": "log"}]},
+                ],
+            },
+        }
+    ),
+)
 DATABASE_DAMAGED = Drill(
     "database-damaged",
     "A page of the database is overwritten",
@@ -209,6 +269,7 @@ DATABASE_DAMAGED = Drill(
         _SCENARIO,
         Severity.P0,
         level=4,
+        contains="isolate",
         offers=("security.isolate", "security.restore-test"),
         every=_DATABASE_SECONDS,
         work_succeeds=False,
@@ -229,5 +290,7 @@ DRILLS = (
     DATABASE_STOPS,
     DATABASE_LOCKED,
     DATABASE_SERVER_STOPS,
+    BACKUP_FAILS,
+    CHANNEL_BROKEN,
     DATABASE_DAMAGED,
 )

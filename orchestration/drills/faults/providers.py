@@ -6,16 +6,14 @@ import sys
 from dataclasses import replace
 from typing import Any
 
-from orchestration.domain.playbook_state import ActionState
 from orchestration.domain.scenario import Scenario
 from orchestration.domain.severity import Severity
+from orchestration.drills import person
 from orchestration.drills.environment import DrillEnvironment
 from orchestration.drills.expectation import DrillExpectation, DrillOutcome
 from orchestration.drills.faults.fixtures import provider_fault
 from orchestration.drills.model import Drill, Inject
-from orchestration.drills.observer import DrillObserver
 from orchestration.drills.setup import DrillSetting
-from orchestration.storage.playbooks import PlaybookRecords
 
 _SCENARIO = Scenario.PROVIDER_UNAVAILABLE
 # All work is routed around a provider that fails. The call that was in flight is made again at the next one.
@@ -27,7 +25,6 @@ _FEWER = replace(_REROUTED, helped="wait-with-fewer-calls")
 _AWAY_SECONDS = 8.0
 # A person who is awake: reads a question and gives a command, which starts a program.
 _ANSWER_SECONDS = 10.0
-_ATTEND_SECONDS = 60.0
 # As many failures as take a route out of use, of which one call makes several.
 _FAILURES = 6
 # Calls only: a health probe could otherwise use up the single fault before any call meets it.
@@ -64,18 +61,10 @@ async def _kill_all_for_a_while(environment: DrillEnvironment) -> None:
 
 async def _grant_quota(environment: DrillEnvironment) -> None:
     """As the vendor does, once the request was prepared and a person has agreed to it."""
-    records = PlaybookRecords(environment.database)
-
-    def requested() -> bool:
-        incidents = DrillObserver(environment).incidents()
-        actions = (act for one in incidents for act in records.list_actions(incident_id=one.id))
-        return any(act.action == "provider.quota-text" and act.state is ActionState.DONE for act in actions)
-
-    async def is_requested() -> bool:
-        return await environment.database.call(requested)
-
-    await environment.until(is_requested, "a request for quota", _ATTEND_SECONDS)
+    await person.wait_for_action(environment, "provider.quota-text")
     await environment.primary.end_faults()
+    # The person learns of it from the vendor, and has the provider asked again.
+    await environment.command("providers", "probe", environment.primary.name)
 
 
 PROVIDER_KILLED = _drill("provider-killed", "The provider's process is killed", _kill, quick=True)

@@ -3,23 +3,41 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import httpx2
 
+from orchestration.domain.playbook_state import ActionState
 from orchestration.domain.scenario import Scenario
 from orchestration.domain.severity import Severity
+from orchestration.drills import person
 from orchestration.drills.environment import DrillEnvironment
 from orchestration.drills.expectation import DrillExpectation, DrillOutcome
-from orchestration.drills.faults.fixtures import TOOL_GOAL, with_files
+from orchestration.drills.faults.fixtures import AGENT_FILES, TOOL_GOAL, TRIGGER, with_files
 from orchestration.drills.model import Drill, DrillWork, Inject
-from orchestration.drills.processes import DrillError
+from orchestration.drills.processes import DrillError, process_environment
 from orchestration.rehearsal.scenes import scripted_calls
 
 _SCENARIO = Scenario.SECURITY_ALERT
 _SECURITY_TEAM = 4
 # The number of failures after which a source is locked out.
 _GUESSES = 5
+# A person who is awake: reads a question and gives a command, which starts a program.
+_ANSWER_SECONDS = 10.0
+_SITE, _PACKAGE = "site", "drill-package"
+# Random, and in no vendor's form.
+_VARIABLE, _VALUE = "DRILL_SERVICE_TOKEN", "q7Zr1xV0mKc9Tn4Lw8Hb3Yd6Gs2Pf5Ja"
+_BREACH = {
+    "signal": "token_revoked",
+    "scenario": _SCENARIO.value,
+    "threshold": 1,
+    "aggregate": "count",
+    "window": 600,
+    "facts": "breach",
+}
 # Assembled at run time, so that no secret scanner takes this file for a leak.
 _LEAK = "notes.txt"
 _LEAKING = f"""\
@@ -63,6 +81,11 @@ _REFUSED = DrillExpectation(
 )
 
 
+def _metadata(version: str) -> str:
+    """The core metadata of the package: https://packaging.python.org/specifications/core-metadata/."""
+    return f"Metadata-Version: 2.1\nName: {_PACKAGE}\nVersion: {version}\n"
+
+
 def _run(goal: str) -> Inject:
     async def inject(environment: DrillEnvironment) -> None:
         await environment.inject_by_run(goal, agent="helper")
@@ -90,21 +113,62 @@ async def _guess(environment: DrillEnvironment) -> None:
 
 
 async def _publish_advisory(environment: DrillEnvironment) -> None:
-    """An OSV record about every version of a package that is certainly installed: https://ossf.github.io/osv-schema/."""
+    """An OSV record about the version of the package that is installed: https://ossf.github.io/osv-schema/."""
     record = {
         "id": "DRILL-2026-1",
         "modified": f"{environment.clock.now():%Y-%m-%dT%H:%M:%SZ}",
         "summary": "a rehearsed vulnerability",
         "affected": [
             {
-                "package": {"ecosystem": "PyPI", "name": "anyio"},
-                "ranges": [{"type": "ECOSYSTEM", "events": [{"introduced": "0"}, {"fixed": "99"}]}],
+                "package": {"ecosystem": "PyPI", "name": _PACKAGE},
+                "ranges": [{"type": "ECOSYSTEM", "events": [{"introduced": "0"}, {"fixed": "2.0"}]}],
             }
         ],
     }
     folder = environment.folder / "var" / "advisories"
     folder.mkdir(exist_ok=True)
     (folder / "drill.json").write_text(json.dumps(record), encoding="utf-8")
+
+
+async def _update_package(environment: DrillEnvironment) -> None:
+    """As `pip install --upgrade` leaves it."""
+    await person.wait_for_action(environment, "security.update-command", ActionState.SUGGESTED)
+    site = environment.folder / _SITE
+    shutil.rmtree(site / f"{_PACKAGE}-1.0.dist-info")
+    (site / f"{_PACKAGE}-2.0.dist-info").mkdir()
+    (site / f"{_PACKAGE}-2.0.dist-info" / "METADATA").write_text(_metadata("2.0"), encoding="utf-8")
+
+
+async def _expose(environment: DrillEnvironment) -> None:
+    """An artifact of a run that has ended well holds the value."""
+    (environment.workspace / TRIGGER).write_text("")
+    run = await environment.run("Do the work.", agent="own-code")
+    await environment.wait_for_runs()
+    file = environment.folder / "artifacts" / run / "notes.txt"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    environment.mark_injected()
+    file.write_text(f"the service answers to {_VALUE}\n", encoding="utf-8")
+
+
+async def _replace_key(environment: DrillEnvironment) -> None:
+    """A person puts the new key into `.env`."""
+    await person.wait_for_action(environment, "security.rotate")
+    file = environment.folder / ".env"
+    file.write_text(file.read_text(encoding="utf-8").replace(_VALUE, _VALUE[::-1]), encoding="utf-8")
+
+
+async def _use_revoked_token(environment: DrillEnvironment) -> None:
+    made = json.loads(await environment.command("tokens", "create", "drill", "--json"))
+    await environment.command("tokens", "revoke", made["token"]["id"])
+    environment.mark_injected()
+    async with httpx2.AsyncClient(base_url=environment.address, trust_env=False) as client:
+        await client.get("/api/v1/me", headers={"Authorization": f"Bearer {made['secret']}"})
+
+
+async def _lift_isolation(environment: DrillEnvironment) -> None:
+    """A person has looked, and ends the isolation."""
+    await person.wait_for_action(environment, "security.isolate")
+    await environment.command("isolate", "off", "--reason", "a drill: nothing was taken")
 
 
 SECRET_WRITTEN = Drill(
@@ -158,25 +222,74 @@ SIGN_INS_GUESSED = Drill(
     with_files({}),
     quick=True,
 )
+SECRET_IN_ARTIFACT = Drill(
+    "secret-in-artifact",
+    "The value of a key in .env lies in an artifact",
+    DrillExpectation(
+        DrillOutcome.REPAIRED,
+        _SCENARIO,
+        Severity.P1,
+        helped="quarantine",
+        level=_SECURITY_TEAM,
+        answers=("security.rotate",),
+        finds=("scope",),
+        lasts=_ANSWER_SECONDS,
+    ),
+    _expose,
+    _SCENARIO,
+    DrillWork(),
+    replace(with_files(AGENT_FILES), environment={_VARIABLE: _VALUE}),
+    attend=_replace_key,
+)
+BREACH = Drill(
+    "breach",
+    "Somebody uses a token that was revoked, which this user takes for a breach",
+    DrillExpectation(
+        DrillOutcome.REPAIRED,
+        _SCENARIO,
+        Severity.P0,
+        helped="isolate",
+        level=_SECURITY_TEAM,
+        finds=("access",),
+        lasts=_ANSWER_SECONDS,
+    ),
+    _use_revoked_token,
+    _SCENARIO,
+    DrillWork(),
+    with_files({}, alerting={"rules": {"breach": _BREACH}}),
+    attend=_lift_isolation,
+)
 VULNERABLE_PACKAGE = Drill(
     "vulnerable-package",
-    "An advisory names a package that is installed",
+    "An advisory names a package that is installed, and a person updates it",
     DrillExpectation(
-        DrillOutcome.HANDED_OVER,
+        DrillOutcome.REPAIRED,
         _SCENARIO,
         Severity.P2,
+        helped="update",
         level=_SECURITY_TEAM,
         offers=("security.update-command",),
         finds=("packages",),
+        lasts=_ANSWER_SECONDS,
     ),
     _publish_advisory,
     _SCENARIO,
     DrillWork(),
-    with_files({}, monitoring={"auditDependencies": True, "auditSeconds": 1}),
+    replace(
+        with_files(
+            {f"{_SITE}/{_PACKAGE}-1.0.dist-info/METADATA": _metadata("1.0")},
+            monitoring={"auditDependencies": True, "auditSeconds": 1},
+        ),
+        # Relative to the project's folder, in which its processes run.
+        variables={"PYTHONPATH": os.pathsep.join((process_environment()["PYTHONPATH"], _SITE))},
+    ),
+    attend=_update_package,
 )
 
 DRILLS = (
     SECRET_WRITTEN,
+    SECRET_IN_ARTIFACT,
+    BREACH,
     PATH_ESCAPE,
     COMMAND_REFUSED,
     SIGN_INS_GUESSED,

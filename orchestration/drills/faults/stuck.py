@@ -9,6 +9,7 @@ from typing import Any
 
 from orchestration.domain.scenario import Scenario
 from orchestration.domain.severity import Severity
+from orchestration.drills import person
 from orchestration.drills.environment import DrillEnvironment
 from orchestration.drills.expectation import DrillExpectation, DrillOutcome
 from orchestration.drills.faults.fixtures import (
@@ -24,6 +25,7 @@ from orchestration.drills.faults.fixtures import (
 )
 from orchestration.drills.model import Drill, DrillWork
 from orchestration.drills.setup import DrillSetting
+from orchestration.storage.approvals import ApprovalTable
 
 _SCENARIO = Scenario.WORKFLOW_STUCK
 _STALLED_SECONDS = 4.0
@@ -34,6 +36,19 @@ _COMMAND_SECONDS = 3.0
 # Five past runs are enough to know, and a minute is the least that any run may take: a tenth of it is too long here.
 _USUAL_RUNS, _OVERDUE_RATIO, _OVERDUE_SECONDS, _OVERDUE_HOLD = 5, 0.1, 6.0, 1.0
 _LONG_SECONDS = 18.0
+# A person who is awake: reads a message and gives a command, which starts a program.
+_ANSWER_SECONDS = 10.0
+# The rule of a user who wants to hear of runs that nobody approves; the product's own one waits for half an hour.
+_FORGOTTEN_SECONDS = 3.0
+_FORGOTTEN: dict[str, Any] = {
+    "signal": "run_waiting",
+    "scenario": _SCENARIO.value,
+    "threshold": 1,
+    "hold": _FORGOTTEN_SECONDS,
+    "by": ["run"],
+    "subject": "{run}",
+    "facts": "run",
+}
 _WENT_ON = DrillExpectation(
     DrillOutcome.REPAIRED,
     _SCENARIO,
@@ -64,6 +79,21 @@ async def _work_long(environment: DrillEnvironment) -> None:
     await environment.inject_by_run("Do the work.", agent="own-code")
     await environment.clock.sleep(_LONG_SECONDS)
     await trigger("")(environment)
+
+
+async def _wait_for_approval(environment: DrillEnvironment) -> None:
+    run = await environment.run(environment.sample.goal, approve="executor")
+
+    async def waits() -> bool:
+        return bool(await environment.database.call(lambda: ApprovalTable(environment.database).list_open(run)))
+
+    await environment.until(waits, "a question of the run")
+    environment.mark_injected()
+
+
+async def _approve_when_reminded(environment: DrillEnvironment) -> None:
+    await person.wait_for_action(environment, "people.remind")
+    await environment.command("runs", "approve", environment.runs[0])
 
 
 TOOL_BLOCKS = Drill(
@@ -143,6 +173,24 @@ WORK_TAKES_LONGER_THAN_USUAL = Drill(
     with_files(AGENT_FILES, alerting={"rules": {"run-overdue": {"threshold": _OVERDUE_RATIO, "hold": _OVERDUE_HOLD}}}),
     prepare=_work_as_usual,
 )
+WAITS_FOR_A_PERSON = Drill(
+    "waits-for-a-person",
+    "A run waits for a person who has forgotten it",
+    DrillExpectation(
+        DrillOutcome.REPAIRED,
+        _SCENARIO,
+        Severity.P2,
+        helped="remind",
+        finds=("waits",),
+        holds=_FORGOTTEN_SECONDS,
+        lasts=_ANSWER_SECONDS,
+    ),
+    _wait_for_approval,
+    _SCENARIO,
+    DrillWork(),
+    DrillSetting(configuration={"alerting": {"rules": {"forgotten": _FORGOTTEN}}}),
+    attend=_approve_when_reminded,
+)
 WORKER_FREEZES = Drill(
     "worker-freezes",
     "A worker's process is stopped in its tracks (SIGSTOP)",
@@ -159,5 +207,6 @@ DRILLS = (
     MODEL_GIVES_NOTHING,
     PROVIDER_LEAVES_CALLS_HANGING,
     WORK_TAKES_LONGER_THAN_USUAL,
+    WAITS_FOR_A_PERSON,
     WORKER_FREEZES,
 )
