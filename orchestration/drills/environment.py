@@ -48,6 +48,7 @@ class DrillEnvironment:
         self.runs: list[str] = []
         self.kept: dict[str, Any] = {}
         self.injected_at: datetime | None = None
+        self.repaired_at: datetime | None = None
         self._server = server
         self._group: control_group.ControlGroup | None = None
         self._control: DrillProcess | None = None
@@ -87,6 +88,10 @@ class DrillEnvironment:
         """Mark the injection of the fault, now or at a known time; all times count from there. Needed only where
         preparing the fault takes a while: otherwise it is the call of the drill's `inject`."""
         self.injected_at = at or self.clock.now()
+
+    def mark_repaired(self) -> None:
+        """Mark that the cause is gone now, by the hand of whoever can mend it: before, nothing may be resolved."""
+        self.repaired_at = self.clock.now()
 
     async def inject_by_run(self, goal: str, *, agent: str | None = None) -> None:
         """Start a run which is itself the fault; it counts as injected when the run is created."""

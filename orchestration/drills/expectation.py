@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from orchestration.domain.duty import DutyKind
 from orchestration.domain.scenario import Scenario
 from orchestration.domain.severity import Severity
 
@@ -37,15 +38,16 @@ class DrillExpectation:
     the alert rule, a limit without progress, a measuring window), `every` how often it is checked, `lasts` how long the
     fault stays whatever the system does, and `limit` how long a tool call may take by its own setting.
 
-    `answers` are the questions, by their action, to which the person on call says yes; nothing may be resolved before.
-
-    `channels` are channels to this machine that messages may go to, beside the log.
+    `answers` are the questions, by their action, to which the person on call says yes. `duties` are the kinds of duties
+    that the person on call does. `mended` says that somebody removes the cause once the incident is mitigated by a
+    workaround, such as a provider's operator. Before all of this nothing may be resolved.
 
     `helped` is the option of the playbook that has to help, `contains` the one that has to be carried out although only
-    a person can end the incident; `level` the escalation level that has to be called; `asks`
-    are the actions that have to be put to a person, `offers` those that have to be suggested or put to one; `finds` the
-    steps that have to leave findings as evidence. `beside` are the scenarios of further incidents that the same fault
-    may rightly open. `calls_repeated` bounds the model calls that were answered and made again.
+    a person can end the incident; `level` the escalation level that has to be called; `asks` are the actions that have
+    to be put to a person, `offers` those that have to be suggested or put to one; `finds` the steps that have to leave
+    findings as evidence. `beside` are the scenarios of further incidents that the same fault may rightly open.
+    `channels` are channels to this machine that messages may go to, beside the log. `calls_repeated` bounds the model
+    calls that were answered and made again.
     """
 
     ending: DrillOutcome
@@ -56,6 +58,8 @@ class DrillExpectation:
     level: int | None = None
     asks: tuple[str, ...] = ()
     answers: tuple[str, ...] = ()
+    duties: tuple[DutyKind, ...] = ()
+    mended: bool = False
     channels: frozenset[str] = frozenset()
     offers: tuple[str, ...] = ()
     finds: tuple[str, ...] = ()

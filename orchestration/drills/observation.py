@@ -27,7 +27,9 @@ class ObservedResponse:
     """The incident that a fault has led to, and the response to it.
 
     `level` is the highest level that was called, 0 for none. `asked` are the actions that wait for approval; `stable`
-    is for how many seconds the playbook verifies that the repair lasts, `answered_after` when a person last answered.
+    is for how many seconds the playbook verifies that the repair lasts, `answered_after` when a person last answered,
+    `duties_done_after` when the last duty ended; `open_duties` are those that are left, `repaired_after` is when the
+    cause was removed from outside.
     """
 
     incident_id: str
@@ -47,6 +49,9 @@ class ObservedResponse:
     actions: tuple[ObservedAction, ...] = ()
     stable: float = 0.0
     answered_after: float | None = None
+    duties_done_after: float | None = None
+    open_duties: tuple[str, ...] = ()
+    repaired_after: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from datetime import datetime
 from functools import cache
 from pathlib import Path
 
+from orchestration.domain.duty import DutyOwner
 from orchestration.domain.playbook_state import PlaybookRunState
 from orchestration.domain.run_status import RunStatus
 from orchestration.drills.environment import DrillEnvironment
@@ -96,6 +97,11 @@ class DrillObserver:
             actions=tuple(_observed(one, playbook) for one in actions),
             stable=playbook.verify.stable if playbook and playbook.verify else 0.0,
             answered_after=_after(since, self._answered_at(incident)),
+            duties_done_after=_after(
+                since, max((one.ended_at for one in incident.duties if one.ended_at), default=None)
+            ),
+            open_duties=tuple(one.kind.value for one in incident.open_duties),
+            repaired_after=_after(since, self._environment.repaired_at),
         )
 
     def work(self, calls: Sequence[dict[str, object]]) -> ObservedWork:
@@ -175,6 +181,11 @@ def is_played(played: Sequence[PlaybookRun]) -> bool:
     return bool(played) and played[0].state is not PlaybookRunState.RUNNING
 
 
+def is_handed_over(played: Sequence[PlaybookRun]) -> bool:
+    """Whether the newest playbook run has left the incident to a person."""
+    return is_played(played) and played[0].state is PlaybookRunState.HANDED_OVER
+
+
 @cache
 def _catalogue() -> PlaybookCatalogue:
     # A folder that does not exist: a drill runs the shipped playbooks, whatever the user has of their own.
@@ -199,6 +210,12 @@ def _helped(played: Sequence[PlaybookRun]) -> str | None:
 
 def _levels(entries: Iterable[TimelineEntry]) -> list[int]:
     return [int(entry.data["level"]) for entry in entries if entry.kind == "escalated" and entry.data.get("level")]
+
+
+def _last_ended(incident: Incident) -> datetime | None:
+    """When the last of its duties that are a person's ended."""
+    people = [one for one in incident.duties if one.owner is not DutyOwner.AUTOMATION]
+    return max((one.ended_at for one in people if one.ended_at is not None), default=None)
 
 
 def _action_of(playbook: Playbook | None, key: str) -> str:

@@ -6,6 +6,8 @@ from collections.abc import Collection, Iterator
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from orchestration.domain.duty import DutyKind, DutyOwner
+from orchestration.domain.incident_status import IncidentStatus
 from orchestration.domain.playbook_state import ActionState
 from orchestration.drills.environment import DrillEnvironment
 from orchestration.drills.observer import DrillObserver
@@ -13,6 +15,9 @@ from orchestration.storage.database import StorageError
 from orchestration.storage.playbooks import ActionRun, PlaybookRecords
 
 _POLL_SECONDS = 0.5
+_MEND_SECONDS = 70.0
+# Resolved too: a cause that is removed only afterwards shows that this came too early.
+_WORKED_AROUND = (IncidentStatus.MITIGATED, IncidentStatus.RESOLVED)
 _REASON = "a drill: as the playbook proposes"
 
 
@@ -26,6 +31,51 @@ async def answer_questions(environment: DrillEnvironment, actions: Collection[st
                 words = ("incidents", "approve", incident, "--question", question, "--reason", _REASON)
                 await environment.command(*words)
         await environment.clock.sleep(_POLL_SECONDS)
+
+
+async def end_duties(environment: DrillEnvironment, kinds: Collection[DutyKind]) -> None:
+    """Say of each duty of these kinds that it is done, each once. Ends by being cancelled. Raises DrillError."""
+    ended: set[tuple[str, int]] = set()
+    while kinds:
+        for incident, number in await _duties(environment, kinds):
+            if (incident, number) not in ended:
+                ended.add((incident, number))
+                words = ("incidents", "duty-done", incident, str(number), "--evidence", _REASON)
+                await environment.command(*words)
+        await environment.clock.sleep(_POLL_SECONDS)
+
+
+async def mend(environment: DrillEnvironment) -> None:
+    """Wait until an incident is mitigated by a workaround, then remove the cause, as the operator of the provider does,
+    whom nobody of us calls. Raises DrillError."""
+
+    def mitigated() -> bool:
+        incidents = DrillObserver(environment).incidents()
+        return any(one.status in _WORKED_AROUND for one in incidents)
+
+    async def is_mitigated() -> bool:
+        try:
+            return await environment.database.call(mitigated)
+        except (SQLAlchemyError, StorageError):
+            return False
+
+    await environment.until(is_mitigated, "a workaround", _MEND_SECONDS)
+    environment.mark_repaired()
+    await environment.primary.mend()
+
+
+async def _duties(environment: DrillEnvironment, kinds: Collection[DutyKind]) -> list[tuple[str, int]]:
+    """The open duties of these kinds that are a person's: the incident, the number."""
+
+    def duties() -> list[tuple[str, int]]:
+        found = ((one.id, duty) for one in DrillObserver(environment).incidents() for duty in one.open_duties)
+        people = ((name, duty) for name, duty in found if duty.owner is not DutyOwner.AUTOMATION)
+        return [(name, duty.number) for name, duty in people if duty.kind in kinds]
+
+    try:
+        return await environment.database.call(duties)
+    except (SQLAlchemyError, StorageError):
+        return []
 
 
 async def wait_for_action(

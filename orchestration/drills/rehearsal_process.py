@@ -72,6 +72,15 @@ class RehearsalProcess:
         """End all faults. Raises DrillError."""
         await self._ask("DELETE", "/rehearsal/faults")
 
+    async def mend(self) -> None:
+        """Start it if it was killed, open its port, and end all faults. Raises DrillError."""
+        try:
+            await self.end_faults()
+        except DrillError:
+            # Its port is closed, or its process is gone.
+            await self.kill()
+            await self.start()
+
     async def calls(self) -> list[dict[str, Any]]:
         """All model calls so far; while nothing answers, those known from before. A playbook may have started another
         process at this address, so it is asked over HTTP and not through our child process."""

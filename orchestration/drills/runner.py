@@ -119,6 +119,9 @@ async def _attended(drill: Drill, environment: DrillEnvironment, since: datetime
     failed: Exception | None = None
     async with anyio.create_task_group() as group:
         group.start_soon(person.answer_questions, environment, drill.expects.answers)
+        group.start_soon(person.end_duties, environment, drill.expects.duties)
+        if drill.expects.mended:
+            group.start_soon(person.mend, environment)
         if drill.attend is not None:
             group.start_soon(drill.attend, environment)
         try:
@@ -163,6 +166,7 @@ def _is_over(drill: Drill, watcher: DrillObserver, since: datetime, now: datetim
 def _has_ended(drill: Drill, watcher: DrillObserver, incident: Incident) -> bool:
     played = observer.is_played(watcher.responses(incident))
     if drill.expects.ending is DrillOutcome.REPAIRED:
-        return played
+        # One that is only mitigated stays open until its cause is gone; one that was handed over waits for a person.
+        return played and (not incident.status.is_open or observer.is_handed_over(watcher.responses(incident)))
     # A response that waits for approval will wait for as long as the drill lets it.
     return played or bool(watcher.asked(incident))

@@ -109,16 +109,32 @@ def _response(expects: DrillExpectation, response: ObservedResponse, slowness: f
 
 
 def _repair(expects: DrillExpectation, response: ObservedResponse, slowness: float) -> Iterator[ScoringMiss]:
-    if response.resolved_after is None:
-        yield ScoringMiss("resolved", "by itself", _described(response))
-    elif response.resolved_after - response.stable > (soon := _soon_resolved(expects, slowness)):
-        beyond = f"within {soon:.3g} s beyond the {response.stable:g} s of watching"
-        yield ScoringMiss("resolved", beyond, f"{response.resolved_after - response.stable:.1f} s")
+    yield from _resolution(expects, response, slowness)
     if expects.helped is not None and response.helped != expects.helped:
         yield ScoringMiss("helped", expects.helped, response.helped or "nothing")
     if expects.level is not None and response.level != expects.level:
         yield ScoringMiss("level called", str(expects.level), str(response.level or "nobody"))
     yield from _answers(expects, response)
+
+
+def _resolution(expects: DrillExpectation, response: ObservedResponse, slowness: float) -> Iterator[ScoringMiss]:
+    """In time, which counts from the moment at which nothing but the system was in the way, and never before that."""
+    soon = _soon_resolved(expects, slowness)
+    mitigated, resolved = response.mitigated_after, response.resolved_after
+    if expects.mended and mitigated is not None and mitigated - response.stable > soon:
+        yield ScoringMiss("mitigated", f"within {soon:.3g} s", f"{mitigated - response.stable:.1f} s")
+    if resolved is None:
+        yield ScoringMiss("resolved", "by itself", _described(response))
+        return
+    waited_for = [each for each in (response.repaired_after, response.duties_done_after) if each is not None]
+    begun = max(waited_for, default=0.0) if expects.mended or expects.duties else 0.0
+    if resolved < begun:
+        yield ScoringMiss("resolved", f"not before {begun:.1f} s, when the cause was gone", f"{resolved:.1f} s")
+    elif resolved - begun - response.stable > soon:
+        beyond = f"within {soon:.3g} s beyond the {response.stable:g} s of watching"
+        yield ScoringMiss("resolved", beyond, f"{resolved - begun - response.stable:.1f} s")
+    if expects.mended and response.repaired_after is None:
+        yield ScoringMiss("mended", "an incident that is open until its cause is gone", "one that ended before")
 
 
 def _answers(expects: DrillExpectation, response: ObservedResponse) -> Iterator[ScoringMiss]:
@@ -169,4 +185,5 @@ def _evidence(expects: DrillExpectation, response: ObservedResponse) -> Iterator
 
 def _described(response: ObservedResponse) -> str:
     played = f", playbook {response.playbook} {response.state}" if response.playbook else ", no playbook"
-    return f"{response.scenario.value} {response.severity.value}, {response.status}{played}"
+    left = f", open duties: {', '.join(response.open_duties)}" if response.open_duties else ""
+    return f"{response.scenario.value} {response.severity.value}, {response.status}{played}{left}"

@@ -163,6 +163,7 @@ CONTROL_KILLED_IN_RESPONSE = Drill(
         Scenario.PROVIDER_UNAVAILABLE,
         Severity.P2,
         helped="use-fallback",
+        mended=True,
         calls_repeated=2,
     ),
     _kill_in_response,

@@ -18,7 +18,13 @@ from orchestration.drills.setup import DrillSetting
 _SCENARIO = Scenario.PROVIDER_UNAVAILABLE
 # All work is routed around a provider that fails. The call that was in flight is made again at the next one.
 _REROUTED = DrillExpectation(
-    DrillOutcome.REPAIRED, _SCENARIO, Severity.P2, helped="use-fallback", finds=("probe", "chain"), calls_repeated=2
+    DrillOutcome.REPAIRED,
+    _SCENARIO,
+    Severity.P2,
+    helped="use-fallback",
+    finds=("probe", "chain"),
+    calls_repeated=2,
+    mended=True,
 )
 # An overloaded provider is not avoided for long: it gets fewer calls, and the next one takes the rest meanwhile.
 _FEWER = replace(_REROUTED, helped="wait-with-fewer-calls")
@@ -76,6 +82,7 @@ ALL_PROVIDERS_KILLED = _drill(
         _REROUTED,
         severity=Severity.P1,
         helped="by-itself",
+        mended=False,
         level=2,
         lasts=_AWAY_SECONDS,
         # Each provider that is down has an incident of its own, and the drill is about the first one.
@@ -127,14 +134,14 @@ OLLAMA_STOPPED = _drill(
     "ollama-stopped",
     "The only provider is an Ollama on this machine, and it is stopped",
     _kill,
-    replace(_REROUTED, severity=Severity.P1, helped="start-ollama", finds=("probe",)),
+    replace(_REROUTED, severity=Severity.P1, helped="start-ollama", finds=("probe",), mended=False),
     setting=_OLLAMA,
 )
 PROVIDER_RECOVERED = _drill(
     "provider-recovered",
     "Calls fail until the provider is taken out of use; then it works again",
     provider_fault("500", count=_FAILURES, match=_CALLS),
-    replace(_REROUTED, helped="close-breakers", finds=("chain",)),
+    replace(_REROUTED, helped="close-breakers", finds=("chain",), mended=False),
 )
 QUOTA_OF_THE_ONLY_PROVIDER = _drill(
     "quota-of-the-only-provider",
@@ -142,6 +149,7 @@ QUOTA_OF_THE_ONLY_PROVIDER = _drill(
     provider_fault("429_quota"),
     replace(
         _REROUTED,
+        mended=False,
         severity=Severity.P1,
         level=2,
         helped="ask-for-quota",

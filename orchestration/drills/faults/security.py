@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 import httpx2
 
+from orchestration.domain.duty import DutyKind
 from orchestration.domain.playbook_state import ActionState
 from orchestration.domain.scenario import Scenario
 from orchestration.domain.severity import Severity
@@ -68,12 +69,15 @@ _COMMANDS = "\n".join(
 )
 
 
-# What it tried was refused, and its run is stopped automatically; the security team is notified.
+# What it tried was refused, and its run is stopped automatically; the security team is notified, and decides that the
+# run need not go on.
 _REFUSED = DrillExpectation(
     DrillOutcome.REPAIRED,
     _SCENARIO,
     Severity.P2,
     helped="stop-run",
+    duties=(DutyKind.RECOVER_RUN,),
+    lasts=_ANSWER_SECONDS,
     level=_SECURITY_TEAM,
     offers=("run.cancel",),
     finds=("access",),
@@ -167,8 +171,8 @@ async def _use_revoked_token(environment: DrillEnvironment) -> None:
 
 async def _lift_isolation(environment: DrillEnvironment) -> None:
     """A person has looked, and ends the isolation."""
-    await person.wait_for_action(environment, "security.isolate")
-    await environment.command("isolate", "off", "--reason", "a drill: nothing was taken")
+    act = await person.wait_for_action(environment, "security.isolate")
+    await environment.command("config", "overrides", "remove", str(act.findings["override"]))
 
 
 SECRET_WRITTEN = Drill(
@@ -213,6 +217,8 @@ SIGN_INS_GUESSED = Drill(
         _SCENARIO,
         Severity.P2,
         helped="watch-closely",
+        duties=(DutyKind.CONFIRM_AT_SOURCE,),
+        lasts=_ANSWER_SECONDS,
         level=_SECURITY_TEAM,
         finds=("access",),
     ),
@@ -232,6 +238,7 @@ SECRET_IN_ARTIFACT = Drill(
         helped="quarantine",
         level=_SECURITY_TEAM,
         answers=("security.rotate",),
+        duties=(DutyKind.ROTATE_CREDENTIAL, DutyKind.CHECK_QUARANTINED_FILE),
         finds=("scope",),
         lasts=_ANSWER_SECONDS,
     ),
@@ -249,6 +256,7 @@ BREACH = Drill(
         _SCENARIO,
         Severity.P0,
         helped="isolate",
+        duties=(DutyKind.LIFT_ISOLATION, DutyKind.CONFIRM_AT_SOURCE),
         level=_SECURITY_TEAM,
         finds=("access",),
         lasts=_ANSWER_SECONDS,
