@@ -15,6 +15,7 @@ from orchestration.clock import Clock, SystemClock
 from orchestration.drills.blind import report
 from orchestration.drills.blind.plan import BlindPlan, draw_plan, draw_plans
 from orchestration.drills.blind.session import BlindResult, missing_need, run_blind, run_reference
+from orchestration.drills.idle import watch_idle
 from orchestration.errors import UsageError
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -32,6 +33,8 @@ class BlindChoice:
     only: tuple[int, ...]
     only_plan: bool
     thresholds: tuple[str, ...]
+    idle: float | None
+    neighbours: int
 
     @property
     def wanted(self) -> bool:
@@ -59,6 +62,12 @@ def blind_options(command: F) -> Callable[..., Any]:
         metavar="NAME=NUMBER",
         help="When --blind fails, such as ended=90 (percent) or harm=0 (drills).",
     )
+    @click.option(
+        "--idle", type=click.FloatRange(min=1), metavar="SECONDS", help="Watch an idle server beside a busy neighbour."
+    )
+    @click.option(
+        "--neighbours", type=click.IntRange(min=0), default=2, show_default=True, help="Busy programs of --idle."
+    )
     @wraps(command)
     def packed(
         *args: Any,
@@ -67,9 +76,11 @@ def blind_options(command: F) -> Callable[..., Any]:
         only: tuple[int, ...],
         only_plan: bool,
         thresholds: tuple[str, ...],
+        idle: float | None,
+        neighbours: int,
         **more: Any,
     ) -> Any:
-        choice = BlindChoice(count, seed, only, only_plan, thresholds)
+        choice = BlindChoice(count, seed, only, only_plan, thresholds, idle, neighbours)
         if not choice.wanted and (only_plan or thresholds or seed is not None):
             raise UsageError("Add --blind N: --seed, --plan and --threshold are about drills drawn at random.")
         return command(*args, blind=choice, **more)
@@ -95,6 +106,22 @@ def run_blind_drills(choice: BlindChoice, keep: Path | None, *, as_json: bool) -
     else:
         _show_rates(seed, found, results, short)
     return 1 if short else 0
+
+
+def run_idle_watch(choice: BlindChoice, *, as_json: bool) -> int:
+    """Watch an idle server; the exit code is 1 if anybody was paged."""
+    seconds = choice.idle or 0.0
+    found = common.run_async(lambda: watch_idle(seconds, choice.neighbours, SystemClock()))
+    if as_json:
+        common.print_json({**asdict(found), "paged": found.paged})
+        return 1 if found.paged else 0
+    for one in found.incidents:
+        pages = f"paged {', '.join(one.pages)}" if one.pages else "paged nobody"
+        click.echo(f"{one.severity} {one.scenario} after {one.after:g} s: {one.title}: {pages}")
+    click.echo(f"{found.seconds:g} s beside {found.neighbours} busy programs: {found.paged} incidents paged somebody")
+    if found.slowness > 1:
+        click.echo(f"programs ran {found.slowness:g} times slower than alone")
+    return 1 if found.paged else 0
 
 
 def _run_all(plans: Sequence[BlindPlan], clock: Clock, keep: Path | None, *, aside: bool) -> list[BlindResult]:

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from orchestration.app import Project, project
 from orchestration.cli import common
-from orchestration.cli.blind_drills import BlindChoice, blind_options, run_blind_drills
+from orchestration.cli.blind_drills import BlindChoice, blind_options, run_blind_drills, run_idle_watch
 from orchestration.cli.render import console, first_line, table
 from orchestration.clock import SystemClock
 from orchestration.drills import catalogue
@@ -71,6 +71,9 @@ def drill(
     Nothing of yours is touched, nobody is paged, and no figure counts it. Exit code 1 when a drill goes otherwise than
     expected.
     """
+    if blind.idle is not None:
+        _refuse_names(names, every=every or quick)
+        return run_idle_watch(blind, as_json=as_json)
     if blind.wanted:
         _refuse_names(names, every=every or quick)
         return run_blind_drills(blind, keep, as_json=as_json)
@@ -104,7 +107,9 @@ def _untried(helped: Sequence[str]) -> tuple[str, ...]:
 
 def _refuse_names(names: Sequence[str], *, every: bool) -> None:
     if names or every:
-        raise UsageError("Blind drills are drawn by their seed: leave out --all, --quick and the names of drills.")
+        raise UsageError(
+            "Leave out --all, --quick and the names of drills: --blind draws its own, and --idle runs none."
+        )
 
 
 def _chosen(names: Sequence[str], *, every: bool, quick: bool) -> tuple[Drill, ...]:

@@ -8,6 +8,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from orchestration.domain.duty import DutyOwner
 from orchestration.domain.incident_status import IncidentStatus
 from orchestration.domain.playbook_state import ActionState, PlaybookRunState
 from orchestration.drills.blind.observation import SeenAction, SeenIncident
@@ -49,9 +50,14 @@ def _seen(environment: DrillEnvironment, observer: DrillObserver, one: Incident,
         causes=tuple(cause.id for cause in played[-1].hypotheses) if played else (),
         levels=tuple(dict.fromkeys(levels)),
         asks=observer.asked(one),
-        handed_over=any(run.state is PlaybookRunState.HANDED_OVER for run in played),
+        handed_over=any(run.state is PlaybookRunState.HANDED_OVER for run in played) or _is_with_a_person(one),
         actions=tuple(_acts(actions)),
     )
+
+
+def _is_with_a_person(one: Incident) -> bool:
+    """Whether what is left to do is a person's, who was notified when the incident was opened."""
+    return any(duty.owner is not DutyOwner.AUTOMATION for duty in one.open_duties)
 
 
 def _acts(actions: Sequence[ActionRun]) -> Iterator[SeenAction]:

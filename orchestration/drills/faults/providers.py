@@ -69,8 +69,6 @@ async def _grant_quota(environment: DrillEnvironment) -> None:
     """As the vendor does, once the request was prepared and a person has agreed to it."""
     await person.wait_for_action(environment, "provider.quota-text")
     await environment.primary.end_faults()
-    # The person learns of it from the vendor, and has the provider asked again.
-    await environment.command("providers", "probe", environment.primary.name)
 
 
 PROVIDER_KILLED = _drill("provider-killed", "The provider's process is killed", _kill, quick=True)
@@ -153,9 +151,9 @@ QUOTA_OF_THE_ONLY_PROVIDER = _drill(
         severity=Severity.P1,
         level=2,
         helped="ask-for-quota",
-        answers=("provider.quota-text",),
+        answers=("provider.quota-text", "provider.reset-breaker"),
         finds=("probe", "limits"),
-        lasts=_ANSWER_SECONDS,
+        lasts=2 * _ANSWER_SECONDS,
     ),
     setting=DrillSetting(providers=("primary",)),
     attend=_grant_quota,

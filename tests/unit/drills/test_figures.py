@@ -13,7 +13,7 @@ from orchestration.drills.result_figures import figures, in_words, markdown, tot
 from orchestration.drills.runner import DrillResult
 from orchestration.drills.scoring import ScoringMiss
 
-KILLED, LEAKS, ESCAPE = catalogue.find(["provider-killed", "tool-leaks", "vulnerable-package"])
+KILLED, LEAKS, ESCAPE = catalogue.find(["provider-killed", "tool-leaks", "secret-written"])
 REPAIRED = ObservedResponse(
     "inc-1",
     Scenario.PROVIDER_UNAVAILABLE,
@@ -47,7 +47,7 @@ def test_the_table_has_a_line_for_each_drill_and_the_sum_below() -> None:
     assert lines == [
         "| provider-killed | passed | repaired | P2 | 0.5 s | 4.1 s | 3.0 s | 0 | 0 | 1 | use-fallback |",
         "| tool-leaks | passed | absorbed |  |  |  |  | 0 | 0 | 1 |  |",
-        "| vulnerable-package | FAILED | handed-over | P2 | 1.8 s |  |  | 0 | 0 | 1 | level 4; asks for run.cancel |",
+        "| secret-written | FAILED | handed-over | P2 | 1.8 s |  |  | 0 | 0 | 1 | level 4; asks for run.cancel |",
     ]
     assert (empty, words) == ("", in_words(total(RESULTS)))
 

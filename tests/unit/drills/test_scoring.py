@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from orchestration.domain.duty import DutyKind
 from orchestration.domain.scenario import Scenario
 from orchestration.domain.severity import Severity
 from orchestration.drills.expectation import DrillExpectation, DrillOutcome
@@ -52,6 +53,44 @@ def test_a_drill_that_went_as_expected_misses_nothing(
     expects: DrillExpectation, response: ObservedResponse | None
 ) -> None:
     assert missed(expects, response) == []
+
+
+MENDED = replace(REPAIRED, mended=True)
+ANSWERED = replace(REPAIRED, answers=("config.last-good",))
+ASKED = replace(RESTARTED, action="config.last-good", mode="ask")
+
+
+@pytest.mark.parametrize(
+    ("expects", "change", "expected"),
+    [
+        (MENDED, {"repaired_after": 20.0, "resolved_after": 25.0}, []),
+        (MENDED, {"repaired_after": 20.0, "resolved_after": 4.5}, ["resolved"]),
+        (MENDED, {"repaired_after": 20.0, "resolved_after": 45.0}, ["resolved"]),
+        (MENDED, {"repaired_after": 20.0, "resolved_after": 25.0, "mitigated_after": 19.0}, ["mitigated"]),
+        (MENDED, {}, ["mended"]),
+        (replace(REPAIRED, duties=(DutyKind.RECOVER_RUN,)), {"duties_done_after": 30.0, "resolved_after": 34.0}, []),
+        (ANSWERED, {"actions": (PROBED, ASKED), "answered_after": 3.0}, []),
+        (ANSWERED, {"actions": (PROBED, ASKED), "answered_after": 8.0}, ["resolved"]),
+        (ANSWERED, {}, ["answered"]),
+        (replace(REPAIRED, contains="isolate"), {}, ["contained"]),
+        (replace(REPAIRED, contains="isolate"), {"actions": (PROBED, replace(RESTARTED, option="isolate"))}, []),
+        (
+            replace(REPAIRED, contains="isolate"),
+            {
+                "actions": (
+                    PROBED,
+                    replace(RESTARTED, option="isolate"),
+                    replace(RESTARTED, option="isolate", state="failed"),
+                )
+            },
+            ["contained"],
+        ),
+    ],
+)
+def test_what_others_have_to_do_first_comes_before_the_resolution(
+    expects: DrillExpectation, change: dict[str, object], expected: list[str]
+) -> None:
+    assert missed(expects, replace(GOOD, **change)) == expected  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
