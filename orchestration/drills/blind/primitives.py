@@ -8,7 +8,7 @@ from typing import Any
 
 from orchestration.domain.scenario import Scenario
 from orchestration.drills.blind.dice import Dice
-from orchestration.drills.blind.truth import GroundTruth
+from orchestration.drills.blind.truth import FaultTruth
 
 PRIMARY = "primary"
 # Longer than any drill: the fault ends when the drill ends it, as a person would who repairs what is broken.
@@ -33,7 +33,7 @@ class DrawnFault:
     values: Mapping[str, Any]
 
     @property
-    def truth(self) -> GroundTruth:
+    def truth(self) -> FaultTruth:
         return self.primitive.truth(self)
 
     def __str__(self) -> str:
@@ -43,7 +43,7 @@ class DrawnFault:
 
 
 Draw = Callable[[Dice], dict[str, Any]]
-Judge = Callable[[DrawnFault], GroundTruth]
+Judge = Callable[[DrawnFault], FaultTruth]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +69,8 @@ class Primitive:
 def _outage(*causes: str, levels: tuple[int, ...] = ()) -> Judge:
     """A provider that fails as long as the fault lasts. A short one may be over before anybody has to know."""
 
-    def truth(fault: DrawnFault) -> GroundTruth:
-        return GroundTruth(
+    def truth(fault: DrawnFault) -> FaultTruth:
+        return FaultTruth(
             detected_as=frozenset({_PROVIDER, _AGENT, _STUCK}),
             demands=fault.lasts is LASTING and fault.values.get("count") is None,
             causes=frozenset(causes) | _BEHIND,
@@ -88,20 +88,20 @@ def _some_calls(*causes: str) -> Judge:
     return lambda fault: replace(whole(fault), demands=False)
 
 
-def _harmless(_fault: DrawnFault) -> GroundTruth:
-    return GroundTruth(providers=frozenset({PRIMARY}))
+def _harmless(_fault: DrawnFault) -> FaultTruth:
+    return FaultTruth(providers=frozenset({PRIMARY}))
 
 
-def _recovered(_fault: DrawnFault) -> GroundTruth:
+def _recovered(_fault: DrawnFault) -> FaultTruth:
     """A process of ours that is replaced: the layers below cope with it."""
     causes = frozenset({"hangs", "killed", "worker-hangs", "process-died", "passing-fault"})
-    return GroundTruth(frozenset({_ITSELF, _AGENT, _STUCK}), causes=causes, permits=_RESTARTS)
+    return FaultTruth(frozenset({_ITSELF, _AGENT, _STUCK}), causes=causes, permits=_RESTARTS)
 
 
-def _database(fault: DrawnFault) -> GroundTruth:
+def _database(fault: DrawnFault) -> FaultTruth:
     """Unreachable, and never damaged: isolation would be wrong. Checks come every two seconds, and wait for a lock."""
     seconds = fault.lasts or 0.0
-    return GroundTruth(
+    return FaultTruth(
         detected_as=frozenset({_ITSELF, _AGENT, _STUCK}),
         demands=seconds > (10.0 if fault.primitive.name == "database-locked" else 6.0),
         causes=frozenset({"passed", "database", "unreachable", "process-died", "passing-fault"}),
@@ -109,9 +109,9 @@ def _database(fault: DrawnFault) -> GroundTruth:
     )
 
 
-def _disk(fault: DrawnFault) -> GroundTruth:
+def _disk(fault: DrawnFault) -> FaultTruth:
     ours = fault.values["whose"] == "ours"
-    return GroundTruth(
+    return FaultTruth(
         detected_as=frozenset({_MACHINE, _AGENT, _ITSELF}),
         demands=True,
         causes=frozenset({"disk-full", "machine", "no-room"}),
@@ -121,8 +121,8 @@ def _disk(fault: DrawnFault) -> GroundTruth:
     )
 
 
-def _memory(_fault: DrawnFault) -> GroundTruth:
-    return GroundTruth(
+def _memory(_fault: DrawnFault) -> FaultTruth:
+    return FaultTruth(
         detected_as=frozenset({_MACHINE}),
         demands=True,
         causes=frozenset({"others"}),
@@ -131,19 +131,19 @@ def _memory(_fault: DrawnFault) -> GroundTruth:
     )
 
 
-def _processor(_fault: DrawnFault) -> GroundTruth:
+def _processor(_fault: DrawnFault) -> FaultTruth:
     """A neighbour's load is a ticket at most; nothing of ours may be stopped for it."""
-    return GroundTruth(frozenset({_MACHINE}), causes=frozenset({"others", "passed-already"}))
+    return FaultTruth(frozenset({_MACHINE}), causes=frozenset({"others", "passed-already"}))
 
 
-def _clock(_fault: DrawnFault) -> GroundTruth:
-    return GroundTruth(frozenset({_ITSELF}), causes=frozenset({"errors", "unknown"}))
+def _clock(_fault: DrawnFault) -> FaultTruth:
+    return FaultTruth(frozenset({_ITSELF}), causes=frozenset({"errors", "unknown"}))
 
 
-def _answers(_fault: DrawnFault) -> GroundTruth:
+def _answers(_fault: DrawnFault) -> FaultTruth:
     """Answers that are damaged: asked again, or by another provider."""
     causes = frozenset({"malformed-answers", "passing-fault", "damaged-answers"}) | _BEHIND
-    return GroundTruth(
+    return FaultTruth(
         frozenset({_AGENT, _PROVIDER}),
         causes=causes,
         permits=_RESTARTS | _REROUTES,
@@ -151,17 +151,17 @@ def _answers(_fault: DrawnFault) -> GroundTruth:
     )
 
 
-def _tools(_fault: DrawnFault) -> GroundTruth:
+def _tools(_fault: DrawnFault) -> FaultTruth:
     """A command's result is wrong. The agent may try again or give up, but never pass it off as a success."""
-    return GroundTruth(
+    return FaultTruth(
         frozenset({_AGENT}), causes=frozenset({"passing-fault", "changed-code"}), permits=_RESTARTS, fails_work=True
     )
 
 
-def _files(fault: DrawnFault) -> GroundTruth:
+def _files(fault: DrawnFault) -> FaultTruth:
     lost = fault.values["which"] == "artifact"
     scenarios = frozenset({_AGENT, _ITSELF}) if lost else frozenset[Scenario]()
-    return GroundTruth(
+    return FaultTruth(
         scenarios,
         causes=frozenset({"passing-fault", "artifact-damaged", "bad-configuration"}),
         permits=_RESTARTS if lost else frozenset(),
@@ -169,8 +169,8 @@ def _files(fault: DrawnFault) -> GroundTruth:
     )
 
 
-def _permission(fault: DrawnFault) -> GroundTruth:
-    return GroundTruth(
+def _permission(fault: DrawnFault) -> FaultTruth:
+    return FaultTruth(
         frozenset({_AGENT, _ITSELF, _STUCK}),
         causes=frozenset({"passing-fault", "errors", "read-only"}),
         permits=_RESTARTS,

@@ -8,7 +8,7 @@ from orchestration.domain.scenario import Scenario
 
 
 @dataclass(frozen=True, slots=True)
-class GroundTruth:
+class FaultTruth:
     """The truth about one fault.
 
     `detected_as` are the scenarios under which it may be reported, none for a fault that calls for no incident; with
