@@ -22,7 +22,7 @@ class _EndAs(IncidentCommand):
 
     def apply(self, change: IncidentChange) -> None:
         """Resolve it."""
-        Resolve("over").apply(change)
+        Resolve("over", anyway=True).apply(change)
         change.set(ended_by=self.end)
 
 

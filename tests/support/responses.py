@@ -43,6 +43,7 @@ from orchestration.workflows.engine import Engine
 from tests.support.database import migrated
 from tests.support.incidents import a_report, plan, some_settings
 
+CURE = "cure"
 EFFECTS = "effects.log"
 
 
@@ -91,6 +92,9 @@ if "mark.look" not in REGISTRY:
         async def run(self, context: ActionContext, parameters: Named) -> ActionOutcome:
             if parameters.fail:
                 raise ActionError("it was told to fail")
+            if parameters.name == CURE:  # the problem is gone, and its alert is observed to clear
+                incident = self.services.incidents.get(context.incident_id)
+                self.services.incident_service.mark_cleared(incident.key, self.services.clock.now())
             path = _effects(self.services)
             if path.exists() and f" {context.key} " in path.read_text():
                 return ActionOutcome(f"left {parameters.name} before", undo={"name": parameters.name})

@@ -86,7 +86,8 @@ class Resolve(IncidentCommand):
         if found and incident.status.is_open and not (human and self.anyway):
             raise IncidentRefusedError(
                 Refusal.NOT_REPAIRED,
-                f"{incident.id} is not repaired: {'; '.join(each.summary for each in found)}. End the duties with "
-                f"`orchestrator incidents duty`, or resolve it all the same with `--anyway`",
+                f"{incident.id} is not repaired: {'; '.join(each.summary for each in found)}. "
+                f'To end a duty: orchestrator incidents duty-done {incident.id} NUMBER --evidence "…". '
+                f"To resolve it all the same, say so with `anyway` (on the console --anyway)",
             )
         return resolution.end_of(incident, human=human)

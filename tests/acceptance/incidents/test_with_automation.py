@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 from tests.acceptance.incidents.conftest import Watch
@@ -28,12 +29,37 @@ def test_a_provider_with_a_fallback_is_routed_around_and_the_main_job_goes_on(
             provider.kill()
             assert project.wait_for_incident()[:2] == ("provider-unavailable", "P2")
             assert run.wait() == 0, run.output
-            project.wait_for_incident("resolved")
+            project.wait_for_incident("mitigated")
             shown = project.call("incidents", "show", "latest")
             assert "1 of the fallback chain can take over" in shown
             assert "tried      Send all work to the best provider that answers" in shown
+            assert "mitigated  Send all work to the best provider that answers" in shown
+            assert "open       its alert still fires" in shown
+            assert project.pages("RESOLVED") == []
+            provider.start()
+            project.wait_for_incident("resolved")
             project.check_told(*ON_CALL)
             project.check_over()
+
+
+def test_a_run_that_has_failed_keeps_its_incident_open_until_somebody_decides(
+    provider: RehearsalProcess, watch: Watch
+) -> None:
+    quick = {"agent-failed": {"window": 3, "hold": 1}, "run-failed": {"window": 3, "hold": 1}}
+    with watch(alerting={"rules": quick}) as project:
+        project.serve()
+        provider.set_fault("bad_json_answer", match={"role": "reviewer"})
+        assert project.start_run().wait() == 1
+        project.wait_for_incident()
+        silent = "SELECT 1 FROM incident_entries WHERE kind = 'silent'"
+        wait_until(lambda: project.rows(silent), "for the alerts to fall silent")
+        time.sleep(4)  # more than the 1.5 s after which an observed end resolves it
+        assert project.wait_for_incident()[2] != "resolved"
+        assert "duty 1 is open: resume run-" in project.call("incidents", "show", "latest")
+        assert "still fires" not in project.call("incidents", "show", "latest")
+        project.call("incidents", "duty-dismiss", "latest", "1", "--reason", "the customer has withdrawn it")
+        project.wait_for_incident("resolved")
+        project.check_over()
 
 
 def test_an_agent_that_crashed_once_is_restarted_and_its_run_succeeds(provider: RehearsalProcess, watch: Watch) -> None:

@@ -100,6 +100,7 @@ async def test_a_card_stays_below_the_limit_of_teams(send: Send, receiver: HttpR
         (NoticeKind.ACKNOWLEDGED, "acknowledge"),
         (NoticeKind.RESOLVED, "resolve"),
         (NoticeKind.CANCELLED, "resolve"),
+        (NoticeKind.MERGED, "resolve"),
     ],
 )
 async def test_pagerduty_has_one_alert_for_each_incident(

@@ -13,13 +13,14 @@ import pytest
 from orchestration.clock import FakeClock
 from orchestration.config.response import ResponseSettings
 from orchestration.events import Event, EventBus
+from orchestration.incidents.commands.resolution import Resolve
 from orchestration.incidents.model import Incident
 from orchestration.incidents.service import IncidentService, Ports
 from orchestration.security.redaction import Redactor
 from orchestration.storage.database import Database
 from orchestration.storage.outbox import Outbox, OutboxRow
 from tests.support.database import migrated
-from tests.support.incidents import NOON, plan, some_settings
+from tests.support.incidents import ADA, NOON, plan, some_settings
 
 
 @dataclass(repr=False)
@@ -52,6 +53,12 @@ class Room:
         if moment is not None:
             self.go_to(moment)
         return self.service.fire_due_timers(self.clock.now())
+
+    def resolve(self, incident_id: str, resolution: str = "mended") -> Incident:
+        """Ada resolves it, after all of its alerts have cleared."""
+        for key in self.service.records.get(incident_id).known_conditions:
+            self.service.mark_cleared(key, self.clock.now())
+        return self.service.execute(incident_id, ADA, Resolve(resolution))
 
     def messages(self, incident: Incident) -> list[tuple[str, str, str]]:
         """Kind, contact and state of every message about it."""

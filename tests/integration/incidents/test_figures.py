@@ -47,7 +47,7 @@ def handled(
         room.service.execute(incident.id, ADA, Acknowledge())
     if resolve is not None:
         room.go_to(start + timedelta(minutes=resolve))
-        room.service.execute(incident.id, ADA, Resolve("mended", anyway=True))
+        room.resolve(incident.id)
     return incident.id
 
 

@@ -30,7 +30,17 @@ NAMES = {
     "paged": "levels_paged",
 }
 # Fields that later versions have added; the ones before ignore them.
-ADDED = {"links"}
+ADDED = {
+    "links",
+    "conditions",
+    "duties",
+    "acted_at",
+    "proof",
+    "proven_at",
+    "asserted_by",
+    "ended_by",
+    "responses",
+}
 
 
 def stored(database: Database, incident_id: str) -> dict[str, Any]:

@@ -40,7 +40,7 @@ FACTS = (ONE_AGENT, HALF, ALL_AGENTS)
 LATE_CHANGES: dict[str, Callable[[Room, str, str], object]] = {
     "acknowledged": lambda room, one, _: room.service.execute(one, ADA, Acknowledge()),
     "taken on by automation": lambda room, one, _: room.service.execute(one, MACHINE, BeginMitigation("restart")),
-    "resolved": lambda room, one, _: room.service.execute(one, ADA, Resolve("mended", anyway=True)),
+    "resolved": lambda room, one, _: room.resolve(one),
     "cancelled": lambda room, one, _: room.service.execute(one, ADA, CancelIncident("it was none")),
     "merged": lambda room, one, other: room.service.execute(one, ADA, Merge(other)),
     "suppressed": lambda room, one, _: room.service.execute(one, ADA, Suppress(after(days=40), "maintenance")),
@@ -58,7 +58,7 @@ def test_an_incident_of_a_day_that_was_summed_up_may_still_be(room: Room, what: 
     one, other = (room.service.open_or_join(a_report(HALF, key=key)).id for key in ("one", "other"))
     for time in range(reopened):
         room.go_to(after(days=2 + 8 * time))
-        room.service.execute(one, ADA, Resolve("mended", anyway=True))
+        room.resolve(one)
         room.go_to(after(days=8 + 8 * time))
         room.service.execute(one, ADA, Reopen("it is back"))
     room.go_to(after(days=36))
@@ -71,7 +71,7 @@ def test_an_incident_of_a_day_that_was_summed_up_may_still_be(room: Room, what: 
 
 
 def test_what_returns_counts_for_the_day_of_what_returned(room: Room) -> None:
-    room.service.execute(room.service.open_or_join(a_report(HALF)).id, ADA, Resolve("mended"))
+    room.resolve(room.service.open_or_join(a_report(HALF)).id)
     from_sums(room.database).build_rollups(after(days=9))
     room.go_to(after(days=9))
     room.service.open_or_join(a_report(HALF, after(days=9)))
@@ -95,7 +95,7 @@ def some_days(room: Room, days: int = 70) -> datetime:
         room.go_to(after(days=number))
         incident = room.service.open_or_join(a_report(FACTS[number % 3], after(days=number), key=f"key-{number}"))
         room.go_to(after(days=number, minutes=30 + number))
-        room.service.execute(incident.id, ADA, Resolve("mended", anyway=True))
+        room.resolve(incident.id)
     return after(days=days)
 
 

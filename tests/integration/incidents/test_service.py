@@ -214,6 +214,7 @@ def test_an_incident_goes_through_its_whole_life(room: Room) -> None:
         "mitigating",
         "verifying",
         "mitigating",
+        "mitigated",
         "verifying",
         "resolved",
         "in-review",
