@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import sys
+
 import pytest
 from hypothesis import settings
 
 from tests.support.postgres import database_url, postgres_server, postgres_url
 
-pytest_plugins = ["tests.support.time_limits"]
+pytest_plugins = ["tests.support.time_limits", "tests.support.run_report"]
+
+# Images for containers often forbid to write compiled modules. Hundreds of processes would each compile the project.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # A busy machine is slow, not wrong: the time limit of the whole test is enough.
 settings.register_profile("patient", deadline=None)

@@ -11,6 +11,7 @@ import sys
 from typing import Any
 
 from orchestration.agents import process_title
+from orchestration.memory import collect_less_often
 
 
 def command(entry_point: str, *arguments: str) -> tuple[str, ...]:
@@ -20,6 +21,7 @@ def command(entry_point: str, *arguments: str) -> tuple[str, ...]:
 
 def main() -> int:
     """Call the function that the command line names, with the arguments that follow."""
+    collect_less_often()
     entry_point, *arguments = [word for word in sys.argv[1:] if not word.startswith(process_title.MARK)]
     module, _, name = entry_point.partition(":")
     function: Any = getattr(importlib.import_module(module), name)

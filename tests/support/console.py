@@ -18,6 +18,7 @@ from typing import Any
 
 import psutil
 
+from tests.support import prefork
 from tests.support.patience import patient
 
 REPOSITORY = Path(__file__).parents[2]
@@ -57,16 +58,14 @@ class ConsoleProject:
     def call(self, *arguments: str, data: bytes | None = None, **options: Any) -> Said:
         """Run a command to its end."""
         command = options.pop("command", COMMAND)
-        done = subprocess.run(
-            (*command, *arguments), cwd=self.root, env=environment(), input=data, capture_output=True, check=False,
-            timeout=patient(60), **options,
-        )  # fmt: skip
+        whole = (*command, *arguments)
+        done = prefork.call(whole, data=data, seconds=patient(60), cwd=self.root, env=environment(), **options)
         return Said(done.returncode, done.stdout.decode(), done.stderr.decode())
 
     @contextmanager
     def started(self, *arguments: str) -> Iterator[subprocess.Popen[str]]:
         """A command while it runs; on leaving it and all that it started are ended."""
-        process = subprocess.Popen(
+        process = prefork.Program(
             (*COMMAND, *arguments), cwd=self.root, env=environment(), text=True,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
@@ -82,7 +81,7 @@ class ConsoleProject:
     def on_a_terminal(self, *arguments: str, width: int = 100, types: bytes = b"") -> tuple[int, str]:
         """The exit code of a command, and what it writes to a terminal on which somebody types this."""
         ours, theirs = pty.openpty()
-        process = subprocess.Popen(
+        process = prefork.Program(
             (*COMMAND, *arguments), cwd=self.root, stdin=theirs, stdout=theirs, stderr=theirs,
             env=environment({"COLUMNS": str(width), "LINES": "24", "TERM": "xterm"}),
         )  # fmt: skip

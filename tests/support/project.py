@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestration.rehearsal import samples
+from tests.support import prefork
 from tests.support.patience import until, wait_for_end
 
 ROOT = Path(__file__).parents[2]
@@ -98,7 +99,7 @@ class ProjectFolder:
         """Start a console command."""
         printed = self.root / f"printed-{len(self._commands)}.txt"
         with printed.open("wb") as output:
-            process = subprocess.Popen(
+            process = prefork.Program(
                 [sys.executable, "-m", "orchestration", *arguments],
                 cwd=self.root,
                 env={**_environment(), "PYTHONPATH": str(ROOT)},

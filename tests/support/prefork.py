@@ -1,0 +1,241 @@
+"""Programs of the project in processes that need not import everything first.
+
+A console command spends a second on imports and a tenth of it on its work; the suite starts hundreds of them. So each
+test process keeps a *template*: a Python process that has imported the console command and waits. `Program` is a
+`subprocess.Popen` whose process is forked from the template instead of being executed anew. What runs is a process like
+any other: a child of the test process with its own number, command line, environment, working directory, standard
+streams, signals and exit code, and only those descriptors. Only the interpreter's start and the imports are saved.
+
+What a fork cannot give – settings of the interpreter, a session of its own – is left to `Popen`. The tests of the
+console's start (`tests/integration/console/test_start.py`) use the installed command.
+"""
+
+from __future__ import annotations
+
+import array
+import atexit
+import ctypes
+import functools
+import gc
+import importlib
+import inspect
+import json
+import os
+import pkgutil
+import runpy
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+_REPOSITORY = Path(__file__).parents[2]
+_MOST_BYTES = 4_000_000
+# The template's last argument makes room for the longest command line of a program, see proc_pid_cmdline(5).
+_ROOM = "-" * 2_000
+_ARGUMENTS_START = 45  # of the fields after the name, see proc_pid_stat(5)
+_PR_SET_CHILD_SUBREAPER = 36  # from <linux/prctl.h>
+# Read by the interpreter before any program runs, so a fork cannot follow them.
+_INTERPRETERS_OWN = ("PYTHON", "LC_", "LANG", "LD_")
+_SUPPORTED = {"stdin", "stdout", "stderr", "cwd", "env", "text", "encoding", "errors", "bufsize"}
+
+
+def call(
+    args: Sequence[str], *, data: bytes | None = None, seconds: float, **options: Any
+) -> subprocess.CompletedProcess[bytes]:
+    """Run a program to its end, and return what it printed. Raises TimeoutExpired, and kills it, after that time."""
+    stdin = None if data is None else subprocess.PIPE
+    with Program(args, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options) as process:
+        try:
+            out, err = process.communicate(data, timeout=seconds)
+        except BaseException:
+            process.kill()
+            raise
+    return subprocess.CompletedProcess(args, process.returncode, out, err)
+
+
+class Program(subprocess.Popen[Any]):
+    """`python -m MODULE ARGUMENTS…`, forked from the template if it can be."""
+
+    def __init__(self, args: Sequence[str], **options: Any) -> None:
+        self._template = _template() if _is_possible(args, options) else None
+        super().__init__(args, **options)
+
+    def _execute_child(self, *arguments: Any, **named: Any) -> None:
+        """Where `Popen` creates the process, with the pipes that it has made."""
+        if self._template is None:
+            super()._execute_child(*arguments, **named)  # type: ignore[misc]
+            return
+        given = inspect.signature(subprocess.Popen._execute_child).bind(self, *arguments, **named).arguments  # type: ignore[attr-defined]
+        theirs = [given["p2cread"], given["c2pwrite"], given["errwrite"]]
+        streams = [number if theirs[number] == -1 else theirs[number] for number in range(3)]
+        self.pid = self._template.fork(given["args"], given["cwd"], given["env"], streams)
+        self._child_created = True
+        self._close_pipe_fds(*(given[name] for name in _PIPES))  # type: ignore[attr-defined]
+
+
+_PIPES = ("p2cread", "p2cwrite", "c2pread", "c2pwrite", "errread", "errwrite")
+
+
+def _is_possible(args: Sequence[str], options: Mapping[str, Any]) -> bool:
+    if sys.platform != "linux" or tuple(args[:2]) != (sys.executable, "-m") or not set(options) <= _SUPPORTED:
+        return False
+    words = "".join(map(os.fsdecode, args))
+    if "\0" in words or len(words) + len(args) > len(_ROOM):
+        return False
+    wanted = os.environ if options.get("env") is None else options["env"]
+    return _of_the_interpreter(wanted) == _of_the_interpreter(_template_environment())
+
+
+def _of_the_interpreter(environment: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in environment.items() if name.startswith(_INTERPRETERS_OWN)}
+
+
+def _template_environment() -> dict[str, str]:
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
+    return {**kept, "PYTHONPATH": str(_REPOSITORY)}
+
+
+class _Template:
+    """The process that has imported everything, seen from the test process."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            self._process = subprocess.Popen(
+                (sys.executable, "-m", __name__, str(theirs.fileno()), _ROOM),
+                env=_template_environment(), cwd=_REPOSITORY, stdin=subprocess.DEVNULL, pass_fds=(theirs.fileno(),),
+            )  # fmt: skip
+
+    def fork(self, args: Sequence[str], cwd: Any, environment: Mapping[str, str] | None, streams: list[int]) -> int:
+        """The number of a new child of ours that runs this. Raises OSError when the folder is not there."""
+        folder = os.fspath(cwd) if cwd is not None else str(Path.cwd())
+        if not Path(folder).is_dir():
+            raise FileNotFoundError(2, os.strerror(2), folder)
+        wanted = {"args": list(map(os.fsdecode, args)), "cwd": folder, "env": dict(environment or os.environ)}
+        with self._lock:
+            # The template forks twice and ends the process between, whose child then is ours, as if we had forked.
+            _adopt_orphans(True)
+            try:
+                data = json.dumps(wanted).encode()
+                rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", streams))]
+                self._socket.sendmsg([data], rights)
+                return int(self._socket.recv(64))
+            finally:
+                _adopt_orphans(False)
+
+    def close(self) -> None:
+        """End the template."""
+        self._socket.close()
+        self._process.wait()
+
+
+@functools.cache
+def _template() -> _Template:
+    made = _Template()
+    atexit.register(made.close)
+    return made
+
+
+def _adopt_orphans(yes: bool) -> None:
+    words = [ctypes.c_ulong(number) for number in (int(yes), 0, 0, 0)]
+    assert ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, *words) == 0
+
+
+def _serve(connection: socket.socket) -> dict[str, Any]:
+    """Fork for every request until the test process ends; in each of the forked processes, return what it is to run."""
+    while True:
+        data, rights, _, _ = connection.recvmsg(_MOST_BYTES, socket.CMSG_SPACE(3 * array.array("i").itemsize))
+        if not data:
+            os._exit(0)
+        streams = array.array("i")
+        for _, _, content in rights:
+            streams.frombytes(content)
+        reading, writing = os.pipe()
+        if middle := os.fork():
+            for number in (*streams, writing):
+                os.close(number)
+            # Only when the process between has ended is its child given to the test process.
+            os.waitpid(middle, 0)
+            connection.send(os.read(reading, 64))
+            os.close(reading)
+            continue
+        between = os.getpid()
+        if child := os.fork():
+            os.write(writing, str(child).encode())
+            os._exit(0)
+        while os.getppid() == between:
+            time.sleep(0.001)
+        for number in (reading, writing, connection.detach()):
+            os.close(number)
+        request: dict[str, Any] = json.loads(data)
+        for number, stream in enumerate(streams):
+            os.dup2(stream, number)
+        for stream in streams:
+            os.close(stream)
+        return request
+
+
+def _become(request: Mapping[str, Any]) -> NoReturn:
+    """Be the program, to its end."""
+    _, _, module, *arguments = request["args"]
+    os.chdir(request["cwd"])
+    os.environ.clear()
+    os.environ.update(request["env"])
+    _show(request["args"])
+    time.tzset()
+    sys.stdin = sys.__stdin__ = _stream(0, sys.stdin)
+    sys.stdout = sys.__stdout__ = _stream(1, sys.stdout)
+    sys.stderr = sys.__stderr__ = _stream(2, sys.stderr)
+    sys.path[0] = request["cwd"]
+    sys.argv = [module, *arguments]
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
+    sys.exit()
+
+
+def _stream(number: int, former: Any) -> Any:
+    """A standard stream as the interpreter would have opened it; what it is connected to decides on the buffering."""
+    by_line = number == 2 or (number == 1 and os.isatty(number))
+    return os.fdopen(
+        number, former.mode[0], 1 if by_line else -1, encoding=former.encoding, errors=former.errors, closefd=False
+    )
+
+
+def _show(command: Sequence[str]) -> None:
+    """Let the list of processes show the program's own command line.
+
+    A last byte that is not zero tells the kernel that the memory holds one text up to its first zero, which is how
+    setproctitle(3) leaves it; psutil then parts the words at the spaces.
+    """
+    fields = Path("/proc/self/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    start, end = int(fields[_ARGUMENTS_START]), int(fields[_ARGUMENTS_START + 1])
+    words = b" ".join(map(os.fsencode, command))
+    ctypes.memmove(start, words.ljust(end - start - 1, b"\0") + b"-", end - start)
+
+
+def _import_everything() -> None:
+    package = importlib.import_module("orchestration.cli")
+    for found in pkgutil.iter_modules(package.__path__):
+        importlib.import_module(f"orchestration.cli.{found.name}")
+    for name in ("alembic.command", "dbos", "fastapi", "uvicorn", "jinja2", "markdown_it", "holidays"):
+        importlib.import_module(name)
+
+
+def _main(descriptor: str) -> dict[str, Any]:
+    connection = socket.socket(fileno=int(descriptor))
+    gc.disable()
+    _import_everything()
+    # What everybody shares is not looked through again, and its memory stays shared.
+    gc.freeze()
+    gc.enable()
+    tasks = os.listdir("/proc/self/task")  # noqa: PTH208 (names only)
+    assert len(tasks) == 1, "a process with threads cannot be forked safely"
+    return _serve(connection)
+
+
+if __name__ == "__main__":
+    _become(_main(sys.argv[1]))
