@@ -23,6 +23,8 @@ _NOISE = 1.1
 # Beyond that it is no longer the machine that is to blame, and a suite that never ends tells nobody anything.
 _MOST = 25.0
 _FRESH_SECONDS = 3.0
+_PAUSES = 3
+_LONGEST_PAUSE = 0.25
 
 _last: tuple[float, float] | None = None
 
@@ -90,19 +92,31 @@ class Deadline:
 def until(condition: Callable[[], Any], seconds: float = 30.0, what: str = "it never came to be") -> Any:
     """Wait until the condition gives something true, and return that."""
     deadline = Deadline(seconds)
+    asked = Stopwatch()
     while not (found := condition()):
         assert not deadline.is_over(), f"{what}: {deadline}"
-        time.sleep(0.02)
+        time.sleep(pause(asked.seconds, 0.02))
+        asked = Stopwatch()
     return found
 
 
 async def until_async(condition: Callable[[], Any], seconds: float = 15.0, what: str = "it never came to be") -> Any:
     """The same, leaving the loop to others meanwhile."""
     deadline = Deadline(seconds)
+    asked = Stopwatch()
     while not (found := condition()):
         assert not deadline.is_over(), f"{what}: {deadline}"
-        await anyio.sleep(0.01)
+        await anyio.sleep(pause(asked.seconds, 0.01))
+        asked = Stopwatch()
     return found
+
+
+def pause(asked_seconds: float, least: float) -> float:
+    """Seconds before a question that took so long is asked again. Pure.
+
+    To ask for a page or for a command again and again took more of the machine than what was waited for.
+    """
+    return min(max(least, _PAUSES * asked_seconds), _LONGEST_PAUSE)
 
 
 class Stopwatch:

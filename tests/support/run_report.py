@@ -1,7 +1,7 @@
 """A pytest plugin: what the run cost, at its end. It judges nothing; it lets people see what grows.
 
-Processor time is counted, since it hardly depends on what else the machine does. The time of a test includes that of the
-processes that it started and that have ended. The sum includes the checks that `./run test` makes before.
+Processor time is counted, since it hardly depends on what else the machine does. The time of a test includes that of
+the processes that it started and that have ended. The sum includes the checks that `./run test` makes before.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from tests.support.patience import Deadline, Stopwatch, fail_after, slowness, slowness_of, until, wait_for_end
+from tests.support.patience import Deadline, Stopwatch, fail_after, pause, slowness, slowness_of, until, wait_for_end
 from tests.support.project import ROOT
 
 
@@ -28,6 +28,11 @@ from tests.support.project import ROOT
 )
 def test_how_slow_it_is(held_up: float, load: float, processors: int, expected: float) -> None:
     assert slowness_of(held_up, load, processors) == expected
+
+
+@pytest.mark.parametrize(("asked", "expected"), [(0.0, 0.02), (0.004, 0.02), (0.05, 0.15), (9.0, 0.25)])
+def test_what_takes_long_to_ask_is_asked_less_often(asked: float, expected: float) -> None:
+    assert pause(asked, 0.02) == pytest.approx(expected)
 
 
 def test_it_is_measured_in_no_time_and_never_less_than_one() -> None:
