@@ -6,8 +6,8 @@ test process keeps a *template*: a Python process that has imported the console 
 any other: a child of the test process with its own number, command line, environment, working directory, standard
 streams, signals and exit code, and only those descriptors. Only the interpreter's start and the imports are saved.
 
-What a fork cannot give – settings of the interpreter, a session of its own – is left to `Popen`. The tests of the
-console's start (`tests/integration/console/test_start.py`) use the installed command.
+What a fork cannot give – settings of the interpreter, a session of its own – is left to `Popen`. Some tests start the
+installed command, such as those of a new project (`tests/integration/console/test_init.py`).
 """
 
 from __future__ import annotations
@@ -103,7 +103,6 @@ class _Template:
     """The process that has imported everything, seen from the test process."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self._process = subprocess.Popen(
@@ -117,7 +116,7 @@ class _Template:
         if not Path(folder).is_dir():
             raise FileNotFoundError(2, os.strerror(2), folder)
         wanted = {"args": list(map(os.fsdecode, args)), "cwd": folder, "env": dict(environment or os.environ)}
-        with self._lock:
+        with _lock:
             # The template forks twice and ends the process between, whose child then is ours, as if we had forked.
             _adopt_orphans(True)
             try:
@@ -134,8 +133,17 @@ class _Template:
         self._process.wait()
 
 
-@functools.cache
+_lock = threading.Lock()
+
+
 def _template() -> _Template:
+    """The one of this process; tests start programs from several threads at once."""
+    with _lock:
+        return _made()
+
+
+@functools.cache
+def _made() -> _Template:
     made = _Template()
     atexit.register(made.close)
     return made

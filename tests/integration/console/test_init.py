@@ -17,8 +17,9 @@ from tests.support.project import ROOT
 
 
 def call(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Call the installed command, in a process that starts from nothing, as for a user."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-m", "orchestration", *arguments]
+    command = [Path(sys.executable).with_name("orchestrator"), *arguments]
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 

@@ -1,4 +1,4 @@
-"""The console command as it is installed and started by users, and beside it what tests start in its place."""
+"""What tests start in place of the console command (`tests.support.prefork`) differs from it in nothing but its cost."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ from tests.support import prefork
 from tests.support.console import COMMAND, ConsoleProject, environment, is_there
 from tests.support.patience import patient, until, wait_for_end
 
-_INSTALLED = (str(Path(sys.executable).with_name("orchestrator")),)
 _WITHOUT_THE_PROJECT = Path(__file__).with_name("groups_process.py")
 # What a program can see of itself and its surroundings.
 _ACCOUNT = """
@@ -37,16 +36,6 @@ account = {
 print(json.dumps(account), flush=True)
 sys.exit(7)
 """
-
-
-def test_the_installed_command_works_a_goal_and_shows_what_became_of_it(tmp_path: Path) -> None:
-    project = ConsoleProject(tmp_path / "project")
-    worked = project.call("demo", "--provider", "rehearsal", command=_INSTALLED)
-    assert worked.code == 0, worked.out + worked.err
-    (run,) = project.call("runs", "list", "--json", command=_INSTALLED).json()
-    assert run["status"] == "succeeded"
-    refused = project.call("dance", command=_INSTALLED)
-    assert (refused.code, "No such command 'dance'" in refused.err) == (2, True)
 
 
 def test_every_group_of_commands_imports_what_it_needs() -> None:
