@@ -196,9 +196,10 @@ def _become(request: Mapping[str, Any]) -> NoReturn:
     os.environ.update(request["env"])
     _show(request["args"])
     time.tzset()
-    sys.stdin = sys.__stdin__ = _stream(0, sys.stdin)
-    sys.stdout = sys.__stdout__ = _stream(1, sys.stdout)
-    sys.stderr = sys.__stderr__ = _stream(2, sys.stderr)
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        stream = _stream(number, getattr(sys, name))
+        setattr(sys, name, stream)
+        setattr(sys, f"__{name}__", stream)
     sys.path[0] = request["cwd"]
     sys.argv = [module, *arguments]
     runpy.run_module(module, run_name="__main__", alter_sys=True)

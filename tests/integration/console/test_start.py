@@ -1,4 +1,4 @@
-"""What tests start in place of the console command (`tests.support.prefork`) differs from it in nothing but its cost."""
+"""What tests start in place of the console command (`tests.support.prefork`) differs from it in its cost alone."""
 
 from __future__ import annotations
 
