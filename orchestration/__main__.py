@@ -1,8 +1,16 @@
 """The console command `orchestrator`."""
 
-from orchestration.cli import main
+from __future__ import annotations
 
-__all__ = ["main"]
+from orchestration import cli
+from orchestration.memory import collect_less_often
+
+
+def main() -> None:
+    """Run the console command."""
+    collect_less_often()
+    cli.main()
+
 
 if __name__ == "__main__":
     main()

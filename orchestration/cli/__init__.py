@@ -15,7 +15,6 @@ from typing import Any
 import click
 
 from orchestration.errors import OrchestratorError, UsageError
-from orchestration.memory import collect_less_often
 
 # Only these have a variant on the API. The other commands read files of the project or start processes, so they need
 # the machine itself, and refusing is better than silently working on the local project.
@@ -119,7 +118,6 @@ def cli(context: click.Context, config_file: str, server: str | None) -> None:  
 
 def main() -> None:
     """Run the console command. Every expected error becomes one message and an exit code."""
-    collect_less_often()
     try:
         # Outside its standalone mode click returns a command's return value, which is the exit code here, and raises
         # its errors to the caller (https://click.palletsprojects.com/en/stable/api/#click.Command.main).
