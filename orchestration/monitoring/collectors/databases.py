@@ -27,6 +27,15 @@ _MOST_FINDINGS = 5
 # data_corrupted, index_corrupted, undefined_table: https://www.postgresql.org/docs/current/errcodes-appendix.html.
 # A table of ours that does not exist was lost with its contents.
 _DAMAGED = frozenset({"XX001", "XX002", "42P01"})
+# Reading what is there failed: https://www.sqlite.org/rescode.html
+_LOST_SQLITE = frozenset(
+    {
+        sqlite3.SQLITE_IOERR_READ,
+        sqlite3.SQLITE_IOERR_SHORT_READ,
+        sqlite3.SQLITE_IOERR_DATA,
+        sqlite3.SQLITE_IOERR_CORRUPTFS,
+    }
+)
 _DAMAGED_SQLITE = ("malformed", "not a database", "no such table")
 
 
@@ -136,9 +145,11 @@ def quick_check(path: Path) -> list[str] | None:
             # https://www.sqlite.org/pragma.html#pragma_quick_check
             rows = file.execute(f"PRAGMA quick_check({_MOST_FINDINGS})").fetchall()
     except sqlite3.OperationalError as error:
-        # A page that the disk does not give back is lost, in a file that can be opened. All else may pass: a lock, a
-        # full disk that has no room for the index of the log beside the file, rights that somebody has changed.
-        lost = "disk i/o" in str(error).lower() and not unreadable(path)
+        # A page that the disk does not give back is lost, in a file that can be opened. All else may pass, although
+        # SQLite says "disk I/O error" for most of it: a full disk that has no room for the index of the log beside the
+        # file, rights that somebody has changed, a mount that went read-only. The code tells them apart; that the file
+        # can be opened a moment later does not, since the trouble may be over by then.
+        lost = error.sqlite_errorcode in _LOST_SQLITE and not unreadable(path)
         return [f"{path.name}: {error}"] if lost else None
     except sqlite3.DatabaseError as error:
         return [f"{path.name}: {error}"]

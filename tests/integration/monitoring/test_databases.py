@@ -261,15 +261,32 @@ async def test_an_engines_file_that_cannot_be_read_is_down_but_bars_nobody_from_
         pass
 
 
-def test_a_page_that_the_disk_does_not_give_back_is_damage(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+IO_ERRORS = sorted({getattr(sqlite3, name) for name in dir(sqlite3) if name.startswith("SQLITE_IOERR")})
+LOST = {
+    sqlite3.SQLITE_IOERR_READ,
+    sqlite3.SQLITE_IOERR_SHORT_READ,
+    sqlite3.SQLITE_IOERR_DATA,
+    sqlite3.SQLITE_IOERR_CORRUPTFS,
+}
+
+
+def test_of_all_disk_errors_only_a_page_that_cannot_be_read_is_damage(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever has passed by the time the file is opened again must not isolate the system."""
+    codes = iter(IO_ERRORS)
+
     class Broken(sqlite3.Connection):
         def execute(self, statement: str, *rest: Any) -> sqlite3.Cursor:
             if "quick_check" in statement:
-                raise sqlite3.OperationalError("disk I/O error")
+                error = sqlite3.OperationalError("disk I/O error")
+                error.sqlite_errorcode = next(codes)
+                raise error
             return super().execute(statement, *rest)
 
     monkeypatch.setattr(databases.sqlite3, "connect", partial(sqlite3.connect, factory=Broken))
-    assert quick_check(path_of(database)) == ["orchestrator.db: disk I/O error"]
+    found = {code for code in IO_ERRORS if quick_check(path_of(database)) == ["orchestrator.db: disk I/O error"]}
+    assert found == LOST
 
 
 async def test_nothing_is_written_to_a_file_that_was_moved_away(tmp_path: Path) -> None:
