@@ -4,6 +4,7 @@ checkpoint."""
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -19,11 +20,28 @@ from orchestration.agents.tool_calls import OwnCodeAnswer, ToolAnswer, ToolCalls
 from orchestration.config.schema import AgentRole, Configuration, UsageLimits
 from orchestration.errors import NotFoundError
 from orchestration.events import EventBus
-from orchestration.events.agents import AgentFinished, AgentInterrupted, AgentRetried, AgentStarted, FailureCause, Usage
+from orchestration.events.agents import (
+    AgentFinished,
+    AgentInterrupted,
+    AgentPrepared,
+    AgentRetried,
+    AgentStarted,
+    FailureCause,
+    Usage,
+)
 from orchestration.providers.wire import GatewayCall
 from orchestration.storage.runs import Run, Runs
+from orchestration.workflows.attempts import limits_of
 from orchestration.workflows.engine import Flow, NamedStep, StepError
-from orchestration.workflows.model import AgentResult, AgentTask, AgentUsage, CommandRecord, FailingCheck, StoredRecord
+from orchestration.workflows.model import (
+    AgentResult,
+    AgentTask,
+    AgentUsage,
+    CommandRecord,
+    FailingCheck,
+    RunLimits,
+    StoredRecord,
+)
 
 T = TypeVar("T")
 
@@ -37,6 +55,7 @@ _KINDS = {
     "RequestRefusedError": "request_refused",
     "TimeLimitError": "time_limit",
     "OwnCodeError": "own_code_failed",
+    "OwnCodeTimeError": "time_limit",
     "NotFoundError": "configuration",
     "UsageError": "configuration",
 }
@@ -47,7 +66,10 @@ _WORTH_ANOTHER_ATTEMPT = frozenset({"malformed_answer", "too_many_model_calls"})
 
 
 class AgentSetup(StoredRecord):
-    """The settings of this agent, fixed when it starts."""
+    """The settings of this agent in one attempt of the run, with the version of the configuration that they are from.
+
+    `run_limits` are those of the whole run, where they may have changed since the agent got its task.
+    """
 
     system: str
     tools: tuple[dict[str, Any], ...]
@@ -56,6 +78,9 @@ class AgentSetup(StoredRecord):
     provider: str | None
     model: str | None
     entry_point: str | None
+    attempt: int = 1
+    config_version: int | None = None
+    run_limits: RunLimits | None = None
 
 
 class AgentGaveUpError(Exception):
@@ -69,18 +94,18 @@ class AgentGaveUpError(Exception):
 class AgentConversation:
     """The messages of one attempt. Rebuilt from the recorded steps when the flow is replayed."""
 
-    def __init__(self, setup: AgentSetup, task: AgentTask) -> None:
-        self.messages: list[Mapping[str, Any]] = [
-            {"role": "system", "content": setup.system},
-            {"role": "user", "content": prompts.task_prompt(task)},
-        ]
+    def __init__(self, task: AgentTask) -> None:
+        self._messages: list[Mapping[str, Any]] = [{"role": "user", "content": prompts.task_prompt(task)}]
         self.calls = 0
         self.corrections = 0
-        self._most_calls = setup.limits.get("model_calls", _DEFAULT_MODEL_CALLS)
+
+    def messages(self, setup: AgentSetup) -> list[Mapping[str, Any]]:
+        """The messages for the model, under the prompt of the present attempt."""
+        return [{"role": "system", "content": setup.system}, *self._messages]
 
     def add(self, message: Mapping[str, Any]) -> None:
         """Append a message of the model or a tool."""
-        self.messages.append(message)
+        self._messages.append(message)
 
     def request_correction(self, problem: str) -> None:
         """Tell the model what is wrong with its answer. Raises AgentGaveUpError after the last allowed correction."""
@@ -89,10 +114,11 @@ class AgentConversation:
             raise AgentGaveUpError("malformed_answer", f"{problem} (after {_MAX_CORRECTIONS} corrections)")
         self.add({"role": "user", "content": problem})
 
-    def check(self) -> None:
+    def check(self, setup: AgentSetup) -> None:
         """Raise AgentGaveUpError if the conversation has reached its number of model calls."""
-        if self.calls >= self._most_calls:
-            raise AgentGaveUpError("too_many_model_calls", f"not finished after {self._most_calls} model calls")
+        most = setup.limits.get("model_calls", _DEFAULT_MODEL_CALLS)
+        if self.calls >= most:
+            raise AgentGaveUpError("too_many_model_calls", f"not finished after {most} model calls")
 
 
 class UsageBudget:
@@ -110,12 +136,20 @@ class UsageBudget:
         self.last_number += 1
         return self.last_number
 
-    def limit(self, limits: UsageLimits, task: AgentTask) -> None:
+    def limit(self, setup: AgentSetup, task: AgentTask) -> None:
         """Set the limits of time and model calls: the agent's own or what is left of the run's, whichever is less."""
-        self._seconds = min((one for one in (limits.seconds, task.seconds) if one is not None), default=None)
-        self._model_calls = min(
-            (one for one in (limits.model_calls, task.model_calls) if one is not None), default=None
-        )
+        limits = UsageLimits.model_validate(setup.limits)
+        of_run = task if setup.run_limits is None else task.with_limits(setup.run_limits)
+        self._seconds = _least(limits.seconds, of_run.seconds)
+        self._model_calls = _least(limits.model_calls, of_run.model_calls)
+
+    def raise_time(self, setup: AgentSetup, task: AgentTask) -> None:
+        """Set the limit of time anew if it has become higher."""
+        before, calls = self._seconds, self._model_calls
+        self.limit(setup, task)
+        if before is not None and self._seconds is not None:
+            self._seconds = max(before, self._seconds)
+        self._model_calls = calls
 
     def add(self, use: AgentUsage) -> None:
         """Add usage."""
@@ -125,18 +159,27 @@ class UsageBudget:
         """Working time that is left; None without a limit."""
         return None if self._seconds is None else self._seconds - self.use.seconds
 
+    @property
+    def time_is_up(self) -> bool:
+        left = self.seconds_left()
+        return left is not None and left <= 0
+
     def check(self) -> None:
         """Raise AgentGaveUpError if the time or the model calls are used up."""
         if self._model_calls is not None and self.use.model_calls >= self._model_calls:
             raise AgentGaveUpError("too_many_model_calls", f"not finished after {self._model_calls} model calls")
-        left = self.seconds_left()
-        if left is not None and left <= 0:
+        if self.time_is_up:
             raise AgentGaveUpError("time_limit", f"not finished within its {self._seconds:g} s of working time")
 
 
-@dataclass(frozen=True, slots=True)
+def _least(*limits: T | None) -> T | None:
+    given: list[Any] = [limit for limit in limits if limit is not None]
+    return min(given, default=None)
+
+
+@dataclass(slots=True)
 class AgentWork:
-    """One agent's task and its context."""
+    """One agent's task and its context. The setup changes with a new attempt of the run."""
 
     flow: Flow
     run: Run
@@ -159,18 +202,20 @@ class AgentLoop:
         tool_calls: ToolCalls,
         bus: EventBus,
         configuration: Callable[[], Configuration],
+        config_version: Callable[[], int | None],
         refresh: Callable[[], Awaitable[None]],
         flush: Callable[[], Awaitable[None]],
         project_root: Path,
     ) -> None:
-        """`configuration` returns the one in force; `refresh` reads what other processes have changed in it. `flush`
-        returns when all events are on the timeline: a step is committed only after its events are, or a crash in
-        between would leave work that no timeline shows."""
+        """`configuration` returns the one in force, `config_version` its number; `refresh` reads what other processes
+        have changed in it. `flush` returns when all events are on the timeline: a step is committed only after its
+        events are, or a crash in between would leave work that no timeline shows."""
         self._runs = runs
         self._model_calls = model_calls
         self._tool_calls = tool_calls
         self._bus = bus
         self._configuration = configuration
+        self._config_version = config_version
         self._refresh = refresh
         self._flush = flush
         self._project_root = project_root
@@ -181,37 +226,61 @@ class AgentLoop:
         publish = partial(self._bus.publish, run_id=run.id, agent=task.agent)
         publish(AgentStarted(flow.id, _title(task)))
         try:
-            result = await self._work(flow, run, task)
+            result, version = await self._work(flow, run, task)
         except BaseException:  # cancelled, or the process ends: the flow continues elsewhere, or never
             publish(AgentInterrupted(flow.id))
             raise
         failing = FailureCause(**result.failing.model_dump()) if result.failing else None
-        publish(AgentFinished(flow.id, failing, Usage(**result.use.model_dump())))
+        publish(AgentFinished(flow.id, failing, Usage(**result.use.model_dump()), version))
         await self._flush()
         return result
 
-    async def _work(self, flow: Flow, run: Run, task: AgentTask) -> AgentResult:
+    async def _work(self, flow: Flow, run: Run, task: AgentTask) -> tuple[AgentResult, int | None]:
+        """The result, and the version of the configuration by which the agent worked at the end."""
         usage = UsageBudget()
         output: dict[str, Any] | None = None
         failing: FailingCheck | None = None
+        work: AgentWork | None = None
         try:
-            setup = await flow.step("prepare", AgentSetup, partial(self._prepare, run, task))
-            usage.limit(UsageLimits.model_validate(setup.limits), task)
-            output = await self._deliver(AgentWork(flow, run, task, setup, usage))
+            setup = await self._prepared(flow, run, task)
+            usage.limit(setup, task)
+            work = AgentWork(flow, run, task, setup, usage)
+            output = await self._deliver(work)
         except AgentGaveUpError as error:
             failing = error.failing
         except StepError as error:
             failing = _failing(error)
-        return AgentResult(output=output, failing=failing, use=usage.use, commands=tuple(usage.commands))
+        version = work.setup.config_version if work else self._config_version()
+        return AgentResult(output=output, failing=failing, use=usage.use, commands=tuple(usage.commands)), version
 
-    async def _prepare(self, run: Run, task: AgentTask) -> AgentSetup:
+    async def _prepared(self, flow: Flow, run: Run, task: AgentTask) -> AgentSetup:
+        return await flow.step("prepare", AgentSetup, partial(self._flushed, self._prepare, flow.id, run, task))
+
+    async def _renew(self, work: AgentWork, *, used_up: bool = False) -> None:
+        """Take the settings in force where an earlier attempt of the run had not been yet; within one attempt, only a
+        limit of time that was raised while it worked."""
+        while (work.setup.attempt < work.run.attempt or used_up) and await work.flow.mark("attempt"):
+            setup = await self._prepared(work.flow, work.run, work.task)
+            if setup.attempt == work.setup.attempt:
+                work.usage.raise_time(setup, work.task)
+            else:
+                work.setup = setup
+                work.usage.limit(setup, work.task)
+            used_up = False
+
+    async def _check(self, work: AgentWork) -> None:
+        """Raise AgentGaveUpError if the agent has used up what it may use, and nobody has given it more."""
+        await self._renew(work, used_up=work.usage.time_is_up)
+        work.usage.check()
+
+    async def _prepare(self, flow_id: str, run: Run, task: AgentTask) -> AgentSetup:
         # Another process may have changed the configuration a moment ago.
         await self._refresh()
         configuration = self._configuration()
         agent = configuration.agent(task.agent)
         if agent is None:
             raise NotFoundError(f"There is no agent '{task.agent}' in the configuration any more. Was it removed?")
-        return AgentSetup(
+        setup = AgentSetup(
             system=prompts.system_prompt(agent, answers.OUTPUTS[task.role], self._project_root),
             tools=tuple(self._tool_calls.schemas(agent)),
             limits=agent.limits.model_dump(mode="json", exclude_none=True),
@@ -219,19 +288,33 @@ class AgentLoop:
             provider=run.provider or agent.provider,
             model=agent.default_model,
             entry_point=agent.entry_point,
+            attempt=run.attempt,
+            config_version=self._config_version(),
+            run_limits=limits_of(run, configuration),
         )
+        prepared = AgentPrepared(
+            agent_run_id=flow_id,
+            attempt=setup.attempt,
+            config_version=setup.config_version,
+            provider=setup.provider or configuration.runtime.default_provider,
+            model=setup.model,
+            seconds=agent.limits.seconds,
+            tools=agent.tools,
+        )
+        self._bus.publish(prepared, run_id=run.id, agent=task.agent)
+        return setup
 
     async def _deliver(self, work: AgentWork) -> dict[str, Any]:
         """Attempt the task, again where a fresh conversation may help."""
-        if work.setup.entry_point is not None:
-            return await self._call_own_code(work, work.setup.entry_point)
         attempt = 1
         while True:
             try:
-                return await self._converse(work, AgentConversation(work.setup, work.task))
+                return await self._converse(work, AgentConversation(work.task))
             except AgentGaveUpError as error:
                 work.usage.check()
-                if attempt == work.setup.attempts or error.failing.kind not in _WORTH_ANOTHER_ATTEMPT:
+                # The user's own code decides for itself what it repeats.
+                own = work.setup.entry_point is not None
+                if own or attempt >= work.setup.attempts or error.failing.kind not in _WORTH_ANOTHER_ATTEMPT:
                     raise
                 self._bus.publish(
                     AgentRetried(attempt=attempt, reason=error.failing.kind), run_id=work.run.id, agent=work.task.agent
@@ -241,8 +324,10 @@ class AgentLoop:
     async def _converse(self, work: AgentWork, conversation: AgentConversation) -> dict[str, Any]:
         """One conversation, until the model answers without asking for tools."""
         while True:
-            conversation.check()
-            work.usage.check()
+            await self._check(work)
+            if work.setup.entry_point is not None:
+                return await self._call_own_code(work, work.setup.entry_point)
+            conversation.check(work.setup)
             message = await self._ask(work, conversation)
             conversation.add(message)
             if calls := message.get("tool_calls"):
@@ -256,7 +341,7 @@ class AgentLoop:
                 return answer.model_dump(mode="json")
 
     async def _ask(self, work: AgentWork, conversation: AgentConversation) -> Mapping[str, Any]:
-        body: dict[str, Any] = {"messages": list(conversation.messages)}
+        body: dict[str, Any] = {"messages": conversation.messages(work.setup)}
         if work.setup.tools and not conversation.corrections:
             body["tools"] = list(work.setup.tools)
         else:
@@ -271,7 +356,8 @@ class AgentLoop:
             model=work.setup.model,
             seconds=work.usage.seconds_left(),
         )
-        ask = partial(self._model_calls.ask, work.flow.id, body, call)
+        more = partial(self._more_seconds, work)
+        ask = partial(self._model_calls.ask, work.flow.id, body, call, more)
         reply = await work.flow.step("model", ModelReply, partial(self._flushed, ask))
         work.usage.add(reply.use)
         conversation.calls += 1
@@ -331,13 +417,19 @@ class AgentLoop:
         finally:
             await self._flush()
 
-    async def _own_code(self, work: AgentWork, prepared: str, seconds: float | None) -> OwnCodeAnswer:
-        """Call the function that the configuration names now, not the recorded one: if the step is repeated after a
-        failure, the entry point may be what was corrected."""
-        await self._refresh()
-        agent = self._configuration().agent(work.task.agent)
-        entry_point = (agent.entry_point if agent else None) or prepared
+    async def _own_code(self, work: AgentWork, entry_point: str, seconds: float | None) -> OwnCodeAnswer:
         return await self._tool_calls.call_own_code(work.run, work.task, work.flow.id, entry_point, seconds)
+
+    async def _more_seconds(self, work: AgentWork) -> float:
+        """How much longer the agent may work by the limits in force than by those that it began with."""
+        await self._refresh()
+        configuration = self._configuration()
+        agent = configuration.agent(work.task.agent)
+        before = work.usage.seconds_left()
+        if agent is None or before is None:
+            return 0.0
+        present = _least(agent.limits.seconds, work.task.with_limits(limits_of(work.run, configuration)).seconds)
+        return math.inf if present is None else present - work.usage.use.seconds - before
 
 
 def _title(task: AgentTask) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import anyio
@@ -23,6 +24,9 @@ from orchestration.workflows.suspension import RunSuspension
 
 # OpenAI refuses longer function names, and what a model invented is sent back with the conversation.
 _LONGEST_NAME = 64
+
+MoreSeconds = Callable[[], Awaitable[float]]
+"""By how many seconds the time of a call has been extended since it began."""
 
 
 class TimeLimitError(OrchestratorError):
@@ -49,8 +53,8 @@ class ModelCalls:
         self._clock = clock
         self._redactor = redactor
 
-    async def ask(self, agent_run_id: str, body: Mapping[str, Any], call: GatewayCall) -> ModelReply:
-        """One model call as a step: the message and its usage, redacted.
+    async def ask(self, agent_run_id: str, body: Mapping[str, Any], call: GatewayCall, more: MoreSeconds) -> ModelReply:
+        """One model call as a step: the message and its usage, redacted. When its time is up, `more` is asked.
 
         Time spent waiting for a provider is not counted. The call's key makes sure that it is charged once even if the
         step is repeated.
@@ -62,28 +66,62 @@ class ModelCalls:
         def progress(progress: CallProgress) -> None:
             heartbeat.beat(f"hears from {progress.route}", progress.completion_tokens)
 
-        completion = await self._complete(body, replace(call, progress=progress), run_id, agent)
+        completion = await self._complete(body, replace(call, progress=progress), more, run_id, agent)
         message = clean_message(completion.message)
         said = {"message": message, "route": str(completion.route)}
         clean = self._redactor.data(said, "a model's answer", run_id=call.run_id, agent=call.agent)
         return ModelReply(use=_use(completion), **clean)
 
-    async def _complete(self, body: Mapping[str, Any], call: GatewayCall, run_id: str, agent: str) -> Completion:
+    async def _complete(
+        self, body: Mapping[str, Any], call: GatewayCall, more: MoreSeconds, run_id: str, agent: str
+    ) -> Completion:
         # The limit is the agent's. If it were passed to the gateway, reaching it would count as a timeout of the route.
         left, call = call.seconds, replace(call, seconds=None)
         while True:
             problem: NoRouteError | None = None
-            with anyio.move_on_after(left):
-                try:
-                    return await self._gateway.complete(body, call)
-                except NoRouteError as error:
-                    problem = error
+            try:
+                completion = await within(left, more, partial(self._gateway.complete, body, call))
+            except NoRouteError as error:
+                problem = error
+            else:
+                if completion is not None:
+                    return completion
             if problem is None:
                 raise TimeLimitError(f"no answer within the {left:g} s of working time that were left")
             if left is not None:
                 left = max(0.0, left - sum(one.seconds for one in problem.tries))
             async with self._waiting.on(run_id, agent, str(problem), problem.hints):
                 await self._gateway.wait_for_route(call)
+
+
+async def within(
+    seconds: float | None, more: MoreSeconds, function: Callable[[], Awaitable[Completion]]
+) -> Completion | None:
+    """What a function returns within its time; None if it takes longer. When the time is up, `more` says by how much it
+    has been extended since: somebody may have raised the limit of work that is getting on."""
+    if seconds is None:
+        return await function()
+    found: list[Completion] = []
+    failed: list[Exception] = []
+
+    async def call() -> None:
+        try:
+            found.append(await function())
+        except Exception as error:  # noqa: BLE001 (raised below, where no task group wraps it)
+            failed.append(error)
+        group.cancel_scope.cancel()
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(call)
+        granted = 0.0
+        await anyio.sleep(seconds)
+        while (longer := await more()) > granted:
+            await anyio.sleep(longer - granted)
+            granted = longer
+        group.cancel_scope.cancel()
+    if failed:
+        raise failed[0]
+    return found[0] if found else None
 
 
 def clean_message(message: Mapping[str, Any]) -> dict[str, Any]:

@@ -106,6 +106,10 @@ class OwnCodeError(OrchestratorError):
     """The user's own function failed or was stopped."""
 
 
+class OwnCodeTimeError(OwnCodeError):
+    """The user's own function did not end within its time."""
+
+
 def environment(home: Path, extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """The environment of a command: enough to run, and none of our secrets."""
     passed = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
@@ -329,7 +333,8 @@ async def call_python(
             command, cwd, limits, extra_environment={"PYTHONPATH": os.pathsep.join(sys.path)}, on_output=on_output
         )
         if ended.stopped is not None:
-            raise OwnCodeError(f"{entry_point} was stopped: {ended.stopped}")
+            kind = OwnCodeTimeError if ended.stopped == limits.describe("seconds") else OwnCodeError
+            raise kind(f"{entry_point} was stopped: {ended.stopped}")
         if not result.is_file():
             raise OwnCodeError(f"{entry_point} failed (exit code {ended.exit_code}): {ended.output[-2000:].strip()}")
         if (size := result.stat().st_size) > _MOST_RESULT_BYTES:

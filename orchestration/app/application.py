@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from orchestration.runs.launcher import RunLauncher
     from orchestration.runs.schedules import RunSchedules
     from orchestration.security.redaction_events import ReportingRedactor
+    from orchestration.workflows.attempts import Attempts
     from orchestration.workflows.coordinator import Coordinator
     from orchestration.workflows.run_control import RunControl
 
@@ -42,6 +43,7 @@ class Application(Project):
         from orchestration.runs.recovery import RunRecovery
         from orchestration.runs.rehearsal import EmbeddedRehearsal
         from orchestration.security.redaction_events import ReportingRedactor
+        from orchestration.workflows.attempts import Attempts
         from orchestration.workflows.engine import Engine
 
         # With SQLite the engine has a file of its own, which opening the project has not checked.
@@ -57,7 +59,8 @@ class Application(Project):
         self.launcher = self._build_launcher()
         self.recovery = RunRecovery(self.engine, self.control, self.bus, self.clock)
         self.calendar = self._build_calendar()
-        self._register_flows(self._build_coordinator(workspace), self._build_agent_loop(redactor))
+        attempts = Attempts(self.effective, self.store.refresh_in_thread)
+        self._register_flows(self._build_coordinator(workspace, attempts), self._build_agent_loop(redactor), attempts)
 
     def effective(self) -> Configuration:
         """The configuration in force, with the address of the embedded rehearsal provider filled in."""
@@ -114,7 +117,9 @@ class Application(Project):
         from orchestration.workflows.run_control import RunControl
 
         forks = self.state_folder / "forks"
-        return RunControl(self.runs, self.engine, self.bus, self.clock, forks, workspace.export)
+        return RunControl(
+            self.runs, self.engine, self.bus, self.clock, forks, workspace.export, lambda: self.store.number_in_force
+        )
 
     def _build_launcher(self) -> RunLauncher:
         from orchestration.runs.launcher import RunLauncher
@@ -138,12 +143,14 @@ class Application(Project):
         hold_game_day = partial(game_days.hold, self.config_file, self.bus)
         return RunSchedules(self.engine, self.launcher, self.runs, self.bus, self.root, hold_game_day)
 
-    def _build_coordinator(self, workspace: RunWorkspace) -> Coordinator:
+    def _build_coordinator(self, workspace: RunWorkspace, attempts: Attempts) -> Coordinator:
         from orchestration.workflows.approvals import Approvals
         from orchestration.workflows.coordinator import Coordinator
 
         approvals = Approvals(self.approvals, self.runs, self.bus, self.clock)
-        return Coordinator(self.runs, workspace, approvals, self.bus, self.clock, self.effective, self.recorded)
+        return Coordinator(
+            self.runs, workspace, approvals, attempts, self.bus, self.clock, self.effective, self.recorded
+        )
 
     def _build_agent_loop(self, redactor: ReportingRedactor) -> AgentLoop:
         from orchestration.agents.loop import AgentLoop
@@ -158,18 +165,19 @@ class Application(Project):
             ToolCalls(self.effective, self.bus, self.clock, redactor, self.root),
             self.bus,
             self.effective,
+            lambda: self.store.number_in_force,
             self.store.refresh_in_thread,
             self.recorded,
             self.root,
         )
 
-    def _register_flows(self, coordinator: Coordinator, loop: AgentLoop) -> None:
+    def _register_flows(self, coordinator: Coordinator, loop: AgentLoop, attempts: Attempts) -> None:
         from orchestration.runs.schedules import SCHEDULED
         from orchestration.workflows import execution
         from orchestration.workflows.coordinator import RUN
 
         self.engine.register(RUN, coordinator.body)
-        self.engine.register(execution.EXECUTION, execution.body)
+        self.engine.register(execution.EXECUTION, execution.PlanExecution(self.runs, attempts).body)
         self.engine.register(execution.AGENT, loop.body)
         self.engine.register(SCHEDULED, self.calendar.body)
 

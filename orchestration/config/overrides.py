@@ -154,6 +154,20 @@ class LimitAgent(OverrideChange):
         return agent.model_copy(update={"limits": agent.limits.model_copy(update=given)})
 
 
+class LimitRuns(OverrideChange):
+    """Change how long whole runs may work, except those that were started with a limit of their own."""
+
+    kind: Literal["limit_runs"] = "limit_runs"
+    seconds: Annotated[float, Field(gt=0)]
+
+    def subject(self, file: Configuration) -> dict[str, Any]:
+        return {"seconds": file.runtime.limits.seconds}
+
+    def apply(self, configuration: Configuration) -> Configuration:
+        limits = configuration.runtime.limits.model_copy(update={"seconds": self.seconds})
+        return _with_runtime(configuration, limits=limits)
+
+
 class SetLogLevel(OverrideChange):
     """Change the log level."""
 
@@ -196,6 +210,7 @@ AnyChange = Annotated[
     | LimitProvider
     | SwitchOffProvider
     | LimitAgent
+    | LimitRuns
     | SetLogLevel
     | StopAutomation
     | IsolateOverride,

@@ -19,6 +19,7 @@ from orchestration.config.overrides import (
     Override,
     OverrideOrigin,
     OverrideStore,
+    PinConfiguration,
     effective,
 )
 from orchestration.config.schema import Configuration
@@ -110,6 +111,12 @@ class ConfigurationStore:
         if self._effective is None or self._effective[0] is not state or self._effective[1] != in_force:
             self._effective = (state, in_force, effective(state.configuration, in_force, now))
         return self._effective[2]
+
+    @property
+    def number_in_force(self) -> int | None:
+        """The number of the version that counts now: that of the file, or of the one that is pinned in its place."""
+        pins = [one.change for one in self.overrides if isinstance(one.change, PinConfiguration)]
+        return pins[-1].number if pins else self.number
 
     @property
     def credentials(self) -> EnvironmentCredentials:

@@ -41,6 +41,30 @@ class AgentStarted(EventPayload):
 
 
 @dataclass(frozen=True, slots=True)
+class AgentPrepared(EventPayload):
+    """An agent has taken its settings from the configuration: for its task, for another attempt of the run, or because
+    its time was up and might have been extended."""
+
+    kind: ClassVar[str] = "agent.prepared"
+
+    agent_run_id: str
+    attempt: int
+    # Unknown while the database could not be asked when the file was read.
+    config_version: int | None
+    provider: str
+    model: str | None
+    # The agent's own limit of time; None means that only the run's counts.
+    seconds: float | None
+    tools: tuple[str, ...]
+
+    def sentence(self) -> str:
+        version = "" if self.config_version is None else f"version {self.config_version} of "
+        route = self.provider if self.model is None else f"{self.provider}/{self.model}"
+        limit = "" if self.seconds is None else f", {self.seconds:g} s"
+        return f"attempt {self.attempt} works with {version}the configuration: {route}{limit}"
+
+
+@dataclass(frozen=True, slots=True)
 class AgentInterrupted(EventPayload):
     """An agent was interrupted; it goes on elsewhere or never."""
 
@@ -62,6 +86,8 @@ class AgentFinished(EventPayload):
     agent_run_id: str
     failing: FailureCause | None
     use: Usage
+    # The version of the configuration that it worked with; events of earlier versions do not have it.
+    config_version: int | None = None
 
     def sentence(self) -> str:
         if self.failing is not None:

@@ -69,12 +69,24 @@ class RunContinued(EventPayload):
 
 @dataclass(frozen=True, slots=True)
 class RunResumed(EventPayload):
-    """A person or a playbook resumed a run that had stopped."""
+    """A person or a playbook resumed a run that had stopped.
+
+    After a failure it is another attempt, with the configuration in force; after a crash the same one.
+    """
 
     kind: ClassVar[str] = "run.resumed"
-    template: ClassVar[str] = "resumed"
     about_run: ClassVar[bool] = True
     followed: ClassVar[bool] = True
+
+    # None in events of earlier versions.
+    attempt: int | None = None
+    # The version in force, if the attempt is a new one.
+    config_version: int | None = None
+
+    def sentence(self) -> str:
+        if self.config_version is None:
+            return "resumed"
+        return f"resumed (attempt {self.attempt}) with version {self.config_version} of the configuration"
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,6 +95,9 @@ class GuardTrip:
     reset_by: str | None = None
 
 
+_ACTED = (ActionState.STARTED, ActionState.DONE, ActionState.FAILED, ActionState.UNDONE)
+
+
 class PlaybookRecords:
     """The runs of playbooks, their actions and tripped guards, in the database."""
 
@@ -176,9 +179,9 @@ class PlaybookRecords:
             action_runs.c.action == action,
             action_runs.c.started_at > since,
             action_runs.c.mode == "auto",
-            # One that failed may have changed something half-way, so it counts towards the limit; one that a guard held
-            # back does not.
-            action_runs.c.state.in_([ActionState.DONE.value, ActionState.FAILED.value, ActionState.UNDONE.value]),
+            # One that failed, or whose process died in it, may have changed something half-way, so it counts towards
+            # the limit; one that a guard held back does not.
+            action_runs.c.state.in_([state.value for state in _ACTED]),
         )
         with self._database.read() as connection:
             return tuple(connection.execute(query).scalars())

@@ -22,6 +22,9 @@ class Run:
 
     `origin` tells people where it came from: a schedule, a fork of another run. While it does not go on, `hold` is the
     kind of cause, `held_by` the incident whose response caused it, and `reason` the sentence for people.
+
+    `attempt` counts from 1. A run that is resumed after it failed or was stopped begins another attempt, which works
+    with the configuration in force; one that goes on after a crash is still the same attempt.
     """
 
     id: str
@@ -42,6 +45,7 @@ class Run:
     hold: RunHold | None = None
     held_by: str | None = None
     forked_from: str | None = None
+    attempt: int = 1
 
 
 class Runs:
@@ -135,8 +139,9 @@ class Runs:
             )
             return bool(done.rowcount)
 
-    def reopen(self, run_id: str) -> None:
-        """Set an ended run back to running."""
+    def reopen(self, run_id: str, *, new_attempt: bool = False) -> None:
+        """Set an ended run back to running, for another attempt or to go on with the same."""
+        counted = sa.func.coalesce(runs.c.attempt, 1)
         with self._database.write() as connection:
             connection.execute(
                 sa.update(runs)
@@ -148,6 +153,7 @@ class Runs:
                     held_by=None,
                     finished_at=None,
                     outcome=None,
+                    attempt=counted + 1 if new_attempt else counted,
                 )
             )
 
@@ -162,4 +168,6 @@ def _values(run: Run) -> dict[str, Any]:
 
 def _run(row: sa.Row[Any]) -> Run:
     hold = None if row.hold is None else RunHold(row.hold)
-    return Run(**{**row._mapping, "status": RunStatus(row.status), "hold": hold})
+    # Rows of earlier versions have no number.
+    attempt = 1 if row.attempt is None else row.attempt
+    return Run(**{**row._mapping, "status": RunStatus(row.status), "hold": hold, "attempt": attempt})

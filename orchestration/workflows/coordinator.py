@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from types import NoneType
 
 import anyio.to_thread
@@ -17,6 +19,7 @@ from orchestration.events.runs import RunFinished, RunStarted
 from orchestration.storage.runs import Run, Runs
 from orchestration.workflows import documents, graph
 from orchestration.workflows.approvals import Approvals, DeniedError
+from orchestration.workflows.attempts import Attempts, AttemptSettings, settings_of
 from orchestration.workflows.engine import ChildFlow, Flow, FlowKind, StepError
 from orchestration.workflows.execution import AGENT, EXECUTION, ExecutionPlan, ExecutionTask
 from orchestration.workflows.model import (
@@ -26,6 +29,7 @@ from orchestration.workflows.model import (
     CommandRecord,
     PlanStep,
     ReviewReport,
+    RunLimits,
     RunOutcome,
     RunPlan,
     StoredRecord,
@@ -35,6 +39,8 @@ from orchestration.workflows.model import (
 from orchestration.workflows.ports import RunWorkspacePort
 
 RUN = FlowKind("run", NoneType, RunOutcome)
+# Recorded only where a limit of the whole run is used up, and always as failed.
+LIMITS_STEP = "limits"
 _LEAST_SECONDS = 0.1
 
 
@@ -51,7 +57,8 @@ class WorkflowMember(StoredRecord):
 
 
 class RunSetup(StoredRecord):
-    """The settings that a run started with; later edits of the configuration do not change them."""
+    """The settings of a run: those that it started with, and from a later `attempt` on the limits in force then. Edits
+    of the configuration change them at no other time."""
 
     levels: tuple[tuple[WorkflowMember, ...], ...]
     baseline: str
@@ -61,6 +68,25 @@ class RunSetup(StoredRecord):
     parallel_steps: int
     checks: tuple[tuple[str, ...], ...]
     approve: tuple[str, ...]
+    attempt: int = 1
+
+    @property
+    def limits(self) -> RunLimits:
+        return RunLimits(seconds=self.seconds, model_calls=self.model_calls)
+
+    def renewed(self, settings: AttemptSettings) -> RunSetup:
+        """With the settings of another attempt; from this attempt, only limits that were raised meanwhile count."""
+        limits, rounds = settings.limits, settings.review_rounds
+        if settings.attempt == self.attempt:
+            limits, rounds = self.limits.raised_to(limits), self.review_rounds
+        return self.model_copy(
+            update={
+                "seconds": limits.seconds,
+                "model_calls": limits.model_calls,
+                "review_rounds": rounds,
+                "attempt": settings.attempt,
+            }
+        )
 
 
 _NOTHING = RunSetup(levels=(), baseline="", seconds=None, review_rounds=0, parallel_steps=1, checks=(), approve=())
@@ -89,12 +115,13 @@ class RunProgress:
         limit = self.setup.model_calls
         return None if limit is None else max(0, limit - self.use.model_calls)
 
-    def check_limits(self) -> None:
-        """Raise AgentFailedError if the run's working time or its model calls are used up."""
+    def used_up(self) -> str:
+        """Which limit of the run is used up, in words; an empty string if none is."""
         if self.model_calls_left() == 0:
-            raise AgentFailedError(f"not finished within the {self.setup.model_calls} model calls that the run has")
+            return f"not finished within the {self.setup.model_calls} model calls that the run has"
         if self.setup.seconds is not None and self.use.seconds >= self.setup.seconds:
-            raise AgentFailedError(f"not finished within the {self.setup.seconds:g} s of working time that the run has")
+            return f"not finished within the {self.setup.seconds:g} s of working time that the run has"
+        return ""
 
     def changes_wanted(self) -> tuple[ReviewReport, ...]:
         """The reviews that do not approve."""
@@ -113,15 +140,17 @@ class Coordinator:
         runs: Runs,
         workspace: RunWorkspacePort,
         approvals: Approvals,
+        attempts: Attempts,
         bus: EventBus,
         clock: Clock,
         configuration: Callable[[], Configuration],
         flush: Callable[[], Awaitable[None]],
     ) -> None:
-        """`recorded` returns when what was said is on the timeline."""
+        """`flush` returns when all events are on the timeline."""
         self._runs = runs
         self._workspace = workspace
         self._approvals = approvals
+        self._attempts = attempts
         self._bus = bus
         self._clock = clock
         self._configuration = configuration
@@ -160,7 +189,7 @@ class Coordinator:
 
     async def _level(self, flow: Flow, run: Run, progress: RunProgress, members: Sequence[WorkflowMember]) -> None:
         """Run agents that do not depend on each other concurrently."""
-        progress.check_limits()
+        await self._check_limits(flow, run, progress)
         for member in members:
             if member.id in progress.setup.approve:
                 await self._approvals.wait(flow, run, f"may {member.id} start?", member.id)
@@ -182,10 +211,25 @@ class Coordinator:
         each other's recorded results on replay.
         """
         name = f"{flow.id}.{member.id}{suffix}"
+        await self._renew(flow, run, progress)
         if member.role is AgentRole.EXECUTOR:
             steps = progress.plan.steps if progress.plan else (_whole_goal(run),)
             return await flow.start(EXECUTION, name, self._execution_task(run, progress, member, steps))
         return await flow.start(AGENT, name, self._task(run, progress, member))
+
+    async def _check_limits(self, flow: Flow, run: Run, progress: RunProgress) -> None:
+        """Raise StepError if the run's working time or its model calls are used up, and nobody has raised the limit."""
+        if progress.used_up():
+            await self._renew(flow, run, progress, used_up=True)
+        if problem := progress.used_up():
+            # A step, so that a run that is resumed with a higher limit has a failed one to go back to.
+            await flow.step(LIMITS_STEP, NoneType, partial(_give_up, problem))
+
+    async def _renew(self, flow: Flow, run: Run, progress: RunProgress, *, used_up: bool = False) -> None:
+        """Take the settings of the run's present attempt where an earlier one had not been yet."""
+        while settings := await self._attempts.renewed(flow, run, progress.setup.attempt, used_up=used_up):
+            progress.setup = progress.setup.renewed(settings)
+            used_up = False
 
     def _task(self, run: Run, progress: RunProgress, member: WorkflowMember) -> AgentTask:
         return AgentTask(
@@ -196,6 +240,8 @@ class Coordinator:
             context=progress.context,
             seconds=progress.seconds_left(),
             model_calls=progress.model_calls_left(),
+            attempt=progress.setup.attempt,
+            limits=progress.setup.limits,
         )
 
     def _execution_task(
@@ -257,11 +303,13 @@ class Coordinator:
     ) -> None:
         """Send the work back to the executor while a reviewer requests changes, a bounded number of times."""
         executor = _member_of_role(progress.setup, AgentRole.EXECUTOR)
-        for number in range(1, progress.setup.review_rounds + 1):
+        for number in itertools.count(1):
             wanted = progress.changes_wanted()
-            if executor is None or not wanted:
+            # Asked in each round, since another attempt may allow more rounds.
+            if executor is None or not wanted or number > progress.setup.review_rounds:
                 return
-            progress.check_limits()
+            await self._check_limits(flow, run, progress)
+            await self._renew(flow, run, progress)
             suffix = f"-r{number + 1}"
             steps = (documents.correction_step(wanted, number),)
             task = self._execution_task(run, progress, executor, steps)
@@ -305,7 +353,7 @@ class Coordinator:
 
 def make_setup(run: Run, configuration: Configuration, baseline: str) -> RunSetup:
     """The settings of a run, from the current configuration and the run's own options."""
-    runtime = configuration.runtime
+    runtime, settings = configuration.runtime, settings_of(run, configuration)
     agents = _taking_part(run, configuration)
     edges = () if run.agent or run.options.get("agents") else configuration.workflow
     by_id = {agent.id: agent for agent in agents}
@@ -314,14 +362,18 @@ def make_setup(run: Run, configuration: Configuration, baseline: str) -> RunSetu
             tuple(_member(by_id[name]) for name in level) for level in graph.agent_levels(agents, edges) if level
         ),
         baseline=baseline,
-        seconds=run.options.get("seconds", runtime.limits.seconds),
-        model_calls=runtime.limits.model_calls,
-        # A single agent has no executor beside it to send the work back to.
-        review_rounds=0 if run.agent else runtime.review_rounds,
+        seconds=settings.limits.seconds,
+        model_calls=settings.limits.model_calls,
+        review_rounds=settings.review_rounds,
         parallel_steps=runtime.parallel_steps,
         checks=tuple(tuple(command) for command in run.options.get("checks", ())),
         approve=tuple(run.options.get("approve", ())),
+        attempt=settings.attempt,
     )
+
+
+async def _give_up(problem: str) -> None:
+    raise AgentFailedError(problem)
 
 
 def _taking_part(run: Run, configuration: Configuration) -> Sequence[AgentSettings]:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import anyio.to_thread
+
+from orchestration.storage.runs import Run, Runs
 from orchestration.workflows import graph
+from orchestration.workflows.attempts import Attempts, AttemptSettings
 from orchestration.workflows.engine import Flow, FlowKind
 from orchestration.workflows.model import (
     AgentResult,
@@ -44,29 +48,73 @@ AGENT = FlowKind("agent", AgentTask, AgentResult)
 EXECUTION = FlowKind("execution", ExecutionTask, AgentResult)
 
 
-async def body(flow: Flow, execution: ExecutionTask) -> AgentResult:
-    """Run the waves one after the other; stop after the first in which an agent failed."""
-    entries: list[ExecutedStep] = []
-    commands: list[CommandRecord] = []
-    use = AgentUsage()
-    failing: FailingCheck | None = None
-    # Steps that name the same file never share a wave: their agents would overwrite each other's changes.
-    for wave in graph.waves(execution.steps, execution.parallel):
-        if execution.task.seconds is not None and use.seconds >= execution.task.seconds:
-            failing = FailingCheck(kind="time_limit", message=f"the working time is used up before step {wave[0].id}")
-            break
-        results = await _wave(flow, execution.task, wave, use)
-        use = use.plus(side_by_side(result.use for result in results))
-        for step, result in zip(wave, results, strict=True):
-            commands.extend(result.commands)
-            if result.failing is not None:
-                failing = FailingCheck(kind=result.failing.kind, message=f"step {step.id}: {result.failing.message}")
-            else:
-                entries.append(ExecutedStep(step=step, report=StepReport.model_validate(result.output)))
-        if failing is not None:
-            break
-    output = None if failing else ExecutionPlan(entries=tuple(entries)).model_dump(mode="json")
-    return AgentResult(output=output, failing=failing, use=use, commands=tuple(commands))
+class ExecutionProgress:
+    """What the waves so far have brought; rebuilt from the recorded steps when the flow is replayed."""
+
+    def __init__(self, task: AgentTask) -> None:
+        self.task = task
+        self.entries: list[ExecutedStep] = []
+        self.commands: list[CommandRecord] = []
+        self.use = AgentUsage()
+        self.failing: FailingCheck | None = None
+
+    @property
+    def time_is_up(self) -> bool:
+        return self.task.seconds is not None and self.use.seconds >= self.task.seconds
+
+    def renew(self, settings: AttemptSettings) -> None:
+        """Go on with the limits of another attempt; of this attempt, only limits that were raised meanwhile count."""
+        same = settings.attempt == self.task.attempt
+        limits = self.task.limits.raised_to(settings.limits) if same else settings.limits
+        self.task = self.task.with_limits(limits).model_copy(update={"attempt": settings.attempt})
+
+    def add(self, step: PlanStep, result: AgentResult) -> None:
+        """Add the result of one step."""
+        self.commands.extend(result.commands)
+        if result.failing is not None:
+            message = f"step {step.id}: {result.failing.message}"
+            self.failing = FailingCheck(kind=result.failing.kind, message=message)
+        else:
+            self.entries.append(ExecutedStep(step=step, report=StepReport.model_validate(result.output)))
+
+    def result(self) -> AgentResult:
+        """The result of the whole execution."""
+        output = None if self.failing else ExecutionPlan(entries=tuple(self.entries)).model_dump(mode="json")
+        return AgentResult(output=output, failing=self.failing, use=self.use, commands=tuple(self.commands))
+
+
+class PlanExecution:
+    """Executes the steps of a plan."""
+
+    def __init__(self, runs: Runs, attempts: Attempts) -> None:
+        self._runs = runs
+        self._attempts = attempts
+
+    async def body(self, flow: Flow, execution: ExecutionTask) -> AgentResult:
+        """The flow: run the waves one after the other; stop after the first in which an agent failed."""
+        run = await anyio.to_thread.run_sync(self._runs.get, execution.task.run_id)
+        progress = ExecutionProgress(execution.task)
+        # Steps that name the same file never share a wave: their agents would overwrite each other's changes.
+        for wave in graph.waves(execution.steps, execution.parallel):
+            await self._renew(flow, run, progress)
+            if progress.time_is_up:
+                message = f"the working time is used up before step {wave[0].id}"
+                progress.failing = FailingCheck(kind="time_limit", message=message)
+                break
+            results = await _wave(flow, progress.task, wave, progress.use)
+            progress.use = progress.use.plus(side_by_side(result.use for result in results))
+            for step, result in zip(wave, results, strict=True):
+                progress.add(step, result)
+            if progress.failing is not None:
+                break
+        return progress.result()
+
+    async def _renew(self, flow: Flow, run: Run, progress: ExecutionProgress) -> None:
+        """Take the limits of the run's present attempt where an earlier one had not been yet, or the time is up."""
+        used_up = progress.time_is_up
+        while settings := await self._attempts.renewed(flow, run, progress.task.attempt, used_up=used_up):
+            progress.renew(settings)
+            used_up = False
 
 
 async def _wave(flow: Flow, task: AgentTask, wave: tuple[PlanStep, ...], used: AgentUsage) -> list[AgentResult]:

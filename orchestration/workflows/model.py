@@ -82,9 +82,24 @@ class CommandRecord(StoredRecord):
     output: str
 
 
+class RunLimits(StoredRecord):
+    """The most that a whole run may use; None means no limit."""
+
+    seconds: float | None = None
+    model_calls: int | None = None
+
+    def raised_to(self, other: RunLimits) -> RunLimits:
+        """The higher of each limit."""
+        seconds, calls = (self.seconds, other.seconds), (self.model_calls, other.model_calls)
+        return RunLimits(
+            seconds=None if None in seconds else max(self.seconds or 0, other.seconds or 0),
+            model_calls=None if None in calls else max(self.model_calls or 0, other.model_calls or 0),
+        )
+
+
 class AgentTask(StoredRecord):
-    """An agent's task. `attempt` counts from 1; `context` has the earlier results by artifact name; `seconds` and
-    `model_calls` are what is left of the run's limits."""
+    """An agent's task. `attempt` is that of the run, from 1; `context` has the earlier results by artifact name;
+    `seconds` and `model_calls` are what is left of the run's limits, which `limits` has in full."""
 
     run_id: str
     agent: str
@@ -95,6 +110,18 @@ class AgentTask(StoredRecord):
     seconds: float | None = None
     model_calls: int | None = None
     attempt: int = 1
+    limits: RunLimits = RunLimits()
+
+    def with_limits(self, limits: RunLimits) -> AgentTask:
+        """The same task under other limits of its run; what the run had used before counts all the same."""
+        calls = _left(self.model_calls, self.limits.model_calls, limits.model_calls)
+        return self.model_copy(
+            update={
+                "seconds": _left(self.seconds, self.limits.seconds, limits.seconds),
+                "model_calls": None if calls is None else int(calls),
+                "limits": limits,
+            }
+        )
 
 
 class AgentUsage(StoredRecord):
@@ -109,6 +136,13 @@ class AgentUsage(StoredRecord):
     def plus(self, other: AgentUsage) -> AgentUsage:
         """The usage of this followed by the other."""
         return _sum((self, other), seconds=self.seconds + other.seconds)
+
+
+def _left(left: float | None, of: float | None, limit: float | None) -> float | None:
+    """What is left of a limit when `left` was left of another one, `of`."""
+    if limit is None or left is None or of is None:
+        return limit
+    return max(0, left + limit - of)
 
 
 def side_by_side(uses: Iterable[AgentUsage]) -> AgentUsage:

@@ -19,7 +19,8 @@ from orchestration.events.agents import Usage
 from orchestration.events.runs import RunCancelled, RunCreated, RunFinished, RunForked, RunResumed, RunStopped
 from orchestration.ids import new_id
 from orchestration.storage.runs import Run, Runs
-from orchestration.workflows.coordinator import RUN, RunSetup
+from orchestration.workflows.attempts import begins_anew
+from orchestration.workflows.coordinator import LIMITS_STEP, RUN, RunSetup
 from orchestration.workflows.engine import Engine, FlowState, FlowStatus, StepRecord
 from orchestration.workflows.model import AgentUsage
 
@@ -35,13 +36,26 @@ _ENDED = frozenset({FlowState.SUCCEEDED, FlowState.FAILED})
 _ENDED_BADLY = {
     FlowState.CRASHED: "its process crashed too often while working on it; resume the run to try once more",
     FlowState.FAILED: "it ended with an internal error, which is in the log; resume the run to try once more",
+    # Its record says that it goes on: somebody was resuming it.
+    FlowState.SUCCEEDED: "its process ended while it was being resumed; resume the run to try once more",
 }
 
 
 class RunControl:
     """Controls any run of the database, whichever process it ran in."""
 
-    def __init__(self, runs: Runs, engine: Engine, bus: EventBus, clock: Clock, forks: Path, export: Exporter) -> None:
+    def __init__(
+        self,
+        runs: Runs,
+        engine: Engine,
+        bus: EventBus,
+        clock: Clock,
+        forks: Path,
+        export: Exporter,
+        config_version: Callable[[], int | None] = lambda: None,
+    ) -> None:
+        """`config_version` returns the number of the configuration in force."""
+        self._config_version = config_version
         self._runs = runs
         self._engine = engine
         self._bus = bus
@@ -65,17 +79,21 @@ class RunControl:
         """Continue a run from its last committed steps, in this process, or with `shared` in any worker.
 
         A run that was interrupted or cancelled continues where it was; one that failed goes back to the step that
-        failed. Raises ConflictError if it has succeeded or a live process is working on it.
+        failed. Unless it was merely interrupted, that is another attempt, which takes its limits, prompts, tools,
+        providers and models from the configuration in force. Raises ConflictError if it has succeeded or a live process
+        is working on it.
         """
+        # Empty when a process died between recording the run and beginning it. Read before the run: a flow that has
+        # ended has recorded the outcome.
+        tree = await self._engine.tree(run_id)
         run = await anyio.to_thread.run_sync(self._runs.get, run_id)
         if run.status is RunStatus.SUCCEEDED:
             raise ConflictError(f"{run.id} has succeeded and cannot be resumed; fork it to take another path")
-        # Empty when a process died between recording the run and beginning it.
-        tree = await self._engine.tree(run.id)
         if not tree:
             await self._reopen(run)
             await self._begin(run, queue=shared)
-        elif run.status is RunStatus.FAILED and tree[0].state in _ENDED:
+        elif tree[0].state in _ENDED:
+            # Its status may be "running" here: a process that rewound it died before it had come to the run itself.
             await self._rewind_run(run, {status.id: status for status in tree}, shared=shared)
             await self._continue_parts(run, shared=shared)
         elif _is_idle(tree):
@@ -86,8 +104,10 @@ class RunControl:
                 f"{run.id} is running: process {tree[0].executor} is working on it; "
                 "watch it with `orchestrator runs show`, or cancel it first"
             )
-        self._bus.publish(RunResumed(), run_id=run.id)
-        return await anyio.to_thread.run_sync(self._runs.get, run.id)
+        resumed = await anyio.to_thread.run_sync(self._runs.get, run.id)
+        version = self._config_version() if resumed.attempt != run.attempt else None
+        self._bus.publish(RunResumed(attempt=resumed.attempt, config_version=version), run_id=run.id)
+        return resumed
 
     async def settle(self) -> tuple[str, ...]:
         """Mark as failed every run whose flow has ended without recording an outcome: it crashed too often, or hit a
@@ -154,6 +174,10 @@ class RunControl:
         """Whether some part of a run was left behind by a process that is gone."""
         return any(status.state is FlowState.INTERRUPTED for status in await self._engine.tree(run_id))
 
+    async def is_used_up(self, run_id: str) -> bool:
+        """Whether a run ended because a limit of the whole run was used up."""
+        return any(step.name == LIMITS_STEP and step.failed for step in await self._engine.steps(run_id))
+
     async def recover(self) -> int:
         """Leave the parts of unfinished runs that dead processes owned to the workers; returns how many parts."""
         return sum([await self._engine.recover(run.id, shared=True) for run in await self.unfinished()])
@@ -185,6 +209,9 @@ class RunControl:
             hold=None,
             held_by=None,
             origin=f"fork of {run.id} at {chosen}",
+            config_version=self._config_version(),
+            # What it does anew is another attempt, with the configuration in force.
+            attempt=run.attempt + 1,
             forked_from=run.id,
             outcome=None,
             created_at=now,
@@ -206,7 +233,8 @@ class RunControl:
 
     async def _reopen(self, run: Run) -> None:
         """Mark the run as running before it is: the other way round, a fast run could end first and be reopened."""
-        await anyio.to_thread.run_sync(self._runs.reopen, run.id)
+        reopen = partial(self._runs.reopen, run.id, new_attempt=begins_anew(run))
+        await anyio.to_thread.run_sync(reopen)
 
     async def _continue_parts(self, run: Run, *, shared: bool) -> None:
         """Continue all parts of a run on which nobody works. They may be in several states, because a process can die

@@ -9,7 +9,6 @@ import anyio.to_thread
 from orchestration.config.overrides import PinConfiguration, SetLogLevel
 from orchestration.config.versions import ConfigVersion
 from orchestration.domain.duty import DutyOwner
-from orchestration.domain.run_status import RunStatus
 from orchestration.playbooks.actions import (
     ActionContext,
     ActionError,
@@ -22,14 +21,16 @@ from orchestration.playbooks.actions import (
 from orchestration.playbooks.actions.override_effects import (
     OverridesUndo,
     add_override,
+    made_by,
     remove_overrides,
     workaround_duties,
 )
+from orchestration.playbooks.last_good import last_good
 from orchestration.playbooks.model import Risk
+from orchestration.storage.agent_outcomes import AgentOutcomes
 
-# How far back a version with a run that succeeded is looked for.
+# How far back a version that worked is looked for.
 _VERSIONS = 50
-_RUNS = 200
 
 
 class ForMinutes(Parameters):
@@ -38,22 +39,28 @@ class ForMinutes(Parameters):
     minutes: Minutes = 60.0
 
 
+class ForAgents(ForMinutes):
+    """The version must have worked for these agents; without any, for all."""
+
+    agents: tuple[str, ...] = ()
+
+
 @action
-class LastGood(ReversibleAction[ForMinutes, OverridesUndo]):
-    """Go back to the last version with which runs succeeded."""
+class LastGood(ReversibleAction[ForAgents, OverridesUndo]):
+    """Go back to the last version with which the agents succeeded."""
 
     name = "config.last-good"
-    summary = "put the last configuration with which a run succeeded in force, until the file is edited"
+    summary = "put the last configuration with which the agents succeeded in force, until the file is edited"
     risk = Risk.REVERSIBLE
     undo_summary = "the file counts again"
     finds = ("version",)
 
-    async def preview(self, context: ActionContext, parameters: ForMinutes) -> str:
-        version = await anyio.to_thread.run_sync(self._last_good)
+    async def preview(self, context: ActionContext, parameters: ForAgents) -> str:
+        version = await anyio.to_thread.run_sync(self._last_good, context, parameters.agents)
         return f"put version {version.number}, of {version.loaded_at:%Y-%m-%d %H:%M} UTC, in force"
 
-    async def run(self, context: ActionContext, parameters: ForMinutes) -> ActionOutcome:
-        version = await anyio.to_thread.run_sync(self._last_good)
+    async def run(self, context: ActionContext, parameters: ForAgents) -> ActionOutcome:
+        version = await anyio.to_thread.run_sync(self._last_good, context, parameters.agents)
         change = PinConfiguration(number=version.number, document=json.loads(version.text))
         # An override and no edit: the file is the user's, and counts again when the time is up.
         made = add_override(self, context, change, parameters.minutes)
@@ -69,15 +76,19 @@ class LastGood(ReversibleAction[ForMinutes, OverridesUndo]):
         remove_overrides(self, context, state.overrides)
         return self.undo_summary
 
-    def _last_good(self) -> ConfigVersion:
-        """The newest earlier version with which a run succeeded; without any, the one before the present."""
-        versions = self.services.store.history(_VERSIONS)
-        present = self.services.store.number
-        earlier = [version for version in versions if version.number != present]
-        if not earlier:
-            raise ActionError("there is no earlier version of the configuration to go back to")
-        good = {run.config_version for run in self.services.runs.list([RunStatus.SUCCEEDED], _RUNS)}
-        return next((version for version in earlier if version.number in good), earlier[0])
+    def _last_good(self, context: ActionContext, agents: tuple[str, ...]) -> ConfigVersion:
+        """The version to go back to. Raises ActionError if none is known to have worked."""
+        store = self.services.store
+        versions = store.history(_VERSIONS)
+        # After a crash in the middle of this step, the version that it has put in force already.
+        pinned = [one.change.number for one in made_by(self, context) if isinstance(one.change, PinConfiguration)]
+        if chosen := [version for version in versions if version.number in pinned]:
+            return chosen[0]
+        found = last_good(versions, AgentOutcomes(self.services.database).list(agents), store.number_in_force)
+        if found is None:
+            whom = ", ".join(agents) or "the agents"
+            raise ActionError(f"no earlier version of the configuration is known with which {whom} succeeded")
+        return found
 
 
 @action

@@ -31,11 +31,15 @@ from orchestration.playbooks.actions import (
     action,
 )
 from orchestration.playbooks.actions.cleanup import size_of
+from orchestration.playbooks.last_good import last_good, worked_with
+from orchestration.storage.agent_outcomes import AgentOutcomes
 from orchestration.storage.runs import Run
 
 _LINES = 20
 _COMMITS = 10
 _EVENTS = 5000
+# How far back a version of the configuration that worked is looked for.
+_VERSIONS = 50
 _RECENT = timedelta(days=1)
 # An error explains an incident if it came with it or shortly before.
 _ERRORS_BEFORE = timedelta(minutes=15)
@@ -124,6 +128,8 @@ class RunEvidence(EvidenceAction[RunSelection]):
         "stalled",
         "stalled_runs",
         "kinds",
+        "failing_agents",
+        "slow_agents",
         "interrupted",
         "progressing",
         "activity",
@@ -134,15 +140,19 @@ class RunEvidence(EvidenceAction[RunSelection]):
     async def run(self, context: ActionContext, parameters: RunSelection) -> ActionOutcome:
         runs = await anyio.to_thread.run_sync(self.found, parameters.runs)
         interrupted = [run.id for run in runs if await self.services.control.is_interrupted(run.id)]
-        return await anyio.to_thread.run_sync(self._judge, context, runs, interrupted)
+        limited = [run.id for run in runs if await self.services.control.is_used_up(run.id)]
+        return await anyio.to_thread.run_sync(self._judge, context, runs, interrupted, limited)
 
-    def _judge(self, context: ActionContext, runs: Sequence[Run], interrupted: Sequence[str]) -> ActionOutcome:
+    def _judge(
+        self, context: ActionContext, runs: Sequence[Run], interrupted: Sequence[str], limited: Sequence[str]
+    ) -> ActionOutcome:
         failed = [run.id for run in runs if run.status is RunStatus.FAILED]
         unfinished = [run.id for run in runs if not run.status.ended]
         behind = self._behind([run for run in runs if run.status is RunStatus.RUNNING], context.now)
         limit = self.services.configuration().monitoring.thresholds.stalled_seconds
         old = [run_id for run_id, (age, _) in behind.items() if age > limit]
-        kinds = self._kinds(runs)
+        failing = self._failing(runs)
+        kinds = {kind for _, kind in failing} | ({"run_limit"} if limited else set())
         activities = [activity for run_id, (_, activity) in behind.items() if run_id in (old or behind)]
         healthy = not any(not worker.get("healthy", True) for worker in self.services.fleet.workers())
         summary = f"{len(runs)} runs: {len(failed)} failed, {len(unfinished)} unfinished, {len(old)} without progress"
@@ -156,6 +166,8 @@ class RunEvidence(EvidenceAction[RunSelection]):
                 "stalled": len(old),
                 "stalled_runs": old,
                 "kinds": sorted(kinds),
+                "failing_agents": sorted({agent for agent, _ in failing}),
+                "slow_agents": sorted({agent for agent, kind in failing if kind == "time_limit"}),
                 "interrupted": len(interrupted),
                 "progressing": bool(unfinished) and not old,
                 "activity": _activity(activities),
@@ -176,14 +188,16 @@ class RunEvidence(EvidenceAction[RunSelection]):
             name: furthest_behind(events[name], [beat for beat in beats if beat.run_id == name], now) for name in names
         }
 
-    def _kinds(self, runs: Sequence[Run]) -> set[str]:
-        """The kinds of failure that the agents of these runs have reported."""
-        kinds: set[str] = set()
-        for run in runs:
-            for _, event in self.services.timeline.list(run.id, limit=_EVENTS):
+    def _failing(self, runs: Sequence[Run]) -> set[tuple[str, str]]:
+        """The agents of these runs that have failed, each with the kind of its failure; not what a later attempt has
+        mended."""
+        found: set[tuple[str, str]] = set()
+        for events in self.services.timeline.list_of_kinds([run.id for run in runs], [AgentFinished.kind]).values():
+            last = {event.data["agent_run_id"]: event for event in events}
+            for event in last.values():
                 if isinstance(event.payload, AgentFinished) and event.payload.failing is not None:
-                    kinds.add(event.payload.failing.kind)
-        return kinds
+                    found.add((event.agent or "", event.payload.failing.kind))
+        return found
 
     def _restarts(self, runs: Sequence[Run]) -> Counter[str]:
         counts: Counter[str] = Counter()
@@ -226,8 +240,8 @@ class ConfigurationEvidence(EvidenceAction[AgentSelection]):
     """Check the configuration, and find what changed."""
 
     name = "evidence.config"
-    summary = "check the configuration, and compare it with the one of the last good run"
-    finds = ("errors", "changed", "changes")
+    summary = "check the configuration, and compare it with the last one with which these agents succeeded"
+    finds = ("errors", "changed", "changes", "good")
 
     async def run(self, context: ActionContext, parameters: AgentSelection) -> ActionOutcome:
         return await anyio.to_thread.run_sync(self._compare, context, parameters)
@@ -235,19 +249,19 @@ class ConfigurationEvidence(EvidenceAction[AgentSelection]):
     def _compare(self, context: ActionContext, parameters: AgentSelection) -> ActionOutcome:
         store = self.services.store
         errors = [str(finding) for finding in store.refused]
-        good = self._last_good_number()
-        changes: list[str] = []
-        if good is not None and store.number is not None and good != store.number:
-            changes = [str(change) for change in diff_of(store, good, store.number)]
-        summary = f"{len(errors)} errors in the file; {len(changes)} changes since the last good run"
-        evidence = {"errors": errors, "changes": changes, "agents": list(parameters.agents)}
-        return ActionOutcome(
-            summary, {"errors": len(errors), "changed": bool(changes), "changes": changes[:20]}, evidence
-        )
-
-    def _last_good_number(self) -> int | None:
-        good = self.services.runs.list([RunStatus.SUCCEEDED], 1)
-        return good[0].config_version if good else None
+        present = store.number_in_force
+        outcomes = AgentOutcomes(self.services.database).list(parameters.agents)
+        good = last_good(store.history(_VERSIONS), outcomes, present)
+        # What worked with the present version until now was not broken by changing it.
+        if good is None or present is None or worked_with(outcomes, present):
+            changes: list[str] = []
+        else:
+            changes = [str(change) for change in diff_of(store, good.number, present)]
+        number = good.number if good else None
+        summary = f"{len(errors)} errors in the file; {len(changes)} changes since these agents last succeeded"
+        evidence = {"errors": errors, "changes": changes, "agents": list(parameters.agents), "good": number}
+        findings = {"errors": len(errors), "changed": bool(changes), "changes": changes[:20], "good": number}
+        return ActionOutcome(summary, findings, evidence)
 
 
 def diff_of(store: Any, before: int, after: int) -> Sequence[Any]:

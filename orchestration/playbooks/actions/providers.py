@@ -216,7 +216,8 @@ def used_percent(headroom: Mapping[str, float]) -> float | None:
     shares = [
         100 * (1 - headroom[f"remaining-{what}"] / headroom[f"limit-{what}"])
         for what in ("requests", "tokens")
-        if headroom.get(f"limit-{what}") and f"remaining-{what}" in headroom
+        # Azure among others sends -1 in place of a figure that it does not have.
+        if headroom.get(f"limit-{what}", 0) > 0 and headroom.get(f"remaining-{what}", -1) >= 0
     ]
     return max(shares, default=None)
 

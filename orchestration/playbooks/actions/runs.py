@@ -8,7 +8,7 @@ import anyio.to_thread
 from pydantic import Field
 
 from orchestration.config.isolation import require_not_isolated
-from orchestration.config.overrides import LimitAgent
+from orchestration.config.overrides import EVERYTHING, LimitAgent, LimitRuns
 from orchestration.config.schema import UsageLimits
 from orchestration.domain.duty import DutyKind, DutyOwner, DutyRequest
 from orchestration.domain.run_hold import RunHold
@@ -30,6 +30,7 @@ from orchestration.playbooks.actions import (
 from orchestration.playbooks.actions.override_effects import (
     OverridesUndo,
     add_override,
+    made_by,
     remove_overrides,
     workaround_duties,
 )
@@ -57,9 +58,11 @@ class ByPriority(Parameters):
 
 
 class MoreTime(Parameters):
-    """`factor` times the present time limit, for so many minutes."""
+    """`factor` times the present time limit, for so many minutes, for agents, and for runs that have no limit of their
+    own."""
 
     agents: tuple[str, ...]
+    runs: tuple[str, ...] = ()
     factor: float = Field(default=2.0, gt=1, le=10)
     minutes: Minutes = 240.0
 
@@ -272,22 +275,27 @@ class Fork(NamedRunsAction, ReversibleAction[SomeRuns, RunsUndo]):
 
 @action
 class RaiseLimit(ReversibleAction[MoreTime, OverridesUndo]):
-    """Give agents more time."""
+    """Give agents and runs more time."""
 
     name = "run.raise-limit"
-    summary = "raise the time limit of agents for a time"
+    summary = "raise the time limit of agents, and of runs, for a time"
     undo_summary = "the time limits are as before"
     finds = ("overrides",)
 
     def targets(self, parameters: MoreTime) -> tuple[str, ...]:
-        return parameters.agents
+        return (*parameters.agents, *parameters.runs)
 
     async def preview(self, context: ActionContext, parameters: MoreTime) -> str:
-        return f"give {', '.join(parameters.agents)} {parameters.factor:g} times as long for {parameters.minutes:g} min"
+        whom = ", ".join(self.targets(parameters))
+        return f"give {whom} {parameters.factor:g} times as long for {parameters.minutes:g} min"
 
     async def run(self, context: ActionContext, parameters: MoreTime) -> ActionOutcome:
-        made = [self._raise(context, agent, parameters) for agent in parameters.agents]
-        summary = f"{', '.join(parameters.agents)} may take {parameters.factor:g} times as long"
+        # Before any override is made, since they change what is read here.
+        known = {one.change.target: one.change for one in made_by(self, context)}
+        agents = [known.get(agent) or self._raised(agent, parameters.factor) for agent in parameters.agents]
+        runs = known.get(EVERYTHING) or self._runs_raised(parameters)
+        made = [add_override(self, context, change, parameters.minutes) for change in (*agents, runs) if change]
+        summary = f"{', '.join(self.targets(parameters))} may take {parameters.factor:g} times as long"
         return ActionOutcome(
             summary,
             {"overrides": made},
@@ -303,14 +311,17 @@ class RaiseLimit(ReversibleAction[MoreTime, OverridesUndo]):
         remove_overrides(self, context, state.overrides)
         return self.undo_summary
 
-    def _raise(self, context: ActionContext, name: str, parameters: MoreTime) -> str:
+    def _raised(self, name: str, factor: float) -> LimitAgent:
         configuration = self.services.configuration()
         agent = configuration.agent(name)
         if agent is None:
             raise ActionError(f"expected an agent of the configuration, got '{name}'")
         present = agent.limits.seconds or configuration.runtime.limits.seconds or _DEFAULT_SECONDS
-        limits = UsageLimits(seconds=present * parameters.factor)
-        return add_override(self, context, LimitAgent(target=name, limits=limits), parameters.minutes)
+        return LimitAgent(target=name, limits=UsageLimits(seconds=present * factor))
+
+    def _runs_raised(self, parameters: MoreTime) -> LimitRuns | None:
+        present = self.services.configuration().runtime.limits.seconds
+        return LimitRuns(seconds=present * parameters.factor) if parameters.runs and present else None
 
 
 @action

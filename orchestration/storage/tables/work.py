@@ -23,6 +23,7 @@ runs = sa.Table(
     sa.Column("origin", sa.String(128), nullable=False, default=""),
     sa.Column("options", sa.JSON, nullable=False),
     sa.Column("config_version", sa.Integer),
+    sa.Column("attempt", sa.Integer),
     sa.Column("outcome", sa.JSON),
     sa.Column("created_at", UtcDateTime, nullable=False),
     sa.Column("started_at", UtcDateTime),

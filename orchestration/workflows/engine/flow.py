@@ -99,6 +99,12 @@ class Flow:
             for one, result in zip(named, results, strict=True)
         ]
 
+    async def mark(self, name: str) -> bool:
+        """Whether the flow takes a new way from here on: True where nothing is recorded yet, and on every replay of
+        that; False while the flow replays what it did here without the mark."""
+        self._check_owner(name)
+        return await DBOS.patch_async(name)
+
     async def start(self, kind: FlowKind[P, R], child_id: str, payload: P) -> ChildFlow[R]:
         """Start a child flow under an identifier that begins with this flow's own: prefixes make the tree of a run."""
         self._check_owner(kind.name)

@@ -239,7 +239,7 @@ def blocks(given):
         ("as_text", None, "fine"),
         ("wrong", "malformed_answer", "text: Field required"),
         ("fails", "own_code_failed", "RuntimeError: no luck"),
-        ("blocks", "own_code_failed", "it took longer than 1 s"),
+        ("blocks", "time_limit", "it took longer than 1 s"),
     ],
 )
 async def test_own_code_does_an_agents_work(tmp_path: Path, name: str, kind: str | None, said: str) -> None:

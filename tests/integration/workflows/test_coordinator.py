@@ -19,11 +19,11 @@ from orchestration.events import EventBus
 from orchestration.storage.approvals import ApprovalTable
 from orchestration.storage.leases import Leases
 from orchestration.storage.runs import Run, Runs
-from orchestration.workflows import execution
 from orchestration.workflows.approvals import Approvals
+from orchestration.workflows.attempts import Attempts
 from orchestration.workflows.coordinator import RUN, Coordinator
 from orchestration.workflows.engine import JSON, Engine, Flow
-from orchestration.workflows.execution import AGENT, EXECUTION
+from orchestration.workflows.execution import AGENT, EXECUTION, PlanExecution
 from orchestration.workflows.model import AgentResult, AgentTask, AgentUsage, CommandRecord, FailingCheck
 from orchestration.workflows.run_control import RunControl
 from tests.support.database import migrated
@@ -86,13 +86,17 @@ class House:
         self.configuration = Configuration(
             agents=tuple(AgentSettings(id=name) for name in ("planner", "executor", "reviewer"))
         )
+        attempts = Attempts(self._in_force, checkpoint)
         coordinator = Coordinator(
-            self.runs, self.bench, self.approvals, self.bus, SystemClock(), lambda: self.configuration, checkpoint
+            self.runs, self.bench, self.approvals, attempts, self.bus, SystemClock(), self._in_force, checkpoint
         )
         self.engine.register(RUN, coordinator.body)
-        self.engine.register(EXECUTION, execution.body)
+        self.engine.register(EXECUTION, PlanExecution(self.runs, attempts).body)
         self.engine.register(AGENT, self._agent)
         self.control = RunControl(self.runs, self.engine, self.bus, SystemClock(), folder / "forks", self.bench.export)
+
+    def _in_force(self) -> Configuration:
+        return self.configuration
 
     async def _agent(self, flow: Flow, task: AgentTask) -> AgentResult:
         async def work() -> Any:
