@@ -25,7 +25,7 @@ _LARGE_FILE_BYTES = 20 * 1_048_576
 # What can be rebuilt, and would make each snapshot slow.
 _EXCLUDED = (".git", "node_modules/", ".venv/", "venv/", "__pycache__/", "*.pyc", ".mypy_cache/", ".pytest_cache/")
 # The user's git settings may sign commits, run filters or ask for a password.
-_SETTINGS = {
+GIT_ENVIRONMENT = {
     "GIT_CONFIG_NOSYSTEM": "1",
     "GIT_CONFIG_GLOBAL": os.devnull,
     "GIT_TERMINAL_PROMPT": "0",
@@ -34,10 +34,12 @@ _SETTINGS = {
 }
 # `safe.directory`: in a container the files often belong to another user, and git would refuse to work. `gc.auto`: a
 # collection in the background would outlive the step.
-_OPTIONS = (
+GIT_OPTIONS = (
     *("-c", "core.hooksPath=/dev/null", "-c", "safe.directory=*", "-c", "gc.auto=0", "-c", "core.autocrlf=false"),
     *("-c", "core.fsmonitor=false", "-c", "core.quotePath=false", "-c", f"core.bigFileThreshold={_LARGE_FILE_BYTES}"),
 )
+# Bytes as they are: no conversion of line ends or encodings, which would change files on the way back.
+PLAIN_ATTRIBUTES = "* -text -ident -filter -working-tree-encoding -diff\n* !diff\n"
 _LIMITS = SandboxLimits(seconds=600, memory_mb=2048, cpu_seconds=600, output_bytes=4_000_000, file_bytes=1 << 40)
 
 
@@ -170,8 +172,7 @@ class Workspace:
         info = new / "info"
         info.mkdir(exist_ok=True)
         (info / "exclude").write_text("\n".join(_EXCLUDED) + "\n")
-        # Bytes as they are: no conversion of line ends or encodings, which would change files on the way back.
-        (info / "attributes").write_text("* -text -ident -filter -working-tree-encoding -diff\n* !diff\n")
+        (info / "attributes").write_text(PLAIN_ATTRIBUTES)
         new.rename(self._shadow)
 
     async def _git(
@@ -192,9 +193,11 @@ class Workspace:
         bearable: Sequence[int] = (),
         variables: Mapping[str, str] | None = None,
     ) -> CommandResult:
-        command = ("git", *_OPTIONS, *arguments)
+        command = ("git", *GIT_OPTIONS, *arguments)
         try:
-            result = await sandbox.run(command, cwd, _LIMITS, extra_environment={**_SETTINGS, **(variables or {})})
+            result = await sandbox.run(
+                command, cwd, _LIMITS, extra_environment={**GIT_ENVIRONMENT, **(variables or {})}
+            )
         except OSError as error:
             raise WorkspaceError(f"expected to keep the history of {self.root}, got: {error}") from error
         if not result.ok and result.exit_code not in bearable:

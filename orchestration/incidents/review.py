@@ -13,8 +13,9 @@ from orchestration.incidents.model import Incident, ReviewField, TimelineEntry, 
 from orchestration.incidents.sla import TargetKind
 
 _BLANK = "_To be written by a person._"
-# Long, or shown elsewhere in the review; `likely_causes` repeats the entry's text for programs.
-_HIDDEN = ("evidence", "summary", "title", "contacts", "stable_for", "fingerprints", "source", "likely_causes")
+# Long, or shown elsewhere in the review; `likely_causes` and `code_changes` repeat the entry's text for programs.
+_REPEATED = ("likely_causes", "code_changes")
+_HIDDEN = ("evidence", "summary", "title", "contacts", "stable_for", "fingerprints", "source", *_REPEATED)
 # The data that an entry is about; its line shows them without their names.
 _MAIN = ("text", "question", "action")
 

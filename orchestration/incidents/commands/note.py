@@ -38,6 +38,21 @@ class AddNote(IncidentCommand):
 
 
 @dataclass(frozen=True, slots=True)
+class RecordCodeChanges(IncidentCommand):
+    """What changed in the code before it began to fail, one sentence for each commit; recorded once."""
+
+    summary: str
+    changes: tuple[str, ...]
+
+    spec: ClassVar = CommandSpec(summary="Record changes of the code on the timeline.")
+
+    def apply(self, change: IncidentChange) -> None:
+        """Add the entry; `code_changes` is what programs read, `text` is for people."""
+        text = "\n".join((self.summary, *(f"  {line}" for line in self.changes)))
+        change.add_entry("noted", text=text, code_changes=list(self.changes))
+
+
+@dataclass(frozen=True, slots=True)
 class RecordLikelyCauses(IncidentCommand):
     """A playbook's ranking of the likely causes, the likeliest first."""
 

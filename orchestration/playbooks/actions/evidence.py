@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -36,11 +35,9 @@ from orchestration.storage.agent_outcomes import AgentOutcomes
 from orchestration.storage.runs import Run
 
 _LINES = 20
-_COMMITS = 10
 _EVENTS = 5000
 # How far back a version of the configuration that worked is looked for.
 _VERSIONS = 50
-_RECENT = timedelta(days=1)
 # An error explains an incident if it came with it or shortly before.
 _ERRORS_BEFORE = timedelta(minutes=15)
 # Waiting processes per processor: with so many, even a process that needs little waits noticeably for its turn.
@@ -271,40 +268,6 @@ def diff_of(store: Any, before: int, after: int) -> Sequence[Any]:
     except OrchestratorError:
         return ()
     return changes
-
-
-@action
-class ProjectHistoryEvidence(EvidenceAction[NoParameters]):
-    """Find what changed in the project."""
-
-    name = "evidence.git"
-    summary = "read the project's latest commits"
-    finds = ("recent", "commits")
-
-    async def run(self, context: ActionContext, parameters: NoParameters) -> ActionOutcome:
-        since = (context.now - _RECENT).isoformat()
-        lines = await anyio.to_thread.run_sync(self._log, since)
-        if lines is None:
-            return ActionOutcome("the project has no history that git could read", {"recent": False, "commits": []})
-        summary = f"{len(lines)} commits within a day" + (f", the newest: {lines[0]}" if lines else "")
-        return ActionOutcome(summary, {"recent": bool(lines), "commits": lines})
-
-    def _log(self, since: str) -> list[str] | None:
-        command = (
-            "git",
-            "-C",
-            str(self.services.root),
-            "log",
-            f"-{_COMMITS}",
-            f"--since={since}",
-            "--format=%h %ad %s",
-        )
-        try:
-            ended = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)  # noqa: S603
-        # A machine without git is no failure of the response: the other evidence still counts.
-        except (OSError, subprocess.SubprocessError):
-            return None
-        return ended.stdout.splitlines() if ended.returncode == 0 else None
 
 
 @action
