@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -97,22 +96,40 @@ async def test_who_waits_for_whom_is_drawn(tmp_path: Path) -> None:
 async def test_what_changed_in_the_configuration_since_the_last_good_run_is_told(tmp_path: Path) -> None:
     async with a_ward(tmp_path) as ward:
         a_run(ward, "run-1", RunStatus.SUCCEEDED, config_version=ward.app.store.number)
-        assert (await ward.run("evidence.config")).findings == {"errors": 0, "changed": False, "changes": []}
+        finished(ward, "run-1", "executor")
+        await ward.until(lambda: ward.app.timeline.list("run-1"))
+        unchanged = {"errors": 0, "changed": False, "changes": [], "good": None}
+        assert (await ward.run("evidence.config")).findings == unchanged
         ward.configure(own={**NOWHERE["own"], "concurrency": 3})
         found = (await ward.run("evidence.config")).findings
-        assert found["changed"]
+        assert (found["changed"], found["good"]) == (True, 1)
         assert [one for one in found["changes"] if "runtime.own.concurrency" in one] != []
         ward.configure(defaultProvider="nobody")
         assert (await ward.run("evidence.config")).findings["errors"] == 1
 
 
-async def test_the_projects_newest_commits_are_read(tmp_path: Path) -> None:
+async def test_a_configuration_is_the_last_good_one_only_of_the_agents_that_succeeded_with_it(tmp_path: Path) -> None:
     async with a_ward(tmp_path) as ward:
-        assert (await ward.run("evidence.git")).summary == "the project has no history that git could read"
-        commit_in(ward.root, "Ask for more")
-        found = (await ward.run("evidence.git")).findings
-        assert (found["recent"], len(found["commits"])) == (True, 1)
-        assert found["commits"][0].endswith("Ask for more")
+        a_run(ward, "run-1", RunStatus.SUCCEEDED, config_version=1)
+        finished(ward, "run-1", "planner", version=1)
+        finished(ward, "run-1", "executor", version=1)
+        ward.configure(own={**NOWHERE["own"], "concurrency": 3})
+        a_run(ward, "run-2", RunStatus.SUCCEEDED, config_version=2)
+        finished(ward, "run-2", "planner", version=2)
+        a_run(ward, "run-3", RunStatus.FAILED, config_version=2)
+        finished(ward, "run-3", "planner", version=2)
+        finished(ward, "run-3", "executor", version=2, failing="time_limit")
+        # Written by somebody who looks for the fault; no agent has worked with it.
+        ward.configure(own={**NOWHERE["own"], "concurrency": 4})
+        await ward.until(lambda: len(ward.app.timeline.list("run-3")) == 2)
+        assert (await ward.preview("config.last-good", agents=["executor"])).startswith("put version 1, ")
+        assert (await ward.preview("config.last-good", agents=["planner"])).startswith("put version 2, ")
+        pinned = await ward.run("config.last-good", agents=["executor"])
+        assert (ward.app.store.number_in_force, ward.app.store.number) == (1, 3)
+        assert (await ward.run("config.last-good", agents=["executor"])).undo == pinned.undo
+        await ward.undo("config.last-good", pinned)
+        with pytest.raises(ActionError, match="with which nobody succeeded"):
+            await ward.preview("config.last-good", agents=["nobody"])
 
 
 async def test_a_snapshot_of_the_machine_is_taken_and_judged_by_the_limits(tmp_path: Path) -> None:
@@ -128,10 +145,11 @@ async def test_a_snapshot_of_the_machine_is_taken_and_judged_by_the_limits(tmp_p
         assert (short["disk_short"], short["short"]) == (True, True)
 
 
-def commit_in(root: Path, message: str) -> None:
-    git = ["git", "-C", str(root), "-c", "user.name=t", "-c", "user.email=t@example.org"]
-    for command in (["init", "-q"], ["commit", "-q", "--allow-empty", "-m", message]):
-        subprocess.run([*git, *command], check=True)
+def finished(ward: Ward, run: str, agent: str, version: int | None = None, failing: str | None = None) -> None:
+    """An agent has ended its work on a run."""
+    failure = {"kind": failing, "message": "it did"} if failing else None
+    data = {"agent_run_id": f"{run}.{agent}", "failing": failure, "config_version": version}
+    ward.app.bus.emit("agent.finished", run_id=run, agent=agent, **data)
 
 
 class Seen:
