@@ -190,7 +190,7 @@ class RunEvidence(EvidenceAction[RunSelection]):
         mended."""
         found: set[tuple[str, str]] = set()
         for events in self.services.timeline.list_of_kinds([run.id for run in runs], [AgentFinished.kind]).values():
-            last = {event.data["agent_run_id"]: event for event in events}
+            last = {event.data.get("agent_run_id"): event for event in events}
             for event in last.values():
                 if isinstance(event.payload, AgentFinished) and event.payload.failing is not None:
                     found.add((event.agent or "", event.payload.failing.kind))

@@ -284,10 +284,12 @@ def test_what_makes_no_sense_as_a_lower_limit_is_refused(given: dict[str, Any]) 
 
 async def test_the_last_good_configuration_is_in_force_until_that_is_undone_or_the_file_edited(tmp_path: Path) -> None:
     async with a_ward(tmp_path) as ward:
-        with pytest.raises(ActionError, match="there is no earlier version of the configuration"):
+        with pytest.raises(ActionError, match="no earlier version of the configuration is known"):
             await ward.run("config.last-good")
         first = ward.app.store.number
         a_run(ward, "run-1", RunStatus.SUCCEEDED, config_version=first)
+        finished(ward, "run-1", "executor")
+        await ward.until(lambda: ward.app.timeline.list("run-1"))
         for calls in (2, 3):
             ward.configure(own={**NOWHERE["own"], "concurrency": calls})
         text = (ward.root / "config" / "agents.config.json").read_text()
