@@ -10,10 +10,11 @@ from __future__ import annotations
 import contextlib
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from subprocess import CompletedProcess
+from typing import Any
 
 import anyio
 
@@ -40,6 +41,10 @@ class CodeCommit:
     at: datetime
     subject: str
     files: tuple[str, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """The commit as evidence."""
+        return {**asdict(self), "at": self.at.isoformat(), "files": list(self.files)}
 
     def sentence(self) -> str:
         """The commit in one line."""

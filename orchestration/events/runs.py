@@ -69,10 +69,7 @@ class RunContinued(EventPayload):
 
 @dataclass(frozen=True, slots=True)
 class RunResumed(EventPayload):
-    """A person or a playbook resumed a run that had stopped.
-
-    After a failure it is another attempt, with the configuration in force; after a crash the same one.
-    """
+    """A person or a playbook resumed a run that had stopped; after a failure as another attempt."""
 
     kind: ClassVar[str] = "run.resumed"
     about_run: ClassVar[bool] = True

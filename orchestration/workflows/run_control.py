@@ -198,9 +198,18 @@ class RunControl:
         if chosen not in parts:
             names = ", ".join(map(str, parts)) or "none yet"
             raise UsageError(f"{run.id} has no part {number}; its parts: {names}")
+        fork = self._fork_of(run, chosen)
+        # Workspace and record before the engine: a fork that runs at once must find both.
+        await self._export(run, _tree_before(await self._engine.steps(run.id), chosen), Path(fork.workspace))
+        await anyio.to_thread.run_sync(self._runs.add, fork)
+        await self._engine.fork(run.id, chosen, fork.id, shared=shared)
+        self._bus.publish(RunForked(origin=run.id, number=chosen), run_id=fork.id)
+        return fork
+
+    def _fork_of(self, run: Run, number: int) -> Run:
         now = self._clock.now()
         new = new_id("run", now.timestamp())
-        fork = replace(
+        return replace(
             run,
             id=new,
             workspace=str(self._forks / new),
@@ -208,7 +217,7 @@ class RunControl:
             reason="",
             hold=None,
             held_by=None,
-            origin=f"fork of {run.id} at {chosen}",
+            origin=f"fork of {run.id} at {number}",
             config_version=self._config_version(),
             # What it does anew is another attempt, with the configuration in force.
             attempt=run.attempt + 1,
@@ -218,12 +227,6 @@ class RunControl:
             started_at=None,
             finished_at=None,
         )
-        # Workspace and record before the engine: a fork that runs at once must find both.
-        await self._export(run, _tree_before(await self._engine.steps(run.id), chosen), Path(fork.workspace))
-        await anyio.to_thread.run_sync(self._runs.add, fork)
-        await self._engine.fork(run.id, chosen, new, shared=shared)
-        self._bus.publish(RunForked(origin=run.id, number=chosen), run_id=new)
-        return fork
 
     async def _begin(self, run: Run, *, queue: bool) -> None:
         if queue:

@@ -61,6 +61,8 @@ KNOWN_ACTIONS = frozenset(
     {
         "cleanup.artifacts",
         "cleanup.logs",
+        "code.bisect",
+        "code.revert",
         "config.last-good",
         "database.backup",
         "database.replay",

@@ -6,8 +6,8 @@ only when a person has said yes.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -74,7 +74,7 @@ class BranchUndo(UndoState):
 class CodeAction(Action[P]):
     """What the actions on code share."""
 
-    @asynccontextmanager
+    @contextlib.asynccontextmanager
     async def history(self, folder: Path) -> AsyncIterator[CodeHistory]:
         """The history of the repository that a folder is in. Raises CodeHistoryError."""
         async with code_history(folder, self.services.state_folder / "code") as history:
@@ -110,42 +110,34 @@ class CodeEvidence(CodeAction[ChangedSince]):
         since = await anyio.to_thread.run_sync(self.since, context, parameters.agents)
         runs = await anyio.to_thread.run_sync(self.runs_of, parameters.runs)
         folders = dict.fromkeys((self.services.root, *(Path(run.workspace) for run in runs)))
-        changes: dict[Path, Sequence[CodeCommit]] = {}
-        seen: dict[Path, Path] = {}
-        for folder in folders:
-            try:
-                async with self.history(folder) as history:
-                    known = seen.setdefault(history.common, folder)
-                    changes[folder] = changes[known] if known != folder else await history.since(since, _SHOWN)
-            except CodeHistoryError:
-                # Not every folder has a history, and the other evidence counts all the same.
-                continue
+        changes = await self._changes(list(folders), since)
         if not changes:
             none = {"recent": False, "commits": [], "suspects": []}
             return ActionOutcome("there is no history that git could read", none)
         # Only checks that the run has can say which commit is to blame.
-        suspects = [run.id for run in runs if run.options.get("checks") and changes.get(Path(run.workspace))]
-        found = {folder: changes[folder] for folder in seen.values()}
-        lines = [commit.sentence() for commits in found.values() for commit in commits]
-        summary = f"{len(lines)} commits since {since:%Y-%m-%d %H:%M} UTC" + (
-            f", the newest: {lines[0]}" if lines else ""
-        )
+        changed = {folder for folder, (commits, _) in changes.items() if commits}
+        suspects = [run.id for run in runs if run.options.get("checks") and Path(run.workspace) in changed]
+        # Several folders may be in one repository.
+        repositories = {common: commits for commits, common in changes.values()}
+        lines = [commit.sentence() for commits in repositories.values() for commit in commits]
         if lines and context.key:
             await anyio.to_thread.run_sync(self._record, context, since, lines)
-        evidence = {
-            str(folder): [
-                {
-                    "id": one.id,
-                    "author": one.author,
-                    "at": one.at.isoformat(),
-                    "subject": one.subject,
-                    "files": one.files,
-                }
-                for one in commits
-            ]
-            for folder, commits in found.items()
-        }
-        return ActionOutcome(summary, {"recent": bool(lines), "commits": lines, "suspects": suspects}, evidence)
+        newest = f", the newest: {lines[0]}" if lines else ""
+        return ActionOutcome(
+            f"{len(lines)} commits since {since:%Y-%m-%d %H:%M} UTC{newest}",
+            {"recent": bool(lines), "commits": lines, "suspects": suspects},
+            {str(common): [commit.as_json() for commit in commits] for common, commits in repositories.items()},
+        )
+
+    async def _changes(self, folders: Sequence[Path], since: datetime) -> dict[Path, tuple[Sequence[CodeCommit], Path]]:
+        """By folder, the commits since then, and where its repository is."""
+        found: dict[Path, tuple[Sequence[CodeCommit], Path]] = {}
+        for folder in folders:
+            # Not every folder has a history, and the other evidence counts all the same.
+            with contextlib.suppress(CodeHistoryError):
+                async with self.history(folder) as history:
+                    found[folder] = await history.since(since, _SHOWN), history.common
+        return found
 
     def _record(self, context: ActionContext, since: datetime, lines: Sequence[str]) -> None:
         entries = self.services.incidents.entries(context.incident_id)

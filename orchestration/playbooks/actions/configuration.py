@@ -40,9 +40,9 @@ class ForMinutes(Parameters):
 
 
 class ForAgents(ForMinutes):
-    """The version must have worked for these agents; without any, for all."""
+    """The version must have worked for these agents; where they are not given, for all of the configuration."""
 
-    agents: tuple[str, ...] = ()
+    agents: tuple[str, ...] | None = None
 
 
 @action
@@ -55,12 +55,17 @@ class LastGood(ReversibleAction[ForAgents, OverridesUndo]):
     undo_summary = "the file counts again"
     finds = ("version",)
 
+    def targets(self, parameters: ForAgents) -> tuple[str, ...]:
+        if parameters.agents is None:
+            return tuple(agent.id for agent in self.services.configuration().agents)
+        return parameters.agents
+
     async def preview(self, context: ActionContext, parameters: ForAgents) -> str:
-        version = await anyio.to_thread.run_sync(self._last_good, context, parameters.agents)
+        version = await anyio.to_thread.run_sync(self._last_good, context, self.targets(parameters))
         return f"put version {version.number}, of {version.loaded_at:%Y-%m-%d %H:%M} UTC, in force"
 
     async def run(self, context: ActionContext, parameters: ForAgents) -> ActionOutcome:
-        version = await anyio.to_thread.run_sync(self._last_good, context, parameters.agents)
+        version = await anyio.to_thread.run_sync(self._last_good, context, self.targets(parameters))
         change = PinConfiguration(number=version.number, document=json.loads(version.text))
         # An override and no edit: the file is the user's, and counts again when the time is up.
         made = add_override(self, context, change, parameters.minutes)
@@ -86,8 +91,9 @@ class LastGood(ReversibleAction[ForAgents, OverridesUndo]):
             return chosen[0]
         found = last_good(versions, AgentOutcomes(self.services.database).list(agents), store.number_in_force)
         if found is None:
-            whom = ", ".join(agents) or "the agents"
-            raise ActionError(f"no earlier version of the configuration is known with which {whom} succeeded")
+            raise ActionError(
+                f"no earlier version of the configuration is known with which {', '.join(agents)} succeeded"
+            )
         return found
 
 
