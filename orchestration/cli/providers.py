@@ -1,4 +1,4 @@
-"""`orchestrator providers`: list the providers with their state, and probe them."""
+"""`orchestrator providers`: list the providers with their state, probe them, and read their vendors' status pages."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from rich.text import Text
 from orchestration.app import project
 from orchestration.cli import common
 from orchestration.cli.render import console, first_line, table
+from orchestration.monitoring.health.service_documents import ServiceState
+from orchestration.monitoring.health.service_status import ServiceHealth
 from orchestration.providers.provider_summary import ProviderSummary, overview
 from orchestration.storage.route_states import RouteStates
 
@@ -56,6 +58,42 @@ def probe(config: str, names: tuple[str, ...], deep: bool, as_json: bool) -> int
         rows = [(one.provider, _outcome(one.outcome), f"{one.seconds:.2f} s", one.detail) for one in results]
         console().print(table(("PROVIDER", "ANSWER", "TOOK", "ABOUT"), rows))
     return 0 if all(one.ok for one in results) else 1
+
+
+@providers.command("health")
+@click.argument("names", metavar="[NAME]...", nargs=-1)
+@common.json_option
+@click.pass_obj
+def health(config: str, names: tuple[str, ...], as_json: bool) -> int:
+    """Read what the vendors of the providers report about themselves: their status pages, and Azure's Resource Health
+    where a revoker may read it; exit code 1 if one reports an outage."""
+    from orchestration.app.provider_health import read_service_health
+
+    with project(config) as here:
+        found = common.run_async(
+            lambda: read_service_health(here.configuration, here.store.credentials, here.clock, names)
+        )
+    if as_json:
+        common.print_json([common.plain(one) for one in found])
+    elif not found:
+        click.echo("No provider has a status page. Name one in `statusUrl`.")
+    else:
+        rows = [(one.provider, _reported(one.state), *_announced(one)) for one in found]
+        console().print(table(("PROVIDER", "VENDOR REPORTS", "SINCE", "ABOUT"), rows))
+    return 1 if any(one.state.is_trouble for one in found) else 0
+
+
+def _reported(state: ServiceState) -> Text:
+    colours = {ServiceState.OPERATIONAL: "green", ServiceState.UNKNOWN: "dim"}
+    return Text(state.value, style=colours.get(state, "red"))
+
+
+def _announced(health: ServiceHealth) -> tuple[str, str]:
+    """Since when there is trouble, and what the vendor calls it; else what was read."""
+    since = min((one.since for one in health.outages if one.since), default=None)
+    titles = "; ".join(one.title for one in health.outages)
+    sources = "; ".join(f"{source}: {said}" for source, said in health.sources.items())
+    return f"{since:%Y-%m-%d %H:%M} UTC" if since else "", first_line(titles or sources, 160)
 
 
 def _row(line: ProviderSummary) -> tuple[str | Text, ...]:

@@ -90,6 +90,7 @@ class ProviderSettings(Section):
     # Whether a playbook may start `ollama serve` on this machine: the user decides what runs on it.
     allow_start: bool = False
     status_url: str | None = None
+    status_services: tuple[str, ...] = ()
     options: dict[str, Any] = Field(default_factory=dict)
 
     @property
@@ -294,6 +295,8 @@ class MonitoringSettings(Section):
     integrity_seconds: PositiveSeconds = 600.0
     scan_secrets: bool = True
     scan_seconds: PositiveSeconds = 10.0
+    read_status_pages: bool = True
+    status_page_seconds: PositiveSeconds = 300.0
     probe_credentials: bool = True
     credential_probe_seconds: PositiveSeconds = 60.0
     audit_dependencies: bool = True

@@ -30,10 +30,12 @@ from orchestration.monitoring.collectors.resources import ResourceCollector
 from orchestration.monitoring.collectors.runs import RunWatch
 from orchestration.monitoring.collectors.scan_record import ScanRecord
 from orchestration.monitoring.collectors.secrets import SecretWatch
+from orchestration.monitoring.collectors.service_status import ServiceStatusWatch
 from orchestration.monitoring.collectors.vulnerabilities import VulnerabilityWatch
 from orchestration.monitoring.collectors.workers import WorkerWatch
 from orchestration.monitoring.health.dead_man_switch import DeadManSwitch
 from orchestration.monitoring.health.sample_writer import SampleWriter
+from orchestration.monitoring.health.service_status import ServiceStatusReader
 from orchestration.monitoring.monitor import Monitor, Sink, in_thread
 from orchestration.monitoring.signals.catalogue import GAUGES
 from orchestration.monitoring.signals.event_counters import EventCounters
@@ -103,6 +105,8 @@ class Monitoring:
             self._counting.count_failed_round,
         )
         self._dead_man = DeadManSwitch(self._dead_man_url, self.monitor.healthy)
+        reader = ServiceStatusReader(configuration, context.credentials, clock)
+        self.service_status = ServiceStatusWatch(reader, clock)
         self._add_loops()
         self._add_own_collectors()
 
@@ -159,6 +163,7 @@ class Monitoring:
         # So often because it only reads a flag unless a step has written something.
         every(0.1, "written", self._scan_written)
         every(lambda: self._settings().audit_seconds, "audit", in_thread(self._audit))
+        every(lambda: self._settings().status_page_seconds, "service-status", self._read_status_pages)
         every(60, "backups", in_thread(self._backups.collect))
         every(10, "samples", in_thread(self._sample_writer.write))
         every(5, "loops", self.monitor.collect_loop_ages)
@@ -201,6 +206,9 @@ class Monitoring:
         signals = await self.providers.collect_routes()
         self._counting.routes(self.providers.route_states())
         return signals
+
+    async def _read_status_pages(self) -> Iterable[Signal]:
+        return await self.service_status.collect() if self._settings().read_status_pages else ()
 
     async def _ping(self) -> Iterable[Signal]:
         await self._dead_man.ping()

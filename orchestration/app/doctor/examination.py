@@ -17,6 +17,7 @@ from orchestration.app.doctor import machine, providers
 from orchestration.app.doctor.diagnosis import CheckResult, ok, problem, warning
 from orchestration.app.project import DATABASE_FILE
 from orchestration.app.project_database import check_database
+from orchestration.app.provider_health import read_service_health
 from orchestration.clock import Clock
 from orchestration.config.credentials import EnvironmentCredentials, read_env_file
 from orchestration.config.isolation import isolation_among
@@ -24,6 +25,7 @@ from orchestration.config.loader import ConfigLoader
 from orchestration.config.overrides import Override
 from orchestration.config.schema import Configuration
 from orchestration.errors import OrchestratorError
+from orchestration.monitoring.health.service_documents import ServiceState
 from orchestration.security.redaction import Redactor
 from orchestration.storage.configuration import Overrides
 from orchestration.storage.database import HEAD, Database
@@ -39,11 +41,31 @@ async def examine(config_file: Path, environment: Mapping[str, str], clock: Cloc
     isolated = await anyio.to_thread.run_sync(_isolated, configuration, loader.root, credentials, clock.now())
     isolation = await _isolation(configuration)
     asked = await providers.check(configuration, credentials, clock)
+    reported = await _vendors(configuration, credentials, clock)
     redactor = Redactor()
     # Providers' messages can repeat the key that they refuse, and this output is pasted into bug reports.
     redactor.remember(credentials.secrets(configuration))
-    found = [*isolated, *here, isolation, database, *_configuration(config_file, environment), *asked]
+    checked = _configuration(config_file, environment)
+    found = [*isolated, *here, isolation, database, *checked, *asked, *reported]
     return [replace(one, found=redactor.text(one.found)) for one in found]
+
+
+async def _vendors(
+    configuration: Configuration, credentials: EnvironmentCredentials, clock: Clock
+) -> Sequence[CheckResult]:
+    """What the providers' vendors report; a page that cannot be read is no finding about this machine."""
+    if not configuration.monitoring.read_status_pages:
+        return []
+    found = []
+    for one in await read_service_health(configuration, credentials, clock):
+        subject = f"vendor of {one.provider}"
+        if one.state.is_trouble:
+            titles = "; ".join(outage.title for outage in one.outages)
+            advice = "see: orchestrator providers health; another provider in runtime.fallbackProviders takes over"
+            found.append(warning(subject, f"reports {one.state.value}: {titles}".rstrip(": "), advice))
+        elif one.state is ServiceState.OPERATIONAL:
+            found.append(ok(subject, "reports no outage"))
+    return found
 
 
 async def _isolation(configuration: Configuration) -> CheckResult:

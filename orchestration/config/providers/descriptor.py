@@ -56,7 +56,11 @@ class ProviderDescriptor:
     checks: tuple[ProviderCheck, ...] = ()
     # Whether it answers a probe while it works on a call. If it may not, its silence to a probe proves nothing.
     answers_during_calls: bool = False
-    status_url: str | None = None  # the vendor's status page, as JSON
+    # The vendor's own status page, as JSON or RSS; the hosts at which a provider is the vendor's; and the parts of the
+    # page that a provider needs.
+    status_url: str | None = None
+    status_hosts: tuple[str, ...] = ()
+    status_services: tuple[str, ...] = ()
 
     def default_key(self, base_url: str | None) -> str | None:
         """The variable that holds the key when the settings name none; `base_url` is the address that they give."""

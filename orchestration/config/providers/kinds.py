@@ -42,6 +42,10 @@ _SHIPPED = (
         api_key_env="AZURE_OPENAI_API_KEY",
         optional=("apiKeyEnv", "auth", "apiVersion"),
         answers_during_calls=True,
+        # https://learn.microsoft.com/azure/service-health/azure-status-overview
+        status_url="https://azure.status.microsoft/en-us/status/feed/",
+        status_hosts=("azure.com",),
+        status_services=("Azure OpenAI", "AI Foundry", "Azure AI", "AI Services", "Cognitive Services"),
     ),
     ProviderDescriptor(
         ProviderKind.OPENAI,
@@ -50,6 +54,9 @@ _SHIPPED = (
         base_url="https://api.openai.com/v1",
         api_key_env="OPENAI_API_KEY",
         sends_key_to_own_address=False,
+        status_url="https://status.openai.com/api/v2/summary.json",
+        status_hosts=("api.openai.com",),
+        status_services=("Chat Completions", "Responses"),
     ),
     ProviderDescriptor(
         ProviderKind.GITHUB,
@@ -58,7 +65,9 @@ _SHIPPED = (
         base_url="https://models.github.ai",
         api_key_env="GITHUB_TOKEN",
         answers_during_calls=True,
-        status_url="https://www.githubstatus.com/api/v2/status.json",
+        status_url="https://www.githubstatus.com/api/v2/summary.json",
+        status_hosts=("github.ai", "github.com"),
+        status_services=("API Requests", "Models"),
     ),
     ProviderDescriptor(
         ProviderKind.REHEARSAL,

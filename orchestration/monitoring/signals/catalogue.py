@@ -50,6 +50,14 @@ SIGNALS: tuple[SignalDescriptor, ...] = (
         gauge=True,
     ),
     SignalDescriptor(
+        "vendor_outage",
+        ("provider",),
+        "1: its vendor reports an outage or a degradation, 0: none; evidence: announced, sources",
+        unit="state",
+        source="service_status",
+        gauge=True,
+    ),
+    SignalDescriptor(
         "agent_finished",
         ("agent", "run", "outcome", "kind"),
         "1; outcome succeeded or failed, kind of failure",

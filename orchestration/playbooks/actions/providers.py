@@ -6,13 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import anyio
-import httpx2
 
 from orchestration.config.overrides import EVERYTHING, RouteTo
-from orchestration.config.providers.kinds import find_provider_kind
 from orchestration.config.schema import Configuration, ProviderSettings
 from orchestration.domain.duty import DutyOwner
 from orchestration.domain.provider_kind import ProviderKind
+from orchestration.monitoring.health.service_status import ServiceStatusReader
 from orchestration.playbooks.actions import (
     Action,
     ActionContext,
@@ -35,8 +34,6 @@ from orchestration.playbooks.actions.override_effects import (
 from orchestration.playbooks.model import Risk
 from orchestration.providers.breaker import BreakerState
 from orchestration.providers.route import ProbeResult
-
-_PAGE_SECONDS = 5.0
 
 
 class SomeProviders(Parameters):
@@ -133,40 +130,23 @@ def is_local_ollama(settings: ProviderSettings) -> bool:
 
 @action
 class StatusPage(ProviderAction[SomeProviders]):
-    """Read the status pages of vendors."""
+    """Read what vendors say of their own health."""
 
     name = "provider.status-page"
-    summary = "read the status pages of vendors that publish one as JSON"
-    finds = ("announced",)
+    summary = "read the vendors' status pages, and Azure's Resource Health where a revoker may"
+    finds = ("announced", "outages")
 
     async def run(self, context: ActionContext, parameters: SomeProviders) -> ActionOutcome:
-        pages = {name: url for name in self.chosen(parameters.providers) if (url := self._page(name))}
-        said: dict[str, str] = {}
-        async with httpx2.AsyncClient(timeout=_PAGE_SECONDS, trust_env=False) as client:
-            for name, url in pages.items():
-                said[name] = await _indicator(client, url)
-        troubled = {name: text for name, text in said.items() if text not in ("none", "unknown")}
-        text = "; ".join(f"{name} summary: {what}" for name, what in said.items())
+        reader = ServiceStatusReader(self.services.configuration, self.services.store.credentials, self.services.clock)
+        readable = set(reader.readable())
+        found = await reader.read_all([name for name in self.chosen(parameters.providers) if name in readable])
+        outages = [f"{one.provider}: {outage.title}" for one in found for outage in one.outages]
+        text = "; ".join(f"{one.provider}: {one.state.value}" for one in found)
+        text = "; ".join([text, *outages]) if text else "none of them has a page that a program can read"
+        announced = any(one.state.is_trouble for one in found)
         return ActionOutcome(
-            text or "none of them has a page that a program can read", {"announced": bool(troubled)}, said
+            text, {"announced": announced, "outages": outages}, {one.provider: one.sources for one in found}
         )
-
-    def _page(self, name: str) -> str | None:
-        settings = self.services.configuration().provider(name)
-        if settings is None:
-            return None
-        kind = find_provider_kind(settings.type)
-        return settings.status_url or (kind.status_url if kind else None)
-
-
-async def _indicator(client: httpx2.AsyncClient, url: str) -> str:
-    """The indicator on a status page of the common form: `none`, `minor`, `major` or `critical`; else `unknown`."""
-    # The format of Atlassian Statuspage, which many vendors use: https://www.githubstatus.com/api
-    try:
-        response = await client.get(url)
-        return str(response.json()["status"]["indicator"])
-    except (httpx2.HTTPError, ValueError, KeyError, TypeError):
-        return "unknown"
 
 
 @action

@@ -191,16 +191,17 @@ async def test_what_changes_something_has_no_target_without_a_name(tmp_path: Pat
 @pytest.mark.parametrize(
     ("page", "announced", "says"),
     [
-        ('{"status": {"indicator": "major"}}', True, "major"),
-        ('{"status": {"indicator": "none"}}', False, "none"),
-        ("<html>", False, "unknown"),
+        ('{"status": {"indicator": "major"}}', True, "outage"),
+        ('{"status": {"indicator": "none"}}', False, "operational"),
+        ("<html>", False, "unknown: not a feed (ExpatError)"),
     ],
 )
 async def test_a_status_page_is_read(tmp_path: Path, page: str, announced: bool, says: str) -> None:
     with a_status_page(page) as url:
         async with a_ward(tmp_path, {"one": provider_at(a_closed_port(), statusUrl=url)}) as ward:
             found = await ward.run("provider.status-page")
-            assert (found.findings, found.evidence) == ({"announced": announced}, {"one": says})
+            assert found.findings == {"announced": announced, "outages": []}
+            assert found.evidence == {"one": {url: says}}
 
 
 async def test_a_missing_credential_is_named_and_a_present_one_is_not_shown(tmp_path: Path) -> None:
