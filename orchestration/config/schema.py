@@ -91,6 +91,8 @@ class ProviderSettings(Section):
     allow_start: bool = False
     status_url: str | None = None
     status_services: tuple[str, ...] = ()
+    # Who gets a request for more quota: contacts, rotations or levels, as in the response.
+    quota_contacts: tuple[str, ...] = ()
     options: dict[str, Any] = Field(default_factory=dict)
 
     @property

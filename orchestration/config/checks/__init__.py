@@ -33,6 +33,7 @@ CHECKS: tuple[Check, ...] = (
     response.check_contacts,
     response.check_rotations,
     response.check_audience,
+    response.check_quota_contacts,
     response.check_dashboard,
     alerting.check,
     maintenance.check,

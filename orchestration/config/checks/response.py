@@ -71,6 +71,16 @@ def check_rotations(configuration: Configuration, _environment: CheckEnvironment
         yield from _check_shifts(rotation, path)
 
 
+def check_quota_contacts(configuration: Configuration, _environment: CheckEnvironment) -> Iterator[Problem]:
+    """Those who get a request for more quota exist."""
+    response = configuration.response
+    known = [*(entry.id for _, entry in _places(response)), EVERYONE, *LEVELS]
+    for name, settings in configuration.runtime.providers.items():
+        for place, contact in enumerate(settings.quota_contacts):
+            path: JsonPath = ("runtime", "providers", name, "quotaContacts", place)
+            yield from _check_known(contact, known, path, "contact or rotation")
+
+
 def check_audience(configuration: Configuration, _environment: CheckEnvironment) -> Iterator[Problem]:
     """Every recipient exists, P0 and P1 have a recipient, and no level of the escalation is empty.
 

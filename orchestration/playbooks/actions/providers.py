@@ -1,4 +1,4 @@
-"""Actions on providers: check them, route around them, have them probed, prepare a request for quota."""
+"""Actions on providers: check them, route around them, have them probed."""
 
 from __future__ import annotations
 
@@ -307,23 +307,3 @@ class ResetBreaker(ProviderAction[SomeProviders]):
 
     async def undo(self, context: ActionContext, undo: Mapping[str, Any]) -> str:
         return "nothing had to be undone: routes that do not answer stay out of use"
-
-
-@action
-class QuotaText(ProviderAction[SomeProviders]):
-    """Prepare a request for more quota."""
-
-    name = "provider.quota-text"
-    summary = "prepare a request for more quota, with the measured use beside the limit"
-    finds = ("text",)
-
-    async def run(self, context: ActionContext, parameters: SomeProviders) -> ActionOutcome:
-        names = self.chosen(parameters.providers)
-        statuses = [status for status in self.services.gateway.statuses() if status.provider in names]
-        lines = [
-            f"- {one.provider}, model {one.model}: {one.in_use} calls at once of {one.limit}; limits as last told: "
-            + (", ".join(f"{name} {value:g}" for name, value in sorted(one.headroom.items())) or "not told")
-            for one in statuses
-        ]
-        text = "Please raise our quota. Measured use and limits:\n" + "\n".join(lines)
-        return ActionOutcome("a request for more quota is ready", {"text": text}, {"text": text})
