@@ -34,7 +34,12 @@ def test_the_value_is_read_back_and_every_other_line_stays(
     text = "\n".join(lines) + ("\n" if ended else "")
     path = tmp_path_factory.mktemp("env") / ".env"
     before = _read(path, text)
-    after = _read(path, with_variable(text, "KEY", value))
+    try:
+        changed = with_variable(text, "KEY", value)
+    except UsageError:
+        assert 'BROKEN="' in lines  # nobody knows what such a file means
+        return
+    after = _read(path, changed)
     assert after == {**before, "KEY": value}
     kept = [line for line in lines if line and "KEY=" not in line]
     assert [line for line in path.read_text().splitlines() if line and "KEY=" not in line] == kept
