@@ -18,6 +18,7 @@ from orchestration.incidents.service import IncidentService
 from orchestration.monitoring.health.diagnosis import IncidentDiagnosis
 from orchestration.playbooks.approvals import ApprovalRequests
 from orchestration.playbooks.catalogue import PlaybookCatalogue
+from orchestration.playbooks.credential_watch import CredentialWatch
 from orchestration.playbooks.execution import StepExecutor
 from orchestration.playbooks.ids import is_response
 from orchestration.playbooks.incident_updates import IncidentUpdates
@@ -56,6 +57,7 @@ class PlaybookResponse:
         approvals = ApprovalRequests(app.approvals, updates, app.bus, app.clock)
         app.engine.register(RESPONSE, PlaybookRunner(self.executor, updates, approvals).body)
         self._responder = Responder(self.services, self.records, app.engine)
+        self._credentials = CredentialWatch(self.services)
 
     def catalogue(self) -> PlaybookCatalogue:
         """The playbooks, read anew: the user may have edited them."""
@@ -68,17 +70,20 @@ class PlaybookResponse:
     @contextlib.asynccontextmanager
     async def _responding(self) -> AsyncIterator[None]:
         # Before the tasks start: an incident that is reported while they do must not be missed.
-        unsubscribe = self._app.bus.subscribe(self._responder.on_event)
+        subscribe = self._app.bus.subscribe
+        subscriptions = [subscribe(self._responder.on_event), subscribe(self._credentials.on_event)]
         try:
             async with anyio.create_task_group() as group:
                 # Workers leave responses alone: only the leader may act on an incident.
                 group.start_soon(self._app.recovery.recover_flows, is_response)
                 group.start_soon(self._responder.run)
+                group.start_soon(self._credentials.run)
                 yield
                 group.cancel_scope.cancel()
         finally:
             # A handler that stays behind would respond beside the next leader.
-            unsubscribe()
+            for unsubscribe in subscriptions:
+                unsubscribe()
 
 
 def action_services(

@@ -11,7 +11,7 @@ import json
 import secrets
 import threading
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +26,27 @@ _MOST = 5_000
 
 
 @dataclass(frozen=True, slots=True)
+class SecretSighting:
+    """Where a secret was found: the kind and the place under which its alert was raised."""
+
+    kind: str
+    place: str
+
+    @property
+    def subject(self) -> str:
+        """The subject of the duty that the alert has opened."""
+        return f"{self.kind} in {self.place}"
+
+
+@dataclass(frozen=True, slots=True)
 class ExposedValue:
-    """A value that was exposed, while it is in memory: the variable that holds it, and the kind of secret it is."""
+    """A value that was exposed, while it is in memory: the variable that holds it, the kind of credential that its form
+    tells, and where it was found."""
 
     value: str = field(repr=False)
     variable: str = ""
     kind: str = ""
+    sightings: tuple[SecretSighting, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +58,7 @@ class ExposedCredential:
     digest: str
     variable: str
     kind: str
+    sightings: tuple[SecretSighting, ...] = ()
 
     @property
     def subject(self) -> str:
@@ -67,7 +83,8 @@ class ExposedCredentials:
                 digest = _digest(key, value.value)
                 # What was known first stays: the variable may hold another value by now.
                 fresh = ExposedCredential(incident, digest, value.variable, value.kind)
-                found[digest] = by_digest.get(digest, fresh)
+                one = found.get(digest) or by_digest.get(digest, fresh)
+                found[digest] = replace(one, sightings=tuple(dict.fromkeys((*one.sightings, *value.sightings))))
             others = [one for one in known if one.incident != incident or one.digest not in found]
             entries = [*others, *found.values()]
             if entries != known:
@@ -78,6 +95,13 @@ class ExposedCredentials:
         """What was exposed in an incident. Blocks."""
         _, known = self._load()
         return tuple(one for one in known if one.incident == incident)
+
+    def about(self, subject: str, incident: str) -> tuple[ExposedCredential, ...]:
+        """What was found where a duty says: in its incident, or else in one that was merged into that. Blocks."""
+        _, known = self._load()
+        found = [one for one in known if any(sighting.subject == subject for sighting in one.sightings)]
+        own = tuple(one for one in found if one.incident == incident)
+        return own or tuple(found)
 
     def recognise(self, value: str) -> tuple[ExposedCredential, ...]:
         """The exposures of a value, one for each incident. Blocks."""
@@ -106,4 +130,6 @@ def _digest(key: str, value: str) -> str:
 
 
 def _entry(data: dict[str, Any]) -> ExposedCredential:
-    return ExposedCredential(*(str(data[name]) for name in ("incident", "digest", "variable", "kind")))
+    sightings = tuple(SecretSighting(str(one["kind"]), str(one["place"])) for one in data["sightings"])
+    incident, digest, variable, kind = (str(data[name]) for name in ("incident", "digest", "variable", "kind"))
+    return ExposedCredential(incident, digest, variable, kind, sightings)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs
 
 import anyio
+from anyio.from_thread import start_blocking_portal
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -228,3 +229,13 @@ async def vendor_server(behaviour: Behaviour, *valid: str) -> AsyncIterator[Vend
         yield server
     finally:
         await listener.close()
+
+
+@contextmanager
+def vendor_in_a_thread(behaviour: Behaviour, *valid: str) -> Iterator[VendorServer]:
+    """The same for a test that has no event loop."""
+    with (
+        start_blocking_portal() as portal,
+        portal.wrap_async_context_manager(vendor_server(behaviour, *valid)) as server,
+    ):
+        yield server

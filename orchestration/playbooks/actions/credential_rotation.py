@@ -103,8 +103,9 @@ class Rotate(ReversibleAction[SomeCredentials, RotationUndo]):
     def _exposed(self, incident_id: str, parameters: SomeCredentials) -> list[tuple[str, ExposedValue]]:
         """The exposed values that are to be taken out of use, by subject. Blocks."""
         remember(self.services, incident_id)
-        found = remembered_values(self.services, incident_id)
-        return [(subject, value) for subject in parameters.subjects for value in found.get(subject, ())]
+        known = self.services.exposed_credentials.of_incident(incident_id)
+        found = remembered_values(self.services, known)
+        return [(one.subject, value) for one, value in found.items() if value and one.subject in parameters.subjects]
 
 
 def _summary(count: int, waiting: Sequence[str], report: RevocationReport) -> str:

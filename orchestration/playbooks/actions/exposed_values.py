@@ -6,46 +6,40 @@ value that is in neither place any more cannot be probed by us: a person has to 
 
 from __future__ import annotations
 
-from orchestration.playbooks.actions.exposure import exposed, quarantined, secrets_in, values_in
+from collections.abc import Iterable
+
+from orchestration.playbooks.actions.exposure import exposed, place_of, quarantined, sightings
 from orchestration.playbooks.ports import ActionServices
 from orchestration.security.exposed_credentials import ExposedCredential, ExposedValue
-from orchestration.security.vendors.registry import secret_kind
 
 
-def exposed_values(services: ActionServices, incident_id: str) -> tuple[ExposedValue, ...]:
-    """Every exposed value that can still be found in a file, each once. Blocks."""
+def exposed_values(services: ActionServices, incident_id: str) -> list[ExposedValue]:
+    """Every exposed value that can still be found in a file, once for each place. Blocks."""
     incident = services.incidents.get(incident_id)
-    paths = [one.path for one in exposed(services, incident.blast_radius.runs)]
-    paths += quarantined(services, incident_id)
-    known = values_in(services, paths)
-    values = dict.fromkeys(known, "")
-    # The pattern of a `name=value` line also finds the value of a variable: that is one credential, not two.
-    others = secrets_in(services, paths)
-    values |= {one: kind for one, kind in others.items() if not any(value in one for value in known)}
-    return tuple(_described(services, value, kind) for value, kind in sorted(values.items()))
+    files = [(one.path, place_of(services, one.path)) for one in exposed(services, incident.blast_radius.runs)]
+    # In quarantine a file is below its run, as it was among the artifacts.
+    files += [(path, f"artifacts/{path.parent.name}/{path.name}") for path in quarantined(services, incident_id)]
+    return [value for path, place in files for value in sightings(services, path, place)]
 
 
-def remembered_values(services: ActionServices, incident_id: str) -> dict[str, list[ExposedValue]]:
-    """By subject, the values that are known to have been exposed, where they can still be found: in a file, in `.env`
-    or in the environment. A credential whose value is nowhere any more has an empty list. Blocks."""
-    known = services.exposed_credentials.of_incident(incident_id)
-    found: dict[str, list[ExposedValue]] = {one.subject: [] for one in known}
+def remembered_values(
+    services: ActionServices, known: Iterable[ExposedCredential]
+) -> dict[ExposedCredential, ExposedValue | None]:
+    """Credentials that are known to have been exposed, each with its value where that can still be found: in a file,
+    in `.env` or in the environment. Blocks."""
+    found: dict[ExposedCredential, ExposedValue | None] = dict.fromkeys(known)
     credentials = services.store.credentials
-    candidates = {one.value for one in exposed_values(services, incident_id)}
-    candidates |= {value for one in known for value in credentials.values(one.variable)}
-    for value in sorted(candidates):
+    candidates = {
+        one.value for incident in {one.incident for one in found} for one in exposed_values(services, incident)
+    }
+    candidates |= {value for one in found for value in credentials.values(one.variable)}
+    for value in candidates:
         for one in services.exposed_credentials.recognise(value):
-            if one.incident == incident_id:
-                found[one.subject].append(ExposedValue(value, one.variable, one.kind))
+            if one in found:
+                found[one] = ExposedValue(value, one.variable, one.kind)
     return found
 
 
 def remember(services: ActionServices, incident_id: str) -> tuple[ExposedCredential, ...]:
     """Note by their fingerprints what is exposed now. Blocks."""
     return services.exposed_credentials.add(incident_id, exposed_values(services, incident_id))
-
-
-def _described(services: ActionServices, value: str, kind: str) -> ExposedValue:
-    credentials = services.store.credentials
-    names = (name for name in sorted(credentials.names) if value in credentials.values(name))
-    return ExposedValue(value, next(names, ""), secret_kind(value) or kind)

@@ -9,8 +9,10 @@ from pathlib import Path
 
 from orchestration.errors import NotFoundError
 from orchestration.playbooks.ports import ActionServices
+from orchestration.security.exposed_credentials import ExposedValue, SecretSighting
 from orchestration.security.redaction import MINIMUM_LENGTH
 from orchestration.security.scan import FolderScan
+from orchestration.security.vendors.registry import secret_kind
 from orchestration.storage.runs import Run
 
 QUARANTINE = "quarantine"
@@ -48,12 +50,23 @@ def quarantined(services: ActionServices, incident_id: str) -> list[Path]:
     return [path for path in sorted(folder.glob("*/*")) if path.is_file()]
 
 
-def secrets_in(services: ActionServices, paths: Iterable[Path]) -> dict[str, str]:
-    """What looks like a secret in files, with its kind. For comparing only. Blocks."""
-    texts = [_text(path) for path in paths]
-    values = {text[match.start : match.end]: match.kind for text in texts for match in services.redactor.find(text)}
-    # Shorter ones occur in any file by chance.
-    return {value: kind for value, kind in values.items() if len(value) >= MINIMUM_LENGTH}
+def sightings(services: ActionServices, path: Path, place: str) -> Iterator[ExposedValue]:
+    """The secrets in a file: credentials of ours, and what else looks like one. For comparing only. Blocks."""
+    # Not every variable holds a secret: the path of a folder may occur in any file.
+    known = services.store.credentials.secrets(services.store.file)
+    text = _text(path)
+    for match in services.redactor.find(text):
+        found, seen = text[match.start : match.end], (SecretSighting(match.kind, place),)
+        # The pattern of a `name=value` line also finds the value of a variable: that is one credential, not two.
+        ours = [value for value in known if len(value) >= MINIMUM_LENGTH and value in found]
+        for value in ours or ([found] if len(found) >= MINIMUM_LENGTH else []):
+            yield ExposedValue(value, _variable(services, value), secret_kind(value) or match.kind, seen)
+
+
+def place_of(services: ActionServices, path: Path) -> str:
+    """What the alert about a file calls it."""
+    folder = services.artifacts.folder
+    return f"artifacts/{path.relative_to(folder)}" if path.is_relative_to(folder) else str(path)
 
 
 def values_in(services: ActionServices, paths: Iterable[Path]) -> frozenset[str]:
@@ -67,6 +80,11 @@ def values_in(services: ActionServices, paths: Iterable[Path]) -> frozenset[str]
 def _credentials_in(services: ActionServices, path: Path) -> tuple[str, ...]:
     credentials, there = services.store.credentials, values_in(services, (path,))
     return tuple(name for name in sorted(credentials.names) if there.intersection(credentials.values(name)))
+
+
+def _variable(services: ActionServices, value: str) -> str:
+    credentials = services.store.credentials
+    return next((name for name in sorted(credentials.names) if value in credentials.values(name)), "")
 
 
 def _runs(services: ActionServices, run_ids: Sequence[str]) -> Iterator[Run]:
