@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import anyio
@@ -33,7 +34,10 @@ from orchestration.playbooks.actions.override_effects import (
 )
 from orchestration.playbooks.model import Risk
 from orchestration.providers.breaker import BreakerState
+from orchestration.providers.failures import FailureKind
 from orchestration.providers.route import ProbeResult
+
+_ONLY_CALLS_SHOW = frozenset({FailureKind.QUOTA.value, FailureKind.MODEL_MISSING.value})
 
 
 class SomeProviders(Parameters):
@@ -102,7 +106,7 @@ class ProbeAction(ProviderAction[SomeProviders]):
         async with anyio.create_task_group() as group:
             for name in names:
                 group.start_soon(probe, name)
-        ordered = [results[name] for name in names]
+        ordered = [self._as_calls_were(results[name]) for name in names]
         down = [result for result in ordered if not result.ok]
         summary = "; ".join(f"{one.provider}: {one.outcome.replace('_', ' ')} {one.detail}".rstrip() for one in ordered)
         return ActionOutcome(
@@ -115,6 +119,14 @@ class ProbeAction(ProviderAction[SomeProviders]):
             },
             {one.provider: {"outcome": one.outcome, "detail": one.detail, "seconds": one.seconds} for one in ordered},
         )
+
+    def _as_calls_were(self, result: ProbeResult) -> ProbeResult:
+        """A probe that was answered says nothing of a used-up quota: the list of models is served all the same. Then
+        what the last calls met counts, until one of them succeeds."""
+        health = self.services.provider_health().get(result.provider)
+        if not result.ok or health is None or health.up is not False or health.reason not in _ONLY_CALLS_SHOW:
+            return result
+        return replace(result, outcome=health.reason, detail=health.detail)
 
     def _is_local_ollama(self, result: ProbeResult) -> bool:
         settings = self.services.configuration().provider(result.provider)

@@ -29,7 +29,8 @@ def test_the_request_is_made_of_measured_figures_and_sent_on_approval(
             project.serve()
             run = project.start_run()
             provider.wait_for_calls(3)
-            provider.set_fault("429_quota")
+            # As vendors do it: the list of models is served all the same.
+            provider.set_fault("429_quota", match={"path": "/v1/chat/completions"})
             project.wait_for_incident()
             text = question(project)
             assert "It would: send to cleo this request:\nPlease raise our quota at first" in text
@@ -46,7 +47,7 @@ def test_the_request_is_made_of_measured_figures_and_sent_on_approval(
             assert run.wait() == 0, run.output
             assert "Please raise our quota at first" in project.call("incidents", "show", "latest")
             wait_until(
-                lambda: project.rows("SELECT summary FROM action_runs WHERE step = 'more-quota' AND state = 'done'"),
+                lambda: project.rows("SELECT key FROM action_runs WHERE step = 'more-quota' AND state = 'done'"),
                 "for the record of the action",
             )
             assert len(project.mails("REPORT")) == 1
@@ -55,7 +56,7 @@ def test_the_request_is_made_of_measured_figures_and_sent_on_approval(
 def test_without_a_contact_the_text_is_on_the_incident_to_be_copied(provider: RehearsalProcess, watch: Watch) -> None:
     with watch(automation={"enabled": True}) as project:
         project.serve()
-        run = project.start_run()
+        project.start_run()
         provider.wait_for_calls(3)
         provider.set_fault("429_quota")
         project.wait_for_incident()
@@ -65,5 +66,3 @@ def test_without_a_contact_the_text_is_on_the_incident_to_be_copied(provider: Re
             lambda: "Please raise our quota at first" in project.call("incidents", "show", "latest"), "for the text"
         )
         assert project.mails("REPORT") == []
-        provider.clear_faults()
-        assert run.wait() == 0, run.output

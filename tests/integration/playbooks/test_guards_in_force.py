@@ -98,6 +98,7 @@ async def test_an_empty_target_is_refused_and_never_means_everything(tmp_path: P
             "provider.route": {"providers": []},
             "provider.reset-breaker": {"providers": []},
             "provider.start-ollama": {},
+            "provider.quota-text": {"providers": []},
             "security.quarantine": {"artifacts": []},
             "security.rotate": {"variables": []},
             "security.update-command": {"packages": []},

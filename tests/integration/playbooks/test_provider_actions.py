@@ -228,9 +228,12 @@ async def test_use_and_limits_are_compared_and_put_into_a_request(tmp_path: Path
         async with a_ward(tmp_path, {"one": provider_at(one.url)}) as ward:
             found = await ward.run("provider.limits")
             assert (found.findings["in_use"], found.summary) == (0, "one/rehearsal-1: 0 of 8 calls")
-            text = (await ward.run("provider.quota-text")).findings["text"]
-            assert text.startswith("Please raise our quota.")
-            assert "one, model rehearsal-1: 0 calls at once of 8" in text
+            written = await ward.run("provider.quota-text", providers=["one"])
+            assert written.findings["sent"] == []
+            assert written.findings["text"].splitlines() == [
+                f"Please raise our quota at one ({one.url}/v1).",
+                "No call to it is on record in the last seven days.",
+            ]
 
 
 @pytest.mark.parametrize(
