@@ -73,6 +73,7 @@ KNOWN_ACTIONS = frozenset(
         "people.remind",
         "process.kill",
         "provider.reset-breaker",
+        "provider.quota-text",
         "provider.route",
         "provider.start-ollama",
         "run.cancel",
