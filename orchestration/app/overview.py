@@ -8,13 +8,17 @@ from typing import Any
 
 from orchestration.app.project import Project
 from orchestration.config.isolation import isolation_of
+from orchestration.domain.incident_status import IncidentStatus
 from orchestration.domain.run_status import RunStatus
+from orchestration.domain.severity import Severity
 from orchestration.storage.approvals import Approval
+from orchestration.storage.incidents.table import IncidentRow
 from orchestration.storage.route_states import RouteStates
 from orchestration.storage.runs import Run
 from orchestration.workflows.processes import LiveProcess, control_processes, live_processes
 
 _CLOSED = "closed"
+_SEVERE = (Severity.P0, Severity.P1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +34,11 @@ class ProviderOutOfUse:
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """Unfinished runs, open questions, providers out of use, and live processes; and before all, the isolation."""
+    """The isolation if the system is isolated; severe incidents (P0, P1) that nobody has acknowledged, the worst first;
+    unfinished runs, open questions, providers out of use, and live processes."""
 
     isolation: Mapping[str, Any] | None
+    unacknowledged: Sequence[IncidentRow]
     runs: Sequence[Run]
     questions: Sequence[Approval]
     providers: Sequence[ProviderOutOfUse]
@@ -45,12 +51,22 @@ def overview(here: Project) -> Overview:
     isolation = isolation_of(here.store)
     return Overview(
         isolation=None if isolation is None else isolation.as_json(),
+        unacknowledged=_unacknowledged(here),
         runs=here.runs.list([status for status in RunStatus if not status.ended]),
         questions=here.approvals.list_open(),
         providers=_out_of_use(here),
         processes=live_processes(here.leases),
         control=control_processes(here.leases),
     )
+
+
+def _unacknowledged(here: Project) -> list[IncidentRow]:
+    records = here.incident_service.records
+    rows = records.table.list(severities=_SEVERE, is_open=True)
+    # The row keeps who acknowledged the incident first; after it was reopened, only the incident itself says whether
+    # somebody has it now.
+    waiting = [row for row in rows if row.status != IncidentStatus.SUPPRESSED and not records.get(row.id).acknowledged]
+    return sorted(waiting, key=lambda row: (row.severity, row.detected_at))
 
 
 def _out_of_use(here: Project) -> list[ProviderOutOfUse]:

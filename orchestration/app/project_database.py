@@ -40,7 +40,7 @@ def check_database(url: str) -> None:
         if parsed.get_backend_name() == "sqlite" and file.with_name(REPLACING).exists():
             raise UsageError(
                 f"A restore of the database {file} is running, or was interrupted. "
-                "Wait for it, or run `orchestrator backups restore` again."
+                "Wait for it, or run `orchestrator backups restore BACKUP` again."
             )
         if parsed.get_backend_name() == "sqlite" and not file.exists() and file.with_name(_ENGINE_FILE).exists():
             raise UsageError(

@@ -10,6 +10,11 @@ from orchestration.config.reference import json_schema
 from orchestration.errors import UsageError
 
 CONFIGURATION = "agents.config.json"
+TASKS = "tasks.py"
+_TASKS_TEXT = '''"""The `invoke` tasks of the incident response playbook; each calls `orchestrator`."""
+
+from orchestration.cli.tasks import *  # noqa: F403
+'''
 # The providers that the shipped configuration defines.
 PROVIDERS = ("ollama", "azure", "github", "openai", "rehearsal")
 
@@ -20,7 +25,8 @@ def shipped() -> str:
 
 
 def begin(folder: Path, provider: str) -> tuple[Path, ...]:
-    """Write `config/agents.config.json`, which uses `provider` first, and its JSON Schema into a folder.
+    """Write `config/agents.config.json`, which uses `provider` first, and its JSON Schema into a folder, and a
+    `tasks.py` if there is none.
 
     Raises UsageError, and writes nothing, if there is a configuration already.
     """
@@ -30,9 +36,21 @@ def begin(folder: Path, provider: str) -> tuple[Path, ...]:
     schema = configuration.with_name("agents.config.schema.json")
     configuration.parent.mkdir(parents=True, exist_ok=True)
     schema.write_text(json_schema(), encoding="utf-8")
+    tasks = folder / TASKS
+    written = [schema, tasks] if _write_new(tasks, _TASKS_TEXT) else [schema]
     # The configuration last: it is what refuses a second `init`, so an interrupted one can be repeated.
     configuration.write_text(_with_provider(shipped(), provider), encoding="utf-8")
-    return configuration, schema
+    return configuration, *written
+
+
+def _write_new(path: Path, text: str) -> bool:
+    """Write a file unless it exists; returns whether it was written."""
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        return False
+    return True
 
 
 def credential(provider: str) -> str:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
-from orchestration.app import application, project
+from orchestration.app import Application, application, project
+from orchestration.app.agent_restart import restart, restartable_steps
+from orchestration.app.run_states import run_states
 from orchestration.cli import common
 from orchestration.cli.follow import conclude, follow
 from orchestration.cli.render import console, table
-from orchestration.cli.run import patience_option, start_given_or_sample
-from orchestration.errors import UsageError
+from orchestration.cli.run import patience_option
+from orchestration.errors import NotFoundError, UsageError
+from orchestration.storage.runs import Run
 
 
 @click.group()
@@ -39,7 +43,8 @@ def list_agents(config: str, as_json: bool) -> None:
 @agents.command("run")
 @click.argument("agent", required=False)
 @click.argument("goal", nargs=-1)
-@click.option("--all", "every", is_flag=True, help="Run every agent at once, and resume interrupted runs.")
+@common.goal_file_option
+@click.option("--all", "every", is_flag=True, help="Every agent at once.")
 @common.workspace_option
 @common.provider_option
 @patience_option
@@ -49,29 +54,74 @@ def run_agent(
     config: str,
     agent: str | None,
     goal: tuple[str, ...],
+    goal_file: Path | None,
     every: bool,
     workspace: Path | None,
     provider: str | None,
     patience: float,
     as_json: bool,
 ) -> int:
-    """Run AGENT alone on GOAL; without a goal, on the workspace's docs/backlog.md or on the sample."""
+    """Run AGENT alone on GOAL. Without a goal, restart AGENT: continue the newest run in which its step has failed, was
+    interrupted, or makes no progress."""
     # click gives the first word to AGENT; with --all there is no agent to name, so it is part of the goal.
     if every and agent is not None:
         goal = (agent, *goal)
+        agent = None
     if not every and agent is None:
         raise UsageError("Name an agent, or use --all. `orchestrator agents list` shows all agents.")
-    text = common.read_goal(goal, None)
+    text = common.read_goal(goal, goal_file)
+    if text is None and (workspace or provider):
+        raise UsageError("--workspace and --provider are for a new run. Say what it should do: add a goal.")
 
     async def work() -> int:
         async with application(config) as app:
-            left_over = list(await app.control.unfinished()) if every else []  # before the new runs start
-            names = [one.id for one in app.configuration.agents] if every or agent is None else [agent]
-            runs = [await start_given_or_sample(app, text, workspace, agent=name, provider=provider) for name in names]
-            await app.launcher.resume_abandoned(left_over)
-            ended = await follow(app, [*left_over, *runs], patience=patience, quiet=as_json)
+            names = [one.id for one in app.configuration.agents] if agent is None else [agent]
+            if text is None:
+                runs = await _restart(app, names, every=every, quiet=as_json)
+            else:
+                folder = workspace or Path.cwd()
+                runs = [await app.launcher.start(text, folder, agent=name, provider=provider) for name in names]
+            ended = await follow(app, runs, patience=patience, quiet=as_json)
             if as_json:
                 common.print_json(ended)
             return conclude(app, ended, quiet=as_json)
 
     return common.run_async(work)
+
+
+async def _restart(app: Application, agents: Sequence[str], *, every: bool, quiet: bool) -> list[Run]:
+    """Restart one step of each agent; a run that several of them wait for is restarted once. With `every`, also
+    continue the runs in which no agent has begun. Raises UsageError if there is nothing to restart."""
+    unknown = [name for name in agents if app.configuration.agent(name) is None]
+    if unknown:
+        known = ", ".join(one.id for one in app.configuration.agents)
+        raise NotFoundError(f"There is no agent '{unknown[0]}'. Configured agents: {known}.")
+    restarted: dict[str, Run] = {}
+    for name in agents:
+        steps = [step for step in await restartable_steps(app, name) if step.run.id not in restarted]
+        for step in steps[:1]:
+            _say(f"restarting {name} in {step.run.id}" + (f": {step.run.reason}" if step.run.reason else ""), quiet)
+            restarted[step.run.id] = await restart(app, step)
+        for other in steps[1:]:
+            _say(f"{name} is also needed in {other.run.id}; next: orchestrator runs resume {other.run.id}", quiet)
+    if every:
+        idle = [state.run for state in await run_states(app) if state.step.continues and state.run.id not in restarted]
+        await app.launcher.resume_abandoned(idle)
+        restarted |= {run.id: run for run in idle}
+    if not restarted:
+        raise UsageError(_nothing_to_restart(agents))
+    return list(restarted.values())
+
+
+def _nothing_to_restart(agents: Sequence[str]) -> str:
+    who = agents[0] if len(agents) == 1 else "--all"
+    whose = f"of {agents[0]}" if len(agents) == 1 else "of any agent"
+    return (
+        f"No step {whose} has failed, was interrupted or makes no progress, so there is nothing to restart. For new "
+        f'work, give a goal: orchestrator agents run {who} "GOAL", or a file with --goal-file FILE.'
+    )
+
+
+def _say(line: str, quiet: bool) -> None:
+    if not quiet:
+        click.echo(line)

@@ -24,7 +24,6 @@ T = TypeVar("T")
 
 GOAL_LIMIT = 100_000
 _GOAL_BYTES = 4 * GOAL_LIMIT + 1  # no character takes more than four
-BACKLOG = Path("docs/backlog.md")
 
 
 class SecondsParam(click.FloatRange):
@@ -39,6 +38,9 @@ class SecondsParam(click.FloatRange):
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
+goal_file_option = click.option(
+    "--goal-file", type=click.Path(path_type=Path), help="Read the goal from a file, such as an issue."
+)
 workspace_option = click.option(
     "--workspace", type=click.Path(path_type=Path), help="The folder to work in.  [default: the current one]"
 )

@@ -8,6 +8,7 @@ from datetime import datetime
 from rich.table import Table
 from rich.text import Text
 
+from orchestration.cli.questions import OpenQuestion, question_lines
 from orchestration.cli.render import age, first_line, table
 from orchestration.config.response import ResponseSettings
 from orchestration.domain.incident_status import IncidentStatus
@@ -15,8 +16,10 @@ from orchestration.domain.severity import Severity
 from orchestration.incidents import notices, resolution
 from orchestration.incidents.folded_timeline import fold
 from orchestration.incidents.model import Incident, TimelineEntry, describe_actor
+from orchestration.incidents.ownership import ownership
 from orchestration.incidents.review import clock_lines, entry_text
 from orchestration.storage.incidents.table import IncidentRow
+from orchestration.storage.playbooks import PlaybookRun
 
 _COLOURS = {Severity.P0: "bold red", Severity.P1: "red", Severity.P2: "yellow", Severity.P3: "dim"}
 
@@ -39,11 +42,18 @@ def incidents_table(found: Sequence[IncidentRow], now: datetime) -> Table:
     )
 
 
-def screen(incident: Incident, entries: Sequence[TimelineEntry], settings: ResponseSettings, now: datetime) -> str:
-    """What broke, since when, who is affected, the targets, what was tried, what to do now; then the timeline."""
+def screen(
+    incident: Incident,
+    entries: Sequence[TimelineEntry],
+    settings: ResponseSettings,
+    now: datetime,
+    response: PlaybookRun | None,
+    questions: Sequence[OpenQuestion],
+) -> str:
+    """What broke, since when, who is affected, the targets, what was tried, what to do now; then the timeline.
+    `response` is the newest run of a playbook on it."""
     since = incident.impact_started_at or incident.detected_at
     eta = "Unknown" if incident.eta is None else f"{incident.eta:%Y-%m-%d %H:%M} UTC"
-    owner = incident.assignee or describe_actor(incident.acknowledged_by)
     lines = [
         f"{incident.severity} {notices.status_word(incident)}: {incident.title}" + _mark(incident),
         f"  what       {_indented(incident.summary) or 'Unknown'}",
@@ -51,7 +61,7 @@ def screen(incident: Incident, entries: Sequence[TimelineEntry], settings: Respo
         f"  impact     {incident.impact or notices.affected(incident) or 'Unknown'}",
         *_likely(entries),
         f"  why {incident.severity}     {incident.severity_reason.value.replace('-', ' ')}",
-        f"  owner      {owner or _nobody(incident)}",
+        f"  owner      {ownership(incident, entries, response, [one.text for one in questions])}",
         *(f"  SLA        {line}" for line in clock_lines(incident, settings, now)),
         f"  ETA        {eta}",
         *_tried(incident),
@@ -61,6 +71,7 @@ def screen(incident: Incident, entries: Sequence[TimelineEntry], settings: Respo
             f"  {'now' if number == 0 else '':10} {command}"
             for number, command in enumerate(notices.next_commands(incident))
         ),
+        *(f"  {line}" for line in question_lines(questions)),
         "",
         "Timeline (UTC):",
         *(f"{entry.at:%Y-%m-%d %H:%M:%S} {entry_text(entry)}" for entry in fold(entries)),
@@ -77,13 +88,6 @@ def _likely(entries: Sequence[TimelineEntry]) -> list[str]:
     # A playbook ranks the causes anew when it learns more; only its last ranking counts.
     ranked = [entry.data["likely_causes"] for entry in entries if "likely_causes" in entry.data]
     return [f"  likely     {'; '.join(ranked[-1])}"] if ranked else []
-
-
-def _nobody(incident: Incident) -> str:
-    at = incident.automation_at
-    if at is None or not incident.status.is_open:
-        return "nobody has acknowledged it"
-    return f"nobody has acknowledged it; the playbook {incident.playbook} has been at work since {at:%H:%M:%S}"
 
 
 def _mark(incident: Incident) -> str:

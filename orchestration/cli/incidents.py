@@ -21,6 +21,7 @@ from orchestration.cli.incident_options import (
 )
 from orchestration.cli.incident_screens import incidents_table, screen
 from orchestration.cli.isolate import echo_isolation
+from orchestration.cli.questions import AskingSubject, add_answer_commands, asking_here
 from orchestration.cli.render import console, table
 from orchestration.cli.timespec import MOMENT, ago
 from orchestration.config.isolation import isolation_of
@@ -34,6 +35,7 @@ from orchestration.incidents.escalation import missing_fields
 from orchestration.incidents.folded_timeline import fold
 from orchestration.incidents.model import Actor, Incident, person
 from orchestration.incidents.review import draft
+from orchestration.storage.playbooks import PlaybookRecords
 
 _SEVERITIES = click.Choice([severity.value for severity in Severity])
 
@@ -96,7 +98,9 @@ def show(config: str, incident: str, as_json: bool) -> None:
             common.print_json({**common.plain(found), "timers": waiting, "timeline": fold(entries)})
             return
         echo_isolation(isolation_of(here.store))
-        click.echo(screen(found, entries, settings, here.clock.now()))
+        response = PlaybookRecords(here.database).newest_run(found.id)
+        questions = asking_here(here, found.id, found.status).questions
+        click.echo(screen(found, entries, settings, here.clock.now(), response, questions))
 
 
 @incidents.command()
@@ -178,42 +182,6 @@ def _print_actions(found: tuple[Incident, ...] | list[Incident], as_json: bool) 
         click.echo("no action items")
 
 
-@incidents.command()
-@incident_argument
-@click.option("--question", help="Which question, by a part of its text.  [default: the only open one]")
-@click.option("--reason", default="", help="Why; kept with the decision.")
-@common.json_option
-@click.pass_obj
-def approve(config: str, incident: str, question: str | None, reason: str, as_json: bool) -> None:
-    """Approve what a playbook asks to do."""
-    _answer(config, incident, question, "approved", reason, as_json)
-
-
-@incidents.command()
-@incident_argument
-@click.option("--question", help="Which question, by a part of its text.  [default: the only open one]")
-@click.option("--reason", default="", help="Why; kept with the decision.")
-@common.json_option
-@click.pass_obj
-def deny(config: str, incident: str, question: str | None, reason: str, as_json: bool) -> None:
-    """Deny what a playbook asks to do; it continues with its next option."""
-    _answer(config, incident, question, "denied", reason, as_json)
-
-
-def _answer(config: str, text: str, question: str | None, decision: str, reason: str, as_json: bool) -> None:
-    with _found(config, text) as (here, found):
-        waiting = [one for one in here.approvals.list_open(found.id) if question is None or question in one.question]
-        # Never all at once: an approval counts for the question that a person has read.
-        if len(waiting) != 1:
-            listed = "; ".join(one.question for one in waiting) or "none"
-            raise UsageError(f"expected one open question of {found.id}, got {listed}; choose with --question")
-        here.answer(waiting[0], approved=decision == "approved", by=getpass.getuser(), reason=reason)
-        if as_json:
-            common.print_json(here.approvals.get(waiting[0].id))
-        else:
-            click.echo(f"{found.id}: {decision}: {waiting[0].question}")
-
-
 def _give(context: click.Context, incident: str, command: IncidentCommand, as_json: bool) -> None:
     with _found(context.obj, incident) as (here, found):
         after = here.incident_service.execute(found.id, _me(), command)
@@ -229,6 +197,12 @@ def _found(config: str, text: str) -> Iterator[tuple[Project, Incident]]:
         yield here, here.incident_service.records.find(text)
 
 
+@contextmanager
+def _asking(context: click.Context, text: str) -> Iterator[AskingSubject]:
+    with _found(context.obj, text) as (here, found):
+        yield asking_here(here, found.id, found.status)
+
+
 def _me() -> Actor:
     return person(getpass.getuser())
 
@@ -239,3 +213,10 @@ def _markdown(here: Project, found: Incident) -> str:
 
 
 add_commands(incidents, _give)
+add_answer_commands(
+    incidents,
+    "INCIDENT",
+    _asking,
+    approve="Approve what a playbook asks to do.",
+    deny="Deny what a playbook asks to do; it continues with its next option.",
+)

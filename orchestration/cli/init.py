@@ -17,7 +17,8 @@ from orchestration.cli import common
 )
 @common.json_option
 def init(folder: Path, provider: str, as_json: bool) -> None:
-    """Write the configuration of a new project into FOLDER, by default the current one. Existing files are kept."""
+    """Write the configuration of a new project, and the tasks of the playbook for `invoke`, into FOLDER, by default the
+    current one. Existing files are kept."""
     written = [str(path) for path in begin(folder, provider)]
     # The name of the variable and never its value: the key belongs in .env, and the user puts it there.
     key = credential(provider)

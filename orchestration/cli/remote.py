@@ -3,13 +3,19 @@ read from the variable ORCHESTRATOR_TOKEN, so that it stands in no list of proce
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+
 import click
 
 from orchestration.cli import common
 from orchestration.cli.isolate import echo_isolation_record, incident_option, print_isolation, reason_option
+from orchestration.cli.questions import AskingSubject, add_answer_commands, asking_there, question_lines, question_of
 from orchestration.cli.remote_incidents import incidents
-from orchestration.cli.render import first_line
-from orchestration.cli.server import client_of, limit_option, print_record, print_records
+from orchestration.cli.render import age, alarm_line, first_line
+from orchestration.cli.server import client_of, limit_option, print_record, print_records, program_of
+from orchestration.clock import SystemClock
 
 __all__ = ["incidents", "isolate", "runs", "status"]
 
@@ -28,9 +34,16 @@ def status(context: click.Context, as_json: bool) -> None:
         common.print_json(found)
         return
     echo_isolation_record(found.get("isolation"))
+    now, program = SystemClock().now(), program_of(context)
+    # A server of an earlier version does not say which incidents nobody has acknowledged.
+    for row in found.get("unacknowledged", ()):
+        since = age(now, datetime.fromisoformat(row["detected_at"]))
+        click.echo(alarm_line(row["id"], row["severity"], row["title"], since, program))
     workers = sum(len(control["workers"]) for control in found["control"])
     questions = len(found["questions"])
     click.echo(f"{len(found['runs'])} unfinished runs, {questions} questions wait for an answer, {workers} workers")
+    for line in question_lines([question_of(one) for one in found["questions"]], program):
+        click.echo(line)
     for route in found["providers"]:
         click.echo(f"out of use: {route['provider']}/{route['model']}, {route['reason']}, as of {route['since']}")
 
@@ -141,31 +154,18 @@ def cancel_run(context: click.Context, run: str, reason: str, as_json: bool) -> 
     print_record(found, as_json, f"{found.id}: {found.status}")
 
 
-@runs.command("approve")
-@_run
-@_reason
-@click.pass_context
-def approve(context: click.Context, run: str, reason: str) -> None:
-    """Say yes to what a run asks."""
-    _decide(context, run, reason, approved=True)
-
-
-@runs.command("deny")
-@_run
-@_reason
-@click.pass_context
-def deny(context: click.Context, run: str, reason: str) -> None:
-    """Say no to what a run asks."""
-    _decide(context, run, reason, approved=False)
-
-
-def _decide(context: click.Context, run: str, reason: str, *, approved: bool) -> None:
+@contextmanager
+def _asking(context: click.Context, text: str) -> Iterator[AskingSubject]:
     with client_of(context) as client:
-        found = client.run(run)
+        found = client.run(text)
         # By its full identifier: `latest` could name another run by now.
-        questions = client.approvals(found.id)
-        if not questions:
-            click.echo(f"{found.id} asks nothing; it is {found.status}")
-        for question in questions:
-            client.decide(question["id"], "approved" if approved else "denied", reason)
-            click.echo(f"{found.id}: {'approved' if approved else 'denied'}: {question['question']}")
+        yield asking_there(client, found.id, found.status)
+
+
+add_answer_commands(
+    runs,
+    "RUN",
+    _asking,
+    approve="Approve the open question of a run.",
+    deny="Deny the open question of a run.",
+)

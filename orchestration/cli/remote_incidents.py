@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import click
@@ -18,8 +18,9 @@ from orchestration.cli.incident_options import (
     review_parts_option,
 )
 from orchestration.cli.isolate import echo_isolation_record
+from orchestration.cli.questions import AskingSubject, add_answer_commands, asking_there, question_lines, question_of
 from orchestration.cli.render import first_line
-from orchestration.cli.server import client_of, limit_option, print_record, print_records
+from orchestration.cli.server import client_of, limit_option, print_record, print_records, program_of
 from orchestration.client import IncidentRecord, RefusedError
 from orchestration.incidents.commands.base import IncidentCommand
 from orchestration.incidents.commands.review_field import WriteReview
@@ -70,7 +71,9 @@ def show_incident(context: click.Context, incident: str, as_json: bool) -> None:
         with contextlib.suppress(RefusedError):
             if not as_json:
                 echo_isolation_record(client.isolation()["isolation"])
-    print_record(found, as_json, "\n".join(_incident_lines(found)))
+        questions = [question_of(one) for one in client.approvals(found["incident"]["id"])]
+    asked = question_lines(questions, program_of(context))
+    print_record(found, as_json, "\n".join(_incident_lines(found, asked)))
 
 
 @incidents.command()
@@ -112,16 +115,26 @@ def _give(context: click.Context, incident: str, command: IncidentCommand, as_js
     print_record(found, as_json, _line(found))
 
 
+@contextlib.contextmanager
+def _asking(context: click.Context, text: str) -> Iterator[AskingSubject]:
+    with client_of(context) as client:
+        found = client.incident(text)["incident"]
+        # By its full identifier: `latest` could name another incident by now.
+        yield asking_there(client, found["id"], found["status"])
+
+
 def _line(found: IncidentRecord) -> str:
     return f"{found.id}: {found.severity} {found.status}: {found.title}"
 
 
-def _incident_lines(found: Mapping[str, Any]) -> list[str]:
+def _incident_lines(found: Mapping[str, Any], asked: Iterable[str]) -> list[str]:
     incident = found["incident"]
     head = f"{incident['id']}: {incident['severity']} {incident['status']}: {incident['title']}"
     entries = TypeAdapter(list[FoldedEntry]).validate_python(found["timeline"])
     timeline = [f"{entry.at:%Y-%m-%d %H:%M:%S} {entry_text(entry)}" for entry in entries]
-    return [head, incident["summary"], *found["sla"], "", "Timeline (UTC):", *timeline]
+    # A server of an earlier version does not say who has the incident.
+    owner = [f"owner: {found['ownership']}"] if "ownership" in found else []
+    return [head, incident["summary"], *owner, *found["sla"], *asked, "", "Timeline (UTC):", *timeline]
 
 
 def _action_items(found: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -135,3 +148,10 @@ def _row(item: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 add_commands(incidents, _give, remote=True)
+add_answer_commands(
+    incidents,
+    "INCIDENT",
+    _asking,
+    approve="Approve what a playbook asks to do.",
+    deny="Deny what a playbook asks to do; it continues with its next option.",
+)

@@ -14,7 +14,9 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestration.cli.live_view import AgentProgress, LiveView
+from orchestration.domain.console_command import PROGRAM
 from orchestration.domain.run_status import RunStatus
+from orchestration.runs.next_step import can_resume
 from orchestration.storage.runs import Run
 
 COLOURS = {
@@ -64,6 +66,12 @@ def runs_table(runs: Sequence[Run], now: datetime) -> Table:
             for run in runs
         ],
     )
+
+
+def alarm_line(incident: str, severity: str, title: str, since: str, program: str = PROGRAM) -> str:
+    """A severe incident that nobody has acknowledged, with the command that acknowledges it."""
+    shown = first_line(title, 70)
+    return f"{severity} not acknowledged for {since}: {shown}  ->  {program} incidents ack {incident}"
 
 
 def age(now: datetime, then: datetime) -> str:
@@ -139,8 +147,10 @@ def outcome_text(run: Run, artifacts: Sequence[Path]) -> str:
             lines.append("  rehearsal  answered by the rehearsal provider, not by a real model")
     lines.append(f"  workspace  {run.workspace}")
     lines += [f"  artifact   {path}" for path in artifacts]
+    if run.status is RunStatus.FAILED and not can_resume(run):
+        lines.append(f"  go on      orchestrator runs fork {run.id}")
     # A cancelled run keeps its checkpoints, so it can be resumed like a stopped one.
-    if run.status in (RunStatus.STOPPED, RunStatus.FAILED, RunStatus.CANCELLED):
+    elif run.status in (RunStatus.STOPPED, RunStatus.FAILED, RunStatus.CANCELLED):
         lines.append(f"  go on      orchestrator runs resume {run.id}")
     elif run.status is not RunStatus.SUCCEEDED:
         lines.append(f"  look       orchestrator runs show {run.id}")

@@ -12,7 +12,7 @@ from orchestration.errors import NotFoundError
 
 @click.group()
 def reports() -> None:
-    """Maintenance reports, by name or `latest`. `orchestrator maintenance run` writes one now."""
+    """Maintenance reports, by name or `latest`. `orchestrator maintenance run JOB` writes one now."""
 
 
 @reports.command("list")

@@ -1,4 +1,4 @@
-"""`orchestrator run`, `demo` and `coordinate`: start a run and follow it."""
+"""`orchestrator run` and `demo`: start a run and follow it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ import click
 from orchestration.app import Application, application
 from orchestration.cli import common
 from orchestration.cli.follow import conclude, follow
-from orchestration.cli.render import age, console, runs_table
 from orchestration.errors import UsageError
 from orchestration.rehearsal import samples
 from orchestration.storage.runs import Run
@@ -30,7 +29,7 @@ patience_option = click.option(
 
 @click.command()
 @click.argument("goal", nargs=-1)
-@click.option("--goal-file", type=click.Path(path_type=Path), help="Read the goal from a file, such as an issue.")
+@common.goal_file_option
 @common.workspace_option
 @click.option("--agent", help="Run this agent alone.")
 @common.provider_option
@@ -80,7 +79,7 @@ def run(
             )
             if queue:
                 return _say_queued(new, as_json=as_json)
-            return await _follow(app, [new], patience, as_json=as_json)
+            return await follow_to_end(app, [new], patience, as_json=as_json)
 
     return common.run_async(work)
 
@@ -105,63 +104,9 @@ def demo(config: str, provider: str | None, as_json: bool) -> int:
                         "Everything it writes is labelled [rehearsal]. For a real one: orchestrator providers list\n"
                     )
             new = await _start_sample(app, provider=chosen)
-            return await _follow(app, [new], _PATIENCE, as_json=as_json)
+            return await follow_to_end(app, [new], _PATIENCE, as_json=as_json)
 
     return common.run_async(work)
-
-
-@click.command()
-@click.argument("goal", nargs=-1)
-@common.workspace_option
-@common.provider_option
-@patience_option
-@common.json_option
-@click.pass_obj
-def coordinate(
-    config: str, goal: tuple[str, ...], workspace: Path | None, provider: str | None, patience: float, as_json: bool
-) -> int:
-    """Show unfinished runs and continue them; if there are none, start one on GOAL or on the sample."""
-    text = common.read_goal(goal, None)
-
-    async def work() -> int:
-        async with application(config) as app:
-            runs = list(await app.control.unfinished())
-            if runs and not as_json:
-                _say_state(app, runs)
-            # A goal that was given is work of its own; without one, the sample must not be added to runs that wait
-            # already.
-            if not runs or text is not None:
-                runs.append(await start_given_or_sample(app, text, workspace, provider=provider))
-            await app.launcher.resume_abandoned(runs)
-            return await _follow(app, runs, patience, as_json=as_json)
-
-    return common.run_async(work)
-
-
-def _say_state(app: Application, runs: Sequence[Run]) -> None:
-    """Where unfinished runs stand: what each waits for, and what its agents were last seen doing."""
-    now = app.clock.now()
-    console().print(runs_table(runs, now))
-    for run in runs:
-        if run.reason:
-            click.echo(f"  {run.id}: {run.reason}")
-        # The last few are what an operator needs to see whether the run is stuck.
-        for beat in app.timeline.list_heartbeats(run.id)[-3:]:
-            click.echo(f"  {run.id}: {beat.agent}: {beat.activity}, {age(now, beat.progress_at)} ago")
-    click.echo()
-
-
-async def start_given_or_sample(
-    app: Application, goal: str | None, workspace: Path | None, *, agent: str | None = None, provider: str | None = None
-) -> Run:
-    """Start a run on the goal, else on the workspace's backlog, else on a copy of the sample."""
-    folder = workspace or Path.cwd()
-    backlog = folder / common.BACKLOG
-    if goal is None and backlog.is_file():
-        goal = common.checked_goal(backlog.read_text(encoding="utf-8"))
-    if goal is None:
-        return await _start_sample(app, agent=agent, provider=provider)
-    return await app.launcher.start(goal, folder, agent=agent, provider=provider)
 
 
 async def _start_sample(app: Application, **values: Any) -> Run:
@@ -171,7 +116,8 @@ async def _start_sample(app: Application, **values: Any) -> Run:
     return await app.launcher.start(sample.goal, sample.workspace, options=options, **values)
 
 
-async def _follow(app: Application, runs: Sequence[Run], patience: float, *, as_json: bool) -> int:
+async def follow_to_end(app: Application, runs: Sequence[Run], patience: float, *, as_json: bool) -> int:
+    """Follow runs, and print how they ended; returns the exit code."""
     ended = await follow(app, runs, patience=patience, quiet=as_json)
     if as_json:
         common.print_json([{**common.plain(run), "artifacts": app.artifacts_of(run)} for run in ended])

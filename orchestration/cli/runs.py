@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import getpass
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -10,10 +11,10 @@ import click
 from orchestration.app import application, project
 from orchestration.cli import common
 from orchestration.cli.follow import conclude, follow
+from orchestration.cli.questions import AskingSubject, OpenQuestion, add_answer_commands, asking_here, question_lines
 from orchestration.cli.render import age, console, outcome_text, runs_table, table
 from orchestration.cli.run import patience_option
 from orchestration.domain.run_status import RunStatus
-from orchestration.errors import ConflictError
 from orchestration.events.render import followed_line
 from orchestration.workflows.step_count import count_steps
 
@@ -79,8 +80,8 @@ def show(config: str, run: str, with_events: bool, as_json: bool) -> None:
         click.echo(f"  steps      {steps.executed} executed, {steps.committed_repeated} committed steps repeated")
         for name, problem in altered:
             click.echo(f"  artifact   {name} is {problem}: it is not what the run wrote")
-        for question in questions:
-            click.echo(f"  question   {question.question}  →  orchestrator runs approve {found.id}")
+        for line in question_lines([OpenQuestion(one.id, one.subject, one.question) for one in questions]):
+            click.echo(f"  {line}")
         if not found.status.ended and beats:
             now = here.clock.now()
             rows = [(beat.agent, beat.activity, f"{age(now, beat.progress_at)} ago") for beat in beats]
@@ -149,24 +150,6 @@ def cancel(config: str, run: str, reason: str, as_json: bool) -> None:
     common.run_async(work)
 
 
-@runs.command()
-@_run_argument
-@click.option("--reason", default="", help="The reason; stored with the answer.")
-@click.pass_obj
-def approve(config: str, run: str, reason: str) -> None:
-    """Approve the open question of a run."""
-    _decide(config, run, reason, approved=True)
-
-
-@runs.command()
-@_run_argument
-@click.option("--reason", default="", help="The reason; stored with the answer.")
-@click.pass_obj
-def deny(config: str, run: str, reason: str) -> None:
-    """Deny the open question of a run."""
-    _decide(config, run, reason, approved=False)
-
-
 def _steer(config: str, run: str, patience: float, as_json: bool, action: Any) -> int:
     async def work() -> int:
         async with application(config) as app:
@@ -179,13 +162,18 @@ def _steer(config: str, run: str, patience: float, as_json: bool, action: Any) -
     return common.run_async(work)
 
 
-def _decide(config: str, run: str, reason: str, *, approved: bool) -> None:
+@contextmanager
+def _asking(context: click.Context, text: str) -> Iterator[AskingSubject]:
     # The records are enough: the process that executes the run reads the answer from the database.
-    with project(config) as here:
-        found = here.find_run(run)
-        questions = here.approvals.list_open(found.id)
-        if not questions:
-            raise ConflictError(f"Run {found.id} has no open question; it is {found.status}.")
-        for question in questions:
-            here.answer(question, approved=approved, by=getpass.getuser(), reason=reason)
-            click.echo(f"{found.id}: {'approved' if approved else 'denied'}: {question.question}")
+    with project(context.obj) as here:
+        found = here.find_run(text)
+        yield asking_here(here, found.id, found.status)
+
+
+add_answer_commands(
+    runs,
+    "RUN",
+    _asking,
+    approve="Approve the open question of a run.",
+    deny="Deny the open question of a run.",
+)

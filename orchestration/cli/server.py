@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ import click
 from orchestration.cli import common
 from orchestration.cli.render import console, table
 from orchestration.client import Client
+from orchestration.domain.console_command import PROGRAM
 
 # A variable rather than an option: the arguments of a process are visible to every user of the machine.
 TOKEN_VARIABLE = "ORCHESTRATOR_TOKEN"  # noqa: S105 (the variable's name)
@@ -22,6 +24,14 @@ def client_of(context: click.Context) -> Client:
     """A client of the server."""
     # `--server` is an option of the outermost group, whatever subcommand this is.
     return Client(context.find_root().params["server"], os.environ.get(TOKEN_VARIABLE))
+
+
+def program_of(context: click.Context) -> str:
+    """How a further command on this server begins: with the option only where it was given as one."""
+    root = context.find_root()
+    if root.get_parameter_source("server") is not click.core.ParameterSource.COMMANDLINE:
+        return PROGRAM  # the variable will name the server again
+    return f"{PROGRAM} --server {shlex.quote(root.params['server'])}"
 
 
 def print_record(found: Any, as_json: bool, text: str) -> None:

@@ -8,7 +8,8 @@ from orchestration.app import project
 from orchestration.app.overview import Overview, overview
 from orchestration.cli import common
 from orchestration.cli.isolate import echo_isolation
-from orchestration.cli.render import console, runs_table, table
+from orchestration.cli.questions import OpenQuestion, question_lines
+from orchestration.cli.render import age, alarm_line, console, runs_table, table
 from orchestration.config.isolation import isolation_of
 
 
@@ -16,19 +17,22 @@ from orchestration.config.isolation import isolation_of
 @common.json_option
 @click.pass_obj
 def status(config: str, as_json: bool) -> None:
-    """Show the state of the project on one screen: runs, open questions, unavailable providers, processes."""
+    """Show the state of the project on one screen: severe incidents that nobody has acknowledged, then runs, open
+    questions, unavailable providers, processes."""
     with project(config) as here:
         found = overview(here)
         if as_json:
             common.print_json(found)
             return
         echo_isolation(isolation_of(here.store))
+        for row in found.unacknowledged:
+            click.echo(alarm_line(row.id, row.severity.value, row.title, age(here.clock.now(), row.detected_at)))
         click.echo(_summary(found))
         if found.runs:
             console().print(runs_table(found.runs, here.clock.now()))
-        for question in found.questions:
-            click.echo(f"question of {question.subject}: {question.question}")
-            click.echo(f"    answer: orchestrator runs approve {question.subject}  (or deny)")
+        questions = [OpenQuestion(one.id, one.subject, one.question) for one in found.questions]
+        for line in question_lines(questions):
+            click.echo(line)
         for route in found.providers:
             click.echo(f"out of use: {route.provider}/{route.model}, {route.reason}, as of {route.since}")
         _print_processes(found)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from datetime import datetime, timedelta
 
+from orchestration.domain.console_command import answer_command
 from orchestration.domain.incident_status import IncidentStatus
 from orchestration.domain.scenario import Scenario
 from orchestration.incidents.change import Notification
@@ -37,7 +38,7 @@ def notice(incident: Incident, notification: Notification, url: str = "") -> Not
         review=_review(incident) if notification.kind is NoticeKind.RESOLVED else "",
         reason=notification.reason,
         tried=incident.attempted_actions,
-        to_do=next_commands(incident),
+        to_do=_commands(incident, notification),
         url=url,
         drill=incident.drill,
     )
@@ -101,6 +102,14 @@ def duration(incident: Incident) -> timedelta | None:
     # A person may enter a start that is later than the end; no message may tell of a negative duration.
     start = min(incident.impact_started_at or incident.detected_at, incident.resolved_at)
     return incident.resolved_at - start
+
+
+def _commands(incident: Incident, notification: Notification) -> tuple[str, ...]:
+    if notification.kind is not NoticeKind.APPROVAL:
+        return next_commands(incident)
+    # With the question, since another one may be open by the time this is read.
+    question = notification.reason
+    return answer_command(incident.id, question), answer_command(incident.id, question, approve=False)
 
 
 def next_commands(incident: Incident) -> tuple[str, ...]:

@@ -129,6 +129,10 @@ class PlaybookRecords:
         with self._database.read() as connection:
             return tuple(_run(row) for row in connection.execute(query.limit(limit)))
 
+    def newest_run(self, incident_id: str) -> PlaybookRun | None:
+        """The newest run on an incident; None if no playbook has run on it."""
+        return next(iter(self.list_runs(incident_id=incident_id, limit=1)), None)
+
     def find_action(self, key: str) -> ActionRun | None:
         """One action; None if it was never started."""
         with self._database.read() as connection:

@@ -102,7 +102,7 @@ class RunControl:
         else:
             raise ConflictError(
                 f"{run.id} is running: process {tree[0].executor} is working on it; "
-                "watch it with `orchestrator runs show`, or cancel it first"
+                f"watch it with `orchestrator runs show {run.id}`, or cancel it first"
             )
         resumed = await anyio.to_thread.run_sync(self._runs.get, run.id)
         version = self._config_version() if resumed.attempt != run.attempt else None

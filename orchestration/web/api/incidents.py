@@ -21,9 +21,11 @@ from orchestration.incidents.commands.table import COMMANDS
 from orchestration.incidents.escalation import missing_fields
 from orchestration.incidents.folded_timeline import FoldedEntry, fold
 from orchestration.incidents.model import Incident, ReviewField, person
+from orchestration.incidents.ownership import ownership
 from orchestration.incidents.review import clock_lines, draft
 from orchestration.security.principal import Role
 from orchestration.storage.incidents.table import IncidentRow, TimerRow
+from orchestration.storage.playbooks import PlaybookRecords
 from orchestration.web.api.services import (
     Caller,
     Cursor,
@@ -44,7 +46,8 @@ _READ = requires(Role.VIEWER, _AREA)
 class IncidentDetails(BaseModel):
     """One incident with its timeline, timers, targets and the missing parts of its review.
 
-    Entries of the timeline that repeat each other are one entry with a `count`.
+    Entries of the timeline that repeat each other are one entry with a `count`. `ownership` says who has the incident
+    now, or what the playbook does and waits for.
     """
 
     incident: Incident
@@ -52,6 +55,7 @@ class IncidentDetails(BaseModel):
     timers: Sequence[TimerRow]
     sla: Sequence[str]
     missing: Sequence[ReviewField]
+    ownership: str
 
 
 @router.get("/incidents", dependencies=_READ)
@@ -83,12 +87,16 @@ def show_incident(services: Services, incident: Name) -> IncidentDetails:
     """One incident, with its timeline and clocks. `incident` is an identifier, an end of one, or `latest`."""
     records = services.app.incident_service.records
     found = records.find(incident)
+    entries = records.entries(found.id)
+    response = PlaybookRecords(services.app.database).newest_run(found.id)
+    questions = [one.question for one in services.app.approvals.list_open(found.id)]
     return IncidentDetails(
         incident=found,
-        timeline=fold(records.entries(found.id)),
+        timeline=fold(entries),
         timers=records.table.list_timers(found.id),
         sla=clock_lines(found, records.settings(found), services.app.clock.now()),
         missing=missing_fields(found),
+        ownership=ownership(found, entries, response, questions),
     )
 
 

@@ -16,7 +16,7 @@ from orchestration.domain.run_status import RunStatus
 from orchestration.errors import ConflictError, NotFoundError
 from orchestration.events import Event
 from orchestration.events.runs import ArtifactRead
-from orchestration.security.principal import Principal, Role
+from orchestration.security.principal import Role
 from orchestration.storage.approvals import Approval
 from orchestration.storage.artifacts import ArtifactRecord
 from orchestration.storage.runs import Run
@@ -35,7 +35,7 @@ from orchestration.web.api.services import (
     page,
     requires,
 )
-from orchestration.web.problems import NotAllowedError
+from orchestration.web.approval_rights import area_of, check_may_answer
 from orchestration.workflows.step_count import count_steps
 
 router = APIRouter()
@@ -211,34 +211,24 @@ async def fork_run(services: Services, run: Name, body: ForkRequest) -> Run:
     return await services.app.launcher.fork((await _find(services, run)).id, body.number, queue=None)
 
 
-@router.get("/approvals", dependencies=requires(Role.VIEWER, "runs"))
-def list_approvals(services: Services, subject: Annotated[str | None, Query(max_length=64)] = None) -> list[Approval]:
-    """List pending approvals, oldest first; `subject` is a run or an incident."""
-    return list(services.app.approvals.list_open(subject))
+@router.get("/approvals", dependencies=requires(Role.VIEWER, None))
+def list_approvals(
+    services: Services, principal: Caller, subject: Annotated[str | None, Query(max_length=64)] = None
+) -> list[Approval]:
+    """List pending approvals, oldest first; `subject` is a run or an incident. A token gets those of its areas."""
+    found = services.app.approvals.list_open(subject)
+    return [one for one in found if principal.may(Role.VIEWER, area_of(one.subject))]
 
 
-@router.post("/approvals/decisions", dependencies=requires(Role.RESPONDER, "runs"))
+@router.post("/approvals/decisions", dependencies=requires(Role.RESPONDER, None))
 def decide(services: Services, principal: Caller, answer: ApprovalAnswer) -> Approval:
     """Answer a pending approval. It can be answered only once."""
     approval = services.app.approvals.get(answer.approval)
-    _check_may_answer(principal, approval)
+    check_may_answer(principal, approval)
     if approval.decision is not None:
         raise ConflictError(f"{approval.decided_by} has already {approval.decision} this.")
     services.app.answer(approval, approved=answer.decision == "approved", by=principal.name, reason=answer.reason)
     return services.app.approvals.get(approval.id)
-
-
-def _check_may_answer(principal: Principal, approval: Approval) -> None:
-    """An approval without a role is for operators, who control runs. Raises NotAllowedError."""
-    try:
-        needed = Role(approval.role) if approval.role else Role.OPERATOR
-    # A role that this release does not know was written by a newer one. The strictest role is the safe reading.
-    except ValueError:
-        needed = Role.ADMIN
-    if not principal.role.includes(needed):
-        raise NotAllowedError(
-            f"This requires the role {needed.value}. {principal.name} has the role {principal.role.value}."
-        )
 
 
 async def _find(services: ApiServices, run: str) -> Run:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from orchestration.domain.console_command import answer_command
 from orchestration.domain.run_status import RunStatus
 from orchestration.domain.severity import Severity
 from orchestration.incidents.commands.table import COMMANDS
@@ -164,4 +165,5 @@ FILTERS = {
     "plain": plain,
     "pretty": pretty,
     "severity_words": severity_words,
+    "answer_command": answer_command,
 }

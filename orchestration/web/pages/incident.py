@@ -18,6 +18,7 @@ from orchestration.incidents.commands.inputs import Choices
 from orchestration.incidents.escalation import missing_fields
 from orchestration.incidents.folded_timeline import fold
 from orchestration.incidents.model import Incident, ReviewField, person
+from orchestration.incidents.ownership import ownership
 from orchestration.incidents.review import draft, entry_text
 from orchestration.security.principal import Principal, Role
 from orchestration.storage.incidents.table import IncidentRow
@@ -62,6 +63,8 @@ class _Incident:
         found = records.get(name)
         entries, settings = records.entries(found.id), records.settings(found)
         others = records.table.list(is_open=True, limit=50)
+        questions = self._app.approvals.list_open(found.id)
+        response = self._playbooks.newest_run(found.id)
         return {
             "incident": found,
             "card": card_of(records, found, now),
@@ -73,7 +76,8 @@ class _Incident:
             "blockers": resolution.blockers(found) if found.status.is_open else (),
             "timers": records.table.list_timers(found.id),
             "responses": runs_on(self._playbooks, found.id),
-            "questions": self._app.approvals.list_open(found.id),
+            "questions": questions,
+            "ownership": ownership(found, entries, response, [one.question for one in questions]),
             "forms": forms_for(found, _choices(found, settings, others)),
             "reviewable": found.status in _REVIEWABLE,
             "review_fields": list(ReviewField),

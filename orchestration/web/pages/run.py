@@ -14,9 +14,11 @@ from orchestration.domain.run_status import RunStatus
 from orchestration.errors import NotFoundError
 from orchestration.events.render import followed_line
 from orchestration.events.runs import ArtifactRead
+from orchestration.runs.next_step import can_resume
 from orchestration.security.principal import Principal, Role
 from orchestration.storage.artifacts import ArtifactRecord
 from orchestration.storage.runs import Run
+from orchestration.web.approval_rights import check_may_answer
 from orchestration.web.pages.forms import Form, whole_number
 from orchestration.web.pages.runs import is_rehearsed
 from orchestration.web.pages.site import DashboardSite, SitePage, Values, principal_of
@@ -35,8 +37,8 @@ def routes(site: DashboardSite) -> Sequence[Route]:
         "cancel": (view.cancel, Role.OPERATOR),
         "resume": (view.resume, Role.OPERATOR),
         "fork": (view.fork, Role.OPERATOR),
-        "approve": (view.approve, Role.RESPONDER),
-        "deny": (view.deny, Role.RESPONDER),
+        "approve": (view.approve, Role.OPERATOR),
+        "deny": (view.deny, Role.OPERATOR),
     }
     # Only events of this run refresh the page: with many active runs, every page would otherwise reload all the time.
     page = site.page(SitePage("/runs/{run}", "run.html", "runs", view.read, ("run/ID",)), actions)
@@ -55,7 +57,7 @@ class _Run:
         # say so.
         attended = run.status.ended or await self._app.placement.is_attended(run.id)
         parts = await self._app.control.parts(run.id)
-        resumable = run.status in _RESUMABLE or not attended
+        resumable = (run.status in _RESUMABLE and can_resume(run)) or not attended
         return {**values, "attended": attended, "parts": parts, "resumable": resumable}
 
     def _read(self, run: Run, before: int | None) -> Values:
@@ -138,14 +140,15 @@ class _Run:
 
 
 async def decide(app: Application, form: Form, principal: Principal, subject: str, *, approved: bool) -> None:
-    """Answer one question of a run or an incident. Raises ConflictError if it is already answered, and NotFoundError if
-    the subject has no such question."""
+    """Answer one question of a run or an incident. Raises ConflictError if it is already answered, NotFoundError if the
+    subject has no such question, and NotAllowedError if the caller may not answer it."""
     name, reason = form.text("approval"), form.text("reason", required=False)
 
     def work() -> None:
         question = app.approvals.get(name)
         if question.subject != subject:
             raise NotFoundError(f"There is no question '{name}' about {subject}.")
+        check_may_answer(principal, question)
         app.answer(question, approved=approved, by=principal.name, reason=reason)
 
     await anyio.to_thread.run_sync(work)

@@ -29,7 +29,8 @@ def test_the_configuration_to_begin_with_is_the_one_of_this_repository() -> None
 
 @pytest.mark.parametrize("provider", PROVIDERS)
 def test_each_provider_gives_a_configuration_that_can_be_used(provider: str, tmp_path: Path) -> None:
-    configuration, schema = begin(tmp_path / "new", provider)
+    configuration, schema, tasks = begin(tmp_path / "new", provider)
+    assert "orchestration.cli.tasks" in tasks.read_text()
     key = credential(provider)
     checked = check_files(configuration, {key: "a-key-for-a-test-0123456789"} if key else {})
     assert checked.usable, [finding.message for finding in checked.findings]

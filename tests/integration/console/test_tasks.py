@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import json
 import shutil
+import sqlite3
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
-
-import pytest
 
 from tests.support.console import REPOSITORY, environment, free_port
 from tests.support.patience import patient
 
-_NO_PROVIDER = ("run-planner", "run-executor", "run-reviewer", "run-parallel", "coordinator-run")
+_AGENTS = ("run-planner", "run-executor", "run-reviewer", "run-parallel")
 
 
 def clone(folder: Path) -> Path:
@@ -35,18 +34,30 @@ def invoke(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
-@pytest.mark.slow  # each of them gives a provider ten seconds to come up
-def test_without_a_provider_every_task_stops_resumably_and_says_what_to_start(tmp_path: Path) -> None:
-    folders = {name: clone(tmp_path / name) for name in _NO_PROVIDER}
-    with ThreadPoolExecutor(len(folders)) as pool:
-        answers = dict(zip(folders, pool.map(lambda name: invoke(folders[name], name), folders), strict=True))
-    for name, answer in answers.items():
-        assert answer.returncode == 1, (name, answer)
-        assert "start it with: ollama serve" in answer.stdout, name
-        assert "orchestrator runs resume run-" in answer.stdout, name
-        assert "rehearsal" not in answer.stdout, name
-        assert "Traceback" not in answer.stderr, name
-    assert answers["run-parallel"].stdout.count(": stopped: ") == 3
+def test_without_a_goal_and_without_a_failure_no_task_begins_anything(tmp_path: Path) -> None:
+    folder = clone(tmp_path / "clone")
+    idle = invoke(folder, "coordinator-run")
+    assert (idle.returncode, "No run is unfinished or has failed" in idle.stdout) == (0, True), idle
+    for name in _AGENTS:
+        answer = invoke(folder, name)
+        assert (answer.returncode, "give a goal: orchestrator agents run " in answer.stderr) == (2, True), (
+            name,
+            answer,
+        )
+    with closing(sqlite3.connect(folder / "var" / "orchestrator.db")) as connection:
+        assert connection.execute("SELECT count(*) FROM runs").fetchone() == (0,)
+
+
+def test_without_a_provider_every_agent_stops_resumably_and_says_what_to_start(tmp_path: Path) -> None:
+    folder = clone(tmp_path / "clone")
+    (folder / "goal.md").write_text("x is odd")
+    answer = invoke(folder, "run-parallel", "--goal-file=goal.md")
+    assert answer.returncode == 1, answer
+    assert "start it with: ollama serve" in answer.stdout
+    assert "orchestrator runs resume run-" in answer.stdout
+    assert "rehearsal" not in answer.stdout
+    assert "Traceback" not in answer.stderr
+    assert answer.stdout.count(": stopped: ") == 3
 
 
 def test_with_a_provider_by_name_a_goal_and_a_workspace_are_worked_on(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,8 +15,9 @@ from orchestration.client import Client, RefusedError, UnreachableError
 from orchestration.errors import ConflictError, NotFoundError, UsageError
 from orchestration.incidents.report import BlastRadius
 from orchestration.security.principal import Role
+from orchestration.storage.approvals import Approval
 from tests.support.console import ConsoleProject, free_port
-from tests.support.incidents import a_report
+from tests.support.incidents import HALF, a_report
 from tests.support.web import PASSWORD, RunningWebServer
 
 Call = Callable[..., Result]
@@ -53,7 +55,7 @@ def test_a_run_is_started_shown_and_stopped_elsewhere(server: RunningWebServer, 
     assert run in there("runs", "list").output
     assert json.loads(there("runs", "show", run, "--json").output)["goal"] == "say hello"
     assert "goal: say hello" in there("runs", "show", run).output
-    assert "asks nothing" in there("runs", "approve", run).output
+    assert isinstance(there("runs", "approve", run).exception, ConflictError), "it asks nothing"
     there("runs", "cancel", run, "--reason", "a test")
     assert json.loads(there("runs", "show", run, "--json").output)["status"] in ("cancelled", "failed", "succeeded")
 
@@ -65,6 +67,49 @@ def test_an_incident_is_worked_elsewhere(there: Call, incident: str) -> None:
     assert "it fails" in there("incidents", "escalate", incident, "2", "--reason", "help").output
     assert "noted by test" in there("incidents", "show", incident).output
     assert "resolved" in there("incidents", "resolve", incident, "--resolution", "restarted", "--anyway").output
+
+
+def test_the_status_begins_with_what_is_severe_and_every_command_that_it_shows_works(
+    server: RunningWebServer, there: Call
+) -> None:
+    now = server.app.clock.now()
+    incident = server.app.incident_service.open_or_join(a_report(at=now, key="severe", facts=HALF)).id
+    for number in (1, 2):
+        question = f"Restart agent {number}.\nIt would: stop run {number}"
+        server.app.approvals.add(Approval(f"severe-{number}", incident, question, now, role="responder"))
+    lines = there("status").output.splitlines()
+    assert lines[0].startswith("P1 not acknowledged for ")
+    shown = [line.partition(f"orchestrator --server {server.url} ")[2] for line in lines]
+    commands = [shlex.split(each.removesuffix("  (or deny)")) for each in shown if each]
+    assert [command[:3] for command in commands if incident in command] == [
+        ["incidents", "ack", incident],
+        ["incidents", "approve", incident],
+        ["incidents", "approve", incident],
+    ]
+    assert "Choose one with --question" in str(there("incidents", "deny", incident).exception)
+    assert (
+        f"answer: orchestrator --server {server.url} incidents approve" in there("incidents", "show", incident).output
+    )
+    for command in commands:
+        if incident in command:
+            assert there(*command).exception is None, command
+    decided = [server.app.approvals.get(f"severe-{number}").decision for number in (1, 2)]
+    assert decided == ["approved", "approved"]
+    assert "owner: test" in there("incidents", "show", incident).output
+    assert incident not in there("status").output
+
+
+def test_a_token_answers_only_what_its_areas_are_about(server: RunningWebServer) -> None:
+    app, now = server.app, server.app.clock.now()
+    incident = app.incident_service.open_or_join(a_report(at=now, key="areas")).id
+    app.approvals.add(Approval("of-incident", incident, "restart it?", now, role="responder"))
+    app.approvals.add(Approval("of-run", "run-of-another", "may it start?", now))
+    with Client(server.url, server.token(Role.OPERATOR, scopes=("incidents",))) as client:
+        assert {one["id"] for one in client.approvals()} >= {"of-incident"}
+        assert "of-run" not in {one["id"] for one in client.approvals()}
+        with pytest.raises(RefusedError, match="requires the role operator for runs"):
+            client.decide("of-run", "approved")
+        assert client.decide("of-incident", "denied")["decision"] == "denied"
 
 
 def test_what_goes_wrong_elsewhere_is_one_sentence(there: Call, incident: str) -> None:

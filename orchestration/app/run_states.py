@@ -1,0 +1,63 @@
+"""Every run that needs something: unfinished, failed, or held by an incident's response; with its next step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import anyio.to_thread
+
+from orchestration.app.application import Application
+from orchestration.domain.run_status import RunStatus
+from orchestration.errors import NotFoundError
+from orchestration.runs.next_step import NextStep, next_step
+from orchestration.storage.approvals import Approval
+from orchestration.storage.runs import Run
+
+# Enough for any morning; the oldest failures of a long life are better looked up by `runs list`.
+MAX_FAILED = 20
+
+
+@dataclass(frozen=True, slots=True)
+class RunState:
+    """A run with its open questions and its next step."""
+
+    run: Run
+    step: NextStep
+    questions: Sequence[Approval] = ()
+
+
+async def run_states(app: Application) -> list[RunState]:
+    """The runs, oldest first: those that can go on by themselves, then those that need a person."""
+    runs = await anyio.to_thread.run_sync(_runs, app)
+    attended = {run.id: not run.status.ended and await app.placement.is_attended(run.id) for run in runs}
+    states = await anyio.to_thread.run_sync(lambda: list(_states(app, runs, attended)))
+    return sorted(states, key=lambda state: not state.step.continues)
+
+
+def _runs(app: Application) -> list[Run]:
+    failed = app.runs.list([RunStatus.FAILED], MAX_FAILED)
+    replaced = app.runs.list_replaced([run.id for run in failed])
+    unfinished = app.runs.list([status for status in RunStatus if not status.ended], limit=1000)
+    found = (*unfinished, *(run for run in failed if run.id not in replaced))
+    return sorted(found, key=lambda run: (run.created_at, run.id))
+
+
+def _states(app: Application, runs: Sequence[Run], attended: dict[str, bool]) -> Iterator[RunState]:
+    for run in runs:
+        questions = app.approvals.list_open(run.id)
+        step = next_step(
+            run,
+            questions,
+            attended=attended[run.id],
+            incident_open=_is_open(app, run.held_by) if run.held_by else False,
+        )
+        if step is not None:
+            yield RunState(run, step, questions)
+
+
+def _is_open(app: Application, incident: str) -> bool:
+    try:
+        return app.incident_service.records.get(incident).status.is_open
+    except NotFoundError:  # retention has removed it
+        return False

@@ -1,0 +1,56 @@
+"""What a run needs next: the one console command to type, and whether it can go on without a person. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from orchestration.domain.console_command import answer_command, show_command
+from orchestration.domain.run_hold import RunHold
+from orchestration.domain.run_status import RunStatus
+from orchestration.storage.approvals import Approval
+from orchestration.storage.runs import Run
+
+_HELD_BY_RESPONSE = (RunHold.PAUSED_BY_RESPONSE, RunHold.STOPPED_BY_RESPONSE)
+
+
+@dataclass(frozen=True, slots=True)
+class NextStep:
+    """The command to type next; `continues` runs need nobody's decision to go on."""
+
+    command: str
+    continues: bool = False
+
+
+def next_step(
+    run: Run, questions: Sequence[Approval] = (), *, attended: bool = False, incident_open: bool = False
+) -> NextStep | None:
+    """The next step of a run; None for one that has succeeded or that a person has cancelled.
+
+    `questions` are its open ones; `attended` says that a live process works on it, and `incident_open` that the
+    incident whose response holds it is not over.
+    """
+    if run.status is RunStatus.FAILED:
+        return NextStep(_resume(run) if can_resume(run) else f"orchestrator runs fork {run.id}")
+    if run.status.ended:
+        return None
+    if run.hold in _HELD_BY_RESPONSE:
+        # While its incident is open, the response may still resume it; what comes next is decided there.
+        return NextStep(show_command(run.held_by) if run.held_by and incident_open else _resume(run))
+    if questions:
+        chosen = questions[0].question if len(questions) > 1 else ""
+        return NextStep(answer_command(run.id, chosen))
+    if run.hold is RunHold.PAUSED_BY_PERSON:
+        return NextStep(_resume(run))
+    return NextStep(show_command(run.id) if attended else _resume(run), continues=True)
+
+
+def can_resume(run: Run) -> bool:
+    """Whether a failed run has a failed step to go back to. One that failed at its end, because a review or a check
+    did not pass, has none; it can be forked."""
+    # Earlier versions did not record it, and most runs fail in a step.
+    return run.outcome is None or bool(run.outcome.get("step_failed", True))
+
+
+def _resume(run: Run) -> str:
+    return f"orchestrator runs resume {run.id}"
