@@ -14,7 +14,6 @@ from orchestration.errors import ConflictError
 from orchestration.monitoring.collectors.progress import KINDS as PROGRESS_KINDS
 from orchestration.monitoring.collectors.progress import progress_ages
 from orchestration.runs.agent_steps import open_agents
-from orchestration.runs.next_step import can_resume
 from orchestration.storage.runs import Run
 
 # The record of a run says that it is stopped before the engine has stopped all of its parts.
@@ -52,9 +51,9 @@ async def restart(app: Application, step: RestartableStep) -> Run:
 
 async def _step(app: Application, state: RunState, agent: str) -> RestartableStep | None:
     run = state.run
-    failed = run.status is RunStatus.FAILED and can_resume(run)
+    failed = run.status is RunStatus.FAILED
     # What a person or a response holds, or what waits for an answer, is not restarted in passing.
-    if not failed and not state.step.continues:
+    if not failed and not state.need.continues:
         return None
     events = (await anyio.to_thread.run_sync(app.timeline.list_of_kinds, [run.id], PROGRESS_KINDS))[run.id]
     if agent not in open_agents(events):

@@ -1,4 +1,4 @@
-"""Every run that needs something: unfinished, failed, or held by an incident's response; with its next step."""
+"""Every run that needs something: it is unfinished, has failed, or is held by an incident's response."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import anyio.to_thread
 from orchestration.app.application import Application
 from orchestration.domain.run_status import RunStatus
 from orchestration.errors import NotFoundError
-from orchestration.runs.next_step import NextStep, next_step
+from orchestration.runs.needs import RunNeed, need_of
 from orchestration.storage.approvals import Approval
 from orchestration.storage.runs import Run
 
@@ -20,10 +20,10 @@ MAX_FAILED = 20
 
 @dataclass(frozen=True, slots=True)
 class RunState:
-    """A run with its open questions and its next step."""
+    """A run with its open questions and what it needs."""
 
     run: Run
-    step: NextStep
+    need: RunNeed
     questions: Sequence[Approval] = ()
 
 
@@ -32,7 +32,7 @@ async def run_states(app: Application) -> list[RunState]:
     runs = await anyio.to_thread.run_sync(_runs, app)
     attended = {run.id: not run.status.ended and await app.placement.is_attended(run.id) for run in runs}
     states = await anyio.to_thread.run_sync(lambda: list(_states(app, runs, attended)))
-    return sorted(states, key=lambda state: not state.step.continues)
+    return sorted(states, key=lambda state: not state.need.continues)
 
 
 def _runs(app: Application) -> list[Run]:
@@ -46,14 +46,14 @@ def _runs(app: Application) -> list[Run]:
 def _states(app: Application, runs: Sequence[Run], attended: dict[str, bool]) -> Iterator[RunState]:
     for run in runs:
         questions = app.approvals.list_open(run.id)
-        step = next_step(
+        need = need_of(
             run,
             questions,
             attended=attended[run.id],
             incident_open=_is_open(app, run.held_by) if run.held_by else False,
         )
-        if step is not None:
-            yield RunState(run, step, questions)
+        if need is not None:
+            yield RunState(run, need, questions)
 
 
 def _is_open(app: Application, incident: str) -> bool:

@@ -105,7 +105,7 @@ async def _restart(app: Application, agents: Sequence[str], *, every: bool, quie
         for other in steps[1:]:
             _say(f"{name} is also needed in {other.run.id}; next: orchestrator runs resume {other.run.id}", quiet)
     if every:
-        idle = [state.run for state in await run_states(app) if state.step.continues and state.run.id not in restarted]
+        idle = [state.run for state in await run_states(app) if state.need.continues and state.run.id not in restarted]
         await app.launcher.resume_abandoned(idle)
         restarted |= {run.id: run for run in idle}
     if not restarted:

@@ -50,7 +50,7 @@ def coordinate(
             states = await run_states(app)
             if not as_json:
                 _print_states(app, states, idle=text is None)
-            going = [state.run for state in states if state.step.continues]
+            going = [state.run for state in states if state.need.continues]
             if text is not None:
                 going.append(await app.launcher.start(text, workspace or Path.cwd(), provider=provider))
             await app.launcher.resume_abandoned(going)
@@ -82,9 +82,9 @@ def _print_states(app: Application, states: Sequence[RunState], *, idle: bool) -
 
 
 def _next(state: RunState) -> str:
-    if state.step.continues:
+    if state.need.continues:
         return f"goes on now; to see it: {show_command(state.run.id)}"
-    return f"next: {state.step.command}"
+    return f"next: {state.need.command}"
 
 
 def _records(app: Application, ended: Sequence[Run], states: Sequence[RunState]) -> Iterator[dict[str, Any]]:
@@ -92,5 +92,5 @@ def _records(app: Application, ended: Sequence[Run], states: Sequence[RunState])
     for run in ended:
         yield {**common.plain(run), "artifacts": app.artifacts_of(run), "next": None}
     for state in states:
-        if not state.step.continues:
-            yield {**common.plain(state.run), "artifacts": app.artifacts_of(state.run), "next": state.step.command}
+        if not state.need.continues:
+            yield {**common.plain(state.run), "artifacts": app.artifacts_of(state.run), "next": state.need.command}

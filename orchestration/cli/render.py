@@ -16,7 +16,6 @@ from rich.text import Text
 from orchestration.cli.live_view import AgentProgress, LiveView
 from orchestration.domain.console_command import PROGRAM
 from orchestration.domain.run_status import RunStatus
-from orchestration.runs.next_step import can_resume
 from orchestration.storage.runs import Run
 
 COLOURS = {
@@ -147,10 +146,8 @@ def outcome_text(run: Run, artifacts: Sequence[Path]) -> str:
             lines.append("  rehearsal  answered by the rehearsal provider, not by a real model")
     lines.append(f"  workspace  {run.workspace}")
     lines += [f"  artifact   {path}" for path in artifacts]
-    if run.status is RunStatus.FAILED and not can_resume(run):
-        lines.append(f"  go on      orchestrator runs fork {run.id}")
     # A cancelled run keeps its checkpoints, so it can be resumed like a stopped one.
-    elif run.status in (RunStatus.STOPPED, RunStatus.FAILED, RunStatus.CANCELLED):
+    if run.status in (RunStatus.STOPPED, RunStatus.FAILED, RunStatus.CANCELLED):
         lines.append(f"  go on      orchestrator runs resume {run.id}")
     elif run.status is not RunStatus.SUCCEEDED:
         lines.append(f"  look       orchestrator runs show {run.id}")

@@ -106,8 +106,6 @@ class RunProgress:
         self.undone: tuple[str, ...] = ()
         self.failed_checks: tuple[str, ...] = ()
         self.failing: str = ""
-        # Whether a recorded step failed, which resuming the run repeats.
-        self.step_failed = False
 
     def seconds_left(self) -> float | None:
         limit = self.setup.seconds
@@ -177,7 +175,6 @@ class Coordinator:
                 await self._level(flow, run, progress, members)
         except (AgentFailedError, DeniedError, StepError) as error:
             progress.failing = str(error)
-            progress.step_failed = progress.step_failed or isinstance(error, StepError)
         except Exception as error:  # noqa: BLE001 (a run must come to an end; being cancelled is no Exception)
             progress.failing = f"internal error: {type(error).__name__}: {error}"
         # A step, so that a replay after the last crash neither overwrites the outcome nor announces it again.
@@ -259,7 +256,6 @@ class Coordinator:
     ) -> None:
         """Turn an agent's result into artifacts and into context for the next agents."""
         if result.failing is not None:
-            progress.step_failed = True
             raise AgentFailedError(f"{member.id}: {result.failing.message}")
         if member.role is AgentRole.PLANNER:
             progress.plan = RunPlan.model_validate(result.output)
@@ -345,7 +341,7 @@ class Coordinator:
         reason = progress.failing or _shortfall(progress)
         status = RunStatus.FAILED if reason else RunStatus.SUCCEEDED
         result = RunOutcome(status=status, reason=reason, use=progress.use, verdict=progress.verdict())
-        outcome = result.model_dump(mode="json", include={"use", "verdict"}) | {"step_failed": progress.step_failed}
+        outcome = result.model_dump(mode="json", include={"use", "verdict"})
         await anyio.to_thread.run_sync(
             lambda: self._runs.set_status(run.id, status, reason, outcome=outcome, finished_at=self._clock.now())
         )

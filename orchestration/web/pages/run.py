@@ -14,7 +14,6 @@ from orchestration.domain.run_status import RunStatus
 from orchestration.errors import NotFoundError
 from orchestration.events.render import followed_line
 from orchestration.events.runs import ArtifactRead
-from orchestration.runs.next_step import can_resume
 from orchestration.security.principal import Principal, Role
 from orchestration.storage.artifacts import ArtifactRecord
 from orchestration.storage.runs import Run
@@ -57,7 +56,7 @@ class _Run:
         # say so.
         attended = run.status.ended or await self._app.placement.is_attended(run.id)
         parts = await self._app.control.parts(run.id)
-        resumable = (run.status in _RESUMABLE and can_resume(run)) or not attended
+        resumable = run.status in _RESUMABLE or not attended
         return {**values, "attended": attended, "parts": parts, "resumable": resumable}
 
     def _read(self, run: Run, before: int | None) -> Values:

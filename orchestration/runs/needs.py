@@ -15,41 +15,34 @@ _HELD_BY_RESPONSE = (RunHold.PAUSED_BY_RESPONSE, RunHold.STOPPED_BY_RESPONSE)
 
 
 @dataclass(frozen=True, slots=True)
-class NextStep:
-    """The command to type next; `continues` runs need nobody's decision to go on."""
+class RunNeed:
+    """The command to type next; `continues` if the run needs nobody's decision to go on."""
 
     command: str
     continues: bool = False
 
 
-def next_step(
+def need_of(
     run: Run, questions: Sequence[Approval] = (), *, attended: bool = False, incident_open: bool = False
-) -> NextStep | None:
-    """The next step of a run; None for one that has succeeded or that a person has cancelled.
+) -> RunNeed | None:
+    """What a run needs; None for one that has succeeded or that a person has cancelled.
 
     `questions` are its open ones; `attended` says that a live process works on it, and `incident_open` that the
     incident whose response holds it is not over.
     """
     if run.status is RunStatus.FAILED:
-        return NextStep(_resume(run) if can_resume(run) else f"orchestrator runs fork {run.id}")
+        return RunNeed(_resume(run))
     if run.status.ended:
         return None
     if run.hold in _HELD_BY_RESPONSE:
         # While its incident is open, the response may still resume it; what comes next is decided there.
-        return NextStep(show_command(run.held_by) if run.held_by and incident_open else _resume(run))
+        return RunNeed(show_command(run.held_by) if run.held_by and incident_open else _resume(run))
     if questions:
         chosen = questions[0].question if len(questions) > 1 else ""
-        return NextStep(answer_command(run.id, chosen))
+        return RunNeed(answer_command(run.id, chosen))
     if run.hold is RunHold.PAUSED_BY_PERSON:
-        return NextStep(_resume(run))
-    return NextStep(show_command(run.id) if attended else _resume(run), continues=True)
-
-
-def can_resume(run: Run) -> bool:
-    """Whether a failed run has a failed step to go back to. One that failed at its end, because a review or a check
-    did not pass, has none; it can be forked."""
-    # Earlier versions did not record it, and most runs fail in a step.
-    return run.outcome is None or bool(run.outcome.get("step_failed", True))
+        return RunNeed(_resume(run))
+    return RunNeed(show_command(run.id) if attended else _resume(run), continues=True)
 
 
 def _resume(run: Run) -> str:
