@@ -1,4 +1,4 @@
-"""`orchestrator drill --blind`: faults drawn at random, and the rates of the response to them."""
+"""`orchestrator drill --blind N`: faults drawn at random, and the rates of the response to them."""
 
 from __future__ import annotations
 

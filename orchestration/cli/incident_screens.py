@@ -15,7 +15,7 @@ from orchestration.domain.incident_status import IncidentStatus
 from orchestration.domain.severity import Severity
 from orchestration.incidents import notices, resolution
 from orchestration.incidents.folded_timeline import fold
-from orchestration.incidents.model import Incident, TimelineEntry, describe_actor
+from orchestration.incidents.model import Incident, TimelineEntry
 from orchestration.incidents.ownership import ownership
 from orchestration.incidents.review import clock_lines, entry_text
 from orchestration.storage.incidents.table import IncidentRow

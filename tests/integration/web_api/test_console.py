@@ -95,7 +95,7 @@ def test_the_status_begins_with_what_is_severe_and_every_command_that_it_shows_w
             assert there(*command).exception is None, command
     decided = [server.app.approvals.get(f"severe-{number}").decision for number in (1, 2)]
     assert decided == ["approved", "approved"]
-    assert "owner: test" in there("incidents", "show", incident).output
+    assert "owner: user test" in there("incidents", "show", incident).output
     assert incident not in there("status").output
 
 

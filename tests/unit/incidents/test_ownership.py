@@ -61,7 +61,7 @@ def test_a_question_is_what_is_waited_for() -> None:
     )
 
 
-@pytest.mark.parametrize(("values", "owner"), [({"acknowledged_by": "ada"}, "ada"), ({"assignee": "ben"}, "ben")])
+@pytest.mark.parametrize(("values", "owner"), [({"acknowledged_by": "ada"}, "user ada"), ({"assignee": "ben"}, "ben")])
 def test_a_person_who_has_it_is_named_alone(values: dict[str, Any], owner: str) -> None:
     incident = replace(INCIDENT, **values)
     assert ownership(incident, [], ended(PlaybookRunState.HANDED_OVER), []) == owner
