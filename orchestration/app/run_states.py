@@ -37,20 +37,26 @@ async def run_states(app: Application) -> list[RunState]:
 
 def _runs(app: Application) -> list[Run]:
     failed = app.runs.list([RunStatus.FAILED], MAX_FAILED)
-    replaced = app.runs.list_replaced([run.id for run in failed])
     unfinished = app.runs.list([status for status in RunStatus if not status.ended], limit=1000)
-    found = (*unfinished, *(run for run in failed if run.id not in replaced))
+    found = (*unfinished, *(run for run in failed if not _is_replaced(app, run)))
     return sorted(found, key=lambda run: (run.created_at, run.id))
 
 
+def _is_replaced(app: Application, run: Run) -> bool:
+    """Whether a fork of a failed run repeats what failed, and has not failed itself."""
+    return any(fork.status is not RunStatus.FAILED for fork in app.runs.list_forks(run))
+
+
 def _states(app: Application, runs: Sequence[Run], attended: dict[str, bool]) -> Iterator[RunState]:
+    isolated = app.configuration.runtime.isolated
     for run in runs:
         questions = app.approvals.list_open(run.id)
         need = need_of(
             run,
             questions,
             attended=attended[run.id],
-            incident_open=_is_open(app, run.held_by) if run.held_by else False,
+            incident_open=run.held_by is not None and _is_open(app, run.held_by),
+            isolated=isolated,
         )
         if need is not None:
             yield RunState(run, need, questions)

@@ -201,7 +201,7 @@ def list_overrides(config: str, as_json: bool) -> None:
 def remove(config: str, override: str, as_json: bool) -> None:
     """Remove OVERRIDE before it expires."""
     with project(config) as here:
-        here.store.remove_override(override, getpass.getuser(), "removed with `orchestrator config overrides remove`")
+        here.store.remove_override(override, getpass.getuser(), "removed on the console")
         if as_json:
             common.print_json({"removed": override})
         else:

@@ -12,8 +12,10 @@ from orchestration.app import Application, application
 from orchestration.app.run_states import RunState, run_states
 from orchestration.cli import common
 from orchestration.cli.follow import conclude, follow
+from orchestration.cli.isolate import echo_isolation
 from orchestration.cli.render import age, console, runs_table
 from orchestration.cli.run import patience_option
+from orchestration.config.isolation import isolation_of
 from orchestration.domain.console_command import show_command
 from orchestration.errors import UsageError
 from orchestration.storage.runs import Run
@@ -49,6 +51,7 @@ def coordinate(
         async with application(config) as app:
             states = await run_states(app)
             if not as_json:
+                echo_isolation(isolation_of(app.store))
                 _print_states(app, states, idle=text is None)
             going = [state.run for state in states if state.need.continues]
             if text is not None:

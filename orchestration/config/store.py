@@ -237,7 +237,9 @@ class ConfigurationStore:
                 f"`orchestrator config overrides remove {override_id}`."
             )
         if known is not None and known.change.for_people and not reason:
-            raise ConflictError("Lifting the isolation takes a reason: use `orchestrator isolate off`, or its page.")
+            raise ConflictError(
+                'Lifting the isolation takes a reason: use `orchestrator isolate off --reason "…"`, or its page.'
+            )
         self._override_store.remove(override_id, self._clock.now())
         self._set_overrides(tuple(override for override in self._overrides if override.id != override_id))
         self._bus.publish(OverrideRemoved(id=override_id), actor=actor)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from orchestration.config.isolation import LIFT
 from orchestration.domain.console_command import answer_command, show_command
 from orchestration.domain.run_hold import RunHold
 from orchestration.domain.run_status import RunStatus
@@ -23,12 +24,17 @@ class RunNeed:
 
 
 def need_of(
-    run: Run, questions: Sequence[Approval] = (), *, attended: bool = False, incident_open: bool = False
+    run: Run,
+    questions: Sequence[Approval] = (),
+    *,
+    attended: bool = False,
+    incident_open: bool = False,
+    isolated: bool = False,
 ) -> RunNeed | None:
     """What a run needs; None for one that has succeeded or that a person has cancelled.
 
-    `questions` are its open ones; `attended` says that a live process works on it, and `incident_open` that the
-    incident whose response holds it is not over.
+    `questions` are its open ones; `attended` says that a live process works on it, `incident_open` that the incident
+    whose response holds it is not over, and `isolated` that the system is, so that no run is continued.
     """
     if run.status is RunStatus.FAILED:
         return RunNeed(_resume(run))
@@ -42,6 +48,8 @@ def need_of(
         return RunNeed(answer_command(run.id, chosen))
     if run.hold is RunHold.PAUSED_BY_PERSON:
         return RunNeed(_resume(run))
+    if isolated:
+        return RunNeed(LIFT)
     return RunNeed(show_command(run.id) if attended else _resume(run), continues=True)
 
 

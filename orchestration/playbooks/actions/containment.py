@@ -48,7 +48,7 @@ class IsolateAction(Action[NoParameters]):
     name = "security.isolate"
     summary = "no run starts or is resumed, agents have no tools, clients get no model calls, until a person lifts it"
     risk = Risk.REVERSIBLE
-    undo_summary = "only by a person, with `orchestrator isolate off`"
+    undo_summary = "only by a person, with `orchestrator isolate off --reason …`"
     finds = ("override",)
 
     async def preview(self, context: ActionContext, parameters: NoParameters) -> str:

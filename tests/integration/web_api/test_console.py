@@ -65,7 +65,7 @@ def test_an_incident_is_worked_elsewhere(there: Call, incident: str) -> None:
     assert "it fails" in there("incidents", "ack", incident).output
     assert "it fails" in there("incidents", "note", incident, "looking").output
     assert "it fails" in there("incidents", "escalate", incident, "2", "--reason", "help").output
-    assert "noted by test" in there("incidents", "show", incident).output
+    assert "noted by user test" in there("incidents", "show", incident).output
     assert "resolved" in there("incidents", "resolve", incident, "--resolution", "restarted", "--anyway").output
 
 

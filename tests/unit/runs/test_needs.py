@@ -45,6 +45,11 @@ def test_what_a_live_process_works_on_is_watched() -> None:
     assert need_of(replace(RUN, status=RunStatus.RUNNING), attended=True) == RunNeed(SHOW, continues=True)
 
 
+def test_while_the_system_is_isolated_nothing_goes_on() -> None:
+    command = need_of(replace(RUN, status=RunStatus.WAITING), isolated=True)
+    assert command == RunNeed("orchestrator isolate off --reason …")
+
+
 def test_what_an_open_incident_holds_is_decided_there() -> None:
     held = replace(RUN, status=RunStatus.STOPPED, hold=RunHold.PAUSED_BY_RESPONSE, held_by="inc-7")
     assert need_of(held, incident_open=True) == RunNeed("orchestrator incidents show inc-7")
