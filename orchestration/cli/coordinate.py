@@ -51,21 +51,27 @@ def coordinate(
         async with application(config) as app:
             states = await run_states(app)
             if not as_json:
-                echo_isolation(isolation_of(app.store))
                 _print_states(app, states, idle=text is None)
             going = [state.run for state in states if state.need.continues]
             if text is not None:
                 going.append(await app.launcher.start(text, workspace or Path.cwd(), provider=provider))
-            await app.launcher.resume_abandoned(going)
-            ended = await follow(app, going, patience=patience, quiet=as_json) if going else ()
-            if as_json:
-                common.print_json(list(_records(app, ended, states)))
-            return conclude(app, ended, quiet=as_json)
+            return await _continue(app, going, states, patience, as_json=as_json)
 
     return common.run_async(work)
 
 
+async def _continue(
+    app: Application, going: Sequence[Run], states: Sequence[RunState], patience: float, *, as_json: bool
+) -> int:
+    await app.launcher.resume_abandoned(going)
+    ended = await follow(app, going, patience=patience, quiet=as_json) if going else ()
+    if as_json:
+        common.print_json(list(_records(app, ended, states)))
+    return conclude(app, ended, quiet=as_json)
+
+
 def _print_states(app: Application, states: Sequence[RunState], *, idle: bool) -> None:
+    echo_isolation(isolation_of(app.store))
     if not states:
         click.echo("No run is unfinished or has failed.")
         if idle:

@@ -47,7 +47,7 @@ def test_what_a_live_process_works_on_is_watched() -> None:
 
 def test_while_the_system_is_isolated_nothing_goes_on() -> None:
     command = need_of(replace(RUN, status=RunStatus.WAITING), isolated=True)
-    assert command == RunNeed("orchestrator isolate off --reason …")
+    assert command == RunNeed('orchestrator isolate off --reason "…"')
 
 
 def test_what_an_open_incident_holds_is_decided_there() -> None:
