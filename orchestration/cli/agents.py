@@ -11,7 +11,6 @@ from orchestration.app import Application, application, project
 from orchestration.app.agent_restart import restart, restartable_steps
 from orchestration.app.run_states import run_states
 from orchestration.cli import common
-from orchestration.cli.follow import conclude, follow
 from orchestration.cli.render import console, table
 from orchestration.cli.run import patience_option
 from orchestration.errors import NotFoundError, UsageError
@@ -77,14 +76,12 @@ def run_agent(
         async with application(config) as app:
             names = [one.id for one in app.configuration.agents] if agent is None else [agent]
             if text is None:
-                runs = await _restart(app, names, every=every, quiet=as_json)
-            else:
-                folder = workspace or Path.cwd()
-                runs = [await app.launcher.start(text, folder, agent=name, provider=provider) for name in names]
-            ended = await follow(app, runs, patience=patience, quiet=as_json)
-            if as_json:
-                common.print_json(ended)
-            return conclude(app, ended, quiet=as_json)
+                return await follow_to_end(
+                    app, await _restart(app, names, every=every, quiet=as_json), patience, as_json
+                )
+            folder = workspace or Path.cwd()
+            runs = [await app.launcher.start(text, folder, agent=name, provider=provider) for name in names]
+            return await follow_to_end(app, runs, patience, as_json)
 
     return common.run_async(work)
 

@@ -79,7 +79,7 @@ def run(
             )
             if queue:
                 return _say_queued(new, as_json=as_json)
-            return await follow_to_end(app, [new], patience, as_json=as_json)
+            return await follow_to_end(app, [new], patience, as_json)
 
     return common.run_async(work)
 
@@ -104,7 +104,7 @@ def demo(config: str, provider: str | None, as_json: bool) -> int:
                         "Everything it writes is labelled [rehearsal]. For a real one: orchestrator providers list\n"
                     )
             new = await _start_sample(app, provider=chosen)
-            return await follow_to_end(app, [new], _PATIENCE, as_json=as_json)
+            return await follow_to_end(app, [new], _PATIENCE, as_json)
 
     return common.run_async(work)
 
@@ -116,7 +116,7 @@ async def _start_sample(app: Application, **values: Any) -> Run:
     return await app.launcher.start(sample.goal, sample.workspace, options=options, **values)
 
 
-async def follow_to_end(app: Application, runs: Sequence[Run], patience: float, *, as_json: bool) -> int:
+async def follow_to_end(app: Application, runs: Sequence[Run], patience: float, as_json: bool) -> int:
     """Follow runs, and print how they ended; returns the exit code."""
     ended = await follow(app, runs, patience=patience, quiet=as_json)
     if as_json:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 
 import click
@@ -15,7 +16,10 @@ from orchestration.cli.questions import AskingSubject, OpenQuestion, add_answer_
 from orchestration.cli.render import age, console, outcome_text, runs_table, table
 from orchestration.cli.run import patience_option
 from orchestration.domain.run_status import RunStatus
+from orchestration.events import Event
 from orchestration.events.render import followed_line
+from orchestration.storage.runs import Run
+from orchestration.storage.timeline import HeartbeatRow
 from orchestration.workflows.step_count import count_steps
 
 _run_argument = click.argument("run", metavar="RUN")
@@ -82,13 +86,18 @@ def show(config: str, run: str, with_events: bool, as_json: bool) -> None:
             click.echo(f"  artifact   {name} is {problem}: it is not what the run wrote")
         for line in question_lines([OpenQuestion(one.id, one.subject, one.question) for one in questions]):
             click.echo(f"  {line}")
-        if not found.status.ended and beats:
-            now = here.clock.now()
-            rows = [(beat.agent, beat.activity, f"{age(now, beat.progress_at)} ago") for beat in beats]
-            console().print(table(("AGENT", "LAST SEEN DOING", "WHEN"), rows))
-        lines = [(event, followed_line(event)) for event in events]
-        shown = [f"{event.at:%H:%M:%S} {line}" for event, line in lines if line]
-        click.echo("\n" + "\n".join(shown if with_events else shown[-15:]))
+        _print_progress(found, events, beats, here.clock.now(), shown=len(events) if with_events else 15)
+
+
+def _print_progress(
+    run: Run, events: Sequence[Event], beats: Sequence[HeartbeatRow], now: datetime, *, shown: int
+) -> None:
+    """What the agents of an unfinished run do, and the last lines of its timeline."""
+    if not run.status.ended and beats:
+        rows = [(beat.agent, beat.activity, f"{age(now, beat.progress_at)} ago") for beat in beats]
+        console().print(table(("AGENT", "LAST SEEN DOING", "WHEN"), rows))
+    lines = [f"{event.at:%H:%M:%S} {line}" for event in events if (line := followed_line(event))]
+    click.echo("\n" + "\n".join(lines[-shown:]))
 
 
 @runs.command()
