@@ -12,7 +12,7 @@ from orchestration.app.agent_restart import restart, restartable_steps
 from orchestration.app.run_states import run_states
 from orchestration.cli import common
 from orchestration.cli.render import console, table
-from orchestration.cli.run import patience_option
+from orchestration.cli.run import follow_to_end, patience_option
 from orchestration.errors import NotFoundError, UsageError
 from orchestration.storage.runs import Run
 
@@ -62,10 +62,9 @@ def run_agent(
 ) -> int:
     """Run AGENT alone on GOAL. Without a goal, restart AGENT: continue the newest run in which its step has failed, was
     interrupted, or makes no progress."""
-    # click gives the first word to AGENT; with --all there is no agent to name, so it is part of the goal.
-    if every and agent is not None:
-        goal = (agent, *goal)
-        agent = None
+    if every:
+        # click gives the first word to AGENT; with --all there is no agent to name, so it is part of the goal.
+        agent, goal = None, goal if agent is None else (agent, *goal)
     if not every and agent is None:
         raise UsageError("Name an agent, or use --all. `orchestrator agents list` shows all agents.")
     text = common.read_goal(goal, goal_file)
@@ -76,14 +75,19 @@ def run_agent(
         async with application(config) as app:
             names = [one.id for one in app.configuration.agents] if agent is None else [agent]
             if text is None:
-                return await follow_to_end(
-                    app, await _restart(app, names, every=every, quiet=as_json), patience, as_json
-                )
-            folder = workspace or Path.cwd()
-            runs = [await app.launcher.start(text, folder, agent=name, provider=provider) for name in names]
+                runs = await _restart(app, names, every=every, quiet=as_json)
+            else:
+                runs = await _start(app, names, text, workspace, provider)
             return await follow_to_end(app, runs, patience, as_json)
 
     return common.run_async(work)
+
+
+async def _start(
+    app: Application, agents: Sequence[str], goal: str, workspace: Path | None, provider: str | None
+) -> list[Run]:
+    folder = workspace or Path.cwd()
+    return [await app.launcher.start(goal, folder, agent=name, provider=provider) for name in agents]
 
 
 async def _restart(app: Application, agents: Sequence[str], *, every: bool, quiet: bool) -> list[Run]:

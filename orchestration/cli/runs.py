@@ -67,17 +67,16 @@ def show(config: str, run: str, with_events: bool, as_json: bool) -> None:
         altered = here.artifacts.verify(found.id)
         questions = here.approvals.list_open(found.id)
         if as_json:
-            common.print_json(
-                {
-                    **common.plain(found),
-                    "steps": steps,
-                    "agents": beats,
-                    "artifacts": artifacts,
-                    "altered_artifacts": [{"name": name, "problem": problem} for name, problem in altered],
-                    "questions": questions,
-                    "events": events if with_events else events[-20:],
-                }
-            )
+            record = {
+                **common.plain(found),
+                "steps": steps,
+                "agents": beats,
+                "artifacts": artifacts,
+                "altered_artifacts": [{"name": name, "problem": problem} for name, problem in altered],
+                "questions": questions,
+                "events": events if with_events else events[-20:],
+            }
+            common.print_json(record)
             return
         click.echo(f"goal       {found.goal.strip()}")
         click.echo(outcome_text(found, artifacts).lstrip("\n"))
