@@ -73,7 +73,7 @@ def run_agent(
 
     async def work() -> int:
         async with application(config) as app:
-            names = [one.id for one in app.configuration.agents] if agent is None else [agent]
+            names = [one.id for one in app.configuration.agents] if every else [str(agent)]
             if text is None:
                 runs = await _restart(app, names, every=every, quiet=as_json)
             else:

@@ -87,7 +87,7 @@ class Resolve(IncidentCommand):
             raise IncidentRefusedError(
                 Refusal.NOT_REPAIRED,
                 f"{incident.id} is not repaired: {'; '.join(each.summary for each in found)}. "
-                f'To end a duty: orchestrator incidents duty-done {incident.id} NUMBER --evidence "…". '
+                f'To end a duty: `orchestrator incidents duty-done {incident.id} NUMBER --evidence "…"`. '
                 f"To resolve it all the same, say so with `anyway` (on the console --anyway)",
             )
         return resolution.end_of(incident, human=human)
