@@ -64,8 +64,8 @@ def run_agent(
     interrupted, or makes no progress."""
     if every:
         # click gives the first word to AGENT; with --all there is no agent to name, so it is part of the goal.
-        agent, goal = None, goal if agent is None else (agent, *goal)
-    if not every and agent is None:
+        goal = goal if agent is None else (agent, *goal)
+    elif agent is None:
         raise UsageError("Name an agent, or use --all. `orchestrator agents list` shows all agents.")
     text = common.read_goal(goal, goal_file)
     if text is None and (workspace or provider):
