@@ -263,6 +263,10 @@ class Client:
         """The post-incident review so far, as Markdown."""
         return self._request("GET", f"/incidents/{_part(incident)}/review").text
 
+    def review_suggestions(self, incident: str) -> Mapping[str, str]:
+        """What the records say now for each part of the review."""
+        return dict(self.get(f"/incidents/{_part(incident)}/review/suggestions"))
+
     def action_items(self) -> Sequence[Mapping[str, Any]]:
         """The open action items of all incidents."""
         return list(self.get("/action-items"))

@@ -7,7 +7,8 @@ import anyio.to_thread
 from orchestration.app.application import Application
 from orchestration.app.incidents import IncidentResponse
 from orchestration.app.maintenance import ProjectMaintenance
-from orchestration.app.playbooks import PLAYBOOKS, action_services
+from orchestration.app.playbooks import action_services
+from orchestration.app.reviews import PLAYBOOKS
 from orchestration.playbooks import plan
 from orchestration.playbooks.catalogue import PlaybookCatalogue
 from orchestration.playbooks.execution import StepExecutor

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator, Callable
-from pathlib import Path
 
 import anyio
 
@@ -12,9 +11,9 @@ from orchestration.app.application import Application
 from orchestration.app.incidents import IncidentResponse
 from orchestration.app.leadership import while_leading
 from orchestration.app.live_credentials import EvenRevokedCredentials
-from orchestration.clock import Clock
-from orchestration.incidents.review import draft
-from orchestration.incidents.service import IncidentService
+from orchestration.app.live_reviews import LiveReviews
+from orchestration.app.review_files import REVIEWS, ReviewFiles
+from orchestration.app.reviews import PLAYBOOKS
 from orchestration.monitoring.health.diagnosis import IncidentDiagnosis
 from orchestration.playbooks.approvals import ApprovalRequests
 from orchestration.playbooks.catalogue import PlaybookCatalogue
@@ -31,8 +30,6 @@ from orchestration.security.vendors.registry import VendorRegistry
 from orchestration.storage.playbooks import PlaybookRecords
 from orchestration.workers.fleet import SupervisedFleet
 from orchestration.workers.supervisor import Supervisor
-
-PLAYBOOKS = Path("config", "playbooks")
 
 
 class PlaybookResponse:
@@ -58,6 +55,8 @@ class PlaybookResponse:
         app.engine.register(RESPONSE, PlaybookRunner(self.executor, updates, approvals).body)
         self._responder = Responder(self.services, self.records, app.engine)
         self._credentials = CredentialWatch(self.services)
+        files = ReviewFiles(app.reviews, app.incident_service.records, app.state_folder / REVIEWS)
+        self._live_reviews = LiveReviews(files, app.incident_service.records, app.clock)
 
     def catalogue(self) -> PlaybookCatalogue:
         """The playbooks, read anew: the user may have edited them."""
@@ -70,14 +69,15 @@ class PlaybookResponse:
     @contextlib.asynccontextmanager
     async def _responding(self) -> AsyncIterator[None]:
         # Before the tasks start: an incident that is reported while they do must not be missed.
-        subscribe = self._app.bus.subscribe
-        subscriptions = [subscribe(self._responder.on_event), subscribe(self._credentials.on_event)]
+        subscribers = (self._responder.on_event, self._credentials.on_event, self._live_reviews.on_event)
+        subscriptions = [self._app.bus.subscribe(subscriber) for subscriber in subscribers]
         try:
             async with anyio.create_task_group() as group:
                 # Workers leave responses alone: only the leader may act on an incident.
                 group.start_soon(self._app.recovery.recover_flows, is_response)
                 group.start_soon(self._responder.run)
                 group.start_soon(self._credentials.run)
+                group.start_soon(self._live_reviews.run)
                 yield
                 group.cancel_scope.cancel()
         finally:
@@ -114,27 +114,8 @@ def action_services(
         backups=upkeep,
         approvals=app.approvals,
         outbox=incidents.outbox,
-        reviews=ReviewFiles(app.incident_service, app.state_folder / "reviews", app.clock),
+        reviews=ReviewFiles(app.reviews, app.incident_service.records, app.state_folder / REVIEWS),
         journal=incidents.journal,
         vendors=VendorRegistry(app.effective, EvenRevokedCredentials(app.store), app.clock),
         exposed_credentials=ExposedCredentials(app.state_folder / EXPOSED_FILE),
     )
-
-
-class ReviewFiles:
-    """Drafts of reviews, a file for each incident."""
-
-    def __init__(self, service: IncidentService, folder: Path, clock: Clock) -> None:
-        self._service = service
-        self._folder = folder
-        self._clock = clock
-
-    def draft(self, incident_id: str) -> Path:
-        """Write the draft, in the place of an earlier one; returns where it is."""
-        records = self._service.records
-        incident = records.get(incident_id)
-        text = draft(incident, records.entries(incident_id), records.settings(incident), self._clock.now())
-        self._folder.mkdir(parents=True, exist_ok=True)
-        path = self._folder / f"{incident_id}.md"
-        path.write_text(text, encoding="utf-8")
-        return path

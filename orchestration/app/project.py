@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import anyio
 import anyio.to_thread
@@ -51,6 +52,9 @@ from orchestration.storage.spend import Spend
 from orchestration.storage.timeline import Timeline, TimelineWriter
 from orchestration.workflows.artifacts import ArtifactStore
 from orchestration.workflows.processes import control_processes
+
+if TYPE_CHECKING:
+    from orchestration.app.reviews import IncidentReviews
 
 DATABASE_FILE = "orchestrator.db"
 ENGINE_FILE = "engine.db"
@@ -119,6 +123,14 @@ class Project:
         )
         self.incident_service = IncidentService(self.database, self.bus, self.clock, ports)
         self.statistics = Statistics(IncidentFigures(self.database))
+
+    @property
+    def reviews(self) -> IncidentReviews:
+        """The post-incident reviews."""
+        # Brings all actions of playbooks with it, which take long to import; few commands show a review.
+        from orchestration.app.reviews import IncidentReviews
+
+        return IncidentReviews(self.root, self.database, self.incident_service.records, self.clock)
 
     @property
     def configuration(self) -> Configuration:

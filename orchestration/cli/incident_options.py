@@ -42,6 +42,14 @@ review_parts_option = click.option(
     help="Write a part of the review; may be repeated.",
 )
 
+review_take_option = click.option(
+    "--take",
+    "taken",
+    multiple=True,
+    type=click.Choice([field.value for field in ReviewField]),
+    help="Take over what the records say for a part of the review; may be repeated.",
+)
+
 _ACTION_ITEM_OPTIONS = (
     click.option("--add", "text", help="Add an action item; needs --owner and --due."),
     click.option("--owner", help="Who does it."),

@@ -53,7 +53,6 @@ def screen(
     """What broke, since when, who is affected, the targets, what was tried, what to do now; then the timeline.
     `response` is the newest run of a playbook on it."""
     since = incident.impact_started_at or incident.detected_at
-    eta = "Unknown" if incident.eta is None else f"{incident.eta:%Y-%m-%d %H:%M} UTC"
     lines = [
         f"{incident.severity} {notices.status_word(incident)}: {incident.title}" + _mark(incident),
         f"  what       {_indented(incident.summary) or 'Unknown'}",
@@ -63,7 +62,7 @@ def screen(
         f"  why {incident.severity}     {incident.severity_reason.value.replace('-', ' ')}",
         f"  owner      {ownership(incident, entries, response, [one.text for one in questions])}",
         *(f"  SLA        {line}" for line in clock_lines(incident, settings, now)),
-        f"  ETA        {eta}",
+        f"  ETA        {notices.estimate(incident, now)}",
         *_tried(incident),
         *_left(incident),
         *_links(incident),

@@ -18,6 +18,7 @@ from orchestration.cli.incident_options import (
     action_item_options,
     incident_argument,
     review_parts_option,
+    review_take_option,
 )
 from orchestration.cli.incident_screens import incidents_table, screen
 from orchestration.cli.isolate import echo_isolation
@@ -33,8 +34,7 @@ from orchestration.incidents.commands.base import IncidentCommand
 from orchestration.incidents.commands.review_field import WriteReview
 from orchestration.incidents.escalation import missing_fields
 from orchestration.incidents.folded_timeline import fold
-from orchestration.incidents.model import Actor, Incident, person
-from orchestration.incidents.review import draft
+from orchestration.incidents.model import Actor, Incident, ReviewField, person
 from orchestration.storage.playbooks import PlaybookRecords
 
 _SEVERITIES = click.Choice([severity.value for severity in Severity])
@@ -106,19 +106,21 @@ def show(config: str, incident: str, as_json: bool) -> None:
 @incidents.command()
 @incident_argument
 @review_parts_option
+@review_take_option
 @common.json_option
 @click.pass_obj
-def review(config: str, incident: str, parts: Sequence[WriteReview], as_json: bool) -> None:
+def review(config: str, incident: str, parts: Sequence[WriteReview], taken: Sequence[str], as_json: bool) -> None:
     """Show the review so far and what is missing, or write parts of it."""
     with _found(config, incident) as (here, before):
         found = before
-        for part in parts:
+        suggested = here.reviews.suggestions(found) if taken else {}
+        for part in (*parts, *(WriteReview(field, suggested[field]) for field in map(ReviewField, taken))):
             found = here.incident_service.execute(found.id, _me(), part)
         missing = [field.value for field in missing_fields(found)]
         if as_json:
             common.print_json({"incident": found.id, "review": found.review, "missing": missing})
             return
-        if not parts:
+        if not parts and not taken:
             click.echo(_markdown(here, found))
         click.echo(f"missing: {', '.join(missing) or 'nothing'}")
 
@@ -208,8 +210,7 @@ def _me() -> Actor:
 
 
 def _markdown(here: Project, found: Incident) -> str:
-    records = here.incident_service.records
-    return draft(found, records.entries(found.id), records.settings(found), here.clock.now())
+    return here.reviews.markdown(found)
 
 
 add_commands(incidents, _give)

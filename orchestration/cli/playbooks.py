@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from orchestration.app import application, project
-from orchestration.app.playbooks import PLAYBOOKS
+from orchestration.app.reviews import PLAYBOOKS
 from orchestration.cli import common
 from orchestration.cli.render import console, first_line, table
 from orchestration.errors import UsageError
@@ -73,6 +73,21 @@ def show(config: str, name: str, as_json: bool) -> None:
         common.print_json(playbook.model_dump(mode="json", by_alias=True))
     else:
         click.echo(runbook(playbook), nl=False)
+
+
+@playbooks.command()
+@_name_argument
+@common.json_option
+@click.pass_obj
+def copy(config: str, name: str, as_json: bool) -> None:
+    """Copy a built-in playbook to config/playbooks/, where the copy takes its place and can be changed."""
+    entry = _catalogue(config).get(name)
+    path = _folder(config) / f"{name}.yaml"
+    if entry.own or path.exists():
+        raise UsageError(f"{entry.file if entry.own else path} exists already; edit it, or delete it first")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(entry.text, encoding="utf-8")
+    _print_paths([path], as_json)
 
 
 @playbooks.command()
@@ -205,7 +220,11 @@ def export(config: str, name: str, as_cacao: bool, output: Path | None) -> None:
 
 def _catalogue(config: str) -> PlaybookCatalogue:
     # By the path alone: playbooks can be listed and validated without a database, before the first start and in CI.
-    return PlaybookCatalogue(Path(config).absolute().parent.parent / PLAYBOOKS)
+    return PlaybookCatalogue(_folder(config))
+
+
+def _folder(config: str) -> Path:
+    return Path(config).absolute().parent.parent / PLAYBOOKS
 
 
 def _mistakes(file: Path) -> tuple[DocumentError, ...]:

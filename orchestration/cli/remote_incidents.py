@@ -16,6 +16,7 @@ from orchestration.cli.incident_options import (
     action_item_options,
     incident_argument,
     review_parts_option,
+    review_take_option,
 )
 from orchestration.cli.isolate import echo_isolation_record
 from orchestration.cli.questions import AskingSubject, add_answer_commands, asking_there, question_lines, question_of
@@ -25,6 +26,7 @@ from orchestration.client import IncidentRecord, RefusedError
 from orchestration.incidents.commands.base import IncidentCommand
 from orchestration.incidents.commands.review_field import WriteReview
 from orchestration.incidents.folded_timeline import FoldedEntry
+from orchestration.incidents.model import ReviewField
 from orchestration.incidents.review import entry_text
 
 
@@ -79,15 +81,19 @@ def show_incident(context: click.Context, incident: str, as_json: bool) -> None:
 @incidents.command()
 @incident_argument
 @review_parts_option
+@review_take_option
 @common.json_option
 @click.pass_context
-def review(context: click.Context, incident: str, parts: Sequence[WriteReview], as_json: bool) -> None:
+def review(
+    context: click.Context, incident: str, parts: Sequence[WriteReview], taken: Sequence[str], as_json: bool
+) -> None:
     """Show the review so far and what is missing, or write parts of it."""
     with client_of(context) as client:
-        for part in parts:
+        suggested = client.review_suggestions(incident) if taken else {}
+        for part in (*parts, *(WriteReview(ReviewField(field), suggested[field]) for field in taken)):
             client.execute(incident, part)
         found = client.incident(incident)
-        text = "" if parts else client.review(incident)
+        text = "" if parts or taken else client.review(incident)
     missing = found["missing"]
     record = {"incident": found["incident"]["id"], "review": found["incident"]["review"], "missing": missing}
     print_record(record, as_json, f"{text}missing: {', '.join(missing) or 'nothing'}")

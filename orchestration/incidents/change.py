@@ -5,7 +5,7 @@ A command is applied to a change. The unit of work creates the change, and write
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,7 +14,7 @@ from orchestration.config.response import Contact, ResponseSettings
 from orchestration.domain.incident_status import IncidentStatus
 from orchestration.incidents import escalation, oncall
 from orchestration.incidents.escalation import EscalationRule
-from orchestration.incidents.model import Actor, Incident, TimelineEntry, move, not_before
+from orchestration.incidents.model import Actor, Incident, ReviewField, TimelineEntry, move, not_before
 from orchestration.notifications.notice import NoticeKind
 
 # Rules of escalation and a playbook often call for the same level within seconds of each other. A second page in that
@@ -60,6 +60,15 @@ class IncidentChange:
     def add_entry(self, kind: str, **data: Any) -> None:
         """Add an entry to the timeline."""
         self.entries.append(TimelineEntry(self.now, kind, str(self.actor), data))
+
+    def write_review(self, texts: Mapping[ReviewField, str]) -> None:
+        """Write parts of the review. What a person has written is replaced by people only; empty texts say nothing."""
+        incident, kept = self.incident, () if self.actor.human else self.incident.written_by_people
+        written = {field: text for field, text in texts.items() if text and field not in kept}
+        self.set(
+            review={**incident.review, **written},
+            review_authors={**incident.review_authors, **dict.fromkeys(written, str(self.actor))},
+        )
 
     def transition(self, to: IncidentStatus, **data: Any) -> None:
         """Move to another status. Raises IncidentRefusedError."""

@@ -17,6 +17,7 @@ from orchestration.domain.severity import Severity
 from orchestration.incidents import conditions, duties, escalation, sla
 from orchestration.incidents.change import IncidentChange
 from orchestration.incidents.condition import ConditionStatus, IncidentCondition
+from orchestration.incidents.estimates import PastDurations
 from orchestration.incidents.model import Actor, Incident, TimelineEntry, require_open
 from orchestration.incidents.report import MAX_LINKS, BlastRadius, TroubleReport
 from orchestration.incidents.severity import SeverityReason, assess, worst
@@ -39,11 +40,13 @@ class Correlation(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DetectionSnapshot:
-    """What is fixed at detection and used to the end: the settings, the name they are stored under, the playbook."""
+    """What is fixed at detection and used to the end: the settings, the name they are stored under, the playbook, and
+    how long past incidents of the kind took."""
 
     settings: ResponseSettings
     policy: str
     playbook: str
+    expected: PastDurations | None = None
 
 
 def correlate(latest: Incident | None, report: TroubleReport, settings: ResponseSettings) -> Correlation:
@@ -219,6 +222,7 @@ def _new_incident(
         clock=sla.start(severity, snapshot.settings, at),
         policy=snapshot.policy,
         playbook=snapshot.playbook,
+        expected=snapshot.expected,
         facts=report.facts,
         blast_radius=report.blast_radius,
         source=report.source,

@@ -16,6 +16,7 @@ from orchestration.domain.scenario import Scenario
 from orchestration.domain.severity import Severity
 from orchestration.errors import ConflictError
 from orchestration.incidents.condition import ConditionStatus, IncidentCondition
+from orchestration.incidents.estimates import PastDurations
 from orchestration.incidents.report import OWN_SOURCE, BlastRadius, Facts, IncidentLink
 from orchestration.incidents.severity import SeverityReason
 from orchestration.incidents.sla import SlaClock
@@ -163,7 +164,9 @@ class Incident:
     links: tuple[IncidentLink, ...] = ()
     impact_started_at: datetime | None = None
     impact: str = ""
+    # What a person expects; `expected` is what past incidents of the kind suggest.
     eta: datetime | None = None
+    expected: PastDurations | None = None
     assignee: str | None = None
     acknowledged_at: datetime | None = None
     acknowledged_by: str = ""
@@ -190,6 +193,8 @@ class Incident:
     notified: tuple[str, ...] = ()
     paged_at: Mapping[str, datetime] = field(default_factory=dict)
     review: Mapping[ReviewField, str] = field(default_factory=dict)
+    # Who wrote each part: a person, or automation, whose text may be replaced by a newer one.
+    review_authors: Mapping[ReviewField, str] = field(default_factory=dict)
     actions: tuple[ActionItem, ...] = ()
     recurrence_of: str | None = None
     recurred_as: str | None = None
@@ -233,6 +238,13 @@ class Incident:
     def proven(self) -> bool:
         """Whether a playbook has verified its effect, and nothing was done since."""
         return self.proven_at is not None and (self.acted_at is None or self.acted_at <= self.proven_at)
+
+    @property
+    def written_by_people(self) -> frozenset[ReviewField]:
+        """The parts of the review that a person has written; those from before authors were recorded are taken for
+        such."""
+        authors = {field: self.review_authors.get(field, "") for field in self.review}
+        return frozenset(field for field, author in authors.items() if ":" not in author)
 
     @property
     def counted(self) -> bool:

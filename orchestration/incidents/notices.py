@@ -10,8 +10,10 @@ from orchestration.domain.incident_status import IncidentStatus
 from orchestration.domain.scenario import Scenario
 from orchestration.incidents.change import Notification
 from orchestration.incidents.escalation import REVIEW_SECONDS, pages
+from orchestration.incidents.estimates import SimilarBy
 from orchestration.incidents.model import Incident, ReviewField
 from orchestration.incidents.report import BlastRadius, Facts
+from orchestration.incidents.review import span
 from orchestration.notifications.notice import Notice, NoticeKind
 
 _INVESTIGATING = (IncidentStatus.DETECTED, IncidentStatus.ACKNOWLEDGED, IncidentStatus.REOPENED)
@@ -29,7 +31,8 @@ def notice(incident: Incident, notification: Notification, url: str = "") -> Not
         impact=incident.impact or affected(incident),
         started_at=incident.impact_started_at,
         detected_at=incident.detected_at,
-        eta=incident.eta,
+        eta=estimated_end(incident, incident.changed_at),
+        eta_basis=estimate_basis(incident, incident.changed_at),
         details="\n".join([incident.summary, *(f"{link.name}: {link.url}" for link in incident.links)]),
         next_update=incident.update_due,
         duration=duration(incident),
@@ -110,6 +113,35 @@ def _commands(incident: Incident, notification: Notification) -> tuple[str, ...]
     # With the question, since another one may be open by the time this is read.
     question = notification.reason
     return answer_command(incident.id, question), answer_command(incident.id, question, approve=False)
+
+
+def estimated_end(incident: Incident, now: datetime) -> datetime | None:
+    """When it is expected to be over: as a person has said, else as past incidents of the kind suggest."""
+    if incident.eta is not None or incident.expected is None or not incident.status.is_open:
+        return incident.eta
+    return incident.expected.expected_at(incident.detected_at, now)
+
+
+def estimate_basis(incident: Incident, now: datetime) -> str:
+    """On what the estimate rests; empty if a person has said it, or if there is none."""
+    past = incident.expected
+    if incident.eta is not None or past is None or not incident.status.is_open:
+        return ""
+    like = "of this problem" if past.similar_by is SimilarBy.PROBLEM else f"of {incident.scenario.value}"
+    found = f"{past.n} past {'incident' if past.n == 1 else 'incidents'} {like}"
+    longest = span(timedelta(seconds=past.p90))
+    if past.expected_at(incident.detected_at, now) is None:
+        return f"it takes longer than nine in ten of {found}, which took at most {longest}"
+    return f"from {found}: half took at most {span(timedelta(seconds=past.median))}, nine in ten {longest}"
+
+
+def estimate(incident: Incident, now: datetime) -> str:
+    """The estimate as one line of text, with its basis."""
+    at, basis = estimated_end(incident, now), estimate_basis(incident, now)
+    when = "Unknown" if at is None else f"{at:%Y-%m-%d %H:%M} UTC"
+    if not basis and at is None and incident.status.is_open:
+        basis = "no incident of the kind has been repaired so far"
+    return f"{when} ({basis})" if basis else when
 
 
 def next_commands(incident: Incident) -> tuple[str, ...]:

@@ -13,7 +13,9 @@ from pydantic import TypeAdapter
 
 from orchestration.config.response import ResponseSettings
 from orchestration.domain.incident_end import IncidentEnd
-from orchestration.incidents import escalation
+from orchestration.domain.scenario import Scenario
+from orchestration.incidents import escalation, estimates
+from orchestration.incidents.estimates import PastDurations, SimilarBy
 from orchestration.incidents.model import Incident, TimelineEntry
 from orchestration.incidents.report import TroubleReport
 from orchestration.incidents.sla import TargetKind
@@ -25,6 +27,8 @@ _INCIDENT = TypeAdapter(Incident)
 _REPORT = TypeAdapter(TroubleReport)
 _LIKELY_CAUSES = "likely causes: "
 _UNKNOWN_END = "unknown"
+# Of one or two nobody can tell whether they are typical.
+_ENOUGH_OF_A_KIND = 3
 
 
 class IncidentRecords:
@@ -70,6 +74,14 @@ class IncidentRecords:
         while incident is not None and incident.merged_into is not None:
             incident = self.load(connection, incident.merged_into)
         return incident
+
+    def past_durations(self, connection: sa.Connection, key: str, scenario: Scenario) -> PastDurations | None:
+        """How long past incidents of this problem took; of all of its scenario, while there are too few. None if there
+        are none at all."""
+        same = self.table.durations(connection, key=key)
+        if len(same) >= _ENOUGH_OF_A_KIND:
+            return estimates.summarise(same, SimilarBy.PROBLEM)
+        return estimates.summarise(self.table.durations(connection, scenario=scenario), SimilarBy.SCENARIO)
 
     def save_policy(self, connection: sa.Connection, settings: ResponseSettings) -> str:
         """Store the settings, once for all incidents that use them; returns the name to find them by."""

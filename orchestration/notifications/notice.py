@@ -58,6 +58,7 @@ class Notice:
     started_at: datetime | None = None
     detected_at: datetime | None = None
     eta: datetime | None = None
+    eta_basis: str = ""
     details: str = ""
     next_update: datetime | None = None
     duration: timedelta | None = None

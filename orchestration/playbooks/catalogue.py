@@ -23,11 +23,12 @@ _REFERENCE = "$"
 
 @dataclass(frozen=True, slots=True)
 class PlaybookEntry:
-    """A playbook and where it comes from."""
+    """A playbook and where it comes from, with its text."""
 
     playbook: Playbook
     file: str
     own: bool
+    text: str = ""
 
 
 class PlaybookCatalogue:
@@ -79,7 +80,7 @@ def load(path: Path) -> PlaybookEntry:
     except (OSError, UnicodeDecodeError) as error:
         mistake = DocumentError(str(path), 1, 1, "", f"expected a readable text file: {error}")
         raise PlaybookError(str(path), (mistake,)) from error
-    return PlaybookEntry(checked(parse(text, str(path)), str(path), text), str(path), own=True)
+    return PlaybookEntry(checked(parse(text, str(path)), str(path), text), str(path), own=True, text=text)
 
 
 def checked(playbook: Playbook, file: str, text: str) -> Playbook:
@@ -99,7 +100,7 @@ def _shipped() -> Iterator[PlaybookEntry]:
     for file in sorted(resources.files(f"{__package__}.library").iterdir(), key=lambda one: one.name):
         if file.name.endswith(".yaml"):
             text = file.read_text(encoding="utf-8")
-            yield PlaybookEntry(checked(parse(text, file.name), file.name, text), file.name, own=False)
+            yield PlaybookEntry(checked(parse(text, file.name), file.name, text), file.name, own=False, text=text)
 
 
 def _mistakes(playbook: Playbook, file: str, text: str) -> Iterator[DocumentError]:

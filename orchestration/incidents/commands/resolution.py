@@ -58,7 +58,6 @@ class Resolve(IncidentCommand):
         )
         if change.actor.human:
             duties.dismiss_all(change, self.resolution)
-        given = {ReviewField.RESOLUTION: self.resolution, ReviewField.ROOT_CAUSE: self.root_cause}
         change.set(
             # The impact has ended at the latest now.
             mitigated_at=incident.mitigated_at or change.now,
@@ -68,9 +67,9 @@ class Resolve(IncidentCommand):
             ended_by=end,
             asserted_by="",
             clock=replace(incident.clock, resolved_at=change.now),
-            review={**incident.review, **{each: text for each, text in given.items() if text}},
             watched_until=change.now + timedelta(days=change.settings.recurrence_days),
         )
+        change.write_review({ReviewField.RESOLUTION: self.resolution, ReviewField.ROOT_CAUSE: self.root_cause})
         change.stop_timers()
         followup.begin(change)
         if followup.is_announced(incident):

@@ -14,6 +14,7 @@ from orchestration.incidents.commands.inputs import Input
 from orchestration.incidents.model import IncidentRefusedError, Refusal, ReviewField
 
 _RECORD_FIELDS = (ReviewField.RESOLUTION, ReviewField.WORKAROUNDS)
+_AT_THE_END = ReviewField.RESOLUTION
 _REVIEWABLE = (IncidentStatus.RESOLVED, IncidentStatus.IN_REVIEW, IncidentStatus.CLOSED)
 
 
@@ -37,11 +38,14 @@ class WriteReview(IncidentCommand):
         if change.incident.status is IncidentStatus.RESOLVED and self.field not in _RECORD_FIELDS:
             change.transition(IncidentStatus.IN_REVIEW)
         incident = change.incident
-        if incident.status not in _REVIEWABLE:
+        # What ended it can only be said at its end; all else may be written down while people still know it.
+        reviewable = incident.status in _REVIEWABLE or (incident.status.is_open and self.field is not _AT_THE_END)
+        if not reviewable:
             raise IncidentRefusedError(
                 Refusal.ILLEGAL_MOVE,
-                f"{incident.id} is {incident.status}; only a resolved incident can be reviewed",
+                f"{incident.id} is {incident.status}; only a resolved incident can be reviewed, and of an open one all "
+                f"parts but the {_AT_THE_END}",
             )
-        change.set(review={**incident.review, self.field: self.text})
+        change.write_review({self.field: self.text})
         change.add_entry("review-written", field=self.field.value, text=self.text)
         followup.stop_answered_reminders(change)

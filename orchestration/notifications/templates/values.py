@@ -31,7 +31,7 @@ def values(notice: Notice, contact: str, zone: str) -> dict[str, Any]:
         "impact": one_line(notice.impact),
         "started": moment(notice.started_at, zone),
         "detected": moment(notice.detected_at, zone),
-        "eta": moment(notice.eta, zone),
+        "eta": moment(notice.eta, zone) + (f" ({one_line(notice.eta_basis)})" if notice.eta_basis else ""),
         "details": many_lines(notice.details),
         "guidance": guidance(notice),
         "next_update": moment(notice.next_update, zone),

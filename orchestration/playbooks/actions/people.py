@@ -23,7 +23,7 @@ from orchestration.playbooks.actions import (
     UndoState,
     action,
 )
-from orchestration.playbooks.model import Risk
+from orchestration.playbooks.model import Mode, Risk
 from orchestration.storage.outbox import Outbox, OutboxRow, OutboxState, SendOutcome
 
 # The key in a message that names the step which redirected it.
@@ -165,3 +165,27 @@ def _told_otherwise(row: OutboxRow, siblings: Sequence[OutboxRow]) -> bool:
         and other.payload.get("step") == row.payload.get("step")
         for other in siblings
     )
+
+
+class Instruction(Parameters):
+    """What a person is to do, in one sentence."""
+
+    text: str
+
+
+@action
+class DoByHandAction(Action[Instruction]):
+    """Suggest something that only a person can do."""
+
+    name = "people.do-by-hand"
+    summary = "suggest to a person what to do by hand"
+    risk = Risk.REVERSIBLE
+
+    def at_most(self, parameters: Instruction) -> Mode:
+        return Mode.SUGGEST
+
+    async def preview(self, context: ActionContext, parameters: Instruction) -> str:
+        return f"to be done by a person: {parameters.text}"
+
+    async def run(self, context: ActionContext, parameters: Instruction) -> ActionOutcome:
+        raise ActionError(f"only a person can do this: {parameters.text}")

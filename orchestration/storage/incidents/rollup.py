@@ -100,7 +100,7 @@ class IncidentRollup:
         table = incident_tallies.c
         # The condition of the partial index, literally, or the planner would not use it.
         incomplete = sa.text("incident_tallies.resolution_workaround IS NULL")
-        query = sa.select(table.span, table.begin).where(incomplete).distinct()
+        query = sa.select(table.span, table.begin).where(table.span.in_((_DAY, _MONTH)), incomplete)
         with self._database.read() as connection:
             found = connection.execute(query).all()
         if found:

@@ -90,6 +90,16 @@ class IncidentTable:
         found = connection.execute(newest.limit(1)).scalar_one_or_none()
         return None if found is None else self.get(connection, found)
 
+    def durations(
+        self, connection: sa.Connection, *, key: str | None = None, scenario: Scenario | None = None, limit: int = 200
+    ) -> Sequence[float]:
+        """The seconds from detection to repair of the newest incidents that were repaired, of a key or a scenario."""
+        wanted = incidents.c.key == key if scenario is None else incidents.c.scenario == scenario.value
+        query = sa.select(incidents.c.seconds_to_resolve, incidents.c.counted).where(wanted)
+        # The limit is on what is read, whatever of it counts: a list of millions must not be searched for the rest.
+        newest = query.order_by(incidents.c.detected_at.desc()).limit(limit)
+        return [seconds for seconds, counted in connection.execute(newest) if counted and seconds is not None]
+
     def add(self, connection: sa.Connection, row: Values, document: Values) -> None:
         """Add an incident. Raises SQLAlchemy's IntegrityError if another with the same key is open."""
         # People type the end of an identifier, because its beginning is the time and much alike for all of a day. An

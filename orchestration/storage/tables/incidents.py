@@ -191,6 +191,7 @@ incident_tallies = sa.Table(
     sa.Column("measures", sa.LargeBinary, nullable=False),
     sa.Index(
         "ix_incident_tallies_incomplete",
+        "span",
         "begin",
         sqlite_where=sa.text("resolution_workaround IS NULL"),
         postgresql_where=sa.text("resolution_workaround IS NULL"),

@@ -22,7 +22,7 @@ from orchestration.incidents.escalation import missing_fields
 from orchestration.incidents.folded_timeline import FoldedEntry, fold
 from orchestration.incidents.model import Incident, ReviewField, person
 from orchestration.incidents.ownership import ownership
-from orchestration.incidents.review import clock_lines, draft
+from orchestration.incidents.review import clock_lines
 from orchestration.security.principal import Role
 from orchestration.storage.incidents.table import IncidentRow, TimerRow
 from orchestration.storage.playbooks import PlaybookRecords
@@ -103,10 +103,14 @@ def show_incident(services: Services, incident: Name) -> IncidentDetails:
 @router.get("/incidents/{incident}/review", dependencies=_READ, response_class=PlainTextResponse)
 def show_review(services: Services, incident: Name) -> PlainTextResponse:
     """The review so far, as Markdown."""
-    records = services.app.incident_service.records
-    found = records.find(incident)
-    text = draft(found, records.entries(found.id), records.settings(found), services.app.clock.now())
+    text = services.app.reviews.markdown(services.app.incident_service.records.find(incident))
     return PlainTextResponse(text, media_type="text/markdown; charset=utf-8")
+
+
+@router.get("/incidents/{incident}/review/suggestions", dependencies=_READ)
+def suggest_review(services: Services, incident: Name) -> dict[ReviewField, str]:
+    """What the records say now for each part of the review, also for those that a person has written."""
+    return services.app.reviews.suggestions(services.app.incident_service.records.find(incident))
 
 
 @router.get("/action-items", dependencies=_READ)

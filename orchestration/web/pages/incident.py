@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 
 import anyio.to_thread
@@ -11,6 +12,7 @@ from starlette.routing import Route
 
 from orchestration.config.response import ResponseSettings
 from orchestration.domain.incident_status import IncidentStatus
+from orchestration.domain.scenario import Scenario
 from orchestration.domain.severity import Severity
 from orchestration.incidents import notices, resolution
 from orchestration.incidents.commands.base import IncidentCommand
@@ -19,7 +21,10 @@ from orchestration.incidents.escalation import missing_fields
 from orchestration.incidents.folded_timeline import fold
 from orchestration.incidents.model import Incident, ReviewField, person
 from orchestration.incidents.ownership import ownership
-from orchestration.incidents.review import draft, entry_text
+from orchestration.incidents.review import entry_text
+from orchestration.incidents.reviews.document import draft
+from orchestration.incidents.reviews.dossier import ReviewDossier
+from orchestration.incidents.reviews.suggestions import current_text, suggestion
 from orchestration.security.principal import Principal, Role
 from orchestration.storage.incidents.table import IncidentRow
 from orchestration.storage.playbooks import PlaybookRecords
@@ -65,10 +70,12 @@ class _Incident:
         others = records.table.list(is_open=True, limit=50)
         questions = self._app.approvals.list_open(found.id)
         response = self._playbooks.newest_run(found.id)
+        dossier = self._app.reviews.dossier(found)
         return {
             "incident": found,
             "card": card_of(records, found, now),
             "status_word": notices.status_word(found),
+            "estimate": notices.estimate(found, now),
             "impact": found.impact or notices.affected(found),
             "entries": [
                 (entry, entry_text(entry), entry.data.get("evidence") or ()) for entry in reversed(fold(entries))
@@ -79,10 +86,10 @@ class _Incident:
             "questions": questions,
             "ownership": ownership(found, entries, response, [one.question for one in questions]),
             "forms": forms_for(found, _choices(found, settings, others)),
-            "reviewable": found.status in _REVIEWABLE,
-            "review_fields": list(ReviewField),
+            "reviewable": found.status in _REVIEWABLE or found.status.is_open,
+            "review_parts": _review_parts(dossier, found),
             "missing": missing_fields(found),
-            "draft": draft(found, entries, settings, now),
+            "draft": draft(dossier),
         }
 
     async def give(
@@ -96,6 +103,30 @@ class _Incident:
         name = request.path_params["incident"]
         await decide(self._app, form, principal, name, approved=approved)
         return f"/incidents/{name}", "approved" if approved else "denied"
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewPart:
+    """A part of the review: its text now, the person who wrote it, and what the records say if that differs."""
+
+    field: ReviewField
+    text: str
+    author: str
+    newer: str
+
+
+def _review_parts(dossier: ReviewDossier, incident: Incident) -> list[ReviewPart]:
+    fields = [
+        field
+        for field in ReviewField
+        if field is not ReviewField.SECURITY or incident.scenario is Scenario.SECURITY_ALERT
+    ]
+    return [_review_part(dossier, field) for field in fields]
+
+
+def _review_part(dossier: ReviewDossier, field: ReviewField) -> ReviewPart:
+    text, author, newer = current_text(dossier, field), dossier.written_by(field), suggestion(dossier, field)
+    return ReviewPart(field, text, author, newer if author and newer != text else "")
 
 
 def _choices(

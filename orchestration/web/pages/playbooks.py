@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.routing import Route
 
 from orchestration.app.dry_run import preview
-from orchestration.app.playbooks import PLAYBOOKS
+from orchestration.app.reviews import PLAYBOOKS
 from orchestration.errors import ConflictError
 from orchestration.events.playbooks import GuardReset
 from orchestration.playbooks.catalogue import PlaybookCatalogue

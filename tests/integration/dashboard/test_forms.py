@@ -41,7 +41,7 @@ def test_an_incident_is_worked_from_its_detection_to_its_end(dashboard: Dashboar
     leads_to(dashboard, f"{page}/escalate", level="3", reason="it takes long")
     leads_to(dashboard, f"{page}/mitigate", text="another provider")
     leads_to(dashboard, f"{page}/severity", severity="P2", reason="it does not")
-    leads_to(dashboard, f"{page}/resolve", resolution="another provider", root_cause="quota")
+    leads_to(dashboard, f"{page}/resolve", resolution="another provider", root_cause="quota", anyway="true")
     assert records.get(incident).status is IncidentStatus.RESOLVED
     leads_to(dashboard, f"{page}/action", text="raise the quota", owner="ben", due="2100-01-02")
     leads_to(dashboard, f"{page}/action-done", number="1")
@@ -54,7 +54,7 @@ def test_an_incident_is_worked_from_its_detection_to_its_end(dashboard: Dashboar
 
 def test_an_incident_is_reopened_found_to_be_a_false_alarm_or_merged(dashboard: Dashboard, incident: str) -> None:
     page = f"/incidents/{incident}"
-    leads_to(dashboard, f"{page}/resolve", resolution="gone")
+    leads_to(dashboard, f"{page}/resolve", resolution="gone", anyway="true")
     leads_to(dashboard, f"{page}/reopen", reason="it is back")
     other = declare(dashboard.app, "another", "the same trouble", _TROUBLE).id
     assert leads_to(dashboard, f"{page}/merge", into=other) == f"/incidents/{other}?done=merged"

@@ -39,7 +39,9 @@ ADDED = {
     "proven_at",
     "asserted_by",
     "ended_by",
+    "expected",
     "responses",
+    "review_authors",
 }
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 import pytest
 
+from orchestration.config.response import ResponseSettings
 from orchestration.domain.scenario import Scenario
 from orchestration.incidents.commands.acknowledgement import Acknowledge
 from orchestration.incidents.commands.action_items import AddActionItem
@@ -15,10 +17,16 @@ from orchestration.incidents.commands.resolution import Resolve
 from orchestration.incidents.commands.review_field import WriteReview
 from orchestration.incidents.model import Incident, ReviewField, TimelineEntry
 from orchestration.incidents.report import Facts
-from orchestration.incidents.review import clock_lines, draft, entry_text, span
+from orchestration.incidents.review import clock_lines, entry_text, span
+from orchestration.incidents.reviews.document import draft as draft_of
+from orchestration.incidents.reviews.dossier import ReviewDossier
 from tests.support.incidents import ADA, MACHINE, NOON, a_report, after, declared, some_settings, turned
 
 SETTINGS = some_settings()
+
+
+def draft(incident: Incident, entries: Sequence[TimelineEntry], settings: ResponseSettings, now: datetime) -> str:
+    return draft_of(ReviewDossier(incident, entries, settings, now))
 
 
 def a_story(**values: object) -> tuple[Incident, list[TimelineEntry]]:
@@ -49,29 +57,31 @@ def test_a_review_tells_the_story_in_order_with_its_figures() -> None:
         "| 2026-03-03 12:00:00 | detected by automation:monitoring",
         "| 2026-03-03 12:02:00 | mitigation failed by automation:playbook (reason: it failed \\| again; failed: 1) |",
         "## Root cause\n\nmodel too large",
+        "## Resolution\n\nsmaller model\n\n_Written by user ada._",
         "## What helped",
-        "- tried: restart executor",
         "- did not help: it failed | again",
-        "- resolution: smaller model",
         "## SLA",
         "- response met: due 2026-03-03 16:00 UTC, after 3 min",
         "- resolution met: due 2026-03-06 12:00 UTC, after 5 min",
         "| 1 | check the size | ben | 2026-03-20 | open |",
-        "## Proposed change to the playbook",
-        "`agent-failure`",
+        "## Proposed change to the playbook\n\nThe playbook in force was `agent-failure`.",
+        "## Shared with",
     ]
     places = [text.index(part) for part in order]
     assert places == sorted(places)
     assert "## Security" not in text
 
 
-def test_what_nobody_knows_is_left_blank_and_not_made_up() -> None:
+def test_of_what_nobody_knows_it_says_so_and_why_in_every_section() -> None:
     turn = declared()
     text = draft(turn.incident, turn.entries, SETTINGS, NOON)
     assert "| Impact began | Unknown |" in text
-    assert "## Root cause\n\n_To be written by a person._" in text
-    assert "- resolution: Unknown" in text
-    assert text.count("_To be written by a person._") == 8
+    assert "## Root cause\n\nUnknown: no playbook has diagnosed it." in text
+    assert "## Resolution\n\nNot resolved yet." in text
+    assert "| time to detect | unknown: the start is not known |" in text
+    sections = [part.partition("\n")[2].strip() for part in text.split("\n## ")[1:]]
+    assert len(sections) == 19
+    assert all(sections)
 
 
 def test_what_people_wrote_stands_where_it_belongs() -> None:
@@ -80,13 +90,15 @@ def test_what_people_wrote_stands_where_it_belongs() -> None:
         incident = turned(incident, WriteReview(field=field, text=f"text of {field}").apply).incident
     text = draft(incident, entries, SETTINGS, NOON)
     assert all(f"text of {field}" in text for field in ReviewField if field is not ReviewField.SECURITY)
+    # What the records say by now is beside it, so that a person can take it over.
+    assert "text of root-cause\n\n_Written by user ada._\n\n_The records say:_\n\n> Unknown: no playbook" in text
 
 
 def test_a_security_alert_has_a_section_of_its_own() -> None:
     facts = Facts(secret_exposed=True)
     incident, entries = a_story(scenario=Scenario.SECURITY_ALERT, facts=facts)
     text = draft(incident, entries, SETTINGS, NOON)
-    assert "## Security\n\n- secret exposed\n\n_To be written by a person._" in text
+    assert "## Security\n\n- a secret was exposed\n" in text
 
 
 def test_a_table_is_not_broken_by_what_stands_in_it() -> None:

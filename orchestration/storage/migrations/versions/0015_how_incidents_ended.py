@@ -36,7 +36,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_incident_tallies_incomplete",
         "incident_tallies",
-        ["begin"],
+        ["span", "begin"],
         sqlite_where=incomplete,
         postgresql_where=incomplete,
     )
