@@ -40,7 +40,8 @@ class DrillExpectation:
 
     `answers` are the questions, by their action, to which the person on call says yes. `duties` are the kinds of duties
     that the person on call does. `mended` says that somebody removes the cause once the incident is mitigated by a
-    workaround, such as a provider's operator. Before all of this nothing may be resolved.
+    workaround, such as a provider's operator. `closed_by_person` is for what only a person can know to be over: they
+    resolve it once nothing else is in the way. Before all of this nothing may be resolved.
 
     `helped` is the option of the playbook that has to help, `contains` the one that has to be carried out although only
     a person can end the incident; `level` the escalation level that has to be called; `asks` are the actions that have
@@ -60,6 +61,7 @@ class DrillExpectation:
     answers: tuple[str, ...] = ()
     duties: tuple[DutyKind, ...] = ()
     mended: bool = False
+    closed_by_person: bool = False
     channels: frozenset[str] = frozenset()
     offers: tuple[str, ...] = ()
     finds: tuple[str, ...] = ()

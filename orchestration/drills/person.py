@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
+from typing import TypeVar
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -11,8 +12,12 @@ from orchestration.domain.incident_status import IncidentStatus
 from orchestration.domain.playbook_state import ActionState
 from orchestration.drills.environment import DrillEnvironment
 from orchestration.drills.observer import DrillObserver
+from orchestration.incidents.model import Incident
+from orchestration.incidents.resolution import BlockerKind, blockers
 from orchestration.storage.database import StorageError
 from orchestration.storage.playbooks import ActionRun, PlaybookRecords
+
+T = TypeVar("T")
 
 _POLL_SECONDS = 0.5
 _MEND_SECONDS = 70.0
@@ -45,6 +50,36 @@ async def end_duties(environment: DrillEnvironment, kinds: Collection[DutyKind])
         await environment.clock.sleep(_POLL_SECONDS)
 
 
+async def close_incidents(environment: DrillEnvironment) -> None:
+    """Resolve each incident that is mitigated, whose alerts are over and whose duties are done, as a person who has
+    looked. Ends by being cancelled. Raises DrillError."""
+    closed: set[str] = set()
+
+    def due() -> list[str]:
+        return [one.id for one in DrillObserver(environment).incidents() if _only_a_person_can_end(one)]
+
+    while True:
+        for incident in await _read(environment, due) or ():
+            if incident not in closed:
+                closed.add(incident)
+                environment.mark_repaired()
+                await environment.command("incidents", "resolve", incident, "--resolution", _REASON)
+        await environment.clock.sleep(_POLL_SECONDS)
+
+
+def _only_a_person_can_end(one: Incident) -> bool:
+    found = {each.kind for each in blockers(one)}
+    return one.status is IncidentStatus.MITIGATED and found == {BlockerKind.SILENT}
+
+
+async def _read(environment: DrillEnvironment, function: Callable[[], T]) -> T | None:
+    """What the database says; None while it is what the fault has made unavailable."""
+    try:
+        return await environment.database.call(function)
+    except (SQLAlchemyError, StorageError):
+        return None
+
+
 async def mend(environment: DrillEnvironment) -> None:
     """Wait until an incident is mitigated by a workaround, then remove the cause, as the operator of the provider does,
     whom nobody of us calls. Raises DrillError."""
@@ -54,10 +89,7 @@ async def mend(environment: DrillEnvironment) -> None:
         return any(one.status in _WORKED_AROUND for one in incidents)
 
     async def is_mitigated() -> bool:
-        try:
-            return await environment.database.call(mitigated)
-        except (SQLAlchemyError, StorageError):
-            return False
+        return bool(await _read(environment, mitigated))
 
     await environment.until(is_mitigated, "a workaround", _MEND_SECONDS)
     environment.mark_repaired()
@@ -72,10 +104,7 @@ async def _duties(environment: DrillEnvironment, kinds: Collection[DutyKind]) ->
         people = ((name, duty) for name, duty in found if duty.owner is not DutyOwner.AUTOMATION)
         return [(name, duty.number) for name, duty in people if duty.kind in kinds]
 
-    try:
-        return await environment.database.call(duties)
-    except (SQLAlchemyError, StorageError):
-        return []
+    return await _read(environment, duties) or []
 
 
 async def wait_for_action(
@@ -90,10 +119,7 @@ async def wait_for_action(
         return next((act for act in found if act.action == action and act.state is state), None)
 
     async def found() -> ActionRun | None:
-        try:
-            return await environment.database.call(find)
-        except (SQLAlchemyError, StorageError):
-            return None
+        return await _read(environment, find)
 
     act = await environment.until(found, f"the action {action}", seconds)
     assert act is not None  # noqa: S101 (`until` returns what is true)
@@ -110,7 +136,4 @@ async def _open(environment: DrillEnvironment, actions: Collection[str]) -> list
                 if action in actions:
                     yield incident.id, one.id, one.question
 
-    try:
-        return await environment.database.call(lambda: list(questions()))
-    except (SQLAlchemyError, StorageError):
-        return []  # the database is what the fault has made unavailable
+    return await _read(environment, lambda: list(questions())) or []

@@ -120,6 +120,8 @@ async def _attended(drill: Drill, environment: DrillEnvironment, since: datetime
     async with anyio.create_task_group() as group:
         group.start_soon(person.answer_questions, environment, drill.expects.answers)
         group.start_soon(person.end_duties, environment, drill.expects.duties)
+        if drill.expects.closed_by_person:
+            group.start_soon(person.close_incidents, environment)
         if drill.expects.mended:
             group.start_soon(person.mend, environment)
         if drill.attend is not None:

@@ -127,13 +127,14 @@ def _resolution(expects: DrillExpectation, response: ObservedResponse, slowness:
         yield ScoringMiss("resolved", "by itself", _described(response))
         return
     waited_for = [each for each in (response.repaired_after, response.duties_done_after) if each is not None]
-    begun = max(waited_for, default=0.0) if expects.mended or expects.duties else 0.0
+    waits = expects.mended or expects.duties or expects.closed_by_person
+    begun = max(waited_for, default=0.0) if waits else 0.0
     if resolved < begun:
         yield ScoringMiss("resolved", f"not before {begun:.1f} s, when the cause was gone", f"{resolved:.1f} s")
     elif resolved - begun - response.stable > soon:
         beyond = f"within {soon:.3g} s beyond the {response.stable:g} s of watching"
         yield ScoringMiss("resolved", beyond, f"{resolved - begun - response.stable:.1f} s")
-    if expects.mended and response.repaired_after is None:
+    if (expects.mended or expects.closed_by_person) and response.repaired_after is None:
         yield ScoringMiss("mended", "an incident that is open until its cause is gone", "one that ended before")
 
 

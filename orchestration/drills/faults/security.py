@@ -28,6 +28,13 @@ _SECURITY_TEAM = 4
 _GUESSES = 5
 # A person who is awake: reads a question and gives a command, which starts a program.
 _ANSWER_SECONDS = 10.0
+# How long an attempt counts, which is minutes by default.
+_WATCHED_SECONDS = 10.0
+_SOON_OVER = {
+    "alerting": {
+        "rules": {name: {"window": _WATCHED_SECONDS} for name in ("tool-refused", "sign-ins-failed", "token-revoked")}
+    }
+}
 _SITE, _PACKAGE = "site", "drill-package"
 # Random, and in no vendor's form.
 _VARIABLE, _VALUE = "DRILL_SERVICE_TOKEN", "q7Zr1xV0mKc9Tn4Lw8Hb3Yd6Gs2Pf5Ja"
@@ -36,7 +43,7 @@ _BREACH = {
     "scenario": _SCENARIO.value,
     "threshold": 1,
     "aggregate": "count",
-    "window": 600,
+    "window": _WATCHED_SECONDS,
     "facts": "breach",
 }
 # Assembled at run time, so that no secret scanner takes this file for a leak.
@@ -77,7 +84,8 @@ _REFUSED = DrillExpectation(
     Severity.P2,
     helped="stop-run",
     duties=(DutyKind.RECOVER_RUN,),
-    lasts=_ANSWER_SECONDS,
+    closed_by_person=True,
+    lasts=_WATCHED_SECONDS + _ANSWER_SECONDS,
     level=_SECURITY_TEAM,
     offers=("run.cancel",),
     finds=("access",),
@@ -198,7 +206,7 @@ PATH_ESCAPE = Drill(
     _run(_ESCAPE),
     _SCENARIO,
     DrillWork(),
-    with_files({}),
+    with_files({}, **_SOON_OVER),
 )
 COMMAND_REFUSED = Drill(
     "command-refused",
@@ -207,7 +215,7 @@ COMMAND_REFUSED = Drill(
     _run(_COMMANDS),
     _SCENARIO,
     DrillWork(),
-    with_files({}),
+    with_files({}, **_SOON_OVER),
 )
 SIGN_INS_GUESSED = Drill(
     "sign-ins-guessed",
@@ -218,14 +226,14 @@ SIGN_INS_GUESSED = Drill(
         Severity.P2,
         helped="watch-closely",
         duties=(DutyKind.CONFIRM_AT_SOURCE,),
-        lasts=_ANSWER_SECONDS,
+        lasts=_WATCHED_SECONDS + _ANSWER_SECONDS,
         level=_SECURITY_TEAM,
         finds=("access",),
     ),
     _guess,
     _SCENARIO,
     DrillWork(),
-    with_files({}),
+    with_files({}, **_SOON_OVER),
     quick=True,
 )
 SECRET_IN_ARTIFACT = Drill(
@@ -264,7 +272,7 @@ BREACH = Drill(
     _use_revoked_token,
     _SCENARIO,
     DrillWork(),
-    with_files({}, alerting={"rules": {"breach": _BREACH}}),
+    with_files({}, alerting={"rules": {**_SOON_OVER["alerting"]["rules"], "breach": _BREACH}}),
     attend=_lift_isolation,
 )
 VULNERABLE_PACKAGE = Drill(
