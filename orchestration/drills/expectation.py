@@ -40,7 +40,7 @@ class DrillExpectation:
 
     `answers` are the questions, by their action, to which the person on call says yes. `duties` are the kinds of duties
     that the person on call does. `mended` says that somebody removes the cause once the incident is mitigated by a
-    workaround, such as a provider's operator. `closed_by_person` is for what only a person can know to be over: they
+    workaround, such as a provider's operator. `closed_by_person` is for what only a person may know to be over: they
     resolve it once nothing else is in the way. Before all of this nothing may be resolved.
 
     `helped` is the option of the playbook that has to help, `contains` the one that has to be carried out although only

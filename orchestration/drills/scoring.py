@@ -134,7 +134,7 @@ def _resolution(expects: DrillExpectation, response: ObservedResponse, slowness:
     elif resolved - begun - response.stable > soon:
         beyond = f"within {soon:.3g} s beyond the {response.stable:g} s of watching"
         yield ScoringMiss("resolved", beyond, f"{resolved - begun - response.stable:.1f} s")
-    if (expects.mended or expects.closed_by_person) and response.repaired_after is None:
+    if expects.mended and response.repaired_after is None:
         yield ScoringMiss("mended", "an incident that is open until its cause is gone", "one that ended before")
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
+import socket
+from contextlib import closing
 
 import anyio
 import anyio.to_thread
@@ -11,12 +14,13 @@ import anyio.to_thread
 from orchestration import backoff
 from orchestration.domain.scenario import Scenario
 from orchestration.domain.severity import Severity
-from orchestration.drills import postgres_server
+from orchestration.drills import person, postgres_server
 from orchestration.drills.environment import DrillEnvironment
 from orchestration.drills.expectation import DrillExpectation, DrillOutcome
 from orchestration.drills.model import Drill, DrillWork
 from orchestration.drills.observer import DrillObserver
 from orchestration.drills.processes import DrillProcess
+from orchestration.drills.project import laid_over
 from orchestration.drills.setup import DrillSetting
 
 _SCENARIO = Scenario.CONTROL_PLANE
@@ -30,6 +34,9 @@ _LOCKED_SECONDS = 12.0
 _START_SECONDS = 10.0
 _DEATHS = 3
 _CHANNEL, _CHANNEL_HOLD = "hook", 1.0
+_RELOAD_SECONDS = 3.0
+# What has happened once counts for so long, which is minutes or hours by default.
+_REMEMBERED_SECONDS = 15.0
 # Starting a program of the console takes a few seconds.
 _COMMAND_SECONDS = 5.0
 # SQLite's default page size: https://www.sqlite.org/pragma.html#pragma_page_size
@@ -130,6 +137,32 @@ async def _fail_backup(environment: DrillEnvironment) -> None:
         folder.unlink()
 
 
+async def _choose_receiver(environment: DrillEnvironment) -> None:
+    """A port on which nothing listens yet."""
+    with closing(socket.socket()) as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment.kept["port"] = port
+    url = {"response": {"channels": {_CHANNEL: {"url": f"http://127.0.0.1:{port}/"}}}}
+    environment.write_configuration(laid_over(environment.read_configuration(), url))
+    # Longer than the interval at which an edited configuration is read.
+    await environment.clock.sleep(_RELOAD_SECONDS)
+
+
+async def _bring_receiver(environment: DrillEnvironment) -> None:
+    """The receiver comes back once the page has gone another way; it accepts whatever is sent."""
+    await person.wait_for_action(environment, "people.redirect")
+
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(accept, "127.0.0.1", environment.kept["port"])
+    async with server:
+        await server.serve_forever()
+
+
 async def _break_channel(environment: DrillEnvironment) -> None:
     """Something that is worth a page; the page does not arrive."""
     await environment.primary.kill()
@@ -145,12 +178,16 @@ WORKERS_CRASH_AGAIN = Drill(
         Severity.P1,
         helped="by-itself",
         holds=backoff.delay(_DEATHS, 1.0),
+        lasts=2 * _REMEMBERED_SECONDS,
         calls_repeated=3,
         deadline=120,
     ),
     _kill_workers,
     _SCENARIO,
-    setting=DrillSetting(latency_ms=60),
+    setting=DrillSetting(
+        latency_ms=60,
+        configuration={"alerting": {"rules": {"workers-crashing": {"window": 2 * _REMEMBERED_SECONDS}}}},
+    ),
 )
 CONTROL_KILLED = Drill(
     "control-killed", "The control process is killed while work runs", _ABSORBED, _kill_control, _SCENARIO
@@ -226,11 +263,17 @@ BACKUP_FAILS = Drill(
     "backup-fails",
     "A backup cannot be written, because something is in the way for a moment",
     DrillExpectation(
-        DrillOutcome.REPAIRED, _SCENARIO, Severity.P2, helped="again", finds=("backups",), lasts=_COMMAND_SECONDS
+        DrillOutcome.REPAIRED,
+        _SCENARIO,
+        Severity.P2,
+        helped="again",
+        finds=("backups",),
+        lasts=_COMMAND_SECONDS + _REMEMBERED_SECONDS,
     ),
     _fail_backup,
     _SCENARIO,
     DrillWork(),
+    DrillSetting(configuration={"alerting": {"rules": {"backup-failed": {"window": _REMEMBERED_SECONDS}}}}),
 )
 CHANNEL_BROKEN = Drill(
     "channel-broken",
@@ -245,14 +288,17 @@ CHANNEL_BROKEN = Drill(
         channels=frozenset({_CHANNEL}),
         beside=frozenset({Scenario.PROVIDER_UNAVAILABLE}),
         calls_repeated=2,
+        mended=True,
     ),
     _break_channel,
     _SCENARIO,
+    prepare=_choose_receiver,
+    attend=_bring_receiver,
     setting=DrillSetting(
         configuration={
             "alerting": {"rules": {"channel-down": {"hold": _CHANNEL_HOLD}}},
             "response": {
-                # The discard port of this machine, on which nothing listens.
+                # Replaced by a free port of this machine when the drill begins.
                 "channels": {_CHANNEL: {"type": "webhook", "url": "http://127.0.0.1:9/"}},
                 "contacts": [
                     {"id": "engineer", "level": 1, "channels": [{"channel": _CHANNEL}, {"channel": "log"}]},

@@ -286,7 +286,7 @@ VULNERABLE_PACKAGE = Drill(
         level=_SECURITY_TEAM,
         offers=("security.update-command",),
         finds=("packages",),
-        lasts=_ANSWER_SECONDS,
+        lasts=_WATCHED_SECONDS + _ANSWER_SECONDS,
     ),
     _publish_advisory,
     _SCENARIO,
@@ -295,6 +295,7 @@ VULNERABLE_PACKAGE = Drill(
         with_files(
             {f"{_SITE}/{_PACKAGE}-1.0.dist-info/METADATA": _metadata("1.0")},
             monitoring={"auditDependencies": True, "auditSeconds": 1},
+            alerting={"rules": {"vulnerability": {"window": _WATCHED_SECONDS}}},
         ),
         # Relative to the project's folder, in which its processes run.
         variables={"PYTHONPATH": os.pathsep.join((process_environment()["PYTHONPATH"], _SITE))},
