@@ -31,17 +31,15 @@ _ANSWER_SECONDS = 10.0
 # How long an attempt counts, which is minutes by default.
 _WATCHED_SECONDS = 10.0
 _SOON_OVER = {
-    "alerting": {
-        "rules": {name: {"window": _WATCHED_SECONDS} for name in ("tool-refused", "sign-ins-failed", "token-revoked")}
-    }
+    "alerting": {"rules": {name: {"window": _WATCHED_SECONDS} for name in ("tool-refused", "sign-ins-failed")}}
 }
 _SITE, _PACKAGE = "site", "drill-package"
 # Random, and in no vendor's form.
 _VARIABLE, _VALUE = "DRILL_SERVICE_TOKEN", "q7Zr1xV0mKc9Tn4Lw8Hb3Yd6Gs2Pf5Ja"
 _BREACH = {
-    "signal": "token_revoked",
+    "signal": "sign_in_failed",
     "scenario": _SCENARIO.value,
-    "threshold": 1,
+    "threshold": 5,
     "aggregate": "count",
     "window": _WATCHED_SECONDS,
     "facts": "breach",
@@ -169,14 +167,6 @@ async def _replace_key(environment: DrillEnvironment) -> None:
     file.write_text(file.read_text(encoding="utf-8").replace(_VALUE, _VALUE[::-1]), encoding="utf-8")
 
 
-async def _use_revoked_token(environment: DrillEnvironment) -> None:
-    made = json.loads(await environment.command("tokens", "create", "drill", "--json"))
-    await environment.command("tokens", "revoke", made["token"]["id"])
-    environment.mark_injected()
-    async with httpx2.AsyncClient(base_url=environment.address, trust_env=False) as client:
-        await client.get("/api/v1/me", headers={"Authorization": f"Bearer {made['secret']}"})
-
-
 async def _lift_isolation(environment: DrillEnvironment) -> None:
     """A person has looked, and ends the isolation."""
     act = await person.wait_for_action(environment, "security.isolate")
@@ -258,7 +248,7 @@ SECRET_IN_ARTIFACT = Drill(
 )
 BREACH = Drill(
     "breach",
-    "Somebody uses a token that was revoked, which this user takes for a breach",
+    "An attacker tries tokens at a system whose user takes that for a breach",
     DrillExpectation(
         DrillOutcome.REPAIRED,
         _SCENARIO,
@@ -269,7 +259,7 @@ BREACH = Drill(
         finds=("access",),
         lasts=_ANSWER_SECONDS,
     ),
-    _use_revoked_token,
+    _guess,
     _SCENARIO,
     DrillWork(),
     with_files({}, alerting={"rules": {**_SOON_OVER["alerting"]["rules"], "breach": _BREACH}}),
