@@ -100,6 +100,7 @@ async def run_blind(plan: BlindPlan, clock: Clock, reference: Mapping[str, str],
     """Carry out one plan. `reference` is the result of a run without a fault."""
     started, begun = clock.now(), clock.monotonic()
     calibration = Calibration(clock)
+    folder: Path | None = None
     try:
         with folders.project_folder(plan.name, keep) as folder:
             async with calibration.measuring():
