@@ -48,7 +48,7 @@ def propose(
         names = ", ".join(f"`{option}`" for option in failed)
         return PlaybookChange(
             f"None yet: {names} did not help, and nobody has recorded what did. "
-            f"Record it with: orchestrator incidents mitigate {run.incident_id}"
+            f'Record it with: orchestrator incidents mitigate {run.incident_id} "…"'
         )
     return PlaybookChange("None: no option of the playbook acted, and nobody has recorded that anything was done.")
 

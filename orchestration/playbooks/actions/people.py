@@ -180,6 +180,7 @@ class DoByHandAction(Action[Instruction]):
     name = "people.do-by-hand"
     summary = "suggest to a person what to do by hand"
     risk = Risk.REVERSIBLE
+    undo_summary = "only by a person, who has done it"
 
     def at_most(self, parameters: Instruction) -> Mode:
         return Mode.SUGGEST
