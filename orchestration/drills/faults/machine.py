@@ -54,6 +54,8 @@ _MEMORY_MB = 1000
 _WINDOW_SECONDS = 5.0
 _NEIGHBOUR_SECONDS = 20.0
 _MUCH = 3
+# Starting a program of the console takes a few seconds.
+_COMMAND_SECONDS = 4.0
 # Longer than the interval at which the control process reads an edited configuration.
 _RELOAD_SECONDS = 3.0
 _STOPPED = DrillExpectation(
@@ -155,7 +157,6 @@ async def _start_much(environment: DrillEnvironment) -> None:
         (workspace / "tool.py").write_text(FAULTY, encoding="utf-8")
         (workspace / TRIGGER).write_text("burn", encoding="utf-8")
         await environment.run(TOOL_GOAL, agent="helper", priority="low", workspace=workspace)
-    environment.mark_injected()
 
 
 DISK_FILLED_WITH_OLD_LOGS = Drill(
@@ -239,8 +240,9 @@ TOO_MUCH_AT_ONCE = Drill(
         helped="less-at-once",
         level=0,
         finds=("machine", "load"),
-        holds=2 * _WINDOW_SECONDS,
+        holds=_WINDOW_SECONDS + _MUCH * _COMMAND_SECONDS,
         calls_repeated=_MUCH,
+        deadline=120,
     ),
     _start_much,
     _SCENARIO,
