@@ -116,7 +116,7 @@ async def test_the_lock_of_another_program_is_real_and_lasts_as_long_as_it_says(
     with closing(sqlite3.connect(file, timeout=0, isolation_level=None)) as own:
         own.execute("CREATE TABLE here (number INTEGER)")
         child = DrillProcess(words, tmp_path, tmp_path / "locking.log", clock)
-        await child.wait_for_output("locked", 10)
+        await child.wait_for_output("holds the lock", 10)
         with pytest.raises(sqlite3.OperationalError, match="locked"):
             own.execute("BEGIN IMMEDIATE")
         assert await child.wait(patient(10)) == 0

@@ -6,8 +6,10 @@ from orchestration.drills.catalogue import SHIPPED
 from orchestration.drills.coverage import covered_by, named, options_of
 from orchestration.drills.observer import shipped_playbooks
 
-# Nothing that the product does today brings about what these options are for; see `docs/explanation/drills.md`.
+# No drill carries these out; the reasons are in `docs/explanation/drills.md` as well.
 UNREACHED = {
+    # Not rehearsed yet: it needs a history with a culprit, and a person who merges the branch.
+    "agent-failure/revert-change",
     # A leak is known after ten minutes of growth, which is no drill any more.
     "high-resource-usage/replace-worker",
     # No wait of one run for another is recorded, so no circle of them can be found.
