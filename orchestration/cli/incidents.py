@@ -12,7 +12,7 @@ import click
 
 from orchestration.app import Project, project
 from orchestration.cli import common
-from orchestration.cli.incident_commands import add_commands
+from orchestration.cli.command_parameters import add_commands
 from orchestration.cli.incident_options import (
     action_item_commands,
     action_item_options,
@@ -32,6 +32,7 @@ from orchestration.domain.severity import Severity
 from orchestration.errors import UsageError
 from orchestration.incidents.commands.base import IncidentCommand
 from orchestration.incidents.commands.review_field import WriteReview
+from orchestration.incidents.commands.table import COMMANDS
 from orchestration.incidents.escalation import missing_fields
 from orchestration.incidents.folded_timeline import fold
 from orchestration.incidents.model import Actor, Incident, ReviewField, person
@@ -213,7 +214,7 @@ def _markdown(here: Project, found: Incident) -> str:
     return here.reviews.markdown(found)
 
 
-add_commands(incidents, _give)
+add_commands(incidents, COMMANDS, "INCIDENT", _give)
 add_answer_commands(
     incidents,
     "INCIDENT",

@@ -10,7 +10,7 @@ import click
 from pydantic import TypeAdapter
 
 from orchestration.cli import common
-from orchestration.cli.incident_commands import add_commands
+from orchestration.cli.command_parameters import add_commands
 from orchestration.cli.incident_options import (
     action_item_commands,
     action_item_options,
@@ -25,6 +25,7 @@ from orchestration.cli.server import client_of, limit_option, print_record, prin
 from orchestration.client import IncidentRecord, RefusedError
 from orchestration.incidents.commands.base import IncidentCommand
 from orchestration.incidents.commands.review_field import WriteReview
+from orchestration.incidents.commands.table import COMMANDS
 from orchestration.incidents.folded_timeline import FoldedEntry
 from orchestration.incidents.model import ReviewField
 from orchestration.incidents.review import entry_text
@@ -153,7 +154,7 @@ def _row(item: Mapping[str, Any]) -> tuple[str, ...]:
     return (item["incident"], str(item["number"]), item["due"], item["owner"], state, item["text"])
 
 
-add_commands(incidents, _give, remote=True)
+add_commands(incidents, COMMANDS, "INCIDENT", _give, remote=True)
 add_answer_commands(
     incidents,
     "INCIDENT",

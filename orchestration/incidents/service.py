@@ -87,7 +87,7 @@ class IncidentService:
             # People name an incident by the end of its identifier; what is stored and compared below is the whole of
             # it.
             command = Merge(self.records.table.find_id(command.into))
-        clean = self._redacted(command)
+        clean = command.redacted(self._text)
         return self._unit_of_work.run(lambda connection: self._execute(connection, incident_id, actor, clean))
 
     def fire_due_timers(self, now: datetime) -> int:
@@ -217,11 +217,6 @@ class IncidentService:
         absorbed = self._unit_of_work.handle(connection, target, actor, lambda change: absorb(change, incident))
         merged = self._unit_of_work.handle(connection, incident, actor, command.apply)
         return Committed(absorbed.result, (*merged.announcements, *absorbed.announcements))
-
-    def _redacted(self, command: IncidentCommand) -> IncidentCommand:
-        """The command without any secret in its texts. Enums are strings as well, but never secret."""
-        values = {field.name: getattr(command, field.name) for field in command.fields()}
-        return command.with_values({name: self._text(text) for name, text in values.items() if type(text) is str})
 
     def _settings_of(self, connection: sa.Connection, incident: Incident | None) -> ResponseSettings:
         # An incident keeps the settings of its detection, so an edit does not change how long it may be reopened.

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from orchestration.commands.spec import CommandSpec
 from orchestration.domain.incident_end import IncidentEnd
 from orchestration.incidents.change import IncidentChange
-from orchestration.incidents.commands.base import CommandSpec, IncidentCommand
+from orchestration.incidents.commands.base import IncidentCommand
 from orchestration.incidents.commands.resolution import Resolve
 from orchestration.incidents.service import IncidentService
 from tests.support.incidents import ADA

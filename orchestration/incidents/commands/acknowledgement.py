@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
+from orchestration.commands.spec import ApiRoute, CommandSpec, PageForm
 from orchestration.domain.incident_status import IncidentStatus
 from orchestration.incidents.change import IncidentChange
-from orchestration.incidents.commands.base import ApiRoute, CommandSpec, IncidentCommand, PageForm
+from orchestration.incidents.commands.base import IncidentCommand
 from orchestration.incidents.model import IncidentRefusedError, Refusal, describe_actor, require_open
 from orchestration.notifications.notice import NoticeKind
 

@@ -8,10 +8,11 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
+from orchestration.commands.inputs import Input
+from orchestration.commands.spec import ApiRoute, CommandSpec, PageForm
 from orchestration.domain.request_fields import Text
 from orchestration.incidents.change import IncidentChange
-from orchestration.incidents.commands.base import ApiRoute, CommandSpec, IncidentCommand, PageForm
-from orchestration.incidents.commands.inputs import Input
+from orchestration.incidents.commands.base import IncidentCommand
 from orchestration.incidents.model import ActionItem, IncidentRefusedError, Refusal
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from orchestration.commands.spec import CommandSpec
 from orchestration.incidents.change import IncidentChange
-from orchestration.incidents.commands.base import CommandSpec, IncidentCommand
+from orchestration.incidents.commands.base import IncidentCommand
 from orchestration.incidents.model import require_open
 from orchestration.notifications.notice import NoticeKind
 

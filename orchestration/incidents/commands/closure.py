@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from orchestration.commands.spec import ApiRoute, CommandSpec, PageForm
 from orchestration.domain.incident_status import IncidentStatus
 from orchestration.incidents import escalation
 from orchestration.incidents.change import IncidentChange
-from orchestration.incidents.commands.base import ApiRoute, CommandSpec, IncidentCommand, PageForm, ShownWhile
+from orchestration.incidents.commands.base import IncidentCommand, ShownWhile
 from orchestration.incidents.model import IncidentRefusedError, Refusal
 
 

@@ -7,12 +7,13 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
+from orchestration.commands.inputs import Input
+from orchestration.commands.spec import ApiRoute, CommandSpec, PageForm
 from orchestration.domain.duty import DutyState
 from orchestration.domain.request_fields import Text
 from orchestration.incidents import duties
 from orchestration.incidents.change import IncidentChange
-from orchestration.incidents.commands.base import ApiRoute, CommandSpec, IncidentCommand, PageForm
-from orchestration.incidents.commands.inputs import Input
+from orchestration.incidents.commands.base import IncidentCommand
 from orchestration.incidents.model import IncidentRefusedError, Refusal, require_open
 
 _Number = Annotated[int, Field(ge=1, le=100_000), Input("The number of the duty.", in_path=True, argument=True)]

@@ -7,10 +7,11 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
+from orchestration.commands.inputs import Choices, Input
+from orchestration.commands.spec import ApiRoute, CommandSpec, PageForm
 from orchestration.domain.request_fields import Text
 from orchestration.incidents.change import IncidentChange
-from orchestration.incidents.commands.base import ApiRoute, CommandSpec, IncidentCommand, PageForm, ShownWhile
-from orchestration.incidents.commands.inputs import Choices, Input
+from orchestration.incidents.commands.base import IncidentCommand, ShownWhile
 from orchestration.incidents.commands.note import AddNote
 from orchestration.incidents.escalation import pages
 from orchestration.incidents.model import describe_actor, require_open

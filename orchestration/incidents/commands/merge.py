@@ -7,11 +7,12 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
+from orchestration.commands.inputs import Choices, Input
+from orchestration.commands.spec import ApiRoute, CommandSpec, PageForm
 from orchestration.domain.incident_status import IncidentStatus
 from orchestration.incidents import conditions, duties, followup, lifecycle
 from orchestration.incidents.change import IncidentChange
-from orchestration.incidents.commands.base import ApiRoute, CommandSpec, IncidentCommand, PageForm, ShownWhile
-from orchestration.incidents.commands.inputs import Choices, Input
+from orchestration.incidents.commands.base import IncidentCommand, ShownWhile
 from orchestration.incidents.model import Incident, IncidentRefusedError, Refusal, require_open
 from orchestration.notifications.notice import NoticeKind
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
+from orchestration.commands.inputs import Input
+from orchestration.commands.spec import ApiRoute, CommandSpec, PageForm
 from orchestration.domain.duty import DutyRequest
 from orchestration.domain.incident_status import IncidentStatus
 from orchestration.domain.request_fields import Text
 from orchestration.incidents import duties, resolution
 from orchestration.incidents.change import IncidentChange
-from orchestration.incidents.commands.base import ApiRoute, CommandSpec, IncidentCommand, PageForm, ShownWhile
-from orchestration.incidents.commands.inputs import Input
+from orchestration.incidents.commands.base import IncidentCommand, ShownWhile
 from orchestration.incidents.commands.resolution import Resolve
 from orchestration.incidents.model import ReviewField, require_open
 from orchestration.notifications.notice import NoticeKind

@@ -6,13 +6,14 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Annotated, ClassVar
 
+from orchestration.commands.inputs import Input
+from orchestration.commands.spec import ApiRoute, CommandSpec, PageForm
 from orchestration.domain.incident_end import IncidentEnd
 from orchestration.domain.incident_status import IncidentStatus
 from orchestration.domain.request_fields import OptionalText, Text
 from orchestration.incidents import duties, followup, resolution
 from orchestration.incidents.change import IncidentChange
-from orchestration.incidents.commands.base import ApiRoute, CommandSpec, IncidentCommand, PageForm, ShownWhile
-from orchestration.incidents.commands.inputs import Input
+from orchestration.incidents.commands.base import IncidentCommand, ShownWhile
 from orchestration.incidents.model import IncidentRefusedError, Refusal, ReviewField
 from orchestration.notifications.notice import NoticeKind
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
+from orchestration.commands.inputs import Input
+from orchestration.commands.spec import ApiRoute, CommandSpec, PageForm
 from orchestration.domain.incident_status import IncidentStatus
 from orchestration.domain.request_fields import Text
 from orchestration.incidents import followup
 from orchestration.incidents.change import IncidentChange
-from orchestration.incidents.commands.base import ApiRoute, CommandSpec, IncidentCommand, PageForm
-from orchestration.incidents.commands.inputs import Input
+from orchestration.incidents.commands.base import IncidentCommand
 from orchestration.incidents.model import IncidentRefusedError, Refusal, ReviewField
 
 _RECORD_FIELDS = (ReviewField.RESOLUTION, ReviewField.WORKAROUNDS)

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar
 
+from orchestration.commands.spec import CommandSpec
 from orchestration.domain.incident_status import IncidentStatus
 from orchestration.incidents.change import IncidentChange
-from orchestration.incidents.commands.base import CommandSpec, IncidentCommand
+from orchestration.incidents.commands.base import IncidentCommand
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,29 +5,30 @@ The routes of commands are built from the table of commands: the command itself 
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Any
 
+import anyio.to_thread
 from fastapi import APIRouter, Query
-from pydantic import BaseModel, create_model
+from pydantic import BaseModel
 from starlette.responses import PlainTextResponse
 
 from orchestration.domain.incident_status import IncidentStatus
 from orchestration.domain.scenario import Scenario
 from orchestration.domain.severity import Severity
-from orchestration.incidents.commands.base import CommandField, IncidentCommand
+from orchestration.incidents.commands.base import IncidentCommand
 from orchestration.incidents.commands.table import COMMANDS
 from orchestration.incidents.escalation import missing_fields
 from orchestration.incidents.folded_timeline import FoldedEntry, fold
 from orchestration.incidents.model import Incident, ReviewField, person
 from orchestration.incidents.ownership import ownership
 from orchestration.incidents.review import clock_lines
-from orchestration.security.principal import Role
+from orchestration.security.principal import Principal, Role
 from orchestration.storage.incidents.table import IncidentRow, TimerRow
 from orchestration.storage.playbooks import PlaybookRecords
+from orchestration.web.api.command_routes import add_command
 from orchestration.web.api.services import (
-    Caller,
+    ApiServices,
     Cursor,
     Limit,
     ListPage,
@@ -124,57 +125,13 @@ def list_open_actions(services: Services) -> list[dict[str, Any]]:
     ]
 
 
-def add_command(target: APIRouter, command: type[IncidentCommand]) -> None:
-    """Add the route of one command, if people can give it through the API."""
-    spec = command.spec
-    if spec.api is None:
-        return
-    target.add_api_route(
-        f"/incidents/{{incident}}/{spec.api.path}",
-        _endpoint(command),
-        methods=[spec.api.method],
-        name=spec.api.operation,
-        description=spec.summary,
-        status_code=spec.api.status,
-        dependencies=requires(spec.role, _AREA),
-    )
-
-
-def _endpoint(command: type[IncidentCommand]) -> Callable[..., Incident]:
-    """A function that gives the command; its signature tells FastAPI what to read from path and body."""
-    in_path = [field for field in command.fields() if field.input.in_path]
-    in_body = [field for field in command.fields() if not field.input.in_path]
-
-    def give(services: Services, caller: Caller, incident: Name, **values: Any) -> Incident:
-        body = values.pop("body", None)
-        sent = {field.name: getattr(body, field.name) for field in in_body}
+async def _give(services: ApiServices, caller: Principal, incident: str, command: IncidentCommand) -> Incident:
+    def execute() -> Incident:
         service = services.app.incident_service
-        name = service.records.table.find_id(incident)
-        return service.execute(name, person(caller.name), command(**sent, **values))
+        return service.execute(service.records.table.find_id(incident), person(caller.name), command)
 
-    parameters = {
-        "services": Services,
-        "caller": Caller,
-        "incident": Name,
-        **{field.name: field.annotation for field in in_path},
-    }
-    if in_body:
-        parameters["body"] = _body(command, in_body) if in_path else command
-    # FastAPI derives validation and documentation from the signature, so each route needs one of its own.
-    give.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-        [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=kind) for name, kind in parameters.items()],
-        return_annotation=Incident,
-    )
-    return give
-
-
-def _body(command: type[IncidentCommand], fields: Sequence[CommandField]) -> type[BaseModel]:
-    """The fields that are not in the path, as a model of their own."""
-    values: dict[str, Any] = {
-        field.name: (field.annotation, ... if field.required else field.default) for field in fields
-    }
-    return create_model(command.__name__, __doc__=command.__doc__, **values)
+    return await anyio.to_thread.run_sync(execute)
 
 
 for each in COMMANDS.values():
-    add_command(router, each)
+    add_command(router, "incident", each, _give, Incident)

@@ -10,13 +10,13 @@ import anyio.to_thread
 from starlette.requests import Request
 from starlette.routing import Route
 
+from orchestration.commands.inputs import Choices
 from orchestration.config.response import ResponseSettings
 from orchestration.domain.incident_status import IncidentStatus
 from orchestration.domain.scenario import Scenario
 from orchestration.domain.severity import Severity
 from orchestration.incidents import notices, resolution
 from orchestration.incidents.commands.base import IncidentCommand
-from orchestration.incidents.commands.inputs import Choices
 from orchestration.incidents.escalation import missing_fields
 from orchestration.incidents.folded_timeline import fold
 from orchestration.incidents.model import Incident, ReviewField, person
@@ -28,9 +28,10 @@ from orchestration.incidents.reviews.suggestions import current_text, suggestion
 from orchestration.security.principal import Principal, Role
 from orchestration.storage.incidents.table import IncidentRow
 from orchestration.storage.playbooks import PlaybookRecords
+from orchestration.web.pages.command_forms import command_from
 from orchestration.web.pages.formatting import first_line, severity_words
 from orchestration.web.pages.forms import Form
-from orchestration.web.pages.incident_forms import FORMS, command_from, forms_for
+from orchestration.web.pages.incident_forms import FORMS, incident_forms
 from orchestration.web.pages.incidents import SUBJECTS, card_of
 from orchestration.web.pages.playbooks import runs_on
 from orchestration.web.pages.run import decide
@@ -85,7 +86,7 @@ class _Incident:
             "responses": runs_on(self._playbooks, found.id),
             "questions": questions,
             "ownership": ownership(found, entries, response, [one.question for one in questions]),
-            "forms": forms_for(found, _choices(found, settings, others)),
+            "forms": incident_forms(found, _choices(found, settings, others)),
             "reviewable": found.status in _REVIEWABLE or found.status.is_open,
             "review_parts": _review_parts(dossier, found),
             "missing": missing_fields(found),

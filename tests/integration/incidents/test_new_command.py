@@ -17,8 +17,9 @@ from typing import Annotated, ClassVar
 
 from orchestration.domain.request_fields import Text
 from orchestration.incidents.change import IncidentChange
-from orchestration.incidents.commands.base import ApiRoute, CommandSpec, IncidentCommand, PageForm, ShownWhile
-from orchestration.incidents.commands.inputs import Input
+from orchestration.commands.spec import ApiRoute, CommandSpec, PageForm
+from orchestration.incidents.commands.base import IncidentCommand, ShownWhile
+from orchestration.commands.inputs import Input
 
 
 @dataclass(frozen=True, slots=True)

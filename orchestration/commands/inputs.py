@@ -11,12 +11,13 @@ from pydantic_core import CoreSchema
 
 
 class Choices(StrEnum):
-    """Lists that only the page itself knows, since they depend on the incident that it shows."""
+    """Lists that only the page itself knows, since they depend on the incident or run that it shows."""
 
     CONTACTS = "contacts"
     SEVERITIES = "severities"
     OTHER_INCIDENTS = "others"
     LEVELS = "levels"
+    PARTS = "parts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,7 @@ class Input:
     ago rather than from now. `console_default` is a default of the console alone. `remote_argument` fields may also
     be positional with `--server`, as they were at first. `in_path` fields are part of the API's path, all others of
     the request body. On the page a field has a `label` with an optional `hint`, and `rows` where it takes more than
-    one line; it is filled with the incident's own `prefill` attribute. Fields without a label are not on the page.
+    one line; it is filled with the `prefill` attribute of what it shows. Fields without a label are not on the page.
     """
 
     description: str

@@ -1,46 +1,58 @@
-"""The console commands of incidents, built from the table of commands: for this machine's project and for a server."""
+"""Console commands built from tables of commands, for this machine's project and for a server."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from enum import Enum
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
 from orchestration.cli import common
 from orchestration.cli.timespec import MOMENT, ago, ahead, due_date
 from orchestration.clock import SystemClock
-from orchestration.incidents.commands.base import CommandField, IncidentCommand
-from orchestration.incidents.commands.table import COMMANDS
+from orchestration.commands.command import Command, CommandField
 
-# Carries out a command on the incident that a text names, and prints what came of it.
-Give = Callable[[click.Context, str, IncidentCommand, bool], None]
+C = TypeVar("C", bound=Command)
+# Carries out a command on the incident or run that a text names, and prints what came of it; returns the exit code.
+Give = Callable[[click.Context, str, C, bool], int | None]
 
 # The old positional form and the option are two parameters, and click needs a name for each.
 _POSITIONAL = "_argument"
 
 
-def add_commands(group: click.Group, give: Give, *, remote: bool = False) -> None:
-    """Add every command that has a console command of its own."""
-    for command in COMMANDS.values():
+def add_commands(
+    group: click.Group,
+    commands: Mapping[str, type[C]],
+    noun: str,
+    give: Give[C],
+    *,
+    remote: bool = False,
+    more: Callable[[type[C]], Sequence[click.Parameter]] = lambda _: (),
+) -> None:
+    """Add every command that has a console command of its own. `noun` names its incident or run in the help; `more` are
+    further options, which `give` reads from the context."""
+    for command in commands.values():
         # Composite commands share one console command (`review`, `actions`), which is written by hand.
         if command.spec.console and not command.spec.composite:
-            group.add_command(_command(command, give, remote=remote))
+            group.add_command(_command(command, noun, give, more(command), remote=remote))
 
 
-def _command(command: type[IncidentCommand], give: Give, *, remote: bool) -> click.Command:
-    def callback(incident: str, as_json: bool, **given: Any) -> None:
+def _command(
+    command: type[C], noun: str, give: Give[C], more: Sequence[click.Parameter], *, remote: bool
+) -> click.Command:
+    def callback(subject: str, as_json: bool, **given: Any) -> int | None:
         values = _values(command, given, SystemClock().now())
-        give(click.get_current_context(), incident, command(**values), as_json)
+        return give(click.get_current_context(), subject, command(**values), as_json)
 
     fields = command.fields()
     parameters: list[click.Parameter] = [
-        click.Argument(["incident"], metavar="INCIDENT"),
+        click.Argument(["subject"], metavar=noun),
         *(_argument(field) for field in fields if field.input.argument),
         *(_extra_argument(field) for field in fields if remote and field.input.remote_argument),
         *(_option(field) for field in fields if not field.input.argument),
+        *more,
     ]
     built = click.Command(command.spec.console, params=parameters, callback=callback, help=command.spec.summary)
     return common.json_option(built)
@@ -82,11 +94,11 @@ def _type(field: CommandField) -> click.ParamType[Any]:
     return click.STRING
 
 
-def _values(command: type[IncidentCommand], given: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+def _values(command: type[Command], given: Mapping[str, Any], now: datetime) -> dict[str, Any]:
     return dict(_parsed(command, given, now))
 
 
-def _parsed(command: type[IncidentCommand], given: Mapping[str, Any], now: datetime) -> Iterator[tuple[str, Any]]:
+def _parsed(command: type[Command], given: Mapping[str, Any], now: datetime) -> Iterator[tuple[str, Any]]:
     for field in command.fields():
         positional = given.get(field.name + _POSITIONAL)
         value = given[field.name] if positional is None else positional

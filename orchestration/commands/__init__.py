@@ -1,0 +1,1 @@
+"""Commands as values: defined once, from which console, API, client and pages are built."""
