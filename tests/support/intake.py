@@ -14,6 +14,7 @@ import httpx2
 
 from orchestration.storage.alert_inbox import AlertInbox
 from orchestration.storage.database import Database
+from tests.support import prefork
 from tests.support.database import migrated
 from tests.support.intake_process import TOKEN
 
@@ -42,7 +43,7 @@ class RunningIntake:
 def running_intake(file: Path, fault: str = "", port: int = 0) -> Iterator[RunningIntake]:
     database = migrated(f"sqlite:///{file}")
     command = [sys.executable, "-m", "tests.support.intake_process", str(file), str(port), *([fault] if fault else [])]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with prefork.Program(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
             yield RunningIntake(f"http://127.0.0.1:{process.stdout.readline().strip()}", process, database)

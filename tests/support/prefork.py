@@ -19,6 +19,7 @@ import functools
 import gc
 import importlib
 import inspect
+import io
 import json
 import os
 import pkgutil
@@ -58,7 +59,7 @@ def call(
 
 
 class Program(subprocess.Popen[Any]):
-    """`python -m MODULE ARGUMENTS…`, forked from the template if it can be."""
+    """`python -m MODULE ARGUMENTS…` or `python SCRIPT.py ARGUMENTS…`, forked from the template if it can be."""
 
     def __init__(self, args: Sequence[str], **options: Any) -> None:
         self._template = _template() if _is_possible(args, options) else None
@@ -81,7 +82,10 @@ _PIPES = ("p2cread", "p2cwrite", "c2pread", "c2pwrite", "errread", "errwrite")
 
 
 def _is_possible(args: Sequence[str], options: Mapping[str, Any]) -> bool:
-    if sys.platform != "linux" or tuple(args[:2]) != (sys.executable, "-m") or not set(options) <= _SUPPORTED:
+    if sys.platform != "linux" or not set(options) <= _SUPPORTED:
+        return False
+    program, what, *_ = map(os.fsdecode, args)
+    if program != sys.executable or not (what == "-m" or what.endswith(".py")):
         return False
     words = "".join(map(os.fsdecode, args))
     if "\0" in words or len(words) + len(args) > len(_ROOM):
@@ -91,7 +95,9 @@ def _is_possible(args: Sequence[str], options: Mapping[str, Any]) -> bool:
 
 
 def _of_the_interpreter(environment: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in environment.items() if name.startswith(_INTERPRETERS_OWN)}
+    found = {name: value for name, value in environment.items() if name.startswith(_INTERPRETERS_OWN)}
+    # The project is installed in place, so it is found without this, too; unbuffered streams can be given (`_stream`).
+    return {"PYTHONPATH": str(_REPOSITORY)} | {name: found[name] for name in found if name != "PYTHONUNBUFFERED"}
 
 
 def _template_environment() -> dict[str, str]:
@@ -190,7 +196,7 @@ def _serve(connection: socket.socket) -> dict[str, Any]:
 
 def _become(request: Mapping[str, Any]) -> NoReturn:
     """Be the program, to its end."""
-    _, _, module, *arguments = request["args"]
+    _, what, *arguments = request["args"]
     os.chdir(request["cwd"])
     os.environ.clear()
     os.environ.update(request["env"])
@@ -200,18 +206,22 @@ def _become(request: Mapping[str, Any]) -> NoReturn:
         stream = _stream(number, getattr(sys, name))
         setattr(sys, name, stream)
         setattr(sys, f"__{name}__", stream)
-    sys.path[0] = request["cwd"]
-    sys.argv = [module, *arguments]
-    runpy.run_module(module, run_name="__main__", alter_sys=True)
+    if what == "-m":
+        sys.path[0], sys.argv = request["cwd"], arguments
+        runpy.run_module(arguments[0], run_name="__main__", alter_sys=True)
+    else:
+        sys.path[0], sys.argv = str(Path(what).resolve().parent), [what, *arguments]
+        runpy.run_path(what, run_name="__main__")
     sys.exit()
 
 
 def _stream(number: int, former: Any) -> Any:
     """A standard stream as the interpreter would have opened it; what it is connected to decides on the buffering."""
+    texts = {"encoding": former.encoding, "errors": former.errors}
+    if number and os.environ.get("PYTHONUNBUFFERED"):
+        return io.TextIOWrapper(io.FileIO(number, "w", closefd=False), write_through=True, **texts)
     by_line = number == 2 or (number == 1 and os.isatty(number))
-    return os.fdopen(
-        number, former.mode[0], 1 if by_line else -1, encoding=former.encoding, errors=former.errors, closefd=False
-    )
+    return os.fdopen(number, "w" if number else "r", 1 if by_line else -1, closefd=False, **texts)
 
 
 def _show(command: Sequence[str]) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from tests.support import prefork
 from tests.support.patience import patient
 from tests.support.project import ROOT, wait_until
 
@@ -28,7 +29,7 @@ class RehearsalProcess:
         """Begin to answer; again, at the address that it had before."""
         options = ("--port", str(self._port), "--latency-ms", str(self._latency_ms))
         command = [sys.executable, "-m", "orchestration.rehearsal", *options]
-        self._process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        self._process = prefork.Program(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
         assert self._process.stdout is not None
         self.url = self._process.stdout.readline().strip()
         self._port = int(self.url.rpartition(":")[2])

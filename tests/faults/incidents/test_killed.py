@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.acceptance.incidents.conftest import Watch
+from tests.support import prefork
 from tests.support.patience import patient
 from tests.support.project import ROOT, wait_until
 from tests.support.rehearsal import RehearsalProcess
@@ -27,7 +28,7 @@ def killed_at(project: Watched, point: str, provider: RehearsalProcess) -> None:
     """Serve until the point is reached, which a provider that is gone leads to."""
     printed = project.root / f"killed-{point}.txt"
     with printed.open("wb") as output:
-        process = subprocess.Popen(
+        process = prefork.Program(
             [sys.executable, "-m", "tests.faults.incidents.serve_process", point, "serve", "--workers", "0"],
             cwd=project.root,
             env=project.environment | {"PYTHONPATH": str(ROOT)},

@@ -23,6 +23,7 @@ from orchestration.storage.database import Database
 from orchestration.storage.runs import Runs
 from orchestration.storage.timeline import Timeline
 from orchestration.workflows.step_count import count_steps
+from tests.support import prefork
 from tests.support.console import is_there
 from tests.support.patience import patient, until
 
@@ -51,7 +52,7 @@ class Work:
     @contextmanager
     def process(self) -> Iterator[subprocess.Popen[str]]:
         command = [sys.executable, str(SCRIPT), str(self.config), str(self.sample.workspace)]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        with prefork.Program(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
             try:
                 yield process
             finally:

@@ -9,13 +9,14 @@ from pathlib import Path
 from orchestration.domain.alert_status import AlertStatus
 from orchestration.storage.alerts import Alerts
 from orchestration.storage.database import Database
+from tests.support import prefork
 
 KEY = "provider-unavailable:ollama"
 
 
 def run_and_kill(folder: Path, up: int, evaluations: int) -> None:
     command = [sys.executable, "-m", "tests.support.alert_process", f"{folder}/a.db", f"{folder}/calls", str(up)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with prefork.Program(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         for _ in range(evaluations):
             assert process.stdout.readline() == "evaluated\n"

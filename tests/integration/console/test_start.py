@@ -45,8 +45,8 @@ def account(tmp_path: Path) -> Callable[..., dict[str, Any]]:
     module.write_text(_ACCOUNT)
     (tmp_path / "account_of_itself.py").symlink_to(module)
 
-    def account(start: Callable[..., Any], **options: Any) -> dict[str, Any]:
-        command = (sys.executable, "-m", "account_of_itself", "one", "two words", "", "-x", "ä\udcff")
+    def account(start: Callable[..., Any], *what: str, **options: Any) -> dict[str, Any]:
+        command = (sys.executable, *what, "one", "two words", "", "-x", "ä\udcff")
         with start(command, cwd=tmp_path, **options) as process:
             out, err = process.communicate(b"said to it", timeout=patient(60))
         assert process.returncode == 7, err
@@ -59,16 +59,19 @@ def account(tmp_path: Path) -> Callable[..., dict[str, Any]]:
 def test_a_forked_program_is_like_one_that_was_started(account: Callable[..., dict[str, Any]]) -> None:
     pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
     options = {**pipes, "env": environment({"A_WORD": "näch\udcff", "TZ": "Asia/Tokyo"})}
-    started, forked = account(subprocess.Popen, **options), account(prefork.Program, **options)
-    assert forked["parent"] == os.getpid()
-    assert forked == started
-    assert account(prefork.Program, **options, bufsize=0) == started  # and the next one is like the first
+    for what in (("-m", "account_of_itself"), ("modules/account_of_itself.py",)):
+        started, forked = (account(start, *what, **options) for start in (subprocess.Popen, prefork.Program))
+        assert forked["parent"] == os.getpid()
+        assert forked == started
 
 
 def test_on_a_terminal_both_are_on_a_terminal(account: Callable[..., dict[str, Any]]) -> None:
     ours, theirs = pty.openpty()
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": theirs}
-    started, forked = (account(start, **pipes, env=environment()) for start in (subprocess.Popen, prefork.Program))
+    options = {**pipes, "env": environment({"PYTHONUNBUFFERED": "1"})}
+    started, forked = (
+        account(start, "-m", "account_of_itself", **options) for start in (subprocess.Popen, prefork.Program)
+    )
     assert forked["streams"][2][3] is True
     assert forked == started
     os.close(ours)

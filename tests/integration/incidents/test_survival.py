@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 import threading
 from collections import Counter
@@ -20,6 +19,7 @@ from orchestration.incidents.service import IncidentService
 from orchestration.storage.outbox import OutboxState
 from orchestration.storage.tables import outbox
 from tests.integration.incidents.conftest import Room
+from tests.support import prefork
 from tests.support.incidents import ADA, ALL_AGENTS, HALF, MACHINE, NOON, a_report, after
 from tests.support.patience import patient
 
@@ -29,16 +29,10 @@ ROOT = Path(__file__).parents[3]
 
 def killed(room: Room, point: str, *arguments: str) -> list[str]:
     """Run a desk in a process that dies at that point; what it had said by then."""
-    done = subprocess.run(
-        [sys.executable, "-m", MODULE, f"{room.folder}/orchestrator.db", point, *arguments],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=patient(60),
-        check=False,
-    )
-    assert done.returncode == 9, done.stderr
-    return done.stdout.split()
+    command = [sys.executable, "-m", MODULE, f"{room.folder}/orchestrator.db", point, *arguments]
+    done = prefork.call(command, seconds=patient(60), cwd=ROOT)
+    assert done.returncode == 9, done.stderr.decode()
+    return done.stdout.decode().split()
 
 
 def test_killed_after_the_commit_the_messages_and_timers_are_there_and_the_event_is_said_later(room: Room) -> None:

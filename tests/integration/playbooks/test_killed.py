@@ -11,6 +11,7 @@ import pytest
 
 from orchestration.domain.incident_status import IncidentStatus
 from tests.integration.playbooks.test_runner import CURE, WORSE, playbook
+from tests.support import prefork
 from tests.support.patience import patient
 from tests.support.responses import EFFECTS, ResponseRoom
 
@@ -20,7 +21,7 @@ SCRIPT = Path(__file__).with_name("response_process.py")
 def run_until(folder: Path, incident: str, marks: int) -> tuple[str, bool]:
     """Let the process run until it has said `marks` things, then kill it; the incident, and whether it ended first."""
     command = [sys.executable, str(SCRIPT), str(folder), *([incident] if incident else [])]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with prefork.Program(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         for seen, line in enumerate(process.stdout, 1):
             kind, _, rest = line.strip().partition(" ")

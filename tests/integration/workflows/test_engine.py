@@ -19,6 +19,7 @@ import sqlalchemy as sa
 
 from orchestration.storage.leases import Leases
 from orchestration.workflows.engine import JSON, Engine, Flow, FlowState, NamedStep, StepError, service, untyped
+from tests.support import prefork
 from tests.support.database import migrated
 from tests.support.patience import fail_after, patient
 
@@ -186,7 +187,7 @@ async def test_a_worker_takes_the_most_urgent_run_first(tmp_path: Path) -> None:
 @contextmanager
 def a_process(folder: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
     command = [sys.executable, str(SCRIPT), str(folder), *arguments]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with prefork.Program(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             yield process
         finally:
