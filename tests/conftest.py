@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -25,6 +26,21 @@ settings.load_profile("patient")
 
 
 __all__ = ["database_url", "postgres_server", "postgres_url"]
+
+
+# Few tests, and long ones: begun last, they would keep one process busy when the others have nothing left to do.
+_FIRST = ("acceptance", "faults", "integration")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """In a distributed run the long tests come first; the order within a folder stays."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folders = Path(__file__).parent
+        items.sort(key=lambda item: _place(item.path.relative_to(folders).parts[0]))
+
+
+def _place(folder: str) -> int:
+    return _FIRST.index(folder) if folder in _FIRST else len(_FIRST)
 
 
 def pytest_collection_finish() -> None:
