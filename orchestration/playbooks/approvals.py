@@ -2,7 +2,8 @@
 
 An unanswered question does not vanish: when it expires, the incident is escalated, and the response goes on with the
 next option that needs no approval. A follow-up question, which holds nothing up, outlives its incident and wakes nobody
-when it expires.
+when it expires. A lasting question, about something that does not pass by itself, is escalated too, and stays open for
+as long as its incident is.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ class ApprovalRequests:
             question=_question(step, decision),
             created_at=now,
             role=_ROLE,
-            expires_at=now + _EXPIRES_AFTER,
+            expires_at=None if decision.lasting else now + _EXPIRES_AFTER,
         )
         # For a new question only: a step that is repeated after a crash must not notify people twice.
         if await anyio.to_thread.run_sync(self._table.add, approval):
@@ -63,6 +64,7 @@ class ApprovalRequests:
         return await self._wait(execution, key, follow_up=True)
 
     async def _wait(self, execution: PlaybookExecution, key: str, *, follow_up: bool = False) -> ApprovalReply:
+        reminded = False
         while True:
             approval = await anyio.to_thread.run_sync(self._table.get, key)
             if approval.decision is not None:
@@ -71,7 +73,11 @@ class ApprovalRequests:
             # now.
             if not follow_up and (settled := await self._updates.settled(execution)):
                 return await self._withdraw(key, ApprovalOutcome.SUPERSEDED, settled)
-            if approval.expires_at is not None and self._clock.now() >= approval.expires_at:
+            overdue = self._clock.now() >= approval.created_at + _EXPIRES_AFTER
+            if overdue and approval.expires_at is None and not reminded:
+                reminded = True
+                await self._updates.approval_expired(execution, approval.question)
+            if overdue and approval.expires_at is not None:
                 if not follow_up:
                     # Before it is withdrawn: after a crash in between, a withdrawn question would look answered and
                     # never escalate.

@@ -77,7 +77,7 @@ class StepExecutor:
         # A step that reads and runs at once needs no preview, which may itself ask providers or scan folders.
         only_reads = action.risk is Risk.READS and mode is Mode.AUTO
         preview = "" if only_reads else await self._preview(execution, step, action, parameters)
-        return StepDecision(mode, values, verdict.because, guard, verdict.wait, preview, targets)
+        return StepDecision(mode, values, verdict.because, guard, verdict.wait, preview, targets, action.lasting)
 
     async def act(
         self, execution: PlaybookExecution, phase: Phase, step: Step, key: str, decision: StepDecision, actor: str

@@ -44,7 +44,7 @@ class StepDecision:
     """How far the machine may go with a step, decided before anything is done.
 
     `reason` is why it was held back, and `guard` what held it back. With `wait` the step is only postponed, by so many
-    seconds. `preview` describes what the step would do.
+    seconds. `preview` describes what the step would do. A `lasting` question has no end while its incident is open.
     """
 
     mode: Mode
@@ -54,6 +54,7 @@ class StepDecision:
     wait: float = 0.0
     preview: str = ""
     targets: tuple[str, ...] | None = None
+    lasting: bool = False
 
 
 class ApprovalOutcome(StrEnum):

@@ -101,6 +101,8 @@ class Action(Generic[P]):
     parameters: ClassVar[type[Parameters]]
     finds: ClassVar[tuple[str, ...]] = ()
     undo_summary: ClassVar[str] = ""
+    # Whether a request for its approval has no end: what it asks about is not over because nobody has answered.
+    lasting: ClassVar[bool] = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

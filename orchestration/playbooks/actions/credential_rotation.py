@@ -50,6 +50,7 @@ class Rotate(ReversibleAction[SomeCredentials, RotationUndo]):
     risk = Risk.REVERSIBLE
     undo_summary = "the values are accepted again; what was revoked at a vendor stays revoked"
     finds = ("retired", "waiting", "revoked", "replaced", "probed")
+    lasting = True
 
     def targets(self, parameters: SomeCredentials) -> tuple[str, ...]:
         return parameters.subjects
