@@ -71,13 +71,8 @@ def _remote_command(name: str) -> str:
         "demo": ("run:demo", "Run the agents on the sample repository."),
         "coordinate": ("coordinate:coordinate", "Show every unfinished or failed run, and continue what can continue."),
         "runs": ("runs:runs", "List, show, resume, cancel, fork and approve runs."),
-<<<<<<< HEAD
         "agents": ("agents:agents", "List agents; run or restart one, or all of them in parallel."),
-        "providers": ("providers:providers", "List providers with their state; probe them."),
-=======
-        "agents": ("agents:agents", "List agents; run one, or all of them in parallel."),
         "providers": ("providers:providers", "List providers with their state; probe them; read their status pages."),
->>>>>>> ee7d082 (Probe a credential that a person supplies)
         "alerts": ("alerts:alerts", "List and show alerts."),
         "silences": ("silences:silences", "Mute alerts for a while, now or in a maintenance window."),
         "config": ("config:config", "Validate, show, compare and restore the configuration."),
