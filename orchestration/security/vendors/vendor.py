@@ -19,7 +19,7 @@ from orchestration.config.vendors.settings import RevokerSettings
 from orchestration.security.vendors.http import VendorError, VendorHttp
 
 Options = TypeVar("Options", bound=BaseModel)
-# The characters at its end by which a key is told from others.
+# The characters at its end that distinguish a key from others.
 _SHOWN = 3
 
 
