@@ -36,6 +36,7 @@ def draft(dossier: ReviewDossier) -> str:
         section("Merged incidents", evidence.merged(dossier)),
         section("Resolution", _field(dossier, ReviewField.RESOLUTION)),
         section("What helped", _field(dossier, ReviewField.HELPED)),
+        section("Duties", evidence.duties(dossier)),
         section("Workarounds", _field(dossier, ReviewField.WORKAROUNDS)),
         section("SLA", _sla(dossier)),
         section("Notifications", evidence.notifications(dossier)),

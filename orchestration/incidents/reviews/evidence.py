@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from orchestration.domain.playbook_state import ActionState
+from orchestration.incidents.model import describe_actor
 from orchestration.incidents.reviews.dossier import ReviewDossier
 from orchestration.incidents.reviews.suggestions import recent_changes
 from orchestration.incidents.reviews.tables import code, moment, table
@@ -54,6 +55,15 @@ def alerts(dossier: ReviewDossier) -> list[str]:
         for one in dossier.alerts
     ]
     return table(("alert", "began", "cleared", "source"), rows[:_MOST_ROWS], "It was not reported by an alert.")
+
+
+def duties(dossier: ReviewDossier) -> list[str]:
+    """What had to be done before the incident could end, by whom it was done, and on what evidence."""
+    rows = [
+        (one.number, one.summary, one.owner.value, one.state.value, describe_actor(one.ended_by), one.evidence)
+        for one in dossier.incident.duties
+    ]
+    return table(("", "duty", "owner", "state", "ended by", "evidence"), rows[:_MOST_ROWS], "It had none.")
 
 
 def merged(dossier: ReviewDossier) -> list[str]:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
+from orchestration.domain.duty import DutyKind
 from orchestration.domain.playbook_state import ActionState, PlaybookRunState
 from orchestration.incidents.model import ReviewField, describe_actor
 from orchestration.incidents.reviews.dossier import ReviewDossier
@@ -78,6 +79,11 @@ def _workarounds(dossier: ReviewDossier) -> str:
         f"- {_line(action.summary)} ({action.action}, since {action.started_at:%Y-%m-%d %H:%M} UTC)"
         for action in dossier.actions
         if action.state is ActionState.DONE and action.undo and action.risk == "reversible"
+    ]
+    in_force += [
+        f"- {_line(duty.summary)} (duty {duty.number} is open)"
+        for duty in dossier.incident.open_duties
+        if duty.kind is DutyKind.REMOVE_WORKAROUND
     ]
     return "\n".join(in_force) or "None is in force: whatever the playbook changed was undone, or was no workaround."
 

@@ -81,7 +81,7 @@ async def test_what_does_not_help_is_undone_in_reverse_order_and_the_next_is_tri
     room.write_playbook(playbook(WORSE, CURE, pointing_to="worse"))
     incident = room.an_incident()
     ended = await room.respond(incident)
-    assert ended == {"state": "helped", "says": "Try the cure"}
+    assert ended == {"state": "helped", "says": "Try the cure", "helped": "cure"}
     assert room.effects() == ["do a", "do b", "undo b", "undo a", "do cure", "do tidied"]
     after = room.incident(incident.id)
     assert after.status is IncidentStatus.RESOLVED
